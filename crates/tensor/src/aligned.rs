@@ -1,0 +1,131 @@
+//! Memory that engines like: 64-byte aligned, kept between uses, never zeroed for nothing.
+
+#![allow(unsafe_code, reason = "owns raw memory, so that it can be aligned and left unwritten")]
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+
+/// The alignment of every [`AlignedBuffer`]: a cache line, and the widest vector registers of today.
+pub const ALIGNMENT: usize = 64;
+
+/// A byte buffer, aligned to [`ALIGNMENT`], that is refilled from the start again and again. An instance keeps one an
+/// input and gathers each batch into it: once the largest batch was seen it allocates no more, and its pages stay mapped.
+#[derive(Debug)]
+pub struct AlignedBuffer {
+    start: NonNull<u8>,
+    capacity: usize,
+    /// Bytes from the start that hold values.
+    len: usize,
+}
+
+// SAFETY: the memory is owned by this value alone and is plain bytes.
+unsafe impl Send for AlignedBuffer {}
+// SAFETY: a shared reference only reads.
+unsafe impl Sync for AlignedBuffer {}
+
+impl AlignedBuffer {
+    /// Empties the buffer and makes room for `size` bytes. Allocates only if it never had as much.
+    pub fn restart(&mut self, size: usize) {
+        self.len = 0;
+        if size > self.capacity {
+            // The old memory goes first: a large buffer shall not be there twice.
+            *self = AlignedBuffer::default();
+            *self = AlignedBuffer::with_capacity(size);
+        }
+    }
+
+    /// Appends bytes: one copy.
+    ///
+    /// # Panics
+    /// If they do not fit into the room that [`AlignedBuffer::restart`] made.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let end = self.end_after(bytes.len());
+        // SAFETY: `len..end` lies within the allocation, and a borrowed slice cannot overlap memory borrowed mutably.
+        unsafe { self.start.as_ptr().add(self.len).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        self.len = end;
+    }
+
+    /// Appends `count` zero bytes.
+    ///
+    /// # Panics
+    /// If they do not fit into the room that [`AlignedBuffer::restart`] made.
+    pub fn push_zeros(&mut self, count: usize) {
+        let end = self.end_after(count);
+        // SAFETY: `len..end` lies within the allocation.
+        unsafe { self.start.as_ptr().add(self.len).write_bytes(0, count) };
+        self.len = end;
+    }
+
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: the first `len` bytes were written, and `start` is never null.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+    }
+
+    fn end_after(&self, count: usize) -> usize {
+        let end = self.len.checked_add(count).expect("a slice's length fits beside another's");
+        assert!(end <= self.capacity, "the buffer has room for {} bytes, {end} were pushed", self.capacity);
+        end
+    }
+
+    fn with_capacity(size: usize) -> Self {
+        let capacity = size.next_multiple_of(ALIGNMENT);
+        let layout = Self::layout(capacity);
+        // SAFETY: the layout's size is not zero: `restart` allocates only for more than it has.
+        let start = unsafe { alloc(layout) };
+        let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
+        AlignedBuffer { start, capacity, len: 0 }
+    }
+
+    fn layout(capacity: usize) -> Layout {
+        Layout::from_size_align(capacity, ALIGNMENT)
+            .expect("a size that was asked for fits into an address space")
+    }
+}
+
+impl Default for AlignedBuffer {
+    /// An empty buffer that owns no memory.
+    fn default() -> Self {
+        AlignedBuffer { start: NonNull::<Aligned>::dangling().cast(), capacity: 0, len: 0 }
+    }
+}
+
+/// Lends its alignment to the dangling pointer of an empty buffer.
+#[repr(align(64))]
+struct Aligned;
+
+impl Drop for AlignedBuffer {
+    fn drop(&mut self) {
+        if self.capacity > 0 {
+            // SAFETY: allocated by `with_capacity` with this very layout, and not given away.
+            unsafe { dealloc(self.start.as_ptr(), Self::layout(self.capacity)) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_aligned_and_keeps_its_memory() {
+        let mut buffer = AlignedBuffer::default();
+        assert_eq!(buffer.as_slice(), b"");
+        buffer.restart(100);
+        let start = buffer.start;
+        assert_eq!(start.as_ptr() as usize % ALIGNMENT, 0);
+        buffer.push(b"abc");
+        buffer.push_zeros(2);
+        assert_eq!(buffer.as_slice(), b"abc\0\0");
+        buffer.restart(128);
+        assert_eq!(buffer.start, start, "128 bytes fit into what 100 were rounded up to");
+        assert_eq!(buffer.as_slice(), b"");
+    }
+
+    #[test]
+    #[should_panic(expected = "room for 64 bytes, 65 were pushed")]
+    fn refuses_to_write_beyond_its_room() {
+        let mut buffer = AlignedBuffer::default();
+        buffer.restart(1);
+        buffer.push(&[0; 65]);
+    }
+}
