@@ -1,0 +1,44 @@
+//! The messages, service traits and clients of the served protocols, generated from `proto/` at build time.
+//!
+//! Every `bytes` field is a [`bytes::Bytes`], so tensor data read from the network is never copied by decoding.
+//! Maps are `BTreeMap`s: empty ones cost nothing, and answers have a stable order. There is no logic here.
+
+/// Protocol buffer descriptors of everything in this crate, an encoded `google.protobuf.FileDescriptorSet`.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// KServe v2 with Triton's extensions, and the model configuration (package `inference`).
+// Generated: neither names nor shapes of its items are ours to change.
+#[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]
+pub mod inference {
+    tonic::include_proto!("inference");
+}
+
+/// The health check of gRPC (package `grpc.health.v1`).
+// Generated: neither names nor shapes of its items are ours to change.
+#[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]
+pub mod health {
+    tonic::include_proto!("grpc.health.v1");
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use prost::Message;
+
+    use crate::inference::ModelInferRequest;
+
+    /// Decoding from `Bytes` must slice, not copy: the tensor lies inside the received buffer.
+    #[test]
+    fn raw_tensors_are_slices_of_the_message() {
+        let request = ModelInferRequest {
+            model_name: "simple".into(),
+            raw_input_contents: vec![Bytes::from(vec![7_u8; 4096])],
+            ..Default::default()
+        };
+        let message = Bytes::from(request.encode_to_vec());
+        let decoded = ModelInferRequest::decode(message.clone()).unwrap();
+        let tensor: &Bytes = &decoded.raw_input_contents[0];
+        assert_eq!(tensor, &request.raw_input_contents[0]);
+        assert!(message.as_ptr_range().contains(&tensor.as_ptr()));
+    }
+}
