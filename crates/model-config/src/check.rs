@@ -1,0 +1,304 @@
+//! The config against the model file: every contradiction, in the words that Triton's ONNX Runtime backend has for it.
+
+use std::collections::BTreeSet;
+
+use hippocamp_proto::inference::{
+    ModelConfig, ModelSequenceBatching, ModelTensorReshape, model_config::SchedulingChoice,
+    model_sequence_batching::control::Kind,
+};
+use hippocamp_tensor::{DataType, Shape};
+
+use crate::data_type::{config_name, data_type};
+use crate::signature::{Signature, SignatureTensor, server_inputs};
+
+/// Compares a completed config with what the model file says. The first message is the one that Triton would give.
+pub fn check(config: &ModelConfig, signature: &Signature) -> Result<(), Vec<String>> {
+    let mut check = Check { config, signature, errors: Vec::new() };
+    if let Some(SchedulingChoice::SequenceBatching(batching)) = &config.scheduling_choice {
+        check.controls(batching);
+    }
+    check.input_count();
+    check.inputs();
+    check.outputs();
+    if let Some(SchedulingChoice::SequenceBatching(batching)) = &config.scheduling_choice {
+        check.states(batching);
+    }
+    check.missing_inputs();
+    if check.errors.is_empty() { Ok(()) } else { Err(check.errors) }
+}
+
+struct Check<'a> {
+    config: &'a ModelConfig,
+    signature: &'a Signature,
+    errors: Vec<String>,
+}
+
+/// One tensor as the config has it.
+struct Configured<'a> {
+    kind: &'static str,
+    name: &'a str,
+    data_type: i32,
+    dims: &'a [i64],
+    reshape: Option<&'a ModelTensorReshape>,
+}
+
+impl Configured<'_> {
+    /// The shape that the model sees.
+    fn model_dims(&self) -> &[i64] {
+        self.reshape.map_or(self.dims, |reshape| &reshape.shape)
+    }
+}
+
+impl Check<'_> {
+    fn input_count(&mut self) {
+        let config = self.config;
+        let listed: BTreeSet<&str> = config
+            .input
+            .iter()
+            .filter(|input| !input.optional)
+            .map(|input| input.name.as_str())
+            .chain(server_inputs(config))
+            .collect();
+        let provided = self.signature.required_inputs().count();
+        if listed.len() != provided {
+            let message = format!("configuration expects {} inputs, model provides {provided}", listed.len());
+            self.unable(&message);
+        }
+    }
+
+    /// Names what the count alone does not tell.
+    fn missing_inputs(&mut self) {
+        let (config, signature) = (self.config, self.signature);
+        let filled = server_inputs(config);
+        let listed: BTreeSet<&str> = config.input.iter().map(|input| input.name.as_str()).collect();
+        for tensor in signature.required_inputs() {
+            let name = tensor.name.as_str();
+            if !listed.contains(name) && !filled.contains(name) {
+                self.unable(&format!("the model requires input '{name}', but the configuration has none"));
+            }
+        }
+    }
+
+    fn inputs(&mut self) {
+        let (config, signature) = (self.config, self.signature);
+        for input in &config.input {
+            let Some(tensor) = signature.input(&input.name) else {
+                self.errors.push(unexpected_input(&input.name, signature));
+                continue;
+            };
+            if input.optional && config.max_batch_size != 0 {
+                let message = format!(
+                    "optional input '{}' is not supported for models that support batching",
+                    input.name
+                );
+                self.unable(&message);
+            }
+            let configured = Configured {
+                kind: "input",
+                name: &input.name,
+                data_type: input.data_type,
+                dims: &input.dims,
+                reshape: input.reshape.as_ref(),
+            };
+            self.data_type(&configured, tensor);
+            if input.allow_ragged_batch {
+                self.ragged(&input.name, input.optional, tensor);
+            } else {
+                self.dims(&configured, tensor, false);
+            }
+        }
+    }
+
+    fn outputs(&mut self) {
+        let (config, signature) = (self.config, self.signature);
+        let scattered: BTreeSet<&str> =
+            config.batch_output.iter().flat_map(|batch| &batch.target_name).map(String::as_str).collect();
+        for output in &config.output {
+            let Some(tensor) = signature.output(&output.name) else {
+                self.errors.push(unexpected_output(&output.name, signature));
+                continue;
+            };
+            let configured = Configured {
+                kind: "output",
+                name: &output.name,
+                data_type: output.data_type,
+                dims: &output.dims,
+                reshape: output.reshape.as_ref(),
+            };
+            self.data_type(&configured, tensor);
+            // The shape of a scattered output is that of an input, whatever the model says.
+            if !scattered.contains(output.name.as_str()) {
+                self.dims(&configured, tensor, true);
+            }
+        }
+    }
+
+    fn data_type(&mut self, configured: &Configured<'_>, tensor: &SignatureTensor) {
+        if data_type(configured.data_type) != Some(tensor.data_type) {
+            let message = format!(
+                "configuration expects datatype {} for {} '{}', model provides TYPE_{}",
+                config_name(configured.data_type),
+                configured.kind,
+                configured.name,
+                tensor.data_type.protocol_name()
+            );
+            self.unable(&message);
+        }
+    }
+
+    fn ragged(&mut self, name: &str, optional: bool, tensor: &SignatureTensor) {
+        if optional {
+            let message = format!(
+                "configuration expects model provides input with shape [-1] for ragged input '{name}', which is \
+                 not supported for optional input"
+            );
+            self.unable(&message);
+        }
+        if let Some(dims) = &tensor.dims
+            && dims.as_slice() != [-1]
+        {
+            let message = format!(
+                "configuration expects model provides input with shape [-1]  for ragged input '{name}', model \
+                 provides {}",
+                Shape::from(dims.as_slice())
+            );
+            self.unable(&message);
+        }
+    }
+
+    /// Every size has to be the same; where the model leaves one free, an input may have any.
+    fn dims(&mut self, configured: &Configured<'_>, tensor: &SignatureTensor, exact: bool) {
+        let Some(model) = tensor.dims.as_deref() else { return };
+        let dims = configured.model_dims();
+        if model.is_empty() {
+            self.scalar(configured.name, dims);
+            return;
+        }
+        let (model_name, name) = (&self.config.name, configured.name);
+        let is_batching = self.config.max_batch_size > 0;
+        let model_shape = Shape::from(model);
+        if is_batching && model[0] != -1 {
+            self.errors.push(format!(
+                "model '{model_name}', tensor '{name}': for the model to support batching the shape should have at \
+                 least 1 dimension and the first dimension must be -1; but shape expected by the model is \
+                 {model_shape}"
+            ));
+            return;
+        }
+        let full = if is_batching { Shape::from(dims).with_batch(-1) } else { Shape::from(dims) };
+        let fits = |(model, config): (&i64, &i64)| model == config || (!exact && *model == -1);
+        if model.len() == full.len() && model.iter().zip(full.iter()).all(fits) {
+            return;
+        }
+        let how = if is_batching {
+            "an initial batch dimension because max_batch_size > 0 followed by the explicit tensor shape, making \
+             complete shape"
+        } else {
+            "shape"
+        };
+        self.errors.push(format!(
+            "model '{model_name}', tensor '{name}': the model expects {} dimensions (shape {model_shape}) but the \
+             model configuration specifies {} dimensions ({how} {full})",
+            model.len(),
+            full.len()
+        ));
+    }
+
+    fn scalar(&mut self, name: &str, dims: &[i64]) {
+        if dims.iter().any(|dim| *dim != 1) {
+            let message = format!(
+                "scalar tensor '{name}', should only provide 1 in the model configuration when the model doesn't \
+                 support batching. Model configuration provided: {}.",
+                Shape::from(dims)
+            );
+            self.unable(&message);
+        }
+    }
+
+    fn controls(&mut self, batching: &ModelSequenceBatching) {
+        for input in &batching.control_input {
+            for control in &input.control {
+                let wanted = match control.kind() {
+                    Kind::ControlSequenceCorrid => data_type(control.data_type),
+                    _ if !control.int32_false_true.is_empty() => Some(DataType::Int32),
+                    _ if !control.fp32_false_true.is_empty() => Some(DataType::Fp32),
+                    _ => Some(DataType::Bool),
+                };
+                self.control(&input.name, wanted);
+            }
+        }
+    }
+
+    fn control(&mut self, name: &str, wanted: Option<DataType>) {
+        let Some(tensor) = self.signature.input(name) else {
+            self.errors.push(format!(
+                "configuration specified sequence control '{name}', but model does not provide that input"
+            ));
+            return;
+        };
+        let first = usize::from(self.config.max_batch_size > 0);
+        if let Some(dims) = &tensor.dims {
+            let dims = dims.get(first..).unwrap_or_default();
+            if dims != [1] {
+                let message = format!(
+                    "sequence control '{name}' in model has dims {} but dims [1] is expected",
+                    Shape::from(dims)
+                );
+                self.unable(&message);
+            }
+        }
+        if wanted != Some(tensor.data_type) {
+            let message = format!(
+                "sequence control '{name}', the model expects data-type {} but the model configuration specifies \
+                 data-type {}",
+                tensor.data_type.config_name(),
+                wanted.map_or("TYPE_INVALID", DataType::config_name)
+            );
+            self.unable(&message);
+        }
+    }
+
+    fn states(&mut self, batching: &ModelSequenceBatching) {
+        let signature = self.signature;
+        for state in &batching.state {
+            let sides = [
+                ("input state", &state.input_name, signature.input(&state.input_name)),
+                ("output state", &state.output_name, signature.output(&state.output_name)),
+            ];
+            for (kind, name, tensor) in sides {
+                let Some(tensor) = tensor else {
+                    self.errors.push(if kind == "input state" {
+                        unexpected_input(name, signature)
+                    } else {
+                        unexpected_output(name, signature)
+                    });
+                    continue;
+                };
+                let configured =
+                    Configured { kind, name, data_type: state.data_type, dims: &state.dims, reshape: None };
+                self.data_type(&configured, tensor);
+            }
+        }
+    }
+
+    fn unable(&mut self, message: &str) {
+        self.errors.push(format!("unable to load model '{}', {message}", self.config.name));
+    }
+}
+
+/// Triton sorts the names that there are.
+pub(crate) fn unexpected_input(name: &str, signature: &Signature) -> String {
+    format!("unexpected inference input '{name}', allowed inputs are: {}", sorted(&signature.inputs))
+}
+
+pub(crate) fn unexpected_output(name: &str, signature: &Signature) -> String {
+    format!("unexpected inference output '{name}', allowed outputs are: {}", sorted(&signature.outputs))
+}
+
+fn sorted(tensors: &[SignatureTensor]) -> String {
+    let names: BTreeSet<&str> = tensors.iter().map(|tensor| tensor.name.as_str()).collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;

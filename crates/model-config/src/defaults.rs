@@ -1,0 +1,104 @@
+//! What a config leaves open and Triton fills in before it looks at any model file.
+
+use hippocamp_proto::inference::{
+    ModelConfig, ModelInstanceGroup, ModelVersionPolicy, model_config::SchedulingChoice,
+    model_instance_group::Kind, model_optimization_policy::PinnedMemoryBuffer,
+    model_sequence_batching::StrategyChoice, model_version_policy::Latest,
+    model_version_policy::PolicyChoice,
+};
+
+use crate::platform;
+
+/// How long a sequence may be silent when its model says nothing about it.
+const SEQUENCE_IDLE_MICROSECONDS: u64 = 1_000_000;
+
+/// Backends whose models get two instances on the CPU; the others do better with one.
+const TWO_CPU_INSTANCES: [&str; 2] = ["onnxruntime", "tensorflow"];
+
+/// What the defaults depend on besides the config.
+#[derive(Clone, Debug, Default)]
+pub struct DefaultFacts {
+    /// Ids of the GPUs that may be used, ascending.
+    pub gpus: Vec<i32>,
+    /// Whether the backend of this model can run on them.
+    pub backend_supports_gpu: bool,
+}
+
+/// Fills in names, version policy, batching, pinned memory and instance groups. Doing it twice changes nothing more, so
+/// it is done again after [`complete`](crate::complete).
+pub fn apply_defaults(config: &mut ModelConfig, model_name: &str, facts: &DefaultFacts) {
+    if config.name.is_empty() {
+        model_name.clone_into(&mut config.name);
+    }
+    platform::complete_names(config);
+    version_policy(config);
+    batching(config);
+    if crate::is_ensemble(config) {
+        // An ensemble has no instances and no buffers of its own.
+        return;
+    }
+    let optimization = config.optimization.get_or_insert_default();
+    optimization.input_pinned_memory.get_or_insert(PinnedMemoryBuffer { enable: true });
+    optimization.output_pinned_memory.get_or_insert(PinnedMemoryBuffer { enable: true });
+    instance_groups(config, facts);
+}
+
+fn version_policy(config: &mut ModelConfig) {
+    let newest =
+        || ModelVersionPolicy { policy_choice: Some(PolicyChoice::Latest(Latest { num_versions: 1 })) };
+    let policy = config.version_policy.get_or_insert_with(newest);
+    if let Some(PolicyChoice::Latest(latest)) = &mut policy.policy_choice
+        && latest.num_versions == 0
+    {
+        latest.num_versions = 1;
+    }
+}
+
+/// An empty list of preferred sizes means the largest batch.
+pub(crate) fn batching(config: &mut ModelConfig) {
+    let preferred = match &mut config.scheduling_choice {
+        Some(SchedulingChoice::DynamicBatching(batching)) => &mut batching.preferred_batch_size,
+        Some(SchedulingChoice::SequenceBatching(batching)) => {
+            if batching.max_sequence_idle_microseconds == 0 {
+                batching.max_sequence_idle_microseconds = SEQUENCE_IDLE_MICROSECONDS;
+            }
+            match &mut batching.strategy_choice {
+                Some(StrategyChoice::Oldest(oldest)) => &mut oldest.preferred_batch_size,
+                _ => return,
+            }
+        }
+        _ => return,
+    };
+    if preferred.is_empty() && config.max_batch_size > 0 {
+        preferred.push(config.max_batch_size);
+    }
+}
+
+fn instance_groups(config: &mut ModelConfig, facts: &DefaultFacts) {
+    if config.instance_group.is_empty() {
+        // The only group has the model's own name; those that were written and not named are numbered.
+        let only = ModelInstanceGroup { name: config.name.clone(), ..Default::default() };
+        config.instance_group.push(only);
+    }
+    let two_on_cpu = TWO_CPU_INSTANCES.contains(&config.backend.as_str());
+    for (index, group) in config.instance_group.iter_mut().enumerate() {
+        if group.name.is_empty() {
+            group.name = format!("{}_{index}", config.name);
+        }
+        if group.kind() == Kind::Auto {
+            let usable = facts.backend_supports_gpu
+                && !facts.gpus.is_empty()
+                && group.gpus.iter().all(|gpu| facts.gpus.contains(gpu));
+            group.set_kind(if usable { Kind::Gpu } else { Kind::Cpu });
+        }
+        if group.count < 1 {
+            group.count = if two_on_cpu && group.kind() == Kind::Cpu { 2 } else { 1 };
+        }
+        if group.kind() == Kind::Gpu && group.gpus.is_empty() {
+            group.gpus.clone_from(&facts.gpus);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

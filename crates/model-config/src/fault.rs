@@ -1,0 +1,106 @@
+//! What is wrong with a configuration, and where: every fault at once, not only the first.
+
+use std::error::Error;
+use std::fmt;
+
+/// More faults than this help nobody; the rest is dropped.
+const MAX_FAULTS: usize = 100;
+
+/// One fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Counted from 1; 0 where no place in a text is known.
+    pub line: u32,
+    /// In characters, counted from 1; 0 where no place in a text is known.
+    pub column: u32,
+    /// The field, for example `input[0].dims` or `parameters["threads"]`; empty for the whole text.
+    pub path: String,
+    pub message: String,
+}
+
+/// All faults of one configuration, in the order in which they were found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults {
+    /// What the configuration is called in messages, for example `models/simple/config.pbtxt`.
+    pub origin: String,
+    pub faults: Vec<Fault>,
+}
+
+/// A place in a text, both counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+}
+
+impl Faults {
+    pub(crate) fn new(origin: &str) -> Self {
+        Faults { origin: origin.to_owned(), faults: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, position: Option<Position>, path: &str, message: impl Into<String>) {
+        if self.is_full() {
+            return;
+        }
+        let (line, column) = position.map_or((0, 0), |at| (at.line, at.column));
+        self.faults.push(Fault { line, column, path: path.to_owned(), message: message.into() });
+    }
+
+    /// Further faults would be dropped, so there is no use in looking for them.
+    pub(crate) fn is_full(&self) -> bool {
+        self.faults.len() >= MAX_FAULTS
+    }
+
+    /// `value` if there are no faults.
+    pub(crate) fn into_result<T>(self, value: T) -> Result<T, Faults> {
+        if self.faults.is_empty() { Ok(value) } else { Err(self) }
+    }
+}
+
+impl Error for Faults {}
+
+impl fmt::Display for Faults {
+    /// One line each, `config.pbtxt:4:17: message`; without a place in the text `config: input[0].dims: message`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, fault) in self.faults.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            f.write_str(&self.origin)?;
+            if fault.line > 0 {
+                write!(f, ":{}:{}", fault.line, fault.column)?;
+            } else if !fault.path.is_empty() {
+                write!(f, ": {}", fault.path)?;
+            }
+            write!(f, ": {}", fault.message)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_one_line_for_each_fault() {
+        let mut faults = Faults::new("config.pbtxt");
+        faults.push(Some(Position { line: 4, column: 17 }), "max_batch_size", "too small");
+        faults.push(None, "input[0]", "has no name");
+        faults.push(None, "", "is empty");
+        assert_eq!(
+            faults.to_string(),
+            "config.pbtxt:4:17: too small\nconfig.pbtxt: input[0]: has no name\nconfig.pbtxt: is empty"
+        );
+    }
+
+    #[test]
+    fn stops_collecting_at_some_point() {
+        let mut faults = Faults::new("config.pbtxt");
+        for _ in 0..10 * MAX_FAULTS {
+            faults.push(None, "", "again");
+        }
+        assert!(faults.is_full());
+        assert_eq!(faults.faults.len(), MAX_FAULTS);
+    }
+}

@@ -1,0 +1,123 @@
+//! What the request path needs of a config, worked out once when the model is loaded.
+
+use std::sync::Arc;
+
+use hippocamp_proto::inference::{ModelConfig, ModelTensorReshape};
+use hippocamp_tensor::{DataType, Shape};
+
+use crate::data_type::data_type;
+use crate::fault::Faults;
+
+/// Which tensors a request brings and a response carries, in the order of the config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    pub inputs: Vec<TensorSpec>,
+    pub outputs: Vec<TensorSpec>,
+    /// 0: there is no batch dimension, and shapes are complete.
+    pub max_batch_size: u32,
+    /// A request has any number of responses.
+    pub decoupled: bool,
+}
+
+/// One tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorSpec {
+    pub name: Arc<str>,
+    pub data_type: DataType,
+    /// As in the config, without the batch dimension; -1 is a size that each request chooses.
+    pub dims: Shape,
+    /// What the model itself sees instead of `dims`, without the batch dimension.
+    pub reshape: Option<Shape>,
+    /// A request may leave it out.
+    pub optional: bool,
+    /// The values are a shape; there is no batch dimension even if the model batches.
+    pub is_shape_tensor: bool,
+    /// Requests of different shapes may share a batch.
+    pub allow_ragged_batch: bool,
+    /// File with the labels of an output, relative to the model directory; empty for none.
+    pub label_filename: String,
+}
+
+impl Interface {
+    /// Of a config that went through [`validate`](crate::validate). Faults if it did not.
+    pub fn new(config: &ModelConfig) -> Result<Interface, Faults> {
+        let mut faults = Faults::new(&config.name);
+        let max_batch_size = u32::try_from(config.max_batch_size).unwrap_or_else(|_| {
+            faults.push(None, "max_batch_size", "'max_batch_size' must be non-negative value");
+            0
+        });
+        let mut inputs = Vec::with_capacity(config.input.len());
+        for (index, input) in config.input.iter().enumerate() {
+            inputs.push(TensorSpec {
+                name: input.name.as_str().into(),
+                data_type: known(input.data_type, &format!("input[{index}]"), &mut faults),
+                dims: Shape::from(input.dims.as_slice()),
+                reshape: shape(input.reshape.as_ref()),
+                optional: input.optional,
+                is_shape_tensor: input.is_shape_tensor,
+                allow_ragged_batch: input.allow_ragged_batch,
+                label_filename: String::new(),
+            });
+        }
+        let mut outputs = Vec::with_capacity(config.output.len());
+        for (index, output) in config.output.iter().enumerate() {
+            outputs.push(TensorSpec {
+                name: output.name.as_str().into(),
+                data_type: known(output.data_type, &format!("output[{index}]"), &mut faults),
+                dims: Shape::from(output.dims.as_slice()),
+                reshape: shape(output.reshape.as_ref()),
+                optional: false,
+                is_shape_tensor: output.is_shape_tensor,
+                allow_ragged_batch: false,
+                label_filename: output.label_filename.clone(),
+            });
+        }
+        let decoupled = config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
+        faults.into_result(Interface { inputs, outputs, max_batch_size, decoupled })
+    }
+}
+
+/// A placeholder behind a fault, which then keeps the interface from being made.
+fn known(config_value: i32, path: &str, faults: &mut Faults) -> DataType {
+    data_type(config_value).unwrap_or_else(|| {
+        faults.push(None, path, "must specify 'data_type'");
+        DataType::Bytes
+    })
+}
+
+fn shape(reshape: Option<&ModelTensorReshape>) -> Option<Shape> {
+    reshape.map(|reshape| Shape::from(reshape.shape.as_slice()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse;
+
+    #[test]
+    fn holds_what_the_config_says() {
+        let text = r#"
+            name: "m" max_batch_size: 8
+            input { name: "a" data_type: TYPE_FP32 dims: [ -1, 3 ] optional: true allow_ragged_batch: true }
+            input { name: "s" data_type: TYPE_STRING dims: 1 reshape { } }
+            output { name: "b" data_type: TYPE_BF16 dims: 4 reshape { shape: [ 2, 2 ] } label_filename: "l.txt" }
+            model_transaction_policy { decoupled: true }"#;
+        let interface = Interface::new(&parse(text, "config.pbtxt").unwrap().config).unwrap();
+        assert_eq!((interface.max_batch_size, interface.decoupled), (8, true));
+        let [a, s] = interface.inputs.as_slice() else { panic!("two inputs") };
+        assert_eq!((&*a.name, a.data_type, a.optional), ("a", DataType::Fp32, true));
+        assert_eq!((&a.dims, &a.reshape, a.allow_ragged_batch), (&Shape::from([-1, 3]), &None, true));
+        assert_eq!((s.data_type, &s.reshape), (DataType::Bytes, &Some(Shape::default())));
+        let [b] = interface.outputs.as_slice() else { panic!("one output") };
+        assert_eq!((b.data_type, &b.reshape), (DataType::Bf16, &Some(Shape::from([2, 2]))));
+        assert_eq!(b.label_filename, "l.txt");
+    }
+
+    #[test]
+    fn refuses_what_was_not_validated() {
+        let text = "name: \"m\" max_batch_size: -1 input { name: \"a\" } output { name: \"b\" }";
+        let faults = Interface::new(&parse(text, "config.pbtxt").unwrap().config).unwrap_err();
+        let paths: Vec<_> = faults.faults.iter().map(|fault| fault.path.as_str()).collect();
+        assert_eq!(paths, ["max_batch_size", "input[0]", "output[0]"]);
+    }
+}

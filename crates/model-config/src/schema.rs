@@ -1,0 +1,56 @@
+//! The messages and fields that a configuration may have, as data, from the descriptors of the served protocol.
+
+use std::sync::LazyLock;
+
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor};
+
+use crate::ModelConfig;
+
+static MODEL_CONFIG: LazyLock<MessageDescriptor> = LazyLock::new(|| {
+    DescriptorPool::decode(hippocamp_proto::FILE_DESCRIPTOR_SET)
+        .expect("the descriptors come from our own build")
+        .get_message_by_name("inference.ModelConfig")
+        .expect("ModelConfig is part of the protocol")
+});
+
+pub(crate) fn model_config() -> MessageDescriptor {
+    MODEL_CONFIG.clone()
+}
+
+/// From a message that was made for [`model_config`].
+pub(crate) fn to_typed(message: &DynamicMessage) -> ModelConfig {
+    message.transcode_to().expect("both sides are made from the same descriptors")
+}
+
+pub(crate) fn from_typed(config: &ModelConfig) -> DynamicMessage {
+    let mut message = DynamicMessage::new(model_config());
+    message.transcode_from(config).expect("both sides are made from the same descriptors");
+    message
+}
+
+/// Why `field` may not be set in `message`: it is set already, or another one of its oneof is.
+pub(crate) fn conflict(message: &DynamicMessage, field: &FieldDescriptor) -> Option<String> {
+    if field.is_list() || field.is_map() {
+        return None;
+    }
+    let name = field.name();
+    if message.has_field(field) {
+        return Some(format!("Non-repeated field \"{name}\" is specified multiple times."));
+    }
+    let oneof = field.containing_oneof()?;
+    let other = oneof.fields().find(|other| message.has_field(other))?;
+    Some(format!(
+        "Field \"{name}\" is specified along with field \"{}\", another member of oneof \"{}\".",
+        other.name(),
+        oneof.name()
+    ))
+}
+
+pub(crate) fn unknown_field(message: &MessageDescriptor, name: &str) -> String {
+    format!("Message type \"{}\" has no field named \"{name}\".", message.full_name())
+}
+
+/// The path of a field inside a message; `path` is empty for the outermost one.
+pub(crate) fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}

@@ -1,0 +1,38 @@
+//! A text as written: names and values with their places, before anybody knows which fields exist.
+
+use crate::fault::Position;
+
+/// `name: value`.
+#[derive(Debug)]
+pub(super) struct Field<'a> {
+    pub(super) name: &'a str,
+    pub(super) position: Position,
+    /// Whether there was a `:`, which only messages may do without.
+    pub(super) colon: bool,
+    pub(super) value: Node<'a>,
+}
+
+/// A value and where it stands.
+#[derive(Debug)]
+pub(super) struct Node<'a> {
+    pub(super) position: Position,
+    /// A `-` stands in front.
+    pub(super) negative: bool,
+    /// The token itself: digits, a name, the first string with its quotes, or the opening bracket.
+    pub(super) text: &'a str,
+    pub(super) value: Value<'a>,
+}
+
+#[derive(Debug)]
+pub(super) enum Value<'a> {
+    /// Decimal, octal or hexadecimal.
+    Integer,
+    Float,
+    Identifier,
+    /// Unescaped, neighbouring strings joined. Not necessarily UTF-8.
+    String(Vec<u8>),
+    Message(Vec<Field<'a>>),
+    List(Vec<Node<'a>>),
+    /// A fault was reported for it already.
+    Invalid,
+}

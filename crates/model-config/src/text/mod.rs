@@ -1,0 +1,45 @@
+//! The protobuf text format of config.pbtxt: text to tokens, tokens to a tree with places, the tree to messages.
+//!
+//! Never touches files. Faults are collected and parsing goes on behind them, so that one look shows all of them. Time
+//! and memory are linear in the text, and nesting is bounded, whatever the text is.
+
+mod ast;
+mod lexer;
+mod literal;
+mod lower;
+mod parser;
+mod scalar;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use parser::shown;
+
+use crate::fault::Faults;
+use crate::{ModelConfig, Spans, schema};
+
+/// Bytes that a config may have. The largest ones seen in the wild have less than a tenth of this.
+pub(crate) const MAX_TEXT: usize = 1 << 20;
+
+/// What [`parse`] makes of a text.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// Exactly what was written: no defaults, nothing checked but names, types and ranges of numbers.
+    pub config: ModelConfig,
+    pub spans: Spans,
+}
+
+/// Reads a config.pbtxt. `origin` is what the text is called in messages. An empty text is an empty config.
+pub fn parse(text: &str, origin: &str) -> Result<Parsed, Faults> {
+    let mut faults = Faults::new(origin);
+    if text.len() > MAX_TEXT {
+        faults.push(None, "", format!("the text has {} bytes, expected at most {MAX_TEXT}", text.len()));
+        return Err(faults);
+    }
+    let fields = parser::parse(text, &mut faults);
+    let (message, spans) = lower::lower(&fields, &mut faults);
+    // Syntax faults were found before the others, but a reader goes through the text from top to bottom.
+    faults.faults.sort_by_key(|fault| (fault.line, fault.column));
+    faults.into_result(())?;
+    Ok(Parsed { config: schema::to_typed(&message), spans })
+}

@@ -1,0 +1,255 @@
+//! Tokens to a tree, going on behind every fault.
+
+use super::ast::{Field, Node, Value};
+use super::lexer::{Lexer, Token, TokenKind};
+use super::literal;
+use crate::fault::{Faults, Position};
+
+/// How deep messages may be nested; a real config needs seven levels.
+const MAX_DEPTH: usize = 100;
+
+/// Reads a whole text. What could not be read is left out, with a fault in its place.
+pub(super) fn parse<'a>(text: &'a str, faults: &mut Faults) -> Vec<Field<'a>> {
+    let mut lexer = Lexer::new(text);
+    let token = lexer.next(faults);
+    let mut parser = Parser { lexer, token, faults };
+    parser.message(None, 0)
+}
+
+struct Parser<'a, 'f> {
+    lexer: Lexer<'a>,
+    token: Token<'a>,
+    faults: &'f mut Faults,
+}
+
+/// The bracket that opened a message: where, and what closes it.
+struct Opened {
+    position: Position,
+    close: char,
+}
+
+impl<'a> Parser<'a, '_> {
+    /// The fields up to the closing bracket, which is taken too, or up to the end of the text.
+    fn message(&mut self, opened: Option<&Opened>, depth: usize) -> Vec<Field<'a>> {
+        let mut fields = Vec::new();
+        loop {
+            match (self.token.kind, opened) {
+                (TokenKind::End, None) => return fields,
+                (TokenKind::End, Some(Opened { position: Position { line, column }, close })) => {
+                    self.fault(format!(
+                        "Expected \"{close}\" for the bracket opened at {line}:{column}, found the end of the text."
+                    ));
+                    return fields;
+                }
+                (TokenKind::Symbol(found @ ('}' | '>')), Some(opened)) => {
+                    if found != opened.close {
+                        self.expected(opened.close);
+                    }
+                    self.advance();
+                    return fields;
+                }
+                (TokenKind::Identifier, _) => {
+                    if let Some(field) = self.field(depth) {
+                        fields.push(field);
+                    } else {
+                        self.recover();
+                    }
+                }
+                (TokenKind::Invalid, _) => {
+                    self.advance();
+                    self.recover();
+                }
+                _ => {
+                    self.fault(format!("Expected identifier, got: {}", shown(self.token.text)));
+                    self.advance();
+                    self.recover();
+                }
+            }
+            if self.faults.is_full() {
+                return fields;
+            }
+        }
+    }
+
+    /// A name with its value and one optional separator. `None` behind a fault.
+    fn field(&mut self, depth: usize) -> Option<Field<'a>> {
+        let Token { text: name, position, .. } = self.token;
+        self.advance();
+        let colon = self.eat(':');
+        let value = match self.token.kind {
+            TokenKind::Symbol('[') => self.list(depth)?,
+            TokenKind::Symbol('{' | '<') => self.nested(depth),
+            _ if !colon => {
+                self.expected(':');
+                return None;
+            }
+            _ if self.at_next_field() => {
+                let found = self.token.text;
+                self.fault(format!("Expected a value for field \"{name}\", found the field \"{found}\"."));
+                return None;
+            }
+            _ => self.scalar()?,
+        };
+        if !self.eat(';') {
+            self.eat(',');
+        }
+        Some(Field { name, position, colon, value })
+    }
+
+    fn nested(&mut self, depth: usize) -> Node<'a> {
+        let Token { text, position, kind, .. } = self.token;
+        let close = if kind == TokenKind::Symbol('<') { '>' } else { '}' };
+        self.advance();
+        let value = if depth >= MAX_DEPTH {
+            self.faults.push(
+                Some(position),
+                "",
+                format!(
+                    "Message is too deep, the parser exceeded the configured recursion limit of {MAX_DEPTH}."
+                ),
+            );
+            self.skip_block();
+            Value::Invalid
+        } else {
+            Value::Message(self.message(Some(&Opened { position, close }), depth + 1))
+        };
+        Node { position, negative: false, text, value }
+    }
+
+    fn list(&mut self, depth: usize) -> Option<Node<'a>> {
+        let Token { text, position, .. } = self.token;
+        self.advance();
+        let mut elements = Vec::new();
+        if !self.eat(']') {
+            loop {
+                elements.push(match self.token.kind {
+                    TokenKind::Symbol('{' | '<') => self.nested(depth),
+                    _ => self.scalar()?,
+                });
+                if self.eat(']') {
+                    break;
+                }
+                if !self.eat(',') {
+                    self.expected(',');
+                    // A forgotten comma: the next element is as good as announced.
+                    if !matches!(self.token.kind, TokenKind::Symbol('{' | '<' | '-') | TokenKind::Integer) {
+                        return None;
+                    }
+                }
+                if self.faults.is_full() {
+                    return None;
+                }
+            }
+        }
+        Some(Node { position, negative: false, text, value: Value::List(elements) })
+    }
+
+    fn scalar(&mut self) -> Option<Node<'a>> {
+        let position = self.token.position;
+        let negative = self.eat('-');
+        let text = self.token.text;
+        let value = match self.token.kind {
+            TokenKind::Integer => Value::Integer,
+            TokenKind::Float => Value::Float,
+            TokenKind::Identifier => Value::Identifier,
+            TokenKind::Invalid => Value::Invalid,
+            TokenKind::String if !negative => return Some(self.string(position)),
+            TokenKind::End => {
+                self.fault("Expected a value, found the end of the text.");
+                return None;
+            }
+            _ => {
+                self.fault(format!("Expected a value, got: {}", shown(text)));
+                return None;
+            }
+        };
+        self.advance();
+        Some(Node { position, negative, text, value })
+    }
+
+    /// One or more strings that stand side by side.
+    fn string(&mut self, position: Position) -> Node<'a> {
+        let text = self.token.text;
+        let mut bytes = Vec::new();
+        let mut valid = true;
+        while self.token.kind == TokenKind::String {
+            if let Err((column, message)) = literal::unescape(self.token.text, &mut bytes) {
+                let Position { line, column: start } = self.token.position;
+                self.faults.push(Some(Position { line, column: start + column }), "", message);
+                valid = false;
+            }
+            self.advance();
+        }
+        let value = if valid { Value::String(bytes) } else { Value::Invalid };
+        Node { position, negative: false, text, value }
+    }
+
+    /// Whether a new line starts with a name that is followed by what only follows a field's name.
+    fn at_next_field(&self) -> bool {
+        if self.token.kind != TokenKind::Identifier || !self.token.first_on_line {
+            return false;
+        }
+        let behind = self.lexer.clone().next(&mut Faults::new(""));
+        matches!(behind.kind, TokenKind::Symbol(':' | '{' | '<' | '['))
+    }
+
+    /// Skips to where reading can go on: the next line that starts with a field, or the end of this message.
+    fn recover(&mut self) {
+        let mut depth = 0_usize;
+        loop {
+            match self.token.kind {
+                TokenKind::End => return,
+                TokenKind::Symbol('}' | '>') if depth == 0 => return,
+                TokenKind::Identifier if depth == 0 && self.at_next_field() => return,
+                TokenKind::Symbol('{' | '<' | '[') => depth += 1,
+                TokenKind::Symbol('}' | '>' | ']') => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            self.advance();
+        }
+    }
+
+    /// Skips to behind the bracket that closes the message whose opening one was just taken.
+    fn skip_block(&mut self) {
+        let mut depth = 1_usize;
+        while depth > 0 && self.token.kind != TokenKind::End {
+            match self.token.kind {
+                TokenKind::Symbol('{' | '<') => depth += 1,
+                TokenKind::Symbol('}' | '>') => depth -= 1,
+                _ => {}
+            }
+            self.advance();
+        }
+    }
+
+    fn eat(&mut self, symbol: char) -> bool {
+        let found = self.token.kind == TokenKind::Symbol(symbol);
+        if found {
+            self.advance();
+        }
+        found
+    }
+
+    fn advance(&mut self) {
+        self.token = self.lexer.next(self.faults);
+    }
+
+    fn expected(&mut self, symbol: char) {
+        self.fault(format!("Expected \"{symbol}\", found \"{}\".", shown(self.token.text)));
+    }
+
+    /// A fault at the current token. One that the lexer has reported already needs no second.
+    fn fault(&mut self, message: impl Into<String>) {
+        if self.token.kind != TokenKind::Invalid {
+            self.faults.push(Some(self.token.position), "", message);
+        }
+    }
+}
+
+/// A token as it is repeated in a message: not the whole of a very long one.
+pub(crate) fn shown(text: &str) -> &str {
+    match text.char_indices().nth(60) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
+}
