@@ -1,0 +1,61 @@
+//! The wrapper that most backends run under: gather, compute, scatter.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hippocamp_model_config::Interface;
+
+use crate::{Batch, ExecutionTimes, FailureReason, Gather, Inputs, ModelInstance, Outputs, Response, Result};
+
+/// What remains of an instance when gathering and scattering are done for it.
+pub trait Compute {
+    /// Runs the inputs of a whole batch into its outputs. Outputs that nobody asked for may be left out.
+    fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()>;
+}
+
+/// Makes an instance of a [`Compute`]: assembles each batch, takes the times, and answers the requests.
+#[derive(Debug)]
+pub struct Batched<C> {
+    compute: C,
+    interface: Arc<Interface>,
+    gather: Gather,
+}
+
+impl<C: Compute> Batched<C> {
+    pub fn new(compute: C, interface: Arc<Interface>) -> Self {
+        Batched { compute, interface, gather: Gather::default() }
+    }
+
+    fn run(&mut self, batch: &Batch, times: &mut ExecutionTimes) -> Result<Vec<Response>> {
+        let inputs = self.gather.gather(&self.interface, batch);
+        let mut outputs = Outputs::for_batch(&self.interface, batch);
+        times.inputs_ready = Instant::now();
+        self.compute.run(&inputs, &mut outputs)?;
+        times.outputs_begun = Instant::now();
+        outputs.scatter(&self.interface, batch)
+    }
+}
+
+impl<C: Compute> ModelInstance for Batched<C> {
+    fn execute(&mut self, batch: &mut Batch) {
+        let mut times = ExecutionTimes::now();
+        let result = self.run(batch, &mut times);
+        times.finished = Instant::now();
+        match result {
+            Ok(responses) => {
+                if let Some(first) = batch.first() {
+                    let size: usize = batch.iter().map(|r| r.batch_size).sum();
+                    first.response.statistics().executed(size as u64, &times);
+                }
+                for (request, response) in batch.drain(..).zip(responses) {
+                    request.succeed(response, &times);
+                }
+            }
+            Err(error) => {
+                for request in batch.drain(..) {
+                    request.fail(error.clone(), FailureReason::Backend);
+                }
+            }
+        }
+    }
+}

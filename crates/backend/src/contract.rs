@@ -1,0 +1,77 @@
+//! The three traits that a backend implements.
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hippocamp_model_config::{Interface, ModelConfig};
+use smallvec::SmallVec;
+
+use crate::{Request, Result};
+
+/// A kind of model: one value a process, shared by all its models.
+pub trait Backend: Send + Sync + Debug {
+    /// The name that configs use: `onnxruntime`.
+    fn name(&self) -> &str;
+
+    /// Opens one version of a model. Called on a loading thread; may take seconds. The config is as the user wrote it,
+    /// checked but not completed.
+    fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>>;
+}
+
+/// Where a version's files are, and what its config says.
+#[derive(Clone, Debug)]
+pub struct ModelSource {
+    pub name: Arc<str>,
+    pub version: u64,
+    /// The model's folder: labels and such.
+    pub model_directory: PathBuf,
+    /// The folder of this version: the model file.
+    pub version_directory: PathBuf,
+    pub config: Arc<ModelConfig>,
+}
+
+/// A loaded version of a model, from which its instances are made.
+pub trait Model: Send + Sync {
+    /// Fills in what the config leaves out and the model file tells. `default_max_batch_size` is for a model that can be
+    /// batched and does not say how far. Not called when the user switched completion off.
+    fn complete_config(&self, config: &mut ModelConfig, default_max_batch_size: i32) -> Result<()>;
+
+    /// Compares the finished config with the model file.
+    fn check_config(&self, config: &ModelConfig) -> Result<()>;
+
+    /// Makes an instance. Called on the instance's own thread, which then owns it; instances of a model may be made at
+    /// the same time.
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>>;
+}
+
+/// What runs batches: made, used and dropped on one thread, so it need not be `Send`, and nothing else calls it.
+pub trait ModelInstance {
+    /// Runs a batch and answers every request in it. Requests that are still in the batch when this returns, or that
+    /// are dropped on the way, are answered with an internal error; a panic answers the whole batch so, and the instance
+    /// is made anew.
+    fn execute(&mut self, batch: &mut Batch);
+}
+
+/// Requests that are executed together. A model without a batch dimension gets one at a time.
+pub type Batch = SmallVec<[Request; 8]>;
+
+/// Where an instance runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    Cpu,
+    Gpu(i32),
+}
+
+/// Which instance of a model is to be made.
+#[derive(Clone, Debug)]
+pub struct InstanceSpec {
+    /// As in the log and in the thread's name: `simple_0_1`.
+    pub name: String,
+    /// Counted over all instance groups of the model, from 0.
+    pub index: usize,
+    pub device: Device,
+    /// Finished: completed, defaulted and checked.
+    pub config: Arc<ModelConfig>,
+    pub interface: Arc<Interface>,
+}

@@ -1,0 +1,138 @@
+//! The one error of everything that answers a client.
+//!
+//! A code says what a client can do about it, and stands for a status in each protocol; the message is what the client
+//! reads. Clients match on some of Triton's messages, so these are kept to the letter wherever they are known; our own
+//! are lower case, name the model, and say what was expected and what came.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What kind of error it is. These are Triton's eight; add none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Code {
+    Unknown,
+    Internal,
+    NotFound,
+    InvalidArg,
+    Unavailable,
+    Unsupported,
+    AlreadyExists,
+    Cancelled,
+}
+
+impl Code {
+    /// The HTTP status.
+    pub const fn http(self) -> u16 {
+        match self {
+            Code::Internal => 500,
+            Code::NotFound => 404,
+            Code::Unavailable => 503,
+            Code::Unsupported => 501,
+            Code::Unknown | Code::InvalidArg | Code::AlreadyExists | Code::Cancelled => 400,
+        }
+    }
+
+    /// The number of the gRPC status.
+    pub const fn grpc(self) -> i32 {
+        match self {
+            Code::Cancelled => 1,
+            Code::Unknown => 2,
+            Code::InvalidArg => 3,
+            Code::NotFound => 5,
+            Code::AlreadyExists => 6,
+            Code::Unsupported => 12,
+            Code::Internal => 13,
+            Code::Unavailable => 14,
+        }
+    }
+
+    /// How the code is spelled in front of a reason in the repository index.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Code::Unknown => "Unknown",
+            Code::Internal => "Internal",
+            Code::NotFound => "Not found",
+            Code::InvalidArg => "Invalid argument",
+            Code::Unavailable => "Unavailable",
+            Code::Unsupported => "Unsupported",
+            Code::AlreadyExists => "Already exists",
+            Code::Cancelled => "Cancelled",
+        }
+    }
+}
+
+/// A code, a message for the client, and the cause if there is one. Cheap to clone: one error may answer a whole batch.
+#[derive(Clone)]
+pub struct Error {
+    code: Code,
+    message: Cow<'static, str>,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+macro_rules! constructors {
+    ($($name:ident: $code:ident),+ $(,)?) => {
+        $(#[cold]
+        pub fn $name(message: impl Into<Cow<'static, str>>) -> Error {
+            Error::new(Code::$code, message)
+        })+
+    };
+}
+
+impl Error {
+    #[cold]
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Error {
+        Error { code, message: message.into(), source: None }
+    }
+
+    constructors! {
+        internal: Internal,
+        not_found: NotFound,
+        invalid_arg: InvalidArg,
+        unavailable: Unavailable,
+        unsupported: Unsupported,
+        already_exists: AlreadyExists,
+        cancelled: Cancelled,
+    }
+
+    /// Keeps what caused it, for the log. The client sees only the message.
+    #[must_use]
+    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Error {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The code's name and the message, as Triton writes the reason of a failed load.
+    pub fn reason(&self) -> String {
+        format!("{}: {}", self.code.name(), self.message)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.reason())?;
+        self.source.as_ref().map_or(Ok(()), |source| write!(f, " ({source})"))
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|s| s as _)
+    }
+}

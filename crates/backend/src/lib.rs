@@ -1,0 +1,33 @@
+//! The contract between the server and what runs models.
+//!
+//! Three levels, all synchronous: a [`Backend`] is there once a process, a [`Model`] once a loaded version, a
+//! [`ModelInstance`] once an instance thread, which makes it, owns it and drops it. A backend depends on this crate and
+//! on nothing above it: it never sees a scheduler, a protocol or a socket.
+//!
+//! Most backends implement only [`Compute`], "run these input tensors into these output tensors", and let [`Batched`]
+//! gather a batch's inputs, take the times and scatter the outputs. One whose responses are many a request, or whose
+//! outputs are its inputs, implements [`ModelInstance`] itself.
+
+mod batched;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod contract;
+mod error;
+mod gather;
+mod parameters;
+mod request;
+mod response;
+mod scatter;
+mod statistics;
+
+pub use batched::{Batched, Compute};
+pub use contract::{Backend, Batch, Device, InstanceSpec, Model, ModelInstance, ModelSource};
+pub use error::{Code, Error, Result};
+pub use gather::{Gather, InputView, Inputs};
+pub use parameters::{ParameterValue, Parameters};
+pub use request::{CorrelationId, InputTensor, Request, Sequence, WantedOutputs};
+pub use response::{
+    Delivery, Event, FailureReason, OutputTensor, Response, ResponseReceiver, ResponseSender, channel,
+};
+pub use scatter::Outputs;
+pub use statistics::{Counted, Counters, ExecutionTimes, ModelStatistics, Phases};

@@ -1,0 +1,99 @@
+//! A request as a backend sees it: checked, its inputs in the model's order.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hippocamp_tensor::{Shape, TensorData};
+use smallvec::SmallVec;
+
+use crate::{Error, ExecutionTimes, FailureReason, Parameters, Response, ResponseSender};
+
+/// One input of a request. Its name and type are those of the model's input at the same place.
+#[derive(Clone, Debug)]
+pub struct InputTensor {
+    /// As the client sent it: with the batch dimension, if the model has one.
+    pub shape: Shape,
+    /// Exactly as many bytes as shape and type say.
+    pub data: TensorData,
+}
+
+/// Which of the model's outputs a request asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WantedOutputs(Option<SmallVec<[bool; 8]>>);
+
+impl WantedOutputs {
+    /// Every output, which is what a request means that names none.
+    pub const ALL: WantedOutputs = WantedOutputs(None);
+
+    /// None of a model's `count` outputs yet.
+    pub fn none_of(count: usize) -> WantedOutputs {
+        WantedOutputs(Some(SmallVec::from_elem(false, count)))
+    }
+
+    /// Adds an output by its place in the model's list.
+    pub fn add(&mut self, index: usize) {
+        if let Some(wanted) = &mut self.0
+            && let Some(flag) = wanted.get_mut(index)
+        {
+            *flag = true;
+        }
+    }
+
+    pub fn contains(&self, index: usize) -> bool {
+        self.0.as_ref().is_none_or(|wanted| wanted.get(index).copied().unwrap_or(false))
+    }
+}
+
+/// What ties the requests of a sequence together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum CorrelationId {
+    Number(u64),
+    Text(Arc<str>),
+}
+
+/// A request's place in a sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sequence {
+    pub correlation_id: CorrelationId,
+    pub start: bool,
+    pub end: bool,
+}
+
+/// A request on its way through a model. Whoever holds it owes an answer: if it is dropped without one, the client gets
+/// an internal error.
+#[derive(Debug)]
+pub struct Request {
+    /// The client's own id, may be empty.
+    pub id: Arc<str>,
+    /// In the order of the model's inputs; `None` where an optional input was not given.
+    pub inputs: SmallVec<[Option<InputTensor>; 4]>,
+    pub outputs: WantedOutputs,
+    pub parameters: Parameters,
+    /// The first dimension of every input; 1 for a model without a batch dimension.
+    pub batch_size: usize,
+    /// 0 means the model's default level.
+    pub priority: u64,
+    /// How long the client is willing to let it wait in the queue.
+    pub timeout: Option<Duration>,
+    pub sequence: Option<Sequence>,
+    /// When it began to wait for an instance.
+    pub queued: Instant,
+    pub response: ResponseSender,
+}
+
+impl Request {
+    /// Whether the client is gone. Asked before any work is done for it.
+    pub fn is_cancelled(&self) -> bool {
+        self.response.is_cancelled()
+    }
+
+    /// Answers with the only or last response.
+    pub fn succeed(self, response: Response, times: &ExecutionTimes) {
+        self.response.succeed(response, self.queued, times);
+    }
+
+    /// Answers with an error.
+    pub fn fail(self, error: Error, reason: FailureReason) {
+        self.response.fail(error, reason);
+    }
+}

@@ -1,0 +1,135 @@
+//! From the outputs of a batch to one response a request.
+
+use bytes::Bytes;
+use hippocamp_model_config::{Interface, TensorSpec};
+use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape};
+use smallvec::SmallVec;
+
+use crate::{Error, OutputTensor, Request, Response, Result};
+
+/// Where a backend puts the outputs of a batch, by their place in the model's list.
+#[derive(Debug)]
+pub struct Outputs {
+    wanted: SmallVec<[bool; 4]>,
+    tensors: SmallVec<[Option<(Shape, Bytes)>; 4]>,
+}
+
+impl Outputs {
+    /// Room for the outputs that any of the requests asks for.
+    pub(crate) fn for_batch(interface: &Interface, requests: &[Request]) -> Outputs {
+        let wanted = (0..interface.outputs.len()).map(|i| requests.iter().any(|r| r.outputs.contains(i)));
+        Outputs { wanted: wanted.collect(), tensors: SmallVec::from_elem(None, interface.outputs.len()) }
+    }
+
+    /// Whether anybody asked for this output. One that nobody asked for may be left out.
+    pub fn is_wanted(&self, index: usize) -> bool {
+        self.wanted.get(index).copied().unwrap_or(false)
+    }
+
+    /// Sets an output of the whole batch, in the shape that the model gave it.
+    pub fn set(&mut self, index: usize, shape: Shape, data: Bytes) {
+        if let Some(place) = self.tensors.get_mut(index) {
+            *place = Some((shape, data));
+        }
+    }
+
+    /// The responses, in the order of the requests. Slices the tensors along the first dimension; copies nothing.
+    pub(crate) fn scatter(self, interface: &Interface, requests: &[Request]) -> Result<Vec<Response>> {
+        let mut responses = vec![Response::default(); requests.len()];
+        let outputs = interface.outputs.iter().zip(self.tensors).zip(self.wanted).enumerate();
+        for (index, ((spec, tensor), wanted)) in outputs {
+            if !wanted {
+                continue;
+            }
+            let (shape, data) = tensor.ok_or_else(|| {
+                Error::internal(format!("the backend gave no tensor for output '{}'", spec.name))
+            })?;
+            let shape = client_shape(spec, shape, interface.max_batch_size > 0);
+            let mut rows = Rows::new(interface, spec, shape, data, requests)?;
+            for (request, response) in requests.iter().zip(&mut responses) {
+                let (shape, data) = rows.take(request.batch_size)?;
+                if request.outputs.contains(index) {
+                    response.outputs.push(OutputTensor { index, shape, data });
+                }
+            }
+        }
+        Ok(responses)
+    }
+}
+
+/// A batch's output, of which each request in turn takes its rows.
+struct Rows<'a> {
+    name: &'a str,
+    shape: Shape,
+    data: Bytes,
+    /// Rows in the whole batch; `None` for a model without a batch dimension: its one request takes it all.
+    count: Option<usize>,
+    data_type: DataType,
+}
+
+impl<'a> Rows<'a> {
+    fn new(
+        interface: &Interface,
+        spec: &'a TensorSpec,
+        shape: Shape,
+        data: Bytes,
+        requests: &[Request],
+    ) -> Result<Rows<'a>> {
+        let count = (interface.max_batch_size > 0 && !spec.is_shape_tensor)
+            .then(|| requests.iter().map(|r| r.batch_size).sum::<usize>());
+        if let Some(count) = count
+            && shape.first() != Some(&(count as i64))
+        {
+            let name = &spec.name;
+            return Err(Error::internal(format!(
+                "output '{name}' was expected to begin with a batch dimension of {count}, the model gave shape {shape}"
+            )));
+        }
+        if shape.byte_size(spec.data_type).is_some_and(|size| size != data.len()) {
+            let (name, got) = (&spec.name, data.len());
+            return Err(Error::internal(format!(
+                "output '{name}' has shape {shape}, which {got} bytes do not fill"
+            )));
+        }
+        Ok(Rows { name: &spec.name, shape, data, count, data_type: spec.data_type })
+    }
+
+    fn take(&mut self, rows: usize) -> Result<(Shape, Bytes)> {
+        let Some(count) = self.count else {
+            return Ok((self.shape.clone(), self.data.clone()));
+        };
+        if rows == count {
+            return Ok((self.shape.clone(), std::mem::take(&mut self.data)));
+        }
+        let mut shape = self.shape.clone();
+        shape.set_batch(rows as i64);
+        let size = match shape.byte_size(self.data_type) {
+            Some(size) => size,
+            None => self.elements_size(&shape)?,
+        };
+        if size > self.data.len() {
+            return Err(Error::internal(format!("output '{}' is shorter than its shape says", self.name)));
+        }
+        Ok((shape, self.data.split_to(size)))
+    }
+
+    /// The bytes of as many BYTES elements as `shape` holds, lengths included.
+    fn elements_size(&self, shape: &Shape) -> Result<usize> {
+        let count = shape.element_count().unwrap_or(usize::MAX);
+        BytesElements::new(&self.data).take(count).try_fold(0, |size, element| match element {
+            Ok(element) => Ok(size + LENGTH_PREFIX + element.len()),
+            Err(fault) => Err(Error::internal(format!("output '{}': {fault}", self.name))),
+        })
+    }
+}
+
+/// The shape that the client sees where the config reshapes an output: each -1 of the config takes the next size that
+/// the model left open.
+fn client_shape(spec: &TensorSpec, shape: Shape, batched: bool) -> Shape {
+    let Some(model_dims) = &spec.reshape else { return shape };
+    let skip = usize::from(batched);
+    let given = shape.get(skip..).unwrap_or_default();
+    let mut open = model_dims.iter().zip(given).filter(|(want, _)| **want == -1).map(|(_, got)| *got);
+    let inner = spec.dims.iter().map(|&d| if d == -1 { open.next().unwrap_or(1) } else { d });
+    shape.iter().copied().take(skip).chain(inner).collect()
+}

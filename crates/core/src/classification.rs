@@ -1,0 +1,117 @@
+//! The classification extension: the best classes of an output instead of its values.
+
+use bytes::Bytes;
+use hippocamp_backend::{Error, OutputTensor, Result};
+use hippocamp_tensor::{DataType, Shape, push_element};
+
+use crate::LoadedModel;
+
+/// The `count` best classes of every batch entry, best first, as BYTES elements `value:index[:label]`. Shape
+/// `[batch, count]`, or `[count]` for a model without a batch dimension; `count` is at most what there is.
+pub fn classify(model: &LoadedModel, output: &OutputTensor, count: usize) -> Result<(Shape, Bytes)> {
+    let spec = &model.interface.outputs[output.index];
+    let values = Values::new(spec.data_type, &output.data)?;
+    let batched = model.interface.max_batch_size > 0;
+    let batch = if batched { output.shape.first().map_or(0, |&b| b.max(0) as usize) } else { 1 };
+    let classes = values.len().checked_div(batch).unwrap_or(0);
+    let count = count.min(classes);
+    let mut content = Vec::with_capacity(batch * count * 24);
+    for entry in 0..batch {
+        let mut order: Vec<usize> = (0..classes).collect();
+        let value = |class: usize| values.compared(entry * classes + class);
+        order.sort_by(|&a, &b| value(b).total_cmp(&value(a)));
+        for &class in &order[..count] {
+            let mut text = values.text(entry * classes + class);
+            text.push(':');
+            text.push_str(&class.to_string());
+            if let Some(label) = model.label(&spec.name, class) {
+                text.push(':');
+                text.push_str(label);
+            }
+            push_element(&mut content, text.as_bytes());
+        }
+    }
+    let shape = if batched { Shape::from([batch as i64, count as i64]) } else { Shape::from([count as i64]) };
+    Ok((shape, content.into()))
+}
+
+/// The numbers of a tensor.
+struct Values<'a> {
+    data_type: DataType,
+    size: usize,
+    data: &'a [u8],
+}
+
+impl<'a> Values<'a> {
+    fn new(data_type: DataType, data: &'a [u8]) -> Result<Values<'a>> {
+        use DataType as T;
+        match (data_type, data_type.byte_size()) {
+            (T::Fp16 | T::Bf16 | T::Bool | T::Bytes, _) | (_, None) => Err(Error::invalid_arg(format!(
+                "class result not available for output due to unsupported type '{data_type}'"
+            ))),
+            (_, Some(size)) => Ok(Values { data_type, size, data }),
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.data.len() / self.size
+    }
+
+    fn bytes<const N: usize>(&self, index: usize) -> [u8; N] {
+        let element = &self.data[index * self.size..][..self.size];
+        element.try_into().expect("the element has the size of its type")
+    }
+
+    /// The number for comparison only: of two 64-bit integers that a double cannot tell apart either may come first.
+    fn compared(&self, index: usize) -> f64 {
+        match self.data_type {
+            DataType::Uint8 => f64::from(u8::from_le_bytes(self.bytes(index))),
+            DataType::Uint16 => f64::from(u16::from_le_bytes(self.bytes(index))),
+            DataType::Uint32 => f64::from(u32::from_le_bytes(self.bytes(index))),
+            DataType::Uint64 => u64::from_le_bytes(self.bytes(index)) as f64,
+            DataType::Int8 => f64::from(i8::from_le_bytes(self.bytes(index))),
+            DataType::Int16 => f64::from(i16::from_le_bytes(self.bytes(index))),
+            DataType::Int32 => f64::from(i32::from_le_bytes(self.bytes(index))),
+            DataType::Int64 => i64::from_le_bytes(self.bytes(index)) as f64,
+            DataType::Fp32 => f64::from(f32::from_le_bytes(self.bytes(index))),
+            _ => f64::from_le_bytes(self.bytes(index)),
+        }
+    }
+
+    /// The number as C++ prints it: integers plain, floats with six decimals.
+    fn text(&self, index: usize) -> String {
+        match self.data_type {
+            DataType::Fp32 => format!("{:.6}", f32::from_le_bytes(self.bytes(index))),
+            DataType::Fp64 => format!("{:.6}", f64::from_le_bytes(self.bytes(index))),
+            DataType::Uint64 => u64::from_le_bytes(self.bytes(index)).to_string(),
+            DataType::Int64 => i64::from_le_bytes(self.bytes(index)).to_string(),
+            _ => format!("{}", self.compared(index)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_numbers_as_cpp_does() {
+        let fp32 = [0.5f32, -1e20].map(f32::to_le_bytes).concat();
+        let values = Values::new(DataType::Fp32, &fp32).unwrap();
+        assert_eq!(values.text(0), "0.500000");
+        assert_eq!(values.text(1), "-100000002004087734272.000000");
+        let int8 = [0xFFu8, 7];
+        let values = Values::new(DataType::Int8, &int8).unwrap();
+        assert_eq!((values.len(), values.text(0), values.text(1)), (2, "-1".into(), "7".into()));
+    }
+
+    #[test]
+    fn refuses_types_without_an_order() {
+        for data_type in [DataType::Fp16, DataType::Bf16, DataType::Bool, DataType::Bytes] {
+            let error = Values::new(data_type, &[]).err().unwrap();
+            let name = data_type.protocol_name();
+            let text = format!("class result not available for output due to unsupported type '{name}'");
+            assert_eq!(error.message(), text);
+        }
+    }
+}

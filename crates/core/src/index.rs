@@ -1,0 +1,100 @@
+//! The repository index: every model that there is, and the state of its versions.
+
+use std::collections::BTreeMap;
+
+/// The state of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Loading,
+    Ready,
+    Unloading,
+    Unavailable,
+}
+
+impl State {
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::Loading => "LOADING",
+            State::Ready => "READY",
+            State::Unloading => "UNLOADING",
+            State::Unavailable => "UNAVAILABLE",
+        }
+    }
+}
+
+/// The reason of a version that was unloaded because somebody asked for it.
+pub(crate) const UNLOADED: &str = "unloaded";
+
+/// A version's state, and why it is so. A version that is ready has a reason, too, if its last reload failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionState {
+    pub state: State,
+    /// Empty if there is nothing to say.
+    pub reason: String,
+}
+
+impl VersionState {
+    pub(crate) fn new(state: State, reason: impl Into<String>) -> VersionState {
+        VersionState { state, reason: reason.into() }
+    }
+
+    /// Whether this keeps a server with strict readiness from being ready.
+    pub(crate) fn is_failure(&self) -> bool {
+        match self.state {
+            State::Ready | State::Unloading => false,
+            State::Loading => true,
+            State::Unavailable => self.reason != UNLOADED,
+        }
+    }
+}
+
+/// One line of the index. A model that was never loaded has no version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexEntry {
+    pub name: String,
+    pub version: Option<(u64, VersionState)>,
+}
+
+/// Joins the models of the repositories with those that were ever loaded.
+pub(crate) fn entries(
+    present: impl Iterator<Item = String>,
+    known: &BTreeMap<String, BTreeMap<u64, VersionState>>,
+    ready_only: bool,
+) -> Vec<IndexEntry> {
+    let empty = BTreeMap::new();
+    let mut models: BTreeMap<String, &BTreeMap<u64, VersionState>> =
+        present.map(|name| (name, &empty)).collect();
+    models.extend(known.iter().map(|(name, versions)| (name.clone(), versions)));
+    let mut entries = Vec::new();
+    for (name, versions) in models {
+        if versions.is_empty() && !ready_only {
+            entries.push(IndexEntry { name: name.clone(), version: None });
+        }
+        let shown = versions.iter().filter(|(_, v)| !ready_only || v.state == State::Ready);
+        entries.extend(shown.map(|(&number, state)| IndexEntry {
+            name: name.clone(),
+            version: Some((number, state.clone())),
+        }));
+    }
+    entries
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_models_that_were_never_loaded_without_a_version() {
+        let ready = VersionState::new(State::Ready, "");
+        let gone = VersionState::new(State::Unavailable, UNLOADED);
+        let known =
+            BTreeMap::from([("b".to_owned(), BTreeMap::from([(1, gone.clone()), (2, ready.clone())]))]);
+        let names = || ["a".to_owned(), "b".to_owned()].into_iter();
+        let entry = |name: &str, version| IndexEntry { name: name.to_owned(), version };
+        assert_eq!(
+            entries(names(), &known, false),
+            [entry("a", None), entry("b", Some((1, gone))), entry("b", Some((2, ready.clone())))]
+        );
+        assert_eq!(entries(names(), &known, true), [entry("b", Some((2, ready)))]);
+    }
+}

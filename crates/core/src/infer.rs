@@ -1,0 +1,310 @@
+//! From what a protocol decoded to what a backend takes: every check of a request, once.
+//!
+//! The texts and their order are Triton's. Clients match on them, and a request with several faults is told the same one
+//! first. Most begin with the request's id.
+
+use std::time::{Duration, Instant};
+
+use hippocamp_backend::{
+    Delivery, Error, InputTensor, Parameters, Request, ResponseReceiver, Result, Sequence, WantedOutputs,
+    channel,
+};
+use hippocamp_model_config::{Interface, TensorSpec};
+use hippocamp_tensor::{BytesElements, BytesFault, DataType, Shape, TensorData};
+use smallvec::SmallVec;
+
+use crate::LoadedModel;
+
+/// A request as a protocol decoded it. Names are borrowed from the message.
+#[derive(Debug)]
+pub struct InferRequest<'a> {
+    /// Empty if the client gave none.
+    pub id: &'a str,
+    /// In the client's order.
+    pub inputs: SmallVec<[InferInput<'a>; 4]>,
+    /// The outputs that were asked for; none means all.
+    pub outputs: SmallVec<[&'a str; 4]>,
+    pub parameters: Parameters,
+    pub priority: u64,
+    pub timeout: Option<Duration>,
+    pub sequence: Option<Sequence>,
+    /// When the request came in; its duration counts from here.
+    pub arrived: Instant,
+}
+
+/// An input as a protocol decoded it.
+#[derive(Debug)]
+pub struct InferInput<'a> {
+    pub name: &'a str,
+    /// `None` if the client named no type that there is.
+    pub data_type: Option<DataType>,
+    pub shape: Shape,
+    pub data: TensorData,
+}
+
+/// Checks a request against the model and brings its inputs into the model's order. Copies no tensor.
+pub(crate) fn check(model: &LoadedModel, request: InferRequest<'_>) -> Result<(Request, ResponseReceiver)> {
+    let check = Check { model, id: request.id };
+    let outputs = check.outputs(&request.outputs)?;
+    check.no_duplicates(&request.inputs)?;
+    check.input_count(&request.inputs)?;
+    let batch_size = check.batch_size(&request.inputs)?;
+    let inputs = check.inputs(request.inputs)?;
+    let delivery = if model.interface.decoupled { Delivery::Many } else { Delivery::Once };
+    let (response, receiver) = channel(delivery, request.arrived, model.statistics.clone());
+    let request = Request {
+        id: request.id.into(),
+        inputs,
+        outputs,
+        parameters: request.parameters,
+        batch_size,
+        priority: request.priority,
+        timeout: request.timeout,
+        sequence: request.sequence,
+        queued: Instant::now(),
+        response,
+    };
+    Ok((request, receiver))
+}
+
+struct Check<'a> {
+    model: &'a LoadedModel,
+    id: &'a str,
+}
+
+impl Check<'_> {
+    fn interface(&self) -> &Interface {
+        &self.model.interface
+    }
+
+    /// An error with the request's id in front.
+    #[cold]
+    fn error(&self, text: &str) -> Error {
+        let id = if self.id.is_empty() { "<id_unknown>" } else { self.id };
+        Error::invalid_arg(format!("[request id: {id}] {text}"))
+    }
+
+    fn outputs(&self, names: &[&str]) -> Result<WantedOutputs> {
+        if names.is_empty() {
+            return Ok(WantedOutputs::ALL);
+        }
+        let outputs = &self.interface().outputs;
+        let mut wanted = WantedOutputs::none_of(outputs.len());
+        for name in names {
+            let index = outputs.iter().position(|o| &*o.name == *name).ok_or_else(|| {
+                let model = &self.model.name;
+                Error::invalid_arg(format!("unexpected inference output '{name}' for model '{model}'"))
+            })?;
+            wanted.add(index);
+        }
+        Ok(wanted)
+    }
+
+    fn no_duplicates(&self, inputs: &[InferInput<'_>]) -> Result<()> {
+        // A hostile list may be long; a model's is not, and a longer one is refused by its count right after this.
+        let looked_at = &inputs[..inputs.len().min(self.interface().inputs.len() + 1)];
+        for (i, input) in looked_at.iter().enumerate() {
+            if looked_at[..i].iter().any(|earlier| earlier.name == input.name) {
+                return Err(self.error(&format!("input '{}' already exists in request", input.name)));
+            }
+        }
+        Ok(())
+    }
+
+    fn input_count(&self, given: &[InferInput<'_>]) -> Result<()> {
+        let specs = &self.interface().inputs;
+        let required = specs.iter().filter(|s| !s.optional).count();
+        if (required..=specs.len()).contains(&given.len()) {
+            return Ok(());
+        }
+        let expected = if required == specs.len() {
+            format!("expected {required} inputs but got {} inputs", given.len())
+        } else {
+            format!(
+                "expected number of inputs between {required} and {} but got {} inputs",
+                specs.len(),
+                given.len()
+            )
+        };
+        let missing = specs.iter().filter(|s| !s.optional && given.iter().all(|g| *g.name != *s.name));
+        let text = format!(
+            "{expected} for model '{}'. Got input(s) {}, but missing required input(s) {}. Please provide all \
+             required input(s).",
+            self.model.name,
+            quoted(given.iter().map(|g| g.name)),
+            quoted(missing.map(|s| &*s.name)),
+        );
+        Err(self.error(&text))
+    }
+
+    /// The first dimension that all inputs share; 1 for a model without a batch dimension.
+    fn batch_size(&self, inputs: &[InferInput<'_>]) -> Result<usize> {
+        let max = self.interface().max_batch_size;
+        if max == 0 {
+            return Ok(1);
+        }
+        let model = &self.model.name;
+        let mut batch = None;
+        for input in inputs {
+            if self.spec(input.name).is_some_and(|spec| spec.is_shape_tensor) {
+                continue;
+            }
+            let Some(&first) = input.shape.first() else {
+                let text = "has no shape but model requires batch dimension for";
+                return Err(self.error(&format!("input '{}' {text} '{model}'", input.name)));
+            };
+            if batch.is_some_and(|b| b != first) {
+                let text = "batch size does not match other inputs for";
+                return Err(self.error(&format!("input '{}' {text} '{model}'", input.name)));
+            }
+            batch = Some(first);
+        }
+        let batch = batch.unwrap_or(1);
+        if batch > i64::from(max) {
+            return Err(self.error(&format!("inference request batch-size must be <= {max} for '{model}'")));
+        }
+        // A negative one is refused with the rest of its shape.
+        Ok(usize::try_from(batch).unwrap_or(0))
+    }
+
+    fn spec(&self, name: &str) -> Option<&TensorSpec> {
+        self.interface().inputs.iter().find(|spec| &*spec.name == name)
+    }
+
+    /// The inputs in the model's order, each checked on its own.
+    fn inputs(&self, given: SmallVec<[InferInput<'_>; 4]>) -> Result<SmallVec<[Option<InputTensor>; 4]>> {
+        let specs = &self.interface().inputs;
+        let mut inputs: SmallVec<[Option<InputTensor>; 4]> = SmallVec::from_elem(None, specs.len());
+        for input in given {
+            let Some(index) = specs.iter().position(|spec| *spec.name == *input.name) else {
+                let model = &self.model.name;
+                return Err(Error::invalid_arg(format!(
+                    "unexpected inference input '{}' for model '{model}'",
+                    input.name
+                )));
+            };
+            self.input(&specs[index], &input)?;
+            inputs[index] = Some(InputTensor { shape: input.shape, data: input.data });
+        }
+        if let Some(missing) = specs.iter().zip(&inputs).find(|(s, i)| !s.optional && i.is_none()) {
+            let (name, model) = (&missing.0.name, &self.model.name);
+            return Err(self.error(&format!("missing required input '{name}' for model '{model}'")));
+        }
+        Ok(inputs)
+    }
+
+    fn input(&self, spec: &TensorSpec, input: &InferInput<'_>) -> Result<()> {
+        let (name, model) = (&spec.name, &self.model.name);
+        if input.data_type != Some(spec.data_type) {
+            let got = input.data_type.map_or("<invalid>", DataType::protocol_name);
+            return Err(self.error(&format!(
+                "inference input '{name}' data-type is '{got}', but model '{model}' expects '{}'",
+                spec.data_type
+            )));
+        }
+        if input.shape.iter().any(|&d| d < 0) {
+            return Err(self.error(&format!(
+                "All input dimensions should be specified for input '{name}' for model '{model}', got {}",
+                input.shape
+            )));
+        }
+        self.shape(spec, &input.shape)?;
+        let Some(count) = input.shape.element_count() else {
+            return Err(self.error(&format!(
+                "the shape of input '{name}' for model '{model}' has more elements than fit into memory, got {}",
+                input.shape
+            )));
+        };
+        match spec.data_type {
+            DataType::Bytes => self.bytes_elements(spec, count, &input.data),
+            _ => self.byte_size(spec, &input.shape, input.data.len()),
+        }
+    }
+
+    fn shape(&self, spec: &TensorSpec, shape: &Shape) -> Result<()> {
+        let batched = self.interface().max_batch_size > 0 && !spec.is_shape_tensor;
+        let inner = if batched { shape.get(1..).unwrap_or_default() } else { shape };
+        if spec.dims.admits(inner) && (!batched || !shape.is_empty()) {
+            return Ok(());
+        }
+        let expected = if batched { spec.dims.with_batch(-1) } else { spec.dims.clone() };
+        let note = if batched {
+            " NOTE: Setting a non-zero max_batch_size in the model config requires a batch dimension to be prepended \
+             to each input shape. If you want to specify the full shape including the batch dim in your input dims \
+             config, try setting max_batch_size to zero. See the model configuration docs for more info on \
+             max_batch_size."
+        } else {
+            ""
+        };
+        Err(self.error(&format!(
+            "unexpected shape for input '{}' for model '{}'. Expected {expected}, got {shape}.{note}",
+            spec.name, self.model.name
+        )))
+    }
+
+    fn byte_size(&self, spec: &TensorSpec, shape: &Shape, got: usize) -> Result<()> {
+        // A batch of zero is no batch: its size is held against that of one.
+        let empty_batch = self.interface().max_batch_size > 0 && shape.first() == Some(&0);
+        let mut expected = shape.byte_size(spec.data_type);
+        if empty_batch {
+            let mut one = shape.clone();
+            one.set_batch(1);
+            expected = one.byte_size(spec.data_type);
+        }
+        if expected == Some(got) && !empty_batch {
+            return Ok(());
+        }
+        let expected = expected.map_or_else(|| "more than fit into memory".to_owned(), |n| n.to_string());
+        Err(self.error(&format!(
+            "input byte size mismatch for input '{}' for model '{}'. Expected {expected}, got {got}",
+            spec.name, self.model.name
+        )))
+    }
+
+    /// Walks the elements: there must be as many as the shape says, and nothing behind them.
+    fn bytes_elements(&self, spec: &TensorSpec, expected: usize, data: &TensorData) -> Result<()> {
+        let content = data.to_contiguous();
+        let mut count = 0usize;
+        let mut fault = None;
+        for element in BytesElements::new(&content) {
+            match element {
+                Ok(_) => count += 1,
+                Err(BytesFault::IncompleteLength { left }) => {
+                    fault = Some(format!(
+                        "incomplete string length indicator for inference input '{}' for model '{}', expecting 4 \
+                         bytes but only {left} bytes available. Please make sure the string length indicator is in \
+                         one buffer.",
+                        spec.name, self.model.name
+                    ));
+                }
+                Err(BytesFault::IncompleteElement { length, left }) => {
+                    count += 1;
+                    fault = Some(format!(
+                        "incomplete string data for inference input '{}' for model '{}', expecting string of length \
+                         {length} but only {left} bytes available",
+                        spec.name, self.model.name
+                    ));
+                }
+            }
+        }
+        let (name, model) = (&spec.name, &self.model.name);
+        if count > expected {
+            return Err(self.error(&format!(
+                "unexpected number of string elements {count} for inference input '{name}' for model '{model}', \
+                 expecting {expected}"
+            )));
+        }
+        if count < expected {
+            return Err(self.error(&format!(
+                "expected {expected} string elements for inference input '{name}' for model '{model}', got {count}"
+            )));
+        }
+        fault.map_or(Ok(()), |text| Err(self.error(&text)))
+    }
+}
+
+/// `['a','b']`
+fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
+    format!("[{}]", names.join(","))
+}

@@ -1,0 +1,31 @@
+//! The server without its protocols: from a name and a version to a loaded model, and from a request to its answers.
+//!
+//! Usable as a library: make an [`InferenceServer`] of [`Settings`] and backends, load its repositories, find a
+//! [`LoadedModel`] and call [`LoadedModel::infer`]. Names no concrete backend and no protocol.
+
+mod classification;
+mod index;
+mod infer;
+mod instances;
+mod labels;
+mod lifecycle;
+mod load;
+mod metadata;
+mod metrics_page;
+mod model;
+mod overrides;
+mod routes;
+mod server;
+mod settings;
+mod statistics;
+mod supported;
+
+pub use classification::classify;
+pub use index::{IndexEntry, State, VersionState};
+pub use infer::{InferInput, InferRequest};
+pub use metadata::{ModelMetadata, TensorMetadata};
+pub use model::LoadedModel;
+pub use overrides::LoadOverrides;
+pub use server::{InferenceServer, ServerMetadata};
+pub use settings::{ControlMode, Settings};
+pub use statistics::VersionStatistics;

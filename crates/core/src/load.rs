@@ -1,0 +1,224 @@
+//! From a model's folder to versions that serve. Runs on a loading thread; changes nothing that is being served.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::Arc;
+
+use hippocamp_backend::{Backend, Error, Model, ModelSource, ModelStatistics, Result};
+use hippocamp_model_config::{self as model_config, Faults, Interface, ModelConfig};
+use hippocamp_repository::{ModelFolder, select_versions};
+use hippocamp_scheduler::{BatchPolicy, Scheduler, Stopped};
+use tracing::warn;
+
+use crate::supported::{refuse_unsupported, without_effect};
+use crate::{LoadedModel, Settings, instances, labels};
+
+/// Knows the backends and the settings that loading depends on.
+#[derive(Debug)]
+pub(crate) struct Loader {
+    pub(crate) settings: Settings,
+    pub(crate) backends: BTreeMap<String, Arc<dyn Backend>>,
+}
+
+/// A version that is ready to serve, and what tells when it has ended.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) model: Arc<LoadedModel>,
+    pub(crate) stopped: Stopped,
+}
+
+/// Why a model could not be loaded.
+#[derive(Debug)]
+pub(crate) enum LoadFailure {
+    /// Its config cannot be used; no version was tried.
+    Config(Error),
+    /// Versions that failed. None of the others is kept.
+    Versions(BTreeMap<u64, Error>),
+}
+
+impl LoadFailure {
+    /// What a client reads that asked for the load.
+    pub(crate) fn into_error(self, name: &str) -> Error {
+        match self {
+            // The client gets Triton's text, to the letter; the log has the reason.
+            LoadFailure::Config(error) if error.code() == hippocamp_backend::Code::Unsupported => error,
+            LoadFailure::Config(_) => not_found(name),
+            LoadFailure::Versions(versions) => {
+                let each = versions.iter();
+                let each = each.map(|(v, e)| format!("version {v} is at UNAVAILABLE state: {};", e.reason()));
+                let each = each.collect::<Vec<_>>().concat();
+                Error::invalid_arg(format!("load failed for model '{name}': {each}"))
+            }
+        }
+    }
+
+    /// The whole reason, for the log.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            LoadFailure::Config(error) => error.to_string(),
+            LoadFailure::Versions(versions) => {
+                let each: Vec<String> = versions.iter().map(|(v, e)| format!("version {v}: {e}")).collect();
+                each.join("; ")
+            }
+        }
+    }
+}
+
+/// A model that no repository has, or whose config cannot be used.
+pub(crate) fn not_found(name: &str) -> Error {
+    Error::internal(format!("failed to load '{name}', failed to poll from model repository"))
+}
+
+/// A config that was read and found usable, and what it selects.
+pub(crate) struct Prepared {
+    folder: ModelFolder,
+    config: ModelConfig,
+    pub(crate) versions: Vec<u64>,
+}
+
+impl Loader {
+    /// Reads and checks the config, without touching the model files. `json` replaces the config on disk.
+    pub(crate) fn prepare(folder: ModelFolder, json: Option<&str>) -> Result<Prepared> {
+        let name = folder.name.clone();
+        let (origin, mut config, spans) = match (json, &folder.config_path) {
+            (Some(json), _) => {
+                ("config".to_owned(), model_config::from_json(json).map_err(bad_config)?, None)
+            }
+            (None, Some(path)) => {
+                let origin = path.display().to_string();
+                let text = fs::read_to_string(path)
+                    .map_err(|e| Error::internal(format!("failed to read '{origin}': {e}")).with_source(e))?;
+                let parsed = model_config::parse(&text, &origin).map_err(bad_config)?;
+                (origin, parsed.config, Some(parsed.spans))
+            }
+            (None, None) => ("config".to_owned(), ModelConfig::default(), None),
+        };
+        Self::infer_backend(&folder, &mut config)?;
+        model_config::apply_defaults(&mut config, &name, &model_config::DefaultFacts::default());
+        model_config::validate_incomplete(&config, spans.as_ref(), &origin, &name).map_err(bad_config)?;
+        refuse_unsupported(&name, &config)?;
+        let versions = select_versions(&folder.versions, config.version_policy.as_ref());
+        if versions.is_empty() {
+            return Err(Error::invalid_arg(format!(
+                "at least one version must be available under the version policy of model '{name}'"
+            )));
+        }
+        Ok(Prepared { folder, config, versions: versions.into_iter().collect() })
+    }
+
+    /// Loads every version that the config selects, the latest first: it is the one that completes the config. All or
+    /// nothing.
+    pub(crate) fn load(&self, prepared: Prepared) -> Result<Vec<Started>, LoadFailure> {
+        let Prepared { folder, config, versions } = prepared;
+        let mut loading = Loading { loader: self, folder: &folder, config, completed: None };
+        let mut started = Vec::new();
+        let mut failed = BTreeMap::new();
+        for version in versions.into_iter().rev() {
+            match loading.version(version) {
+                Ok(version) => started.push(version),
+                Err(error) => drop(failed.insert(version, error)),
+            }
+        }
+        if !failed.is_empty() {
+            return Err(LoadFailure::Versions(failed));
+        }
+        started.reverse();
+        Ok(started)
+    }
+
+    /// Fills in the backend of a config that names none, from the model file that is there.
+    fn infer_backend(folder: &ModelFolder, config: &mut ModelConfig) -> Result<()> {
+        let Some(&latest) = folder.versions.last() else { return Ok(()) };
+        let entries = fs::read_dir(folder.version_path(latest)).map_err(|e| {
+            let name = &folder.name;
+            Error::internal(format!("failed to read version {latest} of model '{name}': {e}")).with_source(e)
+        })?;
+        let files: Vec<String> =
+            entries.filter_map(|e| Some(e.ok()?.file_name().to_string_lossy().into_owned())).collect();
+        model_config::infer_backend(config, &folder.name, &files);
+        Ok(())
+    }
+
+    fn backend(&self, model: &str, config: &ModelConfig) -> Result<&Arc<dyn Backend>> {
+        self.backends.get(&config.backend).ok_or_else(|| {
+            let (wanted, there) = (&config.backend, self.backends.keys().cloned().collect::<Vec<_>>().join(", "));
+            Error::invalid_arg(if wanted.is_empty() {
+                format!(
+                    "unable to load model '{model}', its config names no backend and no model file tells which it is; \
+                     add 'backend: \"NAME\"' with one of: {there}"
+                )
+            } else {
+                format!("unable to load model '{model}', there is no backend '{wanted}'; there are: {there}")
+            })
+        })
+    }
+}
+
+/// A model whose versions are being loaded.
+struct Loading<'a> {
+    loader: &'a Loader,
+    folder: &'a ModelFolder,
+    config: ModelConfig,
+    /// Set by the first version.
+    completed: Option<Completed>,
+}
+
+#[derive(Clone)]
+struct Completed {
+    config: Arc<ModelConfig>,
+    interface: Arc<Interface>,
+}
+
+impl Loading<'_> {
+    fn version(&mut self, version: u64) -> Result<Started> {
+        let name: Arc<str> = self.folder.name.as_str().into();
+        let backend = self.loader.backend(&name, &self.config)?;
+        let model = backend.load(&ModelSource {
+            name: Arc::clone(&name),
+            version,
+            model_directory: self.folder.path.clone(),
+            version_directory: self.folder.version_path(version),
+            config: Arc::new(self.config.clone()),
+        })?;
+        let model: Arc<dyn Model> = model.into();
+        let Completed { config, interface } = self.completed(&*model)?;
+        model.check_config(&config)?;
+        let labels = labels::read(&name, &self.folder.path, &interface)?;
+        let specs = instances::specs(&config, &interface)?;
+        let policy = BatchPolicy::from_config(&config, &interface);
+        let (scheduler, stopped) = Scheduler::start(&model, specs, policy)?;
+        let statistics = Arc::new(ModelStatistics::default());
+        let version_text = version.to_string().into();
+        let model =
+            LoadedModel { name, version, version_text, config, interface, statistics, labels, scheduler };
+        Ok(Started { model: Arc::new(model), stopped })
+    }
+
+    /// The finished config: completed from the model file, defaulted, validated. The same for all versions.
+    fn completed(&mut self, model: &dyn Model) -> Result<Completed> {
+        if let Some(completed) = &self.completed {
+            return Ok(completed.clone());
+        }
+        let (name, settings) = (&self.folder.name, &self.loader.settings);
+        let mut config = self.config.clone();
+        if !settings.disable_auto_complete_config {
+            let default_max_batch_size = settings.default_max_batch_size(&config.backend);
+            model.complete_config(&mut config, default_max_batch_size)?;
+        }
+        let facts = model_config::DefaultFacts::default();
+        model_config::apply_defaults(&mut config, name, &facts);
+        model_config::validate(&config, None, "config", name).map_err(bad_config)?;
+        model_config::validate_placement(&config, None, "config", &facts).map_err(bad_config)?;
+        let interface = Interface::new(&config).map_err(bad_config)?;
+        for field in without_effect(&config) {
+            warn!(model = name, "config field '{field}' has no effect in this version");
+        }
+        let completed = Completed { config: Arc::new(config), interface: Arc::new(interface) };
+        Ok(self.completed.insert(completed).clone())
+    }
+}
+
+#[cold]
+fn bad_config(faults: Faults) -> Error {
+    Error::invalid_arg(faults.to_string()).with_source(faults)
+}

@@ -1,0 +1,56 @@
+//! What a model says of itself.
+
+use std::sync::Arc;
+
+use hippocamp_backend::Result;
+use hippocamp_model_config::TensorSpec;
+use hippocamp_tensor::{DataType, Shape};
+
+use crate::InferenceServer;
+
+/// A model's metadata.
+#[derive(Clone, Debug)]
+pub struct ModelMetadata {
+    pub name: Arc<str>,
+    /// The versions that serve, lowest first; the one that was asked for, if one was.
+    pub versions: Vec<u64>,
+    /// The config's platform or, if it has none, its backend.
+    pub platform: String,
+    pub inputs: Vec<TensorMetadata>,
+    pub outputs: Vec<TensorMetadata>,
+}
+
+/// An input or output as clients see it: with the batch dimension, if the model has one, as -1.
+#[derive(Clone, Debug)]
+pub struct TensorMetadata {
+    pub name: Arc<str>,
+    pub data_type: DataType,
+    pub shape: Shape,
+}
+
+impl InferenceServer {
+    /// The metadata of a version, or of the highest that serves.
+    pub fn model_metadata(&self, name: &str, version: Option<u64>) -> Result<ModelMetadata> {
+        let model = self.model(name, version)?;
+        let versions = match version {
+            Some(version) => vec![version],
+            None => self.ready_versions(name).iter().map(|model| model.version).collect(),
+        };
+        let config = &model.config;
+        let platform = if config.platform.is_empty() { &config.backend } else { &config.platform };
+        let batched = model.interface.max_batch_size > 0;
+        let tensors = |specs: &[TensorSpec]| specs.iter().map(|spec| tensor(spec, batched)).collect();
+        Ok(ModelMetadata {
+            name: Arc::clone(&model.name),
+            versions,
+            platform: platform.clone(),
+            inputs: tensors(&model.interface.inputs),
+            outputs: tensors(&model.interface.outputs),
+        })
+    }
+}
+
+fn tensor(spec: &TensorSpec, batched: bool) -> TensorMetadata {
+    let shape = if batched && !spec.is_shape_tensor { spec.dims.with_batch(-1) } else { spec.dims.clone() };
+    TensorMetadata { name: Arc::clone(&spec.name), data_type: spec.data_type, shape }
+}

@@ -1,0 +1,132 @@
+//! The page for Prometheus: Triton's names and labels, and histograms beside them.
+
+use hippocamp_backend::{Counters, FailureReason};
+use hippocamp_metrics::{CpuTimes, Histogram, HostMemory, Kind, Page};
+
+use crate::{InferenceServer, VersionStatistics};
+
+/// A counter of a version: name, help, and how to read it.
+type Counter = (&'static str, &'static str, fn(&Counters) -> u64);
+
+const COUNTERS: [Counter; 8] = [
+    ("nv_inference_request_success", "Number of successful inference requests, all batch sizes", |c| {
+        c.success.count
+    }),
+    ("nv_inference_count", "Number of inferences performed (does not include cached requests)", |c| {
+        c.inference_count
+    }),
+    (
+        "nv_inference_exec_count",
+        "Number of model executions performed (does not include cached requests)",
+        |c| c.execution_count,
+    ),
+    (
+        "nv_inference_request_duration_us",
+        "Cumulative inference request duration in microseconds (includes cached requests)",
+        |c| c.success.ns / 1_000,
+    ),
+    (
+        "nv_inference_queue_duration_us",
+        "Cumulative inference queuing duration in microseconds (includes cached requests)",
+        |c| c.queue.ns / 1_000,
+    ),
+    (
+        "nv_inference_compute_input_duration_us",
+        "Cumulative compute input duration in microseconds (does not include cached requests)",
+        |c| c.phases.compute_input.ns / 1_000,
+    ),
+    (
+        "nv_inference_compute_infer_duration_us",
+        "Cumulative compute inference duration in microseconds (does not include cached requests)",
+        |c| c.phases.compute_infer.ns / 1_000,
+    ),
+    (
+        "nv_inference_compute_output_duration_us",
+        "Cumulative inference compute output duration in microseconds (does not include cached requests)",
+        |c| c.phases.compute_output.ns / 1_000,
+    ),
+];
+
+/// A histogram of a version: name, help, and how to read it.
+type Durations = (&'static str, &'static str, fn(&Counters) -> &Histogram);
+
+const HISTOGRAMS: [Durations; 3] = [
+    (
+        "nv_inference_request_histogram_us",
+        "Duration of successful inference requests in microseconds, from arrival to last response",
+        |c| &c.request_durations,
+    ),
+    ("nv_inference_queue_histogram_us", "Time that requests waited for an instance in microseconds", |c| {
+        &c.queue_durations
+    }),
+    (
+        "nv_inference_compute_infer_histogram_us",
+        "Time that the model itself ran for a request in microseconds",
+        |c| &c.compute_infer_durations,
+    ),
+];
+
+impl InferenceServer {
+    /// Everything that can be scraped, in the text format of Prometheus.
+    pub fn metrics_page(&self) -> String {
+        let mut page = Page::default();
+        let statistics = self.statistics("", None).unwrap_or_default();
+        for (name, help, read) in COUNTERS {
+            let mut family = page.family(name, help, Kind::Counter);
+            for version in &statistics {
+                family.sample(&labels(version), read(&version.counters));
+            }
+        }
+        failures(&mut page, &statistics);
+        for (name, help, read) in HISTOGRAMS {
+            let mut family = page.family(name, help, Kind::Histogram);
+            for version in &statistics {
+                family.histogram(&labels(version), read(&version.counters));
+            }
+        }
+        self.pending(&mut page);
+        self.host(&mut page);
+        page.into_text()
+    }
+
+    fn pending(&self, page: &mut Page) {
+        let help = "Instantaneous number of pending requests awaiting execution per-model.";
+        let mut family = page.family("nv_inference_pending_request_count", help, Kind::Gauge);
+        for model in self.routes.all() {
+            family.sample(&[("model", &*model.name), ("version", &*model.version_text)], model.pending());
+        }
+    }
+
+    /// What cannot be read on this machine is left out.
+    fn host(&self, page: &mut Page) {
+        if let Some(now) = CpuTimes::now() {
+            let mut last = self.cpu_times.lock();
+            let utilization = last.map_or(0.0, |earlier| now.utilization_since(earlier));
+            *last = Some(now);
+            let help = "CPU utilization rate [0.0 - 1.0], since the last scrape";
+            page.family("nv_cpu_utilization", help, Kind::Gauge).sample(&[], format!("{utilization:.4}"));
+        }
+        if let Some(memory) = HostMemory::now() {
+            let help = "CPU total memory (RAM), in bytes";
+            page.family("nv_cpu_memory_total_bytes", help, Kind::Gauge).sample(&[], memory.total);
+            let help = "CPU used memory (RAM), in bytes";
+            page.family("nv_cpu_memory_used_bytes", help, Kind::Gauge).sample(&[], memory.used);
+        }
+    }
+}
+
+fn failures(page: &mut Page, statistics: &[VersionStatistics]) {
+    let help = "Number of failed inference requests, all batch sizes";
+    let mut family = page.family("nv_inference_request_failure", help, Kind::Counter);
+    for version in statistics {
+        for reason in FailureReason::ALL {
+            let [model, number] = labels(version);
+            let count = version.counters.failures[reason as usize];
+            family.sample(&[model, ("reason", reason.name()), number], count);
+        }
+    }
+}
+
+fn labels(version: &VersionStatistics) -> [(&'static str, &str); 2] {
+    [("model", &version.name), ("version", &version.version)]
+}

@@ -1,0 +1,192 @@
+//! The server without its protocols.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hippocamp_backend::{Backend, Error, Result};
+use hippocamp_metrics::CpuTimes;
+use hippocamp_repository::{ScanFault, Wanted, scan};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tracing::{error, warn};
+
+use crate::index::{self, IndexEntry};
+use crate::lifecycle::Models;
+use crate::load::Loader;
+use crate::routes::Routes;
+use crate::{ControlMode, LoadOverrides, LoadedModel, Settings};
+
+/// What the server says of itself.
+#[derive(Clone, Debug)]
+pub struct ServerMetadata {
+    pub name: String,
+    pub version: &'static str,
+    pub extensions: &'static [&'static str],
+}
+
+/// The extensions of the protocol, in Triton's order: clients look for them by name.
+const EXTENSIONS: [&str; 13] = [
+    "classification",
+    "sequence",
+    "model_repository",
+    "model_repository(unload_dependents)",
+    "schedule_policy",
+    "model_configuration",
+    "system_shared_memory",
+    "cuda_shared_memory",
+    "binary_tensor_data",
+    "parameters",
+    "statistics",
+    "trace",
+    "logging",
+];
+
+/// Serves models: finds them by name and version, takes requests for them, loads and unloads them. Every protocol is a
+/// front of this, and a program may use it without any.
+#[derive(Debug)]
+pub struct InferenceServer {
+    pub(crate) loader: Loader,
+    pub(crate) routes: Routes,
+    pub(crate) models: Mutex<Models>,
+    /// As many as models may be loaded at once.
+    pub(crate) load_permits: Semaphore,
+    started: AtomicBool,
+    stopping: AtomicBool,
+    /// Processor time at the last look, for the utilisation since.
+    pub(crate) cpu_times: Mutex<Option<CpuTimes>>,
+}
+
+impl InferenceServer {
+    /// A server without models yet; [`InferenceServer::load_repositories`] brings them in.
+    pub fn new(settings: Settings, backends: Vec<Arc<dyn Backend>>) -> Arc<InferenceServer> {
+        let threads = settings.model_load_thread_count.max(1);
+        let backends: BTreeMap<_, _> = backends.into_iter().map(|b| (b.name().to_owned(), b)).collect();
+        Arc::new(InferenceServer {
+            loader: Loader { settings, backends },
+            routes: Routes::default(),
+            models: Mutex::default(),
+            load_permits: Semaphore::new(threads),
+            started: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            cpu_times: Mutex::new(CpuTimes::now()),
+        })
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.loader.settings
+    }
+
+    /// Loads what the settings ask for, several models at once. Returns what went wrong, a line each; everything else
+    /// is served.
+    pub async fn load_repositories(self: &Arc<Self>) -> Vec<String> {
+        let settings = self.settings();
+        let found = scan(&settings.repositories, settings.model_config_name.as_deref());
+        let mut faults = Vec::new();
+        for fault in found.faults {
+            if matches!(fault, ScanFault::Name { .. }) {
+                warn!("{fault}");
+            } else {
+                error!("{fault}");
+                faults.push(fault.to_string());
+            }
+        }
+        let present = found.models.into_iter().map(|(name, folder)| (name, folder.fingerprint)).collect();
+        faults.extend(self.carry_out(&BTreeMap::new(), &present, &self.wanted()).await);
+        self.started.store(true, Ordering::Release);
+        faults
+    }
+
+    fn wanted(&self) -> Wanted {
+        let settings = self.settings();
+        let all = settings.load_models.iter().any(|name| name == "*");
+        match settings.control_mode {
+            ControlMode::None => Wanted::All,
+            ControlMode::Explicit if all => Wanted::All,
+            ControlMode::Explicit => Wanted::Named(settings.load_models.iter().cloned().collect()),
+        }
+    }
+
+    pub fn metadata(&self) -> ServerMetadata {
+        let name = self.settings().id.clone();
+        ServerMetadata { name, version: env!("CARGO_PKG_VERSION"), extensions: &EXTENSIONS }
+    }
+
+    /// Whether it can be asked at all.
+    pub fn is_live(&self) -> bool {
+        !self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Whether it serves what it should.
+    pub fn is_ready(&self) -> bool {
+        let started = self.started.load(Ordering::Acquire);
+        started && self.is_live() && !(self.settings().strict_readiness && self.models.lock().any_failure())
+    }
+
+    /// The version that was asked for, or the highest that serves. One look-up, no lock.
+    pub fn model(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
+        self.routes.find(name, version).map_err(|error| match version {
+            Some(version) if self.models.lock().knows(name, version) => Error::unavailable(format!(
+                "Request for unknown model: '{name}' version {version} is not at ready state"
+            )),
+            _ => error,
+        })
+    }
+
+    /// All versions of a model that serve, lowest first.
+    pub fn ready_versions(&self, name: &str) -> Vec<Arc<LoadedModel>> {
+        self.routes.versions(name)
+    }
+
+    /// Every model of the repositories, loaded or not.
+    pub fn index(&self, ready_only: bool) -> Vec<IndexEntry> {
+        let settings = self.settings();
+        let found = scan(&settings.repositories, settings.model_config_name.as_deref());
+        index::entries(found.models.into_keys(), &self.models.lock().states(), ready_only)
+    }
+
+    /// Loads a model, or loads it again, because a client asked for it. Returns when it serves. If it fails, what
+    /// served before goes on.
+    pub async fn load(self: &Arc<Self>, name: &str, overrides: LoadOverrides) -> Result<()> {
+        self.allow_control()?;
+        self.load_model(name.to_owned(), overrides).await.map_err(|failure| failure.into_error(name))
+    }
+
+    /// Unloads a model because a client asked for it. Returns when its last request is done and its memory is free. A
+    /// model that is not loaded is no error.
+    pub async fn unload(self: &Arc<Self>, name: &str) -> Result<()> {
+        self.allow_control()?;
+        self.unload_model(name.to_owned()).await;
+        Ok(())
+    }
+
+    fn allow_control(&self) -> Result<()> {
+        match self.settings().control_mode {
+            ControlMode::Explicit => Ok(()),
+            ControlMode::None => {
+                Err(Error::unavailable("explicit model load / unload is not allowed if polling is enabled"))
+            }
+        }
+    }
+
+    /// Lets go of all models and waits until their instances have finished what they run, at most `timeout`. True if
+    /// they all did. Fronts have stopped taking requests before this.
+    pub async fn stop(&self, timeout: Duration) -> bool {
+        self.stopping.store(true, Ordering::Release);
+        self.routes.clear();
+        let serving = self.models.lock().take_all();
+        let all = async {
+            for version in serving {
+                drop(version.model);
+                version.stopped.wait().await;
+            }
+        };
+        tokio::time::timeout(timeout, all).await.is_ok()
+    }
+
+    /// From here on the server says that it is not ready, so that no new traffic is sent to it.
+    pub fn begin_stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,43 @@
+//! The statistics extension.
+
+use std::sync::Arc;
+
+use hippocamp_backend::{Counters, Error, Result};
+
+use crate::{InferenceServer, LoadedModel};
+
+/// The counters of one version at one moment.
+#[derive(Clone, Debug)]
+pub struct VersionStatistics {
+    pub name: Arc<str>,
+    pub version: Arc<str>,
+    pub counters: Counters,
+}
+
+impl VersionStatistics {
+    fn of(model: &LoadedModel) -> VersionStatistics {
+        let (name, version) = (Arc::clone(&model.name), Arc::clone(&model.version_text));
+        VersionStatistics { name, version, counters: model.statistics.snapshot() }
+    }
+}
+
+impl InferenceServer {
+    /// The counters of every version that serves, or of one model's, or of one version. An empty name stands for all.
+    pub fn statistics(&self, name: &str, version: Option<u64>) -> Result<Vec<VersionStatistics>> {
+        if name.is_empty() {
+            return Ok(self.routes.all().iter().map(|model| VersionStatistics::of(model)).collect());
+        }
+        let models = self.ready_versions(name);
+        if models.is_empty() {
+            return Err(Error::invalid_arg(format!("requested model '{name}' is not available")));
+        }
+        let asked = models.iter().filter(|model| version.is_none_or(|v| v == model.version));
+        let statistics: Vec<_> = asked.map(|model| VersionStatistics::of(model)).collect();
+        if statistics.is_empty() {
+            return Err(Error::invalid_arg(format!(
+                "requested model version is not available for model '{name}'"
+            )));
+        }
+        Ok(statistics)
+    }
+}

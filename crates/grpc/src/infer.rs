@@ -1,0 +1,63 @@
+//! `ModelInfer`: one request, one response.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hippocamp_backend::{Error, ResponseReceiver, Result};
+use hippocamp_core::{InferenceServer, LoadedModel};
+use hippocamp_proto::inference::{ModelInferRequest, ModelInferResponse};
+
+use crate::decode::{self, Message, OutputOptions};
+use crate::parameters::request_parameters;
+use crate::{encode, status};
+
+/// A request that was accepted and queued.
+pub(crate) struct Running {
+    pub(crate) model: Arc<LoadedModel>,
+    pub(crate) id: String,
+    pub(crate) options: OutputOptions,
+    pub(crate) empty_final_response: bool,
+    pub(crate) responses: ResponseReceiver,
+}
+
+/// Answers one request. Dropping the future cancels it.
+pub(crate) async fn infer(
+    server: &InferenceServer,
+    request: ModelInferRequest,
+) -> Result<ModelInferResponse> {
+    let arrived = Instant::now();
+    let model = find(server, &request)?;
+    if model.interface.decoupled {
+        return Err(Error::unsupported(
+            "ModelInfer RPC doesn't support models with decoupled transaction policy",
+        ));
+    }
+    let running = start(model, request, arrived)?;
+    let response = running.responses.only().await?;
+    encode::reply(&running.model, running.id, &running.options, response)
+}
+
+/// The model and version that a request names.
+pub(crate) fn find(server: &InferenceServer, request: &ModelInferRequest) -> Result<Arc<LoadedModel>> {
+    server.model(&request.model_name, status::version(&request.model_version)?)
+}
+
+/// Checks a request and queues it.
+pub(crate) fn start(
+    model: Arc<LoadedModel>,
+    request: ModelInferRequest,
+    arrived: Instant,
+) -> Result<Running> {
+    let parameters = request_parameters(request.parameters)?;
+    let empty_final_response = parameters.empty_final_response;
+    let message = Message {
+        id: &request.id,
+        inputs: &request.inputs,
+        outputs: &request.outputs,
+        raw: request.raw_input_contents,
+        arrived,
+    };
+    let (infer, options) = decode::request(&model, message, parameters)?;
+    let responses = model.infer(infer)?;
+    Ok(Running { model, id: request.id, options, empty_final_response, responses })
+}

@@ -1,0 +1,53 @@
+//! Errors and versions as gRPC has them.
+
+use hippocamp_backend::Error;
+use tonic::{Code, Status};
+
+/// The status that a client sees.
+#[cold]
+pub(crate) fn status(error: &Error) -> Status {
+    Status::new(Code::from_i32(error.code().grpc()), error.message())
+}
+
+/// What a call answers that this server does not implement yet.
+#[cold]
+pub(crate) fn unsupported(what: &str) -> Status {
+    Status::unimplemented(format!("{what} is not supported by this server yet"))
+}
+
+/// A version as requests write it: a number from 1 up, or nothing for the highest.
+pub(crate) fn version(text: &str) -> Result<Option<u64>, Error> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let expected = "version should be an integral value > 0";
+    match text.parse::<i64>() {
+        Ok(version) if version > 0 => Ok(Some(version.unsigned_abs())),
+        Ok(_) => Err(Error::invalid_arg(format!("invalid model version specified '{text}' , {expected}"))),
+        Err(_) => Err(Error::invalid_arg(format!(
+            "failed to get model version from specified version string '{text}' (details: stol), {expected}"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_a_positive_number_or_nothing() {
+        assert_eq!(version("").unwrap(), None);
+        assert_eq!(version("3").unwrap(), Some(3));
+        let text = |t: &str| version(t).unwrap_err().message().to_owned();
+        assert_eq!(
+            text("-1"),
+            "invalid model version specified '-1' , version should be an integral value > 0"
+        );
+        assert_eq!(
+            text("abc"),
+            "failed to get model version from specified version string 'abc' (details: stol), version should be an \
+             integral value > 0"
+        );
+        assert!(version("99999999999999999999").is_err());
+    }
+}

@@ -1,0 +1,172 @@
+//! `ModelStreamInfer`: any number of requests and responses on one call.
+//!
+//! Requests are read and queued without waiting for earlier ones. Models that answer once are answered in the order of
+//! their requests; responses of decoupled models go out as they come, in between. A failing request yields an error
+//! message and the stream goes on.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hippocamp_backend::{Error, Event};
+use hippocamp_core::InferenceServer;
+use hippocamp_proto::inference::{ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use crate::infer::{self, Running};
+use crate::parameters::flag;
+use crate::{encode, status::status};
+
+/// Requests under way and answers not yet written, on one stream. Beyond that, reading waits.
+const IN_FLIGHT: usize = 1024;
+
+/// Present on every answer of a stream: whether it is the last one of its request.
+const FINAL_RESPONSE: &str = "triton_final_response";
+
+type Reply = Result<ModelStreamInferResponse, Status>;
+
+/// What is answered in the order of the requests.
+enum InOrder {
+    Running(Box<Running>),
+    Refused { id: String, error: Error },
+}
+
+/// Starts reading requests, and returns the stream of answers. Dropping it cancels what is under way.
+pub(crate) fn infer(
+    server: Arc<InferenceServer>,
+    requests: Streaming<ModelInferRequest>,
+    close_on_error: bool,
+) -> ReceiverStream<Reply> {
+    let (replies, stream) = mpsc::channel(IN_FLIGHT);
+    let (in_order, waiting) = mpsc::channel(IN_FLIGHT);
+    let writer = Writer { replies, close_on_error };
+    tokio::spawn(writer.clone().answer_in_order(waiting));
+    tokio::spawn(read(server, requests, in_order, writer));
+    ReceiverStream::new(stream)
+}
+
+/// Reads requests until the client is done or gone.
+async fn read(
+    server: Arc<InferenceServer>,
+    mut requests: Streaming<ModelInferRequest>,
+    in_order: mpsc::Sender<InOrder>,
+    writer: Writer,
+) {
+    loop {
+        let request = tokio::select! {
+            request = requests.next() => request,
+            () = writer.replies.closed() => return,
+        };
+        match request {
+            None => return,
+            Some(Ok(request)) => {
+                let next = match start(&server, request) {
+                    InOrder::Running(running) if running.model.interface.decoupled => {
+                        tokio::spawn(writer.clone().answer(running));
+                        continue;
+                    }
+                    next => next,
+                };
+                if in_order.send(next).await.is_err() {
+                    return;
+                }
+            }
+            Some(Err(broken)) => {
+                // The message could not be decoded, so the stream cannot go on.
+                drop(writer.replies.send(Err(broken)).await);
+                return;
+            }
+        }
+    }
+}
+
+fn start(server: &InferenceServer, request: ModelInferRequest) -> InOrder {
+    let id = request.id.clone();
+    let arrived = Instant::now();
+    let running = infer::find(server, &request).and_then(|model| infer::start(model, request, arrived));
+    match running {
+        Ok(running) => InOrder::Running(Box::new(running)),
+        Err(error) => InOrder::Refused { id, error },
+    }
+}
+
+#[derive(Clone)]
+struct Writer {
+    replies: mpsc::Sender<Reply>,
+    /// The client asked for the first failed execution to end the stream with its status.
+    close_on_error: bool,
+}
+
+impl Writer {
+    async fn answer_in_order(self, mut waiting: mpsc::Receiver<InOrder>) {
+        while let Some(next) = waiting.recv().await {
+            let open = match next {
+                InOrder::Running(running) => self.clone().answer(running).await,
+                InOrder::Refused { id, error } => {
+                    let infer_response = ModelInferResponse { id, ..ModelInferResponse::default() };
+                    self.send(Ok(failed(&error, infer_response))).await
+                }
+            };
+            if !open {
+                return;
+            }
+        }
+    }
+
+    /// Passes on every response of one request. False once nobody reads the answers.
+    async fn answer(self, mut running: Box<Running>) -> bool {
+        while let Some(event) = running.responses.next().await {
+            let reply = match event {
+                Event::Response { response, last } => {
+                    let reply = encode::reply(&running.model, running.id.clone(), &running.options, response);
+                    match reply {
+                        Ok(reply) => Ok(answered(reply, last)),
+                        Err(error) => self.execution_failed(&running, &error),
+                    }
+                }
+                Event::Failed(error) => self.execution_failed(&running, &error),
+                Event::End if running.empty_final_response => Ok(answered(identity(&running), true)),
+                Event::End => break,
+            };
+            if !self.send(reply).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn execution_failed(&self, running: &Running, error: &Error) -> Reply {
+        if self.close_on_error {
+            return Err(status(error));
+        }
+        let mut response = identity(running);
+        response.model_version.clear();
+        response.parameters.insert(FINAL_RESPONSE.to_owned(), flag(true));
+        Ok(failed(error, response))
+    }
+
+    async fn send(&self, reply: Reply) -> bool {
+        self.replies.send(reply).await.is_ok()
+    }
+}
+
+/// A response that says only which request it belongs to.
+fn identity(running: &Running) -> ModelInferResponse {
+    ModelInferResponse {
+        model_name: running.model.name.to_string(),
+        model_version: running.model.version_text.to_string(),
+        id: running.id.clone(),
+        ..ModelInferResponse::default()
+    }
+}
+
+fn answered(mut response: ModelInferResponse, last: bool) -> ModelStreamInferResponse {
+    response.parameters.insert(FINAL_RESPONSE.to_owned(), flag(last));
+    ModelStreamInferResponse { error_message: String::new(), infer_response: Some(response) }
+}
+
+fn failed(error: &Error, response: ModelInferResponse) -> ModelStreamInferResponse {
+    ModelStreamInferResponse { error_message: error.message().to_owned(), infer_response: Some(response) }
+}

@@ -1,0 +1,122 @@
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use http_body_util::{BodyExt, StreamBody};
+use proptest::prelude::*;
+
+use super::*;
+
+fn message(flag: u8, content: &[u8]) -> Vec<u8> {
+    let mut message = vec![flag];
+    message.extend_from_slice(&(content.len() as u32).to_be_bytes());
+    message.extend_from_slice(content);
+    message
+}
+
+/// What comes out when `bytes` go in, cut at `cuts`, and whether it ended with an error.
+fn read(bytes: &[u8], cuts: &[usize], encoding: Option<Encoding>) -> (Vec<Bytes>, bool) {
+    let mut rest = Bytes::copy_from_slice(bytes);
+    let mut frames = Vec::new();
+    for cut in cuts {
+        frames.push(rest.split_to((*cut).min(rest.len())));
+    }
+    frames.push(rest);
+    let frames = frames.into_iter().map(|f| Ok::<_, Infallible>(http_body::Frame::data(f)));
+    let mut body = WholeMessages::new(StreamBody::new(tokio_stream::iter(frames)), encoding);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async move {
+        let mut out = Vec::new();
+        while let Some(frame) = body.frame().await {
+            match frame {
+                Ok(frame) => out.push(frame.into_data().unwrap()),
+                Err(_) => return (out, true),
+            }
+        }
+        (out, false)
+    })
+}
+
+#[test]
+fn nothing_is_passed_on_before_the_message_is_whole() {
+    let mut whole = WholeMessages::new((), None);
+    let bytes = Bytes::from(message(0, b"hello"));
+    whole.push(bytes.slice(..7)).unwrap();
+    assert!(whole.whole.is_empty());
+    whole.push(bytes.slice(7..)).unwrap();
+    assert_eq!(whole.whole.iter().map(Bytes::len).collect::<Vec<_>>(), [7, 3]);
+    assert_eq!(whole.whole[0].as_ptr(), bytes.as_ptr(), "frames are passed on, not copied");
+}
+
+#[test]
+fn a_message_that_never_comes_costs_what_was_sent_of_it() {
+    let mut announced = vec![0];
+    announced.extend_from_slice(&(i32::MAX as u32).to_be_bytes());
+    let mut whole = WholeMessages::new((), None);
+    whole.push(Bytes::from(announced)).unwrap();
+    assert!(whole.whole.is_empty());
+    assert_eq!(whole.held.length, HEADER);
+}
+
+#[test]
+fn a_message_beyond_the_limit_is_left_to_the_codec_at_once() {
+    let (out, failed) = read(&[0, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2], &[], None);
+    assert!(!failed);
+    assert_eq!(out.concat(), [0, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2]);
+}
+
+#[test]
+fn packed_messages_come_out_unpacked() {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(b"hello").unwrap();
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+    zlib.write_all(b"hello").unwrap();
+    for (encoding, packed) in
+        [(Encoding::Gzip, gzip.finish().unwrap()), (Encoding::Deflate, zlib.finish().unwrap())]
+    {
+        let bytes = [message(1, &packed), message(0, b"plain")].concat();
+        let (out, failed) = read(&bytes, &[3, 4], Some(encoding));
+        assert!(!failed);
+        assert_eq!(out.concat(), [message(0, b"hello"), message(0, b"plain")].concat());
+    }
+}
+
+#[test]
+fn a_bomb_is_refused() {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    for _ in 0..80 {
+        gzip.write_all(&[0; 1 << 20]).unwrap();
+    }
+    let bomb = gzip.finish().unwrap();
+    assert!(bomb.len() < 100 << 10, "80 MiB pack into {} bytes", bomb.len());
+    let (out, failed) = read(&message(1, &bomb), &[], Some(Encoding::Gzip));
+    assert!(failed && out.is_empty());
+}
+
+#[test]
+fn what_does_not_unpack_is_refused() {
+    let (out, failed) = read(&message(1, b"not gzip at all"), &[], Some(Encoding::Gzip));
+    assert!(failed && out.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn uncompressed_bytes_come_out_as_they_went_in(
+        messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..5),
+        tail in prop::collection::vec(any::<u8>(), 0..4),
+        cuts in prop::collection::vec(0usize..40, 0..8),
+    ) {
+        let mut bytes: Vec<u8> = messages.iter().flat_map(|m| message(0, m)).collect();
+        bytes.extend(tail);
+        let (out, failed) = read(&bytes, &cuts, None);
+        prop_assert!(!failed);
+        prop_assert_eq!(out.concat(), bytes);
+    }
+
+    #[test]
+    fn no_bytes_do_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        for encoding in [None, Some(Encoding::Gzip), Some(Encoding::Deflate)] {
+            read(&bytes, &[1, 2, 3], encoding);
+        }
+    }
+}

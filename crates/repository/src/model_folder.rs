@@ -1,0 +1,135 @@
+//! One model's folder.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, DirEntry, Metadata};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use tracing::debug;
+
+/// A model as it lies in a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelFolder {
+    pub name: String,
+    pub path: PathBuf,
+    /// `config.pbtxt`, or the custom one that was asked for; `None` if the model has no config.
+    pub config_path: Option<PathBuf>,
+    /// Numbers of the version folders.
+    pub versions: BTreeSet<u64>,
+    pub fingerprint: Fingerprint,
+}
+
+/// Stands for the content of a folder: names, sizes and modification times of everything in it. Two that differ mean that
+/// something changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprint(u64);
+
+#[cfg(test)]
+impl Fingerprint {
+    pub(crate) fn for_test(content: u64) -> Fingerprint {
+        Fingerprint(content)
+    }
+}
+
+impl ModelFolder {
+    /// Reads the folder. `config_name` is the custom config to prefer, `configs/<config_name>.pbtxt`.
+    pub fn read(name: &str, path: &Path, config_name: Option<&str>) -> io::Result<ModelFolder> {
+        let mut versions = BTreeSet::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            // Follows links: a version folder may be one.
+            if !fs::metadata(entry.path()).is_ok_and(|m| m.is_dir()) {
+                continue;
+            }
+            match version_number(&entry.file_name()) {
+                Some(version) => drop(versions.insert(version)),
+                None if entry.file_name() == "configs" => {}
+                None => debug!(model = name, folder = ?entry.file_name(), "ignored: not a version number"),
+            }
+        }
+        let custom = config_name.map(|config| path.join("configs").join(config).with_extension("pbtxt"));
+        let config_path = [custom, Some(path.join("config.pbtxt"))]
+            .into_iter()
+            .flatten()
+            .find(|candidate| candidate.is_file());
+        let mut hasher = DefaultHasher::new();
+        hash_tree(path, &mut hasher)?;
+        let fingerprint = Fingerprint(hasher.finish());
+        Ok(ModelFolder { name: name.to_owned(), path: path.to_owned(), config_path, versions, fingerprint })
+    }
+
+    /// The folder of one version.
+    pub fn version_path(&self, version: u64) -> PathBuf {
+        self.path.join(version.to_string())
+    }
+}
+
+/// A version folder's name is a number from 1 up, without leading zeros.
+fn version_number(name: &OsStr) -> Option<u64> {
+    let name = name.to_str()?;
+    let plain = !name.starts_with('0') && name.bytes().all(|b| b.is_ascii_digit());
+    // The protocol's version is a signed number in one place, so the largest signed one is the limit.
+    plain.then(|| name.parse::<i64>().ok()?.try_into().ok())?
+}
+
+/// Feeds everything under `path` to the hasher, in a stable order.
+fn hash_tree(path: &Path, hasher: &mut DefaultHasher) -> io::Result<()> {
+    let mut entries: Vec<DirEntry> = fs::read_dir(path)?.collect::<io::Result<_>>()?;
+    entries.sort_by_key(DirEntry::file_name);
+    for entry in entries {
+        entry.file_name().hash(hasher);
+        // A file that vanishes meanwhile shows at the next look.
+        let Ok(metadata) = fs::metadata(entry.path()) else { continue };
+        if metadata.is_dir() {
+            hash_tree(&entry.path(), hasher)?;
+        } else {
+            hash_file(&metadata, hasher);
+        }
+    }
+    Ok(())
+}
+
+fn hash_file(metadata: &Metadata, hasher: &mut DefaultHasher) {
+    metadata.len().hash(hasher);
+    let modified = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+    modified.hash(hasher);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_numbers_are_versions() {
+        for (name, version) in
+            [("1", Some(1)), ("42", Some(42)), ("9223372036854775807", Some(i64::MAX as u64))]
+        {
+            assert_eq!(version_number(OsStr::new(name)), version);
+        }
+        for name in ["0", "01", "-1", "+1", "1a", "", "9223372036854775808", "configs"] {
+            assert_eq!(version_number(OsStr::new(name)), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn finds_versions_and_config_and_notices_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        for sub in ["1", "3", "03", "configs"] {
+            fs::create_dir(folder.path().join(sub)).unwrap();
+        }
+        fs::write(folder.path().join("7"), "a file, not a folder").unwrap();
+        fs::write(folder.path().join("config.pbtxt"), "").unwrap();
+        let read = |config| ModelFolder::read("m", folder.path(), config).unwrap();
+        let before = read(None);
+        assert_eq!(before.versions, BTreeSet::from([1, 3]));
+        assert_eq!(before.config_path, Some(folder.path().join("config.pbtxt")));
+        assert_eq!(before, read(Some("fast")), "without a custom config the usual one is used");
+
+        fs::write(folder.path().join("configs/fast.pbtxt"), "").unwrap();
+        assert_eq!(read(Some("fast")).config_path, Some(folder.path().join("configs/fast.pbtxt")));
+        assert_ne!(before.fingerprint, read(None).fingerprint);
+    }
+}

@@ -1,0 +1,117 @@
+//! From what was and what is to what has to be done. Pure: tested without a disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::Fingerprint;
+
+/// Which models of the repositories should be served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    All,
+    Named(BTreeSet<String>),
+}
+
+impl Wanted {
+    fn contains(&self, name: &str) -> bool {
+        match self {
+            Wanted::All => true,
+            Wanted::Named(names) => names.contains(name),
+        }
+    }
+}
+
+/// Something to do. Actions of one plan do not depend on each other.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// New here, or changed since it was loaded.
+    Load(String),
+    /// Gone from the repositories, or no longer wanted.
+    Unload(String),
+    /// Wanted by name, but in no repository.
+    Missing(String),
+}
+
+/// Compares the models that were loaded, with the content that they were loaded from, with what the repositories hold
+/// now. A model whose content did not change is left alone.
+pub fn plan(
+    loaded: &BTreeMap<String, Fingerprint>,
+    present: &BTreeMap<String, Fingerprint>,
+    wanted: &Wanted,
+) -> Vec<Action> {
+    let gone = loaded.keys().filter(|name| !present.contains_key(*name) || !wanted.contains(name));
+    let changed = present
+        .iter()
+        .filter(|(name, now)| wanted.contains(name) && loaded.get(*name) != Some(now))
+        .map(|(n, _)| n);
+    let named = match wanted {
+        Wanted::All => None,
+        Wanted::Named(names) => Some(names.iter().filter(|name| !present.contains_key(*name))),
+    };
+    let unloads = gone.cloned().map(Action::Unload);
+    let loads = changed.cloned().map(Action::Load);
+    let missing = named.into_iter().flatten().cloned().map(Action::Missing);
+    unloads.chain(loads).chain(missing).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn models(list: &[(&str, u64)]) -> BTreeMap<String, Fingerprint> {
+        list.iter().map(|(name, f)| ((*name).to_owned(), fingerprint(*f))).collect()
+    }
+
+    /// A fingerprint is made by reading a folder only; here any two that differ will do.
+    fn fingerprint(n: u64) -> Fingerprint {
+        Fingerprint::for_test(n)
+    }
+
+    #[test]
+    fn loads_what_is_new_or_changed_and_unloads_what_is_gone() {
+        let loaded = models(&[("same", 1), ("changed", 1), ("gone", 1)]);
+        let present = models(&[("same", 1), ("changed", 2), ("new", 1)]);
+        assert_eq!(
+            plan(&loaded, &present, &Wanted::All),
+            [Action::Unload("gone".into()), Action::Load("changed".into()), Action::Load("new".into())]
+        );
+    }
+
+    #[test]
+    fn serves_only_what_is_wanted_and_says_what_is_missing() {
+        let present = models(&[("a", 1), ("b", 1)]);
+        let wanted = Wanted::Named(["a".into(), "x".into()].into());
+        assert_eq!(
+            plan(&models(&[("b", 1)]), &present, &wanted),
+            [Action::Unload("b".into()), Action::Load("a".into()), Action::Missing("x".into())]
+        );
+    }
+
+    fn any_models() -> impl Strategy<Value = BTreeMap<String, Fingerprint>> {
+        prop::collection::btree_map("[a-e]", (0u64..3).prop_map(fingerprint), 0..5)
+    }
+
+    proptest! {
+        #[test]
+        fn carrying_out_a_plan_leaves_nothing_to_do(
+            mut loaded in any_models(),
+            present in any_models(),
+            named in prop::option::of(prop::collection::btree_set("[a-f]", 0..4)),
+        ) {
+            let wanted = named.map_or(Wanted::All, Wanted::Named);
+            for action in plan(&loaded, &present, &wanted) {
+                match action {
+                    Action::Load(name) => drop(loaded.insert(name.clone(), present[&name])),
+                    Action::Unload(name) => drop(loaded.remove(&name)),
+                    Action::Missing(name) => prop_assert!(!present.contains_key(&name)),
+                }
+            }
+            let expected: BTreeMap<_, _> =
+                present.clone().into_iter().filter(|(name, _)| wanted.contains(name)).collect();
+            prop_assert_eq!(&loaded, &expected);
+            let again = plan(&loaded, &present, &wanted);
+            prop_assert!(again.iter().all(|a| matches!(a, Action::Missing(_))));
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! From queued requests to batches on instance threads.
+//!
+//! A model version has one queue and one thread an instance. A request is pushed under a short lock; an instance that
+//! is free pulls its next batch from the queue itself. There is no batcher thread and no channel in between: one handoff
+//! in, and one back through the request's own sender. Nothing here knows of protocols, names or versions.
+
+mod instance;
+mod policy;
+mod queue;
+mod scheduler;
+
+pub use policy::BatchPolicy;
+pub use queue::Queue;
+pub use scheduler::{Scheduler, Stopped};

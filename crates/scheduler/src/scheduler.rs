@@ -1,0 +1,68 @@
+//! A model version's queue and instance threads, as one thing.
+
+use std::sync::{Arc, mpsc};
+
+use hippocamp_backend::{Error, InstanceSpec, Model, Request, Result};
+
+use crate::instance::Instance;
+use crate::{BatchPolicy, Queue};
+
+/// Takes requests and has them executed. When the last owner drops it, its instances finish what waits and end.
+#[derive(Debug)]
+pub struct Scheduler {
+    queue: Arc<Queue>,
+}
+
+impl Scheduler {
+    /// Starts all instances and waits until each is ready to execute: seconds for a large model. If one cannot be made,
+    /// the others are let go, and the error is that one's.
+    pub fn start(
+        model: &Arc<dyn Model>,
+        instances: Vec<InstanceSpec>,
+        policy: BatchPolicy,
+    ) -> Result<(Scheduler, Stopped)> {
+        let scheduler = Scheduler { queue: Arc::new(Queue::new(policy)) };
+        let (alive, stopped) = tokio::sync::mpsc::channel(1);
+        let (made, results) = mpsc::channel();
+        for spec in instances {
+            let (model, queue) = (Arc::clone(model), Arc::clone(&scheduler.queue));
+            Instance { spec, model, queue, alive: alive.clone() }.spawn(made.clone())?;
+        }
+        drop(made);
+        results.iter().collect::<Result<()>>()?;
+        Ok((scheduler, Stopped(stopped)))
+    }
+
+    /// Queues the request and returns at once. See [`Queue::push`].
+    pub fn enqueue(&self, request: Request) {
+        if let Err(request) = self.queue.push(request) {
+            // Only its owner closes the queue, by dropping it; kept for the day that this changes.
+            request.fail(
+                Error::unavailable("the model is being unloaded"),
+                hippocamp_backend::FailureReason::Rejected,
+            );
+        }
+    }
+
+    /// How many requests wait for an instance.
+    pub fn pending(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// Tells when every instance of a scheduler has ended, and with it given its memory back.
+#[derive(Debug)]
+pub struct Stopped(tokio::sync::mpsc::Receiver<()>);
+
+impl Stopped {
+    pub async fn wait(mut self) {
+        // Nothing is ever sent: the channel closes when the last thread drops its end.
+        while self.0.recv().await.is_some() {}
+    }
+}
