@@ -1,0 +1,179 @@
+//! `identity`: every output is the input of the same number.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hippocamp_backend::{
+    Backend, Batch, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource, OutputTensor,
+    ParameterValue, Parameters, Request, Response, Result,
+};
+use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
+use hippocamp_tensor::{LENGTH_PREFIX, Shape};
+
+use crate::parameter::number;
+
+/// Copies INPUT*n* to OUTPUT*n* without copying: the output is the request's own bytes.
+#[derive(Debug)]
+pub(crate) struct Identity;
+
+impl Backend for Identity {
+    fn name(&self) -> &'static str {
+        "identity"
+    }
+
+    fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {
+        let (name, config) = (&*source.name, &*source.config);
+        Ok(Box::new(IdentityModel {
+            name: Arc::clone(&source.name),
+            execute_delay: Duration::from_millis(number(name, config, "execute_delay_ms")?),
+            delay_multiplier: number(name, config, "instance_wise_delay_multiplier")?,
+            creation_delay: Duration::from_secs(number(name, config, "creation_delay_sec")?),
+        }))
+    }
+}
+
+struct IdentityModel {
+    name: Arc<str>,
+    execute_delay: Duration,
+    /// The delay grows by so much from one instance to the next.
+    delay_multiplier: u64,
+    creation_delay: Duration,
+}
+
+impl Model for IdentityModel {
+    fn complete_config(&self, _: &mut ModelConfig, _: i32) -> Result<()> {
+        Ok(())
+    }
+
+    fn check_config(&self, config: &ModelConfig) -> Result<()> {
+        let wrong =
+            |text: String| Err(Error::invalid_arg(format!("unable to load model '{}', {text}", self.name)));
+        if config.input.len() != config.output.len() {
+            let (inputs, outputs) = (config.input.len(), config.output.len());
+            return wrong(format!(
+                "it was expected to have as many outputs as inputs, got {inputs} and {outputs}"
+            ));
+        }
+        for output in &config.output {
+            let name = &output.name;
+            let input = input_name(name).and_then(|wanted| config.input.iter().find(|i| i.name == wanted));
+            let Some(input) = input else {
+                return wrong(format!(
+                    "an output OUTPUTn was expected to have an input INPUTn, '{name}' has none"
+                ));
+            };
+            if (input.data_type, &input.dims) != (output.data_type, &output.dims) {
+                return wrong(format!(
+                    "'{}' and '{name}' were expected to have the same type and dims",
+                    input.name
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+        thread::sleep(self.creation_delay);
+        let factor = self.delay_multiplier.saturating_mul(spec.index as u64).max(1);
+        let interface = Arc::clone(&spec.interface);
+        let source = |output: &TensorSpec| {
+            let wanted = input_name(&output.name)?;
+            interface.inputs.iter().position(|input| *input.name == *wanted)
+        };
+        let sources: Option<Vec<usize>> = interface.outputs.iter().map(source).collect();
+        Ok(Box::new(IdentityInstance {
+            sources: sources.ok_or_else(|| {
+                Error::internal(format!("model '{}' has an output without an input", self.name))
+            })?,
+            delay: self.execute_delay.saturating_mul(u32::try_from(factor).unwrap_or(u32::MAX)),
+            parameters: response_parameters(),
+            interface,
+        }))
+    }
+}
+
+/// The input whose copy an output is.
+fn input_name(output: &str) -> Option<String> {
+    Some(format!("INPUT{}", output.strip_prefix("OUTPUT")?))
+}
+
+/// What every response carries, so that clients have something to test with.
+fn response_parameters() -> Parameters {
+    let mut parameters = Parameters::default();
+    parameters.set("param0", ParameterValue::String("an example string parameter".into()));
+    parameters.set("param1", ParameterValue::Int64(42));
+    parameters.set("param2", ParameterValue::Bool(false));
+    parameters.set("param3", ParameterValue::Double(123.123));
+    parameters
+}
+
+struct IdentityInstance {
+    interface: Arc<Interface>,
+    /// For each output its input.
+    sources: Vec<usize>,
+    delay: Duration,
+    parameters: Parameters,
+}
+
+impl ModelInstance for IdentityInstance {
+    fn execute(&mut self, batch: &mut Batch) {
+        let mut times = ExecutionTimes::now();
+        thread::sleep(self.delay);
+        times.outputs_begun = Instant::now();
+        let responses: Vec<_> = batch.iter().map(|request| self.respond(request)).collect();
+        times.finished = Instant::now();
+        if let Some(first) = batch.first() {
+            // Batch sizes count only where there is a batch dimension; Triton's identity does it so.
+            let batched = self.interface.max_batch_size > 0;
+            let size: usize = if batched { batch.iter().map(|r| r.batch_size).sum() } else { 0 };
+            first.response.statistics().executed(size as u64, &times);
+        }
+        for (request, response) in batch.drain(..).zip(responses) {
+            match response {
+                Ok(response) => request.succeed(response, &times),
+                Err(error) => request.fail(error, hippocamp_backend::FailureReason::Backend),
+            }
+        }
+    }
+}
+
+impl IdentityInstance {
+    fn respond(&self, request: &Request) -> Result<Response> {
+        let mut response = Response { parameters: self.parameters.clone(), ..Response::default() };
+        for (index, &source) in self.sources.iter().enumerate() {
+            if !request.outputs.contains(index) {
+                continue;
+            }
+            let (shape, data) = match request.inputs.get(source).and_then(Option::as_ref) {
+                Some(input) => (input.shape.clone(), input.data.to_contiguous()),
+                None => zeros(&self.interface, &self.interface.inputs[source], request.batch_size)?,
+            };
+            response.outputs.push(OutputTensor { index, shape, data });
+        }
+        Ok(response)
+    }
+}
+
+/// What stands for an input that was left out: zeros, or empty strings. A dimension that the config leaves open is 1.
+fn zeros(interface: &Interface, spec: &TensorSpec, rows: usize) -> Result<(Shape, Bytes)> {
+    let inner = spec.dims.iter().map(|&d| if d == -1 { 1 } else { d });
+    let shape: Shape = if interface.max_batch_size > 0 {
+        std::iter::once(rows as i64).chain(inner).collect()
+    } else {
+        inner.collect()
+    };
+    let element = spec.data_type.byte_size().unwrap_or(LENGTH_PREFIX);
+    let size = shape.element_count().and_then(|count| count.checked_mul(element));
+    let mut data = Vec::new();
+    let fits = size.is_some_and(|size| data.try_reserve_exact(size).is_ok());
+    if !fits {
+        return Err(Error::internal(format!(
+            "there is no memory for input '{}' of shape {shape}",
+            spec.name
+        )));
+    }
+    data.resize(size.unwrap_or(0), 0);
+    Ok((shape, data.into()))
+}

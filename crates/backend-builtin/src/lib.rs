@@ -1,0 +1,19 @@
+//! The small backends that people test clients, batchers and streams with.
+//!
+//! They stand for a model without being one: no file is loaded and nothing is computed. A delay sleeps on the
+//! instance's thread, because it stands for a busy device. Configs are never completed here; there is nothing to read
+//! them from.
+
+mod fail;
+mod identity;
+mod parameter;
+mod repeat;
+
+use std::sync::Arc;
+
+use hippocamp_backend::Backend;
+
+/// All backends of this crate, each under the name that configs use.
+pub fn backends() -> Vec<Arc<dyn Backend>> {
+    vec![Arc::new(identity::Identity), Arc::new(repeat::Repeat), Arc::new(fail::Fail)]
+}

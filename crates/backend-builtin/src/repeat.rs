@@ -1,0 +1,208 @@
+//! `repeat`: many responses to one request.
+
+mod script;
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hippocamp_backend::{
+    Backend, Batch, Delivery, Error, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance,
+    ModelSource, OutputTensor, Request, Response, Result,
+};
+use hippocamp_model_config::{Interface, ModelConfig, config_value};
+use hippocamp_tensor::{DataType, Shape, push_element};
+
+use script::{Script, Step};
+
+/// How many requests an instance answers at the same time. The next one waits for the first of them.
+const MAX_THREADS: usize = 64;
+
+/// How often a delay looks whether the client is still there.
+const SLICE: Duration = Duration::from_millis(20);
+
+/// Sends the elements of IN one by one, each after its DELAY; or counts to IN, if the model has no DELAY.
+#[derive(Debug)]
+pub(crate) struct Repeat;
+
+impl Backend for Repeat {
+    fn name(&self) -> &'static str {
+        "repeat"
+    }
+
+    fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {
+        Ok(Box::new(RepeatModel { name: Arc::clone(&source.name) }))
+    }
+}
+
+struct RepeatModel {
+    name: Arc<str>,
+}
+
+impl Model for RepeatModel {
+    fn complete_config(&self, _: &mut ModelConfig, _: i32) -> Result<()> {
+        Ok(())
+    }
+
+    fn check_config(&self, config: &ModelConfig) -> Result<()> {
+        let wrong =
+            |text: &str| Err(Error::invalid_arg(format!("unable to load model '{}', {text}", self.name)));
+        if config.max_batch_size > 0 {
+            return wrong("backend 'repeat' expects max_batch_size 0");
+        }
+        let inputs = config.input.iter().map(|i| (i.name.as_str(), i.data_type));
+        let outputs = config.output.iter().map(|o| (o.name.as_str(), o.data_type));
+        let tensors: Vec<_> = inputs.chain(outputs).collect();
+        for (name, wanted) in [
+            ("IN", DataType::Int32),
+            ("DELAY", DataType::Uint32),
+            ("WAIT", DataType::Uint32),
+            ("OUT", DataType::Int32),
+            ("IDX", DataType::Uint32),
+            ("TEXT_OUT", DataType::Bytes),
+        ] {
+            let found = tensors.iter().find(|(n, _)| *n == name).map(|(_, data_type)| *data_type);
+            let is_due = found.is_some() || ["IN", "OUT"].contains(&name);
+            if is_due && found != Some(config_value(wanted)) {
+                return wrong(&format!(
+                    "backend 'repeat' expects '{name}' to be of {}",
+                    wanted.config_name()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+        let tensors = Tensors::of(&spec.interface);
+        Ok(Box::new(RepeatInstance { model: Arc::clone(&self.name), tensors, threads: Vec::new() }))
+    }
+}
+
+/// Where the tensors are in the model's lists; `None` for those that the model does not have.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tensors {
+    input: Option<usize>,
+    delay: Option<usize>,
+    wait: Option<usize>,
+    out: Option<usize>,
+    index: Option<usize>,
+    text: Option<usize>,
+}
+
+impl Tensors {
+    fn of(interface: &Interface) -> Tensors {
+        let input = |name: &str| interface.inputs.iter().position(|spec| &*spec.name == name);
+        let output = |name: &str| interface.outputs.iter().position(|spec| &*spec.name == name);
+        Tensors {
+            input: input("IN"),
+            delay: input("DELAY"),
+            wait: input("WAIT"),
+            out: output("OUT"),
+            index: output("IDX"),
+            text: output("TEXT_OUT"),
+        }
+    }
+
+    /// The response of a step, with those outputs that were asked for.
+    fn respond(&self, request: &Request, step: &Step) -> Response {
+        let mut response = Response::default();
+        let mut text = Vec::new();
+        push_element(&mut text, format!("tok{}", step.index).as_bytes());
+        let mut outputs = [
+            (self.out, Bytes::copy_from_slice(&step.value.to_le_bytes())),
+            (self.index, Bytes::copy_from_slice(&step.index.to_le_bytes())),
+            (self.text, text.into()),
+        ];
+        outputs.sort_by_key(|(index, _)| *index);
+        for (index, data) in outputs {
+            if let Some(index) = index.filter(|index| request.outputs.contains(*index)) {
+                response.outputs.push(OutputTensor { index, shape: Shape::from([1]), data });
+            }
+        }
+        response
+    }
+}
+
+struct RepeatInstance {
+    model: Arc<str>,
+    tensors: Tensors,
+    /// Answers under way.
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl ModelInstance for RepeatInstance {
+    fn execute(&mut self, batch: &mut Batch) {
+        for request in batch.drain(..) {
+            match Script::of(&self.model, &self.tensors, &request) {
+                Ok(script) => self.start(request, script),
+                Err(error) => request.fail(error, FailureReason::Backend),
+            }
+        }
+    }
+}
+
+impl RepeatInstance {
+    fn start(&mut self, request: Request, script: Script) {
+        let (tensors, wait) = (self.tensors, script.wait);
+        if script.is_immediate() {
+            return perform(request, &script, tensors);
+        }
+        self.threads.retain(|thread| !thread.is_finished());
+        if self.threads.len() >= MAX_THREADS {
+            join(self.threads.remove(0));
+        }
+        // A thread that cannot be started drops the request, which answers it.
+        let thread = thread::Builder::new().name("repeat".to_owned());
+        if let Ok(thread) = thread.spawn(move || perform(request, &script, tensors)) {
+            self.threads.push(thread);
+            thread::sleep(wait);
+        }
+    }
+}
+
+impl Drop for RepeatInstance {
+    fn drop(&mut self) {
+        self.threads.drain(..).for_each(join);
+    }
+}
+
+/// A thread that panicked dropped its request, which answered it.
+fn join(thread: JoinHandle<()>) {
+    drop(thread.join());
+}
+
+/// Sends the responses, each after its delay. Ends early if nobody listens any more.
+fn perform(request: Request, script: &Script, tensors: Tensors) {
+    let mut times = ExecutionTimes::now();
+    let mut only = None;
+    for step in &script.steps {
+        if !sleep(step.delay, &request) {
+            let gone = Error::cancelled("the client is gone");
+            return request.fail(gone, FailureReason::Canceled);
+        }
+        let response = tensors.respond(&request, step);
+        match request.response.delivery() {
+            Delivery::Many => request.response.send(response),
+            Delivery::Once => only = Some(response),
+        }
+    }
+    times.outputs_begun = Instant::now();
+    times.finished = times.outputs_begun;
+    request.response.statistics().executed(1, &times);
+    match only {
+        Some(response) => request.succeed(response, &times),
+        None => request.response.finish(request.queued, &times),
+    }
+}
+
+/// Whether the client stayed for all of it.
+fn sleep(mut delay: Duration, request: &Request) -> bool {
+    while !delay.is_zero() && !request.is_cancelled() {
+        let slice = delay.min(SLICE);
+        thread::sleep(slice);
+        delay = delay.saturating_sub(slice);
+    }
+    !request.is_cancelled()
+}

@@ -1,0 +1,111 @@
+//! Models of the built-in backends for the tests, loaded from the text of a config.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hippocamp_backend::{
+    Batch, Counters, Delivery, Device, Event, InputTensor, InstanceSpec, Model, ModelInstance, ModelSource,
+    ModelStatistics, Parameters, Request, ResponseReceiver, Result, WantedOutputs, channel,
+};
+use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_defaults, parse, validate};
+use hippocamp_tensor::Shape;
+
+pub(crate) struct Loaded {
+    pub(crate) model: Box<dyn Model>,
+    pub(crate) config: Arc<ModelConfig>,
+    pub(crate) interface: Arc<Interface>,
+}
+
+/// Loads a model with this config, as the server does.
+pub(crate) fn load(text: &str) -> Result<Loaded> {
+    let mut config = parse(text, "config.pbtxt").unwrap().config;
+    apply_defaults(&mut config, "m", &DefaultFacts::default());
+    validate(&config, None, "config.pbtxt", "m").unwrap();
+    let config = Arc::new(config);
+    let backends = hippocamp_backend_builtin::backends();
+    let backend = backends.iter().find(|b| b.name() == config.backend).unwrap();
+    let model = backend.load(&ModelSource {
+        name: "m".into(),
+        version: 1,
+        model_directory: "m".into(),
+        version_directory: "m/1".into(),
+        config: Arc::clone(&config),
+    })?;
+    model.check_config(&config)?;
+    let interface = Arc::new(Interface::new(&config).unwrap());
+    Ok(Loaded { model, config, interface })
+}
+
+impl Loaded {
+    pub(crate) fn instance(&self) -> Box<dyn ModelInstance> {
+        let spec = InstanceSpec {
+            name: "m_0_0".into(),
+            index: 0,
+            device: Device::Cpu,
+            config: Arc::clone(&self.config),
+            interface: Arc::clone(&self.interface),
+        };
+        self.model.new_instance(&spec).unwrap()
+    }
+
+    /// A request for all outputs, and the end where its answer arrives.
+    pub(crate) fn request(
+        &self,
+        inputs: Vec<Option<InputTensor>>,
+        statistics: &Arc<ModelStatistics>,
+    ) -> (Request, ResponseReceiver) {
+        let delivery = if self.interface.decoupled { Delivery::Many } else { Delivery::Once };
+        let (response, receiver) = channel(delivery, Instant::now(), Arc::clone(statistics));
+        let rows = inputs.iter().flatten().next().and_then(|i| i.shape.first().copied());
+        let request = Request {
+            id: "".into(),
+            inputs: inputs.into_iter().collect(),
+            outputs: WantedOutputs::ALL,
+            parameters: Parameters::default(),
+            batch_size: if self.interface.max_batch_size > 0 { rows.unwrap() as usize } else { 1 },
+            priority: 0,
+            timeout: None,
+            sequence: None,
+            queued: Instant::now(),
+            response,
+        };
+        (request, receiver)
+    }
+
+    /// The answer to one request, and what it did to the counters.
+    pub(crate) fn run(&self, inputs: Vec<Option<InputTensor>>) -> (Vec<Event>, Counters) {
+        let statistics = Arc::default();
+        let (request, mut receiver) = self.request(inputs, &statistics);
+        let mut instance = self.instance();
+        instance.execute(&mut Batch::from_iter([request]));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let events = runtime.block_on(async {
+            let mut events = Vec::new();
+            while let Some(event) = receiver.next().await {
+                events.push(event);
+            }
+            events
+        });
+        (events, statistics.snapshot())
+    }
+
+    /// The text of the error that answers a request.
+    pub(crate) fn error(&self, inputs: Vec<Option<InputTensor>>) -> String {
+        match self.run(inputs).0.as_slice() {
+            [Event::Failed(error)] => error.reason(),
+            events => panic!("an error was expected, got {events:?}"),
+        }
+    }
+}
+
+/// An input that is given.
+#[expect(clippy::unnecessary_wraps, reason = "stands in lists beside inputs that are not")]
+pub(crate) fn input(shape: &[i64], data: Bytes) -> Option<InputTensor> {
+    Some(InputTensor { shape: Shape::from(shape), data: data.into() })
+}
+
+/// The bytes of 4-byte numbers.
+pub(crate) fn numbers<const N: usize>(values: [i32; N]) -> Bytes {
+    values.into_iter().flat_map(i32::to_le_bytes).collect::<Vec<u8>>().into()
+}
