@@ -1,0 +1,76 @@
+//! The backend `onnxruntime`.
+
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use hippocamp_backend::{Backend, Error, Model, ModelSource, Result};
+
+use crate::Settings;
+use crate::model::OnnxModel;
+use crate::options::Options;
+use crate::runtime::runtime;
+
+/// The file that is loaded if the config names none.
+const DEFAULT_FILE: &str = "model.onnx";
+
+/// Runs ONNX models. Making one costs nothing: the library is opened when the first model is loaded.
+#[derive(Debug)]
+pub struct OnnxRuntimeBackend {
+    settings: Settings,
+}
+
+impl OnnxRuntimeBackend {
+    /// A process has one ONNX Runtime: the settings of the backend that loads the first model hold.
+    pub fn new(settings: Settings) -> OnnxRuntimeBackend {
+        OnnxRuntimeBackend { settings }
+    }
+}
+
+impl Backend for OnnxRuntimeBackend {
+    fn name(&self) -> &'static str {
+        "onnxruntime"
+    }
+
+    fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {
+        let options = Options::of(&source.name, &source.config)?;
+        let file = model_file(source)?;
+        let runtime = runtime(&self.settings)?;
+        let model = OnnxModel::load(
+            Arc::clone(&source.name),
+            file,
+            options,
+            runtime,
+            self.settings.clone(),
+            &source.config,
+        )?;
+        Ok(Box::new(model))
+    }
+}
+
+/// The file to load, which is there. As with Triton it may be in a folder of its own, beside what it refers to.
+fn model_file(source: &ModelSource) -> Result<PathBuf> {
+    let name = match source.config.default_model_filename.as_str() {
+        "" => DEFAULT_FILE,
+        name => name,
+    };
+    if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) || name.contains('\0') {
+        return Err(Error::invalid_arg(format!(
+            "unable to load model '{}', default_model_filename was expected to name a file in the version's folder, got \
+             '{name}'",
+            source.name
+        )));
+    }
+    let mut file = source.version_directory.join(name);
+    if file.is_dir() {
+        file.push(DEFAULT_FILE);
+    }
+    match std::fs::metadata(&file) {
+        Ok(metadata) if metadata.is_file() => Ok(file),
+        Ok(_) => {
+            Err(Error::internal(format!("'{}' of model '{}' is not a file", file.display(), source.name)))
+        }
+        Err(error) => {
+            Err(Error::internal(format!("failed to stat file {}", file.display())).with_source(error))
+        }
+    }
+}

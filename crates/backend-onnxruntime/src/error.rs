@@ -1,0 +1,12 @@
+//! Errors of ONNX Runtime in the words that Triton has for them.
+
+use hippocamp_backend::Error;
+use ort::sys::OrtErrorCode;
+
+/// What the engine says, behind its code: `onnx runtime error 2: ...`.
+#[cold]
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub(crate) fn engine<R>(error: ort::Error<R>) -> Error {
+    let code = OrtErrorCode::from(error.code()) as i32;
+    Error::internal(format!("onnx runtime error {code}: {}", error.message()))
+}

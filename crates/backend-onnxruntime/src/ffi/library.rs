@@ -1,0 +1,110 @@
+//! A look at a shared library before it is trusted to be ONNX Runtime.
+//!
+//! The crate `ort` opens it for good and panics where it finds something unexpected. So it is opened here first, and
+//! asked for what will be needed.
+
+#![allow(unsafe_code, reason = "opens a shared library and calls into it")]
+
+use std::ffi::{CStr, CString, c_void};
+use std::fs::File;
+use std::io::Read;
+use std::mem::transmute;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr::NonNull;
+
+use ort::sys::{ORT_API_VERSION, OrtApiBase};
+
+/// The library's version, if it can serve this process; otherwise why not, as the end of a sentence.
+pub(crate) fn probe(path: &Path) -> Result<String, String> {
+    whole_file(path)?;
+    let library = Library::open(path)?;
+    let base = library.symbol(c"OrtGetApiBase").ok_or("it is not ONNX Runtime: it has no 'OrtGetApiBase'")?;
+    // SAFETY: a symbol of this name is this function, in every version of ONNX Runtime.
+    let base = unsafe { transmute::<NonNull<c_void>, extern "system" fn() -> *const OrtApiBase>(base) };
+    // SAFETY: it answers null, or a table that lives as long as the library is open.
+    let base = unsafe { base().as_ref() }.ok_or("it has no interface")?;
+    // SAFETY: takes nothing and answers a string that lives as long as the library is open.
+    let version = unsafe { (base.GetVersionString)() };
+    if version.is_null() {
+        return Err("it does not say its version".to_owned());
+    }
+    // SAFETY: just checked; the text ends with a null byte.
+    let version = unsafe { CStr::from_ptr(version) }.to_string_lossy().into_owned();
+    let minor = version.strip_prefix("1.").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    if minor.is_none_or(|minor| minor < ORT_API_VERSION) {
+        return Err(format!("it is version {version}"));
+    }
+    // SAFETY: answers null for an interface that it does not have.
+    let api = unsafe { (base.GetApi)(ORT_API_VERSION) };
+    if api.is_null() {
+        return Err(format!("it is version {version}, without interface {ORT_API_VERSION}"));
+    }
+    Ok(version)
+}
+
+/// Looks whether the file is as long as its own headers say. Opening a truncated library kills the process: the loader
+/// maps what is not there. Anything but a 64-bit little-endian ELF file is left to the loader to refuse.
+fn whole_file(path: &Path) -> Result<(), String> {
+    let told = |e: std::io::Error| e.to_string();
+    let mut file = File::open(path).map_err(told)?;
+    let metadata = file.metadata().map_err(told)?;
+    if !metadata.is_file() {
+        return Err("it is not a file".to_owned());
+    }
+    let mut header = [0; 64];
+    if file.read_exact(&mut header).is_err() || header[..6] != *b"\x7fELF\x02\x01" {
+        return Err("it is not a shared library".to_owned());
+    }
+    let u16_at = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+    let (start, size, count) = (u64_at(&header, 32), u64::from(u16_at(54)), u64::from(u16_at(56)));
+    let truncated =
+        || format!("it is truncated: {} bytes are less than its headers announce", metadata.len());
+    let end = start.checked_add(size * count).filter(|end| *end <= metadata.len()).ok_or_else(truncated)?;
+    let mut programs = vec![0; (end - start) as usize];
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut programs, start).map_err(told)?;
+    for program in programs.chunks_exact(usize::from(u16_at(54)).max(40)) {
+        let segment_end = u64_at(program, 8).checked_add(u64_at(program, 32));
+        if segment_end.is_none_or(|end| end > metadata.len()) {
+            return Err(truncated());
+        }
+    }
+    Ok(())
+}
+
+/// The number at a place that the caller knows to be there.
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
+}
+
+/// An open library; closed when dropped.
+struct Library(NonNull<c_void>);
+
+impl Library {
+    fn open(path: &Path) -> Result<Library, String> {
+        let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| "its path has a null byte")?;
+        // SAFETY: the path is a C string. What the library does when it is opened is up to whoever named it.
+        let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+        NonNull::new(handle).map(Library).ok_or_else(|| {
+            // SAFETY: answers null or a C string that lives until this thread's next call.
+            let error = unsafe { libc::dlerror() };
+            if error.is_null() {
+                return "the loader refuses it".to_owned();
+            }
+            // SAFETY: just checked.
+            unsafe { CStr::from_ptr(error) }.to_string_lossy().into_owned()
+        })
+    }
+
+    fn symbol(&self, name: &CStr) -> Option<NonNull<c_void>> {
+        // SAFETY: the library is open and the name a C string.
+        NonNull::new(unsafe { libc::dlsym(self.0.as_ptr(), name.as_ptr()) })
+    }
+}
+
+impl Drop for Library {
+    fn drop(&mut self) {
+        // SAFETY: it is open, and nothing of it is kept. If it is opened again before, it stays.
+        unsafe { libc::dlclose(self.0.as_ptr()) };
+    }
+}

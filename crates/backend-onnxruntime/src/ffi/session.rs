@@ -1,0 +1,81 @@
+//! Calls on sessions and session options.
+
+#![allow(unsafe_code, reason = "calls the C interface of ONNX Runtime")]
+
+use std::ffi::CStr;
+use std::ptr::null;
+
+use hippocamp_backend::Result;
+use ort::AsPointer;
+use ort::session::builder::SessionBuilder;
+use ort::session::{RunOptions, Session};
+use smallvec::SmallVec;
+
+use super::outcome;
+use super::value::{Input, Value};
+
+/// Executes the model: those inputs by name, to those outputs. The outputs come in the order in which they are named.
+pub(crate) fn run(
+    session: &mut Session,
+    options: Option<&RunOptions>,
+    inputs: &[(&CStr, Input<'_>)],
+    outputs: &[&CStr],
+) -> Result<SmallVec<[Value; 4]>> {
+    let input_names: SmallVec<[_; 8]> = inputs.iter().map(|(name, _)| name.as_ptr()).collect();
+    let input_values: SmallVec<[_; 8]> = inputs.iter().map(|(_, input)| input.as_ptr()).collect();
+    let output_names: SmallVec<[_; 8]> = outputs.iter().map(|name| name.as_ptr()).collect();
+    let mut results: SmallVec<[_; 8]> = SmallVec::from_elem(std::ptr::null_mut(), outputs.len());
+    // SAFETY: the session is borrowed mutably, so that nothing else runs on it. Names and values are lists as long as
+    // told, of C strings and live values; the engine keeps none of them after the call.
+    unsafe {
+        outcome((ort::api().Run)(
+            session.ptr_mut(),
+            options.map_or(null(), AsPointer::ptr),
+            input_names.as_ptr(),
+            input_values.as_ptr(),
+            input_values.len(),
+            output_names.as_ptr(),
+            output_names.len(),
+            results.as_mut_ptr(),
+        ))?;
+    }
+    // SAFETY: after success each result is null or a value that is ours to release.
+    results.into_iter().map(|result| unsafe { Value::from_raw(result) }).collect()
+}
+
+/// Whether the session's CPU memory comes from an arena, which keeps what it once had.
+pub(crate) fn set_mem_arena(builder: &mut SessionBuilder, enable: bool) -> Result<()> {
+    let api = ort::api();
+    let call = if enable { api.EnableCpuMemArena } else { api.DisableCpuMemArena };
+    // SAFETY: the options live as long as their builder, which is borrowed mutably.
+    unsafe { outcome(call(builder.ptr_mut())) }
+}
+
+/// One of the lists of tensors that a session has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ports {
+    Inputs,
+    Outputs,
+    OverridableInitializers,
+}
+
+/// Whether the model says of which rank the tensor is. Without this a scalar cannot be told from a tensor of any shape.
+pub(crate) fn has_shape(session: &Session, ports: Ports, index: usize) -> Result<bool> {
+    let api = ort::api();
+    let info_of = match ports {
+        Ports::Inputs => api.SessionGetInputTypeInfo,
+        Ports::Outputs => api.SessionGetOutputTypeInfo,
+        Ports::OverridableInitializers => api.SessionGetOverridableInitializerTypeInfo,
+    };
+    let mut info = std::ptr::null_mut();
+    let mut tensor = null();
+    // SAFETY: the session is live; an index that does not exist is refused. On success the info is ours to release.
+    unsafe { outcome(info_of(session.ptr(), index, &raw mut info))? };
+    // SAFETY: the info is live until it is released below; the tensor's part of it, null for other types, with it.
+    unsafe {
+        let cast = outcome((api.CastTypeInfoToTensorInfo)(info, &raw mut tensor));
+        let known = cast.map(|()| !tensor.is_null() && (api.TensorTypeAndShape_HasShape)(tensor));
+        (api.ReleaseTypeInfo)(info);
+        known
+    }
+}

@@ -1,0 +1,245 @@
+//! Tensors of the engine.
+
+#![allow(unsafe_code, reason = "calls the C interface of ONNX Runtime and reads memory that it owns")]
+
+use std::ffi::c_void;
+use std::marker::PhantomData;
+use std::ptr::{NonNull, null_mut};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hippocamp_backend::{Error, Inputs, Result};
+use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape, push_element};
+use ort::AsPointer;
+use ort::memory::{Allocator, MemoryInfo};
+use ort::session::{Session, SharedSessionInner};
+use ort::sys::{ONNXTensorElementDataType, OrtValue};
+
+use super::outcome;
+use crate::element_type::raw;
+
+/// Tensors from this size on are shared with the engine instead of copied. Below, a copy costs less than keeping a piece
+/// of the engine's arena from being used for the next execution.
+const SHARE_FROM: usize = 64 << 10;
+
+/// A tensor that this side owns.
+#[derive(Debug)]
+pub(crate) struct Value(NonNull<OrtValue>);
+
+// SAFETY: a value belongs to no thread; it is released by whoever owns it.
+unsafe impl Send for Value {}
+
+impl Value {
+    /// Takes over a value that the engine made.
+    ///
+    /// # Safety
+    /// `value` is null, or a live value that nobody else releases.
+    pub(super) unsafe fn from_raw(value: *mut OrtValue) -> Result<Value> {
+        NonNull::new(value).map(Value).ok_or_else(|| Error::internal("onnx runtime gave no value"))
+    }
+
+    /// Its shape, and its elements in the wire form; `None` if they are not of the type that was expected. Strings and
+    /// small tensors are copied; large ones are shared, and keep the session alive as long as they live.
+    ///
+    /// `lent` are the inputs of the execution that gave the value: a model may pass an input on as it is, and that memory
+    /// is not the engine's.
+    pub(crate) fn take(
+        self,
+        expected: DataType,
+        lent: &Inputs<'_>,
+        session: &Session,
+    ) -> Result<Option<(Shape, Bytes)>> {
+        let (element, shape) = self.describe()?;
+        let (true, Some(count)) = (element == raw(expected), shape.element_count()) else { return Ok(None) };
+        let Some(element_size) = expected.byte_size() else {
+            return Ok(Some((shape, self.strings(count)?)));
+        };
+        // A tensor that is in memory has a size that fits.
+        let size = count.saturating_mul(element_size);
+        // SAFETY: type and size were just looked up, and results of an execution are in this process's memory.
+        let content = unsafe { self.content(size)? };
+        if size < SHARE_FROM || lent.iter().flatten().any(|view| overlap(view.data, content)) {
+            return Ok(Some((shape, Bytes::copy_from_slice(content))));
+        }
+        let content = NonNull::from(content);
+        let shared = Bytes::from_owner(Shared { content, _value: self, _session: session.inner() });
+        Ok(Some((shape, shared)))
+    }
+
+    fn describe(&self) -> Result<(ONNXTensorElementDataType, Shape)> {
+        let mut element = ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+        let (mut dims, mut rank) = (std::ptr::null(), 0);
+        // SAFETY: the value is live; all three are written on success.
+        unsafe {
+            outcome((ort::api().GetTensorElementTypeAndShapeDataReference)(
+                self.0.as_ptr(),
+                &raw mut element,
+                &raw mut dims,
+                &raw mut rank,
+            ))?;
+        }
+        if rank == 0 {
+            // The pointer may be null then.
+            return Ok((element, Shape::default()));
+        }
+        // SAFETY: the dimensions belong to the value and are read before anything else happens to it.
+        Ok((element, Shape::from(unsafe { std::slice::from_raw_parts(dims, rank) })))
+    }
+
+    /// The memory of its elements.
+    ///
+    /// # Safety
+    /// The value is a tensor in this process's memory of `size` bytes, and not of strings.
+    unsafe fn content(&self, size: usize) -> Result<&[u8]> {
+        if size == 0 {
+            return Ok(&[]);
+        }
+        let mut start: *mut c_void = null_mut();
+        // SAFETY: the value is live.
+        unsafe { outcome((ort::api().GetTensorMutableData)(self.0.as_ptr(), &raw mut start))? };
+        if start.is_null() {
+            return Err(Error::internal("onnx runtime gave a tensor without content"));
+        }
+        // SAFETY: as required of the caller; the memory belongs to the value, and nothing writes to it.
+        Ok(unsafe { std::slice::from_raw_parts(start.cast::<u8>(), size) })
+    }
+
+    /// The elements of a tensor of strings in their wire form. `count` is how many there are.
+    fn strings(&self, count: usize) -> Result<Bytes> {
+        if count == 0 {
+            return Ok(Bytes::new());
+        }
+        let mut size = 0;
+        // SAFETY: the value is live; one of another type is refused.
+        unsafe { outcome((ort::api().GetStringTensorDataLength)(self.0.as_ptr(), &raw mut size))? };
+        let (mut content, mut offsets) = (vec![0u8; size], vec![0usize; count]);
+        // SAFETY: both buffers are as long as told; the call refuses if they are not what it needs.
+        unsafe {
+            outcome((ort::api().GetStringTensorContent)(
+                self.0.as_ptr(),
+                content.as_mut_ptr().cast(),
+                size,
+                offsets.as_mut_ptr(),
+                count,
+            ))?;
+        }
+        let mut wire = Vec::with_capacity(size + count * LENGTH_PREFIX);
+        for (i, &start) in offsets.iter().enumerate() {
+            let end = offsets.get(i + 1).copied().unwrap_or(size);
+            let element = content.get(start..end).filter(|element| u32::try_from(element.len()).is_ok());
+            let element =
+                element.ok_or_else(|| Error::internal("a string of 4 GiB or more has no wire form"))?;
+            push_element(&mut wire, element);
+        }
+        Ok(wire.into())
+    }
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        // SAFETY: the value is live and ours.
+        unsafe { (ort::api().ReleaseValue)(self.0.as_ptr()) }
+    }
+}
+
+/// What keeps the memory of shared bytes. It may be the session's: a model's constant can be an output.
+struct Shared {
+    content: NonNull<[u8]>,
+    // Dropped in this order.
+    _value: Value,
+    _session: Arc<SharedSessionInner>,
+}
+
+// SAFETY: the content is only read, and both owners may be dropped on any thread.
+unsafe impl Send for Shared {}
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        // SAFETY: the value, which lives as long as this, owns the memory and is not written to any more.
+        unsafe { self.content.as_ref() }
+    }
+}
+
+fn overlap(a: &[u8], b: &[u8]) -> bool {
+    let (a, b) = (a.as_ptr_range(), b.as_ptr_range());
+    a.start < b.end && b.start < a.end
+}
+
+/// A tensor over memory that is only lent to the engine.
+#[derive(Debug)]
+pub(crate) struct Input<'a> {
+    value: Value,
+    _memory: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Input<'a> {
+    /// A tensor whose elements stay where they are. `memory` describes this process's memory. The engine refuses if
+    /// there are fewer bytes than the shape needs.
+    pub(crate) fn over(
+        memory: &MemoryInfo<'_>,
+        data_type: DataType,
+        shape: &Shape,
+        data: &'a [u8],
+    ) -> Result<Input<'a>> {
+        let mut value = null_mut();
+        // SAFETY: data and shape are slices of the length told. The engine only reads inputs, and the lifetime keeps the
+        // bytes at least as long as the value.
+        unsafe {
+            outcome((ort::api().CreateTensorWithDataAsOrtValue)(
+                memory.ptr(),
+                data.as_ptr().cast_mut().cast(),
+                data.len(),
+                shape.as_ptr(),
+                shape.len(),
+                raw(data_type),
+                &raw mut value,
+            ))?;
+            Ok(Input { value: Value::from_raw(value)?, _memory: PhantomData })
+        }
+    }
+
+    /// A tensor of strings, copied out of their wire form.
+    pub(crate) fn strings(allocator: &Allocator, shape: &Shape, wire: &[u8]) -> Result<Input<'static>> {
+        let elements = BytesElements::new(wire).collect::<Result<Vec<_>, _>>();
+        let elements = elements.map_err(|fault| Error::invalid_arg(fault.to_string()))?;
+        if shape.element_count() != Some(elements.len()) {
+            let got = elements.len();
+            return Err(Error::invalid_arg(format!(
+                "shape {shape} was expected to be filled, got {got} strings"
+            )));
+        }
+        let mut value = null_mut();
+        // SAFETY: the allocator is live; the shape is a slice of the length told.
+        let value = unsafe {
+            outcome((ort::api().CreateTensorAsOrtValue)(
+                allocator.ptr().cast_mut(),
+                shape.as_ptr(),
+                shape.len(),
+                raw(DataType::Bytes),
+                &raw mut value,
+            ))?;
+            Value::from_raw(value)?
+        };
+        for (index, element) in elements.into_iter().enumerate() {
+            let mut target = null_mut();
+            // SAFETY: there are as many elements as the shape has. The buffer has as many bytes as were asked for, and no
+            // one else sees it before the execution.
+            unsafe {
+                outcome((ort::api().GetResizedStringTensorElementBuffer)(
+                    value.0.as_ptr(),
+                    index,
+                    element.len(),
+                    &raw mut target,
+                ))?;
+                if !element.is_empty() {
+                    target.cast::<u8>().copy_from_nonoverlapping(element.as_ptr(), element.len());
+                }
+            }
+        }
+        Ok(Input { value, _memory: PhantomData })
+    }
+
+    pub(super) fn as_ptr(&self) -> *const OrtValue {
+        self.value.0.as_ptr()
+    }
+}

@@ -1,0 +1,178 @@
+//! One session at work.
+
+use std::ffi::{CStr, CString};
+
+use hippocamp_backend::{Compute, Error, InputView, Inputs, Outputs, Result};
+use hippocamp_model_config::{Interface, Signature, SignatureTensor, TensorSpec};
+use hippocamp_tensor::{DataType, Shape};
+use ort::memory::{Allocator, MemoryInfo};
+use ort::session::{RunOptions, Session};
+use smallvec::SmallVec;
+
+use crate::error::engine;
+use crate::ffi::session::run;
+use crate::ffi::value::Input;
+use crate::options::Options;
+
+/// Executes batches. Used by one thread.
+pub(crate) struct OnnxInstance {
+    session: Session,
+    /// `None` if there is nothing to set.
+    run_options: Option<RunOptions>,
+    tensors: Tensors,
+}
+
+/// What the instance knows of the model's tensors.
+struct Tensors {
+    model: String,
+    /// In the order of the config, as all requests are.
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+    /// This process's plain memory.
+    memory: MemoryInfo<'static>,
+    /// For strings, which the engine keeps in its own way.
+    allocator: Allocator,
+}
+
+/// A tensor of the model.
+struct Port {
+    name: CString,
+    data_type: DataType,
+    /// Whether the model can do without it.
+    optional: bool,
+    /// For a scalar, the shape that the config has for it: a config cannot have a shape without dimensions.
+    scalar: Option<Shape>,
+}
+
+impl OnnxInstance {
+    pub(crate) fn new(
+        model: &str,
+        session: Session,
+        options: &Options,
+        signature: &Signature,
+        interface: &Interface,
+    ) -> Result<OnnxInstance> {
+        let ports = |specs: &[TensorSpec], tensors: &[SignatureTensor]| {
+            specs.iter().map(|spec| Port::new(model, spec, tensors)).collect::<Result<_>>()
+        };
+        let tensors = Tensors {
+            model: model.to_owned(),
+            inputs: ports(&interface.inputs, &signature.inputs)?,
+            outputs: ports(&interface.outputs, &signature.outputs)?,
+            memory: MemoryInfo::default(),
+            allocator: Allocator::default(),
+        };
+        Ok(OnnxInstance { session, run_options: run_options(options)?, tensors })
+    }
+}
+
+impl Tensors {
+    /// Lends the inputs to the engine. `booleans` holds those that could not be taken as they are.
+    fn lend<'a>(
+        &'a self,
+        inputs: &'a Inputs<'_>,
+        booleans: &'a [Option<Vec<u8>>],
+    ) -> Result<SmallVec<[(&'a CStr, Input<'a>); 4]>> {
+        let mut lent = SmallVec::new();
+        for ((port, view), normal) in self.inputs.iter().zip(inputs).zip(booleans) {
+            let Some(view) = view else {
+                if port.optional {
+                    continue;
+                }
+                return Err(self.missing(port));
+            };
+            let data = normal.as_deref().unwrap_or(view.data);
+            let scalar = Shape::default();
+            let shape = if port.scalar.is_some() { &scalar } else { &view.shape };
+            let input = match view.data_type {
+                DataType::Bytes => Input::strings(&self.allocator, shape, data),
+                data_type => Input::over(&self.memory, data_type, shape, data),
+            };
+            lent.push((port.name.as_c_str(), input?));
+        }
+        Ok(lent)
+    }
+
+    #[cold]
+    fn missing(&self, port: &Port) -> Error {
+        Error::invalid_arg(format!(
+            "model '{}' has no value of its own for input '{}', and the request gives none",
+            self.model,
+            port.name.to_string_lossy()
+        ))
+    }
+
+    #[cold]
+    fn of_another_type(&self, port: &Port) -> Error {
+        Error::internal(format!(
+            "output '{}' of model '{}' was expected to be of {}, the model gave another type",
+            port.name.to_string_lossy(),
+            self.model,
+            port.data_type,
+        ))
+    }
+}
+
+impl Compute for OnnxInstance {
+    fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
+        let tensors = &self.tensors;
+        let wanted: SmallVec<[(usize, &Port); 4]> =
+            tensors.outputs.iter().enumerate().filter(|(index, _)| outputs.is_wanted(*index)).collect();
+        if wanted.is_empty() {
+            // The engine would refuse to run for nothing.
+            return Ok(());
+        }
+        let booleans: SmallVec<[Option<Vec<u8>>; 4]> =
+            inputs.iter().map(|input| normal_booleans(input.as_ref()?)).collect();
+        let lent = tensors.lend(inputs, &booleans)?;
+        let names: SmallVec<[&CStr; 4]> = wanted.iter().map(|(_, port)| port.name.as_c_str()).collect();
+        let values = run(&mut self.session, self.run_options.as_ref(), &lent, &names)?;
+        for ((index, port), value) in wanted.into_iter().zip(values) {
+            let taken = value.take(port.data_type, inputs, &self.session)?;
+            let (shape, data) = taken.ok_or_else(|| tensors.of_another_type(port))?;
+            outputs.set(index, port.scalar.clone().unwrap_or(shape), data);
+        }
+        Ok(())
+    }
+}
+
+impl Port {
+    fn new(model: &str, spec: &TensorSpec, tensors: &[SignatureTensor]) -> Result<Port> {
+        let tensor = tensors.iter().find(|tensor| tensor.name == *spec.name);
+        let tensor = tensor.ok_or_else(|| {
+            Error::internal(format!(
+                "model '{model}' was expected to have '{}', it has no such tensor",
+                spec.name
+            ))
+        })?;
+        let is_scalar = tensor.dims.as_ref().is_some_and(Vec::is_empty);
+        Ok(Port {
+            name: CString::new(&*spec.name).map_err(|_| {
+                Error::invalid_arg(format!(
+                    "a name of a tensor of model '{model}' has a null byte: {:?}",
+                    spec.name
+                ))
+            })?,
+            data_type: spec.data_type,
+            optional: tensor.optional,
+            scalar: is_scalar.then(|| spec.reshape.clone().unwrap_or_else(|| spec.dims.clone())),
+        })
+    }
+}
+
+fn run_options(options: &Options) -> Result<Option<RunOptions>> {
+    if options.run_entries.is_empty() {
+        return Ok(None);
+    }
+    let mut run_options = RunOptions::new().map_err(engine)?;
+    for (key, value) in &options.run_entries {
+        run_options.set(key, value).map_err(engine)?;
+    }
+    Ok(Some(run_options))
+}
+
+/// BOOL elements as 0 and 1, if a client sent others: the engine reads them as C++ booleans, which have no third value.
+fn normal_booleans(view: &InputView<'_>) -> Option<Vec<u8>> {
+    let strange = view.data_type == DataType::Bool && view.data.iter().fold(0, |all, byte| all | byte) > 1;
+    strange.then(|| view.data.iter().map(|byte| u8::from(*byte != 0)).collect())
+}

@@ -1,0 +1,25 @@
+//! ONNX models, executed by ONNX Runtime.
+//!
+//! The library is a shared one that is opened when the first model is loaded; this crate is built without it. One
+//! session an instance, used by the instance's own thread only. Inputs are given to the engine where they lie, and large
+//! outputs are taken over from it without a copy.
+//!
+//! Everything unsafe is in `ffi`. Nothing here reads the process environment, and nothing the engine or a model file
+//! says can end the process: it becomes an error of the model it belongs to.
+
+mod backend;
+mod element_type;
+mod error;
+mod ffi;
+mod instance;
+mod model;
+mod options;
+mod pools;
+mod providers;
+mod runtime;
+mod session;
+mod settings;
+mod signature;
+
+pub use backend::OnnxRuntimeBackend;
+pub use settings::Settings;

@@ -1,0 +1,112 @@
+//! A loaded ONNX file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hippocamp_backend::{Batched, Device, Error, InstanceSpec, Model, ModelInstance, Result};
+use hippocamp_model_config::{CompleteOptions, ModelConfig, Signature, check, complete};
+use ort::session::Session;
+use parking_lot::Mutex;
+use tracing::warn;
+
+use crate::Settings;
+use crate::instance::OnnxInstance;
+use crate::options::Options;
+use crate::pools::{Pool, pool};
+use crate::runtime::Runtime;
+use crate::session::{Placement, create};
+use crate::signature;
+
+pub(crate) struct OnnxModel {
+    name: Arc<str>,
+    file: PathBuf,
+    options: Options,
+    runtime: Arc<Runtime>,
+    settings: Settings,
+    signature: Signature,
+    /// The session that the signature was read from, until the first instance takes it over.
+    first: Mutex<Option<(Placement, Session)>>,
+}
+
+impl OnnxModel {
+    /// Loads the file. The config may be incomplete.
+    pub(crate) fn load(
+        name: Arc<str>,
+        file: PathBuf,
+        options: Options,
+        runtime: Arc<Runtime>,
+        settings: Settings,
+        config: &ModelConfig,
+    ) -> Result<OnnxModel> {
+        let placement = placement(&settings, &options, config, likely_device(config));
+        let session = create(&runtime, &name, &file, &options, placement)?;
+        let signature = signature::read(&name, &session)?;
+        let first = Mutex::new(Some((placement, session)));
+        Ok(OnnxModel { name, file, options, runtime, settings, signature, first })
+    }
+
+    fn session(&self, spec: &InstanceSpec) -> Result<Session> {
+        let wanted = placement(&self.settings, &self.options, &spec.config, spec.device);
+        // Whoever comes first takes it; where it does not fit, it only holds memory.
+        match self.first.lock().take() {
+            Some((placement, session)) if placement == wanted => Ok(session),
+            _ => create(&self.runtime, &self.name, &self.file, &self.options, wanted),
+        }
+    }
+
+    fn refused(&self, faults: &[String]) -> Error {
+        let mut text = String::new();
+        for fault in faults {
+            text.push_str(if text.is_empty() { "" } else { "; " });
+            // Of several faults each names the model; once is enough.
+            let prefix = format!("unable to load model '{}', ", self.name);
+            text.push_str(if text.is_empty() { fault } else { fault.strip_prefix(&prefix).unwrap_or(fault) });
+        }
+        Error::invalid_arg(text)
+    }
+}
+
+impl Model for OnnxModel {
+    fn complete_config(&self, config: &mut ModelConfig, default_max_batch_size: i32) -> Result<()> {
+        let options = CompleteOptions { default_max_batch_size, disable: false };
+        complete(config, &self.signature, &options).map_err(|faults| self.refused(&faults))
+    }
+
+    fn check_config(&self, config: &ModelConfig) -> Result<()> {
+        if let Pool::Own(size) = placement(&self.settings, &self.options, config, Device::Cpu).pool {
+            let (wanted, budget) = (size.intra * instances(config), self.settings.threads);
+            if wanted > budget {
+                let model = &*self.name;
+                warn!(model, "its instances compute on up to {wanted} threads, there are CPUs for {budget}");
+            }
+        }
+        check(config, &self.signature).map_err(|faults| self.refused(&faults))
+    }
+
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+        let session = self.session(spec)?;
+        let instance =
+            OnnxInstance::new(&self.name, session, &self.options, &self.signature, &spec.interface)?;
+        Ok(Box::new(Batched::new(instance, Arc::clone(&spec.interface))))
+    }
+}
+
+fn placement(settings: &Settings, options: &Options, config: &ModelConfig, device: Device) -> Placement {
+    let pool = pool(settings, options.wishes, instances(config));
+    Placement { device, pool, allow_spinning: settings.allow_spinning }
+}
+
+/// How many instances the model has, as far as its config says.
+fn instances(config: &ModelConfig) -> usize {
+    let counts = config.instance_group.iter().map(|group| {
+        let each = usize::try_from(group.count).unwrap_or(0).max(1);
+        each.saturating_mul(group.gpus.len().max(1))
+    });
+    counts.fold(0, usize::saturating_add).max(1)
+}
+
+/// Where the first instance will be, so that the first session can be its. A config that names no GPUs yet means the CPU.
+fn likely_device(config: &ModelConfig) -> Device {
+    let gpu = config.instance_group.first().and_then(|group| group.gpus.first());
+    gpu.map_or(Device::Cpu, |id| Device::Gpu(*id))
+}

@@ -1,0 +1,169 @@
+//! Execution providers: what runs a model beside the plain CPU kernels.
+//!
+//! A provider is part of the library that is loaded, or it is not there. One that a config asks for and that is not
+//! there is an error: a model meant for a GPU shall not crawl on the CPU unnoticed.
+
+#[cfg(test)]
+mod tests;
+
+use hippocamp_backend::{Device, Error, Result};
+use hippocamp_model_config::ModelConfig;
+use ort::ep::{
+    ArbitrarilyConfigurableExecutionProvider, CUDA, ExecutionProvider, ExecutionProviderDispatch, OpenVINO,
+    TensorRT,
+};
+
+use crate::error::engine;
+use crate::options::Parameters;
+
+type Entries = Vec<(String, String)>;
+
+/// The providers that a config asks for, with their settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Providers {
+    /// For instances on a GPU. Always used there.
+    cuda: Entries,
+    /// For instances on a GPU, before CUDA.
+    tensorrt: Option<Entries>,
+    /// For instances on the CPU.
+    openvino: Option<Entries>,
+}
+
+impl Providers {
+    pub(crate) fn of(model: &str, config: &ModelConfig) -> Result<Providers> {
+        let mut providers =
+            Providers { cuda: cuda_parameters(&Parameters { model, config })?, ..Providers::default() };
+        let accelerators = config.optimization.as_ref().and_then(|o| o.execution_accelerators.as_ref());
+        let Some(accelerators) = accelerators else { return Ok(providers) };
+        let unknown = |name: &str| {
+            Error::invalid_arg(format!(
+                "unable to load model '{model}', unknown Execution Accelerator '{name}' is requested"
+            ))
+        };
+        for accelerator in &accelerators.gpu_execution_accelerator {
+            let entries = sorted(model, &accelerator.parameters)?;
+            match accelerator.name.as_str() {
+                "cuda" => providers.cuda.extend(entries),
+                "tensorrt" => providers.tensorrt = Some(tensorrt_entries(model, entries)?),
+                name => return Err(unknown(name)),
+            }
+        }
+        for accelerator in &accelerators.cpu_execution_accelerator {
+            match accelerator.name.as_str() {
+                "openvino" => providers.openvino = Some(sorted(model, &accelerator.parameters)?),
+                name => return Err(unknown(name)),
+            }
+        }
+        Ok(providers)
+    }
+
+    /// The providers for an instance on that device, the first choice first.
+    pub(crate) fn dispatches(&self, model: &str, device: Device) -> Result<Vec<ExecutionProviderDispatch>> {
+        let mut dispatches = Vec::new();
+        match device {
+            Device::Cpu => {
+                if let Some(entries) = &self.openvino {
+                    required::<OpenVINO>(model)?;
+                    dispatches.push(configured(OpenVINO::default(), entries).build());
+                }
+            }
+            Device::Gpu(id) => {
+                if let Some(entries) = &self.tensorrt {
+                    required::<TensorRT>(model)?;
+                    dispatches.push(configured(TensorRT::default().with_device_id(id), entries).build());
+                }
+                required::<CUDA>(model)?;
+                dispatches.push(configured(CUDA::default().with_device_id(id), &self.cuda).build());
+            }
+        }
+        Ok(dispatches.into_iter().map(ExecutionProviderDispatch::error_on_failure).collect())
+    }
+}
+
+fn configured<P: ArbitrarilyConfigurableExecutionProvider>(provider: P, entries: &Entries) -> P {
+    entries.iter().fold(provider, |provider, (key, value)| provider.with_arbitrary_config(key, value))
+}
+
+/// An error if the library is built without the provider.
+fn required<P: ExecutionProvider>(model: &str) -> Result<()> {
+    if P::is_available().map_err(engine)? {
+        return Ok(());
+    }
+    let name = P::NAME.trim_end_matches("ExecutionProvider");
+    Err(Error::unsupported(format!(
+        "unable to load model '{model}', its config asks for {name}, and the ONNX Runtime library that is loaded is built \
+         without it"
+    )))
+}
+
+/// In an order that does not change from one load to the next.
+fn sorted<'a>(
+    model: &str,
+    parameters: impl IntoIterator<Item = (&'a String, &'a String)>,
+) -> Result<Entries> {
+    let mut entries: Entries =
+        parameters.into_iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    entries.sort();
+    match entries.iter().find(|(key, value)| key.contains('\0') || value.contains('\0')) {
+        Some((key, _)) => Err(Error::invalid_arg(format!(
+            "unable to load model '{model}', accelerator parameter '{key}' has a null byte"
+        ))),
+        None => Ok(entries),
+    }
+}
+
+/// The settings of CUDA that older configs have among their parameters, where each choice is a number.
+fn cuda_parameters(parameters: &Parameters<'_>) -> Result<Entries> {
+    let mut entries = Entries::new();
+    let choices: [(&str, &[&str]); 3] = [
+        ("cudnn_conv_algo_search", &["EXHAUSTIVE", "HEURISTIC", "DEFAULT"]),
+        ("arena_extend_strategy", &["kNextPowerOfTwo", "kSameAsRequested"]),
+        ("do_copy_in_default_stream", &["0", "1"]),
+    ];
+    for (key, values) in choices {
+        let Some(text) = parameters.text(key) else { continue };
+        let value = text.trim().parse::<usize>().ok().and_then(|number| values.get(number));
+        let expected = || format!("a number below {}", values.len());
+        let value = value.ok_or_else(|| parameters.wrong(key, &expected(), text))?;
+        entries.push((key.to_owned(), (*value).to_owned()));
+    }
+    if let Some(text) = parameters.text("gpu_mem_limit") {
+        let limit: u64 =
+            text.trim().parse().map_err(|_| parameters.wrong("gpu_mem_limit", "a number of bytes", text))?;
+        entries.push(("gpu_mem_limit".to_owned(), limit.to_string()));
+    }
+    Ok(entries)
+}
+
+/// From the names that configs have to those that the provider has.
+fn tensorrt_entries(model: &str, entries: Entries) -> Result<Entries> {
+    let mut renamed = Entries::new();
+    for (key, value) in entries {
+        let wrong = |expected: &str| {
+            Error::invalid_arg(format!(
+                "unable to load model '{model}', parameter '{key}' of tensorrt was expected to be {expected}, got '{value}'"
+            ))
+        };
+        match (key.as_str(), value.as_str()) {
+            ("precision_mode", "FP32") => {}
+            ("precision_mode", "FP16" | "BF16" | "INT8") => {
+                renamed.push((format!("trt_{}_enable", value.to_ascii_lowercase()), "1".to_owned()));
+            }
+            ("precision_mode", _) => return Err(wrong("FP32, FP16, BF16 or INT8")),
+            ("max_workspace_size_bytes", _) => {
+                let size: u64 = value.parse().map_err(|_| wrong("a number of bytes"))?;
+                renamed.push(("trt_max_workspace_size".to_owned(), size.to_string()));
+            }
+            ("int8_calibration_table_name" | "int8_use_native_calibration_table", _) => {
+                renamed.push((format!("trt_{key}"), value));
+            }
+            (known, _) if known.starts_with("trt_") => renamed.push((key, value)),
+            _ => {
+                return Err(Error::invalid_arg(format!(
+                    "unable to load model '{model}', tensorrt has no parameter '{key}'"
+                )));
+            }
+        }
+    }
+    Ok(renamed)
+}

@@ -1,0 +1,105 @@
+//! The one ONNX Runtime of the process: opened with the first model, never closed.
+
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hippocamp_backend::{Error, Result};
+use ort::environment::{Environment, GlobalThreadPoolOptions};
+use ort::logging::LogLevel;
+use parking_lot::Mutex;
+use tracing::{Level, debug, enabled, error, info, trace, warn};
+
+use crate::Settings;
+use crate::error::engine;
+use crate::ffi::library::probe;
+use crate::pools::{PoolSize, shared_pool};
+
+/// What the interface of this version is made for. Later ones are taken, earlier ones are not.
+const EXPECTED: &str = "1.31.1";
+
+/// An open library and its environment.
+#[derive(Debug)]
+pub(crate) struct Runtime {
+    pub(crate) environment: Environment,
+    pub(crate) library: PathBuf,
+}
+
+/// There can be only one: the library has state of its own, and the environment can be made once.
+static RUNTIME: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
+
+/// The runtime of this process. The first call opens it with these settings, which then hold for the process; others
+/// wait. A call that fails may be repeated, for instance after the library was put in its place.
+pub(crate) fn runtime(settings: &Settings) -> Result<Arc<Runtime>> {
+    let path = std::path::absolute(&settings.library).unwrap_or_else(|_| settings.library.clone());
+    let mut slot = RUNTIME.lock();
+    if let Some(runtime) = &*slot
+        && runtime.library == path
+    {
+        return Ok(Arc::clone(runtime));
+    }
+    let version = probe(&path).map_err(|why| unusable(&path, &why))?;
+    if let Some(runtime) = &*slot {
+        let loaded = runtime.library.display();
+        return Err(unusable(&path, &format!("this process already uses '{loaded}'")));
+    }
+    // It panics where it cannot go on.
+    let opened = catch_unwind(|| open(settings, &path)).unwrap_or_else(|_| Err("it panicked".to_owned()));
+    let environment = opened.map_err(|why| unusable(&path, &why))?;
+    info!(version, library = %path.display(), "ONNX Runtime is loaded");
+    if version != EXPECTED {
+        warn!("ONNX Runtime {EXPECTED} is expected, '{}' is {version}", path.display());
+    }
+    let runtime = Arc::new(Runtime { environment, library: path });
+    Ok(Arc::clone(slot.insert(runtime)))
+}
+
+fn open(settings: &Settings, path: &Path) -> Result<Environment, String> {
+    let text = |e: ort::Error| engine(e).message().to_owned();
+    let mut builder = ort::init_from(path).map_err(|e| e.to_string())?;
+    builder = builder.with_name("hippocamp").with_telemetry(false).with_logger(Arc::new(log));
+    if let Some(size) = shared_pool(settings) {
+        builder = builder.with_global_thread_pool(thread_pool(size, settings.allow_spinning).map_err(text)?);
+    }
+    let environment = builder.build().map_err(text)?;
+    environment.set_log_level(log_level());
+    Ok(environment)
+}
+
+fn thread_pool(size: PoolSize, allow_spinning: bool) -> ort::Result<GlobalThreadPoolOptions> {
+    let options = GlobalThreadPoolOptions::default().with_spin_control(allow_spinning)?;
+    options.with_intra_threads(size.intra)?.with_inter_threads(size.inter)
+}
+
+#[cold]
+fn unusable(path: &Path, why: &str) -> Error {
+    Error::unavailable(format!(
+        "ONNX Runtime cannot be loaded from '{}': {why}. Version {EXPECTED} is expected: get it with scripts/fetch, or \
+         name the library with --backend-config=onnxruntime,library=PATH",
+        path.display()
+    ))
+}
+
+/// What the engine need not even put into words.
+fn log_level() -> LogLevel {
+    if enabled!(target: "onnxruntime", Level::TRACE) {
+        LogLevel::Verbose
+    } else if enabled!(target: "onnxruntime", Level::DEBUG) {
+        LogLevel::Info
+    } else {
+        LogLevel::Warning
+    }
+}
+
+/// The engine's messages, in our log. Called on its threads. What it calls an error is also the error of a request or a
+/// load, and told there.
+fn log(level: LogLevel, category: &str, id: &str, location: &str, message: &str) {
+    match level {
+        LogLevel::Verbose => trace!(target: "onnxruntime", category, id, location, "{message}"),
+        LogLevel::Info => debug!(target: "onnxruntime", category, id, location, "{message}"),
+        LogLevel::Warning | LogLevel::Error => {
+            warn!(target: "onnxruntime", category, id, location, "{message}");
+        }
+        LogLevel::Fatal => error!(target: "onnxruntime", category, id, location, "{message}"),
+    }
+}

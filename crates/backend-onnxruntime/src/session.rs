@@ -1,0 +1,79 @@
+//! Sessions: a model file, loaded and optimised for one instance.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use hippocamp_backend::{Device, Error, Result};
+use ort::session::Session;
+use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
+
+use crate::error::engine;
+use crate::ffi;
+use crate::options::Options;
+use crate::pools::Pool;
+use crate::runtime::Runtime;
+
+/// Where a session runs. Two instances of the same placement could use each other's session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Placement {
+    pub(crate) device: Device,
+    pub(crate) pool: Pool,
+    pub(crate) allow_spinning: bool,
+}
+
+/// Loads the file.
+pub(crate) fn create(
+    runtime: &Runtime,
+    model: &str,
+    file: &Path,
+    options: &Options,
+    placement: Placement,
+) -> Result<Session> {
+    // The crate `ort` panics where a model has inputs or outputs of types that it does not know.
+    let created = catch_unwind(AssertUnwindSafe(|| {
+        let builder = SessionBuilder::new(&runtime.environment).map_err(engine)?;
+        configure(builder, model, options, placement)?.commit_from_file(file).map_err(engine)
+    }));
+    created.unwrap_or_else(|_| {
+        Err(Error::unsupported(format!(
+            "unable to load model '{model}', '{}' has inputs or outputs of a type that cannot be served",
+            file.display()
+        )))
+    })
+}
+
+fn configure(
+    builder: SessionBuilder,
+    model: &str,
+    options: &Options,
+    placement: Placement,
+) -> Result<SessionBuilder> {
+    // Otherwise a provider is chosen that nobody asked for.
+    let mut builder = builder.with_auto_device(AutoDevicePolicy::Default).map_err(engine)?;
+    builder = builder.with_log_id(model).map_err(engine)?;
+    builder = builder.with_optimization_level(options.level).map_err(engine)?;
+    builder = builder.with_parallel_execution(options.wishes.parallel).map_err(engine)?;
+    if let Pool::Own(size) = placement.pool {
+        builder = builder.with_independent_thread_pool().map_err(engine)?;
+        builder = builder.with_intra_threads(size.intra).map_err(engine)?;
+        builder = builder.with_inter_threads(size.inter).map_err(engine)?;
+        // As in the shared pool, unless the config says otherwise.
+        let spinning = if placement.allow_spinning { "1" } else { "0" };
+        for key in ["session.intra_op.allow_spinning", "session.inter_op.allow_spinning"] {
+            if !options.sets(key) {
+                builder = builder.with_config_entry(key, spinning).map_err(engine)?;
+            }
+        }
+    }
+    for (key, value) in &options.session_entries {
+        builder = builder.with_config_entry(key, value).map_err(engine)?;
+    }
+    if let Some(enable) = options.mem_pattern {
+        builder = builder.with_memory_pattern(enable).map_err(engine)?;
+    }
+    if let Some(enable) = options.mem_arena {
+        ffi::session::set_mem_arena(&mut builder, enable)?;
+    }
+    let providers = options.providers.dispatches(model, placement.device)?;
+    builder.with_execution_providers(providers).map_err(engine)
+}

@@ -1,0 +1,149 @@
+//! What `--backend-config=onnxruntime,KEY=VALUE` sets.
+
+use std::path::PathBuf;
+
+use hippocamp_backend::{Error, Result};
+
+/// Settings of the whole backend. All models of the process share them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The shared library of ONNX Runtime.
+    pub library: PathBuf,
+    /// How many CPUs the models of this process may keep busy, all together.
+    pub threads: usize,
+    /// Whether models without wishes of their own share one pool of threads. Otherwise each session has a pool of its
+    /// own, the smaller the more instances its model has.
+    pub global_pool: bool,
+    /// Threads within an operator: of the shared pool, or of each session's.
+    pub intra_op_thread_count: Option<usize>,
+    /// Threads across operators, for models that execute in parallel.
+    pub inter_op_thread_count: Option<usize>,
+    /// Whether idle threads spin for a while before they sleep. On a machine that has nothing else to do, one request at
+    /// a time is answered sooner so; with as many instances at work as there are CPUs, or with anything else running,
+    /// they take CPUs from those who have work.
+    pub allow_spinning: bool,
+}
+
+/// Keys that are for others, or for parts that have no meaning here.
+const NOT_OURS: [&str; 5] = [
+    "default_max_batch_size",
+    "auto_complete_config",
+    "backend_directory",
+    "min_compute_capability",
+    "enable_memory_tracker",
+];
+
+impl Settings {
+    /// Settings for a library at this path. The thread budget is what the machine, its affinity mask and the quota of the
+    /// control group leave to this process.
+    pub fn new(library: impl Into<PathBuf>) -> Settings {
+        Settings {
+            library: library.into(),
+            threads: std::thread::available_parallelism().map_or(1, Into::into),
+            global_pool: true,
+            intra_op_thread_count: None,
+            inter_op_thread_count: None,
+            allow_spinning: false,
+        }
+    }
+
+    /// Takes over options from the command line. Words in a key may be joined by `-` or `_`.
+    pub fn from_options<'a>(
+        library: impl Into<PathBuf>,
+        options: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Settings> {
+        let mut settings = Settings::new(library);
+        for (key, value) in options {
+            match key.replace('-', "_").as_str() {
+                "library" => settings.library = value.into(),
+                "enable_global_threadpool" => settings.global_pool = flag(key, value)?,
+                "intra_op_thread_count" => settings.intra_op_thread_count = count(key, value)?,
+                "inter_op_thread_count" => settings.inter_op_thread_count = count(key, value)?,
+                "allow_spinning" => settings.allow_spinning = flag(key, value)?,
+                key if NOT_OURS.contains(&key) => {}
+                _ => {
+                    return Err(Error::invalid_arg(format!(
+                        "backend 'onnxruntime' has no option '{key}'; it has library, enable-global-threadpool, \
+                         intra_op_thread_count, inter_op_thread_count, allow-spinning and default-max-batch-size"
+                    )));
+                }
+            }
+        }
+        Ok(settings)
+    }
+}
+
+fn flag(key: &str, value: &str) -> Result<bool> {
+    parse_flag(value).ok_or_else(|| wrong(key, "0 or 1", value))
+}
+
+/// A number of threads; 0 leaves the choice to us.
+fn count(key: &str, value: &str) -> Result<Option<usize>> {
+    let count = parse_count(value).ok_or_else(|| wrong(key, "a number of threads", value))?;
+    Ok((count > 0).then_some(count))
+}
+
+/// The ways in which Triton's configs write a flag.
+pub(crate) fn parse_flag(value: &str) -> Option<bool> {
+    match value.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" => Some(true),
+        "0" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// A number of threads that a machine might have.
+pub(crate) fn parse_count(value: &str) -> Option<usize> {
+    value.trim().parse().ok().filter(|count| *count <= 4096)
+}
+
+#[cold]
+fn wrong(key: &str, expected: &str, got: &str) -> Error {
+    Error::invalid_arg(format!(
+        "option '{key}' of backend 'onnxruntime' was expected to be {expected}, got '{got}'"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn from(options: &[(&str, &str)]) -> Result<Settings> {
+        Settings::from_options("lib.so", options.iter().copied())
+    }
+
+    #[test]
+    fn takes_tritons_options() {
+        let settings = from(&[
+            ("enable-global-threadpool", "0"),
+            ("intra_op_thread_count", "3"),
+            ("inter-op-thread-count", "0"),
+            ("default-max-batch-size", "8"),
+            ("allow-spinning", "1"),
+            ("library", "/opt/other.so"),
+        ]);
+        let settings = settings.unwrap();
+        assert_eq!(settings.library, Path::new("/opt/other.so"));
+        assert!(!settings.global_pool && settings.allow_spinning && settings.threads >= 1);
+        assert_eq!((settings.intra_op_thread_count, settings.inter_op_thread_count), (Some(3), None));
+        assert_eq!(from(&[]).unwrap(), Settings::new("lib.so"));
+    }
+
+    #[test]
+    fn says_what_is_wrong() {
+        let error = |options: &[(&str, &str)]| from(options).unwrap_err().message().to_owned();
+        assert_eq!(
+            error(&[("enable-global-threadpool", "maybe")]),
+            "option 'enable-global-threadpool' of backend 'onnxruntime' was expected to be 0 or 1, got 'maybe'"
+        );
+        assert_eq!(
+            error(&[("intra_op_thread_count", "-1")]),
+            "option 'intra_op_thread_count' of backend 'onnxruntime' was expected to be a number of threads, got '-1'"
+        );
+        assert!(
+            error(&[("threads", "1")]).starts_with("backend 'onnxruntime' has no option 'threads'; it has")
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! Every promise of the contract, with models of every kind.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+mod kit;
+
+use bytes::Bytes;
+use hippocamp_backend::InputTensor;
+use hippocamp_backend::conformance::{Example, Subject};
+use hippocamp_tensor::{DataType, Shape, push_element};
+use kit::onnx::{ELEMENTS, Graph, element};
+use kit::{Loaded, input, load, numbers};
+
+type Make<'a> = &'a (dyn Fn(usize, usize) -> Example + Sync);
+
+fn verify(
+    model: &Loaded,
+    example: Make<'_>,
+    empty: Option<Make<'_>>,
+    failing: Option<Vec<Option<InputTensor>>>,
+) {
+    let mut subject = Subject::new(&*model.model, model.config.clone(), model.interface.clone(), example);
+    subject.empty = empty;
+    subject.failing = failing;
+    subject.verify();
+}
+
+#[test]
+fn two_inputs_two_outputs() {
+    let graph = Graph::default()
+        .node("Add", &["INPUT0", "INPUT1"], &["OUTPUT0"])
+        .node("Sub", &["INPUT0", "INPUT1"], &["OUTPUT1"])
+        .input("INPUT0", element::INT32, Some(&[-1, 16]))
+        .input("INPUT1", element::INT32, Some(&[-1, 16]))
+        .output("OUTPUT0", element::INT32, Some(&[-1, 16]))
+        .output("OUTPUT1", element::INT32, Some(&[-1, 16]));
+    let model = load(graph, "max_batch_size: 8").unwrap();
+    let example = |n: usize, rows: usize| {
+        let (count, shape) = (16 * rows as i32, [rows as i64, 16]);
+        let values = |factor: i32| (0..count).map(move |i| i * factor + n as i32);
+        let sums = values(3).zip(values(5)).map(|(a, b)| a + b);
+        let differences = values(3).zip(values(5)).map(|(a, b)| a - b);
+        let output = |data: Bytes| Some((Shape::from(shape), data));
+        Example {
+            inputs: vec![input(&shape, numbers(values(3))), input(&shape, numbers(values(5)))],
+            responses: vec![vec![output(numbers(sums)), output(numbers(differences))]],
+        }
+    };
+    verify(&model, &example, None, None);
+}
+
+/// Elements that say which request they belong to.
+fn content(data_type: DataType, n: usize, count: usize) -> Bytes {
+    match data_type {
+        DataType::Bytes => {
+            let mut wire = Vec::new();
+            (0..count)
+                .for_each(|i| push_element(&mut wire, format!("{n}:{}", "x".repeat(i % 40)).as_bytes()));
+            wire.into()
+        }
+        DataType::Bool => (0..count).map(|i| ((n + i) % 2) as u8).collect(),
+        _ => (0..count * data_type.byte_size().unwrap()).map(|i| (i * 7 + n * 31) as u8 & 0x3f).collect(),
+    }
+}
+
+#[test]
+fn every_type_in_batches_and_without() {
+    for (number, data_type) in ELEMENTS {
+        let text = |batch: i32| {
+            let kind = data_type.config_name();
+            format!(
+                "max_batch_size: {batch} input {{ name: \"x\" data_type: {kind} dims: -1 }} \
+                 output {{ name: \"y\" data_type: {kind} dims: -1 }}"
+            )
+        };
+        let graph = |dims: &[i64]| {
+            let graph = Graph::default().node("Identity", &["x"], &["y"]);
+            graph.input("x", number, Some(dims)).output("y", number, Some(dims))
+        };
+        let pass = |shape: &[i64], data: Bytes| Example {
+            inputs: vec![input(shape, data.clone())],
+            responses: vec![vec![Some((Shape::from(shape), data))]],
+        };
+        let batched = |n: usize, rows: usize| pass(&[rows as i64, 5], content(data_type, n, 5 * rows));
+        let no_columns = |_: usize, rows: usize| pass(&[rows as i64, 0], Bytes::new());
+        verify(&load(graph(&[-1, -1]), &text(8)).unwrap(), &batched, Some(&no_columns), None);
+        let plain = |n: usize, _: usize| pass(&[(n % 7 + 1) as i64], content(data_type, n, n % 7 + 1));
+        let nothing = |_: usize, _: usize| pass(&[0], Bytes::new());
+        verify(&load(graph(&[-1]), &text(0)).unwrap(), &plain, Some(&nothing), None);
+    }
+}
+
+#[test]
+fn outputs_that_are_shared_with_the_engine() {
+    const COLUMNS: usize = 40_000;
+    let dims: &[i64] = &[-1, COLUMNS as i64];
+    let graph = Graph::default().node("Neg", &["x"], &["y"]).input("x", element::INT32, Some(dims)).output(
+        "y",
+        element::INT32,
+        Some(dims),
+    );
+    let model = load(graph, "max_batch_size: 6").unwrap();
+    let example = |n: usize, rows: usize| {
+        let (values, shape) =
+            ((0..(rows * COLUMNS) as i32).map(|i| i + n as i32), [rows as i64, COLUMNS as i64]);
+        let output = Some((Shape::from(shape), numbers(values.clone().map(|v| -v))));
+        Example { inputs: vec![input(&shape, numbers(values))], responses: vec![vec![output]] }
+    };
+    verify(&model, &example, None, None);
+}
+
+#[test]
+fn a_model_that_can_fail() {
+    let graph = Graph::default()
+        .node("Gather", &["table", "i"], &["y"])
+        .input("i", element::INT64, Some(&[-1, 2]))
+        .initializer("table", element::INT32, &[3], &numbers([10, 20, 30]))
+        .output("y", element::INT32, Some(&[-1, 2]));
+    let model = load(graph, "max_batch_size: 4").unwrap();
+    let example = |n: usize, rows: usize| {
+        let (picks, shape) = ((0..2 * rows).map(|i| (n + i) % 3), [rows as i64, 2]);
+        let output = Some((Shape::from(shape), numbers(picks.clone().map(|p| 10 * (p as i32 + 1)))));
+        Example {
+            inputs: vec![input(&shape, numbers(picks.map(|p| p as i64)))],
+            responses: vec![vec![output]],
+        }
+    };
+    verify(&model, &example, None, Some(vec![input(&[1, 2], numbers([0i64, 3]))]));
+}

@@ -1,0 +1,173 @@
+//! Loading: what is read from a file, and what is refused.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+mod kit;
+
+use hippocamp_backend::{Backend, Device};
+use hippocamp_model_config::{Interface, data_type};
+use hippocamp_tensor::{DataType, Shape};
+use kit::onnx::{Graph, element};
+use kit::{Folder, Loaded, backend, load, load_file, numbers, refused};
+
+fn add_sub() -> Graph {
+    Graph::default()
+        .node("Add", &["INPUT0", "INPUT1"], &["OUTPUT0"])
+        .node("Sub", &["INPUT0", "INPUT1"], &["OUTPUT1"])
+        .input("INPUT0", element::INT32, Some(&[-1, 16]))
+        .input("INPUT1", element::INT32, Some(&[-1, 16]))
+        .output("OUTPUT0", element::INT32, Some(&[-1, 16]))
+        .output("OUTPUT1", element::INT32, Some(&[-1, 16]))
+}
+
+#[test]
+fn a_config_is_completed_from_the_file() {
+    let Loaded { config, interface, .. } = load(add_sub(), "").unwrap();
+    assert_eq!(config.max_batch_size, 4);
+    let names = |of: &Interface| {
+        let inputs = of.inputs.iter().map(|spec| (spec.name.to_string(), spec.data_type, spec.dims.clone()));
+        inputs.collect::<Vec<_>>()
+    };
+    let expected = |name: &str| (name.to_owned(), DataType::Int32, Shape::from([16]));
+    assert_eq!(names(&interface), [expected("INPUT0"), expected("INPUT1")]);
+    assert_eq!(interface.outputs.len(), 2);
+}
+
+#[test]
+fn an_initializer_among_the_inputs_is_not_demanded() {
+    let graph = Graph::default()
+        .node("Mul", &["x", "factor"], &["y"])
+        .input("x", element::INT32, Some(&[-1]))
+        .input("factor", element::INT32, Some(&[1]))
+        .initializer("factor", element::INT32, &[1], &numbers([3]))
+        .output("y", element::INT32, Some(&[-1]));
+    let Loaded { config, .. } = load(graph, "max_batch_size: 0").unwrap();
+    let demanded: Vec<_> = config.input.iter().filter(|i| !i.optional).map(|i| i.name.as_str()).collect();
+    assert_eq!(demanded, ["x"]);
+}
+
+#[test]
+fn a_tensor_of_any_rank_takes_the_shape_of_the_config() {
+    let graph = || {
+        Graph::default().node("Neg", &["x"], &["y"]).input("x", element::FLOAT, None).output(
+            "y",
+            element::FLOAT,
+            None,
+        )
+    };
+    let text = r#"
+        input { name: "x" data_type: TYPE_FP32 dims: [ 2, -1 ] }
+        output { name: "y" data_type: TYPE_FP32 dims: [ 2, -1 ] }"#;
+    let loaded = load(graph(), text).unwrap();
+    assert_eq!(data_type(loaded.config.input[0].data_type), Some(DataType::Fp32));
+    let (shape, data) = loaded.output(vec![kit::input(&[2, 1], numbers([1.5f32, -2.0]))]);
+    assert_eq!((shape, data), (Shape::from([2, 1]), numbers([-1.5f32, 2.0])));
+}
+
+#[test]
+fn a_contradicting_config_is_refused() {
+    let text = |data_type: &str, name: &str| {
+        format!(
+            "max_batch_size: 8 \
+             input {{ name: \"INPUT0\" data_type: {data_type} dims: 16 }} \
+             input {{ name: \"{name}\" data_type: TYPE_INT32 dims: 16 }} \
+             output {{ name: \"OUTPUT0\" data_type: TYPE_INT32 dims: 16 }}"
+        )
+    };
+    assert_eq!(
+        refused(add_sub(), &text("TYPE_FP32", "INPUT1")),
+        "Invalid argument: unable to load model 'm', configuration expects datatype TYPE_FP32 for input 'INPUT0', \
+         model provides TYPE_INT32"
+    );
+    assert!(refused(add_sub(), &text("TYPE_INT32", "OTHER")).contains("'OTHER'"));
+}
+
+#[test]
+fn no_file_is_told_with_its_path() {
+    let folder = Folder::new();
+    let error = backend().load(&folder.source("")).err().unwrap();
+    assert_eq!(error.reason(), format!("Internal: failed to stat file {}", folder.file().display()));
+}
+
+#[test]
+fn a_folder_may_hold_the_file() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.file()).unwrap();
+    let error = backend().load(&folder.source("")).err().unwrap();
+    let inner = folder.file().join("model.onnx");
+    assert_eq!(error.reason(), format!("Internal: failed to stat file {}", inner.display()));
+    std::fs::write(inner, add_sub().encode()).unwrap();
+    backend().load(&folder.source("")).map(drop).unwrap();
+}
+
+#[test]
+fn another_file_can_be_named_but_not_elsewhere() {
+    let folder = Folder::new();
+    std::fs::write(folder.0.path().join("m/1/other.onnx"), add_sub().encode()).unwrap();
+    backend().load(&folder.source("default_model_filename: \"other.onnx\"")).map(drop).unwrap();
+    std::fs::write(folder.0.path().join("outside.onnx"), add_sub().encode()).unwrap();
+    for name in ["../../outside.onnx", "/etc/hostname", ".", "a\\000b"] {
+        let error =
+            backend().load(&folder.source(&format!("default_model_filename: \"{name}\""))).err().unwrap();
+        assert!(error.message().contains("was expected to name a file in the version's folder"), "{error}");
+    }
+}
+
+#[test]
+fn no_file_content_does_any_harm() {
+    let whole = add_sub().encode();
+    let mut refused = 0;
+    for end in 0..whole.len() {
+        refused += usize::from(load_file(&whole[..end], "").is_err());
+    }
+    assert!(refused > whole.len() / 2, "{refused} of {} prefixes were refused", whole.len());
+    for (at, _) in whole.iter().enumerate() {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut bent = whole.clone();
+            bent[at] ^= flip;
+            drop(load_file(&bent, ""));
+        }
+    }
+    for garbage in [&b""[..], b"***", b"\x7fELF", &[0xff; 4096], &[0; 4096], &[0x0a; 8192]] {
+        let error = load_file(garbage, "").err().expect("garbage was expected to be refused");
+        assert!(error.reason().starts_with("Internal: onnx runtime error "), "{error:?}");
+        assert!(error.message().contains("m/1/model.onnx"), "{error:?}");
+    }
+}
+
+#[test]
+fn what_is_no_tensor_is_refused_by_name() {
+    let sequence = Graph::default()
+        .node("SequenceConstruct", &["x"], &["y"])
+        .input("x", element::FLOAT, Some(&[2]))
+        .sequence_output("y", element::FLOAT);
+    let reason = refused(sequence, "");
+    assert!(
+        reason.starts_with("Unsupported: unable to load model 'm', output 'y' is no tensor but Sequence<"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn what_no_client_can_send_is_refused_by_name() {
+    let small_float = Graph::default()
+        .node_with("Cast", &["x"], &["y"], &[("to", element::FLOAT)])
+        .input("x", element::FLOAT8E4M3FN, Some(&[2]))
+        .output("y", element::FLOAT, Some(&[2]));
+    assert_eq!(
+        refused(small_float, ""),
+        "Unsupported: unable to load model 'm', input 'x' has elements of type f8_e4m3fn, which no client can send"
+    );
+}
+
+#[test]
+fn a_gpu_is_refused_where_the_library_has_none() {
+    let error = load(add_sub(), "").unwrap().instance_on(Device::Gpu(0)).err().unwrap();
+    assert_eq!(
+        error.reason(),
+        "Unsupported: unable to load model 'm', its config asks for CUDA, and the ONNX Runtime library that is loaded \
+         is built without it"
+    );
+    let text = "optimization { execution_accelerators { cpu_execution_accelerator { name: \"openvino\" } } }";
+    assert!(refused(add_sub(), text).contains("its config asks for OpenVINO"));
+}
