@@ -3,7 +3,7 @@
 //! A new version is made ready off to the side and only then routed to. The one it replaces answers until its last
 //! request is done. A load that fails changes nothing but the reason in the index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -20,7 +20,11 @@ use crate::{InferenceServer, LoadOverrides, LoadedModel};
 
 /// Every model that was ever loaded or tried, by name.
 #[derive(Debug, Default)]
-pub(crate) struct Models(BTreeMap<String, Entry>);
+pub(crate) struct Models {
+    entries: BTreeMap<String, Entry>,
+    /// Models that the settings ask for and whose config cannot be used: until they load, something is missing.
+    missing: BTreeSet<String>,
+}
 
 #[derive(Debug, Default)]
 struct Entry {
@@ -34,26 +38,36 @@ struct Entry {
 
 impl Models {
     pub(crate) fn any_failure(&self) -> bool {
-        self.0.values().flat_map(|entry| entry.states.values()).any(VersionState::is_failure)
+        let failed = |entry: &Entry| entry.states.values().any(VersionState::is_failure);
+        !self.missing.is_empty() || self.entries.values().any(failed)
     }
 
     /// Whether that version is known, whatever its state.
     pub(crate) fn knows(&self, name: &str, version: u64) -> bool {
-        self.0.get(name).is_some_and(|entry| entry.states.contains_key(&version))
+        self.entries.get(name).is_some_and(|entry| entry.states.contains_key(&version))
     }
 
     pub(crate) fn states(&self) -> BTreeMap<String, BTreeMap<u64, VersionState>> {
-        let known = self.0.iter().filter(|(_, entry)| !entry.states.is_empty());
+        let known = self.entries.iter().filter(|(_, entry)| !entry.states.is_empty());
         known.map(|(name, entry)| (name.clone(), entry.states.clone())).collect()
     }
 
     /// Everything that serves; nothing does any more afterwards.
     pub(crate) fn take_all(&mut self) -> Vec<Started> {
-        self.0.values_mut().flat_map(|entry| std::mem::take(&mut entry.serving)).collect()
+        self.entries.values_mut().flat_map(|entry| std::mem::take(&mut entry.serving)).collect()
     }
 
     fn entry(&mut self, name: &str) -> &mut Entry {
-        self.0.entry(name.to_owned()).or_default()
+        self.entries.entry(name.to_owned()).or_default()
+    }
+
+    /// Forgets a name under which nothing was ever loaded: clients may try any number of them.
+    fn forget_if_unknown(&mut self, name: &str) {
+        // Two owners: this map and the caller, whose turn it is. More are waiting for theirs.
+        let unknown = |e: &Entry| e.states.is_empty() && Arc::strong_count(&e.turn) <= 2;
+        if self.entries.get(name).is_some_and(unknown) {
+            self.entries.remove(name);
+        }
     }
 }
 
@@ -78,10 +92,14 @@ impl InferenceServer {
             let server = Arc::clone(self);
             match action {
                 Action::Load(name) => drop(tasks.spawn(async move {
-                    let outcome = server.load_model(name.clone(), LoadOverrides::default()).await;
-                    outcome
-                        .err()
-                        .map(|failure| format!("failed to load model '{name}': {}", failure.reason()))
+                    let failure = server.load_model(name.clone(), LoadOverrides::default()).await.err()?;
+                    if failure.is_unsupported() {
+                        // It can't be served by any attempt; the others shall not wait for it.
+                        return None;
+                    }
+                    let fault = format!("failed to load model '{name}': {}", failure.reason());
+                    server.models.lock().missing.insert(name);
+                    Some(fault)
                 })),
                 Action::Unload(name) => drop(tasks.spawn(async move {
                     server.unload_model(name).await;
@@ -118,7 +136,10 @@ impl InferenceServer {
             let ms = begin.elapsed().as_millis();
             match &outcome {
                 Ok(_) => info!(model = name, ms, "loaded"),
-                Err(failure) => error!("failed to load model '{name}': {}", failure.reason()),
+                Err(failure) => {
+                    error!("failed to load model '{name}': {}", failure.reason());
+                    server.models.lock().forget_if_unknown(&name);
+                }
             }
             let retired = outcome?;
             // Does not make the caller wait: the new version serves already.
@@ -225,6 +246,7 @@ impl InferenceServer {
 
     fn install(&self, name: &str, started: Vec<Started>, files: Option<OverrideFolder>) -> Retired {
         let mut models = self.models.lock();
+        models.missing.remove(name);
         let entry = models.entry(name);
         for state in entry.states.values_mut().filter(|s| s.state == State::Ready) {
             *state = VersionState::new(State::Unloading, "");
@@ -244,7 +266,9 @@ impl InferenceServer {
     }
 
     pub(crate) async fn unload_model(self: &Arc<Self>, name: String) {
-        let Some(turn) = self.models.lock().0.get(&name).map(|entry| Arc::clone(&entry.turn)) else { return };
+        let Some(turn) = self.models.lock().entries.get(&name).map(|entry| Arc::clone(&entry.turn)) else {
+            return;
+        };
         let server = Arc::clone(self);
         let task = tokio::spawn(async move {
             let _turn = turn.lock().await;
@@ -260,6 +284,7 @@ impl InferenceServer {
 
     fn remove(&self, name: &str) -> Retired {
         let mut models = self.models.lock();
+        models.missing.remove(name);
         let entry = models.entry(name);
         for state in entry.states.values_mut() {
             *state = match state.state {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
 
-use hippocamp_backend::{Backend, Error, Model, ModelSource, ModelStatistics, Result};
+use hippocamp_backend::{Backend, Code, Error, Model, ModelSource, ModelStatistics, Result};
 use hippocamp_model_config::{self as model_config, Faults, Interface, ModelConfig};
 use hippocamp_repository::{ModelFolder, select_versions};
 use hippocamp_scheduler::{BatchPolicy, Scheduler, Stopped};
@@ -41,7 +41,7 @@ impl LoadFailure {
     pub(crate) fn into_error(self, name: &str) -> Error {
         match self {
             // The client gets Triton's text, to the letter; the log has the reason.
-            LoadFailure::Config(error) if error.code() == hippocamp_backend::Code::Unsupported => error,
+            LoadFailure::Config(error) if error.code() == Code::Unsupported => error,
             LoadFailure::Config(_) => not_found(name),
             LoadFailure::Versions(versions) => {
                 let each = versions.iter();
@@ -50,6 +50,11 @@ impl LoadFailure {
                 Error::invalid_arg(format!("load failed for model '{name}': {each}"))
             }
         }
+    }
+
+    /// Whether the config asks for what this server does not do.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        matches!(self, LoadFailure::Config(error) if error.code() == Code::Unsupported)
     }
 
     /// The whole reason, for the log.

@@ -11,7 +11,7 @@ use hippocamp_tensor::{DataType, Shape, TensorData};
 use smallvec::SmallVec;
 
 use crate::contents;
-use crate::parameters::{RequestParameters, wrong_type};
+use crate::parameters::RequestParameters;
 
 /// What a client wants done with the outputs, beyond getting them.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ pub(crate) fn request<'a>(
         .inputs
         .iter()
         .map(|tensor| {
-            refuse_shared_memory(&tensor.parameters)?;
+            refuse_shared_memory(&tensor.name, &tensor.parameters)?;
             let data_type = DataType::from_protocol_name(&tensor.datatype);
             let data =
                 if has_raw { raw_data(model, tensor, raw.next())? } else { typed_data(model, tensor)? };
@@ -93,13 +93,15 @@ fn no_data(model: &LoadedModel, tensor: &InferInputTensor) -> Error {
 type Parameters = std::collections::BTreeMap<String, hippocamp_proto::inference::InferParameter>;
 
 /// No region can be registered yet, so none is found.
-fn refuse_shared_memory(parameters: &Parameters) -> Result<()> {
+fn refuse_shared_memory(tensor: &str, parameters: &Parameters) -> Result<()> {
     let Some(region) = parameters.get("shared_memory_region") else { return Ok(()) };
     match &region.parameter_choice {
         Some(ParameterChoice::StringParam(name)) => {
             Err(Error::not_found(format!("Unable to find shared memory region: '{name}'")))
         }
-        _ => Err(wrong_type("shared_memory_region", "string_param")),
+        _ => Err(Error::invalid_arg(format!(
+            "invalid value type for 'shared_memory_region' parameter for tensor '{tensor}', expected string_param."
+        ))),
     }
 }
 
@@ -107,11 +109,14 @@ fn outputs(requested: &[InferRequestedOutputTensor]) -> Result<(SmallVec<[&str; 
     let mut names = SmallVec::new();
     let mut options = OutputOptions::default();
     for output in requested {
-        refuse_shared_memory(&output.parameters)?;
+        refuse_shared_memory(&output.name, &output.parameters)?;
         if let Some(count) = output.parameters.get("classification") {
             let count = match &count.parameter_choice {
                 Some(ParameterChoice::Int64Param(count)) => *count,
-                _ => return Err(wrong_type("classification", "int64_param")),
+                _ => {
+                    let text = "invalid value type for 'classification' parameter, expected int64_param";
+                    return Err(Error::invalid_arg(text));
+                }
             };
             if count <= 0 {
                 return Err(Error::invalid_arg(

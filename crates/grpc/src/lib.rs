@@ -4,6 +4,7 @@
 //! without copying a tensor, the model answers, `encode` makes the reply.
 
 mod contents;
+mod deadline;
 mod decode;
 mod encode;
 mod health;

@@ -7,6 +7,7 @@ use hippocamp_core::InferenceServer;
 use hippocamp_proto::health::health_server::HealthServer;
 use hippocamp_proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -59,7 +60,13 @@ pub async fn serve(
     settings: GrpcSettings,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
-    let mut inference = GrpcInferenceServiceServer::new(InferenceService { server: Arc::clone(&server) })
+    let (stop_streams, stopping) = watch::channel(false);
+    let stop = async move {
+        stop.await;
+        stop_streams.send_replace(true);
+    };
+    let service = InferenceService { server: Arc::clone(&server), stopping };
+    let mut inference = GrpcInferenceServiceServer::new(service)
         .max_decoding_message_size(MESSAGE_SIZE)
         .max_encoding_message_size(MESSAGE_SIZE)
         .accept_compressed(CompressionEncoding::Gzip)

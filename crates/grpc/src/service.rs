@@ -6,6 +6,7 @@ use hippocamp_backend::Error;
 use hippocamp_core::InferenceServer;
 use hippocamp_proto::inference as pb;
 use hippocamp_proto::inference::grpc_inference_service_server::GrpcInferenceService;
+use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -16,6 +17,8 @@ use crate::{infer, metadata, repository, shared_memory, statistics, stream};
 #[derive(Clone, Debug)]
 pub(crate) struct InferenceService {
     pub(crate) server: Arc<InferenceServer>,
+    /// Becomes true when the server stops: streams read no more then.
+    pub(crate) stopping: watch::Receiver<bool>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -67,7 +70,8 @@ impl GrpcInferenceService for InferenceService {
         r: Request<Streaming<pb::ModelInferRequest>>,
     ) -> Answer<Self::ModelStreamInferStream> {
         let close_on_error = r.metadata().get("triton_grpc_error").is_some_and(|value| value == "true");
-        Ok(Response::new(stream::infer(Arc::clone(&self.server), r.into_inner(), close_on_error)))
+        let (server, stopping) = (Arc::clone(&self.server), self.stopping.clone());
+        Ok(Response::new(stream::infer(server, r.into_inner(), stopping, close_on_error)))
     }
 
     async fn model_statistics(

@@ -3,10 +3,16 @@
 use hippocamp_backend::Error;
 use tonic::{Code, Status};
 
+/// The longest text of an error. It travels in a header, and clients refuse headers of more than some kilobytes.
+const LONGEST: usize = 4096;
+
 /// The status that a client sees.
 #[cold]
 pub(crate) fn status(error: &Error) -> Status {
-    Status::new(Code::from_i32(error.code().grpc()), error.message())
+    let text = error.message();
+    let end = text.floor_char_boundary(LONGEST);
+    let rest = if end < text.len() { "..." } else { "" };
+    Status::new(Code::from_i32(error.code().grpc()), format!("{}{rest}", &text[..end]))
 }
 
 /// What a call answers that this server does not implement yet.
@@ -33,6 +39,13 @@ pub(crate) fn version(text: &str) -> Result<Option<u64>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_is_cut() {
+        let long = status(&Error::internal("ü".repeat(10_000)));
+        assert!(long.message().ends_with("ü...") && long.message().len() < LONGEST + 8);
+        assert_eq!(status(&Error::not_found("short")).message(), "short");
+    }
 
     #[test]
     fn a_version_is_a_positive_number_or_nothing() {

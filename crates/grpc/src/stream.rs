@@ -10,7 +10,7 @@ use std::time::Instant;
 use hippocamp_backend::{Error, Event};
 use hippocamp_core::InferenceServer;
 use hippocamp_proto::inference::{ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -37,20 +37,22 @@ enum InOrder {
 pub(crate) fn infer(
     server: Arc<InferenceServer>,
     requests: Streaming<ModelInferRequest>,
+    stopping: watch::Receiver<bool>,
     close_on_error: bool,
 ) -> ReceiverStream<Reply> {
     let (replies, stream) = mpsc::channel(IN_FLIGHT);
     let (in_order, waiting) = mpsc::channel(IN_FLIGHT);
     let writer = Writer { replies, close_on_error };
     tokio::spawn(writer.clone().answer_in_order(waiting));
-    tokio::spawn(read(server, requests, in_order, writer));
+    tokio::spawn(read(server, requests, stopping, in_order, writer));
     ReceiverStream::new(stream)
 }
 
-/// Reads requests until the client is done or gone.
+/// Reads requests until the client is done or gone, or the server stops.
 async fn read(
     server: Arc<InferenceServer>,
     mut requests: Streaming<ModelInferRequest>,
+    mut stopping: watch::Receiver<bool>,
     in_order: mpsc::Sender<InOrder>,
     writer: Writer,
 ) {
@@ -58,6 +60,8 @@ async fn read(
         let request = tokio::select! {
             request = requests.next() => request,
             () = writer.replies.closed() => return,
+            // What was read is still answered; an idle stream does not hold up the end.
+            _ = stopping.wait_for(|stopping| *stopping) => return,
         };
         match request {
             None => return,

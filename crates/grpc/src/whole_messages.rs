@@ -15,9 +15,11 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use flate2::read::{GzDecoder, ZlibDecoder};
 use smallvec::SmallVec;
 use tonic::body::Body;
-use tonic::codegen::{Service, StdError, http};
+use tonic::codegen::{BoxFuture, Service, StdError, http};
 use tonic::server::NamedService;
 use tonic::{Status, codegen::Body as HttpBody};
+
+use crate::deadline;
 
 /// A compression flag and a length of four bytes.
 const HEADER: usize = 5;
@@ -28,7 +30,7 @@ const FREE_EXPANSION: usize = 64 << 20;
 /// And how many times its size beyond that. Real tensors shrink rarely to a tenth; a bomb to a thousandth.
 const EXPANSION: usize = 32;
 
-/// Wraps a gRPC service so that it reads requests through [`WholeMessages`].
+/// Wraps a gRPC service so that it reads requests through [`WholeMessages`], and keeps to the client's deadline.
 #[derive(Clone, Debug)]
 pub(crate) struct Whole<S>(pub(crate) S);
 
@@ -36,22 +38,30 @@ impl<S: NamedService> NamedService for Whole<S> {
     const NAME: &'static str = S::NAME;
 }
 
+type Answer = BoxFuture<http::Response<Body>, Infallible>;
+
 impl<S> Service<http::Request<Body>> for Whole<S>
 where
-    S: Service<http::Request<Body>, Error = Infallible>,
+    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible, Future = Answer>,
 {
-    type Response = S::Response;
+    type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = S::Future;
+    type Future = Answer;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.0.poll_ready(cx)
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> S::Future {
+    fn call(&mut self, request: http::Request<Body>) -> Answer {
         let (parts, body) = request.into_parts();
         let encoding = Encoding::of(&parts.headers);
-        self.0.call(http::Request::from_parts(parts, Body::new(WholeMessages::new(body, encoding))))
+        let timeout = deadline::timeout(&parts.headers);
+        let body = Body::new(WholeMessages::new(body, encoding));
+        let call = self.0.call(http::Request::from_parts(parts, body));
+        match timeout {
+            None => call,
+            Some(timeout) => Box::pin(deadline::within(timeout, call)),
+        }
     }
 }
 

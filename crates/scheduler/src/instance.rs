@@ -27,14 +27,14 @@ impl Instance {
     pub(crate) fn spawn(self, made: mpsc::Sender<Result<()>>) -> Result<()> {
         let name = self.spec.name.clone();
         let thread = thread::Builder::new().name(name.clone()).stack_size(STACK_SIZE);
-        let started = thread.spawn(move || self.run(&made));
+        let started = thread.spawn(move || self.run(made));
         started.map(drop).map_err(|e| {
             Error::unavailable(format!("no thread could be started for instance '{name}': {e}"))
                 .with_source(e)
         })
     }
 
-    fn run(self, made: &mpsc::Sender<Result<()>>) {
+    fn run(self, made: mpsc::Sender<Result<()>>) {
         let instance = self.make();
         let failed = instance.is_err();
         let (instance, report) = match instance {
@@ -43,6 +43,8 @@ impl Instance {
         };
         // The loader may have given up waiting; then the queue is closed, too.
         drop(made.send(report));
+        // It waits until every instance has let go of this.
+        drop(made);
         if !failed {
             self.serve(instance);
         }

@@ -7,6 +7,9 @@ use smallvec::SmallVec;
 
 use crate::DataType;
 
+/// How many dimensions are printed.
+const SHOWN: usize = 32;
+
 /// Dimensions, outermost first. No dimension at all is a scalar. In a config or in metadata -1 stands for any size;
 /// in a request every dimension is 0 or more. Up to six dimensions need no allocation.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
@@ -81,14 +84,17 @@ impl FromIterator<i64> for Shape {
 }
 
 impl fmt::Display for Shape {
-    /// As in Triton's messages: `[-1,16]`, `[]` for a scalar.
+    /// As in Triton's messages: `[-1,16]`, `[]` for a scalar. A hostile one of very many dimensions is cut short.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[")?;
-        for (i, dim) in self.iter().enumerate() {
+        for (i, dim) in self.iter().take(SHOWN).enumerate() {
             if i > 0 {
                 f.write_str(",")?;
             }
             write!(f, "{dim}")?;
+        }
+        if self.len() > SHOWN {
+            write!(f, ",... {} dimensions", self.len())?;
         }
         f.write_str("]")
     }
@@ -137,5 +143,8 @@ mod tests {
         assert_eq!(Shape::from([-1, 16]).to_string(), "[-1,16]");
         assert_eq!(Shape::default().to_string(), "[]");
         assert_eq!(Shape::from([16]).with_batch(-1).to_string(), "[-1,16]");
+        let long: Shape = std::iter::repeat_n(1, 1_000_000).collect();
+        assert!(long.to_string().ends_with(",1,... 1000000 dimensions]"));
+        assert!(long.to_string().len() < 100);
     }
 }

@@ -5,10 +5,9 @@ type Chunks = Vec<i64>;
 
 /// What is wrong with giving a tensor of these dims the other shape. The two need as many elements, and where there are
 /// variable-size dimensions, as many on each side of each: `[2,4,-1,6]` can be `[8,-1,1,6]`.
-pub(super) fn check(dims: &[i64], shape: &[i64], max_batch_size: i32) -> Result<(), &'static str> {
-    if shape.is_empty() && max_batch_size == 0 {
-        return Err("cannot have empty reshape for non-batching model as scalar tensors are not supported");
-    }
+///
+/// Triton refuses an empty reshape for a model without a batch dimension; here scalars are as good as any shape.
+pub(super) fn check(dims: &[i64], shape: &[i64]) -> Result<(), &'static str> {
     if shape.iter().any(|dim| *dim < 1 && *dim != -1) {
         return Err("reshape dimensions must be integer >= 1, or -1 to indicate a variable-size dimension");
     }
@@ -46,25 +45,24 @@ mod tests {
 
     #[test]
     fn compares_between_variable_dimensions() {
-        assert_eq!(check(&[2, 4, -1, 6], &[8, -1, 1, 6], 0), Ok(()));
-        assert_eq!(check(&[2, 4, 6], &[48], 0), Ok(()));
-        assert_eq!(check(&[1], &[], 8), Ok(()));
-        assert_eq!(check(&[1, 1], &[], 8), Ok(()));
+        assert_eq!(check(&[2, 4, -1, 6], &[8, -1, 1, 6]), Ok(()));
+        assert_eq!(check(&[2, 4, 6], &[48]), Ok(()));
+        assert_eq!(check(&[1], &[]), Ok(()));
+        assert_eq!(check(&[1, 1], &[]), Ok(()));
         let size = Err("has different size for dims and reshape");
-        assert_eq!(check(&[2], &[], 8), size);
-        assert_eq!(check(&[-1], &[], 8), size);
-        assert_eq!(check(&[4, -1], &[2, -1, 2], 0), size);
-        assert_eq!(check(&[-1, 1], &[1], 0), size);
+        assert_eq!(check(&[2], &[]), size);
+        assert_eq!(check(&[-1], &[]), size);
+        assert_eq!(check(&[4, -1], &[2, -1, 2]), size);
+        assert_eq!(check(&[-1, 1], &[1]), size);
         assert_eq!(
-            check(&[-1, 4], &[-1, -1], 0),
+            check(&[-1, 4], &[-1, -1]),
             Err("has different number of variable-size dimensions for dims and reshape")
         );
     }
 
     #[test]
     fn refuses_what_is_no_shape() {
-        assert!(check(&[1], &[], 0).unwrap_err().starts_with("cannot have empty reshape"));
-        assert!(check(&[1], &[0], 0).unwrap_err().starts_with("reshape dimensions must be"));
-        assert!(check(&[i64::MAX, 2], &[2, i64::MAX], 0).unwrap_err().contains("more elements"));
+        assert!(check(&[1], &[0]).unwrap_err().starts_with("reshape dimensions must be"));
+        assert!(check(&[i64::MAX, 2], &[2, i64::MAX]).unwrap_err().contains("more elements"));
     }
 }

@@ -98,7 +98,7 @@ impl Check<'_> {
         }
         if let Some(reshape) = tensor.reshape
             && self.given(tensor.dims)
-            && let Err(message) = reshape::check(tensor.dims, &reshape.shape, self.config.max_batch_size)
+            && let Err(message) = reshape::check(tensor.dims, &reshape.shape)
         {
             self.fault_for(&format!("{path}.reshape"), &format!("{prefix} {message}"));
         }

@@ -1,0 +1,67 @@
+//! The deadline that a client sets for a call.
+//!
+//! tonic ends such a call with CANCELLED; gRPC says DEADLINE_EXCEEDED, and clients look for that. So calls end here, a
+//! moment before tonic would end them.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::{HeaderMap, Response};
+
+/// How much earlier than the deadline a call ends here. Timers tick in milliseconds.
+const EARLIER: Duration = Duration::from_millis(2);
+
+/// How long the client waits for the call: a number of at most eight digits, and a unit.
+pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (number, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    if number.len() > 8 || !number.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = number.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(number * 3600),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
+/// The call's own answer, or the status of one that took too long. What was under way for it is dropped then.
+pub(crate) async fn within(
+    timeout: Duration,
+    call: impl Future<Output = Result<Response<Body>, Infallible>>,
+) -> Result<Response<Body>, Infallible> {
+    match tokio::time::timeout(timeout.saturating_sub(EARLIER), call).await {
+        Ok(answer) => answer,
+        Err(_) => Ok(Status::deadline_exceeded("Deadline Exceeded").into_http()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_every_unit_and_nothing_else() {
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", text.parse().unwrap());
+            timeout(&headers)
+        };
+        assert_eq!(read("2H"), Some(Duration::from_secs(7200)));
+        assert_eq!(read("3M"), Some(Duration::from_secs(180)));
+        assert_eq!(read("99999999S"), Some(Duration::from_secs(99_999_999)));
+        assert_eq!(read("1500m"), Some(Duration::from_millis(1500)));
+        assert_eq!(read("7u"), Some(Duration::from_micros(7)));
+        assert_eq!(read("7n"), Some(Duration::from_nanos(7)));
+        for wrong in ["", "S", "1", "123456789S", "-1S", "+1S", "1x", "1 S"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+}
