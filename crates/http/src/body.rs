@@ -1,0 +1,256 @@
+//! The body of a request, in the pieces that it came in.
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::pin::{Pin, pin};
+
+use bytes::{Bytes, BytesMut};
+use hippocamp_backend::{Error, Result};
+use hippocamp_tensor::TensorData;
+use http_body_util::BodyExt;
+use hyper::HeaderMap;
+use hyper::body::Body;
+use hyper::header::EXPECT;
+
+/// The most that a body can have: what a `Content-Length` of 32 bits can say.
+pub(crate) const MAX_BODY: usize = i32::MAX as usize;
+
+/// Smaller pieces are joined: a client that sends single bytes shall not cost us a handle each.
+const SMALL: usize = 4096;
+
+/// Bytes in the order in which they came, taken from the front. Nothing is copied, but for small pieces behind the first.
+#[derive(Debug, Default)]
+pub(crate) struct Segments {
+    /// Never empty ones.
+    pieces: VecDeque<Bytes>,
+    /// Small ones behind all others, joined.
+    small: BytesMut,
+    len: usize,
+}
+
+impl Segments {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn push(&mut self, piece: Bytes) {
+        self.len += piece.len();
+        if piece.is_empty() {
+        } else if piece.len() >= SMALL || self.pieces.is_empty() {
+            self.flush();
+            self.pieces.push_back(piece);
+        } else {
+            self.small.extend_from_slice(&piece);
+            if self.small.len() >= SMALL * 16 {
+                self.flush();
+            }
+        }
+    }
+
+    /// The pieces from here on.
+    pub(crate) fn pieces(&mut self) -> &[Bytes] {
+        self.flush();
+        self.pieces.make_contiguous()
+    }
+
+    /// Takes the first `size` bytes, or all if there are fewer.
+    pub(crate) fn take(&mut self, size: usize) -> TensorData {
+        self.flush();
+        let mut taken = TensorData::default();
+        let mut wanted = size.min(self.len);
+        self.len -= wanted;
+        while wanted > 0
+            && let Some(first) = self.pieces.front_mut()
+        {
+            let piece = first.split_to(wanted.min(first.len()));
+            if first.is_empty() {
+                self.pieces.pop_front();
+            }
+            wanted -= piece.len();
+            taken.push(piece);
+        }
+        taken
+    }
+
+    fn flush(&mut self) {
+        if !self.small.is_empty() {
+            self.pieces.push_back(self.small.split().freeze());
+        }
+    }
+}
+
+impl From<Bytes> for Segments {
+    fn from(piece: Bytes) -> Segments {
+        let mut segments = Segments::default();
+        segments.push(piece);
+        segments
+    }
+}
+
+/// The body of a request of which nothing was read yet.
+#[derive(Debug)]
+pub(crate) struct Unread<B> {
+    body: B,
+    /// The client sends it only when asked to, which reading does.
+    waits: bool,
+}
+
+impl<B> Unread<B>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Display,
+{
+    pub(crate) fn new(headers: &HeaderMap, body: B) -> Unread<B> {
+        Unread { body, waits: headers.contains_key(EXPECT) }
+    }
+
+    /// Reads it all. `too_large` makes the error if it has more than `limit` bytes; it gets the size where the peer
+    /// announced one. Nothing is allocated for bytes that did not come.
+    pub(crate) async fn collect(
+        self,
+        limit: usize,
+        too_large: impl Fn(Option<u64>) -> Error,
+    ) -> Result<Segments> {
+        let announced = self.body.size_hint().lower();
+        if announced > limit as u64 {
+            self.discard().await;
+            return Err(too_large(Some(announced)));
+        }
+        let mut body = pin!(self.body);
+        let mut segments = Segments::default();
+        while let Some(frame) = body.frame().await {
+            let frame = frame
+                .map_err(|e| Error::invalid_arg(format!("failed to read the body of the request: {e}")))?;
+            // Trailers mean nothing to us.
+            let Ok(piece) = frame.into_data() else { continue };
+            if piece.len() > limit - segments.len() {
+                drop(segments);
+                read_over(body).await;
+                return Err(too_large(None));
+            }
+            segments.push(piece);
+        }
+        Ok(segments)
+    }
+
+    /// Reads over a body that is of no use, so that the client gets to read the answer and may keep its connection.
+    pub(crate) async fn discard(self) {
+        if !self.waits {
+            read_over(pin!(self.body)).await;
+        }
+    }
+}
+
+/// Gives up behind what no client sends by mistake.
+async fn read_over<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) {
+    let mut left = MAX_BODY;
+    while let Some(Ok(frame)) = body.frame().await {
+        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(rest) => left = rest,
+            None => break,
+        }
+    }
+}
+
+/// Larger than `--http-max-input-size` allows.
+#[cold]
+pub(crate) fn too_large(what: &str, size: Option<u64>, limit: usize) -> Error {
+    let size = size.map_or_else(String::new, |size| format!(" of {size} bytes"));
+    Error::invalid_arg(format!(
+        "{what}{size} exceeds the maximum allowed value of {limit} bytes. Use --http-max-input-size to increase the limit."
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use hyper::body::Frame;
+
+    use super::*;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+    }
+
+    /// A body that does not say how large it is.
+    struct Chunked(VecDeque<Bytes>);
+
+    impl Body for Chunked {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+        }
+    }
+
+    fn in_pieces(pieces: &[Bytes]) -> Chunked {
+        Chunked(pieces.iter().cloned().collect())
+    }
+
+    fn collect<B>(body: B, limit: usize) -> Result<Segments>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Display,
+    {
+        let refused = |size: Option<u64>| Error::invalid_arg(format!("{size:?}"));
+        block_on(Unread::new(&HeaderMap::new(), body).collect(limit, refused))
+    }
+
+    #[test]
+    fn large_pieces_are_never_copied() {
+        let first = Bytes::from(vec![1; SMALL]);
+        let second = Bytes::from(vec![2; SMALL]);
+        let body = in_pieces(&[first.clone(), second.clone()]);
+        let mut segments = collect(body, 2 * SMALL).unwrap();
+        assert_eq!(segments.len(), 2 * SMALL);
+        let head = segments.take(SMALL + 1);
+        assert_eq!(head.segments()[0].as_ptr(), first.as_ptr());
+        assert_eq!(head.segments()[1].as_ptr(), second.as_ptr());
+        let rest = segments.take(usize::MAX);
+        assert_eq!(rest.as_contiguous().unwrap().as_ptr(), second[1..].as_ptr());
+        assert_eq!((rest.len(), segments.len()), (SMALL - 1, 0));
+    }
+
+    #[test]
+    fn small_pieces_are_joined_in_order() {
+        let mut segments = Segments::from(Bytes::from_static(b"first"));
+        for byte in 0..200_000usize {
+            segments.push(Bytes::copy_from_slice(&[byte as u8]));
+        }
+        segments.push(Bytes::from(vec![9; SMALL]));
+        segments.push(Bytes::from_static(b"z"));
+        assert!(segments.pieces().len() < 10);
+        let all = segments.take(usize::MAX).to_contiguous();
+        assert_eq!(all.len(), 5 + 200_000 + SMALL + 1);
+        assert_eq!(all[..5], *b"first");
+        assert!(all[5..200_005].iter().enumerate().all(|(i, &byte)| byte == i as u8));
+        assert_eq!(all.last(), Some(&b'z'));
+    }
+
+    #[test]
+    fn a_body_over_the_limit_is_refused_by_what_it_announces_or_by_what_comes() {
+        let announced = http_body_util::Full::new(Bytes::from_static(b"abcd"));
+        assert_eq!(collect(announced, 3).unwrap_err().message(), "Some(4)");
+        let body = in_pieces(&[Bytes::from_static(b"ab"), Bytes::from_static(b"cd")]);
+        assert_eq!(collect(body, 3).unwrap_err().message(), "None");
+    }
+
+    #[test]
+    fn what_is_of_no_use_is_read_over_unless_the_client_waits() {
+        let body = || in_pieces(&[Bytes::from_static(b"ab"), Bytes::from_static(b"cd")]);
+        let mut read = body();
+        block_on(read_over(Pin::new(&mut read)));
+        assert!(read.0.is_empty());
+        let mut headers = HeaderMap::new();
+        headers.insert(EXPECT, hyper::header::HeaderValue::from_static("100-continue"));
+        assert!(Unread::new(&headers, body()).waits);
+        assert!(!Unread::new(&HeaderMap::new(), body()).waits);
+    }
+}

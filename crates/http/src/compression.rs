@@ -1,0 +1,267 @@
+//! Compressed bodies, both ways: gzip, and deflate, which is zlib's format.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use flate2::write::{GzEncoder, ZlibEncoder};
+use flate2::{Compression, Decompress, FlushDecompress, Status};
+use hippocamp_backend::{Error, Result};
+use hyper::HeaderMap;
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName};
+
+use crate::body::{Segments, too_large};
+
+/// What is decompressed at once. Bounds by how much the limit can be overstepped before that shows.
+const CHUNK: usize = 1 << 20;
+
+/// Begins every gzip stream, and no zlib stream.
+const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
+
+/// The largest window of both formats.
+const WINDOW_BITS: u8 = 15;
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Coding {
+    Identity,
+    Gzip,
+    Deflate,
+}
+
+impl Coding {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Coding::Identity => "identity",
+            Coding::Gzip => "gzip",
+            Coding::Deflate => "deflate",
+        }
+    }
+
+    fn named(name: &str) -> Option<Coding> {
+        [Coding::Identity, Coding::Gzip, Coding::Deflate]
+            .into_iter()
+            .find(|c| c.name().eq_ignore_ascii_case(name))
+    }
+
+    /// How the body of a request is written.
+    pub(crate) fn of_request(headers: &HeaderMap) -> Result<Coding> {
+        let name = text(headers, &CONTENT_ENCODING).trim();
+        if name.is_empty() {
+            return Ok(Coding::Identity);
+        }
+        Coding::named(name).ok_or_else(|| Error::unsupported("Unsupported compression type"))
+    }
+
+    /// How the client wants the response: what it weighs most of what we have, the first of equals, and nothing that it
+    /// weighs zero. `*` and codings that we do not have are no wish.
+    pub(crate) fn of_response(headers: &HeaderMap) -> Coding {
+        let mut best = (Coding::Identity, 0.0);
+        for wish in text(headers, &ACCEPT_ENCODING).split(',') {
+            let (name, weight) = match wish.split_once(';') {
+                None => (wish, Some(1.0)),
+                Some((name, weight)) => (name, weight.trim().strip_prefix("q=").and_then(|q| q.parse().ok())),
+            };
+            if let (Some(coding), Some(weight)) = (Coding::named(name.trim()), weight)
+                && weight > best.1
+            {
+                best = (coding, weight);
+            }
+        }
+        best.0
+    }
+
+    /// Compresses the pieces into one.
+    pub(crate) fn compress(self, pieces: &[Bytes]) -> std::io::Result<Vec<u8>> {
+        match self {
+            Coding::Identity => Ok(pieces.concat()),
+            Coding::Gzip => {
+                let encoder = GzEncoder::new(Vec::new(), Compression::default());
+                write_all(encoder, pieces)?.finish()
+            }
+            Coding::Deflate => {
+                let encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+                write_all(encoder, pieces)?.finish()
+            }
+        }
+    }
+
+    /// Takes a compressed body apart, whichever of the two formats it has. Stops when it gets larger than `limit`.
+    pub(crate) fn decompress(self, mut body: Segments, limit: usize) -> Result<Segments> {
+        if self == Coding::Identity {
+            return Ok(body);
+        }
+        let total = body.len() as u64;
+        let pieces = body.pieces();
+        let gzip = pieces.iter().flatten().take(2).eq(&GZIP_MAGIC);
+        let state = if gzip { Decompress::new_gzip(WINDOW_BITS) } else { Decompress::new(true) };
+        let mut inflating = Inflating { coding: self, state, out: Segments::default(), limit, ended: false };
+        for piece in pieces {
+            let mut input = &piece[..];
+            while !input.is_empty() && !inflating.ended {
+                input = inflating.step(input)?;
+            }
+        }
+        // What was read may not have been written yet.
+        while !inflating.ended {
+            inflating.step(&[])?;
+        }
+        if inflating.state.total_in() != total {
+            return Err(self.broken("other bytes follow it"));
+        }
+        Ok(inflating.out)
+    }
+
+    #[cold]
+    fn broken(self, why: &str) -> Error {
+        Error::invalid_arg(format!("the body of the request is no valid {}: {why}", self.name()))
+    }
+}
+
+/// A body that is being decompressed.
+struct Inflating {
+    coding: Coding,
+    state: Decompress,
+    out: Segments,
+    limit: usize,
+    /// The end of the compressed data was seen.
+    ended: bool,
+}
+
+impl Inflating {
+    /// Decompresses as much as fits into one chunk, and returns what is left of the input. Moves on or fails.
+    fn step<'a>(&mut self, input: &'a [u8]) -> Result<&'a [u8]> {
+        let mut chunk = Vec::with_capacity(input.len().saturating_mul(4).clamp(1024, CHUNK));
+        let before = self.state.total_in();
+        let status = self.state.decompress_vec(input, &mut chunk, FlushDecompress::None);
+        let status = status.map_err(|e| self.coding.broken(&e.to_string()))?;
+        let read = ((self.state.total_in() - before) as usize).min(input.len());
+        self.ended = status == Status::StreamEnd;
+        if read == 0 && chunk.is_empty() && !self.ended {
+            return Err(self.coding.broken("it is cut off"));
+        }
+        self.out.push(chunk.into());
+        if self.out.len() > self.limit {
+            return Err(too_large("Decompressed request size", None, self.limit));
+        }
+        Ok(&input[read..])
+    }
+}
+
+fn write_all<W: Write>(mut encoder: W, pieces: &[Bytes]) -> std::io::Result<W> {
+    for piece in pieces {
+        encoder.write_all(piece)?;
+    }
+    Ok(encoder)
+}
+
+/// The header's value; empty if it is not there or no text.
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use hippocamp_backend::Code;
+    use hyper::header::HeaderValue;
+
+    use super::*;
+
+    const LIMIT: usize = 1 << 20;
+
+    fn decompressed(coding: Coding, body: &[u8]) -> Result<Bytes> {
+        let mut segments = Segments::default();
+        for piece in body.chunks(5000) {
+            segments.push(Bytes::copy_from_slice(piece));
+        }
+        Ok(coding.decompress(segments, LIMIT)?.take(usize::MAX).to_contiguous())
+    }
+
+    fn content() -> Vec<u8> {
+        (0..200_000u32).flat_map(|i| (i.wrapping_mul(i) >> 7).to_le_bytes()).collect()
+    }
+
+    #[test]
+    fn what_was_compressed_comes_back_whatever_its_format_is_called() {
+        let content = content();
+        for written in [Coding::Gzip, Coding::Deflate] {
+            let pieces = [Bytes::copy_from_slice(&content[..1000]), Bytes::copy_from_slice(&content[1000..])];
+            let compressed = written.compress(&pieces).unwrap();
+            assert_ne!(compressed, content);
+            for called in [Coding::Gzip, Coding::Deflate] {
+                assert_eq!(decompressed(called, &compressed).unwrap(), content);
+            }
+        }
+        assert_eq!(decompressed(Coding::Identity, &content).unwrap(), content);
+    }
+
+    #[test]
+    fn broken_data_is_refused() {
+        for coding in [Coding::Gzip, Coding::Deflate] {
+            let whole = coding.compress(&[content().into()]).unwrap();
+            let mut longer = whole.clone();
+            longer.push(0);
+            let mut changed = whole.clone();
+            changed[whole.len() / 2] ^= 0x55;
+            let cut = &whole[..whole.len() - 1];
+            for broken in
+                [b"notgzip", &longer[..], &changed, cut, &whole[..whole.len() / 2], b"", &whole[..1]]
+            {
+                let error = decompressed(coding, broken).unwrap_err();
+                assert_eq!(error.code(), Code::InvalidArg);
+                let text = format!("the body of the request is no valid {}: ", coding.name());
+                assert!(error.message().starts_with(&text), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_bomb_stops_at_the_limit() {
+        for coding in [Coding::Gzip, Coding::Deflate] {
+            let fits = coding.compress(&[vec![b' '; LIMIT].into()]).unwrap();
+            assert_eq!(decompressed(coding, &fits).unwrap().len(), LIMIT);
+            let bomb = coding.compress(&[vec![b' '; 64 * LIMIT].into()]).unwrap();
+            let error = decompressed(coding, &bomb).unwrap_err();
+            assert!(
+                error.message().contains("exceeds the maximum allowed value of 1048576 bytes"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_clients_wishes() {
+        let cases = [
+            ("", Coding::Identity),
+            ("gzip", Coding::Gzip),
+            ("deflate;q=0.5, gzip;q=1.0", Coding::Gzip),
+            ("gzip, deflate", Coding::Gzip),
+            ("deflate, gzip", Coding::Deflate),
+            ("gzip;q=0.2, identity;q=0.5", Coding::Identity),
+            ("gzip;q=0", Coding::Identity),
+            ("gzip; q=0.1", Coding::Gzip),
+            ("br, *", Coding::Identity),
+            ("gzip;q=x, deflate;q=0.1", Coding::Deflate),
+            (",;,gzip;;", Coding::Identity),
+        ];
+        for (header, coding) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_str(header).unwrap());
+            assert_eq!(Coding::of_response(&headers), coding, "{header}");
+        }
+        assert_eq!(Coding::of_response(&HeaderMap::new()), Coding::Identity);
+    }
+
+    #[test]
+    fn codings_of_requests() {
+        let of = |value| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(value));
+            Coding::of_request(&headers)
+        };
+        assert_eq!(of("gzip").unwrap(), Coding::Gzip);
+        assert_eq!(of("identity").unwrap(), Coding::Identity);
+        assert_eq!(of("").unwrap(), Coding::Identity);
+        let error = of("br").unwrap_err();
+        assert_eq!((error.code(), error.message()), (Code::Unsupported, "Unsupported compression type"));
+    }
+}

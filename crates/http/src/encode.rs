@@ -1,0 +1,187 @@
+//! The response of an inference: JSON, and the tensors that follow it.
+
+use bytes::Bytes;
+use hippocamp_backend::{Error, OutputTensor, ParameterValue, Response as ModelResponse, Result};
+use hippocamp_core::{LoadedModel, classify};
+use hippocamp_model_config::Interface;
+use hippocamp_tensor::DataType;
+use hyper::Response;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use smallvec::SmallVec;
+
+use crate::binary::HEADER_LENGTH;
+use crate::compression::Coding;
+use crate::json::{JsonRequest, JsonWriter, write_tensor};
+use crate::response::{JSON, ResponseBody};
+
+const OCTET_STREAM: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// How an output is returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    binary: bool,
+    /// So many of the best classes instead of the values; 0 for the values.
+    classes: usize,
+}
+
+impl Form {
+    pub(crate) const BINARY: Form = Form { binary: true, classes: 0 };
+    pub(crate) const JSON: Form = Form { binary: false, classes: 0 };
+}
+
+/// What a request wants to know of its response.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    id: String,
+    /// Outputs that were listed, by their place in the model's list.
+    listed: SmallVec<[(usize, Form); 4]>,
+    /// For outputs that were not.
+    others: Form,
+}
+
+impl Wanted {
+    /// All outputs in the same form.
+    pub(crate) fn all(form: Form) -> Wanted {
+        Wanted { id: String::new(), listed: SmallVec::new(), others: form }
+    }
+
+    pub(crate) fn of(request: &JsonRequest<'_>, interface: &Interface) -> Wanted {
+        // Names that the model does not have are refused with the request.
+        let listed = request.outputs.iter().filter_map(|output| {
+            let index = interface.outputs.iter().position(|spec| *spec.name == *output.name)?;
+            let classes = usize::try_from(output.classes).unwrap_or(usize::MAX);
+            Some((index, Form { binary: output.binary, classes }))
+        });
+        let others = if request.parameters.binary_data_output { Form::BINARY } else { Form::JSON };
+        Wanted { id: request.id.as_ref().to_owned(), listed: listed.collect(), others }
+    }
+
+    /// The first wish counts, if there are several.
+    fn form(&self, index: usize) -> Form {
+        self.listed.iter().find(|(i, _)| *i == index).map_or(self.others, |(_, form)| *form)
+    }
+
+    /// Bytes that have to be looked at one by one to encode the response.
+    pub(crate) fn work(&self, response: &ModelResponse, coding: Coding) -> usize {
+        let touched =
+            |output: &&OutputTensor| coding != Coding::Identity || self.form(output.index) != Form::BINARY;
+        response.outputs.iter().filter(touched).map(|output| output.data.len()).sum()
+    }
+}
+
+/// A response that is ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    json: Vec<u8>,
+    /// In the order of their outputs; no empty ones.
+    tensors: SmallVec<[Bytes; 4]>,
+}
+
+/// Encodes a response. Copies no tensor that follows the JSON.
+pub(crate) fn encode(model: &LoadedModel, wanted: &Wanted, response: ModelResponse) -> Result<Encoded> {
+    let mut writer = JsonWriter::with_capacity(512);
+    let mut tensors = SmallVec::new();
+    writer.open_object();
+    if !wanted.id.is_empty() {
+        writer.name("id");
+        writer.string(wanted.id.as_bytes());
+    }
+    writer.name("model_name");
+    writer.string(model.name.as_bytes());
+    writer.name("model_version");
+    writer.string(model.version_text.as_bytes());
+    if !response.parameters.is_empty() {
+        writer.name("parameters");
+        writer.open_object();
+        for (name, value) in response.parameters.iter() {
+            writer.name(name);
+            parameter(&mut writer, value);
+        }
+        writer.close_object();
+    }
+    writer.name("outputs");
+    writer.open_array();
+    for output in response.outputs {
+        let form = wanted.form(output.index);
+        tensors.extend(encode_output(&mut writer, model, output, form)?);
+    }
+    writer.close_array();
+    writer.close_object();
+    Ok(Encoded { json: writer.into_bytes(), tensors })
+}
+
+fn parameter(writer: &mut JsonWriter, value: &ParameterValue) {
+    match value {
+        ParameterValue::Bool(value) => writer.boolean(*value),
+        ParameterValue::Int64(value) => writer.integer(*value),
+        ParameterValue::Uint64(value) => writer.integer(*value),
+        ParameterValue::Double(value) => writer.double(*value),
+        ParameterValue::String(value) => writer.string(value.as_bytes()),
+    }
+}
+
+/// Writes one output, and returns its bytes if they follow the JSON.
+fn encode_output(
+    writer: &mut JsonWriter,
+    model: &LoadedModel,
+    output: OutputTensor,
+    form: Form,
+) -> Result<Option<Bytes>> {
+    let spec = model.interface.outputs.get(output.index).ok_or_else(|| {
+        Error::internal(format!("model '{}' answered with an output that it does not have", model.name))
+    })?;
+    let (data_type, shape, data) = if form.classes > 0 {
+        let (shape, data) = classify(model, &output, form.classes)?;
+        (DataType::Bytes, shape, data)
+    } else {
+        (spec.data_type, output.shape, output.data)
+    };
+    writer.open_object();
+    writer.name("name");
+    writer.string(spec.name.as_bytes());
+    writer.name("datatype");
+    writer.string(data_type.protocol_name().as_bytes());
+    writer.name("shape");
+    writer.shape(&shape);
+    if form.binary {
+        writer.name("parameters");
+        writer.open_object();
+        writer.name("binary_data_size");
+        writer.integer(data.len());
+        writer.close_object();
+    } else {
+        writer.name("data");
+        let count = shape.element_count().unwrap_or(usize::MAX);
+        write_tensor(writer, &spec.name, data_type, count, &data)?;
+    }
+    writer.close_object();
+    Ok((form.binary && !data.is_empty()).then_some(data))
+}
+
+impl Encoded {
+    pub(crate) fn into_response(self, coding: Coding) -> Result<Response<ResponseBody>> {
+        let header_length = self.json.len();
+        let binary = !self.tensors.is_empty();
+        let mut pieces: SmallVec<[Bytes; 4]> = SmallVec::with_capacity(1 + self.tensors.len());
+        pieces.push(self.json.into());
+        pieces.extend(self.tensors);
+        let body = if coding == Coding::Identity {
+            ResponseBody::from_iter(pieces)
+        } else {
+            let compressed = coding.compress(&pieces).map_err(|e| {
+                Error::internal(format!("failed to compress the response: {e}")).with_source(e)
+            })?;
+            ResponseBody::from_iter([compressed.into()])
+        };
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, if binary { OCTET_STREAM } else { JSON });
+        if binary {
+            headers.insert(HEADER_LENGTH, HeaderValue::from(header_length));
+        }
+        if coding != Coding::Identity {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        }
+        Ok(response)
+    }
+}

@@ -1,0 +1,94 @@
+//! From a request to its response, without a socket.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hippocamp_backend::Error;
+use hippocamp_core::InferenceServer;
+use hyper::body::Body;
+use hyper::header::{ALLOW, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+
+use crate::body::Unread;
+use crate::response::{self, ResponseBody};
+use crate::router::{self, ModelAction, Route};
+use crate::{health, infer, metadata, repository, statistics};
+
+/// Settings of this protocol.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// Bounds what the server reads into memory as JSON, as a raw request or decompressed, and each tensor that is
+    /// written as JSON, in bytes. Tensors that follow the JSON are not bounded by it.
+    pub max_input_size: usize,
+}
+
+impl Default for HttpSettings {
+    /// The defaults of the command line.
+    fn default() -> Self {
+        HttpSettings { max_input_size: 64 << 20 }
+    }
+}
+
+/// Answers requests. Holds nothing of any connection.
+#[derive(Debug)]
+pub struct HttpFront {
+    pub(crate) server: Arc<InferenceServer>,
+    pub(crate) settings: HttpSettings,
+}
+
+impl HttpFront {
+    pub fn new(server: Arc<InferenceServer>, settings: HttpSettings) -> HttpFront {
+        HttpFront { server, settings }
+    }
+
+    /// Answers one request. Dropping the future cancels what it asked for. Has to run on a tokio runtime: large bodies
+    /// are decoded on its blocking threads.
+    pub async fn respond<B>(&self, request: Request<B>) -> Response<ResponseBody>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Display,
+    {
+        let (head, body) = request.into_parts();
+        let route = match router::find(head.uri.path()) {
+            Ok(route) => route,
+            Err(error) => return response::error(&error),
+        };
+        // The connection leaves out the body of an answer to HEAD.
+        let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
+        if !route.methods().contains(method) {
+            return method_not_allowed(route.methods());
+        }
+        let body = Unread::new(&head.headers, body);
+        match route {
+            Route::ServerMetadata => metadata::server(&self.server),
+            Route::Live => health::health(self.server.is_live()),
+            Route::Ready => health::health(self.server.is_ready()),
+            Route::AllStatistics => statistics::statistics(&self.server, "", None),
+            Route::Model(path, ModelAction::Infer) => infer::infer(self, &head.headers, &path, body).await,
+            Route::Model(path, ModelAction::Metadata) => metadata::model(&self.server, &path),
+            Route::Model(path, ModelAction::Config) => metadata::config(&self.server, &path),
+            Route::Model(path, ModelAction::Ready) => health::model_ready(&self.server, &path),
+            Route::Model(path, ModelAction::Statistics) => {
+                statistics::statistics(&self.server, &path.name, path.version)
+            }
+            Route::Index => repository::index(self, body).await,
+            Route::Control { in_repository, model, action } => {
+                repository::control(self, in_repository, &model, action, body).await
+            }
+            Route::Unsupported { feature, .. } => {
+                response::error(&Error::unsupported(format!("{feature} is not supported yet")))
+            }
+        }
+    }
+}
+
+#[cold]
+pub(crate) fn method_not_allowed(methods: &[Method]) -> Response<ResponseBody> {
+    let mut response = response::failed(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    if let Ok(allow) = HeaderValue::from_str(&names.join(", ")) {
+        response.headers_mut().insert(ALLOW, allow);
+    }
+    response
+}

@@ -1,0 +1,209 @@
+//! Inference: from a request's body to a model, and back.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hippocamp_backend::{Error, Parameters, ResponseReceiver, Result};
+use hippocamp_core::{InferInput, InferRequest, LoadedModel};
+use hippocamp_tensor::TensorData;
+use hyper::body::Body;
+use hyper::header::{ACCEPT_ENCODING, HeaderValue};
+use hyper::{HeaderMap, Response};
+use smallvec::smallvec;
+
+use crate::binary::{self, HeaderLength};
+use crate::body::{MAX_BODY, Segments, Unread, too_large};
+use crate::compression::Coding;
+use crate::encode::{Form, Wanted, encode};
+use crate::front::HttpFront;
+use crate::json::{Content, JsonInput, parse_infer};
+use crate::off_thread::{LARGE_JSON, LARGE_OUTPUT, off_thread};
+use crate::raw;
+use crate::response::{self, ResponseBody};
+use crate::router::ModelPath;
+
+pub(crate) async fn infer<B>(
+    front: &HttpFront,
+    headers: &HeaderMap,
+    path: &ModelPath<'_>,
+    body: Unread<B>,
+) -> Response<ResponseBody>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Display,
+{
+    let accepted = match Accepted::new(front, headers, path) {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            body.discard().await;
+            return refused(headers, &error);
+        }
+    };
+    match accepted.run(body).await {
+        Ok(response) => response,
+        Err(error) => response::error(&error),
+    }
+}
+
+#[cold]
+fn refused(headers: &HeaderMap, error: &Error) -> Response<ResponseBody> {
+    let mut response = response::error(error);
+    if Coding::of_request(headers).is_err() {
+        response.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate"));
+    }
+    response
+}
+
+/// A request as far as its head tells.
+struct Accepted {
+    model: Arc<LoadedModel>,
+    coding: Coding,
+    reply_coding: Coding,
+    header_length: Option<HeaderLength>,
+    max_input_size: usize,
+}
+
+impl Accepted {
+    fn new(front: &HttpFront, headers: &HeaderMap, path: &ModelPath<'_>) -> Result<Accepted> {
+        let model = front.server.model(&path.name, path.version)?;
+        if model.interface.decoupled {
+            return Err(Error::unsupported(
+                "HTTP end point doesn't support models with decoupled transaction policy",
+            ));
+        }
+        Ok(Accepted {
+            model,
+            coding: Coding::of_request(headers)?,
+            reply_coding: Coding::of_response(headers),
+            header_length: HeaderLength::of(headers),
+            max_input_size: front.settings.max_input_size.min(MAX_BODY),
+        })
+    }
+
+    async fn run<B>(self, body: Unread<B>) -> Result<Response<ResponseBody>>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Display,
+    {
+        let (model, reply_coding) = (Arc::clone(&self.model), self.reply_coding);
+        let body = self.read(body).await?;
+        let arrived = Instant::now();
+        let is_large = self.coding != Coding::Identity || self.json_length(body.len()) > LARGE_JSON;
+        let submit = move || self.submit(body, arrived);
+        let (responses, wanted) = off_thread(is_large, submit).await?;
+        let response = responses.only().await?;
+        let is_large = wanted.work(&response, reply_coding) > LARGE_OUTPUT;
+        off_thread(is_large, move || encode(&model, &wanted, response)?.into_response(reply_coding)).await
+    }
+
+    async fn read<B>(&self, body: Unread<B>) -> Result<Segments>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Display,
+    {
+        let is_plain = self.coding == Coding::Identity;
+        match &self.header_length {
+            Some(length) if is_plain && !length.is_zero() => {
+                let refused = |size: Option<u64>| {
+                    let size = size.map_or_else(String::new, |size| format!(" of {size} bytes"));
+                    Error::invalid_arg(format!("a request{size} is larger than {MAX_BODY} bytes"))
+                };
+                body.collect(MAX_BODY, refused).await
+            }
+            length => {
+                let what = if length.is_none() && is_plain { "Request JSON size" } else { "Request size" };
+                let limit = self.max_input_size;
+                body.collect(limit, |size| too_large(what, size, limit)).await
+            }
+        }
+    }
+
+    /// How many bytes of the body are JSON, as far as can be told before it is looked at.
+    fn json_length(&self, body: usize) -> usize {
+        self.header_length.as_ref().map_or(body, |length| length.within(body).unwrap_or(0))
+    }
+
+    /// Decodes the body and hands the request to the model.
+    fn submit(self, body: Segments, arrived: Instant) -> Result<(ResponseReceiver, Wanted)> {
+        let mut body = self.coding.decompress(body, self.max_input_size)?;
+        let json = match &self.header_length {
+            Some(length) => length.within(body.len())?,
+            None => body.len(),
+        };
+        if json == 0 {
+            return submit_raw(&self.model, body.take(usize::MAX), arrived);
+        }
+        if json > self.max_input_size {
+            return Err(too_large("Request JSON size", Some(json as u64), self.max_input_size));
+        }
+        let json = body.take(json).to_contiguous();
+        submit_json(&self.model, &json, body, self.max_input_size, arrived)
+    }
+}
+
+fn submit_raw(
+    model: &LoadedModel,
+    content: TensorData,
+    arrived: Instant,
+) -> Result<(ResponseReceiver, Wanted)> {
+    let (data_type, shape, data) = raw::deduce(&model.name, &model.interface, content)?;
+    let name = model.interface.inputs.first().map_or("", |input| &input.name);
+    let responses = model.infer(InferRequest {
+        id: "",
+        inputs: smallvec![InferInput { name, data_type: Some(data_type), shape, data }],
+        outputs: smallvec![],
+        parameters: Parameters::default(),
+        priority: 0,
+        timeout: None,
+        sequence: None,
+        arrived,
+    })?;
+    Ok((responses, Wanted::all(Form::BINARY)))
+}
+
+fn submit_json(
+    model: &LoadedModel,
+    json: &[u8],
+    mut tail: Segments,
+    max_tensor_size: usize,
+    arrived: Instant,
+) -> Result<(ResponseReceiver, Wanted)> {
+    let mut request = parse_infer(json, max_tensor_size)?;
+    let wanted = Wanted::of(&request, &model.interface);
+    let take = |input| take_input(input, &mut tail, &model.name);
+    let inputs = request.inputs.iter_mut().map(take).collect::<Result<_>>()?;
+    binary::nothing_left(&tail, &model.name)?;
+    if let Some(region) = request.outputs.iter().find_map(|output| output.shared_memory.as_ref()) {
+        return Err(unknown_region(region));
+    }
+    let responses = model.infer(InferRequest {
+        id: &request.id,
+        inputs,
+        outputs: request.outputs.iter().map(|output| &*output.name).collect(),
+        parameters: request.parameters.custom,
+        priority: request.parameters.priority,
+        timeout: request.parameters.timeout,
+        sequence: request.parameters.sequence,
+        arrived,
+    })?;
+    Ok((responses, wanted))
+}
+
+/// The input with its bytes, wherever they are.
+fn take_input<'a>(input: &'a mut JsonInput<'_>, tail: &mut Segments, model: &str) -> Result<InferInput<'a>> {
+    let data = match &mut input.content {
+        Content::Json(data) => TensorData::from(std::mem::take(data)),
+        Content::Binary(size) => binary::take(tail, *size, &input.name, model)?,
+        Content::SharedMemory(region) => return Err(unknown_region(region)),
+    };
+    let shape = std::mem::take(&mut input.shape);
+    Ok(InferInput { name: &input.name, data_type: input.data_type, shape, data })
+}
+
+/// No region can be registered yet.
+#[cold]
+fn unknown_region(name: &str) -> Error {
+    Error::not_found(format!("Unable to find shared memory region: '{name}'"))
+}

@@ -1,0 +1,216 @@
+//! The place in a JSON text up to which it was read, and the steps that move it on.
+
+use std::borrow::Cow;
+
+use hippocamp_backend::Error;
+
+use super::fault::{Fault, syntax};
+
+/// How many objects and arrays may be nested in each other.
+const MAX_DEPTH: u32 = 100;
+
+/// Reads a text from front to back. Every step either moves on or fails; none moves beyond the end.
+#[derive(Debug)]
+pub(crate) struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// Objects and arrays that are open here.
+    depth: u32,
+}
+
+/// A place to come back to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    at: usize,
+    depth: u32,
+}
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Cursor<'a> {
+        Cursor { bytes, at: 0, depth: 0 }
+    }
+
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    /// The bytes from here on.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The bytes between an earlier place and this one.
+    pub(super) fn since(&self, start: usize) -> &'a [u8] {
+        self.bytes.get(start..self.at).unwrap_or_default()
+    }
+
+    /// Moves on by `count` bytes that were looked at.
+    pub(super) fn advance(&mut self, count: usize) {
+        self.at = self.at.saturating_add(count).min(self.bytes.len());
+    }
+
+    /// Moves past a byte if it is the next.
+    pub(super) fn eat(&mut self, byte: u8) -> bool {
+        let there = self.peek() == Some(byte);
+        self.at += usize::from(there);
+        there
+    }
+
+    pub(super) fn whitespace(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    pub(super) fn mark(&self) -> Mark {
+        Mark { at: self.at, depth: self.depth }
+    }
+
+    pub(super) fn reset(&mut self, mark: Mark) {
+        (self.at, self.depth) = (mark.at, mark.depth);
+    }
+
+    /// A syntax error at this place.
+    #[cold]
+    pub(super) fn syntax(&self, text: &'static str) -> Fault {
+        Fault::Syntax { text, at: self.at }
+    }
+
+    /// Moves past the byte that opens an object or array.
+    pub(super) fn open(&mut self) -> Result<(), Fault> {
+        if self.depth >= MAX_DEPTH {
+            return Err(self.syntax(syntax::DEPTH));
+        }
+        self.depth += 1;
+        self.advance(1);
+        Ok(())
+    }
+
+    /// Moves past the byte that closes one.
+    pub(super) fn close(&mut self) {
+        self.depth = self.depth.saturating_sub(1);
+        self.advance(1);
+    }
+
+    /// Moves to the first value of the text.
+    pub(crate) fn begin(&mut self) -> Result<(), Fault> {
+        self.whitespace();
+        match self.peek() {
+            None | Some(0) => Err(self.syntax(syntax::EMPTY)),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Sees to it that the text ends here. A NUL byte ends it, too: what follows is not looked at. Triton reads it so,
+    /// and tensors that were appended without an `Inference-Header-Content-Length` usually begin with one.
+    pub(crate) fn end(&mut self) -> Result<(), Fault> {
+        self.whitespace();
+        match self.peek() {
+            None | Some(0) => Ok(()),
+            Some(_) => Err(self.syntax(syntax::ROOT_FOLLOWED)),
+        }
+    }
+
+    pub(crate) fn is_object(&self) -> bool {
+        self.peek() == Some(b'{')
+    }
+
+    pub(crate) fn is_array(&self) -> bool {
+        self.peek() == Some(b'[')
+    }
+
+    /// Reads an object. `member` gets each name, and has to read the value that the cursor is at.
+    pub(crate) fn object(
+        &mut self,
+        mut member: impl FnMut(&mut Self, Cow<'a, [u8]>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.open()?;
+        self.whitespace();
+        if self.peek() == Some(b'}') {
+            self.close();
+            return Ok(());
+        }
+        loop {
+            let name = self.name()?;
+            member(self, name)?;
+            self.whitespace();
+            match self.peek() {
+                Some(b',') => self.advance(1),
+                Some(b'}') => {
+                    self.close();
+                    return Ok(());
+                }
+                _ => return Err(self.syntax(syntax::OBJECT_COMMA)),
+            }
+            self.whitespace();
+        }
+    }
+
+    /// Reads an array. `element` has to read the value that the cursor is at.
+    pub(crate) fn array(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        self.open()?;
+        self.whitespace();
+        if self.peek() == Some(b']') {
+            self.close();
+            return Ok(());
+        }
+        loop {
+            element(self)?;
+            self.whitespace();
+            match self.peek() {
+                Some(b',') => self.advance(1),
+                Some(b']') => {
+                    self.close();
+                    return Ok(());
+                }
+                _ => return Err(self.syntax(syntax::ARRAY_COMMA)),
+            }
+            self.whitespace();
+        }
+    }
+
+    /// Reads a member's name and moves to its value.
+    pub(super) fn name(&mut self) -> Result<Cow<'a, [u8]>, Fault> {
+        if self.peek() != Some(b'"') {
+            return Err(self.syntax(syntax::NAME));
+        }
+        let name = self.string()?;
+        self.colon()?;
+        Ok(name)
+    }
+
+    /// Moves from the end of a name to the value.
+    pub(super) fn colon(&mut self) -> Result<(), Fault> {
+        self.whitespace();
+        if !self.eat(b':') {
+            return Err(self.syntax(syntax::COLON));
+        }
+        self.whitespace();
+        Ok(())
+    }
+
+    /// Reads a value. If its meaning is wrong, reads over it and keeps the error: a syntax error anywhere in the text
+    /// comes first, and so does the meaning of other members.
+    pub(crate) fn section<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, Fault>,
+    ) -> Result<Result<T, Error>, Fault> {
+        let start = self.mark();
+        match read(self) {
+            Ok(value) => Ok(Ok(value)),
+            Err(Fault::Meaning(error)) => {
+                self.reset(start);
+                self.skip_value()?;
+                Ok(Err(error))
+            }
+            Err(syntax) => Err(syntax),
+        }
+    }
+}

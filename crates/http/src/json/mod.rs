@@ -1,0 +1,33 @@
+//! JSON, read and written in one pass over contiguous bytes.
+//!
+//! Requests are pulled apart by a cursor, without a tree in between: a tensor's numbers go straight to little-endian
+//! bytes. What is accepted, and the texts for what is not, are those of Triton's parser: bare `NaN` and `Infinity` are
+//! numbers, strings may hold any bytes. Nothing here recurses, nothing allocates more than a small multiple of the bytes
+//! that came, and no input makes it panic.
+
+mod cursor;
+mod fault;
+mod infer;
+mod input;
+mod number;
+mod output;
+mod parameters;
+mod scalar;
+mod skip;
+mod string;
+mod tensor;
+mod tensor_parameters;
+#[cfg(test)]
+mod tests;
+mod write;
+mod write_tensor;
+
+pub(crate) use cursor::Cursor;
+pub(crate) use fault::{Fault, unable_to_parse};
+pub use infer::{JsonRequest, parse_infer};
+pub use input::{Content, JsonInput};
+pub use output::JsonOutput;
+pub use parameters::RequestParameters;
+pub(crate) use scalar::Scalar;
+pub use write::JsonWriter;
+pub use write_tensor::write_tensor;

@@ -1,0 +1,70 @@
+//! An output in the JSON of a request.
+
+use std::borrow::Cow;
+
+use hippocamp_backend::Error;
+
+use super::cursor::Cursor;
+use super::fault::{Fault, unable_to_parse};
+use super::infer::required;
+use super::scalar::Scalar;
+use super::tensor_parameters::TensorParameters;
+
+/// An output that is asked for.
+#[derive(Debug)]
+pub struct JsonOutput<'a> {
+    pub name: Cow<'a, str>,
+    /// It shall follow the JSON of the response instead of being part of it.
+    pub binary: bool,
+    /// So many of the best classes shall be returned instead of the values; 0 if the values shall.
+    pub classes: u64,
+    pub shared_memory: Option<Cow<'a, str>>,
+}
+
+/// Reads one element of `outputs`.
+pub(super) fn read<'a>(cursor: &mut Cursor<'a>) -> Result<JsonOutput<'a>, Fault> {
+    let mut name = None;
+    let mut parameters = None;
+    if cursor.is_object() {
+        cursor.object(|cursor, member| {
+            match &*member {
+                b"name" if name.is_none() => name = Some(cursor.scalar()?),
+                b"parameters" if parameters.is_none() => parameters = Some(TensorParameters::read(cursor)?),
+                _ => cursor.skip_value()?,
+            }
+            Ok(())
+        })?;
+    } else {
+        cursor.skip_value()?;
+    }
+    Ok(finish(name, parameters.unwrap_or_default())?)
+}
+
+/// Checks the members in Triton's order.
+fn finish<'a>(name: Option<Scalar<'a>>, parameters: TensorParameters<'a>) -> Result<JsonOutput<'a>, Error> {
+    let unable_to_set = |name: &str, fault| Error::internal(format!("Unable to set '{name}': {fault}"));
+    let both = |other: &str| {
+        Err(Error::invalid_arg(format!("Output can't set both 'shared_memory_region' and '{other}'")))
+    };
+    if parameters.shared_memory.region.is_some() {
+        if parameters.classification.is_some() {
+            return both("classification");
+        }
+        if let Some(binary) = &parameters.binary_data
+            && binary.as_bool().map_err(|fault| unable_to_set("binary_data", fault))?
+        {
+            return both("binary_data");
+        }
+    }
+    let name = required("name", name)?;
+    let classes = match &parameters.classification {
+        Some(classes) => classes.as_u64().map_err(|fault| unable_to_set("classification", fault))?,
+        None => 0,
+    };
+    let shared_memory = parameters.shared_memory.read()?;
+    let binary = match &parameters.binary_data {
+        Some(binary) => binary.as_bool().map_err(|fault| unable_to_parse("binary_data", fault))?,
+        None => false,
+    };
+    Ok(JsonOutput { name, binary, classes, shared_memory })
+}

@@ -1,0 +1,30 @@
+//! KServe v2 with Triton's extensions over HTTP/1.1: decode a request, call the server, encode its answer.
+//!
+//! Routing is our own, because clients rely on which paths and methods are known. Tensors are never copied here: a
+//! request's body stays in the pieces that it came in, and a response's tensors leave as pieces of their own. Nothing in
+//! this crate knows a scheduler or a backend.
+
+mod binary;
+mod body;
+mod compression;
+mod encode;
+mod front;
+mod health;
+mod infer;
+#[doc(hidden)]
+pub mod json;
+mod metadata;
+mod metrics;
+mod off_thread;
+mod raw;
+mod repository;
+mod response;
+mod router;
+mod serve;
+mod statistics;
+#[cfg(test)]
+mod tests;
+
+pub use front::{HttpFront, HttpSettings};
+pub use response::ResponseBody;
+pub use serve::{serve, serve_metrics};

@@ -1,0 +1,77 @@
+//! What the server and its models say of themselves.
+
+use hippocamp_core::{InferenceServer, ModelMetadata, TensorMetadata};
+use hippocamp_model_config::to_json;
+use hyper::Response;
+
+use crate::json::JsonWriter;
+use crate::response::{self, ResponseBody};
+use crate::router::ModelPath;
+
+pub(crate) fn server(server: &InferenceServer) -> Response<ResponseBody> {
+    let metadata = server.metadata();
+    let mut writer = JsonWriter::default();
+    writer.open_object();
+    writer.name("name");
+    writer.string(metadata.name.as_bytes());
+    writer.name("version");
+    writer.string(metadata.version.as_bytes());
+    writer.name("extensions");
+    writer.open_array();
+    for extension in metadata.extensions {
+        writer.string(extension.as_bytes());
+    }
+    writer.close_array();
+    writer.close_object();
+    response::json(writer.into_bytes())
+}
+
+pub(crate) fn model(server: &InferenceServer, path: &ModelPath<'_>) -> Response<ResponseBody> {
+    match server.model_metadata(&path.name, path.version) {
+        Ok(metadata) => response::json(written(&metadata)),
+        Err(error) => response::error(&error),
+    }
+}
+
+fn written(metadata: &ModelMetadata) -> Vec<u8> {
+    let mut writer = JsonWriter::default();
+    writer.open_object();
+    writer.name("name");
+    writer.string(metadata.name.as_bytes());
+    writer.name("versions");
+    writer.open_array();
+    for version in &metadata.versions {
+        writer.string(version.to_string().as_bytes());
+    }
+    writer.close_array();
+    writer.name("platform");
+    writer.string(metadata.platform.as_bytes());
+    for (name, all) in [("inputs", &metadata.inputs), ("outputs", &metadata.outputs)] {
+        writer.name(name);
+        writer.open_array();
+        for one in all {
+            tensor(&mut writer, one);
+        }
+        writer.close_array();
+    }
+    writer.close_object();
+    writer.into_bytes()
+}
+
+fn tensor(writer: &mut JsonWriter, tensor: &TensorMetadata) {
+    writer.open_object();
+    writer.name("name");
+    writer.string(tensor.name.as_bytes());
+    writer.name("datatype");
+    writer.string(tensor.data_type.protocol_name().as_bytes());
+    writer.name("shape");
+    writer.shape(&tensor.shape);
+    writer.close_object();
+}
+
+pub(crate) fn config(server: &InferenceServer, path: &ModelPath<'_>) -> Response<ResponseBody> {
+    match server.model(&path.name, path.version) {
+        Ok(model) => response::json(to_json(&model.config).into_bytes()),
+        Err(error) => response::error(&error),
+    }
+}

@@ -1,0 +1,209 @@
+//! The repository extension: index, load, unload.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use bytes::Bytes;
+use hippocamp_backend::{Error, Result};
+use hippocamp_core::{IndexEntry, LoadOverrides};
+use hyper::body::Body;
+use hyper::{Response, StatusCode};
+
+use crate::body::{Unread, too_large};
+use crate::front::HttpFront;
+use crate::json::{Cursor, Fault, JsonWriter, Scalar, unable_to_parse};
+use crate::off_thread::{LARGE_JSON, off_thread};
+use crate::response::{self, ResponseBody};
+use crate::router::ControlAction;
+
+/// Padding may be left out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Every model that there is. A repository's name in the path makes no difference.
+pub(crate) async fn index<B>(front: &HttpFront, body: Unread<B>) -> Response<ResponseBody>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Display,
+{
+    match indexed(front, body).await {
+        Ok(content) => response::json(content),
+        Err(error) => response::error(&error),
+    }
+}
+
+async fn indexed<B>(front: &HttpFront, body: Unread<B>) -> Result<Vec<u8>>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Display,
+{
+    let json = read(front, body).await?;
+    let mut ready = None;
+    members(&json, |cursor, name| {
+        if name == b"ready" && ready.is_none() {
+            ready = Some(cursor.scalar()?);
+            return Ok(());
+        }
+        cursor.skip_value()
+    })?;
+    let ready = ready.map_or(Ok(false), |ready| ready.as_bool())?;
+    let server = std::sync::Arc::clone(&front.server);
+    // It looks at the disk.
+    off_thread(true, move || Ok(written(&server.index(ready)))).await
+}
+
+fn written(entries: &[IndexEntry]) -> Vec<u8> {
+    let mut writer = JsonWriter::default();
+    writer.open_array();
+    for entry in entries {
+        writer.open_object();
+        writer.name("name");
+        writer.string(entry.name.as_bytes());
+        if let Some((version, state)) = &entry.version {
+            writer.name("version");
+            writer.string(version.to_string().as_bytes());
+            writer.name("state");
+            writer.string(state.state.name().as_bytes());
+            if !state.reason.is_empty() {
+                writer.name("reason");
+                writer.string(state.reason.as_bytes());
+            }
+        }
+        writer.close_object();
+    }
+    writer.close_array();
+    writer.into_bytes()
+}
+
+/// Loads or unloads a model. Answers when that is done.
+pub(crate) async fn control<B>(
+    front: &HttpFront,
+    in_repository: bool,
+    model: &str,
+    action: ControlAction,
+    body: Unread<B>,
+) -> Response<ResponseBody>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Display,
+{
+    let done = async {
+        let json = read(front, body).await?;
+        if in_repository {
+            return Err(Error::unsupported("'repository_name' specification is not supported"));
+        }
+        match action {
+            ControlAction::Load => load(front, model, json).await,
+            ControlAction::Unload => unload(front, model, &json).await,
+        }
+    };
+    match done.await {
+        Ok(()) => response::empty(StatusCode::OK),
+        Err(error) => response::error(&error),
+    }
+}
+
+async fn load(front: &HttpFront, model: &str, json: Bytes) -> Result<()> {
+    let name = model.to_owned();
+    let overrides = off_thread(json.len() > LARGE_JSON, move || overrides(&name, &json)).await?;
+    front.server.load(model, overrides).await
+}
+
+async fn unload(front: &HttpFront, model: &str, json: &[u8]) -> Result<()> {
+    let mut dependents = None;
+    parameters(json, |name, value| {
+        if &*name == b"unload_dependents" {
+            dependents.get_or_insert(value);
+        }
+        Ok(())
+    })?;
+    // No model depends on another until there are ensembles.
+    dependents
+        .map_or(Ok(false), |value| value.as_bool())
+        .map_err(|fault| unable_to_parse("unload_dependents", fault))?;
+    front.server.unload(model).await
+}
+
+/// What a load request brings along.
+fn overrides(model: &str, json: &[u8]) -> Result<LoadOverrides> {
+    let mut overrides = LoadOverrides::default();
+    parameters(json, |name, value| {
+        let value = value.into_bytes()?;
+        if &*name == b"config" {
+            let config = String::from_utf8(value.into_owned());
+            let wrong =
+                |_| Error::invalid_arg(format!("the config override of model '{model}' is not valid UTF-8"));
+            overrides.config = Some(config.map_err(wrong)?);
+        } else if let Some(path) = name.strip_prefix(b"file:") {
+            let path = String::from_utf8_lossy(path).into_owned();
+            let content = BASE64.decode(&*value).map_err(|e| {
+                Error::invalid_arg(format!(
+                    "override file '{path}' of model '{model}' is not valid base64: {e}"
+                ))
+            })?;
+            overrides.files.push((path, content.into()));
+        } else {
+            return Err(Error::internal("unexpected error on creating Triton parameter"));
+        }
+        Ok(())
+    })?;
+    Ok(overrides)
+}
+
+async fn read<B>(front: &HttpFront, body: Unread<B>) -> Result<Bytes>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Display,
+{
+    let limit = front.settings.max_input_size;
+    let mut body = body.collect(limit, |size| too_large("Request JSON size", size, limit)).await?;
+    Ok(body.take(limit).to_contiguous())
+}
+
+/// Reads the members of an object. Nothing at all, and what is no object, has none.
+fn members<'a>(
+    json: &'a [u8],
+    mut member: impl FnMut(&mut Cursor<'a>, &[u8]) -> Result<(), Fault>,
+) -> Result<()> {
+    if json.is_empty() {
+        return Ok(());
+    }
+    let mut cursor = Cursor::new(json);
+    cursor.begin()?;
+    if cursor.is_object() {
+        cursor.object(|cursor, name| member(cursor, &name))?;
+    } else {
+        cursor.skip_value()?;
+    }
+    Ok(cursor.end()?)
+}
+
+/// Reads the members of `parameters`, if they are there.
+fn parameters<'a>(
+    json: &'a [u8],
+    mut parameter: impl FnMut(Cow<'a, [u8]>, Scalar<'a>) -> Result<()>,
+) -> Result<()> {
+    let mut read = None;
+    members(json, |cursor, name| {
+        if name != b"parameters" || read.is_some() {
+            return cursor.skip_value();
+        }
+        read = Some(cursor.section(|cursor| {
+            if !cursor.is_object() {
+                return Err(Error::internal("attempt to get members for non-object").into());
+            }
+            cursor.object(|cursor, name| {
+                let value = cursor.scalar()?;
+                Ok(parameter(name, value)?)
+            })
+        })?);
+        Ok(())
+    })?;
+    read.unwrap_or(Ok(()))
+}

@@ -1,0 +1,260 @@
+//! From a path to what it stands for. Paths match as a whole: a slash too many makes it unknown.
+
+use std::borrow::Cow;
+
+use hippocamp_backend::{Error, Result};
+use hyper::Method;
+
+/// A model, and the version of it that was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ModelPath<'a> {
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) version: Option<u64>,
+}
+
+/// What can be asked of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ModelAction {
+    Metadata,
+    Ready,
+    Config,
+    Statistics,
+    Infer,
+}
+
+/// What can be done to a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ControlAction {
+    Load,
+    Unload,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Route<'a> {
+    ServerMetadata,
+    Live,
+    Ready,
+    AllStatistics,
+    Model(ModelPath<'a>, ModelAction),
+    Index,
+    Control {
+        in_repository: bool,
+        model: Cow<'a, str>,
+        action: ControlAction,
+    },
+    /// A feature that this server does not have yet.
+    Unsupported {
+        feature: &'static str,
+        methods: &'static [Method],
+    },
+}
+
+const GET: &[Method] = &[Method::GET];
+const POST: &[Method] = &[Method::POST];
+const BOTH: &[Method] = &[Method::GET, Method::POST];
+
+impl Route<'_> {
+    /// The methods that this path knows.
+    pub(crate) fn methods(&self) -> &'static [Method] {
+        match self {
+            Route::Model(_, ModelAction::Infer) | Route::Index | Route::Control { .. } => POST,
+            Route::ServerMetadata | Route::Live | Route::Ready | Route::AllStatistics | Route::Model(..) => {
+                GET
+            }
+            Route::Unsupported { methods, .. } => methods,
+        }
+    }
+}
+
+/// Finds the route of a path as it stands in the request, without its query.
+pub(crate) fn find(path: &str) -> Result<Route<'_>> {
+    let unknown = || Error::not_found("Not Found");
+    let rest = path.strip_prefix("/v2").ok_or_else(unknown)?;
+    if rest.is_empty() {
+        return Ok(Route::ServerMetadata);
+    }
+    let parts: Vec<&str> = rest.strip_prefix('/').ok_or_else(unknown)?.split('/').collect();
+    if parts.iter().any(|part| part.is_empty()) {
+        return Err(unknown());
+    }
+    let route = match parts.as_slice() {
+        ["health", "live"] => Some(Route::Live),
+        ["health", "ready"] => Some(Route::Ready),
+        ["models", "stats"] => Some(Route::AllStatistics),
+        ["models", name, "versions", version, rest @ ..] => model(name, Some(version), rest)?,
+        ["models", name, rest @ ..] => model(name, None, rest)?,
+        ["repository", rest @ ..] => repository(rest),
+        ["logging"] => Some(unsupported("the logging extension", BOTH)),
+        ["trace", "setting"] => Some(unsupported("the trace extension", BOTH)),
+        ["systemsharedmemory", rest @ ..] => shared_memory("the system shared memory extension", rest),
+        ["cudasharedmemory", rest @ ..] => shared_memory("the cuda shared memory extension", rest),
+        _ => None,
+    };
+    route.ok_or_else(unknown)
+}
+
+fn unsupported(feature: &'static str, methods: &'static [Method]) -> Route<'static> {
+    Route::Unsupported { feature, methods }
+}
+
+fn model<'a>(name: &'a str, version: Option<&str>, rest: &[&str]) -> Result<Option<Route<'a>>> {
+    let action = match rest {
+        [] => ModelAction::Metadata,
+        ["ready"] => ModelAction::Ready,
+        ["config"] => ModelAction::Config,
+        ["stats"] => ModelAction::Statistics,
+        ["infer"] => ModelAction::Infer,
+        ["generate" | "generate_stream"] => return Ok(Some(unsupported("the generate extension", POST))),
+        ["trace", "setting"] if version.is_none() => {
+            return Ok(Some(unsupported("the trace extension", BOTH)));
+        }
+        _ => return Ok(None),
+    };
+    let version = match version {
+        None => None,
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(number(digits)?),
+        Some(_) => return Ok(None),
+    };
+    Ok(Some(Route::Model(ModelPath { name: decode(name), version }, action)))
+}
+
+/// The text is Triton's, down to the name of the function that failed there.
+fn number(digits: &str) -> Result<u64> {
+    digits.parse::<i64>().map(i64::unsigned_abs).map_err(|_| {
+        Error::invalid_arg(format!(
+            "failed to get model version from specified version string '{digits}' (details: stol), version should be an \
+             integral value > 0"
+        ))
+    })
+}
+
+fn repository<'a>(rest: &[&'a str]) -> Option<Route<'a>> {
+    let control = |in_repository, model, action| {
+        let action = match action {
+            "load" => ControlAction::Load,
+            "unload" => ControlAction::Unload,
+            _ => return None,
+        };
+        Some(Route::Control { in_repository, model: decode(model), action })
+    };
+    match *rest {
+        ["index"] | [_, "index"] => Some(Route::Index),
+        ["models", model, action] => control(false, model, action),
+        [_, "models", model, action] => control(true, model, action),
+        _ => None,
+    }
+}
+
+fn shared_memory(feature: &'static str, rest: &[&str]) -> Option<Route<'static>> {
+    let action = match rest {
+        [action] | ["region", _, action] => *action,
+        _ => return None,
+    };
+    match action {
+        "status" => Some(unsupported(feature, GET)),
+        "register" | "unregister" => Some(unsupported(feature, POST)),
+        _ => None,
+    }
+}
+
+/// Replaces `%xx` by the byte that it stands for. Anything else behind a percent sign is left as it is.
+fn decode(segment: &str) -> Cow<'_, str> {
+    if !segment.contains('%') {
+        return Cow::Borrowed(segment);
+    }
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let Some((&first, behind)) = rest.split_first() {
+        let digit = |at: usize| char::from(*behind.get(at)?).to_digit(16);
+        if let (b'%', Some(high), Some(low)) = (first, digit(0), digit(1)) {
+            bytes.push((high << 4 | low) as u8);
+            rest = &behind[2..];
+        } else {
+            bytes.push(first);
+            rest = behind;
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(name: &str, version: Option<u64>, action: ModelAction) -> Route<'_> {
+        Route::Model(ModelPath { name: name.into(), version }, action)
+    }
+
+    #[test]
+    fn known_paths() {
+        let unload = |in_repository| Route::Control {
+            in_repository,
+            model: "m".into(),
+            action: ControlAction::Unload,
+        };
+        let cases = [
+            ("/v2", Route::ServerMetadata),
+            ("/v2/health/live", Route::Live),
+            ("/v2/models/stats", Route::AllStatistics),
+            ("/v2/models/m", of("m", None, ModelAction::Metadata)),
+            ("/v2/models/m/versions/7", of("m", Some(7), ModelAction::Metadata)),
+            ("/v2/models/m/versions/7/infer", of("m", Some(7), ModelAction::Infer)),
+            ("/v2/models/stats/stats", of("stats", None, ModelAction::Statistics)),
+            ("/v2/models/sim%70le%2f%zz%4/ready", of("simple/%zz%4", None, ModelAction::Ready)),
+            ("/v2/models/versions", of("versions", None, ModelAction::Metadata)),
+            ("/v2/models/m/generate", unsupported("the generate extension", POST)),
+            ("/v2/models/m/trace/setting", unsupported("the trace extension", BOTH)),
+            ("/v2/repository/index", Route::Index),
+            ("/v2/repository/r/index", Route::Index),
+            ("/v2/repository/models/m/unload", unload(false)),
+            ("/v2/repository/r/models/m/unload", unload(true)),
+            (
+                "/v2/systemsharedmemory/region/r/register",
+                unsupported("the system shared memory extension", POST),
+            ),
+            ("/v2/cudasharedmemory/status", unsupported("the cuda shared memory extension", GET)),
+        ];
+        for (path, route) in cases {
+            assert_eq!(find(path).unwrap(), route, "{path}");
+        }
+    }
+
+    #[test]
+    fn unknown_paths() {
+        let paths = [
+            "/",
+            "",
+            "*",
+            "/v2/",
+            "/v1/models",
+            "/v2x",
+            "/v2/health",
+            "/v2/health/other",
+            "/v2/models",
+            "/v2/models/",
+            "/v2/models/m/",
+            "/v2/models//infer",
+            "/v2/models/m/foo",
+            "/v2/models/m/versions",
+            "/v2/models/m/versions/-1",
+            "/v2/models/m/versions/abc",
+            "/v2/models/m/versions/1/trace/setting",
+            "/v2/models/m/infer/x",
+            "/v2/repository",
+            "/v2/repository/models/m/reload",
+            "/v2/repository/a/b/index",
+            "/v2/systemsharedmemory",
+            "/v2/systemsharedmemory/region/r",
+            "/metrics",
+        ];
+        for path in paths {
+            assert_eq!(find(path).unwrap_err().message(), "Not Found", "{path}");
+        }
+    }
+
+    #[test]
+    fn a_version_beyond_all_numbers_is_refused() {
+        let error = find("/v2/models/m/versions/99999999999999999999").unwrap_err();
+        assert!(error.message().starts_with("failed to get model version"), "{error}");
+    }
+}

@@ -1,0 +1,91 @@
+//! The statistics extension. Every key is there, whatever its value: clients read them unchecked.
+
+use hippocamp_backend::{Counted, Phases};
+use hippocamp_core::{InferenceServer, VersionStatistics};
+use hyper::Response;
+
+use crate::json::JsonWriter;
+use crate::response::{self, ResponseBody};
+
+/// Of one version, of all of a model's, or of all models if the name is empty.
+pub(crate) fn statistics(
+    server: &InferenceServer,
+    name: &str,
+    version: Option<u64>,
+) -> Response<ResponseBody> {
+    match server.statistics(name, version) {
+        Ok(all) => response::json(written(&all)),
+        Err(error) => response::error(&error),
+    }
+}
+
+fn written(all: &[VersionStatistics]) -> Vec<u8> {
+    let mut writer = JsonWriter::default();
+    writer.open_object();
+    writer.name("model_stats");
+    writer.open_array();
+    for version in all {
+        one(&mut writer, version);
+    }
+    writer.close_array();
+    writer.close_object();
+    writer.into_bytes()
+}
+
+fn one(writer: &mut JsonWriter, version: &VersionStatistics) {
+    let counters = &version.counters;
+    writer.open_object();
+    writer.name("name");
+    writer.string(version.name.as_bytes());
+    writer.name("version");
+    writer.string(version.version.as_bytes());
+    writer.name("last_inference");
+    writer.integer(counters.last_inference_ms);
+    writer.name("inference_count");
+    writer.integer(counters.inference_count);
+    writer.name("execution_count");
+    writer.integer(counters.execution_count);
+    writer.name("inference_stats");
+    writer.open_object();
+    counted(writer, "success", counters.success);
+    counted(writer, "fail", counters.fail);
+    counted(writer, "queue", counters.queue);
+    phases(writer, &counters.phases);
+    // There is no response cache yet.
+    counted(writer, "cache_hit", Counted::default());
+    counted(writer, "cache_miss", Counted::default());
+    writer.close_object();
+    writer.name("response_stats");
+    writer.open_object();
+    writer.close_object();
+    writer.name("batch_stats");
+    writer.open_array();
+    for (&size, times) in &counters.batches {
+        writer.open_object();
+        writer.name("batch_size");
+        writer.integer(size);
+        phases(writer, times);
+        writer.close_object();
+    }
+    writer.close_array();
+    writer.name("memory_usage");
+    writer.open_array();
+    writer.close_array();
+    writer.close_object();
+}
+
+fn phases(writer: &mut JsonWriter, phases: &Phases) {
+    counted(writer, "compute_input", phases.compute_input);
+    counted(writer, "compute_infer", phases.compute_infer);
+    counted(writer, "compute_output", phases.compute_output);
+}
+
+fn counted(writer: &mut JsonWriter, name: &str, counted: Counted) {
+    writer.name(name);
+    writer.open_object();
+    writer.name("count");
+    writer.integer(counted.count);
+    writer.name("ns");
+    writer.integer(counted.ns);
+    writer.close_object();
+}

@@ -1,0 +1,119 @@
+//! Everything that is only asked.
+
+use hyper::Request;
+use serde_json::json;
+
+use super::{Fixture, PAIR, pair};
+use crate::metrics;
+
+#[tokio::test]
+async fn health() {
+    let fixture = Fixture::new(&[]).await;
+    for path in
+        ["/v2/health/live", "/v2/health/ready", "/v2/models/pair/ready", "/v2/models/pair/versions/1/ready"]
+    {
+        for method in ["GET", "HEAD"] {
+            let answer = fixture.send(method, path, &[], "").await;
+            assert_eq!((answer.status, answer.body.len()), (200, 0), "{path}");
+        }
+        fixture.post(path, "").await.refused(405, "Method Not Allowed");
+    }
+    for path in ["/v2/models/nope/ready", "/v2/models/pair/versions/9/ready"] {
+        fixture.get(path).await.refused(400, "Model version not ready");
+    }
+    fixture.front.server.begin_stop();
+    for path in ["/v2/health/live", "/v2/health/ready"] {
+        let answer = fixture.get(path).await;
+        assert_eq!((answer.status, answer.body.len()), (400, 0));
+    }
+}
+
+#[tokio::test]
+async fn unknown_paths() {
+    let fixture = Fixture::new(&[]).await;
+    for path in ["/", "/v2/", "/v2/foo", "/v2/health/other", "/v1/models", "/v2/models/pair/", "/metrics"] {
+        fixture.get(path).await.refused(404, "Not Found");
+    }
+    fixture.post("/v2/foo", "").await.refused(404, "Not Found");
+}
+
+#[tokio::test]
+async fn server_metadata() {
+    let fixture = Fixture::new(&[]).await;
+    let value = fixture.get("/v2").await.ok();
+    assert_eq!(value["name"], "triton");
+    assert!(value["version"].is_string());
+    assert!(value["extensions"].as_array().unwrap().contains(&json!("binary_tensor_data")));
+}
+
+#[tokio::test]
+async fn model_metadata() {
+    let fixture = Fixture::new(&[]).await;
+    let tensor = |name: &str| json!({"name": name, "datatype": "INT32", "shape": [-1, 2]});
+    let expected = json!({
+        "name": "pair", "versions": ["1"], "platform": "identity",
+        "inputs": [tensor("INPUT0"), tensor("INPUT1")], "outputs": [tensor("OUTPUT0"), tensor("OUTPUT1")],
+    });
+    for path in ["/v2/models/pair", "/v2/models/pair/versions/1", "/v2/models/p%61ir?x=1"] {
+        assert_eq!(fixture.get(path).await.ok(), expected);
+    }
+    let unknown = "Request for unknown model: 'nope' is not found";
+    fixture.get("/v2/models/nope").await.refused(404, unknown);
+    fixture.get("/v2/models/nope/config").await.refused(404, unknown);
+    let unknown = "Request for unknown model: 'pair' version 9 is not found";
+    fixture.get("/v2/models/pair/versions/9").await.refused(404, unknown);
+}
+
+#[tokio::test]
+async fn model_config() {
+    let fixture = Fixture::new(&[]).await;
+    let config = fixture.get("/v2/models/pair/config").await.ok();
+    assert_eq!((&config["name"], &config["max_batch_size"]), (&json!("pair"), &json!(8)));
+    assert_eq!(config["input"][0]["data_type"], "TYPE_INT32");
+    assert_eq!(config["input"][0]["dims"], json!([2]), "64-bit numbers are numbers");
+}
+
+#[tokio::test]
+async fn statistics() {
+    let fixture = Fixture::new(&[("other", PAIR)]).await;
+    fixture.infer("pair", &pair("")).await.ok();
+    fixture.infer("fails", r#"{"inputs":[{"name":"IN","shape":[1],"datatype":"INT32","data":[1]}]}"#).await;
+    let value = fixture.get("/v2/models/pair/stats").await.ok();
+    let [stats] = value["model_stats"].as_array().unwrap().as_slice() else { panic!("one version") };
+    assert_eq!((&stats["name"], &stats["version"]), (&json!("pair"), &json!("1")));
+    assert_eq!((&stats["inference_count"], &stats["execution_count"]), (&json!(1), &json!(1)));
+    assert!(stats["last_inference"].as_u64().unwrap() > 0);
+    for key in ["success", "queue", "compute_input", "compute_infer", "compute_output"] {
+        assert_eq!(stats["inference_stats"][key]["count"], 1, "{key}");
+        assert!(stats["inference_stats"][key]["ns"].is_u64());
+    }
+    for key in ["fail", "cache_hit", "cache_miss"] {
+        assert_eq!(stats["inference_stats"][key], json!({"count": 0, "ns": 0}), "{key}");
+    }
+    assert_eq!(stats["batch_stats"][0]["batch_size"], 1);
+    assert_eq!(stats["batch_stats"][0]["compute_infer"]["count"], 1);
+    assert_eq!((&stats["response_stats"], &stats["memory_usage"]), (&json!({}), &json!([])));
+    let value = fixture.get("/v2/models/fails/versions/1/stats").await.ok();
+    assert_eq!(value["model_stats"][0]["inference_stats"]["fail"]["count"], 1);
+    let all = fixture.get("/v2/models/stats").await.ok();
+    assert_eq!(all["model_stats"].as_array().unwrap().len(), super::MODELS.len());
+    fixture.get("/v2/models/other/stats").await.refused(400, "requested model 'other' is not available");
+    let unknown = "requested model version is not available for model 'pair'";
+    fixture.get("/v2/models/pair/versions/9/stats").await.refused(400, unknown);
+}
+
+#[tokio::test]
+async fn metrics_page() {
+    let fixture = Fixture::new(&[]).await;
+    let server = &fixture.front.server;
+    let ask = |method: &str, path: &str| {
+        metrics::respond(server, &Request::builder().method(method).uri(path).body(()).unwrap())
+    };
+    let response = ask("GET", "/metrics");
+    assert_eq!(response.status(), 200);
+    assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/plain"));
+    let page = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&page).contains("nv_inference_count{model=\"pair\",version=\"1\"} 0"));
+    assert_eq!(ask("GET", "/").status(), 400);
+    assert_eq!(ask("POST", "/metrics").status(), 405);
+}
