@@ -1,0 +1,79 @@
+//! The command line: tritonserver's flags by their names, so that a deployment switches by its image alone.
+
+mod grpc;
+mod http;
+mod logging;
+mod metrics;
+mod models;
+pub(crate) mod other_flags;
+
+use std::fmt::Display;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{ArgAction, CommandFactory, Parser};
+
+pub(crate) use grpc::GrpcArgs;
+pub(crate) use http::HttpArgs;
+pub(crate) use logging::{LogFormat, LoggingArgs};
+pub(crate) use metrics::MetricsArgs;
+pub(crate) use models::ModelsArgs;
+
+/// Serves a model repository to Triton's clients: KServe v2 over HTTP and gRPC, and metrics for Prometheus.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hippocamp",
+    version,
+    max_term_width = 110,
+    styles = Styles::styled().header(AnsiColor::Yellow.on_default().bold()).literal(AnsiColor::Green.on_default()),
+    after_help = "Examples:\n  \
+        hippocamp --model-repository=model_repository\n  \
+        hippocamp --model-repository=/models --model-control-mode=explicit --load-model=resnet50\n  \
+        curl localhost:8000/v2/models/simple/config\n\n\
+        A model is a folder NAME with an optional config.pbtxt and a folder for each version: NAME/1/model.onnx.\n\
+        Switches take a value as in tritonserver: --allow-http=false."
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) models: ModelsArgs,
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
+    #[command(flatten)]
+    pub(crate) grpc: GrpcArgs,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
+    #[command(flatten)]
+    pub(crate) logging: LoggingArgs,
+
+    /// The server's name in its metadata.
+    #[arg(long, default_value = "triton", help_heading = "Server")]
+    pub(crate) id: String,
+
+    /// How long running requests may take to finish after SIGTERM or SIGINT, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, help_heading = "Server")]
+    pub(crate) exit_timeout_secs: u64,
+
+    /// Whether to exit when a model fails to load at the start. The models that are fine are served otherwise.
+    #[arg(long, value_parser = switch, default_value = "true", action = ArgAction::Set, help_heading = "Server")]
+    pub(crate) exit_on_error: bool,
+
+    /// Whether the server is ready only while every model that it should serve is.
+    #[arg(long, value_parser = switch, default_value = "true", action = ArgAction::Set, help_heading = "Server")]
+    pub(crate) strict_readiness: bool,
+}
+
+/// Ends the program because of a flag, as clap does for those that it knows.
+pub(crate) fn refuse(why: &impl Display) -> ! {
+    Args::command().error(clap::error::ErrorKind::UnknownArgument, why).exit()
+}
+
+/// A switch's value, in all spellings that tritonserver takes.
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "on" => Ok(true),
+        "false" | "0" | "off" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! Flags of the gRPC front.
+
+use std::time::Duration;
+
+use clap::{ArgAction, Args, ValueEnum};
+use hippocamp_grpc::GrpcSettings;
+
+use super::switch;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "gRPC")]
+pub(crate) struct GrpcArgs {
+    /// Whether to serve gRPC.
+    #[arg(long, value_parser = switch, default_value = "true", action = ArgAction::Set)]
+    pub(crate) allow_grpc: bool,
+
+    /// The address to listen on.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
+    pub(crate) grpc_address: String,
+
+    /// The port to listen on; 0 takes a free one and logs it.
+    #[arg(long, value_name = "PORT", default_value_t = 8001)]
+    pub(crate) grpc_port: u16,
+
+    /// Let several servers listen on the same port.
+    #[arg(long, value_parser = switch, default_value = "false", action = ArgAction::Set)]
+    pub(crate) reuse_grpc_port: bool,
+
+    /// Whether to compress responses for clients that take it. The levels are one here: any but none compresses.
+    #[arg(long, value_name = "LEVEL", default_value = "none")]
+    pub(crate) grpc_infer_response_compression_level: CompressionLevel,
+
+    /// Ask a connection that was silent for so many milliseconds whether it is alive.
+    #[arg(long, value_name = "MS", default_value_t = 7_200_000)]
+    pub(crate) grpc_keepalive_time: u64,
+
+    /// And close it if it does not answer within so many.
+    #[arg(long, value_name = "MS", default_value_t = 20_000)]
+    pub(crate) grpc_keepalive_timeout: u64,
+
+    /// Close connections at that age in milliseconds; clients then connect anew.
+    #[arg(long, value_name = "MS")]
+    pub(crate) grpc_max_connection_age: Option<u64>,
+
+    /// How long calls on such a connection may take to finish, in milliseconds.
+    #[arg(long, value_name = "MS")]
+    pub(crate) grpc_max_connection_age_grace: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompressionLevel {
+    None,
+    Low,
+    Medium,
+    High,
+}
+
+impl GrpcArgs {
+    pub(crate) fn settings(&self) -> GrpcSettings {
+        GrpcSettings {
+            response_compression: self.grpc_infer_response_compression_level != CompressionLevel::None,
+            keepalive_time: Duration::from_millis(self.grpc_keepalive_time),
+            keepalive_timeout: Duration::from_millis(self.grpc_keepalive_timeout),
+            max_connection_age: self.grpc_max_connection_age.map(Duration::from_millis),
+            max_connection_age_grace: self.grpc_max_connection_age_grace.map(Duration::from_millis),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Flags about models and backends.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use hippocamp_core::ControlMode;
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Models")]
+pub(crate) struct ModelsArgs {
+    /// A folder of models. May be given several times; no two repositories may have a model of the same name.
+    #[arg(long, alias = "model-store", value_name = "FOLDER", required = true)]
+    pub(crate) model_repository: Vec<PathBuf>,
+
+    /// Who decides which models are loaded: none, all of them at the start; explicit, --load-model and clients.
+    #[arg(long, value_name = "MODE", default_value = "none")]
+    pub(crate) model_control_mode: Mode,
+
+    /// A model to load at the start in explicit mode. May be given several times; * stands for all.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) load_model: Vec<String>,
+
+    /// Prefer configs/NAME.pbtxt of a model's folder to its config.pbtxt.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model_config_name: Option<String>,
+
+    /// Take configs as they are written, without filling in what the model file tells.
+    #[arg(long)]
+    pub(crate) disable_auto_complete_config: bool,
+
+    /// How many models are loaded at once.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(crate) model_load_thread_count: usize,
+
+    /// How often a load that failed is tried again.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) model_load_retry_count: u32,
+
+    /// A setting of a backend (onnxruntime,library=PATH) or of all (default-max-batch-size=4). May be given several
+    /// times.
+    #[arg(long, value_name = "[BACKEND,]KEY=VALUE")]
+    pub(crate) backend_config: Vec<BackendConfig>,
+}
+
+/// The control modes that can be asked for. `poll` is known, and refused by name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Mode {
+    None,
+    Explicit,
+    #[value(hide = true)]
+    Poll,
+}
+
+impl Mode {
+    pub(crate) fn control_mode(self) -> anyhow::Result<ControlMode> {
+        match self {
+            Mode::None => Ok(ControlMode::None),
+            Mode::Explicit => Ok(ControlMode::Explicit),
+            Mode::Poll => anyhow::bail!(
+                "--model-control-mode=poll is not supported yet: use none, or explicit and load models by request"
+            ),
+        }
+    }
+}
+
+/// One `--backend-config`. Without a backend it is meant for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BackendConfig {
+    pub(crate) backend: String,
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for BackendConfig {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (backend, setting) = text.split_once(',').unwrap_or(("", text));
+        let (key, value) = setting
+            .split_once('=')
+            .filter(|(key, _)| !key.is_empty() && !backend.contains('='))
+            .ok_or("expected BACKEND,KEY=VALUE or KEY=VALUE")?;
+        Ok(BackendConfig { backend: backend.to_owned(), key: key.to_owned(), value: value.to_owned() })
+    }
+}
+
+impl ModelsArgs {
+    /// What was set for one backend, in order. Settings for all backends are not among it.
+    pub(crate) fn backend_settings(&self, backend: &str) -> Vec<(&str, &str)> {
+        let own = self.backend_config.iter().filter(|c| c.backend == backend);
+        own.map(|c| (c.key.as_str(), c.value.as_str())).collect()
+    }
+
+    /// By backend, the largest batch of models that do not say.
+    pub(crate) fn default_max_batch_size(&self) -> anyhow::Result<BTreeMap<String, i32>> {
+        let given = self.backend_config.iter().filter(|c| c.key == "default-max-batch-size");
+        given
+            .map(|c| match c.value.parse::<i32>() {
+                Ok(size) if size >= 0 => Ok((c.backend.clone(), size)),
+                _ => anyhow::bail!(
+                    "--backend-config: default-max-batch-size should be 0 or more, got '{}'",
+                    c.value
+                ),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,86 @@
+use std::ffi::OsString;
+
+use super::*;
+
+fn parse(flags: &[&str]) -> Result<Args, String> {
+    let all = ["hippocamp"].iter().chain(flags).copied().map(OsString::from);
+    let (known, others) = other_flags::sort(all);
+    others?;
+    Args::try_parse_from(known).map_err(|e| e.to_string())
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    Args::command().debug_assert();
+}
+
+#[test]
+fn the_defaults_are_tritons() {
+    let args = parse(&["--model-repository=/models"]).unwrap();
+    assert_eq!((args.http.http_port, args.grpc.grpc_port, args.metrics.metrics_port), (8000, 8001, 8002));
+    assert_eq!(args.http.http_max_input_size, 64 * 1024 * 1024);
+    assert!(args.exit_on_error && args.strict_readiness && args.http.allow_http && args.grpc.allow_grpc);
+    assert_eq!(args.exit_timeout_secs, 30);
+    assert_eq!(args.models.model_load_thread_count, 4);
+}
+
+#[test]
+fn values_come_behind_a_space_or_an_equals_sign() {
+    let args = parse(&[
+        "--model-store",
+        "/a",
+        "--model-repository=/b",
+        "--allow-http",
+        "false",
+        "--exit-on-error=0",
+    ]);
+    let args = args.unwrap();
+    assert_eq!(args.models.model_repository.len(), 2);
+    assert!(!args.http.allow_http && !args.exit_on_error);
+}
+
+#[test]
+fn a_repository_is_required() {
+    assert!(parse(&[]).unwrap_err().contains("--model-repository <FOLDER>"));
+}
+
+#[test]
+fn backend_settings_are_sorted_by_backend() {
+    let args = parse(&[
+        "--model-repository=/m",
+        "--backend-config=default-max-batch-size=8",
+        "--backend-config=onnxruntime,threads=2",
+        "--backend-config=onnxruntime,default-max-batch-size=16",
+    ]);
+    let models = args.unwrap().models;
+    let onnxruntime = [("threads", "2"), ("default-max-batch-size", "16")];
+    assert_eq!(models.backend_settings("onnxruntime"), onnxruntime);
+    assert_eq!(models.backend_settings("identity"), []);
+    let sizes = [(String::new(), 8), ("onnxruntime".to_owned(), 16)];
+    assert_eq!(models.default_max_batch_size().unwrap(), sizes.into());
+    assert!(parse(&["--model-repository=/m", "--backend-config=nonsense"]).is_err());
+}
+
+#[test]
+fn what_is_not_supported_is_refused_by_name() {
+    let refused = parse(&["--model-repository=/m", "--grpc-use-ssl=true"]).unwrap_err();
+    assert_eq!(refused, "--grpc-use-ssl is a flag of tritonserver that is not supported yet");
+    parse(&["--model-repository=/m", "--grpc-use-ssl=false"]).unwrap();
+    let poll = parse(&["--model-repository=/m", "--model-control-mode=poll"]).unwrap();
+    assert!(poll.models.model_control_mode.control_mode().unwrap_err().to_string().contains("poll"));
+}
+
+#[test]
+fn what_tunes_nothing_here_is_passed_over_with_a_warning() {
+    let flags =
+        ["hippocamp", "--grpc-infer-thread-count", "4", "--model-repository=/m", "--http-thread-count=8"];
+    let (known, warnings) = other_flags::sort(flags.map(OsString::from));
+    assert_eq!(known, ["hippocamp", "--model-repository=/m"]);
+    assert_eq!(
+        warnings.unwrap(),
+        [
+            "--grpc-infer-thread-count=4 has no effect in this server",
+            "--http-thread-count=8 has no effect in this server"
+        ]
+    );
+}

@@ -1,0 +1,49 @@
+//! `hippocamp`: serves a model repository to Triton's clients.
+//!
+//! Reads the flags, wires backends, server and protocols together, and waits for a signal. Nothing else belongs here.
+
+mod args;
+mod backends;
+mod listeners;
+mod logging;
+mod run;
+mod signals;
+mod threads;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+
+use crate::args::Args;
+
+fn main() -> ExitCode {
+    let (known, others) = args::other_flags::sort(std::env::args_os());
+    let others = others.unwrap_or_else(|refused| args::refuse(&refused));
+    let args = Args::parse_from(known);
+    match start(args, &others) {
+        Ok(code) => code,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(args: Args, warnings: &[String]) -> anyhow::Result<ExitCode> {
+    logging::init(&args.logging)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let cores = threads::cores();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads::io_threads(cores))
+        .thread_name("io")
+        .enable_all()
+        .build()
+        .context("failed to start the I/O threads")?;
+    let code = runtime.block_on(run::run(args));
+    // Nothing that still runs holds up the exit: what was promised to finish has finished.
+    runtime.shutdown_background();
+    code
+}

@@ -1,0 +1,111 @@
+//! The life of the server: open the ports, load the models, serve, and stop when told to.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use hippocamp_core::{InferenceServer, Settings};
+use hippocamp_http::HttpSettings;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+
+use crate::args::Args;
+use crate::backends;
+use crate::listeners::Listeners;
+use crate::signals::Signals;
+
+pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let begin = Instant::now();
+    let mut signals = Signals::listen().context("failed to listen for signals")?;
+    let listeners = Listeners::open(&args).await?;
+    let server = InferenceServer::new(settings(&args)?, backends::all(&args)?);
+    let (stop, stopping) = watch::channel(false);
+    let mut fronts = serve(listeners, &server, &args, &stopping)?;
+
+    let faults = tokio::select! {
+        faults = server.load_repositories() => faults,
+        signal = signals.next() => {
+            info!("{signal} while loading models");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    if !faults.is_empty() && args.exit_on_error {
+        error!("failed to load all models; start with --exit-on-error=false to serve the others");
+        return Ok(ExitCode::FAILURE);
+    }
+    info!(versions = server.index(true).len(), ms = begin.elapsed().as_millis(), "ready");
+
+    let signal = signals.next().await;
+    info!("{signal}: stopping, running requests may take {} s to finish", args.exit_timeout_secs);
+    server.begin_stop();
+    stop.send_replace(true);
+    let finish = finish(&server, &mut fronts, Duration::from_secs(args.exit_timeout_secs));
+    tokio::select! {
+        () = finish => info!("stopped"),
+        signal = signals.next() => warn!("{signal} again: exit without waiting"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn settings(args: &Args) -> anyhow::Result<Settings> {
+    let models = &args.models;
+    Ok(Settings {
+        id: args.id.clone(),
+        repositories: models.model_repository.clone(),
+        control_mode: models.model_control_mode.control_mode()?,
+        load_models: models.load_model.clone(),
+        model_config_name: models.model_config_name.clone(),
+        strict_readiness: args.strict_readiness,
+        disable_auto_complete_config: models.disable_auto_complete_config,
+        model_load_thread_count: models.model_load_thread_count,
+        model_load_retry_count: models.model_load_retry_count,
+        default_max_batch_size: models.default_max_batch_size()?,
+    })
+}
+
+/// Starts a front for every open port. Each ends when told to stop and its last request is done.
+fn serve(
+    listeners: Listeners,
+    server: &Arc<InferenceServer>,
+    args: &Args,
+    stopping: &watch::Receiver<bool>,
+) -> anyhow::Result<JoinSet<()>> {
+    let mut fronts = JoinSet::new();
+    let stopped = || {
+        let mut stopping = stopping.clone();
+        async move { drop(stopping.wait_for(|stop| *stop).await) }
+    };
+    let settings = HttpSettings { max_input_size: args.http.http_max_input_size };
+    if let Some(listener) = listeners.http {
+        info!("HTTP on {}", listener.local_addr()?);
+        fronts.spawn(hippocamp_http::serve(listener, Arc::clone(server), settings, stopped()));
+    }
+    if let Some(listener) = listeners.grpc {
+        info!("gRPC on {}", listener.local_addr()?);
+        let grpc = hippocamp_grpc::serve(listener, Arc::clone(server), args.grpc.settings(), stopped());
+        fronts.spawn(async move {
+            if let Err(e) = grpc.await {
+                error!("gRPC ended: {e}");
+            }
+        });
+    }
+    if let Some(listener) = listeners.metrics {
+        info!("metrics on {}", listener.local_addr()?);
+        fronts.spawn(hippocamp_http::serve_metrics(listener, Arc::clone(server), stopped()));
+    }
+    Ok(fronts)
+}
+
+/// Waits for the fronts and then for the instances, in all at most `timeout`.
+async fn finish(server: &InferenceServer, fronts: &mut JoinSet<()>, timeout: Duration) {
+    let begin = Instant::now();
+    let drained = tokio::time::timeout(timeout, async { while fronts.join_next().await.is_some() {} }).await;
+    if drained.is_err() {
+        warn!("requests were still running after {} s", timeout.as_secs());
+    }
+    if !server.stop(timeout.saturating_sub(begin.elapsed())).await {
+        warn!("instances were still running after {} s", timeout.as_secs());
+    }
+}

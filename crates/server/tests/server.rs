@@ -1,0 +1,14 @@
+//! The whole server in process: real sockets, real clients, the built-in backends.
+
+#[path = "server/grpc_infer.rs"]
+mod grpc_infer;
+#[path = "server/grpc_stream.rs"]
+mod grpc_stream;
+#[path = "server/lifecycle.rs"]
+mod lifecycle;
+#[path = "server/metrics.rs"]
+mod metrics;
+#[path = "server/requests.rs"]
+mod requests;
+#[path = "server/stopping.rs"]
+mod stopping;

@@ -1,0 +1,30 @@
+//! Requests for the identity model, and what is read off its answers.
+
+use bytes::Bytes;
+use hippocamp_proto::inference::model_infer_request::InferInputTensor;
+use hippocamp_proto::inference::{ModelInferRequest, ModelInferResponse};
+
+/// A request with one FP32 row a batch entry.
+pub(crate) fn fp32(model: &str, id: &str, shape: &[i64], values: &[f32]) -> ModelInferRequest {
+    raw(model, id, "FP32", shape, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+}
+
+pub(crate) fn raw(model: &str, id: &str, datatype: &str, shape: &[i64], data: Vec<u8>) -> ModelInferRequest {
+    ModelInferRequest {
+        model_name: model.to_owned(),
+        id: id.to_owned(),
+        inputs: vec![InferInputTensor {
+            name: "INPUT0".to_owned(),
+            datatype: datatype.to_owned(),
+            shape: shape.to_vec(),
+            ..InferInputTensor::default()
+        }],
+        raw_input_contents: vec![Bytes::from(data)],
+        ..ModelInferRequest::default()
+    }
+}
+
+pub(crate) fn values(response: &ModelInferResponse) -> Vec<f32> {
+    let chunks = response.raw_output_contents[0].as_chunks::<4>().0;
+    chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}

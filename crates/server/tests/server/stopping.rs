@@ -1,0 +1,57 @@
+//! What becomes of requests when the server stops, and of work whose client is gone.
+
+use std::time::Duration;
+
+use hippocamp_testing::{Repository, TestServer, identity_config};
+
+use crate::requests::{fp32, values};
+
+const SLOW: &str = "parameters { key: \"execute_delay_ms\" value { string_value: \"100\" } }";
+
+/// Waits until the model's queue holds that many requests beside the one that runs.
+async fn until_pending(server: &TestServer, count: usize) {
+    while server.core.model("m", None).unwrap().pending() < count {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_runs_and_what_waits_is_answered_before_the_end() {
+    let server = TestServer::start(Repository::default().with("m", &identity_config(0, SLOW))).await;
+    let mut calls = Vec::new();
+    for n in 0..3u8 {
+        let mut client = server.client().await;
+        calls.push(tokio::spawn(
+            async move { client.model_infer(fp32("m", "", &[1], &[f32::from(n)])).await },
+        ));
+    }
+    until_pending(&server, 2).await;
+    assert!(server.stop(Duration::from_secs(20)).await);
+    for (n, call) in calls.into_iter().enumerate() {
+        assert_eq!(values(&call.await.unwrap().unwrap().into_inner()), [n as f32]);
+    }
+}
+
+#[tokio::test]
+async fn a_request_whose_client_hung_up_is_not_executed() {
+    let server = TestServer::start(Repository::default().with("m", &identity_config(0, SLOW))).await;
+    let mut calls = Vec::new();
+    for _ in 0..4 {
+        let mut client = server.client().await;
+        calls.push(tokio::spawn(async move { client.model_infer(fp32("m", "", &[1], &[1.0])).await }));
+    }
+    until_pending(&server, 3).await;
+    let first = calls.remove(0);
+    for call in calls {
+        call.abort();
+    }
+    first.await.unwrap().unwrap();
+    let counters = loop {
+        let counters = server.core.statistics("m", None).unwrap().remove(0).counters;
+        if counters.success.count + counters.fail.count == 4 {
+            break counters;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!((counters.success.count, counters.execution_count), (1, 1));
+}

@@ -1,0 +1,102 @@
+//! A running server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hippocamp_core::{ControlMode, InferenceServer, Settings};
+use hippocamp_grpc::GrpcSettings;
+use hippocamp_http::HttpSettings;
+use hippocamp_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tonic::transport::Channel;
+
+use crate::{HttpReply, Repository, http};
+
+/// A server with the built-in backends, in explicit mode with everything loaded. Stops when it is dropped.
+#[derive(Debug)]
+pub struct TestServer {
+    pub core: Arc<InferenceServer>,
+    pub repository: Repository,
+    pub http: SocketAddr,
+    pub grpc: SocketAddr,
+    pub metrics: SocketAddr,
+    stop: watch::Sender<bool>,
+    fronts: JoinSet<()>,
+}
+
+impl TestServer {
+    /// Starts on a repository whose models must all load.
+    pub async fn start(repository: Repository) -> TestServer {
+        let (server, faults) = TestServer::start_with(repository, |_| {}).await;
+        assert_eq!(faults, [""; 0], "every model should load");
+        server
+    }
+
+    /// Starts with other settings. Returns what went wrong while loading, too.
+    pub async fn start_with(
+        repository: Repository,
+        change: impl FnOnce(&mut Settings),
+    ) -> (TestServer, Vec<String>) {
+        let mut settings = Settings {
+            repositories: vec![repository.path().to_owned()],
+            control_mode: ControlMode::Explicit,
+            load_models: vec!["*".to_owned()],
+            ..Settings::default()
+        };
+        change(&mut settings);
+        let core = InferenceServer::new(settings, hippocamp_backend_builtin::backends());
+        let (stop, stopping) = watch::channel(false);
+        let stopped = || {
+            let mut stopping = stopping.clone();
+            async move { drop(stopping.wait_for(|stop| *stop).await) }
+        };
+        let (http, grpc, metrics) = (listen().await, listen().await, listen().await);
+        let address = |listener: &TcpListener| listener.local_addr().expect("a bound socket has an address");
+        let addresses = [address(&http), address(&grpc), address(&metrics)];
+        let mut fronts = JoinSet::new();
+        let settings = HttpSettings { max_input_size: 64 << 20 };
+        fronts.spawn(hippocamp_http::serve(http, Arc::clone(&core), settings, stopped()));
+        fronts.spawn(hippocamp_http::serve_metrics(metrics, Arc::clone(&core), stopped()));
+        let grpc = hippocamp_grpc::serve(grpc, Arc::clone(&core), GrpcSettings::default(), stopped());
+        fronts.spawn(async move { grpc.await.expect("gRPC serves until it is told to stop") });
+        let faults = core.load_repositories().await;
+        let [http, grpc, metrics] = addresses;
+        (TestServer { core, repository, http, grpc, metrics, stop, fronts }, faults)
+    }
+
+    /// A gRPC client on a connection of its own.
+    pub async fn client(&self) -> GrpcInferenceServiceClient<Channel> {
+        let address = format!("http://{}", self.grpc);
+        let client =
+            GrpcInferenceServiceClient::connect(address).await.expect("the server accepts connections");
+        client.max_decoding_message_size(usize::MAX).max_encoding_message_size(usize::MAX)
+    }
+
+    pub async fn get(&self, path: &str) -> HttpReply {
+        http::send(self.http, "GET", path, &[], b"").await
+    }
+
+    pub async fn post(&self, path: &str, body: &[u8]) -> HttpReply {
+        http::send(self.http, "POST", path, &[], body).await
+    }
+
+    /// The page for Prometheus.
+    pub async fn scrape(&self) -> HttpReply {
+        http::send(self.metrics, "GET", "/metrics", &[], b"").await
+    }
+
+    /// Stops as the binary does. True if everything that ran could finish within `timeout`.
+    pub async fn stop(mut self, timeout: Duration) -> bool {
+        self.core.begin_stop();
+        self.stop.send_replace(true);
+        let fronts = async { while self.fronts.join_next().await.is_some() {} };
+        tokio::time::timeout(timeout, fronts).await.is_ok() && self.core.stop(timeout).await
+    }
+}
+
+async fn listen() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.expect("a free port")
+}
