@@ -1,0 +1,150 @@
+"""The model repository of the client tests: the models of tests/golden and a few more."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+GOLDEN = os.path.join(TESTS, "golden")
+
+# Not loaded at start: they fail to load, tests load them, or they need what is not served yet.
+NOT_LOADED = {"badcfg", "broken", "nofile", "mlp_auto", "ens", "seq", "queue"}
+
+# protocol name of a data type -> its name in an ONNX file
+ONNX_TYPES = {
+    "BOOL": TensorProto.BOOL,
+    "UINT8": TensorProto.UINT8,
+    "UINT16": TensorProto.UINT16,
+    "UINT32": TensorProto.UINT32,
+    "UINT64": TensorProto.UINT64,
+    "INT8": TensorProto.INT8,
+    "INT16": TensorProto.INT16,
+    "INT32": TensorProto.INT32,
+    "INT64": TensorProto.INT64,
+    "FP16": TensorProto.FLOAT16,
+    "BF16": TensorProto.BFLOAT16,
+    "FP32": TensorProto.FLOAT,
+    "FP64": TensorProto.DOUBLE,
+    "BYTES": TensorProto.STRING,
+}
+
+
+def onnx_bytes(graph):
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def add_sub():
+    """The ONNX file of `simple`: sum and difference of two INT32 [N, 16]."""
+    rows = [
+        helper.make_tensor_value_info(name, TensorProto.INT32, ["N", 16])
+        for name in ("INPUT0", "INPUT1", "OUTPUT0", "OUTPUT1")
+    ]
+    nodes = [
+        helper.make_node("Add", ["INPUT0", "INPUT1"], ["OUTPUT0"]),
+        helper.make_node("Sub", ["INPUT0", "INPUT1"], ["OUTPUT1"]),
+    ]
+    return onnx_bytes(helper.make_graph(nodes, "add_sub", rows[:2], rows[2:]))
+
+
+def onnx_identity(element):
+    """OUTPUT = INPUT, [N, M] of any type."""
+    shape = ["N", "M"]
+    return onnx_bytes(
+        helper.make_graph(
+            [helper.make_node("Identity", ["INPUT"], ["OUTPUT"])],
+            "identity",
+            [helper.make_tensor_value_info("INPUT", element, shape)],
+            [helper.make_tensor_value_info("OUTPUT", element, shape)],
+        )
+    )
+
+
+def onnx_scaled():
+    """y = x * factor * weight: factor is a scalar, weight an initializer listed as an input."""
+    floats = TensorProto.FLOAT
+    weight = numpy_helper.from_array(np.array([10.0], np.float32), "weight")
+    nodes = [
+        helper.make_node("Mul", ["x", "factor"], ["scaled"]),
+        helper.make_node("Mul", ["scaled", "weight"], ["y"]),
+    ]
+    inputs = [("x", ["M"]), ("factor", []), ("weight", [1])]
+    return onnx_bytes(
+        helper.make_graph(
+            nodes,
+            "scaled",
+            [helper.make_tensor_value_info(name, floats, shape) for name, shape in inputs],
+            [helper.make_tensor_value_info("y", floats, ["M"])],
+            [weight],
+        )
+    )
+
+
+SCALED_CONFIG = """
+backend: "onnxruntime"
+input [
+  { name: "x" data_type: TYPE_FP32 dims: [ -1 ] },
+  { name: "factor" data_type: TYPE_FP32 dims: [ 1 ] reshape { shape: [ ] } }
+]
+output [ { name: "y" data_type: TYPE_FP32 dims: [ -1 ] } ]
+"""
+
+# One file, taken as it is.
+PICTURE_CONFIG = """
+backend: "identity"
+input [ { name: "INPUT0" data_type: TYPE_STRING dims: [ 1 ] } ]
+output [ { name: "OUTPUT0" data_type: TYPE_STRING dims: [ 1 ] } ]
+"""
+
+# The decoupled backend with delays, so that a test can stop in the middle of the answers.
+REPEAT_CONFIG = """
+backend: "repeat"
+input [
+  { name: "IN" data_type: TYPE_INT32 dims: [ -1 ] },
+  { name: "DELAY" data_type: TYPE_UINT32 dims: [ -1 ] },
+  { name: "WAIT" data_type: TYPE_UINT32 dims: [ 1 ] }
+]
+output [
+  { name: "OUT" data_type: TYPE_INT32 dims: [ 1 ] },
+  { name: "IDX" data_type: TYPE_UINT32 dims: [ 1 ] }
+]
+model_transaction_policy { decoupled: true }
+"""
+
+
+def write_model(repository, name, config=None, onnx_file=None, version=1):
+    """A model folder; without `config` the server has to find everything out by itself."""
+    folder = os.path.join(repository, name)
+    os.makedirs(os.path.join(folder, str(version)), exist_ok=True)
+    if config is not None:
+        with open(os.path.join(folder, "config.pbtxt"), "w", encoding="utf-8") as f:
+            f.write(config)
+    if onnx_file is not None:
+        with open(os.path.join(folder, str(version), "model.onnx"), "wb") as f:
+            f.write(onnx_file)
+    return folder
+
+
+def make_repository(folder):
+    """Writes all models; returns the names of those that a server is to load at start."""
+    maker = os.path.join(GOLDEN, "make_models.py")
+    subprocess.run([sys.executable, maker, folder], check=True, stdout=subprocess.DEVNULL)
+    for datatype, element in ONNX_TYPES.items():
+        write_model(folder, f"onnx_{datatype.lower()}", onnx_file=onnx_identity(element))
+    write_model(folder, "scaled", SCALED_CONFIG, onnx_scaled())
+    write_model(folder, "picture", PICTURE_CONFIG)
+    write_model(folder, "repeat", REPEAT_CONFIG)
+    # For the tests that load, unload and override: nobody else uses these.
+    shutil.copytree(os.path.join(folder, "simple_v2"), os.path.join(folder, "changing"))
+    with open(os.path.join(folder, "changing", "config.pbtxt"), "r+", encoding="utf-8") as f:
+        text = f.read().replace('"simple_v2"', '"changing"')
+        f.seek(0)
+        f.truncate()
+        f.write(text)
+    return sorted(set(os.listdir(folder)) - NOT_LOADED - {"changing"})

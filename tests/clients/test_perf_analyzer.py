@@ -1,0 +1,110 @@
+"""perf_analyzer from its PyPI wheels drives the server: every protocol and mode, 1 to 16 at once."""
+
+import csv
+import json
+import os
+import platform
+import subprocess
+
+import pytest
+from server_process import ROOT
+
+FOLDER = os.path.join(ROOT, ".cache", "perf_analyzer")
+MODES = {
+    "http": ["-i", "http", "--sync"],
+    "http async": ["-i", "http", "--async"],
+    "grpc": ["-i", "grpc", "--sync"],
+    "grpc async": ["-i", "grpc", "--async"],
+    "grpc stream": ["-i", "grpc", "--async", "--streaming"],
+    "grpc compressed": ["-i", "grpc", "--sync", "--grpc-compression-algorithm", "gzip"],
+}
+
+pytestmark = [
+    pytest.mark.skipif(
+        platform.machine() != "x86_64", reason="perf_analyzer is there for x86_64 only"
+    ),
+    pytest.mark.parametrize("version", ["2.34.0", "2.40.0"]),
+]
+
+
+@pytest.fixture
+def analyze(server, tmp_path, version):
+    """analyze(model, mode, *options): [inferences per second] for each concurrency."""
+
+    def run(model, mode, *options, concurrency="1:16:5"):
+        report = tmp_path / "report.csv"
+        address = server.http if mode.startswith("http") else server.grpc
+        command = [os.path.join(FOLDER, version, "perf_analyzer"), "-m", model, "-u", address]
+        command += [*MODES[mode], "--concurrency-range", concurrency, "-f", report]
+        # Whether the numbers are steady is not what is asked here: any three short windows will do.
+        command += ["-p", "100", "-s", "1000", *options]
+        environment = dict(os.environ, LD_LIBRARY_PATH=os.path.join(FOLDER, "lib"))
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=120, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        with open(report, encoding="utf-8") as f:
+            rows = list(csv.DictReader(f))
+        return {int(row["Concurrency"]): float(row["Inferences/Second"]) for row in rows}
+
+    return run
+
+
+def inferences(server, model):
+    status, body = server.get(f"/v2/models/{model}/stats")
+    assert status == 200
+    return json.loads(body)["model_stats"][0]["inference_count"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_onnx_model(server, analyze, mode):
+    before = inferences(server, "simple")
+    rates = analyze("simple", mode)
+    assert sorted(rates) == [1, 6, 11, 16]
+    assert all(rate > 0 for rate in rates.values())
+    assert inferences(server, "simple") > before
+
+
+def test_dynamic_batching(server, analyze):
+    before = inferences(server, "identity_batch")
+    rates = analyze("identity_batch", "grpc async", "-b", "2", concurrency="16")
+    assert rates[16] > 0
+    assert inferences(server, "identity_batch") > before
+
+
+def test_strings_of_free_length(server, analyze):
+    shape = ["--shape", "INPUT0:3", "--string-length", "20"]
+    assert analyze("identity_bytes", "http", *shape, concurrency="4")[4] > 0
+
+
+def test_json_tensors(server, analyze, version):
+    if version == "2.34.0":
+        pytest.skip("this release has no option for it")
+    options = ["--input-tensor-format=json", "--output-tensor-format=json"]
+    assert analyze("simple", "http", *options, concurrency="2")[2] > 0
+
+
+def test_a_decoupled_model(server, analyze, version, tmp_path):
+    data = tmp_path / "input.json"
+    # The older release knows no final flag: it takes every response for the last one.
+    count = 1 if version == "2.34.0" else 3
+    data.write_text(json.dumps({"data": [{"IN": [count], "TEXT": ["t"]}]}))
+    before = inferences(server, "repeat_py")
+    analyze("repeat_py", "grpc stream", "--input-data", str(data), concurrency="1:4:3")
+    assert inferences(server, "repeat_py") > before
+
+
+def test_server_metrics(server, analyze):
+    options = ["--collect-metrics", "--verbose-csv"]
+    options += ["--metrics-url", f"{server.metrics}/metrics", "--metrics-interval", "50"]
+    assert analyze("simple", "grpc", *options, concurrency="1")[1] > 0
+
+
+def test_an_unknown_model_ends_it_with_the_servers_text(server, version):
+    command = [os.path.join(FOLDER, version, "perf_analyzer"), "-m", "nobody", "-u", server.grpc]
+    environment = dict(os.environ, LD_LIBRARY_PATH=os.path.join(FOLDER, "lib"))
+    done = subprocess.run(
+        [*command, "-i", "grpc"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 99
+    assert "Request for unknown model: 'nobody' is not found" in done.stdout + done.stderr
