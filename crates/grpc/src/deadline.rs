@@ -1,6 +1,6 @@
 //! The deadline that a client sets for a call.
 //!
-//! tonic ends such a call with CANCELLED; gRPC says DEADLINE_EXCEEDED, and clients look for that. So calls end here, a
+//! tonic ends such a call with `CANCELLED`; gRPC says `DEADLINE_EXCEEDED`, and clients look for that. So calls end here, a
 //! moment before tonic would end them.
 
 use std::convert::Infallible;
@@ -54,8 +54,8 @@ mod tests {
             headers.insert("grpc-timeout", text.parse().unwrap());
             timeout(&headers)
         };
-        assert_eq!(read("2H"), Some(Duration::from_secs(7200)));
-        assert_eq!(read("3M"), Some(Duration::from_secs(180)));
+        assert_eq!(read("2H"), Some(Duration::from_hours(2)));
+        assert_eq!(read("3M"), Some(Duration::from_mins(3)));
         assert_eq!(read("99999999S"), Some(Duration::from_secs(99_999_999)));
         assert_eq!(read("1500m"), Some(Duration::from_millis(1500)));
         assert_eq!(read("7u"), Some(Duration::from_micros(7)));

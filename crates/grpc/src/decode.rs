@@ -111,12 +111,9 @@ fn outputs(requested: &[InferRequestedOutputTensor]) -> Result<(SmallVec<[&str; 
     for output in requested {
         refuse_shared_memory(&output.name, &output.parameters)?;
         if let Some(count) = output.parameters.get("classification") {
-            let count = match &count.parameter_choice {
-                Some(ParameterChoice::Int64Param(count)) => *count,
-                _ => {
-                    let text = "invalid value type for 'classification' parameter, expected int64_param";
-                    return Err(Error::invalid_arg(text));
-                }
+            let Some(ParameterChoice::Int64Param(count)) = count.parameter_choice else {
+                let text = "invalid value type for 'classification' parameter, expected int64_param";
+                return Err(Error::invalid_arg(text));
             };
             if count <= 0 {
                 return Err(Error::invalid_arg(

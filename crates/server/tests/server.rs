@@ -1,5 +1,7 @@
 //! The whole server in process: real sockets, real clients, the built-in backends.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 #[path = "server/grpc_infer.rs"]
 mod grpc_infer;
 #[path = "server/grpc_stream.rs"]

@@ -32,9 +32,9 @@ pub(crate) async fn send(
     let mut stream = TcpStream::connect(to).await.expect("the server accepts connections");
     let mut head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n");
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
-    head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    head.extend(["Content-Length: ", &body.len().to_string(), "\r\n\r\n"]);
     stream.write_all(head.as_bytes()).await.expect("the server reads the head");
     stream.write_all(body).await.expect("the server reads the body");
     let mut reply = Vec::new();

@@ -1,5 +1,10 @@
 //! A whole server inside of a test: every front on a free port of the loopback, over a repository made for the test.
 
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "everything here panics when it fails: that is how a test learns of it"
+)]
+
 mod http;
 mod repository;
 mod server;

@@ -83,7 +83,7 @@ fn the_default_scheduler_executes_requests_alone() {
 
 #[test]
 fn what_waits_makes_one_batch() {
-    let queue = dynamic(8, &[8], Duration::from_secs(3600));
+    let queue = dynamic(8, &[8], Duration::from_hours(1));
     let _receivers = filled(&queue, &[1, 3, 2]);
     assert_eq!(sizes(&queue), [6]);
 }
@@ -97,7 +97,7 @@ fn a_batch_never_exceeds_its_maximum() {
 
 #[test]
 fn a_preferred_size_is_executed_without_waiting_for_more() {
-    let queue = dynamic(8, &[4], Duration::from_secs(3600));
+    let queue = dynamic(8, &[4], Duration::from_hours(1));
     let (requests, _receivers): (Vec<_>, Vec<_>) = (0..5).map(|i| request(i, 1, Some(4))).unzip();
     for request in requests {
         queue.push(request).unwrap();
@@ -121,7 +121,7 @@ fn an_incomplete_batch_is_executed_when_its_oldest_request_has_waited_long_enoug
 
 #[test]
 fn a_full_batch_does_not_wait() {
-    let queue = dynamic(2, &[2], Duration::from_secs(3600));
+    let queue = dynamic(2, &[2], Duration::from_hours(1));
     let (requests, _receivers): (Vec<_>, Vec<_>) = (0..3).map(|i| request(i, 1, Some(4))).unzip();
     for request in requests {
         queue.push(request).unwrap();

@@ -8,6 +8,7 @@ use super::switch;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Log")]
+#[allow(clippy::struct_field_names, reason = "a field's name is the flag's")]
 pub(crate) struct LoggingArgs {
     /// How much detail beyond the usual: 0 none, 1 what the server does, 2 and more everything.
     #[arg(long, value_name = "LEVEL", default_value_t = 0)]
