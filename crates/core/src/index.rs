@@ -38,13 +38,10 @@ impl VersionState {
         VersionState { state, reason: reason.into() }
     }
 
-    /// Whether this keeps a server with strict readiness from being ready.
+    /// Whether this keeps a server with strict readiness from being ready. A version that is being loaded does not: what
+    /// was served before goes on, and traffic shall not be sent away for every new model.
     pub(crate) fn is_failure(&self) -> bool {
-        match self.state {
-            State::Ready | State::Unloading => false,
-            State::Loading => true,
-            State::Unavailable => self.reason != UNLOADED,
-        }
+        self.state == State::Unavailable && self.reason != UNLOADED
     }
 }
 
