@@ -110,7 +110,7 @@ pub(crate) fn encode(model: &LoadedModel, wanted: &Wanted, response: ModelRespon
     Ok(Encoded { json: writer.into_bytes(), tensors })
 }
 
-fn parameter(writer: &mut JsonWriter, value: &ParameterValue) {
+pub(crate) fn parameter(writer: &mut JsonWriter, value: &ParameterValue) {
     match value {
         ParameterValue::Bool(value) => writer.boolean(*value),
         ParameterValue::Int64(value) => writer.integer(*value),

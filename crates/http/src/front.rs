@@ -13,7 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use crate::body::Unread;
 use crate::response::{self, ResponseBody};
 use crate::router::{self, ModelAction, Route};
-use crate::{health, infer, metadata, repository, statistics};
+use crate::{generate, health, infer, metadata, repository, statistics};
 
 /// Settings of this protocol.
 #[derive(Clone, Debug)]
@@ -66,6 +66,12 @@ impl HttpFront {
             Route::Ready => health::health(self.server.is_ready()),
             Route::AllStatistics => statistics::statistics(&self.server, "", None),
             Route::Model(path, ModelAction::Infer) => infer::infer(self, &head.headers, &path, body).await,
+            Route::Model(path, ModelAction::Generate) => {
+                generate::generate(self, &head.headers, &path, body).await
+            }
+            Route::Model(path, ModelAction::GenerateStream) => {
+                generate::generate_stream(self, &head.headers, &path, body).await
+            }
             Route::Model(path, ModelAction::Metadata) => metadata::model(&self.server, &path),
             Route::Model(path, ModelAction::Config) => metadata::config(&self.server, &path),
             Route::Model(path, ModelAction::Ready) => health::model_ready(&self.server, &path),

@@ -9,6 +9,7 @@ mod body;
 mod compression;
 mod encode;
 mod front;
+mod generate;
 mod health;
 mod infer;
 #[doc(hidden)]

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hippocamp_backend::Error;
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
@@ -15,9 +16,30 @@ use crate::json::JsonWriter;
 
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The body of a response: pieces that are written one after the other, none of them copied. Its length is known.
-#[derive(Debug, Default)]
-pub struct ResponseBody(VecDeque<Bytes>);
+/// The body of a response: pieces that are written one after the other, none of them copied.
+#[derive(Debug)]
+pub struct ResponseBody(Content);
+
+#[derive(Debug)]
+enum Content {
+    /// All of it is there, so its length is known.
+    Pieces(VecDeque<Bytes>),
+    /// It is made as it is sent.
+    Stream(UnsyncBoxBody<Bytes, Infallible>),
+}
+
+impl ResponseBody {
+    /// A body whose length is not known before its end. Costs an allocation, and a call through a table for each piece.
+    pub(crate) fn stream(body: impl Body<Data = Bytes, Error = Infallible> + Send + 'static) -> ResponseBody {
+        ResponseBody(Content::Stream(UnsyncBoxBody::new(body)))
+    }
+}
+
+impl Default for ResponseBody {
+    fn default() -> Self {
+        ResponseBody(Content::Pieces(VecDeque::new()))
+    }
+}
 
 impl Body for ResponseBody {
     type Data = Bytes;
@@ -25,23 +47,34 @@ impl Body for ResponseBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+        match &mut self.0 {
+            Content::Pieces(pieces) => Poll::Ready(pieces.pop_front().map(|piece| Ok(Frame::data(piece)))),
+            Content::Stream(body) => Pin::new(body).poll_frame(cx),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
+        match &self.0 {
+            Content::Pieces(pieces) => pieces.is_empty(),
+            Content::Stream(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.iter().map(|piece| piece.len() as u64).sum())
+        match &self.0 {
+            Content::Pieces(pieces) => {
+                SizeHint::with_exact(pieces.iter().map(|piece| piece.len() as u64).sum())
+            }
+            Content::Stream(body) => body.size_hint(),
+        }
     }
 }
 
 impl FromIterator<Bytes> for ResponseBody {
     fn from_iter<I: IntoIterator<Item = Bytes>>(pieces: I) -> Self {
-        ResponseBody(pieces.into_iter().filter(|piece| !piece.is_empty()).collect())
+        ResponseBody(Content::Pieces(pieces.into_iter().filter(|piece| !piece.is_empty()).collect()))
     }
 }
 
@@ -66,20 +99,30 @@ pub(crate) fn json(content: Vec<u8>) -> Response<ResponseBody> {
 
 /// `{"error": ...}`, which is what clients look for.
 #[cold]
-pub(crate) fn failed(status: StatusCode, message: &str) -> Response<ResponseBody> {
+pub(crate) fn error_json(message: &str) -> Vec<u8> {
     let mut writer = JsonWriter::default();
     writer.open_object();
     writer.name("error");
     writer.string(message.as_bytes());
     writer.close_object();
-    let mut response = json(writer.into_bytes());
+    writer.into_bytes()
+}
+
+/// A status, and the reason in the body.
+#[cold]
+pub(crate) fn failed(status: StatusCode, message: &str) -> Response<ResponseBody> {
+    let mut response = json(error_json(message));
     *response.status_mut() = status;
     response
+}
+
+/// The status of the error's code.
+pub(crate) fn status(error: &Error) -> StatusCode {
+    StatusCode::from_u16(error.code().http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// The error under the status of its code.
 #[cold]
 pub(crate) fn error(error: &Error) -> Response<ResponseBody> {
-    let status = StatusCode::from_u16(error.code().http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    failed(status, error.message())
+    failed(status(error), error.message())
 }

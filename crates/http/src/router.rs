@@ -20,6 +20,8 @@ pub(crate) enum ModelAction {
     Config,
     Statistics,
     Infer,
+    Generate,
+    GenerateStream,
 }
 
 /// What can be done to a model.
@@ -57,7 +59,9 @@ impl Route<'_> {
     /// The methods that this path knows.
     pub(crate) fn methods(&self) -> &'static [Method] {
         match self {
-            Route::Model(_, ModelAction::Infer) | Route::Index | Route::Control { .. } => POST,
+            Route::Model(_, ModelAction::Infer | ModelAction::Generate | ModelAction::GenerateStream)
+            | Route::Index
+            | Route::Control { .. } => POST,
             Route::ServerMetadata | Route::Live | Route::Ready | Route::AllStatistics | Route::Model(..) => {
                 GET
             }
@@ -104,7 +108,8 @@ fn model<'a>(name: &'a str, version: Option<&str>, rest: &[&str]) -> Result<Opti
         ["config"] => ModelAction::Config,
         ["stats"] => ModelAction::Statistics,
         ["infer"] => ModelAction::Infer,
-        ["generate" | "generate_stream"] => return Ok(Some(unsupported("the generate extension", POST))),
+        ["generate"] => ModelAction::Generate,
+        ["generate_stream"] => ModelAction::GenerateStream,
         ["trace", "setting"] if version.is_none() => {
             return Ok(Some(unsupported("the trace extension", BOTH)));
         }
@@ -202,7 +207,8 @@ mod tests {
             ("/v2/models/stats/stats", of("stats", None, ModelAction::Statistics)),
             ("/v2/models/sim%70le%2f%zz%4/ready", of("simple/%zz%4", None, ModelAction::Ready)),
             ("/v2/models/versions", of("versions", None, ModelAction::Metadata)),
-            ("/v2/models/m/generate", unsupported("the generate extension", POST)),
+            ("/v2/models/m/generate", of("m", None, ModelAction::Generate)),
+            ("/v2/models/m/versions/7/generate_stream", of("m", Some(7), ModelAction::GenerateStream)),
             ("/v2/models/m/trace/setting", unsupported("the trace extension", BOTH)),
             ("/v2/repository/index", Route::Index),
             ("/v2/repository/r/index", Route::Index),

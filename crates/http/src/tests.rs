@@ -4,6 +4,7 @@ mod bodies;
 mod endpoints;
 mod errors;
 mod gate;
+mod generate;
 mod infer;
 mod repository;
 mod sockets;

@@ -151,12 +151,17 @@ fn data(
     }
     match data_type {
         Some(data_type) if tensor::is_readable(data_type) => tensor::read(cursor, data_type, count, max_size),
-        Some(data_type) => Err(Error::invalid_arg(format!(
-            "receiving {data_type} data via JSON is not supported. Please use the binary data format for input {name}"
-        ))
-        .into()),
+        Some(data_type) => Err(unreadable(name, data_type).into()),
         None => Err(Error::invalid_arg(format!("invalid datatype for input {name}")).into()),
     }
+}
+
+/// Tensors of this type have no JSON form.
+#[cold]
+pub(super) fn unreadable(name: &str, data_type: DataType) -> Error {
+    Error::invalid_arg(format!(
+        "receiving {data_type} data via JSON is not supported. Please use the binary data format for input {name}"
+    ))
 }
 
 /// Exactly one of the places where an input's bytes can be has to be given.

@@ -7,6 +7,7 @@
 
 mod cursor;
 mod fault;
+mod generate;
 mod infer;
 mod input;
 mod number;
@@ -24,10 +25,12 @@ mod write_tensor;
 
 pub(crate) use cursor::Cursor;
 pub(crate) use fault::{Fault, unable_to_parse};
+pub(crate) use generate::{GenerateRequest, parse_generate};
 pub use infer::{JsonRequest, parse_infer};
 pub use input::{Content, JsonInput};
 pub use output::JsonOutput;
 pub use parameters::RequestParameters;
 pub(crate) use scalar::Scalar;
 pub use write::JsonWriter;
+pub(crate) use write_tensor::write_flat;
 pub use write_tensor::write_tensor;

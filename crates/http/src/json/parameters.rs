@@ -36,13 +36,18 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<RequestParameters, Fault> 
     cursor.object(|cursor, name| {
         let value = cursor.scalar()?;
         count += 1;
-        if count > MAX_PARAMETERS {
-            let text = format!("a request has at most {MAX_PARAMETERS} parameters");
-            return Err(Error::invalid_arg(text).into());
-        }
+        check_count(count)?;
         Ok(read.set(name, value)?)
     })?;
     Ok(read.finish())
+}
+
+/// Refuses one parameter too many.
+pub(super) fn check_count(count: usize) -> Result<(), Error> {
+    if count > MAX_PARAMETERS {
+        return Err(Error::invalid_arg(format!("a request has at most {MAX_PARAMETERS} parameters")));
+    }
+    Ok(())
 }
 
 #[derive(Default)]
@@ -105,7 +110,7 @@ fn unsigned(name: &str, value: &Scalar<'_>) -> Result<u64, Error> {
     value.as_u64().map_err(|fault: AccessFault| unable_to_parse(name, fault))
 }
 
-fn custom(name: &str, value: Scalar<'_>) -> Result<ParameterValue, Error> {
+pub(super) fn custom(name: &str, value: Scalar<'_>) -> Result<ParameterValue, Error> {
     match value {
         Scalar::Bool(value) => Ok(ParameterValue::Bool(value)),
         Scalar::String(value) => Ok(ParameterValue::String(utf8(name, value)?.into_owned().into())),

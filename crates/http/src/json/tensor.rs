@@ -25,6 +25,16 @@ pub(super) fn read(
     if !cursor.is_array() {
         return Err(unable_to_parse("data", AccessFault::Array).into());
     }
+    read_any(cursor, data_type, expected, max_size)
+}
+
+/// The same for a value that may also stand alone, as the only element.
+pub(super) fn read_any(
+    cursor: &mut Cursor<'_>,
+    data_type: DataType,
+    expected: usize,
+    max_size: usize,
+) -> Result<Vec<u8>, Fault> {
     let limits = Limits { expected, max_size };
     match data_type {
         DataType::Bool => fixed::<bool>(cursor, limits),
@@ -72,6 +82,10 @@ fn fixed<E: Element>(cursor: &mut Cursor<'_>, limits: Limits) -> Result<Vec<u8>,
         .into());
     }
     let mut out = Vec::with_capacity(possible * E::SIZE);
+    if !cursor.is_array() {
+        E::read(cursor, &mut out)?;
+        return if limits.expected == 1 { Ok(out) } else { Err(wrong_count()) };
+    }
     let mut leaves = Leaves::default();
     let mut count = 0;
     while leaves.next(cursor)? {
@@ -86,15 +100,24 @@ fn fixed<E: Element>(cursor: &mut Cursor<'_>, limits: Limits) -> Result<Vec<u8>,
 
 fn strings(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Fault> {
     let mut out = Vec::new();
+    if !cursor.is_array() {
+        string(cursor, &mut out)?;
+        return Ok(out);
+    }
     let mut leaves = Leaves::default();
     while leaves.next(cursor)? {
-        if cursor.peek() != Some(b'"') {
-            let text = format!("Unable to parse JSON bytes array: {}", AccessFault::String);
-            return Err(Error::internal(text).into());
-        }
-        push_element(&mut out, &cursor.string()?);
+        string(cursor, &mut out)?;
     }
     Ok(out)
+}
+
+fn string(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    if cursor.peek() != Some(b'"') {
+        let text = format!("Unable to parse JSON bytes array: {}", AccessFault::String);
+        return Err(Error::internal(text).into());
+    }
+    push_element(out, &cursor.string()?);
+    Ok(())
 }
 
 #[cold]

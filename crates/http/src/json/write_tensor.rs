@@ -5,6 +5,21 @@ use hippocamp_tensor::{BytesElements, DataType};
 
 use super::write::JsonWriter;
 
+/// Writes the elements of an output as a flat array, but a single one as it is. Otherwise like [`write_tensor`].
+pub(crate) fn write_flat(
+    writer: &mut JsonWriter,
+    output: &str,
+    data_type: DataType,
+    count: usize,
+    data: &[u8],
+) -> Result<(), Error> {
+    if count != 1 {
+        return write_tensor(writer, output, data_type, count, data);
+    }
+    check(output, data_type, count, data)?;
+    elements(writer, output, data_type, count, data)
+}
+
 /// Writes the elements of an output as a flat array. There have to be `count` of them; FP16 and BF16 cannot be written.
 pub fn write_tensor(
     writer: &mut JsonWriter,
@@ -13,6 +28,17 @@ pub fn write_tensor(
     count: usize,
     data: &[u8],
 ) -> Result<(), Error> {
+    check(output, data_type, count, data)?;
+    // Most numbers take two to four bytes of text for each of theirs.
+    writer.reserve(data.len().saturating_mul(3));
+    writer.open_array();
+    elements(writer, output, data_type, count, data)?;
+    writer.close_array();
+    Ok(())
+}
+
+/// Whether there can be a text for it.
+fn check(output: &str, data_type: DataType, count: usize, data: &[u8]) -> Result<(), Error> {
     if matches!(data_type, DataType::Fp16 | DataType::Bf16) {
         return Err(Error::invalid_arg(format!(
             "sending {data_type} data via JSON is not supported. Please use the binary data format for output"
@@ -21,9 +47,16 @@ pub fn write_tensor(
     if data_type.byte_size().is_some_and(|size| count.checked_mul(size) != Some(data.len())) {
         return Err(wrong_size(output));
     }
-    // Most numbers take two to four bytes of text for each of theirs.
-    writer.reserve(data.len().saturating_mul(3));
-    writer.open_array();
+    Ok(())
+}
+
+fn elements(
+    writer: &mut JsonWriter,
+    output: &str,
+    data_type: DataType,
+    count: usize,
+    data: &[u8],
+) -> Result<(), Error> {
     match data_type {
         DataType::Bool => each(data, |[byte]: [u8; 1]| writer.boolean(byte != 0)),
         DataType::Uint8 => each(data, |bytes| writer.integer(u8::from_le_bytes(bytes))),
@@ -39,7 +72,6 @@ pub fn write_tensor(
         DataType::Bytes => strings(writer, output, count, data)?,
         DataType::Fp16 | DataType::Bf16 => {}
     }
-    writer.close_array();
     Ok(())
 }
 

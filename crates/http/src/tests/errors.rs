@@ -160,11 +160,6 @@ async fn extensions_of_later_versions_say_so() {
         .post("/v2/cudasharedmemory/unregister", "")
         .await
         .refused(501, "the cuda shared memory extension is not supported yet");
-    fixture
-        .post("/v2/models/pair/generate", "{}")
-        .await
-        .refused(501, "the generate extension is not supported yet");
-    fixture.get("/v2/models/pair/generate").await.refused(405, "Method Not Allowed");
     for answer in
         [fixture.get("/v2/trace/setting").await, fixture.post("/v2/models/pair/trace/setting", "").await]
     {

@@ -1,4 +1,5 @@
-//! A backend whose executions wait until they are let through, or until their client is gone.
+//! A backend whose executions wait until they are let through, or until their client is gone. A decoupled model sends a
+//! response each time, and ends only with its client.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -6,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use hippocamp_backend::{
-    Backend, Batch, Error, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance, ModelSource,
-    Response, Result,
+    Backend, Batch, Delivery, Error, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance,
+    ModelSource, Response, Result,
 };
 use hippocamp_model_config::ModelConfig;
 
@@ -46,7 +47,7 @@ impl Gate {
             .expect("an execution tells something")
     }
 
-    /// Lets one execution through.
+    /// Lets one execution through, or one response of a decoupled model.
     pub(super) fn open(&self) {
         self.0.open.0.send(()).unwrap();
     }
@@ -83,6 +84,10 @@ impl ModelInstance for Gate {
             let open = self.0.open.1.lock().unwrap();
             loop {
                 if open.try_recv().is_ok() {
+                    if request.response.delivery() == Delivery::Many {
+                        request.response.send(Response::default());
+                        continue;
+                    }
                     request.succeed(Response::default(), &ExecutionTimes::now());
                     break;
                 }

@@ -1,0 +1,153 @@
+//! The generate extension: free-form JSON to a model, and one response back, or all of them as they come.
+
+mod encode;
+mod events;
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hippocamp_backend::{Error, Event, ResponseReceiver, Result};
+use hippocamp_core::{InferInput, InferRequest, LoadedModel};
+use hippocamp_tensor::TensorData;
+use hyper::body::Body;
+use hyper::{HeaderMap, Response};
+use smallvec::smallvec;
+
+use self::encode::Encoder;
+use crate::body::{MAX_BODY, Unread, too_large};
+use crate::compression::Coding;
+use crate::front::HttpFront;
+use crate::json::{GenerateRequest, parse_generate};
+use crate::off_thread::{LARGE_JSON, off_thread};
+use crate::response::{self, ResponseBody};
+use crate::router::ModelPath;
+
+/// Answers with the only response of the model, decoupled or not.
+pub(crate) async fn generate<B>(
+    front: &HttpFront,
+    headers: &HeaderMap,
+    path: &ModelPath<'_>,
+    body: Unread<B>,
+) -> Response<ResponseBody>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Display,
+{
+    let answered = async { Generation::begin(front, headers, path, body).await?.only().await };
+    match answered.await {
+        Ok(content) => response::json(content),
+        Err(error) => response::error(&error),
+    }
+}
+
+/// Answers with each response of the model when it comes.
+pub(crate) async fn generate_stream<B>(
+    front: &HttpFront,
+    headers: &HeaderMap,
+    path: &ModelPath<'_>,
+    body: Unread<B>,
+) -> Response<ResponseBody>
+where
+    B: Body<Data = Bytes>,
+    B::Error: Display,
+{
+    match Generation::begin(front, headers, path, body).await {
+        Ok(generation) => events::respond(generation).await,
+        Err(error) => response::error(&error),
+    }
+}
+
+/// A request that a model has. Dropping it cancels the request.
+struct Generation {
+    encoder: Arc<Encoder>,
+    responses: ResponseReceiver,
+}
+
+impl Generation {
+    async fn begin<B>(
+        front: &HttpFront,
+        headers: &HeaderMap,
+        path: &ModelPath<'_>,
+        body: Unread<B>,
+    ) -> Result<Generation>
+    where
+        B: Body<Data = Bytes>,
+        B::Error: Display,
+    {
+        let model = match accept(front, headers, path) {
+            Ok(model) => model,
+            Err(error) => {
+                body.discard().await;
+                return Err(error);
+            }
+        };
+        let limit = front.settings.max_input_size.min(MAX_BODY);
+        let mut body = body.collect(limit, |size| too_large("Request JSON size", size, limit)).await?;
+        let arrived = Instant::now();
+        let json = body.take(limit).to_contiguous();
+        let submit = move |json: &[u8]| {
+            let request = parse_generate(json, &model.interface, limit)?;
+            submit(model, request, arrived)
+        };
+        off_thread(json.len() > LARGE_JSON, move || submit(&json)).await
+    }
+
+    /// The next response as JSON; `None` behind the last.
+    async fn next(&mut self) -> Option<Result<Vec<u8>>> {
+        match self.responses.next().await? {
+            Event::Response { response, .. } => Some(self.encoder.encode(response).await),
+            Event::Failed(error) => Some(Err(error)),
+            Event::End => None,
+        }
+    }
+
+    /// The response as JSON if there is exactly one. Does not wait for the rest if there are more.
+    async fn only(mut self) -> Result<Vec<u8>> {
+        let content = self.next().await.unwrap_or_else(|| Err(not_one()))?;
+        match self.next().await {
+            None => Ok(content),
+            Some(Ok(_)) => Err(not_one()),
+            Some(Err(error)) => Err(error),
+        }
+    }
+}
+
+fn accept(front: &HttpFront, headers: &HeaderMap, path: &ModelPath<'_>) -> Result<Arc<LoadedModel>> {
+    let model = front.server.model(&path.name, path.version)?;
+    match Coding::of_request(headers) {
+        Ok(Coding::Identity) => Ok(model),
+        _ => Err(Error::invalid_arg("Unsupported content-encoding, only 'identity' is supported.")),
+    }
+}
+
+/// Hands the request to the model.
+fn submit(model: Arc<LoadedModel>, request: GenerateRequest, arrived: Instant) -> Result<Generation> {
+    let specs = &model.interface.inputs;
+    let inputs = request.inputs.into_iter().map(|input| InferInput {
+        name: &specs[input.index].name,
+        data_type: Some(specs[input.index].data_type),
+        shape: input.shape,
+        data: TensorData::from(input.data),
+    });
+    let responses = model.infer(InferRequest {
+        id: &request.id,
+        inputs: inputs.collect(),
+        outputs: smallvec![],
+        parameters: request.parameters,
+        priority: 0,
+        timeout: None,
+        sequence: None,
+        arrived,
+    })?;
+    Ok(Generation { encoder: Arc::new(Encoder::new(model, request.id)), responses })
+}
+
+#[cold]
+fn not_one() -> Error {
+    Error::invalid_arg(
+        "generate expects model to produce exactly 1 response, use generate stream for model that generates various \
+         number of responses",
+    )
+}
