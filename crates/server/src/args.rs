@@ -53,11 +53,11 @@ pub(crate) struct Args {
     pub(crate) exit_timeout_secs: u64,
 
     /// Whether to exit when a model fails to load at the start. The models that are fine are served otherwise.
-    #[arg(long, value_parser = switch, default_value = "true", action = ArgAction::Set, help_heading = "Server")]
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "true", action = ArgAction::Set, help_heading = "Server")]
     pub(crate) exit_on_error: bool,
 
     /// Whether the server is ready only while every model that it should serve is.
-    #[arg(long, value_parser = switch, default_value = "true", action = ArgAction::Set, help_heading = "Server")]
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "true", action = ArgAction::Set, help_heading = "Server")]
     pub(crate) strict_readiness: bool,
 }
 

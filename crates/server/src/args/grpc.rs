@@ -11,7 +11,7 @@ use super::switch;
 #[command(next_help_heading = "gRPC")]
 pub(crate) struct GrpcArgs {
     /// Whether to serve gRPC.
-    #[arg(long, value_parser = switch, default_value = "true", action = ArgAction::Set)]
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "true", action = ArgAction::Set)]
     pub(crate) allow_grpc: bool,
 
     /// The address to listen on.
@@ -23,7 +23,7 @@ pub(crate) struct GrpcArgs {
     pub(crate) grpc_port: u16,
 
     /// Let several servers listen on the same port.
-    #[arg(long, value_parser = switch, default_value = "false", action = ArgAction::Set)]
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = ArgAction::Set)]
     pub(crate) reuse_grpc_port: bool,
 
     /// Whether to compress responses for clients that take it. The levels are one here: any but none compresses.

@@ -8,7 +8,7 @@ use super::switch;
 #[command(next_help_heading = "HTTP")]
 pub(crate) struct HttpArgs {
     /// Whether to serve HTTP.
-    #[arg(long, value_parser = switch, default_value = "true", action = ArgAction::Set)]
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "true", action = ArgAction::Set)]
     pub(crate) allow_http: bool,
 
     /// The address to listen on.
@@ -20,7 +20,7 @@ pub(crate) struct HttpArgs {
     pub(crate) http_port: u16,
 
     /// Let several servers listen on the same port.
-    #[arg(long, value_parser = switch, default_value = "false", action = ArgAction::Set)]
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = ArgAction::Set)]
     pub(crate) reuse_http_port: bool,
 
     /// The most bytes of a request's JSON, of a tensor in it, of a raw request and of a compressed one when unpacked.

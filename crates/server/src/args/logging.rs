@@ -15,15 +15,15 @@ pub(crate) struct LoggingArgs {
     pub(crate) log_verbose: u32,
 
     /// Whether to log what usually happens.
-    #[arg(long, value_parser = switch, default_value = "true", action = ArgAction::Set)]
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "true", action = ArgAction::Set)]
     pub(crate) log_info: bool,
 
     /// Whether to log warnings.
-    #[arg(long, value_parser = switch, default_value = "true", action = ArgAction::Set)]
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "true", action = ArgAction::Set)]
     pub(crate) log_warning: bool,
 
     /// Whether to log errors.
-    #[arg(long, value_parser = switch, default_value = "true", action = ArgAction::Set)]
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "true", action = ArgAction::Set)]
     pub(crate) log_error: bool,
 
     /// How lines look: default and ISO8601 are text for people, json is one object a line.

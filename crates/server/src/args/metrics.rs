@@ -8,7 +8,7 @@ use super::switch;
 #[command(next_help_heading = "Metrics")]
 pub(crate) struct MetricsArgs {
     /// Whether to serve metrics for Prometheus, under /metrics.
-    #[arg(long, value_parser = switch, default_value = "true", action = ArgAction::Set)]
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "true", action = ArgAction::Set)]
     pub(crate) allow_metrics: bool,
 
     /// The address to listen on; by default that of HTTP.
