@@ -52,18 +52,17 @@ pub struct IndexEntry {
     pub version: Option<(u64, VersionState)>,
 }
 
-/// Joins the models of the repositories with those that were ever loaded.
+/// The models of the repositories, with the versions of those that were ever loaded. A model whose files came with a
+/// request is in no repository, and so not in its index, as in Triton.
 pub(crate) fn entries(
     present: impl Iterator<Item = String>,
     known: &BTreeMap<String, BTreeMap<u64, VersionState>>,
     ready_only: bool,
 ) -> Vec<IndexEntry> {
     let empty = BTreeMap::new();
-    let mut models: BTreeMap<String, &BTreeMap<u64, VersionState>> =
-        present.map(|name| (name, &empty)).collect();
-    models.extend(known.iter().map(|(name, versions)| (name.clone(), versions)));
     let mut entries = Vec::new();
-    for (name, versions) in models {
+    for name in present {
+        let versions = known.get(&name).unwrap_or(&empty);
         if versions.is_empty() && !ready_only {
             entries.push(IndexEntry { name: name.clone(), version: None });
         }
@@ -84,8 +83,9 @@ mod tests {
     fn shows_models_that_were_never_loaded_without_a_version() {
         let ready = VersionState::new(State::Ready, "");
         let gone = VersionState::new(State::Unavailable, UNLOADED);
-        let known =
-            BTreeMap::from([("b".to_owned(), BTreeMap::from([(1, gone.clone()), (2, ready.clone())]))]);
+        let versions = BTreeMap::from([(1, gone.clone()), (2, ready.clone())]);
+        let elsewhere = BTreeMap::from([(1, ready.clone())]);
+        let known = BTreeMap::from([("b".to_owned(), versions), ("from a request".to_owned(), elsewhere)]);
         let names = || ["a".to_owned(), "b".to_owned()].into_iter();
         let entry = |name: &str, version| IndexEntry { name: name.to_owned(), version };
         assert_eq!(
