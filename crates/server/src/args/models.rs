@@ -88,6 +88,7 @@ impl FromStr for BackendConfig {
 
 impl ModelsArgs {
     /// What was set for one backend, in order. Settings for all backends are not among it.
+    #[cfg(any(test, feature = "onnxruntime"))]
     pub(crate) fn backend_settings(&self, backend: &str) -> Vec<(&str, &str)> {
         let own = self.backend_config.iter().filter(|c| c.backend == backend);
         own.map(|c| (c.key.as_str(), c.value.as_str())).collect()
