@@ -4,5 +4,5 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &[u8]| {
-    let _ = hippocamp_http::json::parse_infer(body);
+    let _ = hippocamp_http::json::parse_infer(body, 64 << 20);
 });
