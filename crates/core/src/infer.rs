@@ -175,7 +175,7 @@ impl Check<'_> {
     fn inputs(&self, given: SmallVec<[InferInput<'_>; 4]>) -> Result<SmallVec<[Option<InputTensor>; 4]>> {
         let specs = &self.interface().inputs;
         let mut inputs: SmallVec<[Option<InputTensor>; 4]> = SmallVec::from_elem(None, specs.len());
-        for input in given {
+        for mut input in given {
             let Some(index) = specs.iter().position(|spec| *spec.name == *input.name) else {
                 let model = &self.model.name;
                 return Err(Error::invalid_arg(format!(
@@ -183,6 +183,10 @@ impl Check<'_> {
                     input.name
                 )));
             };
+            if specs[index].data_type == DataType::Bytes {
+                // Elements may lie across frames. They are joined once, here, for everybody who walks them.
+                input.data = input.data.to_contiguous().into();
+            }
             self.input(&specs[index], &input)?;
             inputs[index] = Some(InputTensor { shape: input.shape, data: input.data });
         }

@@ -165,9 +165,8 @@ impl InferenceServer {
             let error = Error::unavailable(format!("no thread could be started to load it: {e}"));
             return Err(LoadFailure::Config(error));
         }
-        result.await.unwrap_or_else(|_| {
-            Err(LoadFailure::Config(Error::internal("the backend panicked while loading the model")))
-        })
+        let lost = || Error::internal("the loading thread ended without a word");
+        result.await.unwrap_or_else(|_| Err(LoadFailure::Config(lost())))
     }
 
     /// Loads and installs. What was replaced is returned, to be let go.
@@ -176,7 +175,8 @@ impl InferenceServer {
         let mut retries = self.settings().model_load_retry_count;
         loop {
             let prepared = Loader::prepare(folder.clone(), overrides.config.as_deref());
-            let prepared = prepared.map_err(LoadFailure::Config)?;
+            let prepared =
+                prepared.map_err(LoadFailure::Config).inspect_err(|f| self.mark_failed(name, f))?;
             self.mark_loading(name, &prepared.versions);
             match self.loader.load(prepared) {
                 Ok(started) => return Ok(self.install(name, started, files)),
@@ -228,9 +228,18 @@ impl InferenceServer {
     }
 
     fn mark_failed(&self, name: &str, failure: &LoadFailure) {
-        let LoadFailure::Versions(failed) = failure else { return };
         let mut models = self.models.lock();
         let entry = models.entry(name);
+        let failed = match failure {
+            LoadFailure::Versions(failed) => failed,
+            LoadFailure::Config(error) => {
+                // No version was tried. Those that serve go on, and the index says what came of the attempt.
+                for state in entry.states.values_mut().filter(|s| s.state == State::Ready) {
+                    state.reason = error.reason();
+                }
+                return;
+            }
+        };
         for (version, state) in &mut entry.states {
             match (failed.get(version), state.state) {
                 (Some(error), State::Ready) => state.reason = error.reason(),

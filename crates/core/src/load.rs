@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use hippocamp_backend::{Backend, Code, Error, Model, ModelSource, ModelStatistics, Result};
@@ -119,7 +120,10 @@ impl Loader {
         let mut started = Vec::new();
         let mut failed = BTreeMap::new();
         for version in versions.into_iter().rev() {
-            match loading.version(version) {
+            // A backend that panics fails this version, and nothing else.
+            let loaded = catch_unwind(AssertUnwindSafe(|| loading.version(version)));
+            let panicked = |_| Err(Error::internal("the backend panicked while loading the model"));
+            match loaded.unwrap_or_else(panicked) {
                 Ok(version) => started.push(version),
                 Err(error) => drop(failed.insert(version, error)),
             }
