@@ -37,12 +37,14 @@ def test_configs_are_taken_as_they_are_written(folder, client_of):
         assert "input" in index[0]["reason"], index
 
 
-def test_two_servers_on_one_port(folder, client_of):
+def test_two_servers_on_one_port(folder, client_of, eventually):
     flags = ["--reuse-http-port=true", "--reuse-grpc-port=true"]
     with ServerProcess(folder, flags=flags) as first:
         second = ServerProcess(folder, flags=flags)
         second.http_port, second.grpc_port = first.http_port, first.grpc_port
         with second:
+            # The port's health may be told by the first.
+            eventually(lambda: " ready " in second.log(), "the second server is ready")
             for kind in ("http", "grpc"):
                 assert infer(client_of(kind, second)) == (A + A).tolist()
 
