@@ -174,7 +174,7 @@ fn join(thread: JoinHandle<()>) {
 }
 
 /// Sends the responses, each after its delay. Ends early if nobody listens any more.
-fn perform(request: Request, script: &Script, tensors: Tensors) {
+fn perform(mut request: Request, script: &Script, tensors: Tensors) {
     let mut times = ExecutionTimes::now();
     let mut only = None;
     for step in &script.steps {

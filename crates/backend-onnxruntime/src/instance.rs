@@ -52,13 +52,10 @@ impl OnnxInstance {
         signature: &Signature,
         interface: &Interface,
     ) -> Result<OnnxInstance> {
-        let ports = |specs: &[TensorSpec], tensors: &[SignatureTensor]| {
-            specs.iter().map(|spec| Port::new(model, spec, tensors)).collect::<Result<_>>()
-        };
         let tensors = Tensors {
             model: model.to_owned(),
-            inputs: ports(&interface.inputs, &signature.inputs)?,
-            outputs: ports(&interface.outputs, &signature.outputs)?,
+            inputs: ports(model, interface.all_inputs(), &signature.inputs)?,
+            outputs: ports(model, interface.all_outputs(), &signature.outputs)?,
             memory: MemoryInfo::default(),
             allocator: Allocator::default(),
         };
@@ -134,6 +131,14 @@ impl Compute for OnnxInstance {
         }
         Ok(())
     }
+}
+
+fn ports<'a>(
+    model: &str,
+    specs: impl Iterator<Item = &'a TensorSpec>,
+    tensors: &[SignatureTensor],
+) -> Result<Vec<Port>> {
+    specs.map(|spec| Port::new(model, spec, tensors)).collect()
 }
 
 impl Port {

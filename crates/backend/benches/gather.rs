@@ -25,7 +25,7 @@ fn interface() -> Interface {
         allow_ragged_batch: false,
         label_filename: String::new(),
     };
-    Interface { inputs: vec![spec], outputs: Vec::new(), max_batch_size: 64, decoupled: false }
+    Interface { inputs: vec![spec], max_batch_size: 64, ..Interface::default() }
 }
 
 fn request(picture: &Bytes) -> Request {

@@ -33,10 +33,10 @@ impl Gather {
         interface: &Interface,
         requests: &'a [Request],
     ) -> SmallVec<[Option<InputView<'a>>; 4]> {
-        self.buffers.resize_with(interface.inputs.len(), AlignedBuffer::default);
+        self.buffers.resize_with(interface.all_inputs().len(), AlignedBuffer::default);
         let batched = interface.max_batch_size > 0;
         let total: usize = requests.iter().map(|r| r.batch_size).sum();
-        let places = interface.inputs.iter().zip(&mut self.buffers).enumerate();
+        let places = interface.all_inputs().zip(&mut self.buffers).enumerate();
         places
             .map(|(i, (spec, buffer))| {
                 let first = requests.first()?.inputs.get(i)?.as_ref()?;

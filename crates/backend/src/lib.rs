@@ -14,6 +14,7 @@ pub mod conformance;
 mod contract;
 mod error;
 mod gather;
+mod outlet;
 mod parameters;
 mod request;
 mod response;
@@ -24,6 +25,7 @@ pub use batched::{Batched, Compute};
 pub use contract::{Backend, Batch, Device, InstanceSpec, Model, ModelInstance, ModelSource};
 pub use error::{Code, Error, Result};
 pub use gather::{Gather, InputView, Inputs};
+pub use outlet::{Outlet, ResponseSink};
 pub use parameters::{ParameterValue, Parameters};
 pub use request::{CorrelationId, InputTensor, Request, Sequence, WantedOutputs};
 pub use response::{

@@ -11,7 +11,7 @@ use hippocamp_tensor::Shape;
 use smallvec::SmallVec;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Error, ExecutionTimes, ModelStatistics, Parameters, Result};
+use crate::{Error, ExecutionTimes, ModelStatistics, Outlet, Parameters, Result};
 
 /// One output of a response. Its name and type are those of the model's output at `index`.
 #[derive(Clone, Debug)]
@@ -68,6 +68,13 @@ pub enum Event {
     End,
 }
 
+impl Event {
+    /// Whether no event follows.
+    pub fn is_last(&self) -> bool {
+        !matches!(self, Event::Response { last: false, .. })
+    }
+}
+
 /// How many responses a request may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
@@ -83,57 +90,47 @@ pub fn channel(
     arrived: Instant,
     statistics: Arc<ModelStatistics>,
 ) -> (ResponseSender, ResponseReceiver) {
-    let (out, back) = match delivery {
+    let (outlet, back) = match delivery {
         Delivery::Once => {
             let (tx, rx) = oneshot::channel();
-            (Some(Out::Once(tx)), Back::Once(rx))
+            (Outlet::once(tx), Back::Once(rx))
         }
         Delivery::Many => {
             let (tx, rx) = mpsc::unbounded_channel();
-            (Some(Out::Many(tx)), Back::Many(rx))
+            (Outlet::many(tx), Back::Many(rx))
         }
     };
-    (ResponseSender { out, arrived, statistics }, ResponseReceiver { back: Some(back) })
-}
-
-#[derive(Debug)]
-enum Out {
-    Once(oneshot::Sender<Event>),
-    Many(mpsc::UnboundedSender<Event>),
-}
-
-impl Out {
-    /// A receiver that is gone is no error: the client hung up.
-    fn send(self, event: Event) {
-        match self {
-            Out::Once(tx) => drop(tx.send(event)),
-            Out::Many(tx) => drop(tx.send(event)),
-        }
-    }
+    (ResponseSender::new(outlet, arrived, statistics), ResponseReceiver { back: Some(back) })
 }
 
 /// The end that a backend holds. Never blocks.
 #[derive(Debug)]
 pub struct ResponseSender {
-    /// `None` once the last event was sent.
-    out: Option<Out>,
+    outlet: Outlet,
     arrived: Instant,
     statistics: Arc<ModelStatistics>,
 }
 
 impl ResponseSender {
+    /// For a request that arrived at `arrived`, counted in `statistics`.
+    pub fn new(outlet: Outlet, arrived: Instant, statistics: Arc<ModelStatistics>) -> ResponseSender {
+        ResponseSender { outlet, arrived, statistics }
+    }
+
+    /// Puts somebody between this sender and where its events went so far. What is counted does not change.
+    pub fn redirect(&mut self, wrap: impl FnOnce(Outlet) -> Outlet) {
+        let nowhere = Outlet::nowhere(self.outlet.delivery());
+        self.outlet = wrap(std::mem::replace(&mut self.outlet, nowhere));
+    }
+
     /// Whether nobody waits for an answer any more.
     pub fn is_cancelled(&self) -> bool {
-        match &self.out {
-            Some(Out::Once(tx)) => tx.is_closed(),
-            Some(Out::Many(tx)) => tx.is_closed(),
-            None => true,
-        }
+        self.outlet.is_cancelled()
     }
 
     /// Whether the model is decoupled.
     pub fn delivery(&self) -> Delivery {
-        if matches!(self.out, Some(Out::Many(_))) { Delivery::Many } else { Delivery::Once }
+        self.outlet.delivery()
     }
 
     pub fn statistics(&self) -> &ModelStatistics {
@@ -143,43 +140,38 @@ impl ResponseSender {
     /// Counts the request as answered and sends its only or last response. `queued` is when it began to wait.
     pub fn succeed(mut self, response: Response, queued: Instant, times: &ExecutionTimes) {
         self.statistics.succeeded(self.arrived, queued, times);
-        self.last(Event::Response { response, last: true });
+        self.outlet.send(Event::Response { response, last: true });
     }
 
     /// Sends one of several responses of a decoupled model. A model that answers once has no such responses: there it
     /// does nothing, and the missing answer shows when the sender is dropped.
-    pub fn send(&self, response: Response) {
-        if let Some(Out::Many(tx)) = &self.out {
-            drop(tx.send(Event::Response { response, last: false }));
+    pub fn send(&mut self, response: Response) {
+        if self.delivery() == Delivery::Many {
+            self.outlet.send(Event::Response { response, last: false });
         }
     }
 
     /// Counts the request of a decoupled model as answered and says that no response follows.
     pub fn finish(mut self, queued: Instant, times: &ExecutionTimes) {
-        if matches!(self.out, Some(Out::Many(_))) {
+        if self.delivery() == Delivery::Many {
             self.statistics.succeeded(self.arrived, queued, times);
-            self.last(Event::End);
+            self.outlet.send(Event::End);
         }
     }
 
     /// Counts the request as failed and sends the error.
     pub fn fail(mut self, error: Error, reason: FailureReason) {
         self.statistics.failed(self.arrived, reason);
-        self.last(Event::Failed(error));
-    }
-
-    fn last(&mut self, event: Event) {
-        if let Some(out) = self.out.take() {
-            out.send(event);
-        }
+        self.outlet.send(Event::Failed(error));
     }
 }
 
 impl Drop for ResponseSender {
     fn drop(&mut self) {
-        if self.out.is_some() {
+        if self.outlet.is_open() {
             self.statistics.failed(self.arrived, FailureReason::Backend);
-            self.last(Event::Failed(Error::internal("the backend dropped the request without an answer")));
+            let error = Error::internal("the backend dropped the request without an answer");
+            self.outlet.send(Event::Failed(error));
         }
     }
 }
@@ -223,7 +215,7 @@ impl ResponseReceiver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Code;
+    use crate::{Code, ParameterValue, ResponseSink};
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
@@ -247,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_decoupled_model_sends_many_and_an_end() {
-        let (tx, mut rx, statistics) = pair(Delivery::Many);
+        let (mut tx, mut rx, statistics) = pair(Delivery::Many);
         tx.send(Response::default());
         tx.send(Response::default());
         tx.finish(Instant::now(), &ExecutionTimes::now());
@@ -277,5 +269,38 @@ mod tests {
         tx.finish(Instant::now(), &ExecutionTimes::now());
         assert_eq!(block_on(rx.only()).unwrap_err().code(), Code::Internal);
         assert_eq!(statistics.snapshot().success.count, 0);
+    }
+
+    /// Passes on what comes, with a parameter added to each response.
+    #[derive(Debug)]
+    struct Marking(Outlet);
+
+    impl ResponseSink for Marking {
+        fn deliver(&mut self, mut event: Event) {
+            if let Event::Response { response, .. } = &mut event {
+                response.parameters.set("marked", ParameterValue::Bool(true));
+            }
+            self.0.send(event);
+        }
+
+        fn is_cancelled(&self) -> bool {
+            self.0.is_cancelled()
+        }
+    }
+
+    #[test]
+    fn somebody_in_between_sees_every_event_and_the_cancellation() {
+        let (mut tx, mut rx, statistics) = pair(Delivery::Many);
+        tx.redirect(|outlet| Outlet::to_sink(Delivery::Many, Box::new(Marking(outlet))));
+        tx.send(Response::default());
+        let Some(Event::Response { response, last: false }) = block_on(rx.next()) else {
+            panic!("a response")
+        };
+        assert_eq!(response.parameters.get("marked"), Some(&ParameterValue::Bool(true)));
+        assert!(!tx.is_cancelled());
+        drop(rx);
+        assert!(tx.is_cancelled());
+        drop(tx);
+        assert_eq!(statistics.snapshot().fail.count, 1, "counted once, by the sender");
     }
 }

@@ -17,8 +17,9 @@ pub struct Outputs {
 impl Outputs {
     /// Room for the outputs that any of the requests asks for.
     pub(crate) fn for_batch(interface: &Interface, requests: &[Request]) -> Outputs {
-        let wanted = (0..interface.outputs.len()).map(|i| requests.iter().any(|r| r.outputs.contains(i)));
-        Outputs { wanted: wanted.collect(), tensors: SmallVec::from_elem(None, interface.outputs.len()) }
+        let count = interface.all_outputs().len();
+        let wanted = (0..count).map(|i| requests.iter().any(|r| r.outputs.contains(i)));
+        Outputs { wanted: wanted.collect(), tensors: SmallVec::from_elem(None, count) }
     }
 
     /// Whether anybody asked for this output. One that nobody asked for may be left out.
@@ -36,7 +37,7 @@ impl Outputs {
     /// The responses, in the order of the requests. Slices the tensors along the first dimension; copies nothing.
     pub(crate) fn scatter(self, interface: &Interface, requests: &[Request]) -> Result<Vec<Response>> {
         let mut responses = vec![Response::default(); requests.len()];
-        let outputs = interface.outputs.iter().zip(self.tensors).zip(self.wanted).enumerate();
+        let outputs = interface.all_outputs().zip(self.tensors).zip(self.wanted).enumerate();
         for (index, ((spec, tensor), wanted)) in outputs {
             if !wanted {
                 continue;

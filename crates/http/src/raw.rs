@@ -88,7 +88,7 @@ mod tests {
             label_filename: String::new(),
         };
         let inputs = inputs.iter().map(spec).collect();
-        let interface = Interface { inputs, outputs: Vec::new(), max_batch_size, decoupled: false };
+        let interface = Interface { inputs, max_batch_size, ..Interface::default() };
         let content = Bytes::from_static(content).into();
         deduce("m", &interface, content).map(|(_, shape, data)| (shape, data.to_contiguous()))
     }

@@ -9,10 +9,16 @@ use crate::data_type::data_type;
 use crate::fault::Faults;
 
 /// Which tensors a request brings and a response carries, in the order of the config.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interface {
+    /// What clients give.
     pub inputs: Vec<TensorSpec>,
+    /// What clients get.
     pub outputs: Vec<TensorSpec>,
+    /// What the server itself gives the model, behind `inputs`: controls and states of sequences, facts of a batch.
+    pub added_inputs: Vec<TensorSpec>,
+    /// What the server keeps to itself, behind `outputs`: the next states of sequences.
+    pub added_outputs: Vec<TensorSpec>,
     /// 0: there is no batch dimension, and shapes are complete.
     pub max_batch_size: u32,
     /// A request has any number of responses.
@@ -73,9 +79,44 @@ impl Interface {
             });
         }
         let decoupled = config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
-        faults.into_result(Interface { inputs, outputs, max_batch_size, decoupled })
+        faults.into_result(Interface { inputs, outputs, max_batch_size, decoupled, ..Interface::default() })
+    }
+
+    /// Every input of the model itself, in the order of a request's list.
+    pub fn all_inputs(&self) -> impl ExactSizeIterator<Item = &TensorSpec> + Clone {
+        Both::new(&self.inputs, &self.added_inputs)
+    }
+
+    /// Every output of the model itself, in the order that outputs are counted in.
+    pub fn all_outputs(&self) -> impl ExactSizeIterator<Item = &TensorSpec> + Clone {
+        Both::new(&self.outputs, &self.added_outputs)
     }
 }
+
+/// One list behind the other. A plain chain does not know its length.
+#[derive(Clone)]
+struct Both<'a>(std::iter::Chain<std::slice::Iter<'a, TensorSpec>, std::slice::Iter<'a, TensorSpec>>, usize);
+
+impl<'a> Both<'a> {
+    fn new(first: &'a [TensorSpec], second: &'a [TensorSpec]) -> Both<'a> {
+        Both(first.iter().chain(second), first.len() + second.len())
+    }
+}
+
+impl<'a> Iterator for Both<'a> {
+    type Item = &'a TensorSpec;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.1 = self.1.saturating_sub(1);
+        self.0.next()
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.1, Some(self.1))
+    }
+}
+
+impl ExactSizeIterator for Both<'_> {}
 
 /// A placeholder behind a fault, which then keeps the interface from being made.
 fn known(config_value: i32, path: &str, faults: &mut Faults) -> DataType {

@@ -8,7 +8,7 @@ use std::thread;
 use hippocamp_backend::{Batch, Error, FailureReason, InstanceSpec, Model, ModelInstance, Result};
 use tracing::{debug, error};
 
-use crate::Queue;
+use crate::batcher::Batcher;
 
 /// As much as the main thread of a C program has: engines recurse deeply on large graphs. Only touched pages count.
 const STACK_SIZE: usize = 8 << 20;
@@ -17,7 +17,7 @@ const STACK_SIZE: usize = 8 << 20;
 pub(crate) struct Instance {
     pub(crate) spec: InstanceSpec,
     pub(crate) model: Arc<dyn Model>,
-    pub(crate) queue: Arc<Queue>,
+    pub(crate) batcher: Arc<Batcher>,
     /// Dropped when the thread ends, which is how others learn of it.
     pub(crate) alive: tokio::sync::mpsc::Sender<()>,
 }
@@ -48,17 +48,17 @@ impl Instance {
         if !failed {
             self.serve(instance);
         }
-        let Instance { spec, model, queue, alive } = self;
+        let Instance { spec, model, batcher, alive } = self;
         // Whoever waits for the end wants the model's memory back by then.
-        drop((model, queue));
+        drop((model, batcher));
         debug!(instance = spec.name, "instance stopped");
         drop(alive);
     }
 
-    /// Executes batches until the queue is closed and empty. `None` stands for an instance that has to be made anew.
+    /// Executes batches until there will be none any more. `None` stands for an instance that has to be made anew.
     fn serve(&self, mut instance: Option<Box<dyn ModelInstance>>) {
         let mut batch = Batch::new();
-        while self.queue.pull(&mut batch) {
+        while self.batcher.pull(self.spec.index, &mut batch) {
             let outcome = match instance.take().map_or_else(|| self.make(), Ok) {
                 Ok(mut live) => {
                     let ran = catch_unwind(AssertUnwindSafe(|| live.execute(&mut batch)));

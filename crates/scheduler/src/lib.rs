@@ -4,6 +4,7 @@
 //! is free pulls its next batch from the queue itself. There is no batcher thread and no channel in between: one handoff
 //! in, and one back through the request's own sender. Nothing here knows of protocols, names or versions.
 
+mod batcher;
 mod instance;
 mod policy;
 mod queue;

@@ -4,13 +4,14 @@ use std::sync::{Arc, mpsc};
 
 use hippocamp_backend::{Error, InstanceSpec, Model, Request, Result};
 
+use crate::batcher::Batcher;
 use crate::instance::Instance;
 use crate::{BatchPolicy, Queue};
 
 /// Takes requests and has them executed. When the last owner drops it, its instances finish what waits and end.
 #[derive(Debug)]
 pub struct Scheduler {
-    queue: Arc<Queue>,
+    batcher: Arc<Batcher>,
 }
 
 impl Scheduler {
@@ -21,12 +22,12 @@ impl Scheduler {
         instances: Vec<InstanceSpec>,
         policy: BatchPolicy,
     ) -> Result<(Scheduler, Stopped)> {
-        let scheduler = Scheduler { queue: Arc::new(Queue::new(policy)) };
+        let scheduler = Scheduler { batcher: Arc::new(Batcher::Dynamic(Queue::new(policy))) };
         let (alive, stopped) = tokio::sync::mpsc::channel(1);
         let (made, results) = mpsc::channel();
         for spec in instances {
-            let (model, queue) = (Arc::clone(model), Arc::clone(&scheduler.queue));
-            Instance { spec, model, queue, alive: alive.clone() }.spawn(made.clone())?;
+            let (model, batcher) = (Arc::clone(model), Arc::clone(&scheduler.batcher));
+            Instance { spec, model, batcher, alive: alive.clone() }.spawn(made.clone())?;
         }
         drop(made);
         results.iter().collect::<Result<()>>()?;
@@ -35,7 +36,7 @@ impl Scheduler {
 
     /// Queues the request and returns at once. See [`Queue::push`].
     pub fn enqueue(&self, request: Request) {
-        if let Err(request) = self.queue.push(request) {
+        if let Err(request) = self.batcher.push(request) {
             // Only its owner closes the queue, by dropping it; kept for the day that this changes.
             request.fail(
                 Error::unavailable("the model is being unloaded"),
@@ -46,13 +47,13 @@ impl Scheduler {
 
     /// How many requests wait for an instance.
     pub fn pending(&self) -> usize {
-        self.queue.len()
+        self.batcher.pending()
     }
 }
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
-        self.queue.close();
+        self.batcher.close();
     }
 }
 

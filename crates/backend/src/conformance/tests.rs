@@ -152,7 +152,7 @@ fn broken(habit: Habit) -> Vec<&'static str> {
         inputs: vec![spec("INPUT0")],
         outputs: vec![spec("OUTPUT0"), spec("OUTPUT1")],
         max_batch_size: 8,
-        decoupled: false,
+        ..Interface::default()
     };
     let (model, config) = (TestModel(habit), ModelConfig { name: "arithmetic".into(), ..Default::default() });
     let mut subject = Subject::new(&model, Arc::new(config), Arc::new(interface), &example);

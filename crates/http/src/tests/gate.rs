@@ -79,7 +79,7 @@ impl Model for Gate {
 
 impl ModelInstance for Gate {
     fn execute(&mut self, batch: &mut Batch) {
-        for request in batch.drain(..) {
+        for mut request in batch.drain(..) {
             self.0.news.0.send(News::Started).unwrap();
             let open = self.0.open.1.lock().unwrap();
             loop {

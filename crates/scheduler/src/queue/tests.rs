@@ -23,7 +23,7 @@ fn interface(max_batch_size: u32) -> Interface {
         allow_ragged_batch: false,
         label_filename: String::new(),
     };
-    Interface { inputs: vec![input], outputs: Vec::new(), max_batch_size, decoupled: false }
+    Interface { inputs: vec![input], max_batch_size, ..Interface::default() }
 }
 
 /// A request with `batch` rows of `width` bytes, or without its optional input if there is no width.

@@ -1,0 +1,90 @@
+//! Where the events of a request go: to the task that waits for its answer, or to somebody in between.
+
+use std::fmt::Debug;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Delivery, Event};
+
+/// Somebody between a backend and whoever waits for the answer: an ensemble that feeds its next step, a batcher that
+/// keeps a sequence's state, a cache that keeps a copy.
+///
+/// Called on the thread that sends, usually an instance's own, so it must neither block nor compute for long. Dropped
+/// after the last event.
+pub trait ResponseSink: Send + Debug {
+    /// Takes the next event. The last one is [`Event::is_last`]; it always comes, because a sender that is dropped
+    /// sends an error.
+    fn deliver(&mut self, event: Event);
+
+    /// Whether nobody waits for an answer any more.
+    fn is_cancelled(&self) -> bool;
+}
+
+/// A way out for the events of one request. Closed once the last one went through.
+#[derive(Debug)]
+pub struct Outlet {
+    to: Option<To>,
+    delivery: Delivery,
+}
+
+#[derive(Debug)]
+enum To {
+    Once(oneshot::Sender<Event>),
+    Many(mpsc::UnboundedSender<Event>),
+    Sink(Box<dyn ResponseSink>),
+}
+
+impl Outlet {
+    /// To whoever puts itself in between. `delivery` is how many responses it expects.
+    pub fn to_sink(delivery: Delivery, sink: Box<dyn ResponseSink>) -> Outlet {
+        Outlet { to: Some(To::Sink(sink)), delivery }
+    }
+
+    /// To nobody.
+    pub(crate) fn nowhere(delivery: Delivery) -> Outlet {
+        Outlet { to: None, delivery }
+    }
+
+    pub(crate) fn once(tx: oneshot::Sender<Event>) -> Outlet {
+        Outlet { to: Some(To::Once(tx)), delivery: Delivery::Once }
+    }
+
+    pub(crate) fn many(tx: mpsc::UnboundedSender<Event>) -> Outlet {
+        Outlet { to: Some(To::Many(tx)), delivery: Delivery::Many }
+    }
+
+    /// Sends an event; nothing, once the last one was sent. A receiver that is gone is no error: the client hung up.
+    pub fn send(&mut self, event: Event) {
+        let is_last = event.is_last();
+        match self.to.take() {
+            None => {}
+            Some(To::Once(tx)) => drop(tx.send(event)),
+            Some(To::Many(tx)) => {
+                drop(tx.send(event));
+                self.to = (!is_last).then_some(To::Many(tx));
+            }
+            Some(To::Sink(mut sink)) => {
+                sink.deliver(event);
+                self.to = (!is_last).then_some(To::Sink(sink));
+            }
+        }
+    }
+
+    /// Whether the last event is still to come.
+    pub fn is_open(&self) -> bool {
+        self.to.is_some()
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        match &self.to {
+            Some(To::Once(tx)) => tx.is_closed(),
+            Some(To::Many(tx)) => tx.is_closed(),
+            Some(To::Sink(sink)) => sink.is_cancelled(),
+            None => true,
+        }
+    }
+
+    pub fn delivery(&self) -> Delivery {
+        self.delivery
+    }
+}
