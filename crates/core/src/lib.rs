@@ -4,6 +4,7 @@
 //! [`LoadedModel`] and call [`LoadedModel::infer`]. Names no concrete backend and no protocol.
 
 mod classification;
+mod host_policy;
 mod index;
 mod infer;
 mod instances;
@@ -21,6 +22,7 @@ mod statistics;
 mod supported;
 
 pub use classification::classify;
+pub use host_policy::HostPolicy;
 pub use index::{IndexEntry, State, VersionState};
 pub use infer::{InferInput, InferRequest};
 pub use metadata::{ModelMetadata, TensorMetadata};

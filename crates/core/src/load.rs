@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hippocamp_backend::{Backend, Code, Error, Model, ModelSource, ModelStatistics, Result};
 use hippocamp_model_config::{self as model_config, Faults, Interface, ModelConfig};
 use hippocamp_repository::{ModelFolder, select_versions};
-use hippocamp_scheduler::{BatchPolicy, Scheduler, Stopped};
+use hippocamp_scheduler::{QueueSettings, Scheduler, Stopped};
 use tracing::warn;
 
 use crate::supported::{refuse_unsupported, without_effect};
@@ -193,9 +193,9 @@ impl Loading<'_> {
         let Completed { config, interface } = self.completed(&*model)?;
         model.check_config(&config)?;
         let labels = labels::read(&name, &self.folder.path, &interface)?;
-        let specs = instances::specs(&config, &interface)?;
-        let policy = BatchPolicy::from_config(&config, &interface);
-        let (scheduler, stopped) = Scheduler::start(&model, specs, policy)?;
+        let plans = instances::plans(&config, &interface, &self.loader.settings.host_policies)?;
+        let queue = QueueSettings::from_config(&config, &interface, self.loader.settings.delay_scheduler);
+        let (scheduler, stopped) = Scheduler::start(&model, plans, queue)?;
         let statistics = Arc::new(ModelStatistics::default());
         let version_text = version.to_string().into();
         let model =

@@ -7,7 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use hippocamp_backend::{
     Batch, Delivery, ModelStatistics, Parameters, Request, ResponseReceiver, WantedOutputs, channel,
 };
-use hippocamp_scheduler::{BatchPolicy, Queue};
+use hippocamp_scheduler::{Queue, QueueSettings};
 use smallvec::SmallVec;
 
 fn request(statistics: &Arc<ModelStatistics>) -> (Request, ResponseReceiver) {
@@ -30,7 +30,7 @@ fn request(statistics: &Arc<ModelStatistics>) -> (Request, ResponseReceiver) {
 
 /// The time that `producers` threads and one pulling thread need for `count` requests each.
 fn hand_over(producers: usize, count: u64) -> Duration {
-    let queue = Arc::new(Queue::new(BatchPolicy::single()));
+    let queue = Arc::new(Queue::new(QueueSettings::single()));
     let statistics = Arc::new(ModelStatistics::default());
     let begin = Instant::now();
     let threads: Vec<_> = (0..producers)

@@ -8,6 +8,7 @@ use std::thread;
 use hippocamp_backend::{Batch, Error, FailureReason, InstanceSpec, Model, ModelInstance, Result};
 use tracing::{debug, error};
 
+use crate::Cores;
 use crate::batcher::Batcher;
 
 /// As much as the main thread of a C program has: engines recurse deeply on large graphs. Only touched pages count.
@@ -16,6 +17,7 @@ const STACK_SIZE: usize = 8 << 20;
 /// What an instance thread owns.
 pub(crate) struct Instance {
     pub(crate) spec: InstanceSpec,
+    pub(crate) cores: Cores,
     pub(crate) model: Arc<dyn Model>,
     pub(crate) batcher: Arc<Batcher>,
     /// Dropped when the thread ends, which is how others learn of it.
@@ -35,7 +37,7 @@ impl Instance {
     }
 
     fn run(self, made: mpsc::Sender<Result<()>>) {
-        let instance = self.make();
+        let instance = self.cores.bind_thread(&self.spec.name).and_then(|()| self.make());
         let failed = instance.is_err();
         let (instance, report) = match instance {
             Ok(instance) => (Some(instance), Ok(())),
@@ -48,7 +50,7 @@ impl Instance {
         if !failed {
             self.serve(instance);
         }
-        let Instance { spec, model, batcher, alive } = self;
+        let Instance { spec, model, batcher, alive, .. } = self;
         // Whoever waits for the end wants the model's memory back by then.
         drop((model, batcher));
         debug!(instance = spec.name, "instance stopped");

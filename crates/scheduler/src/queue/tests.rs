@@ -50,7 +50,8 @@ fn request(id: usize, batch: usize, width: Option<i64>) -> (Request, ResponseRec
 }
 
 fn dynamic(max: usize, preferred: &[usize], delay: Duration) -> Queue {
-    Queue::new(BatchPolicy::dynamic(max, preferred.to_vec(), delay, &interface(max as u32)))
+    let batching = BatchPolicy::dynamic(max, preferred.to_vec(), delay, &Arc::new(interface(max as u32)));
+    Queue::new(QueueSettings { batching, ..QueueSettings::single() })
 }
 
 fn sizes(queue: &Queue) -> Vec<usize> {
@@ -76,7 +77,7 @@ fn filled(queue: &Queue, batches: &[usize]) -> Vec<ResponseReceiver> {
 
 #[test]
 fn the_default_scheduler_executes_requests_alone() {
-    let queue = Queue::new(BatchPolicy::single());
+    let queue = Queue::new(QueueSettings::single());
     let _receivers = filled(&queue, &[1, 3, 1]);
     assert_eq!(sizes(&queue), [1, 3, 1]);
 }
@@ -154,7 +155,7 @@ fn a_request_whose_client_is_gone_is_not_executed() {
 
 #[test]
 fn a_closed_queue_takes_no_more() {
-    let queue = Queue::new(BatchPolicy::single());
+    let queue = Queue::new(QueueSettings::single());
     queue.close();
     let (request, _receiver) = request(0, 1, None);
     assert!(queue.push(request).is_err());
