@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use hippocamp_backend::{Device, Error, InstanceSpec, Result};
 use hippocamp_model_config::{Interface, ModelConfig};
+use hippocamp_proto::inference::ModelInstanceGroup;
 use hippocamp_proto::inference::model_instance_group::Kind;
-use hippocamp_scheduler::InstancePlan;
+use hippocamp_proto::inference::model_rate_limiter::Resource;
+use hippocamp_scheduler::{Demand, InstancePlan, RateLimiter, ResourceDemand};
 
 use crate::HostPolicy;
 use crate::host_policy;
@@ -17,8 +19,10 @@ pub(crate) fn plans(
     config: &Arc<ModelConfig>,
     interface: &Arc<Interface>,
     host_policies: &BTreeMap<String, HostPolicy>,
+    rate_limiter: Option<&Arc<RateLimiter>>,
 ) -> Result<Vec<InstancePlan>> {
     let mut plans = Vec::new();
+    let mut demands = Vec::new();
     for group in config.instance_group.iter().filter(|group| !group.passive) {
         let devices = match group.kind() {
             Kind::Gpu => group.gpus.iter().map(|&gpu| Device::Gpu(gpu)).collect(),
@@ -32,7 +36,8 @@ pub(crate) fn plans(
                 let name = format!("{}_{index}", group.name);
                 let (config, interface) = (Arc::clone(config), Arc::clone(interface));
                 let spec = InstanceSpec { name, index, device, config, interface };
-                plans.push(InstancePlan { spec, cores: cores.clone() });
+                plans.push(InstancePlan { spec, cores: cores.clone(), limited: None });
+                demands.push(demand(group, device));
             }
         }
     }
@@ -42,5 +47,29 @@ pub(crate) fn plans(
             config.name
         )));
     }
+    if let Some(limiter) = rate_limiter {
+        for (plan, limited) in plans.iter_mut().zip(limiter.register(&demands)?) {
+            plan.limited = limited;
+        }
+    }
     Ok(plans)
+}
+
+/// What an instance needs of the rate limiter.
+fn demand(group: &ModelInstanceGroup, device: Device) -> Demand {
+    let resource = |resource: &Resource| ResourceDemand {
+        name: resource.name.clone(),
+        count: u64::from(resource.count),
+        global: resource.global,
+    };
+    let device = match device {
+        Device::Cpu => 0,
+        Device::Gpu(id) => id,
+    };
+    let limits = group.rate_limiter.as_ref();
+    Demand {
+        resources: limits.map(|limits| limits.resources.iter().map(resource).collect()).unwrap_or_default(),
+        priority: limits.map_or(1, |limits| limits.priority),
+        device,
+    }
 }

@@ -22,6 +22,7 @@ mod statistics;
 mod supported;
 
 pub use classification::classify;
+pub use hippocamp_scheduler::ResourceCount;
 pub use host_policy::HostPolicy;
 pub use index::{IndexEntry, State, VersionState};
 pub use infer::{InferInput, InferRequest};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hippocamp_backend::{Backend, Code, Error, Model, ModelSource, ModelStatistics, Result};
 use hippocamp_model_config::{self as model_config, Faults, Interface, ModelConfig};
 use hippocamp_repository::{ModelFolder, select_versions};
-use hippocamp_scheduler::{QueueSettings, Scheduler, Stopped};
+use hippocamp_scheduler::{QueueSettings, RateLimiter, Scheduler, Stopped};
 use tracing::warn;
 
 use crate::supported::{refuse_unsupported, without_effect};
@@ -19,6 +19,8 @@ use crate::{LoadedModel, Settings, instances, labels};
 pub(crate) struct Loader {
     pub(crate) settings: Settings,
     pub(crate) backends: BTreeMap<String, Arc<dyn Backend>>,
+    /// `None` where instances execute whenever they can.
+    pub(crate) rate_limiter: Option<Arc<RateLimiter>>,
 }
 
 /// A version that is ready to serve, and what tells when it has ended.
@@ -193,8 +195,9 @@ impl Loading<'_> {
         let Completed { config, interface } = self.completed(&*model)?;
         model.check_config(&config)?;
         let labels = labels::read(&name, &self.folder.path, &interface)?;
-        let plans = instances::plans(&config, &interface, &self.loader.settings.host_policies)?;
-        let queue = QueueSettings::from_config(&config, &interface, self.loader.settings.delay_scheduler);
+        let Loader { settings, rate_limiter, .. } = self.loader;
+        let plans = instances::plans(&config, &interface, &settings.host_policies, rate_limiter.as_ref())?;
+        let queue = QueueSettings::from_config(&config, &interface, settings.delay_scheduler);
         let (scheduler, stopped) = Scheduler::start(&model, plans, queue)?;
         let statistics = Arc::new(ModelStatistics::default());
         let version_text = version.to_string().into();

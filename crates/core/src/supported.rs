@@ -32,11 +32,9 @@ pub(crate) fn refuse_unsupported(name: &str, config: &ModelConfig) -> Result<()>
 
 /// The fields that are read and shown, but have no effect.
 pub(crate) fn without_effect(config: &ModelConfig) -> Vec<&'static str> {
-    let groups = &config.instance_group;
     let asked = [
         ("model_warmup", !config.model_warmup.is_empty()),
         ("response_cache", config.response_cache.as_ref().is_some_and(|cache| cache.enable)),
-        ("instance_group.rate_limiter", groups.iter().any(|g| g.rate_limiter.is_some())),
         ("cc_model_filenames", !config.cc_model_filenames.is_empty()),
         ("metric_tags", !config.metric_tags.is_empty()),
     ];

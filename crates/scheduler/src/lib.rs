@@ -12,6 +12,7 @@ mod plan;
 mod policy;
 mod queue;
 mod queue_policy;
+mod rate_limiter;
 mod scheduler;
 mod waiting;
 
@@ -19,4 +20,5 @@ pub use plan::{Cores, InstancePlan};
 pub use policy::BatchPolicy;
 pub use queue::{Queue, QueueSettings};
 pub use queue_policy::{LevelPolicy, Overdue, QueuePolicies};
+pub use rate_limiter::{Demand, RateLimited, RateLimiter, ResourceCount, ResourceDemand};
 pub use scheduler::{Scheduler, Stopped};

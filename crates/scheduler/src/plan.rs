@@ -2,11 +2,15 @@
 
 use hippocamp_backend::{Error, InstanceSpec, Result};
 
+use crate::RateLimited;
+
 /// An instance to start, and where.
 #[derive(Debug)]
 pub struct InstancePlan {
     pub spec: InstanceSpec,
     pub cores: Cores,
+    /// Where it executes only while it holds resources.
+    pub limited: Option<RateLimited>,
 }
 
 /// The processor cores that an instance's thread may run on, and every thread that its backend starts from there.

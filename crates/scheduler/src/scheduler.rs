@@ -30,9 +30,9 @@ impl Scheduler {
         let scheduler = Scheduler { batcher: Arc::new(Batcher::Dynamic(Queue::new(queue))) };
         let (alive, stopped) = tokio::sync::mpsc::channel(1);
         let (made, results) = mpsc::channel();
-        for InstancePlan { spec, cores } in instances {
+        for plan in instances {
             let (model, batcher) = (Arc::clone(model), Arc::clone(&scheduler.batcher));
-            Instance { spec, cores, model, batcher, alive: alive.clone() }.spawn(made.clone())?;
+            Instance { plan, model, batcher, alive: alive.clone() }.spawn(made.clone())?;
         }
         drop(made);
         scheduler.start_timekeeper(alive)?;

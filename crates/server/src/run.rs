@@ -64,6 +64,7 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
         model_load_retry_count: models.model_load_retry_count,
         default_max_batch_size: models.default_max_batch_size()?,
         host_policies: args.instances.host_policies()?,
+        rate_limit: args.instances.rate_limit(),
         delay_scheduler: test_hooks::requests(test_hooks::DELAY_SCHEDULER),
         backlog_delay_scheduler: test_hooks::requests(test_hooks::BACKLOG_DELAY_SCHEDULER),
     })
