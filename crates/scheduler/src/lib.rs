@@ -7,6 +7,8 @@
 mod batcher;
 mod fit;
 mod instance;
+#[cfg(test)]
+mod kit;
 mod ordered;
 mod plan;
 mod policy;

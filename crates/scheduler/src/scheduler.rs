@@ -95,3 +95,6 @@ impl Stopped {
         while self.0.recv().await.is_some() {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,11 @@ impl Deadlines {
         self.in_order.is_empty() && self.others.is_empty()
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.in_order.len() + self.others.len()
+    }
+
     /// Adds a deadline; `waiting` requests are there in all. Returns whether it is the first of all now.
     pub(super) fn add(
         &mut self,
