@@ -5,6 +5,7 @@
 
 mod classification;
 mod ensembles;
+mod host_policy;
 mod index;
 mod infer;
 mod install;
@@ -25,6 +26,8 @@ mod statistics;
 mod supported;
 
 pub use classification::classify;
+pub use hippocamp_scheduler::ResourceCount;
+pub use host_policy::HostPolicy;
 pub use index::{IndexEntry, State, VersionState};
 pub use infer::{InferInput, InferRequest};
 pub use metadata::{ModelMetadata, TensorMetadata};

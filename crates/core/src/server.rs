@@ -8,6 +8,7 @@ use std::time::Duration;
 use hippocamp_backend::{Backend, Error, Result};
 use hippocamp_metrics::CpuTimes;
 use hippocamp_repository::{ScanFault, Wanted, scan};
+use hippocamp_scheduler::RateLimiter;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tracing::{error, warn};
@@ -63,8 +64,9 @@ impl InferenceServer {
     pub fn new(settings: Settings, backends: Vec<Arc<dyn Backend>>) -> Arc<InferenceServer> {
         let threads = settings.model_load_thread_count.max(1);
         let backends: BTreeMap<_, _> = backends.into_iter().map(|b| (b.name().to_owned(), b)).collect();
+        let rate_limiter = settings.rate_limit.clone().map(RateLimiter::new);
         Arc::new(InferenceServer {
-            loader: Loader { settings, backends },
+            loader: Loader { settings, backends, rate_limiter },
             routes: Routes::default(),
             models: Mutex::default(),
             load_permits: Semaphore::new(threads),

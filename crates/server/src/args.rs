@@ -2,6 +2,7 @@
 
 mod grpc;
 mod http;
+mod instances;
 mod logging;
 mod metrics;
 mod models;
@@ -14,6 +15,7 @@ use clap::{ArgAction, CommandFactory, Parser};
 
 pub(crate) use grpc::GrpcArgs;
 pub(crate) use http::HttpArgs;
+pub(crate) use instances::InstancesArgs;
 pub(crate) use logging::{LogFormat, LoggingArgs};
 pub(crate) use metrics::MetricsArgs;
 pub(crate) use models::ModelsArgs;
@@ -35,6 +37,8 @@ pub(crate) use models::ModelsArgs;
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) models: ModelsArgs,
+    #[command(flatten)]
+    pub(crate) instances: InstancesArgs,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
     #[command(flatten)]
