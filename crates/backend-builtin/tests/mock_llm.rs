@@ -34,7 +34,7 @@ fn inputs(prompt: &str, stream: bool) -> Vec<Option<InputTensor>> {
 fn example(n: usize, _: usize) -> Example {
     let prompt = format!("prompt {n}");
     Example {
-        inputs: inputs(&prompt, n % 2 == 0),
+        inputs: inputs(&prompt, n.is_multiple_of(2)),
         responses: vec![vec![Some((Shape::from([1]), text(&prompt)))]],
     }
 }

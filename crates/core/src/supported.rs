@@ -13,8 +13,6 @@ pub(crate) fn refuse_unsupported(name: &str, config: &ModelConfig) -> Result<()>
     let asked = [
         ("sequence_batching", matches!(choice, Some(SchedulingChoice::SequenceBatching(_)))),
         ("ensemble_scheduling", matches!(choice, Some(SchedulingChoice::EnsembleScheduling(_)))),
-        ("batch_input", !config.batch_input.is_empty()),
-        ("batch_output", !config.batch_output.is_empty()),
         (
             "model_repository_agents",
             config.model_repository_agents.as_ref().is_some_and(|a| !a.agents.is_empty()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hippocamp_backend::Request;
+use hippocamp_backend::{Fitting, Request};
 use hippocamp_model_config::{Interface, ModelConfig};
 use hippocamp_proto::inference::model_config::SchedulingChoice;
 
@@ -15,8 +15,8 @@ pub struct BatchPolicy {
     preferred: Vec<usize>,
     /// How long the oldest request of an incomplete batch waits for others.
     max_queue_delay: Duration,
-    /// Whether any two requests fit together, so that their shapes need no comparing.
-    uniform: bool,
+    /// Which requests can be joined.
+    fitting: Fitting,
 }
 
 /// What an instance that found requests waiting does next.
@@ -35,7 +35,7 @@ impl BatchPolicy {
             max_batch_size: None,
             preferred: Vec::new(),
             max_queue_delay: Duration::ZERO,
-            uniform: true,
+            fitting: Fitting::any(),
         }
     }
 
@@ -62,8 +62,8 @@ impl BatchPolicy {
         max_queue_delay: Duration,
         interface: &Interface,
     ) -> BatchPolicy {
-        let uniform = interface.inputs.iter().all(|input| !input.optional && !input.dims.contains(&-1));
-        BatchPolicy { max_batch_size: Some(max_batch_size), preferred, max_queue_delay, uniform }
+        let fitting = Fitting::new(interface);
+        BatchPolicy { max_batch_size: Some(max_batch_size), preferred, max_queue_delay, fitting }
     }
 
     /// Looks at the waiting requests, oldest first. There is at least one. `waited` is how long the oldest has been
@@ -82,7 +82,7 @@ impl BatchPolicy {
         let mut at_preferred = self.preferred.contains(&size).then_some(1);
         let mut complete = size >= max;
         for next in waiting {
-            if complete || size + next.batch_size > max || !self.fit_together(first, next) {
+            if complete || size + next.batch_size > max || !self.fitting.together(first, next) {
                 complete = true;
                 break;
             }
@@ -99,15 +99,5 @@ impl BatchPolicy {
             None if closing || waited >= self.max_queue_delay => Decision::Take(count),
             None => Decision::Wait(self.max_queue_delay),
         }
-    }
-
-    /// Whether two requests can be joined along the first dimension: the same inputs, equal in every other dimension.
-    fn fit_together(&self, a: &Request, b: &Request) -> bool {
-        self.uniform
-            || a.inputs.iter().zip(&b.inputs).all(|pair| match pair {
-                (Some(a), Some(b)) => a.shape.get(1..) == b.shape.get(1..),
-                (None, None) => true,
-                _ => false,
-            })
     }
 }
