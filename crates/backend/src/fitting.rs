@@ -1,6 +1,6 @@
 //! Which requests may share a batch.
 
-use hippocamp_model_config::{Interface, Padding};
+use hippocamp_model_config::{Interface, Padding, TensorSpec};
 
 use crate::padded::length;
 use crate::{InputTensor, Request};
@@ -20,6 +20,8 @@ pub struct Fitting {
 enum Rule {
     /// Equal in every dimension but the first.
     Equal,
+    /// A shape tensor, which has no batch dimension: equal in content.
+    Same,
     /// Whatever its shapes are, they are laid end to end.
     Ragged,
     /// Equal but for that dimension, which is padded. It may be left out if the server makes it.
@@ -30,16 +32,20 @@ impl Fitting {
     pub fn new(interface: &Interface) -> Fitting {
         let requested = interface.all_inputs().len() - interface.batch_inputs.len();
         let padding = interface.padding.clone();
-        let rule = |index: usize, ragged: bool| match padding.as_ref().and_then(|p| p.input(index)) {
+        let rule = |index: usize, input: &TensorSpec| match padding.as_ref().and_then(|p| p.input(index)) {
             Some(input) => Rule::Padded { dim: input.dim, made: input.fill.is_some() },
-            None if ragged => Rule::Ragged,
+            None if input.is_shape_tensor => Rule::Same,
+            None if input.allow_ragged_batch => Rule::Ragged,
             None => Rule::Equal,
         };
         let mut inputs = interface.all_inputs().take(requested);
-        let rules = inputs.clone().enumerate().map(|(index, input)| rule(index, input.allow_ragged_batch));
+        let rules = inputs.clone().enumerate().map(|(index, input)| rule(index, input));
         let rules = rules.collect();
         let uniform = padding.is_none()
-            && inputs.all(|i| !i.optional && (i.allow_ragged_batch || !i.dims.contains(&-1)));
+            && inputs.all(|input| {
+                let is_fixed = input.allow_ragged_batch || !input.dims.contains(&-1);
+                is_fixed && !input.optional && !input.is_shape_tensor
+            });
         Fitting { uniform, rules, padding }
     }
 
@@ -75,6 +81,7 @@ impl Rule {
     fn holds(self, a: &InputTensor, b: &InputTensor) -> bool {
         match self {
             Rule::Ragged => true,
+            Rule::Same => a.shape == b.shape && a.data.to_contiguous() == b.data.to_contiguous(),
             Rule::Equal => a.shape.get(1..) == b.shape.get(1..),
             Rule::Padded { dim: padded, .. } => {
                 a.shape.len() == b.shape.len()

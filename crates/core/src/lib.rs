@@ -19,6 +19,7 @@ mod server;
 mod settings;
 mod statistics;
 mod supported;
+mod warmup;
 
 pub use classification::classify;
 pub use index::{IndexEntry, State, VersionState};

@@ -12,7 +12,7 @@ use hippocamp_scheduler::{BatchPolicy, Scheduler, Stopped};
 use tracing::warn;
 
 use crate::supported::{refuse_unsupported, without_effect};
-use crate::{LoadedModel, Settings, instances, labels};
+use crate::{LoadedModel, Settings, instances, labels, warmup};
 
 /// Knows the backends and the settings that loading depends on.
 #[derive(Debug)]
@@ -193,6 +193,7 @@ impl Loading<'_> {
         let Completed { config, interface } = self.completed(&*model)?;
         model.check_config(&config)?;
         let labels = labels::read(&name, &self.folder.path, &interface)?;
+        let model = warmup::warmed_up(model, &config, &interface, &self.folder.path)?;
         let specs = instances::specs(&config, &interface)?;
         let policy = BatchPolicy::from_config(&config, &interface);
         let (scheduler, stopped) = Scheduler::start(&model, specs, policy)?;

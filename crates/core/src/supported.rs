@@ -39,8 +39,6 @@ pub(crate) fn without_effect(config: &ModelConfig) -> Vec<&'static str> {
         ("dynamic_batching.preserve_ordering", batching.is_some_and(|b| b.preserve_ordering)),
         ("dynamic_batching.priority_levels", batching.is_some_and(|b| b.priority_levels > 0)),
         ("dynamic_batching.default_queue_policy", batching.is_some_and(|b| b.default_queue_policy.is_some())),
-        ("model_warmup", !config.model_warmup.is_empty()),
-        ("response_cache", config.response_cache.as_ref().is_some_and(|cache| cache.enable)),
         ("instance_group.rate_limiter", groups.iter().any(|g| g.rate_limiter.is_some())),
         ("instance_group.host_policy", groups.iter().any(|g| !g.host_policy.is_empty())),
         ("cc_model_filenames", !config.cc_model_filenames.is_empty()),
