@@ -11,6 +11,7 @@ use hippocamp_repository::{ModelFolder, select_versions};
 use hippocamp_scheduler::{BatchPolicy, Scheduler, Stopped};
 use tracing::warn;
 
+use crate::cache::{ModelCache, ResponseCache};
 use crate::supported::{refuse_unsupported, without_effect};
 use crate::{LoadedModel, Settings, instances, labels, warmup};
 
@@ -19,6 +20,7 @@ use crate::{LoadedModel, Settings, instances, labels, warmup};
 pub(crate) struct Loader {
     pub(crate) settings: Settings,
     pub(crate) backends: BTreeMap<String, Arc<dyn Backend>>,
+    pub(crate) cache: Option<ResponseCache>,
 }
 
 /// A version that is ready to serve, and what tells when it has ended.
@@ -148,6 +150,24 @@ impl Loader {
         Ok(())
     }
 
+    /// A part of the response cache for a version whose config asks for one.
+    pub(crate) fn model_cache(
+        &self,
+        config: &ModelConfig,
+        interface: &Interface,
+        statistics: &Arc<ModelStatistics>,
+    ) -> Option<ModelCache> {
+        if interface.decoupled || !config.response_cache.is_some_and(|cache| cache.enable) {
+            return None;
+        }
+        let Some(cache) = &self.cache else {
+            let model = &config.name;
+            warn!(model, "its responses are not cached: the server has no --cache-config=local,size=BYTES");
+            return None;
+        };
+        Some(ModelCache::new(cache, interface, Arc::clone(statistics)))
+    }
+
     fn backend(&self, model: &str, config: &ModelConfig) -> Result<&Arc<dyn Backend>> {
         self.backends.get(&config.backend).ok_or_else(|| {
             let (wanted, there) = (&config.backend, self.backends.keys().cloned().collect::<Vec<_>>().join(", "));
@@ -198,9 +218,19 @@ impl Loading<'_> {
         let policy = BatchPolicy::from_config(&config, &interface);
         let (scheduler, stopped) = Scheduler::start(&model, specs, policy)?;
         let statistics = Arc::new(ModelStatistics::default());
+        let cache = self.loader.model_cache(&config, &interface, &statistics);
         let version_text = version.to_string().into();
-        let model =
-            LoadedModel { name, version, version_text, config, interface, statistics, labels, scheduler };
+        let model = LoadedModel {
+            name,
+            version,
+            version_text,
+            config,
+            interface,
+            statistics,
+            labels,
+            cache,
+            scheduler,
+        };
         Ok(Started { model: Arc::new(model), stopped })
     }
 

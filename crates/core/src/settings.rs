@@ -35,6 +35,8 @@ pub struct Settings {
     /// By backend: `max_batch_size` of a model that can be batched and does not say how far. The empty name stands for
     /// every backend that is not listed.
     pub default_max_batch_size: BTreeMap<String, i32>,
+    /// How many bytes the response cache may have; 0 for none.
+    pub response_cache_byte_size: usize,
 }
 
 impl Default for Settings {
@@ -51,6 +53,7 @@ impl Default for Settings {
             model_load_thread_count: 4,
             model_load_retry_count: 0,
             default_max_batch_size: BTreeMap::new(),
+            response_cache_byte_size: 0,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: tritonserver's flags by their names, so that a deployment switches by its image alone.
 
+mod cache;
 mod grpc;
 mod http;
 mod logging;
@@ -12,6 +13,7 @@ use std::fmt::Display;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, CommandFactory, Parser};
 
+pub(crate) use cache::CacheArgs;
 pub(crate) use grpc::GrpcArgs;
 pub(crate) use http::HttpArgs;
 pub(crate) use logging::{LogFormat, LoggingArgs};
@@ -35,6 +37,8 @@ pub(crate) use models::ModelsArgs;
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) models: ModelsArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
     #[command(flatten)]

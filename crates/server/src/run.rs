@@ -62,6 +62,7 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
         model_load_thread_count: models.model_load_thread_count,
         model_load_retry_count: models.model_load_retry_count,
         default_max_batch_size: models.default_max_batch_size()?,
+        response_cache_byte_size: args.cache.byte_size()?,
     })
 }
 

@@ -15,7 +15,7 @@ enum Fate {
 use Fate::{Ignored, Refused};
 
 /// Every such flag takes a value.
-const OTHERS: [(&str, Fate); 52] = [
+const OTHERS: [(&str, Fate); 50] = [
     ("repository-poll-secs", Ignored),
     ("model-namespacing", Refused),
     ("model-load-gpu-limit", Ignored),
@@ -50,8 +50,6 @@ const OTHERS: [(&str, Fate); 52] = [
     ("backend-directory", Ignored),
     ("repoagent-directory", Ignored),
     ("cache-directory", Ignored),
-    ("cache-config", Refused),
-    ("response-cache-byte-size", Refused),
     ("rate-limit", Ignored),
     ("rate-limit-resource", Ignored),
     ("pinned-memory-pool-byte-size", Ignored),
