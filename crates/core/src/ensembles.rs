@@ -8,6 +8,7 @@ use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_model_config::{self as model_config, Interface, ModelConfig, ModelEnsembling, Step};
 use hippocamp_proto::inference::ModelTransactionPolicy;
 
+use crate::cache::{ModelCache, ResponseCache};
 use crate::index::{State, UNLOADED};
 use crate::load::{Prepared, Started, Stopped, bad_config};
 use crate::model::Executor;
@@ -24,17 +25,19 @@ pub(crate) struct EnsembleSource {
     labels: BTreeMap<Arc<str>, Vec<String>>,
     /// By version. They go on counting when the ensemble is built anew: nobody reloaded the ensemble itself.
     statistics: BTreeMap<u64, Arc<ModelStatistics>>,
+    /// The server's, in which each version that is built gets a part of its own.
+    cache: Option<ResponseCache>,
 }
 
 impl EnsembleSource {
     /// Checks the whole config; there is no model file that could complete it.
-    pub(crate) fn new(prepared: Prepared) -> Result<EnsembleSource> {
+    pub(crate) fn new(prepared: Prepared, cache: Option<ResponseCache>) -> Result<EnsembleSource> {
         let Prepared { folder, config, versions } = prepared;
         model_config::validate(&config, None, "config", &folder.name).map_err(bad_config)?;
         let interface = Interface::new(&config).map_err(bad_config)?;
         let labels = labels::read(&folder.name, &folder.path, &interface)?;
         let statistics = versions.into_iter().map(|version| (version, Arc::default())).collect();
-        Ok(EnsembleSource { name: folder.name.into(), config, interface, labels, statistics })
+        Ok(EnsembleSource { name: folder.name.into(), config, interface, labels, statistics, cache })
     }
 
     pub(crate) fn versions(&self) -> Vec<u64> {
@@ -74,12 +77,15 @@ impl EnsembleSource {
         let decoupled = ensemble.is_decoupled();
         // Not for the user to say: it follows from the steps.
         let policy = Some(ModelTransactionPolicy { decoupled });
+        let config = ModelConfig { model_transaction_policy: policy, ..self.config.clone() };
+        let interface = Interface { decoupled, ..self.interface.clone() };
         let model = LoadedModel {
             name: Arc::clone(&self.name),
             version,
             version_text: version.to_string().into(),
-            config: Arc::new(ModelConfig { model_transaction_policy: policy, ..self.config.clone() }),
-            interface: Arc::new(Interface { decoupled, ..self.interface.clone() }),
+            cache: ModelCache::wanted(self.cache.as_ref(), &config, &interface, statistics),
+            config: Arc::new(config),
+            interface: Arc::new(interface),
             statistics: Arc::clone(statistics),
             labels: self.labels(steps),
             executor: Executor::Ensemble(ensemble),

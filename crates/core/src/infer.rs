@@ -66,6 +66,7 @@ pub(crate) fn check(model: &LoadedModel, request: InferRequest<'_>) -> Result<(R
     let batch_size = check.batch_size(given.iter())?;
     drop(given);
     let inputs = check.inputs(request.inputs)?;
+    check.lengths(&inputs)?;
     let delivery = if model.interface.decoupled { Delivery::Many } else { Delivery::Once };
     let (response, receiver) = channel(delivery, request.arrived, model.statistics.clone());
     let request = Request {
@@ -232,6 +233,27 @@ impl Check<'_> {
             return Err(self.error(&format!("missing required input '{name}' for model '{model}'")));
         }
         Ok(inputs)
+    }
+
+    /// Inputs that are padded together have the same length.
+    fn lengths(&self, inputs: &[Option<InputTensor>]) -> Result<()> {
+        let Some(padding) = &self.interface().padding else { return Ok(()) };
+        let mut lengths = padding.inputs.iter().filter_map(|padded| {
+            let shape = &inputs.get(padded.index)?.as_ref()?.shape;
+            Some((padded.index, *shape.get(padded.dim)?))
+        });
+        let Some(first) = lengths.next() else { return Ok(()) };
+        let Some(other) = lengths.find(|(_, length)| *length != first.1) else { return Ok(()) };
+        let name = |index: usize| &*self.interface().inputs[index].name;
+        Err(self.error(&format!(
+            "inputs '{}' and '{}' of model '{}' are padded together, so they were expected to have the same length, got \
+             {} and {}",
+            name(first.0),
+            name(other.0),
+            self.model.name,
+            first.1,
+            other.1
+        )))
     }
 
     fn input(&self, spec: &TensorSpec, input: &Given<'_>) -> Result<()> {

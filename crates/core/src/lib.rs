@@ -3,6 +3,7 @@
 //! Usable as a library: make an [`InferenceServer`] of [`Settings`] and backends, load its repositories, find a
 //! [`LoadedModel`] and call [`LoadedModel::infer`]. Names no concrete backend and no protocol.
 
+mod cache;
 mod classification;
 mod ensembles;
 mod host_policy;
@@ -24,6 +25,7 @@ mod server;
 mod settings;
 mod statistics;
 mod supported;
+mod warmup;
 
 pub use classification::classify;
 pub use hippocamp_scheduler::ResourceCount;

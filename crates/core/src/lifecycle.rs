@@ -13,6 +13,7 @@ use hippocamp_repository::{Action, Fingerprint, ModelFolder, Wanted, find, plan}
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
+use crate::cache::ResponseCache;
 use crate::ensembles::EnsembleSource;
 use crate::index::{State, UNLOADED, VersionState};
 use crate::install::{Ready, circular};
@@ -149,7 +150,7 @@ impl InferenceServer {
                 prepared.map_err(LoadFailure::Config).inspect_err(|f| self.mark_failed(name, f))?;
             self.mark_loading(name, &prepared.versions);
             let ready = if hippocamp_model_config::is_ensemble(&prepared.config) {
-                make_ensemble(job, prepared)
+                make_ensemble(job, prepared, self.loader.cache.clone())
             } else {
                 self.loader.load(prepared).map(Ready::Model)
             };
@@ -257,12 +258,12 @@ impl InferenceServer {
 }
 
 /// Checks the config of an ensemble. It is built when it is installed.
-fn make_ensemble(job: &Job, prepared: Prepared) -> Result<Ready, LoadFailure> {
+fn make_ensemble(job: &Job, prepared: Prepared, cache: Option<ResponseCache>) -> Result<Ready, LoadFailure> {
     let versions = prepared.versions.clone();
     if let Some(last) = &job.cycle {
         return Err(LoadFailure::Composing { versions, error: circular(&job.name, last) });
     }
-    match EnsembleSource::new(prepared) {
+    match EnsembleSource::new(prepared, cache) {
         Ok(source) => Ok(Ready::Ensemble(Arc::new(source))),
         Err(error) => {
             let failed = versions.into_iter().map(|version| (version, error.clone()));

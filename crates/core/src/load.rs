@@ -12,9 +12,10 @@ use hippocamp_repository::{ModelFolder, select_versions};
 use hippocamp_scheduler::{self as scheduler, QueueSettings, RateLimiter, Scheduler};
 use tracing::warn;
 
+use crate::cache::{ModelCache, ResponseCache};
 use crate::model::Executor;
 use crate::supported::{refuse_unsupported, without_effect};
-use crate::{LoadedModel, Settings, instances, labels};
+use crate::{LoadedModel, Settings, instances, labels, warmup};
 
 /// Knows the backends and the settings that loading depends on.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub(crate) struct Loader {
     pub(crate) backends: BTreeMap<String, Arc<dyn Backend>>,
     /// `None` where instances execute whenever they can.
     pub(crate) rate_limiter: Option<Arc<RateLimiter>>,
+    pub(crate) cache: Option<ResponseCache>,
 }
 
 /// A version that is ready to serve, and what tells when it has ended.
@@ -211,15 +213,26 @@ impl Loading<'_> {
         let Completed { config, interface } = self.completed(&*model)?;
         model.check_config(&config)?;
         let labels = labels::read(&name, &self.folder.path, &interface)?;
+        let model = warmup::warmed_up(model, &config, &interface, &self.folder.path)?;
         let Loader { settings, rate_limiter, .. } = self.loader;
         let plans = instances::plans(&config, &interface, &settings.host_policies, rate_limiter.as_ref())?;
         let queue = QueueSettings::from_config(&config, &interface, settings.delay_scheduler);
         let (scheduler, stopped) = Scheduler::start(&model, plans, queue)?;
         let statistics = Arc::new(ModelStatistics::default());
+        let cache = ModelCache::wanted(self.loader.cache.as_ref(), &config, &interface, &statistics);
         let version_text = version.to_string().into();
         let executor = Executor::Scheduler(scheduler);
-        let model =
-            LoadedModel { name, version, version_text, config, interface, statistics, labels, executor };
+        let model = LoadedModel {
+            name,
+            version,
+            version_text,
+            config,
+            interface,
+            statistics,
+            labels,
+            cache,
+            executor,
+        };
         Ok(Started { model: Arc::new(model), stopped: Stopped::Instances(stopped) })
     }
 

@@ -8,6 +8,7 @@ use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_model_config::{Interface, ModelConfig};
 use hippocamp_scheduler::Scheduler;
 
+use crate::cache::ModelCache;
 use crate::infer::{self, InferRequest};
 
 /// One loaded version. Whoever holds it keeps it alive: when it is replaced or unloaded, requests that found it before
@@ -24,6 +25,8 @@ pub struct LoadedModel {
     pub statistics: Arc<ModelStatistics>,
     /// The labels of those outputs that have a label file, by output name.
     pub labels: BTreeMap<Arc<str>, Vec<String>>,
+    /// If its responses are kept.
+    pub(crate) cache: Option<ModelCache>,
     pub(crate) executor: Executor,
 }
 
@@ -50,8 +53,19 @@ impl LoadedModel {
     /// Checks a request and queues it. The answers come from the receiver; dropping it cancels the request.
     pub fn infer(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
         let (request, responses) = infer::check(self, request)?;
-        self.executor.enqueue(request);
+        self.submit(request);
         Ok(responses)
+    }
+
+    /// Answers a request that was checked from the response cache, or has it executed.
+    fn submit(&self, request: Request) {
+        let request = match &self.cache {
+            Some(cache) => cache.answer(request),
+            None => Some(request),
+        };
+        if let Some(request) = request {
+            self.executor.enqueue(request);
+        }
     }
 
     /// The label of a class of an output.
@@ -93,6 +107,6 @@ impl StepModel for LoadedModel {
     }
 
     fn enqueue(&self, request: Request) {
-        self.executor.enqueue(request);
+        self.submit(request);
     }
 }

@@ -48,6 +48,8 @@ pub struct Settings {
     pub delay_scheduler: usize,
     /// The same for sequences that wait in the backlog of a sequence batcher.
     pub backlog_delay_scheduler: usize,
+    /// How many bytes the response cache may have; 0 for none.
+    pub response_cache_byte_size: usize,
 }
 
 impl Default for Settings {
@@ -68,6 +70,7 @@ impl Default for Settings {
             rate_limit: None,
             delay_scheduler: 0,
             backlog_delay_scheduler: 0,
+            response_cache_byte_size: 0,
         }
     }
 }

@@ -12,8 +12,6 @@ pub(crate) fn refuse_unsupported(name: &str, config: &ModelConfig) -> Result<()>
     let choice = config.scheduling_choice.as_ref();
     let asked = [
         ("sequence_batching", matches!(choice, Some(SchedulingChoice::SequenceBatching(_)))),
-        ("batch_input", !config.batch_input.is_empty()),
-        ("batch_output", !config.batch_output.is_empty()),
         (
             "model_repository_agents",
             config.model_repository_agents.as_ref().is_some_and(|a| !a.agents.is_empty()),
@@ -32,8 +30,6 @@ pub(crate) fn refuse_unsupported(name: &str, config: &ModelConfig) -> Result<()>
 /// The fields that are read and shown, but have no effect.
 pub(crate) fn without_effect(config: &ModelConfig) -> Vec<&'static str> {
     let asked = [
-        ("model_warmup", !config.model_warmup.is_empty()),
-        ("response_cache", config.response_cache.as_ref().is_some_and(|cache| cache.enable)),
         ("cc_model_filenames", !config.cc_model_filenames.is_empty()),
         ("metric_tags", !config.metric_tags.is_empty()),
     ];

@@ -25,7 +25,8 @@ impl ResponseSink for StepSink {
         }
         match event {
             Event::Response { response, .. } => Run::advance(&self.run, self, response),
-            Event::Failed(error) => self.run.fail(error),
+            // One response that failed leaves a hole in what follows: it fails the whole, as in Triton.
+            Event::Failed(error) | Event::ResponseFailed(error) => self.run.fail(error),
             Event::End => {}
         }
         if is_last {

@@ -5,7 +5,6 @@
 //! in, and one back through the request's own sender. Nothing here knows of protocols, names or versions.
 
 mod batcher;
-mod fit;
 mod instance;
 #[cfg(test)]
 mod kit;

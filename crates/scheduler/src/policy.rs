@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hippocamp_backend::Request;
+use hippocamp_backend::{Fitting, Request};
 use hippocamp_model_config::Interface;
 use hippocamp_proto::inference::ModelDynamicBatching;
-
-use crate::fit::{fit_together, is_uniform};
 
 /// Which waiting requests make a batch, and how long an incomplete one waits for more. Made once at load.
 #[derive(Clone, Debug)]
@@ -18,8 +16,8 @@ pub struct BatchPolicy {
     preferred: Vec<usize>,
     /// How long the oldest request of an incomplete batch waits for others.
     max_queue_delay: Duration,
-    /// What has to be compared before requests are joined; `None` where any two fit together.
-    compared: Option<Arc<Interface>>,
+    /// Which requests can be joined.
+    fitting: Fitting,
 }
 
 /// What an instance that found requests waiting does next.
@@ -47,7 +45,7 @@ impl BatchPolicy {
             max_batch_size: None,
             preferred: Vec::new(),
             max_queue_delay: Duration::ZERO,
-            compared: None,
+            fitting: Fitting::any(),
         }
     }
 
@@ -70,8 +68,8 @@ impl BatchPolicy {
         interface: &Arc<Interface>,
     ) -> BatchPolicy {
         preferred.sort_unstable();
-        let compared = (!is_uniform(interface)).then(|| Arc::clone(interface));
-        BatchPolicy { max_batch_size: Some(max_batch_size.max(1)), preferred, max_queue_delay, compared }
+        let fitting = Fitting::new(interface);
+        BatchPolicy { max_batch_size: Some(max_batch_size.max(1)), preferred, max_queue_delay, fitting }
     }
 
     /// Begins a batch with the request that is next.
@@ -120,8 +118,8 @@ impl Forming {
         if size > policy.largest_preferred() && self.best.is_none() {
             self.best = Some(self.count);
         }
-        let fits = policy.max_batch_size.is_some_and(|max| size <= max)
-            && policy.compared.as_ref().is_none_or(|interface| fit_together(interface, first, next));
+        let fits =
+            policy.max_batch_size.is_some_and(|max| size <= max) && policy.fitting.together(first, next);
         if !fits {
             self.complete = true;
             return;
@@ -151,7 +149,7 @@ impl Forming {
         }
         let next_preferred = policy.preferred.iter().find(|&&size| size > self.size);
         // Where shapes are compared, the next request may end the batch by not fitting.
-        let enough = next_preferred.copied().filter(|_| policy.compared.is_none()).unwrap_or(0);
+        let enough = next_preferred.copied().filter(|_| policy.fitting.is_uniform()).unwrap_or(0);
         match self.oldest.checked_add(delay) {
             Some(until) => Decision::Wait(Incomplete { until, enough }),
             // Longer than any clock runs.

@@ -1,5 +1,6 @@
 //! The command line: tritonserver's flags by their names, so that a deployment switches by its image alone.
 
+mod cache;
 mod grpc;
 mod http;
 mod instances;
@@ -13,6 +14,7 @@ use std::fmt::Display;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, CommandFactory, Parser};
 
+pub(crate) use cache::CacheArgs;
 pub(crate) use grpc::GrpcArgs;
 pub(crate) use http::HttpArgs;
 pub(crate) use instances::InstancesArgs;
@@ -39,6 +41,8 @@ pub(crate) struct Args {
     pub(crate) models: ModelsArgs,
     #[command(flatten)]
     pub(crate) instances: InstancesArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
     #[command(flatten)]

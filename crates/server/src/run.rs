@@ -67,6 +67,7 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
         rate_limit: args.instances.rate_limit(),
         delay_scheduler: test_hooks::requests(test_hooks::DELAY_SCHEDULER),
         backlog_delay_scheduler: test_hooks::requests(test_hooks::BACKLOG_DELAY_SCHEDULER),
+        response_cache_byte_size: args.cache.byte_size()?,
     })
 }
 

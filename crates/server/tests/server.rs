@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "server/cache.rs"]
+mod cache;
+#[path = "server/decoupled.rs"]
+mod decoupled;
 #[path = "server/grpc_infer.rs"]
 mod grpc_infer;
 #[path = "server/grpc_stream.rs"]
@@ -14,3 +18,5 @@ mod metrics;
 mod requests;
 #[path = "server/stopping.rs"]
 mod stopping;
+#[path = "server/warmup.rs"]
+mod warmup;

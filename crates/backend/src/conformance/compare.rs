@@ -34,7 +34,9 @@ fn responses(delivery: Delivery, events: &[Event]) -> Outcome<Vec<&Response>> {
     for event in events {
         match event {
             Event::Response { response, .. } => responses.push(response),
-            Event::Failed(error) => return Err(format!("the request failed: {error:?}")),
+            Event::Failed(error) | Event::ResponseFailed(error) => {
+                return Err(format!("the request failed: {error:?}"));
+            }
             Event::End => {}
         }
     }

@@ -31,7 +31,7 @@ fn finish(request: Request) {
 fn values(events: &[Event]) -> Vec<i32> {
     let responses = events.iter().filter_map(|event| match event {
         Event::Response { response, .. } => Some(outputs(response)[0].1),
-        Event::Failed(_) | Event::End => None,
+        Event::ResponseFailed(_) | Event::Failed(_) | Event::End => None,
     });
     responses.collect()
 }

@@ -15,7 +15,7 @@ enum Fate {
 use Fate::{Ignored, Refused};
 
 /// Every such flag takes a value.
-const OTHERS: [(&str, Fate); 49] = [
+const OTHERS: [(&str, Fate); 47] = [
     ("repository-poll-secs", Ignored),
     ("model-namespacing", Refused),
     ("model-load-gpu-limit", Ignored),
@@ -50,8 +50,6 @@ const OTHERS: [(&str, Fate); 49] = [
     ("backend-directory", Ignored),
     ("repoagent-directory", Ignored),
     ("cache-directory", Ignored),
-    ("cache-config", Refused),
-    ("response-cache-byte-size", Refused),
     ("pinned-memory-pool-byte-size", Ignored),
     ("cuda-memory-pool-byte-size", Ignored),
     ("cuda-virtual-address-size", Ignored),

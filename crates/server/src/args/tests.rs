@@ -62,6 +62,28 @@ fn backend_settings_are_sorted_by_backend() {
 }
 
 #[test]
+fn the_cache_has_a_size() {
+    let size = |flags: &[&str]| {
+        let all: Vec<&str> = ["--model-repository=/m"].iter().chain(flags).copied().collect();
+        parse(&all)?.cache.byte_size().map_err(|e| e.to_string())
+    };
+    assert_eq!(size(&[]), Ok(0));
+    assert_eq!(size(&["--cache-config=local,size=1048576"]), Ok(1 << 20));
+    assert_eq!(size(&["--cache-config", "local,size=1"]), Ok(1));
+    assert_eq!(size(&["--response-cache-byte-size=2048"]), Ok(2048));
+    for (flags, expected) in [
+        (vec!["--cache-config=local"], "'<cache name>,<setting>=<value>'"),
+        (vec!["--cache-config=redis,host=h"], "there is no cache 'redis'"),
+        (vec!["--cache-config=local,ttl=1"], "has no setting 'ttl'"),
+        (vec!["--cache-config=local,size=-1"], "should be a number of bytes, got '-1'"),
+        (vec!["--cache-config=local,size=1", "--response-cache-byte-size=1"], "Incompatible flags"),
+    ] {
+        let error = size(&flags).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn what_is_not_supported_is_refused_by_name() {
     let refused = parse(&["--model-repository=/m", "--grpc-use-ssl=true"]).unwrap_err();
     assert_eq!(refused, "--grpc-use-ssl is a flag of tritonserver that is not supported yet");
