@@ -9,7 +9,7 @@ use hippocamp_model_config::{self as model_config, Interface, ModelConfig, Model
 use hippocamp_proto::inference::ModelTransactionPolicy;
 
 use crate::cache::{ModelCache, ResponseCache};
-use crate::index::{State, UNLOADED};
+use crate::index::{State, VersionState};
 use crate::load::{Prepared, Started, Stopped, bad_config};
 use crate::model::Executor;
 use crate::models::Models;
@@ -108,8 +108,10 @@ impl EnsembleSource {
     }
 
     fn composing_are_known(&self, models: &Models) -> Result<()> {
-        let is_gone = |state: &crate::VersionState| {
-            state.state == State::Unavailable && state.reason.starts_with(UNLOADED)
+        let is_gone = |state: &VersionState| match state.state {
+            State::Unavailable => !state.is_failure(),
+            State::Unloading => true,
+            State::Loading | State::Ready => false,
         };
         let missing = self.composing().into_iter().filter(|name| match models.states_of(name) {
             Some(states) => models.serving(name).is_empty() && states.values().all(is_gone),
