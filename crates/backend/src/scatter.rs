@@ -50,7 +50,7 @@ impl Outputs {
             for (request, response) in requests.iter().zip(&mut responses) {
                 let (shape, data) = rows.take(request.batch_size)?;
                 if request.outputs.contains(index) {
-                    response.outputs.push(OutputTensor { index, shape, data });
+                    response.outputs.push(OutputTensor { index, shape, data: data.into() });
                 }
             }
         }

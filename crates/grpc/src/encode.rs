@@ -31,7 +31,7 @@ pub(crate) fn reply(
             let (shape, data) = classify(model, &output, *count)?;
             (DataType::Bytes, shape, data)
         } else {
-            (spec.data_type, output.shape, output.data)
+            (spec.data_type, output.shape, output.data.to_contiguous())
         };
         reply.outputs.push(InferOutputTensor {
             name: spec.name.to_string(),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hippocamp_backend::{Error, OutputTensor, ParameterValue, Response as ModelResponse, Result};
 use hippocamp_core::{LoadedModel, classify};
 use hippocamp_model_config::Interface;
-use hippocamp_tensor::DataType;
+use hippocamp_tensor::{DataType, TensorData};
 use hyper::Response;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use smallvec::SmallVec;
@@ -103,7 +103,9 @@ pub(crate) fn encode(model: &LoadedModel, wanted: &Wanted, response: ModelRespon
     writer.open_array();
     for output in response.outputs {
         let form = wanted.form(output.index);
-        tensors.extend(encode_output(&mut writer, model, output, form)?);
+        if let Some(data) = encode_output(&mut writer, model, output, form)? {
+            tensors.extend(data.segments());
+        }
     }
     writer.close_array();
     writer.close_object();
@@ -126,13 +128,13 @@ fn encode_output(
     model: &LoadedModel,
     output: OutputTensor,
     form: Form,
-) -> Result<Option<Bytes>> {
+) -> Result<Option<TensorData>> {
     let spec = model.interface.outputs.get(output.index).ok_or_else(|| {
         Error::internal(format!("model '{}' answered with an output that it does not have", model.name))
     })?;
     let (data_type, shape, data) = if form.classes > 0 {
         let (shape, data) = classify(model, &output, form.classes)?;
-        (DataType::Bytes, shape, data)
+        (DataType::Bytes, shape, data.into())
     } else {
         (spec.data_type, output.shape, output.data)
     };
@@ -152,7 +154,7 @@ fn encode_output(
     } else {
         writer.name("data");
         let count = shape.element_count().unwrap_or(usize::MAX);
-        write_tensor(writer, &spec.name, data_type, count, &data)?;
+        write_tensor(writer, &spec.name, data_type, count, &data.to_contiguous())?;
     }
     writer.close_object();
     Ok((form.binary && !data.is_empty()).then_some(data))
