@@ -8,6 +8,7 @@ use std::time::Duration;
 use hippocamp_backend::{Backend, Error, Result};
 use hippocamp_metrics::CpuTimes;
 use hippocamp_repository::{ScanFault, Wanted, scan};
+use hippocamp_shm::SharedMemory;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tracing::{error, warn};
@@ -52,6 +53,7 @@ pub struct InferenceServer {
     pub(crate) models: Mutex<Models>,
     /// As many as models may be loaded at once.
     pub(crate) load_permits: Semaphore,
+    shared_memory: Arc<SharedMemory>,
     started: AtomicBool,
     stopping: AtomicBool,
     /// Processor time at the last look, for the utilisation since.
@@ -63,11 +65,13 @@ impl InferenceServer {
     pub fn new(settings: Settings, backends: Vec<Arc<dyn Backend>>) -> Arc<InferenceServer> {
         let threads = settings.model_load_thread_count.max(1);
         let backends: BTreeMap<_, _> = backends.into_iter().map(|b| (b.name().to_owned(), b)).collect();
+        let shared_memory = Arc::new(SharedMemory::new(settings.allow_client_shm));
         Arc::new(InferenceServer {
             loader: Loader { settings, backends },
             routes: Routes::default(),
             models: Mutex::default(),
             load_permits: Semaphore::new(threads),
+            shared_memory,
             started: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             cpu_times: Mutex::new(CpuTimes::now()),
@@ -76,6 +80,11 @@ impl InferenceServer {
 
     pub fn settings(&self) -> &Settings {
         &self.loader.settings
+    }
+
+    /// The regions that clients have registered. Protocols read inputs from there and write outputs to it.
+    pub fn shared_memory(&self) -> &Arc<SharedMemory> {
+        &self.shared_memory
     }
 
     /// Loads what the settings ask for, several models at once. Returns what went wrong, a line each; everything else

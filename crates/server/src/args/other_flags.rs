@@ -15,7 +15,7 @@ enum Fate {
 use Fate::{Ignored, Refused};
 
 /// Every such flag takes a value.
-const OTHERS: [(&str, Fate); 52] = [
+const OTHERS: [(&str, Fate); 51] = [
     ("repository-poll-secs", Ignored),
     ("model-namespacing", Refused),
     ("model-load-gpu-limit", Ignored),
@@ -60,7 +60,6 @@ const OTHERS: [(&str, Fate); 52] = [
     ("min-supported-compute-capability", Ignored),
     ("buffer-manager-thread-count", Ignored),
     ("host-policy", Ignored),
-    ("allow-client-shm", Ignored),
     ("allow-sagemaker", Refused),
     ("sagemaker-port", Refused),
     ("sagemaker-safe-port-range", Refused),
