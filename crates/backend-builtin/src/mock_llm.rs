@@ -160,7 +160,7 @@ impl MockLlmInstance {
         let mut response = Response::default();
         if request.outputs.contains(self.text) {
             let (shape, data) = wishes.text.clone();
-            response.outputs.push(OutputTensor { index: self.text, shape, data });
+            response.outputs.push(OutputTensor { index: self.text, shape, data: data.into() });
         }
         response
     }

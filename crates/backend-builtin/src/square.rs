@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use hippocamp_backend::{
     Backend, Batch, Code, Delivery, Error, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance,
     ModelSource, OutputTensor, Request, Response, ResponseTimes, Result,
@@ -214,7 +215,7 @@ impl Answer {
     fn response(&self, request: &Request) -> Response {
         let mut response = Response::default();
         if request.outputs.contains(0) {
-            let data = self.value.to_le_bytes().to_vec().into();
+            let data = Bytes::copy_from_slice(&self.value.to_le_bytes()).into();
             response.outputs.push(OutputTensor { index: 0, shape: self.shape.clone(), data });
         }
         response

@@ -7,8 +7,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use hippocamp_tensor::Shape;
+use hippocamp_tensor::{Shape, TensorData};
 use smallvec::SmallVec;
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,8 +19,8 @@ use crate::{Error, ExecutionTimes, ModelStatistics, Outlet, Parameters, Response
 pub struct OutputTensor {
     pub index: usize,
     pub shape: Shape,
-    /// In the wire form. Often a slice of a buffer shared by the whole batch.
-    pub data: Bytes,
+    /// In the wire form. Often a slice of a buffer shared by the whole batch, or an input that is handed on as it is.
+    pub data: TensorData,
 }
 
 /// What a model answers to a request.

@@ -63,7 +63,7 @@ impl Outputs {
                 }
                 let (shape, data) = part;
                 if request.outputs.contains(index) {
-                    response.outputs.push(OutputTensor { index, shape, data });
+                    response.outputs.push(OutputTensor { index, shape, data: data.into() });
                 }
             }
             whole.all_taken()?;

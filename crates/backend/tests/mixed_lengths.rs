@@ -107,7 +107,7 @@ fn execute(
 
 fn output(response: &Response, index: usize) -> Tensor {
     let output = response.outputs.iter().find(|output| output.index == index).unwrap();
-    Tensor::of(&output.shape, &output.data)
+    Tensor::of(&output.shape, &output.data.to_contiguous())
 }
 
 const RAGGED: &str = r#"

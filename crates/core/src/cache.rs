@@ -49,6 +49,7 @@ impl ModelCache {
     /// Answers the request if its answer is there. Gives it back if not; its answer will then be kept.
     pub(crate) fn answer(&self, mut request: Request) -> Option<Request> {
         let looked = Instant::now();
+        own(&mut request);
         let digest = self.digest(&request);
         if let Some(response) = self.owner.get(digest) {
             let queued = request.queued;
@@ -106,6 +107,16 @@ impl ModelCache {
     }
 }
 
+/// Copies inputs that their client could still change: what is looked up has to be what is executed, or one client could
+/// leave a wrong answer for all others.
+fn own(request: &mut Request) {
+    for input in request.inputs.iter_mut().flatten() {
+        if input.data.as_foreign().is_some() {
+            input.data = input.data.to_contiguous().into();
+        }
+    }
+}
+
 /// Keeps a copy of the response on its way.
 #[derive(Debug)]
 struct Keeping {
@@ -143,7 +154,7 @@ impl Keeping {
         let outputs = response.outputs.iter().map(|output| OutputTensor {
             index: output.index,
             shape: output.shape.clone(),
-            data: Bytes::copy_from_slice(&output.data),
+            data: Bytes::copy_from_slice(&output.data.to_contiguous()).into(),
         });
         let copy = Response { outputs: outputs.collect(), parameters: response.parameters.clone() };
         self.owner.insert(self.digest, Arc::new(copy), size)

@@ -10,6 +10,7 @@ use hippocamp_cache::Store;
 use hippocamp_metrics::CpuTimes;
 use hippocamp_repository::{ScanFault, Wanted, scan};
 use hippocamp_scheduler::RateLimiter;
+use hippocamp_shm::SharedMemory;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tracing::{error, warn};
@@ -54,6 +55,7 @@ pub struct InferenceServer {
     pub(crate) models: Mutex<Models>,
     /// As many as models may be loaded at once.
     pub(crate) load_permits: Semaphore,
+    shared_memory: Arc<SharedMemory>,
     started: AtomicBool,
     stopping: AtomicBool,
     /// Processor time at the last look, for the utilisation since.
@@ -68,11 +70,13 @@ impl InferenceServer {
         let rate_limiter = settings.rate_limit.clone().map(RateLimiter::new);
         let cache_size = settings.response_cache_byte_size;
         let cache = (cache_size > 0).then(|| Store::new(cache_size));
+        let shared_memory = Arc::new(SharedMemory::new(settings.allow_client_shm));
         Arc::new(InferenceServer {
             loader: Loader { settings, backends, rate_limiter, cache },
             routes: Routes::default(),
             models: Mutex::default(),
             load_permits: Semaphore::new(threads),
+            shared_memory,
             started: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             cpu_times: Mutex::new(CpuTimes::now()),
@@ -81,6 +85,11 @@ impl InferenceServer {
 
     pub fn settings(&self) -> &Settings {
         &self.loader.settings
+    }
+
+    /// The regions that clients have registered. Protocols read inputs from there and write outputs to it.
+    pub fn shared_memory(&self) -> &Arc<SharedMemory> {
+        &self.shared_memory
     }
 
     /// Loads what the settings ask for, several models at once. Returns what went wrong, a line each; everything else

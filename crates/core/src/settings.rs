@@ -36,6 +36,8 @@ pub struct Settings {
     pub model_load_thread_count: usize,
     /// How often a load that failed is tried again.
     pub model_load_retry_count: u32,
+    /// Whether clients may register shared memory. Whoever may name an object may read and write it through the server.
+    pub allow_client_shm: bool,
     /// By backend: `max_batch_size` of a model that can be batched and does not say how far. The empty name stands for
     /// every backend that is not listed.
     pub default_max_batch_size: BTreeMap<String, i32>,
@@ -65,6 +67,7 @@ impl Default for Settings {
             disable_auto_complete_config: false,
             model_load_thread_count: 4,
             model_load_retry_count: 0,
+            allow_client_shm: false,
             default_max_batch_size: BTreeMap::new(),
             host_policies: BTreeMap::new(),
             rate_limit: None,

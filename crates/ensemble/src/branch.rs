@@ -166,9 +166,7 @@ impl Branch {
             if let Some(value) = state.take(graph.tensors[tensor].slot) {
                 let shape = value.shape_for(spec.reshape.as_ref().unwrap_or(&spec.dims), batches);
                 let shape = client_shape(spec, shape, batches);
-                // In one piece already, unless it is an input that is passed through.
-                let data = value.data.to_contiguous();
-                response.outputs.push(OutputTensor { index, shape, data });
+                response.outputs.push(OutputTensor { index, shape, data: value.data });
             }
         }
         let said = self.inherited.iter().chain(&state.said);

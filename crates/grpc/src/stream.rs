@@ -89,7 +89,8 @@ async fn read(
 fn start(server: &InferenceServer, request: ModelInferRequest) -> InOrder {
     let id = request.id.clone();
     let arrived = Instant::now();
-    let running = infer::find(server, &request).and_then(|model| infer::start(model, request, arrived));
+    let running =
+        infer::find(server, &request).and_then(|model| infer::start(server, model, request, arrived));
     match running {
         Ok(running) => InOrder::Running(Box::new(running)),
         Err(error) => InOrder::Refused { id, error },

@@ -21,7 +21,7 @@ use crate::response::{self, ResponseBody};
 use crate::router::ControlAction;
 
 /// Padding may be left out.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
@@ -155,7 +155,7 @@ fn overrides(model: &str, json: &[u8]) -> Result<LoadOverrides> {
     Ok(overrides)
 }
 
-async fn read<B>(front: &HttpFront, body: Unread<B>) -> Result<Bytes>
+pub(crate) async fn read<B>(front: &HttpFront, body: Unread<B>) -> Result<Bytes>
 where
     B: Body<Data = Bytes>,
     B::Error: Display,
@@ -166,7 +166,7 @@ where
 }
 
 /// Reads the members of an object. Nothing at all, and what is no object, has none.
-fn members<'a>(
+pub(crate) fn members<'a>(
     json: &'a [u8],
     mut member: impl FnMut(&mut Cursor<'a>, &[u8]) -> Result<(), Fault>,
 ) -> Result<()> {

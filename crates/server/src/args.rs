@@ -56,6 +56,11 @@ pub(crate) struct Args {
     #[arg(long, default_value = "triton", help_heading = "Server")]
     pub(crate) id: String,
 
+    /// Whether clients may register shared memory. Who may ask for that can read and write every shared memory object
+    /// that the server can: only for clients that are trusted.
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = ArgAction::Set, help_heading = "Server")]
+    pub(crate) allow_client_shm: bool,
+
     /// How long running requests may take to finish after SIGTERM or SIGINT, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, help_heading = "Server")]
     pub(crate) exit_timeout_secs: u64,

@@ -62,6 +62,7 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
         disable_auto_complete_config: models.disable_auto_complete_config,
         model_load_thread_count: models.model_load_thread_count,
         model_load_retry_count: models.model_load_retry_count,
+        allow_client_shm: args.allow_client_shm,
         default_max_batch_size: models.default_max_batch_size()?,
         host_policies: args.instances.host_policies()?,
         rate_limit: args.instances.rate_limit(),

@@ -16,6 +16,8 @@ mod lifecycle;
 mod metrics;
 #[path = "server/requests.rs"]
 mod requests;
+#[path = "server/shared_memory.rs"]
+mod shared_memory;
 #[path = "server/stopping.rs"]
 mod stopping;
 #[path = "server/warmup.rs"]

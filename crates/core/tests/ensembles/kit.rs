@@ -191,7 +191,7 @@ impl Server {
     /// The numbers of the first output of the answer.
     pub(crate) async fn number(&self, model: &str, number: i32) -> Result<i32> {
         let response = self.ask(model, &[1], &[number])?.only().await?;
-        Ok(numbers(&response.outputs[0].data)[0])
+        Ok(numbers(&response.outputs[0].data.to_contiguous())[0])
     }
 }
 
@@ -209,7 +209,7 @@ pub(crate) fn input(request: &Request, index: usize) -> Vec<i32> {
 }
 
 pub(crate) fn output(index: usize, shape: &[i64], numbers: &[i32]) -> OutputTensor {
-    OutputTensor { index, shape: Shape::from(shape), data: bytes(numbers) }
+    OutputTensor { index, shape: Shape::from(shape), data: bytes(numbers).into() }
 }
 
 /// A model of one INT32 input `IN` and one output `OUT`, and a step that runs one.

@@ -205,7 +205,7 @@ pub(super) fn response(request: &Request, numbers: &[i32]) -> Response {
     let outputs = outputs.map(|(index, number)| OutputTensor {
         index,
         shape: Shape::from([1]),
-        data: Bytes::copy_from_slice(&number.to_le_bytes()),
+        data: Bytes::copy_from_slice(&number.to_le_bytes()).into(),
     });
     Response { outputs: outputs.collect(), parameters: Parameters::default() }
 }
@@ -221,7 +221,8 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// The numbers of a response by the ensemble's outputs.
 pub(super) fn outputs(response: &Response) -> Vec<(usize, i32)> {
-    let mut outputs: Vec<_> = response.outputs.iter().map(|o| (o.index, number(&o.data))).collect();
+    let mut outputs: Vec<_> =
+        response.outputs.iter().map(|o| (o.index, number(&o.data.to_contiguous()))).collect();
     outputs.sort_unstable();
     outputs
 }

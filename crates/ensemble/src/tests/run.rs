@@ -54,14 +54,14 @@ fn tensors_pass_by_reference() {
     let first = held_a.one();
     assert_eq!(first.inputs[0].as_ref().unwrap().data.segments()[0].as_ptr(), given);
     let made = response(&first, &[2]);
-    let between = made.outputs[0].data.as_ptr();
+    let between = made.outputs[0].data.to_contiguous().as_ptr();
     first.succeed(made, &ExecutionTimes::now());
     let second = held_b.one();
     assert_eq!(second.inputs[0].as_ref().unwrap().data.segments()[0].as_ptr(), between);
     let made = response(&second, &[3]);
-    let last = made.outputs[0].data.as_ptr();
+    let last = made.outputs[0].data.to_contiguous().as_ptr();
     second.succeed(made, &ExecutionTimes::now());
-    assert_eq!(block_on(receiver.only()).unwrap().outputs[0].data.as_ptr(), last);
+    assert_eq!(block_on(receiver.only()).unwrap().outputs[0].data.to_contiguous().as_ptr(), last);
 }
 
 #[test]

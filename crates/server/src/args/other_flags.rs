@@ -15,7 +15,7 @@ enum Fate {
 use Fate::{Ignored, Refused};
 
 /// Every such flag takes a value.
-const OTHERS: [(&str, Fate); 47] = [
+const OTHERS: [(&str, Fate); 46] = [
     ("repository-poll-secs", Ignored),
     ("model-namespacing", Refused),
     ("model-load-gpu-limit", Ignored),
@@ -55,7 +55,6 @@ const OTHERS: [(&str, Fate); 47] = [
     ("cuda-virtual-address-size", Ignored),
     ("min-supported-compute-capability", Ignored),
     ("buffer-manager-thread-count", Ignored),
-    ("allow-client-shm", Ignored),
     ("allow-sagemaker", Refused),
     ("sagemaker-port", Refused),
     ("sagemaker-safe-port-range", Refused),
