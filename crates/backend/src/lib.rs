@@ -32,4 +32,4 @@ pub use response::{
     Delivery, Event, FailureReason, OutputTensor, Response, ResponseReceiver, ResponseSender, channel,
 };
 pub use scatter::Outputs;
-pub use statistics::{Counted, Counters, ExecutionTimes, ModelStatistics, Phases};
+pub use statistics::{Counted, Counters, ExecutionTimes, ModelStatistics, Phases, count_execution};

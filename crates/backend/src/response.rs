@@ -109,17 +109,33 @@ pub struct ResponseSender {
     outlet: Outlet,
     arrived: Instant,
     statistics: Arc<ModelStatistics>,
+    /// The backend wants to have the request once more before it answers.
+    reschedule: bool,
 }
 
 impl ResponseSender {
     /// For a request that arrived at `arrived`, counted in `statistics`.
     pub fn new(outlet: Outlet, arrived: Instant, statistics: Arc<ModelStatistics>) -> ResponseSender {
-        ResponseSender { outlet, arrived, statistics }
+        ResponseSender { outlet, arrived, statistics, reschedule: false }
+    }
+
+    /// For a null request, which only keeps a place in a batch: nobody gets what is sent, and nothing is counted.
+    pub fn to_nobody(delivery: Delivery, statistics: Arc<ModelStatistics>) -> ResponseSender {
+        ResponseSender::new(Outlet::to_nobody(delivery), Instant::now(), statistics)
+    }
+
+    pub(crate) fn is_to_nobody(&self) -> bool {
+        self.outlet.is_to_nobody()
+    }
+
+    /// See [`Request::reschedule`](crate::Request::reschedule).
+    pub(crate) fn set_reschedule(&mut self, reschedule: bool) -> bool {
+        std::mem::replace(&mut self.reschedule, reschedule)
     }
 
     /// Puts somebody between this sender and where its events went so far. What is counted does not change.
     pub fn redirect(&mut self, wrap: impl FnOnce(Outlet) -> Outlet) {
-        let nowhere = Outlet::nowhere(self.outlet.delivery());
+        let nowhere = Outlet::closed(self.outlet.delivery());
         self.outlet = wrap(std::mem::replace(&mut self.outlet, nowhere));
     }
 
@@ -133,13 +149,15 @@ impl ResponseSender {
         self.outlet.delivery()
     }
 
-    pub fn statistics(&self) -> &ModelStatistics {
+    pub fn statistics(&self) -> &Arc<ModelStatistics> {
         &self.statistics
     }
 
     /// Counts the request as answered and sends its only or last response. `queued` is when it began to wait.
     pub fn succeed(mut self, response: Response, queued: Instant, times: &ExecutionTimes) {
-        self.statistics.succeeded(self.arrived, queued, times);
+        if !self.is_to_nobody() {
+            self.statistics.succeeded(self.arrived, queued, times);
+        }
         self.outlet.send(Event::Response { response, last: true });
     }
 
@@ -154,21 +172,25 @@ impl ResponseSender {
     /// Counts the request of a decoupled model as answered and says that no response follows.
     pub fn finish(mut self, queued: Instant, times: &ExecutionTimes) {
         if self.delivery() == Delivery::Many {
-            self.statistics.succeeded(self.arrived, queued, times);
+            if !self.is_to_nobody() {
+                self.statistics.succeeded(self.arrived, queued, times);
+            }
             self.outlet.send(Event::End);
         }
     }
 
     /// Counts the request as failed and sends the error.
     pub fn fail(mut self, error: Error, reason: FailureReason) {
-        self.statistics.failed(self.arrived, reason);
+        if !self.is_to_nobody() {
+            self.statistics.failed(self.arrived, reason);
+        }
         self.outlet.send(Event::Failed(error));
     }
 }
 
 impl Drop for ResponseSender {
     fn drop(&mut self) {
-        if self.outlet.is_open() {
+        if self.outlet.is_open() && !self.is_to_nobody() {
             self.statistics.failed(self.arrived, FailureReason::Backend);
             let error = Error::internal("the backend dropped the request without an answer");
             self.outlet.send(Event::Failed(error));
@@ -269,6 +291,20 @@ mod tests {
         tx.finish(Instant::now(), &ExecutionTimes::now());
         assert_eq!(block_on(rx.only()).unwrap_err().code(), Code::Internal);
         assert_eq!(statistics.snapshot().success.count, 0);
+    }
+
+    #[test]
+    fn a_null_request_is_answered_without_anybody_counting() {
+        let statistics = Arc::new(ModelStatistics::default());
+        let sender = |delivery| ResponseSender::to_nobody(delivery, Arc::clone(&statistics));
+        let times = ExecutionTimes::now();
+        assert!(!sender(Delivery::Once).is_cancelled(), "it keeps its place in the batch");
+        sender(Delivery::Once).succeed(Response::default(), Instant::now(), &times);
+        sender(Delivery::Many).finish(Instant::now(), &times);
+        sender(Delivery::Once).fail(Error::internal("no"), FailureReason::Backend);
+        drop(sender(Delivery::Once));
+        let counters = statistics.snapshot();
+        assert_eq!((counters.success.count, counters.fail.count), (0, 0));
     }
 
     /// Passes on what comes, with a parameter added to each response.
