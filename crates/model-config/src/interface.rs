@@ -7,6 +7,7 @@ use hippocamp_tensor::{DataType, Shape};
 
 use crate::data_type::data_type;
 use crate::fault::Faults;
+use crate::sequence_tensors::{added_inputs, added_outputs};
 
 /// Which tensors a request brings and a response carries, in the order of the config.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -79,7 +80,15 @@ impl Interface {
             });
         }
         let decoupled = config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
-        faults.into_result(Interface { inputs, outputs, max_batch_size, decoupled, ..Interface::default() })
+        let (added_inputs, added_outputs) = (added_inputs(config), added_outputs(config));
+        faults.into_result(Interface {
+            inputs,
+            outputs,
+            added_inputs,
+            added_outputs,
+            max_batch_size,
+            decoupled,
+        })
     }
 
     /// Every input of the model itself, in the order of a request's list.
