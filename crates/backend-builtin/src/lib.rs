@@ -8,6 +8,7 @@ mod fail;
 mod identity;
 mod parameter;
 mod repeat;
+mod sequence;
 
 use std::sync::Arc;
 
@@ -15,5 +16,11 @@ use hippocamp_backend::Backend;
 
 /// All backends of this crate, each under the name that configs use.
 pub fn backends() -> Vec<Arc<dyn Backend>> {
-    vec![Arc::new(identity::Identity), Arc::new(repeat::Repeat), Arc::new(fail::Fail)]
+    vec![
+        Arc::new(identity::Identity),
+        Arc::new(repeat::Repeat),
+        Arc::new(sequence::SequenceSum::by_slot()),
+        Arc::new(sequence::SequenceSum::by_correlation_id()),
+        Arc::new(fail::Fail),
+    ]
 }

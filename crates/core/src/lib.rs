@@ -6,6 +6,7 @@
 mod classification;
 mod index;
 mod infer;
+mod initial_state;
 mod instances;
 mod labels;
 mod lifecycle;

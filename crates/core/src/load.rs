@@ -8,11 +8,11 @@ use std::sync::Arc;
 use hippocamp_backend::{Backend, Code, Error, Model, ModelSource, ModelStatistics, Result};
 use hippocamp_model_config::{self as model_config, Faults, Interface, ModelConfig};
 use hippocamp_repository::{ModelFolder, select_versions};
-use hippocamp_scheduler::{BatchPolicy, Scheduler, Stopped};
+use hippocamp_scheduler::{BatchPolicy, Scheduler, SequencePolicy, Stopped};
 use tracing::warn;
 
 use crate::supported::{refuse_unsupported, without_effect};
-use crate::{LoadedModel, Settings, instances, labels};
+use crate::{LoadedModel, Settings, initial_state, instances, labels};
 
 /// Knows the backends and the settings that loading depends on.
 #[derive(Debug)]
@@ -194,8 +194,12 @@ impl Loading<'_> {
         model.check_config(&config)?;
         let labels = labels::read(&name, &self.folder.path, &interface)?;
         let specs = instances::specs(&config, &interface)?;
-        let policy = BatchPolicy::from_config(&config, &interface);
-        let (scheduler, stopped) = Scheduler::start(&model, specs, policy)?;
+        let mut initial_state = |file: &str| initial_state::read(&name, &self.folder.path, file);
+        let (scheduler, stopped) = match SequencePolicy::from_config(&config, &interface, &mut initial_state)?
+        {
+            Some(policy) => Scheduler::start_sequences(&model, specs, policy)?,
+            None => Scheduler::start(&model, specs, BatchPolicy::from_config(&config, &interface))?,
+        };
         let statistics = Arc::new(ModelStatistics::default());
         let version_text = version.to_string().into();
         let model =

@@ -27,10 +27,10 @@ pub struct LoadedModel {
 }
 
 impl LoadedModel {
-    /// Checks a request and queues it. The answers come from the receiver; dropping it cancels the request.
+    /// Checks a request and queues it. An error means that it was not queued. The answers come from the receiver; dropping it cancels the request.
     pub fn infer(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
         let (request, responses) = infer::check(self, request)?;
-        self.scheduler.enqueue(request);
+        self.scheduler.enqueue(request)?;
         Ok(responses)
     }
 

@@ -62,7 +62,10 @@ impl Instance {
             let outcome = match instance.take().map_or_else(|| self.make(), Ok) {
                 Ok(mut live) => {
                     let ran = catch_unwind(AssertUnwindSafe(|| live.execute(&mut batch)));
-                    ran.map(|()| instance = Some(live)).map_err(|panic| self.panicked(&*panic))
+                    ran.map(|()| instance = Some(live)).map_err(|panic| {
+                        self.batcher.instance_lost(self.spec.index);
+                        self.panicked(&*panic)
+                    })
                 }
                 Err(error) => Err(error),
             };
@@ -71,8 +74,7 @@ impl Instance {
                     request.fail(error.clone(), FailureReason::Backend);
                 }
             }
-            // What a backend left behind is answered by its sender's drop.
-            batch.clear();
+            self.batcher.executed(&mut batch);
         }
     }
 

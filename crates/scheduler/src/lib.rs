@@ -9,7 +9,9 @@ mod instance;
 mod policy;
 mod queue;
 mod scheduler;
+mod sequence_batcher;
 
 pub use policy::BatchPolicy;
 pub use queue::Queue;
 pub use scheduler::{Scheduler, Stopped};
+pub use sequence_batcher::SequencePolicy;

@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, mpsc};
 
-use hippocamp_backend::{Error, InstanceSpec, Model, Request, Result};
+use hippocamp_backend::{FailureReason, InstanceSpec, Model, Request, Result};
 
 use crate::batcher::Batcher;
 use crate::instance::Instance;
-use crate::{BatchPolicy, Queue};
+use crate::sequence_batcher::SequenceBatcher;
+use crate::{BatchPolicy, Queue, SequencePolicy};
 
 /// Takes requests and has them executed. When the last owner drops it, its instances finish what waits and end.
 #[derive(Debug)]
@@ -22,7 +23,25 @@ impl Scheduler {
         instances: Vec<InstanceSpec>,
         policy: BatchPolicy,
     ) -> Result<(Scheduler, Stopped)> {
-        let scheduler = Scheduler { batcher: Arc::new(Batcher::Dynamic(Queue::new(policy))) };
+        Scheduler::start_with(model, instances, Batcher::Dynamic(Queue::new(policy)))
+    }
+
+    /// The same for a model whose requests belong to sequences.
+    pub fn start_sequences(
+        model: &Arc<dyn Model>,
+        instances: Vec<InstanceSpec>,
+        policy: SequencePolicy,
+    ) -> Result<(Scheduler, Stopped)> {
+        let batcher = SequenceBatcher::new(policy, instances.len())?;
+        Scheduler::start_with(model, instances, Batcher::Sequence(batcher))
+    }
+
+    fn start_with(
+        model: &Arc<dyn Model>,
+        instances: Vec<InstanceSpec>,
+        batcher: Batcher,
+    ) -> Result<(Scheduler, Stopped)> {
+        let scheduler = Scheduler { batcher: Arc::new(batcher) };
         let (alive, stopped) = tokio::sync::mpsc::channel(1);
         let (made, results) = mpsc::channel();
         for spec in instances {
@@ -34,15 +53,14 @@ impl Scheduler {
         Ok((scheduler, Stopped(stopped)))
     }
 
-    /// Queues the request and returns at once. See [`Queue::push`].
-    pub fn enqueue(&self, request: Request) {
-        if let Err(request) = self.batcher.push(request) {
-            // Only its owner closes the queue, by dropping it; kept for the day that this changes.
-            request.fail(
-                Error::unavailable("the model is being unloaded"),
-                hippocamp_backend::FailureReason::Rejected,
-            );
-        }
+    /// Queues the request and returns at once; the answer arrives on the request's own sender, from an instance thread.
+    /// If it cannot be queued, the error is returned as well as sent there.
+    pub fn enqueue(&self, request: Request) -> Result<()> {
+        self.batcher.push(request).map_err(|refused| {
+            let (request, error) = *refused;
+            request.fail(error.clone(), FailureReason::Other);
+            error
+        })
     }
 
     /// How many requests wait for an instance.
