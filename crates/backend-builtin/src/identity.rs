@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Backend, Batch, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource, OutputTensor,
-    ParameterValue, Parameters, Request, Response, Result,
+    Backend, Batch, CorrelationId, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource,
+    OutputTensor, ParameterValue, Parameters, Request, Response, Result, Sequence,
 };
 use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
 use hippocamp_tensor::{LENGTH_PREFIX, Shape, TensorData};
@@ -128,7 +128,8 @@ impl ModelInstance for IdentityInstance {
             // Batch sizes count only where there is a batch dimension; Triton's identity does it so.
             let batched = self.interface.max_batch_size > 0;
             let size: usize = if batched { batch.iter().map(|r| r.batch_size).sum() } else { 0 };
-            first.response.statistics().executed(size as u64, &times);
+            let nulls = batch.iter().filter(|request| request.is_null()).count();
+            first.response.statistics().executed_rows(size as u64, size.saturating_sub(nulls) as u64, &times);
         }
         for (request, response) in batch.drain(..).zip(responses) {
             match response {
@@ -141,6 +142,13 @@ impl ModelInstance for IdentityInstance {
 
 impl IdentityInstance {
     fn respond(&self, request: &Request) -> Result<Response> {
+        if let Some(Sequence { correlation_id: CorrelationId::Text(_), .. }) = &request.sequence {
+            // Triton's identity logs the id as a number and fails where it has none.
+            let id = if request.id.is_empty() { "<id_unknown>" } else { &*request.id };
+            return Err(Error::invalid_arg(format!(
+                "[request id: {id}] correlation ID in request is not an unsigned int"
+            )));
+        }
         let mut response = Response { parameters: self.parameters.clone(), ..Response::default() };
         for (index, &source) in self.sources.iter().enumerate() {
             if !request.outputs.contains(index) {

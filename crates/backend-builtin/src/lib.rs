@@ -10,6 +10,7 @@ mod identity;
 mod mock_llm;
 mod parameter;
 mod repeat;
+mod sequence;
 mod square;
 
 use std::sync::Arc;
@@ -23,6 +24,8 @@ pub fn backends() -> Vec<Arc<dyn Backend>> {
         Arc::new(repeat::Repeat),
         Arc::new(square::Square),
         Arc::new(mock_llm::MockLlm),
+        Arc::new(sequence::SequenceSum::by_slot()),
+        Arc::new(sequence::SequenceSum::by_correlation_id()),
         Arc::new(fail::Fail),
     ]
 }

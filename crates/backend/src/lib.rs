@@ -39,4 +39,5 @@ pub use response::{
 pub use scatter::{Outputs, client_shape};
 pub use statistics::{
     Counted, Counters, ExecutionTimes, ModelStatistics, Phases, ResponseCounters, ResponseTimes,
+    count_execution,
 };

@@ -117,6 +117,8 @@ pub struct ResponseSender {
     observer: Option<Arc<dyn ExecutionObserver>>,
     /// How many responses of a decoupled model are counted, and when the last of them was.
     responses: (usize, Instant),
+    /// The backend wants to have the request once more before it answers.
+    reschedule: bool,
 }
 
 /// Somebody besides the model's own statistics who wants to know how long executions take: an ensemble, of which a
@@ -129,7 +131,14 @@ pub trait ExecutionObserver: Send + Sync + Debug {
 impl ResponseSender {
     /// For a request that arrived at `arrived`, counted in `statistics`.
     pub fn new(outlet: Outlet, arrived: Instant, statistics: Arc<ModelStatistics>) -> ResponseSender {
-        ResponseSender { outlet, arrived, statistics, observer: None, responses: (0, arrived) }
+        ResponseSender {
+            outlet,
+            arrived,
+            statistics,
+            observer: None,
+            responses: (0, arrived),
+            reschedule: false,
+        }
     }
 
     /// Tells `observer`, too, when the request was executed.
@@ -137,7 +146,24 @@ impl ResponseSender {
         self.observer = Some(observer);
     }
 
+    /// For a null request, which only keeps a place in a batch: nobody gets what is sent, and nothing is counted.
+    pub fn to_nobody(delivery: Delivery, statistics: Arc<ModelStatistics>) -> ResponseSender {
+        ResponseSender::new(Outlet::to_nobody(delivery), Instant::now(), statistics)
+    }
+
+    pub(crate) fn is_to_nobody(&self) -> bool {
+        self.outlet.is_to_nobody()
+    }
+
+    /// See [`Request::reschedule`](crate::Request::reschedule).
+    pub(crate) fn set_reschedule(&mut self, reschedule: bool) -> bool {
+        std::mem::replace(&mut self.reschedule, reschedule)
+    }
+
     fn succeeded(&self, queued: Instant, times: &ExecutionTimes) {
+        if self.is_to_nobody() {
+            return;
+        }
         self.statistics.succeeded(self.arrived, queued, times);
         if let Some(observer) = &self.observer {
             observer.executed(times);
@@ -146,7 +172,7 @@ impl ResponseSender {
 
     /// Puts somebody between this sender and where its events went so far. What is counted does not change.
     pub fn redirect(&mut self, wrap: impl FnOnce(Outlet) -> Outlet) {
-        let nowhere = Outlet::nowhere(self.outlet.delivery());
+        let nowhere = Outlet::closed(self.outlet.delivery());
         self.outlet = wrap(std::mem::replace(&mut self.outlet, nowhere));
     }
 
@@ -160,7 +186,7 @@ impl ResponseSender {
         self.outlet.delivery()
     }
 
-    pub fn statistics(&self) -> &ModelStatistics {
+    pub fn statistics(&self) -> &Arc<ModelStatistics> {
         &self.statistics
     }
 
@@ -358,6 +384,20 @@ mod tests {
         tx.finish(Instant::now(), &ExecutionTimes::now());
         assert_eq!(block_on(rx.only()).unwrap_err().code(), Code::Internal);
         assert_eq!(statistics.snapshot().success.count, 0);
+    }
+
+    #[test]
+    fn a_null_request_is_answered_without_anybody_counting() {
+        let statistics = Arc::new(ModelStatistics::default());
+        let sender = |delivery| ResponseSender::to_nobody(delivery, Arc::clone(&statistics));
+        let times = ExecutionTimes::now();
+        assert!(!sender(Delivery::Once).is_cancelled(), "it keeps its place in the batch");
+        sender(Delivery::Once).succeed(Response::default(), Instant::now(), &times);
+        sender(Delivery::Many).finish(Instant::now(), &times);
+        sender(Delivery::Once).fail(Error::internal("no"), FailureReason::Backend);
+        drop(sender(Delivery::Once));
+        let counters = statistics.snapshot();
+        assert_eq!((counters.success.count, counters.fail.count), (0, 0));
     }
 
     /// Passes on what comes, with a parameter added to each response.

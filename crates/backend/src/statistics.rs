@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use hippocamp_metrics::Histogram;
 use parking_lot::Mutex;
 
-use crate::FailureReason;
+use crate::{FailureReason, Request};
 
 /// When an execution passed from one phase to the next.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +156,16 @@ pub struct Counters {
     pub compute_infer_durations: Histogram,
 }
 
+/// Counts the execution of a batch by the sizes of its requests. Null requests have a share in the batch size, as in
+/// Triton, but are no inferences.
+pub fn count_execution(batch: &[Request], times: &ExecutionTimes) {
+    let Some(first) = batch.first() else { return };
+    let size = |requests: &mut dyn Iterator<Item = &Request>| requests.map(|r| r.batch_size as u64).sum();
+    let all: u64 = size(&mut batch.iter());
+    let inferences: u64 = size(&mut batch.iter().filter(|r| !r.is_null()));
+    first.response.statistics().executed_rows(all, inferences, times);
+}
+
 /// The counters of one model version. They are updated before a response leaves, so that a client which has its answer
 /// also finds it counted. One short lock an execution and one a request; nothing is allocated after the first batch of
 /// each size.
@@ -169,10 +179,15 @@ impl ModelStatistics {
 
     /// Counts one execution of a batch. `batch_size` is what the backend reports, usually the sum of the requests'.
     pub fn executed(&self, batch_size: u64, times: &ExecutionTimes) {
+        self.executed_rows(batch_size, batch_size, times);
+    }
+
+    /// Counts one execution of a batch of which only `inferences` rows belong to requests; the rest keeps places.
+    pub fn executed_rows(&self, batch_size: u64, inferences: u64, times: &ExecutionTimes) {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let counters = &mut *self.0.lock();
         counters.last_inference_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        counters.inference_count += batch_size;
+        counters.inference_count += inferences;
         counters.execution_count += 1;
         counters.batches.entry(batch_size).or_default().add(times);
     }

@@ -9,6 +9,7 @@ mod ensembles;
 mod host_policy;
 mod index;
 mod infer;
+mod initial_state;
 mod install;
 mod instances;
 mod jobs;

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use hippocamp_backend::{Backend, Code, Error, Model, ModelSource, ModelStatistics, Result};
 use hippocamp_model_config::{self as model_config, Faults, Interface, ModelConfig, Spans};
 use hippocamp_repository::{ModelFolder, select_versions};
-use hippocamp_scheduler::{self as scheduler, QueueSettings, RateLimiter, Scheduler};
+use hippocamp_scheduler::{self as scheduler, QueueSettings, RateLimiter, Scheduler, SequencePolicy};
 use tracing::warn;
 
 use crate::cache::{ModelCache, ResponseCache};
 use crate::model::Executor;
 use crate::supported::{refuse_unsupported, without_effect};
-use crate::{LoadedModel, Settings, instances, labels, warmup};
+use crate::{LoadedModel, Settings, initial_state, instances, labels, warmup};
 
 /// Knows the backends and the settings that loading depends on.
 #[derive(Debug)]
@@ -216,8 +216,15 @@ impl Loading<'_> {
         let model = warmup::warmed_up(model, &config, &interface, &self.folder.path)?;
         let Loader { settings, rate_limiter, .. } = self.loader;
         let plans = instances::plans(&config, &interface, &settings.host_policies, rate_limiter.as_ref())?;
-        let queue = QueueSettings::from_config(&config, &interface, settings.delay_scheduler);
-        let (scheduler, stopped) = Scheduler::start(&model, plans, queue)?;
+        let mut initial_state = |file: &str| initial_state::read(&name, &self.folder.path, file);
+        let (scheduler, stopped) = match SequencePolicy::from_config(&config, &interface, &mut initial_state)?
+        {
+            Some(policy) => Scheduler::start_sequences(&model, plans, policy)?,
+            None => {
+                let queue = QueueSettings::from_config(&config, &interface, settings.delay_scheduler);
+                Scheduler::start(&model, plans, queue)?
+            }
+        };
         let statistics = Arc::new(ModelStatistics::default());
         let cache = ModelCache::wanted(self.loader.cache.as_ref(), &config, &interface, &statistics);
         let version_text = version.to_string().into();

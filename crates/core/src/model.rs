@@ -40,32 +40,35 @@ pub(crate) enum Executor {
 }
 
 impl Executor {
-    /// Takes a request that was checked, and returns at once.
-    fn enqueue(&self, request: Request) {
+    /// Takes a request that was checked, and returns at once. See [`Scheduler::enqueue`].
+    fn enqueue(&self, request: Request) -> Result<()> {
         match self {
             Executor::Scheduler(scheduler) => scheduler.enqueue(request),
-            Executor::Ensemble(ensemble) => ensemble.enqueue(request),
+            Executor::Ensemble(ensemble) => {
+                ensemble.enqueue(request);
+                Ok(())
+            }
         }
     }
 }
 
 impl LoadedModel {
-    /// Checks a request and queues it. The answers come from the receiver; dropping it cancels the request.
+    /// Checks a request and queues it. An error means that it was not queued. The answers come from the receiver; dropping
+    /// it cancels the request.
     pub fn infer(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
         let (request, responses) = infer::check(self, request)?;
-        self.submit(request);
+        self.submit(request)?;
         Ok(responses)
     }
 
-    /// Answers a request that was checked from the response cache, or has it executed.
-    fn submit(&self, request: Request) {
+    /// Answers a request that was checked from the response cache, or has it executed. A request that cannot be queued is
+    /// answered as well.
+    fn submit(&self, request: Request) -> Result<()> {
         let request = match &self.cache {
             Some(cache) => cache.answer(request),
             None => Some(request),
         };
-        if let Some(request) = request {
-            self.executor.enqueue(request);
-        }
+        request.map_or(Ok(()), |request| self.executor.enqueue(request))
     }
 
     /// The label of a class of an output.
@@ -107,6 +110,7 @@ impl StepModel for LoadedModel {
     }
 
     fn enqueue(&self, request: Request) {
-        self.submit(request);
+        // What could not be queued was answered, and the ensemble hears of it so.
+        drop(self.submit(request));
     }
 }

@@ -5,18 +5,13 @@
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_model_config::ModelConfig;
-use hippocamp_proto::inference::model_config::SchedulingChoice;
 
 /// Refuses a config that asks for what would be answered wrongly without it.
 pub(crate) fn refuse_unsupported(name: &str, config: &ModelConfig) -> Result<()> {
-    let choice = config.scheduling_choice.as_ref();
-    let asked = [
-        ("sequence_batching", matches!(choice, Some(SchedulingChoice::SequenceBatching(_)))),
-        (
-            "model_repository_agents",
-            config.model_repository_agents.as_ref().is_some_and(|a| !a.agents.is_empty()),
-        ),
-    ];
+    let asked = [(
+        "model_repository_agents",
+        config.model_repository_agents.as_ref().is_some_and(|a| !a.agents.is_empty()),
+    )];
     let fields: Vec<&str> = asked.iter().filter(|(_, asked)| *asked).map(|(field, _)| *field).collect();
     if fields.is_empty() {
         return Ok(());

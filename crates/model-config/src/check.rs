@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use hippocamp_proto::inference::{
     ModelConfig, ModelSequenceBatching, ModelTensorReshape, model_config::SchedulingChoice,
-    model_sequence_batching::control::Kind,
 };
 use hippocamp_tensor::{DataType, Shape};
 
 use crate::data_type::{config_name, data_type};
 use crate::padding::made_inputs;
+use crate::sequence_tensors::control_data_type;
 use crate::signature::{Signature, SignatureTensor, server_inputs};
 
 /// Compares a completed config with what the model file says. The first message is the one that Triton would give.
@@ -238,13 +238,7 @@ impl Check<'_> {
     fn controls(&mut self, batching: &ModelSequenceBatching) {
         for input in &batching.control_input {
             for control in &input.control {
-                let wanted = match control.kind() {
-                    Kind::ControlSequenceCorrid => data_type(control.data_type),
-                    _ if !control.int32_false_true.is_empty() => Some(DataType::Int32),
-                    _ if !control.fp32_false_true.is_empty() => Some(DataType::Fp32),
-                    _ => Some(DataType::Bool),
-                };
-                self.control(&input.name, wanted);
+                self.control(&input.name, control_data_type(control));
             }
         }
     }

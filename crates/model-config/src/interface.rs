@@ -9,6 +9,7 @@ use crate::batch_tensors::{self, BatchInput, BatchOutput};
 use crate::data_type::data_type;
 use crate::fault::Faults;
 use crate::padding::{self, Padding};
+use crate::sequence_tensors::{added_inputs, added_outputs};
 
 /// Which tensors a request brings and a response carries, in the order of the config.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,7 +88,16 @@ impl Interface {
             });
         }
         let decoupled = config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
-        let mut interface = Interface { inputs, outputs, max_batch_size, decoupled, ..Interface::default() };
+        let (added_inputs, added_outputs) = (added_inputs(config), added_outputs(config));
+        let mut interface = Interface {
+            inputs,
+            outputs,
+            added_inputs,
+            added_outputs,
+            max_batch_size,
+            decoupled,
+            ..Interface::default()
+        };
         batch_tensors::add(&mut interface, config, &mut faults);
         interface.padding = padding::read(&interface, config, &mut faults);
         faults.into_result(interface)

@@ -69,7 +69,10 @@ impl Instance {
             let outcome = match instance.take().map_or_else(|| self.make(), Ok) {
                 Ok(mut live) => {
                     let ran = catch_unwind(AssertUnwindSafe(|| live.execute(&mut batch)));
-                    ran.map(|()| instance = Some(live)).map_err(|panic| self.panicked(&*panic))
+                    ran.map(|()| instance = Some(live)).map_err(|panic| {
+                        self.batcher.instance_lost(self.plan.spec.index);
+                        self.panicked(&*panic)
+                    })
                 }
                 Err(error) => Err(error),
             };
@@ -78,15 +81,15 @@ impl Instance {
                     request.fail(error.clone(), FailureReason::Backend);
                 }
             }
-            // What a backend left behind is answered by its sender's drop.
-            batch.clear();
+            self.batcher.executed(&mut batch);
         }
     }
 
     /// Waits for the resources to execute the batch, if the instance needs any. Who gave up meanwhile is left out.
     fn permit(&self, batch: &mut Batch) -> Option<Permit<'_>> {
         let permit = self.plan.limited.as_ref()?.acquire();
-        if batch.iter().any(Request::is_cancelled) {
+        // A batch of sequences is complete as it is: each request has its place there.
+        if !self.batcher.keeps_places() && batch.iter().any(Request::is_cancelled) {
             for request in std::mem::take(batch) {
                 if request.is_cancelled() {
                     cancelled(request);

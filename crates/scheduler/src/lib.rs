@@ -15,6 +15,7 @@ mod queue;
 mod queue_policy;
 mod rate_limiter;
 mod scheduler;
+mod sequence_batcher;
 mod waiting;
 
 pub use plan::{Cores, InstancePlan};
@@ -23,3 +24,4 @@ pub use queue::{Queue, QueueSettings};
 pub use queue_policy::{LevelPolicy, Overdue, QueuePolicies};
 pub use rate_limiter::{Demand, RateLimited, RateLimiter, ResourceCount, ResourceDemand};
 pub use scheduler::{Scheduler, Stopped};
+pub use sequence_batcher::SequencePolicy;

@@ -3,12 +3,13 @@
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use hippocamp_backend::{Error, Model, Request, Result};
+use hippocamp_backend::{Error, FailureReason, Model, Request, Result};
 use hippocamp_metrics::SizeHistogram;
 
 use crate::batcher::Batcher;
 use crate::instance::Instance;
-use crate::{InstancePlan, Queue, QueueSettings};
+use crate::sequence_batcher::SequenceBatcher;
+use crate::{InstancePlan, Queue, QueueSettings, SequencePolicy};
 
 /// It answers requests, which may run through others' sinks, and nothing else.
 const TIMEKEEPER_STACK_SIZE: usize = 256 << 10;
@@ -27,7 +28,25 @@ impl Scheduler {
         instances: Vec<InstancePlan>,
         queue: QueueSettings,
     ) -> Result<(Scheduler, Stopped)> {
-        let scheduler = Scheduler { batcher: Arc::new(Batcher::Dynamic(Queue::new(queue))) };
+        Scheduler::start_with(model, instances, Batcher::Dynamic(Queue::new(queue)))
+    }
+
+    /// The same for a model whose requests belong to sequences.
+    pub fn start_sequences(
+        model: &Arc<dyn Model>,
+        instances: Vec<InstancePlan>,
+        policy: SequencePolicy,
+    ) -> Result<(Scheduler, Stopped)> {
+        let batcher = SequenceBatcher::new(policy, instances.len())?;
+        Scheduler::start_with(model, instances, Batcher::Sequence(batcher))
+    }
+
+    fn start_with(
+        model: &Arc<dyn Model>,
+        instances: Vec<InstancePlan>,
+        batcher: Batcher,
+    ) -> Result<(Scheduler, Stopped)> {
+        let scheduler = Scheduler { batcher: Arc::new(batcher) };
         let (alive, stopped) = tokio::sync::mpsc::channel(1);
         let (made, results) = mpsc::channel();
         for plan in instances {
@@ -57,15 +76,14 @@ impl Scheduler {
         })
     }
 
-    /// Queues the request and returns at once. See [`Queue::push`].
-    pub fn enqueue(&self, request: Request) {
-        if let Err(request) = self.batcher.push(request) {
-            // Only its owner closes the queue, by dropping it; kept for the day that this changes.
-            request.fail(
-                Error::unavailable("the model is being unloaded"),
-                hippocamp_backend::FailureReason::Rejected,
-            );
-        }
+    /// Queues the request and returns at once; the answer arrives on the request's own sender, from an instance thread.
+    /// If it cannot be queued, the error is returned as well as sent there.
+    pub fn enqueue(&self, request: Request) -> Result<()> {
+        self.batcher.push(request).map_err(|refused| {
+            let (request, error) = *refused;
+            request.fail(error.clone(), FailureReason::Other);
+            error
+        })
     }
 
     /// How many requests wait for an instance.

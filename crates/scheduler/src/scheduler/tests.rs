@@ -159,7 +159,7 @@ proptest! {
             let note = Note { id, cancelled: Arc::clone(&cancelled), answered: Arc::clone(&answered) };
             let outlet = Outlet::to_sink(Delivery::Once, Box::new(note));
             request.response = ResponseSender::new(outlet, request.queued, Arc::clone(&statistics));
-            scheduler.enqueue(request);
+            scheduler.enqueue(request).unwrap();
             cancelled.store(sent.cancels, Ordering::SeqCst);
         }
         drop(scheduler);
@@ -220,10 +220,10 @@ fn who_gives_up_while_the_instance_waits_for_resources_is_not_executed() {
     let statistics = Arc::new(ModelStatistics::default());
     let make = || Like { statistics: Arc::clone(&statistics), ..Like::default() }.make();
     let (first, to_first) = make();
-    scheduler.enqueue(first);
+    scheduler.enqueue(first).unwrap();
     assert_eq!(executions.recv().unwrap(), 1);
     let (second, to_second) = make();
-    scheduler.enqueue(second);
+    scheduler.enqueue(second).unwrap();
     // The other instance has it, and waits for the resource.
     while scheduler.pending() > 0 {
         thread::yield_now();
@@ -232,7 +232,7 @@ fn who_gives_up_while_the_instance_waits_for_resources_is_not_executed() {
     open.send(()).unwrap();
     block_on(to_first.only()).unwrap();
     let (third, to_third) = make();
-    scheduler.enqueue(third);
+    scheduler.enqueue(third).unwrap();
     assert_eq!(executions.recv().unwrap(), 1);
     open.send(()).unwrap();
     block_on(to_third.only()).unwrap();
