@@ -1,0 +1,22 @@
+//! The steps that there are.
+
+mod decode;
+mod tensor;
+
+use toml::Spanned;
+
+use crate::pipeline::{Ports, Table, parameters};
+use crate::step::{Step, StepFile};
+
+/// A kind of step, by the name that files have for it.
+pub(crate) struct StepKind {
+    pub(crate) op: &'static str,
+    pub(crate) bind: fn(Spanned<Table<'_>>, &mut Ports<'_, '_>) -> Option<Box<dyn Step>>,
+}
+
+/// Every kind of step. Here they are added.
+pub(crate) const STEPS: &[StepKind] = &[kind::<decode::Decode>(), kind::<tensor::ToTensor>()];
+
+const fn kind<S: StepFile>() -> StepKind {
+    StepKind { op: S::OP, bind: |table, ports| parameters::<S>(table, ports).map(|step| step.bind(ports)) }
+}
