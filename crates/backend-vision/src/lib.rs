@@ -17,6 +17,7 @@ mod instance;
 mod model;
 mod outputs;
 mod pipeline;
+mod post;
 mod step;
 mod steps;
 mod value;

@@ -93,7 +93,7 @@ impl Output {
             }
         }
         match value {
-            Value::Empty => return Err(unset()),
+            Value::Empty | Value::Detections(_) => return Err(unset()),
             Value::Tensor(tensor) => tensor.keep_row(),
             Value::Encoded(bytes) => push_element(&mut self.data, bytes),
             Value::Matrix(matrix) => self.data.extend(matrix.rows().iter().flat_map(|n| n.to_le_bytes())),
@@ -128,7 +128,7 @@ impl Output {
     /// The shape that clients see of a value, without the batch dimension.
     fn shape_of(&self, value: &Value) -> Result<Shape> {
         let mut dims = match value {
-            Value::Empty => return Err(unset()),
+            Value::Empty | Value::Detections(_) => return Err(unset()),
             Value::Tensor(tensor) => tensor.dims().clone(),
             Value::Encoded(_) => Shape::from([1]),
             Value::Matrix(_) => Shape::from([2, 3]),

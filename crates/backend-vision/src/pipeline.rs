@@ -52,7 +52,8 @@ impl Pipeline {
     /// The slot of a value that a step writes.
     pub(crate) fn written(&self, name: &str) -> Option<Slot> {
         let slot = self.values.iter().position(|value| value.name == name).map(Slot)?;
-        (!self.inputs.contains(&slot)).then_some(slot)
+        let leaves = !matches!(self.value(slot)?.kind, Kind::Detections(_));
+        (leaves && !self.inputs.contains(&slot)).then_some(slot)
     }
 
     /// For each step whether these values depend on it.

@@ -1,7 +1,19 @@
 //! The steps that there are.
 
+mod centernet_decode;
+mod classify;
 mod decode;
+mod detections;
+mod draw;
+mod encode;
+mod json;
+mod nms;
+mod places;
 mod tensor;
+mod yolo_decode;
+
+#[cfg(test)]
+mod detection_tests;
 
 use toml::Spanned;
 
@@ -15,7 +27,23 @@ pub(crate) struct StepKind {
 }
 
 /// Every kind of step. Here they are added.
-pub(crate) const STEPS: &[StepKind] = &[kind::<decode::Decode>(), kind::<tensor::ToTensor>()];
+pub(crate) const STEPS: &[StepKind] = &[
+    kind::<decode::Decode>(),
+    kind::<tensor::ToTensor>(),
+    kind::<centernet_decode::CenterNetDecode>(),
+    kind::<yolo_decode::YoloDecode>(),
+    kind::<nms::NmsFile>(),
+    kind::<places::ApplyMatrix>(),
+    kind::<places::Clip>(),
+    kind::<places::ToRatio>(),
+    kind::<detections::WriteDetections>(),
+    kind::<detections::ReadDetections>(),
+    kind::<classify::Softmax>(),
+    kind::<classify::TopK>(),
+    kind::<draw::Draw>(),
+    kind::<encode::Encode>(),
+    kind::<json::Json>(),
+];
 
 const fn kind<S: StepFile>() -> StepKind {
     StepKind { op: S::OP, bind: |table, ports| parameters::<S>(table, ports).map(|step| step.bind(ports)) }

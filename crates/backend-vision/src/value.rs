@@ -8,9 +8,11 @@ mod tensor;
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
 
+use crate::post::Detections;
+
 pub(crate) use affine::Affine;
 pub(crate) use image::{Color, Image, Pixels, Size};
-pub(crate) use kind::{ImageKind, Kind, Sample, TensorKind};
+pub(crate) use kind::{DetectionsKind, ImageKind, Kind, Sample, TensorKind};
 pub(crate) use tensor::{Element, Tensor};
 
 /// A value, for one picture.
@@ -25,6 +27,8 @@ pub(crate) enum Value {
     Tensor(Tensor),
     Matrix(Affine),
     Size(Size),
+    /// What was found in the picture. Passes between steps only.
+    Detections(Detections),
 }
 
 /// Where a value is: its place in the list of an instance.
@@ -84,6 +88,11 @@ impl Values {
     pub(crate) fn size(&self, slot: Slot) -> Result<Size> {
         let Value::Size(size) = self.get(slot) else { return Err(mixed_up()) };
         Ok(*size)
+    }
+
+    pub(crate) fn detections(&self, slot: Slot) -> Result<&Detections> {
+        let Value::Detections(found) = self.get(slot) else { return Err(mixed_up()) };
+        Ok(found)
     }
 
     /// Takes the image of the picture before out of a slot, so that its memory can be written again. An empty one the

@@ -104,7 +104,7 @@ impl Input {
                     Kind::Matrix => Value::Matrix(matrix(&bytes)?),
                     Kind::Size => Value::Size(size_of(&bytes)?),
                     Kind::Image(kind) => return image(*kind, self.slot, dims, &bytes, values),
-                    Kind::Encoded => return Err(Error::internal("rows are mixed up")),
+                    Kind::Encoded | Kind::Detections(_) => return Err(Error::internal("rows are mixed up")),
                 }
             }
         };

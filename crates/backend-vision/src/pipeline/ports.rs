@@ -7,7 +7,7 @@ use hippocamp_tensor::Shape;
 
 use super::{Named, Slot};
 use crate::file::File;
-use crate::value::{ImageKind, Kind, TensorKind};
+use crate::value::{DetectionsKind, ImageKind, Kind, TensorKind};
 
 /// All names of a pipeline so far.
 #[derive(Debug, Default)]
@@ -74,6 +74,24 @@ impl Ports<'_, '_> {
     /// Reads a size.
     pub(crate) fn read_size(&mut self, key: &str, name: &str) -> Slot {
         self.read(key, name, Kind::Size).0
+    }
+
+    /// Reads detections, which a step before must have written: they never come from outside.
+    pub(crate) fn read_detections(&mut self, key: &str, name: &str) -> (Slot, DetectionsKind) {
+        let unknown = DetectionsKind::default();
+        if self.find(name).is_none() && !self.later.contains_key(name) {
+            self.fault(key, format!("'{name}' was expected to be detections, which a step before writes"));
+            return (self.add(name, Kind::Detections(unknown), Some(self.number)), unknown);
+        }
+        match self.read(key, name, Kind::Detections(unknown)) {
+            (slot, Kind::Detections(kind)) => (slot, kind),
+            (slot, _) => (slot, unknown),
+        }
+    }
+
+    /// What a name stands for so far.
+    pub(crate) fn kind_of(&self, name: &str) -> Option<&Kind> {
+        self.names.values.get(self.find(name)?.0).map(|value| &value.kind)
     }
 
     /// Writes a value, which must be nobody else's.
@@ -165,7 +183,7 @@ impl Names {
 fn agree(there: &Kind, wanted: &Kind) -> Option<Kind> {
     match (there, wanted) {
         // What is known of a picture is told to whoever reads it.
-        (Kind::Image(_), Kind::Image(_)) => Some(there.clone()),
+        (Kind::Image(_), Kind::Image(_)) | (Kind::Detections(_), Kind::Detections(_)) => Some(there.clone()),
         (Kind::Tensor(there), Kind::Tensor(wanted)) => {
             if there.data_type != wanted.data_type || there.dims.len() != wanted.dims.len() {
                 return None;

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::ports::{Names, Ports};
-use super::{Bound, Pipeline, Slot};
+use super::{Bound, Kind, Pipeline, Slot};
 use crate::file::File;
 use crate::steps::STEPS;
 
@@ -153,7 +153,8 @@ impl Reader<'_, '_> {
     /// What the file lists, or every value that is left over.
     fn outputs(&mut self, listed: Option<Vec<(String, Range<usize>)>>) -> Vec<Slot> {
         let inputs = self.names.inputs();
-        let written = |slot: &Slot| !inputs.contains(slot);
+        let stays = |slot: &Slot| matches!(self.names.values[slot.0].kind, Kind::Detections(_));
+        let written = |slot: &Slot| !inputs.contains(slot) && !stays(slot);
         let Some(listed) = listed else {
             let unread = self.names.is_read.iter().enumerate().filter(|(_, is_read)| !**is_read);
             return unread.map(|(index, _)| Slot(index)).filter(written).collect();

@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Matrix,
     /// INT32 `[2]`: height and width
     Size,
+    /// Passes between steps only: no input or output of a model.
+    Detections(DetectionsKind),
 }
 
 /// The type of a picture's samples.
@@ -39,6 +41,13 @@ pub(crate) struct ImageKind {
     pub(crate) sample: Sample,
 }
 
+/// What is known of detections before there are any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct DetectionsKind {
+    /// Landmarks of each; `None` where the tensors tell.
+    pub(crate) points: Option<usize>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TensorKind {
     pub(crate) data_type: DataType,
@@ -57,7 +66,9 @@ impl Kind {
         match self {
             Kind::Encoded => DataType::Bytes,
             Kind::Image(ImageKind { sample: Sample::Uint8, .. }) => DataType::Uint8,
-            Kind::Image(ImageKind { sample: Sample::Fp32, .. }) | Kind::Matrix => DataType::Fp32,
+            Kind::Image(ImageKind { sample: Sample::Fp32, .. }) | Kind::Matrix | Kind::Detections(_) => {
+                DataType::Fp32
+            }
             Kind::Tensor(tensor) => tensor.data_type,
             Kind::Size => DataType::Int32,
         }
@@ -74,6 +85,7 @@ impl Kind {
             Kind::Tensor(tensor) => tensor.dims.clone(),
             Kind::Matrix => Shape::from([2, 3]),
             Kind::Size => Shape::from([2]),
+            Kind::Detections(_) => Shape::default(),
         }
     }
 }
@@ -87,6 +99,7 @@ impl fmt::Display for Kind {
             Kind::Tensor(tensor) => write!(f, "a tensor {} {}", tensor.data_type, tensor.dims),
             Kind::Matrix => f.write_str("a matrix"),
             Kind::Size => f.write_str("a size"),
+            Kind::Detections(_) => f.write_str("detections"),
         }
     }
 }
