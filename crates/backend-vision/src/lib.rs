@@ -17,6 +17,7 @@ mod instance;
 mod model;
 mod outputs;
 mod pipeline;
+mod resample;
 mod step;
 mod steps;
 mod value;

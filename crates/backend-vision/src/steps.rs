@@ -1,7 +1,13 @@
 //! The steps that there are.
 
+mod color;
+mod crop;
 mod decode;
+mod letterbox;
+mod moved;
+mod resize;
 mod tensor;
+mod warp;
 
 use toml::Spanned;
 
@@ -11,11 +17,21 @@ use crate::step::{Step, StepFile};
 /// A kind of step, by the name that files have for it.
 pub(crate) struct StepKind {
     pub(crate) op: &'static str,
-    pub(crate) bind: fn(Spanned<Table<'_>>, &mut Ports<'_, '_>) -> Option<Box<dyn Step>>,
+    pub(crate) bind: Bind,
 }
 
+type Bind = fn(Spanned<Table<'_>>, &mut Ports<'_, '_>) -> Option<Box<dyn Step>>;
+
 /// Every kind of step. Here they are added.
-pub(crate) const STEPS: &[StepKind] = &[kind::<decode::Decode>(), kind::<tensor::ToTensor>()];
+pub(crate) const STEPS: &[StepKind] = &[
+    kind::<decode::Decode>(),
+    kind::<resize::Resize>(),
+    kind::<letterbox::Letterbox>(),
+    kind::<warp::Warp>(),
+    kind::<crop::Crop>(),
+    kind::<color::Recolor>(),
+    kind::<tensor::ToTensor>(),
+];
 
 const fn kind<S: StepFile>() -> StepKind {
     StepKind { op: S::OP, bind: |table, ports| parameters::<S>(table, ports).map(|step| step.bind(ports)) }
