@@ -45,7 +45,6 @@ impl<'a> File<'a> {
     }
 
     fn line(&self, at: usize) -> usize {
-        let before = self.text.as_bytes().get(..at).unwrap_or(self.text.as_bytes());
-        1 + before.iter().filter(|b| **b == b'\n').count()
+        1 + self.text.get(..at).unwrap_or(self.text).matches('\n').count()
     }
 }

@@ -143,6 +143,7 @@ impl fmt::Display for Found {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "the numbers of these tests are exact")]
 mod tests {
     use bytes::Bytes;
     use hippocamp_tensor::push_element;
@@ -156,7 +157,9 @@ mod tests {
 
     fn text_tensor(texts: &[&str]) -> Tensor {
         let mut data = Vec::new();
-        texts.iter().for_each(|text| push_element(&mut data, text.as_bytes()));
+        for text in texts {
+            push_element(&mut data, text.as_bytes());
+        }
         Tensor {
             name: "faces".to_owned(),
             data_type: DataType::Bytes,

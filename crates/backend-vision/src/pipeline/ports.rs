@@ -127,13 +127,10 @@ impl Ports<'_, '_> {
         }
         let is_input = self.names.writers.get(slot.0).is_some_and(Option::is_none);
         let Some(value) = self.names.values.get_mut(slot.0) else { return (slot, wanted) };
-        let kind = match agree(&value.kind, &wanted) {
-            Some(kind) => kind,
-            None => {
-                let message = format!("'{name}' was expected to be {wanted}, it is {}", value.kind);
-                self.fault(key, message);
-                return (slot, wanted);
-            }
+        let Some(kind) = agree(&value.kind, &wanted) else {
+            let message = format!("'{name}' was expected to be {wanted}, it is {}", value.kind);
+            self.fault(key, message);
+            return (slot, wanted);
         };
         if is_input {
             value.kind = kind.clone();

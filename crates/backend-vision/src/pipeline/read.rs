@@ -60,13 +60,12 @@ impl Reader<'_, '_> {
     /// A list of names, each with its place.
     fn list(&mut self, table: &mut Table<'_>, key: &str) -> Option<Vec<(String, Range<usize>)>> {
         let value = table.remove(key)?;
-        match Vec::<Spanned<String>>::deserialize(ValueDeserializer::from(value.clone())) {
-            Ok(names) => Some(names.into_iter().map(|n| (n.get_ref().clone(), n.span())).collect()),
-            Err(_) => {
-                self.file.fault(&value.span(), format!("'{key}' was expected to be a list of names"));
-                None
-            }
-        }
+        let names = Vec::<Spanned<String>>::deserialize(ValueDeserializer::from(value.clone()));
+        let Ok(names) = names else {
+            self.file.fault(&value.span(), format!("'{key}' was expected to be a list of names"));
+            return None;
+        };
+        Some(names.into_iter().map(|name| (name.get_ref().clone(), name.span())).collect())
     }
 
     fn steps<'t>(&mut self, table: &mut Table<'t>) -> Vec<Spanned<Table<'t>>> {
@@ -184,8 +183,8 @@ fn writers(tables: &[Spanned<Table<'_>>]) -> BTreeMap<String, usize> {
 }
 
 /// Reads a step's parameters; a fault is noted where it is.
-pub(crate) fn parameters<'t, S: serde::de::DeserializeOwned>(
-    table: Spanned<Table<'t>>,
+pub(crate) fn parameters<S: serde::de::DeserializeOwned>(
+    table: Spanned<Table<'_>>,
     ports: &mut Ports<'_, '_>,
 ) -> Option<S> {
     let place = table.span();

@@ -2,7 +2,7 @@
 
 use std::ops::Mul;
 
-/// An affine map: `x' = a x + b y + c`, `y' = d x + e y + f`, kept as `[a, b, c, d, e, f]`.
+/// An affine map: `x' = a x + b y + c`, `y' = d x + e y + f`, kept as `[a, b, c, d, e, f]`: the two rows of a 2x3 matrix.
 ///
 /// Coordinates count from the picture's upper left corner, so that the middle of the first pixel is at 0.5, and a
 /// picture of width W reaches from 0 to W.
@@ -21,21 +21,21 @@ impl Affine {
     }
 
     pub(crate) fn apply(&self, x: f64, y: f64) -> (f64, f64) {
-        let [a, b, c, d, e, f] = self.0;
-        (a * x + b * y + c, d * x + e * y + f)
+        let m = &self.0;
+        (m[0] * x + m[1] * y + m[2], m[3] * x + m[4] * y + m[5])
     }
 
     /// The map back; `None` if this one folds the plane to a line, or has no finite inverse.
     pub(crate) fn inverse(&self) -> Option<Affine> {
-        let [a, b, c, d, e, f] = self.0;
-        let determinant = a * e - b * d;
+        let m = &self.0;
+        let determinant = m[0] * m[4] - m[1] * m[3];
         let inverse = [
-            e / determinant,
-            -b / determinant,
-            (b * f - c * e) / determinant,
-            -d / determinant,
-            a / determinant,
-            (c * d - a * f) / determinant,
+            m[4] / determinant,
+            -m[1] / determinant,
+            (m[1] * m[5] - m[2] * m[4]) / determinant,
+            -m[3] / determinant,
+            m[0] / determinant,
+            (m[2] * m[3] - m[0] * m[5]) / determinant,
         ];
         inverse.iter().all(|v| v.is_finite()).then_some(Affine(inverse))
     }
@@ -57,14 +57,14 @@ impl Mul for Affine {
 
     /// First `inner`, then this one.
     fn mul(self, inner: Affine) -> Affine {
-        let ([a, b, c, d, e, f], [g, h, i, j, k, l]) = (self.0, inner.0);
+        let (m, n) = (&self.0, &inner.0);
         Affine([
-            a * g + b * j,
-            a * h + b * k,
-            a * i + b * l + c,
-            d * g + e * j,
-            d * h + e * k,
-            d * i + e * l + f,
+            m[0] * n[0] + m[1] * n[3],
+            m[0] * n[1] + m[1] * n[4],
+            m[0] * n[2] + m[1] * n[5] + m[2],
+            m[3] * n[0] + m[4] * n[3],
+            m[3] * n[1] + m[4] * n[4],
+            m[3] * n[2] + m[4] * n[5] + m[5],
         ])
     }
 }
@@ -79,7 +79,7 @@ mod tests {
     fn the_inner_one_comes_first() {
         let map = Affine::shift(1.0, 2.0) * Affine::scale(10.0, 100.0);
         assert_eq!(map.apply(1.0, 1.0), (11.0, 102.0));
-        assert_eq!(map.rows(), [10.0, 0.0, 1.0, 0.0, 100.0, 2.0]);
+        assert_eq!(map, Affine([10.0, 0.0, 1.0, 0.0, 100.0, 2.0]));
     }
 
     #[test]

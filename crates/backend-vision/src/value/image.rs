@@ -103,7 +103,18 @@ impl Image {
         self.color.channels()
     }
 
-    /// Notes where this picture comes from: `from` moved by `to_source`, which leads from coordinates here to those there.
+    /// Gives memory of more bytes than that back.
+    pub(crate) fn give_back(&mut self, kept: usize) {
+        let bytes = match &self.pixels {
+            Pixels::U8(samples) => samples.capacity(),
+            Pixels::F32(samples) => samples.capacity() * size_of::<f32>(),
+        };
+        if bytes > kept {
+            self.pixels = Pixels::default();
+        }
+    }
+
+    /// Notes where this picture comes from.
     pub(crate) fn came_from(&mut self, raw_size: Size, to_raw: Affine) {
         (self.raw_size, self.to_raw) = (raw_size, to_raw);
     }

@@ -39,7 +39,7 @@ enum Memory {
 }
 
 /// Memory of any element, aligned to the largest of them. Positions count bytes.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Rows {
     words: Vec<u64>,
     /// Where the current row begins; before it are those that are done.
@@ -53,7 +53,7 @@ const WORD: usize = size_of::<u64>();
 
 impl Default for Memory {
     fn default() -> Self {
-        Memory::Own(Rows { words: Vec::new(), start: 0, end: 0, left: 1 })
+        Memory::Own(Rows { left: 1, ..Rows::default() })
     }
 }
 
@@ -107,9 +107,7 @@ impl Tensor {
     pub(crate) fn expect_rows(&mut self, count: usize) {
         match &mut self.memory {
             Memory::Own(rows) => (rows.start, rows.end, rows.left) = (0, 0, count),
-            Memory::Wire(_) => {
-                self.memory = Memory::Own(Rows { words: Vec::new(), start: 0, end: 0, left: count })
-            }
+            Memory::Wire(_) => self.memory = Memory::Own(Rows { left: count, ..Rows::default() }),
         }
     }
 
