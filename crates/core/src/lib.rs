@@ -4,15 +4,19 @@
 //! [`LoadedModel`] and call [`LoadedModel::infer`]. Names no concrete backend and no protocol.
 
 mod classification;
+mod ensembles;
 mod index;
 mod infer;
+mod install;
 mod instances;
+mod jobs;
 mod labels;
 mod lifecycle;
 mod load;
 mod metadata;
 mod metrics_page;
 mod model;
+mod models;
 mod overrides;
 mod routes;
 mod server;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hippocamp_backend::{ModelStatistics, ResponseReceiver, Result};
+use hippocamp_backend::{InputTensor, ModelStatistics, Request, ResponseReceiver, Result};
+use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_model_config::{Interface, ModelConfig};
 use hippocamp_scheduler::Scheduler;
 
@@ -23,14 +24,33 @@ pub struct LoadedModel {
     pub statistics: Arc<ModelStatistics>,
     /// The labels of those outputs that have a label file, by output name.
     pub labels: BTreeMap<Arc<str>, Vec<String>>,
-    pub(crate) scheduler: Scheduler,
+    pub(crate) executor: Executor,
+}
+
+/// What executes the requests of a version.
+#[derive(Debug)]
+pub(crate) enum Executor {
+    /// Instances of its own.
+    Scheduler(Scheduler),
+    /// Other models.
+    Ensemble(Ensemble),
+}
+
+impl Executor {
+    /// Takes a request that was checked, and returns at once.
+    fn enqueue(&self, request: Request) {
+        match self {
+            Executor::Scheduler(scheduler) => scheduler.enqueue(request),
+            Executor::Ensemble(ensemble) => ensemble.enqueue(request),
+        }
+    }
 }
 
 impl LoadedModel {
     /// Checks a request and queues it. The answers come from the receiver; dropping it cancels the request.
     pub fn infer(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
         let (request, responses) = infer::check(self, request)?;
-        self.scheduler.enqueue(request);
+        self.executor.enqueue(request);
         Ok(responses)
     }
 
@@ -39,8 +59,40 @@ impl LoadedModel {
         self.labels.get(output)?.get(class).map(String::as_str)
     }
 
-    /// How many requests wait for an instance.
+    /// How many requests wait for an instance. Those of an ensemble wait at its steps and are counted there.
     pub fn pending(&self) -> usize {
-        self.scheduler.pending()
+        match &self.executor {
+            Executor::Scheduler(scheduler) => scheduler.pending(),
+            Executor::Ensemble(_) => 0,
+        }
+    }
+}
+
+impl StepModel for LoadedModel {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn interface(&self) -> &Interface {
+        &self.interface
+    }
+
+    fn statistics(&self) -> &Arc<ModelStatistics> {
+        &self.statistics
+    }
+
+    fn visit_executing(&self, visit: &mut dyn FnMut(&str)) {
+        match &self.executor {
+            Executor::Scheduler(_) => visit(&self.name),
+            Executor::Ensemble(ensemble) => ensemble.models().for_each(|model| model.visit_executing(visit)),
+        }
+    }
+
+    fn check(&self, id: &str, inputs: &[Option<InputTensor>]) -> Result<usize> {
+        infer::check_step(self, id, inputs)
+    }
+
+    fn enqueue(&self, request: Request) {
+        self.executor.enqueue(request);
     }
 }

@@ -12,7 +12,6 @@ pub(crate) fn refuse_unsupported(name: &str, config: &ModelConfig) -> Result<()>
     let choice = config.scheduling_choice.as_ref();
     let asked = [
         ("sequence_batching", matches!(choice, Some(SchedulingChoice::SequenceBatching(_)))),
-        ("ensemble_scheduling", matches!(choice, Some(SchedulingChoice::EnsembleScheduling(_)))),
         ("batch_input", !config.batch_input.is_empty()),
         ("batch_output", !config.batch_output.is_empty()),
         (
