@@ -32,7 +32,8 @@ pub(crate) use models::ModelsArgs;
     after_help = "Examples:\n  \
         hippocamp --model-repository=model_repository\n  \
         hippocamp --model-repository=/models --model-control-mode=explicit --load-model=resnet50\n  \
-        curl localhost:8000/v2/models/simple/config\n\n\
+        curl localhost:8000/v2/models/simple/config\n  \
+        hippocamp infer simple --help\n\n\
         A model is a folder NAME with an optional config.pbtxt and a folder for each version: NAME/1/model.onnx.\n\
         Switches take a value as in tritonserver: --allow-http=false."
 )]
