@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hippocamp_backend::{ModelStatistics, ResponseReceiver, Result};
+use hippocamp_metrics::SizeHistogram;
 use hippocamp_model_config::{Interface, ModelConfig};
 use hippocamp_scheduler::Scheduler;
 
@@ -42,5 +43,10 @@ impl LoadedModel {
     /// How many requests wait for an instance.
     pub fn pending(&self) -> usize {
         self.scheduler.pending()
+    }
+
+    /// How many requests each new one found waiting.
+    pub fn queue_depths(&self) -> SizeHistogram {
+        self.scheduler.depths()
     }
 }
