@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "server/cancellation.rs"]
+mod cancellation;
 #[path = "server/grpc_infer.rs"]
 mod grpc_infer;
 #[path = "server/grpc_stream.rs"]
@@ -10,6 +12,10 @@ mod grpc_stream;
 mod lifecycle;
 #[path = "server/metrics.rs"]
 mod metrics;
+#[path = "server/queue.rs"]
+mod queue;
+#[path = "server/rate_limiter.rs"]
+mod rate_limiter;
 #[path = "server/requests.rs"]
 mod requests;
 #[path = "server/stopping.rs"]
