@@ -2,7 +2,8 @@
 //! without it, beside a bare loop over full batches on the same engine, built the same way.
 //!
 //! `scripts/bench batching` makes the models and starts this. The rounds of all three take turns, so that a machine that
-//! is busy with something else disturbs them alike; what is printed are the medians.
+//! is busy with something else disturbs them alike. What is printed are the medians, and beside them the processor time
+//! that an item takes in this process, which other programs hardly change.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench, which ends when something fails")]
 
@@ -30,6 +31,8 @@ const ROUNDS: usize = 9;
 #[derive(Clone, Copy, Default)]
 struct Outcome {
     items_per_second: f64,
+    /// Processor time of the whole process.
+    cpu_per_item: Duration,
     p99: Duration,
     /// Batch entries of an execution on the average.
     batch: f64,
@@ -78,17 +81,19 @@ fn compare(
         outcomes[1].push(runtime.block_on(round(&batched)));
         outcomes[2].push(runtime.block_on(round(&single)));
     }
-    let rates = |of: &[Outcome]| median(of.iter().map(|o| o.items_per_second));
-    let all = rates(&outcomes[0]);
+    let rate = |of: &[Outcome]| median(of.iter().map(|o| o.items_per_second));
+    let cpu = |of: &[Outcome]| median(of.iter().map(|o| o.cpu_per_item.as_secs_f64() * 1e6));
+    let bare = (rate(&outcomes[0]), cpu(&outcomes[0]));
     for (what, outcomes) in
         ["bare loop, full batches", "dynamic batching", "no batching"].iter().zip(&outcomes)
     {
-        let rate = rates(outcomes);
         println!(
-            "{:24} {:>12.0} {:>7.1}% {:>7.1} {:>9.2} {:>9}",
+            "{:32} {:>9.0} {:>7.1}% {:>9.2} {:>7.1}% {:>6.1} {:>8.2} {:>6}",
             format!("{name}: {what}"),
-            rate,
-            100.0 * rate / all,
+            rate(outcomes),
+            100.0 * rate(outcomes) / bare.0,
+            cpu(outcomes),
+            100.0 * bare.1 / cpu(outcomes),
             median(outcomes.iter().map(|o| o.batch)),
             median(outcomes.iter().map(|o| o.p99.as_secs_f64() * 1e3)),
             load_average(),
@@ -100,6 +105,14 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// What this process has used of processors so far. The kernel counts in hundredths of a second.
+fn processor_time() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // The name in parentheses may have blanks; user and system time are the 12th and 13th field behind it.
+    let fields = text.rsplit_once(')').unwrap().1.split_whitespace();
+    Duration::from_millis(fields.skip(11).take(2).map(|ticks| 10 * ticks.parse::<u64>().unwrap()).sum())
 }
 
 /// How many threads wanted to run on the machine over the last minute.
@@ -120,7 +133,7 @@ fn row(model: &LoadedModel) -> Bytes {
 /// Asks for single items, `CONCURRENCY` at a time.
 async fn round(model: &Arc<LoadedModel>) -> Outcome {
     let before = model.statistics.snapshot();
-    let begin = Instant::now();
+    let (begin, cpu) = (Instant::now(), processor_time());
     let clients: Vec<_> =
         (0..CONCURRENCY).map(|_| tokio::spawn(client(Arc::clone(model), begin + ROUND))).collect();
     let mut latencies = Vec::new();
@@ -132,6 +145,7 @@ async fn round(model: &Arc<LoadedModel>) -> Outcome {
     latencies.sort_unstable();
     Outcome {
         items_per_second: latencies.len() as f64 / elapsed.as_secs_f64(),
+        cpu_per_item: processor_time().saturating_sub(cpu).div_f64(latencies.len() as f64),
         p99: latencies[latencies.len() * 99 / 100],
         batch: (after.inference_count - before.inference_count) as f64
             / (after.execution_count - before.execution_count) as f64,
@@ -201,7 +215,7 @@ impl Bare {
 
     fn round(&mut self) -> Outcome {
         let statistics = Arc::new(ModelStatistics::default());
-        let begin = Instant::now();
+        let (begin, cpu) = (Instant::now(), processor_time());
         let mut latencies = Vec::new();
         while begin.elapsed() < ROUND {
             let now = Instant::now();
@@ -226,6 +240,7 @@ impl Bare {
         latencies.sort_unstable();
         Outcome {
             items_per_second: (latencies.len() * self.size) as f64 / begin.elapsed().as_secs_f64(),
+            cpu_per_item: processor_time().saturating_sub(cpu).div_f64((latencies.len() * self.size) as f64),
             p99: latencies[latencies.len() * 99 / 100],
             batch: self.size as f64,
         }
