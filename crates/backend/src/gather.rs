@@ -109,7 +109,7 @@ fn is_aligned(bytes: &[u8], data_type: DataType) -> bool {
 
 /// The shape that the model expects where the config reshapes the input: each -1 of the model's shape takes the next
 /// size that the config leaves open.
-fn model_shape(spec: &TensorSpec, shape: Shape, batched: bool) -> Shape {
+pub fn model_shape(spec: &TensorSpec, shape: Shape, batched: bool) -> Shape {
     let Some(target) = &spec.reshape else { return shape };
     let skip = usize::from(batched);
     let given = shape.get(skip..).unwrap_or_default();

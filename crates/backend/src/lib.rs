@@ -28,14 +28,15 @@ pub use batched::{Batched, Compute};
 pub use contract::{Backend, Batch, Device, InstanceSpec, Model, ModelInstance, ModelSource};
 pub use error::{Code, Error, Result};
 pub use fitting::Fitting;
-pub use gather::{Gather, InputView, Inputs};
+pub use gather::{Gather, InputView, Inputs, model_shape};
 pub use outlet::{Outlet, ResponseSink};
 pub use parameters::{ParameterValue, Parameters};
 pub use request::{CorrelationId, InputTensor, Request, Sequence, WantedOutputs};
 pub use response::{
-    Delivery, Event, FailureReason, OutputTensor, Response, ResponseReceiver, ResponseSender, channel,
+    Delivery, Event, ExecutionObserver, FailureReason, OutputTensor, Response, ResponseReceiver,
+    ResponseSender, channel,
 };
-pub use scatter::Outputs;
+pub use scatter::{Outputs, client_shape};
 pub use statistics::{
     Counted, Counters, ExecutionTimes, ModelStatistics, Phases, ResponseCounters, ResponseTimes,
 };

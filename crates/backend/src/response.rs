@@ -3,6 +3,7 @@
 //! A model that answers once uses a oneshot; a decoupled one a queue. The sender counts the request when its last
 //! response leaves, and answers an internal error if it is dropped before that.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,7 +27,7 @@ pub struct OutputTensor {
 /// What a model answers to a request.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
-    /// In the model's order; only outputs that were asked for.
+    /// In the model's order, in that of an ensemble backwards; only outputs that were asked for.
     pub outputs: SmallVec<[OutputTensor; 2]>,
     pub parameters: Parameters,
 }
@@ -106,7 +107,9 @@ pub fn channel(
     (ResponseSender::new(outlet, arrived, statistics), ResponseReceiver { back: Some(back) })
 }
 
-/// The end that a backend holds. Never blocks.
+/// The end that a backend holds. Never blocks, but for an ensemble's back-pressure; see [`ResponseSink`].
+///
+/// [`ResponseSink`]: crate::ResponseSink
 #[derive(Debug)]
 pub struct ResponseSender {
     outlet: Outlet,
@@ -114,12 +117,32 @@ pub struct ResponseSender {
     statistics: Arc<ModelStatistics>,
     /// How many responses of a decoupled model are counted, and when the last of them was.
     responses: (usize, Instant),
+    observer: Option<Arc<dyn ExecutionObserver>>,
+}
+
+/// Somebody besides the model's own statistics who wants to know how long executions take: an ensemble, of which a
+/// request is one step.
+pub trait ExecutionObserver: Send + Sync + Debug {
+    /// A request was executed. Called once, before its last event is sent.
+    fn executed(&self, times: &ExecutionTimes);
 }
 
 impl ResponseSender {
     /// For a request that arrived at `arrived`, counted in `statistics`.
     pub fn new(outlet: Outlet, arrived: Instant, statistics: Arc<ModelStatistics>) -> ResponseSender {
-        ResponseSender { outlet, arrived, statistics, responses: (0, arrived) }
+        ResponseSender { outlet, arrived, statistics, responses: (0, arrived), observer: None }
+    }
+
+    /// Tells `observer`, too, when the request was executed.
+    pub fn observe(&mut self, observer: Arc<dyn ExecutionObserver>) {
+        self.observer = Some(observer);
+    }
+
+    fn succeeded(&self, queued: Instant, times: &ExecutionTimes) {
+        self.statistics.succeeded(self.arrived, queued, times);
+        if let Some(observer) = &self.observer {
+            observer.executed(times);
+        }
     }
 
     /// Puts somebody between this sender and where its events went so far. What is counted does not change.
@@ -150,7 +173,7 @@ impl ResponseSender {
             let times = ResponseTimes { started, output_begun: Some(outputs_begun), finished };
             self.count(ResponseOutcome::Success, &times);
         }
-        self.statistics.succeeded(self.arrived, queued, times);
+        self.succeeded(queued, times);
         self.outlet.send(Event::Response { response, last: true });
     }
 
@@ -194,7 +217,7 @@ impl ResponseSender {
     /// Counts the request of a decoupled model as answered and says that no response follows.
     pub fn finish(mut self, queued: Instant, times: &ExecutionTimes) {
         if self.delivery() == Delivery::Many {
-            self.statistics.succeeded(self.arrived, queued, times);
+            self.succeeded(queued, times);
             self.outlet.send(Event::End);
         }
     }

@@ -221,7 +221,7 @@ fn elements_size(output: &str, data: &[u8], shape: &Shape) -> Result<usize> {
 
 /// The shape that the client sees where the config reshapes an output: each -1 of the config takes the next size that
 /// the model left open.
-fn client_shape(spec: &TensorSpec, shape: Shape, batched: bool) -> Shape {
+pub fn client_shape(spec: &TensorSpec, shape: Shape, batched: bool) -> Shape {
     let Some(model_dims) = &spec.reshape else { return shape };
     let skip = usize::from(batched);
     let given = shape.get(skip..).unwrap_or_default();

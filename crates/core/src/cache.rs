@@ -11,7 +11,8 @@ use hippocamp_backend::{
     Event, ModelStatistics, Outlet, OutputTensor, ParameterValue, Request, Response, ResponseSink,
 };
 use hippocamp_cache::{Digest, Digester, Inserted, Owner, Store};
-use hippocamp_model_config::Interface;
+use hippocamp_model_config::{Interface, ModelConfig};
+use tracing::warn;
 
 /// The responses of all models, within one budget.
 pub(crate) type ResponseCache = Arc<Store<Arc<Response>>>;
@@ -25,15 +26,26 @@ pub(crate) struct ModelCache {
     statistics: Arc<ModelStatistics>,
 }
 
-impl ModelCache {
-    pub(crate) fn new(
-        cache: &ResponseCache,
-        interface: &Interface,
-        statistics: Arc<ModelStatistics>,
-    ) -> ModelCache {
-        ModelCache { owner: Arc::new(cache.owner()), outputs: interface.outputs.len(), statistics }
+/// A version's part of the response cache, if its config asks for one and the server has one.
+pub(crate) fn of_version(
+    cache: Option<&ResponseCache>,
+    config: &ModelConfig,
+    interface: &Interface,
+    statistics: &Arc<ModelStatistics>,
+) -> Option<ModelCache> {
+    if interface.decoupled || !config.response_cache.is_some_and(|cache| cache.enable) {
+        return None;
     }
+    let Some(cache) = cache else {
+        let model = &config.name;
+        warn!(model, "its responses are not cached: the server has no --cache-config=local,size=BYTES");
+        return None;
+    };
+    let (owner, statistics) = (Arc::new(cache.owner()), Arc::clone(statistics));
+    Some(ModelCache { owner, outputs: interface.outputs.len(), statistics })
+}
 
+impl ModelCache {
     /// Answers the request if its answer is there. Gives it back if not; its answer will then be kept.
     pub(crate) fn answer(&self, mut request: Request) -> Option<Request> {
         let looked = Instant::now();

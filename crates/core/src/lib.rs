@@ -5,15 +5,19 @@
 
 mod cache;
 mod classification;
+mod ensembles;
 mod index;
 mod infer;
+mod install;
 mod instances;
+mod jobs;
 mod labels;
 mod lifecycle;
 mod load;
 mod metadata;
 mod metrics_page;
 mod model;
+mod models;
 mod overrides;
 mod routes;
 mod server;

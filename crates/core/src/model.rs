@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hippocamp_backend::{ModelStatistics, Request, ResponseReceiver, Result};
+use hippocamp_backend::{InputTensor, ModelStatistics, Request, ResponseReceiver, Result};
+use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_model_config::{Interface, ModelConfig};
 use hippocamp_scheduler::Scheduler;
 
@@ -26,24 +27,44 @@ pub struct LoadedModel {
     pub labels: BTreeMap<Arc<str>, Vec<String>>,
     /// If its responses are kept.
     pub(crate) cache: Option<ModelCache>,
-    pub(crate) scheduler: Scheduler,
+    pub(crate) executor: Executor,
+}
+
+/// What executes the requests of a version.
+#[derive(Debug)]
+pub(crate) enum Executor {
+    /// Instances of its own.
+    Scheduler(Scheduler),
+    /// Other models.
+    Ensemble(Ensemble),
+}
+
+impl Executor {
+    /// Takes a request that was checked, and returns at once.
+    fn enqueue(&self, request: Request) {
+        match self {
+            Executor::Scheduler(scheduler) => scheduler.enqueue(request),
+            Executor::Ensemble(ensemble) => ensemble.enqueue(request),
+        }
+    }
 }
 
 impl LoadedModel {
     /// Checks a request and queues it. The answers come from the receiver; dropping it cancels the request.
     pub fn infer(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
         let (request, responses) = infer::check(self, request)?;
-        if let Some(request) = self.not_cached(request) {
-            self.scheduler.enqueue(request);
-        }
+        self.enqueue_unless_cached(request);
         Ok(responses)
     }
 
-    /// The request, unless the response cache has answered it.
-    fn not_cached(&self, request: Request) -> Option<Request> {
-        match &self.cache {
+    /// Queues a request that was checked, unless the response cache answers it here and now.
+    fn enqueue_unless_cached(&self, request: Request) {
+        let request = match &self.cache {
             Some(cache) => cache.answer(request),
             None => Some(request),
+        };
+        if let Some(request) = request {
+            self.executor.enqueue(request);
         }
     }
 
@@ -52,8 +73,40 @@ impl LoadedModel {
         self.labels.get(output)?.get(class).map(String::as_str)
     }
 
-    /// How many requests wait for an instance.
+    /// How many requests wait for an instance. Those of an ensemble wait at its steps and are counted there.
     pub fn pending(&self) -> usize {
-        self.scheduler.pending()
+        match &self.executor {
+            Executor::Scheduler(scheduler) => scheduler.pending(),
+            Executor::Ensemble(_) => 0,
+        }
+    }
+}
+
+impl StepModel for LoadedModel {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn interface(&self) -> &Interface {
+        &self.interface
+    }
+
+    fn statistics(&self) -> &Arc<ModelStatistics> {
+        &self.statistics
+    }
+
+    fn visit_executing(&self, visit: &mut dyn FnMut(&str)) {
+        match &self.executor {
+            Executor::Scheduler(_) => visit(&self.name),
+            Executor::Ensemble(ensemble) => ensemble.models().for_each(|model| model.visit_executing(visit)),
+        }
+    }
+
+    fn check(&self, id: &str, inputs: &[Option<InputTensor>]) -> Result<usize> {
+        infer::check_step(self, id, inputs)
+    }
+
+    fn enqueue(&self, request: Request) {
+        self.enqueue_unless_cached(request);
     }
 }

@@ -14,8 +14,8 @@ use tokio::sync::Semaphore;
 use tracing::{error, warn};
 
 use crate::index::{self, IndexEntry};
-use crate::lifecycle::Models;
 use crate::load::Loader;
+use crate::models::Models;
 use crate::routes::Routes;
 use crate::{ControlMode, LoadOverrides, LoadedModel, Settings};
 
@@ -156,11 +156,12 @@ impl InferenceServer {
         self.load_model(name.to_owned(), overrides).await.map_err(|failure| failure.into_error(name))
     }
 
-    /// Unloads a model because a client asked for it. Returns when its last request is done and its memory is free. A
-    /// model that is not loaded is no error.
-    pub async fn unload(self: &Arc<Self>, name: &str) -> Result<()> {
+    /// Unloads a model because a client asked for it, and with it the ensembles that are made of it. With `dependents` also
+    /// the models that were loaded only because this one is composed of them, if nothing else is. Returns when the last
+    /// request is done and the memory is free. A model that is not loaded is no error.
+    pub async fn unload(self: &Arc<Self>, name: &str, dependents: bool) -> Result<()> {
         self.allow_control()?;
-        self.unload_model(name.to_owned()).await;
+        self.unload_model(name.to_owned(), dependents).await;
         Ok(())
     }
 
@@ -179,10 +180,11 @@ impl InferenceServer {
         self.stopping.store(true, Ordering::Release);
         self.routes.clear();
         let serving = self.models.lock().take_all();
+        // All are let go before any is waited for: an ensemble holds on to its models.
+        let stopped: Vec<_> = serving.into_iter().map(|version| version.stopped).collect();
         let all = async {
-            for version in serving {
-                drop(version.model);
-                version.stopped.wait().await;
+            for stopped in stopped {
+                stopped.wait().await;
             }
         };
         tokio::time::timeout(timeout, all).await.is_ok()

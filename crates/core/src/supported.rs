@@ -12,7 +12,6 @@ pub(crate) fn refuse_unsupported(name: &str, config: &ModelConfig) -> Result<()>
     let choice = config.scheduling_choice.as_ref();
     let asked = [
         ("sequence_batching", matches!(choice, Some(SchedulingChoice::SequenceBatching(_)))),
-        ("ensemble_scheduling", matches!(choice, Some(SchedulingChoice::EnsembleScheduling(_)))),
         (
             "model_repository_agents",
             config.model_repository_agents.as_ref().is_some_and(|a| !a.agents.is_empty()),

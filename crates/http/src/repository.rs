@@ -123,11 +123,10 @@ async fn unload(front: &HttpFront, model: &str, json: &[u8]) -> Result<()> {
         }
         Ok(())
     })?;
-    // No model depends on another until there are ensembles.
-    dependents
+    let dependents = dependents
         .map_or(Ok(false), |value| value.as_bool())
         .map_err(|fault| unable_to_parse("unload_dependents", fault))?;
-    front.server.unload(model).await
+    front.server.unload(model, dependents).await
 }
 
 /// What a load request brings along.

@@ -30,7 +30,8 @@ mod validate;
 
 use hippocamp_proto::inference::model_config::SchedulingChoice;
 
-pub use hippocamp_proto::inference::ModelConfig;
+pub use hippocamp_proto::inference::model_ensembling::Step;
+pub use hippocamp_proto::inference::{ModelConfig, ModelEnsembling};
 
 pub use batch_tensors::{BatchInput, BatchInputKind, BatchOutput};
 pub use check::check;
@@ -51,6 +52,14 @@ pub use validate::{validate, validate_incomplete, validate_placement};
 pub fn is_ensemble(config: &ModelConfig) -> bool {
     matches!(config.scheduling_choice, Some(SchedulingChoice::EnsembleScheduling(_)))
         || config.platform == platform::ENSEMBLE
+}
+
+/// The steps of an ensemble.
+pub fn ensemble_scheduling(config: &ModelConfig) -> Option<&ModelEnsembling> {
+    match &config.scheduling_choice {
+        Some(SchedulingChoice::EnsembleScheduling(ensemble)) => Some(ensemble),
+        _ => None,
+    }
 }
 
 /// The value of a parameter of the backend, if the config has it.
