@@ -8,8 +8,6 @@ use crate::{InputTensor, Request};
 /// Knows of a model which requests can be joined along the first dimension. Made once at load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fitting {
-    /// Any two requests fit, so that nothing needs comparing.
-    uniform: bool,
     /// By input, as far as a rule is known.
     rules: Vec<Rule>,
     padding: Option<Padding>,
@@ -29,7 +27,8 @@ enum Rule {
 }
 
 impl Fitting {
-    pub fn new(interface: &Interface) -> Fitting {
+    /// `None` where any two requests fit, so that nothing needs comparing.
+    pub fn new(interface: &Interface) -> Option<Fitting> {
         let requested = interface.all_inputs().len() - interface.batch_inputs.len();
         let padding = interface.padding.clone();
         let rule = |index: usize, input: &TensorSpec| match padding.as_ref().and_then(|p| p.input(index)) {
@@ -39,27 +38,18 @@ impl Fitting {
             None => Rule::Equal,
         };
         let mut inputs = interface.all_inputs().take(requested);
-        let rules = inputs.clone().enumerate().map(|(index, input)| rule(index, input));
-        let rules = rules.collect();
+        let rules: Vec<Rule> = inputs.clone().enumerate().map(|(index, input)| rule(index, input)).collect();
         let uniform = padding.is_none()
             && inputs.all(|input| {
                 let is_fixed = input.allow_ragged_batch || !input.dims.contains(&-1);
                 is_fixed && !input.optional && !input.is_shape_tensor
             });
-        Fitting { uniform, rules, padding }
-    }
-
-    /// Whether any two requests fit.
-    pub fn any() -> Fitting {
-        Fitting { uniform: true, rules: Vec::new(), padding: None }
+        (!uniform).then_some(Fitting { rules, padding })
     }
 
     /// Whether two requests can be joined: the same inputs, and equal in every dimension but the first, as far as the
     /// config does not allow more.
     pub fn together(&self, a: &Request, b: &Request) -> bool {
-        if self.uniform {
-            return true;
-        }
         if let Some(padding) = &self.padding
             && !padding.fit_together(length(padding, a), length(padding, b))
         {

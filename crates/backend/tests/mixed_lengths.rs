@@ -261,7 +261,7 @@ proptest! {
 
     #[test]
     fn who_fits_with_whom(a in 0usize..12, b in 0usize..12, masked: bool) {
-        let fitting = Fitting::new(&interface(PADDED));
+        let fitting = Fitting::new(&interface(PADDED)).unwrap();
         let (first, _a) = { let (inputs, rows) = padded_request(1, a, true); request(&inputs, rows) };
         let (second, _b) = { let (inputs, rows) = padded_request(2, b, masked); request(&inputs, rows) };
         let bucket = |length: usize| match length { 1..=3 => 1, 4..=8 => 2, _ => 100 + length };
@@ -274,7 +274,7 @@ proptest! {
 #[test]
 fn ragged_inputs_fit_whatever_their_shapes() {
     let text = format!("{RAGGED} input {{ name: \"z\" data_type: TYPE_INT32 dims: -1 }}");
-    let fitting = Fitting::new(&interface(&text));
+    let fitting = Fitting::new(&interface(&text)).unwrap();
     let make = |width: i64, other: i64| {
         let x = Tensor::new(&[1, width, 2], 0..(width * 2) as i32);
         request(&[Some(x), Some(Tensor::new(&[1, other], 0..other as i32))], 1)
@@ -282,6 +282,7 @@ fn ragged_inputs_fit_whatever_their_shapes() {
     let ((a, _ra), (b, _rb), (c, _rc)) = (make(1, 4), make(3, 4), make(1, 5));
     assert!(fitting.together(&a, &b));
     assert!(!fitting.together(&a, &c), "the other input is not ragged");
+    assert_eq!(Fitting::new(&interface(RAGGED)), None, "there is nothing to compare");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod cache;
 mod classification;
 mod ensembles;
+mod host_policy;
 mod index;
 mod infer;
 mod install;
@@ -27,6 +28,8 @@ mod supported;
 mod warmup;
 
 pub use classification::classify;
+pub use hippocamp_scheduler::ResourceCount;
+pub use host_policy::HostPolicy;
 pub use index::{IndexEntry, State, VersionState};
 pub use infer::{InferInput, InferRequest};
 pub use metadata::{ModelMetadata, TensorMetadata};

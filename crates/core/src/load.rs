@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hippocamp_backend::{Backend, Code, Error, Model, ModelSource, ModelStatistics, Result};
 use hippocamp_model_config::{self as model_config, Faults, Interface, ModelConfig, Spans};
 use hippocamp_repository::{ModelFolder, select_versions};
-use hippocamp_scheduler::{self as scheduler, BatchPolicy, Scheduler};
+use hippocamp_scheduler::{self as scheduler, QueueSettings, RateLimiter, Scheduler};
 use tracing::warn;
 
 use crate::cache::{self, ResponseCache};
@@ -23,6 +23,8 @@ pub(crate) struct Loader {
     pub(crate) settings: Settings,
     pub(crate) backends: BTreeMap<String, Arc<dyn Backend>>,
     pub(crate) cache: Option<ResponseCache>,
+    /// `None` where instances execute whenever they can.
+    pub(crate) rate_limiter: Option<Arc<RateLimiter>>,
 }
 
 /// A version that is ready to serve, and what tells when it has ended.
@@ -212,9 +214,10 @@ impl Loading<'_> {
         model.check_config(&config)?;
         let labels = labels::read(&name, &self.folder.path, &interface)?;
         let model = warmup::warmed_up(model, &config, &interface, &self.folder.path)?;
-        let specs = instances::specs(&config, &interface)?;
-        let policy = BatchPolicy::from_config(&config, &interface);
-        let (scheduler, stopped) = Scheduler::start(&model, specs, policy)?;
+        let Loader { settings, rate_limiter, .. } = self.loader;
+        let plans = instances::plans(&config, &interface, &settings.host_policies, rate_limiter.as_ref())?;
+        let queue = QueueSettings::from_config(&config, &interface, settings.delay_scheduler);
+        let (scheduler, stopped) = Scheduler::start(&model, plans, queue)?;
         let statistics = Arc::new(ModelStatistics::default());
         let cache = cache::of_version(self.loader.cache.as_ref(), &config, &interface, &statistics);
         let version_text = version.to_string().into();

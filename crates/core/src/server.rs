@@ -9,6 +9,7 @@ use hippocamp_backend::{Backend, Error, Result};
 use hippocamp_cache::Store;
 use hippocamp_metrics::CpuTimes;
 use hippocamp_repository::{ScanFault, Wanted, scan};
+use hippocamp_scheduler::RateLimiter;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tracing::{error, warn};
@@ -64,10 +65,11 @@ impl InferenceServer {
     pub fn new(settings: Settings, backends: Vec<Arc<dyn Backend>>) -> Arc<InferenceServer> {
         let threads = settings.model_load_thread_count.max(1);
         let backends: BTreeMap<_, _> = backends.into_iter().map(|b| (b.name().to_owned(), b)).collect();
+        let rate_limiter = settings.rate_limit.clone().map(RateLimiter::new);
         let cache_size = settings.response_cache_byte_size;
         let cache = (cache_size > 0).then(|| Store::new(cache_size));
         Arc::new(InferenceServer {
-            loader: Loader { settings, backends, cache },
+            loader: Loader { settings, backends, cache, rate_limiter },
             routes: Routes::default(),
             models: Mutex::default(),
             load_permits: Semaphore::new(threads),

@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use hippocamp_scheduler::ResourceCount;
+
+use crate::HostPolicy;
+
 /// Who decides which models are loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ControlMode {
@@ -37,6 +41,15 @@ pub struct Settings {
     pub default_max_batch_size: BTreeMap<String, i32>,
     /// How many bytes the response cache may have; 0 for none.
     pub response_cache_byte_size: usize,
+    /// By the name that instance groups use.
+    pub host_policies: BTreeMap<String, HostPolicy>,
+    /// Whether instances execute only while they hold the resources that their groups ask for; and how many there are,
+    /// where that is not left to the models.
+    pub rate_limit: Option<Vec<ResourceCount>>,
+    /// Test hook of Triton: a dynamic batcher executes nothing before that many requests wait. 0 is the normal case.
+    pub delay_scheduler: usize,
+    /// The same for sequences that wait in the backlog of a sequence batcher.
+    pub backlog_delay_scheduler: usize,
 }
 
 impl Default for Settings {
@@ -54,6 +67,10 @@ impl Default for Settings {
             model_load_retry_count: 0,
             default_max_batch_size: BTreeMap::new(),
             response_cache_byte_size: 0,
+            host_policies: BTreeMap::new(),
+            rate_limit: None,
+            delay_scheduler: 0,
+            backlog_delay_scheduler: 0,
         }
     }
 }

@@ -29,17 +29,7 @@ pub(crate) fn refuse_unsupported(name: &str, config: &ModelConfig) -> Result<()>
 
 /// The fields that are read and shown, but have no effect.
 pub(crate) fn without_effect(config: &ModelConfig) -> Vec<&'static str> {
-    let batching = match &config.scheduling_choice {
-        Some(SchedulingChoice::DynamicBatching(batching)) => Some(batching),
-        _ => None,
-    };
-    let groups = &config.instance_group;
     let asked = [
-        ("dynamic_batching.preserve_ordering", batching.is_some_and(|b| b.preserve_ordering)),
-        ("dynamic_batching.priority_levels", batching.is_some_and(|b| b.priority_levels > 0)),
-        ("dynamic_batching.default_queue_policy", batching.is_some_and(|b| b.default_queue_policy.is_some())),
-        ("instance_group.rate_limiter", groups.iter().any(|g| g.rate_limiter.is_some())),
-        ("instance_group.host_policy", groups.iter().any(|g| !g.host_policy.is_empty())),
         ("cc_model_filenames", !config.cc_model_filenames.is_empty()),
         ("metric_tags", !config.metric_tags.is_empty()),
     ];

@@ -1,6 +1,7 @@
 //! What stands between the requests of a model and its instances: one of the batchers.
 
 use hippocamp_backend::{Batch, Request};
+use hippocamp_metrics::SizeHistogram;
 
 use crate::Queue;
 
@@ -12,7 +13,8 @@ pub(crate) enum Batcher {
 }
 
 impl Batcher {
-    /// Queues the request and returns at once. Gives it back if no more are taken.
+    /// Queues the request and returns at once; answers it if the batcher has no room for it. Gives it back if no more
+    /// are taken.
     pub(crate) fn push(&self, request: Request) -> Result<(), Box<Request>> {
         match self {
             Batcher::Dynamic(queue) => queue.push(request),
@@ -31,6 +33,28 @@ impl Batcher {
     pub(crate) fn pending(&self) -> usize {
         match self {
             Batcher::Dynamic(queue) => queue.len(),
+        }
+    }
+
+    /// How many requests each new one found waiting.
+    pub(crate) fn depths(&self) -> SizeHistogram {
+        match self {
+            Batcher::Dynamic(queue) => queue.depths(),
+        }
+    }
+
+    /// Whether [`Batcher::keep_time`] has something to do.
+    pub(crate) fn needs_timekeeper(&self) -> bool {
+        match self {
+            Batcher::Dynamic(queue) => queue.needs_timekeeper(),
+        }
+    }
+
+    /// Answers requests whose time is up, also while every instance is busy. Runs on a thread of its own, and returns
+    /// once the batcher is closed and empty.
+    pub(crate) fn keep_time(&self) {
+        match self {
+            Batcher::Dynamic(queue) => queue.keep_time(),
         }
     }
 

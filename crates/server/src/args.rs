@@ -3,6 +3,7 @@
 mod cache;
 mod grpc;
 mod http;
+mod instances;
 mod logging;
 mod metrics;
 mod models;
@@ -16,6 +17,7 @@ use clap::{ArgAction, CommandFactory, Parser};
 pub(crate) use cache::CacheArgs;
 pub(crate) use grpc::GrpcArgs;
 pub(crate) use http::HttpArgs;
+pub(crate) use instances::InstancesArgs;
 pub(crate) use logging::{LogFormat, LoggingArgs};
 pub(crate) use metrics::MetricsArgs;
 pub(crate) use models::ModelsArgs;
@@ -37,6 +39,8 @@ pub(crate) use models::ModelsArgs;
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) models: ModelsArgs,
+    #[command(flatten)]
+    pub(crate) instances: InstancesArgs,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
     #[command(flatten)]

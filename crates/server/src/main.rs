@@ -8,6 +8,7 @@ mod listeners;
 mod logging;
 mod run;
 mod signals;
+mod test_hooks;
 mod threads;
 
 use std::process::ExitCode;

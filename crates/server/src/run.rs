@@ -15,6 +15,7 @@ use crate::args::Args;
 use crate::backends;
 use crate::listeners::Listeners;
 use crate::signals::Signals;
+use crate::test_hooks;
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
@@ -63,6 +64,10 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
         model_load_retry_count: models.model_load_retry_count,
         default_max_batch_size: models.default_max_batch_size()?,
         response_cache_byte_size: args.cache.byte_size()?,
+        host_policies: args.instances.host_policies()?,
+        rate_limit: args.instances.rate_limit(),
+        delay_scheduler: test_hooks::requests(test_hooks::DELAY_SCHEDULER),
+        backlog_delay_scheduler: test_hooks::requests(test_hooks::BACKLOG_DELAY_SCHEDULER),
     })
 }
 

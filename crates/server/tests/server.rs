@@ -4,6 +4,8 @@
 
 #[path = "server/cache.rs"]
 mod cache;
+#[path = "server/cancellation.rs"]
+mod cancellation;
 #[path = "server/decoupled.rs"]
 mod decoupled;
 #[path = "server/grpc_infer.rs"]
@@ -14,6 +16,10 @@ mod grpc_stream;
 mod lifecycle;
 #[path = "server/metrics.rs"]
 mod metrics;
+#[path = "server/queue.rs"]
+mod queue;
+#[path = "server/rate_limiter.rs"]
+mod rate_limiter;
 #[path = "server/requests.rs"]
 mod requests;
 #[path = "server/stopping.rs"]
