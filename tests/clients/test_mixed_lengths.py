@@ -53,6 +53,55 @@ parameters { key: "padding.output.CENTRED" value { string_value: "" } }
 )
 
 
+def attention():
+    """A transformer in small: embeddings, one head of self-attention with a mask, and the mean of what it gives."""
+    table = np.random.default_rng(7).normal(size=(100, 8)).astype(np.float32)
+    constants = [
+        numpy_helper.from_array(table, "table"),
+        numpy_helper.from_array(np.array([1], np.int64), "queries"),
+        numpy_helper.from_array(np.array([2], np.int64), "width"),
+        numpy_helper.from_array(np.array(1.0, np.float32), "one"),
+        numpy_helper.from_array(np.array(-1e9, np.float32), "never"),
+    ]
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["embedded"]),
+        helper.make_node("Transpose", ["embedded"], ["keys"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["embedded", "keys"], ["scores"]),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=FLOAT),
+        helper.make_node("Sub", ["one", "mask"], ["padding"]),
+        helper.make_node("Mul", ["padding", "never"], ["penalty"]),
+        helper.make_node("Unsqueeze", ["penalty", "queries"], ["penalties"]),
+        helper.make_node("Add", ["scores", "penalties"], ["masked"]),
+        helper.make_node("Softmax", ["masked"], ["weights"], axis=2),
+        helper.make_node("MatMul", ["weights", "embedded"], ["hidden"]),
+        helper.make_node("Unsqueeze", ["mask", "width"], ["wide_mask"]),
+        helper.make_node("Mul", ["hidden", "wide_mask"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "queries"], ["sum"], keepdims=0),
+        helper.make_node("ReduceSum", ["wide_mask", "queries"], ["count"], keepdims=0),
+        helper.make_node("Div", ["sum", "count"], ["embedding"]),
+    ]
+    inputs = [tensor(name, ["N", "L"], TensorProto.INT64) for name in ("input_ids", "attention_mask")]
+    outputs = [tensor("hidden", ["N", "L", 8]), tensor("embedding", ["N", 8])]
+    return onnx_bytes(helper.make_graph(nodes, "attention", inputs, outputs, constants))
+
+
+BERT = (
+    BATCHING
+    + """
+backend: "onnxruntime"
+input { name: "input_ids" data_type: TYPE_INT64 dims: -1 }
+input { name: "attention_mask" data_type: TYPE_INT64 dims: -1 optional: true }
+output { name: "hidden" data_type: TYPE_FP32 dims: [ -1, 8 ] }
+output { name: "embedding" data_type: TYPE_FP32 dims: 8 }
+parameters { key: "padding.buckets" value { string_value: "16,32" } }
+parameters { key: "padding.length" value { string_value: "bucket" } }
+parameters { key: "padding.input.input_ids" value { string_value: "value=99" } }
+parameters { key: "padding.input.attention_mask" value { string_value: "value=0 fill=1" } }
+parameters { key: "padding.output.hidden" value { string_value: "" } }
+"""
+)
+
+
 def ragged():
     """DOUBLED, and ENDS: where each request's elements end."""
     nodes = [
@@ -82,11 +131,13 @@ def mixed(tmp_path_factory):
     repository = tmp_path_factory.mktemp("mixed")
     write_model(repository, "padded", PADDED, masked_mean())
     write_model(repository, "ragged", RAGGED, ragged())
+    write_model(repository, "bert", BERT, attention())
+    write_model(repository, "bert_alone", BERT.replace("dynamic_batching", "#"), attention())
     with ServerProcess(repository) as server:
         yield server
 
 
-def infer_together(client, model, rows):
+def infer_together(client, model, rows, name="x", datatype="FP32"):
     """Sends one request a row at the same time; returns the results and the executions that they took."""
 
     def executions():
@@ -96,7 +147,7 @@ def infer_together(client, model, rows):
     before = executions()
     waiting = []
     for row in rows:
-        inputs = [client.input("x", row[np.newaxis], "FP32")]
+        inputs = [client.input(name, row[np.newaxis], datatype)]
         waiting.append(client.real.async_infer(model, inputs))
     results = [sent.get_result() for sent in waiting]
     return results, executions() - before
@@ -118,6 +169,21 @@ def test_padded_requests_share_an_execution(client):
     for row, result in zip(rows, results):
         np.testing.assert_allclose(result.as_numpy("MEAN"), [[row.mean()]], rtol=1e-6)
         np.testing.assert_allclose(result.as_numpy("CENTRED"), [row - row.mean()], rtol=1e-5)
+
+
+def test_a_transformer_gives_in_a_batch_what_it_gives_alone(client):
+    rows = [np.arange(n, dtype=np.int64) * (i + 1) % 98 for i, n in enumerate(LENGTHS)]
+    together, executions = infer_together(client, "bert", rows, "input_ids", "INT64")
+    assert executions == 1
+    for row, result in zip(rows, together):
+        given = [
+            client.input("input_ids", row[np.newaxis], "INT64"),
+            client.input("attention_mask", np.ones((1, len(row)), np.int64), "INT64"),
+        ]
+        alone = client.infer("bert_alone", given)
+        assert result.as_numpy("hidden").shape == (1, len(row), 8)
+        for output in ("hidden", "embedding"):
+            np.testing.assert_allclose(result.as_numpy(output), alone.as_numpy(output), atol=1e-5)
 
 
 def test_ragged_requests_share_an_execution(client):
