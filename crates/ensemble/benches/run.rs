@@ -23,7 +23,7 @@ struct Echo {
 }
 
 impl StepModel for Echo {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "echo"
     }
 
