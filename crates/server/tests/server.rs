@@ -8,6 +8,8 @@ mod cache;
 mod cancellation;
 #[path = "server/decoupled.rs"]
 mod decoupled;
+#[path = "server/ensembles.rs"]
+mod ensembles;
 #[path = "server/grpc_infer.rs"]
 mod grpc_infer;
 #[path = "server/grpc_stream.rs"]
