@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -415,3 +414,26 @@ def test_the_command_says_what_to_do(detection_server):
     # Without it everything is as it was.
     plain = subprocess.run([BINARY, "--help"], capture_output=True, text=True, check=True).stdout
     assert "--model-repository" in plain and "infer" in plain
+
+
+def test_the_examples_print_what_the_readme_says(detection_server, tmp_path):
+    def example(name, **environment):
+        script = os.path.join(ROOT, "examples", name)
+        done = subprocess.run(
+            ["sh", script, PICTURE, detection_server.http],
+            cwd=tmp_path,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
+        readme = f.read()
+    listed = example("detection.sh", HIPPOCAMP=BINARY)
+    assert all(line.strip() in readme for line in listed.splitlines())
+    assert (tmp_path / "faces.png").is_file()
+    (face,) = json.loads(example("face.sh"))
+    assert json.dumps(face["xywh_ratio"], separators=(",", ":")) in readme
