@@ -432,8 +432,9 @@ def test_the_examples_print_what_the_readme_says(detection_server, tmp_path):
 
     with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
         readme = f.read()
-    listed = example("detection.sh", HIPPOCAMP=BINARY)
-    assert all(line.strip() in readme for line in listed.splitlines())
+    *listed, drawn = example("detection.sh", HIPPOCAMP=os.path.abspath(BINARY)).splitlines()
+    assert listed and all(line.strip() in readme for line in listed)
+    assert drawn == "drawn into faces.png"
     assert (tmp_path / "faces.png").is_file()
     (face,) = json.loads(example("face.sh"))
     assert json.dumps(face["xywh_ratio"], separators=(",", ":")) in readme
