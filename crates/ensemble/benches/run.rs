@@ -47,7 +47,7 @@ impl StepModel for Echo {
         let mut response = Response::default();
         if let Some(input) = request.inputs[0].take() {
             let data = input.data.to_contiguous();
-            response.outputs.push(OutputTensor { index: 0, shape: input.shape, data });
+            response.outputs.push(OutputTensor { index: 0, shape: input.shape, data: data.into() });
         }
         request.succeed(response, &ExecutionTimes::now());
     }

@@ -112,7 +112,7 @@ mod tests {
         fn deliver(&mut self, event: Event) {
             let what = match event {
                 Event::Response { .. } => "response",
-                Event::Failed(_) => "failed",
+                Event::ResponseFailed(_) | Event::Failed(_) => "failed",
                 Event::End => "end",
             };
             self.came.send(what).unwrap();

@@ -163,7 +163,7 @@ proptest! {
             .iter()
             .filter_map(|event| match event {
                 Event::Response { response, .. } => Some(outputs(response)[0].1),
-                Event::Failed(_) | Event::End => None,
+                Event::ResponseFailed(_) | Event::Failed(_) | Event::End => None,
             })
             .collect();
         expected.sort_unstable();
