@@ -7,21 +7,17 @@ import platform
 import statistics
 
 NUMBERS = ("cpu_s_per_1000", "requests_per_s", "p50_us", "p99_us", "queue_us", "connections")
+# Two numbers in a cell are ours and Triton's.
 TITLES = (
     "work",
     "over",
     "at",
-    "CPU s/1,000: ours",
-    "Triton",
+    "CPU s for 1,000",
     "ratio",
-    "a second: ours",
-    "Triton",
-    "p50 us: ours",
-    "Triton",
-    "p99 us: ours",
-    "Triton",
-    "queue us: ours",
-    "Triton",
+    "a second",
+    "p50, us",
+    "p99, us",
+    "queue, us",
     "connections",
     "aimed at",
 )
@@ -93,34 +89,35 @@ def lines(rows, results):
 
 
 def aimed_at(line):
-    """The last column: the target and how far it is, and what the engine reaches alone."""
-    engine = ""
+    """The last column: the target, how far it is if that is not the ratio, and the engine alone."""
+    parts = []
+    if line["target"]:
+        got = f" {line['ratio']:.2f}," if line["engine"] else ""
+        parts.append(f"{line['target']}:{got} {'reached' if line['reached'] else '**missed**'}")
     if limit := line["engine"]:
         share = limit["cpu_s_per_1000"] / line["ours"]["cpu_s_per_1000"]
-        alone = f"{limit['cpu_s_per_1000']:.4f}, {limit['requests_per_s']:.0f}/s"
-        engine = f"engine alone {alone}; {share:.2f} of our CPU"
-    if line["target"] is None:
-        return engine
-    word = "reached" if line["reached"] else "**missed**"
-    return f"{line['target']}: {line['ratio']:.2f}, {word}" + (f" ({engine})" if engine else "")
+        alone = f"{limit['cpu_s_per_1000']:.4f}, {limit['requests_per_s']:,.0f} a second"
+        parts.append(f"engine alone {alone}, {share:.2f} of our CPU")
+    return "; ".join(parts)
 
 
 def cells(line):
     ours, peer = line["ours"], line["triton"]
 
     def both(name, form):
-        return [format(ours[name], form), format(peer[name], form) if peer else "-"]
+        theirs = f" / {peer[name]:{form}}" if peer else ""
+        return f"{ours[name]:{form}}{theirs}"
 
     return [
         line["title"],
         line["protocol"],
         str(line["concurrency"]),
-        *both("cpu_s_per_1000", ".4f"),
+        both("cpu_s_per_1000", ".4f"),
         f"{ours['cpu_s_per_1000'] / peer['cpu_s_per_1000']:.2f}" if peer else "no peer",
-        *both("requests_per_s", ",.0f"),
-        *both("p50_us", ",.0f"),
-        *both("p99_us", ",.0f"),
-        *both("queue_us", ",.0f"),
+        both("requests_per_s", ",.0f"),
+        both("p50_us", ",.0f"),
+        both("p99_us", ",.0f"),
+        both("queue_us", ",.0f"),
         f"{ours['connections']:.0f}",
         aimed_at(line),
     ]
