@@ -9,6 +9,8 @@ mod resize;
 mod tensor;
 mod warp;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use decode::decode_alone;
 use toml::Spanned;
 
 use crate::pipeline::{Ports, Table, parameters};

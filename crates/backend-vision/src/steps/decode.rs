@@ -207,9 +207,9 @@ impl Scratch {
     }
 }
 
-/// Decodes one picture on its own: what the fuzzer feeds.
+/// Decodes one picture on its own, without what catches panics.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn decode_for_test(bytes: &[u8], max_pixels: u64) -> Result<Image> {
+pub(crate) fn decode_alone(bytes: &[u8], max_pixels: u64) -> Result<Image> {
     let mut image = Image::default();
     let wish = Wish { color: Color::Rgb, upright: true, background: Some([0; 3]), max_pixels };
     decode(bytes, wish, &mut Scratch::default(), &mut image)?;
