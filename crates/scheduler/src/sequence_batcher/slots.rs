@@ -285,9 +285,13 @@ impl Sequences {
         Some(Taken { queued, at, serial, states, since: now })
     }
 
-    /// The request of that sequence which was taken from that slot is done: the next one may go.
+    /// The request of that sequence which was taken from that slot is done: the next one may go. Nothing happens if none
+    /// is taken: what was rescheduled may be answered while it waits.
     pub(super) fn complete(&mut self, at: SlotAt, serial: u64, now: Instant) {
         let iterative = self.policy.iterative;
+        if self.slot(at).in_flight != Some(serial) {
+            return;
+        }
         self.instances[at.instance].in_flight -= 1;
         let slot = self.slot_mut(at);
         slot.in_flight = None;
