@@ -179,6 +179,12 @@ impl ResponseSender {
         }
     }
 
+    /// Gives up on a request that was never accepted: nothing is sent, and nothing is counted.
+    pub fn withdraw(mut self) {
+        let delivery = self.delivery();
+        self.outlet = Outlet::closed(delivery);
+    }
+
     /// Counts the request as failed and sends the error.
     pub fn fail(mut self, error: Error, reason: FailureReason) {
         if !self.is_to_nobody() {
@@ -291,6 +297,14 @@ mod tests {
         tx.finish(Instant::now(), &ExecutionTimes::now());
         assert_eq!(block_on(rx.only()).unwrap_err().code(), Code::Internal);
         assert_eq!(statistics.snapshot().success.count, 0);
+    }
+
+    #[test]
+    fn a_request_that_is_withdrawn_never_was() {
+        let (tx, mut rx, statistics) = pair(Delivery::Once);
+        tx.withdraw();
+        assert!(block_on(rx.next()).is_none());
+        assert_eq!(statistics.snapshot().fail.count, 0);
     }
 
     #[test]

@@ -125,7 +125,9 @@ fn requests_of_iterative_sequences_share_batches_step_by_step() {
 
 #[test]
 fn a_panic_ends_the_sequences_of_its_instance_and_no_others() {
-    let scheduler = start(policy(1, &format!("direct {{ }} iterative_sequence: false {CONTROLS}")), 2);
+    // A backtrace may take longer than a sequence is idle by default.
+    let text = format!("direct {{ }} max_sequence_idle_microseconds: 600000000 {CONTROLS}");
+    let scheduler = start(policy(1, &text), 2);
     let bench = Bench::new(policy(1, STATE), 1);
     let send = |id, flags, value| {
         let (request, answer) = bench.request(Some(super::kit::sequence(id, flags)), value);
