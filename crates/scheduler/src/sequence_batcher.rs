@@ -159,7 +159,7 @@ impl SequenceBatcher {
 
 impl Shared {
     fn new(policy: SequencePolicy, instances: usize, clock: Clock) -> Shared {
-        let sequences = Sequences::new(policy, instances, clock.now());
+        let sequences = Sequences::new(policy, instances);
         Shared {
             policy: Arc::clone(&sequences.policy),
             state: Mutex::new(State { sequences, reaps_at: None }),

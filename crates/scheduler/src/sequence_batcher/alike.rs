@@ -26,16 +26,19 @@ impl Alike {
 
     /// Whether two requests give the same inputs, equal in every dimension but the first.
     pub(super) fn are_alike(&self, a: &Request, b: &Request) -> bool {
-        let input = |request: &Request, index: usize| request.inputs.get(index).cloned().flatten();
         self.0.iter().all(|compared| match (input(a, compared.index), input(b, compared.index)) {
             (Some(a), Some(b)) if compared.values_too => {
                 a.shape == b.shape && a.data.to_contiguous() == b.data.to_contiguous()
             }
-            (Some(a), Some(b)) => same_row(&a, &b),
+            (Some(a), Some(b)) => same_row(a, b),
             (None, None) => true,
             _ => false,
         })
     }
+}
+
+fn input(request: &Request, index: usize) -> Option<&InputTensor> {
+    request.inputs.get(index)?.as_ref()
 }
 
 /// Whether two tensors have rows of the same shape.

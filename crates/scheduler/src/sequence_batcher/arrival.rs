@@ -1,12 +1,11 @@
 //! A request comes in: which sequence it belongs to, and where that one is.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{CorrelationId, Error, Request};
 
-use super::slots::{Active, Place, Queued, Sequence, Sequences, SlotAt};
+use super::slots::{Active, Place, Queued, Sequence, Sequences};
 
 impl Sequences {
     /// Takes a request in. Gives it back with the reason if its sequence cannot have it.
@@ -60,8 +59,8 @@ impl Sequences {
             self.unfinished.add(id.clone(), serial);
         }
         let sequence = Sequence { serial, open: (!closes).then(|| id.clone()), after, begun: false };
-        if let Some(Reverse((slot, instance))) = self.free.pop() {
-            return self.occupy(SlotAt { instance, slot }, sequence, [first].into(), now);
+        if let Some(at) = self.free_slot(now) {
+            return self.occupy(at, sequence, [first].into(), now);
         }
         if !closes {
             self.active.insert(id, Active { serial, place: Place::Backlog });

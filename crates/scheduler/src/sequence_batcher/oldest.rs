@@ -57,7 +57,7 @@ impl Sequences {
         };
         let instance = &mut self.instances[instance];
         instance.delaying = false;
-        rows.extend(instance.staged.drain(..count).map(|taken| Row::Request(Box::new(taken))));
+        rows.extend(instance.staged.drain(..count).map(Some));
         Next::Execute
     }
 

@@ -96,7 +96,8 @@ fn strategy(batching: &ModelSequenceBatching, max_batch_size: usize) -> (Strateg
                 preferred: preferred.filter_map(|&size| usize::try_from(size).ok()).collect(),
                 max_queue_delay: Duration::from_micros(oldest.max_queue_delay_microseconds),
             };
-            (strategy, usize::try_from(oldest.max_candidate_sequences).unwrap_or(0).max(1))
+            let candidates = usize::try_from(oldest.max_candidate_sequences).unwrap_or(0);
+            (strategy, if candidates > 0 { candidates } else { max_batch_size })
         }
         Some(StrategyChoice::Direct(direct)) => {
             let strategy = Strategy::Direct {

@@ -35,8 +35,8 @@ pub(super) fn fill(shared: &Arc<Shared>, rows: &mut Vec<Row>, batch: &mut Batch)
     let mut nulls: SmallVec<[usize; 8]> = SmallVec::new();
     for (index, row) in rows.drain(..).enumerate() {
         match row {
-            Row::Request(taken) => batch.push(prepare(shared, *taken)),
-            Row::Null => nulls.push(index),
+            Some(taken) => batch.push(prepare(shared, taken)),
+            None => nulls.push(index),
         }
     }
     let Some(first) = batch.first().filter(|_| !nulls.is_empty()) else { return };

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{CorrelationId, Error, FailureReason, Request};
+use smallvec::SmallVec;
 
 use super::backlog::Backlog;
 use super::policy::{SequencePolicy, Strategy};
@@ -113,49 +114,55 @@ pub(super) struct Sequences {
     pub(super) policy: Arc<SequencePolicy>,
     pub(super) instances: Vec<InstanceSlots>,
     /// Slots without a sequence, by slot number and instance: batches stay small and grow evenly.
-    pub(super) free: BinaryHeap<Reverse<(usize, usize)>>,
+    free: BinaryHeap<Reverse<(usize, usize)>>,
     /// Sequences that may get further requests.
     pub(super) active: HashMap<CorrelationId, Active>,
     pub(super) unfinished: Unfinished,
     pub(super) backlog: Backlog,
     pub(super) refused: Vec<Refused>,
-    pub(super) woken: Vec<usize>,
+    pub(super) woken: SmallVec<[usize; 4]>,
     /// No more requests come; what waits is still executed.
     pub(super) closed: bool,
     pub(super) next_serial: u64,
 }
 
 impl Sequences {
-    pub(super) fn new(policy: SequencePolicy, instances: usize, now: Instant) -> Sequences {
+    pub(super) fn new(policy: SequencePolicy, instances: usize) -> Sequences {
         let policy = Arc::new(policy);
-        let states = policy.states.begin();
-        let slot = |_| Slot {
-            queue: VecDeque::new(),
-            sequence: None,
-            in_flight: None,
-            states: Arc::clone(&states),
-            last_used: now,
-        };
         let delaying = policy.hooks.requests > 0;
-        let one = |_| InstanceSlots {
-            slots: (0..policy.slots).map(slot).collect(),
-            staged: VecDeque::new(),
-            in_flight: 0,
-            delaying,
-        };
-        let free = (0..policy.slots).flat_map(|slot| (0..instances).map(move |i| Reverse((slot, i))));
+        let one = |_| InstanceSlots { slots: Vec::new(), staged: VecDeque::new(), in_flight: 0, delaying };
         Sequences {
             instances: (0..instances).map(one).collect(),
-            free: free.collect(),
+            free: BinaryHeap::new(),
             active: HashMap::new(),
             unfinished: Unfinished::default(),
             backlog: Backlog::default(),
             refused: Vec::new(),
-            woken: Vec::new(),
+            woken: SmallVec::new(),
             closed: false,
             next_serial: 1,
             policy,
         }
+    }
+
+    /// Takes a slot from the list of free ones. The slots of an instance are made when they are first needed: a config may
+    /// allow any number.
+    pub(super) fn free_slot(&mut self, now: Instant) -> Option<SlotAt> {
+        let made = self.instances.first()?.slots.len();
+        if self.free.is_empty() && made < self.policy.slots {
+            for (index, instance) in self.instances.iter_mut().enumerate() {
+                instance.slots.push(Slot {
+                    queue: VecDeque::new(),
+                    sequence: None,
+                    in_flight: None,
+                    states: self.policy.states.begin(),
+                    last_used: now,
+                });
+                self.free.push(Reverse((made, index)));
+            }
+        }
+        let Reverse((slot, instance)) = self.free.pop()?;
+        Some(SlotAt { instance, slot })
     }
 
     pub(super) fn is_oldest(&self) -> bool {
@@ -171,7 +178,7 @@ impl Sequences {
     }
 
     pub(super) fn slots_of(&self, instance: usize) -> impl Iterator<Item = SlotAt> + use<> {
-        (0..self.policy.slots).map(move |slot| SlotAt { instance, slot })
+        (0..self.instances[instance].slots.len()).map(move |slot| SlotAt { instance, slot })
     }
 
     /// Requests that wait: in slots, ready to be executed, and in the backlog.
@@ -204,7 +211,7 @@ impl Sequences {
         self.ready(at, now);
     }
 
-    /// Takes a slot from its sequence, which has nothing in it any more, and gives it to the next one of the backlog.
+    /// Takes a slot from its sequence, which has nothing in it any more.
     pub(super) fn release(&mut self, at: SlotAt, now: Instant) {
         // What it held goes with the last request that is still executed.
         let nothing = self.policy.states.begin();
@@ -219,6 +226,15 @@ impl Sequences {
                 self.end(&sequence, now);
             }
         }
+        // With rows of their own, the next batch begins when this one is done, and a low row keeps it small. Without, the
+        // next sequence need not wait for a request of this one: other slots are as good.
+        if in_flight.is_none() || !self.is_oldest() {
+            self.give_away(at, now);
+        }
+    }
+
+    /// Gives a slot without a sequence to the next one of the backlog.
+    fn give_away(&mut self, at: SlotAt, now: Instant) {
         while let Some(waiting) = self.backlog.pop() {
             if waiting.queue.iter().any(|queued| queued.request.is_cancelled()) {
                 self.end(&waiting.sequence, now);
@@ -295,13 +311,20 @@ impl Sequences {
         self.instances[at.instance].in_flight -= 1;
         let slot = self.slot_mut(at);
         slot.in_flight = None;
-        if slot.sequence.as_ref().is_some_and(|sequence| sequence.serial == serial) {
-            slot.last_used = now;
-            if iterative && slot.queue.is_empty() {
-                self.release(at, now);
+        match slot.sequence.as_ref().map(|sequence| sequence.serial) {
+            Some(present) if present == serial => {
+                slot.last_used = now;
+                if iterative && slot.queue.is_empty() {
+                    self.release(at, now);
+                }
             }
-        } else {
-            self.finish(serial, now);
+            Some(_) => self.finish(serial, now),
+            None => {
+                self.finish(serial, now);
+                if self.is_oldest() {
+                    self.give_away(at, now);
+                }
+            }
         }
         self.ready(at, now);
         if self.closed {
@@ -383,6 +406,6 @@ impl Sequences {
 
     /// Whether any sequence is there at all, so that somebody has to look after it.
     pub(super) fn any_sequence(&self) -> bool {
-        self.free.len() < self.instances.len() * self.policy.slots
+        self.free.len() < self.instances.iter().map(|instance| instance.slots.len()).sum()
     }
 }

@@ -50,6 +50,14 @@ fn no_more_candidates_than_the_config_allows() {
 }
 
 #[test]
+fn without_a_number_of_candidates_there_are_as_many_as_fit_into_a_batch() {
+    let bench = Bench::new(policy(2, &format!("oldest {{ }} {CONTROLS} {STATE}")), 1);
+    let _answers: Vec<_> = (1..=3).map(|id| bench.send(id, "SE", 0)).collect();
+    assert_eq!(bench.run(0), ["1:SE0", "2:SE0"]);
+    assert_eq!(bench.run(0), ["3:SE0"]);
+}
+
+#[test]
 fn candidates_spread_over_the_instances() {
     let bench = bench(8, 2, "");
     let _answers: Vec<_> = (1..=8).map(|id| bench.send(id, "S", 0)).collect();
