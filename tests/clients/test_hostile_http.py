@@ -1,5 +1,6 @@
 """Bytes over HTTP that mean harm: each is refused, and costs neither the server nor its memory."""
 
+import errno
 import gzip
 import http.client
 import json
@@ -73,7 +74,10 @@ def exchange(server, data, hang_up=True):
             if hang_up:
                 link.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: link.recv(65536), b""))
-        except (BrokenPipeError, ConnectionResetError):
+        except OSError as gone:
+            # Closed by the server before all was sent: what that looks like depends on how far the sending got.
+            if gone.errno not in (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN):
+                raise
             return b""
 
 

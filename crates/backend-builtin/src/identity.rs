@@ -10,11 +10,11 @@ use hippocamp_backend::{
     OutputTensor, ParameterValue, Parameters, Request, Response, Result, Sequence,
 };
 use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
-use hippocamp_tensor::{LENGTH_PREFIX, Shape};
+use hippocamp_tensor::{LENGTH_PREFIX, Shape, TensorData};
 
 use crate::parameter::number;
 
-/// Copies INPUT*n* to OUTPUT*n* without copying: the output is the request's own bytes.
+/// Copies INPUT*n* to OUTPUT*n* without copying: the output is the request's own bytes, wherever they are.
 #[derive(Debug)]
 pub(crate) struct Identity;
 
@@ -155,7 +155,7 @@ impl IdentityInstance {
                 continue;
             }
             let (shape, data) = match request.inputs.get(source).and_then(Option::as_ref) {
-                Some(input) => (input.shape.clone(), input.data.to_contiguous()),
+                Some(input) => (input.shape.clone(), input.data.clone()),
                 None => zeros(&self.interface, &self.interface.inputs[source], request.batch_size)?,
             };
             response.outputs.push(OutputTensor { index, shape, data });
@@ -165,7 +165,7 @@ impl IdentityInstance {
 }
 
 /// What stands for an input that was left out: zeros, or empty strings. A dimension that the config leaves open is 1.
-fn zeros(interface: &Interface, spec: &TensorSpec, rows: usize) -> Result<(Shape, Bytes)> {
+fn zeros(interface: &Interface, spec: &TensorSpec, rows: usize) -> Result<(Shape, TensorData)> {
     let inner = spec.dims.iter().map(|&d| if d == -1 { 1 } else { d });
     let shape: Shape = if interface.max_batch_size > 0 {
         std::iter::once(rows as i64).chain(inner).collect()
@@ -183,5 +183,5 @@ fn zeros(interface: &Interface, spec: &TensorSpec, rows: usize) -> Result<(Shape
         )));
     }
     data.resize(size.unwrap_or(0), 0);
-    Ok((shape, data.into()))
+    Ok((shape, Bytes::from(data).into()))
 }

@@ -119,7 +119,11 @@ impl SequenceSumInstance {
         if request.outputs.contains(0) {
             let data: Vec<u8> =
                 std::iter::repeat_n(sum.to_le_bytes(), step.elements.len()).flatten().collect();
-            response.outputs.push(OutputTensor { index: 0, shape: step.shape, data: Bytes::from(data) });
+            response.outputs.push(OutputTensor {
+                index: 0,
+                shape: step.shape,
+                data: Bytes::from(data).into(),
+            });
         }
         Ok(response)
     }

@@ -9,8 +9,9 @@ use crate::{Delivery, Event};
 /// Somebody between a backend and whoever waits for the answer: an ensemble that feeds its next step, a batcher that
 /// keeps a sequence's state, a cache that keeps a copy.
 ///
-/// Called on the thread that sends, usually an instance's own, so it must neither block nor compute for long. Dropped
-/// after the last event.
+/// Called on the thread that sends, usually an instance's own, so it must neither block nor compute for long. The one
+/// exception is an ensemble that limits how many requests of a step are in flight: it holds back the step before.
+/// Dropped after the last event.
 pub trait ResponseSink: Send + Debug {
     /// Takes the next event. The last one is [`Event::is_last`]; it always comes, because a sender that is dropped
     /// sends an error.

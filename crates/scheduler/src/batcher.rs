@@ -1,12 +1,14 @@
 //! What stands between the requests of a model and its instances: one of the batchers.
 
 use hippocamp_backend::{Batch, Error, Request};
+use hippocamp_metrics::SizeHistogram;
 
 use crate::Queue;
 use crate::sequence_batcher::SequenceBatcher;
 
 /// Takes requests from I/O tasks and hands them to instance threads in batches.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a model has one, behind a pointer")]
 pub(crate) enum Batcher {
     /// The default scheduler and the dynamic batcher: any instance takes any request.
     Dynamic(Queue),
@@ -15,7 +17,8 @@ pub(crate) enum Batcher {
 }
 
 impl Batcher {
-    /// Queues the request and returns at once. Gives it back with the reason if it is not taken.
+    /// Queues the request and returns at once; answers it if the batcher has no room for it. Gives it back with
+    /// the reason if it is not taken.
     pub(crate) fn push(&self, request: Request) -> Result<(), Box<(Request, Error)>> {
         match self {
             Batcher::Dynamic(queue) => queue.push(request).map_err(|request| {
@@ -33,6 +36,11 @@ impl Batcher {
             Batcher::Dynamic(queue) => queue.pull(batch),
             Batcher::Sequence(sequences) => sequences.pull(instance, batch),
         }
+    }
+
+    /// Whether each request of a batch has a place of its own there, so that none may be taken out.
+    pub(crate) fn keeps_places(&self) -> bool {
+        matches!(self, Batcher::Sequence(_))
     }
 
     /// Sees what a backend left in its batch, and empties it.
@@ -56,6 +64,31 @@ impl Batcher {
         match self {
             Batcher::Dynamic(queue) => queue.len(),
             Batcher::Sequence(sequences) => sequences.pending(),
+        }
+    }
+
+    /// How many requests each new one found waiting.
+    pub(crate) fn depths(&self) -> SizeHistogram {
+        match self {
+            Batcher::Dynamic(queue) => queue.depths(),
+            Batcher::Sequence(sequences) => sequences.depths(),
+        }
+    }
+
+    /// Whether [`Batcher::keep_time`] has something to do.
+    pub(crate) fn needs_timekeeper(&self) -> bool {
+        match self {
+            Batcher::Dynamic(queue) => queue.needs_timekeeper(),
+            Batcher::Sequence(_) => false,
+        }
+    }
+
+    /// Answers requests whose time is up, also while every instance is busy. Runs on a thread of its own, and returns
+    /// once the batcher is closed and empty.
+    pub(crate) fn keep_time(&self) {
+        match self {
+            Batcher::Dynamic(queue) => queue.keep_time(),
+            Batcher::Sequence(_) => {}
         }
     }
 

@@ -1,13 +1,16 @@
 //! `hippocamp`: serves a model repository to Triton's clients.
 //!
 //! Reads the flags, wires backends, server and protocols together, and waits for a signal. Nothing else belongs here.
+//! `hippocamp infer` is the client: it shares nothing with the server but the executable.
 
 mod args;
 mod backends;
+mod infer;
 mod listeners;
 mod logging;
 mod run;
 mod signals;
+mod test_hooks;
 mod threads;
 
 use std::process::ExitCode;
@@ -18,6 +21,9 @@ use clap::Parser;
 use crate::args::Args;
 
 fn main() -> ExitCode {
+    if let Some(done) = infer::run(std::env::args_os().skip(1)) {
+        return done;
+    }
     let (known, others) = args::other_flags::sort(std::env::args_os());
     let others = others.unwrap_or_else(|refused| args::refuse(&refused));
     let args = Args::parse_from(known);

@@ -15,6 +15,7 @@ use crate::args::Args;
 use crate::backends;
 use crate::listeners::Listeners;
 use crate::signals::Signals;
+use crate::test_hooks;
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
@@ -61,7 +62,13 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
         disable_auto_complete_config: models.disable_auto_complete_config,
         model_load_thread_count: models.model_load_thread_count,
         model_load_retry_count: models.model_load_retry_count,
+        allow_client_shm: args.allow_client_shm,
         default_max_batch_size: models.default_max_batch_size()?,
+        host_policies: args.instances.host_policies()?,
+        rate_limit: args.instances.rate_limit(),
+        delay_scheduler: test_hooks::requests(test_hooks::DELAY_SCHEDULER),
+        backlog_delay_scheduler: test_hooks::requests(test_hooks::BACKLOG_DELAY_SCHEDULER),
+        response_cache_byte_size: args.cache.byte_size()?,
     })
 }
 

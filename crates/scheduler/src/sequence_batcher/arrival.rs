@@ -21,14 +21,19 @@ impl Sequences {
             let model = &*self.policy.model;
             tracing::warn!(model, "sequence {} starts again before it ended; it begins anew", text_of(&id));
         }
+        self.waiting += 1;
         let queued = Queued { request, rescheduled: false };
         let Some(Active { serial, place }) = active else {
             self.begin(id, closes, queued, now);
             return Ok(());
         };
         if closes {
+            let after = match place {
+                Place::Slot(at) => self.slot(at).sequence.as_ref().and_then(|sequence| sequence.after),
+                Place::Backlog => self.backlog.after(serial),
+            };
             self.active.remove(&id);
-            self.unfinished.add(id, serial);
+            self.unfinished.add(id, serial, after);
         }
         match place {
             Place::Slot(at) => {
@@ -56,7 +61,7 @@ impl Sequences {
         self.next_serial += 1;
         let after = self.unfinished.before(&id);
         if closes {
-            self.unfinished.add(id.clone(), serial);
+            self.unfinished.add(id.clone(), serial, after);
         }
         let sequence = Sequence { serial, open: (!closes).then(|| id.clone()), after, begun: false };
         if let Some(at) = self.free_slot(now) {

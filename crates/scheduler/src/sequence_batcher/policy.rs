@@ -27,6 +27,8 @@ pub struct SequencePolicy {
     /// One request is a whole sequence, which the backend executes step by step.
     pub(super) iterative: bool,
     pub(super) delivery: Delivery,
+    /// Responses of an instance go out in the order in which their requests were executed.
+    pub(super) preserve_ordering: bool,
     pub(super) alike: Alike,
     pub(super) controls: Controls,
     pub(super) states: StateSpecs,
@@ -70,6 +72,7 @@ impl SequencePolicy {
             max_idle: Duration::from_micros(batching.max_sequence_idle_microseconds),
             iterative: batching.iterative_sequence,
             delivery: if interface.decoupled { Delivery::Many } else { Delivery::Once },
+            preserve_ordering: preserves_ordering(batching),
             alike: Alike::new(interface),
             controls: Controls::new(batching, batched),
             states: StateSpecs::new(&config.name, batching, interface, read_file)?,
@@ -86,6 +89,10 @@ impl SequencePolicy {
         self.hooks = DelayHooks { requests: delay, backlog: backlog_delay };
         self
     }
+}
+
+fn preserves_ordering(batching: &ModelSequenceBatching) -> bool {
+    matches!(&batching.strategy_choice, Some(StrategyChoice::Oldest(oldest)) if oldest.preserve_ordering)
 }
 
 fn strategy(batching: &ModelSequenceBatching, max_batch_size: usize) -> (Strategy, usize) {

@@ -78,6 +78,10 @@ fn prepare(shared: &Arc<Shared>, taken: Taken) -> Request {
     if !rescheduled {
         let asked = request.outputs.clone();
         policy.states.require(&mut request.outputs);
+        // Behind the sink: a sequence goes on while its answer waits for that of another.
+        if let Some(ordered) = shared.ordered.get(at.instance) {
+            ordered.admit_one(&mut request);
+        }
         let shared = Arc::clone(shared);
         request.response.redirect(|next| {
             let delivery = next.delivery();

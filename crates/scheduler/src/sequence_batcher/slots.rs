@@ -119,6 +119,9 @@ pub(super) struct Sequences {
     pub(super) active: HashMap<CorrelationId, Active>,
     pub(super) unfinished: Unfinished,
     pub(super) backlog: Backlog,
+    /// Requests that wait: in slots, ready to be executed, and in the backlog. Those in `refused` count until they are
+    /// answered.
+    pub(super) waiting: usize,
     pub(super) refused: Vec<Refused>,
     pub(super) woken: SmallVec<[usize; 4]>,
     /// No more requests come; what waits is still executed.
@@ -137,6 +140,7 @@ impl Sequences {
             active: HashMap::new(),
             unfinished: Unfinished::default(),
             backlog: Backlog::default(),
+            waiting: 0,
             refused: Vec::new(),
             woken: SmallVec::new(),
             closed: false,
@@ -181,8 +185,9 @@ impl Sequences {
         (0..self.instances[instance].slots.len()).map(move |slot| SlotAt { instance, slot })
     }
 
-    /// Requests that wait: in slots, ready to be executed, and in the backlog.
-    pub(super) fn pending(&self) -> usize {
+    /// As [`Sequences::waiting`], counted one by one.
+    #[cfg(test)]
+    pub(super) fn count_waiting(&self) -> usize {
         let instances = self.instances.iter();
         let waiting =
             instances.map(|i| i.staged.len() + i.slots.iter().map(|s| s.queue.len()).sum::<usize>());
@@ -260,12 +265,15 @@ impl Sequences {
     }
 
     fn finish(&mut self, serial: u64, now: Instant) {
-        if !self.unfinished.remove(serial) {
+        let mut over = SmallVec::new();
+        self.unfinished.finish(serial, &mut over);
+        if over.is_empty() || self.waiting == 0 {
             return;
         }
         for instance in 0..self.instances.len() {
             for at in self.slots_of(instance) {
-                if self.slot(at).sequence.as_ref().is_some_and(|sequence| sequence.after == Some(serial)) {
+                let after = self.slot(at).sequence.as_ref().and_then(|sequence| sequence.after);
+                if after.is_some_and(|after| over.contains(&after)) {
                     self.ready(at, now);
                 }
             }
@@ -334,6 +342,7 @@ impl Sequences {
 
     /// Takes back a request that its backend wants once more.
     pub(super) fn reschedule(&mut self, mut request: Request, now: Instant) {
+        self.waiting += 1;
         let place = request.sequence.as_mut().and_then(|sequence| {
             (sequence.start, sequence.end) = (false, false);
             self.active.get(&sequence.correlation_id).map(|active| active.place)

@@ -127,9 +127,9 @@ impl StateSpecs {
                 )));
             }
             let data = if output.data.len() <= COPIED {
-                Bytes::copy_from_slice(&output.data)
+                Bytes::copy_from_slice(&output.data.to_contiguous())
             } else {
-                output.data.clone()
+                output.data.to_contiguous()
             };
             next.push((index, InputTensor { shape: output.shape.clone(), data: data.into() }));
         }

@@ -15,7 +15,7 @@ enum Fate {
 use Fate::{Ignored, Refused};
 
 /// Every such flag takes a value.
-const OTHERS: [(&str, Fate); 52] = [
+const OTHERS: [(&str, Fate); 46] = [
     ("repository-poll-secs", Ignored),
     ("model-namespacing", Refused),
     ("model-load-gpu-limit", Ignored),
@@ -50,17 +50,11 @@ const OTHERS: [(&str, Fate); 52] = [
     ("backend-directory", Ignored),
     ("repoagent-directory", Ignored),
     ("cache-directory", Ignored),
-    ("cache-config", Refused),
-    ("response-cache-byte-size", Refused),
-    ("rate-limit", Ignored),
-    ("rate-limit-resource", Ignored),
     ("pinned-memory-pool-byte-size", Ignored),
     ("cuda-memory-pool-byte-size", Ignored),
     ("cuda-virtual-address-size", Ignored),
     ("min-supported-compute-capability", Ignored),
     ("buffer-manager-thread-count", Ignored),
-    ("host-policy", Ignored),
-    ("allow-client-shm", Ignored),
     ("allow-sagemaker", Refused),
     ("sagemaker-port", Refused),
     ("sagemaker-safe-port-range", Refused),

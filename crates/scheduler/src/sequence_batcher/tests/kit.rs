@@ -141,6 +141,9 @@ impl Bench {
         let next = state.sequences.next(instance, &mut rows, now);
         self.shared().settle(state);
         rows::fill(self.shared(), &mut rows, &mut batch);
+        let state = self.shared().state.lock();
+        assert_eq!(state.sequences.waiting, state.sequences.count_waiting());
+        drop(state);
         (next, batch)
     }
 
@@ -195,7 +198,7 @@ pub(super) fn answer(request: Request, sum: i32) {
     for index in [0, 1] {
         if (index == 0 || has_state) && request.outputs.contains(index) {
             let data = Bytes::copy_from_slice(&sum.to_le_bytes());
-            response.outputs.push(OutputTensor { index, shape: Shape::from([1, 1]), data });
+            response.outputs.push(OutputTensor { index, shape: Shape::from([1, 1]), data: data.into() });
         }
     }
     request.succeed(response, &ExecutionTimes::now());
@@ -207,7 +210,7 @@ pub(super) fn answered(mut receiver: ResponseReceiver) -> Option<Result<i32, Cod
         Event::Response { response, last: true } => {
             let [output] = response.outputs.as_slice() else { panic!("one output: {response:?}") };
             assert_eq!(output.index, 0, "states are the server's own");
-            Some(Ok(i32::from_le_bytes(output.data[..].try_into().unwrap())))
+            Some(Ok(i32::from_le_bytes(output.data.to_contiguous()[..].try_into().unwrap())))
         }
         Event::Failed(error) => Some(Err(error.code())),
         event => panic!("one answer: {event:?}"),

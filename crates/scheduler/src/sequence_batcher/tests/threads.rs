@@ -9,7 +9,7 @@ use hippocamp_model_config::ModelConfig;
 
 use super::kit::{Bench, CONTROLS, ID, STATE, answer, answer_with_sum, answered, number, policy};
 use crate::sequence_batcher::SequenceBatcher;
-use crate::{Scheduler, SequencePolicy};
+use crate::{Cores, InstancePlan, Scheduler, SequencePolicy};
 
 #[test]
 fn instances_wait_for_requests_and_end_when_the_batcher_closes() {
@@ -102,7 +102,8 @@ fn start(policy: SequencePolicy, instances: usize) -> Scheduler {
         interface: Arc::default(),
     };
     let model: Arc<dyn Model> = Arc::new(Stepwise);
-    Scheduler::start_sequences(&model, (0..instances).map(spec).collect(), policy).unwrap().0
+    let plan = |index| InstancePlan { spec: spec(index), cores: Cores::default(), limited: None };
+    Scheduler::start_sequences(&model, (0..instances).map(plan).collect(), policy).unwrap().0
 }
 
 #[test]
@@ -150,7 +151,7 @@ fn a_panic_ends_the_sequences_of_its_instance_and_no_others() {
 fn wait(answer: ResponseReceiver) -> Result<i32, Code> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let response = runtime.block_on(answer.only()).map_err(|error| error.code())?;
-    Ok(i32::from_le_bytes(response.outputs[0].data[..].try_into().unwrap()))
+    Ok(i32::from_le_bytes(response.outputs[0].data.to_contiguous()[..].try_into().unwrap()))
 }
 
 #[test]
