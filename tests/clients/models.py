@@ -13,7 +13,7 @@ TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GOLDEN = os.path.join(TESTS, "golden")
 
 # Not loaded at start: they fail to load, tests load them, or they need what is not served yet.
-NOT_LOADED = {"badcfg", "broken", "nofile", "mlp_auto", "ens", "queue"}
+NOT_LOADED = {"badcfg", "broken", "nofile", "mlp_auto"}
 
 # protocol name of a data type -> its name in an ONNX file
 ONNX_TYPES = {
@@ -214,6 +214,39 @@ model_transaction_policy { decoupled: true }
 """
 
 
+# The decoupled backend in an ensemble, behind it a model that answers once. It has no version folder.
+STREAMED_CONFIG = """
+platform: "ensemble"
+input [ { name: "IN" data_type: TYPE_INT32 dims: [ 1 ] } ]
+output [ { name: "OUT" data_type: TYPE_INT32 dims: [ 1 ] } ]
+ensemble_scheduling {
+  max_inflight_requests: 2
+  step [
+    { model_name: "repeat_py" model_version: -1
+      input_map { key: "IN" value: "IN" } output_map { key: "OUT" value: "number" } },
+    { model_name: "identity_int32" model_version: -1
+      input_map { key: "INPUT0" value: "number" } output_map { key: "OUTPUT0" value: "OUT" } }
+  ]
+}
+"""
+
+# Twice through a model that batches; the first result goes to the client, too.
+ROWS_CONFIG = """
+platform: "ensemble"
+max_batch_size: 4
+input [ { name: "ROW" data_type: TYPE_FP32 dims: [ 2 ] } ]
+output [ { name: "TWICE" data_type: TYPE_FP32 dims: [ 2 ] }, { name: "ONCE" data_type: TYPE_FP32 dims: [ 2 ] } ]
+ensemble_scheduling {
+  step [
+    { model_name: "identity_batch" model_version: -1
+      input_map { key: "INPUT0" value: "ROW" } output_map { key: "OUTPUT0" value: "ONCE" } },
+    { model_name: "identity_batch" model_version: 1
+      input_map { key: "INPUT0" value: "ONCE" } output_map { key: "OUTPUT0" value: "TWICE" } }
+  ]
+}
+"""
+
+
 def write_model(repository, name, config=None, onnx_file=None, version=1):
     """A model folder; without `config` the server has to find everything out by itself."""
     folder = os.path.join(repository, name)
@@ -250,6 +283,8 @@ def make_repository(folder):
     write_model(folder, "picture", PICTURE_CONFIG)
     write_model(folder, "repeat", REPEAT_CONFIG)
     make_sequence_models(folder)
+    write_model(folder, "rows", ROWS_CONFIG)
+    os.rmdir(os.path.join(write_model(folder, "streamed", STREAMED_CONFIG), "1"))
     # For the tests that load, unload and override: nobody else uses these.
     shutil.copytree(os.path.join(folder, "simple_v2"), os.path.join(folder, "changing"))
     with open(os.path.join(folder, "changing", "config.pbtxt"), "r+", encoding="utf-8") as f:

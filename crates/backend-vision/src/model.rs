@@ -1,5 +1,6 @@
 //! A loaded pipeline.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, InstanceSpec, Model, ModelInstance, Result};
@@ -20,7 +21,21 @@ pub struct VisionModel {
 impl VisionModel {
     /// Reads the text of a `pipeline.toml`; messages call it `origin`.
     pub fn from_text(name: Arc<str>, origin: &str, text: &str) -> Result<VisionModel> {
-        let pipeline = Pipeline::read(origin, text)
+        VisionModel::new(name, Pipeline::read(origin, text))
+    }
+
+    /// The same of a pipeline that may name files, of labels, which are looked for in `folders`.
+    pub fn from_text_beside(
+        folders: &[&Path],
+        name: Arc<str>,
+        origin: &str,
+        text: &str,
+    ) -> Result<VisionModel> {
+        VisionModel::new(name, Pipeline::read_beside(folders, origin, text))
+    }
+
+    fn new(name: Arc<str>, pipeline: Result<Pipeline, String>) -> Result<VisionModel> {
+        let pipeline = pipeline
             .map_err(|faults| Error::invalid_arg(format!("unable to load model '{name}', {faults}")))?;
         Ok(VisionModel { name, pipeline })
     }

@@ -9,6 +9,7 @@ mod detections;
 mod draw;
 mod encode;
 mod json;
+mod labels;
 mod letterbox;
 mod moved;
 mod nms;

@@ -9,7 +9,7 @@ use std::path::Path;
 use bytes::{Bytes, BytesMut};
 use hippocamp_tensor::{DataType, push_element};
 
-use crate::answer::{Metadata, Parameter, Tensor, TensorInfo, describe};
+use crate::answer::{Metadata, Parameter, Tensor, TensorInfo, count, describe};
 use crate::failure::{Failure, Result, fail};
 
 /// The inputs of a request, in the model's order, and the first file that was given: the picture, if it is one.
@@ -119,6 +119,15 @@ fn from_file(info: &TensorInfo, path: &str, content: &Bytes) -> Result<(Bytes, O
 
 fn from_text(info: &TensorInfo, text: &str) -> Result<Bytes> {
     if info.data_type == DataType::Bytes {
+        // One text is one element, whatever is in it, unless the model wants more of them.
+        let fixed: Vec<i64> = info.shape.iter().copied().filter(|&size| size != -1).collect();
+        if count(&fixed).is_some_and(|count| count > 1) {
+            let mut data = Vec::new();
+            for word in text.split(',') {
+                push_element(&mut data, word.trim().as_bytes());
+            }
+            return Ok(data.into());
+        }
         return Ok(one_element(text.as_bytes()));
     }
     numbers::parse(info.data_type, text).map_err(|why| Failure::new(format!("input '{}': {why}", info.name)))

@@ -58,7 +58,7 @@ fn what_is_no_picture_is_told() {
         refused(b"<html>\n"),
         "JPEG, PNG, WebP or BMP was expected, got 7 bytes that begin with '<html>\\n'"
     );
-    assert_eq!(refused(b"\xff\xd8\xff"), "JPEG: it ends before its header does");
+    assert!(refused(b"\xff\xd8\xff").starts_with("JPEG: it cannot be read: "));
     assert!(refused(b"\x89PNG\r\n\x1a\n").starts_with("PNG: it cannot be read: "));
 }
 
