@@ -4,7 +4,6 @@
 //! it means that a request came, was taken, or is done, is in [`slots`]; which requests make the next batch, in
 //! [`direct`] and [`oldest`]. This file has the lock, the clock, and the threads that wait.
 
-mod alike;
 mod arrival;
 mod backlog;
 mod clock;

@@ -62,7 +62,7 @@ impl Sequences {
             let fits = self.front(at).is_some_and(|queued| {
                 first.is_none_or(|first| {
                     let states = || self.policy.states.are_alike(&first.states, &self.next_states(at));
-                    self.policy.alike.are_alike(&first.queued.request, &queued.request)
+                    self.policy.fitting.together(&first.queued.request, &queued.request)
                         && (!self.policy.states.are_variable() || states())
                 })
             });

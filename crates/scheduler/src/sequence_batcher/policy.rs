@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hippocamp_backend::{Delivery, Result};
+use hippocamp_backend::{Delivery, Fitting, Result};
 use hippocamp_model_config::{Interface, ModelConfig, sequence_batching};
 use hippocamp_proto::inference::ModelSequenceBatching;
 use hippocamp_proto::inference::model_sequence_batching::StrategyChoice;
 
-use super::alike::Alike;
 use super::controls::Controls;
 use super::states::StateSpecs;
 
@@ -29,7 +28,8 @@ pub struct SequencePolicy {
     pub(super) delivery: Delivery,
     /// Responses of an instance go out in the order in which their requests were executed.
     pub(super) preserve_ordering: bool,
-    pub(super) alike: Alike,
+    /// Which requests can share a batch, apart from their states.
+    pub(super) fitting: Fitting,
     pub(super) controls: Controls,
     pub(super) states: StateSpecs,
     /// How many inputs a client gives at most; the server's own stand behind them.
@@ -73,7 +73,7 @@ impl SequencePolicy {
             iterative: batching.iterative_sequence,
             delivery: if interface.decoupled { Delivery::Many } else { Delivery::Once },
             preserve_ordering: preserves_ordering(batching),
-            alike: Alike::new(interface),
+            fitting: Fitting::new(interface),
             controls: Controls::new(batching, batched),
             states: StateSpecs::new(&config.name, batching, interface, read_file)?,
             client_inputs: interface.inputs.len(),

@@ -355,6 +355,7 @@ impl Sequences {
             return self.refused.push((request, error, FailureReason::Backend));
         };
         request.queued = now;
+        request.inputs.truncate(self.policy.client_inputs);
         let slot = self.slot_mut(at);
         // Before anything that came under the same id meanwhile: the request is not done.
         slot.queue.push_front(Queued { request, rescheduled: true });
