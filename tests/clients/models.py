@@ -86,6 +86,102 @@ def onnx_scaled():
     )
 
 
+def onnx_sum():
+    """Running sum of a sequence: OUTPUT = OUTPUT_STATE = INPUT + (START ? 0 : INPUT_STATE)."""
+    ints = TensorProto.INT32
+    one = numpy_helper.from_array(np.array([1], np.int32), "one")
+    nodes = [
+        helper.make_node("Sub", ["one", "START"], ["goes_on"]),
+        helper.make_node("Mul", ["goes_on", "INPUT_STATE"], ["before"]),
+        helper.make_node("Add", ["before", "INPUT"], ["OUTPUT"]),
+        helper.make_node("Identity", ["OUTPUT"], ["OUTPUT_STATE"]),
+    ]
+    rows = ["N", 1]
+    inputs = [
+        helper.make_tensor_value_info(name, ints, rows) for name in ("INPUT", "INPUT_STATE", "START")
+    ]
+    outputs = [helper.make_tensor_value_info(name, ints, rows) for name in ("OUTPUT", "OUTPUT_STATE")]
+    return onnx_bytes(helper.make_graph(nodes, "sum", inputs, outputs, [one]))
+
+
+def onnx_history():
+    """OUTPUT = OUTPUT_STATE = INPUT_STATE and behind it INPUT: a state that grows."""
+    ints = TensorProto.INT32
+    nodes = [
+        helper.make_node("Concat", ["INPUT_STATE", "INPUT"], ["OUTPUT"], axis=1),
+        helper.make_node("Identity", ["OUTPUT"], ["OUTPUT_STATE"]),
+    ]
+    shapes = {"INPUT": ["N", 1], "INPUT_STATE": ["N", "before"]}
+    inputs = [helper.make_tensor_value_info(n, ints, shape) for n, shape in shapes.items()]
+    outputs = [
+        helper.make_tensor_value_info(name, ints, ["N", "after"]) for name in ("OUTPUT", "OUTPUT_STATE")
+    ]
+    return onnx_bytes(helper.make_graph(nodes, "history", inputs, outputs))
+
+
+def control(name, kind):
+    """A control input that is 0 or 1."""
+    flag = f"kind: CONTROL_SEQUENCE_{kind} int32_false_true: [ 0, 1 ]"
+    return f'control_input {{ name: "{name}" control {{ {flag} }} }}\n'
+
+
+def sum_config(backend, batching, instances=1):
+    """A model of the built-in backends that sums up what a sequence sends."""
+    return f"""
+backend: "{backend}"
+max_batch_size: 4
+input [ {{ name: "INPUT" data_type: TYPE_INT32 dims: [ 1 ] }} ]
+output [ {{ name: "OUTPUT" data_type: TYPE_INT32 dims: [ 1 ] }} ]
+sequence_batching {{
+  {batching}
+  {control("START", "START")} {control("READY", "READY")}
+}}
+instance_group [ {{ count: {instances} kind: KIND_CPU }} ]
+"""
+
+
+def by_id(data_type):
+    """Controls for a model that tells sequences by their id."""
+    corrid = f"kind: CONTROL_SEQUENCE_CORRID data_type: {data_type}"
+    return control("END", "END") + f'control_input {{ name: "CORRID" control {{ {corrid} }} }}'
+
+
+# Inputs and outputs come from the file; those that the server fills are left out.
+ONNX_SUM_CONFIG = f"""
+backend: "onnxruntime"
+max_batch_size: 4
+sequence_batching {{
+  direct {{ }}
+  {control("START", "START")}
+  state [
+    {{ input_name: "INPUT_STATE" output_name: "OUTPUT_STATE" data_type: TYPE_INT32 dims: [ 1 ] }}
+  ]
+}}
+"""
+
+# The state is an output for clients as well, and begins with what a file says.
+ONNX_HISTORY_CONFIG = """
+backend: "onnxruntime"
+max_batch_size: 4
+input [ { name: "INPUT" data_type: TYPE_INT32 dims: [ 1 ] } ]
+output [
+  { name: "OUTPUT" data_type: TYPE_INT32 dims: [ -1 ] },
+  { name: "OUTPUT_STATE" data_type: TYPE_INT32 dims: [ -1 ] }
+]
+sequence_batching {
+  oldest { max_candidate_sequences: 8 }
+  state [
+    {
+      input_name: "INPUT_STATE"
+      output_name: "OUTPUT_STATE"
+      data_type: TYPE_INT32
+      dims: [ -1 ]
+      initial_state { name: "i" data_type: TYPE_INT32 dims: [ 2 ] data_file: "begins" }
+    }
+  ]
+}
+"""
+
 SCALED_CONFIG = """
 backend: "onnxruntime"
 input [
@@ -164,6 +260,19 @@ def write_model(repository, name, config=None, onnx_file=None, version=1):
     return folder
 
 
+def make_sequence_models(folder):
+    oldest = "oldest { max_candidate_sequences: 4 }"
+    write_model(folder, "sum_by_slot", sum_config("sequence", "direct { }"))
+    by_number = f"{oldest} {by_id('TYPE_UINT64')}"
+    write_model(folder, "sum_by_id", sum_config("dyna_sequence", by_number, instances=2))
+    by_text = f"{oldest} {by_id('TYPE_STRING')}"
+    write_model(folder, "sum_by_text", sum_config("dyna_sequence", by_text))
+    write_model(folder, "onnx_sum", ONNX_SUM_CONFIG, onnx_sum())
+    history = write_model(folder, "onnx_history", ONNX_HISTORY_CONFIG, onnx_history())
+    os.makedirs(os.path.join(history, "initial_state"), exist_ok=True)
+    np.array([-2, -1], np.int32).tofile(os.path.join(history, "initial_state", "begins"))
+
+
 def make_repository(folder):
     """Writes all models; returns the names of those that a server is to load at start."""
     maker = os.path.join(GOLDEN, "make_models.py")
@@ -173,6 +282,7 @@ def make_repository(folder):
     write_model(folder, "scaled", SCALED_CONFIG, onnx_scaled())
     write_model(folder, "picture", PICTURE_CONFIG)
     write_model(folder, "repeat", REPEAT_CONFIG)
+    make_sequence_models(folder)
     write_model(folder, "rows", ROWS_CONFIG)
     os.rmdir(os.path.join(write_model(folder, "streamed", STREAMED_CONFIG), "1"))
     # For the tests that load, unload and override: nobody else uses these.

@@ -70,6 +70,15 @@ def test_dynamic_batching(server, analyze):
     assert inferences(server, "identity_batch") > before
 
 
+@pytest.mark.parametrize("model", ["sum_by_slot", "sum_by_id"])
+@pytest.mark.parametrize("mode", ["grpc stream", "http async"])
+def test_sequences(server, analyze, model, mode):
+    before = inferences(server, model)
+    rates = analyze(model, mode, "--sequence-length", "7", concurrency="8")
+    assert rates[8] > 0
+    assert inferences(server, model) > before
+
+
 def test_strings_of_free_length(server, analyze):
     shape = ["--shape", "INPUT0:3", "--string-length", "20"]
     assert analyze("identity_bytes", "http", *shape, concurrency="4")[4] > 0
