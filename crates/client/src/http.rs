@@ -10,6 +10,7 @@ use hyper::{Method, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use hippocamp_tensor::DataType;
@@ -21,11 +22,16 @@ use crate::server::{Target, unreachable};
 /// Where the JSON of a binary body ends.
 const HEADER_LENGTH: &str = "inference-header-content-length";
 
+/// How long a connection that has ended may take to say why.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// A connection to a server.
 #[derive(Debug)]
 pub(crate) struct HttpServer {
     address: String,
     connection: SendRequest<Full<Bytes>>,
+    /// Reads and writes; ends with the connection, and knows why. Taken once it was asked.
+    driver: Option<JoinHandle<hyper::Result<()>>>,
     timeout: Duration,
 }
 
@@ -41,8 +47,8 @@ impl HttpServer {
         drop(stream.set_nodelay(true));
         let (connection, driver) =
             handshake(TokioIo::new(stream)).await.map_err(|why| unreachable(address, why))?;
-        tokio::spawn(driver);
-        Ok(HttpServer { address: address.to_owned(), connection, timeout: limit })
+        let driver = tokio::spawn(driver);
+        Ok(HttpServer { address: address.to_owned(), connection, driver: Some(driver), timeout: limit })
     }
 
     pub(crate) async fn metadata(&mut self, target: &Target) -> Result<Metadata> {
@@ -110,9 +116,30 @@ impl HttpServer {
         };
         let answer = match timeout(self.timeout, exchange).await {
             Err(_) => fail!("no answer from {} in {:?}; --timeout allows more", self.address, self.timeout),
-            Ok(answer) => answer.map_err(|why| unreachable(&self.address, why))?,
+            Ok(Err(why)) => return Err(self.failed(why).await),
+            Ok(Ok(answer)) => answer,
         };
         read(answer)
+    }
+}
+
+impl HttpServer {
+    async fn failed(&mut self, mut why: hyper::Error) -> Failure {
+        // What ended the connection before the request was on its way says more.
+        if why.is_canceled()
+            && let Some(driver) = self.driver.take()
+            && let Ok(Ok(Err(cause))) = timeout(LAST_WORDS, driver).await
+        {
+            why = cause;
+        }
+        if why.is_parse() {
+            return Failure::new(format!(
+                "{} does not answer as an HTTP server does: {why}\nHTTP is on port 8000 by default, gRPC on 8001 (--protocol \
+                 grpc)",
+                self.address
+            ));
+        }
+        unreachable(&self.address, why)
     }
 }
 
