@@ -10,8 +10,8 @@ use hippocamp_proto::inference::{
     InferParameter, ModelInferRequest, ModelMetadataRequest, RepositoryIndexRequest,
 };
 use hippocamp_tensor::DataType;
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
 
 use crate::answer::{Answer, Metadata, Parameter, Request, Tensor, TensorInfo};
 use crate::failure::{Failure, Result, fail};
@@ -70,14 +70,14 @@ impl GrpcServer {
         // Errors of the transport carry their cause; what the server answers has none.
         if let Some(cause) = std::error::Error::source(status) {
             let (address, cause) = (&self.address, innermost(cause));
-            return Failure::new(match status.code() {
-                Code::Cancelled | Code::DeadlineExceeded => {
-                    format!("no answer from {address} in time; --timeout allows more")
-                }
-                _ => format!(
+            let is_late = text.contains("imeout") || cause.contains("imeout");
+            return Failure::new(if is_late {
+                format!("no answer from {address} in time; --timeout allows more")
+            } else {
+                format!(
                     "{address} does not answer as a gRPC server does: {text}: {cause}\ngRPC is on port 8001 by default, \
                      HTTP on 8000 (--protocol http)"
-                ),
+                )
             });
         }
         Failure::new(text)

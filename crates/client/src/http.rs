@@ -10,7 +10,6 @@ use hyper::{Method, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use hippocamp_tensor::DataType;
@@ -22,16 +21,11 @@ use crate::server::{Target, unreachable};
 /// Where the JSON of a binary body ends.
 const HEADER_LENGTH: &str = "inference-header-content-length";
 
-/// How long a connection that has ended may take to say why.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
 /// A connection to a server.
 #[derive(Debug)]
 pub(crate) struct HttpServer {
     address: String,
     connection: SendRequest<Full<Bytes>>,
-    /// Reads and writes; ends with the connection, and knows why. Taken once it was asked.
-    driver: Option<JoinHandle<hyper::Result<()>>>,
     timeout: Duration,
 }
 
@@ -47,8 +41,8 @@ impl HttpServer {
         drop(stream.set_nodelay(true));
         let (connection, driver) =
             handshake(TokioIo::new(stream)).await.map_err(|why| unreachable(address, why))?;
-        let driver = tokio::spawn(driver);
-        Ok(HttpServer { address: address.to_owned(), connection, driver: Some(driver), timeout: limit })
+        tokio::spawn(driver);
+        Ok(HttpServer { address: address.to_owned(), connection, timeout: limit })
     }
 
     pub(crate) async fn metadata(&mut self, target: &Target) -> Result<Metadata> {
@@ -110,13 +104,15 @@ impl HttpServer {
         };
         let request = request.body(Full::new(body)).map_err(|why| Failure::new(format!("{path}: {why}")))?;
         let exchange = async {
+            // A connection that has just answered may not be ready for the next request yet.
+            self.connection.ready().await?;
             let answer = self.connection.send_request(request).await?;
             let (head, body) = answer.into_parts();
             Ok::<_, hyper::Error>(Response::from_parts(head, body.collect().await?.to_bytes()))
         };
         let answer = match timeout(self.timeout, exchange).await {
             Err(_) => fail!("no answer from {} in {:?}; --timeout allows more", self.address, self.timeout),
-            Ok(Err(why)) => return Err(self.failed(why).await),
+            Ok(Err(why)) => return Err(self.failed(&why)),
             Ok(Ok(answer)) => answer,
         };
         read(answer)
@@ -124,22 +120,13 @@ impl HttpServer {
 }
 
 impl HttpServer {
-    async fn failed(&mut self, mut why: hyper::Error) -> Failure {
-        // What ended the connection before the request was on its way says more.
-        if why.is_canceled()
-            && let Some(driver) = self.driver.take()
-            && let Ok(Ok(Err(cause))) = timeout(LAST_WORDS, driver).await
-        {
-            why = cause;
-        }
-        if why.is_parse() {
-            return Failure::new(format!(
-                "{} does not answer as an HTTP server does: {why}\nHTTP is on port 8000 by default, gRPC on 8001 (--protocol \
-                 grpc)",
-                self.address
-            ));
-        }
-        unreachable(&self.address, why)
+    /// What is said when the connection was taken, but no answer came that could be read.
+    fn failed(&self, why: &hyper::Error) -> Failure {
+        Failure::new(format!(
+            "{} takes the connection, but does not answer as an HTTP server does: {why}\nHTTP is on port 8000 by default, \
+             gRPC on 8001 (--protocol grpc)",
+            self.address
+        ))
     }
 }
 
