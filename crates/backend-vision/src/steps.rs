@@ -5,6 +5,7 @@ mod crop;
 mod decode;
 mod letterbox;
 mod moved;
+mod per_channel;
 mod resize;
 mod tensor;
 mod warp;

@@ -141,8 +141,11 @@ fn admit(width: u64, height: u64, max_pixels: u64) -> Result<()> {
 fn decode(bytes: &[u8], wish: Wish, scratch: &mut Scratch, image: &mut Image) -> Result<()> {
     let format = Format::of(bytes)?;
     let result = match format {
-        Format::Jpeg => jpeg::Decoder::open(bytes, wish.color)
-            .and_then(|decoder| finish(decoder.header(), |out| decoder.decode(out), wish, scratch, image)),
+        Format::Jpeg => jpeg::Decoder::open(bytes, wish.color).and_then(|decoder| {
+            decoder.header().admit(wish.max_pixels)?;
+            decoder.has_end()?;
+            finish(decoder.header(), |out| decoder.decode(out), wish, scratch, image)
+        }),
         Format::Png => others::png(bytes, wish, scratch, image),
         Format::WebP => others::webp(bytes, wish, scratch, image),
         Format::Bmp => others::bmp(bytes, wish, scratch, image),
