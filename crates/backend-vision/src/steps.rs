@@ -13,6 +13,7 @@ mod labels;
 mod letterbox;
 mod moved;
 mod nms;
+mod per_channel;
 mod places;
 mod resize;
 mod tensor;

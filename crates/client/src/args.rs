@@ -11,6 +11,7 @@ use clap::{Parser, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(
     name = "hippocamp infer",
+    bin_name = "hippocamp infer",
     max_term_width = 110,
     styles = Styles::styled().header(AnsiColor::Yellow.on_default().bold()).literal(AnsiColor::Green.on_default()),
     after_help = "Examples:\n  \

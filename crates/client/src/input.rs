@@ -17,12 +17,14 @@ use crate::failure::{Failure, Result, fail};
 pub(crate) struct Inputs {
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) file: Option<Bytes>,
+    /// Inputs of the model that are not among them, described.
+    pub(crate) missing: Vec<String>,
 }
 
 /// Makes the tensors of a request out of all `--input` and `--shape`.
 pub(crate) fn inputs(metadata: &Metadata, values: &[String], shapes: &[String]) -> Result<Inputs> {
     let shapes = shapes.iter().map(|text| shape::given(metadata, text)).collect::<Result<Vec<_>>>()?;
-    let mut inputs = Inputs { tensors: Vec::new(), file: None };
+    let mut inputs = Inputs { tensors: Vec::new(), file: None, missing: Vec::new() };
     for text in values {
         let (info, value) = named(metadata, text)?;
         let given = shapes.iter().find(|(name, _)| *name == info.name).map(|(_, shape)| shape.as_slice());
@@ -38,13 +40,14 @@ pub(crate) fn inputs(metadata: &Metadata, values: &[String], shapes: &[String]) 
         .filter(|info| !inputs.tensors.iter().any(|tensor| tensor.name == info.name))
         .map(describe)
         .collect();
-    // An input that the model needs not is the server's to know; none at all is a mistake.
+    // None at all is a mistake for sure.
     if !missing.is_empty() && inputs.tensors.is_empty() {
         fail!(
             "give the model's inputs by --input NAME=VALUE or --input NAME=@FILE:\n  {}",
             missing.join("\n  ")
         );
     }
+    inputs.missing = missing;
     inputs.tensors.sort_by_key(|tensor| metadata.inputs.iter().position(|info| info.name == tensor.name));
     Ok(inputs)
 }

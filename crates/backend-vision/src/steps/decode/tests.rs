@@ -169,18 +169,32 @@ fn bytes_behind_a_picture_do_not_matter() {
 
 /// What a step makes of bytes, and how large it is.
 fn run(bytes: &[u8]) -> Result<Size> {
+    run_with(OnError::Fail, bytes)
+}
+
+fn run_with(on_error: OnError, bytes: &[u8]) -> Result<Size> {
     let mut step = DecodeStep {
         input: Slot(0),
         output: Slot(1),
         size: None,
         wish: Wish { color: Color::Rgb, upright: true, background: Some([9; 3]), max_pixels: 1 << 16 },
-        on_error: OnError::Fail,
+        on_error,
         scratch: Scratch::default(),
     };
     let mut values = Values::new(2);
     values.set(Slot(0), Value::Encoded(bytes.to_vec().into()));
     step.run(&mut values)?;
     Ok(values.image(Slot(1))?.size)
+}
+
+#[test]
+fn a_black_picture_may_stand_in_for_what_is_none() {
+    let cut = &JPEGS[0][..JPEGS[0].len() / 2];
+    for bad in [&b""[..], b"hello", cut] {
+        assert!(run(bad).is_err());
+        assert_eq!(run_with(OnError::Black, bad).unwrap(), BLACK);
+    }
+    assert_eq!(run_with(OnError::Black, JPEGS[0]).unwrap(), run(JPEGS[0]).unwrap());
 }
 
 proptest! {
