@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
 
 pub(crate) use affine::Affine;
-pub(crate) use image::{Color, Image, Pixels, Size};
+pub(crate) use image::{Color, Frame, Image, Pixels, Size};
 pub(crate) use kind::{ImageKind, Kind, Sample, TensorKind};
 pub(crate) use tensor::{Element, Tensor};
 
