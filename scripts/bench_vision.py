@@ -58,6 +58,11 @@ def opencv(data):
     factors = [float(1 / (255 * s)) for s in STD]
     summands = [float(-m / s) for m, s in zip(MEAN, STD)]
 
+    # What can be written again is, from picture to picture, as hippocamp does.
+    small = np.empty((SIDE * 720 // 1280, SIDE, 3), np.uint8)
+    box, out = np.empty((SIDE, SIDE, 3), np.uint8), np.empty((3, SIDE, SIDE), np.float32)
+    planes = [np.empty((SIDE, SIDE), np.uint8) for _ in range(3)]
+
     def letterbox():
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
         height, width = picture.shape[:2]
@@ -65,10 +70,9 @@ def opencv(data):
         inner = round(width * scale), round(height * scale)
         left, top = (SIDE - inner[0]) // 2, (SIDE - inner[1]) // 2
         right, bottom = SIDE - inner[0] - left, SIDE - inner[1] - top
-        small = cv2.resize(picture, inner, interpolation=cv2.INTER_LINEAR)
-        return cv2.copyMakeBorder(
-            small, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(PAD, PAD, PAD)
-        )
+        cv2.resize(picture, inner, dst=small, interpolation=cv2.INTER_LINEAR)
+        border = (top, bottom, left, right, cv2.BORDER_CONSTANT)
+        return cv2.copyMakeBorder(small, *border, dst=box, value=(PAD, PAD, PAD))
 
     def with_numpy():
         image = cv2.cvtColor(letterbox(), cv2.COLOR_BGR2RGB).astype(np.float32) / 255
@@ -84,8 +88,8 @@ def opencv(data):
         return cv2.dnn.blobFromImageWithParams(letterbox(), parameters)[0]
 
     def by_plane():
-        out = np.empty((3, SIDE, SIDE), np.float32)
-        for plane, to, factor, summand in zip(cv2.split(letterbox())[::-1], out, factors, summands):
+        cv2.split(letterbox(), planes)
+        for plane, to, factor, summand in zip(planes[::-1], out, factors, summands):
             cv2.addWeighted(plane, factor, plane, 0, summand, dst=to, dtype=cv2.CV_32F)
         return out
 

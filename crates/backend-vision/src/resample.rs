@@ -5,6 +5,7 @@
 
 mod area;
 mod bilinear;
+mod half;
 mod nearest;
 #[cfg(test)]
 mod tests;
@@ -47,7 +48,7 @@ pub(crate) enum Coordinates {
 }
 
 /// A number that a sample is kept as.
-pub(crate) trait Scalar: Copy + Default + Send + Sync {
+pub(crate) trait Scalar: Copy + Default + PartialEq + Send + Sync {
     fn to_f32(self) -> f32;
     /// The nearest that there is.
     fn from_f32(value: f32) -> Self;
@@ -82,6 +83,7 @@ pub(crate) struct Resampler {
     bilinear: Bilinear,
     area: Area,
     columns: Vec<usize>,
+    sums: Vec<u16>,
 }
 
 impl Resampler {
@@ -92,6 +94,9 @@ impl Resampler {
     /// Writes a picture into a window of an 8-bit one, in the window's size.
     pub(crate) fn write_u8(&mut self, from: &Image, mut to: Window<'_, u8>) -> Result<()> {
         match &from.pixels {
+            Pixels::U8(samples) if self.is_mean() && half::is_half(from.size, to.size()) => {
+                half::run(samples, from.size, &mut self.sums, &mut to);
+            }
             Pixels::U8(samples) if self.is_plain(from.size, to.size()) => {
                 return self.fast(samples, from.size, &mut to);
             }
@@ -119,6 +124,15 @@ impl Resampler {
                 self.bilinear.run(from, size, Places::TfLegacy, to);
             }
             Method::Bilinear => self.bilinear.run(from, size, Places::HalfPixel, to),
+        }
+    }
+
+    /// Whether half the size is the mean of four pixels.
+    fn is_mean(&self) -> bool {
+        match self.method {
+            Method::Bilinear => self.coordinates == Coordinates::HalfPixel,
+            Method::Area => true,
+            Method::Nearest => false,
         }
     }
 

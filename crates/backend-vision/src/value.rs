@@ -11,7 +11,7 @@ use hippocamp_backend::{Error, Result};
 use crate::post::Detections;
 
 pub(crate) use affine::Affine;
-pub(crate) use image::{Color, Image, Pixels, Size};
+pub(crate) use image::{Color, Frame, Image, Pixels, Size};
 pub(crate) use kind::{DetectionsKind, ImageKind, Kind, Sample, TensorKind};
 pub(crate) use tensor::{Element, Tensor};
 

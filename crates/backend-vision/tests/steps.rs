@@ -130,3 +130,41 @@ fn parameters_that_cannot_be_are_refused_together() {
     }
     assert_eq!(text.lines().count(), 9, "{text}");
 }
+
+/// The border is filled in by who makes the tensor; what is inside has to meet it exactly, on each side.
+#[test]
+fn a_border_is_the_same_in_every_layout() {
+    for (width, height) in [(9, 5), (5, 9), (8, 8)] {
+        let text = |layout: &str| {
+            pipeline(&[
+                "op = \"letterbox\"\ninput = \"picture\"\noutput = \"boxed\"\nwidth = 7\nheight = 7\n\
+                 pad = [10.4, 20, 30]",
+                &format!(
+                    "op = \"tensor\"\ninput = \"boxed\"\noutput = \"t\"\nlayout = \"{layout}\"\ncolor = \"bgr\"\nmean = [1, 2, 3]"
+                ),
+            ])
+        };
+        let numbers = |layout: &str| {
+            let model = load("", &text(layout)).unwrap();
+            floats(&model.outputs(vec![strings(&[1, 1], &[bmp(5, width, height)])])[0].1)
+        };
+        let (planes, pixels) = (numbers("NCHW"), numbers("NHWC"));
+        let in_planes: Vec<f32> = (0..3 * 49).map(|place| planes[place % 3 * 49 + place / 3]).collect();
+        assert_eq!(pixels, in_planes, "{width}x{height}");
+        if width != height {
+            assert_eq!(pixels[..3], [29.0, 18.0, 7.0]);
+        }
+    }
+}
+
+#[test]
+fn half_the_size_is_the_mean_of_four() {
+    for method in ["bilinear", "area"] {
+        let step = format!(
+            "op = \"resize\"\ninput = \"picture\"\noutput = \"small\"\nwidth = 1\nheight = 1\nmethod = \"{method}\""
+        );
+        let outputs = load("", &pipeline(&[&step])).unwrap().outputs(vec![strings(&[1, 1], &[bmp(9, 2, 2)])]);
+        // 0 and 7 to the right, 0 and 11 down.
+        assert_eq!(outputs[0].1[..], [4, 6, 9]);
+    }
+}

@@ -13,7 +13,7 @@ pub(crate) struct Window<'a, T> {
     size: Size,
 }
 
-impl<'a, T: Copy> Window<'a, T> {
+impl<'a, T: Copy + PartialEq> Window<'a, T> {
     /// All of a picture.
     pub(crate) fn whole_of(samples: &'a mut [T], size: Size, channels: usize) -> Window<'a, T> {
         Window { samples, whole: size, channels, left: 0, top: 0, size }
@@ -66,9 +66,10 @@ impl<'a, T: Copy> Window<'a, T> {
 }
 
 /// Three samples or one at a time: a loop over pieces of unknown length copies them by calls.
-fn fill<T: Copy>(samples: &mut [T], color: &[T]) {
+fn fill<T: Copy + PartialEq>(samples: &mut [T], color: &[T]) {
     match color {
         [grey] => samples.fill(*grey),
+        [a, b, c] if a == b && b == c => samples.fill(*a),
         [a, b, c] => samples.as_chunks_mut::<3>().0.fill([*a, *b, *c]),
         _ => {}
     }

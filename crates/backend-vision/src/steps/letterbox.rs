@@ -8,7 +8,7 @@ use super::per_channel::PerChannel;
 use crate::pipeline::Ports;
 use crate::resample::{Coordinates, Method, Resampler, Scalar, Window};
 use crate::step::{Step, StepFile};
-use crate::value::{Affine, ImageKind, Kind, Sample, Size, Slot, Value, Values};
+use crate::value::{Affine, Frame, ImageKind, Kind, Sample, Size, Slot, Value, Values};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -157,35 +157,30 @@ impl Step for LetterboxStep {
         let from = values.image(self.input)?;
         let channels = from.channels();
         let (corner, inner) = self.fit.place(from.size);
+        let mut frame = Frame { corner, inner, color: self.pad };
         match Canvas::begin(&mut image, self.fit.size, from.color, self.sample)? {
             Canvas::U8(samples) => {
-                let window = framed(samples, self.fit.size, channels, (corner, inner), self.pad);
-                self.resampler.write_u8(from, window)?;
+                frame.color = frame.color.map(|sample| u8::from_f32(sample).to_f32());
+                self.resampler.write_u8(from, framed(samples, self.fit.size, channels, frame))?;
             }
             Canvas::F32(samples) => {
-                let window = framed(samples, self.fit.size, channels, (corner, inner), self.pad);
-                self.resampler.write_f32(from, window);
+                self.resampler.write_f32(from, framed(samples, self.fit.size, channels, frame));
             }
         }
         let to_raw = from.to_raw * self.fit.to_source(from.size);
         let emitted =
             if self.ideal_matrix { from.to_raw * self.fit.ideal_to_source(from.size) } else { to_raw };
         image.came_from(from.raw_size, to_raw);
+        image.frame = Some(frame);
         values.set(self.output, Value::Image(image));
         MatrixPort::emit(self.matrix, emitted, values)
     }
 }
 
 /// The window for the picture, with the border painted around it.
-fn framed<T: Scalar>(
-    samples: &mut [T],
-    size: Size,
-    channels: usize,
-    (corner, inner): ((usize, usize), Size),
-    pad: [f32; 3],
-) -> Window<'_, T> {
-    let mut window = Window::whole_of(samples, size, channels).part(corner, inner);
-    window.fill_around(&pad.map(T::from_f32)[..channels]);
+fn framed<T: Scalar>(samples: &mut [T], size: Size, channels: usize, frame: Frame) -> Window<'_, T> {
+    let mut window = Window::whole_of(samples, size, channels).part(frame.corner, frame.inner);
+    window.fill_around(&frame.color.map(T::from_f32)[..channels]);
     window
 }
 

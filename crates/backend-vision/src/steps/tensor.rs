@@ -10,7 +10,7 @@ use super::per_channel::PerChannel;
 use crate::pipeline::Ports;
 use crate::resample::Scalar;
 use crate::step::{Step, StepFile};
-use crate::value::{Color, ImageKind, Kind, Pixels, Slot, TensorKind, Value, Values};
+use crate::value::{Color, Frame, Image, ImageKind, Kind, Pixels, Slot, TensorKind, Value, Values};
 use fraction::Fraction;
 use number::Number;
 
@@ -139,9 +139,9 @@ impl<T: Number> Step for ToTensorStep<T> {
         let to = tensor.begin::<T>(&dims)?;
         match &image.pixels {
             Pixels::U8(samples) => {
-                self.write(samples, to, |channel, sample| channel.table[usize::from(sample)]);
+                self.write(image, samples, to, |channel, sample| channel.table[usize::from(sample)]);
             }
-            Pixels::F32(samples) => self.write(samples, to, |channel, sample| {
+            Pixels::F32(samples) => self.write(image, samples, to, |channel, sample| {
                 T::nearest(f64::from(sample) * channel.factor + channel.offset)
             }),
         }
@@ -151,24 +151,20 @@ impl<T: Number> Step for ToTensorStep<T> {
 }
 
 impl<T: Number> ToTensorStep<T> {
-    fn write<S: Scalar>(&self, from: &[S], to: &mut [T], number: impl Fn(&Channel<T>, S) -> T) {
+    fn write<S: Scalar>(
+        &self,
+        image: &Image,
+        from: &[S],
+        to: &mut [T],
+        number: impl Fn(&Channel<T>, S) -> T,
+    ) {
         match (self.layout, self.channels.as_slice()) {
             (_, [grey]) => {
                 for (to, sample) in to.iter_mut().zip(from) {
                     *to = number(grey, *sample);
                 }
             }
-            (Layout::Nchw, [a, b, c]) => {
-                let (first, rest) = to.split_at_mut(from.len() / 3);
-                let (second, third) = rest.split_at_mut(from.len() / 3);
-                let (pixels, _) = from.as_chunks::<3>();
-                let planes = first.iter_mut().zip(second).zip(third);
-                for (((first, second), third), pixel) in planes.zip(pixels) {
-                    *first = number(a, pixel[a.source]);
-                    *second = number(b, pixel[b.source]);
-                    *third = number(c, pixel[c.source]);
-                }
-            }
+            (Layout::Nchw, [a, b, c]) => planes(image, from, [a, b, c], to, number),
             (_, channels) => {
                 let pixels = from.chunks_exact(channels.len().max(1));
                 for (to, pixel) in to.chunks_exact_mut(channels.len().max(1)).zip(pixels) {
@@ -177,6 +173,47 @@ impl<T: Number> ToTensorStep<T> {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Writes a plane for each of three channels. A border is filled in without being read.
+fn planes<S: Scalar, T: Copy>(
+    image: &Image,
+    from: &[S],
+    channels: [&Channel<T>; 3],
+    to: &mut [T],
+    number: impl Fn(&Channel<T>, S) -> T,
+) {
+    let width = image.size.width;
+    let all = Frame { corner: (0, 0), inner: image.size, color: [0.0; 3] };
+    let frame = image.frame.unwrap_or(all);
+    let ((left, top), right) = (frame.corner, frame.corner.0 + frame.inner.width);
+    let rows = top * width..(top + frame.inner.height) * width;
+    for (plane, channel) in to.chunks_exact_mut(image.size.pixels().max(1)).zip(channels) {
+        let border = number(channel, S::from_f32(frame.color[channel.source]));
+        plane[..rows.start].fill(border);
+        plane[rows.end..].fill(border);
+        for row in plane[rows.clone()].chunks_exact_mut(width) {
+            row[..left].fill(border);
+            row[right..].fill(border);
+        }
+    }
+    let (first, rest) = to.split_at_mut(image.size.pixels());
+    let (second, third) = rest.split_at_mut(image.size.pixels());
+    let [a, b, c] = channels;
+    let rows = first[rows.clone()]
+        .chunks_exact_mut(width)
+        .zip(second[rows.clone()].chunks_exact_mut(width))
+        .zip(third[rows.clone()].chunks_exact_mut(width))
+        .zip(from[3 * rows.start..3 * rows.end].chunks_exact(3 * width));
+    for (((first, second), third), pixels) in rows {
+        let (pixels, _) = pixels[3 * left..3 * right].as_chunks::<3>();
+        let to = first[left..right].iter_mut().zip(&mut second[left..right]).zip(&mut third[left..right]);
+        for (((first, second), third), pixel) in to.zip(pixels) {
+            *first = number(a, pixel[a.source]);
+            *second = number(b, pixel[b.source]);
+            *third = number(c, pixel[c.source]);
         }
     }
 }

@@ -49,12 +49,24 @@ pub(crate) enum Pixels {
     F32(Vec<f32>),
 }
 
+/// A border of one colour around a picture: who reads it need not look.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Frame {
+    /// Of what is inside.
+    pub(crate) corner: (usize, usize),
+    pub(crate) inner: Size,
+    /// The border's samples.
+    pub(crate) color: [f32; 3],
+}
+
 /// A picture. Its memory is written again for the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Image {
     pub(crate) size: Size,
     pub(crate) color: Color,
     pub(crate) pixels: Pixels,
+    /// Set by who painted one; only a hint, the samples are there.
+    pub(crate) frame: Option<Frame>,
     /// The picture that it was made of, as it was decoded.
     pub(crate) raw_size: Size,
     /// From this picture's coordinates to those of the picture that it was made of.
@@ -79,7 +91,7 @@ impl Pixels {
 impl Image {
     /// Makes this a picture of that size and colour with 8-bit samples, and returns them to be written: they hold anything.
     pub(crate) fn begin_u8(&mut self, size: Size, color: Color) -> Result<&mut [u8]> {
-        (self.size, self.color) = (size, color);
+        (self.size, self.color, self.frame) = (size, color, None);
         if self.pixels.sample() != Sample::Uint8 {
             self.pixels = Pixels::U8(Vec::new());
         }
@@ -90,7 +102,7 @@ impl Image {
 
     /// The same with samples that are not rounded.
     pub(crate) fn begin_f32(&mut self, size: Size, color: Color) -> Result<&mut [f32]> {
-        (self.size, self.color) = (size, color);
+        (self.size, self.color, self.frame) = (size, color, None);
         if self.pixels.sample() != Sample::Fp32 {
             self.pixels = Pixels::F32(Vec::new());
         }
