@@ -63,6 +63,15 @@ impl TensorData {
         }
     }
 
+    /// Whether nobody else holds the memory, as far as that can be told.
+    pub fn is_unique(&self) -> bool {
+        match &self.0 {
+            One(segment) => segment.is_unique(),
+            Several(segments) => segments.iter().all(Bytes::is_unique),
+            Foreign(_) => false,
+        }
+    }
+
     /// Where the bytes are if they are not this process's own.
     pub fn as_foreign(&self) -> Option<&(dyn ForeignBytes + 'static)> {
         match &self.0 {
