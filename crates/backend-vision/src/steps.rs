@@ -22,6 +22,8 @@ mod yolo_decode;
 #[cfg(test)]
 mod detection_tests;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use decode::decode_alone;
 use toml::Spanned;
 
 use crate::pipeline::{Ports, Table, parameters};

@@ -165,8 +165,11 @@ fn admit(width: u64, height: u64, max_pixels: u64) -> Result<()> {
 fn decode(bytes: &[u8], wish: Wish, scratch: &mut Scratch, image: &mut Image) -> Result<()> {
     let format = Format::of(bytes)?;
     let result = match format {
-        Format::Jpeg => jpeg::Decoder::open(bytes, wish.color)
-            .and_then(|decoder| finish(decoder.header(), |out| decoder.decode(out), wish, scratch, image)),
+        Format::Jpeg => jpeg::Decoder::open(bytes, wish.color).and_then(|decoder| {
+            decoder.header().admit(wish.max_pixels)?;
+            decoder.has_end()?;
+            finish(decoder.header(), |out| decoder.decode(out), wish, scratch, image)
+        }),
         Format::Png => others::png(bytes, wish, scratch, image),
         Format::WebP => others::webp(bytes, wish, scratch, image),
         Format::Bmp => others::bmp(bytes, wish, scratch, image),
@@ -231,9 +234,9 @@ impl Scratch {
     }
 }
 
-/// Decodes one picture on its own: what the fuzzer feeds.
+/// Decodes one picture on its own, without what catches panics.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn decode_for_test(bytes: &[u8], max_pixels: u64) -> Result<Image> {
+pub(crate) fn decode_alone(bytes: &[u8], max_pixels: u64) -> Result<Image> {
     let mut image = Image::default();
     let wish = Wish { color: Color::Rgb, upright: true, background: Some([0; 3]), max_pixels };
     decode(bytes, wish, &mut Scratch::default(), &mut image)?;

@@ -63,11 +63,13 @@ impl<'a> Decoder<'a> {
         self.header
     }
 
+    /// Refuses a file that was cut off, which is seen without reading it: no memory is taken for what cannot be there.
+    pub(super) fn has_end(&self) -> Result<()> {
+        if has_end(self.bytes) { Ok(()) } else { Err(Error::invalid_arg("it ends before the picture does")) }
+    }
+
     /// Reads the picture. `out` has room for exactly the pixels of the header.
     pub(super) fn decode(mut self, out: &mut [u8]) -> Result<()> {
-        if !has_end(self.bytes) {
-            return Err(Error::invalid_arg("it ends before the picture does"));
-        }
         self.inner.decode_into(out).map_err(bad)
     }
 }

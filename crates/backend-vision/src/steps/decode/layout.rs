@@ -82,7 +82,7 @@ pub(crate) fn grey(r: u8, g: u8, b: u8) -> u8 {
 
 /// What an ink and black leave of the light.
 fn under(ink: u8, black: u8) -> u8 {
-    let taken = (255 - u32::from(ink)) * u32::from(black) >> 8;
+    let taken = ((255 - u32::from(ink)) * u32::from(black)) >> 8;
     (u32::from(black) - taken) as u8
 }
 
