@@ -80,7 +80,7 @@ impl Direct {
         let response = receiver.only().await.expect("the model answers before it returns");
         let named = response.outputs.into_iter().map(|output| {
             let name = Arc::clone(&self.interface.outputs[output.index].name);
-            (name, InputTensor { shape: output.shape, data: output.data.into() })
+            (name, InputTensor { shape: output.shape, data: output.data })
         });
         named.collect()
     }

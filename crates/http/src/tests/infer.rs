@@ -181,7 +181,7 @@ async fn parameters_that_mean_something_are_accepted() {
     let fixture = Fixture::new(&[]).await;
     for parameters in [
         r#"{"a":1,"b":"x","c":true,"d":1.5}"#,
-        r#"{"sequence_id":"abc","sequence_start":true}"#,
+        r#"{"sequence_id":7,"sequence_start":true}"#,
         r#"{"priority":1,"timeout":1000000}"#,
     ] {
         fixture.infer("pair", &pair(&format!(r#","parameters":{parameters}"#))).await.ok();
