@@ -18,7 +18,13 @@ pub struct BatchPolicy {
     max_queue_delay: Duration,
     /// Which requests can be joined.
     fitting: Fitting,
+    /// Requests of another bucket of lengths are passed over, and what fits behind them is taken. Otherwise the first
+    /// that does not fit ends the batch, so that requests are executed in the order in which they came.
+    passes_over: bool,
 }
+
+/// How many requests are passed over for one batch, so that the work for it does not grow with the queue.
+const PASSED_OVER: usize = 256;
 
 /// What an instance that found requests waiting does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,18 +52,20 @@ impl BatchPolicy {
             preferred: Vec::new(),
             max_queue_delay: Duration::ZERO,
             fitting: Fitting::any(),
+            passes_over: false,
         }
     }
 
     /// The dynamic batcher as a config asks for it.
     pub fn from_config(batching: &ModelDynamicBatching, interface: &Arc<Interface>) -> BatchPolicy {
         let preferred = batching.preferred_batch_size.iter();
-        BatchPolicy::dynamic(
+        let policy = BatchPolicy::dynamic(
             interface.max_batch_size as usize,
             preferred.filter_map(|&size| usize::try_from(size).ok()).collect(),
             Duration::from_micros(batching.max_queue_delay_microseconds),
             interface,
-        )
+        );
+        BatchPolicy { passes_over: policy.passes_over && !batching.preserve_ordering, ..policy }
     }
 
     /// The dynamic batcher. A model without a batch dimension, whose `max_batch_size` is 0, has batches of one request.
@@ -69,7 +77,9 @@ impl BatchPolicy {
     ) -> BatchPolicy {
         preferred.sort_unstable();
         let fitting = Fitting::new(interface);
-        BatchPolicy { max_batch_size: Some(max_batch_size.max(1)), preferred, max_queue_delay, fitting }
+        let passes_over = interface.padding.is_some();
+        let max_batch_size = Some(max_batch_size.max(1));
+        BatchPolicy { max_batch_size, preferred, max_queue_delay, fitting, passes_over }
     }
 
     /// Begins a batch with the request that is next.
@@ -81,6 +91,7 @@ impl BatchPolicy {
             size,
             oldest: first.queued,
             best: self.prefers(size).then_some(1),
+            passed_over: 0,
             complete: self.max_batch_size.is_none(),
         }
     }
@@ -103,6 +114,8 @@ pub(crate) struct Forming {
     /// The last count of requests at which the batch had a preferred size; or at which the next request would have made
     /// it larger than all of them, if it had none so far.
     best: Option<usize>,
+    /// Requests that were offered and do not fit, though others behind them may.
+    passed_over: usize,
     /// The next request does not fit, so that waiting is of no use.
     complete: bool,
 }
@@ -113,8 +126,13 @@ impl Forming {
         self.complete
     }
 
-    /// Adds the next request if it fits to `first`, the one that the batch began with.
-    pub(crate) fn offer(&mut self, policy: &BatchPolicy, first: &Request, next: &Request) {
+    /// Adds the next request if it fits to `first`, the one that the batch began with. Tells whether it does.
+    pub(crate) fn offer(&mut self, policy: &BatchPolicy, first: &Request, next: &Request) -> bool {
+        if policy.passes_over && !policy.fitting.together(first, next) {
+            self.passed_over += 1;
+            self.complete = self.passed_over >= PASSED_OVER;
+            return false;
+        }
         let size = self.size + next.batch_size.max(1);
         if size > policy.largest_preferred() && self.best.is_none() {
             self.best = Some(self.count);
@@ -123,7 +141,7 @@ impl Forming {
             policy.max_batch_size.is_some_and(|max| size <= max) && policy.fitting.together(first, next);
         if !fits {
             self.complete = true;
-            return;
+            return false;
         }
         self.count += 1;
         self.size = size;
@@ -131,6 +149,7 @@ impl Forming {
         if policy.prefers(size) {
             self.best = Some(self.count);
         }
+        true
     }
 
     /// What becomes of the batch. `closing` says that no more requests will come.

@@ -32,6 +32,8 @@ pub(crate) struct Waiting {
     deadlines: Deadlines,
     /// Batch entries of all requests together.
     size: usize,
+    /// The requests of the batch that is being formed; its memory is kept from one to the next.
+    fitting: Vec<Place>,
     /// Test hook: nothing is executed before that many requests have come.
     hold: usize,
     steps: Steps,
@@ -105,6 +107,7 @@ impl Waiting {
             slots: Slots::default(),
             deadlines: Deadlines::default(),
             size: 0,
+            fitting: Vec::new(),
             hold,
             steps: Steps::default(),
         }
@@ -195,18 +198,22 @@ impl Waiting {
         let Some(begin) = self.next_live(None, dropped) else { return Pulled::Nothing };
         let Some(first) = self.slots.get(begin.handle) else { return Pulled::Nothing };
         let mut forming = self.batching.begin(first);
+        self.fitting.clear();
+        self.fitting.push(begin);
         let mut last = begin;
         while !forming.is_complete() {
             let Some(place) = self.next_live(Some(last), dropped) else { break };
-            if let (Some(first), Some(next)) = (self.slots.get(begin.handle), self.slots.get(place.handle)) {
-                forming.offer(&self.batching, first, next);
+            if let (Some(first), Some(next)) = (self.slots.get(begin.handle), self.slots.get(place.handle))
+                && forming.offer(&self.batching, first, next)
+            {
+                self.fitting.push(place);
             }
             last = place;
         }
         match forming.decide(&self.batching, now, closing) {
             Decision::Wait(incomplete) => Pulled::Incomplete(incomplete),
             Decision::Take(count) => {
-                self.take(begin, count, batch);
+                self.take(count, batch);
                 Pulled::Batch
             }
         }
@@ -225,15 +232,14 @@ impl Waiting {
         false
     }
 
-    /// Moves `count` requests from `begin` on into the batch. They were all looked at just before.
-    fn take(&mut self, begin: Place, count: usize, batch: &mut Batch) {
-        let mut next = Some(begin);
-        for _ in 0..count {
-            let Some(place) = next else { break };
+    /// Moves the first `count` of the requests that fit together into the batch.
+    fn take(&mut self, count: usize, batch: &mut Batch) {
+        let fitting = std::mem::take(&mut self.fitting);
+        for &place in fitting.iter().take(count) {
             self.steps.count(1);
-            next = if batch.len() + 1 < count { self.after(place) } else { None };
             self.remove(place, |request| batch.push(request));
         }
+        self.fitting = fitting;
     }
 
     /// The next request after that place, or the first of all, whose client is there. The others are dropped.

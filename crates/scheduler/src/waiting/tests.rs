@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::{Event, ResponseReceiver};
@@ -303,4 +304,53 @@ fn levels_that_are_empty_are_forgotten_when_there_are_many() {
         assert_eq!(pull(&mut waiting, Instant::now()).len(), 1);
     }
     assert!(waiting.is_empty() && waiting.levels.len() <= levels::LEVELS_KEPT);
+}
+
+/// Batches of up to 4 requests, padded to 8 or to 16 bytes.
+fn padding(preserve_ordering: bool) -> Waiting {
+    let text = r#"
+        name: "m" max_batch_size: 4
+        input { name: "x" data_type: TYPE_UINT8 dims: [ -1 ] }
+        output { name: "y" data_type: TYPE_UINT8 dims: [ 1 ] }
+        parameters { key: "padding.buckets" value { string_value: "8,16" } }
+        parameters { key: "padding.input.x" value { string_value: "value=0" } }"#;
+    let config = hippocamp_model_config::parse(text, "config.pbtxt").unwrap().config;
+    let interface = Arc::new(hippocamp_model_config::Interface::new(&config).unwrap());
+    let batching = hippocamp_proto::inference::ModelDynamicBatching {
+        preferred_batch_size: vec![4],
+        preserve_ordering,
+        ..Default::default()
+    };
+    Waiting::new(BatchPolicy::from_config(&batching, &interface), QueuePolicies::default(), 0)
+}
+
+fn push_widths(waiting: &mut Waiting, widths: impl IntoIterator<Item = i64>) -> Vec<ResponseReceiver> {
+    let widths = widths.into_iter().enumerate();
+    widths.map(|(id, width)| push(waiting, &Like { id, width: Some(width), ..Like::default() })).collect()
+}
+
+#[test]
+fn requests_of_another_bucket_are_passed_over_and_come_next() {
+    let mut waiting = padding(false);
+    let _receivers = push_widths(&mut waiting, [4, 12, 5, 13, 6, 14, 7, 15, 8]);
+    let now = Instant::now();
+    assert_eq!(pull(&mut waiting, now), [0, 2, 4, 6]);
+    assert_eq!(pull(&mut waiting, now), [1, 3, 5, 7]);
+    assert_eq!(pull(&mut waiting, now), [8]);
+}
+
+#[test]
+fn only_so_many_are_passed_over_for_one_batch() {
+    let mut waiting = padding(false);
+    let widths = std::iter::once(4).chain(std::iter::repeat_n(12, 1_000)).chain([4]);
+    let _receivers = push_widths(&mut waiting, widths);
+    assert_eq!(pull(&mut waiting, Instant::now()), [0], "the other one of its bucket is too far behind");
+    assert!(waiting.steps.0 < 300, "{} steps", waiting.steps.0);
+}
+
+#[test]
+fn none_is_passed_over_where_the_order_is_kept() {
+    let mut waiting = padding(true);
+    let _receivers = push_widths(&mut waiting, [4, 12, 5]);
+    assert_eq!(pull(&mut waiting, Instant::now()), [0]);
 }
