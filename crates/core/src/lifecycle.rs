@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use hippocamp_backend::Error;
-use hippocamp_repository::{Action, Fingerprint, ModelFolder, Wanted, check_name, find, plan};
+use hippocamp_backend::{Code, Error};
+use hippocamp_repository::{Action, Fingerprint, ModelFolder, ScanFault, Wanted, check_name, find, plan};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
 use crate::index::{State, UNLOADED, VersionState};
 use crate::load::{LoadFailure, Loader, Started, not_found};
-use crate::overrides::OverrideFolder;
+use crate::overrides::{ModelFiles, OverrideFolder};
 use crate::{InferenceServer, LoadOverrides, LoadedModel};
 
 /// Every model that was ever loaded or tried, by name.
@@ -30,8 +30,8 @@ pub(crate) struct Models {
 struct Entry {
     states: BTreeMap<u64, VersionState>,
     serving: Vec<Started>,
-    /// Files that came with the load request. They live as long as what serves from them.
-    files: Option<OverrideFolder>,
+    /// Files that were brought here for this load. They live as long as what serves from them.
+    files: Option<ModelFiles>,
     /// Held while the model is loaded or unloaded, so that it is one after the other.
     turn: Arc<AsyncMutex<()>>,
 }
@@ -75,7 +75,7 @@ impl Models {
 struct Retired {
     name: String,
     versions: Vec<Started>,
-    files: Option<OverrideFolder>,
+    files: Option<ModelFiles>,
 }
 
 impl InferenceServer {
@@ -171,8 +171,22 @@ impl InferenceServer {
 
     /// Loads and installs. What was replaced is returned, to be let go.
     fn load_now(&self, name: &str, overrides: &LoadOverrides) -> Result<Retired, LoadFailure> {
-        let (folder, files) = self.folder(name, overrides).map_err(LoadFailure::Config)?;
         let mut retries = self.settings().model_load_retry_count;
+        let (folder, files) = loop {
+            match self.folder(name, overrides) {
+                Ok(found) => break found,
+                // Only a store may do better the next time; a disk would not.
+                Err(error) if retries > 0 && error.code() == Code::Unavailable => {
+                    error!("failed to load model '{name}', trying again: {error}");
+                    retries -= 1;
+                }
+                Err(error) => {
+                    let failure = LoadFailure::Config(error);
+                    self.mark_failed(name, &failure);
+                    return Err(failure);
+                }
+            }
+        };
         loop {
             let prepared = Loader::prepare(folder.clone(), overrides.config.as_deref());
             let prepared =
@@ -197,7 +211,7 @@ impl InferenceServer {
         &self,
         name: &str,
         overrides: &LoadOverrides,
-    ) -> Result<(ModelFolder, Option<OverrideFolder>), Error> {
+    ) -> Result<(ModelFolder, Option<ModelFiles>), Error> {
         if !overrides.files.is_empty() {
             if overrides.config.is_none() {
                 return Err(Error::invalid_arg(format!(
@@ -205,14 +219,17 @@ impl InferenceServer {
                 )));
             }
             let files = OverrideFolder::write(name, &overrides.files)?;
-            return Ok((files.read(name)?, Some(files)));
+            return Ok((files.read(name)?, Some(ModelFiles::Override(files))));
         }
         let settings = self.settings();
-        let found = find(&settings.repositories, name, settings.model_config_name.as_deref());
-        let folder = found.map_err(|fault| Error::internal(fault.to_string()))?;
-        let folder =
-            folder.ok_or_else(|| Error::not_found(format!("no model repository has model '{name}'")))?;
-        Ok((folder, None))
+        let found =
+            find(&settings.repositories, name, &settings.scan_options()).map_err(|fault| match fault {
+                ScanFault::Fetch { .. } => Error::unavailable(fault.to_string()),
+                fault => Error::internal(fault.to_string()),
+            })?;
+        let found =
+            found.ok_or_else(|| Error::not_found(format!("no model repository has model '{name}'")))?;
+        Ok((found.folder, found.files.map(ModelFiles::Snapshot)))
     }
 
     /// Versions that serve already stay as they are: they go on serving.
@@ -253,7 +270,7 @@ impl InferenceServer {
         self.routes.set(name, serving);
     }
 
-    fn install(&self, name: &str, started: Vec<Started>, files: Option<OverrideFolder>) -> Retired {
+    fn install(&self, name: &str, started: Vec<Started>, files: Option<ModelFiles>) -> Retired {
         let mut models = self.models.lock();
         models.missing.remove(name);
         let entry = models.entry(name);

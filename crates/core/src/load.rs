@@ -85,7 +85,7 @@ pub(crate) struct Prepared {
 impl Loader {
     /// Reads and checks the config, without touching the model files. `json` replaces the config on disk.
     pub(crate) fn prepare(folder: ModelFolder, json: Option<&str>) -> Result<Prepared> {
-        let name = folder.name.clone();
+        let name = folder.folder_name.clone();
         let (origin, mut config, spans) = match (json, &folder.config_path) {
             (Some(json), _) => {
                 ("config".to_owned(), model_config::from_json(json).map_err(bad_config)?, None)
@@ -208,7 +208,7 @@ impl Loading<'_> {
         if let Some(completed) = &self.completed {
             return Ok(completed.clone());
         }
-        let (name, settings) = (&self.folder.name, &self.loader.settings);
+        let (name, settings) = (&self.folder.folder_name, &self.loader.settings);
         let mut config = self.config.clone();
         if !settings.disable_auto_complete_config {
             let default_max_batch_size = settings.default_max_batch_size(&config.backend);

@@ -88,7 +88,7 @@ fn server(backend: &Arc<Faulty>, retries: u32) -> (Arc<InferenceServer>, TempDir
         output { name: \"o\" data_type: TYPE_FP32 dims: 1 }";
     fs::write(repository.path().join("m/config.pbtxt"), config).unwrap();
     let settings = Settings {
-        repositories: vec![repository.path().to_owned()],
+        repositories: vec![repository.path().into()],
         control_mode: ControlMode::Explicit,
         model_load_retry_count: retries,
         ..Settings::default()

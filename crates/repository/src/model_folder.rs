@@ -13,7 +13,11 @@ use tracing::debug;
 /// A model as it lies in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFolder {
+    /// The name under which it is served.
     pub name: String,
+    /// The name that its folder and its config have. Another than `name` only where several repositories have one of
+    /// that name, and each is served from its namespace.
+    pub folder_name: String,
     pub path: PathBuf,
     /// `config.pbtxt`, or the custom one that was asked for; `None` if the model has no config.
     pub config_path: Option<PathBuf>,
@@ -27,10 +31,12 @@ pub struct ModelFolder {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprint(u64);
 
-#[cfg(test)]
 impl Fingerprint {
-    pub(crate) fn for_test(content: u64) -> Fingerprint {
-        Fingerprint(content)
+    /// For content that is described by something else than a folder, as an object store's listing is.
+    pub fn of(content: &impl Hash) -> Fingerprint {
+        let mut hasher = DefaultHasher::new();
+        content.hash(&mut hasher);
+        Fingerprint(hasher.finish())
     }
 }
 
@@ -58,7 +64,14 @@ impl ModelFolder {
         let mut hasher = DefaultHasher::new();
         hash_tree(path, &mut hasher)?;
         let fingerprint = Fingerprint(hasher.finish());
-        Ok(ModelFolder { name: name.to_owned(), path: path.to_owned(), config_path, versions, fingerprint })
+        Ok(ModelFolder {
+            name: name.to_owned(),
+            folder_name: name.to_owned(),
+            path: path.to_owned(),
+            config_path,
+            versions,
+            fingerprint,
+        })
     }
 
     /// The folder of one version.

@@ -41,7 +41,7 @@ impl TestServer {
         change: impl FnOnce(&mut Settings),
     ) -> (TestServer, Vec<String>) {
         let mut settings = Settings {
-            repositories: vec![repository.path().to_owned()],
+            repositories: vec![repository.path().into()],
             control_mode: ControlMode::Explicit,
             load_models: vec!["*".to_owned()],
             ..Settings::default()
