@@ -3,6 +3,7 @@
 //! Usable as a library: make an [`InferenceServer`] of [`Settings`] and backends, load its repositories, find a
 //! [`LoadedModel`] and call [`LoadedModel::infer`]. Names no concrete backend and no protocol.
 
+mod agents;
 mod classification;
 mod index;
 mod infer;

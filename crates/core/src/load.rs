@@ -12,7 +12,7 @@ use hippocamp_scheduler::{BatchPolicy, Scheduler, Stopped};
 use tracing::warn;
 
 use crate::supported::{refuse_unsupported, without_effect};
-use crate::{LoadedModel, Settings, instances, labels};
+use crate::{LoadedModel, Settings, agents, instances, labels};
 
 /// Knows the backends and the settings that loading depends on.
 #[derive(Debug)]
@@ -116,6 +116,9 @@ impl Loader {
     /// nothing.
     pub(crate) fn load(&self, prepared: Prepared) -> Result<Vec<Started>, LoadFailure> {
         let Prepared { folder, config, versions } = prepared;
+        if let Err(error) = agents::run(&folder.name, &folder.path, &config) {
+            return Err(LoadFailure::Versions(versions.into_iter().map(|v| (v, error.clone())).collect()));
+        }
         let mut loading = Loading { loader: self, folder: &folder, config, completed: None };
         let mut started = Vec::new();
         let mut failed = BTreeMap::new();
@@ -136,7 +139,7 @@ impl Loader {
     }
 
     /// Fills in the backend of a config that names none, from the model file that is there.
-    fn infer_backend(folder: &ModelFolder, config: &mut ModelConfig) -> Result<()> {
+    pub(crate) fn infer_backend(folder: &ModelFolder, config: &mut ModelConfig) -> Result<()> {
         let Some(&latest) = folder.versions.last() else { return Ok(()) };
         let entries = fs::read_dir(folder.version_path(latest)).map_err(|e| {
             let name = &folder.name;
@@ -148,7 +151,7 @@ impl Loader {
         Ok(())
     }
 
-    fn backend(&self, model: &str, config: &ModelConfig) -> Result<&Arc<dyn Backend>> {
+    pub(crate) fn backend(&self, model: &str, config: &ModelConfig) -> Result<&Arc<dyn Backend>> {
         self.backends.get(&config.backend).ok_or_else(|| {
             let (wanted, there) = (&config.backend, self.backends.keys().cloned().collect::<Vec<_>>().join(", "));
             Error::invalid_arg(if wanted.is_empty() {

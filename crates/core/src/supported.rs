@@ -7,6 +7,8 @@ use hippocamp_backend::{Error, Result};
 use hippocamp_model_config::ModelConfig;
 use hippocamp_proto::inference::model_config::SchedulingChoice;
 
+use crate::agents;
+
 /// Refuses a config that asks for what would be answered wrongly without it.
 pub(crate) fn refuse_unsupported(name: &str, config: &ModelConfig) -> Result<()> {
     let choice = config.scheduling_choice.as_ref();
@@ -15,14 +17,10 @@ pub(crate) fn refuse_unsupported(name: &str, config: &ModelConfig) -> Result<()>
         ("ensemble_scheduling", matches!(choice, Some(SchedulingChoice::EnsembleScheduling(_)))),
         ("batch_input", !config.batch_input.is_empty()),
         ("batch_output", !config.batch_output.is_empty()),
-        (
-            "model_repository_agents",
-            config.model_repository_agents.as_ref().is_some_and(|a| !a.agents.is_empty()),
-        ),
     ];
     let fields: Vec<&str> = asked.iter().filter(|(_, asked)| *asked).map(|(field, _)| *field).collect();
     if fields.is_empty() {
-        return Ok(());
+        return agents::refuse_unknown(name, config);
     }
     Err(Error::unsupported(format!(
         "model '{name}' uses {}, which this server does not support yet",
