@@ -4,6 +4,7 @@
 //! [`LoadedModel`] and call [`LoadedModel::infer`]. Names no concrete backend and no protocol.
 
 mod agents;
+mod check;
 mod classification;
 mod index;
 mod infer;
@@ -21,6 +22,7 @@ mod settings;
 mod statistics;
 mod supported;
 
+pub use check::{Finding, ModelCheck, Severity, check_model, describe};
 pub use classification::classify;
 pub use index::{IndexEntry, State, VersionState};
 pub use infer::{InferInput, InferRequest};

@@ -1,0 +1,86 @@
+//! Whether what an ensemble is made of is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hippocamp_model_config::ModelConfig;
+use hippocamp_proto::inference::model_config::SchedulingChoice;
+use hippocamp_proto::inference::model_ensembling::Step;
+use hippocamp_repository::{resolve_step, split_qualified};
+
+/// What is wrong with the steps of an ensemble, each with its field. `names` are all models that there are, `configs`
+/// those that could be read.
+pub(crate) fn faults(
+    name: &str,
+    config: &ModelConfig,
+    names: &[&str],
+    configs: &BTreeMap<&str, &ModelConfig>,
+) -> Vec<(String, String)> {
+    let mut faults = Vec::new();
+    for (index, step) in steps(config).iter().enumerate() {
+        let path = format!("ensemble_scheduling.step[{index}]");
+        let Some(model) = composing(name, step, names) else {
+            let message =
+                format!("ensemble '{name}' wants model '{}', which no repository has", step.model_name);
+            faults.push((format!("{path}.model_name"), message));
+            continue;
+        };
+        if let Some(config) = configs.get(model) {
+            tensors(&path, model, step, config, &mut faults);
+        }
+    }
+    if reaches(name, name, names, configs, &mut BTreeSet::new()) {
+        let message = format!("circular dependency between ensembles: '{name}' is made of itself");
+        faults.push(("ensemble_scheduling".to_owned(), message));
+    }
+    faults
+}
+
+fn steps(config: &ModelConfig) -> &[Step] {
+    match &config.scheduling_choice {
+        Some(SchedulingChoice::EnsembleScheduling(ensemble)) => &ensemble.step,
+        _ => &[],
+    }
+}
+
+/// The model that a step means.
+fn composing<'a>(ensemble: &str, step: &Step, names: &[&'a str]) -> Option<&'a str> {
+    let own = split_qualified(ensemble).map(|(namespace, _)| namespace);
+    let namespace = Some(step.model_namespace.as_str()).filter(|written| !written.is_empty()).or(own);
+    resolve_step(names.iter().copied(), namespace, &step.model_name)
+}
+
+/// The names of tensors that the maps use, as far as the model's config lists them.
+fn tensors(path: &str, model: &str, step: &Step, config: &ModelConfig, faults: &mut Vec<(String, String)>) {
+    let inputs: BTreeSet<&str> = config.input.iter().map(|input| input.name.as_str()).collect();
+    let outputs: BTreeSet<&str> = config.output.iter().map(|output| output.name.as_str()).collect();
+    let maps = [
+        ("input_map", "input", &step.input_map, inputs),
+        ("output_map", "output", &step.output_map, outputs),
+    ];
+    for (field, kind, map, known) in maps {
+        // An empty list is one that the model file would fill in.
+        let strangers = map.keys().filter(|name| !known.is_empty() && !known.contains(name.as_str()));
+        let mut strangers: Vec<&String> = strangers.collect();
+        strangers.sort();
+        let listed: Vec<&str> = known.iter().copied().collect();
+        faults.extend(strangers.into_iter().map(|name| {
+            let message = format!("model '{model}' has no {kind} '{name}', it has {}", listed.join(", "));
+            (format!("{path}.{field}[\"{name}\"]"), message)
+        }));
+    }
+}
+
+/// Whether the steps of `from` lead to `goal`.
+fn reaches<'a>(
+    from: &'a str,
+    goal: &str,
+    names: &[&'a str],
+    configs: &BTreeMap<&'a str, &'a ModelConfig>,
+    seen: &mut BTreeSet<&'a str>,
+) -> bool {
+    let Some(config) = configs.get(from) else { return false };
+    steps(config)
+        .iter()
+        .filter_map(|step| composing(from, step, names))
+        .any(|next| next == goal || (seen.insert(next) && reaches(next, goal, names, configs, seen)))
+}
