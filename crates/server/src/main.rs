@@ -4,8 +4,10 @@
 
 mod args;
 mod backends;
+mod commands;
 mod listeners;
 mod logging;
+mod repositories;
 mod run;
 mod signals;
 mod threads;
@@ -18,6 +20,9 @@ use clap::Parser;
 use crate::args::Args;
 
 fn main() -> ExitCode {
+    if let Some(code) = commands::run(std::env::args_os()) {
+        return code;
+    }
     let (known, others) = args::other_flags::sort(std::env::args_os());
     let others = others.unwrap_or_else(|refused| args::refuse(&refused));
     let args = Args::parse_from(known);

@@ -12,9 +12,9 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::args::Args;
-use crate::backends;
 use crate::listeners::Listeners;
 use crate::signals::Signals;
+use crate::{backends, repositories};
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
@@ -35,7 +35,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         error!("failed to load all models; start with --exit-on-error=false to serve the others");
         return Ok(ExitCode::FAILURE);
     }
-    info!(versions = server.index(true).len(), ms = begin.elapsed().as_millis(), "ready");
+    info!(versions = server.ready_count(), ms = begin.elapsed().as_millis(), "ready");
 
     let signal = signals.next().await;
     info!("{signal}: stopping, running requests may take {} s to finish", args.exit_timeout_secs);
@@ -49,11 +49,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn settings(args: &Args) -> anyhow::Result<Settings> {
+/// What the flags say about models.
+pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
     let models = &args.models;
     Ok(Settings {
         id: args.id.clone(),
-        repositories: models.model_repository.clone(),
+        repositories: repositories::open(&models.model_repository)?,
+        model_namespacing: models.model_namespacing,
         control_mode: models.model_control_mode.control_mode()?,
         load_models: models.load_model.clone(),
         model_config_name: models.model_config_name.clone(),
