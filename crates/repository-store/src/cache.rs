@@ -5,6 +5,7 @@
 //! only ever get whole files, by renaming.
 
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
@@ -234,7 +235,12 @@ fn object_name(object: &ListedObject) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut text = String::new();
+    for byte in bytes {
+        // Writing into a String never fails.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 #[cfg(test)]

@@ -30,8 +30,10 @@ const PROGRESS: Duration = Duration::from_secs(10);
 pub(crate) enum Trouble {
     /// It is not the one any more that was listed: the model has to be listed again.
     Changed(RemoteFault),
-    /// Nothing more can be done.
+    /// It did not come, and may come another time.
     Failed(RemoteFault),
+    /// It was refused, or there is no room for it: it would not come another time either.
+    Refused(RemoteFault),
 }
 
 /// Fetches these objects of a model into its cache.
@@ -113,11 +115,14 @@ async fn download(
             object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. } => {
                 Trouble::Changed(fault)
             }
+            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+                Trouble::Refused(fault)
+            }
             _ => Trouble::Failed(fault),
         }
     };
     let objects = cache.objects();
-    let io = |e: std::io::Error| Trouble::Failed(disk(&objects, &e));
+    let io = |e: std::io::Error| Trouble::Refused(disk(&objects, &e));
     let mut file = NamedTempFile::with_prefix_in(PARTIAL, &objects).map_err(io)?;
     let key = object_store::path::Path::parse(&object.key).map_err(|e| failed(e.into()))?;
     let options = GetOptions { if_match: object.etag.clone(), ..GetOptions::default() };

@@ -41,14 +41,15 @@ pub(crate) fn explain(
     let bucket = described(location);
     let full = chain(error);
     let said = reply(&full);
+    // Of listings the client tells the status in words only.
+    let status = |words: &str| matches!(error, Error::Generic { .. }) && full.contains(words);
     let why = match error {
-        Error::NotFound { .. } => match asked {
+        _ if matches!(error, Error::NotFound { .. }) || status("404 Not Found") => match asked {
             Asked::List => format!("{bucket} does not exist ({said})"),
             Asked::Object(_) => format!("{bucket} has no such object any more"),
         },
-        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-            format!("access to {bucket} was refused ({said}); {}", what_to_set(&location.bucket))
-        }
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => denied(location, &bucket, &said),
+        _ if status("403 Forbidden") || status("401 Unauthorized") => denied(location, &bucket, &said),
         Error::Precondition { .. } => "it was changed while it was being read".to_owned(),
         _ if full.contains("169.254.169.254") || full.contains("metadata.google.internal") => {
             format!(
@@ -59,6 +60,10 @@ pub(crate) fn explain(
         _ => said,
     };
     RemoteFault(format!("{what}: {why}"))
+}
+
+fn denied(location: &StoreLocation, bucket: &str, said: &str) -> String {
+    format!("access to {bucket} was refused ({said}); {}", what_to_set(&location.bucket))
 }
 
 /// What a disk says, with where and what to do.
@@ -162,6 +167,11 @@ mod tests {
         assert!(
             explained(Asked::Object("m/1/model.onnx"), &missing).starts_with("object 'm/1/model.onnx' could")
         );
+        let listing = object_store::Error::Generic {
+            store: "S3",
+            source: error("Client error with status 404 Not Found: <Error><Code>NoSuchBucket</Code></Error>"),
+        };
+        assert!(explained(Asked::List, &listing).contains("does not exist (NoSuchBucket)"));
         let nobody = object_store::Error::Generic {
             store: "S3",
             source: error("Error performing PUT http://169.254.169.254/latest/api/token"),

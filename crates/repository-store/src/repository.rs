@@ -237,7 +237,9 @@ impl Inner {
                     listing = now;
                     continue;
                 }
-                Err(Trouble::Changed(fault) | Trouble::Failed(fault)) => return Err(fault),
+                Err(Trouble::Changed(fault) | Trouble::Failed(fault) | Trouble::Refused(fault)) => {
+                    return Err(fault);
+                }
             }
             let files = Arc::new(kept.cache.snapshot(&listing)?);
             *latest = Some((fingerprint, Arc::downgrade(&files)));

@@ -34,7 +34,7 @@ fn print(text: &str) -> anyhow::Result<()> {
 fn model_args(repositories: &[std::path::PathBuf]) -> crate::args::Args {
     use clap::Parser;
 
-    let mut args = crate::args::Args::parse_from(["hippocamp", "--model-repository=", "--log-info=false"]);
+    let mut args = crate::args::Args::parse_from(["hippocamp", "--model-repository=.", "--log-info=false"]);
     args.models.model_repository = repositories.to_vec();
     args
 }

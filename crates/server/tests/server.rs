@@ -10,6 +10,8 @@ mod grpc_stream;
 mod lifecycle;
 #[path = "server/metrics.rs"]
 mod metrics;
+#[path = "server/repositories.rs"]
+mod repositories;
 #[path = "server/requests.rs"]
 mod requests;
 #[path = "server/stopping.rs"]

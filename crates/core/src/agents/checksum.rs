@@ -4,6 +4,7 @@
 //! and the value is the digest in hexadecimal. Triton knows MD5; SHA256 is there for those to whom MD5 says nothing.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path};
@@ -71,7 +72,12 @@ fn digest<D: Digest>(path: &Path) -> io::Result<String> {
             length => hash.update(&buffer[..length]),
         }
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    let mut text = String::new();
+    for byte in &hash.finalize()[..] {
+        // Writing into a String never fails.
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
