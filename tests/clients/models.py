@@ -13,7 +13,7 @@ TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GOLDEN = os.path.join(TESTS, "golden")
 
 # Not loaded at start: they fail to load, tests load them, or they need what is not served yet.
-NOT_LOADED = {"badcfg", "broken", "nofile", "mlp_auto", "ens", "seq", "queue"}
+NOT_LOADED = {"badcfg", "broken", "nofile", "mlp_auto", "ens", "queue"}
 
 # protocol name of a data type -> its name in an ONNX file
 ONNX_TYPES = {

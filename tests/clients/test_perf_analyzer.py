@@ -1,15 +1,11 @@
 """perf_analyzer from its PyPI wheels drives the server: every protocol and mode, 1 to 16 at once."""
 
-import csv
 import json
-import os
 import platform
-import subprocess
 
+import perf_analyzer
 import pytest
-from server_process import ROOT
 
-FOLDER = os.path.join(ROOT, ".cache", "perf_analyzer")
 MODES = {
     "http": ["-i", "http", "--sync"],
     "http async": ["-i", "http", "--async"],
@@ -32,19 +28,11 @@ def analyze(server, tmp_path, version):
     """analyze(model, mode, *options): [inferences per second] for each concurrency."""
 
     def run(model, mode, *options, concurrency="1:16:5"):
-        report = tmp_path / "report.csv"
         address = server.http if mode.startswith("http") else server.grpc
-        command = [os.path.join(FOLDER, version, "perf_analyzer"), "-m", model, "-u", address]
-        command += [*MODES[mode], "--concurrency-range", concurrency, "-f", report]
         # Whether the numbers are steady is not what is asked here: any three short windows will do.
-        command += ["-p", "100", "-s", "1000", *options]
-        environment = dict(os.environ, LD_LIBRARY_PATH=os.path.join(FOLDER, "lib"))
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=120, cwd=tmp_path
-        )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        with open(report, encoding="utf-8") as f:
-            rows = list(csv.DictReader(f))
+        windows = ["--concurrency-range", concurrency, "-p", "100", "-s", "1000"]
+        options = [*MODES[mode], *windows, *options]
+        rows = perf_analyzer.analyze(version, model, address, options, tmp_path)
         return {int(row["Concurrency"]): float(row["Inferences/Second"]) for row in rows}
 
     return run
@@ -101,10 +89,6 @@ def test_server_metrics(server, analyze):
 
 
 def test_an_unknown_model_ends_it_with_the_servers_text(server, version):
-    command = [os.path.join(FOLDER, version, "perf_analyzer"), "-m", "nobody", "-u", server.grpc]
-    environment = dict(os.environ, LD_LIBRARY_PATH=os.path.join(FOLDER, "lib"))
-    done = subprocess.run(
-        [*command, "-i", "grpc"], env=environment, capture_output=True, text=True, timeout=60
-    )
+    done = perf_analyzer.call(version, "nobody", server.grpc, ["-i", "grpc"], timeout=60)
     assert done.returncode == 99
     assert "Request for unknown model: 'nobody' is not found" in done.stdout + done.stderr

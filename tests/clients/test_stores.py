@@ -161,15 +161,15 @@ def test_what_passes_by_itself_disturbs_nobody(proxy, serve, fault):
 
 def test_a_load_is_tried_again_as_often_as_the_flag_says(proxy, serve):
     server, client = serve("--model-load-retry-count=2", "--exit-on-error=false", "--strict-readiness=false")
-    proxy.fault = lambda method, path: 403 if path.endswith("config.pbtxt") else None
-    proxy.store.put("models/sum/config.pbtxt", CONFIG + "# changed\n")
+    proxy.fault = lambda method, path: 403 if path.endswith("labels.txt") else None
+    proxy.store.put("models/sum/labels.txt", "a\nb\n")
     proxy.forget()
     with pytest.raises(Exception, match="failed to load 'sum'"):
         client.load_model("sum")
-    assert proxy.objects() == ["models/sum/config.pbtxt"] * 3
+    assert proxy.objects() == ["models/sum/labels.txt"] * 3
     assert server.log().count("trying again") == 2
     # A fault that passes in time is none.
-    proxy.fault = first(2, 403, "config.pbtxt")
+    proxy.fault = first(2, 403, "labels.txt")
     client.load_model("sum")
 
 

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Backend, Batch, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource, OutputTensor,
-    ParameterValue, Parameters, Request, Response, Result,
+    Backend, Batch, CorrelationId, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource,
+    OutputTensor, ParameterValue, Parameters, Request, Response, Result, Sequence,
 };
 use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
-use hippocamp_tensor::{LENGTH_PREFIX, Shape};
+use hippocamp_tensor::{LENGTH_PREFIX, Shape, TensorData};
 
 use crate::parameter::number;
 
-/// Copies INPUT*n* to OUTPUT*n* without copying: the output is the request's own bytes.
+/// Copies INPUT*n* to OUTPUT*n* without copying: the output is the request's own bytes, wherever they are.
 #[derive(Debug)]
 pub(crate) struct Identity;
 
@@ -128,7 +128,8 @@ impl ModelInstance for IdentityInstance {
             // Batch sizes count only where there is a batch dimension; Triton's identity does it so.
             let batched = self.interface.max_batch_size > 0;
             let size: usize = if batched { batch.iter().map(|r| r.batch_size).sum() } else { 0 };
-            first.response.statistics().executed(size as u64, &times);
+            let nulls = batch.iter().filter(|request| request.is_null()).count();
+            first.response.statistics().executed_rows(size as u64, size.saturating_sub(nulls) as u64, &times);
         }
         for (request, response) in batch.drain(..).zip(responses) {
             match response {
@@ -141,13 +142,20 @@ impl ModelInstance for IdentityInstance {
 
 impl IdentityInstance {
     fn respond(&self, request: &Request) -> Result<Response> {
+        if let Some(Sequence { correlation_id: CorrelationId::Text(_), .. }) = &request.sequence {
+            // Triton's identity logs the id as a number and fails where it has none.
+            let id = if request.id.is_empty() { "<id_unknown>" } else { &*request.id };
+            return Err(Error::invalid_arg(format!(
+                "[request id: {id}] correlation ID in request is not an unsigned int"
+            )));
+        }
         let mut response = Response { parameters: self.parameters.clone(), ..Response::default() };
         for (index, &source) in self.sources.iter().enumerate() {
             if !request.outputs.contains(index) {
                 continue;
             }
             let (shape, data) = match request.inputs.get(source).and_then(Option::as_ref) {
-                Some(input) => (input.shape.clone(), input.data.to_contiguous()),
+                Some(input) => (input.shape.clone(), input.data.clone()),
                 None => zeros(&self.interface, &self.interface.inputs[source], request.batch_size)?,
             };
             response.outputs.push(OutputTensor { index, shape, data });
@@ -157,7 +165,7 @@ impl IdentityInstance {
 }
 
 /// What stands for an input that was left out: zeros, or empty strings. A dimension that the config leaves open is 1.
-fn zeros(interface: &Interface, spec: &TensorSpec, rows: usize) -> Result<(Shape, Bytes)> {
+fn zeros(interface: &Interface, spec: &TensorSpec, rows: usize) -> Result<(Shape, TensorData)> {
     let inner = spec.dims.iter().map(|&d| if d == -1 { 1 } else { d });
     let shape: Shape = if interface.max_batch_size > 0 {
         std::iter::once(rows as i64).chain(inner).collect()
@@ -175,5 +183,5 @@ fn zeros(interface: &Interface, spec: &TensorSpec, rows: usize) -> Result<(Shape
         )));
     }
     data.resize(size.unwrap_or(0), 0);
-    Ok((shape, data.into()))
+    Ok((shape, Bytes::from(data).into()))
 }

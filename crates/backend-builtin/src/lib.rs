@@ -4,10 +4,14 @@
 //! instance's thread, because it stands for a busy device. Configs are never completed here; there is nothing to read
 //! them from.
 
+mod answers;
 mod fail;
 mod identity;
+mod mock_llm;
 mod parameter;
 mod repeat;
+mod sequence;
+mod square;
 
 use std::sync::Arc;
 
@@ -15,5 +19,13 @@ use hippocamp_backend::Backend;
 
 /// All backends of this crate, each under the name that configs use.
 pub fn backends() -> Vec<Arc<dyn Backend>> {
-    vec![Arc::new(identity::Identity), Arc::new(repeat::Repeat), Arc::new(fail::Fail)]
+    vec![
+        Arc::new(identity::Identity),
+        Arc::new(repeat::Repeat),
+        Arc::new(square::Square),
+        Arc::new(mock_llm::MockLlm),
+        Arc::new(sequence::SequenceSum::by_slot()),
+        Arc::new(sequence::SequenceSum::by_correlation_id()),
+        Arc::new(fail::Fail),
+    ]
 }

@@ -3,24 +3,19 @@
 mod script;
 
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::thread;
+use std::time::Instant;
 
 use bytes::Bytes;
 use hippocamp_backend::{
     Backend, Batch, Delivery, Error, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance,
-    ModelSource, OutputTensor, Request, Response, Result,
+    ModelSource, OutputTensor, Request, Response, ResponseTimes, Result,
 };
 use hippocamp_model_config::{Interface, ModelConfig, config_value};
 use hippocamp_tensor::{DataType, Shape, push_element};
 
+use crate::answers::{AnswerThreads, sleep_while_wanted};
 use script::{Script, Step};
-
-/// How many requests an instance answers at the same time. The next one waits for the first of them.
-const MAX_THREADS: usize = 64;
-
-/// How often a delay looks whether the client is still there.
-const SLICE: Duration = Duration::from_millis(20);
 
 /// Sends the elements of IN one by one, each after its DELAY; or counts to IN, if the model has no DELAY.
 #[derive(Debug)]
@@ -76,7 +71,11 @@ impl Model for RepeatModel {
 
     fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
         let tensors = Tensors::of(&spec.interface);
-        Ok(Box::new(RepeatInstance { model: Arc::clone(&self.name), tensors, threads: Vec::new() }))
+        Ok(Box::new(RepeatInstance {
+            model: Arc::clone(&self.name),
+            tensors,
+            threads: AnswerThreads::default(),
+        }))
     }
 }
 
@@ -118,7 +117,7 @@ impl Tensors {
         outputs.sort_by_key(|(index, _)| *index);
         for (index, data) in outputs {
             if let Some(index) = index.filter(|index| request.outputs.contains(*index)) {
-                response.outputs.push(OutputTensor { index, shape: Shape::from([1]), data });
+                response.outputs.push(OutputTensor { index, shape: Shape::from([1]), data: data.into() });
             }
         }
         response
@@ -129,7 +128,7 @@ struct RepeatInstance {
     model: Arc<str>,
     tensors: Tensors,
     /// Answers under way.
-    threads: Vec<JoinHandle<()>>,
+    threads: AnswerThreads,
 }
 
 impl ModelInstance for RepeatInstance {
@@ -149,28 +148,10 @@ impl RepeatInstance {
         if script.is_immediate() {
             return perform(request, &script, tensors);
         }
-        self.threads.retain(|thread| !thread.is_finished());
-        if self.threads.len() >= MAX_THREADS {
-            join(self.threads.remove(0));
-        }
-        // A thread that cannot be started drops the request, which answers it.
-        let thread = thread::Builder::new().name("repeat".to_owned());
-        if let Ok(thread) = thread.spawn(move || perform(request, &script, tensors)) {
-            self.threads.push(thread);
+        if self.threads.start("repeat", move || perform(request, &script, tensors)) {
             thread::sleep(wait);
         }
     }
-}
-
-impl Drop for RepeatInstance {
-    fn drop(&mut self) {
-        self.threads.drain(..).for_each(join);
-    }
-}
-
-/// A thread that panicked dropped its request, which answered it.
-fn join(thread: JoinHandle<()>) {
-    drop(thread.join());
 }
 
 /// Sends the responses, each after its delay. Ends early if nobody listens any more.
@@ -178,13 +159,18 @@ fn perform(mut request: Request, script: &Script, tensors: Tensors) {
     let mut times = ExecutionTimes::now();
     let mut only = None;
     for step in &script.steps {
-        if !sleep(step.delay, &request) {
+        let started = Instant::now();
+        if !sleep_while_wanted(step.delay, &request) {
             let gone = Error::cancelled("the client is gone");
-            return request.fail(gone, FailureReason::Canceled);
+            let now = Instant::now();
+            let times = ResponseTimes { started: now, output_begun: None, finished: now };
+            return request.response.stop(gone, &times);
         }
+        let output_begun = Some(Instant::now());
         let response = tensors.respond(&request, step);
+        let response_times = ResponseTimes { started, output_begun, finished: Instant::now() };
         match request.response.delivery() {
-            Delivery::Many => request.response.send(response),
+            Delivery::Many => request.response.send_timed(response, &response_times),
             Delivery::Once => only = Some(response),
         }
     }
@@ -195,14 +181,4 @@ fn perform(mut request: Request, script: &Script, tensors: Tensors) {
         Some(response) => request.succeed(response, &times),
         None => request.response.finish(request.queued, &times),
     }
-}
-
-/// Whether the client stayed for all of it.
-fn sleep(mut delay: Duration, request: &Request) -> bool {
-    while !delay.is_zero() && !request.is_cancelled() {
-        let slice = delay.min(SLICE);
-        thread::sleep(slice);
-        delay = delay.saturating_sub(slice);
-    }
-    !request.is_cancelled()
 }

@@ -5,7 +5,10 @@ use std::time::Instant;
 
 use hippocamp_model_config::Interface;
 
-use crate::{Batch, ExecutionTimes, FailureReason, Gather, Inputs, ModelInstance, Outputs, Response, Result};
+use crate::{
+    Batch, ExecutionTimes, FailureReason, Gather, Inputs, ModelInstance, Outputs, Response, Result,
+    count_execution,
+};
 
 /// What remains of an instance when gathering and scattering are done for it.
 pub trait Compute {
@@ -43,10 +46,7 @@ impl<C: Compute> ModelInstance for Batched<C> {
         times.finished = Instant::now();
         match result {
             Ok(responses) => {
-                if let Some(first) = batch.first() {
-                    let size: usize = batch.iter().map(|r| r.batch_size).sum();
-                    first.response.statistics().executed(size as u64, &times);
-                }
+                count_execution(batch, &times);
                 for (request, response) in batch.drain(..).zip(responses) {
                     request.succeed(response, &times);
                 }

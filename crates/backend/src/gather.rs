@@ -4,7 +4,8 @@ use hippocamp_model_config::{Interface, TensorSpec};
 use hippocamp_tensor::{ALIGNMENT, AlignedBuffer, DataType, Shape, TensorData};
 use smallvec::SmallVec;
 
-use crate::Request;
+use crate::padded::Lengths;
+use crate::{Request, batch_facts};
 
 /// An input of a whole batch, in the shape that the model itself expects.
 #[derive(Clone, Debug)]
@@ -27,28 +28,53 @@ pub struct Gather {
 impl Gather {
     /// Joins the inputs of `requests` along the first dimension: one copy a request. Copies nothing when there is only
     /// one request and its bytes lie in one aligned piece. All requests give the same inputs with the same shapes, but
-    /// for the first dimension; the batcher sees to that.
+    /// for the first dimension and for what the config allows; the batcher sees to that.
     pub fn gather<'a>(
         &'a mut self,
         interface: &Interface,
         requests: &'a [Request],
     ) -> SmallVec<[Option<InputView<'a>>; 4]> {
         self.buffers.resize_with(interface.all_inputs().len(), AlignedBuffer::default);
-        let batched = interface.max_batch_size > 0;
-        let total: usize = requests.iter().map(|r| r.batch_size).sum();
+        let lengths = interface.padding.as_ref().map(|padding| (padding, Lengths::of(padding, requests)));
         let places = interface.all_inputs().zip(&mut self.buffers).enumerate();
         places
             .map(|(i, (spec, buffer))| {
-                let first = requests.first()?.inputs.get(i)?.as_ref()?;
-                let mut shape = first.shape.clone();
-                if batched && !spec.is_shape_tensor {
-                    shape.set_batch(total as i64);
+                if let Some(fact) = interface.batch_input(i) {
+                    let shape = batch_facts::write(*fact, spec, interface, requests, buffer);
+                    return Some(InputView { data_type: spec.data_type, shape, data: buffer.as_slice() });
                 }
-                let shape = model_shape(spec, shape, batched);
+                if let Some((padding, lengths)) = &lengths
+                    && let Some(padded) = padding.input(i)
+                    && lengths.need_padding(padded, requests)
+                {
+                    let shape = lengths.gather(padded, spec, requests, buffer)?;
+                    return Some(InputView { data_type: spec.data_type, shape, data: buffer.as_slice() });
+                }
+                let shape = joined_shape(i, spec, interface, requests)?;
                 Some(InputView { data_type: spec.data_type, shape, data: join(i, spec, requests, buffer) })
             })
             .collect()
     }
+}
+
+/// The shape of an input of all requests; `None` if they leave it out.
+fn joined_shape(
+    input: usize,
+    spec: &TensorSpec,
+    interface: &Interface,
+    requests: &[Request],
+) -> Option<Shape> {
+    let batched = interface.max_batch_size > 0;
+    let mut given = requests.iter().filter_map(|r| r.inputs.get(input)?.as_ref());
+    if spec.allow_ragged_batch {
+        let elements: usize = given.by_ref().map(|t| t.shape.element_count().unwrap_or(0)).sum();
+        return requests.first()?.inputs.get(input)?.as_ref().map(|_| Shape::from([elements as i64]));
+    }
+    let mut shape = given.next()?.shape.clone();
+    if batched && !spec.is_shape_tensor {
+        shape.set_batch(requests.iter().map(|r| r.batch_size).sum::<usize>() as i64);
+    }
+    Some(model_shape(spec, shape, batched))
 }
 
 /// One input's bytes of all requests.
@@ -83,7 +109,7 @@ fn is_aligned(bytes: &[u8], data_type: DataType) -> bool {
 
 /// The shape that the model expects where the config reshapes the input: each -1 of the model's shape takes the next
 /// size that the config leaves open.
-fn model_shape(spec: &TensorSpec, shape: Shape, batched: bool) -> Shape {
+pub fn model_shape(spec: &TensorSpec, shape: Shape, batched: bool) -> Shape {
     let Some(target) = &spec.reshape else { return shape };
     let skip = usize::from(batched);
     let given = shape.get(skip..).unwrap_or_default();

@@ -8,13 +8,16 @@
 //! gather a batch's inputs, take the times and scatter the outputs. One whose responses are many a request, or whose
 //! outputs are its inputs, implements [`ModelInstance`] itself.
 
+mod batch_facts;
 mod batched;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod contract;
 mod error;
+mod fitting;
 mod gather;
 mod outlet;
+mod padded;
 mod parameters;
 mod request;
 mod response;
@@ -24,12 +27,17 @@ mod statistics;
 pub use batched::{Batched, Compute};
 pub use contract::{Backend, Batch, Device, InstanceSpec, Model, ModelInstance, ModelSource};
 pub use error::{Code, Error, Result};
-pub use gather::{Gather, InputView, Inputs};
+pub use fitting::Fitting;
+pub use gather::{Gather, InputView, Inputs, model_shape};
 pub use outlet::{Outlet, ResponseSink};
 pub use parameters::{ParameterValue, Parameters};
 pub use request::{CorrelationId, InputTensor, Request, Sequence, WantedOutputs};
 pub use response::{
-    Delivery, Event, FailureReason, OutputTensor, Response, ResponseReceiver, ResponseSender, channel,
+    Delivery, Event, ExecutionObserver, FailureReason, OutputTensor, Response, ResponseReceiver,
+    ResponseSender, channel,
 };
-pub use scatter::Outputs;
-pub use statistics::{Counted, Counters, ExecutionTimes, ModelStatistics, Phases};
+pub use scatter::{Outputs, client_shape};
+pub use statistics::{
+    Counted, Counters, ExecutionTimes, ModelStatistics, Phases, ResponseCounters, ResponseTimes,
+    count_execution,
+};

@@ -9,8 +9,9 @@ use crate::{Delivery, Event};
 /// Somebody between a backend and whoever waits for the answer: an ensemble that feeds its next step, a batcher that
 /// keeps a sequence's state, a cache that keeps a copy.
 ///
-/// Called on the thread that sends, usually an instance's own, so it must neither block nor compute for long. Dropped
-/// after the last event.
+/// Called on the thread that sends, usually an instance's own, so it must neither block nor compute for long. The one
+/// exception is an ensemble that limits how many requests of a step are in flight: it holds back the step before.
+/// Dropped after the last event.
 pub trait ResponseSink: Send + Debug {
     /// Takes the next event. The last one is [`Event::is_last`]; it always comes, because a sender that is dropped
     /// sends an error.
@@ -29,6 +30,8 @@ pub struct Outlet {
 
 #[derive(Debug)]
 enum To {
+    /// Nobody ever waited: a null request. Not the same as somebody who is gone.
+    Nobody,
     Once(oneshot::Sender<Event>),
     Many(mpsc::UnboundedSender<Event>),
     Sink(Box<dyn ResponseSink>),
@@ -40,9 +43,14 @@ impl Outlet {
         Outlet { to: Some(To::Sink(sink)), delivery }
     }
 
-    /// To nobody.
-    pub(crate) fn nowhere(delivery: Delivery) -> Outlet {
+    /// Closed already.
+    pub(crate) fn closed(delivery: Delivery) -> Outlet {
         Outlet { to: None, delivery }
+    }
+
+    /// To nobody: whatever is sent is thrown away.
+    pub(crate) fn to_nobody(delivery: Delivery) -> Outlet {
+        Outlet { to: Some(To::Nobody), delivery }
     }
 
     pub(crate) fn once(tx: oneshot::Sender<Event>) -> Outlet {
@@ -58,6 +66,7 @@ impl Outlet {
         let is_last = event.is_last();
         match self.to.take() {
             None => {}
+            Some(To::Nobody) => self.to = Some(To::Nobody),
             Some(To::Once(tx)) => drop(tx.send(event)),
             Some(To::Many(tx)) => {
                 drop(tx.send(event));
@@ -75,8 +84,14 @@ impl Outlet {
         self.to.is_some()
     }
 
+    /// Whether nobody ever waits for what is sent.
+    pub(crate) fn is_to_nobody(&self) -> bool {
+        matches!(self.to, Some(To::Nobody))
+    }
+
     pub fn is_cancelled(&self) -> bool {
         match &self.to {
+            Some(To::Nobody) => false,
             Some(To::Once(tx)) => tx.is_closed(),
             Some(To::Many(tx)) => tx.is_closed(),
             Some(To::Sink(sink)) => sink.is_cancelled(),

@@ -27,6 +27,13 @@ impl Parameters {
         }
     }
 
+    /// Sets all of `later`'s values.
+    pub fn update(&mut self, later: &Parameters) {
+        for (name, value) in &later.0 {
+            self.set(name.clone(), value.clone());
+        }
+    }
+
     pub fn get(&self, name: &str) -> Option<&ParameterValue> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value)
     }

@@ -39,6 +39,16 @@ impl WantedOutputs {
         }
     }
 
+    /// Adds an output that the list may not have had, such as one behind the client's own.
+    pub fn require(&mut self, index: usize) {
+        if let Some(wanted) = &mut self.0 {
+            if wanted.len() <= index {
+                wanted.resize(index + 1, false);
+            }
+            wanted[index] = true;
+        }
+    }
+
     pub fn contains(&self, index: usize) -> bool {
         self.0.as_ref().is_none_or(|wanted| wanted.get(index).copied().unwrap_or(false))
     }
@@ -85,6 +95,23 @@ impl Request {
     /// Whether the client is gone. Asked before any work is done for it.
     pub fn is_cancelled(&self) -> bool {
         self.response.is_cancelled()
+    }
+
+    /// Whether it only keeps a place in a batch, for a sequence that has no request now. Its inputs are zeros, its READY
+    /// control is false, and whatever answers it goes nowhere.
+    pub fn is_null(&self) -> bool {
+        self.response.is_to_nobody()
+    }
+
+    /// Asks for it to be executed once more, in a later batch: a step of an iterative sequence. The backend leaves the
+    /// request in its batch; a model that is not configured with `iterative_sequence` fails it.
+    pub fn reschedule(&mut self) {
+        self.response.set_reschedule(true);
+    }
+
+    /// Whether the backend asked for that; asked once.
+    pub fn take_reschedule(&mut self) -> bool {
+        self.response.set_reschedule(false)
     }
 
     /// Answers with the only or last response.

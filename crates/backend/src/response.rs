@@ -3,29 +3,30 @@
 //! A model that answers once uses a oneshot; a decoupled one a queue. The sender counts the request when its last
 //! response leaves, and answers an internal error if it is dropped before that.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-use hippocamp_tensor::Shape;
+use hippocamp_tensor::{Shape, TensorData};
 use smallvec::SmallVec;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Error, ExecutionTimes, ModelStatistics, Outlet, Parameters, Result};
+use crate::statistics::ResponseOutcome;
+use crate::{Error, ExecutionTimes, ModelStatistics, Outlet, Parameters, ResponseTimes, Result};
 
 /// One output of a response. Its name and type are those of the model's output at `index`.
 #[derive(Clone, Debug)]
 pub struct OutputTensor {
     pub index: usize,
     pub shape: Shape,
-    /// In the wire form. Often a slice of a buffer shared by the whole batch.
-    pub data: Bytes,
+    /// In the wire form. Often a slice of a buffer shared by the whole batch, or an input that is handed on as it is.
+    pub data: TensorData,
 }
 
 /// What a model answers to a request.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
-    /// In the model's order; only outputs that were asked for.
+    /// In the model's order, in that of an ensemble backwards; only outputs that were asked for.
     pub outputs: SmallVec<[OutputTensor; 2]>,
     pub parameters: Parameters,
 }
@@ -62,6 +63,8 @@ impl FailureReason {
 pub enum Event {
     /// A response. `last` if no event follows.
     Response { response: Response, last: bool },
+    /// One response of a decoupled model is an error. The request goes on.
+    ResponseFailed(Error),
     /// The request failed. No event follows.
     Failed(Error),
     /// A decoupled model is done; its last response was sent before. No event follows.
@@ -71,7 +74,7 @@ pub enum Event {
 impl Event {
     /// Whether no event follows.
     pub fn is_last(&self) -> bool {
-        !matches!(self, Event::Response { last: false, .. })
+        !matches!(self, Event::Response { last: false, .. } | Event::ResponseFailed(_))
     }
 }
 
@@ -103,23 +106,73 @@ pub fn channel(
     (ResponseSender::new(outlet, arrived, statistics), ResponseReceiver { back: Some(back) })
 }
 
-/// The end that a backend holds. Never blocks.
+/// The end that a backend holds. Never blocks, but for an ensemble's back-pressure; see [`ResponseSink`].
+///
+/// [`ResponseSink`]: crate::ResponseSink
 #[derive(Debug)]
 pub struct ResponseSender {
     outlet: Outlet,
     arrived: Instant,
     statistics: Arc<ModelStatistics>,
+    observer: Option<Arc<dyn ExecutionObserver>>,
+    /// How many responses of a decoupled model are counted, and when the last of them was.
+    responses: (usize, Instant),
+    /// The backend wants to have the request once more before it answers.
+    reschedule: bool,
+}
+
+/// Somebody besides the model's own statistics who wants to know how long executions take: an ensemble, of which a
+/// request is one step.
+pub trait ExecutionObserver: Send + Sync + Debug {
+    /// A request was executed. Called once, before its last event is sent.
+    fn executed(&self, times: &ExecutionTimes);
 }
 
 impl ResponseSender {
     /// For a request that arrived at `arrived`, counted in `statistics`.
     pub fn new(outlet: Outlet, arrived: Instant, statistics: Arc<ModelStatistics>) -> ResponseSender {
-        ResponseSender { outlet, arrived, statistics }
+        ResponseSender {
+            outlet,
+            arrived,
+            statistics,
+            observer: None,
+            responses: (0, arrived),
+            reschedule: false,
+        }
+    }
+
+    /// Tells `observer`, too, when the request was executed.
+    pub fn observe(&mut self, observer: Arc<dyn ExecutionObserver>) {
+        self.observer = Some(observer);
+    }
+
+    /// For a null request, which only keeps a place in a batch: nobody gets what is sent, and nothing is counted.
+    pub fn to_nobody(delivery: Delivery, statistics: Arc<ModelStatistics>) -> ResponseSender {
+        ResponseSender::new(Outlet::to_nobody(delivery), Instant::now(), statistics)
+    }
+
+    pub(crate) fn is_to_nobody(&self) -> bool {
+        self.outlet.is_to_nobody()
+    }
+
+    /// See [`Request::reschedule`](crate::Request::reschedule).
+    pub(crate) fn set_reschedule(&mut self, reschedule: bool) -> bool {
+        std::mem::replace(&mut self.reschedule, reschedule)
+    }
+
+    fn succeeded(&self, queued: Instant, times: &ExecutionTimes) {
+        if self.is_to_nobody() {
+            return;
+        }
+        self.statistics.succeeded(self.arrived, queued, times);
+        if let Some(observer) = &self.observer {
+            observer.executed(times);
+        }
     }
 
     /// Puts somebody between this sender and where its events went so far. What is counted does not change.
     pub fn redirect(&mut self, wrap: impl FnOnce(Outlet) -> Outlet) {
-        let nowhere = Outlet::nowhere(self.outlet.delivery());
+        let nowhere = Outlet::closed(self.outlet.delivery());
         self.outlet = wrap(std::mem::replace(&mut self.outlet, nowhere));
     }
 
@@ -133,45 +186,107 @@ impl ResponseSender {
         self.outlet.delivery()
     }
 
-    pub fn statistics(&self) -> &ModelStatistics {
+    pub fn statistics(&self) -> &Arc<ModelStatistics> {
         &self.statistics
     }
 
     /// Counts the request as answered and sends its only or last response. `queued` is when it began to wait.
     pub fn succeed(mut self, response: Response, queued: Instant, times: &ExecutionTimes) {
-        self.statistics.succeeded(self.arrived, queued, times);
+        if self.delivery() == Delivery::Many {
+            let ExecutionTimes { started, outputs_begun, finished, .. } = *times;
+            let started = started.max(self.responses.1);
+            let times = ResponseTimes { started, output_begun: Some(outputs_begun), finished };
+            self.count(ResponseOutcome::Success, &times);
+        }
+        self.succeeded(queued, times);
         self.outlet.send(Event::Response { response, last: true });
     }
 
-    /// Sends one of several responses of a decoupled model. A model that answers once has no such responses: there it
-    /// does nothing, and the missing answer shows when the sender is dropped.
+    /// Counts the request as answered by the response cache and sends what that has. `looked` is when it was asked.
+    pub fn succeed_from_cache(mut self, response: Response, queued: Instant, looked: Instant) {
+        self.statistics.cache_hit(self.arrived, queued, looked);
+        self.outlet.send(Event::Response { response, last: true });
+    }
+
+    /// Sends one of several responses of a decoupled model, whose computing began when the one before it was sent. A
+    /// model that answers once has no such responses: there it does nothing, and the missing answer shows when the
+    /// sender is dropped.
     pub fn send(&mut self, response: Response) {
+        let times = self.since_last();
+        self.send_timed(response, &times);
+    }
+
+    /// [`ResponseSender::send`] by a backend that knows when it did what.
+    pub fn send_timed(&mut self, response: Response, times: &ResponseTimes) {
         if self.delivery() == Delivery::Many {
+            self.count(ResponseOutcome::Success, times);
             self.outlet.send(Event::Response { response, last: false });
+        }
+    }
+
+    /// Sends an error in place of one of several responses. The request goes on.
+    pub fn send_error(&mut self, error: Error, times: &ResponseTimes) {
+        if self.delivery() == Delivery::Many {
+            self.count(ResponseOutcome::Fail, times);
+            self.outlet.send(Event::ResponseFailed(error));
+        }
+    }
+
+    /// Counts one of several responses that has nothing to send.
+    pub fn skip(&mut self, times: &ResponseTimes) {
+        if self.delivery() == Delivery::Many {
+            self.count(ResponseOutcome::Empty, times);
         }
     }
 
     /// Counts the request of a decoupled model as answered and says that no response follows.
     pub fn finish(mut self, queued: Instant, times: &ExecutionTimes) {
         if self.delivery() == Delivery::Many {
-            self.statistics.succeeded(self.arrived, queued, times);
+            self.succeeded(queued, times);
             self.outlet.send(Event::End);
         }
     }
 
     /// Counts the request as failed and sends the error.
     pub fn fail(mut self, error: Error, reason: FailureReason) {
+        self.failed(error, reason);
+    }
+
+    /// Counts the request as cancelled while its responses were made; `times` is what letting go of it took.
+    pub fn stop(mut self, error: Error, times: &ResponseTimes) {
+        if self.delivery() == Delivery::Many {
+            self.count(ResponseOutcome::Cancel, times);
+        }
+        self.failed(error, FailureReason::Canceled);
+    }
+
+    fn failed(&mut self, error: Error, reason: FailureReason) {
+        if self.delivery() == Delivery::Many && reason == FailureReason::Backend {
+            let times = ResponseTimes { output_begun: None, ..self.since_last() };
+            self.count(ResponseOutcome::Fail, &times);
+        }
         self.statistics.failed(self.arrived, reason);
         self.outlet.send(Event::Failed(error));
+    }
+
+    fn count(&mut self, outcome: ResponseOutcome, times: &ResponseTimes) {
+        let (index, last) = &mut self.responses;
+        self.statistics.responded(*index, outcome, times);
+        (*index, *last) = (*index + 1, times.finished);
+    }
+
+    /// The times of a response of which nobody says more than that it is ready.
+    fn since_last(&self) -> ResponseTimes {
+        let now = Instant::now();
+        ResponseTimes { started: self.responses.1, output_begun: Some(now), finished: now }
     }
 }
 
 impl Drop for ResponseSender {
     fn drop(&mut self) {
         if self.outlet.is_open() {
-            self.statistics.failed(self.arrived, FailureReason::Backend);
             let error = Error::internal("the backend dropped the request without an answer");
-            self.outlet.send(Event::Failed(error));
+            self.failed(error, FailureReason::Backend);
         }
     }
 }
@@ -196,7 +311,7 @@ impl ResponseReceiver {
             Back::Once(rx) => rx.await.ok(),
             Back::Many(rx) => rx.recv().await,
         };
-        if !matches!(event, Some(Event::Response { last: false, .. })) {
+        if event.as_ref().is_none_or(Event::is_last) {
             self.back = None;
         }
         event
@@ -206,7 +321,7 @@ impl ResponseReceiver {
     pub async fn only(mut self) -> Result<Response> {
         match self.next().await {
             Some(Event::Response { response, .. }) => Ok(response),
-            Some(Event::Failed(error)) => Err(error),
+            Some(Event::Failed(error) | Event::ResponseFailed(error)) => Err(error),
             Some(Event::End) | None => Err(Error::internal("the model answered without a response")),
         }
     }
@@ -269,6 +384,20 @@ mod tests {
         tx.finish(Instant::now(), &ExecutionTimes::now());
         assert_eq!(block_on(rx.only()).unwrap_err().code(), Code::Internal);
         assert_eq!(statistics.snapshot().success.count, 0);
+    }
+
+    #[test]
+    fn a_null_request_is_answered_without_anybody_counting() {
+        let statistics = Arc::new(ModelStatistics::default());
+        let sender = |delivery| ResponseSender::to_nobody(delivery, Arc::clone(&statistics));
+        let times = ExecutionTimes::now();
+        assert!(!sender(Delivery::Once).is_cancelled(), "it keeps its place in the batch");
+        sender(Delivery::Once).succeed(Response::default(), Instant::now(), &times);
+        sender(Delivery::Many).finish(Instant::now(), &times);
+        sender(Delivery::Once).fail(Error::internal("no"), FailureReason::Backend);
+        drop(sender(Delivery::Once));
+        let counters = statistics.snapshot();
+        assert_eq!((counters.success.count, counters.fail.count), (0, 0));
     }
 
     /// Passes on what comes, with a parameter added to each response.

@@ -5,7 +5,8 @@ use hippocamp_model_config::{Interface, TensorSpec};
 use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape};
 use smallvec::SmallVec;
 
-use crate::{Error, OutputTensor, Request, Response, Result};
+use crate::padded::Lengths;
+use crate::{Error, InputTensor, OutputTensor, Request, Response, Result};
 
 /// Where a backend puts the outputs of a batch, by their place in the model's list.
 #[derive(Debug)]
@@ -34,9 +35,11 @@ impl Outputs {
         }
     }
 
-    /// The responses, in the order of the requests. Slices the tensors along the first dimension; copies nothing.
+    /// The responses, in the order of the requests. Slices the tensors along the first dimension; copies only where
+    /// padding is cut off.
     pub(crate) fn scatter(self, interface: &Interface, requests: &[Request]) -> Result<Vec<Response>> {
         let mut responses = vec![Response::default(); requests.len()];
+        let lengths = interface.padding.as_ref().map(|padding| (padding, Lengths::of(padding, requests)));
         let outputs = interface.all_outputs().zip(self.tensors).zip(self.wanted).enumerate();
         for (index, ((spec, tensor), wanted)) in outputs {
             if !wanted {
@@ -45,20 +48,112 @@ impl Outputs {
             let (shape, data) = tensor.ok_or_else(|| {
                 Error::internal(format!("the backend gave no tensor for output '{}'", spec.name))
             })?;
-            let shape = client_shape(spec, shape, interface.max_batch_size > 0);
-            let mut rows = Rows::new(interface, spec, shape, data, requests)?;
-            for (request, response) in requests.iter().zip(&mut responses) {
-                let (shape, data) = rows.take(request.batch_size)?;
+            let mut whole = if let Some(source) = interface.scatter_source(index) {
+                Whole::ByShape(ByShape::new(interface, spec, source, shape, data))
+            } else {
+                let shape = client_shape(spec, shape, interface.max_batch_size > 0);
+                Whole::Rows(Rows::new(interface, spec, shape, data, requests)?)
+            };
+            for (n, (request, response)) in requests.iter().zip(&mut responses).enumerate() {
+                let mut part = whole.take(request)?;
+                if let Some((padding, lengths)) = &lengths
+                    && let Some(output) = padding.output(index)
+                {
+                    part = lengths.cut(n, output.dim, (&spec.name, spec.data_type), part)?;
+                }
+                let (shape, data) = part;
                 if request.outputs.contains(index) {
-                    response.outputs.push(OutputTensor { index, shape, data });
+                    response.outputs.push(OutputTensor { index, shape, data: data.into() });
                 }
             }
+            whole.all_taken()?;
         }
         Ok(responses)
     }
 }
 
-/// A batch's output, of which each request in turn takes its rows.
+/// An output of a batch, of which each request in turn takes its share.
+enum Whole<'a> {
+    Rows(Rows<'a>),
+    ByShape(ByShape<'a>),
+}
+
+impl Whole<'_> {
+    fn take(&mut self, request: &Request) -> Result<(Shape, Bytes)> {
+        match self {
+            Whole::Rows(rows) => rows.take(request.batch_size),
+            Whole::ByShape(shares) => shares.take(request),
+        }
+    }
+
+    /// Rows are counted before they are given out; other shares have to come to the whole.
+    fn all_taken(self) -> Result<()> {
+        match self {
+            Whole::ByShape(ByShape { name, given, data, .. }) if !data.is_empty() => {
+                Err(Error::internal(format!(
+                    "output '{name}' was expected to have what the requests' inputs ask for, the model gave shape \
+                     {given}, which leaves {} bytes",
+                    data.len()
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An output of which a request's share is as large as one of its inputs says.
+struct ByShape<'a> {
+    name: &'a str,
+    data_type: DataType,
+    /// The output's dims, with the batch dimension; each -1 stands for the input's size in the same dimension.
+    dims: Shape,
+    source: usize,
+    source_name: &'a str,
+    /// What the model gave, for messages.
+    given: Shape,
+    /// What is not yet taken.
+    data: Bytes,
+}
+
+impl<'a> ByShape<'a> {
+    fn new(interface: &'a Interface, spec: &'a TensorSpec, source: usize, given: Shape, data: Bytes) -> Self {
+        let batched = interface.max_batch_size > 0;
+        let dims = if batched { spec.dims.with_batch(-1) } else { spec.dims.clone() };
+        let source_name = interface.inputs.get(source).map_or("", |input| &*input.name);
+        ByShape { name: &spec.name, data_type: spec.data_type, dims, source, source_name, given, data }
+    }
+
+    fn take(&mut self, request: &Request) -> Result<(Shape, Bytes)> {
+        let source = request.inputs.get(self.source).and_then(Option::as_ref);
+        let shape = source.and_then(|source| self.share(source)).ok_or_else(|| {
+            Error::internal(format!(
+                "the share of output '{}' follows the shape of input '{}', which has too few dimensions",
+                self.name, self.source_name
+            ))
+        })?;
+        let size = match shape.byte_size(self.data_type) {
+            Some(size) => size,
+            None => elements_size(self.name, &self.data, &shape)?,
+        };
+        if size > self.data.len() {
+            return Err(Error::internal(format!(
+                "output '{}' was expected to have what the requests' inputs ask for, the model gave shape {}, which is \
+                 too little",
+                self.name, self.given
+            )));
+        }
+        Ok((shape, self.data.split_to(size)))
+    }
+
+    fn share(&self, source: &InputTensor) -> Option<Shape> {
+        let sizes = self.dims.iter().enumerate();
+        sizes
+            .map(|(dim, size)| if *size == -1 { source.shape.get(dim).copied() } else { Some(*size) })
+            .collect()
+    }
+}
+
+/// An output of which each request takes as many rows as it has.
 struct Rows<'a> {
     name: &'a str,
     shape: Shape,
@@ -106,27 +201,27 @@ impl<'a> Rows<'a> {
         shape.set_batch(rows as i64);
         let size = match shape.byte_size(self.data_type) {
             Some(size) => size,
-            None => self.elements_size(&shape)?,
+            None => elements_size(self.name, &self.data, &shape)?,
         };
         if size > self.data.len() {
             return Err(Error::internal(format!("output '{}' is shorter than its shape says", self.name)));
         }
         Ok((shape, self.data.split_to(size)))
     }
+}
 
-    /// The bytes of as many BYTES elements as `shape` holds, lengths included.
-    fn elements_size(&self, shape: &Shape) -> Result<usize> {
-        let count = shape.element_count().unwrap_or(usize::MAX);
-        BytesElements::new(&self.data).take(count).try_fold(0, |size, element| match element {
-            Ok(element) => Ok(size + LENGTH_PREFIX + element.len()),
-            Err(fault) => Err(Error::internal(format!("output '{}': {fault}", self.name))),
-        })
-    }
+/// The bytes of as many BYTES elements as `shape` holds, lengths included.
+fn elements_size(output: &str, data: &[u8], shape: &Shape) -> Result<usize> {
+    let count = shape.element_count().unwrap_or(usize::MAX);
+    BytesElements::new(data).take(count).try_fold(0, |size, element| match element {
+        Ok(element) => Ok(size + LENGTH_PREFIX + element.len()),
+        Err(fault) => Err(Error::internal(format!("output '{output}': {fault}"))),
+    })
 }
 
 /// The shape that the client sees where the config reshapes an output: each -1 of the config takes the next size that
 /// the model left open.
-fn client_shape(spec: &TensorSpec, shape: Shape, batched: bool) -> Shape {
+pub fn client_shape(spec: &TensorSpec, shape: Shape, batched: bool) -> Shape {
     let Some(model_dims) = &spec.reshape else { return shape };
     let skip = usize::from(batched);
     let given = shape.get(skip..).unwrap_or_default();

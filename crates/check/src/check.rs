@@ -21,6 +21,7 @@ pub struct CheckOptions {
 /// A model between the two passes: ensembles are about the others, too.
 struct Looked {
     model: CheckedModel,
+    namespace: Option<String>,
     findings: Vec<Finding>,
     config: Option<ModelConfig>,
 }
@@ -47,7 +48,10 @@ pub fn check(settings: &Settings, backends: &[Arc<dyn Backend>], options: CheckO
     let names: Vec<&str> = found.models.keys().map(String::as_str).collect();
     let steps: BTreeMap<String, Vec<(String, String)>> = configs
         .iter()
-        .map(|(name, config)| ((*name).to_owned(), ensemble::faults(name, config, &names, &configs)))
+        .map(|(name, config)| {
+            let namespace = |name: &str| looked.get(name).and_then(|model| model.namespace.as_deref());
+            ((*name).to_owned(), ensemble::faults(name, config, &names, &configs, &namespace))
+        })
         .collect();
     let backends: Vec<&str> = backends.iter().map(|backend| backend.name()).collect();
     let models = looked.into_iter().map(|(name, mut looked)| {
@@ -80,7 +84,7 @@ fn look(
     let text = folder.config_path.as_ref().and_then(|path| fs::read(path).ok()).unwrap_or_default();
     let text = String::from_utf8_lossy(&text).into_owned();
     let model = CheckedModel { name: name.to_owned(), path, text, findings: Vec::new() };
-    Ok(Looked { model, findings, config })
+    Ok(Looked { model, namespace: folder.namespace.clone(), findings, config })
 }
 
 /// An error at a field of the model's config.

@@ -5,20 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use hippocamp_model_config::ModelConfig;
 use hippocamp_proto::inference::model_config::SchedulingChoice;
 use hippocamp_proto::inference::model_ensembling::Step;
-use hippocamp_repository::{resolve_step, split_qualified};
+use hippocamp_repository::resolve_step;
+
+/// The namespace of a model, by its name.
+type Namespace<'a, 'b> = &'a dyn Fn(&str) -> Option<&'b str>;
 
 /// What is wrong with the steps of an ensemble, each with its field. `names` are all models that there are, `configs`
-/// those that could be read.
+/// those that could be read, and `namespace` tells the namespace of each if there are any.
 pub(crate) fn faults(
     name: &str,
     config: &ModelConfig,
     names: &[&str],
     configs: &BTreeMap<&str, &ModelConfig>,
+    namespace: Namespace<'_, '_>,
 ) -> Vec<(String, String)> {
     let mut faults = Vec::new();
     for (index, step) in steps(config).iter().enumerate() {
         let path = format!("ensemble_scheduling.step[{index}]");
-        let Some(model) = composing(name, step, names) else {
+        let Some(model) = composing(namespace(name), step, names) else {
             let message =
                 format!("ensemble '{name}' wants model '{}', which no repository has", step.model_name);
             faults.push((format!("{path}.model_name"), message));
@@ -28,7 +32,13 @@ pub(crate) fn faults(
             tensors(&path, model, step, config, &mut faults);
         }
     }
-    if reaches(name, name, names, configs, &mut BTreeSet::new()) {
+    if reaches(
+        name,
+        name,
+        &|from, step| composing(namespace(from), step, names),
+        configs,
+        &mut BTreeSet::new(),
+    ) {
         let message = format!("circular dependency between ensembles: '{name}' is made of itself");
         faults.push(("ensemble_scheduling".to_owned(), message));
     }
@@ -43,8 +53,7 @@ fn steps(config: &ModelConfig) -> &[Step] {
 }
 
 /// The model that a step means.
-fn composing<'a>(ensemble: &str, step: &Step, names: &[&'a str]) -> Option<&'a str> {
-    let own = split_qualified(ensemble).map(|(namespace, _)| namespace);
+fn composing<'a>(own: Option<&str>, step: &Step, names: &[&'a str]) -> Option<&'a str> {
     let namespace = Some(step.model_namespace.as_str()).filter(|written| !written.is_empty()).or(own);
     resolve_step(names.iter().copied(), namespace, &step.model_name)
 }
@@ -74,13 +83,13 @@ fn tensors(path: &str, model: &str, step: &Step, config: &ModelConfig, faults: &
 fn reaches<'a>(
     from: &'a str,
     goal: &str,
-    names: &[&'a str],
+    composing: &dyn Fn(&str, &Step) -> Option<&'a str>,
     configs: &BTreeMap<&'a str, &'a ModelConfig>,
     seen: &mut BTreeSet<&'a str>,
 ) -> bool {
     let Some(config) = configs.get(from) else { return false };
     steps(config)
         .iter()
-        .filter_map(|step| composing(from, step, names))
-        .any(|next| next == goal || (seen.insert(next) && reaches(next, goal, names, configs, seen)))
+        .filter_map(|step| composing(from, step))
+        .any(|next| next == goal || (seen.insert(next) && reaches(next, goal, composing, configs, seen)))
 }

@@ -53,7 +53,7 @@ pub fn check_model(
     open: bool,
 ) -> ModelCheck {
     let backends: BTreeMap<_, _> = backends.iter().map(|b| (b.name().to_owned(), Arc::clone(b))).collect();
-    let loader = Loader { settings: settings.clone(), backends };
+    let loader = Loader { settings: settings.clone(), backends, cache: None, rate_limiter: None };
     let mut check = Check { loader: &loader, folder, spans: None, findings: Vec::new() };
     let config = check.run(open);
     ModelCheck { findings: check.findings, config }
@@ -77,8 +77,7 @@ impl Check<'_> {
         let valid = model_config::validate_incomplete(&config, self.spans.as_ref(), "", name);
         self.faults(valid);
         if let Err(error) = refuse_unsupported(name, &config) {
-            let field = unsupported_field(error.message());
-            self.error(field, error.message());
+            self.error("model_repository_agents", error.message());
         }
         for field in without_effect(&config) {
             self.add(Severity::Warning, field, "it has no effect in this version");
@@ -89,7 +88,14 @@ impl Check<'_> {
             self.error("model_repository_agents", error.message());
         }
         let is_sound = !self.findings.iter().any(|finding| finding.severity == Severity::Error);
-        if !is_sound || !open || model_config::is_ensemble(&config) {
+        if model_config::is_ensemble(&config) {
+            let valid = model_config::validate(&config, self.spans.as_ref(), "", name);
+            if is_sound {
+                self.faults(valid);
+            }
+            return Some(config);
+        }
+        if !is_sound || !open {
             return Some(config);
         }
         // The latest completes the config, as in a load.
@@ -134,7 +140,12 @@ impl Check<'_> {
                 }
             }
         }
-        let selected = select_versions(there, policy);
+        let mut there = there.clone();
+        if there.is_empty() && model_config::is_ensemble(config) {
+            // As in a load: version control keeps no empty folders.
+            there.insert(1);
+        }
+        let selected = select_versions(&there, policy);
         if selected.is_empty() {
             let message = "at least one version must be available under the version policy";
             self.error("version_policy", message);
@@ -253,12 +264,6 @@ impl Check<'_> {
             message: message.to_owned(),
         });
     }
-}
-
-/// The first of the fields that a refusal lists behind `uses`; the agents' if it is about one of them.
-fn unsupported_field(message: &str) -> &str {
-    let listed = message.split_once(" uses ").and_then(|(_, fields)| fields.split(',').next());
-    listed.unwrap_or("model_repository_agents")
 }
 
 /// The field that a backend's message is about, as far as it names a tensor of the config.

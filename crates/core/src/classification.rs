@@ -10,7 +10,8 @@ use crate::LoadedModel;
 /// `[batch, count]`, or `[count]` for a model without a batch dimension; `count` is at most what there is.
 pub fn classify(model: &LoadedModel, output: &OutputTensor, count: usize) -> Result<(Shape, Bytes)> {
     let spec = &model.interface.outputs[output.index];
-    let values = Values::new(spec.data_type, &output.data)?;
+    let data = output.data.to_contiguous();
+    let values = Values::new(spec.data_type, &data)?;
     let batched = model.interface.max_batch_size > 0;
     let batch = if batched { output.shape.first().map_or(0, |&b| b.max(0) as usize) } else { 1 };
     let classes = values.len().checked_div(batch).unwrap_or(0);

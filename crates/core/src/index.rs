@@ -24,7 +24,8 @@ impl State {
     }
 }
 
-/// The reason of a version that was unloaded because somebody asked for it.
+/// The reason of a version that was unloaded because somebody asked for it; the reason of an ensemble begins so that was
+/// unloaded because a model was that it is made of.
 pub(crate) const UNLOADED: &str = "unloaded";
 
 /// A version's state, and why it is so. A version that is ready has a reason, too, if its last reload failed.
@@ -43,7 +44,7 @@ impl VersionState {
     /// Whether this keeps a server with strict readiness from being ready. A version that is being loaded does not: what
     /// was served before goes on, and traffic shall not be sent away for every new model.
     pub(crate) fn is_failure(&self) -> bool {
-        self.state == State::Unavailable && self.reason != UNLOADED
+        self.state == State::Unavailable && !self.reason.starts_with(UNLOADED)
     }
 }
 

@@ -42,14 +42,31 @@ pub struct InferInput<'a> {
     pub data: TensorData,
 }
 
+/// What is looked at of an input, whoever gives it.
+struct Given<'a> {
+    name: &'a str,
+    data_type: Option<DataType>,
+    shape: &'a Shape,
+    data: &'a TensorData,
+}
+
+impl InferInput<'_> {
+    fn given(&self) -> Given<'_> {
+        Given { name: self.name, data_type: self.data_type, shape: &self.shape, data: &self.data }
+    }
+}
+
 /// Checks a request against the model and brings its inputs into the model's order. Copies no tensor.
 pub(crate) fn check(model: &LoadedModel, request: InferRequest<'_>) -> Result<(Request, ResponseReceiver)> {
     let check = Check { model, id: request.id };
     let outputs = check.outputs(&request.outputs)?;
     check.no_duplicates(&request.inputs)?;
-    check.input_count(&request.inputs)?;
-    let batch_size = check.batch_size(&request.inputs)?;
+    let given: SmallVec<[Given<'_>; 4]> = request.inputs.iter().map(InferInput::given).collect();
+    check.input_count(&given.iter())?;
+    let batch_size = check.batch_size(given.iter())?;
+    drop(given);
     let inputs = check.inputs(request.inputs)?;
+    check.lengths(&inputs)?;
     let delivery = if model.interface.decoupled { Delivery::Many } else { Delivery::Once };
     let (response, receiver) = channel(delivery, request.arrived, model.statistics.clone());
     let request = Request {
@@ -65,6 +82,27 @@ pub(crate) fn check(model: &LoadedModel, request: InferRequest<'_>) -> Result<(R
         response,
     };
     Ok((request, receiver))
+}
+
+/// Checks what a step of an ensemble is about to get. Names and types were compared when the ensemble was loaded.
+/// Returns the batch size.
+pub(crate) fn check_step(model: &LoadedModel, id: &str, inputs: &[Option<InputTensor>]) -> Result<usize> {
+    let check = Check { model, id };
+    let specs = &model.interface.inputs;
+    let given: SmallVec<[(&TensorSpec, Given<'_>); 4]> = specs
+        .iter()
+        .zip(inputs)
+        .filter_map(|(spec, input)| {
+            let InputTensor { shape, data } = input.as_ref()?;
+            Some((spec, Given { name: &spec.name, data_type: Some(spec.data_type), shape, data }))
+        })
+        .collect();
+    check.input_count(&given.iter().map(|(_, given)| given))?;
+    let batch_size = check.batch_size(given.iter().map(|(_, given)| given))?;
+    for (spec, input) in &given {
+        check.input(spec, input)?;
+    }
+    Ok(batch_size)
 }
 
 struct Check<'a> {
@@ -111,7 +149,7 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn input_count(&self, given: &[InferInput<'_>]) -> Result<()> {
+    fn input_count<'a>(&self, given: &(impl ExactSizeIterator<Item = &'a Given<'a>> + Clone)) -> Result<()> {
         let specs = &self.interface().inputs;
         let required = specs.iter().filter(|s| !s.optional).count();
         if (required..=specs.len()).contains(&given.len()) {
@@ -126,19 +164,19 @@ impl Check<'_> {
                 given.len()
             )
         };
-        let missing = specs.iter().filter(|s| !s.optional && given.iter().all(|g| *g.name != *s.name));
+        let missing = specs.iter().filter(|s| !s.optional && given.clone().all(|g| *g.name != *s.name));
         let text = format!(
             "{expected} for model '{}'. Got input(s) {}, but missing required input(s) {}. Please provide all \
              required input(s).",
             self.model.name,
-            quoted(given.iter().map(|g| g.name)),
+            quoted(given.clone().map(|g| g.name)),
             quoted(missing.map(|s| &*s.name)),
         );
         Err(self.error(&text))
     }
 
     /// The first dimension that all inputs share; 1 for a model without a batch dimension.
-    fn batch_size(&self, inputs: &[InferInput<'_>]) -> Result<usize> {
+    fn batch_size<'a>(&self, inputs: impl Iterator<Item = &'a Given<'a>>) -> Result<usize> {
         let max = self.interface().max_batch_size;
         if max == 0 {
             return Ok(1);
@@ -187,7 +225,7 @@ impl Check<'_> {
                 // Elements may lie across frames. They are joined once, here, for everybody who walks them.
                 input.data = input.data.to_contiguous().into();
             }
-            self.input(&specs[index], &input)?;
+            self.input(&specs[index], &input.given())?;
             inputs[index] = Some(InputTensor { shape: input.shape, data: input.data });
         }
         if let Some(missing) = specs.iter().zip(&inputs).find(|(s, i)| !s.optional && i.is_none()) {
@@ -197,7 +235,28 @@ impl Check<'_> {
         Ok(inputs)
     }
 
-    fn input(&self, spec: &TensorSpec, input: &InferInput<'_>) -> Result<()> {
+    /// Inputs that are padded together have the same length.
+    fn lengths(&self, inputs: &[Option<InputTensor>]) -> Result<()> {
+        let Some(padding) = &self.interface().padding else { return Ok(()) };
+        let mut lengths = padding.inputs.iter().filter_map(|padded| {
+            let shape = &inputs.get(padded.index)?.as_ref()?.shape;
+            Some((padded.index, *shape.get(padded.dim)?))
+        });
+        let Some(first) = lengths.next() else { return Ok(()) };
+        let Some(other) = lengths.find(|(_, length)| *length != first.1) else { return Ok(()) };
+        let name = |index: usize| &*self.interface().inputs[index].name;
+        Err(self.error(&format!(
+            "inputs '{}' and '{}' of model '{}' are padded together, so they were expected to have the same length, got \
+             {} and {}",
+            name(first.0),
+            name(other.0),
+            self.model.name,
+            first.1,
+            other.1
+        )))
+    }
+
+    fn input(&self, spec: &TensorSpec, input: &Given<'_>) -> Result<()> {
         let (name, model) = (&spec.name, &self.model.name);
         if input.data_type != Some(spec.data_type) {
             let got = input.data_type.map_or("<invalid>", DataType::protocol_name);
@@ -212,7 +271,7 @@ impl Check<'_> {
                 input.shape
             )));
         }
-        self.shape(spec, &input.shape)?;
+        self.shape(spec, input.shape)?;
         let Some(count) = input.shape.element_count() else {
             return Err(self.error(&format!(
                 "the shape of input '{name}' for model '{model}' has more elements than fit into memory, got {}",
@@ -220,8 +279,8 @@ impl Check<'_> {
             )));
         };
         match spec.data_type {
-            DataType::Bytes => self.bytes_elements(spec, count, &input.data),
-            _ => self.byte_size(spec, &input.shape, input.data.len()),
+            DataType::Bytes => self.bytes_elements(spec, count, input.data),
+            _ => self.byte_size(spec, input.shape, input.data.len()),
         }
     }
 

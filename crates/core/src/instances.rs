@@ -1,14 +1,28 @@
 //! From a config's instance groups to the instances to make.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hippocamp_backend::{Device, Error, InstanceSpec, Result};
 use hippocamp_model_config::{Interface, ModelConfig};
+use hippocamp_proto::inference::ModelInstanceGroup;
 use hippocamp_proto::inference::model_instance_group::Kind;
+use hippocamp_proto::inference::model_rate_limiter::Resource;
+use hippocamp_scheduler::{Demand, InstancePlan, RateLimiter, ResourceDemand};
 
-/// One spec an instance, group by group. GPU groups have `count` instances on each of their devices.
-pub(crate) fn specs(config: &Arc<ModelConfig>, interface: &Arc<Interface>) -> Result<Vec<InstanceSpec>> {
-    let mut specs = Vec::new();
+use crate::HostPolicy;
+use crate::host_policy;
+
+/// One plan an instance, group by group. GPU groups have `count` instances on each of their devices; passive groups are
+/// not for requests.
+pub(crate) fn plans(
+    config: &Arc<ModelConfig>,
+    interface: &Arc<Interface>,
+    host_policies: &BTreeMap<String, HostPolicy>,
+    rate_limiter: Option<&Arc<RateLimiter>>,
+) -> Result<Vec<InstancePlan>> {
+    let mut plans = Vec::new();
+    let mut demands = Vec::new();
     for group in config.instance_group.iter().filter(|group| !group.passive) {
         let devices = match group.kind() {
             Kind::Gpu => group.gpus.iter().map(|&gpu| Device::Gpu(gpu)).collect(),
@@ -16,19 +30,46 @@ pub(crate) fn specs(config: &Arc<ModelConfig>, interface: &Arc<Interface>) -> Re
             Kind::Cpu | Kind::Model | Kind::Auto => vec![Device::Cpu],
         };
         for device in devices {
+            let cores = host_policy::cores(host_policies, group, device)?;
             for _ in 0..group.count.max(1) {
-                let index = specs.len();
+                let index = plans.len();
                 let name = format!("{}_{index}", group.name);
                 let (config, interface) = (Arc::clone(config), Arc::clone(interface));
-                specs.push(InstanceSpec { name, index, device, config, interface });
+                let spec = InstanceSpec { name, index, device, config, interface };
+                plans.push(InstancePlan { spec, cores: cores.clone(), limited: None });
+                demands.push(demand(group, device));
             }
         }
     }
-    if specs.is_empty() {
+    if plans.is_empty() {
         return Err(Error::invalid_arg(format!(
             "model '{}' has no instance: give it an instance_group with a count of 1 or more",
             config.name
         )));
     }
-    Ok(specs)
+    if let Some(limiter) = rate_limiter {
+        for (plan, limited) in plans.iter_mut().zip(limiter.register(&demands)?) {
+            plan.limited = limited;
+        }
+    }
+    Ok(plans)
+}
+
+/// What an instance needs of the rate limiter.
+fn demand(group: &ModelInstanceGroup, device: Device) -> Demand {
+    let resource = |resource: &Resource| ResourceDemand {
+        name: resource.name.clone(),
+        count: u64::from(resource.count),
+        global: resource.global,
+    };
+    let device = match device {
+        Device::Cpu => 0,
+        Device::Gpu(id) => id,
+    };
+    let limits = group.rate_limiter.as_ref();
+    Demand {
+        resources: limits.map(|limits| limits.resources.iter().map(resource).collect()).unwrap_or_default(),
+        priority: limits.map_or(1, |limits| limits.priority),
+        device,
+    }
 }

@@ -4,26 +4,36 @@
 //! [`LoadedModel`] and call [`LoadedModel::infer`]. Names no concrete backend and no protocol.
 
 mod agents;
+mod cache;
 mod check;
 mod classification;
+mod ensembles;
+mod host_policy;
 mod index;
 mod infer;
+mod initial_state;
+mod install;
 mod instances;
+mod jobs;
 mod labels;
 mod lifecycle;
 mod load;
 mod metadata;
 mod metrics_page;
 mod model;
+mod models;
 mod overrides;
 mod routes;
 mod server;
 mod settings;
 mod statistics;
 mod supported;
+mod warmup;
 
 pub use check::{Finding, ModelCheck, Severity, check_model, describe};
 pub use classification::classify;
+pub use hippocamp_scheduler::ResourceCount;
+pub use host_policy::HostPolicy;
 pub use index::{IndexEntry, State, VersionState};
 pub use infer::{InferInput, InferRequest};
 pub use metadata::{ModelMetadata, TensorMetadata};

@@ -1,82 +1,27 @@
 //! Loading, replacing and unloading, one model at a time each, several models at once.
 //!
 //! A new version is made ready off to the side and only then routed to. The one it replaces answers until its last
-//! request is done. A load that fails changes nothing but the reason in the index.
+//! request is done. A load that fails changes nothing but the reason in the index. An ensemble is loaded behind the models
+//! that it is composed of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{Code, Error};
-use hippocamp_repository::{Action, Fingerprint, ModelFolder, ScanFault, Wanted, check_name, find, plan};
-use tokio::sync::Mutex as AsyncMutex;
+use hippocamp_repository::{Action, Fingerprint, ModelFolder, ScanFault, Wanted, find, plan};
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
+use crate::cache::ResponseCache;
+use crate::ensembles::EnsembleSource;
 use crate::index::{State, UNLOADED, VersionState};
-use crate::load::{LoadFailure, Loader, Started, not_found};
+use crate::install::{Ready, circular};
+use crate::jobs::{Job, Jobs};
+use crate::load::{LoadFailure, Loader, Prepared};
+use crate::models::{Origin, Retired};
 use crate::overrides::{ModelFiles, OverrideFolder};
-use crate::{InferenceServer, LoadOverrides, LoadedModel};
-
-/// Every model that was ever loaded or tried, by name.
-#[derive(Debug, Default)]
-pub(crate) struct Models {
-    entries: BTreeMap<String, Entry>,
-    /// Models that the settings ask for and whose config cannot be used: until they load, something is missing.
-    missing: BTreeSet<String>,
-}
-
-#[derive(Debug, Default)]
-struct Entry {
-    states: BTreeMap<u64, VersionState>,
-    serving: Vec<Started>,
-    /// Files that were brought here for this load. They live as long as what serves from them.
-    files: Option<ModelFiles>,
-    /// Held while the model is loaded or unloaded, so that it is one after the other.
-    turn: Arc<AsyncMutex<()>>,
-}
-
-impl Models {
-    pub(crate) fn any_failure(&self) -> bool {
-        let failed = |entry: &Entry| entry.states.values().any(VersionState::is_failure);
-        !self.missing.is_empty() || self.entries.values().any(failed)
-    }
-
-    /// Whether that version is known, whatever its state.
-    pub(crate) fn knows(&self, name: &str, version: u64) -> bool {
-        self.entries.get(name).is_some_and(|entry| entry.states.contains_key(&version))
-    }
-
-    pub(crate) fn states(&self) -> BTreeMap<String, BTreeMap<u64, VersionState>> {
-        let known = self.entries.iter().filter(|(_, entry)| !entry.states.is_empty());
-        known.map(|(name, entry)| (name.clone(), entry.states.clone())).collect()
-    }
-
-    /// Everything that serves; nothing does any more afterwards.
-    pub(crate) fn take_all(&mut self) -> Vec<Started> {
-        self.entries.values_mut().flat_map(|entry| std::mem::take(&mut entry.serving)).collect()
-    }
-
-    fn entry(&mut self, name: &str) -> &mut Entry {
-        self.entries.entry(name.to_owned()).or_default()
-    }
-
-    /// Forgets a name under which nothing was ever loaded: clients may try any number of them.
-    fn forget_if_unknown(&mut self, name: &str) {
-        // Two owners: this map and the caller, whose turn it is. More are waiting for theirs.
-        let unknown = |e: &Entry| e.states.is_empty() && Arc::strong_count(&e.turn) <= 2;
-        if self.entries.get(name).is_some_and(unknown) {
-            self.entries.remove(name);
-        }
-    }
-}
-
-/// What was replaced or unloaded, to be let go.
-struct Retired {
-    name: String,
-    versions: Vec<Started>,
-    files: Option<ModelFiles>,
-}
+use crate::{InferenceServer, LoadOverrides, Settings};
 
 impl InferenceServer {
     /// Carries out the plan that leads from the models loaded to those wanted. Returns what went wrong, a line each.
@@ -86,25 +31,16 @@ impl InferenceServer {
         present: &BTreeMap<String, Fingerprint>,
         wanted: &Wanted,
     ) -> Vec<String> {
-        let mut tasks = JoinSet::new();
+        let mut jobs = Vec::new();
+        let mut unloads = JoinSet::new();
         let mut faults = Vec::new();
         for action in plan(loaded, present, wanted) {
-            let server = Arc::clone(self);
             match action {
-                Action::Load(name) => drop(tasks.spawn(async move {
-                    let failure = server.load_model(name.clone(), LoadOverrides::default()).await.err()?;
-                    if failure.is_unsupported() {
-                        // It can't be served by any attempt; the others shall not wait for it.
-                        return None;
-                    }
-                    let fault = format!("failed to load model '{name}': {}", failure.reason());
-                    server.models.lock().missing.insert(name);
-                    Some(fault)
-                })),
-                Action::Unload(name) => drop(tasks.spawn(async move {
-                    server.unload_model(name).await;
-                    None
-                })),
+                Action::Load(name) => jobs.push(Job::explicit(name, LoadOverrides::default())),
+                Action::Unload(name) => {
+                    let server = Arc::clone(self);
+                    unloads.spawn(async move { server.unload_model(name, false).await });
+                }
                 Action::Missing(name) => {
                     let fault = format!("failed to load model '{name}': no model repository has it");
                     error!("{fault}");
@@ -112,55 +48,84 @@ impl InferenceServer {
                 }
             }
         }
-        faults.extend(tasks.join_all().await.into_iter().flatten());
+        let planned: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
+        let mut outcomes = self.load_models(jobs).await;
+        for name in planned {
+            let Some(Err(failure)) = outcomes.remove(&name) else { continue };
+            if failure.is_unsupported() {
+                // It can't be served by any attempt; the others shall not wait for it.
+                continue;
+            }
+            faults.push(format!("failed to load model '{name}': {}", failure.reason()));
+            self.models.lock().missing.insert(name);
+        }
+        unloads.join_all().await;
         faults
     }
 
-    /// Loads a model and routes to it. Goes on to the end even if whoever asked does not wait for it.
+    /// Loads a model and routes to it, and loads what it is composed of before. Goes on to the end even if whoever asked
+    /// does not wait for it.
     pub(crate) async fn load_model(
         self: &Arc<Self>,
         name: String,
         overrides: LoadOverrides,
     ) -> Result<(), LoadFailure> {
-        if let Err(fault) = check_name(&name) {
-            error!("refused to load model '{}': not a model's name, {fault}", name.escape_debug());
-            return Err(LoadFailure::Config(not_found(&name)));
-        }
         let server = Arc::clone(self);
         let task = tokio::spawn(async move {
-            let turn = Arc::clone(&server.models.lock().entry(&name).turn);
-            let _turn = turn.lock().await;
-            let _permit = server.load_permits.acquire().await;
-            let begin = Instant::now();
-            let outcome = server.load_on_thread(name.clone(), overrides).await;
-            let ms = begin.elapsed().as_millis();
-            match &outcome {
-                Ok(_) => info!(model = name, ms, "loaded"),
-                Err(failure) => {
-                    error!("failed to load model '{name}': {}", failure.reason());
-                    server.models.lock().forget_if_unknown(&name);
-                }
-            }
-            let retired = outcome?;
-            // Does not make the caller wait: the new version serves already.
-            let server = Arc::clone(&server);
-            tokio::spawn(async move { server.retire(retired).await });
-            Ok(())
+            let mut outcomes = server.load_models(vec![Job::explicit(name.clone(), overrides)]).await;
+            outcomes.remove(&name)
         });
-        task.await
-            .unwrap_or_else(|e| Err(LoadFailure::Config(Error::internal(format!("loading failed: {e}")))))
+        let lost = |why: String| Err(LoadFailure::Config(Error::internal(why)));
+        match task.await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => lost("the load was given up".to_owned()),
+            Err(e) => lost(format!("loading failed: {e}")),
+        }
+    }
+
+    /// Loads models, each behind those that it is composed of, otherwise several at once.
+    async fn load_models(self: &Arc<Self>, jobs: Vec<Job>) -> BTreeMap<String, Result<(), LoadFailure>> {
+        let server = Arc::clone(self);
+        let jobs = tokio::task::spawn_blocking(move || Jobs::with_composing(&server, jobs)).await;
+        let Ok(jobs) = jobs else { return BTreeMap::new() };
+        let server = Arc::clone(self);
+        jobs.run(move |job| {
+            let server = Arc::clone(&server);
+            async move { server.load_one(job).await }
+        })
+        .await
+    }
+
+    async fn load_one(self: &Arc<Self>, job: Job) -> Result<(), LoadFailure> {
+        let name = job.name.clone();
+        let turn = Arc::clone(&self.models.lock().entry(&name).turn);
+        let _turn = turn.lock().await;
+        let _permit = self.load_permits.acquire().await;
+        let begin = Instant::now();
+        let outcome = self.load_on_thread(job).await;
+        let ms = begin.elapsed().as_millis();
+        match &outcome {
+            Ok(None) => {}
+            Ok(Some(_)) => info!(model = name, ms, "loaded"),
+            Err(failure) => {
+                error!("failed to load model '{name}': {}", failure.reason());
+                self.models.lock().forget_if_unknown(&name);
+            }
+        }
+        if let Some(retired) = outcome? {
+            // Does not make the caller wait: the new version serves already.
+            let server = Arc::clone(self);
+            tokio::spawn(async move { server.retire(retired).await });
+        }
+        Ok(())
     }
 
     /// Runs the load on a thread of its own: it may take seconds, and a backend may recurse deeply.
-    async fn load_on_thread(
-        self: &Arc<Self>,
-        name: String,
-        overrides: LoadOverrides,
-    ) -> Result<Retired, LoadFailure> {
+    async fn load_on_thread(self: &Arc<Self>, job: Job) -> Result<Option<Vec<Retired>>, LoadFailure> {
         let (done, result) = tokio::sync::oneshot::channel();
         let server = Arc::clone(self);
-        let thread = std::thread::Builder::new().name(format!("load {name}"));
-        let started = thread.spawn(move || drop(done.send(server.load_now(&name, &overrides))));
+        let thread = std::thread::Builder::new().name(format!("load {}", job.name));
+        let started = thread.spawn(move || drop(done.send(server.load_now(&job))));
         if let Err(e) = started {
             let error = Error::unavailable(format!("no thread could be started to load it: {e}"));
             return Err(LoadFailure::Config(error));
@@ -169,31 +134,29 @@ impl InferenceServer {
         result.await.unwrap_or_else(|_| Err(LoadFailure::Config(lost())))
     }
 
-    /// Loads and installs. What was replaced is returned, to be let go.
-    fn load_now(&self, name: &str, overrides: &LoadOverrides) -> Result<Retired, LoadFailure> {
+    /// Loads and installs. What was replaced is returned, to be let go; `None` if the model serves what it should already.
+    fn load_now(&self, job: &Job) -> Result<Option<Vec<Retired>>, LoadFailure> {
+        let Job { name, overrides, explicit, .. } = job;
         let mut retries = self.settings().model_load_retry_count;
-        let (folder, files) = loop {
-            match self.folder(name, overrides) {
-                Ok(found) => break found,
-                // Only a store may do better the next time; a disk would not.
-                Err(error) if retries > 0 && error.code() == Code::Unavailable => {
-                    error!("failed to load model '{name}', trying again: {error}");
-                    retries -= 1;
-                }
-                Err(error) => {
-                    let failure = LoadFailure::Config(error);
-                    self.mark_failed(name, &failure);
-                    return Err(failure);
-                }
-            }
-        };
+        let (folder, files) = self.fetch(job, &mut retries)?;
+        if !explicit && self.serves(name, folder.fingerprint) {
+            return Ok(None);
+        }
+        let from_repository = overrides.config.is_none() && overrides.files.is_empty();
+        let mut origin = Origin { fingerprint: from_repository.then_some(folder.fingerprint), files };
         loop {
             let prepared = Loader::prepare(folder.clone(), overrides.config.as_deref());
             let prepared =
                 prepared.map_err(LoadFailure::Config).inspect_err(|f| self.mark_failed(name, f))?;
             self.mark_loading(name, &prepared.versions);
-            match self.loader.load(prepared) {
-                Ok(started) => return Ok(self.install(name, started, files)),
+            let ready = if hippocamp_model_config::is_ensemble(&prepared.config) {
+                make_ensemble(job, prepared, self.settings(), self.loader.cache.clone())
+            } else {
+                self.loader.load(prepared).map(Ready::Model)
+            };
+            let installed = ready.and_then(|ready| self.install(name, ready, &mut origin, *explicit));
+            match installed {
+                Ok(retired) => return Ok(Some(retired)),
                 Err(failure) if retries == 0 => {
                     self.mark_failed(name, &failure);
                     return Err(failure);
@@ -204,6 +167,33 @@ impl InferenceServer {
                 }
             }
         }
+    }
+
+    /// Finds the model's files, and brings them here if they are elsewhere. Only that is tried again: a disk would not do
+    /// better the next time.
+    fn fetch(&self, job: &Job, retries: &mut u32) -> Result<(ModelFolder, Option<ModelFiles>), LoadFailure> {
+        let name = &job.name;
+        loop {
+            match self.folder(name, &job.overrides) {
+                Ok(found) => return Ok(found),
+                Err(error) if *retries > 0 && error.code() == Code::Unavailable => {
+                    error!("failed to load model '{name}', trying again: {error}");
+                    *retries -= 1;
+                }
+                Err(error) => {
+                    let failure = LoadFailure::Config(error);
+                    self.mark_failed(name, &failure);
+                    return Err(failure);
+                }
+            }
+        }
+    }
+
+    /// Whether the model serves, and from just that content.
+    fn serves(&self, name: &str, content: Fingerprint) -> bool {
+        let models = self.models.lock();
+        let entry = models.entries.get(name);
+        entry.is_some_and(|e| !e.serving.is_empty() && e.origin.fingerprint == Some(content))
     }
 
     /// Where the model's files are: in a repository, or in the request.
@@ -232,114 +222,80 @@ impl InferenceServer {
         Ok((found.folder, found.files.map(ModelFiles::Snapshot)))
     }
 
-    /// Versions that serve already stay as they are: they go on serving.
-    fn mark_loading(&self, name: &str, versions: &[u64]) {
-        let mut models = self.models.lock();
-        let states = &mut models.entry(name).states;
-        for &version in versions {
-            let state = states.entry(version).or_insert_with(|| VersionState::new(State::Loading, ""));
-            if state.state != State::Ready {
-                *state = VersionState::new(State::Loading, "");
-            }
-        }
-    }
-
-    fn mark_failed(&self, name: &str, failure: &LoadFailure) {
-        let mut models = self.models.lock();
-        let entry = models.entry(name);
-        let failed = match failure {
-            LoadFailure::Versions(failed) => failed,
-            LoadFailure::Config(error) => {
-                // No version was tried. Those that serve go on, and the index says what came of the attempt.
-                for state in entry.states.values_mut().filter(|s| s.state == State::Ready) {
-                    state.reason = error.reason();
-                }
-                return;
-            }
-        };
-        for (version, state) in &mut entry.states {
-            match (failed.get(version), state.state) {
-                (Some(error), State::Ready) => state.reason = error.reason(),
-                (Some(error), _) => *state = VersionState::new(State::Unavailable, error.reason()),
-                (None, State::Loading) => *state = VersionState::new(State::Unavailable, UNLOADED),
-                (None, _) => {}
-            }
-        }
-        let serving = serving(entry);
-        // Under the lock, so that states and routes never tell different stories.
-        self.routes.set(name, serving);
-    }
-
-    fn install(&self, name: &str, started: Vec<Started>, files: Option<ModelFiles>) -> Retired {
-        let mut models = self.models.lock();
-        models.missing.remove(name);
-        let entry = models.entry(name);
-        for state in entry.states.values_mut().filter(|s| s.state == State::Ready) {
-            *state = VersionState::new(State::Unloading, "");
-        }
-        for version in &started {
-            entry.states.insert(version.model.version, VersionState::new(State::Ready, ""));
-        }
-        // A failure of a version that is no longer served does not count any more.
-        for state in entry.states.values_mut().filter(|s| s.is_failure()) {
-            *state = VersionState::new(State::Unavailable, UNLOADED);
-        }
-        let versions = std::mem::replace(&mut entry.serving, started);
-        let files = std::mem::replace(&mut entry.files, files);
-        let serving = serving(entry);
-        self.routes.set(name, serving);
-        Retired { name: name.to_owned(), versions, files }
-    }
-
-    pub(crate) async fn unload_model(self: &Arc<Self>, name: String) {
-        let Some(turn) = self.models.lock().entries.get(&name).map(|entry| Arc::clone(&entry.turn)) else {
-            return;
-        };
+    /// Unloads a model; with `dependents` also what was loaded only because this model is composed of it, if nothing else
+    /// is. Returns when the last request is done and the memory free.
+    pub(crate) async fn unload_model(self: &Arc<Self>, name: String, dependents: bool) {
         let server = Arc::clone(self);
         let task = tokio::spawn(async move {
-            let _turn = turn.lock().await;
-            let retired = server.remove(&name);
-            if !retired.versions.is_empty() {
-                server.retire(retired).await;
-                info!(model = name, "unloaded");
+            let mut open = vec![name];
+            while let Some(name) = open.pop() {
+                let composing = server.unload_one(&name).await;
+                let models = server.models.lock();
+                open.extend(composing.into_iter().filter(|name| {
+                    let explicit = models.entries.get(name).is_none_or(|entry| entry.explicit);
+                    dependents && !explicit && !models.dependencies.is_used(name)
+                }));
             }
         });
         // A panic in there was logged where it happened.
         drop(task.await);
     }
 
-    fn remove(&self, name: &str) -> Retired {
-        let mut models = self.models.lock();
-        models.missing.remove(name);
-        let entry = models.entry(name);
-        for state in entry.states.values_mut() {
-            *state = match state.state {
-                State::Ready => VersionState::new(State::Unloading, ""),
-                _ => VersionState::new(State::Unavailable, UNLOADED),
-            };
+    /// Returns what the model was composed of.
+    async fn unload_one(self: &Arc<Self>, name: &str) -> Vec<String> {
+        let turn = self.models.lock().entries.get(name).map(|entry| Arc::clone(&entry.turn));
+        let Some(turn) = turn else { return Vec::new() };
+        let _turn = turn.lock().await;
+        let composing = self.models.lock().dependencies.composing(name).map(str::to_owned).collect();
+        let retired = self.remove(name);
+        let served = retired.iter().any(|retired| !retired.versions.is_empty());
+        self.retire(retired).await;
+        if served {
+            info!(model = name, "unloaded");
         }
-        let versions = std::mem::take(&mut entry.serving);
-        let files = entry.files.take();
-        self.routes.set(name, Vec::new());
-        Retired { name: name.to_owned(), versions, files }
+        composing
     }
 
     /// Waits until the last request of what was retired is done, and its memory is free.
-    async fn retire(&self, retired: Retired) {
-        for Started { model, stopped } in retired.versions {
-            let version = model.version;
-            drop(model);
-            stopped.wait().await;
-            let mut models = self.models.lock();
-            let state = models.entry(&retired.name).states.get_mut(&version);
-            if let Some(state) = state.filter(|s| s.state == State::Unloading) {
-                *state = VersionState::new(State::Unavailable, UNLOADED);
+    async fn retire(&self, retired: Vec<Retired>) {
+        // All are let go before any is waited for: an ensemble holds on to its models.
+        let mut waiting = Vec::new();
+        let mut files = Vec::new();
+        for Retired { name, versions, origin } in retired {
+            files.push(origin.files);
+            for version in versions {
+                waiting.push((name.clone(), version.model.version, version.stopped));
             }
         }
-        drop(retired.files);
+        for (name, version, stopped) in waiting {
+            stopped.wait().await;
+            let mut models = self.models.lock();
+            let state = models.entry(&name).states.get_mut(&version);
+            if let Some(state) = state.filter(|s| s.state == State::Unloading) {
+                let reason = if state.reason.is_empty() { UNLOADED } else { &state.reason };
+                *state = VersionState::new(State::Unavailable, reason);
+            }
+        }
+        drop(files);
     }
 }
 
-fn serving(entry: &Entry) -> Vec<Arc<LoadedModel>> {
-    entry.serving.iter().map(|version| Arc::clone(&version.model)).collect()
+/// Checks the config of an ensemble. It is built when it is installed.
+fn make_ensemble(
+    job: &Job,
+    prepared: Prepared,
+    settings: &Settings,
+    cache: Option<ResponseCache>,
+) -> Result<Ready, LoadFailure> {
+    let versions = prepared.versions.clone();
+    if let Some(last) = &job.cycle {
+        return Err(LoadFailure::Composing { versions, error: circular(&job.name, last) });
+    }
+    match EnsembleSource::new(prepared, settings, cache) {
+        Ok(source) => Ok(Ready::Ensemble(Arc::new(source))),
+        Err(error) => {
+            let failed = versions.into_iter().map(|version| (version, error.clone()));
+            Err(LoadFailure::Versions(failed.collect()))
+        }
+    }
 }

@@ -3,22 +3,28 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
 use hippocamp_backend::{Backend, Code, Error, Model, ModelSource, ModelStatistics, Result};
-use hippocamp_model_config::{self as model_config, Faults, Interface, ModelConfig};
+use hippocamp_model_config::{self as model_config, Faults, Interface, ModelConfig, Spans};
 use hippocamp_repository::{ModelFolder, select_versions};
-use hippocamp_scheduler::{BatchPolicy, Scheduler, Stopped};
+use hippocamp_scheduler::{self as scheduler, QueueSettings, RateLimiter, Scheduler, SequencePolicy};
 use tracing::warn;
 
+use crate::cache::{ModelCache, ResponseCache};
+use crate::model::Executor;
 use crate::supported::{refuse_unsupported, without_effect};
-use crate::{LoadedModel, Settings, agents, instances, labels};
+use crate::{LoadedModel, Settings, agents, initial_state, instances, labels, warmup};
 
 /// Knows the backends and the settings that loading depends on.
 #[derive(Debug)]
 pub(crate) struct Loader {
     pub(crate) settings: Settings,
     pub(crate) backends: BTreeMap<String, Arc<dyn Backend>>,
+    /// `None` where instances execute whenever they can.
+    pub(crate) rate_limiter: Option<Arc<RateLimiter>>,
+    pub(crate) cache: Option<ResponseCache>,
 }
 
 /// A version that is ready to serve, and what tells when it has ended.
@@ -28,6 +34,22 @@ pub(crate) struct Started {
     pub(crate) stopped: Stopped,
 }
 
+/// Tells when a version has ended, with all that it holds.
+#[derive(Debug)]
+pub(crate) enum Stopped {
+    Instances(scheduler::Stopped),
+    Ensemble(hippocamp_ensemble::Ended),
+}
+
+impl Stopped {
+    pub(crate) async fn wait(self) {
+        match self {
+            Stopped::Instances(stopped) => stopped.wait().await,
+            Stopped::Ensemble(ended) => ended.wait().await,
+        }
+    }
+}
+
 /// Why a model could not be loaded.
 #[derive(Debug)]
 pub(crate) enum LoadFailure {
@@ -35,6 +57,8 @@ pub(crate) enum LoadFailure {
     Config(Error),
     /// Versions that failed. None of the others is kept.
     Versions(BTreeMap<u64, Error>),
+    /// An ensemble, all versions of it, because of the models that it is composed of.
+    Composing { versions: Vec<u64>, error: Error },
 }
 
 impl LoadFailure {
@@ -50,6 +74,9 @@ impl LoadFailure {
                 let each = each.collect::<Vec<_>>().concat();
                 Error::invalid_arg(format!("load failed for model '{name}': {each}"))
             }
+            LoadFailure::Composing { error, .. } => {
+                Error::new(error.code(), format!("load failed for model '{name}': {error}"))
+            }
         }
     }
 
@@ -61,7 +88,7 @@ impl LoadFailure {
     /// The whole reason, for the log.
     pub(crate) fn reason(&self) -> String {
         match self {
-            LoadFailure::Config(error) => error.to_string(),
+            LoadFailure::Config(error) | LoadFailure::Composing { error, .. } => error.to_string(),
             LoadFailure::Versions(versions) => {
                 let each: Vec<String> = versions.iter().map(|(v, e)| format!("version {v}: {e}")).collect();
                 each.join("; ")
@@ -77,8 +104,8 @@ pub(crate) fn not_found(name: &str) -> Error {
 
 /// A config that was read and found usable, and what it selects.
 pub(crate) struct Prepared {
-    folder: ModelFolder,
-    config: ModelConfig,
+    pub(crate) folder: ModelFolder,
+    pub(crate) config: ModelConfig,
     pub(crate) versions: Vec<u64>,
 }
 
@@ -86,24 +113,17 @@ impl Loader {
     /// Reads and checks the config, without touching the model files. `json` replaces the config on disk.
     pub(crate) fn prepare(folder: ModelFolder, json: Option<&str>) -> Result<Prepared> {
         let name = folder.folder_name.clone();
-        let (origin, mut config, spans) = match (json, &folder.config_path) {
-            (Some(json), _) => {
-                ("config".to_owned(), model_config::from_json(json).map_err(bad_config)?, None)
-            }
-            (None, Some(path)) => {
-                let origin = path.display().to_string();
-                let text = fs::read_to_string(path)
-                    .map_err(|e| Error::internal(format!("failed to read '{origin}': {e}")).with_source(e))?;
-                let parsed = model_config::parse(&text, &origin).map_err(bad_config)?;
-                (origin, parsed.config, Some(parsed.spans))
-            }
-            (None, None) => ("config".to_owned(), ModelConfig::default(), None),
-        };
+        let Written { origin, mut config, spans } = Written::read(folder.config_path.as_deref(), json)?;
         Self::infer_backend(&folder, &mut config)?;
         model_config::apply_defaults(&mut config, &name, &model_config::DefaultFacts::default());
         model_config::validate_incomplete(&config, spans.as_ref(), &origin, &name).map_err(bad_config)?;
         refuse_unsupported(&name, &config)?;
-        let versions = select_versions(&folder.versions, config.version_policy.as_ref());
+        let mut available = folder.versions.clone();
+        if available.is_empty() && model_config::is_ensemble(&config) {
+            // There is nothing to put into its version folder, and version control keeps no empty ones.
+            available.insert(1);
+        }
+        let versions = select_versions(&available, config.version_policy.as_ref());
         if versions.is_empty() {
             return Err(Error::invalid_arg(format!(
                 "at least one version must be available under the version policy of model '{name}'"
@@ -196,14 +216,34 @@ impl Loading<'_> {
         let Completed { config, interface } = self.completed(&*model)?;
         model.check_config(&config)?;
         let labels = labels::read(&name, &self.folder.path, &interface)?;
-        let specs = instances::specs(&config, &interface)?;
-        let policy = BatchPolicy::from_config(&config, &interface);
-        let (scheduler, stopped) = Scheduler::start(&model, specs, policy)?;
+        let model = warmup::warmed_up(model, &config, &interface, &self.folder.path)?;
+        let Loader { settings, rate_limiter, .. } = self.loader;
+        let plans = instances::plans(&config, &interface, &settings.host_policies, rate_limiter.as_ref())?;
+        let mut initial_state = |file: &str| initial_state::read(&name, &self.folder.path, file);
+        let (scheduler, stopped) = match SequencePolicy::from_config(&config, &interface, &mut initial_state)?
+        {
+            Some(policy) => Scheduler::start_sequences(&model, plans, policy)?,
+            None => {
+                let queue = QueueSettings::from_config(&config, &interface, settings.delay_scheduler);
+                Scheduler::start(&model, plans, queue)?
+            }
+        };
         let statistics = Arc::new(ModelStatistics::default());
+        let cache = ModelCache::wanted(self.loader.cache.as_ref(), &config, &interface, &statistics);
         let version_text = version.to_string().into();
-        let model =
-            LoadedModel { name, version, version_text, config, interface, statistics, labels, scheduler };
-        Ok(Started { model: Arc::new(model), stopped })
+        let executor = Executor::Scheduler(scheduler);
+        let model = LoadedModel {
+            name,
+            version,
+            version_text,
+            config,
+            interface,
+            statistics,
+            labels,
+            cache,
+            executor,
+        };
+        Ok(Started { model: Arc::new(model), stopped: Stopped::Instances(stopped) })
     }
 
     /// The finished config: completed from the model file, defaulted, validated. The same for all versions.
@@ -230,7 +270,48 @@ impl Loading<'_> {
     }
 }
 
+/// A config as somebody wrote it.
+struct Written {
+    /// What it is called in messages.
+    origin: String,
+    config: ModelConfig,
+    spans: Option<Spans>,
+}
+
+impl Written {
+    /// `json` instead of the file at `path`, if both are there.
+    fn read(path: Option<&Path>, json: Option<&str>) -> Result<Written> {
+        match (json, path) {
+            (Some(json), _) => {
+                let config = model_config::from_json(json).map_err(bad_config)?;
+                Ok(Written { origin: "config".to_owned(), config, spans: None })
+            }
+            (None, Some(path)) => {
+                let origin = path.display().to_string();
+                let text = fs::read_to_string(path)
+                    .map_err(|e| Error::internal(format!("failed to read '{origin}': {e}")).with_source(e))?;
+                let parsed = model_config::parse(&text, &origin).map_err(bad_config)?;
+                Ok(Written { origin, config: parsed.config, spans: Some(parsed.spans) })
+            }
+            (None, None) => {
+                Ok(Written { origin: "config".to_owned(), config: ModelConfig::default(), spans: None })
+            }
+        }
+    }
+}
+
+/// The steps of an ensemble's config; none if it is no ensemble, or cannot be read.
+pub(crate) fn steps_of(text: Option<&str>, json: Option<&str>) -> Vec<model_config::Step> {
+    let config = match (json, text) {
+        (Some(json), _) => model_config::from_json(json).ok(),
+        (None, Some(text)) => model_config::parse(text, "config").ok().map(|parsed| parsed.config),
+        (None, None) => None,
+    };
+    let steps = config.as_ref().and_then(model_config::ensemble_scheduling);
+    steps.map(|steps| steps.step.clone()).unwrap_or_default()
+}
+
 #[cold]
-fn bad_config(faults: Faults) -> Error {
+pub(crate) fn bad_config(faults: Faults) -> Error {
     Error::invalid_arg(faults.to_string()).with_source(faults)
 }

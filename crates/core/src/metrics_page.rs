@@ -47,6 +47,18 @@ const COUNTERS: [Counter; 8] = [
     ),
 ];
 
+/// Of versions whose responses are cached.
+const CACHE_COUNTERS: [Counter; 4] = [
+    ("nv_cache_num_hits_per_model", "Number of cache hits per model", |c| c.cache_hit.count),
+    ("nv_cache_num_misses_per_model", "Number of cache misses per model", |c| c.cache_miss.count),
+    ("nv_cache_hit_duration_per_model", "Total cache hit duration per model, in microseconds", |c| {
+        c.cache_hit.ns / 1_000
+    }),
+    ("nv_cache_miss_duration_per_model", "Total cache miss duration per model, in microseconds", |c| {
+        c.cache_miss.ns / 1_000
+    }),
+];
+
 /// A histogram of a version: name, help, and how to read it.
 type Durations = (&'static str, &'static str, fn(&Counters) -> &Histogram);
 
@@ -78,6 +90,7 @@ impl InferenceServer {
             }
         }
         failures(&mut page, &statistics);
+        cache(&mut page, &statistics);
         for (name, help, read) in HISTOGRAMS {
             let mut family = page.family(name, help, Kind::Histogram);
             for version in &statistics {
@@ -123,6 +136,18 @@ fn failures(page: &mut Page, statistics: &[VersionStatistics]) {
             let [model, number] = labels(version);
             let count = version.counters.failures[reason as usize];
             family.sample(&[model, ("reason", reason.name()), number], count);
+        }
+    }
+}
+
+fn cache(page: &mut Page, statistics: &[VersionStatistics]) {
+    if !statistics.iter().any(|version| version.is_cached) {
+        return;
+    }
+    for (name, help, read) in CACHE_COUNTERS {
+        let mut family = page.family(name, help, Kind::Counter);
+        for version in statistics.iter().filter(|version| version.is_cached) {
+            family.sample(&labels(version), read(&version.counters));
         }
     }
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hippocamp_backend::{ModelStatistics, ResponseReceiver, Result};
+use hippocamp_backend::{InputTensor, ModelStatistics, Request, ResponseReceiver, Result};
+use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_model_config::{Interface, ModelConfig};
 use hippocamp_scheduler::Scheduler;
 
+use crate::cache::ModelCache;
 use crate::infer::{self, InferRequest};
 
 /// One loaded version. Whoever holds it keeps it alive: when it is replaced or unloaded, requests that found it before
@@ -23,15 +25,50 @@ pub struct LoadedModel {
     pub statistics: Arc<ModelStatistics>,
     /// The labels of those outputs that have a label file, by output name.
     pub labels: BTreeMap<Arc<str>, Vec<String>>,
-    pub(crate) scheduler: Scheduler,
+    /// If its responses are kept.
+    pub(crate) cache: Option<ModelCache>,
+    pub(crate) executor: Executor,
+}
+
+/// What executes the requests of a version.
+#[derive(Debug)]
+pub(crate) enum Executor {
+    /// Instances of its own.
+    Scheduler(Scheduler),
+    /// Other models.
+    Ensemble(Ensemble),
+}
+
+impl Executor {
+    /// Takes a request that was checked, and returns at once. See [`Scheduler::enqueue`].
+    fn enqueue(&self, request: Request) -> Result<()> {
+        match self {
+            Executor::Scheduler(scheduler) => scheduler.enqueue(request),
+            Executor::Ensemble(ensemble) => {
+                ensemble.enqueue(request);
+                Ok(())
+            }
+        }
+    }
 }
 
 impl LoadedModel {
-    /// Checks a request and queues it. The answers come from the receiver; dropping it cancels the request.
+    /// Checks a request and queues it. An error means that it was not queued. The answers come from the receiver; dropping
+    /// it cancels the request.
     pub fn infer(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
         let (request, responses) = infer::check(self, request)?;
-        self.scheduler.enqueue(request);
+        self.submit(request)?;
         Ok(responses)
+    }
+
+    /// Answers a request that was checked from the response cache, or has it executed. A request that cannot be queued is
+    /// answered as well.
+    fn submit(&self, request: Request) -> Result<()> {
+        let request = match &self.cache {
+            Some(cache) => cache.answer(request),
+            None => Some(request),
+        };
+        request.map_or(Ok(()), |request| self.executor.enqueue(request))
     }
 
     /// The label of a class of an output.
@@ -39,8 +76,41 @@ impl LoadedModel {
         self.labels.get(output)?.get(class).map(String::as_str)
     }
 
-    /// How many requests wait for an instance.
+    /// How many requests wait for an instance. Those of an ensemble wait at its steps and are counted there.
     pub fn pending(&self) -> usize {
-        self.scheduler.pending()
+        match &self.executor {
+            Executor::Scheduler(scheduler) => scheduler.pending(),
+            Executor::Ensemble(_) => 0,
+        }
+    }
+}
+
+impl StepModel for LoadedModel {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn interface(&self) -> &Interface {
+        &self.interface
+    }
+
+    fn statistics(&self) -> &Arc<ModelStatistics> {
+        &self.statistics
+    }
+
+    fn visit_executing(&self, visit: &mut dyn FnMut(&str)) {
+        match &self.executor {
+            Executor::Scheduler(_) => visit(&self.name),
+            Executor::Ensemble(ensemble) => ensemble.models().for_each(|model| model.visit_executing(visit)),
+        }
+    }
+
+    fn check(&self, id: &str, inputs: &[Option<InputTensor>]) -> Result<usize> {
+        infer::check_step(self, id, inputs)
+    }
+
+    fn enqueue(&self, request: Request) {
+        // What could not be queued was answered, and the ensemble hears of it so.
+        drop(self.submit(request));
     }
 }

@@ -49,13 +49,19 @@ impl Routes {
         by_name.into_values().flat_map(|versions| versions.iter().cloned()).collect()
     }
 
-    /// From here on requests for `name` find these versions.
-    pub(crate) fn set(&self, name: &str, mut versions: Vec<Arc<LoadedModel>>) {
-        versions.sort_by_key(|model| model.version);
-        let versions: Versions = versions.into();
+    /// From here on requests for these models find these versions: for all of them at once, so that nobody sees a model
+    /// already replaced and an ensemble that is made of it not yet.
+    pub(crate) fn set(&self, changes: Vec<(String, Vec<Arc<LoadedModel>>)>) {
+        let changes: Vec<(Arc<str>, Versions)> = changes
+            .into_iter()
+            .map(|(name, mut versions)| {
+                versions.sort_by_key(|model| model.version);
+                (name.into(), versions.into())
+            })
+            .collect();
         self.0.rcu(|routes| {
             let mut routes = HashMap::clone(routes);
-            routes.insert(name.into(), Arc::clone(&versions));
+            routes.extend(changes.iter().cloned());
             routes
         });
     }

@@ -6,15 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hippocamp_backend::{Backend, Error, Result};
+use hippocamp_cache::Store;
 use hippocamp_metrics::CpuTimes;
 use hippocamp_repository::{Fingerprint, Patience, Scan, ScanFault, ScanOptions, Wanted, identifiers, scan};
+use hippocamp_scheduler::RateLimiter;
+use hippocamp_shm::SharedMemory;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tracing::{error, warn};
 
 use crate::index::{self, IndexEntry};
-use crate::lifecycle::Models;
 use crate::load::Loader;
+use crate::models::Models;
 use crate::routes::Routes;
 use crate::{ControlMode, LoadOverrides, LoadedModel, Settings};
 
@@ -52,6 +55,7 @@ pub struct InferenceServer {
     pub(crate) models: Mutex<Models>,
     /// As many as models may be loaded at once.
     pub(crate) load_permits: Semaphore,
+    shared_memory: Arc<SharedMemory>,
     started: AtomicBool,
     stopping: AtomicBool,
     /// Processor time at the last look, for the utilisation since.
@@ -63,11 +67,16 @@ impl InferenceServer {
     pub fn new(settings: Settings, backends: Vec<Arc<dyn Backend>>) -> Arc<InferenceServer> {
         let threads = settings.model_load_thread_count.max(1);
         let backends: BTreeMap<_, _> = backends.into_iter().map(|b| (b.name().to_owned(), b)).collect();
+        let rate_limiter = settings.rate_limit.clone().map(RateLimiter::new);
+        let cache_size = settings.response_cache_byte_size;
+        let cache = (cache_size > 0).then(|| Store::new(cache_size));
+        let shared_memory = Arc::new(SharedMemory::new(settings.allow_client_shm));
         Arc::new(InferenceServer {
-            loader: Loader { settings, backends },
+            loader: Loader { settings, backends, rate_limiter, cache },
             routes: Routes::default(),
             models: Mutex::default(),
             load_permits: Semaphore::new(threads),
+            shared_memory,
             started: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             cpu_times: Mutex::new(CpuTimes::now()),
@@ -76,6 +85,11 @@ impl InferenceServer {
 
     pub fn settings(&self) -> &Settings {
         &self.loader.settings
+    }
+
+    /// The regions that clients have registered. Protocols read inputs from there and write outputs to it.
+    pub fn shared_memory(&self) -> &Arc<SharedMemory> {
+        &self.shared_memory
     }
 
     /// Loads what the settings ask for, several models at once. Returns what went wrong, a line each; everything else
@@ -213,12 +227,13 @@ impl InferenceServer {
         meant
     }
 
-    /// Unloads a model because a client asked for it. Returns when its last request is done and its memory is free. A
-    /// model that is not loaded is no error.
-    pub async fn unload(self: &Arc<Self>, name: &str) -> Result<()> {
+    /// Unloads a model because a client asked for it, and with it the ensembles that are made of it. With `dependents` also
+    /// the models that were loaded only because this one is composed of them, if nothing else is. Returns when the last
+    /// request is done and the memory is free. A model that is not loaded is no error.
+    pub async fn unload(self: &Arc<Self>, name: &str, dependents: bool) -> Result<()> {
         self.allow_control()?;
         for each in self.identifiers(name).await {
-            self.unload_model(each).await;
+            self.unload_model(each, dependents).await;
         }
         Ok(())
     }
@@ -238,10 +253,11 @@ impl InferenceServer {
         self.stopping.store(true, Ordering::Release);
         self.routes.clear();
         let serving = self.models.lock().take_all();
+        // All are let go before any is waited for: an ensemble holds on to its models.
+        let stopped: Vec<_> = serving.into_iter().map(|version| version.stopped).collect();
         let all = async {
-            for version in serving {
-                drop(version.model);
-                version.stopped.wait().await;
+            for stopped in stopped {
+                stopped.wait().await;
             }
         };
         tokio::time::timeout(timeout, all).await.is_ok()

@@ -4,6 +4,10 @@ use std::collections::BTreeMap;
 
 use hippocamp_repository::{RepositoryLocation, ScanOptions};
 
+use hippocamp_scheduler::ResourceCount;
+
+use crate::HostPolicy;
+
 /// Who decides which models are loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ControlMode {
@@ -35,9 +39,22 @@ pub struct Settings {
     pub model_load_thread_count: usize,
     /// How often a load that failed is tried again.
     pub model_load_retry_count: u32,
+    /// Whether clients may register shared memory. Whoever may name an object may read and write it through the server.
+    pub allow_client_shm: bool,
     /// By backend: `max_batch_size` of a model that can be batched and does not say how far. The empty name stands for
     /// every backend that is not listed.
     pub default_max_batch_size: BTreeMap<String, i32>,
+    /// By the name that instance groups use.
+    pub host_policies: BTreeMap<String, HostPolicy>,
+    /// Whether instances execute only while they hold the resources that their groups ask for; and how many there are,
+    /// where that is not left to the models.
+    pub rate_limit: Option<Vec<ResourceCount>>,
+    /// Test hook of Triton: a dynamic batcher executes nothing before that many requests wait. 0 is the normal case.
+    pub delay_scheduler: usize,
+    /// The same for sequences that wait in the backlog of a sequence batcher.
+    pub backlog_delay_scheduler: usize,
+    /// How many bytes the response cache may have; 0 for none.
+    pub response_cache_byte_size: usize,
 }
 
 impl Default for Settings {
@@ -54,7 +71,13 @@ impl Default for Settings {
             disable_auto_complete_config: false,
             model_load_thread_count: 4,
             model_load_retry_count: 0,
+            allow_client_shm: false,
             default_max_batch_size: BTreeMap::new(),
+            host_policies: BTreeMap::new(),
+            rate_limit: None,
+            delay_scheduler: 0,
+            backlog_delay_scheduler: 0,
+            response_cache_byte_size: 0,
         }
     }
 }

@@ -12,12 +12,15 @@ pub struct VersionStatistics {
     pub name: Arc<str>,
     pub version: Arc<str>,
     pub counters: Counters,
+    /// Whether responses of the version are kept in the response cache.
+    pub is_cached: bool,
 }
 
 impl VersionStatistics {
     fn of(model: &LoadedModel) -> VersionStatistics {
         let (name, version) = (Arc::clone(&model.name), Arc::clone(&model.version_text));
-        VersionStatistics { name, version, counters: model.statistics.snapshot() }
+        let (counters, is_cached) = (model.statistics.snapshot(), model.cache.is_some());
+        VersionStatistics { name, version, counters, is_cached }
     }
 }
 

@@ -7,17 +7,21 @@ use hippocamp_backend::{Error, Result};
 use hippocamp_core::{InferInput, InferRequest, LoadedModel};
 use hippocamp_proto::inference::infer_parameter::ParameterChoice;
 use hippocamp_proto::inference::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
+use hippocamp_shm::{SharedMemory, SharedTensors};
 use hippocamp_tensor::{DataType, Shape, TensorData};
 use smallvec::SmallVec;
 
 use crate::contents;
 use crate::parameters::RequestParameters;
+use crate::shared_memory::Place;
 
-/// What a client wants done with the outputs, beyond getting them.
+/// What has to be known of a request when its responses are encoded.
 #[derive(Debug, Default)]
-pub(crate) struct OutputOptions {
+pub(crate) struct ReplyOptions {
     /// Names of outputs of which only the best classes are wanted, and how many.
     pub(crate) classifications: SmallVec<[(String, usize); 1]>,
+    /// Outputs that are to be written to shared memory, and the inputs that lie there.
+    pub(crate) shared: SharedTensors,
 }
 
 /// The inputs and outputs of a message, which the request borrows its names from.
@@ -29,27 +33,32 @@ pub(crate) struct Message<'a> {
     pub(crate) arrived: Instant,
 }
 
-/// Makes the request. The n-th raw tensor belongs to the n-th input.
+/// Makes the request. The n-th raw tensor belongs to the n-th input that is not in shared memory.
 pub(crate) fn request<'a>(
+    memory: &SharedMemory,
     model: &LoadedModel,
     message: Message<'a>,
     parameters: RequestParameters,
-) -> Result<(InferRequest<'a>, OutputOptions)> {
+) -> Result<(InferRequest<'a>, ReplyOptions)> {
     let has_raw = !message.raw.is_empty();
     let mut raw = message.raw.into_iter();
+    let mut options = ReplyOptions::default();
     let inputs: Result<_> = message
         .inputs
         .iter()
         .map(|tensor| {
-            refuse_shared_memory(&tensor.name, &tensor.parameters)?;
             let data_type = DataType::from_protocol_name(&tensor.datatype);
-            let data =
-                if has_raw { raw_data(model, tensor, raw.next())? } else { typed_data(model, tensor)? };
+            let data = match Place::of(&tensor.name, &tensor.parameters)? {
+                Some(_) if tensor.contents.is_some() => return Err(shared_and_contents(model, tensor)),
+                Some(place) => options.shared.input(memory, place.region, place.offset, place.byte_size)?,
+                None if has_raw => raw_data(model, tensor, raw.next())?,
+                None => typed_data(model, tensor)?,
+            };
             let shape = Shape::from(&tensor.shape[..]);
             Ok(InferInput { name: &tensor.name, data_type, shape, data })
         })
         .collect();
-    let (outputs, options) = outputs(message.outputs)?;
+    let outputs = outputs(memory, message.outputs, &mut options)?;
     let request = InferRequest {
         id: message.id,
         inputs: inputs?,
@@ -90,26 +99,23 @@ fn no_data(model: &LoadedModel, tensor: &InferInputTensor) -> Error {
     ))
 }
 
-type Parameters = std::collections::BTreeMap<String, hippocamp_proto::inference::InferParameter>;
-
-/// No region can be registered yet, so none is found.
-fn refuse_shared_memory(tensor: &str, parameters: &Parameters) -> Result<()> {
-    let Some(region) = parameters.get("shared_memory_region") else { return Ok(()) };
-    match &region.parameter_choice {
-        Some(ParameterChoice::StringParam(name)) => {
-            Err(Error::not_found(format!("Unable to find shared memory region: '{name}'")))
-        }
-        _ => Err(Error::invalid_arg(format!(
-            "invalid value type for 'shared_memory_region' parameter for tensor '{tensor}', expected string_param."
-        ))),
-    }
+#[cold]
+fn shared_and_contents(model: &LoadedModel, tensor: &InferInputTensor) -> Error {
+    Error::invalid_arg(format!(
+        "unexpected 'content' provided when using shared memory for input tensor '{}' for model '{}'",
+        tensor.name, model.name
+    ))
 }
 
-fn outputs(requested: &[InferRequestedOutputTensor]) -> Result<(SmallVec<[&str; 4]>, OutputOptions)> {
+/// The names of the outputs that are asked for, and into `options` what is to be done with them.
+fn outputs<'a>(
+    memory: &SharedMemory,
+    requested: &'a [InferRequestedOutputTensor],
+    options: &mut ReplyOptions,
+) -> Result<SmallVec<[&'a str; 4]>> {
     let mut names = SmallVec::new();
-    let mut options = OutputOptions::default();
     for output in requested {
-        refuse_shared_memory(&output.name, &output.parameters)?;
+        let place = Place::of(&output.name, &output.parameters)?;
         if let Some(count) = output.parameters.get("classification") {
             let Some(ParameterChoice::Int64Param(count)) = count.parameter_choice else {
                 let text = "invalid value type for 'classification' parameter, expected int64_param";
@@ -120,9 +126,16 @@ fn outputs(requested: &[InferRequestedOutputTensor]) -> Result<(SmallVec<[&str; 
                     "invalid value for 'classification' parameter, expected >= 0",
                 ));
             }
+            if place.is_some() {
+                let text = "output can't set both 'shared_memory_region' and 'classification'";
+                return Err(Error::invalid_arg(text));
+            }
             options.classifications.push((output.name.clone(), usize::try_from(count).unwrap_or(usize::MAX)));
+        }
+        if let Some(place) = place {
+            options.shared.output(memory, &output.name, place.region, place.offset, place.byte_size)?;
         }
         names.push(output.name.as_str());
     }
-    Ok((names, options))
+    Ok(names)
 }

@@ -1,19 +1,21 @@
 //! From a response of the model to a `ModelInferResponse`.
 
+use bytes::Bytes;
 use hippocamp_backend::{Response, Result};
 use hippocamp_core::{LoadedModel, classify};
 use hippocamp_proto::inference::ModelInferResponse;
 use hippocamp_proto::inference::model_infer_response::InferOutputTensor;
 use hippocamp_tensor::DataType;
 
-use crate::decode::OutputOptions;
+use crate::decode::ReplyOptions;
 use crate::parameters::response_parameters;
 
-/// Makes the reply. There is one raw entry an output, at the same place: clients count on it. Copies no tensor.
+/// Makes the reply. There is one raw entry an output, at the same place: clients count on it. Outputs that go to shared
+/// memory are written there, and have an empty one. Copies no other tensor.
 pub(crate) fn reply(
     model: &LoadedModel,
     id: String,
-    options: &OutputOptions,
+    options: &ReplyOptions,
     response: Response,
 ) -> Result<ModelInferResponse> {
     let mut reply = ModelInferResponse {
@@ -30,8 +32,10 @@ pub(crate) fn reply(
         let (data_type, shape, data) = if let Some((_, count)) = wanted {
             let (shape, data) = classify(model, &output, *count)?;
             (DataType::Bytes, shape, data)
+        } else if options.shared.write(&spec.name, &output.data)? {
+            (spec.data_type, output.shape, Bytes::new())
         } else {
-            (spec.data_type, output.shape, output.data)
+            (spec.data_type, output.shape, output.data.to_contiguous())
         };
         reply.outputs.push(InferOutputTensor {
             name: spec.name.to_string(),
@@ -41,5 +45,6 @@ pub(crate) fn reply(
         });
         reply.raw_output_contents.push(data);
     }
+    options.shared.check_inputs()?;
     Ok(reply)
 }

@@ -7,7 +7,7 @@ use hippocamp_backend::{Error, ResponseReceiver, Result};
 use hippocamp_core::{InferenceServer, LoadedModel};
 use hippocamp_proto::inference::{ModelInferRequest, ModelInferResponse};
 
-use crate::decode::{self, Message, OutputOptions};
+use crate::decode::{self, Message, ReplyOptions};
 use crate::parameters::request_parameters;
 use crate::{encode, status};
 
@@ -15,7 +15,7 @@ use crate::{encode, status};
 pub(crate) struct Running {
     pub(crate) model: Arc<LoadedModel>,
     pub(crate) id: String,
-    pub(crate) options: OutputOptions,
+    pub(crate) options: ReplyOptions,
     pub(crate) empty_final_response: bool,
     pub(crate) responses: ResponseReceiver,
 }
@@ -32,7 +32,7 @@ pub(crate) async fn infer(
             "ModelInfer RPC doesn't support models with decoupled transaction policy",
         ));
     }
-    let running = start(model, request, arrived)?;
+    let running = start(server, model, request, arrived)?;
     let response = running.responses.only().await?;
     encode::reply(&running.model, running.id, &running.options, response)
 }
@@ -44,6 +44,7 @@ pub(crate) fn find(server: &InferenceServer, request: &ModelInferRequest) -> Res
 
 /// Checks a request and queues it.
 pub(crate) fn start(
+    server: &InferenceServer,
     model: Arc<LoadedModel>,
     request: ModelInferRequest,
     arrived: Instant,
@@ -57,7 +58,7 @@ pub(crate) fn start(
         raw: request.raw_input_contents,
         arrived,
     };
-    let (infer, options) = decode::request(&model, message, parameters)?;
+    let (infer, options) = decode::request(server.shared_memory(), &model, message, parameters)?;
     let responses = model.infer(infer)?;
     Ok(Running { model, id: request.id, options, empty_final_response, responses })
 }

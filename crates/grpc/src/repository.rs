@@ -70,15 +70,15 @@ pub(crate) async fn unload(
     request: RepositoryModelUnloadRequest,
 ) -> Result<()> {
     no_repository_name(&request.repository_name)?;
+    let mut dependents = false;
     for (name, value) in request.parameters {
         match (name.as_str(), value.parameter_choice) {
-            // No model depends on another until there are ensembles.
-            ("unload_dependents", Some(ParameterChoice::BoolParam(_))) => {}
+            ("unload_dependents", Some(ParameterChoice::BoolParam(asked))) => dependents = asked,
             ("unload_dependents", _) => return Err(wrong_type("unload_dependents", "bool_param")),
             _ => {}
         }
     }
-    server.unload(&request.model_name).await
+    server.unload(&request.model_name, dependents).await
 }
 
 fn no_repository_name(name: &str) -> Result<()> {

@@ -108,44 +108,42 @@ impl GrpcInferenceService for InferenceService {
         &self,
         r: Request<pb::SystemSharedMemoryStatusRequest>,
     ) -> Answer<pb::SystemSharedMemoryStatusResponse> {
-        shared_memory::no_region("system", &r.get_ref().name)?;
-        Ok(Response::new(pb::SystemSharedMemoryStatusResponse::default()))
+        answer(shared_memory::status(&self.server, r.get_ref()))
     }
 
     async fn system_shared_memory_register(
         &self,
-        _: Request<pb::SystemSharedMemoryRegisterRequest>,
+        r: Request<pb::SystemSharedMemoryRegisterRequest>,
     ) -> Answer<pb::SystemSharedMemoryRegisterResponse> {
-        Err(shared_memory::refused())
+        answer(shared_memory::register(&self.server, r.get_ref()))
     }
 
     async fn system_shared_memory_unregister(
         &self,
-        _: Request<pb::SystemSharedMemoryUnregisterRequest>,
+        r: Request<pb::SystemSharedMemoryUnregisterRequest>,
     ) -> Answer<pb::SystemSharedMemoryUnregisterResponse> {
-        Ok(Response::new(pb::SystemSharedMemoryUnregisterResponse {}))
+        answer(shared_memory::unregister(&self.server, r.get_ref()))
     }
 
     async fn cuda_shared_memory_status(
         &self,
         r: Request<pb::CudaSharedMemoryStatusRequest>,
     ) -> Answer<pb::CudaSharedMemoryStatusResponse> {
-        shared_memory::no_region("cuda", &r.get_ref().name)?;
-        Ok(Response::new(pb::CudaSharedMemoryStatusResponse::default()))
+        answer(shared_memory::cuda_status(&self.server, r.get_ref()))
     }
 
     async fn cuda_shared_memory_register(
         &self,
-        _: Request<pb::CudaSharedMemoryRegisterRequest>,
+        r: Request<pb::CudaSharedMemoryRegisterRequest>,
     ) -> Answer<pb::CudaSharedMemoryRegisterResponse> {
-        Err(shared_memory::refused())
+        answer(shared_memory::cuda_register(&self.server, r.get_ref()))
     }
 
     async fn cuda_shared_memory_unregister(
         &self,
         _: Request<pb::CudaSharedMemoryUnregisterRequest>,
     ) -> Answer<pb::CudaSharedMemoryUnregisterResponse> {
-        Ok(Response::new(pb::CudaSharedMemoryUnregisterResponse {}))
+        answer(shared_memory::cuda_unregister(&self.server))
     }
 
     async fn trace_setting(&self, _: Request<pb::TraceSettingRequest>) -> Answer<pb::TraceSettingResponse> {

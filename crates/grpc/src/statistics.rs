@@ -1,10 +1,10 @@
 //! The statistics extension.
 
-use hippocamp_backend::{Counted, Phases, Result};
+use hippocamp_backend::{Counted, Phases, ResponseCounters, Result};
 use hippocamp_core::{InferenceServer, VersionStatistics};
 use hippocamp_proto::inference::{
-    InferBatchStatistics, InferStatistics, ModelStatistics, ModelStatisticsRequest, ModelStatisticsResponse,
-    StatisticDuration,
+    InferBatchStatistics, InferResponseStatistics, InferStatistics, ModelStatistics, ModelStatisticsRequest,
+    ModelStatisticsResponse, StatisticDuration,
 };
 
 use crate::status::version;
@@ -33,12 +33,25 @@ fn of_version(statistics: VersionStatistics) -> ModelStatistics {
             compute_input: duration(compute_input),
             compute_infer: duration(compute_infer),
             compute_output: duration(compute_output),
-            cache_hit: duration(Counted::default()),
-            cache_miss: duration(Counted::default()),
+            cache_hit: duration(counters.cache_hit),
+            cache_miss: duration(counters.cache_miss),
         }),
+        response_stats: counters.responses.iter().enumerate().map(of_response).collect(),
         batch_stats: counters.batches.into_iter().map(|(size, phases)| of_batch(size, phases)).collect(),
         ..ModelStatistics::default()
     }
+}
+
+fn of_response((index, counters): (usize, &ResponseCounters)) -> (String, InferResponseStatistics) {
+    let statistics = InferResponseStatistics {
+        compute_infer: duration(counters.compute_infer),
+        compute_output: duration(counters.compute_output),
+        success: duration(counters.success),
+        fail: duration(counters.fail),
+        empty_response: duration(counters.empty_response),
+        cancel: duration(counters.cancel),
+    };
+    (index.to_string(), statistics)
 }
 
 fn of_batch(batch_size: u64, phases: Phases) -> InferBatchStatistics {

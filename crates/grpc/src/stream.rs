@@ -89,7 +89,8 @@ async fn read(
 fn start(server: &InferenceServer, request: ModelInferRequest) -> InOrder {
     let id = request.id.clone();
     let arrived = Instant::now();
-    let running = infer::find(server, &request).and_then(|model| infer::start(model, request, arrived));
+    let running =
+        infer::find(server, &request).and_then(|model| infer::start(server, model, request, arrived));
     match running {
         Ok(running) => InOrder::Running(Box::new(running)),
         Err(error) => InOrder::Refused { id, error },
@@ -127,10 +128,11 @@ impl Writer {
                     let reply = encode::reply(&running.model, running.id.clone(), &running.options, response);
                     match reply {
                         Ok(reply) => Ok(answered(reply, last)),
-                        Err(error) => self.execution_failed(&running, &error),
+                        Err(error) => self.execution_failed(&running, &error, last),
                     }
                 }
-                Event::Failed(error) => self.execution_failed(&running, &error),
+                Event::ResponseFailed(error) => self.execution_failed(&running, &error, false),
+                Event::Failed(error) => self.execution_failed(&running, &error, true),
                 Event::End if running.empty_final_response => Ok(answered(identity(&running), true)),
                 Event::End => break,
             };
@@ -141,13 +143,13 @@ impl Writer {
         true
     }
 
-    fn execution_failed(&self, running: &Running, error: &Error) -> Reply {
+    fn execution_failed(&self, running: &Running, error: &Error, last: bool) -> Reply {
         if self.close_on_error {
             return Err(status(error));
         }
         let mut response = identity(running);
         response.model_version.clear();
-        response.parameters.insert(FINAL_RESPONSE.to_owned(), flag(true));
+        response.parameters.insert(FINAL_RESPONSE.to_owned(), flag(last));
         Ok(failed(error, response))
     }
 

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use hippocamp_backend::{Error, OutputTensor, ParameterValue, Response as ModelResponse, Result};
 use hippocamp_core::{LoadedModel, classify};
 use hippocamp_model_config::Interface;
-use hippocamp_tensor::DataType;
+use hippocamp_shm::SharedTensors;
+use hippocamp_tensor::{DataType, TensorData};
 use hyper::Response;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use smallvec::SmallVec;
@@ -37,15 +38,17 @@ pub(crate) struct Wanted {
     listed: SmallVec<[(usize, Form); 4]>,
     /// For outputs that were not.
     others: Form,
+    /// Outputs that are to be written to shared memory, and the inputs that lie there.
+    shared: SharedTensors,
 }
 
 impl Wanted {
     /// All outputs in the same form.
     pub(crate) fn all(form: Form) -> Wanted {
-        Wanted { id: String::new(), listed: SmallVec::new(), others: form }
+        Wanted { id: String::new(), listed: SmallVec::new(), others: form, shared: SharedTensors::default() }
     }
 
-    pub(crate) fn of(request: &JsonRequest<'_>, interface: &Interface) -> Wanted {
+    pub(crate) fn of(request: &JsonRequest<'_>, interface: &Interface, shared: SharedTensors) -> Wanted {
         // Names that the model does not have are refused with the request.
         let listed = request.outputs.iter().filter_map(|output| {
             let index = interface.outputs.iter().position(|spec| *spec.name == *output.name)?;
@@ -53,7 +56,7 @@ impl Wanted {
             Some((index, Form { binary: output.binary, classes }))
         });
         let others = if request.parameters.binary_data_output { Form::BINARY } else { Form::JSON };
-        Wanted { id: request.id.as_ref().to_owned(), listed: listed.collect(), others }
+        Wanted { id: request.id.as_ref().to_owned(), listed: listed.collect(), others, shared }
     }
 
     /// The first wish counts, if there are several.
@@ -62,9 +65,12 @@ impl Wanted {
     }
 
     /// Bytes that have to be looked at one by one to encode the response.
-    pub(crate) fn work(&self, response: &ModelResponse, coding: Coding) -> usize {
-        let touched =
-            |output: &&OutputTensor| coding != Coding::Identity || self.form(output.index) != Form::BINARY;
+    pub(crate) fn work(&self, response: &ModelResponse, interface: &Interface, coding: Coding) -> usize {
+        let touched = |output: &&OutputTensor| {
+            let shared =
+                interface.outputs.get(output.index).is_some_and(|spec| self.shared.has_output(&spec.name));
+            !shared && (coding != Coding::Identity || self.form(output.index) != Form::BINARY)
+        };
         response.outputs.iter().filter(touched).map(|output| output.data.len()).sum()
     }
 }
@@ -77,7 +83,7 @@ pub(crate) struct Encoded {
     tensors: SmallVec<[Bytes; 4]>,
 }
 
-/// Encodes a response. Copies no tensor that follows the JSON.
+/// Encodes a response, and writes the outputs that go to shared memory there. Copies no tensor that follows the JSON.
 pub(crate) fn encode(model: &LoadedModel, wanted: &Wanted, response: ModelResponse) -> Result<Encoded> {
     let mut writer = JsonWriter::with_capacity(512);
     let mut tensors = SmallVec::new();
@@ -103,8 +109,11 @@ pub(crate) fn encode(model: &LoadedModel, wanted: &Wanted, response: ModelRespon
     writer.open_array();
     for output in response.outputs {
         let form = wanted.form(output.index);
-        tensors.extend(encode_output(&mut writer, model, output, form)?);
+        if let Some(data) = encode_output(&mut writer, model, output, form, &wanted.shared)? {
+            tensors.extend(data.segments());
+        }
     }
+    wanted.shared.check_inputs()?;
     writer.close_array();
     writer.close_object();
     Ok(Encoded { json: writer.into_bytes(), tensors })
@@ -126,13 +135,14 @@ fn encode_output(
     model: &LoadedModel,
     output: OutputTensor,
     form: Form,
-) -> Result<Option<Bytes>> {
+    shared: &SharedTensors,
+) -> Result<Option<TensorData>> {
     let spec = model.interface.outputs.get(output.index).ok_or_else(|| {
         Error::internal(format!("model '{}' answered with an output that it does not have", model.name))
     })?;
     let (data_type, shape, data) = if form.classes > 0 {
         let (shape, data) = classify(model, &output, form.classes)?;
-        (DataType::Bytes, shape, data)
+        (DataType::Bytes, shape, data.into())
     } else {
         (spec.data_type, output.shape, output.data)
     };
@@ -143,6 +153,10 @@ fn encode_output(
     writer.string(data_type.protocol_name().as_bytes());
     writer.name("shape");
     writer.shape(&shape);
+    if shared.write(&spec.name, &data)? {
+        writer.close_object();
+        return Ok(None);
+    }
     if form.binary {
         writer.name("parameters");
         writer.open_object();
@@ -152,7 +166,7 @@ fn encode_output(
     } else {
         writer.name("data");
         let count = shape.element_count().unwrap_or(usize::MAX);
-        write_tensor(writer, &spec.name, data_type, count, &data)?;
+        write_tensor(writer, &spec.name, data_type, count, &data.to_contiguous())?;
     }
     writer.close_object();
     Ok((form.binary && !data.is_empty()).then_some(data))

@@ -13,7 +13,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use crate::body::Unread;
 use crate::response::{self, ResponseBody};
 use crate::router::{self, ModelAction, Route};
-use crate::{generate, health, infer, metadata, repository, statistics};
+use crate::{generate, health, infer, metadata, repository, shared_memory, statistics};
 
 /// Settings of this protocol.
 #[derive(Clone, Debug)]
@@ -81,6 +81,9 @@ impl HttpFront {
             Route::Index => repository::index(self, body).await,
             Route::Control { in_repository, model, action } => {
                 repository::control(self, in_repository, &model, action, body).await
+            }
+            Route::SharedMemory { kind, action, region } => {
+                shared_memory::respond(self, kind, action, &region, body).await
             }
             Route::Unsupported { feature, .. } => {
                 response::error(&Error::unsupported(format!("{feature} is not supported yet")))

@@ -98,7 +98,7 @@ impl Generation {
     async fn next(&mut self) -> Option<Result<Vec<u8>>> {
         match self.responses.next().await? {
             Event::Response { response, .. } => Some(self.encoder.encode(response).await),
-            Event::Failed(error) => Some(Err(error)),
+            Event::Failed(error) | Event::ResponseFailed(error) => Some(Err(error)),
             Event::End => None,
         }
     }

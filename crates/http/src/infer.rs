@@ -7,6 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hippocamp_backend::{Error, Parameters, ResponseReceiver, Result};
 use hippocamp_core::{InferInput, InferRequest, LoadedModel};
+use hippocamp_shm::{SharedMemory, SharedTensors};
 use hippocamp_tensor::TensorData;
 use hyper::body::Body;
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
@@ -59,6 +60,7 @@ fn refused(headers: &HeaderMap, error: &Error) -> Response<ResponseBody> {
 /// A request as far as its head tells.
 struct Accepted {
     model: Arc<LoadedModel>,
+    memory: Arc<SharedMemory>,
     coding: Coding,
     reply_coding: Coding,
     header_length: Option<HeaderLength>,
@@ -75,6 +77,7 @@ impl Accepted {
         }
         Ok(Accepted {
             model,
+            memory: Arc::clone(front.server.shared_memory()),
             coding: Coding::of_request(headers)?,
             reply_coding: Coding::of_response(headers),
             header_length: HeaderLength::of(headers),
@@ -94,7 +97,7 @@ impl Accepted {
         let submit = move || self.submit(body, arrived);
         let (responses, wanted) = off_thread(is_large, submit).await?;
         let response = responses.only().await?;
-        let is_large = wanted.work(&response, reply_coding) > LARGE_OUTPUT;
+        let is_large = wanted.work(&response, &model.interface, reply_coding) > LARGE_OUTPUT;
         off_thread(is_large, move || encode(&model, &wanted, response)?.into_response(reply_coding)).await
     }
 
@@ -139,7 +142,36 @@ impl Accepted {
             return Err(too_large("Request JSON size", Some(json as u64), self.max_input_size));
         }
         let json = body.take(json).to_contiguous();
-        submit_json(&self.model, &json, body, self.max_input_size, arrived)
+        self.submit_json(&json, body, arrived)
+    }
+    fn submit_json(
+        &self,
+        json: &[u8],
+        mut tail: Segments,
+        arrived: Instant,
+    ) -> Result<(ResponseReceiver, Wanted)> {
+        let (model, memory) = (&self.model, &self.memory);
+        let mut request = parse_infer(json, self.max_input_size)?;
+        let mut shared = SharedTensors::default();
+        let take = |input| take_input(input, &mut tail, &model.name, memory, &mut shared);
+        let inputs = request.inputs.iter_mut().map(take).collect::<Result<_>>()?;
+        binary::nothing_left(&tail, &model.name)?;
+        for output in &request.outputs {
+            if let Some(place) = &output.shared_memory {
+                shared.output(memory, &output.name, &place.region, place.offset, place.byte_size)?;
+            }
+        }
+        let responses = model.infer(InferRequest {
+            id: &request.id,
+            inputs,
+            outputs: request.outputs.iter().map(|output| &*output.name).collect(),
+            parameters: std::mem::take(&mut request.parameters.custom),
+            priority: request.parameters.priority,
+            timeout: request.parameters.timeout,
+            sequence: request.parameters.sequence.take(),
+            arrived,
+        })?;
+        Ok((responses, Wanted::of(&request, &model.interface, shared)))
     }
 }
 
@@ -163,47 +195,19 @@ fn submit_raw(
     Ok((responses, Wanted::all(Form::BINARY)))
 }
 
-fn submit_json(
-    model: &LoadedModel,
-    json: &[u8],
-    mut tail: Segments,
-    max_tensor_size: usize,
-    arrived: Instant,
-) -> Result<(ResponseReceiver, Wanted)> {
-    let mut request = parse_infer(json, max_tensor_size)?;
-    let wanted = Wanted::of(&request, &model.interface);
-    let take = |input| take_input(input, &mut tail, &model.name);
-    let inputs = request.inputs.iter_mut().map(take).collect::<Result<_>>()?;
-    binary::nothing_left(&tail, &model.name)?;
-    if let Some(region) = request.outputs.iter().find_map(|output| output.shared_memory.as_ref()) {
-        return Err(unknown_region(region));
-    }
-    let responses = model.infer(InferRequest {
-        id: &request.id,
-        inputs,
-        outputs: request.outputs.iter().map(|output| &*output.name).collect(),
-        parameters: request.parameters.custom,
-        priority: request.parameters.priority,
-        timeout: request.parameters.timeout,
-        sequence: request.parameters.sequence,
-        arrived,
-    })?;
-    Ok((responses, wanted))
-}
-
 /// The input with its bytes, wherever they are.
-fn take_input<'a>(input: &'a mut JsonInput<'_>, tail: &mut Segments, model: &str) -> Result<InferInput<'a>> {
+fn take_input<'a>(
+    input: &'a mut JsonInput<'_>,
+    tail: &mut Segments,
+    model: &str,
+    memory: &SharedMemory,
+    shared: &mut SharedTensors,
+) -> Result<InferInput<'a>> {
     let data = match &mut input.content {
         Content::Json(data) => TensorData::from(std::mem::take(data)),
         Content::Binary(size) => binary::take(tail, *size, &input.name, model)?,
-        Content::SharedMemory(region) => return Err(unknown_region(region)),
+        Content::SharedMemory(place) => shared.input(memory, &place.region, place.offset, place.byte_size)?,
     };
     let shape = std::mem::take(&mut input.shape);
     Ok(InferInput { name: &input.name, data_type: input.data_type, shape, data })
-}
-
-/// No region can be registered yet.
-#[cold]
-fn unknown_region(name: &str) -> Error {
-    Error::not_found(format!("Unable to find shared memory region: '{name}'"))
 }

@@ -22,6 +22,7 @@ mod repository;
 mod response;
 mod router;
 mod serve;
+mod shared_memory;
 mod statistics;
 #[cfg(test)]
 mod tests;

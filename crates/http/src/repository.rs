@@ -21,7 +21,7 @@ use crate::response::{self, ResponseBody};
 use crate::router::ControlAction;
 
 /// Padding may be left out.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
+pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
@@ -128,11 +128,10 @@ async fn unload(front: &HttpFront, model: &str, json: &[u8]) -> Result<()> {
         }
         Ok(())
     })?;
-    // No model depends on another until there are ensembles.
-    dependents
+    let dependents = dependents
         .map_or(Ok(false), |value| value.as_bool())
         .map_err(|fault| unable_to_parse("unload_dependents", fault))?;
-    front.server.unload(model).await
+    front.server.unload(model, dependents).await
 }
 
 /// What a load request brings along.
@@ -161,7 +160,7 @@ fn overrides(model: &str, json: &[u8]) -> Result<LoadOverrides> {
     Ok(overrides)
 }
 
-async fn read<B>(front: &HttpFront, body: Unread<B>) -> Result<Bytes>
+pub(crate) async fn read<B>(front: &HttpFront, body: Unread<B>) -> Result<Bytes>
 where
     B: Body<Data = Bytes>,
     B::Error: Display,
@@ -172,7 +171,7 @@ where
 }
 
 /// Reads the members of an object. Nothing at all, and what is no object, has none.
-fn members<'a>(
+pub(crate) fn members<'a>(
     json: &'a [u8],
     mut member: impl FnMut(&mut Cursor<'a>, &[u8]) -> Result<(), Fault>,
 ) -> Result<()> {

@@ -31,6 +31,21 @@ pub(crate) enum ControlAction {
     Unload,
 }
 
+/// Whose memory a region is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MemoryKind {
+    System,
+    Cuda,
+}
+
+/// What can be done with regions of shared memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MemoryAction {
+    Status,
+    Register,
+    Unregister,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
     ServerMetadata,
@@ -43,6 +58,12 @@ pub(crate) enum Route<'a> {
         in_repository: bool,
         model: Cow<'a, str>,
         action: ControlAction,
+    },
+    SharedMemory {
+        kind: MemoryKind,
+        action: MemoryAction,
+        /// Empty if none is named.
+        region: Cow<'a, str>,
     },
     /// A feature that this server does not have yet.
     Unsupported {
@@ -61,10 +82,14 @@ impl Route<'_> {
         match self {
             Route::Model(_, ModelAction::Infer | ModelAction::Generate | ModelAction::GenerateStream)
             | Route::Index
-            | Route::Control { .. } => POST,
-            Route::ServerMetadata | Route::Live | Route::Ready | Route::AllStatistics | Route::Model(..) => {
-                GET
-            }
+            | Route::Control { .. }
+            | Route::SharedMemory { action: MemoryAction::Register | MemoryAction::Unregister, .. } => POST,
+            Route::ServerMetadata
+            | Route::Live
+            | Route::Ready
+            | Route::AllStatistics
+            | Route::Model(..)
+            | Route::SharedMemory { action: MemoryAction::Status, .. } => GET,
             Route::Unsupported { methods, .. } => methods,
         }
     }
@@ -90,8 +115,8 @@ pub(crate) fn find(path: &str) -> Result<Route<'_>> {
         ["repository", rest @ ..] => repository(rest),
         ["logging"] => Some(unsupported("the logging extension", BOTH)),
         ["trace", "setting"] => Some(unsupported("the trace extension", BOTH)),
-        ["systemsharedmemory", rest @ ..] => shared_memory("the system shared memory extension", rest),
-        ["cudasharedmemory", rest @ ..] => shared_memory("the cuda shared memory extension", rest),
+        ["systemsharedmemory", rest @ ..] => shared_memory(MemoryKind::System, rest),
+        ["cudasharedmemory", rest @ ..] => shared_memory(MemoryKind::Cuda, rest),
         _ => None,
     };
     route.ok_or_else(unknown)
@@ -150,16 +175,19 @@ fn repository<'a>(rest: &[&'a str]) -> Option<Route<'a>> {
     }
 }
 
-fn shared_memory(feature: &'static str, rest: &[&str]) -> Option<Route<'static>> {
-    let action = match rest {
-        [action] | ["region", _, action] => *action,
+fn shared_memory<'a>(kind: MemoryKind, rest: &[&'a str]) -> Option<Route<'a>> {
+    let (region, action) = match *rest {
+        [action] => ("", action),
+        ["region", region, action] => (region, action),
         _ => return None,
     };
-    match action {
-        "status" => Some(unsupported(feature, GET)),
-        "register" | "unregister" => Some(unsupported(feature, POST)),
-        _ => None,
-    }
+    let action = match action {
+        "status" => MemoryAction::Status,
+        "register" => MemoryAction::Register,
+        "unregister" => MemoryAction::Unregister,
+        _ => return None,
+    };
+    Some(Route::SharedMemory { kind, action, region: decode(region) })
 }
 
 /// Replaces `%xx` by the byte that it stands for. Anything else behind a percent sign is left as it is.
@@ -197,6 +225,8 @@ mod tests {
             model: "m".into(),
             action: ControlAction::Unload,
         };
+        let memory =
+            |kind, action, region: &'static str| Route::SharedMemory { kind, action, region: region.into() };
         let cases = [
             ("/v2", Route::ServerMetadata),
             ("/v2/health/live", Route::Live),
@@ -216,9 +246,9 @@ mod tests {
             ("/v2/repository/r/models/m/unload", unload(true)),
             (
                 "/v2/systemsharedmemory/region/r/register",
-                unsupported("the system shared memory extension", POST),
+                memory(MemoryKind::System, MemoryAction::Register, "r"),
             ),
-            ("/v2/cudasharedmemory/status", unsupported("the cuda shared memory extension", GET)),
+            ("/v2/cudasharedmemory/status", memory(MemoryKind::Cuda, MemoryAction::Status, "")),
         ];
         for (path, route) in cases {
             assert_eq!(find(path).unwrap(), route, "{path}");

@@ -1,6 +1,6 @@
 //! The statistics extension. Every key is there, whatever its value: clients read them unchecked.
 
-use hippocamp_backend::{Counted, Phases};
+use hippocamp_backend::{Counted, Phases, ResponseCounters};
 use hippocamp_core::{InferenceServer, VersionStatistics};
 use hyper::Response;
 
@@ -51,12 +51,15 @@ fn one(writer: &mut JsonWriter, version: &VersionStatistics) {
     counted(writer, "fail", counters.fail);
     counted(writer, "queue", counters.queue);
     phases(writer, &counters.phases);
-    // There is no response cache yet.
-    counted(writer, "cache_hit", Counted::default());
-    counted(writer, "cache_miss", Counted::default());
+    counted(writer, "cache_hit", counters.cache_hit);
+    counted(writer, "cache_miss", counters.cache_miss);
     writer.close_object();
     writer.name("response_stats");
     writer.open_object();
+    for (index, response) in counters.responses.iter().enumerate() {
+        writer.name(&index.to_string());
+        responses(writer, response);
+    }
     writer.close_object();
     writer.name("batch_stats");
     writer.open_array();
@@ -71,6 +74,17 @@ fn one(writer: &mut JsonWriter, version: &VersionStatistics) {
     writer.name("memory_usage");
     writer.open_array();
     writer.close_array();
+    writer.close_object();
+}
+
+fn responses(writer: &mut JsonWriter, counters: &ResponseCounters) {
+    writer.open_object();
+    counted(writer, "compute_infer", counters.compute_infer);
+    counted(writer, "compute_output", counters.compute_output);
+    counted(writer, "success", counters.success);
+    counted(writer, "fail", counters.fail);
+    counted(writer, "empty_response", counters.empty_response);
+    counted(writer, "cancel", counters.cancel);
     writer.close_object();
 }
 

@@ -7,6 +7,7 @@ mod gate;
 mod generate;
 mod infer;
 mod repository;
+mod shared_memory;
 mod sockets;
 
 use std::fs;
@@ -105,6 +106,7 @@ impl Fixture {
         let settings = Settings {
             repositories: vec![repository.path().into()],
             control_mode: ControlMode::Explicit,
+            allow_client_shm: true,
             load_models: MODELS.iter().map(|(name, _)| (*name).to_owned()).collect(),
             ..Settings::default()
         };

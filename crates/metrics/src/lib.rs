@@ -6,7 +6,9 @@
 mod histogram;
 mod host;
 mod page;
+mod sizes;
 
 pub use histogram::{DURATION_BOUNDS_US, Histogram};
 pub use host::{CpuTimes, HostMemory};
 pub use page::{Family, Kind, Page};
+pub use sizes::SizeHistogram;

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use hippocamp_proto::inference::{
     ModelConfig, ModelSequenceBatching, ModelTensorReshape, model_config::SchedulingChoice,
-    model_sequence_batching::control::Kind,
 };
 use hippocamp_tensor::{DataType, Shape};
 
 use crate::data_type::{config_name, data_type};
+use crate::padding::made_inputs;
+use crate::sequence_tensors::control_data_type;
 use crate::signature::{Signature, SignatureTensor, server_inputs};
 
 /// Compares a completed config with what the model file says. The first message is the one that Triton would give.
@@ -19,6 +20,7 @@ pub fn check(config: &ModelConfig, signature: &Signature) -> Result<(), Vec<Stri
     }
     check.input_count();
     check.inputs();
+    check.batch_inputs();
     check.outputs();
     if let Some(SchedulingChoice::SequenceBatching(batching)) = &config.scheduling_choice {
         check.states(batching);
@@ -52,10 +54,11 @@ impl Configured<'_> {
 impl Check<'_> {
     fn input_count(&mut self) {
         let config = self.config;
+        let made = made_inputs(config);
         let listed: BTreeSet<&str> = config
             .input
             .iter()
-            .filter(|input| !input.optional)
+            .filter(|input| !input.optional || made.contains(input.name.as_str()))
             .map(|input| input.name.as_str())
             .chain(server_inputs(config))
             .collect();
@@ -81,12 +84,14 @@ impl Check<'_> {
 
     fn inputs(&mut self) {
         let (config, signature) = (self.config, self.signature);
+        let made = made_inputs(config);
         for input in &config.input {
             let Some(tensor) = signature.input(&input.name) else {
                 self.errors.push(unexpected_input(&input.name, signature));
                 continue;
             };
-            if input.optional && config.max_batch_size != 0 {
+            let is_made = made.contains(input.name.as_str());
+            if input.optional && !is_made && config.max_batch_size != 0 {
                 let message = format!(
                     "optional input '{}' is not supported for models that support batching",
                     input.name
@@ -105,6 +110,21 @@ impl Check<'_> {
                 self.ragged(&input.name, input.optional, tensor);
             } else {
                 self.dims(&configured, tensor, false);
+            }
+        }
+    }
+
+    /// The inputs that describe a batch have to be there, too. Their shapes are the server's business.
+    fn batch_inputs(&mut self) {
+        let (config, signature) = (self.config, self.signature);
+        for batch_input in &config.batch_input {
+            for name in &batch_input.target_name {
+                let Some(tensor) = signature.input(name) else {
+                    self.errors.push(unexpected_input(name, signature));
+                    continue;
+                };
+                let (kind, data_type) = ("batch input", batch_input.data_type);
+                self.data_type(&Configured { kind, name, data_type, dims: &[], reshape: None }, tensor);
             }
         }
     }
@@ -218,13 +238,7 @@ impl Check<'_> {
     fn controls(&mut self, batching: &ModelSequenceBatching) {
         for input in &batching.control_input {
             for control in &input.control {
-                let wanted = match control.kind() {
-                    Kind::ControlSequenceCorrid => data_type(control.data_type),
-                    _ if !control.int32_false_true.is_empty() => Some(DataType::Int32),
-                    _ if !control.fp32_false_true.is_empty() => Some(DataType::Fp32),
-                    _ => Some(DataType::Bool),
-                };
-                self.control(&input.name, wanted);
+                self.control(&input.name, control_data_type(control));
             }
         }
     }

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use hippocamp_proto::inference::{ModelConfig, ModelTensorReshape};
 use hippocamp_tensor::{DataType, Shape};
 
+use crate::batch_tensors::{self, BatchInput, BatchOutput};
 use crate::data_type::data_type;
 use crate::fault::Faults;
+use crate::padding::{self, Padding};
+use crate::sequence_tensors::{added_inputs, added_outputs};
 
 /// Which tensors a request brings and a response carries, in the order of the config.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +22,12 @@ pub struct Interface {
     pub added_inputs: Vec<TensorSpec>,
     /// What the server keeps to itself, behind `outputs`: the next states of sequences.
     pub added_outputs: Vec<TensorSpec>,
+    /// What describes a batch: the last of `added_inputs`, in their order. No request brings them.
+    pub batch_inputs: Vec<BatchInput>,
+    /// The outputs whose share of a batch an input's shape tells.
+    pub batch_outputs: Vec<BatchOutput>,
+    /// How requests of different lengths share a batch, if the config says so.
+    pub padding: Option<Padding>,
     /// 0: there is no batch dimension, and shapes are complete.
     pub max_batch_size: u32,
     /// A request has any number of responses.
@@ -79,7 +88,30 @@ impl Interface {
             });
         }
         let decoupled = config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
-        faults.into_result(Interface { inputs, outputs, max_batch_size, decoupled, ..Interface::default() })
+        let (added_inputs, added_outputs) = (added_inputs(config), added_outputs(config));
+        let mut interface = Interface {
+            inputs,
+            outputs,
+            added_inputs,
+            added_outputs,
+            max_batch_size,
+            decoupled,
+            ..Interface::default()
+        };
+        batch_tensors::add(&mut interface, config, &mut faults);
+        interface.padding = padding::read(&interface, config, &mut faults);
+        faults.into_result(interface)
+    }
+
+    /// What the input at that place of [`Interface::all_inputs`] tells of the batch; `None` for one that requests bring.
+    pub fn batch_input(&self, index: usize) -> Option<&BatchInput> {
+        let requested = self.all_inputs().len() - self.batch_inputs.len();
+        self.batch_inputs.get(index.checked_sub(requested)?)
+    }
+
+    /// The input whose shape tells the share that a request has of an output.
+    pub fn scatter_source(&self, output: usize) -> Option<usize> {
+        self.batch_outputs.iter().find(|batch_output| batch_output.output == output).map(|found| found.source)
     }
 
     /// Every input of the model itself, in the order of a request's list.

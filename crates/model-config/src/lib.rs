@@ -12,6 +12,7 @@
 //!
 //! All faults of a step are reported at once, each with line and column where the text is known.
 
+mod batch_tensors;
 mod check;
 mod complete;
 mod data_type;
@@ -19,8 +20,10 @@ mod defaults;
 mod fault;
 mod interface;
 mod json;
+mod padding;
 mod platform;
 mod schema;
+mod sequence_tensors;
 mod signature;
 mod spans;
 mod text;
@@ -28,8 +31,10 @@ mod validate;
 
 use hippocamp_proto::inference::model_config::SchedulingChoice;
 
-pub use hippocamp_proto::inference::ModelConfig;
+pub use hippocamp_proto::inference::model_ensembling::Step;
+pub use hippocamp_proto::inference::{ModelConfig, ModelEnsembling};
 
+pub use batch_tensors::{BatchInput, BatchInputKind, BatchOutput};
 pub use check::check;
 pub use complete::{CompleteOptions, complete};
 pub use data_type::{config_value, data_type};
@@ -37,8 +42,10 @@ pub use defaults::{DefaultFacts, apply_defaults};
 pub use fault::{Fault, Faults};
 pub use interface::{Interface, TensorSpec};
 pub use json::{from_json, to_json};
+pub use padding::{PaddedInput, PaddedOutput, Padding};
 pub use platform::infer_backend;
 pub use schema::{field_names, value_names};
+pub use sequence_tensors::{control_data_type, sequence_batching};
 pub use signature::{Signature, SignatureTensor};
 pub use spans::Spans;
 pub use text::{Parsed, parse, to_text};
@@ -48,6 +55,14 @@ pub use validate::{validate, validate_incomplete, validate_placement};
 pub fn is_ensemble(config: &ModelConfig) -> bool {
     matches!(config.scheduling_choice, Some(SchedulingChoice::EnsembleScheduling(_)))
         || config.platform == platform::ENSEMBLE
+}
+
+/// The steps of an ensemble.
+pub fn ensemble_scheduling(config: &ModelConfig) -> Option<&ModelEnsembling> {
+    match &config.scheduling_choice {
+        Some(SchedulingChoice::EnsembleScheduling(ensemble)) => Some(ensemble),
+        _ => None,
+    }
 }
 
 /// The value of a parameter of the backend, if the config has it.

@@ -32,7 +32,7 @@ pub(crate) struct Cache {
     /// Locked for as long as this process uses the folder.
     _lock: File,
     /// Goes with the cache, unless the user named a folder of his own.
-    _temporary: Option<TempDir>,
+    temporary: Mutex<Option<TempDir>>,
 }
 
 impl Cache {
@@ -65,9 +65,14 @@ impl Cache {
             }
             Err(TryLockError::Error(e)) => return Err(io(e)),
         }
-        let cache = Cache { path, _lock: lock, _temporary: temporary };
+        let cache = Cache { path, _lock: lock, temporary: Mutex::new(temporary) };
         cache.clear_leftovers().map_err(|e| failed(&cache.path, e.to_string()))?;
         Ok(cache)
+    }
+
+    /// Removes the folder, if it is a temporary one.
+    pub(crate) fn close(&self) {
+        drop(self.temporary.lock().take());
     }
 
     /// Removes the snapshots and the unfinished files of an earlier process. Its objects stay, and new snapshots of them

@@ -36,6 +36,14 @@ pub(crate) enum Trouble {
     Refused(RemoteFault),
 }
 
+impl Trouble {
+    pub(crate) fn into_fault(self) -> RemoteFault {
+        match self {
+            Trouble::Changed(fault) | Trouble::Failed(fault) | Trouble::Refused(fault) => fault,
+        }
+    }
+}
+
 /// Fetches these objects of a model into its cache.
 pub(crate) async fn fetch(
     store: &Arc<dyn ObjectStore>,
@@ -54,7 +62,7 @@ pub(crate) async fn fetch(
     let all = stream::iter(objects)
         .map(|object| {
             let received = &received;
-            async move { fetch_one(store, location, cache, &object, received).await }
+            async move { fetch_counted(store, location, cache, &object, received).await }
         })
         .buffer_unordered(AT_ONCE)
         .try_for_each(|()| async { Ok(()) });
@@ -78,7 +86,17 @@ pub(crate) async fn fetch(
     Ok(())
 }
 
-async fn fetch_one(
+/// Fetches one object into a model's cache, without a word.
+pub(crate) async fn fetch_one(
+    store: &Arc<dyn ObjectStore>,
+    location: &StoreLocation,
+    cache: &ModelCache,
+    object: &ListedObject,
+) -> Result<(), Trouble> {
+    fetch_counted(store, location, cache, object, &AtomicU64::new(0)).await
+}
+
+async fn fetch_counted(
     store: &Arc<dyn ObjectStore>,
     location: &StoreLocation,
     cache: &ModelCache,

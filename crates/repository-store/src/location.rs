@@ -34,11 +34,6 @@ pub enum Bucket {
 }
 
 impl StoreLocation {
-    /// Whether a repository's location is meant for a store, and not a path.
-    pub fn is_store(location: &str) -> bool {
-        ["s3://", "gs://", "as://"].iter().any(|scheme| location.starts_with(scheme))
-    }
-
     /// The bucket's name, for messages and for the cache folder.
     pub fn bucket_name(&self) -> &str {
         match &self.bucket {
@@ -187,13 +182,5 @@ mod tests {
         }
         let secret = "s3://key:secret@host:9000/bucket".parse::<StoreLocation>().unwrap_err().to_string();
         assert!(!secret.contains("secret@") && !secret.contains("key:"), "{secret}");
-    }
-
-    #[test]
-    fn paths_are_no_stores() {
-        assert!(StoreLocation::is_store("s3://bucket"));
-        for path in ["/models", "models", "s3:/bucket", "./gs://x", "file:///models"] {
-            assert!(!StoreLocation::is_store(path), "{path}");
-        }
     }
 }

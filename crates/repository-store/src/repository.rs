@@ -18,7 +18,7 @@ use tracing::warn;
 use crate::cache::{Cache, ModelCache, StoreSnapshot};
 use crate::credentials::{Variables, variable};
 use crate::download::{self, Trouble};
-use crate::error::{Asked, explain};
+use crate::error::{Asked, disk, explain};
 use crate::listing::{self, ModelListing};
 use crate::runtime::StoreRuntime;
 use crate::{Bucket, StoreError, StoreLocation, client};
@@ -28,6 +28,9 @@ const SHORT: Duration = Duration::from_secs(5);
 
 /// How often a model that changes while it is being fetched is listed again.
 const LISTINGS: u32 = 4;
+
+/// A config with more bytes is none.
+const MAX_CONFIG: u64 = 1 << 20;
 
 /// Models that are listed at the same time, where one listing for all cannot be had.
 const LISTED_AT_ONCE: usize = 8;
@@ -125,9 +128,19 @@ impl RemoteRepository for StoreRepository {
         })
     }
 
+    fn close(&self) {
+        self.inner.cache.close();
+    }
+
     fn contains(&self, name: &str) -> Result<bool, RemoteFault> {
         let (inner, name) = (Arc::clone(&self.inner), name.to_owned());
         self.runtime.wait_for(async move { inner.contains(&name).await })
+    }
+
+    fn config(&self, name: &str, config_name: Option<&str>) -> Result<Option<String>, RemoteFault> {
+        let (inner, name) = (Arc::clone(&self.inner), name.to_owned());
+        let custom = config_name.map(|config| format!("configs/{config}.pbtxt"));
+        self.runtime.wait_for(async move { inner.config(&name, custom.as_deref()).await })
     }
 
     fn fetch(&self, name: &str) -> Result<Option<RemoteModel>, RemoteFault> {
@@ -237,9 +250,7 @@ impl Inner {
                     listing = now;
                     continue;
                 }
-                Err(Trouble::Changed(fault) | Trouble::Failed(fault) | Trouble::Refused(fault)) => {
-                    return Err(fault);
-                }
+                Err(trouble) => return Err(trouble.into_fault()),
             }
             let files = Arc::new(kept.cache.snapshot(&listing)?);
             *latest = Some((fingerprint, Arc::downgrade(&files)));
@@ -247,6 +258,27 @@ impl Inner {
             return Ok(Some(RemoteModel { fingerprint, files }));
         }
         Err(RemoteFault("it went on changing while it was being read".to_owned()))
+    }
+
+    /// Goes through the cache: the model's other files will follow.
+    async fn config(&self, name: &str, custom: Option<&str>) -> Result<Option<String>, RemoteFault> {
+        let Some(listing) = self.listing(name).await? else { return Ok(None) };
+        let wanted = [custom, Some("config.pbtxt")].into_iter().flatten();
+        let mut found = wanted.filter_map(|path| Some((path.to_owned(), listing.files.get(path)?.clone())));
+        let Some((path, object)) = found.next().filter(|(_, object)| object.size <= MAX_CONFIG) else {
+            return Ok(Some(String::new()));
+        };
+        let kept = self.kept(name);
+        // While the model is fetched by somebody else its objects come from there.
+        let _latest = kept.latest.lock().await;
+        let only = ModelListing { files: [(path, object.clone())].into(), ..ModelListing::default() };
+        if !kept.cache.missing(&only)?.is_empty() {
+            let fetched = download::fetch_one(&self.store, &self.location, &kept.cache, &object).await;
+            fetched.map_err(Trouble::into_fault)?;
+        }
+        let path = kept.cache.object_path(&object);
+        let text = std::fs::read(&path).map_err(|e| disk(&path, &e))?;
+        Ok(Some(String::from_utf8_lossy(&text).into_owned()))
     }
 
     /// For a name that was checked: it becomes part of a path.

@@ -19,6 +19,18 @@ pub enum RepositoryLocation {
 }
 
 impl RepositoryLocation {
+    /// Whether it has to be fetched.
+    pub fn is_remote(&self) -> bool {
+        matches!(self, RepositoryLocation::Remote(_))
+    }
+
+    /// Gives back what it keeps on this machine for as long as the process runs. Nothing is fetched from it afterwards.
+    pub fn close(&self) {
+        if let RepositoryLocation::Remote(remote) = self {
+            remote.close();
+        }
+    }
+
     /// The last parts of its path, the last first. Namespaces are made of them.
     pub(crate) fn path_parts(&self) -> Vec<String> {
         match self {
@@ -78,8 +90,15 @@ pub trait RemoteRepository: fmt::Debug + Send + Sync {
     /// All models, each with what stands for its content.
     fn list(&self, patience: Patience) -> Result<BTreeMap<String, Fingerprint>, RemoteFault>;
 
+    /// Gives back what it keeps on this machine, unless that is meant to stay.
+    fn close(&self) {}
+
     /// Whether it has that model. Cheaper than to list or to fetch.
     fn contains(&self, name: &str) -> Result<bool, RemoteFault>;
+
+    /// The text of one model's config, without the rest of the model; `config_name` is the custom config that is preferred.
+    /// `None` if it has no such model. The text is empty if the model has no config, or one that is too large to be one.
+    fn config(&self, name: &str, config_name: Option<&str>) -> Result<Option<String>, RemoteFault>;
 
     /// Brings one model's files to this machine. `None` if it has no such model.
     fn fetch(&self, name: &str) -> Result<Option<RemoteModel>, RemoteFault>;

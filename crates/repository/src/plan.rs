@@ -20,7 +20,8 @@ impl Wanted {
     }
 }
 
-/// Something to do. Actions of one plan do not depend on each other.
+/// Something to do. The actions of one plan are in no order: an ensemble is loaded behind the models that it is composed
+/// of, which only their configs tell.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
     /// New here, or changed since it was loaded.

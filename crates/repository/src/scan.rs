@@ -9,7 +9,8 @@ use thiserror::Error;
 use tracing::warn;
 
 use crate::location::Patience;
-use crate::namespace::{namespaces, qualified_name, split_qualified};
+use crate::model_folder::config_path;
+use crate::namespace::{namespaces, qualified_name, resolve_step, split_qualified};
 use crate::{Fingerprint, ModelFolder, RemoteFault, RepositoryLocation, Snapshot, check_name};
 
 /// Something in a repository that cannot be used. Everything else can.
@@ -100,6 +101,15 @@ pub fn scan(repositories: &[RepositoryLocation], options: &ScanOptions) -> Scan 
     scan
 }
 
+/// A model's config alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundConfig {
+    /// The namespace of its repository; `None` if there are no namespaces.
+    pub namespace: Option<String>,
+    /// `None` if it has no config, or one that cannot be read.
+    pub text: Option<String>,
+}
+
 /// Looks for one model by the name under which it is served, without reading the others. Fetches it if it is remote.
 /// `None` if no repository has it.
 pub fn find(
@@ -107,6 +117,77 @@ pub fn find(
     name: &str,
     options: &ScanOptions,
 ) -> Result<Option<Found>, ScanFault> {
+    let Some(place) = locate(repositories, name, options)? else { return Ok(None) };
+    let found = read(place.repository, place.folder_name, options)?;
+    Ok(found.map(|mut found| {
+        name.clone_into(&mut found.folder.name);
+        found.folder.namespace = place.namespace;
+        found
+    }))
+}
+
+/// Looks for one model's config by the name under which the model is served, and leaves the rest of it where it is.
+pub fn find_config(
+    repositories: &[RepositoryLocation],
+    name: &str,
+    options: &ScanOptions,
+) -> Result<Option<FoundConfig>, ScanFault> {
+    let Some(Place { repository, folder_name, namespace }) = locate(repositories, name, options)? else {
+        return Ok(None);
+    };
+    let config_name = options.config_name.as_deref();
+    let text = match repository {
+        RepositoryLocation::Local(path) => {
+            let path = config_path(&path.join(folder_name), config_name);
+            path.and_then(|path| fs::read_to_string(path).ok())
+        }
+        RepositoryLocation::Remote(remote) => {
+            let text = remote.config(folder_name, config_name).map_err(|source| {
+                let location = remote.location().to_owned();
+                ScanFault::Fetch { name: name.to_owned(), location, source }
+            })?;
+            let Some(text) = text else { return Ok(None) };
+            Some(text)
+        }
+    };
+    Ok(Some(FoundConfig { namespace, text }))
+}
+
+/// The name under which the model is served that a step of an ensemble names. With namespaces it is the one in
+/// `namespace`, or the only one of that name. The name itself if there is none, or several of which none is nearer.
+pub fn find_step(
+    repositories: &[RepositoryLocation],
+    namespace: Option<&str>,
+    name: &str,
+    options: &ScanOptions,
+) -> String {
+    if !options.namespacing || check_name(name).is_err() {
+        return name.to_owned();
+    }
+    let namespaces = namespaces(repositories);
+    let served: Vec<String> = match having(repositories, name) {
+        Ok(several) if several.len() > 1 => {
+            several.iter().map(|at| qualified_name(&namespaces[*at], name)).collect()
+        }
+        Ok(_) | Err(_) => vec![name.to_owned()],
+    };
+    let meant = resolve_step(served.iter().map(String::as_str), namespace, name);
+    meant.unwrap_or(name).to_owned()
+}
+
+/// Where a model is.
+struct Place<'a> {
+    repository: &'a RepositoryLocation,
+    folder_name: &'a str,
+    namespace: Option<String>,
+}
+
+/// Finds the only place that a served name stands for.
+fn locate<'a>(
+    repositories: &'a [RepositoryLocation],
+    name: &'a str,
+    options: &ScanOptions,
+) -> Result<Option<Place<'a>>, ScanFault> {
     let qualified = split_qualified(name).filter(|_| options.namespacing);
     let folder_name = qualified.map_or(name, |(_, own)| own);
     let with_it = having(repositories, folder_name)?;
@@ -128,11 +209,8 @@ pub fn find(
             return Err(ScanFault::Duplicate { name: name.to_owned(), repositories });
         }
     };
-    let found = read(&repositories[index], folder_name, options)?;
-    Ok(found.map(|mut found| {
-        name.clone_into(&mut found.folder.name);
-        found
-    }))
+    let namespace = options.namespacing.then(|| namespaces[index].clone());
+    Ok(Some(Place { repository: &repositories[index], folder_name, namespace }))
 }
 
 /// The repositories that have a model of that name, by index.

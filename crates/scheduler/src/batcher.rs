@@ -1,29 +1,60 @@
 //! What stands between the requests of a model and its instances: one of the batchers.
 
-use hippocamp_backend::{Batch, Request};
+use hippocamp_backend::{Batch, Error, Request};
+use hippocamp_metrics::SizeHistogram;
 
 use crate::Queue;
+use crate::sequence_batcher::SequenceBatcher;
 
 /// Takes requests from I/O tasks and hands them to instance threads in batches.
 #[derive(Debug)]
 pub(crate) enum Batcher {
     /// The default scheduler and the dynamic batcher: any instance takes any request.
     Dynamic(Queue),
+    /// The requests of a sequence go to one instance.
+    Sequence(SequenceBatcher),
 }
 
 impl Batcher {
-    /// Queues the request and returns at once. Gives it back if no more are taken.
-    pub(crate) fn push(&self, request: Request) -> Result<(), Box<Request>> {
+    /// Queues the request and returns at once; answers it if the batcher has no room for it. Gives it back with
+    /// the reason if it is not taken.
+    pub(crate) fn push(&self, request: Request) -> Result<(), Box<(Request, Error)>> {
         match self {
-            Batcher::Dynamic(queue) => queue.push(request),
+            Batcher::Dynamic(queue) => queue.push(request).map_err(|request| {
+                // Only its owner closes the queue, by dropping it; kept for the day that this changes.
+                Box::new((*request, Error::unavailable("the model is being unloaded")))
+            }),
+            Batcher::Sequence(sequences) => sequences.push(request),
         }
     }
 
     /// Fills `batch`, which is empty, with the next batch for the instance of that index, waiting for it as long as it
     /// takes. False once there will be none any more.
-    pub(crate) fn pull(&self, _instance: usize, batch: &mut Batch) -> bool {
+    pub(crate) fn pull(&self, instance: usize, batch: &mut Batch) -> bool {
         match self {
             Batcher::Dynamic(queue) => queue.pull(batch),
+            Batcher::Sequence(sequences) => sequences.pull(instance, batch),
+        }
+    }
+
+    /// Whether each request of a batch has a place of its own there, so that none may be taken out.
+    pub(crate) fn keeps_places(&self) -> bool {
+        matches!(self, Batcher::Sequence(_))
+    }
+
+    /// Sees what a backend left in its batch, and empties it.
+    pub(crate) fn executed(&self, batch: &mut Batch) {
+        match self {
+            // What a backend left behind is answered by its sender's drop.
+            Batcher::Dynamic(_) => batch.clear(),
+            Batcher::Sequence(sequences) => sequences.executed(batch),
+        }
+    }
+
+    /// The instance of that index failed and will be made anew. Called before its batch is answered.
+    pub(crate) fn instance_lost(&self, instance: usize) {
+        if let Batcher::Sequence(sequences) = self {
+            sequences.instance_lost(instance);
         }
     }
 
@@ -31,6 +62,32 @@ impl Batcher {
     pub(crate) fn pending(&self) -> usize {
         match self {
             Batcher::Dynamic(queue) => queue.len(),
+            Batcher::Sequence(sequences) => sequences.pending(),
+        }
+    }
+
+    /// How many requests each new one found waiting.
+    pub(crate) fn depths(&self) -> SizeHistogram {
+        match self {
+            Batcher::Dynamic(queue) => queue.depths(),
+            Batcher::Sequence(_) => SizeHistogram::default(),
+        }
+    }
+
+    /// Whether [`Batcher::keep_time`] has something to do.
+    pub(crate) fn needs_timekeeper(&self) -> bool {
+        match self {
+            Batcher::Dynamic(queue) => queue.needs_timekeeper(),
+            Batcher::Sequence(_) => false,
+        }
+    }
+
+    /// Answers requests whose time is up, also while every instance is busy. Runs on a thread of its own, and returns
+    /// once the batcher is closed and empty.
+    pub(crate) fn keep_time(&self) {
+        match self {
+            Batcher::Dynamic(queue) => queue.keep_time(),
+            Batcher::Sequence(_) => {}
         }
     }
 
@@ -38,6 +95,7 @@ impl Batcher {
     pub(crate) fn close(&self) {
         match self {
             Batcher::Dynamic(queue) => queue.close(),
+            Batcher::Sequence(sequences) => sequences.close(),
         }
     }
 }

@@ -6,10 +6,22 @@
 
 mod batcher;
 mod instance;
+#[cfg(test)]
+mod kit;
+mod ordered;
+mod plan;
 mod policy;
 mod queue;
+mod queue_policy;
+mod rate_limiter;
 mod scheduler;
+mod sequence_batcher;
+mod waiting;
 
+pub use plan::{Cores, InstancePlan};
 pub use policy::BatchPolicy;
-pub use queue::Queue;
+pub use queue::{Queue, QueueSettings};
+pub use queue_policy::{LevelPolicy, Overdue, QueuePolicies};
+pub use rate_limiter::{Demand, RateLimited, RateLimiter, ResourceCount, ResourceDemand};
 pub use scheduler::{Scheduler, Stopped};
+pub use sequence_batcher::SequencePolicy;

@@ -1,22 +1,23 @@
 //! How a model wants its requests batched.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use hippocamp_backend::Request;
-use hippocamp_model_config::{Interface, ModelConfig};
-use hippocamp_proto::inference::model_config::SchedulingChoice;
+use hippocamp_backend::{Fitting, Request};
+use hippocamp_model_config::Interface;
+use hippocamp_proto::inference::ModelDynamicBatching;
 
 /// Which waiting requests make a batch, and how long an incomplete one waits for more. Made once at load.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct BatchPolicy {
     /// The most batch entries of one execution. `None`: the default scheduler, every request is executed alone.
     max_batch_size: Option<usize>,
-    /// Sizes at which a batch is executed at once though more would fit.
+    /// Sizes at which a batch is executed at once though more would fit. Sorted.
     preferred: Vec<usize>,
     /// How long the oldest request of an incomplete batch waits for others.
     max_queue_delay: Duration,
-    /// Whether any two requests fit together, so that their shapes need no comparing.
-    uniform: bool,
+    /// Which requests can be joined.
+    fitting: Fitting,
 }
 
 /// What an instance that found requests waiting does next.
@@ -24,8 +25,17 @@ pub struct BatchPolicy {
 pub(crate) enum Decision {
     /// Execute that many requests from the front.
     Take(usize),
-    /// Wait for more, at most that long after the oldest was queued.
-    Wait(Duration),
+    /// Wait for more.
+    Wait(Incomplete),
+}
+
+/// A batch that waits for more requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Incomplete {
+    /// When it is executed as it is.
+    pub(crate) until: Instant,
+    /// As long as fewer batch entries than that wait in all, nothing changes.
+    pub(crate) enough: usize,
 }
 
 impl BatchPolicy {
@@ -35,18 +45,12 @@ impl BatchPolicy {
             max_batch_size: None,
             preferred: Vec::new(),
             max_queue_delay: Duration::ZERO,
-            uniform: true,
+            fitting: Fitting::any(),
         }
     }
 
-    /// The dynamic batcher where the config asks for it, else the default scheduler.
-    pub fn from_config(config: &ModelConfig, interface: &Interface) -> BatchPolicy {
-        let Some(SchedulingChoice::DynamicBatching(batching)) = &config.scheduling_choice else {
-            return BatchPolicy::single();
-        };
-        if interface.max_batch_size == 0 {
-            return BatchPolicy::single();
-        }
+    /// The dynamic batcher as a config asks for it.
+    pub fn from_config(batching: &ModelDynamicBatching, interface: &Arc<Interface>) -> BatchPolicy {
         let preferred = batching.preferred_batch_size.iter();
         BatchPolicy::dynamic(
             interface.max_batch_size as usize,
@@ -56,58 +60,103 @@ impl BatchPolicy {
         )
     }
 
+    /// The dynamic batcher. A model without a batch dimension, whose `max_batch_size` is 0, has batches of one request.
     pub fn dynamic(
         max_batch_size: usize,
-        preferred: Vec<usize>,
+        mut preferred: Vec<usize>,
         max_queue_delay: Duration,
-        interface: &Interface,
+        interface: &Arc<Interface>,
     ) -> BatchPolicy {
-        let uniform = interface.inputs.iter().all(|input| !input.optional && !input.dims.contains(&-1));
-        BatchPolicy { max_batch_size: Some(max_batch_size), preferred, max_queue_delay, uniform }
+        preferred.sort_unstable();
+        let fitting = Fitting::new(interface);
+        BatchPolicy { max_batch_size: Some(max_batch_size.max(1)), preferred, max_queue_delay, fitting }
     }
 
-    /// Looks at the waiting requests, oldest first. There is at least one. `waited` is how long the oldest has been
-    /// there; `closing` says that no more will come.
-    pub(crate) fn decide<'a>(
-        &self,
-        mut waiting: impl Iterator<Item = &'a Request>,
-        waited: Duration,
-        closing: bool,
-    ) -> Decision {
-        let (Some(max), Some(first)) = (self.max_batch_size, waiting.next()) else {
-            return Decision::Take(1);
-        };
-        let mut count = 1;
-        let mut size = first.batch_size;
-        let mut at_preferred = self.preferred.contains(&size).then_some(1);
-        let mut complete = size >= max;
-        for next in waiting {
-            if complete || size + next.batch_size > max || !self.fit_together(first, next) {
-                complete = true;
-                break;
-            }
-            count += 1;
-            size += next.batch_size;
-            complete = size == max;
-            if self.preferred.contains(&size) {
-                at_preferred = Some(count);
-            }
-        }
-        match at_preferred {
-            _ if complete => Decision::Take(count),
-            Some(count) => Decision::Take(count),
-            None if closing || waited >= self.max_queue_delay => Decision::Take(count),
-            None => Decision::Wait(self.max_queue_delay),
+    /// Begins a batch with the request that is next.
+    pub(crate) fn begin(&self, first: &Request) -> Forming {
+        let size = first.batch_size.max(1);
+        Forming {
+            count: 1,
+            size,
+            oldest: first.queued,
+            best: self.prefers(size).then_some(1),
+            complete: self.max_batch_size.is_none(),
         }
     }
 
-    /// Whether two requests can be joined along the first dimension: the same inputs, equal in every other dimension.
-    fn fit_together(&self, a: &Request, b: &Request) -> bool {
-        self.uniform
-            || a.inputs.iter().zip(&b.inputs).all(|pair| match pair {
-                (Some(a), Some(b)) => a.shape.get(1..) == b.shape.get(1..),
-                (None, None) => true,
-                _ => false,
-            })
+    fn prefers(&self, size: usize) -> bool {
+        self.preferred.binary_search(&size).is_ok()
+    }
+
+    fn largest_preferred(&self) -> usize {
+        self.preferred.last().copied().unwrap_or(0)
     }
 }
+
+/// A batch under construction: requests are offered in the order in which they would be executed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Forming {
+    count: usize,
+    size: usize,
+    oldest: Instant,
+    /// The last count of requests at which the batch had a preferred size; or at which the next request would have made
+    /// it larger than all of them, if it had none so far.
+    best: Option<usize>,
+    /// The next request does not fit, so that waiting is of no use.
+    complete: bool,
+}
+
+impl Forming {
+    /// Whether another request is worth offering.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Adds the next request if it fits to `first`, the one that the batch began with.
+    pub(crate) fn offer(&mut self, policy: &BatchPolicy, first: &Request, next: &Request) {
+        let size = self.size + next.batch_size.max(1);
+        if size > policy.largest_preferred() && self.best.is_none() {
+            self.best = Some(self.count);
+        }
+        let fits =
+            policy.max_batch_size.is_some_and(|max| size <= max) && policy.fitting.together(first, next);
+        if !fits {
+            self.complete = true;
+            return;
+        }
+        self.count += 1;
+        self.size = size;
+        self.oldest = self.oldest.min(next.queued);
+        if policy.prefers(size) {
+            self.best = Some(self.count);
+        }
+    }
+
+    /// What becomes of the batch. `closing` says that no more requests will come.
+    ///
+    /// As in Triton: until the delay is over, the largest preferred size that can be had is executed at once, though
+    /// more would fit. Once it is over, everything that fits is.
+    pub(crate) fn decide(&self, policy: &BatchPolicy, now: Instant, closing: bool) -> Decision {
+        let delay = policy.max_queue_delay;
+        let waited = now.saturating_duration_since(self.oldest);
+        let is_late = !delay.is_zero() && waited >= delay;
+        if let Some(count) = self.best.filter(|_| !is_late) {
+            return Decision::Take(count);
+        }
+        let is_full = self.complete || self.size >= policy.largest_preferred();
+        if is_full || is_late || delay.is_zero() || closing {
+            return Decision::Take(self.count);
+        }
+        let next_preferred = policy.preferred.iter().find(|&&size| size > self.size);
+        // Where shapes are compared, the next request may end the batch by not fitting.
+        let enough = next_preferred.copied().filter(|_| policy.fitting.is_uniform()).unwrap_or(0);
+        match self.oldest.checked_add(delay) {
+            Some(until) => Decision::Wait(Incomplete { until, enough }),
+            // Longer than any clock runs.
+            None => Decision::Wait(Incomplete { until: now + FOREVER, enough }),
+        }
+    }
+}
+
+/// Long enough to be looked at again then.
+const FOREVER: Duration = Duration::from_hours(24);

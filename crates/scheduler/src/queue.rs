@@ -1,46 +1,114 @@
 //! The one queue of a model version.
 
-use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
-use hippocamp_backend::{Batch, Error, FailureReason, Request};
-use parking_lot::{Condvar, Mutex};
+use hippocamp_backend::{Batch, Request};
+use hippocamp_metrics::SizeHistogram;
+use hippocamp_model_config::{Interface, ModelConfig};
+use hippocamp_proto::inference::model_config::SchedulingChoice;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::policy::{BatchPolicy, Decision};
+use crate::ordered::Ordered;
+use crate::policy::BatchPolicy;
+use crate::queue_policy::QueuePolicies;
+use crate::waiting::{Dropped, Pulled, Waiting};
 
-/// Requests that wait for an instance, oldest first. Pushed to by I/O tasks, pulled from by instance threads, under one
-/// short lock.
-#[derive(Debug)]
-pub struct Queue {
-    policy: BatchPolicy,
-    state: Mutex<State>,
-    work: Condvar,
+/// How a queue behaves: made once at load.
+#[derive(Clone, Debug)]
+pub struct QueueSettings {
+    pub batching: BatchPolicy,
+    pub policies: QueuePolicies,
+    /// Responses leave in the order in which their requests were taken for execution.
+    pub preserve_ordering: bool,
+    /// Test hook: nothing is executed before that many requests wait. 0 is the normal case.
+    pub hold: usize,
 }
 
-#[derive(Debug, Default)]
+impl QueueSettings {
+    /// What the config asks for. `hold` is for the dynamic batcher only.
+    pub fn from_config(config: &ModelConfig, interface: &Arc<Interface>, hold: usize) -> QueueSettings {
+        let Some(SchedulingChoice::DynamicBatching(batching)) = &config.scheduling_choice else {
+            return QueueSettings::single();
+        };
+        QueueSettings {
+            batching: BatchPolicy::from_config(batching, interface),
+            policies: QueuePolicies::from_config(batching),
+            preserve_ordering: batching.preserve_ordering,
+            hold,
+        }
+    }
+
+    /// The default scheduler: one request after the other, and no limits.
+    pub fn single() -> QueueSettings {
+        QueueSettings {
+            batching: BatchPolicy::single(),
+            policies: QueuePolicies::default(),
+            preserve_ordering: false,
+            hold: 0,
+        }
+    }
+}
+
+/// Requests that wait for an instance. Pushed to by I/O tasks, pulled from by instance threads, under one short lock.
+#[derive(Debug)]
+pub struct Queue {
+    state: Mutex<State>,
+    /// An instance may find something to do.
+    work: Condvar,
+    /// The time of a request may be up earlier than the timekeeper knows.
+    earlier: Condvar,
+    ordered: Option<Ordered>,
+    keeps_time: bool,
+}
+
+#[derive(Debug)]
 struct State {
-    waiting: VecDeque<Request>,
+    waiting: Waiting,
     /// No more requests come; what waits is still executed.
     closed: bool,
-    /// An instance is waiting for an incomplete batch to fill. Others sleep until they are called.
-    filling: bool,
+    /// An instance is waiting for an incomplete batch to fill: how many batch entries it wants to be called for. Other
+    /// instances sleep until they are called.
+    filling: Option<usize>,
+    /// How many requests each new one found waiting.
+    depths: SizeHistogram,
 }
 
 impl Queue {
-    pub fn new(policy: BatchPolicy) -> Queue {
-        Queue { policy, state: Mutex::default(), work: Condvar::new() }
+    pub fn new(settings: QueueSettings) -> Queue {
+        let QueueSettings { batching, policies, preserve_ordering, hold } = settings;
+        let keeps_time = policies.reject_late();
+        let waiting = Waiting::new(batching, policies, hold);
+        let state = State { waiting, closed: false, filling: None, depths: SizeHistogram::default() };
+        Queue {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            earlier: Condvar::new(),
+            ordered: preserve_ordering.then(Ordered::default),
+            keeps_time,
+        }
     }
 
-    /// Queues the request and returns at once. The answer arrives on the request's own sender, from an instance thread.
-    /// Gives the request back if the queue is closed.
+    /// Queues the request and returns at once. The answer arrives on the request's own sender, from an instance thread;
+    /// from here, if the queue is full. Gives the request back if the queue is closed.
     pub fn push(&self, request: Request) -> Result<(), Box<Request>> {
+        let mut dropped = Dropped::default();
         let mut state = self.state.lock();
         if state.closed {
             return Err(Box::new(request));
         }
-        state.waiting.push_back(request);
+        let depth = state.waiting.len();
+        state.depths.observe(depth as u64);
+        let is_first_due = state.waiting.push(request, &mut dropped);
+        let is_work = state.filling.is_none_or(|enough| state.waiting.size() >= enough);
         drop(state);
-        self.work.notify_one();
+        if is_work {
+            self.work.notify_one();
+        }
+        if is_first_due {
+            self.earlier.notify_one();
+        }
+        dropped.answer();
         Ok(())
     }
 
@@ -53,73 +121,87 @@ impl Queue {
         self.len() == 0
     }
 
+    /// How many requests each new one found waiting.
+    pub fn depths(&self) -> SizeHistogram {
+        self.state.lock().depths.clone()
+    }
+
     /// Lets the instances go once they have executed what waits.
     pub fn close(&self) {
         self.state.lock().closed = true;
         self.work.notify_all();
+        self.earlier.notify_all();
     }
 
     /// Fills `batch`, which is empty, with the next batch, waiting for it as long as it takes. Requests whose client is
-    /// gone are dropped on the way. False once the queue is closed and empty.
+    /// gone, or that waited too long, are answered on the way. False once the queue is closed and empty.
     pub fn pull(&self, batch: &mut Batch) -> bool {
-        loop {
-            let cancelled = self.pull_some(batch);
-            // Answered outside of the lock; nobody listens, but they are counted.
-            let nothing_left = cancelled.is_none();
-            for request in cancelled.into_iter().flatten() {
-                request.fail(Error::cancelled("the client cancelled the request"), FailureReason::Canceled);
-            }
-            if nothing_left || !batch.is_empty() {
-                return !nothing_left;
-            }
-        }
-    }
-
-    /// Waits for a batch, or for cancelled requests, which it returns. `None` once the queue is closed and empty.
-    fn pull_some(&self, batch: &mut Batch) -> Option<Vec<Request>> {
+        let mut dropped = Dropped::default();
         let mut state = self.state.lock();
         loop {
-            let cancelled = state.take_cancelled();
-            if !cancelled.is_empty() {
-                return Some(cancelled);
+            let (closed, held) = (state.closed, state.waiting.holds());
+            let pulled = state.waiting.pull(Instant::now(), closed, batch, &mut dropped);
+            if held && !state.waiting.holds() {
+                self.earlier.notify_one();
             }
-            let Some(oldest) = state.waiting.front() else {
-                if state.closed {
-                    return None;
-                }
-                self.work.wait(&mut state);
-                continue;
-            };
-            let queued = oldest.queued;
-            let waited = Instant::now().saturating_duration_since(queued);
-            match self.policy.decide(state.waiting.iter(), waited, state.closed) {
-                Decision::Take(count) => {
-                    batch.extend(state.waiting.drain(..count));
-                    if !state.waiting.is_empty() {
+            match pulled {
+                Pulled::Batch => {
+                    if let Some(ordered) = &self.ordered {
+                        ordered.admit(batch);
+                    }
+                    let others_wait = !state.waiting.is_empty();
+                    drop(state);
+                    if others_wait {
                         self.work.notify_one();
                     }
-                    return Some(Vec::new());
+                    dropped.answer();
+                    return true;
                 }
-                Decision::Wait(_) if state.filling => self.work.wait(&mut state),
-                Decision::Wait(delay) => {
-                    state.filling = true;
-                    self.work.wait_until(&mut state, queued + delay);
-                    state.filling = false;
+                // The others may have gone to sleep, and the timekeeper has nothing to do any more.
+                Pulled::Nothing if closed => {
+                    drop(state);
+                    self.work.notify_all();
+                    self.earlier.notify_all();
+                    dropped.answer();
+                    return false;
+                }
+                _ if !dropped.is_empty() => MutexGuard::unlocked(&mut state, || dropped.answer()),
+                Pulled::Nothing => self.work.wait(&mut state),
+                Pulled::Incomplete(_) if state.filling.is_some() => self.work.wait(&mut state),
+                Pulled::Incomplete(incomplete) => {
+                    state.filling = Some(incomplete.enough);
+                    self.work.wait_until(&mut state, incomplete.until);
+                    state.filling = None;
                 }
             }
         }
     }
-}
 
-impl State {
-    /// Takes out what nobody waits for any more. Looks at the front only: what is behind a live request is looked at
-    /// when it gets there.
-    fn take_cancelled(&mut self) -> Vec<Request> {
-        let mut cancelled = Vec::new();
-        while self.waiting.front().is_some_and(Request::is_cancelled) {
-            cancelled.extend(self.waiting.pop_front());
+    /// Whether requests may be rejected for having waited too long: then somebody has to [keep the
+    /// time](Queue::keep_time).
+    pub(crate) fn needs_timekeeper(&self) -> bool {
+        self.keeps_time
+    }
+
+    /// Answers requests whose time is up, also while every instance is busy. Returns once the queue is closed and
+    /// empty. Sleeps until the first deadline, or for good where there is none: it is called only for a deadline that
+    /// is earlier than all before.
+    pub(crate) fn keep_time(&self) {
+        let mut dropped = Dropped::default();
+        let mut state = self.state.lock();
+        while !(state.closed && state.waiting.is_empty()) {
+            let due = state.waiting.next_deadline();
+            match due {
+                None => self.earlier.wait(&mut state),
+                Some(due) if due > Instant::now() => drop(self.earlier.wait_until(&mut state, due)),
+                Some(_) => state.waiting.expire(Instant::now(), &mut dropped),
+            }
+            if !dropped.is_empty() {
+                MutexGuard::unlocked(&mut state, || dropped.answer());
+                // Instances that wait for the end of a closed queue.
+                self.work.notify_all();
+            }
         }
-        cancelled
     }
 }
 

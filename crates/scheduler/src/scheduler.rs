@@ -1,12 +1,18 @@
 //! A model version's queue and instance threads, as one thing.
 
 use std::sync::{Arc, mpsc};
+use std::thread;
 
-use hippocamp_backend::{Error, InstanceSpec, Model, Request, Result};
+use hippocamp_backend::{Error, FailureReason, Model, Request, Result};
+use hippocamp_metrics::SizeHistogram;
 
 use crate::batcher::Batcher;
 use crate::instance::Instance;
-use crate::{BatchPolicy, Queue};
+use crate::sequence_batcher::SequenceBatcher;
+use crate::{InstancePlan, Queue, QueueSettings, SequencePolicy};
+
+/// It answers requests, which may run through others' sinks, and nothing else.
+const TIMEKEEPER_STACK_SIZE: usize = 256 << 10;
 
 /// Takes requests and has them executed. When the last owner drops it, its instances finish what waits and end.
 #[derive(Debug)]
@@ -19,35 +25,75 @@ impl Scheduler {
     /// the others are let go, and the error is that one's.
     pub fn start(
         model: &Arc<dyn Model>,
-        instances: Vec<InstanceSpec>,
-        policy: BatchPolicy,
+        instances: Vec<InstancePlan>,
+        queue: QueueSettings,
     ) -> Result<(Scheduler, Stopped)> {
-        let scheduler = Scheduler { batcher: Arc::new(Batcher::Dynamic(Queue::new(policy))) };
+        Scheduler::start_with(model, instances, Batcher::Dynamic(Queue::new(queue)))
+    }
+
+    /// The same for a model whose requests belong to sequences.
+    pub fn start_sequences(
+        model: &Arc<dyn Model>,
+        instances: Vec<InstancePlan>,
+        policy: SequencePolicy,
+    ) -> Result<(Scheduler, Stopped)> {
+        let batcher = SequenceBatcher::new(policy, instances.len())?;
+        Scheduler::start_with(model, instances, Batcher::Sequence(batcher))
+    }
+
+    fn start_with(
+        model: &Arc<dyn Model>,
+        instances: Vec<InstancePlan>,
+        batcher: Batcher,
+    ) -> Result<(Scheduler, Stopped)> {
+        let scheduler = Scheduler { batcher: Arc::new(batcher) };
         let (alive, stopped) = tokio::sync::mpsc::channel(1);
         let (made, results) = mpsc::channel();
-        for spec in instances {
+        for plan in instances {
             let (model, batcher) = (Arc::clone(model), Arc::clone(&scheduler.batcher));
-            Instance { spec, model, batcher, alive: alive.clone() }.spawn(made.clone())?;
+            Instance { plan, model, batcher, alive: alive.clone() }.spawn(made.clone())?;
         }
         drop(made);
+        scheduler.start_timekeeper(alive)?;
         results.iter().collect::<Result<()>>()?;
         Ok((scheduler, Stopped(stopped)))
     }
 
-    /// Queues the request and returns at once. See [`Queue::push`].
-    pub fn enqueue(&self, request: Request) {
-        if let Err(request) = self.batcher.push(request) {
-            // Only its owner closes the queue, by dropping it; kept for the day that this changes.
-            request.fail(
-                Error::unavailable("the model is being unloaded"),
-                hippocamp_backend::FailureReason::Rejected,
-            );
+    /// A model whose requests have timeouts has a thread that looks at them: an instance that is busy can't.
+    fn start_timekeeper(&self, alive: tokio::sync::mpsc::Sender<()>) -> Result<()> {
+        if !self.batcher.needs_timekeeper() {
+            return Ok(());
         }
+        let batcher = Arc::clone(&self.batcher);
+        let thread = thread::Builder::new().name("timekeeper".to_owned()).stack_size(TIMEKEEPER_STACK_SIZE);
+        let started = thread.spawn(move || {
+            batcher.keep_time();
+            drop((batcher, alive));
+        });
+        started.map(drop).map_err(|e| {
+            Error::unavailable(format!("no thread could be started for the timeouts of requests: {e}"))
+                .with_source(e)
+        })
+    }
+
+    /// Queues the request and returns at once; the answer arrives on the request's own sender, from an instance thread.
+    /// If it cannot be queued, the error is returned as well as sent there.
+    pub fn enqueue(&self, request: Request) -> Result<()> {
+        self.batcher.push(request).map_err(|refused| {
+            let (request, error) = *refused;
+            request.fail(error.clone(), FailureReason::Other);
+            error
+        })
     }
 
     /// How many requests wait for an instance.
     pub fn pending(&self) -> usize {
         self.batcher.pending()
+    }
+
+    /// How many requests each new one found waiting.
+    pub fn depths(&self) -> SizeHistogram {
+        self.batcher.depths()
     }
 }
 
@@ -67,3 +113,6 @@ impl Stopped {
         while self.0.recv().await.is_some() {}
     }
 }
+
+#[cfg(test)]
+mod tests;

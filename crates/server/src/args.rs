@@ -1,7 +1,9 @@
 //! The command line: tritonserver's flags by their names, so that a deployment switches by its image alone.
 
+mod cache;
 mod grpc;
 mod http;
+mod instances;
 mod logging;
 mod metrics;
 mod models;
@@ -12,8 +14,10 @@ use std::fmt::Display;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{ArgAction, CommandFactory, Parser};
 
+pub(crate) use cache::CacheArgs;
 pub(crate) use grpc::GrpcArgs;
 pub(crate) use http::HttpArgs;
+pub(crate) use instances::InstancesArgs;
 pub(crate) use logging::{LogFormat, LoggingArgs};
 pub(crate) use metrics::MetricsArgs;
 pub(crate) use models::{BackendConfig, ModelsArgs};
@@ -32,13 +36,18 @@ pub(crate) use models::{BackendConfig, ModelsArgs};
         curl localhost:8000/v2/models/simple/config\n\n\
         Instead of serving (each has its own --help):\n  \
         hippocamp check REPOSITORY    tells all that is wrong with the models there\n  \
-        hippocamp config MODEL.onnx   prints a config.pbtxt for a model file\n\n\
+        hippocamp config MODEL.onnx   prints a config.pbtxt for a model file\n  \
+        hippocamp infer MODEL         asks a server that runs\n\n\
         A model is a folder NAME with an optional config.pbtxt and a folder for each version: NAME/1/model.onnx.\n\
         Switches take a value as in tritonserver: --allow-http=false."
 )]
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) models: ModelsArgs,
+    #[command(flatten)]
+    pub(crate) instances: InstancesArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
     #[command(flatten)]
@@ -51,6 +60,11 @@ pub(crate) struct Args {
     /// The server's name in its metadata.
     #[arg(long, default_value = "triton", help_heading = "Server")]
     pub(crate) id: String,
+
+    /// Whether clients may register shared memory. Who may ask for that can read and write every shared memory object
+    /// that the server can: only for clients that are trusted.
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = ArgAction::Set, help_heading = "Server")]
+    pub(crate) allow_client_shm: bool,
 
     /// How long running requests may take to finish after SIGTERM or SIGINT, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, help_heading = "Server")]

@@ -10,6 +10,7 @@ use crate::args::Args;
 pub(crate) fn all(args: &Args) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
     let mut backends: Vec<Arc<dyn Backend>> = Vec::new();
     builtin(&mut backends);
+    vision(&mut backends);
     onnxruntime(&mut backends, args)?;
     Ok(backends)
 }
@@ -21,6 +22,14 @@ fn builtin(backends: &mut Vec<Arc<dyn Backend>>) {
 
 #[cfg(not(feature = "builtin"))]
 fn builtin(_: &mut Vec<Arc<dyn Backend>>) {}
+
+#[cfg(feature = "vision")]
+fn vision(backends: &mut Vec<Arc<dyn Backend>>) {
+    backends.push(Arc::new(hippocamp_backend_vision::VisionBackend));
+}
+
+#[cfg(not(feature = "vision"))]
+fn vision(_: &mut Vec<Arc<dyn Backend>>) {}
 
 #[cfg(feature = "onnxruntime")]
 fn onnxruntime(backends: &mut Vec<Arc<dyn Backend>>, args: &Args) -> anyhow::Result<()> {

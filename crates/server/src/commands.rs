@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod infer;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -11,8 +12,9 @@ use std::process::ExitCode;
 pub(crate) fn run(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let args: Vec<OsString> = args.collect();
     let outcome = match args.get(1)?.to_str()? {
-        "check" => check::run(&args[1..]),
-        "config" => config::run(&args[1..]),
+        "check" => check::run(&args[2..]),
+        "config" => config::run(&args[2..]),
+        "infer" => return infer::run(args.into_iter().skip(1)),
         _ => return None,
     };
     Some(outcome.unwrap_or_else(|error| {
@@ -20,6 +22,11 @@ pub(crate) fn run(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
         drop(writeln!(std::io::stderr(), "error: {error:#}"));
         ExitCode::from(2)
     }))
+}
+
+/// The arguments of a subcommand, behind the name that its help calls it by.
+fn named(name: &str, args: &[OsString]) -> impl Iterator<Item = OsString> {
+    std::iter::once(name.into()).chain(args.iter().cloned())
 }
 
 /// Prints the result. A reader that went away is no failure.

@@ -1,6 +1,7 @@
 //! `hippocamp`: serves a model repository to Triton's clients.
 //!
 //! Reads the flags, wires backends, server and protocols together, and waits for a signal. Nothing else belongs here.
+//! What the executable does besides, such as `hippocamp infer`, is in [`commands`].
 
 mod args;
 mod backends;
@@ -10,6 +11,7 @@ mod logging;
 mod repositories;
 mod run;
 mod signals;
+mod test_hooks;
 mod threads;
 
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use hippocamp_core::{InferenceServer, Settings};
 use hippocamp_http::HttpSettings;
+use hippocamp_repository::RepositoryLocation;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
@@ -14,13 +15,14 @@ use tracing::{error, info, warn};
 use crate::args::Args;
 use crate::listeners::Listeners;
 use crate::signals::Signals;
-use crate::{backends, repositories};
+use crate::{backends, repositories, test_hooks};
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     let mut signals = Signals::listen().context("failed to listen for signals")?;
     let listeners = Listeners::open(&args).await?;
     let server = InferenceServer::new(settings(&args)?, backends::all(&args)?);
+    let _closing = Closing(Arc::clone(&server));
     let (stop, stopping) = watch::channel(false);
     let mut fronts = serve(listeners, &server, &args, &stopping)?;
 
@@ -49,6 +51,15 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Gives back what repositories keep on this machine, however the server ends: tasks that still run may hold on to them.
+struct Closing(Arc<InferenceServer>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.settings().repositories.iter().for_each(RepositoryLocation::close);
+    }
+}
+
 /// What the flags say about models.
 pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
     let models = &args.models;
@@ -63,7 +74,13 @@ pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
         disable_auto_complete_config: models.disable_auto_complete_config,
         model_load_thread_count: models.model_load_thread_count,
         model_load_retry_count: models.model_load_retry_count,
+        allow_client_shm: args.allow_client_shm,
         default_max_batch_size: models.default_max_batch_size()?,
+        host_policies: args.instances.host_policies()?,
+        rate_limit: args.instances.rate_limit(),
+        delay_scheduler: test_hooks::requests(test_hooks::DELAY_SCHEDULER),
+        backlog_delay_scheduler: test_hooks::requests(test_hooks::BACKLOG_DELAY_SCHEDULER),
+        response_cache_byte_size: args.cache.byte_size()?,
     })
 }
 

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "server/cache.rs"]
+mod cache;
+#[path = "server/decoupled.rs"]
+mod decoupled;
 #[path = "server/grpc_infer.rs"]
 mod grpc_infer;
 #[path = "server/grpc_stream.rs"]
@@ -14,5 +18,9 @@ mod metrics;
 mod repositories;
 #[path = "server/requests.rs"]
 mod requests;
+#[path = "server/shared_memory.rs"]
+mod shared_memory;
 #[path = "server/stopping.rs"]
 mod stopping;
+#[path = "server/warmup.rs"]
+mod warmup;

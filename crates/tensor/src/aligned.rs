@@ -4,6 +4,9 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
+use std::slice;
+
+use crate::ForeignBytes;
 
 /// The alignment of every [`AlignedBuffer`]: a cache line, and the widest vector registers of today.
 pub const ALIGNMENT: usize = 64;
@@ -45,6 +48,20 @@ impl AlignedBuffer {
         self.len = end;
     }
 
+    /// Appends bytes that are not this process's own: one copy.
+    ///
+    /// # Panics
+    /// If they do not fit into the room that [`AlignedBuffer::restart`] made.
+    pub(crate) fn push_foreign(&mut self, bytes: &dyn ForeignBytes) {
+        let count = bytes.len();
+        let end = self.end_after(count);
+        // SAFETY: `len..end` lies within the allocation, nobody else has it while this is borrowed, and bytes of any value
+        // or none are what the slice is made of.
+        let target = unsafe { slice::from_raw_parts_mut(self.start.as_ptr().add(self.len).cast(), count) };
+        bytes.copy_to(target);
+        self.len = end;
+    }
+
     /// Appends `count` zero bytes.
     ///
     /// # Panics
@@ -58,7 +75,7 @@ impl AlignedBuffer {
 
     pub fn as_slice(&self) -> &[u8] {
         // SAFETY: the first `len` bytes were written, and `start` is never null.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 
     fn end_after(&self, count: usize) -> usize {

@@ -7,10 +7,12 @@ mod aligned;
 mod bytes_element;
 mod data;
 mod data_type;
+mod foreign;
 mod shape;
 
 pub use aligned::{ALIGNMENT, AlignedBuffer};
 pub use bytes_element::{BytesElements, BytesFault, LENGTH_PREFIX, count_elements, push_element};
 pub use data::TensorData;
 pub use data_type::DataType;
+pub use foreign::ForeignBytes;
 pub use shape::Shape;

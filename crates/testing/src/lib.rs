@@ -8,7 +8,9 @@
 mod http;
 mod repository;
 mod server;
+mod shared_object;
 
 pub use http::HttpReply;
 pub use repository::{Repository, identity_config};
 pub use server::TestServer;
+pub use shared_object::SharedObject;

@@ -1,5 +1,7 @@
 //! Models of the built-in backends for the tests, loaded from the text of a config.
 
+#![allow(dead_code, reason = "each test program uses its part")]
+
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -120,7 +120,7 @@ impl Loaded {
     pub(crate) fn output(&self, inputs: Vec<Option<InputTensor>>) -> (Shape, Bytes) {
         let response = self.run(inputs).unwrap();
         let [OutputTensor { shape, data, .. }] = response.outputs.as_slice() else { panic!("{response:?}") };
-        (shape.clone(), data.clone())
+        (shape.clone(), data.to_contiguous())
     }
 }
 
@@ -129,22 +129,37 @@ pub(crate) fn execute(
     interface: &Interface,
     inputs: Vec<Option<InputTensor>>,
 ) -> Result<Response> {
-    let (response, receiver) = channel(Delivery::Once, Instant::now(), Arc::default());
-    let rows = inputs.iter().flatten().next().and_then(|i| i.shape.first().copied());
-    let request = Request {
-        id: "".into(),
-        inputs: inputs.into_iter().collect(),
-        outputs: WantedOutputs::ALL,
-        parameters: Parameters::default(),
-        batch_size: if interface.max_batch_size > 0 { rows.unwrap() as usize } else { 1 },
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        queued: Instant::now(),
-        response,
-    };
-    instance.execute(&mut Batch::from_iter([request]));
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(receiver.only())
+    execute_together(instance, interface, vec![inputs]).remove(0)
+}
+
+/// The responses to requests that are executed as one batch.
+pub(crate) fn execute_together(
+    instance: &mut dyn ModelInstance,
+    interface: &Interface,
+    requests: Vec<Vec<Option<InputTensor>>>,
+) -> Vec<Result<Response>> {
+    let mut batch = Batch::new();
+    let mut receivers = Vec::new();
+    for inputs in requests {
+        let (response, receiver) = channel(Delivery::Once, Instant::now(), Arc::default());
+        let rows = inputs.iter().flatten().next().and_then(|i| i.shape.first().copied());
+        batch.push(Request {
+            id: "".into(),
+            inputs: inputs.into_iter().collect(),
+            outputs: WantedOutputs::ALL,
+            parameters: Parameters::default(),
+            batch_size: if interface.max_batch_size > 0 { rows.unwrap() as usize } else { 1 },
+            priority: 0,
+            timeout: None,
+            sequence: None,
+            queued: Instant::now(),
+            response,
+        });
+        receivers.push(receiver);
+    }
+    instance.execute(&mut batch);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    receivers.into_iter().map(|receiver| runtime.block_on(receiver.only())).collect()
 }
 
 /// An input that is given.

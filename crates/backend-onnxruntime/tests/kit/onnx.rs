@@ -112,12 +112,10 @@ fn tensor_type(element: u64, dims: Option<&[i64]>) -> Message {
     let mut tensor = Message::default().number(1, element);
     if let Some(dims) = dims {
         let mut shape = Message::default();
-        for (i, dim) in dims.iter().enumerate() {
+        for dim in dims {
+            // Without a name, so that free dimensions of the same place need not be equal.
             let dimension = Message::default();
-            shape = shape.message(
-                1,
-                if *dim < 0 { dimension.bytes(2, format!("d{i}")) } else { dimension.number(1, *dim as u64) },
-            );
+            shape = shape.message(1, if *dim < 0 { dimension } else { dimension.number(1, *dim as u64) });
         }
         tensor = tensor.message(2, shape);
     }

@@ -34,7 +34,9 @@ fn responses(delivery: Delivery, events: &[Event]) -> Outcome<Vec<&Response>> {
     for event in events {
         match event {
             Event::Response { response, .. } => responses.push(response),
-            Event::Failed(error) => return Err(format!("the request failed: {error:?}")),
+            Event::Failed(error) | Event::ResponseFailed(error) => {
+                return Err(format!("the request failed: {error:?}"));
+            }
             Event::End => {}
         }
     }
@@ -71,8 +73,9 @@ fn compare(
             let (want, got) = (data.len(), output.data.len());
             return Err(format!("output '{name}' was expected to have {want} bytes, it has {got}"));
         }
-        if let Some(at) = data.iter().zip(output.data.iter()).position(|(a, b)| a != b) {
-            let (want, got) = (data[at], output.data[at]);
+        let came = output.data.to_contiguous();
+        if let Some(at) = data.iter().zip(came.iter()).position(|(a, b)| a != b) {
+            let (want, got) = (data[at], came[at]);
             return Err(format!(
                 "byte {at} of output '{name}' was expected to be {want:#04x}, it is {got:#04x}"
             ));

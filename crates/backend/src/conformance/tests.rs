@@ -110,7 +110,11 @@ impl ModelInstance for BadInstance {
             let mut response = Response::default();
             for (index, data) in compute(&data).into_iter().enumerate() {
                 if habit == Habit::AllOutputs || request.outputs.contains(index) {
-                    response.outputs.push(OutputTensor { index, shape: input.shape.clone(), data });
+                    response.outputs.push(OutputTensor {
+                        index,
+                        shape: input.shape.clone(),
+                        data: data.into(),
+                    });
                 }
             }
             request.succeed(response, &times);

@@ -23,7 +23,7 @@ pub(super) async fn respond(generation: Generation) -> Response<ResponseBody> {
         if let Err(error) = &content {
             status = response::status(error);
         }
-        body = Events { first: Some(event(content)), next: rest.map(later) };
+        body = Events { first: Some(event(content)), next: Some(later(rest)) };
     }
     let mut response = Response::new(ResponseBody::stream(body));
     *response.status_mut() = status;
@@ -31,15 +31,14 @@ pub(super) async fn respond(generation: Generation) -> Response<ResponseBody> {
     response
 }
 
-/// An event, and what the events after it come from; none come after an error.
-type Next = Option<(Result<Vec<u8>>, Option<Generation>)>;
+/// An event, and what the events after it come from. A response that is an error may be followed by others.
+type Next = Option<(Result<Vec<u8>>, Generation)>;
 
 type Later = Pin<Box<dyn Future<Output = Next> + Send>>;
 
 async fn next(mut generation: Generation) -> Next {
     let content = generation.next().await?;
-    let rest = content.is_ok().then_some(generation);
-    Some((content, rest))
+    Some((content, generation))
 }
 
 fn later(generation: Generation) -> Later {
@@ -76,7 +75,7 @@ impl Body for Events {
         let next = ready!(next.as_mut().poll(cx));
         this.next = None;
         Poll::Ready(next.map(|(content, rest)| {
-            this.next = rest.map(later);
+            this.next = Some(later(rest));
             Ok(Frame::data(event(content)))
         }))
     }

@@ -11,7 +11,7 @@ use super::fault::{Fault, unable_to_parse};
 use super::infer::{missing, required};
 use super::scalar::{AccessFault, Scalar};
 use super::tensor;
-use super::tensor_parameters::TensorParameters;
+use super::tensor_parameters::{Place, TensorParameters};
 
 /// How many dimensions an input may have.
 const MAX_RANK: usize = 64;
@@ -33,8 +33,8 @@ pub enum Content<'a> {
     Json(Bytes),
     /// So many bytes follow the JSON.
     Binary(u64),
-    /// They are in the shared memory region of that name.
-    SharedMemory(Cow<'a, str>),
+    /// They are in a region of shared memory.
+    SharedMemory(Place<'a>),
 }
 
 /// An input's `data`.
@@ -115,8 +115,8 @@ impl<'a> InputMembers<'a> {
         let content = if let Some(size) = binary_data_size {
             let size = size.as_u64().map_err(|fault| unable_to_parse("binary_data_size", fault))?;
             Content::Binary(size)
-        } else if let Some(region) = shared_memory.read()? {
-            Content::SharedMemory(region)
+        } else if let Some(place) = shared_memory.read()? {
+            Content::SharedMemory(place)
         } else {
             let data = match self.data {
                 Some(Data::Read(data)) => data?,

@@ -31,6 +31,7 @@ pub use input::{Content, JsonInput};
 pub use output::JsonOutput;
 pub use parameters::RequestParameters;
 pub(crate) use scalar::Scalar;
+pub use tensor_parameters::Place;
 pub use write::JsonWriter;
 pub(crate) use write_tensor::write_flat;
 pub use write_tensor::write_tensor;

@@ -8,7 +8,7 @@ use super::cursor::Cursor;
 use super::fault::{Fault, unable_to_parse};
 use super::infer::required;
 use super::scalar::Scalar;
-use super::tensor_parameters::TensorParameters;
+use super::tensor_parameters::{Place, TensorParameters};
 
 /// An output that is asked for.
 #[derive(Debug)]
@@ -18,7 +18,8 @@ pub struct JsonOutput<'a> {
     pub binary: bool,
     /// So many of the best classes shall be returned instead of the values; 0 if the values shall.
     pub classes: u64,
-    pub shared_memory: Option<Cow<'a, str>>,
+    /// It shall be written there.
+    pub shared_memory: Option<Place<'a>>,
 }
 
 /// Reads one element of `outputs`.

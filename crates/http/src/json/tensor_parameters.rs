@@ -19,6 +19,16 @@ pub(super) struct TensorParameters<'a> {
 }
 
 /// Where a tensor lies in shared memory.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    pub region: Cow<'a, str>,
+    /// From where the region begins; 0 if it was not given.
+    pub offset: u64,
+    /// 0 if it was not given.
+    pub byte_size: u64,
+}
+
+/// The parameters that say where.
 #[derive(Debug, Default)]
 pub(super) struct SharedMemory<'a> {
     pub(super) region: Option<Scalar<'a>>,
@@ -52,16 +62,14 @@ impl<'a> TensorParameters<'a> {
 }
 
 impl<'a> SharedMemory<'a> {
-    /// The region's name, if there is one.
-    pub(super) fn read(self) -> Result<Option<Cow<'a, str>>, Error> {
+    /// The place, if there is one.
+    pub(super) fn read(self) -> Result<Option<Place<'a>>, Error> {
         let region = self.region.map(|region| string("shared_memory_region", region)).transpose()?;
-        for (name, value) in
-            [("shared_memory_offset", self.offset), ("shared_memory_byte_size", self.byte_size)]
-        {
-            if let Some(value) = value {
-                value.as_u64().map_err(|fault| unable_to_parse(name, fault))?;
-            }
-        }
-        Ok(region)
+        let number = |name, value: Option<Scalar<'_>>| {
+            value.map_or(Ok(0), |value| value.as_u64().map_err(|fault| unable_to_parse(name, fault)))
+        };
+        let offset = number("shared_memory_offset", self.offset)?;
+        let byte_size = number("shared_memory_byte_size", self.byte_size)?;
+        Ok(region.map(|region| Place { region, offset, byte_size }))
     }
 }

@@ -153,13 +153,6 @@ async fn shared_memory_that_nobody_registered() {
 #[tokio::test]
 async fn extensions_of_later_versions_say_so() {
     let fixture = Fixture::new(&[]).await;
-    let text = "the system shared memory extension is not supported yet";
-    fixture.get("/v2/systemsharedmemory/status").await.refused(501, text);
-    fixture.post("/v2/systemsharedmemory/status", "").await.refused(405, "Method Not Allowed");
-    fixture
-        .post("/v2/cudasharedmemory/unregister", "")
-        .await
-        .refused(501, "the cuda shared memory extension is not supported yet");
     for answer in
         [fixture.get("/v2/trace/setting").await, fixture.post("/v2/models/pair/trace/setting", "").await]
     {

@@ -68,6 +68,13 @@ impl Check<'_> {
                 );
                 self.fault_for(&path, &message);
             }
+            if input.control.len() > 1 {
+                let message = format!(
+                    "sequence batching control tensor '{}' is specified for multiple control kinds",
+                    input.name
+                );
+                self.fault_for(&path, &message);
+            }
             for (index, control) in input.control.iter().enumerate() {
                 let path = format!("{path}.control[{index}]");
                 let kind = control.kind();

@@ -164,6 +164,12 @@ impl Check<'_> {
             self.fault_for(&format!("{path}.data_type"), message);
         }
         self.source_inputs(path, &batch_input.source_input, known);
+        for (index, target) in batch_input.target_name.iter().enumerate() {
+            if known.inputs.contains(target.as_str()) {
+                let path = format!("{path}.target_name[{index}]");
+                self.fault_for(&path, &format!("batch input '{target}' is an input of requests as well"));
+            }
+        }
     }
 
     fn batch_output(&mut self, path: &str, batch_output: &BatchOutput, known: &Known<'_>) {

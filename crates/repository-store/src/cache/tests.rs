@@ -117,6 +117,18 @@ fn version_folders_without_files_are_made() {
 }
 
 #[test]
+fn a_temporary_folder_goes_when_the_cache_is_closed_and_a_named_one_stays() {
+    let cache = Cache::open(&location(), None).unwrap();
+    assert!(cache.path.is_dir());
+    cache.close();
+    assert!(!cache.path.exists());
+    let folder = tempfile::tempdir().unwrap();
+    let cache = Cache::open(&location(), Some(folder.path())).unwrap();
+    cache.close();
+    assert!(cache.path.is_dir());
+}
+
+#[test]
 fn the_folder_has_to_be_there_and_each_location_has_its_own() {
     let error = Cache::open(&location(), Some(Path::new("/not/there"))).unwrap_err().to_string();
     assert!(error.contains("'/not/there'") && error.contains("it is not there; make it"), "{error}");

@@ -1,7 +1,7 @@
 use std::fs;
 
-use object_store::memory::InMemory;
 use object_store::{ObjectStoreExt, PutPayload};
+use object_store::memory::InMemory;
 
 use super::*;
 
@@ -61,6 +61,24 @@ fn what_is_the_same_is_the_same_snapshot() {
     let read = |model: &RemoteModel| fs::read_to_string(model.files.path().join("1/m")).unwrap();
     assert_eq!((read(&first), read(&second)), ("one".to_owned(), "two".to_owned()));
     assert_eq!(bench.repository.list(Patience::Full).unwrap()["a"], second.fingerprint);
+}
+
+#[test]
+fn a_config_comes_without_its_model() {
+    let bench = bench();
+    bench.put("models/a/config.pbtxt", "usual");
+    bench.put("models/a/configs/fast.pbtxt", "fast");
+    bench.put("models/b/1/m", "x");
+    let config = |name, custom| bench.repository.config(name, custom).unwrap();
+    assert_eq!(config("a", None).as_deref(), Some("usual"));
+    assert_eq!(config("a", Some("fast")).as_deref(), Some("fast"));
+    assert_eq!(config("a", Some("other")).as_deref(), Some("usual"));
+    assert_eq!(config("b", None).as_deref(), Some(""));
+    assert_eq!(config("c", None), None);
+    let objects = bench.repository.inner.models.lock()["a"].cache.objects();
+    assert_eq!(fs::read_dir(objects).unwrap().count(), 2, "the two configs");
+    bench.put("models/a/config.pbtxt", "changed");
+    assert_eq!(config("a", None).as_deref(), Some("changed"));
 }
 
 #[test]

@@ -52,6 +52,12 @@ impl RemoteRepository for Elsewhere {
         Ok(self.folder()?.join(name).is_dir())
     }
 
+    fn config(&self, name: &str, _: Option<&str>) -> Result<Option<String>, RemoteFault> {
+        let path = self.folder()?.join(name);
+        let text = || fs::read_to_string(path.join("config.pbtxt")).unwrap_or_default();
+        Ok(path.is_dir().then(text))
+    }
+
     fn fetch(&self, name: &str) -> Result<Option<RemoteModel>, RemoteFault> {
         let path = self.folder()?.join(name);
         let model =
@@ -106,7 +112,7 @@ fn with_namespaces_each_repository_serves_its_own() {
 
     let found = find(&paths, "two::b", &namespaced()).unwrap().unwrap().folder;
     assert_eq!((found.name.as_str(), found.folder_name.as_str()), ("two::b", "b"));
-    assert_eq!(found.versions, [1, 2].into());
+    assert_eq!((found.versions, found.namespace.as_deref()), ([1, 2].into(), Some("two")));
     assert_eq!(
         find(&paths, "b", &namespaced()).unwrap_err().to_string(),
         "There are 2 identifiers of model 'b' in global map, model namespace must be provided to resolve \
@@ -116,6 +122,34 @@ fn with_namespaces_each_repository_serves_its_own() {
         assert!(find(&paths, none, &namespaced()).unwrap().is_none(), "{none}");
     }
     assert_eq!(find(&paths, "c", &namespaced()).unwrap().unwrap().folder.name, "c");
+}
+
+#[test]
+fn steps_mean_the_model_beside_them() {
+    let folder = tempfile::tempdir().unwrap();
+    for model in ["one/b/1", "two/b/1", "two/c/1"] {
+        fs::create_dir_all(folder.path().join(model)).unwrap();
+    }
+    let paths = [folder.path().join("one").into(), folder.path().join("two").into()];
+    let step = |namespace, name| find_step(&paths, namespace, name, &namespaced());
+    assert_eq!(step(Some("two"), "b"), "two::b");
+    assert_eq!(step(Some("one"), "c"), "c");
+    assert_eq!(step(Some("three"), "b"), "b", "ambiguous");
+    assert_eq!(step(None, "../b"), "../b");
+    assert_eq!(find_step(&paths, Some("two"), "b", &plain()), "b");
+}
+
+#[test]
+fn configs_are_found_without_the_rest() {
+    let (here, there) = (repository(&["a"]), repository(&["b", "c"]));
+    fs::write(here.path().join("a/config.pbtxt"), "local").unwrap();
+    fs::write(there.path().join("b/config.pbtxt"), "remote").unwrap();
+    let locations = [here.path().into(), remote(Some(there))];
+    let text = |name| find_config(&locations, name, &plain()).unwrap().map(|found| found.text);
+    assert_eq!(text("a"), Some(Some("local".to_owned())));
+    assert_eq!(text("b"), Some(Some("remote".to_owned())));
+    assert_eq!(text("c"), Some(Some(String::new())));
+    assert_eq!(text("d"), None);
 }
 
 #[test]

@@ -1,56 +1,21 @@
-use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hippocamp_backend::{
-    Delivery, InputTensor, ModelStatistics, Parameters, ResponseReceiver, WantedOutputs, channel,
-};
-use hippocamp_model_config::{Interface, TensorSpec};
-use hippocamp_tensor::{DataType, Shape, TensorData};
+use hippocamp_backend::ResponseReceiver;
 use proptest::prelude::*;
-use smallvec::smallvec;
 
 use super::*;
-
-fn interface(max_batch_size: u32) -> Interface {
-    let input = TensorSpec {
-        name: "x".into(),
-        data_type: DataType::Uint8,
-        dims: Shape::from([-1]),
-        reshape: None,
-        optional: true,
-        is_shape_tensor: false,
-        allow_ragged_batch: false,
-        label_filename: String::new(),
-    };
-    Interface { inputs: vec![input], max_batch_size, ..Interface::default() }
-}
+use crate::kit::{Like, block_on, interface};
+use crate::queue_policy::LevelPolicy;
 
 /// A request with `batch` rows of `width` bytes, or without its optional input if there is no width.
 fn request(id: usize, batch: usize, width: Option<i64>) -> (Request, ResponseReceiver) {
-    let now = Instant::now();
-    let (response, receiver) = channel(Delivery::Once, now, Arc::new(ModelStatistics::default()));
-    let input = width.map(|w| InputTensor {
-        shape: Shape::from([batch as i64, w]),
-        data: TensorData::from(Bytes::from(vec![0; batch * w as usize])),
-    });
-    let request = Request {
-        id: id.to_string().into(),
-        inputs: smallvec![input],
-        outputs: WantedOutputs::ALL,
-        parameters: Parameters::default(),
-        batch_size: batch,
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        queued: now,
-        response,
-    };
-    (request, receiver)
+    Like { id, batch, width, ..Like::default() }.make()
 }
 
 fn dynamic(max: usize, preferred: &[usize], delay: Duration) -> Queue {
-    Queue::new(BatchPolicy::dynamic(max, preferred.to_vec(), delay, &interface(max as u32)))
+    let batching = BatchPolicy::dynamic(max, preferred.to_vec(), delay, &interface(max as u32));
+    Queue::new(QueueSettings { batching, ..QueueSettings::single() })
 }
 
 fn sizes(queue: &Queue) -> Vec<usize> {
@@ -76,7 +41,7 @@ fn filled(queue: &Queue, batches: &[usize]) -> Vec<ResponseReceiver> {
 
 #[test]
 fn the_default_scheduler_executes_requests_alone() {
-    let queue = Queue::new(BatchPolicy::single());
+    let queue = Queue::new(QueueSettings::single());
     let _receivers = filled(&queue, &[1, 3, 1]);
     assert_eq!(sizes(&queue), [1, 3, 1]);
 }
@@ -154,10 +119,111 @@ fn a_request_whose_client_is_gone_is_not_executed() {
 
 #[test]
 fn a_closed_queue_takes_no_more() {
-    let queue = Queue::new(BatchPolicy::single());
+    let queue = Queue::new(QueueSettings::single());
     queue.close();
     let (request, _receiver) = request(0, 1, None);
     assert!(queue.push(request).is_err());
+}
+
+/// A queue whose requests may wait that long, and the thread that looks at the time.
+fn timed(default: LevelPolicy) -> (Arc<Queue>, thread::JoinHandle<()>) {
+    let policies = QueuePolicies { default, ..QueuePolicies::default() };
+    let queue = Arc::new(Queue::new(QueueSettings { policies, ..QueueSettings::single() }));
+    assert!(queue.needs_timekeeper());
+    let keeper = Arc::clone(&queue);
+    (queue, thread::spawn(move || keeper.keep_time()))
+}
+
+#[test]
+fn a_late_request_is_answered_though_no_instance_looks() {
+    let timeout = Some(Duration::from_millis(5));
+    let (queue, timekeeper) = timed(LevelPolicy { default_timeout: timeout, ..LevelPolicy::default() });
+    for _ in 0..2 {
+        let (request, receiver) = request(0, 1, None);
+        queue.push(request).unwrap();
+        assert_eq!(block_on(receiver.only()).unwrap_err().message(), "Request timeout expired");
+    }
+    assert!(queue.is_empty());
+    queue.close();
+    timekeeper.join().unwrap();
+}
+
+#[test]
+fn an_earlier_deadline_wakes_the_timekeeper() {
+    let policy = LevelPolicy {
+        default_timeout: Some(Duration::from_hours(1)),
+        allow_timeout_override: true,
+        ..LevelPolicy::default()
+    };
+    let (queue, timekeeper) = timed(policy);
+    let (patient, _receiver) = request(0, 1, None);
+    queue.push(patient).unwrap();
+    let hurry = Like { timeout: Some(Duration::from_millis(1)), ..Like::default() };
+    let (request, receiver) = hurry.make();
+    queue.push(request).unwrap();
+    assert_eq!(block_on(receiver.only()).unwrap_err().message(), "Request timeout expired");
+    assert_eq!(queue.len(), 1);
+    // It stays until the last request is gone, as instances may be busy for long.
+    queue.close();
+    let mut batch = Batch::new();
+    assert!(queue.pull(&mut batch));
+    batch.clear();
+    assert!(!queue.pull(&mut batch));
+    timekeeper.join().unwrap();
+}
+
+#[test]
+fn only_what_may_be_rejected_needs_a_timekeeper() {
+    let needs = |policy: LevelPolicy| {
+        let policies = QueuePolicies { default: policy, ..QueuePolicies::default() };
+        Queue::new(QueueSettings { policies, ..QueueSettings::single() }).needs_timekeeper()
+    };
+    let timeout = Some(Duration::from_millis(5));
+    assert!(!needs(LevelPolicy::default()));
+    assert!(!needs(LevelPolicy { max_queue_size: Some(1), ..LevelPolicy::default() }));
+    assert!(needs(LevelPolicy { default_timeout: timeout, ..LevelPolicy::default() }));
+    assert!(needs(LevelPolicy { allow_timeout_override: true, ..LevelPolicy::default() }));
+    let overdue = crate::queue_policy::Overdue::Delay;
+    assert!(!needs(LevelPolicy { default_timeout: timeout, overdue, ..LevelPolicy::default() }));
+}
+
+#[test]
+fn an_instance_that_waits_for_a_batch_is_called_when_it_is_there() {
+    let mut uniform = (*interface(4)).clone();
+    uniform.inputs.clear();
+    let batching = BatchPolicy::dynamic(4, vec![4], Duration::from_hours(1), &uniform.into());
+    let queue = Arc::new(Queue::new(QueueSettings { batching, ..QueueSettings::single() }));
+    let instance = {
+        let queue = Arc::clone(&queue);
+        thread::spawn(move || {
+            let mut batch = Batch::new();
+            queue.pull(&mut batch);
+            batch.len()
+        })
+    };
+    let mut receivers = Vec::new();
+    for id in 0..4 {
+        let (request, receiver) = request(id, 1, Some(4));
+        queue.push(request).unwrap();
+        receivers.push(receiver);
+    }
+    assert_eq!(instance.join().unwrap(), 4, "it would sleep for an hour");
+}
+
+#[test]
+fn a_full_queue_answers_at_once() {
+    let policies = QueuePolicies {
+        default: LevelPolicy { max_queue_size: Some(1), ..LevelPolicy::default() },
+        ..QueuePolicies::default()
+    };
+    let queue = Queue::new(QueueSettings { policies, ..QueueSettings::single() });
+    let (first, _receiver) = request(0, 1, None);
+    queue.push(first).unwrap();
+    let (second, receiver) = request(1, 1, None);
+    queue.push(second).unwrap();
+    let error = block_on(receiver.only()).unwrap_err();
+    assert_eq!(error.message(), "[request id: 1] Exceeds maximum queue size");
+    assert_eq!(queue.depths().cumulative().take(2).map(|(_, n)| n).collect::<Vec<_>>(), [1, 2]);
 }
 
 proptest! {

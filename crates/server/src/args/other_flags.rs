@@ -15,7 +15,7 @@ enum Fate {
 use Fate::{Ignored, Refused};
 
 /// Every such flag takes a value.
-const OTHERS: [(&str, Fate); 51] = [
+const OTHERS: [(&str, Fate); 45] = [
     ("repository-poll-secs", Ignored),
     ("model-load-gpu-limit", Ignored),
     ("enable-peer-access", Ignored),
@@ -49,17 +49,11 @@ const OTHERS: [(&str, Fate); 51] = [
     ("backend-directory", Ignored),
     ("repoagent-directory", Ignored),
     ("cache-directory", Ignored),
-    ("cache-config", Refused),
-    ("response-cache-byte-size", Refused),
-    ("rate-limit", Ignored),
-    ("rate-limit-resource", Ignored),
     ("pinned-memory-pool-byte-size", Ignored),
     ("cuda-memory-pool-byte-size", Ignored),
     ("cuda-virtual-address-size", Ignored),
     ("min-supported-compute-capability", Ignored),
     ("buffer-manager-thread-count", Ignored),
-    ("host-policy", Ignored),
-    ("allow-client-shm", Ignored),
     ("allow-sagemaker", Refused),
     ("sagemaker-port", Refused),
     ("sagemaker-safe-port-range", Refused),

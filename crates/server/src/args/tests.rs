@@ -62,6 +62,28 @@ fn backend_settings_are_sorted_by_backend() {
 }
 
 #[test]
+fn the_cache_has_a_size() {
+    let size = |flags: &[&str]| {
+        let all: Vec<&str> = ["--model-repository=/m"].iter().chain(flags).copied().collect();
+        parse(&all)?.cache.byte_size().map_err(|e| e.to_string())
+    };
+    assert_eq!(size(&[]), Ok(0));
+    assert_eq!(size(&["--cache-config=local,size=1048576"]), Ok(1 << 20));
+    assert_eq!(size(&["--cache-config", "local,size=1"]), Ok(1));
+    assert_eq!(size(&["--response-cache-byte-size=2048"]), Ok(2048));
+    for (flags, expected) in [
+        (vec!["--cache-config=local"], "'<cache name>,<setting>=<value>'"),
+        (vec!["--cache-config=redis,host=h"], "there is no cache 'redis'"),
+        (vec!["--cache-config=local,ttl=1"], "has no setting 'ttl'"),
+        (vec!["--cache-config=local,size=-1"], "should be a number of bytes, got '-1'"),
+        (vec!["--cache-config=local,size=1", "--response-cache-byte-size=1"], "Incompatible flags"),
+    ] {
+        let error = size(&flags).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
 fn what_is_not_supported_is_refused_by_name() {
     let refused = parse(&["--model-repository=/m", "--grpc-use-ssl=true"]).unwrap_err();
     assert_eq!(refused, "--grpc-use-ssl is a flag of tritonserver that is not supported yet");
@@ -83,4 +105,38 @@ fn what_tunes_nothing_here_is_passed_over_with_a_warning() {
             "--http-thread-count=8 has no effect in this server"
         ]
     );
+}
+
+#[test]
+fn resources_of_the_rate_limiter() {
+    let parse = |more: &[&str]| parse(&[&["--model-repository=/m"], more].concat());
+    let resources = ["--rate-limit-resource=R1:10", "--rate-limit-resource=R2:5:0"];
+    let on = parse(&[&["--rate-limit=execution_count"], &resources[..]].concat()).unwrap();
+    let given = on.instances.rate_limit().unwrap();
+    let read: Vec<_> = given.iter().map(|given| (&*given.name, given.count, given.device)).collect();
+    assert_eq!(read, [("R1", 10, None), ("R2", 5, Some(0))]);
+    assert_eq!(parse(&resources).unwrap().instances.rate_limit(), None, "off by default");
+    assert!(parse(&["--rate-limit=sometimes"]).is_err());
+    for wrong in ["R1", ":1", "R1:", "R1:x", "R1:-1", "R1:1:", "R1:1:-1", "R1:1:0:0"] {
+        let error = parse(&[&format!("--rate-limit-resource={wrong}")]).unwrap_err();
+        assert!(error.contains("<resource_name>:<count>:<device>"), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn host_policies_are_gathered_by_name() {
+    let parse = |more: &[&str]| parse(&[&["--model-repository=/m"], more].concat());
+    let args = parse(&[
+        "--host-policy=a,numa-node=0",
+        "--host-policy=b,cpu-cores=1",
+        "--host-policy=a,cpu-cores=0-1",
+    ]);
+    let policies = args.unwrap().instances.host_policies().unwrap();
+    assert_eq!(policies.keys().collect::<Vec<_>>(), ["a", "b"]);
+    for wrong in ["a", "a,", "a,cpu-cores", "a,cpu-cores=", ",cpu-cores=1"] {
+        let error = parse(&[&format!("--host-policy={wrong}")]).unwrap_err();
+        assert!(error.contains("--host-policy option format is"), "{wrong}: {error}");
+    }
+    let unknown = parse(&["--host-policy=a,colour=red"]).unwrap().instances.host_policies().unwrap_err();
+    assert!(unknown.to_string().contains("Unsupported host policy setting 'colour'"), "{unknown}");
 }

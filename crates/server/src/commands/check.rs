@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use hippocamp_check::{CheckOptions, to_json, to_text};
 
-use super::{model_args, print};
+use super::{model_args, named, print};
 use crate::args::{BackendConfig, switch};
 use crate::{backends, logging, run};
 
@@ -64,7 +64,7 @@ enum Format {
 }
 
 pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
-    let given = CheckArgs::parse_from(args);
+    let given = CheckArgs::parse_from(named("hippocamp check", args));
     let repositories: Vec<PathBuf> = given.model_repository.into_iter().chain(given.repositories).collect();
     let mut args = model_args(&repositories);
     args.models.model_config_name = given.model_config_name;

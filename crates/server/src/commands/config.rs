@@ -9,7 +9,7 @@ use clap::Parser;
 use hippocamp_check::config_text;
 use hippocamp_core::describe;
 
-use super::{model_args, print};
+use super::{model_args, named, print};
 use crate::args::BackendConfig;
 use crate::{backends, logging, run};
 
@@ -41,9 +41,11 @@ struct ConfigArgs {
 }
 
 pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
-    let given = ConfigArgs::parse_from(args);
+    let given = ConfigArgs::parse_from(named("hippocamp config", args));
     let mut args = model_args(&[]);
     args.models.backend_config = given.backend_config;
+    // What an engine thinks of the file is told when it is served.
+    args.logging.log_warning = false;
     logging::init(&args.logging)?;
     let mut settings = run::settings(&args)?;
     let size = i32::try_from(given.max_batch_size).context("--max-batch-size is too large")?;

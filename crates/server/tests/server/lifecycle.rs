@@ -68,7 +68,7 @@ async fn a_bad_model_disturbs_no_other() {
 #[tokio::test]
 async fn an_unloaded_model_has_no_available_versions_and_comes_back() {
     let server = TestServer::start(Repository::default().with("m", &identity_config(0, ""))).await;
-    server.core.unload("m").await.unwrap();
+    server.core.unload("m", false).await.unwrap();
     let mut client = server.client().await;
     let error = client.model_infer(fp32("m", "", &[1], &[1.0])).await.unwrap_err();
     assert_eq!(error.message(), "Request for unknown model: 'm' has no available versions");
@@ -125,6 +125,6 @@ async fn without_explicit_mode_nothing_is_loaded_by_request() {
     assert!(faults.is_empty());
     let text = "explicit model load / unload is not allowed if polling is enabled";
     assert_eq!(server.core.load("m", LoadOverrides::default()).await.unwrap_err().message(), text);
-    assert_eq!(server.core.unload("m").await.unwrap_err().message(), text);
+    assert_eq!(server.core.unload("m", false).await.unwrap_err().message(), text);
     assert!(server.core.is_ready());
 }

@@ -76,12 +76,12 @@ async fn a_name_alone_loads_and_unloads_the_model_of_every_namespace() {
     assert!(server.core.model("single", None).is_err());
     let mut client = server.client().await;
     client.model_infer(fp32("two::both", "", &[1, 1], &[2.0])).await.unwrap();
-    server.core.unload("both").await.unwrap();
+    server.core.unload("both", false).await.unwrap();
     assert!(client.model_infer(fp32("one::both", "", &[1], &[2.0])).await.is_err());
     assert!(client.model_infer(fp32("two::both", "", &[1, 1], &[2.0])).await.is_err());
     server.core.load("both", LoadOverrides::default()).await.unwrap();
     client.model_infer(fp32("one::both", "", &[1], &[2.0])).await.unwrap();
-    server.core.unload("one::both").await.unwrap();
+    server.core.unload("one::both", false).await.unwrap();
     client.model_infer(fp32("two::both", "", &[1, 1], &[2.0])).await.unwrap();
 }
 
@@ -95,6 +95,38 @@ async fn without_explicit_mode_every_namespace_is_served_too() {
     .await;
     assert_eq!(faults, [""; 0]);
     assert_eq!(server.core.ready_count(), 3);
+}
+
+#[tokio::test]
+async fn an_ensemble_is_made_of_the_models_beside_it() {
+    let ensemble = "platform: \"ensemble\"
+        input { name: \"INPUT0\" data_type: TYPE_FP32 dims: -1 }
+        output { name: \"OUTPUT0\" data_type: TYPE_FP32 dims: -1 }
+        ensemble_scheduling { step { model_name: \"both\" model_version: -1
+          input_map { key: \"INPUT0\" value: \"INPUT0\" } output_map { key: \"OUTPUT0\" value: \"OUTPUT0\" } } }";
+    let identity = identity_config(0, "");
+    let repository = Repository::default()
+        .with("one/both", &identity)
+        .with("one/first", ensemble)
+        .with("two/both", &identity)
+        .with("two/second", ensemble);
+    let (server, faults) = TestServer::start_with(repository, |settings| {
+        both(settings);
+        settings.model_namespacing = true;
+        settings.load_models = vec!["first".to_owned(), "second".to_owned()];
+    })
+    .await;
+    assert_eq!(faults, [""; 0]);
+    let mut client = server.client().await;
+    for _ in 0..3 {
+        client.model_infer(fp32("first", "", &[1], &[2.0])).await.unwrap();
+    }
+    client.model_infer(fp32("second", "", &[1], &[2.0])).await.unwrap();
+    let count = async |name: &str| {
+        let text = server.get(&format!("/v2/models/{name}/stats")).await.text();
+        text.split("\"inference_count\":").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned()
+    };
+    assert_eq!((count("one::both").await, count("two::both").await), ("3".to_owned(), "1".to_owned()));
 }
 
 fn agent(name: &str, key: &str, value: &str) -> String {

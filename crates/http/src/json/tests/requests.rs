@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hippocamp_backend::{CorrelationId, ParameterValue, Sequence};
 use hippocamp_tensor::{BytesElements, DataType};
 
-use super::super::Content;
+use super::super::{Content, Place};
 use super::{one_input, parse, typed};
 
 fn content(json: &str) -> Bytes {
@@ -43,7 +43,8 @@ fn everything_that_a_request_can_have() {
     );
     assert!(matches!(behind.content, Content::Binary(12)));
     assert_eq!(shared.data_type, None);
-    assert!(matches!(&shared.content, Content::SharedMemory(region) if region == "r"));
+    let place = Place { region: "r".into(), offset: 0, byte_size: 4 };
+    assert!(matches!(&shared.content, Content::SharedMemory(in_region) if *in_region == place));
     let [plain, best] = request.outputs.as_slice() else { panic!("two outputs") };
     assert_eq!((&*plain.name, plain.binary, plain.classes), ("X", false, 0));
     assert_eq!((&*best.name, best.binary, best.classes), ("Y", true, 3));

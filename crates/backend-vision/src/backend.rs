@@ -1,0 +1,52 @@
+//! The backend `vision`.
+
+use std::path::{Component, Path};
+use std::sync::Arc;
+
+use hippocamp_backend::{Backend, Error, Model, ModelSource, Result};
+
+use crate::VisionModel;
+
+/// The file that is loaded if the config names none.
+const DEFAULT_FILE: &str = "pipeline.toml";
+
+/// A pipeline is written by hand; a file beyond this is something else.
+const MAX_FILE_SIZE: u64 = 1 << 20;
+
+/// Runs pipelines of steps on pictures.
+#[derive(Debug)]
+pub struct VisionBackend;
+
+impl Backend for VisionBackend {
+    fn name(&self) -> &'static str {
+        "vision"
+    }
+
+    fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {
+        let file = match source.config.default_model_filename.as_str() {
+            "" => DEFAULT_FILE,
+            file => file,
+        };
+        let text = read(source, file)?;
+        let origin = format!("{}/{file}", source.version);
+        Ok(Box::new(VisionModel::from_text(Arc::clone(&source.name), &origin, &text)?))
+    }
+}
+
+fn read(source: &ModelSource, file: &str) -> Result<String> {
+    let refused =
+        |text: String| Error::invalid_arg(format!("unable to load model '{}', {text}", source.name));
+    if !Path::new(file).components().all(|part| matches!(part, Component::Normal(_))) || file.contains('\0') {
+        return Err(refused(format!(
+            "default_model_filename was expected to name a file in the version's folder, got '{file}'"
+        )));
+    }
+    let path = source.version_directory.join(file);
+    let unreadable =
+        |error| refused(format!("'{}' cannot be read: {error}", path.display())).with_source(error);
+    let size = std::fs::metadata(&path).map_err(unreadable)?.len();
+    if size > MAX_FILE_SIZE {
+        return Err(refused(format!("'{}' has {size} bytes, {MAX_FILE_SIZE} are allowed", path.display())));
+    }
+    std::fs::read_to_string(&path).map_err(unreadable)
+}

@@ -1,0 +1,102 @@
+//! A loaded pipeline.
+
+use std::sync::Arc;
+
+use hippocamp_backend::{Error, InstanceSpec, Model, ModelInstance, Result};
+use hippocamp_model_config::{CompleteOptions, ModelConfig, Signature, SignatureTensor, check, complete};
+use hippocamp_tensor::Shape;
+
+use crate::instance::VisionInstance;
+use crate::pipeline::Pipeline;
+use crate::value::Slot;
+
+/// A pipeline under the name of its model.
+#[derive(Debug)]
+pub struct VisionModel {
+    name: Arc<str>,
+    pipeline: Pipeline,
+}
+
+impl VisionModel {
+    /// Reads the text of a `pipeline.toml`; messages call it `origin`.
+    pub fn from_text(name: Arc<str>, origin: &str, text: &str) -> Result<VisionModel> {
+        let pipeline = Pipeline::read(origin, text)
+            .map_err(|faults| Error::invalid_arg(format!("unable to load model '{name}', {faults}")))?;
+        Ok(VisionModel { name, pipeline })
+    }
+
+    /// What the pipeline takes and gives, as a model file would say it. With a batch dimension every tensor has one
+    /// more. Without, a config may still declare a leading dimension of 1, as configs do that come from times when the
+    /// dims held the batch: then the tensor has it.
+    fn signature(&self, config: &ModelConfig) -> Signature {
+        let batched = config.max_batch_size > 0;
+        let tensor = |slot: &Slot, declared: Option<&[i64]>| {
+            let value = self.pipeline.value(*slot)?;
+            let mut dims = value.kind.dims();
+            if batched {
+                dims = dims.with_batch(-1);
+            } else if declared.is_some_and(|declared| has_leading_one(declared, &dims)) {
+                dims = dims.with_batch(1);
+            }
+            Some(SignatureTensor {
+                name: value.name.clone(),
+                data_type: value.kind.data_type(),
+                dims: Some(dims.to_vec()),
+                optional: false,
+            })
+        };
+        let name = |slot: &Slot| self.pipeline.value(*slot).map_or("", |value| value.name.as_str());
+        let inputs = self.pipeline.inputs.iter().filter_map(|slot| {
+            let declared = config.input.iter().find(|input| input.name == name(slot));
+            tensor(slot, declared.map(|d| d.reshape.as_ref().map_or(&d.dims[..], |reshape| &reshape.shape)))
+        });
+        let outputs = self.outputs(config).into_iter().filter_map(|slot| {
+            let declared = config.output.iter().find(|output| output.name == name(&slot));
+            tensor(&slot, declared.map(|d| d.reshape.as_ref().map_or(&d.dims[..], |reshape| &reshape.shape)))
+        });
+        Signature { inputs: inputs.collect(), outputs: outputs.collect() }
+    }
+
+    /// What the pipeline offers to give: its outputs, and any other value that the config asks for by name.
+    fn outputs(&self, config: &ModelConfig) -> Vec<Slot> {
+        let mut outputs = self.pipeline.outputs.clone();
+        for output in &config.output {
+            outputs.extend(self.pipeline.written(&output.name).filter(|slot| !outputs.contains(slot)));
+        }
+        outputs
+    }
+
+    fn refused(&self, faults: &[String]) -> Error {
+        let prefix = format!("unable to load model '{}', ", self.name);
+        let each: Vec<&str> =
+            faults.iter().map(|fault| fault.strip_prefix(&prefix).unwrap_or(fault)).collect();
+        Error::invalid_arg(format!("{prefix}{}", each.join("; ")))
+    }
+}
+
+impl Model for VisionModel {
+    fn complete_config(&self, config: &mut ModelConfig, default_max_batch_size: i32) -> Result<()> {
+        let options = CompleteOptions { default_max_batch_size, disable: false };
+        // Whether it shall batch is not known yet; it can.
+        let batched = ModelConfig { max_batch_size: 1, ..config.clone() };
+        complete(config, &self.signature(&batched), &options).map_err(|faults| self.refused(&faults))
+    }
+
+    fn check_config(&self, config: &ModelConfig) -> Result<()> {
+        let optional = config.input.iter().filter(|input| input.optional);
+        let mut faults: Vec<String> = optional
+            .map(|input| format!("input '{}' is optional, the pipeline needs every input", input.name))
+            .collect();
+        faults.extend(check(config, &self.signature(config)).err().unwrap_or_default());
+        if faults.is_empty() { Ok(()) } else { Err(self.refused(&faults)) }
+    }
+
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+        Ok(Box::new(VisionInstance::new(&self.name, &self.pipeline, &spec.interface)?))
+    }
+}
+
+/// Whether declared dims have a leading 1 before those that a value has by itself.
+pub(crate) fn has_leading_one(declared: &[i64], own: &Shape) -> bool {
+    declared.len() == own.len() + 1 && matches!(declared.first(), Some(1 | -1))
+}

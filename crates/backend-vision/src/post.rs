@@ -1,0 +1,29 @@
+//! From a network's outputs to what a client wants to know: the mathematics of the post-processing steps.
+//!
+//! Nothing here knows a pipeline or a request. Every function takes slices with their sizes and checks that they fit
+//! each other; numbers that are not finite pass through without a panic.
+
+#![cfg_attr(test, allow(clippy::float_cmp, reason = "the numbers of these tests are exact"))]
+
+mod affine;
+mod best;
+mod centernet;
+mod detections;
+mod json;
+mod nms;
+mod softmax;
+mod yolo;
+
+pub(crate) use affine::{Matrix, clip, map_detections, map_points, to_ratio};
+pub(crate) use best::top_k;
+pub(crate) use centernet::{Axes, CenterNet, Maps, Origin};
+pub(crate) use detections::Detections;
+pub(crate) use json::{Form, classes_text, text};
+pub(crate) use nms::Nms;
+pub(crate) use softmax::softmax;
+pub(crate) use yolo::{Level, Yolo5, Yolo8};
+
+/// 1 / (1 + e^-x).
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}

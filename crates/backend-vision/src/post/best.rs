@@ -1,0 +1,122 @@
+//! The k best of many scores, without sorting the many.
+
+use std::cmp::Ordering;
+
+/// A score and where it was found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Candidate {
+    pub(crate) score: f32,
+    pub(crate) index: u32,
+}
+
+impl Candidate {
+    /// Better first; of equal scores the one that was found first.
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "what sorts passes references")]
+    fn order(&self, other: &Candidate) -> Ordering {
+        other.score.total_cmp(&self.score).then(self.index.cmp(&other.index))
+    }
+}
+
+/// Keeps the best candidates of those pushed, in room for about twice as many as are wanted.
+///
+/// Candidates come by rising index. Once there are enough, [`Best::cut`] rises to the worst that is kept, so that whoever
+/// looks for candidates can pass over most of them by one comparison.
+#[derive(Debug)]
+pub(crate) struct Best {
+    limit: usize,
+    cut: f32,
+    kept: Vec<Candidate>,
+}
+
+impl Best {
+    /// For the `limit` best scores above `threshold`.
+    pub(crate) fn new(limit: usize, threshold: f32) -> Best {
+        let cut = if limit == 0 { f32::INFINITY } else { threshold };
+        Best { limit, cut, kept: Vec::new() }
+    }
+
+    /// Only scores above this one still count.
+    pub(crate) fn cut(&self) -> f32 {
+        self.cut
+    }
+
+    /// Takes a candidate, if it is above the cut. NaN never is.
+    pub(crate) fn push(&mut self, score: f32, index: u32) {
+        if score > self.cut {
+            self.kept.push(Candidate { score, index });
+            if self.kept.len() >= self.limit.saturating_mul(2).saturating_add(64) {
+                self.shrink();
+                // One as good as the worst that is kept comes later, and so after it.
+                self.cut = self.kept[self.limit - 1].score;
+            }
+        }
+    }
+
+    fn shrink(&mut self) {
+        if self.kept.len() > self.limit {
+            self.kept.select_nth_unstable_by(self.limit, Candidate::order);
+            self.kept.truncate(self.limit);
+        }
+        if let Some(last) = self.limit.checked_sub(1).filter(|&last| last < self.kept.len()) {
+            self.kept.select_nth_unstable_by(last, Candidate::order);
+        }
+    }
+
+    /// The best, best first.
+    pub(crate) fn finish(mut self) -> Vec<Candidate> {
+        self.shrink();
+        self.kept.sort_unstable_by(Candidate::order);
+        self.kept
+    }
+}
+
+/// The `k` best of a row of scores, best first; NaN is never among them.
+pub(crate) fn top_k(scores: &[f32], k: usize) -> Vec<Candidate> {
+    let mut best = Best::new(k, f32::NEG_INFINITY);
+    for (index, &score) in scores.iter().enumerate() {
+        best.push(score, index as u32);
+    }
+    best.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_wanted_or_there() {
+        assert_eq!(top_k(&[1.0, 2.0], 0), []);
+        assert_eq!(top_k(&[], 3), []);
+        assert_eq!(top_k(&[f32::NAN], 3), []);
+    }
+
+    #[test]
+    fn equal_scores_come_in_the_order_of_their_places() {
+        let scores = vec![0.5; 1000];
+        let places: Vec<u32> = top_k(&scores, 5).iter().map(|c| c.index).collect();
+        assert_eq!(places, [0, 1, 2, 3, 4]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_best_are_the_head_of_all_when_sorted(
+            scores in prop::collection::vec(prop_oneof![(-9i8..9).prop_map(f32::from), Just(f32::NAN)], 0..600),
+            k in 0usize..70,
+            threshold in -9i8..9,
+        ) {
+            let mut all: Vec<Candidate> = scores.iter().enumerate()
+                .map(|(index, &score)| Candidate { score, index: index as u32 })
+                .filter(|c| c.score > f32::from(threshold))
+                .collect();
+            all.sort_by(|a, b| b.score.total_cmp(&a.score));
+            all.truncate(k);
+            let mut best = Best::new(k, f32::from(threshold));
+            for (index, &score) in scores.iter().enumerate() {
+                best.push(score, index as u32);
+            }
+            prop_assert_eq!(best.finish(), all);
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! CenterNet's heads to detections: each peak of a heat map is the centre of an object.
+//!
+//! As `ctdet_decode` does it: the cells that are the largest of the nine around them, the best `k` of all classes, and
+//! for each the offset and the size that the other maps hold at its cell. No non-maximum suppression is needed.
+//! CenterFace has the same heads with other conventions, which are parameters here.
+
+mod peaks;
+
+use hippocamp_backend::{Error, Result};
+use serde::Deserialize;
+
+use super::best::Candidate;
+use super::detections::Detections;
+use super::sigmoid;
+use peaks::Peaks;
+
+/// The order of two numbers that belong to x and y.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Axes {
+    /// x or width first.
+    #[default]
+    Xy,
+    /// y or height first.
+    Yx,
+}
+
+impl Axes {
+    fn xy(self, first: f32, second: f32) -> (f32, f32) {
+        match self {
+            Axes::Xy => (first, second),
+            Axes::Yx => (second, first),
+        }
+    }
+}
+
+/// What landmarks are relative to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Origin {
+    /// The upper left corner of the box, in parts of its size.
+    Box,
+    /// The cell of the peak, in cells.
+    #[default]
+    Cell,
+}
+
+/// How the maps are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CenterNet {
+    /// How many peaks are taken at most.
+    pub(crate) k: usize,
+    /// Only scores above this one count.
+    pub(crate) threshold: f32,
+    /// The heat map is before the sigmoid.
+    pub(crate) sigmoid: bool,
+    /// A cell has only its best class, as when the maximum over the classes is taken before the best k.
+    pub(crate) one_class_per_cell: bool,
+    /// Pixels of a cell.
+    pub(crate) stride: f32,
+    /// Added to a cell's place in cells, beside the offset; by default 0.5 if there are no offsets.
+    pub(crate) center: Option<f32>,
+    pub(crate) offset_axes: Axes,
+    pub(crate) size_axes: Axes,
+    /// Sizes are logarithms.
+    pub(crate) size_exp: bool,
+    /// What a size is multiplied by; by default the stride.
+    pub(crate) size_scale: Option<f32>,
+    pub(crate) landmark_axes: Axes,
+    pub(crate) landmark_origin: Origin,
+}
+
+impl Default for CenterNet {
+    /// CenterNet's own conventions.
+    fn default() -> Self {
+        CenterNet {
+            k: 100,
+            threshold: f32::NEG_INFINITY,
+            sigmoid: false,
+            one_class_per_cell: false,
+            stride: 1.0,
+            center: None,
+            offset_axes: Axes::Xy,
+            size_axes: Axes::Xy,
+            size_exp: false,
+            size_scale: None,
+            landmark_axes: Axes::Xy,
+            landmark_origin: Origin::Cell,
+        }
+    }
+}
+
+/// The maps of one picture, channel by channel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Maps<'a> {
+    heat: &'a [f32],
+    size: &'a [f32],
+    offset: Option<&'a [f32]>,
+    landmarks: Option<&'a [f32]>,
+    width: usize,
+    /// Cells of one channel.
+    cells: usize,
+    /// Landmarks of each detection.
+    points: usize,
+}
+
+impl<'a> Maps<'a> {
+    /// `heat` is [classes, height, width], `size` and `offset` [2, height, width], `landmarks` [2 points, height, width].
+    pub(crate) fn new(
+        [classes, height, width]: [usize; 3],
+        heat: &'a [f32],
+        size: &'a [f32],
+        offset: Option<&'a [f32]>,
+        landmarks: Option<&'a [f32]>,
+    ) -> Result<Maps<'a>> {
+        let cells = height.checked_mul(width).filter(|&cells| cells > 0);
+        let values = cells.and_then(|cells| cells.checked_mul(classes)).filter(|&values| values > 0);
+        let (Some(cells), Some(values)) = (cells, values) else {
+            return Err(Error::invalid_arg(format!(
+                "the heat map was expected to have classes and cells, it is [{classes},{height},{width}]"
+            )));
+        };
+        if u32::try_from(values).is_err() {
+            return Err(Error::invalid_arg(format!("the heat map has {values} values, more than 2^32")));
+        }
+        let expect = |name: &str, got: usize, want: usize| {
+            if got == want {
+                return Ok(());
+            }
+            Err(Error::invalid_arg(format!(
+                "{name} was expected to have {want} values for a heat map of {height} x {width} cells, got {got}"
+            )))
+        };
+        expect("the heat map", heat.len(), values)?;
+        expect("the size map", size.len(), 2 * cells)?;
+        expect("the offset map", offset.map_or(2 * cells, <[f32]>::len), 2 * cells)?;
+        let points = landmarks.map_or(0, |l| l.len() / cells / 2);
+        expect("the landmark map", landmarks.map_or(0, <[f32]>::len), points * 2 * cells)?;
+        Ok(Maps { heat, size, offset, landmarks, width, cells, points })
+    }
+}
+
+impl CenterNet {
+    /// The detections of one picture, best first, in pixels of what the network saw: at most `k`.
+    pub(crate) fn decode(&self, maps: &Maps<'_>) -> Detections {
+        let peaks = Peaks { sigmoid: self.sigmoid, one_class_per_cell: self.one_class_per_cell };
+        let mut found = Detections::new(maps.points);
+        for peak in peaks.best(maps.heat, maps.cells, maps.width, self.k, self.threshold) {
+            self.push(maps, peak, &mut found);
+        }
+        found
+    }
+
+    fn push(&self, maps: &Maps<'_>, peak: Candidate, found: &mut Detections) {
+        let (category, cell) = (peak.index as usize / maps.cells, peak.index as usize % maps.cells);
+        let pair = |map: &[f32], axes: Axes| axes.xy(map[cell], map[maps.cells + cell]);
+        let (dx, dy) = maps.offset.map_or((0.0, 0.0), |map| pair(map, self.offset_axes));
+        let center = self.center.unwrap_or(if maps.offset.is_some() { 0.0 } else { 0.5 });
+        let (column, row) = ((cell % maps.width) as f32, (cell / maps.width) as f32);
+        let (x, y) = ((column + dx + center) * self.stride, (row + dy + center) * self.stride);
+        let (width, height) = pair(maps.size, self.size_axes);
+        let scale = self.size_scale.unwrap_or(self.stride);
+        let sized = |size: f32| scale * if self.size_exp { size.exp() } else { size };
+        let (width, height) = (sized(width), sized(height));
+        let (left, top) = (x - width / 2.0, y - height / 2.0);
+        let score = if self.sigmoid { sigmoid(peak.score) } else { peak.score };
+        found.push(score, category as i32, [left, top, x + width / 2.0, y + height / 2.0]);
+        let landmarks = maps.landmarks.unwrap_or_default();
+        for point in landmarks.chunks_exact(2 * maps.cells) {
+            let (px, py) = pair(point, self.landmark_axes);
+            found.landmarks.extend(match self.landmark_origin {
+                Origin::Box => [left + px * width, top + py * height],
+                Origin::Cell => [(column + px) * self.stride, (row + py) * self.stride],
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+//! The heads of YOLOv5 and YOLOv8 to detections.
+
+mod rows;
+mod v5;
+mod v8;
+
+pub(crate) use v5::{Level, Yolo5};
+pub(crate) use v8::Yolo8;

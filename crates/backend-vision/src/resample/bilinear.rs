@@ -1,0 +1,74 @@
+//! Bilinear, in floating point.
+
+use super::{Coordinates, Scalar, Window};
+use crate::value::Size;
+
+/// Two samples of a row or column, and how much of the second.
+#[derive(Clone, Copy, Debug)]
+struct Tap {
+    first: usize,
+    second: usize,
+    weight: f32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Bilinear {
+    /// For each column of the target; they count samples, not pixels.
+    columns: Vec<Tap>,
+    /// Two rows of the source in one.
+    row: Vec<f32>,
+}
+
+impl Bilinear {
+    pub(super) fn run<S: Scalar, T: Scalar>(
+        &mut self,
+        from: &[S],
+        size: Size,
+        coordinates: Coordinates,
+        to: &mut Window<'_, T>,
+    ) {
+        let (channels, target) = (to.channels(), to.size());
+        self.columns.clear();
+        self.columns.extend((0..target.width).map(|x| {
+            let tap = tap(x, size.width, target.width, coordinates);
+            Tap { first: tap.first * channels, second: tap.second * channels, ..tap }
+        }));
+        let stride = size.width * channels;
+        self.row.resize(stride, 0.0);
+        for y in 0..target.height {
+            let Tap { first, second, weight } = tap(y, size.height, target.height, coordinates);
+            blend(
+                &from[first * stride..][..stride],
+                &from[second * stride..][..stride],
+                weight,
+                &mut self.row,
+            );
+            for (pixel, tap) in to.row(y).chunks_exact_mut(channels).zip(&self.columns) {
+                let first = &self.row[tap.first..][..channels];
+                let second = &self.row[tap.second..][..channels];
+                for ((to, a), b) in pixel.iter_mut().zip(first).zip(second) {
+                    *to = T::from_f32(a + (b - a) * tap.weight);
+                }
+            }
+        }
+    }
+}
+
+/// One row out of two. The compiler makes vectors of it.
+fn blend<S: Scalar>(first: &[S], second: &[S], weight: f32, to: &mut [f32]) {
+    for ((to, a), b) in to.iter_mut().zip(first).zip(second) {
+        let a = a.to_f32();
+        *to = a + (b.to_f32() - a) * weight;
+    }
+}
+
+/// What place `at` of a side of `to` is made of, on one of `from`.
+fn tap(at: usize, from: usize, to: usize, coordinates: Coordinates) -> Tap {
+    let place = match coordinates {
+        Coordinates::HalfPixel => ((at as f64 + 0.5) * (from as f64 / to as f64) - 0.5).max(0.0),
+        // In single precision, as it always was: the results are to be the same.
+        Coordinates::TfLegacy => f64::from(at as f32 * (from as f32 / to as f32)),
+    };
+    let first = (place as usize).min(from - 1);
+    Tap { first, second: (first + 1).min(from - 1), weight: (place - first as f64) as f32 }
+}

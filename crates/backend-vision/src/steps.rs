@@ -1,0 +1,63 @@
+//! The steps that there are.
+
+mod centernet_decode;
+mod classify;
+mod color;
+mod crop;
+mod decode;
+mod detections;
+mod draw;
+mod encode;
+mod json;
+mod letterbox;
+mod moved;
+mod nms;
+mod places;
+mod resize;
+mod tensor;
+mod warp;
+mod yolo_decode;
+
+#[cfg(test)]
+mod detection_tests;
+
+use toml::Spanned;
+
+use crate::pipeline::{Ports, Table, parameters};
+use crate::step::{Step, StepFile};
+
+/// A kind of step, by the name that files have for it.
+pub(crate) struct StepKind {
+    pub(crate) op: &'static str,
+    pub(crate) bind: Bind,
+}
+
+type Bind = fn(Spanned<Table<'_>>, &mut Ports<'_, '_>) -> Option<Box<dyn Step>>;
+
+/// Every kind of step. Here they are added.
+pub(crate) const STEPS: &[StepKind] = &[
+    kind::<decode::Decode>(),
+    kind::<resize::Resize>(),
+    kind::<letterbox::Letterbox>(),
+    kind::<warp::Warp>(),
+    kind::<crop::Crop>(),
+    kind::<color::Recolor>(),
+    kind::<tensor::ToTensor>(),
+    kind::<centernet_decode::CenterNetDecode>(),
+    kind::<yolo_decode::YoloDecode>(),
+    kind::<nms::NmsFile>(),
+    kind::<places::ApplyMatrix>(),
+    kind::<places::Clip>(),
+    kind::<places::ToRatio>(),
+    kind::<detections::WriteDetections>(),
+    kind::<detections::ReadDetections>(),
+    kind::<classify::Softmax>(),
+    kind::<classify::TopK>(),
+    kind::<draw::Draw>(),
+    kind::<encode::Encode>(),
+    kind::<json::Json>(),
+];
+
+const fn kind<S: StepFile>() -> StepKind {
+    StepKind { op: S::OP, bind: |table, ports| parameters::<S>(table, ports).map(|step| step.bind(ports)) }
+}

@@ -1,0 +1,217 @@
+//! `decode`: a picture out of a file's bytes.
+
+mod format;
+mod jpeg;
+mod layout;
+mod orientation;
+mod others;
+#[cfg(test)]
+mod tests;
+mod webp;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use hippocamp_backend::{Error, Result};
+use serde::Deserialize;
+
+use crate::pipeline::Ports;
+use crate::step::{Step, StepFile};
+use crate::value::{Affine, Color, Image, ImageKind, Kind, Sample, Size, Slot, Value, Values};
+use format::Format;
+use layout::Layout;
+use orientation::Orientation;
+
+/// 64 million: 192 MiB of RGB.
+const MAX_PIXELS: u64 = 1 << 26;
+
+/// Memory of a picture with more bytes than this is given back when the next one is smaller.
+const KEPT: usize = 64 << 20;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Decode {
+    input: String,
+    output: String,
+    /// Where the size of the picture goes.
+    size: Option<String>,
+    #[serde(default)]
+    color: Color,
+    #[serde(default)]
+    exif_orientation: bool,
+    /// The colour behind transparent pixels, in RGB; without it the alpha channel is dropped.
+    background: Option<[u8; 3]>,
+    max_pixels: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+struct DecodeStep {
+    input: Slot,
+    output: Slot,
+    size: Option<Slot>,
+    wish: Wish,
+    scratch: Scratch,
+}
+
+/// What shall come out.
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    color: Color,
+    upright: bool,
+    background: Option<[u8; 3]>,
+    max_pixels: u64,
+}
+
+/// Memory for pictures on their way to what is wished, kept from one to the next.
+#[derive(Clone, Debug, Default)]
+struct Scratch {
+    raw: Vec<u8>,
+    colored: Vec<u8>,
+}
+
+impl StepFile for Decode {
+    const OP: &'static str = "decode";
+
+    fn bind(self, ports: &mut Ports<'_, '_>) -> Box<dyn Step> {
+        let max_pixels = self.max_pixels.unwrap_or(MAX_PIXELS);
+        if max_pixels == 0 {
+            ports.fault("max_pixels", "'max_pixels' was expected to be 1 or more");
+        }
+        let kind = ImageKind { size: None, color: self.color, sample: Sample::Uint8 };
+        Box::new(DecodeStep {
+            input: ports.read_encoded("input", &self.input),
+            output: ports.write("output", &self.output, Kind::Image(kind)),
+            size: ports.write_if_named("size", self.size.as_deref(), Kind::Size),
+            wish: Wish {
+                color: self.color,
+                upright: self.exif_orientation,
+                background: self.background,
+                max_pixels,
+            },
+            scratch: Scratch::default(),
+        })
+    }
+}
+
+impl Step for DecodeStep {
+    fn run(&mut self, values: &mut Values) -> Result<()> {
+        let mut image = values.take_image(self.output);
+        image.give_back(KEPT);
+        let bytes = values.encoded(self.input)?;
+        // Decoders are large and read what strangers send. If one panics after all, that picture is bad and nothing else:
+        // what it wrote to is written anew for the next one.
+        let decoded =
+            catch_unwind(AssertUnwindSafe(|| decode(bytes, self.wish, &mut self.scratch, &mut image)));
+        self.scratch.give_back();
+        decoded.unwrap_or_else(|_| Err(Error::invalid_arg("the picture cannot be decoded")))?;
+        image.came_from(image.size, Affine::IDENTITY);
+        values.set_if_named(self.size, Value::Size(image.size));
+        values.set(self.output, Value::Image(image));
+        Ok(())
+    }
+}
+
+/// What a picture's header says.
+#[derive(Clone, Copy, Debug)]
+struct Header {
+    size: Size,
+    layout: Layout,
+    orientation: Orientation,
+}
+
+impl Header {
+    /// Refuses what is too large. To be asked before memory is taken for the picture.
+    fn admit(&self, max_pixels: u64) -> Result<()> {
+        admit(self.size.width as u64, self.size.height as u64, max_pixels)
+    }
+}
+
+fn admit(width: u64, height: u64, max_pixels: u64) -> Result<()> {
+    if width == 0 || height == 0 {
+        return Err(Error::invalid_arg(format!("the picture has no pixels, its size is {width}x{height}")));
+    }
+    let pixels = width.saturating_mul(height);
+    if pixels > max_pixels {
+        return Err(Error::invalid_arg(format!(
+            "the picture says that it has {width}x{height} pixels, {max_pixels} are allowed (max_pixels)"
+        )));
+    }
+    Ok(())
+}
+
+fn decode(bytes: &[u8], wish: Wish, scratch: &mut Scratch, image: &mut Image) -> Result<()> {
+    let format = Format::of(bytes)?;
+    let result = match format {
+        Format::Jpeg => jpeg::Decoder::open(bytes, wish.color)
+            .and_then(|decoder| finish(decoder.header(), |out| decoder.decode(out), wish, scratch, image)),
+        Format::Png => others::png(bytes, wish, scratch, image),
+        Format::WebP => others::webp(bytes, wish, scratch, image),
+        Format::Bmp => others::bmp(bytes, wish, scratch, image),
+    };
+    result.map_err(|error| Error::new(error.code(), format!("{format}: {}", error.message())))
+}
+
+/// Decodes, and brings what comes to what is wished. Where both are the same the picture is decoded in place.
+fn finish(
+    header: Header,
+    read: impl FnOnce(&mut [u8]) -> Result<()>,
+    wish: Wish,
+    scratch: &mut Scratch,
+    image: &mut Image,
+) -> Result<()> {
+    header.admit(wish.max_pixels)?;
+    let orientation = if wish.upright { header.orientation } else { Orientation::UPRIGHT };
+    let Header { size, layout, .. } = header;
+    let direct = layout.is(wish.color);
+    if direct && orientation == Orientation::UPRIGHT {
+        return read(image.begin_u8(size, wish.color)?);
+    }
+    let raw = room(&mut scratch.raw, size, layout.bytes())?;
+    read(raw)?;
+    let channels = wish.color.channels();
+    if orientation == Orientation::UPRIGHT {
+        layout.convert(raw, wish.color, wish.background, image.begin_u8(size, wish.color)?);
+        return Ok(());
+    }
+    let upright = if direct {
+        raw
+    } else {
+        let colored = room(&mut scratch.colored, size, channels)?;
+        layout.convert(raw, wish.color, wish.background, colored);
+        colored
+    };
+    let out = image.begin_u8(orientation.size(size), wish.color)?;
+    orientation.turn(upright, size, channels, out);
+    Ok(())
+}
+
+/// Memory for so many bytes a pixel; it holds anything.
+fn room(memory: &mut Vec<u8>, size: Size, bytes: usize) -> Result<&mut [u8]> {
+    let none =
+        || Error::internal(format!("there is no memory for a picture of {}x{}", size.width, size.height));
+    let count = size.pixels().checked_mul(bytes).ok_or_else(none)?;
+    if count > memory.capacity() {
+        *memory = Vec::new();
+        memory.try_reserve_exact(count).map_err(|_| none())?;
+    }
+    memory.resize(count, 0);
+    Ok(memory)
+}
+
+impl Scratch {
+    fn give_back(&mut self) {
+        for memory in [&mut self.raw, &mut self.colored] {
+            if memory.capacity() > KEPT {
+                *memory = Vec::new();
+            }
+        }
+    }
+}
+
+/// Decodes one picture on its own: what the fuzzer feeds.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn decode_for_test(bytes: &[u8], max_pixels: u64) -> Result<Image> {
+    let mut image = Image::default();
+    let wish = Wish { color: Color::Rgb, upright: true, background: Some([0; 3]), max_pixels };
+    decode(bytes, wish, &mut Scratch::default(), &mut image)?;
+    Ok(image)
+}

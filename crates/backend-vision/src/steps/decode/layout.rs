@@ -1,0 +1,108 @@
+//! How the samples of a decoded picture lie, and what they are in the colours that are wished.
+
+use crate::value::Color;
+
+/// The samples of a pixel: colour channels, then alpha, of one byte each or two in this machine's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Layout {
+    color: Color,
+    has_alpha: bool,
+    is_wide: bool,
+}
+
+impl Layout {
+    pub(super) const RGB: Layout = Layout::new(Color::Rgb, false, false);
+    pub(super) const BGR: Layout = Layout::new(Color::Bgr, false, false);
+    pub(super) const GREY: Layout = Layout::new(Color::Grey, false, false);
+
+    pub(super) const fn new(color: Color, has_alpha: bool, is_wide: bool) -> Layout {
+        Layout { color, has_alpha, is_wide }
+    }
+
+    /// Whether nothing is left to be done for this colour.
+    pub(super) fn is(self, color: Color) -> bool {
+        self == Layout::new(color, false, false)
+    }
+
+    const fn samples(self) -> usize {
+        self.color.channels() + self.has_alpha as usize
+    }
+
+    /// Of a pixel.
+    pub(super) const fn bytes(self) -> usize {
+        self.samples() * if self.is_wide { 2 } else { 1 }
+    }
+
+    /// Writes the pixels of `from` to `to` in that colour, with eight bits a sample.
+    pub(super) fn convert(self, from: &[u8], color: Color, background: Option<[u8; 3]>, to: &mut [u8]) {
+        let step = if self.is_wide { 2 } else { 1 };
+        // Of two bytes the high one is the sample, as in every other decoder; which it is depends on the machine.
+        let high = usize::from(self.is_wide && cfg!(target_endian = "little"));
+        let background = background.filter(|_| self.has_alpha);
+        let pixels = from.chunks_exact(self.bytes()).zip(to.chunks_exact_mut(color.channels()));
+        for (pixel, to) in pixels {
+            let sample = |channel: usize| pixel[channel * step + high];
+            let mut rgb = match self.color {
+                Color::Grey => [sample(0); 3],
+                Color::Rgb => [sample(0), sample(1), sample(2)],
+                Color::Bgr => [sample(2), sample(1), sample(0)],
+            };
+            if let Some(background) = background {
+                let alpha = sample(self.color.channels());
+                for (value, behind) in rgb.iter_mut().zip(background) {
+                    *value = over(*value, alpha, behind);
+                }
+            }
+            write(rgb, color, to);
+        }
+    }
+}
+
+/// Writes a pixel.
+pub(crate) fn write([r, g, b]: [u8; 3], color: Color, to: &mut [u8]) {
+    match color {
+        Color::Rgb => to.copy_from_slice(&[r, g, b]),
+        Color::Bgr => to.copy_from_slice(&[b, g, r]),
+        Color::Grey => to.copy_from_slice(&[grey(r, g, b)]),
+    }
+}
+
+/// Luma by ITU-R BT.601, in 14 bits.
+pub(crate) fn grey(r: u8, g: u8, b: u8) -> u8 {
+    let sum = 4899 * u32::from(r) + 9617 * u32::from(g) + 1868 * u32::from(b);
+    ((sum + (1 << 13)) >> 14) as u8
+}
+
+/// A sample of that opacity in front of another.
+fn over(value: u8, alpha: u8, behind: u8) -> u8 {
+    let alpha = u32::from(alpha);
+    let sum = u32::from(value) * alpha + u32::from(behind) * (255 - alpha);
+    ((sum + 127) / 255) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn converted(layout: Layout, from: &[u8], color: Color, background: Option<[u8; 3]>) -> Vec<u8> {
+        let mut to = vec![0; from.len() / layout.bytes() * color.channels()];
+        layout.convert(from, color, background, &mut to);
+        to
+    }
+
+    #[test]
+    fn every_layout_comes_to_every_colour() {
+        let rgba = Layout::new(Color::Rgb, true, false);
+        assert_eq!(converted(rgba, &[1, 2, 3, 0], Color::Bgr, None), [3, 2, 1]);
+        assert_eq!(converted(rgba, &[100, 100, 100, 51], Color::Rgb, Some([0, 200, 100])), [20, 180, 100]);
+        let grey_alpha = Layout::new(Color::Grey, true, false);
+        assert_eq!(converted(grey_alpha, &[7, 0], Color::Rgb, None), [7, 7, 7]);
+        assert_eq!(converted(grey_alpha, &[7, 0], Color::Grey, Some([9; 3])), [9]);
+        let wide: Vec<u8> = [0x1234u16, 0x5678, 0x9abc].iter().flat_map(|s| s.to_ne_bytes()).collect();
+        assert_eq!(
+            converted(Layout::new(Color::Rgb, false, true), &wide, Color::Rgb, None),
+            [0x12, 0x56, 0x9a]
+        );
+        assert_eq!(converted(Layout::RGB, &[255, 255, 255], Color::Grey, None), [255]);
+    }
+}

@@ -1,0 +1,228 @@
+//! `letterbox`: the picture as large as it fits into a size, with a border around it.
+
+use hippocamp_backend::Result;
+use serde::Deserialize;
+
+use super::moved::{Canvas, MatrixFile, MatrixPort, check_size, pad_color};
+use crate::pipeline::Ports;
+use crate::resample::{Coordinates, Method, Resampler, Scalar, Window};
+use crate::step::{Step, StepFile};
+use crate::value::{Affine, ImageKind, Kind, Sample, Size, Slot, Value, Values};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Letterbox {
+    input: String,
+    output: String,
+    width: usize,
+    height: usize,
+    /// The border's colour, in the picture's channels; black without it.
+    pad: Option<Vec<f32>>,
+    /// Whether a picture that is smaller grows.
+    scale_up: Option<bool>,
+    #[serde(default)]
+    position: Position,
+    #[serde(default)]
+    rounding: Rounding,
+    #[serde(default)]
+    method: Method,
+    #[serde(default)]
+    coordinates: Coordinates,
+    #[serde(default)]
+    data_type: Sample,
+    matrix: Option<MatrixFile>,
+    /// Whether the matrix is the one that no rounding to pixels changed.
+    #[serde(default)]
+    ideal_matrix: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Position {
+    /// An odd pixel goes to the right and below.
+    #[default]
+    Center,
+    TopLeft,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Rounding {
+    #[default]
+    Nearest,
+    /// As TensorFlow's `resize_with_pad`.
+    Floor,
+}
+
+#[derive(Clone, Debug)]
+struct LetterboxStep {
+    input: Slot,
+    output: Slot,
+    fit: Fit,
+    pad: [f32; 3],
+    sample: Sample,
+    ideal_matrix: bool,
+    resampler: Resampler,
+    matrix: Option<MatrixPort>,
+}
+
+/// How a picture is put into the box.
+#[derive(Clone, Copy, Debug)]
+struct Fit {
+    size: Size,
+    scale_up: bool,
+    position: Position,
+    rounding: Rounding,
+}
+
+impl StepFile for Letterbox {
+    const OP: &'static str = "letterbox";
+
+    fn bind(self, ports: &mut Ports<'_, '_>) -> Box<dyn Step> {
+        let (input, kind) = ports.read_image("input", &self.input);
+        let size = Size::new(self.width, self.height);
+        check_size(size, ports);
+        let pad = pad_color("pad", self.pad.as_deref(), kind.color, ports);
+        let kind = ImageKind { size: Some(size), sample: self.data_type, ..kind };
+        Box::new(LetterboxStep {
+            input,
+            output: ports.write("output", &self.output, Kind::Image(kind)),
+            fit: Fit {
+                size,
+                scale_up: self.scale_up.unwrap_or(true),
+                position: self.position,
+                rounding: self.rounding,
+            },
+            pad,
+            sample: self.data_type,
+            ideal_matrix: self.ideal_matrix,
+            resampler: Resampler::new(self.method, self.coordinates),
+            matrix: MatrixFile::bind(self.matrix, ports),
+        })
+    }
+}
+
+impl Fit {
+    /// Pixels of the picture for each of the box.
+    fn factor(self, from: Size) -> f64 {
+        let factor =
+            (from.width as f64 / self.size.width as f64).max(from.height as f64 / self.size.height as f64);
+        if self.scale_up { factor } else { factor.max(1.0) }
+    }
+
+    /// Where the picture goes: its corner and its size.
+    fn place(self, from: Size) -> ((usize, usize), Size) {
+        let factor = self.factor(from);
+        let side = |from: usize, most: usize| {
+            let side = from as f64 / factor;
+            let side = match self.rounding {
+                Rounding::Nearest => side.round_ties_even(),
+                // A side that fits exactly shall not lose a pixel to the last bit of a quotient.
+                Rounding::Floor => (side + 1e-9).floor(),
+            };
+            (side as usize).clamp(1, most)
+        };
+        let inner = Size::new(side(from.width, self.size.width), side(from.height, self.size.height));
+        let corner = match self.position {
+            Position::TopLeft => (0, 0),
+            Position::Center => ((self.size.width - inner.width) / 2, (self.size.height - inner.height) / 2),
+        };
+        (corner, inner)
+    }
+
+    /// From the box to the picture, as the pixels really go.
+    fn to_source(self, from: Size) -> Affine {
+        let ((left, top), inner) = self.place(from);
+        Affine::scale(from.width as f64 / inner.width as f64, from.height as f64 / inner.height as f64)
+            * Affine::shift(-(left as f64), -(top as f64))
+    }
+
+    /// The same if there were no whole pixels: one factor for both sides, middle to middle.
+    fn ideal_to_source(self, from: Size) -> Affine {
+        let scale = Affine::scale(self.factor(from), self.factor(from));
+        if self.position == Position::TopLeft {
+            return scale;
+        }
+        let (width, height) = (self.size.width as f64, self.size.height as f64);
+        Affine::shift(from.width as f64 / 2.0, from.height as f64 / 2.0)
+            * scale
+            * Affine::shift(-width / 2.0, -height / 2.0)
+    }
+}
+
+impl Step for LetterboxStep {
+    fn run(&mut self, values: &mut Values) -> Result<()> {
+        let mut image = values.take_image(self.output);
+        let from = values.image(self.input)?;
+        let channels = from.channels();
+        let (corner, inner) = self.fit.place(from.size);
+        match Canvas::begin(&mut image, self.fit.size, from.color, self.sample)? {
+            Canvas::U8(samples) => {
+                let window = framed(samples, self.fit.size, channels, (corner, inner), self.pad);
+                self.resampler.write_u8(from, window)?;
+            }
+            Canvas::F32(samples) => {
+                let window = framed(samples, self.fit.size, channels, (corner, inner), self.pad);
+                self.resampler.write_f32(from, window);
+            }
+        }
+        let to_raw = from.to_raw * self.fit.to_source(from.size);
+        let emitted =
+            if self.ideal_matrix { from.to_raw * self.fit.ideal_to_source(from.size) } else { to_raw };
+        image.came_from(from.raw_size, to_raw);
+        values.set(self.output, Value::Image(image));
+        MatrixPort::emit(self.matrix, emitted, values)
+    }
+}
+
+/// The window for the picture, with the border painted around it.
+fn framed<T: Scalar>(
+    samples: &mut [T],
+    size: Size,
+    channels: usize,
+    (corner, inner): ((usize, usize), Size),
+    pad: [f32; 3],
+) -> Window<'_, T> {
+    let mut window = Window::whole_of(samples, size, channels).part(corner, inner);
+    window.fill_around(&pad.map(T::from_f32)[..channels]);
+    window
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fit(width: usize, height: usize) -> Fit {
+        Fit {
+            size: Size::new(width, height),
+            scale_up: true,
+            position: Position::Center,
+            rounding: Rounding::Nearest,
+        }
+    }
+
+    #[test]
+    fn fits_and_is_centred() {
+        assert_eq!(fit(640, 640).place(Size::new(1280, 720)), ((0, 140), Size::new(640, 360)));
+        assert_eq!(fit(640, 640).place(Size::new(449, 299)), ((0, 107), Size::new(640, 426)));
+        assert_eq!(fit(640, 640).place(Size::new(1, 5000)), ((319, 0), Size::new(1, 640)));
+        let small = Fit { scale_up: false, ..fit(64, 64) };
+        assert_eq!(small.place(Size::new(10, 11)), ((27, 26), Size::new(10, 11)));
+        let corner = Fit { position: Position::TopLeft, rounding: Rounding::Floor, ..fit(512, 512) };
+        assert_eq!(corner.place(Size::new(600, 401)), ((0, 0), Size::new(512, 342)));
+    }
+
+    #[test]
+    fn the_matrix_leads_back() {
+        let map = fit(640, 640).to_source(Size::new(1280, 720));
+        assert_eq!(map, Affine([2.0, 0.0, 0.0, 0.0, 2.0, -280.0]));
+        assert_eq!(fit(640, 640).ideal_to_source(Size::new(1280, 720)), map);
+    }
+
+    /// A heat map of 128 over a box of 512, for a picture of 1280x720.
+    #[test]
+    fn the_matrix_of_a_heat_map() {
+        let map = fit(512, 512).ideal_to_source(Size::new(1280, 720)) * Affine::scale(4.0, 4.0);
+        assert_eq!(map, Affine([10.0, 0.0, 0.0, 0.0, 10.0, -280.0]));
+    }
+}

@@ -1,0 +1,156 @@
+//! `resize`: the picture in another size.
+
+use hippocamp_backend::{Error, Result};
+use serde::Deserialize;
+
+use super::moved::{Canvas, MAX_SIDE, MatrixFile, MatrixPort, check_size};
+use crate::pipeline::Ports;
+use crate::resample::{Coordinates, Method, Resampler, Window};
+use crate::step::{Step, StepFile};
+use crate::value::{Affine, ImageKind, Kind, Sample, Size, Slot, Value, Values};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resize {
+    input: String,
+    output: String,
+    width: Option<usize>,
+    height: Option<usize>,
+    /// The shorter side's new length; the other one follows.
+    shortest: Option<usize>,
+    /// The longer side's new length; the other one follows.
+    longest: Option<usize>,
+    /// Sides are rounded up to a multiple of this.
+    multiple_of: Option<usize>,
+    #[serde(default)]
+    method: Method,
+    #[serde(default)]
+    coordinates: Coordinates,
+    #[serde(default)]
+    data_type: Sample,
+    matrix: Option<MatrixFile>,
+}
+
+#[derive(Clone, Debug)]
+struct ResizeStep {
+    input: Slot,
+    output: Slot,
+    target: Target,
+    multiple_of: usize,
+    sample: Sample,
+    resampler: Resampler,
+    matrix: Option<MatrixPort>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    Fixed(Size),
+    Shortest(usize),
+    Longest(usize),
+    /// As it is, but for `multiple_of`.
+    Own,
+}
+
+impl StepFile for Resize {
+    const OP: &'static str = "resize";
+
+    fn bind(self, ports: &mut Ports<'_, '_>) -> Box<dyn Step> {
+        let (input, kind) = ports.read_image("input", &self.input);
+        let target = self.target(ports);
+        let multiple_of = self.multiple_of.unwrap_or(1);
+        if multiple_of == 0 || multiple_of > MAX_SIDE {
+            ports.fault("multiple_of", format!("'multiple_of' was expected to be from 1 to {MAX_SIDE}"));
+        }
+        // The size is known beforehand where it does not depend on the picture.
+        let size = match (target, kind.size) {
+            (Target::Fixed(size), _) => Some(size),
+            (_, Some(size)) => target.of(size, multiple_of.max(1)).ok(),
+            _ => None,
+        };
+        let size = size.map(|size| round_up(size, multiple_of.max(1)));
+        let kind = ImageKind { size, sample: self.data_type, ..kind };
+        Box::new(ResizeStep {
+            input,
+            output: ports.write("output", &self.output, Kind::Image(kind)),
+            target,
+            multiple_of: multiple_of.max(1),
+            sample: self.data_type,
+            resampler: Resampler::new(self.method, self.coordinates),
+            matrix: MatrixFile::bind(self.matrix, ports),
+        })
+    }
+}
+
+impl Resize {
+    fn target(&self, ports: &mut Ports<'_, '_>) -> Target {
+        match (self.width, self.height, self.shortest, self.longest) {
+            (Some(width), Some(height), None, None) => {
+                let size = Size::new(width, height);
+                check_size(size, ports);
+                Target::Fixed(size)
+            }
+            (None, None, Some(side), None) if (1..=MAX_SIDE).contains(&side) => Target::Shortest(side),
+            (None, None, None, Some(side)) if (1..=MAX_SIDE).contains(&side) => Target::Longest(side),
+            (None, None, None, None) if self.multiple_of.is_some() => Target::Own,
+            _ => {
+                ports.fault(
+                    "output",
+                    "the size was expected as 'width' and 'height', 'shortest', 'longest', or 'multiple_of' alone",
+                );
+                Target::Own
+            }
+        }
+    }
+}
+
+impl Target {
+    fn of(self, size: Size, multiple_of: usize) -> Result<Size> {
+        let keep = |from: usize, to: usize| {
+            let scaled =
+                |side: usize| ((side as f64 * to as f64 / from as f64).round_ties_even() as usize).max(1);
+            Size::new(scaled(size.width), scaled(size.height))
+        };
+        let wanted = match self {
+            Target::Fixed(fixed) => fixed,
+            Target::Shortest(length) => keep(size.width.min(size.height), length),
+            Target::Longest(length) => keep(size.width.max(size.height), length),
+            Target::Own => size,
+        };
+        let wanted = round_up(wanted, multiple_of);
+        // A picture of one row cannot make the longer side of what a request's shortest side asks for.
+        if wanted.width > MAX_SIDE || wanted.height > MAX_SIDE {
+            return Err(Error::invalid_arg(format!(
+                "a picture of {}x{} would become {}x{}, sides may have {MAX_SIDE} pixels",
+                size.width, size.height, wanted.width, wanted.height
+            )));
+        }
+        Ok(wanted)
+    }
+}
+
+fn round_up(size: Size, multiple_of: usize) -> Size {
+    Size::new(size.width.next_multiple_of(multiple_of), size.height.next_multiple_of(multiple_of))
+}
+
+impl Step for ResizeStep {
+    fn run(&mut self, values: &mut Values) -> Result<()> {
+        let mut image = values.take_image(self.output);
+        let from = values.image(self.input)?;
+        let size = self.target.of(from.size, self.multiple_of)?;
+        match Canvas::begin(&mut image, size, from.color, self.sample)? {
+            Canvas::U8(samples) => {
+                self.resampler.write_u8(from, Window::whole_of(samples, size, from.channels()))?;
+            }
+            Canvas::F32(samples) => {
+                self.resampler.write_f32(from, Window::whole_of(samples, size, from.channels()));
+            }
+        }
+        let factor = |from: usize, to: usize| from as f64 / to as f64;
+        let to_source =
+            Affine::scale(factor(from.size.width, size.width), factor(from.size.height, size.height));
+        let to_raw = from.to_raw * to_source;
+        image.came_from(from.raw_size, to_raw);
+        values.set(self.output, Value::Image(image));
+        MatrixPort::emit(self.matrix, to_raw, values)
+    }
+}

@@ -1,0 +1,191 @@
+//! `tensor`: the numbers that a network wants, made of a picture: scaled, normalised, cast and laid out in one pass.
+
+mod fraction;
+mod number;
+
+use hippocamp_backend::Result;
+use serde::Deserialize;
+
+use crate::pipeline::Ports;
+use crate::resample::Scalar;
+use crate::step::{Step, StepFile};
+use crate::value::{Color, ImageKind, Kind, Pixels, Slot, TensorKind, Value, Values};
+use fraction::Fraction;
+use number::Number;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ToTensor {
+    input: String,
+    output: String,
+    #[serde(default)]
+    data_type: Numbers,
+    #[serde(default)]
+    layout: Layout,
+    /// The order of the channels, where it is not the picture's.
+    color: Option<Color>,
+    /// Samples are multiplied by this first.
+    #[serde(default)]
+    scale: Fraction,
+    /// Taken off then, one number for each channel or one for all.
+    mean: Option<Vec<f64>>,
+    /// Divided by at last.
+    std: Option<Vec<f64>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Numbers {
+    #[default]
+    Fp32,
+    Fp16,
+    Uint8,
+    Int8,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum Layout {
+    /// Channel after channel.
+    #[default]
+    Nchw,
+    /// The channels of a pixel side by side.
+    Nhwc,
+}
+
+#[derive(Clone, Debug)]
+struct ToTensorStep<T> {
+    input: Slot,
+    output: Slot,
+    layout: Layout,
+    /// For each channel of the tensor the one of the picture, and what becomes of its samples.
+    channels: Vec<Channel<T>>,
+}
+
+#[derive(Clone, Debug)]
+struct Channel<T> {
+    source: usize,
+    factor: f64,
+    offset: f64,
+    /// What each sample of eight bits becomes.
+    table: Box<[T; 256]>,
+}
+
+impl StepFile for ToTensor {
+    const OP: &'static str = "tensor";
+
+    fn bind(self, ports: &mut Ports<'_, '_>) -> Box<dyn Step> {
+        match self.data_type {
+            Numbers::Fp32 => self.bind_as::<f32>(ports),
+            Numbers::Fp16 => self.bind_as::<half::f16>(ports),
+            Numbers::Uint8 => self.bind_as::<u8>(ports),
+            Numbers::Int8 => self.bind_as::<i8>(ports),
+        }
+    }
+}
+
+impl ToTensor {
+    fn bind_as<T: Number>(self, ports: &mut Ports<'_, '_>) -> Box<dyn Step> {
+        let (input, ImageKind { size, color, .. }) = ports.read_image("input", &self.input);
+        let channels = self.channels::<T>(color, ports);
+        let [height, width] = size.map_or([-1; 2], |s| [s.height as i64, s.width as i64]);
+        let kind = TensorKind::new(T::DATA_TYPE, self.layout.dims(channels.len() as i64, height, width));
+        let output = ports.write("output", &self.output, Kind::Tensor(kind));
+        Box::new(ToTensorStep { input, output, layout: self.layout, channels })
+    }
+
+    fn channels<T: Number>(&self, color: Color, ports: &mut Ports<'_, '_>) -> Vec<Channel<T>> {
+        let wanted = self.color.unwrap_or(color);
+        if wanted.channels() != color.channels() {
+            ports.fault(
+                "color",
+                "between grey and colours the step 'color' leads; here channels only change places",
+            );
+        }
+        let count = color.channels();
+        let mut each =
+            |key: &str, numbers: Option<&Vec<f64>>, otherwise: f64| match numbers.map(Vec::as_slice) {
+                None => vec![otherwise; count],
+                Some([one]) => vec![*one; count],
+                Some(numbers) if numbers.len() == count => numbers.to_vec(),
+                Some(numbers) => {
+                    let got = numbers.len();
+                    ports.fault(key, format!("'{key}' was expected to have 1 or {count} numbers, got {got}"));
+                    vec![otherwise; count]
+                }
+            };
+        let (means, stds) = (each("mean", self.mean.as_ref(), 0.0), each("std", self.std.as_ref(), 1.0));
+        if !stds.iter().all(|std| std.is_finite() && *std != 0.0)
+            || !means.iter().all(|mean| mean.is_finite())
+        {
+            ports.fault("std", "'mean' was expected to be finite, and 'std' not to be 0");
+        }
+        let channel = |(index, (mean, std)): (usize, (f64, f64))| {
+            let source = if wanted == color { index } else { count - 1 - index };
+            let (factor, offset) = (self.scale.0 / std, -mean / std);
+            let table = Box::new(std::array::from_fn(|sample| T::nearest(sample as f64 * factor + offset)));
+            Channel { source, factor, offset, table }
+        };
+        means.into_iter().zip(stds).enumerate().map(channel).collect()
+    }
+}
+
+impl Layout {
+    fn dims(self, channels: i64, height: i64, width: i64) -> [i64; 3] {
+        match self {
+            Layout::Nchw => [channels, height, width],
+            Layout::Nhwc => [height, width, channels],
+        }
+    }
+}
+
+impl<T: Number> Step for ToTensorStep<T> {
+    fn run(&mut self, values: &mut Values) -> Result<()> {
+        let mut tensor = values.take_tensor(self.output);
+        let image = values.image(self.input)?;
+        let dims =
+            self.layout.dims(self.channels.len() as i64, image.size.height as i64, image.size.width as i64);
+        let to = tensor.begin::<T>(&dims)?;
+        match &image.pixels {
+            Pixels::U8(samples) => {
+                self.write(samples, to, |channel, sample| channel.table[usize::from(sample)]);
+            }
+            Pixels::F32(samples) => self.write(samples, to, |channel, sample| {
+                T::nearest(f64::from(sample) * channel.factor + channel.offset)
+            }),
+        }
+        values.set(self.output, Value::Tensor(tensor));
+        Ok(())
+    }
+}
+
+impl<T: Number> ToTensorStep<T> {
+    fn write<S: Scalar>(&self, from: &[S], to: &mut [T], number: impl Fn(&Channel<T>, S) -> T) {
+        match (self.layout, self.channels.as_slice()) {
+            (_, [grey]) => {
+                for (to, sample) in to.iter_mut().zip(from) {
+                    *to = number(grey, *sample);
+                }
+            }
+            (Layout::Nchw, [a, b, c]) => {
+                let (first, rest) = to.split_at_mut(from.len() / 3);
+                let (second, third) = rest.split_at_mut(from.len() / 3);
+                let (pixels, _) = from.as_chunks::<3>();
+                let planes = first.iter_mut().zip(second).zip(third);
+                for (((first, second), third), pixel) in planes.zip(pixels) {
+                    *first = number(a, pixel[a.source]);
+                    *second = number(b, pixel[b.source]);
+                    *third = number(c, pixel[c.source]);
+                }
+            }
+            (_, channels) => {
+                let pixels = from.chunks_exact(channels.len().max(1));
+                for (to, pixel) in to.chunks_exact_mut(channels.len().max(1)).zip(pixels) {
+                    for (to, channel) in to.iter_mut().zip(channels) {
+                        *to = number(channel, pixel[channel.source]);
+                    }
+                }
+            }
+        }
+    }
+}

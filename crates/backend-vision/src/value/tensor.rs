@@ -1,0 +1,220 @@
+//! A typed block of numbers: an input as it lies in the request, or what a step makes.
+
+use bytemuck::Pod;
+use bytes::Bytes;
+use half::f16;
+use hippocamp_backend::{Error, Result};
+use hippocamp_tensor::{DataType, Shape};
+
+/// A number that tensors are made of.
+pub(crate) trait Element: Pod {
+    const DATA_TYPE: DataType;
+}
+
+macro_rules! elements {
+    ($($element:ty: $data_type:ident),+ $(,)?) => {
+        $(impl Element for $element {
+            const DATA_TYPE: DataType = DataType::$data_type;
+        })+
+    };
+}
+
+elements! { u8: Uint8, i8: Int8, u16: Uint16, i16: Int16, u32: Uint32, i32: Int32, i64: Int64, u64: Uint64,
+f16: Fp16, f32: Fp32, f64: Fp64 }
+
+/// The tensor of one picture. One that leaves as an output has the rows of the request's earlier pictures before it, in
+/// the same memory, which then goes out as it is.
+#[derive(Debug, Default)]
+pub(crate) struct Tensor {
+    data_type: Option<DataType>,
+    dims: Shape,
+    memory: Memory,
+}
+
+#[derive(Debug)]
+enum Memory {
+    /// A row of a request's input, aligned to its element.
+    Wire(Bytes),
+    Own(Rows),
+}
+
+/// Memory of any element, aligned to the largest of them. Positions count bytes.
+#[derive(Debug, Default)]
+struct Rows {
+    words: Vec<u64>,
+    /// Where the current row begins; before it are those that are done.
+    start: usize,
+    end: usize,
+    /// How many rows there will be from the current one on.
+    left: usize,
+}
+
+const WORD: usize = size_of::<u64>();
+
+impl Default for Memory {
+    fn default() -> Self {
+        Memory::Own(Rows { left: 1, ..Rows::default() })
+    }
+}
+
+impl Tensor {
+    /// Of a row of an input. Copies only where the bytes do not begin where an element may.
+    pub(crate) fn from_wire(data_type: DataType, dims: Shape, row: Bytes) -> Tensor {
+        let alignment = data_type.byte_size().unwrap_or(1);
+        let memory = if (row.as_ptr() as usize).is_multiple_of(alignment) {
+            Memory::Wire(row)
+        } else {
+            let mut words = vec![0u64; row.len().div_ceil(WORD)];
+            bytemuck::cast_slice_mut::<u64, u8>(&mut words)[..row.len()].copy_from_slice(&row);
+            Memory::Own(Rows { words, start: 0, end: row.len(), left: 1 })
+        };
+        Tensor { data_type: Some(data_type), dims, memory }
+    }
+
+    /// Of one picture.
+    pub(crate) fn dims(&self) -> &Shape {
+        &self.dims
+    }
+
+    /// The elements of the current picture.
+    pub(crate) fn elements<T: Element>(&self) -> Result<&[T]> {
+        let bytes = match &self.memory {
+            Memory::Wire(bytes) => bytes,
+            Memory::Own(rows) => {
+                bytemuck::cast_slice(&rows.words).get(rows.start..rows.end).unwrap_or_default()
+            }
+        };
+        if self.data_type != Some(T::DATA_TYPE) {
+            return Err(wrong_type(T::DATA_TYPE));
+        }
+        bytemuck::try_cast_slice(bytes).map_err(|_| wrong_type(T::DATA_TYPE))
+    }
+
+    /// Makes this a tensor of those dims, and returns its elements to be written, every one: they hold anything.
+    pub(crate) fn begin<T: Element>(&mut self, dims: &[i64]) -> Result<&mut [T]> {
+        self.data_type = Some(T::DATA_TYPE);
+        self.dims = Shape::from(dims);
+        let size = self.dims.byte_size(T::DATA_TYPE).ok_or_else(|| no_memory(&self.dims))?;
+        if matches!(self.memory, Memory::Wire(_)) {
+            self.memory = Memory::default();
+        }
+        let Memory::Own(rows) = &mut self.memory else { return Err(no_memory(&self.dims)) };
+        let row = rows.begin(size).ok_or_else(|| no_memory(&self.dims))?;
+        bytemuck::try_cast_slice_mut(row).map_err(|_| no_memory(&self.dims))
+    }
+
+    /// Begins a request of so many pictures whose tensors shall follow each other: this is an output.
+    pub(crate) fn expect_rows(&mut self, count: usize) {
+        match &mut self.memory {
+            Memory::Own(rows) => (rows.start, rows.end, rows.left) = (0, 0, count),
+            Memory::Wire(_) => self.memory = Memory::Own(Rows { left: count, ..Rows::default() }),
+        }
+    }
+
+    /// The current row is done, another one follows behind it.
+    pub(crate) fn keep_row(&mut self) {
+        if let Memory::Own(rows) = &mut self.memory {
+            rows.start = rows.end;
+            rows.left = rows.left.saturating_sub(1);
+        }
+    }
+
+    /// Takes out all rows that were kept.
+    pub(crate) fn take_rows(&mut self) -> Bytes {
+        match std::mem::take(&mut self.memory) {
+            Memory::Wire(bytes) => bytes,
+            Memory::Own(rows) => {
+                let end = rows.start;
+                Bytes::from_owner(Words(rows.words)).slice(..end)
+            }
+        }
+    }
+}
+
+impl Rows {
+    fn begin(&mut self, size: usize) -> Option<&mut [u8]> {
+        self.end = self.start.checked_add(size)?;
+        let words = self.end.div_ceil(WORD);
+        if words > self.words.len() {
+            let all = self.start.checked_add(size.checked_mul(self.left.max(1))?)?.div_ceil(WORD);
+            self.grow(all.max(words))?;
+        }
+        bytemuck::cast_slice_mut(&mut self.words).get_mut(self.start..self.end)
+    }
+
+    fn grow(&mut self, words: usize) -> Option<()> {
+        self.words.try_reserve_exact(words - self.words.len()).ok()?;
+        self.words.resize(words, 0);
+        Some(())
+    }
+}
+
+/// The memory of an output on its way out.
+struct Words(Vec<u64>);
+
+impl AsRef<[u8]> for Words {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
+}
+
+#[cold]
+fn no_memory(dims: &Shape) -> Error {
+    Error::internal(format!("there is no memory for a tensor of shape {dims}"))
+}
+
+#[cold]
+fn wrong_type(wanted: DataType) -> Error {
+    Error::internal(format!("a tensor was promised to have elements of type {wanted}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_follow_each_other_in_one_piece() {
+        let mut tensor = Tensor::default();
+        tensor.expect_rows(2);
+        for row in [[1.0f32, 2.0, 3.0], [4.0, 5.0, 6.0]] {
+            tensor.begin::<f32>(&[3]).unwrap().copy_from_slice(&row);
+            assert_eq!(tensor.elements::<f32>().unwrap(), row);
+            tensor.keep_row();
+        }
+        let bytes = tensor.take_rows();
+        assert_eq!(bytemuck::pod_collect_to_vec::<u8, f32>(&bytes), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    }
+
+    #[test]
+    fn a_value_that_stays_is_written_over() {
+        let mut tensor = Tensor::default();
+        for value in [7u8, 9] {
+            tensor.begin::<u8>(&[1]).unwrap()[0] = value;
+            assert_eq!(tensor.elements::<u8>().unwrap(), [value]);
+        }
+    }
+
+    #[test]
+    fn an_input_is_read_where_it_lies_if_it_can_be() {
+        let mut bytes = vec![0u8; 16];
+        bytes[4..8].copy_from_slice(&5i32.to_le_bytes());
+        let bytes = Bytes::from(bytes);
+        for begin in 0..8 {
+            let row = bytes.slice(begin..begin + 4);
+            let tensor = Tensor::from_wire(DataType::Int32, Shape::from([1]), row.clone());
+            let elements = tensor.elements::<i32>().unwrap();
+            assert_eq!(elements[0].to_le_bytes(), row[..]);
+            let in_place = elements.as_ptr().cast() == row.as_ptr();
+            assert_eq!(in_place, (row.as_ptr() as usize).is_multiple_of(4));
+        }
+    }
+
+    #[test]
+    fn another_type_or_too_much_is_an_error() {
+        let mut tensor = Tensor::default();
+        tensor.begin::<u8>(&[4]).unwrap();
+        assert!(tensor.elements::<f32>().is_err());
+        assert!(tensor.begin::<f32>(&[i64::MAX, 2]).is_err());
+        assert!(tensor.begin::<f32>(&[1 << 50]).is_err());
+    }
+}

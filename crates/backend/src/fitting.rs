@@ -1,0 +1,102 @@
+//! Which requests may share a batch.
+
+use hippocamp_model_config::{Interface, Padding, TensorSpec};
+
+use crate::padded::length;
+use crate::{InputTensor, Request};
+
+/// Knows of a model which requests can be joined along the first dimension. Made once at load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fitting {
+    /// Any two requests fit, so that nothing needs comparing.
+    uniform: bool,
+    /// By input, as far as a rule is known.
+    rules: Vec<Rule>,
+    padding: Option<Padding>,
+}
+
+/// What is asked of one input of two requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rule {
+    /// Equal in every dimension but the first.
+    Equal,
+    /// A shape tensor, which has no batch dimension: equal in content.
+    Same,
+    /// Whatever its shapes are, they are laid end to end.
+    Ragged,
+    /// Equal but for that dimension, which is padded. It may be left out if the server makes it.
+    Padded { dim: usize, made: bool },
+}
+
+impl Fitting {
+    pub fn new(interface: &Interface) -> Fitting {
+        let requested = interface.all_inputs().len() - interface.batch_inputs.len();
+        let padding = interface.padding.clone();
+        let rule = |index: usize, input: &TensorSpec| match padding.as_ref().and_then(|p| p.input(index)) {
+            Some(input) => Rule::Padded { dim: input.dim, made: input.fill.is_some() },
+            None if input.is_shape_tensor => Rule::Same,
+            None if input.allow_ragged_batch => Rule::Ragged,
+            None => Rule::Equal,
+        };
+        let mut inputs = interface.all_inputs().take(requested);
+        let rules = inputs.clone().enumerate().map(|(index, input)| rule(index, input));
+        let rules = rules.collect();
+        let uniform = padding.is_none()
+            && inputs.all(|input| {
+                let is_fixed = input.allow_ragged_batch || !input.dims.contains(&-1);
+                is_fixed && !input.optional && !input.is_shape_tensor
+            });
+        Fitting { uniform, rules, padding }
+    }
+
+    /// Whether any two requests fit, so that none ends a batch by its shape.
+    pub fn is_uniform(&self) -> bool {
+        self.uniform
+    }
+
+    /// For a model of which any two requests fit.
+    pub fn any() -> Fitting {
+        Fitting { uniform: true, rules: Vec::new(), padding: None }
+    }
+
+    /// Whether two requests can be joined: the same inputs, and equal in every dimension but the first, as far as the
+    /// config does not allow more.
+    pub fn together(&self, a: &Request, b: &Request) -> bool {
+        if self.uniform {
+            return true;
+        }
+        if let Some(padding) = &self.padding
+            && !padding.fit_together(length(padding, a), length(padding, b))
+        {
+            return false;
+        }
+        let mut inputs = a.inputs.iter().zip(&b.inputs).enumerate();
+        inputs.all(|(index, pair)| {
+            let rule = self.rules.get(index).copied().unwrap_or(Rule::Equal);
+            match pair {
+                (Some(a), Some(b)) => rule.holds(a, b),
+                (None, None) => true,
+                _ => matches!(rule, Rule::Padded { made: true, .. }),
+            }
+        })
+    }
+}
+
+impl Rule {
+    fn holds(self, a: &InputTensor, b: &InputTensor) -> bool {
+        match self {
+            Rule::Ragged => true,
+            Rule::Same => a.shape == b.shape && a.data.to_contiguous() == b.data.to_contiguous(),
+            Rule::Equal => a.shape.get(1..) == b.shape.get(1..),
+            Rule::Padded { dim: padded, .. } => {
+                a.shape.len() == b.shape.len()
+                    && a.shape
+                        .iter()
+                        .zip(b.shape.iter())
+                        .enumerate()
+                        .skip(1)
+                        .all(|(d, (a, b))| d == padded || a == b)
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What went wrong, in words for whoever typed the command.
+
+use std::fmt;
+
+/// A text that says what is wrong and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure(String);
+
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    pub(crate) fn new(text: impl Into<String>) -> Failure {
+        Failure(text.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// Returns early with a failure, as `format!` takes it.
+macro_rules! fail {
+    ($($text:tt)+) => {
+        return Err($crate::failure::Failure::new(format!($($text)+)))
+    };
+}
+pub(crate) use fail;

@@ -1,0 +1,139 @@
+//! KServe v2 over gRPC, tensors in binary.
+
+use std::time::Duration;
+
+use hippocamp_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
+use hippocamp_proto::inference::infer_parameter::ParameterChoice;
+use hippocamp_proto::inference::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
+use hippocamp_proto::inference::model_metadata_response::TensorMetadata;
+use hippocamp_proto::inference::{
+    InferParameter, ModelInferRequest, ModelMetadataRequest, RepositoryIndexRequest,
+};
+use hippocamp_tensor::DataType;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use crate::answer::{Answer, Metadata, Parameter, Request, Tensor, TensorInfo};
+use crate::failure::{Failure, Result, fail};
+use crate::server::{Target, unreachable};
+
+/// A connection to a server.
+#[derive(Debug)]
+pub(crate) struct GrpcServer {
+    address: String,
+    client: GrpcInferenceServiceClient<Channel>,
+}
+
+impl GrpcServer {
+    pub(crate) async fn connect(address: &str, timeout: Duration) -> Result<GrpcServer> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))
+            .map_err(|why| Failure::new(format!("--url '{address}' was expected to be HOST:PORT: {why}")))?;
+        let channel = endpoint.connect_timeout(timeout).timeout(timeout).connect().await;
+        let channel = channel.map_err(|why| unreachable(address, innermost(&why)))?;
+        let client = GrpcInferenceServiceClient::new(channel)
+            .max_decoding_message_size(usize::MAX)
+            .max_encoding_message_size(usize::MAX);
+        Ok(GrpcServer { address: address.to_owned(), client })
+    }
+
+    pub(crate) async fn metadata(&mut self, target: &Target) -> Result<Metadata> {
+        let request = ModelMetadataRequest { name: target.model.clone(), version: target.version.clone() };
+        let answer = self.client.model_metadata(request).await.map_err(|status| self.failed(&status))?;
+        let answer = answer.into_inner();
+        Ok(Metadata { inputs: infos(answer.inputs)?, outputs: infos(answer.outputs)? })
+    }
+
+    /// The names of the models that are ready.
+    pub(crate) async fn index(&mut self) -> Result<Vec<String>> {
+        let request = RepositoryIndexRequest { ready: true, ..RepositoryIndexRequest::default() };
+        let answer = self.client.repository_index(request).await.map_err(|status| self.failed(&status))?;
+        Ok(answer.into_inner().models.into_iter().map(|model| model.name).collect())
+    }
+
+    pub(crate) async fn infer(&mut self, target: &Target, request: &Request) -> Result<Answer> {
+        let answer = self.client.model_infer(message(target, request)).await;
+        let answer = answer.map_err(|status| self.failed(&status))?.into_inner();
+        let mut outputs = Vec::new();
+        let mut contents = answer.raw_output_contents.into_iter();
+        for output in answer.outputs {
+            let data_type = data_type(&output.name, &output.datatype)?;
+            let Some(data) = contents.next() else {
+                fail!("the server's answer lacks the bytes of output '{}'", output.name);
+            };
+            outputs.push(Tensor { name: output.name, data_type, shape: output.shape, data });
+        }
+        Ok(Answer { model: answer.model_name, version: answer.model_version, outputs })
+    }
+
+    fn failed(&self, status: &Status) -> Failure {
+        match status.code() {
+            Code::Unavailable if status.message().contains("error trying to connect") => {
+                unreachable(&self.address, status.message())
+            }
+            Code::Unknown | Code::Unimplemented if status.message().contains("HTTP") => {
+                Failure::new(format!(
+                    "{} does not speak gRPC: {}\ngRPC is on port 8001 by default, HTTP on 8000",
+                    self.address,
+                    status.message()
+                ))
+            }
+            Code::Cancelled | Code::DeadlineExceeded if status.message().contains("imeout") => {
+                Failure::new(format!("no answer from {} in time; --timeout allows more", self.address))
+            }
+            _ => Failure::new(status.message()),
+        }
+    }
+}
+
+fn message(target: &Target, request: &Request) -> ModelInferRequest {
+    let parameter = |value: &Parameter| InferParameter {
+        parameter_choice: Some(match value {
+            Parameter::Bool(value) => ParameterChoice::BoolParam(*value),
+            Parameter::Int(value) => ParameterChoice::Int64Param(*value),
+            Parameter::Double(value) => ParameterChoice::DoubleParam(*value),
+            Parameter::String(value) => ParameterChoice::StringParam(value.clone()),
+        }),
+    };
+    let input = |tensor: &Tensor| InferInputTensor {
+        name: tensor.name.clone(),
+        datatype: tensor.data_type.protocol_name().to_owned(),
+        shape: tensor.shape.clone(),
+        ..InferInputTensor::default()
+    };
+    let output = |name: &String| InferRequestedOutputTensor {
+        name: name.clone(),
+        ..InferRequestedOutputTensor::default()
+    };
+    ModelInferRequest {
+        model_name: target.model.clone(),
+        model_version: target.version.clone(),
+        parameters: request.parameters.iter().map(|(key, value)| (key.clone(), parameter(value))).collect(),
+        inputs: request.inputs.iter().map(input).collect(),
+        outputs: request.outputs.iter().map(output).collect(),
+        raw_input_contents: request.inputs.iter().map(|tensor| tensor.data.clone()).collect(),
+        ..ModelInferRequest::default()
+    }
+}
+
+fn infos(tensors: Vec<TensorMetadata>) -> Result<Vec<TensorInfo>> {
+    let info = |tensor: TensorMetadata| {
+        let data_type = data_type(&tensor.name, &tensor.datatype)?;
+        Ok(TensorInfo { name: tensor.name, data_type, shape: tensor.shape })
+    };
+    tensors.into_iter().map(info).collect()
+}
+
+fn data_type(tensor: &str, name: &str) -> Result<DataType> {
+    DataType::from_protocol_name(name).ok_or_else(|| {
+        Failure::new(format!("the server gives '{tensor}' a data type that is not known: '{name}'"))
+    })
+}
+
+/// The cause that says most: a transport's own text says only that it failed.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

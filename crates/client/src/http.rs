@@ -1,0 +1,200 @@
+//! KServe v2 over HTTP, tensors in binary.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Method, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::{Map, Value, json};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use hippocamp_tensor::DataType;
+
+use crate::answer::{Answer, Metadata, Parameter, Request, Tensor, TensorInfo};
+use crate::failure::{Failure, Result, fail};
+use crate::server::{Target, unreachable};
+
+/// Where the JSON of a binary body ends.
+const HEADER_LENGTH: &str = "inference-header-content-length";
+
+/// A connection to a server.
+#[derive(Debug)]
+pub(crate) struct HttpServer {
+    address: String,
+    connection: SendRequest<Full<Bytes>>,
+    timeout: Duration,
+}
+
+/// The JSON of an answer, and the bytes behind it.
+type Parts = (Value, Bytes);
+
+impl HttpServer {
+    pub(crate) async fn connect(address: &str, limit: Duration) -> Result<HttpServer> {
+        let stream = timeout(limit, TcpStream::connect(address))
+            .await
+            .map_err(|_| unreachable(address, "no answer in time"))?
+            .map_err(|why| unreachable(address, why))?;
+        drop(stream.set_nodelay(true));
+        let (connection, driver) =
+            handshake(TokioIo::new(stream)).await.map_err(|why| unreachable(address, why))?;
+        tokio::spawn(driver);
+        Ok(HttpServer { address: address.to_owned(), connection, timeout: limit })
+    }
+
+    pub(crate) async fn metadata(&mut self, target: &Target) -> Result<Metadata> {
+        let (body, _) = self.send(Method::GET, &path(target, ""), Bytes::new(), None).await?;
+        Ok(Metadata { inputs: infos(&body["inputs"])?, outputs: infos(&body["outputs"])? })
+    }
+
+    /// The names of the models that are ready.
+    pub(crate) async fn index(&mut self) -> Result<Vec<String>> {
+        let body = Bytes::from_static(br#"{"ready":true}"#);
+        let (body, _) = self.send(Method::POST, "/v2/repository/index", body, None).await?;
+        let models = body.as_array().into_iter().flatten();
+        Ok(models.filter_map(|model| Some(model["name"].as_str()?.to_owned())).collect())
+    }
+
+    pub(crate) async fn infer(&mut self, target: &Target, request: &Request) -> Result<Answer> {
+        let header = header_of(request).to_string();
+        let mut body = BytesMut::from(header.as_bytes());
+        request.inputs.iter().for_each(|tensor| body.extend_from_slice(&tensor.data));
+        let path = path(target, "/infer");
+        let (json, rest) = self.send(Method::POST, &path, body.freeze(), Some(header.len())).await?;
+        let mut answer = Answer {
+            model: text(&json, "model_name"),
+            version: text(&json, "model_version"),
+            ..Answer::default()
+        };
+        let mut rest = rest;
+        for output in json["outputs"].as_array().into_iter().flatten() {
+            let info = info(output)?;
+            let size =
+                output["parameters"]["binary_data_size"].as_u64().and_then(|size| usize::try_from(size).ok());
+            let Some(size) = size.filter(|&size| size <= rest.len()) else {
+                fail!("the server's answer lacks the bytes of output '{}'", info.name);
+            };
+            let data = rest.split_to(size);
+            answer.outputs.push(Tensor {
+                name: info.name,
+                data_type: info.data_type,
+                shape: info.shape,
+                data,
+            });
+        }
+        Ok(answer)
+    }
+
+    async fn send(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        header: Option<usize>,
+    ) -> Result<Parts> {
+        let mut request = hyper::Request::builder().method(method).uri(path).header(HOST, &self.address);
+        request = match header {
+            Some(length) => {
+                request.header(HEADER_LENGTH, length).header(CONTENT_TYPE, "application/octet-stream")
+            }
+            None => request.header(CONTENT_TYPE, "application/json"),
+        };
+        let request = request.body(Full::new(body)).map_err(|why| Failure::new(format!("{path}: {why}")))?;
+        let exchange = async {
+            let answer = self.connection.send_request(request).await?;
+            let (head, body) = answer.into_parts();
+            Ok::<_, hyper::Error>(Response::from_parts(head, body.collect().await?.to_bytes()))
+        };
+        let answer = match timeout(self.timeout, exchange).await {
+            Err(_) => fail!("no answer from {} in {:?}; --timeout allows more", self.address, self.timeout),
+            Ok(answer) => answer.map_err(|why| unreachable(&self.address, why))?,
+        };
+        read(answer)
+    }
+}
+
+fn read(answer: Response<Bytes>) -> Result<Parts> {
+    let length = answer.headers().get(HEADER_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let (head, mut body) = answer.into_parts();
+    let rest = body.split_off(length.unwrap_or(body.len()).min(body.len()));
+    let json: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if head.status.is_success() {
+        return Ok((json, rest));
+    }
+    match json["error"].as_str() {
+        Some(error) => fail!("{error}"),
+        None => fail!("the server answers {}; does it speak KServe v2?", head.status),
+    }
+}
+
+/// The path of a model, with what is to be done with it.
+fn path(target: &Target, action: &str) -> String {
+    let version = if target.version.is_empty() {
+        String::new()
+    } else {
+        format!("/versions/{}", escaped(&target.version))
+    };
+    format!("/v2/models/{}{version}{action}", escaped(&target.model))
+}
+
+/// For a path segment.
+fn escaped(name: &str) -> String {
+    let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    name.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+fn header_of(request: &Request) -> Value {
+    let inputs: Vec<Value> = request
+        .inputs
+        .iter()
+        .map(|tensor| {
+            json!({
+                "name": tensor.name,
+                "datatype": tensor.data_type.protocol_name(),
+                "shape": tensor.shape,
+                "parameters": {"binary_data_size": tensor.data.len()},
+            })
+        })
+        .collect();
+    let mut parameters = Map::new();
+    for (key, value) in &request.parameters {
+        let value = match value {
+            Parameter::Bool(value) => json!(value),
+            Parameter::Int(value) => json!(value),
+            Parameter::Double(value) => json!(value),
+            Parameter::String(value) => json!(value),
+        };
+        parameters.insert(key.clone(), value);
+    }
+    parameters.insert("binary_data_output".to_owned(), json!(true));
+    let mut header = json!({"inputs": inputs, "parameters": parameters});
+    if !request.outputs.is_empty() {
+        header["outputs"] = request
+            .outputs
+            .iter()
+            .map(|name| json!({"name": name, "parameters": {"binary_data": true}}))
+            .collect();
+    }
+    header
+}
+
+fn text(json: &Value, key: &str) -> String {
+    json[key].as_str().unwrap_or_default().to_owned()
+}
+
+fn infos(list: &Value) -> Result<Vec<TensorInfo>> {
+    list.as_array().into_iter().flatten().map(info).collect()
+}
+
+fn info(json: &Value) -> Result<TensorInfo> {
+    let name = text(json, "name");
+    let data_type = text(json, "datatype");
+    let Some(data_type) = DataType::from_protocol_name(&data_type) else {
+        fail!("the server gives '{name}' a data type that is not known: '{data_type}'");
+    };
+    let shape = json["shape"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
+    Ok(TensorInfo { name, data_type, shape })
+}

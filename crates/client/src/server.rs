@@ -1,0 +1,127 @@
+//! The server that is asked: where it is, and how it is spoken to.
+
+use std::time::Duration;
+
+use crate::answer::{Answer, Metadata, Request};
+use crate::args::{InferArgs, Protocol};
+use crate::failure::{Failure, Result};
+use crate::grpc::GrpcServer;
+use crate::http::HttpServer;
+
+/// A server that answers.
+#[derive(Debug)]
+pub(crate) enum Server {
+    Http(HttpServer),
+    Grpc(GrpcServer),
+}
+
+/// Which model is meant.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) model: String,
+    /// Empty: the server chooses.
+    pub(crate) version: String,
+}
+
+impl Server {
+    pub(crate) async fn connect(args: &InferArgs) -> Result<Server> {
+        let (protocol, address) = place(args.url.as_deref(), args.protocol);
+        let timeout = Duration::from_secs(args.timeout);
+        match protocol {
+            Protocol::Http => HttpServer::connect(&address, timeout).await.map(Server::Http),
+            Protocol::Grpc => GrpcServer::connect(&address, timeout).await.map(Server::Grpc),
+        }
+    }
+
+    /// What the model takes and gives. If there is no such model, the failure lists those that there are.
+    pub(crate) async fn metadata(&mut self, target: &Target) -> Result<Metadata> {
+        let metadata = match self {
+            Server::Http(server) => server.metadata(target).await,
+            Server::Grpc(server) => server.metadata(target).await,
+        };
+        match metadata {
+            Ok(metadata) => Ok(metadata),
+            Err(failure) => Err(self.with_models(failure).await),
+        }
+    }
+
+    pub(crate) async fn infer(&mut self, target: &Target, request: &Request) -> Result<Answer> {
+        match self {
+            Server::Http(server) => server.infer(target, request).await,
+            Server::Grpc(server) => server.infer(target, request).await,
+        }
+    }
+
+    async fn with_models(&mut self, failure: Failure) -> Failure {
+        let index = match self {
+            Server::Http(server) => server.index().await,
+            Server::Grpc(server) => server.index().await,
+        };
+        match index {
+            Ok(mut models) if !models.is_empty() => {
+                models.sort();
+                models.dedup();
+                Failure::new(format!("{failure}\nready at this server: {}", models.join(", ")))
+            }
+            Ok(_) => Failure::new(format!("{failure}\nno model is ready at this server")),
+            Err(_) => failure,
+        }
+    }
+}
+
+/// Protocol and `HOST:PORT`, from what the command line says of either.
+fn place(url: Option<&str>, protocol: Option<Protocol>) -> (Protocol, String) {
+    let url = url.unwrap_or_default().trim_end_matches('/');
+    let (scheme, address) = url.split_once("://").unwrap_or(("", url));
+    let by_name = match scheme {
+        "grpc" => Some(Protocol::Grpc),
+        "http" => Some(Protocol::Http),
+        _ => None,
+    };
+    let by_port = if address.ends_with(":8001") { Protocol::Grpc } else { Protocol::Http };
+    let protocol = protocol.or(by_name).unwrap_or(by_port);
+    let port = if protocol == Protocol::Grpc { 8001 } else { 8000 };
+    let address = match address {
+        "" => format!("localhost:{port}"),
+        address if has_port(address) => address.to_owned(),
+        address => format!("{address}:{port}"),
+    };
+    (protocol, address)
+}
+
+fn has_port(address: &str) -> bool {
+    let after_host = address.rfind(']').map_or(address, |end| &address[end..]);
+    after_host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+}
+
+/// What is said when nobody answers.
+pub(crate) fn unreachable(address: &str, why: impl std::fmt::Display) -> Failure {
+    Failure::new(format!(
+        "no server answers at {address}: {why}\nstart one by `hippocamp --model-repository=PATH`, or name another one by \
+         --url HOST:PORT"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_protocol_follows_from_the_url_unless_it_is_said() {
+        let (http, grpc) = (Protocol::Http, Protocol::Grpc);
+        let cases = [
+            (None, None, (http, "localhost:8000")),
+            (None, Some(grpc), (grpc, "localhost:8001")),
+            (Some("host:8001"), None, (grpc, "host:8001")),
+            (Some("host:8001"), Some(http), (http, "host:8001")),
+            (Some("http://host:9/"), None, (http, "host:9")),
+            (Some("grpc://host"), None, (grpc, "host:8001")),
+            (Some("host"), None, (http, "host:8000")),
+            (Some("[::1]:80"), None, (http, "[::1]:80")),
+            (Some("[::1]"), None, (http, "[::1]:8000")),
+        ];
+        for (url, protocol, (want, address)) in cases {
+            assert_eq!(place(url, protocol), (want, address.to_owned()), "{url:?} {protocol:?}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! From the config of an ensemble to versions that serve, again each time that a model changes which it is composed of.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use hippocamp_backend::{Error, ModelStatistics, Result};
+use hippocamp_ensemble::{Ensemble, StepModel};
+use hippocamp_model_config::{self as model_config, Interface, ModelConfig, ModelEnsembling, Step};
+use hippocamp_proto::inference::ModelTransactionPolicy;
+use hippocamp_repository::find_step;
+
+use crate::cache::{ModelCache, ResponseCache};
+use crate::index::{State, VersionState};
+use crate::load::{Prepared, Started, Stopped, bad_config};
+use crate::model::Executor;
+use crate::models::Models;
+use crate::{LoadedModel, Settings, agents, labels};
+
+/// An ensemble whose own config is usable. It is kept as long as the ensemble is wanted, so that it can be built anew
+/// without a look at the disk.
+#[derive(Debug)]
+pub(crate) struct EnsembleSource {
+    name: Arc<str>,
+    config: ModelConfig,
+    /// The names under which the models of the steps are served, one a step.
+    step_names: Vec<String>,
+    interface: Interface,
+    labels: BTreeMap<Arc<str>, Vec<String>>,
+    /// By version. They go on counting when the ensemble is built anew: nobody reloaded the ensemble itself.
+    statistics: BTreeMap<u64, Arc<ModelStatistics>>,
+    /// The server's, in which each version that is built gets a part of its own.
+    cache: Option<ResponseCache>,
+}
+
+impl EnsembleSource {
+    /// Checks the whole config; there is no model file that could complete it.
+    pub(crate) fn new(
+        prepared: Prepared,
+        settings: &Settings,
+        cache: Option<ResponseCache>,
+    ) -> Result<EnsembleSource> {
+        let Prepared { folder, config, versions } = prepared;
+        model_config::validate(&config, None, "config", &folder.folder_name).map_err(bad_config)?;
+        agents::run(&folder.name, &folder.path, &config)?;
+        let steps = model_config::ensemble_scheduling(&config).map_or(&[][..], |steps| &steps.step);
+        let step_names = step_names(settings, folder.namespace.as_deref(), steps);
+        let interface = Interface::new(&config).map_err(bad_config)?;
+        let labels = labels::read(&folder.name, &folder.path, &interface)?;
+        let statistics = versions.into_iter().map(|version| (version, Arc::default())).collect();
+        let name = folder.name.into();
+        Ok(EnsembleSource { name, config, step_names, interface, labels, statistics, cache })
+    }
+
+    pub(crate) fn versions(&self) -> Vec<u64> {
+        self.statistics.keys().copied().collect()
+    }
+
+    fn scheduling(&self) -> &ModelEnsembling {
+        // Checked by `validate`; without steps there is nothing to build.
+        static NONE: ModelEnsembling = ModelEnsembling { step: Vec::new(), max_inflight_requests: 0 };
+        model_config::ensemble_scheduling(&self.config).unwrap_or(&NONE)
+    }
+
+    /// The models that it is composed of.
+    pub(crate) fn composing(&self) -> BTreeSet<String> {
+        self.step_names.iter().cloned().collect()
+    }
+
+    /// Builds every version of what serves now.
+    pub(crate) fn build(&self, models: &Models) -> Result<Vec<Started>> {
+        self.composing_are_known(models)?;
+        let steps = self.scheduling().step.iter().zip(&self.step_names);
+        let steps =
+            steps.map(|(step, name)| self.model_of(step, name, models)).collect::<Result<Vec<_>>>()?;
+        self.statistics
+            .iter()
+            .map(|(&version, statistics)| self.build_version(version, &steps, statistics))
+            .collect()
+    }
+
+    fn build_version(
+        &self,
+        version: u64,
+        steps: &[Arc<LoadedModel>],
+        statistics: &Arc<ModelStatistics>,
+    ) -> Result<Started> {
+        let models = steps.iter().map(|model| Arc::clone(model) as Arc<dyn StepModel>).collect();
+        let (ensemble, ended) = Ensemble::build(&self.name, self.scheduling(), &self.interface, models)?;
+        let decoupled = ensemble.is_decoupled();
+        // Not for the user to say: it follows from the steps.
+        let policy = Some(ModelTransactionPolicy { decoupled });
+        let config = ModelConfig { model_transaction_policy: policy, ..self.config.clone() };
+        let interface = Interface { decoupled, ..self.interface.clone() };
+        let model = LoadedModel {
+            name: Arc::clone(&self.name),
+            version,
+            version_text: version.to_string().into(),
+            cache: ModelCache::wanted(self.cache.as_ref(), &config, &interface, statistics),
+            config: Arc::new(config),
+            interface: Arc::new(interface),
+            statistics: Arc::clone(statistics),
+            labels: self.labels(steps),
+            executor: Executor::Ensemble(ensemble),
+        };
+        Ok(Started { model: Arc::new(model), stopped: Stopped::Ensemble(ended) })
+    }
+
+    /// The ensemble's own labels, and for an output without any those of the model that makes it.
+    fn labels(&self, steps: &[Arc<LoadedModel>]) -> BTreeMap<Arc<str>, Vec<String>> {
+        let mut labels = self.labels.clone();
+        for output in &self.interface.outputs {
+            for (step, model) in self.scheduling().step.iter().zip(steps) {
+                let made_here = step.output_map.iter().find(|(_, tensor)| ***tensor == *output.name);
+                if let Some(of_model) = made_here.and_then(|(name, _)| model.labels.get(name.as_str())) {
+                    labels.entry(Arc::clone(&output.name)).or_insert_with(|| of_model.clone());
+                }
+            }
+        }
+        labels
+    }
+
+    fn composing_are_known(&self, models: &Models) -> Result<()> {
+        let is_gone = |state: &VersionState| match state.state {
+            State::Unavailable => !state.is_failure(),
+            State::Unloading => true,
+            State::Loading | State::Ready => false,
+        };
+        let missing = self.composing().into_iter().filter(|name| match models.states_of(name) {
+            Some(states) => models.serving(name).is_empty() && states.values().all(is_gone),
+            None => true,
+        });
+        let missing: Vec<String> = missing.collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Error::invalid_arg(format!(
+            "ensemble {} contains models that are not available or ambiguous: {}",
+            self.name,
+            missing.join(", ")
+        )))
+    }
+
+    /// The version of a model that a step asks for.
+    fn model_of(&self, step: &Step, name: &str, models: &Models) -> Result<Arc<LoadedModel>> {
+        let ensemble = &self.name;
+        let serving = models.serving(name);
+        let Some(latest) = serving.iter().max_by_key(|started| started.model.version) else {
+            let failed = models.states_of(name).into_iter().flatten();
+            let failed = failed.filter(|(_, state)| state.is_failure());
+            let failed = failed
+                .map(|(v, state)| format!("version {v} is at UNAVAILABLE state: {};", state.reason))
+                .collect::<Vec<_>>();
+            let why = if failed.is_empty() {
+                String::new()
+            } else {
+                format!(" Model '{name}' loading failed with error: {}", failed.concat())
+            };
+            return Err(Error::invalid_arg(format!(
+                "ensemble '{ensemble}' depends on '{name}' which has no loaded version.{why}"
+            )));
+        };
+        let Ok(wanted @ 1..) = u64::try_from(step.model_version) else {
+            return Ok(Arc::clone(&latest.model));
+        };
+        let found = serving.iter().find(|started| started.model.version == wanted);
+        found.map(|started| Arc::clone(&started.model)).ok_or_else(|| {
+            Error::invalid_arg(format!(
+                "ensemble '{ensemble}' depends on '{name}' whose required version {wanted} is not loaded."
+            ))
+        })
+    }
+}
+
+/// The names under which the models of these steps are served: with namespaces the one beside the ensemble comes first.
+pub(crate) fn step_names(settings: &Settings, namespace: Option<&str>, steps: &[Step]) -> Vec<String> {
+    let options = settings.scan_options();
+    let name = |step: &Step| {
+        let written = Some(step.model_namespace.as_str()).filter(|written| !written.is_empty());
+        find_step(&settings.repositories, written.or(namespace), &step.model_name, &options)
+    };
+    steps.iter().map(name).collect()
+}

@@ -1,0 +1,226 @@
+//! The one step in which a model that was made ready begins to serve, or one that is unloaded ends, together with the
+//! ensembles that are made of it. Under the lock of the models, so that states and routes never tell different stories.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hippocamp_backend::Error;
+use tracing::{error, info};
+
+use crate::ensembles::EnsembleSource;
+use crate::index::{State, UNLOADED, VersionState};
+use crate::load::{LoadFailure, Started};
+use crate::models::{Models, Origin, Retired};
+use crate::{InferenceServer, LoadedModel};
+
+/// What was made ready.
+#[derive(Debug)]
+pub(crate) enum Ready {
+    Model(Vec<Started>),
+    /// Built when it is installed, of the models that serve then.
+    Ensemble(Arc<EnsembleSource>),
+}
+
+/// What has to be routed to anew, and what is let go.
+#[derive(Debug, Default)]
+struct Changes {
+    routes: Vec<(String, Vec<Arc<LoadedModel>>)>,
+    retired: Vec<Retired>,
+}
+
+impl InferenceServer {
+    /// Versions that serve already stay as they are: they go on serving.
+    pub(crate) fn mark_loading(&self, name: &str, versions: &[u64]) {
+        let mut models = self.models.lock();
+        let states = &mut models.entry(name).states;
+        for &version in versions {
+            let state = states.entry(version).or_insert_with(|| VersionState::new(State::Loading, ""));
+            if state.state != State::Ready {
+                *state = VersionState::new(State::Loading, "");
+            }
+        }
+    }
+
+    pub(crate) fn mark_failed(&self, name: &str, failure: &LoadFailure) {
+        let mut models = self.models.lock();
+        let entry = models.entry(name);
+        let failed = match failure {
+            LoadFailure::Versions(failed) => failed.clone(),
+            LoadFailure::Composing { versions, error } => {
+                versions.iter().map(|&version| (version, error.clone())).collect()
+            }
+            LoadFailure::Config(error) => {
+                // No version was tried. Those that serve go on, and the index says what came of the attempt.
+                for state in entry.states.values_mut().filter(|s| s.state == State::Ready) {
+                    state.reason = error.reason();
+                }
+                return;
+            }
+        };
+        for &version in failed.keys() {
+            entry.states.entry(version).or_insert_with(|| VersionState::new(State::Loading, ""));
+        }
+        for (version, state) in &mut entry.states {
+            match (failed.get(version), state.state) {
+                (Some(error), State::Ready) => state.reason = error.reason(),
+                (Some(error), _) => *state = VersionState::new(State::Unavailable, error.reason()),
+                (None, State::Loading) => *state = VersionState::new(State::Unavailable, UNLOADED),
+                (None, _) => {}
+            }
+        }
+        let route = entry.route();
+        self.routes.set(vec![(name.to_owned(), route)]);
+    }
+
+    /// Lets a model serve that was made ready, and builds the ensembles anew that are made of it. What was replaced is
+    /// returned, to be let go. Takes `origin` if it succeeds.
+    pub(crate) fn install(
+        &self,
+        name: &str,
+        ready: Ready,
+        origin: &mut Origin,
+        explicit: bool,
+    ) -> Result<Vec<Retired>, LoadFailure> {
+        let mut models = self.models.lock();
+        models.missing.remove(name);
+        let entry = models.entry(name);
+        entry.explicit |= explicit;
+        let started = match ready {
+            Ready::Model(started) => {
+                entry.ensemble = None;
+                models.dependencies.set(name, BTreeSet::new());
+                started
+            }
+            Ready::Ensemble(source) => build_first(&mut models, name, source)?,
+        };
+        let mut changes = Changes::default();
+        changes.retired.push(replace(&mut models, name, started, Some(std::mem::take(origin))));
+        changes.routes.push((name.to_owned(), models.entry(name).route()));
+        rebuild_dependents(&mut models, name, &mut changes);
+        self.routes.set(changes.routes);
+        Ok(changes.retired)
+    }
+
+    /// Ends a model, and the ensembles that are made of it: these come back when it does.
+    pub(crate) fn remove(&self, name: &str) -> Vec<Retired> {
+        let mut models = self.models.lock();
+        models.missing.remove(name);
+        models.dependencies.set(name, BTreeSet::new());
+        let entry = models.entry(name);
+        (entry.ensemble, entry.explicit) = (None, false);
+        let mut changes = Changes::default();
+        end(&mut models, name, "", &mut changes);
+        rebuild_dependents(&mut models, name, &mut changes);
+        self.routes.set(changes.routes);
+        // The ensembles first: they hold on to the model.
+        changes.retired.reverse();
+        changes.retired
+    }
+}
+
+/// Builds an ensemble that was read from its config just now. If that fails and nothing of it serves, it is built as soon
+/// as the models are there that it needs.
+fn build_first(
+    models: &mut Models,
+    name: &str,
+    source: Arc<EnsembleSource>,
+) -> Result<Vec<Started>, LoadFailure> {
+    let failure = |error| LoadFailure::Composing { versions: source.versions(), error };
+    let mut dependencies = models.dependencies.clone();
+    dependencies.set(name, source.composing());
+    if let Some(last) = dependencies.cycle(name) {
+        return Err(failure(circular(name, &last)));
+    }
+    let built = source.build(models).map_err(failure);
+    let entry = models.entry(name);
+    if built.is_ok() || entry.serving.is_empty() {
+        entry.ensemble = Some(source);
+        models.dependencies = dependencies;
+    }
+    built
+}
+
+#[cold]
+pub(crate) fn circular(name: &str, last: &str) -> Error {
+    Error::invalid_arg(format!("circular dependency between ensembles: {name} -> ... -> {last} -> {name}"))
+}
+
+/// Builds the ensembles anew that are made of `name`. One that cannot be goes on serving with the models that it has; if
+/// these are unloaded, it ends.
+fn rebuild_dependents(models: &mut Models, name: &str, changes: &mut Changes) {
+    let mut renewed = BTreeSet::from([name.to_owned()]);
+    for ensemble in models.dependencies.dependents(name) {
+        let Some(source) = models.entries.get(&ensemble).and_then(|entry| entry.ensemble.clone()) else {
+            continue;
+        };
+        if source.composing().is_disjoint(&renewed) {
+            continue;
+        }
+        match source.build(models) {
+            Ok(started) => {
+                info!(model = ensemble, "built anew, because '{name}' was loaded");
+                changes.retired.push(replace(models, &ensemble, started, None));
+                changes.routes.push((ensemble.clone(), models.entry(&ensemble).route()));
+                renewed.insert(ensemble);
+            }
+            Err(error) if renewed.iter().any(|name| models.serving(name).is_empty()) => {
+                info!(model = ensemble, "unloaded, because '{name}' was: {error}");
+                end(models, &ensemble, &unloaded(&error), changes);
+                renewed.insert(ensemble);
+            }
+            Err(error) => {
+                let serves = !models.serving(&ensemble).is_empty();
+                let consequence =
+                    if serves { "it goes on with the former version" } else { "it is still not available" };
+                error!("ensemble '{ensemble}' does not fit the '{name}' loaded now, {consequence}: {error}");
+                for state in models.entry(&ensemble).states.values_mut() {
+                    match state.state {
+                        State::Ready => state.reason = error.reason(),
+                        // Somebody unloaded what it needs; that is still why.
+                        _ if state.reason.starts_with(UNLOADED) => state.reason = unloaded(&error),
+                        _ => *state = VersionState::new(State::Unavailable, error.reason()),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The reason of an ensemble that ended because a model did.
+fn unloaded(error: &Error) -> String {
+    format!("{UNLOADED}: {error}")
+}
+
+/// Lets these versions serve instead of those that do.
+fn replace(models: &mut Models, name: &str, started: Vec<Started>, origin: Option<Origin>) -> Retired {
+    let entry = models.entry(name);
+    for state in entry.states.values_mut().filter(|s| s.state == State::Ready) {
+        *state = VersionState::new(State::Unloading, "");
+    }
+    for version in &started {
+        entry.states.insert(version.model.version, VersionState::new(State::Ready, ""));
+    }
+    // A failure of a version that is no longer served does not count any more.
+    for state in entry.states.values_mut().filter(|s| s.is_failure()) {
+        *state = VersionState::new(State::Unavailable, UNLOADED);
+    }
+    let versions = std::mem::replace(&mut entry.serving, started);
+    let origin = origin.map(|origin| std::mem::replace(&mut entry.origin, origin)).unwrap_or_default();
+    Retired { name: name.to_owned(), versions, origin }
+}
+
+/// Lets nothing of a model serve any more. An empty reason: because somebody asked for it.
+fn end(models: &mut Models, name: &str, reason: &str, changes: &mut Changes) {
+    let entry = models.entry(name);
+    for state in entry.states.values_mut() {
+        *state = match state.state {
+            State::Ready => VersionState::new(State::Unloading, reason),
+            _ if reason.is_empty() => VersionState::new(State::Unavailable, UNLOADED),
+            _ => VersionState::new(State::Unavailable, reason),
+        };
+    }
+    let versions = std::mem::take(&mut entry.serving);
+    let origin = std::mem::take(&mut entry.origin);
+    changes.routes.push((name.to_owned(), Vec::new()));
+    changes.retired.push(Retired { name: name.to_owned(), versions, origin });
+}

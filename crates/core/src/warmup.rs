@@ -1,0 +1,115 @@
+//! Warm-up: an instance runs the samples of its config before it serves, so that no client waits for what an engine does
+//! only once.
+
+mod sample;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hippocamp_backend::{
+    Batch, Delivery, Error, Event, InstanceSpec, Model, ModelInstance, Parameters, Request, ResponseReceiver,
+    Result, WantedOutputs, channel,
+};
+use hippocamp_model_config::{Interface, ModelConfig};
+use tracing::debug;
+
+use sample::Sample;
+
+/// A model whose instances are warm when they are made: it happens on their own threads, so that the version is ready
+/// only when all of them are. Nothing of it is counted: no client asked for it.
+struct WarmModel {
+    model: Arc<dyn Model>,
+    samples: Vec<Sample>,
+}
+
+/// The model with the warm-up that its config asks for; the model itself if it asks for none. `folder` is the model's.
+pub(crate) fn warmed_up(
+    model: Arc<dyn Model>,
+    config: &ModelConfig,
+    interface: &Interface,
+    folder: &Path,
+) -> Result<Arc<dyn Model>> {
+    let samples = sample::read(config, interface, folder)?;
+    if samples.is_empty() {
+        return Ok(model);
+    }
+    Ok(Arc::new(WarmModel { model, samples }))
+}
+
+impl Model for WarmModel {
+    fn complete_config(&self, config: &mut ModelConfig, default_max_batch_size: i32) -> Result<()> {
+        self.model.complete_config(config, default_max_batch_size)
+    }
+
+    fn check_config(&self, config: &ModelConfig) -> Result<()> {
+        self.model.check_config(config)
+    }
+
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+        let mut instance = self.model.new_instance(spec)?;
+        for sample in &self.samples {
+            for iteration in 1..=sample.count {
+                debug!(instance = spec.name, sample = sample.name, iteration, "warm-up");
+                run(sample, &mut *instance, &spec.interface)?;
+            }
+        }
+        Ok(instance)
+    }
+}
+
+/// Runs a sample once. Responses are not looked at, but that they are no errors.
+fn run(sample: &Sample, instance: &mut dyn ModelInstance, interface: &Interface) -> Result<()> {
+    let mut errors = String::new();
+    // Requests of one entry each; a model without a batch dimension gets them one after the other.
+    let (batches, size) = if interface.max_batch_size > 0 { (1, sample.size) } else { (sample.size, 1) };
+    for _ in 0..batches {
+        let (mut batch, receivers): (Batch, Vec<_>) = (0..size).map(|_| request(sample, interface)).unzip();
+        instance.execute(&mut batch);
+        // What the backend left behind is answered by its sender's drop.
+        drop(batch);
+        for error in errors_of(receivers)? {
+            errors.extend([error.message(), "; "]);
+        }
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    Err(Error::invalid_arg(format!("failed to run warmup sample '{}': {errors}", sample.name)))
+}
+
+fn request(sample: &Sample, interface: &Interface) -> (Request, ResponseReceiver) {
+    let now = Instant::now();
+    let delivery = if interface.decoupled { Delivery::Many } else { Delivery::Once };
+    let (response, receiver) = channel(delivery, now, Arc::default());
+    let request = Request {
+        id: "".into(),
+        inputs: sample.inputs.clone(),
+        outputs: WantedOutputs::ALL,
+        parameters: Parameters::default(),
+        batch_size: 1,
+        priority: 0,
+        timeout: None,
+        sequence: None,
+        queued: now,
+        response,
+    };
+    (request, receiver)
+}
+
+/// Waits for all responses. A decoupled backend may send them from threads of its own.
+fn errors_of(receivers: Vec<ResponseReceiver>) -> Result<Vec<Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = runtime.map_err(|e| Error::internal(format!("failed to wait for a warm-up: {e}")))?;
+    Ok(runtime.block_on(async {
+        let mut errors = Vec::new();
+        for mut receiver in receivers {
+            while let Some(event) = receiver.next().await {
+                if let Event::Failed(error) | Event::ResponseFailed(error) = event {
+                    errors.push(error);
+                }
+            }
+        }
+        errors
+    }))
+}

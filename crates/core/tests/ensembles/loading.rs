@@ -1,0 +1,157 @@
+//! In which order ensembles and their models are loaded, and what is said if that cannot be.
+
+use hippocamp_core::LoadOverrides;
+
+use crate::kit::{ONE, Server, chain, stamp, stamped, step};
+
+#[tokio::test]
+async fn composing_models_are_loaded_first_also_those_of_ensembles_in_it() {
+    let server = Server::new(vec![stamp()]);
+    server.write("m", &stamped(), Some(1));
+    server.write("inner", &chain(&["m", "m"]), Some(1));
+    server.write("a-outer", &chain(&["inner", "m"]), None);
+    server.load("a-outer").await.unwrap();
+    assert_eq!(server.number("a-outer", 7).await.unwrap(), 7000, "m was loaded once, as generation 0");
+    assert_eq!(server.state("inner"), ("READY", String::new()));
+    let metadata = server.core.model_metadata("a-outer", None).unwrap();
+    assert_eq!((metadata.platform.as_str(), metadata.versions.as_slice()), ("ensemble", &[1][..]));
+}
+
+#[tokio::test]
+async fn the_first_load_of_a_repository_follows_the_dependencies() {
+    let server = Server::with(vec![stamp()], |settings| {
+        settings.load_models = vec!["*".to_owned()];
+        settings.model_load_thread_count = 1;
+    });
+    server.write("z", &stamped(), Some(1));
+    server.write("a", &chain(&["b", "z"]), None);
+    server.write("b", &chain(&["z"]), Some(1));
+    assert_eq!(server.core.load_repositories().await, [""; 0]);
+    assert!(server.core.is_ready());
+    assert_eq!(server.number("a", 1).await.unwrap(), 100);
+}
+
+#[tokio::test]
+async fn a_model_that_is_served_is_not_loaded_again_for_an_ensemble_unless_it_changed() {
+    let server = Server::new(vec![stamp()]);
+    server.write("m", &stamped(), Some(1));
+    server.write("ens", &chain(&["m"]), None);
+    server.load("m").await.unwrap();
+    server.load("ens").await.unwrap();
+    server.load("ens").await.unwrap();
+    assert_eq!(server.number("ens", 1).await.unwrap(), 10);
+    server.write("m", &stamped(), Some(2));
+    server.load("ens").await.unwrap();
+    assert_eq!(server.number("ens", 1).await.unwrap(), 11);
+    assert_eq!(server.core.model("m", None).unwrap().version, 2);
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_and_heals_when_it_comes() {
+    let server = Server::new(vec![stamp()]);
+    server.write("ens", &chain(&["gone", "m", "away"]), Some(1));
+    server.write("m", &stamped(), Some(1));
+    let error = server.load("ens").await.unwrap_err();
+    let text = "ensemble ens contains models that are not available or ambiguous: away, gone";
+    assert_eq!(error.message(), format!("load failed for model 'ens': {text}"));
+    assert_eq!(server.state("ens"), ("UNAVAILABLE", format!("Invalid argument: {text}")));
+    for name in ["gone", "away"] {
+        server.write(name, &stamped(), Some(1));
+        server.load(name).await.unwrap();
+    }
+    assert_eq!(server.number("ens", 1).await.unwrap(), 1102, "m, gone and away in the order of their loads");
+    assert_eq!(server.state("ens"), ("READY", String::new()));
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_be_loaded_is_why_the_ensemble_cannot() {
+    let server = Server::new(vec![stamp()]);
+    server.write("bad", &stamped().replace("stamp", "nosuch"), Some(1));
+    server.write("ens", &chain(&["bad"]), Some(1));
+    server.write("outer", &chain(&["ens"]), Some(1));
+    let error = server.load("outer").await.unwrap_err();
+    let expected = "load failed for model 'outer': ensemble 'outer' depends on 'ens' which has no loaded version. \
+                    Model 'ens' loading failed with error: version 1 is at UNAVAILABLE state: Invalid argument: \
+                    ensemble 'ens' depends on 'bad' which has no loaded version. Model 'bad' loading failed with \
+                    error: version 1 is at UNAVAILABLE state: Invalid argument: ";
+    assert!(error.message().starts_with(expected), "{error}");
+    assert!(error.message().contains("there is no backend 'nosuch'"), "{error}");
+}
+
+#[tokio::test]
+async fn a_version_that_is_not_there_is_named() {
+    let server = Server::new(vec![stamp()]);
+    server.write("m", &format!("{} version_policy {{ all {{ }} }}", stamped()), Some(1));
+    let ensemble = |version| format!("{ONE} ensemble_scheduling {{ {} }}", step("m", version, "IN", "OUT"));
+    server.write("ens", &ensemble(3), None);
+    let error = server.load("ens").await.unwrap_err();
+    let text = "ensemble 'ens' depends on 'm' whose required version 3 is not loaded.";
+    assert_eq!(error.message(), format!("load failed for model 'ens': {text}"));
+    server.write("ens", &ensemble(1), None);
+    server.load("ens").await.unwrap();
+    server.write("m", &format!("{} version_policy {{ all {{ }} }}", stamped()), Some(2));
+    server.load("m").await.unwrap();
+    // Generation 1 is the latest version, which is loaded first.
+    assert_eq!(server.number("m", 5).await.unwrap(), 51);
+    assert_eq!(server.number("ens", 5).await.unwrap(), 52, "version 1");
+    server.write("ens", &ensemble(0), None);
+    server.load("ens").await.unwrap();
+    assert_eq!(server.number("ens", 5).await.unwrap(), 51, "no version given: the latest");
+}
+
+#[tokio::test]
+async fn ensembles_that_need_each_other_are_refused() {
+    let server = Server::with(vec![stamp()], |settings| settings.load_models = vec!["*".to_owned()]);
+    server.write("m", &stamped(), Some(1));
+    server.write("a", &chain(&["b", "m"]), Some(1));
+    server.write("b", &chain(&["c"]), Some(1));
+    server.write("c", &chain(&["a"]), Some(1));
+    server.write("self", &chain(&["self"]), Some(1));
+    let faults = server.core.load_repositories().await.join("\n");
+    for circle in
+        ["a -> ... -> c -> a", "b -> ... -> a -> b", "c -> ... -> b -> c", "self -> ... -> self -> self"]
+    {
+        assert!(faults.contains(&format!("circular dependency between ensembles: {circle}")), "{faults}");
+    }
+    assert!(server.is_served("m"), "the others are not harmed");
+    server.write("c", &stamped(), Some(1));
+    server.load("a").await.unwrap();
+    assert!(server.number("a", 1).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_circle_through_a_config_that_came_with_a_request_is_refused_too() {
+    let server = Server::new(vec![stamp()]);
+    server.write("m", &stamped(), Some(1));
+    server.write("inner", &chain(&["m"]), Some(1));
+    server.write("outer", &chain(&["inner"]), Some(1));
+    server.load("outer").await.unwrap();
+    let config = r#"{"platform": "ensemble",
+        "input": [{"name": "IN", "data_type": "TYPE_INT32", "dims": [1]}],
+        "output": [{"name": "OUT", "data_type": "TYPE_INT32", "dims": [1]}],
+        "ensemble_scheduling": {"step": [{"model_name": "outer", "model_version": -1,
+            "input_map": {"IN": "IN"}, "output_map": {"OUT": "OUT"}}]}}"#;
+    let overrides = LoadOverrides { config: Some(config.to_owned()), files: Vec::new() };
+    let error = server.core.load("inner", overrides).await.unwrap_err();
+    assert!(error.message().contains("circular dependency between ensembles: inner -> ... -> "), "{error}");
+    assert_eq!(server.number("outer", 1).await.unwrap(), 10, "what served goes on");
+}
+
+#[tokio::test]
+async fn unloading_takes_along_what_was_loaded_only_for_it() {
+    let server = Server::new(vec![stamp()]);
+    for name in ["own", "shared", "asked"] {
+        server.write(name, &stamped(), Some(1));
+    }
+    server.write("inner", &chain(&["own"]), None);
+    server.write("ens", &chain(&["inner", "shared", "asked"]), None);
+    server.write("other", &chain(&["shared"]), None);
+    server.load("asked").await.unwrap();
+    server.load("ens").await.unwrap();
+    server.load("other").await.unwrap();
+    server.core.unload("ens", true).await.unwrap();
+    let still = ["ens", "inner", "own", "shared", "asked", "other"].map(|name| server.is_served(name));
+    assert_eq!(still, [false, false, false, true, true, true]);
+    server.core.unload("other", false).await.unwrap();
+    assert!(server.is_served("shared"), "dependents go only if that is asked for");
+}

@@ -1,0 +1,9 @@
+//! Ensembles in a server without protocols: loading, reloading, and what belongs to which request.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod batching;
+mod kit;
+mod loading;
+mod reloading;
+mod system_b;

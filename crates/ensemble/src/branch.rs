@@ -1,0 +1,194 @@
+//! One response of a decoupled step, or the request itself, and everything that follows from it: the tensors of a stage,
+//! and which of its steps they make ready.
+
+use hippocamp_backend::{InputTensor, OutputTensor, Parameters, Response, Sequence, client_shape};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use crate::boundary::Value;
+use crate::graph::{Graph, Step};
+use crate::meta::{self, Meta, MetaList};
+use crate::plan::Plan;
+
+/// What all branches of a request share.
+#[derive(Debug)]
+pub(crate) struct Shared<'a> {
+    pub(crate) graph: &'a Graph,
+    pub(crate) plan: &'a Plan,
+    /// The client's own.
+    pub(crate) parameters: &'a Parameters,
+    pub(crate) sequence: Option<&'a Sequence>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Branch {
+    /// What the steps said that it comes from, in step order.
+    inherited: MetaList,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The stage's tensors.
+    slots: SmallVec<[Slot; 8]>,
+    /// How many inputs each of the stage's steps waits for.
+    waiting: SmallVec<[usize; 8]>,
+    /// What its steps said, in step order.
+    said: MetaList,
+    /// How many of the tensors that the client gets are not made yet.
+    unanswered: usize,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    content: Content,
+    /// How many will still take it. The last one gets it, and nothing keeps its memory any longer.
+    uses: usize,
+}
+
+#[derive(Debug, Default)]
+enum Content {
+    #[default]
+    Open,
+    /// An optional input that the client left out, or an output that a step left out of its response.
+    Absent,
+    Given(Value),
+}
+
+/// A step all of whose inputs are there, and what it gets.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) step: usize,
+    pub(crate) inputs: SmallVec<[Option<InputTensor>; 4]>,
+    pub(crate) parameters: Parameters,
+    pub(crate) sequence: Option<Sequence>,
+}
+
+/// What follows from new tensors.
+#[derive(Debug, Default)]
+pub(crate) struct Advance {
+    pub(crate) ready: SmallVec<[Start; 2]>,
+    /// A response for the client, if the last tensor for it was among them.
+    pub(crate) response: Option<Response>,
+}
+
+impl Branch {
+    pub(crate) fn new(shared: &Shared<'_>, stage: usize, inherited: MetaList) -> Branch {
+        let Shared { graph, plan, .. } = *shared;
+        let tensors = graph.stages[stage].tensors.iter();
+        let slots: SmallVec<[Slot; 8]> = tensors
+            .map(|&index| {
+                let readers = graph.tensors[index].consumers.iter().filter(|&&step| plan.runs(step)).count();
+                Slot { content: Content::Open, uses: readers + usize::from(plan.answers(index)) }
+            })
+            .collect();
+        let steps = graph.stages[stage].steps.iter();
+        let waiting = steps.map(|&step| graph.steps[step].inputs.iter().flatten().count()).collect();
+        let unanswered = graph.stages[stage].tensors.iter().filter(|&&tensor| plan.answers(tensor)).count();
+        let open = State { slots, waiting, said: MetaList::new(), unanswered };
+        Branch { inherited, state: Mutex::new(open) }
+    }
+
+    /// What a branch inherits that begins with a response of `step`, which said `last`.
+    pub(crate) fn inheritance(&self, step: &Step, last: Option<Meta>) -> MetaList {
+        let state = self.state.lock();
+        let is_upstream = |meta: &&Meta| step.upstream.contains(&meta.step);
+        let said = self.inherited.iter().chain(state.said.iter().filter(is_upstream));
+        said.cloned().chain(last).collect()
+    }
+
+    /// Puts tensors in, `None` for one that there is not, and what the step said that they come from.
+    pub(crate) fn advance(
+        &self,
+        shared: &Shared<'_>,
+        tensors: impl Iterator<Item = (usize, Option<Value>)>,
+        said: Option<Meta>,
+    ) -> Advance {
+        let Shared { graph, plan, .. } = *shared;
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        if let Some(meta) = said {
+            let place = state.said.partition_point(|earlier| earlier.step < meta.step);
+            state.said.insert(place, meta);
+        }
+        let before = state.unanswered;
+        let mut steps: SmallVec<[usize; 4]> = SmallVec::new();
+        for (index, value) in tensors {
+            let tensor = &graph.tensors[index];
+            let slot = &mut state.slots[tensor.slot];
+            if !matches!(slot.content, Content::Open) {
+                continue;
+            }
+            slot.content = match value {
+                Some(value) if slot.uses > 0 => Content::Given(value),
+                _ => Content::Absent,
+            };
+            state.unanswered -= usize::from(plan.answers(index));
+            for &step in tensor.consumers.iter().filter(|&&step| plan.runs(step)) {
+                let waiting = &mut state.waiting[graph.steps[step].slot];
+                *waiting -= 1;
+                if *waiting == 0 {
+                    steps.push(step);
+                }
+            }
+        }
+        let ready = steps.into_iter().map(|step| self.start(shared, state, step)).collect();
+        let is_complete = before > 0 && state.unanswered == 0;
+        let response = is_complete.then(|| self.response(shared, state));
+        Advance { ready, response }
+    }
+
+    fn start(&self, shared: &Shared<'_>, state: &mut State, index: usize) -> Start {
+        let step = &shared.graph.steps[index];
+        let interface = step.model.interface();
+        let batches = interface.max_batch_size > 0;
+        let inputs = step.inputs.iter().zip(&interface.inputs).map(|(tensor, spec)| {
+            let value = state.take(shared.graph.tensors[(*tensor)?].slot)?;
+            Some(InputTensor { shape: value.shape_for(&spec.dims, batches), data: value.data })
+        });
+        let inputs = inputs.collect();
+        let is_upstream = |meta: &&Meta| step.upstream.contains(&meta.step);
+        let said = self.inherited.iter().chain(state.said.iter().filter(is_upstream));
+        let (parameters, sequence) = meta::behind(said, shared.parameters, shared.sequence);
+        Start { step: index, inputs, parameters, sequence }
+    }
+
+    fn response(&self, shared: &Shared<'_>, state: &mut State) -> Response {
+        let Shared { graph, plan, .. } = *shared;
+        let batches = graph.interface.max_batch_size > 0;
+        let mut response = Response::default();
+        // Triton keeps the outputs of an ensemble in a table that yields the last one first, and its clients have seen
+        // them so.
+        for (index, (&tensor, spec)) in graph.outputs.iter().zip(&graph.interface.outputs).enumerate().rev() {
+            if !plan.answers(tensor) {
+                continue;
+            }
+            if let Some(value) = state.take(graph.tensors[tensor].slot) {
+                let shape = value.shape_for(spec.reshape.as_ref().unwrap_or(&spec.dims), batches);
+                let shape = client_shape(spec, shape, batches);
+                response.outputs.push(OutputTensor { index, shape, data: value.data });
+            }
+        }
+        let said = self.inherited.iter().chain(&state.said);
+        response.parameters = meta::of_response(said, shared.sequence);
+        response
+    }
+}
+
+impl State {
+    /// Takes the tensor for one of those that use it. The last gets the only reference.
+    fn take(&mut self, slot: usize) -> Option<Value> {
+        let slot = &mut self.slots[slot];
+        slot.uses = slot.uses.saturating_sub(1);
+        if slot.uses > 0 {
+            return match &slot.content {
+                Content::Given(value) => Some(value.clone()),
+                Content::Open | Content::Absent => None,
+            };
+        }
+        match std::mem::replace(&mut slot.content, Content::Absent) {
+            Content::Given(value) => Some(value),
+            Content::Open | Content::Absent => None,
+        }
+    }
+}

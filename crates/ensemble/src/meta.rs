@@ -1,0 +1,170 @@
+//! What a step tells of its request besides tensors: parameters, and changes of the sequence.
+//!
+//! The parameters of a step's response become parameters of the requests of every step after it, directly or not. Of two
+//! steps that set the same one the later wins, and the client's own win over all.
+
+use std::sync::Arc;
+
+use hippocamp_backend::{CorrelationId, Error, ParameterValue, Parameters, Result, Sequence};
+use smallvec::SmallVec;
+
+const SEQUENCE_ID: &str = "sequence_id";
+const SEQUENCE_START: &str = "sequence_start";
+const SEQUENCE_END: &str = "sequence_end";
+
+/// What one step said.
+#[derive(Clone, Debug)]
+pub(crate) struct Meta {
+    pub(crate) step: usize,
+    parameters: Parameters,
+    sequence: Option<SequenceChange>,
+}
+
+/// A response may move what follows into another sequence.
+#[derive(Clone, Debug)]
+struct SequenceChange {
+    correlation_id: Option<CorrelationId>,
+    start: bool,
+    end: bool,
+}
+
+/// What several steps said; at most one entry a step.
+pub(crate) type MetaList = SmallVec<[Meta; 1]>;
+
+impl Meta {
+    /// From the parameters of a response; `None` if they say nothing.
+    pub(crate) fn of(step: usize, parameters: Parameters) -> Result<Option<Meta>> {
+        if parameters.is_empty() {
+            return Ok(None);
+        }
+        let is_of_sequence = |name: &str| [SEQUENCE_ID, SEQUENCE_START, SEQUENCE_END].contains(&name);
+        if !parameters.iter().any(|(name, _)| is_of_sequence(name)) {
+            return Ok(Some(Meta { step, parameters, sequence: None }));
+        }
+        let mut others = Parameters::default();
+        let mut change = SequenceChange { correlation_id: None, start: false, end: false };
+        for (name, value) in parameters.iter() {
+            match name {
+                SEQUENCE_ID => change.correlation_id = Some(correlation_id(value)?),
+                SEQUENCE_START => change.start = flag(name, value)?,
+                SEQUENCE_END => change.end = flag(name, value)?,
+                _ => others.set(name.to_owned(), value.clone()),
+            }
+        }
+        Ok(Some(Meta { step, parameters: others, sequence: Some(change) }))
+    }
+
+    /// The sequence that a request belongs to after this.
+    fn apply(&self, sequence: &mut Option<Sequence>) {
+        let Some(SequenceChange { correlation_id, start, end }) = &self.sequence else { return };
+        let before = sequence.take().map(|sequence| sequence.correlation_id);
+        let correlation_id = correlation_id.clone().or(before).unwrap_or(CorrelationId::Number(0));
+        *sequence = Some(Sequence { correlation_id, start: *start, end: *end });
+    }
+}
+
+fn correlation_id(value: &ParameterValue) -> Result<CorrelationId> {
+    match value {
+        ParameterValue::Int64(id) => Ok(CorrelationId::Number(*id as u64)),
+        ParameterValue::Uint64(id) => Ok(CorrelationId::Number(*id)),
+        ParameterValue::String(id) => Ok(CorrelationId::Text(Arc::from(&**id))),
+        _ => Err(Error::invalid_arg(
+            "expected parameter 'sequence_id' to be TRITONSERVER_PARAMETER_INT or TRITONSERVER_PARAMETER_STRING",
+        )),
+    }
+}
+
+fn flag(name: &str, value: &ParameterValue) -> Result<bool> {
+    match value {
+        ParameterValue::Bool(flag) => Ok(*flag),
+        _ => Err(Error::invalid_arg(format!("expect parameter '{name}' to be TRITONSERVER_PARAMETER_BOOL"))),
+    }
+}
+
+/// The parameters and the sequence of a request behind the steps that `said` something, in step order, where the client
+/// gave `client` and `sequence`.
+pub(crate) fn behind<'a>(
+    said: impl Iterator<Item = &'a Meta>,
+    client: &Parameters,
+    sequence: Option<&Sequence>,
+) -> (Parameters, Option<Sequence>) {
+    let mut parameters = Parameters::default();
+    let mut sequence = sequence.cloned();
+    for meta in said {
+        parameters.update(&meta.parameters);
+        meta.apply(&mut sequence);
+    }
+    if parameters.is_empty() {
+        return (client.clone(), sequence);
+    }
+    parameters.update(client);
+    (parameters, sequence)
+}
+
+/// The parameters of the ensemble's own response: those of the steps, and the sequence, as Triton adds it.
+pub(crate) fn of_response<'a>(
+    said: impl Iterator<Item = &'a Meta>,
+    sequence: Option<&Sequence>,
+) -> Parameters {
+    let (mut parameters, sequence) = behind(said, &Parameters::default(), sequence);
+    let (id, start, end) = match sequence {
+        Some(Sequence { correlation_id, start, end }) => (correlation_id, start, end),
+        None => (CorrelationId::Number(0), false, false),
+    };
+    let id = match id {
+        CorrelationId::Number(id) => ParameterValue::Int64(id as i64),
+        CorrelationId::Text(id) => ParameterValue::String(id.to_string().into()),
+    };
+    parameters.set(SEQUENCE_ID, id);
+    parameters.set(SEQUENCE_START, ParameterValue::Bool(start));
+    parameters.set(SEQUENCE_END, ParameterValue::Bool(end));
+    parameters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(list: &[(&'static str, i64)]) -> Parameters {
+        let mut parameters = Parameters::default();
+        for &(name, value) in list {
+            parameters.set(name, ParameterValue::Int64(value));
+        }
+        parameters
+    }
+
+    fn said(list: &[(&'static str, i64)]) -> Meta {
+        Meta::of(0, parameters(list)).unwrap().unwrap()
+    }
+
+    #[test]
+    fn the_later_step_wins_and_the_client_over_all() {
+        let steps = [said(&[("a", 1), ("b", 1), ("c", 1)]), said(&[("b", 2), ("c", 2)])];
+        let (got, sequence) = behind(steps.iter(), &parameters(&[("c", 3)]), None);
+        assert_eq!(got, parameters(&[("a", 1), ("b", 2), ("c", 3)]));
+        assert_eq!(sequence, None);
+    }
+
+    #[test]
+    fn a_response_moves_what_follows_into_another_sequence() {
+        let mut response = parameters(&[("sequence_id", 7), ("x", 1)]);
+        response.set("sequence_end", ParameterValue::Bool(true));
+        let meta = Meta::of(0, response).unwrap().unwrap();
+        let before = Sequence { correlation_id: CorrelationId::Number(3), start: true, end: false };
+        let (got, sequence) = behind(std::iter::once(&meta), &Parameters::default(), Some(&before));
+        assert_eq!(got, parameters(&[("x", 1)]));
+        let after = Sequence { correlation_id: CorrelationId::Number(7), start: false, end: true };
+        assert_eq!(sequence, Some(after));
+        let of_response = of_response(std::iter::once(&meta), Some(&before));
+        assert_eq!(of_response.get("sequence_id"), Some(&ParameterValue::Int64(7)));
+        assert_eq!(of_response.get("sequence_end"), Some(&ParameterValue::Bool(true)));
+    }
+
+    #[test]
+    fn refuses_a_sequence_of_the_wrong_kind() {
+        let mut wrong = Parameters::default();
+        wrong.set("sequence_id", ParameterValue::Bool(true));
+        assert!(Meta::of(0, wrong).is_err());
+        assert!(Meta::of(0, parameters(&[("sequence_start", 1)])).is_err());
+    }
+}

@@ -1,0 +1,273 @@
+//! One request on its way through an ensemble.
+//!
+//! There is no task and no thread of its own: every event of a step is worked on by the thread that brings it. Locks are
+//! held to move tensors, never while something is queued or checked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use hippocamp_backend::{
+    Delivery, Error, ExecutionObserver, ExecutionTimes, FailureReason, Outlet, Parameters, Request, Response,
+    ResponseSender, Sequence, WantedOutputs, model_shape,
+};
+use smallvec::SmallVec;
+use tracing::warn;
+
+use crate::boundary::Value;
+use crate::branch::{Advance, Branch, Shared, Start};
+use crate::graph::{Graph, ROOT};
+use crate::limit::Entry;
+use crate::meta::{Meta, MetaList};
+use crate::plan::Plan;
+use crate::sink::StepSink;
+use crate::times::PhaseSums;
+use crate::way_out::WayOut;
+
+#[derive(Debug)]
+pub(crate) struct Run {
+    graph: Arc<Graph>,
+    plan: Arc<Plan>,
+    client: Client,
+    started: Instant,
+    phases: PhaseSums,
+    /// Requests of steps that are not answered yet. One more while the first are being queued.
+    in_flight: AtomicUsize,
+    /// It has failed: nothing more is begun, and what is under way is not waited for.
+    failed: AtomicBool,
+    out: WayOut,
+}
+
+/// What of the client's request goes to every step.
+#[derive(Debug)]
+struct Client {
+    id: Arc<str>,
+    parameters: Parameters,
+    priority: u64,
+    timeout: Option<Duration>,
+    sequence: Option<Sequence>,
+    batch_size: usize,
+    queued: Instant,
+}
+
+impl Run {
+    /// Queues the first steps.
+    pub(crate) fn start(graph: &Arc<Graph>, request: Request) {
+        let Request { id, inputs, outputs, parameters, .. } = request;
+        let Request { batch_size, priority, timeout, sequence, queued, response, .. } = request;
+        let run = Arc::new(Run {
+            graph: Arc::clone(graph),
+            plan: graph.plan(&outputs),
+            client: Client { id, parameters, priority, timeout, sequence, batch_size, queued },
+            started: Instant::now(),
+            phases: PhaseSums::default(),
+            in_flight: AtomicUsize::new(1),
+            failed: AtomicBool::new(false),
+            out: WayOut::new(response),
+        });
+        let batches = graph.interface.max_batch_size > 0;
+        let given = graph.interface.inputs.iter().zip(inputs).zip(&graph.inputs);
+        let tensors = given.map(|((spec, input), &tensor)| {
+            let value = input.map(|input| Value {
+                shape: model_shape(spec, input.shape, batches),
+                data: input.data,
+                batch_size: batches.then_some(batch_size),
+            });
+            (tensor, value)
+        });
+        let shared = run.shared();
+        let branch = Arc::new(Branch::new(&shared, ROOT, MetaList::new()));
+        let advance = branch.advance(&shared, tensors, None);
+        Run::follow(&run, &branch, advance);
+        run.step_done();
+    }
+
+    fn shared(&self) -> Shared<'_> {
+        Shared {
+            graph: &self.graph,
+            plan: &self.plan,
+            parameters: &self.client.parameters,
+            sequence: self.client.sequence.as_ref(),
+        }
+    }
+
+    /// Takes a response of a step.
+    pub(crate) fn advance(run: &Arc<Run>, from: &StepSink, response: Response) {
+        if run.failed.load(Ordering::Acquire) {
+            return;
+        }
+        let Response { outputs, parameters } = response;
+        let meta = match Meta::of(from.step, parameters) {
+            Ok(meta) => meta,
+            Err(error) => return run.fail(error),
+        };
+        let step = &run.graph.steps[from.step];
+        let mut values: SmallVec<[Option<Value>; 8]> = SmallVec::from_elem(None, step.outputs.len());
+        for output in outputs {
+            if let Some(place) = values.get_mut(output.index) {
+                let (shape, data) = (output.shape, output.data.into());
+                *place = Some(Value { shape, data, batch_size: from.batch_size });
+            }
+        }
+        let tensors = step.outputs.iter().zip(values);
+        let tensors = tensors.filter_map(|(tensor, value)| Some(((*tensor)?, value)));
+        let shared = run.shared();
+        if step.opens_branches() {
+            let inherited = from.branch.inheritance(step, meta);
+            let branch = Arc::new(Branch::new(&shared, step.feeds, inherited));
+            let advance = branch.advance(&shared, tensors, None);
+            Run::follow(run, &branch, advance);
+        } else {
+            let advance = from.branch.advance(&shared, tensors, meta);
+            Run::follow(run, &from.branch, advance);
+        }
+    }
+
+    /// Queues what is ready, and answers if there is an answer.
+    fn follow(run: &Arc<Run>, branch: &Arc<Branch>, advance: Advance) {
+        let Advance { ready, response } = advance;
+        if let Some(response) = response {
+            run.respond(response);
+        }
+        // All are counted before the first is queued: it may be done before the next one is.
+        run.in_flight.fetch_add(ready.len(), Ordering::AcqRel);
+        for start in ready {
+            if !Run::queue(run, branch, start) {
+                run.step_done();
+            }
+        }
+    }
+
+    /// Queues a step that is ready. False if that is not to be, and then nothing will come of it.
+    fn queue(run: &Arc<Run>, branch: &Arc<Branch>, start: Start) -> bool {
+        let Start { step: index, inputs, parameters, sequence } = start;
+        let step = &run.graph.steps[index];
+        if run.is_cancelled() {
+            run.cancel();
+            return false;
+        }
+        let arrived = Instant::now();
+        let batch_size = match step.model.check(&run.client.id, &inputs) {
+            Ok(batch_size) => batch_size,
+            Err(error) => {
+                run.fail(error);
+                return false;
+            }
+        };
+        if !run.enter_limit(index) {
+            run.cancel();
+            return false;
+        }
+        let interface = step.model.interface();
+        let delivery = if interface.decoupled { Delivery::Many } else { Delivery::Once };
+        let batch = (interface.max_batch_size > 0).then_some(batch_size);
+        let (run_, branch) = (Arc::clone(run), Arc::clone(branch));
+        let sink = StepSink { run: run_, branch, step: index, batch_size: batch };
+        let outlet = Outlet::to_sink(delivery, Box::new(sink));
+        let mut response = ResponseSender::new(outlet, arrived, Arc::clone(step.model.statistics()));
+        response.observe(Arc::clone(run) as Arc<dyn ExecutionObserver>);
+        step.model.enqueue(Request {
+            id: Arc::clone(&run.client.id),
+            inputs,
+            outputs: run.plan.asked_of(index).cloned().unwrap_or(WantedOutputs::ALL),
+            parameters,
+            batch_size,
+            priority: run.client.priority,
+            timeout: run.client.timeout,
+            sequence,
+            queued: if step.limit.is_some() { Instant::now() } else { arrived },
+            response,
+        });
+        true
+    }
+
+    /// Waits until the step may have another request in flight. False if nobody waits for the answer any more.
+    fn enter_limit(&self, index: usize) -> bool {
+        let Some(limit) = &self.graph.steps[index].limit else { return true };
+        match limit.enter(|| self.is_cancelled()) {
+            Entry::Free => true,
+            Entry::Cancelled => false,
+            Entry::Forced => {
+                let (ensemble, model) = (&*self.graph.name, self.graph.steps[index].model.name());
+                warn!(
+                    ensemble,
+                    model, "max_inflight_requests is exceeded: none of its requests made progress"
+                );
+                true
+            }
+        }
+    }
+
+    pub(crate) fn leave_limit(&self, index: usize) {
+        if let Some(limit) = &self.graph.steps[index].limit {
+            limit.leave();
+        }
+    }
+
+    /// A step's request had its last event, and what follows from it is queued.
+    pub(crate) fn step_done(&self) {
+        if self.in_flight.fetch_sub(1, Ordering::AcqRel) > 1 || self.failed.load(Ordering::Acquire) {
+            return;
+        }
+        let Some(sender) = self.out.close() else { return };
+        if self.graph.interface.decoupled {
+            let times = self.executed(&sender);
+            sender.finish(self.client.queued, &times);
+            return;
+        }
+        let id = if self.client.id.is_empty() { "<id_unknown>" } else { &*self.client.id };
+        let error = Error::invalid_arg(format!(
+            "in ensemble '{}', [request id: {id}] unexpected deadlock, at least one output is not set while no more \
+             ensemble steps can be made",
+            self.graph.name
+        ));
+        sender.fail(error, FailureReason::Other);
+    }
+
+    /// Every response of the ensemble passes here.
+    fn respond(&self, response: Response) {
+        if self.graph.interface.decoupled {
+            self.out.send(response);
+        } else if let Some(sender) = self.out.close() {
+            let times = self.executed(&sender);
+            sender.succeed(response, self.client.queued, &times);
+        }
+    }
+
+    /// Counts the execution of the whole.
+    fn executed(&self, sender: &ResponseSender) -> ExecutionTimes {
+        let times = self.phases.since(self.started);
+        sender.statistics().executed(self.client.batch_size as u64, &times);
+        times
+    }
+
+    /// Answers with the error of a step; the other steps see that they are cancelled. Only the first error counts.
+    pub(crate) fn fail(&self, error: Error) {
+        let text = format!("in ensemble '{}', {}", self.graph.name, error.message());
+        let is_cancelled = !self.failed.load(Ordering::Acquire) && self.is_cancelled();
+        let reason = if is_cancelled { FailureReason::Canceled } else { FailureReason::Other };
+        self.fail_with(Error::new(error.code(), text).with_source(error), reason);
+    }
+
+    /// Nobody waits for an answer any more.
+    fn cancel(&self) {
+        self.fail_with(Error::cancelled("the client cancelled the request"), FailureReason::Canceled);
+    }
+
+    fn fail_with(&self, error: Error, reason: FailureReason) {
+        if !self.failed.swap(true, Ordering::AcqRel) {
+            self.out.fail(error, reason);
+        }
+    }
+
+    /// Whether nobody waits for an answer any more. Asked under the lock of a queue, so it waits for nothing.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.failed.load(Ordering::Acquire) || self.out.is_cancelled()
+    }
+}
+
+impl ExecutionObserver for Run {
+    fn executed(&self, times: &ExecutionTimes) {
+        self.phases.add(times);
+    }
+}

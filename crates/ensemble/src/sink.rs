@@ -1,0 +1,40 @@
+//! Where the responses of a step go.
+
+use std::sync::Arc;
+
+use hippocamp_backend::{Event, ResponseSink};
+
+use crate::branch::Branch;
+use crate::run::Run;
+
+/// Takes what a step's model answers, on the model's instance thread, and goes on with what that makes ready.
+#[derive(Debug)]
+pub(crate) struct StepSink {
+    pub(crate) run: Arc<Run>,
+    pub(crate) branch: Arc<Branch>,
+    pub(crate) step: usize,
+    /// Of the step's request; `None` if its model has no batch dimension.
+    pub(crate) batch_size: Option<usize>,
+}
+
+impl ResponseSink for StepSink {
+    fn deliver(&mut self, event: Event) {
+        let is_last = event.is_last();
+        if is_last {
+            self.run.leave_limit(self.step);
+        }
+        match event {
+            Event::Response { response, .. } => Run::advance(&self.run, self, response),
+            // One response that failed leaves a hole in what follows: it fails the whole, as in Triton.
+            Event::Failed(error) | Event::ResponseFailed(error) => self.run.fail(error),
+            Event::End => {}
+        }
+        if is_last {
+            self.run.step_done();
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.run.is_cancelled()
+    }
+}

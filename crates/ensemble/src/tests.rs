@@ -1,0 +1,6 @@
+mod decoupled;
+mod fit;
+mod kit;
+mod properties;
+mod run;
+mod shapes;

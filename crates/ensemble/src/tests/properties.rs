@@ -1,0 +1,161 @@
+//! Any graph of steps gives what following the graph by hand gives, whatever order its steps answer in; and whatever
+//! fails or is given up on the way, there is exactly one last event.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hippocamp_backend::{Delivery, Error, Event, FailureReason, Request, WantedOutputs};
+use parking_lot::Mutex;
+use proptest::prelude::*;
+
+use super::kit::*;
+use crate::Ensemble;
+
+/// A step: which of the tensors before it feed it, the ensemble's input being the first, and how many it makes.
+#[derive(Clone, Debug)]
+struct Node {
+    inputs: Vec<prop::sample::Index>,
+    outputs: usize,
+}
+
+fn nodes() -> impl Strategy<Value = Vec<Node>> {
+    let node = (prop::collection::vec(any::<prop::sample::Index>(), 1..4), 1usize..3);
+    prop::collection::vec(node.prop_map(|(inputs, outputs)| Node { inputs, outputs }), 1..8)
+}
+
+/// What the step of that number makes of its inputs.
+fn compute(step: usize, inputs: &[i32], output: usize) -> i32 {
+    inputs.iter().fold(step as i32 + 1, |sum, x| sum.wrapping_mul(31).wrapping_add(*x)) + output as i32
+}
+
+type Waiting = Arc<Mutex<Vec<(usize, Request)>>>;
+
+struct Case {
+    ensemble: Ensemble,
+    waiting: Waiting,
+    /// The value of each tensor that is an output of the ensemble, for the input 5.
+    expected: Vec<i32>,
+}
+
+/// Every tensor is an output of the ensemble, so that all are looked at.
+fn case(nodes: &[Node]) -> Case {
+    let waiting = Waiting::default();
+    let mut tensors = vec![("IN".to_owned(), 5)];
+    let (mut steps, mut models) = (Vec::new(), Vec::new());
+    for (index, node) in nodes.iter().enumerate() {
+        let inputs: Vec<_> = node.inputs.iter().map(|input| input.get(&tensors).clone()).collect();
+        let values: Vec<i32> = inputs.iter().map(|(_, value)| *value).collect();
+        let outputs: Vec<String> = (0..node.outputs).map(|o| format!("t{index}_{o}")).collect();
+        let name = |kind: &str, n: usize| format!("{kind}{n}");
+        let keys = |kind: &str, count: usize| (0..count).map(|n| name(kind, n)).collect::<Vec<_>>().join(",");
+        let map = |kind: &str, tensors: Vec<&String>| {
+            let pairs = tensors.iter().enumerate().map(|(n, tensor)| format!("{}={tensor}", name(kind, n)));
+            pairs.collect::<Vec<_>>().join(",")
+        };
+        let config = io(&keys("X", inputs.len()), &keys("Y", node.outputs));
+        let here = Arc::clone(&waiting);
+        models.push(Fake::new(&name("m", index), &config, move |request| here.lock().push((index, request))));
+        let inputs = map("X", inputs.iter().map(|(tensor, _)| tensor).collect());
+        steps.push(step(&name("m", index), &inputs, &map("Y", outputs.iter().collect())));
+        for (o, output) in outputs.into_iter().enumerate() {
+            tensors.push((output, compute(index, &values, o)));
+        }
+    }
+    // The config may list them in any order.
+    steps.reverse();
+    let names: Vec<_> = tensors[1..].iter().map(|(name, _)| name.as_str()).collect();
+    let models: Vec<_> = models.iter().collect();
+    let ensemble = ensemble(&io("IN", &names.join(",")), &steps.concat(), &models).unwrap();
+    Case { ensemble, waiting, expected: tensors[1..].iter().map(|(_, value)| *value).collect() }
+}
+
+/// What happens to a step that is picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Answer,
+    Fail,
+    Drop,
+    HangUp,
+}
+
+fn fates() -> impl Strategy<Value = Vec<(prop::sample::Index, Fate)>> {
+    let fate = prop_oneof![
+        20 => Just(Fate::Answer), 1 => Just(Fate::Fail), 1 => Just(Fate::Drop), 1 => Just(Fate::HangUp)
+    ];
+    prop::collection::vec((any::<prop::sample::Index>(), fate), 8)
+}
+
+proptest! {
+    #[test]
+    fn is_what_following_the_graph_gives(
+        nodes in nodes(),
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 8),
+        wanted in prop::collection::vec(any::<bool>(), 14),
+    ) {
+        let Case { ensemble, waiting, expected } = case(&nodes);
+        let (mut request, receiver) = request(&[Some(5)], Delivery::Once);
+        let mut asked: Vec<usize> = (0..expected.len()).filter(|&o| wanted[o]).collect();
+        if asked.is_empty() {
+            asked = (0..expected.len()).collect();
+        } else {
+            request.outputs = WantedOutputs::none_of(expected.len());
+            for &output in &asked {
+                request.outputs.add(output);
+            }
+        }
+        ensemble.enqueue(request);
+        for pick in picks.iter().cycle() {
+            let mut waiting = waiting.lock();
+            if waiting.is_empty() {
+                break;
+            }
+            let at = pick.index(waiting.len());
+            let (step, request) = waiting.remove(at);
+            drop(waiting);
+            let inputs: Vec<i32> = numbers(&request).iter().map(|n| n.unwrap()).collect();
+            let made: Vec<i32> = (0..2).map(|output| compute(step, &inputs, output)).collect();
+            answer(request, &made);
+        }
+        let response = block_on(receiver.only()).unwrap();
+        let got: BTreeMap<usize, i32> = outputs(&response).into_iter().collect();
+        let want: BTreeMap<usize, i32> = asked.iter().map(|&output| (output, expected[output])).collect();
+        prop_assert_eq!(got, want);
+    }
+
+    #[test]
+    fn there_is_one_last_event_whatever_happens(nodes in nodes(), fates in fates()) {
+        let Case { ensemble, waiting, .. } = case(&nodes);
+        let (request, receiver) = request(&[Some(5)], Delivery::Once);
+        let mut receiver = Some(receiver);
+        ensemble.enqueue(request);
+        let mut failed = false;
+        for (pick, fate) in fates.iter().cycle() {
+            let mut queue = waiting.lock();
+            if queue.is_empty() {
+                break;
+            }
+            let at = pick.index(queue.len());
+            let (_, request) = queue.remove(at);
+            drop(queue);
+            if failed || receiver.is_none() {
+                prop_assert!(request.is_cancelled());
+            }
+            match fate {
+                Fate::Answer => answer(request, &[1, 2]),
+                Fate::Fail => request.fail(Error::internal("told to"), FailureReason::Backend),
+                Fate::Drop => drop(request),
+                Fate::HangUp => {
+                    receiver = None;
+                    drop(request);
+                }
+            }
+            failed |= *fate != Fate::Answer;
+        }
+        if let Some(receiver) = receiver {
+            let events = events(receiver);
+            prop_assert_eq!(events.len(), 1);
+            prop_assert_eq!(failed, matches!(events[0], Event::Failed(_)));
+        }
+        prop_assert!(waiting.lock().is_empty());
+    }
+}

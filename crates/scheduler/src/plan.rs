@@ -1,0 +1,89 @@
+//! What is decided about an instance before its thread starts.
+
+use hippocamp_backend::{Error, InstanceSpec, Result};
+
+use crate::RateLimited;
+
+/// An instance to start, and where.
+#[derive(Debug)]
+pub struct InstancePlan {
+    pub spec: InstanceSpec,
+    pub cores: Cores,
+    /// Where it executes only while it holds resources.
+    pub limited: Option<RateLimited>,
+}
+
+/// The processor cores that an instance's thread may run on, and every thread that its backend starts from there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cores(Vec<usize>);
+
+impl Cores {
+    /// Cores by their number. None means all.
+    pub fn new(cores: Vec<usize>) -> Cores {
+        Cores(cores)
+    }
+
+    /// Binds the calling thread.
+    pub(crate) fn bind_thread(&self, instance: &str) -> Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        bind(&self.0).map_err(|why| {
+            Error::invalid_arg(format!("instance '{instance}' can not run on the cores {:?}: {why}", self.0))
+        })
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn bind(cores: &[usize]) -> Result<(), String> {
+    use rustix::thread::{CpuSet, sched_setaffinity};
+
+    let mut set = CpuSet::new();
+    for &core in cores {
+        if core >= CpuSet::MAX_CPU {
+            return Err(format!("there is no core {core}"));
+        }
+        set.set(core);
+    }
+    sched_setaffinity(None, &set).map_err(|e| e.to_string())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn bind(_: &[usize]) -> Result<(), String> {
+    Err("threads can be bound to cores on Linux only".to_owned())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::thread::sched_getaffinity;
+
+    use super::*;
+
+    #[test]
+    fn a_thread_is_bound_to_its_cores_and_no_other_is() {
+        let before = sched_getaffinity(None).unwrap();
+        let core = (0..1024).find(|&core| before.is_set(core)).unwrap();
+        let bound = std::thread::spawn(move || {
+            Cores::new(vec![core]).bind_thread("i").unwrap();
+            let set = sched_getaffinity(None).unwrap();
+            (set.count(), set.is_set(core))
+        });
+        assert_eq!(bound.join().unwrap(), (1, true));
+        assert_eq!(sched_getaffinity(None).unwrap(), before);
+    }
+
+    #[test]
+    fn a_core_that_is_not_there_is_told() {
+        for core in [1023, 5000] {
+            let error = Cores::new(vec![core]).bind_thread("m_0_0").unwrap_err();
+            assert!(error.message().starts_with("instance 'm_0_0' can not run on the cores"), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_cores_are_all_cores() {
+        let before = sched_getaffinity(None).unwrap();
+        Cores::default().bind_thread("i").unwrap();
+        assert_eq!(sched_getaffinity(None).unwrap(), before);
+    }
+}

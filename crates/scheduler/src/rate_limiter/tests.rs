@@ -1,0 +1,169 @@
+use std::sync::mpsc;
+use std::thread;
+
+use hippocamp_backend::Code;
+
+use super::*;
+
+fn demand(resources: &[(&str, u64)]) -> Demand {
+    let resource = |(name, count): &(&str, u64)| ResourceDemand {
+        name: (*name).to_owned(),
+        count: *count,
+        global: name.starts_with('G'),
+    };
+    Demand { resources: resources.iter().map(resource).collect(), priority: 1, device: 0 }
+}
+
+fn given(name: &str, count: u64, device: Option<i32>) -> ResourceCount {
+    ResourceCount { name: name.to_owned(), count, device }
+}
+
+fn one(limiter: &Arc<RateLimiter>, demand: Demand) -> RateLimited {
+    limiter.register(&[demand]).unwrap().remove(0).unwrap()
+}
+
+/// Whether all of these may execute at once.
+fn fit(limiter: &Arc<RateLimiter>, demands: &[Demand]) -> bool {
+    let registered = limiter.register(demands).unwrap();
+    let mut state = limiter.0.lock();
+    let numbers: Vec<u64> = registered.iter().flatten().map(|limited| limited.number).collect();
+    let State { resources, instances, .. } = &mut *state;
+    let taken: Vec<_> = numbers.iter().filter(|n| resources.take(&instances[n].needs)).collect();
+    for number in &taken {
+        resources.give_back(&instances[number].needs);
+    }
+    let all = taken.len() == numbers.len();
+    drop(state);
+    all
+}
+
+#[test]
+fn without_numbers_there_is_as_much_as_the_largest_need() {
+    let limiter = RateLimiter::new(vec![]);
+    assert!(fit(&limiter, &[demand(&[("R1", 4), ("R2", 4)])]));
+    assert!(!fit(&limiter, &[demand(&[("R1", 4)]), demand(&[("R1", 1)])]));
+    assert!(fit(&limiter, &[demand(&[("R1", 4)]), demand(&[("R2", 4)])]));
+    let large = one(&limiter, demand(&[("R1", 10)]));
+    assert!(fit(&limiter, &[demand(&[("R1", 4)]), demand(&[("R1", 6)])]));
+    drop(large);
+    assert!(!fit(&limiter, &[demand(&[("R1", 4)]), demand(&[("R1", 6)])]));
+}
+
+#[test]
+fn a_devices_resources_are_its_own_and_global_ones_are_shared() {
+    let limiter = RateLimiter::new(vec![]);
+    let on = |device, name| Demand { device, ..demand(&[(name, 1)]) };
+    assert!(fit(&limiter, &[on(0, "R"), on(1, "R")]));
+    assert!(!fit(&limiter, &[on(0, "R"), on(0, "R")]));
+    assert!(!fit(&limiter, &[on(0, "G"), on(1, "G")]));
+}
+
+#[test]
+fn numbers_of_the_command_line_are_by_device_or_for_each() {
+    let limiter =
+        RateLimiter::new(vec![given("R1", 2, None), given("R2", 1, Some(0)), given("R2", 2, Some(1))]);
+    let on = |device, name| Demand { device, ..demand(&[(name, 1)]) };
+    assert!(fit(&limiter, &[on(0, "R1"), on(0, "R1"), on(1, "R1"), on(1, "R1")]));
+    assert!(!fit(&limiter, &[on(0, "R1"), on(0, "R1"), on(0, "R1")]));
+    assert!(!fit(&limiter, &[on(0, "R2"), on(0, "R2")]));
+    assert!(fit(&limiter, &[on(1, "R2"), on(1, "R2")]));
+}
+
+#[test]
+fn what_could_never_execute_is_refused_with_tritons_texts() {
+    let limiter = RateLimiter::new(vec![given("R1", 3, None)]);
+    let error = limiter.register(&[demand(&[("R1", 4)])]).unwrap_err();
+    assert_eq!(error.code(), Code::InvalidArg);
+    assert_eq!(
+        error.message(),
+        "Resource count for \"R1\" is limited to 3 which will prevent scheduling of one or more model instances, the \
+         minimum required count is 4"
+    );
+    let error = limiter.register(&[demand(&[("R9", 1)])]).unwrap_err();
+    assert!(error.message().starts_with("Resource count for \"R9\" is limited to 0 which"), "{error}");
+    // Nothing of a refused model stays.
+    assert!(fit(&limiter, &[demand(&[("R1", 3)])]));
+
+    let limiter = RateLimiter::new(vec![]);
+    let _global = one(&limiter, demand(&[("G", 1)]));
+    let mut by_device = demand(&[("G", 1)]);
+    by_device.resources[0].global = false;
+    assert_eq!(
+        limiter.register(&[by_device]).unwrap_err().message(),
+        "Resource \"G\" is present as both global and device-specific resource in the model configuration."
+    );
+}
+
+#[test]
+fn who_needs_nothing_is_not_limited() {
+    let limiter = RateLimiter::new(vec![]);
+    let registered = limiter.register(&[demand(&[]), demand(&[("R", 0)]), demand(&[("R", 1)])]).unwrap();
+    assert_eq!(registered.iter().map(Option::is_some).collect::<Vec<_>>(), [false, false, true]);
+}
+
+#[test]
+fn an_instance_waits_until_another_has_executed() {
+    let limiter = RateLimiter::new(vec![]);
+    let (a, b) = (one(&limiter, demand(&[("R", 1)])), one(&limiter, demand(&[("R", 1)])));
+    let permit = a.acquire();
+    let (done, waits) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        drop(b.acquire());
+        done.send(()).unwrap();
+    });
+    while limiter.0.lock().waiting.is_empty() {
+        thread::yield_now();
+    }
+    assert!(waits.try_recv().is_err());
+    drop(permit);
+    waits.recv().unwrap();
+    thread.join().unwrap();
+}
+
+/// Lets instances with these priorities compete for one resource, always all at once, and counts their turns.
+fn turns(priorities: &[u32], rounds: usize) -> Vec<usize> {
+    let limiter = RateLimiter::new(vec![]);
+    let instance = |priority: &u32| one(&limiter, Demand { priority: *priority, ..demand(&[("R", 1)]) });
+    let instances: Vec<RateLimited> = priorities.iter().map(instance).collect();
+    let mut turns = vec![0; priorities.len()];
+    limiter.0.lock().waiting = instances.iter().map(|i| i.number).collect();
+    limiter.0.lock().allocate();
+    for _ in 0..rounds {
+        let state = limiter.0.lock();
+        let running: Vec<usize> =
+            (0..instances.len()).filter(|i| state.instances[&instances[*i].number].may_execute).collect();
+        drop(state);
+        assert_eq!(running.len(), 1, "there is one resource");
+        turns[running[0]] += 1;
+        limiter.0.lock().waiting.push(instances[running[0]].number);
+        drop(Permit(&instances[running[0]]));
+    }
+    turns
+}
+
+#[test]
+fn turns_are_given_by_priority() {
+    assert_eq!(turns(&[1, 1], 100), [50, 50]);
+    assert_eq!(turns(&[0, 1], 100), [50, 50], "0 is 1");
+    let [one, two] = turns(&[1, 2], 300)[..] else { panic!("two instances") };
+    assert!((199..=201).contains(&one) && (99..=101).contains(&two), "{one} and {two}");
+}
+
+#[test]
+fn one_that_needs_much_is_not_passed_over_for_ever() {
+    let limiter = RateLimiter::new(vec![given("R", 2, None)]);
+    let small = [one(&limiter, demand(&[("R", 1)])), one(&limiter, demand(&[("R", 1)]))];
+    let large = one(&limiter, demand(&[("R", 2)]));
+    let mut first = Some(small[0].acquire());
+    let mut second = Some(small[1].acquire());
+    let mut state = limiter.0.lock();
+    state.waiting.extend([large.number, small[0].number]);
+    drop(state);
+    drop(first.take());
+    let state = limiter.0.lock();
+    assert!(!state.instances[&small[0].number].may_execute, "one is free, and kept for the one that is next");
+    drop(state);
+    drop(second.take());
+    let state = limiter.0.lock();
+    assert!(state.instances[&large.number].may_execute);
+}

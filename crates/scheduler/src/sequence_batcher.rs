@@ -1,0 +1,228 @@
+//! The sequence batcher: requests of a sequence go to one instance, one after the other.
+//!
+//! A sequence has a slot of an instance from its START to its END; sequences that find no slot wait in the backlog. What
+//! it means that a request came, was taken, or is done, is in [`slots`]; which requests make the next batch, in
+//! [`direct`] and [`oldest`]. This file has the lock, the clock, and the threads that wait.
+
+mod alike;
+mod arrival;
+mod backlog;
+mod clock;
+mod controls;
+mod direct;
+mod idle;
+mod lost;
+mod oldest;
+mod policy;
+mod rows;
+mod sink;
+mod slots;
+mod states;
+mod unfinished;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use hippocamp_backend::{Batch, Error, Request, Result};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use clock::Clock;
+use direct::{Next, Row};
+pub use policy::SequencePolicy;
+use policy::Strategy;
+use rows::Zeros;
+use slots::{Sequences, SlotAt};
+
+/// Takes requests from I/O tasks and hands them to instance threads, sequence by sequence.
+#[derive(Debug)]
+pub(crate) struct SequenceBatcher {
+    shared: Arc<Shared>,
+}
+
+/// What the batcher, the requests under way and the thread that ends idle sequences have in common.
+#[derive(Debug)]
+struct Shared {
+    policy: Arc<SequencePolicy>,
+    state: Mutex<State>,
+    /// One an instance: a request concerns only the instance that has its sequence.
+    work: Vec<Condvar>,
+    reaping: Condvar,
+    zeros: Zeros,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct State {
+    sequences: Sequences,
+    /// When the reaper looks next; `None` if nothing is there to look after.
+    reaps_at: Option<Instant>,
+}
+
+impl SequenceBatcher {
+    /// Starts a thread that ends idle sequences; it sleeps unless there are sequences.
+    pub(crate) fn new(policy: SequencePolicy, instances: usize) -> Result<SequenceBatcher> {
+        let shared = Arc::new(Shared::new(policy, instances, Clock::System));
+        let reaper = Arc::clone(&shared);
+        let model = &shared.policy.model;
+        let started = thread::Builder::new().name(format!("{model} reaper")).spawn(move || reaper.reap());
+        started.map_err(|e| {
+            Error::unavailable(format!(
+                "no thread could be started for the idle sequences of model '{model}': {e}"
+            ))
+            .with_source(e)
+        })?;
+        Ok(SequenceBatcher { shared })
+    }
+
+    /// Queues the request and returns at once. Gives it back with the reason if its sequence cannot have it.
+    pub(crate) fn push(&self, request: Request) -> Result<(), Box<(Request, Error)>> {
+        let mut state = self.shared.state.lock();
+        let pushed = state.sequences.push(request, self.shared.clock.now());
+        let next_expiry = state.sequences.backlog.next_expiry();
+        let sooner = match (state.reaps_at, next_expiry) {
+            (None, _) => state.sequences.any_sequence(),
+            (Some(planned), expiry) => expiry.is_some_and(|expiry| expiry < planned),
+        };
+        self.shared.settle(state);
+        if sooner {
+            self.shared.reaping.notify_one();
+        }
+        pushed
+    }
+
+    /// Fills `batch`, which is empty, with the next batch for that instance, waiting for it as long as it takes. False
+    /// once there will be none any more.
+    pub(crate) fn pull(&self, instance: usize, batch: &mut Batch) -> bool {
+        let shared = &self.shared;
+        let mut rows = Vec::new();
+        let mut state = shared.state.lock();
+        loop {
+            let next = state.sequences.next(instance, &mut rows, shared.clock.now());
+            let Next::Wait(until) = next else {
+                shared.settle(state);
+                rows::fill(shared, &mut rows, batch);
+                return next == Next::Execute;
+            };
+            state.sequences.woken.retain(|woken| *woken != instance);
+            if !state.sequences.woken.is_empty() || !state.sequences.refused.is_empty() {
+                shared.settle(state);
+                state = shared.state.lock();
+                continue;
+            }
+            match until {
+                Some(until) => drop(shared.work[instance].wait_until(&mut state, until)),
+                None => shared.work[instance].wait(&mut state),
+            }
+        }
+    }
+
+    /// Takes requests back that the backend left in its batch to have them once more.
+    pub(crate) fn executed(&self, batch: &mut Batch) {
+        let mut again = Vec::new();
+        for mut request in batch.drain(..) {
+            if request.take_reschedule() && !request.is_null() {
+                again.push(request);
+            }
+        }
+        if !again.is_empty() {
+            let mut state = self.shared.state.lock();
+            let now = self.shared.clock.now();
+            for request in again {
+                state.sequences.reschedule(request, now);
+            }
+            self.shared.settle(state);
+        }
+    }
+
+    /// An instance failed and will be made anew.
+    pub(crate) fn instance_lost(&self, instance: usize) {
+        let mut state = self.shared.state.lock();
+        state.sequences.instance_lost(instance, self.shared.clock.now());
+        self.shared.settle(state);
+    }
+
+    /// How many requests wait.
+    pub(crate) fn pending(&self) -> usize {
+        self.shared.state.lock().sequences.pending()
+    }
+
+    /// Lets the instances go once they have executed what waits.
+    pub(crate) fn close(&self) {
+        let mut state = self.shared.state.lock();
+        state.sequences.closed = true;
+        state.sequences.wake_all();
+        self.shared.settle(state);
+        self.shared.reaping.notify_one();
+    }
+}
+
+impl Shared {
+    fn new(policy: SequencePolicy, instances: usize, clock: Clock) -> Shared {
+        let sequences = Sequences::new(policy, instances, clock.now());
+        Shared {
+            policy: Arc::clone(&sequences.policy),
+            state: Mutex::new(State { sequences, reaps_at: None }),
+            work: (0..instances).map(|_| Condvar::new()).collect(),
+            reaping: Condvar::new(),
+            zeros: Zeros::default(),
+            clock,
+        }
+    }
+
+    /// Gives the lock back, wakes who has to know, and answers what is not executed. An answer may take the lock.
+    fn settle(&self, mut state: MutexGuard<'_, State>) {
+        let woken = std::mem::take(&mut state.sequences.woken);
+        let refused = std::mem::take(&mut state.sequences.refused);
+        drop(state);
+        for instance in woken {
+            self.work[instance].notify_one();
+        }
+        for (request, error, reason) in refused {
+            request.fail(error, reason);
+        }
+    }
+
+    /// A request of that slot is done.
+    fn complete(&self, at: SlotAt, serial: u64) {
+        let mut state = self.state.lock();
+        state.sequences.complete(at, serial, self.clock.now());
+        self.settle(state);
+    }
+
+    /// The life of the thread that ends idle sequences, until the batcher closes.
+    fn reap(&self) {
+        let mut state = self.state.lock();
+        while !state.sequences.closed {
+            let next = state.sequences.reap(self.clock.now());
+            if !state.sequences.woken.is_empty() || !state.sequences.refused.is_empty() {
+                self.settle(state);
+                state = self.state.lock();
+                continue;
+            }
+            state.reaps_at = next;
+            match next {
+                Some(next) => drop(self.reaping.wait_until(&mut state, next)),
+                None => self.reaping.wait(&mut state),
+            }
+        }
+    }
+}
+
+impl Sequences {
+    /// Finds the rows of the next batch of an instance.
+    fn next(&mut self, instance: usize, rows: &mut Vec<Row>, now: Instant) -> Next {
+        let policy = Arc::clone(&self.policy);
+        match &policy.strategy {
+            Strategy::Direct { minimum_slot_utilization, max_queue_delay } => {
+                self.next_direct(instance, *minimum_slot_utilization, *max_queue_delay, rows, now)
+            }
+            Strategy::Oldest { preferred, max_queue_delay } => {
+                self.next_oldest(instance, preferred, *max_queue_delay, rows, now)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

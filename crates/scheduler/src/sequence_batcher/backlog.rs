@@ -1,0 +1,90 @@
+//! Sequences that wait for a slot, the oldest first.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
+
+use super::slots::{Queued, Sequence};
+
+/// Waiting sequences by number: a lower one is older and is served earlier.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    waiting: BTreeMap<u64, Waiting>,
+    /// Requests in all of them.
+    requests: usize,
+    /// When which of them expires.
+    expiries: BTreeSet<(Instant, u64)>,
+}
+
+/// A sequence without a slot.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) sequence: Sequence,
+    pub(super) queue: VecDeque<Queued>,
+    /// When the first of its requests has waited for as long as its client wants.
+    expires: Option<Instant>,
+}
+
+impl Backlog {
+    /// Requests that wait in it.
+    pub(super) fn len(&self) -> usize {
+        self.requests
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Adds a sequence, behind all others, with its first request.
+    pub(super) fn open(&mut self, sequence: Sequence, first: Queued, now: Instant) {
+        let serial = sequence.serial;
+        self.waiting.insert(serial, Waiting { sequence, queue: VecDeque::new(), expires: None });
+        self.add(serial, first, now);
+    }
+
+    /// Adds a request to a sequence that waits.
+    pub(super) fn add(&mut self, serial: u64, queued: Queued, now: Instant) {
+        let Some(waiting) = self.waiting.get_mut(&serial) else { return };
+        if let Some(expires) = queued.request.timeout.and_then(|timeout| now.checked_add(timeout)) {
+            let expires = waiting.expires.map_or(expires, |earlier| earlier.min(expires));
+            if let Some(earlier) = waiting.expires.replace(expires) {
+                self.expiries.remove(&(earlier, serial));
+            }
+            self.expiries.insert((expires, serial));
+        }
+        waiting.queue.push_back(queued);
+        self.requests += 1;
+    }
+
+    /// No further requests come for a sequence that waits.
+    pub(super) fn close(&mut self, serial: u64) {
+        if let Some(waiting) = self.waiting.get_mut(&serial) {
+            waiting.sequence.open = None;
+        }
+    }
+
+    /// The sequence that waits longest.
+    pub(super) fn pop(&mut self) -> Option<Waiting> {
+        let serial = *self.waiting.first_key_value()?.0;
+        self.remove(serial)
+    }
+
+    /// Takes out a sequence that expired.
+    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Waiting> {
+        let (expires, serial) = *self.expiries.first()?;
+        if expires <= now { self.remove(serial) } else { None }
+    }
+
+    /// When the next one expires.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.expiries.first().map(|(expires, _)| *expires)
+    }
+
+    fn remove(&mut self, serial: u64) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&serial)?;
+        self.requests -= waiting.queue.len();
+        if let Some(expires) = waiting.expires {
+            self.expiries.remove(&(expires, serial));
+        }
+        Some(waiting)
+    }
+}

@@ -1,0 +1,21 @@
+//! Where the batcher has the time from.
+
+use std::time::Instant;
+
+/// The system's clock, or one that a test sets.
+#[derive(Debug)]
+pub(super) enum Clock {
+    System,
+    #[cfg(test)]
+    Set(std::sync::Arc<parking_lot::Mutex<Instant>>),
+}
+
+impl Clock {
+    pub(super) fn now(&self) -> Instant {
+        match self {
+            Clock::System => Instant::now(),
+            #[cfg(test)]
+            Clock::Set(time) => *time.lock(),
+        }
+    }
+}

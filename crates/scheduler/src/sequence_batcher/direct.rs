@@ -1,0 +1,102 @@
+//! The direct strategy: every sequence keeps its row of the batch.
+
+use std::time::{Duration, Instant};
+
+use super::slots::{Sequences, Taken};
+
+/// A row of the next batch.
+#[derive(Debug)]
+pub(super) enum Row {
+    Request(Box<Taken>),
+    /// The sequence in this slot has nothing to execute, but one behind it has.
+    Null,
+}
+
+/// What an instance does next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Execute the rows.
+    Execute,
+    /// Wait for something to happen, at most until then.
+    Wait(Option<Instant>),
+    /// There will be nothing to execute any more.
+    End,
+}
+
+impl Sequences {
+    /// Finds the rows of the next batch of an instance: those of all slots up to the last one that has a request.
+    pub(super) fn next_direct(
+        &mut self,
+        instance: usize,
+        utilization: f32,
+        delay: Duration,
+        rows: &mut Vec<Row>,
+        now: Instant,
+    ) -> Next {
+        if self.finished(instance, now) {
+            return Next::End;
+        }
+        // Rows keep their sequences, so a batch begins only when the one before is done in all its rows.
+        if self.instances[instance].in_flight > 0 || self.is_delaying_direct() {
+            return Next::Wait(None);
+        }
+        for at in self.slots_of(instance) {
+            while self.front(at).is_some_and(|queued| queued.request.is_cancelled()) {
+                self.cancel_sequence(at, now);
+            }
+        }
+        let fronts = || self.slots_of(instance).filter_map(|at| self.front(at));
+        let Some(oldest) = fronts().map(|queued| queued.request.queued).min() else {
+            return Next::Wait(None);
+        };
+        if !delay.is_zero() && utilization > 0.0 && !self.closed {
+            let until = oldest + delay;
+            let used = fronts().count() as f32 / self.policy.max_batch_size as f32;
+            if used < utilization && now < until {
+                return Next::Wait(Some(until));
+            }
+        }
+        self.take_rows(instance, rows, now);
+        Next::Execute
+    }
+
+    /// Takes the first request of every slot whose request is like that of the first slot that has one.
+    fn take_rows(&mut self, instance: usize, rows: &mut Vec<Row>, now: Instant) {
+        for at in self.slots_of(instance) {
+            let first = rows.iter().find_map(|row| match row {
+                Row::Request(taken) => Some(taken),
+                Row::Null => None,
+            });
+            let fits = self.front(at).is_some_and(|queued| {
+                first.is_none_or(|first| {
+                    let states = || self.policy.states.are_alike(&first.states, &self.next_states(at));
+                    self.policy.alike.are_alike(&first.queued.request, &queued.request)
+                        && (!self.policy.states.are_variable() || states())
+                })
+            });
+            match if fits { self.take(at, now) } else { None } {
+                Some(taken) => rows.push(Row::Request(Box::new(taken))),
+                None => rows.push(Row::Null),
+            }
+        }
+        let last = rows.iter().rposition(|row| matches!(row, Row::Request(_)));
+        rows.truncate(last.map_or(0, |last| last + 1));
+    }
+
+    /// Whether the requests that a test wants to collect first are still to come.
+    fn is_delaying_direct(&mut self) -> bool {
+        if self.closed || !self.instances.iter().any(|instance| instance.delaying) {
+            return false;
+        }
+        let slots = self.instances.iter().flat_map(|instance| &instance.slots);
+        let waiting: usize = slots.map(|slot| slot.queue.len()).sum();
+        if waiting < self.policy.hooks.requests || self.backlog.len() < self.policy.hooks.backlog {
+            return true;
+        }
+        for instance in &mut self.instances {
+            instance.delaying = false;
+        }
+        self.wake_all();
+        false
+    }
+}

@@ -1,0 +1,51 @@
+//! Sequences that nobody uses any more, and those that nobody could serve in time.
+
+use std::time::Instant;
+
+use hippocamp_backend::{CorrelationId, Error, FailureReason};
+
+use super::slots::{Active, Place, Queued, Sequences, SlotAt};
+
+impl Sequences {
+    /// When a sequence without requests loses its slot; `None` while it has some.
+    fn idle_until(&self, at: SlotAt) -> Option<Instant> {
+        let slot = self.slot(at);
+        let idle = slot.sequence.is_some() && slot.queue.is_empty() && slot.in_flight.is_none();
+        idle.then(|| slot.last_used + self.policy.max_idle)
+    }
+
+    pub(super) fn end_if_idle(&mut self, id: &CorrelationId, now: Instant) {
+        if let Some(Active { place: Place::Slot(at), .. }) = self.active.get(id)
+            && let at = *at
+            && self.idle_until(at).is_some_and(|until| until <= now)
+        {
+            self.release(at, now);
+        }
+    }
+
+    /// Ends sequences that were idle for too long, and refuses those that waited in the backlog for longer than their
+    /// client wants. Returns when it has to be called next, if anything is there at all.
+    pub(super) fn reap(&mut self, now: Instant) -> Option<Instant> {
+        while let Some(waiting) = self.backlog.pop_expired(now) {
+            self.end(&waiting.sequence, now);
+            for Queued { request, .. } in waiting.queue {
+                let error = Error::unavailable("timeout of the corresponding sequence has been expired");
+                self.refused.push((request, error, FailureReason::Rejected));
+            }
+        }
+        let mut next = self.backlog.next_expiry();
+        for instance in 0..self.instances.len() {
+            for at in self.slots_of(instance) {
+                if self.idle_until(at).is_some_and(|until| until <= now) {
+                    self.release(at, now);
+                }
+                if self.slot(at).sequence.is_some() {
+                    // A busy one can't become idle before its time, counted from now.
+                    let until = self.idle_until(at).unwrap_or(now + self.policy.max_idle);
+                    next = Some(next.map_or(until, |next| next.min(until)));
+                }
+            }
+        }
+        next
+    }
+}

@@ -1,0 +1,88 @@
+//! The oldest strategy: batches of the oldest requests, at most one of each sequence.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::direct::{Next, Row};
+use super::slots::{Queued, Sequences, SlotAt, Taken};
+use super::states::SequenceStates;
+
+impl Sequences {
+    /// Makes the next request of a sequence ready to be executed, unless one of it is already, or is being executed.
+    pub(super) fn stage(&mut self, at: SlotAt, now: Instant) {
+        while self.slot(at).in_flight.is_none() {
+            match self.front(at) {
+                None => return,
+                Some(front) if front.request.is_cancelled() => self.cancel_sequence(at, now),
+                Some(_) => {
+                    if let Some(taken) = self.take(at, now) {
+                        self.instances[at.instance].staged.push_back(taken);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Finds the rows of the next batch of an instance.
+    pub(super) fn next_oldest(
+        &mut self,
+        instance: usize,
+        preferred: &[usize],
+        delay: Duration,
+        rows: &mut Vec<Row>,
+        now: Instant,
+    ) -> Next {
+        self.drop_cancelled(instance, now);
+        if self.finished(instance, now) {
+            return Next::End;
+        }
+        let staged = &self.instances[instance].staged;
+        let Some(oldest) = staged.front() else { return Next::Wait(None) };
+        if self.instances[instance].delaying && !self.closed && staged.len() < self.policy.hooks.requests {
+            return Next::Wait(None);
+        }
+        let max = self.policy.max_batch_size;
+        let like_the_oldest = |taken: &&Taken| {
+            self.policy.alike.are_alike(&oldest.queued.request, &taken.queued.request)
+                && self.policy.states.are_alike(&oldest.states, &taken.states)
+        };
+        let count = staged.iter().take(max).take_while(like_the_oldest).count();
+        let complete = count == max || count < staged.len();
+        let preferred = preferred.iter().copied().filter(|size| *size <= count).max();
+        let count = match preferred {
+            _ if complete => count,
+            Some(preferred) => preferred,
+            None if self.closed || now >= oldest.since + delay => count,
+            None => return Next::Wait(Some(oldest.since + delay)),
+        };
+        let instance = &mut self.instances[instance];
+        instance.delaying = false;
+        rows.extend(instance.staged.drain(..count).map(|taken| Row::Request(Box::new(taken))));
+        Next::Execute
+    }
+
+    /// Drops requests that nobody waits for any more, and with each what else waits in its sequence.
+    fn drop_cancelled(&mut self, instance: usize, now: Instant) {
+        while let Some(index) =
+            self.instances[instance].staged.iter().position(|taken| taken.queued.request.is_cancelled())
+        {
+            let Some(taken) = self.instances[instance].staged.remove(index) else { return };
+            let Taken { queued, at, serial, .. } = taken;
+            self.cancel([queued].into());
+            if self.has_sequence(at, serial) {
+                self.cancel_sequence(at, now);
+            }
+            self.complete(at, serial, now);
+        }
+    }
+
+    /// The states that the next request of a slot will get.
+    pub(super) fn next_states(&self, at: SlotAt) -> Arc<SequenceStates> {
+        let slot = self.slot(at);
+        if slot.queue.front().is_some_and(Queued::starts) {
+            self.policy.states.begin()
+        } else {
+            Arc::clone(&slot.states)
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! From the rows of a batch to the requests that a backend gets: with controls and states, and with null requests where
+//! a row has none.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hippocamp_backend::{Batch, InputTensor, Outlet, Parameters, Request, ResponseSender, WantedOutputs};
+use hippocamp_tensor::TensorData;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+use super::direct::Row;
+use super::sink::SequenceSink;
+use super::slots::{Queued, Taken};
+use super::{Shared, controls};
+
+/// Zeros for the inputs of null requests: one buffer, as large as was ever needed.
+#[derive(Debug, Default)]
+pub(super) struct Zeros(Mutex<Bytes>);
+
+impl Zeros {
+    fn like(&self, tensor: &InputTensor) -> InputTensor {
+        let size = tensor.data.len();
+        let mut zeros = self.0.lock();
+        if zeros.len() < size {
+            *zeros = vec![0; size].into();
+        }
+        InputTensor { shape: tensor.shape.clone(), data: TensorData::from(zeros.slice(..size)) }
+    }
+}
+
+/// Fills `batch`, which is empty.
+pub(super) fn fill(shared: &Arc<Shared>, rows: &mut Vec<Row>, batch: &mut Batch) {
+    let mut nulls: SmallVec<[usize; 8]> = SmallVec::new();
+    for (index, row) in rows.drain(..).enumerate() {
+        match row {
+            Row::Request(taken) => batch.push(prepare(shared, *taken)),
+            Row::Null => nulls.push(index),
+        }
+    }
+    let Some(first) = batch.first().filter(|_| !nulls.is_empty()) else { return };
+    let inputs = null_inputs(shared, first);
+    let statistics = Arc::clone(first.response.statistics());
+    let id: Arc<str> = Arc::from("");
+    for index in nulls {
+        let null = Request {
+            id: Arc::clone(&id),
+            inputs: inputs.clone(),
+            outputs: WantedOutputs::none_of(0),
+            parameters: Parameters::default(),
+            batch_size: 1,
+            priority: 0,
+            timeout: None,
+            sequence: None,
+            queued: Instant::now(),
+            response: ResponseSender::to_nobody(shared.policy.delivery, Arc::clone(&statistics)),
+        };
+        batch.insert(index, null);
+    }
+}
+
+/// Adds the server's own inputs and outputs, and has the answer come by here.
+fn prepare(shared: &Arc<Shared>, taken: Taken) -> Request {
+    let policy = &*shared.policy;
+    let Taken { queued: Queued { mut request, rescheduled }, at, serial, states, .. } = taken;
+    request.inputs.truncate(policy.client_inputs);
+    if let Some(sequence) = &request.sequence {
+        let row = controls::Row {
+            start: sequence.start,
+            end: sequence.end,
+            ready: true,
+            correlation_id: Some(&sequence.correlation_id),
+        };
+        request.inputs.extend(policy.controls.row(row).map(Some));
+    }
+    request.inputs.extend(states.inputs().into_iter().map(Some));
+    if !rescheduled {
+        let asked = request.outputs.clone();
+        policy.states.require(&mut request.outputs);
+        let shared = Arc::clone(shared);
+        request.response.redirect(|next| {
+            let delivery = next.delivery();
+            let sink = SequenceSink { shared, next, at, serial, states, asked };
+            Outlet::to_sink(delivery, Box::new(sink))
+        });
+    }
+    request
+}
+
+/// Inputs like those of a request that will be in the same batch, but zeros, and not ready.
+fn null_inputs(shared: &Shared, like: &Request) -> SmallVec<[Option<InputTensor>; 4]> {
+    let policy = &*shared.policy;
+    let zero = |input: &Option<InputTensor>| input.as_ref().map(|tensor| shared.zeros.like(tensor));
+    let (clients, added) = like.inputs.split_at(policy.client_inputs.min(like.inputs.len()));
+    let row = controls::Row { start: false, end: false, ready: false, correlation_id: None };
+    let controls = policy.controls.row(row).map(Some);
+    let states = added.iter().skip(policy.controls.len()).map(zero);
+    clients.iter().map(zero).chain(controls).chain(states).collect()
+}

@@ -1,0 +1,227 @@
+//! Implicit state: what the model gives back with one request of a sequence and gets with the next.
+//!
+//! A sequence has a value of its own, made anew by each START; whoever executes a request of the sequence holds it. So
+//! what an old sequence still gives back can never reach a new one in the same slot.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hippocamp_backend::{Error, InputTensor, Response, Result, WantedOutputs};
+use hippocamp_model_config::{Interface, data_type};
+use hippocamp_proto::inference::ModelSequenceBatching;
+use hippocamp_proto::inference::model_sequence_batching::{State, initial_state::StateData};
+use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape};
+use parking_lot::Mutex;
+use smallvec::SmallVec;
+
+/// Up to this size a state is copied out of the batch's output, so that it does not keep the whole buffer alive.
+const COPIED: usize = 64 << 10;
+
+/// The states of a model, in the order of its config.
+#[derive(Debug, Default)]
+pub(super) struct StateSpecs {
+    states: Vec<StateSpec>,
+    /// Outputs from this one on are for the server alone.
+    client_outputs: usize,
+    /// The states of one batch may have rows of different shapes.
+    variable: bool,
+}
+
+#[derive(Debug)]
+struct StateSpec {
+    name: String,
+    /// Which output of the model is the next state.
+    output: usize,
+    /// With the batch dimension; -1 is a size that the model chooses.
+    dims: Shape,
+    initial: InputTensor,
+}
+
+/// The present states of one sequence.
+#[derive(Debug)]
+pub(super) struct SequenceStates(Mutex<SmallVec<[InputTensor; 2]>>);
+
+impl StateSpecs {
+    pub(super) fn new(
+        model: &str,
+        batching: &ModelSequenceBatching,
+        interface: &Interface,
+        read_file: &mut dyn FnMut(&str) -> Result<Bytes>,
+    ) -> Result<StateSpecs> {
+        let mut specs = StateSpecs { client_outputs: interface.outputs.len(), ..StateSpecs::default() };
+        let batched = interface.max_batch_size > 0;
+        for state in &batching.state {
+            let output = interface.all_outputs().position(|spec| *spec.name == *state.output_name);
+            let (Some(output), Some(data_type)) = (output, data_type(state.data_type)) else {
+                return Err(Error::internal(format!(
+                    "state '{}' of model '{model}' has no output to come from",
+                    state.input_name
+                )));
+            };
+            let dims = Shape::from(state.dims.as_slice());
+            specs.variable |= dims.contains(&-1);
+            specs.states.push(StateSpec {
+                name: state.input_name.clone(),
+                output,
+                dims: if batched { dims.with_batch(1) } else { dims },
+                initial: initial(model, state, data_type, batched, read_file)?,
+            });
+        }
+        Ok(specs)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.states.is_empty()
+    }
+
+    /// Whether two sequences may have states of different shapes at all.
+    pub(super) fn are_variable(&self) -> bool {
+        self.variable
+    }
+
+    /// The states of a sequence that begins.
+    pub(super) fn begin(&self) -> Arc<SequenceStates> {
+        let initial = self.states.iter().map(|state| state.initial.clone()).collect();
+        Arc::new(SequenceStates(Mutex::new(initial)))
+    }
+
+    /// Whether requests with these states can share a batch.
+    pub(super) fn are_alike(&self, a: &SequenceStates, b: &SequenceStates) -> bool {
+        if !self.variable || std::ptr::eq(a, b) {
+            return true;
+        }
+        // One lock at a time: two threads might come with the same two in another order.
+        let a = a.0.lock().clone();
+        let b = b.0.lock();
+        a.iter().zip(b.iter()).all(|(a, b)| super::alike::same_row(a, b))
+    }
+
+    /// Adds the next states to what a request asks for.
+    pub(super) fn require(&self, outputs: &mut WantedOutputs) {
+        for state in &self.states {
+            outputs.require(state.output);
+        }
+    }
+
+    /// Takes the next states out of a response, together with what the client did not ask for. The error if the model
+    /// gave one in another shape than the config has; then all stay as they were.
+    pub(super) fn take(
+        &self,
+        response: &mut Response,
+        states: &SequenceStates,
+        asked: &WantedOutputs,
+    ) -> Result<()> {
+        if self.states.is_empty() {
+            return Ok(());
+        }
+        let mut next: SmallVec<[(usize, InputTensor); 2]> = SmallVec::new();
+        for (index, state) in self.states.iter().enumerate() {
+            let Some(output) = response.outputs.iter().find(|output| output.index == state.output) else {
+                continue;
+            };
+            if !state.dims.admits(&output.shape) {
+                return Err(Error::internal(format!(
+                    "the model was expected to give a next value of state '{}' with shape {}, it gave one with \
+                     shape {}",
+                    state.name, state.dims, output.shape
+                )));
+            }
+            let data = if output.data.len() <= COPIED {
+                Bytes::copy_from_slice(&output.data.to_contiguous())
+            } else {
+                output.data.to_contiguous()
+            };
+            next.push((index, InputTensor { shape: output.shape.clone(), data: data.into() }));
+        }
+        response.outputs.retain(|output| output.index < self.client_outputs && asked.contains(output.index));
+        let mut states = states.0.lock();
+        for (index, value) in next {
+            states[index] = value;
+        }
+        Ok(())
+    }
+}
+
+impl SequenceStates {
+    /// The input states of the next request.
+    pub(super) fn inputs(&self) -> SmallVec<[InputTensor; 2]> {
+        self.0.lock().clone()
+    }
+}
+
+/// What a sequence begins with: what the config says, or zeros. A size that the config leaves open is 1.
+fn initial(
+    model: &str,
+    state: &State,
+    data_type: DataType,
+    batched: bool,
+    read_file: &mut dyn FnMut(&str) -> Result<Bytes>,
+) -> Result<InputTensor> {
+    let given = state.initial_state.first();
+    let dims = given.map_or(&state.dims, |initial| &initial.dims);
+    let dims: Shape = dims.iter().map(|&dim| if dim == -1 { 1 } else { dim }).collect();
+    let shape = if batched { dims.with_batch(1) } else { dims };
+    let element = data_type.byte_size().unwrap_or(LENGTH_PREFIX);
+    let size = shape.element_count().and_then(|count| count.checked_mul(element));
+    let no_memory = || {
+        let name = &state.input_name;
+        Error::invalid_arg(format!(
+            "there is no memory for the initial value of state '{name}' of model '{model}', which has shape {shape}"
+        ))
+    };
+    let size = size.ok_or_else(no_memory)?;
+    let data = if let Some(StateData::DataFile(file)) = given.and_then(|initial| initial.state_data.as_ref())
+    {
+        from_file(model, state, &shape, size, file, read_file(file)?)?
+    } else {
+        let mut zeros = Vec::new();
+        zeros.try_reserve_exact(size).map_err(|_| no_memory())?;
+        zeros.resize(size, 0);
+        zeros.into()
+    };
+    Ok(InputTensor { shape, data: data.into() })
+}
+
+/// The initial value that a file has. What is too much is left out.
+fn from_file(
+    model: &str,
+    state: &State,
+    shape: &Shape,
+    size: usize,
+    file: &str,
+    data: Bytes,
+) -> Result<Bytes> {
+    if data_type(state.data_type) == Some(DataType::Bytes) {
+        return strings(model, state, shape, data);
+    }
+    if data.len() < size {
+        return Err(Error::invalid_arg(format!(
+            "initial_state setting expects {size} bytes, but the data provided from {file} only has {} bytes.",
+            data.len()
+        )));
+    }
+    Ok(data.slice(..size))
+}
+
+/// A file of strings, each behind its length, as many as the shape has elements.
+fn strings(model: &str, state: &State, shape: &Shape, data: Bytes) -> Result<Bytes> {
+    let expected = shape.element_count().unwrap_or(usize::MAX);
+    let mut found = 0;
+    for element in BytesElements::new(&data) {
+        if let Err(fault) = element {
+            return Err(Error::invalid_arg(format!(
+                "the file for the initial value of state '{}' of model '{model}' has no whole strings: {fault}",
+                state.input_name
+            )));
+        }
+        found += 1;
+    }
+    if found == expected {
+        return Ok(data);
+    }
+    Err(Error::invalid_arg(format!(
+        "the file for the initial value of state '{}' of model '{model}' was expected to have {expected} strings, it \
+         has {found}",
+        state.input_name
+    )))
+}

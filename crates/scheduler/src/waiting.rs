@@ -1,0 +1,326 @@
+//! The requests that wait for an instance, and the order in which they are executed.
+//!
+//! No lock and no clock in here: whoever owns it has the one and passes the time of the other. The work for a request
+//! does not grow with the number of those that wait: nothing is ever looked through but the batch that is being formed
+//! and a few requests of a full queue.
+
+mod deadlines;
+mod slots;
+mod steps;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use hippocamp_backend::{Batch, Error, FailureReason, Request};
+
+use crate::policy::{BatchPolicy, Decision, Incomplete};
+use crate::queue_policy::{Overdue, QueuePolicies};
+use deadlines::Deadlines;
+use slots::{Handle, List, Slots};
+use steps::Steps;
+
+/// How many requests of a full queue are looked at for one that was cancelled meanwhile.
+const LOOKED_AT_WHEN_FULL: usize = 64;
+
+/// With more levels than that, one is forgotten when its last request leaves.
+const LEVELS_KEPT: usize = 64;
+
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    batching: BatchPolicy,
+    policies: QueuePolicies,
+    /// By priority, the highest first. A level is there from its first request on.
+    levels: BTreeMap<u64, Level>,
+    slots: Slots,
+    deadlines: Deadlines,
+    /// Batch entries of all requests together.
+    size: usize,
+    /// Test hook: nothing is executed before that many requests have come.
+    hold: usize,
+    steps: Steps,
+}
+
+/// The requests of one priority level.
+#[derive(Debug, Default)]
+struct Level {
+    in_time: List,
+    /// Those that waited too long where that means to wait behind the others.
+    late: List,
+    /// Where to look next for cancelled requests when the level is full.
+    looked_at: Option<Place>,
+}
+
+impl Level {
+    fn len(&self) -> usize {
+        self.in_time.len() + self.late.len()
+    }
+}
+
+/// What came of a look for a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pulled {
+    /// The next batch.
+    Batch,
+    /// Nothing waits, or nothing that may be executed yet.
+    Nothing,
+    /// What waits is not enough for a batch.
+    Incomplete(Incomplete),
+}
+
+/// Why a request leaves the queue without having been executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    Cancelled,
+    Late,
+    Full,
+}
+
+/// Requests that left the queue without having been executed, to be answered once its lock is free.
+#[derive(Debug, Default)]
+pub(crate) struct Dropped(Vec<(Request, Why)>);
+
+impl Dropped {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Answers them all.
+    pub(crate) fn answer(&mut self) {
+        for (request, why) in self.0.drain(..) {
+            match why {
+                Why::Cancelled => cancelled(request),
+                Why::Late => {
+                    request.fail(Error::unavailable("Request timeout expired"), FailureReason::Rejected);
+                }
+                Why::Full => {
+                    let id = if request.id.is_empty() { "<id_unknown>" } else { &*request.id };
+                    let text = format!("[request id: {id}] Exceeds maximum queue size");
+                    request.fail(Error::unavailable(text), FailureReason::Rejected);
+                }
+            }
+        }
+    }
+}
+
+/// Answers a request whose client is gone; nobody listens, but it is counted.
+pub(crate) fn cancelled(request: Request) {
+    request.fail(Error::cancelled("the client cancelled the request"), FailureReason::Canceled);
+}
+
+/// Where a request is: its level, and which of the two lists.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    level: u64,
+    late: bool,
+    handle: Handle,
+}
+
+impl Waiting {
+    pub(crate) fn new(batching: BatchPolicy, policies: QueuePolicies, hold: usize) -> Waiting {
+        Waiting {
+            batching,
+            policies,
+            levels: BTreeMap::new(),
+            slots: Slots::default(),
+            deadlines: Deadlines::default(),
+            size: 0,
+            hold,
+            steps: Steps::default(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Batch entries of all requests together.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Takes a request in, or drops it if its level is full. Returns whether its deadline is the first now.
+    pub(crate) fn push(&mut self, request: Request, dropped: &mut Dropped) -> bool {
+        let priority = self.policies.level(&request);
+        let policy = self.policies.of(priority);
+        if policy.max_queue_size.is_some_and(|max| self.level_len(priority) >= max)
+            && !self.make_room(priority, dropped)
+        {
+            dropped.0.push((request, Why::Full));
+            return false;
+        }
+        let deadline = policy.timeout(&request).and_then(|timeout| request.queued.checked_add(timeout));
+        self.size += request.batch_size.max(1);
+        let level = self.levels.entry(priority).or_default();
+        let handle = self.slots.push(&mut level.in_time, priority, request);
+        let Some(deadline) = deadline else { return false };
+        let is_there = |handle| self.slots.get(handle).is_some();
+        self.deadlines.add(deadline, handle, self.slots.len(), is_there, &mut self.steps)
+    }
+
+    fn level_len(&self, priority: u64) -> usize {
+        self.levels.get(&priority).map_or(0, Level::len)
+    }
+
+    /// Looks for a cancelled request in a full level. Every call goes on where the last one stopped, so that none is
+    /// missed for long, and the work for each request that finds the level full stays the same.
+    #[cold]
+    fn make_room(&mut self, priority: u64, dropped: &mut Dropped) -> bool {
+        let Some(level) = self.levels.get_mut(&priority) else { return false };
+        let count = level.len().min(LOOKED_AT_WHEN_FULL);
+        let mut next = level.looked_at.take().filter(|place| self.slots.get(place.handle).is_some());
+        let mut found = None;
+        for _ in 0..count {
+            let Some(place) = next.or_else(|| self.first_from(priority)) else { break };
+            self.steps.count(1);
+            next = self.after(place).filter(|next| next.level == priority);
+            if self.slots.get(place.handle).is_some_and(Request::is_cancelled) {
+                found = Some(place);
+                break;
+            }
+        }
+        if let Some(level) = self.levels.get_mut(&priority) {
+            level.looked_at = next;
+        }
+        found.map(|place| self.drop_request(place, Why::Cancelled, dropped)).is_some()
+    }
+
+    /// Fills `batch`, which is empty, with the next batch. What was cancelled or is late is dropped on the way.
+    pub(crate) fn pull(
+        &mut self,
+        now: Instant,
+        closing: bool,
+        batch: &mut Batch,
+        dropped: &mut Dropped,
+    ) -> Pulled {
+        if self.is_held(closing) {
+            return Pulled::Nothing;
+        }
+        self.expire(now, dropped);
+        let Some(begin) = self.next_live(None, dropped) else { return Pulled::Nothing };
+        let Some(first) = self.slots.get(begin.handle) else { return Pulled::Nothing };
+        let mut forming = self.batching.begin(first);
+        let mut last = begin;
+        while !forming.is_complete() {
+            let Some(place) = self.next_live(Some(last), dropped) else { break };
+            if let (Some(first), Some(next)) = (self.slots.get(begin.handle), self.slots.get(place.handle)) {
+                forming.offer(&self.batching, first, next);
+            }
+            last = place;
+        }
+        match forming.decide(&self.batching, now, closing) {
+            Decision::Wait(incomplete) => Pulled::Incomplete(incomplete),
+            Decision::Take(count) => {
+                self.take(begin, count, batch);
+                Pulled::Batch
+            }
+        }
+    }
+
+    /// Whether the test hook keeps everything from being executed so far.
+    pub(crate) fn holds(&self) -> bool {
+        self.hold > 0
+    }
+
+    fn is_held(&mut self, closing: bool) -> bool {
+        if self.hold > 0 && !closing && self.len() < self.hold {
+            return true;
+        }
+        self.hold = 0;
+        false
+    }
+
+    /// Moves `count` requests from `begin` on into the batch. They were all looked at just before.
+    fn take(&mut self, begin: Place, count: usize, batch: &mut Batch) {
+        let mut next = Some(begin);
+        for _ in 0..count {
+            let Some(place) = next else { break };
+            self.steps.count(1);
+            next = if batch.len() + 1 < count { self.after(place) } else { None };
+            if let Some(request) = self.remove(place) {
+                batch.push(request);
+            }
+        }
+    }
+
+    /// The next request after that place, or the first of all, whose client is there. The others are dropped.
+    fn next_live(&mut self, after: Option<Place>, dropped: &mut Dropped) -> Option<Place> {
+        let mut next = match after {
+            Some(place) => self.after(place),
+            None => self.first_from(0),
+        };
+        while let Some(place) = next {
+            self.steps.count(1);
+            if !self.slots.get(place.handle).is_some_and(Request::is_cancelled) {
+                break;
+            }
+            next = self.after(place);
+            self.drop_request(place, Why::Cancelled, dropped);
+        }
+        next
+    }
+
+    fn after(&self, place: Place) -> Option<Place> {
+        if let Some(handle) = self.slots.next(place.handle) {
+            return Some(Place { handle, ..place });
+        }
+        let late = &self.levels.get(&place.level)?.late;
+        match self.slots.first(late).filter(|_| !place.late) {
+            Some(handle) => Some(Place { late: true, handle, ..place }),
+            None => self.first_from(place.level.checked_add(1)?),
+        }
+    }
+
+    /// The first request of that level, or of one of a lower priority.
+    fn first_from(&self, level: u64) -> Option<Place> {
+        self.levels.range(level..).find_map(|(&level, lists)| {
+            let in_time = self.slots.first(&lists.in_time).map(|handle| Place { level, late: false, handle });
+            in_time
+                .or_else(|| self.slots.first(&lists.late).map(|handle| Place { level, late: true, handle }))
+        })
+    }
+
+    fn remove(&mut self, place: Place) -> Option<Request> {
+        let level = self.levels.get_mut(&place.level)?;
+        let list = if place.late { &mut level.late } else { &mut level.in_time };
+        let request = self.slots.remove(list, place.handle)?;
+        self.size -= request.batch_size.max(1);
+        if level.len() == 0 && self.levels.len() > LEVELS_KEPT {
+            self.levels.remove(&place.level);
+        }
+        Some(request)
+    }
+
+    fn drop_request(&mut self, place: Place, why: Why, dropped: &mut Dropped) {
+        dropped.0.extend(self.remove(place).map(|request| (request, why)));
+    }
+
+    /// Drops the requests whose time is up, or moves them behind the others of their level.
+    pub(crate) fn expire(&mut self, now: Instant, dropped: &mut Dropped) {
+        while let Some(handle) = self.deadlines.pop_due(now, &mut self.steps) {
+            let Some(level) = self.slots.level(handle) else { continue };
+            match (self.policies.of(level).overdue, self.levels.get_mut(&level)) {
+                (Overdue::Delay, Some(lists)) => {
+                    if let Some(request) = self.slots.remove(&mut lists.in_time, handle) {
+                        self.slots.push(&mut lists.late, level, request);
+                    }
+                }
+                _ => self.drop_request(Place { level, late: false, handle }, Why::Late, dropped),
+            }
+        }
+    }
+
+    /// When the next request's time is up, unless the test hook holds everything.
+    pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
+        if self.deadlines.is_empty() || self.hold > 0 {
+            return None;
+        }
+        self.deadlines.next(|handle| self.slots.get(handle).is_some(), &mut self.steps)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! Requests in lists, each reachable by its handle: any one is taken out without a look at the others.
+
+use hippocamp_backend::Request;
+
+/// No slot.
+const NONE: u32 = u32::MAX;
+
+/// When that many slots were in use and none is any more, their memory is given back.
+const KEPT: usize = 1024;
+
+/// A request's place. Outlives the request: once that was taken out, the handle finds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Handle {
+    /// Unlike any other's.
+    ticket: u64,
+    slot: u32,
+}
+
+/// A list of requests, in the order in which they were added. All lists share the slots.
+#[derive(Debug)]
+pub(super) struct List {
+    first: u32,
+    last: u32,
+    len: usize,
+}
+
+impl Default for List {
+    fn default() -> Self {
+        List { first: NONE, last: NONE, len: 0 }
+    }
+}
+
+impl List {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    request: Option<Request>,
+    /// The priority level that the request belongs to.
+    level: u64,
+    ticket: u64,
+    previous: u32,
+    /// In a list, or among the free slots.
+    next: u32,
+}
+
+/// The memory of all lists.
+#[derive(Debug)]
+pub(super) struct Slots {
+    memory: Vec<Slot>,
+    free: u32,
+    used: usize,
+    tickets: u64,
+}
+
+impl Default for Slots {
+    fn default() -> Self {
+        Slots { memory: Vec::new(), free: NONE, used: 0, tickets: 0 }
+    }
+}
+
+impl Slots {
+    pub(super) fn len(&self) -> usize {
+        self.used
+    }
+
+    /// Adds a request at the end of a list.
+    pub(super) fn push(&mut self, list: &mut List, level: u64, request: Request) -> Handle {
+        let ticket = self.tickets;
+        self.tickets += 1;
+        self.used += 1;
+        let new = Slot { request: Some(request), level, ticket, previous: list.last, next: NONE };
+        let slot = if self.free == NONE {
+            self.memory.push(new);
+            u32::try_from(self.memory.len() - 1).expect("memory ends long before 4 billion requests")
+        } else {
+            let slot = self.free;
+            let place = &mut self.memory[slot as usize];
+            self.free = place.next;
+            *place = new;
+            slot
+        };
+        match list.last {
+            NONE => list.first = slot,
+            before => self.memory[before as usize].next = slot,
+        }
+        list.last = slot;
+        list.len += 1;
+        Handle { ticket, slot }
+    }
+
+    /// Takes a request out of the list that it is in.
+    pub(super) fn remove(&mut self, list: &mut List, handle: Handle) -> Option<Request> {
+        let place = self.memory.get_mut(handle.slot as usize).filter(|slot| slot.ticket == handle.ticket)?;
+        let request = place.request.take()?;
+        let (previous, next) = (place.previous, place.next);
+        place.next = self.free;
+        self.free = handle.slot;
+        match previous {
+            NONE => list.first = next,
+            previous => self.memory[previous as usize].next = next,
+        }
+        match next {
+            NONE => list.last = previous,
+            next => self.memory[next as usize].previous = previous,
+        }
+        list.len -= 1;
+        self.used -= 1;
+        if self.used == 0 && self.memory.len() > KEPT {
+            self.memory = Vec::new();
+            self.free = NONE;
+        }
+        Some(request)
+    }
+
+    pub(super) fn first(&self, list: &List) -> Option<Handle> {
+        self.handle(list.first)
+    }
+
+    /// What comes after `handle` in its list.
+    pub(super) fn next(&self, handle: Handle) -> Option<Handle> {
+        self.handle(self.find(handle)?.next)
+    }
+
+    pub(super) fn get(&self, handle: Handle) -> Option<&Request> {
+        self.find(handle)?.request.as_ref()
+    }
+
+    /// The level of a request that is still there.
+    pub(super) fn level(&self, handle: Handle) -> Option<u64> {
+        self.find(handle).map(|slot| slot.level)
+    }
+
+    fn find(&self, handle: Handle) -> Option<&Slot> {
+        let slot = self.memory.get(handle.slot as usize)?;
+        (slot.ticket == handle.ticket && slot.request.is_some()).then_some(slot)
+    }
+
+    fn handle(&self, slot: u32) -> Option<Handle> {
+        Some(Handle { ticket: self.memory.get(slot as usize)?.ticket, slot })
+    }
+}

@@ -1,0 +1,23 @@
+//! How much work the queue does, for a test that says so: times would depend on the machine.
+
+/// Counts in tests, and is nothing otherwise.
+#[cfg(not(test))]
+#[derive(Debug, Default)]
+pub(super) struct Steps(());
+
+#[cfg(not(test))]
+impl Steps {
+    #[expect(clippy::unused_self, reason = "it counts in tests")]
+    pub(super) fn count(&mut self, _: usize) {}
+}
+
+#[cfg(test)]
+#[derive(Debug, Default)]
+pub(super) struct Steps(pub(super) usize);
+
+#[cfg(test)]
+impl Steps {
+    pub(super) fn count(&mut self, steps: usize) {
+        self.0 += steps;
+    }
+}

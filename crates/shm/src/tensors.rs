@@ -1,0 +1,73 @@
+//! What a request has in shared memory.
+
+use std::sync::Arc;
+
+use hippocamp_backend::{Error, Result};
+use hippocamp_tensor::{ForeignBytes, TensorData};
+use smallvec::SmallVec;
+
+use crate::{Lease, SharedMemory};
+
+/// The tensors of one request that lie in shared memory. Kept until its answer is encoded: outputs are written then,
+/// and only then it shows whether the inputs were there all the time.
+#[derive(Debug, Default)]
+pub struct SharedTensors {
+    inputs: SmallVec<[Arc<Lease>; 2]>,
+    /// By the output's name.
+    outputs: SmallVec<[(Box<str>, Lease); 2]>,
+}
+
+impl SharedTensors {
+    /// An input. Its bytes stay where they are until a batch is assembled.
+    pub fn input(
+        &mut self,
+        of: &SharedMemory,
+        region: &str,
+        offset: u64,
+        byte_size: u64,
+    ) -> Result<TensorData> {
+        let lease = Arc::new(of.lease(region, offset, byte_size)?);
+        self.inputs.push(Arc::clone(&lease));
+        Ok(TensorData::from(lease as Arc<dyn ForeignBytes>))
+    }
+
+    /// Where an output shall be written to. Its size is the most that it may have.
+    pub fn output(
+        &mut self,
+        of: &SharedMemory,
+        output: &str,
+        region: &str,
+        offset: u64,
+        byte_size: u64,
+    ) -> Result<()> {
+        self.outputs.push((output.into(), of.lease(region, offset, byte_size)?));
+        Ok(())
+    }
+
+    /// Whether an output is to be written to shared memory.
+    pub fn has_output(&self, output: &str) -> bool {
+        self.outputs.iter().any(|(name, _)| **name == *output)
+    }
+
+    /// Writes an output to where the request wants it. False if it wants it in the answer.
+    pub fn write(&self, output: &str, data: &TensorData) -> Result<bool> {
+        let Some((_, lease)) = self.outputs.iter().find(|(name, _)| **name == *output) else {
+            return Ok(false);
+        };
+        let (room, size) = (lease.len(), data.len());
+        if size > room {
+            return Err(Error::internal(format!(
+                "shared memory size specified with the request for output '{output}' ({room} bytes) should be at least \
+                 {size} bytes to hold the results"
+            )));
+        }
+        lease.write(data)?;
+        Ok(true)
+    }
+
+    /// An error if an input's memory went away: then the answer was made of zeros. To be asked when everything is encoded,
+    /// as an output may be an input that was handed on.
+    pub fn check_inputs(&self) -> Result<()> {
+        self.inputs.iter().try_for_each(|lease| lease.check())
+    }
+}

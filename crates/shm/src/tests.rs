@@ -1,0 +1,327 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs::{self, File, OpenOptions};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{mem::MaybeUninit, os::unix};
+
+use bytes::Bytes;
+use hippocamp_backend::{Code, Result};
+use hippocamp_tensor::{AlignedBuffer, ForeignBytes, TensorData};
+
+use crate::fault::{copy, prepare};
+use crate::mapping::Mapping;
+use crate::{Lease, SharedMemory, SharedTensors};
+
+/// An object for one test, removed with it.
+struct Object {
+    path: PathBuf,
+    key: String,
+    file: File,
+}
+
+impl Object {
+    fn new(size: u64) -> Object {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let key = format!("/hippocamp-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = PathBuf::from(format!("/dev/shm{key}"));
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+        file.set_len(size).unwrap();
+        Object { path, key, file }
+    }
+
+    fn with(content: &[u8]) -> Object {
+        let object = Object::new(0);
+        fs::write(&object.path, content).unwrap();
+        object
+    }
+}
+
+impl Drop for Object {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.path).or_else(|_| fs::remove_dir(&self.path)));
+    }
+}
+
+fn text<T: std::fmt::Debug>(result: Result<T>) -> String {
+    result.unwrap_err().message().to_owned()
+}
+
+fn read(lease: &Lease) -> Vec<u8> {
+    let mut content = Vec::with_capacity(lease.len());
+    lease.copy_to(&mut content.spare_capacity_mut()[..lease.len()]);
+    #[allow(unsafe_code, reason = "all of it was written")]
+    // SAFETY: `copy_to` writes every byte.
+    unsafe {
+        content.set_len(lease.len());
+    }
+    content
+}
+
+#[test]
+fn regions_come_and_go_by_name() {
+    let object = Object::new(8192);
+    let shm = SharedMemory::new(true);
+    shm.register("b", &object.key, 4096, 64).unwrap();
+    shm.register("a", &object.key, 0, 128).unwrap();
+    let twice = shm.register("a", &object.key, 0, 128).unwrap_err();
+    assert_eq!(
+        (twice.code(), twice.message()),
+        (Code::AlreadyExists, "shared memory region 'a' already in manager")
+    );
+    let all: Vec<_> = shm.status("").unwrap().into_iter().map(|r| (r.name, r.offset, r.byte_size)).collect();
+    assert_eq!(all, [("a".to_owned(), 0, 128), ("b".to_owned(), 4096, 64)]);
+    assert_eq!(shm.status("b").unwrap()[0].key, object.key);
+    shm.unregister("a").unwrap();
+    shm.unregister("nobody").unwrap();
+    assert_eq!(text(shm.status("a")), "Unable to find system shared memory region: 'a'");
+    assert_eq!(text(shm.lease("a", 0, 1)), "Unable to find shared memory region: 'a'");
+    shm.unregister("").unwrap();
+    assert_eq!(shm.status("").unwrap(), []);
+}
+
+#[test]
+fn nothing_is_registered_unless_that_is_allowed() {
+    let object = Object::new(64);
+    let shm = SharedMemory::new(false);
+    let disabled =
+        "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable.";
+    let refused = shm.register("a", &object.key, 0, 64).unwrap_err();
+    assert_eq!((refused.code(), refused.message()), (Code::Unsupported, disabled));
+    for refused in [shm.unregister(""), shm.register_cuda("a"), shm.unregister_cuda()] {
+        assert_eq!(text(refused), disabled);
+    }
+    assert_eq!(shm.status("").unwrap(), []);
+    shm.cuda_status("").unwrap();
+}
+
+#[test]
+fn a_region_lies_within_its_object() {
+    let object = Object::new(8192);
+    let shm = SharedMemory::new(true);
+    let outside = [
+        (0, 8193),
+        (1, 8192),
+        (8193, 1),
+        (8192, 1),
+        (u64::MAX, 1),
+        (1, u64::MAX),
+        (u64::MAX, u64::MAX),
+        (0, u64::MAX),
+        (u64::MAX - 4095, 4096),
+        (1 << 63, 1 << 63),
+    ];
+    for (offset, size) in outside {
+        let error = shm.register("r", &object.key, offset, size).unwrap_err();
+        let refused = (Code::InvalidArg, "failed to register shared memory region 'r': invalid args");
+        assert_eq!((error.code(), error.message()), refused, "{offset} {size}");
+    }
+    let empty = "failed to register shared memory region 'r': it has no bytes";
+    assert_eq!(text(shm.register("r", &object.key, 0, 0)), empty);
+    shm.register("r", &object.key, 8191, 1).unwrap();
+    shm.register("all", &object.key, 0, 8192).unwrap();
+}
+
+#[test]
+fn a_lease_lies_within_its_region() {
+    let object = Object::new(8192);
+    let shm = SharedMemory::new(true);
+    shm.register("r", &object.key, 64, 128).unwrap();
+    for (offset, size) in [(128, 0), (128, 1), (129, 1), (u64::MAX, 0), (u64::MAX, u64::MAX), (1 << 63, 1)] {
+        let invalid = "Invalid offset for shared memory region: 'r'";
+        assert_eq!(text(shm.lease("r", offset, size)), invalid, "{offset} {size}");
+    }
+    for (offset, size) in
+        [(0, 129), (127, 2), (1, u64::MAX), (64, u64::MAX - 63), (0, (-4i64).cast_unsigned())]
+    {
+        let invalid = "Invalid offset + byte size for shared memory region: 'r'";
+        assert_eq!(text(shm.lease("r", offset, size)), invalid, "{offset} {size}");
+    }
+    for (offset, size) in [(0, 0), (0, 128), (127, 1), (64, 64)] {
+        assert_eq!(shm.lease("r", offset, size).unwrap().len() as u64, size);
+    }
+}
+
+#[test]
+fn only_plain_objects_of_clients_are_opened() {
+    let shm = SharedMemory::new(true);
+    let outside = Object::new(64);
+    for key in
+        ["", "/", "/nobody", "/../etc/passwd", "../etc/passwd", "/a/b", ".", "..", "/a\0b", "/dev/null"]
+    {
+        let error = shm.register("r", key, 0, 1).unwrap_err();
+        let unable = format!("Unable to open shared memory region: '{key}'");
+        assert_eq!((error.code(), error.message()), (Code::Internal, &*unable));
+    }
+    let long = "x".repeat(1 << 20);
+    assert!(text(shm.register("r", &long, 0, 1)).len() < 1000);
+    assert!(text(shm.register(&long, &outside.key, 0, 1)).len() < 1000);
+    for reserved in [
+        "triton_python_backend_shm_region_1",
+        "/triton_python_backend_shm_region_",
+        "//triton_python_backend_shm_region_x",
+    ] {
+        let refused = text(shm.register("r", reserved, 0, 1));
+        assert!(
+            refused.ends_with("contains the reserved prefix 'triton_python_backend_shm_region_'"),
+            "{refused}"
+        );
+    }
+    let nameless = "'region name' is necessary to register system shared memory region";
+    assert_eq!(text(shm.register("", &outside.key, 0, 1)), nameless);
+
+    let other = Object::new(0);
+    fs::remove_file(&other.path).unwrap();
+    fs::create_dir(&other.path).unwrap();
+    assert!(text(shm.register("r", &other.key, 0, 1)).starts_with("Unable to open"), "a folder");
+    fs::remove_dir(&other.path).unwrap();
+    unix::fs::symlink("/etc/passwd", &other.path).unwrap();
+    assert!(text(shm.register("r", &other.key, 0, 1)).starts_with("Unable to open"), "a link");
+    fs::remove_file(&other.path).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&other.path).status().unwrap();
+    assert!(made.success());
+    let invalid = format!("Invalid shared memory region: '{}'", other.key);
+    assert_eq!(text(shm.register("r", &other.key, 0, 1)), invalid, "a pipe is not waited for");
+}
+
+#[test]
+fn what_would_fill_the_address_space_is_refused() {
+    let huge = Object::new(1 << 45);
+    let shm = SharedMemory::new(true);
+    let refused = text(shm.register("r", &huge.key, 0, 1 << 45));
+    assert!(refused.contains("17592186044416 at most are mapped"), "{refused}");
+    shm.register("half", &huge.key, 0, 1 << 43).unwrap();
+    shm.register("other", &huge.key, 0, 1 << 43).unwrap();
+    assert!(text(shm.register("r", &huge.key, 0, 1)).contains("at most are mapped"));
+    shm.unregister("half").unwrap();
+    shm.register("r", &huge.key, (1 << 45) - 1, 1).unwrap();
+}
+
+#[test]
+fn a_region_in_use_stays_until_its_last_request_is_done() {
+    let object = Object::with(b"content");
+    let shm = SharedMemory::new(true);
+    shm.register("r", &object.key, 0, 7).unwrap();
+    let lease = shm.lease("r", 0, 7).unwrap();
+    let data = TensorData::from(Arc::new(shm.lease("r", 3, 4).unwrap()) as Arc<dyn ForeignBytes>);
+    shm.unregister("r").unwrap();
+    assert_eq!(shm.status("r").unwrap().len(), 1, "it is still there");
+    assert!(text(shm.register("r", &object.key, 0, 7)).ends_with("already in manager"));
+    assert_eq!(text(shm.lease("r", 0, 1)), "Unable to find shared memory region: 'r'");
+    fs::remove_file(&object.path).unwrap();
+    assert_eq!(read(&lease), b"content", "an object without a name lives as long as it is mapped");
+    drop(lease);
+    assert_eq!((shm.status("r").unwrap().len(), &data.to_contiguous()[..]), (1, &b"tent"[..]));
+    drop(data.clone());
+    assert_eq!(shm.status("r").unwrap().len(), 1);
+    drop(data);
+    assert_eq!(shm.status("").unwrap(), []);
+}
+
+#[test]
+fn a_tensor_is_read_and_written_in_place() {
+    let object = Object::with(b"0123456789abcdef");
+    let shm = SharedMemory::new(true);
+    shm.register("r", &object.key, 2, 14).unwrap();
+    let mut tensors = SharedTensors::default();
+    let input = tensors.input(&shm, "r", 1, 4).unwrap();
+    tensors.output(&shm, "OUT", "r", 8, 6).unwrap();
+    let mut buffer = AlignedBuffer::default();
+    buffer.restart(4);
+    input.copy_to(&mut buffer);
+    assert_eq!(buffer.as_slice(), b"3456");
+    assert!(tensors.has_output("OUT") && !tensors.has_output("OTHER"));
+    assert!(!tensors.write("OTHER", &input).unwrap());
+    let mut pieces = TensorData::from(Bytes::from_static(b"XY"));
+    pieces.push(Bytes::from_static(b"Z"));
+    assert!(tensors.write("OUT", &pieces).unwrap());
+    assert_eq!(fs::read(&object.path).unwrap(), b"0123456789XYZdef");
+    tensors.write("OUT", &input).unwrap();
+    assert_eq!(fs::read(&object.path).unwrap(), b"01234567893456ef", "from region to region");
+    let too_large = text(tensors.write("OUT", &Bytes::from_static(b"1234567").into()));
+    assert_eq!(
+        too_large,
+        "shared memory size specified with the request for output 'OUT' (6 bytes) should be at least 7 bytes to hold the \
+         results"
+    );
+    tensors.check_inputs().unwrap();
+}
+
+#[test]
+fn a_truncated_region_fails_its_requests_and_nothing_else() {
+    let (cut, whole) = (Object::with(&[7; 20_000]), Object::with(&[8; 20_000]));
+    let shm = SharedMemory::new(true);
+    shm.register("cut", &cut.key, 0, 20_000).unwrap();
+    shm.register("whole", &whole.key, 0, 20_000).unwrap();
+    let mut tensors = SharedTensors::default();
+    let input = tensors.input(&shm, "cut", 0, 20_000).unwrap();
+    tensors.output(&shm, "OUT", "whole", 0, 20_000).unwrap();
+    cut.file.set_len(5000).unwrap();
+    tensors.check_inputs().expect("nobody has noticed yet");
+    tensors.write("OUT", &input).unwrap();
+    let gone = "the memory of shared memory region 'cut' is gone: its object was truncated, or there was no memory for \
+                it; unregister the region";
+    assert_eq!(text(tensors.check_inputs()), gone);
+    let written = fs::read(&whole.path).unwrap();
+    assert!(written[..4096].iter().all(|&b| b == 7) && written[8192..].iter().all(|&b| b == 0));
+    assert_eq!(text(shm.lease("cut", 0, 1)), gone, "it is of no use any more");
+    shm.lease("whole", 0, 20_000).unwrap().check().unwrap();
+
+    shm.unregister("cut").unwrap();
+    assert_eq!(shm.status("cut").unwrap().len(), 1, "the request still has it");
+    drop((tensors, input));
+    cut.file.set_len(20_000).unwrap();
+    shm.register("cut", &cut.key, 0, 20_000).unwrap();
+    let lease = shm.lease("cut", 0, 20_000).unwrap();
+    cut.file.set_len(0).unwrap();
+    assert_eq!(text(lease.write(&Bytes::from_static(b"an output").into())), gone);
+}
+
+#[test]
+fn many_threads_survive_it_at_once() {
+    let object = Object::with(&[1; 1 << 20]);
+    let shm = SharedMemory::new(true);
+    shm.register("r", &object.key, 0, 1 << 20).unwrap();
+    let leases: Vec<Lease> = (0..4).map(|_| shm.lease("r", 0, 1 << 20).unwrap()).collect();
+    std::thread::scope(|scope| {
+        for lease in &leases {
+            scope.spawn(|| {
+                while lease.check().is_ok() {
+                    assert!(read(lease).iter().all(|&b| b <= 1));
+                }
+            });
+        }
+        object.file.set_len(0).unwrap();
+    });
+    assert!(leases.iter().all(|lease| lease.check().is_err()));
+}
+
+#[test]
+#[allow(unsafe_code, reason = "has to break a process to see that it breaks")]
+fn a_fault_that_is_not_a_copys_still_ends_the_process() {
+    prepare().unwrap();
+    let object = Object::with(&[1; 4096]);
+    let mapping = Mapping::new(&object.file, 0, 4096).unwrap();
+    object.file.set_len(0).unwrap();
+    // SAFETY: the child calls nothing but what a handler may, too, and ends.
+    let status = unsafe {
+        match libc::fork() {
+            0 => {
+                mapping.address(0).read_volatile();
+                libc::_exit(0)
+            }
+            child => {
+                let mut status = 0;
+                assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+                status
+            }
+        }
+    };
+    assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGBUS, "{status:#x}");
+    let mut byte = MaybeUninit::new(9u8);
+    // SAFETY: one byte at both ends.
+    unsafe { copy(mapping.address(0), byte.as_mut_ptr(), 1, [Some(&mapping), None]) };
+    // SAFETY: it was written before, too.
+    assert_eq!((unsafe { byte.assume_init() }, mapping.is_lost()), (0, true));
+}
