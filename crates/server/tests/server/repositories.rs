@@ -124,7 +124,7 @@ async fn an_ensemble_is_made_of_the_models_beside_it() {
     client.model_infer(fp32("second", "", &[1], &[2.0])).await.unwrap();
     let count = async |name: &str| {
         let text = server.get(&format!("/v2/models/{name}/stats")).await.text();
-        text.split("\"inference_count\":").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned()
+        text.split("\"execution_count\":").nth(1).and_then(|rest| rest.split(',').next()).unwrap().to_owned()
     };
     assert_eq!((count("one::both").await, count("two::both").await), ("3".to_owned(), "1".to_owned()));
 }
