@@ -13,7 +13,7 @@ TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 GOLDEN = os.path.join(TESTS, "golden")
 
 # Not loaded at start: they fail to load, tests load them, or they need what is not served yet.
-NOT_LOADED = {"badcfg", "broken", "nofile", "mlp_auto", "ens", "queue"}
+NOT_LOADED = {"badcfg", "broken", "nofile", "mlp_auto"}
 
 # protocol name of a data type -> its name in an ONNX file
 ONNX_TYPES = {
@@ -86,6 +86,102 @@ def onnx_scaled():
     )
 
 
+def onnx_sum():
+    """Running sum of a sequence: OUTPUT = OUTPUT_STATE = INPUT + (START ? 0 : INPUT_STATE)."""
+    ints = TensorProto.INT32
+    one = numpy_helper.from_array(np.array([1], np.int32), "one")
+    nodes = [
+        helper.make_node("Sub", ["one", "START"], ["goes_on"]),
+        helper.make_node("Mul", ["goes_on", "INPUT_STATE"], ["before"]),
+        helper.make_node("Add", ["before", "INPUT"], ["OUTPUT"]),
+        helper.make_node("Identity", ["OUTPUT"], ["OUTPUT_STATE"]),
+    ]
+    rows = ["N", 1]
+    inputs = [
+        helper.make_tensor_value_info(name, ints, rows) for name in ("INPUT", "INPUT_STATE", "START")
+    ]
+    outputs = [helper.make_tensor_value_info(name, ints, rows) for name in ("OUTPUT", "OUTPUT_STATE")]
+    return onnx_bytes(helper.make_graph(nodes, "sum", inputs, outputs, [one]))
+
+
+def onnx_history():
+    """OUTPUT = OUTPUT_STATE = INPUT_STATE and behind it INPUT: a state that grows."""
+    ints = TensorProto.INT32
+    nodes = [
+        helper.make_node("Concat", ["INPUT_STATE", "INPUT"], ["OUTPUT"], axis=1),
+        helper.make_node("Identity", ["OUTPUT"], ["OUTPUT_STATE"]),
+    ]
+    shapes = {"INPUT": ["N", 1], "INPUT_STATE": ["N", "before"]}
+    inputs = [helper.make_tensor_value_info(n, ints, shape) for n, shape in shapes.items()]
+    outputs = [
+        helper.make_tensor_value_info(name, ints, ["N", "after"]) for name in ("OUTPUT", "OUTPUT_STATE")
+    ]
+    return onnx_bytes(helper.make_graph(nodes, "history", inputs, outputs))
+
+
+def control(name, kind):
+    """A control input that is 0 or 1."""
+    flag = f"kind: CONTROL_SEQUENCE_{kind} int32_false_true: [ 0, 1 ]"
+    return f'control_input {{ name: "{name}" control {{ {flag} }} }}\n'
+
+
+def sum_config(backend, batching, instances=1):
+    """A model of the built-in backends that sums up what a sequence sends."""
+    return f"""
+backend: "{backend}"
+max_batch_size: 4
+input [ {{ name: "INPUT" data_type: TYPE_INT32 dims: [ 1 ] }} ]
+output [ {{ name: "OUTPUT" data_type: TYPE_INT32 dims: [ 1 ] }} ]
+sequence_batching {{
+  {batching}
+  {control("START", "START")} {control("READY", "READY")}
+}}
+instance_group [ {{ count: {instances} kind: KIND_CPU }} ]
+"""
+
+
+def by_id(data_type):
+    """Controls for a model that tells sequences by their id."""
+    corrid = f"kind: CONTROL_SEQUENCE_CORRID data_type: {data_type}"
+    return control("END", "END") + f'control_input {{ name: "CORRID" control {{ {corrid} }} }}'
+
+
+# Inputs and outputs come from the file; those that the server fills are left out.
+ONNX_SUM_CONFIG = f"""
+backend: "onnxruntime"
+max_batch_size: 4
+sequence_batching {{
+  direct {{ }}
+  {control("START", "START")}
+  state [
+    {{ input_name: "INPUT_STATE" output_name: "OUTPUT_STATE" data_type: TYPE_INT32 dims: [ 1 ] }}
+  ]
+}}
+"""
+
+# The state is an output for clients as well, and begins with what a file says.
+ONNX_HISTORY_CONFIG = """
+backend: "onnxruntime"
+max_batch_size: 4
+input [ { name: "INPUT" data_type: TYPE_INT32 dims: [ 1 ] } ]
+output [
+  { name: "OUTPUT" data_type: TYPE_INT32 dims: [ -1 ] },
+  { name: "OUTPUT_STATE" data_type: TYPE_INT32 dims: [ -1 ] }
+]
+sequence_batching {
+  oldest { max_candidate_sequences: 8 }
+  state [
+    {
+      input_name: "INPUT_STATE"
+      output_name: "OUTPUT_STATE"
+      data_type: TYPE_INT32
+      dims: [ -1 ]
+      initial_state { name: "i" data_type: TYPE_INT32 dims: [ 2 ] data_file: "begins" }
+    }
+  ]
+}
+"""
+
 SCALED_CONFIG = """
 backend: "onnxruntime"
 input [
@@ -118,6 +214,39 @@ model_transaction_policy { decoupled: true }
 """
 
 
+# The decoupled backend in an ensemble, behind it a model that answers once. It has no version folder.
+STREAMED_CONFIG = """
+platform: "ensemble"
+input [ { name: "IN" data_type: TYPE_INT32 dims: [ 1 ] } ]
+output [ { name: "OUT" data_type: TYPE_INT32 dims: [ 1 ] } ]
+ensemble_scheduling {
+  max_inflight_requests: 2
+  step [
+    { model_name: "repeat_py" model_version: -1
+      input_map { key: "IN" value: "IN" } output_map { key: "OUT" value: "number" } },
+    { model_name: "identity_int32" model_version: -1
+      input_map { key: "INPUT0" value: "number" } output_map { key: "OUTPUT0" value: "OUT" } }
+  ]
+}
+"""
+
+# Twice through a model that batches; the first result goes to the client, too.
+ROWS_CONFIG = """
+platform: "ensemble"
+max_batch_size: 4
+input [ { name: "ROW" data_type: TYPE_FP32 dims: [ 2 ] } ]
+output [ { name: "TWICE" data_type: TYPE_FP32 dims: [ 2 ] }, { name: "ONCE" data_type: TYPE_FP32 dims: [ 2 ] } ]
+ensemble_scheduling {
+  step [
+    { model_name: "identity_batch" model_version: -1
+      input_map { key: "INPUT0" value: "ROW" } output_map { key: "OUTPUT0" value: "ONCE" } },
+    { model_name: "identity_batch" model_version: 1
+      input_map { key: "INPUT0" value: "ONCE" } output_map { key: "OUTPUT0" value: "TWICE" } }
+  ]
+}
+"""
+
+
 def write_model(repository, name, config=None, onnx_file=None, version=1):
     """A model folder; without `config` the server has to find everything out by itself."""
     folder = os.path.join(repository, name)
@@ -131,6 +260,19 @@ def write_model(repository, name, config=None, onnx_file=None, version=1):
     return folder
 
 
+def make_sequence_models(folder):
+    oldest = "oldest { max_candidate_sequences: 4 }"
+    write_model(folder, "sum_by_slot", sum_config("sequence", "direct { }"))
+    by_number = f"{oldest} {by_id('TYPE_UINT64')}"
+    write_model(folder, "sum_by_id", sum_config("dyna_sequence", by_number, instances=2))
+    by_text = f"{oldest} {by_id('TYPE_STRING')}"
+    write_model(folder, "sum_by_text", sum_config("dyna_sequence", by_text))
+    write_model(folder, "onnx_sum", ONNX_SUM_CONFIG, onnx_sum())
+    history = write_model(folder, "onnx_history", ONNX_HISTORY_CONFIG, onnx_history())
+    os.makedirs(os.path.join(history, "initial_state"), exist_ok=True)
+    np.array([-2, -1], np.int32).tofile(os.path.join(history, "initial_state", "begins"))
+
+
 def make_repository(folder):
     """Writes all models; returns the names of those that a server is to load at start."""
     maker = os.path.join(GOLDEN, "make_models.py")
@@ -140,6 +282,9 @@ def make_repository(folder):
     write_model(folder, "scaled", SCALED_CONFIG, onnx_scaled())
     write_model(folder, "picture", PICTURE_CONFIG)
     write_model(folder, "repeat", REPEAT_CONFIG)
+    make_sequence_models(folder)
+    write_model(folder, "rows", ROWS_CONFIG)
+    os.rmdir(os.path.join(write_model(folder, "streamed", STREAMED_CONFIG), "1"))
     # For the tests that load, unload and override: nobody else uses these.
     shutil.copytree(os.path.join(folder, "simple_v2"), os.path.join(folder, "changing"))
     with open(os.path.join(folder, "changing", "config.pbtxt"), "r+", encoding="utf-8") as f:

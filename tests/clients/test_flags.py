@@ -1,5 +1,8 @@
 """Flags whose effect shows only from outside."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from models import add_sub, write_model
@@ -63,3 +66,53 @@ def test_the_log_goes_to_a_file(folder, tmp_path):
     with ServerProcess(folder, flags=[f"--log-file={log}"]) as server:
         assert server.log() == ""
         assert "auto" in log.read_text()
+
+
+IDENTITY_CONFIG = """
+backend: "identity" max_batch_size: 8
+input { name: "INPUT0" data_type: TYPE_FP32 dims: 1 }
+output { name: "OUTPUT0" data_type: TYPE_FP32 dims: 1 }
+"""
+
+
+def test_the_hook_that_collects_requests_before_the_scheduler_starts(tmp_path, client_of, monkeypatch):
+    write_model(tmp_path, "batched", IDENTITY_CONFIG + "dynamic_batching { }", None)
+    monkeypatch.setenv("TRITONSERVER_DELAY_SCHEDULER", "3")
+    with ServerProcess(tmp_path) as server:
+        client = client_of("http", server)
+        inputs = [client.input("INPUT0", np.ones((1, 1), np.float32), "FP32")]
+        with ThreadPoolExecutor(3) as pool:
+            others = [client_of("http", server) for _ in range(3)]
+            replies = [pool.submit(other.infer, "batched", inputs) for other in others]
+            assert [reply.result().as_numpy("OUTPUT0").tolist() for reply in replies] == [[[1.0]]] * 3
+        stats = client.get_inference_statistics("batched")["model_stats"][0]
+        assert (stats["inference_count"], stats["execution_count"]) == (3, 1)
+
+
+LIMITED = """
+instance_group { count: 1 kind: KIND_CPU rate_limiter { resources { name: "R" count: 4 } } }
+"""
+
+
+def test_resources_of_the_rate_limiter(tmp_path, client_of):
+    write_model(tmp_path, "limited", IDENTITY_CONFIG + LIMITED, None)
+    few = ["--rate-limit-resource=R:3", "--exit-on-error=false", "--strict-readiness=false"]
+    with ServerProcess(tmp_path, flags=["--rate-limit=execution_count", *few]) as server:
+        reason = client_of("http", server).get_model_repository_index()[0]["reason"]
+        assert 'Resource count for "R" is limited to 3' in reason
+    for flags in ([], ["--rate-limit=execution_count", "--rate-limit-resource=R:4"], few):
+        with ServerProcess(tmp_path, flags=flags) as server:
+            assert client_of("http", server).is_model_ready("limited")
+
+
+def test_instances_run_on_the_cores_of_their_host_policy(tmp_path):
+    core = min(os.sched_getaffinity(0))
+    write_model(tmp_path, "bound", IDENTITY_CONFIG + 'instance_group { host_policy: "one" }', None)
+    write_model(tmp_path, "free", IDENTITY_CONFIG, None)
+    with ServerProcess(tmp_path, flags=[f"--host-policy=one,cpu-cores={core}"]) as server:
+        cores = {}
+        for thread in os.listdir(f"/proc/{server.pid}/task"):
+            with open(f"/proc/{server.pid}/task/{thread}/comm", encoding="utf-8") as f:
+                cores[f.read().strip()] = os.sched_getaffinity(int(thread))
+    assert cores["bound_0_0"] == {core}
+    assert cores["free_0"] == os.sched_getaffinity(0)

@@ -53,11 +53,30 @@ def test_an_onnx_model(server, analyze, mode):
     assert inferences(server, "simple") > before
 
 
+@pytest.mark.parametrize("mode", ["http", "http async", "grpc", "grpc stream"])
+def test_an_ensemble(server, analyze, mode):
+    before = [inferences(server, model) for model in ("ens", "simple")]
+    rates = analyze("ens", mode, concurrency="1:5:4")
+    assert all(rate > 0 for rate in rates.values())
+    after = [inferences(server, model) for model in ("ens", "simple")]
+    # Two steps, both of the same model.
+    assert after[1] - before[1] >= 2 * (after[0] - before[0]) > 0
+
+
 def test_dynamic_batching(server, analyze):
     before = inferences(server, "identity_batch")
     rates = analyze("identity_batch", "grpc async", "-b", "2", concurrency="16")
     assert rates[16] > 0
     assert inferences(server, "identity_batch") > before
+
+
+@pytest.mark.parametrize("model", ["sum_by_slot", "sum_by_id"])
+@pytest.mark.parametrize("mode", ["grpc stream", "http async"])
+def test_sequences(server, analyze, model, mode):
+    before = inferences(server, model)
+    rates = analyze(model, mode, "--sequence-length", "7", concurrency="8")
+    assert rates[8] > 0
+    assert inferences(server, model) > before
 
 
 def test_strings_of_free_length(server, analyze):

@@ -29,7 +29,7 @@ DELAY = 'parameters { key: "execute_delay_ms" value { string_value: "500" } }'
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """It lets clients register. Models: identity, the same but slow, and in batches of ONNX Runtime."""
+    """Clients may register. Models: identity, the same but slow, and in batches of ONNX Runtime."""
     folder = tmp_path_factory.mktemp("models")
     own = {"backend": "identity", "batch": 0, "input": "INPUT0", "output": "OUTPUT0"}
     write_model(folder, "identity", IDENTITY.format(**own, more=""), None)
@@ -305,6 +305,8 @@ def test_an_object_that_claims_to_be_huge(server, client, unharmed):
             sparse[:4] = np.float32(7).tobytes()
             reply = client.infer("identity", **tensors(client, "huge", shape=(1,)))
             assert reply.as_numpy("OUTPUT0").tolist() == [7]
+            with pytest.raises(InferenceServerException, match="2147483647 bytes at most"):
+                client.infer("identity", **tensors(client, "huge", shape=(1 << 29,)))
             sparse.close()
         finally:
             client.unregister_system_shared_memory("huge")

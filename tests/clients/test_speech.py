@@ -40,6 +40,15 @@ def speech_server(tmp_path_factory):
     shutil.copytree(
         os.path.join(ROOT, "model_repository", "silero_vad"), os.path.join(folder, "silero_vad")
     )
+    # A batch waits a little for the eight streams that an instance has: how fast the client sends
+    # must not decide whether streams share batches.
+    with open(os.path.join(folder, "silero_vad", "config.pbtxt"), "r+", encoding="utf-8") as f:
+        candidates = "max_candidate_sequences: 64"
+        patient = f"{candidates} preferred_batch_size: [ 8 ] max_queue_delay_microseconds: 5000"
+        config = f.read()
+        assert candidates in config
+        f.seek(0)
+        f.write(config.replace(candidates, patient))
     published = os.path.join(folder, "as_published", "1")
     os.makedirs(published)
     source = os.path.join(ROOT, ".cache", "models", "silero_vad.onnx")

@@ -28,8 +28,10 @@ impl Backend for VisionBackend {
             file => file,
         };
         let text = read(source, file)?;
+        let folders = [source.version_directory.as_path(), source.model_directory.as_path()];
         let origin = format!("{}/{file}", source.version);
-        Ok(Box::new(VisionModel::from_text(Arc::clone(&source.name), &origin, &text)?))
+        let name = Arc::clone(&source.name);
+        Ok(Box::new(VisionModel::from_text_beside(&folders, name, &origin, &text)?))
     }
 }
 

@@ -25,3 +25,13 @@ mod value;
 
 pub use backend::VisionBackend;
 pub use model::VisionModel;
+
+/// What the fuzz targets call.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    /// Decodes a picture as the step does; its width and height, or `None` if it is refused.
+    pub fn decode(bytes: &[u8], max_pixels: u64) -> Option<(usize, usize)> {
+        let image = crate::steps::decode_alone(bytes, max_pixels).ok()?;
+        Some((image.size.width, image.size.height))
+    }
+}

@@ -1,5 +1,6 @@
 //! A loaded pipeline.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, InstanceSpec, Model, ModelInstance, Result};
@@ -7,7 +8,7 @@ use hippocamp_model_config::{CompleteOptions, ModelConfig, Signature, SignatureT
 use hippocamp_tensor::Shape;
 
 use crate::instance::VisionInstance;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Named, Pipeline};
 use crate::value::Slot;
 
 /// A pipeline under the name of its model.
@@ -20,41 +21,47 @@ pub struct VisionModel {
 impl VisionModel {
     /// Reads the text of a `pipeline.toml`; messages call it `origin`.
     pub fn from_text(name: Arc<str>, origin: &str, text: &str) -> Result<VisionModel> {
-        let pipeline = Pipeline::read(origin, text)
+        VisionModel::new(name, Pipeline::read(origin, text))
+    }
+
+    /// The same of a pipeline that may name files, of labels, which are looked for in `folders`.
+    pub fn from_text_beside(
+        folders: &[&Path],
+        name: Arc<str>,
+        origin: &str,
+        text: &str,
+    ) -> Result<VisionModel> {
+        VisionModel::new(name, Pipeline::read_beside(folders, origin, text))
+    }
+
+    fn new(name: Arc<str>, pipeline: Result<Pipeline, String>) -> Result<VisionModel> {
+        let pipeline = pipeline
             .map_err(|faults| Error::invalid_arg(format!("unable to load model '{name}', {faults}")))?;
         Ok(VisionModel { name, pipeline })
     }
 
     /// What the pipeline takes and gives, as a model file would say it. With a batch dimension every tensor has one
-    /// more. Without, a config may still declare a leading dimension of 1, as configs do that come from times when the
-    /// dims held the batch: then the tensor has it.
+    /// more. What the pipeline leaves open, the config may settle.
     fn signature(&self, config: &ModelConfig) -> Signature {
-        let batched = config.max_batch_size > 0;
-        let tensor = |slot: &Slot, declared: Option<&[i64]>| {
+        let is_batched = config.max_batch_size > 0;
+        let input = |slot: &Slot| {
             let value = self.pipeline.value(*slot)?;
-            let mut dims = value.kind.dims();
-            if batched {
-                dims = dims.with_batch(-1);
-            } else if declared.is_some_and(|declared| has_leading_one(declared, &dims)) {
-                dims = dims.with_batch(1);
-            }
-            Some(SignatureTensor {
-                name: value.name.clone(),
-                data_type: value.kind.data_type(),
-                dims: Some(dims.to_vec()),
-                optional: false,
-            })
+            let listed = config.input.iter().find(|input| input.name == value.name);
+            let declared = listed
+                .map(|input| input.reshape.as_ref().map_or(&input.dims[..], |reshape| &reshape.shape[..]));
+            Some(tensor(value, declared, is_batched))
         };
-        let name = |slot: &Slot| self.pipeline.value(*slot).map_or("", |value| value.name.as_str());
-        let inputs = self.pipeline.inputs.iter().filter_map(|slot| {
-            let declared = config.input.iter().find(|input| input.name == name(slot));
-            tensor(slot, declared.map(|d| d.reshape.as_ref().map_or(&d.dims[..], |reshape| &reshape.shape)))
-        });
-        let outputs = self.outputs(config).into_iter().filter_map(|slot| {
-            let declared = config.output.iter().find(|output| output.name == name(&slot));
-            tensor(&slot, declared.map(|d| d.reshape.as_ref().map_or(&d.dims[..], |reshape| &reshape.shape)))
-        });
-        Signature { inputs: inputs.collect(), outputs: outputs.collect() }
+        let output = |slot: &Slot| {
+            let value = self.pipeline.value(*slot)?;
+            let listed = config.output.iter().find(|output| output.name == value.name);
+            let declared = listed
+                .map(|output| output.reshape.as_ref().map_or(&output.dims[..], |reshape| &reshape.shape[..]));
+            Some(tensor(value, declared, is_batched))
+        };
+        Signature {
+            inputs: self.pipeline.inputs.iter().filter_map(input).collect(),
+            outputs: self.outputs(config).iter().filter_map(output).collect(),
+        }
     }
 
     /// What the pipeline offers to give: its outputs, and any other value that the config asks for by name.
@@ -93,6 +100,26 @@ impl Model for VisionModel {
 
     fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
         Ok(Box::new(VisionInstance::new(&self.name, &self.pipeline, &spec.interface)?))
+    }
+}
+
+/// A value as a tensor of the model. Without a batch dimension a config may still declare a leading dimension of 1, as
+/// configs do that come from times when the dims held the batch: then the tensor has it. Sizes that depend on the picture
+/// are those that are declared; pictures are held against them as they come.
+fn tensor(value: &Named, declared: Option<&[i64]>, is_batched: bool) -> SignatureTensor {
+    let mut dims = value.kind.dims();
+    if !is_batched && declared.is_some_and(|declared| has_leading_one(declared, &dims)) {
+        dims = dims.with_batch(1);
+    }
+    let declared = declared.filter(|declared| declared.len() == dims.len()).unwrap_or(&dims);
+    let settled = dims.iter().zip(declared).map(|(own, declared)| if *own == -1 { *declared } else { *own });
+    let dims: Shape =
+        if is_batched { std::iter::once(-1).chain(settled).collect() } else { settled.collect() };
+    SignatureTensor {
+        name: value.name.clone(),
+        data_type: value.kind.data_type(),
+        dims: Some(dims.to_vec()),
+        optional: false,
     }
 }
 

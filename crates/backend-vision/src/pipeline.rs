@@ -5,6 +5,8 @@ mod read;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
+
 use crate::step::Step;
 use crate::value::{Kind, Slot};
 
@@ -42,7 +44,12 @@ pub(crate) struct Bound {
 impl Pipeline {
     /// Reads the text of a pipeline. The message of the error names `origin`, and has a line for each fault.
     pub(crate) fn read(origin: &str, text: &str) -> Result<Pipeline, String> {
-        read::read(origin, text)
+        read::read(origin, text, &[])
+    }
+
+    /// The same of a pipeline that may name files, which lie in these folders.
+    pub(crate) fn read_beside(folders: &[&Path], origin: &str, text: &str) -> Result<Pipeline, String> {
+        read::read(origin, text, folders)
     }
 
     pub(crate) fn value(&self, slot: Slot) -> Option<&Named> {

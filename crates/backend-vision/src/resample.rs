@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use crate::value::{Image, Pixels, Size};
 use area::Area;
-use bilinear::Bilinear;
+use bilinear::{Bilinear, Places};
 pub(crate) use warp::Warper;
 pub(crate) use window::Window;
 
@@ -29,7 +29,7 @@ pub(crate) enum Method {
     /// From the four nearest, also where the picture shrinks: OpenCV's `INTER_LINEAR`.
     #[default]
     Bilinear,
-    /// The mean of all that a pixel covers: OpenCV's `INTER_AREA`. Where a side grows it is bilinear.
+    /// The mean of all that a pixel covers: OpenCV's `INTER_AREA`.
     Area,
     /// The one at the pixel's upper left corner: OpenCV's `INTER_NEAREST`.
     Nearest,
@@ -114,18 +114,17 @@ impl Resampler {
             _ if size == to.size() => nearest::run(from, size, &mut self.columns, to),
             Method::Nearest => nearest::run(from, size, &mut self.columns, to),
             Method::Area if shrinks(size, to.size()) => self.area.run(from, size, to),
-            Method::Area | Method::Bilinear => self.bilinear.run(from, size, self.coordinates, to),
+            Method::Area => self.bilinear.run(from, size, Places::Area, to),
+            Method::Bilinear if self.coordinates == Coordinates::TfLegacy => {
+                self.bilinear.run(from, size, Places::TfLegacy, to);
+            }
+            Method::Bilinear => self.bilinear.run(from, size, Places::HalfPixel, to),
         }
     }
 
     /// Whether this is what `fast_image_resize` does.
     fn is_plain(&self, from: Size, to: Size) -> bool {
-        let is_bilinear = match self.method {
-            Method::Bilinear => true,
-            Method::Area => !shrinks(from, to),
-            Method::Nearest => false,
-        };
-        is_bilinear && self.coordinates == Coordinates::HalfPixel && from != to
+        self.method == Method::Bilinear && self.coordinates == Coordinates::HalfPixel && from != to
     }
 
     fn fast(&mut self, from: &[u8], size: Size, to: &mut Window<'_, u8>) -> Result<()> {

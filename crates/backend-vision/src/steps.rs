@@ -9,9 +9,11 @@ mod detections;
 mod draw;
 mod encode;
 mod json;
+mod labels;
 mod letterbox;
 mod moved;
 mod nms;
+mod per_channel;
 mod places;
 mod resize;
 mod tensor;
@@ -21,6 +23,8 @@ mod yolo_decode;
 #[cfg(test)]
 mod detection_tests;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use decode::decode_alone;
 use toml::Spanned;
 
 use crate::pipeline::{Ports, Table, parameters};

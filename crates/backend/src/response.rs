@@ -247,6 +247,12 @@ impl ResponseSender {
         }
     }
 
+    /// Gives up on a request that was never accepted: nothing is sent, and nothing is counted.
+    pub fn withdraw(mut self) {
+        let delivery = self.delivery();
+        self.outlet = Outlet::closed(delivery);
+    }
+
     /// Counts the request as failed and sends the error.
     pub fn fail(mut self, error: Error, reason: FailureReason) {
         self.failed(error, reason);
@@ -261,6 +267,9 @@ impl ResponseSender {
     }
 
     fn failed(&mut self, error: Error, reason: FailureReason) {
+        if self.is_to_nobody() {
+            return;
+        }
         if self.delivery() == Delivery::Many && reason == FailureReason::Backend {
             let times = ResponseTimes { output_begun: None, ..self.since_last() };
             self.count(ResponseOutcome::Fail, &times);
@@ -270,6 +279,9 @@ impl ResponseSender {
     }
 
     fn count(&mut self, outcome: ResponseOutcome, times: &ResponseTimes) {
+        if self.is_to_nobody() {
+            return;
+        }
         let (index, last) = &mut self.responses;
         self.statistics.responded(*index, outcome, times);
         (*index, *last) = (*index + 1, times.finished);
@@ -384,6 +396,14 @@ mod tests {
         tx.finish(Instant::now(), &ExecutionTimes::now());
         assert_eq!(block_on(rx.only()).unwrap_err().code(), Code::Internal);
         assert_eq!(statistics.snapshot().success.count, 0);
+    }
+
+    #[test]
+    fn a_request_that_is_withdrawn_never_was() {
+        let (tx, mut rx, statistics) = pair(Delivery::Once);
+        tx.withdraw();
+        assert!(block_on(rx.next()).is_none());
+        assert_eq!(statistics.snapshot().fail.count, 0);
     }
 
     #[test]

@@ -282,6 +282,7 @@ fn ragged_inputs_fit_whatever_their_shapes() {
     let ((a, _ra), (b, _rb), (c, _rc)) = (make(1, 4), make(3, 4), make(1, 5));
     assert!(fitting.together(&a, &b));
     assert!(!fitting.together(&a, &c), "the other input is not ragged");
+    assert!(Fitting::new(&interface(RAGGED)).is_uniform(), "there is nothing to compare");
 }
 
 #[test]

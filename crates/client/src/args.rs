@@ -11,6 +11,7 @@ use clap::{Parser, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(
     name = "hippocamp infer",
+    bin_name = "hippocamp infer",
     max_term_width = 110,
     styles = Styles::styled().header(AnsiColor::Yellow.on_default().bold()).literal(AnsiColor::Green.on_default()),
     after_help = "Examples:\n  \
@@ -20,7 +21,7 @@ use clap::{Parser, ValueEnum};
         hippocamp infer resnet50 --input image=@tensor.raw --shape image=1,3,224,224 --output scores\n  \
         hippocamp infer face --input @picture.jpg --url localhost:8001 --protocol grpc\n\n\
         Values of --input:\n  \
-        NAME=1,2,3      numbers (or one text, for BYTES)\n  \
+        NAME=1,2,3      numbers; for BYTES one text, or as many as the model's shape wants\n  \
         NAME=@FILE      BYTES and UINT8 take the file as it is; other types take .npy, .raw (little-endian) or text\n  \
         @FILE           the same without a name, where a model has one input only\n\
         The same input given more than once makes a batch."

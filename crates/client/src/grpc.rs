@@ -10,8 +10,8 @@ use hippocamp_proto::inference::{
     InferParameter, ModelInferRequest, ModelMetadataRequest, RepositoryIndexRequest,
 };
 use hippocamp_tensor::DataType;
+use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
 
 use crate::answer::{Answer, Metadata, Parameter, Request, Tensor, TensorInfo};
 use crate::failure::{Failure, Result, fail};
@@ -66,22 +66,21 @@ impl GrpcServer {
     }
 
     fn failed(&self, status: &Status) -> Failure {
-        match status.code() {
-            Code::Unavailable if status.message().contains("error trying to connect") => {
-                unreachable(&self.address, status.message())
-            }
-            Code::Unknown | Code::Unimplemented if status.message().contains("HTTP") => {
-                Failure::new(format!(
-                    "{} does not speak gRPC: {}\ngRPC is on port 8001 by default, HTTP on 8000",
-                    self.address,
-                    status.message()
-                ))
-            }
-            Code::Cancelled | Code::DeadlineExceeded if status.message().contains("imeout") => {
-                Failure::new(format!("no answer from {} in time; --timeout allows more", self.address))
-            }
-            _ => Failure::new(status.message()),
+        let text = status.message();
+        // Errors of the transport carry their cause; what the server answers has none.
+        if let Some(cause) = std::error::Error::source(status) {
+            let (address, cause) = (&self.address, innermost(cause));
+            let is_late = text.contains("imeout") || cause.contains("imeout");
+            return Failure::new(if is_late {
+                format!("no answer from {address} in time; --timeout allows more")
+            } else {
+                format!(
+                    "{address} does not answer as a gRPC server does: {text}: {cause}\ngRPC is on port 8001 by default, \
+                     HTTP on 8000 (--protocol http)"
+                )
+            });
         }
+        Failure::new(text)
     }
 }
 

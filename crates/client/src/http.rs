@@ -104,15 +104,29 @@ impl HttpServer {
         };
         let request = request.body(Full::new(body)).map_err(|why| Failure::new(format!("{path}: {why}")))?;
         let exchange = async {
+            // A connection that has just answered may not be ready for the next request yet.
+            self.connection.ready().await?;
             let answer = self.connection.send_request(request).await?;
             let (head, body) = answer.into_parts();
             Ok::<_, hyper::Error>(Response::from_parts(head, body.collect().await?.to_bytes()))
         };
         let answer = match timeout(self.timeout, exchange).await {
             Err(_) => fail!("no answer from {} in {:?}; --timeout allows more", self.address, self.timeout),
-            Ok(answer) => answer.map_err(|why| unreachable(&self.address, why))?,
+            Ok(Err(why)) => return Err(self.failed(&why)),
+            Ok(Ok(answer)) => answer,
         };
         read(answer)
+    }
+}
+
+impl HttpServer {
+    /// What is said when the connection was taken, but no answer came that could be read.
+    fn failed(&self, why: &hyper::Error) -> Failure {
+        Failure::new(format!(
+            "{} takes the connection, but does not answer as an HTTP server does: {why}\nHTTP is on port 8000 by default, \
+             gRPC on 8001 (--protocol grpc)",
+            self.address
+        ))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::answer::{Request, describe};
 use crate::args::InferArgs;
-use crate::failure::{Result, fail};
+use crate::failure::{Failure, Result, fail};
 use crate::found::found;
 use crate::input::{inputs, parameter};
 use crate::server::{Server, Target};
@@ -23,7 +23,12 @@ pub async fn infer(args: &InferArgs) -> Result<String> {
     }
     let inputs = inputs(&metadata, &args.inputs, &args.shapes)?;
     let request = Request { inputs: inputs.tensors, outputs: args.outputs.clone(), parameters };
-    let answer = server.infer(&target, &request).await?;
+    let answer = server.infer(&target, &request).await;
+    // Whether an input may be left out is the server's to know.
+    let answer = answer.map_err(|failure| match inputs.missing.as_slice() {
+        [] => failure,
+        missing => Failure::new(format!("{failure}\nnot given: {}", missing.join(", "))),
+    })?;
     let pictures = found(&answer);
     if let Some(target) = &args.draw {
         let Some(pictures) = &pictures else {

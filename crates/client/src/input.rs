@@ -9,7 +9,7 @@ use std::path::Path;
 use bytes::{Bytes, BytesMut};
 use hippocamp_tensor::{DataType, push_element};
 
-use crate::answer::{Metadata, Parameter, Tensor, TensorInfo, describe};
+use crate::answer::{Metadata, Parameter, Tensor, TensorInfo, count, describe};
 use crate::failure::{Failure, Result, fail};
 
 /// The inputs of a request, in the model's order, and the first file that was given: the picture, if it is one.
@@ -17,12 +17,14 @@ use crate::failure::{Failure, Result, fail};
 pub(crate) struct Inputs {
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) file: Option<Bytes>,
+    /// Inputs of the model that are not among them, described.
+    pub(crate) missing: Vec<String>,
 }
 
 /// Makes the tensors of a request out of all `--input` and `--shape`.
 pub(crate) fn inputs(metadata: &Metadata, values: &[String], shapes: &[String]) -> Result<Inputs> {
     let shapes = shapes.iter().map(|text| shape::given(metadata, text)).collect::<Result<Vec<_>>>()?;
-    let mut inputs = Inputs { tensors: Vec::new(), file: None };
+    let mut inputs = Inputs { tensors: Vec::new(), file: None, missing: Vec::new() };
     for text in values {
         let (info, value) = named(metadata, text)?;
         let given = shapes.iter().find(|(name, _)| *name == info.name).map(|(_, shape)| shape.as_slice());
@@ -38,13 +40,14 @@ pub(crate) fn inputs(metadata: &Metadata, values: &[String], shapes: &[String]) 
         .filter(|info| !inputs.tensors.iter().any(|tensor| tensor.name == info.name))
         .map(describe)
         .collect();
-    // An input that the model needs not is the server's to know; none at all is a mistake.
+    // None at all is a mistake for sure.
     if !missing.is_empty() && inputs.tensors.is_empty() {
         fail!(
             "give the model's inputs by --input NAME=VALUE or --input NAME=@FILE:\n  {}",
             missing.join("\n  ")
         );
     }
+    inputs.missing = missing;
     inputs.tensors.sort_by_key(|tensor| metadata.inputs.iter().position(|info| info.name == tensor.name));
     Ok(inputs)
 }
@@ -119,6 +122,15 @@ fn from_file(info: &TensorInfo, path: &str, content: &Bytes) -> Result<(Bytes, O
 
 fn from_text(info: &TensorInfo, text: &str) -> Result<Bytes> {
     if info.data_type == DataType::Bytes {
+        // One text is one element, whatever is in it, unless the model wants more of them.
+        let fixed: Vec<i64> = info.shape.iter().copied().filter(|&size| size != -1).collect();
+        if count(&fixed).is_some_and(|count| count > 1) {
+            let mut data = Vec::new();
+            for word in text.split(',') {
+                push_element(&mut data, word.trim().as_bytes());
+            }
+            return Ok(data.into());
+        }
         return Ok(one_element(text.as_bytes()));
     }
     numbers::parse(info.data_type, text).map_err(|why| Failure::new(format!("input '{}': {why}", info.name)))

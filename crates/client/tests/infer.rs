@@ -12,8 +12,14 @@ const TEXT: &str = "
     input { name: \"INPUT0\" data_type: TYPE_STRING dims: 1 }
     output { name: \"OUTPUT0\" data_type: TYPE_STRING dims: 1 }";
 
+const TWO: &str = "
+    backend: \"identity\"
+    input [ { name: \"INPUT0\" data_type: TYPE_INT32 dims: 1 }, { name: \"INPUT1\" data_type: TYPE_INT32 dims: 1 } ]
+    output [ { name: \"OUTPUT0\" data_type: TYPE_INT32 dims: 1 }, { name: \"OUTPUT1\" data_type: TYPE_INT32 dims: 1 } ]";
+
 async fn server() -> TestServer {
-    TestServer::start(Repository::default().with("numbers", &identity_config(8, "")).with("text", TEXT)).await
+    let repository = Repository::default().with("numbers", &identity_config(8, ""));
+    TestServer::start(repository.with("text", TEXT).with("two", TWO)).await
 }
 
 /// What the command prints, or says on failure, over each protocol.
@@ -82,7 +88,7 @@ async fn mistakes_are_told_with_what_there_is() {
     for answer in both(&server, &["nubmers", "-i", "X=1"]).await {
         let failure = answer.unwrap_err();
         assert!(failure.starts_with("Request for unknown model: 'nubmers'"), "{failure}");
-        assert!(failure.ends_with("ready at this server: numbers, text"), "{failure}");
+        assert!(failure.ends_with("ready at this server: numbers, text, two"), "{failure}");
     }
     for answer in both(&server, &["numbers"]).await {
         let failure = answer.unwrap_err();
@@ -107,6 +113,29 @@ async fn a_server_s_refusal_is_passed_on() {
     for answer in both(&server, &["numbers", "-i", nine, "--shape", "INPUT0=9,1"]).await {
         let failure = answer.unwrap_err();
         assert!(failure.contains("batch-size must be <= 8"), "{failure}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_input_that_is_missing_is_named() {
+    let server = server().await;
+    for answer in both(&server, &["two", "-i", "INPUT0=1"]).await {
+        let failure = answer.unwrap_err();
+        assert!(failure.contains("expected 2 inputs but got 1"), "{failure}");
+        assert!(failure.ends_with("\nnot given: INPUT1 (INT32 [1])"), "{failure}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_other_protocol_s_port_is_told() {
+    let server = server().await;
+    for (protocol, address) in [("http", server.grpc), ("grpc", server.http)] {
+        let args = InferArgs::parse_from(["infer", "two", &format!("--url={protocol}://{address}")]);
+        let failure = infer(&args).await.unwrap_err().to_string();
+        assert!(failure.starts_with(&address.to_string()), "{failure}");
+        assert!(failure.contains("does not answer as "), "{failure}");
+        let other = if protocol == "http" { "(--protocol grpc)" } else { "(--protocol http)" };
+        assert!(failure.ends_with(other), "{failure}");
     }
 }
 

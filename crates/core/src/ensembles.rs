@@ -8,12 +8,14 @@ use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_model_config::{self as model_config, Interface, ModelConfig, ModelEnsembling, Step};
 use hippocamp_proto::inference::ModelTransactionPolicy;
 use hippocamp_repository::find_step;
+use tracing::warn;
 
 use crate::cache::{ModelCache, ResponseCache};
 use crate::index::{State, VersionState};
 use crate::load::{Prepared, Started, Stopped, bad_config};
 use crate::model::Executor;
 use crate::models::Models;
+use crate::supported::without_effect;
 use crate::{LoadedModel, Settings, agents, labels};
 
 /// An ensemble whose own config is usable. It is kept as long as the ensemble is wanted, so that it can be built anew
@@ -45,6 +47,9 @@ impl EnsembleSource {
         let steps = model_config::ensemble_scheduling(&config).map_or(&[][..], |steps| &steps.step);
         let step_names = step_names(settings, folder.namespace.as_deref(), steps);
         let interface = Interface::new(&config).map_err(bad_config)?;
+        for field in without_effect(&config) {
+            warn!(model = folder.name, "config field '{field}' has no effect in this version");
+        }
         let labels = labels::read(&folder.name, &folder.path, &interface)?;
         let statistics = versions.into_iter().map(|version| (version, Arc::default())).collect();
         let name = folder.name.into();

@@ -102,6 +102,7 @@ pub(crate) fn check_step(model: &LoadedModel, id: &str, inputs: &[Option<InputTe
     for (spec, input) in &given {
         check.input(spec, input)?;
     }
+    check.lengths(inputs)?;
     Ok(batch_size)
 }
 

@@ -159,6 +159,7 @@ fn rebuild_dependents(models: &mut Models, name: &str, changes: &mut Changes) {
         match source.build(models) {
             Ok(started) => {
                 info!(model = ensemble, "built anew, because '{name}' was loaded");
+                models.missing.remove(&ensemble);
                 changes.retired.push(replace(models, &ensemble, started, None));
                 changes.routes.push((ensemble.clone(), models.entry(&ensemble).route()));
                 renewed.insert(ensemble);

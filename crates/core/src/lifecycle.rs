@@ -189,11 +189,12 @@ impl InferenceServer {
         }
     }
 
-    /// Whether the model serves, and from just that content.
+    /// Whether the model serves, and from just that content, or from what a request brought along.
     fn serves(&self, name: &str, content: Fingerprint) -> bool {
         let models = self.models.lock();
         let entry = models.entries.get(name);
-        entry.is_some_and(|e| !e.serving.is_empty() && e.origin.fingerprint == Some(content))
+        entry
+            .is_some_and(|e| !e.serving.is_empty() && e.origin.fingerprint.is_none_or(|from| from == content))
     }
 
     /// Where the model's files are: in a repository, or in the request.

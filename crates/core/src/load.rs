@@ -220,13 +220,13 @@ impl Loading<'_> {
         let Loader { settings, rate_limiter, .. } = self.loader;
         let plans = instances::plans(&config, &interface, &settings.host_policies, rate_limiter.as_ref())?;
         let mut initial_state = |file: &str| initial_state::read(&name, &self.folder.path, file);
-        let (scheduler, stopped) = match SequencePolicy::from_config(&config, &interface, &mut initial_state)?
-        {
-            Some(policy) => Scheduler::start_sequences(&model, plans, policy)?,
-            None => {
-                let queue = QueueSettings::from_config(&config, &interface, settings.delay_scheduler);
-                Scheduler::start(&model, plans, queue)?
-            }
+        let sequences = SequencePolicy::from_config(&config, &interface, &mut initial_state)?;
+        let (delay, backlog_delay) = (settings.delay_scheduler, settings.backlog_delay_scheduler);
+        let (scheduler, stopped) = if let Some(policy) = sequences {
+            Scheduler::start_sequences(&model, plans, policy.with_delays(delay, backlog_delay))?
+        } else {
+            let queue = QueueSettings::from_config(&config, &interface, delay);
+            Scheduler::start(&model, plans, queue)?
         };
         let statistics = Arc::new(ModelStatistics::default());
         let cache = ModelCache::wanted(self.loader.cache.as_ref(), &config, &interface, &statistics);

@@ -1,7 +1,7 @@
 //! The page for Prometheus: Triton's names and labels, and histograms beside them.
 
 use hippocamp_backend::{Counters, FailureReason};
-use hippocamp_metrics::{CpuTimes, Histogram, HostMemory, Kind, Page};
+use hippocamp_metrics::{CpuTimes, Histogram, HostMemory, Kind, Page, SizeHistogram};
 
 use crate::{InferenceServer, VersionStatistics};
 
@@ -97,16 +97,25 @@ impl InferenceServer {
                 family.histogram(&labels(version), read(&version.counters));
             }
         }
-        self.pending(&mut page);
+        batch_sizes(&mut page, &statistics);
+        self.queues(&mut page);
         self.host(&mut page);
         page.into_text()
     }
 
-    fn pending(&self, page: &mut Page) {
+    /// What waits now, and what waited when each request came.
+    fn queues(&self, page: &mut Page) {
+        let models = self.routes.all();
         let help = "Instantaneous number of pending requests awaiting execution per-model.";
         let mut family = page.family("nv_inference_pending_request_count", help, Kind::Gauge);
-        for model in self.routes.all() {
+        for model in &models {
             family.sample(&[("model", &*model.name), ("version", &*model.version_text)], model.pending());
+        }
+        let help = "Number of requests that were waiting for an instance when a request came";
+        let mut family = page.family("nv_inference_queue_depth_histogram", help, Kind::Histogram);
+        for model in &models {
+            let labels = [("model", &*model.name), ("version", &*model.version_text)];
+            family.sizes(&labels, &model.queue_depths());
         }
     }
 
@@ -125,6 +134,18 @@ impl InferenceServer {
             let help = "CPU used memory (RAM), in bytes";
             page.family("nv_cpu_memory_used_bytes", help, Kind::Gauge).sample(&[], memory.used);
         }
+    }
+}
+
+fn batch_sizes(page: &mut Page, statistics: &[VersionStatistics]) {
+    let help = "Batch entries of each execution";
+    let mut family = page.family("nv_inference_batch_size_histogram", help, Kind::Histogram);
+    for version in statistics {
+        let mut sizes = SizeHistogram::default();
+        for (size, phases) in &version.counters.batches {
+            sizes.observe_many(*size, phases.compute_infer.count);
+        }
+        family.sizes(&labels(version), &sizes);
     }
 }
 

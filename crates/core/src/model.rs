@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hippocamp_backend::{InputTensor, ModelStatistics, Request, ResponseReceiver, Result};
 use hippocamp_ensemble::{Ensemble, StepModel};
+use hippocamp_metrics::SizeHistogram;
 use hippocamp_model_config::{Interface, ModelConfig};
 use hippocamp_scheduler::Scheduler;
 
@@ -81,6 +82,14 @@ impl LoadedModel {
         match &self.executor {
             Executor::Scheduler(scheduler) => scheduler.pending(),
             Executor::Ensemble(_) => 0,
+        }
+    }
+
+    /// How many requests each new one found waiting.
+    pub fn queue_depths(&self) -> SizeHistogram {
+        match &self.executor {
+            Executor::Scheduler(scheduler) => scheduler.depths(),
+            Executor::Ensemble(_) => SizeHistogram::default(),
         }
     }
 }

@@ -20,6 +20,7 @@ pub enum ControlMode {
 
 /// Settings of the server, independent of any protocol.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Settings {
     /// The server's name in its metadata.
     pub id: String,

@@ -105,7 +105,7 @@ impl Run {
         let mut values: SmallVec<[Option<Value>; 8]> = SmallVec::from_elem(None, step.outputs.len());
         for output in outputs {
             if let Some(place) = values.get_mut(output.index) {
-                let (shape, data) = (output.shape, output.data.into());
+                let (shape, data) = (output.shape, output.data);
                 *place = Some(Value { shape, data, batch_size: from.batch_size });
             }
         }

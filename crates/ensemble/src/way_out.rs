@@ -90,3 +90,95 @@ fn close(state: &mut State) -> Option<ResponseSender> {
         State::Sending(_) | State::Closed => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+    use std::thread;
+    use std::time::Instant;
+
+    use hippocamp_backend::{Delivery, Event, Outlet, ResponseSink};
+
+    use super::*;
+
+    /// Says when a response came, and holds it until it is told to go on.
+    #[derive(Debug)]
+    struct Held {
+        came: mpsc::Sender<&'static str>,
+        go_on: mpsc::Receiver<()>,
+    }
+
+    impl ResponseSink for Held {
+        fn deliver(&mut self, event: Event) {
+            let what = match event {
+                Event::Response { .. } => "response",
+                Event::ResponseFailed(_) | Event::Failed(_) => "failed",
+                Event::End => "end",
+            };
+            self.came.send(what).unwrap();
+            if what == "response" {
+                self.go_on.recv().unwrap();
+            }
+        }
+
+        fn is_cancelled(&self) -> bool {
+            false
+        }
+    }
+
+    fn held() -> (Arc<WayOut>, mpsc::Receiver<&'static str>, mpsc::Sender<()>) {
+        let (came, comes) = mpsc::channel();
+        let (go, go_on) = mpsc::channel();
+        let outlet = Outlet::to_sink(Delivery::Many, Box::new(Held { came, go_on }));
+        let sender = ResponseSender::new(outlet, Instant::now(), Arc::default());
+        (Arc::new(WayOut::new(sender)), comes, go)
+    }
+
+    #[test]
+    fn nobody_who_fails_waits_for_a_response_that_is_held_back() {
+        let (way_out, comes, go) = held();
+        let sending = {
+            let way_out = Arc::clone(&way_out);
+            thread::spawn(move || way_out.send(Response::default()))
+        };
+        assert_eq!(comes.recv(), Ok("response"));
+        assert!(!way_out.is_cancelled());
+        way_out.fail(Error::internal("broken"), FailureReason::Other);
+        way_out.fail(Error::internal("again"), FailureReason::Other);
+        assert!(way_out.is_cancelled(), "nothing more shall be begun");
+        assert!(comes.try_recv().is_err(), "not before the response is through");
+        go.send(()).unwrap();
+        sending.join().unwrap();
+        assert_eq!(comes.iter().take(1).collect::<Vec<_>>(), ["failed"]);
+        way_out.send(Response::default());
+        assert!(way_out.close().is_none());
+        drop(way_out);
+        assert_eq!(comes.iter().count(), 0);
+    }
+
+    #[test]
+    fn the_last_event_goes_through_once_whoever_is_first() {
+        for _ in 0..200 {
+            let (tx, mut rx) = hippocamp_backend::channel(Delivery::Many, Instant::now(), Arc::default());
+            let way_out = Arc::new(WayOut::new(tx));
+            thread::scope(|scope| {
+                for number in 0..4 {
+                    let way_out = &way_out;
+                    scope.spawn(move || match number {
+                        0 | 1 => way_out.send(Response::default()),
+                        _ => way_out.fail(Error::internal("broken"), FailureReason::Other),
+                    });
+                }
+            });
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let mut last = None;
+            while let Some(event) = runtime.block_on(rx.next()) {
+                assert!(last.is_none(), "nothing follows the last event");
+                if event.is_last() {
+                    last = Some(event);
+                }
+            }
+            assert!(matches!(last, Some(Event::Failed(error)) if error.message() == "broken"));
+        }
+    }
+}

@@ -120,9 +120,15 @@ impl Writer {
         }
     }
 
-    /// Passes on every response of one request. False once nobody reads the answers.
+    /// Passes on every response of one request. False once nobody reads the answers: then the request is cancelled, and
+    /// those behind it.
     async fn answer(self, mut running: Box<Running>) -> bool {
-        while let Some(event) = running.responses.next().await {
+        loop {
+            let event = tokio::select! {
+                event = running.responses.next() => event,
+                () = self.replies.closed() => return false,
+            };
+            let Some(event) = event else { return true };
             let reply = match event {
                 Event::Response { response, last } => {
                     let reply = encode::reply(&running.model, running.id.clone(), &running.options, response);
@@ -134,13 +140,12 @@ impl Writer {
                 Event::ResponseFailed(error) => self.execution_failed(&running, &error, false),
                 Event::Failed(error) => self.execution_failed(&running, &error, true),
                 Event::End if running.empty_final_response => Ok(answered(identity(&running), true)),
-                Event::End => break,
+                Event::End => return true,
             };
             if !self.send(reply).await {
                 return false;
             }
         }
-        true
     }
 
     fn execution_failed(&self, running: &Running, error: &Error, last: bool) -> Reply {

@@ -144,6 +144,7 @@ impl Accepted {
         let json = body.take(json).to_contiguous();
         self.submit_json(&json, body, arrived)
     }
+
     fn submit_json(
         &self,
         json: &[u8],

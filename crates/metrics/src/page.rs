@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::Histogram;
+use crate::{Histogram, SizeHistogram};
 
 /// What a family's samples mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +58,29 @@ impl Family<'_> {
 
     /// Writes a histogram of durations with bounds in microseconds.
     pub fn histogram(&mut self, labels: &[(&str, &str)], histogram: &Histogram) {
-        for (bound, count) in histogram.cumulative() {
+        self.buckets(labels, histogram.cumulative(), histogram.sum_us());
+    }
+
+    /// Writes a histogram of counts.
+    pub fn sizes(&mut self, labels: &[(&str, &str)], histogram: &SizeHistogram) {
+        self.buckets(labels, histogram.cumulative(), histogram.sum());
+    }
+
+    /// The last bucket has no bound, and counts everything.
+    fn buckets(
+        &mut self,
+        labels: &[(&str, &str)],
+        cumulative: impl Iterator<Item = (Option<u64>, u64)>,
+        sum: u64,
+    ) {
+        let mut all = 0;
+        for (bound, count) in cumulative {
             let bound = bound.map_or_else(|| "+Inf".to_owned(), |b| b.to_string());
             self.line("_bucket", labels, Some(&bound), &count);
+            all = count;
         }
-        self.line("_sum", labels, None, &histogram.sum_us());
-        self.line("_count", labels, None, &histogram.count());
+        self.line("_sum", labels, None, &sum);
+        self.line("_count", labels, None, &all);
     }
 
     fn line(&mut self, suffix: &str, labels: &[(&str, &str)], bound: Option<&str>, value: &dyn Display) {

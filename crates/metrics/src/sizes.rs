@@ -13,11 +13,13 @@ pub struct SizeHistogram {
 }
 
 impl SizeHistogram {
+    #[inline]
     pub fn observe(&mut self, size: u64) {
         self.observe_many(size, 1);
     }
 
     /// Counts `times` observations of the same size.
+    #[inline]
     pub fn observe_many(&mut self, size: u64, times: u64) {
         // The smallest n with size <= 2^(n - 1).
         let bucket = if size == 0 { 0 } else { 1 + (64 - (size - 1).leading_zeros()) as usize };

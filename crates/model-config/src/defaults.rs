@@ -35,12 +35,22 @@ pub fn apply_defaults(config: &mut ModelConfig, model_name: &str, facts: &Defaul
     batching(config);
     if crate::is_ensemble(config) {
         // An ensemble has no instances and no buffers of its own.
+        steps(config);
         return;
     }
     let optimization = config.optimization.get_or_insert_default();
     optimization.input_pinned_memory.get_or_insert(PinnedMemoryBuffer { enable: true });
     optimization.output_pinned_memory.get_or_insert(PinnedMemoryBuffer { enable: true });
     instance_groups(config, facts);
+}
+
+/// A step that names no version means the latest; clients look for the -1.
+fn steps(config: &mut ModelConfig) {
+    if let Some(SchedulingChoice::EnsembleScheduling(ensemble)) = &mut config.scheduling_choice {
+        for step in ensemble.step.iter_mut().filter(|step| step.model_version == 0) {
+            step.model_version = -1;
+        }
+    }
 }
 
 fn version_policy(config: &mut ModelConfig) {

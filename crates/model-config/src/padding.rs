@@ -107,6 +107,7 @@ pub(crate) fn read(interface: &Interface, config: &ModelConfig, faults: &mut Fau
             faults.push(None, &path(key), message);
         }
     }
+    padding.inputs.sort_by_key(|input| input.index);
     if padding.edges.is_empty() {
         let message = format!("padding needs the parameter '{BUCKETS}', such as \"32,64,128\"");
         faults.push(None, "parameters", message);

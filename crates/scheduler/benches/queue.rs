@@ -148,7 +148,7 @@ fn depth(c: &mut Criterion) {
                         queue.pull(&mut batch);
                         batch.clear();
                     }
-                    while clients.len() > depth as usize + 20 {
+                    while clients.len() > 3 * depth as usize + 20 {
                         clients.pop_front();
                     }
                 });

@@ -8,6 +8,7 @@ use crate::sequence_batcher::SequenceBatcher;
 
 /// Takes requests from I/O tasks and hands them to instance threads in batches.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a model has one, behind a pointer")]
 pub(crate) enum Batcher {
     /// The default scheduler and the dynamic batcher: any instance takes any request.
     Dynamic(Queue),
@@ -70,7 +71,7 @@ impl Batcher {
     pub(crate) fn depths(&self) -> SizeHistogram {
         match self {
             Batcher::Dynamic(queue) => queue.depths(),
-            Batcher::Sequence(_) => SizeHistogram::default(),
+            Batcher::Sequence(sequences) => sequences.depths(),
         }
     }
 

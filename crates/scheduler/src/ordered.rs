@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use hippocamp_backend::{Batch, Event, Outlet, ResponseSink};
+use hippocamp_backend::{Batch, Event, Outlet, Request, ResponseSink};
 use parking_lot::Mutex;
 
 /// Holds back what would overtake the answer to an earlier request.
@@ -30,15 +30,20 @@ impl Ordered {
     /// they were taken from the queue.
     pub(crate) fn admit(&self, batch: &mut Batch) {
         for request in batch {
-            request.response.redirect(|outlet| {
-                let delivery = outlet.delivery();
-                let mut line = self.0.lock();
-                let place = line.first + line.places.len() as u64;
-                line.places.push_back(Place { outlet, held: Vec::new() });
-                drop(line);
-                Outlet::to_sink(delivery, Box::new(InLine { line: Arc::clone(&self.0), place }))
-            });
+            self.admit_one(request);
         }
+    }
+
+    /// Gives one request its place, behind all that have one.
+    pub(crate) fn admit_one(&self, request: &mut Request) {
+        request.response.redirect(|outlet| {
+            let delivery = outlet.delivery();
+            let mut line = self.0.lock();
+            let place = line.first + line.places.len() as u64;
+            line.places.push_back(Place { outlet, held: Vec::new() });
+            drop(line);
+            Outlet::to_sink(delivery, Box::new(InLine { line: Arc::clone(&self.0), place }))
+        });
     }
 }
 

@@ -73,6 +73,7 @@ impl BatchPolicy {
     }
 
     /// Begins a batch with the request that is next.
+    #[inline]
     pub(crate) fn begin(&self, first: &Request) -> Forming {
         let size = first.batch_size.max(1);
         Forming {
@@ -136,10 +137,10 @@ impl Forming {
     ///
     /// As in Triton: until the delay is over, the largest preferred size that can be had is executed at once, though
     /// more would fit. Once it is over, everything that fits is.
+    #[inline]
     pub(crate) fn decide(&self, policy: &BatchPolicy, now: Instant, closing: bool) -> Decision {
         let delay = policy.max_queue_delay;
-        let waited = now.saturating_duration_since(self.oldest);
-        let is_late = !delay.is_zero() && waited >= delay;
+        let is_late = !delay.is_zero() && now.saturating_duration_since(self.oldest) >= delay;
         if let Some(count) = self.best.filter(|_| !is_late) {
             return Decision::Take(count);
         }

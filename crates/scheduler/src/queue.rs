@@ -100,7 +100,8 @@ impl Queue {
         let depth = state.waiting.len();
         state.depths.observe(depth as u64);
         let is_first_due = state.waiting.push(request, &mut dropped);
-        let is_work = state.filling.is_none_or(|enough| state.waiting.size() >= enough);
+        let is_work =
+            !dropped.is_empty() || state.filling.is_none_or(|enough| state.waiting.size() >= enough);
         drop(state);
         if is_work {
             self.work.notify_one();
@@ -148,6 +149,10 @@ impl Queue {
                 Pulled::Batch => {
                     if let Some(ordered) = &self.ordered {
                         ordered.admit(batch);
+                    }
+                    // The batch that somebody else waits for is another one now.
+                    if let Some(enough) = &mut state.filling {
+                        *enough = 0;
                     }
                     let others_wait = !state.waiting.is_empty();
                     drop(state);

@@ -44,6 +44,7 @@ impl LevelPolicy {
     }
 
     /// How long this request may wait. It may ask for less time than is the default, never for more.
+    #[inline]
     pub(crate) fn timeout(&self, request: &Request) -> Option<Duration> {
         let asked = request.timeout.filter(|timeout| self.allow_timeout_override && !timeout.is_zero());
         match (self.default_timeout, asked) {
@@ -84,6 +85,7 @@ impl QueuePolicies {
     }
 
     /// The level that a request waits in.
+    #[inline]
     pub(crate) fn level(&self, request: &Request) -> u64 {
         match request.priority {
             _ if self.levels == 0 => 0,
@@ -92,6 +94,7 @@ impl QueuePolicies {
         }
     }
 
+    #[inline]
     pub(crate) fn of(&self, level: u64) -> LevelPolicy {
         if self.levels == 0 {
             return self.default;

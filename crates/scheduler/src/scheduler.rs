@@ -3,7 +3,7 @@
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use hippocamp_backend::{Error, FailureReason, Model, Request, Result};
+use hippocamp_backend::{Error, Model, Request, Result};
 use hippocamp_metrics::SizeHistogram;
 
 use crate::batcher::Batcher;
@@ -77,11 +77,11 @@ impl Scheduler {
     }
 
     /// Queues the request and returns at once; the answer arrives on the request's own sender, from an instance thread.
-    /// If it cannot be queued, the error is returned as well as sent there.
+    /// If it cannot be queued, the error is returned and nothing is sent or counted.
     pub fn enqueue(&self, request: Request) -> Result<()> {
         self.batcher.push(request).map_err(|refused| {
             let (request, error) = *refused;
-            request.fail(error.clone(), FailureReason::Other);
+            request.response.withdraw();
             error
         })
     }

@@ -4,7 +4,6 @@
 //! it means that a request came, was taken, or is done, is in [`slots`]; which requests make the next batch, in
 //! [`direct`] and [`oldest`]. This file has the lock, the clock, and the threads that wait.
 
-mod alike;
 mod arrival;
 mod backlog;
 mod clock;
@@ -25,8 +24,10 @@ use std::thread;
 use std::time::Instant;
 
 use hippocamp_backend::{Batch, Error, Request, Result};
+use hippocamp_metrics::SizeHistogram;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use crate::ordered::Ordered;
 use clock::Clock;
 use direct::{Next, Row};
 pub use policy::SequencePolicy;
@@ -49,6 +50,8 @@ struct Shared {
     work: Vec<Condvar>,
     reaping: Condvar,
     zeros: Zeros,
+    /// One an instance, where responses have to keep the order of their requests.
+    ordered: Vec<Ordered>,
     clock: Clock,
 }
 
@@ -57,6 +60,7 @@ struct State {
     sequences: Sequences,
     /// When the reaper looks next; `None` if nothing is there to look after.
     reaps_at: Option<Instant>,
+    depths: SizeHistogram,
 }
 
 impl SequenceBatcher {
@@ -78,7 +82,11 @@ impl SequenceBatcher {
     /// Queues the request and returns at once. Gives it back with the reason if its sequence cannot have it.
     pub(crate) fn push(&self, request: Request) -> Result<(), Box<(Request, Error)>> {
         let mut state = self.shared.state.lock();
+        let depth = state.sequences.waiting;
         let pushed = state.sequences.push(request, self.shared.clock.now());
+        if pushed.is_ok() {
+            state.depths.observe(depth as u64);
+        }
         let next_expiry = state.sequences.backlog.next_expiry();
         let sooner = match (state.reaps_at, next_expiry) {
             (None, _) => state.sequences.any_sequence(),
@@ -144,7 +152,12 @@ impl SequenceBatcher {
 
     /// How many requests wait.
     pub(crate) fn pending(&self) -> usize {
-        self.shared.state.lock().sequences.pending()
+        self.shared.state.lock().sequences.waiting
+    }
+
+    /// How many requests each new one found waiting.
+    pub(crate) fn depths(&self) -> SizeHistogram {
+        self.shared.state.lock().depths.clone()
     }
 
     /// Lets the instances go once they have executed what waits.
@@ -159,13 +172,16 @@ impl SequenceBatcher {
 
 impl Shared {
     fn new(policy: SequencePolicy, instances: usize, clock: Clock) -> Shared {
-        let sequences = Sequences::new(policy, instances, clock.now());
+        let ordered = (0..instances).filter(|_| policy.preserve_ordering).map(|_| Ordered::default());
+        let ordered = ordered.collect();
+        let sequences = Sequences::new(policy, instances);
         Shared {
             policy: Arc::clone(&sequences.policy),
-            state: Mutex::new(State { sequences, reaps_at: None }),
+            state: Mutex::new(State { sequences, reaps_at: None, depths: SizeHistogram::default() }),
             work: (0..instances).map(|_| Condvar::new()).collect(),
             reaping: Condvar::new(),
             zeros: Zeros::default(),
+            ordered,
             clock,
         }
     }
@@ -174,6 +190,7 @@ impl Shared {
     fn settle(&self, mut state: MutexGuard<'_, State>) {
         let woken = std::mem::take(&mut state.sequences.woken);
         let refused = std::mem::take(&mut state.sequences.refused);
+        state.sequences.waiting -= refused.len();
         drop(state);
         for instance in woken {
             self.work[instance].notify_one();
@@ -213,14 +230,16 @@ impl Sequences {
     /// Finds the rows of the next batch of an instance.
     fn next(&mut self, instance: usize, rows: &mut Vec<Row>, now: Instant) -> Next {
         let policy = Arc::clone(&self.policy);
-        match &policy.strategy {
+        let next = match &policy.strategy {
             Strategy::Direct { minimum_slot_utilization, max_queue_delay } => {
                 self.next_direct(instance, *minimum_slot_utilization, *max_queue_delay, rows, now)
             }
             Strategy::Oldest { preferred, max_queue_delay } => {
                 self.next_oldest(instance, preferred, *max_queue_delay, rows, now)
             }
-        }
+        };
+        self.waiting -= rows.iter().flatten().count();
+        next
     }
 }
 

@@ -5,10 +5,10 @@
 //! and a few requests of a full queue.
 
 mod deadlines;
+mod levels;
 mod slots;
 mod steps;
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use hippocamp_backend::{Batch, Error, FailureReason, Request};
@@ -16,21 +16,18 @@ use hippocamp_backend::{Batch, Error, FailureReason, Request};
 use crate::policy::{BatchPolicy, Decision, Incomplete};
 use crate::queue_policy::{Overdue, QueuePolicies};
 use deadlines::Deadlines;
-use slots::{Handle, List, Slots};
+use levels::{Level, Levels};
+use slots::{Handle, Slots};
 use steps::Steps;
 
 /// How many requests of a full queue are looked at for one that was cancelled meanwhile.
 const LOOKED_AT_WHEN_FULL: usize = 64;
 
-/// With more levels than that, one is forgotten when its last request leaves.
-const LEVELS_KEPT: usize = 64;
-
 #[derive(Debug)]
 pub(crate) struct Waiting {
     batching: BatchPolicy,
     policies: QueuePolicies,
-    /// By priority, the highest first. A level is there from its first request on.
-    levels: BTreeMap<u64, Level>,
+    levels: Levels,
     slots: Slots,
     deadlines: Deadlines,
     /// Batch entries of all requests together.
@@ -38,22 +35,6 @@ pub(crate) struct Waiting {
     /// Test hook: nothing is executed before that many requests have come.
     hold: usize,
     steps: Steps,
-}
-
-/// The requests of one priority level.
-#[derive(Debug, Default)]
-struct Level {
-    in_time: List,
-    /// Those that waited too long where that means to wait behind the others.
-    late: List,
-    /// Where to look next for cancelled requests when the level is full.
-    looked_at: Option<Place>,
-}
-
-impl Level {
-    fn len(&self) -> usize {
-        self.in_time.len() + self.late.len()
-    }
 }
 
 /// What came of a look for a batch.
@@ -120,7 +101,7 @@ impl Waiting {
         Waiting {
             batching,
             policies,
-            levels: BTreeMap::new(),
+            levels: Levels::default(),
             slots: Slots::default(),
             deadlines: Deadlines::default(),
             size: 0,
@@ -143,33 +124,44 @@ impl Waiting {
     }
 
     /// Takes a request in, or drops it if its level is full. Returns whether its deadline is the first now.
+    #[inline]
     pub(crate) fn push(&mut self, request: Request, dropped: &mut Dropped) -> bool {
         let priority = self.policies.level(&request);
-        let policy = self.policies.of(priority);
-        if policy.max_queue_size.is_some_and(|max| self.level_len(priority) >= max)
-            && !self.make_room(priority, dropped)
-        {
+        if !self.has_room(priority, dropped) {
             dropped.0.push((request, Why::Full));
             return false;
         }
-        let deadline = policy.timeout(&request).and_then(|timeout| request.queued.checked_add(timeout));
+        let deadline = self.deadline(priority, &request);
         self.size += request.batch_size.max(1);
-        let level = self.levels.entry(priority).or_default();
-        let handle = self.slots.push(&mut level.in_time, priority, request);
-        let Some(deadline) = deadline else { return false };
+        let handle = self.slots.push(&mut self.levels.make(priority).in_time, priority, request);
+        deadline.is_some_and(|deadline| self.add_deadline(deadline, handle))
+    }
+
+    #[inline]
+    fn has_room(&mut self, priority: u64, dropped: &mut Dropped) -> bool {
+        let max = self.policies.of(priority).max_queue_size;
+        max.is_none_or(|max| self.level_len(priority) < max || self.make_room(priority, dropped))
+    }
+
+    #[inline]
+    fn deadline(&self, priority: u64, request: &Request) -> Option<Instant> {
+        request.queued.checked_add(self.policies.of(priority).timeout(request)?)
+    }
+
+    fn add_deadline(&mut self, deadline: Instant, handle: Handle) -> bool {
         let is_there = |handle| self.slots.get(handle).is_some();
         self.deadlines.add(deadline, handle, self.slots.len(), is_there, &mut self.steps)
     }
 
     fn level_len(&self, priority: u64) -> usize {
-        self.levels.get(&priority).map_or(0, Level::len)
+        self.levels.get(priority).map_or(0, Level::len)
     }
 
     /// Looks for a cancelled request in a full level. Every call goes on where the last one stopped, so that none is
     /// missed for long, and the work for each request that finds the level full stays the same.
     #[cold]
     fn make_room(&mut self, priority: u64, dropped: &mut Dropped) -> bool {
-        let Some(level) = self.levels.get_mut(&priority) else { return false };
+        let Some(level) = self.levels.get_mut(priority) else { return false };
         let count = level.len().min(LOOKED_AT_WHEN_FULL);
         let mut next = level.looked_at.take().filter(|place| self.slots.get(place.handle).is_some());
         let mut found = None;
@@ -182,7 +174,7 @@ impl Waiting {
                 break;
             }
         }
-        if let Some(level) = self.levels.get_mut(&priority) {
+        if let Some(level) = self.levels.get_mut(priority) {
             level.looked_at = next;
         }
         found.map(|place| self.drop_request(place, Why::Cancelled, dropped)).is_some()
@@ -240,9 +232,7 @@ impl Waiting {
             let Some(place) = next else { break };
             self.steps.count(1);
             next = if batch.len() + 1 < count { self.after(place) } else { None };
-            if let Some(request) = self.remove(place) {
-                batch.push(request);
-            }
+            self.remove(place, |request| batch.push(request));
         }
     }
 
@@ -267,7 +257,7 @@ impl Waiting {
         if let Some(handle) = self.slots.next(place.handle) {
             return Some(Place { handle, ..place });
         }
-        let late = &self.levels.get(&place.level)?.late;
+        let late = &self.levels.get(place.level)?.late;
         match self.slots.first(late).filter(|_| !place.late) {
             Some(handle) => Some(Place { late: true, handle, ..place }),
             None => self.first_from(place.level.checked_add(1)?),
@@ -276,35 +266,42 @@ impl Waiting {
 
     /// The first request of that level, or of one of a lower priority.
     fn first_from(&self, level: u64) -> Option<Place> {
-        self.levels.range(level..).find_map(|(&level, lists)| {
+        self.levels.find(level, |level, lists| {
             let in_time = self.slots.first(&lists.in_time).map(|handle| Place { level, late: false, handle });
             in_time
                 .or_else(|| self.slots.first(&lists.late).map(|handle| Place { level, late: true, handle }))
         })
     }
 
-    fn remove(&mut self, place: Place) -> Option<Request> {
-        let level = self.levels.get_mut(&place.level)?;
+    /// Takes a request out and hands it to `to`.
+    #[inline]
+    fn remove(&mut self, place: Place, to: impl FnOnce(Request)) {
+        let Some(level) = self.levels.get_mut(place.level) else { return };
         let list = if place.late { &mut level.late } else { &mut level.in_time };
-        let request = self.slots.remove(list, place.handle)?;
-        self.size -= request.batch_size.max(1);
-        if level.len() == 0 && self.levels.len() > LEVELS_KEPT {
-            self.levels.remove(&place.level);
+        let size = &mut self.size;
+        self.slots.remove(list, place.handle, |request| {
+            *size -= request.batch_size.max(1);
+            to(request);
+        });
+        if level.len() == 0 {
+            self.levels.forget(place.level);
         }
-        Some(request)
     }
 
     fn drop_request(&mut self, place: Place, why: Why, dropped: &mut Dropped) {
-        dropped.0.extend(self.remove(place).map(|request| (request, why)));
+        self.remove(place, |request| dropped.0.push((request, why)));
     }
 
     /// Drops the requests whose time is up, or moves them behind the others of their level.
     pub(crate) fn expire(&mut self, now: Instant, dropped: &mut Dropped) {
+        if self.deadlines.is_empty() {
+            return;
+        }
         while let Some(handle) = self.deadlines.pop_due(now, &mut self.steps) {
             let Some(level) = self.slots.level(handle) else { continue };
-            match (self.policies.of(level).overdue, self.levels.get_mut(&level)) {
+            match (self.policies.of(level).overdue, self.levels.get_mut(level)) {
                 (Overdue::Delay, Some(lists)) => {
-                    if let Some(request) = self.slots.remove(&mut lists.in_time, handle) {
+                    if let Some(request) = self.slots.remove(&mut lists.in_time, handle, |request| request) {
                         self.slots.push(&mut lists.late, level, request);
                     }
                 }

@@ -4,8 +4,12 @@
 
 #[path = "server/cache.rs"]
 mod cache;
+#[path = "server/cancellation.rs"]
+mod cancellation;
 #[path = "server/decoupled.rs"]
 mod decoupled;
+#[path = "server/ensembles.rs"]
+mod ensembles;
 #[path = "server/grpc_infer.rs"]
 mod grpc_infer;
 #[path = "server/grpc_stream.rs"]
@@ -14,6 +18,10 @@ mod grpc_stream;
 mod lifecycle;
 #[path = "server/metrics.rs"]
 mod metrics;
+#[path = "server/queue.rs"]
+mod queue;
+#[path = "server/rate_limiter.rs"]
+mod rate_limiter;
 #[path = "server/repositories.rs"]
 mod repositories;
 #[path = "server/requests.rs"]

@@ -8,6 +8,10 @@ use smallvec::SmallVec;
 
 use crate::{Lease, SharedMemory};
 
+/// The largest input. As a message may be no larger, neither may what costs the client nothing: an object can claim
+/// to be of any size.
+const LARGEST_INPUT: u64 = i32::MAX as u64;
+
 /// The tensors of one request that lie in shared memory. Kept until its answer is encoded: outputs are written then,
 /// and only then it shows whether the inputs were there all the time.
 #[derive(Debug, Default)]
@@ -27,6 +31,12 @@ impl SharedTensors {
         byte_size: u64,
     ) -> Result<TensorData> {
         let lease = Arc::new(of.lease(region, offset, byte_size)?);
+        if byte_size > LARGEST_INPUT {
+            return Err(Error::invalid_arg(format!(
+                "an input in shared memory region '{region}' was expected to have {LARGEST_INPUT} bytes at most, got \
+                 {byte_size}"
+            )));
+        }
         self.inputs.push(Arc::clone(&lease));
         Ok(TensorData::from(lease as Arc<dyn ForeignBytes>))
     }

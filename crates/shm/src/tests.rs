@@ -194,6 +194,8 @@ fn what_would_fill_the_address_space_is_refused() {
     shm.register("half", &huge.key, 0, 1 << 43).unwrap();
     shm.register("other", &huge.key, 0, 1 << 43).unwrap();
     assert!(text(shm.register("r", &huge.key, 0, 1)).contains("at most are mapped"));
+    let too_large = text(SharedTensors::default().input(&shm, "half", 0, 1 << 31));
+    assert!(too_large.ends_with("2147483647 bytes at most, got 2147483648"), "{too_large}");
     shm.unregister("half").unwrap();
     shm.register("r", &huge.key, (1 << 45) - 1, 1).unwrap();
 }
@@ -250,7 +252,7 @@ fn a_tensor_is_read_and_written_in_place() {
 
 #[test]
 fn a_truncated_region_fails_its_requests_and_nothing_else() {
-    let (cut, whole) = (Object::with(&[7; 20_000]), Object::with(&[8; 20_000]));
+    let (cut, whole) = (Object::with(&vec![7; 20_000]), Object::with(&vec![8; 20_000]));
     let shm = SharedMemory::new(true);
     shm.register("cut", &cut.key, 0, 20_000).unwrap();
     shm.register("whole", &whole.key, 0, 20_000).unwrap();
@@ -280,7 +282,7 @@ fn a_truncated_region_fails_its_requests_and_nothing_else() {
 
 #[test]
 fn many_threads_survive_it_at_once() {
-    let object = Object::with(&[1; 1 << 20]);
+    let object = Object::with(&vec![1; 1 << 20]);
     let shm = SharedMemory::new(true);
     shm.register("r", &object.key, 0, 1 << 20).unwrap();
     let leases: Vec<Lease> = (0..4).map(|_| shm.lease("r", 0, 1 << 20).unwrap()).collect();

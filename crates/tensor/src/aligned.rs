@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "owns raw memory, so that it can be aligned and left unwritten")]
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc};
 use std::ptr::NonNull;
 use std::slice;
 
@@ -28,6 +28,9 @@ unsafe impl Sync for AlignedBuffer {}
 
 impl AlignedBuffer {
     /// Empties the buffer and makes room for `size` bytes. Allocates only if it never had as much.
+    ///
+    /// # Panics
+    /// If there is no memory for it. The buffer is empty then.
     pub fn restart(&mut self, size: usize) {
         self.len = 0;
         if size > self.capacity {
@@ -89,7 +92,10 @@ impl AlignedBuffer {
         let layout = Self::layout(capacity);
         // SAFETY: the layout's size is not zero: `restart` allocates only for more than it has.
         let start = unsafe { alloc(layout) };
-        let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
+        // A tensor in shared memory may be large at no cost to who sends it. It must not end the process.
+        let Some(start) = NonNull::new(start) else {
+            panic!("there is no memory for a batch of {size} bytes")
+        };
         AlignedBuffer { start, capacity, len: 0 }
     }
 
@@ -136,6 +142,12 @@ mod tests {
         buffer.restart(128);
         assert_eq!(buffer.start, start, "128 bytes fit into what 100 were rounded up to");
         assert_eq!(buffer.as_slice(), b"");
+    }
+
+    #[test]
+    #[should_panic(expected = "there is no memory for a batch of 4611686018427387904 bytes")]
+    fn what_fits_into_no_memory_does_not_end_the_process() {
+        AlignedBuffer::default().restart(1 << 62);
     }
 
     #[test]

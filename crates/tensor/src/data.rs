@@ -112,13 +112,17 @@ impl TensorData {
     }
 }
 
+/// # Panics
+/// If there is no memory for it: it costs who sends it nothing, and must not end the process.
 fn copied(bytes: &dyn ForeignBytes) -> Bytes {
     let size = bytes.len();
-    let mut copy = BytesMut::with_capacity(size);
+    let mut copy = Vec::new();
+    let reserved = copy.try_reserve_exact(size);
+    assert!(reserved.is_ok(), "there is no memory for a tensor of {size} bytes");
     bytes.copy_to(&mut copy.spare_capacity_mut()[..size]);
     // SAFETY: there is room for as many, and `copy_to` has written them all.
     unsafe { copy.set_len(size) };
-    copy.freeze()
+    copy.into()
 }
 
 impl Default for TensorData {

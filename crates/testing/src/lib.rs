@@ -5,11 +5,13 @@
     reason = "everything here panics when it fails: that is how a test learns of it"
 )]
 
+mod gate;
 mod http;
 mod repository;
 mod server;
 mod shared_object;
 
+pub use gate::{Gate, gate_config};
 pub use http::HttpReply;
 pub use repository::{Repository, identity_config};
 pub use server::TestServer;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hippocamp_backend::Backend;
 use hippocamp_core::{ControlMode, InferenceServer, Settings};
 use hippocamp_grpc::GrpcSettings;
 use hippocamp_http::HttpSettings;
@@ -40,6 +41,15 @@ impl TestServer {
         repository: Repository,
         change: impl FnOnce(&mut Settings),
     ) -> (TestServer, Vec<String>) {
+        TestServer::start_with_backends(repository, change, vec![]).await
+    }
+
+    /// The same with more backends than the built-in ones.
+    pub async fn start_with_backends(
+        repository: Repository,
+        change: impl FnOnce(&mut Settings),
+        more: Vec<Arc<dyn Backend>>,
+    ) -> (TestServer, Vec<String>) {
         let mut settings = Settings {
             repositories: vec![repository.path().into()],
             control_mode: ControlMode::Explicit,
@@ -47,7 +57,9 @@ impl TestServer {
             ..Settings::default()
         };
         change(&mut settings);
-        let core = InferenceServer::new(settings, hippocamp_backend_builtin::backends());
+        let mut backends = hippocamp_backend_builtin::backends();
+        backends.extend(more);
+        let core = InferenceServer::new(settings, backends);
         let (stop, stopping) = watch::channel(false);
         let stopped = || {
             let mut stopping = stopping.clone();

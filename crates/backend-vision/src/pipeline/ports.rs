@@ -45,6 +45,11 @@ impl Ports<'_, '_> {
         self.file.fault(place, text);
     }
 
+    /// The text of a file that a parameter names, or why there is none.
+    pub(crate) fn read_beside(&self, name: &str) -> Result<String, String> {
+        self.file.read_beside(name)
+    }
+
     /// Reads encoded bytes: an input of the model, unless a step writes them.
     pub(crate) fn read_encoded(&mut self, key: &str, name: &str) -> Slot {
         self.read(key, name, Kind::Encoded).0

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
@@ -16,8 +17,8 @@ use crate::steps::STEPS;
 /// A table with the places of its keys, as the TOML parser gives it.
 pub(crate) type Table<'t> = DeTable<'t>;
 
-pub(super) fn read(origin: &str, text: &str) -> Result<Pipeline, String> {
-    let mut file = File::new(origin, text);
+pub(super) fn read(origin: &str, text: &str, folders: &[&Path]) -> Result<Pipeline, String> {
+    let mut file = File::new(origin, text, folders);
     let pipeline = Reader { file: &mut file, names: Names::default() }.read(text);
     match pipeline {
         Some(pipeline) if file.is_faultless() => Ok(pipeline),

@@ -1,6 +1,6 @@
 //! Bilinear, in floating point.
 
-use super::{Coordinates, Scalar, Window};
+use super::{Scalar, Window};
 use crate::value::Size;
 
 /// Two samples of a row or column, and how much of the second.
@@ -9,6 +9,16 @@ struct Tap {
     first: usize,
     second: usize,
     weight: f32,
+}
+
+/// How a place is found on the side of the picture before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Places {
+    HalfPixel,
+    TfLegacy,
+    /// Each place of the larger side holds one of the smaller; only where two meet it is mixed. What `INTER_AREA` does
+    /// where a side grows.
+    Area,
 }
 
 #[derive(Debug, Default)]
@@ -24,19 +34,19 @@ impl Bilinear {
         &mut self,
         from: &[S],
         size: Size,
-        coordinates: Coordinates,
+        places: Places,
         to: &mut Window<'_, T>,
     ) {
         let (channels, target) = (to.channels(), to.size());
         self.columns.clear();
         self.columns.extend((0..target.width).map(|x| {
-            let tap = tap(x, size.width, target.width, coordinates);
+            let tap = tap(x, size.width, target.width, places);
             Tap { first: tap.first * channels, second: tap.second * channels, ..tap }
         }));
         let stride = size.width * channels;
         self.row.resize(stride, 0.0);
         for y in 0..target.height {
-            let Tap { first, second, weight } = tap(y, size.height, target.height, coordinates);
+            let Tap { first, second, weight } = tap(y, size.height, target.height, places);
             blend(
                 &from[first * stride..][..stride],
                 &from[second * stride..][..stride],
@@ -63,11 +73,16 @@ fn blend<S: Scalar>(first: &[S], second: &[S], weight: f32, to: &mut [f32]) {
 }
 
 /// What place `at` of a side of `to` is made of, on one of `from`.
-fn tap(at: usize, from: usize, to: usize, coordinates: Coordinates) -> Tap {
-    let place = match coordinates {
-        Coordinates::HalfPixel => ((at as f64 + 0.5) * (from as f64 / to as f64) - 0.5).max(0.0),
+fn tap(at: usize, from: usize, to: usize, places: Places) -> Tap {
+    let scale = from as f64 / to as f64;
+    let place = match places {
+        Places::HalfPixel => ((at as f64 + 0.5) * scale - 0.5).max(0.0),
         // In single precision, as it always was: the results are to be the same.
-        Coordinates::TfLegacy => f64::from(at as f32 * (from as f32 / to as f32)),
+        Places::TfLegacy => f64::from(at as f32 * (from as f32 / to as f32)),
+        Places::Area => {
+            let first = (at as f64 * scale).floor();
+            first + ((at + 1) as f64 - (first + 1.0) / scale).max(0.0).fract()
+        }
     };
     let first = (place as usize).min(from - 1);
     Tap { first, second: (first + 1).min(from - 1), weight: (place - first as f64) as f32 }

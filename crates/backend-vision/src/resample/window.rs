@@ -65,8 +65,11 @@ impl<'a, T: Copy> Window<'a, T> {
     }
 }
 
+/// Three samples or one at a time: a loop over pieces of unknown length copies them by calls.
 fn fill<T: Copy>(samples: &mut [T], color: &[T]) {
-    for pixel in samples.chunks_exact_mut(color.len().max(1)) {
-        pixel.copy_from_slice(color);
+    match color {
+        [grey] => samples.fill(*grey),
+        [a, b, c] => samples.as_chunks_mut::<3>().0.fill([*a, *b, *c]),
+        _ => {}
     }
 }

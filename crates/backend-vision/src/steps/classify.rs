@@ -5,6 +5,7 @@ use hippocamp_backend::{Error, Result};
 use hippocamp_tensor::DataType;
 use serde::Deserialize;
 
+use super::labels::Labels;
 use crate::pipeline::Ports;
 use crate::post::{classes_text, softmax, top_k};
 use crate::step::{Step, StepFile};
@@ -61,7 +62,7 @@ pub(crate) struct TopK {
     category: Option<String>,
     text: Option<String>,
     #[serde(default)]
-    labels: Vec<String>,
+    labels: Labels,
 }
 
 #[derive(Clone, Debug)]
@@ -91,7 +92,7 @@ impl StepFile for TopK {
             score: ports.write_if_named("score", self.score.as_deref(), kind(DataType::Fp32)),
             category: ports.write_if_named("category", self.category.as_deref(), kind(DataType::Int32)),
             text: ports.write_if_named("text", self.text.as_deref(), Kind::Encoded),
-            labels: self.labels,
+            labels: self.labels.bind(ports),
         })
     }
 }

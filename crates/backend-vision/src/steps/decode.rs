@@ -11,7 +11,7 @@ mod webp;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hippocamp_backend::{Error, Result};
+use hippocamp_backend::{Code, Error, Result};
 use serde::Deserialize;
 
 use crate::pipeline::Ports;
@@ -41,7 +41,23 @@ pub(crate) struct Decode {
     /// The colour behind transparent pixels, in RGB; without it the alpha channel is dropped.
     background: Option<[u8; 3]>,
     max_pixels: Option<u64>,
+    #[serde(default)]
+    on_error: OnError,
 }
+
+/// What becomes of bytes that are no picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OnError {
+    /// Their request gets an error.
+    #[default]
+    Fail,
+    /// They are told in the log, and a black picture stands in for them.
+    Black,
+}
+
+/// What stands in for a picture. Small, but larger than what networks shrink to nothing.
+const BLACK: Size = Size { width: 320, height: 320 };
 
 #[derive(Clone, Debug)]
 struct DecodeStep {
@@ -49,6 +65,7 @@ struct DecodeStep {
     output: Slot,
     size: Option<Slot>,
     wish: Wish,
+    on_error: OnError,
     scratch: Scratch,
 }
 
@@ -87,6 +104,7 @@ impl StepFile for Decode {
                 background: self.background,
                 max_pixels,
             },
+            on_error: self.on_error,
             scratch: Scratch::default(),
         })
     }
@@ -102,7 +120,13 @@ impl Step for DecodeStep {
         let decoded =
             catch_unwind(AssertUnwindSafe(|| decode(bytes, self.wish, &mut self.scratch, &mut image)));
         self.scratch.give_back();
-        decoded.unwrap_or_else(|_| Err(Error::invalid_arg("the picture cannot be decoded")))?;
+        match decoded.unwrap_or_else(|_| Err(Error::invalid_arg("the picture cannot be decoded"))) {
+            Err(error) if self.on_error == OnError::Black && error.code() == Code::InvalidArg => {
+                tracing::warn!("a black picture stands in for what is none: {}", error.message());
+                image.begin_u8(BLACK, self.wish.color)?.fill(0);
+            }
+            decoded => decoded?,
+        }
         image.came_from(image.size, Affine::IDENTITY);
         values.set_if_named(self.size, Value::Size(image.size));
         values.set(self.output, Value::Image(image));
@@ -141,8 +165,11 @@ fn admit(width: u64, height: u64, max_pixels: u64) -> Result<()> {
 fn decode(bytes: &[u8], wish: Wish, scratch: &mut Scratch, image: &mut Image) -> Result<()> {
     let format = Format::of(bytes)?;
     let result = match format {
-        Format::Jpeg => jpeg::Decoder::open(bytes, wish.color)
-            .and_then(|decoder| finish(decoder.header(), |out| decoder.decode(out), wish, scratch, image)),
+        Format::Jpeg => jpeg::Decoder::open(bytes, wish.color).and_then(|decoder| {
+            decoder.header().admit(wish.max_pixels)?;
+            decoder.has_end()?;
+            finish(decoder.header(), |out| decoder.decode(out), wish, scratch, image)
+        }),
         Format::Png => others::png(bytes, wish, scratch, image),
         Format::WebP => others::webp(bytes, wish, scratch, image),
         Format::Bmp => others::bmp(bytes, wish, scratch, image),
@@ -207,9 +234,9 @@ impl Scratch {
     }
 }
 
-/// Decodes one picture on its own: what the fuzzer feeds.
+/// Decodes one picture on its own, without what catches panics.
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) fn decode_for_test(bytes: &[u8], max_pixels: u64) -> Result<Image> {
+pub(crate) fn decode_alone(bytes: &[u8], max_pixels: u64) -> Result<Image> {
     let mut image = Image::default();
     let wish = Wish { color: Color::Rgb, upright: true, background: Some([0; 3]), max_pixels };
     decode(bytes, wish, &mut Scratch::default(), &mut image)?;

@@ -287,3 +287,20 @@ fn parameters_that_make_no_sense_are_told_by_line() {
         assert!(got.starts_with(want), "{got}\nis not\n{want}");
     }
 }
+
+#[test]
+fn labels_may_lie_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("names.txt"), "cat\r\ndog\n").unwrap();
+    let nowhere = folder.path().join("1");
+    let text =
+        |file: &str| format!("[[step]]\nop = 'topk'\ninput = 'x'\nk = 1\ntext = 'text'\nlabels = '{file}'\n");
+    let read = |file| Pipeline::read_beside(&[&nowhere, folder.path()], "p", &text(file));
+    let pipeline = read("names.txt").unwrap();
+    let values = Values::new(pipeline.values.len());
+    let run = Run { pipeline, values }.floats("x", &[2], &[0.0, 1.0]).run();
+    assert_eq!(run.bytes("text"), r#"[{"score":1.0,"category":1,"label":"dog"}]"#);
+    assert!(read("none.txt").unwrap_err().starts_with("p:6: step 1 'topk': 'none.txt' cannot be read: "));
+    let outside = "p:6: step 1 'topk': '../x' was expected to be the name of a file beside the pipeline";
+    assert_eq!(read("../x").unwrap_err(), outside);
+}

@@ -4,6 +4,7 @@ use hippocamp_backend::{Error, Result};
 use hippocamp_drawing::{Canvas, Mark};
 use serde::Deserialize;
 
+use super::labels::Labels;
 use crate::pipeline::Ports;
 use crate::step::{Step, StepFile};
 use crate::value::{Color, ImageKind, Kind, Pixels, Sample, Slot, Value, Values};
@@ -24,7 +25,7 @@ pub(crate) struct Draw {
     scores: bool,
     /// Written at each box: the name of its category.
     #[serde(default)]
-    labels: Vec<String>,
+    labels: Labels,
 }
 
 fn yes() -> bool {
@@ -58,7 +59,7 @@ impl StepFile for Draw {
             thickness: self.thickness,
             threshold: self.threshold.unwrap_or(f32::NEG_INFINITY),
             scores: self.scores,
-            labels: self.labels,
+            labels: self.labels.bind(ports),
         })
     }
 }

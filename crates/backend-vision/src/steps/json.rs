@@ -4,6 +4,7 @@ use bytes::Bytes;
 use hippocamp_backend::Result;
 use serde::Deserialize;
 
+use super::labels::Labels;
 use crate::pipeline::Ports;
 use crate::post::{Form, text};
 use crate::step::{Step, StepFile};
@@ -19,7 +20,7 @@ pub(crate) struct Json {
     /// The picture's, for the form in parts of it.
     size: Option<String>,
     #[serde(default)]
-    labels: Vec<String>,
+    labels: Labels,
 }
 
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ impl StepFile for Json {
             output: ports.write("output", &self.output, Kind::Encoded),
             form: self.form,
             size: self.size.as_ref().map(|name| ports.read_size("size", name)),
-            labels: self.labels,
+            labels: self.labels.bind(ports),
         })
     }
 }

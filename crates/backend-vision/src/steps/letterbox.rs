@@ -4,6 +4,7 @@ use hippocamp_backend::Result;
 use serde::Deserialize;
 
 use super::moved::{Canvas, MatrixFile, MatrixPort, check_size, pad_color};
+use super::per_channel::PerChannel;
 use crate::pipeline::Ports;
 use crate::resample::{Coordinates, Method, Resampler, Scalar, Window};
 use crate::step::{Step, StepFile};
@@ -17,7 +18,7 @@ pub(crate) struct Letterbox {
     width: usize,
     height: usize,
     /// The border's colour, in the picture's channels; black without it.
-    pad: Option<Vec<f32>>,
+    pad: Option<PerChannel>,
     /// Whether a picture that is smaller grows.
     scale_up: Option<bool>,
     #[serde(default)]
@@ -82,7 +83,7 @@ impl StepFile for Letterbox {
         let (input, kind) = ports.read_image("input", &self.input);
         let size = Size::new(self.width, self.height);
         check_size(size, ports);
-        let pad = pad_color("pad", self.pad.as_deref(), kind.color, ports);
+        let pad = pad_color(self.pad.as_ref(), kind.color, ports);
         let kind = ImageKind { size: Some(size), sample: self.data_type, ..kind };
         Box::new(LetterboxStep {
             input,

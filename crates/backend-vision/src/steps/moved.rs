@@ -3,6 +3,7 @@
 use hippocamp_backend::{Error, Result};
 use serde::Deserialize;
 
+use super::per_channel::PerChannel;
 use crate::pipeline::Ports;
 use crate::value::{Affine, Color, Image, Kind, Sample, Size, Slot, Value, Values};
 
@@ -63,19 +64,10 @@ impl MatrixPort {
     }
 }
 
-/// The colour of pixels that come from outside of the picture, in the order of its channels: one number for all, or one
-/// each.
-pub(crate) fn pad_color(key: &str, pad: Option<&[f32]>, color: Color, ports: &mut Ports<'_, '_>) -> [f32; 3] {
-    match pad {
-        None => [0.0; 3],
-        Some([one]) => [*one; 3],
-        Some([a, b, c]) if color.channels() == 3 => [*a, *b, *c],
-        Some(other) => {
-            let (channels, got) = (color.channels(), other.len());
-            ports.fault(key, format!("'{key}' was expected to have 1 or {channels} numbers, got {got}"));
-            [0.0; 3]
-        }
-    }
+/// The colour of pixels that come from outside of the picture, in the order of its channels; black without one.
+pub(crate) fn pad_color(pad: Option<&PerChannel>, color: Color, ports: &mut Ports<'_, '_>) -> [f32; 3] {
+    let numbers = PerChannel::of("pad", pad, color.channels(), 0.0, ports);
+    std::array::from_fn(|channel| numbers.get(channel).copied().unwrap_or_default() as f32)
 }
 
 /// Refuses sides of no pixels, and more pixels than a picture may have.

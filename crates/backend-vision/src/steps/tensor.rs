@@ -6,6 +6,7 @@ mod number;
 use hippocamp_backend::Result;
 use serde::Deserialize;
 
+use super::per_channel::PerChannel;
 use crate::pipeline::Ports;
 use crate::resample::Scalar;
 use crate::step::{Step, StepFile};
@@ -28,9 +29,9 @@ pub(crate) struct ToTensor {
     #[serde(default)]
     scale: Fraction,
     /// Taken off then, one number for each channel or one for all.
-    mean: Option<Vec<f64>>,
+    mean: Option<PerChannel>,
     /// Divided by at last.
-    std: Option<Vec<f64>>,
+    std: Option<PerChannel>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -103,18 +104,8 @@ impl ToTensor {
             );
         }
         let count = color.channels();
-        let mut each =
-            |key: &str, numbers: Option<&Vec<f64>>, otherwise: f64| match numbers.map(Vec::as_slice) {
-                None => vec![otherwise; count],
-                Some([one]) => vec![*one; count],
-                Some(numbers) if numbers.len() == count => numbers.to_vec(),
-                Some(numbers) => {
-                    let got = numbers.len();
-                    ports.fault(key, format!("'{key}' was expected to have 1 or {count} numbers, got {got}"));
-                    vec![otherwise; count]
-                }
-            };
-        let (means, stds) = (each("mean", self.mean.as_ref(), 0.0), each("std", self.std.as_ref(), 1.0));
+        let means = PerChannel::of("mean", self.mean.as_ref(), count, 0.0, ports);
+        let stds = PerChannel::of("std", self.std.as_ref(), count, 1.0, ports);
         if !stds.iter().all(|std| std.is_finite() && *std != 0.0)
             || !means.iter().all(|mean| mean.is_finite())
         {

@@ -4,6 +4,7 @@ use hippocamp_backend::{Error, Result};
 use serde::Deserialize;
 
 use super::moved::{Canvas, MatrixFile, MatrixPort, check_size, pad_color};
+use super::per_channel::PerChannel;
 use crate::pipeline::Ports;
 use crate::resample::{Warper, Window};
 use crate::step::{Step, StepFile};
@@ -24,7 +25,7 @@ pub(crate) struct Warp {
     rotation: Option<f64>,
     /// The map from the picture to what comes out, instead of the three above.
     transform: Option<String>,
-    pad: Option<Vec<f32>>,
+    pad: Option<PerChannel>,
     #[serde(default)]
     data_type: Sample,
     matrix: Option<MatrixFile>,
@@ -57,7 +58,7 @@ impl StepFile for Warp {
         let size = Size::new(self.width, self.height);
         check_size(size, ports);
         let map = self.map(ports);
-        let pad = pad_color("pad", self.pad.as_deref(), kind.color, ports);
+        let pad = pad_color(self.pad.as_ref(), kind.color, ports);
         let kind = ImageKind { size: Some(size), sample: self.data_type, ..kind };
         Box::new(WarpStep {
             input,

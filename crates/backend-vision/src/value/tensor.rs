@@ -1,10 +1,16 @@
 //! A typed block of numbers: an input as it lies in the request, or what a step makes.
 
+mod pool;
+
+use std::sync::Arc;
+
 use bytemuck::Pod;
 use bytes::Bytes;
 use half::f16;
 use hippocamp_backend::{Error, Result};
 use hippocamp_tensor::{DataType, Shape};
+
+use pool::{Pool, Words};
 
 /// A number that tensors are made of.
 pub(crate) trait Element: Pod {
@@ -47,6 +53,8 @@ struct Rows {
     end: usize,
     /// How many rows there will be from the current one on.
     left: usize,
+    /// Where memory comes from, and goes once a response with it is sent.
+    pool: Arc<Pool>,
 }
 
 const WORD: usize = size_of::<u64>();
@@ -66,7 +74,7 @@ impl Tensor {
         } else {
             let mut words = vec![0u64; row.len().div_ceil(WORD)];
             bytemuck::cast_slice_mut::<u64, u8>(&mut words)[..row.len()].copy_from_slice(&row);
-            Memory::Own(Rows { words, start: 0, end: row.len(), left: 1 })
+            Memory::Own(Rows { words, end: row.len(), ..Rows::default() })
         };
         Tensor { data_type: Some(data_type), dims, memory }
     }
@@ -119,13 +127,15 @@ impl Tensor {
         }
     }
 
-    /// Takes out all rows that were kept.
+    /// Takes out all rows that were kept. Their memory comes back to be written again.
     pub(crate) fn take_rows(&mut self) -> Bytes {
-        match std::mem::take(&mut self.memory) {
-            Memory::Wire(bytes) => bytes,
+        match &mut self.memory {
+            Memory::Wire(bytes) => std::mem::take(bytes),
             Memory::Own(rows) => {
-                let end = rows.start;
-                Bytes::from_owner(Words(rows.words)).slice(..end)
+                let words = Words::new(std::mem::take(&mut rows.words), Arc::clone(&rows.pool));
+                let end = std::mem::take(&mut rows.start);
+                rows.end = 0;
+                Bytes::from_owner(words).slice(..end)
             }
         }
     }
@@ -142,19 +152,17 @@ impl Rows {
         bytemuck::cast_slice_mut(&mut self.words).get_mut(self.start..self.end)
     }
 
+    /// Makes room for so many words; what is written stays.
     fn grow(&mut self, words: usize) -> Option<()> {
+        if self.start == 0 {
+            // Nothing is kept, so nothing needs to be copied, and the old memory may be of use to another.
+            self.pool.give(std::mem::take(&mut self.words));
+            self.words = self.pool.take(words)?;
+            return Some(());
+        }
         self.words.try_reserve_exact(words - self.words.len()).ok()?;
         self.words.resize(words, 0);
         Some(())
-    }
-}
-
-/// The memory of an output on its way out.
-struct Words(Vec<u64>);
-
-impl AsRef<[u8]> for Words {
-    fn as_ref(&self) -> &[u8] {
-        bytemuck::cast_slice(&self.0)
     }
 }
 
@@ -207,6 +215,23 @@ mod tests {
             let in_place = elements.as_ptr().cast() == row.as_ptr();
             assert_eq!(in_place, (row.as_ptr() as usize).is_multiple_of(4));
         }
+    }
+
+    #[test]
+    fn memory_of_a_response_that_was_sent_is_written_again() {
+        let mut tensor = Tensor::default();
+        let mut fill = |value: u8| {
+            tensor.expect_rows(1);
+            tensor.begin::<u8>(&[1 << 20]).unwrap().fill(value);
+            tensor.keep_row();
+            tensor.take_rows()
+        };
+        let (first, second) = (fill(1), fill(2));
+        assert!(first.iter().all(|v| *v == 1), "it is not written while somebody holds it");
+        let place = first.as_ptr();
+        drop(first);
+        assert_eq!(fill(3).as_ptr(), place);
+        assert!(second.iter().all(|v| *v == 2));
     }
 
     #[test]

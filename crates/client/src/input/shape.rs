@@ -1,7 +1,7 @@
 //! The shape of an input: what the model fixes, what was given, and what follows.
 
 use bytes::Bytes;
-use hippocamp_tensor::DataType;
+use hippocamp_tensor::{BytesElements, DataType};
 
 use crate::answer::{Metadata, TensorInfo, count, describe, dims};
 use crate::failure::{Failure, Result, fail};
@@ -24,8 +24,8 @@ pub(super) fn given(metadata: &Metadata, text: &str) -> Result<(String, Vec<i64>
 
 /// The shape of a tensor with this data. `given` is what the command line or the file says of it.
 pub(super) fn resolve(info: &TensorInfo, data: &Bytes, given: Option<&[i64]>) -> Result<Vec<i64>> {
-    // A value of the command line is one element of BYTES.
-    let elements = info.data_type.byte_size().map_or(1, |size| data.len() / size);
+    let elements =
+        info.data_type.byte_size().map_or_else(|| BytesElements::new(data).count(), |size| data.len() / size);
     if info.data_type != DataType::Bytes
         && !data.len().is_multiple_of(info.data_type.byte_size().unwrap_or(1))
     {

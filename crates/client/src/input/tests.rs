@@ -124,3 +124,14 @@ fn parameters_have_the_type_that_they_look_like() {
     assert_eq!(value("k=a=b"), Parameter::String("a=b".to_owned()));
     assert!(parameter("k").is_err());
 }
+
+#[test]
+fn texts_are_one_or_as_many_as_the_shape_wants() {
+    let texts = |shape: &[i64]| {
+        let got = inputs(&metadata(&[("X", DataType::Bytes, shape)]), &strings(&["X=a, b"]), &[]);
+        got.map(|inputs| (inputs.tensors[0].shape.clone(), inputs.tensors[0].data.len()))
+    };
+    assert_eq!(texts(&[-1, 1]).unwrap(), (vec![1, 1], 8));
+    assert_eq!(texts(&[-1, 2]).unwrap(), (vec![1, 2], 10));
+    assert_eq!(texts(&[3]).unwrap_err().to_string(), "input 'X' of shape [3] takes 3 elements, got 2");
+}

@@ -64,6 +64,44 @@ async fn what_is_missing_is_named_and_heals_when_it_comes() {
 }
 
 #[tokio::test]
+async fn a_server_is_ready_once_what_was_missing_is_there() {
+    let server = Server::with(vec![stamp()], |settings| settings.load_models = vec!["*".to_owned()]);
+    server.write("ens", &chain(&["m"]), None);
+    let faults = server.core.load_repositories().await;
+    assert!(faults.concat().contains("not available or ambiguous: m"), "{faults:?}");
+    assert!(!server.core.is_ready());
+    server.write("m", &stamped(), Some(1));
+    server.load("m").await.unwrap();
+    assert!(server.core.is_ready() && server.is_served("ens"));
+}
+
+#[tokio::test]
+async fn what_a_request_brought_along_is_left_alone() {
+    let server = Server::new(vec![stamp()]);
+    server.write("m", &stamped(), Some(1));
+    server.write("ens", &chain(&["m"]), None);
+    server.load("m").await.unwrap();
+    let config = r#"{"backend": "stamp",
+        "input": [{"name": "IN", "data_type": "TYPE_INT32", "dims": [1]}],
+        "output": [{"name": "OUT", "data_type": "TYPE_INT32", "dims": [-1]}]}"#;
+    let overrides = LoadOverrides { config: Some(config.to_owned()), files: Vec::new() };
+    server.core.load("m", overrides).await.unwrap();
+    server.load("ens").await.unwrap();
+    assert_eq!(server.number("ens", 1).await.unwrap(), 11, "the second load of m");
+}
+
+#[tokio::test]
+async fn an_output_without_labels_has_those_of_the_model_that_makes_it() {
+    let server = Server::new(vec![stamp()]);
+    let labelled = stamped().replace("\"OUT\"", "\"OUT\" label_filename: \"labels.txt\"");
+    server.write("m", &labelled, Some(1));
+    std::fs::write(server.repository.path().join("m/labels.txt"), "cat\ndog\n").unwrap();
+    server.write("ens", &chain(&["m"]), None);
+    server.load("ens").await.unwrap();
+    assert_eq!(server.core.model("ens", None).unwrap().label("OUT", 1), Some("dog"));
+}
+
+#[tokio::test]
 async fn a_model_that_cannot_be_loaded_is_why_the_ensemble_cannot() {
     let server = Server::new(vec![stamp()]);
     server.write("bad", &stamped().replace("stamp", "nosuch"), Some(1));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hippocamp_backend::{Delivery, Error, Event, FailureReason, Request, WantedOutputs};
+use hippocamp_backend::{Delivery, Error, Event, ExecutionTimes, FailureReason, Request, WantedOutputs};
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
@@ -85,7 +85,92 @@ fn fates() -> impl Strategy<Value = Vec<(prop::sample::Index, Fate)>> {
     prop::collection::vec((any::<prop::sample::Index>(), fate), 8)
 }
 
+/// A step of a chain: answers once, or that many times.
+#[derive(Clone, Copy, Debug)]
+enum Link {
+    Once,
+    Many(i32),
+}
+
+impl Link {
+    /// What it makes of a number.
+    fn of(self, x: i32) -> Vec<i32> {
+        match self {
+            Link::Once => vec![x.wrapping_mul(3).wrapping_add(1)],
+            Link::Many(count) => (0..count).map(|n| x.wrapping_mul(7).wrapping_add(n)).collect(),
+        }
+    }
+}
+
+fn links() -> impl Strategy<Value = Vec<Link>> {
+    prop::collection::vec(prop_oneof![Just(Link::Once), (0..4).prop_map(Link::Many)], 1..6)
+}
+
 proptest! {
+    #[test]
+    fn every_response_of_a_decoupled_step_goes_its_own_way(
+        links in links(),
+        picks in prop::collection::vec(any::<prop::sample::Index>(), 8),
+    ) {
+        let waiting = Waiting::default();
+        let mut models = Vec::new();
+        let mut steps = String::new();
+        for (index, link) in links.iter().enumerate() {
+            let decoupled = match link {
+                Link::Once => "",
+                Link::Many(_) => "model_transaction_policy { decoupled: true }",
+            };
+            let here = Arc::clone(&waiting);
+            let name = format!("m{index}");
+            models.push(Fake::new(&name, &(io("X", "Y") + decoupled), move |request| {
+                here.lock().push((index, request));
+            }));
+            let to = if index + 1 == links.len() { "OUT".to_owned() } else { format!("t{index}") };
+            let from = index.checked_sub(1).map_or_else(|| "IN".to_owned(), |before| format!("t{before}"));
+            steps += &step(&name, &format!("X={from}"), &format!("Y={to}"));
+        }
+        let models: Vec<_> = models.iter().collect();
+        let ensemble = ensemble(&io("IN", "OUT"), &steps, &models).unwrap();
+        let delivery = if ensemble.is_decoupled() { Delivery::Many } else { Delivery::Once };
+        let (request, receiver) = request(&[Some(1)], delivery);
+        ensemble.enqueue(request);
+        for pick in picks.iter().cycle() {
+            let mut queue = waiting.lock();
+            if queue.is_empty() {
+                break;
+            }
+            let at = pick.index(queue.len());
+            let (index, mut request) = queue.remove(at);
+            drop(queue);
+            let made = links[index].of(numbers(&request)[0].unwrap());
+            match links[index] {
+                Link::Once => answer(request, &made),
+                Link::Many(_) => {
+                    for number in made {
+                        let response = response(&request, &[number]);
+                        request.response.send(response);
+                    }
+                    request.response.finish(request.queued, &ExecutionTimes::now());
+                }
+            }
+        }
+        let mut expected = links.iter().fold(vec![1], |numbers, link| {
+            numbers.into_iter().flat_map(|x| link.of(x)).collect()
+        });
+        let events = events(receiver);
+        prop_assert!(!matches!(events.last(), Some(Event::Failed(_)) | None));
+        let mut got: Vec<i32> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Response { response, .. } => Some(outputs(response)[0].1),
+                Event::ResponseFailed(_) | Event::Failed(_) | Event::End => None,
+            })
+            .collect();
+        expected.sort_unstable();
+        got.sort_unstable();
+        prop_assert_eq!(got, expected);
+    }
+
     #[test]
     fn is_what_following_the_graph_gives(
         nodes in nodes(),

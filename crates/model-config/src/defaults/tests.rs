@@ -80,7 +80,11 @@ fn batches_are_filled() {
 
 #[test]
 fn ensembles_get_no_instances_and_no_buffers() {
-    let config = completed("ensemble_scheduling { step { model_name: \"n\" } }", &[0]);
+    let steps = "step { model_name: \"n\" } step { model_name: \"o\" model_version: 3 }";
+    let config = completed(&format!("ensemble_scheduling {{ {steps} }}"), &[0]);
+    let versions =
+        super::super::ensemble_scheduling(&config).unwrap().step.iter().map(|step| step.model_version);
+    assert_eq!(versions.collect::<Vec<_>>(), [-1, 3], "none means the latest");
     assert_eq!(
         (config.name.as_str(), config.platform.as_str(), config.backend.as_str()),
         ("m", "ensemble", "")

@@ -35,9 +35,10 @@ impl Check<'_> {
                     "sequence batching preferred batch size",
                     &oldest.preferred_batch_size,
                 );
-                if oldest.max_candidate_sequences < 1 {
+                // 0 is what a config without the field has: as many as fit into a batch.
+                if oldest.max_candidate_sequences < 0 {
                     let message = format!(
-                        "sequence batching 'max_candidate_sequences' must be positive, got {}",
+                        "sequence batching 'max_candidate_sequences' must not be negative, got {}",
                         oldest.max_candidate_sequences
                     );
                     self.fault_for("sequence_batching.oldest.max_candidate_sequences", &message);

@@ -256,11 +256,12 @@ fn controls_are_written_in_one_way() {
 #[test]
 fn sequence_strategies_have_their_ranges() {
     assert_eq!(faults_of("sequence_batching { oldest { max_candidate_sequences: 4 } }"), [""; 0]);
+    assert_eq!(faults_of("sequence_batching { oldest { } }"), [""; 0]);
     assert_eq!(
-        faults_of("sequence_batching { oldest { preferred_batch_size: 16 } }"),
+        faults_of("sequence_batching { oldest { preferred_batch_size: 16 max_candidate_sequences: -1 } }"),
         [
             "2:52: sequence batching preferred batch size must be <= max batch size for m",
-            "2:21: sequence batching 'max_candidate_sequences' must be positive, got 0 for m",
+            "2:80: sequence batching 'max_candidate_sequences' must not be negative, got -1 for m",
         ]
     );
     for outside in ["1.1", "-0.1", "nan"] {

@@ -1,7 +1,7 @@
 use std::fs;
 
-use object_store::{ObjectStoreExt, PutPayload};
 use object_store::memory::InMemory;
+use object_store::{ObjectStoreExt, PutPayload};
 
 use super::*;
 

@@ -1,12 +1,11 @@
 //! A request comes in: which sequence it belongs to, and where that one is.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{CorrelationId, Error, Request};
 
-use super::slots::{Active, Place, Queued, Sequence, Sequences, SlotAt};
+use super::slots::{Active, Place, Queued, Sequence, Sequences};
 
 impl Sequences {
     /// Takes a request in. Gives it back with the reason if its sequence cannot have it.
@@ -22,14 +21,19 @@ impl Sequences {
             let model = &*self.policy.model;
             tracing::warn!(model, "sequence {} starts again before it ended; it begins anew", text_of(&id));
         }
+        self.waiting += 1;
         let queued = Queued { request, rescheduled: false };
         let Some(Active { serial, place }) = active else {
             self.begin(id, closes, queued, now);
             return Ok(());
         };
         if closes {
+            let after = match place {
+                Place::Slot(at) => self.slot(at).sequence.as_ref().and_then(|sequence| sequence.after),
+                Place::Backlog => self.backlog.after(serial),
+            };
             self.active.remove(&id);
-            self.unfinished.add(id, serial);
+            self.unfinished.add(id, serial, after);
         }
         match place {
             Place::Slot(at) => {
@@ -57,11 +61,11 @@ impl Sequences {
         self.next_serial += 1;
         let after = self.unfinished.before(&id);
         if closes {
-            self.unfinished.add(id.clone(), serial);
+            self.unfinished.add(id.clone(), serial, after);
         }
         let sequence = Sequence { serial, open: (!closes).then(|| id.clone()), after, begun: false };
-        if let Some(Reverse((slot, instance))) = self.free.pop() {
-            return self.occupy(SlotAt { instance, slot }, sequence, [first].into(), now);
+        if let Some(at) = self.free_slot(now) {
+            return self.occupy(at, sequence, [first].into(), now);
         }
         if !closes {
             self.active.insert(id, Active { serial, place: Place::Backlog });

@@ -55,6 +55,11 @@ impl Backlog {
         self.requests += 1;
     }
 
+    /// What a sequence that waits for a slot waits for as well.
+    pub(super) fn after(&self, serial: u64) -> Option<u64> {
+        self.waiting.get(&serial)?.sequence.after
+    }
+
     /// No further requests come for a sequence that waits.
     pub(super) fn close(&mut self, serial: u64) {
         if let Some(waiting) = self.waiting.get_mut(&serial) {

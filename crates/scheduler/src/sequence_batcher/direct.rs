@@ -4,13 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::slots::{Sequences, Taken};
 
-/// A row of the next batch.
-#[derive(Debug)]
-pub(super) enum Row {
-    Request(Box<Taken>),
-    /// The sequence in this slot has nothing to execute, but one behind it has.
-    Null,
-}
+/// A row of the next batch. `None`: the sequence in this slot has nothing to execute, but one behind it has.
+pub(super) type Row = Option<Taken>;
 
 /// What an instance does next.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,23 +58,17 @@ impl Sequences {
     /// Takes the first request of every slot whose request is like that of the first slot that has one.
     fn take_rows(&mut self, instance: usize, rows: &mut Vec<Row>, now: Instant) {
         for at in self.slots_of(instance) {
-            let first = rows.iter().find_map(|row| match row {
-                Row::Request(taken) => Some(taken),
-                Row::Null => None,
-            });
+            let first = rows.iter().flatten().next();
             let fits = self.front(at).is_some_and(|queued| {
                 first.is_none_or(|first| {
                     let states = || self.policy.states.are_alike(&first.states, &self.next_states(at));
-                    self.policy.alike.are_alike(&first.queued.request, &queued.request)
+                    self.policy.fitting.together(&first.queued.request, &queued.request)
                         && (!self.policy.states.are_variable() || states())
                 })
             });
-            match if fits { self.take(at, now) } else { None } {
-                Some(taken) => rows.push(Row::Request(Box::new(taken))),
-                None => rows.push(Row::Null),
-            }
+            rows.push(if fits { self.take(at, now) } else { None });
         }
-        let last = rows.iter().rposition(|row| matches!(row, Row::Request(_)));
+        let last = rows.iter().rposition(Option::is_some);
         rows.truncate(last.map_or(0, |last| last + 1));
     }
 

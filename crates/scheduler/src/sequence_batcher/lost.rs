@@ -41,10 +41,12 @@ impl Sequences {
         }
     }
 
-    /// Takes everything that waits out of the present sequence of a slot and ends it. What follows a START stays.
+    /// Takes everything that waits out of the present sequence of a slot and ends it. What follows a START stays, but
+    /// where a sequence is one request.
     fn drain_sequence(&mut self, at: SlotAt, now: Instant) -> VecDeque<Queued> {
+        let iterative = self.policy.iterative;
         let slot = self.slot_mut(at);
-        let start = slot.queue.iter().position(Queued::starts);
+        let start = slot.queue.iter().position(Queued::starts).filter(|_| !iterative);
         let kept = start.map_or_else(VecDeque::new, |start| slot.queue.split_off(start));
         let dropped = std::mem::replace(&mut slot.queue, kept);
         if slot.queue.is_empty() {

@@ -43,7 +43,7 @@ impl Sequences {
         }
         let max = self.policy.max_batch_size;
         let like_the_oldest = |taken: &&Taken| {
-            self.policy.alike.are_alike(&oldest.queued.request, &taken.queued.request)
+            self.policy.fitting.together(&oldest.queued.request, &taken.queued.request)
                 && self.policy.states.are_alike(&oldest.states, &taken.states)
         };
         let count = staged.iter().take(max).take_while(like_the_oldest).count();
@@ -57,7 +57,7 @@ impl Sequences {
         };
         let instance = &mut self.instances[instance];
         instance.delaying = false;
-        rows.extend(instance.staged.drain(..count).map(|taken| Row::Request(Box::new(taken))));
+        rows.extend(instance.staged.drain(..count).map(Some));
         Next::Execute
     }
 

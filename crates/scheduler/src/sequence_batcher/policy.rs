@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hippocamp_backend::{Delivery, Result};
+use hippocamp_backend::{Delivery, Fitting, Result};
 use hippocamp_model_config::{Interface, ModelConfig, sequence_batching};
 use hippocamp_proto::inference::ModelSequenceBatching;
 use hippocamp_proto::inference::model_sequence_batching::StrategyChoice;
 
-use super::alike::Alike;
 use super::controls::Controls;
 use super::states::StateSpecs;
 
@@ -27,7 +26,10 @@ pub struct SequencePolicy {
     /// One request is a whole sequence, which the backend executes step by step.
     pub(super) iterative: bool,
     pub(super) delivery: Delivery,
-    pub(super) alike: Alike,
+    /// Responses of an instance go out in the order in which their requests were executed.
+    pub(super) preserve_ordering: bool,
+    /// Which requests can share a batch, apart from their states.
+    pub(super) fitting: Fitting,
     pub(super) controls: Controls,
     pub(super) states: StateSpecs,
     /// How many inputs a client gives at most; the server's own stand behind them.
@@ -70,7 +72,8 @@ impl SequencePolicy {
             max_idle: Duration::from_micros(batching.max_sequence_idle_microseconds),
             iterative: batching.iterative_sequence,
             delivery: if interface.decoupled { Delivery::Many } else { Delivery::Once },
-            alike: Alike::new(interface),
+            preserve_ordering: preserves_ordering(batching),
+            fitting: Fitting::new(interface),
             controls: Controls::new(batching, batched),
             states: StateSpecs::new(&config.name, batching, interface, read_file)?,
             client_inputs: interface.inputs.len(),
@@ -88,6 +91,10 @@ impl SequencePolicy {
     }
 }
 
+fn preserves_ordering(batching: &ModelSequenceBatching) -> bool {
+    matches!(&batching.strategy_choice, Some(StrategyChoice::Oldest(oldest)) if oldest.preserve_ordering)
+}
+
 fn strategy(batching: &ModelSequenceBatching, max_batch_size: usize) -> (Strategy, usize) {
     match &batching.strategy_choice {
         Some(StrategyChoice::Oldest(oldest)) => {
@@ -96,7 +103,8 @@ fn strategy(batching: &ModelSequenceBatching, max_batch_size: usize) -> (Strateg
                 preferred: preferred.filter_map(|&size| usize::try_from(size).ok()).collect(),
                 max_queue_delay: Duration::from_micros(oldest.max_queue_delay_microseconds),
             };
-            (strategy, usize::try_from(oldest.max_candidate_sequences).unwrap_or(0).max(1))
+            let candidates = usize::try_from(oldest.max_candidate_sequences).unwrap_or(0);
+            (strategy, if candidates > 0 { candidates } else { max_batch_size })
         }
         Some(StrategyChoice::Direct(direct)) => {
             let strategy = Strategy::Direct {

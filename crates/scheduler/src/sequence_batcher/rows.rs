@@ -35,8 +35,8 @@ pub(super) fn fill(shared: &Arc<Shared>, rows: &mut Vec<Row>, batch: &mut Batch)
     let mut nulls: SmallVec<[usize; 8]> = SmallVec::new();
     for (index, row) in rows.drain(..).enumerate() {
         match row {
-            Row::Request(taken) => batch.push(prepare(shared, *taken)),
-            Row::Null => nulls.push(index),
+            Some(taken) => batch.push(prepare(shared, taken)),
+            None => nulls.push(index),
         }
     }
     let Some(first) = batch.first().filter(|_| !nulls.is_empty()) else { return };
@@ -78,6 +78,10 @@ fn prepare(shared: &Arc<Shared>, taken: Taken) -> Request {
     if !rescheduled {
         let asked = request.outputs.clone();
         policy.states.require(&mut request.outputs);
+        // Behind the sink: a sequence goes on while its answer waits for that of another.
+        if let Some(ordered) = shared.ordered.get(at.instance) {
+            ordered.admit_one(&mut request);
+        }
         let shared = Arc::clone(shared);
         request.response.redirect(|next| {
             let delivery = next.delivery();

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{CorrelationId, Error, FailureReason, Request};
+use smallvec::SmallVec;
 
 use super::backlog::Backlog;
 use super::policy::{SequencePolicy, Strategy};
@@ -113,49 +114,59 @@ pub(super) struct Sequences {
     pub(super) policy: Arc<SequencePolicy>,
     pub(super) instances: Vec<InstanceSlots>,
     /// Slots without a sequence, by slot number and instance: batches stay small and grow evenly.
-    pub(super) free: BinaryHeap<Reverse<(usize, usize)>>,
+    free: BinaryHeap<Reverse<(usize, usize)>>,
     /// Sequences that may get further requests.
     pub(super) active: HashMap<CorrelationId, Active>,
     pub(super) unfinished: Unfinished,
     pub(super) backlog: Backlog,
+    /// Requests that wait: in slots, ready to be executed, and in the backlog. Those in `refused` count until they are
+    /// answered.
+    pub(super) waiting: usize,
     pub(super) refused: Vec<Refused>,
-    pub(super) woken: Vec<usize>,
+    pub(super) woken: SmallVec<[usize; 4]>,
     /// No more requests come; what waits is still executed.
     pub(super) closed: bool,
     pub(super) next_serial: u64,
 }
 
 impl Sequences {
-    pub(super) fn new(policy: SequencePolicy, instances: usize, now: Instant) -> Sequences {
+    pub(super) fn new(policy: SequencePolicy, instances: usize) -> Sequences {
         let policy = Arc::new(policy);
-        let states = policy.states.begin();
-        let slot = |_| Slot {
-            queue: VecDeque::new(),
-            sequence: None,
-            in_flight: None,
-            states: Arc::clone(&states),
-            last_used: now,
-        };
         let delaying = policy.hooks.requests > 0;
-        let one = |_| InstanceSlots {
-            slots: (0..policy.slots).map(slot).collect(),
-            staged: VecDeque::new(),
-            in_flight: 0,
-            delaying,
-        };
-        let free = (0..policy.slots).flat_map(|slot| (0..instances).map(move |i| Reverse((slot, i))));
+        let one = |_| InstanceSlots { slots: Vec::new(), staged: VecDeque::new(), in_flight: 0, delaying };
         Sequences {
             instances: (0..instances).map(one).collect(),
-            free: free.collect(),
+            free: BinaryHeap::new(),
             active: HashMap::new(),
             unfinished: Unfinished::default(),
             backlog: Backlog::default(),
+            waiting: 0,
             refused: Vec::new(),
-            woken: Vec::new(),
+            woken: SmallVec::new(),
             closed: false,
             next_serial: 1,
             policy,
         }
+    }
+
+    /// Takes a slot from the list of free ones. The slots of an instance are made when they are first needed: a config may
+    /// allow any number.
+    pub(super) fn free_slot(&mut self, now: Instant) -> Option<SlotAt> {
+        let made = self.instances.first()?.slots.len();
+        if self.free.is_empty() && made < self.policy.slots {
+            for (index, instance) in self.instances.iter_mut().enumerate() {
+                instance.slots.push(Slot {
+                    queue: VecDeque::new(),
+                    sequence: None,
+                    in_flight: None,
+                    states: self.policy.states.begin(),
+                    last_used: now,
+                });
+                self.free.push(Reverse((made, index)));
+            }
+        }
+        let Reverse((slot, instance)) = self.free.pop()?;
+        Some(SlotAt { instance, slot })
     }
 
     pub(super) fn is_oldest(&self) -> bool {
@@ -171,11 +182,12 @@ impl Sequences {
     }
 
     pub(super) fn slots_of(&self, instance: usize) -> impl Iterator<Item = SlotAt> + use<> {
-        (0..self.policy.slots).map(move |slot| SlotAt { instance, slot })
+        (0..self.instances[instance].slots.len()).map(move |slot| SlotAt { instance, slot })
     }
 
-    /// Requests that wait: in slots, ready to be executed, and in the backlog.
-    pub(super) fn pending(&self) -> usize {
+    /// As [`Sequences::waiting`], counted one by one.
+    #[cfg(test)]
+    pub(super) fn count_waiting(&self) -> usize {
         let instances = self.instances.iter();
         let waiting =
             instances.map(|i| i.staged.len() + i.slots.iter().map(|s| s.queue.len()).sum::<usize>());
@@ -204,7 +216,7 @@ impl Sequences {
         self.ready(at, now);
     }
 
-    /// Takes a slot from its sequence, which has nothing in it any more, and gives it to the next one of the backlog.
+    /// Takes a slot from its sequence, which has nothing in it any more.
     pub(super) fn release(&mut self, at: SlotAt, now: Instant) {
         // What it held goes with the last request that is still executed.
         let nothing = self.policy.states.begin();
@@ -219,6 +231,15 @@ impl Sequences {
                 self.end(&sequence, now);
             }
         }
+        // With rows of their own, the next batch begins when this one is done, and a low row keeps it small. Without, the
+        // next sequence need not wait for a request of this one: other slots are as good.
+        if in_flight.is_none() || !self.is_oldest() {
+            self.give_away(at, now);
+        }
+    }
+
+    /// Gives a slot without a sequence to the next one of the backlog.
+    fn give_away(&mut self, at: SlotAt, now: Instant) {
         while let Some(waiting) = self.backlog.pop() {
             if waiting.queue.iter().any(|queued| queued.request.is_cancelled()) {
                 self.end(&waiting.sequence, now);
@@ -244,12 +265,15 @@ impl Sequences {
     }
 
     fn finish(&mut self, serial: u64, now: Instant) {
-        if !self.unfinished.remove(serial) {
+        let mut over = SmallVec::new();
+        self.unfinished.finish(serial, &mut over);
+        if over.is_empty() || self.waiting == 0 {
             return;
         }
         for instance in 0..self.instances.len() {
             for at in self.slots_of(instance) {
-                if self.slot(at).sequence.as_ref().is_some_and(|sequence| sequence.after == Some(serial)) {
+                let after = self.slot(at).sequence.as_ref().and_then(|sequence| sequence.after);
+                if after.is_some_and(|after| over.contains(&after)) {
                     self.ready(at, now);
                 }
             }
@@ -285,19 +309,30 @@ impl Sequences {
         Some(Taken { queued, at, serial, states, since: now })
     }
 
-    /// The request of that sequence which was taken from that slot is done: the next one may go.
+    /// The request of that sequence which was taken from that slot is done: the next one may go. Nothing happens if none
+    /// is taken: what was rescheduled may be answered while it waits.
     pub(super) fn complete(&mut self, at: SlotAt, serial: u64, now: Instant) {
         let iterative = self.policy.iterative;
+        if self.slot(at).in_flight != Some(serial) {
+            return;
+        }
         self.instances[at.instance].in_flight -= 1;
         let slot = self.slot_mut(at);
         slot.in_flight = None;
-        if slot.sequence.as_ref().is_some_and(|sequence| sequence.serial == serial) {
-            slot.last_used = now;
-            if iterative && slot.queue.is_empty() {
-                self.release(at, now);
+        match slot.sequence.as_ref().map(|sequence| sequence.serial) {
+            Some(present) if present == serial => {
+                slot.last_used = now;
+                if iterative && slot.queue.is_empty() {
+                    self.release(at, now);
+                }
             }
-        } else {
-            self.finish(serial, now);
+            Some(_) => self.finish(serial, now),
+            None => {
+                self.finish(serial, now);
+                if self.is_oldest() {
+                    self.give_away(at, now);
+                }
+            }
         }
         self.ready(at, now);
         if self.closed {
@@ -307,6 +342,7 @@ impl Sequences {
 
     /// Takes back a request that its backend wants once more.
     pub(super) fn reschedule(&mut self, mut request: Request, now: Instant) {
+        self.waiting += 1;
         let place = request.sequence.as_mut().and_then(|sequence| {
             (sequence.start, sequence.end) = (false, false);
             self.active.get(&sequence.correlation_id).map(|active| active.place)
@@ -319,6 +355,7 @@ impl Sequences {
             return self.refused.push((request, error, FailureReason::Backend));
         };
         request.queued = now;
+        request.inputs.truncate(self.policy.client_inputs);
         let slot = self.slot_mut(at);
         // Before anything that came under the same id meanwhile: the request is not done.
         slot.queue.push_front(Queued { request, rescheduled: true });
@@ -379,6 +416,6 @@ impl Sequences {
 
     /// Whether any sequence is there at all, so that somebody has to look after it.
     pub(super) fn any_sequence(&self) -> bool {
-        self.free.len() < self.instances.len() * self.policy.slots
+        self.free.len() < self.instances.iter().map(|instance| instance.slots.len()).sum()
     }
 }

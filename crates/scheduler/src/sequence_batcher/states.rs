@@ -93,7 +93,7 @@ impl StateSpecs {
         // One lock at a time: two threads might come with the same two in another order.
         let a = a.0.lock().clone();
         let b = b.0.lock();
-        a.iter().zip(b.iter()).all(|(a, b)| super::alike::same_row(a, b))
+        a.iter().zip(b.iter()).all(|(a, b)| a.shape.get(1..) == b.shape.get(1..))
     }
 
     /// Adds the next states to what a request asks for.

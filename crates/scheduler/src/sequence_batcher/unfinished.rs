@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use hippocamp_backend::CorrelationId;
+use smallvec::SmallVec;
 
 #[derive(Debug, Default)]
 pub(super) struct Unfinished {
@@ -18,34 +19,47 @@ pub(super) struct Unfinished {
 #[derive(Debug)]
 struct Closing {
     id: CorrelationId,
-    /// Another sequence waits for it.
-    waited_for: bool,
+    /// The sequence that this one waits for.
+    after: Option<u64>,
+    /// It has nothing left to execute, but the one that it waits for has: it was dropped before it began.
+    dropped: bool,
 }
 
 impl Unfinished {
-    /// The END of a sequence came.
-    pub(super) fn add(&mut self, id: CorrelationId, serial: u64) {
+    /// The END of a sequence came, which waits for another one itself.
+    pub(super) fn add(&mut self, id: CorrelationId, serial: u64, after: Option<u64>) {
         self.latest.insert(id.clone(), serial);
-        self.sequences.insert(serial, Closing { id, waited_for: false });
+        self.sequences.insert(serial, Closing { id, after, dropped: false });
     }
 
     /// The sequence that a new one of that id has to wait for.
-    pub(super) fn before(&mut self, id: &CorrelationId) -> Option<u64> {
-        let serial = *self.latest.get(id)?;
-        self.sequences.get_mut(&serial)?.waited_for = true;
-        Some(serial)
+    pub(super) fn before(&self, id: &CorrelationId) -> Option<u64> {
+        self.latest.get(id).copied()
     }
 
     pub(super) fn contains(&self, serial: u64) -> bool {
         self.sequences.contains_key(&serial)
     }
 
-    /// That sequence has nothing left to execute, if it was here at all. True if another one waits for this.
-    pub(super) fn remove(&mut self, serial: u64) -> bool {
-        let Some(Closing { id, waited_for }) = self.sequences.remove(&serial) else { return false };
-        if self.latest.get(&id) == Some(&serial) {
-            self.latest.remove(&id);
+    /// That sequence has nothing left to execute, if it was here at all. Adds to `over` what nobody has to wait for any
+    /// more: it, unless it waits itself, and those that were dropped while they waited for it.
+    pub(super) fn finish(&mut self, serial: u64, over: &mut SmallVec<[u64; 2]>) {
+        let Some(closing) = self.sequences.get_mut(&serial) else { return };
+        closing.dropped = true;
+        if closing.after.is_some_and(|after| self.contains(after)) {
+            return;
         }
-        waited_for
+        let mut next = Some(serial);
+        while let Some(serial) = next {
+            if let Some(Closing { id, .. }) = self.sequences.remove(&serial)
+                && self.latest.get(&id) == Some(&serial)
+            {
+                self.latest.remove(&id);
+            }
+            over.push(serial);
+            let behind =
+                self.sequences.iter().find(|(_, closing)| closing.dropped && closing.after == Some(serial));
+            next = behind.map(|(behind, _)| *behind);
+        }
     }
 }

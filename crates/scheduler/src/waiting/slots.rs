@@ -67,23 +67,23 @@ impl Slots {
         self.used
     }
 
-    /// Adds a request at the end of a list.
+    /// Adds a request at the end of a list. It is large: it is written where it stays, and nowhere before.
+    #[inline]
     pub(super) fn push(&mut self, list: &mut List, level: u64, request: Request) -> Handle {
         let ticket = self.tickets;
         self.tickets += 1;
         self.used += 1;
-        let new = Slot { request: Some(request), level, ticket, previous: list.last, next: NONE };
-        let slot = if self.free == NONE {
-            self.memory.push(new);
-            u32::try_from(self.memory.len() - 1).expect("memory ends long before 4 billion requests")
-        } else {
-            let slot = self.free;
-            let place = &mut self.memory[slot as usize];
-            self.free = place.next;
-            *place = new;
+        let previous = list.last;
+        let slot = if let Some(place) = self.memory.get_mut(self.free as usize) {
+            let slot = std::mem::replace(&mut self.free, place.next);
+            place.request = Some(request);
+            (place.level, place.ticket, place.previous, place.next) = (level, ticket, previous, NONE);
             slot
+        } else {
+            self.memory.push(Slot { request: Some(request), level, ticket, previous, next: NONE });
+            u32::try_from(self.memory.len() - 1).expect("memory ends long before 4 billion requests")
         };
-        match list.last {
+        match previous {
             NONE => list.first = slot,
             before => self.memory[before as usize].next = slot,
         }
@@ -92,10 +92,17 @@ impl Slots {
         Handle { ticket, slot }
     }
 
-    /// Takes a request out of the list that it is in.
-    pub(super) fn remove(&mut self, list: &mut List, handle: Handle) -> Option<Request> {
+    /// Takes a request out of the list that it is in, and hands it to `to`: from where it lies, without a copy in
+    /// between. `None` if it is not there any more.
+    #[inline]
+    pub(super) fn remove<T>(
+        &mut self,
+        list: &mut List,
+        handle: Handle,
+        to: impl FnOnce(Request) -> T,
+    ) -> Option<T> {
         let place = self.memory.get_mut(handle.slot as usize).filter(|slot| slot.ticket == handle.ticket)?;
-        let request = place.request.take()?;
+        let taken = to(place.request.take()?);
         let (previous, next) = (place.previous, place.next);
         place.next = self.free;
         self.free = handle.slot;
@@ -113,18 +120,21 @@ impl Slots {
             self.memory = Vec::new();
             self.free = NONE;
         }
-        Some(request)
+        Some(taken)
     }
 
+    #[inline]
     pub(super) fn first(&self, list: &List) -> Option<Handle> {
         self.handle(list.first)
     }
 
     /// What comes after `handle` in its list.
+    #[inline]
     pub(super) fn next(&self, handle: Handle) -> Option<Handle> {
         self.handle(self.find(handle)?.next)
     }
 
+    #[inline]
     pub(super) fn get(&self, handle: Handle) -> Option<&Request> {
         self.find(handle)?.request.as_ref()
     }
@@ -134,11 +144,13 @@ impl Slots {
         self.find(handle).map(|slot| slot.level)
     }
 
+    #[inline]
     fn find(&self, handle: Handle) -> Option<&Slot> {
         let slot = self.memory.get(handle.slot as usize)?;
         (slot.ticket == handle.ticket && slot.request.is_some()).then_some(slot)
     }
 
+    #[inline]
     fn handle(&self, slot: u32) -> Option<Handle> {
         Some(Handle { ticket: self.memory.get(slot as usize)?.ticket, slot })
     }

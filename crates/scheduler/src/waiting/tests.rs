@@ -302,5 +302,5 @@ fn levels_that_are_empty_are_forgotten_when_there_are_many() {
     for _ in 0..receivers.len() {
         assert_eq!(pull(&mut waiting, Instant::now()).len(), 1);
     }
-    assert!(waiting.is_empty() && waiting.levels.len() <= LEVELS_KEPT);
+    assert!(waiting.is_empty() && waiting.levels.len() <= levels::LEVELS_KEPT);
 }

@@ -7,7 +7,7 @@ use clap::Args;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Response cache")]
 pub(crate) struct CacheArgs {
-    /// Keep responses in memory, for models whose config has response_cache { enable: true }: local,size=BYTES.
+    /// Keep responses in memory for the models whose config asks for it: local,size=BYTES.
     #[arg(long, value_name = "CACHE,KEY=VALUE")]
     pub(crate) cache_config: Vec<CacheConfig>,
 

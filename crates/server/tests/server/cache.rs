@@ -167,6 +167,42 @@ async fn hits_and_misses_are_told_everywhere() {
     assert!(http.contains("\"cache_hit\":{\"count\":2,"), "{http}");
 }
 
+fn ensemble(step: &str, more: &str) -> String {
+    format!(
+        "platform: \"ensemble\" max_batch_size: 8 {more}
+            input {{ name: \"INPUT0\" data_type: TYPE_FP32 dims: -1 }}
+            output {{ name: \"OUT\" data_type: TYPE_FP32 dims: -1 }}
+            ensemble_scheduling {{ step {{ model_name: \"{step}\" model_version: -1
+                input_map {{ key: \"INPUT0\" value: \"INPUT0\" }}
+                output_map {{ key: \"OUTPUT0\" value: \"OUT\" }} }} }}"
+    )
+}
+
+#[tokio::test]
+async fn ensembles_and_what_they_are_made_of_are_cached_each_on_its_own() {
+    let repository = Repository::default()
+        .with("plain", &identity_config(8, ""))
+        .with("cached", &identity_config(8, CACHED))
+        .with("outer", &ensemble("plain", CACHED))
+        .with("inner", &ensemble("cached", ""));
+    let (server, faults) =
+        TestServer::start_with(repository, |settings| settings.response_cache_byte_size = 1 << 20).await;
+    assert_eq!(faults, [""; 0]);
+    for _ in 0..3 {
+        assert_eq!(infer(&server, fp32("outer", "", &[1, 1], &[1.0])).await, [1.0]);
+        assert_eq!(infer(&server, fp32("inner", "", &[1, 1], &[2.0])).await, [2.0]);
+    }
+    assert_eq!(counts(&server, "outer"), [2, 1, 3, 1, 1]);
+    assert_eq!(counts(&server, "plain"), [0, 0, 1, 1, 1]);
+    assert_eq!(counts(&server, "inner"), [0, 0, 3, 3, 3]);
+    assert_eq!(counts(&server, "cached"), [2, 1, 3, 1, 1]);
+    // The ensemble's answers came from a version that is no more.
+    server.core.load("plain", LoadOverrides::default()).await.unwrap();
+    infer(&server, fp32("outer", "", &[1, 1], &[1.0])).await;
+    assert_eq!(counts(&server, "outer")[..3], [2, 2, 4]);
+    assert_eq!(counts(&server, "plain")[..3], [0, 0, 1]);
+}
+
 #[tokio::test]
 async fn models_that_answer_many_times_or_in_sequences_refuse_a_cache() {
     let repository = Repository::default()

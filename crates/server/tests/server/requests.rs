@@ -1,8 +1,9 @@
 //! Requests for the identity model, and what is read off its answers.
 
 use bytes::Bytes;
+use hippocamp_proto::inference::infer_parameter::ParameterChoice;
 use hippocamp_proto::inference::model_infer_request::InferInputTensor;
-use hippocamp_proto::inference::{ModelInferRequest, ModelInferResponse};
+use hippocamp_proto::inference::{InferParameter, ModelInferRequest, ModelInferResponse};
 
 /// A request with one FP32 row a batch entry.
 pub(crate) fn fp32(model: &str, id: &str, shape: &[i64], values: &[f32]) -> ModelInferRequest {
@@ -27,4 +28,11 @@ pub(crate) fn raw(model: &str, id: &str, datatype: &str, shape: &[i64], data: Ve
 pub(crate) fn values(response: &ModelInferResponse) -> Vec<f32> {
     let chunks = response.raw_output_contents[0].as_chunks::<4>().0;
     chunks.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+}
+
+/// Adds a parameter.
+pub(crate) fn with(mut request: ModelInferRequest, name: &str, value: u64) -> ModelInferRequest {
+    let value = InferParameter { parameter_choice: Some(ParameterChoice::Int64Param(value as i64)) };
+    request.parameters.insert(name.to_owned(), value);
+    request
 }

@@ -15,60 +15,86 @@ use crate::value::Color;
 /// A progressive picture has ten scans or so. Each costs a pass over all of it, however few bytes it has.
 const MAX_SCANS: usize = 64;
 
+type Inner<'a> = JpegDecoder<ZCursor<&'a [u8]>>;
+
 /// A picture whose headers are read.
 pub(super) struct Decoder<'a> {
     bytes: &'a [u8],
-    inner: JpegDecoder<ZCursor<&'a [u8]>>,
+    inner: Inner<'a>,
     header: Header,
 }
 
 impl<'a> Decoder<'a> {
     /// Reads the headers. Takes no memory for the picture.
     pub(super) fn open(bytes: &'a [u8], color: Color) -> Result<Decoder<'a>> {
-        // Headers are read as everybody does, with stray bytes between them; the data has to be whole.
-        let lenient = DecoderOptions::default()
-            .set_strict_mode(false)
-            .set_max_width(usize::from(u16::MAX))
-            .set_max_height(usize::from(u16::MAX))
-            .jpeg_set_max_scans(MAX_SCANS);
-        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), lenient);
-        decoder.decode_headers().map_err(bad)?;
-        let Some((width, height)) = decoder.dimensions() else {
+        let plain = match color {
+            Color::Rgb => (ColorSpace::RGB, Layout::RGB),
+            Color::Bgr => (ColorSpace::BGR, Layout::BGR),
+            Color::Grey => (ColorSpace::Luma, Layout::GREY),
+        };
+        // How colours are converted is settled when the headers are read, and they tell what it is to be.
+        let decoder = read_headers(bytes, plain.0)?;
+        let (decoder, (output, layout)) = match colors(&decoder) {
+            ColorSpace::YCbCr => (decoder, plain),
+            ColorSpace::Luma => (decoder, (ColorSpace::Luma, Layout::GREY)),
+            ColorSpace::CMYK => (decoder, (ColorSpace::CMYK, Layout::INKS)),
+            ColorSpace::RGB | ColorSpace::YCCK => {
+                (read_headers(bytes, ColorSpace::RGB)?, (ColorSpace::RGB, Layout::RGB))
+            }
+            other => {
+                return Err(Error::invalid_arg(format!("a picture in colours {other:?} cannot be read")));
+            }
+        };
+        Decoder::new(bytes, decoder, output, layout)
+    }
+
+    fn new(bytes: &'a [u8], mut inner: Inner<'a>, output: ColorSpace, layout: Layout) -> Result<Decoder<'a>> {
+        let Some((width, height)) = inner.dimensions() else {
             return Err(Error::invalid_arg("it ends before its header does"));
         };
-        let input = decoder.input_colorspace().unwrap_or(ColorSpace::Unknown);
-        let (output, layout) = output(input, color)?;
-        decoder.set_options(lenient.set_strict_mode(true).jpeg_set_out_colorspace(output));
-        let orientation = decoder.exif().map_or(Orientation::UPRIGHT, |exif| Orientation::from_exif(exif));
+        // Headers are read as everybody does, with stray bytes between them; the data has to be whole.
+        inner.set_options(options(output).set_strict_mode(true));
+        let orientation = inner.exif().map_or(Orientation::UPRIGHT, |exif| Orientation::from_exif(exif));
         let header = Header { size: Size::new(width, height), layout, orientation };
-        Ok(Decoder { bytes, inner: decoder, header })
+        Ok(Decoder { bytes, inner, header })
     }
 
     pub(super) fn header(&self) -> Header {
         self.header
     }
 
+    /// Refuses a file that was cut off, which is seen without reading it: no memory is taken for what cannot be there.
+    pub(super) fn has_end(&self) -> Result<()> {
+        if has_end(self.bytes) { Ok(()) } else { Err(Error::invalid_arg("it ends before the picture does")) }
+    }
+
     /// Reads the picture. `out` has room for exactly the pixels of the header.
     pub(super) fn decode(mut self, out: &mut [u8]) -> Result<()> {
-        if !has_end(self.bytes) {
-            return Err(Error::invalid_arg("it ends before the picture does"));
-        }
         self.inner.decode_into(out).map_err(bad)
     }
 }
 
-/// What the decoder shall make of what it finds, as near as it can come to what is wished.
-fn output(input: ColorSpace, color: Color) -> Result<(ColorSpace, Layout)> {
-    let plain = match color {
-        Color::Rgb => (ColorSpace::RGB, Layout::RGB),
-        Color::Bgr => (ColorSpace::BGR, Layout::BGR),
-        Color::Grey => (ColorSpace::Luma, Layout::GREY),
-    };
-    match input {
-        ColorSpace::YCbCr => Ok(plain),
-        ColorSpace::Luma => Ok((ColorSpace::Luma, Layout::GREY)),
-        ColorSpace::RGB | ColorSpace::CMYK | ColorSpace::YCCK => Ok((ColorSpace::RGB, Layout::RGB)),
-        other => Err(Error::invalid_arg(format!("a picture in colours {other:?} cannot be read"))),
+fn read_headers(bytes: &[u8], output: ColorSpace) -> Result<Inner<'_>> {
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options(output));
+    decoder.decode_headers().map_err(bad)?;
+    Ok(decoder)
+}
+
+fn options(output: ColorSpace) -> DecoderOptions {
+    DecoderOptions::default()
+        .set_strict_mode(false)
+        .set_max_width(usize::from(u16::MAX))
+        .set_max_height(usize::from(u16::MAX))
+        .jpeg_set_max_scans(MAX_SCANS)
+        .jpeg_set_out_colorspace(output)
+}
+
+/// The colours that a picture is in.
+fn colors(decoder: &Inner<'_>) -> ColorSpace {
+    match (decoder.input_colorspace(), decoder.info().map(|info| info.components)) {
+        // A marker of four colours in a picture of three: these are as they are.
+        (Some(ColorSpace::CMYK), Some(3)) => ColorSpace::RGB,
+        (colors, _) => colors.unwrap_or(ColorSpace::Unknown),
     }
 }
 

@@ -6,6 +6,8 @@ use crate::value::Color;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     color: Color,
+    /// The samples are inks on white paper, CMYK, as JPEG has them: 255 is none.
+    is_inks: bool,
     has_alpha: bool,
     is_wide: bool,
 }
@@ -14,9 +16,11 @@ impl Layout {
     pub(super) const RGB: Layout = Layout::new(Color::Rgb, false, false);
     pub(super) const BGR: Layout = Layout::new(Color::Bgr, false, false);
     pub(super) const GREY: Layout = Layout::new(Color::Grey, false, false);
+    pub(super) const INKS: Layout =
+        Layout { color: Color::Rgb, is_inks: true, has_alpha: false, is_wide: false };
 
     pub(super) const fn new(color: Color, has_alpha: bool, is_wide: bool) -> Layout {
-        Layout { color, has_alpha, is_wide }
+        Layout { color, is_inks: false, has_alpha, is_wide }
     }
 
     /// Whether nothing is left to be done for this colour.
@@ -25,7 +29,7 @@ impl Layout {
     }
 
     const fn samples(self) -> usize {
-        self.color.channels() + self.has_alpha as usize
+        self.color.channels() + self.has_alpha as usize + self.is_inks as usize
     }
 
     /// Of a pixel.
@@ -47,6 +51,9 @@ impl Layout {
                 Color::Rgb => [sample(0), sample(1), sample(2)],
                 Color::Bgr => [sample(2), sample(1), sample(0)],
             };
+            if self.is_inks {
+                rgb = rgb.map(|ink| under(ink, sample(3)));
+            }
             if let Some(background) = background {
                 let alpha = sample(self.color.channels());
                 for (value, behind) in rgb.iter_mut().zip(background) {
@@ -71,6 +78,12 @@ pub(crate) fn write([r, g, b]: [u8; 3], color: Color, to: &mut [u8]) {
 pub(crate) fn grey(r: u8, g: u8, b: u8) -> u8 {
     let sum = 4899 * u32::from(r) + 9617 * u32::from(g) + 1868 * u32::from(b);
     ((sum + (1 << 13)) >> 14) as u8
+}
+
+/// What an ink and black leave of the light.
+fn under(ink: u8, black: u8) -> u8 {
+    let taken = ((255 - u32::from(ink)) * u32::from(black)) >> 8;
+    (u32::from(black) - taken) as u8
 }
 
 /// A sample of that opacity in front of another.

@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Batch, Code, CorrelationId, Delivery, Error, Event, ExecutionTimes, FailureReason, InputTensor,
-    ModelStatistics, OutputTensor, Parameters, Request, Response, ResponseReceiver, Sequence, WantedOutputs,
-    channel,
+    Batch, Code, CorrelationId, Delivery, Error, Event, ExecutionTimes, InputTensor, ModelStatistics,
+    OutputTensor, Parameters, Request, Response, ResponseReceiver, Sequence, WantedOutputs, channel,
 };
 use hippocamp_model_config::{Interface, parse};
 use hippocamp_tensor::Shape;
@@ -112,7 +111,7 @@ impl Bench {
     pub(super) fn push(&self, request: Request) -> Result<(), Error> {
         self.batcher.push(request).map_err(|refused| {
             let (request, error) = *refused;
-            request.fail(error.clone(), FailureReason::Other);
+            request.response.withdraw();
             error
         })
     }
@@ -142,6 +141,9 @@ impl Bench {
         let next = state.sequences.next(instance, &mut rows, now);
         self.shared().settle(state);
         rows::fill(self.shared(), &mut rows, &mut batch);
+        let state = self.shared().state.lock();
+        assert_eq!(state.sequences.waiting, state.sequences.count_waiting());
+        drop(state);
         (next, batch)
     }
 

@@ -50,6 +50,14 @@ fn no_more_candidates_than_the_config_allows() {
 }
 
 #[test]
+fn without_a_number_of_candidates_there_are_as_many_as_fit_into_a_batch() {
+    let bench = Bench::new(policy(2, &format!("oldest {{ }} {CONTROLS} {STATE}")), 1);
+    let _answers: Vec<_> = (1..=3).map(|id| bench.send(id, "SE", 0)).collect();
+    assert_eq!(bench.run(0), ["1:SE0", "2:SE0"]);
+    assert_eq!(bench.run(0), ["3:SE0"]);
+}
+
+#[test]
 fn candidates_spread_over_the_instances() {
     let bench = bench(8, 2, "");
     let _answers: Vec<_> = (1..=8).map(|id| bench.send(id, "S", 0)).collect();
@@ -98,11 +106,46 @@ fn an_id_that_is_used_again_waits_for_its_old_sequence() {
 }
 
 #[test]
+fn an_id_that_is_used_again_waits_even_if_one_in_between_is_dropped() {
+    let batching = format!("oldest {{ max_candidate_sequences: 2 }} {CONTROLS} {STATE}");
+    let bench = Bench::new(policy(1, &batching), 1);
+    let _old = [bench.send(1, "S", 1), bench.send(2, "S", 2)];
+    assert_eq!((bench.run(0), bench.run(0)), (vec!["1:S1".to_owned()], vec!["2:S2".to_owned()]));
+    let _ends = [bench.send(1, "E", 3), bench.send(2, "E", 4)];
+    let (dropped, _end) = (bench.send(1, "S", 5), bench.send(1, "E", 6));
+    let last = bench.send(1, "SE", 7);
+    drop(dropped);
+    let end_of_old = bench.pull(0);
+    assert_eq!(bench.run(0), ["2:E4"]);
+    assert_eq!(bench.run(0), [""; 0], "it has a slot now, but the first of its id is not done");
+    end_of_old.into_iter().for_each(super::kit::answer_with_sum);
+    assert_eq!(bench.run(0), ["1:SE7"]);
+    assert_eq!(answered(last), Some(Ok(7)));
+}
+
+#[test]
 fn a_model_without_a_batch_dimension_executes_requests_alone() {
     let bench = bench(0, 1, "");
     let _answers = [bench.send(1, "S", 0), bench.send(2, "S", 0)];
     assert_eq!(bench.run(0), ["1:S0"]);
     assert_eq!(bench.run(0), ["2:S0"]);
+}
+
+#[test]
+fn answers_keep_the_order_of_execution_where_the_config_wants_it() {
+    let bench = bench(1, 1, "preserve_ordering: true");
+    let answers = [bench.send(1, "S", 1), bench.send(2, "S", 2)];
+    let first = bench.pull(0);
+    let mut second = bench.pull(0);
+    second.drain(..).for_each(super::kit::answer_with_sum);
+    let third = bench.send(2, "", 3);
+    let mut batch = bench.pull(0);
+    assert_eq!(super::kit::describe(&batch[0]), "2:3", "the sequence goes on");
+    batch.drain(..).for_each(super::kit::answer_with_sum);
+    let [one, mut two] = answers;
+    assert!(super::kit::event(&mut two).is_none(), "held back");
+    first.into_iter().for_each(super::kit::answer_with_sum);
+    assert_eq!([one, two, third].map(|a| answered(a).unwrap()), [Ok(1), Ok(2), Ok(5)]);
 }
 
 #[test]

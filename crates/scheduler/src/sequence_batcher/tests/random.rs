@@ -133,7 +133,6 @@ impl World {
         }
         if !accepted {
             self.open.remove(&id);
-            assert!(answered(receiver).unwrap().is_err());
             return;
         }
         let uncertain = open.is_some_and(|open| self.incarnations[open].uncertain);
@@ -350,5 +349,101 @@ proptest! {
             }
         }
         world.finish(instances);
+    }
+}
+
+/// What a test does to requests of iterative sequences.
+#[derive(Clone, Debug)]
+enum Iteration {
+    Send { steps: usize },
+    Run { outcome: Outcome },
+    Cancel(usize),
+}
+
+fn iteration() -> impl Strategy<Value = Iteration> {
+    prop_oneof![
+        4 => (1..5usize).prop_map(|steps| Iteration::Send { steps }),
+        6 => Just(Iteration::Run { outcome: Outcome::Success }),
+        1 => Just(Iteration::Run { outcome: Outcome::Failure }),
+        1 => Just(Iteration::Run { outcome: Outcome::Lost }),
+        1 => (0..30usize).prop_map(Iteration::Cancel),
+    ]
+}
+
+struct Iterated {
+    receiver: Option<ResponseReceiver>,
+    wanted: usize,
+    done: usize,
+    /// A client hung up, or the instance was lost: it may end at any time.
+    uncertain: bool,
+}
+
+/// Executes a batch: each request is answered after as many steps as it wants.
+fn iterate(bench: &Bench, sent: &mut [Iterated], outcome: Outcome) -> bool {
+    let mut batch = bench.pull(0);
+    let any = !batch.is_empty();
+    if any && outcome == Outcome::Lost {
+        bench.batcher.instance_lost(0);
+        for request in sent.iter_mut() {
+            request.uncertain |= request.done > 0;
+        }
+    }
+    let mut again = Batch::new();
+    for mut request in batch.drain(..).filter(|request| !request.is_null()) {
+        let known = &mut sent[number(&request, 0) as usize];
+        assert_eq!(number(&request, START) == 1, known.done == 0, "only the first step starts");
+        known.done += 1;
+        assert!(known.done <= known.wanted);
+        if outcome != Outcome::Success {
+            known.uncertain = true;
+            request.fail(Error::internal("as the test wants"), FailureReason::Backend);
+        } else if known.done < known.wanted {
+            request.reschedule();
+            again.push(request);
+        } else {
+            let steps = known.done as i32;
+            answer(request, steps);
+        }
+    }
+    bench.batcher.executed(&mut again);
+    any
+}
+
+proptest! {
+    #[test]
+    fn iterative_requests_are_executed_as_often_as_they_want(
+        direct: bool,
+        steps in prop::collection::vec(iteration(), 1..80),
+    ) {
+        let strategy = if direct { "direct { }" } else { "oldest { max_candidate_sequences: 3 }" };
+        let policy = policy(2, &format!("{strategy} iterative_sequence: true {CONTROLS}"));
+        let bench = Bench::new(policy, 1);
+        let mut sent: Vec<Iterated> = Vec::new();
+        for step in steps {
+            match step {
+                Iteration::Send { steps } => {
+                    let (request, receiver) = bench.request(None, sent.len() as i32);
+                    bench.push(request).unwrap();
+                    let receiver = Some(receiver);
+                    sent.push(Iterated { receiver, wanted: steps, done: 0, uncertain: false });
+                }
+                Iteration::Run { outcome } => drop(iterate(&bench, &mut sent, outcome)),
+                Iteration::Cancel(index) => {
+                    if let Some(request) = sent.get_mut(index) {
+                        request.receiver = None;
+                        request.uncertain = true;
+                    }
+                }
+            }
+        }
+        while iterate(&bench, &mut sent, Outcome::Success) {}
+        prop_assert_eq!((bench.batcher.pending(), bench.reap()), (0, None));
+        for request in sent {
+            let Some(receiver) = request.receiver else { continue };
+            match answered(receiver).expect("an answer") {
+                Ok(steps) => prop_assert_eq!(steps as usize, request.wanted),
+                Err(_) => prop_assert!(request.uncertain),
+            }
+        }
     }
 }

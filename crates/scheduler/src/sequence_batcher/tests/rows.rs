@@ -99,6 +99,29 @@ fn a_rescheduled_request_comes_again_without_its_start() {
 }
 
 #[test]
+fn a_rescheduled_request_may_be_cancelled_while_it_waits() {
+    for strategy in ["direct { }", "oldest { max_candidate_sequences: 4 }"] {
+        let text = format!("{strategy} iterative_sequence: true {CONTROLS}");
+        let bench = Bench::new(policy(4, &text), 1);
+        let (request, gone) = bench.request(None, 3);
+        bench.push(request).unwrap();
+        let mut batch = bench.pull(0);
+        batch[0].reschedule();
+        bench.batcher.executed(&mut batch);
+        drop(gone);
+        let (request, next) = bench.request(None, 4);
+        bench.push(request).unwrap();
+        let mut batch = bench.pull(0);
+        batch.retain(|request| !request.is_null());
+        assert_eq!((batch.len(), number(&batch[0], 0)), (1, 4));
+        batch.drain(..).for_each(super::kit::answer_with_sum);
+        assert_eq!(answered(next), Some(Ok(4)));
+        assert_eq!(bench.statistics.snapshot().failures[FailureReason::Canceled as usize], 1);
+        assert_eq!((bench.batcher.pending(), bench.reap()), (0, None));
+    }
+}
+
+#[test]
 fn a_backend_cannot_reschedule_what_is_not_iterative() {
     let bench = Bench::new(policy(4, &format!("{CONTROLS} {STATE}")), 1);
     let answer = bench.send(1, "S", 1);

@@ -1,12 +1,15 @@
 //! With threads: instances that wait, and the one that ends idle sequences.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 
-use hippocamp_backend::Batch;
+use hippocamp_backend::{Batch, Code, Device, InstanceSpec, Model, ModelInstance, ResponseReceiver, Result};
+use hippocamp_model_config::ModelConfig;
 
-use super::kit::{Bench, CONTROLS, STATE, answer_with_sum, answered, policy};
+use super::kit::{Bench, CONTROLS, ID, STATE, answer, answer_with_sum, answered, number, policy};
 use crate::sequence_batcher::SequenceBatcher;
+use crate::{Cores, InstancePlan, Scheduler, SequencePolicy};
 
 #[test]
 fn instances_wait_for_requests_and_end_when_the_batcher_closes() {
@@ -45,6 +48,110 @@ fn instances_wait_for_requests_and_end_when_the_batcher_closes() {
             assert_eq!(answered(answer), Some(Ok(step + 1)));
         }
     }
+}
+
+/// Needs as many executions as a request says; panics at 13.
+struct Stepwise;
+
+impl Model for Stepwise {
+    fn complete_config(&self, _: &mut ModelConfig, _: i32) -> Result<()> {
+        Ok(())
+    }
+
+    fn check_config(&self, _: &ModelConfig) -> Result<()> {
+        Ok(())
+    }
+
+    fn new_instance(&self, _: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+        Ok(Box::new(StepwiseInstance(HashMap::new())))
+    }
+}
+
+/// How often it has executed the request of each sequence.
+struct StepwiseInstance(HashMap<i64, i64>);
+
+impl ModelInstance for StepwiseInstance {
+    fn execute(&mut self, batch: &mut Batch) {
+        let mut kept = Batch::new();
+        for mut request in batch.drain(..) {
+            if request.is_null() {
+                continue;
+            }
+            let wanted = number(&request, 0);
+            assert_ne!(wanted, 13);
+            let steps = self.0.entry(number(&request, ID)).or_default();
+            *steps += 1;
+            if *steps < wanted {
+                request.reschedule();
+                kept.push(request);
+            } else {
+                let steps = *steps as i32;
+                answer(request, steps);
+            }
+        }
+        *batch = kept;
+    }
+}
+
+fn start(policy: SequencePolicy, instances: usize) -> Scheduler {
+    let spec = |index| InstanceSpec {
+        name: format!("m_{index}"),
+        index,
+        device: Device::Cpu,
+        config: Arc::default(),
+        interface: Arc::default(),
+    };
+    let model: Arc<dyn Model> = Arc::new(Stepwise);
+    let plan = |index| InstancePlan { spec: spec(index), cores: Cores::default(), limited: None };
+    Scheduler::start_sequences(&model, (0..instances).map(plan).collect(), policy).unwrap().0
+}
+
+#[test]
+fn requests_of_iterative_sequences_share_batches_step_by_step() {
+    for strategy in ["direct { }", "oldest { max_candidate_sequences: 8 }"] {
+        let text = format!("{strategy} iterative_sequence: true {CONTROLS}");
+        let scheduler = start(policy(4, &text), 2);
+        let bench = Bench::new(policy(4, STATE), 1);
+        let sent = (1..=40).filter(|steps| *steps != 13).map(|steps| {
+            let (request, answer) = bench.request(None, steps);
+            scheduler.enqueue(request).unwrap();
+            (steps, answer)
+        });
+        let sent: Vec<_> = sent.collect();
+        for (steps, answer) in sent {
+            assert_eq!(wait(answer), Ok(steps));
+        }
+    }
+}
+
+#[test]
+fn a_panic_ends_the_sequences_of_its_instance_and_no_others() {
+    // A backtrace may take longer than a sequence is idle by default.
+    let text = format!("direct {{ }} max_sequence_idle_microseconds: 600000000 {CONTROLS}");
+    let scheduler = start(policy(1, &text), 2);
+    let bench = Bench::new(policy(1, STATE), 1);
+    let send = |id, flags, value| {
+        let (request, answer) = bench.request(Some(super::kit::sequence(id, flags)), value);
+        scheduler.enqueue(request).map(|()| wait(answer))
+    };
+    assert_eq!(send(1, "S", 1).unwrap(), Ok(1));
+    assert_eq!(send(2, "S", 1).unwrap(), Ok(1));
+    assert_eq!(send(1, "", 13).unwrap(), Err(Code::Internal));
+    // It may have been queued before the batcher heard of the panic; then it is lost with the rest.
+    match send(1, "", 1) {
+        Ok(lost) => assert_eq!(lost, Err(Code::Internal)),
+        Err(refused) => {
+            assert!(refused.message().contains("must specify the START flag"), "{refused}");
+        }
+    }
+    assert_eq!(send(2, "", 1).unwrap(), Ok(2), "another instance");
+    assert_eq!(send(1, "S", 1).unwrap(), Ok(1), "the instance was made anew");
+}
+
+fn wait(answer: ResponseReceiver) -> Result<i32, Code> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let response = runtime.block_on(answer.only()).map_err(|error| error.code())?;
+    Ok(i32::from_le_bytes(response.outputs[0].data.to_contiguous()[..].try_into().unwrap()))
 }
 
 #[test]

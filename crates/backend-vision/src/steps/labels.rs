@@ -1,0 +1,35 @@
+//! The names of categories, as a step's parameter: a list in the file, or a file with a name in each line.
+
+use serde::Deserialize;
+
+use crate::pipeline::Ports;
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Labels {
+    List(Vec<String>),
+    /// Beside the pipeline, or in the model's folder.
+    File(String),
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Labels::List(Vec::new())
+    }
+}
+
+impl Labels {
+    /// The names, read from the parameter `labels`.
+    pub(crate) fn bind(self, ports: &mut Ports<'_, '_>) -> Vec<String> {
+        match self {
+            Labels::List(names) => names,
+            Labels::File(file) => match ports.read_beside(&file) {
+                Ok(text) => text.lines().map(|line| line.trim_end().to_owned()).collect(),
+                Err(why) => {
+                    ports.fault("labels", why);
+                    Vec::new()
+                }
+            },
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What each step makes of a small picture, and what it says of parameters that it cannot have.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+#![allow(dead_code, reason = "each test uses a part of the kit")]
+
+mod kit;
+
+use half::f16;
+use hippocamp_tensor::{DataType, Shape};
+use kit::{bmp, encoded, floats, load, refused, strings};
+
+const DECODE: &str = "[[step]]\nop = \"decode\"\ninput = \"raw\"\noutput = \"picture\"\n";
+
+/// A pipeline of `decode` and these steps.
+fn pipeline(steps: &[&str]) -> String {
+    steps.iter().fold(DECODE.to_owned(), |text, step| format!("{text}\n[[step]]\n{step}\n"))
+}
+
+/// Two pixels: red with a little blue, and white.
+fn two_pixels() -> Vec<u8> {
+    let pixels = [[200, 0, 10], [255, 255, 255]];
+    encoded(image::RgbImage::from_fn(2, 1, |x, _| image::Rgb(pixels[x as usize])), image::ImageFormat::Bmp)
+}
+
+fn tensor(parameters: &str) -> (DataType, Shape, Vec<u8>) {
+    let step = format!("op = \"tensor\"\ninput = \"picture\"\noutput = \"t\"\n{parameters}");
+    let model = load("", &pipeline(&[&step])).unwrap();
+    let outputs = model.outputs(vec![strings(&[1, 1], &[two_pixels()])]);
+    (model.interface.outputs[0].data_type, outputs[0].0.clone(), outputs[0].1.to_vec())
+}
+
+#[test]
+fn numbers_are_scaled_normalised_and_laid_out() {
+    let (data_type, shape, data) = tensor("");
+    assert_eq!((data_type, shape), (DataType::Fp32, Shape::from([1, 3, 1, 2])));
+    assert_eq!(floats(&data), [200.0, 255.0, 0.0, 255.0, 10.0, 255.0]);
+    let (_, shape, data) =
+        tensor("layout = \"NHWC\"\ncolor = \"bgr\"\nscale = \"1/255\"\nmean = [0, 0.5, 1]\nstd = 2.0");
+    assert_eq!(shape, Shape::from([1, 1, 2, 3]));
+    let want = [10.0, 0.0, 200.0, 255.0, 255.0, 255.0].map(|sample| sample / 255.0);
+    let means = [0.0, 0.5, 1.0].into_iter().cycle();
+    for ((got, sample), mean) in floats(&data).into_iter().zip(want).zip(means) {
+        assert!((f64::from(got) - (sample - mean) / 2.0).abs() < 1e-6, "{got} {sample} {mean}");
+    }
+}
+
+#[test]
+fn every_type_of_number() {
+    let (data_type, _, data) = tensor("data_type = \"FP16\"\nscale = 0.5");
+    assert_eq!(data_type, DataType::Fp16);
+    let halves: Vec<f16> = data.as_chunks::<2>().0.iter().map(|n| f16::from_le_bytes(*n)).collect();
+    assert_eq!(halves, [100.0, 127.5, 0.0, 127.5, 5.0, 127.5].map(f16::from_f32));
+    let (data_type, _, data) = tensor("data_type = \"INT8\"\nmean = [128]");
+    assert_eq!((data_type, data), (DataType::Int8, vec![72, 127, 128, 127, 138, 127]));
+    let (data_type, _, data) = tensor("data_type = \"UINT8\"\nscale = 2");
+    assert_eq!((data_type, data), (DataType::Uint8, vec![255, 255, 0, 255, 20, 255]));
+}
+
+/// The sides of what `resize` makes of a picture of 9x5.
+fn resized(parameters: &str) -> [i64; 2] {
+    let step = format!("op = \"resize\"\ninput = \"picture\"\noutput = \"small\"\n{parameters}");
+    let model = load("", &pipeline(&[&step])).unwrap();
+    let outputs = model.outputs(vec![strings(&[1, 1], &[bmp(0, 9, 5)])]);
+    [outputs[0].0[2], outputs[0].0[1]]
+}
+
+#[test]
+fn sides_follow_each_other() {
+    assert_eq!(resized("width = 3\nheight = 20"), [3, 20]);
+    assert_eq!(resized("shortest = 10"), [18, 10]);
+    assert_eq!(resized("longest = 3"), [3, 2]);
+    assert_eq!(resized("longest = 3\nmultiple_of = 4"), [4, 4]);
+    assert_eq!(resized("multiple_of = 32"), [32, 32]);
+}
+
+#[test]
+fn steps_one_after_the_other_lead_back_to_the_raw_picture() {
+    let text = pipeline(&[
+        "op = \"crop\"\ninput = \"picture\"\noutput = \"part\"\nwidth = 4\nheight = 4\nleft = 3\ntop = 1",
+        "op = \"resize\"\ninput = \"part\"\noutput = \"half\"\nwidth = 2\nheight = 2\nmethod = \"area\"",
+        "op = \"letterbox\"\ninput = \"half\"\noutput = \"boxed\"\nwidth = 4\nheight = 2\n\
+         matrix = { output = \"back\" }",
+        "op = \"letterbox\"\ninput = \"half\"\noutput = \"again\"\nwidth = 4\nheight = 2\n\
+         matrix = { output = \"there\", direction = \"from_raw\", stride = 2 }",
+    ]);
+    let model = load("output { name: \"back\" } output { name: \"there\" }", &text).unwrap();
+    let outputs = model.outputs(vec![strings(&[1, 1], &[bmp(0, 9, 7)])]);
+    assert_eq!(floats(&outputs[0].1), [2.0, 0.0, 1.0, 0.0, 2.0, 1.0]);
+    assert_eq!(floats(&outputs[1].1), [0.25, 0.0, -0.25, 0.0, 0.25, -0.25]);
+}
+
+#[test]
+fn grey_and_back() {
+    let text = pipeline(&[
+        "op = \"color\"\ninput = \"picture\"\noutput = \"grey\"\ncolor = \"grey\"",
+        "op = \"warp\"\ninput = \"grey\"\noutput = \"moved\"\nwidth = 2\nheight = 1\npad = 7",
+        "op = \"color\"\ninput = \"moved\"\noutput = \"three\"\ncolor = \"bgr\"",
+    ]);
+    let outputs = load("", &text.replace("pad = 7", "pad = [7]"))
+        .unwrap()
+        .outputs(vec![strings(&[1, 1], &[two_pixels()])]);
+    // 0.299 * 200 + 0.114 * 10
+    assert_eq!(outputs[0].1[..], [61, 61, 61, 255, 255, 255]);
+}
+
+#[test]
+fn parameters_that_cannot_be_are_refused_together() {
+    let text = pipeline(&[
+        "op = \"resize\"\ninput = \"picture\"\noutput = \"a\"\nwidth = 3",
+        "op = \"letterbox\"\ninput = \"a\"\noutput = \"b\"\nwidth = 0\nheight = 4\npad = [1, 2]\n\
+         matrix = { output = \"m\", stride = 0 }",
+        "op = \"warp\"\ninput = \"b\"\noutput = \"c\"\nwidth = 4\nheight = 4\ntransform = \"t\"\nscale = 3",
+        "op = \"crop\"\ninput = \"c\"\noutput = \"d\"\nwidth = 4\nheight = 4\nleft = 3",
+        "op = \"tensor\"\ninput = \"d\"\noutput = \"e\"\nmean = [1, 2]\nstd = [0]",
+        "op = \"tensor\"\ninput = \"d\"\noutput = \"f\"\nscale = \"1/0\"",
+    ]);
+    let text = refused("", &text);
+    for fault in [
+        "step 2 'resize': the size was expected as 'width' and 'height', 'shortest', 'longest', or 'multiple_of' alone",
+        "step 3 'letterbox': 'width' was expected to be from 1 to 65535, got 0",
+        "step 3 'letterbox': 'pad' was expected to have 1 or 3 numbers, got 2",
+        "step 3 'letterbox': 'stride' was expected to be above 0, got 0",
+        "step 4 'warp': 'transform' was expected alone, without 'center', 'scale' and 'rotation'",
+        "step 5 'crop': the corner was expected as 'left' and 'top', or neither for the middle",
+        "step 6 'tensor': 'mean' was expected to have 1 or 3 numbers, got 2",
+        "step 6 'tensor': 'mean' was expected to be finite, and 'std' not to be 0",
+        "step 7 'tensor': a scale was expected that is neither 0 nor infinite",
+    ] {
+        assert!(text.contains(fault), "{fault}\n{text}");
+    }
+    assert_eq!(text.lines().count(), 9, "{text}");
+}

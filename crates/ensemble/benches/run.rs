@@ -1,0 +1,125 @@
+//! What a run costs besides its models: ensembles of 1 to 4 steps, whose models hand their input back on the thread that
+//! asks, against a request to such a model itself.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use criterion::{Criterion, criterion_group, criterion_main};
+use hippocamp_backend::{
+    Delivery, ExecutionTimes, InputTensor, ModelStatistics, OutputTensor, Parameters, Request, Response,
+    ResponseReceiver, Result, WantedOutputs, channel,
+};
+use hippocamp_ensemble::{Ensemble, StepModel};
+use hippocamp_model_config::{Interface, ensemble_scheduling, parse};
+use smallvec::SmallVec;
+
+const IO: &str = "input { name: \"IN\" data_type: TYPE_FP32 dims: 16 } output { name: \"OUT\" data_type: TYPE_FP32 dims: 16 } ";
+
+#[derive(Debug)]
+struct Echo {
+    interface: Interface,
+    statistics: Arc<ModelStatistics>,
+}
+
+impl StepModel for Echo {
+    fn name(&self) -> &'static str {
+        "echo"
+    }
+
+    fn interface(&self) -> &Interface {
+        &self.interface
+    }
+
+    fn statistics(&self) -> &Arc<ModelStatistics> {
+        &self.statistics
+    }
+
+    fn visit_executing(&self, visit: &mut dyn FnMut(&str)) {
+        visit("echo");
+    }
+
+    fn check(&self, _: &str, _: &[Option<InputTensor>]) -> Result<usize> {
+        Ok(1)
+    }
+
+    fn enqueue(&self, mut request: Request) {
+        let mut response = Response::default();
+        if let Some(input) = request.inputs[0].take() {
+            let data = input.data.to_contiguous();
+            response.outputs.push(OutputTensor { index: 0, shape: input.shape, data: data.into() });
+        }
+        request.succeed(response, &ExecutionTimes::now());
+    }
+}
+
+fn interface(config: &str) -> Interface {
+    Interface::new(&parse(config, "bench").expect("a config").config).expect("an interface")
+}
+
+fn ensemble(steps: usize) -> Ensemble {
+    let model = Arc::new(Echo { interface: interface(IO), statistics: Arc::default() });
+    let name = |index: usize| match index {
+        0 => "IN".to_owned(),
+        index if index == steps => "OUT".to_owned(),
+        index => format!("t{index}"),
+    };
+    let step = |index: usize| {
+        let (from, to) = (name(index), name(index + 1));
+        format!(
+            "step {{ model_name: \"echo\" input_map {{ key: \"IN\" value: \"{from}\" }} \
+             output_map {{ key: \"OUT\" value: \"{to}\" }} }} "
+        )
+    };
+    let list: Vec<String> = (0..steps).map(step).collect();
+    let config = parse(&format!("{IO} ensemble_scheduling {{ {} }}", list.concat()), "bench");
+    let config = config.expect("a config").config;
+    let scheduling = ensemble_scheduling(&config).expect("an ensemble");
+    let models = (0..steps).map(|_| Arc::clone(&model) as Arc<dyn StepModel>).collect();
+    Ensemble::build(&"ens".into(), scheduling, &interface(IO), models).expect("it fits together").0
+}
+
+fn request(data: &Bytes, statistics: &Arc<ModelStatistics>) -> (Request, ResponseReceiver) {
+    let now = Instant::now();
+    let (response, receiver) = channel(Delivery::Once, now, Arc::clone(statistics));
+    let input = InputTensor { shape: [16].into(), data: data.clone().into() };
+    let request = Request {
+        id: "".into(),
+        inputs: SmallVec::from_iter([Some(input)]),
+        outputs: WantedOutputs::ALL,
+        parameters: Parameters::default(),
+        batch_size: 1,
+        priority: 0,
+        timeout: None,
+        sequence: None,
+        queued: now,
+        response,
+    };
+    (request, receiver)
+}
+
+fn bench(c: &mut Criterion) {
+    let data = Bytes::from(vec![0; 64]);
+    let statistics = Arc::default();
+    let model = Echo { interface: interface(IO), statistics: Arc::default() };
+    c.bench_function("the model itself", |b| {
+        b.iter(|| {
+            let (request, receiver) = request(&data, &statistics);
+            model.enqueue(request);
+            receiver
+        });
+    });
+    for steps in [1, 2, 4] {
+        let ensemble = ensemble(steps);
+        c.bench_function(&format!("an ensemble of {steps}"), |b| {
+            b.iter(|| {
+                let (request, receiver) = request(&data, &statistics);
+                ensemble.enqueue(request);
+                receiver
+            });
+        });
+    }
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);

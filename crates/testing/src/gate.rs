@@ -1,0 +1,133 @@
+//! A backend whose executions wait until the test lets them through.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hippocamp_backend::{
+    Backend, Batch, Delivery, Error, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance,
+    ModelSource, Response, Result,
+};
+use hippocamp_model_config::ModelConfig;
+use parking_lot::{Condvar, Mutex};
+
+/// The backend `gate`: an execution is noted, then waits. One whose clients are all gone ends by itself, because the
+/// backend asks. Responses have no outputs; a decoupled model sends one response.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    opened: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The ids of the requests of each execution, in the order in which they began.
+    executions: Vec<Vec<String>>,
+    /// Executions that may go through.
+    let_through: usize,
+    abandoned: usize,
+}
+
+impl Gate {
+    /// The ids of the requests of each execution that began so far.
+    pub fn executions(&self) -> Vec<Vec<String>> {
+        self.0.state.lock().executions.clone()
+    }
+
+    /// Waits until that many executions have begun, and returns them.
+    pub async fn begun(&self, count: usize) -> Vec<Vec<String>> {
+        loop {
+            let executions = self.executions();
+            if executions.len() >= count {
+                return executions;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// How many executions ended because nobody waited for them any more.
+    pub fn abandoned(&self) -> usize {
+        self.0.state.lock().abandoned
+    }
+
+    /// Lets so many executions through, now or when they come.
+    pub fn open(&self, executions: usize) {
+        self.0.state.lock().let_through += executions;
+        self.0.opened.notify_all();
+    }
+
+    /// Whether the execution may go through; false once nobody waits for it.
+    fn pass(&self, batch: &Batch) -> bool {
+        let mut state = self.0.state.lock();
+        state.executions.push(batch.iter().map(|request| request.id.to_string()).collect());
+        loop {
+            if state.let_through > 0 {
+                state.let_through -= 1;
+                return true;
+            }
+            if batch.iter().all(hippocamp_backend::Request::is_cancelled) {
+                state.abandoned += 1;
+                return false;
+            }
+            // A client that goes away does not call.
+            self.0.opened.wait_for(&mut state, Duration::from_millis(1));
+        }
+    }
+}
+
+impl Backend for Gate {
+    fn name(&self) -> &'static str {
+        "gate"
+    }
+
+    fn load(&self, _: &ModelSource) -> Result<Box<dyn Model>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Model for Gate {
+    fn complete_config(&self, _: &mut ModelConfig, _: i32) -> Result<()> {
+        Ok(())
+    }
+
+    fn check_config(&self, _: &ModelConfig) -> Result<()> {
+        Ok(())
+    }
+
+    fn new_instance(&self, _: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl ModelInstance for Gate {
+    fn execute(&mut self, batch: &mut Batch) {
+        let times = ExecutionTimes::now();
+        let passed = self.pass(batch);
+        if let Some(first) = batch.first().filter(|_| passed) {
+            let size: usize = batch.iter().map(|request| request.batch_size).sum();
+            first.response.statistics().executed(size as u64, &times);
+        }
+        for mut request in batch.drain(..) {
+            match request.response.delivery() {
+                _ if !passed => request.fail(Error::cancelled("nobody waits"), FailureReason::Canceled),
+                Delivery::Once => request.succeed(Response::default(), &times),
+                Delivery::Many => {
+                    request.response.send(Response::default());
+                    request.response.finish(request.queued, &times);
+                }
+            }
+        }
+    }
+}
+
+/// The config of a model of this backend with one optional FP32 input of any width. `more` is added as it is.
+pub fn gate_config(max_batch_size: u32, more: &str) -> String {
+    format!(
+        "backend: \"gate\" max_batch_size: {max_batch_size}\n\
+         input {{ name: \"INPUT0\" data_type: TYPE_FP32 dims: -1 optional: true }}\n\
+         output {{ name: \"OUTPUT0\" data_type: TYPE_FP32 dims: -1 }}\n\
+         {more}\n"
+    )
+}

@@ -1,0 +1,9 @@
+#!/bin/sh
+# Finds the faces in a picture, lists them and draws them into faces.png. Run beside scripts/serve:
+#   examples/detection.sh [PICTURE [HOST:PORT]]
+# The picture goes to the server as it is; what comes back is in its own pixels. HIPPOCAMP names another binary.
+
+here=$(dirname "$0")/..
+picture=${1:-$here/tests/references/images/astronaut.png}
+"${HIPPOCAMP:-$here/target/release/hippocamp}" infer detection --url "${2:-localhost:8000}" \
+    --input raw_image=@"$picture" --draw faces.png && echo && echo "drawn into faces.png"

@@ -1,0 +1,155 @@
+"""Starting and stopping the two servers, and what a process has used."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(ROOT, "tests"))
+
+from server_process import BINARY, ServerProcess  # noqa: E402
+
+WHEEL = os.path.join(ROOT, ".cache", "triton")
+TRITON = os.path.join(WHEEL, "pytriton", "tritonserver")
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid):
+    """User and system time of a process so far."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
+        fields = f.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def children(pid):
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as f:
+                found += map(int, f.read().split())
+    return found
+
+
+def connections(port):
+    """Connections that clients have to a port of this machine."""
+    count = 0
+    for name in ("tcp", "tcp6"):
+        with open(f"/proc/net/{name}", encoding="ascii") as f:
+            for line in list(f)[1:]:
+                _, local, _, state, *_ = line.split()
+                count += state == "01" and int(local.rpartition(":")[2], 16) == port
+    return count
+
+
+class Ours:
+    name = "hippocamp"
+    identity_backend = "identity"
+
+    def __init__(self, kept=None):
+        self.version = subprocess.run(
+            [BINARY, "--version"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    def serves(self, model):
+        return True
+
+    def process(self, repository):
+        return ServerProcess(repository, flags=["--allow-client-shm=true", "--log-warning=false"])
+
+
+class TritonProcess(ServerProcess):
+    """tritonserver with the same standard flags as ours."""
+
+    def __init__(self, repository, backends):
+        super().__init__(repository)
+        self.backends = backends
+
+    def command(self):
+        command = super().command()
+        own = [flag for flag in command[1:] if not flag.startswith("--backend-config=")]
+        binary = os.path.join(TRITON, "bin", "tritonserver")
+        return [binary, *own, f"--backend-directory={self.backends}"]
+
+    def launch(self):
+        paths = [os.path.join(WHEEL, "nvidia_pytriton.libs"), os.environ.get("LD_LIBRARY_PATH", "")]
+        environment = {
+            **os.environ,
+            "LD_LIBRARY_PATH": ":".join(filter(None, paths)),
+            "PYTHONPATH": os.path.join(ROOT, ".cache", "python", "tests"),
+        }
+        self.process = subprocess.Popen(
+            self.command(),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self.log_file,
+            stderr=subprocess.STDOUT,
+        )
+        return self
+
+
+class Triton:
+    """The wheel's tritonserver, with its Python backend, those of TRITON_BACKENDS, and ours in C."""
+
+    name = "triton"
+
+    def __init__(self, kept):
+        """`kept` is a folder for the backends, to be there as long as this is used."""
+        subprocess.run([os.path.join(ROOT, "scripts", "fetch"), "triton", "tests"], check=True)
+        self.backends = tempfile.mkdtemp(prefix="backends-", dir=kept)
+        self.version = "tritonserver 2.51.0 (nvidia-pytriton 0.7.0)"
+        given = os.environ.get("TRITON_BACKENDS")
+        for name in os.listdir(given) if given else ():
+            os.symlink(
+                os.path.join(os.path.abspath(given), name), os.path.join(self.backends, name)
+            )
+        self.add_python()
+        have = set(os.listdir(self.backends))
+        if "identity" in have:
+            self.identity_backend, self.note = "identity", "identity: Triton's, of TRITON_BACKENDS"
+        elif self.build_identity():
+            self.identity_backend, self.note = (
+                "identity",
+                "identity: scripts/bench_compare/identity.c",
+            )
+        else:
+            self.identity_backend, self.note = "python", "identity: a model of the Python backend"
+        self.onnx = "onnxruntime" in have
+
+    def add_python(self):
+        target = os.path.join(self.backends, "python")
+        if os.path.exists(target):
+            return
+        shutil.copytree(os.path.join(TRITON, "backends", "python"), target)
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        stub = os.path.join(TRITON, "python_backend_stubs", version, "triton_python_backend_stub")
+        if os.path.exists(stub):
+            shutil.copy(stub, target)
+
+    def build_identity(self):
+        """Whether there is a C compiler, and it did."""
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        if not compiler:
+            return False
+        folder = os.path.join(self.backends, "identity")
+        os.mkdir(folder)
+        library = os.path.join(folder, "libtriton_identity.so")
+        command = [
+            compiler,
+            "-O2",
+            "-shared",
+            "-fPIC",
+            os.path.join(HERE, "identity.c"),
+            "-o",
+            library,
+        ]
+        return subprocess.run(command, check=False).returncode == 0
+
+    def serves(self, model):
+        return model == "identity" or self.onnx
+
+    def process(self, repository):
+        return TritonProcess(repository, self.backends)
