@@ -37,9 +37,13 @@ class ServerProcess:
     flags      go to the server behind the standard ones
     ready      whether start() waits for /v2/health/ready, or only for the HTTP port to answer
     library    ONNX Runtime for the server; None: let the server find it
+    variables  environment variables beside those of the test
     """
 
-    def __init__(self, *repositories, flags=(), ready=True, library=LIBRARY, timeout=60):
+    def __init__(
+        self, *repositories, flags=(), ready=True, library=LIBRARY, timeout=60, variables=None
+    ):
+        self.variables = variables or {}
         self.repositories, self.flags = [str(r) for r in repositories], list(flags)
         self.ready, self.library, self.timeout = ready, library, timeout
         self.http_port, self.grpc_port, self.metrics_port = free_ports(3)
@@ -76,7 +80,11 @@ class ServerProcess:
         if not os.path.isfile(BINARY):
             raise RuntimeError(f"{BINARY} is missing: cargo build --release")
         self.process = subprocess.Popen(
-            self.command(), stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=subprocess.STDOUT
+            self.command(),
+            stdin=subprocess.DEVNULL,
+            stdout=self.log_file,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **self.variables},
         )
         return self
 

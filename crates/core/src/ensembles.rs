@@ -7,6 +7,7 @@ use hippocamp_backend::{Error, ModelStatistics, Result};
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_model_config::{self as model_config, Interface, ModelConfig, ModelEnsembling, Step};
 use hippocamp_proto::inference::ModelTransactionPolicy;
+use hippocamp_repository::find_step;
 use tracing::warn;
 
 use crate::cache::{ModelCache, ResponseCache};
@@ -15,7 +16,7 @@ use crate::load::{Prepared, Started, Stopped, bad_config};
 use crate::model::Executor;
 use crate::models::Models;
 use crate::supported::without_effect;
-use crate::{LoadedModel, labels};
+use crate::{LoadedModel, Settings, agents, labels};
 
 /// An ensemble whose own config is usable. It is kept as long as the ensemble is wanted, so that it can be built anew
 /// without a look at the disk.
@@ -23,6 +24,8 @@ use crate::{LoadedModel, labels};
 pub(crate) struct EnsembleSource {
     name: Arc<str>,
     config: ModelConfig,
+    /// The names under which the models of the steps are served, one a step.
+    step_names: Vec<String>,
     interface: Interface,
     labels: BTreeMap<Arc<str>, Vec<String>>,
     /// By version. They go on counting when the ensemble is built anew: nobody reloaded the ensemble itself.
@@ -33,16 +36,24 @@ pub(crate) struct EnsembleSource {
 
 impl EnsembleSource {
     /// Checks the whole config; there is no model file that could complete it.
-    pub(crate) fn new(prepared: Prepared, cache: Option<ResponseCache>) -> Result<EnsembleSource> {
+    pub(crate) fn new(
+        prepared: Prepared,
+        settings: &Settings,
+        cache: Option<ResponseCache>,
+    ) -> Result<EnsembleSource> {
         let Prepared { folder, config, versions } = prepared;
-        model_config::validate(&config, None, "config", &folder.name).map_err(bad_config)?;
+        model_config::validate(&config, None, "config", &folder.folder_name).map_err(bad_config)?;
+        agents::run(&folder.name, &folder.path, &config)?;
+        let steps = model_config::ensemble_scheduling(&config).map_or(&[][..], |steps| &steps.step);
+        let step_names = step_names(settings, folder.namespace.as_deref(), steps);
         let interface = Interface::new(&config).map_err(bad_config)?;
         for field in without_effect(&config) {
             warn!(model = folder.name, "config field '{field}' has no effect in this version");
         }
         let labels = labels::read(&folder.name, &folder.path, &interface)?;
         let statistics = versions.into_iter().map(|version| (version, Arc::default())).collect();
-        Ok(EnsembleSource { name: folder.name.into(), config, interface, labels, statistics, cache })
+        let name = folder.name.into();
+        Ok(EnsembleSource { name, config, step_names, interface, labels, statistics, cache })
     }
 
     pub(crate) fn versions(&self) -> Vec<u64> {
@@ -57,14 +68,15 @@ impl EnsembleSource {
 
     /// The models that it is composed of.
     pub(crate) fn composing(&self) -> BTreeSet<String> {
-        self.scheduling().step.iter().map(|step| step.model_name.clone()).collect()
+        self.step_names.iter().cloned().collect()
     }
 
     /// Builds every version of what serves now.
     pub(crate) fn build(&self, models: &Models) -> Result<Vec<Started>> {
         self.composing_are_known(models)?;
-        let steps = self.scheduling().step.iter();
-        let steps = steps.map(|step| self.model_of(step, models)).collect::<Result<Vec<_>>>()?;
+        let steps = self.scheduling().step.iter().zip(&self.step_names);
+        let steps =
+            steps.map(|(step, name)| self.model_of(step, name, models)).collect::<Result<Vec<_>>>()?;
         self.statistics
             .iter()
             .map(|(&version, statistics)| self.build_version(version, &steps, statistics))
@@ -134,8 +146,8 @@ impl EnsembleSource {
     }
 
     /// The version of a model that a step asks for.
-    fn model_of(&self, step: &Step, models: &Models) -> Result<Arc<LoadedModel>> {
-        let (ensemble, name) = (&self.name, &step.model_name);
+    fn model_of(&self, step: &Step, name: &str, models: &Models) -> Result<Arc<LoadedModel>> {
+        let ensemble = &self.name;
         let serving = models.serving(name);
         let Some(latest) = serving.iter().max_by_key(|started| started.model.version) else {
             let failed = models.states_of(name).into_iter().flatten();
@@ -162,4 +174,14 @@ impl EnsembleSource {
             ))
         })
     }
+}
+
+/// The names under which the models of these steps are served: with namespaces the one beside the ensemble comes first.
+pub(crate) fn step_names(settings: &Settings, namespace: Option<&str>, steps: &[Step]) -> Vec<String> {
+    let options = settings.scan_options();
+    let name = |step: &Step| {
+        let written = Some(step.model_namespace.as_str()).filter(|written| !written.is_empty());
+        find_step(&settings.repositories, written.or(namespace), &step.model_name, &options)
+    };
+    steps.iter().map(name).collect()
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hippocamp_repository::Scan;
+
 /// The state of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -51,33 +53,41 @@ impl VersionState {
 pub struct IndexEntry {
     pub name: String,
     pub version: Option<(u64, VersionState)>,
+    /// Why no version of it can be served, whatever is tried.
+    pub unavailable: Option<&'static str>,
 }
+
+/// The reason of a name that more than one repository has.
+const DUPLICATE: &str = "model appears in two or more repositories";
 
 /// The models of the repositories, with the versions of those that were ever loaded. A model whose files came with a
 /// request is in no repository, and so not in its index, as in Triton.
 pub(crate) fn entries(
-    present: impl Iterator<Item = String>,
+    found: &Scan,
     known: &BTreeMap<String, BTreeMap<u64, VersionState>>,
     ready_only: bool,
 ) -> Vec<IndexEntry> {
     let empty = BTreeMap::new();
     let mut entries = Vec::new();
-    for name in present {
-        let versions = known.get(&name).unwrap_or(&empty);
-        if versions.is_empty() && !ready_only {
-            entries.push(IndexEntry { name: name.clone(), version: None });
+    for name in found.models.keys().chain(&found.duplicates) {
+        let versions = known.get(name).unwrap_or(&empty);
+        let entry = |version| IndexEntry { name: name.clone(), version, unavailable: None };
+        let is_duplicate = found.duplicates.contains(name);
+        if (versions.is_empty() || is_duplicate) && !ready_only {
+            entries.push(IndexEntry { unavailable: is_duplicate.then_some(DUPLICATE), ..entry(None) });
         }
+        // Of a duplicate what was loaded before there were two of it may serve still.
         let shown = versions.iter().filter(|(_, v)| !ready_only || v.state == State::Ready);
-        entries.extend(shown.map(|(&number, state)| IndexEntry {
-            name: name.clone(),
-            version: Some((number, state.clone())),
-        }));
+        entries.extend(shown.map(|(&number, state)| entry(Some((number, state.clone())))));
     }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
     entries
 }
 
 #[cfg(test)]
 mod tests {
+    use hippocamp_repository::Fingerprint;
+
     use super::*;
 
     #[test]
@@ -87,12 +97,21 @@ mod tests {
         let versions = BTreeMap::from([(1, gone.clone()), (2, ready.clone())]);
         let elsewhere = BTreeMap::from([(1, ready.clone())]);
         let known = BTreeMap::from([("b".to_owned(), versions), ("from a request".to_owned(), elsewhere)]);
-        let names = || ["a".to_owned(), "b".to_owned()].into_iter();
-        let entry = |name: &str, version| IndexEntry { name: name.to_owned(), version };
+        let models = ["a", "b"].map(|name| (name.to_owned(), Fingerprint::default())).into();
+        let found = Scan { models, ..Scan::default() };
+        let entry = |name: &str, version| IndexEntry { name: name.to_owned(), version, unavailable: None };
         assert_eq!(
-            entries(names(), &known, false),
+            entries(&found, &known, false),
             [entry("a", None), entry("b", Some((1, gone))), entry("b", Some((2, ready.clone())))]
         );
-        assert_eq!(entries(names(), &known, true), [entry("b", Some((2, ready)))]);
+        assert_eq!(entries(&found, &known, true), [entry("b", Some((2, ready)))]);
+    }
+
+    #[test]
+    fn says_of_a_duplicate_that_it_is_one() {
+        let found = Scan { duplicates: ["a".to_owned()].into(), ..Scan::default() };
+        let expected = IndexEntry { name: "a".to_owned(), version: None, unavailable: Some(DUPLICATE) };
+        assert_eq!(entries(&found, &BTreeMap::new(), false), [expected]);
+        assert_eq!(entries(&found, &BTreeMap::new(), true), []);
     }
 }

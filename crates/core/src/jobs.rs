@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hippocamp_repository::{Dependencies, check_name, find};
+use hippocamp_repository::{Dependencies, RepositoryLocation, check_name, find_config};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::error;
 
-use crate::load::{LoadFailure, composing, not_found};
+use crate::ensembles::step_names;
+use crate::load::{LoadFailure, not_found, steps_of};
 use crate::{InferenceServer, LoadOverrides};
 
 /// A model to be loaded.
@@ -45,33 +46,37 @@ impl Jobs {
     pub(crate) fn with_composing(server: &InferenceServer, jobs: Vec<Job>) -> Jobs {
         let mut all = Jobs::default();
         let mut open = jobs;
-        while let Some(job) = open.pop() {
-            if let Err(fault) = check_name(&job.name) {
-                error!("refused to load model '{}': not a model's name, {fault}", job.name.escape_debug());
-                let failure = LoadFailure::Config(not_found(&job.name));
-                all.refused.insert(job.name, Err(failure));
-                continue;
-            }
-            let composing = composing_of(server, &job);
-            for name in composing.iter().flatten() {
-                let known =
-                    all.by_name.contains_key(name) || all.refused.contains_key(name) || *name == job.name;
-                if !known && !open.iter().any(|job| job.name == *name) {
-                    open.push(Job::implied(name.clone()));
-                }
-            }
-            match composing {
-                Some(composing) => all.dependencies.set(&job.name, composing),
-                // No repository has it. Whoever asked for it is told; an ensemble finds out when it is built.
-                None if !job.explicit => continue,
-                None => {}
-            }
-            all.by_name.insert(job.name.clone(), job);
+        while !open.is_empty() {
+            let composing = composing_of_all(server, &open);
+            open = all.add(open.into_iter().zip(composing));
         }
         for (name, job) in &mut all.by_name {
             job.cycle = all.dependencies.cycle(name);
         }
         all
+    }
+
+    /// Adds jobs, each with what its model is composed of. Returns jobs for those of them that are new.
+    fn add(&mut self, jobs: impl Iterator<Item = (Job, Option<BTreeSet<String>>)>) -> Vec<Job> {
+        let mut new = BTreeSet::new();
+        for (job, composing) in jobs {
+            if let Err(fault) = check_name(&job.name) {
+                error!("refused to load model '{}': not a model's name, {fault}", job.name.escape_debug());
+                let failure = LoadFailure::Config(not_found(&job.name));
+                self.refused.insert(job.name, Err(failure));
+                continue;
+            }
+            new.extend(composing.iter().flatten().cloned());
+            match composing {
+                Some(composing) => self.dependencies.set(&job.name, composing),
+                // No repository has it. Whoever asked for it is told; an ensemble finds out when it is built.
+                None if !job.explicit => continue,
+                None => {}
+            }
+            self.by_name.insert(job.name.clone(), job);
+        }
+        new.retain(|name| !self.by_name.contains_key(name) && !self.refused.contains_key(name));
+        new.into_iter().map(Job::implied).collect()
     }
 
     /// Runs every job as soon as those are done that it waits for, whatever came of them.
@@ -112,15 +117,36 @@ impl Jobs {
     }
 }
 
-/// The models that this one is composed of; `None` if it is nowhere to be found.
-fn composing_of(server: &InferenceServer, job: &Job) -> Option<BTreeSet<String>> {
-    let settings = server.settings();
-    let folder = find(&settings.repositories, &job.name, settings.model_config_name.as_deref());
-    let json = job.overrides.config.as_deref();
-    match (folder, json) {
-        (Ok(Some(folder)), json) => Some(composing(Some(&folder), json)),
-        (_, Some(json)) => Some(composing(None, Some(json))),
-        (Ok(None), None) => None,
-        (Err(_), None) => Some(BTreeSet::new()),
+/// Threads that read configs at the same time: those of a store take a round trip each.
+const READERS: usize = 16;
+
+/// What each job's model is composed of, in the order of the jobs.
+fn composing_of_all(server: &InferenceServer, jobs: &[Job]) -> Vec<Option<BTreeSet<String>>> {
+    let any_remote = server.settings().repositories.iter().any(RepositoryLocation::is_remote);
+    if !any_remote || jobs.len() == 1 {
+        return jobs.iter().map(|job| composing_of(server, job)).collect();
     }
+    let each = jobs.len().div_ceil(READERS);
+    std::thread::scope(|scope| {
+        let read = |jobs: &[Job]| jobs.iter().map(|job| composing_of(server, job)).collect::<Vec<_>>();
+        let readers: Vec<_> = jobs.chunks(each.max(1)).map(|jobs| scope.spawn(move || read(jobs))).collect();
+        readers.into_iter().flat_map(|reader| reader.join().unwrap_or_default()).collect()
+    })
+}
+
+/// The models that this one is composed of; `None` if it is nowhere to be found. A config that cannot be read names none:
+/// what is wrong shows when the model is loaded.
+fn composing_of(server: &InferenceServer, job: &Job) -> Option<BTreeSet<String>> {
+    if check_name(&job.name).is_err() {
+        return None;
+    }
+    let settings = server.settings();
+    let json = job.overrides.config.as_deref();
+    let (text, namespace) = match find_config(&settings.repositories, &job.name, &settings.scan_options()) {
+        Ok(Some(found)) => (found.text, found.namespace),
+        Ok(None) if json.is_none() => return None,
+        Ok(None) | Err(_) => (None, None),
+    };
+    let steps = steps_of(text.as_deref(), json);
+    Some(step_names(settings, namespace.as_deref(), &steps).into_iter().collect())
 }

@@ -3,7 +3,9 @@
 //! Usable as a library: make an [`InferenceServer`] of [`Settings`] and backends, load its repositories, find a
 //! [`LoadedModel`] and call [`LoadedModel::infer`]. Names no concrete backend and no protocol.
 
+mod agents;
 mod cache;
+mod check;
 mod classification;
 mod ensembles;
 mod host_policy;
@@ -28,6 +30,7 @@ mod statistics;
 mod supported;
 mod warmup;
 
+pub use check::{Finding, ModelCheck, Severity, check_model, describe};
 pub use classification::classify;
 pub use hippocamp_scheduler::ResourceCount;
 pub use host_policy::HostPolicy;

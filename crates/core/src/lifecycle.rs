@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hippocamp_backend::Error;
-use hippocamp_repository::{Action, Fingerprint, ModelFolder, Wanted, find, plan};
+use hippocamp_backend::{Code, Error};
+use hippocamp_repository::{Action, Fingerprint, ModelFolder, ScanFault, Wanted, find, plan};
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
@@ -20,8 +20,8 @@ use crate::install::{Ready, circular};
 use crate::jobs::{Job, Jobs};
 use crate::load::{LoadFailure, Loader, Prepared};
 use crate::models::{Origin, Retired};
-use crate::overrides::OverrideFolder;
-use crate::{InferenceServer, LoadOverrides};
+use crate::overrides::{ModelFiles, OverrideFolder};
+use crate::{InferenceServer, LoadOverrides, Settings};
 
 impl InferenceServer {
     /// Carries out the plan that leads from the models loaded to those wanted. Returns what went wrong, a line each.
@@ -137,20 +137,20 @@ impl InferenceServer {
     /// Loads and installs. What was replaced is returned, to be let go; `None` if the model serves what it should already.
     fn load_now(&self, job: &Job) -> Result<Option<Vec<Retired>>, LoadFailure> {
         let Job { name, overrides, explicit, .. } = job;
-        let (folder, files) = self.folder(name, overrides).map_err(LoadFailure::Config)?;
+        let mut retries = self.settings().model_load_retry_count;
+        let (folder, files) = self.fetch(job, &mut retries)?;
         if !explicit && self.serves(name, folder.fingerprint) {
             return Ok(None);
         }
-        let from_disk = overrides.config.is_none() && files.is_none();
-        let mut origin = Origin { fingerprint: from_disk.then_some(folder.fingerprint), files };
-        let mut retries = self.settings().model_load_retry_count;
+        let from_repository = overrides.config.is_none() && overrides.files.is_empty();
+        let mut origin = Origin { fingerprint: from_repository.then_some(folder.fingerprint), files };
         loop {
             let prepared = Loader::prepare(folder.clone(), overrides.config.as_deref());
             let prepared =
                 prepared.map_err(LoadFailure::Config).inspect_err(|f| self.mark_failed(name, f))?;
             self.mark_loading(name, &prepared.versions);
             let ready = if hippocamp_model_config::is_ensemble(&prepared.config) {
-                make_ensemble(job, prepared, self.loader.cache.clone())
+                make_ensemble(job, prepared, self.settings(), self.loader.cache.clone())
             } else {
                 self.loader.load(prepared).map(Ready::Model)
             };
@@ -169,6 +169,26 @@ impl InferenceServer {
         }
     }
 
+    /// Finds the model's files, and brings them here if they are elsewhere. Only that is tried again: a disk would not do
+    /// better the next time.
+    fn fetch(&self, job: &Job, retries: &mut u32) -> Result<(ModelFolder, Option<ModelFiles>), LoadFailure> {
+        let name = &job.name;
+        loop {
+            match self.folder(name, &job.overrides) {
+                Ok(found) => return Ok(found),
+                Err(error) if *retries > 0 && error.code() == Code::Unavailable => {
+                    error!("failed to load model '{name}', trying again: {error}");
+                    *retries -= 1;
+                }
+                Err(error) => {
+                    let failure = LoadFailure::Config(error);
+                    self.mark_failed(name, &failure);
+                    return Err(failure);
+                }
+            }
+        }
+    }
+
     /// Whether the model serves, and from just that content, or from what a request brought along.
     fn serves(&self, name: &str, content: Fingerprint) -> bool {
         let models = self.models.lock();
@@ -182,7 +202,7 @@ impl InferenceServer {
         &self,
         name: &str,
         overrides: &LoadOverrides,
-    ) -> Result<(ModelFolder, Option<OverrideFolder>), Error> {
+    ) -> Result<(ModelFolder, Option<ModelFiles>), Error> {
         if !overrides.files.is_empty() {
             if overrides.config.is_none() {
                 return Err(Error::invalid_arg(format!(
@@ -190,14 +210,17 @@ impl InferenceServer {
                 )));
             }
             let files = OverrideFolder::write(name, &overrides.files)?;
-            return Ok((files.read(name)?, Some(files)));
+            return Ok((files.read(name)?, Some(ModelFiles::Override(files))));
         }
         let settings = self.settings();
-        let found = find(&settings.repositories, name, settings.model_config_name.as_deref());
-        let folder = found.map_err(|fault| Error::internal(fault.to_string()))?;
-        let folder =
-            folder.ok_or_else(|| Error::not_found(format!("no model repository has model '{name}'")))?;
-        Ok((folder, None))
+        let found =
+            find(&settings.repositories, name, &settings.scan_options()).map_err(|fault| match fault {
+                ScanFault::Fetch { .. } => Error::unavailable(fault.to_string()),
+                fault => Error::internal(fault.to_string()),
+            })?;
+        let found =
+            found.ok_or_else(|| Error::not_found(format!("no model repository has model '{name}'")))?;
+        Ok((found.folder, found.files.map(ModelFiles::Snapshot)))
     }
 
     /// Unloads a model; with `dependents` also what was loaded only because this model is composed of it, if nothing else
@@ -259,12 +282,17 @@ impl InferenceServer {
 }
 
 /// Checks the config of an ensemble. It is built when it is installed.
-fn make_ensemble(job: &Job, prepared: Prepared, cache: Option<ResponseCache>) -> Result<Ready, LoadFailure> {
+fn make_ensemble(
+    job: &Job,
+    prepared: Prepared,
+    settings: &Settings,
+    cache: Option<ResponseCache>,
+) -> Result<Ready, LoadFailure> {
     let versions = prepared.versions.clone();
     if let Some(last) = &job.cycle {
         return Err(LoadFailure::Composing { versions, error: circular(&job.name, last) });
     }
-    match EnsembleSource::new(prepared, cache) {
+    match EnsembleSource::new(prepared, settings, cache) {
         Ok(source) => Ok(Ready::Ensemble(Arc::new(source))),
         Err(error) => {
             let failed = versions.into_iter().map(|version| (version, error.clone()));

@@ -1,6 +1,6 @@
 //! From a model's folder to versions that serve. Runs on a loading thread; changes nothing that is being served.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -15,7 +15,7 @@ use tracing::warn;
 use crate::cache::{ModelCache, ResponseCache};
 use crate::model::Executor;
 use crate::supported::{refuse_unsupported, without_effect};
-use crate::{LoadedModel, Settings, initial_state, instances, labels, warmup};
+use crate::{LoadedModel, Settings, agents, initial_state, instances, labels, warmup};
 
 /// Knows the backends and the settings that loading depends on.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ pub(crate) struct Prepared {
 impl Loader {
     /// Reads and checks the config, without touching the model files. `json` replaces the config on disk.
     pub(crate) fn prepare(folder: ModelFolder, json: Option<&str>) -> Result<Prepared> {
-        let name = folder.name.clone();
+        let name = folder.folder_name.clone();
         let Written { origin, mut config, spans } = Written::read(folder.config_path.as_deref(), json)?;
         Self::infer_backend(&folder, &mut config)?;
         model_config::apply_defaults(&mut config, &name, &model_config::DefaultFacts::default());
@@ -136,6 +136,9 @@ impl Loader {
     /// nothing.
     pub(crate) fn load(&self, prepared: Prepared) -> Result<Vec<Started>, LoadFailure> {
         let Prepared { folder, config, versions } = prepared;
+        if let Err(error) = agents::run(&folder.name, &folder.path, &config) {
+            return Err(LoadFailure::Versions(versions.into_iter().map(|v| (v, error.clone())).collect()));
+        }
         let mut loading = Loading { loader: self, folder: &folder, config, completed: None };
         let mut started = Vec::new();
         let mut failed = BTreeMap::new();
@@ -156,7 +159,7 @@ impl Loader {
     }
 
     /// Fills in the backend of a config that names none, from the model file that is there.
-    fn infer_backend(folder: &ModelFolder, config: &mut ModelConfig) -> Result<()> {
+    pub(crate) fn infer_backend(folder: &ModelFolder, config: &mut ModelConfig) -> Result<()> {
         let Some(&latest) = folder.versions.last() else { return Ok(()) };
         let entries = fs::read_dir(folder.version_path(latest)).map_err(|e| {
             let name = &folder.name;
@@ -168,7 +171,7 @@ impl Loader {
         Ok(())
     }
 
-    fn backend(&self, model: &str, config: &ModelConfig) -> Result<&Arc<dyn Backend>> {
+    pub(crate) fn backend(&self, model: &str, config: &ModelConfig) -> Result<&Arc<dyn Backend>> {
         self.backends.get(&config.backend).ok_or_else(|| {
             let (wanted, there) = (&config.backend, self.backends.keys().cloned().collect::<Vec<_>>().join(", "));
             Error::invalid_arg(if wanted.is_empty() {
@@ -248,7 +251,7 @@ impl Loading<'_> {
         if let Some(completed) = &self.completed {
             return Ok(completed.clone());
         }
-        let (name, settings) = (&self.folder.name, &self.loader.settings);
+        let (name, settings) = (&self.folder.folder_name, &self.loader.settings);
         let mut config = self.config.clone();
         if !settings.disable_auto_complete_config {
             let default_max_batch_size = settings.default_max_batch_size(&config.backend);
@@ -297,13 +300,15 @@ impl Written {
     }
 }
 
-/// The models that this one is composed of, if it is an ensemble. A config that cannot be read names none; what is wrong
-/// with it shows when the model is loaded.
-pub(crate) fn composing(folder: Option<&ModelFolder>, json: Option<&str>) -> BTreeSet<String> {
-    let path = folder.and_then(|folder| folder.config_path.as_deref());
-    let written = Written::read(path, json).ok();
-    let steps = written.as_ref().and_then(|written| model_config::ensemble_scheduling(&written.config));
-    steps.into_iter().flat_map(|steps| &steps.step).map(|step| step.model_name.clone()).collect()
+/// The steps of an ensemble's config; none if it is no ensemble, or cannot be read.
+pub(crate) fn steps_of(text: Option<&str>, json: Option<&str>) -> Vec<model_config::Step> {
+    let config = match (json, text) {
+        (Some(json), _) => model_config::from_json(json).ok(),
+        (None, Some(text)) => model_config::parse(text, "config").ok().map(|parsed| parsed.config),
+        (None, None) => None,
+    };
+    let steps = config.as_ref().and_then(model_config::ensemble_scheduling);
+    steps.map(|steps| steps.step.clone()).unwrap_or_default()
 }
 
 #[cold]

@@ -10,7 +10,7 @@ use crate::LoadedModel;
 use crate::ensembles::EnsembleSource;
 use crate::index::VersionState;
 use crate::load::Started;
-use crate::overrides::OverrideFolder;
+use crate::overrides::ModelFiles;
 
 /// The models by name.
 #[derive(Debug, Default)]
@@ -41,8 +41,8 @@ pub(crate) struct Entry {
 pub(crate) struct Origin {
     /// Its folder's content then; `None` if the request brought config or files along.
     pub(crate) fingerprint: Option<Fingerprint>,
-    /// Files that came with the load request. They live as long as what serves from them.
-    pub(crate) files: Option<OverrideFolder>,
+    /// Files that were brought here for this load. They live as long as what serves from them.
+    pub(crate) files: Option<ModelFiles>,
 }
 
 /// What was replaced or unloaded, to be let go.

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Component, Path};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
-use hippocamp_repository::ModelFolder;
+use hippocamp_repository::{ModelFolder, Snapshot};
 use tempfile::TempDir;
 
 /// The overrides of one load request. They hold for that load; the next plain one goes back to the disk.
@@ -15,6 +16,14 @@ pub struct LoadOverrides {
     pub config: Option<String>,
     /// Files by their path inside the model's folder, instead of that folder. Needs a config.
     pub files: Vec<(String, Bytes)>,
+}
+
+/// Model files that were brought here for one load, and go when nothing serves from them any more.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held, never looked at: what they are good for is their drop")]
+pub(crate) enum ModelFiles {
+    Override(OverrideFolder),
+    Snapshot(Arc<dyn Snapshot>),
 }
 
 /// Model files that came with a request, written to a folder of their own, which goes when the model does.

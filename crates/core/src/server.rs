@@ -1,6 +1,6 @@
 //! The server without its protocols.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use hippocamp_backend::{Backend, Error, Result};
 use hippocamp_cache::Store;
 use hippocamp_metrics::CpuTimes;
-use hippocamp_repository::{ScanFault, Wanted, scan};
+use hippocamp_repository::{Fingerprint, Patience, Scan, ScanFault, ScanOptions, Wanted, identifiers, scan};
 use hippocamp_scheduler::RateLimiter;
 use hippocamp_shm::SharedMemory;
 use parking_lot::Mutex;
@@ -95,8 +95,7 @@ impl InferenceServer {
     /// Loads what the settings ask for, several models at once. Returns what went wrong, a line each; everything else
     /// is served.
     pub async fn load_repositories(self: &Arc<Self>) -> Vec<String> {
-        let settings = self.settings();
-        let found = scan(&settings.repositories, settings.model_config_name.as_deref());
+        let found = self.scan(Patience::Full).await;
         let mut faults = Vec::new();
         for fault in found.faults {
             if matches!(fault, ScanFault::Name { .. }) {
@@ -106,19 +105,37 @@ impl InferenceServer {
                 faults.push(fault.to_string());
             }
         }
-        let present = found.models.into_iter().map(|(name, folder)| (name, folder.fingerprint)).collect();
-        faults.extend(self.carry_out(&BTreeMap::new(), &present, &self.wanted()).await);
+        let wanted = self.wanted(&found.models);
+        faults.extend(self.carry_out(&BTreeMap::new(), &found.models, &wanted).await);
         self.started.store(true, Ordering::Release);
         faults
     }
 
-    fn wanted(&self) -> Wanted {
+    /// A look at all repositories, on a thread that may block: they may be far away.
+    async fn scan(self: &Arc<Self>, patience: Patience) -> Scan {
+        let server = Arc::clone(self);
+        let look = move || scan(&server.settings().repositories, &server.scan_options(patience));
+        // A panic in there was logged where it happened.
+        tokio::task::spawn_blocking(look).await.unwrap_or_default()
+    }
+
+    fn scan_options(&self, patience: Patience) -> ScanOptions {
+        ScanOptions { patience, ..self.settings().scan_options() }
+    }
+
+    fn wanted(&self, present: &BTreeMap<String, Fingerprint>) -> Wanted {
         let settings = self.settings();
         let all = settings.load_models.iter().any(|name| name == "*");
         match settings.control_mode {
             ControlMode::None => Wanted::All,
             ControlMode::Explicit if all => Wanted::All,
-            ControlMode::Explicit => Wanted::Named(settings.load_models.iter().cloned().collect()),
+            ControlMode::Explicit if !settings.model_namespacing => {
+                Wanted::Named(settings.load_models.iter().cloned().collect())
+            }
+            ControlMode::Explicit => {
+                let named = settings.load_models.iter().flat_map(|name| meant(present, name));
+                Wanted::Named(named.collect())
+            }
         }
     }
 
@@ -144,8 +161,24 @@ impl InferenceServer {
             Some(version) if self.models.lock().knows(name, version) => Error::unavailable(format!(
                 "Request for unknown model: '{name}' version {version} is not at ready state"
             )),
-            _ => error,
+            _ => self.ambiguous(name).unwrap_or(error),
         })
+    }
+
+    /// What to say of a name that models of several namespaces have.
+    #[cold]
+    fn ambiguous(&self, name: &str) -> Option<Error> {
+        if !self.settings().model_namespacing {
+            return None;
+        }
+        let known = self.models.lock().states();
+        let meant = identifiers(known.keys().map(String::as_str), name);
+        if meant.is_empty() || meant.contains(name) {
+            return None;
+        }
+        let identifiers = meant.into_iter().map(str::to_owned).collect();
+        let fault = ScanFault::Ambiguous { name: name.to_owned(), identifiers };
+        Some(Error::invalid_arg(fault.to_string()))
     }
 
     /// All versions of a model that serve, lowest first.
@@ -153,18 +186,45 @@ impl InferenceServer {
         self.routes.versions(name)
     }
 
-    /// Every model of the repositories, loaded or not.
+    /// How many versions serve.
+    pub fn ready_count(&self) -> usize {
+        self.routes.all().len()
+    }
+
+    /// Every model of the repositories, loaded or not. Looks at the repositories, and so may block for as long as a disk
+    /// takes, and for some seconds if one is remote.
     pub fn index(&self, ready_only: bool) -> Vec<IndexEntry> {
-        let settings = self.settings();
-        let found = scan(&settings.repositories, settings.model_config_name.as_deref());
-        index::entries(found.models.into_keys(), &self.models.lock().states(), ready_only)
+        let found = scan(&self.settings().repositories, &self.scan_options(Patience::Short));
+        for fault in &found.faults {
+            if let ScanFault::Remote { .. } = fault {
+                warn!("{fault}");
+            }
+        }
+        index::entries(&found, &self.models.lock().states(), ready_only)
     }
 
     /// Loads a model, or loads it again, because a client asked for it. Returns when it serves. If it fails, what
     /// served before goes on.
     pub async fn load(self: &Arc<Self>, name: &str, overrides: LoadOverrides) -> Result<()> {
         self.allow_control()?;
-        self.load_model(name.to_owned(), overrides).await.map_err(|failure| failure.into_error(name))
+        for each in self.identifiers(name).await {
+            let loaded = self.load_model(each.clone(), overrides.clone()).await;
+            loaded.map_err(|failure| failure.into_error(&each))?;
+        }
+        Ok(())
+    }
+
+    /// The names under which models of that name are served: that name, or with namespaces one in each that has such a
+    /// model.
+    async fn identifiers(self: &Arc<Self>, name: &str) -> BTreeSet<String> {
+        if !self.settings().model_namespacing {
+            return [name.to_owned()].into();
+        }
+        let found = self.scan(Patience::Short).await;
+        let mut meant = meant(&found.models, name);
+        let known = self.models.lock().states();
+        meant.extend(identifiers(known.keys().map(String::as_str), name).into_iter().map(str::to_owned));
+        meant
     }
 
     /// Unloads a model because a client asked for it, and with it the ensembles that are made of it. With `dependents` also
@@ -172,7 +232,9 @@ impl InferenceServer {
     /// request is done and the memory is free. A model that is not loaded is no error.
     pub async fn unload(self: &Arc<Self>, name: &str, dependents: bool) -> Result<()> {
         self.allow_control()?;
-        self.unload_model(name.to_owned(), dependents).await;
+        for each in self.identifiers(name).await {
+            self.unload_model(each, dependents).await;
+        }
         Ok(())
     }
 
@@ -205,4 +267,10 @@ impl InferenceServer {
     pub fn begin_stop(&self) {
         self.stopping.store(true, Ordering::Release);
     }
+}
+
+/// What `name` stands for among the models that are there; itself if there is none.
+fn meant(present: &BTreeMap<String, Fingerprint>, name: &str) -> BTreeSet<String> {
+    let meant = identifiers(present.keys().map(String::as_str), name);
+    if meant.is_empty() { [name.to_owned()].into() } else { meant.into_iter().map(str::to_owned).collect() }
 }

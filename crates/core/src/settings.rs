@@ -1,7 +1,8 @@
 //! What the server is told at its start.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+
+use hippocamp_repository::{RepositoryLocation, ScanOptions};
 
 use hippocamp_scheduler::ResourceCount;
 
@@ -19,10 +20,13 @@ pub enum ControlMode {
 
 /// Settings of the server, independent of any protocol.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Settings {
     /// The server's name in its metadata.
     pub id: String,
-    pub repositories: Vec<PathBuf>,
+    pub repositories: Vec<RepositoryLocation>,
+    /// Whether models of the same name are served from each repository that has one, under its namespace.
+    pub model_namespacing: bool,
     pub control_mode: ControlMode,
     /// Models to load at the start in explicit mode; `*` stands for all.
     pub load_models: Vec<String>,
@@ -60,6 +64,7 @@ impl Default for Settings {
         Settings {
             id: "triton".to_owned(),
             repositories: Vec::new(),
+            model_namespacing: false,
             control_mode: ControlMode::None,
             load_models: Vec::new(),
             model_config_name: None,
@@ -79,6 +84,15 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How the repositories are looked at.
+    pub fn scan_options(&self) -> ScanOptions {
+        ScanOptions {
+            config_name: self.model_config_name.clone(),
+            namespacing: self.model_namespacing,
+            ..ScanOptions::default()
+        }
+    }
+
     /// `max_batch_size` for a model of that backend which can be batched and does not say how far.
     pub fn default_max_batch_size(&self, backend: &str) -> i32 {
         let of = |name: &str| self.default_max_batch_size.get(name).copied();

@@ -3,23 +3,14 @@
 //! Every field of a config is read and shown. One that changes what a client gets is refused until it is implemented,
 //! by name; one that changes only when or how fast it gets it is passed over with a warning.
 
-use hippocamp_backend::{Error, Result};
+use hippocamp_backend::Result;
 use hippocamp_model_config::ModelConfig;
+
+use crate::agents;
 
 /// Refuses a config that asks for what would be answered wrongly without it.
 pub(crate) fn refuse_unsupported(name: &str, config: &ModelConfig) -> Result<()> {
-    let asked = [(
-        "model_repository_agents",
-        config.model_repository_agents.as_ref().is_some_and(|a| !a.agents.is_empty()),
-    )];
-    let fields: Vec<&str> = asked.iter().filter(|(_, asked)| *asked).map(|(field, _)| *field).collect();
-    if fields.is_empty() {
-        return Ok(());
-    }
-    Err(Error::unsupported(format!(
-        "model '{name}' uses {}, which this server does not support yet",
-        fields.join(", ")
-    )))
+    agents::refuse_unknown(name, config)
 }
 
 /// The fields that are read and shown, but have no effect.

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 /// Fails as often as it is told to, each in its own way, and works then.
 #[derive(Debug, Default)]
 struct Faulty {
+    loads: AtomicUsize,
     load_errors: AtomicUsize,
     load_panics: AtomicUsize,
     /// Shared with the instances, of which a new one is made after every panic.
@@ -37,6 +38,7 @@ impl Backend for Faulty {
     }
 
     fn load(&self, _: &ModelSource) -> Result<Box<dyn Model>> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
         assert!(!take(&self.load_panics), "told to panic while loading");
         if take(&self.load_errors) {
             return Err(Error::internal("told to fail"));
@@ -88,7 +90,7 @@ fn server(backend: &Arc<Faulty>, retries: u32) -> (Arc<InferenceServer>, TempDir
         output { name: \"o\" data_type: TYPE_FP32 dims: 1 }";
     fs::write(repository.path().join("m/config.pbtxt"), config).unwrap();
     let settings = Settings {
-        repositories: vec![repository.path().to_owned()],
+        repositories: vec![repository.path().into()],
         control_mode: ControlMode::Explicit,
         model_load_retry_count: retries,
         ..Settings::default()
@@ -120,9 +122,22 @@ async fn a_load_is_tried_as_often_as_the_settings_say() {
         error.message(),
         "load failed for model 'm': version 1 is at UNAVAILABLE state: Internal: told to fail;"
     );
+    assert_eq!(backend.loads.load(Ordering::SeqCst), 2, "once, and once more");
     backend.load_errors.store(1, Ordering::SeqCst);
     server.load("m", LoadOverrides::default()).await.unwrap();
     infer(&server).await.unwrap();
+    assert_eq!(backend.loads.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn a_config_that_is_wrong_is_not_tried_again() {
+    let backend = Arc::new(Faulty::default());
+    let (server, repository) = server(&backend, 3);
+    fs::write(repository.path().join("m/config.pbtxt"), "bogus_field: 1").unwrap();
+    server.load("m", LoadOverrides::default()).await.unwrap_err();
+    fs::remove_dir_all(repository.path().join("m")).unwrap();
+    server.load("m", LoadOverrides::default()).await.unwrap_err();
+    assert_eq!(backend.loads.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ async fn load(
         fs::write(folder.join("warmup").join(name), content).unwrap();
     }
     let settings = Settings {
-        repositories: vec![repository.path().to_owned()],
+        repositories: vec![repository.path().into()],
         control_mode: ControlMode::Explicit,
         ..Settings::default()
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
-use hippocamp_core::{InferenceServer, LoadOverrides};
+use hippocamp_core::{InferenceServer, LoadOverrides, State};
 use hippocamp_proto::inference::model_repository_parameter::ParameterChoice;
 use hippocamp_proto::inference::repository_index_response::ModelIndex;
 use hippocamp_proto::inference::{
@@ -13,17 +13,24 @@ use hippocamp_proto::inference::{
 
 use crate::parameters::wrong_type;
 
-pub(crate) fn index(
-    server: &InferenceServer,
+pub(crate) async fn index(
+    server: &Arc<InferenceServer>,
     request: &RepositoryIndexRequest,
 ) -> Result<RepositoryIndexResponse> {
     no_repository_name(&request.repository_name)?;
-    let entries = server.index(request.ready).into_iter().map(|entry| {
+    let (server, ready) = (Arc::clone(server), request.ready);
+    // It looks at the disk, or further.
+    let looked = tokio::task::spawn_blocking(move || server.index(ready)).await;
+    let entries = looked.map_err(|e| Error::internal("the index could not be read").with_source(e))?;
+    let entries = entries.into_iter().map(|entry| {
         let mut index = ModelIndex { name: entry.name, ..ModelIndex::default() };
         if let Some((version, state)) = entry.version {
             index.version = version.to_string();
             state.state.name().clone_into(&mut index.state);
             index.reason = state.reason;
+        } else if let Some(reason) = entry.unavailable {
+            State::Unavailable.name().clone_into(&mut index.state);
+            reason.clone_into(&mut index.reason);
         }
         index
     });

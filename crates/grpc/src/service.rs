@@ -85,7 +85,7 @@ impl GrpcInferenceService for InferenceService {
         &self,
         r: Request<pb::RepositoryIndexRequest>,
     ) -> Answer<pb::RepositoryIndexResponse> {
-        answer(repository::index(&self.server, r.get_ref()))
+        answer(repository::index(&self.server, r.get_ref()).await)
     }
 
     async fn repository_model_load(

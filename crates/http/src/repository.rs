@@ -9,7 +9,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
-use hippocamp_core::{IndexEntry, LoadOverrides};
+use hippocamp_core::{IndexEntry, LoadOverrides, State};
 use hyper::body::Body;
 use hyper::{Response, StatusCode};
 
@@ -74,6 +74,11 @@ fn written(entries: &[IndexEntry]) -> Vec<u8> {
                 writer.name("reason");
                 writer.string(state.reason.as_bytes());
             }
+        } else if let Some(reason) = entry.unavailable {
+            writer.name("state");
+            writer.string(State::Unavailable.name().as_bytes());
+            writer.name("reason");
+            writer.string(reason.as_bytes());
         }
         writer.close_object();
     }

@@ -104,7 +104,7 @@ impl Fixture {
             fs::write(folder.join("labels.txt"), "cat\ndog\n").unwrap();
         }
         let settings = Settings {
-            repositories: vec![repository.path().to_owned()],
+            repositories: vec![repository.path().into()],
             control_mode: ControlMode::Explicit,
             allow_client_shm: true,
             load_models: MODELS.iter().map(|(name, _)| (*name).to_owned()).collect(),

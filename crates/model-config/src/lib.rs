@@ -44,10 +44,11 @@ pub use interface::{Interface, TensorSpec};
 pub use json::{from_json, to_json};
 pub use padding::{PaddedInput, PaddedOutput, Padding};
 pub use platform::infer_backend;
+pub use schema::{field_names, value_names};
 pub use sequence_tensors::{control_data_type, sequence_batching};
 pub use signature::{Signature, SignatureTensor};
 pub use spans::Spans;
-pub use text::{Parsed, parse};
+pub use text::{Parsed, parse, to_text};
 pub use validate::{validate, validate_incomplete, validate_placement};
 
 /// Whether the config describes an ensemble: a graph of other models instead of a model.

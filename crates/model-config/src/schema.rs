@@ -28,6 +28,24 @@ pub(crate) fn from_typed(config: &ModelConfig) -> DynamicMessage {
     message
 }
 
+/// The reflection crate has them by number; people read them in the order of the schema.
+pub(crate) fn fields_as_declared(message: &MessageDescriptor) -> impl Iterator<Item = FieldDescriptor> {
+    let numbers = message.descriptor_proto().field.iter().map(|field| field.number().unsigned_abs());
+    numbers.filter_map(|number| message.get_field(number))
+}
+
+/// The names that a message's fields have; empty if there is no such message in a config.
+pub fn field_names(message: &str) -> Vec<String> {
+    let message = MODEL_CONFIG.parent_pool().get_message_by_name(message);
+    message.map(|message| message.fields().map(|field| field.name().to_owned()).collect()).unwrap_or_default()
+}
+
+/// The names that the values of a config's enumeration have; empty if there is no such enumeration.
+pub fn value_names(enumeration: &str) -> Vec<String> {
+    let names = MODEL_CONFIG.parent_pool().get_enum_by_name(enumeration);
+    names.map(|names| names.values().map(|value| value.name().to_owned()).collect()).unwrap_or_default()
+}
+
 /// Why `field` may not be set in `message`: it is set already, or another one of its oneof is.
 pub(crate) fn conflict(message: &DynamicMessage, field: &FieldDescriptor) -> Option<String> {
     if field.is_list() || field.is_map() {

@@ -1,7 +1,7 @@
 //! Any config, printed as text in any style, is read back as it was; and no text whatever makes the crate panic.
 
 use hippocamp_model_config::{
-    DefaultFacts, Interface, ModelConfig, apply_defaults, from_json, parse, to_json, validate,
+    DefaultFacts, Interface, ModelConfig, apply_defaults, from_json, parse, to_json, to_text, validate,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -214,6 +214,14 @@ proptest! {
     #[test]
     fn text_comes_back(choices in vec(any::<u8>(), 0..2000)) {
         let (config, text) = config_and_text(&choices);
+        let parsed = parse(&text, "config.pbtxt").map_err(|faults| TestCaseError::fail(format!("{faults}\n{text}")))?;
+        prop_assert_eq!(parsed.config, config, "{}", text);
+    }
+
+    #[test]
+    fn written_text_comes_back(choices in vec(any::<u8>(), 0..2000)) {
+        let (config, _) = config_and_text(&choices);
+        let text = to_text(&config, |path| path.len().is_multiple_of(2).then(|| format!("about {path}\n}} \"")));
         let parsed = parse(&text, "config.pbtxt").map_err(|faults| TestCaseError::fail(format!("{faults}\n{text}")))?;
         prop_assert_eq!(parsed.config, config, "{}", text);
     }

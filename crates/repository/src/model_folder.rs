@@ -13,7 +13,13 @@ use tracing::debug;
 /// A model as it lies in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFolder {
+    /// The name under which it is served.
     pub name: String,
+    /// The name that its folder and its config have. Another than `name` only where several repositories have one of
+    /// that name, and each is served from its namespace.
+    pub folder_name: String,
+    /// The namespace of its repository; `None` if there are no namespaces.
+    pub namespace: Option<String>,
     pub path: PathBuf,
     /// `config.pbtxt`, or the custom one that was asked for; `None` if the model has no config.
     pub config_path: Option<PathBuf>,
@@ -27,10 +33,12 @@ pub struct ModelFolder {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprint(u64);
 
-#[cfg(test)]
 impl Fingerprint {
-    pub(crate) fn for_test(content: u64) -> Fingerprint {
-        Fingerprint(content)
+    /// For content that is described by something else than a folder, as an object store's listing is.
+    pub fn of(content: &impl Hash) -> Fingerprint {
+        let mut hasher = DefaultHasher::new();
+        content.hash(&mut hasher);
+        Fingerprint(hasher.finish())
     }
 }
 
@@ -50,21 +58,31 @@ impl ModelFolder {
                 None => debug!(model = name, folder = ?entry.file_name(), "ignored: not a version number"),
             }
         }
-        let custom = config_name.map(|config| path.join("configs").join(config).with_extension("pbtxt"));
-        let config_path = [custom, Some(path.join("config.pbtxt"))]
-            .into_iter()
-            .flatten()
-            .find(|candidate| candidate.is_file());
+        let config_path = config_path(path, config_name);
         let mut hasher = DefaultHasher::new();
         hash_tree(path, &mut hasher)?;
         let fingerprint = Fingerprint(hasher.finish());
-        Ok(ModelFolder { name: name.to_owned(), path: path.to_owned(), config_path, versions, fingerprint })
+        Ok(ModelFolder {
+            name: name.to_owned(),
+            folder_name: name.to_owned(),
+            namespace: None,
+            path: path.to_owned(),
+            config_path,
+            versions,
+            fingerprint,
+        })
     }
 
     /// The folder of one version.
     pub fn version_path(&self, version: u64) -> PathBuf {
         self.path.join(version.to_string())
     }
+}
+
+/// The config of the model in this folder.
+pub(crate) fn config_path(folder: &Path, config_name: Option<&str>) -> Option<PathBuf> {
+    let custom = config_name.map(|config| folder.join("configs").join(config).with_extension("pbtxt"));
+    [custom, Some(folder.join("config.pbtxt"))].into_iter().flatten().find(|candidate| candidate.is_file())
 }
 
 /// A version folder's name is a number from 1 up, without leading zeros.

@@ -64,9 +64,9 @@ mod tests {
         list.iter().map(|(name, f)| ((*name).to_owned(), fingerprint(*f))).collect()
     }
 
-    /// A fingerprint is made by reading a folder only; here any two that differ will do.
+    /// Any two that differ will do.
     fn fingerprint(n: u64) -> Fingerprint {
-        Fingerprint::for_test(n)
+        Fingerprint::of(&n)
     }
 
     #[test]

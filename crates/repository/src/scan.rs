@@ -1,143 +1,333 @@
 //! A look at all repositories.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
+use tracing::warn;
 
-use crate::{ModelFolder, check_name};
+use crate::location::Patience;
+use crate::model_folder::config_path;
+use crate::namespace::{namespaces, qualified_name, resolve_step, split_qualified};
+use crate::{Fingerprint, ModelFolder, RemoteFault, RepositoryLocation, Snapshot, check_name};
 
 /// Something in a repository that cannot be used. Everything else can.
 #[derive(Debug, Error)]
 pub enum ScanFault {
     #[error("failed to read model repository '{}': {source}", path.display())]
     Repository { path: PathBuf, source: std::io::Error },
+    #[error("failed to read model repository '{location}': {source}")]
+    Remote { location: String, source: RemoteFault },
     #[error("failed to read the folder of model '{name}': {source}")]
     Model { name: String, source: std::io::Error },
-    #[error("ignored folder {name:?} in model repository '{}': not a model's name, {reason}", repository.display())]
-    Name { name: String, repository: PathBuf, reason: String },
+    #[error("failed to fetch model '{name}' from '{location}': {source}")]
+    Fetch { name: String, location: String, source: RemoteFault },
+    #[error("ignored folder {name:?} in model repository '{repository}': not a model's name, {reason}")]
+    Name { name: String, repository: String, reason: String },
     #[error(
-        "model '{name}' is in more than one repository: '{}' and '{}'; keep one of them",
-        first.display(),
-        second.display()
+        "model '{name}' is in more than one repository: {}; keep one of them, or serve each under a name of its own \
+         by --model-namespacing=true",
+        quoted(repositories)
     )]
-    Duplicate { name: String, first: PathBuf, second: PathBuf },
+    Duplicate { name: String, repositories: Vec<String> },
+    #[error(
+        "There are {} identifiers of model '{name}' in global map, model namespace must be provided to resolve \
+         ambiguity. They are {}",
+        identifiers.len(),
+        quoted(identifiers)
+    )]
+    Ambiguous { name: String, identifiers: Vec<String> },
+}
+
+fn quoted(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
+    quoted.join(" and ")
+}
+
+/// How to look.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScanOptions {
+    /// The custom config that is preferred where a model has it.
+    pub config_name: Option<String>,
+    /// Whether models of the same name are served from each repository that has one.
+    pub namespacing: bool,
+    pub patience: Patience,
 }
 
 /// What a scan found.
 #[derive(Debug, Default)]
 pub struct Scan {
-    pub models: BTreeMap<String, ModelFolder>,
+    /// By the name under which each is served.
+    pub models: BTreeMap<String, Fingerprint>,
+    /// Names that cannot be served, because more than one repository has them.
+    pub duplicates: BTreeSet<String>,
     pub faults: Vec<ScanFault>,
 }
 
-/// Looks at every folder of every repository. `config_name` is the custom config that is preferred where a model has it.
-pub fn scan(repositories: &[PathBuf], config_name: Option<&str>) -> Scan {
+/// A model that was found.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub folder: ModelFolder,
+    /// Keeps the folder of a remote model. Whoever serves from the folder holds it.
+    pub files: Option<Arc<dyn Snapshot>>,
+}
+
+/// Looks at every model of every repository.
+pub fn scan(repositories: &[RepositoryLocation], options: &ScanOptions) -> Scan {
     let mut scan = Scan::default();
-    let mut duplicates = Vec::new();
-    for repository in repositories {
-        match model_names(repository, &mut scan.faults) {
-            Ok(names) => {
-                for name in names {
-                    match ModelFolder::read(&name, &repository.join(&name), config_name) {
-                        Ok(folder) => {
-                            if let Some(other) = scan.models.insert(name.clone(), folder) {
-                                duplicates.push((name, other.path, repository.clone()));
-                            }
-                        }
-                        Err(source) => scan.faults.push(ScanFault::Model { name, source }),
-                    }
-                }
-            }
-            Err(source) => scan.faults.push(ScanFault::Repository { path: repository.clone(), source }),
+    let mut places: BTreeMap<String, Vec<(usize, Fingerprint)>> = BTreeMap::new();
+    for (index, repository) in repositories.iter().enumerate() {
+        for (name, fingerprint) in models(repository, options, &mut scan.faults) {
+            places.entry(name).or_default().push((index, fingerprint));
         }
     }
-    for (name, first, repository) in duplicates {
-        scan.models.remove(&name);
-        let second = repository.join(&name);
-        scan.faults.push(ScanFault::Duplicate { name, first, second });
+    let namespaces = namespaces(repositories);
+    for (name, found) in places {
+        match &found[..] {
+            [(_, fingerprint)] => drop(scan.models.insert(name, *fingerprint)),
+            _ if options.namespacing => {
+                let each = found.iter().map(|(at, print)| (qualified_name(&namespaces[*at], &name), *print));
+                scan.models.extend(each);
+            }
+            _ => {
+                let repositories = found.iter().map(|(at, _)| repositories[*at].to_string()).collect();
+                scan.faults.push(ScanFault::Duplicate { name: name.clone(), repositories });
+                scan.duplicates.insert(name);
+            }
+        }
     }
     scan
 }
 
-/// Looks for one model, without reading the others. `None` if no repository has it.
-pub fn find(
-    repositories: &[PathBuf],
-    name: &str,
-    config_name: Option<&str>,
-) -> Result<Option<ModelFolder>, ScanFault> {
-    let mut paths = repositories.iter().map(|r| r.join(name)).filter(|path| path.is_dir());
-    let Some(path) = paths.next() else { return Ok(None) };
-    if let Some(second) = paths.next() {
-        return Err(ScanFault::Duplicate { name: name.to_owned(), first: path, second });
-    }
-    let folder = ModelFolder::read(name, &path, config_name);
-    folder.map(Some).map_err(|source| ScanFault::Model { name: name.to_owned(), source })
+/// A model's config alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundConfig {
+    /// The namespace of its repository; `None` if there are no namespaces.
+    pub namespace: Option<String>,
+    /// `None` if it has no config, or one that cannot be read.
+    pub text: Option<String>,
 }
 
-/// The models' names in one repository. Hidden folders are passed over in silence: tools leave them everywhere.
-fn model_names(repository: &Path, faults: &mut Vec<ScanFault>) -> std::io::Result<Vec<String>> {
-    let mut names = Vec::new();
+/// Looks for one model by the name under which it is served, without reading the others. Fetches it if it is remote.
+/// `None` if no repository has it.
+pub fn find(
+    repositories: &[RepositoryLocation],
+    name: &str,
+    options: &ScanOptions,
+) -> Result<Option<Found>, ScanFault> {
+    let Some(place) = locate(repositories, name, options)? else { return Ok(None) };
+    let found = read(place.repository, place.folder_name, options)?;
+    Ok(found.map(|mut found| {
+        name.clone_into(&mut found.folder.name);
+        found.folder.namespace = place.namespace;
+        found
+    }))
+}
+
+/// Looks for one model's config by the name under which the model is served, and leaves the rest of it where it is.
+pub fn find_config(
+    repositories: &[RepositoryLocation],
+    name: &str,
+    options: &ScanOptions,
+) -> Result<Option<FoundConfig>, ScanFault> {
+    let Some(Place { repository, folder_name, namespace }) = locate(repositories, name, options)? else {
+        return Ok(None);
+    };
+    let config_name = options.config_name.as_deref();
+    let text = match repository {
+        RepositoryLocation::Local(path) => {
+            let path = config_path(&path.join(folder_name), config_name);
+            path.and_then(|path| fs::read_to_string(path).ok())
+        }
+        RepositoryLocation::Remote(remote) => {
+            let text = remote.config(folder_name, config_name).map_err(|source| {
+                let location = remote.location().to_owned();
+                ScanFault::Fetch { name: name.to_owned(), location, source }
+            })?;
+            let Some(text) = text else { return Ok(None) };
+            Some(text)
+        }
+    };
+    Ok(Some(FoundConfig { namespace, text }))
+}
+
+/// The name under which the model is served that a step of an ensemble names. With namespaces it is the one in
+/// `namespace`, or the only one of that name. The name itself if there is none, or several of which none is nearer.
+pub fn find_step(
+    repositories: &[RepositoryLocation],
+    namespace: Option<&str>,
+    name: &str,
+    options: &ScanOptions,
+) -> String {
+    if !options.namespacing || check_name(name).is_err() {
+        return name.to_owned();
+    }
+    let namespaces = namespaces(repositories);
+    let served: Vec<String> = match having(repositories, name) {
+        Ok(several) if several.len() > 1 => {
+            several.iter().map(|at| qualified_name(&namespaces[*at], name)).collect()
+        }
+        Ok(_) | Err(_) => vec![name.to_owned()],
+    };
+    let meant = resolve_step(served.iter().map(String::as_str), namespace, name);
+    meant.unwrap_or(name).to_owned()
+}
+
+/// Where a model is.
+struct Place<'a> {
+    repository: &'a RepositoryLocation,
+    folder_name: &'a str,
+    namespace: Option<String>,
+}
+
+/// Finds the only place that a served name stands for.
+fn locate<'a>(
+    repositories: &'a [RepositoryLocation],
+    name: &'a str,
+    options: &ScanOptions,
+) -> Result<Option<Place<'a>>, ScanFault> {
+    let qualified = split_qualified(name).filter(|_| options.namespacing);
+    let folder_name = qualified.map_or(name, |(_, own)| own);
+    let with_it = having(repositories, folder_name)?;
+    let namespaces = namespaces(repositories);
+    let index = match (&with_it[..], qualified) {
+        // Of a name that only one repository has there is no qualified form: it would be the same model once more.
+        ([index], None) => *index,
+        ([] | [_], _) => return Ok(None),
+        (several, Some((namespace, _))) => match several.iter().find(|at| namespaces[**at] == namespace) {
+            Some(index) => *index,
+            None => return Ok(None),
+        },
+        (several, None) if options.namespacing => {
+            let identifiers = several.iter().map(|at| qualified_name(&namespaces[*at], name)).collect();
+            return Err(ScanFault::Ambiguous { name: name.to_owned(), identifiers });
+        }
+        (several, None) => {
+            let repositories = several.iter().map(|at| repositories[*at].to_string()).collect();
+            return Err(ScanFault::Duplicate { name: name.to_owned(), repositories });
+        }
+    };
+    let namespace = options.namespacing.then(|| namespaces[index].clone());
+    Ok(Some(Place { repository: &repositories[index], folder_name, namespace }))
+}
+
+/// The repositories that have a model of that name, by index.
+fn having(repositories: &[RepositoryLocation], name: &str) -> Result<Vec<usize>, ScanFault> {
+    let mut with_it = Vec::new();
+    let mut unreadable = None;
+    for (index, repository) in repositories.iter().enumerate() {
+        match repository {
+            RepositoryLocation::Local(path) if path.join(name).is_dir() => with_it.push(index),
+            RepositoryLocation::Local(_) => {}
+            // To fetch it tells as well.
+            RepositoryLocation::Remote(_) if repositories.len() == 1 => with_it.push(index),
+            RepositoryLocation::Remote(remote) => match remote.contains(name) {
+                Ok(true) => with_it.push(index),
+                Ok(false) => {}
+                Err(source) => unreadable = Some((remote.location().to_owned(), source)),
+            },
+        }
+    }
+    match unreadable {
+        Some((location, source)) if with_it.is_empty() => {
+            Err(ScanFault::Fetch { name: name.to_owned(), location, source })
+        }
+        Some((location, source)) => {
+            // A store that is down shall not keep models of other repositories from being loaded.
+            warn!(
+                model = name,
+                "it is not known whether model repository '{location}' has it, too: {source}"
+            );
+            Ok(with_it)
+        }
+        None => Ok(with_it),
+    }
+}
+
+fn read(
+    repository: &RepositoryLocation,
+    name: &str,
+    options: &ScanOptions,
+) -> Result<Option<Found>, ScanFault> {
+    let config_name = options.config_name.as_deref();
+    let unreadable = |source| ScanFault::Model { name: name.to_owned(), source };
+    match repository {
+        RepositoryLocation::Local(path) => {
+            let folder = ModelFolder::read(name, &path.join(name), config_name).map_err(unreadable)?;
+            Ok(Some(Found { folder, files: None }))
+        }
+        RepositoryLocation::Remote(remote) => {
+            let fetched = remote.fetch(name).map_err(|source| {
+                let location = remote.location().to_owned();
+                ScanFault::Fetch { name: name.to_owned(), location, source }
+            })?;
+            let Some(model) = fetched else { return Ok(None) };
+            let mut folder = ModelFolder::read(name, model.files.path(), config_name).map_err(unreadable)?;
+            folder.fingerprint = model.fingerprint;
+            Ok(Some(Found { folder, files: Some(model.files) }))
+        }
+    }
+}
+
+/// The models of one repository by name.
+fn models(
+    repository: &RepositoryLocation,
+    options: &ScanOptions,
+    faults: &mut Vec<ScanFault>,
+) -> BTreeMap<String, Fingerprint> {
+    let listed = match repository {
+        RepositoryLocation::Local(path) => local_models(path, options, faults)
+            .map_err(|source| ScanFault::Repository { path: path.clone(), source }),
+        RepositoryLocation::Remote(remote) => remote.list(options.patience).map_err(|source| {
+            let location = remote.location().to_owned();
+            ScanFault::Remote { location, source }
+        }),
+    };
+    let mut models = listed.unwrap_or_else(|fault| {
+        faults.push(fault);
+        BTreeMap::new()
+    });
+    models.retain(|name, _| match check_name(name) {
+        Ok(()) => true,
+        Err(fault) => {
+            faults.push(bad_name(name, repository, fault.to_string()));
+            false
+        }
+    });
+    models
+}
+
+/// Hidden folders are passed over in silence: tools leave them everywhere.
+fn local_models(
+    repository: &Path,
+    options: &ScanOptions,
+    faults: &mut Vec<ScanFault>,
+) -> std::io::Result<BTreeMap<String, Fingerprint>> {
+    let mut models = BTreeMap::new();
     for entry in fs::read_dir(repository)? {
         let entry = entry?;
         let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
         if hidden || !fs::metadata(entry.path()).is_ok_and(|m| m.is_dir()) {
             continue;
         }
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let reason = match entry.file_name().to_str().map(check_name) {
-            Some(Ok(())) => {
-                names.push(name);
-                continue;
-            }
-            Some(Err(fault)) => fault.to_string(),
-            None => "it is not UTF-8".to_owned(),
+        let Ok(name) = entry.file_name().into_string() else {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            faults.push(bad_name(&name, &repository.into(), "it is not UTF-8".to_owned()));
+            continue;
         };
-        faults.push(ScanFault::Name { name, repository: repository.to_owned(), reason });
+        match ModelFolder::read(&name, &entry.path(), options.config_name.as_deref()) {
+            Ok(folder) => drop(models.insert(name, folder.fingerprint)),
+            Err(source) => faults.push(ScanFault::Model { name, source }),
+        }
     }
-    names.sort();
-    Ok(names)
+    Ok(models)
+}
+
+fn bad_name(name: &str, repository: &RepositoryLocation, reason: String) -> ScanFault {
+    ScanFault::Name { name: name.to_owned(), repository: repository.to_string(), reason }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn repository(models: &[&str]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for model in models {
-            fs::create_dir_all(folder.path().join(model).join("1")).unwrap();
-        }
-        folder
-    }
-
-    #[test]
-    fn finds_models_and_passes_over_the_rest() {
-        let folder = repository(&["b", "a", "a\nb", ".hidden"]);
-        fs::write(folder.path().join("README.md"), "").unwrap();
-        let scan = scan(&[folder.path().to_owned()], None);
-        assert_eq!(scan.models.keys().collect::<Vec<_>>(), ["a", "b"]);
-        assert!(matches!(&scan.faults[..], [ScanFault::Name { name, .. }] if name == "a\nb"));
-    }
-
-    #[test]
-    fn a_name_in_two_repositories_is_not_served_from_either() {
-        let (one, two) = (repository(&["a", "b"]), repository(&["b", "c"]));
-        let paths = [one.path().to_owned(), two.path().to_owned()];
-        let scan = scan(&paths, None);
-        assert_eq!(scan.models.keys().collect::<Vec<_>>(), ["a", "c"]);
-        assert!(matches!(&scan.faults[..], [ScanFault::Duplicate { name, .. }] if name == "b"));
-        assert!(matches!(find(&paths, "b", None), Err(ScanFault::Duplicate { .. })));
-        assert_eq!(find(&paths, "c", None).unwrap().map(|f| f.path), Some(two.path().join("c")));
-        assert_eq!(find(&paths, "d", None).unwrap(), None);
-    }
-
-    #[test]
-    fn a_repository_that_is_not_there_does_not_hide_the_others() {
-        let folder = repository(&["a"]);
-        let scan = scan(&[PathBuf::from("not/there"), folder.path().to_owned()], None);
-        assert!(scan.models.contains_key("a"));
-        assert!(matches!(&scan.faults[..], [ScanFault::Repository { .. }]));
-    }
-}
+mod tests;

@@ -51,7 +51,7 @@ fn main() {
         .unwrap_or_else(|| ".cache/onnxruntime/lib/libonnxruntime.so".into());
     let backend: Arc<dyn Backend> = Arc::new(OnnxRuntimeBackend::new(OnnxRuntimeSettings::new(library)));
     let settings = Settings {
-        repositories: vec![repository.clone().into()],
+        repositories: vec![std::path::Path::new(&repository).into()],
         control_mode: ControlMode::None,
         ..Settings::default()
     };

@@ -148,7 +148,7 @@ fn main() {
     };
 
     let settings = Settings {
-        repositories: vec![repository.clone()],
+        repositories: vec![repository.clone().into()],
         control_mode: ControlMode::Explicit,
         load_models: vec!["detection".to_owned()],
         ..Settings::default()

@@ -52,7 +52,7 @@ fn bench(c: &mut Criterion) {
     write(repository.path(), "first", MODEL);
     write(repository.path(), "second", MODEL);
     write(repository.path(), "ens", ENSEMBLE);
-    let settings = Settings { repositories: vec![repository.path().to_owned()], ..Settings::default() };
+    let settings = Settings { repositories: vec![repository.path().into()], ..Settings::default() };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
     let server: Arc<InferenceServer> = {
         let _in = runtime.enter();

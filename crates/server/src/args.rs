@@ -20,7 +20,7 @@ pub(crate) use http::HttpArgs;
 pub(crate) use instances::InstancesArgs;
 pub(crate) use logging::{LogFormat, LoggingArgs};
 pub(crate) use metrics::MetricsArgs;
-pub(crate) use models::ModelsArgs;
+pub(crate) use models::{BackendConfig, ModelsArgs};
 
 /// Serves a model repository to Triton's clients: KServe v2 over HTTP and gRPC, and metrics for Prometheus.
 #[derive(Debug, Parser)]
@@ -32,8 +32,12 @@ pub(crate) use models::ModelsArgs;
     after_help = "Examples:\n  \
         hippocamp --model-repository=model_repository\n  \
         hippocamp --model-repository=/models --model-control-mode=explicit --load-model=resnet50\n  \
-        curl localhost:8000/v2/models/simple/config\n  \
-        hippocamp infer simple --help\n\n\
+        hippocamp --model-repository=s3://bucket/models\n  \
+        curl localhost:8000/v2/models/simple/config\n\n\
+        Instead of serving (each has its own --help):\n  \
+        hippocamp check REPOSITORY    tells all that is wrong with the models there\n  \
+        hippocamp config MODEL.onnx   prints a config.pbtxt for a model file\n  \
+        hippocamp infer MODEL         asks a server that runs\n\n\
         A model is a folder NAME with an optional config.pbtxt and a folder for each version: NAME/1/model.onnx.\n\
         Switches take a value as in tritonserver: --allow-http=false."
 )]

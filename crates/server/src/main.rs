@@ -1,13 +1,14 @@
 //! `hippocamp`: serves a model repository to Triton's clients.
 //!
 //! Reads the flags, wires backends, server and protocols together, and waits for a signal. Nothing else belongs here.
-//! `hippocamp infer` is the client: it shares nothing with the server but the executable.
+//! What the executable does besides, such as `hippocamp infer`, is in [`commands`].
 
 mod args;
 mod backends;
-mod infer;
+mod commands;
 mod listeners;
 mod logging;
+mod repositories;
 mod run;
 mod signals;
 mod test_hooks;
@@ -21,8 +22,8 @@ use clap::Parser;
 use crate::args::Args;
 
 fn main() -> ExitCode {
-    if let Some(done) = infer::run(std::env::args_os().skip(1)) {
-        return done;
+    if let Some(code) = commands::run(std::env::args_os()) {
+        return code;
     }
     let (known, others) = args::other_flags::sort(std::env::args_os());
     let others = others.unwrap_or_else(|refused| args::refuse(&refused));

@@ -7,21 +7,22 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use hippocamp_core::{InferenceServer, Settings};
 use hippocamp_http::HttpSettings;
+use hippocamp_repository::RepositoryLocation;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::args::Args;
-use crate::backends;
 use crate::listeners::Listeners;
 use crate::signals::Signals;
-use crate::test_hooks;
+use crate::{backends, repositories, test_hooks};
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     let mut signals = Signals::listen().context("failed to listen for signals")?;
     let listeners = Listeners::open(&args).await?;
     let server = InferenceServer::new(settings(&args)?, backends::all(&args)?);
+    let _closing = Closing(Arc::clone(&server));
     let (stop, stopping) = watch::channel(false);
     let mut fronts = serve(listeners, &server, &args, &stopping)?;
 
@@ -36,7 +37,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         error!("failed to load all models; start with --exit-on-error=false to serve the others");
         return Ok(ExitCode::FAILURE);
     }
-    info!(versions = server.index(true).len(), ms = begin.elapsed().as_millis(), "ready");
+    info!(versions = server.ready_count(), ms = begin.elapsed().as_millis(), "ready");
 
     let signal = signals.next().await;
     info!("{signal}: stopping, running requests may take {} s to finish", args.exit_timeout_secs);
@@ -50,11 +51,22 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn settings(args: &Args) -> anyhow::Result<Settings> {
+/// Gives back what repositories keep on this machine, however the server ends: tasks that still run may hold on to them.
+struct Closing(Arc<InferenceServer>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.settings().repositories.iter().for_each(RepositoryLocation::close);
+    }
+}
+
+/// What the flags say about models.
+pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
     let models = &args.models;
     Ok(Settings {
         id: args.id.clone(),
-        repositories: models.model_repository.clone(),
+        repositories: repositories::open(&models.model_repository)?,
+        model_namespacing: models.model_namespacing,
         control_mode: models.model_control_mode.control_mode()?,
         load_models: models.load_model.clone(),
         model_config_name: models.model_config_name.clone(),

@@ -22,6 +22,8 @@ mod metrics;
 mod queue;
 #[path = "server/rate_limiter.rs"]
 mod rate_limiter;
+#[path = "server/repositories.rs"]
+mod repositories;
 #[path = "server/requests.rs"]
 mod requests;
 #[path = "server/shared_memory.rs"]

@@ -51,7 +51,7 @@ impl TestServer {
         more: Vec<Arc<dyn Backend>>,
     ) -> (TestServer, Vec<String>) {
         let mut settings = Settings {
-            repositories: vec![repository.path().to_owned()],
+            repositories: vec![repository.path().into()],
             control_mode: ControlMode::Explicit,
             load_models: vec!["*".to_owned()],
             ..Settings::default()

@@ -136,7 +136,7 @@ impl Server {
     pub(crate) fn with(backends: Vec<Arc<dyn Backend>>, change: impl FnOnce(&mut Settings)) -> Server {
         let repository = tempfile::tempdir().unwrap();
         let mut settings = Settings {
-            repositories: vec![repository.path().to_owned()],
+            repositories: vec![repository.path().into()],
             control_mode: ControlMode::Explicit,
             ..Settings::default()
         };

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::{Display, Write as _};
 
-use prost_reflect::{
-    DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value,
-};
+use prost_reflect::{DynamicMessage, Kind, MapKey, ReflectMessage, Value};
 
 use crate::{ModelConfig, schema};
 
@@ -23,7 +21,7 @@ pub fn to_json(config: &ModelConfig) -> String {
 fn write_message(message: &DynamicMessage, out: &mut String) {
     out.push('{');
     let mut first = true;
-    for field in fields_as_declared(&message.descriptor()) {
+    for field in schema::fields_as_declared(&message.descriptor()) {
         let skips_default = field.supports_presence() || LATER_FIELDS.contains(&field.full_name());
         if skips_default && !message.has_field(&field) {
             continue;
@@ -36,12 +34,6 @@ fn write_message(message: &DynamicMessage, out: &mut String) {
         write_value(&message.get_field(&field), &field.kind(), out);
     }
     out.push('}');
-}
-
-/// The reflection crate has them by number; people read them in the order of the schema.
-fn fields_as_declared(message: &MessageDescriptor) -> impl Iterator<Item = FieldDescriptor> {
-    let numbers = message.descriptor_proto().field.iter().map(|field| field.number().unsigned_abs());
-    numbers.filter_map(|number| message.get_field(number))
 }
 
 fn write_value(value: &Value, kind: &Kind, out: &mut String) {

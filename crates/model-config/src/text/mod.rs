@@ -9,11 +9,13 @@ mod literal;
 mod lower;
 mod parser;
 mod scalar;
+mod write;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use parser::shown;
+pub use write::to_text;
 
 use crate::fault::Faults;
 use crate::{ModelConfig, Spans, schema};

@@ -4,15 +4,26 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use hippocamp_core::ControlMode;
+
+use super::switch;
+
+const REPOSITORY_HELP: &str = "A folder of models, or a place in an object store: s3://bucket/path, \
+    s3://host:port/bucket/path, gs://bucket/path, as://account/container/path. May be given several times; no two \
+    repositories may have a model of the same name, unless --model-namespacing says otherwise";
+
+const NAMESPACING_HELP: &str = "Serve models of the same name from each repository that has one, as NAMESPACE::NAME. A \
+    repository's namespace is the last part of its path";
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Models")]
 pub(crate) struct ModelsArgs {
-    /// A folder of models. May be given several times; no two repositories may have a model of the same name.
-    #[arg(long, alias = "model-store", value_name = "FOLDER", required = true)]
+    #[arg(long, alias = "model-store", value_name = "FOLDER", required = true, help = REPOSITORY_HELP)]
     pub(crate) model_repository: Vec<PathBuf>,
+
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = ArgAction::Set, help = NAMESPACING_HELP)]
+    pub(crate) model_namespacing: bool,
 
     /// Who decides which models are loaded: none, all of them at the start; explicit, --load-model and clients.
     #[arg(long, value_name = "MODE", default_value = "none")]
@@ -34,7 +45,7 @@ pub(crate) struct ModelsArgs {
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) model_load_thread_count: usize,
 
-    /// How often a load that failed is tried again.
+    /// How often a load that failed is tried again: the fetching from a store, and the loading itself.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) model_load_retry_count: u32,
 

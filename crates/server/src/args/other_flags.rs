@@ -15,9 +15,8 @@ enum Fate {
 use Fate::{Ignored, Refused};
 
 /// Every such flag takes a value.
-const OTHERS: [(&str, Fate); 46] = [
+const OTHERS: [(&str, Fate); 45] = [
     ("repository-poll-secs", Ignored),
-    ("model-namespacing", Refused),
     ("model-load-gpu-limit", Ignored),
     ("enable-peer-access", Ignored),
     ("http-thread-count", Ignored),

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 /// Runs the client, if that is what the arguments behind the program's name ask for.
 #[cfg(feature = "client")]
-pub(crate) fn run(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+pub(super) fn run(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let mut args = args.peekable();
     // The name is the first argument of what is parsed; clap has its own for it.
     (args.peek()? == "infer").then(|| ask(args))
 }
 
 #[cfg(not(feature = "client"))]
-pub(crate) fn run(_: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+pub(super) fn run(_: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     None
 }
 

@@ -1,0 +1,144 @@
+use std::path::Path;
+
+use super::*;
+use crate::{to_json, to_text};
+
+fn write(repository: &Path, path: &str, content: &str) {
+    let path = repository.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+fn checked(repository: &Path) -> Report {
+    let settings = Settings { repositories: vec![repository.into()], ..Settings::default() };
+    check(&settings, &hippocamp_backend_builtin::backends(), CheckOptions { model_files: true })
+}
+
+const GOOD: &str = "backend: \"identity\" max_batch_size: 4
+    input { name: \"INPUT0\" data_type: TYPE_FP32 dims: -1 }
+    output { name: \"OUTPUT0\" data_type: TYPE_FP32 dims: -1 label_filename: \"labels.txt\" }\n";
+
+#[test]
+fn a_good_model_has_no_findings() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "good/config.pbtxt", GOOD);
+    write(folder.path(), "good/labels.txt", "a\nb\n");
+    write(folder.path(), "good/1/any", "");
+    let report = checked(folder.path());
+    assert_eq!(report.counts(), (0, 0), "{}", to_text(&report));
+    assert_eq!(to_text(&report), "1 model, 0 errors, 0 warnings\n");
+}
+
+#[test]
+fn all_faults_are_shown_with_line_mark_and_fix() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        "bad/config.pbtxt",
+        "backend: \"identity\"\n\tmax_batch: 4\ninput { data_type: FP32 }\n",
+    );
+    write(folder.path(), "bad/1/any", "");
+    let text = to_text(&checked(folder.path()));
+    let path = folder.path().join("bad/config.pbtxt");
+    let first = format!(
+        "error: Message type \"inference.ModelConfig\" has no field named \"max_batch\".\n  --> {}:2:",
+        path.display()
+    );
+    assert!(text.contains(&first), "{text}");
+    assert!(text.contains("\n   |\n 2 |  max_batch: 4\n   |  "), "{text}");
+    assert!(text.contains("  = fix: write 'max_batch_size'\n"), "{text}");
+    assert!(text.contains("  = fix: write TYPE_FP32\n"), "{text}");
+    assert!(text.ends_with("1 model, 2 errors, 0 warnings\n"), "{text}");
+}
+
+#[test]
+fn files_that_a_config_names_have_to_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = "model_warmup { name: \"w\" batch_size: 1 inputs { key: \"INPUT0\"
+          value { data_type: TYPE_FP32 dims: 2 input_data_file: \"raw\" } } }
+        version_policy { specific { versions: [1, 7] } }
+        model_repository_agents { agents { name: \"checksum\" parameters { key: \"MD5:1/any\" value: \"0\" } } }";
+    write(folder.path(), "m/config.pbtxt", &format!("{GOOD}{more}"));
+    write(folder.path(), "m/1/any", "");
+    let report = checked(folder.path());
+    let found: Vec<(&str, u32)> =
+        report.models[0].findings.iter().map(|(f, _)| (f.message.as_str(), f.line)).collect();
+    for (part, line) in [
+        ("there is no label file", 3),
+        ("there is no warm-up file", 5),
+        ("Mismatched MD5 hash for file 1/any", 7),
+        ("there is no folder for version 7", 6),
+    ] {
+        assert!(found.iter().any(|(message, at)| message.contains(part) && *at == line), "{part}: {found:?}");
+    }
+    assert_eq!(report.counts().0, 3);
+}
+
+#[test]
+fn models_that_cannot_load_and_names_that_are_there_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "empty/config.pbtxt", "backend: \"identity\"");
+    write(
+        folder.path(),
+        "typo/config.pbtxt",
+        "backend: \"identitty\" input { name: \"i\" data_type: TYPE_FP32 dims: 1 }",
+    );
+    write(folder.path(), "typo/1/any", "");
+    let text = to_text(&checked(folder.path()));
+    assert!(text.contains("make a folder '1' with the model file in it"), "{text}");
+    assert!(
+        text.contains("there is no backend 'identitty'") && text.contains("fix: write 'identity'"),
+        "{text}"
+    );
+    let settings =
+        Settings { repositories: vec![folder.path().into(), folder.path().into()], ..Settings::default() };
+    let report = check(&settings, &[], CheckOptions { model_files: false });
+    assert!(report.models.is_empty());
+    assert!(report.repositories[0].contains("model 'empty' is in more than one repository"), "{report:?}");
+    let gone = Settings { repositories: vec![Path::new("/not/there").into()], ..Settings::default() };
+    assert_eq!(check(&gone, &[], CheckOptions { model_files: false }).counts(), (1, 0));
+}
+
+#[test]
+fn an_ensemble_is_compared_with_what_it_is_made_of() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "inner/config.pbtxt", &GOOD.replace(" label_filename: \"labels.txt\"", ""));
+    write(folder.path(), "inner/1/any", "");
+    let steps = r#"platform: "ensemble"
+ensemble_scheduling {
+  step { model_name: "iner" input_map { key: "INPUT0" value: "x" } output_map { key: "OUTPUT0" value: "y" } }
+  step { model_name: "inner" input_map { key: "INPUT" value: "x" } output_map { key: "OUTPUT0" value: "z" } }
+  step { model_name: "outer" input_map { key: "x" value: "x" } output_map { key: "z" value: "z2" } }
+}
+input { name: "x" data_type: TYPE_FP32 dims: -1 }
+output { name: "z" data_type: TYPE_FP32 dims: -1 }
+"#;
+    write(folder.path(), "outer/config.pbtxt", steps);
+    write(folder.path(), "outer/1/any", "");
+    let report = checked(folder.path());
+    let text = to_text(&report);
+    assert!(text.contains("ensemble 'outer' wants model 'iner', which no repository has"), "{text}");
+    assert!(text.contains("fix: write 'inner', or add a model 'iner'"), "{text}");
+    assert!(text.contains("model 'inner' has no input 'INPUT', it has INPUT0"), "{text}");
+    assert!(text.contains("circular dependency between ensembles: 'outer' is made of itself"), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&to_json(&report)).unwrap();
+    let outer = &json["models"][1];
+    let wanted = outer["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|f| f["fix"] == "write 'inner', or add a model 'iner'");
+    let wanted = wanted.unwrap();
+    assert_eq!((wanted["line"].as_u64(), wanted["severity"].as_str()), (Some(3), Some("error")));
+    assert_eq!(wanted["field"], "ensemble_scheduling.step[0].model_name");
+    assert!(json["errors"].as_u64().unwrap() >= 3);
+}
+
+#[test]
+fn hostile_names_and_texts_do_not_reach_the_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "m/config.pbtxt", "\u{1b}[2Jbackend: \"x\"\n");
+    write(folder.path(), "m/1/any", "");
+    let text = to_text(&checked(folder.path()));
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+}

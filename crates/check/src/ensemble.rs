@@ -1,0 +1,95 @@
+//! Whether what an ensemble is made of is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hippocamp_model_config::ModelConfig;
+use hippocamp_proto::inference::model_config::SchedulingChoice;
+use hippocamp_proto::inference::model_ensembling::Step;
+use hippocamp_repository::resolve_step;
+
+/// The namespace of a model, by its name.
+type Namespace<'a, 'b> = &'a dyn Fn(&str) -> Option<&'b str>;
+
+/// What is wrong with the steps of an ensemble, each with its field. `names` are all models that there are, `configs`
+/// those that could be read, and `namespace` tells the namespace of each if there are any.
+pub(crate) fn faults(
+    name: &str,
+    config: &ModelConfig,
+    names: &[&str],
+    configs: &BTreeMap<&str, &ModelConfig>,
+    namespace: Namespace<'_, '_>,
+) -> Vec<(String, String)> {
+    let mut faults = Vec::new();
+    for (index, step) in steps(config).iter().enumerate() {
+        let path = format!("ensemble_scheduling.step[{index}]");
+        let Some(model) = composing(namespace(name), step, names) else {
+            let message =
+                format!("ensemble '{name}' wants model '{}', which no repository has", step.model_name);
+            faults.push((format!("{path}.model_name"), message));
+            continue;
+        };
+        if let Some(config) = configs.get(model) {
+            tensors(&path, model, step, config, &mut faults);
+        }
+    }
+    if reaches(
+        name,
+        name,
+        &|from, step| composing(namespace(from), step, names),
+        configs,
+        &mut BTreeSet::new(),
+    ) {
+        let message = format!("circular dependency between ensembles: '{name}' is made of itself");
+        faults.push(("ensemble_scheduling".to_owned(), message));
+    }
+    faults
+}
+
+fn steps(config: &ModelConfig) -> &[Step] {
+    match &config.scheduling_choice {
+        Some(SchedulingChoice::EnsembleScheduling(ensemble)) => &ensemble.step,
+        _ => &[],
+    }
+}
+
+/// The model that a step means.
+fn composing<'a>(own: Option<&str>, step: &Step, names: &[&'a str]) -> Option<&'a str> {
+    let namespace = Some(step.model_namespace.as_str()).filter(|written| !written.is_empty()).or(own);
+    resolve_step(names.iter().copied(), namespace, &step.model_name)
+}
+
+/// The names of tensors that the maps use, as far as the model's config lists them.
+fn tensors(path: &str, model: &str, step: &Step, config: &ModelConfig, faults: &mut Vec<(String, String)>) {
+    let inputs: BTreeSet<&str> = config.input.iter().map(|input| input.name.as_str()).collect();
+    let outputs: BTreeSet<&str> = config.output.iter().map(|output| output.name.as_str()).collect();
+    let maps = [
+        ("input_map", "input", &step.input_map, inputs),
+        ("output_map", "output", &step.output_map, outputs),
+    ];
+    for (field, kind, map, known) in maps {
+        // An empty list is one that the model file would fill in.
+        let strangers = map.keys().filter(|name| !known.is_empty() && !known.contains(name.as_str()));
+        let mut strangers: Vec<&String> = strangers.collect();
+        strangers.sort();
+        let listed: Vec<&str> = known.iter().copied().collect();
+        faults.extend(strangers.into_iter().map(|name| {
+            let message = format!("model '{model}' has no {kind} '{name}', it has {}", listed.join(", "));
+            (format!("{path}.{field}[\"{name}\"]"), message)
+        }));
+    }
+}
+
+/// Whether the steps of `from` lead to `goal`.
+fn reaches<'a>(
+    from: &'a str,
+    goal: &str,
+    composing: &dyn Fn(&str, &Step) -> Option<&'a str>,
+    configs: &BTreeMap<&'a str, &'a ModelConfig>,
+    seen: &mut BTreeSet<&'a str>,
+) -> bool {
+    let Some(config) = configs.get(from) else { return false };
+    steps(config)
+        .iter()
+        .filter_map(|step| composing(from, step))
+        .any(|next| next == goal || (seen.insert(next) && reaches(next, goal, composing, configs, seen)))
+}

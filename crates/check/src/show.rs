@@ -1,0 +1,127 @@
+//! A report for people and for programs.
+
+use std::fmt::Write;
+
+use hippocamp_core::{Finding, Severity};
+use serde_json::json;
+
+use crate::{CheckedModel, Report};
+
+/// Characters of a line that are shown on each side of the place.
+const AROUND: usize = 60;
+
+/// Every finding with its line of the text, a mark below the place, and the likely fix; and the sum of it.
+pub fn to_text(report: &Report) -> String {
+    let mut out = String::new();
+    for fault in &report.repositories {
+        line(&mut out, format_args!("error: {}\n", plain(fault)));
+    }
+    for model in &report.models {
+        for (finding, hint) in &model.findings {
+            show(&mut out, model, finding, hint.as_deref());
+        }
+    }
+    let (errors, warnings) = report.counts();
+    let models = report.models.len();
+    line(
+        &mut out,
+        format_args!("{}, {}, {}", many(models, "model"), many(errors, "error"), many(warnings, "warning")),
+    );
+    out
+}
+
+fn show(out: &mut String, model: &CheckedModel, finding: &Finding, hint: Option<&str>) {
+    line(out, format_args!("{}: {}", severity(finding), plain(&finding.message)));
+    let path = plain(&model.path.display().to_string());
+    if finding.line == 0 {
+        let field =
+            if finding.field.is_empty() { String::new() } else { format!(", {}", plain(&finding.field)) };
+        line(out, format_args!("  --> {path} (model '{}'{field})", plain(&model.name)));
+    } else {
+        line(out, format_args!("  --> {path}:{}:{}", finding.line, finding.column));
+        if let Some(text) = model.text.lines().nth(finding.line as usize - 1) {
+            let number = finding.line.to_string();
+            let (shown, mark) = excerpt(text, finding.column as usize);
+            line(out, format_args!("{:1$} |", "", number.len() + 1));
+            line(out, format_args!(" {number} | {shown}"));
+            line(out, format_args!("{:1$} | {mark}", "", number.len() + 1));
+        }
+    }
+    if let Some(hint) = hint {
+        line(out, format_args!("  = fix: {}", plain(hint)));
+    }
+    out.push('\n');
+}
+
+/// The part of a line around a column, and a line with a mark below that column.
+fn excerpt(text: &str, column: usize) -> (String, String) {
+    let at = column.saturating_sub(1);
+    let from = at.saturating_sub(AROUND);
+    // A tab becomes a space, so that the mark stands where it should.
+    let printable = |c: char| {
+        if c == '\t' {
+            ' '
+        } else if c.is_control() {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    };
+    let shown: String = text.chars().skip(from).take(2 * AROUND).map(printable).collect();
+    (shown.trim_end().to_owned(), format!("{:1$}^", "", at - from))
+}
+
+/// Without what would move a terminal's cursor: names and texts are anybody's.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    // Writing into a String never fails.
+    let _ = writeln!(out, "{text}");
+}
+
+fn severity(finding: &Finding) -> &'static str {
+    match finding.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+fn many(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The same as one JSON object.
+pub fn to_json(report: &Report) -> String {
+    let models: Vec<_> = report
+        .models
+        .iter()
+        .map(|model| {
+            let findings: Vec<_> = model
+                .findings
+                .iter()
+                .map(|(finding, hint)| {
+                    json!({
+                        "severity": severity(finding),
+                        "file": model.path.display().to_string(),
+                        "line": finding.line,
+                        "column": finding.column,
+                        "field": finding.field,
+                        "message": finding.message,
+                        "fix": hint,
+                    })
+                })
+                .collect();
+            json!({"name": model.name, "findings": findings})
+        })
+        .collect();
+    let (errors, warnings) = report.counts();
+    let all = json!({
+        "repositories": report.repositories,
+        "models": models,
+        "errors": errors,
+        "warnings": warnings,
+    });
+    format!("{all:#}\n")
+}

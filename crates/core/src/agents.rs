@@ -1,0 +1,34 @@
+//! Repository agents: what looks at a model's files before they are loaded.
+
+mod checksum;
+
+use std::path::Path;
+
+use hippocamp_backend::{Error, Result};
+use hippocamp_model_config::ModelConfig;
+
+/// The agents that there are.
+const KNOWN: [&str; 1] = [checksum::NAME];
+
+/// Lets every agent of the config look at the model's folder, in order. The first that objects is the error.
+pub(crate) fn run(model: &str, folder: &Path, config: &ModelConfig) -> Result<()> {
+    let Some(agents) = &config.model_repository_agents else { return Ok(()) };
+    for agent in &agents.agents {
+        let parameters = agent.parameters.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        checksum::run(model, folder, parameters)?;
+    }
+    Ok(())
+}
+
+/// Refuses agents that are not there.
+pub(crate) fn refuse_unknown(model: &str, config: &ModelConfig) -> Result<()> {
+    let Some(agents) = &config.model_repository_agents else { return Ok(()) };
+    match agents.agents.iter().find(|agent| !KNOWN.contains(&agent.name.as_str())) {
+        None => Ok(()),
+        Some(agent) => Err(Error::unsupported(format!(
+            "model '{model}' wants the repository agent '{}', which this server does not have; it has {}",
+            agent.name,
+            KNOWN.join(", ")
+        ))),
+    }
+}

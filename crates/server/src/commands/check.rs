@@ -1,0 +1,98 @@
+//! `hippocamp check`: validates repositories without serving them.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, ValueEnum};
+use hippocamp_check::{CheckOptions, to_json, to_text};
+
+use super::{model_args, named, print};
+use crate::args::{BackendConfig, switch};
+use crate::{backends, logging, run};
+
+/// Tells all that is wrong with the models of repositories, without serving them: every config is parsed, validated and
+/// compared with its model file, as a load would. Prints each fault with its place and the likely fix.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hippocamp check",
+    max_term_width = 110,
+    after_help = "Exit status: 0 if every model would load, 1 if one would not, 2 if the check itself could not run.\n\n\
+        Examples:\n  \
+        hippocamp check /models\n  \
+        hippocamp check s3://bucket/models --format=json\n  \
+        hippocamp check /models --configs-only     (needs no ONNX Runtime)"
+)]
+struct CheckArgs {
+    /// A folder of models, or a place in an object store, as for --model-repository of the server.
+    #[arg(value_name = "REPOSITORY", required_unless_present = "model_repository")]
+    repositories: Vec<PathBuf>,
+
+    /// The same, as the server has it, so that its command line can be taken over.
+    #[arg(long, alias = "model-store", value_name = "FOLDER")]
+    model_repository: Vec<PathBuf>,
+
+    /// How to print: text for people, json for programs.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+
+    /// Do not open model files.
+    #[arg(long)]
+    configs_only: bool,
+
+    /// Prefer configs/NAME.pbtxt of a model's folder to its config.pbtxt.
+    #[arg(long, value_name = "NAME")]
+    model_config_name: Option<String>,
+
+    /// Let models of the same name be in several repositories.
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = clap::ArgAction::Set)]
+    model_namespacing: bool,
+
+    /// Take configs as they are written, without filling in what the model file tells.
+    #[arg(long)]
+    disable_auto_complete_config: bool,
+
+    /// A setting of a backend, as for the server: onnxruntime,library=PATH.
+    #[arg(long, value_name = "[BACKEND,]KEY=VALUE")]
+    backend_config: Vec<BackendConfig>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
+    let given = CheckArgs::parse_from(named("hippocamp check", args));
+    let repositories: Vec<PathBuf> = given.model_repository.into_iter().chain(given.repositories).collect();
+    let mut args = model_args(&repositories);
+    args.models.model_config_name = given.model_config_name;
+    args.models.model_namespacing = given.model_namespacing;
+    args.models.disable_auto_complete_config = given.disable_auto_complete_config;
+    args.models.backend_config = given.backend_config;
+    logging::init(&args.logging)?;
+    let options = CheckOptions { model_files: !given.configs_only };
+    let report = hippocamp_check::check(&run::settings(&args)?, &backends::all(&args)?, options);
+    print(&match given.format {
+        Format::Text => to_text(&report),
+        Format::Json => to_json(&report),
+    })?;
+    let (errors, _) = report.counts();
+    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CheckArgs::command().debug_assert();
+        assert!(CheckArgs::try_parse_from(["check"]).is_err(), "a repository is required");
+        CheckArgs::try_parse_from(["check", "/a", "/b", "--format=json"]).unwrap();
+        CheckArgs::try_parse_from(["check", "--model-store=/a"]).unwrap();
+    }
+}

@@ -1,0 +1,62 @@
+//! The repositories that the command line names. Here alone is the environment read for stores.
+
+use std::path::PathBuf;
+
+use hippocamp_repository::RepositoryLocation;
+
+/// Opens them, in order. Folders are looked at later; of stores the credentials and the cache folder are checked now.
+pub(crate) fn open(locations: &[PathBuf]) -> anyhow::Result<Vec<RepositoryLocation>> {
+    let stores: Vec<&str> = locations.iter().filter_map(|l| l.to_str()).filter(|l| is_store(l)).collect();
+    let mut opened = remote(&stores)?.into_iter();
+    let each = locations.iter().map(|location| match location.to_str() {
+        Some(url) if is_store(url) => opened.next().unwrap_or_else(|| location.clone().into()),
+        _ => location.clone().into(),
+    });
+    Ok(each.collect())
+}
+
+/// Whether it is meant for an object store, and not a path.
+fn is_store(location: &str) -> bool {
+    ["s3://", "gs://", "as://"].iter().any(|scheme| location.starts_with(scheme))
+}
+
+/// One for each location.
+#[cfg(feature = "object-store")]
+fn remote(urls: &[&str]) -> anyhow::Result<Vec<RepositoryLocation>> {
+    use std::sync::Arc;
+
+    use anyhow::Context;
+    use hippocamp_repository_store::Stores;
+
+    if urls.is_empty() {
+        return Ok(Vec::new());
+    }
+    let stores = Stores::new().context("failed to start the threads for object stores")?;
+    let variables = |name: &str| std::env::var(name).ok();
+    let opened = urls.iter().map(|url| {
+        let store = stores.open(url, &variables)?;
+        Ok(RepositoryLocation::Remote(Arc::new(store)))
+    });
+    opened.collect()
+}
+
+#[cfg(not(feature = "object-store"))]
+fn remote(urls: &[&str]) -> anyhow::Result<Vec<RepositoryLocation>> {
+    match urls.first() {
+        None => Ok(Vec::new()),
+        Some(url) => anyhow::bail!("'{url}' cannot be served: this build is without object stores"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_and_stores_keep_their_order() {
+        let plain = open(&["/models".into(), "s3:/not/a/store".into()]).unwrap();
+        assert!(plain.iter().all(|location| matches!(location, RepositoryLocation::Local(_))));
+        assert_eq!(plain[1].to_string(), "s3:/not/a/store");
+        assert!(open(&["s3://".into()]).is_err());
+    }
+}
