@@ -150,12 +150,11 @@ def test_every_result_belongs_to_its_own_picture(detection_server):
         cases.append((png(canvas), [(left + right) / 2 + x, (top + bottom) / 2 + y]))
 
     before = detection_server.metric("nv_inference_exec_count", model="detection-network")
-    client = triton_http.InferenceServerClient(
-        detection_server.http, concurrency=64, network_timeout=600
-    )
+    # The blocking HTTP client belongs to one thread; this one may be shared.
+    client = triton_grpc.InferenceServerClient(detection_server.grpc)
     with concurrent.futures.ThreadPoolExecutor(64) as pool:
         replies = pool.map(
-            lambda case: ask(triton_http, client, "detection", "raw_image", files(case[0])), cases
+            lambda case: ask(triton_grpc, client, "detection", "raw_image", files(case[0])), cases
         )
         for number, (reply, (_, middle)) in enumerate(zip(replies, cases)):
             got = reply.as_numpy("bbox")[0, 0].reshape(2, 2).mean(axis=0)

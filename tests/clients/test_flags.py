@@ -82,8 +82,10 @@ def test_the_hook_that_collects_requests_before_the_scheduler_starts(tmp_path, c
         client = client_of("http", server)
         inputs = [client.input("INPUT0", np.ones((1, 1), np.float32), "FP32")]
         with ThreadPoolExecutor(3) as pool:
-            others = [client_of("http", server) for _ in range(3)]
-            replies = [pool.submit(other.infer, "batched", inputs) for other in others]
+            # Each makes its own: a blocking HTTP client belongs to one thread.
+            replies = [
+                pool.submit(lambda: client_of("http", server).infer("batched", inputs)) for _ in range(3)
+            ]
             assert [reply.result().as_numpy("OUTPUT0").tolist() for reply in replies] == [[[1.0]]] * 3
         stats = client.get_inference_statistics("batched")["model_stats"][0]
         assert (stats["inference_count"], stats["execution_count"]) == (3, 1)
