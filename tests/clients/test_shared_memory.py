@@ -29,16 +29,19 @@ DELAY = 'parameters { key: "execute_delay_ms" value { string_value: "500" } }'
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """Clients may register. Models: identity, the same but slow, and in batches of ONNX Runtime."""
+    """Clients may register. Models: identity, the same but slow, or cached, and in batches of ONNX Runtime."""
     folder = tmp_path_factory.mktemp("models")
     own = {"backend": "identity", "batch": 0, "input": "INPUT0", "output": "OUTPUT0"}
     write_model(folder, "identity", IDENTITY.format(**own, more=""), None)
     write_model(folder, "slow", IDENTITY.format(**own, more=DELAY), None)
+    kept = "response_cache { enable: true }" + DELAY.replace("500", "1000")
+    write_model(folder, "kept", IDENTITY.format(**own, more=kept), None)
     onnx = {"backend": "onnxruntime", "batch": 8, "input": "INPUT", "output": "OUTPUT"}
     batching = "dynamic_batching { max_queue_delay_microseconds: 200000 preferred_batch_size: 2 }"
     config = IDENTITY.format(**onnx, more=batching)
     write_model(folder, "onnx", config, onnx_identity(ONNX_TYPES["FP32"]))
-    with ServerProcess(folder, flags=["--allow-client-shm=true"]) as process:
+    flags = ["--allow-client-shm=true", "--cache-config=local,size=16777216"]
+    with ServerProcess(folder, flags=flags) as process:
         yield process
         assert process.alive(), f"the server died during the tests:\n{process.log()[-4000:]}"
 
@@ -201,6 +204,30 @@ def test_an_object_that_is_truncated_while_a_request_runs(
     with pytest.raises(InferenceServerException, match="unregister the region"):
         client.infer("identity", **request)
     os.truncate(cut.path, SIZE)
+
+
+def test_what_is_cached_is_what_was_looked_up(server, client, client_of, region, unharmed, eventually):
+    before, after = content(5), content(6)
+    moving = region("moving", content=before)
+    # Once both are queued both were looked up, and neither is answered: the model takes a second.
+    queued = "nv_inference_queue_depth_histogram_count"
+    threads = [
+        start(server, client_of, "kept", **request)
+        for request in (tensors(client), tensors(client, "moving"))
+    ]
+    eventually(lambda: server.metric(queued, model="kept") == 2, "two queued requests")
+    shared_memory.set_shared_memory_region(moving.handle, [after])
+    for thread, outcome in threads:
+        thread.join()
+        assert outcome == [None]
+
+    def answer(sent):
+        request = tensors(client)
+        request["inputs"][0].set_data_from_numpy(sent)
+        return client.infer("kept", **request).as_numpy("OUTPUT0")
+
+    assert (answer(before) == before).all(), "others get what they asked for"
+    assert (answer(after) == after).all()
 
 
 def test_others_of_its_batch_are_answered(server, client, client_of, region, unharmed):
