@@ -12,6 +12,7 @@ use hippocamp_backend::{
 };
 use hippocamp_cache::{Digest, Digester, Inserted, Owner, Store};
 use hippocamp_model_config::{Interface, ModelConfig};
+use hippocamp_tensor::TensorData;
 use tracing::warn;
 
 /// The responses of all models, within one budget.
@@ -154,11 +155,16 @@ impl Keeping {
         let outputs = response.outputs.iter().map(|output| OutputTensor {
             index: output.index,
             shape: output.shape.clone(),
-            data: Bytes::copy_from_slice(&output.data.to_contiguous()).into(),
+            data: copied(&output.data).into(),
         });
         let copy = Response { outputs: outputs.collect(), parameters: response.parameters.clone() };
         self.owner.insert(self.digest, Arc::new(copy), size)
     }
+}
+
+/// The bytes in memory of their own: one copy, also where they lie in several pieces.
+fn copied(data: &TensorData) -> Bytes {
+    data.as_contiguous().map_or_else(|| data.to_contiguous(), Bytes::copy_from_slice)
 }
 
 /// The bytes of a response, about.
