@@ -13,7 +13,7 @@ use hippocamp_proto::inference::model_warmup::input::InputDataType;
 use hippocamp_repository::{ModelFolder, select_versions};
 
 use crate::load::Loader;
-use crate::supported::{refuse_unsupported, without_effect};
+use crate::supported::without_effect;
 use crate::{Settings, agents, labels};
 
 /// How bad a finding is.
@@ -76,7 +76,7 @@ impl Check<'_> {
         model_config::apply_defaults(&mut config, name, &model_config::DefaultFacts::default());
         let valid = model_config::validate_incomplete(&config, self.spans.as_ref(), "", name);
         self.faults(valid);
-        if let Err(error) = refuse_unsupported(name, &config) {
+        if let Err(error) = agents::refuse_unknown(name, &config) {
             self.error("model_repository_agents", error.message());
         }
         for field in without_effect(&config) {

@@ -14,7 +14,7 @@ use tracing::warn;
 
 use crate::cache::{ModelCache, ResponseCache};
 use crate::model::Executor;
-use crate::supported::{refuse_unsupported, without_effect};
+use crate::supported::without_effect;
 use crate::{LoadedModel, Settings, agents, initial_state, instances, labels, warmup};
 
 /// Knows the backends and the settings that loading depends on.
@@ -117,7 +117,7 @@ impl Loader {
         Self::infer_backend(&folder, &mut config)?;
         model_config::apply_defaults(&mut config, &name, &model_config::DefaultFacts::default());
         model_config::validate_incomplete(&config, spans.as_ref(), &origin, &name).map_err(bad_config)?;
-        refuse_unsupported(&name, &config)?;
+        agents::refuse_unknown(&name, &config)?;
         let mut available = folder.versions.clone();
         if available.is_empty() && model_config::is_ensemble(&config) {
             // There is nothing to put into its version folder, and version control keeps no empty ones.
