@@ -93,7 +93,7 @@ impl InferenceServer {
     }
 
     /// Loads what the settings ask for, several models at once. Returns what went wrong, a line each; everything else
-    /// is served.
+    /// can be served. Whether it is, is for the caller to say: [`InferenceServer::begin_serving`].
     pub async fn load_repositories(self: &Arc<Self>) -> Vec<String> {
         let found = self.scan(Patience::Full).await;
         let mut faults = Vec::new();
@@ -107,7 +107,6 @@ impl InferenceServer {
         }
         let wanted = self.wanted(&found.models);
         faults.extend(self.carry_out(&BTreeMap::new(), &found.models, &wanted).await);
-        self.started.store(true, Ordering::Release);
         faults
     }
 
@@ -263,6 +262,12 @@ impl InferenceServer {
         tokio::time::timeout(timeout, all).await.is_ok()
     }
 
+    /// From here on the server says that it is ready. Not before it is known that it won't exit because of what went
+    /// wrong: nobody shall be sent to a server that is about to end.
+    pub fn begin_serving(&self) {
+        self.started.store(true, Ordering::Release);
+    }
+
     /// From here on the server says that it is not ready, so that no new traffic is sent to it.
     pub fn begin_stop(&self) {
         self.stopping.store(true, Ordering::Release);
@@ -273,4 +278,18 @@ impl InferenceServer {
 fn meant(present: &BTreeMap<String, Fingerprint>, name: &str) -> BTreeSet<String> {
     let meant = identifiers(present.keys().map(String::as_str), name);
     if meant.is_empty() { [name.to_owned()].into() } else { meant.into_iter().map(str::to_owned).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn is_not_ready_before_somebody_says_so() {
+        let server = InferenceServer::new(Settings::default(), Vec::new());
+        assert_eq!(server.load_repositories().await, [""; 0]);
+        assert!(server.is_live() && !server.is_ready(), "whoever loaded may still give up");
+        server.begin_serving();
+        assert!(server.is_ready());
+    }
 }

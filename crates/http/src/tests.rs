@@ -116,6 +116,7 @@ impl Fixture {
         let server = InferenceServer::new(settings, backends);
         let faults = server.load_repositories().await;
         assert!(faults.is_empty(), "{faults:?}");
+        server.begin_serving();
         Fixture { front: HttpFront::new(server, HttpSettings::default()), gate, _repository: repository }
     }
 

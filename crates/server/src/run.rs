@@ -37,6 +37,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         error!("failed to load all models; start with --exit-on-error=false to serve the others");
         return Ok(ExitCode::FAILURE);
     }
+    server.begin_serving();
     info!(versions = server.ready_count(), ms = begin.elapsed().as_millis(), "ready");
 
     let signal = signals.next().await;

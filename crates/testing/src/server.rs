@@ -75,6 +75,7 @@ impl TestServer {
         let grpc = hippocamp_grpc::serve(grpc, Arc::clone(&core), GrpcSettings::default(), stopped());
         fronts.spawn(async move { grpc.await.expect("gRPC serves until it is told to stop") });
         let faults = core.load_repositories().await;
+        core.begin_serving();
         let [http, grpc, metrics] = addresses;
         (TestServer { core, repository, http, grpc, metrics, stop, fronts }, faults)
     }
