@@ -141,7 +141,9 @@ impl Server {
             ..Settings::default()
         };
         change(&mut settings);
-        Server { core: InferenceServer::new(settings, backends), repository }
+        let core = InferenceServer::new(settings, backends);
+        core.begin_serving();
+        Server { core, repository }
     }
 
     /// Writes a model's config, and a version folder if it is to have one.
