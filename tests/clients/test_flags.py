@@ -118,3 +118,19 @@ def test_instances_run_on_the_cores_of_their_host_policy(tmp_path):
                 cores[f.read().strip()] = os.sched_getaffinity(int(thread))
     assert cores["bound_0_0"] == {core}
     assert cores["free_0"] == os.sched_getaffinity(0)
+
+
+def test_instances_on_gpus_run_on_the_cpu_if_that_is_allowed(folder, client_of):
+    write_model(folder, "auto", 'instance_group [ { kind: KIND_GPU gpus: [ 0, 1 ] count: 3 } ]\n', add_sub())
+    refused = ServerProcess(folder)
+    with pytest.raises(RuntimeError, match="ended with status 1") as error:
+        refused.start()
+    log = str(error.value)
+    assert "has kind KIND_GPU but server does not support GPUs" in log, log
+    assert "(--cpu-fallback would run it on the CPU)" in log, log
+    with ServerProcess(folder, flags=["--cpu-fallback"]) as server:
+        client = client_of("http", server)
+        assert infer(client) == (A + A).tolist()
+        (group,) = client.get_model_config("auto")["instance_group"]
+        assert (group["kind"], group["count"], group["gpus"]) == ("KIND_CPU", 3, [])
+        assert "runs on the CPU, as its GPUs cannot be used" in server.log()

@@ -59,8 +59,10 @@ fn wrong_type(message: &str) -> Option<String> {
     message.contains("expects datatype").then(|| format!("write data_type: TYPE_{provided}"))
 }
 
+const CPU_FALLBACK: &str = "write KIND_CPU, or start server and check with --cpu-fallback";
+
 fn simple(message: &str) -> Option<&'static str> {
-    const FIXES: [(&str, &str); 10] = [
+    const FIXES: [(&str, &str); 12] = [
         (
             "directory name must equal model name",
             "rename the folder, or leave 'name' out: the folder's name is taken",
@@ -82,6 +84,8 @@ fn simple(message: &str) -> Option<&'static str> {
             "its model file was not looked into",
             "name the engine's library, or check configs alone by --configs-only",
         ),
+        ("has kind KIND_GPU but", CPU_FALLBACK),
+        ("specifies invalid or unsupported gpu id", CPU_FALLBACK),
         ("specified multiple times", "leave one of them"),
     ];
     FIXES.iter().find(|(part, _)| message.contains(part)).map(|(_, fix)| *fix)

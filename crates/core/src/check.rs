@@ -74,6 +74,12 @@ impl Check<'_> {
             self.error("", error.message());
         }
         model_config::apply_defaults(&mut config, name, &model_config::DefaultFacts::default());
+        if self.loader.settings.cpu_fallback {
+            for group in model_config::fall_back_to_cpu(&mut config, &model_config::DefaultFacts::default()) {
+                let what = format!("instance group '{group}' runs on the CPU, as its GPUs cannot be used");
+                self.add(Severity::Warning, "instance_group", &what);
+            }
+        }
         let valid = model_config::validate_incomplete(&config, self.spans.as_ref(), "", name);
         self.faults(valid);
         if let Err(error) = agents::refuse_unknown(name, &config) {

@@ -135,7 +135,10 @@ impl Loader {
     /// Loads every version that the config selects, the latest first: it is the one that completes the config. All or
     /// nothing.
     pub(crate) fn load(&self, prepared: Prepared) -> Result<Vec<Started>, LoadFailure> {
-        let Prepared { folder, config, versions } = prepared;
+        let Prepared { folder, mut config, versions } = prepared;
+        if self.settings.cpu_fallback {
+            fall_back_to_cpu(&mut config);
+        }
         if let Err(error) = agents::run(&folder.name, &folder.path, &config) {
             return Err(LoadFailure::Versions(versions.into_iter().map(|v| (v, error.clone())).collect()));
         }
@@ -186,6 +189,14 @@ impl Loader {
     }
 }
 
+fn fall_back_to_cpu(config: &mut ModelConfig) {
+    let moved = model_config::fall_back_to_cpu(config, &model_config::DefaultFacts::default());
+    if !moved.is_empty() {
+        let groups = moved.join(", ");
+        warn!(model = config.name, groups, "runs on the CPU, as its GPUs cannot be used");
+    }
+}
+
 /// A model whose versions are being loaded.
 struct Loading<'a> {
     loader: &'a Loader,
@@ -205,6 +216,8 @@ impl Loading<'_> {
     fn version(&mut self, version: u64) -> Result<Started> {
         let name: Arc<str> = self.folder.name.as_str().into();
         let backend = self.loader.backend(&name, &self.config)?;
+        // Before a backend looks for the GPUs that it can't have.
+        check_placement(&self.config)?;
         let model = backend.load(&ModelSource {
             name: Arc::clone(&name),
             version,
@@ -260,7 +273,7 @@ impl Loading<'_> {
         let facts = model_config::DefaultFacts::default();
         model_config::apply_defaults(&mut config, name, &facts);
         model_config::validate(&config, None, "config", name).map_err(bad_config)?;
-        model_config::validate_placement(&config, None, "config", &facts).map_err(bad_config)?;
+        check_placement(&config)?;
         let interface = Interface::new(&config).map_err(bad_config)?;
         for field in without_effect(&config) {
             warn!(model = name, "config field '{field}' has no effect in this version");
@@ -314,4 +327,11 @@ pub(crate) fn steps_of(text: Option<&str>, json: Option<&str>) -> Vec<model_conf
 #[cold]
 pub(crate) fn bad_config(faults: Faults) -> Error {
     Error::invalid_arg(faults.to_string()).with_source(faults)
+}
+
+fn check_placement(config: &ModelConfig) -> Result<()> {
+    let facts = model_config::DefaultFacts::default();
+    model_config::validate_placement(config, None, "config", &facts).map_err(|faults| {
+        Error::invalid_arg(format!("{faults} (--cpu-fallback would run it on the CPU)")).with_source(faults)
+    })
 }

@@ -47,6 +47,9 @@ pub struct Settings {
     pub default_max_batch_size: BTreeMap<String, i32>,
     /// By the name that instance groups use.
     pub host_policies: BTreeMap<String, HostPolicy>,
+    /// Whether instances that a config places on GPUs run on the CPU where these GPUs cannot be used. Otherwise such a model
+    /// is refused.
+    pub cpu_fallback: bool,
     /// Whether instances execute only while they hold the resources that their groups ask for; and how many there are,
     /// where that is not left to the models.
     pub rate_limit: Option<Vec<ResourceCount>>,
@@ -75,6 +78,7 @@ impl Default for Settings {
             allow_client_shm: false,
             default_max_batch_size: BTreeMap::new(),
             host_policies: BTreeMap::new(),
+            cpu_fallback: false,
             rate_limit: None,
             delay_scheduler: 0,
             backlog_delay_scheduler: 0,

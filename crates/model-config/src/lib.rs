@@ -15,6 +15,7 @@
 mod batch_tensors;
 mod check;
 mod complete;
+mod cpu_fallback;
 mod data_type;
 mod defaults;
 mod fault;
@@ -37,6 +38,7 @@ pub use hippocamp_proto::inference::{ModelConfig, ModelEnsembling};
 pub use batch_tensors::{BatchInput, BatchInputKind, BatchOutput};
 pub use check::check;
 pub use complete::{CompleteOptions, complete};
+pub use cpu_fallback::fall_back_to_cpu;
 pub use data_type::{config_value, data_type};
 pub use defaults::{DefaultFacts, apply_defaults};
 pub use fault::{Fault, Faults};

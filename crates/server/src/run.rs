@@ -78,6 +78,7 @@ pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
         allow_client_shm: args.allow_client_shm,
         default_max_batch_size: models.default_max_batch_size()?,
         host_policies: args.instances.host_policies()?,
+        cpu_fallback: args.instances.cpu_fallback,
         rate_limit: args.instances.rate_limit(),
         delay_scheduler: test_hooks::requests(test_hooks::DELAY_SCHEDULER),
         backlog_delay_scheduler: test_hooks::requests(test_hooks::BACKLOG_DELAY_SCHEDULER),

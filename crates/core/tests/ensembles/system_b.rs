@@ -1,4 +1,4 @@
-//! An ensemble as a tool for TensorRT Inference Server wrote it, with its configs as they are: a network whose batch of one
+//! An ensemble as a tool for TensorRT Inference Server wrote it, with its configs as they are, GPUs included: a network whose batch of one
 //! is in its shapes, reshaped, between steps that do not batch.
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ output [
     { name: "process_img", data_type: TYPE_FP32, dims: [1, 3, 512, 512] },
     { name: "affine_trans_mat", data_type: TYPE_FP32, dims: [2, 3] }
 ]
-instance_group [ { count: 2  kind: KIND_CPU } ]
+instance_group [ { count: 2  kind: KIND_GPU  gpus: [0, 1, 2, 3] } ]
 "#;
 
 const NETWORK: &str = r#"
@@ -37,7 +37,7 @@ output [
     { name: "bbox_wh", data_type: TYPE_FP32, dims: [1, 2, 128, 128], reshape: { shape: [2, 128, 128] } },
     { name: "center_shift", data_type: TYPE_FP32, dims: [1, 2, 128, 128], reshape: { shape: [2, 128, 128] } }
 ]
-instance_group [ { count: 2  kind: KIND_CPU } ]
+instance_group [ { count: 2  kind: KIND_GPU  gpus: [0, 1, 2, 3] } ]
 "#;
 
 const POSTPROCESS: &str = r#"
@@ -56,7 +56,7 @@ output [
     { name: "category", data_type: TYPE_INT32, dims: [1, 100] },
     { name: "bbox", data_type: TYPE_FP32, dims: [1, 100, 4] }
 ]
-instance_group [ { count: 2  kind: KIND_CPU } ]
+instance_group [ { count: 2  kind: KIND_GPU  gpus: [0, 1, 2, 3] } ]
 "#;
 
 const DETECTION: &str = r#"
@@ -118,7 +118,8 @@ fn zeros(name: &'static str) -> Arc<dyn Backend> {
 
 #[tokio::test]
 async fn is_served_as_it_is() {
-    let server = Server::new(vec![zeros("tensorflow"), zeros("tensorrt"), zeros("onnxruntime")]);
+    let backends = vec![zeros("tensorflow"), zeros("tensorrt"), zeros("onnxruntime")];
+    let server = Server::with(backends, |settings| settings.cpu_fallback = true);
     server.write("detection-preprocess", PREPROCESS, Some(1));
     server.write("detection-network", NETWORK, Some(1));
     server.write("detection-postprocess", POSTPROCESS, Some(1));
@@ -144,4 +145,14 @@ async fn is_served_as_it_is() {
     let mut shapes: Vec<_> = response.outputs.iter().map(|o| (o.index, o.shape.to_vec())).collect();
     shapes.sort();
     assert_eq!(shapes, [(0, vec![1, 100]), (1, vec![1, 100]), (2, vec![1, 100, 4])]);
+}
+
+#[tokio::test]
+async fn is_told_what_would_help_without_gpus() {
+    let server = Server::new(vec![zeros("tensorrt")]);
+    server.write("detection-network", NETWORK, Some(1));
+    let error = server.load("detection-network").await.unwrap_err();
+    let expected = "instance group detection-network_0 of model detection-network has kind KIND_GPU but server does \
+                    not support GPUs (--cpu-fallback would run it on the CPU)";
+    assert!(error.message().contains(expected), "{error}");
 }

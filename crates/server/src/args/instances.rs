@@ -14,6 +14,11 @@ pub(crate) struct InstancesArgs {
     #[arg(long, value_name = "NAME,SETTING=VALUE")]
     pub(crate) host_policy: Vec<HostPolicySetting>,
 
+    /// Run instances that a config places on GPUs on the CPU, with a warning, where these GPUs cannot be used. Without it such
+    /// a model is refused, as Triton does.
+    #[arg(long)]
+    pub(crate) cpu_fallback: bool,
+
     /// Whether instances execute only while they hold the resources that their groups ask for, with turns by priority:
     /// `execution_count`; or whenever they can: off.
     #[arg(long, value_name = "MODE", default_value = "off")]

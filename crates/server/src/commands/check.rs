@@ -23,6 +23,7 @@ use crate::{backends, logging, run};
         hippocamp check s3://bucket/models --format=json\n  \
         hippocamp check /models --configs-only     (needs no ONNX Runtime)"
 )]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 struct CheckArgs {
     /// A folder of models, or a place in an object store, as for --model-repository of the server.
     #[arg(value_name = "REPOSITORY", required_unless_present = "model_repository")]
@@ -52,6 +53,10 @@ struct CheckArgs {
     #[arg(long)]
     disable_auto_complete_config: bool,
 
+    /// Only warn of instances on GPUs that cannot be used, as the server does with this flag.
+    #[arg(long)]
+    cpu_fallback: bool,
+
     /// A setting of a backend, as for the server: onnxruntime,library=PATH.
     #[arg(long, value_name = "[BACKEND,]KEY=VALUE")]
     backend_config: Vec<BackendConfig>,
@@ -71,6 +76,7 @@ pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
     args.models.model_namespacing = given.model_namespacing;
     args.models.disable_auto_complete_config = given.disable_auto_complete_config;
     args.models.backend_config = given.backend_config;
+    args.instances.cpu_fallback = given.cpu_fallback;
     logging::init(&args.logging)?;
     let options = CheckOptions { model_files: !given.configs_only };
     let report = hippocamp_check::check(&run::settings(&args)?, &backends::all(&args)?, options);

@@ -1,0 +1,58 @@
+//! GPU instances on a machine that has no such GPU.
+
+use hippocamp_proto::inference::model_instance_group::Kind;
+
+use crate::{DefaultFacts, ModelConfig};
+
+/// Places those instance groups on the CPU whose GPUs cannot be used. Their counts stay as they are: a count of a GPU group
+/// is one for each GPU. Returns the names of these groups, to be told to somebody: they will be slower than their owner
+/// thinks.
+pub fn fall_back_to_cpu(config: &mut ModelConfig, facts: &DefaultFacts) -> Vec<String> {
+    let mut moved = Vec::new();
+    for (index, group) in config.instance_group.iter_mut().enumerate() {
+        let known = group.gpus.iter().all(|gpu| facts.gpus.contains(gpu));
+        let usable = facts.backend_supports_gpu && !facts.gpus.is_empty() && known;
+        if group.kind() != Kind::Gpu || usable {
+            continue;
+        }
+        group.set_kind(Kind::Cpu);
+        group.gpus.clear();
+        moved.push(if group.name.is_empty() {
+            format!("{}_{index}", config.name)
+        } else {
+            group.name.clone()
+        });
+    }
+    moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moves_groups_whose_gpus_are_not_there_and_no_others() {
+        let text = r#"
+            name: "m"
+            instance_group [ { kind: KIND_GPU gpus: [0, 1] count: 16 }, { name: "here" kind: KIND_GPU gpus: [0] },
+                { name: "any" kind: KIND_GPU }, { kind: KIND_CPU }, { kind: KIND_MODEL } ]"#;
+        let config = crate::parse(text, "config").expect("it is well-formed").config;
+        let fall_back = |facts: &DefaultFacts| {
+            let mut config = config.clone();
+            let moved = fall_back_to_cpu(&mut config, facts);
+            let kinds: Vec<Kind> = config.instance_group.iter().map(|group| group.kind()).collect();
+            assert_eq!(config.instance_group[0].count, 16);
+            assert!(config.instance_group.iter().all(|g| g.gpus.is_empty() || g.kind() == Kind::Gpu));
+            (moved, kinds)
+        };
+        let one = DefaultFacts { gpus: vec![0], backend_supports_gpu: true };
+        let (moved, kinds) = fall_back(&one);
+        assert_eq!(moved, ["m_0"]);
+        assert_eq!(kinds, [Kind::Cpu, Kind::Gpu, Kind::Gpu, Kind::Cpu, Kind::Model]);
+        for none in [DefaultFacts::default(), DefaultFacts { backend_supports_gpu: false, ..one }] {
+            let (moved, kinds) = fall_back(&none);
+            assert_eq!(moved, ["m_0", "here", "any"]);
+            assert_eq!(kinds, [Kind::Cpu, Kind::Cpu, Kind::Cpu, Kind::Cpu, Kind::Model]);
+        }
+    }
+}
