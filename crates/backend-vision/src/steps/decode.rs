@@ -115,12 +115,9 @@ impl Step for DecodeStep {
         let mut image = values.take_image(self.output);
         image.give_back(KEPT);
         let bytes = values.encoded(self.input)?;
-        // Decoders are large and read what strangers send. If one panics after all, that picture is bad and nothing else:
-        // what it wrote to is written anew for the next one.
-        let decoded =
-            catch_unwind(AssertUnwindSafe(|| decode(bytes, self.wish, &mut self.scratch, &mut image)));
+        let decoded = decode_hostile(bytes, self.wish, &mut self.scratch, &mut image);
         self.scratch.give_back();
-        match decoded.unwrap_or_else(|_| Err(Error::invalid_arg("the picture cannot be decoded"))) {
+        match decoded {
             Err(error) if self.on_error == OnError::Black && error.code() == Code::InvalidArg => {
                 tracing::warn!("a black picture stands in for what is none: {}", error.message());
                 image.begin_u8(BLACK, self.wish.color)?.fill(0);
@@ -160,6 +157,13 @@ fn admit(width: u64, height: u64, max_pixels: u64) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Decoders are large and read what strangers send. If one panics after all, that picture is bad and nothing else: what it
+/// wrote to is written anew for the next one.
+fn decode_hostile(bytes: &[u8], wish: Wish, scratch: &mut Scratch, image: &mut Image) -> Result<()> {
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode(bytes, wish, scratch, image)));
+    decoded.unwrap_or_else(|_| Err(Error::invalid_arg("the picture cannot be decoded")))
 }
 
 fn decode(bytes: &[u8], wish: Wish, scratch: &mut Scratch, image: &mut Image) -> Result<()> {
@@ -234,11 +238,11 @@ impl Scratch {
     }
 }
 
-/// Decodes one picture on its own, without what catches panics.
+/// Decodes one picture on its own.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn decode_alone(bytes: &[u8], max_pixels: u64) -> Result<Image> {
     let mut image = Image::default();
     let wish = Wish { color: Color::Rgb, upright: true, background: Some([0; 3]), max_pixels };
-    decode(bytes, wish, &mut Scratch::default(), &mut image)?;
+    decode_hostile(bytes, wish, &mut Scratch::default(), &mut image)?;
     Ok(image)
 }

@@ -217,3 +217,15 @@ proptest! {
         }
     }
 }
+
+/// Found by the fuzz target. If a later release of the decoder reads or refuses it, another is wanted here.
+#[test]
+fn a_picture_at_which_the_decoder_panics_is_bad_and_nothing_else() {
+    let bytes = include_bytes!("../../../tests/pictures/decoder_panics.jpg");
+    let wish = Wish { color: Color::Rgb, upright: true, background: None, max_pixels: 1 << 20 };
+    let (mut scratch, mut image) = (Scratch::default(), Image::default());
+    let error = decode_hostile(bytes, wish, &mut scratch, &mut image).unwrap_err();
+    assert_eq!((error.code(), error.message()), (Code::InvalidArg, "the picture cannot be decoded"));
+    decode_hostile(JPEGS[0], wish, &mut scratch, &mut image).unwrap();
+    assert_eq!(image.size, Size::new(41, 30));
+}
