@@ -1,6 +1,7 @@
 //! The life of an instance thread.
 
 use std::any::Any;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -11,6 +12,7 @@ use tracing::{debug, error};
 use crate::InstancePlan;
 use crate::batcher::Batcher;
 use crate::rate_limiter::Permit;
+use crate::succession::Succession;
 use crate::waiting::cancelled;
 
 /// As much as the main thread of a C program has: engines recurse deeply on large graphs. Only touched pages count.
@@ -21,8 +23,10 @@ pub(crate) struct Instance {
     pub(crate) plan: InstancePlan,
     pub(crate) model: Arc<dyn Model>,
     pub(crate) batcher: Arc<Batcher>,
+    /// Where it goes on when the batcher has nothing more for it.
+    pub(crate) succession: Arc<Succession>,
     /// Dropped when the thread ends, which is how others learn of it.
-    pub(crate) alive: tokio::sync::mpsc::Sender<()>,
+    pub(crate) alive: tokio::sync::watch::Sender<()>,
 }
 
 impl Instance {
@@ -37,10 +41,10 @@ impl Instance {
         })
     }
 
-    fn run(self, made: mpsc::Sender<Result<()>>) {
+    fn run(mut self, made: mpsc::Sender<Result<()>>) {
         let instance = self.plan.cores.bind_thread(&self.plan.spec.name).and_then(|()| self.make());
         let failed = instance.is_err();
-        let (instance, report) = match instance {
+        let (mut instance, report) = match instance {
             Ok(instance) => (Some(instance), Ok(())),
             Err(error) => (None, Err(error)),
         };
@@ -48,18 +52,24 @@ impl Instance {
         drop(made.send(report));
         // It waits until every instance has let go of this.
         drop(made);
-        if !failed {
-            self.serve(instance);
+        while !failed {
+            self.serve(&mut instance);
+            // It stays on its thread, and is now another's: the same instance, with a new name and new settings.
+            match self.succession.heir(self.plan.spec.index) {
+                Some(heir) => self = heir,
+                None => break,
+            }
         }
-        let Instance { plan, model, batcher, alive } = self;
+        drop(instance);
+        let Instance { plan, model, batcher, succession, alive } = self;
         // Whoever waits for the end wants the model's memory back by then.
-        drop((model, batcher, plan.limited));
+        drop((model, batcher, succession, plan.limited));
         debug!(instance = plan.spec.name, "instance stopped");
         drop(alive);
     }
 
     /// Executes batches until there will be none any more. `None` stands for an instance that has to be made anew.
-    fn serve(&self, mut instance: Option<Box<dyn ModelInstance>>) {
+    fn serve(&self, instance: &mut Option<Box<dyn ModelInstance>>) {
         let mut batch = Batch::new();
         while self.batcher.pull(self.plan.spec.index, &mut batch) {
             let _permit = self.permit(&mut batch);
@@ -69,7 +79,7 @@ impl Instance {
             let outcome = match instance.take().map_or_else(|| self.make(), Ok) {
                 Ok(mut live) => {
                     let ran = catch_unwind(AssertUnwindSafe(|| live.execute(&mut batch)));
-                    ran.map(|()| instance = Some(live)).map_err(|panic| {
+                    ran.map(|()| *instance = Some(live)).map_err(|panic| {
                         self.batcher.instance_lost(self.plan.spec.index);
                         self.panicked(&*panic)
                     })
@@ -112,5 +122,11 @@ impl Instance {
         let why = why.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
         error!(instance = self.plan.spec.name, "the backend panicked, the instance is made anew: {why}");
         Error::internal(format!("the backend of instance '{}' panicked: {why}", self.plan.spec.name))
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance").field("plan", &self.plan).finish_non_exhaustive()
     }
 }

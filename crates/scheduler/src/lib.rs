@@ -16,6 +16,7 @@ mod queue_policy;
 mod rate_limiter;
 mod scheduler;
 mod sequence_batcher;
+mod succession;
 mod waiting;
 
 pub use plan::{Cores, InstancePlan};

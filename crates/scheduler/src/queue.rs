@@ -89,6 +89,15 @@ impl Queue {
         }
     }
 
+    /// A queue whose responses keep behind those of `before`, if both keep an order.
+    pub(crate) fn succeeding(settings: QueueSettings, before: &Queue) -> Queue {
+        let mut queue = Queue::new(settings);
+        if let (Some(ordered), Some(before)) = (&mut queue.ordered, &before.ordered) {
+            *ordered = before.clone();
+        }
+        queue
+    }
+
     /// Queues the request and returns at once. The answer arrives on the request's own sender, from an instance thread;
     /// from here, if the queue is full. Gives the request back if the queue is closed.
     pub fn push(&self, request: Request) -> Result<(), Box<Request>> {

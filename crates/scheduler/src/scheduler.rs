@@ -5,10 +5,14 @@ use std::thread;
 
 use hippocamp_backend::{Error, Model, Request, Result};
 use hippocamp_metrics::SizeHistogram;
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::batcher::Batcher;
 use crate::instance::Instance;
+use crate::plan::Place;
 use crate::sequence_batcher::SequenceBatcher;
+use crate::succession::{Inheritance, Succession};
 use crate::{InstancePlan, Queue, QueueSettings, SequencePolicy};
 
 /// It answers requests, which may run through others' sinks, and nothing else.
@@ -17,7 +21,12 @@ const TIMEKEEPER_STACK_SIZE: usize = 256 << 10;
 /// Takes requests and has them executed. When the last owner drops it, its instances finish what waits and end.
 #[derive(Debug)]
 pub struct Scheduler {
-    batcher: Arc<Batcher>,
+    pub(crate) batcher: Arc<Batcher>,
+    /// Of its instances, by their index.
+    pub(crate) places: Vec<Place>,
+    pub(crate) succession: Arc<Succession>,
+    /// What it will take over from another.
+    pub(crate) inherits: Mutex<Option<Inheritance>>,
 }
 
 impl Scheduler {
@@ -28,7 +37,7 @@ impl Scheduler {
         instances: Vec<InstancePlan>,
         queue: QueueSettings,
     ) -> Result<(Scheduler, Stopped)> {
-        Scheduler::start_with(model, instances, Batcher::Dynamic(Queue::new(queue)))
+        Launch::new(model, instances, Batcher::Dynamic(Queue::new(queue))).start()
     }
 
     /// The same for a model whose requests belong to sequences.
@@ -38,51 +47,19 @@ impl Scheduler {
         policy: SequencePolicy,
     ) -> Result<(Scheduler, Stopped)> {
         let batcher = SequenceBatcher::new(policy, instances.len())?;
-        Scheduler::start_with(model, instances, Batcher::Sequence(batcher))
-    }
-
-    fn start_with(
-        model: &Arc<dyn Model>,
-        instances: Vec<InstancePlan>,
-        batcher: Batcher,
-    ) -> Result<(Scheduler, Stopped)> {
-        let scheduler = Scheduler { batcher: Arc::new(batcher) };
-        let (alive, stopped) = tokio::sync::mpsc::channel(1);
-        let (made, results) = mpsc::channel();
-        for plan in instances {
-            let (model, batcher) = (Arc::clone(model), Arc::clone(&scheduler.batcher));
-            Instance { plan, model, batcher, alive: alive.clone() }.spawn(made.clone())?;
-        }
-        drop(made);
-        scheduler.start_timekeeper(alive)?;
-        results.iter().collect::<Result<()>>()?;
-        Ok((scheduler, Stopped(stopped)))
-    }
-
-    /// A model whose requests have timeouts has a thread that looks at them: an instance that is busy can't.
-    fn start_timekeeper(&self, alive: tokio::sync::mpsc::Sender<()>) -> Result<()> {
-        if !self.batcher.needs_timekeeper() {
-            return Ok(());
-        }
-        let batcher = Arc::clone(&self.batcher);
-        let thread = thread::Builder::new().name("timekeeper".to_owned()).stack_size(TIMEKEEPER_STACK_SIZE);
-        let started = thread.spawn(move || {
-            batcher.keep_time();
-            drop((batcher, alive));
-        });
-        started.map(drop).map_err(|e| {
-            Error::unavailable(format!("no thread could be started for the timeouts of requests: {e}"))
-                .with_source(e)
-        })
+        Launch::new(model, instances, Batcher::Sequence(batcher)).start()
     }
 
     /// Queues the request and returns at once; the answer arrives on the request's own sender, from an instance thread.
     /// If it cannot be queued, the error is returned and nothing is sent or counted.
     pub fn enqueue(&self, request: Request) -> Result<()> {
-        self.batcher.push(request).map_err(|refused| {
+        self.batcher.push(request).or_else(|refused| {
             let (request, error) = *refused;
+            if let Some(next) = self.succession.next() {
+                return next.enqueue(request);
+            }
             request.response.withdraw();
-            error
+            Err(error)
         })
     }
 
@@ -103,14 +80,73 @@ impl Drop for Scheduler {
     }
 }
 
-/// Tells when every instance of a scheduler has ended, and with it given its memory back.
-#[derive(Debug)]
-pub struct Stopped(tokio::sync::mpsc::Receiver<()>);
+/// A scheduler whose instances are still to be started.
+pub(crate) struct Launch {
+    scheduler: Scheduler,
+    pub(crate) instances: Vec<Instance>,
+    alive: watch::Sender<()>,
+    stopped: watch::Receiver<()>,
+}
+
+impl Launch {
+    pub(crate) fn new(model: &Arc<dyn Model>, plans: Vec<InstancePlan>, batcher: Batcher) -> Launch {
+        let scheduler = Scheduler {
+            batcher: Arc::new(batcher),
+            places: plans.iter().map(InstancePlan::place).collect(),
+            succession: Arc::default(),
+            inherits: Mutex::new(None),
+        };
+        let (alive, stopped) = watch::channel(());
+        let instance = |plan| Instance {
+            plan,
+            model: Arc::clone(model),
+            batcher: Arc::clone(&scheduler.batcher),
+            succession: Arc::clone(&scheduler.succession),
+            alive: alive.clone(),
+        };
+        let instances = plans.into_iter().map(instance).collect();
+        Launch { scheduler, instances, alive, stopped }
+    }
+
+    /// Starts the threads, and waits until every instance was made.
+    pub(crate) fn start(self) -> Result<(Scheduler, Stopped)> {
+        let Launch { scheduler, instances, alive, stopped } = self;
+        let (made, results) = mpsc::channel();
+        for instance in instances {
+            instance.spawn(made.clone())?;
+        }
+        drop(made);
+        start_timekeeper(&scheduler.batcher, alive)?;
+        results.iter().collect::<Result<()>>()?;
+        Ok((scheduler, Stopped(stopped)))
+    }
+}
+
+/// A model whose requests have timeouts has a thread that looks at them: an instance that is busy can't.
+fn start_timekeeper(batcher: &Arc<Batcher>, alive: watch::Sender<()>) -> Result<()> {
+    if !batcher.needs_timekeeper() {
+        return Ok(());
+    }
+    let batcher = Arc::clone(batcher);
+    let thread = thread::Builder::new().name("timekeeper".to_owned()).stack_size(TIMEKEEPER_STACK_SIZE);
+    let started = thread.spawn(move || {
+        batcher.keep_time();
+        drop((batcher, alive));
+    });
+    started.map(drop).map_err(|e| {
+        Error::unavailable(format!("no thread could be started for the timeouts of requests: {e}"))
+            .with_source(e)
+    })
+}
+
+/// Tells when every instance of a scheduler has ended or gone on to another, and with it given its memory back.
+#[derive(Clone, Debug)]
+pub struct Stopped(watch::Receiver<()>);
 
 impl Stopped {
     pub async fn wait(mut self) {
         // Nothing is ever sent: the channel closes when the last thread drops its end.
-        while self.0.recv().await.is_some() {}
+        while self.0.changed().await.is_ok() {}
     }
 }
 
