@@ -107,7 +107,7 @@ impl EnsembleSource {
             labels: self.labels(steps),
             executor: Executor::Ensemble(ensemble),
         };
-        Ok(Started { model: Arc::new(model), stopped: Stopped::Ensemble(ended) })
+        Ok(Started { model: Arc::new(model), stopped: Stopped::Ensemble(ended), opened: None })
     }
 
     /// The ensemble's own labels, and for an output without any those of the model that makes it.

@@ -11,7 +11,7 @@ use crate::ensembles::EnsembleSource;
 use crate::index::{State, UNLOADED, VersionState};
 use crate::load::{LoadFailure, Started};
 use crate::models::{Models, Origin, Retired};
-use crate::{InferenceServer, LoadedModel};
+use crate::{InferenceServer, LoadedModel, kept};
 
 /// What was made ready.
 #[derive(Debug)]
@@ -205,7 +205,8 @@ fn replace(models: &mut Models, name: &str, started: Vec<Started>, origin: Optio
     for state in entry.states.values_mut().filter(|s| s.is_failure()) {
         *state = VersionState::new(State::Unavailable, UNLOADED);
     }
-    let versions = std::mem::replace(&mut entry.serving, started);
+    let versions = kept::succeed(std::mem::take(&mut entry.serving), &started);
+    entry.serving = started;
     let origin = origin.map(|origin| std::mem::replace(&mut entry.origin, origin)).unwrap_or_default();
     Retired { name: name.to_owned(), versions, origin }
 }

@@ -15,6 +15,7 @@ mod initial_state;
 mod install;
 mod instances;
 mod jobs;
+mod kept;
 mod labels;
 mod lifecycle;
 mod load;

@@ -152,7 +152,7 @@ impl InferenceServer {
             let ready = if hippocamp_model_config::is_ensemble(&prepared.config) {
                 make_ensemble(job, prepared, self.settings(), self.loader.cache.clone())
             } else {
-                self.loader.load(prepared).map(Ready::Model)
+                self.loader.load(prepared, self.kept(name)).map(Ready::Model)
             };
             let installed = ready.and_then(|ready| self.install(name, ready, &mut origin, *explicit));
             match installed {

@@ -34,8 +34,8 @@ pub struct LoadedModel {
 /// What executes the requests of a version.
 #[derive(Debug)]
 pub(crate) enum Executor {
-    /// Instances of its own.
-    Scheduler(Scheduler),
+    /// Instances of its own. Shared with the same version under another config, if they did not have to change for it.
+    Scheduler(Arc<Scheduler>),
     /// Other models.
     Ensemble(Ensemble),
 }
@@ -70,6 +70,14 @@ impl LoadedModel {
             None => Some(request),
         };
         request.map_or(Ok(()), |request| self.executor.enqueue(request))
+    }
+
+    /// Its instances, if it has any of its own.
+    pub(crate) fn scheduler(&self) -> Option<&Arc<Scheduler>> {
+        match &self.executor {
+            Executor::Scheduler(scheduler) => Some(scheduler),
+            Executor::Ensemble(_) => None,
+        }
     }
 
     /// The label of a class of an output.
