@@ -115,7 +115,9 @@ pub(crate) fn if_edited(serving: Vec<Kept>, config: &ModelConfig, files: &BTreeM
 /// Has what was started take over the instances of what served, where it goes on with them. Returns what ends.
 pub(crate) fn succeed(served: Vec<Started>, started: &[Started]) -> Vec<Started> {
     let schedulers = || started.iter().filter_map(|version| version.model.scheduler());
-    schedulers().for_each(scheduler::Scheduler::take_over);
+    for scheduler in schedulers() {
+        scheduler.take_over();
+    }
     let goes_on = |version: &Started| {
         let scheduler = version.model.scheduler();
         scheduler.is_some_and(|scheduler| schedulers().any(|other| Arc::ptr_eq(scheduler, other)))

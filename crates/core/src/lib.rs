@@ -7,6 +7,7 @@ mod agents;
 mod cache;
 mod check;
 mod classification;
+mod elders;
 mod ensembles;
 mod host_policy;
 mod index;

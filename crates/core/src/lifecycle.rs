@@ -258,12 +258,17 @@ impl InferenceServer {
     }
 
     /// Waits until the last request of what was retired is done, and its memory is free.
-    async fn retire(&self, retired: Vec<Retired>) {
+    async fn retire(self: &Arc<Self>, retired: Vec<Retired>) {
         // All are let go before any is waited for: an ensemble holds on to its models.
         let mut waiting = Vec::new();
         let mut files = Vec::new();
-        for Retired { name, versions, origin } in retired {
+        let mut draining = JoinSet::new();
+        for Retired { name, versions, origin, elders } in retired {
             files.push(origin.files);
+            for elder in elders {
+                let server = Arc::clone(self);
+                draining.spawn(async move { server.elders.drain(elder).await });
+            }
             for version in versions {
                 waiting.push((name.clone(), version.model.version, version.stopped));
             }
@@ -277,6 +282,7 @@ impl InferenceServer {
                 *state = VersionState::new(State::Unavailable, reason);
             }
         }
+        draining.join_all().await;
         drop(files);
     }
 }

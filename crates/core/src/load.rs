@@ -294,7 +294,7 @@ impl Loading<'_> {
             return Ok(Some((Arc::clone(scheduler), kept.stopped.clone())));
         }
         // The states of sequences are where they are.
-        if !scheduler.can_be_succeeded() {
+        if scheduler.is_of_sequences() || model_config::sequence_batching(after).is_some() {
             return Ok(None);
         }
         let (plans, queue) = (self.plans(completed)?, self.queue(completed));
@@ -350,6 +350,7 @@ impl Loading<'_> {
             config,
             interface,
             statistics,
+            sequences: scheduler.is_of_sequences().then(|| Arc::clone(&scheduler)).into_iter().collect(),
             executor: Executor::Scheduler(scheduler),
         };
         Ok(Started { model: Arc::new(model), stopped: Stopped::Instances(stopped), opened: Some(opened) })

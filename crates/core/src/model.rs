@@ -26,6 +26,8 @@ pub struct LoadedModel {
     pub statistics: Arc<ModelStatistics>,
     /// The labels of those outputs that have a label file, by output name.
     pub labels: BTreeMap<Arc<str>, Vec<String>>,
+    /// Who has the sequences that run on it: it, or the steps of an ensemble. None if it knows of no sequences.
+    pub(crate) sequences: Vec<Arc<Scheduler>>,
     /// If its responses are kept.
     pub(crate) cache: Option<ModelCache>,
     pub(crate) executor: Executor,
@@ -58,18 +60,18 @@ impl LoadedModel {
     /// it cancels the request.
     pub fn infer(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
         let (request, responses) = infer::check(self, request)?;
-        self.submit(request)?;
+        if let Some(request) = self.unanswered(request) {
+            self.executor.enqueue(request)?;
+        }
         Ok(responses)
     }
 
-    /// Answers a request that was checked from the response cache, or has it executed. A request that cannot be queued is
-    /// answered as well.
-    fn submit(&self, request: Request) -> Result<()> {
-        let request = match &self.cache {
+    /// The request, unless the response cache answers it.
+    fn unanswered(&self, request: Request) -> Option<Request> {
+        match &self.cache {
             Some(cache) => cache.answer(request),
             None => Some(request),
-        };
-        request.map_or(Ok(()), |request| self.executor.enqueue(request))
+        }
     }
 
     /// Its instances, if it has any of its own.
@@ -127,7 +129,11 @@ impl StepModel for LoadedModel {
     }
 
     fn enqueue(&self, request: Request) {
-        // What could not be queued was answered, and the ensemble hears of it so.
-        drop(self.submit(request));
+        let Some(request) = self.unanswered(request) else { return };
+        match &self.executor {
+            // What cannot be queued is answered, and the ensemble hears of it so.
+            Executor::Scheduler(scheduler) => scheduler.enqueue_or_fail(request),
+            Executor::Ensemble(ensemble) => ensemble.enqueue(request),
+        }
     }
 }

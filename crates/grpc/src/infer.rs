@@ -37,9 +37,9 @@ pub(crate) async fn infer(
     encode::reply(&running.model, running.id, &running.options, response)
 }
 
-/// The model and version that a request names.
+/// The model and version that a request names; [`start`] looks again for one that goes on with a sequence.
 pub(crate) fn find(server: &InferenceServer, request: &ModelInferRequest) -> Result<Arc<LoadedModel>> {
-    server.model(&request.model_name, status::version(&request.model_version)?)
+    server.model_or_elder(&request.model_name, status::version(&request.model_version)?)
 }
 
 /// Checks a request and queues it.
@@ -50,6 +50,8 @@ pub(crate) fn start(
     arrived: Instant,
 ) -> Result<Running> {
     let parameters = request_parameters(request.parameters)?;
+    let version = status::version(&request.model_version)?;
+    let model = server.in_sequence(model, version, parameters.sequence.as_ref())?;
     let empty_final_response = parameters.empty_final_response;
     let message = Message {
         id: &request.id,

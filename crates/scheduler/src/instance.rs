@@ -52,12 +52,12 @@ impl Instance {
         drop(made.send(report));
         // It waits until every instance has let go of this.
         drop(made);
-        while !failed {
+        if !failed {
             self.serve(&mut instance);
             // It stays on its thread, and is now another's: the same instance, with a new name and new settings.
-            match self.succession.heir(self.plan.spec.index) {
-                Some(heir) => self = heir,
-                None => break,
+            while let Some(heir) = self.succession.heir(self.plan.spec.index) {
+                self = heir;
+                self.serve(&mut instance);
             }
         }
         drop(instance);

@@ -3,7 +3,7 @@
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use hippocamp_backend::{Error, Model, Request, Result};
+use hippocamp_backend::{CorrelationId, Error, FailureReason, Model, Request, Result};
 use hippocamp_metrics::SizeHistogram;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -53,14 +53,49 @@ impl Scheduler {
     /// Queues the request and returns at once; the answer arrives on the request's own sender, from an instance thread.
     /// If it cannot be queued, the error is returned and nothing is sent or counted.
     pub fn enqueue(&self, request: Request) -> Result<()> {
-        self.batcher.push(request).or_else(|refused| {
+        self.offer(request).map_err(|refused| {
             let (request, error) = *refused;
-            if let Some(next) = self.succession.next() {
-                return next.enqueue(request);
-            }
             request.response.withdraw();
-            Err(error)
+            error
         })
+    }
+
+    /// The same for whoever waits for an answer only: a request that cannot be queued is answered with the error.
+    pub fn enqueue_or_fail(&self, request: Request) {
+        if let Err(refused) = self.offer(request) {
+            let (request, error) = *refused;
+            request.fail(error, FailureReason::Other);
+        }
+    }
+
+    /// Queues the request, here or at the scheduler that came after this one.
+    fn offer(&self, request: Request) -> Result<(), Box<(Request, Error)>> {
+        self.batcher.push(request).or_else(|refused| match self.succession.next() {
+            Some(next) => next.offer(refused.0),
+            None => Err(refused),
+        })
+    }
+
+    /// Whether its requests belong to sequences, whose states are with its instances.
+    pub fn is_of_sequences(&self) -> bool {
+        self.sequences().is_some()
+    }
+
+    /// Whether that sequence has begun here, and may get further requests.
+    pub fn has_sequence(&self, id: &CorrelationId) -> bool {
+        self.sequences().is_some_and(|sequences| sequences.has_sequence(id))
+    }
+
+    /// Whether any sequence may get further requests.
+    pub fn has_sequences(&self) -> bool {
+        self.sequences().is_some_and(SequenceBatcher::has_sequences)
+    }
+
+    fn sequences(&self) -> Option<&SequenceBatcher> {
+        match &*self.batcher {
+            Batcher::Sequence(sequences) => Some(sequences),
+            Batcher::Dynamic(_) => None,
+        }
     }
 
     /// How many requests wait for an instance.

@@ -48,15 +48,10 @@ impl Succession {
 }
 
 impl Scheduler {
-    /// Whether its instances can go on elsewhere: those of sequences have the sequences' states.
-    pub fn can_be_succeeded(&self) -> bool {
-        matches!(*self.batcher, Batcher::Dynamic(_))
-    }
-
     /// Makes a scheduler that will go on with the instances of `old`, as far as they are where `plans` wants some: on that
     /// device and those cores. Makes those that are missing, and waits until each is ready. Nothing happens to `old`
-    /// before [`Scheduler::take_over`], and nothing at all if the new one is dropped instead. `old` is one that
-    /// [can be succeeded](Scheduler::can_be_succeeded), and nobody else succeeds it meanwhile.
+    /// before [`Scheduler::take_over`], and nothing at all if the new one is dropped instead. `old` is not
+    /// [of sequences](Scheduler::is_of_sequences), and nobody else succeeds it meanwhile.
     pub fn succeed(
         old: &Arc<Scheduler>,
         model: &Arc<dyn Model>,

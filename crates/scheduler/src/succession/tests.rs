@@ -127,7 +127,7 @@ fn cpus(count: usize) -> Vec<InstancePlan> {
 
 fn settings(ordered: bool, timed: bool) -> QueueSettings {
     let level =
-        LevelPolicy { default_timeout: timed.then_some(Duration::from_secs(600)), ..LevelPolicy::default() };
+        LevelPolicy { default_timeout: timed.then_some(Duration::from_mins(10)), ..LevelPolicy::default() };
     QueueSettings {
         batching: BatchPolicy::single(),
         policies: QueuePolicies { default: level, ..QueuePolicies::default() },
@@ -196,7 +196,9 @@ fn what_waits_is_executed_before_and_what_comes_late_is_handed_on() {
     let (counting, model, first, _ended) = start(Counting::default(), 1);
     counting.gate.set(true);
     let answered = Arc::default();
-    (0..5).for_each(|id| first.enqueue(request(id, &answered)).unwrap());
+    for id in 0..5 {
+        first.enqueue(request(id, &answered)).unwrap();
+    }
     let (second, _) = Scheduler::succeed(&first, &model, cpus(1), QueueSettings::single()).unwrap();
     second.take_over();
     second.enqueue(request(5, &answered)).unwrap();
@@ -258,7 +260,9 @@ proptest! {
             done.store(1, Ordering::SeqCst);
         });
         drop((first, current));
-        stopped.into_iter().for_each(|stopped| block_on(stopped.wait()));
+        for stopped in stopped {
+            block_on(stopped.wait());
+        }
         let mut answered = answered.lock().clone();
         answered.sort_unstable();
         prop_assert_eq!(answered, (0..sent.load(Ordering::SeqCst)).collect::<Vec<_>>());
