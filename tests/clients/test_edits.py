@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -172,6 +173,43 @@ def test_over_a_stream_and_through_an_ensemble(edited, client_of, write, eventua
     # Returns only when all are gone that held on to it.
     client.unload_model("inner")
     assert states(client, "inner") == {"1": "UNAVAILABLE"}
+
+
+def test_no_sequence_is_hurt_by_loads(edited, client_of, write):
+    server, _ = edited
+    model = write(f"sums_{next(ids)}", sum_config("sequence", "direct { }", instances=2))
+    admin = client_of("grpc", server)
+    admin.load_model(model)
+    stop = threading.Event()
+    # Of each client: how many sequences went well, and on how many versions.
+    outcomes = []
+
+    def sequences(client):
+        done, versions = 0, set()
+        while not stop.is_set() or done == 0:
+            sequence, seen = next(ids), set()
+            for step in range(1, 9):
+                flags = {1: "S", 8: "E"}.get(step, "")
+                value, version = answer(client, model, step, sequence, flags)
+                assert value == step * (step + 1) // 2
+                seen.add(version)
+            assert len(seen) == 1, "a sequence stays where it began"
+            done, versions = done + 1, versions | seen
+        outcomes.append((done, versions))
+
+    clients = [threading.Thread(target=sequences, args=(client_of("grpc", server),)) for _ in range(4)]
+    for thread in clients:
+        thread.start()
+    for version in range(2, 12):
+        write(model, None, version=version)
+        admin.load_model(model)
+        admin.load_model(model)
+    stop.set()
+    for thread in clients:
+        thread.join(timeout=60)
+    assert len(outcomes) == 4, "a client failed, see its traceback"
+    assert len(set().union(*(versions for _, versions in outcomes))) > 1
+    admin.unload_model(model)
 
 
 def test_settings_of_an_onnx_model_change_without_a_load(edited, client_of, write, eventually):
