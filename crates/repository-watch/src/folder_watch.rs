@@ -11,6 +11,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tracing::warn;
 
+use crate::open_files::open_for_writing;
 use crate::writing::Writing;
 
 /// Whose folder it is. Repositories count by their place in the list.
@@ -39,10 +40,13 @@ pub struct FolderWatch {
     watcher: Option<RecommendedWatcher>,
     shared: Arc<Shared>,
     folders: BTreeMap<Owner, BTreeSet<PathBuf>>,
+    /// Folders that are watched since [`FolderWatch::find_open_files`] was called last.
+    new: BTreeSet<PathBuf>,
     /// A failure is told once: the next thousand folders would fail alike.
     told: bool,
 }
 
+/// Written by the thread of the watcher, read by whoever asks.
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
@@ -59,6 +63,7 @@ struct State {
 
 impl FolderWatch {
     /// Watches nothing yet.
+    #[allow(clippy::new_without_default, reason = "it starts a thread")]
     pub fn new() -> FolderWatch {
         let shared = Arc::new(Shared::default());
         let tell = Arc::clone(&shared);
@@ -67,18 +72,20 @@ impl FolderWatch {
             warn!("changes are found by looking alone, as the system does not tell of them: {e}");
         });
         let told = watcher.is_err();
-        FolderWatch { watcher: watcher.ok(), shared, folders: BTreeMap::new(), told }
+        FolderWatch { watcher: watcher.ok(), shared, folders: BTreeMap::new(), new: BTreeSet::new(), told }
     }
 
     /// One that notices nothing, for file systems that tell of nothing.
     pub fn blind() -> FolderWatch {
-        FolderWatch { watcher: None, shared: Arc::default(), folders: BTreeMap::new(), told: true }
+        let (folders, new) = (BTreeMap::new(), BTreeSet::new());
+        FolderWatch { watcher: None, shared: Arc::default(), folders, new, told: true }
     }
 
     /// From here on these are the owner's folders, however they are reached. Whatever happened in a new one before this
-    /// was not noticed.
+    /// was not noticed; [`FolderWatch::find_open_files`] finds what is still going on there.
     pub fn set(&mut self, owner: &Owner, folders: &[PathBuf]) {
-        let new: BTreeSet<PathBuf> = folders.iter().filter_map(|folder| fs::canonicalize(folder).ok()).collect();
+        let new: BTreeSet<PathBuf> =
+            folders.iter().filter_map(|folder| fs::canonicalize(folder).ok()).collect();
         let old = self.folders.remove(owner).unwrap_or_default();
         let mut unused = Vec::new();
         {
@@ -103,17 +110,24 @@ impl FolderWatch {
         }
         // All, not only new ones: another folder may be there under the same name.
         new.iter().for_each(|folder| self.watch(folder));
+        if let (Owner::Model(..), Some(_)) = (owner, &self.watcher) {
+            self.new.extend(new.difference(&old).cloned());
+        }
         if !new.is_empty() {
             self.folders.insert(owner.clone(), new);
         }
     }
 
-    /// The models that are watched.
-    pub fn models(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.folders.keys().filter_map(|owner| match owner {
-            Owner::Model(repository, folder) => Some((*repository, folder.as_str())),
-            Owner::Repository(_) => None,
-        })
+    /// Finds files in folders that were not watched before which somebody was writing then, and still is. To be called once
+    /// behind many calls of [`FolderWatch::set`].
+    pub fn find_open_files(&mut self) {
+        let new = std::mem::take(&mut self.new);
+        // Locked meanwhile, so that a file which is closed behind the look is not forgotten to be closed.
+        let mut state = self.shared.state();
+        let now = Instant::now();
+        for file in open_for_writing(&new) {
+            state.writing.written(&file, now);
+        }
     }
 
     fn watch(&mut self, folder: &Path) {
@@ -131,26 +145,31 @@ impl FolderWatch {
         }
     }
 
+    /// What hears of changes, whoever has the watch.
+    pub fn ear(&self) -> Ear {
+        Ear(Arc::clone(&self.shared))
+    }
+}
+
+/// Hears what a [`FolderWatch`] was told.
+#[derive(Clone, Debug)]
+pub struct Ear(Arc<Shared>);
+
+impl Ear {
     /// Returns when there is something to take.
     pub async fn noticed(&self) {
-        self.shared.noticed.notified().await;
+        self.0.noticed.notified().await;
     }
 
     /// What happened since this was called last.
     pub fn take(&self) -> Noticed {
-        std::mem::take(&mut self.shared.state().noticed)
+        std::mem::take(&mut self.0.state().noticed)
     }
 
     /// Models of which a file is being written now.
     pub fn being_written(&self, now: Instant) -> BTreeSet<(usize, String)> {
-        let State { owners, writing, .. } = &mut *self.shared.state();
+        let State { owners, writing, .. } = &mut *self.0.state();
         writing.files(now).flat_map(|file| models_of(owners, file)).collect()
-    }
-}
-
-impl Default for FolderWatch {
-    fn default() -> Self {
-        FolderWatch::new()
     }
 }
 
@@ -189,7 +208,9 @@ impl State {
                 EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.writing.ended(path),
                 EventKind::Access(_) => return false,
                 EventKind::Modify(ModifyKind::Data(_)) => self.writing.written(path, now),
-                EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => self.writing.ended_below(path),
+                EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => {
+                    self.writing.ended_below(path)
+                }
                 _ => {}
             }
             let models = models_of(&self.owners, path);

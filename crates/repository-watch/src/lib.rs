@@ -4,8 +4,9 @@
 //! what looks at the repository found. Neither reads a model or decides what to do about it.
 
 mod folder_watch;
+mod open_files;
 mod settling;
 mod writing;
 
-pub use folder_watch::{FolderWatch, Noticed, Owner};
+pub use folder_watch::{Ear, FolderWatch, Noticed, Owner};
 pub use settling::{Quiet, Settling};

@@ -32,10 +32,14 @@ pub struct Settling {
 
 #[derive(Debug)]
 struct Pending {
-    /// What the last look found; `None` if there is no such model. Not looked at since something happened: `unseen`.
+    /// What the last look found; `None` if there is no such model.
     content: Option<Fingerprint>,
+    /// Nobody looked since something happened.
     unseen: bool,
+    /// When it was found, or when something happened since.
     since: Instant,
+    /// A later look, behind the time that it has to rest, found the same.
+    confirmed: bool,
     told: bool,
     begun: Instant,
 }
@@ -53,23 +57,24 @@ impl Settling {
             content,
             unseen: true,
             since: now,
+            confirmed: false,
             told: true,
             begun: now,
         });
-        (pending.unseen, pending.told, pending.since) = (true, true, now);
+        (pending.unseen, pending.told, pending.since, pending.confirmed) = (true, true, now, false);
     }
 
-    /// What a look found, of all models. Of those in `held` nothing can be said: they stay as they are.
+    /// What a look found: of these models, or of all. Of those in `held` nothing can be said: they stay as they are.
     pub fn look(
         &mut self,
+        looked_at: Option<&BTreeSet<String>>,
         present: &BTreeMap<String, Fingerprint>,
         held: &BTreeSet<String>,
         now: Instant,
     ) {
-        let names: BTreeSet<&String> = present.keys().chain(self.accepted.keys()).collect();
-        let unknown = |name: &String| !names.contains(name);
-        let vanished: Vec<String> = self.pending.keys().filter(|name| unknown(name)).cloned().collect();
-        for name in names.into_iter().chain(&vanished) {
+        let all = || present.keys().chain(self.accepted.keys()).chain(self.pending.keys()).cloned().collect();
+        let names: BTreeSet<String> = looked_at.map_or_else(all, Clone::clone);
+        for name in &names {
             if held.contains(name) {
                 self.pending.remove(name);
                 continue;
@@ -80,37 +85,46 @@ impl Settling {
                 self.pending.remove(name);
                 continue;
             }
-            let fresh = || Pending { content: found, unseen: false, since: now, told: false, begun: now };
-            let pending = self.pending.entry(name.clone()).or_insert_with(fresh);
+            let (quiet, begun) = (self.quiet, now);
+            let pending = self.pending.entry(name.clone()).or_insert(Pending {
+                content: found,
+                unseen: false,
+                since: now,
+                confirmed: false,
+                told: false,
+                begun,
+            });
             if pending.unseen || pending.content != found {
                 (pending.content, pending.unseen, pending.since) = (found, false, now);
+                pending.confirmed = false;
+            } else if now >= pending.rested(quiet) {
+                pending.confirmed = true;
             }
         }
     }
 
     /// Changes that have come to rest: the models, each with its new content, or `None` if it is gone.
-    pub fn settled(&self, now: Instant) -> BTreeMap<String, Option<Fingerprint>> {
-        let rests = |pending: &Pending| !pending.unseen && now >= pending.since + self.quiet_of(pending);
-        let settled = self.pending.iter().filter(|(_, pending)| rests(pending));
+    pub fn settled(&self) -> BTreeMap<String, Option<Fingerprint>> {
+        let settled = self.pending.iter().filter(|(_, pending)| pending.confirmed);
         settled.map(|(name, pending)| (name.clone(), pending.content)).collect()
     }
 
     /// Models whose change has not come to rest.
-    pub fn unsettled(&self, now: Instant) -> BTreeSet<String> {
-        let settled = self.settled(now);
-        self.pending.keys().filter(|name| !settled.contains_key(*name)).cloned().collect()
+    pub fn unsettled(&self) -> BTreeSet<String> {
+        let unsettled = self.pending.iter().filter(|(_, pending)| !pending.confirmed);
+        unsettled.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Models that have to be looked at again, as they were quiet for long enough since.
+    /// Models that have to be looked at, as they were quiet for long enough since.
     pub fn to_look_at(&self, now: Instant) -> BTreeSet<String> {
-        let due = self.pending.iter().filter(|(_, pending)| now >= pending.since + self.quiet_of(pending));
+        let due = self.pending.iter().filter(|(_, p)| !p.confirmed && now >= p.rested(self.quiet));
         due.map(|(name, _)| name.clone()).collect()
     }
 
-    /// When the next of them is due.
-    pub fn due(&self, now: Instant) -> Option<Instant> {
-        let times = self.pending.values().map(|pending| pending.since + self.quiet_of(pending));
-        times.filter(|due| *due > now).min()
+    /// When the next of them is due. May have passed.
+    pub fn due(&self) -> Option<Instant> {
+        let unsettled = self.pending.values().filter(|pending| !pending.confirmed);
+        unsettled.map(|pending| pending.rested(self.quiet)).min()
     }
 
     /// Models that have been changing for longer than `patience`.
@@ -134,9 +148,12 @@ impl Settling {
     pub fn accepted(&self) -> &BTreeMap<String, Fingerprint> {
         &self.accepted
     }
+}
 
-    fn quiet_of(&self, pending: &Pending) -> Duration {
-        if pending.told { self.quiet.told } else { self.quiet.found }
+impl Pending {
+    /// When it has rested for long enough, if nothing happens.
+    fn rested(&self, quiet: Quiet) -> Instant {
+        self.since + if self.told { quiet.told } else { quiet.found }
     }
 }
 

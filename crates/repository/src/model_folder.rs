@@ -31,7 +31,7 @@ pub struct ModelFolder {
 /// Stands for the content of a folder: names, sizes and times of everything in it, and which files they are. Two that
 /// differ mean that something changed. That a file was replaced by one of the same size and time shows as well: it is
 /// another file, or has another time of change, which nobody can set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
@@ -70,6 +70,11 @@ impl ModelFolder {
             versions,
             fingerprint,
         })
+    }
+
+    /// Whether everything in it is as it was when it was read. Looks at names, sizes and times.
+    pub fn is_unchanged(&self) -> bool {
+        Tree::walk(&self.path).is_ok_and(|tree| tree.fingerprint == self.fingerprint)
     }
 
     /// The folder of one version.
@@ -113,12 +118,7 @@ impl Tree {
 }
 
 /// Feeds everything under `path` to the hasher, in a stable order.
-fn walk(
-    path: &Path,
-    hasher: &mut DefaultHasher,
-    folders: &mut Vec<PathBuf>,
-    depth: usize,
-) -> io::Result<()> {
+fn walk(path: &Path, hasher: &mut DefaultHasher, folders: &mut Vec<PathBuf>, depth: usize) -> io::Result<()> {
     let mut entries: Vec<DirEntry> = fs::read_dir(path)?.collect::<io::Result<_>>()?;
     entries.sort_by_key(DirEntry::file_name);
     folders.push(path.to_owned());

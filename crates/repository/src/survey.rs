@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::model_folder::Tree;
-use crate::namespace::{namespaces, qualified_name};
+use crate::namespace::{namespaces, qualified_name, split_qualified};
 use crate::{Fingerprint, RepositoryLocation, Scan, ScanFault, ScanOptions, check_name};
 
 /// Several looks at the same repositories. What cannot be read at a look stays as it was seen last: a disk or a store that
@@ -89,7 +89,8 @@ impl Survey {
                     scan.models.extend(each);
                 }
                 _ => {
-                    let repositories = found.iter().map(|(at, _)| self.repositories[*at].to_string()).collect();
+                    let repositories =
+                        found.iter().map(|(at, _)| self.repositories[*at].to_string()).collect();
                     scan.faults.push(ScanFault::Duplicate { name: name.to_owned(), repositories });
                     scan.duplicates.insert(name.to_owned());
                 }
@@ -98,13 +99,18 @@ impl Survey {
         scan
     }
 
-    /// The names under which the model of that folder may be served.
-    pub fn names(&self, repository: usize, folder: &str) -> Vec<String> {
-        let mut names = vec![folder.to_owned()];
-        if self.options.namespacing {
-            names.push(qualified_name(&namespaces(&self.repositories)[repository], folder));
+    /// Looks at the model that is served under that name, wherever it is or was.
+    pub fn look_for(&mut self, name: &str) {
+        let folder = split_qualified(name).filter(|_| self.options.namespacing).map_or(name, |(_, own)| own);
+        let has = |seen: &Seen| seen.models.contains_key(folder);
+        let is_local = |at: usize| !self.repositories[at].is_remote();
+        let elsewhere = (0..self.seen.len()).any(|at| !is_local(at) && has(&self.seen[at]));
+        let here = (0..self.seen.len()).any(|at| is_local(at) && has(&self.seen[at]));
+        if elsewhere || (!here && self.repositories.iter().any(RepositoryLocation::is_remote)) {
+            // A store is asked for the list of all; another question would not be cheaper.
+            return self.look_at_all();
         }
-        names
+        (0..self.seen.len()).for_each(|at| self.look_at(at, folder));
     }
 
     /// The folders of a repository on this machine that hold a model's files, as they are reached. None if there is no

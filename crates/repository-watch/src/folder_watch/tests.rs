@@ -37,13 +37,13 @@ impl Bench {
         let wanted = (0, model.to_owned());
         let wait = async {
             loop {
-                let Noticed { everything, models } = self.watch.take();
+                let Noticed { everything, models } = self.watch.ear().take();
                 self.seen.everything |= everything;
                 self.seen.models.extend(models);
                 if self.seen.models.contains(&wanted) {
                     return;
                 }
-                self.watch.noticed().await;
+                self.watch.ear().noticed().await;
             }
         };
         let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
@@ -52,7 +52,7 @@ impl Bench {
     }
 
     async fn is_being_written(&self, model: &str, expected: bool) {
-        let models = || self.watch.being_written(Instant::now());
+        let models = || self.watch.ear().being_written(Instant::now());
         let wait = async {
             while models().contains(&(0, model.to_owned())) != expected {
                 tokio::task::yield_now().await;
@@ -80,7 +80,7 @@ async fn notices_what_is_written_created_moved_and_removed() {
     fs::create_dir_all(bench.path("m/1")).unwrap();
     bench.notices("m").await;
     bench.watch_model("m", &["m", "m/1"]);
-    bench.watch.take();
+    bench.watch.ear().take();
     fs::write(bench.path("m/1/model.onnx"), "y").unwrap();
     bench.notices("m").await;
 }
@@ -92,7 +92,7 @@ async fn follows_links_out_of_the_repository() {
     symlink(elsewhere.path(), bench.path("m/2")).unwrap();
     bench.notices("m").await;
     bench.watch_model("m", &["m", "m/1", "m/2"]);
-    bench.watch.take();
+    bench.watch.ear().take();
     fs::write(elsewhere.path().join("model.onnx"), "x").unwrap();
     bench.notices("m").await;
     bench.watch_model("m", &["m"]);
@@ -108,6 +108,19 @@ async fn a_file_is_being_written_until_it_is_closed() {
     bench.is_being_written("m", true).await;
     drop(file);
     bench.is_being_written("m", false).await;
+}
+
+#[tokio::test]
+async fn a_file_that_was_opened_before_is_found() {
+    let mut bench = Bench::new();
+    fs::create_dir_all(bench.path("new/1")).unwrap();
+    let mut file = fs::File::create(bench.path("new/1/model.onnx")).unwrap();
+    file.write_all(b"half").unwrap();
+    bench.watch_model("new", &["new", "new/1"]);
+    bench.watch.find_open_files();
+    bench.is_being_written("new", true).await;
+    drop(file);
+    bench.is_being_written("new", false).await;
 }
 
 #[test]

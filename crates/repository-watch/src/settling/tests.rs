@@ -36,12 +36,12 @@ impl Bench {
     }
 
     fn look(&mut self, present: &[(&str, u64)]) -> &mut Bench {
-        self.settling.look(&content(present), &none(), self.now);
+        self.settling.look(None, &content(present), &none(), self.now);
         self
     }
 
     fn settled(&self) -> Vec<String> {
-        self.settling.settled(self.now).into_keys().collect()
+        self.settling.settled().into_keys().collect()
     }
 }
 
@@ -52,16 +52,16 @@ fn a_change_is_settled_when_two_looks_found_the_same_and_nothing_was_heard_in_be
     assert_eq!(bench.after(TOLD).settled(), [""; 0], "nobody looked yet");
     assert_eq!(bench.settling.to_look_at(bench.now), names(&["m"]));
     assert_eq!(bench.look(&[("m", 2)]).settled(), [""; 0], "the first look");
-    assert_eq!(bench.settling.due(bench.now), Some(bench.now + TOLD));
+    assert_eq!(bench.settling.due(), Some(bench.now + TOLD));
     bench.after(TOLD / 2);
     bench.settling.disturb("m", bench.now);
     assert_eq!(bench.after(TOLD).look(&[("m", 2)]).settled(), [""; 0], "something was heard");
     assert_eq!(bench.after(TOLD).look(&[("m", 3)]).settled(), [""; 0], "it is another");
     assert_eq!(bench.after(TOLD).look(&[("m", 3)]).settled(), ["m"]);
-    assert!(bench.settling.unsettled(bench.now).is_empty());
+    assert!(bench.settling.unsettled().is_empty());
     bench.settling.accept(&names(&["m"]));
     assert_eq!(*bench.settling.accepted(), content(&[("m", 3)]));
-    assert_eq!(bench.settling.due(bench.now), None);
+    assert_eq!(bench.settling.due(), None);
 }
 
 #[test]
@@ -80,12 +80,23 @@ fn what_is_undone_is_forgotten_and_what_is_gone_is_told() {
     let held = names(&["held"]);
     for _ in 0..2 {
         bench.after(TOLD);
-        bench.settling.look(&content(&[("back", 1)]), &held, bench.now);
+        bench.settling.look(None, &content(&[("back", 1)]), &held, bench.now);
     }
     bench.after(TOLD);
-    assert_eq!(bench.settling.settled(bench.now), [("gone".to_owned(), None)].into());
+    assert_eq!(bench.settling.settled(), [("gone".to_owned(), None)].into());
     bench.settling.accept(&names(&["gone"]));
     assert_eq!(*bench.settling.accepted(), content(&[("back", 1), ("held", 1)]));
+}
+
+#[test]
+fn a_look_at_one_model_says_nothing_of_the_others() {
+    let mut bench = Bench::new(&[("m", 1)]);
+    bench.settling.disturb("m", bench.now);
+    bench.settling.disturb("new", bench.now);
+    bench.settling.look(Some(&names(&["other"])), &content(&[("m", 1)]), &none(), bench.now);
+    assert_eq!(bench.settling.unsettled(), names(&["m", "new"]));
+    bench.settling.look(Some(&names(&["new"])), &content(&[("m", 1)]), &none(), bench.now);
+    assert_eq!(bench.settling.unsettled(), names(&["m"]), "it was not there, and still is not");
 }
 
 #[test]
@@ -108,8 +119,11 @@ enum Event {
 fn any_event() -> impl Strategy<Value = Event> {
     let name = prop::sample::select(vec!["a", "b", "c"]);
     prop_oneof![
-        (name, prop::option::of(0u64..3), any::<bool>())
-            .prop_map(|(name, content, told)| Event::Change { name, content, told }),
+        (name, prop::option::of(0u64..3), any::<bool>()).prop_map(|(name, content, told)| Event::Change {
+            name,
+            content,
+            told
+        }),
         (1u64..3000).prop_map(Event::Wait),
     ]
 }
@@ -137,8 +151,8 @@ proptest! {
                 }
                 Event::Wait(ms) => drop(bench.after(Duration::from_millis(ms))),
             }
-            bench.settling.look(&disk, &none(), bench.now);
-            let settled = bench.settling.settled(bench.now);
+            bench.settling.look(None, &disk, &none(), bench.now);
+            let settled = bench.settling.settled();
             for (name, content) in &settled {
                 prop_assert_eq!(disk.get(name), content.as_ref());
                 prop_assert!(bench.now >= changed[name] + TOLD);
@@ -146,6 +160,6 @@ proptest! {
             bench.settling.accept(&settled.into_keys().collect());
         }
         prop_assert_eq!(bench.settling.accepted(), &disk);
-        prop_assert!(bench.settling.due(bench.now).is_none());
+        prop_assert!(bench.settling.due().is_none());
     }
 }
