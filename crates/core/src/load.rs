@@ -50,6 +50,8 @@ impl Stopped {
     }
 }
 
+const CHANGED: &str = "its files changed while they were read";
+
 /// Why a model could not be loaded.
 #[derive(Debug)]
 pub(crate) enum LoadFailure {
@@ -57,6 +59,8 @@ pub(crate) enum LoadFailure {
     Config(Error),
     /// Versions that failed. None of the others is kept.
     Versions(BTreeMap<u64, Error>),
+    /// Its files changed meanwhile: what was loaded may be half of the old and half of the new.
+    Changed,
     /// An ensemble, all versions of it, because of the models that it is composed of.
     Composing { versions: Vec<u64>, error: Error },
 }
@@ -74,6 +78,7 @@ impl LoadFailure {
                 let each = each.collect::<Vec<_>>().concat();
                 Error::invalid_arg(format!("load failed for model '{name}': {each}"))
             }
+            LoadFailure::Changed => Error::unavailable(format!("load failed for model '{name}': {CHANGED}")),
             LoadFailure::Composing { error, .. } => {
                 Error::new(error.code(), format!("load failed for model '{name}': {error}"))
             }
@@ -89,6 +94,7 @@ impl LoadFailure {
     pub(crate) fn reason(&self) -> String {
         match self {
             LoadFailure::Config(error) | LoadFailure::Composing { error, .. } => error.to_string(),
+            LoadFailure::Changed => CHANGED.to_owned(),
             LoadFailure::Versions(versions) => {
                 let each: Vec<String> = versions.iter().map(|(v, e)| format!("version {v}: {e}")).collect();
                 each.join("; ")
@@ -103,6 +109,7 @@ pub(crate) fn not_found(name: &str) -> Error {
 }
 
 /// A config that was read and found usable, and what it selects.
+#[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) folder: ModelFolder,
     pub(crate) config: ModelConfig,
