@@ -69,6 +69,11 @@ class Client:
         self.loop.close()
 
 
+def pytest_addoption(parser):
+    parser.addoption("--torture-seconds", type=float, default=15, help="for how long test_torture.py goes on")
+    parser.addoption("--torture-seed", type=int, help="the order of what it does, as a former run printed it")
+
+
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory):
     """(folder, names of the models that load at start)"""

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hippocamp_backend::Error;
+use hippocamp_repository::Dependencies;
 use tracing::{error, info};
 
 use crate::elders::Elder;
@@ -20,6 +21,14 @@ pub(crate) enum Ready {
     Model(Vec<Started>),
     /// Built when it is installed, of the models that serve then.
     Ensemble(Arc<EnsembleSource>),
+}
+
+/// A model that was made ready, and is not installed yet.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) name: String,
+    pub(crate) ready: Ready,
+    pub(crate) origin: Origin,
 }
 
 /// What has to be routed to anew, and what is let go.
@@ -49,7 +58,9 @@ impl InferenceServer {
     pub(crate) fn mark_failed(&self, name: &str, failure: &LoadFailure) {
         let mut models = self.models.lock();
         let entry = models.entry(name);
+        entry.loads.failed += 1;
         let failed = match failure {
+            LoadFailure::Changed => return,
             LoadFailure::Versions(failed) => failed.clone(),
             LoadFailure::Composing { versions, error } => {
                 versions.iter().map(|&version| (version, error.clone())).collect()
@@ -105,6 +116,45 @@ impl InferenceServer {
         Ok(self.apply(changes))
     }
 
+    /// Lets models serve that were made ready together, and ends others, in one step: nobody sees some of it. Each ensemble
+    /// comes behind what it is made of. What was replaced is returned, to be let go. If an ensemble cannot be built of the
+    /// others, nothing changes, and its name is returned.
+    pub(crate) fn install_together(
+        &self,
+        mut made: Vec<Made>,
+        removed: &[String],
+    ) -> Result<Vec<Retired>, (String, LoadFailure)> {
+        let mut models = self.models.lock();
+        let dependencies = dependencies_with(&models, &made)?;
+        let built = build_together(&mut models, &mut made)?;
+        models.dependencies = dependencies;
+        let mut changes = Changes::default();
+        let mut names = Vec::new();
+        for (Made { name, ready, origin }, started) in made.into_iter().zip(built) {
+            models.missing.remove(&name);
+            let entry = models.entry(&name);
+            entry.explicit = true;
+            entry.ensemble = match ready {
+                Ready::Ensemble(source) => Some(source),
+                Ready::Model(_) => None,
+            };
+            replace(&mut models, &name, started, Some(origin), &mut changes);
+            changes.routes.push((name.clone(), models.entry(&name).route()));
+            names.push(name);
+        }
+        for name in removed {
+            models.missing.remove(name);
+            models.dependencies.set(name, BTreeSet::new());
+            let entry = models.entry(name);
+            (entry.ensemble, entry.explicit) = (None, false);
+            end(&mut models, name, "", &mut changes);
+        }
+        // Also those that are made of several: the last time counts, and nobody is routed to the others.
+        names.iter().chain(removed).for_each(|name| rebuild_dependents(&mut models, name, &mut changes));
+        changes.retired.reverse();
+        Ok(self.apply(changes))
+    }
+
     /// Ends a model, and the ensembles that are made of it: these come back when it does.
     pub(crate) fn remove(&self, name: &str) -> Vec<Retired> {
         let mut models = self.models.lock();
@@ -132,6 +182,56 @@ impl InferenceServer {
         }
         changes.retired
     }
+}
+
+/// The dependencies as they are with these models.
+fn dependencies_with(models: &Models, made: &[Made]) -> Result<Dependencies, (String, LoadFailure)> {
+    let mut dependencies = models.dependencies.clone();
+    for Made { name, ready, .. } in made {
+        let composing = match ready {
+            Ready::Model(_) => BTreeSet::new(),
+            Ready::Ensemble(source) => source.composing(),
+        };
+        dependencies.set(name, composing);
+    }
+    for Made { name, ready, .. } in made {
+        if let (Ready::Ensemble(source), Some(last)) = (ready, dependencies.cycle(name)) {
+            let error = circular(name, &last);
+            return Err((name.clone(), LoadFailure::Composing { versions: source.versions(), error }));
+        }
+    }
+    Ok(dependencies)
+}
+
+/// Builds the ensembles among these of what the others will be: each serves for the time of this call, under the lock, and
+/// is taken back. Returns the versions of each, in their order.
+fn build_together(
+    models: &mut Models,
+    made: &mut [Made],
+) -> Result<Vec<Vec<Started>>, (String, LoadFailure)> {
+    let mut before = Vec::new();
+    let mut failure = None;
+    for Made { name, ready, .. } in made.iter_mut() {
+        let started = match ready {
+            Ready::Model(started) => Ok(std::mem::take(started)),
+            Ready::Ensemble(source) => source
+                .build(models)
+                .map_err(|error| LoadFailure::Composing { versions: source.versions(), error }),
+        };
+        match started {
+            Ok(started) => {
+                before.push((name.clone(), std::mem::replace(&mut models.entry(name).serving, started)));
+            }
+            Err(error) => {
+                failure = Some((name.clone(), error));
+                break;
+            }
+        }
+    }
+    let taken_back =
+        before.into_iter().map(|(name, before)| std::mem::replace(&mut models.entry(&name).serving, before));
+    let built = taken_back.collect();
+    failure.map_or(Ok(built), Err)
 }
 
 /// Builds an ensemble that was read from its config just now. If that fails and nothing of it serves, it is built as soon
@@ -230,6 +330,7 @@ fn replace(
     let versions = kept::succeed(std::mem::take(&mut entry.serving), &started);
     let elders: Vec<_> = versions.iter().filter_map(|version| Elder::of(version, &started)).collect();
     entry.serving = started;
+    entry.loads.succeeded += u64::from(origin.is_some());
     let origin = origin.map(|origin| std::mem::replace(&mut entry.origin, origin)).unwrap_or_default();
     let weak = elders.iter().map(Arc::downgrade).collect();
     changes.retired.push(Retired { name: name.to_owned(), versions, origin, elders: weak });

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hippocamp_repository::{Dependencies, RepositoryLocation, check_name, find_config};
+use hippocamp_repository::{Dependencies, Fingerprint, RepositoryLocation, check_name, find_config};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::error;
@@ -19,13 +19,19 @@ pub(crate) struct Job {
     /// Somebody asked for it by name: it is loaded again if it is loaded already. Otherwise an ensemble is composed of it,
     /// and it is left alone if it serves what its folder holds.
     pub(crate) explicit: bool,
+    /// What its folder was found to hold. It is not loaded if that is something else by now, or changes meanwhile.
+    pub(crate) expected: Option<Fingerprint>,
     /// It is an ensemble that depends on itself; the last on the way back to it.
     pub(crate) cycle: Option<String>,
 }
 
 impl Job {
     pub(crate) fn explicit(name: String, overrides: LoadOverrides) -> Job {
-        Job { name, overrides, explicit: true, cycle: None }
+        Job { name, overrides, explicit: true, expected: None, cycle: None }
+    }
+
+    pub(crate) fn settled(name: String, content: Fingerprint) -> Job {
+        Job { expected: Some(content), ..Job::explicit(name, LoadOverrides::default()) }
     }
 
     fn implied(name: String) -> Job {
@@ -52,6 +58,16 @@ impl Jobs {
         }
         for (name, job) in &mut all.by_name {
             job.cycle = all.dependencies.cycle(name);
+        }
+        all
+    }
+
+    /// These and no others, in the order that these dependencies ask for.
+    pub(crate) fn among(jobs: Vec<Job>, dependencies: &Dependencies) -> Jobs {
+        let mut all = Jobs { dependencies: dependencies.clone(), ..Jobs::default() };
+        for mut job in jobs {
+            job.cycle = dependencies.cycle(&job.name);
+            all.by_name.insert(job.name.clone(), job);
         }
         all
     }
@@ -132,6 +148,11 @@ fn composing_of_all(server: &InferenceServer, jobs: &[Job]) -> Vec<Option<BTreeS
         let readers: Vec<_> = jobs.chunks(each.max(1)).map(|jobs| scope.spawn(move || read(jobs))).collect();
         readers.into_iter().flat_map(|reader| reader.join().unwrap_or_default()).collect()
     })
+}
+
+/// The models that this one will be composed of, from its config as it is now.
+pub(crate) fn composing_on_disk(server: &InferenceServer, name: &str) -> BTreeSet<String> {
+    composing_of(server, &Job::implied(name.to_owned())).unwrap_or_default()
 }
 
 /// The models that this one is composed of; `None` if it is nowhere to be found. A config that cannot be read names none:

@@ -78,8 +78,11 @@ fn list(
         let name = PathBuf::from(entry?.file_name());
         let path = folder.path.join(&name);
         let is_config = folder.config_path.as_deref() == Some(&path) || name == Path::new("config.pbtxt");
+        // Editors leave files of their own beside the config while it is edited.
+        let bytes = name.as_os_str().as_encoded_bytes();
+        let is_editors = bytes.starts_with(b".") || bytes.ends_with(b"~");
         let is_version = name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-        if !is_config && !is_version && name != Path::new("configs") {
+        if !is_config && !is_version && !is_editors && name != Path::new("configs") {
             open.push(name);
         }
     }

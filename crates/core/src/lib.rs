@@ -30,7 +30,9 @@ mod server;
 mod settings;
 mod statistics;
 mod supported;
+mod transact;
 mod warmup;
+mod watching;
 
 pub use check::{Finding, ModelCheck, Severity, check_model, describe};
 pub use classification::classify;
@@ -44,3 +46,4 @@ pub use overrides::LoadOverrides;
 pub use server::{InferenceServer, ServerMetadata};
 pub use settings::{ControlMode, Settings};
 pub use statistics::VersionStatistics;
+pub use watching::WatchSettings;

@@ -16,12 +16,12 @@ use tracing::{error, info};
 use crate::cache::ResponseCache;
 use crate::ensembles::EnsembleSource;
 use crate::index::{State, UNLOADED, VersionState};
-use crate::install::{Ready, circular};
+use crate::install::{Made, Ready, circular};
 use crate::jobs::{Job, Jobs};
 use crate::load::{LoadFailure, Loader, Prepared};
 use crate::models::{Origin, Retired};
 use crate::overrides::{ModelFiles, OverrideFolder};
-use crate::{InferenceServer, LoadOverrides, Settings};
+use crate::{ControlMode, InferenceServer, LoadOverrides, Settings};
 
 impl InferenceServer {
     /// Carries out the plan that leads from the models loaded to those wanted. Returns what went wrong, a line each.
@@ -36,7 +36,13 @@ impl InferenceServer {
         let mut faults = Vec::new();
         for action in plan(loaded, present, wanted) {
             match action {
-                Action::Load(name) => jobs.push(Job::explicit(name, LoadOverrides::default())),
+                Action::Load(name) => jobs.push(match present.get(&name) {
+                    // Nobody says that it has settled; if it hasn't, that will be noticed.
+                    Some(content) if self.settings().control_mode == ControlMode::Poll => {
+                        Job::settled(name, *content)
+                    }
+                    _ => Job::explicit(name, LoadOverrides::default()),
+                }),
                 Action::Unload(name) => {
                     let server = Arc::clone(self);
                     unloads.spawn(async move { server.unload_model(name, false).await });
@@ -52,6 +58,10 @@ impl InferenceServer {
         let mut outcomes = self.load_models(jobs).await;
         for name in planned {
             let Some(Err(failure)) = outcomes.remove(&name) else { continue };
+            if let LoadFailure::Changed = failure {
+                // Whoever watches loads it when it has settled.
+                continue;
+            }
             if failure.is_unsupported() {
                 // It can't be served by any attempt; the others shall not wait for it.
                 continue;
@@ -88,6 +98,11 @@ impl InferenceServer {
         let server = Arc::clone(self);
         let jobs = tokio::task::spawn_blocking(move || Jobs::with_composing(&server, jobs)).await;
         let Ok(jobs) = jobs else { return BTreeMap::new() };
+        self.run_jobs(jobs).await
+    }
+
+    /// Loads just these.
+    pub(crate) async fn run_jobs(self: &Arc<Self>, jobs: Jobs) -> BTreeMap<String, Result<(), LoadFailure>> {
         let server = Arc::clone(self);
         jobs.run(move |job| {
             let server = Arc::clone(&server);
@@ -102,30 +117,44 @@ impl InferenceServer {
         let _turn = turn.lock().await;
         let _permit = self.load_permits.acquire().await;
         let begin = Instant::now();
-        let outcome = self.load_on_thread(job).await;
+        let outcome = self.on_loading_thread(&name, move |server| server.load_now(&job)).await;
         let ms = begin.elapsed().as_millis();
         match &outcome {
             Ok(None) => {}
             Ok(Some(_)) => info!(model = name, ms, "loaded"),
-            Err(failure) => {
-                error!("failed to load model '{name}': {}", failure.reason());
-                self.models.lock().forget_if_unknown(&name);
-            }
+            Err(failure) => self.tell_failure(&name, failure),
         }
         if let Some(retired) = outcome? {
-            // Does not make the caller wait: the new version serves already.
-            let server = Arc::clone(self);
-            tokio::spawn(async move { server.retire(retired).await });
+            self.let_go(retired);
         }
         Ok(())
     }
 
-    /// Runs the load on a thread of its own: it may take seconds, and a backend may recurse deeply.
-    async fn load_on_thread(self: &Arc<Self>, job: Job) -> Result<Option<Vec<Retired>>, LoadFailure> {
+    pub(crate) fn tell_failure(&self, name: &str, failure: &LoadFailure) {
+        if let LoadFailure::Changed = failure {
+            info!(model = name, "it changed while it was loaded, and will be loaded when that has settled");
+            return;
+        }
+        error!("failed to load model '{name}': {}", failure.reason());
+        self.models.lock().forget_if_unknown(name);
+    }
+
+    /// Has somebody wait for the end of what was replaced. The caller does not: the new version serves already.
+    pub(crate) fn let_go(self: &Arc<Self>, retired: Vec<Retired>) {
+        let server = Arc::clone(self);
+        tokio::spawn(async move { server.retire(retired).await });
+    }
+
+    /// Runs a load on a thread of its own: it may take seconds, and a backend may recurse deeply.
+    pub(crate) async fn on_loading_thread<T: Send + 'static>(
+        self: &Arc<Self>,
+        name: &str,
+        load: impl FnOnce(&InferenceServer) -> Result<T, LoadFailure> + Send + 'static,
+    ) -> Result<T, LoadFailure> {
         let (done, result) = tokio::sync::oneshot::channel();
         let server = Arc::clone(self);
-        let thread = std::thread::Builder::new().name(format!("load {}", job.name));
-        let started = thread.spawn(move || drop(done.send(server.load_now(&job))));
+        let thread = std::thread::Builder::new().name(format!("load {name}"));
+        let started = thread.spawn(move || drop(done.send(load(&server))));
         if let Err(e) = started {
             let error = Error::unavailable(format!("no thread could be started to load it: {e}"));
             return Err(LoadFailure::Config(error));
@@ -136,28 +165,68 @@ impl InferenceServer {
 
     /// Loads and installs. What was replaced is returned, to be let go; `None` if the model serves what it should already.
     fn load_now(&self, job: &Job) -> Result<Option<Vec<Retired>>, LoadFailure> {
-        let Job { name, overrides, explicit, .. } = job;
         let mut retries = self.settings().model_load_retry_count;
-        let (folder, files) = self.fetch(job, &mut retries)?;
-        if !explicit && self.serves(name, folder.fingerprint) {
+        let Some((folder, mut origin)) = self.open(job, &mut retries)? else { return Ok(None) };
+        let load = || {
+            let ready = self.make(job, &folder, &origin)?;
+            self.install(&job.name, ready, &mut origin, job.explicit)
+        };
+        self.with_retries(&job.name, retries, load).map(Some)
+    }
+
+    /// Makes a model ready off to the side, to be installed with others. Changes nothing of what serves.
+    pub(crate) fn load_aside(&self, job: &Job) -> Result<Made, LoadFailure> {
+        let mut retries = self.settings().model_load_retry_count;
+        let opened = self.open(job, &mut retries)?;
+        let (folder, origin) = opened.ok_or(LoadFailure::Changed)?;
+        let ready = self.with_retries(&job.name, retries, || self.make(job, &folder, &origin))?;
+        Ok(Made { name: job.name.clone(), ready, origin })
+    }
+
+    /// Finds the model's files. `None` if the model serves just these, and that is enough.
+    fn open(&self, job: &Job, retries: &mut u32) -> Result<Option<(ModelFolder, Origin)>, LoadFailure> {
+        let (folder, files) = self.fetch(job, retries)?;
+        if !job.explicit && self.serves(&job.name, folder.fingerprint) {
             return Ok(None);
         }
-        let from_repository = overrides.config.is_none() && overrides.files.is_empty();
-        let mut origin = Origin { fingerprint: from_repository.then_some(folder.fingerprint), files };
+        if job.expected.is_some_and(|expected| expected != folder.fingerprint) {
+            return Err(LoadFailure::Changed);
+        }
+        let from_repository = job.overrides.config.is_none() && job.overrides.files.is_empty();
+        let fingerprint = from_repository.then_some(folder.fingerprint);
+        Ok(Some((folder, Origin { fingerprint, files })))
+    }
+
+    /// From the model's files to what can be installed.
+    fn make(&self, job: &Job, folder: &ModelFolder, origin: &Origin) -> Result<Ready, LoadFailure> {
+        let prepared = Loader::prepare(folder.clone(), job.overrides.config.as_deref());
+        let prepared = prepared.map_err(LoadFailure::Config)?;
+        self.mark_loading(&job.name, &prepared.versions);
+        let ready = if hippocamp_model_config::is_ensemble(&prepared.config) {
+            make_ensemble(job, prepared, self.settings(), self.loader.cache.clone())
+        } else {
+            self.loader.load(prepared, self.kept(&job.name)).map(Ready::Model)
+        };
+        // Files that were brought here for this load do not change. Of others half may have been read before a change
+        // and half behind it: that explains a failure, and a success could be a lie.
+        if job.expected.is_some() && origin.files.is_none() && !folder.is_unchanged() {
+            return Err(LoadFailure::Changed);
+        }
+        ready
+    }
+
+    /// Tries again what may go better the next time: a config won't, and what changed settles first.
+    fn with_retries<T>(
+        &self,
+        name: &str,
+        mut retries: u32,
+        mut attempt: impl FnMut() -> Result<T, LoadFailure>,
+    ) -> Result<T, LoadFailure> {
         loop {
-            let prepared = Loader::prepare(folder.clone(), overrides.config.as_deref());
-            let prepared =
-                prepared.map_err(LoadFailure::Config).inspect_err(|f| self.mark_failed(name, f))?;
-            self.mark_loading(name, &prepared.versions);
-            let ready = if hippocamp_model_config::is_ensemble(&prepared.config) {
-                make_ensemble(job, prepared, self.settings(), self.loader.cache.clone())
-            } else {
-                self.loader.load(prepared, self.kept(name)).map(Ready::Model)
-            };
-            let installed = ready.and_then(|ready| self.install(name, ready, &mut origin, *explicit));
-            match installed {
-                Ok(retired) => return Ok(Some(retired)),
-                Err(failure) if retries == 0 => {
+            match attempt() {
+                Ok(done) => return Ok(done),
+                Err(LoadFailure::Changed) => return Err(LoadFailure::Changed),
+                Err(failure) if retries == 0 || matches!(failure, LoadFailure::Config(_)) => {
                     self.mark_failed(name, &failure);
                     return Err(failure);
                 }
@@ -246,10 +315,12 @@ impl InferenceServer {
     async fn unload_one(self: &Arc<Self>, name: &str) -> Vec<String> {
         let turn = self.models.lock().entries.get(name).map(|entry| Arc::clone(&entry.turn));
         let Some(turn) = turn else { return Vec::new() };
-        let _turn = turn.lock().await;
+        let turn = turn.lock().await;
         let composing = self.models.lock().dependencies.composing(name).map(str::to_owned).collect();
         let retired = self.remove(name);
         let served = retired.iter().any(|retired| !retired.versions.is_empty());
+        // It may be loaded anew while its last requests run.
+        drop(turn);
         self.retire(retired).await;
         if served {
             info!(model = name, "unloaded");

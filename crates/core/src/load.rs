@@ -55,6 +55,8 @@ impl Stopped {
     }
 }
 
+const CHANGED: &str = "its files changed while they were read";
+
 /// Why a model could not be loaded.
 #[derive(Debug)]
 pub(crate) enum LoadFailure {
@@ -62,6 +64,8 @@ pub(crate) enum LoadFailure {
     Config(Error),
     /// Versions that failed. None of the others is kept.
     Versions(BTreeMap<u64, Error>),
+    /// Its files changed meanwhile: what was loaded may be half of the old and half of the new.
+    Changed,
     /// An ensemble, all versions of it, because of the models that it is composed of.
     Composing { versions: Vec<u64>, error: Error },
 }
@@ -79,6 +83,7 @@ impl LoadFailure {
                 let each = each.collect::<Vec<_>>().concat();
                 Error::invalid_arg(format!("load failed for model '{name}': {each}"))
             }
+            LoadFailure::Changed => Error::unavailable(format!("load failed for model '{name}': {CHANGED}")),
             LoadFailure::Composing { error, .. } => {
                 Error::new(error.code(), format!("load failed for model '{name}': {error}"))
             }
@@ -94,6 +99,7 @@ impl LoadFailure {
     pub(crate) fn reason(&self) -> String {
         match self {
             LoadFailure::Config(error) | LoadFailure::Composing { error, .. } => error.to_string(),
+            LoadFailure::Changed => CHANGED.to_owned(),
             LoadFailure::Versions(versions) => {
                 let each: Vec<String> = versions.iter().map(|(v, e)| format!("version {v}: {e}")).collect();
                 each.join("; ")
@@ -108,6 +114,7 @@ pub(crate) fn not_found(name: &str) -> Error {
 }
 
 /// A config that was read and found usable, and what it selects.
+#[derive(Debug)]
 pub(crate) struct Prepared {
     pub(crate) folder: ModelFolder,
     pub(crate) config: ModelConfig,

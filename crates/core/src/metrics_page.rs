@@ -99,6 +99,7 @@ impl InferenceServer {
         }
         batch_sizes(&mut page, &statistics);
         self.queues(&mut page);
+        self.loads(&mut page);
         self.host(&mut page);
         page.into_text()
     }
@@ -117,6 +118,17 @@ impl InferenceServer {
             let labels = [("model", &*model.name), ("version", &*model.version_text)];
             family.sizes(&labels, &model.queue_depths());
         }
+    }
+
+    fn loads(&self, page: &mut Page) {
+        let counted: Vec<_> =
+            self.models.lock().entries.iter().map(|(name, entry)| (name.clone(), entry.loads)).collect();
+        let help = "Number of times that a model was loaded, or loaded again";
+        let mut family = page.family("nv_model_load_success", help, Kind::Counter);
+        counted.iter().for_each(|(name, loads)| family.sample(&[("model", name)], loads.succeeded));
+        let help = "Number of times that loading a model failed; what served before goes on";
+        let mut family = page.family("nv_model_load_failure", help, Kind::Counter);
+        counted.iter().for_each(|(name, loads)| family.sample(&[("model", name)], loads.failed));
     }
 
     /// What cannot be read on this machine is left out.

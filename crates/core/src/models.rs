@@ -21,6 +21,8 @@ pub(crate) struct Models {
     pub(crate) dependencies: Dependencies,
     /// Models that the settings ask for and whose config cannot be used: until they load, something is missing.
     pub(crate) missing: BTreeSet<String>,
+    /// What the repositories held at the start. Whoever watches them goes on from there.
+    pub(crate) first_look: BTreeMap<String, Fingerprint>,
 }
 
 #[derive(Debug, Default)]
@@ -33,8 +35,16 @@ pub(crate) struct Entry {
     pub(crate) ensemble: Option<Arc<EnsembleSource>>,
     /// It was asked for by name, not only loaded because an ensemble is composed of it.
     pub(crate) explicit: bool,
+    /// How often it was loaded, and how often that failed.
+    pub(crate) loads: LoadCounts,
     /// Held while the model is loaded or unloaded, so that it is one after the other.
     pub(crate) turn: Arc<AsyncMutex<()>>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LoadCounts {
+    pub(crate) succeeded: u64,
+    pub(crate) failed: u64,
 }
 
 /// What a model was loaded from.
@@ -70,6 +80,21 @@ impl Models {
     pub(crate) fn states(&self) -> BTreeMap<String, BTreeMap<u64, VersionState>> {
         let known = self.entries.iter().filter(|(_, entry)| !entry.states.is_empty());
         known.map(|(name, entry)| (name.clone(), entry.states.clone())).collect()
+    }
+
+    /// What the repositories would have to hold so that nothing was to be done: the content of each model that serves, and
+    /// of one that failed or waits something that no model has.
+    pub(crate) fn loaded(&self) -> BTreeMap<String, Fingerprint> {
+        let known = self.entries.iter().filter(|(name, entry)| {
+            let failed = entry.states.values().any(VersionState::is_failure) || self.missing.contains(*name);
+            !entry.serving.is_empty() || entry.ensemble.is_some() || failed
+        });
+        known.map(|(name, entry)| (name.clone(), entry.origin.fingerprint.unwrap_or_default())).collect()
+    }
+
+    /// Whether it is an ensemble, and one that serves.
+    pub(crate) fn serves_as_ensemble(&self, name: &str) -> bool {
+        self.entries.get(name).is_some_and(|entry| entry.ensemble.is_some() && !entry.serving.is_empty())
     }
 
     /// The versions of a model that are known; `None` if there are none.

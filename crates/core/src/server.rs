@@ -109,6 +109,7 @@ impl InferenceServer {
             }
         }
         let wanted = self.wanted(&found.models);
+        self.models.lock().first_look.clone_from(&found.models);
         faults.extend(self.carry_out(&BTreeMap::new(), &found.models, &wanted).await);
         faults
     }
@@ -121,7 +122,7 @@ impl InferenceServer {
         tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
 
-    fn scan_options(&self, patience: Patience) -> ScanOptions {
+    pub(crate) fn scan_options(&self, patience: Patience) -> ScanOptions {
         ScanOptions { patience, ..self.settings().scan_options() }
     }
 
@@ -129,7 +130,7 @@ impl InferenceServer {
         let settings = self.settings();
         let all = settings.load_models.iter().any(|name| name == "*");
         match settings.control_mode {
-            ControlMode::None => Wanted::All,
+            ControlMode::None | ControlMode::Poll => Wanted::All,
             ControlMode::Explicit if all => Wanted::All,
             ControlMode::Explicit if !settings.model_namespacing => {
                 Wanted::Named(settings.load_models.iter().cloned().collect())
@@ -243,7 +244,7 @@ impl InferenceServer {
     fn allow_control(&self) -> Result<()> {
         match self.settings().control_mode {
             ControlMode::Explicit => Ok(()),
-            ControlMode::None => {
+            ControlMode::None | ControlMode::Poll => {
                 Err(Error::unavailable("explicit model load / unload is not allowed if polling is enabled"))
             }
         }

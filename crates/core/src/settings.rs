@@ -16,6 +16,9 @@ pub enum ControlMode {
     None,
     /// The models named at the start, then what clients load and unload.
     Explicit,
+    /// Every model of the repositories, and whatever happens to them there:
+    /// [`InferenceServer::watch`](crate::InferenceServer::watch).
+    Poll,
 }
 
 /// Settings of the server, independent of any protocol.

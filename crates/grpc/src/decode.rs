@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
 use hippocamp_core::{InferInput, InferRequest, LoadedModel};
 use hippocamp_proto::inference::infer_parameter::ParameterChoice;
@@ -29,7 +28,7 @@ pub(crate) struct Message<'a> {
     pub(crate) id: &'a str,
     pub(crate) inputs: &'a [InferInputTensor],
     pub(crate) outputs: &'a [InferRequestedOutputTensor],
-    pub(crate) raw: Vec<Bytes>,
+    pub(crate) raw: Vec<TensorData>,
     pub(crate) arrived: Instant,
 }
 
@@ -72,14 +71,14 @@ pub(crate) fn request<'a>(
     Ok((request, options))
 }
 
-fn raw_data(model: &LoadedModel, tensor: &InferInputTensor, raw: Option<Bytes>) -> Result<TensorData> {
+fn raw_data(model: &LoadedModel, tensor: &InferInputTensor, raw: Option<TensorData>) -> Result<TensorData> {
     if tensor.contents.is_some() {
         return Err(Error::invalid_arg(format!(
             "contents field must not be specified when using raw_input_contents for '{}' for model '{}'",
             tensor.name, model.name
         )));
     }
-    raw.map(TensorData::from).ok_or_else(|| no_data(model, tensor))
+    raw.ok_or_else(|| no_data(model, tensor))
 }
 
 fn typed_data(model: &LoadedModel, tensor: &InferInputTensor) -> Result<TensorData> {

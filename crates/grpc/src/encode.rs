@@ -1,50 +1,133 @@
 //! From a response of the model to a `ModelInferResponse`.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use hippocamp_backend::{Response, Result};
 use hippocamp_core::{LoadedModel, classify};
 use hippocamp_proto::inference::ModelInferResponse;
 use hippocamp_proto::inference::model_infer_response::InferOutputTensor;
-use hippocamp_tensor::DataType;
+use hippocamp_tensor::{DataType, TensorData};
+use prost::Message;
+use smallvec::SmallVec;
+use tonic::Status;
 
 use crate::decode::ReplyOptions;
+use crate::fields::push_varint;
 use crate::parameters::response_parameters;
+use crate::serve::MESSAGE_SIZE;
+use crate::whole_messages::HEADER;
+
+/// What stands before each of the `raw_output_contents`, which are the last fields of their message.
+const RAW_OUTPUT_CONTENTS: u8 = 6 << 3 | 2;
+
+/// Smaller tensors are copied behind the text: a frame of their own would cost more.
+const SMALL: usize = 16 << 10;
+
+/// A reply whose tensors are still where the model left them.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    /// All but the raw tensors.
+    message: ModelInferResponse,
+    /// One an output.
+    raw: SmallVec<[TensorData; 4]>,
+}
 
 /// Makes the reply. There is one raw entry an output, at the same place: clients count on it. Outputs that go to shared
-/// memory are written there, and have an empty one. Copies no other tensor.
+/// memory are written there, and have an empty one. Copies no other tensor, but what is not this
+/// process's own memory.
 pub(crate) fn reply(
     model: &LoadedModel,
     id: String,
     options: &ReplyOptions,
     response: Response,
-) -> Result<ModelInferResponse> {
-    let mut reply = ModelInferResponse {
+) -> Result<Reply> {
+    let mut message = ModelInferResponse {
         model_name: model.name.to_string(),
         model_version: model.version_text.to_string(),
         id,
         parameters: response_parameters(&response.parameters),
         outputs: Vec::with_capacity(response.outputs.len()),
-        raw_output_contents: Vec::with_capacity(response.outputs.len()),
+        raw_output_contents: Vec::new(),
     };
+    let mut raw = SmallVec::with_capacity(response.outputs.len());
     for output in response.outputs {
         let spec = &model.interface.outputs[output.index];
         let wanted = options.classifications.iter().find(|(name, _)| *name == *spec.name);
         let (data_type, shape, data) = if let Some((_, count)) = wanted {
             let (shape, data) = classify(model, &output, *count)?;
-            (DataType::Bytes, shape, data)
+            (DataType::Bytes, shape, data.into())
         } else if options.shared.write(&spec.name, &output.data)? {
-            (spec.data_type, output.shape, Bytes::new())
+            (spec.data_type, output.shape, TensorData::default())
+        } else if output.data.as_foreign().is_some() {
+            // An input in shared memory that was handed on: to be read before it is asked whether it was there.
+            (spec.data_type, output.shape, output.data.to_contiguous().into())
         } else {
-            (spec.data_type, output.shape, output.data.to_contiguous())
+            (spec.data_type, output.shape, output.data)
         };
-        reply.outputs.push(InferOutputTensor {
+        message.outputs.push(InferOutputTensor {
             name: spec.name.to_string(),
             datatype: data_type.protocol_name().to_owned(),
             shape: shape.to_vec(),
             ..InferOutputTensor::default()
         });
-        reply.raw_output_contents.push(data);
+        raw.push(data);
     }
     options.shared.check_inputs()?;
-    Ok(reply)
+    Ok(Reply { message, raw })
 }
+
+impl Reply {
+    /// The message as a whole, for where it is a part of another one. Copies tensors that lie in several pieces.
+    pub(crate) fn into_message(self) -> ModelInferResponse {
+        let mut message = self.message;
+        message.raw_output_contents = self.raw.iter().map(TensorData::to_contiguous).collect();
+        message
+    }
+
+    /// The encoded message behind its header, in pieces that are to be sent one after the other. Copies no large tensor.
+    pub(crate) fn into_pieces(self) -> std::result::Result<VecDeque<Bytes>, Status> {
+        let small: usize = self.raw.iter().map(|data| if data.len() < SMALL { data.len() } else { 0 }).sum();
+        // A key and a length take at most six bytes.
+        let room = HEADER + self.message.encoded_len() + small + 6 * self.raw.len();
+        let mut text = Vec::with_capacity(room);
+        text.resize(HEADER, 0);
+        if self.message.encode(&mut text).is_err() {
+            return Err(Status::internal("failed to encode the reply"));
+        }
+        let mut ends = SmallVec::<[(usize, TensorData); 4]>::new();
+        let mut large = 0;
+        for data in self.raw {
+            text.push(RAW_OUTPUT_CONTENTS);
+            push_varint(&mut text, data.len() as u64);
+            if data.len() < SMALL {
+                data.segments().iter().for_each(|segment| text.extend_from_slice(segment));
+            } else {
+                large += data.len();
+                ends.push((text.len(), data));
+            }
+        }
+        let length = text.len() - HEADER + large;
+        if length > MESSAGE_SIZE {
+            return Err(Status::out_of_range(format!(
+                "Error, encoded message length too large: found {length} bytes, the limit is: {MESSAGE_SIZE} bytes"
+            )));
+        }
+        // It is no larger than 32 bits have room for.
+        text[HEADER - 4..HEADER].copy_from_slice(&(length as u32).to_be_bytes());
+        let mut text = Bytes::from(text);
+        let (mut pieces, mut begin) = (VecDeque::with_capacity(2 * ends.len() + 1), 0);
+        for (end, data) in ends {
+            pieces.push_back(text.split_to(end - begin));
+            begin = end;
+            pieces.extend(data.segments());
+        }
+        if !text.is_empty() {
+            pieces.push_back(text);
+        }
+        Ok(pieces)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use hippocamp_backend::{Error, ResponseReceiver, Result};
 use hippocamp_core::{InferenceServer, LoadedModel};
-use hippocamp_proto::inference::{ModelInferRequest, ModelInferResponse};
+use hippocamp_proto::inference::ModelInferRequest;
+use hippocamp_tensor::TensorData;
 
 use crate::decode::{self, Message, ReplyOptions};
+use crate::encode::Reply;
 use crate::parameters::request_parameters;
 use crate::{encode, status};
 
@@ -20,11 +22,12 @@ pub(crate) struct Running {
     pub(crate) responses: ResponseReceiver,
 }
 
-/// Answers one request. Dropping the future cancels it.
+/// Answers one request, whose raw tensors are in `raw`. Dropping the future cancels it.
 pub(crate) async fn infer(
     server: &InferenceServer,
     request: ModelInferRequest,
-) -> Result<ModelInferResponse> {
+    raw: Vec<TensorData>,
+) -> Result<Reply> {
     let arrived = Instant::now();
     let model = find(server, &request)?;
     if model.interface.decoupled {
@@ -32,7 +35,7 @@ pub(crate) async fn infer(
             "ModelInfer RPC doesn't support models with decoupled transaction policy",
         ));
     }
-    let running = start(server, model, request, arrived)?;
+    let running = start(server, model, request, raw, arrived)?;
     let response = running.responses.only().await?;
     encode::reply(&running.model, running.id, &running.options, response)
 }
@@ -42,24 +45,25 @@ pub(crate) fn find(server: &InferenceServer, request: &ModelInferRequest) -> Res
     server.model_or_elder(&request.model_name, status::version(&request.model_version)?)
 }
 
-/// Checks a request and queues it.
+/// Takes the raw tensors out of a message that was decoded in one piece.
+pub(crate) fn take_raw(request: &mut ModelInferRequest) -> Vec<TensorData> {
+    std::mem::take(&mut request.raw_input_contents).into_iter().map(TensorData::from).collect()
+}
+
+/// Checks a request and queues it. `raw` are its raw tensors, wherever they are.
 pub(crate) fn start(
     server: &InferenceServer,
     model: Arc<LoadedModel>,
     request: ModelInferRequest,
+    raw: Vec<TensorData>,
     arrived: Instant,
 ) -> Result<Running> {
     let parameters = request_parameters(request.parameters)?;
     let version = status::version(&request.model_version)?;
     let model = server.in_sequence(model, version, parameters.sequence.as_ref())?;
     let empty_final_response = parameters.empty_final_response;
-    let message = Message {
-        id: &request.id,
-        inputs: &request.inputs,
-        outputs: &request.outputs,
-        raw: request.raw_input_contents,
-        arrived,
-    };
+    let message =
+        Message { id: &request.id, inputs: &request.inputs, outputs: &request.outputs, raw, arrived };
     let (infer, options) = decode::request(server.shared_memory(), &model, message, parameters)?;
     let responses = model.infer(infer)?;
     Ok(Running { model, id: request.id, options, empty_final_response, responses })

@@ -13,6 +13,7 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::health::HealthService;
+use crate::model_infer::ModelInfer;
 use crate::service::InferenceService;
 use crate::whole_messages::Whole;
 
@@ -24,7 +25,7 @@ const CONNECTION_WINDOW: u32 = 64 << 20;
 const FRAME_SIZE: u32 = 1 << 20;
 
 /// As large as the length of a message can be for other implementations, in both directions.
-const MESSAGE_SIZE: usize = i32::MAX as usize;
+pub(crate) const MESSAGE_SIZE: usize = i32::MAX as usize;
 
 /// Settings of this protocol.
 #[derive(Clone, Debug)]
@@ -76,6 +77,11 @@ pub async fn serve(
             .send_compressed(CompressionEncoding::Gzip)
             .send_compressed(CompressionEncoding::Deflate);
     }
+    let inference = ModelInfer {
+        server: Arc::clone(&server),
+        others: Whole(inference),
+        response_compression: settings.response_compression,
+    };
     let health = HealthServer::new(HealthService { server });
     let mut http2 = Server::builder()
         .initial_stream_window_size(STREAM_WINDOW)
@@ -91,6 +97,6 @@ pub async fn serve(
     }
     // Tonic ignores its own setting for a listener that it did not open.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let services = http2.add_service(Whole(inference)).add_service(Whole(health));
+    let services = http2.add_service(inference).add_service(Whole(health));
     services.serve_with_incoming_shutdown(incoming, stop).await
 }

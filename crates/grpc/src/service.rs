@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::encode::Reply;
 use crate::status::{status, unsupported};
 use crate::{infer, metadata, repository, shared_memory, statistics, stream};
 
@@ -60,7 +61,9 @@ impl GrpcInferenceService for InferenceService {
     }
 
     async fn model_infer(&self, r: Request<pb::ModelInferRequest>) -> Answer<pb::ModelInferResponse> {
-        answer(infer::infer(&self.server, r.into_inner()).await)
+        let mut request = r.into_inner();
+        let raw = infer::take_raw(&mut request);
+        answer(infer::infer(&self.server, request, raw).await.map(Reply::into_message))
     }
 
     type ModelStreamInferStream = ReceiverStream<Result<pb::ModelStreamInferResponse, Status>>;

@@ -86,11 +86,12 @@ async fn read(
     }
 }
 
-fn start(server: &InferenceServer, request: ModelInferRequest) -> InOrder {
+fn start(server: &InferenceServer, mut request: ModelInferRequest) -> InOrder {
+    let raw = infer::take_raw(&mut request);
     let id = request.id.clone();
     let arrived = Instant::now();
     let running =
-        infer::find(server, &request).and_then(|model| infer::start(server, model, request, arrived));
+        infer::find(server, &request).and_then(|model| infer::start(server, model, request, raw, arrived));
     match running {
         Ok(running) => InOrder::Running(Box::new(running)),
         Err(error) => InOrder::Refused { id, error },
@@ -133,7 +134,7 @@ impl Writer {
                 Event::Response { response, last } => {
                     let reply = encode::reply(&running.model, running.id.clone(), &running.options, response);
                     match reply {
-                        Ok(reply) => Ok(answered(reply, last)),
+                        Ok(reply) => Ok(answered(reply.into_message(), last)),
                         Err(error) => self.execution_failed(&running, &error, last),
                     }
                 }

@@ -22,7 +22,7 @@ use tonic::{Status, codegen::Body as HttpBody};
 use crate::deadline;
 
 /// A compression flag and a length of four bytes.
-const HEADER: usize = 5;
+pub(crate) const HEADER: usize = 5;
 
 /// What a compressed message may swell to however small it is.
 const FREE_EXPANSION: usize = 64 << 20;
@@ -101,7 +101,7 @@ impl<B> WholeMessages<B> {
     /// Takes a frame, and moves what it completes to where it is read from.
     fn push(&mut self, frame: Bytes) -> Result<(), Status> {
         self.held.push(frame);
-        while let Some((compressed, length)) = self.held.header() {
+        while let Some((flag, length)) = self.held.header() {
             if length > i32::MAX as usize {
                 // The codec refuses it by the header alone.
                 self.whole.extend(self.held.take(HEADER));
@@ -110,7 +110,7 @@ impl<B> WholeMessages<B> {
             if self.held.length < HEADER + length {
                 return Ok(());
             }
-            match self.encoding.filter(|_| compressed) {
+            match self.encoding.filter(|_| flag == 1) {
                 Some(encoding) => {
                     drop(self.held.take(HEADER));
                     let message = unpack(encoding, self.held.take(length), length)?;
@@ -162,19 +162,23 @@ where
 
 /// Frames in the order in which they came.
 #[derive(Default)]
-struct Frames {
+pub(crate) struct Frames {
     frames: VecDeque<Bytes>,
     length: usize,
 }
 
 impl Frames {
-    fn push(&mut self, frame: Bytes) {
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    pub(crate) fn push(&mut self, frame: Bytes) {
         self.length += frame.len();
         self.frames.push_back(frame);
     }
 
     /// The compression flag and the length of the next message, once its header is there.
-    fn header(&self) -> Option<(bool, usize)> {
+    pub(crate) fn header(&self) -> Option<(u8, usize)> {
         if self.length < HEADER {
             return None;
         }
@@ -184,7 +188,19 @@ impl Frames {
             *to = *from;
         }
         let [flag, length @ ..] = header;
-        Some((flag == 1, u32::from_be_bytes(length) as usize))
+        Some((flag, u32::from_be_bytes(length) as usize))
+    }
+
+    /// The first frame, if there is one.
+    pub(crate) fn pop(&mut self) -> Option<Bytes> {
+        let frame = self.frames.pop_front()?;
+        self.length -= frame.len();
+        Some(frame)
+    }
+
+    /// All frames as they came.
+    pub(crate) fn contiguous(&mut self) -> &[Bytes] {
+        self.frames.make_contiguous()
     }
 
     /// The first `count` bytes, which are there. Copies nothing.

@@ -16,6 +16,11 @@ impl Dependencies {
         }
     }
 
+    /// Every ensemble, with what it is composed of.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &BTreeSet<String>)> {
+        self.0.iter().map(|(ensemble, composing)| (ensemble.as_str(), composing))
+    }
+
     /// What an ensemble is composed of.
     pub fn composing(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.get(name).into_iter().flatten().map(String::as_str)

@@ -12,6 +12,8 @@ mod model_name;
 mod namespace;
 mod plan;
 mod scan;
+mod survey;
+mod transaction;
 mod version_policy;
 
 pub use dependencies::Dependencies;
@@ -21,4 +23,6 @@ pub use model_name::{NameFault, check_name};
 pub use namespace::{identifiers, namespaces, qualified_name, resolve_step, split_qualified};
 pub use plan::{Action, Wanted, plan};
 pub use scan::{Found, FoundConfig, Scan, ScanFault, ScanOptions, find, find_config, find_step, scan};
+pub use survey::Survey;
+pub use transaction::{Transaction, transactions};
 pub use version_policy::select_versions;

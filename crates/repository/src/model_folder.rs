@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::fs::{self, DirEntry, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use tracing::debug;
 
@@ -28,9 +28,10 @@ pub struct ModelFolder {
     pub fingerprint: Fingerprint,
 }
 
-/// Stands for the content of a folder: names, sizes and modification times of everything in it. Two that differ mean that
-/// something changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Stands for the content of a folder: names, sizes and times of everything in it, and which files they are. Two that
+/// differ mean that something changed. That a file was replaced by one of the same size and time shows as well: it is
+/// another file, or has another time of change, which nobody can set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
@@ -59,9 +60,7 @@ impl ModelFolder {
             }
         }
         let config_path = config_path(path, config_name);
-        let mut hasher = DefaultHasher::new();
-        hash_tree(path, &mut hasher)?;
-        let fingerprint = Fingerprint(hasher.finish());
+        let fingerprint = Tree::walk(path)?.fingerprint;
         Ok(ModelFolder {
             name: name.to_owned(),
             folder_name: name.to_owned(),
@@ -71,6 +70,11 @@ impl ModelFolder {
             versions,
             fingerprint,
         })
+    }
+
+    /// Whether everything in it is as it was when it was read. Looks at names, sizes and times.
+    pub fn is_unchanged(&self) -> bool {
+        Tree::walk(&self.path).is_ok_and(|tree| tree.fingerprint == self.fingerprint)
     }
 
     /// The folder of one version.
@@ -93,27 +97,49 @@ fn version_number(name: &OsStr) -> Option<u64> {
     plain.then(|| name.parse::<i64>().ok()?.try_into().ok())?
 }
 
+/// Everything under a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tree {
+    pub(crate) fingerprint: Fingerprint,
+    /// The folder and those in it, behind links as well, as they are reached.
+    pub(crate) folders: Vec<PathBuf>,
+}
+
+/// Folders in each other. More are a link that leads back.
+const MAX_DEPTH: usize = 16;
+
+impl Tree {
+    /// Looks at names, sizes and times; opens nothing.
+    pub(crate) fn walk(path: &Path) -> io::Result<Tree> {
+        let (mut hasher, mut folders) = (DefaultHasher::new(), Vec::new());
+        walk(path, &mut hasher, &mut folders, MAX_DEPTH)?;
+        Ok(Tree { fingerprint: Fingerprint(hasher.finish()), folders })
+    }
+}
+
 /// Feeds everything under `path` to the hasher, in a stable order.
-fn hash_tree(path: &Path, hasher: &mut DefaultHasher) -> io::Result<()> {
+fn walk(path: &Path, hasher: &mut DefaultHasher, folders: &mut Vec<PathBuf>, depth: usize) -> io::Result<()> {
     let mut entries: Vec<DirEntry> = fs::read_dir(path)?.collect::<io::Result<_>>()?;
     entries.sort_by_key(DirEntry::file_name);
+    folders.push(path.to_owned());
     for entry in entries {
         entry.file_name().hash(hasher);
-        // A file that vanishes meanwhile shows at the next look.
+        // What vanishes meanwhile shows at the next look.
         let Ok(metadata) = fs::metadata(entry.path()) else { continue };
-        if metadata.is_dir() {
-            hash_tree(&entry.path(), hasher)?;
-        } else {
+        if !metadata.is_dir() {
             hash_file(&metadata, hasher);
+        } else if depth > 0 {
+            metadata.ino().hash(hasher);
+            walk(&entry.path(), hasher, folders, depth - 1)?;
         }
     }
     Ok(())
 }
 
 fn hash_file(metadata: &Metadata, hasher: &mut DefaultHasher) {
-    metadata.len().hash(hasher);
-    let modified = metadata.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
-    modified.hash(hasher);
+    (metadata.dev(), metadata.ino(), metadata.len()).hash(hasher);
+    (metadata.mtime(), metadata.mtime_nsec()).hash(hasher);
+    (metadata.ctime(), metadata.ctime_nsec()).hash(hasher);
 }
 
 #[cfg(test)]

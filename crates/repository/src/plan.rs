@@ -20,8 +20,8 @@ impl Wanted {
     }
 }
 
-/// Something to do. The actions of one plan are in no order: an ensemble is loaded behind the models that it is composed
-/// of, which only their configs tell.
+/// Something to do. The actions of one plan are in no order: [`transactions`](crate::transactions) finds it, from what the
+/// ensembles' configs tell.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
     /// New here, or changed since it was loaded.
@@ -30,6 +30,15 @@ pub enum Action {
     Unload(String),
     /// Wanted by name, but in no repository.
     Missing(String),
+}
+
+impl Action {
+    /// The model that it is about.
+    pub fn name(&self) -> &str {
+        match self {
+            Action::Load(name) | Action::Unload(name) | Action::Missing(name) => name,
+        }
+    }
 }
 
 /// Compares the models that were loaded, with the content that they were loaded from, with what the repositories hold

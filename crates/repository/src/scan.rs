@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -11,17 +12,17 @@ use tracing::warn;
 use crate::location::Patience;
 use crate::model_folder::config_path;
 use crate::namespace::{namespaces, qualified_name, resolve_step, split_qualified};
-use crate::{Fingerprint, ModelFolder, RemoteFault, RepositoryLocation, Snapshot, check_name};
+use crate::{Fingerprint, ModelFolder, RemoteFault, RepositoryLocation, Snapshot, Survey, check_name};
 
 /// Something in a repository that cannot be used. Everything else can.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub enum ScanFault {
     #[error("failed to read model repository '{}': {source}", path.display())]
-    Repository { path: PathBuf, source: std::io::Error },
+    Repository { path: PathBuf, source: Arc<io::Error> },
     #[error("failed to read model repository '{location}': {source}")]
     Remote { location: String, source: RemoteFault },
     #[error("failed to read the folder of model '{name}': {source}")]
-    Model { name: String, source: std::io::Error },
+    Model { name: String, source: Arc<io::Error> },
     #[error("failed to fetch model '{name}' from '{location}': {source}")]
     Fetch { name: String, location: String, source: RemoteFault },
     #[error("ignored folder {name:?} in model repository '{repository}': not a model's name, {reason}")]
@@ -74,31 +75,11 @@ pub struct Found {
     pub files: Option<Arc<dyn Snapshot>>,
 }
 
-/// Looks at every model of every repository.
+/// Looks at every model of every repository, once.
 pub fn scan(repositories: &[RepositoryLocation], options: &ScanOptions) -> Scan {
-    let mut scan = Scan::default();
-    let mut places: BTreeMap<String, Vec<(usize, Fingerprint)>> = BTreeMap::new();
-    for (index, repository) in repositories.iter().enumerate() {
-        for (name, fingerprint) in models(repository, options, &mut scan.faults) {
-            places.entry(name).or_default().push((index, fingerprint));
-        }
-    }
-    let namespaces = namespaces(repositories);
-    for (name, found) in places {
-        match &found[..] {
-            [(_, fingerprint)] => drop(scan.models.insert(name, *fingerprint)),
-            _ if options.namespacing => {
-                let each = found.iter().map(|(at, print)| (qualified_name(&namespaces[*at], &name), *print));
-                scan.models.extend(each);
-            }
-            _ => {
-                let repositories = found.iter().map(|(at, _)| repositories[*at].to_string()).collect();
-                scan.faults.push(ScanFault::Duplicate { name: name.clone(), repositories });
-                scan.duplicates.insert(name);
-            }
-        }
-    }
-    scan
+    let mut survey = Survey::new(repositories.to_vec(), options.clone());
+    survey.look_at_all();
+    survey.scan()
 }
 
 /// A model's config alone.
@@ -252,7 +233,7 @@ fn read(
     options: &ScanOptions,
 ) -> Result<Option<Found>, ScanFault> {
     let config_name = options.config_name.as_deref();
-    let unreadable = |source| ScanFault::Model { name: name.to_owned(), source };
+    let unreadable = |source| ScanFault::Model { name: name.to_owned(), source: Arc::new(source) };
     match repository {
         RepositoryLocation::Local(path) => {
             let folder = ModelFolder::read(name, &path.join(name), config_name).map_err(unreadable)?;
@@ -269,64 +250,6 @@ fn read(
             Ok(Some(Found { folder, files: Some(model.files) }))
         }
     }
-}
-
-/// The models of one repository by name.
-fn models(
-    repository: &RepositoryLocation,
-    options: &ScanOptions,
-    faults: &mut Vec<ScanFault>,
-) -> BTreeMap<String, Fingerprint> {
-    let listed = match repository {
-        RepositoryLocation::Local(path) => local_models(path, options, faults)
-            .map_err(|source| ScanFault::Repository { path: path.clone(), source }),
-        RepositoryLocation::Remote(remote) => remote.list(options.patience).map_err(|source| {
-            let location = remote.location().to_owned();
-            ScanFault::Remote { location, source }
-        }),
-    };
-    let mut models = listed.unwrap_or_else(|fault| {
-        faults.push(fault);
-        BTreeMap::new()
-    });
-    models.retain(|name, _| match check_name(name) {
-        Ok(()) => true,
-        Err(fault) => {
-            faults.push(bad_name(name, repository, fault.to_string()));
-            false
-        }
-    });
-    models
-}
-
-/// Hidden folders are passed over in silence: tools leave them everywhere.
-fn local_models(
-    repository: &Path,
-    options: &ScanOptions,
-    faults: &mut Vec<ScanFault>,
-) -> std::io::Result<BTreeMap<String, Fingerprint>> {
-    let mut models = BTreeMap::new();
-    for entry in fs::read_dir(repository)? {
-        let entry = entry?;
-        let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        if hidden || !fs::metadata(entry.path()).is_ok_and(|m| m.is_dir()) {
-            continue;
-        }
-        let Ok(name) = entry.file_name().into_string() else {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            faults.push(bad_name(&name, &repository.into(), "it is not UTF-8".to_owned()));
-            continue;
-        };
-        match ModelFolder::read(&name, &entry.path(), options.config_name.as_deref()) {
-            Ok(folder) => drop(models.insert(name, folder.fingerprint)),
-            Err(source) => faults.push(ScanFault::Model { name, source }),
-        }
-    }
-    Ok(models)
-}
-
-fn bad_name(name: &str, repository: &RepositoryLocation, reason: String) -> ScanFault {
-    ScanFault::Name { name: name.to_owned(), repository: repository.to_string(), reason }
 }
 
 #[cfg(test)]

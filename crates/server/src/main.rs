@@ -3,6 +3,7 @@
 //! Reads the flags, wires backends, server and protocols together, and waits for a signal. Nothing else belongs here.
 //! What the executable does besides, such as `hippocamp infer`, is in [`commands`].
 
+mod allocator;
 mod args;
 mod backends;
 mod commands;

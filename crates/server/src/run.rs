@@ -40,7 +40,13 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     server.begin_serving();
     info!(versions = server.ready_count(), ms = begin.elapsed().as_millis(), "ready");
 
+    let mut watching = JoinSet::new();
+    if let Some(settings) = args.models.watch() {
+        watching.spawn(Arc::clone(&server).watch(settings));
+    }
+
     let signal = signals.next().await;
+    drop(watching);
     info!("{signal}: stopping, running requests may take {} s to finish", args.exit_timeout_secs);
     server.begin_stop();
     stop.send_replace(true);
@@ -68,7 +74,7 @@ pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
         id: args.id.clone(),
         repositories: repositories::open(&models.model_repository)?,
         model_namespacing: models.model_namespacing,
-        control_mode: models.model_control_mode.control_mode()?,
+        control_mode: models.model_control_mode.control_mode(),
         load_models: models.load_model.clone(),
         model_config_name: models.model_config_name.clone(),
         strict_readiness: args.strict_readiness,

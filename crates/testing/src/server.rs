@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hippocamp_backend::Backend;
-use hippocamp_core::{ControlMode, InferenceServer, Settings};
+use hippocamp_core::{ControlMode, InferenceServer, Settings, WatchSettings};
 use hippocamp_grpc::GrpcSettings;
 use hippocamp_http::HttpSettings;
 use hippocamp_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
@@ -26,6 +26,8 @@ pub struct TestServer {
     pub metrics: SocketAddr,
     stop: watch::Sender<bool>,
     fronts: JoinSet<()>,
+    /// Ends when it is dropped.
+    watching: JoinSet<()>,
 }
 
 impl TestServer {
@@ -77,7 +79,13 @@ impl TestServer {
         let faults = core.load_repositories().await;
         core.begin_serving();
         let [http, grpc, metrics] = addresses;
-        (TestServer { core, repository, http, grpc, metrics, stop, fronts }, faults)
+        let watching = JoinSet::new();
+        (TestServer { core, repository, http, grpc, metrics, stop, fronts, watching }, faults)
+    }
+
+    /// Follows what happens in the repository, as poll mode does.
+    pub fn watch(&mut self, settings: WatchSettings) {
+        self.watching.spawn(Arc::clone(&self.core).watch(settings));
     }
 
     /// A gRPC client on a connection of its own.

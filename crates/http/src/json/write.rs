@@ -72,13 +72,27 @@ impl JsonWriter {
     /// written as bare words.
     pub fn double(&mut self, value: f64) {
         self.before_value();
-        if value.is_finite() {
-            self.out.extend_from_slice(ryu::Buffer::new().format_finite(value).as_bytes());
-        } else if value.is_nan() {
-            self.out.extend_from_slice(b"NaN");
-        } else {
-            self.out.extend_from_slice(if value > 0.0 { b"Infinity" } else { b"-Infinity" });
+        self.out.extend_from_slice(Digits::new().of(value));
+    }
+
+    /// The same for many, one after the other.
+    pub fn doubles(&mut self, values: impl Iterator<Item = f64>) {
+        let (mut digits, mut line, mut end) = (Digits::new(), [0; 1024], 0);
+        for value in values {
+            if end + WIDEST_DOUBLE > line.len() {
+                self.out.extend_from_slice(&line[..end]);
+                end = 0;
+            }
+            if self.after_value {
+                line[end] = b',';
+                end += 1;
+            }
+            self.after_value = true;
+            let text = digits.of(value);
+            put(text, &mut line[end..]);
+            end += text.len();
         }
+        self.out.extend_from_slice(&line[..end]);
     }
 
     /// A value that is JSON already.
@@ -139,9 +153,80 @@ impl JsonWriter {
     }
 }
 
+/// The most that a double takes, with the comma before it.
+pub(crate) const WIDEST_DOUBLE: usize = 25;
+
+/// From here on a double is written with an exponent, to which one of the two writers puts a plus.
+const WITH_EXPONENT: f64 = 1e16;
+
+/// Room for the text of a double.
+struct Digits {
+    usual: zmij::Buffer,
+    large: ryu::Buffer,
+}
+
+impl Digits {
+    fn new() -> Digits {
+        Digits { usual: zmij::Buffer::new(), large: ryu::Buffer::new() }
+    }
+
+    fn of(&mut self, value: f64) -> &[u8] {
+        if value.abs() < WITH_EXPONENT {
+            self.usual.format_finite(value).as_bytes()
+        } else if value.is_finite() {
+            self.large.format_finite(value).as_bytes()
+        } else if value.is_nan() {
+            b"NaN"
+        } else if value > 0.0 {
+            b"Infinity"
+        } else {
+            b"-Infinity"
+        }
+    }
+}
+
+/// Copies a short text. Two copies of a size that is known, overlapping, take a fraction of a call.
+fn put(text: &[u8], target: &mut [u8]) {
+    let size = text.len();
+    let target = &mut target[..size];
+    if let (Some(first), Some(last)) = (text.first_chunk::<16>(), text.last_chunk::<16>()) {
+        target[..16].copy_from_slice(first);
+        target[size - 16..].copy_from_slice(last);
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        target[..8].copy_from_slice(first);
+        target[size - 8..].copy_from_slice(last);
+    } else {
+        for (to, from) in target.iter_mut().zip(text) {
+            *to = *from;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn floats_are_written_as_ever(bits in any::<u64>(), narrow in any::<f32>(), power in -320..310, plain in -1e6..1e6) {
+            for value in [f64::from_bits(bits), f64::from(narrow), plain, plain.trunc(), 10f64.powi(power)] {
+                if value.is_finite() {
+                    let text = written(|w| w.double(value));
+                    let mut buffer = ryu::Buffer::new();
+                    prop_assert_eq!(&text, buffer.format_finite(value));
+                    prop_assert!(text.len() < WIDEST_DOUBLE);
+                }
+            }
+        }
+
+        #[test]
+        fn many_floats_are_written_as_one_by_one(values in prop::collection::vec(any::<f64>(), 0..200)) {
+            let many = written(|w| w.doubles(values.iter().copied()));
+            prop_assert_eq!(many, written(|w| values.iter().for_each(|value| w.double(*value))));
+        }
+    }
 
     fn written(write: impl FnOnce(&mut JsonWriter)) -> String {
         let mut writer = JsonWriter::default();

@@ -3,7 +3,7 @@
 use hippocamp_backend::Error;
 use hippocamp_tensor::{BytesElements, DataType};
 
-use super::write::JsonWriter;
+use super::write::{JsonWriter, WIDEST_DOUBLE};
 
 /// Writes the elements of an output as a flat array, but a single one as it is. Otherwise like [`write_tensor`].
 pub(crate) fn write_flat(
@@ -29,12 +29,28 @@ pub fn write_tensor(
     data: &[u8],
 ) -> Result<(), Error> {
     check(output, data_type, count, data)?;
-    // Most numbers take two to four bytes of text for each of theirs.
-    writer.reserve(data.len().saturating_mul(3));
+    writer.reserve(room(data_type, count, data.len()));
     writer.open_array();
     elements(writer, output, data_type, count, data)?;
     writer.close_array();
     Ok(())
+}
+
+/// The most that the elements can take, so that the text is never moved; of strings, what they take without escapes.
+fn room(data_type: DataType, count: usize, size: usize) -> usize {
+    // With a comma before each.
+    let widest = match data_type {
+        DataType::Uint8 => 4,
+        DataType::Int8 => 5,
+        DataType::Bool | DataType::Uint16 => 6,
+        DataType::Int16 => 7,
+        DataType::Uint32 => 11,
+        DataType::Int32 => 12,
+        DataType::Uint64 | DataType::Int64 => 21,
+        DataType::Fp32 | DataType::Fp64 => WIDEST_DOUBLE,
+        DataType::Bytes | DataType::Fp16 | DataType::Bf16 => return size,
+    };
+    count.saturating_mul(widest)
 }
 
 /// Whether there can be a text for it.
@@ -67,19 +83,20 @@ fn elements(
         DataType::Int16 => each(data, |bytes| writer.integer(i16::from_le_bytes(bytes))),
         DataType::Int32 => each(data, |bytes| writer.integer(i32::from_le_bytes(bytes))),
         DataType::Int64 => each(data, |bytes| writer.integer(i64::from_le_bytes(bytes))),
-        DataType::Fp32 => each(data, |bytes| writer.double(f64::from(f32::from_le_bytes(bytes)))),
-        DataType::Fp64 => each(data, |bytes| writer.double(f64::from_le_bytes(bytes))),
+        DataType::Fp32 => writer.doubles(as_elements(data).map(|bytes| f64::from(f32::from_le_bytes(bytes)))),
+        DataType::Fp64 => writer.doubles(as_elements(data).map(f64::from_le_bytes)),
         DataType::Bytes => strings(writer, output, count, data)?,
         DataType::Fp16 | DataType::Bf16 => {}
     }
     Ok(())
 }
 
-fn each<const N: usize>(data: &[u8], mut write: impl FnMut([u8; N])) {
-    let (elements, _) = data.as_chunks::<N>();
-    for element in elements {
-        write(*element);
-    }
+fn each<const N: usize>(data: &[u8], write: impl FnMut([u8; N])) {
+    as_elements(data).for_each(write);
+}
+
+fn as_elements<const N: usize>(data: &[u8]) -> impl Iterator<Item = [u8; N]> {
+    data.as_chunks::<N>().0.iter().copied()
 }
 
 fn strings(writer: &mut JsonWriter, output: &str, count: usize, data: &[u8]) -> Result<(), Error> {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
-use hippocamp_core::ControlMode;
+use hippocamp_core::{ControlMode, WatchSettings};
 
 use super::switch;
 
@@ -25,9 +26,15 @@ pub(crate) struct ModelsArgs {
     #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = ArgAction::Set, help = NAMESPACING_HELP)]
     pub(crate) model_namespacing: bool,
 
-    /// Who decides which models are loaded: none, all of them at the start; explicit, --load-model and clients.
+    /// Who decides which models are loaded: none, all of them at the start; explicit, --load-model and clients; poll, the
+    /// repository: what is put there, changed or removed is followed while the server runs.
     #[arg(long, value_name = "MODE", default_value = "none")]
     pub(crate) model_control_mode: Mode,
+
+    /// In poll mode: seconds between looks at the whole repository, besides what the system tells of at once. They find
+    /// changes on network disks and in object stores. 0 for none.
+    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
+    pub(crate) repository_poll_secs: u64,
 
     /// A model to load at the start in explicit mode. May be given several times; * stands for all.
     #[arg(long, value_name = "NAME")]
@@ -55,23 +62,20 @@ pub(crate) struct ModelsArgs {
     pub(crate) backend_config: Vec<BackendConfig>,
 }
 
-/// The control modes that can be asked for. `poll` is known, and refused by name.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+/// The control modes that can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
     None,
     Explicit,
-    #[value(hide = true)]
     Poll,
 }
 
 impl Mode {
-    pub(crate) fn control_mode(self) -> anyhow::Result<ControlMode> {
+    pub(crate) fn control_mode(self) -> ControlMode {
         match self {
-            Mode::None => Ok(ControlMode::None),
-            Mode::Explicit => Ok(ControlMode::Explicit),
-            Mode::Poll => anyhow::bail!(
-                "--model-control-mode=poll is not supported yet: use none, or explicit and load models by request"
-            ),
+            Mode::None => ControlMode::None,
+            Mode::Explicit => ControlMode::Explicit,
+            Mode::Poll => ControlMode::Poll,
         }
     }
 }
@@ -103,6 +107,12 @@ impl ModelsArgs {
     pub(crate) fn backend_settings(&self, backend: &str) -> Vec<(&str, &str)> {
         let own = self.backend_config.iter().filter(|c| c.backend == backend);
         own.map(|c| (c.key.as_str(), c.value.as_str())).collect()
+    }
+
+    /// How the repositories are followed, if they are.
+    pub(crate) fn watch(&self) -> Option<WatchSettings> {
+        let poll = (self.repository_poll_secs > 0).then(|| Duration::from_secs(self.repository_poll_secs));
+        (self.model_control_mode == Mode::Poll).then(|| WatchSettings { poll, ..WatchSettings::default() })
     }
 
     /// By backend, the largest batch of models that do not say.

@@ -15,8 +15,7 @@ enum Fate {
 use Fate::{Ignored, Refused};
 
 /// Every such flag takes a value.
-const OTHERS: [(&str, Fate); 45] = [
-    ("repository-poll-secs", Ignored),
+const OTHERS: [(&str, Fate); 44] = [
     ("model-load-gpu-limit", Ignored),
     ("enable-peer-access", Ignored),
     ("http-thread-count", Ignored),

@@ -89,7 +89,10 @@ fn what_is_not_supported_is_refused_by_name() {
     assert_eq!(refused, "--grpc-use-ssl is a flag of tritonserver that is not supported yet");
     parse(&["--model-repository=/m", "--grpc-use-ssl=false"]).unwrap();
     let poll = parse(&["--model-repository=/m", "--model-control-mode=poll"]).unwrap();
-    assert!(poll.models.model_control_mode.control_mode().unwrap_err().to_string().contains("poll"));
+    assert_eq!(poll.models.watch().unwrap().poll, Some(Duration::from_secs(15)));
+    let never = parse(&["--model-repository=/m", "--model-control-mode=poll", "--repository-poll-secs=0"]);
+    assert_eq!(never.unwrap().models.watch().unwrap().poll, None);
+    assert!(parse(&["--model-repository=/m"]).unwrap().models.watch().is_none());
 }
 
 #[test]

@@ -1,0 +1,115 @@
+//! The ledger of copies around a model: which memory it reads, and which memory its clients get.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel as queue};
+use std::time::Instant;
+
+use bytes::Bytes;
+use hippocamp_backend::{
+    Batch, Batched, Compute, Delivery, InputTensor, Inputs, ModelInstance, Outputs, Parameters, Request,
+    ResponseReceiver, Result, WantedOutputs, channel,
+};
+use hippocamp_model_config::{Interface, parse};
+use hippocamp_tensor::{ALIGNMENT, Shape, TensorData};
+
+/// Floats in a row.
+const ROW: usize = 1000;
+
+/// Tells where its input lies, and answers with its own memory.
+struct Telling {
+    input: Sender<usize>,
+    output: Bytes,
+}
+
+impl Compute for Telling {
+    fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
+        let view = inputs[0].as_ref().unwrap();
+        self.input.send(view.data.as_ptr() as usize).unwrap();
+        outputs.set(0, view.shape.clone(), self.output.slice(..view.data.len()));
+        Ok(())
+    }
+}
+
+fn instance() -> (Batched<Telling>, Receiver<usize>, Bytes) {
+    let config = r#"
+        backend: "b" max_batch_size: 8
+        input { name: "I" data_type: TYPE_FP32 dims: 1000 }
+        output { name: "O" data_type: TYPE_FP32 dims: 1000 }"#;
+    let interface = Interface::new(&parse(config, "config.pbtxt").unwrap().config).unwrap();
+    let (input, told) = queue();
+    let output = Bytes::from(vec![7; 8 * ROW * 4]);
+    (Batched::new(Telling { input, output: output.clone() }, Arc::new(interface)), told, output)
+}
+
+fn request(data: TensorData) -> (Request, ResponseReceiver) {
+    let now = Instant::now();
+    let (response, receiver) = channel(Delivery::Once, now, Arc::default());
+    let input = InputTensor { shape: Shape::from([1, ROW as i64]), data };
+    let request = Request {
+        id: "".into(),
+        inputs: [Some(input)].into_iter().collect(),
+        outputs: WantedOutputs::ALL,
+        parameters: Parameters::default(),
+        batch_size: 1,
+        priority: 0,
+        timeout: None,
+        sequence: None,
+        queued: now,
+        response,
+    };
+    (request, receiver)
+}
+
+/// Where the outputs of a batch of these inputs lie.
+fn execute(instance: &mut Batched<Telling>, inputs: Vec<TensorData>) -> Vec<usize> {
+    let (mut batch, receivers): (Batch, Vec<_>) = inputs.into_iter().map(request).unzip();
+    instance.execute(&mut batch);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let output = |receiver: ResponseReceiver| {
+        let response = runtime.block_on(receiver.only()).unwrap();
+        response.outputs[0].data.as_contiguous().unwrap().as_ptr() as usize
+    };
+    receivers.into_iter().map(output).collect()
+}
+
+/// A row that begins so many bytes behind an aligned place.
+fn row(behind: usize) -> Bytes {
+    let buffer = Bytes::from(vec![1; ROW * 4 + 2 * ALIGNMENT]);
+    let begin = buffer.as_ptr().align_offset(ALIGNMENT) + behind;
+    buffer.slice(begin..begin + ROW * 4)
+}
+
+#[test]
+fn a_batch_of_one_aligned_piece_is_read_where_it_arrived() {
+    let (mut instance, told, output) = instance();
+    let wire = row(4);
+    assert_eq!(execute(&mut instance, vec![wire.clone().into()]), [output.as_ptr() as usize]);
+    assert_eq!(told.recv().unwrap(), wire.as_ptr() as usize);
+}
+
+#[test]
+fn what_is_not_aligned_or_in_pieces_is_gathered_into_memory_that_is_kept() {
+    let (mut instance, told, _) = instance();
+    let unaligned = row(1);
+    let mut pieces = TensorData::from(row(0).slice(..400));
+    pieces.push(row(0).slice(400..));
+    execute(&mut instance, vec![unaligned.clone().into()]);
+    let buffer = told.recv().unwrap();
+    assert_ne!(buffer, unaligned.as_ptr() as usize);
+    execute(&mut instance, vec![pieces]);
+    assert_eq!((told.recv().unwrap(), buffer % ALIGNMENT), (buffer, 0));
+}
+
+#[test]
+fn a_batch_of_several_is_gathered_into_one_buffer_and_its_output_is_sliced() {
+    let (mut instance, told, output) = instance();
+    let rows = || (0..3).map(|_| row(0).into()).collect::<Vec<_>>();
+    let outputs = execute(&mut instance, rows());
+    let start = output.as_ptr() as usize;
+    assert_eq!(outputs, [start, start + ROW * 4, start + 2 * ROW * 4]);
+    let buffer = told.recv().unwrap();
+    execute(&mut instance, rows());
+    assert_eq!(told.recv().unwrap(), buffer, "the second batch needs no memory");
+}

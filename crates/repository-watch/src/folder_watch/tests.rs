@@ -1,0 +1,139 @@
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use super::*;
+
+struct Bench {
+    folder: tempfile::TempDir,
+    watch: FolderWatch,
+    seen: Noticed,
+}
+
+impl Bench {
+    /// A repository with the model `m`, watched.
+    fn new() -> Bench {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("m/1")).unwrap();
+        let mut watch = FolderWatch::new();
+        assert!(watch.watcher.is_some(), "this system tells of changes");
+        watch.set(&Owner::Repository(0), &[folder.path().to_owned()]);
+        let mut bench = Bench { folder, watch, seen: Noticed::default() };
+        bench.watch_model("m", &["m", "m/1"]);
+        bench
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    fn watch_model(&mut self, name: &str, folders: &[&str]) {
+        let folders: Vec<_> = folders.iter().map(|folder| self.path(folder)).collect();
+        self.watch.set(&Owner::Model(0, name.to_owned()), &folders);
+    }
+
+    /// Waits until that model was noticed, and forgets what was.
+    async fn notices(&mut self, model: &str) {
+        let wanted = (0, model.to_owned());
+        let wait = async {
+            loop {
+                let Noticed { everything, models } = self.watch.ear().take();
+                self.seen.everything |= everything;
+                self.seen.models.extend(models);
+                if self.seen.models.contains(&wanted) {
+                    return;
+                }
+                self.watch.ear().noticed().await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
+        assert!(waited.is_ok(), "'{model}' was not noticed, but {:?}", self.seen);
+        self.seen = Noticed::default();
+    }
+
+    async fn is_being_written(&self, model: &str, expected: bool) {
+        let models = || self.watch.ear().being_written(Instant::now());
+        let wait = async {
+            while models().contains(&(0, model.to_owned())) != expected {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
+        assert!(waited.is_ok(), "expected {expected}, being written are {:?}", models());
+    }
+}
+
+#[tokio::test]
+async fn notices_what_is_written_created_moved_and_removed() {
+    let mut bench = Bench::new();
+    fs::write(bench.path("m/config.pbtxt"), "name: 'm'").unwrap();
+    bench.notices("m").await;
+    fs::write(bench.path("m/1/model.onnx"), "x").unwrap();
+    bench.notices("m").await;
+    fs::create_dir(bench.path("new")).unwrap();
+    bench.notices("new").await;
+    fs::rename(bench.path("new"), bench.path("other")).unwrap();
+    bench.notices("other").await;
+    fs::remove_dir_all(bench.path("m")).unwrap();
+    bench.notices("m").await;
+    // The same name, another folder.
+    fs::create_dir_all(bench.path("m/1")).unwrap();
+    bench.notices("m").await;
+    bench.watch_model("m", &["m", "m/1"]);
+    bench.watch.ear().take();
+    fs::write(bench.path("m/1/model.onnx"), "y").unwrap();
+    bench.notices("m").await;
+}
+
+#[tokio::test]
+async fn follows_links_out_of_the_repository() {
+    let mut bench = Bench::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    symlink(elsewhere.path(), bench.path("m/2")).unwrap();
+    bench.notices("m").await;
+    bench.watch_model("m", &["m", "m/1", "m/2"]);
+    bench.watch.ear().take();
+    fs::write(elsewhere.path().join("model.onnx"), "x").unwrap();
+    bench.notices("m").await;
+    bench.watch_model("m", &["m"]);
+    assert_eq!(bench.watch.shared.state().owners.len(), 2, "the repository and the model");
+}
+
+#[tokio::test]
+async fn a_file_is_being_written_until_it_is_closed() {
+    let mut bench = Bench::new();
+    let mut file = fs::File::create(bench.path("m/1/model.onnx")).unwrap();
+    file.write_all(b"half").unwrap();
+    bench.notices("m").await;
+    bench.is_being_written("m", true).await;
+    drop(file);
+    bench.is_being_written("m", false).await;
+}
+
+#[tokio::test]
+async fn a_file_that_was_opened_before_is_found() {
+    let mut bench = Bench::new();
+    fs::create_dir_all(bench.path("new/1")).unwrap();
+    let mut file = fs::File::create(bench.path("new/1/model.onnx")).unwrap();
+    file.write_all(b"half").unwrap();
+    bench.watch_model("new", &["new", "new/1"]);
+    bench.watch.find_open_files();
+    bench.is_being_written("new", true).await;
+    drop(file);
+    bench.is_being_written("new", false).await;
+}
+
+#[test]
+fn reading_is_no_news() {
+    let path = PathBuf::from("/r/m/config.pbtxt");
+    let mut state = State::default();
+    state.owners.insert("/r".into(), [Owner::Repository(3)].into());
+    state.owners.insert("/r/m".into(), [Owner::Model(3, "m".into())].into());
+    let event = |kind| Event::new(kind).add_path(path.clone());
+    let now = Instant::now();
+    assert!(!state.take(&event(EventKind::Access(AccessKind::Open(AccessMode::Any))), now));
+    assert!(!state.take(&event(EventKind::Access(AccessKind::Close(AccessMode::Read))), now));
+    assert_eq!(state.noticed, Noticed::default());
+    assert!(state.take(&event(EventKind::Create(notify::event::CreateKind::File)), now));
+    assert_eq!(state.noticed.models, [(3, "m".to_owned())].into());
+}

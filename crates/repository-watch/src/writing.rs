@@ -1,0 +1,54 @@
+//! Which files are being written, from what the kernel tells of them. Pure.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A file that was written to counts as open until whoever writes closes it. That may never be told (it can be cut short
+/// by its name, without being opened), so it counts no longer than this after the last that was heard of it.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
+/// Files that somebody has open and writes to.
+#[derive(Debug, Default)]
+pub(crate) struct Writing(BTreeMap<PathBuf, Instant>);
+
+impl Writing {
+    pub(crate) fn written(&mut self, path: &Path, now: Instant) {
+        self.0.insert(path.to_owned(), now);
+    }
+
+    /// It was closed, removed or moved away.
+    pub(crate) fn ended(&mut self, path: &Path) {
+        self.0.remove(path);
+    }
+
+    /// Something happened to a folder as a whole: what was in it is there no more, or is told of under another name.
+    pub(crate) fn ended_below(&mut self, folder: &Path) {
+        self.0.retain(|path, _| !path.starts_with(folder));
+    }
+
+    pub(crate) fn files(&mut self, now: Instant) -> impl Iterator<Item = &Path> {
+        self.0.retain(|_, last| now.saturating_duration_since(*last) < FORGOTTEN_AFTER);
+        self.0.keys().map(PathBuf::as_path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_open_until_it_is_closed_or_nothing_was_heard_of_it_for_long() {
+        let (mut writing, start) = (Writing::default(), Instant::now());
+        let [a, b, c] = ["/r/m/1/a", "/r/m/1/b", "/r/n/c"].map(Path::new);
+        for path in [a, b, c] {
+            writing.written(path, start);
+        }
+        writing.written(b, start + FORGOTTEN_AFTER / 2);
+        writing.ended(a);
+        assert_eq!(writing.files(start).collect::<Vec<_>>(), [b, c]);
+        assert_eq!(writing.files(start + FORGOTTEN_AFTER).collect::<Vec<_>>(), [b]);
+        writing.ended_below(Path::new("/r/m"));
+        assert_eq!(writing.files(start).count(), 0);
+    }
+}

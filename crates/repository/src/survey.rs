@@ -1,0 +1,276 @@
+//! What lies in the repositories, kept from look to look, so that a look at one model does not read the others.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::model_folder::Tree;
+use crate::namespace::{namespaces, qualified_name, split_qualified};
+use crate::{Fingerprint, RepositoryLocation, Scan, ScanFault, ScanOptions, check_name};
+
+/// Several looks at the same repositories. What cannot be read at a look stays as it was seen last: a disk or a store that
+/// is away for a moment has not lost its models.
+#[derive(Debug, Default)]
+pub struct Survey {
+    repositories: Vec<RepositoryLocation>,
+    options: ScanOptions,
+    /// One for each repository.
+    seen: Vec<Seen>,
+}
+
+/// What was seen of a repository.
+#[derive(Debug, Default)]
+struct Seen {
+    models: BTreeMap<String, Model>,
+    /// Folders that are no models, and models that could not be read, by folder.
+    faults: BTreeMap<String, ScanFault>,
+    /// Why the repository itself could not be read.
+    unreadable: Option<ScanFault>,
+}
+
+#[derive(Debug)]
+struct Model {
+    fingerprint: Fingerprint,
+    folders: Vec<PathBuf>,
+}
+
+impl Survey {
+    /// Looks at nothing yet.
+    pub fn new(repositories: Vec<RepositoryLocation>, options: ScanOptions) -> Survey {
+        let seen = repositories.iter().map(|_| Seen::default()).collect();
+        Survey { repositories, options, seen }
+    }
+
+    /// Looks at everything. Blocks for as long as disks and stores take.
+    pub fn look_at_all(&mut self) {
+        for (repository, seen) in self.repositories.iter().zip(&mut self.seen) {
+            let looked = match repository {
+                RepositoryLocation::Local(path) => look_at_folders(path, seen)
+                    .map_err(|source| ScanFault::Repository { path: path.clone(), source: Arc::new(source) }),
+                RepositoryLocation::Remote(remote) => match remote.list(self.options.patience) {
+                    Ok(models) => {
+                        look_at_list(models, repository, seen);
+                        Ok(())
+                    }
+                    Err(source) => Err(ScanFault::Remote { location: remote.location().to_owned(), source }),
+                },
+            };
+            seen.unreadable = looked.err();
+        }
+    }
+
+    /// Looks at one folder of one repository on this machine, by its place in the list.
+    pub fn look_at(&mut self, repository: usize, folder: &str) {
+        if let Some(RepositoryLocation::Local(path)) = self.repositories.get(repository) {
+            look_at_folder(path, folder, &mut self.seen[repository]);
+        }
+    }
+
+    /// The models as they were seen last.
+    pub fn scan(&self) -> Scan {
+        let mut scan = Scan::default();
+        let mut places: BTreeMap<&str, Vec<(usize, Fingerprint)>> = BTreeMap::new();
+        for (index, seen) in self.seen.iter().enumerate() {
+            scan.faults.extend(seen.unreadable.iter().chain(seen.faults.values()).cloned());
+            for (name, model) in &seen.models {
+                places.entry(name).or_default().push((index, model.fingerprint));
+            }
+        }
+        let namespaces = namespaces(&self.repositories);
+        for (name, found) in places {
+            match &found[..] {
+                [(_, fingerprint)] => drop(scan.models.insert(name.to_owned(), *fingerprint)),
+                _ if self.options.namespacing => {
+                    let each =
+                        found.iter().map(|(at, print)| (qualified_name(&namespaces[*at], name), *print));
+                    scan.models.extend(each);
+                }
+                _ => {
+                    let repositories =
+                        found.iter().map(|(at, _)| self.repositories[*at].to_string()).collect();
+                    scan.faults.push(ScanFault::Duplicate { name: name.to_owned(), repositories });
+                    scan.duplicates.insert(name.to_owned());
+                }
+            }
+        }
+        scan
+    }
+
+    /// Looks at the model that is served under that name, wherever it is or was.
+    pub fn look_for(&mut self, name: &str) {
+        let folder = split_qualified(name).filter(|_| self.options.namespacing).map_or(name, |(_, own)| own);
+        let has = |seen: &Seen| seen.models.contains_key(folder);
+        let is_local = |at: usize| !self.repositories[at].is_remote();
+        let elsewhere = (0..self.seen.len()).any(|at| !is_local(at) && has(&self.seen[at]));
+        let here = (0..self.seen.len()).any(|at| is_local(at) && has(&self.seen[at]));
+        if elsewhere || (!here && self.repositories.iter().any(RepositoryLocation::is_remote)) {
+            // A store is asked for the list of all; another question would not be cheaper.
+            return self.look_at_all();
+        }
+        (0..self.seen.len()).for_each(|at| self.look_at(at, folder));
+    }
+
+    /// The folders of a repository on this machine that hold a model's files, as they are reached. None if there is no
+    /// such model.
+    pub fn folders(&self, repository: usize, folder: &str) -> &[PathBuf] {
+        let model = self.seen.get(repository).and_then(|seen| seen.models.get(folder));
+        model.map_or(&[], |model| &model.folders)
+    }
+
+    /// All models on this machine: the place of their repository, their folder, and what stands for their content.
+    pub fn local_models(&self) -> impl Iterator<Item = (usize, &str, Fingerprint)> {
+        let local = self.seen.iter().enumerate().filter(|(at, _)| !self.repositories[*at].is_remote());
+        local.flat_map(|(at, seen)| {
+            seen.models.iter().map(move |(name, model)| (at, name.as_str(), model.fingerprint))
+        })
+    }
+
+    /// The repositories that are folders of this machine, by their place in the list.
+    pub fn local_repositories(&self) -> impl Iterator<Item = (usize, &Path)> {
+        self.repositories.iter().enumerate().filter_map(|(at, repository)| match repository {
+            RepositoryLocation::Local(path) => Some((at, path.as_path())),
+            RepositoryLocation::Remote(_) => None,
+        })
+    }
+}
+
+fn look_at_list(models: BTreeMap<String, Fingerprint>, repository: &RepositoryLocation, seen: &mut Seen) {
+    *seen = Seen::default();
+    for (name, fingerprint) in models {
+        match check_name(&name) {
+            Ok(()) => drop(seen.models.insert(name, Model { fingerprint, folders: Vec::new() })),
+            Err(fault) => {
+                let fault = bad_name(&name, repository.to_string(), fault.to_string());
+                seen.faults.insert(name, fault);
+            }
+        }
+    }
+}
+
+fn look_at_folders(repository: &Path, seen: &mut Seen) -> io::Result<()> {
+    let entries: Vec<_> = fs::read_dir(repository)?.collect::<io::Result<_>>()?;
+    let names: Vec<_> = entries.iter().map(|entry| entry.file_name()).collect();
+    let is_there = |name: &String| names.iter().any(|there| there.as_os_str() == OsStr::new(name));
+    seen.models.retain(|name, _| is_there(name));
+    seen.faults.clear();
+    for name in &names {
+        if let Some(name) = name.to_str() {
+            look_at_folder(repository, name, seen);
+        } else if is_model_folder(&repository.join(name), name) {
+            let name = name.to_string_lossy().into_owned();
+            let fault = bad_name(&name, repository.display().to_string(), "it is not UTF-8".to_owned());
+            seen.faults.insert(name, fault);
+        }
+    }
+    Ok(())
+}
+
+fn look_at_folder(repository: &Path, name: &str, seen: &mut Seen) {
+    let path = repository.join(name);
+    seen.faults.remove(name);
+    if !is_model_folder(&path, OsStr::new(name)) {
+        seen.models.remove(name);
+        return;
+    }
+    if let Err(fault) = check_name(name) {
+        let fault = bad_name(name, repository.display().to_string(), fault.to_string());
+        seen.faults.insert(name.to_owned(), fault);
+        return;
+    }
+    match Tree::walk(&path) {
+        Ok(Tree { fingerprint, folders }) => {
+            seen.models.insert(name.to_owned(), Model { fingerprint, folders });
+        }
+        // It went between two steps of the look.
+        Err(e) if e.kind() == io::ErrorKind::NotFound && !path.is_dir() => drop(seen.models.remove(name)),
+        Err(source) => {
+            let fault = ScanFault::Model { name: name.to_owned(), source: Arc::new(source) };
+            seen.faults.insert(name.to_owned(), fault);
+        }
+    }
+}
+
+/// Hidden folders are passed over in silence: tools leave them everywhere.
+fn is_model_folder(path: &Path, name: &OsStr) -> bool {
+    !name.as_encoded_bytes().starts_with(b".") && fs::metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+fn bad_name(name: &str, repository: String, reason: String) -> ScanFault {
+    ScanFault::Name { name: name.to_owned(), repository, reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn survey(folders: &[&Path]) -> Survey {
+        let repositories = folders.iter().map(|&folder| folder.into()).collect();
+        Survey::new(repositories, ScanOptions::default())
+    }
+
+    #[test]
+    fn a_look_at_one_model_leaves_the_others_as_they_were_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a", "b"] {
+            fs::create_dir_all(folder.path().join(name).join("1")).unwrap();
+        }
+        let mut survey = survey(&[folder.path()]);
+        assert!(survey.scan().models.is_empty(), "nothing was looked at");
+        survey.look_at_all();
+        let before = survey.scan().models;
+        assert_eq!(survey.folders(0, "a"), [folder.path().join("a"), folder.path().join("a/1")]);
+
+        for name in ["a", "b"] {
+            fs::write(folder.path().join(name).join("1/model.onnx"), name).unwrap();
+        }
+        survey.look_at(0, "a");
+        let after = survey.scan().models;
+        assert_ne!(before["a"], after["a"]);
+        assert_eq!(before["b"], after["b"]);
+
+        fs::remove_dir_all(folder.path().join("a")).unwrap();
+        survey.look_at(0, "a");
+        assert_eq!(survey.scan().models.keys().collect::<Vec<_>>(), ["b"]);
+        survey.look_at(0, "new");
+        survey.look_at(7, "no such repository");
+        assert_eq!(survey.scan().models.len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_read_stays_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = folder.path().join("models");
+        fs::create_dir_all(repository.join("a/1")).unwrap();
+        let mut survey = survey(&[&repository]);
+        survey.look_at_all();
+        fs::rename(&repository, folder.path().join("away")).unwrap();
+        survey.look_at_all();
+        let scan = survey.scan();
+        assert!(scan.models.contains_key("a"));
+        assert!(matches!(&scan.faults[..], [ScanFault::Repository { .. }]), "{:?}", scan.faults);
+        fs::create_dir(&repository).unwrap();
+        survey.look_at_all();
+        let scan = survey.scan();
+        assert!(scan.models.is_empty() && scan.faults.is_empty(), "it is there again, and empty");
+    }
+
+    #[test]
+    fn a_file_replaced_by_one_of_the_same_size_and_time_shows() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("a/1")).unwrap();
+        let (file, other) = (folder.path().join("a/1/model.onnx"), folder.path().join("other"));
+        fs::write(&file, "abc").unwrap();
+        fs::write(&other, "xyz").unwrap();
+        let time = fs::metadata(&file).unwrap().modified().unwrap();
+        fs::File::options().write(true).open(&other).unwrap().set_modified(time).unwrap();
+        let mut survey = survey(&[folder.path()]);
+        survey.look_at_all();
+        let before = survey.scan().models["a"];
+        fs::rename(&other, &file).unwrap();
+        survey.look_at(0, "a");
+        assert_ne!(before, survey.scan().models["a"]);
+    }
+}
