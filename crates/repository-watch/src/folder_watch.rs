@@ -109,7 +109,9 @@ impl FolderWatch {
             }
         }
         // All, not only new ones: another folder may be there under the same name.
-        new.iter().for_each(|folder| self.watch(folder));
+        for folder in &new {
+            self.watch(folder);
+        }
         if let (Owner::Model(..), Some(_)) = (owner, &self.watcher) {
             self.new.extend(new.difference(&old).cloned());
         }
@@ -182,12 +184,11 @@ impl Shared {
     /// Runs on the thread of the watcher.
     fn take(&self, event: notify::Result<Event>) {
         let mut state = self.state();
-        let is_news = match event {
-            Ok(event) => state.take(&event, Instant::now()),
-            Err(_) => {
-                state.noticed.everything = true;
-                true
-            }
+        let is_news = if let Ok(event) = event {
+            state.take(&event, Instant::now())
+        } else {
+            state.noticed.everything = true;
+            true
         };
         drop(state);
         if is_news {
@@ -209,7 +210,7 @@ impl State {
                 EventKind::Access(_) => return false,
                 EventKind::Modify(ModifyKind::Data(_)) => self.writing.written(path, now),
                 EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => {
-                    self.writing.ended_below(path)
+                    self.writing.ended_below(path);
                 }
                 _ => {}
             }

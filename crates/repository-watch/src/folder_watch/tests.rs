@@ -46,8 +46,8 @@ impl Bench {
                 self.watch.ear().noticed().await;
             }
         };
-        let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
-        assert!(waited.is_ok(), "'{model}' was not noticed, but {:?}", self.seen);
+        let in_time = tokio::time::timeout(Duration::from_secs(20), wait).await;
+        assert!(in_time.is_ok(), "'{model}' was not noticed, but {:?}", self.seen);
         self.seen = Noticed::default();
     }
 
@@ -58,8 +58,8 @@ impl Bench {
                 tokio::task::yield_now().await;
             }
         };
-        let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
-        assert!(waited.is_ok(), "expected {expected}, being written are {:?}", models());
+        let in_time = tokio::time::timeout(Duration::from_secs(20), wait).await;
+        assert!(in_time.is_ok(), "expected {expected}, being written are {:?}", models());
     }
 }
 
