@@ -25,7 +25,9 @@ mod scatter;
 mod statistics;
 
 pub use batched::{Batched, Compute};
-pub use contract::{Backend, Batch, Device, InstanceSpec, Model, ModelInstance, ModelSource};
+pub use contract::{
+    Backend, Batch, Device, InstanceSpec, Model, ModelInstance, ModelSource, MovableInstance,
+};
 pub use error::{Code, Error, Result};
 pub use fitting::Fitting;
 pub use gather::{Gather, InputView, Inputs, model_shape};

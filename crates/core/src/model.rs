@@ -41,6 +41,15 @@ pub(crate) enum Executor {
 }
 
 impl Executor {
+    /// Takes a request that was checked, from a thread that nothing else waits for. See
+    /// [`Scheduler::execute_or_enqueue`].
+    fn execute(&self, request: Request) -> Result<()> {
+        match self {
+            Executor::Scheduler(scheduler) => scheduler.execute_or_enqueue(request),
+            Executor::Ensemble(_) => self.enqueue(request),
+        }
+    }
+
     /// Takes a request that was checked, and returns at once. See [`Scheduler::enqueue`].
     fn enqueue(&self, request: Request) -> Result<()> {
         match self {
@@ -54,22 +63,22 @@ impl Executor {
 }
 
 impl LoadedModel {
-    /// Checks a request and queues it. An error means that it was not queued. The answers come from the receiver; dropping
-    /// it cancels the request.
+    /// Checks a request and queues it; one that takes microseconds may be executed right here. An error means that it was
+    /// not queued. The answers come from the receiver; dropping it cancels the request.
     pub fn infer(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
         let (request, responses) = infer::check(self, request)?;
-        self.submit(request)?;
+        if let Some(request) = self.unanswered(request) {
+            self.executor.execute(request)?;
+        }
         Ok(responses)
     }
 
-    /// Answers a request that was checked from the response cache, or has it executed. A request that cannot be queued is
-    /// answered as well.
-    fn submit(&self, request: Request) -> Result<()> {
-        let request = match &self.cache {
+    /// The request, unless the response cache answers it.
+    fn unanswered(&self, request: Request) -> Option<Request> {
+        match &self.cache {
             Some(cache) => cache.answer(request),
             None => Some(request),
-        };
-        request.map_or(Ok(()), |request| self.executor.enqueue(request))
+        }
     }
 
     /// The label of a class of an output.
@@ -119,7 +128,10 @@ impl StepModel for LoadedModel {
     }
 
     fn enqueue(&self, request: Request) {
-        // What could not be queued was answered, and the ensemble hears of it so.
-        drop(self.submit(request));
+        if let Some(request) = self.unanswered(request) {
+            // What could not be queued was answered, and the ensemble hears of it so. It is never executed in place: a
+            // step is queued from within the execution of another, under locks of the ensemble.
+            drop(self.executor.enqueue(request));
+        }
     }
 }

@@ -29,6 +29,22 @@ impl Batcher {
         }
     }
 
+    /// Whether a request may go past, to an instance that is idle. See [`Batcher::pass`].
+    pub(crate) fn can_be_passed(&self) -> bool {
+        match self {
+            Batcher::Dynamic(queue) => queue.can_be_passed(),
+            Batcher::Sequence(_) => false,
+        }
+    }
+
+    /// Counts a request that goes past, unless others wait.
+    pub(crate) fn pass(&self) -> bool {
+        match self {
+            Batcher::Dynamic(queue) => queue.pass(),
+            Batcher::Sequence(_) => false,
+        }
+    }
+
     /// Fills `batch`, which is empty, with the next batch for the instance of that index, waiting for it as long as it
     /// takes. False once there will be none any more.
     pub(crate) fn pull(&self, instance: usize, batch: &mut Batch) -> bool {

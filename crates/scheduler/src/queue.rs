@@ -60,6 +60,8 @@ pub struct Queue {
     earlier: Condvar,
     ordered: Option<Ordered>,
     keeps_time: bool,
+    /// Nothing is ever joined or held back.
+    alone: bool,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,7 @@ impl Queue {
     pub fn new(settings: QueueSettings) -> Queue {
         let QueueSettings { batching, policies, preserve_ordering, hold } = settings;
         let keeps_time = policies.reject_late();
+        let alone = batching.is_alone() && hold == 0;
         let waiting = Waiting::new(batching, policies, hold);
         let state = State { waiting, closed: false, filling: None, depths: SizeHistogram::default() };
         Queue {
@@ -86,6 +89,7 @@ impl Queue {
             earlier: Condvar::new(),
             ordered: preserve_ordering.then(Ordered::default),
             keeps_time,
+            alone,
         }
     }
 
@@ -111,6 +115,22 @@ impl Queue {
         }
         dropped.answer();
         Ok(())
+    }
+
+    /// Whether every request is executed alone and answered whenever it is done, so that one that finds an idle instance
+    /// needs no queue.
+    pub(crate) fn can_be_passed(&self) -> bool {
+        self.ordered.is_none() && self.alone
+    }
+
+    /// Counts a request that goes past the queue, unless others wait that came before it.
+    pub(crate) fn pass(&self) -> bool {
+        let mut state = self.state.lock();
+        let passes = state.waiting.is_empty() && !state.closed;
+        if passes {
+            state.depths.observe(0);
+        }
+        passes
     }
 
     /// How many requests wait.

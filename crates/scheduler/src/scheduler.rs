@@ -7,7 +7,8 @@ use hippocamp_backend::{Error, Model, Request, Result};
 use hippocamp_metrics::SizeHistogram;
 
 use crate::batcher::Batcher;
-use crate::instance::Instance;
+use crate::instance::{InPlace, Instance};
+use crate::seat;
 use crate::sequence_batcher::SequenceBatcher;
 use crate::{InstancePlan, Queue, QueueSettings, SequencePolicy};
 
@@ -18,6 +19,8 @@ const TIMEKEEPER_STACK_SIZE: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Scheduler {
     batcher: Arc<Batcher>,
+    /// The instances that may be used from here.
+    in_place: Vec<InPlace>,
 }
 
 impl Scheduler {
@@ -46,12 +49,15 @@ impl Scheduler {
         instances: Vec<InstancePlan>,
         batcher: Batcher,
     ) -> Result<(Scheduler, Stopped)> {
-        let scheduler = Scheduler { batcher: Arc::new(batcher) };
+        let mut scheduler = Scheduler { batcher: Arc::new(batcher), in_place: Vec::new() };
         let (alive, stopped) = tokio::sync::mpsc::channel(1);
         let (made, results) = mpsc::channel();
         for plan in instances {
             let (model, batcher) = (Arc::clone(model), Arc::clone(&scheduler.batcher));
-            Instance { plan, model, batcher, alive: alive.clone() }.spawn(made.clone())?;
+            let in_place = InPlace::of(&plan, &batcher);
+            let seat = in_place.as_ref().map(|in_place| Arc::clone(&in_place.seat));
+            Instance { plan, model, batcher, seat, alive: alive.clone() }.spawn(made.clone())?;
+            scheduler.in_place.extend(in_place);
         }
         drop(made);
         scheduler.start_timekeeper(alive)?;
@@ -84,6 +90,32 @@ impl Scheduler {
             request.response.withdraw();
             error
         })
+    }
+
+    /// The same by a thread that can spare some microseconds: if an instance is idle and its executions are short, the
+    /// request is executed here, and its answer has left when this returns.
+    pub fn execute_or_enqueue(&self, request: Request) -> Result<()> {
+        match self.execute_in_place(request) {
+            Some(request) => self.enqueue(request),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the request back if it has to be queued.
+    fn execute_in_place(&self, request: Request) -> Option<Request> {
+        if !seat::is_small(&request) {
+            return Some(request);
+        }
+        for in_place in &self.in_place {
+            if let Some(mut instance) = in_place.seat.try_take() {
+                if !self.batcher.pass() {
+                    break;
+                }
+                in_place.execute(&mut instance, request);
+                return None;
+            }
+        }
+        Some(request)
     }
 
     /// How many requests wait for an instance.

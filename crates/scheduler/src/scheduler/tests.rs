@@ -1,5 +1,7 @@
 //! Instances on their threads, with backends that answer, fail, forget and panic.
 
+mod in_place;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
