@@ -10,6 +10,7 @@
 
 mod batch_facts;
 mod batched;
+mod bell;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod contract;
@@ -25,6 +26,7 @@ mod scatter;
 mod statistics;
 
 pub use batched::{Batched, Compute};
+pub use bell::{Bell, Ring};
 pub use contract::{
     Backend, Batch, Device, InstanceSpec, Model, ModelInstance, ModelSource, MovableInstance,
 };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{Error, ResponseReceiver, Result};
-use hippocamp_core::{InferenceServer, LoadedModel};
+use hippocamp_core::{InferRequest, InferenceServer, LoadedModel};
 use hippocamp_proto::inference::{ModelInferRequest, ModelInferResponse};
 
 use crate::decode::{self, Message, ReplyOptions};
@@ -32,7 +32,7 @@ pub(crate) async fn infer(
             "ModelInfer RPC doesn't support models with decoupled transaction policy",
         ));
     }
-    let running = start(server, model, request, arrived)?;
+    let running = start(server, model, request, arrived, LoadedModel::infer_and_wait)?;
     let response = running.responses.only().await?;
     encode::reply(&running.model, running.id, &running.options, response)
 }
@@ -42,12 +42,16 @@ pub(crate) fn find(server: &InferenceServer, request: &ModelInferRequest) -> Res
     server.model(&request.model_name, status::version(&request.model_version)?)
 }
 
+/// How a request that was decoded is handed to its model.
+pub(crate) type Infer = fn(&LoadedModel, InferRequest<'_>) -> Result<ResponseReceiver>;
+
 /// Checks a request and queues it.
 pub(crate) fn start(
     server: &InferenceServer,
     model: Arc<LoadedModel>,
     request: ModelInferRequest,
     arrived: Instant,
+    how: Infer,
 ) -> Result<Running> {
     let parameters = request_parameters(request.parameters)?;
     let empty_final_response = parameters.empty_final_response;
@@ -59,6 +63,6 @@ pub(crate) fn start(
         arrived,
     };
     let (infer, options) = decode::request(server.shared_memory(), &model, message, parameters)?;
-    let responses = model.infer(infer)?;
+    let responses = how(&model, infer)?;
     Ok(Running { model, id: request.id, options, empty_final_response, responses })
 }

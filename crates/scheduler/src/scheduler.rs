@@ -3,7 +3,7 @@
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use hippocamp_backend::{Error, Model, Request, Result};
+use hippocamp_backend::{Bell, Error, Model, Request, Result, Ring};
 use hippocamp_metrics::SizeHistogram;
 
 use crate::batcher::Batcher;
@@ -85,20 +85,16 @@ impl Scheduler {
     /// Queues the request and returns at once; the answer arrives on the request's own sender, from an instance thread.
     /// If it cannot be queued, the error is returned and nothing is sent or counted.
     pub fn enqueue(&self, request: Request) -> Result<()> {
-        self.batcher.push(request).map_err(|refused| {
-            let (request, error) = *refused;
-            request.response.withdraw();
-            error
-        })
+        self.batcher.push(request).map_err(refused)
     }
 
     /// The same by a thread that can spare some microseconds: if an instance is idle and its executions are short, the
-    /// request is executed here, and its answer has left when this returns.
-    pub fn execute_or_enqueue(&self, request: Request) -> Result<()> {
-        match self.execute_in_place(request) {
-            Some(request) => self.enqueue(request),
-            None => Ok(()),
-        }
+    /// request is executed here, and its answer has left when this returns. A bell that comes back is to be rung soon:
+    /// the request could be executed now, and others may join it before.
+    pub fn execute_or_enqueue(&self, request: Request) -> Result<Option<Bell>> {
+        let Some(request) = self.execute_in_place(request) else { return Ok(None) };
+        let rings = self.batcher.push_quietly(request).map_err(refused)?;
+        Ok(rings.then(|| Bell::new(Arc::clone(&self.batcher) as Arc<dyn Ring>)))
     }
 
     /// Gives the request back if it has to be queued.
@@ -127,6 +123,14 @@ impl Scheduler {
     pub fn depths(&self) -> SizeHistogram {
         self.batcher.depths()
     }
+}
+
+/// The error of a request that could not be queued. Nothing is sent or counted for it.
+#[cold]
+fn refused(refused: Box<(Request, Error)>) -> Error {
+    let (request, error) = *refused;
+    request.response.withdraw();
+    error
 }
 
 impl Drop for Scheduler {

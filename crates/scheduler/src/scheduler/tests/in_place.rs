@@ -65,7 +65,7 @@ impl Tracker {
 
 fn answer(scheduler: &Scheduler, like: &Like) -> Result<Response> {
     let (request, receiver) = like.make();
-    scheduler.execute_or_enqueue(request).unwrap();
+    drop(scheduler.execute_or_enqueue(request).unwrap());
     block_on(receiver.only())
 }
 
@@ -165,7 +165,7 @@ fn who_waits_in_the_queue_is_not_overtaken() {
         let _busy = scheduler.in_place[0].seat.lock();
         for id in 0..3 {
             let (request, receiver) = Like { id, ..Like::default() }.make();
-            scheduler.execute_or_enqueue(request).unwrap();
+            drop(scheduler.execute_or_enqueue(request).unwrap());
             receivers.push(receiver);
         }
     }
