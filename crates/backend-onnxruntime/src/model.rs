@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hippocamp_backend::{Batched, Device, Error, InstanceSpec, Model, ModelInstance, Result};
+use hippocamp_backend::{
+    Batched, Device, Error, InstanceSpec, Model, ModelInstance, MovableInstance, Result,
+};
 use hippocamp_model_config::{CompleteOptions, ModelConfig, Signature, check, complete};
 use ort::session::Session;
 use parking_lot::Mutex;
@@ -45,6 +47,13 @@ impl OnnxModel {
         Ok(OnnxModel { name, file, options, runtime, settings, signature, first })
     }
 
+    fn instance(&self, spec: &InstanceSpec) -> Result<Batched<OnnxInstance>> {
+        let session = self.session(spec)?;
+        let instance =
+            OnnxInstance::new(&self.name, session, &self.options, &self.signature, &spec.interface)?;
+        Ok(Batched::new(instance, Arc::clone(&spec.interface)))
+    }
+
     fn session(&self, spec: &InstanceSpec) -> Result<Session> {
         let wanted = placement(&self.settings, &self.options, &spec.config, spec.device);
         // Whoever comes first takes it; where it does not fit, it only holds memory.
@@ -84,10 +93,12 @@ impl Model for OnnxModel {
     }
 
     fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        let session = self.session(spec)?;
-        let instance =
-            OnnxInstance::new(&self.name, session, &self.options, &self.signature, &spec.interface)?;
-        Ok(Box::new(Batched::new(instance, Arc::clone(&spec.interface))))
+        Ok(Box::new(self.instance(spec)?))
+    }
+
+    fn new_movable_instance(&self, spec: &InstanceSpec) -> Option<Result<MovableInstance>> {
+        // Providers of other devices may keep things for each thread.
+        (spec.device == Device::Cpu).then(|| Ok(Box::new(self.instance(spec)?) as MovableInstance))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hippocamp_backend::{InputTensor, ModelStatistics, Request, ResponseReceiver, Result};
+use hippocamp_backend::{Bell, InputTensor, ModelStatistics, Request, ResponseReceiver, Result};
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_metrics::SizeHistogram;
 use hippocamp_model_config::{Interface, ModelConfig};
@@ -41,6 +41,15 @@ pub(crate) enum Executor {
 }
 
 impl Executor {
+    /// Takes a request that was checked, from a thread that nothing else waits for. See
+    /// [`Scheduler::execute_or_enqueue`].
+    fn execute(&self, request: Request) -> Result<Option<Bell>> {
+        match self {
+            Executor::Scheduler(scheduler) => scheduler.execute_or_enqueue(request),
+            Executor::Ensemble(_) => self.enqueue(request).map(|()| None),
+        }
+    }
+
     /// Takes a request that was checked, and returns at once. See [`Scheduler::enqueue`].
     fn enqueue(&self, request: Request) -> Result<()> {
         match self {
@@ -54,22 +63,33 @@ impl Executor {
 }
 
 impl LoadedModel {
-    /// Checks a request and queues it. An error means that it was not queued. The answers come from the receiver; dropping
-    /// it cancels the request.
+    /// Checks a request and queues it; one that takes microseconds may be executed right here. An error means that it was
+    /// not queued. The answers come from the receiver; dropping it cancels the request.
     pub fn infer(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
-        let (request, responses) = infer::check(self, request)?;
-        self.submit(request)?;
+        self.start(request).map(|(responses, _rings_now)| responses)
+    }
+
+    /// The same for whoever waits for the responses right away: if the request may be joined with others, they have until
+    /// then to come. Not for a receiver that lies about first: an instance may sleep until it is waited for.
+    pub fn infer_and_wait(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
+        let (mut responses, bell) = self.start(request)?;
+        responses.ring_when_waiting(bell);
         Ok(responses)
     }
 
-    /// Answers a request that was checked from the response cache, or has it executed. A request that cannot be queued is
-    /// answered as well.
-    fn submit(&self, request: Request) -> Result<()> {
-        let request = match &self.cache {
+    fn start(&self, request: InferRequest<'_>) -> Result<(ResponseReceiver, Option<Bell>)> {
+        let (request, responses) = infer::check(self, request)?;
+        let request = self.unanswered(request);
+        let bell = request.map_or(Ok(None), |request| self.executor.execute(request))?;
+        Ok((responses, bell))
+    }
+
+    /// The request, unless the response cache answers it.
+    fn unanswered(&self, request: Request) -> Option<Request> {
+        match &self.cache {
             Some(cache) => cache.answer(request),
             None => Some(request),
-        };
-        request.map_or(Ok(()), |request| self.executor.enqueue(request))
+        }
     }
 
     /// The label of a class of an output.
@@ -119,7 +139,10 @@ impl StepModel for LoadedModel {
     }
 
     fn enqueue(&self, request: Request) {
-        // What could not be queued was answered, and the ensemble hears of it so.
-        drop(self.submit(request));
+        if let Some(request) = self.unanswered(request) {
+            // What could not be queued was answered, and the ensemble hears of it so. It is never executed in place: a
+            // step is queued from within the execution of another, under locks of the ensemble.
+            drop(self.executor.enqueue(request));
+        }
     }
 }

@@ -5,12 +5,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use hippocamp_backend::{Batch, Error, FailureReason, Model, ModelInstance, Request, Result};
+use hippocamp_backend::{
+    Batch, Error, FailureReason, Model, ModelInstance, MovableInstance, Request, Result,
+};
 use tracing::{debug, error};
 
 use crate::InstancePlan;
 use crate::batcher::Batcher;
 use crate::rate_limiter::Permit;
+use crate::seat::Seat;
 use crate::waiting::cancelled;
 
 /// As much as the main thread of a C program has: engines recurse deeply on large graphs. Only touched pages count.
@@ -21,6 +24,8 @@ pub(crate) struct Instance {
     pub(crate) plan: InstancePlan,
     pub(crate) model: Arc<dyn Model>,
     pub(crate) batcher: Arc<Batcher>,
+    /// Where the instance is kept, if it can be used in place. Otherwise it stays on the thread.
+    pub(crate) seat: Option<Arc<Seat>>,
     /// Dropped when the thread ends, which is how others learn of it.
     pub(crate) alive: tokio::sync::mpsc::Sender<()>,
 }
@@ -38,10 +43,10 @@ impl Instance {
     }
 
     fn run(self, made: mpsc::Sender<Result<()>>) {
-        let instance = self.plan.cores.bind_thread(&self.plan.spec.name).and_then(|()| self.make());
+        let instance = self.plan.cores.bind_thread(&self.plan.spec.name).and_then(|()| self.first());
         let failed = instance.is_err();
         let (instance, report) = match instance {
-            Ok(instance) => (Some(instance), Ok(())),
+            Ok(instance) => (instance, Ok(())),
             Err(error) => (None, Err(error)),
         };
         // The loader may have given up waiting; then the queue is closed, too.
@@ -51,38 +56,62 @@ impl Instance {
         if !failed {
             self.serve(instance);
         }
-        let Instance { plan, model, batcher, alive } = self;
+        let Instance { plan, model, batcher, seat, alive } = self;
         // Whoever waits for the end wants the model's memory back by then.
+        drop(seat.map(|seat| seat.lock().take()));
         drop((model, batcher, plan.limited));
         debug!(instance = plan.spec.name, "instance stopped");
         drop(alive);
     }
 
-    /// Executes batches until there will be none any more. `None` stands for an instance that has to be made anew.
-    fn serve(&self, mut instance: Option<Box<dyn ModelInstance>>) {
+    /// Makes the instance, and puts it on its seat if it can be moved there.
+    fn first(&self) -> Result<Option<Box<dyn ModelInstance>>> {
+        if let Some(seat) = &self.seat
+            && let Some(instance) = self.make_movable()
+        {
+            *seat.lock() = Some(instance?);
+            return Ok(None);
+        }
+        self.make().map(Some)
+    }
+
+    /// Executes batches until there will be none any more. `bound` is the instance, if it stays on this thread; `None`
+    /// then stands for one that has to be made anew.
+    fn serve(&self, mut bound: Option<Box<dyn ModelInstance>>) {
+        let seat = self.seat.as_ref().filter(|_| bound.is_none());
         let mut batch = Batch::new();
         while self.batcher.pull(self.plan.spec.index, &mut batch) {
             let _permit = self.permit(&mut batch);
             if batch.is_empty() {
                 continue;
             }
-            let outcome = match instance.take().map_or_else(|| self.make(), Ok) {
-                Ok(mut live) => {
-                    let ran = catch_unwind(AssertUnwindSafe(|| live.execute(&mut batch)));
-                    ran.map(|()| instance = Some(live)).map_err(|panic| {
-                        self.batcher.instance_lost(self.plan.spec.index);
-                        self.panicked(&*panic)
-                    })
+            match seat {
+                Some(seat) => {
+                    let movable = &mut *seat.lock();
+                    let make = || self.make_movable().unwrap_or_else(|| Err(stays(&self.plan.spec.name)));
+                    seat.timed(|| self.execute(movable, make, &mut batch));
                 }
-                Err(error) => Err(error),
-            };
-            if let Err(error) = outcome {
-                for request in batch.drain(..) {
-                    request.fail(error.clone(), FailureReason::Backend);
-                }
+                None => self.execute(&mut bound, || self.make(), &mut batch),
             }
             self.batcher.executed(&mut batch);
         }
+    }
+
+    /// Executes a batch, on an instance made anew if there is none.
+    fn execute<I: ModelInstance + ?Sized>(
+        &self,
+        instance: &mut Option<Box<I>>,
+        make: impl FnOnce() -> Result<Box<I>>,
+        batch: &mut Batch,
+    ) {
+        if instance.is_none() {
+            match make() {
+                Ok(anew) => *instance = Some(anew),
+                Err(error) => return fail(batch, &error),
+            }
+        }
+        let lost = || self.batcher.instance_lost(self.plan.spec.index);
+        execute(&self.plan.spec.name, instance, batch, lost);
     }
 
     /// Waits for the resources to execute the batch, if the instance needs any. Who gave up meanwhile is left out.
@@ -103,14 +132,69 @@ impl Instance {
 
     fn make(&self) -> Result<Box<dyn ModelInstance>> {
         catch_unwind(AssertUnwindSafe(|| self.model.new_instance(&self.plan.spec)))
-            .unwrap_or_else(|panic| Err(self.panicked(&*panic)))
+            .unwrap_or_else(|panic| Err(panicked(&self.plan.spec.name, &*panic)))
     }
 
-    #[cold]
-    fn panicked(&self, panic: &(dyn Any + Send)) -> Error {
-        let why = panic.downcast_ref::<&str>().copied();
-        let why = why.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-        error!(instance = self.plan.spec.name, "the backend panicked, the instance is made anew: {why}");
-        Error::internal(format!("the backend of instance '{}' panicked: {why}", self.plan.spec.name))
+    fn make_movable(&self) -> Option<Result<MovableInstance>> {
+        catch_unwind(AssertUnwindSafe(|| self.model.new_movable_instance(&self.plan.spec)))
+            .unwrap_or_else(|panic| Some(Err(panicked(&self.plan.spec.name, &*panic))))
     }
+}
+
+/// An instance as threads see it that take requests in.
+#[derive(Debug)]
+pub(crate) struct InPlace {
+    name: String,
+    pub(crate) seat: Arc<Seat>,
+}
+
+impl InPlace {
+    /// For an instance that nothing keeps from being used in place, unless its model does.
+    pub(crate) fn of(plan: &InstancePlan, batcher: &Batcher) -> Option<InPlace> {
+        let possible = plan.limited.is_none() && plan.cores.is_all() && batcher.can_be_passed();
+        possible.then(|| InPlace { name: plan.spec.name.clone(), seat: Arc::default() })
+    }
+
+    /// Executes one request. After a panic the instance is gone; its own thread makes it anew for the next request.
+    pub(crate) fn execute(&self, instance: &mut Option<MovableInstance>, request: Request) {
+        let mut batch = Batch::new();
+        batch.push(request);
+        self.seat.timed(|| execute(&self.name, instance, &mut batch, || {}));
+        // What a backend left behind is answered by its sender's drop.
+    }
+}
+
+/// Executes a batch and sees to it that all of it is answered if the backend panics; the instance is dropped then.
+/// `lost` is called before the answers leave.
+fn execute<I: ModelInstance + ?Sized>(
+    name: &str,
+    instance: &mut Option<Box<I>>,
+    batch: &mut Batch,
+    lost: impl FnOnce(),
+) {
+    let Some(live) = instance else { return };
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live.execute(batch))) {
+        *instance = None;
+        lost();
+        fail(batch, &panicked(name, &*panic));
+    }
+}
+
+fn fail(batch: &mut Batch, error: &Error) {
+    for request in batch.drain(..) {
+        request.fail(error.clone(), FailureReason::Backend);
+    }
+}
+
+#[cold]
+fn panicked(name: &str, panic: &(dyn Any + Send)) -> Error {
+    let why = panic.downcast_ref::<&str>().copied();
+    let why = why.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    error!(instance = name, "the backend panicked, the instance is made anew: {why}");
+    Error::internal(format!("the backend of instance '{name}' panicked: {why}"))
+}
+
+#[cold]
+fn stays(name: &str) -> Error {
+    Error::internal(format!("instance '{name}' was movable and is not any more"))
 }

@@ -3,11 +3,12 @@
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use hippocamp_backend::{Error, Model, Request, Result};
+use hippocamp_backend::{Bell, Error, Model, Request, Result, Ring};
 use hippocamp_metrics::SizeHistogram;
 
 use crate::batcher::Batcher;
-use crate::instance::Instance;
+use crate::instance::{InPlace, Instance};
+use crate::seat;
 use crate::sequence_batcher::SequenceBatcher;
 use crate::{InstancePlan, Queue, QueueSettings, SequencePolicy};
 
@@ -18,6 +19,8 @@ const TIMEKEEPER_STACK_SIZE: usize = 256 << 10;
 #[derive(Debug)]
 pub struct Scheduler {
     batcher: Arc<Batcher>,
+    /// The instances that may be used from here.
+    in_place: Vec<InPlace>,
 }
 
 impl Scheduler {
@@ -46,12 +49,15 @@ impl Scheduler {
         instances: Vec<InstancePlan>,
         batcher: Batcher,
     ) -> Result<(Scheduler, Stopped)> {
-        let scheduler = Scheduler { batcher: Arc::new(batcher) };
+        let mut scheduler = Scheduler { batcher: Arc::new(batcher), in_place: Vec::new() };
         let (alive, stopped) = tokio::sync::mpsc::channel(1);
         let (made, results) = mpsc::channel();
         for plan in instances {
             let (model, batcher) = (Arc::clone(model), Arc::clone(&scheduler.batcher));
-            Instance { plan, model, batcher, alive: alive.clone() }.spawn(made.clone())?;
+            let in_place = InPlace::of(&plan, &batcher);
+            let seat = in_place.as_ref().map(|in_place| Arc::clone(&in_place.seat));
+            Instance { plan, model, batcher, seat, alive: alive.clone() }.spawn(made.clone())?;
+            scheduler.in_place.extend(in_place);
         }
         drop(made);
         scheduler.start_timekeeper(alive)?;
@@ -79,11 +85,33 @@ impl Scheduler {
     /// Queues the request and returns at once; the answer arrives on the request's own sender, from an instance thread.
     /// If it cannot be queued, the error is returned and nothing is sent or counted.
     pub fn enqueue(&self, request: Request) -> Result<()> {
-        self.batcher.push(request).map_err(|refused| {
-            let (request, error) = *refused;
-            request.response.withdraw();
-            error
-        })
+        self.batcher.push(request).map_err(refused)
+    }
+
+    /// The same by a thread that can spare some microseconds: if an instance is idle and its executions are short, the
+    /// request is executed here, and its answer has left when this returns. A bell that comes back is to be rung soon:
+    /// the request could be executed now, and others may join it before.
+    pub fn execute_or_enqueue(&self, request: Request) -> Result<Option<Bell>> {
+        let Some(request) = self.execute_in_place(request) else { return Ok(None) };
+        let rings = self.batcher.push_quietly(request).map_err(refused)?;
+        Ok(rings.then(|| Bell::new(Arc::clone(&self.batcher) as Arc<dyn Ring>)))
+    }
+
+    /// Gives the request back if it has to be queued.
+    fn execute_in_place(&self, request: Request) -> Option<Request> {
+        if !seat::is_small(&request) {
+            return Some(request);
+        }
+        for in_place in &self.in_place {
+            if let Some(mut instance) = in_place.seat.try_take() {
+                if !self.batcher.pass() {
+                    break;
+                }
+                in_place.execute(&mut instance, request);
+                return None;
+            }
+        }
+        Some(request)
     }
 
     /// How many requests wait for an instance.
@@ -95,6 +123,14 @@ impl Scheduler {
     pub fn depths(&self) -> SizeHistogram {
         self.batcher.depths()
     }
+}
+
+/// The error of a request that could not be queued. Nothing is sent or counted for it.
+#[cold]
+fn refused(refused: Box<(Request, Error)>) -> Error {
+    let (request, error) = *refused;
+    request.response.withdraw();
+    error
 }
 
 impl Drop for Scheduler {

@@ -1,5 +1,9 @@
 //! How many threads do what. Pure functions of the number of cores, so that they can be read and tested.
 
+use std::io;
+
+use tokio::runtime::{Builder, Runtime};
+
 /// The processors that this process may use: the machine's, or fewer in a container with a quota.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -9,6 +13,20 @@ pub(crate) fn cores() -> usize {
 /// enough; on a small machine a second one costs more in wake-ups than it brings.
 pub(crate) fn io_threads(cores: usize) -> usize {
     (cores / 4).clamp(1, 8)
+}
+
+/// What the I/O runs on. One thread needs no machinery to share its work with others, which costs a tenth of a small
+/// request; it is the main thread then.
+pub(crate) fn runtime(cores: usize) -> io::Result<Runtime> {
+    let mut builder = match io_threads(cores) {
+        1 => Builder::new_current_thread(),
+        threads => {
+            let mut builder = Builder::new_multi_thread();
+            builder.worker_threads(threads);
+            builder
+        }
+    };
+    builder.thread_name("io").enable_all().build()
 }
 
 #[cfg(test)]
