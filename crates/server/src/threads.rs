@@ -4,6 +4,9 @@ use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 
+/// As much as an instance's own thread has: short models are executed here, too. Only touched pages count.
+const STACK_SIZE: usize = 8 << 20;
+
 /// The processors that this process may use: the machine's, or fewer in a container with a quota.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
@@ -26,7 +29,7 @@ pub(crate) fn runtime(cores: usize) -> io::Result<Runtime> {
             builder
         }
     };
-    builder.thread_name("io").enable_all().build()
+    builder.thread_name("io").thread_stack_size(STACK_SIZE).enable_all().build()
 }
 
 #[cfg(test)]
