@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tracing::warn;
@@ -59,6 +59,8 @@ struct State {
     owners: HashMap<PathBuf, BTreeSet<Owner>>,
     noticed: Noticed,
     writing: Writing,
+    /// Folders in which files were made. That does not tell whether somebody has them open: a link is made as well.
+    made_in: BTreeSet<PathBuf>,
 }
 
 impl FolderWatch {
@@ -120,12 +122,13 @@ impl FolderWatch {
         }
     }
 
-    /// Finds files in folders that were not watched before which somebody was writing then, and still is. To be called once
-    /// behind many calls of [`FolderWatch::set`].
+    /// Finds files that somebody has open for writing, in folders that were not watched before and in those where files
+    /// were made. To be called once behind many calls of [`FolderWatch::set`].
     pub fn find_open_files(&mut self) {
-        let new = std::mem::take(&mut self.new);
+        let mut new = std::mem::take(&mut self.new);
         // Locked meanwhile, so that a file which is closed behind the look is not forgotten to be closed.
         let mut state = self.shared.state();
+        new.append(&mut state.made_in);
         let now = Instant::now();
         for file in open_for_writing(&new) {
             state.writing.written(&file, now);
@@ -208,6 +211,7 @@ impl State {
             match event.kind {
                 EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.writing.ended(path),
                 EventKind::Access(_) => return false,
+                EventKind::Create(CreateKind::File) => self.made_in.extend(path.parent().map(Path::to_owned)),
                 EventKind::Modify(ModifyKind::Data(_)) => self.writing.written(path, now),
                 EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => {
                     self.writing.ended_below(path);

@@ -111,6 +111,17 @@ async fn a_file_is_being_written_until_it_is_closed() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_open_and_empty_is_found() {
+    let mut bench = Bench::new();
+    let file = fs::File::create(bench.path("m/config.pbtxt")).unwrap();
+    bench.notices("m").await;
+    bench.watch.find_open_files();
+    bench.is_being_written("m", true).await;
+    drop(file);
+    bench.is_being_written("m", false).await;
+}
+
+#[tokio::test]
 async fn a_file_that_was_opened_before_is_found() {
     let mut bench = Bench::new();
     fs::create_dir_all(bench.path("new/1")).unwrap();
