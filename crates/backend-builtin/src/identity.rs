@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hippocamp_backend::{
     Backend, Batch, CorrelationId, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource,
-    OutputTensor, ParameterValue, Parameters, Request, Response, Result, Sequence,
+    MovableInstance, OutputTensor, ParameterValue, Parameters, Request, Response, Result, Sequence,
 };
 use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
 use hippocamp_tensor::{LENGTH_PREFIX, Shape, TensorData};
@@ -75,6 +75,17 @@ impl Model for IdentityModel {
     }
 
     fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+        Ok(Box::new(self.instance(spec)?))
+    }
+
+    fn new_movable_instance(&self, spec: &InstanceSpec) -> Option<Result<MovableInstance>> {
+        // One that sleeps would hold up whatever else its thread does.
+        self.execute_delay.is_zero().then(|| Ok(Box::new(self.instance(spec)?) as MovableInstance))
+    }
+}
+
+impl IdentityModel {
+    fn instance(&self, spec: &InstanceSpec) -> Result<IdentityInstance> {
         thread::sleep(self.creation_delay);
         let factor = self.delay_multiplier.saturating_mul(spec.index as u64).max(1);
         let interface = Arc::clone(&spec.interface);
@@ -83,14 +94,14 @@ impl Model for IdentityModel {
             interface.inputs.iter().position(|input| *input.name == *wanted)
         };
         let sources: Option<Vec<usize>> = interface.outputs.iter().map(source).collect();
-        Ok(Box::new(IdentityInstance {
+        Ok(IdentityInstance {
             sources: sources.ok_or_else(|| {
                 Error::internal(format!("model '{}' has an output without an input", self.name))
             })?,
             delay: self.execute_delay.saturating_mul(u32::try_from(factor).unwrap_or(u32::MAX)),
             parameters: response_parameters(),
             interface,
-        }))
+        })
     }
 }
 

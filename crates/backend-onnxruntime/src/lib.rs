@@ -10,6 +10,7 @@
 mod backend;
 mod element_type;
 mod error;
+mod external;
 mod ffi;
 mod instance;
 mod model;

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hippocamp_backend::{Batched, Device, Error, InstanceSpec, Model, ModelInstance, Result};
+use hippocamp_backend::{
+    Batched, Device, Error, InstanceSpec, Model, ModelInstance, MovableInstance, Result,
+};
 use hippocamp_model_config::{
     CompleteOptions, ModelConfig, Signature, check, complete, differ_in_scheduling_only,
 };
@@ -45,6 +47,13 @@ impl OnnxModel {
         let signature = signature::read(&name, &session)?;
         let first = Mutex::new(Some((placement, session)));
         Ok(OnnxModel { name, file, options, runtime, settings, signature, first })
+    }
+
+    fn instance(&self, spec: &InstanceSpec) -> Result<Batched<OnnxInstance>> {
+        let session = self.session(spec)?;
+        let instance =
+            OnnxInstance::new(&self.name, session, &self.options, &self.signature, &spec.interface)?;
+        Ok(Batched::new(instance, Arc::clone(&spec.interface)))
     }
 
     fn session(&self, spec: &InstanceSpec) -> Result<Session> {
@@ -92,10 +101,12 @@ impl Model for OnnxModel {
     }
 
     fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        let session = self.session(spec)?;
-        let instance =
-            OnnxInstance::new(&self.name, session, &self.options, &self.signature, &spec.interface)?;
-        Ok(Box::new(Batched::new(instance, Arc::clone(&spec.interface))))
+        Ok(Box::new(self.instance(spec)?))
+    }
+
+    fn new_movable_instance(&self, spec: &InstanceSpec) -> Option<Result<MovableInstance>> {
+        // Providers of other devices may keep things for each thread.
+        (spec.device == Device::Cpu).then(|| Ok(Box::new(self.instance(spec)?) as MovableInstance))
     }
 }
 

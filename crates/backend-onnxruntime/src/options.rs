@@ -33,6 +33,8 @@ pub(crate) struct Options {
     /// Entries for every run.
     pub(crate) run_entries: Vec<(String, String)>,
     pub(crate) providers: Providers,
+    /// Whether the engine maps files with weights. They must not change then while the model is loaded or serves.
+    pub(crate) map_external_data: bool,
 }
 
 impl Options {
@@ -64,6 +66,7 @@ impl Options {
             session_entries: parameters.session_entries(),
             run_entries: shrinkage.map(|devices| (ARENA_SHRINKAGE.to_owned(), devices)).into_iter().collect(),
             providers: Providers::of(model, config)?,
+            map_external_data: parameters.flag("map_external_data")?.unwrap_or(false),
         })
     }
 

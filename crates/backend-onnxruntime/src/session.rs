@@ -8,6 +8,7 @@ use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
 
 use crate::error::engine;
+use crate::external;
 use crate::ffi;
 use crate::options::Options;
 use crate::pools::Pool;
@@ -29,10 +30,15 @@ pub(crate) fn create(
     options: &Options,
     placement: Placement,
 ) -> Result<Session> {
+    let external = if options.map_external_data { Vec::new() } else { external::read(model, file)? };
     // The crate `ort` panics where a model has inputs or outputs of types that it does not know.
     let created = catch_unwind(AssertUnwindSafe(|| {
         let builder = SessionBuilder::new(&runtime.environment).map_err(engine)?;
-        configure(builder, model, options, placement)?.commit_from_file(file).map_err(engine)
+        let mut builder = configure(builder, model, options, placement)?;
+        for (name, content) in &external {
+            ffi::session::give_external_file(&mut builder, name, content)?;
+        }
+        builder.commit_from_file(file).map_err(engine)
     }));
     created.unwrap_or_else(|_| {
         Err(Error::unsupported(format!(

@@ -50,9 +50,21 @@ pub trait Model: Send + Sync {
     /// Makes an instance. Called on the instance's own thread, which then owns it; instances of a model may be made at
     /// the same time.
     fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>>;
+
+    /// Makes an instance that any thread may use, one after the other, instead of [`Model::new_instance`]. A request
+    /// that finds it idle may be executed on the thread that took it in, if executions have been taking microseconds.
+    /// `None`, as it is by default: its instances stay on the thread that made them.
+    fn new_movable_instance(&self, spec: &InstanceSpec) -> Option<Result<MovableInstance>> {
+        let _ = spec;
+        None
+    }
 }
 
-/// What runs batches: made, used and dropped on one thread, so it need not be `Send`, and nothing else calls it.
+/// An instance of which only its lock decides who uses it.
+pub type MovableInstance = Box<dyn ModelInstance + Send>;
+
+/// What runs batches. Made, used and dropped on one thread, so it need not be `Send`, unless its model makes it
+/// [movable](Model::new_movable_instance).
 pub trait ModelInstance {
     /// Runs a batch and answers every request in it. Requests that are still in the batch when this returns, or that
     /// are dropped on the way, are answered with an internal error; a panic answers the whole batch so, and the instance

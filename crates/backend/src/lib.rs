@@ -10,6 +10,7 @@
 
 mod batch_facts;
 mod batched;
+mod bell;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod contract;
@@ -25,7 +26,10 @@ mod scatter;
 mod statistics;
 
 pub use batched::{Batched, Compute};
-pub use contract::{Backend, Batch, Device, InstanceSpec, Model, ModelInstance, ModelSource};
+pub use bell::{Bell, Ring};
+pub use contract::{
+    Backend, Batch, Device, InstanceSpec, Model, ModelInstance, ModelSource, MovableInstance,
+};
 pub use error::{Code, Error, Result};
 pub use fitting::Fitting;
 pub use gather::{Gather, InputView, Inputs, model_shape};

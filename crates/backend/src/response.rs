@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::statistics::ResponseOutcome;
-use crate::{Error, ExecutionTimes, ModelStatistics, Outlet, Parameters, ResponseTimes, Result};
+use crate::{Bell, Error, ExecutionTimes, ModelStatistics, Outlet, Parameters, ResponseTimes, Result};
 
 /// One output of a response. Its name and type are those of the model's output at `index`.
 #[derive(Clone, Debug)]
@@ -103,7 +103,7 @@ pub fn channel(
             (Outlet::many(tx), Back::Many(rx))
         }
     };
-    (ResponseSender::new(outlet, arrived, statistics), ResponseReceiver { back: Some(back) })
+    (ResponseSender::new(outlet, arrived, statistics), ResponseReceiver { back: Some(back), bell: None })
 }
 
 /// The end that a backend holds. Never blocks, but for an ensemble's back-pressure; see [`ResponseSink`].
@@ -314,11 +314,21 @@ enum Back {
 pub struct ResponseReceiver {
     /// `None` once the last event was received.
     back: Option<Back>,
+    /// To be rung before it is waited for.
+    bell: Option<Bell>,
 }
 
 impl ResponseReceiver {
+    /// Leaves it to this end to wake an instance. Only for whoever waits for the response right away.
+    pub fn ring_when_waiting(&mut self, bell: Option<Bell>) {
+        self.bell = bell;
+    }
+
     /// The next event; `None` after the last.
     pub async fn next(&mut self) -> Option<Event> {
+        if let Some(bell) = self.bell.take() {
+            bell.ring_last().await;
+        }
         let event = match self.back.as_mut()? {
             Back::Once(rx) => rx.await.ok(),
             Back::Many(rx) => rx.recv().await,

@@ -58,7 +58,8 @@ impl InferenceServer {
     pub(crate) fn mark_failed(&self, name: &str, failure: &LoadFailure) {
         let mut models = self.models.lock();
         let entry = models.entry(name);
-        entry.loads.failed += 1;
+        let counted = !matches!(failure, LoadFailure::Changed);
+        entry.loads.failed += u64::from(counted);
         let failed = match failure {
             LoadFailure::Changed => return,
             LoadFailure::Versions(failed) => failed.clone(),

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use hippocamp_backend::Model;
 use hippocamp_model_config::ModelConfig;
@@ -40,12 +40,33 @@ pub(crate) struct Kept {
 }
 
 /// The files that a version was loaded from: those of its own folder, and what lies in the model's folder beside the
-/// config and other versions. Told by names, sizes and times of modification.
+/// config and other versions. Told by names, sizes and times, and by which files they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Files {
     folder: PathBuf,
     /// By the path within the folder; `None` if they could not be read, and then nothing is like them.
-    found: Option<BTreeMap<PathBuf, (u64, Option<SystemTime>)>>,
+    found: Option<BTreeMap<PathBuf, Stat>>,
+}
+
+/// Of one file. Another file of the same size and time of modification is another one, and one that was written over has
+/// another time of change, which nobody can set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    size: u64,
+    inode: (u64, u64),
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stat {
+    fn of(metadata: &fs::Metadata) -> Stat {
+        Stat {
+            size: metadata.len(),
+            inode: (metadata.dev(), metadata.ino()),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
 }
 
 impl Files {
@@ -68,11 +89,7 @@ impl Files {
     }
 }
 
-fn list(
-    folder: &ModelFolder,
-    version: u64,
-    found: &mut BTreeMap<PathBuf, (u64, Option<SystemTime>)>,
-) -> io::Result<()> {
+fn list(folder: &ModelFolder, version: u64, found: &mut BTreeMap<PathBuf, Stat>) -> io::Result<()> {
     let mut open = vec![PathBuf::from(version.to_string())];
     for entry in fs::read_dir(&folder.path)? {
         let name = PathBuf::from(entry?.file_name());
@@ -99,7 +116,7 @@ fn list(
                 open.push(within.join(entry?.file_name()));
             }
         } else {
-            found.insert(within, (metadata.len(), metadata.modified().ok()));
+            found.insert(within, Stat::of(&metadata));
         }
     }
     Ok(())

@@ -125,10 +125,14 @@ impl InferenceServer {
             self.models.lock().entries.iter().map(|(name, entry)| (name.clone(), entry.loads)).collect();
         let help = "Number of times that a model was loaded, or loaded again";
         let mut family = page.family("nv_model_load_success", help, Kind::Counter);
-        counted.iter().for_each(|(name, loads)| family.sample(&[("model", name)], loads.succeeded));
+        for (name, loads) in &counted {
+            family.sample(&[("model", name)], loads.succeeded);
+        }
         let help = "Number of times that loading a model failed; what served before goes on";
         let mut family = page.family("nv_model_load_failure", help, Kind::Counter);
-        counted.iter().for_each(|(name, loads)| family.sample(&[("model", name)], loads.failed));
+        for (name, loads) in &counted {
+            family.sample(&[("model", name)], loads.failed);
+        }
     }
 
     /// What cannot be read on this machine is left out.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hippocamp_backend::{InputTensor, ModelStatistics, Request, ResponseReceiver, Result};
+use hippocamp_backend::{Bell, InputTensor, ModelStatistics, Request, ResponseReceiver, Result};
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_metrics::SizeHistogram;
 use hippocamp_model_config::{Interface, ModelConfig};
@@ -43,6 +43,15 @@ pub(crate) enum Executor {
 }
 
 impl Executor {
+    /// Takes a request that was checked, from a thread that nothing else waits for. See
+    /// [`Scheduler::execute_or_enqueue`].
+    fn execute(&self, request: Request) -> Result<Option<Bell>> {
+        match self {
+            Executor::Scheduler(scheduler) => scheduler.execute_or_enqueue(request),
+            Executor::Ensemble(_) => self.enqueue(request).map(|()| None),
+        }
+    }
+
     /// Takes a request that was checked, and returns at once. See [`Scheduler::enqueue`].
     fn enqueue(&self, request: Request) -> Result<()> {
         match self {
@@ -56,14 +65,25 @@ impl Executor {
 }
 
 impl LoadedModel {
-    /// Checks a request and queues it. An error means that it was not queued. The answers come from the receiver; dropping
-    /// it cancels the request.
+    /// Checks a request and queues it; one that takes microseconds may be executed right here. An error means that it was
+    /// not queued. The answers come from the receiver; dropping it cancels the request.
     pub fn infer(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
-        let (request, responses) = infer::check(self, request)?;
-        if let Some(request) = self.unanswered(request) {
-            self.executor.enqueue(request)?;
-        }
+        self.start(request).map(|(responses, _rings_now)| responses)
+    }
+
+    /// The same for whoever waits for the responses right away: if the request may be joined with others, they have until
+    /// then to come. Not for a receiver that lies about first: an instance may sleep until it is waited for.
+    pub fn infer_and_wait(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
+        let (mut responses, bell) = self.start(request)?;
+        responses.ring_when_waiting(bell);
         Ok(responses)
+    }
+
+    fn start(&self, request: InferRequest<'_>) -> Result<(ResponseReceiver, Option<Bell>)> {
+        let (request, responses) = infer::check(self, request)?;
+        let request = self.unanswered(request);
+        let bell = request.map_or(Ok(None), |request| self.executor.execute(request))?;
+        Ok((responses, bell))
     }
 
     /// The request, unless the response cache answers it.
@@ -131,7 +151,8 @@ impl StepModel for LoadedModel {
     fn enqueue(&self, request: Request) {
         let Some(request) = self.unanswered(request) else { return };
         match &self.executor {
-            // What cannot be queued is answered, and the ensemble hears of it so.
+            // What cannot be queued is answered, and the ensemble hears of it so. It is never executed in place: a step is
+            // queued from within the execution of another, under locks of the ensemble.
             Executor::Scheduler(scheduler) => scheduler.enqueue_or_fail(request),
             Executor::Ensemble(ensemble) => ensemble.enqueue(request),
         }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{
-    Batch, Delivery, Error, Event, InstanceSpec, Model, ModelInstance, Parameters, Request, ResponseReceiver,
-    Result, WantedOutputs, channel,
+    Batch, Delivery, Error, Event, InstanceSpec, Model, ModelInstance, MovableInstance, Parameters, Request,
+    ResponseReceiver, Result, WantedOutputs, channel,
 };
 use hippocamp_model_config::{Interface, ModelConfig};
 use tracing::debug;
@@ -52,13 +52,28 @@ impl Model for WarmModel {
 
     fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
         let mut instance = self.model.new_instance(spec)?;
+        self.warm_up(spec, &mut *instance)?;
+        Ok(instance)
+    }
+
+    fn new_movable_instance(&self, spec: &InstanceSpec) -> Option<Result<MovableInstance>> {
+        let made = self.model.new_movable_instance(spec)?;
+        Some(made.and_then(|mut instance| {
+            self.warm_up(spec, &mut *instance)?;
+            Ok(instance)
+        }))
+    }
+}
+
+impl WarmModel {
+    fn warm_up(&self, spec: &InstanceSpec, instance: &mut dyn ModelInstance) -> Result<()> {
         for sample in &self.samples {
             for iteration in 1..=sample.count {
                 debug!(instance = spec.name, sample = sample.name, iteration, "warm-up");
-                run(sample, &mut *instance, &spec.interface)?;
+                run(sample, instance, &spec.interface)?;
             }
         }
-        Ok(instance)
+        Ok(())
     }
 }
 

@@ -296,7 +296,9 @@ impl Follower {
             }
             Outcome::Changed => {
                 let now = Instant::now();
-                tried.iter().for_each(|(name, _)| self.settling.disturb(name, now));
+                for (name, _) in &tried {
+                    self.settling.disturb(name, now);
+                }
             }
         }
     }
@@ -322,13 +324,14 @@ impl Follower {
 
 impl Eyes {
     fn look(&mut self, names: Option<&BTreeSet<String>>) -> Scan {
-        match names {
-            Some(names) => names.iter().for_each(|name| self.survey.look_for(name)),
-            None => {
-                self.survey.look_at_all();
-                for (at, path) in self.survey.local_repositories() {
-                    self.watch.set(&Owner::Repository(at), &[path.to_owned()]);
-                }
+        if let Some(names) = names {
+            for name in names {
+                self.survey.look_for(name);
+            }
+        } else {
+            self.survey.look_at_all();
+            for (at, path) in self.survey.local_repositories() {
+                self.watch.set(&Owner::Repository(at), &[path.to_owned()]);
             }
         }
         self.follow_folders();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{Error, ResponseReceiver, Result};
-use hippocamp_core::{InferenceServer, LoadedModel};
+use hippocamp_core::{InferRequest, InferenceServer, LoadedModel};
 use hippocamp_proto::inference::ModelInferRequest;
 use hippocamp_tensor::TensorData;
 
@@ -35,7 +35,7 @@ pub(crate) async fn infer(
             "ModelInfer RPC doesn't support models with decoupled transaction policy",
         ));
     }
-    let running = start(server, model, request, raw, arrived)?;
+    let running = start(server, model, request, raw, arrived, LoadedModel::infer_and_wait)?;
     let response = running.responses.only().await?;
     encode::reply(&running.model, running.id, &running.options, response)
 }
@@ -50,6 +50,9 @@ pub(crate) fn take_raw(request: &mut ModelInferRequest) -> Vec<TensorData> {
     std::mem::take(&mut request.raw_input_contents).into_iter().map(TensorData::from).collect()
 }
 
+/// How a request that was decoded is handed to its model.
+pub(crate) type Infer = fn(&LoadedModel, InferRequest<'_>) -> Result<ResponseReceiver>;
+
 /// Checks a request and queues it. `raw` are its raw tensors, wherever they are.
 pub(crate) fn start(
     server: &InferenceServer,
@@ -57,6 +60,7 @@ pub(crate) fn start(
     request: ModelInferRequest,
     raw: Vec<TensorData>,
     arrived: Instant,
+    how: Infer,
 ) -> Result<Running> {
     let parameters = request_parameters(request.parameters)?;
     let version = status::version(&request.model_version)?;
@@ -65,6 +69,6 @@ pub(crate) fn start(
     let message =
         Message { id: &request.id, inputs: &request.inputs, outputs: &request.outputs, raw, arrived };
     let (infer, options) = decode::request(server.shared_memory(), &model, message, parameters)?;
-    let responses = model.infer(infer)?;
+    let responses = how(&model, infer)?;
     Ok(Running { model, id: request.id, options, empty_final_response, responses })
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{Error, Event};
-use hippocamp_core::InferenceServer;
+use hippocamp_core::{InferenceServer, LoadedModel};
 use hippocamp_proto::inference::{ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::StreamExt;
@@ -90,8 +90,8 @@ fn start(server: &InferenceServer, mut request: ModelInferRequest) -> InOrder {
     let raw = infer::take_raw(&mut request);
     let id = request.id.clone();
     let arrived = Instant::now();
-    let running =
-        infer::find(server, &request).and_then(|model| infer::start(server, model, request, raw, arrived));
+    let running = infer::find(server, &request)
+        .and_then(|model| infer::start(server, model, request, raw, arrived, LoadedModel::infer));
     match running {
         Ok(running) => InOrder::Running(Box::new(running)),
         Err(error) => InOrder::Refused { id, error },

@@ -170,7 +170,7 @@ impl Accepted {
                 shared.output(memory, &output.name, &place.region, place.offset, place.byte_size)?;
             }
         }
-        let responses = model.infer(InferRequest {
+        let responses = model.infer_and_wait(InferRequest {
             id: &request.id,
             inputs,
             outputs: request.outputs.iter().map(|output| &*output.name).collect(),
@@ -188,7 +188,7 @@ impl Accepted {
 fn submit_raw(model: Arc<LoadedModel>, content: TensorData, arrived: Instant) -> Result<Submitted> {
     let (data_type, shape, data) = raw::deduce(&model.name, &model.interface, content)?;
     let name = model.interface.inputs.first().map_or("", |input| &input.name);
-    let responses = model.infer(InferRequest {
+    let responses = model.infer_and_wait(InferRequest {
         id: "",
         inputs: smallvec![InferInput { name, data_type: Some(data_type), shape, data }],
         outputs: smallvec![],

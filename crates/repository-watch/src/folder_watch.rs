@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use notify::event::{AccessKind, AccessMode, ModifyKind};
+use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 use tracing::warn;
@@ -59,6 +59,8 @@ struct State {
     owners: HashMap<PathBuf, BTreeSet<Owner>>,
     noticed: Noticed,
     writing: Writing,
+    /// Folders in which files were made. That does not tell whether somebody has them open: a link is made as well.
+    made_in: BTreeSet<PathBuf>,
 }
 
 impl FolderWatch {
@@ -109,7 +111,9 @@ impl FolderWatch {
             }
         }
         // All, not only new ones: another folder may be there under the same name.
-        new.iter().for_each(|folder| self.watch(folder));
+        for folder in &new {
+            self.watch(folder);
+        }
         if let (Owner::Model(..), Some(_)) = (owner, &self.watcher) {
             self.new.extend(new.difference(&old).cloned());
         }
@@ -118,12 +122,13 @@ impl FolderWatch {
         }
     }
 
-    /// Finds files in folders that were not watched before which somebody was writing then, and still is. To be called once
-    /// behind many calls of [`FolderWatch::set`].
+    /// Finds files that somebody has open for writing, in folders that were not watched before and in those where files
+    /// were made. To be called once behind many calls of [`FolderWatch::set`].
     pub fn find_open_files(&mut self) {
-        let new = std::mem::take(&mut self.new);
+        let mut new = std::mem::take(&mut self.new);
         // Locked meanwhile, so that a file which is closed behind the look is not forgotten to be closed.
         let mut state = self.shared.state();
+        new.append(&mut state.made_in);
         let now = Instant::now();
         for file in open_for_writing(&new) {
             state.writing.written(&file, now);
@@ -182,12 +187,11 @@ impl Shared {
     /// Runs on the thread of the watcher.
     fn take(&self, event: notify::Result<Event>) {
         let mut state = self.state();
-        let is_news = match event {
-            Ok(event) => state.take(&event, Instant::now()),
-            Err(_) => {
-                state.noticed.everything = true;
-                true
-            }
+        let is_news = if let Ok(event) = event {
+            state.take(&event, Instant::now())
+        } else {
+            state.noticed.everything = true;
+            true
         };
         drop(state);
         if is_news {
@@ -207,9 +211,10 @@ impl State {
             match event.kind {
                 EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.writing.ended(path),
                 EventKind::Access(_) => return false,
+                EventKind::Create(CreateKind::File) => self.made_in.extend(path.parent().map(Path::to_owned)),
                 EventKind::Modify(ModifyKind::Data(_)) => self.writing.written(path, now),
                 EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => {
-                    self.writing.ended_below(path)
+                    self.writing.ended_below(path);
                 }
                 _ => {}
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// A file that was written to counts as open until whoever writes closes it. That may never be told (it can be cut short
 /// by its name, without being opened), so it counts no longer than this after the last that was heard of it.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 
 /// Files that somebody has open and writes to.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -152,7 +152,7 @@ fn look_at_list(models: BTreeMap<String, Fingerprint>, repository: &RepositoryLo
 
 fn look_at_folders(repository: &Path, seen: &mut Seen) -> io::Result<()> {
     let entries: Vec<_> = fs::read_dir(repository)?.collect::<io::Result<_>>()?;
-    let names: Vec<_> = entries.iter().map(|entry| entry.file_name()).collect();
+    let names: Vec<_> = entries.iter().map(DirEntry::file_name).collect();
     let is_there = |name: &String| names.iter().any(|there| there.as_os_str() == OsStr::new(name));
     seen.models.retain(|name, _| is_there(name));
     seen.faults.clear();

@@ -19,7 +19,9 @@ pub fn transactions(actions: Vec<Action>, before: &Dependencies, after: &Depende
     let mut ties = Ties::default();
     for dependencies in [before, after] {
         for (ensemble, composing) in dependencies.iter() {
-            composing.iter().for_each(|model| ties.tie(ensemble, model));
+            for model in composing {
+                ties.tie(ensemble, model);
+            }
         }
     }
     let mut transactions: BTreeMap<String, Transaction> = BTreeMap::new();
@@ -156,7 +158,9 @@ mod tests {
 
     fn dependencies_of(models: &Models) -> Dependencies {
         let mut all = Dependencies::default();
-        models.iter().for_each(|(name, (_, composing))| all.set(name, composing.clone()));
+        for (name, (_, composing)) in models {
+            all.set(name, composing.clone());
+        }
         all
     }
 

@@ -1,6 +1,6 @@
 //! What stands between the requests of a model and its instances: one of the batchers.
 
-use hippocamp_backend::{Batch, Error, Request};
+use hippocamp_backend::{Batch, Error, Request, Ring};
 use hippocamp_metrics::SizeHistogram;
 
 use crate::Queue;
@@ -21,11 +21,32 @@ impl Batcher {
     /// the reason if it is not taken.
     pub(crate) fn push(&self, request: Request) -> Result<(), Box<(Request, Error)>> {
         match self {
-            Batcher::Dynamic(queue) => queue.push(request).map_err(|request| {
-                // Only its owner closes the queue, by dropping it; kept for the day that this changes.
-                Box::new((*request, Error::unavailable("the model is being unloaded")))
-            }),
+            Batcher::Dynamic(queue) => queue.push(request).map_err(closed),
             Batcher::Sequence(sequences) => sequences.push(request),
+        }
+    }
+
+    /// The same, but tells whether the caller has to ring, soon and in any case.
+    pub(crate) fn push_quietly(&self, request: Request) -> Result<bool, Box<(Request, Error)>> {
+        match self {
+            Batcher::Dynamic(queue) => queue.push_quietly(request).map_err(closed),
+            Batcher::Sequence(sequences) => sequences.push(request).map(|()| false),
+        }
+    }
+
+    /// Whether a request may go past, to an instance that is idle. See [`Batcher::pass`].
+    pub(crate) fn can_be_passed(&self) -> bool {
+        match self {
+            Batcher::Dynamic(queue) => queue.can_be_passed(),
+            Batcher::Sequence(_) => false,
+        }
+    }
+
+    /// Counts a request that goes past, unless others wait.
+    pub(crate) fn pass(&self) -> bool {
+        match self {
+            Batcher::Dynamic(queue) => queue.pass(),
+            Batcher::Sequence(_) => false,
         }
     }
 
@@ -99,4 +120,18 @@ impl Batcher {
             Batcher::Sequence(sequences) => sequences.close(),
         }
     }
+}
+
+impl Ring for Batcher {
+    fn ring(&self) {
+        if let Batcher::Dynamic(queue) = self {
+            queue.ring();
+        }
+    }
+}
+
+/// Only its owner closes the queue, by dropping it; kept for the day that this changes.
+#[cold]
+fn closed(request: Box<Request>) -> Box<(Request, Error)> {
+    Box::new((*request, Error::unavailable("the model is being unloaded")))
 }

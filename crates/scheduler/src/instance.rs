@@ -6,12 +6,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use hippocamp_backend::{Batch, Error, FailureReason, Model, ModelInstance, Request, Result};
+use hippocamp_backend::{
+    Batch, Error, FailureReason, Model, ModelInstance, MovableInstance, Request, Result,
+};
 use tracing::{debug, error};
 
 use crate::InstancePlan;
 use crate::batcher::Batcher;
 use crate::rate_limiter::Permit;
+use crate::seat::Seat;
 use crate::succession::Succession;
 use crate::waiting::cancelled;
 
@@ -25,6 +28,8 @@ pub(crate) struct Instance {
     pub(crate) batcher: Arc<Batcher>,
     /// Where it goes on when the batcher has nothing more for it.
     pub(crate) succession: Arc<Succession>,
+    /// Where the instance is kept, if it can be used in place. Otherwise it stays on the thread.
+    pub(crate) seat: Option<Arc<Seat>>,
     /// Dropped when the thread ends, which is how others learn of it.
     pub(crate) alive: tokio::sync::watch::Sender<()>,
 }
@@ -42,57 +47,79 @@ impl Instance {
     }
 
     fn run(mut self, made: mpsc::Sender<Result<()>>) {
-        let instance = self.plan.cores.bind_thread(&self.plan.spec.name).and_then(|()| self.make());
+        let instance = self.plan.cores.bind_thread(&self.plan.spec.name).and_then(|()| self.first());
         let failed = instance.is_err();
-        let (mut instance, report) = match instance {
-            Ok(instance) => (Some(instance), Ok(())),
-            Err(error) => (None, Err(error)),
+        let (mut held, report) = match instance {
+            Ok(held) => (held, Ok(())),
+            Err(error) => (Held::Bound(None), Err(error)),
         };
         // The loader may have given up waiting; then the queue is closed, too.
         drop(made.send(report));
         // It waits until every instance has let go of this.
         drop(made);
         if !failed {
-            self.serve(&mut instance);
-            // It stays on its thread, and is now another's: the same instance, with a new name and new settings.
+            self.serve(&mut held);
+            // It stays with its thread, and is now another's: the same instance, with a new name and new settings.
             while let Some(heir) = self.succession.heir(self.plan.spec.index) {
+                held = held.handed_on(heir.seat.as_ref());
                 self = heir;
-                self.serve(&mut instance);
+                self.serve(&mut held);
             }
         }
-        drop(instance);
-        let Instance { plan, model, batcher, succession, alive } = self;
+        let Instance { plan, model, batcher, succession, seat, alive } = self;
         // Whoever waits for the end wants the model's memory back by then.
-        drop((model, batcher, succession, plan.limited));
+        drop(held.taken());
+        drop((model, batcher, succession, seat, plan.limited));
         debug!(instance = plan.spec.name, "instance stopped");
         drop(alive);
     }
 
-    /// Executes batches until there will be none any more. `None` stands for an instance that has to be made anew.
-    fn serve(&self, instance: &mut Option<Box<dyn ModelInstance>>) {
+    /// Makes the instance, and puts it on its seat if it can be moved there.
+    fn first(&self) -> Result<Held> {
+        if let Some(seat) = &self.seat
+            && let Some(instance) = self.make_movable()
+        {
+            *seat.lock() = Some(instance?);
+            return Ok(Held::Seated(Arc::clone(seat)));
+        }
+        self.make().map(|instance| Held::Bound(Some(instance)))
+    }
+
+    /// Executes batches until there will be none any more.
+    fn serve(&self, held: &mut Held) {
         let mut batch = Batch::new();
         while self.batcher.pull(self.plan.spec.index, &mut batch) {
             let _permit = self.permit(&mut batch);
             if batch.is_empty() {
                 continue;
             }
-            let outcome = match instance.take().map_or_else(|| self.make(), Ok) {
-                Ok(mut live) => {
-                    let ran = catch_unwind(AssertUnwindSafe(|| live.execute(&mut batch)));
-                    ran.map(|()| *instance = Some(live)).map_err(|panic| {
-                        self.batcher.instance_lost(self.plan.spec.index);
-                        self.panicked(&*panic)
-                    })
+            match held {
+                Held::Seated(seat) => {
+                    let movable = &mut *seat.lock();
+                    let make = || self.make_movable().unwrap_or_else(|| Err(stays(&self.plan.spec.name)));
+                    seat.timed(|| self.execute(movable, make, &mut batch));
                 }
-                Err(error) => Err(error),
-            };
-            if let Err(error) = outcome {
-                for request in batch.drain(..) {
-                    request.fail(error.clone(), FailureReason::Backend);
-                }
+                Held::Bound(bound) => self.execute(bound, || self.make(), &mut batch),
             }
             self.batcher.executed(&mut batch);
         }
+    }
+
+    /// Executes a batch, on an instance made anew if there is none.
+    fn execute<I: ModelInstance + ?Sized>(
+        &self,
+        instance: &mut Option<Box<I>>,
+        make: impl FnOnce() -> Result<Box<I>>,
+        batch: &mut Batch,
+    ) {
+        if instance.is_none() {
+            match make() {
+                Ok(anew) => *instance = Some(anew),
+                Err(error) => return fail(batch, &error),
+            }
+        }
+        let lost = || self.batcher.instance_lost(self.plan.spec.index);
+        execute(&self.plan.spec.name, instance, batch, lost);
     }
 
     /// Waits for the resources to execute the batch, if the instance needs any. Who gave up meanwhile is left out.
@@ -113,15 +140,46 @@ impl Instance {
 
     fn make(&self) -> Result<Box<dyn ModelInstance>> {
         catch_unwind(AssertUnwindSafe(|| self.model.new_instance(&self.plan.spec)))
-            .unwrap_or_else(|panic| Err(self.panicked(&*panic)))
+            .unwrap_or_else(|panic| Err(panicked(&self.plan.spec.name, &*panic)))
     }
 
-    #[cold]
-    fn panicked(&self, panic: &(dyn Any + Send)) -> Error {
-        let why = panic.downcast_ref::<&str>().copied();
-        let why = why.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-        error!(instance = self.plan.spec.name, "the backend panicked, the instance is made anew: {why}");
-        Error::internal(format!("the backend of instance '{}' panicked: {why}", self.plan.spec.name))
+    fn make_movable(&self) -> Option<Result<MovableInstance>> {
+        catch_unwind(AssertUnwindSafe(|| self.model.new_movable_instance(&self.plan.spec)))
+            .unwrap_or_else(|panic| Some(Err(panicked(&self.plan.spec.name, &*panic))))
+    }
+}
+
+/// Where a thread has its instance.
+enum Held {
+    /// It stays on this thread. `None` stands for one that has to be made anew.
+    Bound(Option<Box<dyn ModelInstance>>),
+    /// Where other threads find it as well.
+    Seated(Arc<Seat>),
+}
+
+impl Held {
+    /// The same for the scheduler that comes next, where it may have a seat.
+    fn handed_on(self, seat: Option<&Arc<Seat>>) -> Held {
+        match (self, seat) {
+            (Held::Seated(from), Some(to)) => {
+                *to.lock() = from.lock().take();
+                Held::Seated(Arc::clone(to))
+            }
+            (Held::Seated(from), None) => {
+                let instance = from.lock().take();
+                Held::Bound(instance.map(|instance| instance as Box<dyn ModelInstance>))
+            }
+            // What a thread made for itself stays there.
+            (bound @ Held::Bound(_), _) => bound,
+        }
+    }
+
+    /// The instance, on its way to be dropped.
+    fn taken(self) -> Option<Box<dyn ModelInstance>> {
+        match self.handed_on(None) {
+            Held::Bound(instance) => instance,
+            Held::Seated(_) => None,
+        }
     }
 }
 
@@ -129,4 +187,62 @@ impl fmt::Debug for Instance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Instance").field("plan", &self.plan).finish_non_exhaustive()
     }
+}
+
+/// An instance as threads see it that take requests in.
+#[derive(Debug)]
+pub(crate) struct InPlace {
+    name: String,
+    pub(crate) seat: Arc<Seat>,
+}
+
+impl InPlace {
+    /// For an instance that nothing keeps from being used in place, unless its model does.
+    pub(crate) fn of(plan: &InstancePlan, batcher: &Batcher) -> Option<InPlace> {
+        let possible = plan.limited.is_none() && plan.cores.is_all() && batcher.can_be_passed();
+        possible.then(|| InPlace { name: plan.spec.name.clone(), seat: Arc::default() })
+    }
+
+    /// Executes one request. After a panic the instance is gone; its own thread makes it anew for the next request.
+    pub(crate) fn execute(&self, instance: &mut Option<MovableInstance>, request: Request) {
+        let mut batch = Batch::new();
+        batch.push(request);
+        self.seat.timed(|| execute(&self.name, instance, &mut batch, || {}));
+        // What a backend left behind is answered by its sender's drop.
+    }
+}
+
+/// Executes a batch and sees to it that all of it is answered if the backend panics; the instance is dropped then.
+/// `lost` is called before the answers leave.
+fn execute<I: ModelInstance + ?Sized>(
+    name: &str,
+    instance: &mut Option<Box<I>>,
+    batch: &mut Batch,
+    lost: impl FnOnce(),
+) {
+    let Some(live) = instance else { return };
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live.execute(batch))) {
+        *instance = None;
+        lost();
+        fail(batch, &panicked(name, &*panic));
+    }
+}
+
+fn fail(batch: &mut Batch, error: &Error) {
+    for request in batch.drain(..) {
+        request.fail(error.clone(), FailureReason::Backend);
+    }
+}
+
+#[cold]
+fn panicked(name: &str, panic: &(dyn Any + Send)) -> Error {
+    let why = panic.downcast_ref::<&str>().copied();
+    let why = why.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
+    error!(instance = name, "the backend panicked, the instance is made anew: {why}");
+    Error::internal(format!("the backend of instance '{name}' panicked: {why}"))
+}
+
+#[cold]
+fn stays(name: &str) -> Error {
+    Error::internal(format!("instance '{name}' was movable and is not any more"))
 }

@@ -2,7 +2,8 @@
 //!
 //! A model version has one queue and one thread an instance. A request is pushed under a short lock; an instance that
 //! is free pulls its next batch from the queue itself. There is no batcher thread and no channel in between: one handoff
-//! in, and one back through the request's own sender. Nothing here knows of protocols, names or versions.
+//! in, and one back through the request's own sender; none for a short model that is idle (see `seat.rs`). Nothing here
+//! knows of protocols, names or versions.
 
 mod batcher;
 mod instance;
@@ -15,6 +16,7 @@ mod queue;
 mod queue_policy;
 mod rate_limiter;
 mod scheduler;
+mod seat;
 mod sequence_batcher;
 mod succession;
 mod waiting;

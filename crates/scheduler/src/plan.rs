@@ -32,6 +32,10 @@ impl Cores {
         Cores(cores)
     }
 
+    pub(crate) fn is_all(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Binds the calling thread.
     pub(crate) fn bind_thread(&self, instance: &str) -> Result<()> {
         if self.0.is_empty() {

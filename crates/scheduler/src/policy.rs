@@ -82,6 +82,16 @@ impl BatchPolicy {
         BatchPolicy { max_batch_size, preferred, max_queue_delay, fitting, passes_over }
     }
 
+    /// From how many batch entries on nobody has to be waited for.
+    pub(crate) fn full(&self) -> usize {
+        self.max_batch_size.unwrap_or(1)
+    }
+
+    /// Whether no two requests are ever executed together.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.max_batch_size.is_none_or(|max| max <= 1)
+    }
+
     /// Begins a batch with the request that is next.
     #[inline]
     pub(crate) fn begin(&self, first: &Request) -> Forming {

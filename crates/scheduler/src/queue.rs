@@ -60,6 +60,10 @@ pub struct Queue {
     earlier: Condvar,
     ordered: Option<Ordered>,
     keeps_time: bool,
+    /// Nothing is ever joined or held back.
+    alone: bool,
+    /// So many batch entries are a batch, for which nobody has to be waited for.
+    full: usize,
 }
 
 #[derive(Debug)]
@@ -70,6 +74,10 @@ struct State {
     /// An instance is waiting for an incomplete batch to fill: how many batch entries it wants to be called for. Other
     /// instances sleep until they are called.
     filling: Option<usize>,
+    /// Instances that wait for work.
+    asleep: usize,
+    /// Somebody who queued a request is about to ring for it.
+    bell_is_out: bool,
     /// How many requests each new one found waiting.
     depths: SizeHistogram,
 }
@@ -78,14 +86,25 @@ impl Queue {
     pub fn new(settings: QueueSettings) -> Queue {
         let QueueSettings { batching, policies, preserve_ordering, hold } = settings;
         let keeps_time = policies.reject_late();
+        let alone = batching.is_alone() && hold == 0;
+        let full = batching.full();
         let waiting = Waiting::new(batching, policies, hold);
-        let state = State { waiting, closed: false, filling: None, depths: SizeHistogram::default() };
+        let state = State {
+            waiting,
+            closed: false,
+            filling: None,
+            asleep: 0,
+            bell_is_out: false,
+            depths: SizeHistogram::default(),
+        };
         Queue {
             state: Mutex::new(state),
             work: Condvar::new(),
             earlier: Condvar::new(),
             ordered: preserve_ordering.then(Ordered::default),
             keeps_time,
+            alone,
+            full,
         }
     }
 
@@ -101,6 +120,15 @@ impl Queue {
     /// Queues the request and returns at once. The answer arrives on the request's own sender, from an instance thread;
     /// from here, if the queue is full. Gives the request back if the queue is closed.
     pub fn push(&self, request: Request) -> Result<(), Box<Request>> {
+        if self.push_quietly(request)? {
+            self.ring();
+        }
+        Ok(())
+    }
+
+    /// The same, but tells whether the caller has to [ring](Queue::ring), soon and in any case: an instance sleeps that
+    /// could execute the request, and others may come first to be executed with it.
+    pub(crate) fn push_quietly(&self, request: Request) -> Result<bool, Box<Request>> {
         let mut dropped = Dropped::default();
         let mut state = self.state.lock();
         if state.closed {
@@ -109,8 +137,11 @@ impl Queue {
         let depth = state.waiting.len();
         state.depths.observe(depth as u64);
         let is_first_due = state.waiting.push(request, &mut dropped);
-        let is_work =
-            !dropped.is_empty() || state.filling.is_none_or(|enough| state.waiting.size() >= enough);
+        let is_wanted = state.filling.is_some_and(|enough| state.waiting.size() >= enough);
+        let is_full = state.waiting.size() >= self.full;
+        let is_work = is_wanted || is_full || !dropped.is_empty();
+        let rings = !is_work && state.filling.is_none() && state.asleep > 0 && !state.bell_is_out;
+        state.bell_is_out |= rings;
         drop(state);
         if is_work {
             self.work.notify_one();
@@ -119,7 +150,34 @@ impl Queue {
             self.earlier.notify_one();
         }
         dropped.answer();
-        Ok(())
+        Ok(rings)
+    }
+
+    /// Wakes an instance for what was queued quietly.
+    pub(crate) fn ring(&self) {
+        let mut state = self.state.lock();
+        state.bell_is_out = false;
+        let is_work = !state.waiting.is_empty();
+        drop(state);
+        if is_work {
+            self.work.notify_one();
+        }
+    }
+
+    /// Whether every request is executed alone and answered whenever it is done, so that one that finds an idle instance
+    /// needs no queue.
+    pub(crate) fn can_be_passed(&self) -> bool {
+        self.ordered.is_none() && self.alone
+    }
+
+    /// Counts a request that goes past the queue, unless others wait that came before it.
+    pub(crate) fn pass(&self) -> bool {
+        let mut state = self.state.lock();
+        let passes = state.waiting.is_empty() && !state.closed;
+        if passes {
+            state.depths.observe(0);
+        }
+        passes
     }
 
     /// How many requests wait.
@@ -180,8 +238,8 @@ impl Queue {
                     return false;
                 }
                 _ if !dropped.is_empty() => MutexGuard::unlocked(&mut state, || dropped.answer()),
-                Pulled::Nothing => self.work.wait(&mut state),
-                Pulled::Incomplete(_) if state.filling.is_some() => self.work.wait(&mut state),
+                Pulled::Nothing => self.sleep(&mut state),
+                Pulled::Incomplete(_) if state.filling.is_some() => self.sleep(&mut state),
                 Pulled::Incomplete(incomplete) => {
                     state.filling = Some(incomplete.enough);
                     self.work.wait_until(&mut state, incomplete.until);
@@ -189,6 +247,12 @@ impl Queue {
                 }
             }
         }
+    }
+
+    fn sleep(&self, state: &mut MutexGuard<'_, State>) {
+        state.asleep += 1;
+        self.work.wait(state);
+        state.asleep -= 1;
     }
 
     /// Whether requests may be rejected for having waited too long: then somebody has to [keep the

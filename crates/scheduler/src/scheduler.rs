@@ -3,14 +3,15 @@
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use hippocamp_backend::{CorrelationId, Error, FailureReason, Model, Request, Result};
+use hippocamp_backend::{Bell, CorrelationId, Error, FailureReason, Model, Request, Result, Ring};
 use hippocamp_metrics::SizeHistogram;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::batcher::Batcher;
-use crate::instance::Instance;
+use crate::instance::{InPlace, Instance};
 use crate::plan::Place;
+use crate::seat;
 use crate::sequence_batcher::SequenceBatcher;
 use crate::succession::{Inheritance, Succession};
 use crate::{InstancePlan, Queue, QueueSettings, SequencePolicy};
@@ -27,6 +28,8 @@ pub struct Scheduler {
     pub(crate) succession: Arc<Succession>,
     /// What it will take over from another.
     pub(crate) inherits: Mutex<Option<Inheritance>>,
+    /// The instances that may be used from here.
+    in_place: Vec<InPlace>,
 }
 
 impl Scheduler {
@@ -53,11 +56,32 @@ impl Scheduler {
     /// Queues the request and returns at once; the answer arrives on the request's own sender, from an instance thread.
     /// If it cannot be queued, the error is returned and nothing is sent or counted.
     pub fn enqueue(&self, request: Request) -> Result<()> {
-        self.offer(request).map_err(|refused| {
-            let (request, error) = *refused;
-            request.response.withdraw();
-            error
-        })
+        self.offer(request).map_err(refused)
+    }
+
+    /// The same by a thread that can spare some microseconds: if an instance is idle and its executions are short, the
+    /// request is executed here, and its answer has left when this returns. A bell that comes back is to be rung soon:
+    /// the request could be executed now, and others may join it before.
+    pub fn execute_or_enqueue(&self, request: Request) -> Result<Option<Bell>> {
+        let Some(request) = self.execute_in_place(request) else { return Ok(None) };
+        self.offer_quietly(request).map_err(refused)
+    }
+
+    /// Gives the request back if it has to be queued.
+    fn execute_in_place(&self, request: Request) -> Option<Request> {
+        if !seat::is_small(&request) {
+            return Some(request);
+        }
+        for in_place in &self.in_place {
+            if let Some(mut instance) = in_place.seat.try_take() {
+                if !self.batcher.pass() {
+                    break;
+                }
+                in_place.execute(&mut instance, request);
+                return None;
+            }
+        }
+        Some(request)
     }
 
     /// The same for whoever waits for an answer only: a request that cannot be queued is answered with the error.
@@ -74,6 +98,17 @@ impl Scheduler {
             Some(next) => next.offer(refused.0),
             None => Err(refused),
         })
+    }
+
+    /// The same, with a bell that is to be rung soon if others may join the request before.
+    fn offer_quietly(&self, request: Request) -> Result<Option<Bell>, Box<(Request, Error)>> {
+        match self.batcher.push_quietly(request) {
+            Ok(rings) => Ok(rings.then(|| Bell::new(Arc::clone(&self.batcher) as Arc<dyn Ring>))),
+            Err(refused) => match self.succession.next() {
+                Some(next) => next.offer_quietly(refused.0),
+                None => Err(refused),
+            },
+        }
     }
 
     /// Whether its requests belong to sequences, whose states are with its instances.
@@ -115,6 +150,14 @@ impl Drop for Scheduler {
     }
 }
 
+/// The error of a request that could not be queued. Nothing is sent or counted for it.
+#[cold]
+fn refused(refused: Box<(Request, Error)>) -> Error {
+    let (request, error) = *refused;
+    request.response.withdraw();
+    error
+}
+
 /// A scheduler whose instances are still to be started.
 pub(crate) struct Launch {
     scheduler: Scheduler,
@@ -125,21 +168,27 @@ pub(crate) struct Launch {
 
 impl Launch {
     pub(crate) fn new(model: &Arc<dyn Model>, plans: Vec<InstancePlan>, batcher: Batcher) -> Launch {
-        let scheduler = Scheduler {
+        let mut scheduler = Scheduler {
             batcher: Arc::new(batcher),
             places: plans.iter().map(InstancePlan::place).collect(),
             succession: Arc::default(),
             inherits: Mutex::new(None),
+            in_place: Vec::new(),
         };
         let (alive, stopped) = watch::channel(());
-        let instance = |plan| Instance {
-            plan,
-            model: Arc::clone(model),
-            batcher: Arc::clone(&scheduler.batcher),
-            succession: Arc::clone(&scheduler.succession),
-            alive: alive.clone(),
-        };
-        let instances = plans.into_iter().map(instance).collect();
+        let mut instances = Vec::new();
+        for plan in plans {
+            let in_place = InPlace::of(&plan, &scheduler.batcher);
+            instances.push(Instance {
+                plan,
+                model: Arc::clone(model),
+                batcher: Arc::clone(&scheduler.batcher),
+                succession: Arc::clone(&scheduler.succession),
+                seat: in_place.as_ref().map(|in_place| Arc::clone(&in_place.seat)),
+                alive: alive.clone(),
+            });
+            scheduler.in_place.extend(in_place);
+        }
         Launch { scheduler, instances, alive, stopped }
     }
 

@@ -45,8 +45,13 @@ fn main() {
         return;
     };
     let io_threads = std::thread::available_parallelism().map_or(1, |n| (n.get() / 4).clamp(1, 8));
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(io_threads).enable_all().build().unwrap();
+    // As the server does it.
+    let mut runtime = if io_threads == 1 {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let runtime = runtime.worker_threads(io_threads).enable_all().build().unwrap();
     let library = std::env::var_os("HIPPOCAMP_ONNXRUNTIME_LIBRARY")
         .unwrap_or_else(|| ".cache/onnxruntime/lib/libonnxruntime.so".into());
     let backend: Arc<dyn Backend> = Arc::new(OnnxRuntimeBackend::new(OnnxRuntimeSettings::new(library)));
@@ -174,7 +179,7 @@ async fn client(model: Arc<LoadedModel>, until: Instant) -> Vec<Duration> {
             sequence: None,
             arrived,
         };
-        model.infer(request).unwrap().only().await.unwrap();
+        model.infer_and_wait(request).unwrap().only().await.unwrap();
         latencies.push(arrived.elapsed());
     }
     latencies

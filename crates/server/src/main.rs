@@ -43,13 +43,7 @@ fn start(args: Args, warnings: &[String]) -> anyhow::Result<ExitCode> {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let cores = threads::cores();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads::io_threads(cores))
-        .thread_name("io")
-        .enable_all()
-        .build()
-        .context("failed to start the I/O threads")?;
+    let runtime = threads::runtime(threads::cores()).context("failed to start the I/O threads")?;
     let code = runtime.block_on(run::run(args));
     // Nothing that still runs holds up the exit: what was promised to finish has finished.
     runtime.shutdown_background();

@@ -2,10 +2,10 @@
 
 #![allow(unsafe_code, reason = "calls the C interface of ONNX Runtime")]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString, c_char};
 use std::ptr::null;
 
-use hippocamp_backend::Result;
+use hippocamp_backend::{Error, Result};
 use ort::AsPointer;
 use ort::session::builder::SessionBuilder;
 use ort::session::{RunOptions, Session};
@@ -49,6 +49,25 @@ pub(crate) fn set_mem_arena(builder: &mut SessionBuilder, enable: bool) -> Resul
     let call = if enable { api.EnableCpuMemArena } else { api.DisableCpuMemArena };
     // SAFETY: the options live as long as their builder, which is borrowed mutably.
     unsafe { outcome(call(builder.ptr_mut())) }
+}
+
+/// Lets the engine take the content of a file with weights from here, instead of the file of that name beside the model.
+/// The content has to stay where it is until the session is made, which copies what it keeps.
+pub(crate) fn give_external_file(builder: &mut SessionBuilder, name: &str, content: &[u8]) -> Result<()> {
+    let name = CString::new(name).map_err(|e| Error::invalid_arg(e.to_string()))?;
+    let name_start = name.as_ptr();
+    let size = content.len();
+    let content_start = content.as_ptr().cast::<c_char>().cast_mut();
+    // SAFETY: lists of one element each. The name is a C string that is copied; the content is only read.
+    unsafe {
+        outcome((ort::api().AddExternalInitializersFromMemory)(
+            builder.ptr_mut(),
+            &raw const name_start,
+            &raw const content_start,
+            &raw const size,
+            1,
+        ))
+    }
 }
 
 /// One of the lists of tensors that a session has.

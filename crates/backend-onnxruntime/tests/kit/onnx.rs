@@ -97,6 +97,29 @@ impl Graph {
         Graph(self.0.message(5, tensor.number(2, element).bytes(8, name).bytes(9, raw)))
     }
 
+    /// An initializer whose data are in another file, from some byte on.
+    pub(crate) fn external_initializer(
+        self,
+        name: &str,
+        element: u64,
+        dims: &[i64],
+        place: (&str, u64, u64),
+    ) -> Self {
+        const EXTERNAL: u64 = 1;
+        let (file, offset, length) = place;
+        let mut tensor = Message::default();
+        for dim in dims {
+            tensor = tensor.number(1, *dim as u64);
+        }
+        tensor = tensor.number(2, element).bytes(8, name);
+        for (key, value) in
+            [("location", file), ("offset", &offset.to_string()), ("length", &length.to_string())]
+        {
+            tensor = tensor.message(13, Message::default().bytes(1, key).bytes(2, value));
+        }
+        Graph(self.0.message(5, tensor.number(14, EXTERNAL)))
+    }
+
     /// The complete file.
     pub(crate) fn encode(self) -> Vec<u8> {
         let opset = Message::default().bytes(1, "").number(2, 19);

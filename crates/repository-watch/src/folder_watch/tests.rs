@@ -46,8 +46,8 @@ impl Bench {
                 self.watch.ear().noticed().await;
             }
         };
-        let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
-        assert!(waited.is_ok(), "'{model}' was not noticed, but {:?}", self.seen);
+        let in_time = tokio::time::timeout(Duration::from_secs(20), wait).await;
+        assert!(in_time.is_ok(), "'{model}' was not noticed, but {:?}", self.seen);
         self.seen = Noticed::default();
     }
 
@@ -58,8 +58,8 @@ impl Bench {
                 tokio::task::yield_now().await;
             }
         };
-        let waited = tokio::time::timeout(Duration::from_secs(20), wait).await;
-        assert!(waited.is_ok(), "expected {expected}, being written are {:?}", models());
+        let in_time = tokio::time::timeout(Duration::from_secs(20), wait).await;
+        assert!(in_time.is_ok(), "expected {expected}, being written are {:?}", models());
     }
 }
 
@@ -105,6 +105,17 @@ async fn a_file_is_being_written_until_it_is_closed() {
     let mut file = fs::File::create(bench.path("m/1/model.onnx")).unwrap();
     file.write_all(b"half").unwrap();
     bench.notices("m").await;
+    bench.is_being_written("m", true).await;
+    drop(file);
+    bench.is_being_written("m", false).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_open_and_empty_is_found() {
+    let mut bench = Bench::new();
+    let file = fs::File::create(bench.path("m/config.pbtxt")).unwrap();
+    bench.notices("m").await;
+    bench.watch.find_open_files();
     bench.is_being_written("m", true).await;
     drop(file);
     bench.is_being_written("m", false).await;

@@ -1,5 +1,8 @@
 //! Instances on their threads, with backends that answer, fail, forget and panic.
 
+mod bell;
+mod in_place;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

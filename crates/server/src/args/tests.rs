@@ -1,5 +1,7 @@
 use std::ffi::OsString;
 
+use std::time::Duration;
+
 use super::*;
 
 fn parse(flags: &[&str]) -> Result<Args, String> {

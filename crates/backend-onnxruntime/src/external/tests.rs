@@ -1,0 +1,67 @@
+use super::*;
+
+/// A field that holds bytes.
+fn field(number: u8, content: &[u8]) -> Vec<u8> {
+    assert!(number < 16 && content.len() < 128, "one byte each");
+    [&[number << 3 | 2, content.len() as u8], content].concat()
+}
+
+fn tensor(location: &str) -> Vec<u8> {
+    let entry = |key: &str, value: &str| [field(1, key.as_bytes()), field(2, value.as_bytes())].concat();
+    [
+        field(9, b"raw"),
+        field(13, &entry("offset", "8")),
+        field(13, &entry("location", location)),
+        vec![14 << 3, 1],
+    ]
+    .concat()
+}
+
+fn names_in(model: &[u8]) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.onnx");
+    std::fs::write(&path, model).unwrap();
+    names(&path).into_iter().collect()
+}
+
+#[test]
+fn finds_the_files_of_initializers_constants_and_graphs_within() {
+    let constant = field(5, &field(5, &tensor("constant")));
+    let inner = field(5, &field(6, &field(5, &tensor("inner"))));
+    let graph = [
+        field(1, &constant),
+        field(1, &inner),
+        field(5, &tensor("weights")),
+        field(5, &tensor("weights")),
+        field(15, &field(1, &tensor("sparse"))),
+    ]
+    .concat();
+    // The graph is longer than one byte can tell.
+    let model = [&[7 << 3 | 2, graph.len() as u8 | 0x80, (graph.len() >> 7) as u8][..], &graph].concat();
+    assert_eq!(names_in(&model), ["constant", "inner", "sparse", "weights"]);
+}
+
+#[test]
+fn bytes_that_are_no_model_name_no_files() {
+    let whole = field(7, &field(5, &tensor("weights")));
+    assert_eq!(names_in(&whole), ["weights"]);
+    for end in 0..whole.len() - 3 {
+        assert_eq!(names_in(&whole[..end]), [""; 0], "cut at {end}");
+    }
+    let lengths = [&[7 << 3 | 2][..], &[0xff; 9], &[1]].concat();
+    let deep: Vec<u8> =
+        [7 << 3 | 2, 0xff, 0xff, 3].into_iter().chain([1 << 3 | 2, 0x7f].repeat(999)).collect();
+    for bytes in [&b"not a model"[..], &[0xff; 100], &lengths, &deep] {
+        assert_eq!(names_in(bytes), [""; 0]);
+    }
+}
+
+#[test]
+fn a_name_is_believed_if_it_stays_beside_the_model() {
+    for name in ["w", "./w", "sub/w.bin", "w..bin"] {
+        assert!(is_beside(name), "{name}");
+    }
+    for name in ["", "../w", "sub/../../w", "/etc/passwd", "w\0"] {
+        assert!(!is_beside(name), "{name}");
+    }
+}

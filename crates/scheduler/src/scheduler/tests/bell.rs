@@ -1,0 +1,113 @@
+//! Requests that are queued before an instance is woken for them.
+
+use std::time::Instant;
+
+use hippocamp_backend::{Bell, ResponseReceiver};
+
+use super::*;
+
+/// Tells how large each batch was.
+#[derive(Clone, Debug, Default)]
+struct Sizes(Arc<Mutex<Vec<usize>>>);
+
+impl Model for Sizes {
+    fn complete_config(&self, _: &mut ModelConfig, _: i32) -> Result<()> {
+        Ok(())
+    }
+
+    fn check_config(&self, _: &ModelConfig) -> Result<()> {
+        Ok(())
+    }
+
+    fn new_instance(&self, _: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl ModelInstance for Sizes {
+    fn execute(&mut self, batch: &mut Batch) {
+        self.0.lock().unwrap().push(batch.len());
+        for request in batch.drain(..) {
+            request.succeed(Response::default(), &ExecutionTimes::now());
+        }
+    }
+}
+
+fn queue(scheduler: &Scheduler) -> (ResponseReceiver, Option<Bell>) {
+    let (request, receiver) = Like::default().make();
+    (receiver, scheduler.execute_or_enqueue(request).unwrap())
+}
+
+/// A request for which an instance that sleeps has to be woken.
+fn first(scheduler: &Scheduler) -> (ResponseReceiver, Bell) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        match queue(scheduler) {
+            (receiver, Some(bell)) => return (receiver, bell),
+            // The instance was about to look for itself.
+            (receiver, None) => drop(block_on(receiver.only()).unwrap()),
+        }
+        assert!(Instant::now() < deadline, "no instance went to sleep");
+    }
+}
+
+fn start(instances: usize) -> (Sizes, Scheduler, Stopped) {
+    let sizes = Sizes::default();
+    let model: Arc<dyn Model> = Arc::new(sizes.clone());
+    let queue = settings(false, Duration::ZERO, None);
+    let (scheduler, stopped) = Scheduler::start(&model, plans(instances, None), queue).unwrap();
+    (sizes, scheduler, stopped)
+}
+
+#[test]
+fn what_is_queued_before_the_bell_rings_is_one_batch() {
+    let (sizes, scheduler, _stopped) = start(1);
+    let (receiver, bell) = first(&scheduler);
+    let (second, none) = queue(&scheduler);
+    assert!(none.is_none(), "one bell is enough");
+    assert_eq!(scheduler.pending(), 2);
+    drop(bell);
+    block_on(async {
+        receiver.only().await.unwrap();
+        second.only().await.unwrap();
+    });
+    assert_eq!(sizes.0.lock().unwrap().last(), Some(&2));
+}
+
+#[test]
+fn a_full_batch_waits_for_no_bell() {
+    let (sizes, scheduler, _stopped) = start(2);
+    let (receiver, bell) = first(&scheduler);
+    let others: Vec<_> = (1..MAX).map(|_| queue(&scheduler)).collect();
+    block_on(receiver.only()).unwrap();
+    for (receiver, none) in others {
+        block_on(receiver.only()).unwrap();
+        assert!(none.is_none());
+    }
+    assert_eq!(sizes.0.lock().unwrap().last(), Some(&MAX));
+    drop(bell);
+}
+
+#[test]
+fn a_bell_belongs_to_nobody_who_could_lose_it() {
+    let (_, scheduler, stopped) = start(1);
+    let (mut receiver, bell) = first(&scheduler);
+    let (other, _) = queue(&scheduler);
+    receiver.ring_when_waiting(Some(bell));
+    drop(receiver);
+    block_on(other.only()).unwrap();
+    // And the end of the scheduler needs none.
+    let (receiver, bell) = first(&scheduler);
+    drop(scheduler);
+    block_on(receiver.only()).unwrap();
+    block_on(stopped.wait());
+    drop(bell);
+}
+
+#[test]
+fn who_queues_for_good_need_not_ring() {
+    let (_, scheduler, _stopped) = start(1);
+    let (request, receiver) = Like::default().make();
+    scheduler.enqueue(request).unwrap();
+    block_on(receiver.only()).unwrap();
+}

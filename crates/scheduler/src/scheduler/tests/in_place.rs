@@ -1,0 +1,204 @@
+//! Requests that are executed by the thread that took them in.
+
+use std::thread::ThreadId;
+use std::time::Instant;
+
+use hippocamp_backend::MovableInstance;
+
+use super::*;
+
+/// Notes on which thread each request was executed; panics for those whose id is in `panics`.
+#[derive(Clone, Debug, Default)]
+struct Tracker {
+    executed: Arc<Mutex<Vec<(usize, ThreadId)>>>,
+    made: Arc<Mutex<usize>>,
+    panics: Vec<usize>,
+    stays: bool,
+}
+
+impl Model for Tracker {
+    fn complete_config(&self, _: &mut ModelConfig, _: i32) -> Result<()> {
+        Ok(())
+    }
+
+    fn check_config(&self, _: &ModelConfig) -> Result<()> {
+        Ok(())
+    }
+
+    fn new_instance(&self, _: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+        *self.made.lock().unwrap() += 1;
+        Ok(Box::new(self.clone()))
+    }
+
+    fn new_movable_instance(&self, _: &InstanceSpec) -> Option<Result<MovableInstance>> {
+        if self.stays {
+            return None;
+        }
+        *self.made.lock().unwrap() += 1;
+        Some(Ok(Box::new(self.clone())))
+    }
+}
+
+impl ModelInstance for Tracker {
+    fn execute(&mut self, batch: &mut Batch) {
+        for request in batch.iter() {
+            self.executed.lock().unwrap().push((id(request), thread::current().id()));
+        }
+        assert!(!batch.iter().any(|request| self.panics.contains(&id(request))), "told to");
+        for request in batch.drain(..) {
+            request.succeed(Response::default(), &ExecutionTimes::now());
+        }
+    }
+}
+
+impl Tracker {
+    fn start(&self, plans: Vec<InstancePlan>, queue: QueueSettings) -> (Scheduler, Stopped) {
+        let model: Arc<dyn Model> = Arc::new(self.clone());
+        Scheduler::start(&model, plans, queue).unwrap()
+    }
+
+    /// Whether the request was executed on this thread.
+    fn was_here(&self, id: usize) -> bool {
+        self.executed.lock().unwrap().contains(&(id, thread::current().id()))
+    }
+}
+
+fn answer(scheduler: &Scheduler, like: &Like) -> Result<Response> {
+    let (request, receiver) = like.make();
+    drop(scheduler.execute_or_enqueue(request).unwrap());
+    block_on(receiver.only())
+}
+
+/// Sends requests of that size until one is executed here. On a busy machine some take long and send the next to the queue.
+fn until_here(tracker: &Tracker, scheduler: &Scheduler) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    for id in 1000.. {
+        answer(scheduler, &Like { id, ..Like::default() }).unwrap();
+        if tracker.was_here(id) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "no request was executed in place");
+    }
+}
+
+#[test]
+fn a_short_model_is_executed_by_the_thread_that_took_the_request_in() {
+    let tracker = Tracker::default();
+    let (scheduler, stopped) = tracker.start(plans(2, None), QueueSettings::single());
+    answer(&scheduler, &Like::default()).unwrap();
+    assert!(!tracker.was_here(0), "nobody knows yet how long it takes");
+    until_here(&tracker, &scheduler);
+    let counted = scheduler.depths().count();
+    assert_eq!(counted as usize, tracker.executed.lock().unwrap().len(), "each request was counted");
+    drop(scheduler);
+    block_on(stopped.wait());
+    assert_eq!(*tracker.made.lock().unwrap(), 2);
+}
+
+#[test]
+fn a_large_request_is_left_to_the_instance() {
+    let tracker = Tracker::default();
+    let (scheduler, _stopped) = tracker.start(plans(1, None), QueueSettings::single());
+    until_here(&tracker, &scheduler);
+    for id in 0..20 {
+        answer(&scheduler, &Like { id, width: Some(1 << 20), ..Like::default() }).unwrap();
+        assert!(!tracker.was_here(id));
+    }
+}
+
+#[test]
+fn requests_are_queued_where_something_speaks_against_the_calling_thread() {
+    let limiter = crate::RateLimiter::new(vec![]);
+    let batched = || settings(false, Duration::ZERO, None);
+    let bound = || {
+        let allowed = rustix::thread::sched_getaffinity(None).unwrap();
+        let core = (0..1024).find(|&core| allowed.is_set(core)).unwrap();
+        let mut plans = plans(1, None);
+        plans[0].cores = Cores::new(vec![core]);
+        plans
+    };
+    let stays = Tracker { stays: true, ..Tracker::default() };
+    let table = [
+        ("the model's instances stay", stays, plans(1, None), QueueSettings::single()),
+        ("requests are joined", Tracker::default(), plans(1, None), batched()),
+        ("it needs resources", Tracker::default(), plans(1, Some(&limiter)), QueueSettings::single()),
+        ("it is bound to cores", Tracker::default(), bound(), QueueSettings::single()),
+    ];
+    for (why, tracker, plans, queue) in table {
+        let (scheduler, _stopped) = tracker.start(plans, queue);
+        for id in 0..100 {
+            answer(&scheduler, &Like { id, ..Like::default() }).unwrap();
+            assert!(!tracker.was_here(id), "{why}");
+        }
+    }
+}
+
+#[test]
+fn a_panic_in_place_is_answered_and_the_instance_made_anew() {
+    let tracker = Tracker { panics: (0..1000).collect(), ..Tracker::default() };
+    let (scheduler, stopped) = tracker.start(plans(1, None), QueueSettings::single());
+    let deadline = Instant::now() + Duration::from_mins(1);
+    for id in 0.. {
+        until_here(&tracker, &scheduler);
+        let error = answer(&scheduler, &Like { id, ..Like::default() }).unwrap_err();
+        assert_eq!(error.message(), "the backend of instance 'script_0' panicked: told to");
+        answer(&scheduler, &Like { id: 5000 + id, ..Like::default() }).unwrap();
+        assert!(!tracker.was_here(5000 + id), "there was no instance to use");
+        assert_eq!(*tracker.made.lock().unwrap(), 2 + id);
+        if tracker.was_here(id) {
+            break;
+        }
+        assert!(Instant::now() < deadline && id < 999, "no panic was in place");
+    }
+    drop(scheduler);
+    block_on(stopped.wait());
+}
+
+#[test]
+fn who_waits_in_the_queue_is_not_overtaken() {
+    let tracker = Tracker::default();
+    let (scheduler, _stopped) = tracker.start(plans(1, None), QueueSettings::single());
+    until_here(&tracker, &scheduler);
+    // As if somebody executed in place: the instance's own thread can't.
+    let mut receivers = Vec::new();
+    {
+        let _busy = scheduler.in_place[0].seat.lock();
+        for id in 0..3 {
+            let (request, receiver) = Like { id, ..Like::default() }.make();
+            drop(scheduler.execute_or_enqueue(request).unwrap());
+            receivers.push(receiver);
+        }
+    }
+    for receiver in receivers {
+        block_on(receiver.only()).unwrap();
+    }
+    let executed = tracker.executed.lock().unwrap();
+    let order: Vec<usize> = executed.iter().map(|(id, _)| *id).filter(|id| *id < 3).collect();
+    assert_eq!(order, [0, 1, 2]);
+}
+
+#[test]
+fn many_threads_share_the_instances_and_every_request_is_answered_once() {
+    let tracker = Tracker { panics: (0..5000).step_by(97).collect(), ..Tracker::default() };
+    let (scheduler, stopped) = tracker.start(plans(2, None), QueueSettings::single());
+    let statistics = Arc::new(ModelStatistics::default());
+    thread::scope(|scope| {
+        for from in [0, 500, 1000, 1500] {
+            let (scheduler, statistics) = (&scheduler, Arc::clone(&statistics));
+            scope.spawn(move || {
+                for id in from..from + 500 {
+                    let statistics = Arc::clone(&statistics);
+                    let answer = answer(scheduler, &Like { id, statistics, ..Like::default() });
+                    assert_eq!(answer.is_err(), id % 97 == 0, "{id}");
+                }
+            });
+        }
+    });
+    drop(scheduler);
+    block_on(stopped.wait());
+    let counters = statistics.snapshot();
+    let panics = (0..2000).step_by(97).count() as u64;
+    assert_eq!((counters.success.count, counters.fail.count), (2000 - panics, panics));
+    assert_eq!(counters.failures[FailureReason::Backend as usize], panics);
+    assert_eq!(tracker.executed.lock().unwrap().len(), 2000);
+}

@@ -1,0 +1,124 @@
+//! Where a movable instance is found by its own thread, and by threads that take requests in.
+//!
+//! A handoff to an instance's thread and back are two wake-ups, which cost more than a small model's execution. A request
+//! that finds an instance idle and nobody waiting is therefore executed by the thread that took it in, as long as
+//! executions are short: that thread has other connections to look after. Everything else goes through the queue.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use hippocamp_backend::{MovableInstance, Request};
+use parking_lot::{Mutex, MutexGuard};
+
+/// Executions that have been taking longer are left to the instance's own thread. About what its wake-ups would cost.
+const SHORT: Duration = Duration::from_micros(30);
+
+/// Bytes of inputs of a request that is executed in place: how long one takes may depend on its size.
+const SMALL: usize = 64 << 10;
+
+/// An instance, while nobody uses it. Empty until it is made, and after a panic until it is made anew.
+#[derive(Default)]
+pub(crate) struct Seat {
+    instance: Mutex<Option<MovableInstance>>,
+    pace: Pace,
+}
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seat").field("pace", &self.pace).finish_non_exhaustive()
+    }
+}
+
+impl Seat {
+    /// For the instance's own thread: waits for whoever executes a request in place.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<MovableInstance>> {
+        self.instance.lock()
+    }
+
+    /// For a thread that took a request in: nothing, if the instance is busy, missing or slow.
+    pub(crate) fn try_take(&self) -> Option<MutexGuard<'_, Option<MovableInstance>>> {
+        let idle = if self.pace.is_short() { self.instance.try_lock() } else { None };
+        idle.filter(|instance| instance.is_some())
+    }
+
+    /// Runs an execution and notes how long it took.
+    pub(crate) fn timed<T>(&self, execution: impl FnOnce() -> T) -> T {
+        let begin = Instant::now();
+        let result = execution();
+        self.pace.observe(begin.elapsed());
+        result
+    }
+}
+
+/// Whether a request may be executed in place, as far as it is concerned.
+pub(crate) fn is_small(request: &Request) -> bool {
+    request.inputs.iter().flatten().map(|input| input.data.len()).sum::<usize>() <= SMALL
+}
+
+/// How long executions take, in nanoseconds: a moving average, of which the last one is an eighth. A single slow one is
+/// mostly a thread that was interrupted. It counts as eight times as long as short ones may take at most, which keeps the next
+/// few from being executed in place; a model that is slow more often than now and then never is.
+#[derive(Debug)]
+struct Pace(AtomicU64);
+
+const SHORT_NS: u64 = SHORT.as_nanos() as u64;
+
+impl Default for Pace {
+    /// Unknown: a few short executions on the instance's own thread come first.
+    fn default() -> Self {
+        Pace(AtomicU64::new(2 * SHORT_NS))
+    }
+}
+
+impl Pace {
+    fn observe(&self, took: Duration) {
+        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).min(8 * SHORT_NS);
+        // Whoever executes has the instance's lock: nobody else writes.
+        let before = self.0.load(Ordering::Relaxed);
+        self.0.store(before - before / 8 + took / 8, Ordering::Relaxed);
+    }
+
+    fn is_short(&self) -> bool {
+        self.0.load(Ordering::Relaxed) <= SHORT_NS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many short executions it takes until more may be executed in place.
+    fn until_short(pace: &Pace) -> usize {
+        (0..1000).take_while(|_| !pace.is_short()).inspect(|_| pace.observe(SHORT / 10)).count()
+    }
+
+    #[test]
+    fn a_model_is_slow_until_it_was_short_for_a_while() {
+        let pace = Pace::default();
+        assert!((3..20).contains(&until_short(&pace)));
+        for _ in 0..100 {
+            pace.observe(SHORT * 2);
+        }
+        assert!((3..20).contains(&until_short(&pace)));
+    }
+
+    #[test]
+    fn one_slow_execution_does_not_say_much_and_several_do() {
+        let pace = Pace::default();
+        (0..100).for_each(|_| pace.observe(SHORT / 10));
+        pace.observe(Duration::MAX);
+        assert!((1..5).contains(&until_short(&pace)));
+        (0..100).for_each(|_| pace.observe(Duration::MAX));
+        assert!(until_short(&pace) > 10);
+    }
+
+    #[test]
+    fn a_model_that_is_slow_for_every_fourth_request_is_never_short() {
+        let pace = Pace::default();
+        for i in 0..1000 {
+            pace.observe(if i % 4 == 0 { Duration::from_secs(1) } else { SHORT / 10 });
+            assert!(!pace.is_short(), "{i}: {pace:?}");
+        }
+    }
+}
