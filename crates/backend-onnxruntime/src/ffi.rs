@@ -6,6 +6,7 @@
 #![allow(unsafe_code, reason = "the one place for it")]
 
 pub(crate) mod library;
+pub(crate) mod memory;
 pub(crate) mod session;
 pub(crate) mod value;
 

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tracing::warn;
 
 use crate::Settings;
+use crate::ffi::memory::give_back;
 use crate::instance::OnnxInstance;
 use crate::options::Options;
 use crate::pools::{Pool, pool};
@@ -28,6 +29,17 @@ pub(crate) struct OnnxModel {
     signature: Signature,
     /// The session that the signature was read from, until the first instance takes it over.
     first: Mutex<Option<(Placement, Session)>>,
+    /// Behind the session, which has to be gone before. Instances hold the model until theirs are, too.
+    _end: GiveBack,
+}
+
+/// Gives the memory of a model back to the system when the last of it is gone.
+struct GiveBack;
+
+impl Drop for GiveBack {
+    fn drop(&mut self) {
+        give_back();
+    }
 }
 
 impl OnnxModel {
@@ -40,11 +52,13 @@ impl OnnxModel {
         settings: Settings,
         config: &ModelConfig,
     ) -> Result<OnnxModel> {
+        // From here on, so that a load that fails leaves nothing either.
+        let end = GiveBack;
         let placement = placement(&settings, &options, config, likely_device(config));
         let session = create(&runtime, &name, &file, &options, placement)?;
         let signature = signature::read(&name, &session)?;
         let first = Mutex::new(Some((placement, session)));
-        Ok(OnnxModel { name, file, options, runtime, settings, signature, first })
+        Ok(OnnxModel { name, file, options, runtime, settings, signature, first, _end: end })
     }
 
     fn instance(&self, spec: &InstanceSpec) -> Result<Batched<OnnxInstance>> {
