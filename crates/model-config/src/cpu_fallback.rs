@@ -28,6 +28,8 @@ pub fn fall_back_to_cpu(config: &mut ModelConfig, facts: &DefaultFacts) -> Vec<S
 
 #[cfg(test)]
 mod tests {
+    use hippocamp_proto::inference::ModelInstanceGroup;
+
     use super::*;
 
     #[test]
@@ -40,7 +42,7 @@ mod tests {
         let fall_back = |facts: &DefaultFacts| {
             let mut config = config.clone();
             let moved = fall_back_to_cpu(&mut config, facts);
-            let kinds: Vec<Kind> = config.instance_group.iter().map(|group| group.kind()).collect();
+            let kinds: Vec<Kind> = config.instance_group.iter().map(ModelInstanceGroup::kind).collect();
             assert_eq!(config.instance_group[0].count, 16);
             assert!(config.instance_group.iter().all(|g| g.gpus.is_empty() || g.kind() == Kind::Gpu));
             (moved, kinds)
