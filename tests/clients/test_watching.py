@@ -264,18 +264,19 @@ def test_clients_do_not_load_and_unload(folder, serve):
 
 
 def test_an_object_store_is_followed_by_its_etags(serve, within):
+    # A place of its own: what a server of this kind holds is shared by all of a process.
     store = s3.Store()
     try:
-        store.put("models/m/config.pbtxt", CONFIG)
-        store.put("models/m/1/model.onnx", adds(1))
-        place = f"s3://{store.host}:{store.port}/{s3.BUCKET}/models"
+        store.put("watched/m/config.pbtxt", CONFIG)
+        store.put("watched/m/1/model.onnx", adds(1))
+        place = f"s3://{store.host}:{store.port}/{s3.BUCKET}/watched"
         _, client = serve(place, flags=["--repository-poll-secs=1"], variables=s3.KEY)
         assert answer(client) == 1
-        store.put("models/m/1/model.onnx", adds(2))
-        store.put("models/new/1/model.onnx", adds(3))
+        store.put("watched/m/1/model.onnx", adds(2))
+        store.put("watched/new/1/model.onnx", adds(3))
         within(lambda: (answer(client), answer(client, "new")) == (2, 3))
         for key in ("config.pbtxt", "1/model.onnx"):
-            store.delete(f"models/m/{key}")
+            store.delete(f"watched/m/{key}")
         within(lambda: not client.is_model_ready("m"))
         assert answer(client, "new") == 3
     finally:

@@ -200,13 +200,14 @@ impl InferenceServer {
     /// From the model's files to what can be installed.
     fn make(&self, job: &Job, folder: &ModelFolder, origin: &Origin) -> Result<Ready, LoadFailure> {
         let prepared = Loader::prepare(folder.clone(), job.overrides.config.as_deref());
-        let prepared = prepared.map_err(LoadFailure::Config)?;
-        self.mark_loading(&job.name, &prepared.versions);
-        let ready = if hippocamp_model_config::is_ensemble(&prepared.config) {
-            make_ensemble(job, prepared, self.settings(), self.loader.cache.clone())
-        } else {
-            self.loader.load(prepared, self.kept(&job.name)).map(Ready::Model)
-        };
+        let ready = prepared.map_err(LoadFailure::Config).and_then(|prepared| {
+            self.mark_loading(&job.name, &prepared.versions);
+            if hippocamp_model_config::is_ensemble(&prepared.config) {
+                make_ensemble(job, prepared, self.settings(), self.loader.cache.clone())
+            } else {
+                self.loader.load(prepared, self.kept(&job.name)).map(Ready::Model)
+            }
+        });
         // Files that were brought here for this load do not change. Of others half may have been read before a change
         // and half behind it: that explains a failure, and a success could be a lie.
         if job.expected.is_some() && origin.files.is_none() && !folder.is_unchanged() {
@@ -313,19 +314,29 @@ impl InferenceServer {
 
     /// Returns what the model was composed of.
     async fn unload_one(self: &Arc<Self>, name: &str) -> Vec<String> {
+        let (composing, retired) = self.end_model(name).await;
+        self.see_off(name, retired).await;
+        composing
+    }
+
+    /// Routes no request to the model any more, when it is its turn. Returns what it was composed of, and what is to be
+    /// [seen off](Self::see_off).
+    pub(crate) async fn end_model(&self, name: &str) -> (Vec<String>, Vec<Retired>) {
         let turn = self.models.lock().entries.get(name).map(|entry| Arc::clone(&entry.turn));
-        let Some(turn) = turn else { return Vec::new() };
-        let turn = turn.lock().await;
+        let Some(turn) = turn else { return (Vec::new(), Vec::new()) };
+        // Let go at the end of this: it may be loaded anew while its last requests run.
+        let _turn = turn.lock().await;
         let composing = self.models.lock().dependencies.composing(name).map(str::to_owned).collect();
-        let retired = self.remove(name);
+        (composing, self.remove(name))
+    }
+
+    /// Waits for the end of a model that was unloaded.
+    pub(crate) async fn see_off(&self, name: &str, retired: Vec<Retired>) {
         let served = retired.iter().any(|retired| !retired.versions.is_empty());
-        // It may be loaded anew while its last requests run.
-        drop(turn);
         self.retire(retired).await;
         if served {
             info!(model = name, "unloaded");
         }
-        composing
     }
 
     /// Waits until the last request of what was retired is done, and its memory is free.

@@ -71,9 +71,10 @@ impl InferenceServer {
     ) -> Outcome {
         let outcomes = self.run_jobs(Jobs::among(jobs, dependencies)).await;
         for name in removed {
-            // Not waited for: its last request may take as long as it likes.
+            // It ends here, or the same would be planned again. Its last request may take as long as it likes.
+            let (_, retired) = self.end_model(&name).await;
             let server = Arc::clone(self);
-            tokio::spawn(async move { server.unload_model(name, false).await });
+            tokio::spawn(async move { server.see_off(&name, retired).await });
         }
         let outcomes = outcomes.into_values().map(|outcome| outcome.err().as_ref().map_or(Outcome::Done, of));
         worst(outcomes)

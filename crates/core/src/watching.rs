@@ -44,7 +44,7 @@ impl InferenceServer {
     /// Follows the repositories, for [`ControlMode::Poll`](crate::ControlMode::Poll). Begins with what
     /// [`load_repositories`](InferenceServer::load_repositories) found, and never ends; to drop it is to stop.
     pub async fn watch(self: Arc<Self>, settings: WatchSettings) {
-        let Some(mut follower) = Follower::new(self, settings).await else { return };
+        let mut follower = Follower::new(self, settings).await;
         loop {
             follower.step().await;
         }
@@ -67,6 +67,9 @@ struct Follower {
     scan: Scan,
     /// Contents that cannot be served, each told once.
     failed: BTreeSet<Tried>,
+    /// What configs said of which models are composed of what, by the content in which they said it: one that cannot be
+    /// served is planned at each step, and is not read again for it.
+    composing: BTreeMap<String, (Option<Fingerprint>, BTreeSet<String>)>,
     running: JoinSet<(Transaction, Tried, Outcome)>,
     /// Models tied to transactions that run.
     busy: BTreeSet<String>,
@@ -95,7 +98,7 @@ struct Eyes {
 }
 
 impl Follower {
-    async fn new(server: Arc<InferenceServer>, settings: WatchSettings) -> Option<Follower> {
+    async fn new(server: Arc<InferenceServer>, settings: WatchSettings) -> Follower {
         let (accepted, failed) = {
             let models = server.models.lock();
             let accepted = models.first_look.clone();
@@ -119,6 +122,7 @@ impl Follower {
             names,
             scan: Scan::default(),
             failed,
+            composing: BTreeMap::new(),
             running: JoinSet::new(),
             busy: BTreeSet::new(),
             told: BTreeSet::new(),
@@ -130,7 +134,7 @@ impl Follower {
         follower.look(None).await;
         follower.act().await;
         info!("watching the model repositories");
-        Some(follower)
+        follower
     }
 
     /// Waits until there is something to do, and does it.
@@ -245,7 +249,8 @@ impl Follower {
         if actions.is_empty() {
             return;
         }
-        let changed = actions.iter().map(|action| action.name().to_owned()).collect();
+        let changed = actions.iter().map(|action| action.name().to_owned());
+        let changed = changed.map(|name| (wanted.get(&name).copied(), name)).collect();
         let after = self.dependencies_on_disk(before.clone(), changed).await;
         let unsettled = self.settling.unsettled();
         for transaction in transactions(actions, &before, &after) {
@@ -310,13 +315,30 @@ impl Follower {
     }
 
     /// What ensembles will be made of: as it is known, and as the configs of those say that changed.
-    async fn dependencies_on_disk(&self, mut known: Dependencies, changed: BTreeSet<String>) -> Dependencies {
-        let server = Arc::clone(&self.server);
-        let read = tokio::task::spawn_blocking(move || {
-            changed.into_iter().map(|name| (composing_on_disk(&server, &name), name)).collect::<Vec<_>>()
+    async fn dependencies_on_disk(
+        &mut self,
+        mut known: Dependencies,
+        changed: Vec<(Option<Fingerprint>, String)>,
+    ) -> Dependencies {
+        // With namespaces another repository may change whom a step means.
+        let may_change = self.names.0.is_some();
+        self.composing.retain(|name, (then, _)| {
+            !may_change && changed.iter().any(|(now, changed)| changed == name && now == then)
         });
-        for (composing, name) in read.await.unwrap_or_default() {
-            known.set(&name, composing);
+        let unread: Vec<_> =
+            changed.iter().filter(|(_, name)| !self.composing.contains_key(name)).cloned().collect();
+        if !unread.is_empty() {
+            let server = Arc::clone(&self.server);
+            let read = tokio::task::spawn_blocking(move || {
+                let read = unread.into_iter();
+                read.map(|(now, name)| (now, composing_on_disk(&server, &name), name)).collect::<Vec<_>>()
+            });
+            for (now, composing, name) in read.await.unwrap_or_default() {
+                self.composing.insert(name, (now, composing));
+            }
+        }
+        for (name, (_, composing)) in &self.composing {
+            known.set(name, composing.clone());
         }
         known
     }

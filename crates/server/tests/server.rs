@@ -32,3 +32,5 @@ mod shared_memory;
 mod stopping;
 #[path = "server/warmup.rs"]
 mod warmup;
+#[path = "server/watching.rs"]
+mod watching;
