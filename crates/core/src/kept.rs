@@ -76,14 +76,12 @@ impl Files {
         Files { folder: folder.path.clone(), found: read.ok().map(|()| found) }
     }
 
-    /// Whether an engine that read `other` under the config `before` would find the same here under `after`. Labels and
-    /// samples for the warm-up are the server's to read.
+    /// Whether an engine that read `other` under the config `before` would find the same here under `after`. Labels are the
+    /// server's to read.
     pub(crate) fn same_for_engine(&self, other: &Files, before: &ModelConfig, after: &ModelConfig) -> bool {
         let (Some(here), Some(there)) = (&self.found, &other.found) else { return false };
         let outputs = || before.output.iter().chain(&after.output);
-        let is_engines = |path: &Path| {
-            !path.starts_with("warmup") && outputs().all(|output| Path::new(&output.label_filename) != path)
-        };
+        let is_engines = |path: &Path| outputs().all(|output| Path::new(&output.label_filename) != path);
         let engines = here.iter().filter(|(path, _)| is_engines(path));
         self.folder == other.folder && engines.eq(there.iter().filter(|(path, _)| is_engines(path)))
     }

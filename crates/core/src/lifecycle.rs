@@ -331,7 +331,7 @@ impl InferenceServer {
     }
 
     /// Waits for the end of a model that was unloaded.
-    pub(crate) async fn see_off(&self, name: &str, retired: Vec<Retired>) {
+    pub(crate) async fn see_off(self: &Arc<Self>, name: &str, retired: Vec<Retired>) {
         let served = retired.iter().any(|retired| !retired.versions.is_empty());
         self.retire(retired).await;
         if served {

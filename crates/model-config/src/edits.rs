@@ -6,8 +6,8 @@ use crate::sequence_batching;
 
 /// Whether two configs, both completed, differ at most in what the server and the scheduler are told, not the engine: how
 /// many instances there are and where, how requests are batched, queues, priorities, rate limits, the response cache,
-/// labels, warm-up, metrics, the version policy. For a model of sequences the whole of `sequence_batching` counts as the
-/// engine's: it adds tensors.
+/// labels, metrics, the version policy. For a model of sequences the whole of `sequence_batching` counts as the engine's: it
+/// adds tensors. Warm-up counts, too: who edits it wants to see it run.
 pub fn differ_in_scheduling_only(one: &ModelConfig, other: &ModelConfig) -> bool {
     for_engine(one) == for_engine(other)
 }
@@ -24,7 +24,6 @@ fn for_engine(config: &ModelConfig) -> ModelConfig {
     rest.version_policy = None;
     rest.response_cache = None;
     rest.model_metrics = None;
-    rest.model_warmup.clear();
     rest.metric_tags.clear();
     rest
 }
@@ -61,7 +60,6 @@ mod tests {
             "response_cache { enable: true }",
             "version_policy { all {} }",
             "metric_tags { key: \"a\" value: \"b\" }",
-            "model_warmup { name: \"w\" batch_size: 1 }",
         ] {
             assert!(alike(base, &format!("{base} {edit}")), "{edit}");
         }
@@ -77,6 +75,7 @@ mod tests {
             "default_model_filename: \"m\"",
             "input { name: \"i\" data_type: TYPE_FP32 dims: 1 }",
             "instance_group { profile: \"p\" }",
+            "model_warmup { name: \"w\" batch_size: 1 }",
             "sequence_batching { }",
             "model_transaction_policy { decoupled: true }",
         ] {

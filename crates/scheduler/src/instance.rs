@@ -103,6 +103,7 @@ impl Instance {
             }
             self.batcher.executed(&mut batch);
         }
+        self.succession.drained();
     }
 
     /// Executes a batch, on an instance made anew if there is none.

@@ -41,6 +41,15 @@ impl Succession {
         self.0.get().map(|successor| &successor.scheduler)
     }
 
+    /// Everything that waited before has been taken for execution.
+    pub(crate) fn drained(&self) {
+        if let Some(next) = self.next()
+            && let Batcher::Dynamic(queue) = &*next.batcher
+        {
+            queue.open();
+        }
+    }
+
     /// What the instance of that index goes on as. `None` if it ends: there is no successor, or no place in it.
     pub(crate) fn heir(&self, instance: usize) -> Option<Instance> {
         self.0.get()?.heirs.lock().get_mut(instance)?.take()
@@ -85,6 +94,9 @@ impl Scheduler {
     /// hands them on. Does nothing if it succeeds none, or did so already. Does not wait.
     pub fn take_over(self: &Arc<Self>) {
         let Some(Inheritance { from, heirs }) = self.inherits.lock().take() else { return };
+        if let (Batcher::Dynamic(queue), Batcher::Dynamic(before)) = (&*self.batcher, &*from.batcher) {
+            queue.bar_behind(before);
+        }
         let successor = Successor { scheduler: Arc::clone(self), heirs: Mutex::new(heirs) };
         let first = from.succession.0.set(successor).is_ok();
         debug_assert!(first, "one load of a model at a time");
