@@ -14,8 +14,11 @@ import pytest
 import tritonclient.grpc
 import tritonclient.http
 from live import CONFIG, Folder, adds, chain
+from models import sum_config
 from server_process import ServerProcess
 
+# Sequences over which the sum is taken, on two instances.
+SUMS = sum_config("sequence", "direct { }", instances=2)
 # What `offset` adds to tell that the ensemble `pair` goes through it.
 DETOUR = 1_000_000
 
@@ -58,6 +61,7 @@ class Clients:
         self.server, self.declared, self.stopping = server, declared, threading.Event()
         self.faults, self.counts, self.lock = [], {}, threading.Lock()
         ways = [(way, model) for way in (self.http, self.grpc, self.stream) for model in declared]
+        ways += [(self.sequences, first) for first in (1, 1 << 32)]
         self.threads = [threading.Thread(target=self.run, args=each, daemon=True) for each in ways]
         for thread in self.threads:
             thread.start()
@@ -112,6 +116,23 @@ class Clients:
         client.stop_stream()
         client.close()
 
+    def sequences(self, sequence):
+        """Sums up one sequence after the other. Each has to find its state, whatever happens to the model meanwhile."""
+        client = tritonclient.grpc.InferenceServerClient(self.server.grpc)
+        while not self.stopping.is_set():
+            sequence, total = sequence + 1, 0
+            for x in range(1, 11):
+                tensor = tritonclient.grpc.InferInput("INPUT", [1, 1], "INT32")
+                tensor.set_data_from_numpy(np.array([[x]], np.int32))
+                ends = {"sequence_start": x == 1, "sequence_end": x == 10}
+                result = client.infer("sums", [tensor], sequence_id=sequence, **ends)
+                total += x
+                if (y := int(result.as_numpy("OUTPUT")[0, 0])) != total:
+                    self.faults.append(f"sequence {sequence}: {y} instead of {total}")
+            with self.lock:
+                self.counts["sequences", "sums"] = self.counts.get(("sequences", "sums"), 0) + 1
+        client.close()
+
     def stop(self):
         self.stopping.set()
         for thread in self.threads:
@@ -125,7 +146,7 @@ class Vandal:
     def __init__(self, folder, server, seed):
         self.folder, self.server, self.random = folder, server, random.Random(seed)
         self.declared = {"plain": Declared(1), "linked": Declared(1), "pair": Declared(1001)}
-        self.number, self.pair, self.detour, self.version = 1, 1, False, 1
+        self.number, self.pair, self.detour, self.version, self.tag = 1, 1, False, 1, 0
         self.client = tritonclient.http.InferenceServerClient(server.http)
 
     def next(self):
@@ -178,6 +199,24 @@ class Vandal:
         self.folder.replace(CONFIG, "plain", "config.pbtxt")
         self.replace_at_once()
 
+    def change_the_settings(self):
+        count = self.random.choice([1, 2, 3])
+        batching = self.random.choice(["", "dynamic_batching { }", "dynamic_batching { preserve_ordering: true }"])
+        settings = f"max_batch_size: 0 instance_group {{ count: {count} kind: KIND_CPU }} {batching}"
+        # Another one each time, so that it can be told from the one before.
+        self.tag += 1
+        tag = f'metric_tags {{ key: "edit" value: "{self.tag}" }}'
+        self.folder.replace(f"{CONFIG} {settings} {tag}", "plain", "config.pbtxt")
+        told = lambda: self.client.get_model_config("plain").get("metric_tags", {}).get("edit")  # noqa: E731
+        self.wait(lambda: told() == str(self.tag), "the settings are told")
+
+    def load_the_sums_anew(self):
+        before = self.server.metric("nv_model_load_success", model="sums")
+        self.tag += 1
+        parameter = f'parameters {{ key: "edit" value {{ string_value: "{self.tag}" }} }}'
+        self.folder.replace(f"{SUMS} {parameter}", "sums", "config.pbtxt")
+        self.wait(lambda: self.server.metric("nv_model_load_success", model="sums") > before, "the sums are loaded")
+
     def add_and_remove_a_version(self):
         number, old = self.next(), self.declared["plain"].now
         self.declared["plain"].begin(number)
@@ -223,6 +262,8 @@ class Vandal:
             self.replace_at_once,
             self.truncate_and_heal,
             self.break_the_config,
+            self.change_the_settings,
+            self.load_the_sums_anew,
             self.add_and_remove_a_version,
             self.swap_links,
             self.change_the_pair,
@@ -238,6 +279,7 @@ def folder(tmp_path):
     folder.add("thousands", {1: adds(1000)})
     folder.add("offset", {1: adds(DETOUR)})
     folder.add("pair", {1: None}, chain("ones", "thousands"))
+    folder.add("sums", {1: None}, SUMS)
     folder.file("linked", "1").mkdir(parents=True)
     os.rename(folder.prepare({1: adds(1)}), folder.file("linked", "..1"))
     os.symlink("..1", folder.file("linked", "..data"))
@@ -267,7 +309,7 @@ def test_no_request_fails_and_no_answer_is_wrong(folder, request):
         clients.stop()
         assert not clients.faults, "\n".join(clients.faults[:5]) + "\n" + server.log()[-3000:]
         print(f"{done} deeds, {sum(clients.counts.values())} answers: {clients.counts}")
-        assert len(clients.counts) == 9, "each client was answered"
+        assert len(clients.counts) == 10, "each client was answered"
 
         for model, declared in vandal.declared.items():
             assert vandal.answer(model) == declared.now, model

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use hippocamp_backend::{
     Batched, Device, Error, InstanceSpec, Model, ModelInstance, MovableInstance, Result,
 };
-use hippocamp_model_config::{CompleteOptions, ModelConfig, Signature, check, complete};
+use hippocamp_model_config::{
+    CompleteOptions, ModelConfig, Signature, check, complete, differ_in_scheduling_only,
+};
 use ort::session::Session;
 use parking_lot::Mutex;
 use tracing::warn;
@@ -104,6 +106,12 @@ impl Model for OnnxModel {
             }
         }
         check(config, &self.signature).map_err(|faults| self.refused(&faults))
+    }
+
+    fn serves_under(&self, loaded: &ModelConfig, config: &ModelConfig) -> bool {
+        // Where each session has threads of its own, how many depends on the number of instances.
+        let pool = |config| placement(&self.settings, &self.options, config, Device::Cpu).pool;
+        differ_in_scheduling_only(loaded, config) && pool(loaded) == pool(config)
     }
 
     fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {

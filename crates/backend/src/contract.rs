@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hippocamp_model_config::{Interface, ModelConfig};
+use hippocamp_model_config::{Interface, ModelConfig, differ_in_scheduling_only};
 use smallvec::SmallVec;
 
 use crate::{Request, Result};
@@ -39,6 +39,13 @@ pub trait Model: Send + Sync {
 
     /// Compares the finished config with the model file.
     fn check_config(&self, config: &ModelConfig) -> Result<()>;
+
+    /// Whether this version, loaded from the same files under the config `loaded`, and its instances made under it, can go
+    /// on under `config` without being loaded again. Both are finished; `loaded` may be the edit before this one. By
+    /// default: if nothing changed that an engine may have read.
+    fn serves_under(&self, loaded: &ModelConfig, config: &ModelConfig) -> bool {
+        differ_in_scheduling_only(loaded, config)
+    }
 
     /// Makes an instance. Called on the instance's own thread, which then owns it; instances of a model may be made at
     /// the same time.

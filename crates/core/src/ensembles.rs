@@ -8,6 +8,7 @@ use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_model_config::{self as model_config, Interface, ModelConfig, ModelEnsembling, Step};
 use hippocamp_proto::inference::ModelTransactionPolicy;
 use hippocamp_repository::find_step;
+use hippocamp_scheduler::Scheduler;
 use tracing::warn;
 
 use crate::cache::{ModelCache, ResponseCache};
@@ -105,9 +106,10 @@ impl EnsembleSource {
             interface: Arc::new(interface),
             statistics: Arc::clone(statistics),
             labels: self.labels(steps),
+            sequences: sequences(steps),
             executor: Executor::Ensemble(ensemble),
         };
-        Ok(Started { model: Arc::new(model), stopped: Stopped::Ensemble(ended) })
+        Ok(Started { model: Arc::new(model), stopped: Stopped::Ensemble(ended), opened: None })
     }
 
     /// The ensemble's own labels, and for an output without any those of the model that makes it.
@@ -174,6 +176,17 @@ impl EnsembleSource {
             ))
         })
     }
+}
+
+/// Who has the sequences that run on these models.
+fn sequences(steps: &[Arc<LoadedModel>]) -> Vec<Arc<Scheduler>> {
+    let mut all: Vec<Arc<Scheduler>> = Vec::new();
+    for scheduler in steps.iter().flat_map(|model| &model.sequences) {
+        if !all.iter().any(|other| Arc::ptr_eq(other, scheduler)) {
+            all.push(Arc::clone(scheduler));
+        }
+    }
+    all
 }
 
 /// The names under which the models of these steps are served: with namespaces the one beside the ensemble comes first.

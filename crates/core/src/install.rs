@@ -8,11 +8,12 @@ use hippocamp_backend::Error;
 use hippocamp_repository::Dependencies;
 use tracing::{error, info};
 
+use crate::elders::Elder;
 use crate::ensembles::EnsembleSource;
 use crate::index::{State, UNLOADED, VersionState};
 use crate::load::{LoadFailure, Started};
 use crate::models::{Models, Origin, Retired};
-use crate::{InferenceServer, LoadedModel};
+use crate::{InferenceServer, LoadedModel, kept};
 
 /// What was made ready.
 #[derive(Debug)]
@@ -35,6 +36,10 @@ pub(crate) struct Made {
 struct Changes {
     routes: Vec<(String, Vec<Arc<LoadedModel>>)>,
     retired: Vec<Retired>,
+    /// Versions that were replaced and may have sequences.
+    elders: Vec<Arc<Elder>>,
+    /// Models that ended, with the sequences that run on them.
+    ended: Vec<String>,
 }
 
 impl InferenceServer {
@@ -106,11 +111,10 @@ impl InferenceServer {
             Ready::Ensemble(source) => build_first(&mut models, name, source)?,
         };
         let mut changes = Changes::default();
-        changes.retired.push(replace(&mut models, name, started, Some(std::mem::take(origin))));
+        replace(&mut models, name, started, Some(std::mem::take(origin)), &mut changes);
         changes.routes.push((name.to_owned(), models.entry(name).route()));
         rebuild_dependents(&mut models, name, &mut changes);
-        self.routes.set(changes.routes);
-        Ok(changes.retired)
+        Ok(self.apply(changes))
     }
 
     /// Lets models serve that were made ready together, and ends others, in one step: nobody sees some of it. Each ensemble
@@ -135,7 +139,7 @@ impl InferenceServer {
                 Ready::Ensemble(source) => Some(source),
                 Ready::Model(_) => None,
             };
-            changes.retired.push(replace(&mut models, &name, started, Some(origin)));
+            replace(&mut models, &name, started, Some(origin), &mut changes);
             changes.routes.push((name.clone(), models.entry(&name).route()));
             names.push(name);
         }
@@ -148,9 +152,8 @@ impl InferenceServer {
         }
         // Also those that are made of several: the last time counts, and nobody is routed to the others.
         names.iter().chain(removed).for_each(|name| rebuild_dependents(&mut models, name, &mut changes));
-        self.routes.set(changes.routes);
         changes.retired.reverse();
-        Ok(changes.retired)
+        Ok(self.apply(changes))
     }
 
     /// Ends a model, and the ensembles that are made of it: these come back when it does.
@@ -163,9 +166,21 @@ impl InferenceServer {
         let mut changes = Changes::default();
         end(&mut models, name, "", &mut changes);
         rebuild_dependents(&mut models, name, &mut changes);
-        self.routes.set(changes.routes);
         // The ensembles first: they hold on to the model.
         changes.retired.reverse();
+        self.apply(changes)
+    }
+
+    /// From here on requests find what the changes say. Returns what is let go.
+    fn apply(&self, changes: Changes) -> Vec<Retired> {
+        // Before the routes: no request of a sequence finds neither.
+        for elder in &changes.elders {
+            self.elders.add(elder);
+        }
+        self.routes.set(changes.routes);
+        for name in &changes.ended {
+            self.elders.forget(name);
+        }
         changes.retired
     }
 }
@@ -262,7 +277,7 @@ fn rebuild_dependents(models: &mut Models, name: &str, changes: &mut Changes) {
             Ok(started) => {
                 info!(model = ensemble, "built anew, because '{name}' was loaded");
                 models.missing.remove(&ensemble);
-                changes.retired.push(replace(models, &ensemble, started, None));
+                replace(models, &ensemble, started, None, changes);
                 changes.routes.push((ensemble.clone(), models.entry(&ensemble).route()));
                 renewed.insert(ensemble);
             }
@@ -295,7 +310,13 @@ fn unloaded(error: &Error) -> String {
 }
 
 /// Lets these versions serve instead of those that do.
-fn replace(models: &mut Models, name: &str, started: Vec<Started>, origin: Option<Origin>) -> Retired {
+fn replace(
+    models: &mut Models,
+    name: &str,
+    started: Vec<Started>,
+    origin: Option<Origin>,
+    changes: &mut Changes,
+) {
     let entry = models.entry(name);
     for state in entry.states.values_mut().filter(|s| s.state == State::Ready) {
         *state = VersionState::new(State::Unloading, "");
@@ -307,10 +328,14 @@ fn replace(models: &mut Models, name: &str, started: Vec<Started>, origin: Optio
     for state in entry.states.values_mut().filter(|s| s.is_failure()) {
         *state = VersionState::new(State::Unavailable, UNLOADED);
     }
-    let versions = std::mem::replace(&mut entry.serving, started);
+    let versions = kept::succeed(std::mem::take(&mut entry.serving), &started);
+    let elders: Vec<_> = versions.iter().filter_map(|version| Elder::of(version, &started)).collect();
+    entry.serving = started;
     entry.loads.succeeded += u64::from(origin.is_some());
     let origin = origin.map(|origin| std::mem::replace(&mut entry.origin, origin)).unwrap_or_default();
-    Retired { name: name.to_owned(), versions, origin }
+    let weak = elders.iter().map(Arc::downgrade).collect();
+    changes.retired.push(Retired { name: name.to_owned(), versions, origin, elders: weak });
+    changes.elders.extend(elders);
 }
 
 /// Lets nothing of a model serve any more. An empty reason: because somebody asked for it.
@@ -326,5 +351,6 @@ fn end(models: &mut Models, name: &str, reason: &str, changes: &mut Changes) {
     let versions = std::mem::take(&mut entry.serving);
     let origin = std::mem::take(&mut entry.origin);
     changes.routes.push((name.to_owned(), Vec::new()));
-    changes.retired.push(Retired { name: name.to_owned(), versions, origin });
+    changes.ended.push(name.to_owned());
+    changes.retired.push(Retired { name: name.to_owned(), versions, origin, elders: Vec::new() });
 }

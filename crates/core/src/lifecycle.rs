@@ -205,7 +205,7 @@ impl InferenceServer {
             if hippocamp_model_config::is_ensemble(&prepared.config) {
                 make_ensemble(job, prepared, self.settings(), self.loader.cache.clone())
             } else {
-                self.loader.load(prepared).map(Ready::Model)
+                self.loader.load(prepared, self.kept(&job.name)).map(Ready::Model)
             }
         });
         // Files that were brought here for this load do not change. Of others half may have been read before a change
@@ -331,7 +331,7 @@ impl InferenceServer {
     }
 
     /// Waits for the end of a model that was unloaded.
-    pub(crate) async fn see_off(&self, name: &str, retired: Vec<Retired>) {
+    pub(crate) async fn see_off(self: &Arc<Self>, name: &str, retired: Vec<Retired>) {
         let served = retired.iter().any(|retired| !retired.versions.is_empty());
         self.retire(retired).await;
         if served {
@@ -340,12 +340,17 @@ impl InferenceServer {
     }
 
     /// Waits until the last request of what was retired is done, and its memory is free.
-    async fn retire(&self, retired: Vec<Retired>) {
+    async fn retire(self: &Arc<Self>, retired: Vec<Retired>) {
         // All are let go before any is waited for: an ensemble holds on to its models.
         let mut waiting = Vec::new();
         let mut files = Vec::new();
-        for Retired { name, versions, origin } in retired {
+        let mut draining = JoinSet::new();
+        for Retired { name, versions, origin, elders } in retired {
             files.push(origin.files);
+            for elder in elders {
+                let server = Arc::clone(self);
+                draining.spawn(async move { server.elders.drain(elder).await });
+            }
             for version in versions {
                 waiting.push((name.clone(), version.model.version, version.stopped));
             }
@@ -359,6 +364,7 @@ impl InferenceServer {
                 *state = VersionState::new(State::Unavailable, reason);
             }
         }
+        draining.join_all().await;
         drop(files);
     }
 }

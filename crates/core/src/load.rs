@@ -9,10 +9,13 @@ use std::sync::Arc;
 use hippocamp_backend::{Backend, Code, Error, Model, ModelSource, ModelStatistics, Result};
 use hippocamp_model_config::{self as model_config, Faults, Interface, ModelConfig, Spans};
 use hippocamp_repository::{ModelFolder, select_versions};
-use hippocamp_scheduler::{self as scheduler, QueueSettings, RateLimiter, Scheduler, SequencePolicy};
-use tracing::warn;
+use hippocamp_scheduler::{
+    self as scheduler, InstancePlan, QueueSettings, RateLimiter, Scheduler, SequencePolicy,
+};
+use tracing::{info, warn};
 
 use crate::cache::{ModelCache, ResponseCache};
+use crate::kept::{self, Files, Kept, Opened};
 use crate::model::Executor;
 use crate::supported::without_effect;
 use crate::{LoadedModel, Settings, agents, initial_state, instances, labels, warmup};
@@ -32,6 +35,8 @@ pub(crate) struct Loader {
 pub(crate) struct Started {
     pub(crate) model: Arc<LoadedModel>,
     pub(crate) stopped: Stopped,
+    /// `None` for an ensemble.
+    pub(crate) opened: Option<Arc<Opened>>,
 }
 
 /// Tells when a version has ended, with all that it holds.
@@ -140,8 +145,8 @@ impl Loader {
     }
 
     /// Loads every version that the config selects, the latest first: it is the one that completes the config. All or
-    /// nothing.
-    pub(crate) fn load(&self, prepared: Prepared) -> Result<Vec<Started>, LoadFailure> {
+    /// nothing. Of `serving`, the model as it serves now, goes on what an edit of the config does not concern.
+    pub(crate) fn load(&self, prepared: Prepared, serving: Vec<Kept>) -> Result<Vec<Started>, LoadFailure> {
         let Prepared { folder, mut config, versions } = prepared;
         if self.settings.cpu_fallback {
             fall_back_to_cpu(&mut config);
@@ -149,7 +154,9 @@ impl Loader {
         if let Err(error) = agents::run(&folder.name, &folder.path, &config) {
             return Err(LoadFailure::Versions(versions.into_iter().map(|v| (v, error.clone())).collect()));
         }
-        let mut loading = Loading { loader: self, folder: &folder, config, completed: None };
+        let files = versions.iter().map(|&version| (version, Files::read(&folder, version))).collect();
+        let kept = kept::if_edited(serving, &config, &files);
+        let mut loading = Loading { loader: self, folder: &folder, config, files, kept, completed: None };
         let mut started = Vec::new();
         let mut failed = BTreeMap::new();
         for version in versions.into_iter().rev() {
@@ -209,6 +216,9 @@ struct Loading<'a> {
     loader: &'a Loader,
     folder: &'a ModelFolder,
     config: ModelConfig,
+    /// As they were before anything was read of them.
+    files: BTreeMap<u64, Files>,
+    kept: Vec<Kept>,
     /// Set by the first version.
     completed: Option<Completed>,
 }
@@ -219,51 +229,138 @@ struct Completed {
     interface: Arc<Interface>,
 }
 
+/// What executes the requests of a version.
+type Execution = (Arc<Scheduler>, scheduler::Stopped);
+
 impl Loading<'_> {
     fn version(&mut self, version: u64) -> Result<Started> {
+        if let Some(started) = self.keep(version)? {
+            return Ok(started);
+        }
         let name: Arc<str> = self.folder.name.as_str().into();
         let backend = self.loader.backend(&name, &self.config)?;
         // Before a backend looks for the GPUs that it can't have.
         check_placement(&self.config)?;
         let model = backend.load(&ModelSource {
-            name: Arc::clone(&name),
+            name,
             version,
             model_directory: self.folder.path.clone(),
             version_directory: self.folder.version_path(version),
             config: Arc::new(self.config.clone()),
         })?;
         let model: Arc<dyn Model> = model.into();
-        let Completed { config, interface } = self.completed(&*model)?;
-        model.check_config(&config)?;
-        let labels = labels::read(&name, &self.folder.path, &interface)?;
-        let model = warmup::warmed_up(model, &config, &interface, &self.folder.path)?;
-        let Loader { settings, rate_limiter, .. } = self.loader;
-        let plans = instances::plans(&config, &interface, &settings.host_policies, rate_limiter.as_ref())?;
-        let mut initial_state = |file: &str| initial_state::read(&name, &self.folder.path, file);
-        let sequences = SequencePolicy::from_config(&config, &interface, &mut initial_state)?;
+        let completed = self.completed(&*model)?;
+        model.check_config(&completed.config)?;
+        let execution = self.start(&model, &completed)?;
+        let files = self.files.get(&version).cloned().unwrap_or_default();
+        let opened = Arc::new(Opened { model, written: self.config.clone(), files });
+        self.started(version, completed, execution, Arc::default(), opened)
+    }
+
+    /// The version as it serves, under the config as it is now, if it need not be loaded again for that.
+    fn keep(&mut self, version: u64) -> Result<Option<Started>> {
+        let Some(index) = self.kept.iter().position(|kept| kept.model.version == version) else {
+            return Ok(None);
+        };
+        let kept = self.kept.swap_remove(index);
+        let first = self.completed.is_none();
+        let kept_on = match self.completed(&*kept.opened.model) {
+            Ok(completed) => self.keep_on(&kept, &completed)?.map(|execution| (completed, execution)),
+            // It is said by whoever loads it.
+            Err(_) => None,
+        };
+        let Some((completed, execution)) = kept_on else {
+            if first {
+                self.completed = None;
+            }
+            return Ok(None);
+        };
+        let Opened { model, files, .. } = &*kept.opened;
+        let opened = Opened { model: Arc::clone(model), written: self.config.clone(), files: files.clone() };
+        // Nobody reloaded the model: it goes on counting.
+        let statistics = Arc::clone(&kept.model.statistics);
+        self.started(version, completed, execution, statistics, Arc::new(opened)).map(Some)
+    }
+
+    /// What executes the requests of a version that is kept: what it has, or a successor with its instances. `None` if it
+    /// can't be kept.
+    fn keep_on(&self, kept: &Kept, completed: &Completed) -> Result<Option<Execution>> {
+        let (before, after) = (&kept.model.config, &completed.config);
+        let same_files = self.files.get(&kept.model.version);
+        let same_files =
+            same_files.is_some_and(|files| files.same_for_engine(&kept.opened.files, before, after));
+        let model = &kept.opened.model;
+        let Some(scheduler) = kept.model.scheduler() else { return Ok(None) };
+        if !same_files || !model.serves_under(before, after) || model.check_config(after).is_err() {
+            return Ok(None);
+        }
+        if before.instance_group == after.instance_group
+            && before.scheduling_choice == after.scheduling_choice
+        {
+            info!(model = &*kept.model.name, version = kept.model.version, "goes on as it is");
+            return Ok(Some((Arc::clone(scheduler), kept.stopped.clone())));
+        }
+        // The states of sequences are where they are.
+        if scheduler.is_of_sequences() || model_config::sequence_batching(after).is_some() {
+            return Ok(None);
+        }
+        let (plans, queue) = (self.plans(completed)?, self.queue(completed));
+        let model = warmup::warmed_up(Arc::clone(model), after, &completed.interface, &self.folder.path)?;
+        let execution = Scheduler::succeed(scheduler, &model, plans, queue)?;
+        info!(model = &*kept.model.name, version = kept.model.version, "goes on with its instances");
+        Ok(Some(execution))
+    }
+
+    /// Starts the instances of a version that was loaded.
+    fn start(&self, model: &Arc<dyn Model>, completed: &Completed) -> Result<Execution> {
+        let Completed { config, interface } = completed;
+        let Loader { settings, .. } = self.loader;
+        let model = warmup::warmed_up(Arc::clone(model), config, interface, &self.folder.path)?;
+        let plans = self.plans(completed)?;
+        let mut initial_state = |file: &str| initial_state::read(&self.folder.name, &self.folder.path, file);
+        let sequences = SequencePolicy::from_config(config, interface, &mut initial_state)?;
         let (delay, backlog_delay) = (settings.delay_scheduler, settings.backlog_delay_scheduler);
         let (scheduler, stopped) = if let Some(policy) = sequences {
             Scheduler::start_sequences(&model, plans, policy.with_delays(delay, backlog_delay))?
         } else {
-            let queue = QueueSettings::from_config(&config, &interface, delay);
-            Scheduler::start(&model, plans, queue)?
+            Scheduler::start(&model, plans, self.queue(completed))?
         };
-        let statistics = Arc::new(ModelStatistics::default());
-        let cache = ModelCache::wanted(self.loader.cache.as_ref(), &config, &interface, &statistics);
-        let version_text = version.to_string().into();
-        let executor = Executor::Scheduler(scheduler);
+        Ok((Arc::new(scheduler), stopped))
+    }
+
+    fn plans(&self, Completed { config, interface }: &Completed) -> Result<Vec<InstancePlan>> {
+        let Loader { settings, rate_limiter, .. } = self.loader;
+        instances::plans(config, interface, &settings.host_policies, rate_limiter.as_ref())
+    }
+
+    fn queue(&self, Completed { config, interface }: &Completed) -> QueueSettings {
+        QueueSettings::from_config(config, interface, self.loader.settings.delay_scheduler)
+    }
+
+    /// The version with all that belongs to it.
+    fn started(
+        &self,
+        version: u64,
+        completed: Completed,
+        (scheduler, stopped): Execution,
+        statistics: Arc<ModelStatistics>,
+        opened: Arc<Opened>,
+    ) -> Result<Started> {
+        let Completed { config, interface } = completed;
+        let name: Arc<str> = self.folder.name.as_str().into();
         let model = LoadedModel {
+            labels: labels::read(&name, &self.folder.path, &interface)?,
             name,
             version,
-            version_text,
+            version_text: version.to_string().into(),
+            cache: ModelCache::wanted(self.loader.cache.as_ref(), &config, &interface, &statistics),
             config,
             interface,
             statistics,
-            labels,
-            cache,
-            executor,
+            sequences: scheduler.is_of_sequences().then(|| Arc::clone(&scheduler)).into_iter().collect(),
+            executor: Executor::Scheduler(scheduler),
         };
-        Ok(Started { model: Arc::new(model), stopped: Stopped::Instances(stopped) })
+        Ok(Started { model: Arc::new(model), stopped: Stopped::Instances(stopped), opened: Some(opened) })
     }
 
     /// The finished config: completed from the model file, defaulted, validated. The same for all versions.

@@ -26,6 +26,8 @@ pub struct LoadedModel {
     pub statistics: Arc<ModelStatistics>,
     /// The labels of those outputs that have a label file, by output name.
     pub labels: BTreeMap<Arc<str>, Vec<String>>,
+    /// Who has the sequences that run on it: it, or the steps of an ensemble. None if it knows of no sequences.
+    pub(crate) sequences: Vec<Arc<Scheduler>>,
     /// If its responses are kept.
     pub(crate) cache: Option<ModelCache>,
     pub(crate) executor: Executor,
@@ -34,8 +36,8 @@ pub struct LoadedModel {
 /// What executes the requests of a version.
 #[derive(Debug)]
 pub(crate) enum Executor {
-    /// Instances of its own.
-    Scheduler(Scheduler),
+    /// Instances of its own. Shared with the same version under another config, if they did not have to change for it.
+    Scheduler(Arc<Scheduler>),
     /// Other models.
     Ensemble(Ensemble),
 }
@@ -92,6 +94,14 @@ impl LoadedModel {
         }
     }
 
+    /// Its instances, if it has any of its own.
+    pub(crate) fn scheduler(&self) -> Option<&Arc<Scheduler>> {
+        match &self.executor {
+            Executor::Scheduler(scheduler) => Some(scheduler),
+            Executor::Ensemble(_) => None,
+        }
+    }
+
     /// The label of a class of an output.
     pub fn label(&self, output: &str, class: usize) -> Option<&str> {
         self.labels.get(output)?.get(class).map(String::as_str)
@@ -139,10 +149,12 @@ impl StepModel for LoadedModel {
     }
 
     fn enqueue(&self, request: Request) {
-        if let Some(request) = self.unanswered(request) {
-            // What could not be queued was answered, and the ensemble hears of it so. It is never executed in place: a
-            // step is queued from within the execution of another, under locks of the ensemble.
-            drop(self.executor.enqueue(request));
+        let Some(request) = self.unanswered(request) else { return };
+        match &self.executor {
+            // What cannot be queued is answered, and the ensemble hears of it so. It is never executed in place: a step is
+            // queued from within the execution of another, under locks of the ensemble.
+            Executor::Scheduler(scheduler) => scheduler.enqueue_or_fail(request),
+            Executor::Ensemble(ensemble) => ensemble.enqueue(request),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Every model that was ever loaded or tried, and what is known of it. All under one lock, which no request takes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use hippocamp_repository::{Dependencies, Fingerprint};
 use tokio::sync::Mutex as AsyncMutex;
 
 use crate::LoadedModel;
+use crate::elders::Elder;
 use crate::ensembles::EnsembleSource;
 use crate::index::VersionState;
 use crate::load::Started;
@@ -61,6 +62,8 @@ pub(crate) struct Retired {
     pub(crate) name: String,
     pub(crate) versions: Vec<Started>,
     pub(crate) origin: Origin,
+    /// Those on which sequences may go on.
+    pub(crate) elders: Vec<Weak<Elder>>,
 }
 
 impl Models {

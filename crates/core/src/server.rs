@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tracing::{error, warn};
 
+use crate::elders::Elders;
 use crate::index::{self, IndexEntry};
 use crate::load::Loader;
 use crate::models::Models;
@@ -52,6 +53,7 @@ const EXTENSIONS: [&str; 13] = [
 pub struct InferenceServer {
     pub(crate) loader: Loader,
     pub(crate) routes: Routes,
+    pub(crate) elders: Elders,
     pub(crate) models: Mutex<Models>,
     /// As many as models may be loaded at once.
     pub(crate) load_permits: Semaphore,
@@ -74,6 +76,7 @@ impl InferenceServer {
         Arc::new(InferenceServer {
             loader: Loader { settings, backends, rate_limiter, cache },
             routes: Routes::default(),
+            elders: Elders::default(),
             models: Mutex::default(),
             load_permits: Semaphore::new(threads),
             shared_memory,
@@ -252,6 +255,7 @@ impl InferenceServer {
     pub async fn stop(&self, timeout: Duration) -> bool {
         self.stopping.store(true, Ordering::Release);
         self.routes.clear();
+        self.elders.clear();
         let serving = self.models.lock().take_all();
         // All are let go before any is waited for: an ensemble holds on to its models.
         let stopped: Vec<_> = serving.into_iter().map(|version| version.stopped).collect();

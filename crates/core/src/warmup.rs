@@ -46,6 +46,10 @@ impl Model for WarmModel {
         self.model.check_config(config)
     }
 
+    fn serves_under(&self, loaded: &ModelConfig, config: &ModelConfig) -> bool {
+        self.model.serves_under(loaded, config)
+    }
+
     fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
         let mut instance = self.model.new_instance(spec)?;
         self.warm_up(spec, &mut *instance)?;

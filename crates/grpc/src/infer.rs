@@ -40,9 +40,9 @@ pub(crate) async fn infer(
     encode::reply(&running.model, running.id, &running.options, response)
 }
 
-/// The model and version that a request names.
+/// The model and version that a request names; [`start`] looks again for one that goes on with a sequence.
 pub(crate) fn find(server: &InferenceServer, request: &ModelInferRequest) -> Result<Arc<LoadedModel>> {
-    server.model(&request.model_name, status::version(&request.model_version)?)
+    server.model_or_elder(&request.model_name, status::version(&request.model_version)?)
 }
 
 /// Takes the raw tensors out of a message that was decoded in one piece.
@@ -63,6 +63,8 @@ pub(crate) fn start(
     how: Infer,
 ) -> Result<Running> {
     let parameters = request_parameters(request.parameters)?;
+    let version = status::version(&request.model_version)?;
+    let model = server.in_sequence(model, version, parameters.sequence.as_ref())?;
     let empty_final_response = parameters.empty_final_response;
     let message =
         Message { id: &request.id, inputs: &request.inputs, outputs: &request.outputs, raw, arrived };

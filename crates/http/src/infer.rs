@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hippocamp_backend::{Error, Parameters, ResponseReceiver, Result};
-use hippocamp_core::{InferInput, InferRequest, LoadedModel};
+use hippocamp_core::{InferInput, InferRequest, InferenceServer, LoadedModel};
 use hippocamp_shm::{SharedMemory, SharedTensors};
 use hippocamp_tensor::TensorData;
 use hyper::body::Body;
@@ -59,25 +59,35 @@ fn refused(headers: &HeaderMap, error: &Error) -> Response<ResponseBody> {
 
 /// A request as far as its head tells.
 struct Accepted {
+    server: Arc<InferenceServer>,
+    /// As far as can be told before it is known whether the request goes on with a sequence.
     model: Arc<LoadedModel>,
-    memory: Arc<SharedMemory>,
+    version: Option<u64>,
     coding: Coding,
     reply_coding: Coding,
     header_length: Option<HeaderLength>,
     max_input_size: usize,
 }
 
+/// A request that was queued.
+struct Submitted {
+    model: Arc<LoadedModel>,
+    responses: ResponseReceiver,
+    wanted: Wanted,
+}
+
 impl Accepted {
     fn new(front: &HttpFront, headers: &HeaderMap, path: &ModelPath<'_>) -> Result<Accepted> {
-        let model = front.server.model(&path.name, path.version)?;
+        let model = front.server.model_or_elder(&path.name, path.version)?;
         if model.interface.decoupled {
             return Err(Error::unsupported(
                 "HTTP end point doesn't support models with decoupled transaction policy",
             ));
         }
         Ok(Accepted {
+            server: Arc::clone(&front.server),
             model,
-            memory: Arc::clone(front.server.shared_memory()),
+            version: path.version,
             coding: Coding::of_request(headers)?,
             reply_coding: Coding::of_response(headers),
             header_length: HeaderLength::of(headers),
@@ -90,12 +100,12 @@ impl Accepted {
         B: Body<Data = Bytes>,
         B::Error: Display,
     {
-        let (model, reply_coding) = (Arc::clone(&self.model), self.reply_coding);
+        let reply_coding = self.reply_coding;
         let body = self.read(body).await?;
         let arrived = Instant::now();
         let is_large = self.coding != Coding::Identity || self.json_length(body.len()) > LARGE_JSON;
         let submit = move || self.submit(body, arrived);
-        let (responses, wanted) = off_thread(is_large, submit).await?;
+        let Submitted { model, responses, wanted } = off_thread(is_large, submit).await?;
         let response = responses.only().await?;
         let is_large = wanted.work(&response, &model.interface, reply_coding) > LARGE_OUTPUT;
         off_thread(is_large, move || encode(&model, &wanted, response)?.into_response(reply_coding)).await
@@ -129,14 +139,15 @@ impl Accepted {
     }
 
     /// Decodes the body and hands the request to the model.
-    fn submit(self, body: Segments, arrived: Instant) -> Result<(ResponseReceiver, Wanted)> {
+    fn submit(self, body: Segments, arrived: Instant) -> Result<Submitted> {
         let mut body = self.coding.decompress(body, self.max_input_size)?;
         let json = match &self.header_length {
             Some(length) => length.within(body.len())?,
             None => body.len(),
         };
         if json == 0 {
-            return submit_raw(&self.model, body.take(usize::MAX), arrived);
+            let model = self.server.in_sequence(self.model, self.version, None)?;
+            return submit_raw(model, body.take(usize::MAX), arrived);
         }
         if json > self.max_input_size {
             return Err(too_large("Request JSON size", Some(json as u64), self.max_input_size));
@@ -145,14 +156,11 @@ impl Accepted {
         self.submit_json(&json, body, arrived)
     }
 
-    fn submit_json(
-        &self,
-        json: &[u8],
-        mut tail: Segments,
-        arrived: Instant,
-    ) -> Result<(ResponseReceiver, Wanted)> {
-        let (model, memory) = (&self.model, &self.memory);
+    fn submit_json(self, json: &[u8], mut tail: Segments, arrived: Instant) -> Result<Submitted> {
         let mut request = parse_infer(json, self.max_input_size)?;
+        let sequence = request.parameters.sequence.take();
+        let model = self.server.in_sequence(self.model, self.version, sequence.as_ref())?;
+        let memory = self.server.shared_memory();
         let mut shared = SharedTensors::default();
         let take = |input| take_input(input, &mut tail, &model.name, memory, &mut shared);
         let inputs = request.inputs.iter_mut().map(take).collect::<Result<_>>()?;
@@ -169,18 +177,15 @@ impl Accepted {
             parameters: std::mem::take(&mut request.parameters.custom),
             priority: request.parameters.priority,
             timeout: request.parameters.timeout,
-            sequence: request.parameters.sequence.take(),
+            sequence,
             arrived,
         })?;
-        Ok((responses, Wanted::of(&request, &model.interface, shared)))
+        let wanted = Wanted::of(&request, &model.interface, shared);
+        Ok(Submitted { model, responses, wanted })
     }
 }
 
-fn submit_raw(
-    model: &LoadedModel,
-    content: TensorData,
-    arrived: Instant,
-) -> Result<(ResponseReceiver, Wanted)> {
+fn submit_raw(model: Arc<LoadedModel>, content: TensorData, arrived: Instant) -> Result<Submitted> {
     let (data_type, shape, data) = raw::deduce(&model.name, &model.interface, content)?;
     let name = model.interface.inputs.first().map_or("", |input| &input.name);
     let responses = model.infer_and_wait(InferRequest {
@@ -193,7 +198,7 @@ fn submit_raw(
         sequence: None,
         arrived,
     })?;
-    Ok((responses, Wanted::all(Form::BINARY)))
+    Ok(Submitted { model, responses, wanted: Wanted::all(Form::BINARY) })
 }
 
 /// The input with its bytes, wherever they are.

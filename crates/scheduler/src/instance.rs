@@ -1,6 +1,7 @@
 //! The life of an instance thread.
 
 use std::any::Any;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -14,6 +15,7 @@ use crate::InstancePlan;
 use crate::batcher::Batcher;
 use crate::rate_limiter::Permit;
 use crate::seat::Seat;
+use crate::succession::Succession;
 use crate::waiting::cancelled;
 
 /// As much as the main thread of a C program has: engines recurse deeply on large graphs. Only touched pages count.
@@ -24,10 +26,12 @@ pub(crate) struct Instance {
     pub(crate) plan: InstancePlan,
     pub(crate) model: Arc<dyn Model>,
     pub(crate) batcher: Arc<Batcher>,
+    /// Where it goes on when the batcher has nothing more for it.
+    pub(crate) succession: Arc<Succession>,
     /// Where the instance is kept, if it can be used in place. Otherwise it stays on the thread.
     pub(crate) seat: Option<Arc<Seat>>,
     /// Dropped when the thread ends, which is how others learn of it.
-    pub(crate) alive: tokio::sync::mpsc::Sender<()>,
+    pub(crate) alive: tokio::sync::watch::Sender<()>,
 }
 
 impl Instance {
@@ -42,59 +46,64 @@ impl Instance {
         })
     }
 
-    fn run(self, made: mpsc::Sender<Result<()>>) {
+    fn run(mut self, made: mpsc::Sender<Result<()>>) {
         let instance = self.plan.cores.bind_thread(&self.plan.spec.name).and_then(|()| self.first());
         let failed = instance.is_err();
-        let (instance, report) = match instance {
-            Ok(instance) => (instance, Ok(())),
-            Err(error) => (None, Err(error)),
+        let (mut held, report) = match instance {
+            Ok(held) => (held, Ok(())),
+            Err(error) => (Held::Bound(None), Err(error)),
         };
         // The loader may have given up waiting; then the queue is closed, too.
         drop(made.send(report));
         // It waits until every instance has let go of this.
         drop(made);
         if !failed {
-            self.serve(instance);
+            self.serve(&mut held);
+            // It stays with its thread, and is now another's: the same instance, with a new name and new settings.
+            while let Some(heir) = self.succession.heir(self.plan.spec.index) {
+                held = held.handed_on(heir.seat.as_ref());
+                self = heir;
+                self.serve(&mut held);
+            }
         }
-        let Instance { plan, model, batcher, seat, alive } = self;
+        let Instance { plan, model, batcher, succession, seat, alive } = self;
         // Whoever waits for the end wants the model's memory back by then.
-        drop(seat.map(|seat| seat.lock().take()));
-        drop((model, batcher, plan.limited));
+        drop(held.taken());
+        drop((model, batcher, succession, seat, plan.limited));
         debug!(instance = plan.spec.name, "instance stopped");
         drop(alive);
     }
 
     /// Makes the instance, and puts it on its seat if it can be moved there.
-    fn first(&self) -> Result<Option<Box<dyn ModelInstance>>> {
+    fn first(&self) -> Result<Held> {
         if let Some(seat) = &self.seat
             && let Some(instance) = self.make_movable()
         {
             *seat.lock() = Some(instance?);
-            return Ok(None);
+            return Ok(Held::Seated(Arc::clone(seat)));
         }
-        self.make().map(Some)
+        self.make().map(|instance| Held::Bound(Some(instance)))
     }
 
-    /// Executes batches until there will be none any more. `bound` is the instance, if it stays on this thread; `None`
-    /// then stands for one that has to be made anew.
-    fn serve(&self, mut bound: Option<Box<dyn ModelInstance>>) {
-        let seat = self.seat.as_ref().filter(|_| bound.is_none());
+    /// Executes batches until there will be none any more.
+    fn serve(&self, held: &mut Held) {
         let mut batch = Batch::new();
         while self.batcher.pull(self.plan.spec.index, &mut batch) {
             let _permit = self.permit(&mut batch);
             if batch.is_empty() {
                 continue;
             }
-            match seat {
-                Some(seat) => {
+            match held {
+                Held::Seated(seat) => {
                     let movable = &mut *seat.lock();
                     let make = || self.make_movable().unwrap_or_else(|| Err(stays(&self.plan.spec.name)));
                     seat.timed(|| self.execute(movable, make, &mut batch));
                 }
-                None => self.execute(&mut bound, || self.make(), &mut batch),
+                Held::Bound(bound) => self.execute(bound, || self.make(), &mut batch),
             }
             self.batcher.executed(&mut batch);
         }
+        self.succession.drained();
     }
 
     /// Executes a batch, on an instance made anew if there is none.
@@ -138,6 +147,46 @@ impl Instance {
     fn make_movable(&self) -> Option<Result<MovableInstance>> {
         catch_unwind(AssertUnwindSafe(|| self.model.new_movable_instance(&self.plan.spec)))
             .unwrap_or_else(|panic| Some(Err(panicked(&self.plan.spec.name, &*panic))))
+    }
+}
+
+/// Where a thread has its instance.
+enum Held {
+    /// It stays on this thread. `None` stands for one that has to be made anew.
+    Bound(Option<Box<dyn ModelInstance>>),
+    /// Where other threads find it as well.
+    Seated(Arc<Seat>),
+}
+
+impl Held {
+    /// The same for the scheduler that comes next, where it may have a seat.
+    fn handed_on(self, seat: Option<&Arc<Seat>>) -> Held {
+        match (self, seat) {
+            (Held::Seated(from), Some(to)) => {
+                *to.lock() = from.lock().take();
+                Held::Seated(Arc::clone(to))
+            }
+            (Held::Seated(from), None) => {
+                let instance = from.lock().take();
+                Held::Bound(instance.map(|instance| instance as Box<dyn ModelInstance>))
+            }
+            // What a thread made for itself stays there.
+            (bound @ Held::Bound(_), _) => bound,
+        }
+    }
+
+    /// The instance, on its way to be dropped.
+    fn taken(self) -> Option<Box<dyn ModelInstance>> {
+        match self.handed_on(None) {
+            Held::Bound(instance) => instance,
+            Held::Seated(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance").field("plan", &self.plan).finish_non_exhaustive()
     }
 }
 

@@ -18,6 +18,7 @@ mod rate_limiter;
 mod scheduler;
 mod seat;
 mod sequence_batcher;
+mod succession;
 mod waiting;
 
 pub use plan::{Cores, InstancePlan};

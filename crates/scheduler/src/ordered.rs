@@ -6,8 +6,8 @@ use std::sync::Arc;
 use hippocamp_backend::{Batch, Event, Outlet, Request, ResponseSink};
 use parking_lot::Mutex;
 
-/// Holds back what would overtake the answer to an earlier request.
-#[derive(Debug, Default)]
+/// Holds back what would overtake the answer to an earlier request. Clones are the same line.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Ordered(Arc<Mutex<Line>>);
 
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! What is decided about an instance before its thread starts.
 
-use hippocamp_backend::{Error, InstanceSpec, Result};
+use hippocamp_backend::{Device, Error, InstanceSpec, Result};
 
 use crate::RateLimited;
 
@@ -11,6 +11,15 @@ pub struct InstancePlan {
     pub cores: Cores,
     /// Where it executes only while it holds resources.
     pub limited: Option<RateLimited>,
+}
+
+/// What tells whether an instance could do the work of another.
+pub(crate) type Place = (Device, Cores);
+
+impl InstancePlan {
+    pub(crate) fn place(&self) -> Place {
+        (self.spec.device, self.cores.clone())
+    }
 }
 
 /// The processor cores that an instance's thread may run on, and every thread that its backend starts from there.

@@ -78,6 +78,8 @@ struct State {
     asleep: usize,
     /// Somebody who queued a request is about to ring for it.
     bell_is_out: bool,
+    /// Nothing is taken: requests of the queue before have their turn first.
+    barred: bool,
     /// How many requests each new one found waiting.
     depths: SizeHistogram,
 }
@@ -95,6 +97,7 @@ impl Queue {
             filling: None,
             asleep: 0,
             bell_is_out: false,
+            barred: false,
             depths: SizeHistogram::default(),
         };
         Queue {
@@ -105,6 +108,28 @@ impl Queue {
             keeps_time,
             alone,
             full,
+        }
+    }
+
+    /// A queue whose responses keep behind those of `before`, if both keep an order.
+    pub(crate) fn succeeding(settings: QueueSettings, before: &Queue) -> Queue {
+        let mut queue = Queue::new(settings);
+        if let (Some(ordered), Some(before)) = (&mut queue.ordered, &before.ordered) {
+            *ordered = before.clone();
+        }
+        queue
+    }
+
+    /// Has instances wait until [`open`](Queue::open) is called, if the responses keep an order: `before`, which this one
+    /// succeeds, has to be empty first.
+    pub(crate) fn bar_behind(&self, before: &Queue) {
+        self.state.lock().barred = self.ordered.is_some() && before.ordered.is_some();
+    }
+
+    pub(crate) fn open(&self) {
+        let barred = std::mem::take(&mut self.state.lock().barred);
+        if barred {
+            self.work.notify_all();
         }
     }
 
@@ -198,6 +223,10 @@ impl Queue {
         let mut dropped = Dropped::default();
         let mut state = self.state.lock();
         loop {
+            if state.barred {
+                self.sleep(&mut state);
+                continue;
+            }
             let (closed, held) = (state.closed, state.waiting.holds());
             let pulled = state.waiting.pull(Instant::now(), closed, batch, &mut dropped);
             if held && !state.waiting.holds() {

@@ -3,13 +3,17 @@
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use hippocamp_backend::{Bell, Error, Model, Request, Result, Ring};
+use hippocamp_backend::{Bell, CorrelationId, Error, FailureReason, Model, Request, Result, Ring};
 use hippocamp_metrics::SizeHistogram;
+use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::batcher::Batcher;
 use crate::instance::{InPlace, Instance};
+use crate::plan::Place;
 use crate::seat;
 use crate::sequence_batcher::SequenceBatcher;
+use crate::succession::{Inheritance, Succession};
 use crate::{InstancePlan, Queue, QueueSettings, SequencePolicy};
 
 /// It answers requests, which may run through others' sinks, and nothing else.
@@ -18,7 +22,12 @@ const TIMEKEEPER_STACK_SIZE: usize = 256 << 10;
 /// Takes requests and has them executed. When the last owner drops it, its instances finish what waits and end.
 #[derive(Debug)]
 pub struct Scheduler {
-    batcher: Arc<Batcher>,
+    pub(crate) batcher: Arc<Batcher>,
+    /// Of its instances, by their index.
+    pub(crate) places: Vec<Place>,
+    pub(crate) succession: Arc<Succession>,
+    /// What it will take over from another.
+    pub(crate) inherits: Mutex<Option<Inheritance>>,
     /// The instances that may be used from here.
     in_place: Vec<InPlace>,
 }
@@ -31,7 +40,7 @@ impl Scheduler {
         instances: Vec<InstancePlan>,
         queue: QueueSettings,
     ) -> Result<(Scheduler, Stopped)> {
-        Scheduler::start_with(model, instances, Batcher::Dynamic(Queue::new(queue)))
+        Launch::new(model, instances, Batcher::Dynamic(Queue::new(queue))).start()
     }
 
     /// The same for a model whose requests belong to sequences.
@@ -41,51 +50,13 @@ impl Scheduler {
         policy: SequencePolicy,
     ) -> Result<(Scheduler, Stopped)> {
         let batcher = SequenceBatcher::new(policy, instances.len())?;
-        Scheduler::start_with(model, instances, Batcher::Sequence(batcher))
-    }
-
-    fn start_with(
-        model: &Arc<dyn Model>,
-        instances: Vec<InstancePlan>,
-        batcher: Batcher,
-    ) -> Result<(Scheduler, Stopped)> {
-        let mut scheduler = Scheduler { batcher: Arc::new(batcher), in_place: Vec::new() };
-        let (alive, stopped) = tokio::sync::mpsc::channel(1);
-        let (made, results) = mpsc::channel();
-        for plan in instances {
-            let (model, batcher) = (Arc::clone(model), Arc::clone(&scheduler.batcher));
-            let in_place = InPlace::of(&plan, &batcher);
-            let seat = in_place.as_ref().map(|in_place| Arc::clone(&in_place.seat));
-            Instance { plan, model, batcher, seat, alive: alive.clone() }.spawn(made.clone())?;
-            scheduler.in_place.extend(in_place);
-        }
-        drop(made);
-        scheduler.start_timekeeper(alive)?;
-        results.iter().collect::<Result<()>>()?;
-        Ok((scheduler, Stopped(stopped)))
-    }
-
-    /// A model whose requests have timeouts has a thread that looks at them: an instance that is busy can't.
-    fn start_timekeeper(&self, alive: tokio::sync::mpsc::Sender<()>) -> Result<()> {
-        if !self.batcher.needs_timekeeper() {
-            return Ok(());
-        }
-        let batcher = Arc::clone(&self.batcher);
-        let thread = thread::Builder::new().name("timekeeper".to_owned()).stack_size(TIMEKEEPER_STACK_SIZE);
-        let started = thread.spawn(move || {
-            batcher.keep_time();
-            drop((batcher, alive));
-        });
-        started.map(drop).map_err(|e| {
-            Error::unavailable(format!("no thread could be started for the timeouts of requests: {e}"))
-                .with_source(e)
-        })
+        Launch::new(model, instances, Batcher::Sequence(batcher)).start()
     }
 
     /// Queues the request and returns at once; the answer arrives on the request's own sender, from an instance thread.
     /// If it cannot be queued, the error is returned and nothing is sent or counted.
     pub fn enqueue(&self, request: Request) -> Result<()> {
-        self.batcher.push(request).map_err(refused)
+        self.offer(request).map_err(refused)
     }
 
     /// The same by a thread that can spare some microseconds: if an instance is idle and its executions are short, the
@@ -93,8 +64,7 @@ impl Scheduler {
     /// the request could be executed now, and others may join it before.
     pub fn execute_or_enqueue(&self, request: Request) -> Result<Option<Bell>> {
         let Some(request) = self.execute_in_place(request) else { return Ok(None) };
-        let rings = self.batcher.push_quietly(request).map_err(refused)?;
-        Ok(rings.then(|| Bell::new(Arc::clone(&self.batcher) as Arc<dyn Ring>)))
+        self.offer_quietly(request).map_err(refused)
     }
 
     /// Gives the request back if it has to be queued.
@@ -114,6 +84,55 @@ impl Scheduler {
         Some(request)
     }
 
+    /// The same for whoever waits for an answer only: a request that cannot be queued is answered with the error.
+    pub fn enqueue_or_fail(&self, request: Request) {
+        if let Err(refused) = self.offer(request) {
+            let (request, error) = *refused;
+            request.fail(error, FailureReason::Other);
+        }
+    }
+
+    /// Queues the request, here or at the scheduler that came after this one.
+    fn offer(&self, request: Request) -> Result<(), Box<(Request, Error)>> {
+        self.batcher.push(request).or_else(|refused| match self.succession.next() {
+            Some(next) => next.offer(refused.0),
+            None => Err(refused),
+        })
+    }
+
+    /// The same, with a bell that is to be rung soon if others may join the request before.
+    fn offer_quietly(&self, request: Request) -> Result<Option<Bell>, Box<(Request, Error)>> {
+        match self.batcher.push_quietly(request) {
+            Ok(rings) => Ok(rings.then(|| Bell::new(Arc::clone(&self.batcher) as Arc<dyn Ring>))),
+            Err(refused) => match self.succession.next() {
+                Some(next) => next.offer_quietly(refused.0),
+                None => Err(refused),
+            },
+        }
+    }
+
+    /// Whether its requests belong to sequences, whose states are with its instances.
+    pub fn is_of_sequences(&self) -> bool {
+        self.sequences().is_some()
+    }
+
+    /// Whether that sequence has begun here, and may get further requests.
+    pub fn has_sequence(&self, id: &CorrelationId) -> bool {
+        self.sequences().is_some_and(|sequences| sequences.has_sequence(id))
+    }
+
+    /// Whether any sequence may get further requests.
+    pub fn has_sequences(&self) -> bool {
+        self.sequences().is_some_and(SequenceBatcher::has_sequences)
+    }
+
+    fn sequences(&self) -> Option<&SequenceBatcher> {
+        match &*self.batcher {
+            Batcher::Sequence(sequences) => Some(sequences),
+            Batcher::Dynamic(_) => None,
+        }
+    }
+
     /// How many requests wait for an instance.
     pub fn pending(&self) -> usize {
         self.batcher.pending()
@@ -125,6 +144,12 @@ impl Scheduler {
     }
 }
 
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.batcher.close();
+    }
+}
+
 /// The error of a request that could not be queued. Nothing is sent or counted for it.
 #[cold]
 fn refused(refused: Box<(Request, Error)>) -> Error {
@@ -133,20 +158,79 @@ fn refused(refused: Box<(Request, Error)>) -> Error {
     error
 }
 
-impl Drop for Scheduler {
-    fn drop(&mut self) {
-        self.batcher.close();
+/// A scheduler whose instances are still to be started.
+pub(crate) struct Launch {
+    scheduler: Scheduler,
+    pub(crate) instances: Vec<Instance>,
+    alive: watch::Sender<()>,
+    stopped: watch::Receiver<()>,
+}
+
+impl Launch {
+    pub(crate) fn new(model: &Arc<dyn Model>, plans: Vec<InstancePlan>, batcher: Batcher) -> Launch {
+        let mut scheduler = Scheduler {
+            batcher: Arc::new(batcher),
+            places: plans.iter().map(InstancePlan::place).collect(),
+            succession: Arc::default(),
+            inherits: Mutex::new(None),
+            in_place: Vec::new(),
+        };
+        let (alive, stopped) = watch::channel(());
+        let mut instances = Vec::new();
+        for plan in plans {
+            let in_place = InPlace::of(&plan, &scheduler.batcher);
+            instances.push(Instance {
+                plan,
+                model: Arc::clone(model),
+                batcher: Arc::clone(&scheduler.batcher),
+                succession: Arc::clone(&scheduler.succession),
+                seat: in_place.as_ref().map(|in_place| Arc::clone(&in_place.seat)),
+                alive: alive.clone(),
+            });
+            scheduler.in_place.extend(in_place);
+        }
+        Launch { scheduler, instances, alive, stopped }
+    }
+
+    /// Starts the threads, and waits until every instance was made.
+    pub(crate) fn start(self) -> Result<(Scheduler, Stopped)> {
+        let Launch { scheduler, instances, alive, stopped } = self;
+        let (made, results) = mpsc::channel();
+        for instance in instances {
+            instance.spawn(made.clone())?;
+        }
+        drop(made);
+        start_timekeeper(&scheduler.batcher, alive)?;
+        results.iter().collect::<Result<()>>()?;
+        Ok((scheduler, Stopped(stopped)))
     }
 }
 
-/// Tells when every instance of a scheduler has ended, and with it given its memory back.
-#[derive(Debug)]
-pub struct Stopped(tokio::sync::mpsc::Receiver<()>);
+/// A model whose requests have timeouts has a thread that looks at them: an instance that is busy can't.
+fn start_timekeeper(batcher: &Arc<Batcher>, alive: watch::Sender<()>) -> Result<()> {
+    if !batcher.needs_timekeeper() {
+        return Ok(());
+    }
+    let batcher = Arc::clone(batcher);
+    let thread = thread::Builder::new().name("timekeeper".to_owned()).stack_size(TIMEKEEPER_STACK_SIZE);
+    let started = thread.spawn(move || {
+        batcher.keep_time();
+        drop((batcher, alive));
+    });
+    started.map(drop).map_err(|e| {
+        Error::unavailable(format!("no thread could be started for the timeouts of requests: {e}"))
+            .with_source(e)
+    })
+}
+
+/// Tells when every instance of a scheduler has ended or gone on to another, and with it given its memory back.
+#[derive(Clone, Debug)]
+pub struct Stopped(watch::Receiver<()>);
 
 impl Stopped {
     pub async fn wait(mut self) {
         // Nothing is ever sent: the channel closes when the last thread drops its end.
-        while self.0.recv().await.is_some() {}
+        while self.0.changed().await.is_ok() {}
     }
 }
 

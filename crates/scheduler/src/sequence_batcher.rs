@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use hippocamp_backend::{Batch, Error, Request, Result};
+use hippocamp_backend::{Batch, CorrelationId, Error, Request, Result};
 use hippocamp_metrics::SizeHistogram;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -148,6 +148,16 @@ impl SequenceBatcher {
         let mut state = self.shared.state.lock();
         state.sequences.instance_lost(instance, self.shared.clock.now());
         self.shared.settle(state);
+    }
+
+    /// Whether that sequence may get further requests.
+    pub(crate) fn has_sequence(&self, id: &CorrelationId) -> bool {
+        self.shared.state.lock().sequences.active.contains_key(id)
+    }
+
+    /// Whether any sequence may get further requests.
+    pub(crate) fn has_sequences(&self) -> bool {
+        !self.shared.state.lock().sequences.active.is_empty()
     }
 
     /// How many requests wait.
