@@ -14,7 +14,7 @@ use tracing::{debug, error};
 use crate::InstancePlan;
 use crate::batcher::Batcher;
 use crate::rate_limiter::Permit;
-use crate::seat::Seat;
+use crate::seat::{Seat, Size};
 use crate::succession::Succession;
 use crate::waiting::cancelled;
 
@@ -97,7 +97,7 @@ impl Instance {
                 Held::Seated(seat) => {
                     let movable = &mut *seat.lock();
                     let make = || self.make_movable().unwrap_or_else(|| Err(stays(&self.plan.spec.name)));
-                    seat.timed(|| self.execute(movable, make, &mut batch));
+                    seat.timed(Size::of(&batch), || self.execute(movable, make, &mut batch));
                 }
                 Held::Bound(bound) => self.execute(bound, || self.make(), &mut batch),
             }
@@ -204,11 +204,12 @@ impl InPlace {
         possible.then(|| InPlace { name: plan.spec.name.clone(), seat: Arc::default() })
     }
 
-    /// Executes one request. After a panic the instance is gone; its own thread makes it anew for the next request.
-    pub(crate) fn execute(&self, instance: &mut Option<MovableInstance>, request: Request) {
+    /// Executes one request of that size. After a panic the instance is gone; its own thread makes it anew for the next
+    /// request.
+    pub(crate) fn execute(&self, instance: &mut Option<MovableInstance>, request: Request, size: Size) {
         let mut batch = Batch::new();
         batch.push(request);
-        self.seat.timed(|| execute(&self.name, instance, &mut batch, || {}));
+        self.seat.timed(size, || execute(&self.name, instance, &mut batch, || {}));
         // What a backend left behind is answered by its sender's drop.
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::batcher::Batcher;
 use crate::instance::{InPlace, Instance};
 use crate::plan::Place;
-use crate::seat;
+use crate::seat::Size;
 use crate::sequence_batcher::SequenceBatcher;
 use crate::succession::{Inheritance, Succession};
 use crate::{InstancePlan, Queue, QueueSettings, SequencePolicy};
@@ -69,15 +69,16 @@ impl Scheduler {
 
     /// Gives the request back if it has to be queued.
     fn execute_in_place(&self, request: Request) -> Option<Request> {
-        if !seat::is_small(&request) {
+        if self.in_place.is_empty() {
             return Some(request);
         }
+        let size = Size::of([&request]);
         for in_place in &self.in_place {
-            if let Some(mut instance) = in_place.seat.try_take() {
+            if let Some(mut instance) = in_place.seat.try_take(size) {
                 if !self.batcher.pass() {
                     break;
                 }
-                in_place.execute(&mut instance, request);
+                in_place.execute(&mut instance, request, size);
                 return None;
             }
         }

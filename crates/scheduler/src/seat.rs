@@ -14,19 +14,23 @@ use parking_lot::{Mutex, MutexGuard};
 /// Executions that have been taking longer are left to the instance's own thread. About what its wake-ups would cost.
 const SHORT: Duration = Duration::from_micros(30);
 
-/// Bytes of inputs of a request that is executed in place: how long one takes may depend on its size.
+/// How long an execution takes may depend on the size of its inputs: up to this many bytes all count as alike, and then up to
+/// each four times as many.
 const SMALL: usize = 64 << 10;
+
+const SIZES: usize = 8;
 
 /// An instance, while nobody uses it. Empty until it is made, and after a panic until it is made anew.
 #[derive(Default)]
 pub(crate) struct Seat {
     instance: Mutex<Option<MovableInstance>>,
-    pace: Pace,
+    /// By the size of inputs.
+    paces: [Pace; SIZES],
 }
 
 impl fmt::Debug for Seat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seat").field("pace", &self.pace).finish_non_exhaustive()
+        f.debug_struct("Seat").field("paces", &self.paces).finish_non_exhaustive()
     }
 }
 
@@ -36,24 +40,36 @@ impl Seat {
         self.instance.lock()
     }
 
-    /// For a thread that took a request in: nothing, if the instance is busy, missing or slow.
-    pub(crate) fn try_take(&self) -> Option<MutexGuard<'_, Option<MovableInstance>>> {
-        let idle = if self.pace.is_short() { self.instance.try_lock() } else { None };
+    /// For a thread that took in a request of that size: nothing, if the instance is busy, missing or slow.
+    pub(crate) fn try_take(&self, size: Size) -> Option<MutexGuard<'_, Option<MovableInstance>>> {
+        let idle = if self.paces[size.0].is_short() { self.instance.try_lock() } else { None };
         idle.filter(|instance| instance.is_some())
     }
 
-    /// Runs an execution and notes how long it took.
-    pub(crate) fn timed<T>(&self, execution: impl FnOnce() -> T) -> T {
+    /// Runs an execution of inputs of that size and notes how long it took.
+    pub(crate) fn timed<T>(&self, size: Size, execution: impl FnOnce() -> T) -> T {
         let begin = Instant::now();
         let result = execution();
-        self.pace.observe(begin.elapsed());
+        self.paces[size.0].observe(begin.elapsed());
         result
     }
 }
 
-/// Whether a request may be executed in place, as far as it is concerned.
-pub(crate) fn is_small(request: &Request) -> bool {
-    request.inputs.iter().flatten().map(|input| input.data.len()).sum::<usize>() <= SMALL
+/// About how large the inputs of an execution are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size(usize);
+
+impl Size {
+    pub(crate) fn of<'a>(requests: impl IntoIterator<Item = &'a Request>) -> Size {
+        let inputs = requests.into_iter().flat_map(|request| request.inputs.iter().flatten());
+        Size::of_bytes(inputs.map(|input| input.data.len()).sum())
+    }
+
+    fn of_bytes(bytes: usize) -> Size {
+        let times = bytes.div_ceil(SMALL).max(1);
+        let doubled = times.next_power_of_two().ilog2() as usize;
+        Size(doubled.div_ceil(2).min(SIZES - 1))
+    }
 }
 
 /// How long executions take, in nanoseconds: a moving average, of which the last one is an eighth. A single slow one is
@@ -87,6 +103,15 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_size_is_four_times_the_one_before() {
+        let table = [(0, 0), (1, 0), (64, 0), (65, 1), (256, 1), (257, 2), (1024, 2), (1025, 3)];
+        for (kib, size) in table {
+            assert_eq!(Size::of_bytes(kib << 10), Size(size), "{kib} KiB");
+        }
+        assert_eq!(Size::of_bytes(usize::MAX / 2), Size(SIZES - 1));
+    }
 
     /// How many short executions it takes until more may be executed in place.
     fn until_short(pace: &Pace) -> usize {
