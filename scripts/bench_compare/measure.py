@@ -1,5 +1,6 @@
 """One run of perf_analyzer against one server."""
 
+import array
 import contextlib
 import json
 import os
@@ -52,6 +53,15 @@ def idle_connections(port, count):
         yield
 
 
+def give(folder, name, count):
+    """A folder with the data of an input: what the bench `limit` takes."""
+    given = os.path.join(folder, "given")
+    os.mkdir(given)
+    with open(os.path.join(given, name), "wb") as f:
+        array.array("f", (i % 251 for i in range(count))).tofile(f)
+    return given
+
+
 def drive(port, row, protocol, concurrency, seconds, work):
     """What the client saw."""
     if row.json_floats:
@@ -61,6 +71,8 @@ def drive(port, row, protocol, concurrency, seconds, work):
         options = ["-i", protocol, "--concurrency-range", str(concurrency), *row.options]
         options += ["-p", str(window), "-s", "1000", "-r", str(WINDOWS)]
         with tempfile.TemporaryDirectory(dir=work) as folder:
+            if row.given:
+                options += ["--input-data", give(folder, *row.given)]
             try:
                 address = f"127.0.0.1:{port}"
                 limit = 120 + 20 * seconds
