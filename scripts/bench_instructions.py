@@ -1,0 +1,162 @@
+"""Counts the instructions that the server takes for a small request, by callgrind."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+
+from server_process import ROOT, ServerProcess
+
+PROFILE = "instructions"
+FLOATS = 16
+
+# Whose code it is, by the beginning of a function's name; the first that fits. Implementations of a trait are called
+# `<type as trait>::method` or `<impl trait for type>::method`.
+PARTS = [
+    ("hippocamp_grpc", "hippocamp_grpc"),
+    ("hippocamp_http", "hippocamp_http"),
+    ("hippocamp_core", "hippocamp_core"),
+    ("hippocamp_scheduler", "hippocamp_scheduler"),
+    ("hippocamp_backend_builtin", "hippocamp_backend"),
+    ("hippocamp_backend", "hippocamp_backend"),
+    ("hippocamp", "hippocamp_* (others)"),
+    ("h2", "h2"),
+    ("hyper", "hyper"),
+    ("http", "http (headers)"),
+    ("tonic", "tonic"),
+    ("tower", "tower"),
+    ("prost", "prost"),
+    ("tokio", "tokio"),
+    ("mio", "tokio"),
+    ("bytes", "bytes"),
+    ("_rjem", "allocator"),
+    ("tikv_jemalloc", "allocator"),
+    ("core", "core, alloc, std"),
+    ("alloc", "core, alloc, std"),
+    ("std", "core, alloc, std"),
+]
+
+
+class CountedServer(ServerProcess):
+    """The server under callgrind, which writes what it counted to `out`."""
+
+    def __init__(self, program, out, *repositories):
+        super().__init__(*repositories, timeout=300)
+        self.program, self.out = program, out
+
+    def command(self):
+        command = super().command()
+        counting = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={self.out}"]
+        return [*counting, self.program, *command[1:]]
+
+
+def build():
+    """The path of a server that has its symbols. Takes some minutes the first time."""
+    command = ["cargo", "build", "--locked", "-p", "hippocamp", "--bin", "hippocamp"]
+    command += ["--profile", PROFILE, "--message-format=json"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    for line in done.stdout.splitlines():
+        message = json.loads(line)
+        if message.get("executable") and message["target"]["name"] == "hippocamp":
+            return message["executable"]
+    raise RuntimeError("cargo built no hippocamp")
+
+
+def over_http(server, count):
+    """Sends the same request so many times over one connection."""
+    head = (
+        '{"inputs":[{"name":"INPUT0","shape":[%d],"datatype":"FP32","parameters":{"binary_data_size":%d}}],'
+        '"outputs":[{"name":"OUTPUT0","parameters":{"binary_data":true}}]}' % (FLOATS, FLOATS * 4)
+    ).encode()
+    body = head + bytes(FLOATS * 4)
+    request = (
+        "POST /v2/models/identity/infer HTTP/1.1\r\nHost: bench\r\n"
+        f"Inference-Header-Content-Length: {len(head)}\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    with socket.create_connection(("127.0.0.1", server.http_port)) as link:
+        replies = link.makefile("rb")
+        for _ in range(count):
+            link.sendall(request)
+            status, length = replies.readline(), 0
+            while (line := replies.readline()) != b"\r\n":
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.partition(b":")[2])
+            answer = replies.read(length)
+            if b" 200 " not in status or not answer.endswith(bytes(FLOATS * 4)):
+                sys.exit(f"bench: a request was answered with {status!r} {answer[:200]!r}")
+
+
+def over_grpc(server, count):
+    """The same over gRPC, by the client of the tests."""
+    sys.path.insert(0, os.path.join(ROOT, ".cache", "python", "tests"))
+    import numpy as np
+    import tritonclient.grpc as client
+
+    tensor = client.InferInput("INPUT0", [FLOATS], "FP32")
+    tensor.set_data_from_numpy(np.zeros(FLOATS, np.float32))
+    link = client.InferenceServerClient(server.grpc)
+    for _ in range(count):
+        link.infer("identity", [tensor])
+    link.close()
+
+
+def counted(program, drive, count, folder):
+    """Instructions by part, of a server that answers so many requests."""
+    out = os.path.join(folder, f"callgrind.{drive.__name__}.{count}")
+    repository = os.path.join(folder, "models")
+    with CountedServer(program, out, repository) as server:
+        drive(server, count)
+    shown = ["callgrind_annotate", "--threshold=100", "--auto=no", out]
+    done = subprocess.run(shown, capture_output=True, text=True, check=True)
+    parts = {}
+    for line in done.stdout.splitlines():
+        if found := re.match(r"\s*([\d,]+) \([ \d.]+%\)\s+(\S.*)", line):
+            part = part_of(found[2])
+            parts[part] = parts.get(part, 0) + int(found[1].replace(",", ""))
+    return parts
+
+
+def part_of(function):
+    """Whose code a line of callgrind_annotate is: `file:function [object]`."""
+    if function.startswith("PROGRAM TOTALS"):
+        return "all of it"
+    found = re.match(r"(?:.*?:)?(?P<name>.*?)(?: \[(?P<object>[^\]]*)\])?$", function.replace("::", "\0"))
+    name = found["name"].replace("\0", "::")
+    if "hippocamp" not in os.path.basename(found["object"] or "hippocamp"):
+        return "C library"
+    name = re.sub(r"^<?(impl .* for )?[&<(\[*]*(mut |dyn |const )*", "", name)
+    for prefix, part in PARTS:
+        if re.match(rf"{prefix}(\b|_)", name):
+            return part
+    return "others"
+
+
+def instructions(count, output):
+    """Prints a table: what a request takes, and whose code that is. Writes it as JSON, too, if asked to."""
+    for tool in ("valgrind", "callgrind_annotate"):
+        if not shutil.which(tool):
+            sys.exit(f"bench: {tool} is missing: install valgrind, which every distribution has")
+    program, results = build(), {}
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        os.makedirs(os.path.join(folder, "models", "identity", "1"))
+        with open(os.path.join(folder, "models", "identity", "config.pbtxt"), "w") as f:
+            ends = '%s { name: "%s" data_type: TYPE_FP32 dims: -1 }\n'
+            f.write('backend: "identity"\n' + ends % ("input", "INPUT0") + ends % ("output", "OUTPUT0"))
+        for drive in (over_grpc, over_http):
+            few, many = (counted(program, drive, n, folder) for n in (count, 3 * count))
+            parts = {part: (many[part] - few.get(part, 0)) / (2 * count) for part in many}
+            results[drive.__name__.removeprefix("over_")] = parts
+    print(f"instructions of a request of {FLOATS} floats: the difference of {3 * count} and {count}, a request\n")
+    names = sorted({name for parts in results.values() for name in parts}, key=lambda name: -results["grpc"].get(name, 0))
+    print(f"{'':24}" + "".join(f"{protocol:>12}" for protocol in results))
+    for name in names:
+        row = [parts.get(name, 0) for parts in results.values()]
+        if max(row) >= 50:
+            print(f"{name:24}" + "".join(f"{value:12,.0f}" for value in row))
+    if output:
+        with open(output, "w", encoding="utf-8") as f:
+            json.dump(results, f, indent=1)
