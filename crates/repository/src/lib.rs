@@ -6,6 +6,7 @@
 //! models and fetches one at a time into a folder that does not change.
 
 mod dependencies;
+mod links;
 mod location;
 mod model_folder;
 mod model_name;
