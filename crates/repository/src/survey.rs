@@ -1,8 +1,8 @@
 //! What lies in the repositories, kept from look to look, so that a look at one model does not read the others.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fs::{self, DirEntry};
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -52,9 +52,18 @@ impl Survey {
 
     /// Looks at everything. Blocks for as long as disks and stores take.
     pub fn look_at_all(&mut self) {
+        self.look_by(look_at_folders);
+    }
+
+    /// Looks at which models there are. What stands for their content stands for nothing then.
+    pub(crate) fn look_at_names(&mut self) {
+        self.look_by(look_at_names);
+    }
+
+    fn look_by(&mut self, look: fn(&Path, &mut Seen) -> io::Result<()>) {
         for (repository, seen) in self.repositories.iter().zip(&mut self.seen) {
             let looked = match repository {
-                RepositoryLocation::Local(path) => look_at_folders(path, seen)
+                RepositoryLocation::Local(path) => look(path, seen)
                     .map_err(|source| ScanFault::Repository { path: path.clone(), source: Arc::new(source) }),
                 RepositoryLocation::Remote(remote) => match remote.list(self.options.patience) {
                     Ok(models) => {
@@ -182,10 +191,9 @@ fn look_at_folders(repository: &Path, seen: &mut Seen) -> io::Result<()> {
     let mut links = Links::default();
     links.follow(repository);
     seen.hops = links.into_hops();
-    let entries: Vec<_> = fs::read_dir(repository)?.collect::<io::Result<_>>()?;
-    let names: Vec<_> = entries.iter().map(DirEntry::file_name).collect();
-    let is_there = |name: &String| names.iter().any(|there| there.as_os_str() == OsStr::new(name));
-    seen.models.retain(|name, _| is_there(name));
+    let names: HashSet<OsString> =
+        fs::read_dir(repository)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
+    seen.models.retain(|name, _| names.contains(OsStr::new(name)));
     seen.astray.clear();
     seen.faults.clear();
     for name in &names {
@@ -195,6 +203,21 @@ fn look_at_folders(repository: &Path, seen: &mut Seen) -> io::Result<()> {
             let name = name.to_string_lossy().into_owned();
             let fault = bad_name(&name, repository.display().to_string(), "it is not UTF-8".to_owned());
             seen.faults.insert(name, fault);
+        }
+    }
+    Ok(())
+}
+
+/// Which models are there, and nothing of what is in them: one read of the repository's folder, and a question for each
+/// link in it.
+fn look_at_names(repository: &Path, seen: &mut Seen) -> io::Result<()> {
+    *seen = Seen::default();
+    for entry in fs::read_dir(repository)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir()) && !name.starts_with('.');
+        if (is_folder || is_model_folder(&entry.path(), OsStr::new(&name))) && check_name(&name).is_ok() {
+            seen.models.insert(name, Model::default());
         }
     }
     Ok(())
