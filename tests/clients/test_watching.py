@@ -197,6 +197,65 @@ def test_links_swapped_as_kubernetes_does_it(folder, serve, within):
     within(lambda: answer(client, "outside") == 12)
 
 
+def lead(target, link):
+    """A link that leads elsewhere at once."""
+    new = link.with_name("..new")
+    os.symlink(target, new)
+    os.replace(new, link)
+
+
+def test_links_that_lead_out_by_other_links_are_noticed_at_once(folder, tmp_path, serve, within):
+    # A ConfigMap beside the repository, and a model file of which one link says which it is.
+    volume, store = tmp_path / "volume", tmp_path / "store"
+    for place in (volume / "..1", volume / "..2", store / "v1", store / "v2"):
+        place.mkdir(parents=True)
+    for number in (1, 2):
+        (store / f"v{number}" / "model.onnx").write_bytes(adds(number))
+        config = CONFIG + f"instance_group {{ count: {number} }}\n"
+        (volume / f"..{number}" / "config.pbtxt").write_text(config)
+    os.symlink("..1", volume / "..data")
+    os.symlink("..data/config.pbtxt", volume / "config.pbtxt")
+    os.symlink("v1", store / "current")
+    folder.file("linked", "1").mkdir(parents=True)
+    os.symlink(volume / "config.pbtxt", folder.file("linked", "config.pbtxt"))
+    os.symlink(store / "current" / "model.onnx", folder.file("linked", "1", "model.onnx"))
+    _, client = serve(folder.path)
+    instances = lambda: client.get_model_config("linked")["instance_group"][0]["count"]  # noqa: E731
+    assert (answer(client, "linked"), instances()) == (1, 1)
+
+    lead("..2", volume / "..data")
+    within(lambda: instances() == 2)
+    assert answer(client, "linked") == 1
+    lead("v2", store / "current")
+    within(lambda: answer(client, "linked") == 2)
+    # The file at the end, another one and then written over.
+    (store / "new").write_bytes(adds(3))
+    os.replace(store / "new", store / "v2" / "model.onnx")
+    within(lambda: answer(client, "linked") == 3)
+    (store / "v2" / "model.onnx").write_bytes(adds(4))
+    within(lambda: answer(client, "linked") == 4)
+
+
+def test_a_repository_behind_a_link_is_followed_to_where_it_leads(tmp_path, serve, within):
+    releases = []
+    for number in (1, 2):
+        place = tmp_path / f"release{number}"
+        place.mkdir()
+        releases.append(Folder(place))
+        releases[-1].add("m", {1: adds(number)})
+    releases[1].add("new", {1: adds(20)})
+    link = tmp_path / "current"
+    os.symlink("release1", link)
+    _, client = serve(link / "models")
+    assert answer(client) == 1
+    lead("release2", link)
+    within(lambda: (answer(client), answer(client, "new")) == (2, 20))
+    releases[1].replace(adds(3), "m", "1", "model.onnx")
+    within(lambda: answer(client) == 3)
+    lead("release1", link)
+    within(lambda: answer(client) == 1 and not client.is_model_ready("new"))
+
+
 def test_an_ensemble_and_its_models_change_together_or_not_at_all(folder, serve, within):
     folder.add("b", {1: adds(10)})
     folder.add("both", {1: None}, chain("m", "b"))

@@ -12,7 +12,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::{Component, Path};
 
 use hippocamp_backend::{Error, Result};
@@ -58,14 +58,16 @@ fn content(model: &str, path: &Path) -> Result<Vec<u8>> {
 /// The names of the files that the model refers to, each once. None if the file is no ONNX file: the engine says so.
 fn names(file: &Path) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    // Where the walk stops for a fault, the engine stops as well.
-    drop(walk(file, &mut names));
+    let opened = File::open(file).and_then(|file| Ok((file.metadata()?.len(), file)));
+    if let Ok((end, file)) = opened {
+        // Where the walk stops for a fault, the engine stops as well.
+        drop(walk(file, end, &mut names));
+    }
     names
 }
 
-fn walk(file: &Path, names: &mut BTreeSet<String>) -> io::Result<()> {
-    let file = File::open(file)?;
-    let end = file.metadata()?.len();
+/// Adds the names in a file of that length. What was added before a fault stays.
+pub(crate) fn walk(file: impl Read + Seek, end: u64, names: &mut BTreeSet<String>) -> io::Result<()> {
     let mut walk = Walk { file: BufReader::new(file), at: 0, names };
     walk.message(Kind::Model, end, 0)
 }
@@ -105,13 +107,13 @@ const DEEPEST: usize = 200;
 /// The longest name that is believed: as long as a path can be.
 const LONGEST: u64 = 4096;
 
-struct Walk<'a> {
-    file: BufReader<File>,
+struct Walk<'a, F> {
+    file: BufReader<F>,
     at: u64,
     names: &'a mut BTreeSet<String>,
 }
 
-impl Walk<'_> {
+impl<F: Read + Seek> Walk<'_, F> {
     /// Reads a message that ends at `end`.
     fn message(&mut self, within: Kind, end: u64, depth: usize) -> io::Result<()> {
         if depth > DEEPEST {
@@ -127,6 +129,10 @@ impl Walk<'_> {
                 }
                 1 => 8,
                 2 => self.number()?,
+                3 => {
+                    self.group(tag >> 3, end, depth + 1)?;
+                    continue;
+                }
                 5 => 4,
                 _ => return Err(io::ErrorKind::InvalidData.into()),
             };
@@ -145,6 +151,29 @@ impl Walk<'_> {
             self.names.insert(value);
         }
         Ok(())
+    }
+
+    /// Moves behind a group, an old form of message within a message. ONNX has none, but the engine passes over them, and
+    /// names may follow.
+    fn group(&mut self, field: u64, end: u64, depth: usize) -> io::Result<()> {
+        while depth <= DEEPEST && self.at < end {
+            let tag = self.number()?;
+            let length = match tag & 7 {
+                0 => self.number().map(|_| 0)?,
+                1 => 8,
+                2 => self.number()?,
+                3 => self.group(tag >> 3, end, depth + 1).map(|()| 0)?,
+                4 if tag >> 3 == field => return Ok(()),
+                5 => 4,
+                _ => break,
+            };
+            let within = self.at.checked_add(length).is_some_and(|next| next <= end);
+            if !within {
+                break;
+            }
+            self.skip(length)?;
+        }
+        Err(io::ErrorKind::InvalidData.into())
     }
 
     fn number(&mut self) -> io::Result<u64> {

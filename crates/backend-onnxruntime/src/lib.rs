@@ -24,3 +24,15 @@ mod signature;
 
 pub use backend::OnnxRuntimeBackend;
 pub use settings::Settings;
+
+/// What the fuzz targets call.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    /// The names of files that a model file refers to, without a look at whether they can be beside it.
+    pub fn external_names(model: &[u8]) -> std::collections::BTreeSet<String> {
+        let mut names = std::collections::BTreeSet::new();
+        // What it stops at, the engine stops at as well.
+        drop(crate::external::walk(std::io::Cursor::new(model), model.len() as u64, &mut names));
+        names
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hippocamp_repository::Scan;
+use hippocamp_repository::Listing;
 
 /// The state of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,13 +63,13 @@ const DUPLICATE: &str = "model appears in two or more repositories";
 /// The models of the repositories, with the versions of those that were ever loaded. A model whose files came with a
 /// request is in no repository, and so not in its index, as in Triton.
 pub(crate) fn entries(
-    found: &Scan,
+    found: &Listing,
     known: &BTreeMap<String, BTreeMap<u64, VersionState>>,
     ready_only: bool,
 ) -> Vec<IndexEntry> {
     let empty = BTreeMap::new();
     let mut entries = Vec::new();
-    for name in found.models.keys().chain(&found.duplicates) {
+    for name in found.models.iter().chain(&found.duplicates) {
         let versions = known.get(name).unwrap_or(&empty);
         let entry = |version| IndexEntry { name: name.clone(), version, unavailable: None };
         let is_duplicate = found.duplicates.contains(name);
@@ -86,8 +86,6 @@ pub(crate) fn entries(
 
 #[cfg(test)]
 mod tests {
-    use hippocamp_repository::Fingerprint;
-
     use super::*;
 
     #[test]
@@ -97,8 +95,7 @@ mod tests {
         let versions = BTreeMap::from([(1, gone.clone()), (2, ready.clone())]);
         let elsewhere = BTreeMap::from([(1, ready.clone())]);
         let known = BTreeMap::from([("b".to_owned(), versions), ("from a request".to_owned(), elsewhere)]);
-        let models = ["a", "b"].map(|name| (name.to_owned(), Fingerprint::default())).into();
-        let found = Scan { models, ..Scan::default() };
+        let found = Listing { models: ["a", "b"].map(str::to_owned).into(), ..Listing::default() };
         let entry = |name: &str, version| IndexEntry { name: name.to_owned(), version, unavailable: None };
         assert_eq!(
             entries(&found, &known, false),
@@ -109,7 +106,7 @@ mod tests {
 
     #[test]
     fn says_of_a_duplicate_that_it_is_one() {
-        let found = Scan { duplicates: ["a".to_owned()].into(), ..Scan::default() };
+        let found = Listing { duplicates: ["a".to_owned()].into(), ..Listing::default() };
         let expected = IndexEntry { name: "a".to_owned(), version: None, unavailable: Some(DUPLICATE) };
         assert_eq!(entries(&found, &BTreeMap::new(), false), [expected]);
         assert_eq!(entries(&found, &BTreeMap::new(), true), []);

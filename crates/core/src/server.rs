@@ -8,7 +8,9 @@ use std::time::Duration;
 use hippocamp_backend::{Backend, Error, Result};
 use hippocamp_cache::Store;
 use hippocamp_metrics::CpuTimes;
-use hippocamp_repository::{Fingerprint, Patience, Scan, ScanFault, ScanOptions, Wanted, identifiers, scan};
+use hippocamp_repository::{
+    Fingerprint, Patience, Scan, ScanFault, ScanOptions, Wanted, identifiers, list, scan,
+};
 use hippocamp_scheduler::RateLimiter;
 use hippocamp_shm::SharedMemory;
 use parking_lot::Mutex;
@@ -136,7 +138,10 @@ impl InferenceServer {
                 Wanted::Named(settings.load_models.iter().cloned().collect())
             }
             ControlMode::Explicit => {
-                let named = settings.load_models.iter().flat_map(|name| meant(present, name));
+                let named = settings
+                    .load_models
+                    .iter()
+                    .flat_map(|name| meant(present.keys().map(String::as_str), name));
                 Wanted::Named(named.collect())
             }
         }
@@ -194,10 +199,10 @@ impl InferenceServer {
         self.routes.all().len()
     }
 
-    /// Every model of the repositories, loaded or not. Looks at the repositories, and so may block for as long as a disk
-    /// takes, and for some seconds if one is remote.
+    /// Every model of the repositories, loaded or not. Looks at which folders they have, not into these, and so may block
+    /// for as long as a disk takes, and for some seconds if one is remote.
     pub fn index(&self, ready_only: bool) -> Vec<IndexEntry> {
-        let found = scan(&self.settings().repositories, &self.scan_options(Patience::Short));
+        let found = list(&self.settings().repositories, &self.scan_options(Patience::Short));
         for fault in &found.faults {
             if let ScanFault::Remote { .. } = fault {
                 warn!("{fault}");
@@ -223,8 +228,11 @@ impl InferenceServer {
         if !self.settings().model_namespacing {
             return [name.to_owned()].into();
         }
-        let found = self.scan(Patience::Short).await;
-        let mut meant = meant(&found.models, name);
+        let server = Arc::clone(self);
+        let look = move || list(&server.settings().repositories, &server.scan_options(Patience::Short));
+        // A panic in there was logged where it happened.
+        let found = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+        let mut meant = meant(found.models.iter().map(String::as_str), name);
         let known = self.models.lock().states();
         meant.extend(identifiers(known.keys().map(String::as_str), name).into_iter().map(str::to_owned));
         meant
@@ -280,8 +288,8 @@ impl InferenceServer {
 }
 
 /// What `name` stands for among the models that are there; itself if there is none.
-fn meant(present: &BTreeMap<String, Fingerprint>, name: &str) -> BTreeSet<String> {
-    let meant = identifiers(present.keys().map(String::as_str), name);
+fn meant<'a>(present: impl Iterator<Item = &'a str>, name: &'a str) -> BTreeSet<String> {
+    let meant = identifiers(present, name);
     if meant.is_empty() { [name.to_owned()].into() } else { meant.into_iter().map(str::to_owned).collect() }
 }
 

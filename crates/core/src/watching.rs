@@ -62,6 +62,8 @@ struct Follower {
     ear: Ear,
     settling: Settling,
     next_poll: Option<Instant>,
+    /// Repositories of which was told that links lead to them another way: what the next look finds there was told.
+    led: BTreeSet<usize>,
     names: Names,
     /// What the last look found.
     scan: Scan,
@@ -93,7 +95,7 @@ impl Names {
 struct Eyes {
     survey: Survey,
     watch: FolderWatch,
-    /// Contents for which the folders of their models are watched.
+    /// Contents, and ways to them, for which the folders of their models are watched.
     watched: BTreeMap<(usize, String), Fingerprint>,
 }
 
@@ -119,6 +121,7 @@ impl Follower {
             eyes: Arc::new(Mutex::new(Eyes { survey, watch, watched: BTreeMap::new() })),
             settling: Settling::new(accepted, settings.quiet),
             next_poll: None,
+            led: BTreeSet::new(),
             names,
             scan: Scan::default(),
             failed,
@@ -170,9 +173,10 @@ impl Follower {
     fn take_notice(&mut self) {
         let noticed = self.ear.take();
         let now = Instant::now();
-        if noticed.everything {
+        if noticed.everything || !noticed.repositories.is_empty() {
             self.next_poll = Some(now);
         }
+        self.led.extend(noticed.repositories);
         self.disturb(noticed.models, now);
     }
 
@@ -189,17 +193,22 @@ impl Follower {
         let everything = names.is_none();
         let eyes = Arc::clone(&self.eyes);
         let looked = tokio::task::spawn_blocking(move || {
-            let scan = eyes.lock().look(names.as_ref());
-            (scan, names)
+            let (scan, changed) = eyes.lock().look(names.as_ref());
+            (scan, changed, names)
         });
         let now = Instant::now();
         if everything {
             self.next_poll = self.settings.poll.map(|poll| now + poll);
         }
         // A panic in there was logged.
-        let Ok((scan, names)) = looked.await else { return };
+        let Ok((scan, mut changed, names)) = looked.await else { return };
         self.scan = scan;
         let now = Instant::now();
+        if everything {
+            let led = std::mem::take(&mut self.led);
+            changed.retain(|(repository, _)| led.contains(repository));
+            self.disturb(changed, now);
+        }
         self.disturb(self.ear.being_written(now), now);
         self.tell_faults();
         // Of a name that is there twice the one that serves goes on.
@@ -344,8 +353,12 @@ impl Follower {
     }
 }
 
+/// Looks at what changes while it begins to be watched. What still changes then is told.
+const MAX_GLANCES: usize = 3;
+
 impl Eyes {
-    fn look(&mut self, names: Option<&BTreeSet<String>>) -> Scan {
+    /// Also tells which models are not what they were, or are reached another way.
+    fn look(&mut self, names: Option<&BTreeSet<String>>) -> (Scan, BTreeSet<(usize, String)>) {
         if let Some(names) = names {
             for name in names {
                 self.survey.look_for(name);
@@ -353,28 +366,46 @@ impl Eyes {
         } else {
             self.survey.look_at_all();
             for (at, path) in self.survey.local_repositories() {
-                self.watch.set(&Owner::Repository(at), &[path.to_owned()]);
+                let hops = self.survey.repository_hops(at);
+                self.watch.set(&Owner::Repository(at), &[path.to_owned()], hops);
             }
         }
-        self.follow_folders();
-        self.survey.scan()
-    }
-
-    /// Watches the folders of what is there now.
-    fn follow_folders(&mut self) {
-        let local = self.survey.local_models();
-        let now: BTreeMap<(usize, String), Fingerprint> =
-            local.map(|(at, folder, content)| ((at, folder.to_owned()), content)).collect();
-        for (place, content) in &now {
-            if self.watched.get(place) != Some(content) {
-                let folders = self.survey.folders(place.0, &place.1);
-                self.watch.set(&Owner::Model(place.0, place.1.clone()), folders);
+        let mut changed = self.follow_folders();
+        // What happened between the look and the watch, nobody tells.
+        let mut unsure = changed.clone();
+        for _ in 1..MAX_GLANCES {
+            if unsure.is_empty() {
+                break;
             }
-        }
-        for (at, folder) in self.watched.keys().filter(|place| !now.contains_key(*place)) {
-            self.watch.set(&Owner::Model(*at, folder.clone()), &[]);
+            for (at, folder) in &unsure {
+                self.survey.look_at(*at, folder);
+            }
+            unsure = self.follow_folders();
+            changed.extend(unsure.iter().cloned());
         }
         self.watch.find_open_files();
+        (self.survey.scan(), changed)
+    }
+
+    /// Watches the folders of what is there now. Returns the models for which they may be others.
+    fn follow_folders(&mut self) -> BTreeSet<(usize, String)> {
+        let local = self.survey.local_places();
+        let now: BTreeMap<(usize, String), Fingerprint> =
+            local.map(|(at, folder, content)| ((at, folder.to_owned()), content)).collect();
+        let mut changed = BTreeSet::new();
+        for (place, content) in &now {
+            if self.watched.get(place) != Some(content) {
+                let (folders, hops) =
+                    (self.survey.folders(place.0, &place.1), self.survey.hops(place.0, &place.1));
+                self.watch.set(&Owner::Model(place.0, place.1.clone()), folders, hops);
+                changed.insert(place.clone());
+            }
+        }
+        for place in self.watched.keys().filter(|place| !now.contains_key(*place)) {
+            self.watch.set(&Owner::Model(place.0, place.1.clone()), &[], &[]);
+            changed.insert(place.clone());
+        }
         self.watched = now;
+        changed
     }
 }

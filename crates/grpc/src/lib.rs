@@ -23,3 +23,16 @@ mod stream;
 mod whole_messages;
 
 pub use serve::{GrpcSettings, serve};
+
+/// What the fuzz targets call.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    use hippocamp_proto::inference::ModelInferRequest;
+
+    /// The message behind the header that the frames begin with, with its tensors in it; `None` where it is left to tonic.
+    pub fn decode(frames: &[bytes::Bytes]) -> Option<ModelInferRequest> {
+        let (mut request, raw) = crate::fields::decode(frames)?;
+        request.raw_input_contents = raw.iter().map(hippocamp_tensor::TensorData::to_contiguous).collect();
+        Some(request)
+    }
+}

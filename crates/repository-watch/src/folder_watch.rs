@@ -1,6 +1,7 @@
 //! Has the kernel tell what happens in the folders of repositories and models.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,9 +30,12 @@ pub struct Noticed {
     pub everything: bool,
     /// Models, by repository and folder.
     pub models: BTreeSet<(usize, String)>,
+    /// Repositories to which links may lead another way now.
+    pub repositories: BTreeSet<usize>,
 }
 
-/// Watches folders, each on its own: which belong to a model is known only from a look at it, links and all.
+/// Watches folders, each on its own: which belong to a model is known only from a look at it, links and all. Of a folder
+/// that a link only leads through, a name alone counts.
 ///
 /// Costs one descriptor and one thread, and in the kernel about a kilobyte a folder. Without any (their number is limited,
 /// and some file systems have none) nothing is noticed, and looking has to do.
@@ -56,11 +60,20 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     /// Resolved folders: the kernel's tales begin with these paths.
-    owners: HashMap<PathBuf, BTreeSet<Owner>>,
+    watched: HashMap<PathBuf, Watched>,
     noticed: Noticed,
     writing: Writing,
     /// Folders in which files were made. That does not tell whether somebody has them open: a link is made as well.
     made_in: BTreeSet<PathBuf>,
+}
+
+/// Whose a folder is that is watched.
+#[derive(Debug, Default)]
+struct Watched {
+    /// Everything in it.
+    whole: BTreeSet<Owner>,
+    /// No more than these names in it.
+    names: HashMap<OsString, BTreeSet<Owner>>,
 }
 
 impl FolderWatch {
@@ -83,25 +96,35 @@ impl FolderWatch {
         FolderWatch { watcher: None, shared: Arc::default(), folders, new, told: true }
     }
 
-    /// From here on these are the owner's folders, however they are reached. Whatever happened in a new one before this
-    /// was not noticed; [`FolderWatch::find_open_files`] finds what is still going on there.
-    pub fn set(&mut self, owner: &Owner, folders: &[PathBuf]) {
-        let new: BTreeSet<PathBuf> =
+    /// From here on these are the owner's folders, however they are reached, and the names at which its links can be led
+    /// elsewhere (paths whose folder is resolved; what is not there yet may come). Whatever happened in a new folder before
+    /// this was not noticed; [`FolderWatch::find_open_files`] finds what is still going on there.
+    pub fn set(&mut self, owner: &Owner, folders: &[PathBuf], hops: &[PathBuf]) {
+        let whole: BTreeSet<PathBuf> =
             folders.iter().filter_map(|folder| fs::canonicalize(folder).ok()).collect();
+        let hops: BTreeMap<&Path, Vec<&OsStr>> = by_folder(hops);
+        let new: BTreeSet<PathBuf> =
+            whole.iter().cloned().chain(hops.keys().map(|&folder| folder.to_owned())).collect();
         let old = self.folders.remove(owner).unwrap_or_default();
         let mut unused = Vec::new();
         {
             let mut state = self.shared.state();
-            for folder in old.difference(&new) {
-                let Some(owners) = state.owners.get_mut(folder) else { continue };
-                owners.remove(owner);
-                if owners.is_empty() {
-                    state.owners.remove(folder);
+            for folder in &old {
+                if state.watched.get_mut(folder).is_some_and(|watched| watched.forget(owner))
+                    && !new.contains(folder)
+                {
+                    state.watched.remove(folder);
                     unused.push(folder.clone());
                 }
             }
-            for folder in &new {
-                state.owners.entry(folder.clone()).or_default().insert(owner.clone());
+            for folder in &whole {
+                state.watched.entry(folder.clone()).or_default().whole.insert(owner.clone());
+            }
+            for (folder, names) in hops {
+                let watched = &mut state.watched.entry(folder.to_owned()).or_default().names;
+                for name in names {
+                    watched.entry(name.to_owned()).or_default().insert(owner.clone());
+                }
             }
         }
         for folder in unused {
@@ -131,7 +154,9 @@ impl FolderWatch {
         new.append(&mut state.made_in);
         let now = Instant::now();
         for file in open_for_writing(&new) {
-            state.writing.written(&file, now);
+            if !state.about(&file).is_nothing() {
+                state.writing.written(&file, now);
+            }
         }
     }
 
@@ -173,8 +198,8 @@ impl Ear {
 
     /// Models of which a file is being written now.
     pub fn being_written(&self, now: Instant) -> BTreeSet<(usize, String)> {
-        let State { owners, writing, .. } = &mut *self.0.state();
-        writing.files(now).flat_map(|file| models_of(owners, file)).collect()
+        let State { watched, writing, .. } = &mut *self.0.state();
+        writing.files(now).flat_map(|file| about(watched, file).models).collect()
     }
 }
 
@@ -207,39 +232,101 @@ impl State {
             self.noticed.everything = true;
             return true;
         }
+        let mut is_news = false;
         for path in &event.paths {
+            let about = self.about(path);
+            // In a folder that a link leads through, others may write much.
+            let is_ours = !about.is_nothing();
             match event.kind {
                 EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.writing.ended(path),
                 EventKind::Access(_) => return false,
-                EventKind::Create(CreateKind::File) => self.made_in.extend(path.parent().map(Path::to_owned)),
-                EventKind::Modify(ModifyKind::Data(_)) => self.writing.written(path, now),
+                EventKind::Create(CreateKind::File) if is_ours => {
+                    self.made_in.extend(path.parent().map(Path::to_owned));
+                }
+                EventKind::Modify(ModifyKind::Data(_)) if is_ours => self.writing.written(path, now),
                 EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => {
                     self.writing.ended_below(path);
                 }
                 _ => {}
             }
-            let models = models_of(&self.owners, path);
-            self.noticed.models.extend(models);
+            is_news |= is_ours;
+            self.noticed.models.extend(about.models);
+            self.noticed.repositories.extend(about.repositories);
         }
-        true
+        is_news
+    }
+
+    fn about(&self, path: &Path) -> About {
+        about(&self.watched, path)
     }
 }
 
-/// The models that something at `path` belongs to.
-fn models_of(owners: &HashMap<PathBuf, BTreeSet<Owner>>, path: &Path) -> BTreeSet<(usize, String)> {
-    let of = |folder: &Path| owners.get(folder).into_iter().flatten();
-    let inside = path.parent().into_iter().flat_map(of);
-    let name = path.file_name().and_then(|name| name.to_str());
-    let inside = inside.filter_map(|owner| match owner {
-        Owner::Repository(repository) => Some((*repository, name?.to_owned())),
-        Owner::Model(repository, folder) => Some((*repository, folder.clone())),
-    });
-    // What happens to the folder itself.
-    let itself = of(path).filter_map(|owner| match owner {
-        Owner::Repository(_) => None,
-        Owner::Model(repository, folder) => Some((*repository, folder.clone())),
-    });
-    inside.chain(itself).collect()
+impl Watched {
+    /// True if nobody else watches it.
+    fn forget(&mut self, owner: &Owner) -> bool {
+        self.whole.remove(owner);
+        self.names.retain(|_, owners| {
+            owners.remove(owner);
+            !owners.is_empty()
+        });
+        self.whole.is_empty() && self.names.is_empty()
+    }
+}
+
+/// What something that happened at a path is about.
+#[derive(Default)]
+struct About {
+    models: BTreeSet<(usize, String)>,
+    repositories: BTreeSet<usize>,
+}
+
+impl About {
+    fn is_nothing(&self) -> bool {
+        self.models.is_empty() && self.repositories.is_empty()
+    }
+
+    /// Of this, all that is below the owner's.
+    fn add(&mut self, owner: &Owner) {
+        match owner {
+            Owner::Repository(repository) => drop(self.repositories.insert(*repository)),
+            Owner::Model(repository, folder) => drop(self.models.insert((*repository, folder.clone()))),
+        }
+    }
+}
+
+fn about(watched: &HashMap<PathBuf, Watched>, path: &Path) -> About {
+    let mut about = About::default();
+    if let (Some(folder), Some(name)) = (path.parent(), path.file_name())
+        && let Some(folder) = watched.get(folder)
+    {
+        for owner in &folder.whole {
+            match (owner, name.to_str()) {
+                (Owner::Repository(repository), Some(name)) => {
+                    about.models.insert((*repository, name.to_owned()));
+                }
+                (Owner::Repository(_), None) => {}
+                (Owner::Model(..), _) => about.add(owner),
+            }
+        }
+        folder.names.get(name).into_iter().flatten().for_each(|owner| about.add(owner));
+    }
+    // What happens to the folder itself. Of a repository's own the look tells whether it can be read.
+    if let Some(itself) = watched.get(path) {
+        let models = itself.whole.iter().filter(|owner| matches!(owner, Owner::Model(..)));
+        models.chain(itself.names.values().flatten()).for_each(|owner| about.add(owner));
+    }
+    about
+}
+
+/// Names by the folder that they are in.
+fn by_folder(paths: &[PathBuf]) -> BTreeMap<&Path, Vec<&OsStr>> {
+    let mut folders = BTreeMap::<_, Vec<_>>::new();
+    for path in paths {
+        if let (Some(folder), Some(name)) = (path.parent(), path.file_name()) {
+            folders.entry(folder).or_default().push(name);
+        }
+    }
+    folders
 }
 
 #[cfg(test)]

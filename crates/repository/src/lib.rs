@@ -6,6 +6,7 @@
 //! models and fetches one at a time into a folder that does not change.
 
 mod dependencies;
+mod links;
 mod location;
 mod model_folder;
 mod model_name;
@@ -22,7 +23,9 @@ pub use model_folder::{Fingerprint, ModelFolder};
 pub use model_name::{NameFault, check_name};
 pub use namespace::{identifiers, namespaces, qualified_name, resolve_step, split_qualified};
 pub use plan::{Action, Wanted, plan};
-pub use scan::{Found, FoundConfig, Scan, ScanFault, ScanOptions, find, find_config, find_step, scan};
+pub use scan::{
+    Found, FoundConfig, Listing, Scan, ScanFault, ScanOptions, find, find_config, find_step, list, scan,
+};
 pub use survey::Survey;
 pub use transaction::{Transaction, transactions};
 pub use version_policy::select_versions;

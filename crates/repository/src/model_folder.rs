@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use tracing::debug;
 
+use crate::links::Links;
+
 /// A model as it lies in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFolder {
@@ -31,7 +33,7 @@ pub struct ModelFolder {
 /// Stands for the content of a folder: names, sizes and times of everything in it, and which files they are. Two that
 /// differ mean that something changed. That a file was replaced by one of the same size and time shows as well: it is
 /// another file, or has another time of change, which nobody can set.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
@@ -103,6 +105,9 @@ pub(crate) struct Tree {
     pub(crate) fingerprint: Fingerprint,
     /// The folder and those in it, behind links as well, as they are reached.
     pub(crate) folders: Vec<PathBuf>,
+    /// The names at which its links, and the one that it may be itself, can be led elsewhere: paths of which all but the
+    /// last part is resolved. Too many links are followed in part.
+    pub(crate) hops: Vec<PathBuf>,
 }
 
 /// Folders in each other. More are a link that leads back.
@@ -111,29 +116,48 @@ const MAX_DEPTH: usize = 16;
 impl Tree {
     /// Looks at names, sizes and times; opens nothing.
     pub(crate) fn walk(path: &Path) -> io::Result<Tree> {
-        let (mut hasher, mut folders) = (DefaultHasher::new(), Vec::new());
-        walk(path, &mut hasher, &mut folders, MAX_DEPTH)?;
-        Ok(Tree { fingerprint: Fingerprint(hasher.finish()), folders })
+        let mut walk = Walk { hasher: DefaultHasher::new(), folders: Vec::new(), links: Links::default() };
+        if fs::symlink_metadata(path)?.is_symlink() {
+            walk.links.follow(path);
+        }
+        walk.folder(path, MAX_DEPTH)?;
+        let (fingerprint, hops) = (Fingerprint(walk.hasher.finish()), walk.links.into_hops());
+        Ok(Tree { fingerprint, folders: walk.folders, hops })
     }
 }
 
-/// Feeds everything under `path` to the hasher, in a stable order.
-fn walk(path: &Path, hasher: &mut DefaultHasher, folders: &mut Vec<PathBuf>, depth: usize) -> io::Result<()> {
-    let mut entries: Vec<DirEntry> = fs::read_dir(path)?.collect::<io::Result<_>>()?;
-    entries.sort_by_key(DirEntry::file_name);
-    folders.push(path.to_owned());
-    for entry in entries {
-        entry.file_name().hash(hasher);
-        // What vanishes meanwhile shows at the next look.
-        let Ok(metadata) = fs::metadata(entry.path()) else { continue };
-        if !metadata.is_dir() {
-            hash_file(&metadata, hasher);
-        } else if depth > 0 {
-            metadata.ino().hash(hasher);
-            walk(&entry.path(), hasher, folders, depth - 1)?;
+struct Walk {
+    hasher: DefaultHasher,
+    folders: Vec<PathBuf>,
+    links: Links,
+}
+
+impl Walk {
+    /// Feeds everything under `path` to the hasher, in a stable order.
+    fn folder(&mut self, path: &Path, depth: usize) -> io::Result<()> {
+        let mut entries: Vec<DirEntry> = fs::read_dir(path)?.collect::<io::Result<_>>()?;
+        entries.sort_by_key(DirEntry::file_name);
+        self.folders.push(path.to_owned());
+        let is_link = |entry: &&DirEntry| entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        let mut links = entries.iter().filter(is_link).peekable();
+        if links.peek().is_some()
+            && let Ok(resolved) = fs::canonicalize(path)
+        {
+            links.for_each(|link| self.links.follow_in(&resolved, &link.file_name()));
         }
+        for entry in entries {
+            entry.file_name().hash(&mut self.hasher);
+            // What vanishes meanwhile shows at the next look.
+            let Ok(metadata) = fs::metadata(entry.path()) else { continue };
+            if !metadata.is_dir() {
+                hash_file(&metadata, &mut self.hasher);
+            } else if depth > 0 {
+                metadata.ino().hash(&mut self.hasher);
+                self.folder(&entry.path(), depth - 1)?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn hash_file(metadata: &Metadata, hasher: &mut DefaultHasher) {

@@ -82,6 +82,25 @@ pub fn scan(repositories: &[RepositoryLocation], options: &ScanOptions) -> Scan 
     survey.scan()
 }
 
+/// The names of all models that there are, which are much cheaper than what is in them. Faults are those of whole
+/// repositories and of names that several have.
+pub fn list(repositories: &[RepositoryLocation], options: &ScanOptions) -> Listing {
+    let mut survey = Survey::new(repositories.to_vec(), options.clone());
+    survey.look_at_names();
+    let Scan { models, duplicates, faults } = survey.scan();
+    Listing { models: models.into_keys().collect(), duplicates, faults }
+}
+
+/// What is there, by name.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The names under which models are served.
+    pub models: BTreeSet<String>,
+    /// Names that cannot be served, because more than one repository has them.
+    pub duplicates: BTreeSet<String>,
+    pub faults: Vec<ScanFault>,
+}
+
 /// A model's config alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundConfig {

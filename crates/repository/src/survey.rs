@@ -1,12 +1,13 @@
 //! What lies in the repositories, kept from look to look, so that a look at one model does not read the others.
 
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fs::{self, DirEntry};
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::links::Links;
 use crate::model_folder::Tree;
 use crate::namespace::{namespaces, qualified_name, split_qualified};
 use crate::{Fingerprint, RepositoryLocation, Scan, ScanFault, ScanOptions, check_name};
@@ -25,16 +26,21 @@ pub struct Survey {
 #[derive(Debug, Default)]
 struct Seen {
     models: BTreeMap<String, Model>,
+    /// Links in the place of a model's folder that lead to none, and the names at which they can be led to one.
+    astray: BTreeMap<String, Vec<PathBuf>>,
     /// Folders that are no models, and models that could not be read, by folder.
     faults: BTreeMap<String, ScanFault>,
     /// Why the repository itself could not be read.
     unreadable: Option<ScanFault>,
+    /// The names at which links on the way to it can be led elsewhere.
+    hops: Vec<PathBuf>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Model {
     fingerprint: Fingerprint,
     folders: Vec<PathBuf>,
+    hops: Vec<PathBuf>,
 }
 
 impl Survey {
@@ -46,9 +52,18 @@ impl Survey {
 
     /// Looks at everything. Blocks for as long as disks and stores take.
     pub fn look_at_all(&mut self) {
+        self.look_by(look_at_folders);
+    }
+
+    /// Looks at which models there are. What stands for their content stands for nothing then.
+    pub(crate) fn look_at_names(&mut self) {
+        self.look_by(look_at_names);
+    }
+
+    fn look_by(&mut self, look: fn(&Path, &mut Seen) -> io::Result<()>) {
         for (repository, seen) in self.repositories.iter().zip(&mut self.seen) {
             let looked = match repository {
-                RepositoryLocation::Local(path) => look_at_folders(path, seen)
+                RepositoryLocation::Local(path) => look(path, seen)
                     .map_err(|source| ScanFault::Repository { path: path.clone(), source: Arc::new(source) }),
                 RepositoryLocation::Remote(remote) => match remote.list(self.options.patience) {
                     Ok(models) => {
@@ -120,11 +135,33 @@ impl Survey {
         model.map_or(&[], |model| &model.folders)
     }
 
-    /// All models on this machine: the place of their repository, their folder, and what stands for their content.
-    pub fn local_models(&self) -> impl Iterator<Item = (usize, &str, Fingerprint)> {
+    /// The names at which a model's links can be led elsewhere: of each link on the way, and of what is at its end. All but
+    /// the last part of each path is resolved, and the last part may be missing.
+    pub fn hops(&self, repository: usize, folder: &str) -> &[PathBuf] {
+        let Some(seen) = self.seen.get(repository) else { return &[] };
+        seen.models
+            .get(folder)
+            .map(|model| &model.hops)
+            .or(seen.astray.get(folder))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    /// The same of the links on the way to a repository.
+    pub fn repository_hops(&self, repository: usize) -> &[PathBuf] {
+        self.seen.get(repository).map_or(&[], |seen| &seen.hops)
+    }
+
+    /// All models on this machine, and the links in the place of one that lead to none: the place of their repository,
+    /// their folder, and what stands for their content and for the ways that lead to it.
+    pub fn local_places(&self) -> impl Iterator<Item = (usize, &str, Fingerprint)> {
         let local = self.seen.iter().enumerate().filter(|(at, _)| !self.repositories[*at].is_remote());
         local.flat_map(|(at, seen)| {
-            seen.models.iter().map(move |(name, model)| (at, name.as_str(), model.fingerprint))
+            let models = seen.models.iter().map(move |(name, model)| {
+                let ways = (&model.folders, &model.hops, &seen.hops);
+                (at, name.as_str(), Fingerprint::of(&(model.fingerprint, ways)))
+            });
+            let astray = seen.astray.iter().filter(|(name, _)| !seen.models.contains_key(*name));
+            models.chain(astray.map(move |(name, hops)| (at, name.as_str(), Fingerprint::of(hops))))
         })
     }
 
@@ -141,7 +178,7 @@ fn look_at_list(models: BTreeMap<String, Fingerprint>, repository: &RepositoryLo
     *seen = Seen::default();
     for (name, fingerprint) in models {
         match check_name(&name) {
-            Ok(()) => drop(seen.models.insert(name, Model { fingerprint, folders: Vec::new() })),
+            Ok(()) => drop(seen.models.insert(name, Model { fingerprint, ..Model::default() })),
             Err(fault) => {
                 let fault = bad_name(&name, repository.to_string(), fault.to_string());
                 seen.faults.insert(name, fault);
@@ -151,10 +188,13 @@ fn look_at_list(models: BTreeMap<String, Fingerprint>, repository: &RepositoryLo
 }
 
 fn look_at_folders(repository: &Path, seen: &mut Seen) -> io::Result<()> {
-    let entries: Vec<_> = fs::read_dir(repository)?.collect::<io::Result<_>>()?;
-    let names: Vec<_> = entries.iter().map(DirEntry::file_name).collect();
-    let is_there = |name: &String| names.iter().any(|there| there.as_os_str() == OsStr::new(name));
-    seen.models.retain(|name, _| is_there(name));
+    let mut links = Links::default();
+    links.follow(repository);
+    seen.hops = links.into_hops();
+    let names: HashSet<OsString> =
+        fs::read_dir(repository)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
+    seen.models.retain(|name, _| names.contains(OsStr::new(name)));
+    seen.astray.clear();
     seen.faults.clear();
     for name in &names {
         if let Some(name) = name.to_str() {
@@ -168,11 +208,32 @@ fn look_at_folders(repository: &Path, seen: &mut Seen) -> io::Result<()> {
     Ok(())
 }
 
+/// Which models are there, and nothing of what is in them: one read of the repository's folder, and a question for each
+/// link in it.
+fn look_at_names(repository: &Path, seen: &mut Seen) -> io::Result<()> {
+    *seen = Seen::default();
+    for entry in fs::read_dir(repository)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir()) && !name.starts_with('.');
+        if (is_folder || is_model_folder(&entry.path(), OsStr::new(&name))) && check_name(&name).is_ok() {
+            seen.models.insert(name, Model::default());
+        }
+    }
+    Ok(())
+}
+
 fn look_at_folder(repository: &Path, name: &str, seen: &mut Seen) {
     let path = repository.join(name);
     seen.faults.remove(name);
+    seen.astray.remove(name);
     if !is_model_folder(&path, OsStr::new(name)) {
         seen.models.remove(name);
+        if !name.starts_with('.') && path.is_symlink() {
+            let mut links = Links::default();
+            links.follow(&path);
+            seen.astray.insert(name.to_owned(), links.into_hops());
+        }
         return;
     }
     if let Err(fault) = check_name(name) {
@@ -181,8 +242,8 @@ fn look_at_folder(repository: &Path, name: &str, seen: &mut Seen) {
         return;
     }
     match Tree::walk(&path) {
-        Ok(Tree { fingerprint, folders }) => {
-            seen.models.insert(name.to_owned(), Model { fingerprint, folders });
+        Ok(Tree { fingerprint, folders, hops }) => {
+            seen.models.insert(name.to_owned(), Model { fingerprint, folders, hops });
         }
         // It went between two steps of the look.
         Err(e) if e.kind() == io::ErrorKind::NotFound && !path.is_dir() => drop(seen.models.remove(name)),
@@ -237,6 +298,41 @@ mod tests {
         survey.look_at(0, "new");
         survey.look_at(7, "no such repository");
         assert_eq!(survey.scan().models.len(), 1);
+    }
+
+    #[test]
+    fn knows_the_ways_of_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fs::canonicalize(folder.path()).unwrap();
+        for inside in ["models/a/1", "volume/one", "volume/two"] {
+            fs::create_dir_all(path.join(inside)).unwrap();
+        }
+        let link = |target: &str, at: &str| std::os::unix::fs::symlink(target, path.join(at)).unwrap();
+        link("one", "volume/current");
+        link("../../../volume/current/model.onnx", "models/a/1/model.onnx");
+        link("../volume/current", "models/b");
+        link("../volume/later", "models/c");
+        let repository = path.join("models");
+        let mut survey = survey(&[&repository]);
+        survey.look_at_all();
+        let hops = |survey: &Survey, model| survey.hops(0, model).to_vec();
+        let expected = ["models/a/1/model.onnx", "volume/current", "volume/one/model.onnx"];
+        assert_eq!(hops(&survey, "a"), expected.map(|hop| path.join(hop)));
+        let expected = ["models/b", "volume/current", "volume/one"];
+        assert_eq!(hops(&survey, "b"), expected.map(|hop| path.join(hop)));
+        assert_eq!(hops(&survey, "c"), ["models/c", "volume/later"].map(|hop| path.join(hop)));
+        assert!(!survey.scan().models.contains_key("c"));
+        assert!(survey.repository_hops(0).is_empty() && survey.repository_hops(7).is_empty());
+
+        // The way is another one, though nothing is at its end.
+        let stands = |survey: &Survey| survey.local_places().map(|(.., stands)| stands).collect::<Vec<_>>();
+        let (before, content) = (stands(&survey), survey.scan().models);
+        fs::remove_file(path.join("volume/current")).unwrap();
+        link("two", "volume/current");
+        survey.look_at_all();
+        assert_ne!(stands(&survey)[0], before[0]);
+        assert_eq!(survey.scan().models["a"], content["a"]);
+        assert!(hops(&survey, "a").contains(&path.join("volume/two/model.onnx")));
     }
 
     #[test]

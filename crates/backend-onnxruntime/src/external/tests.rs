@@ -42,6 +42,23 @@ fn finds_the_files_of_initializers_constants_and_graphs_within() {
 }
 
 #[test]
+fn names_behind_a_group_are_found() {
+    let inner = [&[2 << 3 | 3, 1 << 3, 5][..], &field(7, b"text"), &[2 << 3 | 4]].concat();
+    let group =
+        [&[9 << 3 | 3][..], &inner, &[3 << 3 | 1], &[0; 8], &[4 << 3 | 5], &[0; 4], &[9 << 3 | 4]].concat();
+    let graph = [group.clone(), field(5, &tensor("weights"))].concat();
+    assert_eq!(names_in(&[group.clone(), field(7, &graph)].concat()), ["weights"]);
+
+    let model = field(7, &field(5, &tensor("weights")));
+    let endless = [9 << 3 | 3].repeat(9999);
+    for bad in
+        [&[9 << 3 | 3][..], &[9 << 3 | 3, 8 << 3 | 4], &[9 << 3 | 4], &group[..group.len() - 1], &endless]
+    {
+        assert_eq!(names_in(&[bad, &model].concat()), [""; 0]);
+    }
+}
+
+#[test]
 fn bytes_that_are_no_model_name_no_files() {
     let whole = field(7, &field(5, &tensor("weights")));
     assert_eq!(names_in(&whole), ["weights"]);

@@ -17,7 +17,7 @@ impl Bench {
         fs::create_dir_all(folder.path().join("m/1")).unwrap();
         let mut watch = FolderWatch::new();
         assert!(watch.watcher.is_some(), "this system tells of changes");
-        watch.set(&Owner::Repository(0), &[folder.path().to_owned()]);
+        watch.set(&Owner::Repository(0), &[folder.path().to_owned()], &[]);
         let mut bench = Bench { folder, watch, seen: Noticed::default() };
         bench.watch_model("m", &["m", "m/1"]);
         bench
@@ -29,7 +29,13 @@ impl Bench {
 
     fn watch_model(&mut self, name: &str, folders: &[&str]) {
         let folders: Vec<_> = folders.iter().map(|folder| self.path(folder)).collect();
-        self.watch.set(&Owner::Model(0, name.to_owned()), &folders);
+        self.watch.set(&Owner::Model(0, name.to_owned()), &folders, &[]);
+    }
+
+    /// The model `m`, whose links lead by these names.
+    fn watch_hops(&mut self, hops: &[PathBuf]) {
+        let folders = [self.path("m"), self.path("m/1")];
+        self.watch.set(&Owner::Model(0, "m".to_owned()), &folders, hops);
     }
 
     /// Waits until that model was noticed, and forgets what was.
@@ -37,9 +43,10 @@ impl Bench {
         let wanted = (0, model.to_owned());
         let wait = async {
             loop {
-                let Noticed { everything, models } = self.watch.ear().take();
+                let Noticed { everything, models, repositories } = self.watch.ear().take();
                 self.seen.everything |= everything;
                 self.seen.models.extend(models);
+                self.seen.repositories.extend(repositories);
                 if self.seen.models.contains(&wanted) {
                     return;
                 }
@@ -96,7 +103,65 @@ async fn follows_links_out_of_the_repository() {
     fs::write(elsewhere.path().join("model.onnx"), "x").unwrap();
     bench.notices("m").await;
     bench.watch_model("m", &["m"]);
-    assert_eq!(bench.watch.shared.state().owners.len(), 2, "the repository and the model");
+    assert_eq!(bench.watch.shared.state().watched.len(), 2, "the repository and the model");
+}
+
+#[tokio::test]
+async fn notices_the_names_that_links_lead_by_and_no_others() {
+    let mut bench = Bench::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let place = fs::canonicalize(elsewhere.path()).unwrap();
+    fs::create_dir(place.join("one")).unwrap();
+    symlink("one", place.join("current")).unwrap();
+    bench.watch_hops(&[place.join("current"), place.join("one/model.onnx")]);
+    bench.watch.ear().take();
+
+    // Nothing of this is the model's, and all of it was told of when the link is.
+    fs::write(place.join("other"), "x").unwrap();
+    let other = fs::File::create(place.join("one/other")).unwrap();
+    bench.watch.find_open_files();
+    symlink("two", place.join("next")).unwrap();
+    fs::rename(place.join("next"), place.join("current")).unwrap();
+    bench.notices("m").await;
+    assert!(bench.watch.ear().being_written(Instant::now()).is_empty());
+    assert_eq!(bench.watch.shared.state().made_in, BTreeSet::new());
+    drop(other);
+
+    // The end of the way was not there and comes, and is written to.
+    let mut file = fs::File::create(place.join("one/model.onnx")).unwrap();
+    bench.notices("m").await;
+    file.write_all(b"half").unwrap();
+    bench.is_being_written("m", true).await;
+    drop(file);
+    bench.is_being_written("m", false).await;
+    bench.watch.ear().take();
+    fs::remove_dir_all(place.join("one")).unwrap();
+    bench.notices("m").await;
+
+    bench.watch_hops(&[place.join("current"), place.join("two")]);
+    bench.watch.ear().take();
+    fs::create_dir(place.join("two")).unwrap();
+    bench.notices("m").await;
+    bench.watch_model("m", &[]);
+    assert_eq!(bench.watch.shared.state().watched.len(), 1, "the repository");
+}
+
+#[tokio::test]
+async fn tells_of_a_repository_that_links_lead_to() {
+    let mut bench = Bench::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let place = fs::canonicalize(elsewhere.path()).unwrap();
+    bench.watch.set(&Owner::Repository(0), &[bench.path("")], &[place.join("current")]);
+    symlink(bench.folder.path(), place.join("current")).unwrap();
+    let ear = bench.watch.ear();
+    let told = async {
+        while ear.take().repositories != [0].into() {
+            ear.noticed().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), told).await.unwrap();
+    fs::create_dir(bench.path("new")).unwrap();
+    bench.notices("new").await;
 }
 
 #[tokio::test]
@@ -138,8 +203,8 @@ async fn a_file_that_was_opened_before_is_found() {
 fn reading_is_no_news() {
     let path = PathBuf::from("/r/m/config.pbtxt");
     let mut state = State::default();
-    state.owners.insert("/r".into(), [Owner::Repository(3)].into());
-    state.owners.insert("/r/m".into(), [Owner::Model(3, "m".into())].into());
+    state.watched.entry("/r".into()).or_default().whole.insert(Owner::Repository(3));
+    state.watched.entry("/r/m".into()).or_default().whole.insert(Owner::Model(3, "m".into()));
     let event = |kind| Event::new(kind).add_path(path.clone());
     let now = Instant::now();
     assert!(!state.take(&event(EventKind::Access(AccessKind::Open(AccessMode::Any))), now));

@@ -185,3 +185,27 @@ fn a_store_that_is_down_keeps_no_other_model_from_being_found() {
     let error = find(&locations, "b", &plain()).unwrap_err().to_string();
     assert_eq!(error, "failed to fetch model 'b' from 's3://bucket/models': no answer");
 }
+
+#[test]
+fn a_listing_has_the_names_that_a_scan_has() {
+    let (first, second) = (repository(&["a", "b", ".hidden"]), repository(&["b", "c"]));
+    fs::write(first.path().join("file"), "").unwrap();
+    for (target, link) in [("a", "linked"), ("file", "to_file"), ("gone", "to_nothing")] {
+        std::os::unix::fs::symlink(first.path().join(target), first.path().join(link)).unwrap();
+    }
+    let elsewhere = Elsewhere(Some(repository(&["c", "d"])));
+    let locations = [
+        first.path().into(),
+        second.path().into(),
+        RepositoryLocation::Remote(Arc::new(elsewhere)),
+        Path::new("/no such folder").into(),
+    ];
+    for options in [plain(), namespaced()] {
+        let (listing, scan) = (list(&locations, &options), scan(&locations, &options));
+        assert_eq!(listing.models, scan.models.into_keys().collect());
+        assert_eq!(listing.duplicates, scan.duplicates);
+        let texts = |faults: &[ScanFault]| faults.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(texts(&listing.faults), texts(&scan.faults));
+        assert!(listing.models.contains("linked") && !listing.models.contains("to_file"));
+    }
+}

@@ -1,5 +1,7 @@
-//! Following a repository by looks alone, as on disks that tell of nothing.
+//! Following a repository by looks alone, as on disks that tell of nothing, and by what is told of links.
 
+use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hippocamp_core::{ControlMode, WatchSettings};
@@ -53,4 +55,58 @@ async fn changes_are_found_without_being_told() {
     put(&server, "m/config.pbtxt", &identity_config(2, ""));
     eventually("an edit that heals", || size() == Some(2)).await;
     assert!(told(), "the fault was tried once");
+}
+
+/// Leads a link elsewhere, in one step.
+fn lead(target: impl AsRef<Path>, link: &Path) {
+    let new = link.with_extension("new");
+    symlink(target, &new).unwrap();
+    std::fs::rename(new, link).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn links_out_of_the_repository_are_followed_without_looking() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let place = |path: &str| elsewhere.path().join(path);
+    let release = |name: &str, max_batch_size| {
+        std::fs::create_dir_all(place(name).join("model/1")).unwrap();
+        let config = identity_config(max_batch_size, "");
+        std::fs::write(place(name).join("config.pbtxt"), &config).unwrap();
+        std::fs::write(place(name).join("model/config.pbtxt"), &config).unwrap();
+    };
+    release("one", 1);
+    release("two", 2);
+    lead("one", &place("current"));
+
+    let repository = Repository::default().with("file", "");
+    std::fs::remove_file(repository.path().join("file/config.pbtxt")).unwrap();
+    symlink(place("current/config.pbtxt"), repository.path().join("file/config.pbtxt")).unwrap();
+    symlink(place("current/model"), repository.path().join("folder")).unwrap();
+    symlink(place("later/model"), repository.path().join("late")).unwrap();
+    let (mut server, faults) =
+        TestServer::start_with(repository, |settings| settings.control_mode = ControlMode::Poll).await;
+    assert_eq!(faults, [""; 0]);
+    let mut settings = WatchSettings { poll: None, ..WatchSettings::default() };
+    settings.quiet.found = QUIET;
+    server.watch(settings);
+    let core = &server.core;
+    let size = |name: &str| core.model(name, None).map(|model| model.config.max_batch_size).ok();
+    let sizes = || [size("file"), size("folder"), size("late")];
+    // What is told of this model is behind the first look, which would find the links by itself.
+    server.repository.version(".mark", 1);
+    server.repository.write(".mark/config.pbtxt", identity_config(0, ""));
+    std::fs::rename(server.repository.path().join(".mark"), server.repository.path().join("mark")).unwrap();
+    eventually("a model beside them", || size("mark").is_some()).await;
+    assert_eq!(sizes(), [Some(1), Some(1), None]);
+
+    lead("two", &place("current"));
+    eventually("a link that is led elsewhere", || sizes() == [Some(2), Some(2), None]).await;
+    std::fs::write(place("two/new"), identity_config(4, "")).unwrap();
+    std::fs::rename(place("two/new"), place("two/config.pbtxt")).unwrap();
+    eventually("another file at the end", || sizes() == [Some(4), Some(2), None]).await;
+    release("three", 3);
+    lead("three", &place("later"));
+    eventually("a link that led nowhere", || sizes() == [Some(4), Some(2), Some(3)]).await;
+    lead("one", &place("current"));
+    eventually("the way back", || sizes() == [Some(1), Some(1), Some(3)]).await;
 }
