@@ -13,6 +13,7 @@ mod input;
 mod number;
 mod output;
 mod parameters;
+mod plain;
 mod scalar;
 mod skip;
 mod string;

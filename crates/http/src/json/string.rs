@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use super::cursor::Cursor;
 use super::fault::{Fault, syntax};
+use super::plain::plain_length;
 
 impl<'a> Cursor<'a> {
     /// Reads the string that begins here. Copies only if it has escapes.
@@ -29,7 +30,7 @@ impl<'a> Cursor<'a> {
     /// Moves to the next byte that means something in a string, and returns those before it.
     fn plain_bytes(&mut self) -> &'a [u8] {
         let rest = self.rest();
-        let length = rest.iter().position(|&b| matches!(b, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len());
+        let length = plain_length(rest);
         self.advance(length);
         &rest[..length]
     }

@@ -1,5 +1,7 @@
 //! Writing JSON by hand, into one buffer.
 
+use super::plain::plain_length;
+
 /// Appends values to a text. Commas are put where they belong; that names and values alternate inside of objects, and
 /// that what is opened is closed, is up to the caller.
 #[derive(Debug, Default)]
@@ -45,16 +47,14 @@ impl JsonWriter {
     pub fn string(&mut self, value: &[u8]) {
         self.before_value();
         self.out.push(b'"');
-        let mut plain = 0;
-        for (at, &byte) in value.iter().enumerate() {
-            if !matches!(byte, b'"' | b'\\' | 0..0x20) {
-                continue;
-            }
-            self.out.extend_from_slice(&value[plain..at]);
-            plain = at + 1;
+        let mut rest = value;
+        loop {
+            let (plain, special) = rest.split_at(plain_length(rest));
+            self.out.extend_from_slice(plain);
+            let Some((&byte, behind)) = special.split_first() else { break };
             self.escape(byte);
+            rest = behind;
         }
-        self.out.extend_from_slice(&value[plain..]);
         self.out.push(b'"');
     }
 
