@@ -1,0 +1,90 @@
+//! What the index and the metrics show of models that stand by.
+
+use std::collections::BTreeMap;
+
+use hippocamp_metrics::{Kind, Page};
+use hippocamp_repository::Scan;
+
+use super::OnDemand;
+use super::footprint::versions_here;
+use crate::InferenceServer;
+use crate::index::{State, UNLOADED, VersionState};
+
+/// The reason of a version that stands by.
+const STANDS_BY: &str = "stands by: loaded when a request asks for it";
+
+impl InferenceServer {
+    /// Puts what stands by among the states of what was loaded: it is ready, as its requests are answered. Reads configs,
+    /// unless the model was loaded before.
+    pub(crate) fn show_standing_by(
+        &self,
+        found: &Scan,
+        states: &mut BTreeMap<String, BTreeMap<u64, VersionState>>,
+    ) {
+        let Some(demand) = &self.on_demand else { return };
+        let asleep: Vec<(String, Option<String>)> = {
+            let state = demand.state.lock();
+            let present = state.standby.members().filter(|(name, _)| {
+                found.models.contains_key(*name) && self.routes.versions(name).is_empty()
+            });
+            let failure = |failure: &crate::standby::Failure| failure.error.message().to_owned();
+            present.map(|(name, member)| (name.to_owned(), member.failure.as_ref().map(failure))).collect()
+        };
+        for (name, failure) in asleep {
+            let known = states.entry(name.clone()).or_default();
+            if known.values().any(|state| state.state == State::Loading) {
+                continue;
+            }
+            if known.is_empty() {
+                // The versions of what lies in a store are known when it was loaded once.
+                let versions = versions_here(self, &name).unwrap_or_default();
+                known.extend(
+                    versions.into_iter().map(|v| (v, VersionState::new(State::Unavailable, UNLOADED))),
+                );
+            }
+            for state in known.values_mut() {
+                match &failure {
+                    // Whatever is known is of an older content, or of before it was evicted.
+                    None => *state = VersionState::new(State::Ready, STANDS_BY),
+                    Some(reason) if !state.is_failure() => {
+                        *state = VersionState::new(State::Unavailable, reason);
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+
+    /// The names of all that may stand by.
+    pub(crate) fn standing_by(&self) -> Vec<String> {
+        let Some(demand) = &self.on_demand else { return Vec::new() };
+        demand.state.lock().standby.members().map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// Whether that model stands by now.
+    pub(crate) fn stands_by(&self, name: &str) -> bool {
+        let known = |demand: &OnDemand| demand.state.lock().standby.get(name).is_some();
+        self.routes.versions(name).is_empty() && self.on_demand.as_ref().is_some_and(known)
+    }
+
+    pub(crate) fn standby_metrics(&self, page: &mut Page) {
+        let Some(demand) = &self.on_demand else { return };
+        let state = demand.state.lock();
+        let ledger = &state.standby.ledger;
+        let help = "Number of models that may be loaded when a request asks for them";
+        page.family("nv_model_standby_count", help, Kind::Gauge).sample(
+            &[],
+            state.standby.members().filter(|(name, _)| self.routes.versions(name).is_empty()).count(),
+        );
+        let help = "Bytes that loaded models may take, 0 for no limit (--lazy-load-memory-budget)";
+        page.family("nv_model_memory_budget_bytes", help, Kind::Gauge)
+            .sample(&[], ledger.budget().unwrap_or(0));
+        let help = "Bytes that models are reckoned to take that are loaded, being loaded or ending";
+        page.family("nv_model_memory_used_bytes", help, Kind::Gauge).sample(&[], ledger.used());
+        let help = "Number of times that a model was unloaded to make room for another";
+        let mut family = page.family("nv_model_eviction", help, Kind::Counter);
+        for (name, member) in state.standby.members().filter(|(_, member)| member.evictions > 0) {
+            family.sample(&[("model", name)], member.evictions);
+        }
+    }
+}
