@@ -86,13 +86,20 @@ impl OnDemand {
         Asked::Wait(receiver)
     }
 
-    /// Keeps models from being evicted until the guard is dropped.
+    /// Keeps models from being evicted until the guard is dropped. Not for who waits for the turn.
     fn guard(&self, names: BTreeSet<String>) -> Guard<'_> {
         let mut state = self.state.lock();
         for name in &names {
-            *state.guarded.entry(name.clone()).or_default() += 1;
+            state.guard(name);
         }
+        drop(state);
         Guard { demand: self, names }
+    }
+}
+
+impl DemandState {
+    fn guard(&mut self, name: &str) {
+        *self.guarded.entry(name.to_owned()).or_default() += 1;
     }
 }
 

@@ -1,6 +1,5 @@
 //! The load of a model that requests wait for.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -63,11 +62,9 @@ impl InferenceServer {
     ) -> Result<Vec<Arc<LoadedModel>>, LoadFailed> {
         let begin = Instant::now();
         let parts = self.parts(name).await?;
-        let names: BTreeSet<String> = parts.iter().map(|part| part.name.clone()).collect();
-        // Until those who wait hold on to it.
-        let _guard = demand.guard(names);
         self.admit(demand, name, &parts)?;
-        self.make_room(demand, name, &parts, false).await.map_err(LoadFailed::NoRoom)?;
+        // Until those who wait hold on to it.
+        let (_guard, _) = self.make_room(demand, name, &parts, false).await.map_err(LoadFailed::NoRoom)?;
         let jobs = self.jobs(demand, &parts);
         let mut dependencies = Dependencies::default();
         for part in &parts {

@@ -1,6 +1,5 @@
 //! Loads and unloads that clients ask for, while others stand by.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
@@ -30,9 +29,7 @@ impl InferenceServer {
         let parts = tokio::task::spawn_blocking(move || closure_with(&server, &owned, &brought));
         // A panic in there was logged; the load finds out what is wrong.
         let parts = parts.await.unwrap_or_default();
-        let names: BTreeSet<String> = parts.iter().map(|part| part.name.clone()).collect();
-        let guard = demand.guard(names);
-        let twice = self.make_room(demand, name, &parts, true).await?;
+        let (guard, twice) = self.make_room(demand, name, &parts, true).await?;
         let loaded = self.load_model(name.to_owned(), overrides).await;
         {
             let mut state = demand.state.lock();

@@ -36,7 +36,7 @@ impl InferenceServer {
         dependencies: &Dependencies,
     ) -> Outcome {
         let tied = transaction.tied.clone();
-        let _guard = demand.guard(tied);
+        let guard = demand.guard(tied);
         let actions = self.note(demand, transaction, contents, dependencies);
         if actions.is_empty() {
             demand.changed.notify_waiters();
@@ -45,6 +45,7 @@ impl InferenceServer {
         let names: Vec<String> = actions.iter().map(|action| action.name().to_owned()).collect();
         let awake = Transaction { actions, tied: transaction.tied.clone() };
         let outcome = self.transact_now(&awake, contents, dependencies).await;
+        drop(guard);
         self.measure(demand, names).await;
         demand.changed.notify_waiters();
         outcome

@@ -8,7 +8,7 @@ use hippocamp_backend::{Error, Result};
 use tracing::{info, warn};
 
 use super::footprint::Part;
-use super::{DemandState, OnDemand};
+use super::{DemandState, Guard, OnDemand};
 use crate::InferenceServer;
 use crate::load::Started;
 use crate::model::Executor;
@@ -24,8 +24,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What there is to do for room.
 enum Room {
-    /// It is there, and reserved.
-    Reserved,
+    /// It is there, reserved and guarded. Beside that so much for a while.
+    Reserved {
+        twice: u64,
+    },
     Evict(Vec<String>),
     /// It comes when requests end.
     Wait,
@@ -42,21 +44,26 @@ enum Holds {
 }
 
 impl InferenceServer {
-    /// Reserves room for those parts that have none yet. With `again` the model is loaded beside itself as it serves, and
-    /// needs room twice until it is replaced: then that is returned, to be given back.
-    pub(super) async fn make_room(
+    /// Reserves room for those parts that have none yet, and keeps all from being evicted until the guard is dropped. With
+    /// `again` the model is loaded beside itself as it serves, and needs room twice until it is replaced: then that is
+    /// returned, to be given back.
+    pub(super) async fn make_room<'a>(
         self: &Arc<Self>,
-        demand: &OnDemand,
+        demand: &'a OnDemand,
         asked: &str,
         parts: &[Part],
         again: bool,
-    ) -> Result<u64> {
+    ) -> Result<(Guard<'a>, u64)> {
+        // Nothing is guarded by who waits for this: whoever has the turn may need it to go.
         let _turn = demand.turn.lock().await;
         let begin = Instant::now();
         loop {
             let changed = demand.changed.notified();
             match self.look_for_room(demand, asked, parts, again, begin.elapsed() > SLOW) {
-                Room::Reserved => return Ok(twice(&demand.state.lock(), asked, parts, again)),
+                Room::Reserved { twice } => {
+                    let names = parts.iter().map(|part| part.name.clone()).collect();
+                    return Ok((Guard { demand, names }, twice));
+                }
                 Room::Never(error) => return Err(error),
                 Room::Evict(names) => {
                     for name in names {
@@ -87,8 +94,9 @@ impl InferenceServer {
                 if state.standby.ledger.of(&part.name).is_none() {
                     state.standby.ledger.hold(&part.name, part.bytes);
                 }
+                state.guard(&part.name);
             }
-            return Room::Reserved;
+            return Room::Reserved { twice: extra };
         }
         let all: u64 = parts.iter().map(|part| part.bytes).fold(0, u64::saturating_add);
         let budget = state.standby.ledger.budget().unwrap_or(u64::MAX);
@@ -100,16 +108,19 @@ impl InferenceServer {
             )));
         }
         let passing = state.standby.ledger.passing();
-        if let Some(victims) =
-            victims(self.candidates(&state, Holds::Now), short.saturating_sub(if slow { 0 } else { passing }))
-        {
+        let candidates = |holds| {
+            let mut candidates = self.candidates(&state, holds);
+            // It does not go for itself.
+            let own = |name: &str| parts.iter().any(|part| part.name == name);
+            candidates.iter_mut().filter(|one| own(&one.name)).for_each(|own| own.hold = Hold::Fixed);
+            candidates
+        };
+        let coming = if slow { 0 } else { passing };
+        if let Some(victims) = victims(candidates(Holds::Now), short.saturating_sub(coming)) {
             return if victims.is_empty() { Room::Wait } else { Room::Evict(victims) };
         }
         // What is being loaded for others may be evicted then.
-        let mut serving = self.candidates(&state, Holds::Always);
-        // It does not go for itself.
-        let own = |name: &str| parts.iter().any(|part| part.name == name);
-        serving.iter_mut().filter(|one| own(&one.name)).for_each(|own| own.hold = Hold::Fixed);
+        let serving = candidates(Holds::Always);
         let settled: u64 = serving.iter().map(|candidate| candidate.bytes).fold(0, u64::saturating_add);
         let moving = state.standby.ledger.used().saturating_sub(settled);
         if victims(serving, short.saturating_sub(moving)).is_some() {
