@@ -127,6 +127,11 @@ impl Standby {
         }
     }
 
+    /// Something changed in the repositories: what failed may have failed for the lack of that.
+    pub(crate) fn forgive(&mut self) {
+        self.members.values_mut().for_each(|member| member.failure = None);
+    }
+
     pub(crate) fn evicted(&mut self, name: &str) {
         if let Some(member) = self.members.get_mut(name) {
             member.evictions += 1;

@@ -1,5 +1,6 @@
 //! The load of a model that requests wait for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -64,7 +65,8 @@ impl InferenceServer {
         let parts = self.parts(name).await?;
         self.admit(demand, name, &parts)?;
         // Until those who wait hold on to it.
-        let (_guard, _) = self.make_room(demand, name, &parts, false).await.map_err(LoadFailed::NoRoom)?;
+        let (_guard, _) =
+            self.make_room(demand, name, &parts, &BTreeSet::new()).await.map_err(LoadFailed::NoRoom)?;
         let jobs = self.jobs(demand, &parts);
         let mut dependencies = Dependencies::default();
         for part in &parts {

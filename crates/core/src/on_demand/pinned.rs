@@ -29,7 +29,8 @@ impl InferenceServer {
         let parts = tokio::task::spawn_blocking(move || closure_with(&server, &owned, &brought));
         // A panic in there was logged; the load finds out what is wrong.
         let parts = parts.await.unwrap_or_default();
-        let (guard, twice) = self.make_room(demand, name, &parts, true).await?;
+        let again = [name.to_owned()].into();
+        let (guard, twice) = self.make_room(demand, name, &parts, &again).await?;
         let loaded = self.load_model(name.to_owned(), overrides).await;
         {
             let mut state = demand.state.lock();

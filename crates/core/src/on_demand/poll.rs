@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use hippocamp_repository::{Action, Dependencies, Fingerprint, Transaction};
 
+use tracing::warn;
+
 use super::OnDemand;
 use super::footprint::{Part, closure};
 use crate::InferenceServer;
@@ -35,20 +37,54 @@ impl InferenceServer {
         contents: &BTreeMap<String, Fingerprint>,
         dependencies: &Dependencies,
     ) -> Outcome {
-        let tied = transaction.tied.clone();
-        let guard = demand.guard(tied);
         let actions = self.note(demand, transaction, contents, dependencies);
         if actions.is_empty() {
             demand.changed.notify_waiters();
             return Outcome::Done;
         }
-        let names: Vec<String> = actions.iter().map(|action| action.name().to_owned()).collect();
+        let loads = actions.iter().filter(|action| matches!(action, Action::Load(_)));
+        let names: BTreeSet<String> = loads.map(|action| action.name().to_owned()).collect();
+        let parts = self.measure(&names).await;
+        let asked = names.iter().cloned().collect::<Vec<_>>().join(", ");
+        let (room, twice) = match self.make_room(demand, &asked, &parts, &names).await {
+            Ok((guard, twice)) => (Some(guard), twice),
+            Err(error) => {
+                warn!("{error}; what serves is replaced all the same");
+                (None, 0)
+            }
+        };
+        // Not before there is room: whoever makes room waits for no guard of one that waits for room.
+        let tied = demand.guard(transaction.tied.clone());
         let awake = Transaction { actions, tied: transaction.tied.clone() };
         let outcome = self.transact_now(&awake, contents, dependencies).await;
-        drop(guard);
-        self.measure(demand, names).await;
-        demand.changed.notify_waiters();
+        self.account_for(demand, &parts, twice);
+        drop((tied, room));
+        if demand.state.lock().standby.ledger.short(0) > 0 {
+            self.trim(demand).await;
+        }
         outcome
+    }
+
+    /// What the models take as they are now, and what they are composed of.
+    async fn measure(self: &Arc<Self>, names: &BTreeSet<String>) -> Vec<Part> {
+        let (server, names) = (Arc::clone(self), names.clone());
+        let measured = tokio::task::spawn_blocking(move || {
+            let parts = names.iter().flat_map(|name| closure(&server, name));
+            parts.map(|part| (part.name.clone(), part)).collect::<BTreeMap<_, _>>().into_values().collect()
+        });
+        // A panic in there was logged.
+        measured.await.unwrap_or_default()
+    }
+
+    /// What was loaded again is in its place, or not: what serves holds what it takes now.
+    fn account_for(&self, demand: &OnDemand, parts: &[Part], twice: u64) {
+        let mut state = demand.state.lock();
+        state.standby.ledger.passed(twice);
+        for part in parts {
+            if !self.routes.versions(&part.name).is_empty() {
+                state.standby.ledger.hold(&part.name, part.bytes);
+            }
+        }
     }
 
     /// Takes note of the contents, and returns what has to be done at once.
@@ -62,6 +98,7 @@ impl InferenceServer {
         let mut state = demand.state.lock();
         let serves = |name: &str| !self.routes.versions(name).is_empty();
         let mut now = BTreeSet::new();
+        state.standby.forgive();
         for action in &transaction.actions {
             let name = action.name();
             let content = contents.get(name).copied();
@@ -91,25 +128,5 @@ impl InferenceServer {
             }
         }
         now.into_iter().collect()
-    }
-
-    /// Accounts for what models take that were loaded because they changed.
-    async fn measure(self: &Arc<Self>, demand: &OnDemand, names: Vec<String>) {
-        let server = Arc::clone(self);
-        let measured = tokio::task::spawn_blocking(move || {
-            names.iter().flat_map(|name| closure(&server, name)).collect::<Vec<Part>>()
-        });
-        let parts = measured.await.unwrap_or_default();
-        {
-            let mut state = demand.state.lock();
-            for part in &parts {
-                if !self.routes.versions(&part.name).is_empty() {
-                    state.standby.ledger.hold(&part.name, part.bytes);
-                }
-            }
-        }
-        if demand.state.lock().standby.ledger.short(0) > 0 {
-            self.trim(demand).await;
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! Makes room for a model before it is loaded: the budget holds at every moment, also while one goes and another comes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,14 +45,14 @@ enum Holds {
 
 impl InferenceServer {
     /// Reserves room for those parts that have none yet, and keeps all from being evicted until the guard is dropped. With
-    /// `again` the model is loaded beside itself as it serves, and needs room twice until it is replaced: then that is
+    /// What of them is in `again` is loaded beside itself as it serves, and needs room twice until it is replaced: that is
     /// returned, to be given back.
     pub(super) async fn make_room<'a>(
         self: &Arc<Self>,
         demand: &'a OnDemand,
         asked: &str,
         parts: &[Part],
-        again: bool,
+        again: &BTreeSet<String>,
     ) -> Result<(Guard<'a>, u64)> {
         // Nothing is guarded by who waits for this: whoever has the turn may need it to go.
         let _turn = demand.turn.lock().await;
@@ -82,9 +82,16 @@ impl InferenceServer {
         }
     }
 
-    fn look_for_room(&self, demand: &OnDemand, asked: &str, parts: &[Part], again: bool, slow: bool) -> Room {
+    fn look_for_room(
+        &self,
+        demand: &OnDemand,
+        asked: &str,
+        parts: &[Part],
+        again: &BTreeSet<String>,
+        slow: bool,
+    ) -> Room {
         let mut state = demand.state.lock();
-        let extra = twice(&state, asked, parts, again);
+        let extra = twice(&state, parts, again);
         let new = parts.iter().filter(|part| state.standby.ledger.of(&part.name).is_none());
         let need = new.map(|part| part.bytes).fold(extra, u64::saturating_add);
         let short = state.standby.ledger.short(need);
@@ -215,10 +222,10 @@ impl InferenceServer {
     }
 }
 
-/// The room that a model needs beside what it holds, if it is loaded again.
-fn twice(state: &DemandState, asked: &str, parts: &[Part], again: bool) -> u64 {
-    let holds = again && state.standby.ledger.of(asked).is_some();
-    parts.iter().find(|part| holds && part.name == asked).map_or(0, |part| part.bytes)
+/// The room that models need beside what they hold, if they are loaded again.
+fn twice(state: &DemandState, parts: &[Part], again: &BTreeSet<String>) -> u64 {
+    let held = |part: &&Part| again.contains(&part.name) && state.standby.ledger.of(&part.name).is_some();
+    parts.iter().filter(held).map(|part| part.bytes).fold(0, u64::saturating_add)
 }
 
 /// How often ensembles that serve hold on to a model, by its address.
