@@ -37,6 +37,8 @@ pub(crate) struct Member {
     /// What came of the last load, if it failed.
     pub(crate) failure: Option<Failure>,
     pub(crate) evictions: u64,
+    /// What the index shows of it, and of which content that is.
+    pub(crate) versions: Option<(Fingerprint, Vec<u64>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -130,6 +132,13 @@ impl Standby {
     /// Something changed in the repositories: what failed may have failed for the lack of that.
     pub(crate) fn forgive(&mut self) {
         self.members.values_mut().for_each(|member| member.failure = None);
+    }
+
+    /// What a load of that content would serve.
+    pub(crate) fn shown(&mut self, name: &str, content: Fingerprint, versions: Vec<u64>) {
+        if let Some(member) = self.members.get_mut(name) {
+            member.versions = Some((content, versions));
+        }
     }
 
     pub(crate) fn evicted(&mut self, name: &str) {

@@ -98,9 +98,13 @@ pub(super) fn folder_here(server: &InferenceServer, name: &str) -> Option<ModelF
     Some(find(&settings.repositories, name, &settings.scan_options()).ok()??.folder)
 }
 
-/// The versions that a load of the model would serve, if it is on this machine and its config can be used.
+/// The versions that a load of the model would serve, if it is on this machine: all that have a folder if its config cannot be
+/// used.
 pub(super) fn versions_here(server: &InferenceServer, name: &str) -> Option<Vec<u64>> {
-    Loader::prepare(folder_here(server, name)?, None).ok().map(|prepared| prepared.versions)
+    let folder = folder_here(server, name)?;
+    let all: Vec<u64> = folder.versions.iter().copied().collect();
+    let selected = Loader::prepare(folder, None).map(|prepared| prepared.versions);
+    Some(selected.unwrap_or(if all.is_empty() { vec![1] } else { all }))
 }
 
 #[cfg(test)]

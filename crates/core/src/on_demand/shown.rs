@@ -3,54 +3,70 @@
 use std::collections::BTreeMap;
 
 use hippocamp_metrics::{Kind, Page};
-use hippocamp_repository::Scan;
+use hippocamp_repository::{Fingerprint, Scan};
 
 use super::OnDemand;
 use super::footprint::versions_here;
 use crate::InferenceServer;
-use crate::index::{State, UNLOADED, VersionState};
+use crate::index::{State, VersionState};
 
 /// The reason of a version that stands by.
 const STANDS_BY: &str = "stands by: loaded when a request asks for it";
 
+/// A model that stands by.
+struct Asleep {
+    name: String,
+    content: Fingerprint,
+    /// Why it could not be loaded when it was tried last.
+    failure: Option<String>,
+    /// What a load would serve, if that is known.
+    versions: Option<Vec<u64>>,
+}
+
 impl InferenceServer {
     /// Puts what stands by among the states of what was loaded: it is ready, as its requests are answered. Reads configs,
-    /// unless the model was loaded before.
+    /// each content of a model once.
     pub(crate) fn show_standing_by(
         &self,
         found: &Scan,
         states: &mut BTreeMap<String, BTreeMap<u64, VersionState>>,
     ) {
         let Some(demand) = &self.on_demand else { return };
-        let asleep: Vec<(String, Option<String>)> = {
+        let asleep: Vec<Asleep> = {
             let state = demand.state.lock();
-            let present = state.standby.members().filter(|(name, _)| {
-                found.models.contains_key(*name) && self.routes.versions(name).is_empty()
+            let present = state.standby.members().filter_map(|(name, member)| {
+                let content = *found.models.get(name)?;
+                let failure = member.failure.as_ref().map(|failure| failure.error.message().to_owned());
+                let versions = member.versions.clone().filter(|(of, _)| *of == content);
+                let versions = versions.map(|(_, versions)| versions);
+                let asleep = Asleep { name: name.to_owned(), content, failure, versions };
+                self.routes.versions(name).is_empty().then_some(asleep)
             });
-            let failure = |failure: &crate::standby::Failure| failure.error.message().to_owned();
-            present.map(|(name, member)| (name.to_owned(), member.failure.as_ref().map(failure))).collect()
+            present.collect()
         };
-        for (name, failure) in asleep {
+        for Asleep { name, content, failure, versions } in asleep {
             let known = states.entry(name.clone()).or_default();
             if known.values().any(|state| state.state == State::Loading) {
                 continue;
             }
-            if known.is_empty() {
-                // The versions of what lies in a store are known when it was loaded once.
-                let versions = versions_here(self, &name).unwrap_or_default();
-                known.extend(
-                    versions.into_iter().map(|v| (v, VersionState::new(State::Unavailable, UNLOADED))),
-                );
-            }
-            for state in known.values_mut() {
-                match &failure {
-                    // Whatever is known is of an older content, or of before it was evicted.
-                    None => *state = VersionState::new(State::Ready, STANDS_BY),
-                    Some(reason) if !state.is_failure() => {
-                        *state = VersionState::new(State::Unavailable, reason);
-                    }
-                    Some(_) => {}
-                }
+            let versions = versions.or_else(|| {
+                let versions = versions_here(self, &name)?;
+                demand.state.lock().standby.shown(&name, content, versions.clone());
+                Some(versions)
+            });
+            // The versions of what lies in a store are known when it was loaded once.
+            let versions = versions.unwrap_or_else(|| match (known.is_empty(), &failure) {
+                (true, Some(_)) => vec![1],
+                _ => known.keys().copied().collect(),
+            });
+            let before = std::mem::take(known);
+            for version in versions {
+                let failed = before.get(&version).filter(|state| state.is_failure()).cloned();
+                let now = match &failure {
+                    None => VersionState::new(State::Ready, STANDS_BY),
+                    Some(reason) => failed.unwrap_or_else(|| VersionState::new(State::Unavailable, reason)),
+                };
+                known.insert(version, now);
             }
         }
     }

@@ -78,6 +78,19 @@ async fn a_broken_model_is_not_tried_for_each_request() {
 }
 
 #[tokio::test]
+async fn the_index_has_the_reason_of_a_bad_config() {
+    let server = Server::new(ControlMode::None, 0);
+    server.add("m", 100, "max_batch_size: -1");
+    server.start().await;
+    let state = || server.core.index(false).remove(0).version.unwrap().1;
+    assert_eq!(state().state.name(), "READY", "nobody has read it");
+    assert!(server.ask("m").await.is_err());
+    assert_eq!(state().state.name(), "UNAVAILABLE");
+    assert!(state().reason.contains("could not be loaded for the request"), "{}", state().reason);
+    assert!(state().reason.contains("max_batch_size"), "{}", state().reason);
+}
+
+#[tokio::test]
 async fn only_what_stands_by_is_loaded() {
     let server = Server::of(&["m"], ControlMode::None, 0).await;
     for (name, version) in [("m", Some(7)), ("unknown", None), ("../m", None)] {
