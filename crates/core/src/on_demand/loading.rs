@@ -23,7 +23,13 @@ impl InferenceServer {
     /// Loads a model that requests wait for, and tells them.
     pub(super) async fn load_on_demand(self: Arc<Self>, name: String) {
         let Some(demand) = &self.on_demand else { return };
-        let outcome = self.load_settled(demand, &name).await;
+        // On a task of its own: if that panics, those who wait are told all the same.
+        let (server, owned) = (Arc::clone(&self), name.clone());
+        let load = tokio::spawn(async move {
+            let demand = server.on_demand.as_ref()?;
+            Some(server.load_settled(demand, &owned).await)
+        });
+        let outcome = load.await.ok().flatten().unwrap_or_else(|| Err(LoadFailed::Gone.told(&name)));
         let mut state = demand.state.lock();
         match &outcome {
             Ok(_) => state.standby.succeeded(&name),
