@@ -70,7 +70,7 @@ def cycles(model, count):
     print(f"  a load, median                  {statistics.median(loads) * 1000:9.1f} ms", flush=True)
 
 
-def many(count, seconds, base):
+def many(count, seconds, base, flags=()):
     """Start, memory and what is asked of a server of so many models like `simple`. Returns a row."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for i in range(count):
@@ -81,7 +81,7 @@ def many(count, seconds, base):
                 config = f.read().replace('name: "simple"', "")
             with open(path, "w", encoding="utf-8") as f:
                 f.write(config)
-        server = ServerProcess(folder, timeout=600)
+        server = ServerProcess(folder, timeout=600, flags=flags)
         begin = time.perf_counter()
         with server:
             ready = time.perf_counter() - begin
@@ -153,3 +153,5 @@ def repository(count, models, seconds):
         base = (0, 0)
         for n in sorted({1, models}):
             base = many(n, seconds, base)
+        print("the same with --lazy-load")
+        many(models, seconds, (0, 0), ["--lazy-load"])

@@ -55,7 +55,7 @@ impl Elder {
 
 impl Elders {
     /// Whether a model has any.
-    fn of(&self, name: &str) -> bool {
+    pub(crate) fn of(&self, name: &str) -> bool {
         self.0.load().contains_key(name)
     }
 

@@ -16,6 +16,7 @@ use crate::index::{State, VersionState};
 use crate::load::{Prepared, Started, Stopped, bad_config};
 use crate::model::Executor;
 use crate::models::Models;
+use crate::on_demand::LastUse;
 use crate::supported::without_effect;
 use crate::{LoadedModel, Settings, agents, labels};
 
@@ -107,6 +108,7 @@ impl EnsembleSource {
             statistics: Arc::clone(statistics),
             labels: self.labels(steps),
             sequences: sequences(steps),
+            last_use: LastUse::now(),
             executor: Executor::Ensemble(ensemble),
         };
         Ok(Started { model: Arc::new(model), stopped: Stopped::Ensemble(ended), opened: None })

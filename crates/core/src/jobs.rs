@@ -34,6 +34,11 @@ impl Job {
         Job { expected: Some(content), ..Job::explicit(name, LoadOverrides::default()) }
     }
 
+    /// For a request that waits. It is left alone if it serves by now.
+    pub(crate) fn on_demand(name: String, expected: Option<Fingerprint>) -> Job {
+        Job { expected, ..Job::implied(name) }
+    }
+
     fn implied(name: String) -> Job {
         Job { explicit: false, ..Job::explicit(name, LoadOverrides::default()) }
     }
@@ -157,7 +162,7 @@ pub(crate) fn composing_on_disk(server: &InferenceServer, name: &str) -> BTreeSe
 
 /// The models that this one is composed of; `None` if it is nowhere to be found. A config that cannot be read names none:
 /// what is wrong shows when the model is loaded.
-fn composing_of(server: &InferenceServer, job: &Job) -> Option<BTreeSet<String>> {
+pub(crate) fn composing_of(server: &InferenceServer, job: &Job) -> Option<BTreeSet<String>> {
     if check_name(&job.name).is_err() {
         return None;
     }

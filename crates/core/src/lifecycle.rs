@@ -54,6 +54,10 @@ impl InferenceServer {
                 }
             }
         }
+        if let Some(demand) = &self.on_demand {
+            let names = jobs.drain(..).map(|job| job.name).collect();
+            self.stand_by(demand, names, present).await;
+        }
         let planned: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
         let mut outcomes = self.load_models(jobs).await;
         for name in planned {
@@ -268,7 +272,7 @@ impl InferenceServer {
     }
 
     /// Where the model's files are: in a repository, or in the request.
-    fn folder(
+    pub(crate) fn folder(
         &self,
         name: &str,
         overrides: &LoadOverrides,
@@ -340,11 +344,12 @@ impl InferenceServer {
     }
 
     /// Waits until the last request of what was retired is done, and its memory is free.
-    async fn retire(self: &Arc<Self>, retired: Vec<Retired>) {
+    pub(crate) async fn retire(self: &Arc<Self>, retired: Vec<Retired>) {
         // All are let go before any is waited for: an ensemble holds on to its models.
         let mut waiting = Vec::new();
         let mut files = Vec::new();
         let mut draining = JoinSet::new();
+        let names: Vec<String> = retired.iter().map(|retired| retired.name.clone()).collect();
         for Retired { name, versions, origin, elders } in retired {
             files.push(origin.files);
             for elder in elders {
@@ -366,6 +371,7 @@ impl InferenceServer {
         }
         draining.join_all().await;
         drop(files);
+        self.account_for_end(&names);
     }
 }
 

@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use crate::cache::{ModelCache, ResponseCache};
 use crate::kept::{self, Files, Kept, Opened};
 use crate::model::Executor;
+use crate::on_demand::LastUse;
 use crate::supported::without_effect;
 use crate::{LoadedModel, Settings, agents, initial_state, instances, labels, warmup};
 
@@ -358,6 +359,7 @@ impl Loading<'_> {
             interface,
             statistics,
             sequences: scheduler.is_of_sequences().then(|| Arc::clone(&scheduler)).into_iter().collect(),
+            last_use: LastUse::now(),
             executor: Executor::Scheduler(scheduler),
         };
         Ok(Started { model: Arc::new(model), stopped: Stopped::Instances(stopped), opened: Some(opened) })

@@ -29,13 +29,17 @@ pub struct TensorMetadata {
 }
 
 impl InferenceServer {
-    /// The metadata of a version, or of the highest that serves.
-    pub fn model_metadata(&self, name: &str, version: Option<u64>) -> Result<ModelMetadata> {
-        let model = self.model(name, version)?;
-        let versions = match version {
+    /// The metadata of a version, or of the highest that serves. Loads a model that stands by.
+    pub async fn model_metadata(&self, name: &str, version: Option<u64>) -> Result<ModelMetadata> {
+        let model = self.demand(name, version).await?;
+        let mut versions: Vec<u64> = match version {
             Some(version) => vec![version],
             None => self.ready_versions(name).iter().map(|model| model.version).collect(),
         };
+        if versions.is_empty() {
+            // It stands by again already.
+            versions.push(model.version);
+        }
         let config = &model.config;
         let platform = if config.platform.is_empty() { &config.backend } else { &config.platform };
         let batched = model.interface.max_batch_size > 0;

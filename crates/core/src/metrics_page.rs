@@ -100,6 +100,7 @@ impl InferenceServer {
         batch_sizes(&mut page, &statistics);
         self.queues(&mut page);
         self.loads(&mut page);
+        self.standby_metrics(&mut page);
         self.host(&mut page);
         page.into_text()
     }

@@ -11,6 +11,7 @@ use hippocamp_scheduler::Scheduler;
 
 use crate::cache::ModelCache;
 use crate::infer::{self, InferRequest};
+use crate::on_demand::LastUse;
 
 /// One loaded version. Whoever holds it keeps it alive: when it is replaced or unloaded, requests that found it before
 /// are still executed, and its memory goes when the last of them is done.
@@ -30,6 +31,8 @@ pub struct LoadedModel {
     pub(crate) sequences: Vec<Arc<Scheduler>>,
     /// If its responses are kept.
     pub(crate) cache: Option<ModelCache>,
+    /// When a request found it last. Kept up to date only where models are loaded on demand.
+    pub(crate) last_use: LastUse,
     pub(crate) executor: Executor,
 }
 

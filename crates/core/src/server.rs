@@ -21,6 +21,7 @@ use crate::elders::Elders;
 use crate::index::{self, IndexEntry};
 use crate::load::Loader;
 use crate::models::Models;
+use crate::on_demand::OnDemand;
 use crate::routes::Routes;
 use crate::{ControlMode, LoadOverrides, LoadedModel, Settings};
 
@@ -57,6 +58,8 @@ pub struct InferenceServer {
     pub(crate) routes: Routes,
     pub(crate) elders: Elders,
     pub(crate) models: Mutex<Models>,
+    /// If models are loaded when a request asks for them.
+    pub(crate) on_demand: Option<OnDemand>,
     /// As many as models may be loaded at once.
     pub(crate) load_permits: Semaphore,
     shared_memory: Arc<SharedMemory>,
@@ -75,7 +78,8 @@ impl InferenceServer {
         let cache_size = settings.response_cache_byte_size;
         let cache = (cache_size > 0).then(|| Store::new(cache_size));
         let shared_memory = Arc::new(SharedMemory::new(settings.allow_client_shm));
-        Arc::new(InferenceServer {
+        Arc::new_cyclic(|server| InferenceServer {
+            on_demand: OnDemand::wanted(&settings, server),
             loader: Loader { settings, backends, rate_limiter, cache },
             routes: Routes::default(),
             elders: Elders::default(),
@@ -160,17 +164,38 @@ impl InferenceServer {
     /// Whether it serves what it should.
     pub fn is_ready(&self) -> bool {
         let started = self.started.load(Ordering::Acquire);
-        started && self.is_live() && !(self.settings().strict_readiness && self.models.lock().any_failure())
+        started && self.is_live() && !(self.settings().strict_readiness && self.any_failure())
     }
 
-    /// The version that was asked for, or the highest that serves. One look-up, no lock.
+    /// Whether something is missing that should serve. One that could not be loaded for a request is not: that was found out
+    /// by the request, and the others shall not lose their traffic for it.
+    fn any_failure(&self) -> bool {
+        let models = self.models.lock();
+        if self.on_demand.is_some() { !models.missing.is_empty() } else { models.any_failure() }
+    }
+
+    /// The version that was asked for, or the highest that serves. One look-up, no lock. Requests ask by
+    /// [`demand`](InferenceServer::demand).
     pub fn model(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
-        self.routes.find(name, version).map_err(|error| match version {
+        match self.routes.find(name, version) {
+            Ok(model) => {
+                if self.on_demand.is_some() {
+                    model.last_use.touch();
+                }
+                Ok(model)
+            }
+            Err(error) => Err(self.not_found(name, version, error)),
+        }
+    }
+
+    #[cold]
+    fn not_found(&self, name: &str, version: Option<u64>, error: Error) -> Error {
+        match version {
             Some(version) if self.models.lock().knows(name, version) => Error::unavailable(format!(
                 "Request for unknown model: '{name}' version {version} is not at ready state"
             )),
             _ => self.ambiguous(name).unwrap_or(error),
-        })
+        }
     }
 
     /// What to say of a name that models of several namespaces have.
@@ -179,8 +204,9 @@ impl InferenceServer {
         if !self.settings().model_namespacing {
             return None;
         }
-        let known = self.models.lock().states();
-        let meant = identifiers(known.keys().map(String::as_str), name);
+        let mut known: BTreeSet<String> = self.models.lock().states().into_keys().collect();
+        known.extend(self.standing_by());
+        let meant = identifiers(known.iter().map(String::as_str), name);
         if meant.is_empty() || meant.contains(name) {
             return None;
         }
@@ -208,7 +234,9 @@ impl InferenceServer {
                 warn!("{fault}");
             }
         }
-        index::entries(&found, &self.models.lock().states(), ready_only)
+        let mut states = self.models.lock().states();
+        self.show_standing_by(&mut states);
+        index::entries(&found, &states, ready_only)
     }
 
     /// Loads a model, or loads it again, because a client asked for it. Returns when it serves. If it fails, what
@@ -216,6 +244,10 @@ impl InferenceServer {
     pub async fn load(self: &Arc<Self>, name: &str, overrides: LoadOverrides) -> Result<()> {
         self.allow_control()?;
         for each in self.identifiers(name).await {
+            if self.on_demand.is_some() {
+                self.load_pinned(&each, overrides.clone()).await?;
+                continue;
+            }
             let loaded = self.load_model(each.clone(), overrides.clone()).await;
             loaded.map_err(|failure| failure.into_error(&each))?;
         }
@@ -244,6 +276,7 @@ impl InferenceServer {
     pub async fn unload(self: &Arc<Self>, name: &str, dependents: bool) -> Result<()> {
         self.allow_control()?;
         for each in self.identifiers(name).await {
+            self.take_out(&each);
             self.unload_model(each, dependents).await;
         }
         Ok(())

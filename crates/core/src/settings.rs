@@ -39,6 +39,11 @@ pub struct Settings {
     pub strict_readiness: bool,
     /// Takes configs as they are written.
     pub disable_auto_complete_config: bool,
+    /// Whether models are loaded when a request asks for them, instead of when they are wanted.
+    pub lazy_load: bool,
+    /// How many bytes the models may take that are loaded so, as far as their files tell; 0 for no limit. Whoever was used
+    /// least recently goes.
+    pub lazy_load_memory_budget: u64,
     /// How many models are loaded at once.
     pub model_load_thread_count: usize,
     /// How often a load that failed is tried again.
@@ -76,6 +81,8 @@ impl Default for Settings {
             model_config_name: None,
             strict_readiness: true,
             disable_auto_complete_config: false,
+            lazy_load: false,
+            lazy_load_memory_budget: 0,
             model_load_thread_count: 4,
             model_load_retry_count: 0,
             allow_client_shm: false,

@@ -37,6 +37,19 @@ impl InferenceServer {
         contents: &BTreeMap<String, Fingerprint>,
         dependencies: &Dependencies,
     ) -> Outcome {
+        match &self.on_demand {
+            Some(demand) => self.transact_on_demand(demand, transaction, contents, dependencies).await,
+            None => self.transact_now(transaction, contents, dependencies).await,
+        }
+    }
+
+    /// The same for models that serve, or shall.
+    pub(crate) async fn transact_now(
+        self: &Arc<Self>,
+        transaction: &Transaction,
+        contents: &BTreeMap<String, Fingerprint>,
+        dependencies: &Dependencies,
+    ) -> Outcome {
         let mut jobs = Vec::new();
         let mut removed = Vec::new();
         for action in &transaction.actions {

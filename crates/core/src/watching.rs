@@ -102,9 +102,9 @@ struct Eyes {
 impl Follower {
     async fn new(server: Arc<InferenceServer>, settings: WatchSettings) -> Follower {
         let (accepted, failed) = {
+            let loaded = server.accounted_for();
             let models = server.models.lock();
             let accepted = models.first_look.clone();
-            let loaded = models.loaded();
             let failed = accepted.iter().filter(|(name, content)| {
                 // What changed while it was read was not refused.
                 let tried = models.entries.get(*name).is_some_and(|entry| entry.loads.failed > 0);
@@ -246,10 +246,8 @@ impl Follower {
                 None => drop(wanted.remove(name)),
             }
         }
-        let (loaded, before) = {
-            let models = self.server.models.lock();
-            (models.loaded(), models.dependencies.clone())
-        };
+        let loaded = self.server.accounted_for();
+        let before = self.server.models.lock().dependencies.clone();
         let actions = plan(&loaded, &wanted, &Wanted::All);
         let acted: BTreeSet<&str> = actions.iter().map(Action::name).collect();
         // What settled as something that serves already needs no more than to be known.
@@ -304,7 +302,7 @@ impl Follower {
             Outcome::Done => {}
             Outcome::FailedTogether => drop(self.failed.insert(tried)),
             Outcome::Failed => {
-                let loaded = self.server.models.lock().loaded();
+                let loaded = self.server.accounted_for();
                 let left = tried.into_iter().filter(|(name, content)| loaded.get(name) != content.as_ref());
                 self.failed.extend(left.map(|each| vec![each]));
             }

@@ -29,7 +29,7 @@ pub(crate) async fn infer(
     raw: Vec<TensorData>,
 ) -> Result<Reply> {
     let arrived = Instant::now();
-    let model = find(server, &request)?;
+    let model = find(server, &request).await?;
     if model.interface.decoupled {
         return Err(Error::unsupported(
             "ModelInfer RPC doesn't support models with decoupled transaction policy",
@@ -40,9 +40,10 @@ pub(crate) async fn infer(
     encode::reply(&running.model, running.id, &running.options, response)
 }
 
-/// The model and version that a request names; [`start`] looks again for one that goes on with a sequence.
-pub(crate) fn find(server: &InferenceServer, request: &ModelInferRequest) -> Result<Arc<LoadedModel>> {
-    server.model_or_elder(&request.model_name, status::version(&request.model_version)?)
+/// The model and version that a request names; [`start`] looks again for one that goes on with a sequence. Waits only for a
+/// model that stands by.
+pub(crate) async fn find(server: &InferenceServer, request: &ModelInferRequest) -> Result<Arc<LoadedModel>> {
+    server.demand_or_elder(&request.model_name, status::version(&request.model_version)?).await
 }
 
 /// Takes the raw tensors out of a message that was decoded in one piece.

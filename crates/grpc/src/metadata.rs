@@ -20,16 +20,16 @@ pub(crate) fn server(server: &InferenceServer) -> ServerMetadataResponse {
 }
 
 /// An unknown model is not ready, which is no error.
-pub(crate) fn model_ready(server: &InferenceServer, request: &ModelReadyRequest) -> Result<bool> {
+pub(crate) async fn model_ready(server: &InferenceServer, request: &ModelReadyRequest) -> Result<bool> {
     let version = version(&request.version)?;
-    Ok(server.is_live() && server.model(&request.name, version).is_ok())
+    Ok(server.is_model_ready(&request.name, version).await)
 }
 
-pub(crate) fn model(
+pub(crate) async fn model(
     server: &InferenceServer,
     request: &ModelMetadataRequest,
 ) -> Result<ModelMetadataResponse> {
-    let metadata = server.model_metadata(&request.name, version(&request.version)?)?;
+    let metadata = server.model_metadata(&request.name, version(&request.version)?).await?;
     let tensors = |tensors: Vec<hippocamp_core::TensorMetadata>| {
         let each = tensors.into_iter().map(|tensor| TensorMetadata {
             name: tensor.name.to_string(),
@@ -47,7 +47,10 @@ pub(crate) fn model(
     })
 }
 
-pub(crate) fn config(server: &InferenceServer, request: &ModelConfigRequest) -> Result<ModelConfigResponse> {
-    let model = server.model(&request.name, version(&request.version)?)?;
+pub(crate) async fn config(
+    server: &InferenceServer,
+    request: &ModelConfigRequest,
+) -> Result<ModelConfigResponse> {
+    let model = server.demand(&request.name, version(&request.version)?).await?;
     Ok(ModelConfigResponse { config: Some(hippocamp_proto::inference::ModelConfig::clone(&model.config)) })
 }

@@ -39,7 +39,8 @@ impl GrpcInferenceService for InferenceService {
     }
 
     async fn model_ready(&self, r: Request<pb::ModelReadyRequest>) -> Answer<pb::ModelReadyResponse> {
-        answer(metadata::model_ready(&self.server, r.get_ref()).map(|ready| pb::ModelReadyResponse { ready }))
+        let ready = metadata::model_ready(&self.server, r.get_ref()).await;
+        answer(ready.map(|ready| pb::ModelReadyResponse { ready }))
     }
 
     async fn server_metadata(
@@ -53,11 +54,11 @@ impl GrpcInferenceService for InferenceService {
         &self,
         r: Request<pb::ModelMetadataRequest>,
     ) -> Answer<pb::ModelMetadataResponse> {
-        answer(metadata::model(&self.server, r.get_ref()))
+        answer(metadata::model(&self.server, r.get_ref()).await)
     }
 
     async fn model_config(&self, r: Request<pb::ModelConfigRequest>) -> Answer<pb::ModelConfigResponse> {
-        answer(metadata::config(&self.server, r.get_ref()))
+        answer(metadata::config(&self.server, r.get_ref()).await)
     }
 
     async fn model_infer(&self, r: Request<pb::ModelInferRequest>) -> Answer<pb::ModelInferResponse> {

@@ -66,7 +66,12 @@ async fn read(
         match request {
             None => return,
             Some(Ok(request)) => {
-                let next = match start(&server, request) {
+                // A model that stands by holds up the requests behind it: their order stays.
+                let next = tokio::select! {
+                    next = start(&server, request) => next,
+                    () = writer.replies.closed() => return,
+                };
+                let next = match next {
                     InOrder::Running(running) if running.model.interface.decoupled => {
                         tokio::spawn(writer.clone().answer(running));
                         continue;
@@ -86,11 +91,12 @@ async fn read(
     }
 }
 
-fn start(server: &InferenceServer, mut request: ModelInferRequest) -> InOrder {
+async fn start(server: &InferenceServer, mut request: ModelInferRequest) -> InOrder {
     let raw = infer::take_raw(&mut request);
     let id = request.id.clone();
     let arrived = Instant::now();
     let running = infer::find(server, &request)
+        .await
         .and_then(|model| infer::start(server, model, request, raw, arrived, LoadedModel::infer));
     match running {
         Ok(running) => InOrder::Running(Box::new(running)),

@@ -72,9 +72,9 @@ impl HttpFront {
             Route::Model(path, ModelAction::GenerateStream) => {
                 generate::generate_stream(self, &head.headers, &path, body).await
             }
-            Route::Model(path, ModelAction::Metadata) => metadata::model(&self.server, &path),
-            Route::Model(path, ModelAction::Config) => metadata::config(&self.server, &path),
-            Route::Model(path, ModelAction::Ready) => health::model_ready(&self.server, &path),
+            Route::Model(path, ModelAction::Metadata) => metadata::model(&self.server, &path).await,
+            Route::Model(path, ModelAction::Config) => metadata::config(&self.server, &path).await,
+            Route::Model(path, ModelAction::Ready) => health::model_ready(&self.server, &path).await,
             Route::Model(path, ModelAction::Statistics) => {
                 statistics::statistics(&self.server, &path.name, path.version)
             }

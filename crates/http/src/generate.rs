@@ -76,7 +76,7 @@ impl Generation {
         B: Body<Data = Bytes>,
         B::Error: Display,
     {
-        let model = match accept(front, headers, path) {
+        let model = match accept(front, headers, path).await {
             Ok(model) => model,
             Err(error) => {
                 body.discard().await;
@@ -114,8 +114,8 @@ impl Generation {
     }
 }
 
-fn accept(front: &HttpFront, headers: &HeaderMap, path: &ModelPath<'_>) -> Result<Arc<LoadedModel>> {
-    let model = front.server.model(&path.name, path.version)?;
+async fn accept(front: &HttpFront, headers: &HeaderMap, path: &ModelPath<'_>) -> Result<Arc<LoadedModel>> {
+    let model = front.server.demand(&path.name, path.version).await?;
     match Coding::of_request(headers) {
         Ok(Coding::Identity) => Ok(model),
         _ => Err(Error::invalid_arg("Unsupported content-encoding, only 'identity' is supported.")),

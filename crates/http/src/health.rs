@@ -12,8 +12,8 @@ pub(crate) fn health(is_well: bool) -> Response<ResponseBody> {
 }
 
 /// A model that is not known is not ready, just like one that failed to load.
-pub(crate) fn model_ready(server: &InferenceServer, path: &ModelPath<'_>) -> Response<ResponseBody> {
-    if server.is_live() && server.model(&path.name, path.version).is_ok() {
+pub(crate) async fn model_ready(server: &InferenceServer, path: &ModelPath<'_>) -> Response<ResponseBody> {
+    if server.is_model_ready(&path.name, path.version).await {
         return response::empty(StatusCode::OK);
     }
     response::failed(StatusCode::BAD_REQUEST, "Model version not ready")

@@ -35,7 +35,7 @@ where
     B: Body<Data = Bytes>,
     B::Error: Display,
 {
-    let accepted = match Accepted::new(front, headers, path) {
+    let accepted = match Accepted::new(front, headers, path).await {
         Ok(accepted) => accepted,
         Err(error) => {
             body.discard().await;
@@ -77,8 +77,8 @@ struct Submitted {
 }
 
 impl Accepted {
-    fn new(front: &HttpFront, headers: &HeaderMap, path: &ModelPath<'_>) -> Result<Accepted> {
-        let model = front.server.model_or_elder(&path.name, path.version)?;
+    async fn new(front: &HttpFront, headers: &HeaderMap, path: &ModelPath<'_>) -> Result<Accepted> {
+        let model = front.server.demand_or_elder(&path.name, path.version).await?;
         if model.interface.decoupled {
             return Err(Error::unsupported(
                 "HTTP end point doesn't support models with decoupled transaction policy",

@@ -26,8 +26,8 @@ pub(crate) fn server(server: &InferenceServer) -> Response<ResponseBody> {
     response::json(writer.into_bytes())
 }
 
-pub(crate) fn model(server: &InferenceServer, path: &ModelPath<'_>) -> Response<ResponseBody> {
-    match server.model_metadata(&path.name, path.version) {
+pub(crate) async fn model(server: &InferenceServer, path: &ModelPath<'_>) -> Response<ResponseBody> {
+    match server.model_metadata(&path.name, path.version).await {
         Ok(metadata) => response::json(written(&metadata)),
         Err(error) => response::error(&error),
     }
@@ -69,8 +69,8 @@ fn tensor(writer: &mut JsonWriter, tensor: &TensorMetadata) {
     writer.close_object();
 }
 
-pub(crate) fn config(server: &InferenceServer, path: &ModelPath<'_>) -> Response<ResponseBody> {
-    match server.model(&path.name, path.version) {
+pub(crate) async fn config(server: &InferenceServer, path: &ModelPath<'_>) -> Response<ResponseBody> {
+    match server.demand(&path.name, path.version).await {
         Ok(model) => response::json(to_json(&model.config).into_bytes()),
         Err(error) => response::error(&error),
     }

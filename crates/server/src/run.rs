@@ -79,6 +79,8 @@ pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
         model_config_name: models.model_config_name.clone(),
         strict_readiness: args.strict_readiness,
         disable_auto_complete_config: models.disable_auto_complete_config,
+        lazy_load: models.lazy_load,
+        lazy_load_memory_budget: models.memory_budget()?,
         model_load_thread_count: models.model_load_thread_count,
         model_load_retry_count: models.model_load_retry_count,
         allow_client_shm: args.allow_client_shm,

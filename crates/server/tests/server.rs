@@ -14,6 +14,8 @@ mod ensembles;
 mod grpc_infer;
 #[path = "server/grpc_stream.rs"]
 mod grpc_stream;
+#[path = "server/lazy.rs"]
+mod lazy;
 #[path = "server/lifecycle.rs"]
 mod lifecycle;
 #[path = "server/metrics.rs"]

@@ -13,7 +13,7 @@ async fn composing_models_are_loaded_first_also_those_of_ensembles_in_it() {
     server.load("a-outer").await.unwrap();
     assert_eq!(server.number("a-outer", 7).await.unwrap(), 7000, "m was loaded once, as generation 0");
     assert_eq!(server.state("inner"), ("READY", String::new()));
-    let metadata = server.core.model_metadata("a-outer", None).unwrap();
+    let metadata = server.core.model_metadata("a-outer", None).await.unwrap();
     assert_eq!((metadata.platform.as_str(), metadata.versions.as_slice()), ("ensemble", &[1][..]));
 }
 

@@ -48,6 +48,17 @@ pub(crate) struct ModelsArgs {
     #[arg(long)]
     pub(crate) disable_auto_complete_config: bool,
 
+    /// Load each model when the first request asks for it, which waits for that. Until then the model stands by: it is ready,
+    /// and takes no memory. Whatever --model-control-mode would load stands by; what a client loads by request is loaded at
+    /// once, and stays until a client unloads it.
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub(crate) lazy_load: bool,
+
+    /// With --lazy-load: how many bytes the loaded models may take, reckoned as the sizes of the files of their versions times
+    /// their instances. To make room, the models that were used least recently stand by again. 0 for no limit.
+    #[arg(long, value_name = "BYTES", default_value_t = 0)]
+    pub(crate) lazy_load_memory_budget: u64,
+
     /// How many models are loaded at once.
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub(crate) model_load_thread_count: usize,
@@ -113,6 +124,14 @@ impl ModelsArgs {
     pub(crate) fn watch(&self) -> Option<WatchSettings> {
         let poll = (self.repository_poll_secs > 0).then(|| Duration::from_secs(self.repository_poll_secs));
         (self.model_control_mode == Mode::Poll).then(|| WatchSettings { poll, ..WatchSettings::default() })
+    }
+
+    /// How many bytes models that are loaded on demand may take; 0 for no limit.
+    pub(crate) fn memory_budget(&self) -> anyhow::Result<u64> {
+        if self.lazy_load_memory_budget > 0 && !self.lazy_load {
+            anyhow::bail!("--lazy-load-memory-budget has no effect without --lazy-load");
+        }
+        Ok(self.lazy_load_memory_budget)
     }
 
     /// By backend, the largest batch of models that do not say.

@@ -64,6 +64,21 @@ fn backend_settings_are_sorted_by_backend() {
 }
 
 #[test]
+fn a_budget_needs_models_that_stand_by() {
+    let budget = |flags: &[&str]| {
+        let all: Vec<&str> = ["--model-repository=/m"].iter().chain(flags).copied().collect();
+        let models = parse(&all)?.models;
+        models.memory_budget().map(|budget| (models.lazy_load, budget)).map_err(|e| e.to_string())
+    };
+    assert_eq!(budget(&[]), Ok((false, 0)));
+    assert_eq!(budget(&["--lazy-load"]), Ok((true, 0)));
+    assert_eq!(budget(&["--lazy-load=false"]), Ok((false, 0)));
+    assert_eq!(budget(&["--lazy-load", "--lazy-load-memory-budget=4096"]), Ok((true, 4096)));
+    assert!(budget(&["--lazy-load-memory-budget=4096"]).unwrap_err().contains("without --lazy-load"));
+    assert!(budget(&["--lazy-load", "--lazy-load-memory-budget=4G"]).is_err());
+}
+
+#[test]
 fn the_cache_has_a_size() {
     let size = |flags: &[&str]| {
         let all: Vec<&str> = ["--model-repository=/m"].iter().chain(flags).copied().collect();

@@ -1,0 +1,133 @@
+//! What a model takes, before it is loaded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use hippocamp_model_config::ModelConfig;
+use hippocamp_repository::{ModelFolder, RepositoryLocation, find};
+
+use crate::jobs::{Job, composing_of};
+use crate::load::{Loader, Prepared};
+use crate::{InferenceServer, LoadOverrides};
+
+/// A model that has to serve for another one, or the other one itself.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub(super) name: String,
+    pub(super) bytes: u64,
+    pub(super) composing: BTreeSet<String>,
+}
+
+/// A model and all that it is composed of, directly or not. Reads configs and sizes, and fetches what is elsewhere.
+pub(super) fn closure(server: &InferenceServer, name: &str) -> Vec<Part> {
+    closure_with(server, name, &LoadOverrides::default())
+}
+
+/// The same with what a load request brought along for the model itself.
+pub(super) fn closure_with(server: &InferenceServer, name: &str, overrides: &LoadOverrides) -> Vec<Part> {
+    let mut parts = BTreeMap::new();
+    let mut open = vec![(name.to_owned(), overrides.clone())];
+    while let Some((name, overrides)) = open.pop() {
+        if parts.contains_key(&name) {
+            continue;
+        }
+        let job = Job::explicit(name.clone(), overrides);
+        let composing = composing_of(server, &job).unwrap_or_default();
+        open.extend(composing.iter().map(|part| (part.clone(), LoadOverrides::default())));
+        let bytes = if composing.is_empty() { bytes(server, &name, &job.overrides) } else { 0 };
+        parts.insert(name.clone(), Part { name, bytes, composing });
+    }
+    parts.into_values().collect()
+}
+
+/// What a model is composed of, directly or not.
+pub(super) fn composing(server: &InferenceServer, name: &str) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    let mut open = vec![name.to_owned()];
+    while let Some(name) = open.pop() {
+        let parts = composing_of(server, &Job::explicit(name, LoadOverrides::default())).unwrap_or_default();
+        open.extend(parts.into_iter().filter(|part| all.insert(part.clone())));
+    }
+    all
+}
+
+/// What a model is reckoned to take. One that cannot be loaded takes nothing: what is wrong shows when it is tried.
+fn bytes(server: &InferenceServer, name: &str, overrides: &LoadOverrides) -> u64 {
+    let Ok((folder, _files)) = server.folder(name, overrides) else { return 0 };
+    let prepared = Loader::prepare(folder, overrides.config.as_deref());
+    prepared.map_or(0, |prepared| footprint(&prepared))
+}
+
+/// The sizes of all files of the versions that are served, for each instance once: an instance has the weights for itself.
+/// What is computed from them, and buffers, are not known before the model runs, and grow with them as a rule.
+fn footprint(Prepared { folder, config, versions }: &Prepared) -> u64 {
+    let files = versions.iter().map(|&version| size(&folder.version_path(version), MAX_DEPTH));
+    files.fold(0, u64::saturating_add).saturating_mul(instances(config))
+}
+
+fn instances(config: &ModelConfig) -> u64 {
+    // Passive ones are not made.
+    let groups = config.instance_group.iter().filter(|group| !group.passive);
+    let each =
+        groups.map(|group| u64::try_from(group.count).unwrap_or(1).max(1) * (group.gpus.len() as u64).max(1));
+    each.sum::<u64>().max(1)
+}
+
+/// Folders in each other. More are a link that leads back.
+const MAX_DEPTH: usize = 16;
+
+/// Of a file, or of all files in a folder. What cannot be read counts nothing.
+fn size(path: &Path, depth: usize) -> u64 {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() && depth > 0 => {
+            let entries = fs::read_dir(path).into_iter().flatten().flatten();
+            entries.map(|entry| size(&entry.path(), depth - 1)).fold(0, u64::saturating_add)
+        }
+        Ok(metadata) if metadata.is_file() => metadata.len(),
+        _ => 0,
+    }
+}
+
+/// The model's folder if it is on this machine. `None` also where it may be in a store: to ask there takes as long as the load.
+pub(super) fn folder_here(server: &InferenceServer, name: &str) -> Option<ModelFolder> {
+    let settings = server.settings();
+    if settings.repositories.iter().any(RepositoryLocation::is_remote) {
+        return None;
+    }
+    Some(find(&settings.repositories, name, &settings.scan_options()).ok()??.folder)
+}
+
+/// The versions that a load of the model would serve, if it is on this machine: all that have a folder if its config cannot be
+/// used.
+pub(super) fn versions_here(server: &InferenceServer, name: &str) -> Option<Vec<u64>> {
+    let folder = folder_here(server, name)?;
+    let all: Vec<u64> = folder.versions.iter().copied().collect();
+    let selected = Loader::prepare(folder, None).map(|prepared| prepared.versions);
+    Some(selected.unwrap_or(if all.is_empty() { vec![1] } else { all }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_the_files_of_served_versions_for_each_instance() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str, content: &str| {
+            let path = folder.path().join("m").join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        };
+        write("1/model", "not served");
+        write("2/model", "12345");
+        write("2/weights/part", "678");
+        write("labels.txt", "not a version's");
+        write(
+            "config.pbtxt",
+            "backend: \"b\" instance_group [ { count: 2 kind: KIND_CPU }, { kind: KIND_CPU } ]",
+        );
+        let read = ModelFolder::read("m", &folder.path().join("m"), None).unwrap();
+        assert_eq!(footprint(&Loader::prepare(read, None).unwrap()), 3 * 8);
+    }
+}
