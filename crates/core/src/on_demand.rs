@@ -126,7 +126,7 @@ impl Drop for Guard<'_> {
         };
         // What was not loaded gives its room back.
         if let Some(server) = self.demand.server.upgrade() {
-            server.account_for_end(&ended);
+            server.account_for_unloaded(self.demand, &ended);
         }
         self.demand.changed.notify_waiters();
     }

@@ -71,7 +71,7 @@ impl InferenceServer {
         let parts = self.parts(name).await?;
         self.admit(demand, name, &parts)?;
         // Until those who wait hold on to it.
-        let (_guard, _) =
+        let _guard =
             self.make_room(demand, name, &parts, &BTreeSet::new()).await.map_err(LoadFailed::NoRoom)?;
         let jobs = self.jobs(demand, &parts);
         let mut dependencies = Dependencies::default();

@@ -30,12 +30,13 @@ impl InferenceServer {
         // A panic in there was logged; the load finds out what is wrong.
         let parts = parts.await.unwrap_or_default();
         let again = [name.to_owned()].into();
-        let (guard, twice) = self.make_room(demand, name, &parts, &again).await?;
+        let guard = self.make_room(demand, name, &parts, &again).await?;
         let loaded = self.load_model(name.to_owned(), overrides).await;
         {
             let mut state = demand.state.lock();
-            state.standby.ledger.passed(twice);
-            if loaded.is_ok() {
+            if loaded.is_err() {
+                state.standby.ledger.replaced(name);
+            } else {
                 state.standby.pin(name);
                 for part in &parts {
                     if part.name == name {

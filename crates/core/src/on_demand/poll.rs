@@ -46,18 +46,15 @@ impl InferenceServer {
         let names: BTreeSet<String> = loads.map(|action| action.name().to_owned()).collect();
         let parts = self.measure(&names).await;
         let asked = names.iter().cloned().collect::<Vec<_>>().join(", ");
-        let (room, twice) = match self.make_room(demand, &asked, &parts, &names).await {
-            Ok((guard, twice)) => (Some(guard), twice),
-            Err(error) => {
-                warn!("{error}; what serves is replaced all the same");
-                (None, 0)
-            }
-        };
+        let room = self.make_room(demand, &asked, &parts, &names).await;
+        if let Err(error) = &room {
+            warn!("{error}; what serves is replaced all the same");
+        }
         // Not before there is room: whoever makes room waits for no guard of one that waits for room.
         let tied = demand.guard(transaction.tied.clone());
         let awake = Transaction { actions, tied: transaction.tied.clone() };
         let outcome = self.transact_now(&awake, contents, dependencies).await;
-        self.account_for(demand, &parts, twice);
+        self.account_for(demand, &parts, if outcome == Outcome::Done { None } else { Some(&names) });
         drop((tied, room));
         if demand.state.lock().standby.ledger.short(0) > 0 {
             self.trim(demand).await;
@@ -76,10 +73,13 @@ impl InferenceServer {
         measured.await.unwrap_or_default()
     }
 
-    /// What was loaded again is in its place, or not: what serves holds what it takes now.
-    fn account_for(&self, demand: &OnDemand, parts: &[Part], twice: u64) {
+    /// What was loaded again is in its place, and what it replaced tells its end itself; or not, if it is among `failed`. What
+    /// serves holds what it takes now.
+    fn account_for(&self, demand: &OnDemand, parts: &[Part], failed: Option<&BTreeSet<String>>) {
         let mut state = demand.state.lock();
-        state.standby.ledger.passed(twice);
+        for name in failed.into_iter().flatten() {
+            state.standby.ledger.replaced(name);
+        }
         for part in parts {
             if !self.routes.versions(&part.name).is_empty() {
                 state.standby.ledger.hold(&part.name, part.bytes);

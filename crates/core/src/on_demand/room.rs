@@ -24,10 +24,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// What there is to do for room.
 enum Room {
-    /// It is there, reserved and guarded. Beside that so much for a while.
-    Reserved {
-        twice: u64,
-    },
+    /// It is there, reserved and guarded.
+    Reserved,
     Evict(Vec<String>),
     /// It comes when requests end.
     Wait,
@@ -45,24 +43,24 @@ enum Holds {
 
 impl InferenceServer {
     /// Reserves room for those parts that have none yet, and keeps all from being evicted until the guard is dropped. With
-    /// What of them is in `again` is loaded beside itself as it serves, and needs room twice until it is replaced: that is
-    /// returned, to be given back.
+    /// What of them is in `again` is loaded beside itself as it serves, and needs room twice until what it replaces is free;
+    /// who finds that it fails tells the ledger.
     pub(super) async fn make_room<'a>(
         self: &Arc<Self>,
         demand: &'a OnDemand,
         asked: &str,
         parts: &[Part],
         again: &BTreeSet<String>,
-    ) -> Result<(Guard<'a>, u64)> {
+    ) -> Result<Guard<'a>> {
         // Nothing is guarded by who waits for this: whoever has the turn may need it to go.
         let _turn = demand.turn.lock().await;
         let begin = Instant::now();
         loop {
             let changed = demand.changed.notified();
             match self.look_for_room(demand, asked, parts, again, begin.elapsed() > SLOW) {
-                Room::Reserved { twice } => {
+                Room::Reserved => {
                     let names = parts.iter().map(|part| part.name.clone()).collect();
-                    return Ok((Guard { demand, names }, twice));
+                    return Ok(Guard { demand, names });
                 }
                 Room::Never(error) => return Err(error),
                 Room::Evict(names) => {
@@ -91,19 +89,25 @@ impl InferenceServer {
         slow: bool,
     ) -> Room {
         let mut state = demand.state.lock();
-        let extra = twice(&state, parts, again);
-        let new = parts.iter().filter(|part| state.standby.ledger.of(&part.name).is_none());
-        let need = new.map(|part| part.bytes).fold(extra, u64::saturating_add);
+        let ledger = &state.standby.ledger;
+        let need = |part: &Part| match ledger.beside(&part.name, part.bytes) {
+            None => part.bytes,
+            Some(beside) if again.contains(&part.name) => beside,
+            Some(_) => 0,
+        };
+        let need = parts.iter().map(need).fold(0, u64::saturating_add);
         let short = state.standby.ledger.short(need);
         if short == 0 {
-            state.standby.ledger.pass(extra);
             for part in parts {
-                if state.standby.ledger.of(&part.name).is_none() {
-                    state.standby.ledger.hold(&part.name, part.bytes);
+                let ledger = &mut state.standby.ledger;
+                match ledger.beside(&part.name, part.bytes) {
+                    None => ledger.hold(&part.name, part.bytes),
+                    Some(beside) if again.contains(&part.name) => ledger.load_again(&part.name, beside),
+                    Some(_) => {}
                 }
                 state.guard(&part.name);
             }
-            return Room::Reserved { twice: extra };
+            return Room::Reserved;
         }
         let all: u64 = parts.iter().map(|part| part.bytes).fold(0, u64::saturating_add);
         let budget = state.standby.ledger.budget().unwrap_or(u64::MAX);
@@ -207,9 +211,20 @@ impl InferenceServer {
         }
     }
 
-    /// Models have ended, and their memory is free.
+    /// Models have ended or were replaced, and the memory of that is free.
     pub(crate) fn account_for_end(&self, names: &[String]) {
         let Some(demand) = &self.on_demand else { return };
+        {
+            let mut state = demand.state.lock();
+            for name in names {
+                state.standby.ledger.replaced(name);
+            }
+        }
+        self.account_for_unloaded(demand, names);
+    }
+
+    /// What does not serve holds nothing, unless somebody loads it.
+    pub(super) fn account_for_unloaded(&self, demand: &OnDemand, names: &[String]) {
         let mut state = demand.state.lock();
         let models = self.models.lock();
         for name in names {
@@ -220,12 +235,6 @@ impl InferenceServer {
         drop((state, models));
         demand.changed.notify_waiters();
     }
-}
-
-/// The room that models need beside what they hold, if they are loaded again.
-fn twice(state: &DemandState, parts: &[Part], again: &BTreeSet<String>) -> u64 {
-    let held = |part: &&Part| again.contains(&part.name) && state.standby.ledger.of(&part.name).is_some();
-    parts.iter().filter(held).map(|part| part.bytes).fold(0, u64::saturating_add)
 }
 
 /// How often ensembles that serve hold on to a model, by its address.

@@ -1,6 +1,6 @@
 //! What the models take, against what they may take.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Bytes that are held, by model. What a model takes is told once, before it is loaded.
 #[derive(Debug, Default)]
@@ -11,6 +11,8 @@ pub(crate) struct Ledger {
     held: BTreeMap<String, u64>,
     /// Held by what has ended and is not free yet, and by what replaces a model and is not in its place yet.
     passing: u64,
+    /// Of that, by models that are loaded again beside themselves, until what they replace is free. Oldest first.
+    again: BTreeMap<String, VecDeque<u64>>,
 }
 
 impl Ledger {
@@ -60,12 +62,30 @@ impl Ledger {
     /// The model has ended. What it holds is free when [`Ledger::passed`] is told so.
     pub(crate) fn end(&mut self, name: &str) -> u64 {
         let bytes = self.held.remove(name).unwrap_or(0);
-        self.pass(bytes);
+        self.passing = self.passing.saturating_add(bytes);
         bytes
     }
 
-    pub(crate) fn pass(&mut self, bytes: u64) {
+    /// What a model needs beside what it holds to be loaded again: for the new or for what it replaces, whichever is more.
+    /// `None` if it holds nothing.
+    pub(crate) fn beside(&self, name: &str, bytes: u64) -> Option<u64> {
+        self.of(name).map(|held| held.max(bytes))
+    }
+
+    /// From here on the model holds that twice, until [`Ledger::replaced`].
+    pub(crate) fn load_again(&mut self, name: &str, bytes: u64) {
         self.passing = self.passing.saturating_add(bytes);
+        self.again.entry(name.to_owned()).or_default().push_back(bytes);
+    }
+
+    /// What a model has replaced is free, or it could not be loaded again.
+    pub(crate) fn replaced(&mut self, name: &str) {
+        let Some(again) = self.again.get_mut(name) else { return };
+        let bytes = again.pop_front().unwrap_or(0);
+        if again.is_empty() {
+            self.again.remove(name);
+        }
+        self.passed(bytes);
     }
 
     pub(crate) fn passed(&mut self, bytes: u64) {
