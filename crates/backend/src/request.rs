@@ -116,11 +116,78 @@ impl Request {
 
     /// Answers with the only or last response.
     pub fn succeed(self, response: Response, times: &ExecutionTimes) {
-        self.response.succeed(response, self.queued, times);
+        let queued = self.queued;
+        self.without_inputs().succeed(response, queued, times);
     }
 
     /// Answers with an error.
     pub fn fail(self, error: Error, reason: FailureReason) {
-        self.response.fail(error, reason);
+        self.without_inputs().fail(error, reason);
+    }
+
+    /// The way back, when the inputs are gone: whoever hears the answer may take the shared memory away in which they are,
+    /// and give its name to another.
+    fn without_inputs(self) -> ResponseSender {
+        drop(self.inputs);
+        self.response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{Delivery, Event, ModelStatistics, Outlet, ResponseSink};
+
+    /// A tensor that tells whether it is still there.
+    #[derive(Clone)]
+    struct Held(Arc<[u8; 4]>);
+
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            &*self.0
+        }
+    }
+
+    /// Whoever waits for the answer; notes who else holds the tensor then.
+    #[derive(Debug)]
+    struct Waiting(Arc<[u8; 4]>);
+
+    impl ResponseSink for Waiting {
+        fn deliver(&mut self, _: Event) {
+            assert_eq!(Arc::strong_count(&self.0), 2, "the test's and this one's");
+        }
+
+        fn is_cancelled(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn inputs_are_gone_when_the_answer_leaves() {
+        for fails in [false, true] {
+            let content = Arc::new([0; 4]);
+            let data = TensorData::from(Bytes::from_owner(Held(Arc::clone(&content))));
+            let outlet = Outlet::to_sink(Delivery::Once, Box::new(Waiting(Arc::clone(&content))));
+            let now = Instant::now();
+            let request = Request {
+                id: "".into(),
+                inputs: [Some(InputTensor { shape: Shape::from([1]), data })].into_iter().collect(),
+                outputs: WantedOutputs::ALL,
+                parameters: Parameters::default(),
+                batch_size: 1,
+                priority: 0,
+                timeout: None,
+                sequence: None,
+                queued: now,
+                response: ResponseSender::new(outlet, now, Arc::new(ModelStatistics::default())),
+            };
+            if fails {
+                request.fail(Error::internal("told to"), FailureReason::Backend);
+            } else {
+                request.succeed(Response::default(), &ExecutionTimes::now());
+            }
+        }
     }
 }
