@@ -1,4 +1,4 @@
-"""Counts the instructions that the server takes for a small request, by callgrind."""
+"""Counts the instructions that the server takes for a small request, by callgrind: whose code they are, and in which step."""
 
 import json
 import os
@@ -39,6 +39,24 @@ PARTS = [
     ("alloc", "core, alloc, std"),
     ("std", "core, alloc, std"),
 ]
+
+
+# The functions that are a step of a request, with all that they call.
+QUEUED = ["hippocamp_scheduler::scheduler::Scheduler::execute_or_enqueue", "hippocamp_scheduler::queue::Queue::pull"]
+EXECUTED = ["<hippocamp_backend_builtin::identity::IdentityInstance as hippocamp_backend::contract::ModelInstance>::execute"]
+STEPS = {
+    "decode": {
+        "grpc": ["hippocamp_grpc::fields::decode", "hippocamp_grpc::decode::request"],
+        "http": ["hippocamp_http::json::infer::parse_infer"],
+    },
+    "check": dict.fromkeys(("grpc", "http"), ["hippocamp_core::infer::check"]),
+    "enqueue to execute": dict.fromkeys(("grpc", "http"), QUEUED),
+    "execute, answer": dict.fromkeys(("grpc", "http"), EXECUTED),
+    "encode": {
+        "grpc": ["hippocamp_grpc::encode::reply", "hippocamp_grpc::encode::Reply::into_pieces"],
+        "http": ["hippocamp_http::encode::encode", "hippocamp_http::encode::Encoded::into_response"],
+    },
+}
 
 
 class CountedServer(ServerProcess):
@@ -105,28 +123,42 @@ def over_grpc(server, count):
 
 
 def counted(program, drive, count, folder):
-    """Instructions by part, of a server that answers so many requests."""
+    """Instructions by part and by step, of a server that answers so many requests."""
     out = os.path.join(folder, f"callgrind.{drive.__name__}.{count}")
     repository = os.path.join(folder, "models")
     with CountedServer(program, out, repository) as server:
         drive(server, count)
-    shown = ["callgrind_annotate", "--threshold=100", "--auto=no", out]
+    parts, steps = {}, {}
+    for function, library, instructions in functions(out):
+        part = part_of(function, library)
+        parts[part] = parts.get(part, 0) + instructions
+    within = {function: instructions for function, _, instructions in functions(out, "--inclusive=yes")}
+    protocol = drive.__name__.removeprefix("over_")
+    for step, of in STEPS.items():
+        if missing := [function for function in of[protocol] if function not in within]:
+            sys.exit(f"bench: {missing[0]} is no function of its own any more: see STEPS in {__file__}")
+        steps[step] = sum(within[function] for function in of[protocol])
+    return parts, steps
+
+
+def functions(out, *options):
+    """(function, the library that it is in, instructions) of what callgrind wrote."""
+    shown = ["callgrind_annotate", "--threshold=100", "--auto=no", *options, out]
     done = subprocess.run(shown, capture_output=True, text=True, check=True)
-    parts = {}
     for line in done.stdout.splitlines():
         if found := re.match(r"\s*([\d,]+) \([ \d.]+%\)\s+(\S.*)", line):
-            part = part_of(found[2])
-            parts[part] = parts.get(part, 0) + int(found[1].replace(",", ""))
-    return parts
+            # `file:function [library]`
+            pattern = r"(?:.*?:)?(?P<name>.*?)(?: \[(?P<library>[^\]]*)\])?$"
+            named = re.match(pattern, found[2].replace("::", "\0"))
+            name = named["name"].replace("\0", "::")
+            yield name, os.path.basename(named["library"] or ""), int(found[1].replace(",", ""))
 
 
-def part_of(function):
-    """Whose code a line of callgrind_annotate is: `file:function [object]`."""
-    if function.startswith("PROGRAM TOTALS"):
+def part_of(name, library):
+    """Whose code a function is."""
+    if name.startswith("PROGRAM TOTALS"):
         return "all of it"
-    found = re.match(r"(?:.*?:)?(?P<name>.*?)(?: \[(?P<object>[^\]]*)\])?$", function.replace("::", "\0"))
-    name = found["name"].replace("\0", "::")
-    if "hippocamp" not in os.path.basename(found["object"] or "hippocamp"):
+    if library and "hippocamp" not in library:
         return "C library"
     name = re.sub(r"^<?(impl .* for )?[&<(\[*]*(mut |dyn |const )*", "", name)
     for prefix, part in PARTS:
@@ -140,7 +172,7 @@ def instructions(count, output):
     for tool in ("valgrind", "callgrind_annotate"):
         if not shutil.which(tool):
             sys.exit(f"bench: {tool} is missing: install valgrind, which every distribution has")
-    program, results = build(), {}
+    program, results, stepped = build(), {}, {}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         os.makedirs(os.path.join(folder, "models", "identity", "1"))
         with open(os.path.join(folder, "models", "identity", "config.pbtxt"), "w") as f:
@@ -148,8 +180,11 @@ def instructions(count, output):
             f.write('backend: "identity"\n' + ends % ("input", "INPUT0") + ends % ("output", "OUTPUT0"))
         for drive in (over_grpc, over_http):
             few, many = (counted(program, drive, n, folder) for n in (count, 3 * count))
-            parts = {part: (many[part] - few.get(part, 0)) / (2 * count) for part in many}
-            results[drive.__name__.removeprefix("over_")] = parts
+            protocol = drive.__name__.removeprefix("over_")
+            results[protocol], stepped[protocol] = (
+                {name: (much - little.get(name, 0)) / (2 * count) for name, much in more.items()}
+                for little, more in zip(few, many)
+            )
     print(f"instructions of a request of {FLOATS} floats: the difference of {3 * count} and {count}, a request\n")
     names = sorted({name for parts in results.values() for name in parts}, key=lambda name: -results["grpc"].get(name, 0))
     print(f"{'':24}" + "".join(f"{protocol:>12}" for protocol in results))
@@ -157,6 +192,9 @@ def instructions(count, output):
         row = [parts.get(name, 0) for parts in results.values()]
         if max(row) >= 50:
             print(f"{name:24}" + "".join(f"{value:12,.0f}" for value in row))
+    print("\nof them in the steps of a request, with all that these call\n")
+    for name in STEPS:
+        print(f"{name:24}" + "".join(f"{steps[name]:12,.0f}" for steps in stepped.values()))
     if output:
         with open(output, "w", encoding="utf-8") as f:
-            json.dump(results, f, indent=1)
+            json.dump({"parts": results, "steps": stepped}, f, indent=1)
