@@ -1,4 +1,4 @@
-"""Counts the instructions that the server takes for a small request, by callgrind: whose code they are, and in which step."""
+"""Counts the instructions that the server takes for a small request, by callgrind: whose they are, and for which step."""
 
 import json
 import os
@@ -42,8 +42,14 @@ PARTS = [
 
 
 # The functions that are a step of a request, with all that they call.
-QUEUED = ["hippocamp_scheduler::scheduler::Scheduler::execute_or_enqueue", "hippocamp_scheduler::queue::Queue::pull"]
-EXECUTED = ["<hippocamp_backend_builtin::identity::IdentityInstance as hippocamp_backend::contract::ModelInstance>::execute"]
+QUEUED = [
+    "hippocamp_scheduler::scheduler::Scheduler::execute_or_enqueue",
+    "hippocamp_scheduler::queue::Queue::pull",
+]
+EXECUTED = [
+    "<hippocamp_backend_builtin::identity::IdentityInstance"
+    " as hippocamp_backend::contract::ModelInstance>::execute"
+]
 STEPS = {
     "decode": {
         "grpc": ["hippocamp_grpc::fields::decode", "hippocamp_grpc::decode::request"],
@@ -185,8 +191,9 @@ def instructions(count, output):
                 {name: (much - little.get(name, 0)) / (2 * count) for name, much in more.items()}
                 for little, more in zip(few, many)
             )
-    print(f"instructions of a request of {FLOATS} floats: the difference of {3 * count} and {count}, a request\n")
-    names = sorted({name for parts in results.values() for name in parts}, key=lambda name: -results["grpc"].get(name, 0))
+    print(f"instructions of a request of {FLOATS} floats, from the difference of {3 * count} and {count}\n")
+    names = {name for parts in results.values() for name in parts}
+    names = sorted(names, key=lambda name: -results["grpc"].get(name, 0))
     print(f"{'':24}" + "".join(f"{protocol:>12}" for protocol in results))
     for name in names:
         row = [parts.get(name, 0) for parts in results.values()]
