@@ -112,6 +112,30 @@ def test_models_are_served_and_only_what_changes_is_fetched_again(store, proxy, 
     assert total(client) == (A + A).tolist()
 
 
+def test_models_that_stand_by_are_fetched_when_they_are_asked_for(store, proxy, serve):
+    one = CONFIG + "instance_group [ { count: 1 kind: KIND_CPU } ]"
+    for model in ("sum", "other"):
+        store.put(f"models/{model}/config.pbtxt", one)
+    store.put("models/other/1/model.onnx", add_sub())
+    budget = len(add_sub()) * 3 // 2
+    server, client = serve("--lazy-load", f"--lazy-load-memory-budget={budget}")
+    weights = lambda: [name for name in proxy.objects() if name.endswith(".onnx")]  # noqa: E731
+    assert client.is_model_ready("sum") and client.is_model_ready("other")
+    assert weights() == []
+    for model in ("sum", "other"):
+        assert total(client, model) == (A + A).tolist()
+    assert sorted(weights()) == ["models/other/1/model.onnx", "models/sum/1/model.onnx"]
+    assert server.metric("nv_model_eviction", model="sum") == 1, "there is room for one"
+
+    proxy.forget()
+    assert total(client, "sum") == (A + A).tolist()
+    assert weights() == [], "it is here still"
+    store.put("models/other/2/model.onnx", add_sub())
+    assert total(client, "other") == (A + A).tolist()
+    assert weights() == ["models/other/2/model.onnx"], "the store is looked at anew"
+    assert server.metric("nv_model_memory_used_bytes") <= budget
+
+
 def test_the_index_follows_the_store(store, serve):
     _, client = serve()
     store.put("models/later/config.pbtxt", IDENTITY)
