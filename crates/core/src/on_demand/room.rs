@@ -42,7 +42,7 @@ enum Holds {
 }
 
 impl InferenceServer {
-    /// Reserves room for those parts that have none yet, and keeps all from being evicted until the guard is dropped. With
+    /// Reserves room for those parts that have none yet, and keeps all from being evicted until the guard is dropped.
     /// What of them is in `again` is loaded beside itself as it serves, and needs room twice until what it replaces is free;
     /// who finds that it fails tells the ledger.
     pub(super) async fn make_room<'a>(
