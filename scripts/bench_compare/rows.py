@@ -29,8 +29,8 @@ class Row:
     extra_models: int = 0
     # So many floats are sent as JSON, which perf_analyzer cannot do.
     json_floats: int = 0
-    # An input that gets what the engine alone gets, and how many floats that are. Of what perf_analyzer makes up some numbers
-    # are so small that the processor takes much longer over them.
+    # An input that gets what the engine alone gets, and how many floats that are. Over what perf_analyzer
+    # makes up the first convolution takes longer, probably because some of these numbers are denormal.
     given: tuple = None
     # Whether Triton is asked, too.
     compared: bool = True
