@@ -362,11 +362,7 @@ impl Eyes {
                 self.survey.look_for(name);
             }
         } else {
-            self.survey.look_at_all();
-            for (at, path) in self.survey.local_repositories() {
-                let hops = self.survey.repository_hops(at);
-                self.watch.set(&Owner::Repository(at), &[path.to_owned()], hops);
-            }
+            self.look_at_all();
         }
         let mut changed = self.follow_folders();
         // What happened between the look and the watch, nobody tells.
@@ -383,6 +379,22 @@ impl Eyes {
         }
         self.watch.find_open_files();
         (self.survey.scan(), changed)
+    }
+
+    /// Watches the repositories and then looks at them: a model that comes in between is found, one that comes later is
+    /// told of.
+    fn look_at_all(&mut self) {
+        self.survey.find_ways();
+        for _ in 0..MAX_GLANCES {
+            for (at, path) in self.survey.local_repositories() {
+                let hops = self.survey.repository_hops(at);
+                self.watch.set(&Owner::Repository(at), &[path.to_owned()], hops);
+            }
+            self.survey.look_at_all();
+            if !self.survey.find_ways() {
+                break;
+            }
+        }
     }
 
     /// Watches the folders of what is there now. Returns the models for which they may be others.

@@ -50,7 +50,21 @@ impl Survey {
         Survey { repositories, options, seen }
     }
 
-    /// Looks at everything. Blocks for as long as disks and stores take.
+    /// Follows the links on the way to each repository on this machine. True if a way is not what it was.
+    pub fn find_ways(&mut self) -> bool {
+        let mut changed = false;
+        for (repository, seen) in self.repositories.iter().zip(&mut self.seen) {
+            if let RepositoryLocation::Local(path) = repository {
+                let mut links = Links::default();
+                links.follow(path);
+                let before = std::mem::replace(&mut seen.hops, links.into_hops());
+                changed |= seen.hops != before;
+            }
+        }
+        changed
+    }
+
+    /// Looks at everything in the repositories. Blocks for as long as disks and stores take.
     pub fn look_at_all(&mut self) {
         self.look_by(look_at_folders);
     }
@@ -146,7 +160,7 @@ impl Survey {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// The same of the links on the way to a repository.
+    /// The same of the links on the way to a repository, as [`Survey::find_ways`] found them last.
     pub fn repository_hops(&self, repository: usize) -> &[PathBuf] {
         self.seen.get(repository).map_or(&[], |seen| &seen.hops)
     }
@@ -188,9 +202,6 @@ fn look_at_list(models: BTreeMap<String, Fingerprint>, repository: &RepositoryLo
 }
 
 fn look_at_folders(repository: &Path, seen: &mut Seen) -> io::Result<()> {
-    let mut links = Links::default();
-    links.follow(repository);
-    seen.hops = links.into_hops();
     let names: HashSet<OsString> =
         fs::read_dir(repository)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
     seen.models.retain(|name, _| names.contains(OsStr::new(name)));
@@ -322,6 +333,7 @@ mod tests {
         assert_eq!(hops(&survey, "b"), expected.map(|hop| path.join(hop)));
         assert_eq!(hops(&survey, "c"), ["models/c", "volume/later"].map(|hop| path.join(hop)));
         assert!(!survey.scan().models.contains_key("c"));
+        assert!(!survey.find_ways(), "no link leads to the repository");
         assert!(survey.repository_hops(0).is_empty() && survey.repository_hops(7).is_empty());
 
         // The way is another one, though nothing is at its end.
@@ -333,6 +345,28 @@ mod tests {
         assert_ne!(stands(&survey)[0], before[0]);
         assert_eq!(survey.scan().models["a"], content["a"]);
         assert!(hops(&survey, "a").contains(&path.join("volume/two/model.onnx")));
+    }
+
+    #[test]
+    fn knows_the_ways_to_the_repositories() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = fs::canonicalize(folder.path()).unwrap();
+        fs::create_dir_all(path.join("one/models/a/1")).unwrap();
+        std::os::unix::fs::symlink("one", path.join("current")).unwrap();
+        let repository = path.join("current/models");
+        let mut survey = survey(&[&repository]);
+        survey.look_at_all();
+        assert!(survey.find_ways() && !survey.find_ways());
+        assert_eq!(survey.repository_hops(0), [path.join("current"), path.join("one/models")]);
+        let stands = |survey: &Survey| survey.local_places().map(|(.., stands)| stands).collect::<Vec<_>>();
+        let before = stands(&survey);
+        fs::rename(path.join("one"), path.join("two")).unwrap();
+        fs::remove_file(path.join("current")).unwrap();
+        std::os::unix::fs::symlink("two", path.join("current")).unwrap();
+        assert!(survey.find_ways());
+        survey.look_at_all();
+        assert_eq!(survey.repository_hops(0), [path.join("current"), path.join("two/models")]);
+        assert_ne!(stands(&survey), before);
     }
 
     #[test]

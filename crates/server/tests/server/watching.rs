@@ -110,3 +110,31 @@ async fn links_out_of_the_repository_are_followed_without_looking() {
     lead("one", &place("current"));
     eventually("the way back", || sizes() == [Some(1), Some(1), Some(3)]).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn models_that_come_while_it_begins_are_noticed() {
+    let mut repository = Repository::default();
+    // So many that the first look takes long enough for others to come meanwhile.
+    for at in 0..100 {
+        repository = repository.with(&format!("old{at}"), &identity_config(0, ""));
+    }
+    let (mut server, faults) =
+        TestServer::start_with(repository, |settings| settings.control_mode = ControlMode::Poll).await;
+    assert_eq!(faults, [""; 0]);
+    let path = server.repository.path().to_owned();
+    let place = |name: String| (path.join(format!(".{name}")), path.join(name));
+    let new: Vec<_> = (0..100).map(|at| format!("new{at}")).collect();
+    for name in &new {
+        server.repository.version(&format!(".{name}"), 1);
+        server.repository.write(&format!(".{name}/config.pbtxt"), identity_config(0, ""));
+    }
+    let mut settings = WatchSettings { poll: None, ..WatchSettings::default() };
+    settings.quiet.found = QUIET;
+    server.watch(settings);
+    for (aside, place) in new.iter().cloned().map(place) {
+        std::fs::rename(aside, place).unwrap();
+        tokio::task::yield_now().await;
+    }
+    let all = || new.iter().all(|name| server.core.model(name, None).is_ok());
+    eventually("each of the new models", all).await;
+}
