@@ -128,9 +128,11 @@ def test_a_file_that_is_still_being_written_is_not_loaded(folder, serve, within)
         folder.add(f"mark{mark}", {1: adds(mark)})
         within(lambda: answer(client, f"mark{mark}") == mark)
 
-    folder.file("slow", "1").mkdir(parents=True)
-    with open(folder.file("slow", "1", "model.onnx"), "wb", buffering=0) as file:
+    # Put in its place at once: a folder that stays empty for long enough would be a model without a file.
+    folder.file(".slow", "1").mkdir(parents=True)
+    with open(folder.file(".slow", "1", "model.onnx"), "wb", buffering=0) as file:
         file.write(whole[: len(whole) // 2])
+        folder.file(".slow").rename(folder.file("slow"))
         with open(folder.file("m", "1", "model.onnx"), "wb", buffering=0) as other:
             other.write(whole[: len(whole) // 2])
             a_change_is_taken_up()
