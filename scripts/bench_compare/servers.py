@@ -11,7 +11,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(ROOT, "tests"))
 
-from server_process import BINARY, ServerProcess  # noqa: E402
+from server_process import BINARY, LIBRARY, ServerProcess  # noqa: E402
 
 WHEEL = os.path.join(ROOT, ".cache", "triton")
 TRITON = os.path.join(WHEEL, "pytriton", "tritonserver")
@@ -108,16 +108,18 @@ class Triton:
             )
         self.add_python()
         have = set(os.listdir(self.backends))
-        if "identity" in have:
-            self.identity_backend, self.note = "identity", "identity: Triton's, of TRITON_BACKENDS"
-        elif self.build_identity():
-            self.identity_backend, self.note = (
-                "identity",
-                "identity: scripts/bench_compare/identity.c",
-            )
-        else:
-            self.identity_backend, self.note = "python", "identity: a model of the Python backend"
-        self.onnx = "onnxruntime" in have
+        self.identity_backend, identity = "identity", self.backend("identity", have)
+        if not identity:
+            self.identity_backend, identity = "python", "a model of the Python backend"
+        onnx = self.backend("onnxruntime", have, LIBRARY)
+        self.onnx = bool(onnx)
+        self.note = f"identity: {identity}; onnxruntime: {onnx or 'none'}"
+
+    def backend(self, name, have, library=None):
+        """Says whose it is: a given one, or ours, which is built. None if there is neither."""
+        if name in have:
+            return "Triton's, of TRITON_BACKENDS"
+        return f"scripts/bench_compare/{name}.c" if self.build(name, library) else None
 
     def add_python(self):
         target = os.path.join(self.backends, "python")
@@ -129,23 +131,20 @@ class Triton:
         if os.path.exists(stub):
             shutil.copy(stub, target)
 
-    def build_identity(self):
-        """Whether there is a C compiler, and it did."""
+    def build(self, name, library):
+        """Whether there is a C compiler, and it did. The backend runs on the library that ours runs on."""
         compiler = shutil.which("cc") or shutil.which("gcc")
         if not compiler:
             return False
-        folder = os.path.join(self.backends, "identity")
+        folder = os.path.join(self.backends, name)
         os.mkdir(folder)
-        library = os.path.join(folder, "libtriton_identity.so")
-        command = [
-            compiler,
-            "-O2",
-            "-shared",
-            "-fPIC",
-            os.path.join(HERE, "identity.c"),
-            "-o",
-            library,
-        ]
+        command = [compiler, "-std=c11", "-D_GNU_SOURCE", "-O2", "-shared", "-fPIC"]
+        command += [os.path.join(HERE, f"{name}.c")]
+        if library:
+            soname = os.path.join(folder, os.path.basename(library) + ".1")
+            os.symlink(library, soname)
+            command += [soname, "-Wl,-rpath,$ORIGIN"]
+        command += ["-o", os.path.join(folder, f"libtriton_{name}.so")]
         return subprocess.run(command, check=False).returncode == 0
 
     def serves(self, model):
