@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use hippocamp_model_config::Interface;
 
+use crate::together::together;
 use crate::{
     Batch, ExecutionTimes, FailureReason, Gather, Inputs, ModelInstance, Outputs, Response, Result,
     count_execution,
@@ -47,15 +48,17 @@ impl<C: Compute> ModelInstance for Batched<C> {
         match result {
             Ok(responses) => {
                 count_execution(batch, &times);
-                for (request, response) in batch.drain(..).zip(responses) {
-                    request.succeed(response, &times);
-                }
+                together(batch.len(), || {
+                    for (request, response) in batch.drain(..).zip(responses) {
+                        request.succeed(response, &times);
+                    }
+                });
             }
-            Err(error) => {
+            Err(error) => together(batch.len(), || {
                 for request in batch.drain(..) {
                     request.fail(error.clone(), FailureReason::Backend);
                 }
-            }
+            }),
         }
     }
 }

@@ -24,6 +24,7 @@ mod request;
 mod response;
 mod scatter;
 mod statistics;
+mod together;
 
 pub use batched::{Batched, Compute};
 pub use bell::{Bell, Ring};

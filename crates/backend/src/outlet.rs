@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use tokio::sync::{mpsc, oneshot};
 
+use crate::together::apart;
 use crate::{Delivery, Event};
 
 /// Somebody between a backend and whoever waits for the answer: an ensemble that feeds its next step, a batcher that
@@ -73,7 +74,8 @@ impl Outlet {
                 self.to = (!is_last).then_some(To::Many(tx));
             }
             Some(To::Sink(mut sink)) => {
-                sink.deliver(event);
+                // It may go on to other models, or be held back.
+                apart(|| sink.deliver(event));
                 self.to = (!is_last).then_some(To::Sink(sink));
             }
         }

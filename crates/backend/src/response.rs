@@ -4,14 +4,19 @@
 //! response leaves, and answers an internal error if it is dropped before that.
 
 use std::fmt::Debug;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Context;
 use std::time::Instant;
 
 use hippocamp_tensor::{Shape, TensorData};
 use smallvec::SmallVec;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::statistics::ResponseOutcome;
+use crate::together::sleeper;
 use crate::{Bell, Error, ExecutionTimes, ModelStatistics, Outlet, Parameters, ResponseTimes, Result};
 
 /// One output of a response. Its name and type are those of the model's output at `index`.
@@ -330,7 +335,7 @@ impl ResponseReceiver {
             bell.ring_last().await;
         }
         let event = match self.back.as_mut()? {
-            Back::Once(rx) => rx.await.ok(),
+            Back::Once(rx) => once(rx).await,
             Back::Many(rx) => rx.recv().await,
         };
         if event.as_ref().is_none_or(Event::is_last) {
@@ -347,6 +352,21 @@ impl ResponseReceiver {
             Some(Event::End) | None => Err(Error::internal("the model answered without a response")),
         }
     }
+}
+
+/// The only event. What is there already needs nobody to wake.
+async fn once(back: &mut oneshot::Receiver<Event>) -> Option<Event> {
+    match back.try_recv() {
+        Ok(event) => return Some(event),
+        Err(TryRecvError::Closed) => return None,
+        Err(TryRecvError::Empty) => {}
+    }
+    poll_fn(|context| {
+        let sleeper = sleeper(context.waker());
+        Pin::new(&mut *back).poll(&mut Context::from_waker(&sleeper))
+    })
+    .await
+    .ok()
 }
 
 #[cfg(test)]

@@ -1,0 +1,208 @@
+//! Waking those who wait for the responses of a batch with one wake-up.
+//!
+//! To wake a task of a runtime from another thread is a system call each time, and the thread that it runs on begins
+//! with the first response while the others are still being sent: it writes each to its connection by itself. Woken by a
+//! task of their own runtime, all of them cost one system call, and responses that share a connection leave in one write.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+use tokio::runtime::Handle;
+
+thread_local! {
+    /// Who was woken on this thread since it began to answer a batch.
+    static HELD: RefCell<Option<Vec<Arc<Sleeper>>>> = const { RefCell::new(None) };
+}
+
+/// A task that waits for a response.
+struct Sleeper {
+    waker: Waker,
+    runtime: Handle,
+}
+
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {
+        // Threads that end wake as well, when what they owned is dropped.
+        let held = HELD.try_with(|held| match &mut *held.borrow_mut() {
+            Some(held) => {
+                held.push(Arc::clone(&self));
+                true
+            }
+            None => false,
+        });
+        if !held.unwrap_or(false) {
+            self.waker.wake_by_ref();
+        }
+    }
+}
+
+/// What wakes the same task, and may do so a little later. Its runtime is the one that this is called in; outside of a
+/// runtime it is the same waker. Costs an allocation.
+pub(crate) fn sleeper(waker: &Waker) -> Waker {
+    match Handle::try_current() {
+        Ok(runtime) => Waker::from(Arc::new(Sleeper { waker: waker.clone(), runtime })),
+        Err(_) => waker.clone(),
+    }
+}
+
+/// Answers the requests of a batch. Whoever waits for them is woken when `answer` returns or panics, so it must do no more
+/// than that.
+pub(crate) fn together(count: usize, answer: impl FnOnce()) {
+    if count < 2 {
+        return answer();
+    }
+    let _woken = Held(HELD.replace(Some(Vec::with_capacity(count))));
+    answer();
+}
+
+/// Does something that may take long, or wait for somebody: whoever it wakes, and was woken before, is woken at once.
+pub(crate) fn apart(act: impl FnOnce()) {
+    if HELD.with_borrow(Option::is_none) {
+        return act();
+    }
+    let _again = Again;
+    wake(HELD.take());
+    act();
+}
+
+/// Wakes those who are held when it is dropped, and puts back what was before.
+struct Held(Option<Vec<Arc<Sleeper>>>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        wake(HELD.replace(self.0.take()));
+    }
+}
+
+/// Holds the next ones again when it is dropped.
+struct Again;
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        HELD.set(Some(Vec::new()));
+    }
+}
+
+fn wake(held: Option<Vec<Arc<Sleeper>>>) {
+    let mut held = held.unwrap_or_default();
+    while let Some(first) = held.first() {
+        let (runtime, id) = (first.runtime.clone(), first.runtime.id());
+        let (same, others) = held.into_iter().partition(|sleeper| sleeper.runtime.id() == id);
+        held = others;
+        wake_in(&runtime, same);
+    }
+}
+
+fn wake_in(runtime: &Handle, sleepers: Vec<Arc<Sleeper>>) {
+    if let [one] = &sleepers[..] {
+        return one.waker.wake_by_ref();
+    }
+    // A runtime that is shut down drops it, and has dropped the tasks before.
+    drop(runtime.spawn(async move {
+        for sleeper in sleepers {
+            sleeper.waker.wake_by_ref();
+        }
+    }));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    impl Count {
+        fn woken(&self) -> usize {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    fn runtime() -> Runtime {
+        Builder::new_current_thread().build().unwrap()
+    }
+
+    /// A sleeper of that runtime; wakes are counted.
+    fn sleeper_of(runtime: &Runtime, count: &Arc<Count>) -> Waker {
+        let _in = runtime.enter();
+        sleeper(&Waker::from(Arc::clone(count)))
+    }
+
+    fn turn(runtime: &Runtime) {
+        runtime.block_on(tokio::task::yield_now());
+    }
+
+    #[test]
+    fn those_of_a_batch_are_woken_by_their_own_runtimes_when_all_are_answered() {
+        let (ours, others) = (runtime(), runtime());
+        let (count, other) = (Arc::<Count>::default(), Arc::<Count>::default());
+        together(5, || {
+            for _ in 0..2 {
+                sleeper_of(&ours, &count).wake();
+                sleeper_of(&others, &other).wake();
+            }
+            sleeper_of(&ours, &count).wake();
+        });
+        assert_eq!((count.woken(), other.woken()), (0, 0), "no runtime had a turn");
+        turn(&ours);
+        assert_eq!((count.woken(), other.woken()), (3, 0));
+        turn(&others);
+        assert_eq!((count.woken(), other.woken()), (3, 2));
+    }
+
+    #[test]
+    fn whoever_is_alone_is_woken_at_once() {
+        let (runtime, count) = (runtime(), Arc::<Count>::default());
+        together(1, || {
+            sleeper_of(&runtime, &count).wake();
+            assert_eq!(count.woken(), 1, "a batch of one");
+        });
+        together(2, || sleeper_of(&runtime, &count).wake());
+        assert_eq!(count.woken(), 2, "one of two has gone");
+        sleeper_of(&runtime, &count).wake();
+        assert_eq!(count.woken(), 3, "no batch");
+        sleeper(&Waker::from(Arc::clone(&count))).wake();
+        assert_eq!(count.woken(), 4, "no runtime");
+    }
+
+    #[test]
+    fn nobody_is_held_while_something_takes_long() {
+        let (runtime, count) = (runtime(), Arc::<Count>::default());
+        together(3, || {
+            sleeper_of(&runtime, &count).wake();
+            apart(|| {
+                assert_eq!(count.woken(), 1);
+                sleeper_of(&runtime, &count).wake();
+                assert_eq!(count.woken(), 2);
+            });
+            sleeper_of(&runtime, &count).wake();
+            assert_eq!(count.woken(), 2, "held again");
+        });
+        assert_eq!(count.woken(), 3);
+    }
+
+    #[test]
+    fn a_panic_leaves_nobody_asleep() {
+        let (runtime, count) = (runtime(), Arc::<Count>::default());
+        let answer = || {
+            sleeper_of(&runtime, &count).wake();
+            panic!("told to");
+        };
+        catch_unwind(AssertUnwindSafe(|| together(2, answer))).unwrap_err();
+        assert_eq!(count.woken(), 1);
+        sleeper_of(&runtime, &count).wake();
+        assert_eq!(count.woken(), 2, "nothing is held any more");
+    }
+}
