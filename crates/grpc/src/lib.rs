@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod fields;
 mod health;
+mod held_writes;
 mod infer;
 mod metadata;
 mod model_infer;

@@ -8,11 +8,13 @@ use hippocamp_proto::health::health_server::HealthServer;
 use hippocamp_proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_stream::StreamExt;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
 use crate::health::HealthService;
+use crate::held_writes::HeldWrites;
 use crate::model_infer::ModelInfer;
 use crate::service::InferenceService;
 use crate::whole_messages::Whole;
@@ -97,6 +99,7 @@ pub async fn serve(
     }
     // Tonic ignores its own setting for a listener that it did not open.
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let incoming = incoming.map(|connection| connection.map(HeldWrites::new));
     let services = http2.add_service(inference).add_service(Whole(health));
     services.serve_with_incoming_shutdown(incoming, stop).await
 }
