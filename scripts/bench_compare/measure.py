@@ -98,8 +98,10 @@ def one(process, row, protocol, concurrency, seconds, work):
         helped = sum(map(cpu_seconds, helpers))
         watch = MostConnections(port)
         watch.start()
+        client = sum(os.times()[:4])
         report = drive(port, row, protocol, concurrency, seconds, work)
         used = cpu_seconds(process.pid) - before
+        client = sum(os.times()[:4]) - client
         helped = sum(map(cpu_seconds, helpers)) - helped
         now = statistics(process, row.model)
     count = now["count"] - served["count"]
@@ -109,6 +111,7 @@ def one(process, row, protocol, concurrency, seconds, work):
         "concurrency": concurrency,
         "cpu_s_per_1000": used / count * 1000,
         "helpers_cpu_s_per_1000": helped / count * 1000,
+        "client_cpu_s_per_1000": client / count * 1000,
         "requests_per_s": float(report["Inferences/Second"]),
         "p50_us": float(report["p50 latency"]),
         "p99_us": float(report["p99 latency"]),

@@ -6,7 +6,15 @@ import os
 import platform
 import statistics
 
-NUMBERS = ("cpu_s_per_1000", "requests_per_s", "p50_us", "p99_us", "queue_us", "connections")
+NUMBERS = (
+    "cpu_s_per_1000",
+    "client_cpu_s_per_1000",
+    "requests_per_s",
+    "p50_us",
+    "p99_us",
+    "queue_us",
+    "connections",
+)
 # Two numbers in a cell are ours and Triton's.
 TITLES = (
     "work",
@@ -62,6 +70,16 @@ def judged(row, ours, peer, limit):
     return None
 
 
+def at_most(row, ours, limit):
+    """What a server that takes no CPU would reach of the engine's requests a second: the client has its part of the
+    same cores, all of which the engine uses when it is alone.
+    """
+    if not (row.of_limit and limit):
+        return None
+    engine = limit["cpu_s_per_1000"]
+    return engine / (engine + ours["client_cpu_s_per_1000"])
+
+
 def lines(rows, results):
     """One dict a line of the table."""
     found = medians(results)
@@ -85,6 +103,7 @@ def lines(rows, results):
                     "ratio": verdict and verdict[0],
                     "target": verdict and verdict[1],
                     "reached": verdict and verdict[2],
+                    "at_most": at_most(row, ours, limit),
                 }
 
 
@@ -94,6 +113,8 @@ def aimed_at(line):
     if line["target"]:
         got = f" {line['ratio']:.2f}," if line["engine"] else ""
         parts.append(f"{line['target']}:{got} {'reached' if line['reached'] else '**missed**'}")
+    if line["at_most"]:
+        parts.append(f"{line['at_most']:.2f} if a request took the engine's and the client's CPU alone")
     if limit := line["engine"]:
         share = limit["cpu_s_per_1000"] / line["ours"]["cpu_s_per_1000"]
         alone = f"{limit['cpu_s_per_1000']:.4f}, {limit['requests_per_s']:,.0f} a second"
