@@ -10,7 +10,7 @@ mod models;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use hippocamp_backend::{Batch, Delivery, Parameters, Request, ResponseReceiver, WantedOutputs, channel};
+use hippocamp_backend::{Batch, Delivery, Request, ResponseReceiver, channel};
 use kit::{Loaded, input, load};
 use models::{BenchModel, models};
 
@@ -21,18 +21,7 @@ fn batch(model: &BenchModel, rows: usize) -> (Batch, Vec<ResponseReceiver>) {
             let (response, receiver) = channel(Delivery::Once, Instant::now(), std::sync::Arc::default());
             let inputs =
                 model.inputs.iter().map(|content| input(&[1, model.columns], content.clone())).collect();
-            let request = Request {
-                id: "".into(),
-                inputs,
-                outputs: WantedOutputs::ALL,
-                parameters: Parameters::default(),
-                batch_size: 1,
-                priority: 0,
-                timeout: None,
-                sequence: None,
-                queued: Instant::now(),
-                response,
-            };
+            let request = Request::new(inputs, 1, response);
             (request, receiver)
         })
         .unzip()

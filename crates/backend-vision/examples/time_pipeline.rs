@@ -9,9 +9,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hippocamp_backend::{
-    Batch, Delivery, Device, Event, InputTensor, InstanceSpec, Model, Request, WantedOutputs, channel,
-};
+use hippocamp_backend::{Batch, Delivery, Device, Event, InputTensor, InstanceSpec, Model, Request, channel};
 use hippocamp_backend_vision::VisionModel;
 use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_defaults};
 use hippocamp_tensor::{Shape, push_element};
@@ -42,20 +40,8 @@ fn main() {
     let waiting = tokio::runtime::Builder::new_current_thread().build().unwrap();
     for _ in 0..runs.parse::<usize>().unwrap() {
         let (response, receiver) = channel(Delivery::Once, Instant::now(), Arc::default());
-        let request = Request {
-            id: "".into(),
-            inputs: [Some(InputTensor { shape: Shape::from([1, 1]), data: data.clone().into() })]
-                .into_iter()
-                .collect(),
-            outputs: WantedOutputs::ALL,
-            parameters: hippocamp_backend::Parameters::default(),
-            batch_size: 1,
-            priority: 0,
-            timeout: None,
-            sequence: None,
-            queued: Instant::now(),
-            response,
-        };
+        let input = InputTensor { shape: Shape::from([1, 1]), data: data.clone().into() };
+        let request = Request::new([Some(input)].into_iter().collect(), 1, response);
         let begun = Instant::now();
         instance.execute(&mut Batch::from_iter([request]));
         let took = begun.elapsed();

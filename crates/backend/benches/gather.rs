@@ -5,9 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hippocamp_backend::{
-    Delivery, Gather, InputTensor, ModelStatistics, Parameters, Request, WantedOutputs, channel,
-};
+use hippocamp_backend::{Delivery, Gather, InputTensor, ModelStatistics, Request, channel};
 use hippocamp_model_config::{Interface, TensorSpec};
 use hippocamp_tensor::{DataType, Shape, TensorData};
 use smallvec::smallvec;
@@ -32,18 +30,7 @@ fn request(picture: &Bytes) -> Request {
     let now = Instant::now();
     let (response, _) = channel(Delivery::Once, now, Arc::new(ModelStatistics::default()));
     let shape = Shape::from(DIMS).with_batch(1);
-    Request {
-        id: "".into(),
-        inputs: smallvec![Some(InputTensor { shape, data: TensorData::from(picture.clone()) })],
-        outputs: WantedOutputs::ALL,
-        parameters: Parameters::default(),
-        batch_size: 1,
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        queued: now,
-        response,
-    }
+    Request::new(smallvec![Some(InputTensor { shape, data: TensorData::from(picture.clone()) })], 1, response)
 }
 
 fn gather(c: &mut Criterion) {

@@ -92,6 +92,26 @@ pub struct Request {
 }
 
 impl Request {
+    /// A request for all outputs of which nothing is known but its tensors. It begins to wait now.
+    pub fn new(
+        inputs: SmallVec<[Option<InputTensor>; 4]>,
+        batch_size: usize,
+        response: ResponseSender,
+    ) -> Request {
+        Request {
+            id: "".into(),
+            inputs,
+            outputs: WantedOutputs::ALL,
+            parameters: Parameters::default(),
+            batch_size,
+            priority: 0,
+            timeout: None,
+            sequence: None,
+            queued: Instant::now(),
+            response,
+        }
+    }
+
     /// Whether the client is gone. Asked before any work is done for it.
     pub fn is_cancelled(&self) -> bool {
         self.response.is_cancelled()
@@ -171,18 +191,11 @@ mod tests {
             let data = TensorData::from(Bytes::from_owner(Held(Arc::clone(&content))));
             let outlet = Outlet::to_sink(Delivery::Once, Box::new(Waiting(Arc::clone(&content))));
             let now = Instant::now();
-            let request = Request {
-                id: "".into(),
-                inputs: [Some(InputTensor { shape: Shape::from([1]), data })].into_iter().collect(),
-                outputs: WantedOutputs::ALL,
-                parameters: Parameters::default(),
-                batch_size: 1,
-                priority: 0,
-                timeout: None,
-                sequence: None,
-                queued: now,
-                response: ResponseSender::new(outlet, now, Arc::new(ModelStatistics::default())),
-            };
+            let request = Request::new(
+                [Some(InputTensor { shape: Shape::from([1]), data })].into_iter().collect(),
+                1,
+                ResponseSender::new(outlet, now, Arc::new(ModelStatistics::default())),
+            );
             if fails {
                 request.fail(Error::internal("told to"), FailureReason::Backend);
             } else {

@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Batch, Batched, Compute, Delivery, InputTensor, Inputs, ModelInstance, Outputs, Parameters, Request,
-    ResponseReceiver, Result, WantedOutputs, channel,
+    Batch, Batched, Compute, Delivery, InputTensor, Inputs, ModelInstance, Outputs, Request,
+    ResponseReceiver, Result, channel,
 };
 use hippocamp_model_config::{Interface, parse};
 use hippocamp_tensor::{ALIGNMENT, Shape, TensorData};
@@ -47,18 +47,7 @@ fn request(data: TensorData) -> (Request, ResponseReceiver) {
     let now = Instant::now();
     let (response, receiver) = channel(Delivery::Once, now, Arc::default());
     let input = InputTensor { shape: Shape::from([1, ROW as i64]), data };
-    let request = Request {
-        id: "".into(),
-        inputs: [Some(input)].into_iter().collect(),
-        outputs: WantedOutputs::ALL,
-        parameters: Parameters::default(),
-        batch_size: 1,
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        queued: now,
-        response,
-    };
+    let request = Request::new([Some(input)].into_iter().collect(), 1, response);
     (request, receiver)
 }
 

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Batch, Batched, Compute, Delivery, Fitting, Inputs, ModelInstance, Outputs, Parameters, Request,
-    Response, ResponseReceiver, Result, WantedOutputs, channel,
+    Batch, Batched, Compute, Delivery, Fitting, Inputs, ModelInstance, Outputs, Request, Response,
+    ResponseReceiver, Result, channel,
 };
 use hippocamp_backend::{Error, InputTensor};
 use hippocamp_model_config::{Interface, parse};
@@ -55,18 +55,7 @@ fn request(inputs: &[Option<Tensor>], rows: usize) -> (Request, ResponseReceiver
             InputTensor { shape: Shape::from(tensor.shape.as_slice()), data }
         })
     });
-    let request = Request {
-        id: "".into(),
-        inputs: inputs.collect(),
-        outputs: WantedOutputs::ALL,
-        parameters: Parameters::default(),
-        batch_size: rows,
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        queued: now,
-        response,
-    };
+    let request = Request::new(inputs.collect(), rows, response);
     (request, receiver)
 }
 

@@ -32,6 +32,22 @@ pub struct InferRequest<'a> {
     pub arrived: Instant,
 }
 
+impl<'a> InferRequest<'a> {
+    /// A request for all outputs that says nothing but its inputs. It came in now.
+    pub fn new(inputs: SmallVec<[InferInput<'a>; 4]>) -> InferRequest<'a> {
+        InferRequest {
+            id: "",
+            inputs,
+            outputs: SmallVec::new(),
+            parameters: Parameters::default(),
+            priority: 0,
+            timeout: None,
+            sequence: None,
+            arrived: Instant::now(),
+        }
+    }
+}
+
 /// An input as a protocol decoded it.
 #[derive(Debug)]
 pub struct InferInput<'a> {

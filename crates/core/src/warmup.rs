@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{
-    Batch, Delivery, Error, Event, InstanceSpec, Model, ModelInstance, MovableInstance, Parameters, Request,
-    ResponseReceiver, Result, WantedOutputs, channel,
+    Batch, Delivery, Error, Event, InstanceSpec, Model, ModelInstance, MovableInstance, Request,
+    ResponseReceiver, Result, channel,
 };
 use hippocamp_model_config::{Interface, ModelConfig};
 use tracing::debug;
@@ -101,18 +101,7 @@ fn request(sample: &Sample, interface: &Interface) -> (Request, ResponseReceiver
     let now = Instant::now();
     let delivery = if interface.decoupled { Delivery::Many } else { Delivery::Once };
     let (response, receiver) = channel(delivery, now, Arc::default());
-    let request = Request {
-        id: "".into(),
-        inputs: sample.inputs.clone(),
-        outputs: WantedOutputs::ALL,
-        parameters: Parameters::default(),
-        batch_size: 1,
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        queued: now,
-        response,
-    };
+    let request = Request::new(sample.inputs.clone(), 1, response);
     (request, receiver)
 }
 

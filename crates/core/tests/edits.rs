@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use hippocamp_backend::{
-    Backend, Batch, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource, Parameters,
-    Response, Result, count_execution,
+    Backend, Batch, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource, Response, Result,
+    count_execution,
 };
 use hippocamp_core::{ControlMode, InferRequest, InferenceServer, LoadOverrides, Settings, State};
 use hippocamp_model_config::ModelConfig;
@@ -141,16 +141,7 @@ impl Server {
 }
 
 async fn infer(server: &InferenceServer) -> Result<Response> {
-    let request = InferRequest {
-        id: "",
-        inputs: SmallVec::new(),
-        outputs: SmallVec::new(),
-        parameters: Parameters::default(),
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        arrived: Instant::now(),
-    };
+    let request = InferRequest::new(SmallVec::new());
     server.model("m", None)?.infer(request)?.only().await
 }
 

@@ -5,11 +5,10 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
 use hippocamp_backend::{
-    Backend, Batch, Code, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource, Parameters,
-    Response, Result,
+    Backend, Batch, Code, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource, Response,
+    Result,
 };
 use hippocamp_core::{ControlMode, InferRequest, InferenceServer, LoadOverrides, Settings, State};
 use hippocamp_model_config::ModelConfig;
@@ -100,16 +99,7 @@ fn server(backend: &Arc<Faulty>, retries: u32) -> (Arc<InferenceServer>, TempDir
 }
 
 async fn infer(server: &InferenceServer) -> Result<Response> {
-    let request = InferRequest {
-        id: "",
-        inputs: SmallVec::new(),
-        outputs: SmallVec::new(),
-        parameters: Parameters::default(),
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        arrived: Instant::now(),
-    };
+    let request = InferRequest::new(SmallVec::new());
     server.model("m", None)?.infer(request)?.only().await
 }
 

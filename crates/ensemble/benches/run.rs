@@ -7,8 +7,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use hippocamp_backend::{
-    Delivery, ExecutionTimes, InputTensor, ModelStatistics, OutputTensor, Parameters, Request, Response,
-    ResponseReceiver, Result, WantedOutputs, channel,
+    Delivery, ExecutionTimes, InputTensor, ModelStatistics, OutputTensor, Request, Response,
+    ResponseReceiver, Result, channel,
 };
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_model_config::{Interface, ensemble_scheduling, parse};
@@ -83,18 +83,7 @@ fn request(data: &Bytes, statistics: &Arc<ModelStatistics>) -> (Request, Respons
     let now = Instant::now();
     let (response, receiver) = channel(Delivery::Once, now, Arc::clone(statistics));
     let input = InputTensor { shape: [16].into(), data: data.clone().into() };
-    let request = Request {
-        id: "".into(),
-        inputs: SmallVec::from_iter([Some(input)]),
-        outputs: WantedOutputs::ALL,
-        parameters: Parameters::default(),
-        batch_size: 1,
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        queued: now,
-        response,
-    };
+    let request = Request::new(SmallVec::from_iter([Some(input)]), 1, response);
     (request, receiver)
 }
 

@@ -5,27 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hippocamp_backend::{
-    Batch, Delivery, ModelStatistics, Parameters, Request, ResponseReceiver, WantedOutputs, channel,
-};
+use hippocamp_backend::{Batch, Delivery, ModelStatistics, Request, ResponseReceiver, channel};
 use hippocamp_scheduler::{LevelPolicy, Queue, QueuePolicies, QueueSettings};
 use smallvec::SmallVec;
 
 fn request(statistics: &Arc<ModelStatistics>) -> (Request, ResponseReceiver) {
     let now = Instant::now();
     let (response, receiver) = channel(Delivery::Once, now, Arc::clone(statistics));
-    let request = Request {
-        id: "".into(),
-        inputs: SmallVec::new(),
-        outputs: WantedOutputs::ALL,
-        parameters: Parameters::default(),
-        batch_size: 1,
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        queued: now,
-        response,
-    };
+    let request = Request::new(SmallVec::new(), 1, response);
     (request, receiver)
 }
 

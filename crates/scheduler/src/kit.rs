@@ -4,10 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hippocamp_backend::{
-    Delivery, Event, InputTensor, ModelStatistics, Parameters, Request, ResponseReceiver, WantedOutputs,
-    channel,
-};
+use hippocamp_backend::{Delivery, Event, InputTensor, ModelStatistics, Request, ResponseReceiver, channel};
 use hippocamp_model_config::{Interface, TensorSpec};
 use hippocamp_tensor::{DataType, Shape, TensorData};
 use smallvec::smallvec;
@@ -50,15 +47,10 @@ impl Like {
         });
         let request = Request {
             id: self.id.to_string().into(),
-            inputs: smallvec![input],
-            outputs: WantedOutputs::ALL,
-            parameters: Parameters::default(),
-            batch_size: self.batch,
             priority: self.priority,
             timeout: self.timeout,
-            sequence: None,
             queued: self.queued,
-            response,
+            ..Request::new(smallvec![input], self.batch, response)
         };
         (request, receiver)
     }

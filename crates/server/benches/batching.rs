@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Backend, Batch, Delivery, InputTensor, ModelInstance, ModelSource, ModelStatistics, Parameters, Request,
-    WantedOutputs, channel,
+    Backend, Batch, Delivery, InputTensor, ModelInstance, ModelSource, ModelStatistics, Request, channel,
 };
 use hippocamp_backend_onnxruntime::{OnnxRuntimeBackend, Settings as OnnxRuntimeSettings};
 use hippocamp_core::{ControlMode, InferInput, InferRequest, InferenceServer, LoadedModel, Settings};
@@ -169,16 +168,7 @@ async fn client(model: Arc<LoadedModel>, until: Instant) -> Vec<Duration> {
             shape: shape.clone(),
             data: TensorData::from(data.clone()),
         };
-        let request = InferRequest {
-            id: "",
-            inputs: smallvec![input],
-            outputs: smallvec![],
-            parameters: Parameters::default(),
-            priority: 0,
-            timeout: None,
-            sequence: None,
-            arrived,
-        };
+        let request = InferRequest { arrived, ..InferRequest::new(smallvec![input]) };
         model.infer_and_wait(request).unwrap().only().await.unwrap();
         latencies.push(arrived.elapsed());
     }
@@ -225,18 +215,7 @@ impl Bare {
         while begin.elapsed() < ROUND {
             let now = Instant::now();
             let (response, receiver) = channel(Delivery::Once, now, Arc::clone(&statistics));
-            let request = Request {
-                id: "".into(),
-                inputs: smallvec![Some(self.input.clone())],
-                outputs: WantedOutputs::ALL,
-                parameters: Parameters::default(),
-                batch_size: self.size,
-                priority: 0,
-                timeout: None,
-                sequence: None,
-                queued: now,
-                response,
-            };
+            let request = Request::new(smallvec![Some(self.input.clone())], self.size, response);
             let mut batch: Batch = smallvec![request];
             self.instance.execute(&mut batch);
             latencies.push(now.elapsed());

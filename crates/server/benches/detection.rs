@@ -13,7 +13,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hippocamp_backend::{
     Backend, Batch, Delivery, Device, InputTensor, InstanceSpec, ModelInstance, ModelSource, ModelStatistics,
-    Parameters, Request, Response, WantedOutputs, channel,
+    Request, Response, channel,
 };
 use hippocamp_backend_onnxruntime::{OnnxRuntimeBackend, Settings as OnnxRuntimeSettings};
 use hippocamp_backend_vision::VisionBackend;
@@ -64,18 +64,8 @@ impl Direct {
         let now = Instant::now();
         let (response, receiver) = channel(Delivery::Once, now, Arc::clone(&self.statistics));
         let find = |name: &str| tensors.iter().find(|(n, _)| &**n == name).map(|(_, tensor)| tensor.clone());
-        let request = Request {
-            id: "".into(),
-            inputs: self.interface.inputs.iter().map(|spec| find(&spec.name)).collect(),
-            outputs: WantedOutputs::ALL,
-            parameters: Parameters::default(),
-            batch_size: 1,
-            priority: 0,
-            timeout: None,
-            sequence: None,
-            queued: now,
-            response,
-        };
+        let request =
+            Request::new(self.interface.inputs.iter().map(|spec| find(&spec.name)).collect(), 1, response);
         self.instance.execute(&mut Batch::from_iter([request]));
         let response = receiver.only().await.expect("the model answers before it returns");
         let named = response.outputs.into_iter().map(|output| {
@@ -102,16 +92,7 @@ async fn ensemble(server: &InferenceServer, file: &Bytes) -> Response {
         shape: [1, 1].into(),
         data: file.clone().into(),
     };
-    let request = InferRequest {
-        id: "",
-        inputs: SmallVec::from_iter([input]),
-        outputs: SmallVec::new(),
-        parameters: Parameters::default(),
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        arrived: Instant::now(),
-    };
+    let request = InferRequest::new(SmallVec::from_iter([input]));
     let model = server.model("detection", None).expect("it is loaded");
     model.infer(request).expect("it is accepted").only().await.expect("it is answered")
 }

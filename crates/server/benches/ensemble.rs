@@ -4,11 +4,10 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
-use hippocamp_backend::{Parameters, Response};
+use hippocamp_backend::Response;
 use hippocamp_core::{InferInput, InferRequest, InferenceServer, Settings};
 use hippocamp_tensor::DataType;
 use smallvec::SmallVec;
@@ -33,16 +32,7 @@ fn write(repository: &Path, name: &str, config: &str) {
 async fn infer(server: &InferenceServer, model: &str, data: Bytes) -> Response {
     let input =
         InferInput { name: "INPUT0", data_type: Some(DataType::Fp32), shape: [16].into(), data: data.into() };
-    let request = InferRequest {
-        id: "",
-        inputs: SmallVec::from_iter([input]),
-        outputs: SmallVec::new(),
-        parameters: Parameters::default(),
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        arrived: Instant::now(),
-    };
+    let request = InferRequest::new(SmallVec::from_iter([input]));
     let model = server.model(model, None).expect("it is loaded");
     model.infer(request).expect("it is accepted").only().await.expect("it is answered")
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hippocamp_backend::{
     Batch, Counters, Delivery, Device, Event, InputTensor, InstanceSpec, Model, ModelInstance, ModelSource,
-    ModelStatistics, Parameters, Request, ResponseReceiver, Result, WantedOutputs, channel,
+    ModelStatistics, Request, ResponseReceiver, Result, channel,
 };
 use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_defaults, parse, validate};
 use hippocamp_tensor::Shape;
@@ -60,18 +60,8 @@ impl Loaded {
         let delivery = if self.interface.decoupled { Delivery::Many } else { Delivery::Once };
         let (response, receiver) = channel(delivery, Instant::now(), Arc::clone(statistics));
         let rows = inputs.iter().flatten().next().and_then(|i| i.shape.first().copied());
-        let request = Request {
-            id: "".into(),
-            inputs: inputs.into_iter().collect(),
-            outputs: WantedOutputs::ALL,
-            parameters: Parameters::default(),
-            batch_size: if self.interface.max_batch_size > 0 { rows.unwrap() as usize } else { 1 },
-            priority: 0,
-            timeout: None,
-            sequence: None,
-            queued: Instant::now(),
-            response,
-        };
+        let batch_size = if self.interface.max_batch_size > 0 { rows.unwrap() as usize } else { 1 };
+        let request = Request::new(inputs.into_iter().collect(), batch_size, response);
         (request, receiver)
     }
 

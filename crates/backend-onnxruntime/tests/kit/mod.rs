@@ -11,7 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hippocamp_backend::{
     Backend, Batch, Delivery, Device, InputTensor, InstanceSpec, Model, ModelInstance, ModelSource,
-    OutputTensor, Parameters, Request, Response, Result, WantedOutputs, channel,
+    OutputTensor, Request, Response, Result, channel,
 };
 use hippocamp_backend_onnxruntime::{OnnxRuntimeBackend, Settings};
 use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_defaults, parse};
@@ -143,18 +143,8 @@ pub(crate) fn execute_together(
     for inputs in requests {
         let (response, receiver) = channel(Delivery::Once, Instant::now(), Arc::default());
         let rows = inputs.iter().flatten().next().and_then(|i| i.shape.first().copied());
-        batch.push(Request {
-            id: "".into(),
-            inputs: inputs.into_iter().collect(),
-            outputs: WantedOutputs::ALL,
-            parameters: Parameters::default(),
-            batch_size: if interface.max_batch_size > 0 { rows.unwrap() as usize } else { 1 },
-            priority: 0,
-            timeout: None,
-            sequence: None,
-            queued: Instant::now(),
-            response,
-        });
+        let batch_size = if interface.max_batch_size > 0 { rows.unwrap() as usize } else { 1 };
+        batch.push(Request::new(inputs.into_iter().collect(), batch_size, response));
         receivers.push(receiver);
     }
     instance.execute(&mut batch);

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hippocamp_backend::{
     Batch, Counters, Delivery, Device, Event, InputTensor, InstanceSpec, Model, ModelInstance,
-    ModelStatistics, Parameters, Request, Response, ResponseReceiver, Result, WantedOutputs, channel,
+    ModelStatistics, Request, Response, ResponseReceiver, Result, channel,
 };
 use hippocamp_backend_vision::VisionModel;
 use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_defaults, parse, validate};
@@ -56,18 +56,8 @@ impl Loaded {
     ) -> (Request, ResponseReceiver) {
         let (response, receiver) = channel(Delivery::Once, Instant::now(), Arc::clone(statistics));
         let rows = inputs[0].shape.first().copied().unwrap_or(1) as usize;
-        let request = Request {
-            id: "".into(),
-            inputs: inputs.iter().cloned().map(Some).collect(),
-            outputs: WantedOutputs::ALL,
-            parameters: Parameters::default(),
-            batch_size: if self.interface.max_batch_size > 0 { rows } else { 1 },
-            priority: 0,
-            timeout: None,
-            sequence: None,
-            queued: Instant::now(),
-            response,
-        };
+        let batch_size = if self.interface.max_batch_size > 0 { rows } else { 1 };
+        let request = Request::new(inputs.iter().cloned().map(Some).collect(), batch_size, response);
         (request, receiver)
     }
 

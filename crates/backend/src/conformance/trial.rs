@@ -43,15 +43,8 @@ impl<'a> Trial<'a> {
         let (response, receiver) = channel(self.delivery(), now, Arc::clone(&self.statistics));
         let request = Request {
             id: "conformance".into(),
-            inputs: inputs.iter().cloned().collect(),
             outputs: wanted,
-            parameters: crate::Parameters::default(),
-            batch_size: rows,
-            priority: 0,
-            timeout: None,
-            sequence: None,
-            queued: now,
-            response,
+            ..Request::new(inputs.iter().cloned().collect(), rows, response)
         };
         (request, receiver)
     }

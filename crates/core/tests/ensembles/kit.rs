@@ -3,12 +3,11 @@
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use bytes::Bytes;
 use hippocamp_backend::{
     Backend, Batch, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance, ModelSource,
-    OutputTensor, Parameters, Request, Response, ResponseReceiver, Result,
+    OutputTensor, Request, Response, ResponseReceiver, Result,
 };
 use hippocamp_core::{ControlMode, InferInput, InferRequest, InferenceServer, Settings};
 use hippocamp_model_config::{Interface, ModelConfig};
@@ -177,16 +176,7 @@ impl Server {
             shape: shape.into(),
             data: bytes(numbers).into(),
         };
-        let request = InferRequest {
-            id: "",
-            inputs: SmallVec::from_iter([input]),
-            outputs: SmallVec::new(),
-            parameters: Parameters::default(),
-            priority: 0,
-            timeout: None,
-            sequence: None,
-            arrived: Instant::now(),
-        };
+        let request = InferRequest::new(SmallVec::from_iter([input]));
         self.core.model(model, None)?.infer(request)
     }
 

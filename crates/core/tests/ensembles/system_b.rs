@@ -126,21 +126,12 @@ async fn is_served_as_it_is() {
     server.write("detection", DETECTION, Some(1));
     server.load("detection").await.unwrap();
     let model = server.core.model("detection", Some(1)).unwrap();
-    let request = hippocamp_core::InferRequest {
-        id: "",
-        inputs: SmallVec::from_iter([hippocamp_core::InferInput {
-            name: "raw_image",
-            data_type: Some(DataType::Bytes),
-            shape: Shape::from([1]),
-            data: bytes::Bytes::from_static(b"\x04\0\0\0jpeg").into(),
-        }]),
-        outputs: SmallVec::new(),
-        parameters: hippocamp_backend::Parameters::default(),
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        arrived: std::time::Instant::now(),
-    };
+    let request = hippocamp_core::InferRequest::new(SmallVec::from_iter([hippocamp_core::InferInput {
+        name: "raw_image",
+        data_type: Some(DataType::Bytes),
+        shape: Shape::from([1]),
+        data: bytes::Bytes::from_static(b"\x04\0\0\0jpeg").into(),
+    }]));
     let response = model.infer(request).unwrap().only().await.unwrap();
     let mut shapes: Vec<_> = response.outputs.iter().map(|o| (o.index, o.shape.to_vec())).collect();
     shapes.sort();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::{
-    Backend, Batch, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource, Parameters,
-    Response, Result, count_execution,
+    Backend, Batch, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource, Response, Result,
+    count_execution,
 };
 use hippocamp_core::{ControlMode, InferRequest, InferenceServer, LoadedModel, Settings};
 use hippocamp_model_config::ModelConfig;
@@ -217,15 +217,6 @@ impl Server {
 }
 
 pub(crate) async fn infer(model: &LoadedModel) -> Result<Response> {
-    let request = InferRequest {
-        id: "",
-        inputs: SmallVec::new(),
-        outputs: SmallVec::new(),
-        parameters: Parameters::default(),
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        arrived: Instant::now(),
-    };
+    let request = InferRequest::new(SmallVec::new());
     model.infer(request)?.only().await
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hippocamp_backend::{
     Delivery, Error, Event, ExecutionTimes, InputTensor, ModelStatistics, OutputTensor, Parameters, Request,
-    Response, ResponseReceiver, Result, WantedOutputs, channel,
+    Response, ResponseReceiver, Result, channel,
 };
 use hippocamp_model_config::{Interface, ensemble_scheduling, parse};
 use hippocamp_tensor::Shape;
@@ -175,18 +175,7 @@ pub(super) fn tensor(number: i32) -> InputTensor {
 pub(super) fn request(inputs: &[Option<i32>], delivery: Delivery) -> (Request, ResponseReceiver) {
     let now = Instant::now();
     let (response, receiver) = channel(delivery, now, Arc::default());
-    let request = Request {
-        id: "".into(),
-        inputs: inputs.iter().map(|number| number.map(tensor)).collect(),
-        outputs: WantedOutputs::ALL,
-        parameters: Parameters::default(),
-        batch_size: 1,
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        queued: now,
-        response,
-    };
+    let request = Request::new(inputs.iter().map(|number| number.map(tensor)).collect(), 1, response);
     (request, receiver)
 }
 

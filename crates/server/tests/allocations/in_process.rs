@@ -1,9 +1,6 @@
 //! Between decoding and encoding a tensor is the same memory.
 
-use std::time::Instant;
-
 use bytes::Bytes;
-use hippocamp_backend::Parameters;
 use hippocamp_core::{InferInput, InferRequest};
 use hippocamp_tensor::{DataType, Shape};
 use smallvec::smallvec;
@@ -18,21 +15,12 @@ async fn an_ensemble_passes_tensors_by_reference() {
     let tensor = Bytes::from(content());
     for name in ["m", "e"] {
         let model = server.core.model(name, None).unwrap();
-        let request = InferRequest {
-            id: "",
-            inputs: smallvec![InferInput {
-                name: "INPUT0",
-                data_type: Some(DataType::Fp32),
-                shape: Shape::from([SIZE as i64 / 4]),
-                data: tensor.clone().into(),
-            }],
-            outputs: smallvec![],
-            parameters: Parameters::default(),
-            priority: 0,
-            timeout: None,
-            sequence: None,
-            arrived: Instant::now(),
-        };
+        let request = InferRequest::new(smallvec![InferInput {
+            name: "INPUT0",
+            data_type: Some(DataType::Fp32),
+            shape: Shape::from([SIZE as i64 / 4]),
+            data: tensor.clone().into(),
+        }]);
         let response = model.infer(request).unwrap().only().await.unwrap();
         let output = response.outputs[0].data.as_contiguous().unwrap();
         assert_eq!((output.as_ptr(), output.len()), (tensor.as_ptr(), SIZE), "{name}");

@@ -2,9 +2,9 @@
 //! learns of it, and it is counted.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use hippocamp_backend::{FailureReason, Parameters, ResponseReceiver};
+use hippocamp_backend::{FailureReason, ResponseReceiver};
 use hippocamp_core::InferRequest;
 use hippocamp_testing::{Gate, Repository, TestServer, gate_config};
 use tokio::io::AsyncWriteExt;
@@ -110,16 +110,7 @@ async fn server(more: &str) -> (TestServer, Gate) {
 
 /// A request from inside of the process.
 fn infer(server: &TestServer, id: &str) -> ResponseReceiver {
-    let request = InferRequest {
-        id,
-        inputs: smallvec::smallvec![],
-        outputs: smallvec::smallvec![],
-        parameters: Parameters::default(),
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        arrived: Instant::now(),
-    };
+    let request = InferRequest { id, ..InferRequest::new(smallvec::smallvec![]) };
     server.core.model("m", None).unwrap().infer(request).unwrap()
 }
 

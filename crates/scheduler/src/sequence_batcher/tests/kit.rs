@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hippocamp_backend::{
     Batch, Code, CorrelationId, Delivery, Error, Event, ExecutionTimes, InputTensor, ModelStatistics,
-    OutputTensor, Parameters, Request, Response, ResponseReceiver, Sequence, WantedOutputs, channel,
+    OutputTensor, Request, Response, ResponseReceiver, Sequence, channel,
 };
 use hippocamp_model_config::{Interface, parse};
 use hippocamp_tensor::Shape;
@@ -92,18 +92,8 @@ impl Bench {
     pub(super) fn request(&self, sequence: Option<Sequence>, value: i32) -> (Request, ResponseReceiver) {
         let now = *self.time.lock();
         let (response, receiver) = channel(Delivery::Once, now, Arc::clone(&self.statistics));
-        let request = Request {
-            id: "".into(),
-            inputs: smallvec![Some(tensor(value))],
-            outputs: WantedOutputs::ALL,
-            parameters: Parameters::default(),
-            batch_size: 1,
-            priority: 0,
-            timeout: None,
-            sequence,
-            queued: now,
-            response,
-        };
+        let request =
+            Request { sequence, queued: now, ..Request::new(smallvec![Some(tensor(value))], 1, response) };
         (request, receiver)
     }
 
