@@ -33,6 +33,8 @@ pub(crate) struct Message<'a> {
 }
 
 /// Makes the request. The n-th raw tensor belongs to the n-th input that is not in shared memory.
+// A function of its own for `scripts/bench instructions`.
+#[inline(never)]
 pub(crate) fn request<'a>(
     memory: &SharedMemory,
     model: &LoadedModel,
