@@ -66,7 +66,7 @@ ROWS = [
     Row("large", "identity, 4.9 MB in and out", "identity", options=LARGE, ratio=0.6),
     Row(
         "shm",
-        "the same, system shared memory",
+        "identity, 4.9 MB in system shared memory",
         "identity",
         options=LARGE + shared(FLOATS_4_9_MB * 4),
         ratio=0.9,

@@ -5,7 +5,7 @@ import shlex
 import sys
 import tempfile
 
-from . import limit, measure, report
+from . import chart, limit, measure, report
 from .rows import ROWS
 from .servers import BINARY, Ours, Triton
 
@@ -30,8 +30,8 @@ def chosen(only):
     return [row for row in ROWS if not only or row.key in only]
 
 
-def compare(only, seconds, rounds, ours_only, output):
-    """Measures, prints the table and writes the JSON."""
+def compare(only, seconds, rounds, ours_only, output, picture=""):
+    """Measures, prints the table, writes the JSON, and draws a picture of it if there is a place for it."""
     if not os.path.isfile(BINARY):
         sys.exit(f"bench: {BINARY} is missing: cargo build --release")
     rows, results = chosen(only), []
@@ -62,3 +62,7 @@ def compare(only, seconds, rounds, ours_only, output):
     with open(output, "w", encoding="utf-8") as f:
         f.write(report.document(rows, results, about))
     print(f"\nAll numbers are in {output}")
+    if picture:
+        with open(picture, "w", encoding="utf-8") as f:
+            f.write(chart.draw(report.lines(rows, results), report.machine()))
+        print(f"A picture of it is in {picture}")
