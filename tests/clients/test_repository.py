@@ -29,9 +29,9 @@ def state(client, model):
 
 @pytest.fixture
 def unloading(client):
-    """Puts the models of these tests back to where they were: not loaded."""
+    """Puts the models of these tests back to where they were: not loaded, and none of them failed."""
     yield client
-    for model in ("changing", "mlp_auto", "from_file"):
+    for model in ("changing", "mlp_auto", "from_file", "nofile", "broken"):
         client.unload_model(model)
 
 
