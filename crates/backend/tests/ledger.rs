@@ -1,9 +1,12 @@
-//! The ledger of copies around a model: which memory it reads, and which memory its clients get.
+//! The ledger of copies and wake-ups around a model: which memory it reads, which memory its clients get, and who wakes them.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel as queue};
+use std::task::{Context, Wake, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -101,4 +104,36 @@ fn a_batch_of_several_is_gathered_into_one_buffer_and_its_output_is_sliced() {
     let buffer = told.recv().unwrap();
     execute(&mut instance, rows());
     assert_eq!(told.recv().unwrap(), buffer, "the second batch needs no memory");
+}
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn those_who_wait_for_a_batch_are_woken_by_their_runtime() {
+    let (mut instance, _told, _) = instance();
+    let (mut batch, receivers): (Batch, Vec<_>) = (0..3).map(|_| request(row(0).into())).unzip();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let count = Arc::<Count>::default();
+    let waker = Waker::from(Arc::clone(&count));
+    let mut waiting: Vec<_> = receivers.into_iter().map(|receiver| Box::pin(receiver.only())).collect();
+    {
+        let _in = runtime.enter();
+        for answer in &mut waiting {
+            assert!(answer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+    }
+    instance.execute(&mut batch);
+    assert_eq!(count.0.load(Ordering::SeqCst), 0, "this thread woke nobody but the runtime");
+    runtime.block_on(tokio::task::yield_now());
+    assert_eq!(count.0.load(Ordering::SeqCst), 3);
+    for mut answer in waiting {
+        assert!(pin!(&mut answer).poll(&mut Context::from_waker(&waker)).is_ready());
+    }
 }
