@@ -1,36 +1,9 @@
 /* An identity backend for Triton by its C interface, as small as one can be: OUTPUT0 is a copy of INPUT0. It stands for
  * Triton's own where only the PyPI wheel is at hand, which has no backend but Python's. Built by scripts/bench compare. */
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
-#include <time.h>
 
-typedef struct Opaque Opaque;
-
-extern Opaque* TRITONBACKEND_InputBuffer(Opaque*, uint32_t, const void**, uint64_t*, int*, int64_t*);
-extern Opaque* TRITONBACKEND_InputProperties(
-    Opaque*, const char**, int*, const int64_t**, uint32_t*, uint64_t*, uint32_t*);
-extern Opaque* TRITONBACKEND_ModelInstanceReportBatchStatistics(
-    Opaque*, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
-extern Opaque* TRITONBACKEND_ModelInstanceReportStatistics(
-    Opaque*, Opaque*, bool, uint64_t, uint64_t, uint64_t, uint64_t);
-extern Opaque* TRITONBACKEND_OutputBuffer(Opaque*, void**, uint64_t, int*, int64_t*);
-extern Opaque* TRITONBACKEND_RequestInputByIndex(Opaque*, uint32_t, Opaque**);
-extern Opaque* TRITONBACKEND_RequestRelease(Opaque*, uint32_t);
-extern Opaque* TRITONBACKEND_ResponseNew(Opaque**, Opaque*);
-extern Opaque* TRITONBACKEND_ResponseOutput(
-    Opaque*, Opaque**, const char*, int, const int64_t*, uint32_t);
-extern Opaque* TRITONBACKEND_ResponseSend(Opaque*, uint32_t, Opaque*);
-
-enum { RELEASE_ALL = 1, RESPONSE_FINAL = 1 };
-
-static uint64_t now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
+#include "triton.h"
 
 static Opaque* copy(Opaque* request, Opaque* response) {
     Opaque *input, *output, *error;

@@ -3,43 +3,12 @@
  * where only the PyPI wheel is at hand. A single request is read where it lies; more are gathered into one batch; outputs
  * are copied from where ONNX Runtime made them, as Triton's own does. Built by scripts/bench compare. */
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-/* ------------------------------------------------ Triton */
+#include "triton.h"
 
-typedef struct Opaque Opaque;
-
-extern Opaque* TRITONBACKEND_InputBuffer(Opaque*, uint32_t, const void**, uint64_t*, int*, int64_t*);
-extern Opaque* TRITONBACKEND_InputProperties(
-    Opaque*, const char**, int*, const int64_t**, uint32_t*, uint64_t*, uint32_t*);
-extern Opaque* TRITONBACKEND_ModelConfig(Opaque*, uint32_t, Opaque**);
-extern Opaque* TRITONBACKEND_ModelInstanceModel(Opaque*, Opaque**);
-extern Opaque* TRITONBACKEND_ModelInstanceReportBatchStatistics(
-    Opaque*, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
-extern Opaque* TRITONBACKEND_ModelInstanceReportStatistics(
-    Opaque*, Opaque*, bool, uint64_t, uint64_t, uint64_t, uint64_t);
-extern Opaque* TRITONBACKEND_ModelInstanceSetState(Opaque*, void*);
-extern Opaque* TRITONBACKEND_ModelInstanceState(Opaque*, void**);
-extern Opaque* TRITONBACKEND_ModelRepository(Opaque*, int*, const char**);
-extern Opaque* TRITONBACKEND_ModelVersion(Opaque*, uint64_t*);
-extern Opaque* TRITONBACKEND_OutputBuffer(Opaque*, void**, uint64_t, int*, int64_t*);
-extern Opaque* TRITONBACKEND_RequestInput(Opaque*, const char*, Opaque**);
-extern Opaque* TRITONBACKEND_RequestRelease(Opaque*, uint32_t);
-extern Opaque* TRITONBACKEND_ResponseNew(Opaque**, Opaque*);
-extern Opaque* TRITONBACKEND_ResponseOutput(
-    Opaque*, Opaque**, const char*, int, const int64_t*, uint32_t);
-extern Opaque* TRITONBACKEND_ResponseSend(Opaque*, uint32_t, Opaque*);
-extern Opaque* TRITONSERVER_ErrorNew(int, const char*);
-extern Opaque* TRITONSERVER_MessageDelete(Opaque*);
-extern Opaque* TRITONSERVER_MessageSerializeToJson(Opaque*, const char**, size_t*);
-
-enum { RELEASE_ALL = 1, RESPONSE_FINAL = 1, INTERNAL = 1 };
 enum { TRITON_INT32 = 8, TRITON_FP32 = 11, ONNX_FLOAT = 1, ONNX_INT32 = 6 };
 enum { MAX_TENSORS = 16, MAX_RANK = 8, ELEMENT = 4 };
 
@@ -183,12 +152,6 @@ Opaque* TRITONBACKEND_ModelInstanceInitialize(Opaque* triton_instance) {
 }
 
 /* ------------------------------------------------ an execution */
-
-static uint64_t now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
 
 /* The tensor of all requests: where the only one of a single request lies, or gathered. */
 static Opaque* gather(Tensor* tensor, Opaque** requests, uint32_t count, int64_t* rows, void** value) {
