@@ -142,7 +142,8 @@ def counted(program, drive, count, folder):
     protocol = drive.__name__.removeprefix("over_")
     for step, of in STEPS.items():
         if missing := [function for function in of[protocol] if function not in within]:
-            sys.exit(f"bench: {missing[0]} is no function of its own any more: give it #[inline(never)], or see STEPS in {__file__}")
+            hint = f"give it #[inline(never)], or see STEPS in {__file__}"
+            sys.exit(f"bench: {missing[0]} is no function of its own any more: {hint}")
         steps[step] = sum(within[function] for function in of[protocol])
     return parts, steps
 
