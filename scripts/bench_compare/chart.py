@@ -2,11 +2,12 @@
 
 from xml.sax.saxutils import escape
 
-WIDTH, MARGIN, LABELS = 860, 24, 330
+WIDTH, MARGIN, LABELS = 870, 24, 344
 HEAD, BAR, GAP, BETWEEN = 64, 9, 3, 12
 OURS, WORSE, TRITON, TEXT, FAINT = "#2f6f8f", "#b5533c", "#d9dde0", "#24292f", "#6a737d"
-# As wide as Triton's, and as much more as the worst row may need.
-SCALE = (WIDTH - LABELS - 2 * MARGIN) / 1.15
+# Triton's bar, which is 1 long, and the longest that ours may be beside its number.
+LONGEST, NUMBER = 1.15, 30
+SCALE = (WIDTH - LABELS - 2 * MARGIN - NUMBER) / LONGEST
 
 
 def text(x, y, content, size=12, anchor="start", colour=TEXT):
@@ -41,8 +42,9 @@ def group(title, protocol, bars, top):
         left = MARGIN + LABELS
         yield text(left - 8, y + BAR - 1, str(concurrency), 9, "end", FAINT)
         yield bar(left, y, SCALE, TRITON)
-        yield bar(left, y, SCALE * min(ratio, 1.15), OURS if ratio <= 1 else WORSE)
-        yield text(left + SCALE + 6, y + BAR - 1, f"{ratio:.2f}", 9, colour=FAINT)
+        length = SCALE * min(ratio, LONGEST)
+        yield bar(left, y, length, OURS if ratio <= 1 else WORSE)
+        yield text(left + max(length, SCALE) + 6, y + BAR - 1, f"{ratio:.2f}", 9, colour=FAINT)
 
 
 def draw(lines, machine):
