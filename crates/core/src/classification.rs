@@ -6,6 +6,23 @@ use hippocamp_tensor::{DataType, Shape, push_element};
 
 use crate::LoadedModel;
 
+/// How many classes of a batch entry are put in order. A client asks for it with a few bytes, and no model tells as many
+/// classes apart.
+const MAX_CLASSES: usize = 1_000_000;
+
+/// The most classes that a client may ask for: what 32 bits can say. More than there are means all.
+const MAX_COUNT: u64 = u32::MAX as u64;
+
+/// How many classes a request asks for. Refuses a number that is none.
+pub fn class_count(output: &str, asked: u64) -> Result<usize> {
+    match usize::try_from(asked) {
+        Ok(count) if asked <= MAX_COUNT => Ok(count),
+        _ => Err(Error::invalid_arg(format!(
+            "the classification of output '{output}' is expected to be at most {MAX_COUNT} classes, got {asked}"
+        ))),
+    }
+}
+
 /// The `count` best classes of every batch entry, best first, as BYTES elements `value:index[:label]`. Shape
 /// `[batch, count]`, or `[count]` for a model without a batch dimension; `count` is at most what there is.
 pub fn classify(model: &LoadedModel, output: &OutputTensor, count: usize) -> Result<(Shape, Bytes)> {
@@ -15,6 +32,13 @@ pub fn classify(model: &LoadedModel, output: &OutputTensor, count: usize) -> Res
     let batched = model.interface.max_batch_size > 0;
     let batch = if batched { output.shape.first().map_or(0, |&b| b.max(0) as usize) } else { 1 };
     let classes = values.len().checked_div(batch).unwrap_or(0);
+    if classes > MAX_CLASSES {
+        return Err(Error::invalid_arg(format!(
+            "output '{}' of model '{}' has {classes} elements for each batch entry, and at most {MAX_CLASSES} can be \
+             classified",
+            spec.name, model.name
+        )));
+    }
     let count = count.min(classes);
     let mut content = Vec::with_capacity(batch * count * 24);
     for entry in 0..batch {

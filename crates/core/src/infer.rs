@@ -3,13 +3,14 @@
 //! The texts and their order are Triton's. Clients match on them, and a request with several faults is told the same one
 //! first. Most begin with the request's id.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::{
     Delivery, Error, InputTensor, Parameters, Request, ResponseReceiver, Result, Sequence, WantedOutputs,
     channel,
 };
-use hippocamp_model_config::{Interface, TensorSpec};
+use hippocamp_model_config::{Interface, TensorLookup, TensorSpec};
 use hippocamp_tensor::{BytesElements, BytesFault, DataType, Shape, TensorData};
 use smallvec::SmallVec;
 
@@ -58,8 +59,16 @@ pub struct InferInput<'a> {
     pub data: TensorData,
 }
 
+/// Up to so many names of a request are compared with each other.
+const FEW: usize = 8;
+
+/// How many names an error shows of a list that a client made.
+const SHOWN: usize = 64;
+
 /// What is looked at of an input, whoever gives it.
 struct Given<'a> {
+    /// The model's input of that name.
+    index: Option<usize>,
     name: &'a str,
     data_type: Option<DataType>,
     shape: &'a Shape,
@@ -67,8 +76,8 @@ struct Given<'a> {
 }
 
 impl InferInput<'_> {
-    fn given(&self) -> Given<'_> {
-        Given { name: self.name, data_type: self.data_type, shape: &self.shape, data: &self.data }
+    fn given(&self, index: Option<usize>) -> Given<'_> {
+        Given { index, name: self.name, data_type: self.data_type, shape: &self.shape, data: &self.data }
     }
 }
 
@@ -77,11 +86,14 @@ pub(crate) fn check(model: &LoadedModel, request: InferRequest<'_>) -> Result<(R
     let check = Check { model, id: request.id };
     let outputs = check.outputs(&request.outputs)?;
     check.no_duplicates(&request.inputs)?;
-    let given: SmallVec<[Given<'_>; 4]> = request.inputs.iter().map(InferInput::given).collect();
+    let mut lookup = TensorLookup::new(&model.interface.inputs);
+    let places: Places = request.inputs.iter().map(|input| lookup.find(input.name)).collect();
+    let given: SmallVec<[Given<'_>; 4]> =
+        request.inputs.iter().zip(&places).map(|(input, index)| input.given(*index)).collect();
     check.input_count(&given.iter())?;
     let batch_size = check.batch_size(given.iter())?;
     drop(given);
-    let inputs = check.inputs(request.inputs)?;
+    let inputs = check.inputs(request.inputs, &places)?;
     check.lengths(&inputs)?;
     let delivery = if model.interface.decoupled { Delivery::Many } else { Delivery::Once };
     let (response, receiver) = channel(delivery, request.arrived, model.statistics.clone());
@@ -108,9 +120,11 @@ pub(crate) fn check_step(model: &LoadedModel, id: &str, inputs: &[Option<InputTe
     let given: SmallVec<[(&TensorSpec, Given<'_>); 4]> = specs
         .iter()
         .zip(inputs)
-        .filter_map(|(spec, input)| {
+        .enumerate()
+        .filter_map(|(index, (spec, input))| {
             let InputTensor { shape, data } = input.as_ref()?;
-            Some((spec, Given { name: &spec.name, data_type: Some(spec.data_type), shape, data }))
+            let (index, data_type) = (Some(index), Some(spec.data_type));
+            Some((spec, Given { index, name: &spec.name, data_type, shape, data }))
         })
         .collect();
     check.input_count(&given.iter().map(|(_, given)| given))?;
@@ -121,6 +135,9 @@ pub(crate) fn check_step(model: &LoadedModel, id: &str, inputs: &[Option<InputTe
     check.lengths(inputs)?;
     Ok(batch_size)
 }
+
+/// The model's input of the name that each input of a request has.
+type Places = SmallVec<[Option<usize>; 4]>;
 
 struct Check<'a> {
     model: &'a LoadedModel,
@@ -144,12 +161,16 @@ impl Check<'_> {
             return Ok(WantedOutputs::ALL);
         }
         let outputs = &self.interface().outputs;
+        let mut lookup = TensorLookup::new(outputs);
         let mut wanted = WantedOutputs::none_of(outputs.len());
         for name in names {
-            let index = outputs.iter().position(|o| &*o.name == *name).ok_or_else(|| {
+            let index = lookup.find(name).ok_or_else(|| {
                 let model = &self.model.name;
                 Error::invalid_arg(format!("unexpected inference output '{name}' for model '{model}'"))
             })?;
+            if wanted.contains(index) {
+                return Err(self.error(&format!("output '{name}' already exists in request")));
+            }
             wanted.add(index);
         }
         Ok(wanted)
@@ -158,12 +179,15 @@ impl Check<'_> {
     fn no_duplicates(&self, inputs: &[InferInput<'_>]) -> Result<()> {
         // A hostile list may be long; a model's is not, and a longer one is refused by its count right after this.
         let looked_at = &inputs[..inputs.len().min(self.interface().inputs.len() + 1)];
-        for (i, input) in looked_at.iter().enumerate() {
-            if looked_at[..i].iter().any(|earlier| earlier.name == input.name) {
-                return Err(self.error(&format!("input '{}' already exists in request", input.name)));
-            }
-        }
-        Ok(())
+        let again = if looked_at.len() <= FEW {
+            let is_there = |i: usize| looked_at[..i].iter().any(|earlier| earlier.name == looked_at[i].name);
+            (0..looked_at.len()).find(|i| is_there(*i))
+        } else {
+            let mut earlier = HashSet::with_capacity(looked_at.len());
+            looked_at.iter().position(|input| !earlier.insert(input.name))
+        };
+        let Some(input) = again.map(|i| &looked_at[i]) else { return Ok(()) };
+        Err(self.error(&format!("input '{}' already exists in request", input.name)))
     }
 
     fn input_count<'a>(&self, given: &(impl ExactSizeIterator<Item = &'a Given<'a>> + Clone)) -> Result<()> {
@@ -181,13 +205,15 @@ impl Check<'_> {
                 given.len()
             )
         };
-        let missing = specs.iter().filter(|s| !s.optional && given.clone().all(|g| *g.name != *s.name));
+        let mut is_given = vec![false; specs.len()];
+        given.clone().filter_map(|g| g.index).for_each(|index| is_given[index] = true);
+        let missing = specs.iter().zip(is_given).filter(|(s, is_given)| !s.optional && !is_given);
         let text = format!(
             "{expected} for model '{}'. Got input(s) {}, but missing required input(s) {}. Please provide all \
              required input(s).",
             self.model.name,
             quoted(given.clone().map(|g| g.name)),
-            quoted(missing.map(|s| &*s.name)),
+            quoted(missing.map(|(s, _)| &*s.name)),
         );
         Err(self.error(&text))
     }
@@ -201,7 +227,7 @@ impl Check<'_> {
         let model = &self.model.name;
         let mut batch = None;
         for input in inputs {
-            if self.spec(input.name).is_some_and(|spec| spec.is_shape_tensor) {
+            if input.index.is_some_and(|index| self.interface().inputs[index].is_shape_tensor) {
                 continue;
             }
             let Some(&first) = input.shape.first() else {
@@ -215,6 +241,11 @@ impl Check<'_> {
             batch = Some(first);
         }
         let batch = batch.unwrap_or(1);
+        if batch == 0 {
+            return Err(
+                self.error(&format!("inference request batch-size must be >= 1 for '{model}', got 0"))
+            );
+        }
         if batch > i64::from(max) {
             return Err(self.error(&format!("inference request batch-size must be <= {max} for '{model}'")));
         }
@@ -222,16 +253,16 @@ impl Check<'_> {
         Ok(usize::try_from(batch).unwrap_or(0))
     }
 
-    fn spec(&self, name: &str) -> Option<&TensorSpec> {
-        self.interface().inputs.iter().find(|spec| &*spec.name == name)
-    }
-
     /// The inputs in the model's order, each checked on its own.
-    fn inputs(&self, given: SmallVec<[InferInput<'_>; 4]>) -> Result<SmallVec<[Option<InputTensor>; 4]>> {
+    fn inputs(
+        &self,
+        given: SmallVec<[InferInput<'_>; 4]>,
+        places: &[Option<usize>],
+    ) -> Result<SmallVec<[Option<InputTensor>; 4]>> {
         let specs = &self.interface().inputs;
         let mut inputs: SmallVec<[Option<InputTensor>; 4]> = SmallVec::from_elem(None, specs.len());
-        for mut input in given {
-            let Some(index) = specs.iter().position(|spec| *spec.name == *input.name) else {
+        for (mut input, index) in given.into_iter().zip(places) {
+            let Some(index) = *index else {
                 let model = &self.model.name;
                 return Err(Error::invalid_arg(format!(
                     "unexpected inference input '{}' for model '{model}'",
@@ -242,7 +273,7 @@ impl Check<'_> {
                 // Elements may lie across frames. They are joined once, here, for everybody who walks them.
                 input.data = input.data.to_contiguous().into();
             }
-            self.input(&specs[index], &input.given())?;
+            self.input(&specs[index], &input.given(Some(index)))?;
             inputs[index] = Some(InputTensor { shape: input.shape, data: input.data });
         }
         if let Some(missing) = specs.iter().zip(&inputs).find(|(s, i)| !s.optional && i.is_none()) {
@@ -323,15 +354,8 @@ impl Check<'_> {
     }
 
     fn byte_size(&self, spec: &TensorSpec, shape: &Shape, got: usize) -> Result<()> {
-        // A batch of zero is no batch: its size is held against that of one.
-        let empty_batch = self.interface().max_batch_size > 0 && shape.first() == Some(&0);
-        let mut expected = shape.byte_size(spec.data_type);
-        if empty_batch {
-            let mut one = shape.clone();
-            one.set_batch(1);
-            expected = one.byte_size(spec.data_type);
-        }
-        if expected == Some(got) && !empty_batch {
+        let expected = shape.byte_size(spec.data_type);
+        if expected == Some(got) {
             return Ok(());
         }
         let expected = expected.map_or_else(|| "more than fit into memory".to_owned(), |n| n.to_string());
@@ -383,8 +407,11 @@ impl Check<'_> {
     }
 }
 
-/// `['a','b']`
-fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
-    format!("[{}]", names.join(","))
+/// `['a','b']`, or the first ones of many.
+fn quoted<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
+    let shown: Vec<String> = names.by_ref().take(SHOWN).map(|name| format!("'{name}'")).collect();
+    match names.count() {
+        0 => format!("[{}]", shown.join(",")),
+        more => format!("[{},... {more} more]", shown.join(",")),
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_core::{InferInput, InferRequest, LoadedModel};
+use hippocamp_core::{InferInput, InferRequest, LoadedModel, check_tensor_count, class_count};
 use hippocamp_proto::inference::infer_parameter::ParameterChoice;
 use hippocamp_proto::inference::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
 use hippocamp_shm::{SharedMemory, SharedTensors};
@@ -17,7 +17,7 @@ use crate::shared_memory::Place;
 /// What has to be known of a request when its responses are encoded.
 #[derive(Debug, Default)]
 pub(crate) struct ReplyOptions {
-    /// Names of outputs of which only the best classes are wanted, and how many.
+    /// Names of outputs of which only the best classes are wanted, in their order, and how many.
     pub(crate) classifications: SmallVec<[(String, usize); 1]>,
     /// Outputs that are to be written to shared memory, and the inputs that lie there.
     pub(crate) shared: SharedTensors,
@@ -32,6 +32,14 @@ pub(crate) struct Message<'a> {
     pub(crate) arrived: Instant,
 }
 
+impl ReplyOptions {
+    /// How many of an output's best classes are wanted; `None` if its values are.
+    pub(crate) fn classes(&self, output: &str) -> Option<usize> {
+        let found = self.classifications.binary_search_by(|(name, _)| (**name).cmp(output)).ok()?;
+        Some(self.classifications[found].1)
+    }
+}
+
 /// Makes the request. The n-th raw tensor belongs to the n-th input that is not in shared memory.
 // A function of its own for `scripts/bench instructions`.
 #[inline(never)]
@@ -41,6 +49,8 @@ pub(crate) fn request<'a>(
     message: Message<'a>,
     parameters: RequestParameters,
 ) -> Result<(InferRequest<'a>, ReplyOptions)> {
+    check_tensor_count(message.inputs.len(), "inputs")?;
+    check_tensor_count(message.outputs.len(), "outputs")?;
     let has_raw = !message.raw.is_empty();
     let mut raw = message.raw.into_iter();
     let mut options = ReplyOptions::default();
@@ -122,21 +132,21 @@ fn outputs<'a>(
                 let text = "invalid value type for 'classification' parameter, expected int64_param";
                 return Err(Error::invalid_arg(text));
             };
-            if count <= 0 {
-                return Err(Error::invalid_arg(
-                    "invalid value for 'classification' parameter, expected >= 0",
-                ));
-            }
+            let Some(count) = u64::try_from(count).ok().filter(|count| *count > 0) else {
+                let text = "invalid value for 'classification' parameter, expected >= 0";
+                return Err(Error::invalid_arg(text));
+            };
             if place.is_some() {
                 let text = "output can't set both 'shared_memory_region' and 'classification'";
                 return Err(Error::invalid_arg(text));
             }
-            options.classifications.push((output.name.clone(), usize::try_from(count).unwrap_or(usize::MAX)));
+            options.classifications.push((output.name.clone(), class_count(&output.name, count)?));
         }
         if let Some(place) = place {
             options.shared.output(memory, &output.name, place.region, place.offset, place.byte_size)?;
         }
         names.push(output.name.as_str());
     }
+    options.classifications.sort_unstable();
     Ok(names)
 }

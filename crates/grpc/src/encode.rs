@@ -53,9 +53,8 @@ pub(crate) fn reply(
     let mut raw = SmallVec::with_capacity(response.outputs.len());
     for output in response.outputs {
         let spec = &model.interface.outputs[output.index];
-        let wanted = options.classifications.iter().find(|(name, _)| *name == *spec.name);
-        let (data_type, shape, data) = if let Some((_, count)) = wanted {
-            let (shape, data) = classify(model, &output, *count)?;
+        let (data_type, shape, data) = if let Some(count) = options.classes(&spec.name) {
+            let (shape, data) = classify(model, &output, count)?;
             (DataType::Bytes, shape, data.into())
         } else if options.shared.write(&spec.name, &output.data)? {
             (spec.data_type, output.shape, TensorData::default())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hippocamp_backend::{CorrelationId, Error, ParameterValue, Parameters, Result, Sequence};
+use hippocamp_core::check_parameter_count;
 use hippocamp_proto::inference::InferParameter;
 use hippocamp_proto::inference::infer_parameter::ParameterChoice;
 
@@ -22,6 +23,7 @@ const EMPTY_FINAL_RESPONSE: &str = "triton_enable_empty_final_response";
 
 /// Sorts the parameters of a request. Which types each may have differs from HTTP; clients rely on both.
 pub(crate) fn request_parameters(given: BTreeMap<String, InferParameter>) -> Result<RequestParameters> {
+    check_parameter_count(given.len())?;
     let mut parameters = RequestParameters::default();
     let mut sequence = Sequence { correlation_id: CorrelationId::Number(0), start: false, end: false };
     for (name, value) in given {
@@ -144,6 +146,19 @@ mod tests {
         );
         let custom = one("a", Some(ParameterChoice::DoubleParam(1.5))).unwrap().custom;
         assert_eq!(custom.get("a"), Some(&ParameterValue::Double(1.5)));
+    }
+
+    #[test]
+    fn more_parameters_than_a_request_may_have_are_refused() {
+        let parameters = |count: i64| {
+            let value = InferParameter { parameter_choice: Some(ParameterChoice::Int64Param(count)) };
+            request_parameters((0..count).map(|index| (format!("p{index}"), value.clone())).collect())
+        };
+        assert_eq!(parameters(1024).unwrap().custom.iter().count(), 1024);
+        for count in [1025, 200_000] {
+            let error = parameters(count).unwrap_err();
+            assert_eq!(error.message(), "a request has at most 1024 parameters");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use flate2::read::{GzDecoder, ZlibDecoder};
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use smallvec::SmallVec;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service, StdError, http};
@@ -172,7 +172,11 @@ impl Frames {
         self.length
     }
 
+    /// Adds a frame. An empty one is dropped: each would be looked over again and again on the way to a header.
     pub(crate) fn push(&mut self, frame: Bytes) {
+        if frame.is_empty() {
+            return;
+        }
         self.length += frame.len();
         self.frames.push_back(frame);
     }
@@ -227,7 +231,7 @@ fn unpack(encoding: Encoding, frames: SmallVec<[Bytes; 2]>, length: usize) -> Re
     let packed = FrameReader(frames.into_iter().collect());
     let mut message = Vec::new();
     let read = match encoding {
-        Encoding::Gzip => GzDecoder::new(packed).take(limit as u64 + 1).read_to_end(&mut message),
+        Encoding::Gzip => MultiGzDecoder::new(packed).take(limit as u64 + 1).read_to_end(&mut message),
         Encoding::Deflate => ZlibDecoder::new(packed).take(limit as u64 + 1).read_to_end(&mut message),
     };
     read.map_err(|e| Status::invalid_argument(format!("failed to decompress the request: {e}")))?;

@@ -1,5 +1,7 @@
 //! The tensors that a sequence batcher gives to the model and keeps from it: controls and implicit states.
 
+use std::collections::BTreeSet;
+
 use hippocamp_proto::inference::{
     ModelConfig, ModelSequenceBatching,
     model_config::SchedulingChoice,
@@ -42,8 +44,8 @@ pub(crate) fn added_inputs(config: &ModelConfig) -> Vec<TensorSpec> {
 /// The states that the model gives back, apart from those that clients may have as well.
 pub(crate) fn added_outputs(config: &ModelConfig) -> Vec<TensorSpec> {
     let Some(batching) = sequence_batching(config) else { return Vec::new() };
-    let is_listed = |name: &str| config.output.iter().any(|output| output.name == name);
-    let kept = batching.state.iter().filter(|state| !is_listed(&state.output_name));
+    let listed: BTreeSet<&str> = config.output.iter().map(|output| output.name.as_str()).collect();
+    let kept = batching.state.iter().filter(|state| !listed.contains(state.output_name.as_str()));
     kept.filter_map(|state| state_spec(&state.output_name, state)).collect()
 }
 

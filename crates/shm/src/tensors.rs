@@ -1,5 +1,6 @@
 //! What a request has in shared memory.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
@@ -18,7 +19,7 @@ const LARGEST_INPUT: u64 = i32::MAX as u64;
 pub struct SharedTensors {
     inputs: SmallVec<[Arc<Lease>; 2]>,
     /// By the output's name.
-    outputs: SmallVec<[(Box<str>, Lease); 2]>,
+    outputs: BTreeMap<Box<str>, Lease>,
 }
 
 impl SharedTensors {
@@ -50,20 +51,20 @@ impl SharedTensors {
         offset: u64,
         byte_size: u64,
     ) -> Result<()> {
-        self.outputs.push((output.into(), of.lease(region, offset, byte_size)?));
+        let lease = of.lease(region, offset, byte_size)?;
+        // A request that lists an output twice is refused when its names are checked.
+        self.outputs.entry(output.into()).or_insert(lease);
         Ok(())
     }
 
     /// Whether an output is to be written to shared memory.
     pub fn has_output(&self, output: &str) -> bool {
-        self.outputs.iter().any(|(name, _)| **name == *output)
+        self.outputs.contains_key(output)
     }
 
     /// Writes an output to where the request wants it. False if it wants it in the answer.
     pub fn write(&self, output: &str, data: &TensorData) -> Result<bool> {
-        let Some((_, lease)) = self.outputs.iter().find(|(name, _)| **name == *output) else {
-            return Ok(false);
-        };
+        let Some(lease) = self.outputs.get(output) else { return Ok(false) };
         let (room, size) = (lease.len(), data.len());
         if size > room {
             return Err(Error::internal(format!(
