@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .build_server(true)
         .build_client(true)
+        .codec_path("crate::MessageCodec")
         .emit_rerun_if_changed(false)
         .compile_fds_with_config(descriptors, config)?;
     Ok(())

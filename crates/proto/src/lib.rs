@@ -1,7 +1,12 @@
 //! The messages, service traits and clients of the served protocols, generated from `proto/` at build time.
 //!
 //! Every `bytes` field is a [`bytes::Bytes`], so tensor data read from the network is never copied by decoding.
-//! Maps are `BTreeMap`s: empty ones cost nothing, and answers have a stable order. There is no logic here.
+//! Maps are `BTreeMap`s: empty ones cost nothing, and answers have a stable order. There is no logic here, but for the codec
+//! that reads messages.
+
+mod codec;
+
+pub use codec::{MessageCodec, MessageDecoder};
 
 /// Protocol buffer descriptors of everything in this crate, an encoded `google.protobuf.FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
