@@ -30,25 +30,26 @@ use crate::{ControlMode, LoadOverrides, LoadedModel, Settings};
 pub struct ServerMetadata {
     pub name: String,
     pub version: &'static str,
-    pub extensions: &'static [&'static str],
+    /// Those that work under the server's settings.
+    pub extensions: Vec<&'static str>,
 }
 
-/// The extensions of the protocol, in Triton's order: clients look for them by name.
-const EXTENSIONS: [&str; 13] = [
+/// The extensions of the protocol that work, in Triton's order: clients look for them by name.
+const EXTENSIONS: [&str; 10] = [
     "classification",
     "sequence",
     "model_repository",
     "model_repository(unload_dependents)",
     "schedule_policy",
     "model_configuration",
-    "system_shared_memory",
-    "cuda_shared_memory",
+    SYSTEM_SHARED_MEMORY,
     "binary_tensor_data",
     "parameters",
     "statistics",
-    "trace",
-    "logging",
 ];
+
+/// Works only where clients may register memory.
+const SYSTEM_SHARED_MEMORY: &str = "system_shared_memory";
 
 /// Serves models: finds them by name and version, takes requests for them, loads and unloads them. Every protocol is a
 /// front of this, and a program may use it without any.
@@ -153,7 +154,11 @@ impl InferenceServer {
 
     pub fn metadata(&self) -> ServerMetadata {
         let name = self.settings().id.clone();
-        ServerMetadata { name, version: env!("CARGO_PKG_VERSION"), extensions: &EXTENSIONS }
+        let mut extensions = EXTENSIONS.to_vec();
+        if !self.settings().allow_client_shm {
+            extensions.retain(|extension| *extension != SYSTEM_SHARED_MEMORY);
+        }
+        ServerMetadata { name, version: env!("CARGO_PKG_VERSION"), extensions }
     }
 
     /// Whether it can be asked at all.
@@ -337,5 +342,18 @@ mod tests {
         assert!(server.is_live() && !server.is_ready(), "whoever loaded may still give up");
         server.begin_serving();
         assert!(server.is_ready());
+    }
+
+    #[test]
+    fn names_only_the_extensions_that_work() {
+        for allow_client_shm in [false, true] {
+            let settings = Settings { allow_client_shm, ..Settings::default() };
+            let extensions = InferenceServer::new(settings, Vec::new()).metadata().extensions;
+            assert_eq!(extensions.contains(&SYSTEM_SHARED_MEMORY), allow_client_shm);
+            assert!(extensions.contains(&"statistics"));
+            for missing in ["trace", "logging", "cuda_shared_memory"] {
+                assert!(!extensions.contains(&missing), "{missing} answers that it is not supported");
+            }
+        }
     }
 }

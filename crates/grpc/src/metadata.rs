@@ -15,7 +15,7 @@ pub(crate) fn server(server: &InferenceServer) -> ServerMetadataResponse {
     ServerMetadataResponse {
         name: metadata.name,
         version: metadata.version.to_owned(),
-        extensions: metadata.extensions.iter().map(|&e| e.to_owned()).collect(),
+        extensions: metadata.extensions.into_iter().map(str::to_owned).collect(),
     }
 }
 
