@@ -83,9 +83,43 @@ def field(number, kind, payload=b""):
     ],
     ids=lambda data: data[:12].hex(),
 )
-@pytest.mark.parametrize("path", [INFER, "/inference.GRPCInferenceService/RepositoryModelLoad"])
+@pytest.mark.parametrize("path", [INFER, STREAM])
 def test_malformed_protobuf(server, path, data):
-    refused(server, data, path=path)
+    refused(server, data, "INVALID_ARGUMENT", path=path)
+
+
+SERVICE = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+
+
+@pytest.mark.parametrize("method", [method.name for method in SERVICE.methods])
+def test_bytes_that_are_no_message_of_any_call(server, method):
+    for data in (b"\xff" * 100, b"\x00", field(1, 7)):
+        refused(server, data, "INVALID_ARGUMENT", path=f"/{SERVICE.full_name}/{method}")
+
+
+def test_more_parameters_than_a_request_may_have(server):
+    many = simple_request()
+    for n in range(1025):
+        many.parameters[f"parameter {n}"].int64_param = n
+    refused(server, many.SerializeToString(), "INVALID_ARGUMENT")
+    del many.parameters["parameter 0"]
+    assert call(server, INFER, many.SerializeToString()).outputs
+    for n in range(200_000):
+        many.parameters[f"parameter {n}"].int64_param = n
+    refused(server, many.SerializeToString(), "INVALID_ARGUMENT")
+
+
+def test_the_same_output_twice(server):
+    twice = simple_request()
+    for _ in range(2):
+        twice.outputs.add(name="OUTPUT0")
+    refused(server, twice.SerializeToString(), "INVALID_ARGUMENT")
+
+
+def test_a_batch_of_nothing(server):
+    tensors = [(name, "INT32", [0, 16]) for name in ("INPUT0", "INPUT1")]
+    nothing = request("simple", *tensors, raw=[b""] * 2)
+    refused(server, nothing.SerializeToString(), "INVALID_ARGUMENT")
 
 
 def test_an_unknown_method_and_an_unknown_service(server):

@@ -75,7 +75,7 @@ def curl(server, tmp_path):
 @needs_curl
 def test_curl_asks_the_health(curl):
     reply = curl("/v2/health/ready")
-    assert (reply.status, reply.body) == (200, b"")
+    assert (reply.status, json.loads(reply.body)) == (200, {"ready": True})
 
 
 @needs_curl
@@ -192,10 +192,93 @@ def test_an_unknown_encoding_is_refused(send):
     assert json.loads(reply.body)["error"] == "Unsupported compression type"
 
 
-@pytest.mark.parametrize("size", ["9999", "-1", "x", "18446744073709551617", ""])
+@pytest.mark.parametrize("size", ["9999", "-1", "x", "0x58", "12abc", "18446744073709551617", ""])
 def test_a_wrong_size_of_the_json_part_is_refused(send, size):
     reply = send("POST", INFER, BODY, {"Inference-Header-Content-Length": size})
-    assert 400 <= reply.status < 600 or (size == "" and reply.status == 200)
+    assert reply.status == 400
+    assert json.loads(reply.body)["error"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/v2/health/live", "/v2/health/ready", "/v2/models/simple/ready"]
+)
+def test_kserves_client_reads_the_body_of_the_health(send, path):
+    reply = send("GET", path)
+    assert reply.headers["content-type"] == "application/json"
+    assert json.loads(reply.body).get(path.rpartition("/")[2]) is True
+
+
+BINARY = json.dumps(dict(json.loads(BODY), parameters={"binary_data_output": True})).encode()
+
+
+@pytest.mark.parametrize(
+    "accept, of_json, of_tensors",
+    [
+        ("gzip", "gzip", "gzip"),
+        ("deflate;q=0.5", "deflate", "deflate"),
+        ("gzip, deflate, br", "gzip", None),  # aiohttp and httpx
+        ("gzip, deflate", "gzip", None),  # requests
+        ("identity", None, None),
+    ],
+)
+def test_tensors_are_compressed_only_for_an_encoding_that_is_named_alone(
+    send, accept, of_json, of_tensors
+):
+    for body, encoding in ((BODY, of_json), (BINARY, of_tensors)):
+        reply = send("POST", INFER, body, {"Accept-Encoding": accept})
+        assert reply.status == 200
+        assert reply.headers.get("content-encoding") == encoding
+
+
+def test_binary_data_output_counts_for_outputs_that_do_not_say_it_themselves(send):
+    outputs = [{"name": "OUTPUT0"}, {"name": "OUTPUT1", "parameters": {"binary_data": False}}]
+    reply = send("POST", INFER, json.dumps(dict(json.loads(BINARY), outputs=outputs)))
+    size = int(reply.headers["inference-header-content-length"])
+    assert struct.unpack("<16i", reply.body[size:]) == tuple(SUM)
+    kinds = {o["name"]: "data" in o for o in json.loads(reply.body[:size])["outputs"]}
+    assert kinds == {"OUTPUT0": False, "OUTPUT1": True}
+
+
+def test_gzip_of_several_members(send):
+    packed = gzip.compress(BODY[:50]) + gzip.compress(BODY[50:])
+    reply = send("POST", INFER, packed, {"Content-Encoding": "gzip"})
+    assert (reply.status, reply.sum()) == (200, SUM)
+
+
+@pytest.mark.parametrize("chunks, status", [(65_536, 200), (65_537, 400)])
+def test_more_chunks_than_anybody_needs(server, chunks, status):
+    body = BODY + b" " * (chunks - len(BODY))
+    head = b"POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" % INFER.encode()
+    data = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+    link = http.client.HTTPConnection(server.http, timeout=60)
+    link.connect()
+    link.sock.sendall(head + data + b"0\r\n\r\n")
+    reply = http.client.HTTPResponse(link.sock, method="POST")
+    reply.begin()
+    answer = reply.read()
+    link.close()
+    assert reply.status == status, answer
+    if status == 400:
+        assert json.loads(answer)["error"] == (
+            "Chunked request body exceeds maximum of 65536 non-empty chunks. "
+            "Send fewer or larger HTTP chunks."
+        )
+
+
+def test_the_metadata_name_what_works(send):
+    named = json.loads(send("GET", "/v2").body)["extensions"]
+    assert "statistics" in named and "binary_tensor_data" in named
+    works = {
+        "trace": send("GET", "/v2/trace/setting"),
+        "logging": send("GET", "/v2/logging"),
+        "system_shared_memory": send(
+            "POST",
+            "/v2/systemsharedmemory/region/x/register",
+            json.dumps({"key": "/nobody", "byte_size": 4}),
+        ),
+    }
+    for extension, reply in works.items():
+        assert (extension in named) == (reply.status != 501), extension
 
 
 def test_one_connection_serves_many_requests(server):

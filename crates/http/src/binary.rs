@@ -10,17 +10,29 @@ use crate::body::Segments;
 /// How many bytes of the body are JSON, after decompression.
 pub(crate) const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 
-/// The length that the client gave for the JSON. Read as C reads numbers: what is none is 0, as in Triton.
+/// The length that the client gave for the JSON: a plain decimal number.
 #[derive(Debug)]
 pub(crate) struct HeaderLength {
+    /// Saturated; negative for a number with a minus sign.
     value: i64,
     text: String,
 }
 
 impl HeaderLength {
-    pub(crate) fn of(headers: &HeaderMap) -> Option<HeaderLength> {
-        let text = String::from_utf8_lossy(headers.get(HEADER_LENGTH)?.as_bytes()).into_owned();
-        Some(HeaderLength { value: leading_number(&text), text })
+    /// `None` without the header. A value that is no number is refused: taken for a 0, the JSON would become the tensor.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Option<HeaderLength>> {
+        let mut values = headers.get_all(HEADER_LENGTH).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        let text = String::from_utf8_lossy(value.as_bytes()).trim().to_owned();
+        match number(&text) {
+            Some(number) if values.all(|other| other == value) => {
+                Ok(Some(HeaderLength { value: number, text }))
+            }
+            _ => Err(Error::invalid_arg(format!(
+                "the header Inference-Header-Content-Length is expected to be the size of the request's JSON in bytes, one \
+                 decimal number, got: {text}"
+            ))),
+        }
     }
 
     /// Whether the body has no JSON at all.
@@ -39,14 +51,17 @@ impl HeaderLength {
     }
 }
 
-fn leading_number(text: &str) -> i64 {
-    let text = text.trim_start();
-    let (sign, digits) = match text.strip_prefix('-') {
-        Some(digits) => (-1, digits),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let digits = digits.bytes().map_while(|b| char::from(b).to_digit(10));
-    sign * digits.fold(0, |number: i64, digit| number.saturating_mul(10).saturating_add(i64::from(digit)))
+/// A minus sign is understood, so that a negative size can be told to be out of range.
+fn number(text: &str) -> Option<i64> {
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
+    if digits.is_empty() {
+        return None;
+    }
+    let number = digits.bytes().try_fold(0i64, |number, byte| {
+        let digit = char::from(byte).to_digit(10)?;
+        Some(number.saturating_mul(10).saturating_add(i64::from(digit)))
+    })?;
+    Some(sign * number)
 }
 
 /// Takes an input's bytes from what follows the JSON.
@@ -75,22 +90,41 @@ mod tests {
 
     use super::*;
 
-    fn within(value: &'static str, body: usize) -> Result<usize> {
+    fn of(values: &[&'static str]) -> Result<Option<HeaderLength>> {
         let mut headers = HeaderMap::new();
-        headers.insert(HEADER_LENGTH, HeaderValue::from_static(value));
-        HeaderLength::of(&headers).unwrap().within(body)
+        for value in values {
+            headers.append(HEADER_LENGTH, HeaderValue::from_static(value));
+        }
+        HeaderLength::of(&headers)
+    }
+
+    fn within(value: &'static str, body: usize) -> Result<usize> {
+        of(&[value])?.unwrap().within(body)
     }
 
     #[test]
     fn the_length_is_within_the_body() {
         assert_eq!(within("210", 338).unwrap(), 210);
         assert_eq!(within("338", 338).unwrap(), 338);
-        assert_eq!(within("abc", 338).unwrap(), 0);
+        assert_eq!(within("0", 338).unwrap(), 0);
         for outside in ["-1", "339", "99999999999999999999", "-99999999999999999999"] {
             let text = format!("inference header size should be in range (0, 338), got: {outside}");
             assert_eq!(within(outside, 338).unwrap_err().message(), text);
         }
-        assert!(HeaderLength::of(&HeaderMap::new()).is_none());
+        assert!(of(&[]).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_no_plain_number_is_refused() {
+        for value in ["", "abc", "0x58", "12abc", "1 2", "+7", "-", "--1", "1.0", "1e2"] {
+            let text = format!(
+                "the header Inference-Header-Content-Length is expected to be the size of the request's JSON in bytes, \
+                 one decimal number, got: {value}"
+            );
+            assert_eq!(of(&[value]).unwrap_err().message(), text);
+        }
+        assert!(of(&["7", "8"]).is_err(), "two that differ");
+        assert_eq!(of(&["7", "7"]).unwrap().unwrap().within(9).unwrap(), 7);
     }
 
     #[test]

@@ -15,6 +15,12 @@ use hyper::header::EXPECT;
 /// The most that a body can have: what a `Content-Length` of 32 bits can say.
 pub(crate) const MAX_BODY: usize = i32::MAX as usize;
 
+/// How many chunks a body of unknown length may have that are not empty.
+const MAX_CHUNKS: usize = 1 << 16;
+
+/// A body whose pieces are larger on average did not come in too many chunks: the network cuts large ones in pieces.
+const SMALL_CHUNK: usize = 1024;
+
 /// Smaller pieces are joined: a client that sends single bytes shall not cost us a handle each.
 const SMALL: usize = 4096;
 
@@ -111,6 +117,7 @@ where
         limit: usize,
         too_large: impl Fn(Option<u64>) -> Error,
     ) -> Result<Segments> {
+        let is_chunked = self.body.size_hint().exact().is_none();
         let announced = self.body.size_hint().lower();
         if announced > limit as u64 {
             self.discard().await;
@@ -118,6 +125,7 @@ where
         }
         let mut body = pin!(self.body);
         let mut segments = Segments::default();
+        let mut chunks = 0;
         while let Some(frame) = body.frame().await {
             let frame = frame
                 .map_err(|e| Error::invalid_arg(format!("failed to read the body of the request: {e}")))?;
@@ -128,7 +136,13 @@ where
                 read_over(body).await;
                 return Err(too_large(None));
             }
+            chunks += usize::from(!piece.is_empty());
             segments.push(piece);
+            if is_chunked && chunks > MAX_CHUNKS && segments.len() / chunks < SMALL_CHUNK {
+                drop(segments);
+                read_over(body).await;
+                return Err(too_many_chunks());
+            }
         }
         Ok(segments)
     }
@@ -150,6 +164,13 @@ async fn read_over<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) {
             None => break,
         }
     }
+}
+
+#[cold]
+fn too_many_chunks() -> Error {
+    Error::invalid_arg(format!(
+        "Chunked request body exceeds maximum of {MAX_CHUNKS} non-empty chunks. Send fewer or larger HTTP chunks."
+    ))
 }
 
 /// Larger than `--http-max-input-size` allows.
@@ -240,6 +261,20 @@ mod tests {
         assert_eq!(collect(announced, 3).unwrap_err().message(), "Some(4)");
         let body = in_pieces(&[Bytes::from_static(b"ab"), Bytes::from_static(b"cd")]);
         assert_eq!(collect(body, 3).unwrap_err().message(), "None");
+    }
+
+    #[test]
+    fn a_body_in_too_many_small_chunks_is_refused() {
+        let in_chunks = |count: usize, size: usize| {
+            let chunk = Bytes::from(vec![b' '; size]);
+            collect(Chunked((0..count).flat_map(|_| [Bytes::new(), chunk.clone()]).collect()), usize::MAX)
+        };
+        assert_eq!(in_chunks(MAX_CHUNKS, 1).unwrap().len(), MAX_CHUNKS);
+        assert_eq!(
+            in_chunks(MAX_CHUNKS + 1, 1).unwrap_err().message(),
+            "Chunked request body exceeds maximum of 65536 non-empty chunks. Send fewer or larger HTTP chunks."
+        );
+        assert!(in_chunks(MAX_CHUNKS + 1, SMALL_CHUNK).is_ok(), "pieces as the network cuts them");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use flate2::{Compression, Decompress, FlushDecompress, Status};
 use hippocamp_backend::{Error, Result};
 use hyper::HeaderMap;
-use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderName};
+use hyper::header::{CONTENT_ENCODING, HeaderName};
 
 use crate::body::{Segments, too_large};
 
@@ -16,6 +16,9 @@ const CHUNK: usize = 1 << 20;
 
 /// Begins every gzip stream, and no zlib stream.
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
+
+/// How many gzip streams a body may be made of. Each costs a decoder.
+const MAX_MEMBERS: usize = 1 << 16;
 
 /// The largest window of both formats.
 const WINDOW_BITS: u8 = 15;
@@ -37,7 +40,7 @@ impl Coding {
         }
     }
 
-    fn named(name: &str) -> Option<Coding> {
+    pub(crate) fn named(name: &str) -> Option<Coding> {
         [Coding::Identity, Coding::Gzip, Coding::Deflate]
             .into_iter()
             .find(|c| c.name().eq_ignore_ascii_case(name))
@@ -50,24 +53,6 @@ impl Coding {
             return Ok(Coding::Identity);
         }
         Coding::named(name).ok_or_else(|| Error::unsupported("Unsupported compression type"))
-    }
-
-    /// How the client wants the response: what it weighs most of what we have, the first of equals, and nothing that it
-    /// weighs zero. `*` and codings that we do not have are no wish.
-    pub(crate) fn of_response(headers: &HeaderMap) -> Coding {
-        let mut best = (Coding::Identity, 0.0);
-        for wish in text(headers, &ACCEPT_ENCODING).split(',') {
-            let (name, weight) = match wish.split_once(';') {
-                None => (wish, Some(1.0)),
-                Some((name, weight)) => (name, weight.trim().strip_prefix("q=").and_then(|q| q.parse().ok())),
-            };
-            if let (Some(coding), Some(weight)) = (Coding::named(name.trim()), weight)
-                && weight > best.1
-            {
-                best = (coding, weight);
-            }
-        }
-        best.0
     }
 
     /// Compresses the pieces into one.
@@ -90,23 +75,21 @@ impl Coding {
         if self == Coding::Identity {
             return Ok(body);
         }
-        let total = body.len() as u64;
         let pieces = body.pieces();
         let gzip = pieces.iter().flatten().take(2).eq(&GZIP_MAGIC);
-        let state = if gzip { Decompress::new_gzip(WINDOW_BITS) } else { Decompress::new(true) };
-        let mut inflating = Inflating { coding: self, state, out: Segments::default(), limit, ended: false };
+        let mut inflating = Inflating::new(self, gzip, limit);
         for piece in pieces {
             let mut input = &piece[..];
-            while !input.is_empty() && !inflating.ended {
+            while !input.is_empty() {
+                if inflating.ended {
+                    inflating.next_member()?;
+                }
                 input = inflating.step(input)?;
             }
         }
         // What was read may not have been written yet.
         while !inflating.ended {
             inflating.step(&[])?;
-        }
-        if inflating.state.total_in() != total {
-            return Err(self.broken("other bytes follow it"));
         }
         Ok(inflating.out)
     }
@@ -120,14 +103,36 @@ impl Coding {
 /// A body that is being decompressed.
 struct Inflating {
     coding: Coding,
+    gzip: bool,
     state: Decompress,
     out: Segments,
     limit: usize,
     /// The end of the compressed data was seen.
     ended: bool,
+    /// How many streams were begun.
+    members: usize,
 }
 
 impl Inflating {
+    fn new(coding: Coding, gzip: bool, limit: usize) -> Inflating {
+        let state = if gzip { Decompress::new_gzip(WINDOW_BITS) } else { Decompress::new(true) };
+        Inflating { coding, gzip, state, out: Segments::default(), limit, ended: false, members: 1 }
+    }
+
+    /// Begins the stream behind one that has ended: gzip allows for any number, which are one content.
+    fn next_member(&mut self) -> Result<()> {
+        if !self.gzip {
+            return Err(self.coding.broken("other bytes follow it"));
+        }
+        if self.members == MAX_MEMBERS {
+            return Err(self.coding.broken(&format!("it is made of more than {MAX_MEMBERS} streams")));
+        }
+        self.members += 1;
+        self.state = Decompress::new_gzip(WINDOW_BITS);
+        self.ended = false;
+        Ok(())
+    }
+
     /// Decompresses as much as fits into one chunk, and returns what is left of the input. Moves on or fails.
     fn step<'a>(&mut self, input: &'a [u8]) -> Result<&'a [u8]> {
         let mut chunk = Vec::with_capacity(input.len().saturating_mul(4).clamp(1024, CHUNK));
@@ -155,7 +160,7 @@ fn write_all<W: Write>(mut encoder: W, pieces: &[Bytes]) -> std::io::Result<W> {
 }
 
 /// The header's value; empty if it is not there or no text.
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
@@ -174,6 +179,22 @@ mod tests {
             segments.push(Bytes::copy_from_slice(piece));
         }
         Ok(coding.decompress(segments, LIMIT)?.take(usize::MAX).to_contiguous())
+    }
+
+    #[test]
+    fn gzip_streams_one_behind_the_other_are_one_content() {
+        let content = content();
+        let parts = [&content[..1000], &[], &content[1000..50_000], &content[50_000..]];
+        let streams = parts.map(|part| Coding::Gzip.compress(&[Bytes::copy_from_slice(part)]).unwrap());
+        assert_eq!(decompressed(Coding::Gzip, &streams.concat()).unwrap(), content);
+        let cut = &streams.concat()[..streams.concat().len() - 1];
+        assert!(decompressed(Coding::Gzip, cut).is_err());
+        let twice = Coding::Deflate.compress(&[content.clone().into()]).unwrap().repeat(2);
+        assert!(decompressed(Coding::Deflate, &twice).is_err(), "zlib knows no such thing");
+        let empty = Coding::Gzip.compress(&[]).unwrap();
+        assert_eq!(decompressed(Coding::Gzip, &empty.repeat(MAX_MEMBERS)).unwrap(), "");
+        let error = decompressed(Coding::Gzip, &empty.repeat(MAX_MEMBERS + 1)).unwrap_err();
+        assert!(error.message().ends_with("it is made of more than 65536 streams"), "{error}");
     }
 
     fn content() -> Vec<u8> {
@@ -226,29 +247,6 @@ mod tests {
                 "{error}"
             );
         }
-    }
-
-    #[test]
-    fn the_clients_wishes() {
-        let cases = [
-            ("", Coding::Identity),
-            ("gzip", Coding::Gzip),
-            ("deflate;q=0.5, gzip;q=1.0", Coding::Gzip),
-            ("gzip, deflate", Coding::Gzip),
-            ("deflate, gzip", Coding::Deflate),
-            ("gzip;q=0.2, identity;q=0.5", Coding::Identity),
-            ("gzip;q=0", Coding::Identity),
-            ("gzip; q=0.1", Coding::Gzip),
-            ("br, *", Coding::Identity),
-            ("gzip;q=x, deflate;q=0.1", Coding::Deflate),
-            (",;,gzip;;", Coding::Identity),
-        ];
-        for (header, coding) in cases {
-            let mut headers = HeaderMap::new();
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_str(header).unwrap());
-            assert_eq!(Coding::of_response(&headers), coding, "{header}");
-        }
-        assert_eq!(Coding::of_response(&HeaderMap::new()), Coding::Identity);
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use hippocamp_backend::{Error, OutputTensor, ParameterValue, Response as ModelResponse, Result};
 use hippocamp_core::{LoadedModel, classify};
-use hippocamp_model_config::Interface;
+use hippocamp_model_config::{Interface, TensorLookup};
 use hippocamp_shm::SharedTensors;
 use hippocamp_tensor::{DataType, TensorData};
 use hyper::Response;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use smallvec::SmallVec;
 
+use crate::accepted_coding::AcceptedCoding;
 use crate::binary::HEADER_LENGTH;
 use crate::compression::Coding;
 use crate::json::{JsonRequest, JsonWriter, write_tensor};
@@ -34,9 +35,9 @@ impl Form {
 #[derive(Debug)]
 pub(crate) struct Wanted {
     id: String,
-    /// Outputs that were listed, by their place in the model's list.
+    /// Outputs that were listed, by their place in the model's list, and in that order.
     listed: SmallVec<[(usize, Form); 4]>,
-    /// For outputs that were not.
+    /// If none was.
     others: Form,
     /// Outputs that are to be written to shared memory, and the inputs that lie there.
     shared: SharedTensors,
@@ -49,27 +50,35 @@ impl Wanted {
     }
 
     pub(crate) fn of(request: &JsonRequest<'_>, interface: &Interface, shared: SharedTensors) -> Wanted {
-        // Names that the model does not have are refused with the request.
-        let listed = request.outputs.iter().filter_map(|output| {
-            let index = interface.outputs.iter().position(|spec| *spec.name == *output.name)?;
-            let classes = usize::try_from(output.classes).unwrap_or(usize::MAX);
-            Some((index, Form { binary: output.binary, classes }))
-        });
         let others = if request.parameters.binary_data_output { Form::BINARY } else { Form::JSON };
-        Wanted { id: request.id.as_ref().to_owned(), listed: listed.collect(), others, shared }
+        let mut lookup = TensorLookup::new(&interface.outputs);
+        // Names that the model does not have are refused with the request, and so is one that is listed twice.
+        let listed = request.outputs.iter().filter_map(|output| {
+            let index = lookup.find(&output.name)?;
+            Some((index, Form { binary: output.binary.unwrap_or(others.binary), classes: output.classes }))
+        });
+        let mut listed: SmallVec<[(usize, Form); 4]> = listed.collect();
+        listed.sort_unstable_by_key(|(index, _)| *index);
+        Wanted { id: request.id.as_ref().to_owned(), listed, others, shared }
     }
 
-    /// The first wish counts, if there are several.
     fn form(&self, index: usize) -> Form {
-        self.listed.iter().find(|(i, _)| *i == index).map_or(self.others, |(_, form)| *form)
+        let found = self.listed.binary_search_by_key(&index, |(listed, _)| *listed);
+        found.map_or(self.others, |found| self.listed[found].1)
     }
 
     /// Bytes that have to be looked at one by one to encode the response.
-    pub(crate) fn work(&self, response: &ModelResponse, interface: &Interface, coding: Coding) -> usize {
+    pub(crate) fn work(
+        &self,
+        response: &ModelResponse,
+        interface: &Interface,
+        accepted: AcceptedCoding,
+    ) -> usize {
         let touched = |output: &&OutputTensor| {
             let shared =
                 interface.outputs.get(output.index).is_some_and(|spec| self.shared.has_output(&spec.name));
-            !shared && (coding != Coding::Identity || self.form(output.index) != Form::BINARY)
+            let form = self.form(output.index);
+            !shared && (form != Form::BINARY || accepted.of_response(true) != Coding::Identity)
         };
         response.outputs.iter().filter(touched).map(|output| output.data.len()).sum()
     }
@@ -173,9 +182,10 @@ fn encode_output(
 }
 
 impl Encoded {
-    pub(crate) fn into_response(self, coding: Coding) -> Result<Response<ResponseBody>> {
+    pub(crate) fn into_response(self, accepted: AcceptedCoding) -> Result<Response<ResponseBody>> {
         let header_length = self.json.len();
         let binary = !self.tensors.is_empty();
+        let coding = accepted.of_response(binary);
         let mut pieces: SmallVec<[Bytes; 4]> = SmallVec::with_capacity(1 + self.tensors.len());
         pieces.push(self.json.into());
         pieces.extend(self.tensors);

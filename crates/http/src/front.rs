@@ -10,6 +10,7 @@ use hyper::body::Body;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
+use crate::accepted_coding::ResponseCompression;
 use crate::body::Unread;
 use crate::response::{self, ResponseBody};
 use crate::router::{self, ModelAction, Route};
@@ -21,12 +22,14 @@ pub struct HttpSettings {
     /// Bounds what the server reads into memory as JSON, as a raw request or decompressed, and each tensor that is
     /// written as JSON, in bytes. Tensors that follow the JSON are not bounded by it.
     pub max_input_size: usize,
+    /// Which responses to inference are compressed, of those whose client takes that.
+    pub response_compression: ResponseCompression,
 }
 
 impl Default for HttpSettings {
     /// The defaults of the command line.
     fn default() -> Self {
-        HttpSettings { max_input_size: 64 << 20 }
+        HttpSettings { max_input_size: 64 << 20, response_compression: ResponseCompression::Auto }
     }
 }
 
@@ -62,8 +65,8 @@ impl HttpFront {
         let body = Unread::new(&head.headers, body);
         match route {
             Route::ServerMetadata => metadata::server(&self.server),
-            Route::Live => health::health(self.server.is_live()),
-            Route::Ready => health::health(self.server.is_ready()),
+            Route::Live => health::health("live", self.server.is_live()),
+            Route::Ready => health::health("ready", self.server.is_ready()),
             Route::AllStatistics => statistics::statistics(&self.server, "", None),
             Route::Model(path, ModelAction::Infer) => infer::infer(self, &head.headers, &path, body).await,
             Route::Model(path, ModelAction::Generate) => {

@@ -14,6 +14,7 @@ use hyper::header::{ACCEPT_ENCODING, HeaderValue};
 use hyper::{HeaderMap, Response};
 use smallvec::smallvec;
 
+use crate::accepted_coding::AcceptedCoding;
 use crate::binary::{self, HeaderLength};
 use crate::body::{MAX_BODY, Segments, Unread, too_large};
 use crate::compression::Coding;
@@ -64,7 +65,7 @@ struct Accepted {
     model: Arc<LoadedModel>,
     version: Option<u64>,
     coding: Coding,
-    reply_coding: Coding,
+    reply_coding: AcceptedCoding,
     header_length: Option<HeaderLength>,
     max_input_size: usize,
 }
@@ -89,8 +90,8 @@ impl Accepted {
             model,
             version: path.version,
             coding: Coding::of_request(headers)?,
-            reply_coding: Coding::of_response(headers),
-            header_length: HeaderLength::of(headers),
+            reply_coding: AcceptedCoding::of(headers, front.settings.response_compression),
+            header_length: HeaderLength::of(headers)?,
             max_input_size: front.settings.max_input_size.min(MAX_BODY),
         })
     }

@@ -4,6 +4,7 @@
 //! request's body stays in the pieces that it came in, and a response's tensors leave as pieces of their own. Nothing in
 //! this crate knows a scheduler or a backend.
 
+mod accepted_coding;
 mod binary;
 mod body;
 mod compression;
@@ -27,6 +28,7 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 
+pub use accepted_coding::ResponseCompression;
 pub use front::{HttpFront, HttpSettings};
 pub use response::ResponseBody;
 pub use serve::{serve, serve_metrics};

@@ -21,10 +21,19 @@ use crate::response::{self, ResponseBody};
 use crate::router::ControlAction;
 
 /// Padding may be left out.
-pub(crate) const BASE64: GeneralPurpose = GeneralPurpose::new(
+const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// Decodes base64, also in lines, as many tools write it.
+pub(crate) fn from_base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
+    if !text.iter().any(u8::is_ascii_whitespace) {
+        return BASE64.decode(text);
+    }
+    let one_line: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    BASE64.decode(one_line)
+}
 
 /// Every model that there is. A repository's name in the path makes no difference.
 pub(crate) async fn index<B>(front: &HttpFront, body: Unread<B>) -> Response<ResponseBody>
@@ -146,14 +155,14 @@ fn overrides(model: &str, json: &[u8]) -> Result<LoadOverrides> {
             overrides.config = Some(config.map_err(wrong)?);
         } else if let Some(path) = name.strip_prefix(b"file:") {
             let path = String::from_utf8_lossy(path).into_owned();
-            let content = BASE64.decode(&*value).map_err(|e| {
+            let content = from_base64(&value).map_err(|e| {
                 Error::invalid_arg(format!(
                     "override file '{path}' of model '{model}' is not valid base64: {e}"
                 ))
             })?;
             overrides.files.push((path, content.into()));
         } else {
-            return Err(Error::internal("unexpected error on creating Triton parameter"));
+            return Err(Error::invalid_arg("unexpected error on creating Triton parameter"));
         }
         Ok(())
     })?;
@@ -170,7 +179,7 @@ where
     Ok(body.take(limit).to_contiguous())
 }
 
-/// Reads the members of an object. Nothing at all, and what is no object, has none.
+/// Reads the members of the object that a body has to be. One that is empty, or `null`, has none.
 pub(crate) fn members<'a>(
     json: &'a [u8],
     mut member: impl FnMut(&mut Cursor<'a>, &[u8]) -> Result<(), Fault>,
@@ -182,10 +191,14 @@ pub(crate) fn members<'a>(
     cursor.begin()?;
     if cursor.is_object() {
         cursor.object(|cursor, name| member(cursor, &name))?;
-    } else {
-        cursor.skip_value()?;
+        return Ok(cursor.end()?);
     }
-    Ok(cursor.end()?)
+    let value = cursor.scalar()?;
+    cursor.end()?;
+    if matches!(value, Scalar::Null) {
+        return Ok(());
+    }
+    Err(Error::invalid_arg("the body of the request is expected to be a JSON object"))
 }
 
 /// Reads the members of `parameters`, if they are there.
@@ -200,7 +213,7 @@ fn parameters<'a>(
         }
         read = Some(cursor.section(|cursor| {
             if !cursor.is_object() {
-                return Err(Error::internal("attempt to get members for non-object").into());
+                return Err(Error::invalid_arg("attempt to get members for non-object").into());
             }
             cursor.object(|cursor, name| {
                 let value = cursor.scalar()?;

@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 
-use base64::Engine;
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
 use hippocamp_shm::{SharedMemory, SystemRegion};
@@ -12,7 +11,7 @@ use hyper::{Response, StatusCode};
 use crate::body::Unread;
 use crate::front::HttpFront;
 use crate::json::{JsonWriter, Scalar};
-use crate::repository::{BASE64, members, read};
+use crate::repository::{from_base64, members, read};
 use crate::response::{self, ResponseBody};
 use crate::router::{MemoryAction, MemoryKind};
 
@@ -111,7 +110,7 @@ fn register_cuda(memory: &SharedMemory, name: &str, json: &[u8]) -> Result<()> {
     let handle = handle.ok_or_else(|| missing("raw_handle"))?.into_bytes()?;
     device.ok_or_else(|| missing("device_id"))?.as_u64()?;
     byte_size.ok_or_else(|| missing("byte_size"))?.as_u64()?;
-    if BASE64.decode(&*handle).is_ok_and(|handle| handle.len() == CUDA_HANDLE) {
+    if from_base64(&handle).is_ok_and(|handle| handle.len() == CUDA_HANDLE) {
         return memory.register_cuda(name);
     }
     let text = "'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t";
@@ -137,7 +136,7 @@ fn first<'a>(place: &mut Option<Scalar<'a>>, value: Scalar<'a>) {
 
 #[cold]
 fn empty() -> Error {
-    Error::internal("failed to parse the request JSON buffer: The document is empty. at 0")
+    Error::invalid_arg("failed to parse the request JSON buffer: The document is empty. at 0")
 }
 
 #[cold]

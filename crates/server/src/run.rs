@@ -106,7 +106,10 @@ fn serve(
         let mut stopping = stopping.clone();
         async move { drop(stopping.wait_for(|stop| *stop).await) }
     };
-    let settings = HttpSettings { max_input_size: args.http.http_max_input_size };
+    let settings = HttpSettings {
+        max_input_size: args.http.http_max_input_size,
+        response_compression: args.http.http_response_compression.into(),
+    };
     if let Some(listener) = listeners.http {
         info!("HTTP on {}", listener.local_addr()?);
         fronts.spawn(hippocamp_http::serve(listener, Arc::clone(server), settings, stopped()));

@@ -71,7 +71,7 @@ impl TestServer {
         let address = |listener: &TcpListener| listener.local_addr().expect("a bound socket has an address");
         let addresses = [address(&http), address(&grpc), address(&metrics)];
         let mut fronts = JoinSet::new();
-        let settings = HttpSettings { max_input_size: 64 << 20 };
+        let settings = HttpSettings::default();
         fronts.spawn(hippocamp_http::serve(http, Arc::clone(&core), settings, stopped()));
         fronts.spawn(hippocamp_http::serve_metrics(metrics, Arc::clone(&core), stopped()));
         let grpc = hippocamp_grpc::serve(grpc, Arc::clone(&core), GrpcSettings::default(), stopped());

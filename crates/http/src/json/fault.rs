@@ -21,7 +21,7 @@ impl From<Fault> for Error {
     fn from(fault: Fault) -> Error {
         match fault {
             Fault::Syntax { text, at } => {
-                Error::internal(format!("failed to parse the request JSON buffer: {text} at {at}"))
+                Error::invalid_arg(format!("failed to parse the request JSON buffer: {text} at {at}"))
             }
             Fault::Meaning(error) => error,
         }
@@ -31,7 +31,7 @@ impl From<Fault> for Error {
 /// A field whose value is not what it should be. Clients know the text.
 #[cold]
 pub(crate) fn unable_to_parse(field: &str, why: impl std::fmt::Display) -> Error {
-    Error::internal(format!("Unable to parse '{field}': {why}"))
+    Error::invalid_arg(format!("Unable to parse '{field}': {why}"))
 }
 
 /// The texts of syntax errors.

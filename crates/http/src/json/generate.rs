@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use hippocamp_backend::{Error, ParameterValue, Parameters};
-use hippocamp_model_config::{Interface, TensorSpec};
+use hippocamp_core::check_parameter_count;
+use hippocamp_model_config::{Interface, TensorLookup, TensorSpec};
 use hippocamp_tensor::Shape;
 use smallvec::SmallVec;
 
@@ -12,7 +13,7 @@ use super::cursor::Cursor;
 use super::fault::Fault;
 use super::infer::string;
 use super::input::unreadable;
-use super::parameters::{check_count, custom};
+use super::parameters::custom;
 use super::scalar::utf8;
 use super::tensor;
 
@@ -48,7 +49,8 @@ pub(crate) fn parse_generate(
 ) -> Result<GenerateRequest, Error> {
     let mut cursor = Cursor::new(json);
     let request = GenerateRequest::default();
-    let mut reading = Reading { interface, max_tensor_size, request, parameter_count: 0 };
+    let lookup = TensorLookup::new(&interface.inputs);
+    let mut reading = Reading { interface, lookup, max_tensor_size, request, parameter_count: 0 };
     let mut read = Ok(());
     cursor.begin()?;
     if cursor.is_object() {
@@ -61,7 +63,7 @@ pub(crate) fn parse_generate(
         })?;
     } else {
         cursor.skip_value()?;
-        read = Err(Error::internal("attempt to get members for non-object"));
+        read = Err(Error::invalid_arg("attempt to get members for non-object"));
     }
     cursor.end()?;
     read.map(|()| reading.request)
@@ -69,14 +71,15 @@ pub(crate) fn parse_generate(
 
 struct Reading<'m> {
     interface: &'m Interface,
+    lookup: TensorLookup<'m>,
     max_tensor_size: usize,
     request: GenerateRequest,
     parameter_count: usize,
 }
 
 impl Reading<'_> {
-    fn input_named(&self, name: &[u8]) -> Option<usize> {
-        self.interface.inputs.iter().position(|spec| spec.name.as_bytes() == name)
+    fn input_named(&mut self, name: &[u8]) -> Option<usize> {
+        self.lookup.find(std::str::from_utf8(name).ok()?)
     }
 
     /// Reads a member of the request itself.
@@ -105,7 +108,7 @@ impl Reading<'_> {
         if !cursor.is_object() {
             let text = "attempt to access JSON non-object as object";
             let text = format!("Expected JSON object for keyword: '{NESTED}': {text}");
-            return Err(Error::internal(text).into());
+            return Err(Error::invalid_arg(text).into());
         }
         cursor.object(|cursor, name| self.member(cursor, name)).map_err(|fault| match fault {
             Fault::Meaning(error) => {
@@ -135,7 +138,7 @@ impl Reading<'_> {
     /// Sets a parameter. Of those with the same name the first counts.
     fn set(&mut self, name: String, value: ParameterValue) -> Result<(), Error> {
         self.parameter_count += 1;
-        check_count(self.parameter_count)?;
+        check_parameter_count(self.parameter_count)?;
         if self.request.parameters.get(&name).is_none() {
             self.request.parameters.set(name, value);
         }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use hippocamp_backend::Error;
+use hippocamp_core::check_tensor_count;
 use smallvec::SmallVec;
 
 use super::cursor::Cursor;
@@ -11,9 +12,6 @@ use super::input::{self, JsonInput};
 use super::output::{self, JsonOutput};
 use super::parameters::{self, RequestParameters};
 use super::scalar::{AccessFault, Scalar, utf8};
-
-/// How many inputs, and how many outputs, a request may list. No model has as many.
-const MAX_TENSORS: usize = 4096;
 
 /// A request as its JSON describes it. Texts are borrowed from there.
 #[derive(Debug)]
@@ -91,9 +89,7 @@ fn list<'a, T>(
     }
     let mut all = SmallVec::new();
     cursor.array(|cursor| {
-        if all.len() == MAX_TENSORS {
-            return Err(Error::invalid_arg(format!("a request has at most {MAX_TENSORS} {name}")).into());
-        }
+        check_tensor_count(all.len() + 1, name)?;
         all.push(read(cursor)?);
         Ok(())
     })?;

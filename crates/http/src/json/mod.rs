@@ -3,7 +3,8 @@
 //! Requests are pulled apart by a cursor, without a tree in between: a tensor's numbers go straight to little-endian
 //! bytes. What is accepted, and the texts for what is not, are those of Triton's parser: bare `NaN` and `Infinity` are
 //! numbers, strings may hold any bytes. Nothing here recurses, nothing allocates more than a small multiple of the bytes
-//! that came, and no input makes it panic.
+//! that came, and no input makes it panic. Whatever is wrong with a text is its sender's fault, so the status is 400, where
+//! Triton says 500.
 
 mod cursor;
 mod fault;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use hippocamp_backend::Error;
+use hippocamp_core::class_count;
 
 use super::cursor::Cursor;
 use super::fault::{Fault, unable_to_parse};
@@ -14,10 +15,10 @@ use super::tensor_parameters::{Place, TensorParameters};
 #[derive(Debug)]
 pub struct JsonOutput<'a> {
     pub name: Cow<'a, str>,
-    /// It shall follow the JSON of the response instead of being part of it.
-    pub binary: bool,
+    /// Whether it shall follow the JSON of the response instead of being part of it. `None` leaves it to the request.
+    pub binary: Option<bool>,
     /// So many of the best classes shall be returned instead of the values; 0 if the values shall.
-    pub classes: u64,
+    pub classes: usize,
     /// It shall be written there.
     pub shared_memory: Option<Place<'a>>,
 }
@@ -43,7 +44,7 @@ pub(super) fn read<'a>(cursor: &mut Cursor<'a>) -> Result<JsonOutput<'a>, Fault>
 
 /// Checks the members in Triton's order.
 fn finish<'a>(name: Option<Scalar<'a>>, parameters: TensorParameters<'a>) -> Result<JsonOutput<'a>, Error> {
-    let unable_to_set = |name: &str, fault| Error::internal(format!("Unable to set '{name}': {fault}"));
+    let unable_to_set = |name: &str, fault| Error::invalid_arg(format!("Unable to set '{name}': {fault}"));
     let both = |other: &str| {
         Err(Error::invalid_arg(format!("Output can't set both 'shared_memory_region' and '{other}'")))
     };
@@ -59,13 +60,14 @@ fn finish<'a>(name: Option<Scalar<'a>>, parameters: TensorParameters<'a>) -> Res
     }
     let name = required("name", name)?;
     let classes = match &parameters.classification {
-        Some(classes) => classes.as_u64().map_err(|fault| unable_to_set("classification", fault))?,
+        Some(classes) => {
+            let asked = classes.as_u64().map_err(|fault| unable_to_set("classification", fault))?;
+            class_count(&name, asked)?
+        }
         None => 0,
     };
     let shared_memory = parameters.shared_memory.read()?;
-    let binary = match &parameters.binary_data {
-        Some(binary) => binary.as_bool().map_err(|fault| unable_to_parse("binary_data", fault))?,
-        None => false,
-    };
+    let binary = parameters.binary_data.map(|binary| binary.as_bool()).transpose();
+    let binary = binary.map_err(|fault| unable_to_parse("binary_data", fault))?;
     Ok(JsonOutput { name, binary, classes, shared_memory })
 }

@@ -4,13 +4,11 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use hippocamp_backend::{CorrelationId, Error, ParameterValue, Parameters, Sequence};
+use hippocamp_core::check_parameter_count;
 
 use super::cursor::Cursor;
 use super::fault::{Fault, unable_to_parse};
 use super::scalar::{AccessFault, Scalar, utf8};
-
-/// How many parameters a request may have. They are looked up one after the other.
-const MAX_PARAMETERS: usize = 1024;
 
 /// The parameters that mean something to the server, and those that are handed on to the model.
 #[derive(Debug, Default)]
@@ -19,7 +17,7 @@ pub struct RequestParameters {
     pub priority: u64,
     pub timeout: Option<Duration>,
     pub sequence: Option<Sequence>,
-    /// How outputs are returned if none is listed.
+    /// How outputs are returned that do not say it themselves.
     pub binary_data_output: bool,
     pub custom: Parameters,
 }
@@ -27,27 +25,20 @@ pub struct RequestParameters {
 /// Reads the object that `parameters` has to be.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<RequestParameters, Fault> {
     if !cursor.is_object() {
-        return Err(
-            Error::internal("failed to get request params.: attempt to get members for non-object").into()
-        );
+        return Err(Error::invalid_arg(
+            "failed to get request params.: attempt to get members for non-object",
+        )
+        .into());
     }
     let mut read = Reading::default();
     let mut count = 0;
     cursor.object(|cursor, name| {
         let value = cursor.scalar()?;
         count += 1;
-        check_count(count)?;
+        check_parameter_count(count)?;
         Ok(read.set(name, value)?)
     })?;
     Ok(read.finish())
-}
-
-/// Refuses one parameter too many.
-pub(super) fn check_count(count: usize) -> Result<(), Error> {
-    if count > MAX_PARAMETERS {
-        return Err(Error::invalid_arg(format!("a request has at most {MAX_PARAMETERS} parameters")));
-    }
-    Ok(())
 }
 
 #[derive(Default)]

@@ -46,7 +46,7 @@ impl fmt::Display for AccessFault {
 
 impl From<AccessFault> for Error {
     fn from(fault: AccessFault) -> Error {
-        Error::internal(fault.to_string())
+        Error::invalid_arg(fault.to_string())
     }
 }
 

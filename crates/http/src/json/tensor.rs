@@ -114,7 +114,7 @@ fn strings(cursor: &mut Cursor<'_>) -> Result<Vec<u8>, Fault> {
 fn string(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
     if cursor.peek() != Some(b'"') {
         let text = format!("Unable to parse JSON bytes array: {}", AccessFault::String);
-        return Err(Error::internal(text).into());
+        return Err(Error::invalid_arg(text).into());
     }
     push_element(out, &cursor.string()?);
     Ok(())

@@ -43,7 +43,7 @@ impl JsonWriter {
         self.after_value = false;
     }
 
-    /// A string. The bytes need not be UTF-8: those that need no escape are written as they are.
+    /// A string. Bytes that need no escape are written as they are: whoever does not know that they are UTF-8 has to look.
     pub fn string(&mut self, value: &[u8]) {
         self.before_value();
         self.out.push(b'"');

@@ -103,9 +103,19 @@ fn strings(writer: &mut JsonWriter, output: &str, count: usize, data: &[u8]) -> 
     let mut elements = BytesElements::new(data);
     for _ in 0..count {
         let element = elements.next().and_then(Result::ok).ok_or_else(|| wrong_size(output))?;
-        writer.string(element);
+        let text = std::str::from_utf8(element).map_err(|_| not_text(output))?;
+        writer.string(text.as_bytes());
     }
     Ok(())
+}
+
+#[cold]
+fn not_text(output: &str) -> Error {
+    Error::invalid_arg(format!(
+        "output '{output}' has an element that is not valid UTF-8, which JSON can not hold. Please infer with the binary data \
+         format: \"binary_data\": true in the parameters of the output, or \"binary_data_output\": true in those of the \
+         request"
+    ))
 }
 
 #[cold]
@@ -158,6 +168,23 @@ mod tests {
             let error = written(data_type, count, data).unwrap_err();
             assert_eq!(error.message(), "output tensor shape does not match size of output for 'OUT'");
             assert_eq!(error.code(), Code::Internal);
+        }
+    }
+
+    #[test]
+    fn refuses_strings_that_are_no_text() {
+        let mut strings = Vec::new();
+        push_element(&mut strings, "ü".as_bytes());
+        assert_eq!(written(DataType::Bytes, 1, &strings).unwrap(), "[\"ü\"]");
+        for bytes in [&b"\xFF\xFE"[..], &"ü".as_bytes()[..1], b"\xED\xA0\x80"] {
+            let mut strings = strings.clone();
+            push_element(&mut strings, bytes);
+            let error = written(DataType::Bytes, 2, &strings).unwrap_err();
+            assert_eq!(error.code(), Code::InvalidArg);
+            assert!(
+                error.message().starts_with("output 'OUT' has an element that is not valid UTF-8"),
+                "{error}"
+            );
         }
     }
 

@@ -9,7 +9,7 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use serde_json::json;
 
 use super::{Fixture, LENGTH, binary_input, input, pair};
-use crate::{HttpFront, HttpSettings};
+use crate::{HttpFront, HttpSettings, ResponseCompression};
 
 fn gzip(content: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -78,8 +78,31 @@ async fn compressed_responses() {
     assert_eq!(unpacked, plain.body);
     // Errors stay as they are.
     let answer = fixture.send("POST", "/v2/models/pair/infer", &[("accept-encoding", "gzip")], "x").await;
-    assert_eq!(answer.status, 500);
+    assert_eq!(answer.status, 400);
     assert!(!answer.headers.contains_key("content-encoding"));
+}
+
+#[tokio::test]
+async fn a_librarys_list_of_codings_leaves_tensors_as_they_are() {
+    let fixture = Fixture::new(&[]).await;
+    let with = |compression| HttpSettings { response_compression: compression, ..HttpSettings::default() };
+    let binary = pair(r#","parameters":{"binary_data_output":true}"#);
+    let list = [("accept-encoding", "gzip, deflate, br")];
+    for (compression, of_json, of_tensors) in [
+        (ResponseCompression::Auto, Some("gzip"), None),
+        (ResponseCompression::Always, Some("gzip"), Some("gzip")),
+        (ResponseCompression::Never, None, None),
+    ] {
+        let front = HttpFront::new(std::sync::Arc::clone(&fixture.front.server), with(compression));
+        let fixture =
+            Fixture { front, gate: fixture.gate.clone(), _repository: tempfile::TempDir::new().unwrap() };
+        for (body, coding) in [(pair(""), of_json), (binary.clone(), of_tensors)] {
+            let answer = fixture.send("POST", "/v2/models/pair/infer", &list, body).await;
+            assert_eq!(answer.status, 200);
+            let got = answer.headers.get("content-encoding").map(|value| value.to_str().unwrap());
+            assert_eq!(got, coding, "{compression:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -99,7 +122,7 @@ async fn large_json_goes_through_another_thread_and_comes_back_the_same() {
 #[tokio::test]
 async fn the_limit_is_for_json_and_not_for_tensors_behind_it() {
     let fixture = Fixture::new(&[]).await;
-    let settings = HttpSettings { max_input_size: 200 };
+    let settings = HttpSettings { max_input_size: 200, ..HttpSettings::default() };
     let front = HttpFront::new(std::sync::Arc::clone(&fixture.front.server), settings);
     let fixture = Fixture { front, ..fixture };
     let json = format!(

@@ -9,12 +9,15 @@ use crate::metrics;
 #[tokio::test]
 async fn health() {
     let fixture = Fixture::new(&[]).await;
-    for path in
-        ["/v2/health/live", "/v2/health/ready", "/v2/models/pair/ready", "/v2/models/pair/versions/1/ready"]
-    {
+    let model = json!({"name": "pair", "ready": true});
+    for (path, body) in [
+        ("/v2/health/live", json!({"live": true})),
+        ("/v2/health/ready", json!({"ready": true})),
+        ("/v2/models/pair/ready", model.clone()),
+        ("/v2/models/pair/versions/1/ready", model),
+    ] {
         for method in ["GET", "HEAD"] {
-            let answer = fixture.send(method, path, &[], "").await;
-            assert_eq!((answer.status, answer.body.len()), (200, 0), "{path}");
+            assert_eq!(fixture.send(method, path, &[], "").await.ok(), body, "{path}");
         }
         fixture.post(path, "").await.refused(405, "Method Not Allowed");
     }
@@ -22,9 +25,11 @@ async fn health() {
         fixture.get(path).await.refused(400, "Model version not ready");
     }
     fixture.front.server.begin_stop();
-    for path in ["/v2/health/live", "/v2/health/ready"] {
+    for (path, body) in
+        [("/v2/health/live", json!({"live": false})), ("/v2/health/ready", json!({"ready": false}))]
+    {
         let answer = fixture.get(path).await;
-        assert_eq!((answer.status, answer.body.len()), (400, 0));
+        assert_eq!((answer.status, answer.json()), (400, body));
     }
 }
 
@@ -43,7 +48,9 @@ async fn server_metadata() {
     let value = fixture.get("/v2").await.ok();
     assert_eq!(value["name"], "triton");
     assert!(value["version"].is_string());
-    assert!(value["extensions"].as_array().unwrap().contains(&json!("binary_tensor_data")));
+    let extensions = value["extensions"].as_array().unwrap();
+    assert!(extensions.contains(&json!("binary_tensor_data")));
+    assert!(!extensions.contains(&json!("trace")), "it answers 501");
 }
 
 #[tokio::test]

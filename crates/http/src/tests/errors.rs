@@ -29,10 +29,8 @@ async fn raw_requests_that_cannot_be_deduced() {
     let text = "[request id: <id_unknown>] Raw request must only have 1 input (found 1) to be deduced but got 2 inputs \
                 in 'pair' model configuration";
     fixture.infer("pair", "").await.refused(400, text);
-    for length in ["0", "abc"] {
-        let answer = fixture.send("POST", "/v2/models/pair/infer", &[(LENGTH, length)], vec![0; 16]).await;
-        answer.refused(400, text);
-    }
+    let answer = fixture.send("POST", "/v2/models/pair/infer", &[(LENGTH, "0")], vec![0; 16]).await;
+    answer.refused(400, text);
 }
 
 #[tokio::test]
@@ -56,13 +54,70 @@ async fn lengths_that_lie() {
         answer.refused(400, &text);
     }
     let answer = fixture.send("POST", "/v2/models/pair/infer", &[(LENGTH, "10")], all).await;
-    answer.refused(500, "failed to parse the request JSON buffer: Invalid value. at 10");
+    answer.refused(400, "failed to parse the request JSON buffer: Invalid value. at 10");
     let huge = format!(
         r#"{{"inputs":[{}]}}"#,
         r#"{"name":"INPUT0","shape":[1],"datatype":"FP32","parameters":{"binary_data_size":18446744073709551615}}"#
     );
     let text = "unexpected size for input 'INPUT0', expecting 18446744073709551611 additional bytes for model 'fp32'";
     fixture.infer_binary("fp32", &huge, &[0; 4]).await.refused(400, text);
+}
+
+#[tokio::test]
+async fn a_length_that_is_no_number_is_not_taken_for_none() {
+    let fixture = Fixture::new(&[]).await;
+    let json = format!(r#"{{"inputs":[{}]}} "#, input("INPUT0", "FP32", "[1]", "[1]"));
+    for length in ["abc", "0x58", ""] {
+        let answer = fixture.send("POST", "/v2/models/fp32/infer", &[(LENGTH, length)], json.clone()).await;
+        answer.refused(
+            400,
+            &format!(
+                "the header Inference-Header-Content-Length is expected to be the size of the request's JSON in bytes, \
+                 one decimal number, got: {length}"
+            ),
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_nothing_is_refused_for_every_type() {
+    let text = r#"backend: "identity" max_batch_size: 4 input { name: "INPUT0" data_type: TYPE_STRING dims: -1 }
+        output { name: "OUTPUT0" data_type: TYPE_STRING dims: -1 }"#;
+    let fixture = Fixture::new(&[("text", text)]).await;
+    assert_eq!(fixture.post("/v2/repository/models/text/load", "").await.status, 200);
+    for (model, data_type) in [("batch", "FP32"), ("text", "BYTES")] {
+        for shape in ["[0,2]", "[0,0]"] {
+            let request = format!(r#"{{"inputs":[{}]}}"#, input("INPUT0", data_type, shape, "[]"));
+            let text = format!(
+                "[request id: <id_unknown>] inference request batch-size must be >= 1 for '{model}', got 0"
+            );
+            fixture.infer(model, &request).await.refused(400, &text);
+        }
+    }
+    let request = format!(r#"{{"inputs":[{}]}}"#, input("INPUT0", "BYTES", "[1,0]", "[]"));
+    fixture.infer("text", &request).await.ok();
+}
+
+#[tokio::test]
+async fn names_and_classes_that_are_too_many() {
+    let fixture = Fixture::new(&[]).await;
+    let twice = r#","outputs":[{"name":"OUTPUT0"},{"name":"OUTPUT1"},{"name":"OUTPUT0"}]"#;
+    let text = "[request id: <id_unknown>] output 'OUTPUT0' already exists in request";
+    fixture.infer("pair", &pair(twice)).await.refused(400, text);
+    let classes = |count: u64| {
+        format!(r#","outputs":[{{"name":"OUTPUT0","parameters":{{"classification":{count}}}}}]"#)
+    };
+    fixture.infer("pair", &pair(&classes(4_294_967_295))).await.ok();
+    let text =
+        "the classification of output 'OUTPUT0' is expected to be at most 4294967295 classes, got 4294967296";
+    fixture.infer("pair", &pair(&classes(4_294_967_296))).await.refused(400, text);
+    let inputs: Vec<_> = (0..100).map(|i| input(&format!("I{i}"), "INT32", "[1]", "[1]")).collect();
+    let answer = fixture.infer("pair", &format!(r#"{{"inputs":[{}]}}"#, inputs.join(","))).await;
+    assert!(
+        answer.text().contains("'I63',... 36 more], but missing required input(s) ['INPUT0','INPUT1']"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]
@@ -138,6 +193,32 @@ async fn half_floats_and_classes_that_cannot_be_written() {
     );
     let text = "class result not available for output due to unsupported type 'BYTES'";
     fixture.infer("bytes", &classes).await.refused(400, text);
+}
+
+#[tokio::test]
+async fn strings_that_are_no_text_are_not_written_as_json() {
+    let fixture = Fixture::new(&[]).await;
+    let request =
+        |more: &str| format!(r#"{{"inputs":[{}]{more}}}"#, binary_input("INPUT0", "BYTES", "[2]", 15));
+    let bytes = b"\x03\0\0\0abc\x04\0\0\0\xFF\xFE\0z";
+    fixture.infer_binary("bytes", &request(""), bytes).await.refused(
+        400,
+        "output 'OUTPUT0' has an element that is not valid UTF-8, which JSON can not hold. Please infer with the binary \
+         data format: \"binary_data\": true in the parameters of the output, or \"binary_data_output\": true in those of the \
+         request",
+    );
+    let binary = request(r#","parameters":{"binary_data_output":true}"#);
+    assert_eq!(fixture.infer_binary("bytes", &binary, bytes).await.ok_binary().1, bytes);
+    for action in ["generate", "generate_stream"] {
+        let body = [&b"{\"INPUT0\":\""[..], b"\xFF\"}"].concat();
+        let answer = fixture.send("POST", &format!("/v2/models/bytes/{action}"), &[], body).await;
+        assert_eq!(answer.status, 400);
+        assert!(
+            answer.text().contains("output 'OUTPUT0' has an element that is not valid UTF-8"),
+            "{}",
+            answer.text()
+        );
+    }
 }
 
 #[tokio::test]

@@ -22,11 +22,15 @@ async fn index() {
     fixture
         .post("/v2/repository/index", "{")
         .await
-        .refused(500, "failed to parse the request JSON buffer: Missing a name for object member. at 1");
+        .refused(400, "failed to parse the request JSON buffer: Missing a name for object member. at 1");
     fixture
         .post("/v2/repository/index", r#"{"ready": "yes"}"#)
         .await
-        .refused(500, "attempt to access JSON non-boolean as boolean");
+        .refused(400, "attempt to access JSON non-boolean as boolean");
+    let object = "the body of the request is expected to be a JSON object";
+    for body in ["[]", "5", "\"ready\"", "[true]"] {
+        fixture.post("/v2/repository/index", body).await.refused(400, object);
+    }
 }
 
 #[tokio::test]
@@ -70,6 +74,9 @@ async fn load_with_a_config_and_files_of_its_own() {
     let body = json!({"parameters": {"config": config.to_string(), "file:1/model.x": "aGVsbG8"}}).to_string();
     assert_eq!(fixture.post("/v2/repository/models/own/load", &body).await.status, 200);
     assert_eq!(fixture.get("/v2/models/own/versions/1/ready").await.status, 200);
+    let body =
+        json!({"parameters": {"config": config.to_string(), "file:1/model.x": "aGVs\r\nbG8=\n"}}).to_string();
+    assert_eq!(fixture.post("/v2/repository/models/own/load", &body).await.status, 200, "base64 in lines");
     let body = json!({"parameters": {"config": config.to_string(), "file:1/model.x": "***"}}).to_string();
     let answer = fixture.post("/v2/repository/models/own/load", &body).await;
     assert_eq!(answer.status, 400);
@@ -101,10 +108,10 @@ async fn parameters_that_are_refused() {
         ),
     ];
     for (body, text) in cases {
-        fixture.post(load, body).await.refused(500, text);
+        fixture.post(load, body).await.refused(400, text);
     }
     fixture
         .post("/v2/repository/models/later/unload", r#"{"parameters":{"unload_dependents":"x"}}"#)
         .await
-        .refused(500, "Unable to parse 'unload_dependents': attempt to access JSON non-boolean as boolean");
+        .refused(400, "Unable to parse 'unload_dependents': attempt to access JSON non-boolean as boolean");
 }

@@ -10,20 +10,20 @@ async fn refused(kind: &str, body: &str, status: u16, text: &str) {
 #[tokio::test]
 async fn a_region_has_a_key_and_a_size() {
     for (body, status, text) in [
-        ("", 500, "failed to parse the request JSON buffer: The document is empty. at 0"),
-        ("{", 500, "failed to parse the request JSON buffer: Missing a name for object member. at 1"),
-        ("[]", 400, "Shared memory register request has no 'key' field"),
+        ("", 400, "failed to parse the request JSON buffer: The document is empty. at 0"),
+        ("{", 400, "failed to parse the request JSON buffer: Missing a name for object member. at 1"),
+        ("[]", 400, "the body of the request is expected to be a JSON object"),
         (r#"{"byte_size":4}"#, 400, "Shared memory register request has no 'key' field"),
         (r#"{"key":"/nobody"}"#, 400, "Shared memory register request has no 'byte_size' field"),
-        (r#"{"key":7,"byte_size":4}"#, 500, "attempt to access JSON non-string as string"),
+        (r#"{"key":7,"byte_size":4}"#, 400, "attempt to access JSON non-string as string"),
         (
             r#"{"key":"/nobody","byte_size":-4}"#,
-            500,
+            400,
             "attempt to access JSON non-unsigned-integer as unsigned-integer",
         ),
         (
             r#"{"key":"/nobody","byte_size":4,"offset":1.5}"#,
-            500,
+            400,
             "attempt to access JSON non-unsigned-integer as unsigned-integer",
         ),
         (

@@ -1,6 +1,7 @@
 //! Flags of the HTTP front.
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, ValueEnum};
+use hippocamp_http::ResponseCompression;
 
 use super::switch;
 
@@ -27,4 +28,26 @@ pub(crate) struct HttpArgs {
     /// Binary tensors behind the JSON do not count.
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     pub(crate) http_max_input_size: usize,
+
+    /// Which responses to compress for clients that take it: auto leaves binary tensors as they are if Accept-Encoding lists
+    /// several codings, as HTTP libraries do of their own.
+    #[arg(long, value_name = "WHICH", default_value = "auto")]
+    pub(crate) http_response_compression: Compression,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Compression {
+    Auto,
+    Always,
+    Never,
+}
+
+impl From<Compression> for ResponseCompression {
+    fn from(compression: Compression) -> ResponseCompression {
+        match compression {
+            Compression::Auto => ResponseCompression::Auto,
+            Compression::Always => ResponseCompression::Always,
+            Compression::Never => ResponseCompression::Never,
+        }
+    }
 }

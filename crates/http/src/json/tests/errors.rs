@@ -11,11 +11,6 @@ fn refused(json: &str) -> (Code, String) {
 }
 
 #[track_caller]
-fn internal(json: &str, text: &str) {
-    assert_eq!(refused(json), (Code::Internal, text.to_owned()), "{json}");
-}
-
-#[track_caller]
 fn invalid(json: &str, text: &str) {
     assert_eq!(refused(json), (Code::InvalidArg, text.to_owned()), "{json}");
 }
@@ -52,7 +47,7 @@ fn syntax() {
         ),
     ];
     for (json, text) in cases {
-        internal(json, &format!("failed to parse the request JSON buffer: {text}"));
+        invalid(json, &format!("failed to parse the request JSON buffer: {text}"));
     }
 }
 
@@ -62,28 +57,25 @@ fn members_that_are_missing_or_of_another_kind() {
         format!("Unable to parse '{name}': attempt to access non-existing object member '{name}'")
     };
     for json in ["[]", "null", "{}", "7", r#"{"id":"x"}"#] {
-        internal(json, &not_there("inputs"));
+        invalid(json, &not_there("inputs"));
     }
-    internal(r#"{"inputs":3}"#, "Unable to parse 'inputs': attempt to access JSON non-array as array");
-    internal(
+    invalid(r#"{"inputs":3}"#, "Unable to parse 'inputs': attempt to access JSON non-array as array");
+    invalid(
         r#"{"inputs":[],"outputs":{"name":"OUTPUT0"}}"#,
         "Unable to parse 'outputs': attempt to access JSON non-array as array",
     );
-    internal(r#"{"inputs":[],"outputs":[{}]}"#, &not_there("name"));
-    internal(r#"{"inputs":[],"id":5}"#, "Unable to parse 'id': attempt to access JSON non-string as string");
-    internal(r#"{"inputs":[{"shape":[1],"datatype":"INT32","data":[1]}]}"#, &not_there("name"));
-    internal(&one_input(r#","datatype":"INT32","data":[1]"#), &not_there("shape"));
-    internal(&one_input(r#","shape":[1,16],"data":[1]"#), &not_there("datatype"));
-    internal(
+    invalid(r#"{"inputs":[],"outputs":[{}]}"#, &not_there("name"));
+    invalid(r#"{"inputs":[],"id":5}"#, "Unable to parse 'id': attempt to access JSON non-string as string");
+    invalid(r#"{"inputs":[{"shape":[1],"datatype":"INT32","data":[1]}]}"#, &not_there("name"));
+    invalid(&one_input(r#","datatype":"INT32","data":[1]"#), &not_there("shape"));
+    invalid(&one_input(r#","shape":[1,16],"data":[1]"#), &not_there("datatype"));
+    invalid(
         r#"{"inputs":[{"name":7,"shape":[1,16],"datatype":"INT32","data":[1]}]}"#,
         "Unable to parse 'name': attempt to access JSON non-string as string",
     );
-    internal(
-        &typed("FP32", "3", "[1]"),
-        "Unable to parse 'shape': attempt to access JSON non-array as array",
-    );
+    invalid(&typed("FP32", "3", "[1]"), "Unable to parse 'shape': attempt to access JSON non-array as array");
     for shape in ["[\"3\"]", "[-1]", "[1.0]", "[null]", "[18446744073709551616]"] {
-        internal(
+        invalid(
             &typed("FP32", shape, "[1]"),
             "Unable to parse 'shape': attempt to access JSON non-unsigned-integer as unsigned-integer",
         );
@@ -114,7 +106,7 @@ fn an_input_has_its_bytes_in_exactly_one_place() {
         &text("set 'data' 'binary_data_size' 'shared_memory_region'"),
     );
     for size in ["-4", "\"64\"", "null", "1.5"] {
-        internal(
+        invalid(
             &one_input(&format!(
                 r#","shape":[1],"datatype":"INT32","parameters":{{"binary_data_size":{size}}}"#
             )),
@@ -148,13 +140,13 @@ fn data_of_another_kind() {
         ("FP32", "[1,\"a\"]", "Shape does not match true shape of 'data' field"),
     ];
     for (data_type, data, why) in cases {
-        internal(&typed(data_type, "[1]", data), &format!("Unable to parse 'data': {why}"));
+        invalid(&typed(data_type, "[1]", data), &format!("Unable to parse 'data': {why}"));
         // The same when type and shape come last.
         let json =
             format!(r#"{{"inputs":[{{"data":{data},"name":"I","datatype":"{data_type}","shape":[1]}}]}}"#);
-        internal(&json, &format!("Unable to parse 'data': {why}"));
+        invalid(&json, &format!("Unable to parse 'data': {why}"));
     }
-    internal(
+    invalid(
         &typed("BYTES", "[1]", "[1]"),
         "Unable to parse JSON bytes array: attempt to access JSON non-string as string",
     );
@@ -191,10 +183,10 @@ fn parameters() {
         (r#"{"sequence_id":1.5}"#, "sequence_id", "attempt to access JSON non-string as string"),
     ];
     for (parameters, name, why) in cases {
-        internal(&with(parameters), &format!("Unable to parse '{name}': {why}"));
+        invalid(&with(parameters), &format!("Unable to parse '{name}': {why}"));
     }
     for none in ["3", "null", "[]"] {
-        internal(&with(none), "failed to get request params.: attempt to get members for non-object");
+        invalid(&with(none), "failed to get request params.: attempt to get members for non-object");
     }
     for value in ["null", "[1]", "{}"] {
         invalid(
@@ -215,12 +207,12 @@ fn outputs() {
     let with =
         |parameters: &str| format!(r#"{{"inputs":[],"outputs":[{{"name":"O","parameters":{parameters}}}]}}"#);
     for classification in ["\"2\"", "-1"] {
-        internal(
+        invalid(
             &with(&format!(r#"{{"classification":{classification}}}"#)),
             "Unable to set 'classification': attempt to access JSON non-unsigned-integer as unsigned-integer",
         );
     }
-    internal(
+    invalid(
         &with(r#"{"binary_data":1}"#),
         "Unable to parse 'binary_data': attempt to access JSON non-boolean as boolean",
     );
@@ -232,7 +224,7 @@ fn outputs() {
         &with(r#"{"binary_data":true,"shared_memory_region":"r0"}"#),
         "Output can't set both 'shared_memory_region' and 'binary_data'",
     );
-    internal(
+    invalid(
         &with(r#"{"shared_memory_region":7}"#),
         "Unable to parse 'shared_memory_region': attempt to access JSON non-string as string",
     );
@@ -241,29 +233,29 @@ fn outputs() {
 #[test]
 fn errors_come_in_tritons_order() {
     // Syntax, wherever it is, before any meaning.
-    internal(
+    invalid(
         r#"{"inputs":[{"name":7,"shape":[1],"datatype":"INT32","data":["x"]}],"id":tru}"#,
         "failed to parse the request JSON buffer: Invalid value. at 75",
     );
     // Then the id, the parameters, the inputs and the outputs.
     let unable = |name: &str| format!("Unable to parse '{name}': attempt to access JSON non-array as array");
-    internal(
+    invalid(
         r#"{"outputs":3,"inputs":3,"parameters":3,"id":3}"#,
         "Unable to parse 'id': attempt to access JSON non-string as string",
     );
-    internal(
+    invalid(
         r#"{"outputs":3,"inputs":3,"parameters":3}"#,
         "failed to get request params.: attempt to get members for non-object",
     );
-    internal(r#"{"outputs":3,"inputs":3}"#, &unable("inputs"));
-    internal(r#"{"outputs":3,"inputs":[]}"#, &unable("outputs"));
+    invalid(r#"{"outputs":3,"inputs":3}"#, &unable("inputs"));
+    invalid(r#"{"outputs":3,"inputs":[]}"#, &unable("outputs"));
 }
 
 #[test]
 fn nesting_is_limited() {
     let too_deep = |json: &str| {
         let (code, text) = refused(json);
-        assert_eq!(code, Code::Internal);
+        assert_eq!(code, Code::InvalidArg);
         assert!(text.contains("More than 100 values are nested in each other."), "{text}");
     };
     too_deep(&"[".repeat(100_000));
@@ -279,7 +271,7 @@ fn nesting_is_limited() {
 
 #[test]
 fn nothing_is_allocated_for_what_did_not_come() {
-    internal(
+    invalid(
         &typed("FP32", "[9223372036854775807]", "[1]"),
         "Unable to parse 'data': Shape does not match true shape of 'data' field",
     );

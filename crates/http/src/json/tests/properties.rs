@@ -117,10 +117,10 @@ proptest! {
     }
 
     #[test]
-    fn strings_come_back(elements in prop::collection::vec(any::<Vec<u8>>(), 1..20)) {
+    fn strings_come_back(elements in prop::collection::vec(any::<String>(), 1..20)) {
         let mut data = Vec::new();
         for element in &elements {
-            hippocamp_tensor::push_element(&mut data, element);
+            hippocamp_tensor::push_element(&mut data, element.as_bytes());
         }
         comes_back(DataType::Bytes, elements.len(), &data)?;
     }

@@ -46,8 +46,8 @@ fn everything_that_a_request_can_have() {
     let place = Place { region: "r".into(), offset: 0, byte_size: 4 };
     assert!(matches!(&shared.content, Content::SharedMemory(in_region) if *in_region == place));
     let [plain, best] = request.outputs.as_slice() else { panic!("two outputs") };
-    assert_eq!((&*plain.name, plain.binary, plain.classes), ("X", false, 0));
-    assert_eq!((&*best.name, best.binary, best.classes), ("Y", true, 3));
+    assert_eq!((&*plain.name, plain.binary, plain.classes), ("X", None, 0));
+    assert_eq!((&*best.name, best.binary, best.classes), ("Y", Some(true), 3));
 }
 
 #[test]
