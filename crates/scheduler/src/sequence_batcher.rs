@@ -102,15 +102,64 @@ impl SequenceBatcher {
     /// Fills `batch`, which is empty, with the next batch for that instance, waiting for it as long as it takes. False
     /// once there will be none any more.
     pub(crate) fn pull(&self, instance: usize, batch: &mut Batch) -> bool {
-        let shared = &self.shared;
+        let (state, count) = self.await_batch(instance);
+        self.take(state, instance, count, batch)
+    }
+
+    /// Waits until that instance could pull a batch, and leaves it. False once there will be none any more.
+    pub(crate) fn wait(&self, instance: usize) -> bool {
+        let (state, count) = self.await_batch(instance);
+        self.shared.settle(state);
+        count.is_some()
+    }
+
+    /// Fills `batch`, which is empty, if there is a batch for that instance now.
+    pub(crate) fn try_pull(&self, instance: usize, batch: &mut Batch) -> bool {
+        let (state, count) = self.look(instance);
+        self.take(state, instance, count, batch)
+    }
+
+    /// Whether there is a batch for that instance now.
+    pub(crate) fn has_batch(&self, instance: usize) -> bool {
+        let (state, count) = self.look(instance);
+        self.shared.settle(state);
+        count.is_some()
+    }
+
+    /// Of how many rows the next batch is, if there is one now.
+    fn look(&self, instance: usize) -> (MutexGuard<'_, State>, Option<usize>) {
+        let mut state = self.shared.state.lock();
+        match state.sequences.look(instance, self.shared.clock.now()) {
+            Next::Execute(count) => (state, Some(count)),
+            Next::Wait(_) | Next::End => (state, None),
+        }
+    }
+
+    fn take(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        instance: usize,
+        count: Option<usize>,
+        batch: &mut Batch,
+    ) -> bool {
         let mut rows = Vec::new();
+        if let Some(count) = count {
+            state.sequences.take_batch(instance, count, &mut rows, self.shared.clock.now());
+        }
+        self.shared.settle(state);
+        rows::fill(&self.shared, &mut rows, batch);
+        count.is_some()
+    }
+
+    /// Waits until there is a batch for that instance: of how many rows. `None` once there will be none any more.
+    fn await_batch(&self, instance: usize) -> (MutexGuard<'_, State>, Option<usize>) {
+        let shared = &self.shared;
         let mut state = shared.state.lock();
         loop {
-            let next = state.sequences.next(instance, &mut rows, shared.clock.now());
-            let Next::Wait(until) = next else {
-                shared.settle(state);
-                rows::fill(shared, &mut rows, batch);
-                return next == Next::Execute;
+            let until = match state.sequences.look(instance, shared.clock.now()) {
+                Next::Execute(count) => return (state, Some(count)),
+                Next::End => return (state, None),
+                Next::Wait(until) => until,
             };
             state.sequences.woken.retain(|woken| *woken != instance);
             if !state.sequences.woken.is_empty() || !state.sequences.refused.is_empty() {
@@ -237,19 +286,27 @@ impl Shared {
 }
 
 impl Sequences {
-    /// Finds the rows of the next batch of an instance.
-    fn next(&mut self, instance: usize, rows: &mut Vec<Row>, now: Instant) -> Next {
+    /// What comes next for an instance. A batch stays where it is.
+    fn look(&mut self, instance: usize, now: Instant) -> Next {
         let policy = Arc::clone(&self.policy);
-        let next = match &policy.strategy {
+        match &policy.strategy {
             Strategy::Direct { minimum_slot_utilization, max_queue_delay } => {
-                self.next_direct(instance, *minimum_slot_utilization, *max_queue_delay, rows, now)
+                self.look_direct(instance, *minimum_slot_utilization, *max_queue_delay, now)
             }
             Strategy::Oldest { preferred, max_queue_delay } => {
-                self.next_oldest(instance, preferred, *max_queue_delay, rows, now)
+                self.look_oldest(instance, preferred, *max_queue_delay, now)
             }
-        };
+        }
+    }
+
+    /// Takes the batch of `count` rows that an instance was told of under the same lock.
+    fn take_batch(&mut self, instance: usize, count: usize, rows: &mut Vec<Row>, now: Instant) {
+        if self.is_oldest() {
+            self.take_oldest(instance, count, rows);
+        } else {
+            self.take_direct(instance, count, rows, now);
+        }
         self.waiting -= rows.iter().flatten().count();
-        next
     }
 }
 

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::slots::{Sequences, Taken};
 
-/// A row of the next batch. `None`: the sequence in this slot has nothing to execute, but one behind it has.
+/// A row of the next batch. `None`: the sequence in this slot has nothing to execute in it.
 pub(super) type Row = Option<Taken>;
 
 /// What an instance does next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Execute the rows.
-    Execute,
+    /// Execute a batch of that many rows.
+    Execute(usize),
     /// Wait for something to happen, at most until then.
     Wait(Option<Instant>),
     /// There will be nothing to execute any more.
@@ -19,13 +19,12 @@ pub(super) enum Next {
 }
 
 impl Sequences {
-    /// Finds the rows of the next batch of an instance: those of all slots up to the last one that has a request.
-    pub(super) fn next_direct(
+    /// What comes next for an instance: a batch reaches to the last slot with a request that could be executed.
+    pub(super) fn look_direct(
         &mut self,
         instance: usize,
         utilization: f32,
         delay: Duration,
-        rows: &mut Vec<Row>,
         now: Instant,
     ) -> Next {
         if self.finished(instance, now) {
@@ -35,13 +34,9 @@ impl Sequences {
         if self.instances[instance].in_flight > 0 || self.is_delaying_direct() {
             return Next::Wait(None);
         }
-        for at in self.slots_of(instance) {
-            while self.front(at).is_some_and(|queued| queued.request.is_cancelled()) {
-                self.cancel_sequence(at, now);
-            }
-        }
-        let fronts = || self.slots_of(instance).filter_map(|at| self.front(at));
-        let Some(oldest) = fronts().map(|queued| queued.request.queued).min() else {
+        self.drop_cancelled_fronts(instance, now);
+        let fronts = || self.slots_of(instance).filter_map(|at| Some((at.slot, self.front(at)?)));
+        let Some(oldest) = fronts().map(|(_, queued)| queued.request.queued).min() else {
             return Next::Wait(None);
         };
         if !delay.is_zero() && utilization > 0.0 && !self.closed {
@@ -51,13 +46,22 @@ impl Sequences {
                 return Next::Wait(Some(until));
             }
         }
-        self.take_rows(instance, rows, now);
-        Next::Execute
+        Next::Execute(fronts().last().map_or(0, |(slot, _)| slot + 1))
     }
 
-    /// Takes the first request of every slot whose request is like that of the first slot that has one.
-    fn take_rows(&mut self, instance: usize, rows: &mut Vec<Row>, now: Instant) {
+    /// Cancels the sequences of an instance whose next request is cancelled.
+    pub(super) fn drop_cancelled_fronts(&mut self, instance: usize, now: Instant) {
         for at in self.slots_of(instance) {
+            while self.front(at).is_some_and(|queued| queued.request.is_cancelled()) {
+                self.cancel_sequence(at, now);
+            }
+        }
+    }
+
+    /// Takes the first request of each of the first `count` slots, where it is like that of the first slot that has one.
+    /// A row whose request is another, and waits for its own batch, keeps its place: models see the same rows as in Triton.
+    pub(super) fn take_direct(&mut self, instance: usize, count: usize, rows: &mut Vec<Row>, now: Instant) {
+        for at in self.slots_of(instance).take(count) {
             let first = rows.iter().flatten().next();
             let fits = self.front(at).is_some_and(|queued| {
                 first.is_none_or(|first| {
@@ -68,8 +72,6 @@ impl Sequences {
             });
             rows.push(if fits { self.take(at, now) } else { None });
         }
-        let last = rows.iter().rposition(Option::is_some);
-        rows.truncate(last.map_or(0, |last| last + 1));
     }
 
     /// Whether the requests that a test wants to collect first are still to come.

@@ -23,13 +23,12 @@ impl Sequences {
         }
     }
 
-    /// Finds the rows of the next batch of an instance.
-    pub(super) fn next_oldest(
+    /// What comes next for an instance.
+    pub(super) fn look_oldest(
         &mut self,
         instance: usize,
         preferred: &[usize],
         delay: Duration,
-        rows: &mut Vec<Row>,
         now: Instant,
     ) -> Next {
         self.drop_cancelled(instance, now);
@@ -38,7 +37,9 @@ impl Sequences {
         }
         let staged = &self.instances[instance].staged;
         let Some(oldest) = staged.front() else { return Next::Wait(None) };
-        if self.instances[instance].delaying && !self.closed && staged.len() < self.policy.hooks.requests {
+        // More than one of each sequence never come, so that a test which wants more would wait for ever.
+        let collected = self.policy.hooks.requests.min(self.policy.slots);
+        if self.instances[instance].delaying && !self.closed && staged.len() < collected {
             return Next::Wait(None);
         }
         let max = self.policy.max_batch_size;
@@ -49,20 +50,23 @@ impl Sequences {
         let count = staged.iter().take(max).take_while(like_the_oldest).count();
         let complete = count == max || count < staged.len();
         let preferred = preferred.iter().copied().filter(|size| *size <= count).max();
-        let count = match preferred {
-            _ if complete => count,
-            Some(preferred) => preferred,
-            None if self.closed || now >= oldest.since + delay => count,
-            None => return Next::Wait(Some(oldest.since + delay)),
-        };
+        match preferred {
+            _ if complete => Next::Execute(count),
+            Some(preferred) => Next::Execute(preferred),
+            None if self.closed || now >= oldest.since + delay => Next::Execute(count),
+            None => Next::Wait(Some(oldest.since + delay)),
+        }
+    }
+
+    /// Takes the `count` requests that have been ready longest.
+    pub(super) fn take_oldest(&mut self, instance: usize, count: usize, rows: &mut Vec<Row>) {
         let instance = &mut self.instances[instance];
         instance.delaying = false;
         rows.extend(instance.staged.drain(..count).map(Some));
-        Next::Execute
     }
 
     /// Drops requests that nobody waits for any more, and with each what else waits in its sequence.
-    fn drop_cancelled(&mut self, instance: usize, now: Instant) {
+    pub(super) fn drop_cancelled(&mut self, instance: usize, now: Instant) {
         while let Some(index) =
             self.instances[instance].staged.iter().position(|taken| taken.queued.request.is_cancelled())
         {

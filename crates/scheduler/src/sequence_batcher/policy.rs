@@ -8,6 +8,7 @@ use hippocamp_backend::{Delivery, Fitting, Result};
 use hippocamp_model_config::{Interface, ModelConfig, sequence_batching};
 use hippocamp_proto::inference::ModelSequenceBatching;
 use hippocamp_proto::inference::model_sequence_batching::StrategyChoice;
+use hippocamp_tensor::DataType;
 
 use super::controls::Controls;
 use super::states::StateSpecs;
@@ -34,6 +35,8 @@ pub struct SequencePolicy {
     pub(super) states: StateSpecs,
     /// How many inputs a client gives at most; the server's own stand behind them.
     pub(super) client_inputs: usize,
+    /// Of the inputs that a client gives.
+    pub(super) input_types: Vec<DataType>,
     pub(super) hooks: DelayHooks,
 }
 
@@ -77,6 +80,7 @@ impl SequencePolicy {
             controls: Controls::new(batching, batched),
             states: StateSpecs::new(&config.name, batching, interface, read_file)?,
             client_inputs: interface.inputs.len(),
+            input_types: interface.inputs.iter().map(|spec| spec.data_type).collect(),
             hooks: DelayHooks::default(),
         }))
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hippocamp_backend::{Batch, InputTensor, Outlet, Parameters, Request, ResponseSender, WantedOutputs};
-use hippocamp_tensor::TensorData;
+use hippocamp_tensor::{DataType, LENGTH_PREFIX, TensorData};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
@@ -20,8 +20,12 @@ use super::{Shared, controls};
 pub(super) struct Zeros(Mutex<Bytes>);
 
 impl Zeros {
-    fn like(&self, tensor: &InputTensor) -> InputTensor {
-        let size = tensor.data.len();
+    /// Zeros in the shape of that tensor; for strings, that many empty ones.
+    fn like(&self, tensor: &InputTensor, data_type: DataType) -> InputTensor {
+        let size = match data_type.byte_size() {
+            Some(_) => tensor.data.len(),
+            None => tensor.shape.element_count().unwrap_or(0) * LENGTH_PREFIX,
+        };
         let mut zeros = self.0.lock();
         if zeros.len() < size {
             *zeros = vec![0; size].into();
@@ -92,13 +96,16 @@ fn prepare(shared: &Arc<Shared>, taken: Taken) -> Request {
     request
 }
 
-/// Inputs like those of a request that will be in the same batch, but zeros, and not ready.
+/// Inputs like those of a request that will be in the same batch, but empty, and not ready.
 fn null_inputs(shared: &Shared, like: &Request) -> SmallVec<[Option<InputTensor>; 4]> {
     let policy = &*shared.policy;
-    let zero = |input: &Option<InputTensor>| input.as_ref().map(|tensor| shared.zeros.like(tensor));
+    let empty = |(input, data_type): (&Option<InputTensor>, DataType)| {
+        input.as_ref().map(|tensor| shared.zeros.like(tensor, data_type))
+    };
     let (clients, added) = like.inputs.split_at(policy.client_inputs.min(like.inputs.len()));
     let row = controls::Row { start: false, end: false, ready: false, correlation_id: None };
     let controls = policy.controls.row(row).map(Some);
-    let states = added.iter().skip(policy.controls.len()).map(zero);
-    clients.iter().map(zero).chain(controls).chain(states).collect()
+    let states = added.iter().skip(policy.controls.len()).zip(policy.states.data_types());
+    let clients = clients.iter().zip(policy.input_types.iter().copied());
+    clients.map(empty).chain(controls).chain(states.map(empty)).collect()
 }

@@ -34,6 +34,7 @@ struct StateSpec {
     output: usize,
     /// With the batch dimension; -1 is a size that the model chooses.
     dims: Shape,
+    data_type: DataType,
     initial: InputTensor,
 }
 
@@ -64,6 +65,7 @@ impl StateSpecs {
                 name: state.input_name.clone(),
                 output,
                 dims: if batched { dims.with_batch(1) } else { dims },
+                data_type,
                 initial: initial(model, state, data_type, batched, read_file)?,
             });
         }
@@ -77,6 +79,11 @@ impl StateSpecs {
     /// Whether two sequences may have states of different shapes at all.
     pub(super) fn are_variable(&self) -> bool {
         self.variable
+    }
+
+    /// The type of each, in order.
+    pub(super) fn data_types(&self) -> impl Iterator<Item = DataType> + '_ {
+        self.states.iter().map(|state| state.data_type)
     }
 
     /// The states of a sequence that begins.

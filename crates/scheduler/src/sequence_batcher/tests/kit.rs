@@ -41,11 +41,21 @@ pub(super) fn policy(max_batch_size: u32, batching: &str) -> SequencePolicy {
 }
 
 pub(super) fn policy_of(max_batch_size: u32, x: &str, batching: &str) -> Result<SequencePolicy, Error> {
+    policy_of_type("TYPE_INT32", max_batch_size, x, batching)
+}
+
+/// The same with an input `x` of that type.
+pub(super) fn policy_of_type(
+    x_type: &str,
+    max_batch_size: u32,
+    x: &str,
+    batching: &str,
+) -> Result<SequencePolicy, Error> {
     let idle =
         if batching.contains("max_sequence_idle") { "" } else { "max_sequence_idle_microseconds: 1000000" };
     let text = format!(
         r#"name: "m" max_batch_size: {max_batch_size}
-           input {{ name: "x" data_type: TYPE_INT32 {x} }}
+           input {{ name: "x" data_type: {x_type} {x} }}
            output {{ name: "y" data_type: TYPE_INT32 dims: 1 }}
            sequence_batching {{ {idle} {batching} }}"#
     );
@@ -119,6 +129,16 @@ impl Bench {
         self.push(request).unwrap_err().reason()
     }
 
+    /// Pushes a request, and tells which instances are woken by it.
+    pub(super) fn woken_by(&self, request: Request) -> Vec<usize> {
+        let now = *self.time.lock();
+        let mut state = self.shared().state.lock();
+        state.sequences.push(request, now).map_err(|refused| refused.1).unwrap();
+        let woken = state.sequences.woken.to_vec();
+        self.shared().settle(state);
+        woken
+    }
+
     /// The next batch of an instance; nothing if it would wait, or if it would end.
     pub(super) fn pull(&self, instance: usize) -> Batch {
         self.try_pull(instance).1
@@ -128,7 +148,10 @@ impl Bench {
         let (mut rows, mut batch) = (Vec::new(), Batch::new());
         let now = *self.time.lock();
         let mut state = self.shared().state.lock();
-        let next = state.sequences.next(instance, &mut rows, now);
+        let next = state.sequences.look(instance, now);
+        if let Next::Execute(count) = next {
+            state.sequences.take_batch(instance, count, &mut rows, now);
+        }
         self.shared().settle(state);
         rows::fill(self.shared(), &mut rows, &mut batch);
         let state = self.shared().state.lock();

@@ -1,9 +1,14 @@
 //! What a backend gets for a row.
 
-use hippocamp_backend::{FailureReason, InputTensor, WantedOutputs, count_execution};
+use hippocamp_backend::{
+    ExecutionTimes, FailureReason, InputTensor, OutputTensor, Request, Response, WantedOutputs,
+    count_execution,
+};
 use hippocamp_tensor::Shape;
 
-use super::kit::{Bench, CONTROLS, END, ID, READY, START, STATE, SUM, answered, number, policy, sequence};
+use super::kit::{
+    Bench, CONTROLS, END, ID, READY, START, STATE, SUM, answered, number, policy, policy_of_type, sequence,
+};
 
 #[test]
 fn rows_without_a_request_are_zeros_that_are_not_ready() {
@@ -60,6 +65,61 @@ fn requests_of_different_shapes_do_not_share_a_batch_and_keep_their_slots() {
     assert_eq!(bench.run(0), ["1:S1", "-", "3:S3"]);
     let batch = bench.pull(0);
     assert_eq!(batch.iter().map(hippocamp_backend::Request::is_null).collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
+fn a_batch_reaches_to_the_last_slot_with_a_request_also_if_that_has_another_shape() {
+    let bench = Bench::new(policy(4, &format!("direct {{ }} {CONTROLS} {STATE}")), 1);
+    let _first = [bench.send(1, "S", 1), bench.send(2, "S", 2)];
+    let (mut wide, _wide) = bench.request(Some(sequence(3, "S")), 0);
+    let data = bytes::Bytes::from(vec![1; 8]).into();
+    wide.inputs[0] = Some(InputTensor { shape: Shape::from([1, 2]), data });
+    bench.push(wide).unwrap();
+    assert_eq!(bench.run(0), ["1:S1", "2:S2", "-"]);
+    let batch = bench.pull(0);
+    assert_eq!(
+        batch.iter().map(hippocamp_backend::Request::is_null).collect::<Vec<_>>(),
+        [true, true, false]
+    );
+}
+
+/// A tensor of strings in the wire form.
+fn strings(shape: &[i64], elements: &[&str]) -> InputTensor {
+    let mut data = Vec::new();
+    for element in elements {
+        data.extend((element.len() as u32).to_le_bytes());
+        data.extend(element.as_bytes());
+    }
+    InputTensor { shape: Shape::from(shape), data: bytes::Bytes::from(data).into() }
+}
+
+#[test]
+fn strings_of_rows_without_a_request_are_empty_ones() {
+    let state = r#"state { input_name: "heard" output_name: "heard_next" data_type: TYPE_STRING dims: 3 }"#;
+    let batching = format!("direct {{ }} {CONTROLS} {state}");
+    let bench = Bench::new(policy_of_type("TYPE_STRING", 4, "dims: 2", &batching).unwrap(), 1);
+    let send = |id, flags| {
+        let (mut request, answer) = bench.request(Some(sequence(id, flags)), 0);
+        request.inputs[0] = Some(strings(&[1, 2], &["a long one", "another"]));
+        bench.push(request).unwrap();
+        answer
+    };
+    let _answers = [send(1, "S"), send(2, "S")];
+    for request in bench.pull(0) {
+        let InputTensor { shape, data } = strings(&[1, 3], &["what", "was", "heard"]);
+        let outputs = [OutputTensor { index: 1, shape, data }].into_iter().collect();
+        request.succeed(Response { outputs, ..Response::default() }, &ExecutionTimes::now());
+    }
+    let _answer = send(2, "");
+    let batch = bench.pull(0);
+    let [null, real] = batch.as_slice() else { panic!("two rows: {batch:?}") };
+    let bytes = |request: &Request, input: usize| {
+        let input = request.inputs[input].as_ref().unwrap();
+        (input.shape.clone(), input.data.to_contiguous().to_vec())
+    };
+    assert_eq!(bytes(null, 0), (Shape::from([1, 2]), vec![0; 2 * 4]));
+    assert_eq!(bytes(null, SUM), (Shape::from([1, 3]), vec![0; 3 * 4]));
+    assert_eq!(bytes(real, SUM).1.len(), 3 * 4 + "whatwasheard".len());
 }
 
 #[test]
