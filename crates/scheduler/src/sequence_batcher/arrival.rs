@@ -50,6 +50,7 @@ impl Sequences {
                 if closes {
                     self.backlog.close(serial);
                 }
+                self.wake_collecting();
             }
         }
         Ok(())
@@ -71,6 +72,7 @@ impl Sequences {
             self.active.insert(id, Active { serial, place: Place::Backlog });
         }
         self.backlog.open(sequence, first, now);
+        self.wake_collecting();
     }
 
     /// The sequence that a request belongs to, with its START and END; the error if it cannot belong to any.

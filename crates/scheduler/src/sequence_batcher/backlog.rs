@@ -79,6 +79,14 @@ impl Backlog {
         if expires <= now { self.remove(serial) } else { None }
     }
 
+    /// Takes out the sequences of which a request was cancelled.
+    pub(super) fn take_cancelled(&mut self) -> Vec<Waiting> {
+        let cancelled = |waiting: &Waiting| waiting.queue.iter().any(|queued| queued.request.is_cancelled());
+        let found = self.waiting.iter().filter(|(_, waiting)| cancelled(waiting));
+        let found: Vec<u64> = found.map(|(serial, _)| *serial).collect();
+        found.into_iter().filter_map(|serial| self.remove(serial)).collect()
+    }
+
     /// When the next one expires.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         self.expiries.first().map(|(expires, _)| *expires)

@@ -1,10 +1,14 @@
 //! Sequences that nobody uses any more, and those that nobody could serve in time.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hippocamp_backend::{CorrelationId, Error, FailureReason};
 
 use super::slots::{Active, Place, Queued, Sequences, SlotAt};
+
+/// How often requests are looked through for clients that are gone, as long as there are sequences: those of the backlog
+/// may wait for minutes, and so may those that follow them.
+const LOOKS_EVERY: Duration = Duration::from_millis(500);
 
 impl Sequences {
     /// When a sequence without requests loses its slot; `None` while it has some.
@@ -23,9 +27,10 @@ impl Sequences {
         }
     }
 
-    /// Ends sequences that were idle for too long, and refuses those that waited in the backlog for longer than their
-    /// client wants. Returns when it has to be called next, if anything is there at all.
+    /// Ends sequences that were idle for too long or have a cancelled request, and refuses those that waited in the backlog
+    /// for longer than their client wants. Returns when it has to be called next, if anything is there at all.
     pub(super) fn reap(&mut self, now: Instant) -> Option<Instant> {
+        self.drop_abandoned(now);
         while let Some(waiting) = self.backlog.pop_expired(now) {
             self.end(&waiting.sequence, now);
             for Queued { request, .. } in waiting.queue {
@@ -46,6 +51,19 @@ impl Sequences {
                 }
             }
         }
-        next
+        next.map(|next| next.min(now + LOOKS_EVERY))
+    }
+
+    /// Cancels sequences whose next request is cancelled, in slots and in the backlog; instances that are busy, or not
+    /// called for, don't look.
+    fn drop_abandoned(&mut self, now: Instant) {
+        for waiting in self.backlog.take_cancelled() {
+            self.end(&waiting.sequence, now);
+            self.cancel(waiting.queue);
+        }
+        for instance in 0..self.instances.len() {
+            self.drop_cancelled(instance, now);
+            self.drop_cancelled_fronts(instance, now);
+        }
     }
 }

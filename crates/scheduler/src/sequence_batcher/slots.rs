@@ -400,11 +400,16 @@ impl Sequences {
         idle && self.backlog.is_empty()
     }
 
-    pub(super) fn wake(&mut self, instance: usize) {
+    /// Wakes instances that wait until a test's requests have collected: what one waits for may have come to another, or
+    /// to the backlog.
+    pub(super) fn wake_collecting(&mut self) {
         if self.policy.hooks.requests > 0 {
-            // What one waits for may have come to another.
-            return self.wake_all();
+            self.wake_all();
         }
+    }
+
+    pub(super) fn wake(&mut self, instance: usize) {
+        self.wake_collecting();
         if !self.woken.contains(&instance) {
             self.woken.push(instance);
         }

@@ -157,3 +157,30 @@ fn a_test_may_have_requests_collected_first() {
     let _two = bench.send(2, "S", 0);
     assert_eq!(bench.run(0), ["1:S0", "2:S0"], "whatever the backlog");
 }
+
+#[test]
+fn a_test_that_wants_more_requests_than_fit_into_slots_does_not_wait_for_ever() {
+    let batching = format!("oldest {{ max_candidate_sequences: 2 }} {CONTROLS} {STATE}");
+    let bench = Bench::new(policy(4, &batching).with_delays(3, 0), 1);
+    let _answers = [bench.send(1, "S", 0), bench.send(1, "", 0)];
+    assert_eq!(bench.run(0), [""; 0]);
+    let _last = bench.send(2, "S", 0);
+    let _backlog = bench.send(3, "S", 0);
+    assert_eq!(bench.run(0), ["1:S0", "2:S0"]);
+}
+
+#[test]
+fn a_cancelled_request_is_noticed_while_the_instance_is_busy() {
+    let bench = bench(1, 1, "");
+    let _running = [bench.send(1, "S", 1), bench.send(2, "S", 1)];
+    let batch = bench.pull(0);
+    // Behind one that is executed, and ready itself.
+    let (gone, behind) = (bench.send(1, "", 2), bench.send(1, "", 3));
+    let (ready, second) = (bench.send(3, "S", 4), bench.send(3, "", 5));
+    drop((gone, ready));
+    bench.reap();
+    assert_eq!([behind, second].map(answered), [Some(Err(Code::Cancelled)); 2]);
+    drop(batch);
+    assert_eq!(bench.run(0), ["2:S1"]);
+    assert_eq!(bench.batcher.pending(), 0);
+}
