@@ -59,9 +59,35 @@ impl Batcher {
         }
     }
 
-    /// Whether each request of a batch has a place of its own there, so that none may be taken out.
-    pub(crate) fn keeps_places(&self) -> bool {
-        matches!(self, Batcher::Sequence(_))
+    /// Waits until that instance could pull a batch, and leaves it. False once there will be none any more.
+    pub(crate) fn wait(&self, instance: usize) -> bool {
+        match self {
+            Batcher::Dynamic(queue) => queue.wait(),
+            Batcher::Sequence(sequences) => sequences.wait(instance),
+        }
+    }
+
+    /// Fills `batch`, which is empty, if there is a batch for that instance now.
+    pub(crate) fn try_pull(&self, instance: usize, batch: &mut Batch) -> bool {
+        match self {
+            Batcher::Dynamic(queue) => queue.try_pull(batch),
+            Batcher::Sequence(sequences) => sequences.try_pull(instance, batch),
+        }
+    }
+
+    /// Whether there is a batch for that instance now.
+    pub(crate) fn has_batch(&self, instance: usize) -> bool {
+        match self {
+            Batcher::Dynamic(queue) => queue.has_batch(),
+            Batcher::Sequence(sequences) => sequences.has_batch(instance),
+        }
+    }
+
+    /// An instance that has [waited](Batcher::wait) for a batch cannot execute it yet; another one may.
+    pub(crate) fn pass_on(&self) {
+        if let Batcher::Dynamic(queue) = self {
+            queue.pass_on();
+        }
     }
 
     /// Sees what a backend left in its batch, and empties it.

@@ -11,12 +11,10 @@ use hippocamp_backend::{
 };
 use tracing::{debug, error};
 
-use crate::InstancePlan;
 use crate::batcher::Batcher;
-use crate::rate_limiter::Permit;
 use crate::seat::{Seat, Size};
 use crate::succession::Succession;
-use crate::waiting::cancelled;
+use crate::{InstancePlan, RateLimited};
 
 /// As much as the main thread of a C program has: engines recurse deeply on large graphs. Only touched pages count.
 const STACK_SIZE: usize = 8 << 20;
@@ -88,22 +86,44 @@ impl Instance {
     /// Executes batches until there will be none any more.
     fn serve(&self, held: &mut Held) {
         let mut batch = Batch::new();
-        while self.batcher.pull(self.plan.spec.index, &mut batch) {
-            let _permit = self.permit(&mut batch);
-            if batch.is_empty() {
-                continue;
+        if let Some(limited) = &self.plan.limited {
+            self.serve_limited(limited, held, &mut batch);
+        } else {
+            while self.batcher.pull(self.plan.spec.index, &mut batch) {
+                self.execute_on(held, &mut batch);
             }
-            match held {
-                Held::Seated(seat) => {
-                    let movable = &mut *seat.lock();
-                    let make = || self.make_movable().unwrap_or_else(|| Err(stays(&self.plan.spec.name)));
-                    seat.timed(Size::of(&batch), || self.execute(movable, make, &mut batch));
-                }
-                Held::Bound(bound) => self.execute(bound, || self.make(), &mut batch),
-            }
-            self.batcher.executed(&mut batch);
         }
         self.succession.drained();
+    }
+
+    /// The same with resources that are shared. A batch grows in the queue until they are there; and as long as there is
+    /// another one, the instance competes for them with those that waited while it executed.
+    fn serve_limited(&self, limited: &RateLimited, held: &mut Held, batch: &mut Batch) {
+        let index = self.plan.spec.index;
+        while self.batcher.wait(index) {
+            let mut permit = limited.acquire(|| self.batcher.pass_on());
+            while self.batcher.try_pull(index, batch) {
+                permit.executes();
+                self.execute_on(held, batch);
+                if !self.batcher.has_batch(index) {
+                    break;
+                }
+                permit.renew();
+            }
+        }
+    }
+
+    /// Executes a batch on the instance, wherever it is.
+    fn execute_on(&self, held: &mut Held, batch: &mut Batch) {
+        match held {
+            Held::Seated(seat) => {
+                let movable = &mut *seat.lock();
+                let make = || self.make_movable().unwrap_or_else(|| Err(stays(&self.plan.spec.name)));
+                seat.timed(Size::of(&*batch), || self.execute(movable, make, batch));
+            }
+            Held::Bound(bound) => self.execute(bound, || self.make(), batch),
+        }
+        self.batcher.executed(batch);
     }
 
     /// Executes a batch, on an instance made anew if there is none.
@@ -121,22 +141,6 @@ impl Instance {
         }
         let lost = || self.batcher.instance_lost(self.plan.spec.index);
         execute(&self.plan.spec.name, instance, batch, lost);
-    }
-
-    /// Waits for the resources to execute the batch, if the instance needs any. Who gave up meanwhile is left out.
-    fn permit(&self, batch: &mut Batch) -> Option<Permit<'_>> {
-        let permit = self.plan.limited.as_ref()?.acquire();
-        // A batch of sequences is complete as it is: each request has its place there.
-        if !self.batcher.keeps_places() && batch.iter().any(Request::is_cancelled) {
-            for request in std::mem::take(batch) {
-                if request.is_cancelled() {
-                    cancelled(request);
-                } else {
-                    batch.push(request);
-                }
-            }
-        }
-        Some(permit)
     }
 
     fn make(&self) -> Result<Box<dyn ModelInstance>> {

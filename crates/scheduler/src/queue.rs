@@ -12,7 +12,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::ordered::Ordered;
 use crate::policy::BatchPolicy;
 use crate::queue_policy::QueuePolicies;
-use crate::waiting::{Dropped, Pulled, Waiting};
+use crate::waiting::{Dropped, Look, Waiting};
 
 /// How a queue behaves: made once at load.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ struct State {
 impl Queue {
     pub fn new(settings: QueueSettings) -> Queue {
         let QueueSettings { batching, policies, preserve_ordering, hold } = settings;
-        let keeps_time = policies.reject_late();
+        let keeps_time = policies.have_timeouts();
         let alone = batching.is_alone() && hold == 0;
         let full = batching.full();
         let waiting = Waiting::new(batching, policies, hold);
@@ -220,6 +220,67 @@ impl Queue {
     /// Fills `batch`, which is empty, with the next batch, waiting for it as long as it takes. Requests whose client is
     /// gone, or that waited too long, are answered on the way. False once the queue is closed and empty.
     pub fn pull(&self, batch: &mut Batch) -> bool {
+        let Some((state, count, dropped)) = self.await_batch() else { return false };
+        self.take(state, count, dropped, batch);
+        true
+    }
+
+    /// Waits until a batch could be pulled, and leaves it in the queue. False once the queue is closed and empty.
+    pub(crate) fn wait(&self) -> bool {
+        let Some((state, _, mut dropped)) = self.await_batch() else { return false };
+        drop(state);
+        dropped.answer();
+        true
+    }
+
+    /// Fills `batch`, which is empty, if there is a batch now.
+    pub(crate) fn try_pull(&self, batch: &mut Batch) -> bool {
+        let (state, count, mut dropped) = self.look();
+        let Some(count) = count else {
+            drop(state);
+            dropped.answer();
+            return false;
+        };
+        self.take(state, count, dropped, batch);
+        true
+    }
+
+    /// Whether there is a batch now.
+    pub(crate) fn has_batch(&self) -> bool {
+        let (state, count, mut dropped) = self.look();
+        drop(state);
+        dropped.answer();
+        count.is_some()
+    }
+
+    /// Wakes another instance for the batch that this one was woken for and cannot execute yet.
+    pub(crate) fn pass_on(&self) {
+        self.work.notify_one();
+    }
+
+    /// Looks once whether there is a batch: of how many requests.
+    fn look(&self) -> (MutexGuard<'_, State>, Option<usize>, Dropped) {
+        let mut dropped = Dropped::default();
+        let mut state = self.state.lock();
+        let count = match self.look_at(&mut state, &mut dropped) {
+            Look::Batch(count) if !state.barred => Some(count),
+            _ => None,
+        };
+        (state, count, dropped)
+    }
+
+    fn look_at(&self, state: &mut State, dropped: &mut Dropped) -> Look {
+        let (closed, held) = (state.closed, state.waiting.holds());
+        let look = state.waiting.look(Instant::now(), closed, dropped);
+        if held && !state.waiting.holds() {
+            self.earlier.notify_one();
+        }
+        look
+    }
+
+    /// Waits until there is a batch: of how many requests. `None` once the queue is closed and empty.
+    #[inline]
+    fn await_batch(&self) -> Option<(MutexGuard<'_, State>, usize, Dropped)> {
         let mut dropped = Dropped::default();
         let mut state = self.state.lock();
         loop {
@@ -227,40 +288,20 @@ impl Queue {
                 self.sleep(&mut state);
                 continue;
             }
-            let (closed, held) = (state.closed, state.waiting.holds());
-            let pulled = state.waiting.pull(Instant::now(), closed, batch, &mut dropped);
-            if held && !state.waiting.holds() {
-                self.earlier.notify_one();
-            }
-            match pulled {
-                Pulled::Batch => {
-                    if let Some(ordered) = &self.ordered {
-                        ordered.admit(batch);
-                    }
-                    // The batch that somebody else waits for is another one now.
-                    if let Some(enough) = &mut state.filling {
-                        *enough = 0;
-                    }
-                    let others_wait = !state.waiting.is_empty();
-                    drop(state);
-                    if others_wait {
-                        self.work.notify_one();
-                    }
-                    dropped.answer();
-                    return true;
-                }
+            match self.look_at(&mut state, &mut dropped) {
+                Look::Batch(count) => return Some((state, count, dropped)),
                 // The others may have gone to sleep, and the timekeeper has nothing to do any more.
-                Pulled::Nothing if closed => {
+                Look::Nothing if state.closed => {
                     drop(state);
                     self.work.notify_all();
                     self.earlier.notify_all();
                     dropped.answer();
-                    return false;
+                    return None;
                 }
                 _ if !dropped.is_empty() => MutexGuard::unlocked(&mut state, || dropped.answer()),
-                Pulled::Nothing => self.sleep(&mut state),
-                Pulled::Incomplete(_) if state.filling.is_some() => self.sleep(&mut state),
-                Pulled::Incomplete(incomplete) => {
+                Look::Nothing => self.sleep(&mut state),
+                Look::Incomplete(_) if state.filling.is_some() => self.sleep(&mut state),
+                Look::Incomplete(incomplete) => {
                     state.filling = Some(incomplete.enough);
                     self.work.wait_until(&mut state, incomplete.until);
                     state.filling = None;
@@ -269,20 +310,38 @@ impl Queue {
         }
     }
 
+    /// Takes the batch that was found under the same lock.
+    #[inline]
+    fn take(&self, mut state: MutexGuard<'_, State>, count: usize, mut dropped: Dropped, batch: &mut Batch) {
+        state.waiting.take(count, batch);
+        if let Some(ordered) = &self.ordered {
+            ordered.admit(batch);
+        }
+        // The batch that somebody else waits for is another one now.
+        if let Some(enough) = &mut state.filling {
+            *enough = 0;
+        }
+        let others_wait = !state.waiting.is_empty();
+        drop(state);
+        if others_wait {
+            self.work.notify_one();
+        }
+        dropped.answer();
+    }
+
     fn sleep(&self, state: &mut MutexGuard<'_, State>) {
         state.asleep += 1;
         self.work.wait(state);
         state.asleep -= 1;
     }
 
-    /// Whether requests may be rejected for having waited too long: then somebody has to [keep the
-    /// time](Queue::keep_time).
+    /// Whether requests may have waited too long: then somebody has to [keep the time](Queue::keep_time).
     pub(crate) fn needs_timekeeper(&self) -> bool {
         self.keeps_time
     }
 
-    /// Answers requests whose time is up, also while every instance is busy. Returns once the queue is closed and
-    /// empty. Sleeps until the first deadline, or for good where there is none: it is called only for a deadline that
+    /// Answers requests whose time is up, also while every instance is busy, or has them wait behind others. Returns once the
+    /// queue is closed and empty. Sleeps until the first deadline, or for good where there is none: it is called only for a deadline that
     /// is earlier than all before.
     pub(crate) fn keep_time(&self) {
         let mut dropped = Dropped::default();
@@ -292,7 +351,11 @@ impl Queue {
             match due {
                 None => self.earlier.wait(&mut state),
                 Some(due) if due > Instant::now() => drop(self.earlier.wait_until(&mut state, due)),
-                Some(_) => state.waiting.expire(Instant::now(), &mut dropped),
+                Some(_) if state.waiting.expire(Instant::now(), &mut dropped) => {
+                    // In another order they may be a batch that somebody waits for.
+                    self.work.notify_one();
+                }
+                Some(_) => {}
             }
             if !dropped.is_empty() {
                 MutexGuard::unlocked(&mut state, || dropped.answer());

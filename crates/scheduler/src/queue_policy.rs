@@ -53,9 +53,8 @@ impl LevelPolicy {
         }
     }
 
-    fn rejects_late(&self) -> bool {
-        let has_timeout = self.default_timeout.is_some() || self.allow_timeout_override;
-        has_timeout && self.overdue == Overdue::Reject
+    fn has_timeout(&self) -> bool {
+        self.default_timeout.is_some() || self.allow_timeout_override
     }
 }
 
@@ -102,9 +101,10 @@ impl QueuePolicies {
         self.by_level.get(&level).copied().unwrap_or(self.default)
     }
 
-    /// Whether a request may be rejected for having waited too long, so that somebody has to look at the clock.
-    pub(crate) fn reject_late(&self) -> bool {
-        let own = self.by_level.values().any(LevelPolicy::rejects_late);
-        self.default.rejects_late() || (self.levels > 0 && own)
+    /// Whether a request may have waited too long, so that somebody has to look at the clock: to reject it, or because a
+    /// batch may be complete once it has gone behind others.
+    pub(crate) fn have_timeouts(&self) -> bool {
+        let own = self.by_level.values().any(LevelPolicy::has_timeout);
+        self.default.has_timeout() || (self.levels > 0 && own)
     }
 }

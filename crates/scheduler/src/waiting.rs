@@ -41,9 +41,9 @@ pub(crate) struct Waiting {
 
 /// What came of a look for a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pulled {
-    /// The next batch.
-    Batch,
+pub(crate) enum Look {
+    /// The next batch is there, of that many requests.
+    Batch(usize),
     /// Nothing waits, or nothing that may be executed yet.
     Nothing,
     /// What waits is not enough for a batch.
@@ -183,20 +183,15 @@ impl Waiting {
         found.map(|place| self.drop_request(place, Why::Cancelled, dropped)).is_some()
     }
 
-    /// Fills `batch`, which is empty, with the next batch. What was cancelled or is late is dropped on the way.
-    pub(crate) fn pull(
-        &mut self,
-        now: Instant,
-        closing: bool,
-        batch: &mut Batch,
-        dropped: &mut Dropped,
-    ) -> Pulled {
+    /// Looks for the next batch, which stays where it is. What was cancelled or is late is dropped on the way.
+    #[inline]
+    pub(crate) fn look(&mut self, now: Instant, closing: bool, dropped: &mut Dropped) -> Look {
         if self.is_held(closing) {
-            return Pulled::Nothing;
+            return Look::Nothing;
         }
         self.expire(now, dropped);
-        let Some(begin) = self.next_live(None, dropped) else { return Pulled::Nothing };
-        let Some(first) = self.slots.get(begin.handle) else { return Pulled::Nothing };
+        let Some(begin) = self.next_live(None, dropped) else { return Look::Nothing };
+        let Some(first) = self.slots.get(begin.handle) else { return Look::Nothing };
         let mut forming = self.batching.begin(first);
         self.fitting.clear();
         self.fitting.push(begin);
@@ -211,11 +206,8 @@ impl Waiting {
             last = place;
         }
         match forming.decide(&self.batching, now, closing) {
-            Decision::Wait(incomplete) => Pulled::Incomplete(incomplete),
-            Decision::Take(count) => {
-                self.take(count, batch);
-                Pulled::Batch
-            }
+            Decision::Wait(incomplete) => Look::Incomplete(incomplete),
+            Decision::Take(count) => Look::Batch(count),
         }
     }
 
@@ -232,8 +224,10 @@ impl Waiting {
         false
     }
 
-    /// Moves the first `count` of the requests that fit together into the batch.
-    fn take(&mut self, count: usize, batch: &mut Batch) {
+    /// Fills `batch`, which is empty, with the batch of `count` requests that was found by the last look, nothing having
+    /// happened since.
+    #[inline]
+    pub(crate) fn take(&mut self, count: usize, batch: &mut Batch) {
         let fitting = std::mem::take(&mut self.fitting);
         for &place in fitting.iter().take(count) {
             self.steps.count(1);
@@ -298,10 +292,12 @@ impl Waiting {
         self.remove(place, |request| dropped.0.push((request, why)));
     }
 
-    /// Drops the requests whose time is up, or moves them behind the others of their level.
-    pub(crate) fn expire(&mut self, now: Instant, dropped: &mut Dropped) {
+    /// Drops the requests whose time is up, or moves them behind the others of their level. Returns whether the order of
+    /// those that stay is another.
+    pub(crate) fn expire(&mut self, now: Instant, dropped: &mut Dropped) -> bool {
+        let mut reordered = false;
         if self.deadlines.is_empty() {
-            return;
+            return reordered;
         }
         while let Some(handle) = self.deadlines.pop_due(now, &mut self.steps) {
             let Some(level) = self.slots.level(handle) else { continue };
@@ -309,11 +305,13 @@ impl Waiting {
                 (Overdue::Delay, Some(lists)) => {
                     if let Some(request) = self.slots.remove(&mut lists.in_time, handle, |request| request) {
                         self.slots.push(&mut lists.late, level, request);
+                        reordered = true;
                     }
                 }
                 _ => self.drop_request(Place { level, late: false, handle }, Why::Late, dropped),
             }
         }
+        reordered
     }
 
     /// When the next request's time is up, unless the test hook holds everything.

@@ -1,3 +1,4 @@
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::kit::{Like, block_on, interface};
-use crate::queue_policy::LevelPolicy;
+use crate::queue_policy::{LevelPolicy, Overdue};
 
 /// A request with `batch` rows of `width` bytes, or without its optional input if there is no width.
 fn request(id: usize, batch: usize, width: Option<i64>) -> (Request, ResponseReceiver) {
@@ -173,7 +174,7 @@ fn an_earlier_deadline_wakes_the_timekeeper() {
 }
 
 #[test]
-fn only_what_may_be_rejected_needs_a_timekeeper() {
+fn only_what_may_be_late_needs_a_timekeeper() {
     let needs = |policy: LevelPolicy| {
         let policies = QueuePolicies { default: policy, ..QueuePolicies::default() };
         Queue::new(QueueSettings { policies, ..QueueSettings::single() }).needs_timekeeper()
@@ -183,8 +184,81 @@ fn only_what_may_be_rejected_needs_a_timekeeper() {
     assert!(!needs(LevelPolicy { max_queue_size: Some(1), ..LevelPolicy::default() }));
     assert!(needs(LevelPolicy { default_timeout: timeout, ..LevelPolicy::default() }));
     assert!(needs(LevelPolicy { allow_timeout_override: true, ..LevelPolicy::default() }));
-    let overdue = crate::queue_policy::Overdue::Delay;
-    assert!(!needs(LevelPolicy { default_timeout: timeout, overdue, ..LevelPolicy::default() }));
+    let overdue = Overdue::Delay;
+    assert!(!needs(LevelPolicy { overdue, ..LevelPolicy::default() }));
+    assert!(needs(LevelPolicy { default_timeout: timeout, overdue, ..LevelPolicy::default() }));
+    assert!(needs(LevelPolicy { allow_timeout_override: true, overdue, ..LevelPolicy::default() }));
+}
+
+/// What an instance executes that waits for a preferred size of 4 or 16, when a request of 3 entries in front of one of 4
+/// has waited too long.
+fn executed_without_the_first(overdue: Overdue) -> (usize, usize) {
+    let policy = LevelPolicy { overdue, allow_timeout_override: true, ..LevelPolicy::default() };
+    let queue = Arc::new(Queue::new(QueueSettings {
+        batching: BatchPolicy::dynamic(16, vec![4, 16], Duration::from_hours(1), &interface(16)),
+        policies: QueuePolicies { default: policy, ..QueuePolicies::default() },
+        ..QueueSettings::single()
+    }));
+    let (timekeeper, instance) = (Arc::clone(&queue), Arc::clone(&queue));
+    let timekeeper = thread::spawn(move || timekeeper.keep_time());
+    let (pulled, pulls) = mpsc::channel();
+    let instance = thread::spawn(move || {
+        let mut batch = Batch::new();
+        instance.pull(&mut batch);
+        pulled.send(batch.iter().map(|request| request.batch_size).collect::<Vec<_>>()).unwrap();
+    });
+    let (hurry, _first) =
+        Like { batch: 3, timeout: Some(Duration::from_millis(20)), ..Like::default() }.make();
+    queue.push(hurry).unwrap();
+    let (patient, _second) = Like { batch: 4, ..Like::default() }.make();
+    queue.push(patient).unwrap();
+    let executed = pulls.recv_timeout(Duration::from_secs(60)).expect("it would wait for an hour");
+    assert_eq!(executed, [4]);
+    instance.join().unwrap();
+    let left = queue.len();
+    queue.close();
+    sizes(&queue);
+    timekeeper.join().unwrap();
+    (executed.len(), left)
+}
+
+#[test]
+fn an_instance_that_waits_for_a_batch_is_called_when_a_late_request_makes_way_for_one() {
+    assert_eq!(executed_without_the_first(Overdue::Delay), (1, 1));
+    assert_eq!(executed_without_the_first(Overdue::Reject), (1, 0));
+}
+
+#[test]
+fn a_batch_that_is_looked_at_stays_and_grows() {
+    let queue = dynamic(4, &[4], Duration::ZERO);
+    assert!(!queue.has_batch());
+    let _first = filled_open(&queue, 1);
+    assert!(queue.wait() && queue.has_batch());
+    let _more = filled_open(&queue, 4);
+    let mut batch = Batch::new();
+    assert!(queue.try_pull(&mut batch));
+    assert_eq!((batch.len(), queue.len()), (4, 1));
+    batch.clear();
+    assert!(queue.try_pull(&mut batch));
+    assert!(!queue.try_pull(&mut Batch::new()) && !queue.has_batch());
+    queue.close();
+    assert!(!queue.wait());
+}
+
+#[test]
+fn an_incomplete_batch_is_none_yet() {
+    let queue = dynamic(4, &[4], Duration::from_hours(1));
+    let _receivers = filled_open(&queue, 3);
+    assert!(!queue.has_batch() && !queue.try_pull(&mut Batch::new()));
+    let _last = filled_open(&queue, 1);
+    assert!(queue.has_batch());
+}
+
+/// Queues so many requests.
+fn filled_open(queue: &Queue, count: usize) -> Vec<ResponseReceiver> {
+    let (requests, receivers): (Vec<_>, Vec<_>) = (0..count).map(|id| request(id, 1, Some(4))).unzip();
+    requests.into_iter().for_each(|request| queue.push(request).unwrap());
+    receivers
 }
 
 #[test]

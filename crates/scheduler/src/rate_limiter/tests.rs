@@ -105,40 +105,115 @@ fn who_needs_nothing_is_not_limited() {
 fn an_instance_waits_until_another_has_executed() {
     let limiter = RateLimiter::new(vec![]);
     let (a, b) = (one(&limiter, demand(&[("R", 1)])), one(&limiter, demand(&[("R", 1)])));
-    let permit = a.acquire();
+    let permit = a.acquire(|| panic!("nobody has the resource"));
     let (done, waits) = mpsc::channel();
     let thread = thread::spawn(move || {
-        drop(b.acquire());
-        done.send(()).unwrap();
+        drop(b.acquire(|| done.send("waits").unwrap()));
+        done.send("done").unwrap();
     });
-    while limiter.0.lock().waiting.is_empty() {
-        thread::yield_now();
-    }
+    assert_eq!(waits.recv(), Ok("waits"));
     assert!(waits.try_recv().is_err());
     drop(permit);
-    waits.recv().unwrap();
+    assert_eq!(waits.recv(), Ok("done"));
     thread.join().unwrap();
 }
 
-/// Lets instances with these priorities compete for one resource, always all at once, and counts their turns.
-fn turns(priorities: &[u32], rounds: usize) -> Vec<usize> {
-    let limiter = RateLimiter::new(vec![]);
-    let instance = |priority: &u32| one(&limiter, Demand { priority: *priority, ..demand(&[("R", 1)]) });
-    let instances: Vec<RateLimited> = priorities.iter().map(instance).collect();
-    let mut turns = vec![0; priorities.len()];
-    limiter.0.lock().waiting = instances.iter().map(|i| i.number).collect();
-    limiter.0.lock().allocate();
-    for _ in 0..rounds {
-        let state = limiter.0.lock();
-        let running: Vec<usize> =
-            (0..instances.len()).filter(|i| state.instances[&instances[*i].number].may_execute).collect();
-        drop(state);
-        assert_eq!(running.len(), 1, "there is one resource");
-        turns[running[0]] += 1;
-        limiter.0.lock().waiting.push(instances[running[0]].number);
-        drop(Permit(&instances[running[0]]));
+/// Instances that compete for one resource.
+struct Race {
+    limiter: Arc<RateLimiter>,
+    instances: Vec<RateLimited>,
+}
+
+impl Race {
+    fn new(priorities: &[u32]) -> Race {
+        let limiter = RateLimiter::new(vec![]);
+        let instance = |priority: &u32| one(&limiter, Demand { priority: *priority, ..demand(&[("R", 1)]) });
+        let instances = priorities.iter().map(instance).collect();
+        Race { limiter, instances }
     }
-    turns
+
+    /// An instance that did nothing has something to execute.
+    fn join(&self, instance: usize) {
+        self.limiter.0.lock().join(self.instances[instance].number);
+    }
+
+    /// Lets that many executions end, after each of which its instance has another batch. Who had how many turns?
+    fn turns(&self, rounds: usize) -> Vec<usize> {
+        let mut turns = vec![0; self.instances.len()];
+        for _ in 0..rounds {
+            let mut state = self.limiter.0.lock();
+            let executes = |i: &usize| state.instances[&self.instances[*i].number].may_execute;
+            let running: Vec<usize> = (0..self.instances.len()).filter(executes).collect();
+            assert_eq!(running.len(), 1, "there is one resource");
+            turns[running[0]] += 1;
+            let number = self.instances[running[0]].number;
+            state.take_back(number, true);
+            state.waiting.push(number);
+            state.allocate();
+        }
+        turns
+    }
+}
+
+/// The turns of instances with these priorities, which have always something to execute.
+fn turns(priorities: &[u32], rounds: usize) -> Vec<usize> {
+    let race = Race::new(priorities);
+    (0..priorities.len()).for_each(|instance| race.join(instance));
+    race.turns(rounds)
+}
+
+#[test]
+fn one_that_comes_late_does_not_keep_the_others_out() {
+    let race = Race::new(&[1, 1, 2]);
+    race.join(0);
+    assert_eq!(race.turns(1_000), [1_000, 0, 0]);
+    race.join(1);
+    race.join(2);
+    let turns = race.turns(100);
+    assert!(turns.iter().zip([40, 40, 20]).all(|(n, expected)| n.abs_diff(expected) <= 1), "{turns:?}");
+}
+
+#[test]
+fn an_instance_that_executes_again_competes_with_those_that_waited() {
+    let limiter = RateLimiter::new(vec![]);
+    let (a, b) =
+        (one(&limiter, demand(&[("R", 1)])), one(&limiter, Demand { priority: 3, ..demand(&[("R", 1)]) }));
+    let (log, order) = mpsc::channel();
+    let mut permit = a.acquire(|| {});
+    thread::scope(|scope| {
+        let (waits, others) = mpsc::channel();
+        let log_of_b = log.clone();
+        let b = &b;
+        scope.spawn(move || {
+            let mut permit = b.acquire(|| waits.send(()).unwrap());
+            for _ in 0..2 {
+                log_of_b.send("b").unwrap();
+                permit.executes();
+                permit.renew();
+            }
+        });
+        others.recv().unwrap();
+        for _ in 0..5 {
+            log.send("a").unwrap();
+            permit.executes();
+            permit.renew();
+        }
+        drop(permit);
+    });
+    drop(log);
+    assert_eq!(order.iter().collect::<String>(), "abaabaa");
+}
+
+#[test]
+fn a_turn_without_an_execution_costs_nothing() {
+    let limiter = RateLimiter::new(vec![]);
+    let instance = one(&limiter, demand(&[("R", 1)]));
+    drop(instance.acquire(|| {}));
+    assert_eq!(limiter.0.lock().instances[&instance.number].turns, 0);
+    let mut permit = instance.acquire(|| {});
+    permit.executes();
+    drop(permit);
+    assert_eq!(limiter.0.lock().instances[&instance.number].turns, 1);
 }
 
 #[test]
@@ -154,8 +229,8 @@ fn one_that_needs_much_is_not_passed_over_for_ever() {
     let limiter = RateLimiter::new(vec![given("R", 2, None)]);
     let small = [one(&limiter, demand(&[("R", 1)])), one(&limiter, demand(&[("R", 1)]))];
     let large = one(&limiter, demand(&[("R", 2)]));
-    let mut first = Some(small[0].acquire());
-    let mut second = Some(small[1].acquire());
+    let mut first = Some(small[0].acquire(|| {}));
+    let mut second = Some(small[1].acquire(|| {}));
     let mut state = limiter.0.lock();
     state.waiting.extend([large.number, small[0].number]);
     drop(state);

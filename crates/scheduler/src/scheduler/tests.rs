@@ -227,10 +227,7 @@ fn who_gives_up_while_the_instance_waits_for_resources_is_not_executed() {
     assert_eq!(executions.recv().unwrap(), 1);
     let (second, to_second) = make();
     scheduler.enqueue(second).unwrap();
-    // The other instance has it, and waits for the resource.
-    while scheduler.pending() > 0 {
-        thread::yield_now();
-    }
+    assert_eq!(scheduler.pending(), 1, "it waits in the queue until there are resources");
     drop(to_second);
     open.send(()).unwrap();
     block_on(to_first.only()).unwrap();
@@ -243,6 +240,36 @@ fn who_gives_up_while_the_instance_waits_for_resources_is_not_executed() {
     block_on(stopped.wait());
     let counters = statistics.snapshot();
     assert_eq!((counters.success.count, counters.failures[FailureReason::Canceled as usize]), (2, 1));
+}
+
+#[test]
+fn a_batch_grows_until_there_are_resources_for_it() {
+    let (started, executions) = std::sync::mpsc::channel();
+    let (open, gate) = std::sync::mpsc::channel();
+    let model: Arc<dyn Model> = Arc::new(Gate { started, open: Arc::new(Mutex::new(gate)) });
+    let limiter = crate::RateLimiter::new(vec![]);
+    let settings = settings(false, Duration::ZERO, None);
+    let (scheduler, stopped) = Scheduler::start(&model, plans(3, Some(&limiter)), settings).unwrap();
+    let mut receivers = Vec::new();
+    let mut send = || {
+        let (request, receiver) = Like::default().make();
+        scheduler.enqueue(request).unwrap();
+        receivers.push(receiver);
+    };
+    send();
+    assert_eq!(executions.recv().unwrap(), 1);
+    // Two instances are free, and could take these at once if they had what the first one has.
+    (0..MAX + 1).for_each(|_| send());
+    for size in [MAX, 1] {
+        open.send(()).unwrap();
+        assert_eq!(executions.recv().unwrap(), size);
+    }
+    open.send(()).unwrap();
+    drop(scheduler);
+    block_on(stopped.wait());
+    for receiver in receivers {
+        block_on(receiver.only()).unwrap();
+    }
 }
 
 #[test]

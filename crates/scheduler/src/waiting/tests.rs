@@ -36,6 +36,17 @@ fn push(waiting: &mut Waiting, like: &Like) -> ResponseReceiver {
     receiver
 }
 
+impl Waiting {
+    /// Looks for a batch and takes it.
+    fn pull(&mut self, now: Instant, closing: bool, batch: &mut Batch, dropped: &mut Dropped) -> Look {
+        let look = self.look(now, closing, dropped);
+        if let Look::Batch(count) = look {
+            self.take(count, batch);
+        }
+        look
+    }
+}
+
 /// The ids of the next batch; empty if there is none. What is dropped is answered.
 fn pull(waiting: &mut Waiting, now: Instant) -> Vec<usize> {
     let (mut batch, mut dropped) = (Batch::new(), Dropped::default());
@@ -111,9 +122,9 @@ fn an_incomplete_batch_says_until_when_and_for_what_it_waits() {
     let until = now + 5 * MS;
     let mut uniform = (*interface(8)).clone();
     uniform.inputs.clear();
-    assert_eq!(pulled(&uniform.into()), Pulled::Incomplete(Incomplete { until, enough: 4 }));
+    assert_eq!(pulled(&uniform.into()), Look::Incomplete(Incomplete { until, enough: 4 }));
     // The next request may have another shape, and end the batch.
-    assert_eq!(pulled(&interface(8)), Pulled::Incomplete(Incomplete { until, enough: 0 }));
+    assert_eq!(pulled(&interface(8)), Look::Incomplete(Incomplete { until, enough: 0 }));
 }
 
 #[test]

@@ -203,8 +203,8 @@ impl Run {
                 let expected = self.model.pull(self.now);
                 self.dropped(dropped, late)?;
                 prop_assert_eq!(batch.iter().map(id).collect::<Vec<_>>(), expected);
-                prop_assert_eq!(pulled == Pulled::Batch, !batch.is_empty());
-                if let Pulled::Incomplete(incomplete) = pulled {
+                prop_assert_eq!(matches!(pulled, Look::Batch(_)), !batch.is_empty());
+                if let Look::Incomplete(incomplete) = pulled {
                     prop_assert!(incomplete.until > self.now, "an instance would not sleep");
                 }
                 batch.iter().map(id).try_for_each(|id| self.settle(id, "executed"))
@@ -253,7 +253,7 @@ proptest! {
             for request in dropped.0.into_iter().map(|(request, _)| request).chain(batch) {
                 run.settle(id(&request), "at the end")?;
             }
-            if pulled == Pulled::Nothing {
+            if pulled == Look::Nothing {
                 break;
             }
         }
