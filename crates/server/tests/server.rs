@@ -28,6 +28,8 @@ mod rate_limiter;
 mod repositories;
 #[path = "server/requests.rs"]
 mod requests;
+#[path = "server/sequences.rs"]
+mod sequences;
 #[path = "server/shared_memory.rs"]
 mod shared_memory;
 #[path = "server/stopping.rs"]

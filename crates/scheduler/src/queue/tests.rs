@@ -212,7 +212,7 @@ fn executed_without_the_first(overdue: Overdue) -> (usize, usize) {
     queue.push(hurry).unwrap();
     let (patient, _second) = Like { batch: 4, ..Like::default() }.make();
     queue.push(patient).unwrap();
-    let executed = pulls.recv_timeout(Duration::from_secs(60)).expect("it would wait for an hour");
+    let executed = pulls.recv_timeout(Duration::from_mins(1)).expect("it would wait for an hour");
     assert_eq!(executed, [4]);
     instance.join().unwrap();
     let left = queue.len();
@@ -257,7 +257,9 @@ fn an_incomplete_batch_is_none_yet() {
 /// Queues so many requests.
 fn filled_open(queue: &Queue, count: usize) -> Vec<ResponseReceiver> {
     let (requests, receivers): (Vec<_>, Vec<_>) = (0..count).map(|id| request(id, 1, Some(4))).unzip();
-    requests.into_iter().for_each(|request| queue.push(request).unwrap());
+    for request in requests {
+        queue.push(request).unwrap();
+    }
     receivers
 }
 

@@ -259,7 +259,7 @@ fn a_batch_grows_until_there_are_resources_for_it() {
     send();
     assert_eq!(executions.recv().unwrap(), 1);
     // Two instances are free, and could take these at once if they had what the first one has.
-    (0..MAX + 1).for_each(|_| send());
+    (0..=MAX).for_each(|_| send());
     for size in [MAX, 1] {
         open.send(()).unwrap();
         assert_eq!(executions.recv().unwrap(), size);

@@ -94,6 +94,21 @@ async fn a_late_request_is_refused_while_the_instance_is_busy() {
 }
 
 #[tokio::test]
+async fn a_late_request_that_goes_behind_others_makes_way_for_a_preferred_batch() {
+    let policy = "dynamic_batching { preferred_batch_size: [ 4, 16 ] max_queue_delay_microseconds: 3600000000
+        default_queue_policy { timeout_action: DELAY allow_timeout_override: true } }";
+    let (server, gate) = server(16, policy).await;
+    let hurry = with(fp32("m", "hurry", &[3, 1], &[0.0; 3]), "timeout", 200_000);
+    let hurry = queue(&server, hurry, 0).await;
+    let patient = send(&server, fp32("m", "patient", &[4, 1], &[0.0; 4]));
+    // Both together would wait for an hour.
+    assert_eq!(gate.begun(1).await, [["patient"]]);
+    gate.open(2);
+    patient.await.unwrap().unwrap();
+    hurry.abort();
+}
+
+#[tokio::test]
 async fn a_request_may_not_shorten_its_timeout_where_the_policy_does_not_let_it() {
     let (server, gate) = server(0, &an_hour(false)).await;
     let busy = busy(&server, &gate).await;

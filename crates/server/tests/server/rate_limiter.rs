@@ -2,16 +2,26 @@
 
 use std::sync::Arc;
 
-use hippocamp_core::{LoadOverrides, ResourceCount, Settings};
+use hippocamp_backend::ResponseReceiver;
+use hippocamp_core::{InferRequest, LoadOverrides, ResourceCount, Settings};
 use hippocamp_testing::{Gate, Repository, TestServer, gate_config};
 
 use crate::requests::fp32;
 
 fn limited(count: u32, priority: u32, resource: &str, amount: u32) -> String {
+    gate_config(0, &limited_group(count, priority, resource, amount))
+}
+
+fn limited_group(count: u32, priority: u32, resource: &str, amount: u32) -> String {
     let limits =
         format!("priority: {priority} resources {{ name: \"{resource}\" global: true count: {amount} }}");
-    let group = format!("instance_group {{ count: {count} kind: KIND_CPU rate_limiter {{ {limits} }} }}");
-    gate_config(0, &group)
+    format!("instance_group {{ count: {count} kind: KIND_CPU rate_limiter {{ {limits} }} }}")
+}
+
+/// A request from inside of the process, with its model's name as id.
+fn infer(server: &TestServer, model: &str) -> ResponseReceiver {
+    let request = InferRequest { id: model, ..InferRequest::new(smallvec::smallvec![]) };
+    server.core.model(model, None).unwrap().infer(request).unwrap()
 }
 
 async fn server(
@@ -34,9 +44,8 @@ async fn models_that_share_a_resource_execute_one_after_the_other() {
     let first = tokio::spawn(async move { client.model_infer(fp32("a", "a", &[1], &[0.0])).await });
     gate.begun(1).await;
     let second = tokio::spawn(async move { other.model_infer(fp32("b", "b", &[1], &[0.0])).await });
-    // The instance of b has its request, and waits for the resource.
     let model = server.core.model("b", None).unwrap();
-    while model.queue_depths().count() == 0 || model.pending() > 0 {
+    while model.pending() == 0 {
         tokio::task::yield_now().await;
     }
     assert_eq!(gate.executions(), [["a"]]);
@@ -45,6 +54,41 @@ async fn models_that_share_a_resource_execute_one_after_the_other() {
     assert_eq!(gate.begun(2).await, [["a"], ["b"]]);
     gate.open(1);
     second.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_batch_grows_while_it_waits_for_resources() {
+    let batched = format!("dynamic_batching {{ }} {}", limited_group(2, 1, "R", 1));
+    let repository =
+        Repository::default().with("a", &limited(1, 1, "R", 1)).with("b", &gate_config(4, &batched));
+    let (server, gate, _) = server(repository, Some(vec![])).await;
+    let first = infer(&server, "a");
+    gate.begun(1).await;
+    let waiting: Vec<_> = (0..6).map(|_| infer(&server, "b")).collect();
+    gate.open(3);
+    first.only().await.unwrap();
+    for receiver in waiting {
+        receiver.only().await.unwrap();
+    }
+    assert_eq!(gate.executions().iter().map(Vec::len).collect::<Vec<_>>(), [1, 4, 2]);
+}
+
+#[tokio::test]
+async fn a_saturated_model_of_half_the_priority_gets_half_the_turns() {
+    const TURNS: usize = 30;
+    let repository =
+        Repository::default().with("a", &limited(1, 1, "R", 1)).with("b", &limited(1, 2, "R", 1));
+    let (server, gate, _) = server(repository, Some(vec![])).await;
+    let both = (0..TURNS).map(|_| ["a", "b"].map(|model| infer(&server, model)));
+    let _waiting: Vec<_> = both.collect();
+    for turn in 1..TURNS {
+        gate.begun(turn).await;
+        gate.open(1);
+    }
+    let executions = gate.begun(TURNS).await;
+    let of_a = executions.iter().filter(|ids| *ids == &["a"]).count();
+    assert!((18..=22).contains(&of_a), "{of_a} of {TURNS}");
+    gate.open(2 * TURNS);
 }
 
 #[tokio::test]
