@@ -12,35 +12,11 @@ import numpy as np
 import pytest
 import tritonclient.grpc as grpc
 from pictures import NAMES, SAMPLING, assert_close, decode, encode, jpeg, load, with_orientation
+from pipelines import pixels_of, resize, write_model
 from server_process import ROOT, ServerProcess
 
 sys.path.insert(0, os.path.join(ROOT, "examples"))
 import faces  # noqa: E402
-
-PIXELS = """
-[[step]]
-op = "tensor"
-input = "done"
-output = "pixels"
-data_type = "{sample}"
-layout = "NHWC"
-"""
-
-
-def pixels_of(*steps, decode="", sample="UINT8"):
-    """A pipeline that decodes in BGR as OpenCV does, takes these steps, and gives the pixels as they are."""
-    parts = [f'op = "decode"\ninput = "raw"\noutput = "v0"\n{decode}']
-    if "color" not in decode:
-        parts[0] += '\ncolor = "bgr"'
-    for number, step in enumerate(steps):
-        parts.append(f'input = "v{number}"\noutput = "v{number + 1}"\n{step}')
-    text = "\n".join(f"[[step]]\n{part}\n" for part in parts) + PIXELS.format(sample=sample)
-    return text.replace(f'"v{len(steps)}"', '"done"')
-
-
-def resize(width, height, method, extra=""):
-    return f'op = "resize"\nwidth = {width}\nheight = {height}\nmethod = "{method}"\n{extra}'
-
 
 LETTERBOX = """
 [[step]]
@@ -201,13 +177,6 @@ MODELS = {
 SIZES = [(640, 360), (320, 320), (299, 171), (900, 700)]
 for (width, height), method in itertools.product(SIZES, ("bilinear", "area", "nearest")):
     MODELS[f"{method}_{width}x{height}"] = (pixels_of(resize(width, height, method)), "")
-
-
-def write_model(repository, name, pipeline, config):
-    folder = repository / name / "1"
-    folder.mkdir(parents=True)
-    (folder / "pipeline.toml").write_text(pipeline)
-    (repository / name / "config.pbtxt").write_text(f'backend: "vision"\n{config}')
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
-//! Pictures in another size: bilinear, area and nearest.
+//! Pictures in another size: bilinear, bicubic, Lanczos, area and nearest.
 //!
-//! Eight-bit pictures with half-pixel centres, which is nearly all, are resized by `fast_image_resize`; what it does not do
-//! is done here: OpenCV's `INTER_AREA` and `INTER_NEAREST`, TensorFlow's old corners, and samples that are not rounded.
+//! Eight-bit pictures with half-pixel centres are resized by `fast_image_resize` where only the four nearest samples count.
+//! What it does not do is done here: Pillow's filters to the last bit, OpenCV's `INTER_AREA` and `INTER_NEAREST`,
+//! TensorFlow's old corners, and samples that are not rounded.
 
 mod area;
 mod bilinear;
+mod filtered;
 mod half;
 mod nearest;
 #[cfg(test)]
@@ -20,6 +22,7 @@ use serde::Deserialize;
 use crate::value::{Image, Pixels, Size};
 use area::Area;
 use bilinear::{Bilinear, Places};
+use filtered::{Filter, Filtered, Fixed, Float};
 pub(crate) use warp::Warper;
 pub(crate) use window::Window;
 
@@ -27,9 +30,13 @@ pub(crate) use window::Window;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Method {
-    /// From the four nearest, also where the picture shrinks: OpenCV's `INTER_LINEAR`.
+    /// From the four nearest, also where the picture shrinks: OpenCV's `INTER_LINEAR`. Antialiased: Pillow's `BILINEAR`.
     #[default]
     Bilinear,
+    /// Antialiased always: Pillow's `BICUBIC`.
+    Bicubic,
+    /// Antialiased always: Pillow's `LANCZOS`.
+    Lanczos,
     /// The mean of all that a pixel covers: OpenCV's `INTER_AREA`.
     Area,
     /// The one at the pixel's upper left corner: OpenCV's `INTER_NEAREST`.
@@ -48,7 +55,7 @@ pub(crate) enum Coordinates {
 }
 
 /// A number that a sample is kept as.
-pub(crate) trait Scalar: Copy + Default + PartialEq + Send + Sync {
+pub(crate) trait Scalar: Copy + Default + PartialEq + Into<f32> + Send + Sync {
     fn to_f32(self) -> f32;
     /// The nearest that there is.
     fn from_f32(value: f32) -> Self;
@@ -74,71 +81,102 @@ impl Scalar for f32 {
     }
 }
 
+/// What is done, of a method and what it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Filtered(Filter),
+    Bilinear(Places),
+    Area,
+    Nearest,
+}
+
+/// Longer sides are not filtered: the tables are as long, and a side is what a file says of itself.
+const MAX_FILTERED_SIDE: usize = 65_535;
+
 /// Resizes pictures. Keeps its tables and memory from one to the next.
-#[derive(Default)]
 pub(crate) struct Resampler {
-    pub(crate) method: Method,
-    pub(crate) coordinates: Coordinates,
+    way: Way,
     resizer: Resizer,
     bilinear: Bilinear,
     area: Area,
+    fixed: Filtered<Fixed>,
+    float: Filtered<Float>,
     columns: Vec<usize>,
     sums: Vec<u16>,
 }
 
 impl Resampler {
-    pub(crate) fn new(method: Method, coordinates: Coordinates) -> Resampler {
-        Resampler { method, coordinates, ..Resampler::default() }
+    /// Bicubic and Lanczos are antialiased always, area and nearest never; `coordinates` are for bilinear without it.
+    pub(crate) fn new(method: Method, coordinates: Coordinates, antialias: bool) -> Resampler {
+        Resampler::of(match method {
+            Method::Bilinear if antialias => Way::Filtered(Filter::Bilinear),
+            Method::Bilinear => Way::Bilinear(match coordinates {
+                Coordinates::HalfPixel => Places::HalfPixel,
+                Coordinates::TfLegacy => Places::TfLegacy,
+            }),
+            Method::Bicubic => Way::Filtered(Filter::Bicubic),
+            Method::Lanczos => Way::Filtered(Filter::Lanczos),
+            Method::Area => Way::Area,
+            Method::Nearest => Way::Nearest,
+        })
+    }
+
+    fn of(way: Way) -> Resampler {
+        Resampler {
+            way,
+            resizer: Resizer::default(),
+            bilinear: Bilinear::default(),
+            area: Area::default(),
+            fixed: Filtered::default(),
+            float: Filtered::default(),
+            columns: Vec::new(),
+            sums: Vec::new(),
+        }
     }
 
     /// Writes a picture into a window of an 8-bit one, in the window's size.
     pub(crate) fn write_u8(&mut self, from: &Image, mut to: Window<'_, u8>) -> Result<()> {
-        match &from.pixels {
-            Pixels::U8(samples) if self.is_mean() && half::is_half(from.size, to.size()) => {
-                half::run(samples, from.size, &mut self.sums, &mut to);
+        let (size, target) = (from.size, to.size());
+        match (&from.pixels, self.way) {
+            (Pixels::U8(samples), Way::Filtered(filter)) if size != target => {
+                admit(size)?;
+                self.fixed.run(filter, samples, size, &mut to, |sample| sample);
             }
-            Pixels::U8(samples) if self.is_plain(from.size, to.size()) => {
-                return self.fast(samples, from.size, &mut to);
+            (Pixels::U8(samples), Way::Bilinear(Places::HalfPixel) | Way::Area)
+                if half::is_half(size, target) =>
+            {
+                half::run(samples, size, &mut self.sums, &mut to);
             }
-            Pixels::U8(samples) => self.run(samples, from.size, &mut to),
-            Pixels::F32(samples) => self.run(samples, from.size, &mut to),
+            (Pixels::U8(samples), Way::Bilinear(Places::HalfPixel)) if size != target => {
+                return self.fast(samples, size, &mut to);
+            }
+            (Pixels::U8(samples), _) => return self.run(samples, size, &mut to),
+            (Pixels::F32(samples), _) => return self.run(samples, size, &mut to),
         }
         Ok(())
     }
 
     /// Writes a picture into a window of one whose samples are not rounded, in the window's size.
-    pub(crate) fn write_f32(&mut self, from: &Image, mut to: Window<'_, f32>) {
+    pub(crate) fn write_f32(&mut self, from: &Image, mut to: Window<'_, f32>) -> Result<()> {
         match &from.pixels {
             Pixels::U8(samples) => self.run(samples, from.size, &mut to),
             Pixels::F32(samples) => self.run(samples, from.size, &mut to),
         }
     }
 
-    fn run<S: Scalar, T: Scalar>(&mut self, from: &[S], size: Size, to: &mut Window<'_, T>) {
-        match self.method {
+    fn run<S: Scalar, T: Scalar>(&mut self, from: &[S], size: Size, to: &mut Window<'_, T>) -> Result<()> {
+        match self.way {
             _ if size == to.size() => nearest::run(from, size, &mut self.columns, to),
-            Method::Nearest => nearest::run(from, size, &mut self.columns, to),
-            Method::Area if shrinks(size, to.size()) => self.area.run(from, size, to),
-            Method::Area => self.bilinear.run(from, size, Places::Area, to),
-            Method::Bilinear if self.coordinates == Coordinates::TfLegacy => {
-                self.bilinear.run(from, size, Places::TfLegacy, to);
+            Way::Nearest => nearest::run(from, size, &mut self.columns, to),
+            Way::Area if shrinks(size, to.size()) => self.area.run(from, size, to),
+            Way::Area => self.bilinear.run(from, size, Places::Area, to),
+            Way::Bilinear(places) => self.bilinear.run(from, size, places, to),
+            Way::Filtered(filter) => {
+                admit(size)?;
+                self.float.run(filter, from, size, to, T::from_f32);
             }
-            Method::Bilinear => self.bilinear.run(from, size, Places::HalfPixel, to),
         }
-    }
-
-    /// Whether half the size is the mean of four pixels.
-    fn is_mean(&self) -> bool {
-        match self.method {
-            Method::Bilinear => self.coordinates == Coordinates::HalfPixel,
-            Method::Area => true,
-            Method::Nearest => false,
-        }
-    }
-
-    /// Whether this is what `fast_image_resize` does.
-    fn is_plain(&self, from: Size, to: Size) -> bool {
-        self.method == Method::Bilinear && self.coordinates == Coordinates::HalfPixel && from != to
+        Ok(())
     }
 
     fn fast(&mut self, from: &[u8], size: Size, to: &mut Window<'_, u8>) -> Result<()> {
@@ -161,6 +199,17 @@ impl Resampler {
     }
 }
 
+/// Refuses what is too long for a table.
+fn admit(size: Size) -> Result<()> {
+    if size.width.max(size.height) <= MAX_FILTERED_SIDE {
+        return Ok(());
+    }
+    Err(Error::invalid_arg(format!(
+        "the picture has {}x{} pixels, for antialiasing a side may have {MAX_FILTERED_SIDE}",
+        size.width, size.height
+    )))
+}
+
 /// Whether no side grows.
 fn shrinks(from: Size, to: Size) -> bool {
     to.width <= from.width && to.height <= from.height
@@ -175,12 +224,12 @@ fn failed(error: impl ToString) -> Error {
 impl Clone for Resampler {
     /// One that does the same; memory is not copied.
     fn clone(&self) -> Self {
-        Resampler::new(self.method, self.coordinates)
+        Resampler::of(self.way)
     }
 }
 
 impl std::fmt::Debug for Resampler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} {:?}", self.method, self.coordinates)
+        write!(f, "{:?}", self.way)
     }
 }

@@ -71,6 +71,45 @@ fn sides_follow_each_other() {
     assert_eq!(resized("longest = 3"), [3, 2]);
     assert_eq!(resized("longest = 3\nmultiple_of = 4"), [4, 4]);
     assert_eq!(resized("multiple_of = 32"), [32, 32]);
+    // 9 * 3 / 5 = 5.4, 9 * 6 / 5 = 10.8
+    assert_eq!([resized("shortest = 3"), resized("shortest = 6")], [[5, 3], [11, 6]]);
+    let floor = ["shortest = 3\nrounding = \"floor\"", "shortest = 6\nrounding = \"floor\""];
+    assert_eq!(floor.map(resized), [[5, 3], [10, 6]]);
+}
+
+/// The red of the upper left corner says which column it is, seven times.
+#[test]
+fn the_middle_between_two_pixels_is_rounded_as_asked() {
+    let corner = |rounding: &str, width: i64| {
+        let step = format!(
+            "op = \"crop\"\ninput = \"picture\"\noutput = \"part\"\nwidth = {width}\nheight = 5\n{rounding}"
+        );
+        let model = load("", &pipeline(&[&step])).unwrap();
+        model.outputs(vec![strings(&[1, 1], &[bmp(0, 9, 5)])])[0].1[0] / 7
+    };
+    assert_eq!([corner("", 6), corner("", 8)], [1, 0]);
+    // 1.5 and 0.5: halves go to the even number.
+    assert_eq!([corner("rounding = \"nearest\"", 6), corner("rounding = \"nearest\"", 8)], [2, 0]);
+}
+
+#[test]
+fn filters_that_cannot_be_are_refused() {
+    let refusal = |parameters: &str| {
+        let step = format!(
+            "op = \"resize\"\ninput = \"picture\"\noutput = \"a\"\nwidth = 3\nheight = 3\n{parameters}"
+        );
+        refused("", &pipeline(&[&step]))
+    };
+    for (parameters, fault) in [
+        ("method = \"lanczos\"\nantialias = false", "bicubic and Lanczos are always antialiased"),
+        ("method = \"area\"\nantialias = true", "expected with the method bilinear, bicubic or lanczos"),
+        (
+            "antialias = true\ncoordinates = \"tf_legacy\"",
+            "'tf_legacy' was expected with the method bilinear",
+        ),
+    ] {
+        assert!(refusal(parameters).contains(fault), "{}", refusal(parameters));
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use hippocamp_backend::{Error, Result};
 use serde::Deserialize;
 
-use super::moved::{MatrixFile, MatrixPort, check_size};
+use super::moved::{MatrixFile, MatrixPort, Rounding, check_size};
 use crate::pipeline::Ports;
 use crate::step::{Step, StepFile};
 use crate::value::{Affine, ImageKind, Kind, Pixels, Size, Slot, Value, Values};
@@ -18,6 +18,8 @@ pub(crate) struct Crop {
     /// The part's upper left corner; without both it is the middle.
     left: Option<usize>,
     top: Option<usize>,
+    /// Of the corner of a middle that is between two pixels; down without it.
+    rounding: Option<Rounding>,
     matrix: Option<MatrixFile>,
 }
 
@@ -27,6 +29,7 @@ struct CropStep {
     output: Slot,
     size: Size,
     corner: Option<(usize, usize)>,
+    rounding: Rounding,
     matrix: Option<MatrixPort>,
 }
 
@@ -48,22 +51,36 @@ impl StepFile for Crop {
                 None
             }
         };
+        if corner.is_some() && self.rounding.is_some() {
+            ports.fault(
+                "rounding",
+                "'rounding' was expected without 'left' and 'top', where there is a middle to find",
+            );
+        }
         let kind = ImageKind { size: Some(size), ..kind };
         Box::new(CropStep {
             input,
             output: ports.write("output", &self.output, Kind::Image(kind)),
             size,
             corner,
+            rounding: self.rounding.unwrap_or(Rounding::Floor),
             matrix: MatrixFile::bind(self.matrix, ports),
         })
     }
 }
 
 impl CropStep {
+    fn half(&self, length: usize) -> usize {
+        match self.rounding {
+            Rounding::Floor => length / 2,
+            Rounding::Nearest => (length as f64 / 2.0).round_ties_even() as usize,
+        }
+    }
+
     fn corner(&self, from: Size) -> Result<(usize, usize)> {
         let room = (from.width.checked_sub(self.size.width), from.height.checked_sub(self.size.height));
         match (room, self.corner) {
-            ((Some(width), Some(height)), None) => Ok((width / 2, height / 2)),
+            ((Some(width), Some(height)), None) => Ok((self.half(width), self.half(height))),
             ((Some(width), Some(height)), Some((left, top))) if left <= width && top <= height => {
                 Ok((left, top))
             }

@@ -3,7 +3,7 @@
 use hippocamp_backend::Result;
 use serde::Deserialize;
 
-use super::moved::{Canvas, MatrixFile, MatrixPort, check_size, pad_color};
+use super::moved::{Canvas, MatrixFile, MatrixPort, Rounding, check_size, pad_color, resampler};
 use super::per_channel::PerChannel;
 use crate::pipeline::Ports;
 use crate::resample::{Coordinates, Method, Resampler, Scalar, Window};
@@ -29,6 +29,7 @@ pub(crate) struct Letterbox {
     method: Method,
     #[serde(default)]
     coordinates: Coordinates,
+    antialias: Option<bool>,
     #[serde(default)]
     data_type: Sample,
     matrix: Option<MatrixFile>,
@@ -44,15 +45,6 @@ enum Position {
     #[default]
     Center,
     TopLeft,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Rounding {
-    #[default]
-    Nearest,
-    /// As TensorFlow's `resize_with_pad`.
-    Floor,
 }
 
 #[derive(Clone, Debug)]
@@ -97,7 +89,7 @@ impl StepFile for Letterbox {
             pad,
             sample: self.data_type,
             ideal_matrix: self.ideal_matrix,
-            resampler: Resampler::new(self.method, self.coordinates),
+            resampler: resampler(self.method, self.coordinates, self.antialias, ports),
             matrix: MatrixFile::bind(self.matrix, ports),
         })
     }
@@ -164,7 +156,7 @@ impl Step for LetterboxStep {
                 self.resampler.write_u8(from, framed(samples, self.fit.size, channels, frame))?;
             }
             Canvas::F32(samples) => {
-                self.resampler.write_f32(from, framed(samples, self.fit.size, channels, frame));
+                self.resampler.write_f32(from, framed(samples, self.fit.size, channels, frame))?;
             }
         }
         let to_raw = from.to_raw * self.fit.to_source(from.size);

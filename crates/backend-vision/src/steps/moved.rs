@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::per_channel::PerChannel;
 use crate::pipeline::Ports;
+use crate::resample::{Coordinates, Method, Resampler};
 use crate::value::{Affine, Color, Image, Kind, Sample, Size, Slot, Value, Values};
 
 /// A matrix as the file asks for it.
@@ -62,6 +63,50 @@ impl MatrixPort {
         values.set(slot, Value::Matrix(matrix));
         Ok(())
     }
+}
+
+/// How the length of a side becomes a whole number of pixels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Rounding {
+    /// Halves to the even number.
+    #[default]
+    Nearest,
+    /// As TensorFlow's `resize_with_pad` and torchvision's `Resize`.
+    Floor,
+}
+
+/// What resizes by `method`; `antialias` as the file says it.
+pub(crate) fn resampler(
+    method: Method,
+    coordinates: Coordinates,
+    antialias: Option<bool>,
+    ports: &mut Ports<'_, '_>,
+) -> Resampler {
+    let fault = match (method, antialias) {
+        (Method::Bicubic | Method::Lanczos, Some(false)) => Some(
+            "'antialias' was expected to be true, or left out: bicubic and Lanczos are always antialiased",
+        ),
+        (Method::Area | Method::Nearest, Some(true)) => {
+            Some("'antialias' was expected with the method bilinear, bicubic or lanczos")
+        }
+        _ => None,
+    };
+    if let Some(fault) = fault {
+        ports.fault("antialias", fault);
+    }
+    let is_filtered = match method {
+        Method::Bilinear => antialias == Some(true),
+        Method::Bicubic | Method::Lanczos => true,
+        Method::Area | Method::Nearest => false,
+    };
+    if is_filtered && coordinates == Coordinates::TfLegacy {
+        ports.fault(
+            "coordinates",
+            "'tf_legacy' was expected with the method bilinear, and without 'antialias'",
+        );
+    }
+    Resampler::new(method, coordinates, is_filtered)
 }
 
 /// The colour of pixels that come from outside of the picture, in the order of its channels; black without one.

@@ -3,7 +3,7 @@
 use hippocamp_backend::{Error, Result};
 use serde::Deserialize;
 
-use super::moved::{Canvas, MAX_SIDE, MatrixFile, MatrixPort, check_size};
+use super::moved::{Canvas, MAX_SIDE, MatrixFile, MatrixPort, Rounding, check_size, resampler};
 use crate::pipeline::Ports;
 use crate::resample::{Coordinates, Method, Resampler, Window};
 use crate::step::{Step, StepFile};
@@ -20,12 +20,16 @@ pub(crate) struct Resize {
     shortest: Option<usize>,
     /// The longer side's new length; the other one follows.
     longest: Option<usize>,
+    /// How the side that follows becomes a whole number.
+    #[serde(default)]
+    rounding: Rounding,
     /// Sides are rounded up to a multiple of this.
     multiple_of: Option<usize>,
     #[serde(default)]
     method: Method,
     #[serde(default)]
     coordinates: Coordinates,
+    antialias: Option<bool>,
     #[serde(default)]
     data_type: Sample,
     matrix: Option<MatrixFile>,
@@ -36,6 +40,7 @@ struct ResizeStep {
     input: Slot,
     output: Slot,
     target: Target,
+    rounding: Rounding,
     multiple_of: usize,
     sample: Sample,
     resampler: Resampler,
@@ -64,7 +69,7 @@ impl StepFile for Resize {
         // The size is known beforehand where it does not depend on the picture.
         let size = match (target, kind.size) {
             (Target::Fixed(size), _) => Some(size),
-            (_, Some(size)) => target.of(size, multiple_of.max(1)).ok(),
+            (_, Some(size)) => target.of(size, self.rounding, multiple_of.max(1)).ok(),
             _ => None,
         };
         let size = size.map(|size| round_up(size, multiple_of.max(1)));
@@ -73,9 +78,10 @@ impl StepFile for Resize {
             input,
             output: ports.write("output", &self.output, Kind::Image(kind)),
             target,
+            rounding: self.rounding,
             multiple_of: multiple_of.max(1),
             sample: self.data_type,
-            resampler: Resampler::new(self.method, self.coordinates),
+            resampler: resampler(self.method, self.coordinates, self.antialias, ports),
             matrix: MatrixFile::bind(self.matrix, ports),
         })
     }
@@ -104,10 +110,14 @@ impl Resize {
 }
 
 impl Target {
-    fn of(self, size: Size, multiple_of: usize) -> Result<Size> {
+    fn of(self, size: Size, rounding: Rounding, multiple_of: usize) -> Result<Size> {
         let keep = |from: usize, to: usize| {
-            let scaled =
-                |side: usize| ((side as f64 * to as f64 / from as f64).round_ties_even() as usize).max(1);
+            let scaled = |side: usize| match rounding {
+                Rounding::Nearest => {
+                    ((side as f64 * to as f64 / from as f64).round_ties_even() as usize).max(1)
+                }
+                Rounding::Floor => (side * to / from).max(1),
+            };
             Size::new(scaled(size.width), scaled(size.height))
         };
         let wanted = match self {
@@ -136,13 +146,13 @@ impl Step for ResizeStep {
     fn run(&mut self, values: &mut Values) -> Result<()> {
         let mut image = values.take_image(self.output);
         let from = values.image(self.input)?;
-        let size = self.target.of(from.size, self.multiple_of)?;
+        let size = self.target.of(from.size, self.rounding, self.multiple_of)?;
         match Canvas::begin(&mut image, size, from.color, self.sample)? {
             Canvas::U8(samples) => {
                 self.resampler.write_u8(from, Window::whole_of(samples, size, from.channels()))?;
             }
             Canvas::F32(samples) => {
-                self.resampler.write_f32(from, Window::whole_of(samples, size, from.channels()));
+                self.resampler.write_f32(from, Window::whole_of(samples, size, from.channels()))?;
             }
         }
         let factor = |from: usize, to: usize| from as f64 / to as f64;
