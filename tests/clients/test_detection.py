@@ -182,11 +182,17 @@ def test_a_face_as_json(detection_server):
         assert number == round(number, 3)
 
 
-def test_what_is_no_picture_has_no_faces_and_is_told_in_the_log(detection_server):
-    for bad in (b"hello", content()[:1000]):
-        status, _, tensor = raw(detection_server, "face", bad)
+def test_what_is_no_picture_has_no_faces_and_is_told(detection_server):
+    """In the response and in the log; as the handler that `face` stands for answers, an error it is not."""
+    for bad, why in ((b"hello", "5 bytes that begin with 'hello'"), (content()[:1000], "PNG: ")):
+        status, header, tensor = raw(detection_server, "face", bad)
         assert (status, tensor[4:]) == (200, b"[]")
-    assert "a black picture stands in for what is none" in detection_server.log()
+        assert header["parameters"]["replaced_pictures"] == "0"
+        assert why in header["parameters"]["replaced_pictures_reason"]
+    _, header, _ = raw(detection_server, "face", content())
+    assert "replaced_pictures" not in header.get("parameters", {})
+    log = detection_server.log()
+    assert "model 'face-preprocess': a black picture stands in for what is none: " in log
 
 
 # ------------------------------------------------- as TensorRT Inference Server's tutorial has it

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 
 use crate::outputs::Output;
 use crate::pipeline::{Bound, Pipeline};
+use crate::replaced::{Replaced, ReplacedLog};
 use crate::value::Values;
 use inputs::Input;
 
@@ -24,10 +25,16 @@ pub(crate) struct VisionInstance {
     inputs: Vec<Input>,
     outputs: Vec<Output>,
     is_batched: bool,
+    replaced: Arc<ReplacedLog>,
 }
 
 impl VisionInstance {
-    pub(crate) fn new(model: &Arc<str>, pipeline: &Pipeline, interface: &Interface) -> Result<Self> {
+    pub(crate) fn new(
+        model: &Arc<str>,
+        pipeline: &Pipeline,
+        interface: &Interface,
+        replaced: &Arc<ReplacedLog>,
+    ) -> Result<Self> {
         let is_batched = interface.max_batch_size > 0;
         let inputs = pipeline.inputs.iter().map(|slot| Input::new(pipeline, *slot, interface));
         let outputs = interface.outputs.iter().enumerate();
@@ -43,6 +50,7 @@ impl VisionInstance {
             inputs: inputs.collect::<Result<_>>()?,
             outputs,
             is_batched,
+            replaced: Arc::clone(replaced),
         })
     }
 
@@ -60,15 +68,22 @@ impl VisionInstance {
         for output in &mut self.outputs {
             output.begin(&mut self.values, rows, request.outputs.contains(output.index()));
         }
+        let mut replaced = Replaced::default();
         for row in 0..rows {
+            // What an earlier request left behind that failed is nothing of this one.
+            self.values.take_replaced();
             self.run(row).map_err(|(place, error)| {
                 let picture =
                     if rows > 1 { format!(", picture {} of {rows}", row + 1) } else { String::new() };
                 let text = format!("model '{}'{picture}, {place}: {}", self.model, error.message());
                 Error::new(error.code(), text)
             })?;
+            if let Some(reason) = self.values.take_replaced() {
+                replaced.add(row, reason);
+            }
         }
         let mut response = Response::default();
+        replaced.tell(&mut response.parameters, &self.replaced);
         for output in &mut self.outputs {
             response.outputs.extend(output.finish(&mut self.values, rows, self.is_batched));
         }

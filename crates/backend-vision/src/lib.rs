@@ -18,6 +18,7 @@ mod model;
 mod outputs;
 mod pipeline;
 mod post;
+mod replaced;
 mod resample;
 mod step;
 mod steps;

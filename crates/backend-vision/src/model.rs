@@ -9,6 +9,7 @@ use hippocamp_tensor::Shape;
 
 use crate::instance::VisionInstance;
 use crate::pipeline::{Named, Pipeline};
+use crate::replaced::ReplacedLog;
 use crate::value::Slot;
 
 /// A pipeline under the name of its model.
@@ -16,6 +17,7 @@ use crate::value::Slot;
 pub struct VisionModel {
     name: Arc<str>,
     pipeline: Pipeline,
+    replaced: Arc<ReplacedLog>,
 }
 
 impl VisionModel {
@@ -37,7 +39,7 @@ impl VisionModel {
     fn new(name: Arc<str>, pipeline: Result<Pipeline, String>) -> Result<VisionModel> {
         let pipeline = pipeline
             .map_err(|faults| Error::invalid_arg(format!("unable to load model '{name}', {faults}")))?;
-        Ok(VisionModel { name, pipeline })
+        Ok(VisionModel { replaced: ReplacedLog::new(&name), name, pipeline })
     }
 
     /// What the pipeline takes and gives, as a model file would say it. With a batch dimension every tensor has one
@@ -99,7 +101,7 @@ impl Model for VisionModel {
     }
 
     fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        Ok(Box::new(VisionInstance::new(&self.name, &self.pipeline, &spec.interface)?))
+        Ok(Box::new(VisionInstance::new(&self.name, &self.pipeline, &spec.interface, &self.replaced)?))
     }
 }
 

@@ -37,23 +37,27 @@ pub(crate) struct Slot(pub(crate) usize);
 
 /// The values of the picture that is being worked on. Between pictures their memory stays, to be written again.
 #[derive(Debug, Default)]
-pub(crate) struct Values(Vec<Value>);
+pub(crate) struct Values {
+    slots: Vec<Value>,
+    /// Why a black picture stands in for what is none.
+    replaced: Option<String>,
+}
 
 impl Values {
     pub(crate) fn new(slots: usize) -> Values {
-        Values(std::iter::repeat_with(Value::default).take(slots).collect())
+        Values { slots: std::iter::repeat_with(Value::default).take(slots).collect(), replaced: None }
     }
 
     pub(crate) fn get(&self, slot: Slot) -> &Value {
-        self.0.get(slot.0).unwrap_or(&Value::Empty)
+        self.slots.get(slot.0).unwrap_or(&Value::Empty)
     }
 
     pub(crate) fn get_mut(&mut self, slot: Slot) -> Option<&mut Value> {
-        self.0.get_mut(slot.0)
+        self.slots.get_mut(slot.0)
     }
 
     pub(crate) fn set(&mut self, slot: Slot, value: Value) {
-        if let Some(place) = self.0.get_mut(slot.0) {
+        if let Some(place) = self.slots.get_mut(slot.0) {
             *place = value;
         }
     }
@@ -63,6 +67,16 @@ impl Values {
         if let Some(slot) = slot {
             self.set(slot, value);
         }
+    }
+
+    /// Notes that a black picture stands in for one that cannot be read, and why not. Of several the first counts.
+    pub(crate) fn replace_picture(&mut self, reason: impl Into<String>) {
+        self.replaced.get_or_insert_with(|| reason.into());
+    }
+
+    /// Takes the note about the picture that was worked on.
+    pub(crate) fn take_replaced(&mut self) -> Option<String> {
+        self.replaced.take()
     }
 
     pub(crate) fn encoded(&self, slot: Slot) -> Result<&Bytes> {

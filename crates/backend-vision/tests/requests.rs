@@ -7,7 +7,7 @@
 mod kit;
 
 use bytes::Bytes;
-use hippocamp_backend::{Code, InputTensor};
+use hippocamp_backend::{Code, InputTensor, ParameterValue};
 use hippocamp_tensor::Shape;
 use kit::{bmp, floats, load, picture, refused, strings};
 
@@ -55,6 +55,25 @@ fn a_bad_picture_fails_its_own_request_and_no_other() {
     }
     assert_eq!((counters.success.count, counters.fail.count), (2, 1));
     assert_eq!((counters.execution_count, counters.inference_count), (1, 2));
+}
+
+#[test]
+fn the_response_tells_which_pictures_a_black_one_stands_in_for() {
+    let pipeline = SIZES.replacen("size = \"size\"", "size = \"size\"\non_error = \"black\"", 1);
+    let model = load("max_batch_size: 8", &pipeline).unwrap();
+    let mixed = strings(&[4, 1], &[b"bad".to_vec(), bmp(0, 4, 4), b"worse".to_vec(), bmp(1, 4, 4)]);
+    let (answers, _) = model.run(&[vec![mixed], vec![strings(&[1, 1], &[bmp(2, 9, 5)])]]);
+    let parameters = &answers[0].as_ref().unwrap().parameters;
+    let text = |name: &str| match parameters.get(name) {
+        Some(ParameterValue::String(text)) => text.to_string(),
+        other => panic!("{name}: {other:?}"),
+    };
+    assert_eq!(text("replaced_pictures"), "0,2");
+    assert_eq!(
+        text("replaced_pictures_reason"),
+        "JPEG, PNG, WebP or BMP was expected, got 3 bytes that begin with 'bad'"
+    );
+    assert!(answers[1].as_ref().unwrap().parameters.is_empty(), "nothing was replaced there");
 }
 
 #[test]

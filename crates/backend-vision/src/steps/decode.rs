@@ -52,7 +52,7 @@ enum OnError {
     /// Their request gets an error.
     #[default]
     Fail,
-    /// They are told in the log, and a black picture stands in for them.
+    /// They are told in the log and in the response, and a black picture stands in for them.
     Black,
 }
 
@@ -119,7 +119,7 @@ impl Step for DecodeStep {
         self.scratch.give_back();
         match decoded {
             Err(error) if self.on_error == OnError::Black && error.code() == Code::InvalidArg => {
-                tracing::warn!("a black picture stands in for what is none: {}", error.message());
+                values.replace_picture(error.message());
                 image.begin_u8(BLACK, self.wish.color)?.fill(0);
             }
             decoded => decoded?,

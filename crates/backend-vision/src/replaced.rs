@@ -1,0 +1,99 @@
+//! Pictures that a black one stands in for: told in the log and in the response.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hippocamp_backend::{ParameterValue, Parameters};
+use parking_lot::Mutex;
+
+/// Parameters of the response: which rows of the request, from 0, with commas; and why the first of them.
+const ROWS: &str = "replaced_pictures";
+const REASON: &str = "replaced_pictures_reason";
+
+/// A client that sends nothing but broken pictures shall not fill the log.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Those of one request.
+#[derive(Debug, Default)]
+pub(crate) struct Replaced {
+    rows: Vec<usize>,
+    /// Why the first of them is no picture.
+    reason: String,
+}
+
+impl Replaced {
+    pub(crate) fn add(&mut self, row: usize, reason: String) {
+        if self.rows.is_empty() {
+            self.reason = reason;
+        }
+        self.rows.push(row);
+    }
+
+    /// Tells the client by the response's parameters, and the operator by a line in the log.
+    pub(crate) fn tell(self, parameters: &mut Parameters, log: &ReplacedLog) {
+        if self.rows.is_empty() {
+            return;
+        }
+        log.tell(self.rows.len(), &self.reason, Instant::now());
+        let rows: Vec<String> = self.rows.iter().map(ToString::to_string).collect();
+        parameters.set(ROWS, ParameterValue::String(rows.join(",").into()));
+        parameters.set(REASON, ParameterValue::String(self.reason.into()));
+    }
+}
+
+/// What is told in the log of a model; its instances share one.
+#[derive(Debug)]
+pub(crate) struct ReplacedLog {
+    model: Arc<str>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    last: Option<Instant>,
+    /// Requests since then that no line was written for.
+    untold: u64,
+}
+
+impl ReplacedLog {
+    pub(crate) fn new(model: &Arc<str>) -> Arc<ReplacedLog> {
+        Arc::new(ReplacedLog { model: Arc::clone(model), state: Mutex::default() })
+    }
+
+    fn tell(&self, pictures: usize, reason: &str, now: Instant) {
+        let Some(untold) = self.turn(now) else { return };
+        let more = if pictures > 1 { format!(", {pictures} of them in this request") } else { String::new() };
+        let before =
+            if untold > 0 { format!(", and {untold} requests since the last line") } else { String::new() };
+        tracing::warn!(
+            model = &*self.model,
+            "model '{}': a black picture stands in for what is none{more}{before}: {reason}",
+            self.model
+        );
+    }
+
+    /// Whether a line may be written now, and for how many requests none was.
+    fn turn(&self, now: Instant) -> Option<u64> {
+        let mut state = self.state.lock();
+        if state.last.is_some_and(|last| now.saturating_duration_since(last) < PAUSE) {
+            state.untold += 1;
+            return None;
+        }
+        state.last = Some(now);
+        Some(std::mem::take(&mut state.untold))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_one_line_a_second() {
+        let log = ReplacedLog::new(&"m".into());
+        let begin = Instant::now();
+        let after = |ms| log.turn(begin + Duration::from_millis(ms));
+        assert_eq!([after(0), after(1), after(999)], [Some(0), None, None]);
+        assert_eq!([after(1000), after(1500), after(2500)], [Some(2), None, Some(1)]);
+    }
+}
