@@ -82,6 +82,30 @@ fn packed_messages_come_out_unpacked() {
 }
 
 #[test]
+fn gzip_streams_one_behind_the_other_are_one_message() {
+    let packed = ["hel", "", "lo"].map(|part| {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(part.as_bytes()).unwrap();
+        gzip.finish().unwrap()
+    });
+    let (out, failed) = read(&message(1, &packed.concat()), &[], Some(Encoding::Gzip));
+    assert!(!failed);
+    assert_eq!(out.concat(), message(0, b"hello"));
+    let followed = [&packed.concat()[..], b"something else"].concat();
+    assert!(read(&message(1, &followed), &[], Some(Encoding::Gzip)).1);
+}
+
+#[test]
+fn empty_frames_are_not_kept() {
+    let mut whole = WholeMessages::new((), None);
+    for _ in 0..1000 {
+        whole.push(Bytes::new()).unwrap();
+    }
+    whole.push(Bytes::from_static(&[0, 0, 0, 0, 9])).unwrap();
+    assert_eq!(whole.held.frames.len(), 1, "each of them would be looked over with every frame that follows");
+}
+
+#[test]
 fn a_bomb_is_refused() {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     let zeros = vec![0; 1 << 20];

@@ -121,6 +121,33 @@ async fn names_and_classes_that_are_too_many() {
 }
 
 #[tokio::test]
+async fn inputs_of_a_wide_model_are_found_in_any_order() {
+    const INPUTS: usize = 40;
+    let tensors = |what: &str, name: &str| {
+        let tensor = |i| format!(r#"{what} {{ name: "{name}{i}" data_type: TYPE_INT32 dims: 1 }} "#);
+        (0..INPUTS).map(tensor).collect::<String>()
+    };
+    let config =
+        format!(r#"backend: "identity" {}{}"#, tensors("input", "INPUT"), tensors("output", "OUTPUT"));
+    let fixture = Fixture::new(&[("wide", &config)]).await;
+    assert_eq!(fixture.post("/v2/repository/models/wide/load", "").await.status, 200);
+    let request = |names: &[usize]| {
+        let inputs: Vec<_> =
+            names.iter().map(|i| input(&format!("INPUT{i}"), "INT32", "[1]", &format!("[{i}]"))).collect();
+        format!(
+            r#"{{"inputs":[{}],"outputs":[{{"name":"OUTPUT39"}},{{"name":"OUTPUT7"}}]}}"#,
+            inputs.join(",")
+        )
+    };
+    let mut names: Vec<usize> = (0..INPUTS).rev().collect();
+    let outputs = fixture.infer("wide", &request(&names)).await.ok()["outputs"].clone();
+    assert_eq!((&outputs[0]["data"][0], &outputs[1]["data"][0]), (&7.into(), &39.into()));
+    names[0] = 7;
+    let text = "[request id: <id_unknown>] input 'INPUT7' already exists in request";
+    fixture.infer("wide", &request(&names)).await.refused(400, text);
+}
+
+#[tokio::test]
 async fn what_the_server_finds_wrong() {
     let fixture = Fixture::new(&[]).await;
     let request = |inputs: &[String]| format!(r#"{{"inputs":[{}]}}"#, inputs.join(","));
