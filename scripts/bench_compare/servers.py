@@ -79,6 +79,7 @@ class TritonProcess(ServerProcess):
         environment = {
             **os.environ,
             "LD_LIBRARY_PATH": ":".join(filter(None, paths)),
+            "ORT_DISABLE_TELEMETRY": "1",
             "PYTHONPATH": os.path.join(ROOT, ".cache", "python", "tests"),
         }
         self.process = subprocess.Popen(

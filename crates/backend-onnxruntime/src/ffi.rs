@@ -8,6 +8,7 @@
 pub(crate) mod library;
 pub(crate) mod memory;
 pub(crate) mod session;
+pub(crate) mod telemetry;
 pub(crate) mod value;
 
 use ort::sys::OrtStatusPtr;

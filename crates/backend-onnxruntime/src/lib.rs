@@ -4,8 +4,9 @@
 //! session an instance, used by the instance's own thread only. Inputs are given to the engine where they lie, and large
 //! outputs are taken over from it without a copy.
 //!
-//! Everything unsafe is in `ffi`. Nothing here reads the process environment, and nothing the engine or a model file
-//! says can end the process: it becomes an error of the model it belongs to.
+//! Everything unsafe is in `ffi`. A program that this crate is part of starts with ONNX Runtime's telemetry switched off, by
+//! a variable of the process (`ffi/telemetry.rs`); nothing else here reads or writes the environment. Nothing the engine or a
+//! model file says can end the process: it becomes an error of the model it belongs to.
 
 mod backend;
 mod element_type;

@@ -13,6 +13,7 @@ use tracing::{Level, debug, enabled, error, info, trace, warn};
 use crate::Settings;
 use crate::error::engine;
 use crate::ffi::library::probe;
+use crate::ffi::telemetry;
 use crate::pools::{PoolSize, shared_pool};
 
 /// What the interface of this version is made for. Later ones are taken, earlier ones are not.
@@ -40,6 +41,12 @@ pub(crate) fn runtime(settings: &Settings) -> Result<Arc<Runtime>> {
     }
     let version = probe(&path).map_err(|why| unusable(&path, &why))?;
     if let Some(runtime) = &*slot {
+    if !telemetry::is_off() {
+        warn!(
+            "ORT_DISABLE_TELEMETRY of this process leaves ONNX Runtime's telemetry on: it keeps a device id and a database of \
+             events in the user's cache folder, and sends them to its maker"
+        );
+    }
         let loaded = runtime.library.display();
         return Err(unusable(&path, &format!("this process already uses '{loaded}'")));
     }
