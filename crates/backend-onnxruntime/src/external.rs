@@ -12,10 +12,12 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek};
+use std::io::{self, Read};
 use std::path::{Component, Path};
 
 use hippocamp_backend::{Error, Result};
+
+use crate::model_file::walk::{Kind, Reader, walk_file};
 
 /// A name as the model file has it, and what is in the file.
 pub(crate) type ExternalFile = (String, Vec<u8>);
@@ -57,149 +59,45 @@ fn content(model: &str, path: &Path) -> Result<Vec<u8>> {
 
 /// The names of the files that the model refers to, each once. None if the file is no ONNX file: the engine says so.
 fn names(file: &Path) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    let opened = File::open(file).and_then(|file| Ok((file.metadata()?.len(), file)));
-    if let Ok((end, file)) = opened {
-        // Where the walk stops for a fault, the engine stops as well.
-        drop(walk(file, end, &mut names));
+    let mut names = Names::default();
+    // Where the walk stops for a fault, the engine stops as well.
+    drop(walk_file(file, &mut names));
+    names.found
+}
+
+/// Those in a file of that length. What was found before a fault counts.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn names_in(file: impl Read + io::Seek, end: u64) -> BTreeSet<String> {
+    let mut names = Names::default();
+    drop(crate::model_file::walk::walk(file, end, &mut names));
+    names.found
+}
+
+/// Collects the values of entries with the key `location`.
+#[derive(Default)]
+struct Names {
+    found: BTreeSet<String>,
+    key: String,
+    value: String,
+}
+
+impl Reader for Names {
+    fn wants(&self, within: Kind, field: u64) -> bool {
+        matches!((within, field), (Kind::Entry, 1 | 2))
     }
-    names
-}
 
-/// Adds the names in a file of that length. What was added before a fault stays.
-pub(crate) fn walk(file: impl Read + Seek, end: u64, names: &mut BTreeSet<String>) -> io::Result<()> {
-    let mut walk = Walk { file: BufReader::new(file), at: 0, names };
-    walk.message(Kind::Model, end, 0)
-}
-
-/// The messages of an ONNX file on the way to the names.
-#[derive(Clone, Copy)]
-enum Kind {
-    Model,
-    /// A graph, or a function, which has its nodes in another field.
-    Graph,
-    Function,
-    Node,
-    Attribute,
-    SparseTensor,
-    Tensor,
-    /// A key and a value.
-    Entry,
-}
-
-/// The kind of the message in a field; `None` where no names can be.
-fn kind(within: Kind, field: u64) -> Option<Kind> {
-    match (within, field) {
-        (Kind::Model, 7) | (Kind::Attribute, 6 | 11) => Some(Kind::Graph),
-        (Kind::Model, 25) => Some(Kind::Function),
-        (Kind::Graph, 1) | (Kind::Function, 7) => Some(Kind::Node),
-        (Kind::Node, 5) => Some(Kind::Attribute),
-        (Kind::Graph, 15) | (Kind::Attribute, 22 | 23) => Some(Kind::SparseTensor),
-        (Kind::Graph, 5) | (Kind::Attribute, 5 | 10) | (Kind::SparseTensor, 1 | 2) => Some(Kind::Tensor),
-        (Kind::Tensor, 13) => Some(Kind::Entry),
-        _ => None,
-    }
-}
-
-/// Messages within messages: more than any model has, few enough for the stack.
-const DEEPEST: usize = 200;
-
-/// The longest name that is believed: as long as a path can be.
-const LONGEST: u64 = 4096;
-
-struct Walk<'a, F> {
-    file: BufReader<F>,
-    at: u64,
-    names: &'a mut BTreeSet<String>,
-}
-
-impl<F: Read + Seek> Walk<'_, F> {
-    /// Reads a message that ends at `end`.
-    fn message(&mut self, within: Kind, end: u64, depth: usize) -> io::Result<()> {
-        if depth > DEEPEST {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        let (mut key, mut value) = (String::new(), String::new());
-        while self.at < end {
-            let tag = self.number()?;
-            let length = match tag & 7 {
-                0 => {
-                    self.number()?;
-                    continue;
-                }
-                1 => 8,
-                2 => self.number()?,
-                3 => {
-                    self.group(tag >> 3, end, depth + 1)?;
-                    continue;
-                }
-                5 => 4,
-                _ => return Err(io::ErrorKind::InvalidData.into()),
-            };
-            let next = self.at.checked_add(length).filter(|next| *next <= end);
-            let next = next.ok_or(io::ErrorKind::InvalidData)?;
-            match (within, tag >> 3) {
-                (Kind::Entry, 1) if length <= LONGEST => key = self.text(length)?,
-                (Kind::Entry, 2) if length <= LONGEST => value = self.text(length)?,
-                (_, field) => match kind(within, field).filter(|_| tag & 7 == 2) {
-                    Some(kind) => self.message(kind, next, depth + 1)?,
-                    None => self.skip(length)?,
-                },
-            }
-        }
-        if key == "location" {
-            self.names.insert(value);
-        }
+    fn text(&mut self, _: Kind, field: u64, text: Vec<u8>) -> io::Result<()> {
+        let text = String::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData)?;
+        *if field == 1 { &mut self.key } else { &mut self.value } = text;
         Ok(())
     }
 
-    /// Moves behind a group, an old form of message within a message. ONNX has none, but the engine passes over them, and
-    /// names may follow.
-    fn group(&mut self, field: u64, end: u64, depth: usize) -> io::Result<()> {
-        while depth <= DEEPEST && self.at < end {
-            let tag = self.number()?;
-            let length = match tag & 7 {
-                0 => self.number().map(|_| 0)?,
-                1 => 8,
-                2 => self.number()?,
-                3 => self.group(tag >> 3, end, depth + 1).map(|()| 0)?,
-                4 if tag >> 3 == field => return Ok(()),
-                5 => 4,
-                _ => break,
-            };
-            let within = self.at.checked_add(length).is_some_and(|next| next <= end);
-            if !within {
-                break;
-            }
-            self.skip(length)?;
-        }
-        Err(io::ErrorKind::InvalidData.into())
-    }
-
-    fn number(&mut self) -> io::Result<u64> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let mut byte = [0];
-            self.file.read_exact(&mut byte)?;
-            self.at += 1;
-            number |= u64::from(byte[0] & 0x7f) << shift;
-            if byte[0] < 0x80 {
-                return Ok(number);
+    fn end(&mut self, kind: Kind) {
+        if matches!(kind, Kind::Entry) {
+            let (key, value) = (std::mem::take(&mut self.key), std::mem::take(&mut self.value));
+            if key == "location" {
+                self.found.insert(value);
             }
         }
-        Err(io::ErrorKind::InvalidData.into())
-    }
-
-    fn text(&mut self, length: u64) -> io::Result<String> {
-        let mut bytes = vec![0; length as usize];
-        self.file.read_exact(&mut bytes)?;
-        self.at += length;
-        String::from_utf8(bytes).map_err(|_| io::ErrorKind::InvalidData.into())
-    }
-
-    fn skip(&mut self, length: u64) -> io::Result<()> {
-        self.file.seek_relative(i64::try_from(length).map_err(|_| io::ErrorKind::InvalidData)?)?;
-        self.at += length;
-        Ok(())
     }
 }

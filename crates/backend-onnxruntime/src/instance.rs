@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use crate::error::engine;
 use crate::ffi::session::run;
 use crate::ffi::value::Input;
+use crate::guard::Guard;
 use crate::options::Options;
 
 /// Executes batches. Used by one thread.
@@ -28,6 +29,7 @@ struct Tensors {
     /// In the order of the config, as all requests are.
     inputs: Vec<Port>,
     outputs: Vec<Port>,
+    guard: Guard,
     /// This process's plain memory.
     memory: MemoryInfo<'static>,
     /// For strings, which the engine keeps in its own way.
@@ -50,12 +52,14 @@ impl OnnxInstance {
         session: Session,
         options: &Options,
         signature: &Signature,
+        guard: Guard,
         interface: &Interface,
     ) -> Result<OnnxInstance> {
         let tensors = Tensors {
             model: model.to_owned(),
             inputs: ports(model, interface.all_inputs(), &signature.inputs)?,
             outputs: ports(model, interface.all_outputs(), &signature.outputs)?,
+            guard,
             memory: MemoryInfo::default(),
             allocator: Allocator::default(),
         };
@@ -78,6 +82,7 @@ impl Tensors {
                 }
                 return Err(self.missing(port));
             };
+            self.guard.check(&self.model, || port.name.to_string_lossy().into_owned(), &view.shape)?;
             let data = normal.as_deref().unwrap_or(view.data);
             let scalar = Shape::default();
             let shape = if port.scalar.is_some() { &scalar } else { &view.shape };

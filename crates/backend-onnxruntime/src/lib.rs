@@ -13,8 +13,10 @@ mod element_type;
 mod error;
 mod external;
 mod ffi;
+mod guard;
 mod instance;
 mod model;
+mod model_file;
 mod options;
 mod pools;
 mod providers;
@@ -22,6 +24,7 @@ mod runtime;
 mod session;
 mod settings;
 mod signature;
+mod versions;
 
 pub use backend::OnnxRuntimeBackend;
 pub use settings::Settings;
@@ -31,9 +34,6 @@ pub use settings::Settings;
 pub mod fuzzing {
     /// The names of files that a model file refers to, without a look at whether they can be beside it.
     pub fn external_names(model: &[u8]) -> std::collections::BTreeSet<String> {
-        let mut names = std::collections::BTreeSet::new();
-        // What it stops at, the engine stops at as well.
-        drop(crate::external::walk(std::io::Cursor::new(model), model.len() as u64, &mut names));
-        names
+        crate::external::names_in(std::io::Cursor::new(model), model.len() as u64)
     }
 }

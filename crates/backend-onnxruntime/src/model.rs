@@ -15,7 +15,9 @@ use tracing::warn;
 
 use crate::Settings;
 use crate::ffi::memory::give_back;
+use crate::guard::Guard;
 use crate::instance::OnnxInstance;
+use crate::model_file::ModelFile;
 use crate::options::Options;
 use crate::pools::{Pool, pool};
 use crate::runtime::Runtime;
@@ -29,6 +31,7 @@ pub(crate) struct OnnxModel {
     runtime: Arc<Runtime>,
     settings: Settings,
     signature: Signature,
+    guard: Guard,
     /// The session that the signature was read from, until the first instance takes it over.
     first: Mutex<Option<(Placement, Session)>>,
     /// Behind the session, which has to be gone before. Instances hold the model until theirs are, too.
@@ -58,15 +61,23 @@ impl OnnxModel {
         let end = GiveBack;
         let placement = placement(&settings, &options, config, likely_device(config));
         let session = create(&runtime, &name, &file, &options, placement)?;
-        let signature = signature::read(&name, &session)?;
+        let content = ModelFile::read(&file);
+        let signature = signature::read(&name, &session, config, &content)?;
+        let guard = Guard::of(&content);
         let first = Mutex::new(Some((placement, session)));
-        Ok(OnnxModel { name, file, options, runtime, settings, signature, first, _end: end })
+        Ok(OnnxModel { name, file, options, runtime, settings, signature, guard, first, _end: end })
     }
 
     fn instance(&self, spec: &InstanceSpec) -> Result<Batched<OnnxInstance>> {
         let session = self.session(spec)?;
-        let instance =
-            OnnxInstance::new(&self.name, session, &self.options, &self.signature, &spec.interface)?;
+        let instance = OnnxInstance::new(
+            &self.name,
+            session,
+            &self.options,
+            &self.signature,
+            self.guard,
+            &spec.interface,
+        )?;
         Ok(Batched::new(instance, Arc::clone(&spec.interface)))
     }
 

@@ -16,14 +16,16 @@ use crate::ffi::library::probe;
 use crate::ffi::telemetry;
 use crate::pools::{PoolSize, shared_pool};
 
-/// What the interface of this version is made for. Later ones are taken, earlier ones are not.
-const EXPECTED: &str = "1.31.1";
+/// The versions that are tested, oldest and newest. The interface is made for the first; later ones are taken, earlier ones
+/// are not.
+const TESTED: [&str; 2] = ["1.31.1", "1.32.0"];
 
 /// An open library and its environment.
 #[derive(Debug)]
 pub(crate) struct Runtime {
     pub(crate) environment: Environment,
     pub(crate) library: PathBuf,
+    pub(crate) version: String,
 }
 
 /// There can be only one: the library has state of its own, and the environment can be made once.
@@ -39,14 +41,14 @@ pub(crate) fn runtime(settings: &Settings) -> Result<Arc<Runtime>> {
     {
         return Ok(Arc::clone(runtime));
     }
-    let version = probe(&path).map_err(|why| unusable(&path, &why))?;
-    if let Some(runtime) = &*slot {
     if !telemetry::is_off() {
         warn!(
             "ORT_DISABLE_TELEMETRY of this process leaves ONNX Runtime's telemetry on: it keeps a device id and a database of \
              events in the user's cache folder, and sends them to its maker"
         );
     }
+    let version = probe(&path).map_err(|why| unusable(&path, &why))?;
+    if let Some(runtime) = &*slot {
         let loaded = runtime.library.display();
         return Err(unusable(&path, &format!("this process already uses '{loaded}'")));
     }
@@ -54,10 +56,11 @@ pub(crate) fn runtime(settings: &Settings) -> Result<Arc<Runtime>> {
     let opened = catch_unwind(|| open(settings, &path)).unwrap_or_else(|_| Err("it panicked".to_owned()));
     let environment = opened.map_err(|why| unusable(&path, &why))?;
     info!(version, library = %path.display(), "ONNX Runtime is loaded");
-    if version != EXPECTED {
-        warn!("ONNX Runtime {EXPECTED} is expected, '{}' is {version}", path.display());
+    if !TESTED.contains(&version.as_str()) {
+        let [oldest, newest] = TESTED;
+        warn!("ONNX Runtime {oldest} and {newest} are tested, '{}' is {version}", path.display());
     }
-    let runtime = Arc::new(Runtime { environment, library: path });
+    let runtime = Arc::new(Runtime { environment, library: path, version });
     Ok(Arc::clone(slot.insert(runtime)))
 }
 
@@ -80,8 +83,9 @@ fn thread_pool(size: PoolSize, allow_spinning: bool) -> ort::Result<GlobalThread
 
 #[cold]
 fn unusable(path: &Path, why: &str) -> Error {
+    let [oldest, _] = TESTED;
     Error::unavailable(format!(
-        "ONNX Runtime cannot be loaded from '{}': {why}. Version {EXPECTED} is expected: get it with scripts/fetch, or \
+        "ONNX Runtime cannot be loaded from '{}': {why}. Version {oldest} or later is expected: get it with scripts/fetch, or \
          name the library with --backend-config=onnxruntime,library=PATH",
         path.display()
     ))

@@ -10,9 +10,11 @@ use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
 use crate::error::engine;
 use crate::external;
 use crate::ffi;
+use crate::model_file::{ModelFile, is_ort_format};
 use crate::options::Options;
 use crate::pools::Pool;
 use crate::runtime::Runtime;
+use crate::versions::explain;
 
 /// Where a session runs. Two instances of the same placement could use each other's session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +40,11 @@ pub(crate) fn create(
         for (name, content) in &external {
             ffi::session::give_external_file(&mut builder, name, content)?;
         }
-        builder.commit_from_file(file).map_err(engine)
+        // By the content: the engine would go by the name.
+        if is_ort_format(file) {
+            builder = builder.with_config_entry("session.load_model_format", "ORT").map_err(engine)?;
+        }
+        builder.commit_from_file(file).map_err(|error| refused(runtime, model, file, error))
     }));
     created.unwrap_or_else(|_| {
         Err(Error::unsupported(format!(
@@ -46,6 +52,15 @@ pub(crate) fn create(
             file.display()
         )))
     })
+}
+
+/// The engine's error, with the reason if the model is too new for it.
+#[cold]
+fn refused<R>(runtime: &Runtime, model: &str, file: &Path, error: ort::Error<R>) -> Error {
+    match explain(error.message(), &runtime.version, &ModelFile::read(file)) {
+        Some(why) => Error::unsupported(format!("unable to load model '{model}', {why}")),
+        None => engine(error),
+    }
 }
 
 fn configure(

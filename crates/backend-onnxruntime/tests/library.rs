@@ -28,7 +28,7 @@ fn load(library: &Path) -> Result<Box<dyn Model>> {
 fn refused(library: &Path) -> String {
     let reason = load(library).err().expect("the library was expected to be refused").reason();
     let start = format!("Unavailable: ONNX Runtime cannot be loaded from '{}': ", library.display());
-    let end = ". Version 1.31.1 is expected: get it with scripts/fetch, or name the library with \
+    let end = ". Version 1.31.1 or later is expected: get it with scripts/fetch, or name the library with \
                --backend-config=onnxruntime,library=PATH";
     let why = reason.strip_prefix(&start).and_then(|rest| rest.strip_suffix(end));
     why.unwrap_or_else(|| panic!("another text was expected: {reason}")).to_owned()

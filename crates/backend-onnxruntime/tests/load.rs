@@ -148,6 +148,89 @@ fn what_is_no_tensor_is_refused_by_name() {
     );
 }
 
+/// A label and what is known of each class, as scikit-learn's models have them.
+fn classifier() -> Vec<u8> {
+    Graph::default()
+        .node("Neg", &["x"], &["label"])
+        .node_of("ai.onnx.ml", "ZipMap", &["x"], &["probability"], &[("classlabels_int64s", &[0, 1])])
+        .input("x", element::FLOAT, Some(&[-1, 2]))
+        .output("label", element::FLOAT, Some(&[-1, 2]))
+        .maps_output("probability", element::FLOAT)
+        .encode_for(9, &[("", 19), ("ai.onnx.ml", 1)])
+}
+
+#[test]
+fn a_zip_map_is_refused_with_the_way_out_and_done_without() {
+    let reason = load_file(&classifier(), "").err().unwrap().reason();
+    assert!(
+        reason.starts_with(
+            "Unsupported: unable to load model 'm', output 'probability' is no tensor but Sequence<Map<"
+        ) && reason.contains("options={'zipmap': False}"),
+        "{reason}"
+    );
+    let both = "output { name: \"label\" } output { name: \"probability\" }";
+    assert!(load_file(&classifier(), both).is_err(), "it is asked for");
+    let loaded = load_file(&classifier(), "output { name: \"label\" }").unwrap();
+    let (shape, data) = loaded.output(vec![kit::input(&[1, 2], numbers([1f32, 2.]))]);
+    assert_eq!((shape, data), (Shape::from([1, 2]), numbers([-1f32, -2.])));
+}
+
+#[test]
+fn an_input_of_any_rank_needs_dims() {
+    let graph = Graph::default().node("Neg", &["x"], &["y"]).input("x", element::FLOAT, None).output(
+        "y",
+        element::FLOAT,
+        Some(&[2]),
+    );
+    assert_eq!(
+        refused(graph, ""),
+        "Invalid argument: unable to load model 'm', the model file does not say how many dimensions input 'x' has: the \
+         config has to give its dims"
+    );
+}
+
+#[test]
+fn an_output_that_is_declared_wrongly_is_served_as_it_is() {
+    let graph = || {
+        Graph::default().node("Neg", &["x"], &["y"]).input("x", element::FLOAT, Some(&[1, 2])).output(
+            "y",
+            element::FLOAT,
+            Some(&[2]),
+        )
+    };
+    for (config, dims) in
+        [("", [-1].as_slice()), ("output { name: \"y\" data_type: TYPE_FP32 dims: [ 1, 2 ] }", &[1, 2])]
+    {
+        let loaded = load(graph(), config).unwrap();
+        assert_eq!(loaded.config.output[0].dims, dims);
+        let (shape, data) = loaded.output(vec![kit::input(&[1, 2], numbers([1f32, 2.]))]);
+        assert_eq!((shape, data), (Shape::from([1, 2]), numbers([-1f32, -2.])));
+    }
+}
+
+#[test]
+fn a_model_newer_than_the_library_is_refused_with_its_ceiling() {
+    let reason = |ir_version, opset| {
+        load_file(&add_sub().encode_for(ir_version, &[("", opset)]), "").err().unwrap().reason()
+    };
+    let start = "Unsupported: unable to load model 'm', it has";
+    let text = reason(99, 19);
+    assert!(text.starts_with(&format!("{start} IR version 99, ONNX Runtime 1.3")), "{text}");
+    assert!(text.contains("at most (it was written by kit 1.2)"), "{text}");
+    let text = reason(9, 999);
+    assert!(
+        text.starts_with(&format!("{start} version 999 of the operators ai.onnx, ONNX Runtime 1.3")),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_in_the_engines_own_format_may_have_any_name() {
+    let loaded = load_file(include_bytes!("models/neg.ort"), "").unwrap();
+    let (_, data) = loaded.output(vec![kit::input(&[2], numbers([1f32, 2.]))]);
+    assert_eq!(data, numbers([-1f32, -2.]));
+}
+
 #[test]
 fn what_no_client_can_send_is_refused_by_name() {
     let small_float = Graph::default()

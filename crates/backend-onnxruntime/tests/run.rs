@@ -260,3 +260,26 @@ fn types_have_the_same_bytes_here_and_there() {
         assert_eq!(model.output(vec![input(&[0], Bytes::new())]).0, Shape::from([0]), "{data_type}");
     }
 }
+
+/// The one operator of the guard's table that is not known to do harm.
+#[test]
+fn a_recurrent_model_takes_no_empty_tensor() {
+    let graph = Graph::default()
+        .node_with("RNN", &["x", "w", "r"], &["y"], &[("hidden_size", 1)])
+        .input("x", element::FLOAT, Some(&[-1, -1, 2]))
+        .initializer("w", element::FLOAT, &[1, 1, 2], &numbers([0f32, 0.]))
+        .initializer("r", element::FLOAT, &[1, 1, 1], &numbers([0f32]))
+        .output("y", element::FLOAT, Some(&[-1, 1, -1, 1]));
+    let model = load(graph, "max_batch_size: 0").unwrap();
+    let (shape, _) = model.output(vec![input(&[3, 1, 2], numbers([1f32; 6]))]);
+    assert_eq!(shape, Shape::from([3, 1, 1, 1]));
+    for shape in [[0, 1, 2], [3, 0, 2]] {
+        let error = model.run(vec![input(&shape, Bytes::new())]).unwrap_err();
+        let text = format!(
+            "Invalid argument: input 'x' of model 'm' was expected to have elements, got shape {}: the model's operator RNN \
+             does not take an empty tensor",
+            Shape::from(shape)
+        );
+        assert_eq!(error.reason(), text);
+    }
+}

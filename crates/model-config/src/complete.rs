@@ -112,6 +112,14 @@ fn complete_inputs(config: &mut ModelConfig, signature: &Signature) -> Vec<Strin
             errors.push(unexpected_input(&input.name, signature));
             continue;
         };
+        if tensor.dims.is_none() && input.dims.is_empty() {
+            errors.push(format!(
+                "unable to load model '{}', the model file does not say how many dimensions input '{}' has: the config has to \
+                 give its dims",
+                config.name, input.name
+            ));
+            continue;
+        }
         fill(tensor, is_batching, &mut input.data_type, &mut input.dims, &mut input.reshape);
     }
     errors
@@ -155,7 +163,11 @@ fn fill(
     if !dims.is_empty() {
         return;
     }
-    let all = tensor.dims.as_deref().unwrap_or_default();
+    let Some(all) = tensor.dims.as_deref() else {
+        // An output of any rank. A config has to have some shape for it.
+        dims.push(-1);
+        return;
+    };
     *dims = all.get(usize::from(is_batching)..).unwrap_or_default().to_vec();
     if dims.is_empty() {
         // A config has no scalars. One for each item of a batch is an item of shape [1], which the model sees as [].

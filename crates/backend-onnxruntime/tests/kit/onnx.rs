@@ -120,10 +120,50 @@ impl Graph {
         Graph(self.0.message(5, tensor.number(14, EXTERNAL)))
     }
 
+    /// A node of another set of operators than the standard one, with lists of numbers as attributes.
+    pub(crate) fn node_of(
+        self,
+        domain: &str,
+        operator: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attributes: &[(&str, &[u64])],
+    ) -> Self {
+        let mut node = Message::default();
+        for input in inputs {
+            node = node.bytes(1, input);
+        }
+        for output in outputs {
+            node = node.bytes(2, output);
+        }
+        node = node.bytes(4, operator).bytes(7, domain);
+        for (name, values) in attributes {
+            const INTS: u64 = 7;
+            let list =
+                values.iter().fold(Message::default().bytes(1, name), |list, value| list.number(8, *value));
+            node = node.message(5, list.number(20, INTS));
+        }
+        Graph(self.0.message(1, node))
+    }
+
+    /// An output that is a sequence of maps from numbers to tensors' elements.
+    pub(crate) fn maps_output(self, name: &str, element: u64) -> Self {
+        let map = Message::default().number(1, element::INT64).message(2, tensor_type(element, Some(&[])));
+        let sequence = Message::default().message(1, Message::default().message(5, map));
+        Graph(self.0.message(12, value_info(name, Message::default().message(4, sequence))))
+    }
+
     /// The complete file.
     pub(crate) fn encode(self) -> Vec<u8> {
-        let opset = Message::default().bytes(1, "").number(2, 19);
-        Message::default().number(1, 9).message(7, self.0.bytes(2, "g")).message(8, opset).0
+        self.encode_for(9, &[("", 19)])
+    }
+
+    /// The complete file, of an IR version and with versions of sets of operators.
+    pub(crate) fn encode_for(self, ir_version: u64, opsets: &[(&str, u64)]) -> Vec<u8> {
+        let model = Message::default().number(1, ir_version).bytes(2, "kit").bytes(3, "1.2");
+        let model = model.message(7, self.0.bytes(2, "g"));
+        let opset = |(domain, version): &(&str, u64)| Message::default().bytes(1, domain).number(2, *version);
+        opsets.iter().fold(model, |model, each| model.message(8, opset(each))).0
     }
 }
 

@@ -79,7 +79,19 @@ fn scalars_become_shape_one() {
     let mut unknown = signature(&[-1, 3], &[]);
     unknown.outputs[0].dims = None;
     let config = completed("", &unknown).unwrap();
-    assert_eq!((config.max_batch_size, dims(&config)), (0, ([-1, 3].as_slice(), [1].as_slice())));
+    assert_eq!((config.max_batch_size, dims(&config)), (0, ([-1, 3].as_slice(), [-1].as_slice())));
+}
+
+#[test]
+fn the_dims_of_an_input_without_a_rank_are_asked_for() {
+    let mut unknown = signature(&[], &[-1, 3]);
+    unknown.inputs[0].dims = None;
+    let message = "unable to load model 'm', the model file does not say how many dimensions input 'x' has: the config has \
+                   to give its dims";
+    assert_eq!(completed("", &unknown).unwrap_err(), [message]);
+    assert_eq!(completed("input { name: \"x\" data_type: TYPE_FP32 }", &unknown).unwrap_err(), [message]);
+    let config = completed("input { name: \"x\" data_type: TYPE_FP32 dims: [ 2, -1 ] }", &unknown).unwrap();
+    assert_eq!(dims(&config), ([2, -1].as_slice(), [-1, 3].as_slice()));
 }
 
 #[test]

@@ -1,0 +1,121 @@
+//! Requests that would end the process within the engine, refused before it sees them.
+//!
+//! ONNX Runtime checks much, not everything: some of its operators end the process, or never end themselves, when a tensor
+//! that they read has no elements. Which of these a model uses is known when it is loaded, and whether a request has such a
+//! tensor when it comes. A tensor that becomes empty within the model is not seen.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+
+use hippocamp_backend::{Error, Result};
+use hippocamp_tensor::Shape;
+
+use crate::model_file::{ModelFile, Node};
+
+/// An operator that does not take an empty tensor.
+#[derive(Debug)]
+pub(crate) struct Guarded {
+    domain: &'static str,
+    pub(crate) operator: &'static str,
+    /// The inputs that decide. An operator for which none of them can depend on a request does no harm.
+    inputs: &'static [usize],
+}
+
+const STANDARD: &str = "";
+const MICROSOFT: &str = "com.microsoft";
+
+const fn guarded(domain: &'static str, operator: &'static str, inputs: &'static [usize]) -> Guarded {
+    Guarded { domain, operator, inputs }
+}
+
+/// What is known of 1.31.1 and 1.32.0, where both have it. One that is added here is guarded.
+pub(crate) const OPERATORS: &[Guarded] = &[
+    guarded(STANDARD, "Attention", &[0, 1, 2, 3, 4, 5]),
+    guarded(STANDARD, "Conv", &[1]),
+    guarded(STANDARD, "ConvTranspose", &[0, 1]),
+    guarded(STANDARD, "GRU", &[0, 1, 2, 3, 4, 5]),
+    guarded(STANDARD, "LSTM", &[0, 1, 2, 3, 4, 5, 6, 7]),
+    // The one recurrent operator that was not seen to fail; it is made of the same parts.
+    guarded(STANDARD, "RNN", &[0, 1, 2, 3, 4, 5]),
+    guarded(STANDARD, "STFT", &[0, 1, 2, 3]),
+    guarded(STANDARD, "Unique", &[0]),
+    guarded(MICROSOFT, "DynamicQuantizeLSTM", &[0, 1, 2, 3, 4, 5, 6, 7]),
+    guarded(MICROSOFT, "FusedConv", &[1]),
+    guarded(MICROSOFT, "GroupQueryAttention", &[0, 1, 2, 3, 4, 5, 6]),
+    guarded(MICROSOFT, "Inverse", &[0]),
+    guarded(MICROSOFT, "MultiHeadAttention", &[0, 1, 2, 3, 4, 5, 6, 7]),
+    guarded(MICROSOFT, "QAttention", &[0, 1]),
+    guarded(MICROSOFT, "RotaryEmbedding", &[0, 1, 2, 3]),
+    guarded(MICROSOFT, "SkipLayerNormalization", &[0, 1]),
+    guarded(MICROSOFT, "SkipSimplifiedLayerNormalization", &[0, 1]),
+];
+
+/// What a model does not take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Guard {
+    /// An operator of the model that does not take an empty tensor.
+    operator: Option<&'static str>,
+}
+
+impl Guard {
+    pub(crate) fn of(file: &ModelFile) -> Guard {
+        Guard::by(OPERATORS, file)
+    }
+
+    fn by(operators: &'static [Guarded], file: &ModelFile) -> Guard {
+        let find = |node: &Node| operators.iter().find(|guarded| guarded.is(node));
+        let fixed = fixed(file);
+        let harmful = |node: &&Node| {
+            let depends = |index: &usize| {
+                node.inputs.get(*index).is_some_and(|name| !name.is_empty() && !fixed.contains(name.as_str()))
+            };
+            find(node).is_some_and(|guarded| node.is_opaque || guarded.inputs.iter().any(depends))
+        };
+        Guard { operator: file.nodes.iter().find(harmful).and_then(find).map(|guarded| guarded.operator) }
+    }
+
+    /// An error for a tensor that the model does not take as its input of that name.
+    pub(crate) fn check(self, model: &str, input: impl FnOnce() -> String, shape: &Shape) -> Result<()> {
+        match self.operator {
+            Some(operator) if shape.contains(&0) => Err(refused(model, &input(), shape, operator)),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cold]
+fn refused(model: &str, input: &str, shape: &Shape, operator: &str) -> Error {
+    Error::invalid_arg(format!(
+        "input '{input}' of model '{model}' was expected to have elements, got shape {shape}: the model's operator \
+         {operator} does not take an empty tensor"
+    ))
+}
+
+impl Guarded {
+    fn is(&self, node: &Node) -> bool {
+        let domain = match node.domain.as_str() {
+            "ai.onnx" => STANDARD,
+            domain => domain,
+        };
+        // Of a file in the engine's own format the domains are not known.
+        self.operator == node.operator && (self.domain == domain || node.is_opaque)
+    }
+}
+
+/// The names of tensors that no request changes: what has a value in the file, and what is computed from nothing else.
+fn fixed(file: &ModelFile) -> HashSet<&str> {
+    let mut fixed: HashSet<&str> = file.initializers.iter().map(String::as_str).collect();
+    // A value in the file is a default where a request may give another.
+    for input in &file.inputs {
+        fixed.remove(input.as_str());
+    }
+    // A node comes after those that it needs something of.
+    for node in file.nodes.iter().filter(|node| !node.is_opaque && !node.has_graphs) {
+        if node.inputs.iter().all(|name| name.is_empty() || fixed.contains(name.as_str())) {
+            fixed.extend(node.outputs.iter().map(String::as_str).filter(|name| !name.is_empty()));
+        }
+    }
+    fixed
+}

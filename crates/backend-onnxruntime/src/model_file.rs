@@ -1,0 +1,140 @@
+//! What a model file tells without the engine: who wrote it, for which versions, and what its operators are.
+
+mod ort_format;
+#[cfg(test)]
+mod tests;
+pub(crate) mod walk;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+pub(crate) use ort_format::is_ort_format;
+use walk::{Kind, Reader, walk_file};
+
+/// A model file, as far as it could be read. What is no model is left to the engine to refuse.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ModelFile {
+    /// Whether it is in the engine's own format, of which nothing is read but names of operators.
+    pub(crate) is_ort_format: bool,
+    /// 0 if it says none.
+    pub(crate) ir_version: u64,
+    /// Name and version of the program that wrote it; either may be empty.
+    pub(crate) producer: (String, String),
+    pub(crate) nodes: Vec<Node>,
+    /// Names of tensors of graphs that have a value in the file.
+    pub(crate) initializers: Vec<String>,
+    /// Names of the inputs of graphs.
+    pub(crate) inputs: Vec<String>,
+    /// How many dimensions the file declares for the outputs of graphs, where it declares any.
+    pub(crate) output_ranks: BTreeMap<String, usize>,
+}
+
+/// One use of an operator, also within functions and graphs of other nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Node {
+    pub(crate) domain: String,
+    pub(crate) operator: String,
+    pub(crate) inputs: Vec<String>,
+    pub(crate) outputs: Vec<String>,
+    /// Whether it has graphs of its own, which see the tensors around it.
+    pub(crate) has_graphs: bool,
+    /// Whether nothing is known of its tensors: in a function the names are the function's.
+    pub(crate) is_opaque: bool,
+}
+
+impl ModelFile {
+    pub(crate) fn read(path: &Path) -> ModelFile {
+        if let Some(operators) = ort_format::operators(path) {
+            let node = |operator| Node { operator, is_opaque: true, ..Node::default() };
+            let nodes = operators.into_iter().map(node).collect();
+            return ModelFile { is_ort_format: true, nodes, ..ModelFile::default() };
+        }
+        let mut reading = Reading::default();
+        // Where the walk stops for a fault, the engine stops as well.
+        drop(walk_file(path, &mut reading));
+        reading.file
+    }
+}
+
+/// What is being put together.
+#[derive(Default)]
+struct Reading {
+    file: ModelFile,
+    /// Nodes whose end was not reached yet, the innermost last.
+    open: Vec<Node>,
+    /// Whether the walk is in a function.
+    in_function: bool,
+    output: String,
+    rank: Option<usize>,
+}
+
+impl Reader for Reading {
+    fn wants(&self, within: Kind, field: u64) -> bool {
+        matches!(
+            (within, field),
+            (Kind::Model, 1..=3)
+                | (Kind::Node, 1 | 2 | 4 | 7)
+                | (Kind::Initializer, 8)
+                | (Kind::Input | Kind::Output, 1)
+        )
+    }
+
+    fn begin(&mut self, kind: Kind) {
+        match kind {
+            Kind::Function => self.in_function = true,
+            Kind::Node => self.open.push(Node { is_opaque: self.in_function, ..Node::default() }),
+            Kind::Graph => {
+                if let Some(node) = self.open.last_mut() {
+                    node.has_graphs = true;
+                }
+            }
+            Kind::Output => (self.output, self.rank) = (String::new(), None),
+            Kind::Shape => self.rank = Some(0),
+            Kind::Dimension => self.rank = self.rank.map(|rank| rank + 1),
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, within: Kind, field: u64, text: Vec<u8>) -> io::Result<()> {
+        let text = String::from_utf8_lossy(&text).into_owned();
+        match (within, field) {
+            (Kind::Model, 2) => self.file.producer.0 = text,
+            (Kind::Model, 3) => self.file.producer.1 = text,
+            (Kind::Initializer, _) => self.file.initializers.push(text),
+            (Kind::Input, _) => self.file.inputs.push(text),
+            (Kind::Output, _) => self.output = text,
+            (Kind::Node, _) => {
+                if let Some(node) = self.open.last_mut() {
+                    match field {
+                        1 => node.inputs.push(text),
+                        2 => node.outputs.push(text),
+                        4 => node.operator = text,
+                        _ => node.domain = text,
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn number(&mut self, _: Kind, field: u64, number: u64) {
+        if field == 1 {
+            self.file.ir_version = number;
+        }
+    }
+
+    fn end(&mut self, kind: Kind) {
+        match kind {
+            Kind::Function => self.in_function = false,
+            Kind::Node => self.file.nodes.extend(self.open.pop()),
+            Kind::Output => {
+                if let Some(rank) = self.rank {
+                    self.file.output_ranks.insert(std::mem::take(&mut self.output), rank);
+                }
+            }
+            _ => {}
+        }
+    }
+}

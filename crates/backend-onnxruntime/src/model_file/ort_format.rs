@@ -1,0 +1,51 @@
+//! The engine's own format (`.ort`), in which texts lie as they are, with their lengths before them.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use crate::guard::OPERATORS;
+
+/// Bytes that are looked at together.
+const PIECE: usize = 1 << 20;
+
+/// Whether a file is of this format, whatever its name.
+pub(crate) fn is_ort_format(path: &Path) -> bool {
+    let mut start = [0; 8];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && start[4..] == *b"ORTM"
+}
+
+/// The names of guarded operators that are in a file of this format; `None` for files of others.
+///
+/// Only the texts are looked for, wherever they are: a file that has one as the name of something else is guarded for nothing.
+pub(super) fn operators(path: &Path) -> Option<BTreeSet<String>> {
+    let file = File::open(path).ok().filter(|_| is_ort_format(path))?;
+    let mut found = BTreeSet::new();
+    // What cannot be read, the engine cannot read either.
+    drop(search(file, &mut found));
+    Some(found)
+}
+
+fn search(mut file: File, found: &mut BTreeSet<String>) -> io::Result<()> {
+    let longest = OPERATORS.iter().map(|guarded| guarded.operator.len()).max().unwrap_or(0);
+    let mut bytes = Vec::new();
+    loop {
+        if file.by_ref().take(PIECE as u64).read_to_end(&mut bytes)? == 0 {
+            return Ok(());
+        }
+        // A text has its length before it, at a place that four divides.
+        for (at, length) in bytes.chunks_exact(4).enumerate() {
+            let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
+            if (1..=longest).contains(&length) {
+                let text = bytes.get(at * 4 + 4..at * 4 + 4 + length).unwrap_or_default();
+                let guarded = OPERATORS.iter().find(|guarded| guarded.operator.as_bytes() == text);
+                found.extend(guarded.map(|guarded| guarded.operator.to_owned()));
+            }
+        }
+        // The end again, for a text that goes on in the next piece.
+        let keep = (longest + 4).next_multiple_of(4).min(bytes.len()) / 4 * 4;
+        bytes.drain(..(bytes.len() / 4 * 4).saturating_sub(keep));
+    }
+}
