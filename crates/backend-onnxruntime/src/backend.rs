@@ -32,7 +32,7 @@ impl Backend for OnnxRuntimeBackend {
     }
 
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {
-        let options = Options::of(&source.name, &source.config)?;
+        let options = Options::of(&source.name, &source.config)?.with_libraries(source, &self.settings)?;
         let file = model_file(source)?;
         let runtime = runtime(&self.settings)?;
         let model = OnnxModel::load(

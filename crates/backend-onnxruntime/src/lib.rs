@@ -17,6 +17,7 @@ mod guard;
 mod instance;
 mod model;
 mod model_file;
+mod operator_libraries;
 mod options;
 mod pools;
 mod providers;

@@ -6,11 +6,15 @@
 #[cfg(test)]
 mod tests;
 
-use hippocamp_backend::{Error, Result};
+use std::path::PathBuf;
+
+use hippocamp_backend::{Error, ModelSource, Result};
 use hippocamp_model_config::{ModelConfig, parameter};
 use ort::session::builder::GraphOptimizationLevel;
 use tracing::warn;
 
+use crate::Settings;
+use crate::operator_libraries::operator_libraries;
 use crate::pools::Wishes;
 use crate::providers::Providers;
 use crate::settings::{parse_count, parse_flag};
@@ -35,17 +39,14 @@ pub(crate) struct Options {
     pub(crate) providers: Providers,
     /// Whether the engine maps files with weights. They must not change then while the model is loaded or serves.
     pub(crate) map_external_data: bool,
+    /// Libraries of custom operators, which are there.
+    pub(crate) operator_libraries: Vec<PathBuf>,
 }
 
 impl Options {
     pub(crate) fn of(model: &str, config: &ModelConfig) -> Result<Options> {
         let parameters = Parameters { model, config };
         parameters.no_null_bytes()?;
-        if config.model_operations.as_ref().is_some_and(|ops| !ops.op_library_filename.is_empty()) {
-            return Err(Error::unsupported(format!(
-                "unable to load model '{model}', custom operator libraries (model_operations) are not supported"
-            )));
-        }
         if parameters.flag("share_session_between_instances")? == Some(true) {
             warn!(
                 model,
@@ -67,7 +68,13 @@ impl Options {
             run_entries: shrinkage.map(|devices| (ARENA_SHRINKAGE.to_owned(), devices)).into_iter().collect(),
             providers: Providers::of(model, config)?,
             map_external_data: parameters.flag("map_external_data")?.unwrap_or(false),
+            operator_libraries: Vec::new(),
         })
+    }
+
+    /// With the libraries of operators that the config names.
+    pub(crate) fn with_libraries(self, source: &ModelSource, settings: &Settings) -> Result<Options> {
+        Ok(Options { operator_libraries: operator_libraries(source, settings)?, ..self })
     }
 
     /// The value of an entry that the config sets.
@@ -100,7 +107,7 @@ impl Parameters<'_> {
         self.text(key).map(parse).transpose()
     }
 
-    /// A number of threads; 0 is no wish.
+    /// A number of threads; 0 and -1 are no wish.
     fn count(&self, key: &str) -> Result<Option<usize>> {
         let Some(text) = self.text(key) else { return Ok(None) };
         let count = parse_count(text).ok_or_else(|| self.wrong(key, "a number of threads", text))?;
@@ -112,8 +119,11 @@ impl Parameters<'_> {
         let of_config =
             || self.config.optimization.as_ref()?.graph.as_ref().map(|graph| graph.level.to_string());
         let text = self.text("level").map(str::to_owned).or_else(of_config);
+        let of_field = self.text("level").is_none();
         match text.as_deref().map(str::trim) {
             None | Some("0") => Ok(GraphOptimizationLevel::All),
+            // Of the field, as Triton does; of the parameter it would be a slip.
+            Some(level) if of_field && !["-1", "1", "2"].contains(&level) => Ok(GraphOptimizationLevel::All),
             Some("-1") => Ok(GraphOptimizationLevel::Level1),
             Some("1") => Ok(GraphOptimizationLevel::Level2),
             Some("2") => Ok(GraphOptimizationLevel::Disable),

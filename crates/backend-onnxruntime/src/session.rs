@@ -95,6 +95,9 @@ fn configure(
     if let Some(enable) = options.mem_arena {
         ffi::session::set_mem_arena(&mut builder, enable)?;
     }
+    for library in &options.operator_libraries {
+        builder = builder.with_operator_library(library).map_err(engine)?;
+    }
     let providers = options.providers.dispatches(model, placement.device)?;
     builder.with_execution_providers(providers).map_err(engine)
 }

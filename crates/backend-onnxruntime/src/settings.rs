@@ -22,6 +22,8 @@ pub struct Settings {
     /// a time is answered sooner so; with as many instances at work as there are CPUs, or with anything else running,
     /// they take CPUs from those who have work.
     pub allow_spinning: bool,
+    /// Folders beside a model's own whose libraries of operators a config may name.
+    pub operator_folders: Vec<PathBuf>,
 }
 
 /// Keys that are for others, or for parts that have no meaning here.
@@ -44,6 +46,7 @@ impl Settings {
             intra_op_thread_count: None,
             inter_op_thread_count: None,
             allow_spinning: false,
+            operator_folders: Vec::new(),
         }
     }
 
@@ -59,12 +62,14 @@ impl Settings {
                 "enable_global_threadpool" => settings.global_pool = flag(key, value)?,
                 "intra_op_thread_count" => settings.intra_op_thread_count = count(key, value)?,
                 "inter_op_thread_count" => settings.inter_op_thread_count = count(key, value)?,
+                "custom_op_directory" => settings.operator_folders.push(value.into()),
                 "allow_spinning" => settings.allow_spinning = flag(key, value)?,
                 key if NOT_OURS.contains(&key) => {}
                 _ => {
                     return Err(Error::invalid_arg(format!(
                         "backend 'onnxruntime' has no option '{key}'; it has library, enable-global-threadpool, \
-                         intra_op_thread_count, inter_op_thread_count, allow-spinning and default-max-batch-size"
+                         intra_op_thread_count, inter_op_thread_count, allow-spinning, custom-op-directory and \
+                         default-max-batch-size"
                     )));
                 }
             }
@@ -77,7 +82,7 @@ fn flag(key: &str, value: &str) -> Result<bool> {
     parse_flag(value).ok_or_else(|| wrong(key, "0 or 1", value))
 }
 
-/// A number of threads; 0 leaves the choice to us.
+/// A number of threads; 0 and -1 leave the choice to us.
 fn count(key: &str, value: &str) -> Result<Option<usize>> {
     let count = parse_count(value).ok_or_else(|| wrong(key, "a number of threads", value))?;
     Ok((count > 0).then_some(count))
@@ -92,8 +97,11 @@ pub(crate) fn parse_flag(value: &str) -> Option<bool> {
     }
 }
 
-/// A number of threads that a machine might have.
+/// A number of threads that a machine might have; 0 for -1, which Triton's configs have for the engine's own choice.
 pub(crate) fn parse_count(value: &str) -> Option<usize> {
+    if value.trim() == "-1" {
+        return Some(0);
+    }
     value.trim().parse().ok().filter(|count| *count <= 4096)
 }
 
@@ -122,12 +130,16 @@ mod tests {
             ("inter-op-thread-count", "0"),
             ("default-max-batch-size", "8"),
             ("allow-spinning", "1"),
+            ("custom-op-directory", "/opt/operators"),
+            ("custom-op-directory", "/opt/more"),
             ("library", "/opt/other.so"),
         ]);
         let settings = settings.unwrap();
         assert_eq!(settings.library, Path::new("/opt/other.so"));
         assert!(!settings.global_pool && settings.allow_spinning && settings.threads >= 1);
         assert_eq!((settings.intra_op_thread_count, settings.inter_op_thread_count), (Some(3), None));
+        assert_eq!(settings.operator_folders, [Path::new("/opt/operators"), Path::new("/opt/more")]);
+        assert_eq!(from(&[("intra_op_thread_count", "-1")]).unwrap().intra_op_thread_count, None);
         assert_eq!(from(&[]).unwrap(), Settings::new("lib.so"));
     }
 
@@ -139,8 +151,8 @@ mod tests {
             "option 'enable-global-threadpool' of backend 'onnxruntime' was expected to be 0 or 1, got 'maybe'"
         );
         assert_eq!(
-            error(&[("intra_op_thread_count", "-1")]),
-            "option 'intra_op_thread_count' of backend 'onnxruntime' was expected to be a number of threads, got '-1'"
+            error(&[("intra_op_thread_count", "-2")]),
+            "option 'intra_op_thread_count' of backend 'onnxruntime' was expected to be a number of threads, got '-2'"
         );
         assert!(
             error(&[("threads", "1")]).starts_with("backend 'onnxruntime' has no option 'threads'; it has")

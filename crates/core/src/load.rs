@@ -18,7 +18,7 @@ use crate::cache::{ModelCache, ResponseCache};
 use crate::kept::{self, Files, Kept, Opened};
 use crate::model::Executor;
 use crate::on_demand::LastUse;
-use crate::supported::without_effect;
+use crate::supported::{refuse_libraries, without_effect};
 use crate::{LoadedModel, Settings, agents, initial_state, instances, labels, warmup};
 
 /// Knows the backends and the settings that loading depends on.
@@ -131,6 +131,9 @@ impl Loader {
         model_config::apply_defaults(&mut config, &name, &model_config::DefaultFacts::default());
         model_config::validate_incomplete(&config, spans.as_ref(), &origin, &name).map_err(bad_config)?;
         agents::refuse_unknown(&name, &config)?;
+        if json.is_some() {
+            refuse_libraries(&name, &config)?;
+        }
         let mut available = folder.versions.clone();
         if available.is_empty() && model_config::is_ensemble(&config) {
             // There is nothing to put into its version folder, and version control keeps no empty ones.

@@ -1,5 +1,6 @@
-//! What a config may ask for that has no effect on this server, which is told in the log.
+//! What a config may ask for that has no effect on this server, which is told in the log, and what not every config may.
 
+use hippocamp_backend::{Error, Result};
 use hippocamp_model_config::ModelConfig;
 
 /// The fields that are read and shown, but have no effect.
@@ -9,4 +10,41 @@ pub(crate) fn without_effect(config: &ModelConfig) -> Vec<&'static str> {
         ("metric_tags", !config.metric_tags.is_empty()),
     ];
     asked.into_iter().filter(|(_, asked)| *asked).map(|(field, _)| field).collect()
+}
+
+/// Refuses a config of a load request that names code to be run: that is for whoever writes to the repository.
+pub(crate) fn refuse_libraries(name: &str, config: &ModelConfig) -> Result<()> {
+    match config.model_operations.iter().flat_map(|operations| &operations.op_library_filename).next() {
+        None => Ok(()),
+        Some(library) => Err(Error::unsupported(format!(
+            "the config of the load request for model '{name}' names the operator library '{library}'; only a config in the \
+             model repository may name one"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hippocamp_repository::ModelFolder;
+
+    use crate::load::Loader;
+
+    #[test]
+    fn only_a_config_on_disk_names_operator_libraries() {
+        let text = "backend: \"onnxruntime\" model_operations { op_library_filename: \"ops.so\" }";
+        let json = r#"{"backend": "onnxruntime", "model_operations": {"op_library_filename": ["ops.so"]}}"#;
+        let repository = tempfile::tempdir().unwrap();
+        let model = repository.path().join("m");
+        std::fs::create_dir_all(model.join("1")).unwrap();
+        std::fs::write(model.join("config.pbtxt"), text).unwrap();
+        let folder = ModelFolder::read("m", &model, None).unwrap();
+        let prepare = |json: Option<&str>| Loader::prepare(folder.clone(), json).map(drop);
+        prepare(None).unwrap();
+        assert_eq!(
+            prepare(Some(json)).unwrap_err().reason(),
+            "Unsupported: the config of the load request for model 'm' names the operator library 'ops.so'; only a config in \
+             the model repository may name one"
+        );
+        prepare(Some(r#"{"backend": "onnxruntime"}"#)).unwrap();
+    }
 }

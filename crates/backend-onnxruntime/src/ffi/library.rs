@@ -43,6 +43,11 @@ pub(crate) fn probe(path: &Path) -> Result<String, String> {
     Ok(version)
 }
 
+/// Why a file is no shared library that can be opened, as the end of a sentence.
+pub(crate) fn fault(path: &Path) -> Option<String> {
+    whole_file(path).err()
+}
+
 /// Looks whether the file is as long as its own headers say. Opening a truncated library kills the process: the loader
 /// maps what is not there. Anything but a 64-bit little-endian ELF file is left to the loader to refuse.
 fn whole_file(path: &Path) -> Result<(), String> {
