@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use hippocamp_backend::{Error, ResponseReceiver, Result};
 use hippocamp_core::{InferRequest, InferenceServer, LoadedModel};
+use hippocamp_net::Charge;
 use hippocamp_proto::inference::ModelInferRequest;
 use hippocamp_tensor::TensorData;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::decode::{self, Message, ReplyOptions};
 use crate::encode::Reply;
@@ -20,6 +22,8 @@ pub(crate) struct Running {
     pub(crate) options: ReplyOptions,
     pub(crate) empty_final_response: bool,
     pub(crate) responses: ResponseReceiver,
+    /// What a stream holds for it.
+    pub(crate) held: Option<(Charge, OwnedSemaphorePermit)>,
 }
 
 /// Answers one request, whose raw tensors are in `raw`. Dropping the future cancels it.
@@ -71,5 +75,5 @@ pub(crate) fn start(
         Message { id: &request.id, inputs: &request.inputs, outputs: &request.outputs, raw, arrived };
     let (infer, options) = decode::request(server.shared_memory(), &model, message, parameters)?;
     let responses = how(&model, infer)?;
-    Ok(Running { model, id: request.id, options, empty_final_response, responses })
+    Ok(Running { model, id: request.id, options, empty_final_response, responses, held: None })
 }

@@ -6,7 +6,6 @@
 //! judges it.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,24 +13,22 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hippocamp_core::InferenceServer;
-use http_body::Frame;
+use hippocamp_net::{BodyError, RequestBody, Source};
+use http_body::{Frame, SizeHint};
 use tonic::body::Body;
 use tonic::codegen::http::header::{CONTENT_TYPE, HeaderValue};
-use tonic::codegen::{Body as HttpBody, BoxFuture, Service, http};
+use tonic::codegen::{Body as HttpBody, http};
 use tonic::metadata::GRPC_CONTENT_TYPE;
-use tonic::server::NamedService;
 use tonic::{Code, Status};
 
 use crate::serve::MESSAGE_SIZE;
-use crate::whole_messages::{Frames, HEADER, Whole};
+use crate::whole_messages::{Answers, Frames, HEADER, Whole};
 use crate::{deadline, fields, infer, status::status};
 
 const PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
 
-type Answer = BoxFuture<http::Response<Body>, Infallible>;
-
 /// Answers that call, and passes others on to the service it wraps.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct ModelInfer<S> {
     pub(crate) server: Arc<InferenceServer>,
     pub(crate) others: Whole<S>,
@@ -39,78 +36,65 @@ pub(crate) struct ModelInfer<S> {
     pub(crate) response_compression: bool,
 }
 
-impl<S: NamedService> NamedService for ModelInfer<S> {
-    const NAME: &'static str = S::NAME;
-}
-
-impl<S> Service<http::Request<Body>> for ModelInfer<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible, Future = Answer>
-        + Clone
-        + Send
-        + 'static,
-{
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.others.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Answer {
+impl<S> ModelInfer<S> {
+    pub(crate) async fn respond(&self, request: http::Request<RequestBody>) -> http::Response<Body>
+    where
+        S: Answers<RequestBody> + Answers<Read>,
+    {
         let headers = request.headers();
         let may_compress = headers.contains_key("grpc-encoding")
             || (self.response_compression && headers.contains_key("grpc-accept-encoding"));
         if request.uri().path() != PATH || may_compress {
-            return self.others.call(request);
+            return self.others.respond(request).await;
         }
-        let timeout = deadline::timeout(headers);
-        let call = answer(Arc::clone(&self.server), self.others.clone(), request);
-        match timeout {
-            None => Box::pin(call),
-            Some(timeout) => Box::pin(deadline::within(timeout, call)),
+        match deadline::timeout(headers) {
+            None => self.answer(request).await,
+            Some(timeout) => deadline::within(timeout, self.answer(request)).await,
         }
     }
-}
 
-async fn answer<S>(
-    server: Arc<InferenceServer>,
-    mut others: Whole<S>,
-    request: http::Request<Body>,
-) -> Result<http::Response<Body>, Infallible>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible, Future = Answer>,
-{
-    let (parts, body) = request.into_parts();
-    let mut read = Read { frames: Frames::default(), failed: None, body };
-    if read.one_message().await
-        && let Some((message, raw)) = fields::decode(read.frames.contiguous())
+    async fn answer(&self, request: http::Request<RequestBody>) -> http::Response<Body>
+    where
+        S: Answers<Read>,
     {
-        // From here on the frames belong to the tensors.
-        drop(read);
-        return Ok(match infer::infer(&server, message, raw).await {
-            Ok(reply) => reply.into_pieces().map_or_else(Status::into_http, sent),
-            Err(error) => status(&error).into_http(),
-        });
+        let (parts, body) = request.into_parts();
+        let mut read = Read { frames: Frames::default(), failed: None, body };
+        if read.one_message().await
+            && let Some((message, raw)) = fields::decode(read.frames.contiguous())
+        {
+            // From here on the frames belong to the tensors.
+            drop(read);
+            return match infer::infer(&self.server, message, raw).await {
+                Ok(reply) => reply.into_pieces().map_or_else(Status::into_http, sent),
+                Err(error) => status(&error).into_http(),
+            };
+        }
+        self.others.answer(http::Request::from_parts(parts, read)).await
     }
-    others.call(http::Request::from_parts(parts, Body::new(read))).await
 }
 
 /// A request body of which some was read. Yields it again, and then what follows.
-struct Read {
+pub(crate) struct Read {
     frames: Frames,
     /// What came instead of the next frame.
-    failed: Option<Status>,
-    body: Body,
+    failed: Option<BodyError>,
+    body: RequestBody,
 }
 
 impl Read {
     /// Reads on until it is clear whether the body is one message that is not compressed. Memory is used for what was
     /// sent, not for what was announced.
     async fn one_message(&mut self) -> bool {
+        let mut is_announced = false;
         loop {
             let header = self.frames.header();
+            if let Some((_, length)) = header
+                && !std::mem::replace(&mut is_announced, true)
+                && let Err(error) = self.body.has_room_for(length as u64)
+            {
+                self.failed = Some(error);
+                return false;
+            }
             if header.is_some_and(|(flag, length)| {
                 flag != 0 || length > MESSAGE_SIZE || self.frames.len() > HEADER + length
             }) {
@@ -129,14 +113,16 @@ impl Read {
     }
 }
 
+impl Source for Read {}
+
 impl HttpBody for Read {
     type Data = Bytes;
-    type Error = Status;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(frame) = self.frames.pop() {
             return Poll::Ready(Some(Ok(Frame::data(frame))));
         }
@@ -181,5 +167,12 @@ impl HttpBody for Sent {
 
     fn is_end_stream(&self) -> bool {
         self.ended
+    }
+
+    /// Not exact, or the library would write a length for what has trailers.
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = SizeHint::new();
+        hint.set_lower(self.pieces.iter().map(|piece| piece.len() as u64).sum());
+        hint
     }
 }

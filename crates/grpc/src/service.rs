@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use hippocamp_backend::Error;
 use hippocamp_core::InferenceServer;
+use hippocamp_net::{Exchange, Phase};
 use hippocamp_proto::inference as pb;
 use hippocamp_proto::inference::grpc_inference_service_server::GrpcInferenceService;
 use tokio::sync::watch;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::encode::Reply;
@@ -18,8 +18,8 @@ use crate::{infer, metadata, repository, shared_memory, statistics, stream};
 #[derive(Clone, Debug)]
 pub(crate) struct InferenceService {
     pub(crate) server: Arc<InferenceServer>,
-    /// Becomes true when the server stops: streams read no more then.
-    pub(crate) stopping: watch::Receiver<bool>,
+    /// How far the server is with stopping: streams read no more then.
+    pub(crate) phase: watch::Receiver<Phase>,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -67,15 +67,16 @@ impl GrpcInferenceService for InferenceService {
         answer(infer::infer(&self.server, request, raw).await.map(Reply::into_message))
     }
 
-    type ModelStreamInferStream = ReceiverStream<Result<pb::ModelStreamInferResponse, Status>>;
+    type ModelStreamInferStream = stream::Replies;
 
     async fn model_stream_infer(
         &self,
         r: Request<Streaming<pb::ModelInferRequest>>,
     ) -> Answer<Self::ModelStreamInferStream> {
         let close_on_error = r.metadata().get("triton_grpc_error").is_some_and(|value| value == "true");
-        let (server, stopping) = (Arc::clone(&self.server), self.stopping.clone());
-        Ok(Response::new(stream::infer(server, r.into_inner(), stopping, close_on_error)))
+        let exchange = r.extensions().get::<Arc<Exchange>>().cloned();
+        let (server, phase) = (Arc::clone(&self.server), self.phase.clone());
+        Ok(Response::new(stream::infer(server, exchange, r.into_inner(), phase, close_on_error)))
     }
 
     async fn model_statistics(

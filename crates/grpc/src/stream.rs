@@ -4,19 +4,23 @@
 //! their requests; responses of decoupled models go out as they come, in between. A failing request yields an error
 //! message and the stream goes on.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use hippocamp_backend::{Error, Event};
+use hippocamp_backend::{Error, Event, Result};
 use hippocamp_core::{InferenceServer, LoadedModel};
+use hippocamp_net::{Exchange, Phase};
 use hippocamp_proto::inference::{ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
-use tokio::sync::{mpsc, watch};
-use tokio_stream::StreamExt;
-use tokio_stream::wrappers::ReceiverStream;
+use hippocamp_tensor::TensorData;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Status, Streaming};
 
 use crate::infer::{self, Running};
 use crate::parameters::flag;
+use crate::room::Room;
 use crate::{encode, status::status};
 
 /// Requests under way and answers not yet written, on one stream. Beyond that, reading waits.
@@ -25,7 +29,26 @@ const IN_FLIGHT: usize = 1024;
 /// Present on every answer of a stream: whether it is the last one of its request.
 const FINAL_RESPONSE: &str = "triton_final_response";
 
-type Reply = Result<ModelStreamInferResponse, Status>;
+/// And so many bytes of requests, and of answers that wait to be written.
+const REQUEST_BYTES: usize = 64 << 20;
+const REPLY_BYTES: usize = 16 << 20;
+
+/// What a request costs beside its tensors.
+const REQUEST: usize = 1 << 10;
+
+type Reply = std::result::Result<ModelStreamInferResponse, Status>;
+
+/// The answers of a stream.
+#[derive(Debug)]
+pub(crate) struct Replies(mpsc::Receiver<(Reply, Option<OwnedSemaphorePermit>)>);
+
+impl Stream for Replies {
+    type Item = Reply;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Reply>> {
+        self.0.poll_recv(cx).map(|next| next.map(|(reply, _)| reply))
+    }
+}
 
 /// What is answered in the order of the requests.
 enum InOrder {
@@ -36,23 +59,25 @@ enum InOrder {
 /// Starts reading requests, and returns the stream of answers. Dropping it cancels what is under way.
 pub(crate) fn infer(
     server: Arc<InferenceServer>,
+    exchange: Option<Arc<Exchange>>,
     requests: Streaming<ModelInferRequest>,
-    stopping: watch::Receiver<bool>,
+    phase: watch::Receiver<Phase>,
     close_on_error: bool,
-) -> ReceiverStream<Reply> {
+) -> Replies {
     let (replies, stream) = mpsc::channel(IN_FLIGHT);
     let (in_order, waiting) = mpsc::channel(IN_FLIGHT);
-    let writer = Writer { replies, close_on_error };
+    let writer = Writer { replies, room: Room::new(REPLY_BYTES), close_on_error };
     tokio::spawn(writer.clone().answer_in_order(waiting));
-    tokio::spawn(read(server, requests, stopping, in_order, writer));
-    ReceiverStream::new(stream)
+    let starter = Starter { server, exchange, room: Room::new(REQUEST_BYTES) };
+    tokio::spawn(read(starter, requests, phase, in_order, writer));
+    Replies(stream)
 }
 
 /// Reads requests until the client is done or gone, or the server stops.
 async fn read(
-    server: Arc<InferenceServer>,
+    starter: Starter,
     mut requests: Streaming<ModelInferRequest>,
-    mut stopping: watch::Receiver<bool>,
+    mut phase: watch::Receiver<Phase>,
     in_order: mpsc::Sender<InOrder>,
     writer: Writer,
 ) {
@@ -61,14 +86,14 @@ async fn read(
             request = requests.next() => request,
             () = writer.replies.closed() => return,
             // What was read is still answered; an idle stream does not hold up the end.
-            _ = stopping.wait_for(|stopping| *stopping) => return,
+            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
         };
         match request {
             None => return,
             Some(Ok(request)) => {
                 // A model that stands by holds up the requests behind it: their order stays.
                 let next = tokio::select! {
-                    next = start(&server, request) => next,
+                    next = starter.start(request) => next,
                     () = writer.replies.closed() => return,
                 };
                 let next = match next {
@@ -84,29 +109,48 @@ async fn read(
             }
             Some(Err(broken)) => {
                 // The message could not be decoded, so the stream cannot go on.
-                drop(writer.replies.send(Err(broken)).await);
+                writer.send(Err(broken)).await;
                 return;
             }
         }
     }
 }
 
-async fn start(server: &InferenceServer, mut request: ModelInferRequest) -> InOrder {
-    let raw = infer::take_raw(&mut request);
-    let id = request.id.clone();
-    let arrived = Instant::now();
-    let running = infer::find(server, &request)
-        .await
-        .and_then(|model| infer::start(server, model, request, raw, arrived, LoadedModel::infer));
-    match running {
-        Ok(running) => InOrder::Running(Box::new(running)),
-        Err(error) => InOrder::Refused { id, error },
+/// What hands requests to their models.
+struct Starter {
+    server: Arc<InferenceServer>,
+    exchange: Option<Arc<Exchange>>,
+    room: Room,
+}
+
+impl Starter {
+    async fn start(&self, mut request: ModelInferRequest) -> InOrder {
+        let raw = infer::take_raw(&mut request);
+        let id = request.id.clone();
+        match self.running(request, raw).await {
+            Ok(running) => InOrder::Running(Box::new(running)),
+            Err(error) => InOrder::Refused { id, error },
+        }
+    }
+
+    /// Waits for room, and for a model that stands by.
+    async fn running(&self, request: ModelInferRequest, raw: Vec<TensorData>) -> Result<Running> {
+        let arrived = Instant::now();
+        let bytes = REQUEST + raw.iter().map(TensorData::len).sum::<usize>();
+        let charge = self.exchange.as_ref().map(|exchange| exchange.charge(bytes));
+        let charge = charge.transpose().map_err(|error| Error::unavailable(error.to_string()))?;
+        let room = self.room.take(bytes).await;
+        let model = infer::find(&self.server, &request).await?;
+        let mut running = infer::start(&self.server, model, request, raw, arrived, LoadedModel::infer)?;
+        running.held = charge.zip(room);
+        Ok(running)
     }
 }
 
 #[derive(Clone)]
 struct Writer {
-    replies: mpsc::Sender<Reply>,
+    replies: mpsc::Sender<(Reply, Option<OwnedSemaphorePermit>)>,
+    room: Room,
     /// The client asked for the first failed execution to end the stream with its status.
     close_on_error: bool,
 }
@@ -165,8 +209,16 @@ impl Writer {
         Ok(failed(error, response))
     }
 
+    /// Waits for the client to read.
     async fn send(&self, reply: Reply) -> bool {
-        self.replies.send(reply).await.is_ok()
+        let response = reply.as_ref().ok().and_then(|reply| reply.infer_response.as_ref());
+        let raw = response.map_or(&[][..], |response| &response.raw_output_contents);
+        let bytes = raw.iter().map(bytes::Bytes::len).sum();
+        let room = tokio::select! {
+            room = self.room.take(bytes) => room,
+            () = self.replies.closed() => return false,
+        };
+        self.replies.send((reply, room)).await.is_ok()
     }
 }
 

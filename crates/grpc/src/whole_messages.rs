@@ -9,14 +9,15 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::Read;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use hippocamp_net::{BodyError, RequestBody, Source};
 use smallvec::SmallVec;
 use tonic::body::Body;
-use tonic::codegen::{BoxFuture, Service, StdError, http};
-use tonic::server::NamedService;
+use tonic::codegen::{BoxFuture, Service, http};
 use tonic::{Status, codegen::Body as HttpBody};
 
 use crate::deadline;
@@ -30,37 +31,64 @@ const FREE_EXPANSION: usize = 64 << 20;
 /// And how many times its size beyond that. Real tensors shrink rarely to a tenth; a bomb to a thousandth.
 const EXPANSION: usize = 32;
 
+/// The only call whose client sends more than one message.
+const STREAM: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
+
 /// Wraps a gRPC service so that it reads requests through [`WholeMessages`], and keeps to the client's deadline.
 #[derive(Clone, Debug)]
 pub(crate) struct Whole<S>(pub(crate) S);
 
-impl<S: NamedService> NamedService for Whole<S> {
-    const NAME: &'static str = S::NAME;
+/// A service of tonic that takes a body through [`WholeMessages`].
+pub(crate) trait Answers<B>:
+    Service<
+        http::Request<WholeMessages<B>>,
+        Response = http::Response<Body>,
+        Error = Infallible,
+        Future = BoxFuture<http::Response<Body>, Infallible>,
+    > + Clone
+{
 }
 
-type Answer = BoxFuture<http::Response<Body>, Infallible>;
-
-impl<S> Service<http::Request<Body>> for Whole<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible, Future = Answer>,
+impl<B, S> Answers<B> for S where
+    S: Service<
+            http::Request<WholeMessages<B>>,
+            Response = http::Response<Body>,
+            Error = Infallible,
+            Future = BoxFuture<http::Response<Body>, Infallible>,
+        > + Clone
 {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Answer;
+}
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
+impl<S> Whole<S> {
+    pub(crate) async fn respond(&self, mut request: http::Request<RequestBody>) -> http::Response<Body>
+    where
+        S: Answers<RequestBody>,
+    {
+        if request.uri().path() == STREAM {
+            let exchange = Arc::clone(request.body().exchange());
+            request.extensions_mut().insert(exchange);
+        }
+        match deadline::timeout(request.headers()) {
+            None => self.answer(request).await,
+            Some(timeout) => deadline::within(timeout, self.answer(request)).await,
+        }
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Answer {
-        let (parts, body) = request.into_parts();
-        let encoding = Encoding::of(&parts.headers);
-        let timeout = deadline::timeout(&parts.headers);
-        let body = Body::new(WholeMessages::new(body, encoding));
-        let call = self.0.call(http::Request::from_parts(parts, body));
-        match timeout {
-            None => call,
-            Some(timeout) => Box::pin(deadline::within(timeout, call)),
+    /// Without a look at the deadline.
+    pub(crate) async fn answer<B: Source>(&self, request: http::Request<B>) -> http::Response<Body>
+    where
+        S: Answers<B>,
+    {
+        let (parts, mut body) = request.into_parts();
+        let is_stream = parts.uri.path() == STREAM;
+        if is_stream {
+            body.pause();
+        }
+        let body = WholeMessages::new(body, Encoding::of(&parts.headers), is_stream);
+        let mut service = self.0.clone();
+        match service.call(http::Request::from_parts(parts, body)).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
         }
     }
 }
@@ -83,9 +111,11 @@ impl Encoding {
 }
 
 /// A request body that yields the bytes of a message only when all of them are there.
-struct WholeMessages<B> {
+pub(crate) struct WholeMessages<B> {
     body: B,
     encoding: Option<Encoding>,
+    /// Messages may come at any time, and are no longer held here when they are passed on.
+    is_stream: bool,
     /// Frames of the message that is not complete yet.
     held: Frames,
     /// Bytes of complete messages.
@@ -94,8 +124,15 @@ struct WholeMessages<B> {
 }
 
 impl<B> WholeMessages<B> {
-    fn new(body: B, encoding: Option<Encoding>) -> Self {
-        WholeMessages { body, encoding, held: Frames::default(), whole: VecDeque::new(), ended: false }
+    fn new(body: B, encoding: Option<Encoding>, is_stream: bool) -> Self {
+        WholeMessages {
+            body,
+            encoding,
+            is_stream,
+            held: Frames::default(),
+            whole: VecDeque::new(),
+            ended: false,
+        }
     }
 
     /// Takes a frame, and moves what it completes to where it is read from.
@@ -123,18 +160,43 @@ impl<B> WholeMessages<B> {
     }
 }
 
-impl<B> HttpBody for WholeMessages<B>
-where
-    B: HttpBody<Data = Bytes> + Unpin,
-    B::Error: Into<StdError>,
-{
+impl<B: Source> WholeMessages<B> {
+    /// Takes what came, and lets go of what is passed on.
+    fn take(&mut self, data: Bytes) -> Result<(), Status> {
+        let before = self.held.length + data.len();
+        self.push(data)?;
+        if let Some((_, length)) = self.held.header() {
+            self.body
+                .has_room_for((HEADER + length).saturating_sub(self.held.length) as u64)
+                .map_err(unread)?;
+        }
+        if self.is_stream {
+            self.body.let_go(before - self.held.length);
+            if self.held.length == 0 {
+                self.body.pause();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The status of a call whose request cannot be read.
+fn unread(error: BodyError) -> Status {
+    match error {
+        BodyError::NoRoom { .. } => Status::unavailable(error.to_string()),
+        BodyError::TooSlow { .. } => Status::deadline_exceeded(error.to_string()),
+        BodyError::Peer(error) => Status::from_error(Box::new(error)),
+    }
+}
+
+impl<B: Source> HttpBody for WholeMessages<B> {
     type Data = Bytes;
-    type Error = StdError;
+    type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<http_body::Frame<Bytes>, StdError>>> {
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Status>>> {
         loop {
             if let Some(bytes) = self.whole.pop_front() {
                 return Poll::Ready(Some(Ok(http_body::Frame::data(bytes))));
@@ -144,10 +206,10 @@ where
             }
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.push(data)?,
+                    Ok(data) => self.take(data)?,
                     Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
                 },
-                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(unread(error.into())))),
                 None => {
                     // The codec tells of a message that ends too early.
                     self.ended = true;

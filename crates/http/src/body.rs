@@ -1,15 +1,14 @@
 //! The body of a request, in the pieces that it came in.
 
 use std::collections::VecDeque;
-use std::fmt::Display;
 use std::pin::{Pin, pin};
 
 use bytes::{Bytes, BytesMut};
 use hippocamp_backend::{Error, Result};
+use hippocamp_net::{BodyError, Source};
 use hippocamp_tensor::TensorData;
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
-use hyper::body::Body;
 use hyper::header::EXPECT;
 
 /// The most that a body can have: what a `Content-Length` of 32 bits can say.
@@ -103,8 +102,7 @@ pub(crate) struct Unread<B> {
 
 impl<B> Unread<B>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Display,
+    B: Source,
 {
     pub(crate) fn new(headers: &HeaderMap, body: B) -> Unread<B> {
         Unread { body, waits: headers.contains_key(EXPECT) }
@@ -123,15 +121,29 @@ where
             self.discard().await;
             return Err(too_large(Some(announced)));
         }
+        if let Err(error) = self.body.has_room_for(announced) {
+            self.discard().await;
+            return Err(unread(&error));
+        }
         let mut body = pin!(self.body);
         let mut segments = Segments::default();
         let mut chunks = 0;
         while let Some(frame) = body.frame().await {
-            let frame = frame
-                .map_err(|e| Error::invalid_arg(format!("failed to read the body of the request: {e}")))?;
+            let frame = match frame.map_err(Into::into) {
+                Ok(frame) => frame,
+                Err(error) => {
+                    body.let_go(segments.len());
+                    drop(segments);
+                    if matches!(error, BodyError::NoRoom { .. }) {
+                        read_over(body).await;
+                    }
+                    return Err(unread(&error));
+                }
+            };
             // Trailers mean nothing to us.
             let Ok(piece) = frame.into_data() else { continue };
             if piece.len() > limit - segments.len() {
+                body.let_go(segments.len() + piece.len());
                 drop(segments);
                 read_over(body).await;
                 return Err(too_large(None));
@@ -156,13 +168,28 @@ where
 }
 
 /// Gives up behind what no client sends by mistake.
-async fn read_over<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) {
+async fn read_over<B: Source>(mut body: Pin<&mut B>) {
     let mut left = MAX_BODY;
-    while let Some(Ok(frame)) = body.frame().await {
-        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+    while let Some(frame) = body.frame().await {
+        let size = match frame.map_err(Into::into) {
+            Ok(frame) => frame.data_ref().map_or(0, Bytes::len),
+            // What is not kept needs no room.
+            Err(BodyError::NoRoom { .. }) => 0,
+            Err(_) => return,
+        };
+        match left.checked_sub(size) {
             Some(rest) => left = rest,
-            None => break,
+            None => return,
         }
+        body.let_go(size);
+    }
+}
+
+#[cold]
+fn unread(error: &BodyError) -> Error {
+    match error {
+        BodyError::NoRoom { .. } => Error::unavailable(error.to_string()),
+        BodyError::Peer(_) | BodyError::TooSlow { .. } => Error::invalid_arg(error.to_string()),
     }
 }
 
@@ -188,7 +215,7 @@ mod tests {
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
-    use hyper::body::Frame;
+    use hyper::body::{Body, Frame};
 
     use super::*;
 
@@ -211,14 +238,15 @@ mod tests {
         }
     }
 
+    impl Source for Chunked {}
+
     fn in_pieces(pieces: &[Bytes]) -> Chunked {
         Chunked(pieces.iter().cloned().collect())
     }
 
     fn collect<B>(body: B, limit: usize) -> Result<Segments>
     where
-        B: Body<Data = Bytes>,
-        B::Error: Display,
+        B: Source,
     {
         let refused = |size: Option<u64>| Error::invalid_arg(format!("{size:?}"));
         block_on(Unread::new(&HeaderMap::new(), body).collect(limit, refused))

@@ -1,12 +1,10 @@
 //! From a request to its response, without a socket.
 
-use std::fmt::Display;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hippocamp_backend::Error;
 use hippocamp_core::InferenceServer;
-use hyper::body::Body;
+use hippocamp_net::Source;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -49,20 +47,23 @@ impl HttpFront {
     /// are decoded on its blocking threads.
     pub async fn respond<B>(&self, request: Request<B>) -> Response<ResponseBody>
     where
-        B: Body<Data = Bytes>,
-        B::Error: Display,
+        B: Source,
     {
         let (head, body) = request.into_parts();
+        let body = Unread::new(&head.headers, body);
         let route = match router::find(head.uri.path()) {
             Ok(route) => route,
-            Err(error) => return response::error(&error),
+            Err(error) => {
+                body.discard().await;
+                return response::error(&error);
+            }
         };
         // The connection leaves out the body of an answer to HEAD.
         let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
         if !route.methods().contains(method) {
+            body.discard().await;
             return method_not_allowed(route.methods());
         }
-        let body = Unread::new(&head.headers, body);
         match route {
             Route::ServerMetadata => metadata::server(&self.server),
             Route::Live => health::health("live", self.server.is_live()),
@@ -89,6 +90,7 @@ impl HttpFront {
                 shared_memory::respond(self, kind, action, &region, body).await
             }
             Route::Unsupported { feature, .. } => {
+                body.discard().await;
                 response::error(&Error::unsupported(format!("{feature} is not supported yet")))
             }
         }

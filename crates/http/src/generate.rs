@@ -3,15 +3,13 @@
 mod encode;
 mod events;
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use hippocamp_backend::{Error, Event, ResponseReceiver, Result};
 use hippocamp_core::{InferInput, InferRequest, LoadedModel};
+use hippocamp_net::Source;
 use hippocamp_tensor::TensorData;
-use hyper::body::Body;
 use hyper::{HeaderMap, Response};
 use smallvec::smallvec;
 
@@ -32,8 +30,7 @@ pub(crate) async fn generate<B>(
     body: Unread<B>,
 ) -> Response<ResponseBody>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Display,
+    B: Source,
 {
     let answered = async { Generation::begin(front, headers, path, body).await?.only().await };
     match answered.await {
@@ -50,8 +47,7 @@ pub(crate) async fn generate_stream<B>(
     body: Unread<B>,
 ) -> Response<ResponseBody>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Display,
+    B: Source,
 {
     match Generation::begin(front, headers, path, body).await {
         Ok(generation) => events::respond(generation).await,
@@ -73,8 +69,7 @@ impl Generation {
         body: Unread<B>,
     ) -> Result<Generation>
     where
-        B: Body<Data = Bytes>,
-        B::Error: Display,
+        B: Source,
     {
         let model = match accept(front, headers, path).await {
             Ok(model) => model,

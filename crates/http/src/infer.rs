@@ -1,15 +1,13 @@
 //! Inference: from a request's body to a model, and back.
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use hippocamp_backend::{Error, Parameters, ResponseReceiver, Result};
 use hippocamp_core::{InferInput, InferRequest, InferenceServer, LoadedModel};
+use hippocamp_net::Source;
 use hippocamp_shm::{SharedMemory, SharedTensors};
 use hippocamp_tensor::TensorData;
-use hyper::body::Body;
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
 use hyper::{HeaderMap, Response};
 use smallvec::smallvec;
@@ -33,8 +31,7 @@ pub(crate) async fn infer<B>(
     body: Unread<B>,
 ) -> Response<ResponseBody>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Display,
+    B: Source,
 {
     let accepted = match Accepted::new(front, headers, path).await {
         Ok(accepted) => accepted,
@@ -98,8 +95,7 @@ impl Accepted {
 
     async fn run<B>(self, body: Unread<B>) -> Result<Response<ResponseBody>>
     where
-        B: Body<Data = Bytes>,
-        B::Error: Display,
+        B: Source,
     {
         let reply_coding = self.reply_coding;
         let body = self.read(body).await?;
@@ -114,8 +110,7 @@ impl Accepted {
 
     async fn read<B>(&self, body: Unread<B>) -> Result<Segments>
     where
-        B: Body<Data = Bytes>,
-        B::Error: Display,
+        B: Source,
     {
         let is_plain = self.coding == Coding::Identity;
         match &self.header_length {

@@ -1,7 +1,6 @@
 //! The repository extension: index, load, unload.
 
 use std::borrow::Cow;
-use std::fmt::Display;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -10,7 +9,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
 use hippocamp_core::{IndexEntry, LoadOverrides, State};
-use hyper::body::Body;
+use hippocamp_net::Source;
 use hyper::{Response, StatusCode};
 
 use crate::body::{Unread, too_large};
@@ -38,8 +37,7 @@ pub(crate) fn from_base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
 /// Every model that there is. A repository's name in the path makes no difference.
 pub(crate) async fn index<B>(front: &HttpFront, body: Unread<B>) -> Response<ResponseBody>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Display,
+    B: Source,
 {
     match indexed(front, body).await {
         Ok(content) => response::json(content),
@@ -49,8 +47,7 @@ where
 
 async fn indexed<B>(front: &HttpFront, body: Unread<B>) -> Result<Vec<u8>>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Display,
+    B: Source,
 {
     let json = read(front, body).await?;
     let mut ready = None;
@@ -104,8 +101,7 @@ pub(crate) async fn control<B>(
     body: Unread<B>,
 ) -> Response<ResponseBody>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Display,
+    B: Source,
 {
     let done = async {
         let json = read(front, body).await?;
@@ -171,8 +167,7 @@ fn overrides(model: &str, json: &[u8]) -> Result<LoadOverrides> {
 
 pub(crate) async fn read<B>(front: &HttpFront, body: Unread<B>) -> Result<Bytes>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Display,
+    B: Source,
 {
     let limit = front.settings.max_input_size;
     let mut body = body.collect(limit, |size| too_large("Request JSON size", size, limit)).await?;

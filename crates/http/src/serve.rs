@@ -1,101 +1,70 @@
-//! Connections: taken, served, and let go of when the server stops.
+//! The ports of HTTP: the protocol's, and that of the metrics.
 
-use std::convert::Infallible;
-use std::io;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hippocamp_core::InferenceServer;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::{TcpListener, TcpStream};
-use tracing::{debug, warn};
+use hippocamp_net::{Front, Http2, Network, Port, Refusal, RequestBody};
+use hyper::{Request, Response, StatusCode};
+use tokio::net::TcpListener;
 
 use crate::front::{HttpFront, HttpSettings};
 use crate::metrics;
-use crate::response::ResponseBody;
+use crate::response::{self, ResponseBody};
 
-/// How long to wait when the machine has no more sockets for us.
-const PAUSE: Duration = Duration::from_millis(100);
+/// What is asked for under this is always answered.
+const HEALTH: &str = "/v2/health/";
 
-/// Serves until `stop` completes, then takes no more connections, lets running requests finish and returns.
+/// Serves HTTP/1.1 and HTTP/2 until the network closes and the last connection is done.
 pub async fn serve(
     listener: TcpListener,
+    network: Arc<Network>,
     server: Arc<InferenceServer>,
     settings: HttpSettings,
-    stop: impl Future<Output = ()>,
 ) {
-    let front = Arc::new(HttpFront::new(server, settings));
-    let respond = move |request| {
-        let front = Arc::clone(&front);
-        async move { Ok(front.respond(request).await) }
-    };
-    accept(listener, stop, respond).await;
+    let port = Port { name: "http", http1: true, http2: Http2::default(), counted: true };
+    hippocamp_net::serve(listener, network, port, HttpFront::new(server, settings)).await;
 }
 
 /// The same for the metrics port.
-pub async fn serve_metrics(
-    listener: TcpListener,
+pub async fn serve_metrics(listener: TcpListener, network: Arc<Network>, server: Arc<InferenceServer>) {
+    let port = Port { name: "metrics", http1: true, http2: Http2::default(), counted: false };
+    let front = MetricsFront { server, network: Arc::clone(&network) };
+    hippocamp_net::serve(listener, network, port, front).await;
+}
+
+impl Front for HttpFront {
+    type Body = ResponseBody;
+
+    async fn respond(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
+        let exchange = Arc::clone(request.body().exchange());
+        let mut response = HttpFront::respond(self, request).await;
+        if exchange.was_too_slow() {
+            *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
+        }
+        response
+    }
+
+    fn refuse(&self, request: &Request<RequestBody>, why: Refusal) -> Option<Response<ResponseBody>> {
+        let path = request.uri().path();
+        (!path.starts_with(HEALTH))
+            .then(|| response::failed(StatusCode::SERVICE_UNAVAILABLE, &why.to_string()))
+    }
+}
+
+/// The page of the server, with what is known of connections.
+struct MetricsFront {
     server: Arc<InferenceServer>,
-    stop: impl Future<Output = ()>,
-) {
-    let respond = move |request: Request<Incoming>| {
-        let response = metrics::respond(&server, &request);
-        async move { Ok(response) }
-    };
-    accept(listener, stop, respond).await;
+    network: Arc<Network>,
 }
 
-async fn accept<F, R>(listener: TcpListener, stop: impl Future<Output = ()>, respond: F)
-where
-    F: Fn(Request<Incoming>) -> R + Clone + Send + Sync + 'static,
-    R: Future<Output = Result<Response<ResponseBody>, Infallible>> + Send + 'static,
-{
-    let connections = GracefulShutdown::new();
-    let mut stop = pin!(stop);
-    loop {
-        let stream = tokio::select! {
-            stream = next(&listener) => stream,
-            () = &mut stop => break,
-        };
-        // Without it small replies wait for the peer's acknowledgement of the one before.
-        if let Err(e) = stream.set_nodelay(true) {
-            debug!("connection lost before it was served: {e}");
-            continue;
-        }
-        let connection =
-            http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(respond.clone()));
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(e) = connection.await {
-                debug!("connection ended: {e}");
-            }
-        });
+impl Front for MetricsFront {
+    type Body = ResponseBody;
+
+    async fn respond(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
+        metrics::respond(&self.server, &self.network, &request)
     }
-    drop(listener);
-    connections.shutdown().await;
-}
 
-/// The next connection. One that failed before it was taken is the peer's affair; a lack of sockets or memory passes.
-async fn next(listener: &TcpListener) -> TcpStream {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return stream,
-            Err(e) if is_of_the_peer(&e) => debug!("connection failed before it was taken: {e}"),
-            Err(e) => {
-                warn!("no connection can be taken: {e}");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
+    fn refuse(&self, _: &Request<RequestBody>, _: Refusal) -> Option<Response<ResponseBody>> {
+        None
     }
-}
-
-fn is_of_the_peer(error: &io::Error) -> bool {
-    use io::ErrorKind as Kind;
-    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::ConnectionRefused)
 }

@@ -1,11 +1,8 @@
 //! The shared memory extensions: status, register and unregister of regions.
 
-use std::fmt::Display;
-
-use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
+use hippocamp_net::Source;
 use hippocamp_shm::{SharedMemory, SystemRegion};
-use hyper::body::Body;
 use hyper::{Response, StatusCode};
 
 use crate::body::Unread;
@@ -26,8 +23,7 @@ pub(crate) async fn respond<B>(
     body: Unread<B>,
 ) -> Response<ResponseBody>
 where
-    B: Body<Data = Bytes>,
-    B::Error: Display,
+    B: Source,
 {
     let done = async {
         let json = read(front, body).await?;

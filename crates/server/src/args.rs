@@ -4,6 +4,7 @@ mod cache;
 mod grpc;
 mod http;
 mod instances;
+mod limits;
 mod logging;
 mod metrics;
 mod models;
@@ -18,6 +19,7 @@ pub(crate) use cache::CacheArgs;
 pub(crate) use grpc::GrpcArgs;
 pub(crate) use http::HttpArgs;
 pub(crate) use instances::InstancesArgs;
+pub(crate) use limits::LimitsArgs;
 pub(crate) use logging::{LogFormat, LoggingArgs};
 pub(crate) use metrics::MetricsArgs;
 pub(crate) use models::{BackendConfig, ModelsArgs};
@@ -55,6 +57,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) metrics: MetricsArgs,
     #[command(flatten)]
+    pub(crate) limits: LimitsArgs,
+    #[command(flatten)]
     pub(crate) logging: LoggingArgs,
 
     /// The server's name in its metadata.
@@ -69,6 +73,11 @@ pub(crate) struct Args {
     /// How long running requests may take to finish after SIGTERM or SIGINT, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, help_heading = "Server")]
     pub(crate) exit_timeout_secs: u64,
+
+    /// How long to serve on after SIGTERM or SIGINT as one that is not ready, in seconds, before requests are refused: for
+    /// proxies that look at the health only now and then. Comes before the time of --exit-timeout-secs.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, help_heading = "Server")]
+    pub(crate) drain_delay_secs: u64,
 
     /// Whether to exit when a model fails to load at the start. The models that are fine are served otherwise.
     #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "true", action = ArgAction::Set, help_heading = "Server")]

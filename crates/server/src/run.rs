@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use hippocamp_core::{InferenceServer, Settings};
 use hippocamp_http::HttpSettings;
+use hippocamp_net::Network;
 use hippocamp_repository::RepositoryLocation;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
@@ -20,11 +20,12 @@ use crate::{backends, repositories, test_hooks};
 pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     let mut signals = Signals::listen().context("failed to listen for signals")?;
+    hippocamp_net::open_files();
     let listeners = Listeners::open(&args).await?;
     let server = InferenceServer::new(settings(&args)?, backends::all(&args)?);
     let _closing = Closing(Arc::clone(&server));
-    let (stop, stopping) = watch::channel(false);
-    let mut fronts = serve(listeners, &server, &args, &stopping)?;
+    let network = Network::start(args.limits.limits());
+    let mut fronts = serve(listeners, &network, &server, &args)?;
 
     let faults = tokio::select! {
         faults = server.load_repositories() => faults,
@@ -49,8 +50,10 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     drop(watching);
     info!("{signal}: stopping, running requests may take {} s to finish", args.exit_timeout_secs);
     server.begin_stop();
-    stop.send_replace(true);
-    let finish = finish(&server, &mut fronts, Duration::from_secs(args.exit_timeout_secs));
+    let finish = async {
+        tokio::time::sleep(Duration::from_secs(args.drain_delay_secs)).await;
+        finish(&server, &network, &mut fronts, Duration::from_secs(args.exit_timeout_secs)).await;
+    };
     tokio::select! {
         () = finish => info!("stopped"),
         signal = signals.next() => warn!("{signal} again: exit without waiting"),
@@ -94,46 +97,47 @@ pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
     })
 }
 
-/// Starts a front for every open port. Each ends when told to stop and its last request is done.
+/// Starts a front for every open port. Each ends when the network is closed and its last request is done.
 fn serve(
     listeners: Listeners,
+    network: &Arc<Network>,
     server: &Arc<InferenceServer>,
     args: &Args,
-    stopping: &watch::Receiver<bool>,
 ) -> anyhow::Result<JoinSet<()>> {
     let mut fronts = JoinSet::new();
-    let stopped = || {
-        let mut stopping = stopping.clone();
-        async move { drop(stopping.wait_for(|stop| *stop).await) }
-    };
+    let shared = || (Arc::clone(network), Arc::clone(server));
     let settings = HttpSettings {
         max_input_size: args.http.http_max_input_size,
         response_compression: args.http.http_response_compression.into(),
     };
     if let Some(listener) = listeners.http {
         info!("HTTP on {}", listener.local_addr()?);
-        fronts.spawn(hippocamp_http::serve(listener, Arc::clone(server), settings, stopped()));
+        let (network, server) = shared();
+        fronts.spawn(hippocamp_http::serve(listener, network, server, settings));
     }
     if let Some(listener) = listeners.grpc {
         info!("gRPC on {}", listener.local_addr()?);
-        let grpc = hippocamp_grpc::serve(listener, Arc::clone(server), args.grpc.settings(), stopped());
-        fronts.spawn(async move {
-            if let Err(e) = grpc.await {
-                error!("gRPC ended: {e}");
-            }
-        });
+        let (network, server) = shared();
+        fronts.spawn(hippocamp_grpc::serve(listener, network, server, args.grpc.settings()));
     }
     if let Some(listener) = listeners.metrics {
         info!("metrics on {}", listener.local_addr()?);
-        fronts.spawn(hippocamp_http::serve_metrics(listener, Arc::clone(server), stopped()));
+        let (network, server) = shared();
+        fronts.spawn(hippocamp_http::serve_metrics(listener, network, server));
     }
     Ok(fronts)
 }
 
-/// Waits for the fronts and then for the instances, in all at most `timeout`.
-async fn finish(server: &InferenceServer, fronts: &mut JoinSet<()>, timeout: Duration) {
+/// Waits for what was asked for, for the fronts and then for the instances, in all at most `timeout`.
+async fn finish(server: &InferenceServer, network: &Network, fronts: &mut JoinSet<()>, timeout: Duration) {
     let begin = Instant::now();
-    let drained = tokio::time::timeout(timeout, async { while fronts.join_next().await.is_some() {} }).await;
+    network.begin_drain();
+    let drained = tokio::time::timeout(timeout, async {
+        network.drained().await;
+        network.close();
+        while fronts.join_next().await.is_some() {}
+    });
+    let drained = drained.await;
     if drained.is_err() {
         warn!("requests were still running after {} s", timeout.as_secs());
     }

@@ -10,14 +10,20 @@ mod cancellation;
 mod decoupled;
 #[path = "server/ensembles.rs"]
 mod ensembles;
+#[path = "server/frames.rs"]
+mod frames;
 #[path = "server/grpc_infer.rs"]
 mod grpc_infer;
 #[path = "server/grpc_stream.rs"]
 mod grpc_stream;
+#[path = "server/half_closed.rs"]
+mod half_closed;
 #[path = "server/lazy.rs"]
 mod lazy;
 #[path = "server/lifecycle.rs"]
 mod lifecycle;
+#[path = "server/limits.rs"]
+mod limits;
 #[path = "server/metrics.rs"]
 mod metrics;
 #[path = "server/queue.rs"]

@@ -14,5 +14,5 @@ mod shared_object;
 pub use gate::{Gate, gate_config};
 pub use http::HttpReply;
 pub use repository::{Repository, identity_config};
-pub use server::TestServer;
+pub use server::{TestServer, limits};
 pub use shared_object::SharedObject;

@@ -8,9 +8,9 @@ use hippocamp_backend::Backend;
 use hippocamp_core::{ControlMode, InferenceServer, Settings, WatchSettings};
 use hippocamp_grpc::GrpcSettings;
 use hippocamp_http::HttpSettings;
+use hippocamp_net::{Limits, Network};
 use hippocamp_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
@@ -24,7 +24,7 @@ pub struct TestServer {
     pub http: SocketAddr,
     pub grpc: SocketAddr,
     pub metrics: SocketAddr,
-    stop: watch::Sender<bool>,
+    pub network: Arc<Network>,
     fronts: JoinSet<()>,
     /// Ends when it is dropped.
     watching: JoinSet<()>,
@@ -52,6 +52,16 @@ impl TestServer {
         change: impl FnOnce(&mut Settings),
         more: Vec<Arc<dyn Backend>>,
     ) -> (TestServer, Vec<String>) {
+        TestServer::start_within(limits(), repository, change, more).await
+    }
+
+    /// The same with other limits of connections.
+    pub async fn start_within(
+        limits: Limits,
+        repository: Repository,
+        change: impl FnOnce(&mut Settings),
+        more: Vec<Arc<dyn Backend>>,
+    ) -> (TestServer, Vec<String>) {
         let mut settings = Settings {
             repositories: vec![repository.path().into()],
             control_mode: ControlMode::Explicit,
@@ -62,25 +72,24 @@ impl TestServer {
         let mut backends = hippocamp_backend_builtin::backends();
         backends.extend(more);
         let core = InferenceServer::new(settings, backends);
-        let (stop, stopping) = watch::channel(false);
-        let stopped = || {
-            let mut stopping = stopping.clone();
-            async move { drop(stopping.wait_for(|stop| *stop).await) }
-        };
+        let network = Network::start(limits);
         let (http, grpc, metrics) = (listen().await, listen().await, listen().await);
         let address = |listener: &TcpListener| listener.local_addr().expect("a bound socket has an address");
         let addresses = [address(&http), address(&grpc), address(&metrics)];
         let mut fronts = JoinSet::new();
         let settings = HttpSettings::default();
-        fronts.spawn(hippocamp_http::serve(http, Arc::clone(&core), settings, stopped()));
-        fronts.spawn(hippocamp_http::serve_metrics(metrics, Arc::clone(&core), stopped()));
-        let grpc = hippocamp_grpc::serve(grpc, Arc::clone(&core), GrpcSettings::default(), stopped());
-        fronts.spawn(async move { grpc.await.expect("gRPC serves until it is told to stop") });
+        let shared = || (Arc::clone(&network), Arc::clone(&core));
+        let (of_http, server) = shared();
+        fronts.spawn(hippocamp_http::serve(http, of_http, server, settings));
+        let (of_metrics, server) = shared();
+        fronts.spawn(hippocamp_http::serve_metrics(metrics, of_metrics, server));
+        let (of_grpc, server) = shared();
+        fronts.spawn(hippocamp_grpc::serve(grpc, of_grpc, server, GrpcSettings::default()));
         let faults = core.load_repositories().await;
         core.begin_serving();
         let [http, grpc, metrics] = addresses;
         let watching = JoinSet::new();
-        (TestServer { core, repository, http, grpc, metrics, stop, fronts, watching }, faults)
+        (TestServer { core, repository, http, grpc, metrics, network, fronts, watching }, faults)
     }
 
     /// Follows what happens in the repository, as poll mode does.
@@ -112,10 +121,19 @@ impl TestServer {
     /// Stops as the binary does. True if everything that ran could finish within `timeout`.
     pub async fn stop(mut self, timeout: Duration) -> bool {
         self.core.begin_stop();
-        self.stop.send_replace(true);
-        let fronts = async { while self.fronts.join_next().await.is_some() {} };
+        self.network.begin_drain();
+        let fronts = async {
+            self.network.drained().await;
+            self.network.close();
+            while self.fronts.join_next().await.is_some() {}
+        };
         tokio::time::timeout(timeout, fronts).await.is_ok() && self.core.stop(timeout).await
     }
+}
+
+/// Those of the server, but that it does not wait for clients that hung up.
+pub fn limits() -> Limits {
+    Limits { half_close_time: Duration::from_millis(100), ..Limits::default() }
 }
 
 async fn listen() -> TcpListener {

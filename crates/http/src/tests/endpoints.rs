@@ -1,5 +1,6 @@
 //! Everything that is only asked.
 
+use hippocamp_net::{Limits, Network};
 use hyper::Request;
 use serde_json::json;
 
@@ -113,8 +114,9 @@ async fn statistics() {
 async fn metrics_page() {
     let fixture = Fixture::new(&[]).await;
     let server = &fixture.front.server;
+    let network = Network::start(Limits::default());
     let ask = |method: &str, path: &str| {
-        metrics::respond(server, &Request::builder().method(method).uri(path).body(()).unwrap())
+        metrics::respond(server, &network, &Request::builder().method(method).uri(path).body(()).unwrap())
     };
     let response = ask("GET", "/metrics");
     assert_eq!(response.status(), 200);

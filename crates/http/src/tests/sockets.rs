@@ -3,9 +3,10 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
+use hippocamp_net::{Limits, Network};
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::gate::News;
@@ -17,7 +18,7 @@ const MAX_INPUT_SIZE: usize = 100_000;
 struct Served {
     fixture: Fixture,
     address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    network: Arc<Network>,
     done: JoinHandle<()>,
 }
 
@@ -26,17 +27,17 @@ impl Served {
         let fixture = Fixture::new(&[]).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
+        let network = Network::start(limits());
         let server = Arc::clone(&fixture.front.server);
-        let stopped = async { drop(stopped.await) };
-        let done = tokio::spawn(serve(
-            listener,
-            server,
-            HttpSettings { max_input_size: MAX_INPUT_SIZE, ..HttpSettings::default() },
-            stopped,
-        ));
-        Served { fixture, address, stop, done }
+        let settings = HttpSettings { max_input_size: MAX_INPUT_SIZE, ..HttpSettings::default() };
+        let done = tokio::spawn(serve(listener, Arc::clone(&network), server, settings));
+        Served { fixture, address, network, done }
     }
+}
+
+/// Clients that hang up are soon given up.
+fn limits() -> Limits {
+    Limits { half_close_time: Duration::from_millis(100), ..Limits::default() }
 }
 
 /// A connection and what it reads.
@@ -205,20 +206,34 @@ async fn stopping_lets_running_requests_finish() {
     })
     .await
     .unwrap();
-    served.stop.send(()).unwrap();
-    let mut busy = spawn_blocking(move || {
-        // The connection that does nothing is closed.
+    served.network.begin_drain();
+    let busy = spawn_blocking(move || {
+        // A connection that is open may ask once more, a new one only for the health.
+        idle.write(b"GET /v2/models/pair/ready HTTP/1.1\r\nHost: x\r\n\r\n");
+        let (status, head, _) = idle.read();
+        assert_eq!(status, "HTTP/1.1 200 OK");
+        assert!(head.contains("connection: close"), "{head}");
         assert_eq!(idle.0.read(&mut [0]).unwrap(), 0);
-        assert!(TcpStream::connect(address).is_err());
+        for (path, status) in [("/v2/health/live", 200), ("/v2/models/pair/ready", 503)] {
+            let mut late = Client::new(address);
+            late.write(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+            let (line, head, _) = late.read();
+            assert!(line.starts_with(&format!("HTTP/1.1 {status} ")), "{line}");
+            assert!(head.contains("connection: close"), "{head}");
+        }
         busy
     })
     .await
     .unwrap();
     assert!(!served.done.is_finished());
     gate.open();
+    served.network.drained().await;
+    served.network.close();
+    let mut busy = busy;
     let (status, ..) = spawn_blocking(move || busy.read()).await.unwrap();
     assert_eq!(status, "HTTP/1.1 200 OK");
     served.done.await.unwrap();
+    assert!(TcpStream::connect(address).is_err());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -226,18 +241,20 @@ async fn the_metrics_port() {
     let fixture = Fixture::new(&[]).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (stop, stopped) = oneshot::channel::<()>();
+    let network = Network::start(limits());
     let server = Arc::clone(&fixture.front.server);
-    let done = tokio::spawn(serve_metrics(listener, server, async { drop(stopped.await) }));
+    let done = tokio::spawn(serve_metrics(listener, Arc::clone(&network), server));
     spawn_blocking(move || {
         let mut client = Client::new(address);
         client.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
         let (status, _, body) = client.read();
         assert_eq!(status, "HTTP/1.1 200 OK");
         assert!(body.starts_with(b"# HELP"));
+        let page = String::from_utf8(body).unwrap();
+        assert!(page.contains("\nnv_server_connections{port=\"metrics\"} 1\n"), "{page}");
     })
     .await
     .unwrap();
-    stop.send(()).unwrap();
+    network.close();
     done.await.unwrap();
 }

@@ -10,7 +10,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tonic::transport::server::Connected;
 
 /// Frames up to this size are copied to be held; a copy of more takes longer than the write that it saves.
 const MAX_HELD_FRAME: usize = 8 << 10;
@@ -142,14 +141,6 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for HeldWrites<IO> {
             return Poll::Ready(Err(error));
         }
         Pin::new(&mut this.inner).poll_read(cx, buffer)
-    }
-}
-
-impl<IO: Connected> Connected for HeldWrites<IO> {
-    type ConnectInfo = IO::ConnectInfo;
-
-    fn connect_info(&self) -> IO::ConnectInfo {
-        self.inner.connect_info()
     }
 }
 

@@ -1,0 +1,86 @@
+//! From a call's path to who answers it.
+
+use std::sync::Arc;
+
+use hippocamp_core::InferenceServer;
+use hippocamp_net::{Front, Phase, Refusal, RequestBody};
+use hippocamp_proto::health::health_server::HealthServer;
+use hippocamp_proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
+use tokio::sync::watch;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codec::CompressionEncoding;
+use tonic::codegen::http::{Request, Response};
+
+use crate::health::HealthService;
+use crate::model_infer::ModelInfer;
+use crate::serve::MESSAGE_SIZE;
+use crate::service::InferenceService;
+use crate::whole_messages::Whole;
+
+const INFERENCE: &str = "/inference.GRPCInferenceService/";
+const HEALTH: &str = "/grpc.health.v1.Health/";
+
+/// Calls that are always answered.
+const ALWAYS: [&str; 3] = [
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+    "/grpc.health.v1.Health/Check",
+];
+
+/// All services of the port.
+pub(crate) struct GrpcFront {
+    inference: ModelInfer<GrpcInferenceServiceServer<InferenceService>>,
+    health: Whole<HealthServer<HealthService>>,
+}
+
+impl GrpcFront {
+    pub(crate) fn new(
+        server: Arc<InferenceServer>,
+        phase: watch::Receiver<Phase>,
+        response_compression: bool,
+    ) -> GrpcFront {
+        let service = InferenceService { server: Arc::clone(&server), phase };
+        let mut inference = GrpcInferenceServiceServer::new(service)
+            .max_decoding_message_size(MESSAGE_SIZE)
+            .max_encoding_message_size(MESSAGE_SIZE)
+            .accept_compressed(CompressionEncoding::Gzip)
+            .accept_compressed(CompressionEncoding::Deflate);
+        if response_compression {
+            inference = inference
+                .send_compressed(CompressionEncoding::Gzip)
+                .send_compressed(CompressionEncoding::Deflate);
+        }
+        let inference =
+            ModelInfer { server: Arc::clone(&server), others: Whole(inference), response_compression };
+        GrpcFront { inference, health: Whole(HealthServer::new(HealthService { server })) }
+    }
+}
+
+impl Front for GrpcFront {
+    type Body = Body;
+
+    async fn respond(&self, request: Request<RequestBody>) -> Response<Body> {
+        let path = request.uri().path();
+        if path.starts_with(INFERENCE) {
+            self.inference.respond(request).await
+        } else if path.starts_with(HEALTH) {
+            self.health.respond(request).await
+        } else {
+            Status::unimplemented("").into_http()
+        }
+    }
+
+    fn refuse(&self, request: &Request<RequestBody>, why: Refusal) -> Option<Response<Body>> {
+        if ALWAYS.contains(&request.uri().path()) {
+            return None;
+        }
+        let text = match why {
+            Refusal::Stopping => {
+                "GRPC server is shutting down and has stopped accepting new requests.".to_owned()
+            }
+            why => why.to_string(),
+        };
+        Some(Status::unavailable(text).into_http())
+    }
+}

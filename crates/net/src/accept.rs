@@ -1,0 +1,168 @@
+//! Connections are taken here, as long as there is a place, and some beyond that.
+
+use std::fs::File;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{debug, warn};
+
+use crate::connection::{Connection, Order};
+use crate::front::{Front, Refusal};
+use crate::network::{End, Network, Phase};
+use crate::serve::{Port, serve_connection};
+
+/// How long to wait when the machine has no more sockets for us.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Files that are kept open, to be closed when there are no others.
+const RESERVE: usize = 8;
+
+/// A connection that did nothing for that many milliseconds may lose its place to another.
+const EVICTED: u64 = 1000;
+
+/// Serves the connections of a listener until the network closes and the last of them is done.
+pub async fn serve<F: Front>(listener: TcpListener, network: Arc<Network>, port: Port, front: F) {
+    let port = Arc::new(port);
+    let front = Arc::new(front);
+    {
+        let mut phase = network.phase();
+        let mut closing = pin!(phase.wait_for(|phase| *phase == Phase::Closing));
+        let mut door = Door { listener, network: &network, port: &port, reserve: Vec::new() };
+        loop {
+            let taken = tokio::select! {
+                taken = door.next() => taken,
+                _ = &mut closing => break,
+            };
+            let (port, front) = (Arc::clone(&port), Arc::clone(&front));
+            tokio::spawn(async move {
+                let Taken { stream, place, _late } = taken;
+                serve_connection(stream, Arc::clone(&place.connection), &port, front).await;
+            });
+        }
+    }
+    network.all_gone(port.name).await;
+}
+
+/// A connection that was taken, and its place.
+struct Taken {
+    stream: TcpStream,
+    place: Place,
+    _late: Option<OwnedSemaphorePermit>,
+}
+
+/// Where a connection is registered, and counted if it is one that counts.
+struct Place {
+    connection: Arc<Connection>,
+    number: u64,
+    counted: bool,
+}
+
+impl Place {
+    fn new(connection: Connection, counted: bool) -> Place {
+        let connection = Arc::new(connection);
+        let network = &connection.network;
+        network.counts.accepted.fetch_add(1, Relaxed);
+        if counted {
+            network.counted.fetch_add(1, Relaxed);
+        }
+        let number = network.registry.insert(Arc::clone(&connection));
+        if network.is_closing() {
+            connection.tell(Order::Finish);
+        }
+        Place { connection, number, counted }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let network = &self.connection.network;
+        if self.counted {
+            network.counted.fetch_sub(1, Relaxed);
+        }
+        network.registry.remove(self.number);
+    }
+}
+
+struct Door<'a> {
+    listener: TcpListener,
+    network: &'a Arc<Network>,
+    port: &'a Port,
+    reserve: Vec<File>,
+}
+
+impl Door<'_> {
+    /// The next connection. One that failed before it was taken is the peer's affair; a lack of sockets or memory passes.
+    async fn next(&mut self) -> Taken {
+        loop {
+            self.fill_reserve();
+            // Those beyond the limits are few at a time: until one ends, others wait to be taken.
+            let late =
+                if self.is_full() { Arc::clone(&self.network.late).acquire_owned().await.ok() } else { None };
+            match self.listener.accept().await {
+                Ok((stream, _)) => return self.taken(stream, None, late),
+                Err(e) if is_of_the_peer(&e) => debug!("connection failed before it was taken: {e}"),
+                Err(e) if self.reserve.pop().is_some() => {
+                    debug!("a reserved file makes place for a connection: {e}");
+                    if let Ok((stream, _)) = self.listener.accept().await {
+                        return self.taken(stream, Some(Refusal::Files), late);
+                    }
+                }
+                Err(e) => {
+                    warn!("no connection can be taken: {e}");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Files that can be closed when no other can be opened.
+    fn fill_reserve(&mut self) {
+        while self.reserve.len() < RESERVE
+            && let Ok(file) = File::open("/dev/null")
+        {
+            self.reserve.push(file);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let full = self.port.counted && self.network.counted.load(Relaxed) >= self.network.limits.connections;
+        full || self.network.is_draining()
+    }
+
+    /// Why a connection that came has no place. An idle one makes place for it, if there is one.
+    fn refusal(&self) -> Option<Refusal> {
+        if self.network.is_draining() {
+            return Some(Refusal::Stopping);
+        }
+        if !self.is_full() {
+            return None;
+        }
+        let Some(idle) = self.network.registry.longest_idle(EVICTED) else {
+            return Some(Refusal::Connections(self.network.limits.connections));
+        };
+        self.network.counts.end(End::Evicted);
+        idle.tell(Order::Finish);
+        None
+    }
+
+    fn taken(&self, stream: TcpStream, why: Option<Refusal>, late: Option<OwnedSemaphorePermit>) -> Taken {
+        let why = why.or_else(|| self.refusal());
+        if why.is_some() {
+            self.network.counts.late.fetch_add(1, Relaxed);
+        }
+        let network = Arc::clone(self.network);
+        let connection = Connection::new(network, self.port.name, self.port.counted, self.port.ages(), why);
+        let counted = self.port.counted && why.is_none();
+        Taken { stream, place: Place::new(connection, counted), _late: late.filter(|_| why.is_some()) }
+    }
+}
+
+fn is_of_the_peer(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::ConnectionRefused)
+}

@@ -1,0 +1,72 @@
+//! The body of an answer, watched for a client that does not take it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+
+use crate::exchange::Open;
+
+/// An answer on its way. Ends the exchange when it was sent, or dropped.
+#[derive(Debug)]
+pub struct Answer<B> {
+    body: B,
+    open: Open,
+    /// There is something for the peer to take, or was when somebody last looked.
+    waits: bool,
+}
+
+impl<B: Body> Answer<B> {
+    pub(crate) fn new(body: B, open: Open) -> Answer<B> {
+        let exchange = &open.0;
+        exchange.connection.answer_waits(true);
+        let size = body.size_hint().lower();
+        if size > 0 {
+            exchange.hold_answer(size as usize);
+        }
+        Answer { body, open, waits: true }
+    }
+}
+
+impl<B> Answer<B> {
+    fn set_waits(&mut self, waits: bool) {
+        let connection = &self.open.0.connection;
+        if waits == self.waits {
+            connection.answer_taken();
+        } else {
+            connection.answer_waits(waits);
+            self.waits = waits;
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.set_waits(polled.is_ready());
+        Poll::Ready(ready!(polled))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Answer<B> {
+    fn drop(&mut self) {
+        if self.waits {
+            self.open.0.connection.answer_waits(false);
+        }
+    }
+}

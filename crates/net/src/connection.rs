@@ -1,0 +1,332 @@
+//! What is known of one connection: what it waits for, and since when.
+//!
+//! Everything here is a number that the connection's own task stores, and the tick looks at a few times a second.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+
+use crate::front::Refusal;
+use crate::network::{End, Network};
+
+/// What a connection is told to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Order {
+    None,
+    /// Finish what was begun, take nothing new.
+    Finish,
+    /// End now.
+    End,
+}
+
+/// How long a connection beyond the limits may take to ask.
+const LATE_TIME: Duration = Duration::from_secs(2);
+
+/// How long one that was told to finish may take for it if it does nothing.
+const FINISH_TIME: Duration = Duration::from_secs(5);
+
+/// An answer that waits for the peer to read, in the upper half of [`Connection::open`].
+const ANSWER: u64 = 1 << 32;
+
+/// No time.
+const NEVER: u64 = 0;
+
+/// When a connection is closed, however busy it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ages {
+    pub(crate) age: Option<Duration>,
+    /// And how long what still runs on it may take.
+    pub(crate) grace: Option<Duration>,
+}
+
+pub(crate) struct Connection {
+    pub(crate) network: Arc<Network>,
+    pub(crate) port: &'static str,
+    /// It may only ask for what is always answered.
+    pub(crate) refused: Option<Refusal>,
+    /// It came by a port whose connections count against the limit.
+    counted: bool,
+    ages: Ages,
+    begun: u64,
+    /// Requests that are not answered to the end, and in the upper half, answers of which the peer has not taken all that is
+    /// there.
+    open: AtomicU64,
+    /// Requests that came whole and are not answered to the end.
+    whole: AtomicU32,
+    /// Requests whose bodies are waited for.
+    awaited: AtomicU32,
+    /// Since when no request is open.
+    idle: AtomicU64,
+    /// Since when the head of a request is being read.
+    head: AtomicU64,
+    /// Since when the kernel takes no more bytes.
+    blocked: AtomicU64,
+    /// When a piece of an answer was last taken.
+    taken: AtomicU64,
+    /// Since when the peer sends nothing any more.
+    half_closed: AtomicU64,
+    /// The peer said that it would send nothing more, so that its silence says nothing new.
+    patient: AtomicBool,
+    has_begun: AtomicBool,
+    http2: AtomicBool,
+    received: AtomicU64,
+    seen: AtomicU64,
+    order: AtomicU8,
+    ordered: AtomicU64,
+    task: AtomicWaker,
+    reader: AtomicWaker,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        network: Arc<Network>,
+        port: &'static str,
+        counted: bool,
+        ages: Ages,
+        refused: Option<Refusal>,
+    ) -> Connection {
+        let now = network.now();
+        Connection {
+            network,
+            port,
+            refused,
+            counted,
+            ages,
+            begun: now,
+            open: AtomicU64::new(0),
+            whole: AtomicU32::new(0),
+            awaited: AtomicU32::new(0),
+            idle: AtomicU64::new(now),
+            head: AtomicU64::new(NEVER),
+            blocked: AtomicU64::new(NEVER),
+            taken: AtomicU64::new(now),
+            half_closed: AtomicU64::new(NEVER),
+            patient: AtomicBool::new(false),
+            has_begun: AtomicBool::new(false),
+            http2: AtomicBool::new(false),
+            received: AtomicU64::new(0),
+            seen: AtomicU64::new(0),
+            order: AtomicU8::new(Order::None as u8),
+            ordered: AtomicU64::new(NEVER),
+            task: AtomicWaker::new(),
+            reader: AtomicWaker::new(),
+        }
+    }
+
+    pub(crate) fn requests(&self) -> u32 {
+        self.open.load(Relaxed) as u32
+    }
+
+    pub(crate) fn whole_requests(&self) -> u32 {
+        self.whole.load(SeqCst)
+    }
+
+    pub(crate) fn speaks_http2(&self) {
+        self.http2.store(true, Relaxed);
+    }
+
+    pub(crate) fn is_http2(&self) -> bool {
+        self.http2.load(Relaxed)
+    }
+
+    /// Whether there was ever a request.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.load(Relaxed)
+    }
+
+    /// A request's head was read.
+    pub(crate) fn begin(&self, patient: bool) {
+        self.open.fetch_add(1, Relaxed);
+        self.head.store(NEVER, Relaxed);
+        self.has_begun.store(true, Relaxed);
+        if patient != self.patient.load(Relaxed) {
+            self.patient.store(patient, Relaxed);
+        }
+    }
+
+    /// A request was answered, or given up. `whole` says whether [`Connection::came_whole`] was called for it.
+    pub(crate) fn end(&self, whole: bool) {
+        if self.open.fetch_sub(1, Relaxed) as u32 == 1 {
+            self.idle.store(self.network.now(), Relaxed);
+        }
+        if whole && self.whole.fetch_sub(1, SeqCst) == 1 && self.half_closed.load(SeqCst) != NEVER {
+            self.reader.wake();
+        }
+    }
+
+    /// The body of a request was read to its end; or, with `false`, it was too late for that to mean anything.
+    pub(crate) fn came_whole(&self, whole: bool) {
+        if whole {
+            self.whole.fetch_add(1, SeqCst);
+        } else {
+            self.whole.fetch_sub(1, SeqCst);
+        }
+    }
+
+    /// A body is waited for, or no longer.
+    pub(crate) fn awaits_body(&self, awaits: bool) {
+        if awaits {
+            self.awaited.fetch_add(1, Relaxed);
+        } else {
+            self.awaited.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// Requests that wait for nothing from the client.
+    pub(crate) fn running_requests(&self) -> u32 {
+        self.requests().saturating_sub(self.awaited.load(Relaxed))
+    }
+
+    /// There is something of an answer that the peer has not taken; or, with `false`, no more.
+    pub(crate) fn answer_waits(&self, waits: bool) {
+        self.taken.store(self.network.now(), Relaxed);
+        if waits {
+            self.open.fetch_add(ANSWER, Relaxed);
+        } else {
+            self.open.fetch_sub(ANSWER, Relaxed);
+        }
+    }
+
+    pub(crate) fn answer_taken(&self) {
+        self.taken.store(self.network.now(), Relaxed);
+    }
+
+    /// Bytes came.
+    pub(crate) fn received(&self, bytes: usize) {
+        self.received.store(self.received.load(Relaxed) + bytes as u64, Relaxed);
+    }
+
+    /// The head of the next request is awaited to be whole.
+    pub(crate) fn reads_head(&self) {
+        if self.requests() == 0 && self.head.load(Relaxed) == NEVER {
+            self.head.store(self.network.now(), Relaxed);
+        }
+    }
+
+    pub(crate) fn head_is_read(&self) {
+        self.head.store(NEVER, Relaxed);
+    }
+
+    /// Whether the kernel takes more bytes.
+    pub(crate) fn blocked(&self, blocked: bool) {
+        let since = self.blocked.load(Relaxed);
+        if blocked != (since != NEVER) {
+            self.blocked.store(if blocked { self.network.now() } else { NEVER }, Relaxed);
+        }
+    }
+
+    /// The peer sends nothing any more. Pending as long as requests that it sent are worked on.
+    pub(crate) fn poll_half_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.half_closed.load(SeqCst) == NEVER {
+            self.half_closed.store(self.network.now(), SeqCst);
+        }
+        self.reader.register(cx.waker());
+        let over = !self.patient.load(Relaxed) && self.half_close_is_over();
+        if over || self.whole_requests() == 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn half_close_is_over(&self) -> bool {
+        self.expired(&self.half_closed, self.network.limits.half_close_time)
+    }
+
+    fn expired(&self, since: &AtomicU64, limit: Duration) -> bool {
+        let since = since.load(Relaxed);
+        since != NEVER && u128::from(self.network.now().saturating_sub(since)) > limit.as_millis()
+    }
+
+    /// What the connection has to be ended for, if it has.
+    pub(crate) fn fault(&self) -> Option<End> {
+        let limits = &self.network.limits;
+        let waits = self.open.load(Relaxed) >= ANSWER;
+        if self.expired(&self.blocked, limits.write_time)
+            || waits && self.expired(&self.taken, limits.write_time)
+        {
+            return Some(End::Write);
+        }
+        if self.requests() > 0 {
+            return None;
+        }
+        let most = if self.refused.is_some() { LATE_TIME } else { Duration::MAX };
+        if self.expired(&self.head, limits.header_time.min(most)) {
+            return Some(End::Header);
+        }
+        self.expired(&self.idle, limits.idle_time.min(most)).then_some(End::Idle)
+    }
+
+    /// What the tick does: ends what takes too long, and lets a peer go that closed its side.
+    pub(crate) fn look(&self) {
+        if self.half_closed.load(Relaxed) != NEVER && self.half_close_is_over() {
+            self.reader.wake();
+        }
+        if let Some(age) = self.ages.age {
+            self.look_at_age(age);
+        }
+        match (self.order(), self.fault()) {
+            (Order::None, Some(End::Idle)) => self.end_for(End::Idle, Order::Finish),
+            (Order::None | Order::Finish, Some(why)) if why != End::Idle => self.end_for(why, Order::End),
+            (Order::Finish, _) if self.requests() == 0 && self.expired(&self.ordered, FINISH_TIME) => {
+                self.tell(Order::End);
+            }
+            _ => {}
+        }
+    }
+
+    fn end_for(&self, why: End, order: Order) {
+        self.network.counts.end(why);
+        self.tell(order);
+    }
+
+    fn look_at_age(&self, age: Duration) {
+        let lived = Duration::from_millis(self.network.now().saturating_sub(self.begun));
+        if self.ages.grace.is_some_and(|grace| lived > age.saturating_add(grace)) {
+            self.tell(Order::End);
+        } else if lived > age {
+            self.tell(Order::Finish);
+        }
+    }
+
+    /// Whether connections of its port count against the limit.
+    pub(crate) fn counts(&self) -> bool {
+        self.counted
+    }
+
+    pub(crate) fn may_be_evicted(&self) -> bool {
+        self.counted && self.refused.is_none() && self.order() == Order::None
+    }
+
+    /// Milliseconds for which no request was open.
+    pub(crate) fn idle_for(&self) -> Option<u64> {
+        (self.requests() == 0).then(|| self.network.now().saturating_sub(self.idle.load(Relaxed)))
+    }
+
+    /// Whether fewer than `bytes` came since the last call.
+    pub(crate) fn is_slow(&self, bytes: u64) -> bool {
+        let received = self.received.load(Relaxed);
+        received - self.seen.swap(received, Relaxed) < bytes
+    }
+
+    pub(crate) fn order(&self) -> Order {
+        match self.order.load(SeqCst) {
+            0 => Order::None,
+            1 => Order::Finish,
+            _ => Order::End,
+        }
+    }
+
+    pub(crate) fn tell(&self, order: Order) {
+        if self.order.fetch_max(order as u8, SeqCst) < order as u8 {
+            self.ordered.store(self.network.now(), Relaxed);
+            self.task.wake();
+        }
+    }
+
+    /// Waits for an order beyond `known`.
+    pub(crate) fn poll_order(&self, cx: &mut Context<'_>, known: Order) -> Poll<Order> {
+        self.task.register(cx.waker());
+        let order = self.order();
+        if order > known { Poll::Ready(order) } else { Poll::Pending }
+    }
+}

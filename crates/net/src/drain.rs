@@ -1,0 +1,70 @@
+//! The end of a network: what was begun is finished, and then everything is closed.
+
+use std::time::Duration;
+
+use crate::connection::Order;
+use crate::network::{Network, Phase};
+
+/// How often to look whether something still runs.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// A request that does not come whole holds up the end only as long as so many bytes come in that time.
+const PROGRESS: u64 = 4096;
+const PROGRESS_LOOKS: u32 = 50;
+
+impl Network {
+    /// Begins the end: connections of HTTP/2 are told to go elsewhere, those of HTTP/1.1 with their next answer. New ones may
+    /// only ask for the health.
+    pub fn begin_drain(&self) {
+        self.phase.send_if_modified(|phase| {
+            let begins = *phase < Phase::Draining;
+            *phase = (*phase).max(Phase::Draining);
+            begins
+        });
+        self.registry.for_each(|connection| {
+            if connection.is_http2() {
+                connection.tell(Order::Finish);
+            }
+        });
+    }
+
+    /// Waits until no request is open, but for those whose bodies do not come.
+    pub async fn drained(&self) {
+        self.registry.for_each(|connection| {
+            connection.is_slow(0);
+        });
+        let mut looks = 0;
+        loop {
+            looks += 1;
+            let measures = looks % PROGRESS_LOOKS == 0;
+            let open = self.registry.fold(0, |open, connection| {
+                let slow = measures && connection.is_slow(PROGRESS);
+                open + if slow { connection.running_requests() } else { connection.requests() }
+            });
+            if open == 0 {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Closes the ports, and the connections when their answers are written.
+    pub fn close(&self) {
+        self.phase.send_replace(Phase::Closing);
+        self.registry.for_each(|connection| {
+            let is_given_up = connection.requests() > 0 && connection.running_requests() == 0;
+            connection.tell(if is_given_up { Order::End } else { Order::Finish });
+        });
+    }
+
+    /// Waits until a port has no connection.
+    pub(crate) async fn all_gone(&self, port: &str) {
+        loop {
+            let gone = self.registry.gone.notified();
+            if self.registry.len(port) == 0 {
+                return;
+            }
+            gone.await;
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! One request with its answer, and what it holds.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+
+use crate::body::BodyError;
+use crate::connection::Connection;
+
+/// What a request costs beside its bytes, at most: an HTTP/2 stream with its task and headers.
+const REQUEST: usize = 16 << 10;
+
+/// The body is not read to its end.
+const READING: u8 = 0;
+const WHOLE: u8 = 1;
+/// The answer is sent, or nobody wants it.
+const ENDED: u8 = 2;
+
+/// A request that is not answered to the end. Bytes that are held for it are counted here and for the server.
+pub struct Exchange {
+    pub(crate) connection: Arc<Connection>,
+    held: AtomicUsize,
+    state: AtomicU8,
+    too_slow: AtomicBool,
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("held", &self.held).finish_non_exhaustive()
+    }
+}
+
+impl Exchange {
+    pub(crate) fn begin(connection: Arc<Connection>, patient: bool) -> Open {
+        connection.begin(patient);
+        let (state, too_slow) = (AtomicU8::new(READING), AtomicBool::new(false));
+        Open(Arc::new(Exchange { connection, held: AtomicUsize::new(0), state, too_slow }))
+    }
+
+    /// Counts bytes until they are let go of, or the request is answered. Refuses them if the server holds too many then.
+    pub fn hold(&self, bytes: usize) -> Result<(), BodyError> {
+        // The first bytes bring what the request costs itself.
+        let all = if self.held.load(Relaxed) == 0 { bytes + REQUEST } else { bytes };
+        let network = &self.connection.network;
+        let limit = network.limits.held_bytes;
+        if network.held.fetch_add(all, Relaxed).saturating_add(all) > limit {
+            network.held.fetch_sub(all, Relaxed);
+            network.counts.no_room.fetch_add(1, Relaxed);
+            return Err(BodyError::NoRoom { limit });
+        }
+        self.held.fetch_add(all, Relaxed);
+        Ok(())
+    }
+
+    /// Counts bytes that are there already, whether there is room or not.
+    pub(crate) fn hold_answer(&self, bytes: usize) {
+        self.connection.network.held.fetch_add(bytes, Relaxed);
+        self.held.fetch_add(bytes, Relaxed);
+    }
+
+    /// Bytes that were counted are gone.
+    pub fn let_go(&self, bytes: usize) {
+        self.connection.network.held.fetch_sub(bytes, Relaxed);
+        self.held.fetch_sub(bytes, Relaxed);
+    }
+
+    /// Counts bytes until the [`Charge`] is dropped.
+    pub fn charge(self: &Arc<Self>, bytes: usize) -> Result<Charge, BodyError> {
+        self.hold(bytes)?;
+        Ok(Charge { exchange: Arc::clone(self), bytes })
+    }
+
+    /// Says whether bytes that were announced could be held. Counts nothing: whoever only announces takes no room.
+    pub(crate) fn has_room_for(&self, bytes: u64) -> Result<(), BodyError> {
+        let network = &self.connection.network;
+        let limit = network.limits.held_bytes;
+        if (network.held.load(Relaxed) as u64).saturating_add(bytes) <= limit as u64 {
+            return Ok(());
+        }
+        network.counts.no_room.fetch_add(1, Relaxed);
+        Err(BodyError::NoRoom { limit })
+    }
+
+    /// The body was read to its end.
+    pub(crate) fn came_whole(&self) {
+        if self.state.load(Relaxed) == READING {
+            self.connection.came_whole(true);
+            if self.state.compare_exchange(READING, WHOLE, SeqCst, SeqCst).is_err() {
+                self.connection.came_whole(false);
+            }
+        }
+    }
+
+    pub(crate) fn is_whole(&self) -> bool {
+        self.state.load(Relaxed) == WHOLE
+    }
+
+    pub(crate) fn came_too_slowly(&self) {
+        self.too_slow.store(true, Relaxed);
+    }
+
+    /// Whether the body was given up for being too slow.
+    pub fn was_too_slow(&self) -> bool {
+        self.too_slow.load(Relaxed)
+    }
+}
+
+/// Parts of it may outlive the answer: they still hold what they hold.
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let held = *self.held.get_mut();
+        if held > 0 {
+            self.connection.network.held.fetch_sub(held, Relaxed);
+        }
+    }
+}
+
+/// Ends the exchange when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Open(pub(crate) Arc<Exchange>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let was = self.0.state.swap(ENDED, SeqCst);
+        self.0.connection.end(was == WHOLE);
+    }
+}
+
+/// Bytes that are counted as held until this is dropped.
+#[derive(Debug)]
+pub struct Charge {
+    exchange: Arc<Exchange>,
+    bytes: usize,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.exchange.let_go(self.bytes);
+    }
+}

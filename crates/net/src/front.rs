@@ -1,0 +1,50 @@
+//! What a protocol is to the network.
+
+use std::fmt;
+
+use bytes::Bytes;
+use hyper::body::Body;
+use hyper::{Request, Response};
+
+use crate::body::RequestBody;
+
+/// A protocol: answers requests, whatever connection they came by.
+pub trait Front: Send + Sync + 'static {
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + Unpin
+        + 'static;
+
+    /// Answers one request. Dropping the future cancels what it asked for.
+    fn respond(&self, request: Request<RequestBody>) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// The answer to a request for which there is no place. `None` for those that are always answered: health and metrics.
+    fn refuse(&self, request: &Request<RequestBody>, why: Refusal) -> Option<Response<Self::Body>>;
+}
+
+/// Why there is no place for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// So many connections are open, the most that there may be.
+    Connections(usize),
+    /// The process may open no more files.
+    Files,
+    /// The server stops.
+    Stopping,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Connections(count) => {
+                write!(f, "the server has {count} connections, the most that --max-connections allows; try again later")
+            }
+            Refusal::Files => f.write_str(
+                "the server has as many files and connections open as its limit of open files allows; try again later",
+            ),
+            Refusal::Stopping => {
+                f.write_str("Server is stopping, and has stopped accepting new requests")
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What the machine, or the container, leaves for connections.
+
+use std::fs;
+
+use hippocamp_metrics::HostMemory;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// More connections than this have no use on one server.
+const MOST_CONNECTIONS: usize = 16_384;
+
+/// Lets this process open as many files as it may ask for. Returns how many that are.
+pub fn open_files() -> usize {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum && setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok() {
+        return count(maximum);
+    }
+    count(current)
+}
+
+fn count(limit: Option<u64>) -> usize {
+    limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+}
+
+/// Connections that leave descriptors for models, logs, regions, health and metrics.
+pub(crate) fn connections() -> usize {
+    leave_some(count(getrlimit(Resource::Nofile).current))
+}
+
+fn leave_some(files: usize) -> usize {
+    let others = (files / 4).clamp(64, 1024);
+    files.saturating_sub(others).clamp(16, MOST_CONNECTIONS)
+}
+
+/// Bytes of memory that the process may use: the machine's, or fewer in a container.
+pub(crate) fn memory() -> Option<usize> {
+    let container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .iter()
+        .find_map(|file| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok());
+    let machine = HostMemory::now().map(|memory| memory.total);
+    let bytes = [container, machine].into_iter().flatten().min()?;
+    usize::try_from(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_left_for_others() {
+        let table = [(256, 192), (1024, 768), (20_000, 16_384), (usize::MAX, 16_384), (10, 16)];
+        for (files, connections) in table {
+            assert_eq!(leave_some(files), connections, "{files} files");
+        }
+    }
+
+    #[test]
+    fn the_machine_has_memory_and_files() {
+        assert!(memory().unwrap() > 1 << 20);
+        assert!(open_files() >= 64);
+    }
+}

@@ -1,0 +1,55 @@
+//! What the network tells Prometheus.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use hippocamp_metrics::{Kind, Page};
+
+use crate::network::{End, Network};
+
+const PORTS: [&str; 3] = ["http", "grpc", "metrics"];
+
+impl Network {
+    /// The families of connections and of what is held for them, in the text format of Prometheus.
+    pub fn metrics_page(&self) -> String {
+        let mut page = Page::default();
+        let help = "Connections that are open";
+        let mut family = page.family("nv_server_connections", help, Kind::Gauge);
+        for port in PORTS {
+            family.sample(&[("port", port)], self.registry.len(port));
+        }
+        let requests = self.registry.fold(0, |sum, connection| {
+            if connection.counts() { sum + u64::from(connection.requests()) } else { sum }
+        });
+        let help = "Requests to the ports of the protocols that are not answered to the end";
+        page.family("nv_server_open_requests", help, Kind::Gauge).sample(&[], requests);
+        let help = "Bytes of requests and answers that the server holds for clients";
+        page.family("nv_server_inflight_bytes", help, Kind::Gauge).sample(&[], self.held.load(Relaxed));
+        self.counters(&mut page);
+        page.into_text()
+    }
+
+    fn counters(&self, page: &mut Page) {
+        let counts = &self.counts;
+        let counters = [
+            ("nv_server_connections_accepted", "Connections that were taken", &counts.accepted),
+            (
+                "nv_server_connections_refused",
+                "Connections beyond a limit, or while the server stopped, that could only ask for the health",
+                &counts.late,
+            ),
+            (
+                "nv_server_requests_refused",
+                "Requests refused because the server held as many bytes as it may",
+                &counts.no_room,
+            ),
+        ];
+        for (name, help, count) in counters {
+            page.family(name, help, Kind::Counter).sample(&[], count.load(Relaxed));
+        }
+        let help = "Connections that the server ended, by what took too long; evicted ones were idle";
+        let mut family = page.family("nv_server_connections_ended", help, Kind::Counter);
+        for (why, reason) in End::ALL {
+            family.sample(&[("reason", reason)], counts.ended(why));
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The first bytes of a connection, which say whether it speaks HTTP/2.
+
+use std::io;
+
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+
+use crate::connection::Connection;
+
+/// What a client of HTTP/2 says first.
+const HTTP2: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// What was read of a connection to see which protocol it is, to be read again.
+#[derive(Debug, Default)]
+pub(crate) struct Preface {
+    bytes: [u8; HTTP2.len()],
+    read: usize,
+    given: usize,
+}
+
+impl Preface {
+    /// Reads until it is clear. True for HTTP/2.
+    pub(crate) async fn look(stream: &TcpStream, connection: &Connection) -> io::Result<(Preface, bool)> {
+        let mut preface = Preface::default();
+        loop {
+            stream.readable().await?;
+            match stream.try_read(&mut preface.bytes[preface.read..]) {
+                // The rest is for who reads on to judge.
+                Ok(0) => return Ok((preface, false)),
+                Ok(count) => preface.read += count,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(e) => return Err(e),
+            }
+            connection.reads_head();
+            if !HTTP2.starts_with(&preface.bytes[..preface.read]) {
+                return Ok((preface, false));
+            }
+            if preface.read == HTTP2.len() {
+                connection.head_is_read();
+                return Ok((preface, true));
+            }
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.given == self.read
+    }
+
+    pub(crate) fn read(&mut self, buffer: &mut ReadBuf<'_>) {
+        let count = buffer.remaining().min(self.read - self.given);
+        buffer.put_slice(&self.bytes[self.given..self.given + count]);
+        self.given += count;
+    }
+}

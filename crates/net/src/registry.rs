@@ -1,0 +1,61 @@
+//! All connections that are open.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::connection::Connection;
+
+#[derive(Default)]
+pub(crate) struct Registry {
+    entries: Mutex<Entries>,
+    /// Told when a connection is gone.
+    pub(crate) gone: Notify,
+}
+
+#[derive(Default)]
+struct Entries {
+    next: u64,
+    connections: HashMap<u64, Arc<Connection>>,
+}
+
+impl Registry {
+    /// Returns a number to take it out by.
+    pub(crate) fn insert(&self, connection: Arc<Connection>) -> u64 {
+        let mut entries = self.entries.lock();
+        let number = entries.next;
+        entries.next += 1;
+        entries.connections.insert(number, connection);
+        number
+    }
+
+    pub(crate) fn remove(&self, number: u64) {
+        self.entries.lock().connections.remove(&number);
+        self.gone.notify_waiters();
+    }
+
+    pub(crate) fn len(&self, port: &str) -> usize {
+        self.fold(0, |count, connection| count + usize::from(connection.port == port))
+    }
+
+    /// Looks at all connections. Nothing that is called here may wait.
+    pub(crate) fn for_each(&self, mut look: impl FnMut(&Connection)) {
+        self.entries.lock().connections.values().for_each(|connection| look(connection));
+    }
+
+    pub(crate) fn fold<T>(&self, first: T, mut add: impl FnMut(T, &Connection) -> T) -> T {
+        self.entries.lock().connections.values().fold(first, |so_far, connection| add(so_far, connection))
+    }
+
+    /// The one that was idle for the longest, and at least so many milliseconds.
+    pub(crate) fn longest_idle(&self, least: u64) -> Option<Arc<Connection>> {
+        let entries = self.entries.lock();
+        let idle = entries.connections.values().filter_map(|connection| {
+            let time = connection.idle_for().filter(|time| *time >= least && connection.may_be_evicted())?;
+            Some((time, connection))
+        });
+        idle.max_by_key(|(time, _)| *time).map(|(_, connection)| Arc::clone(connection))
+    }
+}

@@ -1,0 +1,237 @@
+//! One connection, from its first byte to its last.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::{Request, Response, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tracing::debug;
+
+use crate::answer::Answer;
+use crate::body::RequestBody;
+use crate::connection::{Ages, Connection, Order};
+use crate::exchange::{Exchange, Open};
+use crate::front::Front;
+use crate::held_writes::HeldWrites;
+use crate::preface::Preface;
+use crate::socket::Socket;
+
+/// Large enough that a tensor of usual size never waits for the peer to allow more.
+const STREAM_WINDOW: u32 = 16 << 20;
+const CONNECTION_WINDOW: u32 = 64 << 20;
+
+/// The largest frame that is accepted: fewer frames for a large tensor, if the client makes use of it.
+const FRAME_SIZE: u32 = 1 << 20;
+
+/// So much of the body of a refused request is read over, and for so long, so that the client reads the answer.
+const READ_OVER: usize = 1 << 20;
+const READ_OVER_TIME: Duration = Duration::from_secs(1);
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
+/// How connections of a port are served.
+#[derive(Clone, Debug)]
+pub struct Port {
+    /// As metrics tell ports apart.
+    pub name: &'static str,
+    /// HTTP/1.1 is spoken beside HTTP/2.
+    pub http1: bool,
+    pub http2: Http2,
+    /// Its connections count against the limit of connections.
+    pub counted: bool,
+}
+
+/// Settings of HTTP/2.
+#[derive(Clone, Debug)]
+pub struct Http2 {
+    /// A connection that was silent that long is asked whether it is alive.
+    pub keepalive_time: Duration,
+    /// And closed if it does not answer within this time.
+    pub keepalive_timeout: Duration,
+    /// Connections are closed at that age, and what still runs on them after the grace.
+    pub max_connection_age: Option<Duration>,
+    pub max_connection_age_grace: Option<Duration>,
+}
+
+impl Default for Http2 {
+    /// The defaults of the command line.
+    fn default() -> Self {
+        Http2 {
+            keepalive_time: Duration::from_hours(2),
+            keepalive_timeout: Duration::from_secs(20),
+            max_connection_age: None,
+            max_connection_age_grace: None,
+        }
+    }
+}
+
+impl Port {
+    pub(crate) fn ages(&self) -> Ages {
+        Ages { age: self.http2.max_connection_age, grace: self.http2.max_connection_age_grace }
+    }
+}
+
+/// Serves a connection until it ends, or is told to.
+pub(crate) async fn serve_connection<F: Front>(
+    stream: TcpStream,
+    connection: Arc<Connection>,
+    port: &Port,
+    front: Arc<F>,
+) {
+    // Without it small replies wait for the peer's acknowledgement of the one before.
+    if let Err(e) = stream.set_nodelay(true) {
+        debug!("connection lost before it was served: {e}");
+        return;
+    }
+    let ended = match begun(&stream, &connection).await {
+        Some(Ok((ahead, is_http2))) => {
+            let is_http2 = is_http2 || !port.http1;
+            let socket = Socket::new(stream, ahead, Arc::clone(&connection), !is_http2);
+            if is_http2 {
+                http2(socket, &connection, port, front).await
+            } else {
+                http1(socket, &connection, front).await
+            }
+        }
+        Some(Err(e)) => {
+            debug!("connection lost before it was served: {e}");
+            return;
+        }
+        None => return,
+    };
+    if let Err(e) = ended {
+        debug!("connection ended: {e}");
+    }
+}
+
+/// The protocol of a connection, unless it is told to end before it says a word.
+async fn begun(stream: &TcpStream, connection: &Connection) -> Option<std::io::Result<(Preface, bool)>> {
+    let mut look = pin!(Preface::look(stream, connection));
+    poll_fn(|cx| match look.as_mut().poll(cx) {
+        Poll::Ready(looked) => Poll::Ready(Some(looked)),
+        Poll::Pending => connection.poll_order(cx, Order::None).map(|_| None),
+    })
+    .await
+}
+
+async fn http1<F: Front>(socket: Socket, connection: &Arc<Connection>, front: Arc<F>) -> hyper::Result<()> {
+    let respond = service_fn(|request| answer(connection, &*front, request));
+    let served = pin!(http1::Builder::new().serve_connection(TokioIo::new(socket), respond));
+    until_told(served, connection, http1::Connection::graceful_shutdown).await
+}
+
+async fn http2<F: Front>(
+    socket: Socket,
+    connection: &Arc<Connection>,
+    port: &Port,
+    front: Arc<F>,
+) -> hyper::Result<()> {
+    connection.speaks_http2();
+    if connection.network.is_draining() && connection.refused.is_none() {
+        connection.tell(Order::Finish);
+    }
+    let of_streams = Arc::clone(connection);
+    let respond = service_fn(move |request| {
+        let (connection, front) = (Arc::clone(&of_streams), Arc::clone(&front));
+        async move { answer(&connection, &*front, request).await }
+    });
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME_SIZE)
+        .max_concurrent_streams(connection.network.limits.streams)
+        .keep_alive_interval(Some(port.http2.keepalive_time))
+        .keep_alive_timeout(port.http2.keepalive_timeout);
+    let socket = TokioIo::new(HeldWrites::new(socket));
+    let served = pin!(builder.serve_connection(socket, respond));
+    until_told(served, connection, http2::Connection::graceful_shutdown).await
+}
+
+/// Serves until the connection is done, or told to end.
+async fn until_told<C: Future<Output = hyper::Result<()>>>(
+    mut served: Pin<&mut C>,
+    connection: &Connection,
+    finish: fn(Pin<&mut C>),
+) -> hyper::Result<()> {
+    let mut known = Order::None;
+    poll_fn(|cx: &mut Context<'_>| {
+        loop {
+            if let Poll::Ready(ended) = served.as_mut().poll(cx) {
+                return Poll::Ready(ended);
+            }
+            match connection.poll_order(cx, known) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Order::End) => return Poll::Ready(Ok(())),
+                Poll::Ready(order) => {
+                    known = order;
+                    finish(served.as_mut());
+                }
+            }
+        }
+    })
+    .await
+}
+
+async fn answer<F: Front>(
+    connection: &Arc<Connection>,
+    front: &F,
+    request: Request<Incoming>,
+) -> Result<Response<Answer<F::Body>>, Infallible> {
+    let is_http1 = request.version() < Version::HTTP_2;
+    let open =
+        Exchange::begin(Arc::clone(connection), is_http1 && is_last(request.version(), request.headers()));
+    let request = request.map(|incoming| RequestBody::new(incoming, Arc::clone(&open.0)));
+    let why = connection.refused;
+    let refused = why.and_then(|why| Some((front.refuse(&request, why)?, why)));
+    let mut response = match refused {
+        Some((response, _)) => {
+            read_over(request.into_body()).await;
+            response
+        }
+        None => front.respond(request).await,
+    };
+    if is_http1 && closes(connection, &open) {
+        response.headers_mut().insert(CONNECTION, CLOSE);
+    }
+    Ok(response.map(|body| Answer::new(body, open)))
+}
+
+/// Whether the connection ends behind the answer: who is refused shall not keep a place, and what is left of a body that
+/// was not read is no request.
+fn closes(connection: &Connection, open: &Open) -> bool {
+    connection.refused.is_some() || !open.0.is_whole() || connection.network.is_draining()
+}
+
+/// Whether the client said that nothing follows this request.
+fn is_last(version: Version, headers: &HeaderMap) -> bool {
+    let says = |word: &[u8]| {
+        headers.get_all(CONNECTION).iter().any(|value| value.as_bytes().eq_ignore_ascii_case(word))
+    };
+    says(b"close") || version == Version::HTTP_10 && !says(b"keep-alive")
+}
+
+async fn read_over(mut body: RequestBody) {
+    let mut left = READ_OVER;
+    let read = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    drop(tokio::time::timeout(READ_OVER_TIME, read).await);
+}

@@ -1,0 +1,128 @@
+//! A TCP connection that notes what it waits for.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::connection::Connection;
+use crate::preface::Preface;
+
+/// Reads and writes as the stream does. The end of what the peer sends shows only when the requests that came whole are
+/// answered: HTTP libraries take it for the end of the connection, but the peer may still read.
+pub(crate) struct Socket {
+    stream: TcpStream,
+    /// What was read to see which protocol it is.
+    ahead: Preface,
+    connection: Arc<Connection>,
+    /// Between requests, what comes is a head that may not take long. HTTP/2 has other things to say then.
+    times_heads: bool,
+    end: End,
+}
+
+/// How far the end of what the peer sends has got.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Ahead,
+    /// Kept back until the last answer is written.
+    Held,
+    /// The last answer was made and written.
+    Due,
+}
+
+impl Socket {
+    pub(crate) fn new(
+        stream: TcpStream,
+        ahead: Preface,
+        connection: Arc<Connection>,
+        times_heads: bool,
+    ) -> Socket {
+        Socket { stream, ahead, connection, times_heads, end: End::Ahead }
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.end == End::Ahead {
+            self.end = if self.connection.has_begun() { End::Held } else { End::Due };
+        }
+        if self.end == End::Due {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(self.connection.poll_half_closed(cx));
+        if self.connection.whole_requests() > 0 {
+            // The peer was given enough time.
+            self.end = End::Due;
+            return Poll::Ready(Ok(()));
+        }
+        // All answers are made; the next flush says that they are written.
+        Poll::Pending
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.ahead.is_empty() {
+            this.ahead.read(buffer);
+            return Poll::Ready(Ok(()));
+        }
+        if this.end != End::Ahead {
+            return this.poll_end(cx);
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+        let count = buffer.filled().len() - before;
+        if count == 0 && buffer.remaining() > 0 {
+            return this.poll_end(cx);
+        }
+        this.connection.received(count);
+        if this.times_heads {
+            this.connection.reads_head();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.connection.blocked(polled.is_pending());
+        polled
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        this.connection.blocked(polled.is_pending());
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
+        if this.end == End::Held && this.connection.whole_requests() == 0 {
+            this.end = End::Due;
+            cx.waker().wake_by_ref();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
