@@ -15,6 +15,7 @@ mod external;
 mod ffi;
 mod guard;
 mod instance;
+mod messages;
 mod model;
 mod model_file;
 mod operator_libraries;

@@ -17,6 +17,7 @@ use crate::Settings;
 use crate::ffi::memory::give_back;
 use crate::guard::Guard;
 use crate::instance::OnnxInstance;
+use crate::messages::Remembered;
 use crate::model_file::ModelFile;
 use crate::options::Options;
 use crate::pools::{Pool, pool};
@@ -34,6 +35,7 @@ pub(crate) struct OnnxModel {
     guard: Guard,
     /// The session that the signature was read from, until the first instance takes it over.
     first: Mutex<Option<(Placement, Session)>>,
+    _told: Remembered,
     /// Behind the session, which has to be gone before. Instances hold the model until theirs are, too.
     _end: GiveBack,
 }
@@ -59,13 +61,25 @@ impl OnnxModel {
     ) -> Result<OnnxModel> {
         // From here on, so that a load that fails leaves nothing either.
         let end = GiveBack;
+        let told = Remembered::of(&name);
         let placement = placement(&settings, &options, config, likely_device(config));
         let session = create(&runtime, &name, &file, &options, placement)?;
         let content = ModelFile::read(&file);
         let signature = signature::read(&name, &session, config, &content)?;
         let guard = Guard::of(&content);
         let first = Mutex::new(Some((placement, session)));
-        Ok(OnnxModel { name, file, options, runtime, settings, signature, guard, first, _end: end })
+        Ok(OnnxModel {
+            name,
+            file,
+            options,
+            runtime,
+            settings,
+            signature,
+            guard,
+            first,
+            _told: told,
+            _end: end,
+        })
     }
 
     fn instance(&self, spec: &InstanceSpec) -> Result<Batched<OnnxInstance>> {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
 use ort::environment::{Environment, GlobalThreadPoolOptions};
-use ort::logging::LogLevel;
 use parking_lot::Mutex;
-use tracing::{Level, debug, enabled, error, info, trace, warn};
+use tracing::{info, warn};
 
 use crate::Settings;
 use crate::error::engine;
 use crate::ffi::library::probe;
 use crate::ffi::telemetry;
+use crate::messages::{log, log_level};
 use crate::pools::{PoolSize, shared_pool};
 
 /// The versions that are tested, oldest and newest. The interface is made for the first; later ones are taken, earlier ones
@@ -89,28 +89,4 @@ fn unusable(path: &Path, why: &str) -> Error {
          name the library with --backend-config=onnxruntime,library=PATH",
         path.display()
     ))
-}
-
-/// What the engine need not even put into words.
-fn log_level() -> LogLevel {
-    if enabled!(target: "onnxruntime", Level::TRACE) {
-        LogLevel::Verbose
-    } else if enabled!(target: "onnxruntime", Level::DEBUG) {
-        LogLevel::Info
-    } else {
-        LogLevel::Warning
-    }
-}
-
-/// The engine's messages, in our log. Called on its threads. What it calls an error is also the error of a request or a
-/// load, and told there.
-fn log(level: LogLevel, category: &str, id: &str, location: &str, message: &str) {
-    match level {
-        LogLevel::Verbose => trace!(target: "onnxruntime", category, id, location, "{message}"),
-        LogLevel::Info => debug!(target: "onnxruntime", category, id, location, "{message}"),
-        LogLevel::Warning | LogLevel::Error => {
-            warn!(target: "onnxruntime", category, id, location, "{message}");
-        }
-        LogLevel::Fatal => error!(target: "onnxruntime", category, id, location, "{message}"),
-    }
 }

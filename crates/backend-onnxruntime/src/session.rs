@@ -10,6 +10,7 @@ use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
 use crate::error::engine;
 use crate::external;
 use crate::ffi;
+use crate::messages::log_id;
 use crate::model_file::{ModelFile, is_ort_format};
 use crate::options::Options;
 use crate::pools::Pool;
@@ -71,7 +72,7 @@ fn configure(
 ) -> Result<SessionBuilder> {
     // Otherwise a provider is chosen that nobody asked for.
     let mut builder = builder.with_auto_device(AutoDevicePolicy::Default).map_err(engine)?;
-    builder = builder.with_log_id(model).map_err(engine)?;
+    builder = builder.with_log_id(log_id(model)).map_err(engine)?;
     builder = builder.with_optimization_level(options.level).map_err(engine)?;
     builder = builder.with_parallel_execution(options.wishes.parallel).map_err(engine)?;
     if let Pool::Own(size) = placement.pool {

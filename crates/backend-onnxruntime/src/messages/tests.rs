@@ -1,0 +1,40 @@
+use super::*;
+
+const SHAPE: &str = "Expected shape from model of {1,4} does not match actual shape of {2,4} for output y";
+
+#[test]
+fn a_message_is_one_line() {
+    assert_eq!(one_line("one"), "one");
+    assert_eq!(
+        one_line("Error merging shape info.\n  Falling back\r\n\nto lenient merge \n"),
+        "Error merging shape info. Falling back to lenient merge"
+    );
+}
+
+#[test]
+fn a_warning_is_told_once_a_model_and_output() {
+    let model: Arc<str> = "a_warning_is_told_once".into();
+    let loaded = Remembered::of(&model);
+    assert!(is_new(&model, SHAPE));
+    assert!(!is_new(&model, SHAPE));
+    assert!(!is_new(&model, &SHAPE.replace("2,4", "17,4")), "of another batch");
+    assert!(is_new(&model, &SHAPE.replace(" y", " z")), "of another output");
+    for number in 0..2 * MOST {
+        is_new(&model, &number.to_string());
+    }
+    assert_eq!(TOLD.lock()[&model].messages.len(), MOST);
+
+    // Loaded again: the new version is there before the old one ends.
+    let again = Remembered::of(&model);
+    drop(loaded);
+    assert!(is_new(&model, SHAPE) && !is_new(&model, SHAPE));
+    drop(again);
+    assert!(!TOLD.lock().contains_key(&model), "of a model that ended nothing is kept");
+}
+
+#[test]
+fn shapes_are_left_out_of_the_comparison() {
+    for (line, rest) in [("", ""), ("a {1,2} b {} c", "a  b  c"), ("a {b", "a b"), ("a } b", "a } b")] {
+        assert_eq!(without_shapes(line), rest);
+    }
+}

@@ -1,0 +1,66 @@
+//! What the engine says while a model runs, in the log. One test, because there is one log.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+mod kit;
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use kit::onnx::{Graph, element};
+use kit::{input, load, numbers};
+use parking_lot::Mutex;
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    /// Those that are told of a shape that an output has not.
+    fn of_shapes(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().clone()).unwrap();
+        text.lines().filter(|line| line.contains("does not match actual shape")).map(str::to_owned).collect()
+    }
+}
+
+#[test]
+fn a_shape_that_a_model_does_not_keep_is_told_once() {
+    let lines = Lines::default();
+    let to = lines.clone();
+    tracing_subscriber::fmt().json().with_writer(move || to.clone()).init();
+    let graph = || {
+        let declared = Some(&[1, 4][..]);
+        let graph = Graph::default().node("Neg", &["x"], &["y"]).node("Abs", &["x"], &["z"]);
+        let graph = graph.input("x", element::FLOAT, Some(&[-1, -1]));
+        graph.output("y", element::FLOAT, declared).output("z", element::FLOAT, declared)
+    };
+    let run = |model: &kit::Loaded| {
+        for rows in [2, 3, 2, 5] {
+            let response = model.run(vec![input(&[rows, 4], numbers(vec![1f32; 4 * rows as usize]))]);
+            assert_eq!(response.unwrap().outputs[0].data, numbers(vec![-1f32; 4 * rows as usize]));
+        }
+    };
+    let config = "max_batch_size: 0 input { name: \"x\" data_type: TYPE_FP32 dims: [-1, -1] } \
+                  output { name: \"y\" data_type: TYPE_FP32 dims: [1, 4] } \
+                  output { name: \"z\" data_type: TYPE_FP32 dims: [1, 4] }";
+    let model = load(graph(), config).unwrap();
+    run(&model);
+    let told = lines.of_shapes();
+    assert_eq!(told.len(), 2, "one for each output: {told:#?}");
+    assert!(told.iter().all(|line| line.contains("\"model\":\"m\"")), "{told:#?}");
+
+    // A model that is loaded again is another one.
+    drop(model);
+    run(&load(graph(), config).unwrap());
+    assert_eq!(lines.of_shapes().len(), 4);
+}
