@@ -3,12 +3,14 @@
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use hippocamp_backend::{Backend, Error, Model, ModelSource, Result};
+use hippocamp_backend::{Backend, Device, Error, Model, ModelSource, Result};
+use hippocamp_model_config::ModelConfig;
 
 use crate::Settings;
-use crate::model::OnnxModel;
+use crate::model::{OnnxModel, placement};
 use crate::options::Options;
 use crate::runtime::runtime;
+use crate::sessions::can_be_shared;
 
 /// The file that is loaded if the config names none.
 const DEFAULT_FILE: &str = "model.onnx";
@@ -44,6 +46,13 @@ impl Backend for OnnxRuntimeBackend {
             &source.config,
         )?;
         Ok(Box::new(model))
+    }
+
+    fn shares_files(&self, config: &ModelConfig) -> bool {
+        let on_cpu = config.instance_group.iter().all(|group| group.gpus.is_empty());
+        let shared = Options::of(&config.name, config)
+            .map(|options| can_be_shared(&options, placement(&self.settings, &options, config, Device::Cpu)));
+        on_cpu && shared.unwrap_or(false)
     }
 }
 

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code, reason = "the one place for it")]
 
+pub(crate) mod arena;
 pub(crate) mod library;
 pub(crate) mod memory;
 pub(crate) mod session;

@@ -1,14 +1,16 @@
-//! One session at work.
+//! An instance: a session at work, which others may run at the same time.
 
 use std::ffi::{CStr, CString};
+use std::sync::Arc;
 
 use hippocamp_backend::{Compute, Error, InputView, Inputs, Outputs, Result};
 use hippocamp_model_config::{Interface, Signature, SignatureTensor, TensorSpec};
 use hippocamp_tensor::{DataType, Shape};
 use ort::memory::{Allocator, MemoryInfo};
-use ort::session::{RunOptions, Session};
+use ort::session::RunOptions;
 use smallvec::SmallVec;
 
+use crate::arena::OpenSession;
 use crate::error::engine;
 use crate::ffi::session::run;
 use crate::ffi::value::Input;
@@ -17,7 +19,7 @@ use crate::options::Options;
 
 /// Executes batches. Used by one thread.
 pub(crate) struct OnnxInstance {
-    session: Session,
+    session: Arc<OpenSession>,
     /// `None` if there is nothing to set.
     run_options: Option<RunOptions>,
     tensors: Tensors,
@@ -49,7 +51,7 @@ struct Port {
 impl OnnxInstance {
     pub(crate) fn new(
         model: &str,
-        session: Session,
+        session: Arc<OpenSession>,
         options: &Options,
         signature: &Signature,
         guard: Guard,
@@ -128,9 +130,10 @@ impl Compute for OnnxInstance {
             inputs.iter().map(|input| normal_booleans(input.as_ref()?)).collect();
         let lent = tensors.lend(inputs, &booleans)?;
         let names: SmallVec<[&CStr; 4]> = wanted.iter().map(|(_, port)| port.name.as_c_str()).collect();
-        let values = run(&mut self.session, self.run_options.as_ref(), &lent, &names)?;
-        for ((index, port), value) in wanted.into_iter().zip(values) {
-            let taken = value.take(port.data_type, inputs, &self.session)?;
+        let values = run(&self.session.session, self.run_options.as_ref(), &lent, &names);
+        self.session.has_run(inputs.iter().flatten().map(|view| view.data.len()).sum());
+        for ((index, port), value) in wanted.into_iter().zip(values?) {
+            let taken = value.take(port.data_type, inputs, &self.session.session)?;
             let (shape, data) = taken.ok_or_else(|| tensors.of_another_type(port))?;
             outputs.set(index, port.scalar.clone().unwrap_or(shape), data);
         }

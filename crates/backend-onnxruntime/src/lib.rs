@@ -1,13 +1,14 @@
 //! ONNX models, executed by ONNX Runtime.
 //!
-//! The library is a shared one that is opened when the first model is loaded; this crate is built without it. One
-//! session an instance, used by the instance's own thread only. Inputs are given to the engine where they lie, and large
+//! The library is a shared one that is opened when the first model is loaded; this crate is built without it. The instances
+//! of a model run one session where they can, and have one each where they cannot. Inputs are given to the engine where they lie, and large
 //! outputs are taken over from it without a copy.
 //!
 //! Everything unsafe is in `ffi`. A program that this crate is part of starts with ONNX Runtime's telemetry switched off, by
 //! a variable of the process (`ffi/telemetry.rs`); nothing else here reads or writes the environment. Nothing the engine or a
 //! model file says can end the process: it becomes an error of the model it belongs to.
 
+mod arena;
 mod backend;
 mod element_type;
 mod error;
@@ -24,6 +25,7 @@ mod pools;
 mod providers;
 mod runtime;
 mod session;
+mod sessions;
 mod settings;
 mod signature;
 mod versions;

@@ -9,11 +9,10 @@ use hippocamp_backend::{
 use hippocamp_model_config::{
     CompleteOptions, ModelConfig, Signature, check, complete, differ_in_scheduling_only,
 };
-use ort::session::Session;
-use parking_lot::Mutex;
 use tracing::warn;
 
 use crate::Settings;
+use crate::arena::OpenSession;
 use crate::ffi::memory::give_back;
 use crate::guard::Guard;
 use crate::instance::OnnxInstance;
@@ -22,7 +21,8 @@ use crate::model_file::ModelFile;
 use crate::options::Options;
 use crate::pools::{Pool, pool};
 use crate::runtime::Runtime;
-use crate::session::{Placement, create};
+use crate::session::{Placement, open};
+use crate::sessions::Sessions;
 use crate::signature;
 
 pub(crate) struct OnnxModel {
@@ -33,10 +33,9 @@ pub(crate) struct OnnxModel {
     settings: Settings,
     signature: Signature,
     guard: Guard,
-    /// The session that the signature was read from, until the first instance takes it over.
-    first: Mutex<Option<(Placement, Session)>>,
+    sessions: Sessions,
     _told: Remembered,
-    /// Behind the session, which has to be gone before. Instances hold the model until theirs are, too.
+    /// Behind the sessions, which have to be gone before. Instances hold the model until theirs are, too.
     _end: GiveBack,
 }
 
@@ -63,11 +62,11 @@ impl OnnxModel {
         let end = GiveBack;
         let told = Remembered::of(&name);
         let placement = placement(&settings, &options, config, likely_device(config));
-        let session = create(&runtime, &name, &file, &options, placement)?;
+        let session = open(&runtime, &name, &file, &options, placement)?;
         let content = ModelFile::read(&file);
-        let signature = signature::read(&name, &session, config, &content)?;
+        let signature = signature::read(&name, &session.session, config, &content)?;
         let guard = Guard::of(&content);
-        let first = Mutex::new(Some((placement, session)));
+        let sessions = Sessions::with_first(placement, session);
         Ok(OnnxModel {
             name,
             file,
@@ -76,7 +75,7 @@ impl OnnxModel {
             settings,
             signature,
             guard,
-            first,
+            sessions,
             _told: told,
             _end: end,
         })
@@ -95,13 +94,10 @@ impl OnnxModel {
         Ok(Batched::new(instance, Arc::clone(&spec.interface)))
     }
 
-    fn session(&self, spec: &InstanceSpec) -> Result<Session> {
+    fn session(&self, spec: &InstanceSpec) -> Result<Arc<OpenSession>> {
         let wanted = placement(&self.settings, &self.options, &spec.config, spec.device);
-        // Whoever comes first takes it; where it does not fit, it only holds memory.
-        match self.first.lock().take() {
-            Some((placement, session)) if placement == wanted => Ok(session),
-            _ => create(&self.runtime, &self.name, &self.file, &self.options, wanted),
-        }
+        let create = || open(&self.runtime, &self.name, &self.file, &self.options, wanted);
+        self.sessions.get(wanted, &self.options, create)
     }
 
     fn refused(&self, faults: &[String]) -> Error {
@@ -149,7 +145,13 @@ impl Model for OnnxModel {
     }
 }
 
-fn placement(settings: &Settings, options: &Options, config: &ModelConfig, device: Device) -> Placement {
+/// Where an instance on that device runs.
+pub(crate) fn placement(
+    settings: &Settings,
+    options: &Options,
+    config: &ModelConfig,
+    device: Device,
+) -> Placement {
     let pool = pool(settings, options.wishes, instances(config));
     Placement { device, pool, allow_spinning: settings.allow_spinning }
 }

@@ -11,7 +11,6 @@ use std::path::PathBuf;
 use hippocamp_backend::{Error, ModelSource, Result};
 use hippocamp_model_config::{ModelConfig, parameter};
 use ort::session::builder::GraphOptimizationLevel;
-use tracing::warn;
 
 use crate::Settings;
 use crate::operator_libraries::operator_libraries;
@@ -23,7 +22,7 @@ use crate::settings::{parse_count, parse_flag};
 const SESSION_ENTRIES: [&str; 4] = ["session.", "optimization.", "ep.", "mlas."];
 
 /// A run gives back memory of the arenas of these devices when it is done.
-const ARENA_SHRINKAGE: &str = "memory.enable_memory_arena_shrinkage";
+pub(crate) const ARENA_SHRINKAGE: &str = "memory.enable_memory_arena_shrinkage";
 
 /// How the sessions of a model are made.
 #[derive(Clone, Debug)]
@@ -41,18 +40,15 @@ pub(crate) struct Options {
     pub(crate) map_external_data: bool,
     /// Libraries of custom operators, which are there.
     pub(crate) operator_libraries: Vec<PathBuf>,
+    /// Whether instances on the CPU run one session. `None`: where each has what it would have of its own.
+    pub(crate) share_session: Option<bool>,
 }
 
 impl Options {
     pub(crate) fn of(model: &str, config: &ModelConfig) -> Result<Options> {
         let parameters = Parameters { model, config };
         parameters.no_null_bytes()?;
-        if parameters.flag("share_session_between_instances")? == Some(true) {
-            warn!(
-                model,
-                "every instance has a session of its own, share_session_between_instances changes nothing"
-            );
-        }
+        let custom = config.model_operations.as_ref().is_some_and(|ops| !ops.op_library_filename.is_empty());
         let mem_arena = parameters.flag("enable_mem_arena")?;
         let shrinkage = parameters.arena_shrinkage(mem_arena)?;
         Ok(Options {
@@ -69,6 +65,8 @@ impl Options {
             providers: Providers::of(model, config)?,
             map_external_data: parameters.flag("map_external_data")?.unwrap_or(false),
             operator_libraries: Vec::new(),
+            // Whether operators of others may run on several threads at once, nobody knows.
+            share_session: parameters.flag("share_session_between_instances")?.or(custom.then_some(false)),
         })
     }
 

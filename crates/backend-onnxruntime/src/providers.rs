@@ -57,6 +57,11 @@ impl Providers {
         Ok(providers)
     }
 
+    /// Whether instances on the CPU have a provider beside the plain kernels.
+    pub(crate) fn accelerate_cpu(&self) -> bool {
+        self.openvino.is_some()
+    }
+
     /// The providers for an instance on that device, the first choice first.
     pub(crate) fn dispatches(&self, model: &str, device: Device) -> Result<Vec<ExecutionProviderDispatch>> {
         let mut dispatches = Vec::new();

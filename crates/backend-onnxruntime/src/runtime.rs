@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use crate::Settings;
+use crate::arena::Shrinking;
 use crate::error::engine;
 use crate::ffi::library::probe;
 use crate::ffi::telemetry;
@@ -26,6 +27,8 @@ pub(crate) struct Runtime {
     pub(crate) environment: Environment,
     pub(crate) library: PathBuf,
     pub(crate) version: String,
+    /// `None` if the settings do not want it.
+    pub(crate) shrinking: Option<Arc<Shrinking>>,
 }
 
 /// There can be only one: the library has state of its own, and the environment can be made once.
@@ -60,7 +63,11 @@ pub(crate) fn runtime(settings: &Settings) -> Result<Arc<Runtime>> {
         let [oldest, newest] = TESTED;
         warn!("ONNX Runtime {oldest} and {newest} are tested, '{}' is {version}", path.display());
     }
-    let runtime = Arc::new(Runtime { environment, library: path, version });
+    let shrinking = settings.memory_period.and_then(|period| {
+        let started = Shrinking::start(period);
+        started.inspect_err(|e| warn!("the memory of runs is kept, its thread cannot be started: {e}")).ok()
+    });
+    let runtime = Arc::new(Runtime { environment, library: path, version, shrinking });
     Ok(Arc::clone(slot.insert(runtime)))
 }
 

@@ -1,15 +1,18 @@
-//! Sessions: a model file, loaded and optimised for one instance.
+//! A session: a model file, loaded and optimised.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
 use hippocamp_backend::{Device, Error, Result};
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
 
+use crate::arena::OpenSession;
 use crate::error::engine;
-use crate::external;
+use crate::external::{self, ExternalFile};
 use crate::ffi;
+use crate::ffi::memory::give_back;
 use crate::messages::log_id;
 use crate::model_file::{ModelFile, is_ort_format};
 use crate::options::Options;
@@ -25,20 +28,44 @@ pub(crate) struct Placement {
     pub(crate) allow_spinning: bool,
 }
 
-/// Loads the file.
-pub(crate) fn create(
+/// Bytes of weights from which on the system gets back what it took to load them: two to three times as much.
+const LARGE: u64 = 1 << 20;
+
+/// Opens the file.
+pub(crate) fn open(
     runtime: &Runtime,
-    model: &str,
+    model: &Arc<str>,
     file: &Path,
     options: &Options,
     placement: Placement,
-) -> Result<Session> {
+) -> Result<Arc<OpenSession>> {
     let external = if options.map_external_data { Vec::new() } else { external::read(model, file)? };
+    let beside: usize = external.iter().map(|(_, content)| content.len()).sum();
+    let size = std::fs::metadata(file).map_or(0, |metadata| metadata.len()) + beside as u64;
+    let session = create(runtime, model, file, &external, options, placement)?;
+    drop(external);
+    if size >= LARGE {
+        give_back();
+    }
+    // On other devices the memory of runs is the provider's; without an arena nothing is kept.
+    let has_arena = placement.device == Device::Cpu && options.mem_arena != Some(false);
+    let shrinking = runtime.shrinking.as_ref().filter(|_| has_arena);
+    Ok(Arc::new(OpenSession::new(model, session, shrinking)))
+}
+
+fn create(
+    runtime: &Runtime,
+    model: &str,
+    file: &Path,
+    external: &[ExternalFile],
+    options: &Options,
+    placement: Placement,
+) -> Result<Session> {
     // The crate `ort` panics where a model has inputs or outputs of types that it does not know.
     let created = catch_unwind(AssertUnwindSafe(|| {
         let builder = SessionBuilder::new(&runtime.environment).map_err(engine)?;
         let mut builder = configure(builder, model, options, placement)?;
-        for (name, content) in &external {
+        for (name, content) in external {
             ffi::session::give_external_file(&mut builder, name, content)?;
         }
         // By the content: the engine would go by the name.

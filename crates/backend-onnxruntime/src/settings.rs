@@ -1,6 +1,7 @@
 //! What `--backend-config=onnxruntime,KEY=VALUE` sets.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use hippocamp_backend::{Error, Result};
 
@@ -24,6 +25,9 @@ pub struct Settings {
     pub allow_spinning: bool,
     /// Folders beside a model's own whose libraries of operators a config may name.
     pub operator_folders: Vec<PathBuf>,
+    /// Once in this time the memory that runs no longer need goes back to the system: what a larger batch took than any
+    /// since, and all of it where nothing ran. `None`: it is kept.
+    pub memory_period: Option<Duration>,
 }
 
 /// Keys that are for others, or for parts that have no meaning here.
@@ -47,6 +51,7 @@ impl Settings {
             inter_op_thread_count: None,
             allow_spinning: false,
             operator_folders: Vec::new(),
+            memory_period: Some(Duration::from_secs(10)),
         }
     }
 
@@ -64,12 +69,13 @@ impl Settings {
                 "inter_op_thread_count" => settings.inter_op_thread_count = count(key, value)?,
                 "custom_op_directory" => settings.operator_folders.push(value.into()),
                 "allow_spinning" => settings.allow_spinning = flag(key, value)?,
+                "memory_period_secs" => settings.memory_period = seconds(key, value)?,
                 key if NOT_OURS.contains(&key) => {}
                 _ => {
                     return Err(Error::invalid_arg(format!(
                         "backend 'onnxruntime' has no option '{key}'; it has library, enable-global-threadpool, \
-                         intra_op_thread_count, inter_op_thread_count, allow-spinning, custom-op-directory and \
-                         default-max-batch-size"
+                         intra_op_thread_count, inter_op_thread_count, allow-spinning, custom-op-directory, \
+                         memory-period-secs and default-max-batch-size"
                     )));
                 }
             }
@@ -86,6 +92,12 @@ fn flag(key: &str, value: &str) -> Result<bool> {
 fn count(key: &str, value: &str) -> Result<Option<usize>> {
     let count = parse_count(value).ok_or_else(|| wrong(key, "a number of threads", value))?;
     Ok((count > 0).then_some(count))
+}
+
+/// A number of seconds; 0 is never.
+fn seconds(key: &str, value: &str) -> Result<Option<Duration>> {
+    let seconds: u32 = value.trim().parse().map_err(|_| wrong(key, "a number of seconds", value))?;
+    Ok((seconds > 0).then(|| Duration::from_secs(seconds.into())))
 }
 
 /// The ways in which Triton's configs write a flag.
@@ -132,6 +144,7 @@ mod tests {
             ("allow-spinning", "1"),
             ("custom-op-directory", "/opt/operators"),
             ("custom-op-directory", "/opt/more"),
+            ("memory-period-secs", "60"),
             ("library", "/opt/other.so"),
         ]);
         let settings = settings.unwrap();
@@ -140,6 +153,8 @@ mod tests {
         assert_eq!((settings.intra_op_thread_count, settings.inter_op_thread_count), (Some(3), None));
         assert_eq!(settings.operator_folders, [Path::new("/opt/operators"), Path::new("/opt/more")]);
         assert_eq!(from(&[("intra_op_thread_count", "-1")]).unwrap().intra_op_thread_count, None);
+        assert_eq!(settings.memory_period, Some(Duration::from_mins(1)));
+        assert_eq!(from(&[("memory-period-secs", "0")]).unwrap().memory_period, None);
         assert_eq!(from(&[]).unwrap(), Settings::new("lib.so"));
     }
 

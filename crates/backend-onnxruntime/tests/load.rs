@@ -254,3 +254,25 @@ fn a_gpu_is_refused_where_the_library_has_none() {
     let text = "optimization { execution_accelerators { cpu_execution_accelerator { name: \"openvino\" } } }";
     assert!(refused(add_sub(), text).contains("its config asks for OpenVINO"));
 }
+
+#[test]
+fn instances_share_the_files_unless_each_has_something_of_its_own() {
+    let folder = Folder::with_file(b"is not looked at");
+    let parameter = |key: &str, value: &str| {
+        format!("parameters {{ key: \"{key}\" value {{ string_value: \"{value}\" }} }}")
+    };
+    let own_threads = parameter("intra_op_thread_count", "2");
+    let share = |value: &str| parameter("share_session_between_instances", value);
+    for (config, shared) in [
+        ("instance_group { count: 3 kind: KIND_CPU }".to_owned(), true),
+        (parameter("intra_op_thread_count", "1"), true),
+        (own_threads.clone(), false),
+        (own_threads + &share("1"), true),
+        (share("0"), false),
+        ("model_operations { op_library_filename: \"o.so\" }".to_owned(), false),
+        ("instance_group { count: 2 kind: KIND_GPU gpus: 0 }".to_owned(), false),
+        (parameter("intra_op_thread_count", "many"), false),
+    ] {
+        assert_eq!(backend().shares_files(&folder.source(&config).config), shared, "{config}");
+    }
+}

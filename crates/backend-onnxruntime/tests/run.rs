@@ -283,3 +283,31 @@ fn a_recurrent_model_takes_no_empty_tensor() {
         assert_eq!(error.reason(), text);
     }
 }
+
+#[test]
+fn instances_run_at_the_same_time() {
+    let dims: &[i64] = &[-1, -1];
+    let graph = Graph::default()
+        .node("Add", &["x", "x"], &["twice"])
+        .node("Neg", &["twice"], &["y"])
+        .input("x", element::INT32, Some(dims))
+        .output("y", element::INT32, Some(dims));
+    let model = load(graph, "max_batch_size: 64").unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4i32 {
+            let model = &model;
+            scope.spawn(move || {
+                let mut instance = model.instance();
+                for round in 0..40 {
+                    // Small answers are copied and large ones shared, and they stay while others are made.
+                    let (rows, columns) = (1 + i64::from(round % 7), 1 + i64::from(round * 97 % 5000));
+                    let values: Vec<i32> = (0..(rows * columns) as i32).map(|i| i ^ thread << 24).collect();
+                    let expected = numbers(values.iter().map(|value| value.wrapping_mul(-2)));
+                    let inputs = vec![input(&[rows, columns], numbers(values))];
+                    let response = execute(&mut *instance, &model.interface, inputs).unwrap();
+                    assert_eq!(response.outputs[0].data, expected);
+                }
+            });
+        }
+    });
+}

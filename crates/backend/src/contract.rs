@@ -17,6 +17,12 @@ pub trait Backend: Send + Sync + Debug {
     /// Opens one version of a model. Called on a loading thread; may take seconds. The config is as the user wrote it,
     /// checked but not completed.
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>>;
+
+    /// Whether all instances of a version under this config have what is in its files in memory once. By default each
+    /// has it for itself. Asked before the version is loaded, and of a config that cannot be loaded, too.
+    fn shares_files(&self, _config: &ModelConfig) -> bool {
+        false
+    }
 }
 
 /// Where a version's files are, and what its config says.

@@ -15,8 +15,11 @@ use super::outcome;
 use super::value::{Input, Value};
 
 /// Executes the model: those inputs by name, to those outputs. The outputs come in the order in which they are named.
+///
+/// A session may run on several threads at once if its operators are those of the CPU. That the crate `ort` asks for
+/// `&mut` is for the sake of other providers; who makes a session decides who may share it (`sessions.rs`).
 pub(crate) fn run(
-    session: &mut Session,
+    session: &Session,
     options: Option<&RunOptions>,
     inputs: &[(&CStr, Input<'_>)],
     outputs: &[&CStr],
@@ -25,11 +28,11 @@ pub(crate) fn run(
     let input_values: SmallVec<[_; 8]> = inputs.iter().map(|(_, input)| input.as_ptr()).collect();
     let output_names: SmallVec<[_; 8]> = outputs.iter().map(|name| name.as_ptr()).collect();
     let mut results: SmallVec<[_; 8]> = SmallVec::from_elem(std::ptr::null_mut(), outputs.len());
-    // SAFETY: the session is borrowed mutably, so that nothing else runs on it. Names and values are lists as long as
+    // SAFETY: the session is live, and the C interface allows concurrent runs of one. Names and values are lists as long as
     // told, of C strings and live values; the engine keeps none of them after the call.
     unsafe {
         outcome((ort::api().Run)(
-            session.ptr_mut(),
+            session.ptr().cast_mut(),
             options.map_or(null(), AsPointer::ptr),
             input_names.as_ptr(),
             input_values.as_ptr(),

@@ -208,6 +208,28 @@ impl<'a> Input<'a> {
                 "shape {shape} was expected to be filled, got {got} strings"
             )));
         }
+        let input = Input::empty_strings(allocator, shape)?;
+        for (index, element) in elements.into_iter().enumerate() {
+            let mut target = null_mut();
+            // SAFETY: there are as many elements as the shape has. The buffer has as many bytes as were asked for, and no
+            // one else sees it before the execution.
+            unsafe {
+                outcome((ort::api().GetResizedStringTensorElementBuffer)(
+                    input.value.0.as_ptr(),
+                    index,
+                    element.len(),
+                    &raw mut target,
+                ))?;
+                if !element.is_empty() {
+                    target.cast::<u8>().copy_from_nonoverlapping(element.as_ptr(), element.len());
+                }
+            }
+        }
+        Ok(input)
+    }
+
+    /// A tensor of strings without a character.
+    pub(crate) fn empty_strings(allocator: &Allocator, shape: &Shape) -> Result<Input<'static>> {
         let mut value = null_mut();
         // SAFETY: the allocator is live; the shape is a slice of the length told.
         let value = unsafe {
@@ -220,22 +242,6 @@ impl<'a> Input<'a> {
             ))?;
             Value::from_raw(value)?
         };
-        for (index, element) in elements.into_iter().enumerate() {
-            let mut target = null_mut();
-            // SAFETY: there are as many elements as the shape has. The buffer has as many bytes as were asked for, and no
-            // one else sees it before the execution.
-            unsafe {
-                outcome((ort::api().GetResizedStringTensorElementBuffer)(
-                    value.0.as_ptr(),
-                    index,
-                    element.len(),
-                    &raw mut target,
-                ))?;
-                if !element.is_empty() {
-                    target.cast::<u8>().copy_from_nonoverlapping(element.as_ptr(), element.len());
-                }
-            }
-        }
         Ok(Input { value, _memory: PhantomData })
     }
 

@@ -56,14 +56,17 @@ pub(super) fn composing(server: &InferenceServer, name: &str) -> BTreeSet<String
 fn bytes(server: &InferenceServer, name: &str, overrides: &LoadOverrides) -> u64 {
     let Ok((folder, _files)) = server.folder(name, overrides) else { return 0 };
     let prepared = Loader::prepare(folder, overrides.config.as_deref());
-    prepared.map_or(0, |prepared| footprint(&prepared))
+    let Ok(prepared) = prepared else { return 0 };
+    let backend = server.loader.backend(name, &prepared.config);
+    footprint(&prepared, backend.is_ok_and(|backend| backend.shares_files(&prepared.config)))
 }
 
-/// The sizes of all files of the versions that are served, for each instance once: an instance has the weights for itself.
-/// What is computed from them, and buffers, are not known before the model runs, and grow with them as a rule.
-fn footprint(Prepared { folder, config, versions }: &Prepared) -> u64 {
+/// The sizes of all files of the versions that are served, for each instance once unless instances share them. What is
+/// computed from them, and buffers, are not known before the model runs, and grow with them as a rule.
+fn footprint(Prepared { folder, config, versions }: &Prepared, shared: bool) -> u64 {
     let files = versions.iter().map(|&version| size(&folder.version_path(version), MAX_DEPTH));
-    files.fold(0, u64::saturating_add).saturating_mul(instances(config))
+    let times = if shared { 1 } else { instances(config) };
+    files.fold(0, u64::saturating_add).saturating_mul(times)
 }
 
 fn instances(config: &ModelConfig) -> u64 {
@@ -128,6 +131,8 @@ mod tests {
             "backend: \"b\" instance_group [ { count: 2 kind: KIND_CPU }, { kind: KIND_CPU } ]",
         );
         let read = ModelFolder::read("m", &folder.path().join("m"), None).unwrap();
-        assert_eq!(footprint(&Loader::prepare(read, None).unwrap()), 3 * 8);
+        let prepared = Loader::prepare(read, None).unwrap();
+        assert_eq!(footprint(&prepared, false), 3 * 8);
+        assert_eq!(footprint(&prepared, true), 8);
     }
 }

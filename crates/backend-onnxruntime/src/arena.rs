@@ -1,0 +1,209 @@
+//! The memory that runs take, and when it goes back to the system.
+//!
+//! The engine keeps in an arena what the runs of a session took, for the next ones, and gives nothing of it back by itself. To
+//! shrink it after every run costs much of the throughput: the next run has to get the same memory again, page by
+//! page. So a thread looks every few seconds at the sessions that are in use. Where all runs since the last look were
+//! much smaller than one before, or there were none, the arena is shrunk, and grows again to what the next runs need.
+
+mod shrink;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use hippocamp_backend::Result;
+use ort::session::Session;
+use parking_lot::{Condvar, Mutex};
+use tracing::{debug, warn};
+
+use crate::ffi::arena::SessionMemory;
+use crate::ffi::memory::give_back;
+
+use shrink::ShrinkingRun;
+
+/// A session that runs, and its arena.
+#[derive(Debug)]
+pub(crate) struct OpenSession {
+    /// `None` where there is nothing to shrink.
+    arena: Option<Arc<Arena>>,
+    pub(crate) session: Arc<Session>,
+}
+
+struct Arena {
+    model: Arc<str>,
+    /// Before the session, which it is a part of.
+    memory: SessionMemory,
+    session: Arc<Session>,
+    shrink: ShrinkingRun,
+    shrinking: Arc<Shrinking>,
+    usage: Usage,
+}
+
+impl OpenSession {
+    /// With `shrinking`, its arena is looked after as long as the session lives.
+    pub(crate) fn new(model: &Arc<str>, session: Session, shrinking: Option<&Arc<Shrinking>>) -> OpenSession {
+        let session = Arc::new(session);
+        let arena = shrinking.map_or(Ok(None), |shrinking| Arena::of(model, &session, shrinking));
+        let arena = arena.unwrap_or_else(|error| {
+            warn!(model = &**model, "what its runs take is kept: {error}");
+            None
+        });
+        OpenSession { arena, session }
+    }
+
+    /// Notes that a run has ended, whose inputs had so many bytes.
+    pub(crate) fn has_run(&self, bytes: usize) {
+        if let Some(arena) = &self.arena {
+            arena.note((bytes as u64).max(1));
+        }
+    }
+}
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        if let Some(arena) = &self.arena {
+            // Waits for a look that is going on, so that the session ends here, and its memory is free when this returns.
+            arena.shrinking.arenas.lock().retain(|other| !Arc::ptr_eq(other, arena));
+        }
+    }
+}
+
+impl fmt::Debug for Arena {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Arena")
+            .field("model", &self.model)
+            .field("usage", &self.usage)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Arena {
+    fn of(
+        model: &Arc<str>,
+        session: &Arc<Session>,
+        shrinking: &Arc<Shrinking>,
+    ) -> Result<Option<Arc<Arena>>> {
+        let memory = SessionMemory::of(session)?;
+        let (Some(_), Some(shrink)) = (memory.size(), ShrinkingRun::of(session)?) else { return Ok(None) };
+        let (model, session, shrinking) = (Arc::clone(model), Arc::clone(session), Arc::clone(shrinking));
+        let arena = Arc::new(Arena { model, memory, session, shrink, shrinking, usage: Usage::default() });
+        arena.shrinking.arenas.lock().push(Arc::clone(&arena));
+        Ok(Some(arena))
+    }
+
+    fn note(&self, bytes: u64) {
+        if self.usage.note(bytes) {
+            self.shrinking.wake();
+        }
+    }
+
+    /// Shrinks the arena if that is worth it. Tells how many bytes became free, and whether to look again.
+    fn look(&self) -> (u64, bool) {
+        let (too_large, in_use) = self.usage.look();
+        if !too_large {
+            return (0, in_use);
+        }
+        let (model, before) = (&*self.model, self.size());
+        if let Err(error) = self.shrink.run(&self.session) {
+            warn!(model, "cannot shrink the memory of its runs: {error}");
+        }
+        let freed = before.saturating_sub(self.size());
+        debug!(model, before, freed, "the memory of its runs was shrunk");
+        (freed, in_use)
+    }
+
+    fn size(&self) -> u64 {
+        self.memory.size().unwrap_or(0)
+    }
+}
+
+/// How large the runs of a session were, by the bytes of their inputs: what else a run takes grows with them.
+#[derive(Debug, Default)]
+struct Usage {
+    /// The largest since the last look.
+    recent: AtomicU64,
+    /// The largest since the arena was shrunk, up to the last look.
+    largest: AtomicU64,
+}
+
+impl Usage {
+    /// Adds a run. Tells whether it is the first since the last look.
+    fn note(&self, bytes: u64) -> bool {
+        let before = self.recent.load(Ordering::Relaxed);
+        // Nothing is written as long as runs are alike: instances on several CPUs share the line.
+        bytes > before && self.recent.fetch_max(bytes, Ordering::Relaxed) == 0
+    }
+
+    /// Whether runs have become so much smaller that the arena is to be shrunk, and whether there were any.
+    fn look(&self) -> (bool, bool) {
+        let recent = self.recent.swap(0, Ordering::Relaxed);
+        let largest = self.largest.load(Ordering::Relaxed);
+        let too_large = largest > 0 && recent <= largest / 2;
+        self.largest.store(if too_large { recent } else { largest.max(recent) }, Ordering::Relaxed);
+        (too_large, recent > 0)
+    }
+}
+
+/// What looks after the arenas of the process.
+#[derive(Debug)]
+pub(crate) struct Shrinking {
+    period: Duration,
+    arenas: Mutex<Vec<Arc<Arena>>>,
+    /// Whether there is something to look at in a while.
+    awake: AtomicBool,
+    turn: Mutex<()>,
+    bell: Condvar,
+}
+
+/// Freed bytes from which on the allocator of the C library is asked for what it keeps, too.
+const WORTH_TRIMMING: u64 = 1 << 20;
+
+impl Shrinking {
+    /// Starts the thread that looks once in a period while sessions run, and sleeps otherwise.
+    pub(crate) fn start(period: Duration) -> std::io::Result<Arc<Shrinking>> {
+        let shrinking = Arc::new(Shrinking::new(period));
+        let theirs = Arc::clone(&shrinking);
+        thread::Builder::new().name("ort-memory".into()).spawn(move || theirs.work())?;
+        Ok(shrinking)
+    }
+
+    fn new(period: Duration) -> Shrinking {
+        let (arenas, awake, turn, bell) = Default::default();
+        Shrinking { period, arenas, awake, turn, bell }
+    }
+
+    fn wake(&self) {
+        if !self.awake.swap(true, Ordering::AcqRel) {
+            // Whoever is about to wait has the lock until it does.
+            drop(self.turn.lock());
+            self.bell.notify_one();
+        }
+    }
+
+    fn work(&self) {
+        loop {
+            let mut turn = self.turn.lock();
+            self.bell.wait_while(&mut turn, |()| !self.awake.load(Ordering::Acquire));
+            drop(turn);
+            thread::sleep(self.period);
+            // Before the look: what runs after it wakes this thread again.
+            self.awake.store(false, Ordering::Release);
+            if self.look() {
+                self.awake.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// Looks at all arenas. Tells whether there will be something to do in a while, even if nothing runs any more.
+    fn look(&self) -> bool {
+        let looks: Vec<_> = self.arenas.lock().iter().map(|arena| arena.look()).collect();
+        if looks.iter().map(|(freed, _)| freed).sum::<u64>() >= WORTH_TRIMMING {
+            give_back();
+        }
+        looks.iter().any(|(_, again)| *again)
+    }
+}
