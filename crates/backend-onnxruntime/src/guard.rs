@@ -1,16 +1,18 @@
 //! Requests that would end the process within the engine, refused before it sees them.
 //!
 //! ONNX Runtime checks much, not everything: some of its operators end the process, or never end themselves, when a tensor
-//! that they read has no elements. Which of these a model uses is known when it is loaded, and whether a request has such a
-//! tensor when it comes. A tensor that becomes empty within the model is not seen.
+//! that they read has no elements, or one number that they cannot divide. Which of these a model uses is known when it is
+//! loaded, and whether a request has such a tensor when it comes. What a tensor becomes within the model is not seen.
 
+mod division;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_tensor::Shape;
+use hippocamp_tensor::{DataType, Shape};
 
 use crate::model_file::{ModelFile, Node};
 
@@ -53,10 +55,12 @@ pub(crate) const OPERATORS: &[Guarded] = &[
 ];
 
 /// What a model does not take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Guard {
     /// An operator of the model that does not take an empty tensor.
     operator: Option<&'static str>,
+    /// The inputs that may not have the smallest number of their type.
+    divided: Arc<BTreeSet<String>>,
 }
 
 impl Guard {
@@ -73,20 +77,51 @@ impl Guard {
             };
             find(node).is_some_and(|guarded| node.is_opaque || guarded.inputs.iter().any(depends))
         };
-        Guard { operator: file.nodes.iter().find(harmful).and_then(find).map(|guarded| guarded.operator) }
+        let operator = file.nodes.iter().find(harmful).and_then(find).map(|guarded| guarded.operator);
+        Guard { operator, divided: Arc::new(division::divided(file, &fixed)) }
     }
 
+    /// What it looks for in tensors of the input of that name.
+    pub(crate) fn for_input(&self, name: &str) -> InputGuard {
+        InputGuard { operator: self.operator, is_divided: self.divided.contains(name) }
+    }
+}
+
+/// What one input of a model does not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct InputGuard {
+    operator: Option<&'static str>,
+    is_divided: bool,
+}
+
+impl InputGuard {
     /// An error for a tensor that the model does not take as its input of that name.
-    pub(crate) fn check(self, model: &str, input: impl FnOnce() -> String, shape: &Shape) -> Result<()> {
+    pub(crate) fn check(
+        self,
+        model: &str,
+        input: impl FnOnce() -> String,
+        tensor: (DataType, &Shape, &[u8]),
+    ) -> Result<()> {
+        let (data_type, shape, data) = tensor;
         match self.operator {
-            Some(operator) if shape.contains(&0) => Err(refused(model, &input(), shape, operator)),
+            Some(operator) if shape.contains(&0) => Err(empty(model, &input(), shape, operator)),
+            _ if self.is_divided && division::has_smallest(data_type, data) => {
+                Err(smallest(model, &input(), data_type))
+            }
             _ => Ok(()),
         }
     }
 }
 
 #[cold]
-fn refused(model: &str, input: &str, shape: &Shape, operator: &str) -> Error {
+fn smallest(model: &str, input: &str, data_type: DataType) -> Error {
+    Error::invalid_arg(format!(
+        "input '{input}' of model '{model}' has the smallest number that there is in {data_type}, which the model cannot divide"
+    ))
+}
+
+#[cold]
+fn empty(model: &str, input: &str, shape: &Shape, operator: &str) -> Error {
     Error::invalid_arg(format!(
         "input '{input}' of model '{model}' was expected to have elements, got shape {shape}: the model's operator \
          {operator} does not take an empty tensor"

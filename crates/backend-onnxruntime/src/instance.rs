@@ -14,7 +14,7 @@ use crate::arena::OpenSession;
 use crate::error::engine;
 use crate::ffi::session::run;
 use crate::ffi::value::Input;
-use crate::guard::Guard;
+use crate::guard::{Guard, InputGuard};
 use crate::options::Options;
 
 /// Executes batches. Used by one thread.
@@ -31,7 +31,6 @@ struct Tensors {
     /// In the order of the config, as all requests are.
     inputs: Vec<Port>,
     outputs: Vec<Port>,
-    guard: Guard,
     /// This process's plain memory.
     memory: MemoryInfo<'static>,
     /// For strings, which the engine keeps in its own way.
@@ -44,6 +43,8 @@ struct Port {
     data_type: DataType,
     /// Whether the model can do without it.
     optional: bool,
+    /// Looks at what is given to an input.
+    guard: InputGuard,
     /// For a scalar, the shape that the config has for it: a config cannot have a shape without dimensions.
     scalar: Option<Shape>,
 }
@@ -54,14 +55,13 @@ impl OnnxInstance {
         session: Arc<OpenSession>,
         options: &Options,
         signature: &Signature,
-        guard: Guard,
+        guard: &Guard,
         interface: &Interface,
     ) -> Result<OnnxInstance> {
         let tensors = Tensors {
             model: model.to_owned(),
-            inputs: ports(model, interface.all_inputs(), &signature.inputs)?,
-            outputs: ports(model, interface.all_outputs(), &signature.outputs)?,
-            guard,
+            inputs: ports(model, interface.all_inputs(), &signature.inputs, guard)?,
+            outputs: ports(model, interface.all_outputs(), &signature.outputs, guard)?,
             memory: MemoryInfo::default(),
             allocator: Allocator::default(),
         };
@@ -84,7 +84,8 @@ impl Tensors {
                 }
                 return Err(self.missing(port));
             };
-            self.guard.check(&self.model, || port.name.to_string_lossy().into_owned(), &view.shape)?;
+            let tensor = (view.data_type, &view.shape, view.data);
+            port.guard.check(&self.model, || port.name.to_string_lossy().into_owned(), tensor)?;
             let data = normal.as_deref().unwrap_or(view.data);
             let scalar = Shape::default();
             let shape = if port.scalar.is_some() { &scalar } else { &view.shape };
@@ -145,12 +146,13 @@ fn ports<'a>(
     model: &str,
     specs: impl Iterator<Item = &'a TensorSpec>,
     tensors: &[SignatureTensor],
+    guard: &Guard,
 ) -> Result<Vec<Port>> {
-    specs.map(|spec| Port::new(model, spec, tensors)).collect()
+    specs.map(|spec| Port::new(model, spec, tensors, guard)).collect()
 }
 
 impl Port {
-    fn new(model: &str, spec: &TensorSpec, tensors: &[SignatureTensor]) -> Result<Port> {
+    fn new(model: &str, spec: &TensorSpec, tensors: &[SignatureTensor], guard: &Guard) -> Result<Port> {
         let tensor = tensors.iter().find(|tensor| tensor.name == *spec.name);
         let tensor = tensor.ok_or_else(|| {
             Error::internal(format!(
@@ -168,6 +170,7 @@ impl Port {
             })?,
             data_type: spec.data_type,
             optional: tensor.optional,
+            guard: guard.for_input(&spec.name),
             scalar: is_scalar.then(|| spec.reshape.clone().unwrap_or_else(|| spec.dims.clone())),
         })
     }

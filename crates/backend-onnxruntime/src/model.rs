@@ -88,7 +88,7 @@ impl OnnxModel {
             session,
             &self.options,
             &self.signature,
-            self.guard,
+            &self.guard,
             &spec.interface,
         )?;
         Ok(Batched::new(instance, Arc::clone(&spec.interface)))

@@ -311,3 +311,18 @@ fn instances_run_at_the_same_time() {
         }
     });
 }
+
+#[test]
+fn the_smallest_number_is_not_divided() {
+    let graph = Graph::default()
+        .node("Div", &["a", "b"], &["y"])
+        .input("a", element::INT32, Some(&[2]))
+        .input("b", element::INT32, Some(&[2]))
+        .output("y", element::INT32, Some(&[2]));
+    let model = load(graph, "").unwrap();
+    let divided = |a: i32| model.run(vec![input(&[2], numbers([6, a])), input(&[2], numbers([2i32, 3]))]);
+    assert_eq!(divided(9).unwrap().outputs[0].data, numbers([3i32, 3]));
+    // By 3 it would do no harm, and is refused as well.
+    let error = divided(i32::MIN).unwrap_err();
+    assert!(error.message().contains("which the model cannot divide"), "{error}");
+}

@@ -14,8 +14,9 @@ fn file(nodes: Vec<Node>, inputs: &[&str], initializers: &[&str]) -> ModelFile {
 }
 
 /// What an input of that shape is refused with by a model of such nodes.
-fn refused(guard: Guard, shape: &[i64]) -> Option<String> {
-    guard.check("m", || "x".to_owned(), &Shape::from(shape)).err().map(|error| error.reason())
+fn refused(guard: &Guard, shape: &[i64]) -> Option<String> {
+    let tensor = (DataType::Fp32, &Shape::from(shape), &[][..]);
+    guard.for_input("x").check("m", || "x".to_owned(), tensor).err().map(|error| error.reason())
 }
 
 /// An operator that does no harm, in a table as one may be added to.
@@ -38,10 +39,10 @@ fn every_operator_of_the_table_is_guarded_by_each_of_its_inputs() {
                     Shape::from(shape),
                     each.operator
                 );
-                assert_eq!(refused(guard, shape), Some(expected));
+                assert_eq!(refused(&guard, shape), Some(expected));
             }
-            assert_eq!(refused(guard, &[1, 2]), None);
-            assert_eq!(refused(guard, &[]), None, "a scalar has an element");
+            assert_eq!(refused(&guard, &[1, 2]), None);
+            assert_eq!(refused(&guard, &[]), None, "a scalar has an element");
         }
         let none = file(vec![node(each.domain, each.operator, &["w"; 8], &["y"])], &["x"], &["w"]);
         assert_eq!(
@@ -61,7 +62,7 @@ fn an_operator_is_one_of_a_domain() {
     assert_eq!(guard("ai.onnx", "Neg").operator, Some("Neg"));
     assert_eq!(guard("own", "Neg").operator, None);
     assert_eq!(guard("", "Second").operator, None);
-    assert_eq!(refused(guard("", "Abs"), &[0]), None);
+    assert_eq!(refused(&guard("", "Abs"), &[0]), None);
 }
 
 #[test]
@@ -86,4 +87,42 @@ fn where_nothing_is_known_of_tensors_the_operator_is_enough() {
     let opaque = |operator: &str| Node { is_opaque: true, ..node("", operator, &["w"], &["y"]) };
     let guard = |operator| Guard::by(MORE, &file(vec![opaque(operator)], &[], &["w"])).operator;
     assert_eq!((guard("Neg"), guard("Second"), guard("Abs")), (Some("Neg"), Some("Second"), None));
+}
+
+#[test]
+fn a_dividend_is_followed_to_the_input_that_it_comes_from() {
+    let divided = |nodes: Vec<Node>| {
+        Guard::of(&file(nodes, &["a", "b"], &["w"])).divided.iter().cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(divided(vec![node("", "Div", &["a", "b"], &["y"])]), ["a"]);
+    assert_eq!(divided(vec![node("ai.onnx", "Mod", &["b", "a"], &["y"])]), ["b"]);
+    let reshape = node("", "Reshape", &["a", "w"], &["t"]);
+    assert_eq!(divided(vec![reshape, node("", "Div", &["t", "b"], &["y"])]), ["a"]);
+    for harmless in [
+        node("", "Div", &["a", "w"], &["y"]),
+        node("", "Div", &["w", "a"], &["y"]),
+        node("", "Add", &["a", "b"], &["y"]),
+        node("own", "Div", &["a", "b"], &["y"]),
+    ] {
+        assert_eq!(divided(vec![harmless]), [""; 0]);
+    }
+}
+
+#[test]
+fn the_smallest_number_is_refused_where_it_is_divided() {
+    let guard = Guard::of(&file(vec![node("", "Div", &["a", "b"], &["y"])], &["a", "b"], &[]));
+    let check = |input: &str, data_type, data: &[u8]| {
+        guard.for_input(input).check("m", || input.to_owned(), (data_type, &Shape::from([2]), data)).err()
+    };
+    let int32 = |second: i32| [7i32.to_le_bytes(), second.to_le_bytes()].concat();
+    let int64 = |second: i64| [7i64.to_le_bytes(), second.to_le_bytes()].concat();
+    assert_eq!(
+        check("a", DataType::Int32, &int32(i32::MIN)).unwrap().reason(),
+        "Invalid argument: input 'a' of model 'm' has the smallest number that there is in INT32, which the model cannot divide"
+    );
+    assert!(check("a", DataType::Int64, &int64(i64::MIN)).is_some());
+    assert!(check("a", DataType::Int32, &int32(i32::MIN + 1)).is_none());
+    assert!(check("a", DataType::Fp32, &int32(i32::MIN)).is_none());
+    assert!(check("a", DataType::Int64, &int64(i64::from(i32::MIN) << 31)).is_none());
+    assert!(check("b", DataType::Int32, &int32(i32::MIN)).is_none(), "it divides by this one");
 }
