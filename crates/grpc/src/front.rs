@@ -12,6 +12,7 @@ use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::http::{Request, Response};
 
+use crate::delays::Delays;
 use crate::health::HealthService;
 use crate::model_infer::ModelInfer;
 use crate::serve::MESSAGE_SIZE;
@@ -39,8 +40,9 @@ impl GrpcFront {
         server: Arc<InferenceServer>,
         phase: watch::Receiver<Phase>,
         response_compression: bool,
+        delays: Delays,
     ) -> GrpcFront {
-        let service = InferenceService { server: Arc::clone(&server), phase };
+        let service = InferenceService { server: Arc::clone(&server), phase, delays: delays.clone() };
         let mut inference = GrpcInferenceServiceServer::new(service)
             .max_decoding_message_size(MESSAGE_SIZE)
             .max_encoding_message_size(MESSAGE_SIZE)
@@ -51,8 +53,12 @@ impl GrpcFront {
                 .send_compressed(CompressionEncoding::Gzip)
                 .send_compressed(CompressionEncoding::Deflate);
         }
-        let inference =
-            ModelInfer { server: Arc::clone(&server), others: Whole(inference), response_compression };
+        let inference = ModelInfer {
+            server: Arc::clone(&server),
+            others: Whole(inference),
+            response_compression,
+            delays,
+        };
         GrpcFront { inference, health: Whole(HealthServer::new(HealthService { server })) }
     }
 }

@@ -11,6 +11,7 @@ use hippocamp_tensor::TensorData;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::decode::{self, Message, ReplyOptions};
+use crate::delays::{Delays, hold};
 use crate::encode::Reply;
 use crate::parameters::request_parameters;
 use crate::{encode, status};
@@ -26,12 +27,27 @@ pub(crate) struct Running {
     pub(crate) held: Option<(Charge, OwnedSemaphorePermit)>,
 }
 
-/// Answers one request, whose raw tensors are in `raw`. Dropping the future cancels it.
+/// Answers one request, whose raw tensors are in `raw`. Dropping the future cancels it, at once unless a test wants it
+/// later.
 pub(crate) async fn infer(
-    server: &InferenceServer,
+    server: &Arc<InferenceServer>,
+    delays: &Delays,
     request: ModelInferRequest,
     raw: Vec<TensorData>,
 ) -> Result<Reply> {
+    let Some(held) = delays else { return execute(server, delays, request, raw).await };
+    let (server, delays) = (Arc::clone(server), delays.clone());
+    let call = async move { execute(&server, &delays, request, raw).await };
+    Box::pin(held.cancel_late(call)).await
+}
+
+async fn execute(
+    server: &InferenceServer,
+    delays: &Delays,
+    request: ModelInferRequest,
+    raw: Vec<TensorData>,
+) -> Result<Reply> {
+    hold(delays, |delays| delays.process).await;
     let arrived = Instant::now();
     let model = find(server, &request).await?;
     if model.interface.decoupled {
@@ -40,7 +56,9 @@ pub(crate) async fn infer(
         ));
     }
     let running = start(server, model, request, raw, arrived, LoadedModel::infer_and_wait)?;
-    let response = running.responses.only().await?;
+    let response = running.responses.only().await;
+    hold(delays, |delays| delays.response_completion).await;
+    let response = response?;
     encode::reply(&running.model, running.id, &running.options, response)
 }
 

@@ -6,6 +6,7 @@
 mod contents;
 mod deadline;
 mod decode;
+mod delays;
 mod encode;
 mod fields;
 mod front;
@@ -24,6 +25,7 @@ mod status;
 mod stream;
 mod whole_messages;
 
+pub use delays::TestDelays;
 pub use serve::{GrpcSettings, serve};
 
 /// What the fuzz targets call.

@@ -21,6 +21,7 @@ use tonic::codegen::{Body as HttpBody, http};
 use tonic::metadata::GRPC_CONTENT_TYPE;
 use tonic::{Code, Status};
 
+use crate::delays::Delays;
 use crate::serve::MESSAGE_SIZE;
 use crate::whole_messages::{Answers, Frames, HEADER, Whole};
 use crate::{deadline, fields, infer, status::status};
@@ -34,6 +35,7 @@ pub(crate) struct ModelInfer<S> {
     pub(crate) others: Whole<S>,
     /// Replies are compressed for clients that take it, which tonic does.
     pub(crate) response_compression: bool,
+    pub(crate) delays: Delays,
 }
 
 impl<S> ModelInfer<S> {
@@ -64,7 +66,7 @@ impl<S> ModelInfer<S> {
         {
             // From here on the frames belong to the tensors.
             drop(read);
-            return match infer::infer(&self.server, message, raw).await {
+            return match infer::infer(&self.server, &self.delays, message, raw).await {
                 Ok(reply) => reply.into_pieces().map_or_else(Status::into_http, sent),
                 Err(error) => status(&error).into_http(),
             };

@@ -7,6 +7,7 @@ use hippocamp_core::InferenceServer;
 use hippocamp_net::{Http2, Network, Port};
 use tokio::net::TcpListener;
 
+use crate::delays::TestDelays;
 use crate::front::GrpcFront;
 
 /// As large as the length of a message can be for other implementations, in both directions.
@@ -24,6 +25,8 @@ pub struct GrpcSettings {
     /// Connections are closed at that age, and what still runs on them after the grace.
     pub max_connection_age: Option<Duration>,
     pub max_connection_age_grace: Option<Duration>,
+    /// For tests of cancellation; none by default.
+    pub delays: TestDelays,
 }
 
 impl Default for GrpcSettings {
@@ -37,6 +40,7 @@ impl Default for GrpcSettings {
             keepalive_timeout,
             max_connection_age,
             max_connection_age_grace,
+            delays: TestDelays::default(),
         }
     }
 }
@@ -54,7 +58,8 @@ pub async fn serve(
         max_connection_age: settings.max_connection_age,
         max_connection_age_grace: settings.max_connection_age_grace,
     };
-    let front = GrpcFront::new(server, network.phase(), settings.response_compression);
+    let delays = settings.delays.shared();
+    let front = GrpcFront::new(server, network.phase(), settings.response_compression, delays);
     let port = Port { name: "grpc", http1: false, http2, counted: true };
     hippocamp_net::serve(listener, network, port, front).await;
 }

@@ -10,6 +10,7 @@ use hippocamp_proto::inference::grpc_inference_service_server::GrpcInferenceServ
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::delays::Delays;
 use crate::encode::Reply;
 use crate::status::{status, unsupported};
 use crate::{infer, metadata, repository, shared_memory, statistics, stream};
@@ -20,6 +21,7 @@ pub(crate) struct InferenceService {
     pub(crate) server: Arc<InferenceServer>,
     /// How far the server is with stopping: streams read no more then.
     pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) delays: Delays,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -64,7 +66,7 @@ impl GrpcInferenceService for InferenceService {
     async fn model_infer(&self, r: Request<pb::ModelInferRequest>) -> Answer<pb::ModelInferResponse> {
         let mut request = r.into_inner();
         let raw = infer::take_raw(&mut request);
-        answer(infer::infer(&self.server, request, raw).await.map(Reply::into_message))
+        answer(infer::infer(&self.server, &self.delays, request, raw).await.map(Reply::into_message))
     }
 
     type ModelStreamInferStream = stream::Replies;
@@ -76,7 +78,8 @@ impl GrpcInferenceService for InferenceService {
         let close_on_error = r.metadata().get("triton_grpc_error").is_some_and(|value| value == "true");
         let exchange = r.extensions().get::<Arc<Exchange>>().cloned();
         let (server, phase) = (Arc::clone(&self.server), self.phase.clone());
-        Ok(Response::new(stream::infer(server, exchange, r.into_inner(), phase, close_on_error)))
+        let how = stream::Writing { close_on_error, delays: self.delays.clone() };
+        Ok(Response::new(stream::infer(server, exchange, r.into_inner(), phase, how)))
     }
 
     async fn model_statistics(

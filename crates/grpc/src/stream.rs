@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Status, Streaming};
 
+use crate::delays::{Delays, hold};
 use crate::infer::{self, Running};
 use crate::parameters::flag;
 use crate::room::Room;
@@ -62,11 +63,11 @@ pub(crate) fn infer(
     exchange: Option<Arc<Exchange>>,
     requests: Streaming<ModelInferRequest>,
     phase: watch::Receiver<Phase>,
-    close_on_error: bool,
+    how: Writing,
 ) -> Replies {
     let (replies, stream) = mpsc::channel(IN_FLIGHT);
     let (in_order, waiting) = mpsc::channel(IN_FLIGHT);
-    let writer = Writer { replies, room: Room::new(REPLY_BYTES), close_on_error };
+    let writer = Writer { replies, room: Room::new(REPLY_BYTES), how };
     tokio::spawn(writer.clone().answer_in_order(waiting));
     let starter = Starter { server, exchange, room: Room::new(REQUEST_BYTES) };
     tokio::spawn(read(starter, requests, phase, in_order, writer));
@@ -84,7 +85,7 @@ async fn read(
     loop {
         let request = tokio::select! {
             request = requests.next() => request,
-            () = writer.replies.closed() => return,
+            () = writer.gone() => return,
             // What was read is still answered; an idle stream does not hold up the end.
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
         };
@@ -93,8 +94,8 @@ async fn read(
             Some(Ok(request)) => {
                 // A model that stands by holds up the requests behind it: their order stays.
                 let next = tokio::select! {
-                    next = starter.start(request) => next,
-                    () = writer.replies.closed() => return,
+                    next = starter.start(&writer.how.delays, request) => next,
+                    () = writer.gone() => return,
                 };
                 let next = match next {
                     InOrder::Running(running) if running.model.interface.decoupled => {
@@ -124,7 +125,8 @@ struct Starter {
 }
 
 impl Starter {
-    async fn start(&self, mut request: ModelInferRequest) -> InOrder {
+    async fn start(&self, delays: &Delays, mut request: ModelInferRequest) -> InOrder {
+        hold(delays, |delays| delays.process).await;
         let raw = infer::take_raw(&mut request);
         let id = request.id.clone();
         match self.running(request, raw).await {
@@ -147,12 +149,19 @@ impl Starter {
     }
 }
 
+/// How the answers of a stream are written.
+#[derive(Clone, Debug)]
+pub(crate) struct Writing {
+    /// The client asked for the first failed execution to end the stream with its status.
+    pub(crate) close_on_error: bool,
+    pub(crate) delays: Delays,
+}
+
 #[derive(Clone)]
 struct Writer {
     replies: mpsc::Sender<(Reply, Option<OwnedSemaphorePermit>)>,
     room: Room,
-    /// The client asked for the first failed execution to end the stream with its status.
-    close_on_error: bool,
+    how: Writing,
 }
 
 impl Writer {
@@ -177,7 +186,7 @@ impl Writer {
         loop {
             let event = tokio::select! {
                 event = running.responses.next() => event,
-                () = self.replies.closed() => return false,
+                () = self.gone() => return false,
             };
             let Some(event) = event else { return true };
             let reply = match event {
@@ -200,7 +209,7 @@ impl Writer {
     }
 
     fn execution_failed(&self, running: &Running, error: &Error, last: bool) -> Reply {
-        if self.close_on_error {
+        if self.how.close_on_error {
             return Err(status(error));
         }
         let mut response = identity(running);
@@ -209,8 +218,15 @@ impl Writer {
         Ok(failed(error, response))
     }
 
+    /// Returns when nobody reads the answers any more.
+    async fn gone(&self) {
+        self.replies.closed().await;
+        hold(&self.how.delays, |delays| delays.notification).await;
+    }
+
     /// Waits for the client to read.
     async fn send(&self, reply: Reply) -> bool {
+        hold(&self.how.delays, |delays| delays.response).await;
         let response = reply.as_ref().ok().and_then(|reply| reply.infer_response.as_ref());
         let raw = response.map_or(&[][..], |response| &response.raw_output_contents);
         let bytes = raw.iter().map(bytes::Bytes::len).sum();

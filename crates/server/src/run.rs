@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use hippocamp_core::{InferenceServer, Settings};
+use hippocamp_grpc::GrpcSettings;
 use hippocamp_http::HttpSettings;
 use hippocamp_net::Network;
 use hippocamp_repository::RepositoryLocation;
@@ -118,7 +119,8 @@ fn serve(
     if let Some(listener) = listeners.grpc {
         info!("gRPC on {}", listener.local_addr()?);
         let (network, server) = shared();
-        fronts.spawn(hippocamp_grpc::serve(listener, network, server, args.grpc.settings()));
+        let settings = GrpcSettings { delays: test_hooks::grpc_delays(), ..args.grpc.settings() };
+        fronts.spawn(hippocamp_grpc::serve(listener, network, server, settings));
     }
     if let Some(listener) = listeners.metrics {
         info!("metrics on {}", listener.local_addr()?);

@@ -8,6 +8,8 @@ mod cache;
 mod cancellation;
 #[path = "server/decoupled.rs"]
 mod decoupled;
+#[path = "server/delays.rs"]
+mod delays;
 #[path = "server/ensembles.rs"]
 mod ensembles;
 #[path = "server/frames.rs"]

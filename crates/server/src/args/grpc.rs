@@ -63,6 +63,7 @@ impl GrpcArgs {
             keepalive_timeout: Duration::from_millis(self.grpc_keepalive_timeout),
             max_connection_age: self.grpc_max_connection_age.map(Duration::from_millis),
             max_connection_age_grace: self.grpc_max_connection_age_grace.map(Duration::from_millis),
+            ..GrpcSettings::default()
         }
     }
 }
