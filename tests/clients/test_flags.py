@@ -1,6 +1,7 @@
 """Flags whose effect shows only from outside."""
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -89,6 +90,24 @@ def test_the_hook_that_collects_requests_before_the_scheduler_starts(tmp_path, c
             assert [reply.result().as_numpy("OUTPUT0").tolist() for reply in replies] == [[[1.0]]] * 3
         stats = client.get_inference_statistics("batched")["model_stats"][0]
         assert (stats["inference_count"], stats["execution_count"]) == (3, 1)
+
+
+@pytest.mark.parametrize("hook", ["GRPC_PROCESS", "RESPONSE_COMPLETION"])
+def test_the_hooks_that_hold_grpc_calls(tmp_path, client_of, monkeypatch, hook):
+    write_model(tmp_path, "alone", IDENTITY_CONFIG, None)
+    monkeypatch.setenv(f"TRITONSERVER_DELAY_{hook}", "300")
+    monkeypatch.setenv("TRITONSERVER_DELAY_GRPC_NOTIFICATION", "no number")
+    monkeypatch.setenv("TRITONSERVER_DELAY_GRPC_ENQUEUE", "5000")
+    with ServerProcess(tmp_path) as server:
+        client = client_of("grpc", server)
+        inputs = [client.input("INPUT0", np.ones((1, 1), np.float32), "FP32")]
+        begin = time.monotonic()
+        assert client.infer("alone", inputs).as_numpy("OUTPUT0").tolist() == [[1.0]]
+        assert 0.3 <= time.monotonic() - begin < 5
+        log = server.log()
+        assert f"TRITONSERVER_DELAY_{hook}=300: a hook for tests" in log
+        assert "TRITONSERVER_DELAY_GRPC_ENQUEUE=5000: a hook for tests that has nothing to delay here" in log
+        assert "NOTIFICATION" not in log
 
 
 LIMITED = """
