@@ -17,6 +17,7 @@ mod contract;
 mod error;
 mod fitting;
 mod gather;
+mod latencies;
 mod outlet;
 mod padded;
 mod parameters;
@@ -34,6 +35,7 @@ pub use contract::{
 pub use error::{Code, Error, Result};
 pub use fitting::Fitting;
 pub use gather::{Gather, InputView, Inputs, model_shape};
+pub use latencies::{Latency, LatencySummary, WantedLatencies};
 pub use outlet::{Outlet, ResponseSink};
 pub use parameters::{ParameterValue, Parameters};
 pub use request::{CorrelationId, InputTensor, Request, Sequence, WantedOutputs};

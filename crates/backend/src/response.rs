@@ -288,7 +288,7 @@ impl ResponseSender {
             return;
         }
         let (index, last) = &mut self.responses;
-        self.statistics.responded(*index, outcome, times);
+        self.statistics.responded(self.arrived, *index, outcome, times);
         (*index, *last) = (*index + 1, times.finished);
     }
 

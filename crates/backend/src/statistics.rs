@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use hippocamp_metrics::Histogram;
+use hippocamp_metrics::{BoundedHistogram, Histogram};
 use parking_lot::Mutex;
 
+use crate::latencies::{Latencies, LatencySummary, WantedLatencies};
 use crate::{FailureReason, Request};
 
 /// When an execution passed from one phase to the next.
@@ -170,11 +171,40 @@ pub fn count_execution(batch: &[Request], times: &ExecutionTimes) {
 /// also finds it counted. One short lock an execution and one a request; nothing is allocated after the first batch of
 /// each size.
 #[derive(Debug, Default)]
-pub struct ModelStatistics(Mutex<Counters>);
+pub struct ModelStatistics(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    counters: Counters,
+    /// What nobody wants unless the server was told so.
+    latencies: Latencies,
+}
 
 impl ModelStatistics {
+    /// Also keeps what is `wanted` besides the counters.
+    pub fn with_latencies(wanted: &WantedLatencies) -> ModelStatistics {
+        let statistics = ModelStatistics::default();
+        statistics.want_latencies(wanted);
+        statistics
+    }
+
+    /// From now on keeps what is `wanted` besides the counters. What is kept already goes on, if it is kept the same way.
+    pub fn want_latencies(&self, wanted: &WantedLatencies) {
+        self.0.lock().latencies.want(wanted);
+    }
+
     pub fn snapshot(&self) -> Counters {
-        self.0.lock().clone()
+        self.0.lock().counters.clone()
+    }
+
+    /// The summaries of latencies with these quantiles; empty if none are kept.
+    pub fn latency_summaries(&self, quantiles: &[f64]) -> Vec<LatencySummary> {
+        self.0.lock().latencies.summaries(quantiles, Instant::now())
+    }
+
+    /// From arrival to the first response, in whole milliseconds; `None` if it is not kept.
+    pub fn first_responses(&self) -> Option<BoundedHistogram> {
+        self.0.lock().latencies.first_responses()
     }
 
     /// Counts one execution of a batch. `batch_size` is what the backend reports, usually the sum of the requests'.
@@ -185,7 +215,7 @@ impl ModelStatistics {
     /// Counts one execution of a batch of which only `inferences` rows belong to requests; the rest keeps places.
     pub fn executed_rows(&self, batch_size: u64, inferences: u64, times: &ExecutionTimes) {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let counters = &mut *self.0.lock();
+        let counters = &mut self.0.lock().counters;
         counters.last_inference_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         counters.inference_count += inferences;
         counters.execution_count += 1;
@@ -194,9 +224,10 @@ impl ModelStatistics {
 
     /// Counts a request that was answered. `arrived` is when it came in, `queued` when it began to wait.
     pub(crate) fn succeeded(&self, arrived: Instant, queued: Instant, times: &ExecutionTimes) {
-        let total = Instant::now().saturating_duration_since(arrived);
+        let now = Instant::now();
+        let total = now.saturating_duration_since(arrived);
         let waited = times.started.saturating_duration_since(queued);
-        let counters = &mut *self.0.lock();
+        let State { counters, latencies } = &mut *self.0.lock();
         let total_ns = counters.success.add(total);
         let waited_ns = counters.queue.add(waited);
         let before = counters.phases.compute_infer.ns;
@@ -204,14 +235,24 @@ impl ModelStatistics {
         counters.request_durations.observe_ns(total_ns);
         counters.queue_durations.observe_ns(waited_ns);
         counters.compute_infer_durations.observe_ns(counters.phases.compute_infer.ns - before);
+        latencies.executed(total, waited, times.phases(), now);
     }
 
-    /// Counts one response of a decoupled model. `index` is its place in its request.
-    pub(crate) fn responded(&self, index: usize, outcome: ResponseOutcome, times: &ResponseTimes) {
+    /// Counts one response of a decoupled model. `index` is its place in its request, which arrived at `arrived`.
+    pub(crate) fn responded(
+        &self,
+        arrived: Instant,
+        index: usize,
+        outcome: ResponseOutcome,
+        times: &ResponseTimes,
+    ) {
         if index >= MAX_RESPONSE_PLACES {
             return;
         }
-        let counters = &mut *self.0.lock();
+        let State { counters, latencies } = &mut *self.0.lock();
+        if index == 0 && matches!(outcome, ResponseOutcome::Success | ResponseOutcome::Fail) {
+            latencies.first_response(arrived);
+        }
         if counters.responses.len() <= index {
             counters.responses.resize(index + 1, ResponseCounters::default());
         }
@@ -221,10 +262,13 @@ impl ModelStatistics {
     /// Counts a request that the response cache answered without an execution. `looked` is when the look-up began.
     pub(crate) fn cache_hit(&self, arrived: Instant, queued: Instant, looked: Instant) {
         let now = Instant::now();
-        let counters = &mut *self.0.lock();
+        let (waited, took) =
+            (looked.saturating_duration_since(queued), now.saturating_duration_since(looked));
+        let State { counters, latencies } = &mut *self.0.lock();
         let total_ns = counters.success.add(now.saturating_duration_since(arrived));
-        let waited_ns = counters.queue.add(looked.saturating_duration_since(queued));
-        counters.cache_hit.add(now.saturating_duration_since(looked));
+        let waited_ns = counters.queue.add(waited);
+        counters.cache_hit.add(took);
+        latencies.cache_hit(waited, took, now);
         counters.request_durations.observe_ns(total_ns);
         counters.queue_durations.observe_ns(waited_ns);
     }
@@ -232,8 +276,10 @@ impl ModelStatistics {
     /// Counts that the response cache did not have a request's answer, which has it now or cannot hold it. Keeping it
     /// took `kept` of the request's time, which was counted before.
     pub fn cache_miss(&self, looked: Duration, kept: Duration) {
-        let counters = &mut *self.0.lock();
-        counters.cache_miss.add(looked.saturating_add(kept));
+        let State { counters, latencies } = &mut *self.0.lock();
+        let took = looked.saturating_add(kept);
+        counters.cache_miss.add(took);
+        latencies.cache_miss(took);
         let kept_ns = u64::try_from(kept.as_nanos()).unwrap_or(u64::MAX);
         counters.success.ns = counters.success.ns.saturating_add(kept_ns);
     }
@@ -241,7 +287,7 @@ impl ModelStatistics {
     /// Counts a request that failed after it was accepted.
     pub(crate) fn failed(&self, arrived: Instant, reason: FailureReason) {
         let total = Instant::now().saturating_duration_since(arrived);
-        let counters = &mut *self.0.lock();
+        let counters = &mut self.0.lock().counters;
         counters.fail.add(total);
         counters.failures[reason as usize] += 1;
     }

@@ -7,18 +7,20 @@ use hippocamp_backend::{Error, ModelStatistics, Result};
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_model_config::{self as model_config, Interface, ModelConfig, ModelEnsembling, Step};
 use hippocamp_proto::inference::ModelTransactionPolicy;
-use hippocamp_repository::find_step;
+use hippocamp_repository::{ModelFolder, find_step};
 use hippocamp_scheduler::Scheduler;
 use tracing::warn;
 
 use crate::cache::{ModelCache, ResponseCache};
 use crate::index::{State, VersionState};
 use crate::load::{Prepared, Started, Stopped, bad_config};
+use crate::metrics_page::series;
+use crate::metrics_settings::warn_of_families;
 use crate::model::Executor;
 use crate::models::Models;
 use crate::on_demand::LastUse;
 use crate::supported::without_effect;
-use crate::{LoadedModel, Settings, agents, labels};
+use crate::{LoadedModel, MetricsSettings, Settings, agents, labels};
 
 /// An ensemble whose own config is usable. It is kept as long as the ensemble is wanted, so that it can be built anew
 /// without a look at the disk.
@@ -32,6 +34,8 @@ pub(crate) struct EnsembleSource {
     labels: BTreeMap<Arc<str>, Vec<String>>,
     /// By version. They go on counting when the ensemble is built anew: nobody reloaded the ensemble itself.
     statistics: BTreeMap<u64, Arc<ModelStatistics>>,
+    folder: ModelFolder,
+    metrics: MetricsSettings,
     /// The server's, in which each version that is built gets a part of its own.
     cache: Option<ResponseCache>,
 }
@@ -52,10 +56,11 @@ impl EnsembleSource {
         for field in without_effect(&config) {
             warn!(model = folder.name, "config field '{field}' has no effect in this version");
         }
+        warn_of_families(&folder.name, &config);
         let labels = labels::read(&folder.name, &folder.path, &interface)?;
         let statistics = versions.into_iter().map(|version| (version, Arc::default())).collect();
-        let name = folder.name.into();
-        Ok(EnsembleSource { name, config, step_names, interface, labels, statistics, cache })
+        let (name, metrics) = (folder.name.as_str().into(), settings.metrics.clone());
+        Ok(EnsembleSource { name, config, step_names, interface, labels, statistics, folder, metrics, cache })
     }
 
     pub(crate) fn versions(&self) -> Vec<u64> {
@@ -98,10 +103,12 @@ impl EnsembleSource {
         let policy = Some(ModelTransactionPolicy { decoupled });
         let config = ModelConfig { model_transaction_policy: policy, ..self.config.clone() };
         let interface = Interface { decoupled, ..self.interface.clone() };
+        statistics.want_latencies(&self.metrics.latencies(&config, decoupled));
         let model = LoadedModel {
             name: Arc::clone(&self.name),
             version,
             version_text: version.to_string().into(),
+            series: series(&self.folder, version, &config),
             cache: ModelCache::wanted(self.cache.as_ref(), &config, &interface, statistics),
             config: Arc::new(config),
             interface: Arc::new(interface),

@@ -16,6 +16,8 @@ use tracing::{info, warn};
 
 use crate::cache::{ModelCache, ResponseCache};
 use crate::kept::{self, Files, Kept, Opened};
+use crate::metrics_page::series;
+use crate::metrics_settings::warn_of_families;
 use crate::model::Executor;
 use crate::on_demand::LastUse;
 use crate::supported::{refuse_libraries, without_effect};
@@ -352,11 +354,14 @@ impl Loading<'_> {
     ) -> Result<Started> {
         let Completed { config, interface } = completed;
         let name: Arc<str> = self.folder.name.as_str().into();
+        let metrics = &self.loader.settings.metrics;
+        statistics.want_latencies(&metrics.latencies(&config, interface.decoupled));
         let model = LoadedModel {
             labels: labels::read(&name, &self.folder.path, &interface)?,
             name,
             version,
             version_text: version.to_string().into(),
+            series: series(self.folder, version, &config),
             cache: ModelCache::wanted(self.loader.cache.as_ref(), &config, &interface, &statistics),
             config,
             interface,
@@ -387,6 +392,7 @@ impl Loading<'_> {
         for field in without_effect(&config) {
             warn!(model = name, "config field '{field}' has no effect in this version");
         }
+        warn_of_families(name, &config);
         let completed = Completed { config: Arc::new(config), interface: Arc::new(interface) };
         Ok(self.completed.insert(completed).clone())
     }

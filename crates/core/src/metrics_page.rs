@@ -1,14 +1,25 @@
 //! The page for Prometheus: Triton's names and labels, and histograms beside them.
 
-use hippocamp_backend::{Counters, FailureReason};
-use hippocamp_metrics::{CpuTimes, Histogram, HostMemory, Kind, Page, SizeHistogram};
+mod histograms;
+mod host;
+mod series;
+mod sources;
+mod summaries;
 
-use crate::{InferenceServer, VersionStatistics};
+use std::sync::Arc;
+
+use hippocamp_backend::{Counters, FailureReason};
+use hippocamp_metrics::{Kind, Page, Series};
+
+pub(crate) use series::series;
+pub(crate) use sources::Sources;
+
+use crate::{InferenceServer, LoadedModel};
 
 /// A counter of a version: name, help, and how to read it.
 type Counter = (&'static str, &'static str, fn(&Counters) -> u64);
 
-const COUNTERS: [Counter; 8] = [
+const COUNTERS: [Counter; 3] = [
     ("nv_inference_request_success", "Number of successful inference requests, all batch sizes", |c| {
         c.success.count
     }),
@@ -20,6 +31,10 @@ const COUNTERS: [Counter; 8] = [
         "Number of model executions performed (does not include cached requests)",
         |c| c.execution_count,
     ),
+];
+
+/// With `counter_latencies`.
+const DURATIONS: [Counter; 5] = [
     (
         "nv_inference_request_duration_us",
         "Cumulative inference request duration in microseconds (includes cached requests)",
@@ -47,7 +62,7 @@ const COUNTERS: [Counter; 8] = [
     ),
 ];
 
-/// Of versions whose responses are cached.
+/// The same of versions whose responses are cached.
 const CACHE_COUNTERS: [Counter; 4] = [
     ("nv_cache_num_hits_per_model", "Number of cache hits per model", |c| c.cache_hit.count),
     ("nv_cache_num_misses_per_model", "Number of cache misses per model", |c| c.cache_miss.count),
@@ -59,66 +74,61 @@ const CACHE_COUNTERS: [Counter; 4] = [
     }),
 ];
 
-/// A histogram of a version: name, help, and how to read it.
-type Durations = (&'static str, &'static str, fn(&Counters) -> &Histogram);
+/// A version at the time of the scrape.
+struct Seen {
+    model: Arc<LoadedModel>,
+    counters: Counters,
+}
 
-const HISTOGRAMS: [Durations; 3] = [
-    (
-        "nv_inference_request_histogram_us",
-        "Duration of successful inference requests in microseconds, from arrival to last response",
-        |c| &c.request_durations,
-    ),
-    ("nv_inference_queue_histogram_us", "Time that requests waited for an instance in microseconds", |c| {
-        &c.queue_durations
-    }),
-    (
-        "nv_inference_compute_infer_histogram_us",
-        "Time that the model itself ran for a request in microseconds",
-        |c| &c.compute_infer_durations,
-    ),
-];
+impl Seen {
+    fn series(&self) -> &Series {
+        &self.model.series
+    }
+}
 
 impl InferenceServer {
-    /// Everything that can be scraped, in the text format of Prometheus.
-    pub fn metrics_page(&self) -> String {
+    /// Everything that can be scraped, in the text format of Prometheus. Takes milliseconds where there are thousands of
+    /// models: not for a thread that requests need.
+    pub fn metrics(&self) -> Page {
+        let settings = &self.settings().metrics;
+        let models = self.routes.all().into_iter();
+        let versions: Vec<Seen> =
+            models.map(|model| Seen { counters: model.statistics.snapshot(), model }).collect();
         let mut page = Page::default();
-        let statistics = self.statistics("", None).unwrap_or_default();
-        for (name, help, read) in COUNTERS {
-            let mut family = page.family(name, help, Kind::Counter);
-            for version in &statistics {
-                family.sample(&labels(version), read(&version.counters));
-            }
+        let all: Vec<&Seen> = versions.iter().collect();
+        counters(&mut page, &COUNTERS, &all);
+        failures(&mut page, &versions);
+        if settings.counter_latencies {
+            let cached: Vec<&Seen> = versions.iter().filter(|v| v.model.cache.is_some()).collect();
+            counters(&mut page, &DURATIONS, &all);
+            counters(&mut page, &CACHE_COUNTERS, &cached);
         }
-        failures(&mut page, &statistics);
-        cache(&mut page, &statistics);
-        for (name, help, read) in HISTOGRAMS {
-            let mut family = page.family(name, help, Kind::Histogram);
-            for version in &statistics {
-                family.histogram(&labels(version), read(&version.counters));
-            }
+        pending(&mut page, &versions);
+        histograms::write(&mut page, settings.histograms, &versions);
+        if settings.histogram_latencies {
+            histograms::first_responses(&mut page, &versions);
         }
-        batch_sizes(&mut page, &statistics);
-        self.queues(&mut page);
+        if settings.summary_latencies {
+            summaries::write(&mut page, &settings.summary_quantiles, &versions);
+        }
         self.loads(&mut page);
         self.standby_metrics(&mut page);
-        self.host(&mut page);
-        page.into_text()
+        if settings.cpu {
+            self.processors_and_memory(&mut page);
+        }
+        host::pinned_memory(&mut page);
+        self.metrics_sources.write(&mut page);
+        page
     }
 
-    /// What waits now, and what waited when each request came.
-    fn queues(&self, page: &mut Page) {
-        let models = self.routes.all();
-        let help = "Instantaneous number of pending requests awaiting execution per-model.";
-        let mut family = page.family("nv_inference_pending_request_count", help, Kind::Gauge);
-        for model in &models {
-            family.sample(&[("model", &*model.name), ("version", &*model.version_text)], model.pending());
-        }
-        let help = "Number of requests that were waiting for an instance when a request came";
-        let mut family = page.family("nv_inference_queue_depth_histogram", help, Kind::Histogram);
-        for model in &models {
-            let labels = [("model", &*model.name), ("version", &*model.version_text)];
-            family.sizes(&labels, &model.queue_depths());
-        }
+    /// The same as one text.
+    pub fn metrics_page(&self) -> String {
+        self.metrics().into_text()
+    }
+
+    /// Lets somebody else write families on the page, at each scrape.
+    pub fn add_metrics(&self, source: impl Fn(&mut Page) + Send + Sync + 'static) {
+        self.metrics_sources.add(source);
     }
 
     fn loads(&self, page: &mut Page) {
@@ -127,69 +137,42 @@ impl InferenceServer {
         let help = "Number of times that a model was loaded, or loaded again";
         let mut family = page.family("nv_model_load_success", help, Kind::Counter);
         for (name, loads) in &counted {
-            family.sample(&[("model", name)], loads.succeeded);
+            family.sample(&[("model", name.as_str())], loads.succeeded);
         }
         let help = "Number of times that loading a model failed; what served before goes on";
         let mut family = page.family("nv_model_load_failure", help, Kind::Counter);
         for (name, loads) in &counted {
-            family.sample(&[("model", name)], loads.failed);
-        }
-    }
-
-    /// What cannot be read on this machine is left out.
-    fn host(&self, page: &mut Page) {
-        if let Some(now) = CpuTimes::now() {
-            let mut last = self.cpu_times.lock();
-            let utilization = last.map_or(0.0, |earlier| now.utilization_since(earlier));
-            *last = Some(now);
-            let help = "CPU utilization rate [0.0 - 1.0], since the last scrape";
-            page.family("nv_cpu_utilization", help, Kind::Gauge).sample(&[], format!("{utilization:.4}"));
-        }
-        if let Some(memory) = HostMemory::now() {
-            let help = "CPU total memory (RAM), in bytes";
-            page.family("nv_cpu_memory_total_bytes", help, Kind::Gauge).sample(&[], memory.total);
-            let help = "CPU used memory (RAM), in bytes";
-            page.family("nv_cpu_memory_used_bytes", help, Kind::Gauge).sample(&[], memory.used);
+            family.sample(&[("model", name.as_str())], loads.failed);
         }
     }
 }
 
-fn batch_sizes(page: &mut Page, statistics: &[VersionStatistics]) {
-    let help = "Batch entries of each execution";
-    let mut family = page.family("nv_inference_batch_size_histogram", help, Kind::Histogram);
-    for version in statistics {
-        let mut sizes = SizeHistogram::default();
-        for (size, phases) in &version.counters.batches {
-            sizes.observe_many(*size, phases.compute_infer.count);
+fn counters(page: &mut Page, counters: &[Counter], versions: &[&Seen]) {
+    for &(name, help, read) in counters {
+        let mut family = page.family(name, help, Kind::Counter);
+        for version in versions {
+            family.sample(version.series(), read(&version.counters));
         }
-        family.sizes(&labels(version), &sizes);
     }
 }
 
-fn failures(page: &mut Page, statistics: &[VersionStatistics]) {
+/// Every reason from the beginning, so that a rate can be told of the first failure.
+fn failures(page: &mut Page, versions: &[Seen]) {
     let help = "Number of failed inference requests, all batch sizes";
     let mut family = page.family("nv_inference_request_failure", help, Kind::Counter);
-    for version in statistics {
+    for version in versions {
         for reason in FailureReason::ALL {
-            let [model, number] = labels(version);
-            let count = version.counters.failures[reason as usize];
-            family.sample(&[model, ("reason", reason.name()), number], count);
+            let series = version.series().with("reason", reason.name());
+            family.sample(&series, version.counters.failures[reason as usize]);
         }
     }
 }
 
-fn cache(page: &mut Page, statistics: &[VersionStatistics]) {
-    if !statistics.iter().any(|version| version.is_cached) {
-        return;
+/// What waits now.
+fn pending(page: &mut Page, versions: &[Seen]) {
+    let help = "Instantaneous number of pending requests awaiting execution per-model.";
+    let mut family = page.family("nv_inference_pending_request_count", help, Kind::Gauge);
+    for version in versions {
+        family.sample(version.series(), version.model.pending());
     }
-    for (name, help, read) in CACHE_COUNTERS {
-        let mut family = page.family(name, help, Kind::Counter);
-        for version in statistics.iter().filter(|version| version.is_cached) {
-            family.sample(&labels(version), read(&version.counters));
-        }
-    }
-}
-
-fn labels(version: &VersionStatistics) -> [(&'static str, &str); 2] {
-    [("model", &version.name), ("version", &version.version)]
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hippocamp_backend::{Bell, InputTensor, ModelStatistics, Request, ResponseReceiver, Result};
 use hippocamp_ensemble::{Ensemble, StepModel};
-use hippocamp_metrics::SizeHistogram;
+use hippocamp_metrics::{Series, SizeHistogram};
 use hippocamp_model_config::{Interface, ModelConfig};
 use hippocamp_scheduler::Scheduler;
 
@@ -25,6 +25,8 @@ pub struct LoadedModel {
     pub config: Arc<ModelConfig>,
     pub interface: Arc<Interface>,
     pub statistics: Arc<ModelStatistics>,
+    /// Its labels on the page for Prometheus.
+    pub(crate) series: Series,
     /// The labels of those outputs that have a label file, by output name.
     pub labels: BTreeMap<Arc<str>, Vec<String>>,
     /// Who has the sequences that run on it: it, or the steps of an ensemble. None if it knows of no sequences.

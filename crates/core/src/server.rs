@@ -20,6 +20,7 @@ use tracing::{error, warn};
 use crate::elders::Elders;
 use crate::index::{self, IndexEntry};
 use crate::load::Loader;
+use crate::metrics_page::Sources;
 use crate::models::Models;
 use crate::on_demand::OnDemand;
 use crate::routes::Routes;
@@ -68,6 +69,8 @@ pub struct InferenceServer {
     stopping: AtomicBool,
     /// Processor time at the last look, for the utilisation since.
     pub(crate) cpu_times: Mutex<Option<CpuTimes>>,
+    /// Who else writes metrics.
+    pub(crate) metrics_sources: Sources,
 }
 
 impl InferenceServer {
@@ -90,6 +93,7 @@ impl InferenceServer {
             started: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             cpu_times: Mutex::new(CpuTimes::now()),
+            metrics_sources: Sources::default(),
         })
     }
 

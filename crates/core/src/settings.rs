@@ -6,7 +6,7 @@ use hippocamp_repository::{RepositoryLocation, ScanOptions};
 
 use hippocamp_scheduler::ResourceCount;
 
-use crate::HostPolicy;
+use crate::{HostPolicy, MetricsSettings};
 
 /// Who decides which models are loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +67,7 @@ pub struct Settings {
     pub backlog_delay_scheduler: usize,
     /// How many bytes the response cache may have; 0 for none.
     pub response_cache_byte_size: usize,
+    pub metrics: MetricsSettings,
 }
 
 impl Default for Settings {
@@ -93,6 +94,7 @@ impl Default for Settings {
             delay_scheduler: 0,
             backlog_delay_scheduler: 0,
             response_cache_byte_size: 0,
+            metrics: MetricsSettings::default(),
         }
     }
 }

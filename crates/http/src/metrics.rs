@@ -1,28 +1,75 @@
 //! The page for Prometheus, on a port of its own.
 
-use hippocamp_core::InferenceServer;
-use hippocamp_net::Network;
-use hyper::header::HeaderValue;
-use hyper::{Method, Request, Response, StatusCode};
+use std::sync::Arc;
 
+use bytes::Bytes;
+use hippocamp_backend::Error;
+use hippocamp_core::InferenceServer;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
+use hyper::{Method, Request, Response};
+use tokio::sync::Semaphore;
+
+use crate::accepted_coding::{AcceptedCoding, ResponseCompression};
+use crate::compression::Coding;
 use crate::front::method_not_allowed;
+use crate::off_thread::off_thread;
 use crate::response::{self, ResponseBody};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-/// Answers one request to the metrics port. Any other path is a bad request there, with nothing to read, as in Triton.
-pub(crate) fn respond<B>(
-    server: &InferenceServer,
-    network: &Network,
-    request: &Request<B>,
-) -> Response<ResponseBody> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return method_not_allowed(&[Method::GET]);
+/// Makes the page when it is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct MetricsFront {
+    server: Arc<InferenceServer>,
+    /// One page at a time is made: whoever asks often shall take one core at most.
+    turn: Arc<Semaphore>,
+}
+
+impl MetricsFront {
+    pub(crate) fn new(server: Arc<InferenceServer>) -> MetricsFront {
+        MetricsFront { server, turn: Arc::new(Semaphore::new(1)) }
     }
-    if request.uri().path() != "/metrics" {
-        return response::empty(StatusCode::BAD_REQUEST);
+
+    /// Answers one request to the metrics port. Any other path has nothing to read, as in Triton.
+    pub(crate) fn answer<B>(
+        &self,
+        request: &Request<B>,
+    ) -> impl Future<Output = Response<ResponseBody>> + Send + use<B> {
+        let front = self.clone();
+        let (is_get, is_page) =
+            (matches!(*request.method(), Method::GET | Method::HEAD), request.uri().path() == "/metrics");
+        let coding = AcceptedCoding::of(request.headers(), ResponseCompression::Auto).of_response(false);
+        async move {
+            match (is_get, is_page) {
+                (false, _) => method_not_allowed(&[Method::GET]),
+                (true, false) => response::ok(TEXT, Vec::new()),
+                (true, true) => front.page(coding).await.unwrap_or_else(|error| response::error(&error)),
+            }
+        }
     }
-    let mut page = server.metrics_page();
-    page.push_str(&network.metrics_page());
-    response::ok(TEXT, page.into_bytes())
+
+    /// On a thread that no request needs.
+    async fn page(self, coding: Coding) -> Result<Response<ResponseBody>, Error> {
+        let failed = |error| Error::internal("the metrics could not be written").with_source(error);
+        let Ok(turn) = self.turn.acquire_owned().await else {
+            return Err(Error::internal("the metrics port is closed"));
+        };
+        let server = self.server;
+        let body = off_thread(true, move || {
+            let _turn = turn;
+            let parts: Vec<Bytes> = server.metrics().into_parts().into_iter().map(Bytes::from).collect();
+            Ok(match coding {
+                Coding::Identity => ResponseBody::from_iter(parts),
+                coding => ResponseBody::from_iter([coding.compress(&parts).map_err(failed)?.into()]),
+            })
+        });
+        let mut response = Response::new(body.await?);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, TEXT);
+        headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
+        if coding != Coding::Identity {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+        }
+        Ok(response)
+    }
 }

@@ -8,7 +8,7 @@ use hyper::{Request, Response, StatusCode};
 use tokio::net::TcpListener;
 
 use crate::front::{HttpFront, HttpSettings};
-use crate::metrics;
+use crate::metrics::MetricsFront;
 use crate::response::{self, ResponseBody};
 
 /// What is asked for under this is always answered.
@@ -28,8 +28,9 @@ pub async fn serve(
 /// The same for the metrics port.
 pub async fn serve_metrics(listener: TcpListener, network: Arc<Network>, server: Arc<InferenceServer>) {
     let port = Port { name: "metrics", http1: true, http2: Http2::default(), counted: false };
-    let front = MetricsFront { server, network: Arc::clone(&network) };
-    hippocamp_net::serve(listener, network, port, front).await;
+    let counted = Arc::clone(&network);
+    server.add_metrics(move |page| counted.write_metrics(page));
+    hippocamp_net::serve(listener, network, port, MetricsFront::new(server)).await;
 }
 
 impl Front for HttpFront {
@@ -51,17 +52,11 @@ impl Front for HttpFront {
     }
 }
 
-/// The page of the server, with what is known of connections.
-struct MetricsFront {
-    server: Arc<InferenceServer>,
-    network: Arc<Network>,
-}
-
 impl Front for MetricsFront {
     type Body = ResponseBody;
 
     async fn respond(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
-        metrics::respond(&self.server, &self.network, &request)
+        self.answer(&request).await
     }
 
     fn refuse(&self, _: &Request<RequestBody>, _: Refusal) -> Option<Response<ResponseBody>> {

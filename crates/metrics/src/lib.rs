@@ -1,14 +1,18 @@
-//! What Prometheus scrapes: a histogram, the exposition page, and the host's own figures.
+//! What Prometheus scrapes: histograms, quantiles, the exposition page, and the host's own figures.
 //!
 //! Counters live where they are counted and are written to a [`Page`] when one is asked for; nothing is looked up by
 //! label while requests run.
 
+mod bounded;
 mod histogram;
 mod host;
 mod page;
+mod quantiles;
 mod sizes;
 
+pub use bounded::BoundedHistogram;
 pub use histogram::{DURATION_BOUNDS_US, Histogram};
 pub use host::{CpuTimes, HostMemory};
-pub use page::{Family, Kind, Page};
+pub use page::{Family, Kind, LabelSet, Page, Series};
+pub use quantiles::Quantiles;
 pub use sizes::SizeHistogram;

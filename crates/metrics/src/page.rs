@@ -1,8 +1,13 @@
 //! The text that Prometheus reads.
 
+mod labels;
+#[cfg(test)]
+mod tests;
+
 use std::fmt::{Display, Write};
 
-use crate::{Histogram, SizeHistogram};
+use crate::{BoundedHistogram, Histogram, SizeHistogram};
+pub use labels::{LabelSet, Series};
 
 /// What a family's samples mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +15,7 @@ pub enum Kind {
     Counter,
     Gauge,
     Histogram,
+    Summary,
 }
 
 impl Kind {
@@ -18,124 +24,154 @@ impl Kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
             Kind::Histogram => "histogram",
+            Kind::Summary => "summary",
         }
     }
 }
 
+/// A part of the page is as long as this, or a little longer.
+const PART: usize = 64 << 10;
+
 /// A page under construction: families one after the other, each with its help, its kind and its samples.
+///
+/// ```
+/// use hippocamp_metrics::{Kind, Page};
+///
+/// let mut page = Page::default();
+/// let mut family = page.family("connections", "Open connections", Kind::Gauge);
+/// family.sample(&[("port", "http")], 7);
+/// assert_eq!(
+///     page.into_text(),
+///     "# HELP connections Open connections\n# TYPE connections gauge\nconnections{port=\"http\"} 7\n"
+/// );
+/// ```
 #[derive(Debug, Default)]
 pub struct Page {
+    /// Those that are full: a long page is never one block of memory, nor copied while it grows.
+    parts: Vec<String>,
     text: String,
 }
 
 impl Page {
-    /// Begins a family. Its samples follow, before the next family begins, as the format demands.
-    pub fn family(&mut self, name: &'static str, help: &str, kind: Kind) -> Family<'_> {
-        self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.name()));
-        Family { page: self, name }
+    /// Begins a family. Its samples follow, before the next family begins, as the format demands. One that has none is not
+    /// on the page.
+    pub fn family<'a>(&'a mut self, name: &'static str, help: &'a str, kind: Kind) -> Family<'a> {
+        Family { page: self, name, head: Some((help, kind)) }
     }
 
+    /// All of it in one piece.
     pub fn into_text(self) -> String {
-        self.text
+        self.into_parts().concat()
+    }
+
+    /// In pieces of some tens of KiB, each of whole lines.
+    pub fn into_parts(mut self) -> Vec<String> {
+        self.parts.push(self.text);
+        self.parts
     }
 
     fn write(&mut self, what: std::fmt::Arguments<'_>) {
         self.text.write_fmt(what).expect("a string takes everything that is written to it");
     }
+
+    fn end_line(&mut self) {
+        self.text.push('\n');
+        if self.text.len() >= PART {
+            let next = String::with_capacity(PART + 1024);
+            self.parts.push(std::mem::replace(&mut self.text, next));
+        }
+    }
 }
 
-/// A family that takes samples. Labels are (name, value) pairs; values are escaped here.
+/// A family that takes samples. Labels are (name, value) pairs, or a [`Series`] that was made before.
 #[derive(Debug)]
 pub struct Family<'a> {
     page: &'a mut Page,
     name: &'static str,
+    /// What stands before the first sample.
+    head: Option<(&'a str, Kind)>,
 }
 
 impl Family<'_> {
-    pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
+    pub fn sample<L: LabelSet + ?Sized>(&mut self, labels: &L, value: impl Display) {
         self.line("", labels, None, &value);
     }
 
     /// Writes a histogram of durations with bounds in microseconds.
-    pub fn histogram(&mut self, labels: &[(&str, &str)], histogram: &Histogram) {
+    pub fn histogram<L: LabelSet + ?Sized>(&mut self, labels: &L, histogram: &Histogram) {
         self.buckets(labels, histogram.cumulative(), histogram.sum_us());
     }
 
     /// Writes a histogram of counts.
-    pub fn sizes(&mut self, labels: &[(&str, &str)], histogram: &SizeHistogram) {
+    pub fn sizes<L: LabelSet + ?Sized>(&mut self, labels: &L, histogram: &SizeHistogram) {
         self.buckets(labels, histogram.cumulative(), histogram.sum());
     }
 
-    /// The last bucket has no bound, and counts everything.
-    fn buckets(
+    /// Writes a histogram with bounds of its own.
+    pub fn bounded<L: LabelSet + ?Sized>(&mut self, labels: &L, histogram: &BoundedHistogram) {
+        self.buckets(labels, histogram.cumulative(), histogram.sum());
+    }
+
+    /// Writes a summary: (quantile, value) pairs, the sum of all observations and their number.
+    pub fn summary<L: LabelSet + ?Sized>(
         &mut self,
-        labels: &[(&str, &str)],
-        cumulative: impl Iterator<Item = (Option<u64>, u64)>,
+        labels: &L,
+        quantiles: impl IntoIterator<Item = (f64, f64)>,
+        sum: u64,
+        count: u64,
+    ) {
+        for (quantile, value) in quantiles {
+            self.line("", labels, Some(("quantile", &quantile)), &value);
+        }
+        self.line("_sum", labels, None, &sum);
+        self.line("_count", labels, None, &count);
+    }
+
+    /// The last bucket has no bound, and counts everything.
+    fn buckets<L: LabelSet + ?Sized>(
+        &mut self,
+        labels: &L,
+        cumulative: impl Iterator<Item = (Option<impl Display>, u64)>,
         sum: u64,
     ) {
         let mut all = 0;
         for (bound, count) in cumulative {
-            let bound = bound.map_or_else(|| "+Inf".to_owned(), |b| b.to_string());
-            self.line("_bucket", labels, Some(&bound), &count);
+            let bound: &dyn Display = match &bound {
+                Some(bound) => bound,
+                None => &"+Inf",
+            };
+            self.line("_bucket", labels, Some(("le", bound)), &count);
             all = count;
         }
         self.line("_sum", labels, None, &sum);
         self.line("_count", labels, None, &all);
     }
 
-    fn line(&mut self, suffix: &str, labels: &[(&str, &str)], bound: Option<&str>, value: &dyn Display) {
-        let page = &mut *self.page;
-        page.write(format_args!("{}{suffix}", self.name));
-        let all = labels.iter().copied().chain(bound.map(|b| ("le", b)));
-        let mut opened = false;
-        for (name, label) in all {
-            let before = if opened { "," } else { "{" };
-            page.write(format_args!("{before}{name}=\"{}\"", escaped(label)));
-            opened = true;
+    fn line<L: LabelSet + ?Sized>(
+        &mut self,
+        suffix: &str,
+        labels: &L,
+        last: Option<(&str, &dyn Display)>,
+        value: &dyn Display,
+    ) {
+        let (page, name) = (&mut *self.page, self.name);
+        if let Some((help, kind)) = self.head.take() {
+            page.write(format_args!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.name()));
         }
-        page.write(format_args!("{} {value}\n", if opened { "}" } else { "" }));
-    }
-}
-
-/// A label's value as the format wants it: backslash, quote and line feed escaped.
-fn escaped(value: &str) -> String {
-    let mut text = String::with_capacity(value.len());
-    for c in value.chars() {
-        match c {
-            '\\' => text.push_str("\\\\"),
-            '"' => text.push_str("\\\""),
-            '\n' => text.push_str("\\n"),
-            c => text.push(c),
+        page.write(format_args!("{name}{suffix}"));
+        let begin = page.text.len();
+        page.text.push('{');
+        labels.write(&mut page.text);
+        if let Some((label, value)) = last {
+            let comma = if page.text.len() > begin + 1 { "," } else { "" };
+            page.write(format_args!("{comma}{label}=\"{value}\""));
         }
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn writes_families_with_labels() {
-        let mut page = Page::default();
-        let mut family = page.family("nv_x", "What x is", Kind::Counter);
-        family.sample(&[("model", "a\"b"), ("version", "1")], 7);
-        page.family("nv_y", "y", Kind::Gauge).sample(&[], 0.5);
-        let want = "# HELP nv_x What x is\n# TYPE nv_x counter\nnv_x{model=\"a\\\"b\",version=\"1\"} 7\n\
-                    # HELP nv_y y\n# TYPE nv_y gauge\nnv_y 0.5\n";
-        assert_eq!(page.into_text(), want);
-    }
-
-    #[test]
-    fn writes_a_histogram_that_adds_up() {
-        let mut h = Histogram::default();
-        h.observe_ns(30_000);
-        let mut page = Page::default();
-        page.family("nv_h", "h", Kind::Histogram).histogram(&[("model", "m")], &h);
-        let text = page.into_text();
-        assert!(text.contains("nv_h_bucket{model=\"m\",le=\"25\"} 0\n"));
-        assert!(text.contains("nv_h_bucket{model=\"m\",le=\"50\"} 1\n"));
-        assert!(text.contains("nv_h_bucket{model=\"m\",le=\"+Inf\"} 1\n"));
-        assert!(text.contains("nv_h_sum{model=\"m\"} 30\nnv_h_count{model=\"m\"} 1\n"));
+        if page.text.len() > begin + 1 {
+            page.text.push('}');
+        } else {
+            page.text.truncate(begin);
+        }
+        page.write(format_args!(" {value}"));
+        page.end_line();
     }
 }

@@ -9,9 +9,8 @@ use crate::network::{End, Network};
 const PORTS: [&str; 3] = ["http", "grpc", "metrics"];
 
 impl Network {
-    /// The families of connections and of what is held for them, in the text format of Prometheus.
-    pub fn metrics_page(&self) -> String {
-        let mut page = Page::default();
+    /// Writes the families of connections and of what is held for them.
+    pub fn write_metrics(&self, page: &mut Page) {
         let help = "Connections that are open";
         let mut family = page.family("nv_server_connections", help, Kind::Gauge);
         for port in PORTS {
@@ -24,8 +23,7 @@ impl Network {
         page.family("nv_server_open_requests", help, Kind::Gauge).sample(&[], requests);
         let help = "Bytes of requests and answers that the server holds for clients";
         page.family("nv_server_inflight_bytes", help, Kind::Gauge).sample(&[], self.held.load(Relaxed));
-        self.counters(&mut page);
-        page.into_text()
+        self.counters(page);
     }
 
     fn counters(&self, page: &mut Page) {

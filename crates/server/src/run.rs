@@ -95,6 +95,7 @@ pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
         delay_scheduler: test_hooks::requests(test_hooks::DELAY_SCHEDULER),
         backlog_delay_scheduler: test_hooks::requests(test_hooks::BACKLOG_DELAY_SCHEDULER),
         response_cache_byte_size: args.cache.byte_size()?,
+        metrics: args.metrics.settings(),
     })
 }
 

@@ -1,11 +1,13 @@
 //! Everything that is only asked.
 
-use hippocamp_net::{Limits, Network};
+use std::sync::Arc;
+
+use hippocamp_metrics::Kind;
 use hyper::Request;
 use serde_json::json;
 
 use super::{Fixture, PAIR, pair};
-use crate::metrics;
+use crate::metrics::MetricsFront;
 
 #[tokio::test]
 async fn health() {
@@ -113,16 +115,40 @@ async fn statistics() {
 #[tokio::test]
 async fn metrics_page() {
     let fixture = Fixture::new(&[]).await;
-    let server = &fixture.front.server;
-    let network = Network::start(Limits::default());
-    let ask = |method: &str, path: &str| {
-        metrics::respond(server, &network, &Request::builder().method(method).uri(path).body(()).unwrap())
+    let front = MetricsFront::new(Arc::clone(&fixture.front.server));
+    let ask = async |method: &str, path: &str, accept: &str| {
+        let request = Request::builder().method(method).uri(path).header("accept-encoding", accept);
+        let response = front.answer(&request.body(()).unwrap()).await;
+        let (head, body) = response.into_parts();
+        (head, http_body_util::BodyExt::collect(body).await.unwrap().to_bytes())
     };
-    let response = ask("GET", "/metrics");
-    assert_eq!(response.status(), 200);
-    assert!(response.headers()["content-type"].to_str().unwrap().starts_with("text/plain"));
-    let page = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+    let (head, page) = ask("GET", "/metrics", "").await;
+    assert_eq!(head.status, 200);
+    assert!(head.headers["content-type"].to_str().unwrap().starts_with("text/plain"));
+    assert!(!head.headers.contains_key("content-encoding"));
     assert!(String::from_utf8_lossy(&page).contains("nv_inference_count{model=\"pair\",version=\"1\"} 0"));
-    assert_eq!(ask("GET", "/").status(), 400);
-    assert_eq!(ask("POST", "/metrics").status(), 405);
+    let (head, body) = ask("GET", "/other", "").await;
+    assert_eq!((head.status.as_u16(), body.len()), (200, 0));
+    for method in ["POST", "PUT", "DELETE"] {
+        assert_eq!(ask(method, "/metrics", "").await.0.status, 405);
+    }
+}
+
+/// Nearly all of the page is names, again and again.
+#[tokio::test]
+async fn a_scraper_that_accepts_gzip_gets_it() {
+    let fixture = Fixture::new(&[]).await;
+    fixture.front.server.add_metrics(|page| {
+        let mut family = page.family("many", "Lines of another part of the program", Kind::Gauge);
+        (0..5_000).for_each(|number| family.sample(&[("number", number.to_string().as_str())], number));
+    });
+    let front = MetricsFront::new(Arc::clone(&fixture.front.server));
+    let request = Request::builder().uri("/metrics").header("accept-encoding", "gzip").body(()).unwrap();
+    let (head, body) = front.answer(&request).await.into_parts();
+    let body = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
+    assert_eq!((head.status.as_u16(), head.headers["content-encoding"].to_str().unwrap()), (200, "gzip"));
+    let mut page = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&body[..]), &mut page).unwrap();
+    assert!(page.contains("many{number=\"4999\"} 4999\n") && page.contains("nv_inference_count"));
+    assert!(body.len() * 4 < page.len(), "{} of {}", body.len(), page.len());
 }

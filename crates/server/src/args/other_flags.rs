@@ -15,7 +15,7 @@ enum Fate {
 use Fate::{Ignored, Refused};
 
 /// Every such flag takes a value.
-const OTHERS: [(&str, Fate); 44] = [
+const OTHERS: [(&str, Fate); 42] = [
     ("model-load-gpu-limit", Ignored),
     ("enable-peer-access", Ignored),
     ("http-thread-count", Ignored),
@@ -36,9 +36,7 @@ const OTHERS: [(&str, Fate); 44] = [
     ("grpc-http2-min-recv-ping-interval-without-data", Ignored),
     ("grpc-http2-max-ping-strikes", Ignored),
     ("allow-gpu-metrics", Ignored),
-    ("allow-cpu-metrics", Ignored),
     ("metrics-interval-ms", Ignored),
-    ("metrics-config", Ignored),
     ("trace-config", Refused),
     ("trace-file", Refused),
     ("trace-level", Refused),
