@@ -70,9 +70,9 @@ def test_json_is_for_programs(folder):
 
 
 def test_without_onnx_runtime_configs_are_checked_all_the_same(folder):
-    text = run("check", folder, "--backend-config=onnxruntime,library=/not/there.so", library=False)
-    assert "warning: its model file was not looked into" in text
-    assert text.endswith("1 model, 0 errors, 1 warning\n")
+    text = run("check", folder, "--backend-config=onnxruntime,library=/not/there.so", status=2, library=False)
+    assert "1 model of backend 'onnxruntime' could not be checked" in text
+    assert text.endswith("1 model, 1 error, 0 warnings\n")
     assert run("check", folder, "--configs-only", library=False) == "1 model, 0 errors, 0 warnings\n"
 
 

@@ -14,6 +14,10 @@ impl Backend for Fail {
         "fail"
     }
 
+    fn completes_configs(&self) -> bool {
+        false
+    }
+
     fn load(&self, _: &ModelSource) -> Result<Box<dyn Model>> {
         Ok(Box::new(Fail))
     }

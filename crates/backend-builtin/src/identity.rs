@@ -10,6 +10,7 @@ use hippocamp_backend::{
     MovableInstance, OutputTensor, ParameterValue, Parameters, Request, Response, Result, Sequence,
 };
 use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
+use hippocamp_proto::inference::ModelTensorReshape;
 use hippocamp_tensor::{LENGTH_PREFIX, Shape, TensorData};
 
 use crate::parameter::number;
@@ -21,6 +22,10 @@ pub(crate) struct Identity;
 impl Backend for Identity {
     fn name(&self) -> &'static str {
         "identity"
+    }
+
+    fn completes_configs(&self) -> bool {
+        false
     }
 
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {
@@ -64,10 +69,15 @@ impl Model for IdentityModel {
                     "an output OUTPUTn was expected to have an input INPUTn, '{name}' has none"
                 ));
             };
-            if (input.data_type, &input.dims) != (output.data_type, &output.dims) {
+            // What the model sees is copied, not what clients do.
+            let given = model_dims(&input.dims, input.reshape.as_ref());
+            let made = model_dims(&output.dims, output.reshape.as_ref());
+            if (input.data_type, given) != (output.data_type, made) {
                 return wrong(format!(
-                    "'{}' and '{name}' were expected to have the same type and dims",
-                    input.name
+                    "'{}' and '{name}' were expected to have the same type and dims, got {} and {}",
+                    input.name,
+                    Shape::from(given),
+                    Shape::from(made)
                 ));
             }
         }
@@ -103,6 +113,11 @@ impl IdentityModel {
             interface,
         })
     }
+}
+
+/// The dims of a tensor as the model has it.
+fn model_dims<'a>(dims: &'a [i64], reshape: Option<&'a ModelTensorReshape>) -> &'a [i64] {
+    reshape.map_or(dims, |reshape| &reshape.shape)
 }
 
 /// The input whose copy an output is.

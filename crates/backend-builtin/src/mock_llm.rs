@@ -22,6 +22,10 @@ impl Backend for MockLlm {
         "mock_llm"
     }
 
+    fn completes_configs(&self) -> bool {
+        false
+    }
+
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {
         Ok(Box::new(MockLlmModel { name: Arc::clone(&source.name) }))
     }

@@ -26,6 +26,10 @@ impl Backend for Repeat {
         "repeat"
     }
 
+    fn completes_configs(&self) -> bool {
+        false
+    }
+
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {
         Ok(Box::new(RepeatModel { name: Arc::clone(&source.name) }))
     }

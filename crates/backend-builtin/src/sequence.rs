@@ -51,6 +51,10 @@ impl Backend for SequenceSum {
         }
     }
 
+    fn completes_configs(&self) -> bool {
+        false
+    }
+
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {
         let (name, config) = (&*source.name, &*source.config);
         Ok(Box::new(SequenceSumModel {

@@ -24,6 +24,10 @@ impl Backend for Square {
         "square"
     }
 
+    fn completes_configs(&self) -> bool {
+        false
+    }
+
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {
         let read = |key| number(&source.name, &source.config, key);
         Ok(Box::new(SquareModel {

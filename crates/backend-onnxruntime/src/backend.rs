@@ -33,6 +33,10 @@ impl Backend for OnnxRuntimeBackend {
         "onnxruntime"
     }
 
+    fn available(&self) -> Result<()> {
+        runtime(&self.settings).map(drop)
+    }
+
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {
         let options = Options::of(&source.name, &source.config)?.with_libraries(source, &self.settings)?;
         let file = model_file(source)?;

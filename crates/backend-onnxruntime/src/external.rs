@@ -11,8 +11,7 @@
 mod tests;
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Component, Path};
 
 use hippocamp_backend::{Error, Result};
@@ -44,17 +43,8 @@ fn content(model: &str, path: &Path) -> Result<Vec<u8>> {
     let failed = |why: &dyn std::fmt::Display| {
         Error::internal(format!("unable to load model '{model}', cannot read '{}': {why}", path.display()))
     };
-    let mut file = File::open(path).map_err(|e| failed(&e).with_source(e))?;
-    let size = file.metadata().map_err(|e| failed(&e).with_source(e))?.len();
-    let mut bytes = Vec::new();
     // Weights may be larger than the machine: that is this model's error, not the end of the process.
-    let reserved = usize::try_from(size).map(|size| bytes.try_reserve_exact(size));
-    if !matches!(reserved, Ok(Ok(()))) {
-        return Err(failed(&format!("no memory for its {size} bytes")));
-    }
-    // No further than it was long: it may grow while it is read.
-    file.by_ref().take(size).read_to_end(&mut bytes).map_err(|e| failed(&e).with_source(e))?;
-    Ok(bytes)
+    hippocamp_files::read(path, u64::MAX).map_err(|e| failed(&e).with_source(e))
 }
 
 /// The names of the files that the model refers to, each once. None if the file is no ONNX file: the engine says so.
@@ -67,7 +57,7 @@ fn names(file: &Path) -> BTreeSet<String> {
 
 /// Those in a file of that length. What was found before a fault counts.
 #[cfg(feature = "fuzzing")]
-pub(crate) fn names_in(file: impl Read + io::Seek, end: u64) -> BTreeSet<String> {
+pub(crate) fn names_in(file: impl io::Read + io::Seek, end: u64) -> BTreeSet<String> {
     let mut names = Names::default();
     drop(crate::model_file::walk::walk(file, end, &mut names));
     names.found

@@ -7,7 +7,7 @@ use hippocamp_backend::{
     Batched, Device, Error, InstanceSpec, Model, ModelInstance, MovableInstance, Result,
 };
 use hippocamp_model_config::{
-    CompleteOptions, ModelConfig, Signature, check, complete, differ_in_scheduling_only,
+    CompleteOptions, Fault, Faults, ModelConfig, Signature, check, complete, differ_in_scheduling_only,
 };
 use tracing::warn;
 
@@ -100,22 +100,26 @@ impl OnnxModel {
         self.sessions.get(wanted, &self.options, create)
     }
 
-    fn refused(&self, faults: &[String]) -> Error {
+    fn refused(&self, faults: Vec<Fault>) -> Error {
         let mut text = String::new();
-        for fault in faults {
+        for Fault { message, .. } in &faults {
             text.push_str(if text.is_empty() { "" } else { "; " });
             // Of several faults each names the model; once is enough.
             let prefix = format!("unable to load model '{}', ", self.name);
-            text.push_str(if text.is_empty() { fault } else { fault.strip_prefix(&prefix).unwrap_or(fault) });
+            text.push_str(if text.is_empty() {
+                message
+            } else {
+                message.strip_prefix(&prefix).unwrap_or(message)
+            });
         }
-        Error::invalid_arg(text)
+        Error::invalid_arg(text).with_source(Faults { origin: "config".to_owned(), faults })
     }
 }
 
 impl Model for OnnxModel {
     fn complete_config(&self, config: &mut ModelConfig, default_max_batch_size: i32) -> Result<()> {
         let options = CompleteOptions { default_max_batch_size, disable: false };
-        complete(config, &self.signature, &options).map_err(|faults| self.refused(&faults))
+        complete(config, &self.signature, &options).map_err(|faults| self.refused(faults))
     }
 
     fn check_config(&self, config: &ModelConfig) -> Result<()> {
@@ -126,7 +130,7 @@ impl Model for OnnxModel {
                 warn!(model, "its instances compute on up to {wanted} threads, there are CPUs for {budget}");
             }
         }
-        check(config, &self.signature).map_err(|faults| self.refused(&faults))
+        check(config, &self.signature).map_err(|faults| self.refused(faults))
     }
 
     fn serves_under(&self, loaded: &ModelConfig, config: &ModelConfig) -> bool {

@@ -46,9 +46,5 @@ fn read(source: &ModelSource, file: &str) -> Result<String> {
     let path = source.version_directory.join(file);
     let unreadable =
         |error| refused(format!("'{}' cannot be read: {error}", path.display())).with_source(error);
-    let size = std::fs::metadata(&path).map_err(unreadable)?.len();
-    if size > MAX_FILE_SIZE {
-        return Err(refused(format!("'{}' has {size} bytes, {MAX_FILE_SIZE} are allowed", path.display())));
-    }
-    std::fs::read_to_string(&path).map_err(unreadable)
+    hippocamp_files::read_text(&path, MAX_FILE_SIZE).map_err(unreadable)
 }

@@ -1,9 +1,10 @@
 //! The text of `pipeline.toml`: what is wrong with it, and where.
 
-use std::fmt::Write;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
+
+use hippocamp_model_config::{Fault, FaultKind, Faults};
 
 /// More faults than this help nobody; the rest is dropped.
 const MAX_FAULTS: usize = 50;
@@ -35,12 +36,10 @@ impl<'a> File<'a> {
         }
         let mut why = "there is no folder to look into".to_owned();
         for folder in self.folders {
-            let mut text = String::new();
-            let opened = std::fs::File::open(folder.join(name));
-            match opened.and_then(|file| file.take(MAX_BESIDE + 1).read_to_string(&mut text)) {
-                Ok(size) if size as u64 <= MAX_BESIDE => return Ok(text),
-                Ok(_) => return Err(format!("'{name}' is larger than {MAX_BESIDE} bytes")),
-                Err(error) => why = error.to_string(),
+            match hippocamp_files::read_text(&folder.join(name), MAX_BESIDE) {
+                Ok(text) => return Ok(text),
+                Err(error) if error.kind() == ErrorKind::NotFound => why = error.to_string(),
+                Err(error) => return Err(format!("'{name}' cannot be read: {error}")),
             }
         }
         Err(format!("'{name}' cannot be read: {why}"))
@@ -57,16 +56,16 @@ impl<'a> File<'a> {
         self.faults.is_empty()
     }
 
-    /// One line each: `pipeline.toml:4: message`, in the order of the file.
-    pub(crate) fn into_message(mut self) -> String {
+    /// All of them, in the order of the file, each with its line.
+    pub(crate) fn into_faults(mut self) -> Faults {
         self.faults.sort_by_key(|(at, _)| *at);
-        let mut message = String::new();
+        let mut faults = Faults::new(self.origin);
         for (at, fault) in &self.faults {
-            let separator = if message.is_empty() { "" } else { "\n" };
-            let fault = fault.trim_end().replace('\n', " ");
-            let _ = write!(message, "{separator}{}:{}: {fault}", self.origin, self.line(*at));
+            let message = fault.trim_end().replace('\n', " ");
+            let line = u32::try_from(self.line(*at)).unwrap_or(u32::MAX);
+            faults.faults.push(Fault { line, ..Fault::new("", message, FaultKind::Other) });
         }
-        message
+        faults
     }
 
     fn line(&self, at: usize) -> usize {

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, InstanceSpec, Model, ModelInstance, Result};
-use hippocamp_model_config::{CompleteOptions, ModelConfig, Signature, SignatureTensor, check, complete};
+use hippocamp_model_config::{
+    CompleteOptions, Fault, FaultKind, Faults, ModelConfig, Signature, SignatureTensor, check, complete,
+};
 use hippocamp_tensor::Shape;
 
 use crate::instance::VisionInstance;
@@ -36,9 +38,10 @@ impl VisionModel {
         VisionModel::new(name, Pipeline::read_beside(folders, origin, text))
     }
 
-    fn new(name: Arc<str>, pipeline: Result<Pipeline, String>) -> Result<VisionModel> {
-        let pipeline = pipeline
-            .map_err(|faults| Error::invalid_arg(format!("unable to load model '{name}', {faults}")))?;
+    fn new(name: Arc<str>, pipeline: Result<Pipeline, Faults>) -> Result<VisionModel> {
+        let pipeline = pipeline.map_err(|faults| {
+            Error::invalid_arg(format!("unable to load model '{name}', {faults}")).with_source(faults)
+        })?;
         Ok(VisionModel { replaced: ReplacedLog::new(&name), name, pipeline })
     }
 
@@ -75,11 +78,11 @@ impl VisionModel {
         outputs
     }
 
-    fn refused(&self, faults: &[String]) -> Error {
+    fn refused(&self, faults: Vec<Fault>) -> Error {
         let prefix = format!("unable to load model '{}', ", self.name);
-        let each: Vec<&str> =
-            faults.iter().map(|fault| fault.strip_prefix(&prefix).unwrap_or(fault)).collect();
-        Error::invalid_arg(format!("{prefix}{}", each.join("; ")))
+        let each = faults.iter().map(|fault| fault.message.strip_prefix(&prefix).unwrap_or(&fault.message));
+        let text = format!("{prefix}{}", each.collect::<Vec<_>>().join("; "));
+        Error::invalid_arg(text).with_source(Faults { origin: "config".to_owned(), faults })
     }
 }
 
@@ -88,16 +91,19 @@ impl Model for VisionModel {
         let options = CompleteOptions { default_max_batch_size, disable: false };
         // Whether it shall batch is not known yet; it can.
         let batched = ModelConfig { max_batch_size: 1, ..config.clone() };
-        complete(config, &self.signature(&batched), &options).map_err(|faults| self.refused(&faults))
+        complete(config, &self.signature(&batched), &options).map_err(|faults| self.refused(faults))
     }
 
     fn check_config(&self, config: &ModelConfig) -> Result<()> {
-        let optional = config.input.iter().filter(|input| input.optional);
-        let mut faults: Vec<String> = optional
-            .map(|input| format!("input '{}' is optional, the pipeline needs every input", input.name))
+        let optional = config.input.iter().enumerate().filter(|(_, input)| input.optional);
+        let mut faults: Vec<Fault> = optional
+            .map(|(index, input)| {
+                let message = format!("input '{}' is optional, the pipeline needs every input", input.name);
+                Fault::new(format!("input[{index}].optional"), message, FaultKind::Other)
+            })
             .collect();
         faults.extend(check(config, &self.signature(config)).err().unwrap_or_default());
-        if faults.is_empty() { Ok(()) } else { Err(self.refused(&faults)) }
+        if faults.is_empty() { Ok(()) } else { Err(self.refused(faults)) }
     }
 
     fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {

@@ -7,6 +7,8 @@ mod tests;
 
 use std::path::Path;
 
+use hippocamp_model_config::Faults;
+
 use crate::step::Step;
 use crate::value::{Kind, Slot};
 
@@ -42,13 +44,13 @@ pub(crate) struct Bound {
 }
 
 impl Pipeline {
-    /// Reads the text of a pipeline. The message of the error names `origin`, and has a line for each fault.
-    pub(crate) fn read(origin: &str, text: &str) -> Result<Pipeline, String> {
+    /// Reads the text of a pipeline. The faults name `origin`, each with its line.
+    pub(crate) fn read(origin: &str, text: &str) -> Result<Pipeline, Faults> {
         read::read(origin, text, &[])
     }
 
     /// The same of a pipeline that may name files, which lie in these folders.
-    pub(crate) fn read_beside(folders: &[&Path], origin: &str, text: &str) -> Result<Pipeline, String> {
+    pub(crate) fn read_beside(folders: &[&Path], origin: &str, text: &str) -> Result<Pipeline, Faults> {
         read::read(origin, text, folders)
     }
 

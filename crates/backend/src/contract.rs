@@ -14,6 +14,18 @@ pub trait Backend: Send + Sync + Debug {
     /// The name that configs use: `onnxruntime`.
     fn name(&self) -> &str;
 
+    /// Whether what it runs models with is there: an engine's library, a device. Opens it. By default there is nothing that
+    /// could be missing.
+    fn available(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whether its models fill in what their configs leave out. Otherwise a config that leaves something out is wrong before
+    /// any model file is looked at.
+    fn completes_configs(&self) -> bool {
+        true
+    }
+
     /// Opens one version of a model. Called on a loading thread; may take seconds. The config is as the user wrote it,
     /// checked but not completed.
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>>;

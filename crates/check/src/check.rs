@@ -1,97 +1,136 @@
-//! Every model of the repositories, one after the other.
+//! Every model of the repositories: first what can be told of each, then what a start of the server meets.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fmt::Display;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hippocamp_backend::Backend;
-use hippocamp_core::{Finding, ModelCheck, Settings, Severity, check_model};
-use hippocamp_model_config::ModelConfig;
-use hippocamp_repository::{ScanFault, find, scan};
+use hippocamp_core::{Finding, ModelCheck, Settings, Severity, check_model, dry_run, hint};
+use hippocamp_files as files;
+use hippocamp_model_config::{Fault, ModelConfig, Spans};
+use hippocamp_repository::{ScanFault, advice, find, scan};
 
-use crate::{CheckedModel, Report, ensemble, hint};
+use crate::start::told_of_start;
+use crate::{CheckedModel, MissingEngine, Report, ensemble};
 
 /// How far a check goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckOptions {
-    /// Whether model files are opened and compared with the configs, where their engine is there.
+    /// Whether the steps of a start are taken: model files are opened, instances made and warmed up.
     pub model_files: bool,
 }
 
-/// A model between the two passes: ensembles are about the others, too.
-struct Looked {
-    model: CheckedModel,
+/// A model between the passes: ensembles are about the others, too.
+pub(crate) struct Looked {
+    path: PathBuf,
+    text: String,
     namespace: Option<String>,
-    findings: Vec<Finding>,
-    config: Option<ModelConfig>,
+    pub(crate) config_path: Option<PathBuf>,
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) config: Option<ModelConfig>,
+    pub(crate) spans: Option<Spans>,
+    pub(crate) versions: Vec<u64>,
 }
 
-/// Looks at every model. Reads the repositories and may fetch what is remote, but loads and starts nothing.
+impl Looked {
+    pub(crate) fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// Adds an error, unless it is told already: of one field once.
+    pub(crate) fn add_error(&mut self, fault: Fault) {
+        let is_same = |told: &Finding| {
+            told.severity == Severity::Error
+                && (told.message == fault.message || (!fault.path.is_empty() && told.field == fault.path))
+        };
+        if !self.findings.iter().any(is_same) {
+            self.findings.push(Finding::new(Severity::Error, fault, self.spans.as_ref()));
+        }
+    }
+}
+
+/// Looks at every model. Reads the repositories and may fetch what is remote; opens no port and leaves nothing running.
 pub fn check(settings: &Settings, backends: &[Arc<dyn Backend>], options: CheckOptions) -> Report {
     let found = scan(&settings.repositories, &settings.scan_options());
-    let mut repositories: Vec<String> = Vec::new();
-    for fault in &found.faults {
-        // A folder that is no model's is passed over by a server, too.
-        if !matches!(fault, ScanFault::Name { .. }) {
-            repositories.push(fault.to_string());
-        }
-    }
+    let mut report = Report::default();
+    // A folder that is no model's is passed over by a server, too.
+    let faults = found.faults.iter().filter(|fault| !matches!(fault, ScanFault::Name { .. }));
+    report.repositories.extend(faults.map(ToString::to_string));
+    report.advice.extend(advice(&settings.repositories, &found).iter().map(ToString::to_string));
     let mut looked: BTreeMap<String, Looked> = BTreeMap::new();
     for name in found.models.keys() {
-        match look(settings, backends, name, options) {
+        match look(settings, backends, name) {
             Ok(model) => drop(looked.insert(name.clone(), model)),
-            Err(fault) => repositories.push(fault),
+            Err(fault) => report.repositories.push(fault),
         }
     }
-    let configs: BTreeMap<&str, &ModelConfig> =
-        looked.iter().filter_map(|(name, model)| Some((name.as_str(), model.config.as_ref()?))).collect();
     let names: Vec<&str> = found.models.keys().map(String::as_str).collect();
-    let steps: BTreeMap<String, Vec<(String, String)>> = configs
-        .iter()
-        .map(|(name, config)| {
-            let namespace = |name: &str| looked.get(name).and_then(|model| model.namespace.as_deref());
-            ((*name).to_owned(), ensemble::faults(name, config, &names, &configs, &namespace))
-        })
-        .collect();
-    let backends: Vec<&str> = backends.iter().map(|backend| backend.name()).collect();
-    let models = looked.into_iter().map(|(name, mut looked)| {
-        for (field, message) in steps.get(&name).into_iter().flatten() {
-            let finding = placed(&looked.model, field, message);
-            looked.findings.push(finding);
+    check_steps(&mut looked, &names);
+    if options.model_files {
+        report.engines = missing_engines(backends, &looked);
+        match dry_run(settings, backends) {
+            Ok(faults) => told_of_start(faults, &mut looked, &mut report),
+            Err(error) => report.repositories.push(format!("the start could not be tried: {error}")),
         }
-        looked.findings.sort_by_key(|finding| (finding.severity, finding.line, finding.column));
-        let hinted = looked.findings.into_iter().map(|finding| {
-            let hint = hint::of(&finding, &names, &backends);
-            (finding, hint)
-        });
-        looked.model.findings = hinted.collect();
-        looked.model
-    });
-    Report { repositories, models: models.collect() }
+    }
+    let backends: Vec<&str> = backends.iter().map(|backend| backend.name()).collect();
+    report.models =
+        looked.into_iter().map(|(name, model)| finished(name, model, &names, &backends)).collect();
+    report
 }
 
-fn look(
-    settings: &Settings,
-    backends: &[Arc<dyn Backend>],
-    name: &str,
-    options: CheckOptions,
-) -> Result<Looked, String> {
-    let found = find(&settings.repositories, name, &settings.scan_options()).map_err(|e| e.to_string())?;
+fn look(settings: &Settings, backends: &[Arc<dyn Backend>], name: &str) -> Result<Looked, String> {
+    let text = |fault: &dyn Display| fault.to_string();
+    let found = find(&settings.repositories, name, &settings.scan_options()).map_err(|e| text(&e))?;
     let found = found.ok_or_else(|| format!("model '{name}' was removed while it was being checked"))?;
     let folder = &found.folder;
-    let ModelCheck { findings, config } = check_model(settings, backends, folder, options.model_files);
-    let path = folder.config_path.clone().unwrap_or_else(|| folder.path.clone());
-    let text = folder.config_path.as_ref().and_then(|path| fs::read(path).ok()).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let model = CheckedModel { name: name.to_owned(), path, text, findings: Vec::new() };
-    Ok(Looked { model, namespace: folder.namespace.clone(), findings, config })
+    let ModelCheck { findings, config, spans, versions } = check_model(settings, backends, folder);
+    let config_path = folder.config_path.clone();
+    let path = config_path.clone().unwrap_or_else(|| folder.path.clone());
+    let text = config_path.as_ref().and_then(|path| files::read_text(path, files::TEXT_LIMIT).ok());
+    let (text, namespace) = (text.unwrap_or_default(), folder.namespace.clone());
+    Ok(Looked { path, text, namespace, config_path, findings, config, spans, versions })
 }
 
-/// An error at a field of the model's config.
-fn placed(model: &CheckedModel, field: &str, message: &str) -> Finding {
-    let parsed = hippocamp_model_config::parse(&model.text, "").ok();
-    let (line, column) = parsed.and_then(|parsed| parsed.spans.locate(field)).unwrap_or_default();
-    Finding { severity: Severity::Error, line, column, field: field.to_owned(), message: message.to_owned() }
+/// Holds the steps of each ensemble against the configs of the others.
+fn check_steps(looked: &mut BTreeMap<String, Looked>, names: &[&str]) {
+    let configs: BTreeMap<&str, &ModelConfig> =
+        looked.iter().filter_map(|(name, model)| Some((name.as_str(), model.config.as_ref()?))).collect();
+    let namespace = |name: &str| looked.get(name).and_then(|model| model.namespace.as_deref());
+    let faults: Vec<(String, Vec<Fault>)> = configs
+        .iter()
+        .map(|(name, config)| {
+            ((*name).to_owned(), ensemble::faults(name, config, names, &configs, &namespace))
+        })
+        .collect();
+    for (name, faults) in faults {
+        if let Some(model) = looked.get_mut(&name) {
+            faults.into_iter().for_each(|fault| model.add_error(fault));
+        }
+    }
+}
+
+/// The engines that are not there and that models need.
+fn missing_engines(backends: &[Arc<dyn Backend>], looked: &BTreeMap<String, Looked>) -> Vec<MissingEngine> {
+    let engines = backends.iter().filter_map(|backend| {
+        let is_of_it = |model: &&Looked| model.config.as_ref().is_some_and(|c| c.backend == backend.name());
+        let models = looked.values().filter(is_of_it).count();
+        let error = (models > 0).then(|| backend.available().err())??;
+        let (backend, message) = (backend.name().to_owned(), error.message().to_owned());
+        Some(MissingEngine { backend, message, models })
+    });
+    engines.collect()
+}
+
+fn finished(name: String, model: Looked, names: &[&str], backends: &[&str]) -> CheckedModel {
+    let Looked { path, text, mut findings, .. } = model;
+    findings.sort_by_key(|finding| (finding.severity, finding.line, finding.column));
+    let hinted = findings.into_iter().map(|finding| {
+        let hint = hint(&finding.kind, names, backends);
+        (finding, hint)
+    });
+    CheckedModel { name, path, text, findings: hinted.collect() }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hippocamp_model_config::ModelConfig;
+use hippocamp_model_config::{Fault, FaultKind, ModelConfig};
 use hippocamp_proto::inference::model_config::SchedulingChoice;
 use hippocamp_proto::inference::model_ensembling::Step;
 use hippocamp_repository::resolve_step;
@@ -18,14 +18,15 @@ pub(crate) fn faults(
     names: &[&str],
     configs: &BTreeMap<&str, &ModelConfig>,
     namespace: Namespace<'_, '_>,
-) -> Vec<(String, String)> {
+) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (index, step) in steps(config).iter().enumerate() {
         let path = format!("ensemble_scheduling.step[{index}]");
         let Some(model) = composing(namespace(name), step, names) else {
             let message =
                 format!("ensemble '{name}' wants model '{}', which no repository has", step.model_name);
-            faults.push((format!("{path}.model_name"), message));
+            let kind = FaultKind::UnknownModel { wanted: step.model_name.clone() };
+            faults.push(Fault::new(format!("{path}.model_name"), message, kind));
             continue;
         };
         if let Some(config) = configs.get(model) {
@@ -40,7 +41,7 @@ pub(crate) fn faults(
         &mut BTreeSet::new(),
     ) {
         let message = format!("circular dependency between ensembles: '{name}' is made of itself");
-        faults.push(("ensemble_scheduling".to_owned(), message));
+        faults.push(Fault::new("ensemble_scheduling", message, FaultKind::Other));
     }
     faults
 }
@@ -59,7 +60,7 @@ fn composing<'a>(own: Option<&str>, step: &Step, names: &[&'a str]) -> Option<&'
 }
 
 /// The names of tensors that the maps use, as far as the model's config lists them.
-fn tensors(path: &str, model: &str, step: &Step, config: &ModelConfig, faults: &mut Vec<(String, String)>) {
+fn tensors(path: &str, model: &str, step: &Step, config: &ModelConfig, faults: &mut Vec<Fault>) {
     let inputs: BTreeSet<&str> = config.input.iter().map(|input| input.name.as_str()).collect();
     let outputs: BTreeSet<&str> = config.output.iter().map(|output| output.name.as_str()).collect();
     let maps = [
@@ -74,7 +75,7 @@ fn tensors(path: &str, model: &str, step: &Step, config: &ModelConfig, faults: &
         let listed: Vec<&str> = known.iter().copied().collect();
         faults.extend(strangers.into_iter().map(|name| {
             let message = format!("model '{model}' has no {kind} '{name}', it has {}", listed.join(", "));
-            (format!("{path}.{field}[\"{name}\"]"), message)
+            Fault::new(format!("{path}.{field}[\"{name}\"]"), message, FaultKind::Other)
         }));
     }
 }

@@ -7,10 +7,24 @@ use hippocamp_core::{Finding, Severity};
 /// All that a check found.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What is wrong with the repositories themselves, a line each.
+    /// What is wrong with the repositories themselves, one by one.
     pub repositories: Vec<String>,
+    /// What is probably not meant so in the repositories.
+    pub advice: Vec<String>,
+    /// Engines that are not there: their models could not be checked.
+    pub engines: Vec<MissingEngine>,
     /// Every model, by name.
     pub models: Vec<CheckedModel>,
+}
+
+/// An engine that models need and that is not there.
+#[derive(Debug)]
+pub struct MissingEngine {
+    pub backend: String,
+    /// What the backend says.
+    pub message: String,
+    /// How many models need it.
+    pub models: usize,
 }
 
 /// A model that was looked at.
@@ -26,10 +40,11 @@ pub struct CheckedModel {
 }
 
 impl Report {
-    /// How many findings keep a model from being loaded, and how many do not.
+    /// How many findings keep a model from being loaded, and how many do not. A missing engine is one.
     pub fn counts(&self) -> (usize, usize) {
         let findings = || self.models.iter().flat_map(|model| &model.findings);
         let errors = findings().filter(|(finding, _)| finding.severity == Severity::Error).count();
-        (errors + self.repositories.len(), findings().count() - errors)
+        let warnings = findings().count() - errors + self.advice.len();
+        (errors + self.repositories.len() + self.engines.len(), warnings)
     }
 }

@@ -10,11 +10,23 @@ use crate::{CheckedModel, Report};
 /// Characters of a line that are shown on each side of the place.
 const AROUND: usize = 60;
 
+/// What to do about an engine that is not there.
+const ENGINE_FIX: &str = "name the engine's library, or check configs alone by --configs-only";
+
 /// Every finding with its line of the text, a mark below the place, and the likely fix; and the sum of it.
 pub fn to_text(report: &Report) -> String {
     let mut out = String::new();
     for fault in &report.repositories {
         line(&mut out, format_args!("error: {}\n", plain(fault)));
+    }
+    for engine in &report.engines {
+        let (models, backend) = (many(engine.models, "model"), &engine.backend);
+        line(&mut out, format_args!("error: {}", plain(&engine.message)));
+        line(&mut out, format_args!("  --> {models} of backend '{backend}' could not be checked"));
+        line(&mut out, format_args!("  = fix: {ENGINE_FIX}\n"));
+    }
+    for advice in &report.advice {
+        line(&mut out, format_args!("warning: {}\n", plain(advice)));
     }
     for model in &report.models {
         for (finding, hint) in &model.findings {
@@ -117,8 +129,17 @@ pub fn to_json(report: &Report) -> String {
         })
         .collect();
     let (errors, warnings) = report.counts();
+    let engines: Vec<_> = report
+        .engines
+        .iter()
+        .map(|engine| {
+            json!({"backend": engine.backend, "message": engine.message, "models": engine.models, "fix": ENGINE_FIX})
+        })
+        .collect();
     let all = json!({
         "repositories": report.repositories,
+        "advice": report.advice,
+        "engines": engines,
         "models": models,
         "errors": errors,
         "warnings": warnings,

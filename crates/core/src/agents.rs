@@ -5,7 +5,9 @@ mod checksum;
 use std::path::Path;
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_model_config::ModelConfig;
+use hippocamp_model_config::{FaultKind, ModelConfig};
+
+use crate::faults::about;
 
 /// The agents that there are.
 const KNOWN: [&str; 1] = [checksum::NAME];
@@ -25,10 +27,13 @@ pub(crate) fn refuse_unknown(model: &str, config: &ModelConfig) -> Result<()> {
     let Some(agents) = &config.model_repository_agents else { return Ok(()) };
     match agents.agents.iter().find(|agent| !KNOWN.contains(&agent.name.as_str())) {
         None => Ok(()),
-        Some(agent) => Err(Error::unsupported(format!(
-            "model '{model}' wants the repository agent '{}', which this server does not have; it has {}",
-            agent.name,
-            KNOWN.join(", ")
-        ))),
+        Some(agent) => {
+            let error = Error::unsupported(format!(
+                "model '{model}' wants the repository agent '{}', which this server does not have; it has {}",
+                agent.name,
+                KNOWN.join(", ")
+            ));
+            Err(about(error, "model_repository_agents", FaultKind::Other))
+        }
     }
 }

@@ -1,20 +1,22 @@
-//! What a load would find wrong with a model: all of it at once, and nothing is started.
+//! What a load would find wrong with a model. First all that can be told without its engine, at once; then what a start of
+//! the server really meets.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use hippocamp_backend::{Backend, Code, Error, Model, ModelSource, Result};
-use hippocamp_model_config::{self as model_config, Faults, Interface, ModelConfig, Spans};
+use hippocamp_backend::{Backend, Error, ModelSource, Result};
+use hippocamp_model_config::{self as model_config, Fault, FaultKind, Faults, ModelConfig, Spans};
 use hippocamp_proto::inference::model_version_policy::PolicyChoice;
-use hippocamp_proto::inference::model_warmup::input::InputDataType;
-use hippocamp_repository::{ModelFolder, select_versions};
+use hippocamp_repository::ModelFolder;
 
-use crate::load::Loader;
+use crate::faults::faults_of;
+use crate::load::{Loader, check_placement};
+use crate::prepare::{Written, infer_backend, selected};
 use crate::supported::without_effect;
-use crate::{Settings, agents, labels};
+use crate::{InferenceServer, Settings, StartFault, agents, initial_state, labels, warmup};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,259 +37,174 @@ pub struct Finding {
     /// The config's field; empty if it is about none.
     pub field: String,
     pub message: String,
+    pub kind: FaultKind,
 }
 
-/// What was found, and the config as far as it could be read: finished, if nothing is wrong with it.
+impl Finding {
+    /// The fault, at its place in the text that these spans are of.
+    pub fn new(severity: Severity, fault: Fault, spans: Option<&Spans>) -> Finding {
+        let Fault { mut line, mut column, path, message, kind } = fault;
+        if line == 0 {
+            (line, column) = spans.and_then(|spans| spans.locate(&path)).unwrap_or_default();
+        }
+        Finding { severity, line, column, field: path, message, kind }
+    }
+}
+
+/// What was found, and the config as far as it could be read.
 #[derive(Debug, Default)]
 pub struct ModelCheck {
     pub findings: Vec<Finding>,
+    /// With defaults, not completed from a model file.
     pub config: Option<ModelConfig>,
+    /// Of the config's text.
+    pub spans: Option<Spans>,
+    /// The versions that would be loaded.
+    pub versions: Vec<u64>,
 }
 
-/// Reads, validates and completes a model's config as a load would, and opens its model files, if `open` says so and
-/// their engine is there.
-pub fn check_model(
-    settings: &Settings,
-    backends: &[Arc<dyn Backend>],
-    folder: &ModelFolder,
-    open: bool,
-) -> ModelCheck {
+/// How long instances may take to end after a dry run.
+const ENDING: Duration = Duration::from_secs(30);
+
+/// Takes the steps of a start, without a port: every model is loaded with its instances, warm-up and all, and let go.
+/// Returns what would keep the server from starting.
+pub fn dry_run(settings: &Settings, backends: &[Arc<dyn Backend>]) -> io::Result<Vec<StartFault>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let server = InferenceServer::new(settings.clone(), backends.to_vec());
+    let faults = runtime.block_on(server.start_models());
+    runtime.block_on(server.stop(ENDING));
+    Ok(faults)
+}
+
+/// Reads and validates a model's config as a load would, and looks whether the files are there that it names. Opens no model
+/// file.
+pub fn check_model(settings: &Settings, backends: &[Arc<dyn Backend>], folder: &ModelFolder) -> ModelCheck {
     let backends: BTreeMap<_, _> = backends.iter().map(|b| (b.name().to_owned(), Arc::clone(b))).collect();
     let loader = Loader { settings: settings.clone(), backends, cache: None, rate_limiter: None };
-    let mut check = Check { loader: &loader, folder, spans: None, findings: Vec::new() };
-    let config = check.run(open);
-    ModelCheck { findings: check.findings, config }
+    let mut check = Check { loader: &loader, folder, found: ModelCheck::default() };
+    check.found.config = check.run();
+    check.found
 }
 
 struct Check<'a> {
     loader: &'a Loader,
     folder: &'a ModelFolder,
-    spans: Option<Spans>,
-    findings: Vec<Finding>,
+    found: ModelCheck,
 }
 
 impl Check<'_> {
-    fn run(&mut self, open: bool) -> Option<ModelConfig> {
-        let name = &self.folder.folder_name;
-        let mut config = self.read()?;
-        if let Err(error) = Loader::infer_backend(self.folder, &mut config) {
-            self.error("", error.message());
-        }
-        model_config::apply_defaults(&mut config, name, &model_config::DefaultFacts::default());
+    fn run(&mut self) -> Option<ModelConfig> {
+        let written = Written::read(self.folder.config_path.as_deref(), None);
+        let Written { mut config, spans, .. } = self.step(written)?;
+        self.found.spans = spans;
+        let inferred = infer_backend(self.folder, &mut config);
+        self.step(inferred);
+        let facts = model_config::DefaultFacts::default();
+        model_config::apply_defaults(&mut config, &self.folder.folder_name, &facts);
         if self.loader.settings.cpu_fallback {
-            for group in model_config::fall_back_to_cpu(&mut config, &model_config::DefaultFacts::default()) {
+            for group in model_config::fall_back_to_cpu(&mut config, &facts) {
                 let what = format!("instance group '{group}' runs on the CPU, as its GPUs cannot be used");
-                self.add(Severity::Warning, "instance_group", &what);
+                self.warn("instance_group", what, FaultKind::NoEffect);
             }
         }
-        let valid = model_config::validate_incomplete(&config, self.spans.as_ref(), "", name);
-        self.faults(valid);
-        if let Err(error) = agents::refuse_unknown(name, &config) {
-            self.error("model_repository_agents", error.message());
-        }
+        self.validate(&config);
         for field in without_effect(&config) {
-            self.add(Severity::Warning, field, "it has no effect in this version");
+            self.warn(field, "it has no effect in this version".to_owned(), FaultKind::NoEffect);
         }
-        let versions = self.versions(&config);
+        self.versions(&config);
         self.files(&config);
-        if let Err(error) = agents::run(name, &self.folder.path, &config) {
-            self.error("model_repository_agents", error.message());
-        }
-        let is_sound = !self.findings.iter().any(|finding| finding.severity == Severity::Error);
-        if model_config::is_ensemble(&config) {
-            let valid = model_config::validate(&config, self.spans.as_ref(), "", name);
-            if is_sound {
-                self.faults(valid);
-            }
-            return Some(config);
-        }
-        if !is_sound || !open {
-            return Some(config);
-        }
-        // The latest completes the config, as in a load.
-        for version in versions.into_iter().rev() {
-            if !self.version(version, &mut config) {
-                break;
-            }
-        }
+        let agents = agents::run(&self.folder.name, &self.folder.path, &config);
+        self.step(agents);
         Some(config)
     }
 
-    fn read(&mut self) -> Option<ModelConfig> {
-        let Some(path) = &self.folder.config_path else { return Some(ModelConfig::default()) };
-        let text = match fs::read(path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(e) => {
-                self.error("", &format!("failed to read '{}': {e}", path.display()));
-                return None;
-            }
-        };
-        match model_config::parse(&text, "") {
-            Ok(parsed) => {
-                self.spans = Some(parsed.spans);
-                Some(parsed.config)
-            }
-            Err(faults) => {
-                self.faults(Err(faults));
-                None
-            }
+    fn validate(&mut self, config: &ModelConfig) {
+        let name = &self.folder.folder_name;
+        let is_ensemble = model_config::is_ensemble(config);
+        let backend = self.loader.backends.get(&config.backend);
+        let stays = is_ensemble
+            || self.loader.settings.disable_auto_complete_config
+            || backend.is_some_and(|backend| !backend.completes_configs());
+        let rules = if stays { model_config::validate } else { model_config::validate_incomplete };
+        let valid = rules(config, self.found.spans.as_ref(), "", name);
+        self.faults(valid);
+        let known = agents::refuse_unknown(&self.folder.name, config);
+        self.step(known);
+        if is_ensemble {
+            return;
+        }
+        let placed = check_placement(config);
+        self.step(placed);
+        if !config.backend.is_empty() {
+            let backend = self.loader.backend(&self.folder.name, config).map(drop);
+            self.step(backend);
         }
     }
 
-    /// The versions that would be loaded.
-    fn versions(&mut self, config: &ModelConfig) -> Vec<u64> {
-        let there = &self.folder.versions;
+    fn versions(&mut self, config: &ModelConfig) {
         let policy = config.version_policy.as_ref();
         if let Some(PolicyChoice::Specific(specific)) = policy.and_then(|p| p.policy_choice.as_ref()) {
             for (index, version) in specific.versions.iter().enumerate() {
-                if !u64::try_from(*version).is_ok_and(|version| there.contains(&version)) {
+                if !u64::try_from(*version).is_ok_and(|version| self.folder.versions.contains(&version)) {
                     let field = format!("version_policy.specific.versions[{index}]");
-                    self.add(Severity::Warning, &field, &format!("there is no folder for version {version}"));
+                    let message = format!("there is no folder for version {version}");
+                    self.warn(&field, message, FaultKind::VersionMissing);
                 }
             }
         }
-        let mut there = there.clone();
-        if there.is_empty() && model_config::is_ensemble(config) {
-            // As in a load: version control keeps no empty folders.
-            there.insert(1);
-        }
-        let selected = select_versions(&there, policy);
-        if selected.is_empty() {
-            let message = "at least one version must be available under the version policy";
-            self.error("version_policy", message);
-        }
-        selected.into_iter().collect()
+        let versions = selected(self.folder, config);
+        self.found.versions = self.step(versions).unwrap_or_default();
     }
 
-    /// Files beside the model files that the config names.
+    /// Files beside the model files that the config names. Where a name itself is at fault, nobody looks behind it.
     fn files(&mut self, config: &ModelConfig) {
+        let (name, path) = (self.folder.name.clone(), self.folder.path.clone());
+        let mut errors: Vec<Error> = Vec::new();
         for (index, output) in config.output.iter().enumerate() {
-            let path = self.folder.path.join(&output.label_filename);
-            if !output.label_filename.is_empty() && !path.is_file() {
-                let field = format!("output[{index}].label_filename");
-                self.error(&field, &format!("there is no label file '{}'", path.display()));
+            let (file, is_named) = (&output.label_filename, !output.label_filename.is_empty());
+            if is_named && !self.is_told(&format!("output[{index}].label_filename")) {
+                errors.extend(labels::read_file(&name, &path, index, &output.name, file).err());
             }
         }
-        for (index, warmup) in config.model_warmup.iter().enumerate() {
-            for (name, input) in &warmup.inputs {
-                let Some(InputDataType::InputDataFile(file)) = &input.input_data_type else { continue };
-                let path = self.folder.path.join("warmup").join(file);
-                if !path.is_file() {
-                    let field = format!("model_warmup[{index}].inputs[\"{name}\"].input_data_file");
-                    self.error(&field, &format!("there is no warm-up file '{}'", path.display()));
-                }
+        errors.extend(warmup::open_files(config, &path));
+        for (field, file) in initial_state::named(config) {
+            if !self.is_told(&field) {
+                errors.extend(initial_state::open(&name, &path, config, file).err());
             }
+        }
+        for error in errors {
+            self.error(&error);
         }
     }
 
-    /// Opens one version and compares it with the config. Whether the next one can be expected to open, too.
-    fn version(&mut self, version: u64, config: &mut ModelConfig) -> bool {
-        let opened = catch_unwind(AssertUnwindSafe(|| self.open(version, config)));
-        let panicked = |_| Err(Error::internal("the backend panicked while loading the model"));
-        match opened.unwrap_or_else(panicked) {
-            Ok(()) => true,
-            Err(error) if error.code() == Code::Unavailable => {
-                let message = format!("its model file was not looked into: {}", error.message());
-                self.add(Severity::Warning, "", &message);
-                false
-            }
-            Err(error) => {
-                for line in error.message().split("; ") {
-                    let field = field_of(line, config);
-                    self.error(&field, &format!("version {version}: {line}"));
-                }
-                true
-            }
-        }
+    fn is_told(&self, field: &str) -> bool {
+        self.found.findings.iter().any(|finding| finding.field == field)
     }
 
-    fn open(&mut self, version: u64, config: &mut ModelConfig) -> Result<()> {
-        let name: Arc<str> = self.folder.folder_name.as_str().into();
-        let model = self.loader.backend(&name, config)?.load(&ModelSource {
-            name: Arc::clone(&name),
-            version,
-            model_directory: self.folder.path.clone(),
-            version_directory: self.folder.version_path(version),
-            config: Arc::new(config.clone()),
-        })?;
-        let interface = self.complete(&*model, config);
-        let Some(interface) = interface? else { return Ok(()) };
-        model.check_config(config)?;
-        labels::read(&name, &self.folder.path, &interface).map(drop)
+    /// What a step gave; `None` if it failed.
+    fn step<T>(&mut self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.error(&error)).ok()
     }
 
-    /// Finishes the config. `None` if that was found to be impossible.
-    fn complete(&mut self, model: &dyn Model, config: &mut ModelConfig) -> Result<Option<Interface>> {
-        let (name, settings) = (&self.folder.folder_name, &self.loader.settings);
-        if !settings.disable_auto_complete_config {
-            let default_max_batch_size = settings.default_max_batch_size(&config.backend);
-            model.complete_config(config, default_max_batch_size)?;
-        }
-        let facts = model_config::DefaultFacts::default();
-        model_config::apply_defaults(config, name, &facts);
-        let before = self.findings.len();
-        let valid = model_config::validate(config, self.spans.as_ref(), "", name);
-        self.faults(valid);
-        let placed = model_config::validate_placement(config, self.spans.as_ref(), "", &facts);
-        self.faults(placed);
-        let interface = Interface::new(config);
-        if self.findings.len() > before {
-            return Ok(None);
-        }
-        match interface {
-            Ok(interface) => Ok(Some(interface)),
-            Err(faults) => {
-                self.faults(Err(faults));
-                Ok(None)
-            }
+    fn error(&mut self, error: &Error) {
+        for fault in faults_of(error, self.folder.config_path.as_deref()) {
+            self.add(Severity::Error, fault);
         }
     }
 
     fn faults(&mut self, result: Result<(), Faults>) {
         for fault in result.err().into_iter().flat_map(|faults| faults.faults) {
-            self.findings.push(Finding {
-                severity: Severity::Error,
-                line: fault.line,
-                column: fault.column,
-                field: fault.path,
-                message: fault.message,
-            });
+            self.add(Severity::Error, fault);
         }
     }
 
-    fn error(&mut self, field: &str, message: &str) {
-        self.add(Severity::Error, field, message);
+    fn warn(&mut self, field: &str, message: String, kind: FaultKind) {
+        self.add(Severity::Warning, Fault::new(field, message, kind));
     }
 
-    fn add(&mut self, severity: Severity, field: &str, message: &str) {
-        let place = self.spans.as_ref().and_then(|spans| spans.locate(field));
-        let (line, column) = place.unwrap_or_default();
-        self.findings.push(Finding {
-            severity,
-            line,
-            column,
-            field: field.to_owned(),
-            message: message.to_owned(),
-        });
-    }
-}
-
-/// The field that a backend's message is about, as far as it names a tensor of the config.
-fn field_of(message: &str, config: &ModelConfig) -> String {
-    let quoted: Vec<&str> = message.split('\'').skip(1).step_by(2).collect();
-    let part = if message.contains("datatype") {
-        ".data_type"
-    } else if message.contains("shape") || message.contains("dimension") {
-        ".dims"
-    } else {
-        ""
-    };
-    let input = config.input.iter().position(|tensor| quoted.contains(&tensor.name.as_str()));
-    let output = config.output.iter().position(|tensor| quoted.contains(&tensor.name.as_str()));
-    match (input, output) {
-        (Some(index), _) => format!("input[{index}]{part}"),
-        (None, Some(index)) => format!("output[{index}]{part}"),
-        (None, None) => String::new(),
+    fn add(&mut self, severity: Severity, fault: Fault) {
+        let finding = Finding::new(severity, fault, self.found.spans.as_ref());
+        self.found.findings.push(finding);
     }
 }
 

@@ -5,20 +5,24 @@ use std::sync::Arc;
 
 use hippocamp_backend::{Error, ModelStatistics, Result};
 use hippocamp_ensemble::{Ensemble, StepModel};
-use hippocamp_model_config::{self as model_config, Interface, ModelConfig, ModelEnsembling, Step};
+use hippocamp_model_config::{
+    self as model_config, Fault, FaultKind, Faults, Interface, ModelConfig, ModelEnsembling, Step,
+};
 use hippocamp_proto::inference::ModelTransactionPolicy;
 use hippocamp_repository::{ModelFolder, find_step};
 use hippocamp_scheduler::Scheduler;
 use tracing::warn;
 
 use crate::cache::{ModelCache, ResponseCache};
+use crate::faults::{Collected, about};
 use crate::index::{State, VersionState};
-use crate::load::{Prepared, Started, Stopped, bad_config};
+use crate::load::{Started, Stopped, bad_config};
 use crate::metrics_page::series;
 use crate::metrics_settings::warn_of_families;
 use crate::model::Executor;
 use crate::models::Models;
 use crate::on_demand::LastUse;
+use crate::prepare::Prepared;
 use crate::supported::without_effect;
 use crate::{LoadedModel, MetricsSettings, Settings, agents, labels};
 
@@ -48,8 +52,11 @@ impl EnsembleSource {
         cache: Option<ResponseCache>,
     ) -> Result<EnsembleSource> {
         let Prepared { folder, config, versions } = prepared;
-        model_config::validate(&config, None, "config", &folder.folder_name).map_err(bad_config)?;
-        agents::run(&folder.name, &folder.path, &config)?;
+        let mut faults = Collected::default();
+        let valid = model_config::validate(&config, None, "config", &folder.folder_name);
+        faults.take(valid.map_err(bad_config));
+        faults.take(agents::run(&folder.name, &folder.path, &config));
+        faults.into_result()?;
         let steps = model_config::ensemble_scheduling(&config).map_or(&[][..], |steps| &steps.step);
         let step_names = step_names(settings, folder.namespace.as_deref(), steps);
         let interface = Interface::new(&config).map_err(bad_config)?;
@@ -81,9 +88,11 @@ impl EnsembleSource {
     /// Builds every version of what serves now.
     pub(crate) fn build(&self, models: &Models) -> Result<Vec<Started>> {
         self.composing_are_known(models)?;
-        let steps = self.scheduling().step.iter().zip(&self.step_names);
-        let steps =
-            steps.map(|(step, name)| self.model_of(step, name, models)).collect::<Result<Vec<_>>>()?;
+        let steps = self.scheduling().step.iter().zip(&self.step_names).enumerate();
+        let mut faults = Collected::default();
+        let found = steps.map(|(index, (step, name))| faults.take(self.model_of(index, step, name, models)));
+        let steps: Vec<_> = found.flatten().collect();
+        faults.into_result()?;
         self.statistics
             .iter()
             .map(|(&version, statistics)| self.build_version(version, &steps, statistics))
@@ -99,6 +108,14 @@ impl EnsembleSource {
         let models = steps.iter().map(|model| Arc::clone(model) as Arc<dyn StepModel>).collect();
         let (ensemble, ended) = Ensemble::build(&self.name, self.scheduling(), &self.interface, models)?;
         let decoupled = ensemble.is_decoupled();
+        if decoupled && self.config.response_cache.is_some_and(|cache| cache.enable) {
+            let error = Error::invalid_arg(format!(
+                "Response Cache does not currently support model {} with 'decoupled' transaction policy. Please disable \
+                 the response cache.",
+                self.name
+            ));
+            return Err(about(error, "response_cache.enable", FaultKind::Other));
+        }
         // Not for the user to say: it follows from the steps.
         let policy = Some(ModelTransactionPolicy { decoupled });
         let config = ModelConfig { model_transaction_policy: policy, ..self.config.clone() };
@@ -149,15 +166,23 @@ impl EnsembleSource {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(Error::invalid_arg(format!(
+        let message = format!(
             "ensemble {} contains models that are not available or ambiguous: {}",
             self.name,
             missing.join(", ")
-        )))
+        );
+        let mut faults = Faults::new("config");
+        let steps = self.scheduling().step.iter().zip(&self.step_names).enumerate();
+        for (index, (step, _)) in steps.filter(|(_, (_, name))| missing.contains(name)) {
+            let path = format!("ensemble_scheduling.step[{index}].model_name");
+            let kind = FaultKind::UnknownModel { wanted: step.model_name.clone() };
+            faults.faults.push(Fault::new(path, message.clone(), kind));
+        }
+        Err(Error::invalid_arg(message).with_source(faults))
     }
 
     /// The version of a model that a step asks for.
-    fn model_of(&self, step: &Step, name: &str, models: &Models) -> Result<Arc<LoadedModel>> {
+    fn model_of(&self, index: usize, step: &Step, name: &str, models: &Models) -> Result<Arc<LoadedModel>> {
         let ensemble = &self.name;
         let serving = models.serving(name);
         let Some(latest) = serving.iter().max_by_key(|started| started.model.version) else {
@@ -171,18 +196,22 @@ impl EnsembleSource {
             } else {
                 format!(" Model '{name}' loading failed with error: {}", failed.concat())
             };
-            return Err(Error::invalid_arg(format!(
+            let error = Error::invalid_arg(format!(
                 "ensemble '{ensemble}' depends on '{name}' which has no loaded version.{why}"
-            )));
+            ));
+            let path = format!("ensemble_scheduling.step[{index}].model_name");
+            return Err(about(error, &path, FaultKind::Composing { model: name.to_owned() }));
         };
         let Ok(wanted @ 1..) = u64::try_from(step.model_version) else {
             return Ok(Arc::clone(&latest.model));
         };
         let found = serving.iter().find(|started| started.model.version == wanted);
         found.map(|started| Arc::clone(&started.model)).ok_or_else(|| {
-            Error::invalid_arg(format!(
+            let error = Error::invalid_arg(format!(
                 "ensemble '{ensemble}' depends on '{name}' whose required version {wanted} is not loaded."
-            ))
+            ));
+            let path = format!("ensemble_scheduling.step[{index}].model_version");
+            about(error, &path, FaultKind::Other)
         })
     }
 }

@@ -4,19 +4,50 @@ use std::path::Path;
 
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
+use hippocamp_files as files;
+use hippocamp_model_config::{FaultKind, FileUse, ModelConfig, sequence_batching};
+use hippocamp_proto::inference::model_sequence_batching::initial_state::StateData;
+
+use crate::faults::about;
 
 /// The folder of a model that has them, as in Triton.
 const FOLDER: &str = "initial_state";
 
+/// The value of one state of one sequence; a larger file is something else.
+const LIMIT: u64 = 1 << 30;
+
 /// The content of a file that the config names for a state; the config was checked to name none outside of the folder.
-pub(crate) fn read(model: &str, model_directory: &Path, file: &str) -> Result<Bytes> {
+pub(crate) fn read(model: &str, model_directory: &Path, config: &ModelConfig, file: &str) -> Result<Bytes> {
     let path = model_directory.join(FOLDER).join(file);
-    let data = std::fs::read(&path).map_err(|e| {
-        Error::invalid_arg(format!(
-            "failed to read '{}' for the initial state of model '{model}': {e}",
-            path.display()
-        ))
-        .with_source(e)
-    })?;
+    let data = files::read(&path, LIMIT).map_err(|e| unreadable(model, &path, config, file, &e))?;
     Ok(data.into())
+}
+
+/// Whether the file can be read as far as opening it tells.
+pub(crate) fn open(model: &str, model_directory: &Path, config: &ModelConfig, file: &str) -> Result<()> {
+    let path = model_directory.join(FOLDER).join(file);
+    files::open(&path).map(drop).map_err(|e| unreadable(model, &path, config, file, &e))
+}
+
+/// The files that the config names, each with its field.
+pub(crate) fn named(config: &ModelConfig) -> impl Iterator<Item = (String, &str)> {
+    let states = sequence_batching(config).into_iter().flat_map(|batching| batching.state.iter().enumerate());
+    let initial = states.flat_map(|(index, state)| {
+        state.initial_state.iter().enumerate().map(move |(number, initial)| (index, number, initial))
+    });
+    initial.filter_map(|(index, number, initial)| {
+        let Some(StateData::DataFile(file)) = &initial.state_data else { return None };
+        let path = format!("sequence_batching.state[{index}].initial_state[{number}].data_file");
+        Some((path, file.as_str()))
+    })
+}
+
+#[cold]
+fn unreadable(model: &str, path: &Path, config: &ModelConfig, file: &str, why: &std::io::Error) -> Error {
+    let path = path.display();
+    let error = Error::invalid_arg(format!(
+        "failed to read '{path}' for the initial state of model '{model}': {why}"
+    ));
+    let field = named(config).find(|(_, named)| *named == file).map(|(field, _)| field);
+    about(error, &field.unwrap_or_default(), FaultKind::File(FileUse::InitialState))
 }

@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hippocamp_backend::Error;
+use hippocamp_model_config::FaultKind;
 use hippocamp_repository::Dependencies;
 use tracing::{error, info};
 
 use crate::elders::Elder;
 use crate::ensembles::EnsembleSource;
+use crate::faults::about;
 use crate::index::{State, UNLOADED, VersionState};
 use crate::load::{LoadFailure, Started};
 use crate::models::{Models, Origin, Retired};
@@ -259,7 +261,8 @@ fn build_first(
 
 #[cold]
 pub(crate) fn circular(name: &str, last: &str) -> Error {
-    Error::invalid_arg(format!("circular dependency between ensembles: {name} -> ... -> {last} -> {name}"))
+    let text = format!("circular dependency between ensembles: {name} -> ... -> {last} -> {name}");
+    about(Error::invalid_arg(text), "ensemble_scheduling", FaultKind::Other)
 }
 
 /// Builds the ensembles anew that are made of `name`. One that cannot be goes on serving with the models that it has; if

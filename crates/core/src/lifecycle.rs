@@ -18,19 +18,21 @@ use crate::ensembles::EnsembleSource;
 use crate::index::{State, UNLOADED, VersionState};
 use crate::install::{Made, Ready, circular};
 use crate::jobs::{Job, Jobs};
-use crate::load::{LoadFailure, Loader, Prepared};
+use crate::load::LoadFailure;
 use crate::models::{Origin, Retired};
 use crate::overrides::{ModelFiles, OverrideFolder};
+use crate::prepare::{Prepared, prepare};
+use crate::start_fault::StartFault;
 use crate::{ControlMode, InferenceServer, LoadOverrides, Settings};
 
 impl InferenceServer {
-    /// Carries out the plan that leads from the models loaded to those wanted. Returns what went wrong, a line each.
+    /// Carries out the plan that leads from the models loaded to those wanted. Returns what went wrong.
     pub(crate) async fn carry_out(
         self: &Arc<Self>,
         loaded: &BTreeMap<String, Fingerprint>,
         present: &BTreeMap<String, Fingerprint>,
         wanted: &Wanted,
-    ) -> Vec<String> {
+    ) -> Vec<StartFault> {
         let mut jobs = Vec::new();
         let mut unloads = JoinSet::new();
         let mut faults = Vec::new();
@@ -50,7 +52,7 @@ impl InferenceServer {
                 Action::Missing(name) => {
                     let fault = format!("failed to load model '{name}': no model repository has it");
                     error!("{fault}");
-                    faults.push(fault);
+                    faults.push(StartFault { model: Some(name), message: fault, errors: Vec::new() });
                 }
             }
         }
@@ -66,12 +68,8 @@ impl InferenceServer {
                 // Whoever watches loads it when it has settled.
                 continue;
             }
-            if failure.is_unsupported() {
-                // It can't be served by any attempt; the others shall not wait for it.
-                continue;
-            }
-            faults.push(format!("failed to load model '{name}': {}", failure.reason()));
-            self.models.lock().missing.insert(name);
+            self.models.lock().missing.insert(name.clone());
+            faults.push(StartFault::of_model(name, failure));
         }
         unloads.join_all().await;
         faults
@@ -139,7 +137,8 @@ impl InferenceServer {
             info!(model = name, "it changed while it was loaded, and will be loaded when that has settled");
             return;
         }
-        error!("failed to load model '{name}': {}", failure.reason());
+        let backends: Vec<&str> = self.loader.backends.keys().map(String::as_str).collect();
+        error!("failed to load model '{name}': {}{}", failure.reason(), failure.hints(&backends));
         self.models.lock().forget_if_unknown(name);
     }
 
@@ -203,7 +202,7 @@ impl InferenceServer {
 
     /// From the model's files to what can be installed.
     fn make(&self, job: &Job, folder: &ModelFolder, origin: &Origin) -> Result<Ready, LoadFailure> {
-        let prepared = Loader::prepare(folder.clone(), job.overrides.config.as_deref());
+        let prepared = prepare(folder.clone(), job.overrides.config.as_deref());
         let ready = prepared.map_err(LoadFailure::Config).and_then(|prepared| {
             self.mark_loading(&job.name, &prepared.versions);
             if hippocamp_model_config::is_ensemble(&prepared.config) {

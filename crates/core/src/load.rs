@@ -1,27 +1,28 @@
 //! From a model's folder to versions that serve. Runs on a loading thread; changes nothing that is being served.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Arc;
 
 use hippocamp_backend::{Backend, Code, Error, Model, ModelSource, ModelStatistics, Result};
-use hippocamp_model_config::{self as model_config, Faults, Interface, ModelConfig, Spans};
-use hippocamp_repository::{ModelFolder, select_versions};
+use hippocamp_model_config::{self as model_config, FaultKind, Faults, Interface, ModelConfig};
+use hippocamp_repository::ModelFolder;
 use hippocamp_scheduler::{
     self as scheduler, InstancePlan, QueueSettings, RateLimiter, Scheduler, SequencePolicy,
 };
 use tracing::{info, warn};
 
 use crate::cache::{ModelCache, ResponseCache};
+use crate::faults::{Collected, about, faults_of};
+use crate::hint::hint;
 use crate::kept::{self, Files, Kept, Opened};
 use crate::metrics_page::series;
 use crate::metrics_settings::warn_of_families;
 use crate::model::Executor;
 use crate::on_demand::LastUse;
-use crate::supported::{refuse_libraries, without_effect};
-use crate::{LoadedModel, Settings, agents, initial_state, instances, labels, warmup};
+use crate::prepare::Prepared;
+use crate::supported::without_effect;
+use crate::{LoadedModel, Settings, agents, initial_state, instances, labels, model_file, warmup};
 
 /// Knows the backends and the settings that loading depends on.
 #[derive(Debug)]
@@ -93,11 +94,6 @@ impl LoadFailure {
         }
     }
 
-    /// Whether the config asks for what this server does not do.
-    pub(crate) fn is_unsupported(&self) -> bool {
-        matches!(self, LoadFailure::Config(error) if error.code() == Code::Unsupported)
-    }
-
     /// The whole reason, for the log.
     pub(crate) fn reason(&self) -> String {
         match self {
@@ -111,45 +107,31 @@ impl LoadFailure {
     }
 }
 
+impl LoadFailure {
+    fn errors(&self) -> Vec<&Error> {
+        match self {
+            LoadFailure::Config(error) | LoadFailure::Composing { error, .. } => vec![error],
+            LoadFailure::Versions(versions) => versions.values().collect(),
+            LoadFailure::Changed => Vec::new(),
+        }
+    }
+
+    /// What would probably help, for the log; empty if nobody knows.
+    pub(crate) fn hints(&self, backends: &[&str]) -> String {
+        let mut hints: Vec<String> = Vec::new();
+        for fault in self.errors().into_iter().flat_map(|error| faults_of(error, None)) {
+            hints.extend(hint(&fault.kind, &[], backends).filter(|hint| !hints.contains(hint)));
+        }
+        if hints.is_empty() { String::new() } else { format!(" (fix: {})", hints.join("; ")) }
+    }
+}
+
 /// A model that no repository has, or whose config cannot be used.
 pub(crate) fn not_found(name: &str) -> Error {
     Error::internal(format!("failed to load '{name}', failed to poll from model repository"))
 }
 
-/// A config that was read and found usable, and what it selects.
-#[derive(Debug)]
-pub(crate) struct Prepared {
-    pub(crate) folder: ModelFolder,
-    pub(crate) config: ModelConfig,
-    pub(crate) versions: Vec<u64>,
-}
-
 impl Loader {
-    /// Reads and checks the config, without touching the model files. `json` replaces the config on disk.
-    pub(crate) fn prepare(folder: ModelFolder, json: Option<&str>) -> Result<Prepared> {
-        let name = folder.folder_name.clone();
-        let Written { origin, mut config, spans } = Written::read(folder.config_path.as_deref(), json)?;
-        Self::infer_backend(&folder, &mut config)?;
-        model_config::apply_defaults(&mut config, &name, &model_config::DefaultFacts::default());
-        model_config::validate_incomplete(&config, spans.as_ref(), &origin, &name).map_err(bad_config)?;
-        agents::refuse_unknown(&name, &config)?;
-        if json.is_some() {
-            refuse_libraries(&name, &config)?;
-        }
-        let mut available = folder.versions.clone();
-        if available.is_empty() && model_config::is_ensemble(&config) {
-            // There is nothing to put into its version folder, and version control keeps no empty ones.
-            available.insert(1);
-        }
-        let versions = select_versions(&available, config.version_policy.as_ref());
-        if versions.is_empty() {
-            return Err(Error::invalid_arg(format!(
-                "at least one version must be available under the version policy of model '{name}'"
-            )));
-        }
-        Ok(Prepared { folder, config, versions: versions.into_iter().collect() })
-    }
-
     /// Loads every version that the config selects, the latest first: it is the one that completes the config. All or
     /// nothing. Of `serving`, the model as it serves now, goes on what an edit of the config does not concern.
     pub(crate) fn load(&self, prepared: Prepared, serving: Vec<Kept>) -> Result<Vec<Started>, LoadFailure> {
@@ -181,30 +163,19 @@ impl Loader {
         Ok(started)
     }
 
-    /// Fills in the backend of a config that names none, from the model file that is there.
-    pub(crate) fn infer_backend(folder: &ModelFolder, config: &mut ModelConfig) -> Result<()> {
-        let Some(&latest) = folder.versions.last() else { return Ok(()) };
-        let entries = fs::read_dir(folder.version_path(latest)).map_err(|e| {
-            let name = &folder.name;
-            Error::internal(format!("failed to read version {latest} of model '{name}': {e}")).with_source(e)
-        })?;
-        let files: Vec<String> =
-            entries.filter_map(|e| Some(e.ok()?.file_name().to_string_lossy().into_owned())).collect();
-        model_config::infer_backend(config, &folder.name, &files);
-        Ok(())
-    }
-
     pub(crate) fn backend(&self, model: &str, config: &ModelConfig) -> Result<&Arc<dyn Backend>> {
         self.backends.get(&config.backend).ok_or_else(|| {
             let (wanted, there) = (&config.backend, self.backends.keys().cloned().collect::<Vec<_>>().join(", "));
-            Error::invalid_arg(if wanted.is_empty() {
+            let error = Error::invalid_arg(if wanted.is_empty() {
                 format!(
                     "unable to load model '{model}', its config names no backend and no model file tells which it is; \
                      add 'backend: \"NAME\"' with one of: {there}"
                 )
             } else {
                 format!("unable to load model '{model}', there is no backend '{wanted}'; there are: {there}")
-            })
+            });
+            let kind = FaultKind::UnknownBackend { wanted: wanted.clone() };
+            about(error, "backend", if wanted.is_empty() { FaultKind::NoBackend } else { kind })
         })
     }
 }
@@ -235,6 +206,9 @@ struct Completed {
     interface: Arc<Interface>,
 }
 
+/// The labels of the outputs that have any, by output.
+type Labels = BTreeMap<Arc<str>, Vec<String>>;
+
 /// What executes the requests of a version.
 type Execution = (Arc<Scheduler>, scheduler::Stopped);
 
@@ -247,20 +221,29 @@ impl Loading<'_> {
         let backend = self.loader.backend(&name, &self.config)?;
         // Before a backend looks for the GPUs that it can't have.
         check_placement(&self.config)?;
-        let model = backend.load(&ModelSource {
-            name,
+        let version_directory = self.folder.version_path(version);
+        let loaded = backend.load(&ModelSource {
+            name: Arc::clone(&name),
             version,
             model_directory: self.folder.path.clone(),
-            version_directory: self.folder.version_path(version),
+            version_directory: version_directory.clone(),
             config: Arc::new(self.config.clone()),
-        })?;
-        let model: Arc<dyn Model> = model.into();
+        });
+        let explained = |error| model_file::explained(error, &version_directory, &self.config);
+        let model: Arc<dyn Model> = loaded.map_err(explained)?.into();
         let completed = self.completed(&*model)?;
-        model.check_config(&completed.config)?;
-        let execution = self.start(&model, &completed)?;
+        // All that is wrong with it is told at once.
+        let mut faults = Collected::default();
+        faults.take(model.check_config(&completed.config));
+        let labels = faults.take(labels::read(&name, &self.folder.path, &completed.interface));
+        let execution = self.start(&model, &completed, &mut faults);
+        faults.into_result()?;
+        let (Some(labels), Some(execution)) = (labels, execution) else {
+            return Err(Error::internal("a step of the load failed without a word"));
+        };
         let files = self.files.get(&version).cloned().unwrap_or_default();
         let opened = Arc::new(Opened { model, written: self.config.clone(), files });
-        self.started(version, completed, execution, Arc::default(), opened)
+        Ok(self.started(version, completed, labels, execution, Arc::default(), opened))
     }
 
     /// The version as it serves, under the config as it is now, if it need not be loaded again for that.
@@ -285,7 +268,8 @@ impl Loading<'_> {
         let opened = Opened { model: Arc::clone(model), written: self.config.clone(), files: files.clone() };
         // Nobody reloaded the model: it goes on counting.
         let statistics = Arc::clone(&kept.model.statistics);
-        self.started(version, completed, execution, statistics, Arc::new(opened)).map(Some)
+        let labels = labels::read(&kept.model.name, &self.folder.path, &completed.interface)?;
+        Ok(Some(self.started(version, completed, labels, execution, statistics, Arc::new(opened))))
     }
 
     /// What executes the requests of a version that is kept: what it has, or a successor with its instances. `None` if it
@@ -317,21 +301,33 @@ impl Loading<'_> {
         Ok(Some(execution))
     }
 
-    /// Starts the instances of a version that was loaded.
-    fn start(&self, model: &Arc<dyn Model>, completed: &Completed) -> Result<Execution> {
+    /// Starts the instances of a version that was loaded, unless anything is wrong with it: `faults` has what was found so
+    /// far, and gets what is found here.
+    fn start(
+        &self,
+        model: &Arc<dyn Model>,
+        completed: &Completed,
+        faults: &mut Collected,
+    ) -> Option<Execution> {
         let Completed { config, interface } = completed;
-        let Loader { settings, .. } = self.loader;
-        let model = warmup::warmed_up(Arc::clone(model), config, interface, &self.folder.path)?;
-        let plans = self.plans(completed)?;
-        let mut initial_state = |file: &str| initial_state::read(&self.folder.name, &self.folder.path, file);
-        let sequences = SequencePolicy::from_config(config, interface, &mut initial_state)?;
+        let (folder, Loader { settings, .. }) = (self.folder, self.loader);
+        let model = warmup::warmed_up(Arc::clone(model), config, interface, &folder.path);
+        let mut initial_state = |file: &str| initial_state::read(&folder.name, &folder.path, config, file);
+        let sequences = SequencePolicy::from_config(config, interface, &mut initial_state);
+        let (model, sequences) = (faults.take(model), faults.take(sequences));
+        if !faults.is_empty() {
+            return None;
+        }
+        // It takes resources of the rate limiter, so nothing may be wrong by then.
+        let (model, sequences, plans) = (model?, sequences?, faults.take(self.plans(completed))?);
         let (delay, backlog_delay) = (settings.delay_scheduler, settings.backlog_delay_scheduler);
-        let (scheduler, stopped) = if let Some(policy) = sequences {
-            Scheduler::start_sequences(&model, plans, policy.with_delays(delay, backlog_delay))?
+        let started = if let Some(policy) = sequences {
+            Scheduler::start_sequences(&model, plans, policy.with_delays(delay, backlog_delay))
         } else {
-            Scheduler::start(&model, plans, self.queue(completed))?
+            Scheduler::start(&model, plans, self.queue(completed))
         };
-        Ok((Arc::new(scheduler), stopped))
+        let (scheduler, stopped) = faults.take(started)?;
+        Some((Arc::new(scheduler), stopped))
     }
 
     fn plans(&self, Completed { config, interface }: &Completed) -> Result<Vec<InstancePlan>> {
@@ -348,16 +344,17 @@ impl Loading<'_> {
         &self,
         version: u64,
         completed: Completed,
+        labels: Labels,
         (scheduler, stopped): Execution,
         statistics: Arc<ModelStatistics>,
         opened: Arc<Opened>,
-    ) -> Result<Started> {
+    ) -> Started {
         let Completed { config, interface } = completed;
         let name: Arc<str> = self.folder.name.as_str().into();
         let metrics = &self.loader.settings.metrics;
         statistics.want_latencies(&metrics.latencies(&config, interface.decoupled));
         let model = LoadedModel {
-            labels: labels::read(&name, &self.folder.path, &interface)?,
+            labels,
             name,
             version,
             version_text: version.to_string().into(),
@@ -370,7 +367,7 @@ impl Loading<'_> {
             last_use: LastUse::now(),
             executor: Executor::Scheduler(scheduler),
         };
-        Ok(Started { model: Arc::new(model), stopped: Stopped::Instances(stopped), opened: Some(opened) })
+        Started { model: Arc::new(model), stopped: Stopped::Instances(stopped), opened: Some(opened) }
     }
 
     /// The finished config: completed from the model file, defaulted, validated. The same for all versions.
@@ -386,8 +383,10 @@ impl Loading<'_> {
         }
         let facts = model_config::DefaultFacts::default();
         model_config::apply_defaults(&mut config, name, &facts);
-        model_config::validate(&config, None, "config", name).map_err(bad_config)?;
-        check_placement(&config)?;
+        let mut faults = Collected::default();
+        faults.take(model_config::validate(&config, None, "config", name).map_err(bad_config));
+        faults.take(check_placement(&config));
+        faults.into_result()?;
         let interface = Interface::new(&config).map_err(bad_config)?;
         for field in without_effect(&config) {
             warn!(model = name, "config field '{field}' has no effect in this version");
@@ -395,36 +394,6 @@ impl Loading<'_> {
         warn_of_families(name, &config);
         let completed = Completed { config: Arc::new(config), interface: Arc::new(interface) };
         Ok(self.completed.insert(completed).clone())
-    }
-}
-
-/// A config as somebody wrote it.
-struct Written {
-    /// What it is called in messages.
-    origin: String,
-    config: ModelConfig,
-    spans: Option<Spans>,
-}
-
-impl Written {
-    /// `json` instead of the file at `path`, if both are there.
-    fn read(path: Option<&Path>, json: Option<&str>) -> Result<Written> {
-        match (json, path) {
-            (Some(json), _) => {
-                let config = model_config::from_json(json).map_err(bad_config)?;
-                Ok(Written { origin: "config".to_owned(), config, spans: None })
-            }
-            (None, Some(path)) => {
-                let origin = path.display().to_string();
-                let text = fs::read_to_string(path)
-                    .map_err(|e| Error::internal(format!("failed to read '{origin}': {e}")).with_source(e))?;
-                let parsed = model_config::parse(&text, &origin).map_err(bad_config)?;
-                Ok(Written { origin, config: parsed.config, spans: Some(parsed.spans) })
-            }
-            (None, None) => {
-                Ok(Written { origin: "config".to_owned(), config: ModelConfig::default(), spans: None })
-            }
-        }
     }
 }
 
@@ -444,7 +413,7 @@ pub(crate) fn bad_config(faults: Faults) -> Error {
     Error::invalid_arg(faults.to_string()).with_source(faults)
 }
 
-fn check_placement(config: &ModelConfig) -> Result<()> {
+pub(crate) fn check_placement(config: &ModelConfig) -> Result<()> {
     let facts = model_config::DefaultFacts::default();
     model_config::validate_placement(config, None, "config", &facts).map_err(|faults| {
         Error::invalid_arg(format!("{faults} (--cpu-fallback would run it on the CPU)")).with_source(faults)

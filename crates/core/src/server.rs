@@ -9,7 +9,7 @@ use hippocamp_backend::{Backend, Error, Result};
 use hippocamp_cache::Store;
 use hippocamp_metrics::CpuTimes;
 use hippocamp_repository::{
-    Fingerprint, Patience, Scan, ScanFault, ScanOptions, Wanted, identifiers, list, scan,
+    Fingerprint, Patience, Scan, ScanFault, ScanOptions, Wanted, advice, identifiers, list, scan,
 };
 use hippocamp_scheduler::RateLimiter;
 use hippocamp_shm::SharedMemory;
@@ -24,6 +24,7 @@ use crate::metrics_page::Sources;
 use crate::models::Models;
 use crate::on_demand::OnDemand;
 use crate::routes::Routes;
+use crate::start_fault::StartFault;
 use crate::{ControlMode, LoadOverrides, LoadedModel, Settings};
 
 /// What the server says of itself.
@@ -109,14 +110,24 @@ impl InferenceServer {
     /// Loads what the settings ask for, several models at once. Returns what went wrong, a line each; everything else
     /// can be served. Whether it is, is for the caller to say: [`InferenceServer::begin_serving`].
     pub async fn load_repositories(self: &Arc<Self>) -> Vec<String> {
+        self.start_models().await.into_iter().map(|fault| fault.message).collect()
+    }
+
+    /// The same, with each fault as a value.
+    pub async fn start_models(self: &Arc<Self>) -> Vec<StartFault> {
         let found = self.scan(Patience::Full).await;
         let mut faults = Vec::new();
-        for fault in found.faults {
+        for fault in &found.faults {
             if matches!(fault, ScanFault::Name { .. }) {
                 warn!("{fault}");
             } else {
                 error!("{fault}");
-                faults.push(fault.to_string());
+                faults.push(StartFault::of_repository(fault.to_string()));
+            }
+        }
+        if self.settings().control_mode != ControlMode::Explicit {
+            for advice in advice(&self.settings().repositories, &found) {
+                warn!("{advice}");
             }
         }
         let wanted = self.wanted(&found.models);

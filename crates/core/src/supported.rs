@@ -24,7 +24,7 @@ pub(crate) fn refuse_libraries(name: &str, config: &ModelConfig) -> Result<()> {
 mod tests {
     use hippocamp_repository::ModelFolder;
 
-    use crate::load::Loader;
+    use crate::prepare;
 
     #[test]
     fn only_a_config_on_disk_names_operator_libraries() {
@@ -35,7 +35,7 @@ mod tests {
         std::fs::create_dir_all(model.join("1")).unwrap();
         std::fs::write(model.join("config.pbtxt"), text).unwrap();
         let folder = ModelFolder::read("m", &model, None).unwrap();
-        let prepare = |json: Option<&str>| Loader::prepare(folder.clone(), json).map(drop);
+        let prepare = |json: Option<&str>| prepare::prepare(folder.clone(), json).map(drop);
         prepare(None).unwrap();
         assert_eq!(
             prepare(Some(json)).unwrap_err().reason(),

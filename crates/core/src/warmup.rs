@@ -11,9 +11,11 @@ use hippocamp_backend::{
     Batch, Delivery, Error, Event, InstanceSpec, Model, ModelInstance, MovableInstance, Request,
     ResponseReceiver, Result, channel,
 };
-use hippocamp_model_config::{Interface, ModelConfig};
+use hippocamp_model_config::{FaultKind, FileUse, Interface, ModelConfig};
+use hippocamp_proto::inference::model_warmup::input::InputDataType;
 use tracing::debug;
 
+use crate::faults::about;
 use sample::Sample;
 
 /// A model whose instances are warm when they are made: it happens on their own threads, so that the version is ready
@@ -35,6 +37,22 @@ pub(crate) fn warmed_up(
         return Ok(model);
     }
     Ok(Arc::new(WarmModel { model, samples }))
+}
+
+/// Whether every file of warm-up data that the config names can be read, as far as opening it tells: the fault of each that
+/// cannot.
+pub(crate) fn open_files(config: &ModelConfig, folder: &Path) -> Vec<Error> {
+    let mut errors = Vec::new();
+    for (index, warmup) in config.model_warmup.iter().enumerate() {
+        for (name, input) in &warmup.inputs {
+            let Some(InputDataType::InputDataFile(file)) = &input.input_data_type else { continue };
+            if let Err(error) = sample::open(&config.name, folder, file) {
+                let path = format!("model_warmup[{index}].inputs[\"{name}\"].input_data_file");
+                errors.push(about(error, &path, FaultKind::File(FileUse::WarmUp)));
+            }
+        }
+    }
+    errors
 }
 
 impl Model for WarmModel {
@@ -94,7 +112,8 @@ fn run(sample: &Sample, instance: &mut dyn ModelInstance, interface: &Interface)
     if errors.is_empty() {
         return Ok(());
     }
-    Err(Error::invalid_arg(format!("failed to run warmup sample '{}': {errors}", sample.name)))
+    let error = Error::invalid_arg(format!("failed to run warmup sample '{}': {errors}", sample.name));
+    Err(about(error, "model_warmup", FaultKind::Other))
 }
 
 fn request(sample: &Sample, interface: &Interface) -> (Request, ResponseReceiver) {

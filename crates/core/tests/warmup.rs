@@ -163,7 +163,7 @@ async fn a_sample_that_fails_fails_the_load() {
         (
             "bad",
             &failing[..5],
-            "warmup setting expects 12 bytes, but the data provided from badonly has 5 bytes",
+            "warmup setting expects 12 bytes, but the data provided from bad only has 5 bytes",
         ),
         ("good", &failing[..], "failed to read warmup data '"),
     ] {

@@ -8,12 +8,13 @@ use hippocamp_proto::inference::{
 use hippocamp_tensor::{DataType, Shape};
 
 use crate::data_type::{config_name, data_type};
+use crate::fault::{Fault, FaultKind};
 use crate::padding::made_inputs;
 use crate::sequence_tensors::control_data_type;
 use crate::signature::{Signature, SignatureTensor, server_inputs};
 
 /// Compares a completed config with what the model file says. The first message is the one that Triton would give.
-pub fn check(config: &ModelConfig, signature: &Signature) -> Result<(), Vec<String>> {
+pub fn check(config: &ModelConfig, signature: &Signature) -> Result<(), Vec<Fault>> {
     let mut check = Check { config, signature, errors: Vec::new() };
     if let Some(SchedulingChoice::SequenceBatching(batching)) = &config.scheduling_choice {
         check.controls(batching);
@@ -32,11 +33,13 @@ pub fn check(config: &ModelConfig, signature: &Signature) -> Result<(), Vec<Stri
 struct Check<'a> {
     config: &'a ModelConfig,
     signature: &'a Signature,
-    errors: Vec<String>,
+    errors: Vec<Fault>,
 }
 
 /// One tensor as the config has it.
 struct Configured<'a> {
+    /// Where, such as `input[0]`.
+    path: String,
     kind: &'static str,
     name: &'a str,
     data_type: i32,
@@ -65,7 +68,7 @@ impl Check<'_> {
         let provided = self.signature.required_inputs().count();
         if listed.len() != provided {
             let message = format!("configuration expects {} inputs, model provides {provided}", listed.len());
-            self.unable(&message);
+            self.unable("input", &message);
         }
     }
 
@@ -77,7 +80,10 @@ impl Check<'_> {
         for tensor in signature.required_inputs() {
             let name = tensor.name.as_str();
             if !listed.contains(name) && !filled.contains(name) {
-                self.unable(&format!("the model requires input '{name}', but the configuration has none"));
+                self.unable(
+                    "input",
+                    &format!("the model requires input '{name}', but the configuration has none"),
+                );
             }
         }
     }
@@ -85,9 +91,10 @@ impl Check<'_> {
     fn inputs(&mut self) {
         let (config, signature) = (self.config, self.signature);
         let made = made_inputs(config);
-        for input in &config.input {
+        for (index, input) in config.input.iter().enumerate() {
+            let path = format!("input[{index}]");
             let Some(tensor) = signature.input(&input.name) else {
-                self.errors.push(unexpected_input(&input.name, signature));
+                self.fault(&format!("{path}.name"), unexpected_input(&input.name, signature));
                 continue;
             };
             let is_made = made.contains(input.name.as_str());
@@ -96,9 +103,10 @@ impl Check<'_> {
                     "optional input '{}' is not supported for models that support batching",
                     input.name
                 );
-                self.unable(&message);
+                self.unable(&format!("{path}.optional"), &message);
             }
             let configured = Configured {
+                path: path.clone(),
                 kind: "input",
                 name: &input.name,
                 data_type: input.data_type,
@@ -107,7 +115,7 @@ impl Check<'_> {
             };
             self.data_type(&configured, tensor);
             if input.allow_ragged_batch {
-                self.ragged(&input.name, input.optional, tensor);
+                self.ragged(&path, &input.name, input.optional, tensor);
             } else {
                 self.dims(&configured, tensor, false);
             }
@@ -117,14 +125,17 @@ impl Check<'_> {
     /// The inputs that describe a batch have to be there, too. Their shapes are the server's business.
     fn batch_inputs(&mut self) {
         let (config, signature) = (self.config, self.signature);
-        for batch_input in &config.batch_input {
-            for name in &batch_input.target_name {
+        for (index, batch_input) in config.batch_input.iter().enumerate() {
+            let path = format!("batch_input[{index}]");
+            for (target, name) in batch_input.target_name.iter().enumerate() {
                 let Some(tensor) = signature.input(name) else {
-                    self.errors.push(unexpected_input(name, signature));
+                    let path = format!("{path}.target_name[{target}]");
+                    self.fault(&path, unexpected_input(name, signature));
                     continue;
                 };
                 let (kind, data_type) = ("batch input", batch_input.data_type);
-                self.data_type(&Configured { kind, name, data_type, dims: &[], reshape: None }, tensor);
+                let path = path.clone();
+                self.data_type(&Configured { path, kind, name, data_type, dims: &[], reshape: None }, tensor);
             }
         }
     }
@@ -133,12 +144,14 @@ impl Check<'_> {
         let (config, signature) = (self.config, self.signature);
         let scattered: BTreeSet<&str> =
             config.batch_output.iter().flat_map(|batch| &batch.target_name).map(String::as_str).collect();
-        for output in &config.output {
+        for (index, output) in config.output.iter().enumerate() {
+            let path = format!("output[{index}]");
             let Some(tensor) = signature.output(&output.name) else {
-                self.errors.push(unexpected_output(&output.name, signature));
+                self.fault(&format!("{path}.name"), unexpected_output(&output.name, signature));
                 continue;
             };
             let configured = Configured {
+                path,
                 kind: "output",
                 name: &output.name,
                 data_type: output.data_type,
@@ -162,17 +175,18 @@ impl Check<'_> {
                 configured.name,
                 tensor.data_type.protocol_name()
             );
-            self.unable(&message);
+            let kind = FaultKind::DataTypeDiffers { provided: tensor.data_type.config_name() };
+            self.unable_of(kind, &format!("{}.data_type", configured.path), &message);
         }
     }
 
-    fn ragged(&mut self, name: &str, optional: bool, tensor: &SignatureTensor) {
+    fn ragged(&mut self, path: &str, name: &str, optional: bool, tensor: &SignatureTensor) {
         if optional {
             let message = format!(
                 "configuration expects model provides input with shape [-1] for ragged input '{name}', which is \
                  not supported for optional input"
             );
-            self.unable(&message);
+            self.unable(&format!("{path}.optional"), &message);
         }
         if let Some(dims) = &tensor.dims
             && dims.as_slice() != [-1]
@@ -182,7 +196,7 @@ impl Check<'_> {
                  provides {}",
                 Shape::from(dims.as_slice())
             );
-            self.unable(&message);
+            self.unable(&format!("{path}.allow_ragged_batch"), &message);
         }
     }
 
@@ -190,19 +204,21 @@ impl Check<'_> {
     fn dims(&mut self, configured: &Configured<'_>, tensor: &SignatureTensor, exact: bool) {
         let Some(model) = tensor.dims.as_deref() else { return };
         let dims = configured.model_dims();
+        let path = format!("{}.dims", configured.path);
         if model.is_empty() {
-            self.scalar(configured.name, dims);
+            self.scalar(&path, configured.name, dims);
             return;
         }
         let (model_name, name) = (&self.config.name, configured.name);
         let is_batching = self.config.max_batch_size > 0;
         let model_shape = Shape::from(model);
         if is_batching && model[0] != -1 {
-            self.errors.push(format!(
+            let message = format!(
                 "model '{model_name}', tensor '{name}': for the model to support batching the shape should have at \
                  least 1 dimension and the first dimension must be -1; but shape expected by the model is \
                  {model_shape}"
-            ));
+            );
+            self.fault("max_batch_size", message);
             return;
         }
         let full = if is_batching { Shape::from(dims).with_batch(-1) } else { Shape::from(dims) };
@@ -216,38 +232,41 @@ impl Check<'_> {
         } else {
             "shape"
         };
-        self.errors.push(format!(
+        let message = format!(
             "model '{model_name}', tensor '{name}': the model expects {} dimensions (shape {model_shape}) but the \
              model configuration specifies {} dimensions ({how} {full})",
             model.len(),
             full.len()
-        ));
+        );
+        self.fault(&path, message);
     }
 
-    fn scalar(&mut self, name: &str, dims: &[i64]) {
+    fn scalar(&mut self, path: &str, name: &str, dims: &[i64]) {
         if dims.iter().any(|dim| *dim != 1) {
             let message = format!(
                 "scalar tensor '{name}', should only provide 1 in the model configuration when the model doesn't \
                  support batching. Model configuration provided: {}.",
                 Shape::from(dims)
             );
-            self.unable(&message);
+            self.unable(path, &message);
         }
     }
 
     fn controls(&mut self, batching: &ModelSequenceBatching) {
-        for input in &batching.control_input {
+        for (index, input) in batching.control_input.iter().enumerate() {
+            let path = format!("sequence_batching.control_input[{index}]");
             for control in &input.control {
-                self.control(&input.name, control_data_type(control));
+                self.control(&path, &input.name, control_data_type(control));
             }
         }
     }
 
-    fn control(&mut self, name: &str, wanted: Option<DataType>) {
+    fn control(&mut self, path: &str, name: &str, wanted: Option<DataType>) {
         let Some(tensor) = self.signature.input(name) else {
-            self.errors.push(format!(
+            let message = format!(
                 "configuration specified sequence control '{name}', but model does not provide that input"
-            ));
+            );
+            self.fault(&format!("{path}.name"), message);
             return;
         };
         let first = usize::from(self.config.max_batch_size > 0);
@@ -258,7 +277,7 @@ impl Check<'_> {
                     "sequence control '{name}' in model has dims {} but dims [1] is expected",
                     Shape::from(dims)
                 );
-                self.unable(&message);
+                self.unable(path, &message);
             }
         }
         if wanted != Some(tensor.data_type) {
@@ -268,35 +287,46 @@ impl Check<'_> {
                 tensor.data_type.config_name(),
                 wanted.map_or("TYPE_INVALID", DataType::config_name)
             );
-            self.unable(&message);
+            self.unable(path, &message);
         }
     }
 
     fn states(&mut self, batching: &ModelSequenceBatching) {
         let signature = self.signature;
-        for state in &batching.state {
+        for (index, state) in batching.state.iter().enumerate() {
+            let path = format!("sequence_batching.state[{index}]");
             let sides = [
                 ("input state", &state.input_name, signature.input(&state.input_name)),
                 ("output state", &state.output_name, signature.output(&state.output_name)),
             ];
             for (kind, name, tensor) in sides {
                 let Some(tensor) = tensor else {
-                    self.errors.push(if kind == "input state" {
-                        unexpected_input(name, signature)
+                    let (field, message) = if kind == "input state" {
+                        ("input_name", unexpected_input(name, signature))
                     } else {
-                        unexpected_output(name, signature)
-                    });
+                        ("output_name", unexpected_output(name, signature))
+                    };
+                    self.fault(&format!("{path}.{field}"), message);
                     continue;
                 };
-                let configured =
-                    Configured { kind, name, data_type: state.data_type, dims: &state.dims, reshape: None };
+                let (path, data_type) = (path.clone(), state.data_type);
+                let configured = Configured { path, kind, name, data_type, dims: &state.dims, reshape: None };
                 self.data_type(&configured, tensor);
             }
         }
     }
 
-    fn unable(&mut self, message: &str) {
-        self.errors.push(format!("unable to load model '{}', {message}", self.config.name));
+    fn unable(&mut self, path: &str, message: &str) {
+        self.unable_of(FaultKind::Other, path, message);
+    }
+
+    fn unable_of(&mut self, kind: FaultKind, path: &str, message: &str) {
+        let message = format!("unable to load model '{}', {message}", self.config.name);
+        self.errors.push(Fault::new(path, message, kind));
+    }
+
+    fn fault(&mut self, path: &str, message: String) {
+        self.errors.push(Fault::new(path, message, FaultKind::Other));
     }
 }
 

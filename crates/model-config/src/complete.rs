@@ -6,6 +6,7 @@ use hippocamp_proto::inference::{
 };
 
 use crate::check::{unexpected_input, unexpected_output};
+use crate::fault::{Fault, FaultKind};
 use crate::signature::{Signature, SignatureTensor, server_inputs, state_outputs};
 use crate::{config_value, defaults};
 
@@ -36,7 +37,7 @@ pub fn complete(
     config: &mut ModelConfig,
     signature: &Signature,
     options: &CompleteOptions,
-) -> Result<(), Vec<String>> {
+) -> Result<(), Vec<Fault>> {
     if options.disable || crate::is_ensemble(config) || config.max_batch_size < 0 || is_complete(config) {
         return Ok(());
     }
@@ -49,11 +50,12 @@ pub fn complete(
             config.scheduling_choice = Some(SchedulingChoice::DynamicBatching(batching));
         }
     } else if config.max_batch_size > 0 {
-        return Err(vec![format!(
+        let message = format!(
             "autofill failed for model '{}': model does not support batching while non-zero max_batch_size is \
              specified",
             config.name
-        )]);
+        );
+        return Err(vec![Fault::new("max_batch_size", message, FaultKind::Other)]);
     }
     let mut errors = complete_inputs(config, signature);
     errors.extend(complete_outputs(config, signature));
@@ -93,7 +95,7 @@ fn has_complete_shape(config: &ModelConfig, signature: &Signature) -> bool {
             .any(|output| is_whole(&output.dims, output.reshape.as_ref(), signature.output(&output.name)))
 }
 
-fn complete_inputs(config: &mut ModelConfig, signature: &Signature) -> Vec<String> {
+fn complete_inputs(config: &mut ModelConfig, signature: &Signature) -> Vec<Fault> {
     if config.input.is_empty() && config.batch_input.is_empty() {
         let filled = server_inputs(config);
         config.input = signature
@@ -104,12 +106,13 @@ fn complete_inputs(config: &mut ModelConfig, signature: &Signature) -> Vec<Strin
     }
     let is_batching = config.max_batch_size > 0;
     let mut errors = Vec::new();
-    for input in &mut config.input {
+    for (index, input) in config.input.iter_mut().enumerate() {
         if input.data_type != 0 && !input.dims.is_empty() {
             continue;
         }
         let Some(tensor) = signature.input(&input.name) else {
-            errors.push(unexpected_input(&input.name, signature));
+            let message = unexpected_input(&input.name, signature);
+            errors.push(Fault::new(format!("input[{index}].name"), message, FaultKind::Other));
             continue;
         };
         if tensor.dims.is_none() && input.dims.is_empty() {
@@ -125,7 +128,7 @@ fn complete_inputs(config: &mut ModelConfig, signature: &Signature) -> Vec<Strin
     errors
 }
 
-fn complete_outputs(config: &mut ModelConfig, signature: &Signature) -> Vec<String> {
+fn complete_outputs(config: &mut ModelConfig, signature: &Signature) -> Vec<Fault> {
     if config.output.is_empty() {
         let kept = state_outputs(config);
         config.output = signature
@@ -137,12 +140,13 @@ fn complete_outputs(config: &mut ModelConfig, signature: &Signature) -> Vec<Stri
     }
     let is_batching = config.max_batch_size > 0;
     let mut errors = Vec::new();
-    for output in &mut config.output {
+    for (index, output) in config.output.iter_mut().enumerate() {
         if output.data_type != 0 && !output.dims.is_empty() {
             continue;
         }
         let Some(tensor) = signature.output(&output.name) else {
-            errors.push(unexpected_output(&output.name, signature));
+            let message = unexpected_output(&output.name, signature);
+            errors.push(Fault::new(format!("output[{index}].name"), message, FaultKind::Other));
             continue;
         };
         fill(tensor, is_batching, &mut output.data_type, &mut output.dims, &mut output.reshape);

@@ -100,6 +100,10 @@ fn instance_groups(config: &mut ModelConfig, facts: &DefaultFacts) {
                 && !facts.gpus.is_empty()
                 && group.gpus.iter().all(|gpu| facts.gpus.contains(gpu));
             group.set_kind(if usable { Kind::Gpu } else { Kind::Cpu });
+            if !usable {
+                // As the field's documentation has it: where not all of them can be used, instances are on the CPU.
+                group.gpus.clear();
+            }
         }
         if group.count < 1 {
             group.count = if two_on_cpu && group.kind() == Kind::Cpu { 2 } else { 1 };

@@ -16,6 +16,61 @@ pub struct Fault {
     /// The field, for example `input[0].dims` or `parameters["threads"]`; empty for the whole text.
     pub path: String,
     pub message: String,
+    pub kind: FaultKind,
+}
+
+/// What kind of fault it is, for whoever helps with it. The message says the same in words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FaultKind {
+    /// There is no more to say than the message does.
+    #[default]
+    Other,
+    /// A message of that type, by its full name, has no field that is called so.
+    UnknownField { message: String, written: String },
+    /// An enumeration, by its full name, has no value that is called so.
+    UnknownValue { enumeration: String, written: String },
+    /// A field that can be given once is given again.
+    GivenTwice,
+    /// The config has another name than the model's folder.
+    NameDiffers,
+    /// Neither the config nor a model file tells the backend.
+    NoBackend,
+    /// Instances are to run on GPUs that cannot be used.
+    NoGpu,
+    /// The model file has another data type, by its name in a config.
+    DataTypeDiffers { provided: &'static str },
+    /// The version policy selects none of the versions that there are.
+    NoVersion,
+    /// The version policy names a version that has no folder.
+    VersionMissing,
+    /// There is no backend that is called so.
+    UnknownBackend { wanted: String },
+    /// No repository has a model that is called so.
+    UnknownModel { wanted: String },
+    /// The model that an ensemble is composed of could not be loaded.
+    Composing { model: String },
+    /// A file that the config names cannot be read.
+    File(FileUse),
+    /// A file has another digest than the config says.
+    Digest,
+    /// The field has no effect.
+    NoEffect,
+}
+
+/// What a file beside the model is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileUse {
+    Labels,
+    WarmUp,
+    InitialState,
+}
+
+impl Fault {
+    /// One that is at no known place of a text.
+    pub fn new(path: impl Into<String>, message: impl Into<String>, kind: FaultKind) -> Fault {
+        Fault { line: 0, column: 0, path: path.into(), message: message.into(), kind }
+    }
 }
 
 /// All faults of one configuration, in the order in which they were found.
@@ -34,16 +89,32 @@ pub(crate) struct Position {
 }
 
 impl Faults {
-    pub(crate) fn new(origin: &str) -> Self {
+    /// None yet, of what is called `origin`.
+    pub fn new(origin: &str) -> Self {
         Faults { origin: origin.to_owned(), faults: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, position: Option<Position>, path: &str, message: impl Into<String>) {
+        self.push_kind(position, path, message, FaultKind::Other);
+    }
+
+    /// The only fault of what is called `origin`.
+    pub fn one(origin: &str, fault: Fault) -> Self {
+        Faults { origin: origin.to_owned(), faults: vec![fault] }
+    }
+
+    pub(crate) fn push_kind(
+        &mut self,
+        position: Option<Position>,
+        path: &str,
+        message: impl Into<String>,
+        kind: FaultKind,
+    ) {
         if self.is_full() {
             return;
         }
         let (line, column) = position.map_or((0, 0), |at| (at.line, at.column));
-        self.faults.push(Fault { line, column, path: path.to_owned(), message: message.into() });
+        self.faults.push(Fault { line, column, ..Fault::new(path, message, kind) });
     }
 
     /// Further faults would be dropped, so there is no use in looking for them.
@@ -68,7 +139,10 @@ impl fmt::Display for Faults {
             }
             f.write_str(&self.origin)?;
             if fault.line > 0 {
-                write!(f, ":{}:{}", fault.line, fault.column)?;
+                write!(f, ":{}", fault.line)?;
+                if fault.column > 0 {
+                    write!(f, ":{}", fault.column)?;
+                }
             } else if !fault.path.is_empty() {
                 write!(f, ": {}", fault.path)?;
             }

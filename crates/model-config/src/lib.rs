@@ -44,7 +44,7 @@ pub use cpu_fallback::fall_back_to_cpu;
 pub use data_type::{config_value, data_type};
 pub use defaults::{DefaultFacts, apply_defaults};
 pub use edits::differ_in_scheduling_only;
-pub use fault::{Fault, Faults};
+pub use fault::{Fault, FaultKind, Faults, FileUse};
 pub use interface::{Interface, TensorSpec};
 pub use json::{from_json, to_json};
 pub use lookup::TensorLookup;

@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor};
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor};
 
-use crate::ModelConfig;
+use crate::{FaultKind, ModelConfig};
 
 static MODEL_CONFIG: LazyLock<MessageDescriptor> = LazyLock::new(|| {
     DescriptorPool::decode(hippocamp_proto::FILE_DESCRIPTOR_SET)
@@ -64,8 +64,22 @@ pub(crate) fn conflict(message: &DynamicMessage, field: &FieldDescriptor) -> Opt
     ))
 }
 
-pub(crate) fn unknown_field(message: &MessageDescriptor, name: &str) -> String {
-    format!("Message type \"{}\" has no field named \"{name}\".", message.full_name())
+/// What to say of a field that the message does not have.
+pub(crate) fn unknown_field(message: &MessageDescriptor, name: &str) -> (String, FaultKind) {
+    let text = format!("Message type \"{}\" has no field named \"{name}\".", message.full_name());
+    let kind = FaultKind::UnknownField { message: message.full_name().to_owned(), written: name.to_owned() };
+    (text, kind)
+}
+
+/// What kind of fault a value is that does not fit its field.
+pub(crate) fn unusable_value(kind: &Kind, written: &str) -> FaultKind {
+    match kind {
+        Kind::Enum(names) => FaultKind::UnknownValue {
+            enumeration: names.full_name().to_owned(),
+            written: written.trim_matches(['"', '\'']).to_owned(),
+        },
+        _ => FaultKind::Other,
+    }
 }
 
 /// The path of a field inside a message; `path` is empty for the outermost one.

@@ -1,7 +1,8 @@
 //! The files that `aws configure` writes: `credentials` and `config`, one section a profile.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+
+use hippocamp_files as files;
 
 use crate::credentials::{Secret, Variables, variable};
 
@@ -33,7 +34,7 @@ pub(crate) fn read(name: &str, variables: Variables<'_>) -> Result<Profile, Stri
 
 /// Whether the file has that profile.
 fn read_file(path: &Path, name: &str, profile: &mut Profile) -> Result<bool, String> {
-    match fs::read_to_string(path) {
+    match files::read_text(path, files::TEXT_LIMIT) {
         Ok(text) => Ok(parse(&text, name, profile)),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(e) => Err(format!("failed to read '{}': {e}", path.display())),
@@ -68,6 +69,8 @@ fn parse(text: &str, name: &str, profile: &mut Profile) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

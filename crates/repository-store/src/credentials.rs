@@ -1,8 +1,9 @@
 //! Where credentials come from: the environment, or Triton's credential file.
 
 use std::fmt;
-use std::fs;
+use std::path::Path;
 
+use hippocamp_files as files;
 use serde_json::{Map, Value};
 
 use crate::StoreLocation;
@@ -29,7 +30,7 @@ pub(crate) fn variable(variables: Variables<'_>, name: &str) -> Option<String> {
 /// `None` if no credential file is named.
 pub(crate) fn from_file(location: &StoreLocation, variables: Variables<'_>) -> Result<Option<Value>, String> {
     let Some(path) = variable(variables, "TRITON_CLOUD_CREDENTIAL_PATH") else { return Ok(None) };
-    let text = fs::read_to_string(&path)
+    let text = files::read_text(Path::new(&path), files::TEXT_LIMIT)
         .map_err(|e| format!("failed to read '{path}', which TRITON_CLOUD_CREDENTIAL_PATH names: {e}"))?;
     // The parser's own text could repeat a secret.
     let file: Value = serde_json::from_str(&text)
@@ -82,6 +83,7 @@ pub(crate) fn text(members: &Map<String, Value>, name: &str) -> Option<String> {
 #[cfg(test)]
 pub(crate) mod tests {
     use std::collections::BTreeMap;
+    use std::fs;
 
     use super::*;
 

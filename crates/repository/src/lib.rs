@@ -5,6 +5,7 @@
 //! disk, and nothing here loads a model. A repository that is not on this disk is a [`RemoteRepository`], which lists its
 //! models and fetches one at a time into a folder that does not change.
 
+mod advice;
 mod dependencies;
 mod links;
 mod location;
@@ -17,6 +18,7 @@ mod survey;
 mod transaction;
 mod version_policy;
 
+pub use advice::{Advice, advice};
 pub use dependencies::Dependencies;
 pub use location::{Patience, RemoteFault, RemoteModel, RemoteRepository, RepositoryLocation, Snapshot};
 pub use model_folder::{Fingerprint, ModelFolder};

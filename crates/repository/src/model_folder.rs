@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -88,7 +88,12 @@ impl ModelFolder {
 /// The config of the model in this folder.
 pub(crate) fn config_path(folder: &Path, config_name: Option<&str>) -> Option<PathBuf> {
     let custom = config_name.map(|config| folder.join("configs").join(config).with_extension("pbtxt"));
-    [custom, Some(folder.join("config.pbtxt"))].into_iter().flatten().find(|candidate| candidate.is_file())
+    // Whatever has the name, also a link to nowhere: somebody meant it to count, and whoever reads it says what it is.
+    let is_there = |candidate: &PathBuf| match fs::symlink_metadata(candidate) {
+        Ok(_) => true,
+        Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+    };
+    [custom, Some(folder.join("config.pbtxt"))].into_iter().flatten().find(is_there)
 }
 
 /// A version folder's name is a number from 1 up, without leading zeros.
@@ -195,6 +200,13 @@ mod tests {
         assert_eq!(before.versions, BTreeSet::from([1, 3]));
         assert_eq!(before.config_path, Some(folder.path().join("config.pbtxt")));
         assert_eq!(before, read(Some("fast")), "without a custom config the usual one is used");
+
+        for (entry, kind) in [("configs", "a folder"), ("nowhere", "a link to nowhere")] {
+            let config = folder.path().join("config.pbtxt");
+            fs::remove_file(&config).unwrap();
+            std::os::unix::fs::symlink(entry, &config).unwrap();
+            assert_eq!(read(None).config_path, Some(config), "{kind} is not passed over");
+        }
 
         fs::write(folder.path().join("configs/fast.pbtxt"), "").unwrap();
         assert_eq!(read(Some("fast")).config_path, Some(folder.path().join("configs/fast.pbtxt")));

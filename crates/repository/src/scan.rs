@@ -1,11 +1,11 @@
 //! A look at all repositories.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use hippocamp_files as files;
 use thiserror::Error;
 use tracing::warn;
 
@@ -139,7 +139,7 @@ pub fn find_config(
     let text = match repository {
         RepositoryLocation::Local(path) => {
             let path = config_path(&path.join(folder_name), config_name);
-            path.and_then(|path| fs::read_to_string(path).ok())
+            path.and_then(|path| files::read_text(&path, files::TEXT_LIMIT).ok())
         }
         RepositoryLocation::Remote(remote) => {
             let text = remote.config(folder_name, config_name).map_err(|source| {

@@ -12,16 +12,14 @@ const PIECE: usize = 1 << 20;
 
 /// Whether a file is of this format, whatever its name.
 pub(crate) fn is_ort_format(path: &Path) -> bool {
-    let mut start = [0; 8];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && start[4..] == *b"ORTM"
+    hippocamp_files::head(path, 8).is_ok_and(|head| head.get(4..) == Some(b"ORTM"))
 }
 
 /// The names of guarded operators that are in a file of this format; `None` for files of others.
 ///
 /// Only the texts are looked for, wherever they are: a file that has one as the name of something else is guarded for nothing.
 pub(super) fn operators(path: &Path) -> Option<BTreeSet<String>> {
-    let file = File::open(path).ok().filter(|_| is_ort_format(path))?;
+    let (file, _) = hippocamp_files::open(path).ok().filter(|_| is_ort_format(path))?;
     let mut found = BTreeSet::new();
     // What cannot be read, the engine cannot read either.
     drop(search(file, &mut found));

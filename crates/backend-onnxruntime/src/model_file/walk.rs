@@ -69,8 +69,7 @@ pub(crate) trait Reader {
 
 /// Walks through a file. An error is the first fault, up to which the reader was told everything.
 pub(crate) fn walk_file(path: &Path, reader: &mut impl Reader) -> io::Result<()> {
-    let file = File::open(path)?;
-    let end = file.metadata()?.len();
+    let (file, end) = hippocamp_files::open(path)?;
     walk(file, end, reader)
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
+use hippocamp_model_config::Faults;
 use serde::Deserialize;
 use serde::de::IntoDeserializer;
 use toml::Spanned;
@@ -17,12 +18,12 @@ use crate::steps::STEPS;
 /// A table with the places of its keys, as the TOML parser gives it.
 pub(crate) type Table<'t> = DeTable<'t>;
 
-pub(super) fn read(origin: &str, text: &str, folders: &[&Path]) -> Result<Pipeline, String> {
+pub(super) fn read(origin: &str, text: &str, folders: &[&Path]) -> Result<Pipeline, Faults> {
     let mut file = File::new(origin, text, folders);
     let pipeline = Reader { file: &mut file, names: Names::default() }.read(text);
     match pipeline {
         Some(pipeline) if file.is_faultless() => Ok(pipeline),
-        _ => Err(file.into_message()),
+        _ => Err(file.into_faults()),
     }
 }
 

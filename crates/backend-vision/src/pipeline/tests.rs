@@ -1,7 +1,7 @@
 use super::*;
 
 fn faults(text: &str) -> Vec<String> {
-    let message = Pipeline::read("1/pipeline.toml", text).unwrap_err();
+    let message = Pipeline::read("1/pipeline.toml", text).unwrap_err().to_string();
     message.lines().map(str::to_owned).collect()
 }
 
@@ -56,7 +56,7 @@ fn syntax_is_told_by_line() {
     let faults = faults(&GOOD.replace("output = \"image\"", "output = image\""));
     assert!(faults[0].starts_with("1/pipeline.toml:10: "), "{faults:?}");
     assert_eq!(
-        super::super::pipeline::Pipeline::read("p", "").unwrap_err(),
+        super::super::pipeline::Pipeline::read("p", "").unwrap_err().to_string(),
         "p:1: it was expected to have a [[step]] at least"
     );
 }

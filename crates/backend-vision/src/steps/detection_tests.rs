@@ -63,7 +63,7 @@ impl Run {
 }
 
 fn faults(text: &str) -> String {
-    Pipeline::read("p", text).unwrap_err()
+    Pipeline::read("p", text).unwrap_err().to_string()
 }
 
 /// Two boxes that cover each other, and one far off.
@@ -295,7 +295,8 @@ fn labels_may_lie_in_a_file() {
     let nowhere = folder.path().join("1");
     let text =
         |file: &str| format!("[[step]]\nop = 'topk'\ninput = 'x'\nk = 1\ntext = 'text'\nlabels = '{file}'\n");
-    let read = |file| Pipeline::read_beside(&[&nowhere, folder.path()], "p", &text(file));
+    let read =
+        |file| Pipeline::read_beside(&[&nowhere, folder.path()], "p", &text(file)).map_err(|e| e.to_string());
     let pipeline = read("names.txt").unwrap();
     let values = Values::new(pipeline.values.len());
     let run = Run { pipeline, values }.floats("x", &[2], &[0.0, 1.0]).run();

@@ -1,3 +1,4 @@
+use std::fs;
 use std::path::Path;
 
 use super::*;
@@ -64,8 +65,8 @@ fn files_that_a_config_names_have_to_be_there() {
     let found: Vec<(&str, u32)> =
         report.models[0].findings.iter().map(|(f, _)| (f.message.as_str(), f.line)).collect();
     for (part, line) in [
-        ("there is no label file", 3),
-        ("there is no warm-up file", 5),
+        ("failed to read the labels of output 'OUTPUT0'", 3),
+        ("failed to read warmup data", 5),
         ("Mismatched MD5 hash for file 1/any", 7),
         ("there is no folder for version 7", 6),
     ] {
@@ -141,4 +142,146 @@ fn hostile_names_and_texts_do_not_reach_the_terminal() {
     write(folder.path(), "m/1/any", "");
     let text = to_text(&checked(folder.path()));
     assert!(!text.contains('\u{1b}'), "{text:?}");
+}
+
+/// What the errors of a model say, with their fields.
+fn errors<'r>(report: &'r Report, name: &str) -> Vec<(&'r str, &'r str)> {
+    let model = report.models.iter().find(|model| model.name == name).unwrap();
+    let errors = model.findings.iter().filter(|(finding, _)| finding.severity == Severity::Error);
+    errors.map(|(finding, _)| (finding.field.as_str(), finding.message.as_str())).collect()
+}
+
+const PLAIN: &str = "backend: \"identity\" max_batch_size: 4
+    input { name: \"INPUT0\" data_type: TYPE_FP32 dims: 4 }
+    output { name: \"OUTPUT0\" data_type: TYPE_FP32 dims: 4 }\n";
+
+#[test]
+fn what_only_a_start_finds_is_found_at_its_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let warmup = |input: &str| format!("{PLAIN}model_warmup {{ name: \"w\" batch_size: 1 {input} }}");
+    let zeros = "inputs { key: \"INPUT0\" value { data_type: TYPE_INT32 dims: 4 zero_data: true } }";
+    write(folder.path(), "type/config.pbtxt", &warmup(zeros));
+    write(folder.path(), "none/config.pbtxt", &warmup(""));
+    write(folder.path(), "part/config.pbtxt", &PLAIN.replace("OUTPUT0", "OUTPUT1"));
+    write(folder.path(), "auto/config.pbtxt", &format!("{PLAIN}instance_group {{ gpus: 0 }}"));
+    for name in ["type", "none", "part", "auto"] {
+        write(folder.path(), &format!("{name}/1/any"), "");
+    }
+    let report = checked(folder.path());
+    let first = |name| errors(&report, name)[0];
+    assert_eq!(first("type").0, "model_warmup[0].inputs[\"INPUT0\"]");
+    assert!(first("type").1.contains("expects data type TYPE_FP32"), "{report:?}");
+    assert_eq!(first("none").0, "model_warmup[0]");
+    assert!(first("part").1.contains("'OUTPUT1' has none"));
+    assert_eq!(errors(&report, "auto"), [], "instances for GPUs that are not there run on the CPU");
+    assert_eq!(report.counts().0, 3, "each is told once: {}", to_text(&report));
+}
+
+#[test]
+fn a_broken_ensemble_is_told_at_its_steps_and_a_missing_model_of_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a/config.pbtxt", PLAIN);
+    write(folder.path(), "broken/config.pbtxt", "backend: \"nothing\"");
+    let ensemble = |model: &str, data_type: &str, more: &str| {
+        format!(
+            "platform: \"ensemble\" max_batch_size: 8
+            input {{ name: \"I\" data_type: {data_type} dims: 5 }}
+            output {{ name: \"O\" data_type: TYPE_FP32 dims: 4 }}
+            ensemble_scheduling {{ step {{ model_name: \"{model}\" {more}
+              input_map {{ key: \"INPUT0\" value: \"I\" }}
+              output_map {{ key: \"OUTPUT0\" value: \"O\" }} }} }}"
+        )
+    };
+    write(folder.path(), "e/config.pbtxt", &ensemble("a", "TYPE_INT32", ""));
+    write(folder.path(), "version/config.pbtxt", &ensemble("a", "TYPE_FP32", "model_version: 7"));
+    write(folder.path(), "follows/config.pbtxt", &ensemble("broken", "TYPE_FP32", ""));
+    for name in ["a", "broken"] {
+        write(folder.path(), &format!("{name}/1/any"), "");
+    }
+    let report = checked(folder.path());
+    let fields = |name| errors(&report, name).iter().map(|(field, _)| *field).collect::<Vec<_>>();
+    let input = "ensemble_scheduling.step[0].input_map[\"INPUT0\"]";
+    assert_eq!(fields("e"), ["max_batch_size", input]);
+    assert_eq!(fields("version"), ["ensemble_scheduling.step[0].model_version"]);
+    assert_eq!(fields("follows"), [""; 0], "it is told at the model that is broken");
+    assert_eq!(fields("broken"), ["backend"]);
+}
+
+#[test]
+fn a_config_without_a_version_tells_its_other_faults_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "backend: \"identity\" input { name: \"INPUT0\" dims: 4 }
+        output { name: \"OUTPUT0\" data_type: TYPE_FP32 dims: 4 reshape { shape: 5 } }";
+    write(folder.path(), "m/config.pbtxt", config);
+    let report = checked(folder.path());
+    let fields: Vec<&str> = errors(&report, "m").iter().map(|(field, _)| *field).collect();
+    for field in ["input[0].data_type", "output[0].reshape", "version_policy"] {
+        assert!(fields.contains(&field), "{field}: {fields:?}");
+    }
+    assert_eq!(fields.len(), 3, "each once: {fields:?}");
+}
+
+#[test]
+fn an_empty_repository_and_one_that_is_a_model_are_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let report = checked(folder.path());
+    assert_eq!(report.counts(), (0, 1), "{}", to_text(&report));
+    assert!(to_text(&report).starts_with("warning: there is no model in '"));
+    write(folder.path(), "config.pbtxt", PLAIN);
+    write(folder.path(), "1/model.onnx", "");
+    let report = checked(folder.path());
+    assert!(report.advice[0].contains("is a model's folder"), "{report:?}");
+    assert!(report.counts().0 > 0, "'1' is taken for a model");
+}
+
+/// A backend whose engine is not on this machine.
+#[derive(Debug)]
+struct Away;
+
+impl Backend for Away {
+    fn name(&self) -> &'static str {
+        "away"
+    }
+
+    fn available(&self) -> hippocamp_backend::Result<()> {
+        Err(hippocamp_backend::Error::unavailable("its library is nowhere"))
+    }
+
+    fn load(
+        &self,
+        _: &hippocamp_backend::ModelSource,
+    ) -> hippocamp_backend::Result<Box<dyn hippocamp_backend::Model>> {
+        Err(hippocamp_backend::Error::unavailable("its library is nowhere"))
+    }
+}
+
+#[test]
+fn a_missing_engine_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a", "b"] {
+        write(folder.path(), &format!("{name}/config.pbtxt"), "backend: \"away\"");
+        write(folder.path(), &format!("{name}/1/any"), "");
+    }
+    let settings = Settings { repositories: vec![folder.path().into()], ..Settings::default() };
+    let backends: Vec<Arc<dyn Backend>> = vec![Arc::new(Away)];
+    let report = check(&settings, &backends, CheckOptions { model_files: true });
+    let text = to_text(&report);
+    assert_eq!(text.matches("its library is nowhere").count(), 1, "{text}");
+    assert!(text.contains("2 models of backend 'away' could not be checked"), "{text}");
+    assert_eq!((report.engines.len(), report.counts()), (1, (1, 0)));
+    let report = check(&settings, &backends, CheckOptions { model_files: false });
+    assert_eq!((report.engines.len(), report.counts()), (0, (0, 0)), "it is not needed for configs");
+}
+
+#[test]
+fn a_config_that_is_no_file_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "m/1/any", "");
+    write(folder.path(), "n/1/any", "");
+    std::os::unix::fs::symlink("nowhere", folder.path().join("m/config.pbtxt")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("n/config.pbtxt")).unwrap();
+    let report = checked(folder.path());
+    assert!(errors(&report, "m")[0].1.contains("failed to read '"), "{report:?}");
+    assert!(errors(&report, "n")[0].1.contains("it is a device, expected a regular file"), "{report:?}");
+    assert_eq!(report.counts().0, 2);
 }

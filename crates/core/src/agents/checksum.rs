@@ -5,13 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Component, Path};
 
 use hippocamp_backend::{Error, Result};
+use hippocamp_model_config::FaultKind;
 use md5::Md5;
 use sha2::{Digest, Sha256};
+
+use crate::faults::about;
 
 pub(super) const NAME: &str = "checksum";
 
@@ -53,9 +55,10 @@ pub(super) fn run<'a>(
         })?;
         if !found.eq_ignore_ascii_case(expected.trim()) {
             let algorithm = algorithm.to_ascii_uppercase();
-            return Err(Error::invalid_arg(format!(
+            let error = Error::invalid_arg(format!(
                 "Mismatched {algorithm} hash for file {path}, expect: {expected}, got: {found}"
-            )));
+            ));
+            return Err(about(error, "model_repository_agents", FaultKind::Digest));
         }
     }
     Ok(())
@@ -63,7 +66,7 @@ pub(super) fn run<'a>(
 
 /// The digest of a file in hexadecimal, read in pieces: model files are large.
 fn digest<D: Digest>(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let (mut file, _) = hippocamp_files::open(path)?;
     let mut hash = D::new();
     let mut buffer = vec![0; CHUNK];
     loop {

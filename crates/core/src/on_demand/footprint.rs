@@ -8,7 +8,7 @@ use hippocamp_model_config::ModelConfig;
 use hippocamp_repository::{ModelFolder, RepositoryLocation, find};
 
 use crate::jobs::{Job, composing_of};
-use crate::load::{Loader, Prepared};
+use crate::prepare::{Prepared, prepare};
 use crate::{InferenceServer, LoadOverrides};
 
 /// A model that has to serve for another one, or the other one itself.
@@ -55,7 +55,7 @@ pub(super) fn composing(server: &InferenceServer, name: &str) -> BTreeSet<String
 /// What a model is reckoned to take. One that cannot be loaded takes nothing: what is wrong shows when it is tried.
 fn bytes(server: &InferenceServer, name: &str, overrides: &LoadOverrides) -> u64 {
     let Ok((folder, _files)) = server.folder(name, overrides) else { return 0 };
-    let prepared = Loader::prepare(folder, overrides.config.as_deref());
+    let prepared = prepare(folder, overrides.config.as_deref());
     let Ok(prepared) = prepared else { return 0 };
     let backend = server.loader.backend(name, &prepared.config);
     footprint(&prepared, backend.is_ok_and(|backend| backend.shares_files(&prepared.config)))
@@ -106,7 +106,7 @@ pub(super) fn folder_here(server: &InferenceServer, name: &str) -> Option<ModelF
 pub(super) fn versions_here(server: &InferenceServer, name: &str) -> Option<Vec<u64>> {
     let folder = folder_here(server, name)?;
     let all: Vec<u64> = folder.versions.iter().copied().collect();
-    let selected = Loader::prepare(folder, None).map(|prepared| prepared.versions);
+    let selected = prepare(folder, None).map(|prepared| prepared.versions);
     Some(selected.unwrap_or(if all.is_empty() { vec![1] } else { all }))
 }
 
@@ -131,7 +131,7 @@ mod tests {
             "backend: \"b\" instance_group [ { count: 2 kind: KIND_CPU }, { kind: KIND_CPU } ]",
         );
         let read = ModelFolder::read("m", &folder.path().join("m"), None).unwrap();
-        let prepared = Loader::prepare(read, None).unwrap();
+        let prepared = prepare(read, None).unwrap();
         assert_eq!(footprint(&prepared, false), 3 * 8);
         assert_eq!(footprint(&prepared, true), 8);
     }

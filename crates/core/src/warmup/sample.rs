@@ -1,18 +1,23 @@
 //! The requests of a warm-up, made from the config and from files.
 
-use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use hippocamp_backend::{Error, InputTensor, Result};
-use hippocamp_model_config::{Interface, ModelConfig, TensorSpec, data_type};
+use hippocamp_backend::{Code, Error, InputTensor, Result};
+use hippocamp_files as files;
+use hippocamp_model_config::{FaultKind, FileUse, Interface, ModelConfig, TensorSpec, data_type};
 use hippocamp_proto::inference::ModelWarmup;
 use hippocamp_proto::inference::model_warmup::{Input, input::InputDataType};
 use hippocamp_tensor::{DataType, LENGTH_PREFIX, Shape, count_elements};
 use smallvec::SmallVec;
 
+use crate::faults::{Collected, about};
+
 /// The folder of data files, in the model's folder.
 const FOLDER: &str = "warmup";
+
+/// The data of one input of one request; a larger file is something else.
+const LIMIT: u64 = 1 << 30;
 
 /// One sample of a config.
 #[derive(Debug)]
@@ -29,8 +34,21 @@ pub(super) struct Sample {
 /// All samples that ask for an execution.
 pub(super) fn read(config: &ModelConfig, interface: &Interface, folder: &Path) -> Result<Vec<Sample>> {
     let maker = Maker { config, interface, folder };
-    let asked = config.model_warmup.iter().filter(|warmup| warmup.batch_size > 0);
-    asked.map(|warmup| maker.sample(warmup)).collect()
+    let asked = config.model_warmup.iter().enumerate().filter(|(_, warmup)| warmup.batch_size > 0);
+    let mut faults = Collected::default();
+    let samples = asked.filter_map(|(index, warmup)| faults.take(maker.sample(index, warmup))).collect();
+    faults.into_result().map(|()| samples)
+}
+
+/// Whether the file of warm-up data can be read as far as opening it tells.
+pub(super) fn open(model: &str, folder: &Path, file: &str) -> Result<()> {
+    let path = folder.join(FOLDER).join(file);
+    files::open(&path).map(drop).map_err(|e| unreadable(model, &path, &e))
+}
+
+#[cold]
+fn unreadable(model: &str, path: &Path, why: &std::io::Error) -> Error {
+    Error::internal(format!("failed to read warmup data '{}' of model '{model}': {why}", path.display()))
 }
 
 struct Maker<'a> {
@@ -40,27 +58,42 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn sample(&self, warmup: &ModelWarmup) -> Result<Sample> {
+    fn sample(&self, index: usize, warmup: &ModelWarmup) -> Result<Sample> {
+        let field = format!("model_warmup[{index}]");
         let requested = self.interface.all_inputs().len() - self.interface.batch_inputs.len();
         let specs = self.interface.all_inputs().take(requested).enumerate();
         let inputs = specs.map(|(index, spec)| {
             let is_added = index >= self.interface.inputs.len();
             match warmup.inputs.get(&*spec.name) {
-                Some(input) => self.given(spec, input).map(Some),
+                Some(input) => self.given(spec, input).map(Some).map_err(|error| {
+                    let path = format!("{field}.inputs[\"{}\"]", spec.name);
+                    match &input.input_data_type {
+                        Some(InputDataType::InputDataFile(_)) if error.code() == Code::Internal => {
+                            about(error, &format!("{path}.input_data_file"), FaultKind::File(FileUse::WarmUp))
+                        }
+                        _ => about(error, &path, FaultKind::Other),
+                    }
+                }),
                 // Controls and states of sequences have a value in every request.
                 None if is_added => self.zeros(spec, &self.one_entry(spec)).map(Some),
                 None if spec.optional => Ok(None),
-                None => Err(Error::invalid_arg(format!(
-                    "warmup sample '{}' has no data for input '{}' of model '{}'",
-                    warmup.name, spec.name, self.config.name
-                ))),
+                None => {
+                    let error = Error::invalid_arg(format!(
+                        "warmup sample '{}' has no data for input '{}' of model '{}'",
+                        warmup.name, spec.name, self.config.name
+                    ));
+                    Err(about(error, &field, FaultKind::Other))
+                }
             }
         });
+        let mut faults = Collected::default();
+        let inputs = inputs.filter_map(|input| faults.take(input)).collect();
+        faults.into_result()?;
         Ok(Sample {
             name: warmup.name.clone(),
             count: warmup.count.max(1),
             size: warmup.batch_size as usize,
-            inputs: inputs.collect::<Result<_>>()?,
+            inputs,
         })
     }
 
@@ -94,11 +127,7 @@ impl Maker<'_> {
 
     fn read_file(&self, spec: &TensorSpec, shape: Shape, file: &str) -> Result<InputTensor> {
         let path = self.folder.join(FOLDER).join(file);
-        let content = fs::read(&path).map_err(|e| {
-            let (path, model) = (path.display(), &self.config.name);
-            Error::internal(format!("failed to read warmup data '{path}' of model '{model}': {e}"))
-                .with_source(e)
-        })?;
+        let content = files::read(&path, LIMIT).map_err(|e| unreadable(&self.config.name, &path, &e))?;
         let mut data = Bytes::from(content);
         let Some(size) = shape.byte_size(spec.data_type) else {
             let (count, expected) = (count_elements(&data).ok(), shape.element_count());
@@ -115,7 +144,7 @@ impl Maker<'_> {
         if data.len() < size {
             return Err(Error::invalid_arg(format!(
                 "[request id: <id_unknown>] warmup setting expects {size} bytes, but the data provided from \
-                 {file}only has {} bytes",
+                 {file} only has {} bytes",
                 data.len()
             )));
         }

@@ -68,7 +68,8 @@ fn maps_that_name_what_the_model_does_not_have() {
     let io = io("IN", "OUT");
     assert_eq!(
         refusal(&io, &step("m", "Q=IN,X=IN", "Y=OUT"), &models),
-        "in ensemble ens, ensemble tensor IN is mapping to non-existing input Q in model m"
+        "in ensemble ens, ensemble tensor IN is mapping to non-existing input Q in model m; in ensemble ens, input W in \
+         model m is not mapped to any ensemble tensors"
     );
     assert_eq!(
         refusal(&io, &step("m", "X=IN", "Y=OUT"), &models),

@@ -17,7 +17,8 @@ fn signature() -> Signature {
 fn errors(text: &str, signature: &Signature) -> Vec<String> {
     let config =
         parse(&format!("name: \"m\" {text}"), "c").unwrap_or_else(|faults| panic!("{faults}")).config;
-    check(&config, signature).err().unwrap_or_default()
+    let faults = check(&config, signature).err().unwrap_or_default();
+    faults.into_iter().map(|fault| fault.message).collect()
 }
 
 fn batching(input: &str) -> Vec<String> {

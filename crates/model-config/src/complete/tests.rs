@@ -19,7 +19,8 @@ fn signature(input: &[i64], output: &[i64]) -> Signature {
 
 fn completed(text: &str, signature: &Signature) -> Result<ModelConfig, Vec<String>> {
     let mut config = parse(&format!("name: \"m\" {text}"), "c").unwrap().config;
-    complete(&mut config, signature, &CompleteOptions::default())?;
+    let completed = complete(&mut config, signature, &CompleteOptions::default());
+    completed.map_err(|faults| faults.into_iter().map(|fault| fault.message).collect::<Vec<_>>())?;
     Ok(config)
 }
 

@@ -39,7 +39,7 @@ fn written_groups_are_numbered_and_placed() {
             ("m_0".into(), Kind::Gpu, 1, vec![0, 1]),
             ("mine".into(), Kind::Cpu, 3, vec![]),
             ("m_2".into(), Kind::Gpu, 1, vec![1]),
-            ("m_3".into(), Kind::Cpu, 2, vec![7]),
+            ("m_3".into(), Kind::Cpu, 2, vec![]),
             ("m_4".into(), Kind::Model, 1, vec![]),
         ]
     );

@@ -45,8 +45,8 @@ impl Reading<'_> {
             let known =
                 descriptor.get_field_by_name(name).or_else(|| descriptor.get_field_by_json_name(name));
             let Some(known) = known else {
-                let message = schema::unknown_field(descriptor, text::shown(name));
-                self.faults.push(None, &join(path, text::shown(name)), message);
+                let (message, kind) = schema::unknown_field(descriptor, text::shown(name));
+                self.faults.push_kind(None, &join(path, text::shown(name)), message, kind);
                 continue;
             };
             // As protobuf has it, null is a field that was not given.

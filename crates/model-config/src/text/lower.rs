@@ -5,7 +5,7 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Va
 use super::ast::{Field, Node, Value};
 use super::{parser, scalar};
 use crate::Spans;
-use crate::fault::{Faults, Position};
+use crate::fault::{FaultKind, Faults, Position};
 use crate::schema::{self, join};
 
 /// The `ModelConfig` of a whole text. Fields with faults are left out of it.
@@ -35,8 +35,9 @@ impl Lowering<'_> {
                 break;
             }
             let Some(known) = descriptor.get_field_by_name(field.name) else {
-                let message = schema::unknown_field(descriptor, parser::shown(field.name));
-                self.faults.push(Some(field.position), &join(path, parser::shown(field.name)), message);
+                let (message, kind) = schema::unknown_field(descriptor, parser::shown(field.name));
+                let path = join(path, parser::shown(field.name));
+                self.faults.push_kind(Some(field.position), &path, message, kind);
                 continue;
             };
             let path = match value_path {
@@ -44,7 +45,7 @@ impl Lowering<'_> {
                 _ => join(path, field.name),
             };
             if let Some(conflict) = schema::conflict(&message, &known) {
-                self.faults.push(Some(field.position), &path, conflict);
+                self.faults.push_kind(Some(field.position), &path, conflict, FaultKind::GivenTwice);
                 continue;
             }
             self.field(&mut message, field, &known, &path);
@@ -155,7 +156,8 @@ impl Lowering<'_> {
             Ok(value) => Some(value),
             Err(message) => {
                 if !message.is_empty() {
-                    self.faults.push(Some(node.position), path, message);
+                    let fault_kind = schema::unusable_value(kind, parser::shown(node.text));
+                    self.faults.push_kind(Some(node.position), path, message, fault_kind);
                 }
                 None
             }

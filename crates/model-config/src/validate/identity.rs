@@ -4,7 +4,7 @@ use hippocamp_proto::inference::model_config::SchedulingChoice;
 use hippocamp_proto::inference::model_version_policy::PolicyChoice;
 
 use super::{Check, paths};
-use crate::platform;
+use crate::{FaultKind, platform};
 
 impl Check<'_> {
     pub(super) fn identity(&mut self) {
@@ -15,6 +15,27 @@ impl Check<'_> {
         }
         self.version_policy();
         self.files();
+        self.runtime();
+    }
+
+    /// The library of the backend. Each backend here has one, which is called as Triton calls it.
+    fn runtime(&mut self) {
+        let (runtime, backend, name) = (&self.config.runtime, &self.config.backend, self.name);
+        if runtime.is_empty() || *runtime == format!("libtriton_{backend}.so") {
+            return;
+        }
+        let message = if runtime.contains('/') {
+            format!(
+                "backend library name '{runtime}' escapes backend directory of '{backend}', for model '{name}', check \
+                 model config runtime field"
+            )
+        } else {
+            format!(
+                "unable to find backend library '{runtime}' for model '{name}', backend '{backend}' has \
+                 'libtriton_{backend}.so'"
+            )
+        };
+        self.fault("runtime", message);
     }
 
     fn name(&mut self) {
@@ -24,7 +45,7 @@ impl Check<'_> {
                 "unexpected directory name '{}' for model '{written}', directory name must equal model name",
                 self.name
             );
-            self.fault("name", message);
+            self.fault_of(FaultKind::NameDiffers, "name", message);
         }
     }
 
@@ -50,7 +71,7 @@ impl Check<'_> {
                     "Invalid model name: Could not determine backend for model '{name}' with no backend in \
                      model configuration. Expected model name of the form 'model.<backend_name>'."
                 );
-                self.fault("backend", message);
+                self.fault_of(FaultKind::NoBackend, "backend", message);
             } else if of_platform.is_none() {
                 self.fault_for("platform", &format!("unexpected platform type '{platform}'"));
             }
@@ -86,23 +107,9 @@ impl Check<'_> {
             self.outside("default_model_filename", filename);
         }
         for (capability, filename) in &self.config.cc_model_filenames {
-            let path = format!("cc_model_filenames[\"{capability}\"]");
-            let is_version = capability.split_once('.').is_some_and(|(major, minor)| {
-                let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-                digits(major) && digits(minor)
-            });
-            if !is_version {
-                let message = format!(
-                    "'cc_model_filenames' expects CUDA compute capabilities like '8.6' as keys, got \
-                     '{capability}'"
-                );
-                self.fault_for(&path, &message);
-            }
-            if filename.is_empty() {
-                let message = format!("'cc_model_filenames' names no file for capability '{capability}'");
-                self.fault_for(&path, &message);
-            } else if paths::leaves_model(filename, 1) {
-                self.outside(&path, filename);
+            // Triton takes any key: one that is no device's capability is never looked up.
+            if paths::leaves_model(filename, 1) {
+                self.outside(&format!("cc_model_filenames[\"{capability}\"]"), filename);
             }
         }
         for (index, output) in self.config.output.iter().enumerate() {

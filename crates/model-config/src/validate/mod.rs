@@ -18,7 +18,7 @@ mod warmup;
 mod tests;
 
 use crate::fault::Faults;
-use crate::{DefaultFacts, ModelConfig, Spans};
+use crate::{DefaultFacts, FaultKind, ModelConfig, Spans};
 
 /// All rules, for a config that is ready to be served: to be called after [`complete`](crate::complete).
 pub fn validate(
@@ -92,8 +92,12 @@ impl<'a> Check<'a> {
     }
 
     fn fault(&mut self, path: &str, message: impl Into<String>) {
+        self.fault_of(FaultKind::Other, path, message);
+    }
+
+    fn fault_of(&mut self, kind: FaultKind, path: &str, message: impl Into<String>) {
         let position = self.spans.and_then(|spans| spans.position(path));
-        self.faults.push(position, path, message);
+        self.faults.push_kind(position, path, message, kind);
     }
 
     /// A fault whose text ends with the model's name, as most of Triton's do.

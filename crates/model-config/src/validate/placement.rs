@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hippocamp_proto::inference::{ModelInstanceGroup, model_instance_group::Kind};
 
 use super::Check;
-use crate::{DefaultFacts, platform};
+use crate::{DefaultFacts, FaultKind, platform};
 
 /// Instances in one group. Each has a thread and, with most backends, a copy of the model, so that more is a slip of
 /// the pen rather than a wish.
@@ -43,10 +43,10 @@ impl Check<'_> {
             let title = self.group_title(index, group);
             if !facts.backend_supports_gpu {
                 let message = format!("{title} has kind KIND_GPU but server does not support GPUs");
-                self.fault(&format!("{path}.kind"), message);
+                self.fault_of(FaultKind::NoGpu, &format!("{path}.kind"), message);
             } else if facts.gpus.is_empty() {
                 let message = format!("{title} has kind KIND_GPU but no GPUs are available");
-                self.fault(&format!("{path}.kind"), message);
+                self.fault_of(FaultKind::NoGpu, &format!("{path}.kind"), message);
             } else if group.gpus.is_empty() {
                 self.fault(&path, format!("{title} has kind KIND_GPU but specifies no GPUs"));
             } else {
@@ -63,7 +63,7 @@ impl Check<'_> {
                     "{title} specifies invalid or unsupported gpu id {gpu}. Supported GPUs are: {}",
                     known.join(", ")
                 );
-                self.fault(&format!("{path}.gpus[{index}]"), message);
+                self.fault_of(FaultKind::NoGpu, &format!("{path}.gpus[{index}]"), message);
             }
         }
     }

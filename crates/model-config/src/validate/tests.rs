@@ -112,12 +112,26 @@ fn files_stay_in_the_model_directory() {
         faults_of(
             "cc_model_filenames { key: \"8.6\" value: \"/etc/passwd\" }\ncc_model_filenames { key: \"new\" value: \"\" }"
         ),
-        [
-            "2:40: file '/etc/passwd' must be inside of the model directory for m",
-            "3:40: 'cc_model_filenames' expects CUDA compute capabilities like '8.6' as keys, got 'new' for m",
-            "3:40: 'cc_model_filenames' names no file for capability 'new' for m",
-        ]
+        ["2:40: file '/etc/passwd' must be inside of the model directory for m"]
     );
+    assert_eq!(
+        faults_of("cc_model_filenames: {} optimization { graph { level: 3 } }"),
+        [""; 0],
+        "as in Triton"
+    );
+}
+
+#[test]
+fn the_library_of_a_backend_is_its_own() {
+    let of = |runtime: &str| faults_of(&format!("runtime: \"{runtime}\""));
+    assert_eq!(of("libtriton_identity.so"), [""; 0]);
+    for (runtime, part) in [
+        ("libtriton_other.so", "unable to find backend library 'libtriton_other.so' for model 'm'"),
+        ("../identity/libtriton_identity.so", "escapes backend directory"),
+        ("/lib/libtriton_identity.so", "escapes backend directory"),
+    ] {
+        assert!(of(runtime)[0].contains(part), "{runtime}: {:?}", of(runtime));
+    }
 }
 
 #[test]

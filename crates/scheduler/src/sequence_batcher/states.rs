@@ -13,6 +13,7 @@ use hippocamp_proto::inference::model_sequence_batching::{State, initial_state::
 use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
+use tracing::warn;
 
 /// Up to this size a state is copied out of the batch's output, so that it does not keep the whole buffer alive.
 const COPIED: usize = 64 << 10;
@@ -199,7 +200,7 @@ fn from_file(
     data: Bytes,
 ) -> Result<Bytes> {
     if data_type(state.data_type) == Some(DataType::Bytes) {
-        return strings(model, state, shape, data);
+        return strings(model, state, shape, size, data);
     }
     if data.len() < size {
         return Err(Error::invalid_arg(format!(
@@ -210,16 +211,19 @@ fn from_file(
     Ok(data.slice(..size))
 }
 
-/// A file of strings, each behind its length, as many as the shape has elements.
-fn strings(model: &str, state: &State, shape: &Shape, data: Bytes) -> Result<Bytes> {
+/// A file of strings, each behind its length, as many as the shape has elements. A file of something else stands for empty
+/// strings, which take `size` bytes: models with such files load in Triton.
+fn strings(model: &str, state: &State, shape: &Shape, size: usize, data: Bytes) -> Result<Bytes> {
     let expected = shape.element_count().unwrap_or(usize::MAX);
     let mut found = 0;
     for element in BytesElements::new(&data) {
         if let Err(fault) = element {
-            return Err(Error::invalid_arg(format!(
-                "the file for the initial value of state '{}' of model '{model}' has no whole strings: {fault}",
-                state.input_name
-            )));
+            let name = &state.input_name;
+            warn!(
+                model,
+                "the file for the initial value of state '{name}' has no whole strings ({fault}): empty ones are taken"
+            );
+            return Ok(vec![0; size].into());
         }
         found += 1;
     }

@@ -11,13 +11,15 @@ use super::{model_args, named, print};
 use crate::args::{BackendConfig, switch};
 use crate::{backends, logging, run};
 
-/// Tells all that is wrong with the models of repositories, without serving them: every config is parsed, validated and
-/// compared with its model file, as a load would. Prints each fault with its place and the likely fix.
+/// Tells all that is wrong with the models of repositories, without serving them: every config is parsed and validated, and
+/// then the steps of a start are taken, without its ports: models are loaded, warmed up and let go. It passes what would
+/// start, and nothing else. Prints each fault once, with its place and the likely fix.
 #[derive(Debug, Parser)]
 #[command(
     name = "hippocamp check",
     max_term_width = 110,
-    after_help = "Exit status: 0 if every model would load, 1 if one would not, 2 if the check itself could not run.\n\n\
+    after_help = "Exit status: 0 if the server would start, 1 if it would not, 2 if the check itself could not run, for instance\n\
+        because the library of an engine is missing.\n\n\
         Examples:\n  \
         hippocamp check /models\n  \
         hippocamp check s3://bucket/models --format=json\n  \
@@ -37,7 +39,7 @@ struct CheckArgs {
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
 
-    /// Do not open model files.
+    /// Read configs alone: open no model file, load nothing.
     #[arg(long)]
     configs_only: bool,
 
@@ -77,6 +79,8 @@ pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
     args.models.disable_auto_complete_config = given.disable_auto_complete_config;
     args.models.backend_config = given.backend_config;
     args.instances.cpu_fallback = given.cpu_fallback;
+    // What a start would log is told by the report.
+    (args.logging.log_warning, args.logging.log_error) = (false, false);
     logging::init(&args.logging)?;
     let options = CheckOptions { model_files: !given.configs_only };
     let report = hippocamp_check::check(&run::settings(&args)?, &backends::all(&args)?, options);
@@ -85,7 +89,11 @@ pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
         Format::Json => to_json(&report),
     })?;
     let (errors, _) = report.counts();
-    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match (report.engines.is_empty(), errors) {
+        (false, _) => ExitCode::from(2),
+        (true, 0) => ExitCode::SUCCESS,
+        (true, _) => ExitCode::FAILURE,
+    })
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The name that was probably meant.
 
-/// The known name that is nearest to `written`, if one is near enough to be a slip. Names of any length are taken.
-pub(crate) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The known name that is nearest to `written`, if one is near enough to be a slip: one letter in four. Names of any length
+/// are taken.
+pub(super) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let written: Vec<char> = written.to_lowercase().chars().take(64).collect();
-    let limit = (written.len() / 3).max(1);
+    let limit = written.len() / 4;
     let distances = known.into_iter().map(|name| {
         let name_chars: Vec<char> = name.to_lowercase().chars().take(64).collect();
         (rank(&written, &name_chars, limit), name)
@@ -49,6 +50,8 @@ mod tests {
         assert_eq!(of("max_batch"), Some("max_batch_size"));
         assert_eq!(of("type_fp16"), Some("TYPE_FP16"));
         assert_eq!(of("scheduling"), None);
+        assert_eq!(nearest("fil", ["fail"]), None, "a name of three letters is another name if one differs");
+        assert_eq!(nearest("Fail", ["fail"]), Some("fail"));
         assert_eq!(of(""), None);
         assert_eq!(of(&"x".repeat(10_000)), None);
     }

@@ -1,0 +1,89 @@
+//! What is wrong with a model, fault by fault: an error of a load has them as its source, so that nobody has to take its
+//! text apart again.
+
+use std::error::Error as _;
+use std::path::Path;
+
+use hippocamp_backend::{Error, Result};
+use hippocamp_model_config::{Fault, FaultKind, Faults};
+
+/// What configs are called that have no file.
+const ORIGIN: &str = "config";
+
+/// The error, with the field of the config that it is about.
+#[cold]
+pub(crate) fn about(error: Error, path: &str, kind: FaultKind) -> Error {
+    let fault = Fault::new(path, error.message(), kind);
+    error.with_source(Faults::one(ORIGIN, fault))
+}
+
+/// The faults that an error tells; itself if it tells of none. Places are those of the config at `config`.
+pub fn faults_of(error: &Error, config: Option<&Path>) -> Vec<Fault> {
+    let Some(Faults { origin, faults }) = error.source().and_then(|source| source.downcast_ref()) else {
+        return vec![Fault::new("", error.message(), FaultKind::Other)];
+    };
+    let of_config = origin == ORIGIN || config.is_some_and(|config| config == Path::new(origin));
+    let faults = faults.iter().cloned();
+    if of_config {
+        return faults.collect();
+    }
+    // Of another file, such as a pipeline.
+    let placed = faults.map(|fault| Fault {
+        message: format!("{origin}:{}: {}", fault.line, fault.message),
+        line: 0,
+        column: 0,
+        ..fault
+    });
+    placed.collect()
+}
+
+/// What went wrong in steps that do not wait for each other's success.
+#[derive(Debug, Default)]
+pub(crate) struct Collected(Vec<Error>);
+
+impl Collected {
+    /// What the step gave; `None` if it failed.
+    pub(crate) fn take<T>(&mut self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.0.push(error)).ok()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One error that tells all, if there was any.
+    pub(crate) fn into_result(mut self) -> Result<()> {
+        if self.0.len() <= 1 {
+            return self.0.pop().map_or(Ok(()), Err);
+        }
+        let messages: Vec<&str> = self.0.iter().map(Error::message).collect();
+        let error = Error::new(self.0[0].code(), messages.join("; "));
+        let mut all = Faults::new(ORIGIN);
+        all.faults = self.0.iter().flat_map(|error| faults_of(error, None)).collect();
+        Err(error.with_source(all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_several_steps_are_told_together_and_one_by_one() {
+        let mut collected = Collected::default();
+        assert_eq!(collected.take(Ok(7)), Some(7));
+        assert!(Collected::default().into_result().is_ok());
+        let labels = about(Error::not_found("no labels"), "output[0].label_filename", FaultKind::Digest);
+        assert_eq!(collected.take::<()>(Err(labels)), None);
+        let mut of_pipeline = Faults::new("1/pipeline.toml");
+        of_pipeline.faults = vec![Fault { line: 3, ..Fault::new("", "a; b", FaultKind::Other) }];
+        collected.take::<()>(Err(Error::invalid_arg("bad pipeline").with_source(of_pipeline)));
+        let error = collected.into_result().unwrap_err();
+        assert_eq!(error.message(), "no labels; bad pipeline");
+        let faults = faults_of(&error, None);
+        let told: Vec<_> = faults.iter().map(|fault| (fault.path.as_str(), fault.message.as_str())).collect();
+        assert_eq!(told, [("output[0].label_filename", "no labels"), ("", "1/pipeline.toml:3: a; b")]);
+        let alone = faults_of(&Error::internal("x; y\nz"), None);
+        assert_eq!((alone.len(), alone[0].message.as_str()), (1, "x; y\nz"));
+    }
+}
