@@ -16,7 +16,7 @@ use crate::faults::faults_of;
 use crate::load::{Loader, check_placement};
 use crate::prepare::{Written, infer_backend, selected};
 use crate::supported::without_effect;
-use crate::{InferenceServer, Settings, StartFault, agents, initial_state, labels, warmup};
+use crate::{InferenceServer, Settings, StartFault, agents, initial_state, labels, model_file, warmup};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -223,13 +223,14 @@ pub fn describe(
         default_model_filename: filename,
         ..ModelConfig::default()
     };
-    let model = backend.load(&ModelSource {
+    let loaded = backend.load(&ModelSource {
         name: name.into(),
         version: 1,
         model_directory: folder.clone(),
-        version_directory: folder,
+        version_directory: folder.clone(),
         config: Arc::new(config.clone()),
-    })?;
+    });
+    let model = loaded.map_err(|error| model_file::explained(error, &folder, &config))?;
     model.complete_config(&mut config, settings.default_max_batch_size(backend.name()))?;
     model.check_config(&config)?;
     Ok(config)
