@@ -243,7 +243,7 @@ impl Loading<'_> {
         };
         let files = self.files.get(&version).cloned().unwrap_or_default();
         let opened = Arc::new(Opened { model, written: self.config.clone(), files });
-        Ok(self.started(version, completed, labels, execution, Arc::default(), opened))
+        Ok(self.started(version, completed, (labels, execution), Arc::default(), opened))
     }
 
     /// The version as it serves, under the config as it is now, if it need not be loaded again for that.
@@ -269,7 +269,7 @@ impl Loading<'_> {
         // Nobody reloaded the model: it goes on counting.
         let statistics = Arc::clone(&kept.model.statistics);
         let labels = labels::read(&kept.model.name, &self.folder.path, &completed.interface)?;
-        Ok(Some(self.started(version, completed, labels, execution, statistics, Arc::new(opened))))
+        Ok(Some(self.started(version, completed, (labels, execution), statistics, Arc::new(opened))))
     }
 
     /// What executes the requests of a version that is kept: what it has, or a successor with its instances. `None` if it
@@ -344,8 +344,7 @@ impl Loading<'_> {
         &self,
         version: u64,
         completed: Completed,
-        labels: Labels,
-        (scheduler, stopped): Execution,
+        (labels, (scheduler, stopped)): (Labels, Execution),
         statistics: Arc<ModelStatistics>,
         opened: Arc<Opened>,
     ) -> Started {

@@ -125,16 +125,15 @@ impl<'a> CheckStep<'a, '_> {
         let (ensemble, model) = (self.ensemble, &self.step.model_name);
         let specs = &self.model.interface().outputs;
         for (output, tensor) in &self.step.output_map {
-            match specs.iter().find(|spec| *spec.name == **output) {
-                Some(spec) => self.tensor("output_map", tensor, spec),
-                None => {
-                    let message = format!(
-                        "in ensemble {ensemble}, ensemble tensor {tensor} is mapped from non-existing output {output} \
-                         in model {model}"
-                    );
-                    self.fault(&format!("output_map[\"{output}\"]"), message);
-                }
+            if let Some(spec) = specs.iter().find(|spec| *spec.name == **output) {
+                self.tensor("output_map", tensor, spec);
+                continue;
             }
+            let message = format!(
+                "in ensemble {ensemble}, ensemble tensor {tensor} is mapped from non-existing output {output} in model \
+                 {model}"
+            );
+            self.fault(&format!("output_map[\"{output}\"]"), message);
         }
     }
 
