@@ -106,7 +106,9 @@ fn check_steps(looked: &mut BTreeMap<String, Looked>, names: &[&str]) {
         .collect();
     for (name, faults) in faults {
         if let Some(model) = looked.get_mut(&name) {
-            faults.into_iter().for_each(|fault| model.add_error(fault));
+            for fault in faults {
+                model.add_error(fault);
+            }
         }
     }
 }

@@ -69,8 +69,6 @@ fn parse(text: &str, name: &str, profile: &mut Profile) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]
