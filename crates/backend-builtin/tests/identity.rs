@@ -142,8 +142,13 @@ fn wrong_configs_are_refused_by_name() {
     );
     assert_eq!(
         refused(&tensors("TYPE_FP32 dims: 1", "0\" data_type: TYPE_FP32 dims: 2")),
-        "Invalid argument: unable to load model 'm', 'INPUT0' and 'OUTPUT0' were expected to have the same type and dims"
+        "Invalid argument: unable to load model 'm', 'INPUT0' and 'OUTPUT0' were expected to have the same type and dims, \
+         got [1] and [2]"
     );
+    // What the model sees is what counts.
+    let reshaped =
+        tensors("TYPE_FP32 dims: 4 reshape { shape: [ 2, 2 ] }", "0\" data_type: TYPE_FP32 dims: [ 2, 2 ]");
+    assert!(load(&reshaped).is_ok());
     let delay = "parameters { key: \"execute_delay_ms\" value { string_value: \"soon\" } }";
     assert_eq!(
         refused(&format!("{} {delay}", tensors("TYPE_FP32 dims: 1", "0\" data_type: TYPE_FP32 dims: 1"))),
