@@ -116,11 +116,12 @@ fn complete_inputs(config: &mut ModelConfig, signature: &Signature) -> Vec<Fault
             continue;
         };
         if tensor.dims.is_none() && input.dims.is_empty() {
-            errors.push(format!(
+            let message = format!(
                 "unable to load model '{}', the model file does not say how many dimensions input '{}' has: the config has to \
                  give its dims",
                 config.name, input.name
-            ));
+            );
+            errors.push(Fault::new(format!("input[{index}].dims"), message, FaultKind::Other));
             continue;
         }
         fill(tensor, is_batching, &mut input.data_type, &mut input.dims, &mut input.reshape);

@@ -1,6 +1,5 @@
 //! A walk through an ONNX file that reads what is asked for and moves over the rest, weights above all.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
