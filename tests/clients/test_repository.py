@@ -60,13 +60,27 @@ def test_unload_dependents_is_accepted(unloading):
     assert not unloading.is_model_ready("changing")
 
 
-def test_a_config_override_lasts_until_the_next_plain_load(unloading):
+def test_a_config_override_stays_until_the_model_is_unloaded(unloading):
     client = unloading
     override = {"backend": "onnxruntime", "max_batch_size": 16}
     client.load_model("mlp_auto", config=json.dumps(override))
     assert config_of(client, "mlp_auto")["max_batch_size"] == 16
     client.load_model("mlp_auto")
+    assert config_of(client, "mlp_auto")["max_batch_size"] == 16
+    client.unload_model("mlp_auto")
+    client.load_model("mlp_auto")
     assert config_of(client, "mlp_auto")["max_batch_size"] == 4
+
+
+def test_what_a_client_sends_is_no_line_of_the_log(unloading, server):
+    forged = "nosuch\n2026-01-01T00:00:00.000000Z  INFO forged\u2028\u202e.txt"
+    output = {"name": "OUTPUT0", "data_type": "TYPE_INT32", "dims": [16], "label_filename": forged}
+    inputs = [{"name": "INPUT0", "data_type": "TYPE_INT32", "dims": [16]}]
+    config = {"backend": "identity", "max_batch_size": 8, "input": inputs, "output": [output]}
+    with pytest.raises(InferenceServerException):
+        unloading.load_model("from_file", config=json.dumps(config), files={"file:1/none": b"x"})
+    assert r"nosuch\n2026-01-01T00:00:00.000000Z  INFO forged\u{2028}\u{202e}.txt" in server.log()
+    assert not [line for line in server.log().splitlines() if line.startswith("2026-01-01T00:00:00.000000Z")]
 
 
 def test_a_version_policy_by_override(unloading):

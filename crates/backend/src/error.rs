@@ -104,6 +104,12 @@ impl Error {
         self
     }
 
+    /// The same with another message.
+    #[must_use]
+    pub fn with_message(self, message: impl Into<Cow<'static, str>>) -> Error {
+        Error { message: message.into(), ..self }
+    }
+
     pub fn code(&self) -> Code {
         self.code
     }

@@ -73,10 +73,15 @@ pub(crate) fn entries(
         let versions = known.get(name).unwrap_or(&empty);
         let entry = |version| IndexEntry { name: name.clone(), version, unavailable: None };
         let is_duplicate = found.duplicates.contains(name);
-        if (versions.is_empty() || is_duplicate) && !ready_only {
-            entries.push(IndexEntry { unavailable: is_duplicate.then_some(DUPLICATE), ..entry(None) });
+        if is_duplicate {
+            // As a whole: in poll mode it ends, otherwise it could not be loaded again.
+            let line = IndexEntry { unavailable: Some(DUPLICATE), ..entry(None) };
+            entries.extend((!ready_only).then_some(line));
+            continue;
         }
-        // Of a duplicate what was loaded before there were two of it may serve still.
+        if versions.is_empty() && !ready_only {
+            entries.push(entry(None));
+        }
         let shown = versions.iter().filter(|(_, v)| !ready_only || v.state == State::Ready);
         entries.extend(shown.map(|(&number, state)| entry(Some((number, state.clone())))));
     }
@@ -108,7 +113,11 @@ mod tests {
     fn says_of_a_duplicate_that_it_is_one() {
         let found = Listing { duplicates: ["a".to_owned()].into(), ..Listing::default() };
         let expected = IndexEntry { name: "a".to_owned(), version: None, unavailable: Some(DUPLICATE) };
-        assert_eq!(entries(&found, &BTreeMap::new(), false), [expected]);
-        assert_eq!(entries(&found, &BTreeMap::new(), true), []);
+        let ended = BTreeMap::from([(1, VersionState::new(State::Unavailable, UNLOADED))]);
+        let known = BTreeMap::from([("a".to_owned(), ended)]);
+        for known in [&BTreeMap::new(), &known] {
+            assert_eq!(entries(&found, known, false), [expected.clone()]);
+            assert_eq!(entries(&found, known, true), []);
+        }
     }
 }

@@ -42,6 +42,8 @@ struct Changes {
     elders: Vec<Arc<Elder>>,
     /// Models that ended, with the sequences that run on them.
     ended: Vec<String>,
+    /// Models that ended long ago, and of which nothing is known any more.
+    forgotten: Vec<String>,
 }
 
 impl InferenceServer {
@@ -76,6 +78,8 @@ impl InferenceServer {
                 return;
             }
         };
+        let forgotten = models.remember(name);
+        let entry = models.entry(name);
         for &version in failed.keys() {
             entry.states.entry(version).or_insert_with(|| VersionState::new(State::Loading, ""));
         }
@@ -89,6 +93,9 @@ impl InferenceServer {
         }
         let route = entry.route();
         self.routes.set(vec![(name.to_owned(), route)]);
+        if let Some(forgotten) = forgotten {
+            self.routes.forget(&forgotten);
+        }
     }
 
     /// Lets a model serve that was made ready, and builds the ensembles anew that are made of it. What was replaced is
@@ -182,6 +189,9 @@ impl InferenceServer {
         self.routes.set(changes.routes);
         for name in &changes.ended {
             self.elders.forget(name);
+        }
+        for name in &changes.forgotten {
+            self.routes.forget(name);
         }
         changes.retired
     }
@@ -293,7 +303,10 @@ fn rebuild_dependents(models: &mut Models, name: &str, changes: &mut Changes) {
                 let serves = !models.serving(&ensemble).is_empty();
                 let consequence =
                     if serves { "it goes on with the former version" } else { "it is still not available" };
-                error!("ensemble '{ensemble}' does not fit the '{name}' loaded now, {consequence}: {error}");
+                error!(
+                    model = ensemble,
+                    "ensemble '{ensemble}' does not fit the '{name}' loaded now, {consequence}: {error}"
+                );
                 for state in models.entry(&ensemble).states.values_mut() {
                     match state.state {
                         State::Ready => state.reason = error.reason(),
@@ -336,6 +349,7 @@ fn replace(
     entry.serving = started;
     entry.loads.succeeded += u64::from(origin.is_some());
     let origin = origin.map(|origin| std::mem::replace(&mut entry.origin, origin)).unwrap_or_default();
+    models.recall(name);
     let weak = elders.iter().map(Arc::downgrade).collect();
     changes.retired.push(Retired { name: name.to_owned(), versions, origin, elders: weak });
     changes.elders.extend(elders);
@@ -356,4 +370,5 @@ fn end(models: &mut Models, name: &str, reason: &str, changes: &mut Changes) {
     changes.routes.push((name.to_owned(), Vec::new()));
     changes.ended.push(name.to_owned());
     changes.retired.push(Retired { name: name.to_owned(), versions, origin, elders: Vec::new() });
+    changes.forgotten.extend(models.remember(name));
 }

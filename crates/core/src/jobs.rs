@@ -82,7 +82,7 @@ impl Jobs {
         let mut new = BTreeSet::new();
         for (job, composing) in jobs {
             if let Err(fault) = check_name(&job.name) {
-                error!("refused to load model '{}': not a model's name, {fault}", job.name.escape_debug());
+                error!(model = job.name, "refused to load model '{}': not a model's name, {fault}", job.name);
                 let failure = LoadFailure::Config(not_found(&job.name));
                 self.refused.insert(job.name, Err(failure));
                 continue;
@@ -100,13 +100,62 @@ impl Jobs {
         new.into_iter().map(Job::implied).collect()
     }
 
+    /// Jobs that are tied to each other, each group by itself; and what was refused.
+    pub(crate) fn into_groups(self) -> (Vec<Group>, BTreeMap<String, Result<(), LoadFailure>>) {
+        let Jobs { mut by_name, dependencies, refused } = self;
+        let mut tied: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for name in by_name.keys() {
+            for (part, _) in dependencies.composing(name).filter_map(|part| by_name.get_key_value(part)) {
+                tied.entry(name).or_default().insert(part);
+                tied.entry(part).or_default().insert(name);
+            }
+        }
+        let mut seen = BTreeSet::new();
+        let mut groups = Vec::new();
+        for name in by_name.keys() {
+            let mut names = BTreeSet::new();
+            let mut open = vec![name.as_str()];
+            while let Some(name) = open.pop() {
+                if seen.insert(name) {
+                    names.insert(name.to_owned());
+                    open.extend(tied.get(name).into_iter().flatten());
+                }
+            }
+            if !names.is_empty() {
+                groups.push(names);
+            }
+        }
+        let group = |names: BTreeSet<String>| {
+            let mut group = Group::default();
+            for name in names {
+                group.dependencies.set(&name, dependencies.composing(&name).map(str::to_owned).collect());
+                group.by_name.extend(by_name.remove_entry(&name));
+            }
+            group
+        };
+        (groups.into_iter().map(group).collect(), refused)
+    }
+}
+
+/// Jobs that are tied to each other.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    by_name: BTreeMap<String, Job>,
+    dependencies: Dependencies,
+}
+
+impl Group {
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        self.by_name.keys().cloned().collect()
+    }
+
     /// Runs every job as soon as those are done that it waits for, whatever came of them.
     pub(crate) async fn run<F, Fut>(self, load: F) -> BTreeMap<String, Result<(), LoadFailure>>
     where
         F: Fn(Job) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Result<(), LoadFailure>> + Send,
     {
-        let Jobs { by_name, dependencies, refused } = self;
+        let Group { by_name, dependencies } = self;
         // Each is closed when its job is done.
         let mut running: BTreeMap<String, watch::Sender<()>> =
             by_name.keys().map(|name| (name.clone(), watch::Sender::new(()))).collect();
@@ -129,7 +178,7 @@ impl Jobs {
                 (name, outcome)
             });
         }
-        let mut outcomes = refused;
+        let mut outcomes = BTreeMap::new();
         while let Some(done) = tasks.join_next().await {
             // A panic in there was logged where it happened.
             outcomes.extend(done);

@@ -57,7 +57,7 @@ pub use metrics_settings::{Histograms, MetricsSettings};
 pub use model::LoadedModel;
 pub use overrides::LoadOverrides;
 pub use server::{InferenceServer, ServerMetadata};
-pub use settings::{ControlMode, Settings};
+pub use settings::{ControlMode, Readiness, Settings};
 pub use start_fault::StartFault;
 pub use statistics::VersionStatistics;
 pub use watching::WatchSettings;

@@ -4,12 +4,13 @@
 //! request is done. A load that fails changes nothing but the reason in the index. An ensemble is loaded behind the models
 //! that it is composed of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{Code, Error};
 use hippocamp_repository::{Action, Fingerprint, ModelFolder, ScanFault, Wanted, find, plan};
+use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
@@ -20,7 +21,7 @@ use crate::install::{Made, Ready, circular};
 use crate::jobs::{Job, Jobs};
 use crate::load::LoadFailure;
 use crate::models::{Origin, Retired};
-use crate::overrides::{ModelFiles, OverrideFolder};
+use crate::overrides::{GivenConfig, ModelFiles, OverrideFolder};
 use crate::prepare::{Prepared, prepare};
 use crate::start_fault::StartFault;
 use crate::{ControlMode, InferenceServer, LoadOverrides, Settings};
@@ -51,7 +52,7 @@ impl InferenceServer {
                 }
                 Action::Missing(name) => {
                     let fault = format!("failed to load model '{name}': no model repository has it");
-                    error!("{fault}");
+                    error!(model = name, "{fault}");
                     faults.push(StartFault { model: Some(name), message: fault, errors: Vec::new() });
                 }
             }
@@ -103,20 +104,42 @@ impl InferenceServer {
         self.run_jobs(jobs).await
     }
 
-    /// Loads just these.
+    /// Loads just these. Whoever unloads one of them, or loads it again, waits until all are done that are tied to it.
     pub(crate) async fn run_jobs(self: &Arc<Self>, jobs: Jobs) -> BTreeMap<String, Result<(), LoadFailure>> {
-        let server = Arc::clone(self);
-        jobs.run(move |job| {
-            let server = Arc::clone(&server);
-            async move { server.load_one(job).await }
-        })
-        .await
+        let (groups, mut outcomes) = jobs.into_groups();
+        let mut tasks = JoinSet::new();
+        for group in groups {
+            let server = Arc::clone(self);
+            tasks.spawn(async move {
+                let _turns = server.turns_of(group.names()).await;
+                let load = move |job| {
+                    let server = Arc::clone(&server);
+                    async move { server.load_one(job).await }
+                };
+                group.run(load).await
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            // A panic in there was logged where it happened.
+            outcomes.extend(done.unwrap_or_default());
+        }
+        outcomes
     }
 
+    /// Waits until it is the turn of these models, and holds it. In the order of their names, so that two who do so never wait
+    /// for each other.
+    pub(crate) async fn turns_of(&self, names: BTreeSet<String>) -> Vec<OwnedMutexGuard<()>> {
+        let mut turns = Vec::new();
+        for name in names {
+            let turn = Arc::clone(&self.models.lock().entry(&name).turn);
+            turns.push(turn.lock_owned().await);
+        }
+        turns
+    }
+
+    /// The caller has the model's turn.
     async fn load_one(self: &Arc<Self>, job: Job) -> Result<(), LoadFailure> {
         let name = job.name.clone();
-        let turn = Arc::clone(&self.models.lock().entry(&name).turn);
-        let _turn = turn.lock().await;
         let _permit = self.load_permits.acquire().await;
         let begin = Instant::now();
         let outcome = self.on_loading_thread(&name, move |server| server.load_now(&job)).await;
@@ -138,8 +161,11 @@ impl InferenceServer {
             return;
         }
         let backends: Vec<&str> = self.loader.backends.keys().map(String::as_str).collect();
-        error!("failed to load model '{name}': {}{}", failure.reason(), failure.hints(&backends));
-        self.models.lock().forget_if_unknown(name);
+        let (reason, hints) = (failure.reason(), failure.hints(&backends));
+        error!(model = name, "failed to load model '{name}': {reason}{hints}");
+        if self.models.lock().forget_if_unknown(name) {
+            self.routes.forget(name);
+        }
     }
 
     /// Has somebody wait for the end of what was replaced. The caller does not: the new version serves already.
@@ -195,9 +221,11 @@ impl InferenceServer {
         if job.expected.is_some_and(|expected| expected != folder.fingerprint) {
             return Err(LoadFailure::Changed);
         }
+        self.models.lock().entry(&job.name).in_repository = job.overrides.files.is_empty();
         let from_repository = job.overrides.config.is_none() && job.overrides.files.is_empty();
         let fingerprint = from_repository.then_some(folder.fingerprint);
-        Ok(Some((folder, Origin { fingerprint, files })))
+        let given = GivenConfig::of(self.settings(), &job.name, &job.overrides);
+        Ok(Some((folder, Origin { fingerprint, files, given })))
     }
 
     /// From the model's files to what can be installed.
@@ -216,7 +244,11 @@ impl InferenceServer {
         if job.expected.is_some() && origin.files.is_none() && !folder.is_unchanged() {
             return Err(LoadFailure::Changed);
         }
-        ready
+        // Where they were brought to is nobody's business, and gone when somebody reads it.
+        ready.map_err(|failure| match &origin.files {
+            Some(_) => failure.with_text(&|text| without_folder(text, folder)),
+            None => failure,
+        })
     }
 
     /// Tries again what may go better the next time: a config won't, and what changed settles first.
@@ -235,7 +267,7 @@ impl InferenceServer {
                     return Err(failure);
                 }
                 Err(failure) => {
-                    error!("failed to load model '{name}', trying again: {}", failure.reason());
+                    error!(model = name, "failed to load model '{name}', trying again: {}", failure.reason());
                     retries -= 1;
                 }
             }
@@ -250,7 +282,7 @@ impl InferenceServer {
             match self.folder(name, &job.overrides) {
                 Ok(found) => return Ok(found),
                 Err(error) if *retries > 0 && error.code() == Code::Unavailable => {
-                    error!("failed to load model '{name}', trying again: {error}");
+                    error!(model = name, "failed to load model '{name}', trying again: {error}");
                     *retries -= 1;
                 }
                 Err(error) => {
@@ -362,7 +394,7 @@ impl InferenceServer {
         for (name, version, stopped) in waiting {
             stopped.wait().await;
             let mut models = self.models.lock();
-            let state = models.entry(&name).states.get_mut(&version);
+            let state = models.entries.get_mut(&name).and_then(|entry| entry.states.get_mut(&version));
             if let Some(state) = state.filter(|s| s.state == State::Unloading) {
                 let reason = if state.reason.is_empty() { UNLOADED } else { &state.reason };
                 *state = VersionState::new(State::Unavailable, reason);
@@ -372,6 +404,11 @@ impl InferenceServer {
         drop(files);
         self.account_for_end(&names);
     }
+}
+
+/// A text in which paths begin with the model's name instead of the folder that its files are in for now.
+fn without_folder(text: &str, folder: &ModelFolder) -> String {
+    text.replace(&*folder.path.to_string_lossy(), &folder.name)
 }
 
 /// Checks the config of an ensemble. It is built when it is installed.

@@ -94,6 +94,24 @@ impl LoadFailure {
         }
     }
 
+    /// The same in other words.
+    pub(crate) fn with_text(self, text: &dyn Fn(&str) -> String) -> LoadFailure {
+        let other = |error: Error| {
+            let message = text(error.message());
+            error.with_message(message)
+        };
+        match self {
+            LoadFailure::Config(error) => LoadFailure::Config(other(error)),
+            LoadFailure::Versions(versions) => {
+                LoadFailure::Versions(versions.into_iter().map(|(v, error)| (v, other(error))).collect())
+            }
+            LoadFailure::Changed => LoadFailure::Changed,
+            LoadFailure::Composing { versions, error } => {
+                LoadFailure::Composing { versions, error: other(error) }
+            }
+        }
+    }
+
     /// The whole reason, for the log.
     pub(crate) fn reason(&self) -> String {
         match self {

@@ -231,7 +231,7 @@ impl InferenceServer {
 
     /// Whether a request for the model would be answered: it serves, or stands by.
     pub async fn is_model_ready(&self, name: &str, version: Option<u64>) -> bool {
-        if !self.is_live() {
+        if self.is_stopping() {
             return false;
         }
         if self.routes.find(name, version).is_ok() {
@@ -283,7 +283,6 @@ impl InferenceServer {
             let state = demand.state.lock();
             (state.standby.members().count(), state.standby.ledger.budget())
         };
-        let budget = budget.map_or_else(|| "none".to_owned(), |budget| budget.to_string());
         info!(models, budget, "stand by: each is loaded when a request asks for it");
     }
 }

@@ -6,16 +6,63 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
-use hippocamp_repository::{ModelFolder, Snapshot};
+use hippocamp_repository::{Fingerprint, ModelFolder, Snapshot, config_fingerprint};
 use tempfile::TempDir;
 
-/// The overrides of one load request. They hold for that load; the next plain one goes back to the disk.
+use crate::{InferenceServer, Settings};
+
+/// The overrides of one load request. Files hold for that load; the next plain one goes back to the disk. A config without files
+/// holds for plain loads as well, until the one in the repository is written or the model is unloaded, as in Triton.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOverrides {
     /// A model config in JSON, instead of `config.pbtxt`.
     pub config: Option<String>,
     /// Files by their path inside the model's folder, instead of that folder. Needs a config.
     pub files: Vec<(String, Bytes)>,
+}
+
+/// A config that came with a load request, for files that lie in a repository.
+#[derive(Clone, Debug)]
+pub(crate) struct GivenConfig {
+    json: Arc<str>,
+    /// The repository's own config at that time.
+    beside: Fingerprint,
+}
+
+impl GivenConfig {
+    /// What is to be kept of a request; `None` if it brought no config, or files as well. Looks at the disk or asks a store.
+    pub(crate) fn of(settings: &Settings, name: &str, overrides: &LoadOverrides) -> Option<GivenConfig> {
+        let json = overrides.config.as_deref().filter(|_| overrides.files.is_empty())?;
+        Some(GivenConfig { json: json.into(), beside: own_config(settings, name)? })
+    }
+}
+
+/// What stands for the config that lies in the repository; `None` if that cannot be told.
+fn own_config(settings: &Settings, name: &str) -> Option<Fingerprint> {
+    config_fingerprint(&settings.repositories, name, &settings.scan_options()).ok().flatten()
+}
+
+impl InferenceServer {
+    /// What a request brought along or, if that is nothing, the config that the model was given by an earlier one and that is
+    /// newer than the repository's.
+    pub(crate) async fn with_given_config(
+        self: &Arc<Self>,
+        name: &str,
+        overrides: LoadOverrides,
+    ) -> LoadOverrides {
+        if overrides.config.is_some() || !overrides.files.is_empty() {
+            return overrides;
+        }
+        let given = self.models.lock().entries.get(name).and_then(|entry| entry.origin.given.clone());
+        let Some(given) = given else { return overrides };
+        let (server, name) = (Arc::clone(self), name.to_owned());
+        let own = tokio::task::spawn_blocking(move || own_config(server.settings(), &name)).await;
+        // A panic in there was logged.
+        if own.ok().flatten() == Some(given.beside) {
+            return LoadOverrides { config: Some(given.json.to_string()), ..overrides };
+        }
+        overrides
+    }
 }
 
 /// Model files that were brought here for one load, and go when nothing serves from them any more.

@@ -66,6 +66,15 @@ impl Routes {
         });
     }
 
+    /// From here on the name is one that was never there.
+    pub(crate) fn forget(&self, name: &str) {
+        self.0.rcu(|routes| {
+            let mut routes = HashMap::clone(routes);
+            routes.remove(name);
+            routes
+        });
+    }
+
     /// Lets everything go.
     pub(crate) fn clear(&self) {
         self.0.store(Arc::default());

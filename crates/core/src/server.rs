@@ -25,7 +25,7 @@ use crate::models::Models;
 use crate::on_demand::OnDemand;
 use crate::routes::Routes;
 use crate::start_fault::StartFault;
-use crate::{ControlMode, LoadOverrides, LoadedModel, Settings};
+use crate::{ControlMode, LoadOverrides, LoadedModel, Readiness, Settings};
 
 /// What the server says of itself.
 #[derive(Clone, Debug)]
@@ -68,6 +68,8 @@ pub struct InferenceServer {
     shared_memory: Arc<SharedMemory>,
     started: AtomicBool,
     stopping: AtomicBool,
+    /// A repository could not be read when the models were loaded, and was not since.
+    unreadable: AtomicBool,
     /// Processor time at the last look, for the utilisation since.
     pub(crate) cpu_times: Mutex<Option<CpuTimes>>,
     /// Who else writes metrics.
@@ -93,6 +95,7 @@ impl InferenceServer {
             shared_memory,
             started: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
+            unreadable: AtomicBool::new(false),
             cpu_times: Mutex::new(CpuTimes::now()),
             metrics_sources: Sources::default(),
         })
@@ -117,11 +120,12 @@ impl InferenceServer {
     pub async fn start_models(self: &Arc<Self>) -> Vec<StartFault> {
         let found = self.scan(Patience::Full).await;
         let mut faults = Vec::new();
+        self.unreadable.store(found.faults.iter().any(ScanFault::is_of_repository), Ordering::Release);
         for fault in &found.faults {
             if matches!(fault, ScanFault::Name { .. }) {
-                warn!("{fault}");
+                warn!(model = fault.model(), "{fault}");
             } else {
-                error!("{fault}");
+                error!(model = fault.model(), "{fault}");
                 faults.push(StartFault::of_repository(fault.to_string()));
             }
         }
@@ -176,22 +180,38 @@ impl InferenceServer {
         ServerMetadata { name, version: env!("CARGO_PKG_VERSION"), extensions }
     }
 
-    /// Whether it can be asked at all.
+    /// Whether it can be asked at all: it is not about to end, and could read its repositories. Where one of them cannot be
+    /// read it is not known what should be served; whoever looks at this starts the server anew, as with Triton.
     pub fn is_live(&self) -> bool {
-        !self.stopping.load(Ordering::Acquire)
+        !self.is_stopping() && !self.unreadable.load(Ordering::Acquire)
     }
 
-    /// Whether it serves what it should.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Whether it serves what it should, as far as [`Settings::readiness`] asks for that.
     pub fn is_ready(&self) -> bool {
         let started = self.started.load(Ordering::Acquire);
-        started && self.is_live() && !(self.settings().strict_readiness && self.any_failure())
+        started && self.is_live() && self.serves_enough()
     }
 
-    /// Whether something is missing that should serve. One that could not be loaded for a request is not: that was found out
-    /// by the request, and the others shall not lose their traffic for it.
-    fn any_failure(&self) -> bool {
+    /// One that could not be loaded for a request does not count: that was found out by the request, and the others shall not
+    /// lose their traffic for it.
+    fn serves_enough(&self) -> bool {
         let models = self.models.lock();
-        if self.on_demand.is_some() { !models.missing.is_empty() } else { models.any_failure() }
+        match self.settings().readiness {
+            Readiness::All if self.on_demand.is_some() => models.missing.is_empty(),
+            Readiness::All => !models.any_failure(),
+            Readiness::Served if self.on_demand.is_some() => true,
+            Readiness::Served => models.any_serving() || !models.any_failure(),
+            Readiness::Started => true,
+        }
+    }
+
+    /// All repositories could be read.
+    pub(crate) fn repositories_are_readable(&self) {
+        self.unreadable.store(false, Ordering::Release);
     }
 
     /// The version that was asked for, or the highest that serves. One look-up, no lock. Requests ask by
@@ -264,11 +284,12 @@ impl InferenceServer {
     pub async fn load(self: &Arc<Self>, name: &str, overrides: LoadOverrides) -> Result<()> {
         self.allow_control()?;
         for each in self.identifiers(name).await {
+            let overrides = self.with_given_config(&each, overrides.clone()).await;
             if self.on_demand.is_some() {
-                self.load_pinned(&each, overrides.clone()).await?;
+                self.load_pinned(&each, overrides).await?;
                 continue;
             }
-            let loaded = self.load_model(each.clone(), overrides.clone()).await;
+            let loaded = self.load_model(each.clone(), overrides).await;
             loaded.map_err(|failure| failure.into_error(&each))?;
         }
         Ok(())

@@ -21,6 +21,19 @@ pub enum ControlMode {
     Poll,
 }
 
+/// What it takes for the server to be ready, beside a start that succeeded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Readiness {
+    /// Every model that should be served is.
+    #[default]
+    All,
+    /// Something is served, unless there is nothing to serve. What serves goes on when a later edit of it fails, so that a model
+    /// that does not load keeps nobody from those that do.
+    Served,
+    /// Nothing more.
+    Started,
+}
+
 /// Settings of the server, independent of any protocol.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
@@ -35,8 +48,8 @@ pub struct Settings {
     pub load_models: Vec<String>,
     /// The custom config that is preferred where a model has it: `configs/<name>.pbtxt`.
     pub model_config_name: Option<String>,
-    /// Whether the server is ready only while every model that it should serve is.
-    pub strict_readiness: bool,
+    /// What it takes for the server to be ready.
+    pub readiness: Readiness,
     /// Takes configs as they are written.
     pub disable_auto_complete_config: bool,
     /// Whether models are loaded when a request asks for them, instead of when they are wanted.
@@ -80,7 +93,7 @@ impl Default for Settings {
             control_mode: ControlMode::None,
             load_models: Vec::new(),
             model_config_name: None,
-            strict_readiness: true,
+            readiness: Readiness::All,
             disable_auto_complete_config: false,
             lazy_load: false,
             lazy_load_memory_budget: 0,

@@ -16,6 +16,9 @@ pub(crate) use ledger::Ledger;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
+/// Of so many models is known that a client had them unloaded: clients may load and unload under ever new names.
+const MOST_TAKEN_OUT: usize = 4096;
+
 /// The models that may stand by, what keeps others from it, and what all of them take.
 #[derive(Debug, Default)]
 pub(crate) struct Standby {
@@ -101,6 +104,9 @@ impl Standby {
     pub(crate) fn take_out(&mut self, name: &str) {
         if self.members.contains_key(name) || self.pinned.contains(name) {
             self.remove(name);
+            if self.taken_out.len() >= MOST_TAKEN_OUT {
+                self.taken_out.pop_first();
+            }
             self.taken_out.insert(name.to_owned());
         }
     }

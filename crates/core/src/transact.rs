@@ -96,12 +96,7 @@ impl InferenceServer {
     async fn change_together(self: &Arc<Self>, jobs: Vec<Job>, removed: Vec<String>) -> Outcome {
         let names: BTreeSet<String> =
             jobs.iter().map(|job| job.name.clone()).chain(removed.clone()).collect();
-        // In the order of their names, so that two that do so never wait for each other.
-        let mut turns = Vec::new();
-        for name in &names {
-            let turn = Arc::clone(&self.models.lock().entry(name).turn);
-            turns.push(turn.lock_owned().await);
-        }
+        let _turns = self.turns_of(names.clone()).await;
         let begin = Instant::now();
         let order: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
         let mut made = BTreeMap::new();

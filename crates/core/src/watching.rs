@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hippocamp_repository::{
-    Action, Dependencies, Fingerprint, Patience, Scan, Survey, Transaction, Wanted, namespaces, plan,
-    qualified_name, transactions,
+    Action, Dependencies, Fingerprint, Patience, Scan, ScanFault, Survey, Transaction, Wanted, namespaces,
+    plan, qualified_name, transactions,
 };
 use hippocamp_repository_watch::{Ear, FolderWatch, Owner, Quiet, Settling};
 use parking_lot::Mutex;
@@ -54,6 +54,9 @@ impl InferenceServer {
 /// The contents of a transaction's models, by which one is known that was tried before.
 type Tried = Vec<(String, Option<Fingerprint>)>;
 
+/// What is wrong with a repository, and with which model of it if it is one.
+type Fault = (String, Option<String>);
+
 struct Follower {
     server: Arc<InferenceServer>,
     settings: WatchSettings,
@@ -76,7 +79,7 @@ struct Follower {
     /// Models tied to transactions that run.
     busy: BTreeSet<String>,
     /// Faults of repositories that were told.
-    told: BTreeSet<String>,
+    told: BTreeSet<Fault>,
     restless: BTreeSet<String>,
 }
 
@@ -211,8 +214,8 @@ impl Follower {
         }
         self.disturb(self.ear.being_written(now), now);
         self.tell_faults();
-        // Of a name that is there twice the one that serves goes on.
-        self.settling.look(names.as_ref(), &self.scan.models, &self.scan.duplicates, now);
+        // A name that is there twice is not served: nobody could say which of them is meant.
+        self.settling.look(names.as_ref(), &self.scan.models, now);
         for name in self.settling.restless(PATIENCE, now) {
             if self.restless.insert(name.to_owned()) {
                 warn!(
@@ -226,12 +229,16 @@ impl Follower {
 
     /// Tells what is wrong with the repositories, each fault once for as long as it lasts.
     fn tell_faults(&mut self) {
-        let faults: BTreeSet<String> = self.scan.faults.iter().map(ToString::to_string).collect();
-        for fault in faults.difference(&self.told) {
-            warn!("{fault}");
+        let told = |fault: &ScanFault| (fault.to_string(), fault.model().map(str::to_owned));
+        let faults: BTreeSet<Fault> = self.scan.faults.iter().map(told).collect();
+        if !self.scan.faults.iter().any(ScanFault::is_of_repository) {
+            self.server.repositories_are_readable();
         }
-        for fault in self.told.difference(&faults) {
-            info!("no longer so: {fault}");
+        for (fault, model) in faults.difference(&self.told) {
+            warn!(model, "{fault}");
+        }
+        for (fault, model) in self.told.difference(&faults) {
+            info!(model, "no longer so: {fault}");
         }
         self.told = faults;
     }

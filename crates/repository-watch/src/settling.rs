@@ -64,21 +64,16 @@ impl Settling {
         (pending.unseen, pending.told, pending.since, pending.confirmed) = (true, true, now, false);
     }
 
-    /// What a look found: of these models, or of all. Of those in `held` nothing can be said: they stay as they are.
+    /// What a look found: of these models, or of all.
     pub fn look(
         &mut self,
         looked_at: Option<&BTreeSet<String>>,
         present: &BTreeMap<String, Fingerprint>,
-        held: &BTreeSet<String>,
         now: Instant,
     ) {
         let all = || present.keys().chain(self.accepted.keys()).chain(self.pending.keys()).cloned().collect();
         let names: BTreeSet<String> = looked_at.map_or_else(all, Clone::clone);
         for name in &names {
-            if held.contains(name) {
-                self.pending.remove(name);
-                continue;
-            }
             let found = present.get(name).copied();
             if found == self.accepted.get(name).copied() {
                 // Nothing changed after all, or it was undone.

@@ -26,7 +26,8 @@ pub use model_name::{NameFault, check_name};
 pub use namespace::{identifiers, namespaces, qualified_name, resolve_step, split_qualified};
 pub use plan::{Action, Wanted, plan};
 pub use scan::{
-    Found, FoundConfig, Listing, Scan, ScanFault, ScanOptions, find, find_config, find_step, list, scan,
+    Found, FoundConfig, Listing, Scan, ScanFault, ScanOptions, config_fingerprint, find, find_config,
+    find_step, list, scan,
 };
 pub use survey::Survey;
 pub use transaction::{Transaction, transactions};

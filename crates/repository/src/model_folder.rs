@@ -43,6 +43,13 @@ impl Fingerprint {
         content.hash(&mut hasher);
         Fingerprint(hasher.finish())
     }
+
+    /// For a single file.
+    pub(crate) fn of_file(path: &Path) -> io::Result<Fingerprint> {
+        let mut hasher = DefaultHasher::new();
+        hash_file(&fs::metadata(path)?, &mut hasher);
+        Ok(Fingerprint(hasher.finish()))
+    }
 }
 
 impl ModelFolder {

@@ -42,6 +42,25 @@ pub enum ScanFault {
     Ambiguous { name: String, identifiers: Vec<String> },
 }
 
+impl ScanFault {
+    /// Whether a whole repository cannot be read, so that it is not known which models it has.
+    pub fn is_of_repository(&self) -> bool {
+        matches!(self, ScanFault::Repository { .. } | ScanFault::Remote { .. })
+    }
+
+    /// The model that it is about, if it is about one.
+    pub fn model(&self) -> Option<&str> {
+        match self {
+            ScanFault::Repository { .. } | ScanFault::Remote { .. } => None,
+            ScanFault::Model { name, .. }
+            | ScanFault::Fetch { name, .. }
+            | ScanFault::Name { name, .. }
+            | ScanFault::Duplicate { name, .. }
+            | ScanFault::Ambiguous { name, .. } => Some(name),
+        }
+    }
+}
+
 fn quoted(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
     quoted.join(" and ")
@@ -151,6 +170,22 @@ pub fn find_config(
         }
     };
     Ok(Some(FoundConfig { namespace, text }))
+}
+
+/// What stands for a model's config as it lies in its repository: another one means that it was written, or replaced. `None` if no
+/// repository has the model.
+pub fn config_fingerprint(
+    repositories: &[RepositoryLocation],
+    name: &str,
+    options: &ScanOptions,
+) -> Result<Option<Fingerprint>, ScanFault> {
+    let Some(place) = locate(repositories, name, options)? else { return Ok(None) };
+    if let RepositoryLocation::Local(path) = place.repository {
+        let path = config_path(&path.join(place.folder_name), options.config_name.as_deref());
+        return Ok(Some(path.and_then(|path| Fingerprint::of_file(&path).ok()).unwrap_or_default()));
+    }
+    let found = find_config(repositories, name, options)?;
+    Ok(found.map(|found| found.text.map_or_else(Fingerprint::default, |text| Fingerprint::of(&text))))
 }
 
 /// The name under which the model is served that a step of an ensemble names. With namespaces it is the one in

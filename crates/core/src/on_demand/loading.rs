@@ -187,7 +187,7 @@ impl LoadFailed {
             }
             LoadFailed::Gone => unavailable("it was unloaded at the same time".to_owned()),
             LoadFailed::NoRoom(error) => {
-                error!("{error}");
+                error!(model = name, "{error}");
                 error
             }
         };

@@ -48,7 +48,7 @@ impl InferenceServer {
         let asked = names.iter().cloned().collect::<Vec<_>>().join(", ");
         let room = self.make_room(demand, &asked, &parts, &names).await;
         if let Err(error) = &room {
-            warn!("{error}; what serves is replaced all the same");
+            warn!(models = asked, "{error}; what serves is replaced all the same");
         }
         // Not before there is room: whoever makes room waits for no guard of one that waits for room.
         let tied = demand.guard(transaction.tied.clone());

@@ -101,7 +101,7 @@ impl ModelInstance for ScriptedInstance {
 }
 
 /// Closed until it is opened.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Gate {
     is_open: Mutex<bool>,
     opened: Condvar,

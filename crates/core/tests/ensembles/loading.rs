@@ -1,8 +1,11 @@
 //! In which order ensembles and their models are loaded, and what is said if that cannot be.
 
+use std::sync::Arc;
+
+use hippocamp_backend::{Backend, Model, ModelSource, Result};
 use hippocamp_core::LoadOverrides;
 
-use crate::kit::{ONE, Server, chain, stamp, stamped, step};
+use crate::kit::{Gate, ONE, Server, chain, stamp, stamped, step};
 
 #[tokio::test]
 async fn composing_models_are_loaded_first_also_those_of_ensembles_in_it() {
@@ -88,6 +91,60 @@ async fn what_a_request_brought_along_is_left_alone() {
     server.core.load("m", overrides).await.unwrap();
     server.load("ens").await.unwrap();
     assert_eq!(server.number("ens", 1).await.unwrap(), 11, "the second load of m");
+}
+
+/// Models of the backend `stamp`, which are loaded when the gate is open.
+#[derive(Debug)]
+struct Late {
+    gate: Arc<Gate>,
+    stamp: Arc<dyn Backend>,
+}
+
+impl Backend for Late {
+    fn name(&self) -> &'static str {
+        "late"
+    }
+
+    fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {
+        self.gate.pass();
+        self.stamp.load(source)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_unloads_a_part_waits_for_the_ensemble_that_is_being_loaded() {
+    let gate = Arc::new(Gate::default());
+    let late = Late { gate: Arc::clone(&gate), stamp: stamp() };
+    let server = Arc::new(Server::new(vec![stamp(), Arc::new(late)]));
+    server.write("early", &stamped(), Some(1));
+    server.write("late", &stamped().replace("stamp", "late"), Some(1));
+    server.write("ens", &chain(&["early", "late"]), None);
+    let (of_load, of_unload) = (Arc::clone(&server), Arc::clone(&server));
+    let load = tokio::spawn(async move { of_load.load("ens").await });
+    while !server.is_served("early") {
+        tokio::task::yield_now().await;
+    }
+    let mut unload = std::pin::pin!(of_unload.core.unload("early", false));
+    for _ in 0..100 {
+        assert!(futures_now(unload.as_mut()).await.is_none(), "it is not its turn");
+        assert!(server.is_served("early"));
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    load.await.unwrap().unwrap();
+    unload.await.unwrap();
+    assert!(!server.is_served("early") && !server.is_served("ens") && server.is_served("late"));
+}
+
+/// What the future is ready with by now.
+async fn futures_now<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(match future.as_mut().poll(context) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use hippocamp_core::{ControlMode, LoadOverrides};
+use hippocamp_core::{ControlMode, LoadOverrides, Readiness};
 use hippocamp_testing::{Repository, TestServer, identity_config};
 
 use crate::requests::{fp32, values};
@@ -92,21 +92,100 @@ async fn versions_follow_the_policy() {
     assert_eq!(versions(), [1]);
 }
 
+/// An identity model for batches of 16, with more in the config of its output.
+fn given(more: &str) -> LoadOverrides {
+    let config = format!(
+        r#"{{"backend": "identity", "max_batch_size": 16,
+        "input": [{{"name": "INPUT0", "data_type": "TYPE_FP32", "dims": [-1]}}],
+        "output": [{{"name": "OUTPUT0", "data_type": "TYPE_FP32", "dims": [-1]{more}}}]}}"#
+    );
+    LoadOverrides { config: Some(config), files: Vec::new() }
+}
+
 #[tokio::test]
-async fn overrides_hold_for_one_load() {
+async fn a_config_that_came_with_a_load_stays_until_the_one_on_disk_is_written() {
     let server = TestServer::start(Repository::default().with("m", &identity_config(0, ""))).await;
+    let plain = || server.core.load("m", LoadOverrides::default());
     let batch_size = || server.core.model("m", None).unwrap().interface.max_batch_size;
-    let config = r#"{"backend": "identity", "max_batch_size": 16,
-        "input": [{"name": "INPUT0", "data_type": "TYPE_FP32", "dims": [-1]}],
-        "output": [{"name": "OUTPUT0", "data_type": "TYPE_FP32", "dims": [-1]}]}"#;
-    let overrides = LoadOverrides { config: Some(config.to_owned()), files: Vec::new() };
-    server.core.load("m", overrides.clone()).await.unwrap();
+    server.core.load("m", given("")).await.unwrap();
     assert_eq!(batch_size(), 16);
-    server.core.load("m", LoadOverrides::default()).await.unwrap();
-    assert_eq!(batch_size(), 0);
+    plain().await.unwrap();
+    server.repository.version("m", 2);
+    plain().await.unwrap();
+    assert_eq!(
+        (batch_size(), server.core.model("m", None).unwrap().version),
+        (16, 2),
+        "what is new is served so"
+    );
+    // One that fails changes nothing of that.
+    server.core.load("m", given(", \"label_filename\": \"nosuch.txt\"")).await.unwrap_err();
+    plain().await.unwrap();
+    assert_eq!(batch_size(), 16);
+    server.repository.write("m/config.pbtxt", identity_config(4, ""));
+    plain().await.unwrap();
+    assert_eq!(batch_size(), 4);
+    plain().await.unwrap();
+    assert_eq!(batch_size(), 4);
+
+    server.core.load("m", given("")).await.unwrap();
+    server.core.unload("m", false).await.unwrap();
+    plain().await.unwrap();
+    assert_eq!(batch_size(), 4, "it went with what was unloaded");
+
     let files = vec![("7/anything".to_owned(), "x".into())];
-    server.core.load("new", LoadOverrides { files, ..overrides }).await.unwrap();
+    server.core.load("m", LoadOverrides { files: files.clone(), ..given("") }).await.unwrap();
+    assert_eq!((batch_size(), server.core.model("m", None).unwrap().version), (16, 7));
+    plain().await.unwrap();
+    assert_eq!(
+        (batch_size(), server.core.model("m", None).unwrap().version),
+        (4, 2),
+        "files hold for one load"
+    );
+    server.core.load("new", LoadOverrides { files, ..given("") }).await.unwrap();
     assert_eq!(server.core.model("new", None).unwrap().version, 7);
+}
+
+#[tokio::test]
+async fn failed_loads_under_ever_new_names_leave_nothing_behind() {
+    let server = TestServer::start(Repository::default().with("m", &identity_config(0, ""))).await;
+    let before = server.core.metrics_page().lines().count();
+    for number in 0..20 {
+        let files = vec![("1/anything".to_owned(), "x".into())];
+        let overrides = LoadOverrides { files, ..given(", \"label_filename\": \"nosuch.txt\"") };
+        let error = server.core.load(&format!("new{number}"), overrides).await.unwrap_err();
+        let expected = format!("from 'new{number}/nosuch.txt': ");
+        assert!(
+            error.message().contains(&expected),
+            "the folder that it was in for a moment is not told: {error}"
+        );
+        server.core.load(&format!("nowhere{number}"), LoadOverrides::default()).await.unwrap_err();
+    }
+    let page = server.core.metrics_page();
+    assert!(!page.contains("new1") && !page.contains("nowhere1"), "{page}");
+    assert_eq!(page.lines().count(), before);
+    let error = server.client().await.model_infer(fp32("new1", "", &[1], &[1.0])).await.unwrap_err();
+    assert_eq!(error.message(), "Request for unknown model: 'new1' is not found");
+    assert!(server.core.is_ready());
+}
+
+#[tokio::test]
+async fn a_server_may_be_ready_with_what_it_serves() {
+    let ready = async |models: &[(&str, &str)], readiness| {
+        let repository =
+            models.iter().fold(Repository::default(), |all, (name, config)| all.with(name, config));
+        let (server, _) = TestServer::start_with(repository, |settings| settings.readiness = readiness).await;
+        server.core.is_ready()
+    };
+    let good = identity_config(0, "");
+    let (good, bad) = (("good", good.as_str()), ("bad", "backend: \"nosuch\""));
+    let table =
+        [(Readiness::All, [true, false, false, true]), (Readiness::Served, [true, true, false, true])];
+    for (readiness, expected) in table.into_iter().chain([(Readiness::Started, [true; 4])]) {
+        let cases = [&[good][..], &[good, bad], &[bad], &[]];
+        for (models, expected) in cases.into_iter().zip(expected) {
+            assert_eq!(ready(models, readiness).await, expected, "{readiness:?}, {models:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use hippocamp_core::{ControlMode, LoadOverrides, Settings};
+use hippocamp_core::{ControlMode, LoadOverrides, Readiness, Settings};
+use hippocamp_proto::inference::{ServerLiveRequest, ServerReadyRequest};
 use hippocamp_testing::{Repository, TestServer, identity_config};
 
 use crate::requests::{fp32, values};
@@ -35,6 +36,26 @@ async fn a_name_in_two_repositories_is_an_error_that_says_what_to_do() {
             + r#"{"name":"single","version":"1","state":"READY"}]"#
     );
     server.client().await.model_infer(fp32("single", "", &[1], &[1.0])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_repository_that_cannot_be_read_leaves_a_server_that_is_neither_live_nor_ready() {
+    let repository = Repository::default().with("one/m", &identity_config(0, ""));
+    let (server, faults) = TestServer::start_with(repository, |settings| {
+        both(settings);
+        settings.readiness = Readiness::Started;
+    })
+    .await;
+    assert!(faults.concat().starts_with("failed to read model repository '"), "{faults:?}");
+    for (path, status) in
+        [("/v2/health/live", 400), ("/v2/health/ready", 400), ("/v2", 200), ("/v2/models/m", 200)]
+    {
+        assert_eq!(server.get(path).await.status, status, "{path}");
+    }
+    let mut client = server.client().await;
+    assert!(!client.server_live(ServerLiveRequest {}).await.unwrap().into_inner().live);
+    assert!(!client.server_ready(ServerReadyRequest {}).await.unwrap().into_inner().ready);
+    client.model_infer(fp32("m", "", &[1], &[1.0])).await.unwrap();
 }
 
 #[tokio::test]

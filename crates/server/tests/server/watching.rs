@@ -57,6 +57,45 @@ async fn changes_are_found_without_being_told() {
     assert!(told(), "the fault was tried once");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_in_two_repositories_is_served_when_one_of_them_is_gone() {
+    let repository = Repository::default()
+        .with("one/m", &identity_config(1, ""))
+        .with("one/other", &identity_config(0, ""));
+    let (mut server, faults) = TestServer::start_with(repository, |settings| {
+        let parent = settings.repositories[0].to_string();
+        settings.repositories =
+            ["one", "two"].map(|name| Path::new(&parent).join(name).as_path().into()).into();
+        settings.control_mode = ControlMode::Poll;
+    })
+    .await;
+    // The second is not there yet.
+    assert!(faults.concat().starts_with("failed to read model repository '"), "{faults:?}");
+    assert!(!server.core.is_live());
+    let mut settings = WatchSettings { poll: Some(QUIET), events: false, ..WatchSettings::default() };
+    settings.quiet.found = QUIET;
+    server.watch(settings);
+    let core = &server.core;
+    let place = |path| server.repository.path().join(path);
+    std::fs::create_dir(place("two")).unwrap();
+    eventually("a repository that can be read", || core.is_live() && core.is_ready()).await;
+
+    server.repository.version("aside", 1);
+    server.repository.write("aside/config.pbtxt", identity_config(2, ""));
+    std::fs::rename(place("aside"), place("two/m")).unwrap();
+    eventually("nothing that serves", || core.model("m", None).is_err()).await;
+    let index = core.index(false);
+    let told: Vec<_> = index.iter().filter(|entry| entry.name == "m").collect();
+    assert_eq!(told.len(), 1, "{index:?}");
+    assert_eq!(told[0].unavailable, Some("model appears in two or more repositories"));
+    assert!(core.is_ready() && core.model("other", None).is_ok(), "the others are not disturbed");
+
+    std::fs::remove_dir_all(place("one/m")).unwrap();
+    let size = || core.model("m", None).map(|model| model.config.max_batch_size).ok();
+    eventually("the one that is left", || size() == Some(2)).await;
+    assert_eq!(core.index(true).len(), 2);
+}
+
 /// Leads a link elsewhere, in one step.
 fn lead(target: impl AsRef<Path>, link: &Path) {
     let new = link.with_extension("new");
