@@ -69,6 +69,13 @@ def test_the_log_goes_to_a_file(folder, tmp_path):
         assert "auto" in log.read_text()
 
 
+def test_a_log_file_that_cannot_be_opened_is_told(folder, tmp_path):
+    log = tmp_path / "no such folder" / "server.log"
+    server = ServerProcess(folder, flags=[f"--log-file={log}"]).launch()
+    assert server.process.wait(timeout=20) == 1
+    assert f"failed to open log file '{log}'" in server.log()
+
+
 IDENTITY_CONFIG = """
 backend: "identity" max_batch_size: 8
 input { name: "INPUT0" data_type: TYPE_FP32 dims: 1 }

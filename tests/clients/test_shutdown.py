@@ -1,6 +1,8 @@
-"""SIGTERM: what runs is finished, what is new is refused, and the exit status is 0."""
+"""SIGTERM: what runs is finished, what is new is refused, and the exit status is 0. SIGHUP opens the log file anew."""
 
 import concurrent.futures
+import json
+import os
 import signal
 import socket
 

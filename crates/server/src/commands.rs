@@ -9,19 +9,20 @@ use std::io::Write;
 use std::process::ExitCode;
 
 /// Runs the subcommand that the arguments name. `None` if they name none: then it is the server that is meant.
-pub(crate) fn run(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
-    let args: Vec<OsString> = args.collect();
+pub(crate) fn run(args: &[OsString]) -> Option<ExitCode> {
     let outcome = match args.get(1)?.to_str()? {
         "check" => check::run(&args[2..]),
         "config" => config::run(&args[2..]),
-        "infer" => return infer::run(args.into_iter().skip(1)),
+        "infer" => return infer::run(args.iter().skip(1).cloned()),
         _ => return None,
     };
-    Some(outcome.unwrap_or_else(|error| {
-        // Not the log: it may not have been started.
-        drop(writeln!(std::io::stderr(), "error: {error:#}"));
-        ExitCode::from(2)
-    }))
+    Some(outcome.unwrap_or_else(|error| fail(&error, 2)))
+}
+
+/// Says on standard error why the program ends: the log may not have been started.
+pub(crate) fn fail(error: &anyhow::Error, status: u8) -> ExitCode {
+    drop(writeln!(std::io::stderr(), "error: {error:#}"));
+    ExitCode::from(status)
 }
 
 /// The arguments of a subcommand, behind the name that its help calls it by.

@@ -1,9 +1,15 @@
 //! Where the log goes, and what it looks like.
 
-use std::fs::File;
+mod file;
+mod hidden;
+mod lines;
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::panic::PanicHookInfo;
 use std::sync::Arc;
 
 use anyhow::Context;
+use tracing::{error, info};
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -11,24 +17,49 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::args::{LogFormat, LoggingArgs};
+use file::LogFile;
+use lines::{JsonLines, TextLines};
+
+/// The log of this process.
+#[derive(Debug)]
+pub(crate) struct Log {
+    /// `None` for standard error.
+    file: Option<Arc<LogFile>>,
+}
+
+impl Log {
+    /// Opens the file anew, after somebody renamed it.
+    pub(crate) fn reopen(&self) {
+        let Some(file) = &self.file else {
+            info!("SIGHUP: the log goes to standard error, there is no file to be opened anew");
+            return;
+        };
+        let path = file.path().display();
+        match file.reopen() {
+            Ok(()) => info!("SIGHUP: log file '{path}' was opened anew"),
+            Err(why) => {
+                error!("SIGHUP: failed to open log file '{path}', the former is written to still: {why}")
+            }
+        }
+    }
+}
 
 /// Starts logging, once a process.
-pub(crate) fn init(args: &LoggingArgs) -> anyhow::Result<()> {
-    let writer = match &args.log_file {
+pub(crate) fn init(args: &LoggingArgs) -> anyhow::Result<Log> {
+    let opened = args.file().map(|path| {
+        let file = LogFile::open(path);
+        file.with_context(|| format!("failed to open log file '{}'", path.display())).map(Arc::new)
+    });
+    let file = opened.transpose()?;
+    let writer = match &file {
         None => BoxMakeWriter::new(std::io::stderr),
-        Some(path) => {
-            let file = File::options().create(true).append(true).open(path);
-            BoxMakeWriter::new(Arc::new(
-                file.with_context(|| format!("failed to open log file '{}'", path.display()))?,
-            ))
-        }
+        Some(file) => BoxMakeWriter::new(Arc::clone(file)),
     };
-    let to_terminal = args.log_file.is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let to_terminal = file.is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines = fmt::layer().with_ansi(to_terminal).with_writer(writer);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match args.log_format {
-        LogFormat::Json => Box::new(fmt::layer().json().flatten_event(true).with_writer(writer)),
-        LogFormat::Default | LogFormat::Iso8601 => {
-            Box::new(fmt::layer().with_target(false).with_ansi(to_terminal).with_writer(writer))
-        }
+        LogFormat::Json => Box::new(lines.event_format(JsonLines)),
+        LogFormat::Default | LogFormat::Iso8601 => Box::new(lines.event_format(TextLines)),
     };
     let most = match args.log_verbose {
         0 => LevelFilter::INFO,
@@ -48,5 +79,17 @@ pub(crate) fn init(args: &LoggingArgs) -> anyhow::Result<()> {
         }
     });
     tracing_subscriber::registry().with(lines.with_filter(wanted).with_filter(most)).try_init()?;
-    Ok(())
+    std::panic::set_hook(Box::new(tell_panic));
+    Ok(Log { file })
+}
+
+/// A panic is an error like others, and what it says may be what a client sent: it is told in one line of the log.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("it does not say why");
+    let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    let thread = std::thread::current().name().unwrap_or("without a name").to_owned();
+    // Taken if RUST_BACKTRACE asks for it.
+    let backtrace = Backtrace::capture();
+    let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    error!(thread, backtrace, "panicked at {place}: {message}");
 }

@@ -7,6 +7,8 @@ mod allocator;
 mod args;
 mod backends;
 mod commands;
+#[cfg(feature = "onnxruntime")]
+mod engine;
 mod listeners;
 mod logging;
 mod repositories;
@@ -18,33 +20,40 @@ mod threads;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
 
 use crate::args::Args;
+use crate::logging::Log;
 
 fn main() -> ExitCode {
-    if let Some(code) = commands::run(std::env::args_os()) {
+    let args = args::without_tritonserver(std::env::args_os().collect());
+    if let Some(code) = commands::run(&args) {
         return code;
     }
-    let (known, others) = args::other_flags::sort(std::env::args_os());
+    let (known, others) = args::other_flags::sort(args);
     let others = others.unwrap_or_else(|refused| args::refuse(&refused));
-    let args = Args::parse_from(known);
-    match start(args, &others) {
+    let args = args::parse(known);
+    let log = match logging::init(&args.logging) {
+        Ok(log) => log,
+        Err(error) => return commands::fail(&error, 1),
+    };
+    // Why the server ends is said also where errors are not logged.
+    let errors_are_logged = args.logging.log_error;
+    match start(args, log, &others) {
         Ok(code) => code,
-        Err(error) => {
+        Err(error) if errors_are_logged => {
             tracing::error!("{error:#}");
             ExitCode::FAILURE
         }
+        Err(error) => commands::fail(&error, 1),
     }
 }
 
-fn start(args: Args, warnings: &[String]) -> anyhow::Result<ExitCode> {
-    logging::init(&args.logging)?;
+fn start(args: Args, log: Log, warnings: &[String]) -> anyhow::Result<ExitCode> {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
     let runtime = threads::runtime(threads::cores()).context("failed to start the I/O threads")?;
-    let code = runtime.block_on(run::run(args));
+    let code = runtime.block_on(run::run(args, log));
     // Nothing that still runs holds up the exit: what was promised to finish has finished.
     runtime.shutdown_background();
     code

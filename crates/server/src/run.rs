@@ -15,12 +15,15 @@ use tracing::{error, info, warn};
 
 use crate::args::Args;
 use crate::listeners::Listeners;
-use crate::signals::Signals;
+use crate::logging::Log;
+use crate::signals::{self, Signals};
 use crate::{backends, repositories, test_hooks};
 
-pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     let mut signals = Signals::listen().context("failed to listen for signals")?;
+    let mut beside = JoinSet::new();
+    beside.spawn(signals::reopen_log(log));
     hippocamp_net::open_files();
     let listeners = Listeners::open(&args).await?;
     let server = InferenceServer::new(settings(&args)?, backends::all(&args)?);
@@ -53,12 +56,20 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
     server.begin_stop();
     let finish = async {
         tokio::time::sleep(Duration::from_secs(args.drain_delay_secs)).await;
-        finish(&server, &network, &mut fronts, Duration::from_secs(args.exit_timeout_secs)).await;
+        finish(&server, &network, &mut fronts, Duration::from_secs(args.exit_timeout_secs)).await
     };
-    tokio::select! {
-        () = finish => info!("stopped"),
-        signal = signals.next() => warn!("{signal} again: exit without waiting"),
+    let finished = tokio::select! {
+        finished = finish => finished,
+        () = signals.hurry() => {
+            warn!("SIGINT again: exit without waiting");
+            false
+        }
+    };
+    if !finished {
+        // Somebody may have lost an answer.
+        return Ok(ExitCode::FAILURE);
     }
+    info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -81,8 +92,8 @@ pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
         control_mode: models.model_control_mode.control_mode(),
         load_models: models.load_model.clone(),
         model_config_name: models.model_config_name.clone(),
-        strict_readiness: args.strict_readiness,
-        disable_auto_complete_config: models.disable_auto_complete_config,
+        readiness: args.strict_readiness,
+        disable_auto_complete_config: models.takes_configs_as_written(),
         lazy_load: models.lazy_load,
         lazy_load_memory_budget: models.memory_budget()?,
         model_load_thread_count: models.model_load_thread_count,
@@ -131,8 +142,14 @@ fn serve(
     Ok(fronts)
 }
 
-/// Waits for what was asked for, for the fronts and then for the instances, in all at most `timeout`.
-async fn finish(server: &InferenceServer, network: &Network, fronts: &mut JoinSet<()>, timeout: Duration) {
+/// Waits for what was asked for, for the fronts and then for the instances, in all at most `timeout`. True if all of them
+/// finished.
+async fn finish(
+    server: &InferenceServer,
+    network: &Network,
+    fronts: &mut JoinSet<()>,
+    timeout: Duration,
+) -> bool {
     let begin = Instant::now();
     network.begin_drain();
     let drained = tokio::time::timeout(timeout, async {
@@ -144,7 +161,9 @@ async fn finish(server: &InferenceServer, network: &Network, fronts: &mut JoinSe
     if drained.is_err() {
         warn!("requests were still running after {} s", timeout.as_secs());
     }
-    if !server.stop(timeout.saturating_sub(begin.elapsed())).await {
+    let stopped = server.stop(timeout.saturating_sub(begin.elapsed())).await;
+    if !stopped {
         warn!("instances were still running after {} s", timeout.as_secs());
     }
+    drained.is_ok() && stopped
 }

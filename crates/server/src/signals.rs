@@ -1,12 +1,35 @@
-//! Signals that end the server.
+//! Signals: those that end the server, and the one that has the log file opened anew.
+
+use std::fmt;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::info;
+
+use crate::logging::Log;
 
 /// SIGTERM and SIGINT.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    presses: Presses,
+}
+
+/// A signal that ends the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StopSignal {
+    Terminate,
+    Interrupt,
+}
+
+impl fmt::Display for StopSignal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StopSignal::Terminate => "SIGTERM",
+            StopSignal::Interrupt => "SIGINT",
+        })
+    }
 }
 
 impl Signals {
@@ -15,14 +38,81 @@ impl Signals {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            presses: Presses::default(),
         })
     }
 
-    /// Waits for the next one, and returns its name.
-    pub(crate) async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) -> StopSignal {
+        let signal = tokio::select! {
+            _ = self.terminate.recv() => StopSignal::Terminate,
+            _ = self.interrupt.recv() => StopSignal::Interrupt,
+        };
+        self.presses.count(signal, Instant::now());
+        signal
+    }
+
+    /// Waits until somebody at a terminal does not want to wait for the end any more: SIGINT for the second time. SIGTERM may
+    /// come as often as it likes: `timeout` sends it twice, and supervisors to the whole group beside the process.
+    pub(crate) async fn hurry(&mut self) {
+        while self.presses.number < 2 {
+            let signal = self.next().await;
+            if self.presses.number < 2 {
+                info!("{signal} again: it is stopping already");
+            }
         }
+    }
+}
+
+/// How often somebody pressed Ctrl-C.
+#[derive(Debug, Default)]
+struct Presses {
+    number: usize,
+    last: Option<Instant>,
+}
+
+/// What comes closer together is one press that came by two ways: from the terminal, and handed on by a parent.
+const APART: Duration = Duration::from_millis(200);
+
+impl Presses {
+    fn count(&mut self, signal: StopSignal, now: Instant) {
+        if signal == StopSignal::Interrupt {
+            if self.last.is_none_or(|last| now.duration_since(last) >= APART) {
+                self.number += 1;
+            }
+            self.last = Some(now);
+        }
+    }
+}
+
+/// Opens the log file anew at each SIGHUP, which no longer ends the process. Never returns.
+pub(crate) async fn reopen_log(log: Log) -> std::io::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    loop {
+        hangups.recv().await;
+        log.reopen();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_second_press_hurries() {
+        use StopSignal::{Interrupt, Terminate};
+
+        let begin = Instant::now();
+        let number = |signals: &[(StopSignal, u64)]| {
+            let mut presses = Presses::default();
+            for &(signal, ms) in signals {
+                presses.count(signal, begin + Duration::from_millis(ms));
+            }
+            presses.number
+        };
+        assert_eq!(number(&[(Terminate, 0), (Terminate, 500), (Terminate, 2_000)]), 0);
+        assert_eq!(number(&[(Interrupt, 0), (Interrupt, 3), (Interrupt, 100)]), 1, "one press, handed on");
+        assert_eq!(number(&[(Terminate, 0), (Interrupt, 1_000)]), 1);
+        assert_eq!(number(&[(Interrupt, 0), (Terminate, 300), (Interrupt, 400)]), 2);
     }
 }
