@@ -33,6 +33,9 @@ mod versions;
 pub use backend::OnnxRuntimeBackend;
 pub use settings::Settings;
 
+/// The lowest minor version of ONNX Runtime 1 that will do.
+pub const OLDEST_MINOR_VERSION: u32 = ort::sys::ORT_API_VERSION;
+
 /// What the fuzz targets call.
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing {

@@ -37,7 +37,11 @@ static RUNTIME: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
 /// The runtime of this process. The first call opens it with these settings, which then hold for the process; others
 /// wait. A call that fails may be repeated, for instance after the library was put in its place.
 pub(crate) fn runtime(settings: &Settings) -> Result<Arc<Runtime>> {
-    let path = std::path::absolute(&settings.library).unwrap_or_else(|_| settings.library.clone());
+    let library = settings.library_now();
+    if !settings.looked_in.is_empty() && !library.is_file() {
+        return Err(nowhere(&settings.looked_in));
+    }
+    let path = std::path::absolute(library).unwrap_or_else(|_| library.to_owned());
     let mut slot = RUNTIME.lock();
     if let Some(runtime) = &*slot
         && runtime.library == path
@@ -95,5 +99,17 @@ fn unusable(path: &Path, why: &str) -> Error {
         "ONNX Runtime cannot be loaded from '{}': {why}. Version {oldest} or later is expected: get it with scripts/fetch, or \
          name the library with --backend-config=onnxruntime,library=PATH",
         path.display()
+    ))
+}
+
+#[cold]
+fn nowhere(looked_in: &[PathBuf]) -> Error {
+    let [oldest, _] = TESTED;
+    let places: Vec<String> = looked_in.iter().map(|place| place.display().to_string()).collect();
+    Error::unavailable(format!(
+        "ONNX Runtime was not found. Version {oldest} or later is expected: get it with scripts/fetch or 'pip install \
+         onnxruntime', or name the library with HIPPOCAMP_ONNXRUNTIME_LIBRARY or --backend-config=onnxruntime,library=PATH. It \
+         was looked for in {}",
+        places.join(", ")
     ))
 }

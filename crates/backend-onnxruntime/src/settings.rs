@@ -1,6 +1,6 @@
 //! What `--backend-config=onnxruntime,KEY=VALUE` sets.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hippocamp_backend::{Error, Result};
@@ -10,6 +10,9 @@ use hippocamp_backend::{Error, Result};
 pub struct Settings {
     /// The shared library of ONNX Runtime.
     pub library: PathBuf,
+    /// Where the library was looked for and was not; empty if somebody knows where it is. If it is there by the time it is
+    /// needed, it is taken from there.
+    pub looked_in: Vec<PathBuf>,
     /// How many CPUs the models of this process may keep busy, all together.
     pub threads: usize,
     /// Whether models without wishes of their own share one pool of threads. Otherwise each session has a pool of its
@@ -45,6 +48,7 @@ impl Settings {
     pub fn new(library: impl Into<PathBuf>) -> Settings {
         Settings {
             library: library.into(),
+            looked_in: Vec::new(),
             threads: std::thread::available_parallelism().map_or(1, Into::into),
             global_pool: true,
             intra_op_thread_count: None,
@@ -55,15 +59,18 @@ impl Settings {
         }
     }
 
+    /// Settings for a library that was not found in any of these places.
+    pub fn not_found(looked_in: Vec<PathBuf>) -> Settings {
+        let library = looked_in.first().cloned().unwrap_or_default();
+        Settings { looked_in, ..Settings::new(library) }
+    }
+
     /// Takes over options from the command line. Words in a key may be joined by `-` or `_`.
-    pub fn from_options<'a>(
-        library: impl Into<PathBuf>,
-        options: impl IntoIterator<Item = (&'a str, &'a str)>,
-    ) -> Result<Settings> {
-        let mut settings = Settings::new(library);
+    pub fn with_options<'a>(self, options: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Settings> {
+        let mut settings = self;
         for (key, value) in options {
             match key.replace('-', "_").as_str() {
-                "library" => settings.library = value.into(),
+                "library" => (settings.library, settings.looked_in) = (value.into(), Vec::new()),
                 "enable_global_threadpool" => settings.global_pool = flag(key, value)?,
                 "intra_op_thread_count" => settings.intra_op_thread_count = count(key, value)?,
                 "inter_op_thread_count" => settings.inter_op_thread_count = count(key, value)?,
@@ -81,6 +88,11 @@ impl Settings {
             }
         }
         Ok(settings)
+    }
+
+    /// Where the library is now.
+    pub(crate) fn library_now(&self) -> &Path {
+        self.looked_in.iter().find(|place| place.is_file()).unwrap_or(&self.library)
     }
 }
 
@@ -126,12 +138,10 @@ fn wrong(key: &str, expected: &str, got: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn from(options: &[(&str, &str)]) -> Result<Settings> {
-        Settings::from_options("lib.so", options.iter().copied())
+        Settings::new("lib.so").with_options(options.iter().copied())
     }
 
     #[test]
@@ -156,6 +166,18 @@ mod tests {
         assert_eq!(settings.memory_period, Some(Duration::from_mins(1)));
         assert_eq!(from(&[("memory-period-secs", "0")]).unwrap().memory_period, None);
         assert_eq!(from(&[]).unwrap(), Settings::new("lib.so"));
+    }
+
+    #[test]
+    fn a_library_that_was_not_found_may_be_put_in_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = ["first", "second", "third"].map(|name| folder.path().join(name));
+        let settings = Settings::not_found(places.to_vec());
+        assert_eq!(settings.library_now(), places[0]);
+        std::fs::write(&places[1], "").unwrap();
+        assert_eq!(settings.library_now(), places[1]);
+        let named = settings.with_options([("library", "/opt/other.so")]).unwrap();
+        assert_eq!((named.library_now(), named.looked_in.len()), (Path::new("/opt/other.so"), 0));
     }
 
     #[test]

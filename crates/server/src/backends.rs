@@ -31,26 +31,20 @@ fn vision(backends: &mut Vec<Arc<dyn Backend>>) {
 #[cfg(not(feature = "vision"))]
 fn vision(_: &mut Vec<Arc<dyn Backend>>) {}
 
+/// The library is opened when the first ONNX model is loaded.
 #[cfg(feature = "onnxruntime")]
 fn onnxruntime(backends: &mut Vec<Arc<dyn Backend>>, args: &Args) -> anyhow::Result<()> {
-    use hippocamp_backend_onnxruntime::{OnnxRuntimeBackend, Settings};
+    use hippocamp_backend_onnxruntime::{OLDEST_MINOR_VERSION, OnnxRuntimeBackend, Settings};
 
-    let settings = Settings::from_options(library(), args.models.backend_settings("onnxruntime"))?;
+    use crate::engine::{Search, Surroundings, find};
+
+    let settings = match find(&Surroundings::of_process(), OLDEST_MINOR_VERSION) {
+        Search::Named(library) | Search::Found(library) => Settings::new(library),
+        Search::Nowhere(places) => Settings::not_found(places),
+    };
+    let settings = settings.with_options(args.models.backend_settings("onnxruntime"))?;
     backends.push(Arc::new(OnnxRuntimeBackend::new(settings)));
     Ok(())
-}
-
-/// Where ONNX Runtime is looked for if `--backend-config=onnxruntime,library=PATH` does not say: where the environment
-/// says, beside the executable, or where scripts/fetch puts it. It is opened when the first ONNX model is loaded.
-#[cfg(feature = "onnxruntime")]
-fn library() -> std::path::PathBuf {
-    const NAME: &str = "libonnxruntime.so";
-    if let Some(path) = std::env::var_os("HIPPOCAMP_ONNXRUNTIME_LIBRARY") {
-        return path.into();
-    }
-    let beside = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("lib").join(NAME)));
-    let fetched = std::path::Path::new(".cache/onnxruntime/lib").join(NAME);
-    beside.filter(|path| path.is_file()).unwrap_or(fetched)
 }
 
 #[cfg(not(feature = "onnxruntime"))]

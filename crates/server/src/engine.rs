@@ -1,0 +1,120 @@
+//! Where the shared library of ONNX Runtime is, if nobody says: from whichever folder the server is started.
+
+mod python;
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use python::Pythons;
+
+/// The library's own name. In Python's package its version is behind it.
+const NAME: &str = "libonnxruntime.so";
+/// Names the library, wherever it is.
+pub(crate) const VARIABLE: &str = "HIPPOCAMP_ONNXRUNTIME_LIBRARY";
+/// How far above the executable a clone is looked for: `target/release`, or `target/TRIPLE/release`.
+const CLONE_DEPTH: usize = 3;
+
+/// What the search depends on beside the disk.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Surroundings {
+    /// What [`VARIABLE`] says.
+    pub(crate) named: Option<PathBuf>,
+    /// Where the executable itself is, behind links.
+    pub(crate) executable: Option<PathBuf>,
+    /// Folders for the data of programs: the user's, then those of the machine.
+    pub(crate) data: Vec<PathBuf>,
+    pub(crate) pythons: Pythons,
+}
+
+/// What came of the search.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Search {
+    /// Somebody named it; whether it is there shows when it is opened.
+    Named(PathBuf),
+    Found(PathBuf),
+    /// Not found in any of these places, in which it was looked for in this order. Never empty.
+    Nowhere(Vec<PathBuf>),
+}
+
+impl Surroundings {
+    /// Those of this process. Here alone is the environment read for the engine.
+    pub(crate) fn of_process() -> Surroundings {
+        let folder = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = folder("HOME");
+        let own = folder("XDG_DATA_HOME").or_else(|| Some(home.as_ref()?.join(".local/share")));
+        let shared = env::var_os("XDG_DATA_DIRS").filter(|dirs| !dirs.is_empty());
+        let shared = shared.unwrap_or_else(|| OsString::from("/usr/local/share:/usr/share"));
+        Surroundings {
+            named: folder(VARIABLE),
+            executable: env::current_exe().and_then(|path| path.canonicalize()).ok(),
+            data: own
+                .into_iter()
+                .chain(env::split_paths(&shared))
+                .filter(|path| path.is_absolute())
+                .collect(),
+            pythons: Pythons {
+                environments: ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(folder).collect(),
+                path: env::var_os("PATH").iter().flat_map(env::split_paths).collect(),
+                pyenv_version: env::var("PYENV_VERSION").ok(),
+                home,
+            },
+        }
+    }
+}
+
+/// Looks for the library: beside the executable, in the clone that the executable was built in, among the data of programs, and
+/// in the `onnxruntime` package of the Python that is active, which is not started for that. `oldest` is the lowest minor version
+/// that will do, as far as a file's name tells it.
+pub(crate) fn find(around: &Surroundings, oldest: u32) -> Search {
+    if let Some(named) = &around.named {
+        return Search::Named(named.clone());
+    }
+    let mut looked = fixed_places(around);
+    if let Some(found) = looked.iter().find(|place| place.is_file()) {
+        return Search::Found(found.clone());
+    }
+    for packages in around.pythons.package_folders() {
+        let capi = packages.join("onnxruntime/capi");
+        if let Some(found) = newest(&capi, oldest) {
+            return Search::Found(found);
+        }
+        looked.push(capi.join(format!("{NAME}.1.*")));
+    }
+    if looked.is_empty() {
+        looked.push(PathBuf::from(NAME));
+    }
+    Search::Nowhere(looked)
+}
+
+fn fixed_places(around: &Surroundings) -> Vec<PathBuf> {
+    let beside = around.executable.as_deref().and_then(Path::parent);
+    let own = beside.into_iter().flat_map(|folder| {
+        let above = folder.parent().unwrap_or(folder);
+        [folder.join(NAME), folder.join("lib").join(NAME), above.join("lib/hippocamp").join(NAME)]
+    });
+    let clones = beside.into_iter().flat_map(|folder| folder.ancestors().skip(1).take(CLONE_DEPTH));
+    let clones = clones.map(|clone| clone.join(".cache/onnxruntime/lib").join(NAME));
+    let data = around.data.iter().map(|data| data.join("hippocamp").join(NAME));
+    own.chain(clones).chain(data).collect()
+}
+
+/// The library of the highest version in Python's package.
+fn newest(capi: &Path, oldest: u32) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(capi).ok()?.flatten();
+    let versions = entries.filter_map(|entry| {
+        let version = version_of(entry.file_name().to_str()?)?;
+        (version >= (oldest, 0) && entry.path().is_file()).then(|| (version, entry.path()))
+    });
+    versions.max().map(|(_, path)| path)
+}
+
+/// Minor and patch version in `libonnxruntime.so.1.31.1`.
+fn version_of(name: &str) -> Option<(u32, u32)> {
+    let mut parts = name.strip_prefix(NAME)?.strip_prefix(".1.")?.split('.');
+    let version = (parts.next()?.parse().ok()?, parts.next().unwrap_or("0").parse().ok()?);
+    parts.next().is_none().then_some(version)
+}
+
+#[cfg(test)]
+mod tests;
