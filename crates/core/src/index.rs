@@ -116,7 +116,7 @@ mod tests {
         let ended = BTreeMap::from([(1, VersionState::new(State::Unavailable, UNLOADED))]);
         let known = BTreeMap::from([("a".to_owned(), ended)]);
         for known in [&BTreeMap::new(), &known] {
-            assert_eq!(entries(&found, known, false), [expected.clone()]);
+            assert_eq!(entries(&found, known, false), std::slice::from_ref(&expected));
             assert_eq!(entries(&found, known, true), []);
         }
     }

@@ -10,10 +10,14 @@ mod metrics;
 mod models;
 pub(crate) mod other_flags;
 
+use std::ffi::OsString;
 use std::fmt::Display;
+use std::path::Path;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{ArgAction, CommandFactory, Parser};
+use clap::error::ErrorKind;
+use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser};
+use hippocamp_core::Readiness;
 
 pub(crate) use cache::CacheArgs;
 pub(crate) use grpc::GrpcArgs;
@@ -30,18 +34,9 @@ pub(crate) use models::{BackendConfig, ModelsArgs};
     name = "hippocamp",
     version,
     max_term_width = 110,
-    styles = Styles::styled().header(AnsiColor::Yellow.on_default().bold()).literal(AnsiColor::Green.on_default()),
-    after_help = "Examples:\n  \
-        hippocamp --model-repository=model_repository\n  \
-        hippocamp --model-repository=/models --model-control-mode=explicit --load-model=resnet50\n  \
-        hippocamp --model-repository=s3://bucket/models\n  \
-        curl localhost:8000/v2/models/simple/config\n\n\
-        Instead of serving (each has its own --help):\n  \
-        hippocamp check REPOSITORY    tells all that is wrong with the models there\n  \
-        hippocamp config MODEL.onnx   prints a config.pbtxt for a model file\n  \
-        hippocamp infer MODEL         asks a server that runs\n\n\
-        A model is a folder NAME with an optional config.pbtxt and a folder for each version: NAME/1/model.onnx.\n\
-        Switches take a value as in tritonserver: --allow-http=false."
+    // The last one counts, as in tritonserver: whoever starts a container adds to its command line.
+    args_override_self = true,
+    styles = Styles::styled().header(AnsiColor::Yellow.on_default().bold()).literal(AnsiColor::Green.on_default())
 )]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -83,14 +78,84 @@ pub(crate) struct Args {
     #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "true", action = ArgAction::Set, help_heading = "Server")]
     pub(crate) exit_on_error: bool,
 
-    /// Whether the server is ready only while every model that it should serve is.
-    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "true", action = ArgAction::Set, help_heading = "Server")]
-    pub(crate) strict_readiness: bool,
+    /// What it takes for the server to be ready, beside a start that succeeded. true: every model that should be served is;
+    /// one bad new model sends all traffic away, also in poll mode. served: something is served, if there is anything to serve.
+    /// false: nothing more.
+    #[arg(long, value_parser = readiness, value_name = "BOOL|served", default_value = "true", action = ArgAction::Set, help_heading = "Server")]
+    pub(crate) strict_readiness: Readiness,
+}
+
+const EXAMPLES: &str = "Examples:\n  \
+    hippocamp --model-repository=model_repository\n  \
+    hippocamp --model-repository=/models --model-control-mode=explicit --load-model=resnet50\n  \
+    hippocamp --model-repository=s3://bucket/models\n  \
+    curl localhost:8000/v2/models/simple/config\n\n\
+    Instead of serving (each has its own --help):\n  \
+    hippocamp check REPOSITORY    tells all that is wrong with the models there\n  \
+    hippocamp config MODEL.onnx   prints a config.pbtxt for a model file\n  \
+    hippocamp infer MODEL         asks a server that runs\n\n\
+    A model is a folder NAME with an optional config.pbtxt and a folder for each version: NAME/1/model.onnx.\n\
+    Switches take a value as in tritonserver: --allow-http=false. Of a flag that is given twice the last one counts.\n\
+    'tritonserver' as the first word is passed over, so that a container's command line can stay.";
+
+const VARIABLES: &str = "Environment:\n  \
+    HIPPOCAMP_ONNXRUNTIME_LIBRARY  The shared library of ONNX Runtime, unless --backend-config=onnxruntime,library=PATH\n                                 \
+    says so. Without both it is looked for beside the executable and in lib/ there, in the\n                                 \
+    clone that it was built in, in hippocamp/ of the XDG data folders, and in the package\n                                 \
+    onnxruntime of the active Python (VIRTUAL_ENV, CONDA_PREFIX, python3 in PATH)\n  \
+    TRITON_CLOUD_CREDENTIAL_PATH, AWS_..., GOOGLE_..., AZURE_...\n                                 \
+    Credentials of object stores: docs/repository.md\n  \
+    TRITONSERVER_DELAY_SCHEDULER, TRITONSERVER_BACKLOG_DELAY_SCHEDULER\n                                 \
+    Hooks for test suites: how many requests have to wait before a scheduler starts\n  \
+    RUST_BACKTRACE                 1 adds the way that led there to the log line of a panic";
+
+const SIGNALS: &str = "Signals:\n  \
+    SIGTERM, SIGINT                Stop: running requests may finish, for --exit-timeout-secs. SIGINT twice ends at once\n  \
+    SIGHUP                         Opens --log-file anew, after it was renamed";
+
+/// The server's command line, with all that it takes.
+fn command() -> Command {
+    Args::command().after_help([EXAMPLES, VARIABLES, SIGNALS, &other_flags::help()].join("\n\n"))
+}
+
+/// Reads the command line, without the flags that are [sorted out](other_flags::sort) before. Ends the program if that cannot be
+/// done, or if only the help was asked for.
+pub(crate) fn parse(args: Vec<OsString>) -> Args {
+    try_parse(args).unwrap_or_else(|error| error.exit())
+}
+
+fn try_parse(args: Vec<OsString>) -> Result<Args, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(args)?;
+    let args = Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    match args.contradiction() {
+        None => Ok(args),
+        Some(fault) => Err(command.error(ErrorKind::ArgumentConflict, fault)),
+    }
+}
+
+/// The arguments without the word that a container's command line begins with.
+pub(crate) fn without_tritonserver(mut args: Vec<OsString>) -> Vec<OsString> {
+    if args.get(1).is_some_and(|word| Path::new(word).file_name().is_some_and(|name| name == "tritonserver"))
+    {
+        args.remove(1);
+    }
+    args
+}
+
+impl Args {
+    /// Flags of which each could be meant, and both together can't.
+    fn contradiction(&self) -> Option<&'static str> {
+        if self.http.http_max_input_size == 0 {
+            return Some("Error: --http-max-input-size must be greater than 0.");
+        }
+        self.models.contradiction()
+    }
 }
 
 /// Ends the program because of a flag, as clap does for those that it knows.
 pub(crate) fn refuse(why: &impl Display) -> ! {
-    Args::command().error(clap::error::ErrorKind::UnknownArgument, why).exit()
+    Args::command().error(ErrorKind::UnknownArgument, why).exit()
 }
 
 /// A switch's value, in all spellings that tritonserver takes.
@@ -99,6 +164,16 @@ pub(crate) fn switch(text: &str) -> Result<bool, String> {
         "true" | "1" | "on" => Ok(true),
         "false" | "0" | "off" => Ok(false),
         _ => Err("expected true or false".to_owned()),
+    }
+}
+
+/// A value of `--strict-readiness`.
+fn readiness(text: &str) -> Result<Readiness, String> {
+    match switch(text) {
+        Ok(true) => Ok(Readiness::All),
+        Ok(false) => Ok(Readiness::Started),
+        Err(_) if text.eq_ignore_ascii_case("served") => Ok(Readiness::Served),
+        Err(_) => Err("expected true, false or served".to_owned()),
     }
 }
 

@@ -38,7 +38,7 @@ impl Log {
         match file.reopen() {
             Ok(()) => info!("SIGHUP: log file '{path}' was opened anew"),
             Err(why) => {
-                error!("SIGHUP: failed to open log file '{path}', the former is written to still: {why}")
+                error!("SIGHUP: failed to open log file '{path}', the former is written to still: {why}");
             }
         }
     }

@@ -12,7 +12,7 @@ pub(crate) struct CacheArgs {
     pub(crate) cache_config: Vec<CacheConfig>,
 
     /// Deprecated: --cache-config=local,size=BYTES.
-    #[arg(long, value_name = "BYTES", hide = true)]
+    #[arg(long, value_name = "BYTES")]
     pub(crate) response_cache_byte_size: Option<usize>,
 }
 

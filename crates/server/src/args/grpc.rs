@@ -27,22 +27,22 @@ pub(crate) struct GrpcArgs {
     pub(crate) reuse_grpc_port: bool,
 
     /// Whether to compress responses for clients that take it. The levels are one here: any but none compresses.
-    #[arg(long, value_name = "LEVEL", default_value = "none")]
+    #[arg(long, value_name = "LEVEL", default_value = "none", ignore_case = true)]
     pub(crate) grpc_infer_response_compression_level: CompressionLevel,
 
     /// Ask a connection that was silent for so many milliseconds whether it is alive.
-    #[arg(long, value_name = "MS", default_value_t = 7_200_000)]
+    #[arg(long, value_name = "MS", default_value_t = 7_200_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) grpc_keepalive_time: u64,
 
     /// And close it if it does not answer within so many.
-    #[arg(long, value_name = "MS", default_value_t = 20_000)]
+    #[arg(long, value_name = "MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) grpc_keepalive_timeout: u64,
 
-    /// Close connections at that age in milliseconds; clients then connect anew.
+    /// Close connections at that age in milliseconds; clients then connect anew. 0 for never.
     #[arg(long, value_name = "MS")]
     pub(crate) grpc_max_connection_age: Option<u64>,
 
-    /// How long calls on such a connection may take to finish, in milliseconds.
+    /// How long calls on such a connection may take to finish, in milliseconds. 0 for as long as they like.
     #[arg(long, value_name = "MS")]
     pub(crate) grpc_max_connection_age_grace: Option<u64>,
 }
@@ -61,9 +61,14 @@ impl GrpcArgs {
             response_compression: self.grpc_infer_response_compression_level != CompressionLevel::None,
             keepalive_time: Duration::from_millis(self.grpc_keepalive_time),
             keepalive_timeout: Duration::from_millis(self.grpc_keepalive_timeout),
-            max_connection_age: self.grpc_max_connection_age.map(Duration::from_millis),
-            max_connection_age_grace: self.grpc_max_connection_age_grace.map(Duration::from_millis),
+            max_connection_age: limit(self.grpc_max_connection_age),
+            max_connection_age_grace: limit(self.grpc_max_connection_age_grace),
             ..GrpcSettings::default()
         }
     }
+}
+
+/// As in tritonserver 0 is no limit.
+fn limit(ms: Option<u64>) -> Option<Duration> {
+    ms.filter(|&ms| ms > 0).map(Duration::from_millis)
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use hippocamp_core::{HostPolicy, ResourceCount};
+
+use super::switch;
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Instances")]
@@ -16,12 +18,12 @@ pub(crate) struct InstancesArgs {
 
     /// Run instances that a config places on GPUs on the CPU, with a warning, where these GPUs cannot be used. Without it such
     /// a model is refused, as Triton does.
-    #[arg(long)]
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) cpu_fallback: bool,
 
     /// Whether instances execute only while they hold the resources that their groups ask for, with turns by priority:
     /// `execution_count`; or whenever they can: off.
-    #[arg(long, value_name = "MODE", default_value = "off")]
+    #[arg(long, value_name = "MODE", default_value = "off", ignore_case = true)]
     pub(crate) rate_limit: RateLimitMode,
 
     /// How many of a resource there are, on every device or on one. May be given several times; without it there is as

@@ -1,7 +1,8 @@
 //! Flags of the log.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::switch;
@@ -10,8 +11,8 @@ use super::switch;
 #[command(next_help_heading = "Log")]
 #[allow(clippy::struct_field_names, reason = "a field's name is the flag's")]
 pub(crate) struct LoggingArgs {
-    /// How much detail beyond the usual: 0 none, 1 what the server does, 2 and more everything.
-    #[arg(long, value_name = "LEVEL", default_value_t = 0)]
+    /// How much detail beyond the usual: 0 none, 1 what the server does, 2 and more everything. true is 1, false is 0.
+    #[arg(long, value_name = "LEVEL", default_value = "0", value_parser = verbosity)]
     pub(crate) log_verbose: u32,
 
     /// Whether to log what usually happens.
@@ -30,9 +31,22 @@ pub(crate) struct LoggingArgs {
     #[arg(long, value_name = "FORMAT", default_value = "default", ignore_case = true)]
     pub(crate) log_format: LogFormat,
 
-    /// Write the log to a file instead of standard error.
-    #[arg(long, value_name = "FILE")]
+    /// Write the log to a file instead of standard error. SIGHUP opens it anew. Empty for standard error.
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub(crate) log_file: Option<PathBuf>,
+}
+
+impl LoggingArgs {
+    /// The file to write to; `None` for standard error.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.log_file.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+}
+
+/// A value of `--log-verbose`.
+fn verbosity(text: &str) -> Result<u32, String> {
+    let level = text.parse().ok().or_else(|| switch(text).ok().map(u32::from));
+    level.ok_or_else(|| "expected a number, true or false".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -20,7 +20,7 @@ const NAMESPACING_HELP: &str = "Serve models of the same name from each reposito
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Models")]
 pub(crate) struct ModelsArgs {
-    #[arg(long, alias = "model-store", value_name = "FOLDER", required = true, help = REPOSITORY_HELP)]
+    #[arg(long, visible_alias = "model-store", value_name = "FOLDER", required = true, help = REPOSITORY_HELP)]
     pub(crate) model_repository: Vec<PathBuf>,
 
     #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = ArgAction::Set, help = NAMESPACING_HELP)]
@@ -28,7 +28,7 @@ pub(crate) struct ModelsArgs {
 
     /// Who decides which models are loaded: none, all of them at the start; explicit, --load-model and clients; poll, the
     /// repository: what is put there, changed or removed is followed while the server runs.
-    #[arg(long, value_name = "MODE", default_value = "none")]
+    #[arg(long, value_name = "MODE", default_value = "none", ignore_case = true)]
     pub(crate) model_control_mode: Mode,
 
     /// In poll mode: seconds between looks at the whole repository, besides what the system tells of at once. They find
@@ -36,17 +36,21 @@ pub(crate) struct ModelsArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 15)]
     pub(crate) repository_poll_secs: u64,
 
-    /// A model to load at the start in explicit mode. May be given several times; * stands for all.
+    /// A model to load at the start in explicit mode. May be given several times; * alone stands for all.
     #[arg(long, value_name = "NAME")]
     pub(crate) load_model: Vec<String>,
 
     /// Prefer configs/NAME.pbtxt of a model's folder to its config.pbtxt.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = config_name)]
     pub(crate) model_config_name: Option<String>,
 
     /// Take configs as they are written, without filling in what the model file tells.
-    #[arg(long)]
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) disable_auto_complete_config: bool,
+
+    /// Deprecated: true is --disable-auto-complete-config.
+    #[arg(long, value_parser = switch, value_name = "BOOL", action = ArgAction::Set)]
+    pub(crate) strict_model_config: Option<bool>,
 
     /// Load each model when the first request asks for it, which waits for that. Until then the model stands by: it is ready,
     /// and takes no memory. Whatever --model-control-mode would load stands by; what a client loads by request is loaded at
@@ -112,7 +116,40 @@ impl FromStr for BackendConfig {
     }
 }
 
+/// A value of `--model-config-name`.
+fn config_name(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("Error: empty argument for --model-config-name".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 impl ModelsArgs {
+    /// Flags of which each could be meant, and both together can't.
+    pub(super) fn contradiction(&self) -> Option<&'static str> {
+        if self.load_model.is_empty() {
+            return None;
+        }
+        if self.model_control_mode != Mode::Explicit {
+            return Some("Use of '--load-model' requires setting '--model-control-mode=explicit' as well.");
+        }
+        let all = self.load_model.iter().any(|name| name == "*");
+        let others = self.load_model.iter().any(|name| name != "*");
+        (all && others)
+            .then_some("Wildcard model name '*' must be the ONLY startup model if specified at all.")
+    }
+
+    /// Whether configs are taken as they are written.
+    pub(crate) fn takes_configs_as_written(&self) -> bool {
+        if let Some(strict) = self.strict_model_config {
+            tracing::warn!(
+                "--strict-model-config is deprecated: use --disable-auto-complete-config={}",
+                strict || self.disable_auto_complete_config
+            );
+        }
+        self.disable_auto_complete_config || self.strict_model_config == Some(true)
+    }
+
     /// What was set for one backend, in order. Settings for all backends are not among it.
     #[cfg(any(test, feature = "onnxruntime"))]
     pub(crate) fn backend_settings(&self, backend: &str) -> Vec<(&str, &str)> {

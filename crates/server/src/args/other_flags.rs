@@ -1,21 +1,29 @@
 //! Flags of tritonserver that are not ours: those that stand for something not supported yet are refused by name, those
 //! that tune what is not there are passed over with a warning.
 
+mod trace;
+
 use std::ffi::{OsStr, OsString};
+
+use trace::Trace;
 
 /// What becomes of a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// Would change what clients get, or who may ask: not to be passed over.
+    /// Would change what clients get, or who may ask: not to be passed over, unless it switches that off.
     Refused,
     /// Tunes a mechanism that this server does not have or need.
     Ignored,
+    /// Belongs to another flag, without which it means nothing. That one is refused.
+    Part,
+    TraceConfig,
+    TraceLevel,
 }
 
-use Fate::{Ignored, Refused};
+use Fate::{Ignored, Part, Refused, TraceConfig, TraceLevel};
 
 /// Every such flag takes a value.
-const OTHERS: [(&str, Fate); 42] = [
+const OTHERS: [(&str, Fate); 43] = [
     ("model-load-gpu-limit", Ignored),
     ("enable-peer-access", Ignored),
     ("http-thread-count", Ignored),
@@ -28,21 +36,21 @@ const OTHERS: [(&str, Fate); 42] = [
     ("grpc-max-response-pool-size", Ignored),
     ("grpc-use-ssl", Refused),
     ("grpc-use-ssl-mutual", Refused),
-    ("grpc-server-cert", Refused),
-    ("grpc-server-key", Refused),
-    ("grpc-root-cert", Refused),
+    ("grpc-server-cert", Part),
+    ("grpc-server-key", Part),
+    ("grpc-root-cert", Part),
     ("grpc-keepalive-permit-without-calls", Ignored),
     ("grpc-http2-max-pings-without-data", Ignored),
     ("grpc-http2-min-recv-ping-interval-without-data", Ignored),
     ("grpc-http2-max-ping-strikes", Ignored),
     ("allow-gpu-metrics", Ignored),
     ("metrics-interval-ms", Ignored),
-    ("trace-config", Refused),
-    ("trace-file", Refused),
-    ("trace-level", Refused),
-    ("trace-rate", Ignored),
-    ("trace-count", Ignored),
-    ("log-frequency", Ignored),
+    ("trace-config", TraceConfig),
+    ("trace-file", Part),
+    ("trace-level", TraceLevel),
+    ("trace-rate", Part),
+    ("trace-count", Part),
+    ("log-frequency", Part),
     ("backend-directory", Ignored),
     ("repoagent-directory", Ignored),
     ("cache-directory", Ignored),
@@ -52,12 +60,13 @@ const OTHERS: [(&str, Fate); 42] = [
     ("min-supported-compute-capability", Ignored),
     ("buffer-manager-thread-count", Ignored),
     ("allow-sagemaker", Refused),
-    ("sagemaker-port", Refused),
-    ("sagemaker-safe-port-range", Refused),
+    ("sagemaker-port", Part),
+    ("sagemaker-safe-port-range", Part),
+    ("sagemaker-thread-count", Part),
     ("allow-vertex-ai", Refused),
-    ("vertex-ai-port", Refused),
-    ("vertex-ai-default-model", Refused),
-    ("strict-model-config", Ignored),
+    ("vertex-ai-port", Part),
+    ("vertex-ai-thread-count", Part),
+    ("vertex-ai-default-model", Part),
 ];
 
 /// Takes these flags out. Returns the other arguments, and a warning for each flag that was passed over, or what to say
@@ -66,23 +75,36 @@ pub(crate) fn sort(args: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, 
     let mut args = args.into_iter();
     let mut known: Vec<OsString> = args.next().into_iter().collect();
     let mut warnings = Vec::new();
+    let mut trace = Trace::default();
+    let mut refused = Ok(());
     while let Some(arg) = args.next() {
         let Some((name, fate, value)) = other(&arg) else {
             known.push(arg);
             continue;
         };
         let value = value.or_else(|| args.next()?.into_string().ok()).unwrap_or_default();
-        let off = matches!(value.as_str(), "false" | "0" | "off");
-        match fate {
-            // Switching off what is not there is what there is.
-            _ if off => {}
-            Refused => {
-                return (known, Err(format!("--{name} is a flag of tritonserver that is not supported yet")));
+        // Switching off what is not there is what there is.
+        let off = matches!(value.to_ascii_lowercase().as_str(), "" | "false" | "0" | "off");
+        let outcome = match fate {
+            TraceConfig => trace.config(&value),
+            TraceLevel => trace.level(&value),
+            Refused if !off => Err(unsupported(name)),
+            Ignored | Part if !off => {
+                warnings.push(format!("--{name}={value} has no effect in this server"));
+                Ok(())
             }
-            Ignored => warnings.push(format!("--{name}={value} has no effect in this server")),
-        }
+            Refused | Ignored | Part => Ok(()),
+        };
+        refused = refused.and(outcome);
     }
-    (known, Ok(warnings))
+    if let Some(flag) = trace.refused() {
+        refused = refused.and_then(|()| Err(unsupported(flag.trim_start_matches('-'))));
+    }
+    (known, refused.map(|()| warnings))
+}
+
+fn unsupported(flag: &str) -> String {
+    format!("--{flag} is a flag of tritonserver that is not supported yet")
 }
 
 /// The flag, and its value if it is part of the argument.
@@ -92,4 +114,31 @@ fn other(arg: &OsStr) -> Option<(&'static str, Fate, Option<String>)> {
         flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value.to_owned())));
     let (name, fate) = OTHERS.iter().find(|(other, _)| *other == name)?;
     Some((name, *fate, value))
+}
+
+/// What `--help` says of them.
+pub(super) fn help() -> String {
+    let those = |wanted: fn(Fate) -> bool| {
+        let names = OTHERS.iter().filter(move |(_, fate)| wanted(*fate)).map(|(name, _)| *name);
+        list(names)
+    };
+    format!(
+        "Flags of tritonserver that are accepted, with a warning, and have no effect here:\n{}\n\n\
+         Flags of tritonserver that are accepted as long as they switch off what is not supported yet:\n{}",
+        those(|fate| matches!(fate, Ignored | Part)),
+        those(|fate| !matches!(fate, Ignored | Part)),
+    )
+}
+
+/// Names in indented lines of some length.
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const WIDTH: usize = 100;
+    let mut lines: Vec<String> = Vec::new();
+    for name in names {
+        match lines.last_mut() {
+            Some(line) if line.len() + name.len() + 4 <= WIDTH => line.extend([", --", name]),
+            _ => lines.push(format!("  --{name}")),
+        }
+    }
+    lines.join(",\n")
 }

@@ -8,12 +8,17 @@ fn parse(flags: &[&str]) -> Result<Args, String> {
     let all = ["hippocamp"].iter().chain(flags).copied().map(OsString::from);
     let (known, others) = other_flags::sort(all);
     others?;
-    Args::try_parse_from(known).map_err(|e| e.to_string())
+    try_parse(known).map_err(|e| e.to_string())
+}
+
+/// The same with a repository.
+fn with_models(flags: &[&str]) -> Result<Args, String> {
+    parse(&[&["--model-repository=/m"], flags].concat())
 }
 
 #[test]
 fn the_command_line_is_consistent() {
-    Args::command().debug_assert();
+    command().debug_assert();
 }
 
 #[test]
@@ -21,7 +26,8 @@ fn the_defaults_are_tritons() {
     let args = parse(&["--model-repository=/models"]).unwrap();
     assert_eq!((args.http.http_port, args.grpc.grpc_port, args.metrics.metrics_port), (8000, 8001, 8002));
     assert_eq!(args.http.http_max_input_size, 64 * 1024 * 1024);
-    assert!(args.exit_on_error && args.strict_readiness && args.http.allow_http && args.grpc.allow_grpc);
+    assert!(args.exit_on_error && args.http.allow_http && args.grpc.allow_grpc);
+    assert_eq!(args.strict_readiness, Readiness::All);
     assert_eq!(args.exit_timeout_secs, 30);
     assert_eq!(args.models.model_load_thread_count, 4);
 }
@@ -159,4 +165,140 @@ fn host_policies_are_gathered_by_name() {
     }
     let unknown = parse(&["--host-policy=a,colour=red"]).unwrap().instances.host_policies().unwrap_err();
     assert!(unknown.to_string().contains("Unsupported host policy setting 'colour'"), "{unknown}");
+}
+
+#[test]
+fn the_help_names_every_flag_that_is_taken() {
+    let help = command().render_long_help().to_string();
+    let flags = command();
+    let own = flags.get_arguments().filter_map(|arg| arg.get_long());
+    let others = ["http-thread-count", "trace-config", "grpc-server-cert", "sagemaker-thread-count"];
+    let deprecated =
+        ["model-store", "strict-model-config", "response-cache-byte-size", "trace-level", "log-frequency"];
+    for flag in own.chain(others).chain(deprecated) {
+        assert!(help.contains(&format!("--{flag}")), "{flag}");
+    }
+    for more in
+        ["HIPPOCAMP_ONNXRUNTIME_LIBRARY", "SIGHUP", "hippocamp check", "'tritonserver' as the first word"]
+    {
+        assert!(help.contains(more), "{more}");
+    }
+    assert!(help.lines().all(|line| line.chars().count() <= 115), "lines fit into a terminal");
+}
+
+#[test]
+fn the_word_of_a_containers_command_line_is_passed_over() {
+    let without = |words: &[&str]| without_tritonserver(words.iter().map(OsString::from).collect());
+    for word in ["tritonserver", "/opt/tritonserver/bin/tritonserver"] {
+        assert_eq!(without(&["hippocamp", word, "--id=a"]), ["hippocamp", "--id=a"]);
+    }
+    assert_eq!(without(&["hippocamp", "--id", "tritonserver"]), ["hippocamp", "--id", "tritonserver"]);
+    assert_eq!(without(&["tritonserver"]), ["tritonserver"]);
+    assert!(parse(&["something", "--model-repository=/m"]).is_err());
+}
+
+#[test]
+fn of_a_flag_that_is_given_twice_the_last_counts() {
+    let args =
+        with_models(&["--http-port=1", "--http-port=2", "--allow-grpc=false", "--allow-grpc=true"]).unwrap();
+    assert_eq!((args.http.http_port, args.grpc.allow_grpc), (2, true));
+    let args = with_models(&[
+        "--model-repository=/n",
+        "--model-control-mode=explicit",
+        "--load-model=a",
+        "--load-model=b",
+    ]);
+    let models = args.unwrap().models;
+    assert_eq!((models.model_repository.len(), models.load_model.len()), (2, 2), "these are all meant");
+}
+
+#[test]
+fn what_contradicts_itself_ends_the_start_with_a_sentence() {
+    for (flags, sentence) in [
+        (
+            &["--load-model=a"][..],
+            "Use of '--load-model' requires setting '--model-control-mode=explicit' as well.",
+        ),
+        (&["--load-model=*", "--model-control-mode=poll"], "Use of '--load-model' requires setting"),
+        (
+            &["--model-control-mode=EXPLICIT", "--load-model=*", "--load-model=a"],
+            "Wildcard model name '*' must be the ONLY startup model if specified at all.",
+        ),
+        (&["--http-max-input-size=0"], "Error: --http-max-input-size must be greater than 0."),
+        (&["--model-config-name="], "Error: empty argument for --model-config-name"),
+        (
+            &["--model-repository="],
+            "a value is required for '--model-repository <FOLDER>' but none was supplied",
+        ),
+        (&["--grpc-keepalive-time=0"], "0 is not in 1.."),
+        (&["--strict-readiness=maybe"], "expected true, false or served"),
+        (
+            &["--trace-config=level"],
+            "--trace-config option format is '<trace mode>,<setting>=<value>'. Got level",
+        ),
+    ] {
+        let error = with_models(flags).unwrap_err();
+        assert!(error.contains(sentence), "{flags:?}: {error}");
+    }
+    with_models(&["--model-control-mode=explicit", "--load-model=*", "--load-model=*"]).unwrap();
+}
+
+#[test]
+fn configs_are_taken_as_they_are_written_by_either_flag() {
+    let as_written = |flags: &[&str]| with_models(flags).unwrap().models.takes_configs_as_written();
+    assert!(!as_written(&[]) && !as_written(&["--strict-model-config=false"]));
+    assert!(as_written(&["--strict-model-config=true"]) && as_written(&["--strict-model-config", "1"]));
+    assert!(as_written(&["--disable-auto-complete-config"]));
+    assert!(
+        as_written(&["--disable-auto-complete-config", "--strict-model-config=false"]),
+        "the new one wins"
+    );
+    assert!(!as_written(&["--disable-auto-complete-config=false"]));
+}
+
+#[test]
+fn what_only_sets_up_what_is_off_is_no_reason_to_end() {
+    for flag in [
+        "--trace-config=level=OFF",
+        "--trace-config=rate=10",
+        "--trace-level=off",
+        "--trace-file=/tmp/trace.json",
+        "--grpc-server-cert=/cert.pem",
+        "--grpc-use-ssl=False",
+        "--http-header-forward-pattern=",
+        "--sagemaker-port=8080",
+        "--allow-vertex-ai=OFF",
+        "--vertex-ai-thread-count=8",
+        "--log-file=",
+        "--grpc-infer-response-compression-level=NONE",
+        "--rate-limit=OFF",
+    ] {
+        with_models(&[flag]).unwrap();
+    }
+    for flag in
+        ["--trace-config=level=TIMESTAMPS", "--allow-sagemaker=true", "--http-restricted-api=health:k=v"]
+    {
+        assert!(
+            with_models(&[flag])
+                .unwrap_err()
+                .ends_with("is a flag of tritonserver that is not supported yet")
+        );
+    }
+}
+
+#[test]
+fn values_are_read_as_tritonserver_reads_them() {
+    let verbose = |value: &str| with_models(&["--log-verbose", value]).map(|args| args.logging.log_verbose);
+    assert_eq!((verbose("true"), verbose("0"), verbose("3")), (Ok(1), Ok(0), Ok(3)));
+    assert!(verbose("loud").is_err());
+    let args =
+        with_models(&["--log-file=", "--grpc-max-connection-age=0", "--grpc-max-connection-age-grace=5"])
+            .unwrap();
+    assert_eq!(args.logging.file(), None);
+    let grpc = args.grpc.settings();
+    assert_eq!(grpc.max_connection_age, None);
+    assert_eq!(grpc.max_connection_age_grace, Some(Duration::from_millis(5)));
+    let readiness = |value: &str| with_models(&["--strict-readiness", value]).unwrap().strict_readiness;
+    assert_eq!(readiness("Served"), Readiness::Served);
+    assert_eq!((readiness("off"), readiness("TRUE")), (Readiness::Started, Readiness::All));
 }

@@ -32,7 +32,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let level = event.metadata().level();
+        let level = *event.metadata().level();
         let (dimmed, color, plain) =
             if writer.has_ansi_escapes() { ("\u{1b}[2m", color(level), "\u{1b}[0m") } else { ("", "", "") };
         write!(writer, "{dimmed}")?;
@@ -45,8 +45,8 @@ where
     }
 }
 
-fn color(level: &Level) -> &'static str {
-    match *level {
+fn color(level: Level) -> &'static str {
+    match level {
         Level::ERROR => "\u{1b}[31m",
         Level::WARN => "\u{1b}[33m",
         Level::INFO => "\u{1b}[32m",

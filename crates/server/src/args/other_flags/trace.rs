@@ -1,0 +1,110 @@
+//! The flags of tracing, which is not supported yet: what asks for it is refused, what only sets it up or switches it off is not.
+
+/// What the flags ask for, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Trace {
+    /// The first flag that asks for a level.
+    wanted: Option<String>,
+    /// `--trace-level=OFF` cancels every level; `level=OFF` of a `--trace-config` nothing.
+    cancelled: bool,
+}
+
+impl Trace {
+    /// Takes a `--trace-config`. Fails if it cannot be read.
+    pub(super) fn config(&mut self, value: &str) -> Result<(), String> {
+        let (mode, setting) = match value.split_once(',') {
+            // A comma behind the equals sign is part of the value.
+            Some((mode, setting)) if !mode.contains('=') => (Some(mode), setting),
+            _ => (None, value),
+        };
+        if mode == Some("") {
+            return Err(format!(
+                "No trace mode specified. --trace-config option format is <trace mode>,<setting>=<value> or \
+                 <setting>=<value>. Got {value}"
+            ));
+        }
+        let mode = mode.map(str::to_ascii_lowercase);
+        if let Some(mode) = mode.filter(|mode| mode != "triton" && mode != "opentelemetry") {
+            return Err(format!(
+                "invalid value for trace mode option: {mode}. Available options are \"triton\" and \"opentelemetry\""
+            ));
+        }
+        let parts = setting.split_once('=').filter(|(name, value)| !name.is_empty() && !value.is_empty());
+        let Some((name, level)) = parts else {
+            return Err(format!(
+                "--trace-config option format is '<trace mode>,<setting>=<value>'. Got {value}"
+            ));
+        };
+        if name == "level" && is_on(level)? {
+            self.wanted.get_or_insert_with(|| format!("--trace-config={value}"));
+        }
+        Ok(())
+    }
+
+    /// Takes a `--trace-level`, which is deprecated.
+    pub(super) fn level(&mut self, value: &str) -> Result<(), String> {
+        if is_on(value)? {
+            self.wanted.get_or_insert_with(|| format!("--trace-level={value}"));
+        } else {
+            self.cancelled = true;
+        }
+        Ok(())
+    }
+
+    /// The flag for which a start has to be refused.
+    pub(super) fn refused(self) -> Option<String> {
+        self.wanted.filter(|_| !self.cancelled)
+    }
+}
+
+fn is_on(level: &str) -> Result<bool, String> {
+    let level = level.to_ascii_lowercase();
+    match level.as_str() {
+        "off" | "false" => Ok(false),
+        "timestamps" | "true" | "on" | "min" | "max" | "tensors" => Ok(true),
+        _ => Err(format!("invalid value for trace level option: {level}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(configs: &[&str], levels: &[&str]) -> Result<Option<String>, String> {
+        let mut trace = Trace::default();
+        configs.iter().try_for_each(|config| trace.config(config))?;
+        levels.iter().try_for_each(|level| trace.level(level))?;
+        Ok(trace.refused())
+    }
+
+    #[test]
+    fn only_a_level_asks_for_tracing() {
+        for config in
+            ["level=OFF", "level=off", "level=False", "rate=100", "triton,file=/a,b=c", "opentelemetry,url=x"]
+        {
+            assert_eq!(refused(&[config], &[]), Ok(None), "{config}");
+        }
+        for config in ["level=TIMESTAMPS", "level=max", "Triton,level=TENSORS"] {
+            let expected = format!("--trace-config={config}");
+            assert_eq!(refused(&["level=OFF", config, "level=OFF"], &[]), Ok(Some(expected)));
+            assert_eq!(refused(&[config], &["OFF"]), Ok(None), "the old flag cancels all");
+        }
+        assert_eq!(refused(&[], &["MIN"]), Ok(Some("--trace-level=MIN".to_owned())));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_as_in_triton() {
+        let fault = |config: &str| refused(&[config], &[]).unwrap_err();
+        assert!(fault(",level=OFF").starts_with("No trace mode specified. --trace-config option format is"));
+        for config in ["level", "=OFF", "level=", "triton,level"] {
+            let expected =
+                format!("--trace-config option format is '<trace mode>,<setting>=<value>'. Got {config}");
+            assert_eq!(fault(config), expected);
+        }
+        assert_eq!(
+            fault("Jaeger,level=OFF"),
+            "invalid value for trace mode option: jaeger. Available options are \"triton\" and \"opentelemetry\""
+        );
+        assert_eq!(fault("level=LOUD"), "invalid value for trace level option: loud");
+    }
+}
