@@ -87,7 +87,13 @@ impl WarmModel {
     fn warm_up(&self, spec: &InstanceSpec, instance: &mut dyn ModelInstance) -> Result<()> {
         for sample in &self.samples {
             for iteration in 1..=sample.count {
-                debug!(instance = spec.name, sample = sample.name, iteration, "warm-up");
+                debug!(
+                    model = spec.config.name,
+                    instance = spec.name,
+                    sample = sample.name,
+                    iteration,
+                    "warm-up"
+                );
                 run(sample, instance, &spec.interface)?;
             }
         }

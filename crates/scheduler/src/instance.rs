@@ -7,7 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use hippocamp_backend::{
-    Batch, Error, FailureReason, Model, ModelInstance, MovableInstance, Request, Result,
+    Batch, Error, FailureReason, InstanceSpec, Model, ModelInstance, MovableInstance, Request, Result,
 };
 use tracing::{debug, error};
 
@@ -68,7 +68,7 @@ impl Instance {
         // Whoever waits for the end wants the model's memory back by then.
         drop(held.taken());
         drop((model, batcher, succession, seat, plan.limited));
-        debug!(instance = plan.spec.name, "instance stopped");
+        debug!(model = plan.spec.config.name, instance = plan.spec.name, "instance stopped");
         drop(alive);
     }
 
@@ -140,17 +140,17 @@ impl Instance {
             }
         }
         let lost = || self.batcher.instance_lost(self.plan.spec.index);
-        execute(&self.plan.spec.name, instance, batch, lost);
+        execute(&self.plan.spec, instance, batch, lost);
     }
 
     fn make(&self) -> Result<Box<dyn ModelInstance>> {
         catch_unwind(AssertUnwindSafe(|| self.model.new_instance(&self.plan.spec)))
-            .unwrap_or_else(|panic| Err(panicked(&self.plan.spec.name, &*panic)))
+            .unwrap_or_else(|panic| Err(panicked(&self.plan.spec, &*panic)))
     }
 
     fn make_movable(&self) -> Option<Result<MovableInstance>> {
         catch_unwind(AssertUnwindSafe(|| self.model.new_movable_instance(&self.plan.spec)))
-            .unwrap_or_else(|panic| Some(Err(panicked(&self.plan.spec.name, &*panic))))
+            .unwrap_or_else(|panic| Some(Err(panicked(&self.plan.spec, &*panic))))
     }
 }
 
@@ -197,7 +197,7 @@ impl fmt::Debug for Instance {
 /// An instance as threads see it that take requests in.
 #[derive(Debug)]
 pub(crate) struct InPlace {
-    name: String,
+    spec: InstanceSpec,
     pub(crate) seat: Arc<Seat>,
 }
 
@@ -205,7 +205,7 @@ impl InPlace {
     /// For an instance that nothing keeps from being used in place, unless its model does.
     pub(crate) fn of(plan: &InstancePlan, batcher: &Batcher) -> Option<InPlace> {
         let possible = plan.limited.is_none() && plan.cores.is_all() && batcher.can_be_passed();
-        possible.then(|| InPlace { name: plan.spec.name.clone(), seat: Arc::default() })
+        possible.then(|| InPlace { spec: plan.spec.clone(), seat: Arc::default() })
     }
 
     /// Executes one request of that size. After a panic the instance is gone; its own thread makes it anew for the next
@@ -213,7 +213,7 @@ impl InPlace {
     pub(crate) fn execute(&self, instance: &mut Option<MovableInstance>, request: Request, size: Size) {
         let mut batch = Batch::new();
         batch.push(request);
-        self.seat.timed(size, || execute(&self.name, instance, &mut batch, || {}));
+        self.seat.timed(size, || execute(&self.spec, instance, &mut batch, || {}));
         // What a backend left behind is answered by its sender's drop.
     }
 }
@@ -221,7 +221,7 @@ impl InPlace {
 /// Executes a batch and sees to it that all of it is answered if the backend panics; the instance is dropped then.
 /// `lost` is called before the answers leave.
 fn execute<I: ModelInstance + ?Sized>(
-    name: &str,
+    spec: &InstanceSpec,
     instance: &mut Option<Box<I>>,
     batch: &mut Batch,
     lost: impl FnOnce(),
@@ -230,7 +230,7 @@ fn execute<I: ModelInstance + ?Sized>(
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live.execute(batch))) {
         *instance = None;
         lost();
-        fail(batch, &panicked(name, &*panic));
+        fail(batch, &panicked(spec, &*panic));
     }
 }
 
@@ -241,10 +241,10 @@ fn fail(batch: &mut Batch, error: &Error) {
 }
 
 #[cold]
-fn panicked(name: &str, panic: &(dyn Any + Send)) -> Error {
+fn panicked(InstanceSpec { name, config, .. }: &InstanceSpec, panic: &(dyn Any + Send)) -> Error {
     let why = panic.downcast_ref::<&str>().copied();
     let why = why.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message");
-    error!(instance = name, "the backend panicked, the instance is made anew: {why}");
+    error!(model = config.name, instance = name, "the backend panicked, the instance is made anew: {why}");
     Error::internal(format!("the backend of instance '{name}' panicked: {why}"))
 }
 
