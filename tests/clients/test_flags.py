@@ -1,11 +1,14 @@
 """Flags whose effect shows only from outside."""
 
 import os
+import shutil
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import server_process
 from models import add_sub, write_model
 from server_process import ServerProcess
 
@@ -67,6 +70,45 @@ def test_the_log_goes_to_a_file(folder, tmp_path):
     with ServerProcess(folder, flags=[f"--log-file={log}"]) as server:
         assert server.log() == ""
         assert "auto" in log.read_text()
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """The server in a folder of its own, with nothing around it that leads to an engine."""
+    place = tmp_path / "elsewhere" / "bin"
+    place.mkdir(parents=True)
+    binary = shutil.copy2(server_process.BINARY, place)
+    monkeypatch.setattr(server_process, "BINARY", binary)
+    for variable in ("HIPPOCAMP_ONNXRUNTIME_LIBRARY", "VIRTUAL_ENV", "CONDA_PREFIX", "XDG_DATA_DIRS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("PATH", str(place))
+    monkeypatch.chdir("/")
+    return place
+
+
+def test_the_engine_is_found_from_any_folder(folder, elsewhere, client_of):
+    (elsewhere / "lib").mkdir()
+    os.symlink(server_process.LIBRARY, elsewhere / "lib" / "libonnxruntime.so")
+    with ServerProcess(folder, library=None) as server:
+        assert infer(client_of("http", server)) == (A + A).tolist()
+
+
+def test_an_engine_that_is_nowhere_says_where_it_was_looked_for(folder, elsewhere, tmp_path):
+    server = ServerProcess(folder, library=None).launch()
+    assert server.process.wait(timeout=20) == 1
+    assert "ONNX Runtime was not found" in server.log()
+    for place in (elsewhere / "lib", tmp_path / "data" / "hippocamp"):
+        assert str(place / "libonnxruntime.so") in server.log()
+
+
+def test_the_first_word_of_a_containers_command_line_is_passed_over(folder):
+    command = ServerProcess(folder).command()
+    command = [command[0], "tritonserver", *command[1:], "--http-max-input-size=0"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2
+    assert "Error: --http-max-input-size must be greater than 0." in done.stderr
 
 
 def test_a_log_file_that_cannot_be_opened_is_told(folder, tmp_path):

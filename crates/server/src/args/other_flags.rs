@@ -85,12 +85,17 @@ pub(crate) fn sort(args: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, 
         let value = value.or_else(|| args.next()?.into_string().ok()).unwrap_or_default();
         // Switching off what is not there is what there is.
         let off = matches!(value.to_ascii_lowercase().as_str(), "" | "false" | "0" | "off");
+        let mut warn = || warnings.push(format!("--{name}={value} has no effect in this server"));
         let outcome = match fate {
-            TraceConfig => trace.config(&value),
+            TraceConfig => trace.config(&value).map(|more| {
+                if more {
+                    warn();
+                }
+            }),
             TraceLevel => trace.level(&value),
             Refused if !off => Err(unsupported(name)),
             Ignored | Part if !off => {
-                warnings.push(format!("--{name}={value} has no effect in this server"));
+                warn();
                 Ok(())
             }
             Refused | Ignored | Part => Ok(()),

@@ -10,8 +10,8 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    /// Takes a `--trace-config`. Fails if it cannot be read.
-    pub(super) fn config(&mut self, value: &str) -> Result<(), String> {
+    /// Takes a `--trace-config`. True if it says more than that nothing is to be traced. Fails if it cannot be read.
+    pub(super) fn config(&mut self, value: &str) -> Result<bool, String> {
         let (mode, setting) = match value.split_once(',') {
             // A comma behind the equals sign is part of the value.
             Some((mode, setting)) if !mode.contains('=') => (Some(mode), setting),
@@ -35,10 +35,14 @@ impl Trace {
                 "--trace-config option format is '<trace mode>,<setting>=<value>'. Got {value}"
             ));
         };
-        if name == "level" && is_on(level)? {
+        if name != "level" {
+            return Ok(true);
+        }
+        let is_on = is_on(level)?;
+        if is_on {
             self.wanted.get_or_insert_with(|| format!("--trace-config={value}"));
         }
-        Ok(())
+        Ok(is_on)
     }
 
     /// Takes a `--trace-level`, which is deprecated.
@@ -72,7 +76,7 @@ mod tests {
 
     fn refused(configs: &[&str], levels: &[&str]) -> Result<Option<String>, String> {
         let mut trace = Trace::default();
-        configs.iter().try_for_each(|config| trace.config(config))?;
+        configs.iter().try_for_each(|config| trace.config(config).map(drop))?;
         levels.iter().try_for_each(|level| trace.level(level))?;
         Ok(trace.refused())
     }
