@@ -67,20 +67,30 @@ impl GrpcServer {
 
     fn failed(&self, status: &Status) -> Failure {
         let text = status.message();
+        let address = &self.address;
+        // An HTTP port that speaks HTTP/2, too, takes the call and answers it in its own way.
+        if text.contains("while receiving response with status: ") {
+            return self.no_grpc(text);
+        }
         // Errors of the transport carry their cause; what the server answers has none.
         if let Some(cause) = std::error::Error::source(status) {
-            let (address, cause) = (&self.address, innermost(cause));
+            let cause = innermost(cause);
             let is_late = text.contains("imeout") || cause.contains("imeout");
-            return Failure::new(if is_late {
-                format!("no answer from {address} in time; --timeout allows more")
+            return if is_late {
+                Failure::new(format!("no answer from {address} in time; --timeout allows more"))
             } else {
-                format!(
-                    "{address} does not answer as a gRPC server does: {text}: {cause}\ngRPC is on port 8001 by default, \
-                     HTTP on 8000 (--protocol http)"
-                )
-            });
+                self.no_grpc(&format!("{text}: {cause}"))
+            };
         }
         Failure::new(text)
+    }
+
+    fn no_grpc(&self, why: &str) -> Failure {
+        Failure::new(format!(
+            "{} does not answer as a gRPC server does: {why}\ngRPC is on port 8001 by default, HTTP on 8000 \
+             (--protocol http)",
+            self.address
+        ))
     }
 }
 
