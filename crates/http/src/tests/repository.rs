@@ -85,7 +85,10 @@ async fn load_with_a_config_and_files_of_its_own() {
         "{}",
         answer.text()
     );
-    // The next plain load goes back to the disk.
+    // A plain load keeps the config; an unload forgets it.
+    assert_eq!(fixture.post(load, "").await.status, 200);
+    assert_eq!(fixture.get("/v2/models/later").await.ok()["inputs"][0]["shape"], json!([3]));
+    assert_eq!(fixture.post("/v2/repository/models/later/unload", "").await.status, 200);
     assert_eq!(fixture.post(load, "").await.status, 200);
     assert_eq!(fixture.get("/v2/models/later").await.ok()["inputs"][0]["shape"], json!([-1, 2]));
 }
