@@ -5,7 +5,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
@@ -17,7 +17,13 @@ use crate::network::{End, Network, Phase};
 use crate::serve::{Port, serve_connection};
 
 /// How long to wait when the machine has no more sockets for us.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How often the log is told that there are none.
+const TOLD: Duration = Duration::from_mins(1);
+
+/// Connections of a port that does not count against the limit.
+const UNCOUNTED: usize = 64;
 
 /// Files that are kept open, to be closed when there are no others.
 const RESERVE: usize = 8;
@@ -32,7 +38,13 @@ pub async fn serve<F: Front>(listener: TcpListener, network: Arc<Network>, port:
     {
         let mut phase = network.phase();
         let mut closing = pin!(phase.wait_for(|phase| *phase == Phase::Closing));
-        let mut door = Door { listener, network: &network, port: &port, reserve: Vec::new() };
+        let mut door = Door {
+            listener,
+            network: &network,
+            port: &port,
+            reserve: Vec::new(),
+            complaints: Complaints::default(),
+        };
         loop {
             let taken = tokio::select! {
                 taken = door.next() => taken,
@@ -93,6 +105,24 @@ struct Door<'a> {
     network: &'a Arc<Network>,
     port: &'a Port,
     reserve: Vec<File>,
+    complaints: Complaints,
+}
+
+/// Connections that could not be taken, told in the log now and then: a client shall not fill the disk.
+#[derive(Default)]
+struct Complaints {
+    told: Option<Instant>,
+    since: u64,
+}
+
+impl Complaints {
+    fn add(&mut self, error: &io::Error) {
+        self.since += 1;
+        if self.told.is_none_or(|told| told.elapsed() >= TOLD) {
+            warn!(tries = self.since, "no connection can be taken: {error}");
+            *self = Complaints { told: Some(Instant::now()), since: 0 };
+        }
+    }
 }
 
 impl Door<'_> {
@@ -101,8 +131,7 @@ impl Door<'_> {
         loop {
             self.fill_reserve();
             // Those beyond the limits are few at a time: until one ends, others wait to be taken.
-            let late =
-                if self.is_full() { Arc::clone(&self.network.late).acquire_owned().await.ok() } else { None };
+            let late = if self.is_full() { self.late_place().await } else { None };
             match self.listener.accept().await {
                 Ok((stream, _)) => return self.taken(stream, None, late),
                 Err(e) if is_of_the_peer(&e) => debug!("connection failed before it was taken: {e}"),
@@ -113,10 +142,47 @@ impl Door<'_> {
                     }
                 }
                 Err(e) => {
-                    warn!("no connection can be taken: {e}");
+                    self.complaints.add(&e);
+                    self.let_one_go();
                     tokio::time::sleep(PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// A place for a connection beyond the limits. The oldest of those that say nothing has to make it, if there is no other:
+    /// whoever has a question asks it at once.
+    async fn late_place(&self) -> Option<OwnedSemaphorePermit> {
+        let late = Arc::clone(&self.network.late);
+        if let Ok(place) = Arc::clone(&late).try_acquire_owned() {
+            return Some(place);
+        }
+        if let Some(silent) = self.network.registry.oldest_silent(Connection::is_late) {
+            silent.tell(Order::End);
+        }
+        late.acquire_owned().await.ok()
+    }
+
+    /// Ends a connection that is not worth its file.
+    fn let_one_go(&self) {
+        let registry = &self.network.registry;
+        if let Some(idle) = registry.longest_idle(EVICTED) {
+            self.network.counts.end(End::Evicted);
+            idle.tell(Order::Finish);
+        } else if let Some(silent) = registry.oldest_silent(Connection::is_late) {
+            silent.tell(Order::End);
+        }
+    }
+
+    /// Connections that do not count against the limit are few: whoever says nothing goes for another.
+    fn keep_few(&self) {
+        let (registry, port) = (&self.network.registry, self.port.name);
+        if !self.port.counted
+            && registry.len(port) >= UNCOUNTED
+            && let Some(silent) = registry.oldest_silent(|connection| connection.port == port)
+        {
+            self.network.counts.end(End::Evicted);
+            silent.tell(Order::End);
         }
     }
 
@@ -151,6 +217,7 @@ impl Door<'_> {
     }
 
     fn taken(&self, stream: TcpStream, why: Option<Refusal>, late: Option<OwnedSemaphorePermit>) -> Taken {
+        self.keep_few();
         let why = why.or_else(|| self.refusal());
         if why.is_some() {
             self.network.counts.late.fetch_add(1, Relaxed);

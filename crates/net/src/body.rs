@@ -152,6 +152,7 @@ impl Body for RequestBody {
             Poll::Pending if this.paused => Poll::Pending,
             Poll::Pending => {
                 this.set_awaited(true);
+                this.exchange.connection.body_is_missing();
                 let time = this.exchange.connection.network.limits.body_time;
                 this.pace.poll_too_slow(cx, this.received, time).map(|()| {
                     this.exchange.came_too_slowly();

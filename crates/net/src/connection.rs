@@ -68,6 +68,8 @@ pub(crate) struct Connection {
     taken: AtomicU64,
     /// Since when the peer sends nothing any more.
     half_closed: AtomicU64,
+    /// And before the end of a request's body.
+    is_cut_short: AtomicBool,
     /// The peer said that it would send nothing more, so that its silence says nothing new.
     patient: AtomicBool,
     has_begun: AtomicBool,
@@ -104,6 +106,7 @@ impl Connection {
             blocked: AtomicU64::new(NEVER),
             taken: AtomicU64::new(now),
             half_closed: AtomicU64::new(NEVER),
+            is_cut_short: AtomicBool::new(false),
             patient: AtomicBool::new(false),
             has_begun: AtomicBool::new(false),
             http2: AtomicBool::new(false),
@@ -152,7 +155,10 @@ impl Connection {
         if self.open.fetch_sub(1, Relaxed) as u32 == 1 {
             self.idle.store(self.network.now(), Relaxed);
         }
-        if whole && self.whole.fetch_sub(1, SeqCst) == 1 && self.half_closed.load(SeqCst) != NEVER {
+        if whole {
+            self.whole.fetch_sub(1, SeqCst);
+        }
+        if self.half_closed.load(SeqCst) != NEVER {
             self.reader.wake();
         }
     }
@@ -218,14 +224,28 @@ impl Connection {
         }
     }
 
-    /// The peer sends nothing any more. Pending as long as requests that it sent are worked on.
+    /// The peer sends nothing any more. Pending as long as it may be worth it to answer what it sent.
     pub(crate) fn poll_half_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.half_closed.load(SeqCst) == NEVER {
             self.half_closed.store(self.network.now(), SeqCst);
         }
         self.reader.register(cx.waker());
         let over = !self.patient.load(Relaxed) && self.half_close_is_over();
-        if over || self.whole_requests() == 0 { Poll::Ready(()) } else { Poll::Pending }
+        if over || self.is_cut_short.load(SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Somebody waits for a body. If the peer closed its side before, and everything that came was looked at, no rest comes. A
+    /// connection of HTTP/2 has other streams to answer.
+    pub(crate) fn body_is_missing(&self) {
+        if !self.is_http2() && self.half_closed.load(SeqCst) != NEVER {
+            self.is_cut_short.store(true, SeqCst);
+            self.reader.wake();
+        }
+    }
+
+    /// Whether nothing that the peer sent is still to be answered, as far as it can be.
+    pub(crate) fn has_answered(&self) -> bool {
+        if self.is_http2() { self.whole_requests() == 0 } else { self.requests() == 0 }
     }
 
     fn half_close_is_over(&self) -> bool {
@@ -291,6 +311,11 @@ impl Connection {
     /// Whether connections of its port count against the limit.
     pub(crate) fn counts(&self) -> bool {
         self.counted
+    }
+
+    /// Whether it was taken beyond the limits.
+    pub(crate) fn is_late(&self) -> bool {
+        self.refused.is_some()
     }
 
     pub(crate) fn may_be_evicted(&self) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Order};
 
 #[derive(Default)]
 pub(crate) struct Registry {
@@ -57,5 +57,14 @@ impl Registry {
             Some((time, connection))
         });
         idle.max_by_key(|(time, _)| *time).map(|(_, connection)| Arc::clone(connection))
+    }
+
+    /// The oldest without an open request, of those that are wanted and were not told anything yet.
+    pub(crate) fn oldest_silent(&self, wanted: impl Fn(&Connection) -> bool) -> Option<Arc<Connection>> {
+        let entries = self.entries.lock();
+        let silent = entries.connections.iter().filter(|(_, connection)| {
+            connection.requests() == 0 && connection.order() == Order::None && wanted(connection)
+        });
+        silent.min_by_key(|(number, _)| **number).map(|(_, connection)| Arc::clone(connection))
     }
 }

@@ -126,7 +126,7 @@ async fn begun(stream: &TcpStream, connection: &Connection) -> Option<std::io::R
 }
 
 async fn http1<F: Front>(socket: Socket, connection: &Arc<Connection>, front: Arc<F>) -> hyper::Result<()> {
-    let respond = service_fn(|request| answer(connection, &*front, request));
+    let respond = service_fn(|request| answer(connection, &*front, begin(connection, request)));
     let served = pin!(http1::Builder::new().serve_connection(TokioIo::new(socket), respond));
     until_told(served, connection, http1::Connection::graceful_shutdown).await
 }
@@ -144,7 +144,8 @@ async fn http2<F: Front>(
     let of_streams = Arc::clone(connection);
     let respond = service_fn(move |request| {
         let (connection, front) = (Arc::clone(&of_streams), Arc::clone(&front));
-        async move { answer(&connection, &*front, request).await }
+        let begun = begin(&connection, request);
+        async move { answer(&connection, &*front, begun).await }
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
@@ -185,15 +186,29 @@ async fn until_told<C: Future<Output = hyper::Result<()>>>(
     .await
 }
 
-async fn answer<F: Front>(
-    connection: &Arc<Connection>,
-    front: &F,
-    request: Request<Incoming>,
-) -> Result<Response<Answer<F::Body>>, Infallible> {
+/// A request whose head was read.
+struct Begun {
+    request: Request<RequestBody>,
+    open: Open,
+    is_http1: bool,
+}
+
+/// To be called as soon as the head is there, before the answer is asked for the first time: the end of what the peer sends may
+/// be read in between.
+fn begin(connection: &Arc<Connection>, request: Request<Incoming>) -> Begun {
     let is_http1 = request.version() < Version::HTTP_2;
-    let open =
-        Exchange::begin(Arc::clone(connection), is_http1 && is_last(request.version(), request.headers()));
+    let patient = is_http1 && is_last(request.version(), request.headers());
+    let open = Exchange::begin(Arc::clone(connection), patient);
     let request = request.map(|incoming| RequestBody::new(incoming, Arc::clone(&open.0)));
+    Begun { request, open, is_http1 }
+}
+
+async fn answer<F: Front>(
+    connection: &Connection,
+    front: &F,
+    begun: Begun,
+) -> Result<Response<Answer<F::Body>>, Infallible> {
+    let Begun { request, open, is_http1 } = begun;
     let why = connection.refused;
     let refused = why.and_then(|why| Some((front.refuse(&request, why)?, why)));
     let mut response = match refused {

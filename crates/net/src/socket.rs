@@ -46,18 +46,14 @@ impl Socket {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.end == End::Ahead {
             self.end = if self.connection.has_begun() { End::Held } else { End::Due };
+            // Whoever waits for a body looks once more: is there a rest that came before the end?
+            cx.waker().wake_by_ref();
         }
-        if self.end == End::Due {
-            return Poll::Ready(Ok(()));
-        }
-        ready!(self.connection.poll_half_closed(cx));
-        if self.connection.whole_requests() > 0 {
-            // The peer was given enough time.
+        if self.end == End::Held && self.connection.poll_half_closed(cx).is_ready() {
             self.end = End::Due;
-            return Poll::Ready(Ok(()));
         }
-        // All answers are made; the next flush says that they are written.
-        Poll::Pending
+        // While it is held the next flush says that the answers are written.
+        if self.end == End::Due { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }
 
@@ -115,7 +111,7 @@ impl AsyncWrite for Socket {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
-        if this.end == End::Held && this.connection.whole_requests() == 0 {
+        if this.end == End::Held && this.connection.has_answered() {
             this.end = End::Due;
             cx.waker().wake_by_ref();
         }

@@ -48,6 +48,48 @@ async fn it_gets_its_answer_over_http() {
     }
 }
 
+/// Everything that the server reads of a request comes with the end of what the client sends.
+#[tokio::test]
+async fn it_gets_its_answer_also_if_all_comes_at_once() {
+    let server = start(Duration::from_secs(20)).await;
+    let body = r#"{"inputs":[{"name":"INPUT0","datatype":"FP32","shape":[1],"data":[1]}]}"#;
+    let length = body.len();
+    let post =
+        format!("POST /v2/models/fast/infer HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}");
+    let get = "GET /v2/health/ready HTTP/1.1\r\nHost: x\r\n\r\n".to_owned();
+    for request in [post, get] {
+        for ahead in [0, 1, 60, request.len() - 5] {
+            let ahead = ahead.min(request.len());
+            for _ in 0..20 {
+                let mut socket = TcpStream::connect(server.http).await.unwrap();
+                socket.write_all(&request.as_bytes()[..ahead]).await.unwrap();
+                // Another connection is answered meanwhile, so that the server waits at this one.
+                let mut other = TcpStream::connect(server.http).await.unwrap();
+                other.write_all(b"GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+                other.read_to_end(&mut Vec::new()).await.unwrap();
+                socket.write_all(&request.as_bytes()[ahead..]).await.unwrap();
+                socket.shutdown().await.unwrap();
+                let mut reply = Vec::new();
+                socket.read_to_end(&mut reply).await.unwrap();
+                assert!(reply.starts_with(b"HTTP/1.1 200 OK\r\n"), "{ahead} bytes ahead of {request}");
+            }
+        }
+    }
+}
+
+/// What was not sent to its end is not waited for.
+#[tokio::test]
+async fn a_body_that_is_cut_short_is_told() {
+    let server = start(Duration::from_secs(20)).await;
+    let mut socket = TcpStream::connect(server.http).await.unwrap();
+    let head = b"POST /v2/models/fast/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{";
+    socket.write_all(head).await.unwrap();
+    socket.shutdown().await.unwrap();
+    let mut reply = Vec::new();
+    let answered = tokio::time::timeout(Duration::from_secs(10), socket.read_to_end(&mut reply)).await;
+    assert!(answered.is_ok(), "the server waits for what cannot come");
+}
+
 #[tokio::test]
 async fn it_is_waited_for_if_it_said_so_and_else_not_for_ever() {
     let server = start(Duration::from_millis(1)).await;
