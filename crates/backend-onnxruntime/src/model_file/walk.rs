@@ -97,7 +97,7 @@ impl<F: Read + Seek, R: Reader> Walk<'_, F, R> {
         }
         self.reader.begin(within);
         while self.at < end {
-            let tag = self.number()?;
+            let tag = self.tag()?;
             let field = tag >> 3;
             let length = match tag & 7 {
                 0 => {
@@ -136,7 +136,7 @@ impl<F: Read + Seek, R: Reader> Walk<'_, F, R> {
     /// more may follow.
     fn group(&mut self, field: u64, end: u64, depth: usize) -> io::Result<()> {
         while depth <= DEEPEST && self.at < end {
-            let tag = self.number()?;
+            let tag = self.tag()?;
             let length = match tag & 7 {
                 0 => self.number().map(|_| 0)?,
                 1 => 8,
@@ -153,6 +153,12 @@ impl<F: Read + Seek, R: Reader> Walk<'_, F, R> {
             self.skip(length)?;
         }
         Err(io::ErrorKind::InvalidData.into())
+    }
+
+    /// A field's number and form. There is no field 0: a file of zeros, as an interrupted download may leave it, ends here.
+    fn tag(&mut self) -> io::Result<u64> {
+        let tag = self.number()?;
+        if tag >> 3 == 0 { Err(io::ErrorKind::InvalidData.into()) } else { Ok(tag) }
     }
 
     fn number(&mut self) -> io::Result<u64> {
