@@ -12,8 +12,8 @@ use python::Pythons;
 const NAME: &str = "libonnxruntime.so";
 /// Names the library, wherever it is.
 pub(crate) const VARIABLE: &str = "HIPPOCAMP_ONNXRUNTIME_LIBRARY";
-/// How far above the executable a clone is looked for: `target/release`, or `target/TRIPLE/release`.
-const CLONE_DEPTH: usize = 3;
+/// How far above the executable the `target` of a clone is looked for: `target/release`, or `target/TRIPLE/release`.
+const CLONE_DEPTH: usize = 2;
 
 /// What the search depends on beside the disk.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +93,10 @@ fn fixed_places(around: &Surroundings) -> Vec<PathBuf> {
         let above = folder.parent().unwrap_or(folder);
         [folder.join(NAME), folder.join("lib").join(NAME), above.join("lib/hippocamp").join(NAME)]
     });
-    let clones = beside.into_iter().flat_map(|folder| folder.ancestors().skip(1).take(CLONE_DEPTH));
+    let above = beside.into_iter().flat_map(|folder| folder.ancestors().skip(1).take(CLONE_DEPTH));
+    // Any other folder may belong to somebody else.
+    let targets = above.filter(|folder| folder.file_name().is_some_and(|name| name == "target"));
+    let clones = targets.filter_map(Path::parent);
     let clones = clones.map(|clone| clone.join(".cache/onnxruntime/lib").join(NAME));
     let data = around.data.iter().map(|data| data.join("hippocamp").join(NAME));
     own.chain(clones).chain(data).collect()

@@ -76,9 +76,7 @@ fn what_was_not_found_says_where_it_was_looked_for() {
         "clone/target/release/libonnxruntime.so",
         "clone/target/release/lib/libonnxruntime.so",
         "clone/target/lib/hippocamp/libonnxruntime.so",
-        "clone/target/.cache/onnxruntime/lib/libonnxruntime.so",
         "clone/.cache/onnxruntime/lib/libonnxruntime.so",
-        ".cache/onnxruntime/lib/libonnxruntime.so",
         "data/hippocamp/libonnxruntime.so",
         "home/.local/lib/python3.9/site-packages/onnxruntime/capi/libonnxruntime.so.1.*",
     ];
