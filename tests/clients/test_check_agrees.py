@@ -304,7 +304,7 @@ def test_hints_are_for_the_log_too(outcomes):
         ("onnx pointer", "git lfs pull"),
         ("onnx page", "is an HTML page"),
         ("is a model itself", "the model repository is the folder that it lies in"),
-        ("unknown backend", "this server has not Triton's backend 'fil'"),
+        ("unknown backend", "Triton's backend 'fil' is not in this server"),
         ("gpu", "--cpu-fallback"),
     ]:
         status, said, _, log = outcomes[name]

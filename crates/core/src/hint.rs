@@ -68,8 +68,7 @@ fn unknown_value(enumeration: &str, written: &str) -> Option<String> {
 fn unknown_backend(wanted: &str, backends: &[&str]) -> Option<String> {
     if TRITONS.contains(&wanted) {
         return Some(format!(
-            "this server has not Triton's backend '{wanted}'; it has {}",
-            backends.join(", ")
+            "Triton's backend '{wanted}' is not in this server; docs/from-triton.md says what to do instead"
         ));
     }
     nearest(wanted, backends.iter().copied()).map(|meant| format!("write '{meant}'"))
@@ -104,7 +103,7 @@ mod tests {
             (backend("onnx"), "write 'onnxruntime'"),
             (
                 backend("fil"),
-                "this server has not Triton's backend 'fil'; it has onnxruntime, identity, fail",
+                "Triton's backend 'fil' is not in this server; docs/from-triton.md says what to do instead",
             ),
             (FaultKind::DataTypeDiffers { provided: "TYPE_INT64" }, "write data_type: TYPE_INT64"),
         ] {

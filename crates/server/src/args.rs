@@ -99,14 +99,20 @@ const EXAMPLES: &str = "Examples:\n  \
     'tritonserver' as the first word is passed over, so that a container's command line can stay.";
 
 const VARIABLES: &str = "Environment:\n  \
-    HIPPOCAMP_ONNXRUNTIME_LIBRARY  The shared library of ONNX Runtime, unless --backend-config=onnxruntime,library=PATH\n                                 \
-    says so. Without both it is looked for beside the executable and in lib/ there, in the\n                                 \
-    clone that it was built in, in hippocamp/ of the XDG data folders, and in the package\n                                 \
-    onnxruntime of the active Python (VIRTUAL_ENV, CONDA_PREFIX, python3 in PATH)\n  \
+    HIPPOCAMP_ONNXRUNTIME_LIBRARY  The shared library of ONNX Runtime, unless the flag\n                                 \
+    --backend-config=onnxruntime,library=PATH names it. Without both it is\n                                 \
+    looked for beside the executable, in lib/ there, in the clone that it\n                                 \
+    was built in, in hippocamp/ of the XDG data folders, and in the\n                                 \
+    package onnxruntime of the active Python\n  \
+    ORT_DISABLE_TELEMETRY          Set to 1 by hippocamp; 0 leaves ONNX Runtime's telemetry on\n  \
     TRITON_CLOUD_CREDENTIAL_PATH, AWS_..., GOOGLE_..., AZURE_...\n                                 \
     Credentials of object stores: docs/repository.md\n  \
+    TRITON_AWS_MOUNT_DIRECTORY, TRITON_GCS_..., TRITON_AZURE_...\n                                 \
+    Folders of caches that stay: docs/repository.md\n  \
     TRITONSERVER_DELAY_SCHEDULER, TRITONSERVER_BACKLOG_DELAY_SCHEDULER\n                                 \
-    Hooks for test suites: how many requests have to wait before a scheduler starts\n  \
+    Hooks for test suites: how many requests wait before a scheduler starts\n  \
+    TRITONSERVER_DELAY_GRPC_PROCESS, ..._NOTIFICATION, ..._RESPONSE, TRITONSERVER_DELAY_RESPONSE_COMPLETION\n                                 \
+    Hooks for test suites, in milliseconds\n  \
     RUST_BACKTRACE                 1 adds the way that led there to the log line of a panic";
 
 const SIGNALS: &str = "Signals:\n  \

@@ -31,7 +31,7 @@ struct CheckArgs {
     #[arg(value_name = "REPOSITORY", required_unless_present = "model_repository")]
     repositories: Vec<PathBuf>,
 
-    /// The same, as the server has it, so that its command line can be taken over.
+    /// The same by the server's flag. Of the server's other flags only those below are taken.
     #[arg(long, alias = "model-store", value_name = "FOLDER")]
     model_repository: Vec<PathBuf>,
 
