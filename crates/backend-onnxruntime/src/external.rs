@@ -44,7 +44,18 @@ fn content(model: &str, path: &Path) -> Result<Vec<u8>> {
         Error::internal(format!("unable to load model '{model}', cannot read '{}': {why}", path.display()))
     };
     // Weights may be larger than the machine: that is this model's error, not the end of the process.
-    hippocamp_files::read(path, u64::MAX).map_err(|e| failed(&e).with_source(e))
+    hippocamp_files::read(path, available_memory()).map_err(|e| failed(&e).with_source(e))
+}
+
+/// Bytes that the machine can still give, as the kernel reckons them. What it grants beyond these ends processes.
+fn available_memory() -> u64 {
+    let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    available_in(&told).unwrap_or(u64::MAX)
+}
+
+fn available_in(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// The names of the files that the model refers to, each once. None if the file is no ONNX file: the engine says so.

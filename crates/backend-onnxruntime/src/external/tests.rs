@@ -84,3 +84,17 @@ fn a_name_is_believed_if_it_stays_beside_the_model() {
         assert!(!is_beside(name), "{name}");
     }
 }
+
+#[test]
+fn no_more_is_read_than_the_machine_can_give() {
+    let told = "MemTotal:       24000000 kB\nMemFree:         1000 kB\nMemAvailable:   2000 kB\n";
+    assert_eq!(available_in(told), Some(2000 * 1024));
+    assert_eq!(available_in("MemTotal: 1 kB\n"), None);
+    assert!(available_memory() > 0);
+    // A file with a hole: larger than any machine, and hardly there.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.bin");
+    std::fs::File::create(&path).unwrap().set_len(1 << 43).unwrap();
+    let error = content("m", &path).unwrap_err();
+    assert!(error.message().contains("8796093022208 bytes, expected at most"), "{error}");
+}
