@@ -42,6 +42,8 @@ fn content(head: &[u8]) -> Option<&'static str> {
     let text = String::from_utf8_lossy(head).trim_start().to_ascii_lowercase();
     if head.is_empty() {
         Some("is empty: copy it once more")
+    } else if head.len() >= 16 && head.iter().all(|byte| *byte == 0) {
+        Some("begins with zeros, as a download leaves it that was cut off: copy it once more")
     } else if text.starts_with("version https://git-lfs.github.com/spec/") {
         Some("is a Git LFS pointer and not the model: fetch that by 'git lfs pull'")
     } else if text.starts_with("<!doctype html") || text.starts_with("<html") {
@@ -60,6 +62,11 @@ fn other(folder: &Path, name: &str) -> Option<String> {
     let entries = fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut names: Vec<String> = entries.filter(|entry| !entry.starts_with('.')).collect();
     names.sort();
+    if names.iter().any(|found| found == name) {
+        // It is listed and cannot be opened.
+        let target = fs::read_link(folder.join(name)).ok()?;
+        return Some(format!("'{name}' is a link to '{}', which is not there", target.display()));
+    }
     let of_its_kind = |found: &&String| Path::new(found).extension() == Path::new(name).extension();
     match (names.iter().find(of_its_kind), names.first()) {
         (Some(found), _) => Some(format!(
@@ -91,6 +98,7 @@ mod tests {
             (&b""[..], "is empty"),
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer"),
             (b"\n<!DOCTYPE html>\n<html>", "is an HTML page"),
+            (&[0; 64], "begins with zeros"),
             (b"PK\x03\x04rest", "is an archive"),
             (b"\x18\0\0\0ORTM", "is in the ORT format"),
         ] {
@@ -105,5 +113,9 @@ mod tests {
         assert!(said(&[("net.onnx", b"x"), ("a.txt", b"")]).contains("has 'net.onnx': name it by"));
         assert!(said(&[("b.pb", b"x"), ("a.txt", b"")]).ends_with("the version's folder has a.txt, b.pb"));
         assert!(said(&[]).ends_with("the version's folder is empty"));
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("gone.onnx", folder.path().join("model.onnx")).unwrap();
+        let said = other(folder.path(), "model.onnx").unwrap();
+        assert_eq!(said, "'model.onnx' is a link to 'gone.onnx', which is not there");
     }
 }
