@@ -47,6 +47,7 @@ class ServerProcess:
         self.repositories, self.flags = [str(r) for r in repositories], list(flags)
         self.ready, self.library, self.timeout = ready, library, timeout
         self.http_port, self.grpc_port, self.metrics_port = free_ports(3)
+        self.choices = 4
         self.log_file = tempfile.TemporaryFile()
         self.process = None
 
@@ -94,12 +95,25 @@ class ServerProcess:
         deadline = time.monotonic() + self.timeout
         while self.get(path)[0] != 200:
             status = self.process.poll()
+            if status is not None and self.lost_its_ports():
+                self.launch()
+                continue
             if status is not None or time.monotonic() > deadline:
                 self.stop()
                 why = "did not get ready" if status is None else f"ended with status {status}"
                 raise RuntimeError(f"the server {why}:\n{self.log()}")
             time.sleep(0.02)
         return self
+
+    def lost_its_ports(self):
+        """Whether somebody took a port between the choice and the start; chooses others then."""
+        if "failed to listen on 127.0.0.1:" not in self.log() or self.choices == 0:
+            return False
+        self.choices -= 1
+        self.http_port, self.grpc_port, self.metrics_port = free_ports(3)
+        self.log_file.seek(0)
+        self.log_file.truncate()
+        return True
 
     def stop(self, grace=30):
         """SIGTERM, then SIGKILL after `grace` seconds. Returns the exit status."""
