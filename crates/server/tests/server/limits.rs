@@ -216,3 +216,38 @@ async fn bytes_are_held_up_to_the_limit() {
     }
     until_metric(&server, "nv_server_inflight_bytes 0").await;
 }
+
+/// Hundreds that say nothing stand before it in the queue; each would keep its place for two seconds.
+#[tokio::test]
+async fn silent_connections_keep_nobody_from_the_health() {
+    let server = start(Limits { connections: 2, ..limits() }).await;
+    let mut silent = Vec::new();
+    for index in 0..400 {
+        let mut socket = TcpStream::connect(server.http).await.unwrap();
+        if index % 2 == 1 {
+            socket.write_all(b"GET /v2/he").await.unwrap();
+        }
+        silent.push(socket);
+    }
+    let request = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let reply = tokio::time::timeout(Duration::from_secs(10), exchange(&server, request)).await;
+    assert!(reply.expect("health is not answered").starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+#[tokio::test]
+async fn the_metrics_port_keeps_few_connections() {
+    let server = start(limits()).await;
+    let mut silent = Vec::new();
+    for _ in 0..150 {
+        silent.push(TcpStream::connect(server.metrics).await.unwrap());
+    }
+    // One more than there are places may be about to end.
+    let few: Vec<String> =
+        (1..=65).map(|count| format!("nv_server_connections{{port=\"metrics\"}} {count}")).collect();
+    let until_few = async {
+        while !server.scrape().await.text().lines().any(|line| few.iter().any(|few| few == line)) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), until_few).await.expect("150 connections are kept");
+}
