@@ -8,7 +8,8 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+from . import ROOT
+
 PICTURE = os.path.join(ROOT, "tests", "references", "images", "astronaut.png")
 MEAN, STD, PAD, SIDE = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 114, 640
 WARM_UP = 10

@@ -4,7 +4,8 @@ import os
 import shutil
 import sys
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from .. import ROOT
+
 PACKAGES = os.path.join(ROOT, ".cache", "python", "tests")
 CENTERFACE = os.path.join(ROOT, "model_repository", "centerface", "1", "model.onnx")
 

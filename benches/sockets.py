@@ -13,8 +13,8 @@ import subprocess
 import sys
 import tempfile
 
-from bench_compare import repository
-from bench_compare.servers import HERE, Ours, Triton, cpu_seconds
+from .compare import repository
+from .compare.servers import HERE, Ours, Triton, cpu_seconds
 
 FLOATS = 16
 
@@ -89,7 +89,7 @@ def measure(program, pid, port, sent, size, seconds):
     return (cpu_seconds(pid) - before) / count * 1e6, count / seconds
 
 
-def bench_socket(seconds, rounds, ours_only):
+def sockets(seconds, rounds, ours_only):
     with tempfile.TemporaryDirectory(prefix="bench-socket-") as work, contextlib.ExitStack() as open_:
         program = build(work)
         sent, answered = (os.path.join(work, name) for name in ("request", "answer"))

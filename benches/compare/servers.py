@@ -7,11 +7,11 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(ROOT, "tests"))
+from server_process import BINARY, LIBRARY, ServerProcess
 
-from server_process import BINARY, LIBRARY, ServerProcess  # noqa: E402
+from .. import ROOT
+
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 WHEEL = os.path.join(ROOT, ".cache", "triton")
 TRITON = os.path.join(WHEEL, "pytriton", "tritonserver")
@@ -120,7 +120,7 @@ class Triton:
         """Says whose it is: a given one, or ours, which is built. None if there is neither."""
         if name in have:
             return "Triton's, of TRITON_BACKENDS"
-        return f"scripts/bench_compare/{name}.c" if self.build(name, library) else None
+        return f"benches/compare/{name}.c" if self.build(name, library) else None
 
     def add_python(self):
         target = os.path.join(self.backends, "python")

@@ -6,10 +6,7 @@ import subprocess
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.path.insert(0, os.path.join(ROOT, "tests"))
-
-from server_process import BINARY, LIBRARY, ServerProcess  # noqa: E402
+from server_process import BINARY, LIBRARY, ROOT, ServerProcess
 
 REPOSITORY = os.path.join(ROOT, "model_repository")
 PICTURE = os.path.join(ROOT, "tests", "references", "images", "astronaut.png")

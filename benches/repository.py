@@ -9,8 +9,9 @@ import sys
 import tempfile
 import time
 
-from bench_detection import cpu_seconds
 from server_process import BINARY, ROOT, ServerProcess
+
+from .detection import cpu_seconds
 
 MODELS = os.path.join(ROOT, "model_repository")
 

@@ -5,9 +5,9 @@ import os
 import subprocess
 import tempfile
 
+from .. import ROOT
 from . import repository
 
-ROOT = repository.ROOT
 LIBRARY = os.path.join(ROOT, ".cache", "onnxruntime", "lib", "libonnxruntime.so")
 # All of its time is the engine's, so that it need not be optimised as a whole.
 QUICK = {"CARGO_PROFILE_BENCH_LTO": "off", "CARGO_PROFILE_BENCH_CODEGEN_UNITS": "16"}

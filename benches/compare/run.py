@@ -5,11 +5,12 @@ import shlex
 import sys
 import tempfile
 
+from .. import ROOT
 from . import chart, limit, measure, report
 from .rows import ROWS
 from .servers import BINARY, Ours, Triton
 
-OUTPUT = os.path.join(limit.ROOT, "target", "bench-compare.json")
+OUTPUT = os.path.join(ROOT, "target", "bench-compare.json")
 
 
 def say(result):
