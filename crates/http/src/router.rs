@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use hippocamp_backend::{Error, Result};
 use hyper::Method;
+use percent_encoding::percent_decode_str;
 
 /// A model, and the version of it that was asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -192,22 +193,7 @@ fn shared_memory<'a>(kind: MemoryKind, rest: &[&'a str]) -> Option<Route<'a>> {
 
 /// Replaces `%xx` by the byte that it stands for. Anything else behind a percent sign is left as it is.
 fn decode(segment: &str) -> Cow<'_, str> {
-    if !segment.contains('%') {
-        return Cow::Borrowed(segment);
-    }
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        let digit = |at: usize| char::from(*behind.get(at)?).to_digit(16);
-        if let (b'%', Some(high), Some(low)) = (first, digit(0), digit(1)) {
-            bytes.push((high << 4 | low) as u8);
-            rest = &behind[2..];
-        } else {
-            bytes.push(first);
-            rest = behind;
-        }
-    }
-    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+    percent_decode_str(segment).decode_utf8_lossy()
 }
 
 #[cfg(test)]
@@ -236,6 +222,7 @@ mod tests {
             ("/v2/models/m/versions/7/infer", of("m", Some(7), ModelAction::Infer)),
             ("/v2/models/stats/stats", of("stats", None, ModelAction::Statistics)),
             ("/v2/models/sim%70le%2f%zz%4/ready", of("simple/%zz%4", None, ModelAction::Ready)),
+            ("/v2/models/a%FFb%e2%82%ac/ready", of("a\u{fffd}b€", None, ModelAction::Ready)),
             ("/v2/models/versions", of("versions", None, ModelAction::Metadata)),
             ("/v2/models/m/generate", of("m", None, ModelAction::Generate)),
             ("/v2/models/m/versions/7/generate_stream", of("m", Some(7), ModelAction::GenerateStream)),

@@ -5,23 +5,21 @@
 
 #![allow(unsafe_code, reason = "opens a shared library and calls into it")]
 
-use std::ffi::{CStr, CString, c_void};
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::Read;
-use std::mem::transmute;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::ptr::NonNull;
 
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use ort::sys::{ORT_API_VERSION, OrtApiBase};
 
 /// The library's version, if it can serve this process; otherwise why not, as the end of a sentence.
 pub(crate) fn probe(path: &Path) -> Result<String, String> {
     whole_file(path)?;
-    let library = Library::open(path)?;
-    let base = library.symbol(c"OrtGetApiBase").ok_or("it is not ONNX Runtime: it has no 'OrtGetApiBase'")?;
+    let library = open(path)?;
     // SAFETY: a symbol of this name is this function, in every version of ONNX Runtime.
-    let base = unsafe { transmute::<NonNull<c_void>, extern "system" fn() -> *const OrtApiBase>(base) };
+    let base = unsafe { library.get::<extern "system" fn() -> *const OrtApiBase>(c"OrtGetApiBase") };
+    let base = base.map_err(|_| "it is not ONNX Runtime: it has no 'OrtGetApiBase'")?;
     // SAFETY: it answers null, or a table that lives as long as the library is open.
     let base = unsafe { base().as_ref() }.ok_or("it has no interface")?;
     // SAFETY: takes nothing and answers a string that lives as long as the library is open.
@@ -82,34 +80,12 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
 }
 
-/// An open library; closed when dropped.
-struct Library(NonNull<c_void>);
-
-impl Library {
-    fn open(path: &Path) -> Result<Library, String> {
-        let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| "its path has a null byte")?;
-        // SAFETY: the path is a C string. What the library does when it is opened is up to whoever named it.
-        let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
-        NonNull::new(handle).map(Library).ok_or_else(|| {
-            // SAFETY: answers null or a C string that lives until this thread's next call.
-            let error = unsafe { libc::dlerror() };
-            if error.is_null() {
-                return "the loader refuses it".to_owned();
-            }
-            // SAFETY: just checked.
-            unsafe { CStr::from_ptr(error) }.to_string_lossy().into_owned()
-        })
-    }
-
-    fn symbol(&self, name: &CStr) -> Option<NonNull<c_void>> {
-        // SAFETY: the library is open and the name a C string.
-        NonNull::new(unsafe { libc::dlsym(self.0.as_ptr(), name.as_ptr()) })
-    }
-}
-
-impl Drop for Library {
-    fn drop(&mut self) {
-        // SAFETY: it is open, and nothing of it is kept. If it is opened again before, it stays.
-        unsafe { libc::dlclose(self.0.as_ptr()) };
-    }
+/// Opens a library, which is closed again when it is dropped. All that it needs is looked up at once.
+fn open(path: &Path) -> Result<Library, String> {
+    // SAFETY: what the library does when it is opened and closed is up to whoever named it.
+    unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|fault| match fault {
+        libloading::Error::DlOpen { source } => source.to_string(),
+        libloading::Error::InteriorZeroElements => "its path has a null byte".to_owned(),
+        _ => "the loader refuses it".to_owned(),
+    })
 }

@@ -156,25 +156,25 @@ impl JsonWriter {
 /// The most that a double takes, with the comma before it.
 pub(crate) const WIDEST_DOUBLE: usize = 25;
 
-/// From here on a double is written with an exponent, to which one of the two writers puts a plus.
+/// From here on a double is written with an exponent.
 const WITH_EXPONENT: f64 = 1e16;
 
 /// Room for the text of a double.
 struct Digits {
     usual: zmij::Buffer,
-    large: ryu::Buffer,
+    large: [u8; WIDEST_DOUBLE],
 }
 
 impl Digits {
     fn new() -> Digits {
-        Digits { usual: zmij::Buffer::new(), large: ryu::Buffer::new() }
+        Digits { usual: zmij::Buffer::new(), large: [0; WIDEST_DOUBLE] }
     }
 
     fn of(&mut self, value: f64) -> &[u8] {
         if value.abs() < WITH_EXPONENT {
             self.usual.format_finite(value).as_bytes()
         } else if value.is_finite() {
-            self.large.format_finite(value).as_bytes()
+            self.large(value)
         } else if value.is_nan() {
             b"NaN"
         } else if value > 0.0 {
@@ -182,6 +182,17 @@ impl Digits {
         } else {
             b"-Infinity"
         }
+    }
+
+    /// `1e300`, where the formatter writes `1e+300`.
+    #[cold]
+    fn large(&mut self, value: f64) -> &[u8] {
+        let mut end = 0;
+        for byte in self.usual.format_finite(value).bytes().filter(|&byte| byte != b'+') {
+            self.large[end] = byte;
+            end += 1;
+        }
+        &self.large[..end]
     }
 }
 
@@ -210,12 +221,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn floats_are_written_as_ever(bits in any::<u64>(), narrow in any::<f32>(), power in -320..310, plain in -1e6..1e6) {
+        fn floats_read_as_what_they_are_and_are_as_short_as_can_be(bits in any::<u64>(), narrow in any::<f32>(), power in -320..310, plain in -1e6..1e6) {
             for value in [f64::from_bits(bits), f64::from(narrow), plain, plain.trunc(), 10f64.powi(power)] {
                 if value.is_finite() {
                     let text = written(|w| w.double(value));
-                    let mut buffer = ryu::Buffer::new();
-                    prop_assert_eq!(&text, buffer.format_finite(value));
+                    prop_assert_eq!(text.parse::<f64>().unwrap().to_bits(), value.to_bits());
+                    let form = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "0");
+                    prop_assert_eq!(form(&text), form(&standard(value)), "{}", text);
                     prop_assert!(text.len() < WIDEST_DOUBLE);
                 }
             }
@@ -225,6 +237,18 @@ mod tests {
         fn many_floats_are_written_as_one_by_one(values in prop::collection::vec(any::<f64>(), 0..200)) {
             let many = written(|w| w.doubles(values.iter().copied()));
             prop_assert_eq!(many, written(|w| values.iter().for_each(|value| w.double(*value))));
+        }
+    }
+
+    /// The same by the standard library, which may end in another digit where two texts are equally short and near.
+    fn standard(value: f64) -> String {
+        let scientific = format!("{value:e}");
+        let exponent: i32 = scientific.split_once('e').unwrap().1.parse().unwrap();
+        let plain = value.to_string();
+        match plain.contains('.') {
+            _ if value != 0.0 && !(-5..16).contains(&exponent) => scientific,
+            true => plain,
+            false => plain + ".0",
         }
     }
 
@@ -259,6 +283,10 @@ mod tests {
             (-0.0, "-0.0"),
             (f64::from(0.1f32), "0.10000000149011612"),
             (1e300, "1e300"),
+            (-1.5e16, "-1.5e16"),
+            (9_007_199_254_740_993.0, "9007199254740992.0"),
+            (1e-5, "0.00001"),
+            (1.5e-6, "1.5e-6"),
             (f64::NAN, "NaN"),
             (f64::NEG_INFINITY, "-Infinity"),
         ];
