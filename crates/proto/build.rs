@@ -1,7 +1,7 @@
-//! Turns the workspace's `.proto` files into messages, service traits and clients, in pure Rust.
+//! Turns the workspace's `.proto` files into messages, in pure Rust.
 //!
-//! There is no `protoc` on the way: `protobuf-parse` reads the text, prost and tonic make the code. The
-//! descriptors are kept too, because config.pbtxt is read by them.
+//! There is no `protoc` on the way: `protobuf-parse` reads the text, prost makes the code. The descriptors are kept too:
+//! config.pbtxt is read by them, and `services` makes services of them.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ const FILES: [&str; 3] = ["v2/model_config.proto", "v2/grpc_service.proto", "hea
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
-    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    let out = PathBuf::from(std::env::var("OUT_DIR")?).join("descriptors.bin");
     let files: Vec<PathBuf> = FILES.iter().map(|file| root.join(file)).collect();
     for file in &files {
         println!("cargo::rerun-if-changed={}", file.display());
@@ -23,18 +23,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let parsed = protobuf_parse::Parser::new().pure().include(&root).inputs(&files).file_descriptor_set()?;
     let bytes = parsed.write_to_bytes()?;
-    std::fs::write(out.join("descriptors.bin"), &bytes)?;
+    std::fs::write(&out, &bytes)?;
+    // Crates that depend on this one find it as DEP_HIPPOCAMP_PROTO_DESCRIPTORS when they are built.
+    println!("cargo::metadata=descriptors={}", out.display());
 
     let descriptors = prost_types::FileDescriptorSet::decode(bytes.as_slice())?;
-    let mut config = prost_build::Config::new();
     // Tensor data stays a slice of the received message; maps are mostly empty, where a BTreeMap costs
     // nothing, and are answered in a stable order.
-    config.bytes(["."]).btree_map(["."]);
-    tonic_prost_build::configure()
-        .build_server(true)
-        .build_client(true)
-        .codec_path("crate::MessageCodec")
-        .emit_rerun_if_changed(false)
-        .compile_fds_with_config(descriptors, config)?;
+    prost_build::Config::new().bytes(["."]).btree_map(["."]).compile_fds(descriptors)?;
     Ok(())
 }

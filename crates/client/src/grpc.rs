@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use hippocamp_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use hippocamp_proto::inference::infer_parameter::ParameterChoice;
 use hippocamp_proto::inference::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
 use hippocamp_proto::inference::model_metadata_response::TensorMetadata;
 use hippocamp_proto::inference::{
     InferParameter, ModelInferRequest, ModelMetadataRequest, RepositoryIndexRequest,
 };
+use hippocamp_services::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use hippocamp_tensor::DataType;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hippocamp_core::InferenceServer;
 use hippocamp_net::{Front, Phase, Refusal, RequestBody};
-use hippocamp_proto::health::health_server::HealthServer;
-use hippocamp_proto::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
+use hippocamp_services::health::health_server::HealthServer;
+use hippocamp_services::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
 use tokio::sync::watch;
 use tonic::Status;
 use tonic::body::Body;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hippocamp_core::InferenceServer;
 use hippocamp_proto::health::health_check_response::ServingStatus;
-use hippocamp_proto::health::health_server::Health;
 use hippocamp_proto::health::{HealthCheckRequest, HealthCheckResponse};
+use hippocamp_services::health::health_server::Health;
 use tokio_stream::Empty;
 use tonic::{Request, Response, Status};
 

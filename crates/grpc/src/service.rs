@@ -6,7 +6,7 @@ use hippocamp_backend::Error;
 use hippocamp_core::InferenceServer;
 use hippocamp_net::{Exchange, Phase};
 use hippocamp_proto::inference as pb;
-use hippocamp_proto::inference::grpc_inference_service_server::GrpcInferenceService;
+use hippocamp_services::inference::grpc_inference_service_server::GrpcInferenceService;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 

@@ -1,12 +1,7 @@
-//! The messages, service traits and clients of the served protocols, generated from `proto/` at build time.
+//! The messages of the served protocols, generated from `proto/` at build time.
 //!
 //! Every `bytes` field is a [`bytes::Bytes`], so tensor data read from the network is never copied by decoding.
-//! Maps are `BTreeMap`s: empty ones cost nothing, and answers have a stable order. There is no logic here, but for the codec
-//! that reads messages.
-
-mod codec;
-
-pub use codec::{MessageCodec, MessageDecoder};
+//! Maps are `BTreeMap`s: empty ones cost nothing, and answers have a stable order. There is no logic here.
 
 /// Protocol buffer descriptors of everything in this crate, an encoded `google.protobuf.FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
@@ -15,14 +10,14 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "
 // Generated: neither names nor shapes of its items are ours to change.
 #[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]
 pub mod inference {
-    tonic::include_proto!("inference");
+    include!(concat!(env!("OUT_DIR"), "/inference.rs"));
 }
 
 /// The health check of gRPC (package `grpc.health.v1`).
 // Generated: neither names nor shapes of its items are ours to change.
 #[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]
 pub mod health {
-    tonic::include_proto!("grpc.health.v1");
+    include!(concat!(env!("OUT_DIR"), "/grpc.health.v1.rs"));
 }
 
 #[cfg(test)]

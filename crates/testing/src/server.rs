@@ -9,7 +9,7 @@ use hippocamp_core::{ControlMode, InferenceServer, Settings, WatchSettings};
 use hippocamp_grpc::GrpcSettings;
 use hippocamp_http::HttpSettings;
 use hippocamp_net::{Limits, Network};
-use hippocamp_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
+use hippocamp_services::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use hippocamp_grpc::{GrpcSettings, TestDelays};
 use hippocamp_net::{Limits, Network};
 use hippocamp_proto::inference::ModelInferResponse;
-use hippocamp_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
+use hippocamp_services::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use hippocamp_testing::{Gate, Repository, TestServer, gate_config};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet, yield_now};

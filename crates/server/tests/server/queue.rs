@@ -41,7 +41,7 @@ fn send(server: &TestServer, request: ModelInferRequest) -> Call {
     tokio::spawn(async move {
         let address = format!("http://{address}");
         let client =
-            hippocamp_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient::connect(
+            hippocamp_services::inference::grpc_inference_service_client::GrpcInferenceServiceClient::connect(
                 address,
             );
         client.await.unwrap().model_infer(request).await.map(tonic::Response::into_inner)

@@ -101,7 +101,7 @@ async fn without_it_or_with_enough_resources_they_execute_at_once() {
         let calls = ["a", "b"].map(|model| {
             let address = format!("http://{}", server.grpc);
             tokio::spawn(async move {
-                let client = hippocamp_proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient::connect(address);
+                let client = hippocamp_services::inference::grpc_inference_service_client::GrpcInferenceServiceClient::connect(address);
                 client.await.unwrap().model_infer(fp32(model, model, &[1], &[0.0])).await
             })
         });

@@ -1,0 +1,22 @@
+//! Makes service traits and clients of the descriptors that the crate of messages has written.
+
+use std::error::Error;
+
+use prost::Message;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=build.rs");
+    // Cargo builds that crate first, and hands on where it wrote them.
+    let path = std::env::var("DEP_HIPPOCAMP_PROTO_DESCRIPTORS")?;
+    println!("cargo::rerun-if-changed={path}");
+    let descriptors = prost_types::FileDescriptorSet::decode(std::fs::read(path)?.as_slice())?;
+    tonic_prost_build::configure()
+        .build_server(true)
+        .build_client(true)
+        .codec_path("crate::MessageCodec")
+        .extern_path(".inference", "::hippocamp_proto::inference")
+        .extern_path(".grpc.health.v1", "::hippocamp_proto::health")
+        .emit_rerun_if_changed(false)
+        .compile_fds_with_config(descriptors, prost_build::Config::new())?;
+    Ok(())
+}

@@ -1,0 +1,22 @@
+//! The service traits and clients of the served protocols, generated from the descriptors of [`hippocamp_proto`].
+//!
+//! Messages are those of `hippocamp_proto`; here is what sends and receives them by tonic, and the codec that reads them.
+//! There is no other logic.
+
+mod codec;
+
+pub use codec::{MessageCodec, MessageDecoder};
+
+/// KServe v2 with Triton's extensions (package `inference`).
+// Generated: neither names nor shapes of its items are ours to change.
+#[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]
+pub mod inference {
+    tonic::include_proto!("inference");
+}
+
+/// The health check of gRPC (package `grpc.health.v1`).
+// Generated: neither names nor shapes of its items are ours to change.
+#[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]
+pub mod health {
+    tonic::include_proto!("grpc.health.v1");
+}
