@@ -5,8 +5,8 @@
 mod kit;
 
 use bytes::Bytes;
-use hippocamp_backend::conformance::{Example, Subject};
 use hippocamp_backend::{Event, ParameterValue};
+use hippocamp_batching::conformance::{Example, Subject};
 use hippocamp_tensor::{DataType, Shape, push_element};
 use kit::{Loaded, input, load, numbers};
 

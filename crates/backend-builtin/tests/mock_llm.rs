@@ -7,10 +7,10 @@ mod kit;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hippocamp_backend::conformance::{Example, Subject};
 use hippocamp_backend::{
     Batch, Event, FailureReason, InputTensor, ModelStatistics, OutputTensor, ParameterValue,
 };
+use hippocamp_batching::conformance::{Example, Subject};
 use hippocamp_tensor::{Shape, push_element};
 use kit::{Loaded, input, load};
 

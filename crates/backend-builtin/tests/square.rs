@@ -7,8 +7,8 @@ mod kit;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hippocamp_backend::conformance::{Example, Subject};
 use hippocamp_backend::{Batch, Counters, Event, FailureReason, ModelStatistics, ResponseCounters};
+use hippocamp_batching::conformance::{Example, Subject};
 use hippocamp_tensor::Shape;
 use kit::{Loaded, input, load, numbers};
 

@@ -3,7 +3,8 @@
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
-use hippocamp_backend::{Compute, Error, InputView, Inputs, Outputs, Result};
+use hippocamp_backend::{Error, Result};
+use hippocamp_batching::{Compute, InputView, Inputs, Outputs};
 use hippocamp_model_config::{Interface, Signature, SignatureTensor, TensorSpec};
 use hippocamp_tensor::{DataType, Shape};
 use ort::memory::{Allocator, MemoryInfo};

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hippocamp_backend::{
-    Batched, Device, Error, InstanceSpec, Model, ModelInstance, MovableInstance, Result,
-};
+use hippocamp_backend::{Device, Error, InstanceSpec, Model, ModelInstance, MovableInstance, Result};
+use hippocamp_batching::Batched;
 use hippocamp_model_config::{
     CompleteOptions, Fault, Faults, ModelConfig, Signature, check, complete, differ_in_scheduling_only,
 };

@@ -6,7 +6,7 @@ mod kit;
 
 use bytes::Bytes;
 use hippocamp_backend::InputTensor;
-use hippocamp_backend::conformance::{Example, Subject};
+use hippocamp_batching::conformance::{Example, Subject};
 use hippocamp_tensor::{DataType, Shape, push_element};
 use kit::onnx::{ELEMENTS, Graph, element};
 use kit::{Loaded, input, load, numbers};

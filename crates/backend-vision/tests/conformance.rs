@@ -6,7 +6,7 @@
 mod kit;
 
 use bytes::Bytes;
-use hippocamp_backend::conformance::{Example, Subject};
+use hippocamp_batching::conformance::{Example, Subject};
 use hippocamp_tensor::Shape;
 use kit::{bmp, load, picture, strings};
 

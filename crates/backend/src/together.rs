@@ -48,7 +48,7 @@ pub(crate) fn sleeper(waker: &Waker) -> Waker {
 
 /// Answers the requests of a batch. Whoever waits for them is woken when `answer` returns or panics, so it must do no more
 /// than that.
-pub(crate) fn together(count: usize, answer: impl FnOnce()) {
+pub fn together(count: usize, answer: impl FnOnce()) {
     if count < 2 {
         return answer();
     }

@@ -1,7 +1,8 @@
 //! One response of a decoupled step, or the request itself, and everything that follows from it: the tensors of a stage,
 //! and which of its steps they make ready.
 
-use hippocamp_backend::{InputTensor, OutputTensor, Parameters, Response, Sequence, client_shape};
+use hippocamp_backend::{InputTensor, OutputTensor, Parameters, Response, Sequence};
+use hippocamp_batching::client_shape;
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use hippocamp_backend::{
     Delivery, Error, ExecutionObserver, ExecutionTimes, FailureReason, Outlet, Parameters, Request, Response,
-    ResponseSender, Sequence, WantedOutputs, model_shape,
+    ResponseSender, Sequence, WantedOutputs,
 };
+use hippocamp_batching::model_shape;
 use smallvec::SmallVec;
 use tracing::warn;
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hippocamp_backend::{Fitting, Request};
+use hippocamp_backend::Request;
+use hippocamp_batching::Fitting;
 use hippocamp_model_config::Interface;
 use hippocamp_proto::inference::ModelDynamicBatching;
 

@@ -8,7 +8,8 @@ use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hippocamp_backend::{Error, Inputs, Result};
+use hippocamp_backend::{Error, Result};
+use hippocamp_batching::Inputs;
 use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape, push_element};
 use ort::AsPointer;
 use ort::memory::{Allocator, MemoryInfo};

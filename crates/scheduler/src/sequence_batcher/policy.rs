@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hippocamp_backend::{Delivery, Fitting, Result};
+use hippocamp_backend::{Delivery, Result};
+use hippocamp_batching::Fitting;
 use hippocamp_model_config::{Interface, ModelConfig, sequence_batching};
 use hippocamp_proto::inference::ModelSequenceBatching;
 use hippocamp_proto::inference::model_sequence_batching::StrategyChoice;

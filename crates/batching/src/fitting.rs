@@ -3,7 +3,7 @@
 use hippocamp_model_config::{Interface, Padding, TensorSpec};
 
 use crate::padded::length;
-use crate::{InputTensor, Request};
+use hippocamp_backend::{InputTensor, Request};
 
 /// Knows of a model which requests can be joined along the first dimension. Made once at load.
 #[derive(Clone, Debug, PartialEq, Eq)]

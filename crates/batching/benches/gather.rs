@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hippocamp_backend::{Delivery, Gather, InputTensor, ModelStatistics, Request, channel};
+use hippocamp_backend::{Delivery, InputTensor, ModelStatistics, Request, channel};
+use hippocamp_batching::Gather;
 use hippocamp_model_config::{Interface, TensorSpec};
 use hippocamp_tensor::{DataType, Shape, TensorData};
 use smallvec::smallvec;

@@ -7,9 +7,10 @@ use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
 use hippocamp_tensor::{DataType, Shape};
 
 use super::{Example, Subject};
-use crate::{
-    Batch, Batched, Compute, Error, ExecutionTimes, FailureReason, InputTensor, Inputs, InstanceSpec, Model,
-    ModelInstance, OutputTensor, Outputs, Response, Result,
+use crate::{Batched, Compute, Inputs, Outputs};
+use hippocamp_backend::{
+    Batch, Error, ExecutionTimes, FailureReason, InputTensor, InstanceSpec, Model, ModelInstance,
+    OutputTensor, Response, Result,
 };
 
 /// How the model under test misbehaves.
@@ -84,7 +85,7 @@ impl ModelInstance for BadInstance {
         let habit = self.0;
         let size: usize = batch.iter().map(|r| r.batch_size).sum();
         let times = ExecutionTimes::now();
-        if habit == Habit::GivesUp && batch.iter().any(crate::Request::is_cancelled) {
+        if habit == Habit::GivesUp && batch.iter().any(hippocamp_backend::Request::is_cancelled) {
             return batch.clear();
         }
         // Late is: with the second answer.

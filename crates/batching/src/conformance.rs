@@ -21,7 +21,7 @@ use bytes::Bytes;
 use hippocamp_model_config::{Interface, ModelConfig};
 use hippocamp_tensor::Shape;
 
-use crate::{Device, InputTensor, Model};
+use hippocamp_backend::{Device, InputTensor, Model};
 use promises::PROMISES;
 
 /// What one request gives, and what it has to get.

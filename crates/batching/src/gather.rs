@@ -4,8 +4,9 @@ use hippocamp_model_config::{Interface, TensorSpec};
 use hippocamp_tensor::{ALIGNMENT, AlignedBuffer, DataType, Shape, TensorData};
 use smallvec::SmallVec;
 
+use crate::batch_facts;
 use crate::padded::Lengths;
-use crate::{Request, batch_facts};
+use hippocamp_backend::Request;
 
 /// An input of a whole batch, in the shape that the model itself expects.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use hippocamp_tensor::TensorData;
 
 use crate::conformance::{Example, Subject};
-use crate::{
+use hippocamp_backend::{
     Batch, Counters, Delivery, Event, InputTensor, InstanceSpec, ModelInstance, ModelStatistics, Request,
     ResponseReceiver, WantedOutputs, channel,
 };

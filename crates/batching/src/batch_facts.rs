@@ -4,7 +4,7 @@ use hippocamp_model_config::{BatchInput, BatchInputKind, Interface, TensorSpec};
 use hippocamp_tensor::{AlignedBuffer, DataType, Shape};
 use smallvec::SmallVec;
 
-use crate::Request;
+use hippocamp_backend::Request;
 
 /// Writes what `fact` tells of the batch. Returns its shape.
 pub(crate) fn write(

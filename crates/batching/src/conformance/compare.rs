@@ -6,7 +6,7 @@ use hippocamp_tensor::Shape;
 
 use crate::conformance::trial::Outcome;
 use crate::conformance::{Example, Subject};
-use crate::{Delivery, Event, Response, WantedOutputs};
+use hippocamp_backend::{Delivery, Event, Response, WantedOutputs};
 
 impl Subject<'_> {
     /// Whether these events are the answer to that example, of which the `wanted` outputs were asked for.

@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Batch, Batched, Compute, Delivery, Fitting, Inputs, ModelInstance, Outputs, Request, Response,
-    ResponseReceiver, Result, channel,
+    Batch, Delivery, ModelInstance, Request, Response, ResponseReceiver, Result, channel,
 };
 use hippocamp_backend::{Error, InputTensor};
+use hippocamp_batching::{Batched, Compute, Fitting, Inputs, Outputs};
 use hippocamp_model_config::{Interface, parse};
 use hippocamp_tensor::{Shape, TensorData};
 use proptest::prelude::*;

@@ -5,7 +5,7 @@ use hippocamp_model_config::{PaddedInput, Padding, TensorSpec};
 use hippocamp_tensor::{AlignedBuffer, DataType, Shape};
 use smallvec::SmallVec;
 
-use crate::{Error, Request, Result};
+use hippocamp_backend::{Error, Request, Result};
 
 /// The length of a request: the size of the dimension that is padded. 0 if no input tells it.
 pub(crate) fn length(padding: &Padding, request: &Request) -> usize {

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use hippocamp_model_config::Interface;
 
-use crate::together::together;
-use crate::{
-    Batch, ExecutionTimes, FailureReason, Gather, Inputs, ModelInstance, Outputs, Response, Result,
-    count_execution,
+use crate::{Gather, Inputs, Outputs};
+use hippocamp_backend::together;
+use hippocamp_backend::{
+    Batch, ExecutionTimes, FailureReason, ModelInstance, Response, Result, count_execution,
 };
 
 /// What remains of an instance when gathering and scattering are done for it.

@@ -11,9 +11,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Batch, Batched, Compute, Delivery, InputTensor, Inputs, ModelInstance, Outputs, Request,
-    ResponseReceiver, Result, channel,
+    Batch, Delivery, InputTensor, ModelInstance, Request, ResponseReceiver, Result, channel,
 };
+use hippocamp_batching::{Batched, Compute, Inputs, Outputs};
 use hippocamp_model_config::{Interface, parse};
 use hippocamp_tensor::{ALIGNMENT, Shape, TensorData};
 

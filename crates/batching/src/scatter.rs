@@ -6,7 +6,7 @@ use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape};
 use smallvec::SmallVec;
 
 use crate::padded::Lengths;
-use crate::{Error, InputTensor, OutputTensor, Request, Response, Result};
+use hippocamp_backend::{Error, InputTensor, OutputTensor, Request, Response, Result};
 
 /// Where a backend puts the outputs of a batch, by their place in the model's list.
 #[derive(Debug)]

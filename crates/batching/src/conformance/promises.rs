@@ -6,7 +6,7 @@ use std::thread;
 
 use crate::conformance::trial::{Outcome, Trial, answer, in_segments, unaligned};
 use crate::conformance::{Example, Subject};
-use crate::{
+use hippocamp_backend::{
     Batch, Counters, Delivery, Event, InputTensor, ModelStatistics, ResponseReceiver, WantedOutputs,
 };
 

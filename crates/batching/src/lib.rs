@@ -1,0 +1,19 @@
+//! The kit for backends that run whole batches: which requests fit together, joining their inputs, cutting up the outputs.
+//!
+//! Most backends implement only [`Compute`], "run these input tensors into these output tensors", and let [`Batched`]
+//! gather a batch's inputs, take the times and scatter the outputs. The scheduler asks [`Fitting`] what may be in one batch.
+//! With the feature `conformance` there is also the suite of checks that every backend passes.
+
+mod batch_facts;
+mod batched;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod fitting;
+mod gather;
+mod padded;
+mod scatter;
+
+pub use batched::{Batched, Compute};
+pub use fitting::Fitting;
+pub use gather::{Gather, InputView, Inputs, model_shape};
+pub use scatter::{Outputs, client_shape};
