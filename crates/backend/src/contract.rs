@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hippocamp_model_config::{Interface, ModelConfig, differ_in_scheduling_only};
+use hippocamp_interface::{Interface, ModelConfig, differ_in_scheduling_only};
 use smallvec::SmallVec;
 
 use crate::{Request, Result};

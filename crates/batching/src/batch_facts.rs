@@ -1,6 +1,6 @@
 //! The inputs that describe a batch: how many elements each request has, where they end, and their shapes.
 
-use hippocamp_model_config::{BatchInput, BatchInputKind, Interface, TensorSpec};
+use hippocamp_interface::{BatchInput, BatchInputKind, Interface, TensorSpec};
 use hippocamp_tensor::{AlignedBuffer, DataType, Shape};
 use smallvec::SmallVec;
 

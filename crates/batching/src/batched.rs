@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hippocamp_model_config::Interface;
+use hippocamp_interface::Interface;
 
 use crate::{Gather, Inputs, Outputs};
 use hippocamp_backend::together;

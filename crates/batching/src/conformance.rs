@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hippocamp_model_config::{Interface, ModelConfig};
+use hippocamp_interface::{Interface, ModelConfig};
 use hippocamp_tensor::Shape;
 
 use hippocamp_backend::{Device, InputTensor, Model};

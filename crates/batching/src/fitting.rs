@@ -1,6 +1,6 @@
 //! Which requests may share a batch.
 
-use hippocamp_model_config::{Interface, Padding, TensorSpec};
+use hippocamp_interface::{Interface, Padding, TensorSpec};
 
 use crate::padded::length;
 use hippocamp_backend::{InputTensor, Request};

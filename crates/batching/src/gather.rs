@@ -1,6 +1,6 @@
 //! From the requests of a batch to one tensor an input.
 
-use hippocamp_model_config::{Interface, TensorSpec};
+use hippocamp_interface::{Interface, TensorSpec};
 use hippocamp_tensor::{ALIGNMENT, AlignedBuffer, DataType, Shape, TensorData};
 use smallvec::SmallVec;
 

@@ -1,7 +1,7 @@
 //! Batches of requests of different lengths: padded when they are gathered, cut when they are scattered.
 
 use bytes::{Bytes, BytesMut};
-use hippocamp_model_config::{PaddedInput, Padding, TensorSpec};
+use hippocamp_interface::{PaddedInput, Padding, TensorSpec};
 use hippocamp_tensor::{AlignedBuffer, DataType, Shape};
 use smallvec::SmallVec;
 

@@ -1,7 +1,7 @@
 //! From the outputs of a batch to one response a request.
 
 use bytes::Bytes;
-use hippocamp_model_config::{Interface, TensorSpec};
+use hippocamp_interface::{Interface, TensorSpec};
 use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape};
 use smallvec::SmallVec;
 

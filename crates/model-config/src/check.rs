@@ -7,11 +7,11 @@ use hippocamp_proto::inference::{
 };
 use hippocamp_tensor::{DataType, Shape};
 
-use crate::data_type::{config_name, data_type};
-use crate::fault::{Fault, FaultKind};
-use crate::padding::made_inputs;
-use crate::sequence_tensors::control_data_type;
 use crate::signature::{Signature, SignatureTensor, server_inputs};
+use hippocamp_interface::control_data_type;
+use hippocamp_interface::made_inputs;
+use hippocamp_interface::{Fault, FaultKind};
+use hippocamp_interface::{config_name, data_type};
 
 /// Compares a completed config with what the model file says. The first message is the one that Triton would give.
 pub fn check(config: &ModelConfig, signature: &Signature) -> Result<(), Vec<Fault>> {

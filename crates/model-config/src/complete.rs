@@ -6,9 +6,9 @@ use hippocamp_proto::inference::{
 };
 
 use crate::check::{unexpected_input, unexpected_output};
-use crate::fault::{Fault, FaultKind};
 use crate::signature::{Signature, SignatureTensor, server_inputs, state_outputs};
 use crate::{config_value, defaults};
+use hippocamp_interface::{Fault, FaultKind};
 
 /// How [`complete`] goes about it.
 #[derive(Clone, Debug)]

@@ -2,7 +2,6 @@
 
 use crate::ModelConfig;
 
-pub(crate) const ENSEMBLE: &str = "ensemble";
 pub(crate) const TENSORRT_PLAN: &str = "tensorrt_plan";
 
 /// A file format and the backend that runs it.
@@ -56,7 +55,7 @@ pub fn infer_backend<S: AsRef<str>>(config: &mut ModelConfig, model_name: &str, 
 pub(crate) fn complete_names(config: &mut ModelConfig) {
     let is_ensemble = crate::is_ensemble(config);
     if is_ensemble && config.platform.is_empty() && config.backend.is_empty() {
-        ENSEMBLE.clone_into(&mut config.platform);
+        hippocamp_interface::ENSEMBLE.clone_into(&mut config.platform);
     }
     if let Some(format) = format_of(config) {
         if config.platform.is_empty() {

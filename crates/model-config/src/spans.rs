@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::fault::Position;
+use hippocamp_interface::Position;
 
 /// The places of a config's fields, by path.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! Answers against what was expected.
 
 use bytes::Bytes;
-use hippocamp_model_config::Interface;
+use hippocamp_interface::Interface;
 use hippocamp_tensor::Shape;
 
 use crate::conformance::trial::Outcome;

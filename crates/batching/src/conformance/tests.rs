@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
+use hippocamp_interface::{Interface, ModelConfig, TensorSpec};
 use hippocamp_tensor::{DataType, Shape};
 
 use super::{Example, Subject};

@@ -4,9 +4,9 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescri
 use serde_json::{Map, Value as Json};
 
 use super::scalar;
-use crate::fault::{Faults, Position};
 use crate::schema::{self, join};
 use crate::{ModelConfig, text};
+use hippocamp_interface::{Faults, Position};
 
 /// What an override is called in messages; it comes in a request and has no name of its own.
 const ORIGIN: &str = "config";

@@ -1,6 +1,6 @@
 //! A text as written: names and values with their places, before anybody knows which fields exist.
 
-use crate::fault::Position;
+use hippocamp_interface::Position;
 
 /// `name: value`.
 #[derive(Debug)]

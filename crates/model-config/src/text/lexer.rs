@@ -1,6 +1,6 @@
 //! Text to tokens, with line and column.
 
-use crate::fault::{Faults, Position};
+use hippocamp_interface::{Faults, Position};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenKind {

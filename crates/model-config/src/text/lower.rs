@@ -5,8 +5,8 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Va
 use super::ast::{Field, Node, Value};
 use super::{parser, scalar};
 use crate::Spans;
-use crate::fault::{FaultKind, Faults, Position};
 use crate::schema::{self, join};
+use hippocamp_interface::{FaultKind, Faults, Position};
 
 /// The `ModelConfig` of a whole text. Fields with faults are left out of it.
 pub(super) fn lower(fields: &[Field<'_>], faults: &mut Faults) -> (DynamicMessage, Spans) {

@@ -17,8 +17,8 @@ mod tests;
 pub(crate) use parser::shown;
 pub use write::to_text;
 
-use crate::fault::Faults;
 use crate::{ModelConfig, Spans, schema};
+use hippocamp_interface::Faults;
 
 /// Bytes that a config may have. The largest ones seen in the wild have less than a tenth of this.
 pub(crate) const MAX_TEXT: usize = 1 << 20;

@@ -3,7 +3,7 @@
 use super::ast::{Field, Node, Value};
 use super::lexer::{Lexer, Token, TokenKind};
 use super::literal;
-use crate::fault::{Faults, Position};
+use hippocamp_interface::{Faults, Position};
 
 /// How deep messages may be nested; a real config needs seven levels.
 const MAX_DEPTH: usize = 100;

@@ -5,7 +5,6 @@ use hippocamp_proto::inference::{
 };
 
 use super::Check;
-use crate::platform;
 
 impl Check<'_> {
     pub(super) fn scheduling(&mut self) {
@@ -17,11 +16,11 @@ impl Check<'_> {
         }
         let has_steps =
             matches!(self.config.scheduling_choice, Some(SchedulingChoice::EnsembleScheduling(_)));
-        if self.config.platform == platform::ENSEMBLE && !has_steps {
+        if self.config.platform == hippocamp_interface::ENSEMBLE && !has_steps {
             let message = format!(
                 "ensemble scheduling must be set for ensemble {} whose platform is {}",
                 self.name,
-                platform::ENSEMBLE
+                hippocamp_interface::ENSEMBLE
             );
             self.fault("platform", message);
         }

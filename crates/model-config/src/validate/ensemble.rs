@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use hippocamp_proto::inference::{ModelEnsembling, model_ensembling::Step};
 
 use super::Check;
-use crate::platform;
 
 /// A tensor of the ensemble, by its name there.
 #[derive(Default)]
@@ -25,10 +24,10 @@ impl<'a> Check<'a> {
         let name = self.name;
         let config = self.config;
         let is_other = !config.platform.is_empty() || !config.backend.is_empty();
-        if config.platform != platform::ENSEMBLE && is_other {
+        if config.platform != hippocamp_interface::ENSEMBLE && is_other {
             let message = format!(
                 "ensemble scheduling cannot be set for model '{name}' whose platform is not {}",
-                platform::ENSEMBLE
+                hippocamp_interface::ENSEMBLE
             );
             self.fault("ensemble_scheduling", message);
         }

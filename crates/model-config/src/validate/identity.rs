@@ -51,7 +51,7 @@ impl Check<'_> {
 
     fn backend(&mut self) {
         let (name, platform, backend) = (self.name, &self.config.platform, &self.config.backend);
-        if platform == platform::ENSEMBLE {
+        if platform == hippocamp_interface::ENSEMBLE {
             if !backend.is_empty() {
                 let message = format!(
                     "Ensemble model '{name}' must have platform type '{platform}' and empty backend type"

@@ -17,8 +17,8 @@ mod warmup;
 #[cfg(test)]
 mod tests;
 
-use crate::fault::Faults;
 use crate::{DefaultFacts, FaultKind, ModelConfig, Spans};
+use hippocamp_interface::Faults;
 
 /// All rules, for a config that is ready to be served: to be called after [`complete`](crate::complete).
 pub fn validate(

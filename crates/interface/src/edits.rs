@@ -43,7 +43,7 @@ fn engine_options(group: &ModelInstanceGroup) -> Option<ModelInstanceGroup> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse;
+    use hippocamp_model_config::parse;
 
     fn alike(one: &str, other: &str) -> bool {
         let config = |text: &str| parse(text, "config.pbtxt").unwrap().config;

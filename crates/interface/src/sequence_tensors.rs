@@ -69,7 +69,8 @@ fn spec(name: &str, data_type: DataType, dims: Shape) -> TensorSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Interface, parse};
+    use crate::Interface;
+    use hippocamp_model_config::parse;
 
     #[test]
     fn controls_and_states_stand_behind_the_clients_own_tensors() {

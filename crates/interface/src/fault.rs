@@ -83,9 +83,9 @@ pub struct Faults {
 
 /// A place in a text, both counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
-    pub(crate) line: u32,
-    pub(crate) column: u32,
+pub struct Position {
+    pub line: u32,
+    pub column: u32,
 }
 
 impl Faults {
@@ -94,7 +94,8 @@ impl Faults {
         Faults { origin: origin.to_owned(), faults: Vec::new() }
     }
 
-    pub(crate) fn push(&mut self, position: Option<Position>, path: &str, message: impl Into<String>) {
+    /// Adds a fault of which there is no more to say than the message does.
+    pub fn push(&mut self, position: Option<Position>, path: &str, message: impl Into<String>) {
         self.push_kind(position, path, message, FaultKind::Other);
     }
 
@@ -103,7 +104,8 @@ impl Faults {
         Faults { origin: origin.to_owned(), faults: vec![fault] }
     }
 
-    pub(crate) fn push_kind(
+    /// Adds a fault, unless there are too many already.
+    pub fn push_kind(
         &mut self,
         position: Option<Position>,
         path: &str,
@@ -118,12 +120,12 @@ impl Faults {
     }
 
     /// Further faults would be dropped, so there is no use in looking for them.
-    pub(crate) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.faults.len() >= MAX_FAULTS
     }
 
     /// `value` if there are no faults.
-    pub(crate) fn into_result<T>(self, value: T) -> Result<T, Faults> {
+    pub fn into_result<T>(self, value: T) -> Result<T, Faults> {
         if self.faults.is_empty() { Ok(value) } else { Err(self) }
     }
 }

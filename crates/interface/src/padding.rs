@@ -2,6 +2,8 @@
 //!
 //! Triton has no such thing. The parameters are ours, and Triton passes them over.
 
+mod half;
+
 use std::collections::BTreeSet;
 
 use hippocamp_proto::inference::ModelConfig;
@@ -81,7 +83,7 @@ impl Padding {
 }
 
 /// The inputs that the server makes where a request leaves them out.
-pub(crate) fn made_inputs(config: &ModelConfig) -> BTreeSet<&str> {
+pub fn made_inputs(config: &ModelConfig) -> BTreeSet<&str> {
     let parameters = config.parameters.iter();
     let made = parameters.filter_map(|(key, parameter)| {
         let name = key.strip_prefix(INPUT)?;
@@ -247,8 +249,8 @@ fn element(spec: &TensorSpec, text: &str) -> Result<Box<[u8]>, String> {
         DataType::Int64 => number(text, i64::to_le_bytes),
         DataType::Fp32 => number(text, f32::to_le_bytes),
         DataType::Fp64 => number(text, f64::to_le_bytes),
-        DataType::Fp16 => text.parse().ok().map(|number| half::f16::from_f32(number).to_le_bytes().into()),
-        DataType::Bf16 => text.parse().ok().map(|number| half::bf16::from_f32(number).to_le_bytes().into()),
+        DataType::Fp16 => number(text, half::fp16),
+        DataType::Bf16 => number(text, half::bf16),
         DataType::Bytes => None,
     };
     element.ok_or_else(|| {

@@ -54,7 +54,7 @@ pub struct TensorSpec {
 }
 
 impl Interface {
-    /// Of a config that went through [`validate`](crate::validate). Faults if it did not.
+    /// Of a config that went through `validate` of `model-config`. Faults if it did not.
     pub fn new(config: &ModelConfig) -> Result<Interface, Faults> {
         let mut faults = Faults::new(&config.name);
         let max_batch_size = u32::try_from(config.max_batch_size).unwrap_or_else(|_| {
@@ -165,7 +165,7 @@ fn shape(reshape: Option<&ModelTensorReshape>) -> Option<Shape> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse;
+    use hippocamp_model_config::parse;
 
     #[test]
     fn holds_what_the_config_says() {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::parse;
+use hippocamp_model_config::parse;
 
 const BERT: &str = r#"
     name: "m" max_batch_size: 8

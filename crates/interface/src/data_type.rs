@@ -46,7 +46,7 @@ pub fn config_value(data_type: DataType) -> i32 {
 }
 
 /// The name of a config value as it is written in a config, for messages.
-pub(crate) fn config_name(config_value: i32) -> &'static str {
+pub fn config_name(config_value: i32) -> &'static str {
     data_type(config_value).map_or("TYPE_INVALID", DataType::config_name)
 }
 
