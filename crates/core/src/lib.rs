@@ -10,6 +10,8 @@ mod classification;
 mod elders;
 mod ensembles;
 mod faults;
+#[cfg(feature = "follow")]
+mod following;
 mod hint;
 mod host_policy;
 mod index;
@@ -41,12 +43,13 @@ mod statistics;
 mod supported;
 mod transact;
 mod warmup;
-mod watching;
 
 pub use check::{Finding, ModelCheck, Severity, check_model, describe, dry_run};
 pub use classification::{class_count, classify};
 pub use faults::faults_of;
 pub use hint::hint;
+#[cfg(feature = "follow")]
+pub use hippocamp_following::WatchSettings;
 pub use hippocamp_scheduler::ResourceCount;
 pub use host_policy::HostPolicy;
 pub use index::{IndexEntry, State, VersionState};
@@ -60,4 +63,3 @@ pub use server::{InferenceServer, ServerMetadata};
 pub use settings::{ControlMode, Readiness, Settings};
 pub use start_fault::StartFault;
 pub use statistics::VersionStatistics;
-pub use watching::WatchSettings;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use hippocamp_repository::{Action, Dependencies, Fingerprint, Transaction};
+use hippocamp_repository::{Action, Dependencies, Fingerprint, Outcome, Transaction};
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
@@ -16,18 +16,6 @@ use crate::InferenceServer;
 use crate::install::Made;
 use crate::jobs::{Job, Jobs};
 use crate::load::LoadFailure;
-
-/// What came of a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Done,
-    /// Something is wrong with what lies there. It was told; to try it again would tell the same.
-    Failed,
-    /// The same, and nothing of it was changed, because it belongs together.
-    FailedTogether,
-    /// Something changed meanwhile. It settles anew.
-    Changed,
-}
 
 impl InferenceServer {
     /// Carries it out. `contents` is what each model's folder is expected to hold, `dependencies` what the configs there say.

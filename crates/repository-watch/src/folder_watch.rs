@@ -176,16 +176,16 @@ impl FolderWatch {
     }
 
     /// What hears of changes, whoever has the watch.
-    pub fn ear(&self) -> Ear {
-        Ear(Arc::clone(&self.shared))
+    pub fn events(&self) -> FolderEvents {
+        FolderEvents(Arc::clone(&self.shared))
     }
 }
 
 /// Hears what a [`FolderWatch`] was told.
 #[derive(Clone, Debug)]
-pub struct Ear(Arc<Shared>);
+pub struct FolderEvents(Arc<Shared>);
 
-impl Ear {
+impl FolderEvents {
     /// Returns when there is something to take.
     pub async fn noticed(&self) {
         self.0.noticed.notified().await;

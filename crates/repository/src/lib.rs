@@ -30,5 +30,5 @@ pub use scan::{
     find_step, list, scan,
 };
 pub use survey::Survey;
-pub use transaction::{Transaction, transactions};
+pub use transaction::{Outcome, Transaction, transactions};
 pub use version_policy::select_versions;

@@ -13,6 +13,19 @@ pub struct Transaction {
     pub tied: BTreeSet<String>,
 }
 
+/// What came of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it is carried out.
+    Done,
+    /// Something is wrong with what the repositories hold, and was logged. To try it again would fail alike.
+    Failed,
+    /// The same, and nothing of the transaction was changed, because its models change together or not at all.
+    FailedTogether,
+    /// Files changed while they were read. The change has to settle again.
+    Changed,
+}
+
 /// Sorts the actions of a plan into transactions. Two models are tied if one is composed of the other, or an ensemble of
 /// both: as things are (`before`) or as they are to be (`after`). What no ensemble ties is in a transaction of its own.
 pub fn transactions(actions: Vec<Action>, before: &Dependencies, after: &Dependencies) -> Vec<Transaction> {

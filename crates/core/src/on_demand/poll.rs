@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use hippocamp_repository::{Action, Dependencies, Fingerprint, Transaction};
-
+use hippocamp_repository::{Action, Dependencies, Fingerprint, Outcome, Transaction};
 use tracing::warn;
 
 use super::OnDemand;
 use super::footprint::{Part, closure};
 use crate::InferenceServer;
-use crate::transact::Outcome;
 
 impl InferenceServer {
     /// What the repositories would have to hold so that nothing was to be done: of a model that stands by what it will be

@@ -43,14 +43,14 @@ impl Bench {
         let wanted = (0, model.to_owned());
         let wait = async {
             loop {
-                let Noticed { everything, models, repositories } = self.watch.ear().take();
+                let Noticed { everything, models, repositories } = self.watch.events().take();
                 self.seen.everything |= everything;
                 self.seen.models.extend(models);
                 self.seen.repositories.extend(repositories);
                 if self.seen.models.contains(&wanted) {
                     return;
                 }
-                self.watch.ear().noticed().await;
+                self.watch.events().noticed().await;
             }
         };
         let in_time = tokio::time::timeout(Duration::from_secs(20), wait).await;
@@ -59,7 +59,7 @@ impl Bench {
     }
 
     async fn is_being_written(&self, model: &str, expected: bool) {
-        let models = || self.watch.ear().being_written(Instant::now());
+        let models = || self.watch.events().being_written(Instant::now());
         let wait = async {
             while models().contains(&(0, model.to_owned())) != expected {
                 tokio::task::yield_now().await;
@@ -87,7 +87,7 @@ async fn notices_what_is_written_created_moved_and_removed() {
     fs::create_dir_all(bench.path("m/1")).unwrap();
     bench.notices("m").await;
     bench.watch_model("m", &["m", "m/1"]);
-    bench.watch.ear().take();
+    bench.watch.events().take();
     fs::write(bench.path("m/1/model.onnx"), "y").unwrap();
     bench.notices("m").await;
 }
@@ -99,7 +99,7 @@ async fn follows_links_out_of_the_repository() {
     symlink(elsewhere.path(), bench.path("m/2")).unwrap();
     bench.notices("m").await;
     bench.watch_model("m", &["m", "m/1", "m/2"]);
-    bench.watch.ear().take();
+    bench.watch.events().take();
     fs::write(elsewhere.path().join("model.onnx"), "x").unwrap();
     bench.notices("m").await;
     bench.watch_model("m", &["m"]);
@@ -114,7 +114,7 @@ async fn notices_the_names_that_links_lead_by_and_no_others() {
     fs::create_dir(place.join("one")).unwrap();
     symlink("one", place.join("current")).unwrap();
     bench.watch_hops(&[place.join("current"), place.join("one/model.onnx")]);
-    bench.watch.ear().take();
+    bench.watch.events().take();
 
     // Nothing of this is the model's, and all of it was told of when the link is.
     fs::write(place.join("other"), "x").unwrap();
@@ -123,7 +123,7 @@ async fn notices_the_names_that_links_lead_by_and_no_others() {
     symlink("two", place.join("next")).unwrap();
     fs::rename(place.join("next"), place.join("current")).unwrap();
     bench.notices("m").await;
-    assert!(bench.watch.ear().being_written(Instant::now()).is_empty());
+    assert!(bench.watch.events().being_written(Instant::now()).is_empty());
     assert_eq!(bench.watch.shared.state().made_in, BTreeSet::new());
     drop(other);
 
@@ -134,12 +134,12 @@ async fn notices_the_names_that_links_lead_by_and_no_others() {
     bench.is_being_written("m", true).await;
     drop(file);
     bench.is_being_written("m", false).await;
-    bench.watch.ear().take();
+    bench.watch.events().take();
     fs::remove_dir_all(place.join("one")).unwrap();
     bench.notices("m").await;
 
     bench.watch_hops(&[place.join("current"), place.join("two")]);
-    bench.watch.ear().take();
+    bench.watch.events().take();
     fs::create_dir(place.join("two")).unwrap();
     bench.notices("m").await;
     bench.watch_model("m", &[]);
@@ -153,10 +153,10 @@ async fn tells_of_a_repository_that_links_lead_to() {
     let place = fs::canonicalize(elsewhere.path()).unwrap();
     bench.watch.set(&Owner::Repository(0), &[bench.path("")], &[place.join("current")]);
     symlink(bench.folder.path(), place.join("current")).unwrap();
-    let ear = bench.watch.ear();
+    let events = bench.watch.events();
     let told = async {
-        while ear.take().repositories != [0].into() {
-            ear.noticed().await;
+        while events.take().repositories != [0].into() {
+            events.noticed().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), told).await.unwrap();

@@ -31,7 +31,7 @@ async fn changes_are_found_without_being_told() {
         TestServer::start_with(repository, |settings| settings.control_mode = ControlMode::Poll).await;
     assert_eq!(faults, [""; 0]);
     let mut settings = WatchSettings { poll: Some(QUIET), events: false, ..WatchSettings::default() };
-    settings.quiet.found = QUIET;
+    settings.settling.found = QUIET;
     server.watch(settings);
     let core = &server.core;
 
@@ -73,7 +73,7 @@ async fn a_name_in_two_repositories_is_served_when_one_of_them_is_gone() {
     assert!(faults.concat().starts_with("failed to read model repository '"), "{faults:?}");
     assert!(!server.core.is_live());
     let mut settings = WatchSettings { poll: Some(QUIET), events: false, ..WatchSettings::default() };
-    settings.quiet.found = QUIET;
+    settings.settling.found = QUIET;
     server.watch(settings);
     let core = &server.core;
     let place = |path| server.repository.path().join(path);
@@ -126,7 +126,7 @@ async fn links_out_of_the_repository_are_followed_without_looking() {
         TestServer::start_with(repository, |settings| settings.control_mode = ControlMode::Poll).await;
     assert_eq!(faults, [""; 0]);
     let mut settings = WatchSettings { poll: None, ..WatchSettings::default() };
-    settings.quiet.found = QUIET;
+    settings.settling.found = QUIET;
     server.watch(settings);
     let core = &server.core;
     let size = |name: &str| core.model(name, None).map(|model| model.config.max_batch_size).ok();
@@ -168,7 +168,7 @@ async fn models_that_come_while_it_begins_are_noticed() {
         server.repository.write(&format!(".{name}/config.pbtxt"), identity_config(0, ""));
     }
     let mut settings = WatchSettings { poll: None, ..WatchSettings::default() };
-    settings.quiet.found = QUIET;
+    settings.settling.found = QUIET;
     server.watch(settings);
     for (aside, place) in new.iter().cloned().map(place) {
         std::fs::rename(aside, place).unwrap();

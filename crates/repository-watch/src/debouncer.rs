@@ -7,16 +7,16 @@ use hippocamp_repository::Fingerprint;
 
 /// How long nothing may have happened to a model before its change has settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quiet {
+pub struct SettlingTime {
     /// Where the kernel told of the change: it would tell of the next as well.
     pub told: Duration,
     /// Where only a look found it. It may be on another machine's disk, which shows what is written there late.
     pub found: Duration,
 }
 
-impl Default for Quiet {
+impl Default for SettlingTime {
     fn default() -> Self {
-        Quiet { told: Duration::from_millis(200), found: Duration::from_secs(4) }
+        SettlingTime { told: Duration::from_millis(200), found: Duration::from_secs(4) }
     }
 }
 
@@ -24,8 +24,8 @@ impl Default for Quiet {
 ///
 /// A change is settled if two looks found the same, nothing was heard of the model in between, and that took long enough.
 #[derive(Debug)]
-pub struct Settling {
-    quiet: Quiet,
+pub struct Debouncer {
+    settling_time: SettlingTime,
     accepted: BTreeMap<String, Fingerprint>,
     pending: BTreeMap<String, Pending>,
 }
@@ -44,10 +44,10 @@ struct Pending {
     begun: Instant,
 }
 
-impl Settling {
+impl Debouncer {
     /// Begins with what the repositories were found to hold.
-    pub fn new(accepted: BTreeMap<String, Fingerprint>, quiet: Quiet) -> Settling {
-        Settling { quiet, accepted, pending: BTreeMap::new() }
+    pub fn new(accepted: BTreeMap<String, Fingerprint>, settling_time: SettlingTime) -> Debouncer {
+        Debouncer { settling_time, accepted, pending: BTreeMap::new() }
     }
 
     /// Something happened to that model just now.
@@ -80,7 +80,7 @@ impl Settling {
                 self.pending.remove(name);
                 continue;
             }
-            let (quiet, begun) = (self.quiet, now);
+            let (settling_time, begun) = (self.settling_time, now);
             let pending = self.pending.entry(name.clone()).or_insert(Pending {
                 content: found,
                 unseen: false,
@@ -92,7 +92,7 @@ impl Settling {
             if pending.unseen || pending.content != found {
                 (pending.content, pending.unseen, pending.since) = (found, false, now);
                 pending.confirmed = false;
-            } else if now >= pending.rested(quiet) {
+            } else if now >= pending.rested(settling_time) {
                 pending.confirmed = true;
             }
         }
@@ -110,16 +110,16 @@ impl Settling {
         unsettled.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Models that have to be looked at, as they were quiet for long enough since.
+    /// Models that have to be looked at, as nothing happened to them for long enough since.
     pub fn to_look_at(&self, now: Instant) -> BTreeSet<String> {
-        let due = self.pending.iter().filter(|(_, p)| !p.confirmed && now >= p.rested(self.quiet));
+        let due = self.pending.iter().filter(|(_, p)| !p.confirmed && now >= p.rested(self.settling_time));
         due.map(|(name, _)| name.clone()).collect()
     }
 
     /// When the next of them is due. May have passed.
     pub fn due(&self) -> Option<Instant> {
         let unsettled = self.pending.values().filter(|pending| !pending.confirmed);
-        unsettled.map(|pending| pending.rested(self.quiet)).min()
+        unsettled.map(|pending| pending.rested(self.settling_time)).min()
     }
 
     /// Models that have been changing for longer than `patience`.
@@ -147,8 +147,8 @@ impl Settling {
 
 impl Pending {
     /// When it has rested for long enough, if nothing happens.
-    fn rested(&self, quiet: Quiet) -> Instant {
-        self.since + if self.told { quiet.told } else { quiet.found }
+    fn rested(&self, settling_time: SettlingTime) -> Instant {
+        self.since + if self.told { settling_time.told } else { settling_time.found }
     }
 }
 

@@ -14,14 +14,14 @@ fn names(list: &[&str]) -> BTreeSet<String> {
 }
 
 struct Bench {
-    settling: Settling,
+    debouncer: Debouncer,
     now: Instant,
 }
 
 impl Bench {
     fn new(accepted: &[(&str, u64)]) -> Bench {
         Bench {
-            settling: Settling::new(content(accepted), Quiet { told: TOLD, found: FOUND }),
+            debouncer: Debouncer::new(content(accepted), SettlingTime { told: TOLD, found: FOUND }),
             now: Instant::now(),
         }
     }
@@ -32,32 +32,32 @@ impl Bench {
     }
 
     fn look(&mut self, present: &[(&str, u64)]) -> &mut Bench {
-        self.settling.look(None, &content(present), self.now);
+        self.debouncer.look(None, &content(present), self.now);
         self
     }
 
     fn settled(&self) -> Vec<String> {
-        self.settling.settled().into_keys().collect()
+        self.debouncer.settled().into_keys().collect()
     }
 }
 
 #[test]
 fn a_change_is_settled_when_two_looks_found_the_same_and_nothing_was_heard_in_between() {
     let mut bench = Bench::new(&[("m", 1)]);
-    bench.settling.disturb("m", bench.now);
+    bench.debouncer.disturb("m", bench.now);
     assert_eq!(bench.after(TOLD).settled(), [""; 0], "nobody looked yet");
-    assert_eq!(bench.settling.to_look_at(bench.now), names(&["m"]));
+    assert_eq!(bench.debouncer.to_look_at(bench.now), names(&["m"]));
     assert_eq!(bench.look(&[("m", 2)]).settled(), [""; 0], "the first look");
-    assert_eq!(bench.settling.due(), Some(bench.now + TOLD));
+    assert_eq!(bench.debouncer.due(), Some(bench.now + TOLD));
     bench.after(TOLD / 2);
-    bench.settling.disturb("m", bench.now);
+    bench.debouncer.disturb("m", bench.now);
     assert_eq!(bench.after(TOLD).look(&[("m", 2)]).settled(), [""; 0], "something was heard");
     assert_eq!(bench.after(TOLD).look(&[("m", 3)]).settled(), [""; 0], "it is another");
     assert_eq!(bench.after(TOLD).look(&[("m", 3)]).settled(), ["m"]);
-    assert!(bench.settling.unsettled().is_empty());
-    bench.settling.accept(&names(&["m"]));
-    assert_eq!(*bench.settling.accepted(), content(&[("m", 3)]));
-    assert_eq!(bench.settling.due(), None);
+    assert!(bench.debouncer.unsettled().is_empty());
+    bench.debouncer.accept(&names(&["m"]));
+    assert_eq!(*bench.debouncer.accepted(), content(&[("m", 3)]));
+    assert_eq!(bench.debouncer.due(), None);
 }
 
 #[test]
@@ -71,38 +71,38 @@ fn what_only_a_look_found_needs_longer() {
 fn what_is_undone_is_forgotten_and_what_is_gone_is_told() {
     let mut bench = Bench::new(&[("back", 1), ("gone", 1)]);
     for name in ["back", "gone", "came and went"] {
-        bench.settling.disturb(name, bench.now);
+        bench.debouncer.disturb(name, bench.now);
     }
     for _ in 0..2 {
         bench.after(TOLD);
-        bench.settling.look(None, &content(&[("back", 1)]), bench.now);
+        bench.debouncer.look(None, &content(&[("back", 1)]), bench.now);
     }
     bench.after(TOLD);
-    assert_eq!(bench.settling.settled(), [("gone".to_owned(), None)].into());
-    bench.settling.accept(&names(&["gone"]));
-    assert_eq!(*bench.settling.accepted(), content(&[("back", 1)]));
+    assert_eq!(bench.debouncer.settled(), [("gone".to_owned(), None)].into());
+    bench.debouncer.accept(&names(&["gone"]));
+    assert_eq!(*bench.debouncer.accepted(), content(&[("back", 1)]));
 }
 
 #[test]
 fn a_look_at_one_model_says_nothing_of_the_others() {
     let mut bench = Bench::new(&[("m", 1)]);
-    bench.settling.disturb("m", bench.now);
-    bench.settling.disturb("new", bench.now);
-    bench.settling.look(Some(&names(&["other"])), &content(&[("m", 1)]), bench.now);
-    assert_eq!(bench.settling.unsettled(), names(&["m", "new"]));
-    bench.settling.look(Some(&names(&["new"])), &content(&[("m", 1)]), bench.now);
-    assert_eq!(bench.settling.unsettled(), names(&["m"]), "it was not there, and still is not");
+    bench.debouncer.disturb("m", bench.now);
+    bench.debouncer.disturb("new", bench.now);
+    bench.debouncer.look(Some(&names(&["other"])), &content(&[("m", 1)]), bench.now);
+    assert_eq!(bench.debouncer.unsettled(), names(&["m", "new"]));
+    bench.debouncer.look(Some(&names(&["new"])), &content(&[("m", 1)]), bench.now);
+    assert_eq!(bench.debouncer.unsettled(), names(&["m"]), "it was not there, and still is not");
 }
 
 #[test]
 fn tells_what_never_rests() {
     let mut bench = Bench::new(&[]);
     for _ in 0..20 {
-        bench.settling.disturb("log", bench.now);
+        bench.debouncer.disturb("log", bench.now);
         bench.after(TOLD / 2);
     }
-    assert_eq!(bench.settling.restless(TOLD * 20, bench.now).count(), 0);
-    assert_eq!(bench.settling.restless(TOLD * 10, bench.now).collect::<Vec<_>>(), ["log"]);
+    assert_eq!(bench.debouncer.restless(TOLD * 20, bench.now).count(), 0);
+    assert_eq!(bench.debouncer.restless(TOLD * 10, bench.now).collect::<Vec<_>>(), ["log"]);
 }
 
 #[derive(Clone, Debug)]
@@ -143,20 +143,20 @@ proptest! {
                         changed.insert(name.to_owned(), bench.now);
                     }
                     if told {
-                        bench.settling.disturb(name, bench.now);
+                        bench.debouncer.disturb(name, bench.now);
                     }
                 }
                 Event::Wait(ms) => drop(bench.after(Duration::from_millis(ms))),
             }
-            bench.settling.look(None, &disk, bench.now);
-            let settled = bench.settling.settled();
+            bench.debouncer.look(None, &disk, bench.now);
+            let settled = bench.debouncer.settled();
             for (name, content) in &settled {
                 prop_assert_eq!(disk.get(name), content.as_ref());
                 prop_assert!(bench.now >= changed[name] + TOLD, "{name}");
             }
-            bench.settling.accept(&settled.into_keys().collect());
+            bench.debouncer.accept(&settled.into_keys().collect());
         }
-        prop_assert_eq!(bench.settling.accepted(), &disk);
-        prop_assert!(bench.settling.due().is_none());
+        prop_assert_eq!(bench.debouncer.accepted(), &disk);
+        prop_assert!(bench.debouncer.due().is_none());
     }
 }

@@ -1,0 +1,64 @@
+//! Follows the repositories: what [`hippocamp_following`] needs of the server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use hippocamp_following::{AtStart, ServedModels, follow};
+use hippocamp_repository::{
+    Dependencies, Fingerprint, Outcome, Patience, RepositoryLocation, ScanOptions, Transaction,
+};
+
+use crate::jobs::composing_on_disk;
+use crate::{InferenceServer, WatchSettings};
+
+impl InferenceServer {
+    /// Follows the repositories, for [`ControlMode::Poll`](crate::ControlMode::Poll). Begins with what
+    /// [`load_repositories`](InferenceServer::load_repositories) found, and never ends; to drop it is to stop.
+    pub async fn watch(self: Arc<Self>, settings: WatchSettings) {
+        follow(self, settings).await;
+    }
+}
+
+impl ServedModels for InferenceServer {
+    fn repositories(&self) -> &[RepositoryLocation] {
+        &self.settings().repositories
+    }
+
+    fn scan_options(&self) -> ScanOptions {
+        InferenceServer::scan_options(self, Patience::Short)
+    }
+
+    fn at_start(&self) -> AtStart {
+        let models = self.models.lock();
+        let failed = models.entries.iter().filter(|(_, entry)| entry.loads.failed > 0);
+        AtStart {
+            contents: models.first_look.clone(),
+            failed: failed.map(|(name, _)| name.clone()).collect(),
+        }
+    }
+
+    fn accounted_for(&self) -> BTreeMap<String, Fingerprint> {
+        InferenceServer::accounted_for(self)
+    }
+
+    fn dependencies(&self) -> Dependencies {
+        self.models.lock().dependencies.clone()
+    }
+
+    fn composing_on_disk(&self, name: &str) -> BTreeSet<String> {
+        composing_on_disk(self, name)
+    }
+
+    async fn transact(
+        self: &Arc<Self>,
+        transaction: &Transaction,
+        contents: &BTreeMap<String, Fingerprint>,
+        dependencies: &Dependencies,
+    ) -> Outcome {
+        InferenceServer::transact(self, transaction, contents, dependencies).await
+    }
+
+    fn repositories_are_readable(&self) {
+        InferenceServer::repositories_are_readable(self);
+    }
+}

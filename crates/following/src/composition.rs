@@ -1,0 +1,51 @@
+//! What ensembles will be composed of when what changed is loaded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use hippocamp_repository::{Dependencies, Fingerprint};
+
+use crate::ServedModels;
+
+/// A model, and the content that its folder has now; `None` if it is gone.
+pub(crate) type Changed = (String, Option<Fingerprint>);
+
+/// What the configs of changed models say, by the content in which they said it: a content that cannot be served is
+/// planned at each step, and its config is not read again for that.
+#[derive(Debug, Default)]
+pub(crate) struct Compositions(BTreeMap<String, (Option<Fingerprint>, BTreeSet<String>)>);
+
+impl Compositions {
+    /// Which ensembles will be composed of which models: as they serve, and as the configs of `changed` say. Reads those
+    /// that were not read yet, and all of them if `reread`.
+    pub(crate) async fn dependencies<M: ServedModels>(
+        &mut self,
+        models: &Arc<M>,
+        mut dependencies: Dependencies,
+        changed: &[Changed],
+        reread: bool,
+    ) -> Dependencies {
+        let is_current = |name: &String, then: &Option<Fingerprint>| {
+            changed.iter().any(|(changed, now)| changed == name && now == then)
+        };
+        self.0.retain(|name, (then, _)| !reread && is_current(name, then));
+        let unread: Vec<Changed> =
+            changed.iter().filter(|(name, _)| !self.0.contains_key(name)).cloned().collect();
+        if !unread.is_empty() {
+            let models = Arc::clone(models);
+            let read = tokio::task::spawn_blocking(move || {
+                let read = unread.into_iter().map(|(name, now)| {
+                    let composing = models.composing_on_disk(&name);
+                    (name, (now, composing))
+                });
+                read.collect::<Vec<_>>()
+            });
+            // A panic in there was logged.
+            self.0.extend(read.await.unwrap_or_default());
+        }
+        for (name, (_, composing)) in &self.0 {
+            dependencies.set(name, composing.clone());
+        }
+        dependencies
+    }
+}
