@@ -1,9 +1,12 @@
 //! `fail`: a model that never works.
 
 use hippocamp_backend::{
-    Backend, Batch, Error, FailureReason, InstanceSpec, Model, ModelInstance, ModelSource, Result,
+    Backend, BackendFacts, Batch, Error, FailureReason, InstanceSpec, Model, ModelInstance, ModelSource,
+    Result,
 };
 use hippocamp_model_config::ModelConfig;
+
+use crate::FACTS;
 
 /// Answers every request with an error. Takes any config.
 #[derive(Debug)]
@@ -14,8 +17,8 @@ impl Backend for Fail {
         "fail"
     }
 
-    fn completes_configs(&self) -> bool {
-        false
+    fn facts(&self) -> BackendFacts {
+        FACTS
     }
 
     fn load(&self, _: &ModelSource) -> Result<Box<dyn Model>> {

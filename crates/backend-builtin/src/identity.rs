@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Backend, Batch, CorrelationId, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource,
-    MovableInstance, OutputTensor, ParameterValue, Parameters, Request, Response, Result, Sequence,
+    Backend, BackendFacts, Batch, CorrelationId, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance,
+    ModelSource, MovableInstance, OutputTensor, ParameterValue, Parameters, Request, Response, Result,
+    Sequence,
 };
 use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
 use hippocamp_proto::inference::ModelTensorReshape;
 use hippocamp_tensor::{LENGTH_PREFIX, Shape, TensorData};
 
+use crate::FACTS;
 use crate::parameter::number;
 
 /// Copies INPUT*n* to OUTPUT*n* without copying: the output is the request's own bytes, wherever they are.
@@ -24,8 +26,8 @@ impl Backend for Identity {
         "identity"
     }
 
-    fn completes_configs(&self) -> bool {
-        false
+    fn facts(&self) -> BackendFacts {
+        FACTS
     }
 
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {

@@ -15,7 +15,10 @@ mod square;
 
 use std::sync::Arc;
 
-use hippocamp_backend::Backend;
+use hippocamp_backend::{Backend, BackendFacts};
+
+/// What all of them say of themselves: a config has to be complete.
+const FACTS: BackendFacts = BackendFacts { completes_configs: false, ..BackendFacts::PLAIN };
 
 /// All backends of this crate, each under the name that configs use.
 pub fn backends() -> Vec<Arc<dyn Backend>> {

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Backend, Batch, Delivery, Error, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance,
-    ModelSource, OutputTensor, ParameterValue, Request, Response, ResponseTimes, Result,
+    Backend, BackendFacts, Batch, Delivery, Error, ExecutionTimes, FailureReason, InstanceSpec, Model,
+    ModelInstance, ModelSource, OutputTensor, ParameterValue, Request, Response, ResponseTimes, Result,
 };
 use hippocamp_model_config::{Interface, ModelConfig, config_value};
 use hippocamp_tensor::{DataType, Shape};
 
+use crate::FACTS;
 use crate::answers::{check_count, sleep_while_wanted};
 
 /// Answers with the prompt, once or as a stream. How often, how slowly and with which end a request says itself.
@@ -22,8 +23,8 @@ impl Backend for MockLlm {
         "mock_llm"
     }
 
-    fn completes_configs(&self) -> bool {
-        false
+    fn facts(&self) -> BackendFacts {
+        FACTS
     }
 
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {

@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Backend, Batch, Delivery, Error, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance,
-    ModelSource, OutputTensor, Request, Response, ResponseTimes, Result,
+    Backend, BackendFacts, Batch, Delivery, Error, ExecutionTimes, FailureReason, InstanceSpec, Model,
+    ModelInstance, ModelSource, OutputTensor, Request, Response, ResponseTimes, Result,
 };
 use hippocamp_model_config::{Interface, ModelConfig, config_value};
 use hippocamp_tensor::{DataType, Shape, push_element};
 
+use crate::FACTS;
 use crate::answers::{AnswerThreads, sleep_while_wanted};
 use script::{Script, Step};
 
@@ -26,8 +27,8 @@ impl Backend for Repeat {
         "repeat"
     }
 
-    fn completes_configs(&self) -> bool {
-        false
+    fn facts(&self) -> BackendFacts {
+        FACTS
     }
 
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {

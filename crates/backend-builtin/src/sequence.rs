@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Backend, Batch, Error, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance, ModelSource,
-    OutputTensor, Request, Response, Result, count_execution,
+    Backend, BackendFacts, Batch, Error, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance,
+    ModelSource, OutputTensor, Request, Response, Result, count_execution,
 };
 use hippocamp_model_config::ModelConfig;
 
+use crate::FACTS;
 use crate::parameter::number;
 use accumulator::Accumulators;
 use tensors::Tensors;
@@ -51,8 +52,8 @@ impl Backend for SequenceSum {
         }
     }
 
-    fn completes_configs(&self) -> bool {
-        false
+    fn facts(&self) -> BackendFacts {
+        FACTS
     }
 
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {

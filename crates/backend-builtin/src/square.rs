@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Backend, Batch, Code, Delivery, Error, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance,
-    ModelSource, OutputTensor, Request, Response, ResponseTimes, Result,
+    Backend, BackendFacts, Batch, Code, Delivery, Error, ExecutionTimes, FailureReason, InstanceSpec, Model,
+    ModelInstance, ModelSource, OutputTensor, Request, Response, ResponseTimes, Result,
 };
 use hippocamp_model_config::{ModelConfig, config_value};
 use hippocamp_tensor::{DataType, Shape};
 
+use crate::FACTS;
 use crate::answers::{AnswerThreads, check_count};
 use crate::parameter::number;
 
@@ -24,8 +25,8 @@ impl Backend for Square {
         "square"
     }
 
-    fn completes_configs(&self) -> bool {
-        false
+    fn facts(&self) -> BackendFacts {
+        FACTS
     }
 
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {

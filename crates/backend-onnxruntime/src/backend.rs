@@ -3,7 +3,9 @@
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use hippocamp_backend::{Backend, Device, Error, Model, ModelSource, Result};
+use hippocamp_backend::{
+    Backend, BackendFacts, Device, Error, GpuSupport, Model, ModelFormat, ModelSource, Result,
+};
 use hippocamp_model_config::ModelConfig;
 
 use crate::Settings;
@@ -31,6 +33,16 @@ impl OnnxRuntimeBackend {
 impl Backend for OnnxRuntimeBackend {
     fn name(&self) -> &'static str {
         "onnxruntime"
+    }
+
+    fn facts(&self) -> BackendFacts {
+        BackendFacts {
+            formats: &[ModelFormat { platform: "onnxruntime_onnx", filename: DEFAULT_FILE }],
+            cpu_instances: 2,
+            // Which GPUs there are kernels for is known by the library that is loaded.
+            gpus: GpuSupport::From(0, 0),
+            ..BackendFacts::PLAIN
+        }
     }
 
     fn available(&self) -> Result<()> {

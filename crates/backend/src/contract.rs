@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hippocamp_interface::{Interface, ModelConfig, differ_in_scheduling_only};
+use hippocamp_interface::{BackendFacts, Interface, ModelConfig, differ_in_scheduling_only};
 use smallvec::SmallVec;
 
 use crate::{Request, Result};
@@ -20,10 +20,9 @@ pub trait Backend: Send + Sync + Debug {
         Ok(())
     }
 
-    /// Whether its models fill in what their configs leave out. Otherwise a config that leaves something out is wrong before
-    /// any model file is looked at.
-    fn completes_configs(&self) -> bool {
-        true
+    /// What it says of itself: how its models are known and where they can run. Asked once, when it is registered.
+    fn facts(&self) -> BackendFacts {
+        BackendFacts::PLAIN
     }
 
     /// Opens one version of a model. Called on a loading thread; may take seconds. The config is as the user wrote it,

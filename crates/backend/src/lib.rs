@@ -13,10 +13,13 @@ mod error;
 mod latencies;
 mod outlet;
 mod parameters;
+mod registry;
 mod request;
 mod response;
 mod statistics;
 mod together;
+
+pub use hippocamp_interface::{BackendFacts, GpuSupport, ModelFormat};
 
 pub use bell::{Bell, Ring};
 pub use contract::{
@@ -26,6 +29,7 @@ pub use error::{Code, Error, Result};
 pub use latencies::{Latency, LatencySummary, WantedLatencies};
 pub use outlet::{Outlet, ResponseSink};
 pub use parameters::{ParameterValue, Parameters};
+pub use registry::{Backends, ModelDirectories};
 pub use request::{CorrelationId, InputTensor, Request, Sequence, WantedOutputs};
 pub use response::{
     Delivery, Event, ExecutionObserver, FailureReason, OutputTensor, Response, ResponseReceiver,

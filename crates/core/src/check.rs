@@ -1,19 +1,18 @@
 //! What a load would find wrong with a model. First all that can be told without its engine, at once; then what a start of
 //! the server really meets.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hippocamp_backend::{Backend, Error, ModelSource, Result};
+use hippocamp_backend::{Backend, Error, ModelDirectories, ModelSource, Result};
 use hippocamp_model_config::{self as model_config, Fault, FaultKind, Faults, ModelConfig, Spans};
 use hippocamp_proto::inference::model_version_policy::PolicyChoice;
 use hippocamp_repository::ModelFolder;
 
 use crate::faults::faults_of;
-use crate::load::{Loader, check_placement};
+use crate::load::Loader;
 use crate::prepare::{Written, infer_backend, selected};
 use crate::supported::without_effect;
 use crate::{InferenceServer, Settings, StartFault, agents, initial_state, labels, model_file, warmup};
@@ -79,8 +78,7 @@ pub fn dry_run(settings: &Settings, backends: &[Arc<dyn Backend>]) -> io::Result
 /// Reads and validates a model's config as a load would, and looks whether the files are there that it names. Opens no model
 /// file.
 pub fn check_model(settings: &Settings, backends: &[Arc<dyn Backend>], folder: &ModelFolder) -> ModelCheck {
-    let backends: BTreeMap<_, _> = backends.iter().map(|b| (b.name().to_owned(), Arc::clone(b))).collect();
-    let loader = Loader { settings: settings.clone(), backends, cache: None, rate_limiter: None };
+    let loader = Loader::new(settings.clone(), backends.iter().cloned().collect(), None, None);
     let mut check = Check { loader: &loader, folder, found: ModelCheck::default() };
     check.found.config = check.run();
     check.found
@@ -97,12 +95,12 @@ impl Check<'_> {
         let written = Written::read(self.folder.config_path.as_deref(), None);
         let Written { mut config, spans, .. } = self.step(written)?;
         self.found.spans = spans;
-        let inferred = infer_backend(self.folder, &mut config);
+        let inferred = infer_backend(self.folder, &mut config, &self.loader.facts);
         self.step(inferred);
-        let facts = model_config::DefaultFacts::default();
-        model_config::apply_defaults(&mut config, &self.folder.folder_name, &facts);
+        let facts = &self.loader.facts;
+        model_config::apply_defaults(&mut config, &self.folder.folder_name, facts);
         if self.loader.settings.cpu_fallback {
-            for group in model_config::fall_back_to_cpu(&mut config, &facts) {
+            for group in model_config::fall_back_to_cpu(&mut config, facts) {
                 let what = format!("instance group '{group}' runs on the CPU, as its GPUs cannot be used");
                 self.warn("instance_group", what, FaultKind::NoEffect);
             }
@@ -121,10 +119,10 @@ impl Check<'_> {
     fn validate(&mut self, config: &ModelConfig) {
         let name = &self.folder.folder_name;
         let is_ensemble = model_config::is_ensemble(config);
-        let backend = self.loader.backends.get(&config.backend);
+        let backend = self.loader.backends.facts(&config.backend);
         let stays = is_ensemble
             || self.loader.settings.disable_auto_complete_config
-            || backend.is_some_and(|backend| !backend.completes_configs());
+            || backend.is_some_and(|backend| !backend.completes_configs);
         let rules = if stays { model_config::validate } else { model_config::validate_incomplete };
         let valid = rules(config, self.found.spans.as_ref(), "", name);
         self.faults(valid);
@@ -133,10 +131,11 @@ impl Check<'_> {
         if is_ensemble {
             return;
         }
-        let placed = check_placement(config);
+        let placed = self.loader.check_placement(config);
         self.step(placed);
         if !config.backend.is_empty() {
-            let backend = self.loader.backend(&self.folder.name, config).map(drop);
+            let directories = ModelDirectories { version: None, model: &self.folder.path };
+            let backend = self.loader.backend(&self.folder.name, config, directories).map(drop);
             self.step(backend);
         }
     }

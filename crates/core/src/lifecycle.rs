@@ -160,7 +160,7 @@ impl InferenceServer {
             info!(model = name, "it changed while it was loaded, and will be loaded when that has settled");
             return;
         }
-        let backends: Vec<&str> = self.loader.backends.keys().map(String::as_str).collect();
+        let backends: Vec<&str> = self.loader.backends.names().collect();
         let (reason, hints) = (failure.reason(), failure.hints(&backends));
         error!(model = name, "failed to load model '{name}': {reason}{hints}");
         if self.models.lock().forget_if_unknown(name) {
@@ -230,7 +230,7 @@ impl InferenceServer {
 
     /// From the model's files to what can be installed.
     fn make(&self, job: &Job, folder: &ModelFolder, origin: &Origin) -> Result<Ready, LoadFailure> {
-        let prepared = prepare(folder.clone(), job.overrides.config.as_deref());
+        let prepared = prepare(folder.clone(), job.overrides.config.as_deref(), &self.loader.facts);
         let ready = prepared.map_err(LoadFailure::Config).and_then(|prepared| {
             self.mark_loading(&job.name, &prepared.versions);
             if hippocamp_model_config::is_ensemble(&prepared.config) {

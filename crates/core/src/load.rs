@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use hippocamp_backend::{Backend, Code, Error, Model, ModelSource, ModelStatistics, Result};
-use hippocamp_model_config::{self as model_config, FaultKind, Faults, Interface, ModelConfig};
+use hippocamp_backend::{
+    Backend, Backends, Code, Error, Model, ModelDirectories, ModelSource, ModelStatistics, Result,
+};
+use hippocamp_device::Devices;
+use hippocamp_model_config::{
+    self as model_config, DefaultFacts, FaultKind, Faults, Gpu, Interface, ModelConfig,
+};
 use hippocamp_repository::ModelFolder;
 use hippocamp_scheduler::{
     self as scheduler, InstancePlan, QueueSettings, RateLimiter, Scheduler, SequencePolicy,
@@ -28,7 +33,9 @@ use crate::{LoadedModel, Settings, agents, initial_state, instances, labels, mod
 #[derive(Debug)]
 pub(crate) struct Loader {
     pub(crate) settings: Settings,
-    pub(crate) backends: BTreeMap<String, Arc<dyn Backend>>,
+    pub(crate) backends: Backends,
+    /// What defaults and placement depend on: the backends and the devices.
+    pub(crate) facts: DefaultFacts,
     /// `None` where instances execute whenever they can.
     pub(crate) rate_limiter: Option<Arc<RateLimiter>>,
     pub(crate) cache: Option<ResponseCache>,
@@ -150,12 +157,22 @@ pub(crate) fn not_found(name: &str) -> Error {
 }
 
 impl Loader {
+    pub(crate) fn new(
+        settings: Settings,
+        backends: Backends,
+        rate_limiter: Option<Arc<RateLimiter>>,
+        cache: Option<ResponseCache>,
+    ) -> Loader {
+        let facts = default_facts(&backends, &settings.devices);
+        Loader { settings, backends, facts, rate_limiter, cache }
+    }
+
     /// Loads every version that the config selects, the latest first: it is the one that completes the config. All or
     /// nothing. Of `serving`, the model as it serves now, goes on what an edit of the config does not concern.
     pub(crate) fn load(&self, prepared: Prepared, serving: Vec<Kept>) -> Result<Vec<Started>, LoadFailure> {
         let Prepared { folder, mut config, versions } = prepared;
         if self.settings.cpu_fallback {
-            fall_back_to_cpu(&mut config);
+            self.fall_back_to_cpu(&mut config);
         }
         if let Err(error) = agents::run(&folder.name, &folder.path, &config) {
             return Err(LoadFailure::Versions(versions.into_iter().map(|v| (v, error.clone())).collect()));
@@ -181,9 +198,31 @@ impl Loader {
         Ok(started)
     }
 
-    pub(crate) fn backend(&self, model: &str, config: &ModelConfig) -> Result<&Arc<dyn Backend>> {
-        self.backends.get(&config.backend).ok_or_else(|| {
-            let (wanted, there) = (&config.backend, self.backends.keys().cloned().collect::<Vec<_>>().join(", "));
+    fn fall_back_to_cpu(&self, config: &mut ModelConfig) {
+        let moved = model_config::fall_back_to_cpu(config, &self.facts);
+        if !moved.is_empty() {
+            let groups = moved.join(", ");
+            warn!(model = config.name, groups, "runs on the CPU, as its GPUs cannot be used");
+        }
+    }
+
+    /// Whether the instances can be where the config places them.
+    pub(crate) fn check_placement(&self, config: &ModelConfig) -> Result<()> {
+        model_config::validate_placement(config, None, "config", &self.facts).map_err(|faults| {
+            Error::invalid_arg(format!("{faults} (--cpu-fallback would run it on the CPU)"))
+                .with_source(faults)
+        })
+    }
+
+    /// The backend that the config names, for a model whose files are in `directories`.
+    pub(crate) fn backend(
+        &self,
+        model: &str,
+        config: &ModelConfig,
+        directories: ModelDirectories<'_>,
+    ) -> Result<Arc<dyn Backend>> {
+        self.backends.find(&config.backend, directories).ok_or_else(|| {
+            let (wanted, there) = (&config.backend, self.backends.names().collect::<Vec<_>>().join(", "));
             let error = Error::invalid_arg(if wanted.is_empty() {
                 format!(
                     "unable to load model '{model}', its config names no backend and no model file tells which it is; \
@@ -198,11 +237,13 @@ impl Loader {
     }
 }
 
-fn fall_back_to_cpu(config: &mut ModelConfig) {
-    let moved = model_config::fall_back_to_cpu(config, &model_config::DefaultFacts::default());
-    if !moved.is_empty() {
-        let groups = moved.join(", ");
-        warn!(model = config.name, groups, "runs on the CPU, as its GPUs cannot be used");
+/// What configs are completed from: every backend's own facts, and the GPUs that were found.
+fn default_facts(backends: &Backends, devices: &Devices) -> DefaultFacts {
+    let gpus: Vec<Gpu> =
+        devices.gpus().map(|gpu| Gpu { id: gpu.id, compute_capability: gpu.compute_capability }).collect();
+    DefaultFacts {
+        backends: backends.all_facts().map(|(name, facts)| (name.to_owned(), facts)).collect(),
+        gpus: (!gpus.is_empty()).then_some(gpus),
     }
 }
 
@@ -236,10 +277,11 @@ impl Loading<'_> {
             return Ok(started);
         }
         let name: Arc<str> = self.folder.name.as_str().into();
-        let backend = self.loader.backend(&name, &self.config)?;
-        // Before a backend looks for the GPUs that it can't have.
-        check_placement(&self.config)?;
         let version_directory = self.folder.version_path(version);
+        let directories = ModelDirectories { version: Some(&version_directory), model: &self.folder.path };
+        let backend = self.loader.backend(&name, &self.config, directories)?;
+        // Before a backend looks for the GPUs that it can't have.
+        self.loader.check_placement(&self.config)?;
         let loaded = backend.load(&ModelSource {
             name: Arc::clone(&name),
             version,
@@ -398,11 +440,10 @@ impl Loading<'_> {
             let default_max_batch_size = settings.default_max_batch_size(&config.backend);
             model.complete_config(&mut config, default_max_batch_size)?;
         }
-        let facts = model_config::DefaultFacts::default();
-        model_config::apply_defaults(&mut config, name, &facts);
+        model_config::apply_defaults(&mut config, name, &self.loader.facts);
         let mut faults = Collected::default();
         faults.take(model_config::validate(&config, None, "config", name).map_err(bad_config));
-        faults.take(check_placement(&config));
+        faults.take(self.loader.check_placement(&config));
         faults.into_result()?;
         let interface = Interface::new(&config).map_err(bad_config)?;
         for field in without_effect(&config) {
@@ -428,11 +469,4 @@ pub(crate) fn steps_of(text: Option<&str>, json: Option<&str>) -> Vec<model_conf
 #[cold]
 pub(crate) fn bad_config(faults: Faults) -> Error {
     Error::invalid_arg(faults.to_string()).with_source(faults)
-}
-
-pub(crate) fn check_placement(config: &ModelConfig) -> Result<()> {
-    let facts = model_config::DefaultFacts::default();
-    model_config::validate_placement(config, None, "config", &facts).map_err(|faults| {
-        Error::invalid_arg(format!("{faults} (--cpu-fallback would run it on the CPU)")).with_source(faults)
-    })
 }

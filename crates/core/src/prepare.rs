@@ -5,7 +5,7 @@ use std::path::Path;
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_files as files;
-use hippocamp_model_config::{self as model_config, FaultKind, ModelConfig, Spans};
+use hippocamp_model_config::{self as model_config, DefaultFacts, FaultKind, ModelConfig, Spans};
 use hippocamp_repository::{ModelFolder, select_versions};
 
 use crate::agents;
@@ -22,11 +22,11 @@ pub(crate) struct Prepared {
 }
 
 /// Reads and checks the config, without touching the model files. `json` replaces the config on disk.
-pub(crate) fn prepare(folder: ModelFolder, json: Option<&str>) -> Result<Prepared> {
+pub(crate) fn prepare(folder: ModelFolder, json: Option<&str>, facts: &DefaultFacts) -> Result<Prepared> {
     let name = folder.folder_name.clone();
     let Written { origin, mut config, spans } = Written::read(folder.config_path.as_deref(), json)?;
-    infer_backend(&folder, &mut config)?;
-    model_config::apply_defaults(&mut config, &name, &model_config::DefaultFacts::default());
+    infer_backend(&folder, &mut config, facts)?;
+    model_config::apply_defaults(&mut config, &name, facts);
     let valid = model_config::validate_incomplete(&config, spans.as_ref(), &origin, &name);
     let mut faults = Collected::default();
     faults.take(valid.map_err(bad_config));
@@ -41,7 +41,11 @@ pub(crate) fn prepare(folder: ModelFolder, json: Option<&str>) -> Result<Prepare
 }
 
 /// Fills in the backend of a config that names none, from the model file that is there.
-pub(crate) fn infer_backend(folder: &ModelFolder, config: &mut ModelConfig) -> Result<()> {
+pub(crate) fn infer_backend(
+    folder: &ModelFolder,
+    config: &mut ModelConfig,
+    facts: &DefaultFacts,
+) -> Result<()> {
     let Some(&latest) = folder.versions.last() else { return Ok(()) };
     let entries = fs::read_dir(folder.version_path(latest)).map_err(|e| {
         let name = &folder.name;
@@ -49,7 +53,7 @@ pub(crate) fn infer_backend(folder: &ModelFolder, config: &mut ModelConfig) -> R
     })?;
     let files: Vec<String> =
         entries.filter_map(|e| Some(e.ok()?.file_name().to_string_lossy().into_owned())).collect();
-    model_config::infer_backend(config, &folder.name, &files);
+    model_config::infer_backend(config, &folder.name, &files, facts);
     Ok(())
 }
 

@@ -80,14 +80,13 @@ impl InferenceServer {
     /// A server without models yet; [`InferenceServer::load_repositories`] brings them in.
     pub fn new(settings: Settings, backends: Vec<Arc<dyn Backend>>) -> Arc<InferenceServer> {
         let threads = settings.model_load_thread_count.max(1);
-        let backends: BTreeMap<_, _> = backends.into_iter().map(|b| (b.name().to_owned(), b)).collect();
         let rate_limiter = settings.rate_limit.clone().map(RateLimiter::new);
         let cache_size = settings.response_cache_byte_size;
         let cache = (cache_size > 0).then(|| Store::new(cache_size));
         let shared_memory = Arc::new(SharedMemory::new(settings.allow_client_shm));
         Arc::new_cyclic(|server| InferenceServer {
             on_demand: OnDemand::wanted(&settings, server),
-            loader: Loader { settings, backends, rate_limiter, cache },
+            loader: Loader::new(settings, backends.into_iter().collect(), rate_limiter, cache),
             routes: Routes::default(),
             elders: Elders::default(),
             models: Mutex::default(),

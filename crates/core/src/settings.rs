@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hippocamp_device::Devices;
 use hippocamp_repository::{RepositoryLocation, ScanOptions};
 
 use hippocamp_scheduler::ResourceCount;
@@ -81,6 +82,8 @@ pub struct Settings {
     /// How many bytes the response cache may have; 0 for none.
     pub response_cache_byte_size: usize,
     pub metrics: MetricsSettings,
+    /// The devices of this machine, which models may be placed on.
+    pub devices: Devices,
 }
 
 impl Default for Settings {
@@ -108,6 +111,7 @@ impl Default for Settings {
             backlog_delay_scheduler: 0,
             response_cache_byte_size: 0,
             metrics: MetricsSettings::default(),
+            devices: Devices::none(),
         }
     }
 }

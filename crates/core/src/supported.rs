@@ -22,6 +22,7 @@ pub(crate) fn refuse_libraries(name: &str, config: &ModelConfig) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use hippocamp_model_config::DefaultFacts;
     use hippocamp_repository::ModelFolder;
 
     use crate::prepare;
@@ -35,7 +36,8 @@ mod tests {
         std::fs::create_dir_all(model.join("1")).unwrap();
         std::fs::write(model.join("config.pbtxt"), text).unwrap();
         let folder = ModelFolder::read("m", &model, None).unwrap();
-        let prepare = |json: Option<&str>| prepare::prepare(folder.clone(), json).map(drop);
+        let prepare =
+            |json: Option<&str>| prepare::prepare(folder.clone(), json, &DefaultFacts::default()).map(drop);
         prepare(None).unwrap();
         assert_eq!(
             prepare(Some(json)).unwrap_err().reason(),

@@ -3,6 +3,7 @@
 //! The contract of backends is written in these terms, so nothing here reads or writes a config's text: that is the job of
 //! `model-config`, which hands on all that is here.
 
+mod backend_facts;
 mod batch_tensors;
 mod data_type;
 mod edits;
@@ -17,6 +18,7 @@ use hippocamp_proto::inference::model_config::SchedulingChoice;
 pub use hippocamp_proto::inference::model_ensembling::Step;
 pub use hippocamp_proto::inference::{ModelConfig, ModelEnsembling};
 
+pub use backend_facts::{BackendFacts, GpuSupport, ModelFormat};
 pub use batch_tensors::{BatchInput, BatchInputKind, BatchOutput};
 pub use data_type::{config_name, config_value, data_type};
 pub use edits::differ_in_scheduling_only;

@@ -49,7 +49,7 @@ version_policy: { specific { versions: [ 1, 3 ] } }
 "#;
 
 fn pbtxt(criterion: &mut Criterion) {
-    let facts = DefaultFacts { gpus: vec![0, 1], backend_supports_gpu: true };
+    let facts = DefaultFacts::default();
     criterion.bench_function("parse", |b| b.iter(|| parse(black_box(TYPICAL), "config.pbtxt")));
     let mut config = parse(TYPICAL, "config.pbtxt").expect("a correct config").config;
     apply_defaults(&mut config, "detector", &facts);

@@ -9,9 +9,9 @@ use crate::{DefaultFacts, ModelConfig};
 /// thinks.
 pub fn fall_back_to_cpu(config: &mut ModelConfig, facts: &DefaultFacts) -> Vec<String> {
     let mut moved = Vec::new();
+    let gpus = facts.gpus_for(&config.backend);
     for (index, group) in config.instance_group.iter_mut().enumerate() {
-        let known = group.gpus.iter().all(|gpu| facts.gpus.contains(gpu));
-        let usable = facts.backend_supports_gpu && !facts.gpus.is_empty() && known;
+        let usable = !gpus.is_empty() && group.gpus.iter().all(|gpu| gpus.contains(gpu));
         if group.kind() != Kind::Gpu || usable {
             continue;
         }
@@ -28,6 +28,8 @@ pub fn fall_back_to_cpu(config: &mut ModelConfig, facts: &DefaultFacts) -> Vec<S
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use hippocamp_proto::inference::ModelInstanceGroup;
 
     use super::*;
@@ -35,7 +37,7 @@ mod tests {
     #[test]
     fn moves_groups_whose_gpus_are_not_there_and_no_others() {
         let text = r#"
-            name: "m"
+            name: "m" backend: "b"
             instance_group [ { kind: KIND_GPU gpus: [0, 1] count: 16 }, { name: "here" kind: KIND_GPU gpus: [0] },
                 { name: "any" kind: KIND_GPU }, { kind: KIND_CPU }, { kind: KIND_MODEL } ]"#;
         let config = crate::parse(text, "config").expect("it is well-formed").config;
@@ -47,11 +49,11 @@ mod tests {
             assert!(config.instance_group.iter().all(|g| g.gpus.is_empty() || g.kind() == Kind::Gpu));
             (moved, kinds)
         };
-        let one = DefaultFacts { gpus: vec![0], backend_supports_gpu: true };
+        let one = DefaultFacts::with_gpus("b", &[0]);
         let (moved, kinds) = fall_back(&one);
         assert_eq!(moved, ["m_0"]);
         assert_eq!(kinds, [Kind::Cpu, Kind::Gpu, Kind::Gpu, Kind::Cpu, Kind::Model]);
-        for none in [DefaultFacts::default(), DefaultFacts { backend_supports_gpu: false, ..one }] {
+        for none in [DefaultFacts::default(), DefaultFacts { backends: BTreeMap::new(), ..one }] {
             let (moved, kinds) = fall_back(&none);
             assert_eq!(moved, ["m_0", "here", "any"]);
             assert_eq!(kinds, [Kind::Cpu, Kind::Cpu, Kind::Cpu, Kind::Cpu, Kind::Model]);

@@ -7,22 +7,10 @@ use hippocamp_proto::inference::{
     model_version_policy::PolicyChoice,
 };
 
-use crate::platform;
+use crate::{DefaultFacts, platform};
 
 /// How long a sequence may be silent when its model says nothing about it.
 const SEQUENCE_IDLE_MICROSECONDS: u64 = 1_000_000;
-
-/// Backends whose models get two instances on the CPU; the others do better with one.
-const TWO_CPU_INSTANCES: [&str; 2] = ["onnxruntime", "tensorflow"];
-
-/// What the defaults depend on besides the config.
-#[derive(Clone, Debug, Default)]
-pub struct DefaultFacts {
-    /// Ids of the GPUs that may be used, ascending.
-    pub gpus: Vec<i32>,
-    /// Whether the backend of this model can run on them.
-    pub backend_supports_gpu: bool,
-}
 
 /// Fills in names, version policy, batching, pinned memory and instance groups. Doing it twice changes nothing more, so
 /// it is done again after [`complete`](crate::complete).
@@ -30,7 +18,7 @@ pub fn apply_defaults(config: &mut ModelConfig, model_name: &str, facts: &Defaul
     if config.name.is_empty() {
         model_name.clone_into(&mut config.name);
     }
-    platform::complete_names(config);
+    platform::complete_names(config, facts);
     version_policy(config);
     batching(config);
     if crate::is_ensemble(config) {
@@ -90,15 +78,14 @@ fn instance_groups(config: &mut ModelConfig, facts: &DefaultFacts) {
         let only = ModelInstanceGroup { name: config.name.clone(), ..Default::default() };
         config.instance_group.push(only);
     }
-    let two_on_cpu = TWO_CPU_INSTANCES.contains(&config.backend.as_str());
+    let on_cpu = facts.backend(&config.backend).cpu_instances;
+    let gpus = facts.gpus_for(&config.backend);
     for (index, group) in config.instance_group.iter_mut().enumerate() {
         if group.name.is_empty() {
             group.name = format!("{}_{index}", config.name);
         }
         if group.kind() == Kind::Auto {
-            let usable = facts.backend_supports_gpu
-                && !facts.gpus.is_empty()
-                && group.gpus.iter().all(|gpu| facts.gpus.contains(gpu));
+            let usable = !gpus.is_empty() && group.gpus.iter().all(|gpu| gpus.contains(gpu));
             group.set_kind(if usable { Kind::Gpu } else { Kind::Cpu });
             if !usable {
                 // As the field's documentation has it: where not all of them can be used, instances are on the CPU.
@@ -106,10 +93,10 @@ fn instance_groups(config: &mut ModelConfig, facts: &DefaultFacts) {
             }
         }
         if group.count < 1 {
-            group.count = if two_on_cpu && group.kind() == Kind::Cpu { 2 } else { 1 };
+            group.count = if group.kind() == Kind::Cpu { on_cpu } else { 1 };
         }
         if group.kind() == Kind::Gpu && group.gpus.is_empty() {
-            group.gpus.clone_from(&facts.gpus);
+            group.gpus.clone_from(&gpus);
         }
     }
 }

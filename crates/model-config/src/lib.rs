@@ -15,6 +15,7 @@
 mod check;
 mod complete;
 mod cpu_fallback;
+mod default_facts;
 mod defaults;
 mod json;
 mod platform;
@@ -22,19 +23,21 @@ mod schema;
 mod signature;
 mod spans;
 mod text;
+mod triton_backends;
 mod validate;
 
 pub use hippocamp_interface::{
-    BatchInput, BatchInputKind, BatchOutput, Fault, FaultKind, Faults, FileUse, Interface, ModelConfig,
-    ModelEnsembling, PaddedInput, PaddedOutput, Padding, Step, TensorLookup, TensorSpec, config_value,
-    control_data_type, data_type, differ_in_scheduling_only, ensemble_scheduling, is_ensemble, parameter,
-    sequence_batching,
+    BackendFacts, BatchInput, BatchInputKind, BatchOutput, Fault, FaultKind, Faults, FileUse, GpuSupport,
+    Interface, ModelConfig, ModelEnsembling, ModelFormat, PaddedInput, PaddedOutput, Padding, Step,
+    TensorLookup, TensorSpec, config_value, control_data_type, data_type, differ_in_scheduling_only,
+    ensemble_scheduling, is_ensemble, parameter, sequence_batching,
 };
 
 pub use check::check;
 pub use complete::{CompleteOptions, complete};
 pub use cpu_fallback::fall_back_to_cpu;
-pub use defaults::{DefaultFacts, apply_defaults};
+pub use default_facts::{DefaultFacts, Gpu};
+pub use defaults::apply_defaults;
 pub use json::{from_json, to_json};
 pub use platform::infer_backend;
 pub use schema::{field_names, value_names};

@@ -1,50 +1,35 @@
 //! Platform, backend and file name of a model: each can be told from the others.
 
-use crate::ModelConfig;
-
-pub(crate) const TENSORRT_PLAN: &str = "tensorrt_plan";
-
-/// A file format and the backend that runs it.
-struct Format {
-    platform: &'static str,
-    backend: &'static str,
-    filename: &'static str,
-}
-
-/// Of two formats of one backend the first is meant when only the backend is named; TensorFlow's has to be named.
-const FORMATS: [Format; 7] = [
-    Format { platform: "tensorflow_graphdef", backend: "tensorflow", filename: "model.graphdef" },
-    Format { platform: "tensorflow_savedmodel", backend: "tensorflow", filename: "model.savedmodel" },
-    Format { platform: TENSORRT_PLAN, backend: "tensorrt", filename: "model.plan" },
-    Format { platform: "onnxruntime_onnx", backend: "onnxruntime", filename: "model.onnx" },
-    Format { platform: "pytorch_libtorch", backend: "pytorch", filename: "model.pt" },
-    Format { platform: "libtorch", backend: "pytorch", filename: "model.pt" },
-    Format { platform: "torch_aoti", backend: "pytorch", filename: "model.pt2" },
-];
-
-/// Backends without a platform whose models are known by their file.
-const FILES: [(&str, &str); 2] = [("openvino", "model.xml"), ("python", "model.py")];
+use crate::default_facts::BackendFormat;
+use crate::triton_backends::TRITON_BACKENDS;
+use crate::{DefaultFacts, ModelConfig};
 
 /// Finds the backend of a config that names none, from the names of the files in the first version folder, or from a
 /// model name of the form `anything.BACKEND`. Does nothing if backend or platform are given, or if the file name is:
 /// then [`apply_defaults`](crate::apply_defaults) knows enough.
-pub fn infer_backend<S: AsRef<str>>(config: &mut ModelConfig, model_name: &str, version_files: &[S]) {
-    let is_open = config.backend.is_empty() || config.backend == "tensorflow";
+pub fn infer_backend<S: AsRef<str>>(
+    config: &mut ModelConfig,
+    model_name: &str,
+    version_files: &[S],
+    facts: &DefaultFacts,
+) {
+    let is_open = config.backend.is_empty() || facts.backend(&config.backend).format_is_named;
     if !config.platform.is_empty() || !is_open || !config.default_model_filename.is_empty() {
         return;
     }
     if crate::is_ensemble(config) {
         return;
     }
-    let there = |filename: &str| version_files.iter().any(|file| file.as_ref() == filename);
-    if let Some(format) = FORMATS.iter().find(|format| there(format.filename)) {
-        if config.backend.is_empty() || config.backend == format.backend {
-            format.platform.clone_into(&mut config.platform);
+    let there =
+        |format: &BackendFormat<'_>| version_files.iter().any(|file| file.as_ref() == format.format.filename);
+    if let Some(found) = facts.formats().filter(has_platform).find(there) {
+        if config.backend.is_empty() || config.backend == found.backend {
+            found.format.platform.clone_into(&mut config.platform);
         }
     } else if !config.backend.is_empty() {
-        // TensorFlow without a file that it knows: left to the backend, which may have other ideas.
-    } else if let Some((backend, _)) = FILES.iter().find(|(_, filename)| there(filename)) {
-        (*backend).clone_into(&mut config.backend);
+        // A backend without a file that it knows: left to it, which may have other ideas.
+    } else if let Some(found) = facts.formats().filter(has_no_platform).find(there) {
+        found.backend.clone_into(&mut config.backend);
     } else if let Some((_, backend)) = model_name.split_once('.').filter(|(_, backend)| !backend.is_empty()) {
         backend.clone_into(&mut config.backend);
         config.default_model_filename = format!("model.{backend}");
@@ -52,61 +37,77 @@ pub fn infer_backend<S: AsRef<str>>(config: &mut ModelConfig, model_name: &str, 
 }
 
 /// Fills in what the given ones of platform, backend and file name leave no choice about.
-pub(crate) fn complete_names(config: &mut ModelConfig) {
+pub(crate) fn complete_names(config: &mut ModelConfig, facts: &DefaultFacts) {
     let is_ensemble = crate::is_ensemble(config);
     if is_ensemble && config.platform.is_empty() && config.backend.is_empty() {
         hippocamp_interface::ENSEMBLE.clone_into(&mut config.platform);
     }
-    if let Some(format) = format_of(config) {
+    if let Some(found) = format_of(config, facts) {
         if config.platform.is_empty() {
-            format.platform.clone_into(&mut config.platform);
+            found.format.platform.clone_into(&mut config.platform);
         }
         if config.backend.is_empty() {
-            format.backend.clone_into(&mut config.backend);
+            found.backend.clone_into(&mut config.backend);
         }
         if config.default_model_filename.is_empty() {
-            format.filename.clone_into(&mut config.default_model_filename);
+            found.format.filename.clone_into(&mut config.default_model_filename);
         }
         return;
     }
-    let by_file = |(_, filename): &&(&str, &str)| config.default_model_filename == *filename;
+    let mut formats = facts.formats().filter(has_no_platform);
     if config.backend.is_empty()
         && config.platform.is_empty()
-        && let Some((backend, _)) = FILES.iter().find(by_file)
+        && let Some(found) = formats.find(|found| config.default_model_filename == found.format.filename)
     {
-        (*backend).clone_into(&mut config.backend);
+        found.backend.clone_into(&mut config.backend);
     }
-    let by_backend = |(backend, _): &&(&str, &str)| config.backend == *backend;
+    let mut formats = facts.formats().filter(has_no_platform);
     if config.default_model_filename.is_empty()
-        && let Some((_, filename)) = FILES.iter().find(by_backend)
+        && let Some(found) = formats.find(|found| config.backend == found.backend)
     {
-        (*filename).clone_into(&mut config.default_model_filename);
+        found.format.filename.clone_into(&mut config.default_model_filename);
     }
 }
 
-fn format_of(config: &ModelConfig) -> Option<&'static Format> {
-    let backend_fits = |format: &&Format| config.backend.is_empty() || config.backend == format.backend;
+fn format_of<'a>(config: &ModelConfig, facts: &'a DefaultFacts) -> Option<BackendFormat<'a>> {
+    let formats = || facts.formats().filter(has_platform);
+    let backend_fits =
+        |found: &BackendFormat<'_>| config.backend.is_empty() || config.backend == found.backend;
     if !config.platform.is_empty() {
-        return FORMATS.iter().filter(backend_fits).find(|format| format.platform == config.platform);
+        return formats().filter(backend_fits).find(|found| found.format.platform == config.platform);
     }
-    let by_file = |format: &&Format| format.filename == config.default_model_filename;
-    let by_backend = |format: &&Format| format.backend == config.backend && config.backend != "tensorflow";
+    let by_file = |found: &BackendFormat<'_>| found.format.filename == config.default_model_filename;
+    let by_backend =
+        |found: &BackendFormat<'_>| found.backend == config.backend && !found.facts.format_is_named;
     // With a backend named, its own file names tell its formats apart; another file name is just a name.
-    FORMATS.iter().filter(backend_fits).find(by_file).or_else(|| FORMATS.iter().find(by_backend))
+    formats().filter(backend_fits).find(by_file).or_else(|| formats().find(by_backend))
 }
 
-/// The backend of a platform that is known.
+fn has_platform(found: &BackendFormat<'_>) -> bool {
+    !found.format.platform.is_empty()
+}
+
+fn has_no_platform(found: &BackendFormat<'_>) -> bool {
+    !has_platform(found)
+}
+
+/// Which of Triton's backends has that platform.
 pub(crate) fn backend_of(platform: &str) -> Option<&'static str> {
-    FORMATS.iter().find(|format| format.platform == platform).map(|format| format.backend)
+    let mut backends = TRITON_BACKENDS.iter().filter(|_| !platform.is_empty());
+    let found = backends.find(|(_, facts)| facts.formats.iter().any(|format| format.platform == platform));
+    found.map(|(backend, _)| *backend)
 }
 
-/// Whether the backend is one that has platforms, so that any other platform beside it is a mistake.
+/// Whether it is one of Triton's backends that have platforms, so that any other platform beside it is a mistake.
 pub(crate) fn has_platforms(backend: &str) -> bool {
-    FORMATS.iter().any(|format| format.backend == backend)
+    let mut backends = TRITON_BACKENDS.iter().filter(|(name, _)| *name == backend);
+    backends.any(|(_, facts)| facts.formats.iter().any(|format| !format.platform.is_empty()))
 }
 
 #[cfg(test)]
 mod tests {
+    use hippocamp_interface::{BackendFacts, ModelFormat};
+
     use super::*;
 
     fn names(config: &ModelConfig) -> (&str, &str, &str) {
@@ -120,7 +121,7 @@ mod tests {
             default_model_filename: filename.into(),
             ..Default::default()
         };
-        complete_names(&mut config);
+        complete_names(&mut config, &DefaultFacts::default());
         config
     }
 
@@ -159,8 +160,8 @@ mod tests {
     fn finds_the_backend_by_the_files() {
         let found = |name: &str, files: &[&str]| {
             let mut config = ModelConfig::default();
-            infer_backend(&mut config, name, files);
-            complete_names(&mut config);
+            infer_backend(&mut config, name, files, &DefaultFacts::default());
+            complete_names(&mut config, &DefaultFacts::default());
             config
         };
         let onnx = found("m", &["model.onnx", "notes.txt"]);
@@ -170,7 +171,25 @@ mod tests {
         assert_eq!(names(&found("m", &["weights.bin"])), ("", "", ""));
 
         let mut given = ModelConfig { backend: "identity".into(), ..Default::default() };
-        infer_backend(&mut given, "m", &["model.onnx"]);
+        infer_backend(&mut given, "m", &["model.onnx"], &DefaultFacts::default());
         assert_eq!(names(&given), ("", "identity", ""));
+    }
+
+    #[test]
+    fn a_backend_that_is_there_is_known_by_what_it_says_of_itself() {
+        const MINE: BackendFacts = BackendFacts {
+            formats: &[ModelFormat { platform: "mine_net", filename: "net.mine" }],
+            ..BackendFacts::PLAIN
+        };
+        let facts = DefaultFacts { backends: [("mine".to_owned(), MINE)].into(), gpus: None };
+        let names_of = |mut config: ModelConfig, files: &[&str]| {
+            infer_backend(&mut config, "m", files, &facts);
+            complete_names(&mut config, &facts);
+            (config.platform, config.backend, config.default_model_filename)
+        };
+        let mine = ("mine_net".to_owned(), "mine".to_owned(), "net.mine".to_owned());
+        assert_eq!(names_of(ModelConfig::default(), &["net.mine", "model.plan"]), mine);
+        assert_eq!(names_of(ModelConfig { platform: mine.0.clone(), ..Default::default() }, &[]), mine);
+        assert_eq!(names_of(ModelConfig { backend: mine.1.clone(), ..Default::default() }, &[]), mine);
     }
 }

@@ -9,7 +9,7 @@ use hippocamp_tensor::DataType;
 /// The config of a model as it is served on a machine without GPUs.
 fn served(name: &str, written: ModelConfig, signature: Option<&Signature>) -> ModelConfig {
     let mut config = written;
-    infer_backend(&mut config, name, &["model.onnx"]);
+    infer_backend(&mut config, name, &["model.onnx"], &DefaultFacts::default());
     apply_defaults(&mut config, name, &DefaultFacts::default());
     validate_incomplete(&config, None, "config.pbtxt", name).expect("a correct config");
     if let Some(signature) = signature {

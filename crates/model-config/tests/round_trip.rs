@@ -1,7 +1,8 @@
 //! Any config, printed as text in any style, is read back as it was; and no text whatever makes the crate panic.
 
 use hippocamp_model_config::{
-    DefaultFacts, Interface, ModelConfig, apply_defaults, from_json, parse, to_json, to_text, validate,
+    BackendFacts, DefaultFacts, Gpu, GpuSupport, Interface, ModelConfig, apply_defaults, from_json, parse,
+    to_json, to_text, validate,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -197,8 +198,12 @@ fn config_and_text(choices: &[u8]) -> (ModelConfig, String) {
 
 /// Everything that is done with a config before a model file is looked at.
 fn use_up(config: ModelConfig) {
-    let facts = DefaultFacts { gpus: vec![0], backend_supports_gpu: true };
     let mut config = config;
+    let backend = BackendFacts { gpus: GpuSupport::From(0, 0), ..BackendFacts::PLAIN };
+    let facts = DefaultFacts {
+        backends: [(config.backend.clone(), backend)].into(),
+        gpus: Some(vec![Gpu { id: 0, compute_capability: (9, 0) }]),
+    };
     let _ = validate(&config, None, "config.pbtxt", "m");
     apply_defaults(&mut config, "m", &facts);
     let once = config.clone();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use hippocamp_core::{InferenceServer, Settings};
+use hippocamp_device::Devices;
 use hippocamp_grpc::GrpcSettings;
 use hippocamp_http::HttpSettings;
 use hippocamp_net::Network;
@@ -107,6 +108,7 @@ pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
         backlog_delay_scheduler: test_hooks::requests(test_hooks::BACKLOG_DELAY_SCHEDULER),
         response_cache_byte_size: args.cache.byte_size()?,
         metrics: args.metrics.settings(),
+        devices: Devices::find(),
     })
 }
 

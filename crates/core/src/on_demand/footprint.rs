@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+use hippocamp_backend::ModelDirectories;
 use hippocamp_model_config::ModelConfig;
 use hippocamp_repository::{ModelFolder, RepositoryLocation, find};
 
@@ -55,9 +56,10 @@ pub(super) fn composing(server: &InferenceServer, name: &str) -> BTreeSet<String
 /// What a model is reckoned to take. One that cannot be loaded takes nothing: what is wrong shows when it is tried.
 fn bytes(server: &InferenceServer, name: &str, overrides: &LoadOverrides) -> u64 {
     let Ok((folder, _files)) = server.folder(name, overrides) else { return 0 };
-    let prepared = prepare(folder, overrides.config.as_deref());
+    let prepared = prepare(folder, overrides.config.as_deref(), &server.loader.facts);
     let Ok(prepared) = prepared else { return 0 };
-    let backend = server.loader.backend(name, &prepared.config);
+    let directories = ModelDirectories { version: None, model: &prepared.folder.path };
+    let backend = server.loader.backend(name, &prepared.config, directories);
     footprint(&prepared, backend.is_ok_and(|backend| backend.shares_files(&prepared.config)))
 }
 
@@ -106,12 +108,14 @@ pub(super) fn folder_here(server: &InferenceServer, name: &str) -> Option<ModelF
 pub(super) fn versions_here(server: &InferenceServer, name: &str) -> Option<Vec<u64>> {
     let folder = folder_here(server, name)?;
     let all: Vec<u64> = folder.versions.iter().copied().collect();
-    let selected = prepare(folder, None).map(|prepared| prepared.versions);
+    let selected = prepare(folder, None, &server.loader.facts).map(|prepared| prepared.versions);
     Some(selected.unwrap_or(if all.is_empty() { vec![1] } else { all }))
 }
 
 #[cfg(test)]
 mod tests {
+    use hippocamp_model_config::DefaultFacts;
+
     use super::*;
 
     #[test]
@@ -131,7 +135,7 @@ mod tests {
             "backend: \"b\" instance_group [ { count: 2 kind: KIND_CPU }, { kind: KIND_CPU } ]",
         );
         let read = ModelFolder::read("m", &folder.path().join("m"), None).unwrap();
-        let prepared = prepare(read, None).unwrap();
+        let prepared = prepare(read, None, &DefaultFacts::default()).unwrap();
         assert_eq!(footprint(&prepared, false), 3 * 8);
         assert_eq!(footprint(&prepared, true), 8);
     }

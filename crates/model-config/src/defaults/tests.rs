@@ -8,7 +8,7 @@ use crate::parse;
 
 fn completed(text: &str, gpus: &[i32]) -> ModelConfig {
     let mut config = parse(text, "c").unwrap().config;
-    let facts = DefaultFacts { gpus: gpus.to_vec(), backend_supports_gpu: true };
+    let facts = DefaultFacts::with_gpus(&config.backend, gpus);
     apply_defaults(&mut config, "m", &facts);
     let once = config.clone();
     apply_defaults(&mut config, "m", &facts);
@@ -44,7 +44,7 @@ fn written_groups_are_numbered_and_placed() {
         ]
     );
     let mut config = parse("instance_group { }", "c").unwrap().config;
-    apply_defaults(&mut config, "m", &DefaultFacts { gpus: vec![0], backend_supports_gpu: false });
+    apply_defaults(&mut config, "m", &DefaultFacts::with_gpus("another", &[0]));
     assert_eq!(config.instance_group[0].kind(), Kind::Cpu);
 }
 

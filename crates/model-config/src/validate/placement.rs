@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use hippocamp_proto::inference::{ModelInstanceGroup, model_instance_group::Kind};
 
 use super::Check;
-use crate::{DefaultFacts, FaultKind, platform};
+use crate::triton_backends::TENSORRT_PLAN;
+use crate::{DefaultFacts, FaultKind};
 
 /// Instances in one group. Each has a thread and, with most backends, a copy of the model, so that more is a slip of
 /// the pen rather than a wish.
@@ -35,30 +36,31 @@ impl Check<'_> {
 
     /// What can only be said about a machine.
     pub(super) fn placement(&mut self, facts: &DefaultFacts) {
+        let usable = facts.gpus_for(&self.config.backend);
         for (index, group) in self.config.instance_group.iter().enumerate() {
             if group.kind() != Kind::Gpu {
                 continue;
             }
             let path = format!("instance_group[{index}]");
             let title = self.group_title(index, group);
-            if !facts.backend_supports_gpu {
+            if !facts.supports_gpus(&self.config.backend) {
                 let message = format!("{title} has kind KIND_GPU but server does not support GPUs");
                 self.fault_of(FaultKind::NoGpu, &format!("{path}.kind"), message);
-            } else if facts.gpus.is_empty() {
+            } else if usable.is_empty() {
                 let message = format!("{title} has kind KIND_GPU but no GPUs are available");
                 self.fault_of(FaultKind::NoGpu, &format!("{path}.kind"), message);
             } else if group.gpus.is_empty() {
                 self.fault(&path, format!("{title} has kind KIND_GPU but specifies no GPUs"));
             } else {
-                self.gpus(&path, &title, group, facts);
+                self.gpus(&path, &title, group, &usable);
             }
         }
     }
 
-    fn gpus(&mut self, path: &str, title: &str, group: &ModelInstanceGroup, facts: &DefaultFacts) {
+    fn gpus(&mut self, path: &str, title: &str, group: &ModelInstanceGroup, usable: &[i32]) {
         for (index, gpu) in group.gpus.iter().enumerate() {
-            if !facts.gpus.contains(gpu) {
-                let known: Vec<String> = facts.gpus.iter().map(ToString::to_string).collect();
+            if !usable.contains(gpu) {
+                let known: Vec<String> = usable.iter().map(ToString::to_string).collect();
                 let message = format!(
                     "{title} specifies invalid or unsupported gpu id {gpu}. Supported GPUs are: {}",
                     known.join(", ")
@@ -70,7 +72,7 @@ impl Check<'_> {
 
     fn profiles(&mut self, path: &str, title: &str, group: &ModelInstanceGroup) {
         let platform = &self.config.platform;
-        let is_tensorrt = platform == platform::TENSORRT_PLAN || self.config.backend == "tensorrt";
+        let is_tensorrt = platform == TENSORRT_PLAN || self.config.backend == "tensorrt";
         if !is_tensorrt && !group.profile.is_empty() {
             let message = format!(
                 "{title} and platform {platform}specifies profile field which is only supported for TensorRT models"

@@ -8,7 +8,8 @@ use hippocamp_proto::inference::{
 };
 
 use super::{Check, reshape};
-use crate::{data_type, platform};
+use crate::data_type;
+use crate::triton_backends::TENSORRT_PLAN;
 
 /// A tensor of the config: what inputs and outputs have in common.
 struct Declared<'a> {
@@ -106,8 +107,7 @@ impl Check<'_> {
     }
 
     fn tensorrt_only(&mut self, path: &str, kind: &str, tensor: &Declared<'_>) {
-        let is_tensorrt =
-            self.config.platform == platform::TENSORRT_PLAN || self.config.backend == "tensorrt";
+        let is_tensorrt = self.config.platform == TENSORRT_PLAN || self.config.backend == "tensorrt";
         if tensor.is_shape_tensor && !is_tensorrt {
             let message = "shape tensors are only supported for TensorRT platform";
             self.fault_for(&format!("{path}.is_shape_tensor"), message);

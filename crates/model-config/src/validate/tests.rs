@@ -434,7 +434,8 @@ fn instance_groups_are_sensible() {
 fn instance_groups_fit_the_machine() {
     let placed = |text: &str, gpus: &[i32], backend_supports_gpu: bool| {
         let Parsed { mut config, spans } = read(text);
-        let facts = DefaultFacts { gpus: gpus.to_vec(), backend_supports_gpu };
+        let backend = if backend_supports_gpu { config.backend.as_str() } else { "another" };
+        let facts = DefaultFacts::with_gpus(backend, gpus);
         apply_defaults(&mut config, "m", &facts);
         lines(validate_placement(&config, Some(&spans), "c", &facts))
     };

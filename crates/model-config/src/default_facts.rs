@@ -1,0 +1,76 @@
+//! What the defaults depend on besides the config.
+
+use std::collections::BTreeMap;
+
+use hippocamp_interface::{BackendFacts, GpuSupport, ModelFormat};
+
+use crate::triton_backends::TRITON_BACKENDS;
+
+/// The backends and GPUs of this server.
+#[derive(Clone, Debug, Default)]
+pub struct DefaultFacts {
+    /// What each backend says of itself, by its name.
+    pub backends: BTreeMap<String, BackendFacts>,
+    /// The GPUs of this machine, in the order of their ids; `None` if this server cannot reach any.
+    pub gpus: Option<Vec<Gpu>>,
+}
+
+/// A GPU that instances may be placed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gpu {
+    /// As configs number it.
+    pub id: i32,
+    /// Its compute capability, major and minor.
+    pub compute_capability: (u32, u32),
+}
+
+/// A format with the backend that runs it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BackendFormat<'a> {
+    pub(crate) backend: &'a str,
+    pub(crate) facts: BackendFacts,
+    pub(crate) format: &'static ModelFormat,
+}
+
+impl DefaultFacts {
+    /// What is known of the backend of that name; for one that nobody knows, what is usual.
+    pub(crate) fn backend(&self, name: &str) -> BackendFacts {
+        let known = || TRITON_BACKENDS.iter().find(|(known, _)| *known == name).map(|(_, facts)| *facts);
+        self.backends.get(name).copied().or_else(known).unwrap_or(BackendFacts::PLAIN)
+    }
+
+    /// The formats of all backends, first of those that are there. One that names no format has those of Triton's backend of
+    /// its name.
+    pub(crate) fn formats(&self) -> impl Iterator<Item = BackendFormat<'_>> {
+        let there = self.backends.iter().map(|(name, facts)| (name.as_str(), *facts));
+        let says = |name: &str| self.backends.get(name).is_some_and(|facts| !facts.formats.is_empty());
+        let missing = TRITON_BACKENDS.iter().copied().filter(move |(name, _)| !says(name));
+        there.chain(missing).flat_map(|(backend, facts)| {
+            facts.formats.iter().map(move |format| BackendFormat { backend, facts, format })
+        })
+    }
+
+    /// Whether models of that backend can be on a GPU here at all, whatever GPUs there are.
+    pub(crate) fn supports_gpus(&self, backend: &str) -> bool {
+        self.gpus.is_some() && self.backend(backend).gpus != GpuSupport::None
+    }
+
+    /// The ids of the GPUs that models of that backend can be on, ascending.
+    pub(crate) fn gpus_for(&self, backend: &str) -> Vec<i32> {
+        let support = self.backend(backend).gpus;
+        let gpus = self.gpus.iter().flatten();
+        gpus.filter(|gpu| support.includes(gpu.compute_capability)).map(|gpu| gpu.id).collect()
+    }
+}
+
+#[cfg(test)]
+impl DefaultFacts {
+    /// GPUs of these ids, and a backend that can use them all.
+    pub(crate) fn with_gpus(backend: &str, gpus: &[i32]) -> DefaultFacts {
+        let gpus = gpus.iter().map(|&id| Gpu { id, compute_capability: (9, 0) }).collect();
+        let mut facts = DefaultFacts::default();
+        let usual = facts.backend(backend);
+        facts.backends.insert(backend.to_owned(), BackendFacts { gpus: GpuSupport::From(0, 0), ..usual });
+        DefaultFacts { gpus: Some(gpus), ..facts }
+    }
+}
