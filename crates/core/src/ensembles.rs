@@ -5,26 +5,24 @@ use std::sync::Arc;
 
 use hippocamp_backend::{Error, ModelStatistics, Result};
 use hippocamp_ensemble::{Ensemble, StepModel};
+use hippocamp_loading::faults::{Collected, about, bad_config};
+use hippocamp_loading::{Context, Prepared, Required, require};
 use hippocamp_model_config::{
     self as model_config, Fault, FaultKind, Faults, Interface, ModelConfig, ModelEnsembling, Step,
 };
 use hippocamp_proto::inference::ModelTransactionPolicy;
 use hippocamp_repository::{ModelFolder, find_step};
 use hippocamp_scheduler::Scheduler;
-use tracing::warn;
 
 use crate::cache::{ModelCache, ResponseCache};
-use crate::faults::{Collected, about};
 use crate::index::{State, VersionState};
-use crate::load::{Started, Stopped, bad_config};
+use crate::load::{Started, Stopped};
 use crate::metrics_page::series;
 use crate::metrics_settings::warn_of_families;
 use crate::model::Executor;
 use crate::models::Models;
 use crate::on_demand::LastUse;
-use crate::prepare::Prepared;
-use crate::supported::without_effect;
-use crate::{LoadedModel, MetricsSettings, Settings, agents, labels};
+use crate::{LoadedModel, MetricsSettings, Settings};
 
 /// An ensemble whose own config is usable. It is kept as long as the ensemble is wanted, so that it can be built anew
 /// without a look at the disk.
@@ -49,22 +47,15 @@ impl EnsembleSource {
     pub(crate) fn new(
         prepared: Prepared,
         settings: &Settings,
+        context: &Context,
         cache: Option<ResponseCache>,
     ) -> Result<EnsembleSource> {
-        let Prepared { folder, config, versions } = prepared;
-        let mut faults = Collected::default();
-        let valid = model_config::validate(&config, None, "config", &folder.folder_name);
-        faults.take(valid.map_err(bad_config));
-        faults.take(agents::run(&folder.name, &folder.path, &config));
-        faults.into_result()?;
+        let Required { config, labels } = require(context, &prepared)?;
+        let Prepared { folder, versions, .. } = prepared;
         let steps = model_config::ensemble_scheduling(&config).map_or(&[][..], |steps| &steps.step);
         let step_names = step_names(settings, folder.namespace.as_deref(), steps);
         let interface = Interface::new(&config).map_err(bad_config)?;
-        for field in without_effect(&config) {
-            warn!(model = folder.name, "config field '{field}' has no effect in this version");
-        }
         warn_of_families(&folder.name, &config);
-        let labels = labels::read(&folder.name, &folder.path, &interface)?;
         let statistics = versions.into_iter().map(|version| (version, Arc::default())).collect();
         let (name, metrics) = (folder.name.as_str().into(), settings.metrics.clone());
         Ok(EnsembleSource { name, config, step_names, interface, labels, statistics, folder, metrics, cache })

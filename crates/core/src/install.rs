@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hippocamp_backend::Error;
+use hippocamp_loading::faults::about;
 use hippocamp_model_config::FaultKind;
 use hippocamp_repository::Dependencies;
 use tracing::{error, info};
 
 use crate::elders::Elder;
 use crate::ensembles::EnsembleSource;
-use crate::faults::about;
 use crate::index::{State, UNLOADED, VersionState};
 use crate::load::{LoadFailure, Started};
 use crate::models::{Models, Origin, Retired};

@@ -3,25 +3,18 @@
 //! Usable as a library: make an [`InferenceServer`] of [`Settings`] and backends, load its repositories, find a
 //! [`LoadedModel`] and call [`LoadedModel::infer`]. Names no concrete backend and no protocol.
 
-mod agents;
 mod cache;
 mod check;
 mod classification;
 mod elders;
 mod ensembles;
-mod faults;
 #[cfg(feature = "follow")]
 mod following;
-mod hint;
-mod host_policy;
 mod index;
 mod infer;
-mod initial_state;
 mod install;
-mod instances;
 mod jobs;
 mod kept;
-mod labels;
 mod lifecycle;
 mod limits;
 mod load;
@@ -29,29 +22,25 @@ mod metadata;
 mod metrics_page;
 mod metrics_settings;
 mod model;
-mod model_file;
 mod models;
 mod on_demand;
 mod overrides;
-mod prepare;
 mod routes;
 mod server;
 mod settings;
 mod standby;
 mod start_fault;
 mod statistics;
-mod supported;
 mod transact;
-mod warmup;
 
-pub use check::{Finding, ModelCheck, Severity, check_model, describe, dry_run};
+pub use check::{check_model, describe, dry_run};
 pub use classification::{class_count, classify};
-pub use faults::faults_of;
-pub use hint::hint;
 #[cfg(feature = "follow")]
 pub use hippocamp_following::WatchSettings;
+pub use hippocamp_loading::faults::faults_of;
+pub use hippocamp_loading::hint::hint;
+pub use hippocamp_loading::{Finding, HostPolicy, ModelCheck, Severity};
 pub use hippocamp_scheduler::ResourceCount;
-pub use host_policy::HostPolicy;
 pub use index::{IndexEntry, State, VersionState};
 pub use infer::{InferInput, InferRequest};
 pub use limits::{check_parameter_count, check_tensor_count};

@@ -9,22 +9,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{Code, Error};
+use hippocamp_loading::{Prepared, prepare};
 use hippocamp_repository::{Action, Fingerprint, ModelFolder, ScanFault, Wanted, find, plan};
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
-use crate::cache::ResponseCache;
 use crate::ensembles::EnsembleSource;
 use crate::index::{State, UNLOADED, VersionState};
 use crate::install::{Made, Ready, circular};
 use crate::jobs::{Job, Jobs};
-use crate::load::LoadFailure;
+use crate::load::{LoadFailure, Loader, all_versions};
 use crate::models::{Origin, Retired};
 use crate::overrides::{GivenConfig, ModelFiles, OverrideFolder};
-use crate::prepare::{Prepared, prepare};
 use crate::start_fault::StartFault;
-use crate::{ControlMode, InferenceServer, LoadOverrides, Settings};
+use crate::{ControlMode, InferenceServer, LoadOverrides};
 
 impl InferenceServer {
     /// Carries out the plan that leads from the models loaded to those wanted. Returns what went wrong.
@@ -160,7 +159,7 @@ impl InferenceServer {
             info!(model = name, "it changed while it was loaded, and will be loaded when that has settled");
             return;
         }
-        let backends: Vec<&str> = self.loader.backends.names().collect();
+        let backends: Vec<&str> = self.loader.context.backends.names().collect();
         let (reason, hints) = (failure.reason(), failure.hints(&backends));
         error!(model = name, "failed to load model '{name}': {reason}{hints}");
         if self.models.lock().forget_if_unknown(name) {
@@ -230,11 +229,11 @@ impl InferenceServer {
 
     /// From the model's files to what can be installed.
     fn make(&self, job: &Job, folder: &ModelFolder, origin: &Origin) -> Result<Ready, LoadFailure> {
-        let prepared = prepare(folder.clone(), job.overrides.config.as_deref(), &self.loader.facts);
+        let prepared = prepare(&self.loader.context, folder.clone(), job.overrides.config.as_deref());
         let ready = prepared.map_err(LoadFailure::Config).and_then(|prepared| {
             self.mark_loading(&job.name, &prepared.versions);
             if hippocamp_model_config::is_ensemble(&prepared.config) {
-                make_ensemble(job, prepared, self.settings(), self.loader.cache.clone())
+                make_ensemble(job, prepared, &self.loader)
             } else {
                 self.loader.load(prepared, self.kept(&job.name)).map(Ready::Model)
             }
@@ -412,21 +411,13 @@ fn without_folder(text: &str, folder: &ModelFolder) -> String {
 }
 
 /// Checks the config of an ensemble. It is built when it is installed.
-fn make_ensemble(
-    job: &Job,
-    prepared: Prepared,
-    settings: &Settings,
-    cache: Option<ResponseCache>,
-) -> Result<Ready, LoadFailure> {
+fn make_ensemble(job: &Job, prepared: Prepared, loader: &Loader) -> Result<Ready, LoadFailure> {
     let versions = prepared.versions.clone();
     if let Some(last) = &job.cycle {
         return Err(LoadFailure::Composing { versions, error: circular(&job.name, last) });
     }
-    match EnsembleSource::new(prepared, settings, cache) {
+    match EnsembleSource::new(prepared, &loader.settings, &loader.context, loader.cache.clone()) {
         Ok(source) => Ok(Ready::Ensemble(Arc::new(source))),
-        Err(error) => {
-            let failed = versions.into_iter().map(|version| (version, error.clone()));
-            Err(LoadFailure::Versions(failed.collect()))
-        }
+        Err(error) => Err(all_versions(&versions, &error)),
     }
 }

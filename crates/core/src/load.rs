@@ -5,37 +5,32 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use hippocamp_backend::{
-    Backend, Backends, Code, Error, Model, ModelDirectories, ModelSource, ModelStatistics, Result,
+    Backends, Code, Error, Model, ModelDirectories, ModelSource, ModelStatistics, Result,
 };
-use hippocamp_device::Devices;
-use hippocamp_model_config::{
-    self as model_config, DefaultFacts, FaultKind, Faults, Gpu, Interface, ModelConfig,
-};
+use hippocamp_model_config::{self as model_config, Interface, ModelConfig};
 use hippocamp_repository::ModelFolder;
 use hippocamp_scheduler::{
     self as scheduler, InstancePlan, QueueSettings, RateLimiter, Scheduler, SequencePolicy,
 };
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::cache::{ModelCache, ResponseCache};
-use crate::faults::{Collected, about, faults_of};
-use crate::hint::hint;
 use crate::kept::{self, Files, Kept, Opened};
 use crate::metrics_page::series;
 use crate::metrics_settings::warn_of_families;
 use crate::model::Executor;
 use crate::on_demand::LastUse;
-use crate::prepare::Prepared;
-use crate::supported::without_effect;
-use crate::{LoadedModel, Settings, agents, initial_state, instances, labels, model_file, warmup};
+use crate::{LoadedModel, Settings};
+use hippocamp_loading::faults::{Collected, bad_config, faults_of};
+use hippocamp_loading::hint::hint;
+use hippocamp_loading::{Context, Prepared, Required, initial_state, instances, model_file, require, warmup};
 
 /// Knows the backends and the settings that loading depends on.
 #[derive(Debug)]
 pub(crate) struct Loader {
     pub(crate) settings: Settings,
-    pub(crate) backends: Backends,
-    /// What defaults and placement depend on: the backends and the devices.
-    pub(crate) facts: DefaultFacts,
+    /// The backends, the devices and what the steps obey.
+    pub(crate) context: Context,
     /// `None` where instances execute whenever they can.
     pub(crate) rate_limiter: Option<Arc<RateLimiter>>,
     pub(crate) cache: Option<ResponseCache>,
@@ -163,23 +158,22 @@ impl Loader {
         rate_limiter: Option<Arc<RateLimiter>>,
         cache: Option<ResponseCache>,
     ) -> Loader {
-        let facts = default_facts(&backends, &settings.devices);
-        Loader { settings, backends, facts, rate_limiter, cache }
+        let context = Context::new(backends, &settings.devices, settings.loading());
+        Loader { settings, context, rate_limiter, cache }
     }
 
     /// Loads every version that the config selects, the latest first: it is the one that completes the config. All or
     /// nothing. Of `serving`, the model as it serves now, goes on what an edit of the config does not concern.
     pub(crate) fn load(&self, prepared: Prepared, serving: Vec<Kept>) -> Result<Vec<Started>, LoadFailure> {
-        let Prepared { folder, mut config, versions } = prepared;
-        if self.settings.cpu_fallback {
-            self.fall_back_to_cpu(&mut config);
-        }
-        if let Err(error) = agents::run(&folder.name, &folder.path, &config) {
-            return Err(LoadFailure::Versions(versions.into_iter().map(|v| (v, error.clone())).collect()));
-        }
+        let Required { config, labels } = match require(&self.context, &prepared) {
+            Ok(required) => required,
+            Err(error) => return Err(all_versions(&prepared.versions, &error)),
+        };
+        let Prepared { folder, versions, .. } = prepared;
         let files = versions.iter().map(|&version| (version, Files::read(&folder, version))).collect();
         let kept = kept::if_edited(serving, &config, &files);
-        let mut loading = Loading { loader: self, folder: &folder, config, files, kept, completed: None };
+        let mut loading =
+            Loading { loader: self, folder: &folder, config, labels, files, kept, completed: None };
         let mut started = Vec::new();
         let mut failed = BTreeMap::new();
         for version in versions.into_iter().rev() {
@@ -197,54 +191,11 @@ impl Loader {
         started.reverse();
         Ok(started)
     }
-
-    fn fall_back_to_cpu(&self, config: &mut ModelConfig) {
-        let moved = model_config::fall_back_to_cpu(config, &self.facts);
-        if !moved.is_empty() {
-            let groups = moved.join(", ");
-            warn!(model = config.name, groups, "runs on the CPU, as its GPUs cannot be used");
-        }
-    }
-
-    /// Whether the instances can be where the config places them.
-    pub(crate) fn check_placement(&self, config: &ModelConfig) -> Result<()> {
-        model_config::validate_placement(config, None, "config", &self.facts).map_err(|faults| {
-            Error::invalid_arg(format!("{faults} (--cpu-fallback would run it on the CPU)"))
-                .with_source(faults)
-        })
-    }
-
-    /// The backend that the config names, for a model whose files are in `directories`.
-    pub(crate) fn backend(
-        &self,
-        model: &str,
-        config: &ModelConfig,
-        directories: ModelDirectories<'_>,
-    ) -> Result<Arc<dyn Backend>> {
-        self.backends.find(&config.backend, directories).ok_or_else(|| {
-            let (wanted, there) = (&config.backend, self.backends.names().collect::<Vec<_>>().join(", "));
-            let error = Error::invalid_arg(if wanted.is_empty() {
-                format!(
-                    "unable to load model '{model}', its config names no backend and no model file tells which it is; \
-                     add 'backend: \"NAME\"' with one of: {there}"
-                )
-            } else {
-                format!("unable to load model '{model}', there is no backend '{wanted}'; there are: {there}")
-            });
-            let kind = FaultKind::UnknownBackend { wanted: wanted.clone() };
-            about(error, "backend", if wanted.is_empty() { FaultKind::NoBackend } else { kind })
-        })
-    }
 }
 
-/// What configs are completed from: every backend's own facts, and the GPUs that were found.
-fn default_facts(backends: &Backends, devices: &Devices) -> DefaultFacts {
-    let gpus: Vec<Gpu> =
-        devices.gpus().map(|gpu| Gpu { id: gpu.id, compute_capability: gpu.compute_capability }).collect();
-    DefaultFacts {
-        backends: backends.all_facts().map(|(name, facts)| (name.to_owned(), facts)).collect(),
-        gpus: (!gpus.is_empty()).then_some(gpus),
-    }
+/// A failure of all versions for the same reason.
+pub(crate) fn all_versions(versions: &[u64], error: &Error) -> LoadFailure {
+    LoadFailure::Versions(versions.iter().map(|&version| (version, error.clone())).collect())
 }
 
 /// A model whose versions are being loaded.
@@ -252,6 +203,7 @@ struct Loading<'a> {
     loader: &'a Loader,
     folder: &'a ModelFolder,
     config: ModelConfig,
+    labels: Labels,
     /// As they were before anything was read of them.
     files: BTreeMap<u64, Files>,
     kept: Vec<Kept>,
@@ -279,9 +231,7 @@ impl Loading<'_> {
         let name: Arc<str> = self.folder.name.as_str().into();
         let version_directory = self.folder.version_path(version);
         let directories = ModelDirectories { version: Some(&version_directory), model: &self.folder.path };
-        let backend = self.loader.backend(&name, &self.config, directories)?;
-        // Before a backend looks for the GPUs that it can't have.
-        self.loader.check_placement(&self.config)?;
+        let backend = self.loader.context.backend(&name, &self.config, directories)?;
         let loaded = backend.load(&ModelSource {
             name: Arc::clone(&name),
             version,
@@ -295,15 +245,14 @@ impl Loading<'_> {
         // All that is wrong with it is told at once.
         let mut faults = Collected::default();
         faults.take(model.check_config(&completed.config));
-        let labels = faults.take(labels::read(&name, &self.folder.path, &completed.interface));
         let execution = self.start(&model, &completed, &mut faults);
         faults.into_result()?;
-        let (Some(labels), Some(execution)) = (labels, execution) else {
+        let Some(execution) = execution else {
             return Err(Error::internal("a step of the load failed without a word"));
         };
         let files = self.files.get(&version).cloned().unwrap_or_default();
         let opened = Arc::new(Opened { model, written: self.config.clone(), files });
-        Ok(self.started(version, completed, (labels, execution), Arc::default(), opened))
+        Ok(self.started(version, completed, execution, Arc::default(), opened))
     }
 
     /// The version as it serves, under the config as it is now, if it need not be loaded again for that.
@@ -328,8 +277,7 @@ impl Loading<'_> {
         let opened = Opened { model: Arc::clone(model), written: self.config.clone(), files: files.clone() };
         // Nobody reloaded the model: it goes on counting.
         let statistics = Arc::clone(&kept.model.statistics);
-        let labels = labels::read(&kept.model.name, &self.folder.path, &completed.interface)?;
-        Ok(Some(self.started(version, completed, (labels, execution), statistics, Arc::new(opened))))
+        Ok(Some(self.started(version, completed, execution, statistics, Arc::new(opened))))
     }
 
     /// What executes the requests of a version that is kept: what it has, or a successor with its instances. `None` if it
@@ -404,7 +352,7 @@ impl Loading<'_> {
         &self,
         version: u64,
         completed: Completed,
-        (labels, (scheduler, stopped)): (Labels, Execution),
+        (scheduler, stopped): Execution,
         statistics: Arc<ModelStatistics>,
         opened: Arc<Opened>,
     ) -> Started {
@@ -413,7 +361,7 @@ impl Loading<'_> {
         let metrics = &self.loader.settings.metrics;
         statistics.want_latencies(&metrics.latencies(&config, interface.decoupled));
         let model = LoadedModel {
-            labels,
+            labels: self.labels.clone(),
             name,
             version,
             version_text: version.to_string().into(),
@@ -437,18 +385,15 @@ impl Loading<'_> {
         let (name, settings) = (&self.folder.folder_name, &self.loader.settings);
         let mut config = self.config.clone();
         if !settings.disable_auto_complete_config {
-            let default_max_batch_size = settings.default_max_batch_size(&config.backend);
+            let default_max_batch_size = self.loader.context.settings.default_max_batch_size(&config.backend);
             model.complete_config(&mut config, default_max_batch_size)?;
         }
-        model_config::apply_defaults(&mut config, name, &self.loader.facts);
+        model_config::apply_defaults(&mut config, name, &self.loader.context.facts);
         let mut faults = Collected::default();
         faults.take(model_config::validate(&config, None, "config", name).map_err(bad_config));
-        faults.take(self.loader.check_placement(&config));
+        faults.take(self.loader.context.check_placement(&config));
         faults.into_result()?;
         let interface = Interface::new(&config).map_err(bad_config)?;
-        for field in without_effect(&config) {
-            warn!(model = name, "config field '{field}' has no effect in this version");
-        }
         warn_of_families(name, &config);
         let completed = Completed { config: Arc::new(config), interface: Arc::new(interface) };
         Ok(self.completed.insert(completed).clone())
@@ -464,9 +409,4 @@ pub(crate) fn steps_of(text: Option<&str>, json: Option<&str>) -> Vec<model_conf
     };
     let steps = config.as_ref().and_then(model_config::ensemble_scheduling);
     steps.map(|steps| steps.step.clone()).unwrap_or_default()
-}
-
-#[cold]
-pub(crate) fn bad_config(faults: Faults) -> Error {
-    Error::invalid_arg(faults.to_string()).with_source(faults)
 }

@@ -7,7 +7,9 @@ use hippocamp_repository::{RepositoryLocation, ScanOptions};
 
 use hippocamp_scheduler::ResourceCount;
 
-use crate::{HostPolicy, MetricsSettings};
+use hippocamp_loading::{HostPolicy, LoadSettings};
+
+use crate::MetricsSettings;
 
 /// Who decides which models are loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,9 +128,13 @@ impl Settings {
         }
     }
 
-    /// `max_batch_size` for a model of that backend which can be batched and does not say how far.
-    pub fn default_max_batch_size(&self, backend: &str) -> i32 {
-        let of = |name: &str| self.default_max_batch_size.get(name).copied();
-        of(backend).or_else(|| of("")).unwrap_or(4)
+    /// What the steps of a load obey.
+    pub fn loading(&self) -> LoadSettings {
+        LoadSettings {
+            disable_auto_complete_config: self.disable_auto_complete_config,
+            cpu_fallback: self.cpu_fallback,
+            default_max_batch_size: self.default_max_batch_size.clone(),
+            host_policies: self.host_policies.clone(),
+        }
     }
 }

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use hippocamp_backend::ModelDirectories;
+use hippocamp_loading::{Prepared, prepare};
 use hippocamp_model_config::ModelConfig;
 use hippocamp_repository::{ModelFolder, RepositoryLocation, find};
 
 use crate::jobs::{Job, composing_of};
-use crate::prepare::{Prepared, prepare};
 use crate::{InferenceServer, LoadOverrides};
 
 /// A model that has to serve for another one, or the other one itself.
@@ -56,10 +56,10 @@ pub(super) fn composing(server: &InferenceServer, name: &str) -> BTreeSet<String
 /// What a model is reckoned to take. One that cannot be loaded takes nothing: what is wrong shows when it is tried.
 fn bytes(server: &InferenceServer, name: &str, overrides: &LoadOverrides) -> u64 {
     let Ok((folder, _files)) = server.folder(name, overrides) else { return 0 };
-    let prepared = prepare(folder, overrides.config.as_deref(), &server.loader.facts);
+    let prepared = prepare(&server.loader.context, folder, overrides.config.as_deref());
     let Ok(prepared) = prepared else { return 0 };
     let directories = ModelDirectories { version: None, model: &prepared.folder.path };
-    let backend = server.loader.backend(name, &prepared.config, directories);
+    let backend = server.loader.context.backend(name, &prepared.config, directories);
     footprint(&prepared, backend.is_ok_and(|backend| backend.shares_files(&prepared.config)))
 }
 
@@ -108,13 +108,15 @@ pub(super) fn folder_here(server: &InferenceServer, name: &str) -> Option<ModelF
 pub(super) fn versions_here(server: &InferenceServer, name: &str) -> Option<Vec<u64>> {
     let folder = folder_here(server, name)?;
     let all: Vec<u64> = folder.versions.iter().copied().collect();
-    let selected = prepare(folder, None, &server.loader.facts).map(|prepared| prepared.versions);
+    let selected = prepare(&server.loader.context, folder, None).map(|prepared| prepared.versions);
     Some(selected.unwrap_or(if all.is_empty() { vec![1] } else { all }))
 }
 
 #[cfg(test)]
 mod tests {
-    use hippocamp_model_config::DefaultFacts;
+    use hippocamp_backend::Backends;
+    use hippocamp_device::Devices;
+    use hippocamp_loading::{Context, LoadSettings};
 
     use super::*;
 
@@ -135,7 +137,8 @@ mod tests {
             "backend: \"b\" instance_group [ { count: 2 kind: KIND_CPU }, { kind: KIND_CPU } ]",
         );
         let read = ModelFolder::read("m", &folder.path().join("m"), None).unwrap();
-        let prepared = prepare(read, None, &DefaultFacts::default()).unwrap();
+        let context = Context::new(Backends::default(), &Devices::default(), LoadSettings::default());
+        let prepared = prepare(&context, read, None).unwrap();
         assert_eq!(footprint(&prepared, false), 3 * 8);
         assert_eq!(footprint(&prepared, true), 8);
     }

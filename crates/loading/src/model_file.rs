@@ -13,7 +13,7 @@ const HEAD: usize = 512;
 
 /// The error of a load, with what is wrong with the model's file in this version's folder, if that is plain to see.
 #[cold]
-pub(crate) fn explained(error: Error, folder: &Path, config: &ModelConfig) -> Error {
+pub fn explained(error: Error, folder: &Path, config: &ModelConfig) -> Error {
     use std::error::Error as _;
 
     let name = config.default_model_filename.as_str();

@@ -15,7 +15,7 @@ use crate::host_policy;
 
 /// One plan an instance, group by group. GPU groups have `count` instances on each of their devices; passive groups are
 /// not for requests.
-pub(crate) fn plans(
+pub fn plans(
     config: &Arc<ModelConfig>,
     interface: &Arc<Interface>,
     host_policies: &BTreeMap<String, HostPolicy>,

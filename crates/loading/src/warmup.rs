@@ -26,7 +26,7 @@ struct WarmModel {
 }
 
 /// The model with the warm-up that its config asks for; the model itself if it asks for none. `folder` is the model's.
-pub(crate) fn warmed_up(
+pub fn warmed_up(
     model: Arc<dyn Model>,
     config: &ModelConfig,
     interface: &Interface,
@@ -41,7 +41,7 @@ pub(crate) fn warmed_up(
 
 /// Whether every file of warm-up data that the config names can be read, as far as opening it tells: the fault of each that
 /// cannot.
-pub(crate) fn open_files(config: &ModelConfig, folder: &Path) -> Vec<Error> {
+pub fn open_files(config: &ModelConfig, folder: &Path) -> Vec<Error> {
     let mut errors = Vec::new();
     for (index, warmup) in config.model_warmup.iter().enumerate() {
         for (name, input) in &warmup.inputs {

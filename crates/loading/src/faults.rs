@@ -12,7 +12,7 @@ const ORIGIN: &str = "config";
 
 /// The error, with the field of the config that it is about.
 #[cold]
-pub(crate) fn about(error: Error, path: &str, kind: FaultKind) -> Error {
+pub fn about(error: Error, path: &str, kind: FaultKind) -> Error {
     let fault = Fault::new(path, error.message(), kind);
     error.with_source(Faults::one(ORIGIN, fault))
 }
@@ -37,30 +37,41 @@ pub fn faults_of(error: &Error, config: Option<&Path>) -> Vec<Fault> {
     placed.collect()
 }
 
+/// An error that tells the faults of a config.
+#[cold]
+pub fn bad_config(faults: Faults) -> Error {
+    Error::invalid_arg(faults.to_string()).with_source(faults)
+}
+
+/// One error that tells all of them; `None` if there are none.
+pub fn join(mut errors: Vec<Error>) -> Option<Error> {
+    if errors.len() <= 1 {
+        return errors.pop();
+    }
+    let messages: Vec<&str> = errors.iter().map(Error::message).collect();
+    let error = Error::new(errors[0].code(), messages.join("; "));
+    let mut all = Faults::new(ORIGIN);
+    all.faults = errors.iter().flat_map(|error| faults_of(error, None)).collect();
+    Some(error.with_source(all))
+}
+
 /// What went wrong in steps that do not wait for each other's success.
 #[derive(Debug, Default)]
-pub(crate) struct Collected(Vec<Error>);
+pub struct Collected(Vec<Error>);
 
 impl Collected {
     /// What the step gave; `None` if it failed.
-    pub(crate) fn take<T>(&mut self, result: Result<T>) -> Option<T> {
+    pub fn take<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|error| self.0.push(error)).ok()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// One error that tells all, if there was any.
-    pub(crate) fn into_result(mut self) -> Result<()> {
-        if self.0.len() <= 1 {
-            return self.0.pop().map_or(Ok(()), Err);
-        }
-        let messages: Vec<&str> = self.0.iter().map(Error::message).collect();
-        let error = Error::new(self.0[0].code(), messages.join("; "));
-        let mut all = Faults::new(ORIGIN);
-        all.faults = self.0.iter().flat_map(|error| faults_of(error, None)).collect();
-        Err(error.with_source(all))
+    pub fn into_result(self) -> Result<()> {
+        join(self.0).map_or(Ok(()), Err)
     }
 }
 

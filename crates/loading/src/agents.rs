@@ -13,7 +13,7 @@ use crate::faults::about;
 const KNOWN: [&str; 1] = [checksum::NAME];
 
 /// Lets every agent of the config look at the model's folder, in order. The first that objects is the error.
-pub(crate) fn run(model: &str, folder: &Path, config: &ModelConfig) -> Result<()> {
+pub fn run(model: &str, folder: &Path, config: &ModelConfig) -> Result<()> {
     let Some(agents) = &config.model_repository_agents else { return Ok(()) };
     for agent in &agents.agents {
         let parameters = agent.parameters.iter().map(|(key, value)| (key.as_str(), value.as_str()));
@@ -23,7 +23,7 @@ pub(crate) fn run(model: &str, folder: &Path, config: &ModelConfig) -> Result<()
 }
 
 /// Refuses agents that are not there.
-pub(crate) fn refuse_unknown(model: &str, config: &ModelConfig) -> Result<()> {
+pub fn refuse_unknown(model: &str, config: &ModelConfig) -> Result<()> {
     let Some(agents) = &config.model_repository_agents else { return Ok(()) };
     match agents.agents.iter().find(|agent| !KNOWN.contains(&agent.name.as_str())) {
         None => Ok(()),

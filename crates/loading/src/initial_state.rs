@@ -17,20 +17,20 @@ const FOLDER: &str = "initial_state";
 const LIMIT: u64 = 1 << 30;
 
 /// The content of a file that the config names for a state; the config was checked to name none outside of the folder.
-pub(crate) fn read(model: &str, model_directory: &Path, config: &ModelConfig, file: &str) -> Result<Bytes> {
+pub fn read(model: &str, model_directory: &Path, config: &ModelConfig, file: &str) -> Result<Bytes> {
     let path = model_directory.join(FOLDER).join(file);
     let data = files::read(&path, LIMIT).map_err(|e| unreadable(model, &path, config, file, &e))?;
     Ok(data.into())
 }
 
 /// Whether the file can be read as far as opening it tells.
-pub(crate) fn open(model: &str, model_directory: &Path, config: &ModelConfig, file: &str) -> Result<()> {
+pub fn open(model: &str, model_directory: &Path, config: &ModelConfig, file: &str) -> Result<()> {
     let path = model_directory.join(FOLDER).join(file);
     files::open(&path).map(drop).map_err(|e| unreadable(model, &path, config, file, &e))
 }
 
 /// The files that the config names, each with its field.
-pub(crate) fn named(config: &ModelConfig) -> impl Iterator<Item = (String, &str)> {
+pub fn named(config: &ModelConfig) -> impl Iterator<Item = (String, &str)> {
     let states = sequence_batching(config).into_iter().flat_map(|batching| batching.state.iter().enumerate());
     let initial = states.flat_map(|(index, state)| {
         state.initial_state.iter().enumerate().map(move |(number, initial)| (index, number, initial))

@@ -4,13 +4,13 @@ use hippocamp_backend::{Error, Result};
 use hippocamp_model_config::ModelConfig;
 
 /// The fields that are read and shown, but have no effect.
-pub(crate) fn without_effect(config: &ModelConfig) -> Vec<&'static str> {
+pub fn without_effect(config: &ModelConfig) -> Vec<&'static str> {
     let asked = [("cc_model_filenames", !config.cc_model_filenames.is_empty())];
     asked.into_iter().filter(|(_, asked)| *asked).map(|(field, _)| field).collect()
 }
 
 /// Refuses a config of a load request that names code to be run: that is for whoever writes to the repository.
-pub(crate) fn refuse_libraries(name: &str, config: &ModelConfig) -> Result<()> {
+pub fn refuse_libraries(name: &str, config: &ModelConfig) -> Result<()> {
     match config.model_operations.iter().flat_map(|operations| &operations.op_library_filename).next() {
         None => Ok(()),
         Some(library) => Err(Error::unsupported(format!(
@@ -22,10 +22,9 @@ pub(crate) fn refuse_libraries(name: &str, config: &ModelConfig) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use hippocamp_model_config::DefaultFacts;
     use hippocamp_repository::ModelFolder;
 
-    use crate::prepare;
+    use crate::{Context, prepare};
 
     #[test]
     fn only_a_config_on_disk_names_operator_libraries() {
@@ -36,8 +35,7 @@ mod tests {
         std::fs::create_dir_all(model.join("1")).unwrap();
         std::fs::write(model.join("config.pbtxt"), text).unwrap();
         let folder = ModelFolder::read("m", &model, None).unwrap();
-        let prepare =
-            |json: Option<&str>| prepare::prepare(folder.clone(), json, &DefaultFacts::default()).map(drop);
+        let prepare = |json: Option<&str>| prepare(&Context::for_tests(), folder.clone(), json).map(drop);
         prepare(None).unwrap();
         assert_eq!(
             prepare(Some(json)).unwrap_err().reason(),

@@ -1,0 +1,178 @@
+//! The list of steps from a model's folder to a model whose files can be opened, each written once.
+//!
+//! A load takes [`CONFIG`] in full and tells all that it found, then [`REQUIREMENTS`] until the first fault; behind them
+//! it opens the model file of each version. A check takes all steps of both and tells every fault.
+
+use std::fs;
+
+use hippocamp_backend::{Error, ModelDirectories};
+use hippocamp_model_config::{self as model_config, FaultKind};
+use hippocamp_proto::inference::model_version_policy::PolicyChoice;
+
+use crate::faults::bad_config;
+use crate::preparation::Preparation;
+use crate::supported::{refuse_libraries, without_effect};
+use crate::versions::selected;
+use crate::written::Written;
+use crate::{agents, initial_state, labels, warmup};
+
+/// One step. What it finds wrong goes to the preparation's report.
+#[derive(Debug)]
+pub(crate) struct Step(pub(crate) fn(&mut Preparation<'_>));
+
+/// From the model's folder to a config that is usable as far as it tells by itself.
+pub(crate) const CONFIG: [Step; 7] = [
+    Step(read_config),
+    Step(infer_backend),
+    Step(apply_defaults),
+    Step(validate),
+    Step(know_agents),
+    Step(refuse_foreign_libraries),
+    Step(select_versions),
+];
+
+/// What a usable config requires of this server and of the model's folder.
+pub(crate) const REQUIREMENTS: [Step; 8] = [
+    Step(fall_back_to_cpu),
+    Step(warn_of_no_effect),
+    Step(require_completeness),
+    Step(require_backend),
+    Step(require_placement),
+    Step(read_labels),
+    Step(require_files),
+    Step(run_agents),
+];
+
+fn read_config(model: &mut Preparation<'_>) {
+    let read = Written::read(model.folder.config_path.as_deref(), model.json);
+    match model.report.take(read) {
+        Some(written) => model.written = written,
+        None => model.is_over = true,
+    }
+}
+
+/// Fills in the backend of a config that names none, from the model file that is there.
+fn infer_backend(model: &mut Preparation<'_>) {
+    let folder = model.folder;
+    let Some(&latest) = folder.versions.last() else { return };
+    let entries = fs::read_dir(folder.version_path(latest)).map_err(|e| {
+        let name = &folder.name;
+        Error::internal(format!("failed to read version {latest} of model '{name}': {e}")).with_source(e)
+    });
+    let Some(entries) = model.report.take(entries) else { return };
+    let files: Vec<String> =
+        entries.filter_map(|e| Some(e.ok()?.file_name().to_string_lossy().into_owned())).collect();
+    model_config::infer_backend(&mut model.written.config, &folder.name, &files, &model.context.facts);
+}
+
+fn apply_defaults(model: &mut Preparation<'_>) {
+    let (folder, facts) = (model.folder, &model.context.facts);
+    model_config::apply_defaults(&mut model.written.config, &folder.folder_name, facts);
+}
+
+fn validate(model: &mut Preparation<'_>) {
+    let Written { origin, config, spans } = &model.written;
+    let valid = model_config::validate_incomplete(config, spans.as_ref(), origin, &model.folder.folder_name);
+    model.report.take(valid.map_err(bad_config));
+}
+
+fn know_agents(model: &mut Preparation<'_>) {
+    let known = agents::refuse_unknown(&model.folder.name, model.config());
+    model.report.take(known);
+}
+
+/// A config that came with a request names no code that is to be run.
+fn refuse_foreign_libraries(model: &mut Preparation<'_>) {
+    if model.json.is_some() {
+        let refused = refuse_libraries(&model.folder.name, model.config());
+        model.report.take(refused);
+    }
+}
+
+fn select_versions(model: &mut Preparation<'_>) {
+    let config = &model.written.config;
+    let policy = config.version_policy.as_ref();
+    if let Some(PolicyChoice::Specific(specific)) = policy.and_then(|p| p.policy_choice.as_ref()) {
+        for (index, version) in specific.versions.iter().enumerate() {
+            if !u64::try_from(*version).is_ok_and(|version| model.folder.versions.contains(&version)) {
+                let field = format!("version_policy.specific.versions[{index}]");
+                let message = format!("there is no folder for version {version}");
+                model.report.warn(&field, message, FaultKind::VersionMissing);
+            }
+        }
+    }
+    let versions = selected(model.folder, config);
+    model.versions = model.report.take(versions).unwrap_or_default();
+}
+
+fn fall_back_to_cpu(model: &mut Preparation<'_>) {
+    if model.context.settings.cpu_fallback {
+        for group in model_config::fall_back_to_cpu(&mut model.written.config, &model.context.facts) {
+            let what = format!("instance group '{group}' runs on the CPU, as its GPUs cannot be used");
+            model.report.warn("instance_group", what, FaultKind::NoEffect);
+        }
+    }
+}
+
+fn warn_of_no_effect(model: &mut Preparation<'_>) {
+    for field in without_effect(&model.written.config) {
+        model.report.warn(field, "it has no effect in this version", FaultKind::NoEffect);
+    }
+}
+
+/// What nothing completes has to be complete as it is written.
+fn require_completeness(model: &mut Preparation<'_>) {
+    if model.context.is_final(model.config()) {
+        let valid = model_config::validate(model.config(), None, "config", &model.folder.folder_name);
+        model.report.take(valid.map_err(bad_config));
+    }
+}
+
+fn require_backend(model: &mut Preparation<'_>) {
+    if !model_config::is_ensemble(model.config()) {
+        let latest = model.versions.last().map(|&version| model.folder.version_path(version));
+        let directories = ModelDirectories { version: latest.as_deref(), model: &model.folder.path };
+        let backend = model.context.backend(&model.folder.name, model.config(), directories);
+        model.report.take(backend);
+    }
+}
+
+/// A model is refused before its backend looks for devices that it cannot have.
+fn require_placement(model: &mut Preparation<'_>) {
+    if !model_config::is_ensemble(model.config()) {
+        let placed = model.context.check_placement(model.config());
+        model.report.take(placed);
+    }
+}
+
+/// Where the name of a file is at fault, nobody looks behind it.
+fn read_labels(model: &mut Preparation<'_>) {
+    let outputs = model.written.config.output.iter().enumerate();
+    for (index, output) in outputs.filter(|(_, output)| !output.label_filename.is_empty()) {
+        if model.report.is_told(&format!("output[{index}].label_filename")) {
+            continue;
+        }
+        let (file, folder) = (&output.label_filename, model.folder);
+        let text = labels::read_file(&folder.name, &folder.path, index, &output.name, file);
+        if let Some(text) = model.report.take(text) {
+            model.labels.insert(output.name.as_str().into(), labels::lines(&text));
+        }
+    }
+}
+
+/// The files of warm-up samples and of the states of sequences can be read, as far as opening them tells.
+fn require_files(model: &mut Preparation<'_>) {
+    let (config, folder) = (&model.written.config, model.folder);
+    model.report.errors.extend(warmup::open_files(config, &folder.path));
+    for (field, file) in initial_state::named(config) {
+        if !model.report.is_told(&field) {
+            let opened = initial_state::open(&folder.name, &folder.path, config, file);
+            model.report.take(opened);
+        }
+    }
+}
+
+fn run_agents(model: &mut Preparation<'_>) {
+    let ran = agents::run(&model.folder.name, &model.folder.path, model.config());
+    model.report.take(ran);
+}

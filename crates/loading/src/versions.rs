@@ -1,0 +1,41 @@
+//! Which versions of a model are loaded.
+
+use hippocamp_backend::{Error, Result};
+use hippocamp_model_config::{self as model_config, FaultKind, ModelConfig};
+use hippocamp_repository::{ModelFolder, select_versions};
+
+use crate::faults::about;
+
+/// The versions that the config selects, lowest first; at least one.
+pub(crate) fn selected(folder: &ModelFolder, config: &ModelConfig) -> Result<Vec<u64>> {
+    let mut available = folder.versions.clone();
+    if available.is_empty() && model_config::is_ensemble(config) {
+        // There is nothing to put into its version folder, and version control keeps no empty ones.
+        available.insert(1);
+    }
+    let versions = select_versions(&available, config.version_policy.as_ref());
+    if versions.is_empty() {
+        return Err(no_version(folder, config));
+    }
+    Ok(versions.into_iter().collect())
+}
+
+#[cold]
+fn no_version(folder: &ModelFolder, config: &ModelConfig) -> Error {
+    let file = Some(config.default_model_filename.as_str()).filter(|name| !name.is_empty());
+    let fix = match file.filter(|name| folder.path.join(name).is_file()) {
+        _ if !folder.versions.is_empty() => {
+            let there: Vec<String> = folder.versions.iter().map(u64::to_string).collect();
+            format!("widen the policy, there are the versions {}", there.join(", "))
+        }
+        Some(name) => {
+            format!("'{name}' lies in the model's folder: make a folder '1' there and move it into that")
+        }
+        None => "make a folder '1' with the model file in it".to_owned(),
+    };
+    let name = &folder.name;
+    let error = Error::invalid_arg(format!(
+        "at least one version must be available under the version policy of model '{name}'; {fix}"
+    ));
+    about(error, "version_policy", FaultKind::NoVersion)
+}
