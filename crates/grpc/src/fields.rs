@@ -11,6 +11,9 @@ use prost::Message;
 
 use crate::whole_messages::HEADER;
 
+/// The number of `parameters`, a map. Whatever wire type it is written with, prost reads it as length-delimited.
+const PARAMETERS: u64 = 4;
+
 /// The number of `raw_input_contents`.
 const RAW_INPUT_CONTENTS: u64 = 7;
 
@@ -38,6 +41,9 @@ pub(crate) fn decode(frames: &[Bytes]) -> Option<(ModelInferRequest, Vec<TensorD
             let size = cursor.varint()?;
             raw.push(cursor.take(usize::try_from(size).ok()?)?);
             continue;
+        }
+        if number == PARAMETERS && wire_type != LENGTH_DELIMITED {
+            return None;
         }
         push_varint(&mut rest, key);
         let size = match wire_type {

@@ -11,6 +11,9 @@ fuzz_target!(|message: &[u8]| {
     let _ = RepositoryModelLoadRequest::decode(message.clone());
     if let Ok(request) = ModelInferRequest::decode(message) {
         let again = Bytes::from(request.encode_to_vec());
-        assert_eq!(ModelInferRequest::decode(again).as_ref().map(Message::encoded_len), Ok(request.encoded_len()));
+        assert_eq!(
+            ModelInferRequest::decode(again).as_ref().map(Message::encoded_len),
+            Ok(request.encoded_len())
+        );
     }
 });

@@ -10,6 +10,8 @@ use prost::Message;
 struct Model {
     #[prost(message, repeated, tag = "7")]
     graph: Vec<Graph>,
+    #[prost(message, repeated, tag = "8")]
+    opsets: Vec<Opaque>,
     #[prost(message, repeated, tag = "25")]
     functions: Vec<Function>,
 }
@@ -26,9 +28,42 @@ struct Graph {
     nodes: Vec<Node>,
     #[prost(message, repeated, tag = "5")]
     initializers: Vec<Tensor>,
+    #[prost(message, repeated, tag = "11")]
+    inputs: Vec<Opaque>,
+    #[prost(message, repeated, tag = "12")]
+    outputs: Vec<Output>,
     #[prost(message, repeated, tag = "15")]
     sparse: Vec<Sparse>,
 }
+
+/// No names are in here, but the walk reads it, and stops where it is broken.
+#[derive(Clone, PartialEq, Message)]
+struct Output {
+    #[prost(message, repeated, tag = "2")]
+    types: Vec<Type>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Type {
+    #[prost(message, repeated, tag = "1")]
+    tensors: Vec<TensorType>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TensorType {
+    #[prost(message, repeated, tag = "2")]
+    shapes: Vec<Shape>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Shape {
+    #[prost(message, repeated, tag = "1")]
+    dimensions: Vec<Opaque>,
+}
+
+/// A message of which no field is looked at.
+#[derive(Clone, PartialEq, Message)]
+struct Opaque {}
 
 #[derive(Clone, PartialEq, Message)]
 struct Node {

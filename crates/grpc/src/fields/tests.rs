@@ -39,6 +39,14 @@ fn tensors_are_views_of_the_frames() {
     }
 }
 
+#[test]
+fn parameters_of_another_wire_type_are_left_to_tonic() {
+    // By its key a number, 3. prost takes that for the length of what follows, which is then no tensor.
+    let message = [0x20, 3, 0x3A, 1, b'A'];
+    assert!(ModelInferRequest::decode(&message[..]).unwrap().raw_input_contents.is_empty());
+    assert!(decode(&frames(&message, &[6])).is_none());
+}
+
 fn text() -> impl Strategy<Value = String> {
     "[a-z]{0,8}"
 }
