@@ -2,7 +2,7 @@
 
 use hippocamp_backend::{
     Backend, BackendFacts, Batch, Error, FailureReason, InstanceSpec, Model, ModelInstance, ModelSource,
-    Result,
+    NewInstance, Result,
 };
 use hippocamp_model_config::ModelConfig;
 
@@ -35,8 +35,8 @@ impl Model for Fail {
         Ok(())
     }
 
-    fn new_instance(&self, _: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        Ok(Box::new(Fail))
+    fn new_instance(&self, _: &InstanceSpec) -> Result<NewInstance> {
+        Ok(NewInstance::bound(Fail))
     }
 }
 

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hippocamp_backend::{
     Backend, BackendFacts, Batch, CorrelationId, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance,
-    ModelSource, MovableInstance, OutputTensor, ParameterValue, Parameters, Request, Response, Result,
-    Sequence,
+    ModelSource, NewInstance, OutputTensor, ParameterValue, Parameters, Request, Response, Result, Sequence,
 };
 use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
 use hippocamp_proto::inference::ModelTensorReshape;
@@ -86,13 +85,14 @@ impl Model for IdentityModel {
         Ok(())
     }
 
-    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        Ok(Box::new(self.instance(spec)?))
-    }
-
-    fn new_movable_instance(&self, spec: &InstanceSpec) -> Option<Result<MovableInstance>> {
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
+        let instance = self.instance(spec)?;
         // One that sleeps would hold up whatever else its thread does.
-        self.execute_delay.is_zero().then(|| Ok(Box::new(self.instance(spec)?) as MovableInstance))
+        Ok(if self.execute_delay.is_zero() {
+            NewInstance::movable(instance)
+        } else {
+            NewInstance::bound(instance)
+        })
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hippocamp_backend::{
     Backend, BackendFacts, Batch, Delivery, Error, ExecutionTimes, FailureReason, InstanceSpec, Model,
-    ModelInstance, ModelSource, OutputTensor, ParameterValue, Request, Response, ResponseTimes, Result,
+    ModelInstance, ModelSource, NewInstance, OutputTensor, ParameterValue, Request, Response, ResponseTimes,
+    Result,
 };
 use hippocamp_model_config::{Interface, ModelConfig, config_value};
 use hippocamp_tensor::{DataType, Shape};
@@ -62,7 +63,7 @@ impl Model for MockLlmModel {
         Ok(())
     }
 
-    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
         let interface = &spec.interface;
         let input = |name: &str| interface.inputs.iter().position(|spec| &*spec.name == name);
         let text = interface.outputs.iter().position(|spec| &*spec.name == "TEXT");
@@ -71,7 +72,7 @@ impl Model for MockLlmModel {
         };
         let model = Arc::clone(&self.name);
         let interface = Arc::clone(interface);
-        Ok(Box::new(MockLlmInstance { model, interface, prompt, stream: input("STREAM"), text }))
+        Ok(NewInstance::bound(MockLlmInstance { model, interface, prompt, stream: input("STREAM"), text }))
     }
 }
 

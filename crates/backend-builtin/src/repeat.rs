@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hippocamp_backend::{
     Backend, BackendFacts, Batch, Delivery, Error, ExecutionTimes, FailureReason, InstanceSpec, Model,
-    ModelInstance, ModelSource, OutputTensor, Request, Response, ResponseTimes, Result,
+    ModelInstance, ModelSource, NewInstance, OutputTensor, Request, Response, ResponseTimes, Result,
 };
 use hippocamp_model_config::{Interface, ModelConfig, config_value};
 use hippocamp_tensor::{DataType, Shape, push_element};
@@ -74,9 +74,9 @@ impl Model for RepeatModel {
         Ok(())
     }
 
-    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
         let tensors = Tensors::of(&spec.interface);
-        Ok(Box::new(RepeatInstance {
+        Ok(NewInstance::bound(RepeatInstance {
             model: Arc::clone(&self.name),
             tensors,
             threads: AnswerThreads::default(),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hippocamp_backend::{
     Backend, BackendFacts, Batch, Error, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance,
-    ModelSource, OutputTensor, Request, Response, Result, count_execution,
+    ModelSource, NewInstance, OutputTensor, Request, Response, Result, count_execution,
 };
 use hippocamp_model_config::ModelConfig;
 
@@ -82,8 +82,8 @@ impl Model for SequenceSumModel {
             .map_err(|text| Error::invalid_arg(format!("unable to load model '{}', {text}", self.name)))
     }
 
-    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        Ok(Box::new(SequenceSumInstance {
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
+        Ok(NewInstance::bound(SequenceSumInstance {
             tensors: Tensors::of(&spec.config, &spec.interface),
             accumulators: Accumulators::new(self.kind),
             execute_delay: self.execute_delay,

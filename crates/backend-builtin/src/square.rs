@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hippocamp_backend::{
     Backend, BackendFacts, Batch, Code, Delivery, Error, ExecutionTimes, FailureReason, InstanceSpec, Model,
-    ModelInstance, ModelSource, OutputTensor, Request, Response, ResponseTimes, Result,
+    ModelInstance, ModelSource, NewInstance, OutputTensor, Request, Response, ResponseTimes, Result,
 };
 use hippocamp_model_config::{ModelConfig, config_value};
 use hippocamp_tensor::{DataType, Shape};
@@ -115,8 +115,8 @@ impl Model for SquareModel {
         Ok(())
     }
 
-    fn new_instance(&self, _: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        Ok(Box::new(SquareInstance {
+    fn new_instance(&self, _: &InstanceSpec) -> Result<NewInstance> {
+        Ok(NewInstance::bound(SquareInstance {
             model: Arc::clone(&self.name),
             custom: self.custom,
             threads: AnswerThreads::default(),

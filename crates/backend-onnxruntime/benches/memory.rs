@@ -29,7 +29,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Backend, Batch, Delivery, Device, InstanceSpec, Model, ModelInstance, MovableInstance, Request, channel,
+    Backend, Batch, Delivery, Device, InstanceSpec, Model, ModelInstance, MovableInstance, NewInstance,
+    Request, channel,
 };
 use hippocamp_backend_onnxruntime::{OnnxRuntimeBackend, Settings};
 use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_defaults};
@@ -196,7 +197,10 @@ impl Loaded {
         let (name, config) = ("m_0_0".to_owned(), Arc::new(config));
         let spec =
             InstanceSpec { name, index: 0, device: Device::Cpu, config, interface: Arc::clone(&interface) };
-        let instances = (0..instances).map(|_| model.new_movable_instance(&spec).unwrap().unwrap());
+        let instances = (0..instances).map(|_| match model.new_instance(&spec).unwrap() {
+            NewInstance::Movable(instance) => instance,
+            NewInstance::Bound(_) => panic!("an instance on the CPU may move"),
+        });
         Loaded { instances: instances.collect(), interface, _model: model }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hippocamp_backend::{Device, Error, InstanceSpec, Model, ModelInstance, MovableInstance, Result};
+use hippocamp_backend::{Device, Error, InstanceSpec, Model, NewInstance, Result};
 use hippocamp_batching::Batched;
 use hippocamp_model_config::{
     CompleteOptions, Fault, Faults, ModelConfig, Signature, check, complete, differ_in_scheduling_only,
@@ -138,13 +138,13 @@ impl Model for OnnxModel {
         differ_in_scheduling_only(loaded, config) && pool(loaded) == pool(config)
     }
 
-    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        Ok(Box::new(self.instance(spec)?))
-    }
-
-    fn new_movable_instance(&self, spec: &InstanceSpec) -> Option<Result<MovableInstance>> {
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
+        let instance = self.instance(spec)?;
         // Providers of other devices may keep things for each thread.
-        (spec.device == Device::Cpu).then(|| Ok(Box::new(self.instance(spec)?) as MovableInstance))
+        Ok(match spec.device {
+            Device::Cpu => NewInstance::movable(instance),
+            Device::Gpu(_) => NewInstance::bound(instance),
+        })
     }
 }
 

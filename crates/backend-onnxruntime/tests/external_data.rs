@@ -59,7 +59,7 @@ fn load(folder: &Folder, config: &str) -> hippocamp_backend::Result<Serving> {
 
 impl Serving {
     fn instance(&self) -> Box<dyn ModelInstance> {
-        self.model.new_instance(&self.spec).unwrap()
+        self.model.new_instance(&self.spec).unwrap().into_box()
     }
 
     /// Whether all of the answer to 1 is this value.

@@ -68,7 +68,7 @@ fn load(graph: Graph, config: &str) -> Serving {
 
 impl Serving {
     fn instances(&self, count: usize) -> Vec<Box<dyn ModelInstance>> {
-        (0..count).map(|_| self.model.new_instance(&self.spec).unwrap()).collect()
+        (0..count).map(|_| self.model.new_instance(&self.spec).unwrap().into_box()).collect()
     }
 
     /// Runs rows of ones and compares the first number of the answer.

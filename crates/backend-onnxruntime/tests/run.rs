@@ -211,7 +211,7 @@ fn a_shape_that_the_model_refuses_is_an_error() {
         config: std::sync::Arc::<ModelConfig>::clone(&config),
         interface: std::sync::Arc::<Interface>::clone(&interface),
     };
-    let mut instance = model.new_instance(&spec).unwrap();
+    let mut instance = model.new_instance(&spec).unwrap().into_box();
     let three = vec![input(&[3], numbers([1f32, 2., 3.]))];
     let error = execute(&mut *instance, &interface, three).unwrap_err().reason();
     assert!(error.starts_with("Internal: onnx runtime error 2: Got invalid dimensions"), "{error}");

@@ -33,7 +33,7 @@ fn main() {
         config: Arc::new(config),
         interface,
     };
-    let mut instance = model.new_instance(&spec).unwrap();
+    let mut instance = model.new_instance(&spec).unwrap().into_box();
     let mut data = Vec::new();
     push_element(&mut data, &std::fs::read(picture).unwrap());
     let data = bytes::Bytes::from(data);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hippocamp_backend::{Error, InstanceSpec, Model, ModelInstance, Result};
+use hippocamp_backend::{Error, InstanceSpec, Model, NewInstance, Result};
 use hippocamp_model_config::{
     CompleteOptions, Fault, FaultKind, Faults, ModelConfig, Signature, SignatureTensor, check, complete,
 };
@@ -106,8 +106,13 @@ impl Model for VisionModel {
         if faults.is_empty() { Ok(()) } else { Err(self.refused(faults)) }
     }
 
-    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        Ok(Box::new(VisionInstance::new(&self.name, &self.pipeline, &spec.interface, &self.replaced)?))
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
+        Ok(NewInstance::bound(VisionInstance::new(
+            &self.name,
+            &self.pipeline,
+            &spec.interface,
+            &self.replaced,
+        )?))
     }
 }
 

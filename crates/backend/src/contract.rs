@@ -1,13 +1,12 @@
 //! The three traits that a backend implements.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use hippocamp_interface::{BackendFacts, Interface, ModelConfig, differ_in_scheduling_only};
-use smallvec::SmallVec;
 
-use crate::{Request, Result};
+use crate::{Batch, Result};
 
 /// A kind of model: one value a process, shared by all its models.
 pub trait Backend: Send + Sync + Debug {
@@ -64,33 +63,71 @@ pub trait Model: Send + Sync {
         differ_in_scheduling_only(loaded, config)
     }
 
-    /// Makes an instance. Called on the instance's own thread, which then owns it; instances of a model may be made at
-    /// the same time.
-    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>>;
+    /// Makes an instance, and says whether it may move. Called on the instance's own thread; instances of a model may be made
+    /// at the same time.
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance>;
+}
 
-    /// Makes an instance that any thread may use, one after the other, instead of [`Model::new_instance`]. A request
-    /// that finds it idle may be executed on the thread that took it in, if executions have been taking microseconds.
-    /// `None`, as it is by default: its instances stay on the thread that made them.
-    fn new_movable_instance(&self, spec: &InstanceSpec) -> Option<Result<MovableInstance>> {
-        let _ = spec;
-        None
-    }
+/// An instance that was made, and who may use it.
+pub enum NewInstance {
+    /// It is used and dropped on the thread that made it.
+    Bound(Box<dyn ModelInstance>),
+    /// Any thread may use it, one after the other. A request that finds it idle may be executed on the thread that took
+    /// it in, if executions have been taking microseconds.
+    Movable(MovableInstance),
 }
 
 /// An instance of which only its lock decides who uses it.
 pub type MovableInstance = Box<dyn ModelInstance + Send>;
 
+impl NewInstance {
+    /// One that stays on the thread that made it.
+    pub fn bound(instance: impl ModelInstance + 'static) -> NewInstance {
+        NewInstance::Bound(Box::new(instance))
+    }
+
+    /// One that any thread may use.
+    pub fn movable(instance: impl ModelInstance + Send + 'static) -> NewInstance {
+        NewInstance::Movable(Box::new(instance))
+    }
+
+    /// The instance, for whoever leaves it where it is.
+    pub fn into_box(self) -> Box<dyn ModelInstance> {
+        match self {
+            NewInstance::Bound(instance) => instance,
+            NewInstance::Movable(instance) => instance,
+        }
+    }
+}
+
+impl ModelInstance for NewInstance {
+    fn execute(&mut self, batch: &mut Batch) {
+        match self {
+            NewInstance::Bound(instance) => instance.execute(batch),
+            NewInstance::Movable(instance) => instance.execute(batch),
+        }
+    }
+}
+
+impl Debug for NewInstance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NewInstance::Bound(_) => "Bound",
+            NewInstance::Movable(_) => "Movable",
+        })
+    }
+}
+
 /// What runs batches. Made, used and dropped on one thread, so it need not be `Send`, unless its model makes it
-/// [movable](Model::new_movable_instance).
+/// [movable](NewInstance::Movable).
 pub trait ModelInstance {
     /// Runs a batch and answers every request in it. Requests that are still in the batch when this returns, or that
     /// are dropped on the way, are answered with an internal error; a panic answers the whole batch so, and the instance
     /// is made anew.
+    ///
+    /// It may return before the batch is done: what [`Batch::finish_later`] gives holds the instance until then.
     fn execute(&mut self, batch: &mut Batch);
 }
-
-/// Requests that are executed together. A model without a batch dimension gets one at a time.
-pub type Batch = SmallVec<[Request; 8]>;
 
 /// Where an instance runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

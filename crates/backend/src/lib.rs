@@ -7,6 +7,7 @@
 //! Most backends leave gathering and scattering to the kit in `batching`. One whose responses are many a request, or whose
 //! outputs are its inputs, implements [`ModelInstance`] itself.
 
+mod batch;
 mod bell;
 mod contract;
 mod error;
@@ -21,9 +22,10 @@ mod together;
 
 pub use hippocamp_interface::{BackendFacts, GpuSupport, ModelFormat};
 
+pub use batch::{Batch, Finish, LateBatch};
 pub use bell::{Bell, Ring};
 pub use contract::{
-    Backend, Batch, Device, InstanceSpec, Model, ModelInstance, ModelSource, MovableInstance,
+    Backend, Device, InstanceSpec, Model, ModelInstance, ModelSource, MovableInstance, NewInstance,
 };
 pub use error::{Code, Error, Result};
 pub use latencies::{Latency, LatencySummary, WantedLatencies};

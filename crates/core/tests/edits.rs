@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use hippocamp_backend::{
-    Backend, Batch, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource, Response, Result,
-    count_execution,
+    Backend, Batch, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource, NewInstance,
+    Response, Result, count_execution,
 };
 use hippocamp_core::{ControlMode, InferRequest, InferenceServer, LoadOverrides, Settings, State};
 use hippocamp_model_config::ModelConfig;
@@ -53,13 +53,13 @@ impl Model for Counting {
         Ok(())
     }
 
-    fn new_instance(&self, _: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+    fn new_instance(&self, _: &InstanceSpec) -> Result<NewInstance> {
         if self.0.refuses.load(Ordering::SeqCst) {
             return Err(Error::internal("told to fail"));
         }
         self.0.made.fetch_add(1, Ordering::SeqCst);
         self.0.alive.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(Counted(self.clone())))
+        Ok(NewInstance::bound(Counted(self.clone())))
     }
 }
 

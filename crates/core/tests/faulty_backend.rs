@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hippocamp_backend::{
-    Backend, Batch, Code, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource, Response,
-    Result,
+    Backend, Batch, Code, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource,
+    NewInstance, Response, Result,
 };
 use hippocamp_core::{ControlMode, InferRequest, InferenceServer, LoadOverrides, Settings, State};
 use hippocamp_model_config::ModelConfig;
@@ -63,9 +63,9 @@ impl Model for FaultyModel {
         Ok(())
     }
 
-    fn new_instance(&self, _: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+    fn new_instance(&self, _: &InstanceSpec) -> Result<NewInstance> {
         self.made.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(FaultyInstance(Arc::clone(&self.panics))))
+        Ok(NewInstance::bound(FaultyInstance(Arc::clone(&self.panics))))
     }
 }
 

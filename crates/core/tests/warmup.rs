@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use hippocamp_backend::{
     Backend, Batch, Error, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance, ModelSource,
-    Response, Result,
+    NewInstance, Response, Result,
 };
 use hippocamp_core::{ControlMode, InferenceServer, LoadOverrides, Settings};
 use hippocamp_model_config::ModelConfig;
@@ -40,8 +40,8 @@ impl Model for Recorder {
         Ok(())
     }
 
-    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        Ok(Box::new(Recorder(Arc::clone(&self.0), spec.index)))
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
+        Ok(NewInstance::bound(Recorder(Arc::clone(&self.0), spec.index)))
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{
-    Batch, Delivery, Error, Event, InstanceSpec, Model, ModelInstance, MovableInstance, Request,
+    Batch, Delivery, Error, Event, Finish, InstanceSpec, Model, ModelInstance, NewInstance, Request,
     ResponseReceiver, Result, channel,
 };
 use hippocamp_model_config::{FaultKind, FileUse, Interface, ModelConfig};
@@ -68,18 +68,10 @@ impl Model for WarmModel {
         self.model.serves_under(loaded, config)
     }
 
-    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
         let mut instance = self.model.new_instance(spec)?;
-        self.warm_up(spec, &mut *instance)?;
+        self.warm_up(spec, &mut instance)?;
         Ok(instance)
-    }
-
-    fn new_movable_instance(&self, spec: &InstanceSpec) -> Option<Result<MovableInstance>> {
-        let made = self.model.new_movable_instance(spec)?;
-        Some(made.and_then(|mut instance| {
-            self.warm_up(spec, &mut *instance)?;
-            Ok(instance)
-        }))
     }
 }
 
@@ -108,7 +100,9 @@ fn run(sample: &Sample, instance: &mut dyn ModelInstance, interface: &Interface)
     let (batches, size) = if interface.max_batch_size > 0 { (1, sample.size) } else { (sample.size, 1) };
     for _ in 0..batches {
         let (mut batch, receivers): (Batch, Vec<_>) = (0..size).map(|_| request(sample, interface)).unzip();
-        instance.execute(&mut batch);
+        if batch.execute_on(instance) == Finish::Panicked {
+            return Err(Error::internal(format!("the backend panicked in warmup sample '{}'", sample.name)));
+        }
         // What the backend left behind is answered by its sender's drop.
         drop(batch);
         for error in errors_of(receivers)? {

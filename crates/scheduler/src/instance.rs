@@ -7,7 +7,8 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 
 use hippocamp_backend::{
-    Batch, Error, FailureReason, InstanceSpec, Model, ModelInstance, MovableInstance, Request, Result,
+    Batch, Error, FailureReason, Finish, InstanceSpec, Model, ModelInstance, MovableInstance, NewInstance,
+    Request, Result,
 };
 use tracing::{debug, error};
 
@@ -74,13 +75,13 @@ impl Instance {
 
     /// Makes the instance, and puts it on its seat if it can be moved there.
     fn first(&self) -> Result<Held> {
-        if let Some(seat) = &self.seat
-            && let Some(instance) = self.make_movable()
-        {
-            *seat.lock() = Some(instance?);
-            return Ok(Held::Seated(Arc::clone(seat)));
-        }
-        self.make().map(|instance| Held::Bound(Some(instance)))
+        Ok(match (self.make()?, &self.seat) {
+            (NewInstance::Movable(instance), Some(seat)) => {
+                *seat.lock() = Some(instance);
+                Held::Seated(Arc::clone(seat))
+            }
+            (instance, _) => Held::Bound(Some(instance.into_box())),
+        })
     }
 
     /// Executes batches until there will be none any more.
@@ -113,15 +114,19 @@ impl Instance {
         }
     }
 
-    /// Executes a batch on the instance, wherever it is.
+    /// Executes a batch on the instance, wherever it is, and waits for its end if it goes on: what the instance holds of the
+    /// rate limiter follows the batch.
     fn execute_on(&self, held: &mut Held, batch: &mut Batch) {
         match held {
             Held::Seated(seat) => {
                 let movable = &mut *seat.lock();
-                let make = || self.make_movable().unwrap_or_else(|| Err(stays(&self.plan.spec.name)));
-                seat.timed(Size::of(&*batch), || self.execute(movable, make, batch));
+                let make = || match self.make()? {
+                    NewInstance::Movable(instance) => Ok(instance),
+                    NewInstance::Bound(_) => Err(stays(&self.plan.spec.name)),
+                };
+                seat.timed(Size::of(batch.iter()), || self.execute(movable, make, batch));
             }
-            Held::Bound(bound) => self.execute(bound, || self.make(), batch),
+            Held::Bound(bound) => self.execute(bound, || self.make().map(NewInstance::into_box), batch),
         }
         self.batcher.executed(batch);
     }
@@ -143,14 +148,9 @@ impl Instance {
         execute(&self.plan.spec, instance, batch, lost);
     }
 
-    fn make(&self) -> Result<Box<dyn ModelInstance>> {
+    fn make(&self) -> Result<NewInstance> {
         catch_unwind(AssertUnwindSafe(|| self.model.new_instance(&self.plan.spec)))
             .unwrap_or_else(|panic| Err(panicked(&self.plan.spec, &*panic)))
-    }
-
-    fn make_movable(&self) -> Option<Result<MovableInstance>> {
-        catch_unwind(AssertUnwindSafe(|| self.model.new_movable_instance(&self.plan.spec)))
-            .unwrap_or_else(|panic| Some(Err(panicked(&self.plan.spec, &*panic))))
     }
 }
 
@@ -218,7 +218,7 @@ impl InPlace {
     }
 }
 
-/// Executes a batch and sees to it that all of it is answered if the backend panics; the instance is dropped then.
+/// Executes a batch, to its end, and sees to it that all of it is answered if the backend panics; the instance is dropped then.
 /// `lost` is called before the answers leave.
 fn execute<I: ModelInstance + ?Sized>(
     spec: &InstanceSpec,
@@ -227,11 +227,19 @@ fn execute<I: ModelInstance + ?Sized>(
     lost: impl FnOnce(),
 ) {
     let Some(live) = instance else { return };
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| live.execute(batch))) {
+    let executed = catch_unwind(AssertUnwindSafe(|| live.execute(batch)));
+    if executed.is_err() {
+        // It may keep what it would be waited for.
         *instance = None;
-        lost();
-        fail(batch, &panicked(spec, &*panic));
     }
+    let error = match (batch.wait(), executed) {
+        (Finish::Complete, Ok(())) => return,
+        (_, Err(panic)) => panicked(spec, &*panic),
+        (Finish::Panicked, Ok(())) => panicked(spec, &"while it finished a batch"),
+    };
+    *instance = None;
+    lost();
+    fail(batch, &error);
 }
 
 fn fail(batch: &mut Batch, error: &Error) {

@@ -29,7 +29,7 @@ impl Ordered {
     /// Gives the requests of a batch their places, in the order of the batch. Batches come here in the order in which
     /// they were taken from the queue.
     pub(crate) fn admit(&self, batch: &mut Batch) {
-        for request in batch {
+        for request in batch.iter_mut() {
             self.admit_one(request);
         }
     }

@@ -205,7 +205,7 @@ impl Bare {
             shape: Shape::from([size as i64, width(model) as i64]),
             data: TensorData::from(Bytes::from(row(model).repeat(size))),
         };
-        Bare { instance: instance.unwrap(), input, size }
+        Bare { instance: instance.unwrap().into_box(), input, size }
     }
 
     fn round(&mut self) -> Outcome {
@@ -216,7 +216,7 @@ impl Bare {
             let now = Instant::now();
             let (response, receiver) = channel(Delivery::Once, now, Arc::clone(&statistics));
             let request = Request::new(smallvec![Some(self.input.clone())], self.size, response);
-            let mut batch: Batch = smallvec![request];
+            let mut batch = Batch::from_iter([request]);
             self.instance.execute(&mut batch);
             latencies.push(now.elapsed());
             drop(receiver);

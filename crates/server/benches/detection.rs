@@ -55,7 +55,7 @@ impl Direct {
             config: Arc::new(config),
             interface: Arc::clone(&interface),
         };
-        let instance = model.new_instance(&spec).expect("an instance");
+        let instance = model.new_instance(&spec).expect("an instance").into_box();
         Direct { instance, interface, statistics: Arc::default() }
     }
 

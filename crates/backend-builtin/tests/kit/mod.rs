@@ -48,7 +48,7 @@ impl Loaded {
             config: Arc::clone(&self.config),
             interface: Arc::clone(&self.interface),
         };
-        self.model.new_instance(&spec).unwrap()
+        self.model.new_instance(&spec).unwrap().into_box()
     }
 
     /// A request for all outputs, and the end where its answer arrives.

@@ -11,7 +11,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use hippocamp_backend::{
     Backend, Batch, Delivery, Device, InputTensor, InstanceSpec, Model, ModelInstance, ModelSource,
-    OutputTensor, Request, Response, Result, channel,
+    NewInstance, OutputTensor, Request, Response, Result, channel,
 };
 use hippocamp_backend_onnxruntime::{OnnxRuntimeBackend, Settings};
 use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_defaults, parse};
@@ -98,13 +98,14 @@ pub(crate) fn refused(graph: Graph, config: &str) -> String {
 
 impl Loaded {
     pub(crate) fn instance_on(&self, device: Device) -> Result<Box<dyn ModelInstance>> {
-        self.model.new_instance(&InstanceSpec {
+        let instance = self.model.new_instance(&InstanceSpec {
             name: "m_0_0".into(),
             index: 0,
             device,
             config: Arc::clone(&self.config),
             interface: Arc::clone(&self.interface),
-        })
+        });
+        instance.map(NewInstance::into_box)
     }
 
     pub(crate) fn instance(&self) -> Box<dyn ModelInstance> {

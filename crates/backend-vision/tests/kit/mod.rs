@@ -46,7 +46,7 @@ impl Loaded {
             config: Arc::clone(&self.config),
             interface: Arc::clone(&self.interface),
         };
-        self.model.new_instance(&spec).unwrap()
+        self.model.new_instance(&spec).unwrap().into_box()
     }
 
     pub(crate) fn request(

@@ -46,7 +46,7 @@ fn own_rows(subject: &Subject<'_>) -> Outcome {
     let mut rows = subject.mixed_rows();
     for turn in 0..2 {
         let (mut batch, due) = ask_all(subject, &trial, turn * 100, &rows);
-        instance.execute(&mut batch);
+        batch.execute_on(&mut *instance);
         drop(batch);
         check_all(subject, due)?;
         rows.reverse();
@@ -82,7 +82,7 @@ fn rewritten(subject: &Subject<'_>, rewrite: Rewrite) -> Outcome {
         batch.push(request);
         due.push((example, WantedOutputs::ALL, receiver));
     }
-    instance.execute(&mut batch);
+    batch.execute_on(&mut *instance);
     drop(batch);
     check_all(subject, due).map_err(|why| format!("in a batch: {why}"))
 }
@@ -98,7 +98,7 @@ fn wanted_outputs(subject: &Subject<'_>) -> Outcome {
     for index in 0..count {
         let example = (subject.example)(index, 1);
         let (request, receiver) = trial.request(&example.inputs, 1, only(index));
-        instance.execute(&mut Batch::from_iter([request]));
+        Batch::from_iter([request]).execute_on(&mut *instance);
         subject.expect(&example, &only(index), &answer(receiver)?)?;
     }
     if !subject.has_batches() {
@@ -113,7 +113,7 @@ fn wanted_outputs(subject: &Subject<'_>) -> Outcome {
         batch.push(request);
         due.push((example, wanted, receiver));
     }
-    instance.execute(&mut batch);
+    batch.execute_on(&mut *instance);
     drop(batch);
     check_all(subject, due).map_err(|why| format!("in a batch: {why}"))
 }
@@ -168,7 +168,7 @@ fn counted_first(subject: &Subject<'_>) -> Outcome {
     if let [first, ..] = due.as_mut_slice() {
         watch(first, &Waker::from(Arc::clone(&witness)))?;
     }
-    instance.execute(&mut batch);
+    batch.execute_on(&mut *instance);
     drop(batch);
     let answered: Vec<_> = due.into_iter().map(answer).collect::<Result<_, _>>()?;
     drop(instance);
@@ -215,7 +215,7 @@ fn client_gone(subject: &Subject<'_>) -> Outcome {
     let rows = if subject.has_batches() { subject.mixed_rows() } else { vec![1] };
     let (mut batch, mut due) = ask_all(subject, &trial, 0, &rows);
     drop(due.remove(0));
-    instance.execute(&mut batch);
+    batch.execute_on(&mut *instance);
     drop(batch);
     check_all(subject, due).map_err(|why| format!("another request of the batch: {why}"))?;
     let example = (subject.example)(9, 1);
@@ -250,7 +250,7 @@ fn answer_survives(subject: &Subject<'_>) -> Outcome {
     let (trial, mut instance) = (Trial::new(subject), subject.instance(0)?);
     let rows = subject.mixed_rows();
     let (mut batch, due) = ask_all(subject, &trial, 0, &rows);
-    instance.execute(&mut batch);
+    batch.execute_on(&mut *instance);
     drop(batch);
     drop(instance);
     check_all(subject, due)

@@ -10,7 +10,7 @@ use super::{Example, Subject};
 use crate::{Batched, Compute, Inputs, Outputs};
 use hippocamp_backend::{
     Batch, Error, ExecutionTimes, FailureReason, InputTensor, InstanceSpec, Model, ModelInstance,
-    OutputTensor, Response, Result,
+    NewInstance, OutputTensor, Response, Result,
 };
 
 /// How the model under test misbehaves.
@@ -44,14 +44,14 @@ impl Model for TestModel {
         Ok(())
     }
 
-    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
         let interface = Arc::clone(&spec.interface);
         Ok(match self.0 {
             Habit::None | Habit::Sulks => {
                 let sulks = self.0 == Habit::Sulks;
-                Box::new(Batched::new(Arithmetic { sulks, failed: false }, interface))
+                NewInstance::bound(Batched::new(Arithmetic { sulks, failed: false }, interface))
             }
-            habit => Box::new(BadInstance(habit)),
+            habit => NewInstance::bound(BadInstance(habit)),
         })
     }
 }

@@ -8,8 +8,8 @@ use hippocamp_tensor::TensorData;
 
 use crate::conformance::{Example, Subject};
 use hippocamp_backend::{
-    Batch, Counters, Delivery, Event, InputTensor, InstanceSpec, ModelInstance, ModelStatistics, Request,
-    ResponseReceiver, WantedOutputs, channel,
+    Batch, Counters, Delivery, Event, InputTensor, InstanceSpec, ModelInstance, ModelStatistics, NewInstance,
+    Request, ResponseReceiver, WantedOutputs, channel,
 };
 
 /// How long a check waits for an answer before it says that none came. Reached only by a backend that forgot a request.
@@ -62,7 +62,7 @@ impl<'a> Trial<'a> {
         rows: usize,
     ) -> Outcome<Vec<Event>> {
         let (request, receiver) = self.request(inputs, rows, WantedOutputs::ALL);
-        instance.execute(&mut Batch::from_iter([request]));
+        Batch::from_iter([request]).execute_on(instance);
         answer(receiver)
     }
 
@@ -80,7 +80,10 @@ impl Subject<'_> {
             config: Arc::clone(&self.config),
             interface: Arc::clone(&self.interface),
         };
-        self.model.new_instance(&spec).map_err(|e| format!("no instance could be made: {e:?}"))
+        self.model
+            .new_instance(&spec)
+            .map(NewInstance::into_box)
+            .map_err(|e| format!("no instance could be made: {e:?}"))
     }
 
     /// Row counts that fill one execution, different ones if possible: 1, 2, 3, ... and what is left.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use hippocamp_backend::{
     Backend, Batch, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance, ModelSource,
-    OutputTensor, Request, Response, ResponseReceiver, Result,
+    NewInstance, OutputTensor, Request, Response, ResponseReceiver, Result,
 };
 use hippocamp_core::{ControlMode, InferInput, InferRequest, InferenceServer, Settings};
 use hippocamp_model_config::{Interface, ModelConfig};
@@ -72,9 +72,9 @@ impl Model for ScriptedModel {
         Ok(())
     }
 
-    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
         let (generation, act) = (self.generation, Arc::clone(&self.act));
-        Ok(Box::new(ScriptedInstance { generation, act, interface: Arc::clone(&spec.interface) }))
+        Ok(NewInstance::bound(ScriptedInstance { generation, act, interface: Arc::clone(&spec.interface) }))
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::{
-    Backend, Batch, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource, Response, Result,
-    count_execution,
+    Backend, Batch, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource, NewInstance,
+    Response, Result, count_execution,
 };
 use hippocamp_core::{ControlMode, InferRequest, InferenceServer, LoadedModel, Settings};
 use hippocamp_model_config::ModelConfig;
@@ -95,13 +95,13 @@ impl Model for Weight {
         Ok(())
     }
 
-    fn new_instance(&self, _: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+    fn new_instance(&self, _: &InstanceSpec) -> Result<NewInstance> {
         self.scales.look(|weighed| {
             weighed.held += self.bytes;
             weighed.peak = weighed.peak.max(weighed.held);
         });
         let (scales, name) = (Arc::clone(&self.scales), self.name.clone());
-        Ok(Box::new(Instance(Weight { scales, name, bytes: self.bytes })))
+        Ok(NewInstance::bound(Instance(Weight { scales, name, bytes: self.bytes })))
     }
 }
 

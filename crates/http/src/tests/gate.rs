@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hippocamp_backend::{
     Backend, Batch, Delivery, Error, ExecutionTimes, FailureReason, InstanceSpec, Model, ModelInstance,
-    ModelSource, Response, Result,
+    ModelSource, NewInstance, Response, Result,
 };
 use hippocamp_model_config::ModelConfig;
 
@@ -72,8 +72,8 @@ impl Model for Gate {
         Ok(())
     }
 
-    fn new_instance(&self, _: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        Ok(Box::new(self.clone()))
+    fn new_instance(&self, _: &InstanceSpec) -> Result<NewInstance> {
+        Ok(NewInstance::bound(self.clone()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod bell;
 mod in_place;
+mod late;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use hippocamp_backend::{
     Batch, Delivery, Device, Event, ExecutionTimes, FailureReason, InstanceSpec, ModelInstance,
-    ModelStatistics, Outlet, Response, ResponseSender, ResponseSink,
+    ModelStatistics, NewInstance, Outlet, Response, ResponseSender, ResponseSink,
 };
 use hippocamp_model_config::{Interface, ModelConfig};
 use proptest::prelude::*;
@@ -42,8 +43,8 @@ impl Model for Script {
         Ok(())
     }
 
-    fn new_instance(&self, _: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        Ok(Box::new(Script(self.0.clone())))
+    fn new_instance(&self, _: &InstanceSpec) -> Result<NewInstance> {
+        Ok(NewInstance::bound(Script(self.0.clone())))
     }
 }
 
@@ -196,8 +197,8 @@ impl Model for Gate {
         Ok(())
     }
 
-    fn new_instance(&self, _: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        Ok(Box::new(Gate { started: self.started.clone(), open: Arc::clone(&self.open) }))
+    fn new_instance(&self, _: &InstanceSpec) -> Result<NewInstance> {
+        Ok(NewInstance::bound(Gate { started: self.started.clone(), open: Arc::clone(&self.open) }))
     }
 }
 

@@ -5,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::{
-    Batch, Delivery, Device, Error, Event, ExecutionTimes, InstanceSpec, ModelInstance, MovableInstance,
-    Outlet, Request, Response, ResponseSender, ResponseSink,
+    Batch, Delivery, Device, Error, Event, ExecutionTimes, InstanceSpec, ModelInstance, NewInstance, Outlet,
+    Request, Response, ResponseSender, ResponseSink,
 };
 use hippocamp_model_config::{Interface, ModelConfig};
 use parking_lot::{Condvar, RwLock};
@@ -39,13 +39,13 @@ impl Counting {
         }
     }
 
-    fn instance(&self, spec: &InstanceSpec) -> Result<MovableInstance> {
+    fn instance(&self, spec: &InstanceSpec) -> Result<Counted> {
         if self.refused.contains(&spec.index) {
             return Err(Error::internal("told to fail"));
         }
         self.made.fetch_add(1, Ordering::SeqCst);
         self.alive.fetch_add(1, Ordering::SeqCst);
-        Ok(Box::new(Counted(Arc::clone(&self.alive), Arc::clone(&self.gate))))
+        Ok(Counted(Arc::clone(&self.alive), Arc::clone(&self.gate)))
     }
 }
 
@@ -81,12 +81,9 @@ impl Model for Counting {
         Ok(())
     }
 
-    fn new_instance(&self, spec: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        self.instance(spec).map(|instance| instance as Box<dyn ModelInstance>)
-    }
-
-    fn new_movable_instance(&self, spec: &InstanceSpec) -> Option<Result<MovableInstance>> {
-        self.movable.then(|| self.instance(spec))
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
+        let instance = self.instance(spec)?;
+        Ok(if self.movable { NewInstance::movable(instance) } else { NewInstance::bound(instance) })
     }
 }
 

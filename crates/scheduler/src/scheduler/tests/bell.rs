@@ -19,8 +19,8 @@ impl Model for Sizes {
         Ok(())
     }
 
-    fn new_instance(&self, _: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        Ok(Box::new(self.clone()))
+    fn new_instance(&self, _: &InstanceSpec) -> Result<NewInstance> {
+        Ok(NewInstance::bound(self.clone()))
     }
 }
 

@@ -3,8 +3,6 @@
 use std::thread::ThreadId;
 use std::time::Instant;
 
-use hippocamp_backend::MovableInstance;
-
 use super::*;
 
 /// Notes on which thread each request was executed; panics for those whose id is in `panics`.
@@ -27,17 +25,10 @@ impl Model for Tracker {
         Ok(())
     }
 
-    fn new_instance(&self, _: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
+    fn new_instance(&self, _: &InstanceSpec) -> Result<NewInstance> {
         *self.made.lock().unwrap() += 1;
-        Ok(Box::new(self.clone()))
-    }
-
-    fn new_movable_instance(&self, _: &InstanceSpec) -> Option<Result<MovableInstance>> {
-        if self.stays {
-            return None;
-        }
-        *self.made.lock().unwrap() += 1;
-        Some(Ok(Box::new(self.clone())))
+        let instance = self.clone();
+        Ok(if self.stays { NewInstance::bound(instance) } else { NewInstance::movable(instance) })
     }
 }
 

@@ -201,7 +201,7 @@ impl World {
         assert!(!batch.iter().all(Request::is_null), "no batch for nobody");
         assert!(self.direct || !batch.iter().any(Request::is_null), "no null row without fixed rows");
         let mut ids = Vec::new();
-        for request in batch {
+        for request in batch.iter() {
             assert_eq!(number(request, READY) == 0, request.is_null());
             if !request.is_null() {
                 assert!(!ids.contains(&number(request, ID)), "one request of each id, instance {instance}");

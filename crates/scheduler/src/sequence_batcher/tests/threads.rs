@@ -4,8 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 
-use hippocamp_backend::{Batch, Code, Device, InstanceSpec, Model, ModelInstance, ResponseReceiver, Result};
+use hippocamp_backend::{
+    Batch, Code, Device, InstanceSpec, Model, ModelInstance, NewInstance, Request, ResponseReceiver, Result,
+};
 use hippocamp_model_config::ModelConfig;
+use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use super::kit::{Bench, CONTROLS, ID, STATE, answer, answer_with_sum, answered, number, policy};
 use crate::sequence_batcher::SequenceBatcher;
@@ -51,7 +55,10 @@ fn instances_wait_for_requests_and_end_when_the_batcher_closes() {
 }
 
 /// Needs as many executions as a request says; panics at 13.
-struct Stepwise;
+struct Stepwise {
+    /// Its executions end on another thread, after they have returned.
+    late: bool,
+}
 
 impl Model for Stepwise {
     fn complete_config(&self, _: &mut ModelConfig, _: i32) -> Result<()> {
@@ -62,38 +69,53 @@ impl Model for Stepwise {
         Ok(())
     }
 
-    fn new_instance(&self, _: &InstanceSpec) -> Result<Box<dyn ModelInstance>> {
-        Ok(Box::new(StepwiseInstance(HashMap::new())))
+    fn new_instance(&self, _: &InstanceSpec) -> Result<NewInstance> {
+        Ok(NewInstance::bound(StepwiseInstance { late: self.late, steps: Arc::default() }))
     }
 }
 
-/// How often it has executed the request of each sequence.
-struct StepwiseInstance(HashMap<i64, i64>);
+/// How often an instance has executed the request of each sequence.
+type Steps = Mutex<HashMap<i64, i64>>;
+
+struct StepwiseInstance {
+    late: bool,
+    steps: Arc<Steps>,
+}
 
 impl ModelInstance for StepwiseInstance {
     fn execute(&mut self, batch: &mut Batch) {
-        let mut kept = Batch::new();
-        for mut request in batch.drain(..) {
-            if request.is_null() {
-                continue;
-            }
-            let wanted = number(&request, 0);
-            assert_ne!(wanted, 13);
-            let steps = self.0.entry(number(&request, ID)).or_default();
-            *steps += 1;
-            if *steps < wanted {
-                request.reschedule();
-                kept.push(request);
-            } else {
-                let steps = *steps as i32;
-                answer(request, steps);
-            }
+        let steps = Arc::clone(&self.steps);
+        if self.late {
+            let mut batch = batch.finish_later();
+            thread::spawn(move || step(&steps, &mut batch));
+        } else {
+            step(&steps, batch);
         }
-        *batch = kept;
     }
 }
 
-fn start(policy: SequencePolicy, instances: usize) -> Scheduler {
+/// Answers the requests that have had enough steps, and leaves the others.
+fn step(steps: &Steps, batch: &mut SmallVec<[Request; 8]>) {
+    for mut request in std::mem::take(batch) {
+        if request.is_null() {
+            continue;
+        }
+        let wanted = number(&request, 0);
+        assert_ne!(wanted, 13);
+        let mut steps = steps.lock();
+        let steps = steps.entry(number(&request, ID)).or_default();
+        *steps += 1;
+        if *steps < wanted {
+            request.reschedule();
+            batch.push(request);
+        } else {
+            let steps = *steps as i32;
+            answer(request, steps);
+        }
+    }
+}
+
+fn start(policy: SequencePolicy, instances: usize, late: bool) -> Scheduler {
     let spec = |index| InstanceSpec {
         name: format!("m_{index}"),
         index,
@@ -101,16 +123,17 @@ fn start(policy: SequencePolicy, instances: usize) -> Scheduler {
         config: Arc::default(),
         interface: Arc::default(),
     };
-    let model: Arc<dyn Model> = Arc::new(Stepwise);
+    let model: Arc<dyn Model> = Arc::new(Stepwise { late });
     let plan = |index| InstancePlan { spec: spec(index), cores: Cores::default(), limited: None };
     Scheduler::start_sequences(&model, (0..instances).map(plan).collect(), policy).unwrap().0
 }
 
 #[test]
 fn requests_of_iterative_sequences_share_batches_step_by_step() {
-    for strategy in ["direct { }", "oldest { max_candidate_sequences: 8 }"] {
+    let strategies = ["direct { }", "oldest { max_candidate_sequences: 8 }"];
+    for (strategy, late) in strategies.into_iter().flat_map(|each| [(each, false), (each, true)]) {
         let text = format!("{strategy} iterative_sequence: true {CONTROLS}");
-        let scheduler = start(policy(4, &text), 2);
+        let scheduler = start(policy(4, &text), 2, late);
         let bench = Bench::new(policy(4, STATE), 1);
         let sent = (1..=40).filter(|steps| *steps != 13).map(|steps| {
             let (request, answer) = bench.request(None, steps);
@@ -126,9 +149,18 @@ fn requests_of_iterative_sequences_share_batches_step_by_step() {
 
 #[test]
 fn a_panic_ends_the_sequences_of_its_instance_and_no_others() {
+    panics(false);
+}
+
+#[test]
+fn so_does_a_panic_where_an_execution_ends_later() {
+    panics(true);
+}
+
+fn panics(late: bool) {
     // A backtrace may take longer than a sequence is idle by default.
     let text = format!("direct {{ }} max_sequence_idle_microseconds: 600000000 {CONTROLS}");
-    let scheduler = start(policy(1, &text), 2);
+    let scheduler = start(policy(1, &text), 2, late);
     let bench = Bench::new(policy(1, STATE), 1);
     let send = |id, flags, value| {
         let (request, answer) = bench.request(Some(super::kit::sequence(id, flags)), value);
