@@ -139,7 +139,7 @@ fn requests_are_queued_where_something_speaks_against_the_calling_thread() {
 }
 
 #[test]
-fn a_panic_in_place_is_answered_and_the_instance_made_anew() {
+fn an_inline_panic_is_answered_and_the_instance_made_anew() {
     let tracker = Tracker { panics: (0..1000).collect(), ..Tracker::default() };
     let (scheduler, stopped) = tracker.start(plans(1, None), QueueSettings::single());
     let deadline = Instant::now() + Duration::from_mins(1);
