@@ -113,12 +113,12 @@ impl MockLlmInstance {
             let model = &self.model;
             return Err(Error::invalid_arg(format!("model '{model}' expects input 'PROMPT', got none")));
         };
-        let stream = self.stream.and_then(given).map(|stream| stream.data.to_contiguous());
+        let stream = self.stream.and_then(given).map(|stream| stream.data.to_host()).transpose()?;
         let stream = stream.is_some_and(|bytes| bytes.first().is_some_and(|byte| *byte != 0));
         let repetitions = self.number(request, "REPETITION")?.unwrap_or(1.0).max(0.0) as usize;
         let delay = self.number(request, "DELAY")?.unwrap_or(0.0);
         let delay = Duration::try_from_secs_f64(delay.max(0.0)).unwrap_or(Duration::MAX);
-        let mut text = (prompt.shape.clone(), prompt.data.to_contiguous());
+        let mut text = (prompt.shape.clone(), prompt.data.to_host()?);
         if self.flag(request, "OUTPUT_0_DIM")? {
             let rank = text.0.len();
             let shape = text.0.iter().enumerate();

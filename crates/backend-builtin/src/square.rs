@@ -154,7 +154,7 @@ impl Answer {
         let Some(input) = request.inputs.first().and_then(Option::as_ref) else {
             return Err(Error::invalid_arg(format!("model '{model}' expects input 'IN', got none")));
         };
-        let content = input.data.to_contiguous();
+        let content = input.data.to_host()?;
         let ([value], []) = content.as_chunks::<4>() else {
             return Err(Error::invalid_arg("unexpected shape for IN input"));
         };

@@ -69,7 +69,7 @@ fn gives_the_request_its_own_bytes_back() {
     let (data, model) = (numbers([1, 2]), load(&config(DataType::Int32, 0)).unwrap());
     let (events, _) = model.run(vec![input(&[2], data.clone()), input(&[2], data.clone())]);
     let [Event::Response { response, last: true }] = events.as_slice() else { panic!("{events:?}") };
-    assert_eq!(response.outputs[0].data.to_contiguous().as_ptr(), data.as_ptr());
+    assert_eq!(response.outputs[0].data.to_host().unwrap().as_ptr(), data.as_ptr());
 }
 
 #[test]
@@ -112,8 +112,8 @@ fn a_missing_optional_input_gives_zeros() {
     let (events, _) = load(text).unwrap().run(vec![None, None]);
     let [Event::Response { response, .. }] = events.as_slice() else { panic!("{events:?}") };
     let [zeros, strings] = response.outputs.as_slice() else { panic!("{response:?}") };
-    assert_eq!((&zeros.shape, &zeros.data.to_contiguous()[..]), (&Shape::from([2]), &[0; 8][..]));
-    assert_eq!((&strings.shape, &strings.data.to_contiguous()[..]), (&Shape::from([3, 1]), &[0; 12][..]));
+    assert_eq!((&zeros.shape, &zeros.data.to_host().unwrap()[..]), (&Shape::from([2]), &[0; 8][..]));
+    assert_eq!((&strings.shape, &strings.data.to_host().unwrap()[..]), (&Shape::from([3, 1]), &[0; 12][..]));
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn texts(events: &[Event]) -> Vec<(Shape, Bytes)> {
         Event::Response { response, .. } => Some(&response.outputs[0]),
         _ => None,
     });
-    outputs.map(|OutputTensor { shape, data, .. }| (shape.clone(), data.to_contiguous())).collect()
+    outputs.map(|OutputTensor { shape, data, .. }| (shape.clone(), data.to_host().unwrap())).collect()
 }
 
 #[test]

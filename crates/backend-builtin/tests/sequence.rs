@@ -58,7 +58,7 @@ fn execute(loaded: &Loaded, instance: &mut dyn ModelInstance, rows: &[Row<'_>]) 
             event => panic!("{event:?}"),
         };
         let Some(output) = response.outputs.first() else { return String::new() };
-        let data = output.data.to_contiguous();
+        let data = output.data.to_host().unwrap();
         let (elements, _) = data.as_chunks::<4>();
         assert_eq!(output.shape, Shape::from([1, elements.len() as i64]));
         let elements: Vec<_> = elements.iter().map(|e| i32::from_le_bytes(*e).to_string()).collect();

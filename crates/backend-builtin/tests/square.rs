@@ -99,7 +99,7 @@ fn a_batch_dimension_may_have_one_row() {
     let (events, _) = model.run(vec![input(&[1, 1], numbers([1]))]);
     let [Event::Response { response, .. }, Event::End] = events.as_slice() else { panic!("{events:?}") };
     assert_eq!(
-        (&response.outputs[0].shape, &response.outputs[0].data.to_contiguous()),
+        (&response.outputs[0].shape, &response.outputs[0].data.to_host().unwrap()),
         (&Shape::from([1, 1]), &numbers([1]))
     );
     let error = model.error(vec![input(&[2, 1], numbers([1, 1]))]);

@@ -85,9 +85,10 @@ impl Tensors {
                 }
                 return Err(self.missing(port));
             };
-            let tensor = (view.data_type, &view.shape, view.data);
+            let content = view.bytes()?;
+            let tensor = (view.data_type, &view.shape, content);
             port.guard.check(&self.model, || port.name.to_string_lossy().into_owned(), tensor)?;
-            let data = normal.as_deref().unwrap_or(view.data);
+            let data = normal.as_deref().unwrap_or(content);
             let scalar = Shape::default();
             let shape = if port.scalar.is_some() { &scalar } else { &view.shape };
             let input = match view.data_type {
@@ -190,6 +191,10 @@ fn run_options(options: &Options) -> Result<Option<RunOptions>> {
 
 /// BOOL elements as 0 and 1, if a client sent others: the engine reads them as C++ booleans, which have no third value.
 fn normal_booleans(view: &InputView<'_>) -> Option<Vec<u8>> {
-    let strange = view.data_type == DataType::Bool && view.data.iter().fold(0, |all, byte| all | byte) > 1;
-    strange.then(|| view.data.iter().map(|byte| u8::from(*byte != 0)).collect())
+    if view.data_type != DataType::Bool {
+        return None;
+    }
+    let content = view.data.as_host()?;
+    let strange = content.iter().fold(0, |all, byte| all | byte) > 1;
+    strange.then(|| content.iter().map(|byte| u8::from(*byte != 0)).collect())
 }

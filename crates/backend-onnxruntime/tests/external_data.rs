@@ -65,7 +65,7 @@ impl Serving {
     /// Whether all of the answer to 1 is this value.
     fn answers(&self, instance: &mut dyn ModelInstance, value: f32) -> bool {
         let response = execute(instance, &self.spec.interface, vec![input(&[1], numbers([1f32]))]).unwrap();
-        response.outputs[0].data.to_contiguous() == numbers(vec![value; WIDTH])
+        response.outputs[0].data.to_host().unwrap() == numbers(vec![value; WIDTH])
     }
 }
 

@@ -75,7 +75,7 @@ impl Serving {
     fn run(&self, instance: &mut dyn ModelInstance, rows: usize, columns: usize, expected: f32) {
         let inputs = vec![input(&[rows as i64, columns as i64], numbers(vec![1f32; rows * columns]))];
         let response = execute(instance, &self.spec.interface, inputs).unwrap();
-        assert_eq!(response.outputs[0].data.to_contiguous()[..4], expected.to_le_bytes());
+        assert_eq!(response.outputs[0].data.to_host().unwrap()[..4], expected.to_le_bytes());
     }
 }
 

@@ -43,7 +43,7 @@ const RAGGED: &str = r#"
     batch_output { kind: BATCH_SCATTER_WITH_INPUT_SHAPE target_name: "DOUBLED" source_input: "x" }"#;
 
 fn outputs(response: &Response) -> Vec<(Shape, Bytes)> {
-    response.outputs.iter().map(|output| (output.shape.clone(), output.data.to_contiguous())).collect()
+    response.outputs.iter().map(|output| (output.shape.clone(), output.data.to_host().unwrap())).collect()
 }
 
 #[test]

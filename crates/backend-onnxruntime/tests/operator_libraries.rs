@@ -68,7 +68,7 @@ fn answer(folder: &Folder, settings: Settings, name: &str) -> hippocamp_backend:
     };
     let mut instance = model.new_instance(&spec)?.into_box();
     let response = execute(&mut *instance, &interface, vec![input(&[2], numbers([1f32, 2.]))])?;
-    Ok(response.outputs[0].data.to_contiguous())
+    Ok(response.outputs[0].data.to_host().unwrap())
 }
 
 fn settings(operator_folders: &[&Path]) -> Settings {

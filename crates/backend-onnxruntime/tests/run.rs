@@ -134,8 +134,8 @@ fn an_input_that_is_an_output_keeps_its_own_memory() {
     let mut responses = Vec::new();
     for turn in 0..3 {
         // Two segments, so that they are gathered into the instance's buffer.
-        let mut tensor = InputTensor { shape: Shape::from([count]), data: numbers([turn]).into() };
-        tensor.data.push(numbers((1..count as i32).map(|i| i + turn)));
+        let pieces = [numbers([turn]), numbers((1..count as i32).map(|i| i + turn))];
+        let tensor = InputTensor { shape: Shape::from([count]), data: pieces.into_iter().collect() };
         responses.push(execute(&mut *instance, &model.interface, vec![Some(tensor)]).unwrap());
     }
     for (turn, response) in (0i32..).zip(&responses) {
@@ -173,7 +173,7 @@ fn an_error_of_the_engine_is_told_with_its_code() {
     let mut instance = model.instance();
     let mut run = |index: i64| -> Result<_, Error> {
         let response = execute(&mut *instance, &model.interface, vec![input(&[1], numbers([index]))])?;
-        Ok(response.outputs[0].data.to_contiguous())
+        Ok(response.outputs[0].data.to_host().unwrap())
     };
     assert_eq!(run(2).unwrap(), numbers([30]));
     let error = run(3).unwrap_err().reason();

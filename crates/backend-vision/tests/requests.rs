@@ -46,7 +46,7 @@ fn a_bad_picture_fails_its_own_request_and_no_other() {
     for (number, answer) in [(1u8, &answers[0]), (2, &answers[2])] {
         let response = answer.as_ref().unwrap();
         // The last channel says which picture it is, inside of the border.
-        let blue: Vec<u8> = floats(&response.outputs[1].data.to_contiguous())[64..]
+        let blue: Vec<u8> = floats(&response.outputs[1].data.to_host().unwrap())[64..]
             .iter()
             .map(|sample| *sample as u8)
             .collect();

@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use hippocamp_tensor::MemoryError;
+
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What kind of error it is. These are Triton's eight; add none.
@@ -121,6 +123,18 @@ impl Error {
     /// The code's name and the message, as Triton writes the reason of a failed load.
     pub fn reason(&self) -> String {
         format!("{}: {}", self.code.name(), self.message)
+    }
+}
+
+impl From<MemoryError> for Error {
+    /// Memory that is short is UNAVAILABLE: the same request may succeed later. A transfer that fails is INTERNAL.
+    #[cold]
+    fn from(error: MemoryError) -> Error {
+        let code = match &error {
+            MemoryError::OutOfMemory { .. } => Code::Unavailable,
+            MemoryError::Transfer { .. } => Code::Internal,
+        };
+        Error::new(code, error.to_string()).with_source(error)
     }
 }
 

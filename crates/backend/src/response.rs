@@ -15,11 +15,9 @@ use smallvec::SmallVec;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::batch_waker::batch_waker;
 use crate::statistics::ResponseOutcome;
-use crate::{
-    DeferredWake, Error, ExecutionTimes, ModelStatistics, Outlet, Parameters, ResponseTimes, Result,
-};
+use crate::together::sleeper;
+use crate::{Bell, Error, ExecutionTimes, ModelStatistics, Outlet, Parameters, ResponseTimes, Result};
 
 /// One output of a response. Its name and type are those of the model's output at `index`.
 #[derive(Clone, Debug)]
@@ -110,7 +108,7 @@ pub fn channel(
             (Outlet::many(tx), Back::Many(rx))
         }
     };
-    (ResponseSender::new(outlet, arrived, statistics), ResponseReceiver { back: Some(back), wake: None })
+    (ResponseSender::new(outlet, arrived, statistics), ResponseReceiver { back: Some(back), bell: None })
 }
 
 /// The end that a backend holds. Never blocks, but for an ensemble's back-pressure; see [`ResponseSink`].
@@ -321,20 +319,20 @@ enum Back {
 pub struct ResponseReceiver {
     /// `None` once the last event was received.
     back: Option<Back>,
-    /// An instance that is to be woken before the response is waited for.
-    wake: Option<DeferredWake>,
+    /// To be rung before it is waited for.
+    bell: Option<Bell>,
 }
 
 impl ResponseReceiver {
     /// Leaves it to this end to wake an instance. Only for whoever waits for the response right away.
-    pub fn wake_when_waiting(&mut self, wake: Option<DeferredWake>) {
-        self.wake = wake;
+    pub fn ring_when_waiting(&mut self, bell: Option<Bell>) {
+        self.bell = bell;
     }
 
     /// The next event; `None` after the last.
     pub async fn next(&mut self) -> Option<Event> {
-        if let Some(wake) = self.wake.take() {
-            wake.wake_last().await;
+        if let Some(bell) = self.bell.take() {
+            bell.ring_last().await;
         }
         let event = match self.back.as_mut()? {
             Back::Once(rx) => once(rx).await,
@@ -364,8 +362,8 @@ async fn once(back: &mut oneshot::Receiver<Event>) -> Option<Event> {
         Err(TryRecvError::Empty) => {}
     }
     poll_fn(|context| {
-        let waker = batch_waker(context.waker());
-        Pin::new(&mut *back).poll(&mut Context::from_waker(&waker))
+        let sleeper = sleeper(context.waker());
+        Pin::new(&mut *back).poll(&mut Context::from_waker(&sleeper))
     })
     .await
     .ok()

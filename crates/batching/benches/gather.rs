@@ -43,7 +43,7 @@ fn gather(c: &mut Criterion) {
         let mut gather = Gather::default();
         group.throughput(Throughput::Bytes((picture.len() * count) as u64));
         group.bench_with_input(BenchmarkId::from_parameter(count), &requests, |b, requests| {
-            b.iter(|| gather.gather(&interface, requests).len());
+            b.iter(|| gather.gather(&interface, requests, |_| None).map(|inputs| inputs.len()));
         });
     }
     group.finish();

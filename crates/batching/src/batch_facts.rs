@@ -1,10 +1,12 @@
 //! The inputs that describe a batch: how many elements each request has, where they end, and their shapes.
 
 use hippocamp_interface::{BatchInput, BatchInputKind, Interface, TensorSpec};
-use hippocamp_tensor::{AlignedBuffer, DataType, Shape};
+use hippocamp_tensor::{DataType, MemoryError, PlacedSlice, Shape};
 use smallvec::SmallVec;
 
 use hippocamp_backend::Request;
+
+use crate::gather::Target;
 
 /// Writes what `fact` tells of the batch. Returns its shape.
 pub(crate) fn write(
@@ -12,8 +14,8 @@ pub(crate) fn write(
     spec: &TensorSpec,
     interface: &Interface,
     requests: &[Request],
-    buffer: &mut AlignedBuffer,
-) -> Shape {
+    (buffer, memory): Target<'_, '_>,
+) -> Result<Shape, MemoryError> {
     let sources = requests.iter().map(|request| request.inputs.get(fact.source).and_then(Option::as_ref));
     let counts = sources.clone().map(|source| source.map_or(0, |s| s.shape.element_count().unwrap_or(0)));
     let mut numbers: SmallVec<[i64; 16]> = SmallVec::new();
@@ -27,9 +29,9 @@ pub(crate) fn write(
         BatchInputKind::BatchMaxElementCountAsShape => {
             // Only its size tells something.
             let longest = counts.max().unwrap_or(0);
-            buffer.restart(longest * NUMBER_SIZE);
-            buffer.push_zeros(longest * NUMBER_SIZE);
-            return Shape::from([longest as i64]);
+            buffer.restart(longest * NUMBER_SIZE, memory)?;
+            buffer.push_zeros(longest * NUMBER_SIZE)?;
+            return Ok(Shape::from([longest as i64]));
         }
         BatchInputKind::BatchItemShape | BatchInputKind::BatchItemShapeFlatten => {
             let batched = usize::from(interface.max_batch_size > 0);
@@ -48,8 +50,8 @@ pub(crate) fn write(
     } else {
         Shape::from([count])
     };
-    write_numbers(&numbers, spec.data_type, buffer);
-    shape
+    write_numbers(&numbers, spec.data_type, (buffer, memory))?;
+    Ok(shape)
 }
 
 /// Both types that a batch input can have are as large.
@@ -62,12 +64,16 @@ fn accumulated(counts: impl Iterator<Item = usize>) -> impl Iterator<Item = i64>
     })
 }
 
-fn write_numbers(numbers: &[i64], data_type: DataType, buffer: &mut AlignedBuffer) {
-    buffer.restart(numbers.len() * NUMBER_SIZE);
-    for number in numbers {
-        match data_type {
-            DataType::Fp32 => buffer.push(&(*number as f32).to_le_bytes()),
-            _ => buffer.push(&(*number as i32).to_le_bytes()),
-        }
-    }
+fn write_numbers(
+    numbers: &[i64],
+    data_type: DataType,
+    (buffer, memory): Target<'_, '_>,
+) -> Result<(), MemoryError> {
+    let wire = |number: &i64| match data_type {
+        DataType::Fp32 => (*number as f32).to_le_bytes(),
+        _ => (*number as i32).to_le_bytes(),
+    };
+    let content: SmallVec<[u8; 128]> = numbers.iter().flat_map(wire).collect();
+    buffer.restart(content.len(), memory)?;
+    buffer.push(PlacedSlice::Host(&content))
 }

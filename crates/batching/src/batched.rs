@@ -4,17 +4,31 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_interface::Interface;
+use hippocamp_tensor::{Allocator, MemoryError};
 
 use crate::{Gather, Inputs, Outputs};
-use hippocamp_backend::wake_together;
+use hippocamp_backend::together;
 use hippocamp_backend::{
-    Batch, ExecutionTimes, FailureReason, ModelInstance, Response, Result, count_execution,
+    Batch, Error, ExecutionTimes, FailureReason, ModelInstance, Response, Result, count_execution,
 };
 
 /// What remains of an instance when gathering and scattering are done for it.
 pub trait Compute {
     /// Runs the inputs of a whole batch into its outputs. Outputs that nobody asked for may be left out.
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()>;
+
+    /// Where it wants the input at that place of the model's list: what makes buffers there. `None`, as by default, is host
+    /// memory.
+    fn input_memory(&self, input: usize) -> Option<&dyn Allocator> {
+        let _ = input;
+        None
+    }
+}
+
+/// The error of a model that memory was short for.
+fn of_model(interface: &Interface, error: MemoryError) -> Error {
+    let message = format!("model '{}': {error}", interface.model);
+    Error::from(error).with_message(message)
 }
 
 /// Makes an instance of a [`Compute`]: assembles each batch, takes the times, and answers the requests.
@@ -31,7 +45,8 @@ impl<C: Compute> Batched<C> {
     }
 
     fn run(&mut self, batch: &Batch, times: &mut ExecutionTimes) -> Result<Vec<Response>> {
-        let inputs = self.gather.gather(&self.interface, batch);
+        let gathered = self.gather.gather(&self.interface, batch, |input| self.compute.input_memory(input));
+        let inputs = gathered.map_err(|error| of_model(&self.interface, error))?;
         let mut outputs = Outputs::for_batch(&self.interface, batch);
         times.inputs_ready = Instant::now();
         self.compute.run(&inputs, &mut outputs)?;
@@ -48,13 +63,13 @@ impl<C: Compute> ModelInstance for Batched<C> {
         match result {
             Ok(responses) => {
                 count_execution(batch, &times);
-                wake_together(batch.len(), || {
+                together(batch.len(), || {
                     for (request, response) in batch.drain(..).zip(responses) {
                         request.succeed(response, &times);
                     }
                 });
             }
-            Err(error) => wake_together(batch.len(), || {
+            Err(error) => together(batch.len(), || {
                 for request in batch.drain(..) {
                     request.fail(error.clone(), FailureReason::Backend);
                 }

@@ -20,7 +20,8 @@ pub struct Fitting {
 enum Rule {
     /// Equal in every dimension but the first.
     Equal,
-    /// A shape tensor, which has no batch dimension: equal in content.
+    /// A shape tensor, which has no batch dimension: equal in content. It is compared where it lies, under the queue's lock, and
+    /// never copied or transferred: one that is not in host memory fits no other. Requests bring theirs there before they queue.
     Same,
     /// Whatever its shapes are, they are laid end to end.
     Ragged,
@@ -86,7 +87,7 @@ impl Rule {
     fn holds(self, a: &InputTensor, b: &InputTensor) -> bool {
         match self {
             Rule::Ragged => true,
-            Rule::Same => a.shape == b.shape && a.data.to_contiguous() == b.data.to_contiguous(),
+            Rule::Same => a.shape == b.shape && a.data.equals_in_host(&b.data) == Some(true),
             Rule::Equal => a.shape.get(1..) == b.shape.get(1..),
             Rule::Padded { dim: padded, .. } => {
                 a.shape.len() == b.shape.len()

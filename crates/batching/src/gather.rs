@@ -1,20 +1,34 @@
 //! From the requests of a batch to one tensor an input.
 
 use hippocamp_interface::{Interface, TensorSpec};
-use hippocamp_tensor::{ALIGNMENT, AlignedBuffer, DataType, Shape, TensorData};
+use hippocamp_tensor::{
+    ALIGNMENT, Allocator, DataType, MemoryError, Place, PlacedSlice, RefillBuffer, Shape, TensorData,
+};
 use smallvec::SmallVec;
 
 use crate::batch_facts;
 use crate::padded::Lengths;
-use hippocamp_backend::Request;
+use hippocamp_backend::{Error, Request, Result};
 
 /// An input of a whole batch, in the shape that the model itself expects.
 #[derive(Clone, Debug)]
 pub struct InputView<'a> {
     pub data_type: DataType,
     pub shape: Shape,
-    /// Aligned to 64 bytes, or to the element at least where a request's own bytes are borrowed.
-    pub data: &'a [u8],
+    /// Where the backend wants it. Aligned to 64 bytes, or to the element at least where a request's own bytes are borrowed.
+    pub data: PlacedSlice<'a>,
+}
+
+impl<'a> InputView<'a> {
+    /// The bytes, for a backend that reads host memory.
+    ///
+    /// # Errors
+    /// If they are elsewhere: the backend asked for that.
+    pub fn bytes(&self) -> Result<&'a [u8]> {
+        self.data.as_host().ok_or_else(|| {
+            Error::internal(format!("an input was expected in host memory, it is in {}", self.data.place()))
+        })
+    }
 }
 
 /// The inputs of a batch, in the model's order; `None` where an optional one was not given.
@@ -23,36 +37,43 @@ pub type Inputs<'a> = [Option<InputView<'a>>];
 /// Assembles batches. Keeps one buffer an input, so that nothing is allocated once the largest batch was seen.
 #[derive(Debug, Default)]
 pub struct Gather {
-    buffers: Vec<AlignedBuffer>,
+    buffers: Vec<RefillBuffer>,
 }
 
 impl Gather {
-    /// Joins the inputs of `requests` along the first dimension: one copy a request. Copies nothing when there is only
-    /// one request and its bytes lie in one aligned piece. All requests give the same inputs with the same shapes, but
+    /// Joins the inputs of `requests` along the first dimension: one copy a request, to host memory or to where `memory`
+    /// makes buffers for the input at that place of the model's list. Copies nothing when there is only one request and its
+    /// bytes lie there in one aligned piece. All requests give the same inputs with the same shapes, but
     /// for the first dimension and for what the config allows; the batcher sees to that.
-    pub fn gather<'a>(
+    ///
+    /// # Errors
+    /// If there is no memory for a batch, or a transfer failed.
+    pub fn gather<'a, 'm>(
         &'a mut self,
         interface: &Interface,
         requests: &'a [Request],
-    ) -> SmallVec<[Option<InputView<'a>>; 4]> {
-        self.buffers.resize_with(interface.all_inputs().len(), AlignedBuffer::default);
+        memory: impl Fn(usize) -> Option<&'m dyn Allocator>,
+    ) -> Result<SmallVec<[Option<InputView<'a>>; 4]>, MemoryError> {
+        self.buffers.resize_with(interface.all_inputs().len(), RefillBuffer::default);
         let lengths = interface.padding.as_ref().map(|padding| (padding, Lengths::of(padding, requests)));
         let places = interface.all_inputs().zip(&mut self.buffers).enumerate();
         places
             .map(|(i, (spec, buffer))| {
+                let (data_type, memory) = (spec.data_type, memory(i));
                 if let Some(fact) = interface.batch_input(i) {
-                    let shape = batch_facts::write(*fact, spec, interface, requests, buffer);
-                    return Some(InputView { data_type: spec.data_type, shape, data: buffer.as_slice() });
+                    let shape = batch_facts::write(*fact, spec, interface, requests, (buffer, memory))?;
+                    return Ok(Some(InputView { data_type, shape, data: buffer.finish()? }));
                 }
                 if let Some((padding, lengths)) = &lengths
                     && let Some(padded) = padding.input(i)
                     && lengths.need_padding(padded, requests)
                 {
-                    let shape = lengths.gather(padded, spec, requests, buffer)?;
-                    return Some(InputView { data_type: spec.data_type, shape, data: buffer.as_slice() });
+                    let shape = lengths.gather(padded, spec, requests, (buffer, memory))?;
+                    let Some(shape) = shape else { return Ok(None) };
+                    return Ok(Some(InputView { data_type, shape, data: buffer.finish()? }));
                 }
-                let shape = joined_shape(i, spec, interface, requests)?;
-                Some(InputView { data_type: spec.data_type, shape, data: join(i, spec, requests, buffer) })
+                let Some(shape) = joined_shape(i, spec, interface, requests) else { return Ok(None) };
+                Ok(Some(InputView { data_type, shape, data: join(i, spec, requests, (buffer, memory))? }))
             })
             .collect()
     }
@@ -78,34 +99,50 @@ fn joined_shape(
     Some(model_shape(spec, shape, batched))
 }
 
+/// A buffer to gather into, and what makes its memory if that is not host memory.
+pub(crate) type Target<'a, 'm> = (&'a mut RefillBuffer, Option<&'m dyn Allocator>);
+
 /// One input's bytes of all requests.
 fn join<'a>(
     input: usize,
     spec: &TensorSpec,
     requests: &'a [Request],
-    buffer: &'a mut AlignedBuffer,
-) -> &'a [u8] {
+    (buffer, memory): Target<'a, '_>,
+) -> Result<PlacedSlice<'a>, MemoryError> {
     let parts = || requests.iter().filter_map(|r| r.inputs.get(input)?.as_ref()).map(|t| &t.data);
     if let [_only] = requests
-        && let Some(bytes) = parts().next().and_then(|data| data.as_contiguous())
-        && is_aligned(bytes, spec.data_type)
+        && let Some(data) = parts().next().and_then(|data| in_place(data, memory.map(Allocator::place)))
+        && is_aligned(data, spec.data_type)
     {
-        return bytes;
+        return Ok(data);
     }
-    buffer.restart(parts().map(TensorData::len).sum());
+    buffer.restart(parts().map(TensorData::len).sum(), memory)?;
     for data in parts() {
-        data.copy_to(buffer);
+        buffer.push_tensor(data)?;
         if spec.is_shape_tensor {
             break;
         }
     }
-    buffer.as_slice()
+    buffer.finish()
 }
 
-/// Whether an engine may read elements of that type in place.
-fn is_aligned(bytes: &[u8], data_type: DataType) -> bool {
+/// A tensor that is in one piece where it is wanted: in host memory that may be borrowed, or at that place.
+fn in_place(data: &TensorData, wanted: Option<Place>) -> Option<PlacedSlice<'_>> {
+    match wanted {
+        None => data.as_contiguous().map(PlacedSlice::Host),
+        Some(place) => data.as_placed().filter(|data| data.place() == place),
+    }
+}
+
+/// Whether an engine may read elements of that type in place. A device's buffers begin at addresses that are aligned for
+/// every type.
+fn is_aligned(data: PlacedSlice<'_>, data_type: DataType) -> bool {
     let alignment = data_type.byte_size().unwrap_or(1).min(ALIGNMENT);
-    (bytes.as_ptr() as usize).is_multiple_of(alignment)
+    let address = match data {
+        PlacedSlice::Host(bytes) => bytes.as_ptr() as usize,
+        PlacedSlice::Placed { start, .. } => start,
+    };
+    address.is_multiple_of(alignment)
 }
 
 /// The shape that the model expects where the config reshapes the input: each -1 of the model's shape takes the next

@@ -1,11 +1,12 @@
 //! Batches of requests of different lengths: padded when they are gathered, cut when they are scattered.
 
-use bytes::{Bytes, BytesMut};
 use hippocamp_interface::{PaddedInput, Padding, TensorSpec};
-use hippocamp_tensor::{AlignedBuffer, DataType, Shape};
+use hippocamp_tensor::{DataType, MemoryError, Place, PlacedSlice, Shape, TensorData};
 use smallvec::SmallVec;
 
 use hippocamp_backend::{Error, Request, Result};
+
+use crate::gather::Target;
 
 /// The length of a request: the size of the dimension that is padded. 0 if no input tells it.
 pub(crate) fn length(padding: &Padding, request: &Request) -> usize {
@@ -46,12 +47,12 @@ impl Lengths {
         input: &PaddedInput,
         spec: &TensorSpec,
         requests: &[Request],
-        buffer: &mut AlignedBuffer,
-    ) -> Option<Shape> {
+        (buffer, memory): Target<'_, '_>,
+    ) -> Result<Option<Shape>, MemoryError> {
         let tensors = requests.iter().map(|request| request.inputs.get(input.index)?.as_ref());
         let given = tensors.clone().flatten().next();
         if given.is_none() && input.fill.is_none() {
-            return None;
+            return Ok(None);
         }
         let mut shape = given.map_or_else(|| spec.dims.with_batch(0), |tensor| tensor.shape.clone());
         let rows: usize = requests.iter().map(|request| request.batch_size).sum();
@@ -68,24 +69,29 @@ impl Lengths {
         let runs: usize = product(shape.get(1..input.dim).unwrap_or_default());
         let steps: usize = product(shape.get(input.dim + 1..).unwrap_or_default());
         let elements = rows.saturating_mul(runs).saturating_mul(self.padded).saturating_mul(steps);
-        buffer.restart(elements.saturating_mul(input.value.len()));
+        buffer.restart(elements.saturating_mul(input.value.len()), memory)?;
         let fill = input.fill.as_deref().unwrap_or(&input.value);
         for ((request, tensor), length) in requests.iter().zip(tensors).zip(&self.each) {
             let runs = request.batch_size * runs;
-            let content = tensor.map(|tensor| tensor.data.to_contiguous());
+            let host;
+            let content = match tensor.map(|tensor| &tensor.data) {
+                Some(data) if is_copied_in_runs(data, buffer.place()) => data.as_one_slice(),
+                Some(data) => {
+                    host = data.to_host()?;
+                    Some(PlacedSlice::Host(&host))
+                }
+                None => None,
+            };
             let run_size = length * steps * input.value.len();
             for run in 0..runs {
-                match &content {
-                    Some(content) => {
-                        let begin = run * run_size;
-                        buffer.push(content.get(begin..begin + run_size).unwrap_or_default());
-                    }
-                    None => push_elements(buffer, fill, length * steps),
+                match content {
+                    Some(content) => buffer.push(content.part(run * run_size, run_size))?,
+                    None => buffer.push_repeated(fill, length * steps)?,
                 }
-                push_elements(buffer, &input.value, (self.padded - length) * steps);
+                buffer.push_repeated(&input.value, (self.padded - length) * steps)?;
             }
         }
-        Some(shape)
+        Ok(Some(shape))
     }
 
     /// Cuts the rows that request number `n` has of an output back to its own length.
@@ -94,8 +100,8 @@ impl Lengths {
         n: usize,
         dim: usize,
         spec: (&str, DataType),
-        (mut shape, data): (Shape, Bytes),
-    ) -> Result<(Shape, Bytes)> {
+        (mut shape, data): (Shape, TensorData),
+    ) -> Result<(Shape, TensorData)> {
         let (name, data_type) = spec;
         let length = self.each.get(n).copied().unwrap_or(self.padded);
         if shape.get(dim) != Some(&(self.padded as i64)) {
@@ -112,23 +118,16 @@ impl Lengths {
         let runs: usize = product(&shape[..dim]);
         let step: usize = product(&shape[dim + 1..]);
         let step = step * data_type.byte_size().unwrap_or(0);
-        let mut kept = BytesMut::with_capacity(runs * length * step);
-        for run in 0..runs {
-            let begin = run * self.padded * step;
-            kept.extend_from_slice(data.get(begin..begin + length * step).unwrap_or_default());
-        }
+        let kept = data.strided(runs, self.padded * step, length * step)?;
         shape =
             shape.iter().enumerate().map(|(d, size)| if d == dim { length as i64 } else { *size }).collect();
-        Ok((shape, kept.freeze()))
+        Ok((shape, kept))
     }
 }
 
-fn push_elements(buffer: &mut AlignedBuffer, element: &[u8], count: usize) {
-    if element.iter().all(|byte| *byte == 0) {
-        buffer.push_zeros(element.len() * count);
-    } else {
-        for _ in 0..count {
-            buffer.push(element);
-        }
-    }
+/// Whether the runs of a tensor are copied one by one from where it is. From a device to host memory it is transferred as a
+/// whole instead, and several segments are joined first.
+fn is_copied_in_runs(data: &TensorData, target: Place) -> bool {
+    let leaves_device = matches!(data.place(), Place::Device(_)) && data.place() != target;
+    !leaves_device && data.as_one_slice().is_some()
 }

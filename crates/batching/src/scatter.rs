@@ -1,8 +1,7 @@
 //! From the outputs of a batch to one response a request.
 
-use bytes::Bytes;
 use hippocamp_interface::{Interface, TensorSpec};
-use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape};
+use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape, TensorData};
 use smallvec::SmallVec;
 
 use crate::padded::Lengths;
@@ -12,7 +11,7 @@ use hippocamp_backend::{Error, InputTensor, OutputTensor, Request, Response, Res
 #[derive(Debug)]
 pub struct Outputs {
     wanted: SmallVec<[bool; 4]>,
-    tensors: SmallVec<[Option<(Shape, Bytes)>; 4]>,
+    tensors: SmallVec<[Option<(Shape, TensorData)>; 4]>,
 }
 
 impl Outputs {
@@ -28,15 +27,15 @@ impl Outputs {
         self.wanted.get(index).copied().unwrap_or(false)
     }
 
-    /// Sets an output of the whole batch, in the shape that the model gave it.
-    pub fn set(&mut self, index: usize, shape: Shape, data: Bytes) {
+    /// Sets an output of the whole batch, in the shape that the model gave it. It may be in the memory of a device.
+    pub fn set(&mut self, index: usize, shape: Shape, data: impl Into<TensorData>) {
         if let Some(place) = self.tensors.get_mut(index) {
-            *place = Some((shape, data));
+            *place = Some((shape, data.into()));
         }
     }
 
-    /// The responses, in the order of the requests. Slices the tensors along the first dimension; copies only where
-    /// padding is cut off.
+    /// The responses, in the order of the requests. Slices the tensors along the first dimension, wherever they are; copies
+    /// only where padding is cut off, and transfers none but BYTES, whose elements have to be walked.
     pub(crate) fn scatter(self, interface: &Interface, requests: &[Request]) -> Result<Vec<Response>> {
         let mut responses = vec![Response::default(); requests.len()];
         let lengths = interface.padding.as_ref().map(|padding| (padding, Lengths::of(padding, requests)));
@@ -48,6 +47,7 @@ impl Outputs {
             let (shape, data) = tensor.ok_or_else(|| {
                 Error::internal(format!("the backend gave no tensor for output '{}'", spec.name))
             })?;
+            let data = if spec.data_type == DataType::Bytes { data.to_host()?.into() } else { data };
             let mut whole = if let Some(source) = interface.scatter_source(index) {
                 Whole::ByShape(ByShape::new(interface, spec, source, shape, data))
             } else {
@@ -63,7 +63,7 @@ impl Outputs {
                 }
                 let (shape, data) = part;
                 if request.outputs.contains(index) {
-                    response.outputs.push(OutputTensor { index, shape, data: data.into() });
+                    response.outputs.push(OutputTensor { index, shape, data });
                 }
             }
             whole.all_taken()?;
@@ -79,7 +79,7 @@ enum Whole<'a> {
 }
 
 impl Whole<'_> {
-    fn take(&mut self, request: &Request) -> Result<(Shape, Bytes)> {
+    fn take(&mut self, request: &Request) -> Result<(Shape, TensorData)> {
         match self {
             Whole::Rows(rows) => rows.take(request.batch_size),
             Whole::ByShape(shares) => shares.take(request),
@@ -112,18 +112,24 @@ struct ByShape<'a> {
     /// What the model gave, for messages.
     given: Shape,
     /// What is not yet taken.
-    data: Bytes,
+    data: TensorData,
 }
 
 impl<'a> ByShape<'a> {
-    fn new(interface: &'a Interface, spec: &'a TensorSpec, source: usize, given: Shape, data: Bytes) -> Self {
+    fn new(
+        interface: &'a Interface,
+        spec: &'a TensorSpec,
+        source: usize,
+        given: Shape,
+        data: TensorData,
+    ) -> Self {
         let batched = interface.max_batch_size > 0;
         let dims = if batched { spec.dims.with_batch(-1) } else { spec.dims.clone() };
         let source_name = interface.inputs.get(source).map_or("", |input| &*input.name);
         ByShape { name: &spec.name, data_type: spec.data_type, dims, source, source_name, given, data }
     }
 
-    fn take(&mut self, request: &Request) -> Result<(Shape, Bytes)> {
+    fn take(&mut self, request: &Request) -> Result<(Shape, TensorData)> {
         let source = request.inputs.get(self.source).and_then(Option::as_ref);
         let shape = source.and_then(|source| self.share(source)).ok_or_else(|| {
             Error::internal(format!(
@@ -157,7 +163,7 @@ impl<'a> ByShape<'a> {
 struct Rows<'a> {
     name: &'a str,
     shape: Shape,
-    data: Bytes,
+    data: TensorData,
     /// Rows in the whole batch; `None` for a model without a batch dimension: its one request takes it all.
     count: Option<usize>,
     data_type: DataType,
@@ -168,7 +174,7 @@ impl<'a> Rows<'a> {
         interface: &Interface,
         spec: &'a TensorSpec,
         shape: Shape,
-        data: Bytes,
+        data: TensorData,
         requests: &[Request],
     ) -> Result<Rows<'a>> {
         let count = (interface.max_batch_size > 0 && !spec.is_shape_tensor)
@@ -190,7 +196,7 @@ impl<'a> Rows<'a> {
         Ok(Rows { name: &spec.name, shape, data, count, data_type: spec.data_type })
     }
 
-    fn take(&mut self, rows: usize) -> Result<(Shape, Bytes)> {
+    fn take(&mut self, rows: usize) -> Result<(Shape, TensorData)> {
         let Some(count) = self.count else {
             return Ok((self.shape.clone(), self.data.clone()));
         };
@@ -211,7 +217,8 @@ impl<'a> Rows<'a> {
 }
 
 /// The bytes of as many BYTES elements as `shape` holds, lengths included.
-fn elements_size(output: &str, data: &[u8], shape: &Shape) -> Result<usize> {
+fn elements_size(output: &str, data: &TensorData, shape: &Shape) -> Result<usize> {
+    let data = data.as_contiguous().unwrap_or_default();
     let count = shape.element_count().unwrap_or(usize::MAX);
     BytesElements::new(data).take(count).try_fold(0, |size, element| match element {
         Ok(element) => Ok(size + LENGTH_PREFIX + element.len()),

@@ -29,7 +29,7 @@ struct Telling {
 impl Compute for Telling {
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
         let view = inputs[0].as_ref().unwrap();
-        self.input.send(view.data.as_ptr() as usize).unwrap();
+        self.input.send(view.bytes()?.as_ptr() as usize).unwrap();
         outputs.set(0, view.shape.clone(), self.output.slice(..view.data.len()));
         Ok(())
     }
@@ -85,8 +85,7 @@ fn a_batch_of_one_aligned_piece_is_read_where_it_arrived() {
 fn what_is_not_aligned_or_in_pieces_is_gathered_into_memory_that_is_kept() {
     let (mut instance, told, _) = instance();
     let unaligned = row(1);
-    let mut pieces = TensorData::from(row(0).slice(..400));
-    pieces.push(row(0).slice(400..));
+    let pieces: TensorData = [row(0).slice(..400), row(0).slice(400..)].into_iter().collect();
     execute(&mut instance, vec![unaligned.clone().into()]);
     let buffer = told.recv().unwrap();
     assert_ne!(buffer, unaligned.as_ptr() as usize);

@@ -50,8 +50,8 @@ fn request(inputs: &[Option<Tensor>], rows: usize) -> (Request, ResponseReceiver
         input.as_ref().map(|tensor| {
             // In two segments, if there is enough for two.
             let bytes = tensor.bytes();
-            let mut data = TensorData::from(bytes.slice(..bytes.len() / 2));
-            data.push(bytes.slice(bytes.len() / 2..));
+            let middle = bytes.len() / 2;
+            let data: TensorData = [bytes.slice(..middle), bytes.slice(middle..)].into_iter().collect();
             InputTensor { shape: Shape::from(tensor.shape.as_slice()), data }
         })
     });
@@ -67,11 +67,12 @@ struct Copying(Seen, usize);
 
 impl Compute for Copying {
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
-        let seen = inputs.iter().map(|i| i.as_ref().map(|view| Tensor::of(&view.shape, view.data)));
+        let seen =
+            inputs.iter().map(|i| i.as_ref().map(|view| Tensor::of(&view.shape, view.bytes().unwrap())));
         self.0.send(seen.collect()).unwrap();
         for (index, input) in inputs.iter().enumerate().take(self.1) {
             if let Some(view) = input {
-                outputs.set(index, view.shape.clone(), Bytes::copy_from_slice(view.data));
+                outputs.set(index, view.shape.clone(), Bytes::copy_from_slice(view.bytes()?));
             }
         }
         Ok(())
@@ -96,7 +97,7 @@ fn execute(
 
 fn output(response: &Response, index: usize) -> Tensor {
     let output = response.outputs.iter().find(|output| output.index == index).unwrap();
-    Tensor::of(&output.shape, &output.data.to_contiguous())
+    Tensor::of(&output.shape, &output.data.to_host().unwrap())
 }
 
 const RAGGED: &str = r#"

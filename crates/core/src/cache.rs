@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Event, ModelStatistics, Outlet, OutputTensor, ParameterValue, Request, Response, ResponseSink,
+    Event, FailureReason, ModelStatistics, Outlet, OutputTensor, ParameterValue, Request, Response,
+    ResponseSink, Result,
 };
 use hippocamp_cache::{Digest, Digester, Inserted, Owner, Store};
 use hippocamp_model_config::{Interface, ModelConfig};
-use hippocamp_tensor::TensorData;
+use hippocamp_tensor::{MemoryError, PlacedSlice, TensorData};
 use tracing::warn;
 
 /// The responses of all models, within one budget.
@@ -50,7 +51,10 @@ impl ModelCache {
     /// Answers the request if its answer is there. Gives it back if not; its answer will then be kept.
     pub(crate) fn answer(&self, mut request: Request) -> Option<Request> {
         let looked = Instant::now();
-        own(&mut request);
+        if let Err(error) = own(&mut request) {
+            request.fail(error, FailureReason::Other);
+            return None;
+        }
         let digest = self.digest(&request);
         if let Some(response) = self.owner.get(digest) {
             let queued = request.queued;
@@ -80,7 +84,9 @@ impl ModelCache {
             digester.number(input.shape.len() as u64);
             input.shape.iter().for_each(|size| digester.number(*size as u64));
             digester.number(input.data.len() as u64);
-            input.data.segments().iter().for_each(|segment| digester.bytes(segment));
+            for segment in input.data.as_segments().unwrap_or_default() {
+                digester.bytes(segment);
+            }
         }
         for (name, value) in request.parameters.iter() {
             digester.text(name);
@@ -108,14 +114,15 @@ impl ModelCache {
     }
 }
 
-/// Copies inputs that their client could still change: what is looked up has to be what is executed, or one client could
-/// leave a wrong answer for all others.
-fn own(request: &mut Request) {
+/// Brings inputs to host memory of this process: there they are read, and their client cannot change them any more. What is
+/// looked up has to be what is executed, or one client could leave a wrong answer for all others.
+fn own(request: &mut Request) -> Result<()> {
     for input in request.inputs.iter_mut().flatten() {
-        if input.data.as_foreign().is_some() {
-            input.data = input.data.to_contiguous().into();
+        if input.data.as_segments().is_none() {
+            input.data = input.data.to_host()?.into();
         }
     }
+    Ok(())
 }
 
 /// Keeps a copy of the response on its way.
@@ -152,19 +159,24 @@ impl Keeping {
             return Inserted::TooLarge;
         }
         // Copied: it may be a slice of a whole batch's buffer, or of a message, which would stay as long as the entry.
-        let outputs = response.outputs.iter().map(|output| OutputTensor {
-            index: output.index,
-            shape: output.shape.clone(),
-            data: copied(&output.data).into(),
+        let outputs = response.outputs.iter().map(|output| {
+            let data = copied(&output.data)?.into();
+            Ok(OutputTensor { index: output.index, shape: output.shape.clone(), data })
         });
-        let copy = Response { outputs: outputs.collect(), parameters: response.parameters.clone() };
+        let outputs: Result<_, MemoryError> = outputs.collect();
+        // A response that there is no memory for a second time of goes to its client and is not kept.
+        let Ok(outputs) = outputs else { return Inserted::TooLarge };
+        let copy = Response { outputs, parameters: response.parameters.clone() };
         self.owner.insert(self.digest, Arc::new(copy), size)
     }
 }
 
-/// The bytes in memory of their own: one copy, also where they lie in several pieces.
-fn copied(data: &TensorData) -> Bytes {
-    data.as_contiguous().map_or_else(|| data.to_contiguous(), Bytes::copy_from_slice)
+/// The bytes in host memory of their own: one copy, also where they lie in several pieces or on a device.
+fn copied(data: &TensorData) -> Result<Bytes, MemoryError> {
+    match data.as_contiguous() {
+        Some(bytes) => PlacedSlice::from(bytes).to_vec().map(Bytes::from),
+        None => data.to_host(),
+    }
 }
 
 /// The bytes of a response, about.

@@ -269,9 +269,10 @@ impl Check<'_> {
                     input.name
                 )));
             };
-            if specs[index].data_type == DataType::Bytes {
-                // Elements may lie across frames. They are joined once, here, for everybody who walks them.
-                input.data = input.data.to_contiguous().into();
+            if specs[index].data_type == DataType::Bytes || specs[index].is_shape_tensor {
+                // Elements may lie across frames, or on a device. They are joined once, here, for everybody who walks them or
+                // compares them under a lock.
+                input.data = input.data.to_host()?.into();
             }
             self.input(&specs[index], &input.given(Some(index)))?;
             inputs[index] = Some(InputTensor { shape: input.shape, data: input.data });
@@ -367,7 +368,7 @@ impl Check<'_> {
 
     /// Walks the elements: there must be as many as the shape says, and nothing behind them.
     fn bytes_elements(&self, spec: &TensorSpec, expected: usize, data: &TensorData) -> Result<()> {
-        let content = data.to_contiguous();
+        let content = data.to_host()?;
         let mut count = 0usize;
         let mut fault = None;
         for element in BytesElements::new(&content) {

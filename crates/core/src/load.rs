@@ -304,7 +304,7 @@ impl Loading<'_> {
         }
         let (plans, queue) = (self.plans(completed)?, self.queue(completed));
         let model = warmup::warmed_up(Arc::clone(model), after, &completed.interface, &self.folder.path)?;
-        let execution = Scheduler::prepare_handover(scheduler, &model, plans, queue)?;
+        let execution = Scheduler::succeed(scheduler, &model, plans, queue)?;
         info!(model = &*kept.model.name, version = kept.model.version, "goes on with its instances");
         Ok(Some(execution))
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hippocamp_backend::{DeferredWake, InputTensor, ModelStatistics, Request, ResponseReceiver, Result};
+use hippocamp_backend::{Bell, InputTensor, ModelStatistics, Request, ResponseReceiver, Result};
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_metrics::{Series, SizeHistogram};
 use hippocamp_model_config::{Interface, ModelConfig};
@@ -50,7 +50,7 @@ pub(crate) enum Executor {
 impl Executor {
     /// Takes a request that was checked, from a thread that nothing else waits for. See
     /// [`Scheduler::execute_or_enqueue`].
-    fn execute(&self, request: Request) -> Result<Option<DeferredWake>> {
+    fn execute(&self, request: Request) -> Result<Option<Bell>> {
         match self {
             Executor::Scheduler(scheduler) => scheduler.execute_or_enqueue(request),
             Executor::Ensemble(_) => self.enqueue(request).map(|()| None),
@@ -79,16 +79,16 @@ impl LoadedModel {
     /// The same for whoever waits for the responses right away: if the request may be joined with others, they have until
     /// then to come. Not for a receiver that lies about first: an instance may sleep until it is waited for.
     pub fn infer_and_wait(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
-        let (mut responses, wake) = self.start(request)?;
-        responses.wake_when_waiting(wake);
+        let (mut responses, bell) = self.start(request)?;
+        responses.ring_when_waiting(bell);
         Ok(responses)
     }
 
-    fn start(&self, request: InferRequest<'_>) -> Result<(ResponseReceiver, Option<DeferredWake>)> {
+    fn start(&self, request: InferRequest<'_>) -> Result<(ResponseReceiver, Option<Bell>)> {
         let (request, responses) = infer::check(self, request)?;
         let request = self.unanswered(request);
-        let wake = request.map_or(Ok(None), |request| self.executor.execute(request))?;
-        Ok((responses, wake))
+        let bell = request.map_or(Ok(None), |request| self.executor.execute(request))?;
+        Ok((responses, bell))
     }
 
     /// The request, unless the response cache answers it.
@@ -156,7 +156,7 @@ impl StepModel for LoadedModel {
     fn enqueue(&self, request: Request) {
         let Some(request) = self.unanswered(request) else { return };
         match &self.executor {
-            // What cannot be queued is answered, and the ensemble hears of it so. It is never executed inline: a step is
+            // What cannot be queued is answered, and the ensemble hears of it so. It is never executed in place: a step is
             // queued from within the execution of another, under locks of the ensemble.
             Executor::Scheduler(scheduler) => scheduler.enqueue_or_fail(request),
             Executor::Ensemble(ensemble) => ensemble.enqueue(request),

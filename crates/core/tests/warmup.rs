@@ -50,7 +50,8 @@ impl ModelInstance for Recorder {
         let mut seen = Vec::new();
         for request in batch.drain(..) {
             let inputs = request.inputs.iter().flatten();
-            let inputs: Vec<_> = inputs.map(|i| (i.shape.clone(), i.data.to_contiguous().to_vec())).collect();
+            let inputs: Vec<_> =
+                inputs.map(|i| (i.shape.clone(), i.data.to_host().unwrap().to_vec())).collect();
             let fails = inputs.first().is_some_and(|(_, data)| data.first() == Some(&66));
             seen.push(inputs);
             if fails {

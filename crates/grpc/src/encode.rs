@@ -7,7 +7,7 @@ use hippocamp_backend::{Response, Result};
 use hippocamp_core::{LoadedModel, classify};
 use hippocamp_proto::inference::ModelInferResponse;
 use hippocamp_proto::inference::model_infer_response::InferOutputTensor;
-use hippocamp_tensor::{DataType, TensorData};
+use hippocamp_tensor::{DataType, HostSegments};
 use prost::Message;
 use smallvec::SmallVec;
 use tonic::Status;
@@ -30,16 +30,16 @@ pub(crate) struct Reply {
     /// All but the raw tensors.
     message: ModelInferResponse,
     /// One an output.
-    raw: SmallVec<[TensorData; 4]>,
+    raw: SmallVec<[HostSegments; 4]>,
 }
 
 /// Makes the reply. There is one raw entry an output, at the same place: clients count on it. Outputs that go to shared
-/// memory are written there, and have an empty one. Copies no other tensor, but what is not this
-/// process's own memory.
+/// memory are written there, and have an empty one. Copies no other tensor, but transfers what is not host memory of this
+/// process.
 pub(crate) fn reply(
     model: &LoadedModel,
     id: String,
-    options: &ReplyOptions,
+    options: &mut ReplyOptions,
     response: Response,
 ) -> Result<Reply> {
     let mut message = ModelInferResponse {
@@ -57,12 +57,10 @@ pub(crate) fn reply(
             let (shape, data) = classify(model, &output, count)?;
             (DataType::Bytes, shape, data.into())
         } else if options.shared.write(&spec.name, &output.data)? {
-            (spec.data_type, output.shape, TensorData::default())
-        } else if output.data.as_foreign().is_some() {
-            // An input in shared memory that was handed on: to be read before it is asked whether it was there.
-            (spec.data_type, output.shape, output.data.to_contiguous().into())
+            (spec.data_type, output.shape, HostSegments::default())
         } else {
-            (spec.data_type, output.shape, output.data)
+            // An input in shared memory may have been handed on: it is read before it is asked whether it was there.
+            (spec.data_type, output.shape, output.data.into_host()?)
         };
         message.outputs.push(InferOutputTensor {
             name: spec.name.to_string(),
@@ -78,10 +76,11 @@ pub(crate) fn reply(
 
 impl Reply {
     /// The message as a whole, for where it is a part of another one. Copies tensors that lie in several pieces.
-    pub(crate) fn into_message(self) -> ModelInferResponse {
+    pub(crate) fn into_message(self) -> Result<ModelInferResponse> {
         let mut message = self.message;
-        message.raw_output_contents = self.raw.iter().map(TensorData::to_contiguous).collect();
-        message
+        message.raw_output_contents =
+            self.raw.iter().map(HostSegments::join).collect::<std::result::Result<_, _>>()?;
+        Ok(message)
     }
 
     /// The encoded message behind its header, in pieces that are to be sent one after the other. Copies no large tensor.
@@ -94,13 +93,13 @@ impl Reply {
         if self.message.encode(&mut text).is_err() {
             return Err(Status::internal("failed to encode the reply"));
         }
-        let mut ends = SmallVec::<[(usize, TensorData); 4]>::new();
+        let mut ends = SmallVec::<[(usize, HostSegments); 4]>::new();
         let mut large = 0;
         for data in self.raw {
             text.push(RAW_OUTPUT_CONTENTS);
             push_varint(&mut text, data.len() as u64);
             if data.len() < SMALL {
-                data.segments().iter().for_each(|segment| text.extend_from_slice(segment));
+                data.as_slice().iter().for_each(|segment| text.extend_from_slice(segment));
             } else {
                 large += data.len();
                 ends.push((text.len(), data));
@@ -119,7 +118,7 @@ impl Reply {
         for (end, data) in ends {
             pieces.push_back(text.split_to(end - begin));
             begin = end;
-            pieces.extend(data.segments());
+            pieces.extend(data);
         }
         if !text.is_empty() {
             pieces.push_back(text);

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use hippocamp_proto::inference::ModelInferRequest;
-use hippocamp_tensor::TensorData;
+use hippocamp_tensor::{HostSegments, TensorData};
 use prost::Message;
 
 use crate::whole_messages::HEADER;
@@ -60,8 +60,8 @@ pub(crate) fn decode(frames: &[Bytes]) -> Option<(ModelInferRequest, Vec<TensorD
             }
             _ => return None,
         };
-        for piece in cursor.take(size)?.segments() {
-            rest.extend_from_slice(&piece);
+        for piece in cursor.take(size)?.as_segments()? {
+            rest.extend_from_slice(piece);
         }
     }
     Some((ModelInferRequest::decode(Bytes::from(rest)).ok()?, raw))
@@ -112,7 +112,7 @@ impl Cursor<'_> {
 
     /// The next `size` bytes, without a copy; `None` if there are fewer.
     fn take(&mut self, mut size: usize) -> Option<TensorData> {
-        let mut taken = TensorData::default();
+        let mut taken = HostSegments::default();
         while size > 0 {
             if self.is_at_end() {
                 return None;
@@ -123,7 +123,7 @@ impl Cursor<'_> {
             size -= end - self.at;
             self.at = end;
         }
-        Some(taken)
+        Some(taken.into())
     }
 }
 

@@ -55,11 +55,11 @@ async fn execute(
             "ModelInfer RPC doesn't support models with decoupled transaction policy",
         ));
     }
-    let running = start(server, model, request, raw, arrived, LoadedModel::infer_and_wait)?;
+    let mut running = start(server, model, request, raw, arrived, LoadedModel::infer_and_wait)?;
     let response = running.responses.only().await;
     hold(delays, |delays| delays.response_completion).await;
     let response = response?;
-    encode::reply(&running.model, running.id, &running.options, response)
+    encode::reply(&running.model, running.id, &mut running.options, response)
 }
 
 /// The model and version that a request names; [`start`] looks again for one that goes on with a sequence. Waits only for a

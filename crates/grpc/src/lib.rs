@@ -36,7 +36,8 @@ pub mod fuzzing {
     /// The message behind the header that the frames begin with, with its tensors in it; `None` where it is left to tonic.
     pub fn decode(frames: &[bytes::Bytes]) -> Option<ModelInferRequest> {
         let (mut request, raw) = crate::fields::decode(frames)?;
-        request.raw_input_contents = raw.iter().map(hippocamp_tensor::TensorData::to_contiguous).collect();
+        request.raw_input_contents =
+            raw.iter().map(hippocamp_tensor::TensorData::to_host).collect::<Result<_, _>>().ok()?;
         Some(request)
     }
 }

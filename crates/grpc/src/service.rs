@@ -66,7 +66,7 @@ impl GrpcInferenceService for InferenceService {
     async fn model_infer(&self, r: Request<pb::ModelInferRequest>) -> Answer<pb::ModelInferResponse> {
         let mut request = r.into_inner();
         let raw = infer::take_raw(&mut request);
-        answer(infer::infer(&self.server, &self.delays, request, raw).await.map(Reply::into_message))
+        answer(infer::infer(&self.server, &self.delays, request, raw).await.and_then(Reply::into_message))
     }
 
     type ModelStreamInferStream = stream::Replies;

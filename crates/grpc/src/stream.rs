@@ -191,9 +191,10 @@ impl Writer {
             let Some(event) = event else { return true };
             let reply = match event {
                 Event::Response { response, last } => {
-                    let reply = encode::reply(&running.model, running.id.clone(), &running.options, response);
-                    match reply {
-                        Ok(reply) => Ok(answered(reply.into_message(), last)),
+                    let reply =
+                        encode::reply(&running.model, running.id.clone(), &mut running.options, response);
+                    match reply.and_then(encode::Reply::into_message) {
+                        Ok(message) => Ok(answered(message, last)),
                         Err(error) => self.execution_failed(&running, &error, last),
                     }
                 }

@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn tensors_are_taken_in_order() {
         let mut body = Segments::from(Bytes::from_static(b"abcdef"));
-        assert_eq!(take(&mut body, 4, "A", "m").unwrap().to_contiguous(), "abcd");
+        assert_eq!(take(&mut body, 4, "A", "m").unwrap().to_host().unwrap(), "abcd");
         assert_eq!(
             take(&mut body, u64::MAX, "B", "m").unwrap_err().message(),
             "unexpected size for input 'B', expecting 18446744073709551613 additional bytes for model 'm'"

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use bytes::{Bytes, BytesMut};
 use hippocamp_backend::{Error, Result};
 use hippocamp_net::{BodyError, Source};
-use hippocamp_tensor::TensorData;
+use hippocamp_tensor::{HostSegments, TensorData};
 use http_body_util::BodyExt;
 use hyper::HeaderMap;
 use hyper::header::EXPECT;
@@ -61,7 +61,7 @@ impl Segments {
     /// Takes the first `size` bytes, or all if there are fewer.
     pub(crate) fn take(&mut self, size: usize) -> TensorData {
         self.flush();
-        let mut taken = TensorData::default();
+        let mut taken = HostSegments::default();
         let mut wanted = size.min(self.len);
         self.len -= wanted;
         while wanted > 0
@@ -74,7 +74,7 @@ impl Segments {
             wanted -= piece.len();
             taken.push(piece);
         }
-        taken
+        taken.into()
     }
 
     fn flush(&mut self) {
@@ -260,8 +260,8 @@ mod tests {
         let mut segments = collect(body, 2 * SMALL).unwrap();
         assert_eq!(segments.len(), 2 * SMALL);
         let head = segments.take(SMALL + 1);
-        assert_eq!(head.segments()[0].as_ptr(), first.as_ptr());
-        assert_eq!(head.segments()[1].as_ptr(), second.as_ptr());
+        assert_eq!(head.as_segments().unwrap()[0].as_ptr(), first.as_ptr());
+        assert_eq!(head.as_segments().unwrap()[1].as_ptr(), second.as_ptr());
         let rest = segments.take(usize::MAX);
         assert_eq!(rest.as_contiguous().unwrap().as_ptr(), second[1..].as_ptr());
         assert_eq!((rest.len(), segments.len()), (SMALL - 1, 0));
@@ -276,7 +276,7 @@ mod tests {
         segments.push(Bytes::from(vec![9; SMALL]));
         segments.push(Bytes::from_static(b"z"));
         assert!(segments.pieces().len() < 10);
-        let all = segments.take(usize::MAX).to_contiguous();
+        let all = segments.take(usize::MAX).to_host().unwrap();
         assert_eq!(all.len(), 5 + 200_000 + SMALL + 1);
         assert_eq!(all[..5], *b"first");
         assert!(all[5..200_005].iter().enumerate().all(|(i, &byte)| byte == i as u8));

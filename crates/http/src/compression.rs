@@ -178,7 +178,7 @@ mod tests {
         for piece in body.chunks(5000) {
             segments.push(Bytes::copy_from_slice(piece));
         }
-        Ok(coding.decompress(segments, LIMIT)?.take(usize::MAX).to_contiguous())
+        Ok(coding.decompress(segments, LIMIT)?.take(usize::MAX).to_host().unwrap())
     }
 
     #[test]

@@ -93,7 +93,7 @@ pub(crate) struct Encoded {
 }
 
 /// Encodes a response, and writes the outputs that go to shared memory there. Copies no tensor that follows the JSON.
-pub(crate) fn encode(model: &LoadedModel, wanted: &Wanted, response: ModelResponse) -> Result<Encoded> {
+pub(crate) fn encode(model: &LoadedModel, wanted: &mut Wanted, response: ModelResponse) -> Result<Encoded> {
     let mut writer = JsonWriter::with_capacity(512);
     let mut tensors = SmallVec::new();
     writer.open_object();
@@ -118,8 +118,8 @@ pub(crate) fn encode(model: &LoadedModel, wanted: &Wanted, response: ModelRespon
     writer.open_array();
     for output in response.outputs {
         let form = wanted.form(output.index);
-        if let Some(data) = encode_output(&mut writer, model, output, form, &wanted.shared)? {
-            tensors.extend(data.segments());
+        if let Some(data) = encode_output(&mut writer, model, output, form, &mut wanted.shared)? {
+            tensors.extend(data.into_host()?);
         }
     }
     wanted.shared.check_inputs()?;
@@ -144,7 +144,7 @@ fn encode_output(
     model: &LoadedModel,
     output: OutputTensor,
     form: Form,
-    shared: &SharedTensors,
+    shared: &mut SharedTensors,
 ) -> Result<Option<TensorData>> {
     let spec = model.interface.outputs.get(output.index).ok_or_else(|| {
         Error::internal(format!("model '{}' answered with an output that it does not have", model.name))
@@ -175,7 +175,7 @@ fn encode_output(
     } else {
         writer.name("data");
         let count = shape.element_count().unwrap_or(usize::MAX);
-        write_tensor(writer, &spec.name, data_type, count, &data.to_contiguous())?;
+        write_tensor(writer, &spec.name, data_type, count, &data.to_host()?)?;
     }
     writer.close_object();
     Ok((form.binary && !data.is_empty()).then_some(data))

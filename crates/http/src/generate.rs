@@ -81,7 +81,7 @@ impl Generation {
         let limit = front.settings.max_input_size.min(MAX_BODY);
         let mut body = body.collect(limit, |size| too_large("Request JSON size", size, limit)).await?;
         let arrived = Instant::now();
-        let json = body.take(limit).to_contiguous();
+        let json = body.take(limit).to_host()?;
         let submit = move |json: &[u8]| {
             let request = parse_generate(json, &model.interface, limit)?;
             submit(model, request, arrived)

@@ -102,10 +102,10 @@ impl Accepted {
         let arrived = Instant::now();
         let is_large = self.coding != Coding::Identity || self.json_length(body.len()) > LARGE_JSON;
         let submit = move || self.submit(body, arrived);
-        let Submitted { model, responses, wanted } = off_thread(is_large, submit).await?;
+        let Submitted { model, responses, mut wanted } = off_thread(is_large, submit).await?;
         let response = responses.only().await?;
         let is_large = wanted.work(&response, &model.interface, reply_coding) > LARGE_OUTPUT;
-        off_thread(is_large, move || encode(&model, &wanted, response)?.into_response(reply_coding)).await
+        off_thread(is_large, move || encode(&model, &mut wanted, response)?.into_response(reply_coding)).await
     }
 
     async fn read<B>(&self, body: Unread<B>) -> Result<Segments>
@@ -148,7 +148,7 @@ impl Accepted {
         if json > self.max_input_size {
             return Err(too_large("Request JSON size", Some(json as u64), self.max_input_size));
         }
-        let json = body.take(json).to_contiguous();
+        let json = body.take(json).to_host()?;
         self.submit_json(&json, body, arrived)
     }
 

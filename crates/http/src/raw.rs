@@ -32,7 +32,7 @@ pub(crate) fn deduce(
                 "For BYTE datatype raw input '{name}', the model must have input shape [1]"
             )));
         }
-        one_element(&content)?
+        one_element(content)?
     } else {
         content
     };
@@ -43,14 +43,11 @@ pub(crate) fn deduce(
 }
 
 /// The content with its length in front.
-fn one_element(content: &TensorData) -> Result<TensorData> {
+fn one_element(content: TensorData) -> Result<TensorData> {
     let length = u32::try_from(content.len())
         .map_err(|_| Error::invalid_arg("an element of a BYTES tensor is shorter than 4 GiB"))?;
-    let mut data = TensorData::from(Bytes::copy_from_slice(&length.to_le_bytes()));
-    for piece in content.segments() {
-        data.push(piece.clone());
-    }
-    Ok(data)
+    let length = Bytes::copy_from_slice(&length.to_le_bytes());
+    Ok(std::iter::once(length).chain(content.into_host()?).collect())
 }
 
 /// How large the open dimension is; what remains of the bytes then shows when the request is checked.
@@ -90,7 +87,7 @@ mod tests {
         let inputs = inputs.iter().map(spec).collect();
         let interface = Interface { inputs, max_batch_size, ..Interface::default() };
         let content = Bytes::from_static(content).into();
-        deduce("m", &interface, content).map(|(_, shape, data)| (shape, data.to_contiguous()))
+        deduce("m", &interface, content).map(|(_, shape, data)| (shape, data.to_host().unwrap()))
     }
 
     #[test]

@@ -171,7 +171,7 @@ where
 {
     let limit = front.settings.max_input_size;
     let mut body = body.collect(limit, |size| too_large("Request JSON size", size, limit)).await?;
-    Ok(body.take(limit).to_contiguous())
+    Ok(body.take(limit).to_host()?)
 }
 
 /// Reads the members of the object that a body has to be. One that is empty, or `null`, has none.

@@ -14,6 +14,8 @@ use crate::sequence_tensors::{added_inputs, added_outputs};
 /// Which tensors a request brings and a response carries, in the order of the config.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interface {
+    /// The model's name, for messages.
+    pub model: Arc<str>,
     /// What clients give.
     pub inputs: Vec<TensorSpec>,
     /// What clients get.
@@ -90,6 +92,7 @@ impl Interface {
         let decoupled = config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
         let (added_inputs, added_outputs) = (added_inputs(config), added_outputs(config));
         let mut interface = Interface {
+            model: config.name.as_str().into(),
             inputs,
             outputs,
             added_inputs,

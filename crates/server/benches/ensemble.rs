@@ -54,7 +54,7 @@ fn bench(c: &mut Criterion) {
         b.iter(|| {
             runtime.block_on(async {
                 let response = infer(&server, "first", data.clone()).await;
-                infer(&server, "second", response.outputs[0].data.to_contiguous()).await
+                infer(&server, "second", response.outputs[0].data.to_host().expect("it is host memory")).await
             })
         });
     });

@@ -6,8 +6,7 @@ use std::any::Any;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use hippocamp_backend::Result;
-use hippocamp_tensor::{ForeignBytes, TensorData};
+use hippocamp_tensor::{MemoryError, Place, PlacedBuffer, PlacedBufferMut, PlacedSlice};
 
 use crate::fault;
 use crate::region::Region;
@@ -30,59 +29,80 @@ impl Lease {
     }
 
     /// An error if the region has lost its memory, before or while it was read or written.
-    pub fn check(&self) -> Result<()> {
+    pub fn check(&self) -> hippocamp_backend::Result<()> {
         self.region.check()
     }
 
-    /// Copies `data` to the beginning of this part, in one pass, wherever it comes from. There is room for it: the caller
-    /// has compared the sizes.
-    pub(crate) fn write(&self, data: &TensorData) -> Result<()> {
-        assert!(data.len() <= self.length, "{} bytes are to be written, {} fit", data.len(), self.length);
-        match data.as_foreign() {
-            None => {
-                let mut at = self.start;
-                for segment in data.segments() {
-                    let target = self.region.address(at);
-                    let touched = [Some(self.region.mapping()), None];
-                    // SAFETY: a registered region has prepared for faults. The source is a slice of our own; the target lies
-                    // within the region, and what is in there is nobody's reference.
-                    unsafe { fault::copy(segment.as_ptr(), target, segment.len(), touched) };
-                    at += segment.len();
-                }
-            }
-            Some(foreign) => {
-                let any: &dyn Any = foreign;
-                match any.downcast_ref::<Lease>() {
-                    Some(source) => self.copy_from(source),
-                    None => return self.write(&data.to_contiguous().into()),
-                }
-            }
-        }
-        self.check()
+    /// The address of a byte of this part, of which at least `count` follow.
+    fn address(&self, at: usize, count: usize) -> *mut u8 {
+        let end = at.checked_add(count);
+        assert!(
+            end.is_some_and(|end| end <= self.length),
+            "{count} bytes from {at} on are no part of {}",
+            self.length
+        );
+        self.region.address(self.start + at)
+    }
+
+    /// From host memory of this process.
+    fn copy_from_host(&mut self, start: usize, source: &[u8]) {
+        let target = self.address(start, source.len());
+        // SAFETY: a registered region has prepared for faults. The source is a slice of our own; the target lies within the
+        // region, and what is in there is nobody's reference.
+        unsafe { fault::copy(source.as_ptr(), target, source.len(), [Some(self.region.mapping()), None]) };
     }
 
     /// From one client's memory to another's, or to another part of the same.
-    fn copy_from(&self, source: &Lease) {
+    fn copy_from_lease(&mut self, start: usize, source: &Lease, first: usize, count: usize) {
         let touched = [Some(source.region.mapping()), Some(self.region.mapping())];
-        let (from, to) = (source.region.address(source.start), self.region.address(self.start));
-        // SAFETY: registered regions have prepared for faults, and both ends lie within theirs: `write` has compared the sizes.
-        unsafe { fault::copy(from, to, source.length, touched) };
+        let (from, to) = (source.address(first, count), self.address(start, count));
+        // SAFETY: registered regions have prepared for faults, and both ends lie within theirs.
+        unsafe { fault::copy(from, to, count, touched) };
     }
 }
 
 // SAFETY: the length is fixed, and copying writes every byte: what is gone reads as zeros.
-unsafe impl ForeignBytes for Lease {
+unsafe impl PlacedBuffer for Lease {
     fn len(&self) -> usize {
         self.length
     }
 
-    fn copy_to(&self, target: &mut [MaybeUninit<u8>]) {
-        assert_eq!(target.len(), self.length, "the room for a tensor has its size");
-        let from = self.region.address(self.start);
+    fn place(&self) -> Place {
+        Place::Host
+    }
+
+    fn copy_to_host(&self, start: usize, target: &mut [MaybeUninit<u8>]) -> Result<(), MemoryError> {
+        let from = self.address(start, target.len());
         let touched = [Some(self.region.mapping()), None];
         // SAFETY: a registered region has prepared for faults. The source lies within the region, the target is a slice that is
         // borrowed mutably.
-        unsafe { fault::copy(from, target.as_mut_ptr().cast(), self.length, touched) };
+        unsafe { fault::copy(from, target.as_mut_ptr().cast(), target.len(), touched) };
+        Ok(())
+    }
+}
+
+impl PlacedBufferMut for Lease {
+    fn copy_from(&mut self, start: usize, source: PlacedSlice<'_>) -> Result<(), MemoryError> {
+        match source {
+            PlacedSlice::Host(bytes) => self.copy_from_host(start, bytes),
+            PlacedSlice::Placed { buffer, start: first, len } => {
+                let any: &dyn Any = buffer;
+                match any.downcast_ref::<Lease>() {
+                    Some(lease) => self.copy_from_lease(start, lease, first, len),
+                    // A device cannot be let into memory that may go away.
+                    None => self.copy_from_host(start, &source.to_vec()?),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fill_zeros(&mut self, start: usize, count: usize) -> Result<(), MemoryError> {
+        const ZEROS: [u8; 4096] = [0; 4096];
+        for at in (0..count).step_by(ZEROS.len()) {
+            self.copy_from_host(start + at, &ZEROS[..ZEROS.len().min(count - at)]);
+        }
+        Ok(())
     }
 }
 

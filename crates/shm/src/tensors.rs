@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_tensor::{ForeignBytes, TensorData};
+use hippocamp_tensor::{PlacedBuffer, TensorData};
 use smallvec::SmallVec;
 
 use crate::{Lease, SharedMemory};
@@ -39,7 +39,7 @@ impl SharedTensors {
             )));
         }
         self.inputs.push(Arc::clone(&lease));
-        Ok(TensorData::from(lease as Arc<dyn ForeignBytes>))
+        Ok(TensorData::from(lease as Arc<dyn PlacedBuffer>))
     }
 
     /// Where an output shall be written to. Its size is the most that it may have.
@@ -62,9 +62,9 @@ impl SharedTensors {
         self.outputs.contains_key(output)
     }
 
-    /// Writes an output to where the request wants it. False if it wants it in the answer.
-    pub fn write(&self, output: &str, data: &TensorData) -> Result<bool> {
-        let Some(lease) = self.outputs.get(output) else { return Ok(false) };
+    /// Writes an output to where the request wants it, in one copy, wherever it is. False if it wants it in the answer.
+    pub fn write(&mut self, output: &str, data: &TensorData) -> Result<bool> {
+        let Some(lease) = self.outputs.get_mut(output) else { return Ok(false) };
         let (room, size) = (lease.len(), data.len());
         if size > room {
             return Err(Error::internal(format!(
@@ -72,7 +72,8 @@ impl SharedTensors {
                  {size} bytes to hold the results"
             )));
         }
-        lease.write(data)?;
+        data.copy_into(lease, 0)?;
+        lease.check()?;
         Ok(true)
     }
 

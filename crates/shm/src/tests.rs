@@ -8,7 +8,7 @@ use std::{mem::MaybeUninit, os::unix};
 
 use bytes::Bytes;
 use hippocamp_backend::{Code, Result};
-use hippocamp_tensor::{AlignedBuffer, ForeignBytes, TensorData};
+use hippocamp_tensor::{AlignedBuffer, PlacedBuffer, TensorData};
 
 use crate::fault::{copy, prepare};
 use crate::mapping::Mapping;
@@ -50,9 +50,9 @@ fn text<T: std::fmt::Debug>(result: Result<T>) -> String {
 
 fn read(lease: &Lease) -> Vec<u8> {
     let mut content = Vec::with_capacity(lease.len());
-    lease.copy_to(&mut content.spare_capacity_mut()[..lease.len()]);
+    lease.copy_to_host(0, &mut content.spare_capacity_mut()[..lease.len()]).unwrap();
     #[allow(unsafe_code, reason = "all of it was written")]
-    // SAFETY: `copy_to` writes every byte.
+    // SAFETY: `copy_to_host` writes every byte.
     unsafe {
         content.set_len(lease.len());
     }
@@ -206,7 +206,7 @@ fn a_region_in_use_stays_until_its_last_request_is_done() {
     let shm = SharedMemory::new(true);
     shm.register("r", &object.key, 0, 7).unwrap();
     let lease = shm.lease("r", 0, 7).unwrap();
-    let data = TensorData::from(Arc::new(shm.lease("r", 3, 4).unwrap()) as Arc<dyn ForeignBytes>);
+    let data = TensorData::from(Arc::new(shm.lease("r", 3, 4).unwrap()) as Arc<dyn PlacedBuffer>);
     shm.unregister("r").unwrap();
     assert_eq!(shm.status("r").unwrap().len(), 1, "it is still there");
     assert!(text(shm.register("r", &object.key, 0, 7)).ends_with("already in manager"));
@@ -214,7 +214,7 @@ fn a_region_in_use_stays_until_its_last_request_is_done() {
     fs::remove_file(&object.path).unwrap();
     assert_eq!(read(&lease), b"content", "an object without a name lives as long as it is mapped");
     drop(lease);
-    assert_eq!((shm.status("r").unwrap().len(), &data.to_contiguous()[..]), (1, &b"tent"[..]));
+    assert_eq!((shm.status("r").unwrap().len(), &data.to_host().unwrap()[..]), (1, &b"tent"[..]));
     drop(data.clone());
     assert_eq!(shm.status("r").unwrap().len(), 1);
     drop(data);
@@ -230,13 +230,12 @@ fn a_tensor_is_read_and_written_in_place() {
     let input = tensors.input(&shm, "r", 1, 4).unwrap();
     tensors.output(&shm, "OUT", "r", 8, 6).unwrap();
     let mut buffer = AlignedBuffer::default();
-    buffer.restart(4);
-    input.copy_to(&mut buffer);
+    buffer.restart(4).unwrap();
+    input.copy_to(&mut buffer).unwrap();
     assert_eq!(buffer.as_slice(), b"3456");
     assert!(tensors.has_output("OUT") && !tensors.has_output("OTHER"));
     assert!(!tensors.write("OTHER", &input).unwrap());
-    let mut pieces = TensorData::from(Bytes::from_static(b"XY"));
-    pieces.push(Bytes::from_static(b"Z"));
+    let pieces: TensorData = ["XY", "Z"].into_iter().map(Bytes::from).collect();
     assert!(tensors.write("OUT", &pieces).unwrap());
     assert_eq!(fs::read(&object.path).unwrap(), b"0123456789XYZdef");
     tensors.write("OUT", &input).unwrap();
@@ -275,9 +274,10 @@ fn a_truncated_region_fails_its_requests_and_nothing_else() {
     drop((tensors, input));
     cut.file.set_len(20_000).unwrap();
     shm.register("cut", &cut.key, 0, 20_000).unwrap();
-    let lease = shm.lease("cut", 0, 20_000).unwrap();
+    let mut lease = shm.lease("cut", 0, 20_000).unwrap();
     cut.file.set_len(0).unwrap();
-    assert_eq!(text(lease.write(&Bytes::from_static(b"an output").into())), gone);
+    TensorData::from(Bytes::from_static(b"an output")).copy_into(&mut lease, 0).unwrap();
+    assert_eq!(text(lease.check()), gone);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::alloc::{Layout, alloc, dealloc};
 use std::ptr::NonNull;
 use std::slice;
 
-use crate::ForeignBytes;
+use crate::{MemoryError, PlacedSlice};
 
 /// The alignment of every [`AlignedBuffer`]: a cache line, and the widest vector registers of today.
 pub const ALIGNMENT: usize = 64;
@@ -29,15 +29,16 @@ unsafe impl Sync for AlignedBuffer {}
 impl AlignedBuffer {
     /// Empties the buffer and makes room for `size` bytes. Allocates only if it never had as much.
     ///
-    /// # Panics
-    /// If there is no memory for it. The buffer is empty then.
-    pub fn restart(&mut self, size: usize) {
+    /// # Errors
+    /// If there is no memory for it. The buffer is empty then, and of use for what is smaller.
+    pub fn restart(&mut self, size: usize) -> Result<(), MemoryError> {
         self.len = 0;
         if size > self.capacity {
             // The old memory goes first: a large buffer shall not be there twice.
             *self = AlignedBuffer::default();
-            *self = AlignedBuffer::with_capacity(size);
+            *self = AlignedBuffer::with_capacity(size)?;
         }
+        Ok(())
     }
 
     /// Appends bytes: one copy.
@@ -51,18 +52,22 @@ impl AlignedBuffer {
         self.len = end;
     }
 
-    /// Appends bytes that are not this process's own: one copy.
+    /// Appends bytes from wherever they are: one copy or transfer.
+    ///
+    /// # Errors
+    /// If the transfer failed. Nothing is appended then.
     ///
     /// # Panics
     /// If they do not fit into the room that [`AlignedBuffer::restart`] made.
-    pub(crate) fn push_foreign(&mut self, bytes: &dyn ForeignBytes) {
+    pub fn push_placed(&mut self, bytes: PlacedSlice<'_>) -> Result<(), MemoryError> {
         let count = bytes.len();
         let end = self.end_after(count);
         // SAFETY: `len..end` lies within the allocation, nobody else has it while this is borrowed, and bytes of any value
         // or none are what the slice is made of.
         let target = unsafe { slice::from_raw_parts_mut(self.start.as_ptr().add(self.len).cast(), count) };
-        bytes.copy_to(target);
+        bytes.copy_to_host(target)?;
         self.len = end;
+        Ok(())
     }
 
     /// Appends `count` zero bytes.
@@ -76,6 +81,7 @@ impl AlignedBuffer {
         self.len = end;
     }
 
+    /// What was appended since the last restart.
     pub fn as_slice(&self) -> &[u8] {
         // SAFETY: the first `len` bytes were written, and `start` is never null.
         unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
@@ -87,21 +93,16 @@ impl AlignedBuffer {
         end
     }
 
-    fn with_capacity(size: usize) -> Self {
-        let capacity = size.next_multiple_of(ALIGNMENT);
-        let layout = Self::layout(capacity);
+    fn with_capacity(size: usize) -> Result<Self, MemoryError> {
+        let layout = size
+            .checked_next_multiple_of(ALIGNMENT)
+            .and_then(|capacity| Layout::from_size_align(capacity, ALIGNMENT).ok());
+        let Some(layout) = layout else { return Err(MemoryError::no_host_memory(size)) };
         // SAFETY: the layout's size is not zero: `restart` allocates only for more than it has.
         let start = unsafe { alloc(layout) };
         // A tensor in shared memory may be large at no cost to who sends it. It must not end the process.
-        let Some(start) = NonNull::new(start) else {
-            panic!("there is no memory for a batch of {size} bytes")
-        };
-        AlignedBuffer { start, capacity, len: 0 }
-    }
-
-    fn layout(capacity: usize) -> Layout {
-        Layout::from_size_align(capacity, ALIGNMENT)
-            .expect("a size that was asked for fits into an address space")
+        let Some(start) = NonNull::new(start) else { return Err(MemoryError::no_host_memory(size)) };
+        Ok(AlignedBuffer { start, capacity: layout.size(), len: 0 })
     }
 }
 
@@ -119,8 +120,10 @@ struct Aligned;
 impl Drop for AlignedBuffer {
     fn drop(&mut self) {
         if self.capacity > 0 {
-            // SAFETY: allocated by `with_capacity` with this very layout, and not given away.
-            unsafe { dealloc(self.start.as_ptr(), Self::layout(self.capacity)) }
+            // SAFETY: `with_capacity` made a valid layout of this size and alignment.
+            let layout = unsafe { Layout::from_size_align_unchecked(self.capacity, ALIGNMENT) };
+            // SAFETY: it was allocated with this very layout, and not given away.
+            unsafe { dealloc(self.start.as_ptr(), layout) }
         }
     }
 }
@@ -133,28 +136,33 @@ mod tests {
     fn is_aligned_and_keeps_its_memory() {
         let mut buffer = AlignedBuffer::default();
         assert_eq!(buffer.as_slice(), b"");
-        buffer.restart(100);
+        buffer.restart(100).unwrap();
         let start = buffer.start;
         assert_eq!(start.as_ptr() as usize % ALIGNMENT, 0);
         buffer.push(b"abc");
         buffer.push_zeros(2);
         assert_eq!(buffer.as_slice(), b"abc\0\0");
-        buffer.restart(128);
+        buffer.restart(128).unwrap();
         assert_eq!(buffer.start, start, "128 bytes fit into what 100 were rounded up to");
         assert_eq!(buffer.as_slice(), b"");
     }
 
     #[test]
-    #[should_panic(expected = "there is no memory for a batch of 4611686018427387904 bytes")]
-    fn what_fits_into_no_memory_does_not_end_the_process() {
-        AlignedBuffer::default().restart(1 << 62);
+    fn what_fits_into_no_memory_is_an_error_and_leaves_the_buffer_usable() {
+        let mut buffer = AlignedBuffer::default();
+        for size in [1 << 62, usize::MAX] {
+            assert_eq!(buffer.restart(size), Err(MemoryError::no_host_memory(size)));
+        }
+        buffer.restart(3).unwrap();
+        buffer.push(b"abc");
+        assert_eq!(buffer.as_slice(), b"abc");
     }
 
     #[test]
     #[should_panic(expected = "room for 64 bytes, 65 were pushed")]
     fn refuses_to_write_beyond_its_room() {
         let mut buffer = AlignedBuffer::default();
-        buffer.restart(1);
+        buffer.restart(1).unwrap();
         buffer.push(&[0; 65]);
     }
 }

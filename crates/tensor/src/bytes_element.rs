@@ -10,10 +10,18 @@ pub const LENGTH_PREFIX: usize = 4;
 pub enum BytesFault {
     /// Fewer than 4 bytes are left where a length should be.
     #[error("{left} bytes are left where a length of {LENGTH_PREFIX} bytes should be")]
-    IncompleteLength { left: usize },
+    IncompleteLength {
+        /// How many bytes are left.
+        left: usize,
+    },
     /// An element's length points past the end.
     #[error("an element of {length} bytes is announced, but only {left} are left")]
-    IncompleteElement { length: usize, left: usize },
+    IncompleteElement {
+        /// How many bytes the element's length announces.
+        length: usize,
+        /// How many bytes are left.
+        left: usize,
+    },
 }
 
 /// The elements of a BYTES tensor, in order, without their lengths. Ends after the first fault.
@@ -23,6 +31,7 @@ pub struct BytesElements<'a> {
 }
 
 impl<'a> BytesElements<'a> {
+    /// The elements of `content`, which is the whole tensor in its wire form.
     pub fn new(content: &'a [u8]) -> Self {
         BytesElements { rest: content }
     }

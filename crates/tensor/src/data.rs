@@ -1,225 +1,284 @@
 //! The content of a tensor: where its bytes are, without a copy of them.
 
-#![allow(unsafe_code, reason = "fills a buffer from memory that no slice may be made of")]
-
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use smallvec::{SmallVec, smallvec};
+use bytes::Bytes;
 
-use crate::{AlignedBuffer, ForeignBytes};
+use crate::buffer::allocate;
+use crate::{AlignedBuffer, HostSegments, MemoryError, Place, PlacedBuffer, PlacedBufferMut, PlacedSlice};
 
-/// The bytes of one tensor, cheap to clone: views of the buffers that they arrived in, in order, or of memory that is
-/// shared with a client.
+/// The bytes of one tensor at some [`Place`], cheap to clone. Nothing here copies or transfers them but the methods whose
+/// names say so, and these can fail.
 ///
-/// Usually one segment. Several when an HTTP body came in several frames: they are copied into place once, when a
-/// batch is assembled, and never before. The same goes for shared memory.
+/// Host memory of this process is held as the segments that it arrived in. All other memory is a part of a
+/// [`PlacedBuffer`]: a device's memory, or a region that is shared with a client.
 #[derive(Clone, Debug)]
 pub struct TensorData(Content);
 
 #[derive(Clone, Debug)]
 enum Content {
-    /// Not empty.
-    One(Bytes),
-    /// None, or two or more; none of them is empty.
-    Several(Vec<Bytes>),
-    /// Never borrowed, only copied.
-    Foreign(Arc<dyn ForeignBytes>),
+    Host(HostSegments),
+    /// A part of a buffer.
+    Placed {
+        buffer: Arc<dyn PlacedBuffer>,
+        start: usize,
+        len: usize,
+    },
 }
 
-use Content::{Foreign, One, Several};
+use Content::{Host, Placed};
 
 impl TensorData {
+    /// The `len` bytes of a buffer from `start` on.
+    ///
+    /// # Panics
+    /// If the buffer has fewer.
+    pub fn part_of(buffer: Arc<dyn PlacedBuffer>, start: usize, len: usize) -> TensorData {
+        let (end, all) = (start.checked_add(len), buffer.len());
+        assert!(end.is_some_and(|end| end <= all), "{len} bytes from {start} on are no part of {all}");
+        TensorData(Placed { buffer, start, len })
+    }
+
     /// How many bytes there are.
     pub fn len(&self) -> usize {
         match &self.0 {
-            One(segment) => segment.len(),
-            Several(segments) => segments.iter().map(Bytes::len).sum(),
-            Foreign(bytes) => bytes.len(),
+            Host(segments) => segments.len(),
+            Placed { len, .. } => *len,
         }
     }
 
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Appends a segment. Empty ones are left out.
-    pub fn push(&mut self, segment: Bytes) {
-        if segment.is_empty() {
-            return;
-        }
-        match &mut self.0 {
-            Several(segments) if segments.is_empty() => self.0 = One(segment),
-            Several(segments) => segments.push(segment),
-            One(_) | Foreign(_) => self.0 = Several(vec![self.to_contiguous(), segment]),
+    /// Where the bytes are.
+    pub fn place(&self) -> Place {
+        match &self.0 {
+            Host(_) => Place::Host,
+            Placed { buffer, .. } => buffer.place(),
         }
     }
 
-    /// The segments. Copies only what is not this process's own.
-    pub fn segments(&self) -> SmallVec<[Bytes; 1]> {
+    /// The segments, if they are host memory of this process. None of them is empty.
+    pub fn as_segments(&self) -> Option<&[Bytes]> {
         match &self.0 {
-            Several(segments) => segments.iter().cloned().collect(),
-            One(_) | Foreign(_) => smallvec![self.to_contiguous()],
+            Host(segments) => Some(segments.as_slice()),
+            Placed { .. } => None,
+        }
+    }
+
+    /// The part of a buffer that this is, if it is not host memory of this process.
+    pub fn as_placed(&self) -> Option<PlacedSlice<'_>> {
+        match &self.0 {
+            Host(_) => None,
+            Placed { buffer, start, len } => {
+                Some(PlacedSlice::Placed { buffer: &**buffer, start: *start, len: *len })
+            }
+        }
+    }
+
+    /// All bytes as one slice, if they are host memory that may be borrowed and lie in one segment (or there are none).
+    pub fn as_contiguous(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Host(segments) => segments.as_contiguous(),
+            Placed { buffer, start, len } => buffer.as_host().map(|all| &all[*start..*start + *len]),
+        }
+    }
+
+    /// All bytes as one placed slice, wherever they are, unless they lie in several segments.
+    pub fn as_one_slice(&self) -> Option<PlacedSlice<'_>> {
+        match &self.0 {
+            Host(segments) => segments.as_contiguous().map(PlacedSlice::Host),
+            Placed { .. } => self.as_placed(),
+        }
+    }
+
+    /// All bytes as one segment of host memory: one copy of several segments, one transfer from elsewhere, and nothing at all if
+    /// they are one segment already.
+    ///
+    /// # Errors
+    /// If there is no memory for the copy, or the transfer failed.
+    pub fn to_host(&self) -> Result<Bytes, MemoryError> {
+        match &self.0 {
+            Host(segments) => segments.join(),
+            Placed { .. } => transferred(self),
+        }
+    }
+
+    /// The same bytes in host memory: one transfer from elsewhere, and nothing at all if they are there already.
+    ///
+    /// # Errors
+    /// If there is no memory for the copy, or the transfer failed.
+    pub fn into_host(self) -> Result<HostSegments, MemoryError> {
+        match self.0 {
+            Host(segments) => Ok(segments),
+            Placed { .. } => transferred(&self).map(HostSegments::from),
+        }
+    }
+
+    /// Appends all bytes to `target`: one copy a segment, or one transfer.
+    ///
+    /// # Errors
+    /// If a transfer failed. `target` then has what it had before.
+    ///
+    /// # Panics
+    /// If `target` has no room for [`TensorData::len`] bytes.
+    pub fn copy_to(&self, target: &mut AlignedBuffer) -> Result<(), MemoryError> {
+        match &self.0 {
+            Host(segments) => {
+                for segment in segments.as_slice() {
+                    target.push(segment);
+                }
+                Ok(())
+            }
+            Placed { buffer, start, len } => {
+                target.push_placed(PlacedSlice::Placed { buffer: &**buffer, start: *start, len: *len })
+            }
+        }
+    }
+
+    /// Copies all bytes to those of `target` from `start` on: one copy a segment, within a device or between places.
+    ///
+    /// # Errors
+    /// If a transfer failed.
+    ///
+    /// # Panics
+    /// If `target` has no room for [`TensorData::len`] bytes.
+    pub fn copy_into(&self, target: &mut dyn PlacedBufferMut, mut start: usize) -> Result<(), MemoryError> {
+        match &self.0 {
+            Host(segments) => {
+                for segment in segments.as_slice() {
+                    target.copy_from(start, PlacedSlice::Host(segment))?;
+                    start += segment.len();
+                }
+                Ok(())
+            }
+            Placed { buffer, start: first, len } => {
+                let source = PlacedSlice::Placed { buffer: &**buffer, start: *first, len: *len };
+                target.copy_from(start, source)
+            }
+        }
+    }
+
+    /// Takes the first `size` bytes away: both are views of the same memory, wherever that is.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[must_use]
+    pub fn split_to(&mut self, size: usize) -> TensorData {
+        match &mut self.0 {
+            Host(segments) => segments.split_to(size).into(),
+            Placed { buffer, start, len } => {
+                assert!(size <= *len, "{size} bytes are to be taken of {len}");
+                let taken = Placed { buffer: Arc::clone(buffer), start: *start, len: size };
+                *start += size;
+                *len -= size;
+                TensorData(taken)
+            }
+        }
+    }
+
+    /// Of every `stride` bytes the first `len`, `runs` times, in memory of their own at the same place: one copy a run.
+    ///
+    /// # Errors
+    /// If there is no memory for them, or a copy failed.
+    ///
+    /// # Panics
+    /// If there are fewer bytes.
+    pub fn strided(&self, runs: usize, stride: usize, len: usize) -> Result<TensorData, MemoryError> {
+        if let Some(source) = self.as_placed()
+            && let PlacedSlice::Placed { buffer, .. } = source
+            && let Some(mut memory) = buffer.allocate_beside(runs * len)?
+        {
+            for run in 0..runs {
+                memory.copy_from(run * len, source.part(run * stride, len))?;
+            }
+            return Ok(TensorData::from(Arc::<dyn PlacedBufferMut>::from(memory) as Arc<dyn PlacedBuffer>));
+        }
+        let all = self.to_host()?;
+        let mut joined = allocate(runs * len)?;
+        for run in 0..runs {
+            joined.extend_from_slice(&all[run * stride..][..len]);
+        }
+        Ok(Bytes::from(joined).into())
+    }
+
+    /// Whether both have the same bytes, compared where they are; `None` unless both are host memory of this process.
+    pub fn equals_in_host(&self, other: &TensorData) -> Option<bool> {
+        let (mut a, mut b) = (self.as_segments()?.iter(), other.as_segments()?.iter());
+        let (mut left, mut right): (&[u8], &[u8]) = (&[], &[]);
+        loop {
+            if left.is_empty() {
+                left = a.next().map_or(&[], |segment| segment);
+            }
+            if right.is_empty() {
+                right = b.next().map_or(&[], |segment| segment);
+            }
+            let count = left.len().min(right.len());
+            if count == 0 {
+                return Some(left.is_empty() && right.is_empty());
+            }
+            if left[..count] != right[..count] {
+                return Some(false);
+            }
+            (left, right) = (&left[count..], &right[count..]);
         }
     }
 
     /// Whether nobody else holds the memory, as far as that can be told.
     pub fn is_unique(&self) -> bool {
         match &self.0 {
-            One(segment) => segment.is_unique(),
-            Several(segments) => segments.iter().all(Bytes::is_unique),
-            Foreign(_) => false,
-        }
-    }
-
-    /// Where the bytes are if they are not this process's own.
-    pub fn as_foreign(&self) -> Option<&(dyn ForeignBytes + 'static)> {
-        match &self.0 {
-            One(_) | Several(_) => None,
-            Foreign(bytes) => Some(&**bytes),
-        }
-    }
-
-    /// All bytes as one slice, if they lie in one segment (or there are none).
-    pub fn as_contiguous(&self) -> Option<&[u8]> {
-        match &self.0 {
-            One(segment) => Some(segment),
-            Several(segments) => segments.is_empty().then_some(&[]),
-            Foreign(_) => None,
-        }
-    }
-
-    /// All bytes as one segment. Copies if there are several, or if they are not this process's own.
-    pub fn to_contiguous(&self) -> Bytes {
-        match &self.0 {
-            One(segment) => segment.clone(),
-            Several(segments) => {
-                let mut joined = BytesMut::with_capacity(self.len());
-                for segment in segments {
-                    joined.extend_from_slice(segment);
-                }
-                joined.freeze()
-            }
-            Foreign(bytes) => copied(&**bytes),
-        }
-    }
-
-    /// Appends all bytes to `target`, one copy a segment.
-    ///
-    /// # Panics
-    /// If `target` has no room for [`TensorData::len`] bytes.
-    pub fn copy_to(&self, target: &mut AlignedBuffer) {
-        match &self.0 {
-            One(segment) => target.push(segment),
-            Several(segments) => {
-                for segment in segments {
-                    target.push(segment);
-                }
-            }
-            Foreign(bytes) => target.push_foreign(&**bytes),
+            Host(segments) => segments.is_unique(),
+            Placed { .. } => false,
         }
     }
 }
 
-/// # Panics
-/// If there is no memory for it: it costs who sends it nothing, and must not end the process.
-fn copied(bytes: &dyn ForeignBytes) -> Bytes {
-    let size = bytes.len();
-    let mut copy = Vec::new();
-    let reserved = copy.try_reserve_exact(size);
-    assert!(reserved.is_ok(), "there is no memory for a tensor of {size} bytes");
-    bytes.copy_to(&mut copy.spare_capacity_mut()[..size]);
-    // SAFETY: there is room for as many, and `copy_to` has written them all.
-    unsafe { copy.set_len(size) };
-    copy.into()
+#[cold]
+fn transferred(data: &TensorData) -> Result<Bytes, MemoryError> {
+    let placed = data.as_placed().unwrap_or(PlacedSlice::Host(&[]));
+    placed.to_vec().map(Bytes::from)
 }
 
 impl Default for TensorData {
+    /// No bytes.
     fn default() -> Self {
-        TensorData(Several(Vec::new()))
+        TensorData(Host(HostSegments::default()))
+    }
+}
+
+impl PartialEq<Bytes> for TensorData {
+    /// Whether this is host memory of this process with the same bytes.
+    fn eq(&self, other: &Bytes) -> bool {
+        self.equals_in_host(&TensorData::from(other.clone())) == Some(true)
     }
 }
 
 impl From<Bytes> for TensorData {
     fn from(segment: Bytes) -> Self {
-        if segment.is_empty() { TensorData::default() } else { TensorData(One(segment)) }
+        TensorData(Host(segment.into()))
     }
 }
 
-impl PartialEq<Bytes> for TensorData {
-    fn eq(&self, other: &Bytes) -> bool {
-        self.len() == other.len() && self.to_contiguous() == *other
+impl From<HostSegments> for TensorData {
+    fn from(segments: HostSegments) -> Self {
+        TensorData(Host(segments))
     }
 }
 
-impl From<Arc<dyn ForeignBytes>> for TensorData {
-    fn from(bytes: Arc<dyn ForeignBytes>) -> Self {
-        TensorData(Foreign(bytes))
+impl FromIterator<Bytes> for TensorData {
+    fn from_iter<I: IntoIterator<Item = Bytes>>(segments: I) -> Self {
+        TensorData(Host(segments.into_iter().collect()))
+    }
+}
+
+impl From<Arc<dyn PlacedBuffer>> for TensorData {
+    fn from(buffer: Arc<dyn PlacedBuffer>) -> Self {
+        let len = buffer.len();
+        TensorData(Placed { buffer, start: 0, len })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn in_two() -> TensorData {
-        let mut data = TensorData::from(Bytes::from_static(b"abc"));
-        data.push(Bytes::new());
-        data.push(Bytes::from_static(b"de"));
-        data
-    }
-
-    #[test]
-    fn one_segment_is_never_copied() {
-        let wire = Bytes::from_static(b"wire");
-        let data = TensorData::from(wire.clone());
-        assert_eq!(data.to_contiguous().as_ptr(), wire.as_ptr());
-        assert_eq!(data.as_contiguous().map(<[u8]>::as_ptr), Some(wire.as_ptr()));
-    }
-
-    #[test]
-    fn several_segments_join_in_order() {
-        let data = in_two();
-        assert_eq!(data.len(), 5);
-        assert_eq!(data.segments().len(), 2, "an empty segment is left out");
-        assert_eq!(data.as_contiguous(), None);
-        assert_eq!(&data.to_contiguous()[..], b"abcde");
-    }
-
-    #[derive(Debug)]
-    struct Lent(&'static [u8]);
-
-    // SAFETY: the length is fixed, and all of the target is written.
-    unsafe impl ForeignBytes for Lent {
-        fn len(&self) -> usize {
-            self.0.len()
-        }
-
-        fn copy_to(&self, target: &mut [std::mem::MaybeUninit<u8>]) {
-            target.write_copy_of_slice(self.0);
-        }
-    }
-
-    #[test]
-    fn what_is_not_ours_is_copied_and_never_borrowed() {
-        let mut data = TensorData::from(Arc::new(Lent(b"foreign")) as Arc<dyn ForeignBytes>);
-        assert_eq!((data.len(), data.is_empty(), data.as_contiguous()), (7, false, None));
-        assert_eq!(&data.to_contiguous()[..], b"foreign");
-        assert!(data.as_foreign().is_some());
-        let mut buffer = AlignedBuffer::default();
-        buffer.restart(9);
-        buffer.push(b"a ");
-        data.copy_to(&mut buffer);
-        assert_eq!(buffer.as_slice(), b"a foreign");
-        data.push(Bytes::from_static(b"er"));
-        assert_eq!((&data.to_contiguous()[..], data.as_foreign().is_some()), (&b"foreigner"[..], false));
-    }
-
-    #[test]
-    fn copies_every_segment() {
-        let mut buffer = AlignedBuffer::default();
-        buffer.restart(5);
-        in_two().copy_to(&mut buffer);
-        assert_eq!(buffer.as_slice(), b"abcde");
-    }
-}
+mod tests;

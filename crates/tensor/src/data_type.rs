@@ -5,24 +5,38 @@ use std::fmt;
 /// The type of a tensor's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataType {
+    /// One byte, 0 or 1.
     Bool,
+    /// 8 bits without a sign.
     Uint8,
+    /// 16 bits without a sign.
     Uint16,
+    /// 32 bits without a sign.
     Uint32,
+    /// 64 bits without a sign.
     Uint64,
+    /// 8 bits with a sign.
     Int8,
+    /// 16 bits with a sign.
     Int16,
+    /// 32 bits with a sign.
     Int32,
+    /// 64 bits with a sign.
     Int64,
+    /// IEEE 754 half precision.
     Fp16,
+    /// The upper half of an FP32: 8 bits of exponent.
     Bf16,
+    /// IEEE 754 single precision.
     Fp32,
+    /// IEEE 754 double precision.
     Fp64,
     /// Variable length: each element is a 4-byte little-endian length and that many bytes. `TYPE_STRING` in a config.
     Bytes,
 }
 
 impl DataType {
+    /// Every type, in the order of the protocol's list.
     pub const ALL: [DataType; 14] = [
         DataType::Bool,
         DataType::Uint8,

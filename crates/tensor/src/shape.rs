@@ -52,6 +52,7 @@ impl Shape {
         }
     }
 
+    /// Adds an innermost dimension.
     pub fn push(&mut self, dimension: i64) {
         self.0.push(dimension);
     }

@@ -30,8 +30,9 @@ impl Script {
         let Some(input) = given(tensors.input) else {
             return Err(Error::invalid_arg(format!("model '{model}' expects input 'IN', got none")));
         };
-        let values: Vec<i32> = numbers(input, i32::from_le_bytes);
-        let wait = given(tensors.wait).and_then(|wait| numbers(wait, u32::from_le_bytes).first().copied());
+        let values: Vec<i32> = numbers(input, i32::from_le_bytes)?;
+        let waits = given(tensors.wait).map(|wait| numbers(wait, u32::from_le_bytes)).transpose()?;
+        let wait = waits.and_then(|waits| waits.first().copied());
         let steps = match tensors.delay {
             None => count(model, request, &values)?,
             Some(_) => repeat(model, request, &values, input, given(tensors.delay))?,
@@ -75,7 +76,7 @@ fn repeat(
         )));
     }
     check_count(model, request, values.len())?;
-    let delays = delay.map(|delay| numbers(delay, u32::from_le_bytes)).unwrap_or_default();
+    let delays = delay.map(|delay| numbers(delay, u32::from_le_bytes)).transpose()?.unwrap_or_default();
     let steps = values.iter().zip(delays).zip(0..);
     Ok(steps
         .map(|((value, delay), index)| Step { delay: milliseconds(delay), value: *value, index })
@@ -86,7 +87,7 @@ fn milliseconds(count: u32) -> Duration {
     Duration::from_millis(count.into())
 }
 
-fn numbers<T>(tensor: &InputTensor, decode: fn([u8; 4]) -> T) -> Vec<T> {
-    let content = tensor.data.to_contiguous();
-    content.as_chunks().0.iter().map(|bytes| decode(*bytes)).collect()
+fn numbers<T>(tensor: &InputTensor, decode: fn([u8; 4]) -> T) -> Result<Vec<T>> {
+    let content = tensor.data.to_host()?;
+    Ok(content.as_chunks().0.iter().map(|bytes| decode(*bytes)).collect())
 }

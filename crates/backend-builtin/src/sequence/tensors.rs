@@ -1,5 +1,6 @@
 //! Where the tensors of the sums are, and what they say.
 
+use bytes::Bytes;
 use hippocamp_backend::{Error, Request, Result};
 use hippocamp_model_config::{Interface, ModelConfig, config_value, control_data_type, sequence_batching};
 use hippocamp_proto::inference::model_sequence_batching::{Control, control::Kind as ControlKind};
@@ -97,37 +98,44 @@ impl Tensors {
 
     /// What a request says; `None` if its row is not ready.
     pub(super) fn step(&self, request: &Request) -> Result<Option<Step>> {
-        let is_set = |flag: &Option<Flag>| flag.as_ref().map(|flag| bytes(request, flag.input) == flag.yes);
-        if is_set(&self.ready) == Some(false) {
+        let is_set = |flag: &Option<Flag>| match flag {
+            Some(flag) => Ok(Some(bytes(request, flag.input)? == flag.yes)),
+            None => Ok::<_, Error>(None),
+        };
+        if is_set(&self.ready)? == Some(false) {
             return Ok(None);
         }
         let input = request.inputs.first().and_then(Option::as_ref);
         let input = input.ok_or_else(|| Error::internal("the request has no input 'INPUT'"))?;
-        let data = input.data.to_contiguous();
+        let data = input.data.to_host()?;
         let (elements, _) = data.as_chunks::<4>();
         Ok(Some(Step {
-            start: is_set(&self.start).unwrap_or(false),
-            end: is_set(&self.end).unwrap_or(false),
-            correlation_id: self.correlation_id.and_then(|(input, data_type)| id(request, input, data_type)),
+            start: is_set(&self.start)?.unwrap_or(false),
+            end: is_set(&self.end)?.unwrap_or(false),
+            correlation_id: self.correlation_id(request)?,
             elements: elements.iter().map(|element| i32::from_le_bytes(*element)).collect(),
             shape: input.shape.clone(),
         }))
     }
+
+    fn correlation_id(&self, request: &Request) -> Result<Option<u64>> {
+        let Some((input, data_type)) = self.correlation_id else { return Ok(None) };
+        Ok(id(&bytes(request, input)?, data_type))
+    }
 }
 
-fn bytes(request: &Request, input: usize) -> Vec<u8> {
+fn bytes(request: &Request, input: usize) -> Result<Bytes> {
     let input = request.inputs.get(input).and_then(Option::as_ref);
-    input.map(|input| input.data.to_contiguous().to_vec()).unwrap_or_default()
+    Ok(input.map(|input| input.data.to_host()).transpose()?.unwrap_or_default())
 }
 
-fn id(request: &Request, input: usize, data_type: DataType) -> Option<u64> {
-    let bytes = bytes(request, input);
+fn id(bytes: &[u8], data_type: DataType) -> Option<u64> {
     if data_type == DataType::Bytes {
-        let text = BytesElements::new(&bytes).next()?.ok()?;
+        let text = BytesElements::new(bytes).next()?.ok()?;
         return std::str::from_utf8(text).ok()?.parse().ok();
     }
     let mut number = [0; 8];
-    number.iter_mut().zip(&bytes).for_each(|(to, from)| *to = *from);
+    number.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
     Some(u64::from_le_bytes(number))
 }
 

@@ -59,7 +59,12 @@ impl Value {
         let size = count.saturating_mul(element_size);
         // SAFETY: type and size were just looked up, and results of an execution are in this process's memory.
         let content = unsafe { self.content(size)? };
-        if size < SHARE_FROM || lent.iter().flatten().any(|view| overlap(view.data, content)) {
+        if size < SHARE_FROM
+            || lent
+                .iter()
+                .flatten()
+                .any(|view| view.data.as_host().is_some_and(|lent| overlap(lent, content)))
+        {
             return Ok(Some((shape, Bytes::copy_from_slice(content))));
         }
         let content = NonNull::from(content);

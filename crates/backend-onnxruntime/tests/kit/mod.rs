@@ -121,7 +121,7 @@ impl Loaded {
     pub(crate) fn output(&self, inputs: Vec<Option<InputTensor>>) -> (Shape, Bytes) {
         let response = self.run(inputs).unwrap();
         let [OutputTensor { shape, data, .. }] = response.outputs.as_slice() else { panic!("{response:?}") };
-        (shape.clone(), data.to_contiguous())
+        (shape.clone(), data.to_host().unwrap())
     }
 }
 

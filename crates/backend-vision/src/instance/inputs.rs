@@ -58,7 +58,7 @@ impl Input {
     pub(super) fn begin(&mut self, request: &Request, is_batched: bool) -> Result<()> {
         let given = request.inputs.get(self.index).and_then(Option::as_ref);
         let tensor = given.ok_or_else(|| Error::invalid_arg("it was not given"))?;
-        let data = tensor.data.to_contiguous();
+        let data = tensor.data.to_host()?;
         let given = tensor.shape.get(usize::from(is_batched)..).unwrap_or_default();
         let mut dims = match &self.spec.reshape {
             Some(reshape) => fill(&self.spec.dims, given, reshape),

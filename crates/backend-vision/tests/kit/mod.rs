@@ -75,7 +75,7 @@ impl Loaded {
     pub(crate) fn outputs(&self, inputs: Vec<InputTensor>) -> Vec<(Shape, Bytes)> {
         let (mut answers, _) = self.run(&[inputs]);
         let response = answers.remove(0).unwrap();
-        response.outputs.into_iter().map(|output| (output.shape, output.data.to_contiguous())).collect()
+        response.outputs.into_iter().map(|output| (output.shape, output.data.to_host().unwrap())).collect()
     }
 
     /// The error that answers one request.

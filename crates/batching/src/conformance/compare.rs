@@ -73,7 +73,7 @@ fn compare(
             let (want, got) = (data.len(), output.data.len());
             return Err(format!("output '{name}' was expected to have {want} bytes, it has {got}"));
         }
-        let came = output.data.to_contiguous();
+        let came = output.data.to_host().map_err(|e| format!("output '{name}' could not be read: {e}"))?;
         if let Some(at) = data.iter().zip(came.iter()).position(|(a, b)| a != b) {
             let (want, got) = (data[at], came[at]);
             return Err(format!(

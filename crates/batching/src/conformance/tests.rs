@@ -64,12 +64,12 @@ struct Arithmetic {
 impl Compute for Arithmetic {
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
         let [Some(input)] = inputs else { return Err(Error::internal("one input was expected")) };
-        let failed = values(input.data).any(|v| v == 99);
+        let failed = values(input.bytes()?).any(|v| v == 99);
         if failed || (self.sulks && self.failed) {
             self.failed = true;
             return Err(Error::internal("99 is not to my taste"));
         }
-        for (index, data) in compute(input.data).into_iter().enumerate() {
+        for (index, data) in compute(input.bytes()?).into_iter().enumerate() {
             if outputs.is_wanted(index) {
                 outputs.set(index, input.shape.clone(), data);
             }
@@ -96,16 +96,16 @@ impl ModelInstance for BadInstance {
                 request.response.statistics().executed(size as u64, &times);
             }
             let Some(input) = request.inputs[0].clone() else { continue };
-            let data = input.data.to_contiguous();
+            let data = input.data.to_host().unwrap();
             let odd = !(data.as_ptr() as usize).is_multiple_of(4);
-            if habit == Habit::NeedsOneSegment && input.data.segments().len() > 1
-                || habit == Habit::NeedsAlignment && input.data.segments().len() == 1 && odd
+            if habit == Habit::NeedsOneSegment && input.data.as_segments().unwrap().len() > 1
+                || habit == Habit::NeedsAlignment && input.data.as_segments().unwrap().len() == 1 && odd
             {
                 request.fail(Error::internal("not like this"), FailureReason::Backend);
                 continue;
             }
             let data = match (&first, habit) {
-                (Some(first), Habit::FirstRows) => first.data.to_contiguous(),
+                (Some(first), Habit::FirstRows) => first.data.to_host().unwrap(),
                 _ => data,
             };
             let mut response = Response::default();

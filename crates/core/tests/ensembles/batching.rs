@@ -114,7 +114,7 @@ async fn every_result_belongs_to_its_own_request() {
         let response = answer.only().await.unwrap();
         let (sum, size) = (picture(client).iter().sum::<i32>(), client as i32 + 1);
         assert_eq!(
-            numbers(&response.outputs[0].data.to_contiguous()),
+            numbers(&response.outputs[0].data.to_host().unwrap()),
             [sum * 2, size, size],
             "client {client}"
         );

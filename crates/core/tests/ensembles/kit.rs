@@ -183,7 +183,7 @@ impl Server {
     /// The numbers of the first output of the answer.
     pub(crate) async fn number(&self, model: &str, number: i32) -> Result<i32> {
         let response = self.ask(model, &[1], &[number])?.only().await?;
-        Ok(numbers(&response.outputs[0].data.to_contiguous())[0])
+        Ok(numbers(&response.outputs[0].data.to_host().unwrap())[0])
     }
 }
 
@@ -197,7 +197,7 @@ pub(crate) fn numbers(bytes: &[u8]) -> Vec<i32> {
 
 /// The numbers of an input.
 pub(crate) fn input(request: &Request, index: usize) -> Vec<i32> {
-    numbers(&request.inputs[index].as_ref().unwrap().data.to_contiguous())
+    numbers(&request.inputs[index].as_ref().unwrap().data.to_host().unwrap())
 }
 
 pub(crate) fn output(index: usize, shape: &[i64], numbers: &[i32]) -> OutputTensor {

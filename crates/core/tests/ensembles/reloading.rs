@@ -127,7 +127,7 @@ async fn what_was_unloaded_finishes_what_it_has_begun() {
     }
     gate.open();
     let response = answer.only().await.unwrap();
-    assert_eq!(crate::kit::numbers(&response.outputs[0].data.to_contiguous()), [30]);
+    assert_eq!(crate::kit::numbers(&response.outputs[0].data.to_host().unwrap()), [30]);
     unloading.await.unwrap().unwrap();
     assert!(!server.is_served("m") && !server.is_served("slow"));
 }

@@ -185,7 +185,7 @@ pub(super) fn number(bytes: &[u8]) -> i32 {
 
 pub(super) fn numbers(request: &Request) -> SmallVec<[Option<i32>; 4]> {
     let inputs = request.inputs.iter();
-    inputs.map(|input| input.as_ref().map(|input| number(&input.data.to_contiguous()))).collect()
+    inputs.map(|input| input.as_ref().map(|input| number(&input.data.to_host().unwrap()))).collect()
 }
 
 /// A response with these outputs, of which only those go that the request asks for.
@@ -211,7 +211,7 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
 /// The numbers of a response by the ensemble's outputs.
 pub(super) fn outputs(response: &Response) -> Vec<(usize, i32)> {
     let mut outputs: Vec<_> =
-        response.outputs.iter().map(|o| (o.index, number(&o.data.to_contiguous()))).collect();
+        response.outputs.iter().map(|o| (o.index, number(&o.data.to_host().unwrap()))).collect();
     outputs.sort_unstable();
     outputs
 }

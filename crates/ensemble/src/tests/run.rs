@@ -49,19 +49,19 @@ fn tensors_pass_by_reference() {
     let steps = step("a", "X=IN", "Y=t") + &step("b", "X=t", "Y=OUT");
     let ensemble = ensemble(&io("IN", "OUT"), &steps, &[&a, &b]).unwrap();
     let (request, receiver) = request(&[Some(1)], Delivery::Once);
-    let given = request.inputs[0].as_ref().unwrap().data.segments()[0].as_ptr();
+    let given = request.inputs[0].as_ref().unwrap().data.as_segments().unwrap()[0].as_ptr();
     ensemble.enqueue(request);
     let first = held_a.one();
-    assert_eq!(first.inputs[0].as_ref().unwrap().data.segments()[0].as_ptr(), given);
+    assert_eq!(first.inputs[0].as_ref().unwrap().data.as_segments().unwrap()[0].as_ptr(), given);
     let made = response(&first, &[2]);
-    let between = made.outputs[0].data.to_contiguous().as_ptr();
+    let between = made.outputs[0].data.to_host().unwrap().as_ptr();
     first.succeed(made, &ExecutionTimes::now());
     let second = held_b.one();
-    assert_eq!(second.inputs[0].as_ref().unwrap().data.segments()[0].as_ptr(), between);
+    assert_eq!(second.inputs[0].as_ref().unwrap().data.as_segments().unwrap()[0].as_ptr(), between);
     let made = response(&second, &[3]);
-    let last = made.outputs[0].data.to_contiguous().as_ptr();
+    let last = made.outputs[0].data.to_host().unwrap().as_ptr();
     second.succeed(made, &ExecutionTimes::now());
-    assert_eq!(block_on(receiver.only()).unwrap().outputs[0].data.to_contiguous().as_ptr(), last);
+    assert_eq!(block_on(receiver.only()).unwrap().outputs[0].data.to_host().unwrap().as_ptr(), last);
 }
 
 #[test]

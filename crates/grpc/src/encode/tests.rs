@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::*;
 
 /// A tensor in pieces of these sizes.
-fn tensor(sizes: &[usize]) -> TensorData {
-    let mut data = TensorData::default();
+fn tensor(sizes: &[usize]) -> HostSegments {
+    let mut data = HostSegments::default();
     for (n, &size) in sizes.iter().enumerate() {
         data.push(Bytes::from(vec![n as u8 + 1; size]));
     }
@@ -30,7 +30,7 @@ fn a_small_reply_is_one_piece() {
 #[test]
 fn large_tensors_are_sent_from_where_they_are() {
     let reply = of(&[vec![SMALL, 7], vec![4], vec![2 * SMALL]]);
-    let starts = |data: &TensorData| data.segments().iter().map(|s| s.as_ptr()).collect::<Vec<_>>();
+    let starts = |data: &HostSegments| data.as_slice().iter().map(|s| s.as_ptr()).collect::<Vec<_>>();
     let expected = [starts(&reply.raw[0]), starts(&reply.raw[2])].concat();
     let pieces = reply.into_pieces().unwrap();
     let sent: Vec<_> = [1, 2, 4].iter().map(|&n| pieces[n].as_ptr()).collect();
@@ -42,7 +42,7 @@ proptest! {
     fn the_pieces_are_what_prost_writes(
         tensors in prop::collection::vec(prop::collection::vec(prop_oneof![0usize..300, SMALL - 2..SMALL + 2], 0..3), 0..4)
     ) {
-        let message = of(&tensors).into_message().encode_to_vec();
+        let message = of(&tensors).into_message().unwrap().encode_to_vec();
         let pieces = of(&tensors).into_pieces().unwrap();
         let sent: Vec<u8> = pieces.iter().flatten().copied().collect();
         prop_assert_eq!(&sent[HEADER..], &message[..]);

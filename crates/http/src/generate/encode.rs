@@ -76,7 +76,7 @@ impl Value<'_> {
             Value::Parameter(value) => parameter(writer, value),
             Value::Output(spec, output) => {
                 let count = output.shape.element_count().unwrap_or(usize::MAX);
-                write_flat(writer, &spec.name, spec.data_type, count, &output.data.to_contiguous())?;
+                write_flat(writer, &spec.name, spec.data_type, count, &output.data.to_host()?)?;
             }
         }
         Ok(())

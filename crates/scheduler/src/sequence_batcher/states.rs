@@ -10,13 +10,25 @@ use hippocamp_backend::{Error, InputTensor, Response, Result, WantedOutputs};
 use hippocamp_model_config::{Interface, data_type};
 use hippocamp_proto::inference::ModelSequenceBatching;
 use hippocamp_proto::inference::model_sequence_batching::{State, initial_state::StateData};
-use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape};
+use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Place, Shape, TensorData};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tracing::warn;
 
 /// Up to this size a state is copied out of the batch's output, so that it does not keep the whole buffer alive.
 const COPIED: usize = 64 << 10;
+
+/// The value of a state that outlives its response: on its device where it is, and otherwise in memory that nobody else
+/// can write to.
+fn kept(data: &TensorData) -> Result<TensorData> {
+    match data.place() {
+        Place::Device(_) => Ok(data.clone()),
+        Place::Host | Place::Pinned if data.len() <= COPIED => {
+            Ok(Bytes::copy_from_slice(&data.to_host()?).into())
+        }
+        Place::Host | Place::Pinned => Ok(data.to_host()?.into()),
+    }
+}
 
 /// The states of a model, in the order of its config.
 #[derive(Debug, Default)]
@@ -134,12 +146,7 @@ impl StateSpecs {
                     state.name, state.dims, output.shape
                 )));
             }
-            let data = if output.data.len() <= COPIED {
-                Bytes::copy_from_slice(&output.data.to_contiguous())
-            } else {
-                output.data.to_contiguous()
-            };
-            next.push((index, InputTensor { shape: output.shape.clone(), data: data.into() }));
+            next.push((index, InputTensor { shape: output.shape.clone(), data: kept(&output.data)? }));
         }
         response.outputs.retain(|output| output.index < self.client_outputs && asked.contains(output.index));
         let mut states = states.0.lock();

@@ -9,7 +9,7 @@ fn controls(text: &str, batched: bool) -> Controls {
 }
 
 fn bytes(controls: &Controls, row: Row<'_>) -> Vec<Vec<u8>> {
-    controls.row(row).map(|tensor| tensor.data.to_contiguous().to_vec()).collect()
+    controls.row(row).map(|tensor| tensor.data.to_host().unwrap().to_vec()).collect()
 }
 
 const CONTINUES: Row<'static> = Row { start: false, end: false, ready: true, correlation_id: None };

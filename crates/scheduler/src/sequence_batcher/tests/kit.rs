@@ -181,7 +181,7 @@ pub(super) fn tensor(value: i32) -> InputTensor {
 /// The number in an input, whatever its width.
 pub(super) fn number(request: &Request, input: usize) -> i64 {
     let input = request.inputs[input].as_ref().expect("an input");
-    let bytes = input.data.to_contiguous();
+    let bytes = input.data.to_host().unwrap();
     let mut number = [0; 8];
     number[..bytes.len()].copy_from_slice(&bytes);
     i64::from_le_bytes(number)
@@ -223,7 +223,7 @@ pub(super) fn answered(mut receiver: ResponseReceiver) -> Option<Result<i32, Cod
         Event::Response { response, last: true } => {
             let [output] = response.outputs.as_slice() else { panic!("one output: {response:?}") };
             assert_eq!(output.index, 0, "states are the server's own");
-            Some(Ok(i32::from_le_bytes(output.data.to_contiguous()[..].try_into().unwrap())))
+            Some(Ok(i32::from_le_bytes(output.data.to_host().unwrap()[..].try_into().unwrap())))
         }
         Event::Failed(error) => Some(Err(error.code())),
         event => panic!("one answer: {event:?}"),

@@ -121,7 +121,8 @@ impl World {
         if wide {
             let input = request.inputs[0].as_mut().unwrap();
             input.shape = hippocamp_tensor::Shape::from([1, 2]);
-            input.data.push(bytes::Bytes::from_static(&[0; 4]));
+            let more = bytes::Bytes::from_static(&[0; 4]);
+            input.data = [input.data.to_host().unwrap(), more].into_iter().collect();
         }
         self.forget_if_idle(id);
         let accepted = self.bench.push(request).is_ok();

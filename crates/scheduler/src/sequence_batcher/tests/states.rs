@@ -94,7 +94,7 @@ fn a_state_may_grow_where_its_config_says_so_and_then_shares_a_batch_with_its_li
     drop(batch);
     let batch = bench.pull(0);
     assert_eq!((describe(&batch[0]).as_str(), shape(&batch[1])), ("-", Shape::from([1, 2])));
-    assert_eq!(batch[1].inputs[SUM].as_ref().unwrap().data.to_contiguous()[..], [7; 8]);
+    assert_eq!(batch[1].inputs[SUM].as_ref().unwrap().data.to_host().unwrap()[..], [7; 8]);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn sequences_begin_with_zeros_or_with_the_content_of_a_file() {
     };
     let begins = |config: &str, file| {
         let input = with_state(config, file).unwrap().states.begin().inputs().remove(0);
-        (input.shape, input.data.to_contiguous().to_vec())
+        (input.shape, input.data.to_host().unwrap().to_vec())
     };
     assert_eq!(begins(&state("TYPE_INT16", "-1, 2", ""), b""), (Shape::from([1, 1, 2]), vec![0; 4]));
     assert_eq!(begins(&state("TYPE_STRING", "3", ""), b""), (Shape::from([1, 3]), vec![0; 12]));

@@ -183,7 +183,7 @@ fn panics(late: bool) {
 fn wait(answer: ResponseReceiver) -> Result<i32, Code> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let response = runtime.block_on(answer.only()).map_err(|error| error.code())?;
-    Ok(i32::from_le_bytes(response.outputs[0].data.to_contiguous()[..].try_into().unwrap()))
+    Ok(i32::from_le_bytes(response.outputs[0].data.to_host().unwrap()[..].try_into().unwrap()))
 }
 
 #[test]

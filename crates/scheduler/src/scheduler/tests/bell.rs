@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use hippocamp_backend::{DeferredWake, ResponseReceiver};
+use hippocamp_backend::{Bell, ResponseReceiver};
 
 use super::*;
 
@@ -33,17 +33,17 @@ impl ModelInstance for Sizes {
     }
 }
 
-fn queue(scheduler: &Scheduler) -> (ResponseReceiver, Option<DeferredWake>) {
+fn queue(scheduler: &Scheduler) -> (ResponseReceiver, Option<Bell>) {
     let (request, receiver) = Like::default().make();
     (receiver, scheduler.execute_or_enqueue(request).unwrap())
 }
 
 /// A request for which an instance that sleeps has to be woken.
-fn first(scheduler: &Scheduler) -> (ResponseReceiver, DeferredWake) {
+fn first(scheduler: &Scheduler) -> (ResponseReceiver, Bell) {
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         match queue(scheduler) {
-            (receiver, Some(wake)) => return (receiver, wake),
+            (receiver, Some(bell)) => return (receiver, bell),
             // The instance was about to look for itself.
             (receiver, None) => drop(block_on(receiver.only()).unwrap()),
         }
@@ -60,13 +60,13 @@ fn start(instances: usize) -> (Sizes, Scheduler, Stopped) {
 }
 
 #[test]
-fn what_is_queued_before_the_wake_is_one_batch() {
+fn what_is_queued_before_the_bell_rings_is_one_batch() {
     let (sizes, scheduler, _stopped) = start(1);
-    let (receiver, wake) = first(&scheduler);
+    let (receiver, bell) = first(&scheduler);
     let (second, none) = queue(&scheduler);
-    assert!(none.is_none(), "one wake is enough");
+    assert!(none.is_none(), "one bell is enough");
     assert_eq!(scheduler.pending(), 2);
-    drop(wake);
+    drop(bell);
     block_on(async {
         receiver.only().await.unwrap();
         second.only().await.unwrap();
@@ -75,9 +75,9 @@ fn what_is_queued_before_the_wake_is_one_batch() {
 }
 
 #[test]
-fn a_full_batch_waits_for_no_deferred_wake() {
+fn a_full_batch_waits_for_no_bell() {
     let (sizes, scheduler, _stopped) = start(2);
-    let (receiver, wake) = first(&scheduler);
+    let (receiver, bell) = first(&scheduler);
     let others: Vec<_> = (1..MAX).map(|_| queue(&scheduler)).collect();
     block_on(receiver.only()).unwrap();
     for (receiver, none) in others {
@@ -85,23 +85,23 @@ fn a_full_batch_waits_for_no_deferred_wake() {
         assert!(none.is_none());
     }
     assert_eq!(sizes.0.lock().unwrap().last(), Some(&MAX));
-    drop(wake);
+    drop(bell);
 }
 
 #[test]
-fn a_deferred_wake_is_never_lost() {
+fn a_bell_belongs_to_nobody_who_could_lose_it() {
     let (_, scheduler, stopped) = start(1);
-    let (mut receiver, wake) = first(&scheduler);
+    let (mut receiver, bell) = first(&scheduler);
     let (other, _) = queue(&scheduler);
-    receiver.wake_when_waiting(Some(wake));
+    receiver.ring_when_waiting(Some(bell));
     drop(receiver);
     block_on(other.only()).unwrap();
     // And the end of the scheduler needs none.
-    let (receiver, wake) = first(&scheduler);
+    let (receiver, bell) = first(&scheduler);
     drop(scheduler);
     block_on(receiver.only()).unwrap();
     block_on(stopped.wait());
-    drop(wake);
+    drop(bell);
 }
 
 #[test]
