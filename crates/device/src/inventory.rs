@@ -3,6 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use hippocamp_tensor::{Allocator, Place};
+
+use crate::Driver;
+
 /// What kind of device it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeviceKind {
@@ -37,8 +41,14 @@ pub struct Device {
 
 /// The devices of this machine. It is found once, before anything is loaded, and does not change. A clone costs a
 /// reference count.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Devices(Arc<[Device]>);
+#[derive(Clone, Debug, Default)]
+pub struct Devices(Arc<Inventory>);
+
+#[derive(Debug, Default)]
+struct Inventory {
+    devices: Vec<Device>,
+    driver: Option<Arc<dyn Driver>>,
+}
 
 impl Devices {
     /// A machine without devices: everything runs on the CPU.
@@ -51,14 +61,24 @@ impl Devices {
         Devices::none()
     }
 
+    /// The devices that a driver reaches.
+    pub fn of(driver: Arc<dyn Driver>) -> Devices {
+        Devices::new(driver.devices(), Some(driver))
+    }
+
+    fn new(mut devices: Vec<Device>, driver: Option<Arc<dyn Driver>>) -> Devices {
+        devices.sort_by_key(|device| device.id);
+        Devices(Arc::new(Inventory { devices, driver }))
+    }
+
     /// All devices, in the order of their ids.
     pub fn all(&self) -> &[Device] {
-        &self.0
+        &self.0.devices
     }
 
     /// The GPUs.
     pub fn gpus(&self) -> impl Iterator<Item = &Device> {
-        self.0.iter().filter(|device| device.kind == DeviceKind::Gpu)
+        self.all().iter().filter(|device| device.kind == DeviceKind::Gpu)
     }
 
     /// The ids of the GPUs, as model configs write them.
@@ -70,14 +90,31 @@ impl Devices {
     pub fn gpu(&self, id: i32) -> Option<&Device> {
         self.gpus().find(|gpu| gpu.id == id)
     }
+
+    /// What makes buffers at a place: `None` for host memory, which needs none, and for what no driver reaches.
+    pub fn memory(&self, place: Place) -> Option<Arc<dyn Allocator>> {
+        let driver = self.0.driver.as_ref()?;
+        match place {
+            Place::Host => None,
+            Place::Pinned => driver.pinned(),
+            Place::Device(id) => driver.memory(id),
+        }
+    }
 }
 
+impl PartialEq for Devices {
+    /// Whether both list the same devices, by whatever drivers.
+    fn eq(&self, other: &Devices) -> bool {
+        self.all() == other.all()
+    }
+}
+
+impl Eq for Devices {}
+
 impl FromIterator<Device> for Devices {
-    /// An inventory of these devices, put into the order of their ids.
+    /// An inventory of devices whose memory nobody reaches, for what only looks at the list.
     fn from_iter<I: IntoIterator<Item = Device>>(devices: I) -> Devices {
-        let mut devices: Vec<Device> = devices.into_iter().collect();
-        devices.sort_by_key(|device| device.id);
-        Devices(devices.into())
+        Devices::new(devices.into_iter().collect(), None)
     }
 }
 

@@ -5,6 +5,10 @@
 
 #![warn(missing_docs)]
 
+mod driver;
 mod inventory;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
+pub use driver::Driver;
 pub use inventory::{Device, DeviceKind, Devices};

@@ -1,0 +1,244 @@
+//! A driver for tests: its devices' memory is host memory, and every copy is counted.
+
+#![allow(unsafe_code, reason = "implements a trait that promises to fill memory that was not written before")]
+
+use std::any::Any;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hippocamp_tensor::{Allocator, MemoryError, Place, PlacedBuffer, PlacedBufferMut, PlacedSlice};
+
+use crate::{Device, DeviceKind, Driver};
+
+/// How often memory was copied, from which place to which. Copies of no bytes count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transfers {
+    /// From host memory to a device.
+    pub from_host: usize,
+    /// From a device to host memory.
+    pub to_host: usize,
+    /// Within a device's memory.
+    pub within: usize,
+    /// From one device to another.
+    pub between: usize,
+}
+
+/// A driver of devices that are not there.
+#[derive(Debug)]
+pub struct TestDriver {
+    devices: Vec<Arc<TestDevice>>,
+    pinned: Arc<TestDevice>,
+}
+
+/// A device, or the pinned memory of the host: a limit of bytes, and what was done with them.
+#[derive(Debug)]
+pub struct TestDevice {
+    place: Place,
+    limit: AtomicUsize,
+    allocated: AtomicUsize,
+    allocations: AtomicUsize,
+    from_host: AtomicUsize,
+    to_host: AtomicUsize,
+    within: AtomicUsize,
+    between: AtomicUsize,
+}
+
+impl TestDriver {
+    /// A driver of `count` devices with `limit` bytes of memory each.
+    pub fn new(count: i32, limit: usize) -> Arc<TestDriver> {
+        let devices = (0..count).map(|id| TestDevice::new(Place::Device(id), limit)).collect();
+        Arc::new(TestDriver { devices, pinned: TestDevice::new(Place::Pinned, limit) })
+    }
+
+    /// The device with this id.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn device(&self, id: i32) -> &Arc<TestDevice> {
+        let device = self.devices.iter().find(|device| device.place == Place::Device(id));
+        device.unwrap_or_else(|| panic!("the test driver has no device {id}"))
+    }
+}
+
+impl Driver for TestDriver {
+    fn devices(&self) -> Vec<Device> {
+        let ids = self.devices.iter().zip(0..);
+        ids.map(|(device, id)| Device {
+            kind: DeviceKind::Gpu,
+            id,
+            name: "test device".to_owned(),
+            uuid: format!("GPU-test-{id}"),
+            memory: device.limit.load(Ordering::Relaxed) as u64,
+            compute_capability: (9, 0),
+        })
+        .collect()
+    }
+
+    fn memory(&self, id: i32) -> Option<Arc<dyn Allocator>> {
+        let device = self.devices.iter().find(|device| device.place == Place::Device(id))?;
+        Some(Arc::new(TestAllocator(Arc::clone(device))))
+    }
+
+    fn pinned(&self) -> Option<Arc<dyn Allocator>> {
+        Some(Arc::new(TestAllocator(Arc::clone(&self.pinned))))
+    }
+}
+
+impl TestDevice {
+    fn new(place: Place, limit: usize) -> Arc<TestDevice> {
+        Arc::new(TestDevice {
+            place,
+            limit: limit.into(),
+            allocated: 0.into(),
+            allocations: 0.into(),
+            from_host: 0.into(),
+            to_host: 0.into(),
+            within: 0.into(),
+            between: 0.into(),
+        })
+    }
+
+    /// How often memory was copied to this device, within it and out of it. A copy from another device is counted where it
+    /// ends.
+    pub fn transfers(&self) -> Transfers {
+        Transfers {
+            from_host: self.from_host.load(Ordering::SeqCst),
+            to_host: self.to_host.load(Ordering::SeqCst),
+            within: self.within.load(Ordering::SeqCst),
+            between: self.between.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Bytes that are allocated now.
+    pub fn allocated(&self) -> usize {
+        self.allocated.load(Ordering::SeqCst)
+    }
+
+    /// How often memory was allocated.
+    pub fn allocations(&self) -> usize {
+        self.allocations.load(Ordering::SeqCst)
+    }
+
+    /// Sets how many bytes may be allocated together. What is allocated already stays.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::SeqCst);
+    }
+
+    /// Memory of this device.
+    ///
+    /// # Errors
+    /// If its limit does not allow it.
+    pub fn allocate(self: &Arc<Self>, size: usize) -> Result<TestMemory, MemoryError> {
+        let limit = self.limit.load(Ordering::SeqCst);
+        let fits = |allocated: usize| allocated.checked_add(size).filter(|sum| *sum <= limit);
+        if self.allocated.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits).is_err() {
+            return Err(MemoryError::OutOfMemory { place: self.place, size });
+        }
+        self.allocations.fetch_add(1, Ordering::SeqCst);
+        // What is in new memory is not said; these are bytes that a test would notice.
+        Ok(TestMemory { device: Arc::clone(self), bytes: vec![0xA5; size] })
+    }
+
+    /// Memory of this device with the content of `bytes`, as if a kernel had written it: no transfer is counted.
+    ///
+    /// # Errors
+    /// If its limit does not allow it.
+    pub fn allocate_with(self: &Arc<Self>, bytes: &[u8]) -> Result<TestMemory, MemoryError> {
+        let mut memory = self.allocate(bytes.len())?;
+        memory.bytes.copy_from_slice(bytes);
+        Ok(memory)
+    }
+}
+
+/// Makes buffers of one device.
+#[derive(Debug)]
+struct TestAllocator(Arc<TestDevice>);
+
+impl Allocator for TestAllocator {
+    fn place(&self) -> Place {
+        self.0.place
+    }
+
+    fn allocate(&self, size: usize) -> Result<Box<dyn PlacedBufferMut>, MemoryError> {
+        Ok(Box::new(self.0.allocate(size)?))
+    }
+}
+
+/// A device's memory.
+#[derive(Debug)]
+pub struct TestMemory {
+    device: Arc<TestDevice>,
+    bytes: Vec<u8>,
+}
+
+impl TestMemory {
+    /// What a kernel of the device would see of a slice, without a transfer; `None` if it is not a test device's memory.
+    pub fn seen_by_kernel(slice: PlacedSlice<'_>) -> Option<&[u8]> {
+        let PlacedSlice::Placed { buffer, start, len } = slice else { return None };
+        let any: &dyn Any = buffer;
+        any.downcast_ref::<TestMemory>().map(|memory| &memory.bytes[start..start + len])
+    }
+}
+
+impl Drop for TestMemory {
+    fn drop(&mut self) {
+        self.device.allocated.fetch_sub(self.bytes.len(), Ordering::SeqCst);
+    }
+}
+
+// SAFETY: the length is fixed, and all of the target is written.
+unsafe impl PlacedBuffer for TestMemory {
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn place(&self) -> Place {
+        self.device.place
+    }
+
+    fn as_host(&self) -> Option<&[u8]> {
+        (self.device.place == Place::Pinned).then_some(&self.bytes)
+    }
+
+    fn copy_to_host(&self, start: usize, target: &mut [MaybeUninit<u8>]) -> Result<(), MemoryError> {
+        self.device.to_host.fetch_add(1, Ordering::SeqCst);
+        target.write_copy_of_slice(&self.bytes[start..start + target.len()]);
+        Ok(())
+    }
+
+    fn allocate_beside(&self, size: usize) -> Result<Option<Box<dyn PlacedBufferMut>>, MemoryError> {
+        Ok(Some(Box::new(self.device.allocate(size)?)))
+    }
+}
+
+impl PlacedBufferMut for TestMemory {
+    fn copy_from(&mut self, start: usize, source: PlacedSlice<'_>) -> Result<(), MemoryError> {
+        let target = &mut self.bytes[start..start + source.len()];
+        let PlacedSlice::Placed { buffer, start, len } = source else {
+            self.device.from_host.fetch_add(1, Ordering::SeqCst);
+            target.copy_from_slice(source.as_host().unwrap_or_default());
+            return Ok(());
+        };
+        let any: &dyn Any = buffer;
+        if let Some(memory) = any.downcast_ref::<TestMemory>() {
+            let same = Arc::ptr_eq(&memory.device, &self.device);
+            let count = if same { &self.device.within } else { &self.device.between };
+            count.fetch_add(1, Ordering::SeqCst);
+            target.copy_from_slice(&memory.bytes[start..start + len]);
+        } else {
+            // Memory that this driver does not reach goes through host memory.
+            self.device.from_host.fetch_add(1, Ordering::SeqCst);
+            target.copy_from_slice(&source.to_vec()?);
+        }
+        Ok(())
+    }
+
+    fn fill_zeros(&mut self, start: usize, count: usize) -> Result<(), MemoryError> {
+        self.bytes[start..start + count].fill(0);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+use bytes::Bytes;
+use hippocamp_tensor::{RefillBuffer, TensorData};
+
+use super::*;
+use crate::Devices;
+
+const LIMIT: usize = 64;
+
+fn shared(memory: TestMemory) -> TensorData {
+    TensorData::from(Arc::new(memory) as Arc<dyn PlacedBuffer>)
+}
+
+fn pieces() -> TensorData {
+    ["ab", "c"].into_iter().map(Bytes::from).collect()
+}
+
+#[test]
+fn a_tensor_is_gathered_from_every_place_to_every_place() {
+    let driver = TestDriver::new(2, LIMIT);
+    let devices = Devices::of(driver.clone());
+    let places = [Place::Host, Place::Pinned, Place::Device(0), Place::Device(1)];
+    let sources = || {
+        [
+            pieces(),
+            shared(driver.pinned.allocate_with(b"pin").unwrap()),
+            shared(driver.device(0).allocate_with(b"dev").unwrap()),
+        ]
+    };
+    for place in places {
+        let memory = devices.memory(place);
+        let mut buffer = RefillBuffer::default();
+        for _ in 0..2 {
+            buffer.restart(13, memory.as_deref()).unwrap();
+            for source in sources() {
+                buffer.push_tensor(&source).unwrap();
+            }
+            buffer.push_zeros(1).unwrap();
+            buffer.push_repeated(b"x", 2).unwrap();
+            buffer.push(PlacedSlice::Host(b"!")).unwrap();
+            let whole = buffer.finish().unwrap();
+            assert_eq!(whole.place(), place);
+            assert_eq!(whole.to_vec().unwrap(), b"abcpindev\0xx!", "in {place}");
+        }
+    }
+    let (first, second) = (driver.device(0).transfers(), driver.device(1).transfers());
+    assert_eq!((first.within, first.between), (2, 2), "the device's own tensor, and that of pinned memory");
+    assert_eq!((second.within, second.between), (0, 4));
+}
+
+#[test]
+fn refilling_allocates_once_and_is_refused_beyond_the_limit() {
+    let driver = TestDriver::new(1, LIMIT);
+    let (device, devices) = (driver.device(0), Devices::of(driver.clone()));
+    let memory = devices.memory(Place::Device(0)).unwrap();
+    let mut buffer = RefillBuffer::default();
+    for size in [LIMIT, 3, LIMIT] {
+        buffer.restart(size, Some(&*memory)).unwrap();
+    }
+    assert_eq!((device.allocations(), device.allocated()), (1, LIMIT));
+    let refused = buffer.restart(LIMIT + 1, Some(&*memory));
+    let text = "the memory of device 0 has no room for 65 bytes";
+    assert_eq!(refused.unwrap_err().to_string(), text);
+    assert_eq!(device.allocated(), 0, "the old memory is not kept beside what was wanted");
+    buffer.restart(LIMIT, Some(&*memory)).unwrap();
+    drop(buffer);
+    assert_eq!(device.allocated(), 0);
+}
+
+#[test]
+fn rows_are_cut_on_the_device() {
+    let driver = TestDriver::new(1, LIMIT);
+    let device = driver.device(0);
+    let cut = shared(device.allocate_with(b"abXcdX").unwrap()).strided(2, 3, 2).unwrap();
+    assert_eq!(cut.place(), Place::Device(0));
+    assert_eq!(device.transfers(), Transfers { within: 2, ..Transfers::default() });
+    assert_eq!(cut.to_host().unwrap(), "abcd");
+    assert_eq!(device.transfers().to_host, 1);
+}
+
+#[test]
+fn pinned_memory_is_borrowed_like_host_memory() {
+    let driver = TestDriver::new(0, LIMIT);
+    let data = shared(driver.pinned.allocate_with(b"pinned").unwrap());
+    assert_eq!((data.place(), data.as_contiguous()), (Place::Pinned, Some(&b"pinned"[..])));
+}
