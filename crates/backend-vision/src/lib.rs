@@ -17,7 +17,6 @@ mod instance;
 mod model;
 mod outputs;
 mod pipeline;
-mod post;
 mod replaced;
 mod resample;
 mod step;

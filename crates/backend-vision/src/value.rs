@@ -8,7 +8,7 @@ mod tensor;
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
 
-use crate::post::Detections;
+use hippocamp_detection::Detections;
 
 pub(crate) use affine::Affine;
 pub(crate) use image::{Color, Frame, Image, Pixels, Size};

@@ -5,9 +5,9 @@ use hippocamp_tensor::DataType;
 use serde::Deserialize;
 
 use crate::pipeline::Ports;
-use crate::post::{Axes, CenterNet, Maps, Origin, map_detections};
 use crate::step::{Step, StepFile};
 use crate::value::{DetectionsKind, Kind, Slot, TensorKind, Value, Values};
+use hippocamp_detection::{Axes, CenterNet, Maps, Origin, map_detections};
 
 /// More is none that anybody would look at.
 const MAX_K: usize = 1 << 20;

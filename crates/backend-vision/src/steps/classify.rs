@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use super::labels::Labels;
 use crate::pipeline::Ports;
-use crate::post::{classes_text, softmax, top_k};
 use crate::step::{Step, StepFile};
 use crate::value::{Kind, Slot, TensorKind, Value, Values};
+use hippocamp_detection::{classes_text, softmax, top_k};
 
 /// Along the last dimension. An input of the model that no other step reads has one dimension.
 #[derive(Debug, Deserialize)]

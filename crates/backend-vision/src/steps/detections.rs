@@ -5,9 +5,9 @@ use hippocamp_tensor::DataType;
 use serde::Deserialize;
 
 use crate::pipeline::Ports;
-use crate::post::Detections;
 use crate::step::{Step, StepFile};
 use crate::value::{DetectionsKind, Element, Kind, Slot, TensorKind, Value, Values};
+use hippocamp_detection::Detections;
 
 /// More rows than anybody would fill.
 const MAX_ROWS: usize = 1 << 20;

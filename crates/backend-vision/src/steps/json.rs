@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use super::labels::Labels;
 use crate::pipeline::Ports;
-use crate::post::{Form, text};
 use crate::step::{Step, StepFile};
 use crate::value::{Kind, Slot, Value, Values};
+use hippocamp_detection::{Form, text};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -4,9 +4,9 @@ use hippocamp_backend::Result;
 use serde::Deserialize;
 
 use crate::pipeline::Ports;
-use crate::post::Nms;
 use crate::step::{Step, StepFile};
 use crate::value::{Kind, Slot, Value, Values};
+use hippocamp_detection::Nms;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

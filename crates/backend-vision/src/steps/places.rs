@@ -5,9 +5,9 @@ use hippocamp_tensor::DataType;
 use serde::Deserialize;
 
 use crate::pipeline::Ports;
-use crate::post::{Matrix, clip, map_detections, map_points, to_ratio};
 use crate::step::{Step, StepFile};
 use crate::value::{Kind, Slot, TensorKind, Value, Values};
+use hippocamp_detection::{Matrix, clip, map_detections, map_points, to_ratio};
 
 /// Maps detections, or a tensor whose rows are x and y in turn (points, or the corners of boxes).
 #[derive(Debug, Deserialize)]

@@ -5,9 +5,9 @@ use hippocamp_tensor::{DataType, Shape};
 use serde::Deserialize;
 
 use crate::pipeline::Ports;
-use crate::post::{Detections, Level, Yolo5, Yolo8, map_detections};
 use crate::step::{Step, StepFile};
 use crate::value::{DetectionsKind, Kind, Slot, TensorKind, Value, Values};
+use hippocamp_detection::{Detections, Level, Yolo5, Yolo8, map_detections};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -14,14 +14,14 @@ mod nms;
 mod softmax;
 mod yolo;
 
-pub(crate) use affine::{Matrix, clip, map_detections, map_points, to_ratio};
-pub(crate) use best::top_k;
-pub(crate) use centernet::{Axes, CenterNet, Maps, Origin};
-pub(crate) use detections::Detections;
-pub(crate) use json::{Form, classes_text, text};
-pub(crate) use nms::Nms;
-pub(crate) use softmax::softmax;
-pub(crate) use yolo::{Level, Yolo5, Yolo8};
+pub use affine::{Matrix, clip, map_detections, map_points, to_ratio};
+pub use best::top_k;
+pub use centernet::{Axes, CenterNet, Maps, Origin};
+pub use detections::Detections;
+pub use json::{Form, classes_text, text};
+pub use nms::Nms;
+pub use softmax::softmax;
+pub use yolo::{Level, Yolo5, Yolo8};
 
 /// 1 / (1 + e^-x).
 fn sigmoid(x: f32) -> f32 {

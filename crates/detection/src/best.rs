@@ -4,9 +4,9 @@ use std::cmp::Ordering;
 
 /// A score and where it was found.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Candidate {
-    pub(crate) score: f32,
-    pub(crate) index: u32,
+pub struct Candidate {
+    pub score: f32,
+    pub index: u32,
 }
 
 impl Candidate {
@@ -71,7 +71,7 @@ impl Best {
 }
 
 /// The `k` best of a row of scores, best first; NaN is never among them.
-pub(crate) fn top_k(scores: &[f32], k: usize) -> Vec<Candidate> {
+pub fn top_k(scores: &[f32], k: usize) -> Vec<Candidate> {
     let mut best = Best::new(k, f32::NEG_INFINITY);
     for (index, &score) in scores.iter().enumerate() {
         best.push(score, index as u32);

@@ -1,7 +1,7 @@
 //! Softmax along rows.
 
 /// Turns each row of `width` numbers into parts of one: e^x over the sum of all e^x. A row with NaN becomes NaN.
-pub(crate) fn softmax(values: &mut [f32], width: usize) {
+pub fn softmax(values: &mut [f32], width: usize) {
     if width == 0 {
         return;
     }

@@ -1,6 +1,6 @@
 //! What both versions do with a row of numbers.
 
-use crate::post::detections::Box4;
+use crate::detections::Box4;
 
 /// Corners from centre and size.
 pub(super) fn corners(x: f32, y: f32, width: f32, height: f32) -> Box4 {

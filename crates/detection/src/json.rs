@@ -10,7 +10,7 @@ use super::detections::Detections;
 /// Which members an object has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Form {
+pub enum Form {
     /// `score`, `category`, `label` if there are labels, `box` (left, top, right, bottom) and `landmarks` in pixels.
     #[default]
     Pixels,
@@ -21,7 +21,7 @@ pub(crate) enum Form {
 
 /// The detections of one picture as a JSON list, `[]` if there are none. `size` is width and height of the picture.
 /// What is not finite is written as `null`.
-pub(crate) fn text(found: &Detections, form: Form, labels: &[String], size: (f32, f32)) -> String {
+pub fn text(found: &Detections, form: Form, labels: &[String], size: (f32, f32)) -> String {
     let mut text = String::from("[");
     for detection in 0..found.len() {
         if detection > 0 {
@@ -38,7 +38,7 @@ pub(crate) fn text(found: &Detections, form: Form, labels: &[String], size: (f32
 }
 
 /// The best classes of one picture as a JSON list of `score`, `category` and, if there are labels, `label`.
-pub(crate) fn classes_text(best: &[Candidate], labels: &[String]) -> String {
+pub fn classes_text(best: &[Candidate], labels: &[String]) -> String {
     let mut text = String::from("[");
     for (place, class) in best.iter().enumerate() {
         if place > 0 {

@@ -4,5 +4,5 @@ mod rows;
 mod v5;
 mod v8;
 
-pub(crate) use v5::{Level, Yolo5};
-pub(crate) use v8::Yolo8;
+pub use v5::{Level, Yolo5};
+pub use v8::Yolo8;

@@ -1,7 +1,7 @@
 //! The cells of a heat map that are at least as hot as the eight around them.
 
-use crate::post::best::{Best, Candidate};
-use crate::post::sigmoid;
+use crate::best::{Best, Candidate};
+use crate::sigmoid;
 
 /// Cells that are looked at in one go.
 const CHUNK: usize = 64;

@@ -3,17 +3,17 @@
 use hippocamp_backend::{Error, Result};
 
 use super::rows::{corners, largest};
-use crate::post::detections::Detections;
+use crate::detections::Detections;
 
 /// How the values are read: 4 of the box, the classes, then the landmarks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Yolo8 {
+pub struct Yolo8 {
     /// Only scores above this one count.
-    pub(crate) threshold: f32,
+    pub threshold: f32,
     /// Landmarks of each anchor.
-    pub(crate) points: usize,
+    pub points: usize,
     /// Numbers of a landmark: x, y, and with 3 whether it can be seen, which is passed over.
-    pub(crate) point_size: usize,
+    pub point_size: usize,
 }
 
 impl Yolo8 {
@@ -32,7 +32,7 @@ impl Yolo8 {
 
     /// The detections of [channels, anchors], in pixels of what the network saw and in the order of the anchors; not
     /// yet suppressed by each other.
-    pub(crate) fn decode(&self, values: &[f32], channels: usize) -> Result<Detections> {
+    pub fn decode(&self, values: &[f32], channels: usize) -> Result<Detections> {
         let classes = self.classes(channels)?;
         if !values.len().is_multiple_of(channels) {
             let got = values.len();
@@ -65,7 +65,7 @@ impl Yolo8 {
     }
 
     /// The same of [anchors, channels].
-    pub(crate) fn decode_rows(&self, values: &[f32], channels: usize) -> Result<Detections> {
+    pub fn decode_rows(&self, values: &[f32], channels: usize) -> Result<Detections> {
         let classes = self.classes(channels)?;
         if !values.len().is_multiple_of(channels) {
             let got = values.len();

@@ -3,14 +3,14 @@
 use super::detections::Detections;
 
 /// A 2x3 matrix, row by row: x' = m0 x + m1 y + m2, y' = m3 x + m4 y + m5.
-pub(crate) type Matrix = [f32; 6];
+pub type Matrix = [f32; 6];
 
 fn map(m: &Matrix, x: f32, y: f32) -> (f32, f32) {
     (m[0] * x + m[1] * y + m[2], m[3] * x + m[4] * y + m[5])
 }
 
 /// Maps points, x and y in turn. A last number without a partner stays.
-pub(crate) fn map_points(points: &mut [f32], matrix: &Matrix) {
+pub fn map_points(points: &mut [f32], matrix: &Matrix) {
     for point in points.as_chunks_mut().0 {
         let [x, y] = *point;
         *point = map(matrix, x, y).into();
@@ -18,13 +18,13 @@ pub(crate) fn map_points(points: &mut [f32], matrix: &Matrix) {
 }
 
 /// Maps both corners of each box, and the landmarks.
-pub(crate) fn map_detections(found: &mut Detections, matrix: &Matrix) {
+pub fn map_detections(found: &mut Detections, matrix: &Matrix) {
     map_points(found.boxes.as_flattened_mut(), matrix);
     map_points(&mut found.landmarks, matrix);
 }
 
 /// Moves corners that lie outside of a picture onto its rim; landmarks stay where they are.
-pub(crate) fn clip(found: &mut Detections, width: f32, height: f32) {
+pub fn clip(found: &mut Detections, width: f32, height: f32) {
     let (width, height) = (width.max(0.0), height.max(0.0));
     for [x1, y1, x2, y2] in &mut found.boxes {
         (*x1, *x2) = (x1.clamp(0.0, width), x2.clamp(0.0, width));
@@ -33,7 +33,7 @@ pub(crate) fn clip(found: &mut Detections, width: f32, height: f32) {
 }
 
 /// From pixels to parts of the picture's size.
-pub(crate) fn to_ratio(found: &mut Detections, width: f32, height: f32) {
+pub fn to_ratio(found: &mut Detections, width: f32, height: f32) {
     for numbers in [found.boxes.as_flattened_mut(), &mut found.landmarks] {
         for [x, y] in numbers.as_chunks_mut().0 {
             (*x, *y) = (*x / width, *y / height);

@@ -5,27 +5,27 @@ use super::detections::Detections;
 
 /// What is kept.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Nms {
+pub struct Nms {
     /// A box goes if a better one covers more than this part of the area of both.
-    pub(crate) iou: f32,
+    pub iou: f32,
     /// Only scores above this one stay.
-    pub(crate) score: f32,
+    pub score: f32,
     /// Boxes of different categories leave each other alone.
-    pub(crate) by_category: bool,
+    pub by_category: bool,
     /// How many of the best are looked at.
-    pub(crate) candidates: usize,
+    pub candidates: usize,
     /// How many are kept.
-    pub(crate) limit: usize,
+    pub limit: usize,
 }
 
 impl Nms {
     /// Those that stay, best first.
-    pub(crate) fn apply(&self, found: &Detections) -> Detections {
+    pub fn apply(&self, found: &Detections) -> Detections {
         found.select(&self.kept(found))
     }
 
     /// The places of those that stay, best first.
-    pub(crate) fn kept(&self, found: &Detections) -> Vec<usize> {
+    pub fn kept(&self, found: &Detections) -> Vec<usize> {
         let mut best = Best::new(self.candidates, self.score);
         for (index, &score) in found.scores.iter().enumerate() {
             best.push(score, index as u32);

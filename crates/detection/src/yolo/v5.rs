@@ -3,33 +3,33 @@
 use hippocamp_backend::{Error, Result};
 
 use super::rows::{corners, largest};
-use crate::post::detections::Detections;
-use crate::post::sigmoid;
+use crate::detections::Detections;
+use crate::sigmoid;
 
 /// How rows are read: 4 of the box, 1 objectness, 2 for each landmark, then the classes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Yolo5 {
+pub struct Yolo5 {
     /// Only scores (objectness times class) above this one count.
-    pub(crate) threshold: f32,
+    pub threshold: f32,
     /// Landmarks of each row: 5 for faces, 0 otherwise.
-    pub(crate) points: usize,
+    pub points: usize,
 }
 
 /// One raw grid, before any activation.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Level<'a> {
-    pub(crate) values: &'a [f32],
-    pub(crate) height: usize,
-    pub(crate) width: usize,
+pub struct Level<'a> {
+    pub values: &'a [f32],
+    pub height: usize,
+    pub width: usize,
     /// Numbers of a row.
-    pub(crate) row: usize,
+    pub row: usize,
     /// Pixels of a cell.
-    pub(crate) stride: f32,
+    pub stride: f32,
     /// Width and height of each anchor in pixels.
-    pub(crate) anchors: &'a [[f32; 2]],
+    pub anchors: &'a [[f32; 2]],
     /// The values are [anchors * row, height, width], as the last layer makes them, rather than
     /// [anchors, height, width, row].
-    pub(crate) channels_first: bool,
+    pub channels_first: bool,
 }
 
 /// A row of a grid, wherever its numbers lie.
@@ -67,7 +67,7 @@ impl Yolo5 {
 
     /// The detections of raw grids, in pixels of what the network saw. In the order in which they lie there; not yet
     /// suppressed by each other.
-    pub(crate) fn decode_raw(&self, levels: &[Level<'_>]) -> Result<Detections> {
+    pub fn decode_raw(&self, levels: &[Level<'_>]) -> Result<Detections> {
         let mut found = Detections::new(self.points);
         for level in levels {
             self.check_row(level.row)?;
@@ -129,7 +129,7 @@ impl Yolo5 {
     }
 
     /// The detections of decoded rows: centre, size and landmarks in pixels, objectness and classes from 0 to 1.
-    pub(crate) fn decode_rows(&self, values: &[f32], row: usize) -> Result<Detections> {
+    pub fn decode_rows(&self, values: &[f32], row: usize) -> Result<Detections> {
         self.check_row(row)?;
         if !values.len().is_multiple_of(row) {
             let got = values.len();

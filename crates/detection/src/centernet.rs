@@ -17,7 +17,7 @@ use peaks::Peaks;
 /// The order of two numbers that belong to x and y.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Axes {
+pub enum Axes {
     /// x or width first.
     #[default]
     Xy,
@@ -37,7 +37,7 @@ impl Axes {
 /// What landmarks are relative to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Origin {
+pub enum Origin {
     /// The upper left corner of the box, in parts of its size.
     Box,
     /// The cell of the peak, in cells.
@@ -47,27 +47,27 @@ pub(crate) enum Origin {
 
 /// How the maps are read.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct CenterNet {
+pub struct CenterNet {
     /// How many peaks are taken at most.
-    pub(crate) k: usize,
+    pub k: usize,
     /// Only scores above this one count.
-    pub(crate) threshold: f32,
+    pub threshold: f32,
     /// The heat map is before the sigmoid.
-    pub(crate) sigmoid: bool,
+    pub sigmoid: bool,
     /// A cell has only its best class, as when the maximum over the classes is taken before the best k.
-    pub(crate) one_class_per_cell: bool,
+    pub one_class_per_cell: bool,
     /// Pixels of a cell.
-    pub(crate) stride: f32,
+    pub stride: f32,
     /// Added to a cell's place in cells, beside the offset; by default 0.5 if there are no offsets.
-    pub(crate) center: Option<f32>,
-    pub(crate) offset_axes: Axes,
-    pub(crate) size_axes: Axes,
+    pub center: Option<f32>,
+    pub offset_axes: Axes,
+    pub size_axes: Axes,
     /// Sizes are logarithms.
-    pub(crate) size_exp: bool,
+    pub size_exp: bool,
     /// What a size is multiplied by; by default the stride.
-    pub(crate) size_scale: Option<f32>,
-    pub(crate) landmark_axes: Axes,
-    pub(crate) landmark_origin: Origin,
+    pub size_scale: Option<f32>,
+    pub landmark_axes: Axes,
+    pub landmark_origin: Origin,
 }
 
 impl Default for CenterNet {
@@ -92,7 +92,7 @@ impl Default for CenterNet {
 
 /// The maps of one picture, channel by channel.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Maps<'a> {
+pub struct Maps<'a> {
     heat: &'a [f32],
     size: &'a [f32],
     offset: Option<&'a [f32]>,
@@ -106,7 +106,7 @@ pub(crate) struct Maps<'a> {
 
 impl<'a> Maps<'a> {
     /// `heat` is [classes, height, width], `size` and `offset` [2, height, width], `landmarks` [2 points, height, width].
-    pub(crate) fn new(
+    pub fn new(
         [classes, height, width]: [usize; 3],
         heat: &'a [f32],
         size: &'a [f32],
@@ -142,7 +142,7 @@ impl<'a> Maps<'a> {
 
 impl CenterNet {
     /// The detections of one picture, best first, in pixels of what the network saw: at most `k`.
-    pub(crate) fn decode(&self, maps: &Maps<'_>) -> Detections {
+    pub fn decode(&self, maps: &Maps<'_>) -> Detections {
         let peaks = Peaks { sigmoid: self.sigmoid, one_class_per_cell: self.one_class_per_cell };
         let mut found = Detections::new(maps.points);
         for peak in peaks.best(maps.heat, maps.cells, maps.width, self.k, self.threshold) {

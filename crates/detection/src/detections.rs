@@ -5,42 +5,46 @@ pub(crate) type Box4 = [f32; 4];
 
 /// The detections of one picture, one entry of each list a detection.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Detections {
-    pub(crate) scores: Vec<f32>,
-    pub(crate) categories: Vec<i32>,
-    pub(crate) boxes: Vec<Box4>,
+pub struct Detections {
+    pub scores: Vec<f32>,
+    pub categories: Vec<i32>,
+    pub boxes: Vec<Box4>,
     /// x and y in turn, `2 * points` numbers a detection.
-    pub(crate) landmarks: Vec<f32>,
+    pub landmarks: Vec<f32>,
     /// Landmarks of each detection.
-    pub(crate) points: usize,
+    pub points: usize,
 }
 
 impl Detections {
     /// None yet, each with so many landmarks.
-    pub(crate) fn new(points: usize) -> Detections {
+    pub fn new(points: usize) -> Detections {
         Detections { points, ..Detections::default() }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.scores.len()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Adds a detection. Its landmarks are pushed to `landmarks` by the caller.
-    pub(crate) fn push(&mut self, score: f32, category: i32, at: Box4) {
+    pub fn push(&mut self, score: f32, category: i32, at: Box4) {
         self.scores.push(score);
         self.categories.push(category);
         self.boxes.push(at);
     }
 
     /// The landmarks of one detection; empty if it has none.
-    pub(crate) fn landmarks_of(&self, detection: usize) -> &[f32] {
+    pub fn landmarks_of(&self, detection: usize) -> &[f32] {
         let size = 2 * self.points;
         self.landmarks.get(detection * size..(detection + 1) * size).unwrap_or_default()
     }
 
     /// These detections, in this order.
     #[must_use]
-    pub(crate) fn select(&self, indices: &[usize]) -> Detections {
+    pub fn select(&self, indices: &[usize]) -> Detections {
         let mut selected = Detections::new(self.points);
         for &index in indices {
             selected.push(self.scores[index], self.categories[index], self.boxes[index]);
