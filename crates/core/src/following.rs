@@ -8,7 +8,7 @@ use hippocamp_repository::{
     Dependencies, Fingerprint, Outcome, Patience, RepositoryLocation, ScanOptions, Transaction,
 };
 
-use crate::jobs::composing_on_disk;
+use crate::lifecycle::composing_on_disk;
 use crate::{InferenceServer, WatchSettings};
 
 impl InferenceServer {
@@ -29,24 +29,24 @@ impl ServedModels for InferenceServer {
     }
 
     fn at_start(&self) -> AtStart {
-        let models = self.models.lock();
-        let failed = models.entries.iter().filter(|(_, entry)| entry.loads.failed > 0);
+        let counts = self.lifecycle.load_counts();
+        let failed = counts.into_iter().filter(|(_, loads)| loads.failed > 0);
         AtStart {
-            contents: models.first_look.clone(),
-            failed: failed.map(|(name, _)| name.clone()).collect(),
+            contents: self.found_at_start.lock().clone(),
+            failed: failed.map(|(name, _)| name).collect(),
         }
     }
 
     fn accounted_for(&self) -> BTreeMap<String, Fingerprint> {
-        InferenceServer::accounted_for(self)
+        self.lazy.as_ref().map_or_else(|| self.lifecycle.loaded(), |lazy| lazy.accounted_for())
     }
 
     fn dependencies(&self) -> Dependencies {
-        self.models.lock().dependencies.clone()
+        self.lifecycle.dependencies()
     }
 
     fn composing_on_disk(&self, name: &str) -> BTreeSet<String> {
-        composing_on_disk(self, name)
+        composing_on_disk(self.settings(), name)
     }
 
     async fn transact(
@@ -55,7 +55,10 @@ impl ServedModels for InferenceServer {
         contents: &BTreeMap<String, Fingerprint>,
         dependencies: &Dependencies,
     ) -> Outcome {
-        InferenceServer::transact(self, transaction, contents, dependencies).await
+        match &self.lazy {
+            Some(lazy) => lazy.transact(transaction, contents, dependencies).await,
+            None => self.lifecycle.transact(transaction, contents, dependencies).await,
+        }
     }
 
     fn repositories_are_readable(&self) {

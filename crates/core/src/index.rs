@@ -4,49 +4,7 @@ use std::collections::BTreeMap;
 
 use hippocamp_repository::Listing;
 
-/// The state of a version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Loading,
-    Ready,
-    Unloading,
-    Unavailable,
-}
-
-impl State {
-    pub const fn name(self) -> &'static str {
-        match self {
-            State::Loading => "LOADING",
-            State::Ready => "READY",
-            State::Unloading => "UNLOADING",
-            State::Unavailable => "UNAVAILABLE",
-        }
-    }
-}
-
-/// The reason of a version that was unloaded because somebody asked for it; the reason of an ensemble begins so that was
-/// unloaded because a model was that it is made of.
-pub(crate) const UNLOADED: &str = "unloaded";
-
-/// A version's state, and why it is so. A version that is ready has a reason, too, if its last reload failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VersionState {
-    pub state: State,
-    /// Empty if there is nothing to say.
-    pub reason: String,
-}
-
-impl VersionState {
-    pub(crate) fn new(state: State, reason: impl Into<String>) -> VersionState {
-        VersionState { state, reason: reason.into() }
-    }
-
-    /// Whether this keeps a server with strict readiness from being ready. A version that is being loaded does not: what
-    /// was served before goes on, and traffic shall not be sent away for every new model.
-    pub(crate) fn is_failure(&self) -> bool {
-        self.state == State::Unavailable && !self.reason.starts_with(UNLOADED)
-    }
-}
+use crate::lifecycle::{State, VersionState};
 
 /// One line of the index. A model that was never loaded has no version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +50,7 @@ pub(crate) fn entries(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lifecycle::UNLOADED;
 
     #[test]
     fn shows_models_that_were_never_loaded_without_a_version() {

@@ -14,8 +14,7 @@ use hippocamp_model_config::ModelConfig;
 use hippocamp_repository::ModelFolder;
 use hippocamp_scheduler as scheduler;
 
-use crate::load::{Started, Stopped};
-use crate::{InferenceServer, LoadedModel};
+use crate::LoadedModel;
 
 /// A version as its backend loaded it, and what from.
 pub(crate) struct Opened {
@@ -128,30 +127,4 @@ pub(crate) fn if_edited(serving: Vec<Kept>, config: &ModelConfig, files: &BTreeM
     };
     let unchanged = serving.len() == files.len() && serving.iter().all(is_same);
     if unchanged { Vec::new() } else { serving }
-}
-
-/// Has what was started take over the instances of what served, where it goes on with them. Returns what ends.
-pub(crate) fn succeed(served: Vec<Started>, started: &[Started]) -> Vec<Started> {
-    let schedulers = || started.iter().filter_map(|version| version.model.scheduler());
-    for scheduler in schedulers() {
-        scheduler.take_over();
-    }
-    let goes_on = |version: &Started| {
-        let scheduler = version.model.scheduler();
-        scheduler.is_some_and(|scheduler| schedulers().any(|other| Arc::ptr_eq(scheduler, other)))
-    };
-    served.into_iter().filter(|version| !goes_on(version)).collect()
-}
-
-impl InferenceServer {
-    /// The versions of a model that serve with instances of their own.
-    pub(crate) fn kept(&self, name: &str) -> Vec<Kept> {
-        let models = self.models.lock();
-        let kept = models.serving(name).iter().filter_map(|started| {
-            let Stopped::Instances(stopped) = &started.stopped else { return None };
-            let opened = Arc::clone(started.opened.as_ref()?);
-            Some(Kept { model: Arc::clone(&started.model), opened, stopped: stopped.clone() })
-        });
-        kept.collect()
-    }
 }

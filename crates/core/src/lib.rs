@@ -6,15 +6,20 @@
 mod cache;
 mod check;
 mod classification;
-mod elders;
-mod ensembles;
+mod control;
 #[cfg(feature = "follow")]
 mod following;
 mod index;
 mod infer;
-mod install;
-mod jobs;
 mod kept;
+mod last_use;
+#[cfg_attr(feature = "lazy-loading", path = "with_lazy_loading.rs")]
+#[cfg_attr(not(feature = "lazy-loading"), path = "without_lazy_loading.rs")]
+mod lazy;
+#[cfg(feature = "lazy-loading")]
+#[allow(unreachable_pub, reason = "it becomes a crate")]
+mod lazy_loading;
+#[allow(unreachable_pub, private_interfaces, reason = "it becomes a crate")]
 mod lifecycle;
 mod limits;
 mod load;
@@ -22,16 +27,12 @@ mod metadata;
 mod metrics_page;
 mod metrics_settings;
 mod model;
-mod models;
-mod on_demand;
-mod overrides;
 mod routes;
+mod sequences;
 mod server;
 mod settings;
-mod standby;
-mod start_fault;
+mod start;
 mod statistics;
-mod transact;
 
 pub use check::{check_model, describe, dry_run};
 pub use classification::{class_count, classify};
@@ -41,14 +42,13 @@ pub use hippocamp_loading::faults::faults_of;
 pub use hippocamp_loading::hint::hint;
 pub use hippocamp_loading::{Finding, HostPolicy, ModelCheck, Severity};
 pub use hippocamp_scheduler::ResourceCount;
-pub use index::{IndexEntry, State, VersionState};
+pub use index::IndexEntry;
 pub use infer::{InferInput, InferRequest};
+pub use lifecycle::{LoadOverrides, StartFault, State, VersionState};
 pub use limits::{check_parameter_count, check_tensor_count};
 pub use metadata::{ModelMetadata, TensorMetadata};
 pub use metrics_settings::{Histograms, MetricsSettings};
 pub use model::LoadedModel;
-pub use overrides::LoadOverrides;
 pub use server::{InferenceServer, ServerMetadata};
 pub use settings::{ControlMode, Readiness, Settings};
-pub use start_fault::StartFault;
 pub use statistics::VersionStatistics;

@@ -16,10 +16,10 @@ use tracing::info;
 
 use crate::cache::{ModelCache, ResponseCache};
 use crate::kept::{self, Files, Kept, Opened};
+use crate::last_use::LastUse;
 use crate::metrics_page::series;
 use crate::metrics_settings::warn_of_families;
 use crate::model::Executor;
-use crate::on_demand::LastUse;
 use crate::{LoadedModel, Settings};
 use hippocamp_loading::faults::{Collected, bad_config, faults_of};
 use hippocamp_loading::hint::hint;

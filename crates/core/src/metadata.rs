@@ -29,7 +29,7 @@ pub struct TensorMetadata {
 }
 
 impl InferenceServer {
-    /// The metadata of a version, or of the highest that serves. Loads a model that stands by.
+    /// The metadata of a version, or of the highest that serves. Loads a model that is loaded lazily.
     pub async fn model_metadata(&self, name: &str, version: Option<u64>) -> Result<ModelMetadata> {
         let model = self.demand(name, version).await?;
         let mut versions: Vec<u64> = match version {
@@ -37,7 +37,7 @@ impl InferenceServer {
             None => self.ready_versions(name).iter().map(|model| model.version).collect(),
         };
         if versions.is_empty() {
-            // It stands by again already.
+            // It was evicted again already.
             versions.push(model.version);
         }
         let config = &model.config;

@@ -91,7 +91,7 @@ impl InferenceServer {
     /// models: not for a thread that requests need.
     pub fn metrics(&self) -> Page {
         let settings = &self.settings().metrics;
-        let models = self.routes.all().into_iter();
+        let models = self.lifecycle.routes().all().into_iter();
         let versions: Vec<Seen> =
             models.map(|model| Seen { counters: model.statistics.snapshot(), model }).collect();
         let mut page = Page::default();
@@ -112,7 +112,9 @@ impl InferenceServer {
             summaries::write(&mut page, &settings.summary_quantiles, &versions);
         }
         self.loads(&mut page);
-        self.standby_metrics(&mut page);
+        if let Some(lazy) = &self.lazy {
+            lazy.write_metrics(&mut page);
+        }
         if settings.cpu {
             self.processors_and_memory(&mut page);
         }
@@ -132,8 +134,7 @@ impl InferenceServer {
     }
 
     fn loads(&self, page: &mut Page) {
-        let counted: Vec<_> =
-            self.models.lock().entries.iter().map(|(name, entry)| (name.clone(), entry.loads)).collect();
+        let counted = self.lifecycle.load_counts();
         let help = "Number of times that a model was loaded, or loaded again";
         let mut family = page.family("nv_model_load_success", help, Kind::Counter);
         for (name, loads) in &counted {

@@ -11,7 +11,7 @@ use hippocamp_scheduler::Scheduler;
 
 use crate::cache::ModelCache;
 use crate::infer::{self, InferRequest};
-use crate::on_demand::LastUse;
+use crate::last_use::LastUse;
 
 /// One loaded version. Whoever holds it keeps it alive: when it is replaced or unloaded, requests that found it before
 /// are still executed, and its memory goes when the last of them is done.

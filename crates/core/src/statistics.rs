@@ -26,14 +26,20 @@ impl VersionStatistics {
 
 impl InferenceServer {
     /// The counters of every version that serves, or of one model's, or of one version. An empty name stands for all. None of
-    /// a model that stands by: it has counted nothing since it was loaded last, and is not loaded for this.
+    /// a model that a request would load: it has counted nothing since it was loaded last, and is not loaded for this.
     pub fn statistics(&self, name: &str, version: Option<u64>) -> Result<Vec<VersionStatistics>> {
         if name.is_empty() {
-            return Ok(self.routes.all().iter().map(|model| VersionStatistics::of(model)).collect());
+            return Ok(self
+                .lifecycle
+                .routes()
+                .all()
+                .iter()
+                .map(|model| VersionStatistics::of(model))
+                .collect());
         }
         let models = self.ready_versions(name);
         if models.is_empty() {
-            if self.stands_by(name) {
+            if self.lazy.as_ref().is_some_and(|lazy| lazy.is_unloaded(name)) {
                 return Ok(Vec::new());
             }
             return Err(Error::invalid_arg(format!("requested model '{name}' is not available")));

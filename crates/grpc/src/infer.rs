@@ -65,7 +65,7 @@ async fn execute(
 /// The model and version that a request names; [`start`] looks again for one that goes on with a sequence. Waits only for a
 /// model that stands by.
 pub(crate) async fn find(server: &InferenceServer, request: &ModelInferRequest) -> Result<Arc<LoadedModel>> {
-    server.demand_or_elder(&request.model_name, status::version(&request.model_version)?).await
+    server.demand_or_draining(&request.model_name, status::version(&request.model_version)?).await
 }
 
 /// Takes the raw tensors out of a message that was decoded in one piece.

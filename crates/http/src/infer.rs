@@ -76,7 +76,7 @@ struct Submitted {
 
 impl Accepted {
     async fn new(front: &HttpFront, headers: &HeaderMap, path: &ModelPath<'_>) -> Result<Accepted> {
-        let model = front.server.demand_or_elder(&path.name, path.version).await?;
+        let model = front.server.demand_or_draining(&path.name, path.version).await?;
         if model.interface.decoupled {
             return Err(Error::unsupported(
                 "HTTP end point doesn't support models with decoupled transaction policy",

@@ -1,0 +1,89 @@
+//! Loads and unloads that clients ask for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hippocamp_backend::{Error, Result};
+use hippocamp_repository::{Patience, ScanFault, identifiers, list};
+
+use crate::{ControlMode, InferenceServer, LoadOverrides};
+
+impl InferenceServer {
+    /// Loads a model, or loads it again, because a client asked for it. Returns when it serves. If it fails, what
+    /// served before goes on.
+    pub async fn load(self: &Arc<Self>, name: &str, overrides: LoadOverrides) -> Result<()> {
+        self.allow_control()?;
+        for each in self.identifiers(name).await {
+            let overrides = self.lifecycle.with_given_config(&each, overrides.clone()).await;
+            if let Some(lazy) = &self.lazy {
+                lazy.load_for_client(&each, overrides).await?;
+                continue;
+            }
+            let loaded = self.lifecycle.load_model(each.clone(), overrides).await;
+            loaded.map_err(|failure| failure.into_error(&each))?;
+        }
+        Ok(())
+    }
+
+    /// Unloads a model because a client asked for it, and with it the ensembles that are made of it. With `dependents` also
+    /// the models that were loaded only because this one is composed of them, if nothing else is. Returns when the last
+    /// request is done and the memory is free. A model that is not loaded is no error.
+    pub async fn unload(self: &Arc<Self>, name: &str, dependents: bool) -> Result<()> {
+        self.allow_control()?;
+        for each in self.identifiers(name).await {
+            if let Some(lazy) = &self.lazy {
+                lazy.unload_for_client(&each);
+            }
+            self.lifecycle.unload_model(each, dependents).await;
+        }
+        Ok(())
+    }
+
+    fn allow_control(&self) -> Result<()> {
+        match self.settings().control_mode {
+            ControlMode::Explicit => Ok(()),
+            ControlMode::None | ControlMode::Poll => {
+                Err(Error::unavailable("explicit model load / unload is not allowed if polling is enabled"))
+            }
+        }
+    }
+
+    /// The names under which models of that name are served: that name, or with namespaces one in each that has such a
+    /// model.
+    async fn identifiers(self: &Arc<Self>, name: &str) -> BTreeSet<String> {
+        if !self.settings().model_namespacing {
+            return [name.to_owned()].into();
+        }
+        let server = Arc::clone(self);
+        let look = move || list(&server.settings().repositories, &server.scan_options(Patience::Short));
+        // A panic in there was logged where it happened.
+        let found = tokio::task::spawn_blocking(look).await.unwrap_or_default();
+        let mut meant = meant(found.models.iter().map(String::as_str), name);
+        let known = self.lifecycle.states();
+        meant.extend(identifiers(known.keys().map(String::as_str), name).into_iter().map(str::to_owned));
+        meant
+    }
+
+    /// What to say of a name that models of several namespaces have.
+    #[cold]
+    pub(crate) fn ambiguous(&self, name: &str) -> Option<Error> {
+        if !self.settings().model_namespacing {
+            return None;
+        }
+        let mut known: BTreeSet<String> = self.lifecycle.states().into_keys().collect();
+        known.extend(self.lazy.iter().flat_map(|lazy| lazy.names()));
+        let meant = identifiers(known.iter().map(String::as_str), name);
+        if meant.is_empty() || meant.contains(name) {
+            return None;
+        }
+        let identifiers = meant.into_iter().map(str::to_owned).collect();
+        let fault = ScanFault::Ambiguous { name: name.to_owned(), identifiers };
+        Some(Error::invalid_arg(fault.to_string()))
+    }
+}
+
+/// What `name` stands for among the models that are there; itself if there is none.
+pub(crate) fn meant<'a>(present: impl Iterator<Item = &'a str>, name: &'a str) -> BTreeSet<String> {
+    let meant = identifiers(present, name);
+    if meant.is_empty() { [name.to_owned()].into() } else { meant.into_iter().map(str::to_owned).collect() }
+}

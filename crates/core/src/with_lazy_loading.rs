@@ -1,0 +1,13 @@
+//! Lazy loading, where the settings ask for it.
+
+use std::sync::Arc;
+
+use crate::Settings;
+pub(crate) use crate::lazy_loading::LazyLoading;
+use crate::lifecycle::Lifecycle;
+
+/// `None` if every model is loaded when it is wanted.
+pub(crate) fn if_wanted(settings: &Settings, lifecycle: &Arc<Lifecycle>) -> Option<Arc<LazyLoading>> {
+    let budget = Some(settings.lazy_load_memory_budget).filter(|&budget| budget > 0);
+    settings.lazy_load.then(|| LazyLoading::new(Arc::clone(lifecycle), budget))
+}
