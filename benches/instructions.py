@@ -55,7 +55,7 @@ STEPS = {
         "grpc": ["hippocamp_grpc::fields::decode", "hippocamp_grpc::decode::request"],
         "http": ["hippocamp_http::json::infer::parse_infer"],
     },
-    "check": dict.fromkeys(("grpc", "http"), ["hippocamp_core::infer::check"]),
+    "check": dict.fromkeys(("grpc", "http"), ["hippocamp_serving::infer::check"]),
     "enqueue to execute": dict.fromkeys(("grpc", "http"), QUEUED),
     "execute, answer": dict.fromkeys(("grpc", "http"), EXECUTED),
     "encode": {

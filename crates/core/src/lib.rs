@@ -3,16 +3,12 @@
 //! Usable as a library: make an [`InferenceServer`] of [`Settings`] and backends, load its repositories, find a
 //! [`LoadedModel`] and call [`LoadedModel::infer`]. Names no concrete backend and no protocol.
 
-mod cache;
 mod check;
-mod classification;
 mod control;
 #[cfg(feature = "follow")]
 mod following;
 mod index;
-mod infer;
 mod kept;
-mod last_use;
 #[cfg_attr(feature = "lazy-loading", path = "with_lazy_loading.rs")]
 #[cfg_attr(not(feature = "lazy-loading"), path = "without_lazy_loading.rs")]
 mod lazy;
@@ -21,13 +17,10 @@ mod lazy;
 mod lazy_loading;
 #[allow(unreachable_pub, private_interfaces, reason = "it becomes a crate")]
 mod lifecycle;
-mod limits;
 mod load;
 mod metadata;
 mod metrics_page;
 mod metrics_settings;
-mod model;
-mod routes;
 mod sequences;
 mod server;
 mod settings;
@@ -35,20 +28,19 @@ mod start;
 mod statistics;
 
 pub use check::{check_model, describe, dry_run};
-pub use classification::{class_count, classify};
 #[cfg(feature = "follow")]
 pub use hippocamp_following::WatchSettings;
 pub use hippocamp_loading::faults::faults_of;
 pub use hippocamp_loading::hint::hint;
 pub use hippocamp_loading::{Finding, HostPolicy, ModelCheck, Severity};
 pub use hippocamp_scheduler::ResourceCount;
+pub use hippocamp_serving::{
+    InferInput, InferRequest, LoadedModel, check_parameter_count, check_tensor_count, class_count, classify,
+};
 pub use index::IndexEntry;
-pub use infer::{InferInput, InferRequest};
 pub use lifecycle::{LoadOverrides, StartFault, State, VersionState};
-pub use limits::{check_parameter_count, check_tensor_count};
 pub use metadata::{ModelMetadata, TensorMetadata};
 pub use metrics_settings::{Histograms, MetricsSettings};
-pub use model::LoadedModel;
 pub use server::{InferenceServer, ServerMetadata};
 pub use settings::{ControlMode, Readiness, Settings};
 pub use statistics::VersionStatistics;

@@ -14,16 +14,14 @@ use hippocamp_scheduler::{
 };
 use tracing::info;
 
-use crate::cache::{ModelCache, ResponseCache};
 use crate::kept::{self, Files, Kept, Opened};
-use crate::last_use::LastUse;
 use crate::metrics_page::series;
 use crate::metrics_settings::warn_of_families;
-use crate::model::Executor;
 use crate::{LoadedModel, Settings};
 use hippocamp_loading::faults::{Collected, bad_config, faults_of};
 use hippocamp_loading::hint::hint;
 use hippocamp_loading::{Context, Prepared, Required, initial_state, instances, model_file, require, warmup};
+use hippocamp_serving::{Executor, LastUse, ModelCache, ResponseCache};
 
 /// Knows the backends and the settings that loading depends on.
 #[derive(Debug)]

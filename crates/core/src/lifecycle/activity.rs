@@ -7,7 +7,7 @@ use crate::lifecycle::Lifecycle;
 use crate::lifecycle::entry::Entry;
 use crate::lifecycle::models::Models;
 use crate::load::Started;
-use crate::model::Executor;
+use hippocamp_serving::Executor;
 
 /// A model that serves.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::LoadedModel;
 use crate::lifecycle::draining::{DrainingVersion, DrainingVersions};
 use crate::lifecycle::entry::Retired;
-use crate::routes::Routes;
+use hippocamp_serving::Routes;
 
 /// What has to be routed to anew, and what is retired. Gathered under the lock of the models, and made visible at once.
 #[derive(Debug, Default)]

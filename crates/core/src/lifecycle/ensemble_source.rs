@@ -15,14 +15,12 @@ use hippocamp_proto::inference::ModelTransactionPolicy;
 use hippocamp_repository::ModelFolder;
 use hippocamp_scheduler::Scheduler;
 
-use crate::cache::{ModelCache, ResponseCache};
-use crate::last_use::LastUse;
 use crate::lifecycle::composition::step_names;
 use crate::load::{Started, Stopped};
 use crate::metrics_page::series;
 use crate::metrics_settings::warn_of_families;
-use crate::model::Executor;
 use crate::{LoadedModel, MetricsSettings, Settings};
+use hippocamp_serving::{Executor, LastUse, ModelCache, ResponseCache};
 
 /// An ensemble whose own config is usable. It is kept as long as the ensemble is wanted, so that it can be built anew
 /// without a look at the disk.

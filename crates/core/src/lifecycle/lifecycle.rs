@@ -14,8 +14,8 @@ use crate::lifecycle::models::Models;
 use crate::lifecycle::overrides::LoadOverrides;
 use crate::lifecycle::state::VersionState;
 use crate::load::{Loader, Started};
-use crate::routes::Routes;
 use crate::{LoadedModel, Settings};
+use hippocamp_serving::Routes;
 
 /// Loads models, lets them serve, replaces and unloads them. Knows the state of every model that was ever loaded or tried.
 ///

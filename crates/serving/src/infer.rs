@@ -25,9 +25,13 @@ pub struct InferRequest<'a> {
     pub inputs: SmallVec<[InferInput<'a>; 4]>,
     /// The outputs that were asked for; none means all.
     pub outputs: SmallVec<[&'a str; 4]>,
+    /// Those that mean nothing to the server; the model sees them.
     pub parameters: Parameters,
+    /// 1 is the highest; 0 stands for the model's default.
     pub priority: u64,
+    /// How long it may wait in the queue.
     pub timeout: Option<Duration>,
+    /// The sequence that it belongs to, if any.
     pub sequence: Option<Sequence>,
     /// When the request came in; its duration counts from here.
     pub arrived: Instant,
@@ -52,10 +56,13 @@ impl<'a> InferRequest<'a> {
 /// An input as a protocol decoded it.
 #[derive(Debug)]
 pub struct InferInput<'a> {
+    /// The name that the client gave.
     pub name: &'a str,
     /// `None` if the client named no type that there is.
     pub data_type: Option<DataType>,
+    /// With the batch dimension, if the model has one.
     pub shape: Shape,
+    /// The elements, little endian, not looked at yet.
     pub data: TensorData,
 }
 

@@ -17,12 +17,12 @@ use hippocamp_tensor::{MemoryError, PlacedSlice, TensorData};
 use tracing::warn;
 
 /// The responses of all models, within one budget.
-pub(crate) type ResponseCache = Arc<Store<Arc<Response>>>;
+pub type ResponseCache = Arc<Store<Arc<Response>>>;
 
 /// One loaded version's part of the response cache. Its entries go when the version does, and with it the last request
 /// that could still add one.
 #[derive(Debug)]
-pub(crate) struct ModelCache {
+pub struct ModelCache {
     owner: Arc<Owner<Arc<Response>>>,
     outputs: usize,
     statistics: Arc<ModelStatistics>,
@@ -30,7 +30,7 @@ pub(crate) struct ModelCache {
 
 impl ModelCache {
     /// For a version whose config asks for one, if the server has a cache.
-    pub(crate) fn wanted(
+    pub fn wanted(
         cache: Option<&ResponseCache>,
         config: &ModelConfig,
         interface: &Interface,

@@ -1,25 +1,26 @@
-//! When a request found a model last.
+//! When a model was used last, for whoever evicts the least recently used.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// When a request found a model last.
+/// When a request found a model last, in nanoseconds since the first look at the clock of this module.
 #[derive(Debug)]
-pub(crate) struct LastUse(AtomicU64);
+pub struct LastUse(AtomicU64);
 
 impl LastUse {
     /// What was just made is no older than what was just used.
-    pub(crate) fn now() -> LastUse {
+    pub fn now() -> LastUse {
         LastUse(AtomicU64::new(nanoseconds()))
     }
 
-    pub(crate) fn touch(&self) {
+    /// Sets the time to now.
+    pub fn touch(&self) {
         self.0.store(nanoseconds(), Ordering::Relaxed);
     }
 
-    /// Nanoseconds on a clock that begins with the process.
-    pub(crate) fn get(&self) -> u64 {
+    /// The time, in nanoseconds.
+    pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

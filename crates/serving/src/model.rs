@@ -9,38 +9,43 @@ use hippocamp_metrics::{Series, SizeHistogram};
 use hippocamp_model_config::{Interface, ModelConfig};
 use hippocamp_scheduler::Scheduler;
 
+use crate::LastUse;
 use crate::cache::ModelCache;
 use crate::infer::{self, InferRequest};
-use crate::last_use::LastUse;
 
 /// One loaded version. Whoever holds it keeps it alive: when it is replaced or unloaded, requests that found it before
 /// are still executed, and its memory goes when the last of them is done.
 #[derive(Debug)]
 pub struct LoadedModel {
+    /// The name that requests give.
     pub name: Arc<str>,
+    /// The number of the version.
     pub version: u64,
     /// `version` as the protocols write it.
     pub version_text: Arc<str>,
     /// Completed, defaulted and checked.
     pub config: Arc<ModelConfig>,
+    /// Its inputs and outputs, and whether it is decoupled.
     pub interface: Arc<Interface>,
+    /// Its counters.
     pub statistics: Arc<ModelStatistics>,
     /// Its labels on the page for Prometheus.
-    pub(crate) series: Series,
+    pub series: Series,
     /// The labels of those outputs that have a label file, by output name.
     pub labels: BTreeMap<Arc<str>, Vec<String>>,
-    /// Who has the sequences that run on it: it, or the steps of an ensemble. None if it knows of no sequences.
-    pub(crate) sequences: Vec<Arc<Scheduler>>,
-    /// If its responses are kept.
-    pub(crate) cache: Option<ModelCache>,
+    /// The sequence batchers whose sequences run on it: its own, or those of an ensemble's steps. Empty if there is none.
+    pub sequences: Vec<Arc<Scheduler>>,
+    /// Its part of the response cache, if its config asks for one.
+    pub cache: Option<ModelCache>,
     /// When a request found it last. Kept up to date only where models are loaded on demand.
-    pub(crate) last_use: LastUse,
-    pub(crate) executor: Executor,
+    pub last_use: LastUse,
+    /// What executes its requests.
+    pub executor: Executor,
 }
 
 /// What executes the requests of a version.
 #[derive(Debug)]
-pub(crate) enum Executor {
+pub enum Executor {
     /// Instances of its own. Shared with the same version under another config, if they did not have to change for it.
     Scheduler(Arc<Scheduler>),
     /// Other models.
@@ -100,7 +105,7 @@ impl LoadedModel {
     }
 
     /// Its instances, if it has any of its own.
-    pub(crate) fn scheduler(&self) -> Option<&Arc<Scheduler>> {
+    pub fn scheduler(&self) -> Option<&Arc<Scheduler>> {
         match &self.executor {
             Executor::Scheduler(scheduler) => Some(scheduler),
             Executor::Ensemble(_) => None,

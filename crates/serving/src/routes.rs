@@ -10,14 +10,14 @@ use crate::LoadedModel;
 
 /// The versions of every model that can be asked for. Read without a lock; replaced as a whole, rarely.
 #[derive(Debug, Default)]
-pub(crate) struct Routes(ArcSwap<HashMap<Arc<str>, Versions>>);
+pub struct Routes(ArcSwap<HashMap<Arc<str>, Versions>>);
 
 /// The versions of a model that serve, lowest first. May be empty: the model is known, but nothing of it serves.
 type Versions = Arc<[Arc<LoadedModel>]>;
 
 impl Routes {
     /// The version that was asked for, or the highest.
-    pub(crate) fn find(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
+    pub fn find(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
         let routes = self.0.load();
         let Some(versions) = routes.get(name) else {
             let asked = version.map_or_else(String::new, |v| format!(" version {v}"));
@@ -38,12 +38,12 @@ impl Routes {
     }
 
     /// All versions of one model that serve, lowest first.
-    pub(crate) fn versions(&self, name: &str) -> Vec<Arc<LoadedModel>> {
+    pub fn versions(&self, name: &str) -> Vec<Arc<LoadedModel>> {
         self.0.load().get(name).map(|versions| versions.to_vec()).unwrap_or_default()
     }
 
     /// Everything that serves, by name and version.
-    pub(crate) fn all(&self) -> Vec<Arc<LoadedModel>> {
+    pub fn all(&self) -> Vec<Arc<LoadedModel>> {
         let routes = self.0.load();
         let by_name: BTreeMap<_, _> = routes.iter().collect();
         by_name.into_values().flat_map(|versions| versions.iter().cloned()).collect()
@@ -51,7 +51,7 @@ impl Routes {
 
     /// From here on requests for these models find these versions: for all of them at once, so that nobody sees a model
     /// already replaced and an ensemble that is made of it not yet.
-    pub(crate) fn set(&self, changes: Vec<(String, Vec<Arc<LoadedModel>>)>) {
+    pub fn set(&self, changes: Vec<(String, Vec<Arc<LoadedModel>>)>) {
         let changes: Vec<(Arc<str>, Versions)> = changes
             .into_iter()
             .map(|(name, mut versions)| {
@@ -67,7 +67,7 @@ impl Routes {
     }
 
     /// From here on the name is one that was never there.
-    pub(crate) fn forget(&self, name: &str) {
+    pub fn forget(&self, name: &str) {
         self.0.rcu(|routes| {
             let mut routes = HashMap::clone(routes);
             routes.remove(name);
@@ -76,7 +76,7 @@ impl Routes {
     }
 
     /// Lets everything go.
-    pub(crate) fn clear(&self) {
+    pub fn clear(&self) {
         self.0.store(Arc::default());
     }
 }

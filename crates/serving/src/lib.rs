@@ -1,0 +1,22 @@
+//! Serves requests: from a model's name to the loaded version, and from a decoded request to its responses.
+//!
+//! It holds the routes, the loaded models, the checks of a request, the look-up in the response cache and the
+//! classification of outputs. It knows no protocol, and it loads nothing.
+
+#![warn(missing_docs)]
+
+mod cache;
+mod classification;
+mod infer;
+mod last_use;
+mod limits;
+mod model;
+mod routes;
+
+pub use cache::{ModelCache, ResponseCache};
+pub use classification::{class_count, classify};
+pub use infer::{InferInput, InferRequest};
+pub use last_use::LastUse;
+pub use limits::{check_parameter_count, check_tensor_count};
+pub use model::{Executor, LoadedModel};
+pub use routes::Routes;
