@@ -20,6 +20,7 @@ PARTS = [
     ("hippocamp_grpc", "hippocamp_grpc"),
     ("hippocamp_http", "hippocamp_http"),
     ("hippocamp_core", "hippocamp_core"),
+    ("hippocamp_serving", "hippocamp_serving"),
     ("hippocamp_scheduler", "hippocamp_scheduler"),
     ("hippocamp_backend_builtin", "hippocamp_backend"),
     ("hippocamp_backend", "hippocamp_backend"),
