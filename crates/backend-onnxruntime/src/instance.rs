@@ -1,7 +1,6 @@
 //! An instance: a session at work, which others may run at the same time.
 
 use std::ffi::{CStr, CString};
-use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_batching::{Compute, InputView, Inputs, Outputs};
@@ -11,16 +10,16 @@ use ort::memory::{Allocator, MemoryInfo};
 use ort::session::RunOptions;
 use smallvec::SmallVec;
 
-use crate::arena::OpenSession;
 use crate::error::engine;
 use crate::ffi::session::run;
 use crate::ffi::value::Input;
 use crate::guard::{Guard, InputGuard};
 use crate::options::Options;
+use crate::sessions::UsedSession;
 
 /// Executes batches. Used by one thread.
 pub(crate) struct OnnxInstance {
-    session: Arc<OpenSession>,
+    session: UsedSession,
     /// `None` if there is nothing to set.
     run_options: Option<RunOptions>,
     tensors: Tensors,
@@ -53,7 +52,7 @@ struct Port {
 impl OnnxInstance {
     pub(crate) fn new(
         model: &str,
-        session: Arc<OpenSession>,
+        session: UsedSession,
         options: &Options,
         signature: &Signature,
         guard: &Guard,

@@ -11,7 +11,6 @@ use hippocamp_model_config::{
 use tracing::warn;
 
 use crate::Settings;
-use crate::arena::OpenSession;
 use crate::ffi::memory::give_back;
 use crate::guard::Guard;
 use crate::instance::OnnxInstance;
@@ -21,7 +20,7 @@ use crate::options::Options;
 use crate::pools::{Pool, pool};
 use crate::runtime::Runtime;
 use crate::session::{Placement, open};
-use crate::sessions::Sessions;
+use crate::sessions::{Sessions, UsedSession};
 use crate::signature;
 
 pub(crate) struct OnnxModel {
@@ -93,7 +92,7 @@ impl OnnxModel {
         Ok(Batched::new(instance, Arc::clone(&spec.interface)))
     }
 
-    fn session(&self, spec: &InstanceSpec) -> Result<Arc<OpenSession>> {
+    fn session(&self, spec: &InstanceSpec) -> Result<UsedSession> {
         let wanted = placement(&self.settings, &self.options, &spec.config, spec.device);
         let create = || open(&self.runtime, &self.name, &self.file, &self.options, wanted);
         self.sessions.get(wanted, &self.options, create)
