@@ -1,0 +1,147 @@
+//! Where instances are placed on a machine with GPUs, by what their backend says it can use.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+use std::fs;
+use std::sync::{Arc, Mutex};
+
+use hippocamp_backend::{
+    Backend, BackendFacts, Batch, Device, ExecutionTimes, GpuSupport, InstanceSpec, Model, ModelInstance,
+    ModelSource, NewInstance, Response, Result,
+};
+use hippocamp_core::{ControlMode, InferenceServer, LoadOverrides, Settings};
+use hippocamp_device::{Device as Found, DeviceKind, Devices};
+use hippocamp_model_config::ModelConfig;
+
+/// Notes where its instances are.
+#[derive(Clone, Debug)]
+struct Placed {
+    gpus: GpuSupport,
+    instances: Arc<Mutex<Vec<(usize, Device)>>>,
+}
+
+impl Backend for Placed {
+    fn name(&self) -> &'static str {
+        "placed"
+    }
+
+    fn facts(&self) -> BackendFacts {
+        BackendFacts { gpus: self.gpus, cpu_instances: 3, ..BackendFacts::PLAIN }
+    }
+
+    fn load(&self, _: &ModelSource) -> Result<Box<dyn Model>> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Model for Placed {
+    fn complete_config(&self, _: &mut ModelConfig, _: i32) -> Result<()> {
+        Ok(())
+    }
+
+    fn check_config(&self, _: &ModelConfig) -> Result<()> {
+        Ok(())
+    }
+
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
+        self.instances.lock().unwrap().push((spec.index, spec.device));
+        Ok(NewInstance::bound(Answering))
+    }
+}
+
+struct Answering;
+
+impl ModelInstance for Answering {
+    fn execute(&mut self, batch: &mut Batch) {
+        for request in batch.drain(..) {
+            request.succeed(Response::default(), &ExecutionTimes::now());
+        }
+    }
+}
+
+fn gpu(id: i32, compute_capability: (u32, u32)) -> Found {
+    Found {
+        kind: DeviceKind::Gpu,
+        id,
+        name: "test".to_owned(),
+        uuid: String::new(),
+        memory: 1 << 30,
+        compute_capability,
+    }
+}
+
+/// Two GPUs, of which the second is old.
+fn machine() -> Devices {
+    [gpu(0, (9, 0)), gpu(1, (6, 1))].into_iter().collect()
+}
+
+const NEWER: GpuSupport = GpuSupport::From(7, 0);
+const ANY: GpuSupport = GpuSupport::From(0, 0);
+
+/// Where the instances are of a model whose config says that of its groups; or why it does not load.
+async fn placed(groups: &str, gpus: GpuSupport, devices: Devices, cpu_fallback: bool) -> Result<Vec<Device>> {
+    let repository = tempfile::tempdir().unwrap();
+    let folder = repository.path().join("m");
+    fs::create_dir_all(folder.join("1")).unwrap();
+    let tensors = "input { name: \"a\" data_type: TYPE_INT32 dims: 1 } output { name: \"o\" data_type: TYPE_INT32 dims: 1 }";
+    fs::write(folder.join("config.pbtxt"), format!("backend: \"placed\" {tensors} {groups}")).unwrap();
+    let settings = Settings {
+        repositories: vec![repository.path().into()],
+        control_mode: ControlMode::Explicit,
+        cpu_fallback,
+        devices,
+        ..Settings::default()
+    };
+    let backend = Placed { gpus, instances: Arc::default() };
+    let server = InferenceServer::new(settings, vec![Arc::new(backend.clone())]);
+    server.load("m", LoadOverrides::default()).await?;
+    let mut instances = std::mem::take(&mut *backend.instances.lock().unwrap());
+    instances.sort_by_key(|(index, _)| *index);
+    Ok(instances.into_iter().map(|(_, device)| device).collect())
+}
+
+const GPU0: Device = Device::Gpu(0);
+const GPU1: Device = Device::Gpu(1);
+
+#[tokio::test]
+async fn what_names_no_kind_is_on_every_gpu_that_its_backend_can_use() {
+    for groups in ["", "instance_group { kind: KIND_AUTO }"] {
+        assert_eq!(placed(groups, NEWER, machine(), false).await.unwrap(), [GPU0]);
+        assert_eq!(placed(groups, ANY, machine(), false).await.unwrap(), [GPU0, GPU1]);
+        let on_cpu = [Device::Cpu; 3];
+        assert_eq!(placed(groups, GpuSupport::None, machine(), false).await.unwrap(), on_cpu);
+        assert_eq!(placed(groups, ANY, Devices::none(), false).await.unwrap(), on_cpu);
+    }
+}
+
+#[tokio::test]
+async fn a_kind_and_gpus_are_taken_as_they_are_written() {
+    let of = |groups: &'static str| placed(groups, ANY, machine(), false);
+    assert_eq!(of("instance_group { kind: KIND_GPU }").await.unwrap(), [GPU0, GPU1]);
+    assert_eq!(of("instance_group { kind: KIND_GPU gpus: 1 count: 2 }").await.unwrap(), [GPU1, GPU1]);
+    assert_eq!(of("instance_group { gpus: 1 }").await.unwrap(), [GPU1]);
+    assert_eq!(of("instance_group { kind: KIND_CPU count: 1 }").await.unwrap(), [Device::Cpu]);
+    let both = "instance_group [ { kind: KIND_CPU count: 1 }, { kind: KIND_GPU gpus: 0 } ]";
+    assert_eq!(of(both).await.unwrap(), [Device::Cpu, GPU0]);
+}
+
+#[tokio::test]
+async fn a_gpu_that_cannot_be_used_is_refused_or_replaced() {
+    let old = "instance_group { kind: KIND_GPU gpus: 1 count: 1 }";
+    let error = placed(old, NEWER, machine(), false).await.unwrap_err();
+    let expected =
+        "instance group m_0 of model m specifies invalid or unsupported gpu id 1. Supported GPUs are: 0";
+    assert!(error.message().contains(expected), "{error}");
+    assert_eq!(placed(old, NEWER, machine(), true).await.unwrap(), [Device::Cpu]);
+    let any = "instance_group { kind: KIND_GPU count: 1 }";
+    for (gpus, devices, why) in [
+        (GpuSupport::None, machine(), "server does not support GPUs"),
+        (ANY, Devices::none(), "server does not support GPUs"),
+        (GpuSupport::From(10, 0), machine(), "no GPUs are available"),
+    ] {
+        let error = placed(any, gpus, devices.clone(), false).await.unwrap_err();
+        let expected = format!("instance group m_0 of model m has kind KIND_GPU but {why}");
+        assert!(error.message().contains(&expected), "{error}");
+        assert_eq!(placed(any, gpus, devices, true).await.unwrap(), [Device::Cpu]);
+    }
+}
