@@ -46,7 +46,7 @@ impl ServedModels for InferenceServer {
     }
 
     fn composing_on_disk(&self, name: &str) -> BTreeSet<String> {
-        composing_on_disk(self.settings(), name)
+        composing_on_disk(self.lifecycle.repositories(), name)
     }
 
     async fn transact(

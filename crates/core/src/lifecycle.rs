@@ -25,6 +25,7 @@ mod overrides;
 mod ready;
 mod replace;
 mod retire;
+mod settings;
 mod start_fault;
 mod state;
 mod together;
@@ -39,6 +40,7 @@ pub use job::Job;
 pub use jobs::Jobs;
 pub use lifecycle::{EndObserver, Lifecycle, VersionStates};
 pub use overrides::LoadOverrides;
+pub use settings::{LifecycleSettings, Repositories};
 pub use start_fault::StartFault;
 #[cfg(test)]
 pub(crate) use state::UNLOADED;

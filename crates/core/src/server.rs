@@ -51,6 +51,7 @@ const SYSTEM_SHARED_MEMORY: &str = "system_shared_memory";
 /// front of this, and a program may use it without any.
 #[derive(Debug)]
 pub struct InferenceServer {
+    settings: Settings,
     pub(crate) lifecycle: Arc<Lifecycle>,
     /// If models are loaded when a request asks for them.
     pub(crate) lazy: Option<Arc<LazyLoading>>,
@@ -74,14 +75,11 @@ impl InferenceServer {
         let cache_size = settings.response_cache_byte_size;
         let cache = (cache_size > 0).then(|| Store::new(cache_size));
         let shared_memory = Arc::new(SharedMemory::new(settings.allow_client_shm));
-        let lifecycle = Arc::new(Lifecycle::new(Loader::new(
-            settings,
-            backends.into_iter().collect(),
-            rate_limiter,
-            cache,
-        )));
+        let loader = Loader::new(settings.clone(), backends.into_iter().collect(), rate_limiter, cache);
+        let lifecycle = Arc::new(Lifecycle::new(loader, settings.lifecycle()));
         Arc::new(InferenceServer {
-            lazy: lazy::if_wanted(lifecycle.settings(), &lifecycle),
+            lazy: lazy::if_wanted(&settings, &lifecycle),
+            settings,
             lifecycle,
             shared_memory,
             started: AtomicBool::new(false),
@@ -94,7 +92,7 @@ impl InferenceServer {
     }
 
     pub fn settings(&self) -> &Settings {
-        self.lifecycle.settings()
+        &self.settings
     }
 
     /// The regions that clients have registered. Protocols read inputs from there and write outputs to it.

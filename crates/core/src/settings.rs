@@ -10,6 +10,7 @@ use hippocamp_scheduler::ResourceCount;
 use hippocamp_loading::{HostPolicy, LoadSettings};
 
 use crate::MetricsSettings;
+use crate::lifecycle::{LifecycleSettings, Repositories};
 
 /// Who decides which models are loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,6 +126,15 @@ impl Settings {
             config_name: self.model_config_name.clone(),
             namespacing: self.model_namespacing,
             ..ScanOptions::default()
+        }
+    }
+
+    /// Where models are found, and how they are loaded.
+    pub(crate) fn lifecycle(&self) -> LifecycleSettings {
+        LifecycleSettings {
+            repositories: Repositories { locations: self.repositories.clone(), options: self.scan_options() },
+            load_threads: self.model_load_thread_count,
+            load_retries: self.model_load_retry_count,
         }
     }
 

@@ -87,15 +87,15 @@ impl InferenceServer {
                 }
             }
         }
+        // Following the repositories reports what settles, and nothing else is loaded.
+        let settled = self.settings().control_mode == ControlMode::Poll;
         if let Some(lazy) = &self.lazy {
-            lazy.add_at_start(names, present).await;
+            lazy.add_at_start(names, present, settled).await;
             return faults;
         }
         let job = |name: &String| match present.get(name) {
             // Nobody says that it has settled; if it hasn't, that will be noticed.
-            Some(content) if self.settings().control_mode == ControlMode::Poll => {
-                Job::settled(name.clone(), *content)
-            }
+            Some(content) if settled => Job::settled(name.clone(), *content),
             _ => Job::explicit(name.clone(), LoadOverrides::default()),
         };
         let mut outcomes = self.lifecycle.load_models(names.iter().map(job).collect()).await;

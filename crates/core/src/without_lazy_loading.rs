@@ -33,7 +33,7 @@ impl LazyLoading {
         match *self {}
     }
 
-    pub(crate) async fn add_at_start(&self, _: Vec<String>, _: &BTreeMap<String, Fingerprint>) {
+    pub(crate) async fn add_at_start(&self, _: Vec<String>, _: &BTreeMap<String, Fingerprint>, _: bool) {
         match *self {}
     }
 

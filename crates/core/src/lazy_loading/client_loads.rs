@@ -21,7 +21,7 @@ impl LazyLoading {
 
     async fn load_and_pin(self: &Arc<Self>, name: &str, overrides: LoadOverrides) -> Result<()> {
         let (lifecycle, owned, brought) = (Arc::clone(&self.lifecycle), name.to_owned(), overrides.clone());
-        let parts = tokio::task::spawn_blocking(move || closure_with(lifecycle.loader(), &owned, &brought));
+        let parts = tokio::task::spawn_blocking(move || closure_with(&lifecycle, &owned, &brought));
         // A panic in there was logged; the load finds out what is wrong.
         let parts = parts.await.unwrap_or_default();
         let reloaded = [name.to_owned()].into();

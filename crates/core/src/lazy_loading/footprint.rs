@@ -7,11 +7,9 @@ use std::path::Path;
 use hippocamp_backend::ModelDirectories;
 use hippocamp_loading::{Prepared, prepare};
 use hippocamp_model_config::ModelConfig;
-use hippocamp_repository::{ModelFolder, RepositoryLocation, find};
+use hippocamp_repository::{ModelFolder, find};
 
-use crate::Settings;
-use crate::lifecycle::{Job, LoadOverrides, composing_of, find_files};
-use crate::load::Loader;
+use crate::lifecycle::{Job, Lifecycle, LoadOverrides, Repositories, composing_of, find_files};
 
 /// A model that has to serve for another one, or the other one itself.
 #[derive(Clone, Debug)]
@@ -22,12 +20,12 @@ pub(crate) struct Part {
 }
 
 /// A model and all that it is composed of, directly or not. Reads configs and sizes, and fetches what is elsewhere.
-pub(crate) fn closure(loader: &Loader, name: &str) -> Vec<Part> {
-    closure_with(loader, name, &LoadOverrides::default())
+pub(crate) fn closure(lifecycle: &Lifecycle, name: &str) -> Vec<Part> {
+    closure_with(lifecycle, name, &LoadOverrides::default())
 }
 
 /// The same with what a load request brought along for the model itself.
-pub(crate) fn closure_with(loader: &Loader, name: &str, overrides: &LoadOverrides) -> Vec<Part> {
+pub(crate) fn closure_with(lifecycle: &Lifecycle, name: &str, overrides: &LoadOverrides) -> Vec<Part> {
     let mut parts = BTreeMap::new();
     let mut open = vec![(name.to_owned(), overrides.clone())];
     while let Some((name, overrides)) = open.pop() {
@@ -35,33 +33,33 @@ pub(crate) fn closure_with(loader: &Loader, name: &str, overrides: &LoadOverride
             continue;
         }
         let job = Job::explicit(name.clone(), overrides);
-        let composing = composing_of(&loader.settings, &job).unwrap_or_default();
+        let composing = composing_of(lifecycle.repositories(), &job).unwrap_or_default();
         open.extend(composing.iter().map(|part| (part.clone(), LoadOverrides::default())));
-        let bytes = if composing.is_empty() { bytes(loader, &name, &job.overrides) } else { 0 };
+        let bytes = if composing.is_empty() { bytes(lifecycle, &name, &job.overrides) } else { 0 };
         parts.insert(name.clone(), Part { name, bytes, composing });
     }
     parts.into_values().collect()
 }
 
 /// What a model is composed of, directly or not.
-pub(crate) fn composing(settings: &Settings, name: &str) -> BTreeSet<String> {
+pub(crate) fn composing(repositories: &Repositories, name: &str) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     let mut open = vec![name.to_owned()];
     while let Some(name) = open.pop() {
         let parts =
-            composing_of(settings, &Job::explicit(name, LoadOverrides::default())).unwrap_or_default();
+            composing_of(repositories, &Job::explicit(name, LoadOverrides::default())).unwrap_or_default();
         open.extend(parts.into_iter().filter(|part| all.insert(part.clone())));
     }
     all
 }
 
 /// What a model is estimated to take. One that cannot be loaded takes nothing: what is wrong shows when it is tried.
-fn bytes(loader: &Loader, name: &str, overrides: &LoadOverrides) -> u64 {
-    let Ok((folder, _files)) = find_files(&loader.settings, name, overrides) else { return 0 };
-    let prepared = prepare(&loader.context, folder, overrides.config.as_deref());
+fn bytes(lifecycle: &Lifecycle, name: &str, overrides: &LoadOverrides) -> u64 {
+    let Ok((folder, _files)) = find_files(lifecycle.repositories(), name, overrides) else { return 0 };
+    let prepared = prepare(&lifecycle.loader().context, folder, overrides.config.as_deref());
     let Ok(prepared) = prepared else { return 0 };
     let directories = ModelDirectories { version: None, model: &prepared.folder.path };
-    let backend = loader.context.backend(name, &prepared.config, directories);
+    let backend = lifecycle.loader().context.backend(name, &prepared.config, directories);
     footprint(&prepared, backend.is_ok_and(|backend| backend.shares_files(&prepared.config)))
 }
 
@@ -97,19 +95,19 @@ fn size(path: &Path, depth: usize) -> u64 {
 }
 
 /// The model's folder if it is on this machine. `None` also where it may be in a store: to ask there takes as long as the load.
-pub(crate) fn folder_here(settings: &Settings, name: &str) -> Option<ModelFolder> {
-    if settings.repositories.iter().any(RepositoryLocation::is_remote) {
+pub(crate) fn folder_here(repositories: &Repositories, name: &str) -> Option<ModelFolder> {
+    if repositories.any_remote() {
         return None;
     }
-    Some(find(&settings.repositories, name, &settings.scan_options()).ok()??.folder)
+    Some(find(&repositories.locations, name, &repositories.options).ok()??.folder)
 }
 
 /// The versions that a load of the model would serve, if it is on this machine: all that have a folder if its config cannot be
 /// used.
-pub(crate) fn versions_here(loader: &Loader, name: &str) -> Option<Vec<u64>> {
-    let folder = folder_here(&loader.settings, name)?;
+pub(crate) fn versions_here(lifecycle: &Lifecycle, name: &str) -> Option<Vec<u64>> {
+    let folder = folder_here(lifecycle.repositories(), name)?;
     let all: Vec<u64> = folder.versions.iter().copied().collect();
-    let selected = prepare(&loader.context, folder, None).map(|prepared| prepared.versions);
+    let selected = prepare(&lifecycle.loader().context, folder, None).map(|prepared| prepared.versions);
     Some(selected.unwrap_or(if all.is_empty() { vec![1] } else { all }))
 }
 

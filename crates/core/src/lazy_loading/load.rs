@@ -88,7 +88,7 @@ impl LazyLoading {
 
     async fn parts(&self, name: &str) -> Result<Vec<Part>, NotLoaded> {
         let (lifecycle, name) = (Arc::clone(&self.lifecycle), name.to_owned());
-        let parts = tokio::task::spawn_blocking(move || closure(lifecycle.loader(), &name));
+        let parts = tokio::task::spawn_blocking(move || closure(&lifecycle, &name));
         // A panic in there was logged.
         parts.await.map_err(|_| NotLoaded::Gone)
     }

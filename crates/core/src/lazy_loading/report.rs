@@ -26,9 +26,9 @@ impl LazyLoading {
     /// Puts what is not loaded among the states of what was: it is ready, as its requests are answered. Looks at every
     /// model's files, as versions come and go, and reads configs, each content of a model once.
     pub fn show_in_index(&self, states: &mut BTreeMap<String, VersionStates>) {
-        let settings = self.lifecycle.settings();
-        let options = ScanOptions { patience: Patience::Short, ..settings.scan_options() };
-        let found = scan(&settings.repositories, &options);
+        let repositories = self.lifecycle.repositories();
+        let options = ScanOptions { patience: Patience::Short, ..repositories.options.clone() };
+        let found = scan(&repositories.locations, &options);
         let unloaded: Vec<Unloaded> = {
             let state = self.state.lock();
             let present = state.models.iter().filter_map(|(name, model)| {
@@ -47,7 +47,7 @@ impl LazyLoading {
                 continue;
             }
             let versions = versions.or_else(|| {
-                let versions = versions_here(self.lifecycle.loader(), &name)?;
+                let versions = versions_here(&self.lifecycle, &name)?;
                 self.state.lock().models.shown(&name, content, versions.clone());
                 Some(versions)
             });

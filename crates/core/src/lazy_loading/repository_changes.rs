@@ -65,7 +65,7 @@ impl LazyLoading {
     async fn measure(&self, names: &BTreeSet<String>) -> Vec<Part> {
         let (lifecycle, names) = (Arc::clone(&self.lifecycle), names.clone());
         let measured = tokio::task::spawn_blocking(move || {
-            let parts = names.iter().flat_map(|name| closure(lifecycle.loader(), name));
+            let parts = names.iter().flat_map(|name| closure(&lifecycle, name));
             parts.map(|part| (part.name.clone(), part)).collect::<BTreeMap<_, _>>().into_values().collect()
         });
         // A panic in there was logged.

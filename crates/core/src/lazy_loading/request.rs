@@ -91,7 +91,7 @@ impl LazyLoading {
             return false;
         }
         let (lifecycle, name) = (Arc::clone(&self.lifecycle), name.to_owned());
-        let look = move || match folder_here(lifecycle.settings(), &name) {
+        let look = move || match folder_here(lifecycle.repositories(), &name) {
             // An ensemble needs no folder for its version.
             Some(folder) => folder.versions.is_empty() || folder.versions.contains(&version),
             None => true,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hippocamp_backend::{Error, ModelStatistics, Result};
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_loading::faults::{about, bad_config};
-use hippocamp_loading::{Context, Prepared, Required, require};
+use hippocamp_loading::{Prepared, Required, require};
 use hippocamp_model_config::{
     self as model_config, FaultKind, Interface, ModelConfig, ModelEnsembling, Step,
 };
@@ -16,11 +16,12 @@ use hippocamp_repository::ModelFolder;
 use hippocamp_scheduler::Scheduler;
 
 use crate::lifecycle::composition::step_names;
-use crate::load::{Started, Stopped};
+use crate::lifecycle::settings::Repositories;
+use crate::load::{Loader, Started, Stopped};
 use crate::metrics_page::series;
 use crate::metrics_settings::warn_of_families;
-use crate::{LoadedModel, MetricsSettings, Settings};
 use hippocamp_serving::{Executor, LastUse, ModelCache, ResponseCache};
+use crate::{LoadedModel, MetricsSettings};
 
 /// An ensemble whose own config is usable. It is kept as long as the ensemble is wanted, so that it can be built anew
 /// without a look at the disk.
@@ -44,18 +45,18 @@ impl EnsembleSource {
     /// Checks the whole config; there is no model file that could complete it.
     pub(crate) fn new(
         prepared: Prepared,
-        settings: &Settings,
-        context: &Context,
-        cache: Option<ResponseCache>,
+        repositories: &Repositories,
+        loader: &Loader,
     ) -> Result<EnsembleSource> {
-        let Required { config, labels } = require(context, &prepared)?;
+        let Required { config, labels } = require(&loader.context, &prepared)?;
         let Prepared { folder, versions, .. } = prepared;
         let steps = model_config::ensemble_scheduling(&config).map_or(&[][..], |steps| &steps.step);
-        let step_names = step_names(settings, folder.namespace.as_deref(), steps);
+        let step_names = step_names(repositories, folder.namespace.as_deref(), steps);
         let interface = Interface::new(&config).map_err(bad_config)?;
         warn_of_families(&folder.name, &config);
         let statistics = versions.into_iter().map(|version| (version, Arc::default())).collect();
-        let (name, metrics) = (folder.name.as_str().into(), settings.metrics.clone());
+        let (name, metrics) = (folder.name.as_str().into(), loader.settings.metrics.clone());
+        let cache = loader.cache.clone();
         Ok(EnsembleSource { name, config, step_names, interface, labels, statistics, folder, metrics, cache })
     }
 

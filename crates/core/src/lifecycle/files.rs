@@ -3,12 +3,12 @@
 use hippocamp_backend::Error;
 use hippocamp_repository::{ModelFolder, ScanFault, find};
 
-use crate::Settings;
 use crate::lifecycle::overrides::{LoadOverrides, ModelFiles, OverrideFolder};
+use crate::lifecycle::settings::Repositories;
 
 /// Where the model's files are: in a repository, or in the request. Fetches what is elsewhere.
 pub fn find_files(
-    settings: &Settings,
+    repositories: &Repositories,
     name: &str,
     overrides: &LoadOverrides,
 ) -> Result<(ModelFolder, Option<ModelFiles>), Error> {
@@ -21,11 +21,10 @@ pub fn find_files(
         let files = OverrideFolder::write(name, &overrides.files)?;
         return Ok((files.read(name)?, Some(ModelFiles::Override(files))));
     }
-    let found =
-        find(&settings.repositories, name, &settings.scan_options()).map_err(|fault| match fault {
-            ScanFault::Fetch { .. } => Error::unavailable(fault.to_string()),
-            fault => Error::internal(fault.to_string()),
-        })?;
+    let found = find(&repositories.locations, name, &repositories.options).map_err(|fault| match fault {
+        ScanFault::Fetch { .. } => Error::unavailable(fault.to_string()),
+        fault => Error::internal(fault.to_string()),
+    })?;
     let found = found.ok_or_else(|| Error::not_found(format!("no model repository has model '{name}'")))?;
     Ok((found.folder, found.files.map(ModelFiles::Snapshot)))
 }

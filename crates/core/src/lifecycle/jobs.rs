@@ -7,9 +7,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::error;
 
-use crate::Settings;
 use crate::lifecycle::composition::composing_of_all;
 use crate::lifecycle::job::Job;
+use crate::lifecycle::settings::Repositories;
 use crate::load::{LoadFailure, not_found};
 
 /// Jobs of which some wait for others.
@@ -22,11 +22,11 @@ pub struct Jobs {
 
 impl Jobs {
     /// Adds everything that the models are composed of. Reads their configs.
-    pub(crate) fn with_composing(settings: &Settings, jobs: Vec<Job>) -> Jobs {
+    pub(crate) fn with_composing(repositories: &Repositories, jobs: Vec<Job>) -> Jobs {
         let mut all = Jobs::default();
         let mut open = jobs;
         while !open.is_empty() {
-            let composing = composing_of_all(settings, &open);
+            let composing = composing_of_all(repositories, &open);
             open = all.add(open.into_iter().zip(composing));
         }
         for (name, job) in &mut all.by_name {

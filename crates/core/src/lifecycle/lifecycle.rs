@@ -8,14 +8,16 @@ use hippocamp_repository::{Dependencies, Fingerprint};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use crate::LoadedModel;
 use crate::lifecycle::draining::DrainingVersions;
 use crate::lifecycle::entry::LoadCounts;
 use crate::lifecycle::models::Models;
 use crate::lifecycle::overrides::LoadOverrides;
+use crate::lifecycle::settings::{LifecycleSettings, Repositories};
 use crate::lifecycle::state::VersionState;
 use crate::load::{Loader, Started};
-use crate::{LoadedModel, Settings};
 use hippocamp_serving::Routes;
+use crate::LoadedModel;
 
 /// Loads models, lets them serve, replaces and unloads them. Knows the state of every model that was ever loaded or tried.
 ///
@@ -23,6 +25,7 @@ use hippocamp_serving::Routes;
 #[derive(Debug)]
 pub struct Lifecycle {
     pub(crate) loader: Loader,
+    pub(crate) settings: LifecycleSettings,
     pub(crate) routes: Routes,
     pub(crate) draining: DrainingVersions,
     pub(crate) models: Mutex<Models>,
@@ -43,10 +46,11 @@ pub type VersionStates = BTreeMap<u64, VersionState>;
 
 impl Lifecycle {
     /// Without any model yet.
-    pub fn new(loader: Loader) -> Lifecycle {
-        let threads = loader.settings.model_load_thread_count.max(1);
+    pub fn new(loader: Loader, settings: LifecycleSettings) -> Lifecycle {
+        let threads = settings.load_threads.max(1);
         Lifecycle {
             loader,
+            settings,
             routes: Routes::default(),
             draining: DrainingVersions::default(),
             models: Mutex::default(),
@@ -60,8 +64,8 @@ impl Lifecycle {
         drop(self.ends.set(observer));
     }
 
-    pub fn settings(&self) -> &Settings {
-        &self.loader.settings
+    pub fn repositories(&self) -> &Repositories {
+        &self.settings.repositories
     }
 
     pub fn loader(&self) -> &Loader {
@@ -150,7 +154,7 @@ impl Lifecycle {
         let given = self.models.lock().entries.get(name).and_then(|entry| entry.origin.given.clone());
         let Some(given) = given else { return overrides };
         let (lifecycle, name) = (Arc::clone(self), name.to_owned());
-        let json = tokio::task::spawn_blocking(move || given.json_if_newer(lifecycle.settings(), &name));
+        let json = tokio::task::spawn_blocking(move || given.json_if_newer(lifecycle.repositories(), &name));
         // A panic in there was logged.
         LoadOverrides { config: json.await.ok().flatten(), ..overrides }
     }

@@ -43,7 +43,7 @@ impl Lifecycle {
     pub async fn load_models(self: &Arc<Self>, jobs: Vec<Job>) -> BTreeMap<String, Result<(), LoadFailure>> {
         let lifecycle = Arc::clone(self);
         let jobs =
-            tokio::task::spawn_blocking(move || Jobs::with_composing(lifecycle.settings(), jobs)).await;
+            tokio::task::spawn_blocking(move || Jobs::with_composing(lifecycle.repositories(), jobs)).await;
         let Ok(jobs) = jobs else { return BTreeMap::new() };
         self.run_jobs(jobs).await
     }

@@ -16,12 +16,13 @@ use crate::lifecycle::files::find_files;
 use crate::lifecycle::job::Job;
 use crate::lifecycle::overrides::{GivenConfig, ModelFiles};
 use crate::lifecycle::ready::{Ready, ReadyModel};
+use crate::lifecycle::settings::Repositories;
 use crate::load::{LoadFailure, Loader, Stopped, all_versions};
 
 impl Lifecycle {
     /// Loads and installs. What was replaced is returned, to be let go; `None` if the model serves what it should already.
     pub(crate) fn load_now(&self, job: &Job) -> Result<Option<Vec<Retired>>, LoadFailure> {
-        let mut retries = self.settings().model_load_retry_count;
+        let mut retries = self.settings.load_retries;
         let Some((folder, mut origin)) = self.open(job, &mut retries)? else { return Ok(None) };
         let load = || {
             let ready = self.make(job, &folder, &origin)?;
@@ -32,7 +33,7 @@ impl Lifecycle {
 
     /// Makes a model ready off to the side, to be installed with others. Changes nothing of what serves.
     pub(crate) fn load_aside(&self, job: &Job) -> Result<ReadyModel, LoadFailure> {
-        let mut retries = self.settings().model_load_retry_count;
+        let mut retries = self.settings.load_retries;
         let opened = self.open(job, &mut retries)?;
         let (folder, origin) = opened.ok_or(LoadFailure::Changed)?;
         let ready = self.with_retries(&job.name, retries, || self.make(job, &folder, &origin))?;
@@ -51,7 +52,7 @@ impl Lifecycle {
         self.models.lock().entry(&job.name).in_repository = job.overrides.files.is_empty();
         let from_repository = job.overrides.config.is_none() && job.overrides.files.is_empty();
         let fingerprint = from_repository.then_some(folder.fingerprint);
-        let given = GivenConfig::of(self.settings(), &job.name, &job.overrides);
+        let given = GivenConfig::of(self.repositories(), &job.name, &job.overrides);
         Ok(Some((folder, Origin { fingerprint, files, given })))
     }
 
@@ -61,7 +62,7 @@ impl Lifecycle {
         let ready = prepared.map_err(LoadFailure::Config).and_then(|prepared| {
             self.mark_loading(&job.name, &prepared.versions);
             if hippocamp_model_config::is_ensemble(&prepared.config) {
-                make_ensemble(job, prepared, &self.loader)
+                make_ensemble(job, prepared, &self.loader, self.repositories())
             } else {
                 self.loader.load(prepared, self.reusable(&job.name)).map(Ready::Model)
             }
@@ -106,7 +107,7 @@ impl Lifecycle {
     fn fetch(&self, job: &Job, retries: &mut u32) -> Result<(ModelFolder, Option<ModelFiles>), LoadFailure> {
         let name = &job.name;
         loop {
-            match find_files(self.settings(), name, &job.overrides) {
+            match find_files(self.repositories(), name, &job.overrides) {
                 Ok(found) => return Ok(found),
                 Err(error) if *retries > 0 && error.code() == Code::Unavailable => {
                     error!(model = name, "failed to load model '{name}', trying again: {error}");
@@ -147,12 +148,17 @@ fn without_folder(text: &str, folder: &ModelFolder) -> String {
 }
 
 /// Checks the config of an ensemble. It is built when it is installed.
-fn make_ensemble(job: &Job, prepared: Prepared, loader: &Loader) -> Result<Ready, LoadFailure> {
+fn make_ensemble(
+    job: &Job,
+    prepared: Prepared,
+    loader: &Loader,
+    repositories: &Repositories,
+) -> Result<Ready, LoadFailure> {
     let versions = prepared.versions.clone();
     if let Some(last) = &job.cycle {
         return Err(LoadFailure::Composing { versions, error: circular(&job.name, last) });
     }
-    match EnsembleSource::new(prepared, &loader.settings, &loader.context, loader.cache.clone()) {
+    match EnsembleSource::new(prepared, repositories, loader) {
         Ok(source) => Ok(Ready::Ensemble(Arc::new(source))),
         Err(error) => Err(all_versions(&versions, &error)),
     }

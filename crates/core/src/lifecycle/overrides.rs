@@ -9,7 +9,7 @@ use hippocamp_backend::{Error, Result};
 use hippocamp_repository::{Fingerprint, ModelFolder, Snapshot, config_fingerprint};
 use tempfile::TempDir;
 
-use crate::Settings;
+use crate::lifecycle::settings::Repositories;
 
 /// The overrides of one load request. Files hold for that load; the next plain one goes back to the disk. A config without files
 /// holds for plain loads as well, until the one in the repository is written or the model is unloaded, as in Triton.
@@ -31,22 +31,26 @@ pub(crate) struct GivenConfig {
 
 impl GivenConfig {
     /// What is to be kept of a request; `None` if it brought no config, or files as well. Looks at the disk or asks a store.
-    pub(crate) fn of(settings: &Settings, name: &str, overrides: &LoadOverrides) -> Option<GivenConfig> {
+    pub(crate) fn of(
+        repositories: &Repositories,
+        name: &str,
+        overrides: &LoadOverrides,
+    ) -> Option<GivenConfig> {
         let json = overrides.config.as_deref().filter(|_| overrides.files.is_empty())?;
-        Some(GivenConfig { json: json.into(), beside: own_config(settings, name)? })
+        Some(GivenConfig { json: json.into(), beside: own_config(repositories, name)? })
     }
 }
 
 impl GivenConfig {
     /// The config in JSON, unless the one in the repository was written since. Looks at the disk or asks a store.
-    pub(crate) fn json_if_newer(&self, settings: &Settings, name: &str) -> Option<String> {
-        (own_config(settings, name) == Some(self.beside)).then(|| self.json.to_string())
+    pub(crate) fn json_if_newer(&self, repositories: &Repositories, name: &str) -> Option<String> {
+        (own_config(repositories, name) == Some(self.beside)).then(|| self.json.to_string())
     }
 }
 
 /// What stands for the config that lies in the repository; `None` if that cannot be told.
-fn own_config(settings: &Settings, name: &str) -> Option<Fingerprint> {
-    config_fingerprint(&settings.repositories, name, &settings.scan_options()).ok().flatten()
+fn own_config(repositories: &Repositories, name: &str) -> Option<Fingerprint> {
+    config_fingerprint(&repositories.locations, name, &repositories.options).ok().flatten()
 }
 
 /// Model files that were brought here for one load, and go when nothing serves from them any more.
