@@ -8,8 +8,8 @@ use hippocamp_repository::{
     Dependencies, Fingerprint, Outcome, Patience, RepositoryLocation, ScanOptions, Transaction,
 };
 
-use crate::lifecycle::composing_on_disk;
 use crate::{InferenceServer, WatchSettings};
+use hippocamp_lifecycle::composing_on_disk;
 
 impl InferenceServer {
     /// Follows the repositories, for [`ControlMode::Poll`](crate::ControlMode::Poll). Begins with what

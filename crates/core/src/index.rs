@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hippocamp_repository::Listing;
 
-use crate::lifecycle::{State, VersionState};
+use hippocamp_lifecycle::{State, VersionState};
 
 /// One line of the index. A model that was never loaded has no version.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub(crate) fn entries(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lifecycle::UNLOADED;
+    use hippocamp_lifecycle::UNLOADED;
 
     #[test]
     fn shows_models_that_were_never_loaded_without_a_version() {

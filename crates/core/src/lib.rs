@@ -8,16 +8,9 @@ mod control;
 #[cfg(feature = "follow")]
 mod following;
 mod index;
-mod kept;
 #[cfg_attr(feature = "lazy-loading", path = "with_lazy_loading.rs")]
 #[cfg_attr(not(feature = "lazy-loading"), path = "without_lazy_loading.rs")]
 mod lazy;
-#[cfg(feature = "lazy-loading")]
-#[allow(unreachable_pub, reason = "it becomes a crate")]
-mod lazy_loading;
-#[allow(unreachable_pub, private_interfaces, reason = "it becomes a crate")]
-mod lifecycle;
-mod load;
 mod metadata;
 mod metrics_page;
 mod metrics_settings;
@@ -30,6 +23,7 @@ mod statistics;
 pub use check::{check_model, describe, dry_run};
 #[cfg(feature = "follow")]
 pub use hippocamp_following::WatchSettings;
+pub use hippocamp_lifecycle::{LoadOverrides, StartFault, State, VersionState};
 pub use hippocamp_loading::faults::faults_of;
 pub use hippocamp_loading::hint::hint;
 pub use hippocamp_loading::{Finding, HostPolicy, ModelCheck, Severity};
@@ -38,7 +32,6 @@ pub use hippocamp_serving::{
     InferInput, InferRequest, LoadedModel, check_parameter_count, check_tensor_count, class_count, classify,
 };
 pub use index::IndexEntry;
-pub use lifecycle::{LoadOverrides, StartFault, State, VersionState};
 pub use metadata::{ModelMetadata, TensorMetadata};
 pub use metrics_settings::{Histograms, MetricsSettings};
 pub use server::{InferenceServer, ServerMetadata};

@@ -2,7 +2,6 @@
 
 mod histograms;
 mod host;
-mod series;
 mod sources;
 mod summaries;
 
@@ -11,7 +10,6 @@ use std::sync::Arc;
 use hippocamp_backend::{Counters, FailureReason};
 use hippocamp_metrics::{Kind, Page, Series};
 
-pub(crate) use series::series;
 pub(crate) use sources::Sources;
 
 use crate::{InferenceServer, LoadedModel};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use hippocamp_backend::{CorrelationId, Result, Sequence};
 
-use crate::lifecycle::draining::DrainingVersion;
 use crate::{InferenceServer, LoadedModel};
+use hippocamp_lifecycle::DrainingVersion;
 
 impl InferenceServer {
     /// As [`InferenceServer::model`], for a request of which is not yet known whether it belongs to a sequence. A version

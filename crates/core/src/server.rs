@@ -16,10 +16,10 @@ use tracing::warn;
 
 use crate::index::{self, IndexEntry};
 use crate::lazy::{self, LazyLoading};
-use crate::lifecycle::Lifecycle;
-use crate::load::Loader;
 use crate::metrics_page::Sources;
 use crate::{LoadedModel, Readiness, Settings};
+use hippocamp_lifecycle::Lifecycle;
+use hippocamp_loading::{Context, Loader};
 
 /// What the server says of itself.
 #[derive(Clone, Debug)]
@@ -75,7 +75,8 @@ impl InferenceServer {
         let cache_size = settings.response_cache_byte_size;
         let cache = (cache_size > 0).then(|| Store::new(cache_size));
         let shared_memory = Arc::new(SharedMemory::new(settings.allow_client_shm));
-        let loader = Loader::new(settings.clone(), backends.into_iter().collect(), rate_limiter, cache);
+        let context = Context::new(backends.into_iter().collect(), &settings.devices, settings.loading());
+        let loader = Loader { context, rate_limiter, cache };
         let lifecycle = Arc::new(Lifecycle::new(loader, settings.lifecycle()));
         Arc::new(InferenceServer {
             lazy: lazy::if_wanted(&settings, &lifecycle),

@@ -7,10 +7,10 @@ use hippocamp_repository::{RepositoryLocation, ScanOptions};
 
 use hippocamp_scheduler::ResourceCount;
 
-use hippocamp_loading::{HostPolicy, LoadSettings};
+use hippocamp_loading::{HostPolicy, LatencySettings, LoadSettings};
 
 use crate::MetricsSettings;
-use crate::lifecycle::{LifecycleSettings, Repositories};
+use hippocamp_lifecycle::{LifecycleSettings, Repositories};
 
 /// Who decides which models are loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -145,6 +145,12 @@ impl Settings {
             cpu_fallback: self.cpu_fallback,
             default_max_batch_size: self.default_max_batch_size.clone(),
             host_policies: self.host_policies.clone(),
+            delay_scheduler: self.delay_scheduler,
+            backlog_delay_scheduler: self.backlog_delay_scheduler,
+            latencies: LatencySettings {
+                histograms: self.metrics.histogram_latencies,
+                summaries: self.metrics.summary_latencies,
+            },
         }
     }
 }

@@ -8,9 +8,9 @@ use hippocamp_repository::{Action, Fingerprint, Patience, Scan, ScanFault, Wante
 use tracing::{error, warn};
 
 use crate::control::meant;
-use crate::lifecycle::Job;
-use crate::load::LoadFailure;
 use crate::{ControlMode, InferenceServer, LoadOverrides, StartFault};
+use hippocamp_lifecycle::Job;
+use hippocamp_loading::LoadFailure;
 
 impl InferenceServer {
     /// Loads what the settings ask for, several models at once. Returns what went wrong, a line each; everything else

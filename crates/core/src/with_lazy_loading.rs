@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::Settings;
-pub(crate) use crate::lazy_loading::LazyLoading;
-use crate::lifecycle::Lifecycle;
+pub(crate) use hippocamp_lazy_loading::LazyLoading;
+use hippocamp_lifecycle::Lifecycle;
 
 /// `None` if every model is loaded when it is wanted.
 pub(crate) fn if_wanted(settings: &Settings, lifecycle: &Arc<Lifecycle>) -> Option<Arc<LazyLoading>> {

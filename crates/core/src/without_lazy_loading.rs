@@ -8,8 +8,8 @@ use hippocamp_metrics::Page;
 use hippocamp_repository::{Dependencies, Fingerprint, Outcome, Transaction};
 use tracing::warn;
 
-use crate::lifecycle::{Lifecycle, VersionStates};
 use crate::{LoadOverrides, LoadedModel, Settings};
+use hippocamp_lifecycle::{Lifecycle, VersionStates};
 
 /// Has no value.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use hippocamp_model_config::{self as model_config, DefaultFacts, FaultKind, Gpu,
 
 use crate::HostPolicy;
 use crate::faults::about;
+use crate::latencies::LatencySettings;
 
 /// The settings of the server that the steps obey.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,12 @@ pub struct LoadSettings {
     pub default_max_batch_size: BTreeMap<String, i32>,
     /// By the name that instance groups use.
     pub host_policies: BTreeMap<String, HostPolicy>,
+    /// How many requests have to wait before a dynamic batcher executes any: a test hook, 0 is the normal case.
+    pub delay_scheduler: usize,
+    /// The same for sequences that wait in the backlog of a sequence batcher.
+    pub backlog_delay_scheduler: usize,
+    /// Which latencies are kept of each model.
+    pub latencies: LatencySettings,
 }
 
 impl LoadSettings {

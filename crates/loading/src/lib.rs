@@ -5,6 +5,8 @@
 
 pub mod agents;
 pub mod context;
+mod ensemble_steps;
+mod failure;
 pub mod faults;
 mod findings;
 pub mod hint;
@@ -12,10 +14,15 @@ mod host_policy;
 pub mod initial_state;
 pub mod instances;
 pub mod labels;
+mod latencies;
+mod load;
 pub mod model_file;
 mod preparation;
 mod prepared;
 mod report;
+mod reuse;
+mod series;
+mod started;
 pub mod steps;
 pub mod supported;
 mod versions;
@@ -23,6 +30,13 @@ pub mod warmup;
 mod written;
 
 pub use context::{Context, LoadSettings};
+pub use ensemble_steps::steps_of;
+pub use failure::{LoadFailure, all_versions, not_found};
 pub use findings::{Finding, ModelCheck, Severity, check_model};
 pub use host_policy::HostPolicy;
+pub use latencies::{LatencySettings, warn_of_families};
+pub use load::Loader;
 pub use prepared::{Prepared, Required, prepare, require};
+pub use reuse::{Kept, Opened};
+pub use series::series;
+pub use started::{Started, Stopped};

@@ -1,0 +1,54 @@
+//! Models that loads need to stay as they are.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::lazy_loading::{LazyLoading, State};
+
+/// Keeps models from being evicted until it is dropped.
+///
+/// A load that waits for memory guards nothing: otherwise two loads of which each needs what the other guards would wait for
+/// each other. It is given its guard together with the memory.
+#[derive(Debug)]
+pub(crate) struct EvictionGuard {
+    lazy: Arc<LazyLoading>,
+    names: BTreeSet<String>,
+}
+
+impl EvictionGuard {
+    pub(crate) fn new(lazy: &Arc<LazyLoading>, names: BTreeSet<String>) -> EvictionGuard {
+        EvictionGuard::with_state(lazy, &mut lazy.state.lock(), names)
+    }
+
+    /// The same for who has locked the state.
+    pub(crate) fn with_state(
+        lazy: &Arc<LazyLoading>,
+        state: &mut State,
+        names: BTreeSet<String>,
+    ) -> EvictionGuard {
+        for name in &names {
+            *state.guarded.entry(name.clone()).or_default() += 1;
+        }
+        EvictionGuard { lazy: Arc::clone(lazy), names }
+    }
+}
+
+impl Drop for EvictionGuard {
+    fn drop(&mut self) {
+        let unguarded = {
+            let mut state = self.lazy.state.lock();
+            let mut unguarded = Vec::new();
+            for name in std::mem::take(&mut self.names) {
+                let count = state.guarded.remove(&name).unwrap_or(1) - 1;
+                if count > 0 {
+                    state.guarded.insert(name, count);
+                } else {
+                    unguarded.push(name);
+                }
+            }
+            unguarded
+        };
+        // What was not loaded gives its memory back.
+        self.lazy.release_unloaded(&unguarded);
+    }
+}

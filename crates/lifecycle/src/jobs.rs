@@ -1,0 +1,156 @@
+//! The order in which models can be loaded: an ensemble behind what it is composed of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hippocamp_repository::{Dependencies, check_name};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::error;
+
+use crate::composition::composing_of_all;
+use crate::job::Job;
+use crate::settings::Repositories;
+use hippocamp_loading::{LoadFailure, not_found};
+
+/// Jobs of which some wait for others.
+#[derive(Debug, Default)]
+pub struct Jobs {
+    by_name: BTreeMap<String, Job>,
+    dependencies: Dependencies,
+    refused: BTreeMap<String, Result<(), LoadFailure>>,
+}
+
+impl Jobs {
+    /// Adds everything that the models are composed of. Reads their configs.
+    pub(crate) fn with_composing(repositories: &Repositories, jobs: Vec<Job>) -> Jobs {
+        let mut all = Jobs::default();
+        let mut open = jobs;
+        while !open.is_empty() {
+            let composing = composing_of_all(repositories, &open);
+            open = all.add(open.into_iter().zip(composing));
+        }
+        for (name, job) in &mut all.by_name {
+            job.cycle = all.dependencies.cycle(name);
+        }
+        all
+    }
+
+    /// These and no others, in the order that these dependencies ask for.
+    pub fn among(jobs: Vec<Job>, dependencies: &Dependencies) -> Jobs {
+        let mut all = Jobs { dependencies: dependencies.clone(), ..Jobs::default() };
+        for mut job in jobs {
+            job.cycle = dependencies.cycle(&job.name);
+            all.by_name.insert(job.name.clone(), job);
+        }
+        all
+    }
+
+    /// Adds jobs, each with what its model is composed of. Returns jobs for those of them that are new.
+    fn add(&mut self, jobs: impl Iterator<Item = (Job, Option<BTreeSet<String>>)>) -> Vec<Job> {
+        let mut new = BTreeSet::new();
+        for (job, composing) in jobs {
+            if let Err(fault) = check_name(&job.name) {
+                error!(model = job.name, "refused to load model '{}': not a model's name, {fault}", job.name);
+                let failure = LoadFailure::Config(not_found(&job.name));
+                self.refused.insert(job.name, Err(failure));
+                continue;
+            }
+            new.extend(composing.iter().flatten().cloned());
+            match composing {
+                Some(composing) => self.dependencies.set(&job.name, composing),
+                // No repository has it. Whoever asked for it is told; an ensemble finds out when it is built.
+                None if !job.explicit => continue,
+                None => {}
+            }
+            self.by_name.insert(job.name.clone(), job);
+        }
+        new.retain(|name| !self.by_name.contains_key(name) && !self.refused.contains_key(name));
+        new.into_iter().map(Job::implied).collect()
+    }
+
+    /// Jobs that are tied to each other, each group by itself; and what was refused.
+    pub(crate) fn into_groups(self) -> (Vec<Group>, BTreeMap<String, Result<(), LoadFailure>>) {
+        let Jobs { mut by_name, dependencies, refused } = self;
+        let mut tied: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for name in by_name.keys() {
+            for (part, _) in dependencies.composing(name).filter_map(|part| by_name.get_key_value(part)) {
+                tied.entry(name).or_default().insert(part);
+                tied.entry(part).or_default().insert(name);
+            }
+        }
+        let mut seen = BTreeSet::new();
+        let mut groups = Vec::new();
+        for name in by_name.keys() {
+            let mut names = BTreeSet::new();
+            let mut open = vec![name.as_str()];
+            while let Some(name) = open.pop() {
+                if seen.insert(name) {
+                    names.insert(name.to_owned());
+                    open.extend(tied.get(name).into_iter().flatten());
+                }
+            }
+            if !names.is_empty() {
+                groups.push(names);
+            }
+        }
+        let group = |names: BTreeSet<String>| {
+            let mut group = Group::default();
+            for name in names {
+                group.dependencies.set(&name, dependencies.composing(&name).map(str::to_owned).collect());
+                group.by_name.extend(by_name.remove_entry(&name));
+            }
+            group
+        };
+        (groups.into_iter().map(group).collect(), refused)
+    }
+}
+
+/// Jobs that are tied to each other.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    by_name: BTreeMap<String, Job>,
+    dependencies: Dependencies,
+}
+
+impl Group {
+    pub(crate) fn names(&self) -> BTreeSet<String> {
+        self.by_name.keys().cloned().collect()
+    }
+
+    /// Runs every job as soon as those are done that it waits for, whatever came of them.
+    pub(crate) async fn run<F, Fut>(self, load: F) -> BTreeMap<String, Result<(), LoadFailure>>
+    where
+        F: Fn(Job) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = Result<(), LoadFailure>> + Send,
+    {
+        let Group { by_name, dependencies } = self;
+        // Each is closed when its job is done.
+        let mut running: BTreeMap<String, watch::Sender<()>> =
+            by_name.keys().map(|name| (name.clone(), watch::Sender::new(()))).collect();
+        let before = |job: &Job| -> Vec<watch::Receiver<()>> {
+            // One that depends on itself waits for nothing; it is refused in any case.
+            let composing = dependencies.composing(&job.name).filter(|_| job.cycle.is_none());
+            composing.filter_map(|name| running.get(name)).map(watch::Sender::subscribe).collect()
+        };
+        let jobs: Vec<_> = by_name.into_values().map(|job| (before(&job), job)).collect();
+        let mut tasks = JoinSet::new();
+        for (before, job) in jobs {
+            let done = running.remove(&job.name);
+            let (name, load) = (job.name.clone(), load.clone());
+            tasks.spawn(async move {
+                for mut earlier in before {
+                    while earlier.changed().await.is_ok() {}
+                }
+                let outcome = load(job).await;
+                drop(done);
+                (name, outcome)
+            });
+        }
+        let mut outcomes = BTreeMap::new();
+        while let Some(done) = tasks.join_next().await {
+            // A panic in there was logged where it happened.
+            outcomes.extend(done);
+        }
+        outcomes
+    }
+}

@@ -1,0 +1,73 @@
+//! One model: new versions take the place of those that serve, or nothing of it serves any more.
+
+use std::sync::Arc;
+
+use crate::changes::Changes;
+use crate::draining::DrainingVersion;
+use crate::entry::{Origin, Retired};
+use crate::models::Models;
+use crate::state::{State, UNLOADED, VersionState};
+use hippocamp_loading::Started;
+
+/// Lets these versions serve instead of those that do.
+pub(crate) fn replace(
+    models: &mut Models,
+    name: &str,
+    started: Vec<Started>,
+    origin: Option<Origin>,
+    changes: &mut Changes,
+) {
+    let entry = models.entry(name);
+    for state in entry.states.values_mut().filter(|s| s.state == State::Ready) {
+        *state = VersionState::new(State::Unloading, "");
+    }
+    for version in &started {
+        entry.states.insert(version.model.version, VersionState::new(State::Ready, ""));
+    }
+    // A failure of a version that is no longer served does not count any more.
+    for state in entry.states.values_mut().filter(|s| s.is_failure()) {
+        *state = VersionState::new(State::Unavailable, UNLOADED);
+    }
+    let versions = take_over(std::mem::take(&mut entry.serving), &started);
+    let draining: Vec<_> =
+        versions.iter().filter_map(|version| DrainingVersion::of(version, &started)).collect();
+    entry.serving = started;
+    entry.loads.succeeded += u64::from(origin.is_some());
+    let origin = origin.map(|origin| std::mem::replace(&mut entry.origin, origin)).unwrap_or_default();
+    models.recall(name);
+    let weak = draining.iter().map(Arc::downgrade).collect();
+    changes.retired.push(Retired { name: name.to_owned(), versions, origin, draining: weak });
+    changes.draining.extend(draining);
+}
+
+/// Lets nothing of a model serve any more. An empty reason: because somebody asked for it.
+pub(crate) fn end(models: &mut Models, name: &str, reason: &str, changes: &mut Changes) {
+    let entry = models.entry(name);
+    for state in entry.states.values_mut() {
+        *state = match state.state {
+            State::Ready => VersionState::new(State::Unloading, reason),
+            _ if reason.is_empty() => VersionState::new(State::Unavailable, UNLOADED),
+            _ => VersionState::new(State::Unavailable, reason),
+        };
+    }
+    let versions = std::mem::take(&mut entry.serving);
+    let origin = std::mem::take(&mut entry.origin);
+    changes.routes.push((name.to_owned(), Vec::new()));
+    changes.ended.push(name.to_owned());
+    changes.retired.push(Retired { name: name.to_owned(), versions, origin, draining: Vec::new() });
+    changes.forgotten.extend(models.remember(name));
+}
+
+/// Has the new versions take over the instances of those that served, where an edit of the config leaves these as they are.
+/// Returns the versions that end.
+fn take_over(served: Vec<Started>, started: &[Started]) -> Vec<Started> {
+    let schedulers = || started.iter().filter_map(|version| version.model.scheduler());
+    for scheduler in schedulers() {
+        scheduler.take_over();
+    }
+    let is_shared = |version: &Started| {
+        let scheduler = version.model.scheduler();
+        scheduler.is_some_and(|scheduler| schedulers().any(|other| Arc::ptr_eq(scheduler, other)))
+    };
+    served.into_iter().filter(|version| !is_shared(version)).collect()
+}

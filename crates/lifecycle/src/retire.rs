@@ -1,0 +1,50 @@
+//! The end of versions that were replaced or unloaded: requests that found them before are still executed.
+
+use std::sync::{Arc, Weak};
+
+use tokio::task::JoinSet;
+
+use crate::entry::Retired;
+use crate::lifecycle::Lifecycle;
+use crate::state::{State, UNLOADED, VersionState};
+
+impl Lifecycle {
+    /// Has a task wait for the end of what was replaced. The caller does not: the new version serves already.
+    pub(crate) fn retire_later(self: &Arc<Self>, retired: Vec<Retired>) {
+        let lifecycle = Arc::clone(self);
+        tokio::spawn(async move { lifecycle.retire(retired).await });
+    }
+
+    /// Waits until the last request of what was retired is done, and its memory is free.
+    pub async fn retire(self: &Arc<Self>, retired: Vec<Retired>) {
+        // All are let go before any is waited for: an ensemble holds on to its models.
+        let mut waiting = Vec::new();
+        let mut files = Vec::new();
+        let mut sequences = JoinSet::new();
+        let names: Vec<String> = retired.iter().map(|retired| retired.name.clone()).collect();
+        for Retired { name, versions, origin, draining } in retired {
+            files.push(origin.files);
+            for version in draining {
+                let lifecycle = Arc::clone(self);
+                sequences.spawn(async move { lifecycle.draining.drain(version).await });
+            }
+            for version in versions {
+                waiting.push((name.clone(), version.model.version, version.stopped));
+            }
+        }
+        for (name, version, stopped) in waiting {
+            stopped.wait().await;
+            let mut models = self.models.lock();
+            let state = models.entries.get_mut(&name).and_then(|entry| entry.states.get_mut(&version));
+            if let Some(state) = state.filter(|s| s.state == State::Unloading) {
+                let reason = if state.reason.is_empty() { UNLOADED } else { &state.reason };
+                *state = VersionState::new(State::Unavailable, reason);
+            }
+        }
+        sequences.join_all().await;
+        drop(files);
+        if let Some(observer) = self.ends.get().and_then(Weak::upgrade) {
+            observer.ended(&names);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! One transaction on models that ensembles tie to each other.
+//!
+//! Where an ensemble serves that is part of it, everything is made ready first and changes in one step, or not at all: a
+//! request never meets the new half of an edit and the old one. Where none does, each model changes on its own, so that one
+//! that is broken does not keep the others from being there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use hippocamp_repository::{Action, Dependencies, Fingerprint, Outcome, Transaction};
+use tokio::task::JoinSet;
+use tracing::{error, info};
+
+use crate::job::Job;
+use crate::jobs::Jobs;
+use crate::lifecycle::Lifecycle;
+use crate::ready::ReadyModel;
+use hippocamp_loading::LoadFailure;
+
+impl Lifecycle {
+    /// Carries it out, for models that serve or shall. `contents` is what each model's folder is expected to hold,
+    /// `dependencies` what the configs there say.
+    pub async fn transact(
+        self: &Arc<Self>,
+        transaction: &Transaction,
+        contents: &BTreeMap<String, Fingerprint>,
+        dependencies: &Dependencies,
+    ) -> Outcome {
+        let mut jobs = Vec::new();
+        let mut removed = Vec::new();
+        for action in &transaction.actions {
+            match action {
+                Action::Load(name) => {
+                    let Some(content) = contents.get(name) else { continue };
+                    let mut job = Job::settled(name.clone(), *content);
+                    job.cycle = dependencies.cycle(name);
+                    jobs.push(job);
+                }
+                Action::Unload(name) => removed.push(name.clone()),
+                // Nothing is wanted by name of what is watched.
+                Action::Missing(_) => {}
+            }
+        }
+        let serves_as_ensemble = {
+            let models = self.models.lock();
+            transaction.tied.iter().any(|name| models.serves_as_ensemble(name))
+        };
+        if serves_as_ensemble && transaction.actions.len() > 1 {
+            self.change_together(jobs, removed).await
+        } else {
+            self.change_each(jobs, removed, dependencies).await
+        }
+    }
+
+    async fn change_each(
+        self: &Arc<Self>,
+        jobs: Vec<Job>,
+        removed: Vec<String>,
+        dependencies: &Dependencies,
+    ) -> Outcome {
+        let outcomes = self.run_jobs(Jobs::among(jobs, dependencies)).await;
+        for name in removed {
+            // It ends here, or the same would be planned again. Its last request may take as long as it likes.
+            let (_, retired) = self.end_model(&name).await;
+            let lifecycle = Arc::clone(self);
+            tokio::spawn(async move { lifecycle.retire_unloaded(&name, retired).await });
+        }
+        let outcomes = outcomes.into_values().map(|outcome| outcome.err().as_ref().map_or(Outcome::Done, of));
+        worst(outcomes)
+    }
+
+    async fn change_together(self: &Arc<Self>, jobs: Vec<Job>, removed: Vec<String>) -> Outcome {
+        let names: BTreeSet<String> =
+            jobs.iter().map(|job| job.name.clone()).chain(removed.clone()).collect();
+        let _turns = self.turns_of(names.clone()).await;
+        let begin = Instant::now();
+        let order: Vec<String> = jobs.iter().map(|job| job.name.clone()).collect();
+        let mut made = BTreeMap::new();
+        let mut failed = Vec::new();
+        for (name, outcome) in self.make_all(jobs).await {
+            match outcome {
+                Ok(ready) => drop(made.insert(name, ready)),
+                Err(failure) => failed.push((name, failure)),
+            }
+        }
+        if failed.is_empty() {
+            let made = order.iter().filter_map(|name| made.remove(name)).collect();
+            match self.install_together(made, &removed) {
+                Ok(retired) => {
+                    let ms = begin.elapsed().as_millis();
+                    info!(models = order.join(", "), removed = removed.join(", "), ms, "changed in one step");
+                    self.retire_later(retired);
+                    return Outcome::Done;
+                }
+                Err((name, failure)) => {
+                    self.mark_failed(&name, &failure);
+                    failed.push((name, failure));
+                }
+            }
+        }
+        for (name, failure) in &failed {
+            self.log_failure(name, failure);
+        }
+        let outcome = worst(failed.iter().map(|(_, failure)| of(failure)));
+        if outcome == Outcome::Failed {
+            let names: Vec<String> = names.into_iter().collect();
+            error!("these change together or not at all, and stay as they are: {}", names.join(", "));
+            return Outcome::FailedTogether;
+        }
+        outcome
+    }
+
+    /// Makes them ready off to the side, as many at once as models may be loaded at once.
+    async fn make_all(self: &Arc<Self>, jobs: Vec<Job>) -> Vec<(String, Result<ReadyModel, LoadFailure>)> {
+        let mut tasks = JoinSet::new();
+        for job in jobs {
+            let lifecycle = Arc::clone(self);
+            tasks.spawn(async move {
+                let _permit = lifecycle.load_permits.acquire().await;
+                let name = job.name.clone();
+                let made =
+                    lifecycle.on_loading_thread(&name, move |lifecycle| lifecycle.load_aside(&job)).await;
+                (name, made)
+            });
+        }
+        tasks.join_all().await
+    }
+}
+
+fn of(failure: &LoadFailure) -> Outcome {
+    match failure {
+        LoadFailure::Changed => Outcome::Changed,
+        LoadFailure::Config(_) | LoadFailure::Versions(_) | LoadFailure::Composing { .. } => Outcome::Failed,
+    }
+}
+
+/// A change comes before a failure: what failed may have been half of it.
+fn worst(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
+    outcomes.fold(Outcome::Done, |worst, outcome| match (worst, outcome) {
+        (Outcome::Changed, _) | (_, Outcome::Changed) => Outcome::Changed,
+        (Outcome::Failed, _) | (_, Outcome::Failed) => Outcome::Failed,
+        _ => Outcome::Done,
+    })
+}

@@ -1,0 +1,266 @@
+//! From a model's folder to versions that serve. Runs on a loading thread; changes nothing that is being served.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use hippocamp_backend::{Error, Model, ModelDirectories, ModelSource, ModelStatistics, Result};
+use hippocamp_model_config::{self as model_config, Interface, ModelConfig};
+use hippocamp_repository::ModelFolder;
+use hippocamp_scheduler::{
+    self as scheduler, InstancePlan, QueueSettings, RateLimiter, Scheduler, SequencePolicy,
+};
+use tracing::info;
+
+use crate::failure::{LoadFailure, all_versions};
+use crate::faults::{Collected, bad_config};
+use crate::latencies::warn_of_families;
+use crate::reuse::{self, Files, Kept, Opened};
+use crate::series::series;
+use crate::started::{Started, Stopped};
+use crate::{Context, Prepared, Required, initial_state, instances, model_file, require, warmup};
+use hippocamp_serving::{Executor, LastUse, LoadedModel, ModelCache, ResponseCache};
+
+/// Knows the backends and the settings that loading depends on.
+#[derive(Debug)]
+pub struct Loader {
+    /// The backends, the devices and what the steps obey.
+    pub context: Context,
+    /// `None` where instances execute whenever they can.
+    pub rate_limiter: Option<Arc<RateLimiter>>,
+    pub cache: Option<ResponseCache>,
+}
+
+impl Loader {
+    /// Loads every version that the config selects, the latest first: it is the one that completes the config. All or
+    /// nothing. Of `serving`, the model as it serves now, goes on what an edit of the config does not concern.
+    pub fn load(&self, prepared: Prepared, serving: Vec<Kept>) -> Result<Vec<Started>, LoadFailure> {
+        let Required { config, labels } = match require(&self.context, &prepared) {
+            Ok(required) => required,
+            Err(error) => return Err(all_versions(&prepared.versions, &error)),
+        };
+        let Prepared { folder, versions, .. } = prepared;
+        let files = versions.iter().map(|&version| (version, Files::read(&folder, version))).collect();
+        let kept = reuse::if_edited(serving, &config, &files);
+        let mut loading =
+            Loading { loader: self, folder: &folder, config, labels, files, kept, completed: None };
+        let mut started = Vec::new();
+        let mut failed = BTreeMap::new();
+        for version in versions.into_iter().rev() {
+            // A backend that panics fails this version, and nothing else.
+            let loaded = catch_unwind(AssertUnwindSafe(|| loading.version(version)));
+            let panicked = |_| Err(Error::internal("the backend panicked while loading the model"));
+            match loaded.unwrap_or_else(panicked) {
+                Ok(version) => started.push(version),
+                Err(error) => drop(failed.insert(version, error)),
+            }
+        }
+        if !failed.is_empty() {
+            return Err(LoadFailure::Versions(failed));
+        }
+        started.reverse();
+        Ok(started)
+    }
+}
+
+/// A model whose versions are being loaded.
+struct Loading<'a> {
+    loader: &'a Loader,
+    folder: &'a ModelFolder,
+    config: ModelConfig,
+    labels: Labels,
+    /// As they were before anything was read of them.
+    files: BTreeMap<u64, Files>,
+    kept: Vec<Kept>,
+    /// Set by the first version.
+    completed: Option<Completed>,
+}
+
+#[derive(Clone)]
+struct Completed {
+    config: Arc<ModelConfig>,
+    interface: Arc<Interface>,
+}
+
+/// The labels of the outputs that have any, by output.
+type Labels = BTreeMap<Arc<str>, Vec<String>>;
+
+/// What executes the requests of a version.
+type Execution = (Arc<Scheduler>, scheduler::Stopped);
+
+impl Loading<'_> {
+    fn version(&mut self, version: u64) -> Result<Started> {
+        if let Some(started) = self.keep(version)? {
+            return Ok(started);
+        }
+        let name: Arc<str> = self.folder.name.as_str().into();
+        let version_directory = self.folder.version_path(version);
+        let directories = ModelDirectories { version: Some(&version_directory), model: &self.folder.path };
+        let backend = self.loader.context.backend(&name, &self.config, directories)?;
+        let loaded = backend.load(&ModelSource {
+            name: Arc::clone(&name),
+            version,
+            model_directory: self.folder.path.clone(),
+            version_directory: version_directory.clone(),
+            config: Arc::new(self.config.clone()),
+        });
+        let explained = |error| model_file::explained(error, &version_directory, &self.config);
+        let model: Arc<dyn Model> = loaded.map_err(explained)?.into();
+        let completed = self.completed(&*model)?;
+        // All that is wrong with it is told at once.
+        let mut faults = Collected::default();
+        faults.take(model.check_config(&completed.config));
+        let execution = self.start(&model, &completed, &mut faults);
+        faults.into_result()?;
+        let Some(execution) = execution else {
+            return Err(Error::internal("a step of the load failed without a word"));
+        };
+        let files = self.files.get(&version).cloned().unwrap_or_default();
+        let opened = Arc::new(Opened { model, written: self.config.clone(), files });
+        Ok(self.started(version, completed, execution, Arc::default(), opened))
+    }
+
+    /// The version as it serves, under the config as it is now, if it need not be loaded again for that.
+    fn keep(&mut self, version: u64) -> Result<Option<Started>> {
+        let Some(index) = self.kept.iter().position(|kept| kept.model.version == version) else {
+            return Ok(None);
+        };
+        let kept = self.kept.swap_remove(index);
+        let first = self.completed.is_none();
+        let kept_on = match self.completed(&*kept.opened.model) {
+            Ok(completed) => self.keep_on(&kept, &completed)?.map(|execution| (completed, execution)),
+            // It is said by whoever loads it.
+            Err(_) => None,
+        };
+        let Some((completed, execution)) = kept_on else {
+            if first {
+                self.completed = None;
+            }
+            return Ok(None);
+        };
+        let Opened { model, files, .. } = &*kept.opened;
+        let opened = Opened { model: Arc::clone(model), written: self.config.clone(), files: files.clone() };
+        // Nobody reloaded the model: it goes on counting.
+        let statistics = Arc::clone(&kept.model.statistics);
+        Ok(Some(self.started(version, completed, execution, statistics, Arc::new(opened))))
+    }
+
+    /// What executes the requests of a version that is kept: what it has, or a successor with its instances. `None` if it
+    /// can't be kept.
+    fn keep_on(&self, kept: &Kept, completed: &Completed) -> Result<Option<Execution>> {
+        let (before, after) = (&kept.model.config, &completed.config);
+        let same_files = self.files.get(&kept.model.version);
+        let same_files =
+            same_files.is_some_and(|files| files.same_for_engine(&kept.opened.files, before, after));
+        let model = &kept.opened.model;
+        let Some(scheduler) = kept.model.scheduler() else { return Ok(None) };
+        if !same_files || !model.serves_under(before, after) || model.check_config(after).is_err() {
+            return Ok(None);
+        }
+        if before.instance_group == after.instance_group
+            && before.scheduling_choice == after.scheduling_choice
+        {
+            info!(model = &*kept.model.name, version = kept.model.version, "goes on as it is");
+            return Ok(Some((Arc::clone(scheduler), kept.stopped.clone())));
+        }
+        // The states of sequences are where they are.
+        if scheduler.is_of_sequences() || model_config::sequence_batching(after).is_some() {
+            return Ok(None);
+        }
+        let (plans, queue) = (self.plans(completed)?, self.queue(completed));
+        let model = warmup::warmed_up(Arc::clone(model), after, &completed.interface, &self.folder.path)?;
+        let execution = Scheduler::succeed(scheduler, &model, plans, queue)?;
+        info!(model = &*kept.model.name, version = kept.model.version, "goes on with its instances");
+        Ok(Some(execution))
+    }
+
+    /// Starts the instances of a version that was loaded, unless anything is wrong with it: `faults` has what was found so
+    /// far, and gets what is found here.
+    fn start(
+        &self,
+        model: &Arc<dyn Model>,
+        completed: &Completed,
+        faults: &mut Collected,
+    ) -> Option<Execution> {
+        let Completed { config, interface } = completed;
+        let (folder, settings) = (self.folder, &self.loader.context.settings);
+        let model = warmup::warmed_up(Arc::clone(model), config, interface, &folder.path);
+        let mut initial_state = |file: &str| initial_state::read(&folder.name, &folder.path, config, file);
+        let sequences = SequencePolicy::from_config(config, interface, &mut initial_state);
+        let (model, sequences) = (faults.take(model), faults.take(sequences));
+        if !faults.is_empty() {
+            return None;
+        }
+        // It takes resources of the rate limiter, so nothing may be wrong by then.
+        let (model, sequences, plans) = (model?, sequences?, faults.take(self.plans(completed))?);
+        let (delay, backlog_delay) = (settings.delay_scheduler, settings.backlog_delay_scheduler);
+        let started = if let Some(policy) = sequences {
+            Scheduler::start_sequences(&model, plans, policy.with_delays(delay, backlog_delay))
+        } else {
+            Scheduler::start(&model, plans, self.queue(completed))
+        };
+        let (scheduler, stopped) = faults.take(started)?;
+        Some((Arc::new(scheduler), stopped))
+    }
+
+    fn plans(&self, Completed { config, interface }: &Completed) -> Result<Vec<InstancePlan>> {
+        let Loader { context, rate_limiter, .. } = self.loader;
+        instances::plans(config, interface, &context.settings.host_policies, rate_limiter.as_ref())
+    }
+
+    fn queue(&self, Completed { config, interface }: &Completed) -> QueueSettings {
+        QueueSettings::from_config(config, interface, self.loader.context.settings.delay_scheduler)
+    }
+
+    /// The version with all that belongs to it.
+    fn started(
+        &self,
+        version: u64,
+        completed: Completed,
+        (scheduler, stopped): Execution,
+        statistics: Arc<ModelStatistics>,
+        opened: Arc<Opened>,
+    ) -> Started {
+        let Completed { config, interface } = completed;
+        let name: Arc<str> = self.folder.name.as_str().into();
+        let latencies = &self.loader.context.settings.latencies;
+        statistics.want_latencies(&latencies.wanted(&config, interface.decoupled));
+        let model = LoadedModel {
+            labels: self.labels.clone(),
+            name,
+            version,
+            version_text: version.to_string().into(),
+            series: series(self.folder, version, &config),
+            cache: ModelCache::wanted(self.loader.cache.as_ref(), &config, &interface, &statistics),
+            config,
+            interface,
+            statistics,
+            sequences: scheduler.is_of_sequences().then(|| Arc::clone(&scheduler)).into_iter().collect(),
+            last_use: LastUse::now(),
+            executor: Executor::Scheduler(scheduler),
+        };
+        Started { model: Arc::new(model), stopped: Stopped::Instances(stopped), opened: Some(opened) }
+    }
+
+    /// The finished config: completed from the model file, defaulted, validated. The same for all versions.
+    fn completed(&mut self, model: &dyn Model) -> Result<Completed> {
+        if let Some(completed) = &self.completed {
+            return Ok(completed.clone());
+        }
+        let (name, settings) = (&self.folder.folder_name, &self.loader.context.settings);
+        let mut config = self.config.clone();
+        if !settings.disable_auto_complete_config {
+            let default_max_batch_size = settings.default_max_batch_size(&config.backend);
+            model.complete_config(&mut config, default_max_batch_size)?;
+        }
+        model_config::apply_defaults(&mut config, name, &self.loader.context.facts);
+        let mut faults = Collected::default();
+        faults.take(model_config::validate(&config, None, "config", name).map_err(bad_config));
+        faults.take(self.loader.context.check_placement(&config));
+        faults.into_result()?;
+        let interface = Interface::new(&config).map_err(bad_config)?;
+        warn_of_families(name, &config);
+        let completed = Completed { config: Arc::new(config), interface: Arc::new(interface) };
+        Ok(self.completed.insert(completed).clone())
+    }
+}

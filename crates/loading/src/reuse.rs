@@ -1,0 +1,130 @@
+//! What goes on when a config is edited: a version whose files did not change is not loaded again for a setting that its
+//! engine does not read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hippocamp_backend::Model;
+use hippocamp_model_config::ModelConfig;
+use hippocamp_repository::ModelFolder;
+use hippocamp_scheduler as scheduler;
+
+use hippocamp_serving::LoadedModel;
+
+/// A version as its backend loaded it, and what from.
+pub struct Opened {
+    pub model: Arc<dyn Model>,
+    /// The config before it was completed.
+    pub written: ModelConfig,
+    pub files: Files,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+/// A version that serves and may go on.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    pub model: Arc<LoadedModel>,
+    pub opened: Arc<Opened>,
+    pub stopped: scheduler::Stopped,
+}
+
+/// The files that a version was loaded from: those of its own folder, and what lies in the model's folder beside the
+/// config and other versions. Told by names, sizes and times, and by which files they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Files {
+    folder: PathBuf,
+    /// By the path within the folder; `None` if they could not be read, and then nothing is like them.
+    found: Option<BTreeMap<PathBuf, Stat>>,
+}
+
+/// Of one file. Another file of the same size and time of modification is another one, and one that was written over has
+/// another time of change, which nobody can set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stat {
+    size: u64,
+    inode: (u64, u64),
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stat {
+    fn of(metadata: &fs::Metadata) -> Stat {
+        Stat {
+            size: metadata.len(),
+            inode: (metadata.dev(), metadata.ino()),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+impl Files {
+    pub fn read(folder: &ModelFolder, version: u64) -> Files {
+        let mut found = BTreeMap::new();
+        let read = list(folder, version, &mut found);
+        Files { folder: folder.path.clone(), found: read.ok().map(|()| found) }
+    }
+
+    /// Whether an engine that read `other` under the config `before` would find the same here under `after`. Labels are the
+    /// server's to read.
+    pub fn same_for_engine(&self, other: &Files, before: &ModelConfig, after: &ModelConfig) -> bool {
+        let (Some(here), Some(there)) = (&self.found, &other.found) else { return false };
+        let outputs = || before.output.iter().chain(&after.output);
+        let is_engines = |path: &Path| outputs().all(|output| Path::new(&output.label_filename) != path);
+        let engines = here.iter().filter(|(path, _)| is_engines(path));
+        self.folder == other.folder && engines.eq(there.iter().filter(|(path, _)| is_engines(path)))
+    }
+}
+
+fn list(folder: &ModelFolder, version: u64, found: &mut BTreeMap<PathBuf, Stat>) -> io::Result<()> {
+    let mut open = vec![PathBuf::from(version.to_string())];
+    for entry in fs::read_dir(&folder.path)? {
+        let name = PathBuf::from(entry?.file_name());
+        let path = folder.path.join(&name);
+        let is_config = folder.config_path.as_deref() == Some(&path) || name == Path::new("config.pbtxt");
+        // Editors leave files of their own beside the config while it is edited.
+        let bytes = name.as_os_str().as_encoded_bytes();
+        let is_editors = bytes.starts_with(b".") || bytes.ends_with(b"~");
+        let is_version = name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+        if !is_config && !is_version && !is_editors && name != Path::new("configs") {
+            open.push(name);
+        }
+    }
+    while let Some(within) = open.pop() {
+        let path = folder.path.join(&within);
+        let metadata = match fs::metadata(&path) {
+            Ok(metadata) => metadata,
+            // An ensemble's or a builtin's version may have no folder.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if metadata.is_dir() {
+            for entry in fs::read_dir(&path)? {
+                open.push(within.join(entry?.file_name()));
+            }
+        } else {
+            found.insert(within, Stat::of(&metadata));
+        }
+    }
+    Ok(())
+}
+
+/// What serves, if something about it changed. Somebody who has a model loaded that did not change at all wants it
+/// loaded: its file may have been written in a way that does not show.
+pub(crate) fn if_edited(serving: Vec<Kept>, config: &ModelConfig, files: &BTreeMap<u64, Files>) -> Vec<Kept> {
+    let is_same = |kept: &Kept| {
+        kept.opened.written == *config && files.get(&kept.model.version) == Some(&kept.opened.files)
+    };
+    let unchanged = serving.len() == files.len() && serving.iter().all(is_same);
+    if unchanged { Vec::new() } else { serving }
+}
