@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
-use hippocamp_backend::{Error, Result};
+use hippocamp_backend::{Error, Request, Result};
 use hippocamp_batching::{Compute, InputView, Inputs, Outputs};
 use hippocamp_model_config::{Interface, Signature, SignatureTensor, TensorSpec};
 use hippocamp_tensor::{DataType, Shape};
@@ -120,6 +120,10 @@ impl Tensors {
 }
 
 impl Compute for OnnxInstance {
+    fn takes(&self, request: &Request) -> Result<()> {
+        self.tensors.check(request)
+    }
+
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
         let tensors = &self.tensors;
         let wanted: SmallVec<[(usize, &Port); 4]> =
@@ -138,6 +142,19 @@ impl Compute for OnnxInstance {
             let taken = value.take(port.data_type, inputs, &self.session.session)?;
             let (shape, data) = taken.ok_or_else(|| tensors.of_another_type(port))?;
             outputs.set(index, port.scalar.clone().unwrap_or(shape), data);
+        }
+        Ok(())
+    }
+}
+
+impl Tensors {
+    /// What the guards say of one request's inputs.
+    fn check(&self, request: &Request) -> Result<()> {
+        for (port, input) in self.inputs.iter().zip(&request.inputs) {
+            let Some(input) = input else { continue };
+            let content = input.data.to_host()?;
+            let tensor = (port.data_type, &input.shape, &*content);
+            port.guard.check(&self.model, || port.name.to_string_lossy().into_owned(), tensor)?;
         }
         Ok(())
     }

@@ -127,3 +127,26 @@ fn a_model_that_can_fail() {
     };
     verify(&model, &example, None, Some(vec![input(&[1, 2], numbers([0i64, 3]))]));
 }
+
+#[test]
+fn a_model_that_refuses_what_would_end_the_process() {
+    let graph = Graph::default()
+        .node("Div", &["a", "b"], &["y"])
+        .input("a", element::INT32, Some(&[-1, 2]))
+        .input("b", element::INT32, Some(&[-1, 2]))
+        .output("y", element::INT32, Some(&[-1, 2]));
+    let model = load(graph, "max_batch_size: 4").unwrap();
+    let example = |n: usize, rows: usize| {
+        let (shape, quotients) = ([rows as i64, 2], (0..2 * rows).map(move |i| (n + i) as i32));
+        let output = Some((Shape::from(shape), numbers(quotients.clone())));
+        let divisors = (0..2 * rows).map(|_| 3i32);
+        Example {
+            inputs: vec![input(&shape, numbers(quotients.map(|q| 3 * q))), input(&shape, numbers(divisors))],
+            responses: vec![vec![output]],
+        }
+    };
+    let mut subject = Subject::new(&*model.model, model.config.clone(), model.interface.clone(), &example);
+    subject.refused =
+        Some(vec![input(&[1, 2], numbers([6, i32::MIN])), input(&[1, 2], numbers([-1i32, -1]))]);
+    subject.verify();
+}

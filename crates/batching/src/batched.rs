@@ -9,13 +9,21 @@ use hippocamp_tensor::{Allocator, MemoryError};
 use crate::{Gather, Inputs, Outputs};
 use hippocamp_backend::together;
 use hippocamp_backend::{
-    Batch, Error, ExecutionTimes, FailureReason, ModelInstance, Response, Result, count_execution,
+    Batch, Error, ExecutionTimes, FailureReason, ModelInstance, Request, Response, Result, count_execution,
 };
 
 /// What remains of an instance when gathering and scattering are done for it.
 pub trait Compute {
     /// Runs the inputs of a whole batch into its outputs. Outputs that nobody asked for may be left out.
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()>;
+
+    /// Whether it takes what this request brings. Asked of each request of a batch that [`run`](Compute::run) has refused:
+    /// those that are not taken fail by themselves, and the others are run without them. So it may only refuse what `run`
+    /// refuses before it does anything else. By default every request is taken, and a batch fails as a whole.
+    fn takes(&self, request: &Request) -> Result<()> {
+        let _ = request;
+        Ok(())
+    }
 
     /// Where it wants the input at that place of the model's list: what makes buffers there. `None`, as by default, is host
     /// memory.
@@ -55,10 +63,34 @@ impl<C: Compute> Batched<C> {
     }
 }
 
+impl<C: Compute> Batched<C> {
+    /// Answers the requests that are not taken with what is wrong with them. Tells whether there were any, and others are left.
+    /// Not in sequences, where each request has its row.
+    #[cold]
+    fn sort_out(&self, batch: &mut Batch) -> bool {
+        let has_rows = |request: &Request| request.sequence.is_some() || request.is_null();
+        if batch.len() < 2 || batch.iter().any(has_rows) {
+            return false;
+        }
+        let before = batch.len();
+        for request in std::mem::take(batch) {
+            match self.compute.takes(&request) {
+                Ok(()) => batch.push(request),
+                Err(error) => request.fail(error, FailureReason::Backend),
+            }
+        }
+        (1..before).contains(&batch.len())
+    }
+}
+
 impl<C: Compute> ModelInstance for Batched<C> {
     fn execute(&mut self, batch: &mut Batch) {
         let mut times = ExecutionTimes::now();
-        let result = self.run(batch, &mut times);
+        let mut result = self.run(batch, &mut times);
+        if result.is_err() && self.sort_out(batch) {
+            times = ExecutionTimes::now();
+            result = self.run(batch, &mut times);
+        }
         times.finished = Instant::now();
         match result {
             Ok(responses) => {

@@ -52,6 +52,8 @@ pub struct Subject<'a> {
     pub empty: Option<&'a MakeExample<'a>>,
     /// Inputs that the model's shapes admit and that make an execution fail.
     pub failing: Option<Vec<Option<InputTensor>>>,
+    /// Inputs of one row that the model refuses before it executes anything, and which may share a batch with examples.
+    pub refused: Option<Vec<Option<InputTensor>>>,
 }
 
 /// A promise that was not kept.
@@ -81,7 +83,16 @@ impl<'a> Subject<'a> {
         interface: Arc<Interface>,
         example: &'a MakeExample<'a>,
     ) -> Self {
-        Subject { model, config, interface, device: Device::Cpu, example, empty: None, failing: None }
+        Subject {
+            model,
+            config,
+            interface,
+            device: Device::Cpu,
+            example,
+            empty: None,
+            failing: None,
+            refused: None,
+        }
     }
 
     /// Checks every promise.

@@ -24,9 +24,29 @@ pub(super) const PROMISES: &[(&str, Check)] = &[
     ("a request is counted once, and before its answer leaves", counted_first),
     ("a client that is gone does no harm", client_gone),
     ("an error leaves the instance usable", error_is_no_poison),
+    ("a request that is refused fails alone", refused_alone),
     ("an answer survives the instance", answer_survives),
     ("instances do not disturb each other", independent_instances),
 ];
+
+fn refused_alone(subject: &Subject<'_>) -> Outcome {
+    let Some(refused) = &subject.refused else { return Ok(()) };
+    let (trial, mut instance) = (Trial::new(subject), subject.instance(0)?);
+    let rows = vec![1; subject.max_rows().clamp(1, 4) - 1];
+    for place in 0..=rows.len() {
+        let (mut batch, due) = ask_all(subject, &trial, place * 10, &rows);
+        let (request, receiver) = trial.request(refused, 1, WantedOutputs::ALL);
+        batch.insert(place, request);
+        batch.execute_on(&mut *instance);
+        drop(batch);
+        match answer(receiver)?.as_slice() {
+            [Event::Failed(_)] => {}
+            other => return Err(format!("the refused request was expected to fail, got {other:?}")),
+        }
+        check_all(subject, due).map_err(|why| format!("with a refused request at {place}: {why}"))?;
+    }
+    Ok(())
+}
 
 fn one_request(subject: &Subject<'_>) -> Outcome {
     let (trial, mut instance) = (Trial::new(subject), subject.instance(0)?);

@@ -10,7 +10,7 @@ use super::{Example, Subject};
 use crate::{Batched, Compute, Inputs, Outputs};
 use hippocamp_backend::{
     Batch, Error, ExecutionTimes, FailureReason, InputTensor, InstanceSpec, Model, ModelInstance,
-    NewInstance, OutputTensor, Response, Result,
+    NewInstance, OutputTensor, Request, Response, Result,
 };
 
 /// How the model under test misbehaves.
@@ -28,6 +28,8 @@ enum Habit {
     /// Reads the input in place only.
     NeedsAlignment,
     NeedsOneSegment,
+    /// Fails a whole batch for one request that it does not take.
+    Generalises,
     /// Executes nothing if a client of the batch is gone.
     GivesUp,
 }
@@ -47,9 +49,8 @@ impl Model for TestModel {
     fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
         let interface = Arc::clone(&spec.interface);
         Ok(match self.0 {
-            Habit::None | Habit::Sulks => {
-                let sulks = self.0 == Habit::Sulks;
-                NewInstance::bound(Batched::new(Arithmetic { sulks, failed: false }, interface))
+            habit @ (Habit::None | Habit::Sulks | Habit::Generalises) => {
+                NewInstance::bound(Batched::new(Arithmetic { habit, failed: false }, interface))
             }
             habit => NewInstance::bound(BadInstance(habit)),
         })
@@ -57,7 +58,7 @@ impl Model for TestModel {
 }
 
 struct Arithmetic {
-    sulks: bool,
+    habit: Habit,
     failed: bool,
 }
 
@@ -65,7 +66,7 @@ impl Compute for Arithmetic {
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
         let [Some(input)] = inputs else { return Err(Error::internal("one input was expected")) };
         let failed = values(input.bytes()?).any(|v| v == 99);
-        if failed || (self.sulks && self.failed) {
+        if failed || (self.habit == Habit::Sulks && self.failed) {
             self.failed = true;
             return Err(Error::internal("99 is not to my taste"));
         }
@@ -73,6 +74,14 @@ impl Compute for Arithmetic {
             if outputs.is_wanted(index) {
                 outputs.set(index, input.shape.clone(), data);
             }
+        }
+        Ok(())
+    }
+
+    fn takes(&self, request: &Request) -> Result<()> {
+        let Some(Some(input)) = request.inputs.first() else { return Ok(()) };
+        if self.habit != Habit::Generalises && values(&input.data.to_host()?).any(|v| v == 99) {
+            return Err(Error::invalid_arg("99 is not to my taste"));
         }
         Ok(())
     }
@@ -162,8 +171,9 @@ fn broken(habit: Habit) -> Vec<&'static str> {
     let (model, config) = (TestModel(habit), ModelConfig { name: "arithmetic".into(), ..Default::default() });
     let mut subject = Subject::new(&model, Arc::new(config), Arc::new(interface), &example);
     let refused = tensor([99, 99].into_iter());
-    subject.failing = (habit == Habit::None || habit == Habit::Sulks)
-        .then(|| vec![Some(InputTensor { shape: Shape::from([1, 2]), data: refused.into() })]);
+    let inputs = vec![Some(InputTensor { shape: Shape::from([1, 2]), data: refused.into() })];
+    subject.refused = matches!(habit, Habit::None | Habit::Generalises).then(|| inputs.clone());
+    subject.failing = (habit == Habit::None || habit == Habit::Sulks).then_some(inputs);
     subject.broken_promises().into_iter().map(|broken| broken.promise).collect()
 }
 
@@ -187,6 +197,7 @@ fn each_bad_habit_breaks_its_promise() {
         (Habit::Sulks, "an error leaves the instance usable"),
         (Habit::NeedsAlignment, "an input may begin at any address"),
         (Habit::NeedsOneSegment, "an input may come in several segments"),
+        (Habit::Generalises, "a request that is refused fails alone"),
         (Habit::GivesUp, "a client that is gone does no harm"),
     ] {
         assert_eq!(broken(habit), [promise]);
