@@ -1,21 +1,20 @@
 //! The wire form of BYTES tensors: every element is a 4-byte little-endian length and that many bytes.
 
-use thiserror::Error;
+use std::error::Error;
+use std::fmt;
 
 /// Bytes of the length in front of every element.
 pub const LENGTH_PREFIX: usize = 4;
 
 /// What is wrong with the content of a BYTES tensor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BytesFault {
     /// Fewer than 4 bytes are left where a length should be.
-    #[error("{left} bytes are left where a length of {LENGTH_PREFIX} bytes should be")]
     IncompleteLength {
         /// How many bytes are left.
         left: usize,
     },
     /// An element's length points past the end.
-    #[error("an element of {length} bytes is announced, but only {left} are left")]
     IncompleteElement {
         /// How many bytes the element's length announces.
         length: usize,
@@ -23,6 +22,21 @@ pub enum BytesFault {
         left: usize,
     },
 }
+
+impl fmt::Display for BytesFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BytesFault::IncompleteLength { left } => {
+                write!(f, "{left} bytes are left where a length of {LENGTH_PREFIX} bytes should be")
+            }
+            BytesFault::IncompleteElement { length, left } => {
+                write!(f, "an element of {length} bytes is announced, but only {left} are left")
+            }
+        }
+    }
+}
+
+impl Error for BytesFault {}
 
 /// The elements of a BYTES tensor, in order, without their lengths. Ends after the first fault.
 #[derive(Clone, Debug)]

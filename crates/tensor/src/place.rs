@@ -1,8 +1,7 @@
 //! Where memory is, and what can go wrong with it.
 
+use std::error::Error;
 use std::fmt;
-
-use thiserror::Error;
 
 /// Where the memory of a buffer is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -27,10 +26,9 @@ impl fmt::Display for Place {
 }
 
 /// Memory could not be had, or not be copied. Neither is the fault of whoever holds the memory, which stays usable.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemoryError {
     /// An allocation failed.
-    #[error("{place} has no room for {size} bytes")]
     OutOfMemory {
         /// Where the memory was wanted.
         place: Place,
@@ -38,7 +36,6 @@ pub enum MemoryError {
         size: usize,
     },
     /// A copy between two places failed.
-    #[error("{size} bytes could not be copied from {from} to {to}: {reason}")]
     Transfer {
         /// Where the bytes are.
         from: Place,
@@ -50,6 +47,19 @@ pub enum MemoryError {
         reason: Box<str>,
     },
 }
+
+impl fmt::Display for MemoryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MemoryError::OutOfMemory { place, size } => write!(f, "{place} has no room for {size} bytes"),
+            MemoryError::Transfer { from, to, size, reason } => {
+                write!(f, "{size} bytes could not be copied from {from} to {to}: {reason}")
+            }
+        }
+    }
+}
+
+impl Error for MemoryError {}
 
 impl MemoryError {
     /// There are no `size` bytes of host memory.
