@@ -5,6 +5,7 @@
 
 mod check;
 mod control;
+mod find;
 #[cfg(feature = "follow")]
 mod following;
 mod index;
@@ -14,7 +15,6 @@ mod lazy;
 mod metadata;
 mod metrics_page;
 mod metrics_settings;
-mod sequences;
 mod server;
 mod settings;
 mod start;
@@ -29,7 +29,8 @@ pub use hippocamp_loading::hint::hint;
 pub use hippocamp_loading::{Finding, HostPolicy, ModelCheck, Severity};
 pub use hippocamp_scheduler::ResourceCount;
 pub use hippocamp_serving::{
-    InferInput, InferRequest, LoadedModel, check_parameter_count, check_tensor_count, class_count, classify,
+    Accepted, Delivered, IncomingRequest, InferInput, InferRequest, LoadedModel, OutputPlan, Responses,
+    Running, Then, check_parameter_count, check_tensor_count, class_count,
 };
 pub use index::IndexEntry;
 pub use metadata::{ModelMetadata, TensorMetadata};

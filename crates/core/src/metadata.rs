@@ -31,7 +31,7 @@ pub struct TensorMetadata {
 impl InferenceServer {
     /// The metadata of a version, or of the highest that serves. Loads a model that is loaded lazily.
     pub async fn model_metadata(&self, name: &str, version: Option<u64>) -> Result<ModelMetadata> {
-        let model = self.demand(name, version).await?;
+        let model = self.model_or_load(name, version).await?;
         let mut versions: Vec<u64> = match version {
             Some(version) => vec![version],
             None => self.ready_versions(name).iter().map(|model| model.version).collect(),

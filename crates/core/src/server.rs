@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hippocamp_backend::{Backend, Error, Result};
+use hippocamp_backend::Backend;
 use hippocamp_cache::Store;
 use hippocamp_metrics::CpuTimes;
 use hippocamp_repository::{Fingerprint, Patience, ScanFault, ScanOptions, list};
@@ -146,56 +146,6 @@ impl InferenceServer {
     /// All repositories could be read.
     pub(crate) fn repositories_are_readable(&self) {
         self.unreadable.store(false, Ordering::Release);
-    }
-
-    /// The version that was asked for, or the highest that serves. One look-up, no lock. Requests ask by
-    /// [`demand`](InferenceServer::demand).
-    pub fn model(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
-        match self.lifecycle.find(name, version) {
-            Ok(model) => {
-                if self.lazy.is_some() {
-                    model.last_use.touch();
-                }
-                Ok(model)
-            }
-            Err(error) => Err(self.ambiguous(name).unwrap_or(error)),
-        }
-    }
-
-    /// As [`InferenceServer::model`], for a request. A model that is loaded lazily is loaded first: then this returns when it
-    /// serves, or with the reason why it does not. To drop the future ends the waiting, not the load.
-    pub async fn demand(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
-        match self.model(name, version) {
-            Ok(model) => Ok(model),
-            Err(error) => self.find_or_load(name, version, error).await,
-        }
-    }
-
-    /// As [`InferenceServer::demand`], and as [`InferenceServer::model_or_draining`].
-    pub async fn demand_or_draining(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
-        match self.model_or_draining(name, version) {
-            Ok(model) => Ok(model),
-            Err(error) => self.find_or_load(name, version, error).await,
-        }
-    }
-
-    #[cold]
-    async fn find_or_load(&self, name: &str, version: Option<u64>, error: Error) -> Result<Arc<LoadedModel>> {
-        let Some(lazy) = &self.lazy else { return Err(error) };
-        // On the heap: every request carries the room for this otherwise.
-        Box::pin(lazy.find_or_load(name, version, error)).await
-    }
-
-    /// Whether a request for the model would be answered: it serves, or is loaded for the request.
-    pub async fn is_model_ready(&self, name: &str, version: Option<u64>) -> bool {
-        if self.is_stopping() {
-            return false;
-        }
-        if self.lifecycle.routes().find(name, version).is_ok() {
-            return true;
-        }
-        let Some(lazy) = &self.lazy else { return false };
-        lazy.can_load(name, version).await
     }
 
     /// All versions of a model that serve, lowest first.

@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
-use hippocamp_backend::{Error, Result};
-use hippocamp_core::{InferInput, InferRequest, LoadedModel, check_tensor_count, class_count};
+use hippocamp_backend::{Error, Result, Sequence};
+use hippocamp_core::{
+    IncomingRequest, InferInput, InferRequest, LoadedModel, OutputPlan, check_tensor_count, class_count,
+};
 use hippocamp_proto::inference::infer_parameter::ParameterChoice;
 use hippocamp_proto::inference::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
-use hippocamp_shm::{SharedMemory, SharedTensors};
+use hippocamp_shm::SharedMemory;
 use hippocamp_tensor::{DataType, Shape, TensorData};
 use smallvec::SmallVec;
 
@@ -14,46 +16,45 @@ use crate::contents;
 use crate::parameters::RequestParameters;
 use crate::shared_memory::Place;
 
-/// What has to be known of a request when its responses are encoded.
-#[derive(Debug, Default)]
-pub(crate) struct ReplyOptions {
-    /// Names of outputs of which only the best classes are wanted, in their order, and how many.
-    pub(crate) classifications: SmallVec<[(String, usize); 1]>,
-    /// Outputs that are to be written to shared memory, and the inputs that lie there.
-    pub(crate) shared: SharedTensors,
-}
-
-/// The inputs and outputs of a message, which the request borrows its names from.
-pub(crate) struct Message<'a> {
-    pub(crate) id: &'a str,
-    pub(crate) inputs: &'a [InferInputTensor],
-    pub(crate) outputs: &'a [InferRequestedOutputTensor],
+/// A message with its raw tensors, wherever they are, and what its parameters say.
+pub(crate) struct Message {
+    pub(crate) id: String,
+    pub(crate) inputs: Vec<InferInputTensor>,
+    pub(crate) outputs: Vec<InferRequestedOutputTensor>,
     pub(crate) raw: Vec<TensorData>,
+    pub(crate) parameters: RequestParameters,
     pub(crate) arrived: Instant,
 }
 
-impl ReplyOptions {
-    /// How many of an output's best classes are wanted; `None` if its values are.
-    pub(crate) fn classes(&self, output: &str) -> Option<usize> {
-        let found = self.classifications.binary_search_by(|(name, _)| (**name).cmp(output)).ok()?;
-        Some(self.classifications[found].1)
+impl IncomingRequest for Message {
+    fn sequence(&self) -> Option<&Sequence> {
+        self.parameters.sequence.as_ref()
+    }
+
+    fn decode<'a>(
+        &'a mut self,
+        model: &'a LoadedModel,
+        memory: &SharedMemory,
+        outputs: &mut OutputPlan,
+    ) -> Result<InferRequest<'a>> {
+        request(self, model, memory, outputs)
     }
 }
 
 /// Makes the request. The n-th raw tensor belongs to the n-th input that is not in shared memory.
 // A function of its own for `scripts/bench instructions`.
 #[inline(never)]
-pub(crate) fn request<'a>(
-    memory: &SharedMemory,
+fn request<'a>(
+    message: &'a mut Message,
     model: &LoadedModel,
-    message: Message<'a>,
-    parameters: RequestParameters,
-) -> Result<(InferRequest<'a>, ReplyOptions)> {
+    memory: &SharedMemory,
+    plan: &mut OutputPlan,
+) -> Result<InferRequest<'a>> {
     check_tensor_count(message.inputs.len(), "inputs")?;
     check_tensor_count(message.outputs.len(), "outputs")?;
     let has_raw = !message.raw.is_empty();
-    let mut raw = message.raw.into_iter();
-    let mut options = ReplyOptions::default();
+    let mut raw = std::mem::take(&mut message.raw).into_iter();
+    let parameters = std::mem::take(&mut message.parameters);
     let inputs: Result<_> = message
         .inputs
         .iter()
@@ -61,7 +62,7 @@ pub(crate) fn request<'a>(
             let data_type = DataType::from_protocol_name(&tensor.datatype);
             let data = match Place::of(&tensor.name, &tensor.parameters)? {
                 Some(_) if tensor.contents.is_some() => return Err(shared_and_contents(model, tensor)),
-                Some(place) => options.shared.input(memory, place.region, place.offset, place.byte_size)?,
+                Some(place) => plan.shared_input(memory, place.region, place.offset, place.byte_size)?,
                 None if has_raw => raw_data(model, tensor, raw.next())?,
                 None => typed_data(model, tensor)?,
             };
@@ -69,9 +70,9 @@ pub(crate) fn request<'a>(
             Ok(InferInput { name: &tensor.name, data_type, shape, data })
         })
         .collect();
-    let outputs = outputs(memory, message.outputs, &mut options)?;
-    let request = InferRequest {
-        id: message.id,
+    let outputs = outputs(memory, &message.outputs, plan)?;
+    Ok(InferRequest {
+        id: &message.id,
         inputs: inputs?,
         outputs,
         parameters: parameters.custom,
@@ -79,8 +80,7 @@ pub(crate) fn request<'a>(
         timeout: parameters.timeout,
         sequence: parameters.sequence,
         arrived: message.arrived,
-    };
-    Ok((request, options))
+    })
 }
 
 fn raw_data(model: &LoadedModel, tensor: &InferInputTensor, raw: Option<TensorData>) -> Result<TensorData> {
@@ -118,11 +118,11 @@ fn shared_and_contents(model: &LoadedModel, tensor: &InferInputTensor) -> Error 
     ))
 }
 
-/// The names of the outputs that are asked for, and into `options` what is to be done with them.
+/// The names of the outputs that are asked for, and into `plan` what is to become of them.
 fn outputs<'a>(
     memory: &SharedMemory,
     requested: &'a [InferRequestedOutputTensor],
-    options: &mut ReplyOptions,
+    plan: &mut OutputPlan,
 ) -> Result<SmallVec<[&'a str; 4]>> {
     let mut names = SmallVec::new();
     for output in requested {
@@ -140,13 +140,12 @@ fn outputs<'a>(
                 let text = "output can't set both 'shared_memory_region' and 'classification'";
                 return Err(Error::invalid_arg(text));
             }
-            options.classifications.push((output.name.clone(), class_count(&output.name, count)?));
+            plan.classify(&output.name, class_count(&output.name, count)?);
         }
         if let Some(place) = place {
-            options.shared.output(memory, &output.name, place.region, place.offset, place.byte_size)?;
+            plan.shared_output(memory, &output.name, place.region, place.offset, place.byte_size)?;
         }
         names.push(output.name.as_str());
     }
-    options.classifications.sort_unstable();
     Ok(names)
 }

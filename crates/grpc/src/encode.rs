@@ -4,15 +4,14 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use hippocamp_backend::{Response, Result};
-use hippocamp_core::{LoadedModel, classify};
+use hippocamp_core::{LoadedModel, OutputPlan};
 use hippocamp_proto::inference::ModelInferResponse;
 use hippocamp_proto::inference::model_infer_response::InferOutputTensor;
-use hippocamp_tensor::{DataType, HostSegments};
+use hippocamp_tensor::{HostSegments, TensorData};
 use prost::Message;
 use smallvec::SmallVec;
 use tonic::Status;
 
-use crate::decode::ReplyOptions;
 use crate::fields::push_varint;
 use crate::parameters::response_parameters;
 use crate::serve::MESSAGE_SIZE;
@@ -39,7 +38,7 @@ pub(crate) struct Reply {
 pub(crate) fn reply(
     model: &LoadedModel,
     id: String,
-    options: &mut ReplyOptions,
+    plan: &mut OutputPlan,
     response: Response,
 ) -> Result<Reply> {
     let mut message = ModelInferResponse {
@@ -51,26 +50,16 @@ pub(crate) fn reply(
         raw_output_contents: Vec::new(),
     };
     let mut raw = SmallVec::with_capacity(response.outputs.len());
-    for output in response.outputs {
-        let spec = &model.interface.outputs[output.index];
-        let (data_type, shape, data) = if let Some(count) = options.classes(&spec.name) {
-            let (shape, data) = classify(model, &output, count)?;
-            (DataType::Bytes, shape, data.into())
-        } else if options.shared.write(&spec.name, &output.data)? {
-            (spec.data_type, output.shape, HostSegments::default())
-        } else {
-            // An input in shared memory may have been handed on: it is read before it is asked whether it was there.
-            (spec.data_type, output.shape, output.data.into_host()?)
-        };
+    plan.deliver(model, response.outputs, |output| {
+        raw.push(output.data.map(TensorData::into_host).transpose()?.unwrap_or_default());
         message.outputs.push(InferOutputTensor {
-            name: spec.name.to_string(),
-            datatype: data_type.protocol_name().to_owned(),
-            shape: shape.to_vec(),
+            name: output.spec.name.to_string(),
+            datatype: output.data_type.protocol_name().to_owned(),
+            shape: output.shape.to_vec(),
             ..InferOutputTensor::default()
         });
-        raw.push(data);
-    }
-    options.shared.check_inputs()?;
+        Ok(())
+    })?;
     Ok(Reply { message, raw })
 }
 

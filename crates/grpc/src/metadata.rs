@@ -51,6 +51,6 @@ pub(crate) async fn config(
     server: &InferenceServer,
     request: &ModelConfigRequest,
 ) -> Result<ModelConfigResponse> {
-    let model = server.demand(&request.name, version(&request.version)?).await?;
+    let model = server.model_or_load(&request.name, version(&request.version)?).await?;
     Ok(ModelConfigResponse { config: Some(hippocamp_proto::inference::ModelConfig::clone(&model.config)) })
 }

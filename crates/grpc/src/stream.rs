@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use hippocamp_backend::{Error, Event, Result};
-use hippocamp_core::{InferenceServer, LoadedModel};
-use hippocamp_net::{Exchange, Phase};
+use hippocamp_core::{InferenceServer, Responses, Running, Then};
+use hippocamp_net::{Charge, Exchange, Phase};
 use hippocamp_proto::inference::{ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
 use hippocamp_tensor::TensorData;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
@@ -19,7 +19,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Status, Streaming};
 
 use crate::delays::{Delays, hold};
-use crate::infer::{self, Running};
+use crate::infer::{self, Submitted};
 use crate::parameters::flag;
 use crate::room::Room;
 use crate::{encode, status::status};
@@ -51,9 +51,16 @@ impl Stream for Replies {
     }
 }
 
+/// A request that its model has, and what the stream holds for it.
+struct Pending {
+    submitted: Submitted,
+    /// `None` where nobody counts what connections hold.
+    _held: Option<(Charge, OwnedSemaphorePermit)>,
+}
+
 /// What is answered in the order of the requests.
 enum InOrder {
-    Running(Box<Running>),
+    Pending(Box<Pending>),
     Refused { id: String, error: Error },
 }
 
@@ -98,8 +105,8 @@ async fn read(
                     () = writer.gone() => return,
                 };
                 let next = match next {
-                    InOrder::Running(running) if running.model.interface.decoupled => {
-                        tokio::spawn(writer.clone().answer(running));
+                    InOrder::Pending(pending) if pending.submitted.running.model.interface.decoupled => {
+                        tokio::spawn(writer.clone().answer(pending));
                         continue;
                     }
                     next => next,
@@ -129,23 +136,22 @@ impl Starter {
         hold(delays, |delays| delays.process).await;
         let raw = infer::take_raw(&mut request);
         let id = request.id.clone();
-        match self.running(request, raw).await {
-            Ok(running) => InOrder::Running(Box::new(running)),
+        match self.submit(request, raw).await {
+            Ok(pending) => InOrder::Pending(Box::new(pending)),
             Err(error) => InOrder::Refused { id, error },
         }
     }
 
     /// Waits for room, and for a model that stands by.
-    async fn running(&self, request: ModelInferRequest, raw: Vec<TensorData>) -> Result<Running> {
+    async fn submit(&self, request: ModelInferRequest, raw: Vec<TensorData>) -> Result<Pending> {
         let arrived = Instant::now();
         let bytes = REQUEST + raw.iter().map(TensorData::len).sum::<usize>();
         let charge = self.exchange.as_ref().map(|exchange| exchange.charge(bytes));
         let charge = charge.transpose().map_err(|error| Error::unavailable(error.to_string()))?;
         let room = self.room.take(bytes).await;
-        let model = infer::find(&self.server, &request).await?;
-        let mut running = infer::start(&self.server, model, request, raw, arrived, LoadedModel::infer)?;
-        running.held = charge.zip(room);
-        Ok(running)
+        let accepted = infer::accept(&self.server, &request, Responses::Any).await?;
+        let submitted = infer::submit(&self.server, accepted, request, raw, arrived, Then::Continue)?;
+        Ok(Pending { submitted, _held: charge.zip(room) })
     }
 }
 
@@ -168,7 +174,7 @@ impl Writer {
     async fn answer_in_order(self, mut waiting: mpsc::Receiver<InOrder>) {
         while let Some(next) = waiting.recv().await {
             let open = match next {
-                InOrder::Running(running) => self.clone().answer(running).await,
+                InOrder::Pending(pending) => self.clone().answer(pending).await,
                 InOrder::Refused { id, error } => {
                     let infer_response = ModelInferResponse { id, ..ModelInferResponse::default() };
                     self.send(Ok(failed(&error, infer_response))).await
@@ -182,7 +188,8 @@ impl Writer {
 
     /// Passes on every response of one request. False once nobody reads the answers: then the request is cancelled, and
     /// those behind it.
-    async fn answer(self, mut running: Box<Running>) -> bool {
+    async fn answer(self, mut pending: Box<Pending>) -> bool {
+        let Submitted { id, empty_final_response, running } = &mut pending.submitted;
         loop {
             let event = tokio::select! {
                 event = running.responses.next() => event,
@@ -191,16 +198,15 @@ impl Writer {
             let Some(event) = event else { return true };
             let reply = match event {
                 Event::Response { response, last } => {
-                    let reply =
-                        encode::reply(&running.model, running.id.clone(), &mut running.options, response);
+                    let reply = encode::reply(&running.model, id.clone(), &mut running.outputs, response);
                     match reply.and_then(encode::Reply::into_message) {
                         Ok(message) => Ok(answered(message, last)),
-                        Err(error) => self.execution_failed(&running, &error, last),
+                        Err(error) => self.execution_failed(running, id, &error, last),
                     }
                 }
-                Event::ResponseFailed(error) => self.execution_failed(&running, &error, false),
-                Event::Failed(error) => self.execution_failed(&running, &error, true),
-                Event::End if running.empty_final_response => Ok(answered(identity(&running), true)),
+                Event::ResponseFailed(error) => self.execution_failed(running, id, &error, false),
+                Event::Failed(error) => self.execution_failed(running, id, &error, true),
+                Event::End if *empty_final_response => Ok(answered(identity(running, id), true)),
                 Event::End => return true,
             };
             if !self.send(reply).await {
@@ -209,11 +215,11 @@ impl Writer {
         }
     }
 
-    fn execution_failed(&self, running: &Running, error: &Error, last: bool) -> Reply {
+    fn execution_failed(&self, running: &Running, id: &str, error: &Error, last: bool) -> Reply {
         if self.how.close_on_error {
             return Err(status(error));
         }
-        let mut response = identity(running);
+        let mut response = identity(running, id);
         response.model_version.clear();
         response.parameters.insert(FINAL_RESPONSE.to_owned(), flag(last));
         Ok(failed(error, response))
@@ -240,11 +246,11 @@ impl Writer {
 }
 
 /// A response that says only which request it belongs to.
-fn identity(running: &Running) -> ModelInferResponse {
+fn identity(running: &Running, id: &str) -> ModelInferResponse {
     ModelInferResponse {
         model_name: running.model.name.to_string(),
         model_version: running.model.version_text.to_string(),
-        id: running.id.clone(),
+        id: id.to_owned(),
         ..ModelInferResponse::default()
     }
 }

@@ -2,10 +2,9 @@
 
 use bytes::Bytes;
 use hippocamp_backend::{Error, OutputTensor, ParameterValue, Response as ModelResponse, Result};
-use hippocamp_core::{LoadedModel, classify};
+use hippocamp_core::{Delivered, LoadedModel, OutputPlan};
 use hippocamp_model_config::{Interface, TensorLookup};
-use hippocamp_shm::SharedTensors;
-use hippocamp_tensor::{DataType, TensorData};
+use hippocamp_tensor::TensorData;
 use hyper::Response;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use smallvec::SmallVec;
@@ -18,20 +17,21 @@ use crate::response::{JSON, ResponseBody};
 
 const OCTET_STREAM: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
-/// How an output is returned.
+/// How an output is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Form {
-    binary: bool,
-    /// So many of the best classes instead of the values; 0 for the values.
-    classes: usize,
+pub(crate) enum Form {
+    Json,
+    /// Behind the JSON.
+    Binary,
 }
 
 impl Form {
-    pub(crate) const BINARY: Form = Form { binary: true, classes: 0 };
-    pub(crate) const JSON: Form = Form { binary: false, classes: 0 };
+    fn of(is_binary: bool) -> Form {
+        if is_binary { Form::Binary } else { Form::Json }
+    }
 }
 
-/// What a request wants to know of its response.
+/// How a request wants its response to be written.
 #[derive(Debug)]
 pub(crate) struct Wanted {
     id: String,
@@ -39,27 +39,25 @@ pub(crate) struct Wanted {
     listed: SmallVec<[(usize, Form); 4]>,
     /// If none was.
     others: Form,
-    /// Outputs that are to be written to shared memory, and the inputs that lie there.
-    shared: SharedTensors,
 }
 
 impl Wanted {
     /// All outputs in the same form.
     pub(crate) fn all(form: Form) -> Wanted {
-        Wanted { id: String::new(), listed: SmallVec::new(), others: form, shared: SharedTensors::default() }
+        Wanted { id: String::new(), listed: SmallVec::new(), others: form }
     }
 
-    pub(crate) fn of(request: &JsonRequest<'_>, interface: &Interface, shared: SharedTensors) -> Wanted {
-        let others = if request.parameters.binary_data_output { Form::BINARY } else { Form::JSON };
+    pub(crate) fn of(request: &JsonRequest<'_>, interface: &Interface) -> Wanted {
+        let others = Form::of(request.parameters.binary_data_output);
         let mut lookup = TensorLookup::new(&interface.outputs);
         // Names that the model does not have are refused with the request, and so is one that is listed twice.
         let listed = request.outputs.iter().filter_map(|output| {
             let index = lookup.find(&output.name)?;
-            Some((index, Form { binary: output.binary.unwrap_or(others.binary), classes: output.classes }))
+            Some((index, output.binary.map_or(others, Form::of)))
         });
         let mut listed: SmallVec<[(usize, Form); 4]> = listed.collect();
         listed.sort_unstable_by_key(|(index, _)| *index);
-        Wanted { id: request.id.as_ref().to_owned(), listed, others, shared }
+        Wanted { id: request.id.as_ref().to_owned(), listed, others }
     }
 
     fn form(&self, index: usize) -> Form {
@@ -72,13 +70,15 @@ impl Wanted {
         &self,
         response: &ModelResponse,
         interface: &Interface,
+        plan: &OutputPlan,
         accepted: AcceptedCoding,
     ) -> usize {
         let touched = |output: &&OutputTensor| {
-            let shared =
-                interface.outputs.get(output.index).is_some_and(|spec| self.shared.has_output(&spec.name));
-            let form = self.form(output.index);
-            !shared && (form != Form::BINARY || accepted.of_response(true) != Coding::Identity)
+            let name = interface.outputs.get(output.index).map_or("", |spec| &*spec.name);
+            let is_sent_as_it_is = plan.returns_values(name)
+                && self.form(output.index) == Form::Binary
+                && accepted.of_response(true) == Coding::Identity;
+            !is_sent_as_it_is && !plan.is_shared(name)
         };
         response.outputs.iter().filter(touched).map(|output| output.data.len()).sum()
     }
@@ -93,7 +93,12 @@ pub(crate) struct Encoded {
 }
 
 /// Encodes a response, and writes the outputs that go to shared memory there. Copies no tensor that follows the JSON.
-pub(crate) fn encode(model: &LoadedModel, wanted: &mut Wanted, response: ModelResponse) -> Result<Encoded> {
+pub(crate) fn encode(
+    model: &LoadedModel,
+    wanted: &Wanted,
+    plan: &mut OutputPlan,
+    response: ModelResponse,
+) -> Result<Encoded> {
     let mut writer = JsonWriter::with_capacity(512);
     let mut tensors = SmallVec::new();
     writer.open_object();
@@ -116,13 +121,13 @@ pub(crate) fn encode(model: &LoadedModel, wanted: &mut Wanted, response: ModelRe
     }
     writer.name("outputs");
     writer.open_array();
-    for output in response.outputs {
+    plan.deliver(model, response.outputs, |output| {
         let form = wanted.form(output.index);
-        if let Some(data) = encode_output(&mut writer, model, output, form, &mut wanted.shared)? {
+        if let Some(data) = encode_output(&mut writer, output, form)? {
             tensors.extend(data.into_host()?);
         }
-    }
-    wanted.shared.check_inputs()?;
+        Ok(())
+    })?;
     writer.close_array();
     writer.close_object();
     Ok(Encoded { json: writer.into_bytes(), tensors })
@@ -139,22 +144,8 @@ pub(crate) fn parameter(writer: &mut JsonWriter, value: &ParameterValue) {
 }
 
 /// Writes one output, and returns its bytes if they follow the JSON.
-fn encode_output(
-    writer: &mut JsonWriter,
-    model: &LoadedModel,
-    output: OutputTensor,
-    form: Form,
-    shared: &mut SharedTensors,
-) -> Result<Option<TensorData>> {
-    let spec = model.interface.outputs.get(output.index).ok_or_else(|| {
-        Error::internal(format!("model '{}' answered with an output that it does not have", model.name))
-    })?;
-    let (data_type, shape, data) = if form.classes > 0 {
-        let (shape, data) = classify(model, &output, form.classes)?;
-        (DataType::Bytes, shape, data.into())
-    } else {
-        (spec.data_type, output.shape, output.data)
-    };
+fn encode_output(writer: &mut JsonWriter, output: Delivered<'_>, form: Form) -> Result<Option<TensorData>> {
+    let Delivered { spec, data_type, shape, data, .. } = output;
     writer.open_object();
     writer.name("name");
     writer.string(spec.name.as_bytes());
@@ -162,23 +153,25 @@ fn encode_output(
     writer.string(data_type.protocol_name().as_bytes());
     writer.name("shape");
     writer.shape(&shape);
-    if shared.write(&spec.name, &data)? {
-        writer.close_object();
-        return Ok(None);
-    }
-    if form.binary {
-        writer.name("parameters");
-        writer.open_object();
-        writer.name("binary_data_size");
-        writer.integer(data.len());
-        writer.close_object();
-    } else {
-        writer.name("data");
-        let count = shape.element_count().unwrap_or(usize::MAX);
-        write_tensor(writer, &spec.name, data_type, count, &data.to_host()?)?;
-    }
+    let data = match (data, form) {
+        (None, _) => None,
+        (Some(data), Form::Binary) => {
+            writer.name("parameters");
+            writer.open_object();
+            writer.name("binary_data_size");
+            writer.integer(data.len());
+            writer.close_object();
+            (!data.is_empty()).then_some(data)
+        }
+        (Some(data), Form::Json) => {
+            writer.name("data");
+            let count = shape.element_count().unwrap_or(usize::MAX);
+            write_tensor(writer, &spec.name, data_type, count, &data.to_host()?)?;
+            None
+        }
+    };
     writer.close_object();
-    Ok((form.binary && !data.is_empty()).then_some(data))
+    Ok(data)
 }
 
 impl Encoded {

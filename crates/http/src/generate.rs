@@ -6,12 +6,15 @@ mod events;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hippocamp_backend::{Error, Event, ResponseReceiver, Result};
-use hippocamp_core::{InferInput, InferRequest, LoadedModel};
+use bytes::Bytes;
+use hippocamp_backend::{Error, Event, ResponseReceiver, Result, Sequence};
+use hippocamp_core::{
+    Accepted, IncomingRequest, InferInput, InferRequest, LoadedModel, OutputPlan, Responses, Then,
+};
 use hippocamp_net::Source;
+use hippocamp_shm::SharedMemory;
 use hippocamp_tensor::TensorData;
 use hyper::{HeaderMap, Response};
-use smallvec::smallvec;
 
 use self::encode::Encoder;
 use crate::body::{MAX_BODY, Unread, too_large};
@@ -55,7 +58,7 @@ where
     }
 }
 
-/// A request that a model has. Dropping it cancels the request.
+/// A request that its model has. Dropping it cancels the request.
 struct Generation {
     encoder: Arc<Encoder>,
     responses: ResponseReceiver,
@@ -71,8 +74,8 @@ impl Generation {
     where
         B: Source,
     {
-        let model = match accept(front, headers, path).await {
-            Ok(model) => model,
+        let accepted = match accept(front, headers, path).await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 body.discard().await;
                 return Err(error);
@@ -82,11 +85,15 @@ impl Generation {
         let mut body = body.collect(limit, |size| too_large("Request JSON size", size, limit)).await?;
         let arrived = Instant::now();
         let json = body.take(limit).to_host()?;
-        let submit = move |json: &[u8]| {
-            let request = parse_generate(json, &model.interface, limit)?;
-            submit(model, request, arrived)
+        let is_large = json.len() > LARGE_JSON;
+        let server = Arc::clone(&front.server);
+        let submit = move || {
+            let mut request = FreeFormRequest { json, limit, arrived, parsed: GenerateRequest::default() };
+            let running = accepted.submit(&*server, &mut request, Then::Continue)?;
+            let encoder = Arc::new(Encoder::new(running.model, request.parsed.id));
+            Ok(Generation { encoder, responses: running.responses })
         };
-        off_thread(json.len() > LARGE_JSON, move || submit(&json)).await
+        off_thread(is_large, submit).await
     }
 
     /// The next response as JSON; `None` behind the last.
@@ -109,34 +116,48 @@ impl Generation {
     }
 }
 
-async fn accept(front: &HttpFront, headers: &HeaderMap, path: &ModelPath<'_>) -> Result<Arc<LoadedModel>> {
-    let model = front.server.demand(&path.name, path.version).await?;
+async fn accept(front: &HttpFront, headers: &HeaderMap, path: &ModelPath<'_>) -> Result<Accepted> {
+    let accepted = front.server.accept(&path.name, path.version, Responses::Any).await?;
     match Coding::of_request(headers) {
-        Ok(Coding::Identity) => Ok(model),
+        Ok(Coding::Identity) => Ok(accepted),
         _ => Err(Error::invalid_arg("Unsupported content-encoding, only 'identity' is supported.")),
     }
 }
 
-/// Hands the request to the model.
-fn submit(model: Arc<LoadedModel>, request: GenerateRequest, arrived: Instant) -> Result<Generation> {
-    let specs = &model.interface.inputs;
-    let inputs = request.inputs.into_iter().map(|input| InferInput {
-        name: &specs[input.index].name,
-        data_type: Some(specs[input.index].data_type),
-        shape: input.shape,
-        data: TensorData::from(input.data),
-    });
-    let responses = model.infer(InferRequest {
-        id: &request.id,
-        inputs: inputs.collect(),
-        outputs: smallvec![],
-        parameters: request.parameters,
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        arrived,
-    })?;
-    Ok(Generation { encoder: Arc::new(Encoder::new(model, request.id)), responses })
+/// A JSON object whose members are inputs and parameters, as the interface of the model tells.
+struct FreeFormRequest {
+    json: Bytes,
+    /// How many bytes one tensor may have.
+    limit: usize,
+    arrived: Instant,
+    parsed: GenerateRequest,
+}
+
+impl IncomingRequest for FreeFormRequest {
+    fn sequence(&self) -> Option<&Sequence> {
+        None
+    }
+
+    fn decode<'a>(
+        &'a mut self,
+        model: &'a LoadedModel,
+        _: &SharedMemory,
+        _: &mut OutputPlan,
+    ) -> Result<InferRequest<'a>> {
+        let specs = &model.interface.inputs;
+        self.parsed = parse_generate(&self.json, &model.interface, self.limit)?;
+        let inputs = std::mem::take(&mut self.parsed.inputs).into_iter().map(|input| InferInput {
+            name: &specs[input.index].name,
+            data_type: Some(specs[input.index].data_type),
+            shape: input.shape,
+            data: TensorData::from(input.data),
+        });
+        Ok(InferRequest {
+            id: &self.parsed.id,
+            parameters: std::mem::take(&mut self.parsed.parameters),
+            ..InferRequest::arrived_at(self.arrived, inputs.collect())
+        })
+    }
 }
 
 #[cold]

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hippocamp_backend::{Error, Parameters, ResponseReceiver, Result};
-use hippocamp_core::{InferInput, InferRequest, InferenceServer, LoadedModel};
+use hippocamp_backend::{Error, Result, Sequence};
+use hippocamp_core::{
+    Accepted, IncomingRequest, InferInput, InferRequest, InferenceServer, LoadedModel, OutputPlan, Responses,
+    Running, Then,
+};
 use hippocamp_net::Source;
-use hippocamp_shm::{SharedMemory, SharedTensors};
+use hippocamp_shm::SharedMemory;
 use hippocamp_tensor::TensorData;
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
 use hyper::{HeaderMap, Response};
@@ -18,7 +21,7 @@ use crate::body::{MAX_BODY, Segments, Unread, too_large};
 use crate::compression::Coding;
 use crate::encode::{Form, Wanted, encode};
 use crate::front::HttpFront;
-use crate::json::{Content, JsonInput, parse_infer};
+use crate::json::{Content, JsonInput, JsonRequest, parse_infer};
 use crate::off_thread::{LARGE_JSON, LARGE_OUTPUT, off_thread};
 use crate::raw;
 use crate::response::{self, ResponseBody};
@@ -33,14 +36,14 @@ pub(crate) async fn infer<B>(
 where
     B: Source,
 {
-    let accepted = match Accepted::new(front, headers, path).await {
-        Ok(accepted) => accepted,
+    let head = match Head::accept(front, headers, path).await {
+        Ok(head) => head,
         Err(error) => {
             body.discard().await;
             return refused(headers, &error);
         }
     };
-    match accepted.run(body).await {
+    match head.run(body).await {
         Ok(response) => response,
         Err(error) => response::error(&error),
     }
@@ -56,36 +59,30 @@ fn refused(headers: &HeaderMap, error: &Error) -> Response<ResponseBody> {
 }
 
 /// A request as far as its head tells.
-struct Accepted {
+struct Head {
     server: Arc<InferenceServer>,
-    /// As far as can be told before it is known whether the request goes on with a sequence.
-    model: Arc<LoadedModel>,
-    version: Option<u64>,
+    accepted: Accepted,
     coding: Coding,
     reply_coding: AcceptedCoding,
     header_length: Option<HeaderLength>,
     max_input_size: usize,
 }
 
-/// A request that was queued.
+/// A request that its model has, and how its response is written.
 struct Submitted {
-    model: Arc<LoadedModel>,
-    responses: ResponseReceiver,
+    running: Running,
     wanted: Wanted,
 }
 
-impl Accepted {
-    async fn new(front: &HttpFront, headers: &HeaderMap, path: &ModelPath<'_>) -> Result<Accepted> {
-        let model = front.server.demand_or_draining(&path.name, path.version).await?;
-        if model.interface.decoupled {
-            return Err(Error::unsupported(
-                "HTTP end point doesn't support models with decoupled transaction policy",
-            ));
-        }
-        Ok(Accepted {
+const ONE: Responses =
+    Responses::One { refusal: "HTTP end point doesn't support models with decoupled transaction policy" };
+
+impl Head {
+    async fn accept(front: &HttpFront, headers: &HeaderMap, path: &ModelPath<'_>) -> Result<Head> {
+        let accepted = front.server.accept(&path.name, path.version, ONE).await?;
+        Ok(Head {
             server: Arc::clone(&front.server),
-            model,
-            version: path.version,
+            accepted,
             coding: Coding::of_request(headers)?,
             reply_coding: AcceptedCoding::of(headers, front.settings.response_compression),
             header_length: HeaderLength::of(headers)?,
@@ -102,10 +99,12 @@ impl Accepted {
         let arrived = Instant::now();
         let is_large = self.coding != Coding::Identity || self.json_length(body.len()) > LARGE_JSON;
         let submit = move || self.submit(body, arrived);
-        let Submitted { model, responses, mut wanted } = off_thread(is_large, submit).await?;
+        let Submitted { running, wanted } = off_thread(is_large, submit).await?;
+        let Running { model, responses, mut outputs } = running;
         let response = responses.only().await?;
-        let is_large = wanted.work(&response, &model.interface, reply_coding) > LARGE_OUTPUT;
-        off_thread(is_large, move || encode(&model, &mut wanted, response)?.into_response(reply_coding)).await
+        let is_large = wanted.work(&response, &model.interface, &outputs, reply_coding) > LARGE_OUTPUT;
+        let encode = move || encode(&model, &wanted, &mut outputs, response)?.into_response(reply_coding);
+        off_thread(is_large, encode).await
     }
 
     async fn read<B>(&self, body: Unread<B>) -> Result<Segments>
@@ -134,7 +133,7 @@ impl Accepted {
         self.header_length.as_ref().map_or(body, |length| length.within(body).unwrap_or(0))
     }
 
-    /// Decodes the body and hands the request to the model.
+    /// Decodes the body and hands the request to its model.
     fn submit(self, body: Segments, arrived: Instant) -> Result<Submitted> {
         let mut body = self.coding.decompress(body, self.max_input_size)?;
         let json = match &self.header_length {
@@ -142,59 +141,88 @@ impl Accepted {
             None => body.len(),
         };
         if json == 0 {
-            let model = self.server.in_sequence(self.model, self.version, None)?;
-            return submit_raw(model, body.take(usize::MAX), arrived);
+            let mut request = RawRequest { content: body.take(usize::MAX), arrived };
+            let running = self.accepted.submit(&*self.server, &mut request, Then::Wait)?;
+            return Ok(Submitted { running, wanted: Wanted::all(Form::Binary) });
         }
         if json > self.max_input_size {
             return Err(too_large("Request JSON size", Some(json as u64), self.max_input_size));
         }
         let json = body.take(json).to_host()?;
-        self.submit_json(&json, body, arrived)
-    }
-
-    fn submit_json(self, json: &[u8], mut tail: Segments, arrived: Instant) -> Result<Submitted> {
-        let mut request = parse_infer(json, self.max_input_size)?;
-        let sequence = request.parameters.sequence.take();
-        let model = self.server.in_sequence(self.model, self.version, sequence.as_ref())?;
-        let memory = self.server.shared_memory();
-        let mut shared = SharedTensors::default();
-        let take = |input| take_input(input, &mut tail, &model.name, memory, &mut shared);
-        let inputs = request.inputs.iter_mut().map(take).collect::<Result<_>>()?;
-        binary::nothing_left(&tail, &model.name)?;
-        for output in &request.outputs {
-            if let Some(place) = &output.shared_memory {
-                shared.output(memory, &output.name, &place.region, place.offset, place.byte_size)?;
-            }
-        }
-        let responses = model.infer_and_wait(InferRequest {
-            id: &request.id,
-            inputs,
-            outputs: request.outputs.iter().map(|output| &*output.name).collect(),
-            parameters: std::mem::take(&mut request.parameters.custom),
-            priority: request.parameters.priority,
-            timeout: request.parameters.timeout,
-            sequence,
-            arrived,
-        })?;
-        let wanted = Wanted::of(&request, &model.interface, shared);
-        Ok(Submitted { model, responses, wanted })
+        let json = parse_infer(&json, self.max_input_size)?;
+        let mut request = BinaryRequest { json, tail: body, arrived };
+        let running = self.accepted.submit(&*self.server, &mut request, Then::Wait)?;
+        let wanted = Wanted::of(&request.json, &running.model.interface);
+        Ok(Submitted { running, wanted })
     }
 }
 
-fn submit_raw(model: Arc<LoadedModel>, content: TensorData, arrived: Instant) -> Result<Submitted> {
-    let (data_type, shape, data) = raw::deduce(&model.name, &model.interface, content)?;
-    let name = model.interface.inputs.first().map_or("", |input| &input.name);
-    let responses = model.infer_and_wait(InferRequest {
-        id: "",
-        inputs: smallvec![InferInput { name, data_type: Some(data_type), shape, data }],
-        outputs: smallvec![],
-        parameters: Parameters::default(),
-        priority: 0,
-        timeout: None,
-        sequence: None,
-        arrived,
-    })?;
-    Ok(Submitted { model, responses, wanted: Wanted::all(Form::BINARY) })
+/// A request in JSON, with the tensors that follow it.
+struct BinaryRequest<'j> {
+    json: JsonRequest<'j>,
+    tail: Segments,
+    arrived: Instant,
+}
+
+impl IncomingRequest for BinaryRequest<'_> {
+    fn sequence(&self) -> Option<&Sequence> {
+        self.json.parameters.sequence.as_ref()
+    }
+
+    fn decode<'a>(
+        &'a mut self,
+        model: &'a LoadedModel,
+        memory: &SharedMemory,
+        plan: &mut OutputPlan,
+    ) -> Result<InferRequest<'a>> {
+        let JsonRequest { id, parameters, inputs, outputs } = &mut self.json;
+        let take = |input| take_input(input, &mut self.tail, &model.name, memory, plan);
+        let inputs = inputs.iter_mut().map(take).collect::<Result<_>>()?;
+        binary::nothing_left(&self.tail, &model.name)?;
+        for output in &*outputs {
+            if let Some(place) = &output.shared_memory {
+                plan.shared_output(memory, &output.name, &place.region, place.offset, place.byte_size)?;
+            }
+            if output.classes > 0 {
+                plan.classify(&output.name, output.classes);
+            }
+        }
+        Ok(InferRequest {
+            id,
+            inputs,
+            outputs: outputs.iter().map(|output| &*output.name).collect(),
+            parameters: std::mem::take(&mut parameters.custom),
+            priority: parameters.priority,
+            timeout: parameters.timeout,
+            sequence: parameters.sequence.take(),
+            arrived: self.arrived,
+        })
+    }
+}
+
+/// A body that is the only input of its model, without any JSON.
+struct RawRequest {
+    content: TensorData,
+    arrived: Instant,
+}
+
+impl IncomingRequest for RawRequest {
+    fn sequence(&self) -> Option<&Sequence> {
+        None
+    }
+
+    fn decode<'a>(
+        &'a mut self,
+        model: &'a LoadedModel,
+        _: &SharedMemory,
+        _: &mut OutputPlan,
+    ) -> Result<InferRequest<'a>> {
+        let content = std::mem::take(&mut self.content);
+        let (data_type, shape, data) = raw::deduce(&model.name, &model.interface, content)?;
+        let name = model.interface.inputs.first().map_or("", |input| &input.name);
+        let input = InferInput { name, data_type: Some(data_type), shape, data };
+        Ok(InferRequest::arrived_at(self.arrived, smallvec![input]))
+    }
 }
 
 /// The input with its bytes, wherever they are.
@@ -203,12 +231,14 @@ fn take_input<'a>(
     tail: &mut Segments,
     model: &str,
     memory: &SharedMemory,
-    shared: &mut SharedTensors,
+    plan: &mut OutputPlan,
 ) -> Result<InferInput<'a>> {
     let data = match &mut input.content {
         Content::Json(data) => TensorData::from(std::mem::take(data)),
         Content::Binary(size) => binary::take(tail, *size, &input.name, model)?,
-        Content::SharedMemory(place) => shared.input(memory, &place.region, place.offset, place.byte_size)?,
+        Content::SharedMemory(place) => {
+            plan.shared_input(memory, &place.region, place.offset, place.byte_size)?
+        }
     };
     let shape = std::mem::take(&mut input.shape);
     Ok(InferInput { name: &input.name, data_type: input.data_type, shape, data })

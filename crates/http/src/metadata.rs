@@ -70,7 +70,7 @@ fn tensor(writer: &mut JsonWriter, tensor: &TensorMetadata) {
 }
 
 pub(crate) async fn config(server: &InferenceServer, path: &ModelPath<'_>) -> Response<ResponseBody> {
-    match server.demand(&path.name, path.version).await {
+    match server.model_or_load(&path.name, path.version).await {
         Ok(model) => response::json(to_json(&model.config).into_bytes()),
         Err(error) => response::error(&error),
     }

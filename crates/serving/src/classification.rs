@@ -25,7 +25,7 @@ pub fn class_count(output: &str, asked: u64) -> Result<usize> {
 
 /// The `count` best classes of every batch entry, best first, as BYTES elements `value:index[:label]`. Shape
 /// `[batch, count]`, or `[count]` for a model without a batch dimension; `count` is at most what there is.
-pub fn classify(model: &LoadedModel, output: &OutputTensor, count: usize) -> Result<(Shape, Bytes)> {
+pub(crate) fn classify(model: &LoadedModel, output: &OutputTensor, count: usize) -> Result<(Shape, Bytes)> {
     let spec = &model.interface.outputs[output.index];
     let data = output.data.to_host()?;
     let values = Values::new(spec.data_type, &data)?;

@@ -40,6 +40,11 @@ pub struct InferRequest<'a> {
 impl<'a> InferRequest<'a> {
     /// A request for all outputs that says nothing but its inputs. It came in now.
     pub fn new(inputs: SmallVec<[InferInput<'a>; 4]>) -> InferRequest<'a> {
+        InferRequest::arrived_at(Instant::now(), inputs)
+    }
+
+    /// The same for one that came in before.
+    pub fn arrived_at(arrived: Instant, inputs: SmallVec<[InferInput<'a>; 4]>) -> InferRequest<'a> {
         InferRequest {
             id: "",
             inputs,
@@ -48,7 +53,7 @@ impl<'a> InferRequest<'a> {
             priority: 0,
             timeout: None,
             sequence: None,
-            arrived: Instant::now(),
+            arrived,
         }
     }
 }

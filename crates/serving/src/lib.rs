@@ -6,17 +6,24 @@
 #![warn(missing_docs)]
 
 mod cache;
+mod call;
 mod classification;
 mod infer;
 mod last_use;
 mod limits;
 mod model;
+mod models;
+mod outputs;
 mod routes;
+mod sequence;
 
 pub use cache::{ModelCache, ResponseCache};
-pub use classification::{class_count, classify};
+pub use call::{Accepted, IncomingRequest, Responses, Running, Then, accept};
+pub use classification::class_count;
 pub use infer::{InferInput, InferRequest};
 pub use last_use::LastUse;
 pub use limits::{check_parameter_count, check_tensor_count};
 pub use model::{Executor, LoadedModel};
+pub use models::Models;
+pub use outputs::{Delivered, OutputPlan};
 pub use routes::Routes;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hippocamp_backend::{Bell, InputTensor, ModelStatistics, Request, ResponseReceiver, Result};
+use hippocamp_backend::{Bell, Error, InputTensor, ModelStatistics, Request, ResponseReceiver, Result};
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_metrics::{Series, SizeHistogram};
-use hippocamp_model_config::{Interface, ModelConfig};
+use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
 use hippocamp_scheduler::Scheduler;
 
 use crate::LastUse;
@@ -110,6 +110,13 @@ impl LoadedModel {
             Executor::Scheduler(scheduler) => Some(scheduler),
             Executor::Ensemble(_) => None,
         }
+    }
+
+    /// The output with that place in the model's list. An error if there is none: the backend answered with something else.
+    pub fn output(&self, index: usize) -> Result<&TensorSpec> {
+        self.interface.outputs.get(index).ok_or_else(|| {
+            Error::internal(format!("model '{}' answered with an output that it does not have", self.name))
+        })
     }
 
     /// The label of a class of an output.

@@ -94,15 +94,15 @@ async fn the_index_has_the_reason_of_a_bad_config() {
 async fn only_what_stands_by_is_loaded() {
     let server = Server::of(&["m"], ControlMode::None, 0).await;
     for (name, version) in [("m", Some(7)), ("unknown", None), ("../m", None)] {
-        let error = server.core.demand(name, version).await.unwrap_err();
+        let error = server.core.model_or_load(name, version).await.unwrap_err();
         assert!(error.to_string().starts_with("Request for unknown model: '"), "{error}");
         assert!(!server.core.is_model_ready(name, version).await);
     }
     server.add("later", 100, "");
     assert!(server.ask("later").await.is_err(), "it was not there when the server started");
     assert_eq!(server.scales.loads("m"), 0);
-    assert_eq!(server.core.demand("m", Some(1)).await.unwrap().version, 1);
-    assert!(server.core.demand("m", Some(7)).await.is_err());
+    assert_eq!(server.core.model_or_load("m", Some(1)).await.unwrap().version, 1);
+    assert!(server.core.model_or_load("m", Some(7)).await.is_err());
 }
 
 #[tokio::test]

@@ -191,7 +191,7 @@ impl Server {
 
     /// Asks for the model, as a request does.
     pub(crate) async fn ask(&self, name: &str) -> Result<Arc<LoadedModel>> {
-        self.core.demand(name, None).await
+        self.core.model_or_load(name, None).await
     }
 
     /// The names of what serves.

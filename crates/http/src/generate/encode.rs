@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hippocamp_backend::{Error, OutputTensor, ParameterValue, Response, Result};
+use hippocamp_backend::{OutputTensor, ParameterValue, Response, Result};
 use hippocamp_core::LoadedModel;
 use hippocamp_model_config::TensorSpec;
 use smallvec::SmallVec;
@@ -48,12 +48,7 @@ impl Encoder {
         members.push(("model_version", Value::Text(&self.model.version_text)));
         members.extend(response.parameters.iter().map(|(name, value)| (name, Value::Parameter(value))));
         for output in &response.outputs {
-            let spec = self.model.interface.outputs.get(output.index).ok_or_else(|| {
-                Error::internal(format!(
-                    "model '{}' answered with an output that it does not have",
-                    self.model.name
-                ))
-            })?;
+            let spec = self.model.output(output.index)?;
             members.push((&spec.name, Value::Output(spec, output)));
         }
         members.sort_by_key(|(name, _)| *name);

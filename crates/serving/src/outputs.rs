@@ -1,0 +1,116 @@
+//! What becomes of the outputs of a request: classified, written to shared memory, or returned as they are.
+
+use hippocamp_backend::{OutputTensor, Result};
+use hippocamp_model_config::TensorSpec;
+use hippocamp_shm::{SharedMemory, SharedTensors};
+use hippocamp_tensor::{DataType, Shape, TensorData};
+use smallvec::SmallVec;
+
+use crate::LoadedModel;
+use crate::classification::classify;
+
+/// What a request wants of its outputs, and which of its inputs lie in shared memory. Made when the request is decoded, and
+/// kept until its last response is encoded.
+#[derive(Debug, Default)]
+pub struct OutputPlan {
+    /// By the name of an output, how many of its best classes are returned instead of its values. Sorted by
+    /// [`OutputPlan::seal`].
+    classes: SmallVec<[(String, usize); 1]>,
+    shared: SharedTensors,
+}
+
+/// An output as a client gets it.
+#[derive(Debug)]
+pub struct Delivered<'m> {
+    /// Its place in the model's list of outputs.
+    pub index: usize,
+    /// The output of the model.
+    pub spec: &'m TensorSpec,
+    /// BYTES if it was classified.
+    pub data_type: DataType,
+    /// With the batch dimension, if the model has one.
+    pub shape: Shape,
+    /// The elements; `None` if they were written to shared memory.
+    pub data: Option<TensorData>,
+}
+
+impl OutputPlan {
+    /// An input that lies in shared memory: `byte_size` bytes of a registered region, from `offset` on. They stay there until
+    /// a batch is assembled.
+    pub fn shared_input(
+        &mut self,
+        memory: &SharedMemory,
+        region: &str,
+        offset: u64,
+        byte_size: u64,
+    ) -> Result<TensorData> {
+        self.shared.input(memory, region, offset, byte_size)
+    }
+
+    /// An output is to be written to shared memory: at most `byte_size` bytes of a registered region, from `offset` on.
+    pub fn shared_output(
+        &mut self,
+        memory: &SharedMemory,
+        output: &str,
+        region: &str,
+        offset: u64,
+        byte_size: u64,
+    ) -> Result<()> {
+        self.shared.output(memory, output, region, offset, byte_size)
+    }
+
+    /// The `count` best classes of an output are to be returned instead of its values.
+    pub fn classify(&mut self, output: &str, count: usize) {
+        self.classes.push((output.to_owned(), count));
+    }
+
+    /// The request is decoded: nothing is added any more.
+    pub(crate) fn seal(&mut self) {
+        self.classes.sort_unstable();
+    }
+
+    /// Whether the values of an output are returned with the response as the model left them.
+    pub fn returns_values(&self, output: &str) -> bool {
+        self.classes_of(output).is_none() && !self.shared.has_output(output)
+    }
+
+    /// Whether an output is written to shared memory.
+    pub fn is_shared(&self, output: &str) -> bool {
+        self.shared.has_output(output)
+    }
+
+    fn classes_of(&self, output: &str) -> Option<usize> {
+        if self.classes.is_empty() {
+            return None;
+        }
+        let found = self.classes.binary_search_by(|(name, _)| (**name).cmp(output)).ok()?;
+        Some(self.classes[found].1)
+    }
+
+    /// Hands each output of a response to `encode`, as its client gets it; one that goes to shared memory is written there.
+    /// Copies no other tensor, but those that are in memory of a client. An error if anything of shared memory went away
+    /// meanwhile: then the response was made of zeros, and must not be sent.
+    pub fn deliver<'m>(
+        &mut self,
+        model: &'m LoadedModel,
+        outputs: impl IntoIterator<Item = OutputTensor>,
+        mut encode: impl FnMut(Delivered<'m>) -> Result<()>,
+    ) -> Result<()> {
+        for output in outputs {
+            let delivered = self.delivered(model, output)?;
+            encode(delivered)?;
+        }
+        self.shared.check_inputs()
+    }
+
+    fn delivered<'m>(&mut self, model: &'m LoadedModel, output: OutputTensor) -> Result<Delivered<'m>> {
+        let index = output.index;
+        let spec = model.output(index)?;
+        if let Some(count) = self.classes_of(&spec.name) {
+            let (shape, data) = classify(model, &output, count)?;
+            return Ok(Delivered { index, spec, data_type: DataType::Bytes, shape, data: Some(data.into()) });
+        }
+        let data = if self.shared.write(&spec.name, &output.data)? { None } else { Some(output.data) };
+        Ok(Delivered { index, spec, data_type: spec.data_type, shape: output.shape, data })
+    }
+}
