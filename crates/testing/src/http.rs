@@ -22,7 +22,7 @@ impl HttpReply {
 }
 
 /// Sends a request and reads to the end of the connection.
-pub(crate) async fn send(
+pub async fn send(
     to: SocketAddr,
     method: &str,
     path: &str,

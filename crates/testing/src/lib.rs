@@ -12,7 +12,7 @@ mod server;
 mod shared_object;
 
 pub use gate::{Gate, gate_config};
-pub use http::HttpReply;
+pub use http::{HttpReply, send};
 pub use repository::{Repository, identity_config};
 pub use server::{TestServer, limits};
 pub use shared_object::SharedObject;

@@ -1,0 +1,94 @@
+//! A backend of one's own: `double` answers each number twice as large.
+//!
+//! `cargo run -p hippocamp-testing --example backend`. A backend needs `hippocamp-backend`; the kit in `hippocamp-batching` does
+//! the rest for one that runs tensors into tensors. To have it in the binary, `server/src/backends.rs` names it in one line.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hippocamp_backend::{Backend, Error, InstanceSpec, Model, ModelSource, NewInstance, Result};
+use hippocamp_batching::{Batched, Compute, Inputs, Outputs};
+use hippocamp_interface::ModelConfig;
+use hippocamp_testing::{Repository, TestServer};
+
+/// There is one for the whole process. It says what a model is that names it in its config.
+#[derive(Debug)]
+struct Double;
+
+impl Backend for Double {
+    fn name(&self) -> &'static str {
+        "double"
+    }
+
+    fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {
+        // A real backend opens the model file in `source.version_directory`.
+        Ok(Box::new(DoubleModel { name: Arc::clone(&source.name) }))
+    }
+}
+
+/// One loaded version of a model.
+struct DoubleModel {
+    name: Arc<str>,
+}
+
+impl Model for DoubleModel {
+    fn complete_config(&self, _: &mut ModelConfig, _default_max_batch_size: i32) -> Result<()> {
+        // There is no model file that would know more than the config.
+        Ok(())
+    }
+
+    fn check_config(&self, config: &ModelConfig) -> Result<()> {
+        if (config.input.len(), config.output.len()) == (1, 1) {
+            return Ok(());
+        }
+        let (inputs, outputs) = (config.input.len(), config.output.len());
+        Err(Error::invalid_arg(format!(
+            "model '{}' should have one input and one output, got {inputs} and {outputs}",
+            self.name
+        )))
+    }
+
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
+        Ok(NewInstance::movable(Batched::new(Doubling, Arc::clone(&spec.interface))))
+    }
+}
+
+/// What runs a batch. It is used by one thread at a time, so that it could have buffers of its own.
+struct Doubling;
+
+impl Compute for Doubling {
+    fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
+        let input = inputs[0].as_ref().ok_or_else(|| Error::internal("the input is not optional"))?;
+        let (numbers, _) = input.bytes()?.as_chunks::<4>();
+        let doubled = numbers.iter().flat_map(|&number| (2.0 * f32::from_le_bytes(number)).to_le_bytes());
+        outputs.set(0, input.shape.clone(), Bytes::from_iter(doubled));
+        Ok(())
+    }
+}
+
+const CONFIG: &str = r#"
+backend: "double"
+max_batch_size: 8
+input { name: "IN" data_type: TYPE_FP32 dims: -1 }
+output { name: "OUT" data_type: TYPE_FP32 dims: -1 }
+dynamic_batching { }
+"#;
+
+#[tokio::main]
+async fn main() {
+    let repository = Repository::default().with("twice", CONFIG);
+    let (server, faults) = TestServer::start_with_backends(repository, |_| {}, vec![Arc::new(Double)]).await;
+    assert_eq!(faults, [""; 0]);
+    let request =
+        br#"{"inputs": [{"name": "IN", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3.5]}]}"#;
+    let reply = server.post("/v2/models/twice/infer", request).await;
+    println!("{}", reply.text());
+    assert!(reply.text().contains(r#""data":[2.0,4.0,7.0]"#), "{}", reply.text());
+}
+
+#[test]
+fn runs() {
+    main();
+}

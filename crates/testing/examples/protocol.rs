@@ -1,0 +1,99 @@
+//! A protocol of one's own: `POST /ask/MODEL` with numbers as text, divided by spaces, answers numbers as text.
+//!
+//! `cargo run -p hippocamp-testing --example protocol`. A protocol decodes, calls `core` and encodes; which version serves, what is
+//! checked and what is counted is decided behind the call. `net` has the connections, their limits and their end.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hippocamp_backend::{Error, Result};
+use hippocamp_core::{InferInput, InferRequest, InferenceServer};
+use hippocamp_net::{Front, Http2, Port, Refusal, RequestBody};
+use hippocamp_tensor::DataType;
+use hippocamp_testing::{Repository, TestServer, identity_config, send};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, Response, StatusCode};
+use smallvec::smallvec;
+use tokio::net::TcpListener;
+
+struct Ask(Arc<InferenceServer>);
+
+impl Front for Ask {
+    type Body = Full<Bytes>;
+
+    async fn respond(&self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
+        // The codes of errors are the server's; what they are called is each protocol's own affair.
+        match self.answer(request).await {
+            Ok(numbers) => text(StatusCode::OK, numbers),
+            Err(error) => text(StatusCode::BAD_REQUEST, error.message().to_owned()),
+        }
+    }
+
+    fn refuse(&self, _: &Request<RequestBody>, why: Refusal) -> Option<Response<Full<Bytes>>> {
+        Some(text(StatusCode::SERVICE_UNAVAILABLE, why.to_string()))
+    }
+}
+
+fn text(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(text));
+    *response.status_mut() = status;
+    response
+}
+
+impl Ask {
+    async fn answer(&self, request: Request<RequestBody>) -> Result<String> {
+        let (head, body) = request.into_parts();
+        let name = head.uri.path().strip_prefix("/ask/").ok_or_else(|| Error::not_found("Not Found"))?;
+        let body = body.collect().await.map_err(|e| Error::invalid_arg(e.to_string()))?.to_bytes();
+        let numbers = decode(&String::from_utf8_lossy(&body))?;
+        let model = self.0.demand(name, None).await?;
+        let request = InferRequest::new(smallvec![InferInput {
+            name: "INPUT0",
+            data_type: Some(DataType::Fp32),
+            shape: [numbers.len() as i64 / 4].into_iter().collect(),
+            data: numbers.into(),
+        }]);
+        let response = model.infer_and_wait(request)?.only().await?;
+        let output = response.outputs.first().ok_or_else(|| Error::internal("the model gave no output"))?;
+        Ok(encode(&output.data.to_host()?))
+    }
+}
+
+fn decode(text: &str) -> Result<Bytes> {
+    let number = |word: &str| {
+        word.parse::<f32>().map_err(|e| Error::invalid_arg(format!("expected a number, got '{word}': {e}")))
+    };
+    let numbers = text.split_whitespace().map(number).collect::<Result<Vec<f32>>>()?;
+    Ok(numbers.into_iter().flat_map(f32::to_le_bytes).collect())
+}
+
+fn encode(numbers: &[u8]) -> String {
+    let (numbers, _) = numbers.as_chunks::<4>();
+    numbers.iter().map(|&n| f32::from_le_bytes(n).to_string()).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::main]
+async fn main() {
+    let repository = Repository::default().with("echo", &identity_config(0, ""));
+    let server = TestServer::start(repository).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let port = Port { name: "ask", http1: true, http2: Http2::default(), counted: true };
+    let (network, core) = (Arc::clone(&server.network), Arc::clone(&server.core));
+    let serving = tokio::spawn(hippocamp_net::serve(listener, network, port, Ask(core)));
+
+    let reply = send(address, "POST", "/ask/echo", &[], b"1 2.5 -3").await;
+    println!("{}", reply.text());
+    assert_eq!((reply.status, reply.text().as_str()), (200, "1 2.5 -3"));
+    let reply = send(address, "POST", "/ask/nobody", &[], b"1").await;
+    assert_eq!(reply.status, 400, "{}", reply.text());
+    assert!(server.stop(std::time::Duration::from_secs(10)).await);
+    serving.await.expect("it ends with the network");
+}
+
+#[test]
+fn runs() {
+    main();
+}
