@@ -63,7 +63,7 @@ impl Compute for Doubling {
         let input = inputs[0].as_ref().ok_or_else(|| Error::internal("the input is not optional"))?;
         let (numbers, _) = input.bytes()?.as_chunks::<4>();
         let doubled = numbers.iter().flat_map(|&number| (2.0 * f32::from_le_bytes(number)).to_le_bytes());
-        outputs.set(0, input.shape.clone(), Bytes::from_iter(doubled));
+        outputs.set(0, input.shape.clone(), doubled.collect::<Bytes>());
         Ok(())
     }
 }

@@ -8,9 +8,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hippocamp_backend::{Error, Result};
-use hippocamp_core::{InferInput, InferRequest, InferenceServer};
+use hippocamp_backend::{Error, Result, Sequence};
+use hippocamp_core::{
+    IncomingRequest, InferInput, InferRequest, InferenceServer, LoadedModel, OutputPlan, Responses, Running,
+    Then,
+};
 use hippocamp_net::{Front, Http2, Port, Refusal, RequestBody};
+use hippocamp_shm::SharedMemory;
 use hippocamp_tensor::DataType;
 use hippocamp_testing::{Repository, TestServer, identity_config, send};
 use http_body_util::{BodyExt, Full};
@@ -47,17 +51,45 @@ impl Ask {
         let (head, body) = request.into_parts();
         let name = head.uri.path().strip_prefix("/ask/").ok_or_else(|| Error::not_found("Not Found"))?;
         let body = body.collect().await.map_err(|e| Error::invalid_arg(e.to_string()))?.to_bytes();
-        let numbers = decode(&String::from_utf8_lossy(&body))?;
-        let model = self.0.demand(name, None).await?;
-        let request = InferRequest::new(smallvec![InferInput {
+        let mut question = Question { numbers: decode(&String::from_utf8_lossy(&body))? };
+        let accepted = self.0.accept(name, None, ONE).await?;
+        let Running { model, responses, mut outputs } =
+            accepted.submit(&*self.0, &mut question, Then::Wait)?;
+        let mut answer = String::new();
+        outputs.deliver(&model, responses.only().await?.outputs, |output| {
+            // Only who asks for shared memory finds nothing here.
+            let data = output.data.unwrap_or_default();
+            answer += &encode(&data.to_host()?);
+            Ok(())
+        })?;
+        Ok(answer)
+    }
+}
+
+/// This protocol passes one response on; models that send several are refused with this text.
+const ONE: Responses = Responses::One { refusal: "/ask is for models that answer once" };
+
+struct Question {
+    numbers: Bytes,
+}
+
+impl IncomingRequest for Question {
+    fn sequence(&self) -> Option<&Sequence> {
+        None
+    }
+
+    fn decode<'a>(
+        &'a mut self,
+        _: &'a LoadedModel,
+        _: &SharedMemory,
+        _: &mut OutputPlan,
+    ) -> Result<InferRequest<'a>> {
+        Ok(InferRequest::new(smallvec![InferInput {
             name: "INPUT0",
             data_type: Some(DataType::Fp32),
-            shape: [numbers.len() as i64 / 4].into_iter().collect(),
-            data: numbers.into(),
-        }]);
-        let response = model.infer_and_wait(request)?.only().await?;
-        let output = response.outputs.first().ok_or_else(|| Error::internal("the model gave no output"))?;
-        Ok(encode(&output.data.to_host()?))
+            shape: [self.numbers.len() as i64 / 4].into_iter().collect(),
+            data: std::mem::take(&mut self.numbers).into(),
+        }]))
     }
 }
 
