@@ -126,6 +126,15 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The error of a model that memory was short for, or that a transfer failed for.
+    #[cold]
+    pub fn of_memory(model: &str, error: MemoryError) -> Error {
+        let message = format!("model '{model}': {error}");
+        Error::from(error).with_message(message)
+    }
+}
+
 impl From<MemoryError> for Error {
     /// Memory that is short is UNAVAILABLE: the same request may succeed later. A transfer that fails is INTERNAL.
     #[cold]

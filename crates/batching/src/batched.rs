@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_interface::Interface;
-use hippocamp_tensor::{Allocator, MemoryError};
+use hippocamp_tensor::Allocator;
 
 use crate::{Gather, Inputs, Outputs};
 use hippocamp_backend::together;
@@ -33,12 +33,6 @@ pub trait Compute {
     }
 }
 
-/// The error of a model that memory was short for.
-fn of_model(interface: &Interface, error: MemoryError) -> Error {
-    let message = format!("model '{}': {error}", interface.model);
-    Error::from(error).with_message(message)
-}
-
 /// Makes an instance of a [`Compute`]: assembles each batch, takes the times, and answers the requests.
 #[derive(Debug)]
 pub struct Batched<C> {
@@ -54,7 +48,7 @@ impl<C: Compute> Batched<C> {
 
     fn run(&mut self, batch: &Batch, times: &mut ExecutionTimes) -> Result<Vec<Response>> {
         let gathered = self.gather.gather(&self.interface, batch, |input| self.compute.input_memory(input));
-        let inputs = gathered.map_err(|error| of_model(&self.interface, error))?;
+        let inputs = gathered.map_err(|error| Error::of_memory(&self.interface.model, error))?;
         let mut outputs = Outputs::for_batch(&self.interface, batch);
         times.inputs_ready = Instant::now();
         self.compute.run(&inputs, &mut outputs)?;

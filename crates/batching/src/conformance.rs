@@ -8,6 +8,7 @@
 //! without [`Subject::failing`] nothing fails. To cover all promises, a backend runs the kit with several models.
 
 mod compare;
+mod device_model;
 mod promises;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,8 @@ use hippocamp_tensor::Shape;
 
 use hippocamp_backend::{Device, InputTensor, Model};
 use promises::PROMISES;
+
+pub use device_model::DeviceBackend;
 
 /// What one request gives, and what it has to get.
 #[derive(Clone, Debug)]

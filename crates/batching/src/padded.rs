@@ -1,7 +1,7 @@
 //! Batches of requests of different lengths: padded when they are gathered, cut when they are scattered.
 
 use hippocamp_interface::{PaddedInput, Padding, TensorSpec};
-use hippocamp_tensor::{DataType, MemoryError, Place, PlacedSlice, Shape, TensorData};
+use hippocamp_tensor::{MemoryError, Place, PlacedSlice, Shape, TensorData};
 use smallvec::SmallVec;
 
 use hippocamp_backend::{Error, Request, Result};
@@ -99,10 +99,10 @@ impl Lengths {
         &self,
         n: usize,
         dim: usize,
-        spec: (&str, DataType),
+        (model, spec): (&str, &TensorSpec),
         (mut shape, data): (Shape, TensorData),
     ) -> Result<(Shape, TensorData)> {
-        let (name, data_type) = spec;
+        let name = &spec.name;
         let length = self.each.get(n).copied().unwrap_or(self.padded);
         if shape.get(dim) != Some(&(self.padded as i64)) {
             return Err(Error::internal(format!(
@@ -117,8 +117,9 @@ impl Lengths {
         let product = |sizes: &[i64]| sizes.iter().map(|size| usize::try_from(*size).unwrap_or(0)).product();
         let runs: usize = product(&shape[..dim]);
         let step: usize = product(&shape[dim + 1..]);
-        let step = step * data_type.byte_size().unwrap_or(0);
-        let kept = data.strided(runs, self.padded * step, length * step)?;
+        let step = step * spec.data_type.byte_size().unwrap_or(0);
+        let kept = data.strided(runs, self.padded * step, length * step);
+        let kept = kept.map_err(|error| Error::of_memory(model, error))?;
         shape =
             shape.iter().enumerate().map(|(d, size)| if d == dim { length as i64 } else { *size }).collect();
         Ok((shape, kept))

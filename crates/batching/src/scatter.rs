@@ -47,7 +47,11 @@ impl Outputs {
             let (shape, data) = tensor.ok_or_else(|| {
                 Error::internal(format!("the backend gave no tensor for output '{}'", spec.name))
             })?;
-            let data = if spec.data_type == DataType::Bytes { data.to_host()?.into() } else { data };
+            let data = if spec.data_type == DataType::Bytes {
+                data.to_host().map_err(|error| Error::of_memory(&interface.model, error))?.into()
+            } else {
+                data
+            };
             let mut whole = if let Some(source) = interface.scatter_source(index) {
                 Whole::ByShape(ByShape::new(interface, spec, source, shape, data))
             } else {
@@ -59,7 +63,7 @@ impl Outputs {
                 if let Some((padding, lengths)) = &lengths
                     && let Some(output) = padding.output(index)
                 {
-                    part = lengths.cut(n, output.dim, (&spec.name, spec.data_type), part)?;
+                    part = lengths.cut(n, output.dim, (&interface.model, spec), part)?;
                 }
                 let (shape, data) = part;
                 if request.outputs.contains(index) {

@@ -27,7 +27,7 @@ pub fn class_count(output: &str, asked: u64) -> Result<usize> {
 /// `[batch, count]`, or `[count]` for a model without a batch dimension; `count` is at most what there is.
 pub(crate) fn classify(model: &LoadedModel, output: &OutputTensor, count: usize) -> Result<(Shape, Bytes)> {
     let spec = &model.interface.outputs[output.index];
-    let data = output.data.to_host()?;
+    let data = output.data.to_host().map_err(|error| Error::of_memory(&model.name, error))?;
     let values = Values::new(spec.data_type, &data)?;
     let batched = model.interface.max_batch_size > 0;
     let batch = if batched { output.shape.first().map_or(0, |&b| b.max(0) as usize) } else { 1 };

@@ -284,7 +284,8 @@ impl Check<'_> {
             if specs[index].data_type == DataType::Bytes || specs[index].is_shape_tensor {
                 // Elements may lie across frames, or on a device. They are joined once, here, for everybody who walks them or
                 // compares them under a lock.
-                input.data = input.data.to_host()?.into();
+                let host = input.data.to_host();
+                input.data = host.map_err(|error| Error::of_memory(&self.model.name, error))?.into();
             }
             self.input(&specs[index], &input.given(Some(index)))?;
             inputs[index] = Some(InputTensor { shape: input.shape, data: input.data });

@@ -8,7 +8,8 @@ use std::{mem::MaybeUninit, os::unix};
 
 use bytes::Bytes;
 use hippocamp_backend::{Code, Result};
-use hippocamp_tensor::{AlignedBuffer, PlacedBuffer, TensorData};
+use hippocamp_device::testing::TestDriver;
+use hippocamp_tensor::{AlignedBuffer, Place, PlacedBuffer, PlacedBufferMut, PlacedSlice, TensorData};
 
 use crate::fault::{copy, prepare};
 use crate::mapping::Mapping;
@@ -326,4 +327,49 @@ fn a_fault_that_is_not_a_copys_still_ends_the_process() {
     unsafe { copy(mapping.address(0), byte.as_mut_ptr(), 1, [Some(&mapping), None]) };
     // SAFETY: it was written before, too.
     assert_eq!((unsafe { byte.assume_init() }, mapping.is_lost()), (0, true));
+}
+
+/// What every buffer does, whoever's memory it is.
+fn is_a_placed_buffer(buffer: &mut dyn PlacedBufferMut, other: &dyn PlacedBuffer) {
+    let read =
+        |buffer: &dyn PlacedBuffer, start, len| PlacedSlice::Placed { buffer, start, len }.to_vec().unwrap();
+    buffer.fill_zeros(0, buffer.len()).unwrap();
+    buffer.copy_from(1, PlacedSlice::Host(b"host")).unwrap();
+    buffer.copy_from(5, PlacedSlice::Placed { buffer: other, start: 2, len: 3 }).unwrap();
+    buffer.finish().unwrap();
+    assert_eq!(read(buffer, 0, 10), b"\0host234\0\0");
+    assert_eq!(read(buffer, 3, 3), b"st2");
+}
+
+#[test]
+fn shared_memory_and_a_devices_memory_go_through_the_same_trait() {
+    let (object, source) = (Object::new(9000), Object::with(b"0123456789"));
+    let shm = SharedMemory::new(true);
+    shm.register("r", &object.key, 0, 9000).unwrap();
+    shm.register("source", &source.key, 0, 10).unwrap();
+    let driver = TestDriver::new(2, 1 << 20);
+    let of_device = driver.device(1).allocate_with(b"0123456789").unwrap();
+    let of_client = shm.lease("source", 0, 10).unwrap();
+    let mut buffers: [Box<dyn PlacedBufferMut>; 2] =
+        [Box::new(shm.lease("r", 0, 9000).unwrap()), Box::new(driver.device(0).allocate(9000).unwrap())];
+    assert_eq!(buffers.each_ref().map(|buffer| buffer.place()), [Place::Host, Place::Device(0)]);
+    for buffer in &mut buffers {
+        is_a_placed_buffer(&mut **buffer, &of_device);
+        is_a_placed_buffer(&mut **buffer, &of_client);
+        assert!(buffer.as_host().is_none(), "neither is ever borrowed");
+    }
+}
+
+#[test]
+fn an_output_on_a_device_is_written_to_shared_memory() {
+    let object = Object::with(b"0123456789");
+    let shm = SharedMemory::new(true);
+    shm.register("r", &object.key, 0, 10).unwrap();
+    let driver = TestDriver::new(1, 1 << 20);
+    let memory = driver.device(0).allocate_with(b"device").unwrap();
+    let mut tensors = SharedTensors::default();
+    tensors.output(&shm, "OUT", "r", 2, 6).unwrap();
+    assert!(tensors.write("OUT", &TensorData::from(Arc::new(memory) as Arc<dyn PlacedBuffer>)).unwrap());
+    assert_eq!(fs::read(&object.path).unwrap(), b"01device89");
+    assert_eq!(driver.device(0).transfers().to_host, 1);
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
-use crate::conformance::trial::{Outcome, Trial, answer, in_segments, unaligned};
+use crate::conformance::trial::{Outcome, Trial, answer, in_segments, on_device, unaligned};
 use crate::conformance::{Example, Subject};
 use hippocamp_backend::{
     Batch, Counters, Delivery, Event, InputTensor, ModelStatistics, ResponseReceiver, WantedOutputs,
@@ -18,6 +18,7 @@ pub(super) const PROMISES: &[(&str, Check)] = &[
     ("each request of a batch gets its own rows", own_rows),
     ("an input may come in several segments", segments),
     ("an input may begin at any address", any_address),
+    ("an input may be in the memory of a device", any_place),
     ("only outputs that were asked for are answered", wanted_outputs),
     ("a tensor may have no elements", no_elements),
     ("a response stays as it is while the instance goes on", responses_stay),
@@ -80,6 +81,10 @@ fn segments(subject: &Subject<'_>) -> Outcome {
 
 fn any_address(subject: &Subject<'_>) -> Outcome {
     rewritten(subject, unaligned)
+}
+
+fn any_place(subject: &Subject<'_>) -> Outcome {
+    rewritten(subject, on_device)
 }
 
 type Rewrite = fn(&[Option<InputTensor>]) -> Vec<Option<InputTensor>>;

@@ -30,6 +30,7 @@ enum Habit {
     NeedsOneSegment,
     /// Fails a whole batch for one request that it does not take.
     Generalises,
+    NeedsHostMemory,
     /// Executes nothing if a client of the batch is gone.
     GivesUp,
 }
@@ -107,8 +108,10 @@ impl ModelInstance for BadInstance {
             let Some(input) = request.inputs[0].clone() else { continue };
             let data = input.data.to_host().unwrap();
             let odd = !(data.as_ptr() as usize).is_multiple_of(4);
-            if habit == Habit::NeedsOneSegment && input.data.as_segments().unwrap().len() > 1
-                || habit == Habit::NeedsAlignment && input.data.as_segments().unwrap().len() == 1 && odd
+            let segments = input.data.as_segments().map(<[Bytes]>::len);
+            if habit == Habit::NeedsOneSegment && segments.is_some_and(|count| count > 1)
+                || habit == Habit::NeedsAlignment && segments == Some(1) && odd
+                || habit == Habit::NeedsHostMemory && segments.is_none()
             {
                 request.fail(Error::internal("not like this"), FailureReason::Backend);
                 continue;
@@ -198,6 +201,7 @@ fn each_bad_habit_breaks_its_promise() {
         (Habit::NeedsAlignment, "an input may begin at any address"),
         (Habit::NeedsOneSegment, "an input may come in several segments"),
         (Habit::Generalises, "a request that is refused fails alone"),
+        (Habit::NeedsHostMemory, "an input may be in the memory of a device"),
         (Habit::GivesUp, "a client that is gone does no harm"),
     ] {
         assert_eq!(broken(habit), [promise]);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use hippocamp_tensor::TensorData;
+use hippocamp_device::testing::TestDriver;
+use hippocamp_tensor::{PlacedBuffer, TensorData};
 
 use crate::conformance::{Example, Subject};
 use hippocamp_backend::{
@@ -142,6 +143,15 @@ pub(super) fn unaligned(inputs: &[Option<InputTensor>]) -> Vec<Option<InputTenso
         bytes.resize(skip, 0);
         bytes.extend_from_slice(content);
         bytes.freeze().slice(skip..).into()
+    })
+}
+
+/// The same inputs, each in the memory of a device that the backend does not know.
+pub(super) fn on_device(inputs: &[Option<InputTensor>]) -> Vec<Option<InputTensor>> {
+    let driver = TestDriver::new(1, usize::MAX);
+    changed(inputs, |content| {
+        let memory = driver.device(0).allocate_with(content).expect("the device has no limit");
+        TensorData::from(Arc::new(memory) as Arc<dyn PlacedBuffer>)
     })
 }
 

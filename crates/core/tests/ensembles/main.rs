@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod batching;
+mod devices;
 mod kit;
 mod loading;
 mod reloading;

@@ -1,6 +1,6 @@
 //! Models that do what a test says, and ensembles of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -8,8 +8,9 @@ use hippocamp_backend::{
     Delivery, Error, Event, ExecutionTimes, InputTensor, ModelStatistics, OutputTensor, Parameters, Request,
     Response, ResponseReceiver, Result, channel,
 };
+use hippocamp_device::testing::{TestDevice, TestDriver};
 use hippocamp_model_config::{Interface, ensemble_scheduling, parse};
-use hippocamp_tensor::Shape;
+use hippocamp_tensor::{PlacedBuffer, PlacedSlice, Shape, TensorData};
 use parking_lot::{Condvar, Mutex};
 use smallvec::SmallVec;
 
@@ -167,8 +168,31 @@ pub(super) fn ensemble(io: &str, steps: &str, models: &[&Arc<Fake>]) -> Result<E
     Ensemble::build(&"ens".into(), scheduling, &interface, of_step.collect()).map(|(ensemble, _)| ensemble)
 }
 
+/// A device whose memory is host memory.
+pub(super) fn device() -> &'static Arc<TestDevice> {
+    static DRIVER: LazyLock<Arc<TestDriver>> = LazyLock::new(|| TestDriver::new(1, usize::MAX));
+    DRIVER.device(0)
+}
+
+/// A number in memory: even ones are host memory, odd ones are on the device, so that each test meets both.
+pub(super) fn data(number: i32) -> TensorData {
+    if number % 2 == 0 {
+        return Bytes::copy_from_slice(&number.to_le_bytes()).into();
+    }
+    let memory = device().allocate_with(&number.to_le_bytes()).unwrap();
+    TensorData::from(Arc::new(memory) as Arc<dyn PlacedBuffer>)
+}
+
+/// Which memory it is.
+pub(super) fn address(data: &TensorData) -> usize {
+    match data.as_one_slice().unwrap() {
+        PlacedSlice::Host(bytes) => bytes.as_ptr() as usize,
+        PlacedSlice::Placed { buffer, start, .. } => std::ptr::from_ref(buffer).cast::<u8>() as usize + start,
+    }
+}
+
 pub(super) fn tensor(number: i32) -> InputTensor {
-    InputTensor { shape: Shape::from([1]), data: Bytes::copy_from_slice(&number.to_le_bytes()).into() }
+    InputTensor { shape: Shape::from([1]), data: data(number) }
 }
 
 /// What a client asks, to be changed by the test.
@@ -191,11 +215,8 @@ pub(super) fn numbers(request: &Request) -> SmallVec<[Option<i32>; 4]> {
 /// A response with these outputs, of which only those go that the request asks for.
 pub(super) fn response(request: &Request, numbers: &[i32]) -> Response {
     let outputs = numbers.iter().enumerate().filter(|(index, _)| request.outputs.contains(*index));
-    let outputs = outputs.map(|(index, number)| OutputTensor {
-        index,
-        shape: Shape::from([1]),
-        data: Bytes::copy_from_slice(&number.to_le_bytes()).into(),
-    });
+    let outputs =
+        outputs.map(|(index, number)| OutputTensor { index, shape: Shape::from([1]), data: data(*number) });
     Response { outputs: outputs.collect(), parameters: Parameters::default() }
 }
 

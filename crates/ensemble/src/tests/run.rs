@@ -49,19 +49,19 @@ fn tensors_pass_by_reference() {
     let steps = step("a", "X=IN", "Y=t") + &step("b", "X=t", "Y=OUT");
     let ensemble = ensemble(&io("IN", "OUT"), &steps, &[&a, &b]).unwrap();
     let (request, receiver) = request(&[Some(1)], Delivery::Once);
-    let given = request.inputs[0].as_ref().unwrap().data.as_segments().unwrap()[0].as_ptr();
+    let given = address(&request.inputs[0].as_ref().unwrap().data);
     ensemble.enqueue(request);
     let first = held_a.one();
-    assert_eq!(first.inputs[0].as_ref().unwrap().data.as_segments().unwrap()[0].as_ptr(), given);
+    assert_eq!(address(&first.inputs[0].as_ref().unwrap().data), given);
     let made = response(&first, &[2]);
-    let between = made.outputs[0].data.to_host().unwrap().as_ptr();
+    let between = address(&made.outputs[0].data);
     first.succeed(made, &ExecutionTimes::now());
     let second = held_b.one();
-    assert_eq!(second.inputs[0].as_ref().unwrap().data.as_segments().unwrap()[0].as_ptr(), between);
+    assert_eq!(address(&second.inputs[0].as_ref().unwrap().data), between);
     let made = response(&second, &[3]);
-    let last = made.outputs[0].data.to_host().unwrap().as_ptr();
+    let last = address(&made.outputs[0].data);
     second.succeed(made, &ExecutionTimes::now());
-    assert_eq!(block_on(receiver.only()).unwrap().outputs[0].data.to_host().unwrap().as_ptr(), last);
+    assert_eq!(address(&block_on(receiver.only()).unwrap().outputs[0].data), last);
 }
 
 #[test]
