@@ -1,11 +1,17 @@
-//! Where the shared library of ONNX Runtime is, if nobody says: from whichever folder the server is started.
+//! The backend for ONNX models, with its shared library: where that is, if nobody says, from whichever folder the server is
+//! started.
 
 mod python;
 
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use hippocamp_backend::Backend;
+use hippocamp_backend_onnxruntime::{OLDEST_MINOR_VERSION, OnnxRuntimeBackend, Settings};
+
+use crate::args::Args;
 use python::Pythons;
 
 /// The library's own name. In Python's package its version is behind it.
@@ -14,6 +20,16 @@ const NAME: &str = "libonnxruntime.so";
 pub(crate) const VARIABLE: &str = "HIPPOCAMP_ONNXRUNTIME_LIBRARY";
 /// How far above the executable the `target` of a clone is looked for: `target/release`, or `target/TRIPLE/release`.
 const CLONE_DEPTH: usize = 2;
+
+/// The backend, which opens the library when the first ONNX model is loaded.
+pub(crate) fn backend(args: &Args) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
+    let settings = match find(&Surroundings::of_process(), OLDEST_MINOR_VERSION) {
+        Search::Named(library) | Search::Found(library) => Settings::new(library),
+        Search::Nowhere(places) => Settings::not_found(places),
+    };
+    let settings = settings.with_options(args.models.backend_settings("onnxruntime"))?;
+    Ok(vec![Arc::new(OnnxRuntimeBackend::new(settings))])
+}
 
 /// What the search depends on beside the disk.
 #[derive(Clone, Debug, Default)]
