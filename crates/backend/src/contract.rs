@@ -38,12 +38,15 @@ pub trait Backend: Send + Sync + Debug {
 /// Where a version's files are, and what its config says.
 #[derive(Clone, Debug)]
 pub struct ModelSource {
+    /// What clients call the model.
     pub name: Arc<str>,
+    /// The number of the version, which is its folder's name.
     pub version: u64,
     /// The model's folder: labels and such.
     pub model_directory: PathBuf,
     /// The folder of this version: the model file.
     pub version_directory: PathBuf,
+    /// As the user wrote it, with defaults; what it leaves out is still open.
     pub config: Arc<ModelConfig>,
 }
 
@@ -132,7 +135,9 @@ pub trait ModelInstance {
 /// Where an instance runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Device {
+    /// On the processor, in host memory.
     Cpu,
+    /// On the GPU that configs give this number.
     Gpu(i32),
 }
 
@@ -143,8 +148,10 @@ pub struct InstanceSpec {
     pub name: String,
     /// Counted over all instance groups of the model, from 0.
     pub index: usize,
+    /// Where it runs.
     pub device: Device,
     /// Finished: completed, defaulted and checked.
     pub config: Arc<ModelConfig>,
+    /// Made of the config: the tensors of requests and responses, in their order.
     pub interface: Arc<Interface>,
 }

@@ -10,18 +10,27 @@ use std::sync::Arc;
 
 use hippocamp_tensor::MemoryError;
 
+/// What everything returns that may fail a request or a load.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What kind of error it is. These are Triton's eight; add none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
+    /// Nobody knows better.
     Unknown,
+    /// The server or the model is at fault.
     Internal,
+    /// There is nothing of that name.
     NotFound,
+    /// The request or the config is wrong.
     InvalidArg,
+    /// It may work at another time: a full queue, memory that is short, a model that is not ready.
     Unavailable,
+    /// It is not done here.
     Unsupported,
+    /// There is something of that name already.
     AlreadyExists,
+    /// Nobody waits for it any more.
     Cancelled,
 }
 
@@ -76,7 +85,8 @@ pub struct Error {
 
 macro_rules! constructors {
     ($($name:ident: $code:ident),+ $(,)?) => {
-        $(#[cold]
+        $(/// An error of the code that its name says, with a message for the client.
+        #[cold]
         pub fn $name(message: impl Into<Cow<'static, str>>) -> Error {
             Error::new(Code::$code, message)
         })+
@@ -84,6 +94,7 @@ macro_rules! constructors {
 }
 
 impl Error {
+    /// An error without a cause.
     #[cold]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Error {
         Error { code, message: message.into(), source: None }
@@ -112,10 +123,12 @@ impl Error {
         Error { message: message.into(), ..self }
     }
 
+    /// What kind of error it is.
     pub fn code(&self) -> Code {
         self.code
     }
 
+    /// What the client reads.
     pub fn message(&self) -> &str {
         &self.message
     }

@@ -7,10 +7,15 @@ use std::collections::BTreeMap;
 /// The value of a parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParameterValue {
+    /// `true` or `false`.
     Bool(bool),
+    /// A whole number.
     Int64(i64),
+    /// A whole number without a sign.
     Uint64(u64),
+    /// A floating-point number.
     Double(f64),
+    /// A text.
     String(Cow<'static, str>),
 }
 
@@ -71,14 +76,17 @@ impl Parameters {
         }
     }
 
+    /// The value of that name.
     pub fn get(&self, name: &str) -> Option<&ParameterValue> {
         self.0.get(name)
     }
 
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
+    /// All of them, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &ParameterValue)> {
         self.0.iter().map(|(name, value)| (name.0.as_ref(), value))
     }
