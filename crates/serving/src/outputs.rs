@@ -1,6 +1,6 @@
 //! What becomes of the outputs of a request: classified, written to shared memory, or returned as they are.
 
-use hippocamp_backend::{OutputTensor, Result};
+use hippocamp_backend::{Error, OutputTensor, Result};
 use hippocamp_model_config::TensorSpec;
 use hippocamp_shm::{SharedMemory, SharedTensors};
 use hippocamp_tensor::{DataType, Shape, TensorData};
@@ -30,7 +30,7 @@ pub struct Delivered<'m> {
     pub data_type: DataType,
     /// With the batch dimension, if the model has one.
     pub shape: Shape,
-    /// The elements; `None` if they were written to shared memory.
+    /// The elements, in host memory; `None` if they were written to shared memory.
     pub data: Option<TensorData>,
 }
 
@@ -88,8 +88,8 @@ impl OutputPlan {
     }
 
     /// Hands each output of a response to `encode`, as its client gets it; one that goes to shared memory is written there.
-    /// Copies no other tensor, but those that are in memory of a client. An error if anything of shared memory went away
-    /// meanwhile: then the response was made of zeros, and must not be sent.
+    /// Copies no other tensor, but brings those of a client's or a device's memory to host memory. An error if anything of
+    /// shared memory went away meanwhile: then the response was made of zeros, and must not be sent.
     pub fn deliver<'m>(
         &mut self,
         model: &'m LoadedModel,
@@ -110,7 +110,12 @@ impl OutputPlan {
             let (shape, data) = classify(model, &output, count)?;
             return Ok(Delivered { index, spec, data_type: DataType::Bytes, shape, data: Some(data.into()) });
         }
-        let data = if self.shared.write(&spec.name, &output.data)? { None } else { Some(output.data) };
+        let data = if self.shared.write(&spec.name, &output.data)? {
+            None
+        } else {
+            let host = output.data.into_host().map_err(|error| Error::of_memory(&model.name, error))?;
+            Some(host.into())
+        };
         Ok(Delivered { index, spec, data_type: spec.data_type, shape: output.shape, data })
     }
 }
