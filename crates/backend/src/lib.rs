@@ -19,6 +19,7 @@ mod request;
 mod response;
 mod statistics;
 mod together;
+mod uses;
 
 pub use hippocamp_interface::{BackendFacts, GpuSupport, ModelFormat};
 
@@ -42,3 +43,4 @@ pub use statistics::{
     count_execution,
 };
 pub use together::together;
+pub use uses::{Use, Uses};

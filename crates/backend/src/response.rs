@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::statistics::ResponseOutcome;
 use crate::together::sleeper;
-use crate::{Bell, Error, ExecutionTimes, ModelStatistics, Outlet, Parameters, ResponseTimes, Result};
+use crate::{Bell, Error, ExecutionTimes, ModelStatistics, Outlet, Parameters, ResponseTimes, Result, Use};
 
 /// One output of a response. Its name and type are those of the model's output at `index`.
 #[derive(Clone, Debug)]
@@ -108,7 +108,10 @@ pub fn channel(
             (Outlet::many(tx), Back::Many(rx))
         }
     };
-    (ResponseSender::new(outlet, arrived, statistics), ResponseReceiver { back: Some(back), bell: None })
+    (
+        ResponseSender::new(outlet, arrived, statistics),
+        ResponseReceiver { back: Some(back), bell: None, counted: None },
+    )
 }
 
 /// The end that a backend holds. Never blocks, but for an ensemble's back-pressure; see [`ResponseSink`].
@@ -321,12 +324,19 @@ pub struct ResponseReceiver {
     back: Option<Back>,
     /// To be rung before it is waited for.
     bell: Option<Bell>,
+    /// A use of what answers, where that is counted.
+    counted: Option<Use>,
 }
 
 impl ResponseReceiver {
     /// Leaves it to this end to wake an instance. Only for whoever waits for the response right away.
     pub fn ring_when_waiting(&mut self, bell: Option<Bell>) {
         self.bell = bell;
+    }
+
+    /// Counts as a use of what answers until this is dropped.
+    pub fn count_as(&mut self, counted: Option<Use>) {
+        self.counted = counted;
     }
 
     /// The next event; `None` after the last.

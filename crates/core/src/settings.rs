@@ -147,6 +147,7 @@ impl Settings {
             host_policies: self.host_policies.clone(),
             delay_scheduler: self.delay_scheduler,
             backlog_delay_scheduler: self.backlog_delay_scheduler,
+            count_uses: self.lazy_load,
             latencies: LatencySettings {
                 histograms: self.metrics.histogram_latencies,
                 summaries: self.metrics.summary_latencies,

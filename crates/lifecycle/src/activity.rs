@@ -1,13 +1,9 @@
 //! The models that serve, for whoever decides which of them can be unloaded.
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use crate::entry::Entry;
 use crate::lifecycle::Lifecycle;
-use crate::models::Models;
-use hippocamp_loading::Started;
-use hippocamp_serving::Executor;
 
 /// A model that serves.
 #[derive(Clone, Debug)]
@@ -34,7 +30,6 @@ impl Lifecycle {
     /// Every model that serves, by name.
     pub fn serving_models(&self) -> Vec<ServingModel> {
         let models = self.models.lock();
-        let steps = steps(&models);
         let serving = models.entries.iter().filter(|(_, entry)| !entry.serving.is_empty());
         let model = |(name, entry): (&String, &Entry)| ServingModel {
             name: name.clone(),
@@ -42,7 +37,7 @@ impl Lifecycle {
             last_use: entry.serving.iter().map(|s| s.model.last_use.get()).max().unwrap_or(0),
             activity: if self.draining.of(name) || has_sequences(entry) {
                 Activity::Sequences
-            } else if is_running(entry, &steps) {
+            } else if is_running(entry) {
                 Activity::Running
             } else {
                 Activity::Idle
@@ -52,25 +47,9 @@ impl Lifecycle {
     }
 }
 
-/// How often ensembles that serve hold on to a model, by its address.
-fn steps(models: &Models) -> HashMap<*const (), usize> {
-    let mut steps = HashMap::new();
-    for started in models.entries.values().flat_map(|entry| &entry.serving) {
-        if let Executor::Ensemble(ensemble) = &started.model.executor {
-            for model in ensemble.models() {
-                *steps.entry(Arc::as_ptr(model).cast::<()>()).or_default() += 1;
-            }
-        }
-    }
-    steps
-}
-
-/// Whether anybody holds on to a version beside the list of models, the routes and ensembles.
-fn is_running(entry: &Entry, steps: &HashMap<*const (), usize>) -> bool {
-    entry.serving.iter().any(|Started { model, .. }| {
-        let owners = 2 + steps.get(&Arc::as_ptr(model).cast::<()>()).copied().unwrap_or(0);
-        Arc::strong_count(model) > owners || model.pending() > 0
-    })
+/// Whether requests use a version. Those that an ensemble hands to it are counted with the ensemble, or wait here.
+fn is_running(entry: &Entry) -> bool {
+    entry.serving.iter().any(|started| started.model.is_used())
 }
 
 fn has_sequences(entry: &Entry) -> bool {

@@ -11,7 +11,7 @@ use hippocamp_scheduler::Scheduler;
 use tracing::info;
 
 use hippocamp_loading::Started;
-use hippocamp_serving::LoadedModel;
+use hippocamp_serving::{Executor, LoadedModel};
 
 /// How long it takes at first until somebody looks whether the last sequence is over, and at most. Sequences last long, and
 /// end when nobody watches: by their END, an error, or because they are idle.
@@ -47,10 +47,33 @@ impl DrainingVersion {
         self.sequences.iter().any(|scheduler| scheduler.has_sequence(id))
     }
 
-    /// No sequence runs, and none can begin: nobody else has found the version before it was replaced.
-    fn is_done(&self) -> bool {
-        Arc::strong_count(&self.model) == 1
-            && self.sequences.iter().all(|scheduler| !scheduler.has_sequences())
+    /// Ends it if no sequence runs and no request is on its way to begin one. True if it has ended: then nobody can begin to
+    /// use it.
+    fn end_if_done(&self) -> bool {
+        let Some(uses) = &self.model.uses else { return !self.has_sequences() };
+        if self.has_sequences() || !uses.close_if_unused() {
+            return false;
+        }
+        // A request may have begun one between the two looks.
+        if self.has_sequences() {
+            uses.reopen();
+            return false;
+        }
+        true
+    }
+
+    fn has_sequences(&self) -> bool {
+        self.sequences.iter().any(|scheduler| scheduler.has_sequences())
+    }
+
+    /// Whether it is an ensemble that hands requests to that version.
+    fn runs(&self, model: &Arc<LoadedModel>) -> bool {
+        match &self.model.executor {
+            Executor::Scheduler(_) => false,
+            Executor::Ensemble(ensemble) => {
+                ensemble.models().any(|step| std::ptr::addr_eq(Arc::as_ptr(step), Arc::as_ptr(model)))
+            }
+        }
     }
 }
 
@@ -107,7 +130,8 @@ impl DrainingVersions {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(NEXT_LOOK);
             let Some(draining) = version.upgrade() else { return };
-            if draining.is_done() {
+            let is_step = self.0.load().values().flatten().any(|other| other.runs(&draining.model));
+            if !is_step && draining.end_if_done() {
                 let LoadedModel { name, version, .. } = &*draining.model;
                 self.retain(name, |other| !Arc::ptr_eq(other, &draining));
                 info!(model = &**name, version, "the last sequence on what was replaced is over");

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use hippocamp_backend::{Error, ModelStatistics, Result};
+use hippocamp_backend::{Error, ModelStatistics, Result, Uses};
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_loading::faults::{about, bad_config};
-use hippocamp_loading::{Prepared, Required, require};
+use hippocamp_loading::{LoadSettings, Prepared, Required, require};
 use hippocamp_model_config::{
     self as model_config, FaultKind, Interface, ModelConfig, ModelEnsembling, Step,
 };
@@ -38,6 +38,7 @@ pub(crate) struct EnsembleSource {
     statistics: BTreeMap<u64, Arc<ModelStatistics>>,
     folder: ModelFolder,
     latencies: LatencySettings,
+    count_uses: bool,
     /// The server's, in which each version that is built gets a part of its own.
     cache: Option<ResponseCache>,
 }
@@ -56,7 +57,8 @@ impl EnsembleSource {
         let interface = Interface::new(&config).map_err(bad_config)?;
         warn_of_families(&folder.name, &config);
         let statistics = versions.into_iter().map(|version| (version, Arc::default())).collect();
-        let (name, latencies) = (folder.name.as_str().into(), loader.context.settings.latencies);
+        let LoadSettings { latencies, count_uses, .. } = loader.context.settings;
+        let name = folder.name.as_str().into();
         let cache = loader.cache.clone();
         Ok(EnsembleSource {
             name,
@@ -67,6 +69,7 @@ impl EnsembleSource {
             statistics,
             folder,
             latencies,
+            count_uses,
             cache,
         })
     }
@@ -124,6 +127,8 @@ impl EnsembleSource {
         let config = ModelConfig { model_transaction_policy: policy, ..self.config.clone() };
         let interface = Interface { decoupled, ..self.interface.clone() };
         statistics.want_latencies(&self.latencies.wanted(&config, decoupled));
+        let sequences = sequences(steps);
+        let uses = (self.count_uses || !sequences.is_empty()).then(Uses::default);
         let model = LoadedModel {
             name: Arc::clone(&self.name),
             version,
@@ -134,8 +139,9 @@ impl EnsembleSource {
             interface: Arc::new(interface),
             statistics: Arc::clone(statistics),
             labels: self.labels(steps),
-            sequences: sequences(steps),
+            sequences,
             last_use: LastUse::now(),
+            uses,
             executor: Executor::Ensemble(ensemble),
         };
         Ok(Started { model: Arc::new(model), stopped: Stopped::Ensemble(ended), opened: None })

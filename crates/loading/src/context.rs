@@ -27,6 +27,8 @@ pub struct LoadSettings {
     pub delay_scheduler: usize,
     /// The same for sequences that wait in the backlog of a sequence batcher.
     pub backlog_delay_scheduler: usize,
+    /// Whether it is counted who uses a model, so that idle ones can be told: models are evicted.
+    pub count_uses: bool,
     /// Which latencies are kept of each model.
     pub latencies: LatencySettings,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use hippocamp_backend::{Error, Model, ModelDirectories, ModelSource, ModelStatistics, Result};
+use hippocamp_backend::{Error, Model, ModelDirectories, ModelSource, ModelStatistics, Result, Uses};
 use hippocamp_model_config::{self as model_config, Interface, ModelConfig};
 use hippocamp_repository::ModelFolder;
 use hippocamp_scheduler::{
@@ -223,8 +223,8 @@ impl Loading<'_> {
     ) -> Started {
         let Completed { config, interface } = completed;
         let name: Arc<str> = self.folder.name.as_str().into();
-        let latencies = &self.loader.context.settings.latencies;
-        statistics.want_latencies(&latencies.wanted(&config, interface.decoupled));
+        let settings = &self.loader.context.settings;
+        statistics.want_latencies(&settings.latencies.wanted(&config, interface.decoupled));
         let model = LoadedModel {
             labels: self.labels.clone(),
             name,
@@ -237,6 +237,7 @@ impl Loading<'_> {
             statistics,
             sequences: scheduler.is_of_sequences().then(|| Arc::clone(&scheduler)).into_iter().collect(),
             last_use: LastUse::now(),
+            uses: (settings.count_uses || scheduler.is_of_sequences()).then(Uses::default),
             executor: Executor::Scheduler(scheduler),
         };
         Started { model: Arc::new(model), stopped: Stopped::Instances(stopped), opened: Some(opened) }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hippocamp_backend::{Error, ResponseReceiver, Result, Sequence};
 use hippocamp_shm::SharedMemory;
 
-use crate::sequence::with_state;
+use crate::sequence::begin_use;
 use crate::{InferRequest, LoadedModel, Models, OutputPlan};
 
 /// How many responses a protocol can pass on for one request.
@@ -90,7 +90,7 @@ impl Accepted {
         request: &mut impl IncomingRequest,
         then: Then,
     ) -> Result<Running> {
-        let model = with_state(models, self.model, self.version, request.sequence())?;
+        let (model, _in_use) = begin_use(models, self.model, self.version, request.sequence())?;
         let mut outputs = OutputPlan::default();
         let request = request.decode(&model, models.shared_memory(), &mut outputs)?;
         outputs.seal();

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hippocamp_backend::{Bell, Error, InputTensor, ModelStatistics, Request, ResponseReceiver, Result};
+use hippocamp_backend::{
+    Bell, Error, InputTensor, ModelStatistics, Request, ResponseReceiver, Result, Use, Uses,
+};
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_metrics::{Series, SizeHistogram};
 use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
@@ -39,9 +41,15 @@ pub struct LoadedModel {
     pub cache: Option<ModelCache>,
     /// When a request found it last. Kept up to date only where models are loaded on demand.
     pub last_use: LastUse,
+    /// Who uses it, counted where somebody asks: if sequences run on it, and where models are evicted.
+    pub uses: Option<Uses>,
     /// What executes its requests.
     pub executor: Executor,
 }
+
+/// A version was replaced, and the last of its sequences is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained;
 
 /// What executes the requests of a version.
 #[derive(Debug)]
@@ -90,10 +98,25 @@ impl LoadedModel {
     }
 
     fn start(&self, request: InferRequest<'_>) -> Result<(ResponseReceiver, Option<Bell>)> {
-        let (request, responses) = infer::check(self, request)?;
+        let (request, mut responses) = infer::check(self, request)?;
+        responses.count_as(self.uses.as_ref().and_then(Uses::begin));
         let request = self.unanswered(request);
         let bell = request.map_or(Ok(None), |request| self.executor.execute(request))?;
         Ok((responses, bell))
+    }
+
+    /// Begins a use of the version, which lasts until the value is dropped; there is nothing to hold where uses are not
+    /// counted. An error if the version has been drained: what is begun on it now would be found by nobody.
+    pub fn begin_use(&self) -> Result<Option<Use>, Drained> {
+        match &self.uses {
+            Some(uses) => uses.begin().map(Some).ok_or(Drained),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether requests use it now, as far as that is counted.
+    pub fn is_used(&self) -> bool {
+        self.pending() > 0 || self.uses.as_ref().is_some_and(Uses::any)
     }
 
     /// The request, unless the response cache answers it.

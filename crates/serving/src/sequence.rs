@@ -2,14 +2,33 @@
 
 use std::sync::Arc;
 
-use hippocamp_backend::{CorrelationId, Result, Sequence};
+use hippocamp_backend::{CorrelationId, Result, Sequence, Use};
 
 use crate::{LoadedModel, Models};
+
+/// The version that a request goes to for which `found` was found, and a use of it: it is not drained before the request is
+/// queued.
+pub(crate) fn begin_use(
+    models: &impl Models,
+    found: Arc<LoadedModel>,
+    version: Option<u64>,
+    sequence: Option<&Sequence>,
+) -> Result<(Arc<LoadedModel>, Option<Use>)> {
+    let mut model = with_state(models, found, version, sequence)?;
+    loop {
+        if let Ok(in_use) = model.begin_use() {
+            return Ok((model, in_use));
+        }
+        // It was drained since it was found.
+        let found = models.serving(&model.name, version)?;
+        model = with_state(models, found, version, sequence)?;
+    }
+}
 
 /// The version that a request goes to for which `found` was found. If it goes on with a sequence, that is the newest that
 /// has the sequence's state, among those of the version that was asked for: one that serves, or one that is draining. If it
 /// begins a sequence, or belongs to none, it is one that serves.
-pub(crate) fn with_state(
+fn with_state(
     models: &impl Models,
     found: Arc<LoadedModel>,
     version: Option<u64>,

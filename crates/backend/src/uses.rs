@@ -1,0 +1,64 @@
+//! Who uses something, counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many use something. It can be closed when nobody does, and then nobody can begin to.
+#[derive(Debug, Default)]
+pub struct Uses(Arc<AtomicUsize>);
+
+/// Set when it is closed. The count is below.
+const CLOSED: usize = 1 << (usize::BITS - 1);
+
+/// One use, until it is dropped.
+#[derive(Debug)]
+pub struct Use(Arc<AtomicUsize>);
+
+impl Uses {
+    /// Begins a use; `None` if it is closed.
+    pub fn begin(&self) -> Option<Use> {
+        let before = self.0.fetch_add(1, Ordering::AcqRel);
+        let begun = Use(Arc::clone(&self.0));
+        (before & CLOSED == 0).then_some(begun)
+    }
+
+    /// Whether anybody uses it now.
+    pub fn any(&self) -> bool {
+        self.0.load(Ordering::Acquire) & !CLOSED > 0
+    }
+
+    /// Closes it if nobody uses it. True if it is closed.
+    pub fn close_if_unused(&self) -> bool {
+        self.0.compare_exchange(0, CLOSED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Undoes [`Uses::close_if_unused`].
+    pub fn reopen(&self) {
+        self.0.fetch_and(!CLOSED, Ordering::AcqRel);
+    }
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_cannot_be_closed_and_what_is_closed_cannot_be_used() {
+        let uses = Uses::default();
+        let (one, two) = (uses.begin(), uses.begin());
+        assert!(one.is_some() && two.is_some() && uses.any());
+        drop(one);
+        assert!(!uses.close_if_unused(), "the other goes on");
+        drop(two);
+        assert!(!uses.any() && uses.close_if_unused());
+        assert!(uses.begin().is_none() && !uses.any(), "a use that was refused is not counted");
+        uses.reopen();
+        assert!(uses.begin().is_some());
+    }
+}
