@@ -1,39 +1,48 @@
-//! The name that was probably meant.
+//! The known name that was probably meant by an unknown one.
 
-/// The known name that is nearest to `written`, if one is near enough to be a slip: one letter in four. Names of any length
-/// are taken.
+use strsim::osa_distance;
+
+/// More slips than this make another name, however long the name is.
+const MAX_SLIPS: usize = 4;
+
+/// The known name that is nearest to `written`, if it is near enough to be a slip of the pen and no other is as near.
+///
+/// A slip is a letter too many, too few, changed, or swapped with its neighbour; one is allowed for every four letters.
+/// Upper and lower case are the same. A name of which only the beginning or the end was written counts as near, too, but
+/// less than any slip, and more if whole words were written.
 pub(super) fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let written: Vec<char> = written.to_lowercase().chars().take(64).collect();
-    let limit = written.len() / 4;
-    let distances = known.into_iter().map(|name| {
-        let name_chars: Vec<char> = name.to_lowercase().chars().take(64).collect();
-        (rank(&written, &name_chars, limit), name)
-    });
-    distances.filter_map(|(rank, name)| Some((rank?, name))).min().map(|(_, name)| name)
-}
-
-/// Slips between two names; a name that only lacks its beginning or its end counts as near.
-fn rank(written: &[char], name: &[char], limit: usize) -> Option<usize> {
-    let slips = slips(written, name);
-    if slips <= limit {
-        return Some(slips);
-    }
-    let is_part = written.len() >= 3 && (name.starts_with(written) || name.ends_with(written));
-    is_part.then_some(limit + 1)
-}
-
-/// Letters to insert, remove or change.
-fn slips(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, to) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+    let written = written.to_lowercase();
+    let mut best: Option<(usize, &str)> = None;
+    let mut is_only = true;
+    for name in known {
+        let Some(distance) = distance(&written, &name.to_lowercase()) else { continue };
+        match best {
+            Some((least, _)) if least < distance => {}
+            Some((least, nearest)) if least == distance => is_only &= nearest == name,
+            _ => (best, is_only) = (Some((distance, name)), true),
         }
     }
-    row[b.len()]
+    best.filter(|_| is_only).map(|(_, name)| name)
+}
+
+/// How far a name is from what was written; `None` if it is another name.
+fn distance(written: &str, name: &str) -> Option<usize> {
+    let (length, other_length) = (written.chars().count(), name.chars().count());
+    let limit = (length / 4).min(MAX_SLIPS);
+    // Lengths that differ by more cannot be near, and a text of a megabyte is not compared.
+    if length.abs_diff(other_length) <= limit {
+        let slips = osa_distance(written, name);
+        if slips <= limit {
+            return Some(slips);
+        }
+    }
+    if length < 3 {
+        return None;
+    }
+    let mut rests = [name.strip_prefix(written), name.strip_suffix(written)].into_iter().flatten().peekable();
+    rests.peek()?;
+    let has_whole_words = rests.any(|rest| rest.starts_with('_') || rest.ends_with('_'));
+    Some(MAX_SLIPS + if has_whole_words { 1 } else { 2 })
 }
 
 #[cfg(test)]
@@ -54,5 +63,24 @@ mod tests {
         assert_eq!(nearest("Fail", ["fail"]), Some("fail"));
         assert_eq!(of(""), None);
         assert_eq!(of(&"x".repeat(10_000)), None);
+    }
+
+    #[test]
+    fn of_names_that_are_equally_near_none_is_suggested() {
+        let types = ["TYPE_BF16", "TYPE_FP16", "TYPE_FP32", "TYPE_FP64", "TYPE_INT8", "TYPE_UINT8"];
+        let of = |written| nearest(written, types);
+        assert_eq!(of("TYPE_FP23"), Some("TYPE_FP32"), "two letters are swapped");
+        assert_eq!(of("TYPE_FP33"), Some("TYPE_FP32"));
+        assert_eq!(of("TYPE_FP8"), None, "three names have other digits there");
+        assert_eq!(of("TYPE"), None, "all begin with it");
+        assert_eq!(of("INT8"), Some("TYPE_INT8"), "two end with it, and one of them with the whole word");
+        assert_eq!(nearest("resnet5", ["resnet50", "resnet50"]), Some("resnet50"), "it is one name");
+    }
+
+    #[test]
+    fn a_long_name_is_not_near_to_everything() {
+        let known = "segmentation-of-streets-by-night-and-rain";
+        assert_eq!(nearest("segmentation-of-streets-by-night-and-rian", [known]), Some(known));
+        assert_eq!(nearest("segmentation-of-forests-by-day-and-sunshine", [known]), None);
     }
 }
