@@ -3,14 +3,16 @@
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value as FieldValue};
 
 use super::ast::{Field, Node, Value};
-use super::{parser, scalar};
+use super::parser::{self, Tree};
+use super::scalar;
 use crate::Spans;
 use crate::schema::{self, join};
 use hippocamp_interface::{FaultKind, Faults, Position};
 
 /// The `ModelConfig` of a whole text. Fields with faults are left out of it.
-pub(super) fn lower(fields: &[Field<'_>], faults: &mut Faults) -> (DynamicMessage, Spans) {
-    let mut lowering = Lowering { spans: Spans::default(), faults };
+pub(super) fn lower(tree: &Tree<'_>, faults: &mut Faults) -> (DynamicMessage, Spans) {
+    let Tree { fields, unclosed } = tree;
+    let mut lowering = Lowering { spans: Spans::default(), faults, unclosed: *unclosed, around: Vec::new() };
     let message = lowering.message(fields, &schema::model_config(), "", None);
     (message, lowering.spans)
 }
@@ -18,6 +20,10 @@ pub(super) fn lower(fields: &[Field<'_>], faults: &mut Faults) -> (DynamicMessag
 struct Lowering<'f> {
     spans: Spans,
     faults: &'f mut Faults,
+    /// The outermost bracket of the text that nothing closes.
+    unclosed: Option<Position>,
+    /// The types of the messages around the one that is read, the outermost first.
+    around: Vec<MessageDescriptor>,
 }
 
 impl Lowering<'_> {
@@ -35,6 +41,9 @@ impl Lowering<'_> {
                 break;
             }
             let Some(known) = descriptor.get_field_by_name(field.name) else {
+                if self.is_of_message_around(field) {
+                    continue;
+                }
                 let (message, kind) = schema::unknown_field(descriptor, parser::shown(field.name));
                 let path = join(path, parser::shown(field.name));
                 self.faults.push_kind(Some(field.position), &path, message, kind);
@@ -45,12 +54,25 @@ impl Lowering<'_> {
                 _ => join(path, field.name),
             };
             if let Some(conflict) = schema::conflict(&message, &known) {
+                if self.is_of_message_around(field) {
+                    continue;
+                }
                 self.faults.push_kind(Some(field.position), &path, conflict, FaultKind::GivenTwice);
                 continue;
             }
+            self.around.push(descriptor.clone());
             self.field(&mut message, field, &known, &path);
+            self.around.pop();
         }
         message
+    }
+
+    /// Whether the field, which does not fit here, seems to be here because a bracket is missing, which has a fault already.
+    fn is_of_message_around(&self, field: &Field<'_>) -> bool {
+        let Some(unclosed) = self.unclosed else { return false };
+        let place = |position: Position| (position.line, position.column);
+        place(field.position) > place(unclosed)
+            && self.around.iter().any(|message| message.get_field_by_name(field.name).is_some())
     }
 
     fn field(

@@ -8,24 +8,43 @@ use hippocamp_interface::{Faults, Position};
 /// How deep messages may be nested; a real config needs seven levels.
 const MAX_DEPTH: usize = 100;
 
-/// Reads a whole text. What could not be read is left out, with a fault in its place.
-pub(super) fn parse<'a>(text: &'a str, faults: &mut Faults) -> Vec<Field<'a>> {
+/// The tree of a text.
+pub(super) struct Tree<'a> {
+    /// The fields of the outermost message. What could not be read is left out.
+    pub(super) fields: Vec<Field<'a>>,
+    /// The outermost bracket that nothing closes: what is behind it may belong to a message around it.
+    pub(super) unclosed: Option<Position>,
+}
+
+/// Reads a whole text. Every part that could not be read has a fault.
+pub(super) fn parse<'a>(text: &'a str, faults: &mut Faults) -> Tree<'a> {
     let mut lexer = Lexer::new(text);
     let token = lexer.next(faults);
-    let mut parser = Parser { lexer, token, faults };
-    parser.message(None, 0)
+    let mut parser = Parser { lexer, token, faults, unclosed: None };
+    let fields = parser.message(None, 0);
+    Tree { fields, unclosed: parser.unclosed }
 }
 
 struct Parser<'a, 'f> {
     lexer: Lexer<'a>,
     token: Token<'a>,
     faults: &'f mut Faults,
+    unclosed: Option<Position>,
 }
 
 /// The bracket that opened a message: where, and what closes it.
 struct Opened {
     position: Position,
     close: char,
+    /// The message is an element of a list in square brackets.
+    in_list: bool,
+}
+
+impl Opened {
+    fn expected(&self, found: &str) -> String {
+        let Position { line, column } = self.position;
+        format!("Expected \"{}\" for the bracket opened at {line}:{column}, found {found}.", self.close)
+    }
 }
 
 impl<'a> Parser<'a, '_> {
@@ -35,10 +54,17 @@ impl<'a> Parser<'a, '_> {
         loop {
             match (self.token.kind, opened) {
                 (TokenKind::End, None) => return fields,
-                (TokenKind::End, Some(Opened { position: Position { line, column }, close })) => {
-                    self.fault(format!(
-                        "Expected \"{close}\" for the bracket opened at {line}:{column}, found the end of the text."
-                    ));
+                (TokenKind::End, Some(opened)) => {
+                    // The text ends once. The innermost bracket says so, and those around it do not say it again.
+                    if self.unclosed.is_none() {
+                        self.fault(opened.expected("the end of the text"));
+                    }
+                    self.unclosed = Some(opened.position);
+                    return fields;
+                }
+                (TokenKind::Symbol(']'), Some(opened)) if opened.in_list => {
+                    // The list ends, and so does its element.
+                    self.fault(opened.expected("\"]\""));
                     return fields;
                 }
                 (TokenKind::Symbol(found @ ('}' | '>')), Some(opened)) => {
@@ -78,7 +104,7 @@ impl<'a> Parser<'a, '_> {
         let colon = self.eat(':');
         let value = match self.token.kind {
             TokenKind::Symbol('[') => self.list(depth)?,
-            TokenKind::Symbol('{' | '<') => self.nested(depth),
+            TokenKind::Symbol('{' | '<') => self.nested(depth, false),
             _ if !colon => {
                 self.expected(':');
                 return None;
@@ -96,7 +122,7 @@ impl<'a> Parser<'a, '_> {
         Some(Field { name, position, colon, value })
     }
 
-    fn nested(&mut self, depth: usize) -> Node<'a> {
+    fn nested(&mut self, depth: usize, in_list: bool) -> Node<'a> {
         let Token { text, position, kind, .. } = self.token;
         let close = if kind == TokenKind::Symbol('<') { '>' } else { '}' };
         self.advance();
@@ -111,7 +137,7 @@ impl<'a> Parser<'a, '_> {
             self.skip_block();
             Value::Invalid
         } else {
-            Value::Message(self.message(Some(&Opened { position, close }), depth + 1))
+            Value::Message(self.message(Some(&Opened { position, close, in_list }), depth + 1))
         };
         Node { position, negative: false, text, value }
     }
@@ -123,9 +149,12 @@ impl<'a> Parser<'a, '_> {
         if !self.eat(']') {
             loop {
                 elements.push(match self.token.kind {
-                    TokenKind::Symbol('{' | '<') => self.nested(depth),
+                    TokenKind::Symbol('{' | '<') => self.nested(depth, true),
                     _ => self.scalar()?,
                 });
+                if self.unclosed.is_some() {
+                    break;
+                }
                 if self.eat(']') {
                     break;
                 }

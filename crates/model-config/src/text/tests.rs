@@ -261,7 +261,44 @@ fn brackets_have_to_match() {
     );
     assert_eq!(faults("input < name: \"a\" }"), ["1:19: Expected \">\", found \"}\"."]);
     assert_eq!(faults("name: \"a\" }\nbogus: 1").len(), 2);
+    assert_eq!(
+        faults("input [ { name: \"a\" dims: 1 ]\noutput { name: \"b\" }\nmax_batch_size: 4"),
+        ["1:29: Expected \"}\" for the bracket opened at 1:9, found \"]\"."]
+    );
     assert_eq!(faults("input [ { name: \"a\" }"), ["1:22: Expected \",\", found \"\"."]);
+}
+
+#[test]
+fn a_missing_bracket_is_told_once() {
+    let end = |place: &str, opened: &str| {
+        format!("{place}: Expected \"}}\" for the bracket opened at {opened}, found the end of the text.")
+    };
+    for (text, place, opened) in [
+        ("input { name: \"a\" dims: 4\noutput { name: \"b\" dims: 4 }\nname: \"m\"", "3:10", "1:7"),
+        ("input [ { name: \"a\"", "1:20", "1:9"),
+        ("dynamic_batching { default_queue_policy {", "1:42", "1:41"),
+        ("input { name: \"a\" reshape { shape: 4\n dims: 4 }\noutput { name: \"b\" }", "3:21", "1:7"),
+    ] {
+        assert_eq!(faults(text), [end(place, opened)], "{text}");
+    }
+    let faults = faults("input { name: \"a\" bogus: 3\noutput { nmae: \"b\" }");
+    assert!(faults[0].contains("\"bogus\""), "what no message around has is another fault: {faults:?}");
+}
+
+#[test]
+fn what_is_no_config_at_all_is_named_once() {
+    for (text, format) in [
+        ("{ \"name\": \"m\", \"backend\": \"onnxruntime\" }", "JSON"),
+        ("\u{feff}\n{\n}", "JSON"),
+        ("<!DOCTYPE html>\n<html><body>404</body></html>", "an HTML page"),
+        ("<?xml version=\"1.0\"?><Error/>", "XML"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
+    ] {
+        let expected = format!(
+            "1:1: the text is {format}, expected the protobuf text format, as in 'max_batch_size: 8'"
+        );
+        assert_eq!(faults(text), [expected], "{text}");
+    }
 }
 
 #[test]

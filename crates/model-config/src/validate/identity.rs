@@ -21,7 +21,15 @@ impl Check<'_> {
     /// The library of the backend. Each backend here has one, which is called as Triton calls it.
     fn runtime(&mut self) {
         let (runtime, backend, name) = (&self.config.runtime, &self.config.backend, self.name);
-        if runtime.is_empty() || *runtime == format!("libtriton_{backend}.so") {
+        if runtime.is_empty() {
+            return;
+        }
+        if crate::is_ensemble(self.config) {
+            self.fault("runtime", format!("runtime should not be specified for ensemble '{name}'"));
+            return;
+        }
+        // That the config has no backend is a fault of its own.
+        if backend.is_empty() || *runtime == format!("libtriton_{backend}.so") {
             return;
         }
         let message = if runtime.contains('/') {

@@ -132,6 +132,13 @@ fn the_library_of_a_backend_is_its_own() {
     ] {
         assert!(of(runtime)[0].contains(part), "{runtime}: {:?}", of(runtime));
     }
+    let ensemble = faults("platform: \"ensemble\" runtime: \"libtriton_.so\"\nensemble_scheduling { }");
+    assert!(
+        ensemble.contains(&"1:31: runtime should not be specified for ensemble 'm'".to_owned()),
+        "{ensemble:?}"
+    );
+    let nothing = faults("runtime: \"libtriton_identity.so\"");
+    assert!(!nothing.iter().any(|fault| fault.contains("backend library")), "{nothing:?}");
 }
 
 #[test]
