@@ -25,7 +25,7 @@ impl InferenceServer {
         let mut faults = Vec::new();
         self.unreadable.store(found.faults.iter().any(ScanFault::is_of_repository), Ordering::Release);
         for fault in &found.faults {
-            if matches!(fault, ScanFault::Name { .. }) {
+            if fault.is_warning() {
                 warn!(model = fault.model(), "{fault}");
             } else {
                 error!(model = fault.model(), "{fault}");

@@ -62,6 +62,21 @@ pub fn head(path: &Path, count: usize) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
+/// What lies at `path`, in words that follow "it is", such as "a FIFO". Links are followed; a link that cannot be followed is
+/// described itself. The file is not opened.
+pub fn describe(path: &Path) -> io::Result<String> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(kind(metadata.file_type()).to_owned()),
+        Err(error) => match fs::read_link(path) {
+            Err(_) => Err(error),
+            Ok(target) if error.kind() == ErrorKind::NotFound => {
+                Ok(format!("a link to '{}', which is not there", target.display()))
+            }
+            Ok(target) => Ok(format!("a link to '{}', which cannot be followed: {error}", target.display())),
+        },
+    }
+}
+
 fn regular(metadata: &Metadata) -> io::Result<()> {
     if metadata.is_file() {
         return Ok(());
@@ -73,6 +88,8 @@ fn regular(metadata: &Metadata) -> io::Result<()> {
 fn kind(file_type: FileType) -> &'static str {
     if file_type.is_dir() {
         "a folder"
+    } else if file_type.is_file() {
+        "a file"
     } else if file_type.is_fifo() {
         "a FIFO"
     } else if file_type.is_socket() {

@@ -25,6 +25,13 @@ fn what_is_no_regular_file_is_refused_at_once() {
     assert_eq!(refusal(&at("device")), "it is a device, expected a regular file");
     assert_eq!(refusal(folder.path()), "it is a folder, expected a regular file");
     assert_eq!(read(&at("dangling"), 1).unwrap_err().kind(), ErrorKind::NotFound);
+
+    assert_eq!(describe(&at("link")).unwrap(), "a FIFO");
+    assert_eq!(describe(&at("dangling")).unwrap(), "a link to 'nothing', which is not there");
+    symlink("circle", at("circle")).unwrap();
+    let circle = describe(&at("circle")).unwrap();
+    assert!(circle.starts_with("a link to 'circle', which cannot be followed: "), "{circle}");
+    assert_eq!(describe(&at("nothing")).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
 #[test]

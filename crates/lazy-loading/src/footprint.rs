@@ -65,7 +65,7 @@ fn bytes(lifecycle: &Lifecycle, name: &str, overrides: &LoadOverrides) -> u64 {
 
 /// The sizes of all files of the versions that are served, for each instance once unless instances share them. What is
 /// computed from them, and buffers, are not known before the model runs, and grow with them as a rule.
-fn footprint(Prepared { folder, config, versions }: &Prepared, shared: bool) -> u64 {
+fn footprint(Prepared { folder, config, versions, .. }: &Prepared, shared: bool) -> u64 {
     let files = versions.iter().map(|&version| size(&folder.version_path(version), MAX_DEPTH));
     let times = if shared { 1 } else { instances(config) };
     files.fold(0, u64::saturating_add).saturating_mul(times)

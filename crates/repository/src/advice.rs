@@ -48,8 +48,7 @@ pub fn advice(repositories: &[RepositoryLocation], found: &Scan) -> Vec<Advice> 
         .filter(|path| is_model(path))
         .map(|path| Advice::IsModel { path: absolute(path) })
         .collect();
-    let unreadable = |fault: &ScanFault| !matches!(fault, ScanFault::Name { .. });
-    if all.is_empty() && found.models.is_empty() && !found.faults.iter().any(unreadable) {
+    if all.is_empty() && found.models.is_empty() && found.faults.iter().all(ScanFault::is_warning) {
         let names = repositories.iter().map(|repository| format!("'{repository}'")).collect();
         let first = local.map(PathBuf::as_path).next().unwrap_or(Path::new("models"));
         all.push(Advice::NoModel { repositories: names, example: first.join("resnet50/1/model.onnx") });

@@ -1,6 +1,6 @@
 //! One model's folder.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::{self, DirEntry, Metadata};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use hippocamp_files as files;
 use tracing::debug;
 
 use crate::links::Links;
@@ -84,6 +85,19 @@ impl ModelFolder {
     /// Whether everything in it is as it was when it was read. Looks at names, sizes and times.
     pub fn is_unchanged(&self) -> bool {
         Tree::walk(&self.path).is_ok_and(|tree| tree.fingerprint == self.fingerprint)
+    }
+
+    /// What has the name of a version and is no folder: the version, and what is there in words. It cannot be loaded.
+    pub fn misplaced_versions(&self) -> BTreeMap<u64, String> {
+        let mut misplaced = BTreeMap::new();
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            if let Some(version) = version_number(&entry.file_name()).filter(|v| !self.versions.contains(v))
+                && let Ok(found) = files::describe(&entry.path())
+            {
+                misplaced.insert(version, found);
+            }
+        }
+        misplaced
     }
 
     /// The folder of one version.
@@ -206,6 +220,11 @@ mod tests {
         let before = read(None);
         assert_eq!(before.versions, BTreeSet::from([1, 3]));
         assert_eq!(before.config_path, Some(folder.path().join("config.pbtxt")));
+        assert_eq!(before.misplaced_versions(), BTreeMap::from([(7, "a file".to_owned())]));
+        std::os::unix::fs::symlink("nowhere", folder.path().join("8")).unwrap();
+        assert_eq!(read(None).misplaced_versions()[&8], "a link to 'nowhere', which is not there");
+        fs::remove_file(folder.path().join("8")).unwrap();
+        let before = read(None);
         assert_eq!(before, read(Some("fast")), "without a custom config the usual one is used");
 
         for (entry, kind) in [("configs", "a folder"), ("nowhere", "a link to nowhere")] {

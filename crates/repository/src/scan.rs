@@ -27,6 +27,8 @@ pub enum ScanFault {
     Fetch { name: String, location: String, source: RemoteFault },
     #[error("ignored folder {name:?} in model repository '{repository}': not a model's name, {reason}")]
     Name { name: String, repository: String, reason: String },
+    #[error("ignored {name:?} in model repository '{repository}': it is {found}, expected a model's folder")]
+    NotAFolder { name: String, repository: String, found: String },
     #[error(
         "model '{name}' is in more than one repository: {}; keep one of them, or serve each under a name of its own \
          by --model-namespacing=true",
@@ -48,6 +50,12 @@ impl ScanFault {
         matches!(self, ScanFault::Repository { .. } | ScanFault::Remote { .. })
     }
 
+    /// Whether it is passed over with a warning: it is something in a repository that is no model, and all models are
+    /// there without it.
+    pub fn is_warning(&self) -> bool {
+        matches!(self, ScanFault::Name { .. } | ScanFault::NotAFolder { .. })
+    }
+
     /// The model that it is about, if it is about one.
     pub fn model(&self) -> Option<&str> {
         match self {
@@ -55,6 +63,7 @@ impl ScanFault {
             ScanFault::Model { name, .. }
             | ScanFault::Fetch { name, .. }
             | ScanFault::Name { name, .. }
+            | ScanFault::NotAFolder { name, .. }
             | ScanFault::Duplicate { name, .. }
             | ScanFault::Ambiguous { name, .. } => Some(name),
         }

@@ -7,6 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hippocamp_files as files;
+
 use crate::links::Links;
 use crate::model_folder::Tree;
 use crate::namespace::{namespaces, qualified_name, split_qualified};
@@ -240,6 +242,11 @@ fn look_at_folder(repository: &Path, name: &str, seen: &mut Seen) {
     seen.astray.remove(name);
     if !is_model_folder(&path, OsStr::new(name)) {
         seen.models.remove(name);
+        if let Some(found) = files::describe(&path).ok().filter(|_| is_no_plain_file(&path, name)) {
+            let repository = repository.display().to_string();
+            let fault = ScanFault::NotAFolder { name: name.to_owned(), repository, found };
+            seen.faults.insert(name.to_owned(), fault);
+        }
         if !name.starts_with('.') && path.is_symlink() {
             let mut links = Links::default();
             links.follow(&path);
@@ -268,6 +275,13 @@ fn look_at_folder(repository: &Path, name: &str, seen: &mut Seen) {
 /// Hidden folders are passed over in silence: tools leave them everywhere.
 fn is_model_folder(path: &Path, name: &OsStr) -> bool {
     !name.as_encoded_bytes().starts_with(b".") && fs::metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// Whether something there may be meant as a model's folder and is none: a link that leads nowhere, a FIFO, a device.
+/// Plain files lie in many repositories, such as a README.
+fn is_no_plain_file(path: &Path, name: &str) -> bool {
+    let is_plain = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    !is_plain && !name.starts_with('.') && fs::symlink_metadata(path).is_ok()
 }
 
 fn bad_name(name: &str, repository: String, reason: String) -> ScanFault {
@@ -333,6 +347,13 @@ mod tests {
         assert_eq!(hops(&survey, "b"), expected.map(|hop| path.join(hop)));
         assert_eq!(hops(&survey, "c"), ["models/c", "volume/later"].map(|hop| path.join(hop)));
         assert!(!survey.scan().models.contains_key("c"));
+        let faults: Vec<String> = survey.scan().faults.iter().map(ToString::to_string).collect();
+        assert!(
+            faults[0].ends_with(
+                "it is a link to '../volume/later', which is not there, expected a model's folder"
+            )
+        );
+        assert!(faults.len() == 1 && survey.scan().faults[0].is_warning(), "{faults:?}");
         assert!(!survey.find_ways(), "no link leads to the repository");
         assert!(survey.repository_hops(0).is_empty() && survey.repository_hops(7).is_empty());
 
