@@ -9,7 +9,7 @@ use hippocamp_backend::Backend;
 use hippocamp_core::{Finding, ModelCheck, Settings, Severity, check_model, dry_run, hint};
 use hippocamp_files as files;
 use hippocamp_model_config::{Fault, ModelConfig, Spans};
-use hippocamp_repository::{ScanFault, advice, find, scan};
+use hippocamp_repository::{advice, find, scan};
 
 use crate::start::told_of_start;
 use crate::{CheckedModel, MissingEngine, Report, ensemble};
@@ -54,9 +54,10 @@ impl Looked {
 pub fn check(settings: &Settings, backends: &[Arc<dyn Backend>], options: CheckOptions) -> Report {
     let found = scan(&settings.repositories, &settings.scan_options());
     let mut report = Report::default();
-    // A folder that is no model's is passed over by a server, too.
-    let faults = found.faults.iter().filter(|fault| !matches!(fault, ScanFault::Name { .. }));
-    report.repositories.extend(faults.map(ToString::to_string));
+    // What is no model's folder is passed over by a server, too.
+    let (ignored, faults): (Vec<_>, Vec<_>) = found.faults.iter().partition(|fault| fault.is_warning());
+    report.repositories.extend(faults.iter().map(ToString::to_string));
+    report.advice.extend(ignored.iter().map(ToString::to_string));
     report.advice.extend(advice(&settings.repositories, &found).iter().map(ToString::to_string));
     let mut looked: BTreeMap<String, Looked> = BTreeMap::new();
     for name in found.models.keys() {

@@ -20,7 +20,9 @@ pub(crate) fn faults(
     namespace: Namespace<'_, '_>,
 ) -> Vec<Fault> {
     let mut faults = Vec::new();
-    for (index, step) in steps(config).iter().enumerate() {
+    // That a step names no model is told by the rules of the config itself.
+    let with_model = steps(config).iter().enumerate().filter(|(_, step)| !step.model_name.is_empty());
+    for (index, step) in with_model {
         let path = format!("ensemble_scheduling.step[{index}]");
         let Some(model) = composing(namespace(name), step, names) else {
             let message =
@@ -33,14 +35,9 @@ pub(crate) fn faults(
             tensors(&path, model, step, config, &mut faults);
         }
     }
-    if reaches(
-        name,
-        name,
-        &|from, step| composing(namespace(from), step, names),
-        configs,
-        &mut BTreeSet::new(),
-    ) {
-        let message = format!("circular dependency between ensembles: '{name}' is made of itself");
+    let composing = |from: &str, step: &Step| composing(namespace(from), step, names);
+    if let Some(circle) = way(name, name, &composing, configs, &mut BTreeSet::new()) {
+        let message = format!("circular dependency between ensembles: {} -> {name}", circle.join(" -> "));
         faults.push(Fault::new("ensemble_scheduling", message, FaultKind::Other));
     }
     faults
@@ -80,17 +77,21 @@ fn tensors(path: &str, model: &str, step: &Step, config: &ModelConfig, faults: &
     }
 }
 
-/// Whether the steps of `from` lead to `goal`.
-fn reaches<'a>(
+/// The models from `from` on whose steps lead to `goal`, without `goal` at the end; `None` if no steps lead there.
+fn way<'a>(
     from: &'a str,
     goal: &str,
     composing: &dyn Fn(&str, &Step) -> Option<&'a str>,
     configs: &BTreeMap<&'a str, &'a ModelConfig>,
     seen: &mut BTreeSet<&'a str>,
-) -> bool {
-    let Some(config) = configs.get(from) else { return false };
-    steps(config)
-        .iter()
-        .filter_map(|step| composing(from, step))
-        .any(|next| next == goal || (seen.insert(next) && reaches(next, goal, composing, configs, seen)))
+) -> Option<Vec<&'a str>> {
+    let config = configs.get(from)?;
+    steps(config).iter().filter_map(|step| composing(from, step)).find_map(|next| {
+        if next == goal {
+            return Some(vec![from]);
+        }
+        let mut rest = seen.insert(next).then(|| way(next, goal, composing, configs, seen))??;
+        rest.insert(0, from);
+        Some(rest)
+    })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hippocamp_backend::Result;
-use hippocamp_model_config::ModelConfig;
+use hippocamp_model_config::{Fault, ModelConfig};
 use hippocamp_repository::ModelFolder;
 use tracing::warn;
 
@@ -20,6 +20,8 @@ pub struct Prepared {
     pub config: ModelConfig,
     /// Lowest first; at least one.
     pub versions: Vec<u64>,
+    /// What is not as it was probably meant, to be logged when the model is loaded.
+    pub(crate) warnings: Vec<Fault>,
 }
 
 /// What a usable config requires, found to be there.
@@ -38,19 +40,24 @@ pub fn prepare(context: &Context, folder: ModelFolder, json: Option<&str>) -> Re
     model.take(&CONFIG, Until::End);
     let Preparation { written, versions, report, .. } = model;
     join(report.errors).map_or(Ok(()), Err)?;
-    Ok(Prepared { folder, config: written.config, versions })
+    let warnings = report.warnings;
+    Ok(Prepared { folder, config: written.config, versions, warnings })
 }
 
 /// Looks whether all is there that the config requires beside the model files. The error tells the first that is not.
 pub fn require(context: &Context, prepared: &Prepared) -> Result<Required> {
-    let Prepared { folder, config, versions } = prepared;
+    let Prepared { folder, config, versions, warnings } = prepared;
     let mut model = Preparation::new(context, folder, None);
     model.written.config = config.clone();
     model.versions.clone_from(versions);
     model.take(&REQUIREMENTS, Until::FirstFault);
     let Preparation { written, labels, report, .. } = model;
-    for warning in report.warnings {
-        warn!(model = folder.name, "config field '{}': {}", warning.path, warning.message);
+    for Fault { path, message, .. } in warnings.iter().chain(&report.warnings) {
+        if path.is_empty() {
+            warn!(model = folder.name, "{message}");
+        } else {
+            warn!(model = folder.name, "config field '{path}': {message}");
+        }
     }
     join(report.errors).map_or(Ok(()), Err)?;
     Ok(Required { config: written.config, labels })

@@ -101,8 +101,19 @@ fn select_versions(model: &mut Preparation<'_>) {
             }
         }
     }
-    let versions = selected(model.folder, config);
-    model.versions = model.report.take(versions).unwrap_or_default();
+    match selected(model.folder, config) {
+        Ok(versions) => {
+            model.versions = versions;
+            for (version, found) in model.folder.misplaced_versions() {
+                let message =
+                    format!("'{version}' is {found}, expected a folder with the files of version {version}");
+                model.report.warn("", message, FaultKind::VersionMissing);
+            }
+        }
+        // That a policy lists no version at all is told at its field.
+        Err(_) if model.report.is_told("version_policy.specific") => {}
+        Err(error) => model.report.errors.push(error),
+    }
 }
 
 fn fall_back_to_cpu(model: &mut Preparation<'_>) {
@@ -176,3 +187,6 @@ fn run_agents(model: &mut Preparation<'_>) {
     let ran = agents::run(&model.folder.name, &model.folder.path, model.config());
     model.report.take(ran);
 }
+
+#[cfg(test)]
+mod tests;

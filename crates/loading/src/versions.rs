@@ -23,10 +23,15 @@ pub(crate) fn selected(folder: &ModelFolder, config: &ModelConfig) -> Result<Vec
 #[cold]
 fn no_version(folder: &ModelFolder, config: &ModelConfig) -> Error {
     let file = Some(config.default_model_filename.as_str()).filter(|name| !name.is_empty());
+    let misplaced = folder.misplaced_versions();
     let fix = match file.filter(|name| folder.path.join(name).is_file()) {
         _ if !folder.versions.is_empty() => {
             let there: Vec<String> = folder.versions.iter().map(u64::to_string).collect();
             format!("widen the policy, there are the versions {}", there.join(", "))
+        }
+        _ if !misplaced.is_empty() => {
+            let each = misplaced.iter().map(|(version, found)| format!("'{version}' is {found}"));
+            format!("{}: make it a folder with the model file in it", each.collect::<Vec<_>>().join(", "))
         }
         Some(name) => {
             format!("'{name}' lies in the model's folder: make a folder '1' there and move it into that")

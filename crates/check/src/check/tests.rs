@@ -121,7 +121,7 @@ output { name: "z" data_type: TYPE_FP32 dims: -1 }
     assert!(text.contains("ensemble 'outer' wants model 'iner', which no repository has"), "{text}");
     assert!(text.contains("fix: write 'inner', or add a model 'iner'"), "{text}");
     assert!(text.contains("model 'inner' has no input 'INPUT', it has INPUT0"), "{text}");
-    assert!(text.contains("circular dependency between ensembles: 'outer' is made of itself"), "{text}");
+    assert!(text.contains("circular dependency between ensembles: outer -> outer"), "{text}");
     let json: serde_json::Value = serde_json::from_str(&to_json(&report)).unwrap();
     let outer = &json["models"][1];
     let wanted = outer["findings"]
@@ -284,4 +284,78 @@ fn a_config_that_is_no_file_is_told() {
     assert!(errors(&report, "m")[0].1.contains("failed to read '"), "{report:?}");
     assert!(errors(&report, "n")[0].1.contains("it is a device, expected a regular file"), "{report:?}");
     assert_eq!(report.counts().0, 2);
+}
+
+#[test]
+fn a_circle_of_ensembles_is_named_at_each_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let ensemble = |step: &str| {
+        format!(
+            "platform: \"ensemble\"
+            input {{ name: \"x\" data_type: TYPE_FP32 dims: -1 }} output {{ name: \"y\" data_type: TYPE_FP32 dims: -1 }}
+            ensemble_scheduling {{ step {{ model_name: \"{step}\"
+              input_map {{ key: \"x\" value: \"x\" }} output_map {{ key: \"y\" value: \"y\" }} }} }}"
+        )
+    };
+    for (name, step) in [("a", "b"), ("b", "c"), ("c", "a"), ("beside", "a"), ("nameless", "")] {
+        write(folder.path(), &format!("{name}/config.pbtxt"), &ensemble(step));
+        write(folder.path(), &format!("{name}/1/any"), "");
+    }
+    for model_files in [true, false] {
+        let settings = Settings { repositories: vec![folder.path().into()], ..Settings::default() };
+        let report = check(&settings, &hippocamp_backend_builtin::backends(), CheckOptions { model_files });
+        for (name, circle) in
+            [("a", "a -> b -> c -> a"), ("b", "b -> c -> a -> b"), ("c", "c -> a -> b -> c")]
+        {
+            let message = format!("circular dependency between ensembles: {circle}");
+            assert_eq!(errors(&report, name), [("ensemble_scheduling", message.as_str())]);
+        }
+        assert_eq!(errors(&report, "beside"), [], "it is told at the models in the circle");
+        let nameless =
+            ("ensemble_scheduling.step[0]", "must specify 'model_name' in step 0 of ensemble 'nameless'");
+        assert_eq!(errors(&report, "nameless"), [nameless]);
+    }
+}
+
+#[test]
+fn what_is_no_folder_in_the_place_of_one_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = |target: &str, at: &str| std::os::unix::fs::symlink(target, folder.path().join(at)).unwrap();
+    write(folder.path(), "README.md", "no model");
+    link("nowhere", "dangling");
+    link("/dev/zero", "device");
+    link("nowhere", ".hidden");
+    write(folder.path(), "file/config.pbtxt", PLAIN);
+    write(folder.path(), "file/1", "the model file itself");
+    write(folder.path(), "two/config.pbtxt", PLAIN);
+    write(folder.path(), "two/1/any", "");
+    link("nowhere", "two/2");
+    let report = checked(folder.path());
+    let text = to_text(&report);
+    for (name, found) in [("dangling", "a link to 'nowhere', which is not there"), ("device", "a device")] {
+        let told = format!(
+            "warning: ignored \"{name}\" in model repository '{}': it is {found}, ",
+            folder.path().display()
+        );
+        assert!(text.contains(&told), "{text}");
+    }
+    assert_eq!(report.advice.len(), 2, "{text}");
+    let [(field, message)] = errors(&report, "file")[..] else { panic!("{text}") };
+    assert_eq!(field, "version_policy");
+    assert!(message.ends_with("'1' is a file: make it a folder with the model file in it"), "{message}");
+    assert_eq!(report.counts(), (1, 3), "each is told once: {text}");
+    let two = report.models.iter().find(|model| model.name == "two").unwrap();
+    let [(warning, _)] = &two.findings[..] else { panic!("{text}") };
+    assert_eq!(warning.severity, Severity::Warning);
+    assert!(warning.message.starts_with("'2' is a link to 'nowhere', which is not there, expected a folder"));
+}
+
+#[test]
+fn an_empty_list_of_versions_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "m/config.pbtxt", &format!("{PLAIN}version_policy {{ specific {{ }} }}"));
+    write(folder.path(), "m/1/any", "");
+    let report = checked(folder.path());
+    let message = "version policy 'specific' must list at least one version for m";
+    assert_eq!(errors(&report, "m"), [("version_policy.specific", message)]);
 }
