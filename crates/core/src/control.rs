@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_repository::{Patience, ScanFault, identifiers, list};
+use hippocamp_repository::{RemoteTimeout, ScanFault, identifiers, list};
 
 use crate::{ControlMode, InferenceServer, LoadOverrides};
 
@@ -55,7 +55,7 @@ impl InferenceServer {
             return [name.to_owned()].into();
         }
         let server = Arc::clone(self);
-        let look = move || list(&server.settings().repositories, &server.scan_options(Patience::Short));
+        let look = move || list(&server.settings().repositories, &server.scan_options(RemoteTimeout::Short));
         // A panic in there was logged where it happened.
         let found = tokio::task::spawn_blocking(look).await.unwrap_or_default();
         let mut meant = meant(found.models.iter().map(String::as_str), name);

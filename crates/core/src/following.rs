@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hippocamp_following::{AtStart, ServedModels, follow};
 use hippocamp_repository::{
-    Dependencies, Fingerprint, Outcome, Patience, RepositoryLocation, ScanOptions, Transaction,
+    Dependencies, Fingerprint, Outcome, RemoteTimeout, RepositoryLocation, ScanOptions, Transaction,
 };
 
 use crate::{InferenceServer, WatchSettings};
@@ -25,7 +25,7 @@ impl ServedModels for InferenceServer {
     }
 
     fn scan_options(&self) -> ScanOptions {
-        InferenceServer::scan_options(self, Patience::Short)
+        InferenceServer::scan_options(self, RemoteTimeout::Short)
     }
 
     fn at_start(&self) -> AtStart {

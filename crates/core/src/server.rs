@@ -8,7 +8,7 @@ use std::time::Duration;
 use hippocamp_backend::Backend;
 use hippocamp_cache::Store;
 use hippocamp_metrics::CpuTimes;
-use hippocamp_repository::{Fingerprint, Patience, ScanFault, ScanOptions, list};
+use hippocamp_repository::{Fingerprint, RemoteTimeout, ScanFault, ScanOptions, list};
 use hippocamp_scheduler::RateLimiter;
 use hippocamp_shm::SharedMemory;
 use parking_lot::Mutex;
@@ -101,8 +101,8 @@ impl InferenceServer {
         &self.shared_memory
     }
 
-    pub(crate) fn scan_options(&self, patience: Patience) -> ScanOptions {
-        ScanOptions { patience, ..self.settings().scan_options() }
+    pub(crate) fn scan_options(&self, remote_timeout: RemoteTimeout) -> ScanOptions {
+        ScanOptions { remote_timeout, ..self.settings().scan_options() }
     }
 
     pub fn metadata(&self) -> ServerMetadata {
@@ -161,7 +161,7 @@ impl InferenceServer {
     /// Every model of the repositories, loaded or not. Looks at which folders they have, not into these, and so may block
     /// for as long as a disk takes, and for some seconds if one is remote.
     pub fn index(&self, ready_only: bool) -> Vec<IndexEntry> {
-        let found = list(&self.settings().repositories, &self.scan_options(Patience::Short));
+        let found = list(&self.settings().repositories, &self.scan_options(RemoteTimeout::Short));
         for fault in &found.faults {
             if let ScanFault::Remote { .. } = fault {
                 warn!("{fault}");

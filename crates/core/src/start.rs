@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hippocamp_repository::{Action, Fingerprint, Patience, Scan, ScanFault, Wanted, advice, plan, scan};
+use hippocamp_repository::{Action, Fingerprint, RemoteTimeout, Scan, ScanFault, Wanted, advice, plan, scan};
 use tracing::{error, warn};
 
 use crate::control::meant;
@@ -46,7 +46,7 @@ impl InferenceServer {
     /// A look at all repositories, on a thread that may block: they may be far away.
     async fn scan_all(self: &Arc<Self>) -> Scan {
         let server = Arc::clone(self);
-        let look = move || scan(&server.settings().repositories, &server.scan_options(Patience::Full));
+        let look = move || scan(&server.settings().repositories, &server.scan_options(RemoteTimeout::Full));
         // A panic in there was logged where it happened.
         tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }

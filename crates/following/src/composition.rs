@@ -1,4 +1,4 @@
-//! What ensembles will be composed of when what changed is loaded.
+//! The composition of ensembles after the pending changes, read from their configs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use crate::ServedModels;
 /// A model, and the content that its folder has now; `None` if it is gone.
 pub(crate) type Changed = (String, Option<Fingerprint>);
 
-/// What the configs of changed models say, by the content in which they said it: a content that cannot be served is
-/// planned at each step, and its config is not read again for that.
+/// The models that each changed config refers to, with the content for which it was read. A change that cannot be served
+/// stays pending, and its config is not read again each time.
 #[derive(Debug, Default)]
 pub(crate) struct Compositions(BTreeMap<String, (Option<Fingerprint>, BTreeSet<String>)>);
 
 impl Compositions {
-    /// Which ensembles will be composed of which models: as they serve, and as the configs of `changed` say. Reads those
-    /// that were not read yet, and all of them if `reread`.
+    /// The dependencies that are served now, updated by the configs of the `changed` models. Configs that were read for the
+    /// same content are not read again, unless `reread` is set.
     pub(crate) async fn dependencies<M: ServedModels>(
         &mut self,
         models: &Arc<M>,

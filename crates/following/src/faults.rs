@@ -1,4 +1,4 @@
-//! What is wrong with the repositories, logged once for as long as it lasts.
+//! Logs the faults of the repositories: each once when it appears and once when it is gone.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -7,19 +7,19 @@ use hippocamp_repository::{Scan, ScanFault};
 use hippocamp_repository_watch::Debouncer;
 use tracing::{info, warn};
 
-/// A model that changes for longer than this is logged, once: that keeps it from being loaded.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// A model that keeps changing for longer than this is logged once, as it is not loaded meanwhile.
+const LONG_CHANGE: Duration = Duration::from_secs(30);
 
-/// The text of a fault, and the model that it is about if it is about one.
+/// The text of a fault, and the model that has it; `None` if it is that of a repository.
 type Fault = (String, Option<String>);
 
-/// What was logged already.
+/// The faults that were logged already.
 #[derive(Debug, Default)]
 pub(crate) struct LoggedFaults {
-    /// What was wrong at the last look.
+    /// The faults of the last scan.
     faults: BTreeSet<Fault>,
     /// Models that keep changing.
-    restless: BTreeSet<String>,
+    long_changing: BTreeSet<String>,
 }
 
 impl LoggedFaults {
@@ -37,13 +37,13 @@ impl LoggedFaults {
     }
 
     /// Logs the models that have been changing for long.
-    pub(crate) fn log_restless(&mut self, debouncer: &Debouncer, now: Instant) {
-        for name in debouncer.restless(PATIENCE, now) {
-            if self.restless.insert(name.to_owned()) {
+    pub(crate) fn log_long_changing(&mut self, debouncer: &Debouncer, now: Instant) {
+        for name in debouncer.long_changing(LONG_CHANGE, now) {
+            if self.long_changing.insert(name.to_owned()) {
                 warn!(
                     model = name,
                     "its files have been changing for {} s, it is loaded when they rest",
-                    PATIENCE.as_secs()
+                    LONG_CHANGE.as_secs()
                 );
             }
         }
@@ -51,6 +51,6 @@ impl LoggedFaults {
 
     /// The changes of these models have settled.
     pub(crate) fn settled(&mut self, names: &BTreeSet<String>) {
-        self.restless.retain(|name| !names.contains(name));
+        self.long_changing.retain(|name| !names.contains(name));
     }
 }

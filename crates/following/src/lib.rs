@@ -1,7 +1,7 @@
 //! Keeps the served models in step with the model repositories (`--model-control-mode=poll`).
 //!
-//! [`follow`] notices changes, waits until they have settled, and has them carried out. It knows nothing of how models are
-//! loaded: whoever serves them implements [`ServedModels`].
+//! [`follow`] notices changes, waits until they have settled, and requests transactions that load and unload models. It does
+//! not know how models are loaded: that is behind the trait [`ServedModels`].
 
 mod composition;
 mod faults;
@@ -19,7 +19,8 @@ pub use settings::WatchSettings;
 
 use reconciler::Reconciler;
 
-/// Follows the repositories, beginning with what [`ServedModels::at_start`] found there. Never ends; to drop it is to stop.
+/// Follows the repositories, starting from what [`ServedModels::at_start`] found there. The future never completes; dropping it
+/// ends the following.
 pub async fn follow<M: ServedModels>(models: Arc<M>, settings: WatchSettings) {
     let mut reconciler = Reconciler::new(models, settings).await;
     loop {

@@ -1,7 +1,7 @@
-//! From changes in the repositories to transactions on the served models.
+//! Turns changes in the repositories into transactions on the served models.
 //!
-//! One task notices changes and decides. Looks at the disk run on threads that may block, and each transaction runs beside
-//! the others: a model that takes a minute to load delays only the models that ensembles tie to it.
+//! One task receives the events and decides. Scans run on threads that may block, and each transaction is a task of its own, so
+//! that a model which takes a minute to load delays only the models that are connected to it by ensembles.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,30 +22,30 @@ use crate::refused::{Contents, Refused, contents_of};
 use crate::watcher::{Place, Watcher};
 use crate::{AtStart, ServedModels, WatchSettings};
 
-/// See the module.
+/// The state of following; see the module.
 pub(crate) struct Reconciler<M> {
     models: Arc<M>,
     settings: WatchSettings,
     names: ModelNames,
-    /// Locked by one look at a time, on a thread that may block.
+    /// One scan at a time locks it, on a thread that may block.
     watcher: Arc<Mutex<Watcher>>,
     events: FolderEvents,
     debouncer: Debouncer,
-    /// When everything is looked at next; `None` for never.
+    /// The time of the next scan of everything; `None` if there is none.
     next_poll: Option<Instant>,
-    /// Repositories to which links lead another way since the last look at everything.
-    rerouted: BTreeSet<usize>,
+    /// The repositories of which a link on their path changed since the last scan of everything.
+    relinked: BTreeSet<usize>,
     compositions: Compositions,
     refused: Refused,
     faults: LoggedFaults,
-    /// Transactions that are being carried out.
+    /// The transactions that are running.
     running: JoinSet<(Transaction, Contents, Outcome)>,
-    /// The models that are tied to those.
+    /// The models of the running transactions, including those that are connected to them.
     busy: BTreeSet<String>,
 }
 
 impl<M: ServedModels> Reconciler<M> {
-    /// Looks at everything, and acts on what changed since the server looked at its start.
+    /// Scans everything, and handles what changed since the scan at the start of the server.
     pub(crate) async fn new(models: Arc<M>, settings: WatchSettings) -> Reconciler<M> {
         let (repositories, options) = (models.repositories().to_vec(), models.scan_options());
         let names = ModelNames::new(&repositories, options.namespacing);
@@ -66,20 +66,20 @@ impl<M: ServedModels> Reconciler<M> {
             settings,
             names,
             next_poll: None,
-            rerouted: BTreeSet::new(),
+            relinked: BTreeSet::new(),
             compositions: Compositions::default(),
             refused,
             faults: LoggedFaults::default(),
             running: JoinSet::new(),
             busy: BTreeSet::new(),
         };
-        reconciler.look(None).await;
-        reconciler.act().await;
+        reconciler.scan(None).await;
+        reconciler.start_transactions().await;
         info!("watching the model repositories");
         reconciler
     }
 
-    /// Waits until there is something to do, and does it.
+    /// Waits for an event, a timer or the end of a transaction, and handles it.
     pub(crate) async fn step(&mut self) {
         let due = self.debouncer.due().into_iter().chain(self.next_poll).min();
         let timer = async {
@@ -89,7 +89,7 @@ impl<M: ServedModels> Reconciler<M> {
             }
         };
         tokio::select! {
-            () = self.events.noticed() => self.take_events(),
+            () = self.events.changed() => self.take_events(),
             () = timer => {}
             Some(done) = self.running.join_next() => match done {
                 Ok((transaction, contents, outcome)) => self.ended(&transaction, contents, outcome),
@@ -99,14 +99,14 @@ impl<M: ServedModels> Reconciler<M> {
         }
         let now = Instant::now();
         if self.next_poll.is_some_and(|due| now >= due) {
-            self.look(None).await;
+            self.scan(None).await;
         } else {
-            let names = self.debouncer.to_look_at(now);
+            let names = self.debouncer.due_for_scan(now);
             if !names.is_empty() {
-                self.look(Some(names)).await;
+                self.scan(Some(names)).await;
             }
         }
-        self.act().await;
+        self.start_transactions().await;
     }
 
     fn take_events(&mut self) {
@@ -115,25 +115,25 @@ impl<M: ServedModels> Reconciler<M> {
         if noticed.everything || !noticed.repositories.is_empty() {
             self.next_poll = Some(now);
         }
-        self.rerouted.extend(noticed.repositories);
-        self.disturb(noticed.models, now);
+        self.relinked.extend(noticed.repositories);
+        self.record_event(noticed.models, now);
     }
 
-    /// Something happened to these models: their settling time begins anew.
-    fn disturb(&mut self, places: BTreeSet<Place>, now: Instant) {
+    /// Restarts the settling time of these models.
+    fn record_event(&mut self, places: BTreeSet<Place>, now: Instant) {
         for (repository, folder) in places {
             for name in self.names.of(repository, folder) {
-                self.debouncer.disturb(&name, now);
+                self.debouncer.record_event(&name, now);
             }
         }
     }
 
-    /// Looks at the models of these names, or at everything.
-    async fn look(&mut self, names: Option<BTreeSet<String>>) {
+    /// Scans the models of these names, or everything if there are none.
+    async fn scan(&mut self, names: Option<BTreeSet<String>>) {
         let everything = names.is_none();
         let watcher = Arc::clone(&self.watcher);
         let looked = tokio::task::spawn_blocking(move || {
-            let (scan, changed) = watcher.lock().look(names.as_ref());
+            let (scan, changed) = watcher.lock().scan(names.as_ref());
             (scan, changed, names)
         });
         if everything {
@@ -144,28 +144,29 @@ impl<M: ServedModels> Reconciler<M> {
         let Ok((scan, mut changed, names)) = looked.await else { return };
         let now = Instant::now();
         if everything {
-            // Changes at the end of a link that leads elsewhere now were reported by nobody.
-            let rerouted = std::mem::take(&mut self.rerouted);
-            changed.retain(|(repository, _)| rerouted.contains(repository));
-            self.disturb(changed, now);
+            // The kernel reported no event of files at the new target of a link.
+            let relinked = std::mem::take(&mut self.relinked);
+            changed.retain(|(repository, _)| relinked.contains(repository));
+            self.record_event(changed, now);
         }
-        self.disturb(self.events.being_written(now), now);
+        self.record_event(self.events.being_written(now), now);
         if !scan.faults.iter().any(ScanFault::is_of_repository) {
             self.models.repositories_are_readable();
         }
         self.faults.log(&scan);
         // A name that two repositories have is not among the models: nobody could say which of them is meant.
-        self.debouncer.look(names.as_ref(), &scan.models, now);
-        self.faults.log_restless(&self.debouncer, now);
+        self.debouncer.record_scan(names.as_ref(), &scan.models, now);
+        self.faults.log_long_changing(&self.debouncer, now);
     }
 
-    /// Begins the transactions on what has settled, as far as nothing that is tied to it is unsettled or busy.
-    async fn act(&mut self) {
+    /// Starts the transactions on settled changes, except for those that are connected to a model which is still changing or
+    /// has a running transaction.
+    async fn start_transactions(&mut self) {
         let settled = self.debouncer.settled();
         let wanted = self.wanted(&settled);
         let before = self.models.dependencies();
         let actions = plan(&self.models.accounted_for(), &wanted, &Wanted::All);
-        // What settled as something that serves already is accepted without an action.
+        // A change that led back to what is served needs no action.
         let acted: BTreeSet<&str> = actions.iter().map(Action::name).collect();
         let known = settled.keys().filter(|name| !acted.contains(name.as_str())).cloned().collect();
         self.debouncer.accept(&known);
@@ -175,7 +176,7 @@ impl<M: ServedModels> Reconciler<M> {
         let changed = actions.iter().map(Action::name);
         let changed: Vec<Changed> =
             changed.map(|name| (name.to_owned(), wanted.get(name).copied())).collect();
-        // With namespaces a change in one repository may change whom a step in another one means.
+        // With namespaces, a change in one repository may change the model that a step in another one refers to.
         let reread = self.names.have_namespaces();
         let after = self.compositions.dependencies(&self.models, before.clone(), &changed, reread).await;
         let unsettled = self.debouncer.unsettled();
@@ -189,7 +190,7 @@ impl<M: ServedModels> Reconciler<M> {
         }
     }
 
-    /// What the repositories hold, as far as it has settled.
+    /// The content of the repositories, with the settled changes only.
     fn wanted(&self, settled: &BTreeMap<String, Option<Fingerprint>>) -> BTreeMap<String, Fingerprint> {
         let mut wanted = self.debouncer.accepted().clone();
         for (name, content) in settled {
@@ -232,7 +233,7 @@ impl<M: ServedModels> Reconciler<M> {
             Outcome::Changed => {
                 let now = Instant::now();
                 for (name, _) in &contents {
-                    self.debouncer.disturb(name, now);
+                    self.debouncer.record_event(name, now);
                 }
             }
         }

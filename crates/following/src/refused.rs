@@ -1,40 +1,40 @@
-//! Contents of models that could not be served: they are not tried again before they change.
+//! Remembers contents of models that failed to load, so that they are not tried again before they change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use hippocamp_repository::{Action, Fingerprint, Transaction};
 
-/// The models of a transaction, each with the content that it should serve; `None` if it should end.
+/// The models of a transaction, each with the content to be loaded; `None` if it is to be unloaded.
 pub(crate) type Contents = Vec<(String, Option<Fingerprint>)>;
 
-/// What a transaction leads to, if the repositories hold `present`.
+/// The contents that a transaction loads, if the repositories hold `present`.
 pub(crate) fn contents_of(transaction: &Transaction, present: &BTreeMap<String, Fingerprint>) -> Contents {
     let names = transaction.actions.iter().map(Action::name);
     names.map(|name| (name.to_owned(), present.get(name).copied())).collect()
 }
 
-/// What was tried and failed: contents of single models, and of several that change together.
+/// The contents that failed: those of single models, and those of several models that change together.
 #[derive(Debug, Default)]
 pub(crate) struct Refused(BTreeSet<Contents>);
 
 impl Refused {
-    /// These could not be served together.
+    /// Adds contents that failed as one transaction.
     pub(crate) fn add_together(&mut self, contents: Contents) {
         self.0.insert(contents);
     }
 
-    /// None of these could be served by itself.
+    /// Adds contents each of which failed on its own.
     pub(crate) fn add_each(&mut self, contents: impl Iterator<Item = (String, Option<Fingerprint>)>) {
         self.0.extend(contents.map(|each| vec![each]));
     }
 
-    /// Whether just this was tried: together, or each of it by itself.
+    /// Whether these contents failed before, as one transaction or each on its own.
     pub(crate) fn has(&self, contents: &Contents) -> bool {
         let alone = |each: &(String, Option<Fingerprint>)| self.0.contains(&vec![each.clone()]);
         self.0.contains(contents) || contents.iter().all(alone)
     }
 
-    /// These are tried now. What failed with other contents of the same models will not come again.
+    /// Removes the failed contents of these models, as other contents are tried now.
     pub(crate) fn forget(&mut self, contents: &Contents) {
         let is_tried = |name: &str| contents.iter().any(|(tried, _)| tried == name);
         self.0.retain(|refused| !refused.iter().any(|(name, _)| is_tried(name)));

@@ -1,4 +1,4 @@
-//! What following asks of whoever serves the models.
+//! The interface between following and the server: what following needs to know, and what it requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,20 +12,19 @@ pub trait ServedModels: Send + Sync + 'static {
     /// The repositories that are followed.
     fn repositories(&self) -> &[RepositoryLocation];
 
-    /// How the repositories are looked at.
+    /// The options of scans.
     fn scan_options(&self) -> ScanOptions;
 
-    /// What the server found and loaded before it began to follow.
+    /// The models that the server found and loaded at its start.
     fn at_start(&self) -> AtStart;
 
-    /// What the repositories would have to hold so that nothing was to be done: by model the content that it serves, or that
-    /// it will be loaded from.
+    /// The content of each model that is served or being loaded. No action is needed if the repositories hold the same.
     fn accounted_for(&self) -> BTreeMap<String, Fingerprint>;
 
     /// Which ensembles are composed of which models, as they serve now.
     fn dependencies(&self) -> Dependencies;
 
-    /// The models that this one will be composed of, as its config says now. Reads files, so it may block.
+    /// The models that an ensemble refers to in its present config. This reads files and may block.
     fn composing_on_disk(&self, name: &str) -> BTreeSet<String>;
 
     /// Carries out a transaction. `contents` is what each model's folder is expected to hold, `dependencies` what the configs
@@ -37,15 +36,15 @@ pub trait ServedModels: Send + Sync + 'static {
         dependencies: &Dependencies,
     ) -> impl Future<Output = Outcome> + Send;
 
-    /// Every repository could be read just now.
+    /// Tells the server that the last scan could read every repository.
     fn repositories_are_readable(&self);
 }
 
 /// What a server found in its repositories when it started.
 #[derive(Clone, Debug, Default)]
 pub struct AtStart {
-    /// By model.
+    /// The content that was found, by model.
     pub contents: BTreeMap<String, Fingerprint>,
-    /// Models that could not be loaded.
+    /// The models that could not be loaded.
     pub failed: BTreeSet<String>,
 }

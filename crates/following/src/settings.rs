@@ -1,17 +1,17 @@
-//! How the repositories are followed.
+//! Settings of following.
 
 use std::time::Duration;
 
 use hippocamp_repository_watch::SettlingTime;
 
-/// How the repositories are followed.
+/// Settings of following.
 #[derive(Clone, Debug)]
 pub struct WatchSettings {
-    /// How often everything is looked at, whatever the system reports; `None` for never.
+    /// The interval of scans of everything, in addition to events; `None` for no such scans.
     pub poll: Option<Duration>,
-    /// How long nothing may have happened to a model before its change is acted on.
+    /// How long a model must be unchanged before its change is handled.
     pub settling: SettlingTime,
-    /// Whether the system is asked to report changes.
+    /// Whether file events of the kernel are used.
     pub events: bool,
 }
 

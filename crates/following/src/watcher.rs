@@ -1,57 +1,56 @@
-//! Looks at disks and stores, and has the system report what happens where it looked.
+//! Scans the repositories, and watches the folders that a scan found.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use hippocamp_repository::{Fingerprint, RepositoryLocation, Scan, ScanOptions, Survey};
 use hippocamp_repository_watch::{FolderEvents, FolderWatch, Owner};
 
-/// The folder of a model: the repository's place in the list, and the folder's name in it.
+/// The folder of a model: the index of the repository, and the name of the folder in it.
 pub(crate) type Place = (usize, String);
 
-/// How often something is looked at that changes while the watch on it is set up. What still changes then is reported.
+/// The limit of scans of a model that changes while the watch on it is set up. Later changes are reported as events.
 const MAX_LOOKS: usize = 3;
 
-/// What looks at the repositories. All of it may block.
+/// The scanner of the repositories. Its methods may block.
 pub(crate) struct Watcher {
     survey: Survey,
     watch: FolderWatch,
-    /// By place the content for which the folders of the model are watched. The content also stands for the links that
-    /// lead to it.
+    /// The fingerprints of the models whose folders are watched. These fingerprints include the links on the paths.
     watched: BTreeMap<Place, Fingerprint>,
 }
 
 impl Watcher {
-    /// Watches nothing yet. Without `events` the system is not asked to report anything.
+    /// A watcher of no folders yet. Without `events` no file events of the kernel are used.
     pub(crate) fn new(repositories: Vec<RepositoryLocation>, options: ScanOptions, events: bool) -> Watcher {
         let survey = Survey::new(repositories, options);
-        let watch = if events { FolderWatch::new() } else { FolderWatch::blind() };
+        let watch = if events { FolderWatch::new() } else { FolderWatch::disabled() };
         Watcher { survey, watch, watched: BTreeMap::new() }
     }
 
-    /// What the system reports of the folders that are watched.
+    /// The receiver of the events in the watched folders.
     pub(crate) fn events(&self) -> FolderEvents {
         self.watch.events()
     }
 
-    /// Looks at the models of these names, or at everything. Returns all that is known, and the models that are not what
-    /// they were at the last look or are reached by other links.
-    pub(crate) fn look(&mut self, names: Option<&BTreeSet<String>>) -> (Scan, BTreeSet<Place>) {
+    /// Scans the models of these names, or everything if there are none. Returns all models, and those whose content or links
+    /// changed since the last scan.
+    pub(crate) fn scan(&mut self, names: Option<&BTreeSet<String>>) -> (Scan, BTreeSet<Place>) {
         if let Some(names) = names {
             for name in names {
-                self.survey.look_for(name);
+                self.survey.scan_model(name);
             }
         } else {
-            self.look_at_all();
+            self.scan_all();
         }
         let mut changed = self.watch_folders();
-        // Nobody reports what happened between the look and the beginning of the watch.
+        // There are no events of changes between the scan and the start of the watch.
         let mut unsure = changed.clone();
         for _ in 1..MAX_LOOKS {
             if unsure.is_empty() {
                 break;
             }
             for (repository, folder) in &unsure {
-                self.survey.look_at(*repository, folder);
+                self.survey.scan_model_folder(*repository, folder);
             }
             unsure = self.watch_folders();
             changed.extend(unsure.iter().cloned());
@@ -60,23 +59,23 @@ impl Watcher {
         (self.survey.scan(), changed)
     }
 
-    /// Watches the repositories and then looks at them: a model that comes in between is found, one that comes later is
-    /// reported.
-    fn look_at_all(&mut self) {
-        self.survey.find_ways();
+    /// Watches the repositories and then scans them: a model that is added in between is found by the scan, and a later one is
+    /// reported as an event.
+    fn scan_all(&mut self) {
+        self.survey.follow_repository_links();
         for _ in 0..MAX_LOOKS {
             for (repository, path) in self.survey.local_repositories() {
-                let hops = self.survey.repository_hops(repository);
-                self.watch.set(&Owner::Repository(repository), &[path.to_owned()], hops);
+                let link_points = self.survey.repository_link_points(repository);
+                self.watch.set(&Owner::Repository(repository), &[path.to_owned()], link_points);
             }
-            self.survey.look_at_all();
-            if !self.survey.find_ways() {
+            self.survey.scan_all();
+            if !self.survey.follow_repository_links() {
                 break;
             }
         }
     }
 
-    /// Watches the folders of the models that are there now. Returns the models whose folders may be others than before.
+    /// Watches the folders of the models that exist now. Returns the models whose folders may have changed.
     fn watch_folders(&mut self) -> BTreeSet<Place> {
         let local = self.survey.local_places();
         let now: BTreeMap<Place, Fingerprint> =
@@ -86,8 +85,8 @@ impl Watcher {
             if self.watched.get(place) != Some(content) {
                 let (repository, folder) = place;
                 let folders = self.survey.folders(*repository, folder);
-                let hops = self.survey.hops(*repository, folder);
-                self.watch.set(&Owner::Model(*repository, folder.clone()), folders, hops);
+                let link_points = self.survey.link_points(*repository, folder);
+                self.watch.set(&Owner::Model(*repository, folder.clone()), folders, link_points);
                 changed.insert(place.clone());
             }
         }

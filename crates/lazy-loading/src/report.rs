@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hippocamp_metrics::{Kind, Page};
-use hippocamp_repository::{Fingerprint, Patience, ScanOptions, scan};
+use hippocamp_repository::{Fingerprint, RemoteTimeout, ScanOptions, scan};
 
 use crate::footprint::versions_here;
 use crate::lazy_loading::LazyLoading;
@@ -27,7 +27,7 @@ impl LazyLoading {
     /// model's files, as versions come and go, and reads configs, each content of a model once.
     pub fn show_in_index(&self, states: &mut BTreeMap<String, VersionStates>) {
         let repositories = self.lifecycle.repositories();
-        let options = ScanOptions { patience: Patience::Short, ..repositories.options.clone() };
+        let options = ScanOptions { remote_timeout: RemoteTimeout::Short, ..repositories.options.clone() };
         let found = scan(&repositories.locations, &options);
         let unloaded: Vec<Unloaded> = {
             let state = self.state.lock();

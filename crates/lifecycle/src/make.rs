@@ -16,7 +16,7 @@ use crate::lifecycle::Lifecycle;
 use crate::overrides::{GivenConfig, ModelFiles};
 use crate::ready::{Ready, ReadyModel};
 use crate::settings::Repositories;
-use hippocamp_loading::Kept;
+use hippocamp_loading::Reusable;
 use hippocamp_loading::{LoadFailure, Loader, Stopped, all_versions};
 
 impl Lifecycle {
@@ -131,14 +131,14 @@ impl Lifecycle {
     }
 
     /// The versions of a model that serve with instances of their own: a load may reuse what an edit leaves as it is.
-    fn reusable(&self, name: &str) -> Vec<Kept> {
+    fn reusable(&self, name: &str) -> Vec<Reusable> {
         let models = self.models.lock();
-        let kept = models.serving(name).iter().filter_map(|started| {
+        let reusable = models.serving(name).iter().filter_map(|started| {
             let Stopped::Instances(stopped) = &started.stopped else { return None };
             let opened = Arc::clone(started.opened.as_ref()?);
-            Some(Kept { model: Arc::clone(&started.model), opened, stopped: stopped.clone() })
+            Some(Reusable { model: Arc::clone(&started.model), opened, stopped: stopped.clone() })
         });
-        kept.collect()
+        reusable.collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Repository agents: what looks at a model's files before they are loaded.
+//! Repository agents: they check a model's files before the model is loaded. The config names them.
 
 mod checksum;
 
@@ -9,10 +9,10 @@ use hippocamp_model_config::{FaultKind, ModelConfig};
 
 use crate::faults::about;
 
-/// The agents that there are.
+/// The agents that this server has.
 const KNOWN: [&str; 1] = [checksum::NAME];
 
-/// Lets every agent of the config look at the model's folder, in order. The first that objects is the error.
+/// Runs the agents that the config names, in its order, on the model's folder. The first refusal is returned as the error.
 pub fn run(model: &str, folder: &Path, config: &ModelConfig) -> Result<()> {
     let Some(agents) = &config.model_repository_agents else { return Ok(()) };
     for agent in &agents.agents {
@@ -22,7 +22,7 @@ pub fn run(model: &str, folder: &Path, config: &ModelConfig) -> Result<()> {
     Ok(())
 }
 
-/// Refuses agents that are not there.
+/// Refuses a config that names an agent which this server does not have.
 pub fn refuse_unknown(model: &str, config: &ModelConfig) -> Result<()> {
     let Some(agents) = &config.model_repository_agents else { return Ok(()) };
     match agents.agents.iter().find(|agent| !KNOWN.contains(&agent.name.as_str())) {

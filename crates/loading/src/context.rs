@@ -1,4 +1,4 @@
-//! What the steps of a load depend on besides the model's folder.
+//! The context of a load: backends, devices and settings, which are the same for all models.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,17 +11,17 @@ use crate::HostPolicy;
 use crate::faults::about;
 use crate::latencies::LatencySettings;
 
-/// The settings of the server that the steps obey.
+/// The settings of the server that loading depends on.
 #[derive(Clone, Debug, Default)]
 pub struct LoadSettings {
-    /// Whether configs are taken as they are written.
+    /// Whether configs are used as written, without completion from the model file.
     pub disable_auto_complete_config: bool,
     /// Whether instances that a config places on GPUs run on the CPU where these GPUs cannot be used.
     pub cpu_fallback: bool,
-    /// By backend: `max_batch_size` of a model that can be batched and does not say how far. The empty name stands for
-    /// every backend that is not listed.
+    /// The default `max_batch_size` of models that support batching, by backend. The entry of the empty name is the default
+    /// for every backend that is not listed.
     pub default_max_batch_size: BTreeMap<String, i32>,
-    /// By the name that instance groups use.
+    /// Host policies, by the name that instance groups give.
     pub host_policies: BTreeMap<String, HostPolicy>,
     /// How many requests have to wait before a dynamic batcher executes any: a test hook, 0 is the normal case.
     pub delay_scheduler: usize,
@@ -34,18 +34,18 @@ pub struct LoadSettings {
 }
 
 impl LoadSettings {
-    /// `max_batch_size` for a model of that backend which can be batched and does not say how far.
+    /// The default `max_batch_size` of models of that backend: the setting, or 4.
     pub fn default_max_batch_size(&self, backend: &str) -> i32 {
         let of = |name: &str| self.default_max_batch_size.get(name).copied();
         of(backend).or_else(|| of("")).unwrap_or(4)
     }
 }
 
-/// The backends, the machine and the settings.
+/// All that loading depends on besides the model's folder.
 #[derive(Debug)]
 pub struct Context {
     pub backends: Backends,
-    /// What defaults and placement depend on: what the backends say of themselves, and the devices.
+    /// The properties of the backends and the GPUs: defaults and the placement of instances depend on them.
     pub facts: DefaultFacts,
     pub settings: LoadSettings,
 }
@@ -56,7 +56,7 @@ impl Context {
         Context { backends, facts, settings }
     }
 
-    /// Whether the instances can be where the config places them.
+    /// Checks that this machine has the devices on which the config places instances.
     pub fn check_placement(&self, config: &ModelConfig) -> Result<()> {
         model_config::validate_placement(config, None, "config", &self.facts).map_err(|faults| {
             Error::invalid_arg(format!("{faults} (--cpu-fallback would run it on the CPU)"))
@@ -64,7 +64,7 @@ impl Context {
         })
     }
 
-    /// The backend that the config names, for a model whose files are in `directories`.
+    /// Finds the backend that the config names. `directories` are those of the model, which may bring a backend library.
     pub fn backend(
         &self,
         model: &str,
@@ -86,7 +86,8 @@ impl Context {
         })
     }
 
-    /// Whether nothing fills in what the config leaves out, so that it has to be complete as it is written.
+    /// Whether the config has to be complete as written: it is an ensemble's, completion is disabled, or the backend does not
+    /// complete configs.
     pub fn is_final(&self, config: &ModelConfig) -> bool {
         let backend = self.backends.facts(&config.backend);
         model_config::is_ensemble(config)
@@ -95,7 +96,7 @@ impl Context {
     }
 }
 
-/// What configs are completed from: every backend's own facts, and the GPUs that were found.
+/// The properties of all backends, and the GPUs of this machine.
 fn default_facts(backends: &Backends, devices: &Devices) -> DefaultFacts {
     let gpus: Vec<Gpu> =
         devices.gpus().map(|gpu| Gpu { id: gpu.id, compute_capability: gpu.compute_capability }).collect();
@@ -107,7 +108,7 @@ fn default_facts(backends: &Backends, devices: &Devices) -> DefaultFacts {
 
 #[cfg(test)]
 impl Context {
-    /// No backend, no device, and the settings' defaults.
+    /// A context without backends and devices, with default settings.
     pub(crate) fn for_tests() -> Context {
         Context::new(Backends::default(), &Devices::default(), LoadSettings::default())
     }

@@ -1,8 +1,8 @@
-//! What an ensemble's config says of its steps.
+//! The steps of an ensemble, read from a config that was not validated.
 
 use hippocamp_model_config as model_config;
 
-/// The steps of an ensemble's config; none if it is no ensemble, or cannot be read.
+/// The steps of an ensemble's config. The list is empty if the config is not an ensemble's, or cannot be read.
 pub fn steps_of(text: Option<&str>, json: Option<&str>) -> Vec<model_config::Step> {
     let config = match (json, text) {
         (Some(json), _) => model_config::from_json(json).ok(),

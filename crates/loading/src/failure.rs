@@ -12,18 +12,18 @@ const CHANGED: &str = "its files changed while they were read";
 /// Why a model could not be loaded.
 #[derive(Debug)]
 pub enum LoadFailure {
-    /// Its config cannot be used; no version was tried.
+    /// The config cannot be used; no version was tried.
     Config(Error),
-    /// Versions that failed. None of the others is kept.
+    /// The versions that failed. The other versions are not loaded either.
     Versions(BTreeMap<u64, Error>),
-    /// Its files changed meanwhile: what was loaded may be half of the old and half of the new.
+    /// The files changed while they were read, so what was loaded may mix the old and the new content.
     Changed,
-    /// An ensemble, all versions of it, because of the models that it is composed of.
+    /// All versions of an ensemble failed because of the models that it is composed of.
     Composing { versions: Vec<u64>, error: Error },
 }
 
 impl LoadFailure {
-    /// What a client reads that asked for the load.
+    /// The error for the client that requested the load.
     pub fn into_error(self, name: &str) -> Error {
         match self {
             // The client gets Triton's text, to the letter; the log has the reason.
@@ -42,7 +42,7 @@ impl LoadFailure {
         }
     }
 
-    /// The same in other words.
+    /// The same failure, with each text replaced by `text`.
     #[must_use]
     pub fn with_text(self, text: &dyn Fn(&str) -> String) -> LoadFailure {
         let other = |error: Error| {
@@ -81,7 +81,7 @@ impl LoadFailure {
         }
     }
 
-    /// What would probably help, for the log; empty if nobody knows.
+    /// Suggestions for the log; empty if there are none.
     pub fn hints(&self, backends: &[&str]) -> String {
         let mut hints: Vec<String> = Vec::new();
         for fault in self.errors().into_iter().flat_map(|error| faults_of(error, None)) {
@@ -91,7 +91,7 @@ impl LoadFailure {
     }
 }
 
-/// A model that no repository has, or whose config cannot be used.
+/// The error for a model that no repository has, or whose config cannot be used.
 pub fn not_found(name: &str) -> Error {
     Error::internal(format!("failed to load '{name}', failed to poll from model repository"))
 }

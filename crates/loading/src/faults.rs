@@ -1,5 +1,5 @@
-//! What is wrong with a model, fault by fault: an error of a load has them as its source, so that nobody has to take its
-//! text apart again.
+//! Faults as values: the error of a load carries the [`Faults`] of its config as its source, so that no caller has to parse
+//! the text of an error.
 
 use std::error::Error as _;
 use std::path::Path;
@@ -7,17 +7,18 @@ use std::path::Path;
 use hippocamp_backend::{Error, Result};
 use hippocamp_model_config::{Fault, FaultKind, Faults};
 
-/// What configs are called that have no file.
+/// The name in messages of a config that is not a file.
 const ORIGIN: &str = "config";
 
-/// The error, with the field of the config that it is about.
+/// Attaches to an error the field of the config, `path`, that caused it.
 #[cold]
 pub fn about(error: Error, path: &str, kind: FaultKind) -> Error {
     let fault = Fault::new(path, error.message(), kind);
     error.with_source(Faults::one(ORIGIN, fault))
 }
 
-/// The faults that an error tells; itself if it tells of none. Places are those of the config at `config`.
+/// The faults that an error carries, or one fault with its message if it carries none. Lines and columns are kept if they are
+/// places in the file `config`.
 pub fn faults_of(error: &Error, config: Option<&Path>) -> Vec<Fault> {
     let Some(Faults { origin, faults }) = error.source().and_then(|source| source.downcast_ref()) else {
         return vec![Fault::new("", error.message(), FaultKind::Other)];
@@ -27,7 +28,7 @@ pub fn faults_of(error: &Error, config: Option<&Path>) -> Vec<Fault> {
     if of_config {
         return faults.collect();
     }
-    // Of another file, such as a pipeline.
+    // The faults are in another file, such as a pipeline: its name and line become a part of the message.
     let placed = faults.map(|fault| Fault {
         message: format!("{origin}:{}: {}", fault.line, fault.message),
         line: 0,
@@ -37,13 +38,13 @@ pub fn faults_of(error: &Error, config: Option<&Path>) -> Vec<Fault> {
     placed.collect()
 }
 
-/// An error that tells the faults of a config.
+/// The error of a config that has these faults.
 #[cold]
 pub fn bad_config(faults: Faults) -> Error {
     Error::invalid_arg(faults.to_string()).with_source(faults)
 }
 
-/// One error that tells all of them; `None` if there are none.
+/// Joins several errors into one, with the code of the first. Returns `None` if there are none.
 pub fn join(mut errors: Vec<Error>) -> Option<Error> {
     if errors.len() <= 1 {
         return errors.pop();
@@ -55,12 +56,12 @@ pub fn join(mut errors: Vec<Error>) -> Option<Error> {
     Some(error.with_source(all))
 }
 
-/// What went wrong in steps that do not wait for each other's success.
+/// Collects the errors of several operations that are independent of each other.
 #[derive(Debug, Default)]
 pub struct Collected(Vec<Error>);
 
 impl Collected {
-    /// What the step gave; `None` if it failed.
+    /// Returns the value of a successful result; keeps the error of a failed one and returns `None`.
     pub fn take<T>(&mut self, result: Result<T>) -> Option<T> {
         result.map_err(|error| self.0.push(error)).ok()
     }
@@ -69,7 +70,7 @@ impl Collected {
         self.0.is_empty()
     }
 
-    /// One error that tells all, if there was any.
+    /// Returns all errors joined into one, if there were any.
     pub fn into_result(self) -> Result<()> {
         join(self.0).map_or(Ok(()), Err)
     }

@@ -1,4 +1,4 @@
-//! The steps as a check takes them.
+//! The check of one model: it runs all steps of [`steps`](crate::steps) and collects what they find.
 
 use hippocamp_model_config::{Fault, FaultKind, ModelConfig, Spans};
 use hippocamp_repository::ModelFolder;
@@ -11,9 +11,9 @@ use crate::steps::{CONFIG, REQUIREMENTS};
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The model would not load.
+    /// The model cannot be loaded.
     Error,
-    /// It would, but not all that was written has an effect, or not all could be checked.
+    /// The model can be loaded, but a part of its config or folder has no effect, or could not be checked.
     Warning,
 }
 
@@ -21,17 +21,17 @@ pub enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub severity: Severity,
-    /// In the config's text, counted from 1; 0 where the text has no place for it.
+    /// The line in the config's text, counted from 1; 0 if the finding is at no known place.
     pub line: u32,
     pub column: u32,
-    /// The config's field; empty if it is about none.
+    /// The field of the config, such as `input[0].dims`; empty if the finding is about no field.
     pub field: String,
     pub message: String,
     pub kind: FaultKind,
 }
 
 impl Finding {
-    /// The fault, at its place in the text that these spans are of.
+    /// A finding for a fault. `spans` are those of the config's text and give the fault its line and column if it has none.
     pub fn new(severity: Severity, fault: Fault, spans: Option<&Spans>) -> Finding {
         let Fault { mut line, mut column, path, message, kind } = fault;
         if line == 0 {
@@ -41,20 +41,20 @@ impl Finding {
     }
 }
 
-/// What was found, and the config as far as it could be read.
+/// The result of checking one model.
 #[derive(Debug, Default)]
 pub struct ModelCheck {
-    /// Errors first, each once.
+    /// The errors, then the warnings; the same finding is listed once.
     pub findings: Vec<Finding>,
-    /// With defaults, not completed from a model file; `None` if it could not be read.
+    /// The config with defaults, not completed from a model file; `None` if it could not be read.
     pub config: Option<ModelConfig>,
-    /// Of the config's text.
+    /// The places of the fields in the config's text.
     pub spans: Option<Spans>,
-    /// The versions that would be loaded.
+    /// The versions that a load would load.
     pub versions: Vec<u64>,
 }
 
-/// Takes all steps of a load up to the model files and tells all that is wrong. Opens no model file.
+/// Runs all steps that come before the model file is opened, and collects everything that they find.
 pub fn check_model(context: &Context, folder: &ModelFolder) -> ModelCheck {
     let mut model = Preparation::new(context, folder, None);
     model.take(&CONFIG, Until::End);

@@ -1,4 +1,4 @@
-//! The likely fix of a fault.
+//! Suggestions: the likely fix of a fault, chosen by its [`FaultKind`].
 
 mod nearest;
 
@@ -6,7 +6,7 @@ use hippocamp_model_config::{FaultKind, FileUse, field_names, value_names};
 
 use nearest::nearest;
 
-/// Backends that Triton has and users ask for. None of them is a slip of the pen for another name.
+/// Backends of Triton. A config that names one of them means it, so no other name is suggested.
 const TRITONS: [&str; 11] = [
     "dali",
     "fil",
@@ -21,7 +21,7 @@ const TRITONS: [&str; 11] = [
     "onnxruntime",
 ];
 
-/// What would probably help. `models` and `backends` are those that there are.
+/// A suggestion for the user; `None` if there is none. `models` and `backends` are the names that exist on this server.
 pub fn hint(kind: &FaultKind, models: &[&str], backends: &[&str]) -> Option<String> {
     let text = match kind {
         FaultKind::UnknownField { message, written } => {

@@ -1,4 +1,4 @@
-//! Host policies: where on the host the instances of a group run.
+//! Host policies: the CPU cores on which the instances of a group run.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,17 +7,17 @@ use hippocamp_backend::{Device, Error, Result};
 use hippocamp_proto::inference::{ModelInstanceGroup, model_instance_group::Kind};
 use hippocamp_scheduler::Cores;
 
-/// The cores and the NUMA node that instances of a policy are bound to. Memory follows the node by itself: a page lies
-/// where the thread runs that touches it first.
+/// The cores and the NUMA node that instances are bound to. Memory needs no binding: the kernel places a page on the node of the
+/// thread that touches it first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostPolicy {
-    /// Cores by their number; none means all of the node.
+    /// The numbers of the cores; all cores of the node if it is empty.
     cpu_cores: Vec<usize>,
     numa_node: Option<u32>,
 }
 
 impl HostPolicy {
-    /// Takes a setting by its name, as the command line gives it.
+    /// Applies one setting of the command line, by its name. Returns an error for an unknown name or a bad value.
     pub fn set(&mut self, setting: &str, value: &str) -> Result<(), String> {
         match setting {
             "cpu-cores" => self.cpu_cores = core_list(value)?,

@@ -1,4 +1,4 @@
-//! Files with what the sequences of a model begin with.
+//! Files with the initial states of sequences, `initial_state.data_file` in a config.
 
 use std::path::Path;
 
@@ -10,26 +10,26 @@ use hippocamp_proto::inference::model_sequence_batching::initial_state::StateDat
 
 use crate::faults::about;
 
-/// The folder of a model that has them, as in Triton.
+/// The subfolder of the model's folder that has these files, as in Triton.
 const FOLDER: &str = "initial_state";
 
-/// The value of one state of one sequence; a larger file is something else.
+/// The largest size, in bytes, of the file of one state.
 const LIMIT: u64 = 1 << 30;
 
-/// The content of a file that the config names for a state; the config was checked to name none outside of the folder.
+/// Reads the file that the config names for a state. The config was validated: its file names do not leave the folder.
 pub fn read(model: &str, model_directory: &Path, config: &ModelConfig, file: &str) -> Result<Bytes> {
     let path = model_directory.join(FOLDER).join(file);
     let data = files::read(&path, LIMIT).map_err(|e| unreadable(model, &path, config, file, &e))?;
     Ok(data.into())
 }
 
-/// Whether the file can be read as far as opening it tells.
+/// Checks that the file can be opened, without reading it.
 pub fn open(model: &str, model_directory: &Path, config: &ModelConfig, file: &str) -> Result<()> {
     let path = model_directory.join(FOLDER).join(file);
     files::open(&path).map(drop).map_err(|e| unreadable(model, &path, config, file, &e))
 }
 
-/// The files that the config names, each with its field.
+/// The files of initial states that the config names, each with its field.
 pub fn named(config: &ModelConfig) -> impl Iterator<Item = (String, &str)> {
     let states = sequence_batching(config).into_iter().flat_map(|batching| batching.state.iter().enumerate());
     let initial = states.flat_map(|(index, state)| {

@@ -1,4 +1,4 @@
-//! From a config's instance groups to the instances to make.
+//! Plans the instances of a model from the instance groups of its config.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use hippocamp_scheduler::{Demand, InstancePlan, RateLimiter, ResourceDemand};
 use crate::HostPolicy;
 use crate::host_policy;
 
-/// One plan an instance, group by group. GPU groups have `count` instances on each of their devices; passive groups are
-/// not for requests.
+/// Returns one plan for each instance, in the order of the groups. A GPU group has `count` instances on each of its devices;
+/// a passive group has none, as its instances get no requests.
 pub fn plans(
     config: &Arc<ModelConfig>,
     interface: &Arc<Interface>,
@@ -26,7 +26,7 @@ pub fn plans(
     for group in config.instance_group.iter().filter(|group| !group.passive) {
         let devices = match group.kind() {
             Kind::Gpu => group.gpus.iter().map(|&gpu| Device::Gpu(gpu)).collect(),
-            // A model of KIND_MODEL places itself; AUTO was resolved before.
+            // A model of KIND_MODEL chooses its devices itself. The defaults have replaced KIND_AUTO already.
             Kind::Cpu | Kind::Model | Kind::Auto => vec![Device::Cpu],
         };
         for device in devices {
@@ -55,7 +55,7 @@ pub fn plans(
     Ok(plans)
 }
 
-/// What an instance needs of the rate limiter.
+/// The resources that an instance acquires from the rate limiter.
 fn demand(group: &ModelInstanceGroup, device: Device) -> Demand {
     let resource = |resource: &Resource| ResourceDemand {
         name: resource.name.clone(),

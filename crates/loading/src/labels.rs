@@ -8,12 +8,12 @@ use hippocamp_model_config::{FaultKind, FileUse};
 
 use crate::faults::about;
 
-/// The labels in the text of a label file: a line a class, from class 0 on.
+/// The labels in the text of a label file. Line `n`, counted from 0, is the label of class `n`.
 pub(crate) fn lines(text: &str) -> Vec<String> {
     text.lines().map(|line| line.trim_end().to_owned()).collect()
 }
 
-/// The text of the label file of the output of that number.
+/// Reads the label file of the output at that index of the config.
 pub(crate) fn read_file(
     model: &str,
     directory: &Path,

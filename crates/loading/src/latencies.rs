@@ -1,4 +1,4 @@
-//! Which latencies are kept of a model besides its counters.
+//! Settings of the latency metrics: which histograms and summaries a model has besides its counters.
 
 use hippocamp_backend::WantedLatencies;
 use hippocamp_model_config::ModelConfig;

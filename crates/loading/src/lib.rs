@@ -1,7 +1,7 @@
-//! From a model's folder to what can serve.
+//! Loads a model: from its folder to instances that can serve, and checks it without loading it.
 //!
-//! [`steps`] is the one list of what is done on the way. A load takes the steps until the first fault; a check takes all
-//! of them and tells every fault. Nothing here knows which models serve.
+//! [`steps`] is the one list of what is done before a model file is opened. A load runs it until the first fault, a check runs
+//! all of it and reports every fault. This crate does not know which models are served.
 
 pub mod agents;
 pub mod context;
@@ -37,6 +37,6 @@ pub use host_policy::HostPolicy;
 pub use latencies::{LatencySettings, warn_of_families};
 pub use load::Loader;
 pub use prepared::{Prepared, Required, prepare, require};
-pub use reuse::{Kept, Opened};
+pub use reuse::{Opened, Reusable};
 pub use series::series;
 pub use started::{Started, Stopped};

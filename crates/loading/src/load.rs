@@ -1,4 +1,5 @@
-//! From a model's folder to versions that serve. Runs on a loading thread; changes nothing that is being served.
+//! Loads the versions of a model: opens the model files and makes the instances. It runs on a loading thread and changes nothing
+//! that is being served.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,35 +16,35 @@ use tracing::info;
 use crate::failure::{LoadFailure, all_versions};
 use crate::faults::{Collected, bad_config};
 use crate::latencies::warn_of_families;
-use crate::reuse::{self, Files, Kept, Opened};
+use crate::reuse::{self, Files, Opened, Reusable};
 use crate::series::series;
 use crate::started::{Started, Stopped};
 use crate::{Context, Prepared, Required, initial_state, instances, model_file, require, warmup};
 use hippocamp_serving::{Executor, LastUse, LoadedModel, ModelCache, ResponseCache};
 
-/// Knows the backends and the settings that loading depends on.
+/// Loads models with the backends and settings of one server.
 #[derive(Debug)]
 pub struct Loader {
-    /// The backends, the devices and what the steps obey.
+    /// The backends, the devices and the settings.
     pub context: Context,
-    /// `None` where instances execute whenever they can.
+    /// The rate limiter; `None` if instances execute without a limit.
     pub rate_limiter: Option<Arc<RateLimiter>>,
     pub cache: Option<ResponseCache>,
 }
 
 impl Loader {
-    /// Loads every version that the config selects, the latest first: it is the one that completes the config. All or
-    /// nothing. Of `serving`, the model as it serves now, goes on what an edit of the config does not concern.
-    pub fn load(&self, prepared: Prepared, serving: Vec<Kept>) -> Result<Vec<Started>, LoadFailure> {
+    /// Loads every version that the config selects, the latest first, which completes the config. If one version fails, none is
+    /// loaded. Versions in `serving` that an edit of the config does not affect are reused instead of being loaded again.
+    pub fn load(&self, prepared: Prepared, serving: Vec<Reusable>) -> Result<Vec<Started>, LoadFailure> {
         let Required { config, labels } = match require(&self.context, &prepared) {
             Ok(required) => required,
             Err(error) => return Err(all_versions(&prepared.versions, &error)),
         };
         let Prepared { folder, versions, .. } = prepared;
         let files = versions.iter().map(|&version| (version, Files::read(&folder, version))).collect();
-        let kept = reuse::if_edited(serving, &config, &files);
+        let reusable = reuse::if_edited(serving, &config, &files);
         let mut loading =
-            Loading { loader: self, folder: &folder, config, labels, files, kept, completed: None };
+            Loading { loader: self, folder: &folder, config, labels, files, reusable, completed: None };
         let mut started = Vec::new();
         let mut failed = BTreeMap::new();
         for version in versions.into_iter().rev() {
@@ -71,7 +72,7 @@ struct Loading<'a> {
     labels: Labels,
     /// As they were before anything was read of them.
     files: BTreeMap<u64, Files>,
-    kept: Vec<Kept>,
+    reusable: Vec<Reusable>,
     /// Set by the first version.
     completed: Option<Completed>,
 }
@@ -90,7 +91,7 @@ type Execution = (Arc<Scheduler>, scheduler::Stopped);
 
 impl Loading<'_> {
     fn version(&mut self, version: u64) -> Result<Started> {
-        if let Some(started) = self.keep(version)? {
+        if let Some(started) = self.reuse(version)? {
             return Ok(started);
         }
         let name: Arc<str> = self.folder.name.as_str().into();
@@ -113,69 +114,71 @@ impl Loading<'_> {
         let execution = self.start(&model, &completed, &mut faults);
         faults.into_result()?;
         let Some(execution) = execution else {
-            return Err(Error::internal("a step of the load failed without a word"));
+            return Err(Error::internal("a step of the load failed without an error message"));
         };
         let files = self.files.get(&version).cloned().unwrap_or_default();
         let opened = Arc::new(Opened { model, written: self.config.clone(), files });
         Ok(self.started(version, completed, execution, Arc::default(), opened))
     }
 
-    /// The version as it serves, under the config as it is now, if it need not be loaded again for that.
-    fn keep(&mut self, version: u64) -> Result<Option<Started>> {
-        let Some(index) = self.kept.iter().position(|kept| kept.model.version == version) else {
+    /// Reuses a version that serves under the new config, if it does not have to be loaded again. `None` if it has to.
+    fn reuse(&mut self, version: u64) -> Result<Option<Started>> {
+        let Some(index) = self.reusable.iter().position(|reusable| reusable.model.version == version) else {
             return Ok(None);
         };
-        let kept = self.kept.swap_remove(index);
+        let reusable = self.reusable.swap_remove(index);
         let first = self.completed.is_none();
-        let kept_on = match self.completed(&*kept.opened.model) {
-            Ok(completed) => self.keep_on(&kept, &completed)?.map(|execution| (completed, execution)),
-            // It is said by whoever loads it.
+        let reused = match self.completed(&*reusable.opened.model) {
+            Ok(completed) => {
+                self.reuse_instances(&reusable, &completed)?.map(|execution| (completed, execution))
+            }
+            // Loading the version reports this error.
             Err(_) => None,
         };
-        let Some((completed, execution)) = kept_on else {
+        let Some((completed, execution)) = reused else {
             if first {
                 self.completed = None;
             }
             return Ok(None);
         };
-        let Opened { model, files, .. } = &*kept.opened;
+        let Opened { model, files, .. } = &*reusable.opened;
         let opened = Opened { model: Arc::clone(model), written: self.config.clone(), files: files.clone() };
-        // Nobody reloaded the model: it goes on counting.
-        let statistics = Arc::clone(&kept.model.statistics);
+        // The model was not loaded again, so its statistics continue.
+        let statistics = Arc::clone(&reusable.model.statistics);
         Ok(Some(self.started(version, completed, execution, statistics, Arc::new(opened))))
     }
 
-    /// What executes the requests of a version that is kept: what it has, or a successor with its instances. `None` if it
-    /// can't be kept.
-    fn keep_on(&self, kept: &Kept, completed: &Completed) -> Result<Option<Execution>> {
-        let (before, after) = (&kept.model.config, &completed.config);
-        let same_files = self.files.get(&kept.model.version);
+    /// The execution of a version that is reused: its scheduler as it is, or a new scheduler with the same instances. `None` if
+    /// it cannot be reused.
+    fn reuse_instances(&self, reusable: &Reusable, completed: &Completed) -> Result<Option<Execution>> {
+        let (before, after) = (&reusable.model.config, &completed.config);
+        let same_files = self.files.get(&reusable.model.version);
         let same_files =
-            same_files.is_some_and(|files| files.same_for_engine(&kept.opened.files, before, after));
-        let model = &kept.opened.model;
-        let Some(scheduler) = kept.model.scheduler() else { return Ok(None) };
+            same_files.is_some_and(|files| files.same_for_engine(&reusable.opened.files, before, after));
+        let model = &reusable.opened.model;
+        let Some(scheduler) = reusable.model.scheduler() else { return Ok(None) };
         if !same_files || !model.serves_under(before, after) || model.check_config(after).is_err() {
             return Ok(None);
         }
         if before.instance_group == after.instance_group
             && before.scheduling_choice == after.scheduling_choice
         {
-            info!(model = &*kept.model.name, version = kept.model.version, "goes on as it is");
-            return Ok(Some((Arc::clone(scheduler), kept.stopped.clone())));
+            info!(model = &*reusable.model.name, version = reusable.model.version, "goes on as it is");
+            return Ok(Some((Arc::clone(scheduler), reusable.stopped.clone())));
         }
-        // The states of sequences are where they are.
+        // The states of sequences cannot move to another scheduler.
         if scheduler.is_of_sequences() || model_config::sequence_batching(after).is_some() {
             return Ok(None);
         }
         let (plans, queue) = (self.plans(completed)?, self.queue(completed));
         let model = warmup::warmed_up(Arc::clone(model), after, &completed.interface, &self.folder.path)?;
         let execution = Scheduler::succeed(scheduler, &model, plans, queue)?;
-        info!(model = &*kept.model.name, version = kept.model.version, "goes on with its instances");
+        info!(model = &*reusable.model.name, version = reusable.model.version, "goes on with its instances");
         Ok(Some(execution))
     }
 
-    /// Starts the instances of a version that was loaded, unless anything is wrong with it: `faults` has what was found so
-    /// far, and gets what is found here.
+    /// Starts the instances of a version that was loaded, unless it has faults. Those found so far are in `faults`; further ones
+    /// are added.
     fn start(
         &self,
         model: &Arc<dyn Model>,

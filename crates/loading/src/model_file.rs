@@ -1,4 +1,4 @@
-//! What is often wrong with the file of a model that an engine did not take, told by its first bytes.
+//! Explains why an engine refused a model file: common mistakes are recognised by the first bytes of the file.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -8,10 +8,10 @@ use hippocamp_backend::{Code, Error};
 use hippocamp_files as files;
 use hippocamp_model_config::ModelConfig;
 
-/// Bytes that tell what a file is.
+/// Number of bytes that are read to recognise a file.
 const HEAD: usize = 512;
 
-/// The error of a load, with what is wrong with the model's file in this version's folder, if that is plain to see.
+/// Adds to the error of a load what is wrong with the model file in this version folder, if it is recognised.
 #[cold]
 pub fn explained(error: Error, folder: &Path, config: &ModelConfig) -> Error {
     use std::error::Error as _;
@@ -32,12 +32,12 @@ pub fn explained(error: Error, folder: &Path, config: &ModelConfig) -> Error {
     }
 }
 
-/// Whether the error knows what is wrong.
+/// Whether the error names the fault itself, so that no explanation is needed.
 fn is_precise(source: &(dyn std::error::Error + 'static)) -> bool {
     source.is::<hippocamp_model_config::Faults>()
 }
 
-/// What a file is, by its first bytes, if it is no model.
+/// Recognises by its first bytes a file that is not a model.
 fn content(head: &[u8]) -> Option<&'static str> {
     let text = String::from_utf8_lossy(head).trim_start().to_ascii_lowercase();
     if head.is_empty() {
@@ -57,13 +57,13 @@ fn content(head: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// A file that may be the one that was meant.
+/// Names another file in the version folder that may be the model file.
 fn other(folder: &Path, name: &str) -> Option<String> {
     let entries = fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut names: Vec<String> = entries.filter(|entry| !entry.starts_with('.')).collect();
     names.sort();
     if names.iter().any(|found| found == name) {
-        // It is listed and cannot be opened.
+        // The file is listed in the folder but cannot be opened, so it may be a link whose target is missing.
         let target = fs::read_link(folder.join(name)).ok()?;
         return Some(format!("'{name}' is a link to '{}', which is not there", target.display()));
     }

@@ -1,4 +1,4 @@
-//! A model on its way to be loaded, or to be checked.
+//! The state of a model between the steps of a load or of a check.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,30 +11,30 @@ use crate::report::Report;
 use crate::steps::Step;
 use crate::written::Written;
 
-/// What is known of a model while the [steps](crate::steps) are taken.
+/// What the [steps](crate::steps) have found out about a model so far.
 #[derive(Debug)]
 pub(crate) struct Preparation<'a> {
     pub(crate) context: &'a Context,
     pub(crate) folder: &'a ModelFolder,
-    /// A config in place of the one in the folder.
+    /// A config in JSON that replaces the one in the folder.
     pub(crate) json: Option<&'a str>,
-    /// The config with its place in the text; the steps fill in what is left out.
+    /// The config and the places of its fields. The steps fill in the defaults.
     pub(crate) written: Written,
     /// The versions that the config selects, lowest first.
     pub(crate) versions: Vec<u64>,
-    /// The labels of each output that has a label file.
+    /// The labels of each output that has a label file, by the output's name.
     pub(crate) labels: BTreeMap<Arc<str>, Vec<String>>,
-    /// Set by a step behind which no other makes sense.
+    /// Set by a step after which the other steps have nothing to work on.
     pub(crate) is_over: bool,
     pub(crate) report: Report,
 }
 
-/// How far steps are taken.
+/// How far a list of steps is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Until {
-    /// No step is taken behind one that found an error.
+    /// The run ends after the first step that reports an error.
     FirstFault,
-    /// All steps are taken, whatever they find.
+    /// All steps are run, whatever they report.
     End,
 }
 

@@ -1,4 +1,4 @@
-//! The steps as a load takes them.
+//! The load's use of the list of steps in [`steps`](crate::steps).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,28 +13,28 @@ use crate::faults::join;
 use crate::preparation::{Preparation, Until};
 use crate::steps::{CONFIG, REQUIREMENTS};
 
-/// A config that was read and found usable, and what it selects.
+/// A model whose config was read and validated.
 #[derive(Debug)]
 pub struct Prepared {
     pub folder: ModelFolder,
     pub config: ModelConfig,
-    /// Lowest first; at least one.
+    /// The versions that the version policy selects, in ascending order; there is at least one.
     pub versions: Vec<u64>,
-    /// What is not as it was probably meant, to be logged when the model is loaded.
+    /// Warnings, which are logged when the model is loaded.
     pub(crate) warnings: Vec<Fault>,
 }
 
-/// What a usable config requires, found to be there.
+/// What loading needs besides the model file, once it was checked.
 #[derive(Debug)]
 pub struct Required {
-    /// With instances on the CPU where that was asked for.
+    /// The config. Instances whose GPUs cannot be used are on the CPU if the settings ask for that.
     pub config: ModelConfig,
-    /// The labels of each output that has a label file.
+    /// The labels of each output that has a label file, by the output's name.
     pub labels: BTreeMap<Arc<str>, Vec<String>>,
 }
 
-/// Reads and checks the config, without touching the model files. `json` replaces the config on disk. The error tells all
-/// that is wrong.
+/// Reads and validates the config; opens no model file. A config in `json` replaces the one in the folder. The error has all
+/// faults of the config.
 pub fn prepare(context: &Context, folder: ModelFolder, json: Option<&str>) -> Result<Prepared> {
     let mut model = Preparation::new(context, &folder, json);
     model.take(&CONFIG, Until::End);
@@ -44,7 +44,8 @@ pub fn prepare(context: &Context, folder: ModelFolder, json: Option<&str>) -> Re
     Ok(Prepared { folder, config: written.config, versions, warnings })
 }
 
-/// Looks whether all is there that the config requires beside the model files. The error tells the first that is not.
+/// Checks that the server and the folder have everything that the config refers to, except for the model file. The error is
+/// that of the first step that fails.
 pub fn require(context: &Context, prepared: &Prepared) -> Result<Required> {
     let Prepared { folder, config, versions, warnings } = prepared;
     let mut model = Preparation::new(context, folder, None);

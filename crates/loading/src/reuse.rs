@@ -1,5 +1,5 @@
-//! What goes on when a config is edited: a version whose files did not change is not loaded again for a setting that its
-//! engine does not read.
+//! Reuse across an edit of a config: a version whose files did not change is not loaded again for a setting that its engine does
+//! not read.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,7 +16,7 @@ use hippocamp_scheduler as scheduler;
 
 use hippocamp_serving::LoadedModel;
 
-/// A version as its backend loaded it, and what from.
+/// A version that a backend loaded, with the config and the files that it was loaded from.
 pub struct Opened {
     pub model: Arc<dyn Model>,
     /// The config before it was completed.
@@ -30,25 +30,25 @@ impl fmt::Debug for Opened {
     }
 }
 
-/// A version that serves and may go on.
+/// A version that serves and may be reused.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct Reusable {
     pub model: Arc<LoadedModel>,
     pub opened: Arc<Opened>,
     pub stopped: scheduler::Stopped,
 }
 
-/// The files that a version was loaded from: those of its own folder, and what lies in the model's folder beside the
-/// config and other versions. Told by names, sizes and times, and by which files they are.
+/// The files that a version was loaded from: those of its version folder, and those of the model's folder except for the config
+/// and other versions. They are compared by name, size, times and inode number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Files {
     folder: PathBuf,
-    /// By the path within the folder; `None` if they could not be read, and then nothing is like them.
+    /// By the path within the folder; `None` if the folder could not be read. Then it equals no other.
     found: Option<BTreeMap<PathBuf, Stat>>,
 }
 
-/// Of one file. Another file of the same size and time of modification is another one, and one that was written over has
-/// another time of change, which nobody can set.
+/// The metadata of one file. A file that replaces another has a different inode number, and one that was overwritten has a
+/// different time of change (`ctime`), which programs cannot set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
     size: u64,
@@ -75,8 +75,8 @@ impl Files {
         Files { folder: folder.path.clone(), found: read.ok().map(|()| found) }
     }
 
-    /// Whether an engine that read `other` under the config `before` would find the same here under `after`. Labels are the
-    /// server's to read.
+    /// Whether the files that an engine reads are the same as in `other`. Label files of both configs, `before` and `after` the
+    /// edit, are left out, since the server reads them and not the engine.
     pub fn same_for_engine(&self, other: &Files, before: &ModelConfig, after: &ModelConfig) -> bool {
         let (Some(here), Some(there)) = (&self.found, &other.found) else { return false };
         let outputs = || before.output.iter().chain(&after.output);
@@ -92,7 +92,7 @@ fn list(folder: &ModelFolder, version: u64, found: &mut BTreeMap<PathBuf, Stat>)
         let name = PathBuf::from(entry?.file_name());
         let path = folder.path.join(&name);
         let is_config = folder.config_path.as_deref() == Some(&path) || name == Path::new("config.pbtxt");
-        // Editors leave files of their own beside the config while it is edited.
+        // Editors create temporary files beside the config.
         let bytes = name.as_os_str().as_encoded_bytes();
         let is_editors = bytes.starts_with(b".") || bytes.ends_with(b"~");
         let is_version = name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
@@ -104,7 +104,7 @@ fn list(folder: &ModelFolder, version: u64, found: &mut BTreeMap<PathBuf, Stat>)
         let path = folder.path.join(&within);
         let metadata = match fs::metadata(&path) {
             Ok(metadata) => metadata,
-            // An ensemble's or a builtin's version may have no folder.
+            // An ensemble or a model of a built-in backend may have no version folder.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
@@ -119,11 +119,16 @@ fn list(folder: &ModelFolder, version: u64, found: &mut BTreeMap<PathBuf, Stat>)
     Ok(())
 }
 
-/// What serves, if something about it changed. Somebody who has a model loaded that did not change at all wants it
-/// loaded: its file may have been written in a way that does not show.
-pub(crate) fn if_edited(serving: Vec<Kept>, config: &ModelConfig, files: &BTreeMap<u64, Files>) -> Vec<Kept> {
-    let is_same = |kept: &Kept| {
-        kept.opened.written == *config && files.get(&kept.model.version) == Some(&kept.opened.files)
+/// The versions in `serving` if the config or a file changed; none otherwise. A client that loads an unchanged model wants it
+/// to be loaded again: its file may have been written in a way that the metadata do not show.
+pub(crate) fn if_edited(
+    serving: Vec<Reusable>,
+    config: &ModelConfig,
+    files: &BTreeMap<u64, Files>,
+) -> Vec<Reusable> {
+    let is_same = |reusable: &Reusable| {
+        reusable.opened.written == *config
+            && files.get(&reusable.model.version) == Some(&reusable.opened.files)
     };
     let unchanged = serving.len() == files.len() && serving.iter().all(is_same);
     if unchanged { Vec::new() } else { serving }

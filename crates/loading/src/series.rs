@@ -1,4 +1,4 @@
-//! The labels of a model version.
+//! The labels that the metrics of a model version have.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A version that is ready to serve.
+//! A version that was loaded and is ready to serve.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use hippocamp_serving::LoadedModel;
 
 use crate::reuse::Opened;
 
-/// A version that is ready to serve, and what tells when it has ended.
+/// A version that is ready to serve.
 #[derive(Debug)]
 pub struct Started {
     pub model: Arc<LoadedModel>,
     pub stopped: Stopped,
-    /// `None` for an ensemble.
+    /// The loaded model with its config and files; `None` for an ensemble.
     pub opened: Option<Arc<Opened>>,
 }
 
-/// Tells when a version has ended, with all that it holds.
+/// Completes when a version has ended and has released all that it holds.
 #[derive(Debug)]
 pub enum Stopped {
     Instances(scheduler::Stopped),

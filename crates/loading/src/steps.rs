@@ -1,7 +1,7 @@
-//! The list of steps from a model's folder to a model whose files can be opened, each written once.
+//! The one list of steps that lead from a model's folder to the point where its model files are opened.
 //!
-//! A load takes [`CONFIG`] in full and tells all that it found, then [`REQUIREMENTS`] until the first fault; behind them
-//! it opens the model file of each version. A check takes all steps of both and tells every fault.
+//! A load runs all of [`CONFIG`] and reports all faults together, then runs [`REQUIREMENTS`] until the first fault; after that
+//! it opens the model file of each version. A check runs all steps of both lists and reports every fault.
 
 use std::fs;
 
@@ -16,11 +16,11 @@ use crate::versions::selected;
 use crate::written::Written;
 use crate::{agents, initial_state, labels, warmup};
 
-/// One step. What it finds wrong goes to the preparation's report.
+/// One step. It adds the faults that it finds to the report of the preparation.
 #[derive(Debug)]
 pub(crate) struct Step(pub(crate) fn(&mut Preparation<'_>));
 
-/// From the model's folder to a config that is usable as far as it tells by itself.
+/// The steps that read the config, fill in the defaults, and check what can be checked with the config alone.
 pub(crate) const CONFIG: [Step; 7] = [
     Step(read_config),
     Step(infer_backend),
@@ -31,7 +31,7 @@ pub(crate) const CONFIG: [Step; 7] = [
     Step(select_versions),
 ];
 
-/// What a usable config requires of this server and of the model's folder.
+/// The steps that check what the config refers to: backend, devices, and files in the model's folder.
 pub(crate) const REQUIREMENTS: [Step; 8] = [
     Step(fall_back_to_cpu),
     Step(warn_of_no_effect),
@@ -51,7 +51,7 @@ fn read_config(model: &mut Preparation<'_>) {
     }
 }
 
-/// Fills in the backend of a config that names none, from the model file that is there.
+/// Infers the backend from the name of the model file if the config names no backend.
 fn infer_backend(model: &mut Preparation<'_>) {
     let folder = model.folder;
     let Some(&latest) = folder.versions.last() else { return };
@@ -81,7 +81,7 @@ fn know_agents(model: &mut Preparation<'_>) {
     model.report.take(known);
 }
 
-/// A config that came with a request names no code that is to be run.
+/// Refuses a config from a load request that names a library to be loaded.
 fn refuse_foreign_libraries(model: &mut Preparation<'_>) {
     if model.json.is_some() {
         let refused = refuse_libraries(&model.folder.name, model.config());
@@ -110,7 +110,7 @@ fn select_versions(model: &mut Preparation<'_>) {
                 model.report.warn("", message, FaultKind::VersionMissing);
             }
         }
-        // That a policy lists no version at all is told at its field.
+        // An empty list of versions was reported at its field, so the consequence is not reported.
         Err(_) if model.report.is_told("version_policy.specific") => {}
         Err(error) => model.report.errors.push(error),
     }
@@ -131,7 +131,7 @@ fn warn_of_no_effect(model: &mut Preparation<'_>) {
     }
 }
 
-/// What nothing completes has to be complete as it is written.
+/// Checks that a config which is not completed from the model file is complete as written.
 fn require_completeness(model: &mut Preparation<'_>) {
     if model.context.is_final(model.config()) {
         let valid = model_config::validate(model.config(), None, "config", &model.folder.folder_name);
@@ -148,7 +148,7 @@ fn require_backend(model: &mut Preparation<'_>) {
     }
 }
 
-/// A model is refused before its backend looks for devices that it cannot have.
+/// Checks the placement of instances before a backend looks for devices that this machine does not have.
 fn require_placement(model: &mut Preparation<'_>) {
     if !model_config::is_ensemble(model.config()) {
         let placed = model.context.check_placement(model.config());
@@ -156,7 +156,7 @@ fn require_placement(model: &mut Preparation<'_>) {
     }
 }
 
-/// Where the name of a file is at fault, nobody looks behind it.
+/// Reads the label files, except for those whose name was reported as faulty.
 fn read_labels(model: &mut Preparation<'_>) {
     let outputs = model.written.config.output.iter().enumerate();
     for (index, output) in outputs.filter(|(_, output)| !output.label_filename.is_empty()) {
@@ -171,7 +171,7 @@ fn read_labels(model: &mut Preparation<'_>) {
     }
 }
 
-/// The files of warm-up samples and of the states of sequences can be read, as far as opening them tells.
+/// Checks that the files of warm-up samples and of initial states can be opened.
 fn require_files(model: &mut Preparation<'_>) {
     let (config, folder) = (&model.written.config, model.folder);
     model.report.errors.extend(warmup::open_files(config, &folder.path));

@@ -1,15 +1,16 @@
-//! What a config may ask for that has no effect on this server, which is told in the log, and what not every config may.
+//! Fields of a config that this server ignores with a warning, and fields that it accepts from the repository only.
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_model_config::ModelConfig;
 
-/// The fields that are read and shown, but have no effect.
+/// The fields of this config that have no effect.
 pub fn without_effect(config: &ModelConfig) -> Vec<&'static str> {
     let asked = [("cc_model_filenames", !config.cc_model_filenames.is_empty())];
     asked.into_iter().filter(|(_, asked)| *asked).map(|(field, _)| field).collect()
 }
 
-/// Refuses a config of a load request that names code to be run: that is for whoever writes to the repository.
+/// Refuses a config of a load request that names an operator library: only those who can write to the repository may have
+/// code executed.
 pub fn refuse_libraries(name: &str, config: &ModelConfig) -> Result<()> {
     match config.model_operations.iter().flat_map(|operations| &operations.op_library_filename).next() {
         None => Ok(()),

@@ -1,4 +1,4 @@
-//! Which versions of a model are loaded.
+//! Selects the versions of a model that are loaded.
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_model_config::{self as model_config, FaultKind, ModelConfig};
@@ -6,11 +6,11 @@ use hippocamp_repository::{ModelFolder, select_versions};
 
 use crate::faults::about;
 
-/// The versions that the config selects, lowest first; at least one.
+/// The versions that the version policy selects, in ascending order. It is an error if there is none.
 pub(crate) fn selected(folder: &ModelFolder, config: &ModelConfig) -> Result<Vec<u64>> {
     let mut available = folder.versions.clone();
     if available.is_empty() && model_config::is_ensemble(config) {
-        // There is nothing to put into its version folder, and version control keeps no empty ones.
+        // The version folder of an ensemble is empty, and git does not keep empty folders. So it may be missing.
         available.insert(1);
     }
     let versions = select_versions(&available, config.version_policy.as_ref());

@@ -1,5 +1,5 @@
-//! Warm-up: an instance runs the samples of its config before it serves, so that no client waits for what an engine does
-//! only once.
+//! Warm-up: an instance executes the samples of the config before it serves, so that no client waits for the work that an
+//! engine does once, at its first request.
 
 mod sample;
 
@@ -18,14 +18,14 @@ use tracing::debug;
 use crate::faults::about;
 use sample::Sample;
 
-/// A model whose instances are warm when they are made: it happens on their own threads, so that the version is ready
-/// only when all of them are. Nothing of it is counted: no client asked for it.
+/// Wraps a model so that each of its instances is warmed up on its own thread when it is made. The version is ready when all
+/// of its instances are. Statistics do not count these requests, as no client sent them.
 struct WarmModel {
     model: Arc<dyn Model>,
     samples: Vec<Sample>,
 }
 
-/// The model with the warm-up that its config asks for; the model itself if it asks for none. `folder` is the model's.
+/// Adds to the model the warm-up of its config, if there is any. `folder` is the model's folder.
 pub fn warmed_up(
     model: Arc<dyn Model>,
     config: &ModelConfig,
@@ -39,8 +39,7 @@ pub fn warmed_up(
     Ok(Arc::new(WarmModel { model, samples }))
 }
 
-/// Whether every file of warm-up data that the config names can be read, as far as opening it tells: the fault of each that
-/// cannot.
+/// Opens every file of warm-up data that the config names, and returns the error of each that cannot be opened.
 pub fn open_files(config: &ModelConfig, folder: &Path) -> Vec<Error> {
     let mut errors = Vec::new();
     for (index, warmup) in config.model_warmup.iter().enumerate() {
@@ -93,17 +92,17 @@ impl WarmModel {
     }
 }
 
-/// Runs a sample once. Responses are not looked at, but that they are no errors.
+/// Executes a sample once. An error response fails the warm-up; the content of other responses is ignored.
 fn run(sample: &Sample, instance: &mut dyn ModelInstance, interface: &Interface) -> Result<()> {
     let mut errors = String::new();
-    // Requests of one entry each; a model without a batch dimension gets them one after the other.
+    // Each request has one batch entry. A model without a batch dimension executes them one at a time.
     let (batches, size) = if interface.max_batch_size > 0 { (1, sample.size) } else { (sample.size, 1) };
     for _ in 0..batches {
         let (mut batch, receivers): (Batch, Vec<_>) = (0..size).map(|_| request(sample, interface)).unzip();
         if batch.execute_on(instance) == Finish::Panicked {
             return Err(Error::internal(format!("the backend panicked in warmup sample '{}'", sample.name)));
         }
-        // What the backend left behind is answered by its sender's drop.
+        // A request that the backend did not answer gets an error when its sender is dropped.
         drop(batch);
         for error in errors_of(receivers)? {
             errors.extend([error.message(), "; "]);

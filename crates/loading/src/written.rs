@@ -1,4 +1,4 @@
-//! Reading a config as somebody wrote it.
+//! Reads a config as it was written, before any defaults.
 
 use std::path::Path;
 
@@ -11,15 +11,15 @@ use crate::faults::bad_config;
 /// A config as somebody wrote it.
 #[derive(Debug, Default)]
 pub(crate) struct Written {
-    /// What it is called in messages.
+    /// The name of the config in messages, such as its path.
     pub(crate) origin: String,
     pub(crate) config: ModelConfig,
-    /// Where each field is in the text; `None` for JSON and where there is no config.
+    /// The places of the fields in the text; `None` for JSON, and for a model without a config.
     pub(crate) spans: Option<Spans>,
 }
 
 impl Written {
-    /// Reads `json` instead of the file at `path`, if both are there; an empty config if neither is.
+    /// Reads `json` if it is given, else the file at `path`. Returns an empty config if neither is given.
     pub(crate) fn read(path: Option<&Path>, json: Option<&str>) -> Result<Written> {
         match (json, path) {
             (Some(json), _) => {

@@ -14,20 +14,20 @@ use tracing::{debug, info, warn};
 
 use crate::StoreLocation;
 use crate::cache::{ModelCache, PARTIAL};
-use crate::error::{Asked, disk, explain};
+use crate::error::{Operation, disk, explain};
 use crate::listing::ListedObject;
 
 /// Objects that are fetched at the same time, for each model that is being loaded.
 const AT_ONCE: usize = 8;
 
-/// How often an object that came incomplete is asked for, after what the client tries by itself.
+/// How often an object that came incomplete is requested again, after what the client tries by itself.
 const ATTEMPTS: u32 = 3;
 
 /// How often the log hears of a download that goes on.
 const PROGRESS: Duration = Duration::from_secs(10);
 
 /// What happened to one object.
-pub(crate) enum Trouble {
+pub(crate) enum FetchError {
     /// It is not the one any more that was listed: the model has to be listed again.
     Changed(RemoteFault),
     /// It did not come, and may come another time.
@@ -36,10 +36,10 @@ pub(crate) enum Trouble {
     Refused(RemoteFault),
 }
 
-impl Trouble {
+impl FetchError {
     pub(crate) fn into_fault(self) -> RemoteFault {
         match self {
-            Trouble::Changed(fault) | Trouble::Failed(fault) | Trouble::Refused(fault) => fault,
+            FetchError::Changed(fault) | FetchError::Failed(fault) | FetchError::Refused(fault) => fault,
         }
     }
 }
@@ -51,7 +51,7 @@ pub(crate) async fn fetch(
     cache: &ModelCache,
     model: &str,
     objects: Vec<ListedObject>,
-) -> Result<(), Trouble> {
+) -> Result<(), FetchError> {
     if objects.is_empty() {
         return Ok(());
     }
@@ -92,7 +92,7 @@ pub(crate) async fn fetch_one(
     location: &StoreLocation,
     cache: &ModelCache,
     object: &ListedObject,
-) -> Result<(), Trouble> {
+) -> Result<(), FetchError> {
     fetch_counted(store, location, cache, object, &AtomicU64::new(0)).await
 }
 
@@ -102,12 +102,12 @@ async fn fetch_counted(
     cache: &ModelCache,
     object: &ListedObject,
     received: &AtomicU64,
-) -> Result<(), Trouble> {
+) -> Result<(), FetchError> {
     let mut pause = Duration::from_millis(200);
     let mut attempt = 1;
     loop {
         match download(store, location, cache, object, received).await {
-            Err(Trouble::Failed(fault)) if attempt < ATTEMPTS => {
+            Err(FetchError::Failed(fault)) if attempt < ATTEMPTS => {
                 warn!("{fault}; trying again");
                 tokio::time::sleep(pause).await;
                 pause *= 2;
@@ -125,22 +125,22 @@ async fn download(
     cache: &ModelCache,
     object: &ListedObject,
     received: &AtomicU64,
-) -> Result<(), Trouble> {
-    let asked = Asked::Object(&object.key);
+) -> Result<(), FetchError> {
+    let operation = Operation::Object(&object.key);
     let failed = |error: object_store::Error| {
-        let fault = explain(location, asked, &error);
+        let fault = explain(location, operation, &error);
         match error {
             object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. } => {
-                Trouble::Changed(fault)
+                FetchError::Changed(fault)
             }
             object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
-                Trouble::Refused(fault)
+                FetchError::Refused(fault)
             }
-            _ => Trouble::Failed(fault),
+            _ => FetchError::Failed(fault),
         }
     };
     let objects = cache.objects();
-    let io = |e: std::io::Error| Trouble::Refused(disk(&objects, &e));
+    let io = |e: std::io::Error| FetchError::Refused(disk(&objects, &e));
     let mut file = NamedTempFile::with_prefix_in(PARTIAL, &objects).map_err(io)?;
     let key = object_store::path::Path::parse(&object.key).map_err(|e| failed(e.into()))?;
     let options = GetOptions { if_match: object.etag.clone(), ..GetOptions::default() };
@@ -157,7 +157,7 @@ async fn download(
     }
     if size != object.size {
         received.fetch_sub(size.min(object.size), Ordering::Relaxed);
-        return Err(Trouble::Failed(RemoteFault(format!(
+        return Err(FetchError::Failed(RemoteFault(format!(
             "object '{}' came with {size} bytes, expected {}",
             object.key, object.size
         ))));

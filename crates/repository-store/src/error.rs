@@ -21,22 +21,22 @@ pub enum StoreError {
 
 /// What was being done when a store did not play along.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Asked<'a> {
+pub(crate) enum Operation<'a> {
     List,
     Object(&'a str),
 }
 
-/// Says of an error of the store's client what was asked, what came back, and what to set.
+/// Says of an error of the store's client the operation, what came back, and what to set.
 pub(crate) fn explain(
     location: &StoreLocation,
-    asked: Asked<'_>,
+    operation: Operation<'_>,
     error: &object_store::Error,
 ) -> RemoteFault {
     use object_store::Error;
 
-    let what = match asked {
-        Asked::List => "its objects could not be listed".to_owned(),
-        Asked::Object(key) => format!("object '{key}' could not be read"),
+    let what = match operation {
+        Operation::List => "its objects could not be listed".to_owned(),
+        Operation::Object(key) => format!("object '{key}' could not be read"),
     };
     let bucket = described(location);
     let full = chain(error);
@@ -44,9 +44,9 @@ pub(crate) fn explain(
     // Of listings the client tells the status in words only.
     let status = |words: &str| matches!(error, Error::Generic { .. }) && full.contains(words);
     let why = match error {
-        _ if matches!(error, Error::NotFound { .. }) || status("404 Not Found") => match asked {
-            Asked::List => format!("{bucket} does not exist ({said})"),
-            Asked::Object(_) => format!("{bucket} has no such object any more"),
+        _ if matches!(error, Error::NotFound { .. }) || status("404 Not Found") => match operation {
+            Operation::List => format!("{bucket} does not exist ({said})"),
+            Operation::Object(_) => format!("{bucket} has no such object any more"),
         },
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => denied(location, &bucket, &said),
         _ if status("403 Forbidden") || status("401 Unauthorized") => denied(location, &bucket, &said),
@@ -140,9 +140,9 @@ mod tests {
         text.to_owned().into()
     }
 
-    fn explained(asked: Asked<'_>, error: &object_store::Error) -> String {
+    fn explained(operation: Operation<'_>, error: &object_store::Error) -> String {
         let location = "s3://127.0.0.1:9000/bucket/models".parse().unwrap();
-        explain(&location, asked, error).to_string()
+        explain(&location, operation, error).to_string()
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
                     <Message>No such key.</Message></Error>";
         let denied = object_store::Error::PermissionDenied { path: "m".into(), source: error(body) };
         assert_eq!(
-            explained(Asked::List, &denied),
+            explained(Operation::List, &denied),
             "its objects could not be listed: access to bucket 'bucket' at http://127.0.0.1:9000 was refused \
              (InvalidAccessKeyId: No such key.); check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and \
              AWS_DEFAULT_REGION, the profile, or the file named by TRITON_CLOUD_CREDENTIAL_PATH"
@@ -161,27 +161,28 @@ mod tests {
             source: error("404: <Error><Code>NoSuchBucket</Code></Error>"),
         };
         assert_eq!(
-            explained(Asked::List, &missing),
+            explained(Operation::List, &missing),
             "its objects could not be listed: bucket 'bucket' at http://127.0.0.1:9000 does not exist (NoSuchBucket)"
         );
         assert!(
-            explained(Asked::Object("m/1/model.onnx"), &missing).starts_with("object 'm/1/model.onnx' could")
+            explained(Operation::Object("m/1/model.onnx"), &missing)
+                .starts_with("object 'm/1/model.onnx' could")
         );
         let listing = object_store::Error::Generic {
             store: "S3",
             source: error("Client error with status 404 Not Found: <Error><Code>NoSuchBucket</Code></Error>"),
         };
-        assert!(explained(Asked::List, &listing).contains("does not exist (NoSuchBucket)"));
+        assert!(explained(Operation::List, &listing).contains("does not exist (NoSuchBucket)"));
         let nobody = object_store::Error::Generic {
             store: "S3",
             source: error("Error performing PUT http://169.254.169.254/latest/api/token"),
         };
-        assert!(explained(Asked::List, &nobody).contains("no credentials are set"));
+        assert!(explained(Operation::List, &nobody).contains("no credentials are set"));
     }
 
     #[test]
     fn long_answers_do_not_fill_the_log() {
         let long = object_store::Error::Generic { store: "S3", source: error(&"x".repeat(100_000)) };
-        assert!(explained(Asked::List, &long).len() < 1_000);
+        assert!(explained(Operation::List, &long).len() < 1_000);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hippocamp_repository::{
-    Fingerprint, Patience, RemoteFault, RemoteModel, RemoteRepository, Snapshot, check_name,
+    Fingerprint, RemoteFault, RemoteModel, RemoteRepository, RemoteTimeout, Snapshot, check_name,
 };
 use object_store::path::Path as ObjectPath;
 use object_store::{ObjectMeta, ObjectStore};
@@ -17,8 +17,8 @@ use tracing::warn;
 
 use crate::cache::{Cache, ModelCache, StoreSnapshot};
 use crate::credentials::{Variables, variable};
-use crate::download::{self, Trouble};
-use crate::error::{Asked, disk, explain};
+use crate::download::{self, FetchError};
+use crate::error::{Operation, disk, explain};
 use crate::listing::{self, ModelListing};
 use crate::runtime::StoreRuntime;
 use crate::{Bucket, StoreError, StoreLocation, client};
@@ -76,7 +76,7 @@ fn cache_variable(bucket: &Bucket) -> &'static str {
     }
 }
 
-/// A repository whose models are mirrored here when they are asked for.
+/// A repository whose models are mirrored here when they are requested.
 pub struct StoreRepository {
     inner: Arc<Inner>,
     runtime: Arc<StoreRuntime>,
@@ -109,10 +109,10 @@ impl RemoteRepository for StoreRepository {
         &self.inner.location.url
     }
 
-    fn list(&self, patience: Patience) -> Result<BTreeMap<String, Fingerprint>, RemoteFault> {
+    fn list(&self, remote_timeout: RemoteTimeout) -> Result<BTreeMap<String, Fingerprint>, RemoteFault> {
         let inner = Arc::clone(&self.inner);
         self.runtime.wait_for(async move {
-            if patience == Patience::Full {
+            if remote_timeout == RemoteTimeout::Full {
                 return inner.list().await;
             }
             let late = || RemoteFault(format!("it did not answer within {} s", SHORT.as_secs()));
@@ -175,10 +175,10 @@ impl Inner {
             Err(object_store::Error::InvalidPath { source }) => {
                 warn!("{}: {source}; listing each model by itself", self.location.url);
             }
-            Err(error) => return Err(explain(&self.location, Asked::List, &error)),
+            Err(error) => return Err(explain(&self.location, Operation::List, &error)),
         }
         let folders = self.store.list_with_delimiter(prefix.as_ref()).await;
-        let folders = folders.map_err(|e| explain(&self.location, Asked::List, &e))?.common_prefixes;
+        let folders = folders.map_err(|e| explain(&self.location, Operation::List, &e))?.common_prefixes;
         let each = stream::iter(folders).map(|folder| async move {
             let name = folder.filename().unwrap_or_default().to_owned();
             match self.objects(Some(&folder)).await {
@@ -187,7 +187,7 @@ impl Inner {
                     warn!(model = name, "it cannot be read from {}: {source}", self.location.url);
                     Ok(BTreeMap::new())
                 }
-                Err(error) => Err(explain(&self.location, Asked::List, &error)),
+                Err(error) => Err(explain(&self.location, Operation::List, &error)),
             }
         });
         let models: Vec<BTreeMap<String, ModelListing>> =
@@ -216,14 +216,14 @@ impl Inner {
             None => Ok(false),
             // A key that is no path is a key all the same.
             Some(Ok(_) | Err(object_store::Error::InvalidPath { .. })) => Ok(true),
-            Some(Err(error)) => Err(explain(&self.location, Asked::List, &error)),
+            Some(Err(error)) => Err(explain(&self.location, Operation::List, &error)),
         }
     }
 
     async fn listing(&self, name: &str) -> Result<Option<ModelListing>, RemoteFault> {
         let folder = self.folder(name)?;
         let objects = self.objects(Some(&folder)).await;
-        let objects = objects.map_err(|e| explain(&self.location, Asked::List, &e))?;
+        let objects = objects.map_err(|e| explain(&self.location, Operation::List, &e))?;
         Ok(listing::models(&self.location.prefix, objects).remove(name))
     }
 
@@ -244,7 +244,7 @@ impl Inner {
             let missing = kept.cache.missing(&listing)?.into_iter().cloned().collect();
             match download::fetch(&self.store, &self.location, &kept.cache, name, missing).await {
                 Ok(()) => {}
-                Err(Trouble::Changed(fault)) if !last => {
+                Err(FetchError::Changed(fault)) if !last => {
                     warn!(model = name, "{fault}; listing it again");
                     let Some(now) = self.listing(name).await? else { return Ok(None) };
                     listing = now;
@@ -274,7 +274,7 @@ impl Inner {
         let only = ModelListing { files: [(path, object.clone())].into(), ..ModelListing::default() };
         if !kept.cache.missing(&only)?.is_empty() {
             let fetched = download::fetch_one(&self.store, &self.location, &kept.cache, &object).await;
-            fetched.map_err(Trouble::into_fault)?;
+            fetched.map_err(FetchError::into_fault)?;
         }
         let path = kept.cache.object_path(&object);
         let text = std::fs::read(&path).map_err(|e| disk(&path, &e))?;

@@ -1,4 +1,4 @@
-//! Has the kernel tell what happens in the folders of repositories and models.
+//! Watches the folders of repositories and models for file events of the kernel (inotify).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -15,42 +15,42 @@ use tracing::warn;
 use crate::open_files::open_for_writing;
 use crate::writing::Writing;
 
-/// Whose folder it is. Repositories count by their place in the list.
+/// The repository or the model that a watched folder belongs to. A repository is identified by its index.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Owner {
     Repository(usize),
-    /// A model's folder, or one in it, by the model's folder in the repository.
+    /// The index of the repository, and the name of the model's folder in it.
     Model(usize, String),
 }
 
-/// What happened since the last question.
+/// The changes since the last call of [`FolderEvents::take`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Noticed {
-    /// Something may have been missed: everything has to be looked at.
+pub struct FolderChanges {
+    /// Events were lost, so everything has to be scanned.
     pub everything: bool,
-    /// Models, by repository and folder.
+    /// The models that have changes, by repository and folder.
     pub models: BTreeSet<(usize, String)>,
-    /// Repositories to which links may lead another way now.
+    /// The repositories of which a link on their path changed.
     pub repositories: BTreeSet<usize>,
 }
 
-/// Watches folders, each on its own: which belong to a model is known only from a look at it, links and all. Of a folder
-/// that a link only leads through, a name alone counts.
+/// Watches folders one by one, not recursively, since a scan has to follow the links to find the folders of a model. In a
+/// folder that a link only passes through, events of one name count.
 ///
-/// Costs one descriptor and one thread, and in the kernel about a kilobyte a folder. Without any (their number is limited,
-/// and some file systems have none) nothing is noticed, and looking has to do.
+/// It has one descriptor and one thread, and needs about a kilobyte of kernel memory for each folder. The number of watches is
+/// limited, and some file systems report no events; changes there are found by periodic scans only.
 #[derive(Debug)]
 pub struct FolderWatch {
     watcher: Option<RecommendedWatcher>,
     shared: Arc<Shared>,
     folders: BTreeMap<Owner, BTreeSet<PathBuf>>,
-    /// Folders that are watched since [`FolderWatch::find_open_files`] was called last.
+    /// The folders that are watched since the last call of [`FolderWatch::find_open_files`].
     new: BTreeSet<PathBuf>,
-    /// A failure is told once: the next thousand folders would fail alike.
-    told: bool,
+    /// Whether a failure was logged. Further folders fail for the same reason, so it is logged once.
+    failure_logged: bool,
 }
 
-/// Written by the thread of the watcher, read by whoever asks.
+/// The state that the thread of the kernel events shares with [`FolderEvents`].
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
@@ -59,25 +59,25 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Resolved folders: the kernel's tales begin with these paths.
+    /// The watched folders by resolved path, with which the paths of events begin.
     watched: HashMap<PathBuf, Watched>,
-    noticed: Noticed,
+    noticed: FolderChanges,
     writing: Writing,
-    /// Folders in which files were made. That does not tell whether somebody has them open: a link is made as well.
-    made_in: BTreeSet<PathBuf>,
+    /// Folders in which files were created. A created file is not necessarily open: it may be a hard link.
+    created_in: BTreeSet<PathBuf>,
 }
 
-/// Whose a folder is that is watched.
+/// The owners of a watched folder.
 #[derive(Debug, Default)]
 struct Watched {
-    /// Everything in it.
+    /// Owners for which all events in the folder count.
     whole: BTreeSet<Owner>,
-    /// No more than these names in it.
+    /// Owners for which only the events of one name count.
     names: HashMap<OsString, BTreeSet<Owner>>,
 }
 
 impl FolderWatch {
-    /// Watches nothing yet.
+    /// A watch without any folders yet.
     #[allow(clippy::new_without_default, reason = "it starts a thread")]
     pub fn new() -> FolderWatch {
         let shared = Arc::new(Shared::default());
@@ -86,25 +86,31 @@ impl FolderWatch {
         let watcher = watcher.inspect_err(|e| {
             warn!("changes are found by looking alone, as the system does not tell of them: {e}");
         });
-        let told = watcher.is_err();
-        FolderWatch { watcher: watcher.ok(), shared, folders: BTreeMap::new(), new: BTreeSet::new(), told }
+        let failure_logged = watcher.is_err();
+        FolderWatch {
+            watcher: watcher.ok(),
+            shared,
+            folders: BTreeMap::new(),
+            new: BTreeSet::new(),
+            failure_logged,
+        }
     }
 
-    /// One that notices nothing, for file systems that tell of nothing.
-    pub fn blind() -> FolderWatch {
+    /// A watch that never reports an event, for file systems without events.
+    pub fn disabled() -> FolderWatch {
         let (folders, new) = (BTreeMap::new(), BTreeSet::new());
-        FolderWatch { watcher: None, shared: Arc::default(), folders, new, told: true }
+        FolderWatch { watcher: None, shared: Arc::default(), folders, new, failure_logged: true }
     }
 
-    /// From here on these are the owner's folders, however they are reached, and the names at which its links can be led
-    /// elsewhere (paths whose folder is resolved; what is not there yet may come). Whatever happened in a new folder before
-    /// this was not noticed; [`FolderWatch::find_open_files`] finds what is still going on there.
-    pub fn set(&mut self, owner: &Owner, folders: &[PathBuf], hops: &[PathBuf]) {
+    /// Replaces the folders of an owner. `folders` are watched as a whole. Of `link_points`, paths whose parent is resolved, the name
+    /// alone is watched; it need not exist yet. Events in a new folder before this call were not received;
+    /// [`FolderWatch::find_open_files`] finds the writes that still go on there.
+    pub fn set(&mut self, owner: &Owner, folders: &[PathBuf], link_points: &[PathBuf]) {
         let whole: BTreeSet<PathBuf> =
             folders.iter().filter_map(|folder| fs::canonicalize(folder).ok()).collect();
-        let hops: BTreeMap<&Path, Vec<&OsStr>> = by_folder(hops);
+        let link_points: BTreeMap<&Path, Vec<&OsStr>> = by_folder(link_points);
         let new: BTreeSet<PathBuf> =
-            whole.iter().cloned().chain(hops.keys().map(|&folder| folder.to_owned())).collect();
+            whole.iter().cloned().chain(link_points.keys().map(|&folder| folder.to_owned())).collect();
         let old = self.folders.remove(owner).unwrap_or_default();
         let mut unused = Vec::new();
         {
@@ -120,7 +126,7 @@ impl FolderWatch {
             for folder in &whole {
                 state.watched.entry(folder.clone()).or_default().whole.insert(owner.clone());
             }
-            for (folder, names) in hops {
+            for (folder, names) in link_points {
                 let watched = &mut state.watched.entry(folder.to_owned()).or_default().names;
                 for name in names {
                     watched.entry(name.to_owned()).or_default().insert(owner.clone());
@@ -129,11 +135,11 @@ impl FolderWatch {
         }
         for folder in unused {
             if let Some(watcher) = &mut self.watcher {
-                // Most are gone, and their watch with them.
+                // Most of these folders were removed, which ended their watch as well.
                 drop(watcher.unwatch(&folder));
             }
         }
-        // All, not only new ones: another folder may be there under the same name.
+        // Known folders are watched again, as another folder may have the same path now.
         for folder in &new {
             self.watch(folder);
         }
@@ -145,13 +151,13 @@ impl FolderWatch {
         }
     }
 
-    /// Finds files that somebody has open for writing, in folders that were not watched before and in those where files
-    /// were made. To be called once behind many calls of [`FolderWatch::set`].
+    /// Finds files that are open for writing in newly watched folders, and in those where files were created. It is called
+    /// once after many calls of [`FolderWatch::set`].
     pub fn find_open_files(&mut self) {
         let mut new = std::mem::take(&mut self.new);
-        // Locked meanwhile, so that a file which is closed behind the look is not forgotten to be closed.
+        // The lock is held meanwhile, so that the event of a file that is closed right now is handled afterwards.
         let mut state = self.shared.state();
-        new.append(&mut state.made_in);
+        new.append(&mut state.created_in);
         let now = Instant::now();
         for file in open_for_writing(&new) {
             if !state.about(&file).is_nothing() {
@@ -163,8 +169,8 @@ impl FolderWatch {
     fn watch(&mut self, folder: &Path) {
         let Some(watcher) = &mut self.watcher else { return };
         match watcher.watch(folder, RecursiveMode::NonRecursive) {
-            Err(e) if !self.told && folder.is_dir() => {
-                self.told = true;
+            Err(e) if !self.failure_logged && folder.is_dir() => {
+                self.failure_logged = true;
                 warn!(
                     "changes in some folders are found by looking alone, as the system does not tell of them, the \
                      first is '{}': {e}",
@@ -175,28 +181,28 @@ impl FolderWatch {
         }
     }
 
-    /// What hears of changes, whoever has the watch.
+    /// The receiver of the events, which can be used independently of the watch.
     pub fn events(&self) -> FolderEvents {
         FolderEvents(Arc::clone(&self.shared))
     }
 }
 
-/// Hears what a [`FolderWatch`] was told.
+/// The receiver of the events of a [`FolderWatch`].
 #[derive(Clone, Debug)]
 pub struct FolderEvents(Arc<Shared>);
 
 impl FolderEvents {
-    /// Returns when there is something to take.
-    pub async fn noticed(&self) {
+    /// Completes when there are changes to take.
+    pub async fn changed(&self) {
         self.0.noticed.notified().await;
     }
 
-    /// What happened since this was called last.
-    pub fn take(&self) -> Noticed {
+    /// The changes since the last call.
+    pub fn take(&self) -> FolderChanges {
         std::mem::take(&mut self.0.state().noticed)
     }
 
-    /// Models of which a file is being written now.
+    /// The models of which a file is being written at `now`.
     pub fn being_written(&self, now: Instant) -> BTreeSet<(usize, String)> {
         let State { watched, writing, .. } = &mut *self.0.state();
         writing.files(now).flat_map(|file| about(watched, file).models).collect()
@@ -205,43 +211,43 @@ impl FolderEvents {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // What it guards is whole between any two statements.
+        // A panic cannot leave the state inconsistent, so a poisoned lock can be used.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs on the thread of the watcher.
+    /// Handles an event, on the thread of the kernel events.
     fn take(&self, event: notify::Result<Event>) {
         let mut state = self.state();
-        let is_news = if let Ok(event) = event {
+        let is_relevant = if let Ok(event) = event {
             state.take(&event, Instant::now())
         } else {
             state.noticed.everything = true;
             true
         };
         drop(state);
-        if is_news {
+        if is_relevant {
             self.noticed.notify_one();
         }
     }
 }
 
 impl State {
-    /// False if it means nothing: most of what happens is that somebody reads.
+    /// Records an event. Returns false if it is of no interest, as most are: they report that a file was read.
     fn take(&mut self, event: &Event, now: Instant) -> bool {
         if event.need_rescan() {
             self.noticed.everything = true;
             return true;
         }
-        let mut is_news = false;
+        let mut is_relevant = false;
         for path in &event.paths {
             let about = self.about(path);
-            // In a folder that a link leads through, others may write much.
+            // In a folder that a link passes through, unrelated files may be written.
             let is_ours = !about.is_nothing();
             match event.kind {
                 EventKind::Access(AccessKind::Close(AccessMode::Write)) => self.writing.ended(path),
                 EventKind::Access(_) => return false,
                 EventKind::Create(CreateKind::File) if is_ours => {
-                    self.made_in.extend(path.parent().map(Path::to_owned));
+                    self.created_in.extend(path.parent().map(Path::to_owned));
                 }
                 EventKind::Modify(ModifyKind::Data(_)) if is_ours => self.writing.written(path, now),
                 EventKind::Modify(ModifyKind::Name(_)) | EventKind::Remove(_) => {
@@ -249,11 +255,11 @@ impl State {
                 }
                 _ => {}
             }
-            is_news |= is_ours;
+            is_relevant |= is_ours;
             self.noticed.models.extend(about.models);
             self.noticed.repositories.extend(about.repositories);
         }
-        is_news
+        is_relevant
     }
 
     fn about(&self, path: &Path) -> About {
@@ -262,7 +268,7 @@ impl State {
 }
 
 impl Watched {
-    /// True if nobody else watches it.
+    /// Removes an owner. Returns true if the folder has no other owner.
     fn forget(&mut self, owner: &Owner) -> bool {
         self.whole.remove(owner);
         self.names.retain(|_, owners| {
@@ -273,7 +279,7 @@ impl Watched {
     }
 }
 
-/// What something that happened at a path is about.
+/// The models and repositories that an event at a path affects.
 #[derive(Default)]
 struct About {
     models: BTreeSet<(usize, String)>,
@@ -285,7 +291,7 @@ impl About {
         self.models.is_empty() && self.repositories.is_empty()
     }
 
-    /// Of this, all that is below the owner's.
+    /// Adds an owner.
     fn add(&mut self, owner: &Owner) {
         match owner {
             Owner::Repository(repository) => drop(self.repositories.insert(*repository)),
@@ -310,7 +316,7 @@ fn about(watched: &HashMap<PathBuf, Watched>, path: &Path) -> About {
         }
         folder.names.get(name).into_iter().flatten().for_each(|owner| about.add(owner));
     }
-    // What happens to the folder itself. Of a repository's own the look tells whether it can be read.
+    // The event is one of the folder itself. For the folder of a repository, the next scan finds whether it can be read.
     if let Some(itself) = watched.get(path) {
         let models = itself.whole.iter().filter(|owner| matches!(owner, Owner::Model(..)));
         models.chain(itself.names.values().flatten()).for_each(|owner| about.add(owner));
@@ -318,7 +324,7 @@ fn about(watched: &HashMap<PathBuf, Watched>, path: &Path) -> About {
     about
 }
 
-/// Names by the folder that they are in.
+/// Groups the paths by their parent folder.
 fn by_folder(paths: &[PathBuf]) -> BTreeMap<&Path, Vec<&OsStr>> {
     let mut folders = BTreeMap::<_, Vec<_>>::new();
     for path in paths {

@@ -1,7 +1,7 @@
-//! Tells that something changed in a model repository on this machine's disk, and when the change has settled.
+//! Notices changes in model repositories on local disks, and debounces them.
 //!
-//! [`FolderWatch`] has the kernel report what happens in folders; [`Debouncer`] says which changes have come to rest, from
-//! what looks at the repository found. Neither reads a model or decides what to do about it.
+//! [`FolderWatch`] receives file events from the kernel. [`Debouncer`] combines them with the results of scans and says which
+//! changes have settled. Neither of them reads a model or decides what is loaded.
 
 mod debouncer;
 mod folder_watch;
@@ -9,4 +9,4 @@ mod open_files;
 mod writing;
 
 pub use debouncer::{Debouncer, SettlingTime};
-pub use folder_watch::{FolderEvents, FolderWatch, Noticed, Owner};
+pub use folder_watch::{FolderChanges, FolderEvents, FolderWatch, Owner};

@@ -1,11 +1,12 @@
-//! Which files in some folders are open for writing now, of the processes that may be looked at.
+//! Finds files that other processes have open for writing, by reading `/proc`.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Files directly in one of `folders`, which are resolved. Reads `/proc`: some milliseconds. Processes of others, or of
-/// other containers and machines, do not show; what they write shows when they write again.
+/// The files directly in one of `folders` that are open for writing. The paths of the folders are resolved. Reading `/proc`
+/// takes some milliseconds. Processes of other users, containers and machines are not seen; their files are noticed by the
+/// event of their next write.
 pub(crate) fn open_for_writing(folders: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
     let mut open = BTreeSet::new();
     if folders.is_empty() {
@@ -33,7 +34,7 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
     fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
 }
 
-/// Whether it was opened for writing: the lowest bits of its flags, in octal.
+/// Whether the descriptor was opened for writing, by the lowest bits of its flags.
 fn is_writable(process: &Path, descriptor: &Path) -> bool {
     let Some(number) = descriptor.file_name() else { return false };
     let text = fs::read_to_string(process.join("fdinfo").join(number)).unwrap_or_default();

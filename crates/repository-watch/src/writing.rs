@@ -1,14 +1,14 @@
-//! Which files are being written, from what the kernel tells of them. Pure.
+//! The files that are being written, by the events of the kernel. No I/O is done here.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// A file that was written to counts as open until whoever writes closes it. That may never be told (it can be cut short
-/// by its name, without being opened), so it counts no longer than this after the last that was heard of it.
+/// A file that was written to counts as open until it is closed. The kernel may report no close (a file can be truncated by
+/// name without being opened), so a file counts as open for this long after its last event at most.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 
-/// Files that somebody has open and writes to.
+/// The files that are open and were written to, each with the time of its last event.
 #[derive(Debug, Default)]
 pub(crate) struct Writing(BTreeMap<PathBuf, Instant>);
 
@@ -17,12 +17,12 @@ impl Writing {
         self.0.insert(path.to_owned(), now);
     }
 
-    /// It was closed, removed or moved away.
+    /// The file was closed, removed or moved away.
     pub(crate) fn ended(&mut self, path: &Path) {
         self.0.remove(path);
     }
 
-    /// Something happened to a folder as a whole: what was in it is there no more, or is told of under another name.
+    /// The folder was removed or renamed, so its files are gone or have other paths.
     pub(crate) fn ended_below(&mut self, folder: &Path) {
         self.0.retain(|path, _| !path.starts_with(folder));
     }

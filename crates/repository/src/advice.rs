@@ -1,4 +1,4 @@
-//! What beginners do to repositories: none of it is a fault, and nothing of it serves what they meant.
+//! Advice on common mistakes of new users, such as giving a model's folder as the repository.
 
 use std::fmt;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{RepositoryLocation, Scan, ScanFault};
 
-/// Something that is probably not meant so.
+/// A mistake that was probably made. It is logged as a warning and keeps nothing from being served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advice {
     /// The folder of a model is given as a repository.
@@ -37,7 +37,7 @@ impl fmt::Display for Advice {
     }
 }
 
-/// What there is to say of these repositories after a look at them.
+/// The advice on these repositories, given what a scan of them found.
 pub fn advice(repositories: &[RepositoryLocation], found: &Scan) -> Vec<Advice> {
     let local = repositories.iter().filter_map(|repository| match repository {
         RepositoryLocation::Local(path) => Some(path),
@@ -60,7 +60,7 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Whether the folder has what a model's has: a config, or a version with a model file.
+/// Whether the folder is a model's: it has a config, or a version folder with a model file.
 fn is_model(path: &Path) -> bool {
     if fs::symlink_metadata(path.join("config.pbtxt")).is_ok() {
         return true;

@@ -1,4 +1,4 @@
-//! Which ensembles are made of which models. Pure.
+//! The graph of ensembles and the models that they are composed of. No I/O is done here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Dependencies(BTreeMap<String, BTreeSet<String>>);
 
 impl Dependencies {
-    /// From here on `ensemble` is composed of these. None stands for a model that is no ensemble.
+    /// Sets the models that `ensemble` is composed of. An empty set stands for a model that is no ensemble.
     pub fn set(&mut self, ensemble: &str, composing: BTreeSet<String>) {
         if composing.is_empty() {
             self.0.remove(ensemble);
@@ -16,12 +16,12 @@ impl Dependencies {
         }
     }
 
-    /// Every ensemble, with what it is composed of.
+    /// Every ensemble, with the models that it is composed of.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &BTreeSet<String>)> {
         self.0.iter().map(|(ensemble, composing)| (ensemble.as_str(), composing))
     }
 
-    /// What an ensemble is composed of.
+    /// The models that an ensemble is composed of; none if `name` is no ensemble.
     pub fn composing(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0.get(name).into_iter().flatten().map(String::as_str)
     }
@@ -31,7 +31,7 @@ impl Dependencies {
         self.0.values().any(|composing| composing.contains(name))
     }
 
-    /// The ensembles that depend on `name`, directly or not, each behind those that it depends on itself.
+    /// The ensembles that depend on `name`, directly or not, in the order in which they can be loaded.
     pub fn dependents(&self, name: &str) -> Vec<String> {
         let mut visit = Visit { all: self, seen: BTreeSet::from([name]), done: Vec::new() };
         visit.dependents_of(name);
@@ -40,7 +40,7 @@ impl Dependencies {
         visit.done.into_iter().map(str::to_owned).collect()
     }
 
-    /// Whether `name` depends on itself; if so, the last on the way back to it.
+    /// The last model on a path from `name` back to `name`; `None` if `name` does not depend on itself.
     pub fn cycle(&self, name: &str) -> Option<String> {
         let mut seen = BTreeSet::new();
         let mut open = vec![name];

@@ -1,9 +1,9 @@
-//! What lies in the model repositories, and what should be done about it.
+//! Reads model repositories, and plans which models have to be loaded and unloaded.
 //!
-//! [`scan`] looks at the folders, [`plan`] compares what was with what is, and [`select_versions`] applies a version
-//! policy. [`Dependencies`] says in which order ensembles and their models have to be loaded. Only the scan touches the
-//! disk, and nothing here loads a model. A repository that is not on this disk is a [`RemoteRepository`], which lists its
-//! models and fetches one at a time into a folder that does not change.
+//! [`scan`] reads the folders, [`plan`] compares the loaded models with them, and [`select_versions`] applies a version
+//! policy. [`Dependencies`] gives the order in which ensembles and their models are loaded. Only scans read the disk, and
+//! nothing here loads a model. A repository in a remote store is a [`RemoteRepository`], which lists its models and fetches
+//! one at a time into a folder that does not change.
 
 mod advice;
 mod dependencies;
@@ -20,7 +20,7 @@ mod version_policy;
 
 pub use advice::{Advice, advice};
 pub use dependencies::Dependencies;
-pub use location::{Patience, RemoteFault, RemoteModel, RemoteRepository, RepositoryLocation, Snapshot};
+pub use location::{RemoteFault, RemoteModel, RemoteRepository, RemoteTimeout, RepositoryLocation, Snapshot};
 pub use model_folder::{Fingerprint, ModelFolder};
 pub use model_name::{NameFault, check_name};
 pub use namespace::{identifiers, namespaces, qualified_name, resolve_step, split_qualified};

@@ -1,4 +1,4 @@
-//! The way that a link leads, name by name, so that somebody can watch it.
+//! Follows symbolic links name by name, so that each link on the path can be watched for changes.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -6,43 +6,43 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-/// Links behind each other on one way. The kernel follows as many.
+/// The limit of links on one path, which is that of the kernel.
 const MAX_LINKS: usize = 40;
 
-/// Parts of paths that are looked at for all the links of a model. Each costs a system call, so that a folder full of links
+/// The limit of path components that are read for all links of a model. Each costs a system call, so a folder full of links
 /// costs some milliseconds at most.
 const MAX_STEPS: usize = 16_384;
 
-/// The names at which links can be led elsewhere: of each link on the way, and of what it ends at.
+/// The paths at which a change redirects a link: every link that is followed, and the target of the last one.
 ///
-/// Each is a path whose folder is resolved, and whose last part is to be taken as it is. A link that ends nowhere ends at
-/// the first name that is not there.
+/// The parent of each path is resolved; the last component is not. The target of a dangling link is the first component that
+/// does not exist.
 #[derive(Debug)]
 pub(crate) struct Links {
-    hops: BTreeSet<PathBuf>,
+    link_points: BTreeSet<PathBuf>,
     steps_left: usize,
 }
 
 impl Default for Links {
     fn default() -> Links {
-        Links { hops: BTreeSet::new(), steps_left: MAX_STEPS }
+        Links { link_points: BTreeSet::new(), steps_left: MAX_STEPS }
     }
 }
 
 impl Links {
-    /// Follows every link on the way to `path`. Records nothing if there is none.
+    /// Follows every link among the components of `path`. Records nothing if there is no link.
     pub(crate) fn follow(&mut self, path: &Path) {
         let Ok(path) = std::path::absolute(path) else { return };
         self.follow_from(PathBuf::new(), &path);
     }
 
-    /// Follows `name`, a link in `folder`, which is resolved.
+    /// Follows `name`, a link in `folder`. The path of the folder is resolved.
     pub(crate) fn follow_in(&mut self, folder: &Path, name: &OsStr) {
         self.follow_from(folder.to_owned(), Path::new(name));
     }
 
-    pub(crate) fn into_hops(self) -> Vec<PathBuf> {
-        self.hops.into_iter().collect()
+    pub(crate) fn into_points(self) -> Vec<PathBuf> {
+        self.link_points.into_iter().collect()
     }
 
     fn follow_from(&mut self, mut at: PathBuf, path: &Path) {
@@ -55,15 +55,15 @@ impl Links {
             }
             self.steps_left -= 1;
             if part == ".." {
-                // Of the root it is the root.
+                // The parent of the root is the root.
                 at.pop();
                 continue;
             }
-            // The root replaces what was before.
+            // An absolute target begins with the root, which replaces the path so far.
             at.push(&part);
             match fs::read_link(&at) {
                 Ok(target) => {
-                    self.hops.insert(at.clone());
+                    self.link_points.insert(at.clone());
                     links += 1;
                     if links > MAX_LINKS {
                         return;
@@ -71,7 +71,7 @@ impl Links {
                     at.pop();
                     push(&mut ahead, &target);
                 }
-                // It is none.
+                // The component exists and is no link.
                 Err(e) if e.kind() == io::ErrorKind::InvalidInput => {}
                 Err(e) => {
                     if e.kind() == io::ErrorKind::NotADirectory {
@@ -82,12 +82,12 @@ impl Links {
             }
         }
         if links > 0 && at.file_name().is_some() {
-            self.hops.insert(at);
+            self.link_points.insert(at);
         }
     }
 }
 
-/// Puts a path before what lies ahead.
+/// Puts the components of a path in front of those that are still to be followed.
 fn push(ahead: &mut Vec<OsString>, path: &Path) {
     let parts = path.components().filter(|part| *part != Component::CurDir);
     ahead.extend(parts.map(|part| part.as_os_str().to_owned()).rev());
@@ -126,11 +126,11 @@ mod tests {
         }
 
         /// Where the link at `path` leads, as paths inside of the folder.
-        fn hops(&self, path: &str) -> Vec<String> {
+        fn link_points(&self, path: &str) -> Vec<String> {
             let (mut links, path) = (Links::default(), self.path.join(path));
             links.follow_in(path.parent().unwrap(), path.file_name().unwrap());
             let inside = |hop: PathBuf| hop.strip_prefix(&self.path).unwrap().to_str().unwrap().to_owned();
-            links.into_hops().into_iter().map(inside).collect()
+            links.into_points().into_iter().map(inside).collect()
         }
     }
 
@@ -145,15 +145,15 @@ mod tests {
         bench.link("..data/./config.pbtxt", "volume/config.pbtxt");
         bench.link("../volume/config.pbtxt", "m/config.pbtxt");
         let expected = ["m/config.pbtxt", "volume/..1/config.pbtxt", "volume/..data", "volume/config.pbtxt"];
-        assert_eq!(bench.hops("m/config.pbtxt"), expected);
+        assert_eq!(bench.link_points("m/config.pbtxt"), expected);
 
         bench.link("/elsewhere/v1", "elsewhere/current");
         bench.link("/elsewhere/current/model.onnx", "m/1/model.onnx");
         let expected = ["elsewhere/current", "elsewhere/v1/model.onnx", "m/1/model.onnx"];
-        assert_eq!(bench.hops("m/1/model.onnx"), expected, "the end is not there yet");
+        assert_eq!(bench.link_points("m/1/model.onnx"), expected, "the end is not there yet");
 
         bench.link("/elsewhere/current/..", "m/2");
-        assert_eq!(bench.hops("m/2"), ["elsewhere", "elsewhere/current", "m/2"]);
+        assert_eq!(bench.link_points("m/2"), ["elsewhere", "elsewhere/current", "m/2"]);
     }
 
     #[test]
@@ -162,11 +162,11 @@ mod tests {
         bench.folder("models");
         let mut links = Links::default();
         links.follow(&bench.path.join("models"));
-        assert!(links.into_hops().is_empty());
+        assert!(links.into_points().is_empty());
         bench.link("models", "current");
         let mut links = Links::default();
         links.follow(&bench.path.join("current/m"));
-        assert_eq!(links.into_hops(), [bench.path.join("current"), bench.path.join("models/m")]);
+        assert_eq!(links.into_points(), [bench.path.join("current"), bench.path.join("models/m")]);
     }
 
     #[test]
@@ -174,16 +174,16 @@ mod tests {
         let bench = Bench::new();
         bench.link("b", "a");
         bench.link("a", "b");
-        assert_eq!(bench.hops("a"), ["a", "b"]);
+        assert_eq!(bench.link_points("a"), ["a", "b"]);
         bench.link("gone/and/deeper", "c");
-        assert_eq!(bench.hops("c"), ["c", "gone"], "the first that is not there");
+        assert_eq!(bench.link_points("c"), ["c", "gone"], "the first that is not there");
         fs::write(bench.path.join("file"), "").unwrap();
         bench.link("file/inside", "d");
-        assert_eq!(bench.hops("d"), ["d", "file"]);
+        assert_eq!(bench.link_points("d"), ["d", "file"]);
         bench.link("../../../../../../../../../../..", "e");
         let mut links = Links::default();
         links.follow_in(&bench.path, OsStr::new("e"));
-        assert_eq!(links.into_hops(), [bench.path.join("e")], "the root has no name");
+        assert_eq!(links.into_points(), [bench.path.join("e")], "the root has no name");
     }
 
     #[test]
@@ -194,10 +194,14 @@ mod tests {
         }
         fs::write(bench.path.join("60"), "").unwrap();
         for link in [0, 19, 20, 21, 40] {
-            let (hops, path) = (bench.hops(&link.to_string()), bench.path.join(link.to_string()));
-            let reached = hops.iter().any(|hop| hop == "60");
-            assert!(reached || fs::metadata(&path).is_err(), "{link} leads to a file, but by {hops:?}");
-            assert!(hops.len() <= MAX_LINKS + 1, "{hops:?}");
+            let (link_points, path) =
+                (bench.link_points(&link.to_string()), bench.path.join(link.to_string()));
+            let reached = link_points.iter().any(|hop| hop == "60");
+            assert!(
+                reached || fs::metadata(&path).is_err(),
+                "{link} leads to a file, but by {link_points:?}"
+            );
+            assert!(link_points.len() <= MAX_LINKS + 1, "{link_points:?}");
         }
     }
 
@@ -211,7 +215,7 @@ mod tests {
             links.follow_in(&bench.path, OsStr::new("long"));
         }
         assert_eq!(links.steps_left, 0);
-        let hops = links.into_hops();
-        assert!(hops.len() <= 2, "{hops:?}");
+        let link_points = links.into_points();
+        assert!(link_points.len() <= 2, "{link_points:?}");
     }
 }

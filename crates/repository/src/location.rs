@@ -1,4 +1,4 @@
-//! Where a model repository is: in a folder, or somewhere that has to be fetched first.
+//! The location of a model repository: a local folder, or a remote store whose models are fetched.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,24 +14,24 @@ use crate::Fingerprint;
 pub enum RepositoryLocation {
     /// A folder, as the user wrote it.
     Local(PathBuf),
-    /// An object store, or whatever else brings folders here when they are asked for.
+    /// An object store, or another source that fetches models on demand.
     Remote(Arc<dyn RemoteRepository>),
 }
 
 impl RepositoryLocation {
-    /// Whether it has to be fetched.
+    /// Whether models have to be fetched from it.
     pub fn is_remote(&self) -> bool {
         matches!(self, RepositoryLocation::Remote(_))
     }
 
-    /// Gives back what it keeps on this machine for as long as the process runs. Nothing is fetched from it afterwards.
+    /// Removes the temporary files of a remote repository. Nothing is fetched from it afterwards.
     pub fn close(&self) {
         if let RepositoryLocation::Remote(remote) = self {
             remote.close();
         }
     }
 
-    /// The last parts of its path, the last first. Namespaces are made of them.
+    /// The components of its path from the last to the first, of which namespaces are made.
     pub(crate) fn path_parts(&self) -> Vec<String> {
         match self {
             RepositoryLocation::Local(path) => {
@@ -71,53 +71,53 @@ impl From<&Path> for RepositoryLocation {
     }
 }
 
-/// How long a remote repository that does not answer is waited for.
+/// How long a scan waits for a remote repository that does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Patience {
-    /// Until its own retries are used up.
+pub enum RemoteTimeout {
+    /// The scan waits until the client of the store gives up its retries.
     #[default]
     Full,
-    /// Some seconds; after that what was seen last has to do. For a client that waits for the answer.
+    /// The scan waits for some seconds and then uses the previous listing. This is for requests, whose client waits.
     Short,
 }
 
-/// A repository that is not on this machine's disk. Its methods block for as long as the network takes: they are not
-/// for the threads that do the I/O of requests.
+/// A repository that is not on this machine's disk. Its methods block on the network and must not be called on the threads
+/// that do the I/O of requests.
 pub trait RemoteRepository: fmt::Debug + Send + Sync {
-    /// Where it is, as the user wrote it. Never holds a secret.
+    /// The location as the user wrote it. It contains no secret.
     fn location(&self) -> &str;
 
-    /// All models, each with what stands for its content.
-    fn list(&self, patience: Patience) -> Result<BTreeMap<String, Fingerprint>, RemoteFault>;
+    /// Lists all models, each with the fingerprint of its content.
+    fn list(&self, remote_timeout: RemoteTimeout) -> Result<BTreeMap<String, Fingerprint>, RemoteFault>;
 
-    /// Gives back what it keeps on this machine, unless that is meant to stay.
+    /// Removes the temporary files on this machine.
     fn close(&self) {}
 
-    /// Whether it has that model. Cheaper than to list or to fetch.
+    /// Whether it has that model. This is cheaper than listing or fetching.
     fn contains(&self, name: &str) -> Result<bool, RemoteFault>;
 
     /// The text of one model's config, without the rest of the model; `config_name` is the custom config that is preferred.
     /// `None` if it has no such model. The text is empty if the model has no config, or one that is too large to be one.
     fn config(&self, name: &str, config_name: Option<&str>) -> Result<Option<String>, RemoteFault>;
 
-    /// Brings one model's files to this machine. `None` if it has no such model.
+    /// Fetches the files of one model to this machine. Returns `None` if it has no such model.
     fn fetch(&self, name: &str) -> Result<Option<RemoteModel>, RemoteFault>;
 }
 
-/// Why a remote repository could not be read: what was asked of whom, what came back, and what to do about it.
+/// Why a remote repository could not be read: the request, the answer, and what the user can do, in one text.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct RemoteFault(pub String);
 
-/// A model that was brought here.
+/// A model that was fetched.
 #[derive(Clone, Debug)]
 pub struct RemoteModel {
-    /// The same that a listing has for this content.
+    /// The fingerprint that a listing gives for this content.
     pub fingerprint: Fingerprint,
     pub files: Arc<dyn Snapshot>,
 }
 
-/// The files of a model as they were at one moment. They do not change, and they stay for as long as this lives.
+/// The files of a model as they were at one moment. They do not change, and they exist until this value is dropped.
 pub trait Snapshot: fmt::Debug + Send + Sync {
     /// The model's folder.
     fn path(&self) -> &Path;

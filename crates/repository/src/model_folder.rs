@@ -1,4 +1,4 @@
-//! One model's folder.
+//! Reads the folder of one model: its config, its version folders, and the fingerprint of its content.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -13,39 +13,39 @@ use tracing::debug;
 
 use crate::links::Links;
 
-/// A model as it lies in a repository.
+/// The folder of a model in a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelFolder {
-    /// The name under which it is served.
+    /// The name under which the model is served.
     pub name: String,
-    /// The name that its folder and its config have. Another than `name` only where several repositories have one of
-    /// that name, and each is served from its namespace.
+    /// The name of the folder, which the config has as well. It differs from `name` only if several repositories have a
+    /// model of that name and the models are told apart by namespaces.
     pub folder_name: String,
-    /// The namespace of its repository; `None` if there are no namespaces.
+    /// The namespace of the repository; `None` if namespaces are not used.
     pub namespace: Option<String>,
     pub path: PathBuf,
-    /// `config.pbtxt`, or the custom one that was asked for; `None` if the model has no config.
+    /// The path of `config.pbtxt` or of the custom config; `None` if the model has no config.
     pub config_path: Option<PathBuf>,
-    /// Numbers of the version folders.
+    /// The numbers of the version folders.
     pub versions: BTreeSet<u64>,
     pub fingerprint: Fingerprint,
 }
 
-/// Stands for the content of a folder: names, sizes and times of everything in it, and which files they are. Two that
-/// differ mean that something changed. That a file was replaced by one of the same size and time shows as well: it is
-/// another file, or has another time of change, which nobody can set.
+/// A hash of the names, sizes, times and inode numbers of all files in a folder. If two fingerprints differ, the content
+/// changed. A file that is replaced by one of the same size and modification time changes the fingerprint as well: its inode
+/// number or its time of change (`ctime`), which programs cannot set, differs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
-    /// For content that is described by something else than a folder, as an object store's listing is.
+    /// The fingerprint of content that is described by another value, such as the listing of an object store.
     pub fn of(content: &impl Hash) -> Fingerprint {
         let mut hasher = DefaultHasher::new();
         content.hash(&mut hasher);
         Fingerprint(hasher.finish())
     }
 
-    /// For a single file.
+    /// The fingerprint of a single file.
     pub(crate) fn of_file(path: &Path) -> io::Result<Fingerprint> {
         let mut hasher = DefaultHasher::new();
         hash_file(&fs::metadata(path)?, &mut hasher);
@@ -54,12 +54,12 @@ impl Fingerprint {
 }
 
 impl ModelFolder {
-    /// Reads the folder. `config_name` is the custom config to prefer, `configs/<config_name>.pbtxt`.
+    /// Reads the folder. `config_name` names the custom config, `configs/<config_name>.pbtxt`, which is used if it exists.
     pub fn read(name: &str, path: &Path, config_name: Option<&str>) -> io::Result<ModelFolder> {
         let mut versions = BTreeSet::new();
         for entry in fs::read_dir(path)? {
             let entry = entry?;
-            // Follows links: a version folder may be one.
+            // A version folder may be a link, which this call follows.
             if !fs::metadata(entry.path()).is_ok_and(|m| m.is_dir()) {
                 continue;
             }
@@ -82,12 +82,13 @@ impl ModelFolder {
         })
     }
 
-    /// Whether everything in it is as it was when it was read. Looks at names, sizes and times.
+    /// Whether the fingerprint of the folder is still the same.
     pub fn is_unchanged(&self) -> bool {
         Tree::walk(&self.path).is_ok_and(|tree| tree.fingerprint == self.fingerprint)
     }
 
-    /// What has the name of a version and is no folder: the version, and what is there in words. It cannot be loaded.
+    /// Entries that are named like a version but are no folders, each with a description such as "a file". They cannot be
+    /// loaded.
     pub fn misplaced_versions(&self) -> BTreeMap<u64, String> {
         let mut misplaced = BTreeMap::new();
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
@@ -106,10 +107,10 @@ impl ModelFolder {
     }
 }
 
-/// The config of the model in this folder.
+/// The path of the config in this folder.
 pub(crate) fn config_path(folder: &Path, config_name: Option<&str>) -> Option<PathBuf> {
     let custom = config_name.map(|config| folder.join("configs").join(config).with_extension("pbtxt"));
-    // Whatever has the name, also a link to nowhere: somebody meant it to count, and whoever reads it says what it is.
+    // An entry that cannot be read, such as a dangling link, counts: the error of reading it tells the user.
     let is_there = |candidate: &PathBuf| match fs::symlink_metadata(candidate) {
         Ok(_) => true,
         Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
@@ -121,34 +122,34 @@ pub(crate) fn config_path(folder: &Path, config_name: Option<&str>) -> Option<Pa
 fn version_number(name: &OsStr) -> Option<u64> {
     let name = name.to_str()?;
     let plain = !name.starts_with('0') && name.bytes().all(|b| b.is_ascii_digit());
-    // The protocol's version is a signed number in one place, so the largest signed one is the limit.
+    // One message of the protocol has the version as a signed number, so the largest signed number is the limit.
     plain.then(|| name.parse::<i64>().ok()?.try_into().ok())?
 }
 
-/// Everything under a folder.
+/// The content of a folder, with all folders below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tree {
     pub(crate) fingerprint: Fingerprint,
-    /// The folder and those in it, behind links as well, as they are reached.
+    /// The folder and all folders below it, including those that are reached by links.
     pub(crate) folders: Vec<PathBuf>,
-    /// The names at which its links, and the one that it may be itself, can be led elsewhere: paths of which all but the
-    /// last part is resolved. Too many links are followed in part.
-    pub(crate) hops: Vec<PathBuf>,
+    /// The paths at which a change redirects one of its links, or the folder itself if it is a link; see [`Links`]. If there
+    /// are too many links, only a part of them is followed.
+    pub(crate) link_points: Vec<PathBuf>,
 }
 
-/// Folders in each other. More are a link that leads back.
+/// The limit of nested folders. A deeper nesting is caused by a link that points to a folder above it.
 const MAX_DEPTH: usize = 16;
 
 impl Tree {
-    /// Looks at names, sizes and times; opens nothing.
+    /// Reads the metadata of all files; opens no file.
     pub(crate) fn walk(path: &Path) -> io::Result<Tree> {
         let mut walk = Walk { hasher: DefaultHasher::new(), folders: Vec::new(), links: Links::default() };
         if fs::symlink_metadata(path)?.is_symlink() {
             walk.links.follow(path);
         }
         walk.folder(path, MAX_DEPTH)?;
-        let (fingerprint, hops) = (Fingerprint(walk.hasher.finish()), walk.links.into_hops());
-        Ok(Tree { fingerprint, folders: walk.folders, hops })
+        let (fingerprint, link_points) = (Fingerprint(walk.hasher.finish()), walk.links.into_points());
+        Ok(Tree { fingerprint, folders: walk.folders, link_points })
     }
 }
 
@@ -159,7 +160,7 @@ struct Walk {
 }
 
 impl Walk {
-    /// Feeds everything under `path` to the hasher, in a stable order.
+    /// Hashes everything under `path` in a stable order.
     fn folder(&mut self, path: &Path, depth: usize) -> io::Result<()> {
         let mut entries: Vec<DirEntry> = fs::read_dir(path)?.collect::<io::Result<_>>()?;
         entries.sort_by_key(DirEntry::file_name);
@@ -173,7 +174,7 @@ impl Walk {
         }
         for entry in entries {
             entry.file_name().hash(&mut self.hasher);
-            // What vanishes meanwhile shows at the next look.
+            // A file that was removed since the folder was read is noticed by the next scan.
             let Ok(metadata) = fs::metadata(entry.path()) else { continue };
             if !metadata.is_dir() {
                 hash_file(&metadata, &mut self.hasher);

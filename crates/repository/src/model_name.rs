@@ -1,4 +1,4 @@
-//! Which names a model may have.
+//! The rules for model names.
 
 use thiserror::Error;
 
@@ -17,7 +17,7 @@ pub enum NameFault {
     Dot,
 }
 
-/// Checks a name before it becomes part of a path. Names come from clients, too: none may lead out of a repository.
+/// Checks a name before it becomes part of a path. Clients send names as well, and no name may lead out of a repository.
 pub fn check_name(name: &str) -> Result<(), NameFault> {
     if name.is_empty() {
         return Err(NameFault::Empty);

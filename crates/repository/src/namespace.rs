@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::RepositoryLocation;
 
-/// Stands between namespace and name.
+/// The separator between namespace and name.
 const SEPARATOR: &str = "::";
 
 /// The namespace of each repository, in their order: as many of the last parts of its path as it takes to tell them
@@ -43,7 +43,7 @@ pub fn qualified_name(namespace: &str, name: &str) -> String {
     format!("{namespace}{SEPARATOR}{name}")
 }
 
-/// Namespace and name of a model that several repositories have.
+/// Splits a qualified name into namespace and name; `None` if it is not qualified.
 pub fn split_qualified(name: &str) -> Option<(&str, &str)> {
     name.split_once(SEPARATOR).filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty())
 }

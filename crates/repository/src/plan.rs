@@ -1,4 +1,4 @@
-//! From what was and what is to what has to be done. Pure: tested without a disk.
+//! Compares the loaded models with the repositories and plans what has to be loaded and unloaded. No I/O is done here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,20 +20,20 @@ impl Wanted {
     }
 }
 
-/// Something to do. The actions of one plan are in no order: [`transactions`](crate::transactions) finds it, from what the
-/// ensembles' configs tell.
+/// An action of a plan. The actions of one plan have no order; [`transactions`](crate::transactions) finds one from the
+/// dependencies of the ensembles.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
-    /// New here, or changed since it was loaded.
+    /// The model is new, or it changed since it was loaded.
     Load(String),
-    /// Gone from the repositories, or no longer wanted.
+    /// The model was removed from the repositories, or is no longer wanted.
     Unload(String),
-    /// Wanted by name, but in no repository.
+    /// The model is wanted by name, but no repository has it.
     Missing(String),
 }
 
 impl Action {
-    /// The model that it is about.
+    /// The model that is loaded, unloaded or missing.
     pub fn name(&self) -> &str {
         match self {
             Action::Load(name) | Action::Unload(name) | Action::Missing(name) => name,
@@ -41,8 +41,8 @@ impl Action {
     }
 }
 
-/// Compares the models that were loaded, with the content that they were loaded from, with what the repositories hold
-/// now. A model whose content did not change is left alone.
+/// Plans the actions that lead from the loaded models, each with the content that it was loaded from, to the models that the
+/// repositories hold now. There is no action for a model whose content did not change.
 pub fn plan(
     loaded: &BTreeMap<String, Fingerprint>,
     present: &BTreeMap<String, Fingerprint>,

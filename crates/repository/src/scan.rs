@@ -1,4 +1,4 @@
-//! A look at all repositories.
+//! Scans the repositories, and finds single models in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -9,12 +9,12 @@ use hippocamp_files as files;
 use thiserror::Error;
 use tracing::warn;
 
-use crate::location::Patience;
+use crate::location::RemoteTimeout;
 use crate::model_folder::config_path;
 use crate::namespace::{namespaces, qualified_name, resolve_step, split_qualified};
 use crate::{Fingerprint, ModelFolder, RemoteFault, RepositoryLocation, Snapshot, Survey, check_name};
 
-/// Something in a repository that cannot be used. Everything else can.
+/// Something in a repository that cannot be used. The rest of the repository can be used.
 #[derive(Clone, Debug, Error)]
 pub enum ScanFault {
     #[error("failed to read model repository '{}': {source}", path.display())]
@@ -45,18 +45,17 @@ pub enum ScanFault {
 }
 
 impl ScanFault {
-    /// Whether a whole repository cannot be read, so that it is not known which models it has.
+    /// Whether a whole repository cannot be read, so that its models are unknown.
     pub fn is_of_repository(&self) -> bool {
         matches!(self, ScanFault::Repository { .. } | ScanFault::Remote { .. })
     }
 
-    /// Whether it is passed over with a warning: it is something in a repository that is no model, and all models are
-    /// there without it.
+    /// Whether the entry is ignored with a warning: it is no model, and does not affect any model.
     pub fn is_warning(&self) -> bool {
         matches!(self, ScanFault::Name { .. } | ScanFault::NotAFolder { .. })
     }
 
-    /// The model that it is about, if it is about one.
+    /// The model that has the fault; `None` if the fault is that of a repository.
     pub fn model(&self) -> Option<&str> {
         match self {
             ScanFault::Repository { .. } | ScanFault::Remote { .. } => None,
@@ -75,20 +74,20 @@ fn quoted(names: &[String]) -> String {
     quoted.join(" and ")
 }
 
-/// How to look.
+/// Options of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ScanOptions {
-    /// The custom config that is preferred where a model has it.
+    /// The name of the custom config that is used for each model that has it.
     pub config_name: Option<String>,
     /// Whether models of the same name are served from each repository that has one.
     pub namespacing: bool,
-    pub patience: Patience,
+    pub remote_timeout: RemoteTimeout,
 }
 
 /// What a scan found.
 #[derive(Debug, Default)]
 pub struct Scan {
-    /// By the name under which each is served.
+    /// The models, by the name under which each is served.
     pub models: BTreeMap<String, Fingerprint>,
     /// Names that cannot be served, because more than one repository has them.
     pub duplicates: BTreeSet<String>,
@@ -99,27 +98,27 @@ pub struct Scan {
 #[derive(Clone, Debug)]
 pub struct Found {
     pub folder: ModelFolder,
-    /// Keeps the folder of a remote model. Whoever serves from the folder holds it.
+    /// The files of a remote model; they exist until this is dropped. `None` for a local model.
     pub files: Option<Arc<dyn Snapshot>>,
 }
 
-/// Looks at every model of every repository, once.
+/// Scans all models of all repositories.
 pub fn scan(repositories: &[RepositoryLocation], options: &ScanOptions) -> Scan {
     let mut survey = Survey::new(repositories.to_vec(), options.clone());
-    survey.look_at_all();
+    survey.scan_all();
     survey.scan()
 }
 
-/// The names of all models that there are, which are much cheaper than what is in them. Faults are those of whole
-/// repositories and of names that several have.
+/// Lists the names of all models, without reading their folders, which is much cheaper than [`scan`]. The faults are those of
+/// whole repositories and of names that several repositories have.
 pub fn list(repositories: &[RepositoryLocation], options: &ScanOptions) -> Listing {
     let mut survey = Survey::new(repositories.to_vec(), options.clone());
-    survey.look_at_names();
+    survey.scan_names();
     let Scan { models, duplicates, faults } = survey.scan();
     Listing { models: models.into_keys().collect(), duplicates, faults }
 }
 
-/// What is there, by name.
+/// The names of all models.
 #[derive(Debug, Default)]
 pub struct Listing {
     /// The names under which models are served.
@@ -129,16 +128,16 @@ pub struct Listing {
     pub faults: Vec<ScanFault>,
 }
 
-/// A model's config alone.
+/// The config of a model that was found without reading the rest of its folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundConfig {
-    /// The namespace of its repository; `None` if there are no namespaces.
+    /// The namespace of the repository; `None` if namespaces are not used.
     pub namespace: Option<String>,
     /// `None` if it has no config, or one that cannot be read.
     pub text: Option<String>,
 }
 
-/// Looks for one model by the name under which it is served, without reading the others. Fetches it if it is remote.
+/// Finds one model by the name under which it is served, without reading the others. A remote model is fetched. Returns
 /// `None` if no repository has it.
 pub fn find(
     repositories: &[RepositoryLocation],
@@ -154,7 +153,7 @@ pub fn find(
     }))
 }
 
-/// Looks for one model's config by the name under which the model is served, and leaves the rest of it where it is.
+/// Finds the config of one model by the name under which the model is served. The rest of a remote model is not fetched.
 pub fn find_config(
     repositories: &[RepositoryLocation],
     name: &str,
@@ -181,8 +180,8 @@ pub fn find_config(
     Ok(Some(FoundConfig { namespace, text }))
 }
 
-/// What stands for a model's config as it lies in its repository: another one means that it was written, or replaced. `None` if no
-/// repository has the model.
+/// The fingerprint of a model's config in its repository, which changes when the config is written or replaced. Returns
+/// `None` if no repository has the model.
 pub fn config_fingerprint(
     repositories: &[RepositoryLocation],
     name: &str,
@@ -197,8 +196,8 @@ pub fn config_fingerprint(
     Ok(found.map(|found| found.text.map_or_else(Fingerprint::default, |text| Fingerprint::of(&text))))
 }
 
-/// The name under which the model is served that a step of an ensemble names. With namespaces it is the one in
-/// `namespace`, or the only one of that name. The name itself if there is none, or several of which none is nearer.
+/// The served name of the model that an ensemble step refers to. With namespaces this is the model in `namespace`, or the only
+/// one of that name. If neither exists, `name` is returned as it is.
 pub fn find_step(
     repositories: &[RepositoryLocation],
     namespace: Option<&str>,
@@ -219,14 +218,14 @@ pub fn find_step(
     meant.unwrap_or(name).to_owned()
 }
 
-/// Where a model is.
+/// The place of a model.
 struct Place<'a> {
     repository: &'a RepositoryLocation,
     folder_name: &'a str,
     namespace: Option<String>,
 }
 
-/// Finds the only place that a served name stands for.
+/// Finds the place of the model with that served name.
 fn locate<'a>(
     repositories: &'a [RepositoryLocation],
     name: &'a str,
@@ -237,7 +236,7 @@ fn locate<'a>(
     let with_it = having(repositories, folder_name)?;
     let namespaces = namespaces(repositories);
     let index = match (&with_it[..], qualified) {
-        // Of a name that only one repository has there is no qualified form: it would be the same model once more.
+        // A name that only one repository has is served unqualified only; otherwise one model would have two names.
         ([index], None) => *index,
         ([] | [_], _) => return Ok(None),
         (several, Some((namespace, _))) => match several.iter().find(|at| namespaces[**at] == namespace) {
@@ -257,7 +256,7 @@ fn locate<'a>(
     Ok(Some(Place { repository: &repositories[index], folder_name, namespace }))
 }
 
-/// The repositories that have a model of that name, by index.
+/// The indices of the repositories that have a model of that name.
 fn having(repositories: &[RepositoryLocation], name: &str) -> Result<Vec<usize>, ScanFault> {
     let mut with_it = Vec::new();
     let mut unreadable = None;
@@ -265,7 +264,7 @@ fn having(repositories: &[RepositoryLocation], name: &str) -> Result<Vec<usize>,
         match repository {
             RepositoryLocation::Local(path) if path.join(name).is_dir() => with_it.push(index),
             RepositoryLocation::Local(_) => {}
-            // To fetch it tells as well.
+            // The only repository is not asked: fetching the model finds out whether it has it.
             RepositoryLocation::Remote(_) if repositories.len() == 1 => with_it.push(index),
             RepositoryLocation::Remote(remote) => match remote.contains(name) {
                 Ok(true) => with_it.push(index),
@@ -279,7 +278,7 @@ fn having(repositories: &[RepositoryLocation], name: &str) -> Result<Vec<usize>,
             Err(ScanFault::Fetch { name: name.to_owned(), location, source })
         }
         Some((location, source)) => {
-            // A store that is down shall not keep models of other repositories from being loaded.
+            // Models of other repositories can be loaded while this store is down.
             warn!(
                 model = name,
                 "it is not known whether model repository '{location}' has it, too: {source}"

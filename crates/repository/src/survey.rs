@@ -29,20 +29,20 @@ pub struct Survey {
 struct Seen {
     models: BTreeMap<String, Model>,
     /// Links in the place of a model's folder that lead to none, and the names at which they can be led to one.
-    astray: BTreeMap<String, Vec<PathBuf>>,
+    dangling: BTreeMap<String, Vec<PathBuf>>,
     /// Folders that are no models, and models that could not be read, by folder.
     faults: BTreeMap<String, ScanFault>,
     /// Why the repository itself could not be read.
     unreadable: Option<ScanFault>,
     /// The names at which links on the way to it can be led elsewhere.
-    hops: Vec<PathBuf>,
+    link_points: Vec<PathBuf>,
 }
 
 #[derive(Debug, Default)]
 struct Model {
     fingerprint: Fingerprint,
     folders: Vec<PathBuf>,
-    hops: Vec<PathBuf>,
+    link_points: Vec<PathBuf>,
 }
 
 impl Survey {
@@ -53,37 +53,37 @@ impl Survey {
     }
 
     /// Follows the links on the way to each repository on this machine. True if a way is not what it was.
-    pub fn find_ways(&mut self) -> bool {
+    pub fn follow_repository_links(&mut self) -> bool {
         let mut changed = false;
         for (repository, seen) in self.repositories.iter().zip(&mut self.seen) {
             if let RepositoryLocation::Local(path) = repository {
                 let mut links = Links::default();
                 links.follow(path);
-                let before = std::mem::replace(&mut seen.hops, links.into_hops());
-                changed |= seen.hops != before;
+                let before = std::mem::replace(&mut seen.link_points, links.into_points());
+                changed |= seen.link_points != before;
             }
         }
         changed
     }
 
     /// Looks at everything in the repositories. Blocks for as long as disks and stores take.
-    pub fn look_at_all(&mut self) {
-        self.look_by(look_at_folders);
+    pub fn scan_all(&mut self) {
+        self.scan_by(scan_folders);
     }
 
     /// Looks at which models there are. What stands for their content stands for nothing then.
-    pub(crate) fn look_at_names(&mut self) {
-        self.look_by(look_at_names);
+    pub(crate) fn scan_names(&mut self) {
+        self.scan_by(scan_names);
     }
 
-    fn look_by(&mut self, look: fn(&Path, &mut Seen) -> io::Result<()>) {
+    fn scan_by(&mut self, look: fn(&Path, &mut Seen) -> io::Result<()>) {
         for (repository, seen) in self.repositories.iter().zip(&mut self.seen) {
             let looked = match repository {
                 RepositoryLocation::Local(path) => look(path, seen)
                     .map_err(|source| ScanFault::Repository { path: path.clone(), source: Arc::new(source) }),
-                RepositoryLocation::Remote(remote) => match remote.list(self.options.patience) {
+                RepositoryLocation::Remote(remote) => match remote.list(self.options.remote_timeout) {
                     Ok(models) => {
-                        look_at_list(models, repository, seen);
+                        scan_list(models, repository, seen);
                         Ok(())
                     }
                     Err(source) => Err(ScanFault::Remote { location: remote.location().to_owned(), source }),
@@ -94,9 +94,9 @@ impl Survey {
     }
 
     /// Looks at one folder of one repository on this machine, by its place in the list.
-    pub fn look_at(&mut self, repository: usize, folder: &str) {
+    pub fn scan_model_folder(&mut self, repository: usize, folder: &str) {
         if let Some(RepositoryLocation::Local(path)) = self.repositories.get(repository) {
-            look_at_folder(path, folder, &mut self.seen[repository]);
+            scan_folder(path, folder, &mut self.seen[repository]);
         }
     }
 
@@ -131,7 +131,7 @@ impl Survey {
     }
 
     /// Looks at the model that is served under that name, wherever it is or was.
-    pub fn look_for(&mut self, name: &str) {
+    pub fn scan_model(&mut self, name: &str) {
         let folder = split_qualified(name).filter(|_| self.options.namespacing).map_or(name, |(_, own)| own);
         let has = |seen: &Seen| seen.models.contains_key(folder);
         let is_local = |at: usize| !self.repositories[at].is_remote();
@@ -139,9 +139,9 @@ impl Survey {
         let here = (0..self.seen.len()).any(|at| is_local(at) && has(&self.seen[at]));
         if elsewhere || (!here && self.repositories.iter().any(RepositoryLocation::is_remote)) {
             // A store is asked for the list of all; another question would not be cheaper.
-            return self.look_at_all();
+            return self.scan_all();
         }
-        (0..self.seen.len()).for_each(|at| self.look_at(at, folder));
+        (0..self.seen.len()).for_each(|at| self.scan_model_folder(at, folder));
     }
 
     /// The folders of a repository on this machine that hold a model's files, as they are reached. None if there is no
@@ -153,18 +153,18 @@ impl Survey {
 
     /// The names at which a model's links can be led elsewhere: of each link on the way, and of what is at its end. All but
     /// the last part of each path is resolved, and the last part may be missing.
-    pub fn hops(&self, repository: usize, folder: &str) -> &[PathBuf] {
+    pub fn link_points(&self, repository: usize, folder: &str) -> &[PathBuf] {
         let Some(seen) = self.seen.get(repository) else { return &[] };
         seen.models
             .get(folder)
-            .map(|model| &model.hops)
-            .or(seen.astray.get(folder))
+            .map(|model| &model.link_points)
+            .or(seen.dangling.get(folder))
             .map_or(&[], Vec::as_slice)
     }
 
-    /// The same of the links on the way to a repository, as [`Survey::find_ways`] found them last.
-    pub fn repository_hops(&self, repository: usize) -> &[PathBuf] {
-        self.seen.get(repository).map_or(&[], |seen| &seen.hops)
+    /// The same of the links on the way to a repository, as [`Survey::follow_repository_links`] found them last.
+    pub fn repository_link_points(&self, repository: usize) -> &[PathBuf] {
+        self.seen.get(repository).map_or(&[], |seen| &seen.link_points)
     }
 
     /// All models on this machine, and the links in the place of one that lead to none: the place of their repository,
@@ -173,11 +173,13 @@ impl Survey {
         let local = self.seen.iter().enumerate().filter(|(at, _)| !self.repositories[*at].is_remote());
         local.flat_map(|(at, seen)| {
             let models = seen.models.iter().map(move |(name, model)| {
-                let ways = (&model.folders, &model.hops, &seen.hops);
+                let ways = (&model.folders, &model.link_points, &seen.link_points);
                 (at, name.as_str(), Fingerprint::of(&(model.fingerprint, ways)))
             });
-            let astray = seen.astray.iter().filter(|(name, _)| !seen.models.contains_key(*name));
-            models.chain(astray.map(move |(name, hops)| (at, name.as_str(), Fingerprint::of(hops))))
+            let dangling = seen.dangling.iter().filter(|(name, _)| !seen.models.contains_key(*name));
+            models.chain(
+                dangling.map(move |(name, link_points)| (at, name.as_str(), Fingerprint::of(link_points))),
+            )
         })
     }
 
@@ -190,7 +192,7 @@ impl Survey {
     }
 }
 
-fn look_at_list(models: BTreeMap<String, Fingerprint>, repository: &RepositoryLocation, seen: &mut Seen) {
+fn scan_list(models: BTreeMap<String, Fingerprint>, repository: &RepositoryLocation, seen: &mut Seen) {
     *seen = Seen::default();
     for (name, fingerprint) in models {
         match check_name(&name) {
@@ -203,15 +205,15 @@ fn look_at_list(models: BTreeMap<String, Fingerprint>, repository: &RepositoryLo
     }
 }
 
-fn look_at_folders(repository: &Path, seen: &mut Seen) -> io::Result<()> {
+fn scan_folders(repository: &Path, seen: &mut Seen) -> io::Result<()> {
     let names: HashSet<OsString> =
         fs::read_dir(repository)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
     seen.models.retain(|name, _| names.contains(OsStr::new(name)));
-    seen.astray.clear();
+    seen.dangling.clear();
     seen.faults.clear();
     for name in &names {
         if let Some(name) = name.to_str() {
-            look_at_folder(repository, name, seen);
+            scan_folder(repository, name, seen);
         } else if is_model_folder(&repository.join(name), name) {
             let name = name.to_string_lossy().into_owned();
             let fault = bad_name(&name, repository.display().to_string(), "it is not UTF-8".to_owned());
@@ -223,7 +225,7 @@ fn look_at_folders(repository: &Path, seen: &mut Seen) -> io::Result<()> {
 
 /// Which models are there, and nothing of what is in them: one read of the repository's folder, and a question for each
 /// link in it.
-fn look_at_names(repository: &Path, seen: &mut Seen) -> io::Result<()> {
+fn scan_names(repository: &Path, seen: &mut Seen) -> io::Result<()> {
     *seen = Seen::default();
     for entry in fs::read_dir(repository)? {
         let entry = entry?;
@@ -236,10 +238,10 @@ fn look_at_names(repository: &Path, seen: &mut Seen) -> io::Result<()> {
     Ok(())
 }
 
-fn look_at_folder(repository: &Path, name: &str, seen: &mut Seen) {
+fn scan_folder(repository: &Path, name: &str, seen: &mut Seen) {
     let path = repository.join(name);
     seen.faults.remove(name);
-    seen.astray.remove(name);
+    seen.dangling.remove(name);
     if !is_model_folder(&path, OsStr::new(name)) {
         seen.models.remove(name);
         if let Some(found) = files::describe(&path).ok().filter(|_| is_no_plain_file(&path, name)) {
@@ -250,7 +252,7 @@ fn look_at_folder(repository: &Path, name: &str, seen: &mut Seen) {
         if !name.starts_with('.') && path.is_symlink() {
             let mut links = Links::default();
             links.follow(&path);
-            seen.astray.insert(name.to_owned(), links.into_hops());
+            seen.dangling.insert(name.to_owned(), links.into_points());
         }
         return;
     }
@@ -260,8 +262,8 @@ fn look_at_folder(repository: &Path, name: &str, seen: &mut Seen) {
         return;
     }
     match Tree::walk(&path) {
-        Ok(Tree { fingerprint, folders, hops }) => {
-            seen.models.insert(name.to_owned(), Model { fingerprint, folders, hops });
+        Ok(Tree { fingerprint, folders, link_points }) => {
+            seen.models.insert(name.to_owned(), Model { fingerprint, folders, link_points });
         }
         // It went between two steps of the look.
         Err(e) if e.kind() == io::ErrorKind::NotFound && !path.is_dir() => drop(seen.models.remove(name)),
@@ -305,28 +307,28 @@ mod tests {
         }
         let mut survey = survey(&[folder.path()]);
         assert!(survey.scan().models.is_empty(), "nothing was looked at");
-        survey.look_at_all();
+        survey.scan_all();
         let before = survey.scan().models;
         assert_eq!(survey.folders(0, "a"), [folder.path().join("a"), folder.path().join("a/1")]);
 
         for name in ["a", "b"] {
             fs::write(folder.path().join(name).join("1/model.onnx"), name).unwrap();
         }
-        survey.look_at(0, "a");
+        survey.scan_model_folder(0, "a");
         let after = survey.scan().models;
         assert_ne!(before["a"], after["a"]);
         assert_eq!(before["b"], after["b"]);
 
         fs::remove_dir_all(folder.path().join("a")).unwrap();
-        survey.look_at(0, "a");
+        survey.scan_model_folder(0, "a");
         assert_eq!(survey.scan().models.keys().collect::<Vec<_>>(), ["b"]);
-        survey.look_at(0, "new");
-        survey.look_at(7, "no such repository");
+        survey.scan_model_folder(0, "new");
+        survey.scan_model_folder(7, "no such repository");
         assert_eq!(survey.scan().models.len(), 1);
     }
 
     #[test]
-    fn knows_the_ways_of_links() {
+    fn follows_links() {
         let folder = tempfile::tempdir().unwrap();
         let path = fs::canonicalize(folder.path()).unwrap();
         for inside in ["models/a/1", "volume/one", "volume/two"] {
@@ -339,13 +341,13 @@ mod tests {
         link("../volume/later", "models/c");
         let repository = path.join("models");
         let mut survey = survey(&[&repository]);
-        survey.look_at_all();
-        let hops = |survey: &Survey, model| survey.hops(0, model).to_vec();
+        survey.scan_all();
+        let link_points = |survey: &Survey, model| survey.link_points(0, model).to_vec();
         let expected = ["models/a/1/model.onnx", "volume/current", "volume/one/model.onnx"];
-        assert_eq!(hops(&survey, "a"), expected.map(|hop| path.join(hop)));
+        assert_eq!(link_points(&survey, "a"), expected.map(|hop| path.join(hop)));
         let expected = ["models/b", "volume/current", "volume/one"];
-        assert_eq!(hops(&survey, "b"), expected.map(|hop| path.join(hop)));
-        assert_eq!(hops(&survey, "c"), ["models/c", "volume/later"].map(|hop| path.join(hop)));
+        assert_eq!(link_points(&survey, "b"), expected.map(|hop| path.join(hop)));
+        assert_eq!(link_points(&survey, "c"), ["models/c", "volume/later"].map(|hop| path.join(hop)));
         assert!(!survey.scan().models.contains_key("c"));
         let faults: Vec<String> = survey.scan().faults.iter().map(ToString::to_string).collect();
         assert!(
@@ -354,18 +356,18 @@ mod tests {
             )
         );
         assert!(faults.len() == 1 && survey.scan().faults[0].is_warning(), "{faults:?}");
-        assert!(!survey.find_ways(), "no link leads to the repository");
-        assert!(survey.repository_hops(0).is_empty() && survey.repository_hops(7).is_empty());
+        assert!(!survey.follow_repository_links(), "no link leads to the repository");
+        assert!(survey.repository_link_points(0).is_empty() && survey.repository_link_points(7).is_empty());
 
         // The way is another one, though nothing is at its end.
         let stands = |survey: &Survey| survey.local_places().map(|(.., stands)| stands).collect::<Vec<_>>();
         let (before, content) = (stands(&survey), survey.scan().models);
         fs::remove_file(path.join("volume/current")).unwrap();
         link("two", "volume/current");
-        survey.look_at_all();
+        survey.scan_all();
         assert_ne!(stands(&survey)[0], before[0]);
         assert_eq!(survey.scan().models["a"], content["a"]);
-        assert!(hops(&survey, "a").contains(&path.join("volume/two/model.onnx")));
+        assert!(link_points(&survey, "a").contains(&path.join("volume/two/model.onnx")));
     }
 
     #[test]
@@ -376,17 +378,17 @@ mod tests {
         std::os::unix::fs::symlink("one", path.join("current")).unwrap();
         let repository = path.join("current/models");
         let mut survey = survey(&[&repository]);
-        survey.look_at_all();
-        assert!(survey.find_ways() && !survey.find_ways());
-        assert_eq!(survey.repository_hops(0), [path.join("current"), path.join("one/models")]);
+        survey.scan_all();
+        assert!(survey.follow_repository_links() && !survey.follow_repository_links());
+        assert_eq!(survey.repository_link_points(0), [path.join("current"), path.join("one/models")]);
         let stands = |survey: &Survey| survey.local_places().map(|(.., stands)| stands).collect::<Vec<_>>();
         let before = stands(&survey);
         fs::rename(path.join("one"), path.join("two")).unwrap();
         fs::remove_file(path.join("current")).unwrap();
         std::os::unix::fs::symlink("two", path.join("current")).unwrap();
-        assert!(survey.find_ways());
-        survey.look_at_all();
-        assert_eq!(survey.repository_hops(0), [path.join("current"), path.join("two/models")]);
+        assert!(survey.follow_repository_links());
+        survey.scan_all();
+        assert_eq!(survey.repository_link_points(0), [path.join("current"), path.join("two/models")]);
         assert_ne!(stands(&survey), before);
     }
 
@@ -396,14 +398,14 @@ mod tests {
         let repository = folder.path().join("models");
         fs::create_dir_all(repository.join("a/1")).unwrap();
         let mut survey = survey(&[&repository]);
-        survey.look_at_all();
+        survey.scan_all();
         fs::rename(&repository, folder.path().join("away")).unwrap();
-        survey.look_at_all();
+        survey.scan_all();
         let scan = survey.scan();
         assert!(scan.models.contains_key("a"));
         assert!(matches!(&scan.faults[..], [ScanFault::Repository { .. }]), "{:?}", scan.faults);
         fs::create_dir(&repository).unwrap();
-        survey.look_at_all();
+        survey.scan_all();
         let scan = survey.scan();
         assert!(scan.models.is_empty() && scan.faults.is_empty(), "it is there again, and empty");
     }
@@ -418,10 +420,10 @@ mod tests {
         let time = fs::metadata(&file).unwrap().modified().unwrap();
         fs::File::options().write(true).open(&other).unwrap().set_modified(time).unwrap();
         let mut survey = survey(&[folder.path()]);
-        survey.look_at_all();
+        survey.scan_all();
         let before = survey.scan().models["a"];
         fs::rename(&other, &file).unwrap();
-        survey.look_at(0, "a");
+        survey.scan_model_folder(0, "a");
         assert_ne!(before, survey.scan().models["a"]);
     }
 }

@@ -1,33 +1,35 @@
-//! Which actions have to take effect together, and in which order. Pure.
+//! Groups the actions of a plan into transactions, and orders them. No I/O is done here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Action, Dependencies};
 
-/// Actions on models that ensembles tie to each other, directly or through others. Each comes behind those that it needs:
-/// an ensemble behind the models that it is composed of, an unload behind everything.
+/// The actions on models that are connected by ensembles, directly or through other models. They are in the order in which
+/// they are carried out: an ensemble comes after the models that it is composed of, and unloads come last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
     pub actions: Vec<Action>,
-    /// All models that are tied to them, with those that nothing is done about.
+    /// All models that are connected to them, including those without an action.
     pub tied: BTreeSet<String>,
 }
 
-/// What came of a transaction.
+/// The result of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All of it is carried out.
+    /// All actions were carried out.
     Done,
-    /// Something is wrong with what the repositories hold, and was logged. To try it again would fail alike.
+    /// Some actions failed because of what the repositories hold; the reasons were logged. Another attempt would fail as
+    /// well.
     Failed,
-    /// The same, and nothing of the transaction was changed, because its models change together or not at all.
+    /// An action failed, and none was carried out, because these models change together or not at all.
     FailedTogether,
-    /// Files changed while they were read. The change has to settle again.
+    /// Files changed while they were read, so the settling time begins again.
     Changed,
 }
 
-/// Sorts the actions of a plan into transactions. Two models are tied if one is composed of the other, or an ensemble of
-/// both: as things are (`before`) or as they are to be (`after`). What no ensemble ties is in a transaction of its own.
+/// Groups the actions of a plan into transactions. Two models are connected if one is composed of the other, or an ensemble of
+/// both, in the dependencies that are served now (`before`) or in the new ones (`after`). A model that no ensemble uses has a
+/// transaction of its own.
 pub fn transactions(actions: Vec<Action>, before: &Dependencies, after: &Dependencies) -> Vec<Transaction> {
     let mut ties = Ties::default();
     for dependencies in [before, after] {
@@ -62,7 +64,7 @@ pub fn transactions(actions: Vec<Action>, before: &Dependencies, after: &Depende
     transactions
 }
 
-/// Names that belong together: each has another that stands for it, or stands for all of its group.
+/// Disjoint sets of names (union-find): each name has a parent, and the root of a set is its own parent.
 #[derive(Debug, Default)]
 struct Ties(BTreeMap<String, String>);
 
@@ -86,8 +88,8 @@ impl Ties {
     }
 }
 
-/// How many ensembles deep a model is. A circle counts as if it were cut where it is entered: its ensembles are refused
-/// in any order.
+/// The number of levels of ensembles below a model. A circle is cut where it is entered; its ensembles are refused anyway, in
+/// any order.
 struct Depth<'a> {
     dependencies: &'a Dependencies,
     known: BTreeMap<String, usize>,
@@ -98,7 +100,7 @@ impl Depth<'_> {
         if let Some(depth) = self.known.get(name) {
             return *depth;
         }
-        // For whoever comes back here on the way.
+        // A circle leads back to this name and must not recurse again.
         self.known.insert(name.to_owned(), 0);
         let dependencies = self.dependencies;
         let depth = dependencies.composing(name).map(|model| self.of(model) + 1).max().unwrap_or(0);

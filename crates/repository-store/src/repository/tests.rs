@@ -39,7 +39,7 @@ fn lists_and_fetches_models() {
     bench.put("models/README.md", "not a model");
     bench.put("models/b/1/sub/file", "x");
     bench.put("other/c/1/m", "x");
-    let listed = bench.repository.list(Patience::Full).unwrap();
+    let listed = bench.repository.list(RemoteTimeout::Full).unwrap();
     assert_eq!(listed.keys().collect::<Vec<_>>(), ["a", "b"]);
     let model = bench.fetch("a");
     assert_eq!(model.fingerprint, listed["a"], "a listing and a fetch agree");
@@ -60,7 +60,7 @@ fn what_is_the_same_is_the_same_snapshot() {
     assert_ne!(first.fingerprint, second.fingerprint);
     let read = |model: &RemoteModel| fs::read_to_string(model.files.path().join("1/m")).unwrap();
     assert_eq!((read(&first), read(&second)), ("one".to_owned(), "two".to_owned()));
-    assert_eq!(bench.repository.list(Patience::Full).unwrap()["a"], second.fingerprint);
+    assert_eq!(bench.repository.list(RemoteTimeout::Full).unwrap()["a"], second.fingerprint);
 }
 
 #[test]
@@ -102,6 +102,6 @@ fn a_model_that_is_gone_is_gone() {
     let delete = async move { store.delete(&key).await.map_err(|e| RemoteFault(e.to_string())) };
     bench.stores.runtime.wait_for(delete).unwrap();
     assert!(bench.repository.fetch("a").unwrap().is_none());
-    assert!(bench.repository.list(Patience::Short).unwrap().is_empty());
+    assert!(bench.repository.list(RemoteTimeout::Short).unwrap().is_empty());
     assert!(served.files.path().join("1/m").is_file(), "what serves keeps its files");
 }

@@ -21,7 +21,7 @@ struct Bench {
 impl Bench {
     fn new(accepted: &[(&str, u64)]) -> Bench {
         Bench {
-            debouncer: Debouncer::new(content(accepted), SettlingTime { told: TOLD, found: FOUND }),
+            debouncer: Debouncer::new(content(accepted), SettlingTime { reported: TOLD, found: FOUND }),
             now: Instant::now(),
         }
     }
@@ -32,7 +32,7 @@ impl Bench {
     }
 
     fn look(&mut self, present: &[(&str, u64)]) -> &mut Bench {
-        self.debouncer.look(None, &content(present), self.now);
+        self.debouncer.record_scan(None, &content(present), self.now);
         self
     }
 
@@ -44,13 +44,13 @@ impl Bench {
 #[test]
 fn a_change_is_settled_when_two_looks_found_the_same_and_nothing_was_heard_in_between() {
     let mut bench = Bench::new(&[("m", 1)]);
-    bench.debouncer.disturb("m", bench.now);
+    bench.debouncer.record_event("m", bench.now);
     assert_eq!(bench.after(TOLD).settled(), [""; 0], "nobody looked yet");
-    assert_eq!(bench.debouncer.to_look_at(bench.now), names(&["m"]));
+    assert_eq!(bench.debouncer.due_for_scan(bench.now), names(&["m"]));
     assert_eq!(bench.look(&[("m", 2)]).settled(), [""; 0], "the first look");
     assert_eq!(bench.debouncer.due(), Some(bench.now + TOLD));
     bench.after(TOLD / 2);
-    bench.debouncer.disturb("m", bench.now);
+    bench.debouncer.record_event("m", bench.now);
     assert_eq!(bench.after(TOLD).look(&[("m", 2)]).settled(), [""; 0], "something was heard");
     assert_eq!(bench.after(TOLD).look(&[("m", 3)]).settled(), [""; 0], "it is another");
     assert_eq!(bench.after(TOLD).look(&[("m", 3)]).settled(), ["m"]);
@@ -71,11 +71,11 @@ fn what_only_a_look_found_needs_longer() {
 fn what_is_undone_is_forgotten_and_what_is_gone_is_told() {
     let mut bench = Bench::new(&[("back", 1), ("gone", 1)]);
     for name in ["back", "gone", "came and went"] {
-        bench.debouncer.disturb(name, bench.now);
+        bench.debouncer.record_event(name, bench.now);
     }
     for _ in 0..2 {
         bench.after(TOLD);
-        bench.debouncer.look(None, &content(&[("back", 1)]), bench.now);
+        bench.debouncer.record_scan(None, &content(&[("back", 1)]), bench.now);
     }
     bench.after(TOLD);
     assert_eq!(bench.debouncer.settled(), [("gone".to_owned(), None)].into());
@@ -86,11 +86,11 @@ fn what_is_undone_is_forgotten_and_what_is_gone_is_told() {
 #[test]
 fn a_look_at_one_model_says_nothing_of_the_others() {
     let mut bench = Bench::new(&[("m", 1)]);
-    bench.debouncer.disturb("m", bench.now);
-    bench.debouncer.disturb("new", bench.now);
-    bench.debouncer.look(Some(&names(&["other"])), &content(&[("m", 1)]), bench.now);
+    bench.debouncer.record_event("m", bench.now);
+    bench.debouncer.record_event("new", bench.now);
+    bench.debouncer.record_scan(Some(&names(&["other"])), &content(&[("m", 1)]), bench.now);
     assert_eq!(bench.debouncer.unsettled(), names(&["m", "new"]));
-    bench.debouncer.look(Some(&names(&["new"])), &content(&[("m", 1)]), bench.now);
+    bench.debouncer.record_scan(Some(&names(&["new"])), &content(&[("m", 1)]), bench.now);
     assert_eq!(bench.debouncer.unsettled(), names(&["m"]), "it was not there, and still is not");
 }
 
@@ -98,27 +98,24 @@ fn a_look_at_one_model_says_nothing_of_the_others() {
 fn tells_what_never_rests() {
     let mut bench = Bench::new(&[]);
     for _ in 0..20 {
-        bench.debouncer.disturb("log", bench.now);
+        bench.debouncer.record_event("log", bench.now);
         bench.after(TOLD / 2);
     }
-    assert_eq!(bench.debouncer.restless(TOLD * 20, bench.now).count(), 0);
-    assert_eq!(bench.debouncer.restless(TOLD * 10, bench.now).collect::<Vec<_>>(), ["log"]);
+    assert_eq!(bench.debouncer.long_changing(TOLD * 20, bench.now).count(), 0);
+    assert_eq!(bench.debouncer.long_changing(TOLD * 10, bench.now).collect::<Vec<_>>(), ["log"]);
 }
 
 #[derive(Clone, Debug)]
 enum Event {
-    Change { name: &'static str, content: Option<u64>, told: bool },
+    Change { name: &'static str, content: Option<u64>, reported: bool },
     Wait(u64),
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
     let name = prop::sample::select(vec!["a", "b", "c"]);
     prop_oneof![
-        (name, prop::option::of(0u64..3), any::<bool>()).prop_map(|(name, content, told)| Event::Change {
-            name,
-            content,
-            told
-        }),
+        (name, prop::option::of(0u64..3), any::<bool>())
+            .prop_map(|(name, content, reported)| Event::Change { name, content, reported }),
         (1u64..3000).prop_map(Event::Wait),
     ]
 }
@@ -134,21 +131,21 @@ proptest! {
         let end = std::iter::repeat_n(Event::Wait(4001), 4);
         for event in events.into_iter().chain(end) {
             match event {
-                Event::Change { name, content, told } => {
+                Event::Change { name, content, reported } => {
                     let before = disk.remove(name);
                     let after = content.map(|content| Fingerprint::of(&content));
                     disk.extend(after.map(|after| (name.to_owned(), after)));
                     // The same content once more, of which nobody hears, is nothing that could be seen.
-                    if told || before != after {
+                    if reported || before != after {
                         changed.insert(name.to_owned(), bench.now);
                     }
-                    if told {
-                        bench.debouncer.disturb(name, bench.now);
+                    if reported {
+                        bench.debouncer.record_event(name, bench.now);
                     }
                 }
                 Event::Wait(ms) => drop(bench.after(Duration::from_millis(ms))),
             }
-            bench.debouncer.look(None, &disk, bench.now);
+            bench.debouncer.record_scan(None, &disk, bench.now);
             let settled = bench.debouncer.settled();
             for (name, content) in &settled {
                 prop_assert_eq!(disk.get(name), content.as_ref());

@@ -7,7 +7,7 @@ use super::*;
 struct Bench {
     folder: tempfile::TempDir,
     watch: FolderWatch,
-    seen: Noticed,
+    seen: FolderChanges,
 }
 
 impl Bench {
@@ -18,7 +18,7 @@ impl Bench {
         let mut watch = FolderWatch::new();
         assert!(watch.watcher.is_some(), "this system tells of changes");
         watch.set(&Owner::Repository(0), &[folder.path().to_owned()], &[]);
-        let mut bench = Bench { folder, watch, seen: Noticed::default() };
+        let mut bench = Bench { folder, watch, seen: FolderChanges::default() };
         bench.watch_model("m", &["m", "m/1"]);
         bench
     }
@@ -33,9 +33,9 @@ impl Bench {
     }
 
     /// The model `m`, whose links lead by these names.
-    fn watch_hops(&mut self, hops: &[PathBuf]) {
+    fn watch_hops(&mut self, link_points: &[PathBuf]) {
         let folders = [self.path("m"), self.path("m/1")];
-        self.watch.set(&Owner::Model(0, "m".to_owned()), &folders, hops);
+        self.watch.set(&Owner::Model(0, "m".to_owned()), &folders, link_points);
     }
 
     /// Waits until that model was noticed, and forgets what was.
@@ -43,19 +43,19 @@ impl Bench {
         let wanted = (0, model.to_owned());
         let wait = async {
             loop {
-                let Noticed { everything, models, repositories } = self.watch.events().take();
+                let FolderChanges { everything, models, repositories } = self.watch.events().take();
                 self.seen.everything |= everything;
                 self.seen.models.extend(models);
                 self.seen.repositories.extend(repositories);
                 if self.seen.models.contains(&wanted) {
                     return;
                 }
-                self.watch.events().noticed().await;
+                self.watch.events().changed().await;
             }
         };
         let in_time = tokio::time::timeout(Duration::from_secs(20), wait).await;
         assert!(in_time.is_ok(), "'{model}' was not noticed, but {:?}", self.seen);
-        self.seen = Noticed::default();
+        self.seen = FolderChanges::default();
     }
 
     async fn is_being_written(&self, model: &str, expected: bool) {
@@ -124,7 +124,7 @@ async fn notices_the_names_that_links_lead_by_and_no_others() {
     fs::rename(place.join("next"), place.join("current")).unwrap();
     bench.notices("m").await;
     assert!(bench.watch.events().being_written(Instant::now()).is_empty());
-    assert_eq!(bench.watch.shared.state().made_in, BTreeSet::new());
+    assert_eq!(bench.watch.shared.state().created_in, BTreeSet::new());
     drop(other);
 
     // The end of the way was not there and comes, and is written to.
@@ -156,7 +156,7 @@ async fn tells_of_a_repository_that_links_lead_to() {
     let events = bench.watch.events();
     let told = async {
         while events.take().repositories != [0].into() {
-            events.noticed().await;
+            events.changed().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), told).await.unwrap();
@@ -209,7 +209,7 @@ fn reading_is_no_news() {
     let now = Instant::now();
     assert!(!state.take(&event(EventKind::Access(AccessKind::Open(AccessMode::Any))), now));
     assert!(!state.take(&event(EventKind::Access(AccessKind::Close(AccessMode::Read))), now));
-    assert_eq!(state.noticed, Noticed::default());
+    assert_eq!(state.noticed, FolderChanges::default());
     assert!(state.take(&event(EventKind::Create(notify::event::CreateKind::File)), now));
     assert_eq!(state.noticed.models, [(3, "m".to_owned())].into());
 }

@@ -45,7 +45,7 @@ impl RemoteRepository for Elsewhere {
         "s3://bucket/models"
     }
 
-    fn list(&self, _: Patience) -> Result<BTreeMap<String, Fingerprint>, RemoteFault> {
+    fn list(&self, _: RemoteTimeout) -> Result<BTreeMap<String, Fingerprint>, RemoteFault> {
         let entries = fs::read_dir(self.folder()?).unwrap();
         let names = entries.map(|e| e.unwrap().file_name().into_string().unwrap());
         Ok(names.map(|name| (name.clone(), Fingerprint::of(&name))).collect())
