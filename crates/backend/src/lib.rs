@@ -8,8 +8,9 @@
 //! outputs are its inputs, implements [`ModelInstance`] itself.
 
 mod batch;
-mod bell;
+mod batch_waker;
 mod contract;
+mod deferred_wake;
 mod error;
 mod latencies;
 mod outlet;
@@ -18,16 +19,16 @@ mod registry;
 mod request;
 mod response;
 mod statistics;
-mod together;
 mod uses;
 
 pub use hippocamp_interface::{BackendFacts, GpuSupport, ModelFormat};
 
 pub use batch::{Batch, Finish, LateBatch};
-pub use bell::{Bell, Ring};
+pub use batch_waker::wake_together;
 pub use contract::{
     Backend, Device, InstanceSpec, Model, ModelInstance, ModelSource, MovableInstance, NewInstance,
 };
+pub use deferred_wake::{DeferredWake, WakeInstance};
 pub use error::{Code, Error, Result};
 pub use latencies::{Latency, LatencySummary, WantedLatencies};
 pub use outlet::{Outlet, ResponseSink};
@@ -42,5 +43,4 @@ pub use statistics::{
     Counted, Counters, ExecutionTimes, ModelStatistics, Phases, ResponseCounters, ResponseTimes,
     count_execution,
 };
-pub use together::together;
 pub use uses::{Use, Uses};

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::together::apart;
+use crate::batch_waker::wake_at_once;
 use crate::{Delivery, Event};
 
 /// Somebody between a backend and whoever waits for the answer: an ensemble that feeds its next step, a batcher that
@@ -75,7 +75,7 @@ impl Outlet {
             }
             Some(To::Sink(mut sink)) => {
                 // It may go on to other models, or be held back.
-                apart(|| sink.deliver(event));
+                wake_at_once(|| sink.deliver(event));
                 self.to = (!is_last).then_some(To::Sink(sink));
             }
         }

@@ -15,9 +15,11 @@ use smallvec::SmallVec;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::batch_waker::batch_waker;
 use crate::statistics::ResponseOutcome;
-use crate::together::sleeper;
-use crate::{Bell, Error, ExecutionTimes, ModelStatistics, Outlet, Parameters, ResponseTimes, Result, Use};
+use crate::{
+    DeferredWake, Error, ExecutionTimes, ModelStatistics, Outlet, Parameters, ResponseTimes, Result, Use,
+};
 
 /// One output of a response. Its name and type are those of the model's output at `index`.
 #[derive(Clone, Debug)]
@@ -110,7 +112,7 @@ pub fn channel(
     };
     (
         ResponseSender::new(outlet, arrived, statistics),
-        ResponseReceiver { back: Some(back), bell: None, counted: None },
+        ResponseReceiver { back: Some(back), wake: None, counted: None },
     )
 }
 
@@ -322,16 +324,16 @@ enum Back {
 pub struct ResponseReceiver {
     /// `None` once the last event was received.
     back: Option<Back>,
-    /// To be rung before it is waited for.
-    bell: Option<Bell>,
+    /// An instance that is to be woken before the response is waited for.
+    wake: Option<DeferredWake>,
     /// A use of what answers, where that is counted.
     counted: Option<Use>,
 }
 
 impl ResponseReceiver {
     /// Leaves it to this end to wake an instance. Only for whoever waits for the response right away.
-    pub fn ring_when_waiting(&mut self, bell: Option<Bell>) {
-        self.bell = bell;
+    pub fn wake_when_waiting(&mut self, wake: Option<DeferredWake>) {
+        self.wake = wake;
     }
 
     /// Counts as a use of what answers until this is dropped.
@@ -341,8 +343,8 @@ impl ResponseReceiver {
 
     /// The next event; `None` after the last.
     pub async fn next(&mut self) -> Option<Event> {
-        if let Some(bell) = self.bell.take() {
-            bell.ring_last().await;
+        if let Some(wake) = self.wake.take() {
+            wake.wake_last().await;
         }
         let event = match self.back.as_mut()? {
             Back::Once(rx) => once(rx).await,
@@ -372,8 +374,8 @@ async fn once(back: &mut oneshot::Receiver<Event>) -> Option<Event> {
         Err(TryRecvError::Empty) => {}
     }
     poll_fn(|context| {
-        let sleeper = sleeper(context.waker());
-        Pin::new(&mut *back).poll(&mut Context::from_waker(&sleeper))
+        let waker = batch_waker(context.waker());
+        Pin::new(&mut *back).poll(&mut Context::from_waker(&waker))
     })
     .await
     .ok()

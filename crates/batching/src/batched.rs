@@ -7,7 +7,7 @@ use hippocamp_interface::Interface;
 use hippocamp_tensor::Allocator;
 
 use crate::{Gather, Inputs, Outputs};
-use hippocamp_backend::together;
+use hippocamp_backend::wake_together;
 use hippocamp_backend::{
     Batch, Error, ExecutionTimes, FailureReason, ModelInstance, Request, Response, Result, count_execution,
 };
@@ -89,13 +89,13 @@ impl<C: Compute> ModelInstance for Batched<C> {
         match result {
             Ok(responses) => {
                 count_execution(batch, &times);
-                together(batch.len(), || {
+                wake_together(batch.len(), || {
                     for (request, response) in batch.drain(..).zip(responses) {
                         request.succeed(response, &times);
                     }
                 });
             }
-            Err(error) => together(batch.len(), || {
+            Err(error) => wake_together(batch.len(), || {
                 for request in batch.drain(..) {
                     request.fail(error.clone(), FailureReason::Backend);
                 }

@@ -172,7 +172,7 @@ impl Loading<'_> {
         }
         let (plans, queue) = (self.plans(completed)?, self.queue(completed));
         let model = warmup::warmed_up(Arc::clone(model), after, &completed.interface, &self.folder.path)?;
-        let execution = Scheduler::succeed(scheduler, &model, plans, queue)?;
+        let execution = Scheduler::prepare_handover(scheduler, &model, plans, queue)?;
         info!(model = &*reusable.model.name, version = reusable.model.version, "goes on with its instances");
         Ok(Some(execution))
     }

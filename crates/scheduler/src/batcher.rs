@@ -1,6 +1,6 @@
 //! What stands between the requests of a model and its instances: one of the batchers.
 
-use hippocamp_backend::{Batch, Error, Request, Ring};
+use hippocamp_backend::{Batch, Error, Request, WakeInstance};
 use hippocamp_metrics::SizeHistogram;
 
 use crate::Queue;
@@ -26,10 +26,10 @@ impl Batcher {
         }
     }
 
-    /// The same, but tells whether the caller has to ring, soon and in any case.
-    pub(crate) fn push_quietly(&self, request: Request) -> Result<bool, Box<(Request, Error)>> {
+    /// The same, but tells whether the caller has to wake an instance, soon and in any case.
+    pub(crate) fn push_deferring_wake(&self, request: Request) -> Result<bool, Box<(Request, Error)>> {
         match self {
-            Batcher::Dynamic(queue) => queue.push_quietly(request).map_err(closed),
+            Batcher::Dynamic(queue) => queue.push_deferring_wake(request).map_err(closed),
             Batcher::Sequence(sequences) => sequences.push(request).map(|()| false),
         }
     }
@@ -148,10 +148,10 @@ impl Batcher {
     }
 }
 
-impl Ring for Batcher {
-    fn ring(&self) {
+impl WakeInstance for Batcher {
+    fn wake_instance(&self) {
         if let Batcher::Dynamic(queue) = self {
-            queue.ring();
+            queue.wake_instance();
         }
     }
 }

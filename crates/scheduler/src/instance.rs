@@ -13,8 +13,8 @@ use hippocamp_backend::{
 use tracing::{debug, error};
 
 use crate::batcher::Batcher;
-use crate::seat::{Seat, Size};
-use crate::succession::Succession;
+use crate::handover::Handover;
+use crate::inline_execution::{SharedInstance, Size};
 use crate::{InstancePlan, RateLimited};
 
 /// As much as the main thread of a C program has: engines recurse deeply on large graphs. Only touched pages count.
@@ -25,10 +25,10 @@ pub(crate) struct Instance {
     pub(crate) plan: InstancePlan,
     pub(crate) model: Arc<dyn Model>,
     pub(crate) batcher: Arc<Batcher>,
-    /// Where it goes on when the batcher has nothing more for it.
-    pub(crate) succession: Arc<Succession>,
-    /// Where the instance is kept, if it can be used in place. Otherwise it stays on the thread.
-    pub(crate) seat: Option<Arc<Seat>>,
+    /// Where the instance moves on to when the batcher has nothing more for it.
+    pub(crate) handover: Arc<Handover>,
+    /// Where the instance is kept, if inline execution is possible. Otherwise it stays on the thread.
+    pub(crate) shared: Option<Arc<SharedInstance>>,
     /// Dropped when the thread ends, which is how others learn of it.
     pub(crate) alive: tokio::sync::watch::Sender<()>,
 }
@@ -59,26 +59,26 @@ impl Instance {
         if !failed {
             self.serve(&mut held);
             // It stays with its thread, and is now another's: the same instance, with a new name and new settings.
-            while let Some(heir) = self.succession.heir(self.plan.spec.index) {
-                held = held.handed_on(heir.seat.as_ref());
-                self = heir;
+            while let Some(next) = self.handover.next_instance(self.plan.spec.index) {
+                held = held.handed_on(next.shared.as_ref());
+                self = next;
                 self.serve(&mut held);
             }
         }
-        let Instance { plan, model, batcher, succession, seat, alive } = self;
+        let Instance { plan, model, batcher, handover, shared, alive } = self;
         // Whoever waits for the end wants the model's memory back by then.
         drop(held.taken());
-        drop((model, batcher, succession, seat, plan.limited));
+        drop((model, batcher, handover, shared, plan.limited));
         debug!(model = plan.spec.config.name, instance = plan.spec.name, "instance stopped");
         drop(alive);
     }
 
-    /// Makes the instance, and puts it on its seat if it can be moved there.
+    /// Makes the instance, and shares it if it can be moved between threads.
     fn first(&self) -> Result<Held> {
-        Ok(match (self.make()?, &self.seat) {
-            (NewInstance::Movable(instance), Some(seat)) => {
-                *seat.lock() = Some(instance);
-                Held::Seated(Arc::clone(seat))
+        Ok(match (self.make()?, &self.shared) {
+            (NewInstance::Movable(instance), Some(shared)) => {
+                *shared.lock() = Some(instance);
+                Held::Shared(Arc::clone(shared))
             }
             (instance, _) => Held::Bound(Some(instance.into_box())),
         })
@@ -94,7 +94,7 @@ impl Instance {
                 self.execute_on(held, &mut batch);
             }
         }
-        self.succession.drained();
+        self.handover.drained();
     }
 
     /// The same with resources that are shared. A batch grows in the queue until they are there; and as long as there is
@@ -118,13 +118,13 @@ impl Instance {
     /// rate limiter follows the batch.
     fn execute_on(&self, held: &mut Held, batch: &mut Batch) {
         match held {
-            Held::Seated(seat) => {
-                let movable = &mut *seat.lock();
+            Held::Shared(shared) => {
+                let movable = &mut *shared.lock();
                 let make = || match self.make()? {
                     NewInstance::Movable(instance) => Ok(instance),
                     NewInstance::Bound(_) => Err(stays(&self.plan.spec.name)),
                 };
-                seat.timed(Size::of(batch.iter()), || self.execute(movable, make, batch));
+                shared.timed(Size::of(batch.iter()), || self.execute(movable, make, batch));
             }
             Held::Bound(bound) => self.execute(bound, || self.make().map(NewInstance::into_box), batch),
         }
@@ -159,18 +159,18 @@ enum Held {
     /// It stays on this thread. `None` stands for one that has to be made anew.
     Bound(Option<Box<dyn ModelInstance>>),
     /// Where other threads find it as well.
-    Seated(Arc<Seat>),
+    Shared(Arc<SharedInstance>),
 }
 
 impl Held {
-    /// The same for the scheduler that comes next, where it may have a seat.
-    fn handed_on(self, seat: Option<&Arc<Seat>>) -> Held {
-        match (self, seat) {
-            (Held::Seated(from), Some(to)) => {
+    /// The same for the scheduler that comes next, where it may be shared.
+    fn handed_on(self, shared: Option<&Arc<SharedInstance>>) -> Held {
+        match (self, shared) {
+            (Held::Shared(from), Some(to)) => {
                 *to.lock() = from.lock().take();
-                Held::Seated(Arc::clone(to))
+                Held::Shared(Arc::clone(to))
             }
-            (Held::Seated(from), None) => {
+            (Held::Shared(from), None) => {
                 let instance = from.lock().take();
                 Held::Bound(instance.map(|instance| instance as Box<dyn ModelInstance>))
             }
@@ -183,7 +183,7 @@ impl Held {
     fn taken(self) -> Option<Box<dyn ModelInstance>> {
         match self.handed_on(None) {
             Held::Bound(instance) => instance,
-            Held::Seated(_) => None,
+            Held::Shared(_) => None,
         }
     }
 }
@@ -194,18 +194,18 @@ impl fmt::Debug for Instance {
     }
 }
 
-/// An instance as threads see it that take requests in.
+/// An instance as the threads see it that take requests in.
 #[derive(Debug)]
-pub(crate) struct InPlace {
+pub(crate) struct InlineInstance {
     spec: InstanceSpec,
-    pub(crate) seat: Arc<Seat>,
+    pub(crate) shared: Arc<SharedInstance>,
 }
 
-impl InPlace {
-    /// For an instance that nothing keeps from being used in place, unless its model does.
-    pub(crate) fn of(plan: &InstancePlan, batcher: &Batcher) -> Option<InPlace> {
+impl InlineInstance {
+    /// For an instance whose plan and batcher allow inline execution; its model may not.
+    pub(crate) fn of(plan: &InstancePlan, batcher: &Batcher) -> Option<InlineInstance> {
         let possible = plan.limited.is_none() && plan.cores.is_all() && batcher.can_be_passed();
-        possible.then(|| InPlace { spec: plan.spec.clone(), seat: Arc::default() })
+        possible.then(|| InlineInstance { spec: plan.spec.clone(), shared: Arc::default() })
     }
 
     /// Executes one request of that size. After a panic the instance is gone; its own thread makes it anew for the next
@@ -213,7 +213,7 @@ impl InPlace {
     pub(crate) fn execute(&self, instance: &mut Option<MovableInstance>, request: Request, size: Size) {
         let mut batch = Batch::new();
         batch.push(request);
-        self.seat.timed(size, || execute(&self.spec, instance, &mut batch, || {}));
+        self.shared.timed(size, || execute(&self.spec, instance, &mut batch, || {}));
         // What a backend left behind is answered by its sender's drop.
     }
 }

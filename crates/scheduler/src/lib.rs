@@ -2,10 +2,12 @@
 //!
 //! A model version has one queue and one thread an instance. A request is pushed under a short lock; an instance that
 //! is free pulls its next batch from the queue itself. There is no batcher thread and no channel in between: one handoff
-//! in, and one back through the request's own sender; none for a short model that is idle (see `seat.rs`). Nothing here
+//! in, and one back through the request's own sender; none for a short model that is idle (see `inline_execution.rs`). Nothing here
 //! knows of protocols, names or versions.
 
 mod batcher;
+mod handover;
+mod inline_execution;
 mod instance;
 #[cfg(test)]
 mod kit;
@@ -16,9 +18,7 @@ mod queue;
 mod queue_policy;
 mod rate_limiter;
 mod scheduler;
-mod seat;
 mod sequence_batcher;
-mod succession;
 mod waiting;
 
 pub use plan::{Cores, InstancePlan};

@@ -76,8 +76,8 @@ struct State {
     filling: Option<usize>,
     /// Instances that wait for work.
     asleep: usize,
-    /// Somebody who queued a request is about to ring for it.
-    bell_is_out: bool,
+    /// Somebody who queued a request is about to wake an instance for it.
+    wake_is_deferred: bool,
     /// Nothing is taken: requests of the queue before have their turn first.
     barred: bool,
     /// How many requests each new one found waiting.
@@ -96,7 +96,7 @@ impl Queue {
             closed: false,
             filling: None,
             asleep: 0,
-            bell_is_out: false,
+            wake_is_deferred: false,
             barred: false,
             depths: SizeHistogram::default(),
         };
@@ -112,7 +112,7 @@ impl Queue {
     }
 
     /// A queue whose responses keep behind those of `before`, if both keep an order.
-    pub(crate) fn succeeding(settings: QueueSettings, before: &Queue) -> Queue {
+    pub(crate) fn following(settings: QueueSettings, before: &Queue) -> Queue {
         let mut queue = Queue::new(settings);
         if let (Some(ordered), Some(before)) = (&mut queue.ordered, &before.ordered) {
             *ordered = before.clone();
@@ -121,7 +121,7 @@ impl Queue {
     }
 
     /// Has instances wait until [`open`](Queue::open) is called, if the responses keep an order: `before`, which this one
-    /// succeeds, has to be empty first.
+    /// follows, has to be empty first.
     pub(crate) fn bar_behind(&self, before: &Queue) {
         self.state.lock().barred = self.ordered.is_some() && before.ordered.is_some();
     }
@@ -136,15 +136,15 @@ impl Queue {
     /// Queues the request and returns at once. The answer arrives on the request's own sender, from an instance thread;
     /// from here, if the queue is full. Gives the request back if the queue is closed.
     pub fn push(&self, request: Request) -> Result<(), Box<Request>> {
-        if self.push_quietly(request)? {
-            self.ring();
+        if self.push_deferring_wake(request)? {
+            self.wake_instance();
         }
         Ok(())
     }
 
-    /// The same, but tells whether the caller has to [ring](Queue::ring), soon and in any case: an instance sleeps that
+    /// The same, but tells whether the caller has to [wake an instance](Queue::wake_instance), soon and in any case: one sleeps that
     /// could execute the request, and others may come first to be executed with it.
-    pub(crate) fn push_quietly(&self, request: Request) -> Result<bool, Box<Request>> {
+    pub(crate) fn push_deferring_wake(&self, request: Request) -> Result<bool, Box<Request>> {
         let mut dropped = Dropped::default();
         let mut state = self.state.lock();
         if state.closed {
@@ -156,8 +156,8 @@ impl Queue {
         let is_wanted = state.filling.is_some_and(|enough| state.waiting.size() >= enough);
         let is_full = state.waiting.size() >= self.full;
         let is_work = is_wanted || is_full || !dropped.is_empty();
-        let rings = !is_work && state.filling.is_none() && state.asleep > 0 && !state.bell_is_out;
-        state.bell_is_out |= rings;
+        let wake_is_due = !is_work && state.filling.is_none() && state.asleep > 0 && !state.wake_is_deferred;
+        state.wake_is_deferred |= wake_is_due;
         drop(state);
         if is_work {
             self.work.notify_one();
@@ -166,13 +166,13 @@ impl Queue {
             self.earlier.notify_one();
         }
         dropped.answer();
-        Ok(rings)
+        Ok(wake_is_due)
     }
 
-    /// Wakes an instance for what was queued quietly.
-    pub(crate) fn ring(&self) {
+    /// Wakes an instance for what was queued with a deferred wake.
+    pub(crate) fn wake_instance(&self) {
         let mut state = self.state.lock();
-        state.bell_is_out = false;
+        state.wake_is_deferred = false;
         let is_work = !state.waiting.is_empty();
         drop(state);
         if is_work {

@@ -3,17 +3,19 @@
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use hippocamp_backend::{Bell, CorrelationId, Error, FailureReason, Model, Request, Result, Ring};
+use hippocamp_backend::{
+    CorrelationId, DeferredWake, Error, FailureReason, Model, Request, Result, WakeInstance,
+};
 use hippocamp_metrics::SizeHistogram;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::batcher::Batcher;
-use crate::instance::{InPlace, Instance};
+use crate::handover::{Handover, PendingHandover};
+use crate::inline_execution::Size;
+use crate::instance::{InlineInstance, Instance};
 use crate::plan::Place;
-use crate::seat::Size;
 use crate::sequence_batcher::SequenceBatcher;
-use crate::succession::{Inheritance, Succession};
 use crate::{InstancePlan, Queue, QueueSettings, SequencePolicy};
 
 /// It answers requests, which may run through others' sinks, and nothing else.
@@ -25,11 +27,11 @@ pub struct Scheduler {
     pub(crate) batcher: Arc<Batcher>,
     /// Of its instances, by their index.
     pub(crate) places: Vec<Place>,
-    pub(crate) succession: Arc<Succession>,
+    pub(crate) handover: Arc<Handover>,
     /// What it will take over from another.
-    pub(crate) inherits: Mutex<Option<Inheritance>>,
-    /// The instances that may be used from here.
-    in_place: Vec<InPlace>,
+    pub(crate) pending_handover: Mutex<Option<PendingHandover>>,
+    /// The instances that may execute on the thread of a caller.
+    inline: Vec<InlineInstance>,
 }
 
 impl Scheduler {
@@ -60,25 +62,25 @@ impl Scheduler {
     }
 
     /// The same by a thread that can spare some microseconds: if an instance is idle and its executions are short, the
-    /// request is executed here, and its answer has left when this returns. A bell that comes back is to be rung soon:
+    /// request is executed here, and its answer has left when this returns. A deferred wake that comes back is due soon:
     /// the request could be executed now, and others may join it before.
-    pub fn execute_or_enqueue(&self, request: Request) -> Result<Option<Bell>> {
-        let Some(request) = self.execute_in_place(request) else { return Ok(None) };
-        self.offer_quietly(request).map_err(refused)
+    pub fn execute_or_enqueue(&self, request: Request) -> Result<Option<DeferredWake>> {
+        let Some(request) = self.execute_inline(request) else { return Ok(None) };
+        self.offer_deferring_wake(request).map_err(refused)
     }
 
     /// Gives the request back if it has to be queued.
-    fn execute_in_place(&self, request: Request) -> Option<Request> {
-        if self.in_place.is_empty() {
+    fn execute_inline(&self, request: Request) -> Option<Request> {
+        if self.inline.is_empty() {
             return Some(request);
         }
         let size = Size::of([&request]);
-        for in_place in &self.in_place {
-            if let Some(mut instance) = in_place.seat.try_take(size) {
+        for inline in &self.inline {
+            if let Some(mut instance) = inline.shared.try_take(size) {
                 if !self.batcher.pass() {
                     break;
                 }
-                in_place.execute(&mut instance, request, size);
+                inline.execute(&mut instance, request, size);
                 return None;
             }
         }
@@ -95,18 +97,20 @@ impl Scheduler {
 
     /// Queues the request, here or at the scheduler that came after this one.
     fn offer(&self, request: Request) -> Result<(), Box<(Request, Error)>> {
-        self.batcher.push(request).or_else(|refused| match self.succession.next() {
+        self.batcher.push(request).or_else(|refused| match self.handover.next() {
             Some(next) => next.offer(refused.0),
             None => Err(refused),
         })
     }
 
-    /// The same, with a bell that is to be rung soon if others may join the request before.
-    fn offer_quietly(&self, request: Request) -> Result<Option<Bell>, Box<(Request, Error)>> {
-        match self.batcher.push_quietly(request) {
-            Ok(rings) => Ok(rings.then(|| Bell::new(Arc::clone(&self.batcher) as Arc<dyn Ring>))),
-            Err(refused) => match self.succession.next() {
-                Some(next) => next.offer_quietly(refused.0),
+    /// The same, with a deferred wake that is due soon if others may join the request before.
+    fn offer_deferring_wake(&self, request: Request) -> Result<Option<DeferredWake>, Box<(Request, Error)>> {
+        match self.batcher.push_deferring_wake(request) {
+            Ok(wake_is_due) => {
+                Ok(wake_is_due.then(|| DeferredWake::new(Arc::clone(&self.batcher) as Arc<dyn WakeInstance>)))
+            }
+            Err(refused) => match self.handover.next() {
+                Some(next) => next.offer_deferring_wake(refused.0),
                 None => Err(refused),
             },
         }
@@ -172,23 +176,23 @@ impl Launch {
         let mut scheduler = Scheduler {
             batcher: Arc::new(batcher),
             places: plans.iter().map(InstancePlan::place).collect(),
-            succession: Arc::default(),
-            inherits: Mutex::new(None),
-            in_place: Vec::new(),
+            handover: Arc::default(),
+            pending_handover: Mutex::new(None),
+            inline: Vec::new(),
         };
         let (alive, stopped) = watch::channel(());
         let mut instances = Vec::new();
         for plan in plans {
-            let in_place = InPlace::of(&plan, &scheduler.batcher);
+            let inline = InlineInstance::of(&plan, &scheduler.batcher);
             instances.push(Instance {
                 plan,
                 model: Arc::clone(model),
                 batcher: Arc::clone(&scheduler.batcher),
-                succession: Arc::clone(&scheduler.succession),
-                seat: in_place.as_ref().map(|in_place| Arc::clone(&in_place.seat)),
+                handover: Arc::clone(&scheduler.handover),
+                shared: inline.as_ref().map(|inline| Arc::clone(&inline.shared)),
                 alive: alive.clone(),
             });
-            scheduler.in_place.extend(in_place);
+            scheduler.inline.extend(inline);
         }
         Launch { scheduler, instances, alive, stopped }
     }

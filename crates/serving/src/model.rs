@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hippocamp_backend::{
-    Bell, Error, InputTensor, ModelStatistics, Request, ResponseReceiver, Result, Use, Uses,
+    DeferredWake, Error, InputTensor, ModelStatistics, Request, ResponseReceiver, Result, Use, Uses,
 };
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_metrics::{Series, SizeHistogram};
@@ -63,7 +63,7 @@ pub enum Executor {
 impl Executor {
     /// Takes a request that was checked, from a thread that nothing else waits for. See
     /// [`Scheduler::execute_or_enqueue`].
-    fn execute(&self, request: Request) -> Result<Option<Bell>> {
+    fn execute(&self, request: Request) -> Result<Option<DeferredWake>> {
         match self {
             Executor::Scheduler(scheduler) => scheduler.execute_or_enqueue(request),
             Executor::Ensemble(_) => self.enqueue(request).map(|()| None),
@@ -92,17 +92,17 @@ impl LoadedModel {
     /// The same for whoever waits for the responses right away: if the request may be joined with others, they have until
     /// then to come. Not for a receiver that lies about first: an instance may sleep until it is waited for.
     pub fn infer_and_wait(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
-        let (mut responses, bell) = self.start(request)?;
-        responses.ring_when_waiting(bell);
+        let (mut responses, wake) = self.start(request)?;
+        responses.wake_when_waiting(wake);
         Ok(responses)
     }
 
-    fn start(&self, request: InferRequest<'_>) -> Result<(ResponseReceiver, Option<Bell>)> {
+    fn start(&self, request: InferRequest<'_>) -> Result<(ResponseReceiver, Option<DeferredWake>)> {
         let (request, mut responses) = infer::check(self, request)?;
         responses.count_as(self.uses.as_ref().and_then(Uses::begin));
         let request = self.unanswered(request);
-        let bell = request.map_or(Ok(None), |request| self.executor.execute(request))?;
-        Ok((responses, bell))
+        let wake = request.map_or(Ok(None), |request| self.executor.execute(request))?;
+        Ok((responses, wake))
     }
 
     /// Begins a use of the version, which lasts until the value is dropped; there is nothing to hold where uses are not
@@ -191,7 +191,7 @@ impl StepModel for LoadedModel {
     fn enqueue(&self, request: Request) {
         let Some(request) = self.unanswered(request) else { return };
         match &self.executor {
-            // What cannot be queued is answered, and the ensemble hears of it so. It is never executed in place: a step is
+            // What cannot be queued is answered, and the ensemble hears of it so. It is never executed inline: a step is
             // queued from within the execution of another, under locks of the ensemble.
             Executor::Scheduler(scheduler) => scheduler.enqueue_or_fail(request),
             Executor::Ensemble(ensemble) => ensemble.enqueue(request),

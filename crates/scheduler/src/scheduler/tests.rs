@@ -1,7 +1,7 @@
 //! Instances on their threads, with backends that answer, fail, forget and panic.
 
-mod bell;
-mod in_place;
+mod deferred_wake;
+mod inline_execution;
 mod late;
 
 use std::sync::Mutex;

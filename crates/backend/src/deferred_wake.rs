@@ -1,4 +1,4 @@
-//! Waking an instance a little later than a request is queued for it.
+//! Deferred wake: an instance is woken a little later than a request is queued for it.
 
 use std::fmt::Debug;
 use std::future::poll_fn;
@@ -6,24 +6,24 @@ use std::sync::Arc;
 use std::task::Poll;
 
 /// A queue whose instances sleep until they are told that there is work.
-pub trait Ring: Send + Sync + Debug {
+pub trait WakeInstance: Send + Sync + Debug {
     /// Wakes an instance if there is something to do.
-    fn ring(&self);
+    fn wake_instance(&self);
 }
 
-/// Rings when it is dropped, whatever becomes of the request that it was made for.
+/// Wakes an instance when it is dropped, whatever becomes of the request that it was made for.
 #[derive(Debug)]
 #[must_use = "an instance sleeps until it is dropped"]
-pub struct Bell(Arc<dyn Ring>);
+pub struct DeferredWake(Arc<dyn WakeInstance>);
 
-impl Bell {
-    pub fn new(queue: Arc<dyn Ring>) -> Bell {
-        Bell(queue)
+impl DeferredWake {
+    pub fn new(queue: Arc<dyn WakeInstance>) -> DeferredWake {
+        DeferredWake(queue)
     }
 
-    /// Rings after every other task that is ready on this thread had its turn: what they queue meanwhile goes into the
+    /// Wakes the instance after every other task that is ready on this thread had its turn: what they queue meanwhile goes into the
     /// same batch.
-    pub(crate) async fn ring_last(self) {
+    pub(crate) async fn wake_last(self) {
         let mut waited = false;
         poll_fn(|context| {
             if waited {
@@ -39,9 +39,9 @@ impl Bell {
     }
 }
 
-impl Drop for Bell {
+impl Drop for DeferredWake {
     fn drop(&mut self) {
-        self.0.ring();
+        self.0.wake_instance();
     }
 }
 
@@ -56,28 +56,28 @@ mod tests {
     #[derive(Debug, Default)]
     struct Count(AtomicUsize);
 
-    impl Ring for Count {
-        fn ring(&self) {
+    impl WakeInstance for Count {
+        fn wake_instance(&self) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
     }
 
     #[test]
-    fn rings_once_after_the_others_had_their_turn_or_when_nobody_waits_any_more() {
+    fn wakes_once_after_the_others_had_their_turn_or_when_nobody_waits_any_more() {
         let count = Arc::new(Count::default());
-        let rung = || count.0.load(Ordering::SeqCst);
+        let woken = || count.0.load(Ordering::SeqCst);
         let mut context = Context::from_waker(Waker::noop());
-        let mut last = pin!(Bell::new(count.clone()).ring_last());
+        let mut last = pin!(DeferredWake::new(count.clone()).wake_last());
         assert!(last.as_mut().poll(&mut context).is_pending());
-        assert_eq!(rung(), 0);
+        assert_eq!(woken(), 0);
         assert!(last.as_mut().poll(&mut context).is_ready());
-        assert_eq!(rung(), 1);
+        assert_eq!(woken(), 1);
         {
-            let mut last = pin!(Bell::new(count.clone()).ring_last());
+            let mut last = pin!(DeferredWake::new(count.clone()).wake_last());
             assert!(last.as_mut().poll(&mut context).is_pending());
         }
-        assert_eq!(rung(), 2, "the client hung up");
-        drop(Bell::new(count.clone()));
-        assert_eq!(rung(), 3);
+        assert_eq!(woken(), 2, "the client hung up");
+        drop(DeferredWake::new(count.clone()));
+        assert_eq!(woken(), 3);
     }
 }

@@ -1,4 +1,4 @@
-//! Where a movable instance is found by its own thread, and by threads that take requests in.
+//! Inline execution: a request is executed by the thread that took it in, on an instance that is idle.
 //!
 //! A handoff to an instance's thread and back are two wake-ups, which cost more than a small model's execution. A request
 //! that finds an instance idle and nobody waiting is therefore executed by the thread that took it in, as long as
@@ -20,29 +20,30 @@ const SMALL: usize = 64 << 10;
 
 const SIZES: usize = 8;
 
-/// An instance, while nobody uses it. Empty until it is made, and after a panic until it is made anew.
+/// An instance that its own thread shares with those that take requests in. Empty until it is made, and after a panic until
+/// it is made anew.
 #[derive(Default)]
-pub(crate) struct Seat {
+pub(crate) struct SharedInstance {
     instance: Mutex<Option<MovableInstance>>,
     /// By the size of inputs.
-    paces: [Pace; SIZES],
+    estimates: [LatencyEstimate; SIZES],
 }
 
-impl fmt::Debug for Seat {
+impl fmt::Debug for SharedInstance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seat").field("paces", &self.paces).finish_non_exhaustive()
+        f.debug_struct("SharedInstance").field("estimates", &self.estimates).finish_non_exhaustive()
     }
 }
 
-impl Seat {
-    /// For the instance's own thread: waits for whoever executes a request in place.
+impl SharedInstance {
+    /// For the instance's own thread: waits for whoever executes a request inline.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Option<MovableInstance>> {
         self.instance.lock()
     }
 
     /// For a thread that took in a request of that size: nothing, if the instance is busy, missing or slow.
     pub(crate) fn try_take(&self, size: Size) -> Option<MutexGuard<'_, Option<MovableInstance>>> {
-        let idle = if self.paces[size.0].is_short() { self.instance.try_lock() } else { None };
+        let idle = if self.estimates[size.0].is_short() { self.instance.try_lock() } else { None };
         idle.filter(|instance| instance.is_some())
     }
 
@@ -50,7 +51,7 @@ impl Seat {
     pub(crate) fn timed<T>(&self, size: Size, execution: impl FnOnce() -> T) -> T {
         let begin = Instant::now();
         let result = execution();
-        self.paces[size.0].observe(begin.elapsed());
+        self.estimates[size.0].observe(begin.elapsed());
         result
     }
 }
@@ -74,20 +75,20 @@ impl Size {
 
 /// How long executions take, in nanoseconds: a moving average, of which the last one is an eighth. A single slow one is
 /// mostly a thread that was interrupted. It counts as eight times as long as short ones may take at most, which keeps the next
-/// few from being executed in place; a model that is slow more often than now and then never is.
+/// few from being executed inline; a model that is slow more often than now and then never is.
 #[derive(Debug)]
-struct Pace(AtomicU64);
+struct LatencyEstimate(AtomicU64);
 
 const SHORT_NS: u64 = SHORT.as_nanos() as u64;
 
-impl Default for Pace {
+impl Default for LatencyEstimate {
     /// Unknown: a few short executions on the instance's own thread come first.
     fn default() -> Self {
-        Pace(AtomicU64::new(2 * SHORT_NS))
+        LatencyEstimate(AtomicU64::new(2 * SHORT_NS))
     }
 }
 
-impl Pace {
+impl LatencyEstimate {
     fn observe(&self, took: Duration) {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).min(8 * SHORT_NS);
         // Whoever executes has the instance's lock: nobody else writes.
@@ -113,37 +114,37 @@ mod tests {
         assert_eq!(Size::of_bytes(usize::MAX / 2), Size(SIZES - 1));
     }
 
-    /// How many short executions it takes until more may be executed in place.
-    fn until_short(pace: &Pace) -> usize {
-        (0..1000).take_while(|_| !pace.is_short()).inspect(|_| pace.observe(SHORT / 10)).count()
+    /// How many short executions it takes until more may be executed inline.
+    fn until_short(estimate: &LatencyEstimate) -> usize {
+        (0..1000).take_while(|_| !estimate.is_short()).inspect(|_| estimate.observe(SHORT / 10)).count()
     }
 
     #[test]
     fn a_model_is_slow_until_it_was_short_for_a_while() {
-        let pace = Pace::default();
-        assert!((3..20).contains(&until_short(&pace)));
+        let estimate = LatencyEstimate::default();
+        assert!((3..20).contains(&until_short(&estimate)));
         for _ in 0..100 {
-            pace.observe(SHORT * 2);
+            estimate.observe(SHORT * 2);
         }
-        assert!((3..20).contains(&until_short(&pace)));
+        assert!((3..20).contains(&until_short(&estimate)));
     }
 
     #[test]
     fn one_slow_execution_does_not_say_much_and_several_do() {
-        let pace = Pace::default();
-        (0..100).for_each(|_| pace.observe(SHORT / 10));
-        pace.observe(Duration::MAX);
-        assert!((1..5).contains(&until_short(&pace)));
-        (0..100).for_each(|_| pace.observe(Duration::MAX));
-        assert!(until_short(&pace) > 10);
+        let estimate = LatencyEstimate::default();
+        (0..100).for_each(|_| estimate.observe(SHORT / 10));
+        estimate.observe(Duration::MAX);
+        assert!((1..5).contains(&until_short(&estimate)));
+        (0..100).for_each(|_| estimate.observe(Duration::MAX));
+        assert!(until_short(&estimate) > 10);
     }
 
     #[test]
     fn a_model_that_is_slow_for_every_fourth_request_is_never_short() {
-        let pace = Pace::default();
+        let estimate = LatencyEstimate::default();
         for i in 0..1000 {
-            pace.observe(if i % 4 == 0 { Duration::from_secs(1) } else { SHORT / 10 });
-            assert!(!pace.is_short(), "{i}: {pace:?}");
+            estimate.observe(if i % 4 == 0 { Duration::from_secs(1) } else { SHORT / 10 });
+            assert!(!estimate.is_short(), "{i}: {estimate:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Instances that go on under other settings while requests come and wait.
+//! Handover of instances to other settings while requests come and wait.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -24,7 +24,7 @@ struct Counting {
     alive: Arc<AtomicUsize>,
     /// The indices of instances that are not to be made.
     refused: Vec<usize>,
-    /// Whether instances may be used in place.
+    /// Whether instances may execute inline.
     movable: bool,
     gate: Arc<Gate>,
 }
@@ -166,12 +166,13 @@ fn start(counting: Counting, count: usize) -> (Arc<Counting>, Arc<dyn Model>, Ar
 fn only_missing_instances_are_made_and_only_surplus_ones_end() {
     let (counting, model, first, ended) = start(Counting::default(), 2);
     let (second, second_ended) =
-        Scheduler::succeed(&first, &model, cpus(3), QueueSettings::single()).unwrap();
+        Scheduler::prepare_handover(&first, &model, cpus(3), QueueSettings::single()).unwrap();
     second.take_over();
     block_on(ended.wait());
     assert_eq!(counting.made.load(Ordering::SeqCst), 3);
     assert_eq!(counting.alive.load(Ordering::SeqCst), 3);
-    let (third, third_ended) = Scheduler::succeed(&second, &model, cpus(1), QueueSettings::single()).unwrap();
+    let (third, third_ended) =
+        Scheduler::prepare_handover(&second, &model, cpus(1), QueueSettings::single()).unwrap();
     third.take_over();
     block_on(second_ended.wait());
     assert_eq!(counting.made.load(Ordering::SeqCst), 3);
@@ -185,7 +186,7 @@ fn only_missing_instances_are_made_and_only_surplus_ones_end() {
 fn an_instance_goes_on_only_where_it_is() {
     let (counting, model, first, ended) = start(Counting::default(), 2);
     let wanted = plans(&[Device::Gpu(0), Device::Cpu]);
-    let (second, _) = Scheduler::succeed(&first, &model, wanted, QueueSettings::single()).unwrap();
+    let (second, _) = Scheduler::prepare_handover(&first, &model, wanted, QueueSettings::single()).unwrap();
     second.take_over();
     block_on(ended.wait());
     assert_eq!(counting.made.load(Ordering::SeqCst), 3, "the one of the GPU");
@@ -195,10 +196,10 @@ fn an_instance_goes_on_only_where_it_is() {
 #[test]
 fn what_fails_to_begin_changes_nothing() {
     let (counting, model, first, ended) = start(Counting { refused: vec![2], ..Counting::default() }, 1);
-    let error = Scheduler::succeed(&first, &model, cpus(3), QueueSettings::single()).unwrap_err();
+    let error = Scheduler::prepare_handover(&first, &model, cpus(3), QueueSettings::single()).unwrap_err();
     assert_eq!(error.message(), "told to fail");
     let (prepared, prepared_ended) =
-        Scheduler::succeed(&first, &model, cpus(2), QueueSettings::single()).unwrap();
+        Scheduler::prepare_handover(&first, &model, cpus(2), QueueSettings::single()).unwrap();
     drop(prepared);
     block_on(prepared_ended.wait());
     let answered = Arc::default();
@@ -218,13 +219,14 @@ fn what_waits_is_executed_before_and_what_comes_late_is_handed_on() {
     for id in 0..5 {
         first.enqueue(request(id, &answered)).unwrap();
     }
-    let (second, _) = Scheduler::succeed(&first, &model, cpus(1), QueueSettings::single()).unwrap();
+    let (second, _) = Scheduler::prepare_handover(&first, &model, cpus(1), QueueSettings::single()).unwrap();
     second.take_over();
     second.enqueue(request(5, &answered)).unwrap();
     first.enqueue(request(6, &answered)).unwrap();
     assert_eq!(second.pending(), 2, "the one to the old is there, too");
     // Two at once: the instance passes through the one in the middle.
-    let (third, ended) = Scheduler::succeed(&second, &model, cpus(1), QueueSettings::single()).unwrap();
+    let (third, ended) =
+        Scheduler::prepare_handover(&second, &model, cpus(1), QueueSettings::single()).unwrap();
     third.take_over();
     first.enqueue(request(7, &answered)).unwrap();
     counting.gate.set(false);
@@ -269,7 +271,7 @@ proptest! {
             for (count, ordered, timed) in &edits {
                 let before = sent.load(Ordering::SeqCst);
                 let old = Arc::clone(&current.read());
-                let (next, ended) = Scheduler::succeed(&old, &model, cpus(*count), settings(*ordered, *timed)).unwrap();
+                let (next, ended) = Scheduler::prepare_handover(&old, &model, cpus(*count), settings(*ordered, *timed)).unwrap();
                 next.take_over();
                 *current.write() = next;
                 stopped.push(ended);
@@ -301,7 +303,7 @@ proptest! {
     #[test]
     fn responses_keep_their_order_across_schedulers(counts in prop::collection::vec(1..4usize, 2..8)) {
         let (counting, model, first, _ended) = start(Counting::default(), 1);
-        let (mut current, _) = Scheduler::succeed(&first, &model, cpus(2), settings(true, false)).unwrap();
+        let (mut current, _) = Scheduler::prepare_handover(&first, &model, cpus(2), settings(true, false)).unwrap();
         current.take_over();
         let answered = Arc::default();
         let mut next_id = 0;
@@ -316,7 +318,7 @@ proptest! {
             // While it is shut, instances that were made anew are idle, and the others have something to do before.
             counting.gate.set(true);
             enqueue(&current, 20);
-            let (next, ended) = Scheduler::succeed(&current, &model, cpus(count), settings(true, false)).unwrap();
+            let (next, ended) = Scheduler::prepare_handover(&current, &model, cpus(count), settings(true, false)).unwrap();
             next.take_over();
             enqueue(&next, 5);
             counting.gate.set(false);

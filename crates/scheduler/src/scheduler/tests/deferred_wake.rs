@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use hippocamp_backend::{Bell, ResponseReceiver};
+use hippocamp_backend::{DeferredWake, ResponseReceiver};
 
 use super::*;
 
@@ -33,17 +33,17 @@ impl ModelInstance for Sizes {
     }
 }
 
-fn queue(scheduler: &Scheduler) -> (ResponseReceiver, Option<Bell>) {
+fn queue(scheduler: &Scheduler) -> (ResponseReceiver, Option<DeferredWake>) {
     let (request, receiver) = Like::default().make();
     (receiver, scheduler.execute_or_enqueue(request).unwrap())
 }
 
 /// A request for which an instance that sleeps has to be woken.
-fn first(scheduler: &Scheduler) -> (ResponseReceiver, Bell) {
+fn first(scheduler: &Scheduler) -> (ResponseReceiver, DeferredWake) {
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         match queue(scheduler) {
-            (receiver, Some(bell)) => return (receiver, bell),
+            (receiver, Some(wake)) => return (receiver, wake),
             // The instance was about to look for itself.
             (receiver, None) => drop(block_on(receiver.only()).unwrap()),
         }
@@ -60,13 +60,13 @@ fn start(instances: usize) -> (Sizes, Scheduler, Stopped) {
 }
 
 #[test]
-fn what_is_queued_before_the_bell_rings_is_one_batch() {
+fn what_is_queued_before_the_wake_is_one_batch() {
     let (sizes, scheduler, _stopped) = start(1);
-    let (receiver, bell) = first(&scheduler);
+    let (receiver, wake) = first(&scheduler);
     let (second, none) = queue(&scheduler);
-    assert!(none.is_none(), "one bell is enough");
+    assert!(none.is_none(), "one wake is enough");
     assert_eq!(scheduler.pending(), 2);
-    drop(bell);
+    drop(wake);
     block_on(async {
         receiver.only().await.unwrap();
         second.only().await.unwrap();
@@ -75,9 +75,9 @@ fn what_is_queued_before_the_bell_rings_is_one_batch() {
 }
 
 #[test]
-fn a_full_batch_waits_for_no_bell() {
+fn a_full_batch_waits_for_no_deferred_wake() {
     let (sizes, scheduler, _stopped) = start(2);
-    let (receiver, bell) = first(&scheduler);
+    let (receiver, wake) = first(&scheduler);
     let others: Vec<_> = (1..MAX).map(|_| queue(&scheduler)).collect();
     block_on(receiver.only()).unwrap();
     for (receiver, none) in others {
@@ -85,23 +85,23 @@ fn a_full_batch_waits_for_no_bell() {
         assert!(none.is_none());
     }
     assert_eq!(sizes.0.lock().unwrap().last(), Some(&MAX));
-    drop(bell);
+    drop(wake);
 }
 
 #[test]
-fn a_bell_belongs_to_nobody_who_could_lose_it() {
+fn a_deferred_wake_is_never_lost() {
     let (_, scheduler, stopped) = start(1);
-    let (mut receiver, bell) = first(&scheduler);
+    let (mut receiver, wake) = first(&scheduler);
     let (other, _) = queue(&scheduler);
-    receiver.ring_when_waiting(Some(bell));
+    receiver.wake_when_waiting(Some(wake));
     drop(receiver);
     block_on(other.only()).unwrap();
     // And the end of the scheduler needs none.
-    let (receiver, bell) = first(&scheduler);
+    let (receiver, wake) = first(&scheduler);
     drop(scheduler);
     block_on(receiver.only()).unwrap();
     block_on(stopped.wait());
-    drop(bell);
+    drop(wake);
 }
 
 #[test]

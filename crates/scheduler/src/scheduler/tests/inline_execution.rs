@@ -79,7 +79,7 @@ fn until_one_is_here(tracker: &Tracker, scheduler: &Scheduler, like: &Like) {
         if tracker.was_here(id) {
             return;
         }
-        assert!(Instant::now() < deadline, "no request was executed in place");
+        assert!(Instant::now() < deadline, "no request was executed inline");
     }
 }
 
@@ -139,7 +139,7 @@ fn requests_are_queued_where_something_speaks_against_the_calling_thread() {
 }
 
 #[test]
-fn a_panic_in_place_is_answered_and_the_instance_made_anew() {
+fn an_inline_panic_is_answered_and_the_instance_made_anew() {
     let tracker = Tracker { panics: (0..1000).collect(), ..Tracker::default() };
     let (scheduler, stopped) = tracker.start(plans(1, None), QueueSettings::single());
     let deadline = Instant::now() + Duration::from_mins(1);
@@ -153,7 +153,7 @@ fn a_panic_in_place_is_answered_and_the_instance_made_anew() {
         if tracker.was_here(id) {
             break;
         }
-        assert!(Instant::now() < deadline && id < 999, "no panic was in place");
+        assert!(Instant::now() < deadline && id < 999, "no panic was inline");
     }
     drop(scheduler);
     block_on(stopped.wait());
@@ -164,10 +164,10 @@ fn who_waits_in_the_queue_is_not_overtaken() {
     let tracker = Tracker::default();
     let (scheduler, _stopped) = tracker.start(plans(1, None), QueueSettings::single());
     until_here(&tracker, &scheduler);
-    // As if somebody executed in place: the instance's own thread can't.
+    // As if somebody executed inline: the instance's own thread can't.
     let mut receivers = Vec::new();
     {
-        let _busy = scheduler.in_place[0].seat.lock();
+        let _busy = scheduler.inline[0].shared.lock();
         for id in 0..3 {
             let (request, receiver) = Like { id, ..Like::default() }.make();
             drop(scheduler.execute_or_enqueue(request).unwrap());

@@ -1,4 +1,4 @@
-//! Waking those who wait for the responses of a batch with one wake-up.
+//! The batch waker: those who wait for the responses of a batch are woken with one wake-up.
 //!
 //! To wake a task of a runtime from another thread is a system call each time, and the thread that it runs on begins
 //! with the first response while the others are still being sent: it writes each to its connection by itself. Woken by a
@@ -12,16 +12,16 @@ use tokio::runtime::Handle;
 
 thread_local! {
     /// Who was woken on this thread since it began to answer a batch.
-    static HELD: RefCell<Option<Vec<Arc<Sleeper>>>> = const { RefCell::new(None) };
+    static HELD: RefCell<Option<Vec<Arc<BatchWaker>>>> = const { RefCell::new(None) };
 }
 
 /// A task that waits for a response.
-struct Sleeper {
+struct BatchWaker {
     waker: Waker,
     runtime: Handle,
 }
 
-impl Wake for Sleeper {
+impl Wake for BatchWaker {
     fn wake(self: Arc<Self>) {
         // Threads that end wake as well, when what they owned is dropped.
         let held = HELD.try_with(|held| match &mut *held.borrow_mut() {
@@ -39,16 +39,16 @@ impl Wake for Sleeper {
 
 /// What wakes the same task, and may do so a little later. Its runtime is the one that this is called in; outside of a
 /// runtime it is the same waker. Costs an allocation.
-pub(crate) fn sleeper(waker: &Waker) -> Waker {
+pub(crate) fn batch_waker(waker: &Waker) -> Waker {
     match Handle::try_current() {
-        Ok(runtime) => Waker::from(Arc::new(Sleeper { waker: waker.clone(), runtime })),
+        Ok(runtime) => Waker::from(Arc::new(BatchWaker { waker: waker.clone(), runtime })),
         Err(_) => waker.clone(),
     }
 }
 
 /// Answers the requests of a batch. Whoever waits for them is woken when `answer` returns or panics, so it must do no more
 /// than that.
-pub fn together(count: usize, answer: impl FnOnce()) {
+pub fn wake_together(count: usize, answer: impl FnOnce()) {
     if count < 2 {
         return answer();
     }
@@ -57,7 +57,7 @@ pub fn together(count: usize, answer: impl FnOnce()) {
 }
 
 /// Does something that may take long, or wait for somebody: whoever it wakes, and was woken before, is woken at once.
-pub(crate) fn apart(act: impl FnOnce()) {
+pub(crate) fn wake_at_once(act: impl FnOnce()) {
     if HELD.with_borrow(Option::is_none) {
         return act();
     }
@@ -67,7 +67,7 @@ pub(crate) fn apart(act: impl FnOnce()) {
 }
 
 /// Wakes those who are held when it is dropped, and puts back what was before.
-struct Held(Option<Vec<Arc<Sleeper>>>);
+struct Held(Option<Vec<Arc<BatchWaker>>>);
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -84,24 +84,24 @@ impl Drop for Again {
     }
 }
 
-fn wake(held: Option<Vec<Arc<Sleeper>>>) {
+fn wake(held: Option<Vec<Arc<BatchWaker>>>) {
     let mut held = held.unwrap_or_default();
     while let Some(first) = held.first() {
         let (runtime, id) = (first.runtime.clone(), first.runtime.id());
-        let (same, others) = held.into_iter().partition(|sleeper| sleeper.runtime.id() == id);
+        let (same, others) = held.into_iter().partition(|waker| waker.runtime.id() == id);
         held = others;
         wake_in(&runtime, same);
     }
 }
 
-fn wake_in(runtime: &Handle, sleepers: Vec<Arc<Sleeper>>) {
-    if let [one] = &sleepers[..] {
+fn wake_in(runtime: &Handle, wakers: Vec<Arc<BatchWaker>>) {
+    if let [one] = &wakers[..] {
         return one.waker.wake_by_ref();
     }
     // A runtime that is shut down drops it, and has dropped the tasks before.
     drop(runtime.spawn(async move {
-        for sleeper in sleepers {
-            sleeper.waker.wake_by_ref();
+        for waker in wakers {
+            waker.waker.wake_by_ref();
         }
     }));
 }
@@ -134,10 +134,10 @@ mod tests {
         Builder::new_current_thread().build().unwrap()
     }
 
-    /// A sleeper of that runtime; wakes are counted.
-    fn sleeper_of(runtime: &Runtime, count: &Arc<Count>) -> Waker {
+    /// A waker of that runtime; wakes are counted.
+    fn waker_of(runtime: &Runtime, count: &Arc<Count>) -> Waker {
         let _in = runtime.enter();
-        sleeper(&Waker::from(Arc::clone(count)))
+        batch_waker(&Waker::from(Arc::clone(count)))
     }
 
     fn turn(runtime: &Runtime) {
@@ -148,12 +148,12 @@ mod tests {
     fn those_of_a_batch_are_woken_by_their_own_runtimes_when_all_are_answered() {
         let (ours, others) = (runtime(), runtime());
         let (count, other) = (Arc::<Count>::default(), Arc::<Count>::default());
-        together(5, || {
+        wake_together(5, || {
             for _ in 0..2 {
-                sleeper_of(&ours, &count).wake();
-                sleeper_of(&others, &other).wake();
+                waker_of(&ours, &count).wake();
+                waker_of(&others, &other).wake();
             }
-            sleeper_of(&ours, &count).wake();
+            waker_of(&ours, &count).wake();
         });
         assert_eq!((count.woken(), other.woken()), (0, 0), "no runtime had a turn");
         turn(&ours);
@@ -165,29 +165,29 @@ mod tests {
     #[test]
     fn whoever_is_alone_is_woken_at_once() {
         let (runtime, count) = (runtime(), Arc::<Count>::default());
-        together(1, || {
-            sleeper_of(&runtime, &count).wake();
+        wake_together(1, || {
+            waker_of(&runtime, &count).wake();
             assert_eq!(count.woken(), 1, "a batch of one");
         });
-        together(2, || sleeper_of(&runtime, &count).wake());
+        wake_together(2, || waker_of(&runtime, &count).wake());
         assert_eq!(count.woken(), 2, "one of two has gone");
-        sleeper_of(&runtime, &count).wake();
+        waker_of(&runtime, &count).wake();
         assert_eq!(count.woken(), 3, "no batch");
-        sleeper(&Waker::from(Arc::clone(&count))).wake();
+        batch_waker(&Waker::from(Arc::clone(&count))).wake();
         assert_eq!(count.woken(), 4, "no runtime");
     }
 
     #[test]
     fn nobody_is_held_while_something_takes_long() {
         let (runtime, count) = (runtime(), Arc::<Count>::default());
-        together(3, || {
-            sleeper_of(&runtime, &count).wake();
-            apart(|| {
+        wake_together(3, || {
+            waker_of(&runtime, &count).wake();
+            wake_at_once(|| {
                 assert_eq!(count.woken(), 1);
-                sleeper_of(&runtime, &count).wake();
+                waker_of(&runtime, &count).wake();
                 assert_eq!(count.woken(), 2);
             });
-            sleeper_of(&runtime, &count).wake();
+            waker_of(&runtime, &count).wake();
             assert_eq!(count.woken(), 2, "held again");
         });
         assert_eq!(count.woken(), 3);
@@ -197,12 +197,12 @@ mod tests {
     fn a_panic_leaves_nobody_asleep() {
         let (runtime, count) = (runtime(), Arc::<Count>::default());
         let answer = || {
-            sleeper_of(&runtime, &count).wake();
+            waker_of(&runtime, &count).wake();
             panic!("told to");
         };
-        catch_unwind(AssertUnwindSafe(|| together(2, answer))).unwrap_err();
+        catch_unwind(AssertUnwindSafe(|| wake_together(2, answer))).unwrap_err();
         assert_eq!(count.woken(), 1);
-        sleeper_of(&runtime, &count).wake();
+        waker_of(&runtime, &count).wake();
         assert_eq!(count.woken(), 2, "nothing is held any more");
     }
 }
