@@ -1,4 +1,5 @@
-//! Every model of the repositories: first what can be told of each, then what a start of the server meets.
+//! Checks all models of the repositories: first each config on its own, then ensembles against their models, then a start of the
+//! server.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -17,11 +18,11 @@ use crate::{CheckedModel, MissingEngine, Report, ensemble};
 /// How far a check goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckOptions {
-    /// Whether the steps of a start are taken: model files are opened, instances made and warmed up.
+    /// Whether a start is tried: model files are opened, and instances are made and warmed up.
     pub model_files: bool,
 }
 
-/// A model between the passes: ensembles are about the others, too.
+/// The state of a model between the passes.
 pub(crate) struct Looked {
     path: PathBuf,
     text: String,
@@ -38,7 +39,7 @@ impl Looked {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 
-    /// Adds an error, unless it is told already: of one field once.
+    /// Adds an error, unless the same text or the same field has one already.
     pub(crate) fn add_error(&mut self, fault: Fault) {
         let is_same = |told: &Finding| {
             told.severity == Severity::Error
@@ -50,7 +51,7 @@ impl Looked {
     }
 }
 
-/// Looks at every model. Reads the repositories and may fetch what is remote; opens no port and leaves nothing running.
+/// Checks every model. This reads the repositories and may fetch remote models; no port is opened, and nothing is left running.
 pub fn check(settings: &Settings, backends: &[Arc<dyn Backend>], options: CheckOptions) -> Report {
     let found = scan(&settings.repositories, &settings.scan_options());
     let mut report = Report::default();
@@ -94,7 +95,7 @@ fn look(settings: &Settings, backends: &[Arc<dyn Backend>], name: &str) -> Resul
     Ok(Looked { path, text, namespace, config_path, findings, config, spans, versions })
 }
 
-/// Holds the steps of each ensemble against the configs of the others.
+/// Compares the steps of each ensemble with the configs of the models that it is composed of.
 fn check_steps(looked: &mut BTreeMap<String, Looked>, names: &[&str]) {
     let configs: BTreeMap<&str, &ModelConfig> =
         looked.iter().filter_map(|(name, model)| Some((name.as_str(), model.config.as_ref()?))).collect();
@@ -114,7 +115,7 @@ fn check_steps(looked: &mut BTreeMap<String, Looked>, names: &[&str]) {
     }
 }
 
-/// The engines that are not there and that models need.
+/// The engines that models need and that are not installed.
 fn missing_engines(backends: &[Arc<dyn Backend>], looked: &BTreeMap<String, Looked>) -> Vec<MissingEngine> {
     let engines = backends.iter().filter_map(|backend| {
         let is_of_it = |model: &&Looked| model.config.as_ref().is_some_and(|c| c.backend == backend.name());

@@ -1,4 +1,4 @@
-//! Whether what an ensemble is made of is there.
+//! Checks that the models of an ensemble exist and have the tensors that its steps name, and finds circles of ensembles.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub(crate) fn faults(
     namespace: Namespace<'_, '_>,
 ) -> Vec<Fault> {
     let mut faults = Vec::new();
-    // That a step names no model is told by the rules of the config itself.
+    // The rules of the config report a step without a model name.
     let with_model = steps(config).iter().enumerate().filter(|(_, step)| !step.model_name.is_empty());
     for (index, step) in with_model {
         let path = format!("ensemble_scheduling.step[{index}]");

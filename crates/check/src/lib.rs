@@ -1,8 +1,8 @@
 //! Model repositories validated without being served, for people and for CI; and configs written from model files.
 //!
-//! [`check`] goes through every config and keeps all that is wrong, with the place in the text and the likely fix; then it
-//! takes the steps of a start, so that it passes what would start and nothing else. [`to_text`] shows that to people, [`to_json`] to programs. [`config_text`] is for a model file
-//! without a config.
+//! [`check`] collects the faults of every config, each with its place in the text and the likely fix. Then it tries a start of the
+//! server, so that it accepts a repository if and only if a server would start with it. [`to_text`] writes the result for people,
+//! [`to_json`] for programs. [`config_text`] writes a config for a model file that has none.
 
 mod check;
 mod config_text;

@@ -1,15 +1,15 @@
-//! What a check found.
+//! The result of a check.
 
 use std::path::PathBuf;
 
 use hippocamp_core::{Finding, Severity};
 
-/// All that a check found.
+/// The result of a check.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// What is wrong with the repositories themselves, one by one.
+    /// The faults of the repositories themselves.
     pub repositories: Vec<String>,
-    /// What is probably not meant so in the repositories.
+    /// Warnings about the repositories.
     pub advice: Vec<String>,
     /// Engines that are not there: their models could not be checked.
     pub engines: Vec<MissingEngine>,
@@ -17,7 +17,7 @@ pub struct Report {
     pub models: Vec<CheckedModel>,
 }
 
-/// An engine that models need and that is not there.
+/// An engine that models need and that is not installed.
 #[derive(Debug)]
 pub struct MissingEngine {
     pub backend: String,

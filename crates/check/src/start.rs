@@ -1,4 +1,4 @@
-//! What a start of the server met, as findings: each fault once, at its model and field.
+//! Adds the faults of a start of the server to the findings, each once, at its model and field.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use hippocamp_model_config::{Fault, FaultKind};
 use crate::check::Looked;
 use crate::{MissingEngine, Report};
 
-/// Adds what the start met and nobody has told yet. What loaded in spite of what was told has no errors: the start knows.
+/// Adds the faults of the start that were not reported yet. The errors of a model that the start loaded become warnings.
 pub(crate) fn told_of_start(
     faults: Vec<StartFault>,
     looked: &mut BTreeMap<String, Looked>,
@@ -32,7 +32,7 @@ pub(crate) fn told_of_start(
             }
         }
     }
-    // That an ensemble lacks a model follows from what is wrong with that, and is told there.
+    // An ensemble that lacks a model has no fault of its own if the model has one.
     for (name, fault) in composing {
         let FaultKind::Composing { model } = &fault.kind else { continue };
         let is_told = looked
@@ -42,7 +42,7 @@ pub(crate) fn told_of_start(
             ensemble.add_error(fault);
         }
     }
-    // Whatever is made of a fault, a start that fails is no check that passes.
+    // A check never passes if the start failed.
     let is_told = !report.repositories.is_empty() || !report.engines.is_empty();
     if !is_told && !looked.values().any(Looked::has_errors) {
         report.repositories.extend(faults.into_iter().map(|fault| fault.message));

@@ -1,6 +1,6 @@
-//! What a backend says of itself, for whoever reads configs and places instances.
+//! The properties of a backend, which configs and the placement of instances depend on.
 
-/// What is known of a backend before any of its models is looked at. Everything is static: a backend states it once.
+/// The static properties of a backend, which it states once, before any of its models is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackendFacts {
     /// The files that its models are known by. The first is meant where a config names the backend alone.

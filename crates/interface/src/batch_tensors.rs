@@ -1,4 +1,4 @@
-//! Tensors whose content only the finished batch tells: `batch_input` and `batch_output`.
+//! Tensors whose content depends on the whole batch: `batch_input` and `batch_output`.
 
 use hippocamp_proto::inference::{ModelConfig, batch_input::Kind};
 use hippocamp_tensor::Shape;
@@ -6,7 +6,7 @@ use hippocamp_tensor::Shape;
 use crate::fault::Faults;
 use crate::{Interface, TensorSpec, data_type};
 
-/// What a batch input tells.
+/// The kind of a batch input.
 pub type BatchInputKind = Kind;
 
 /// An input that describes a batch. The server makes it once the batch is there.

@@ -1,4 +1,4 @@
-//! Which edits of a config don't concern what was loaded.
+//! Finds edits of a config that do not affect what the engine loaded.
 
 use hippocamp_proto::inference::{ModelConfig, ModelInstanceGroup};
 

@@ -1,9 +1,9 @@
-//! What is wrong with a configuration, and where: every fault at once, not only the first.
+//! Faults of a config, each with its place. All faults are collected, not only the first.
 
 use std::error::Error;
 use std::fmt;
 
-/// More faults than this help nobody; the rest is dropped.
+/// The limit of faults that are collected; further ones are dropped.
 const MAX_FAULTS: usize = 100;
 
 /// One fault.
@@ -19,16 +19,16 @@ pub struct Fault {
     pub kind: FaultKind,
 }
 
-/// What kind of fault it is, for whoever helps with it. The message says the same in words.
+/// The kind of a fault, by which suggestions are chosen. The message says the same in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FaultKind {
-    /// There is no more to say than the message does.
+    /// A fault that has only its message.
     #[default]
     Other,
-    /// A message of that type, by its full name, has no field that is called so.
+    /// The message type, by its full name, has no field of that name.
     UnknownField { message: String, written: String },
-    /// An enumeration, by its full name, has no value that is called so.
+    /// The enumeration, by its full name, has no value of that name.
     UnknownValue { enumeration: String, written: String },
     /// A field that can be given once is given again.
     GivenTwice,
@@ -44,9 +44,9 @@ pub enum FaultKind {
     NoVersion,
     /// The version policy names a version that has no folder.
     VersionMissing,
-    /// There is no backend that is called so.
+    /// There is no backend of that name.
     UnknownBackend { wanted: String },
-    /// No repository has a model that is called so.
+    /// No repository has a model of that name.
     UnknownModel { wanted: String },
     /// The model that an ensemble is composed of could not be loaded.
     Composing { model: String },
@@ -58,7 +58,7 @@ pub enum FaultKind {
     NoEffect,
 }
 
-/// What a file beside the model is for.
+/// The purpose of a file beside the model file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileUse {
     Labels,
@@ -67,7 +67,7 @@ pub enum FileUse {
 }
 
 impl Fault {
-    /// One that is at no known place of a text.
+    /// A fault without a known line.
     pub fn new(path: impl Into<String>, message: impl Into<String>, kind: FaultKind) -> Fault {
         Fault { line: 0, column: 0, path: path.into(), message: message.into(), kind }
     }
@@ -89,17 +89,17 @@ pub struct Position {
 }
 
 impl Faults {
-    /// None yet, of what is called `origin`.
+    /// An empty list of faults of the config that messages call `origin`.
     pub fn new(origin: &str) -> Self {
         Faults { origin: origin.to_owned(), faults: Vec::new() }
     }
 
-    /// Adds a fault of which there is no more to say than the message does.
+    /// Adds a fault of the kind [`FaultKind::Other`].
     pub fn push(&mut self, position: Option<Position>, path: &str, message: impl Into<String>) {
         self.push_kind(position, path, message, FaultKind::Other);
     }
 
-    /// The only fault of what is called `origin`.
+    /// A list of one fault.
     pub fn one(origin: &str, fault: Fault) -> Self {
         Faults { origin: origin.to_owned(), faults: vec![fault] }
     }
@@ -119,7 +119,7 @@ impl Faults {
         self.faults.push(Fault { line, column, ..Fault::new(path, message, kind) });
     }
 
-    /// Further faults would be dropped, so there is no use in looking for them.
+    /// Whether the limit is reached, so that further faults would be dropped.
     pub fn is_full(&self) -> bool {
         self.faults.len() >= MAX_FAULTS
     }

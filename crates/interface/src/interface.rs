@@ -1,4 +1,4 @@
-//! What the request path needs of a config, worked out once when the model is loaded.
+//! The inputs and outputs of a model as requests use them, computed from the config when the model is loaded.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use crate::sequence_tensors::{added_inputs, added_outputs};
 pub struct Interface {
     /// The model's name, for messages.
     pub model: Arc<str>,
-    /// What clients give.
+    /// The inputs that clients send.
     pub inputs: Vec<TensorSpec>,
-    /// What clients get.
+    /// The outputs that clients receive.
     pub outputs: Vec<TensorSpec>,
     /// What the server itself gives the model, behind `inputs`: controls and states of sequences, facts of a batch.
     pub added_inputs: Vec<TensorSpec>,

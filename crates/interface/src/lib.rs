@@ -1,7 +1,7 @@
-//! What everybody knows of a model: its [`ModelConfig`], and the [`Interface`] made of it, which is what requests meet.
+//! The types that describe a model: its [`ModelConfig`], and the [`Interface`] that is computed from it for requests.
 //!
-//! The contract of backends is written in these terms, so nothing here reads or writes a config's text: that is the job of
-//! `model-config`, which hands on all that is here.
+//! The contract of backends uses these types, so this crate does not parse or write the text of a config. That is the job of
+//! `model-config`, which re-exports everything of this crate.
 
 mod backend_facts;
 mod batch_tensors;

@@ -1,4 +1,4 @@
-//! The config against the model file: every contradiction, in the words that Triton's ONNX Runtime backend has for it.
+//! Compares the config with the model file and reports every contradiction, with the texts of Triton's ONNX Runtime backend.
 
 use std::collections::BTreeSet;
 
@@ -36,9 +36,9 @@ struct Check<'a> {
     errors: Vec<Fault>,
 }
 
-/// One tensor as the config has it.
+/// One tensor of the config.
 struct Configured<'a> {
-    /// Where, such as `input[0]`.
+    /// The field of the config, such as `input[0]`.
     path: String,
     kind: &'static str,
     name: &'a str,
@@ -122,7 +122,7 @@ impl Check<'_> {
         }
     }
 
-    /// The inputs that describe a batch have to be there, too. Their shapes are the server's business.
+    /// Checks that the model has the inputs that describe a batch. Their shapes are not compared, as the server makes them.
     fn batch_inputs(&mut self) {
         let (config, signature) = (self.config, self.signature);
         for (index, batch_input) in config.batch_input.iter().enumerate() {

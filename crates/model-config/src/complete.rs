@@ -1,4 +1,4 @@
-//! What a config leaves open and the model file knows: Triton's auto-completion for ONNX models, without the file.
+//! Completes a config from the signature of the model file, as Triton's auto-completion does for ONNX models.
 
 use hippocamp_proto::inference::{
     ModelConfig, ModelDynamicBatching, ModelInput, ModelOutput, ModelTensorReshape,
@@ -10,12 +10,12 @@ use crate::signature::{Signature, SignatureTensor, server_inputs, state_outputs}
 use crate::{config_value, defaults};
 use hippocamp_interface::{Fault, FaultKind};
 
-/// How [`complete`] goes about it.
+/// Options of [`complete`].
 #[derive(Clone, Debug)]
 pub struct CompleteOptions {
-    /// For models that can batch and whose config has no `max_batch_size`. 0 or less keeps them unbatched.
+    /// The `max_batch_size` for models that support batching and whose config has none. 0 or less disables batching for them.
     pub default_max_batch_size: i32,
-    /// Leaves every config as it is.
+    /// Disables completion.
     pub disable: bool,
 }
 
@@ -32,7 +32,7 @@ impl Default for CompleteOptions {
 /// tensor that a request has to bring, which excludes optional ones and those that the server fills. The model can batch
 /// if the first dimension of every tensor is free.
 ///
-/// Errors name the model; the config is then to be thrown away.
+/// Errors name the model. After an error the config is incomplete and must not be used.
 pub fn complete(
     config: &mut ModelConfig,
     signature: &Signature,

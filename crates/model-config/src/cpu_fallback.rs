@@ -1,12 +1,12 @@
-//! GPU instances on a machine that has no such GPU.
+//! Places GPU instances on the CPU if the machine does not have their GPUs.
 
 use hippocamp_proto::inference::model_instance_group::Kind;
 
 use crate::{DefaultFacts, ModelConfig};
 
 /// Places those instance groups on the CPU whose GPUs cannot be used. Their counts stay as they are: a count of a GPU group
-/// is one for each GPU. Returns the names of these groups, to be told to somebody: they will be slower than their owner
-/// thinks.
+/// is one for each GPU. Returns the names of these groups, for a warning: they are slower than the config
+/// suggests.
 pub fn fall_back_to_cpu(config: &mut ModelConfig, facts: &DefaultFacts) -> Vec<String> {
     let mut moved = Vec::new();
     let gpus = facts.gpus_for(&config.backend);

@@ -1,4 +1,4 @@
-//! What the defaults depend on besides the config.
+//! The properties of backends and GPUs that the defaults of a config depend on.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::triton_backends::TRITON_BACKENDS;
 /// The backends and GPUs of this server.
 #[derive(Clone, Debug, Default)]
 pub struct DefaultFacts {
-    /// What each backend says of itself, by its name.
+    /// The properties of each backend, by its name.
     pub backends: BTreeMap<String, BackendFacts>,
     /// The GPUs of this machine, in the order of their ids; `None` if this server cannot reach any.
     pub gpus: Option<Vec<Gpu>>,
@@ -18,7 +18,7 @@ pub struct DefaultFacts {
 /// A GPU that instances may be placed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gpu {
-    /// As configs number it.
+    /// The number of the GPU in configs.
     pub id: i32,
     /// Its compute capability, major and minor.
     pub compute_capability: (u32, u32),
@@ -33,7 +33,7 @@ pub(crate) struct BackendFormat<'a> {
 }
 
 impl DefaultFacts {
-    /// What is known of the backend of that name; for one that nobody knows, what is usual.
+    /// The properties of the backend of that name; the defaults if the backend is unknown.
     pub(crate) fn backend(&self, name: &str) -> BackendFacts {
         let known = || TRITON_BACKENDS.iter().find(|(known, _)| *known == name).map(|(_, facts)| *facts);
         self.backends.get(name).copied().or_else(known).unwrap_or(BackendFacts::PLAIN)

@@ -1,4 +1,4 @@
-//! What a config leaves open and Triton fills in before it looks at any model file.
+//! Fills in the defaults of a config, as Triton does before it reads the model file.
 
 use hippocamp_proto::inference::{
     ModelConfig, ModelInstanceGroup, ModelVersionPolicy, model_config::SchedulingChoice,
@@ -9,7 +9,7 @@ use hippocamp_proto::inference::{
 
 use crate::{DefaultFacts, platform};
 
-/// How long a sequence may be silent when its model says nothing about it.
+/// The default of `max_sequence_idle_microseconds`.
 const SEQUENCE_IDLE_MICROSECONDS: u64 = 1_000_000;
 
 /// Fills in names, version policy, batching, pinned memory and instance groups. Doing it twice changes nothing more, so

@@ -1,4 +1,4 @@
-//! Platform, backend and file name of a model: each can be told from the others.
+//! Infers platform, backend and file name of a model from each other.
 
 use crate::default_facts::BackendFormat;
 use crate::triton_backends::TRITON_BACKENDS;
@@ -27,7 +27,7 @@ pub fn infer_backend<S: AsRef<str>>(
             found.format.platform.clone_into(&mut config.platform);
         }
     } else if !config.backend.is_empty() {
-        // A backend without a file that it knows: left to it, which may have other ideas.
+        // The backend has no known file name, so the backend itself finds its file.
     } else if let Some(found) = facts.formats().filter(has_no_platform).find(there) {
         found.backend.clone_into(&mut config.backend);
     } else if let Some((_, backend)) = model_name.split_once('.').filter(|(_, backend)| !backend.is_empty()) {
@@ -36,7 +36,7 @@ pub fn infer_backend<S: AsRef<str>>(
     }
 }
 
-/// Fills in what the given ones of platform, backend and file name leave no choice about.
+/// Fills in those of platform, backend and file name that follow from the others.
 pub(crate) fn complete_names(config: &mut ModelConfig, facts: &DefaultFacts) {
     let is_ensemble = crate::is_ensemble(config);
     if is_ensemble && config.platform.is_empty() && config.backend.is_empty() {
@@ -79,7 +79,7 @@ fn format_of<'a>(config: &ModelConfig, facts: &'a DefaultFacts) -> Option<Backen
     let by_file = |found: &BackendFormat<'_>| found.format.filename == config.default_model_filename;
     let by_backend =
         |found: &BackendFormat<'_>| found.backend == config.backend && !found.facts.format_is_named;
-    // With a backend named, its own file names tell its formats apart; another file name is just a name.
+    // If the config names a backend, its known file names identify the format. Other file names identify nothing.
     formats().filter(backend_fits).find(by_file).or_else(|| formats().find(by_backend))
 }
 
@@ -91,7 +91,7 @@ fn has_no_platform(found: &BackendFormat<'_>) -> bool {
     !has_platform(found)
 }
 
-/// Which of Triton's backends has that platform.
+/// The backend of Triton that has that platform.
 pub(crate) fn backend_of(platform: &str) -> Option<&'static str> {
     let mut backends = TRITON_BACKENDS.iter().filter(|_| !platform.is_empty());
     let found = backends.find(|(_, facts)| facts.formats.iter().any(|format| format.platform == platform));

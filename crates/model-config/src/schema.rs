@@ -17,7 +17,7 @@ pub(crate) fn model_config() -> MessageDescriptor {
     MODEL_CONFIG.clone()
 }
 
-/// From a message that was made for [`model_config`].
+/// Converts a message of the type [`model_config`].
 pub(crate) fn to_typed(message: &DynamicMessage) -> ModelConfig {
     message.transcode_to().expect("both sides are made from the same descriptors")
 }
@@ -28,7 +28,7 @@ pub(crate) fn from_typed(config: &ModelConfig) -> DynamicMessage {
     message
 }
 
-/// The reflection crate has them by number; people read them in the order of the schema.
+/// The fields in the order of the schema. The reflection crate orders them by number.
 pub(crate) fn fields_as_declared(message: &MessageDescriptor) -> impl Iterator<Item = FieldDescriptor> {
     let numbers = message.descriptor_proto().field.iter().map(|field| field.number().unsigned_abs());
     numbers.filter_map(|number| message.get_field(number))
@@ -64,14 +64,14 @@ pub(crate) fn conflict(message: &DynamicMessage, field: &FieldDescriptor) -> Opt
     ))
 }
 
-/// What to say of a field that the message does not have.
+/// The text and the kind of the fault of an unknown field.
 pub(crate) fn unknown_field(message: &MessageDescriptor, name: &str) -> (String, FaultKind) {
     let text = format!("Message type \"{}\" has no field named \"{name}\".", message.full_name());
     let kind = FaultKind::UnknownField { message: message.full_name().to_owned(), written: name.to_owned() };
     (text, kind)
 }
 
-/// What kind of fault a value is that does not fit its field.
+/// The kind of the fault of a value that does not fit its field.
 pub(crate) fn unusable_value(kind: &Kind, written: &str) -> FaultKind {
     match kind {
         Kind::Enum(names) => FaultKind::UnknownValue {

@@ -1,4 +1,4 @@
-//! What a model file says of itself, as far as its backend can read it.
+//! The signature of a model file: its inputs and outputs, as its backend reads them.
 
 use std::collections::BTreeSet;
 

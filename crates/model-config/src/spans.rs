@@ -1,4 +1,4 @@
-//! Where in the text each field was written, so that faults that are found much later still name a line.
+//! The places of the fields in the text of a config, so that a fault that is found later can name its line.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,7 @@
-//! Triton's own backends by their names in configs, for a server that has none of that name.
+//! The properties of Triton's backends, for configs that name a backend which this server does not have.
 //!
-//! A config that is meant for one of them is completed as Triton would, so that the error of its load names the backend
-//! that is missing. What a backend that is there says of itself comes before what is here.
+//! Such a config gets the defaults that Triton gives it, so that the error of its load names the missing backend. The properties
+//! that a backend of this server states take precedence.
 
 use hippocamp_interface::{BackendFacts, ModelFormat};
 

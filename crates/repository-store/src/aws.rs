@@ -8,7 +8,7 @@ use crate::aws_profile::{self, Profile};
 use crate::client;
 use crate::credentials::{Secret, Variables, from_file, members, text, variable};
 
-/// What is known about who we are. Without a key the client asks the machine that it runs on.
+/// The credentials that were found. Without a key the client asks the metadata service of the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct S3Credentials {
     key: Option<(String, Secret)>,

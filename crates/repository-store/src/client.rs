@@ -1,4 +1,4 @@
-//! How requests are made: what is waited for, and how often it is tried.
+//! The HTTP clients of the stores: timeouts and retries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 use crate::credentials::Variables;
 use crate::{Bucket, StoreError, StoreLocation, aws, azure, gcp};
 
-/// A request is tried seven times in all, with pauses that double from 0.1 s on.
+/// A request is tried seven times in all, with pauses that start at 0.1 s and double each time.
 pub(crate) fn retry() -> RetryConfig {
     RetryConfig {
         backoff: BackoffConfig {

@@ -1,4 +1,4 @@
-//! Brings objects here, several at once, each whole or not at all.
+//! Downloads objects, several at once. A partial download is never visible under the object's name.
 
 use std::io::Write;
 use std::path::Path;
@@ -26,13 +26,13 @@ const ATTEMPTS: u32 = 3;
 /// How often the log hears of a download that goes on.
 const PROGRESS: Duration = Duration::from_secs(10);
 
-/// What happened to one object.
+/// Why an object could not be fetched.
 pub(crate) enum FetchError {
-    /// It is not the one any more that was listed: the model has to be listed again.
+    /// The object changed since it was listed, so the model has to be listed again.
     Changed(RemoteFault),
-    /// It did not come, and may come another time.
+    /// The download failed; another attempt may succeed.
     Failed(RemoteFault),
-    /// It was refused, or there is no room for it: it would not come another time either.
+    /// The store refused it, or the disk is full; another attempt would fail as well.
     Refused(RemoteFault),
 }
 
@@ -86,7 +86,7 @@ pub(crate) async fn fetch(
     Ok(())
 }
 
-/// Fetches one object into a model's cache, without a word.
+/// Fetches one object into a model's cache, without a log message.
 pub(crate) async fn fetch_one(
     store: &Arc<dyn ObjectStore>,
     location: &StoreLocation,

@@ -1,4 +1,4 @@
-//! What can go wrong, in words that say what to do about it.
+//! Errors of stores, with texts that say what the user can do.
 
 use std::io;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ pub enum StoreError {
     Cache { url: String, path: PathBuf, reason: String },
 }
 
-/// What was being done when a store did not play along.
+/// The request to a store that failed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Operation<'a> {
     List,
@@ -66,7 +66,7 @@ fn denied(location: &StoreLocation, bucket: &str, said: &str) -> String {
     format!("access to {bucket} was refused ({said}); {}", what_to_set(&location.bucket))
 }
 
-/// What a disk says, with where and what to do.
+/// The fault of a disk error, with the path and what the user can do.
 pub(crate) fn disk(path: &std::path::Path, error: &io::Error) -> RemoteFault {
     let hint = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

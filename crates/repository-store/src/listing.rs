@@ -1,4 +1,4 @@
-//! From the keys in a bucket to models: which objects make up which, and what stands for their content. Pure.
+//! Groups the keys of a bucket into models, and computes the fingerprint of each. No I/O is done here.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Which store, which bucket, and where in it: what a repository's location says.
+//! Parses the location of a remote repository: the store, the bucket, and the path in it.
 
 use std::str::FromStr;
 

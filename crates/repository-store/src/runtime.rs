@@ -1,4 +1,4 @@
-//! The threads on which everything about stores runs, so that no request waits for a download's disk or decryption.
+//! The threads on which all work for stores runs, so that requests do not wait for the disk or the decryption of a download.
 
 use std::future::Future;
 use std::sync::mpsc;

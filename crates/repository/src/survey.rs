@@ -1,4 +1,4 @@
-//! What lies in the repositories, kept from look to look, so that a look at one model does not read the others.
+//! The content of the repositories, kept between scans, so that a scan of one model does not read the others.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -14,8 +14,8 @@ use crate::model_folder::Tree;
 use crate::namespace::{namespaces, qualified_name, split_qualified};
 use crate::{Fingerprint, RepositoryLocation, Scan, ScanFault, ScanOptions, check_name};
 
-/// Several looks at the same repositories. What cannot be read at a look stays as it was seen last: a disk or a store that
-/// is away for a moment has not lost its models.
+/// The content of the repositories as the last scans found it. A repository that cannot be read keeps its previous content, since
+/// a disk or a store that is unavailable for a moment has not lost its models.
 #[derive(Debug, Default)]
 pub struct Survey {
     repositories: Vec<RepositoryLocation>,
@@ -24,17 +24,17 @@ pub struct Survey {
     seen: Vec<Seen>,
 }
 
-/// What was seen of a repository.
+/// The content of one repository.
 #[derive(Debug, Default)]
 struct Seen {
     models: BTreeMap<String, Model>,
-    /// Links in the place of a model's folder that lead to none, and the names at which they can be led to one.
+    /// Links in the place of a model's folder that lead to no folder, with the paths at which a change redirects them.
     dangling: BTreeMap<String, Vec<PathBuf>>,
-    /// Folders that are no models, and models that could not be read, by folder.
+    /// The faults of single folders, by the folder's name.
     faults: BTreeMap<String, ScanFault>,
     /// Why the repository itself could not be read.
     unreadable: Option<ScanFault>,
-    /// The names at which links on the way to it can be led elsewhere.
+    /// The paths at which a change redirects a link on the path of the repository.
     link_points: Vec<PathBuf>,
 }
 
@@ -46,13 +46,13 @@ struct Model {
 }
 
 impl Survey {
-    /// Looks at nothing yet.
+    /// A survey that has not scanned anything yet.
     pub fn new(repositories: Vec<RepositoryLocation>, options: ScanOptions) -> Survey {
         let seen = repositories.iter().map(|_| Seen::default()).collect();
         Survey { repositories, options, seen }
     }
 
-    /// Follows the links on the way to each repository on this machine. True if a way is not what it was.
+    /// Follows the links on the path of each local repository. Returns true if a link was redirected since the last call.
     pub fn follow_repository_links(&mut self) -> bool {
         let mut changed = false;
         for (repository, seen) in self.repositories.iter().zip(&mut self.seen) {
@@ -151,8 +151,8 @@ impl Survey {
         model.map_or(&[], |model| &model.folders)
     }
 
-    /// The names at which a model's links can be led elsewhere: of each link on the way, and of what is at its end. All but
-    /// the last part of each path is resolved, and the last part may be missing.
+    /// The paths at which a change redirects a link of a model: every link that is followed, and the target of the last one. The
+    /// parent of each path is resolved, and the last component may not exist.
     pub fn link_points(&self, repository: usize, folder: &str) -> &[PathBuf] {
         let Some(seen) = self.seen.get(repository) else { return &[] };
         seen.models
@@ -162,7 +162,7 @@ impl Survey {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// The same of the links on the way to a repository, as [`Survey::follow_repository_links`] found them last.
+    /// The same of the links on the path of a repository, as [`Survey::follow_repository_links`] found them last.
     pub fn repository_link_points(&self, repository: usize) -> &[PathBuf] {
         self.seen.get(repository).map_or(&[], |seen| &seen.link_points)
     }
@@ -265,7 +265,7 @@ fn scan_folder(repository: &Path, name: &str, seen: &mut Seen) {
         Ok(Tree { fingerprint, folders, link_points }) => {
             seen.models.insert(name.to_owned(), Model { fingerprint, folders, link_points });
         }
-        // It went between two steps of the look.
+        // The folder was removed during the scan.
         Err(e) if e.kind() == io::ErrorKind::NotFound && !path.is_dir() => drop(seen.models.remove(name)),
         Err(source) => {
             let fault = ScanFault::Model { name: name.to_owned(), source: Arc::new(source) };
@@ -359,7 +359,7 @@ mod tests {
         assert!(!survey.follow_repository_links(), "no link leads to the repository");
         assert!(survey.repository_link_points(0).is_empty() && survey.repository_link_points(7).is_empty());
 
-        // The way is another one, though nothing is at its end.
+        // A link is redirected to an empty folder.
         let stands = |survey: &Survey| survey.local_places().map(|(.., stands)| stands).collect::<Vec<_>>();
         let (before, content) = (stands(&survey), survey.scan().models);
         fs::remove_file(path.join("volume/current")).unwrap();

@@ -1,4 +1,4 @@
-//! A text as written: names and values with their places, before anybody knows which fields exist.
+//! The syntax tree of a text: names and values with their places, not yet compared with the schema.
 
 use hippocamp_interface::Position;
 

@@ -1,4 +1,4 @@
-//! Text to tokens, with line and column.
+//! Splits the text into tokens, each with its line and column.
 
 use hippocamp_interface::{Faults, Position};
 

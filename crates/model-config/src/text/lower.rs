@@ -1,4 +1,4 @@
-//! The tree to a message, led by the descriptors: here it turns out which names exist and which values fit.
+//! Converts the syntax tree to a message by the descriptors of the schema, which say what names exist and what values fit.
 
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value as FieldValue};
 
@@ -129,7 +129,7 @@ impl Lowering<'_> {
         } else {
             self.spans.add_element(path, node.position);
         }
-        // An element with a fault keeps its place, so that the paths of those behind it are right.
+        // An element with a fault keeps its index, so that the paths of the elements after it are right.
         let value = self
             .value(&known.kind(), known.name(), node, &element_path)
             .unwrap_or_else(|| FieldValue::default_value(&known.kind()));

@@ -1,7 +1,7 @@
 //! The protobuf text format of config.pbtxt: text to tokens, tokens to a tree with places, the tree to messages.
 //!
-//! Never touches files. Faults are collected and parsing goes on behind them, so that one look shows all of them. Time
-//! and memory are linear in the text, and nesting is bounded, whatever the text is.
+//! No I/O is done here. Parsing continues after a fault, so that all faults are reported together. Time and memory are linear in
+//! the length of the text, and the depth of nesting is limited.
 
 mod ast;
 mod lexer;

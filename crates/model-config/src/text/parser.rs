@@ -1,4 +1,4 @@
-//! Tokens to a tree, going on behind every fault.
+//! Parses tokens to a syntax tree. After a fault the parser recovers and continues.
 
 use super::ast::{Field, Node, Value};
 use super::lexer::{Lexer, Token, TokenKind};
@@ -10,7 +10,7 @@ const MAX_DEPTH: usize = 100;
 
 /// The tree of a text.
 pub(super) struct Tree<'a> {
-    /// The fields of the outermost message. What could not be read is left out.
+    /// The fields of the outermost message, without those that could not be read.
     pub(super) fields: Vec<Field<'a>>,
     /// The outermost bracket that nothing closes: what is behind it may belong to a message around it.
     pub(super) unclosed: Option<Position>,
@@ -55,7 +55,7 @@ impl<'a> Parser<'a, '_> {
             match (self.token.kind, opened) {
                 (TokenKind::End, None) => return fields,
                 (TokenKind::End, Some(opened)) => {
-                    // The text ends once. The innermost bracket says so, and those around it do not say it again.
+                    // Only the innermost unclosed bracket reports the end of the text.
                     if self.unclosed.is_none() {
                         self.fault(opened.expected("the end of the text"));
                     }
@@ -222,7 +222,7 @@ impl<'a> Parser<'a, '_> {
         matches!(behind.kind, TokenKind::Symbol(':' | '{' | '<' | '['))
     }
 
-    /// Skips to where reading can go on: the next line that starts with a field, or the end of this message.
+    /// Skips to the next line that starts with a field, or to the end of this message, and continues there.
     fn recover(&mut self) {
         let mut depth = 0_usize;
         loop {

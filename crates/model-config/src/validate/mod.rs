@@ -1,7 +1,6 @@
-//! What no correct config contradicts: every rule is looked at, and every breach reported with its place.
+//! The rules of a config. All rules are checked, and every violation is reported with its place.
 //!
-//! The texts are Triton's where it has one. Nothing here needs a model file; whether config and file agree is the
-//! business of [`check`](crate::check).
+//! The texts are Triton's where it has one. No rule needs the model file; [`check`](crate::check) compares it with the config.
 
 mod batching;
 mod ensemble;

@@ -1,4 +1,4 @@
-//! Whether file names stay where they belong.
+//! Checks that file names stay inside of the model's folder.
 
 use std::path::{Component, Path};
 

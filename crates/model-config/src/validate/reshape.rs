@@ -1,4 +1,4 @@
-//! Whether a tensor of one shape can be taken for one of another.
+//! Checks that a tensor of one shape can be reshaped to another.
 
 /// The elements between two variable-size dimensions.
 type Chunks = Vec<i64>;
