@@ -1,6 +1,6 @@
 //! The one error of everything that answers a client.
 //!
-//! A code says what a client can do about it, and stands for a status in each protocol; the message is what the client
+//! A code says what a client can do about it; each protocol has a table of its own from codes to its statuses; the message is what the client
 //! reads. Clients match on some of Triton's messages, so these are kept to the letter wherever they are known; our own
 //! are lower case, name the model, and say what was expected and what came.
 
@@ -35,31 +35,6 @@ pub enum Code {
 }
 
 impl Code {
-    /// The HTTP status.
-    pub const fn http(self) -> u16 {
-        match self {
-            Code::Internal => 500,
-            Code::NotFound => 404,
-            Code::Unavailable => 503,
-            Code::Unsupported => 501,
-            Code::Unknown | Code::InvalidArg | Code::AlreadyExists | Code::Cancelled => 400,
-        }
-    }
-
-    /// The number of the gRPC status.
-    pub const fn grpc(self) -> i32 {
-        match self {
-            Code::Cancelled => 1,
-            Code::Unknown => 2,
-            Code::InvalidArg => 3,
-            Code::NotFound => 5,
-            Code::AlreadyExists => 6,
-            Code::Unsupported => 12,
-            Code::Internal => 13,
-            Code::Unavailable => 14,
-        }
-    }
-
     /// How the code is spelled in front of a reason in the repository index.
     pub const fn name(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! Errors and versions as gRPC has them.
 
-use hippocamp_backend::Error;
-use tonic::{Code, Status};
+use hippocamp_backend::{Code, Error};
+use tonic::Status;
 
 /// The longest text of an error. It travels in a header, and clients refuse headers of more than some kilobytes.
 const LONGEST: usize = 4096;
@@ -12,7 +12,21 @@ pub(crate) fn status(error: &Error) -> Status {
     let text = error.message();
     let end = text.floor_char_boundary(LONGEST);
     let rest = if end < text.len() { "..." } else { "" };
-    Status::new(Code::from_i32(error.code().grpc()), format!("{}{rest}", &text[..end]))
+    Status::new(code(error.code()), format!("{}{rest}", &text[..end]))
+}
+
+/// The code of the status.
+fn code(code: Code) -> tonic::Code {
+    match code {
+        Code::Cancelled => tonic::Code::Cancelled,
+        Code::Unknown => tonic::Code::Unknown,
+        Code::InvalidArg => tonic::Code::InvalidArgument,
+        Code::NotFound => tonic::Code::NotFound,
+        Code::AlreadyExists => tonic::Code::AlreadyExists,
+        Code::Unsupported => tonic::Code::Unimplemented,
+        Code::Internal => tonic::Code::Internal,
+        Code::Unavailable => tonic::Code::Unavailable,
+    }
 }
 
 /// What a call answers that this server does not implement yet.

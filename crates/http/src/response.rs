@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hippocamp_backend::Error;
+use hippocamp_backend::{Code, Error};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -118,7 +118,13 @@ pub(crate) fn failed(status: StatusCode, message: &str) -> Response<ResponseBody
 
 /// The status of the error's code.
 pub(crate) fn status(error: &Error) -> StatusCode {
-    StatusCode::from_u16(error.code().http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    match error.code() {
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        Code::Unknown | Code::InvalidArg | Code::AlreadyExists | Code::Cancelled => StatusCode::BAD_REQUEST,
+    }
 }
 
 /// The error under the status of its code.
