@@ -33,8 +33,24 @@ const EVICTED: u64 = 1000;
 
 /// Serves the connections of a listener until the network closes and the last of them is done.
 pub async fn serve<F: Front>(listener: TcpListener, network: Arc<Network>, port: Port, front: F) {
-    let port = Arc::new(port);
     let front = Arc::new(front);
+    accept_connections(listener, network, port, move |stream, connection, port| {
+        serve_connection(stream, connection, port, Arc::clone(&front))
+    })
+    .await;
+}
+
+/// Takes the connections of a listener and has each served by a task of its own.
+pub(crate) async fn accept_connections<S>(
+    listener: TcpListener,
+    network: Arc<Network>,
+    port: Port,
+    serve_one: impl Fn(TcpStream, Arc<Connection>, Arc<Port>) -> S,
+) where
+    S: Future<Output = ()> + Send + 'static,
+{
+    network.add_port(port.name);
+    let port = Arc::new(port);
     {
         let mut phase = network.phase();
         let mut closing = pin!(phase.wait_for(|phase| *phase == Phase::Closing));
@@ -50,10 +66,11 @@ pub async fn serve<F: Front>(listener: TcpListener, network: Arc<Network>, port:
                 taken = door.next() => taken,
                 _ = &mut closing => break,
             };
-            let (port, front) = (Arc::clone(&port), Arc::clone(&front));
+            let Taken { stream, place, _late } = taken;
+            let served = serve_one(stream, Arc::clone(&place.connection), Arc::clone(&port));
             tokio::spawn(async move {
-                let Taken { stream, place, _late } = taken;
-                serve_connection(stream, Arc::clone(&place.connection), &port, front).await;
+                let _until_it_ends = (place, _late);
+                served.await;
             });
         }
     }

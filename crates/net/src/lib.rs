@@ -20,6 +20,7 @@ mod page;
 mod preface;
 mod registry;
 mod serve;
+mod session;
 mod socket;
 mod tick;
 
@@ -32,3 +33,5 @@ pub use limits::Limits;
 pub use machine::open_files;
 pub use network::{Network, Phase};
 pub use serve::{Http2, Port};
+pub use session::{OpenRequest, Protocol, Session, serve_protocol};
+pub use socket::Socket;

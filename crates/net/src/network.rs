@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
 use crate::limits::Limits;
@@ -77,6 +78,8 @@ pub struct Network {
     pub(crate) counted: AtomicUsize,
     pub(crate) counts: Counts,
     pub(crate) registry: Registry,
+    /// The names of the ports, for metrics.
+    ports: Mutex<Vec<&'static str>>,
     pub(crate) late: Arc<Semaphore>,
     pub(crate) phase: watch::Sender<Phase>,
 }
@@ -97,6 +100,7 @@ impl Network {
             counted: AtomicUsize::new(0),
             counts: Counts::default(),
             registry: Registry::default(),
+            ports: Mutex::new(vec!["http", "grpc", "metrics"]),
             late: Arc::new(Semaphore::new(LATE)),
             phase: watch::Sender::new(Phase::Serving),
         });
@@ -116,6 +120,18 @@ impl Network {
     /// How far the server is with stopping, and what comes.
     pub fn phase(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()
+    }
+
+    /// Metrics tell of a port from here on. Those of the server are told of even if they are off.
+    pub(crate) fn add_port(&self, name: &'static str) {
+        let mut ports = self.ports.lock();
+        if !ports.contains(&name) {
+            ports.push(name);
+        }
+    }
+
+    pub(crate) fn ports(&self) -> Vec<&'static str> {
+        self.ports.lock().clone()
     }
 
     pub(crate) fn is_closing(&self) -> bool {

@@ -6,14 +6,12 @@ use hippocamp_metrics::{Kind, Page};
 
 use crate::network::{End, Network};
 
-const PORTS: [&str; 3] = ["http", "grpc", "metrics"];
-
 impl Network {
     /// Writes the families of connections and of what is held for them.
     pub fn write_metrics(&self, page: &mut Page) {
         let help = "Connections that are open";
         let mut family = page.family("nv_server_connections", help, Kind::Gauge);
-        for port in PORTS {
+        for port in self.ports() {
             family.sample(&[("port", port)], self.registry.len(port));
         }
         let requests = self.registry.fold(0, |sum, connection| {

@@ -77,6 +77,11 @@ impl Default for Http2 {
 }
 
 impl Port {
+    /// A port of a protocol that is not HTTP. Its connections count against the limit.
+    pub(crate) fn named(name: &'static str) -> Port {
+        Port { name, http1: false, http2: Http2::default(), counted: true }
+    }
+
     pub(crate) fn ages(&self) -> Ages {
         Ages { age: self.http2.max_connection_age, grace: self.http2.max_connection_age_grace }
     }
@@ -86,7 +91,7 @@ impl Port {
 pub(crate) async fn serve_connection<F: Front>(
     stream: TcpStream,
     connection: Arc<Connection>,
-    port: &Port,
+    port: Arc<Port>,
     front: Arc<F>,
 ) {
     // Without it small replies wait for the peer's acknowledgement of the one before.
@@ -99,7 +104,7 @@ pub(crate) async fn serve_connection<F: Front>(
             let is_http2 = is_http2 || !port.http1;
             let socket = Socket::new(stream, ahead, Arc::clone(&connection), !is_http2);
             if is_http2 {
-                http2(socket, &connection, port, front).await
+                http2(socket, &connection, &port, front).await
             } else {
                 http1(socket, &connection, front).await
             }

@@ -1,5 +1,6 @@
 //! A TCP connection that notes what it waits for.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use crate::preface::Preface;
 
 /// Reads and writes as the stream does. The end of what the peer sends shows only when the requests that came whole are
 /// answered: HTTP libraries take it for the end of the connection, but the peer may still read.
-pub(crate) struct Socket {
+pub struct Socket {
     stream: TcpStream,
     /// What was read to see which protocol it is.
     ahead: Preface,
@@ -31,6 +32,12 @@ enum End {
     Held,
     /// The last answer was made and written.
     Due,
+}
+
+impl fmt::Debug for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Socket").field("stream", &self.stream).finish_non_exhaustive()
+    }
 }
 
 impl Socket {

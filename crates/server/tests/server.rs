@@ -26,6 +26,8 @@ mod lazy;
 mod lifecycle;
 #[path = "server/limits.rs"]
 mod limits;
+#[path = "server/line_protocol.rs"]
+mod line_protocol;
 #[path = "server/metrics.rs"]
 mod metrics;
 #[path = "server/queue.rs"]

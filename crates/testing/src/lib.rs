@@ -7,12 +7,14 @@
 
 mod gate;
 mod http;
+mod line_protocol;
 mod repository;
 mod server;
 mod shared_object;
 
 pub use gate::{Gate, gate_config};
 pub use http::{HttpReply, send};
+pub use line_protocol::LineProtocol;
 pub use repository::{Repository, identity_config};
 pub use server::{TestServer, limits};
 pub use shared_object::SharedObject;

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
-use crate::{HttpReply, Repository, http};
+use crate::{HttpReply, LineProtocol, Repository, http};
 
 /// A server with the built-in backends, in explicit mode with everything loaded. Stops when it is dropped.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct TestServer {
     pub http: SocketAddr,
     pub grpc: SocketAddr,
     pub metrics: SocketAddr,
+    /// The port of the [`LineProtocol`].
+    pub line: SocketAddr,
     pub network: Arc<Network>,
     fronts: JoinSet<()>,
     /// Ends when it is dropped.
@@ -74,8 +76,9 @@ impl TestServer {
         let core = InferenceServer::new(settings, backends);
         let network = Network::start(limits);
         let (http, grpc, metrics) = (listen().await, listen().await, listen().await);
+        let line = listen().await;
         let address = |listener: &TcpListener| listener.local_addr().expect("a bound socket has an address");
-        let addresses = [address(&http), address(&grpc), address(&metrics)];
+        let addresses = [address(&http), address(&grpc), address(&metrics), address(&line)];
         let mut fronts = JoinSet::new();
         let settings = HttpSettings::default();
         let shared = || (Arc::clone(&network), Arc::clone(&core));
@@ -85,11 +88,13 @@ impl TestServer {
         fronts.spawn(hippocamp_http::serve_metrics(metrics, of_metrics, server));
         let (of_grpc, server) = shared();
         fronts.spawn(hippocamp_grpc::serve(grpc, of_grpc, server, GrpcSettings::default()));
+        let (of_line, server) = shared();
+        fronts.spawn(hippocamp_net::serve_protocol(line, of_line, "line", LineProtocol::new(server)));
         let faults = core.load_repositories().await;
         core.begin_serving();
-        let [http, grpc, metrics] = addresses;
+        let [http, grpc, metrics, line] = addresses;
         let watching = JoinSet::new();
-        (TestServer { core, repository, http, grpc, metrics, network, fronts, watching }, faults)
+        (TestServer { core, repository, http, grpc, metrics, line, network, fronts, watching }, faults)
     }
 
     /// Follows what happens in the repository, as poll mode does.

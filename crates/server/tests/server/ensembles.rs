@@ -29,7 +29,7 @@ fn step(model: &str, input: (&str, &str), output: (&str, &str)) -> String {
 }
 
 /// Two identity models, one after the other, and each result is an output.
-fn chain() -> String {
+pub(crate) fn chain() -> String {
     let steps = step("first", ("INPUT0", "INPUT0"), ("OUTPUT0", "MIDDLE"))
         + &step("second", ("INPUT0", "MIDDLE"), ("OUTPUT0", "OUTPUT0"));
     format!(
