@@ -66,10 +66,10 @@ pub(crate) async fn accept_connections<S>(
                 taken = door.next() => taken,
                 _ = &mut closing => break,
             };
-            let Taken { stream, place, _late } = taken;
+            let Taken { stream, place, late } = taken;
             let served = serve_one(stream, Arc::clone(&place.connection), Arc::clone(&port));
             tokio::spawn(async move {
-                let _until_it_ends = (place, _late);
+                let _until_it_ends = (place, late);
                 served.await;
             });
         }
@@ -81,7 +81,7 @@ pub(crate) async fn accept_connections<S>(
 struct Taken {
     stream: TcpStream,
     place: Place,
-    _late: Option<OwnedSemaphorePermit>,
+    late: Option<OwnedSemaphorePermit>,
 }
 
 /// Where a connection is registered, and counted if it is one that counts.
@@ -242,7 +242,7 @@ impl Door<'_> {
         let network = Arc::clone(self.network);
         let connection = Connection::new(network, self.port.name, self.port.counted, self.port.ages(), why);
         let counted = self.port.counted && why.is_none();
-        Taken { stream, place: Place::new(connection, counted), _late: late.filter(|_| why.is_some()) }
+        Taken { stream, place: Place::new(connection, counted), late: late.filter(|_| why.is_some()) }
     }
 }
 
