@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use hippocamp_http::json::{JsonWriter, write_tensor};
+use hippocamp_http_content::json::{JsonWriter, write_tensor};
 use hippocamp_tensor::DataType;
 
 /// A response with one output; `data` is `None` if it follows the JSON.

@@ -5,7 +5,7 @@ use hippocamp_tensor::TensorData;
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
 
-use crate::body::Segments;
+use hippocamp_http_content::Segments;
 
 /// How many bytes of the body are JSON, after decompression.
 pub(crate) const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");

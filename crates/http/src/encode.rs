@@ -9,11 +9,12 @@ use hyper::Response;
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
 use smallvec::SmallVec;
 
-use crate::accepted_coding::AcceptedCoding;
 use crate::binary::HEADER_LENGTH;
-use crate::compression::Coding;
-use crate::json::{JsonRequest, JsonWriter, write_tensor};
+use crate::json::JsonRequest;
 use crate::response::{JSON, ResponseBody};
+use hippocamp_http_content::AcceptedCoding;
+use hippocamp_http_content::Coding;
+use hippocamp_http_content::json::{JsonWriter, write_tensor};
 
 const OCTET_STREAM: HeaderValue = HeaderValue::from_static("application/octet-stream");
 

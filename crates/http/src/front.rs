@@ -8,11 +8,11 @@ use hippocamp_net::Source;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use crate::accepted_coding::ResponseCompression;
-use crate::body::Unread;
 use crate::response::{self, ResponseBody};
 use crate::router::{self, ModelAction, Route};
 use crate::{generate, health, infer, metadata, repository, shared_memory, statistics};
+use hippocamp_http_content::ResponseCompression;
+use hippocamp_http_content::Unread;
 
 /// Settings of this protocol.
 #[derive(Clone, Debug)]

@@ -17,13 +17,13 @@ use hippocamp_tensor::TensorData;
 use hyper::{HeaderMap, Response};
 
 use self::encode::Encoder;
-use crate::body::{MAX_BODY, Unread, too_large};
-use crate::compression::Coding;
 use crate::front::HttpFront;
 use crate::json::{GenerateRequest, parse_generate};
-use crate::off_thread::{LARGE_JSON, off_thread};
 use crate::response::{self, ResponseBody};
 use crate::router::ModelPath;
+use hippocamp_http_content::Coding;
+use hippocamp_http_content::{LARGE_JSON, off_thread};
+use hippocamp_http_content::{MAX_BODY, Unread, too_large};
 
 /// Answers with the only response of the model, decoupled or not.
 pub(crate) async fn generate<B>(

@@ -5,9 +5,9 @@
 use hippocamp_core::InferenceServer;
 use hyper::{Response, StatusCode};
 
-use crate::json::JsonWriter;
 use crate::response::{self, ResponseBody};
 use crate::router::ModelPath;
+use hippocamp_http_content::json::JsonWriter;
 
 /// 200 with `{"live":true}`, or 400 with `{"live":false}`; `what` is the member.
 pub(crate) fn health(what: &str, is_well: bool) -> Response<ResponseBody> {

@@ -15,17 +15,17 @@ use hyper::header::{ACCEPT_ENCODING, HeaderValue};
 use hyper::{HeaderMap, Response};
 use smallvec::smallvec;
 
-use crate::accepted_coding::AcceptedCoding;
 use crate::binary::{self, HeaderLength};
-use crate::body::{MAX_BODY, Segments, Unread, too_large};
-use crate::compression::Coding;
 use crate::encode::{Form, Wanted, encode};
 use crate::front::HttpFront;
 use crate::json::{Content, JsonInput, JsonRequest, parse_infer};
-use crate::off_thread::{LARGE_JSON, LARGE_OUTPUT, off_thread};
 use crate::raw;
 use crate::response::{self, ResponseBody};
 use crate::router::ModelPath;
+use hippocamp_http_content::AcceptedCoding;
+use hippocamp_http_content::Coding;
+use hippocamp_http_content::{LARGE_JSON, LARGE_OUTPUT, off_thread};
+use hippocamp_http_content::{MAX_BODY, Segments, Unread, too_large};
 
 pub(crate) async fn infer<B>(
     front: &HttpFront,

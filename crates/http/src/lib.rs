@@ -4,10 +4,7 @@
 //! request's body stays in the pieces that it came in, and a response's tensors leave as pieces of their own. Nothing in
 //! this crate knows a scheduler or a backend.
 
-mod accepted_coding;
 mod binary;
-mod body;
-mod compression;
 mod encode;
 mod front;
 mod generate;
@@ -17,7 +14,6 @@ mod infer;
 pub mod json;
 mod metadata;
 mod metrics;
-mod off_thread;
 mod raw;
 mod repository;
 mod response;
@@ -28,7 +24,7 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 
-pub use accepted_coding::ResponseCompression;
 pub use front::{HttpFront, HttpSettings};
+pub use hippocamp_http_content::ResponseCompression;
 pub use response::ResponseBody;
 pub use serve::{serve, serve_metrics};

@@ -4,9 +4,9 @@ use hippocamp_core::{InferenceServer, ModelMetadata, TensorMetadata};
 use hippocamp_model_config::to_json;
 use hyper::Response;
 
-use crate::json::JsonWriter;
 use crate::response::{self, ResponseBody};
 use crate::router::ModelPath;
+use hippocamp_http_content::json::JsonWriter;
 
 pub(crate) fn server(server: &InferenceServer) -> Response<ResponseBody> {
     let metadata = server.metadata();

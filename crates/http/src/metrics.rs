@@ -9,11 +9,11 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Method, Request, Response};
 use tokio::sync::Semaphore;
 
-use crate::accepted_coding::{AcceptedCoding, ResponseCompression};
-use crate::compression::Coding;
 use crate::front::method_not_allowed;
-use crate::off_thread::off_thread;
 use crate::response::{self, ResponseBody};
+use hippocamp_http_content::Coding;
+use hippocamp_http_content::off_thread;
+use hippocamp_http_content::{AcceptedCoding, ResponseCompression};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 

@@ -12,12 +12,12 @@ use hippocamp_core::{IndexEntry, LoadOverrides, State};
 use hippocamp_net::Source;
 use hyper::{Response, StatusCode};
 
-use crate::body::{Unread, too_large};
 use crate::front::HttpFront;
-use crate::json::{Cursor, Fault, JsonWriter, Scalar, unable_to_parse};
-use crate::off_thread::{LARGE_JSON, off_thread};
 use crate::response::{self, ResponseBody};
 use crate::router::ControlAction;
+use hippocamp_http_content::json::{Cursor, Fault, JsonWriter, Scalar, unable_to_parse};
+use hippocamp_http_content::{LARGE_JSON, off_thread};
+use hippocamp_http_content::{Unread, too_large};
 
 /// Padding may be left out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

@@ -5,12 +5,12 @@ use hippocamp_net::Source;
 use hippocamp_shm::{SharedMemory, SystemRegion};
 use hyper::{Response, StatusCode};
 
-use crate::body::Unread;
 use crate::front::HttpFront;
-use crate::json::{JsonWriter, Scalar};
 use crate::repository::{from_base64, members, read};
 use crate::response::{self, ResponseBody};
 use crate::router::{MemoryAction, MemoryKind};
+use hippocamp_http_content::Unread;
+use hippocamp_http_content::json::{JsonWriter, Scalar};
 
 /// The size of what CUDA calls an IPC memory handle.
 const CUDA_HANDLE: usize = 64;

@@ -4,8 +4,8 @@ use hippocamp_backend::{Counted, Phases, ResponseCounters};
 use hippocamp_core::{InferenceServer, VersionStatistics};
 use hyper::Response;
 
-use crate::json::JsonWriter;
 use crate::response::{self, ResponseBody};
+use hippocamp_http_content::json::JsonWriter;
 
 /// Of one version, of all of a model's, or of all models if the name is empty.
 pub(crate) fn statistics(

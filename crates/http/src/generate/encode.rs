@@ -8,8 +8,8 @@ use hippocamp_model_config::TensorSpec;
 use smallvec::SmallVec;
 
 use crate::encode::parameter;
-use crate::json::{JsonWriter, write_flat};
-use crate::off_thread::{LARGE_OUTPUT, off_thread};
+use hippocamp_http_content::json::{JsonWriter, write_flat};
+use hippocamp_http_content::{LARGE_OUTPUT, off_thread};
 
 /// Writes the responses to one request.
 #[derive(Debug)]

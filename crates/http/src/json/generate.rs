@@ -9,13 +9,13 @@ use hippocamp_model_config::{Interface, TensorLookup, TensorSpec};
 use hippocamp_tensor::Shape;
 use smallvec::SmallVec;
 
-use super::cursor::Cursor;
-use super::fault::Fault;
 use super::infer::string;
 use super::input::unreadable;
 use super::parameters::custom;
-use super::scalar::utf8;
-use super::tensor;
+use hippocamp_http_content::json::Cursor;
+use hippocamp_http_content::json::Fault;
+use hippocamp_http_content::json::tensor;
+use hippocamp_http_content::json::utf8;
 
 /// The member whose own members are read like those of the request.
 const NESTED: &str = "parameters";

@@ -6,12 +6,12 @@ use hippocamp_backend::Error;
 use hippocamp_core::check_tensor_count;
 use smallvec::SmallVec;
 
-use super::cursor::Cursor;
-use super::fault::{Fault, unable_to_parse};
 use super::input::{self, JsonInput};
 use super::output::{self, JsonOutput};
 use super::parameters::{self, RequestParameters};
-use super::scalar::{AccessFault, Scalar, utf8};
+use hippocamp_http_content::json::Cursor;
+use hippocamp_http_content::json::{AccessFault, Scalar, utf8};
+use hippocamp_http_content::json::{Fault, unable_to_parse};
 
 /// A request as its JSON describes it. Texts are borrowed from there.
 #[derive(Debug)]

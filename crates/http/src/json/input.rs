@@ -6,12 +6,12 @@ use bytes::Bytes;
 use hippocamp_backend::Error;
 use hippocamp_tensor::{DataType, Shape};
 
-use super::cursor::{Cursor, Mark};
-use super::fault::{Fault, unable_to_parse};
 use super::infer::{missing, required};
-use super::scalar::{AccessFault, Scalar};
-use super::tensor;
 use super::tensor_parameters::{Place, TensorParameters};
+use hippocamp_http_content::json::tensor;
+use hippocamp_http_content::json::{AccessFault, Scalar};
+use hippocamp_http_content::json::{Cursor, Mark};
+use hippocamp_http_content::json::{Fault, unable_to_parse};
 
 /// How many dimensions an input may have.
 const MAX_RANK: usize = 64;

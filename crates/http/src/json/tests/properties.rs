@@ -3,7 +3,8 @@
 use hippocamp_tensor::DataType;
 use proptest::prelude::*;
 
-use super::super::{Content, JsonWriter, parse_infer, write_tensor};
+use super::super::{Content, parse_infer};
+use hippocamp_http_content::json::{JsonWriter, write_tensor};
 
 /// Any bytes, biased towards what JSON is made of.
 fn almost_json() -> impl Strategy<Value = Vec<u8>> {

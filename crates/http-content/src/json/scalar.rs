@@ -11,7 +11,7 @@ use super::number::Number;
 
 /// A value that was asked for. Of objects and arrays only that they are one: they were read over.
 #[derive(Debug)]
-pub(crate) enum Scalar<'a> {
+pub enum Scalar<'a> {
     Null,
     Bool(bool),
     Number(Number),
@@ -22,7 +22,7 @@ pub(crate) enum Scalar<'a> {
 
 /// What a value was asked for as and is not. The texts are Triton's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AccessFault {
+pub enum AccessFault {
     String,
     Bool,
     Unsigned,
@@ -51,21 +51,21 @@ impl From<AccessFault> for Error {
 }
 
 impl<'a> Scalar<'a> {
-    pub(crate) fn as_bool(&self) -> Result<bool, AccessFault> {
+    pub fn as_bool(&self) -> Result<bool, AccessFault> {
         match self {
             Scalar::Bool(value) => Ok(*value),
             _ => Err(AccessFault::Bool),
         }
     }
 
-    pub(crate) fn as_u64(&self) -> Result<u64, AccessFault> {
+    pub fn as_u64(&self) -> Result<u64, AccessFault> {
         match self {
             Scalar::Number(number) => number.as_u64().ok_or(AccessFault::Unsigned),
             _ => Err(AccessFault::Unsigned),
         }
     }
 
-    pub(crate) fn into_bytes(self) -> Result<Cow<'a, [u8]>, AccessFault> {
+    pub fn into_bytes(self) -> Result<Cow<'a, [u8]>, AccessFault> {
         match self {
             Scalar::String(value) => Ok(value),
             _ => Err(AccessFault::String),
@@ -75,7 +75,7 @@ impl<'a> Scalar<'a> {
 
 impl<'a> Cursor<'a> {
     /// Reads the value that begins here.
-    pub(crate) fn scalar(&mut self) -> Result<Scalar<'a>, Fault> {
+    pub fn scalar(&mut self) -> Result<Scalar<'a>, Fault> {
         match self.peek() {
             Some(b'"') => self.string().map(Scalar::String),
             Some(b't') => self.literal(b"true").map(|()| Scalar::Bool(true)),
@@ -88,7 +88,7 @@ impl<'a> Cursor<'a> {
 }
 
 /// The string as text. Names, ids and parameters are; what is not UTF-8 could not be shown to anybody.
-pub(super) fn utf8<'a>(field: &str, bytes: Cow<'a, [u8]>) -> Result<Cow<'a, str>, Error> {
+pub fn utf8<'a>(field: &str, bytes: Cow<'a, [u8]>) -> Result<Cow<'a, str>, Error> {
     let wrong = || Error::invalid_arg(format!("Unable to parse '{field}': the string is not valid UTF-8"));
     match bytes {
         Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| wrong()),

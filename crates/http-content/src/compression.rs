@@ -25,14 +25,14 @@ const WINDOW_BITS: u8 = 15;
 
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Coding {
+pub enum Coding {
     Identity,
     Gzip,
     Deflate,
 }
 
 impl Coding {
-    pub(crate) const fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Coding::Identity => "identity",
             Coding::Gzip => "gzip",
@@ -40,14 +40,14 @@ impl Coding {
         }
     }
 
-    pub(crate) fn named(name: &str) -> Option<Coding> {
+    pub fn named(name: &str) -> Option<Coding> {
         [Coding::Identity, Coding::Gzip, Coding::Deflate]
             .into_iter()
             .find(|c| c.name().eq_ignore_ascii_case(name))
     }
 
     /// How the body of a request is written.
-    pub(crate) fn of_request(headers: &HeaderMap) -> Result<Coding> {
+    pub fn of_request(headers: &HeaderMap) -> Result<Coding> {
         let name = text(headers, &CONTENT_ENCODING).trim();
         if name.is_empty() {
             return Ok(Coding::Identity);
@@ -56,7 +56,7 @@ impl Coding {
     }
 
     /// Compresses the pieces into one.
-    pub(crate) fn compress(self, pieces: &[Bytes]) -> std::io::Result<Vec<u8>> {
+    pub fn compress(self, pieces: &[Bytes]) -> std::io::Result<Vec<u8>> {
         match self {
             Coding::Identity => Ok(pieces.concat()),
             Coding::Gzip => {
@@ -71,7 +71,7 @@ impl Coding {
     }
 
     /// Takes a compressed body apart, whichever of the two formats it has. Stops when it gets larger than `limit`.
-    pub(crate) fn decompress(self, mut body: Segments, limit: usize) -> Result<Segments> {
+    pub fn decompress(self, mut body: Segments, limit: usize) -> Result<Segments> {
         if self == Coding::Identity {
             return Ok(body);
         }
@@ -160,7 +160,7 @@ fn write_all<W: Write>(mut encoder: W, pieces: &[Bytes]) -> std::io::Result<W> {
 }
 
 /// The header's value; empty if it is not there or no text.
-pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
+pub fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 

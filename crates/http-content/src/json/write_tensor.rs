@@ -6,7 +6,7 @@ use hippocamp_tensor::{BytesElements, DataType};
 use super::write::{JsonWriter, WIDEST_DOUBLE};
 
 /// Writes the elements of an output as a flat array, but a single one as it is. Otherwise like [`write_tensor`].
-pub(crate) fn write_flat(
+pub fn write_flat(
     writer: &mut JsonWriter,
     output: &str,
     data_type: DataType,

@@ -10,7 +10,7 @@ use super::plain::plain_length;
 
 impl<'a> Cursor<'a> {
     /// Reads the string that begins here. Copies only if it has escapes.
-    pub(crate) fn string(&mut self) -> Result<Cow<'a, [u8]>, Fault> {
+    pub fn string(&mut self) -> Result<Cow<'a, [u8]>, Fault> {
         self.advance(1);
         let plain = self.plain_bytes();
         if self.eat(b'"') {
@@ -22,7 +22,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Moves past the string that begins here.
-    pub(super) fn skip_string(&mut self) -> Result<(), Fault> {
+    pub fn skip_string(&mut self) -> Result<(), Fault> {
         self.advance(1);
         self.string_rest(|_| {})
     }

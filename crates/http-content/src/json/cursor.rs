@@ -11,7 +11,7 @@ const MAX_DEPTH: u32 = 100;
 
 /// Reads a text from front to back. Every step either moves on or fails; none moves beyond the end.
 #[derive(Debug)]
-pub(crate) struct Cursor<'a> {
+pub struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
     /// Objects and arrays that are open here.
@@ -20,68 +20,68 @@ pub(crate) struct Cursor<'a> {
 
 /// A place to come back to.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Mark {
+pub struct Mark {
     at: usize,
     depth: u32,
 }
 
 impl<'a> Cursor<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Cursor<'a> {
+    pub fn new(bytes: &'a [u8]) -> Cursor<'a> {
         Cursor { bytes, at: 0, depth: 0 }
     }
 
-    pub(crate) fn peek(&self) -> Option<u8> {
+    pub fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
     /// The bytes from here on.
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    pub(super) fn at(&self) -> usize {
+    pub fn at(&self) -> usize {
         self.at
     }
 
     /// The bytes between an earlier place and this one.
-    pub(super) fn since(&self, start: usize) -> &'a [u8] {
+    pub fn since(&self, start: usize) -> &'a [u8] {
         self.bytes.get(start..self.at).unwrap_or_default()
     }
 
     /// Moves on by `count` bytes that were looked at.
-    pub(super) fn advance(&mut self, count: usize) {
+    pub fn advance(&mut self, count: usize) {
         self.at = self.at.saturating_add(count).min(self.bytes.len());
     }
 
     /// Moves past a byte if it is the next.
-    pub(super) fn eat(&mut self, byte: u8) -> bool {
+    pub fn eat(&mut self, byte: u8) -> bool {
         let there = self.peek() == Some(byte);
         self.at += usize::from(there);
         there
     }
 
-    pub(super) fn whitespace(&mut self) {
+    pub fn whitespace(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
         }
     }
 
-    pub(super) fn mark(&self) -> Mark {
+    pub fn mark(&self) -> Mark {
         Mark { at: self.at, depth: self.depth }
     }
 
-    pub(super) fn reset(&mut self, mark: Mark) {
+    pub fn reset(&mut self, mark: Mark) {
         (self.at, self.depth) = (mark.at, mark.depth);
     }
 
     /// A syntax error at this place.
     #[cold]
-    pub(super) fn syntax(&self, text: &'static str) -> Fault {
+    pub fn syntax(&self, text: &'static str) -> Fault {
         Fault::Syntax { text, at: self.at }
     }
 
     /// Moves past the byte that opens an object or array.
-    pub(super) fn open(&mut self) -> Result<(), Fault> {
+    pub fn open(&mut self) -> Result<(), Fault> {
         if self.depth >= MAX_DEPTH {
             return Err(self.syntax(syntax::DEPTH));
         }
@@ -91,13 +91,13 @@ impl<'a> Cursor<'a> {
     }
 
     /// Moves past the byte that closes one.
-    pub(super) fn close(&mut self) {
+    pub fn close(&mut self) {
         self.depth = self.depth.saturating_sub(1);
         self.advance(1);
     }
 
     /// Moves to the first value of the text.
-    pub(crate) fn begin(&mut self) -> Result<(), Fault> {
+    pub fn begin(&mut self) -> Result<(), Fault> {
         self.whitespace();
         match self.peek() {
             None | Some(0) => Err(self.syntax(syntax::EMPTY)),
@@ -107,7 +107,7 @@ impl<'a> Cursor<'a> {
 
     /// Sees to it that the text ends here. A NUL byte ends it, too: what follows is not looked at. Triton reads it so,
     /// and tensors that were appended without an `Inference-Header-Content-Length` usually begin with one.
-    pub(crate) fn end(&mut self) -> Result<(), Fault> {
+    pub fn end(&mut self) -> Result<(), Fault> {
         self.whitespace();
         match self.peek() {
             None | Some(0) => Ok(()),
@@ -115,16 +115,16 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    pub(crate) fn is_object(&self) -> bool {
+    pub fn is_object(&self) -> bool {
         self.peek() == Some(b'{')
     }
 
-    pub(crate) fn is_array(&self) -> bool {
+    pub fn is_array(&self) -> bool {
         self.peek() == Some(b'[')
     }
 
     /// Reads an object. `member` gets each name, and has to read the value that the cursor is at.
-    pub(crate) fn object(
+    pub fn object(
         &mut self,
         mut member: impl FnMut(&mut Self, Cow<'a, [u8]>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
@@ -151,10 +151,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads an array. `element` has to read the value that the cursor is at.
-    pub(crate) fn array(
-        &mut self,
-        mut element: impl FnMut(&mut Self) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    pub fn array(&mut self, mut element: impl FnMut(&mut Self) -> Result<(), Fault>) -> Result<(), Fault> {
         self.open()?;
         self.whitespace();
         if self.peek() == Some(b']') {
@@ -177,7 +174,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads a member's name and moves to its value.
-    pub(super) fn name(&mut self) -> Result<Cow<'a, [u8]>, Fault> {
+    pub fn name(&mut self) -> Result<Cow<'a, [u8]>, Fault> {
         if self.peek() != Some(b'"') {
             return Err(self.syntax(syntax::NAME));
         }
@@ -187,7 +184,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Moves from the end of a name to the value.
-    pub(super) fn colon(&mut self) -> Result<(), Fault> {
+    pub fn colon(&mut self) -> Result<(), Fault> {
         self.whitespace();
         if !self.eat(b':') {
             return Err(self.syntax(syntax::COLON));
@@ -198,7 +195,7 @@ impl<'a> Cursor<'a> {
 
     /// Reads a value. If its meaning is wrong, reads over it and keeps the error: a syntax error anywhere in the text
     /// comes first, and so does the meaning of other members.
-    pub(crate) fn section<T>(
+    pub fn section<T>(
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, Fault>,
     ) -> Result<Result<T, Error>, Fault> {

@@ -154,7 +154,7 @@ impl JsonWriter {
 }
 
 /// The most that a double takes, with the comma before it.
-pub(crate) const WIDEST_DOUBLE: usize = 25;
+pub(super) const WIDEST_DOUBLE: usize = 25;
 
 /// From here on a double is written with an exponent.
 const WITH_EXPONENT: f64 = 1e16;

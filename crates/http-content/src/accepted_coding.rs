@@ -20,7 +20,7 @@ pub enum ResponseCompression {
 
 /// How one response is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct AcceptedCoding {
+pub struct AcceptedCoding {
     coding: Coding,
     /// Also if there are binary tensors.
     for_tensors: bool,
@@ -29,7 +29,7 @@ pub(crate) struct AcceptedCoding {
 impl AcceptedCoding {
     /// Of a request's `Accept-Encoding`: what it weighs most of what we have, the first of equals, and nothing that it weighs
     /// zero. `*` and codings that we do not have are no wish.
-    pub(crate) fn of(headers: &HeaderMap, compression: ResponseCompression) -> AcceptedCoding {
+    pub fn of(headers: &HeaderMap, compression: ResponseCompression) -> AcceptedCoding {
         let mut best = (Coding::Identity, 0.0);
         let mut named = 0;
         for wish in text(headers, &ACCEPT_ENCODING).split(',') {
@@ -55,7 +55,7 @@ impl AcceptedCoding {
     }
 
     /// The coding of a response, with binary tensors or without.
-    pub(crate) fn of_response(self, has_tensors: bool) -> Coding {
+    pub fn of_response(self, has_tensors: bool) -> Coding {
         if has_tensors && !self.for_tensors { Coding::Identity } else { self.coding }
     }
 }

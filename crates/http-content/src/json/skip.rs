@@ -28,7 +28,7 @@ impl Nesting {
 
 impl Cursor<'_> {
     /// Moves past the value that begins here, and checks its syntax. Allocates nothing, does not recurse.
-    pub(crate) fn skip_value(&mut self) -> Result<(), Fault> {
+    pub fn skip_value(&mut self) -> Result<(), Fault> {
         let mut nesting = Nesting::default();
         loop {
             if self.skip_scalar_or_open(&mut nesting)? {
@@ -101,7 +101,7 @@ impl Cursor<'_> {
     }
 
     /// Moves past a word. Fails at the first letter that is another.
-    pub(super) fn literal(&mut self, word: &[u8]) -> Result<(), Fault> {
+    pub fn literal(&mut self, word: &[u8]) -> Result<(), Fault> {
         for &letter in word {
             if !self.eat(letter) {
                 return Err(self.syntax(syntax::VALUE));

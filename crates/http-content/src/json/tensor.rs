@@ -9,14 +9,14 @@ use super::number::Number;
 use super::scalar::AccessFault;
 
 /// Whether tensors of that type can be written as JSON at all.
-pub(super) fn is_readable(data_type: DataType) -> bool {
+pub fn is_readable(data_type: DataType) -> bool {
     !matches!(data_type, DataType::Fp16 | DataType::Bf16)
 }
 
 /// Reads the array that begins here. Only the number of elements has to be `expected`, their nesting does not matter;
 /// BYTES elements are not counted, as whoever checks their content counts them there. Allocates at most `max_size` bytes
 /// for elements of fixed size, and never more than what came can hold.
-pub(super) fn read(
+pub fn read(
     cursor: &mut Cursor<'_>,
     data_type: DataType,
     expected: usize,
@@ -29,7 +29,7 @@ pub(super) fn read(
 }
 
 /// The same for a value that may also stand alone, as the only element.
-pub(super) fn read_any(
+pub fn read_any(
     cursor: &mut Cursor<'_>,
     data_type: DataType,
     expected: usize,

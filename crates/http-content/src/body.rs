@@ -12,7 +12,7 @@ use hyper::HeaderMap;
 use hyper::header::EXPECT;
 
 /// The most that a body can have: what a `Content-Length` of 32 bits can say.
-pub(crate) const MAX_BODY: usize = i32::MAX as usize;
+pub const MAX_BODY: usize = i32::MAX as usize;
 
 /// How many chunks a body of unknown length may have that are not empty.
 const MAX_CHUNKS: usize = 1 << 16;
@@ -25,7 +25,7 @@ const SMALL: usize = 4096;
 
 /// Bytes in the order in which they came, taken from the front. Nothing is copied, but for small pieces behind the first.
 #[derive(Debug, Default)]
-pub(crate) struct Segments {
+pub struct Segments {
     /// Never empty ones.
     pieces: VecDeque<Bytes>,
     /// Small ones behind all others, joined.
@@ -34,11 +34,11 @@ pub(crate) struct Segments {
 }
 
 impl Segments {
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.len
     }
 
-    pub(crate) fn push(&mut self, piece: Bytes) {
+    pub fn push(&mut self, piece: Bytes) {
         self.len += piece.len();
         if piece.is_empty() {
         } else if piece.len() >= SMALL || self.pieces.is_empty() {
@@ -53,13 +53,13 @@ impl Segments {
     }
 
     /// The pieces from here on.
-    pub(crate) fn pieces(&mut self) -> &[Bytes] {
+    pub fn pieces(&mut self) -> &[Bytes] {
         self.flush();
         self.pieces.make_contiguous()
     }
 
     /// Takes the first `size` bytes, or all if there are fewer.
-    pub(crate) fn take(&mut self, size: usize) -> TensorData {
+    pub fn take(&mut self, size: usize) -> TensorData {
         self.flush();
         let mut taken = HostSegments::default();
         let mut wanted = size.min(self.len);
@@ -94,7 +94,7 @@ impl From<Bytes> for Segments {
 
 /// The body of a request of which nothing was read yet.
 #[derive(Debug)]
-pub(crate) struct Unread<B> {
+pub struct Unread<B> {
     body: B,
     /// The client sends it only when asked to, which reading does.
     waits: bool,
@@ -104,17 +104,13 @@ impl<B> Unread<B>
 where
     B: Source,
 {
-    pub(crate) fn new(headers: &HeaderMap, body: B) -> Unread<B> {
+    pub fn new(headers: &HeaderMap, body: B) -> Unread<B> {
         Unread { body, waits: headers.contains_key(EXPECT) }
     }
 
     /// Reads it all. `too_large` makes the error if it has more than `limit` bytes; it gets the size where the peer
     /// announced one. Nothing is allocated for bytes that did not come.
-    pub(crate) async fn collect(
-        self,
-        limit: usize,
-        too_large: impl Fn(Option<u64>) -> Error,
-    ) -> Result<Segments> {
+    pub async fn collect(self, limit: usize, too_large: impl Fn(Option<u64>) -> Error) -> Result<Segments> {
         let is_chunked = self.body.size_hint().exact().is_none();
         let announced = self.body.size_hint().lower();
         if announced > limit as u64 {
@@ -160,7 +156,7 @@ where
     }
 
     /// Reads over a body that is of no use, so that the client gets to read the answer and may keep its connection.
-    pub(crate) async fn discard(self) {
+    pub async fn discard(self) {
         if !self.waits {
             read_over(pin!(self.body)).await;
         }
@@ -202,7 +198,7 @@ fn too_many_chunks() -> Error {
 
 /// Larger than `--http-max-input-size` allows.
 #[cold]
-pub(crate) fn too_large(what: &str, size: Option<u64>, limit: usize) -> Error {
+pub fn too_large(what: &str, size: Option<u64>, limit: usize) -> Error {
     let size = size.map_or_else(String::new, |size| format!(" of {size} bytes"));
     Error::invalid_arg(format!(
         "{what}{size} exceeds the maximum allowed value of {limit} bytes. Use --http-max-input-size to increase the limit."

@@ -5,7 +5,7 @@ use super::fault::{Fault, syntax};
 
 /// A number as it was written: with a fraction, an exponent or more than 64 bits it is a float, otherwise an integer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Number {
+pub enum Number {
     Int { negative: bool, magnitude: u64 },
     Float(f64),
 }
@@ -20,7 +20,7 @@ const EXACT_POWERS: [f64; 23] = [
 const EXACT_INTEGERS: u64 = 1 << 53;
 
 impl Number {
-    pub(crate) fn as_u64(self) -> Option<u64> {
+    pub fn as_u64(self) -> Option<u64> {
         match self {
             Number::Int { negative: false, magnitude } => Some(magnitude),
             Number::Int { magnitude: 0, .. } => Some(0),
@@ -28,7 +28,7 @@ impl Number {
         }
     }
 
-    pub(crate) fn as_i64(self) -> Option<i64> {
+    pub fn as_i64(self) -> Option<i64> {
         match self {
             Number::Int { negative: false, magnitude } => i64::try_from(magnitude).ok(),
             Number::Int { negative: true, magnitude } => 0i64.checked_sub_unsigned(magnitude),
@@ -36,7 +36,7 @@ impl Number {
         }
     }
 
-    pub(crate) fn as_f64(self) -> f64 {
+    pub fn as_f64(self) -> f64 {
         match self {
             Number::Int { negative: false, magnitude } => magnitude as f64,
             Number::Int { negative: true, magnitude } => -(magnitude as f64),
@@ -74,7 +74,7 @@ impl Digits {
 
 impl Cursor<'_> {
     /// Reads the number that begins here. Anything else is an invalid value.
-    pub(crate) fn number(&mut self) -> Result<Number, Fault> {
+    pub fn number(&mut self) -> Result<Number, Fault> {
         let start = self.at();
         let negative = self.eat(b'-');
         if matches!(self.peek(), Some(b'N' | b'I')) {
