@@ -12,10 +12,10 @@ use prost::Message;
 use smallvec::SmallVec;
 use tonic::Status;
 
-use crate::fields::push_varint;
+use crate::frame_decode::push_varint;
 use crate::parameters::response_parameters;
 use crate::serve::MESSAGE_SIZE;
-use crate::whole_messages::HEADER;
+use hippocamp_grpc_content::HEADER;
 
 /// What stands before each of the `raw_output_contents`, which are the last fields of their message.
 const RAW_OUTPUT_CONTENTS: u8 = 6 << 3 | 2;

@@ -17,10 +17,13 @@ use crate::health::HealthService;
 use crate::model_infer::ModelInfer;
 use crate::serve::MESSAGE_SIZE;
 use crate::service::InferenceService;
-use crate::whole_messages::Whole;
+use hippocamp_grpc_content::Assembled;
 
 const INFERENCE: &str = "/inference.GRPCInferenceService/";
 const HEALTH: &str = "/grpc.health.v1.Health/";
+
+/// The only call of v2 whose client sends more than one message.
+const STREAM: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
 
 /// Calls that are always answered.
 const ALWAYS: [&str; 3] = [
@@ -32,7 +35,7 @@ const ALWAYS: [&str; 3] = [
 /// All services of the port.
 pub(crate) struct GrpcFront {
     inference: ModelInfer<GrpcInferenceServiceServer<InferenceService>>,
-    health: Whole<HealthServer<HealthService>>,
+    health: Assembled<HealthServer<HealthService>>,
 }
 
 impl GrpcFront {
@@ -55,11 +58,14 @@ impl GrpcFront {
         }
         let inference = ModelInfer {
             server: Arc::clone(&server),
-            others: Whole(inference),
+            others: Assembled { service: inference, streams: &[STREAM] },
             response_compression,
             delays,
         };
-        GrpcFront { inference, health: Whole(HealthServer::new(HealthService { server })) }
+        GrpcFront {
+            inference,
+            health: Assembled { service: HealthServer::new(HealthService { server }), streams: &[] },
+        }
     }
 }
 

@@ -4,11 +4,10 @@
 //! without copying a tensor, the model answers, `encode` makes the reply.
 
 mod contents;
-mod deadline;
 mod decode;
 mod delays;
 mod encode;
-mod fields;
+mod frame_decode;
 mod front;
 mod health;
 mod infer;
@@ -23,7 +22,6 @@ mod shared_memory;
 mod statistics;
 mod status;
 mod stream;
-mod whole_messages;
 
 pub use delays::TestDelays;
 pub use serve::{GrpcSettings, serve};
@@ -35,7 +33,7 @@ pub mod fuzzing {
 
     /// The message behind the header that the frames begin with, with its tensors in it; `None` where it is left to tonic.
     pub fn decode(frames: &[bytes::Bytes]) -> Option<ModelInferRequest> {
-        let (mut request, raw) = crate::fields::decode(frames)?;
+        let (mut request, raw) = crate::frame_decode::decode(frames)?;
         request.raw_input_contents =
             raw.iter().map(hippocamp_tensor::TensorData::to_host).collect::<Result<_, _>>().ok()?;
         Some(request)

@@ -23,8 +23,8 @@ use tonic::{Code, Status};
 
 use crate::delays::Delays;
 use crate::serve::MESSAGE_SIZE;
-use crate::whole_messages::{Answers, Frames, HEADER, Whole};
-use crate::{deadline, fields, infer, status::status};
+use crate::{frame_decode, infer, status::status};
+use hippocamp_grpc_content::{Answers, Assembled, Frames, HEADER, deadline};
 
 const PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
 
@@ -32,7 +32,7 @@ const PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
 #[derive(Debug)]
 pub(crate) struct ModelInfer<S> {
     pub(crate) server: Arc<InferenceServer>,
-    pub(crate) others: Whole<S>,
+    pub(crate) others: Assembled<S>,
     /// Replies are compressed for clients that take it, which tonic does.
     pub(crate) response_compression: bool,
     pub(crate) delays: Delays,
@@ -62,7 +62,7 @@ impl<S> ModelInfer<S> {
         let (parts, body) = request.into_parts();
         let mut read = Read { frames: Frames::default(), failed: None, body };
         if read.one_message().await
-            && let Some((message, raw)) = fields::decode(read.frames.contiguous())
+            && let Some((message, raw)) = frame_decode::decode(read.frames.contiguous())
         {
             // From here on the frames belong to the tensors.
             drop(read);

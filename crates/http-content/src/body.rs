@@ -34,10 +34,17 @@ pub struct Segments {
 }
 
 impl Segments {
+    /// How many bytes there are.
     pub fn len(&self) -> usize {
         self.len
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds a piece behind the others.
     pub fn push(&mut self, piece: Bytes) {
         self.len += piece.len();
         if piece.is_empty() {

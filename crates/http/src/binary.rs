@@ -77,7 +77,7 @@ pub(crate) fn take(body: &mut Segments, size: u64, input: &str, model: &str) -> 
 
 /// Sees to it that every byte belonged to an input.
 pub(crate) fn nothing_left(body: &Segments, model: &str) -> Result<()> {
-    if body.len() == 0 {
+    if body.is_empty() {
         return Ok(());
     }
     Err(Error::invalid_arg(format!("unexpected additional input data for model '{model}'")))

@@ -11,7 +11,6 @@ mod connection;
 mod drain;
 mod exchange;
 mod front;
-mod held_writes;
 mod limits;
 mod machine;
 mod network;
@@ -23,6 +22,7 @@ mod serve;
 mod session;
 mod socket;
 mod tick;
+mod write_coalescing;
 
 pub use accept::serve;
 pub use answer::Answer;

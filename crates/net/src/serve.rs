@@ -23,9 +23,9 @@ use crate::body::RequestBody;
 use crate::connection::{Ages, Connection, Order};
 use crate::exchange::{Exchange, Open};
 use crate::front::Front;
-use crate::held_writes::HeldWrites;
 use crate::preface::Preface;
 use crate::socket::Socket;
+use crate::write_coalescing::WriteCoalescing;
 
 /// Large enough that a tensor of usual size never waits for the peer to allow more.
 const STREAM_WINDOW: u32 = 16 << 20;
@@ -161,7 +161,7 @@ async fn http2<F: Front>(
         .max_concurrent_streams(connection.network.limits.streams)
         .keep_alive_interval(Some(port.http2.keepalive_time))
         .keep_alive_timeout(port.http2.keepalive_timeout);
-    let socket = TokioIo::new(HeldWrites::new(socket));
+    let socket = TokioIo::new(WriteCoalescing::new(socket));
     let served = pin!(builder.serve_connection(socket, respond));
     until_told(served, connection, http2::Connection::graceful_shutdown).await
 }

@@ -60,7 +60,7 @@ impl Wake for Turns {
 
 /// Does as h2 does with such a connection.
 struct Bench {
-    connection: HeldWrites<Peer>,
+    connection: WriteCoalescing<Peer>,
     turns: Arc<Turns>,
     waker: Waker,
 }
@@ -68,7 +68,7 @@ struct Bench {
 impl Bench {
     fn new(takes: Vec<usize>) -> Bench {
         let turns = Arc::<Turns>::default();
-        let connection = HeldWrites::new(Peer { takes, ..Peer::default() });
+        let connection = WriteCoalescing::new(Peer { takes, ..Peer::default() });
         Bench { connection, waker: Waker::from(Arc::clone(&turns)), turns }
     }
 

@@ -9,7 +9,7 @@ use hippocamp_proto::inference::ModelInferRequest;
 use hippocamp_tensor::{HostSegments, TensorData};
 use prost::Message;
 
-use crate::whole_messages::HEADER;
+use hippocamp_grpc_content::HEADER;
 
 /// The number of `parameters`, a map. Whatever wire type it is written with, prost reads it as length-delimited.
 const PARAMETERS: u64 = 4;

@@ -26,7 +26,7 @@ const SLICES_WITH_DATA: usize = 2;
 /// Holds back what h2 writes for as long as more is to be expected. Says that it was written: an error shows at a later
 /// call, as it does for what the kernel holds.
 #[derive(Debug)]
-pub(crate) struct HeldWrites<IO> {
+pub(crate) struct WriteCoalescing<IO> {
     inner: IO,
     held: Vec<u8>,
     /// How much of it was written.
@@ -35,9 +35,9 @@ pub(crate) struct HeldWrites<IO> {
     expects_more: bool,
 }
 
-impl<IO: AsyncWrite + Unpin> HeldWrites<IO> {
-    pub(crate) fn new(inner: IO) -> HeldWrites<IO> {
-        HeldWrites { inner, held: Vec::new(), written: 0, expects_more: false }
+impl<IO: AsyncWrite + Unpin> WriteCoalescing<IO> {
+    pub(crate) fn new(inner: IO) -> WriteCoalescing<IO> {
+        WriteCoalescing { inner, held: Vec::new(), written: 0, expects_more: false }
     }
 
     fn poll_write_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -82,7 +82,7 @@ impl<IO: AsyncWrite + Unpin> HeldWrites<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for HeldWrites<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for WriteCoalescing<IO> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
@@ -129,7 +129,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for HeldWrites<IO> {
 }
 
 /// h2 begins each turn with a read.
-impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for HeldWrites<IO> {
+impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for WriteCoalescing<IO> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

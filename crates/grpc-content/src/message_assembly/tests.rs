@@ -40,7 +40,7 @@ fn read(bytes: &[u8], cuts: &[usize], encoding: Option<Encoding>) -> (Vec<Bytes>
     }
     frames.push(rest);
     let frames = frames.into_iter().map(http_body::Frame::data);
-    let mut body = WholeMessages::new(Pieces(frames.collect()), encoding, false);
+    let mut body = AssembledMessages::new(Pieces(frames.collect()), encoding, false);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async move {
         let mut out = Vec::new();
@@ -56,7 +56,7 @@ fn read(bytes: &[u8], cuts: &[usize], encoding: Option<Encoding>) -> (Vec<Bytes>
 
 #[test]
 fn nothing_is_passed_on_before_the_message_is_whole() {
-    let mut whole = WholeMessages::new((), None, false);
+    let mut whole = AssembledMessages::new((), None, false);
     let bytes = Bytes::from(message(0, b"hello"));
     whole.push(bytes.slice(..7)).unwrap();
     assert!(whole.whole.is_empty());
@@ -69,7 +69,7 @@ fn nothing_is_passed_on_before_the_message_is_whole() {
 fn a_message_that_never_comes_costs_what_was_sent_of_it() {
     let mut announced = vec![0];
     announced.extend_from_slice(&(i32::MAX as u32).to_be_bytes());
-    let mut whole = WholeMessages::new((), None, false);
+    let mut whole = AssembledMessages::new((), None, false);
     whole.push(Bytes::from(announced)).unwrap();
     assert!(whole.whole.is_empty());
     assert_eq!(whole.held.length, HEADER);
@@ -114,7 +114,7 @@ fn gzip_streams_one_behind_the_other_are_one_message() {
 
 #[test]
 fn empty_frames_are_not_kept() {
-    let mut whole = WholeMessages::new((), None, false);
+    let mut whole = AssembledMessages::new((), None, false);
     for _ in 0..1000 {
         whole.push(Bytes::new()).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Keeps a request's bytes back until a whole message is there.
+//! Assembles the messages of a gRPC request: its bytes are kept back until a whole message is there.
 //!
 //! The codec behind this reserves memory for a message as soon as it has read its announced length. A peer that only
 //! announces would get gigabytes for five bytes. Here the frames of a message wait, as they came, until the last one is
@@ -23,7 +23,7 @@ use tonic::{Status, codegen::Body as HttpBody};
 use crate::deadline;
 
 /// A compression flag and a length of four bytes.
-pub(crate) const HEADER: usize = 5;
+pub const HEADER: usize = 5;
 
 /// What a compressed message may swell to however small it is.
 const FREE_EXPANSION: usize = 64 << 20;
@@ -31,17 +31,19 @@ const FREE_EXPANSION: usize = 64 << 20;
 /// And how many times its size beyond that. Real tensors shrink rarely to a tenth; a bomb to a thousandth.
 const EXPANSION: usize = 32;
 
-/// The only call whose client sends more than one message.
-const STREAM: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
-
-/// Wraps a gRPC service so that it reads requests through [`WholeMessages`], and keeps to the client's deadline.
+/// Wraps a gRPC service so that it reads requests through [`AssembledMessages`], and keeps to the client's deadline.
 #[derive(Clone, Debug)]
-pub(crate) struct Whole<S>(pub(crate) S);
+pub struct Assembled<S> {
+    /// What answers the calls.
+    pub service: S,
+    /// The paths of those calls whose clients send more than one message.
+    pub streams: &'static [&'static str],
+}
 
-/// A service of tonic that takes a body through [`WholeMessages`].
-pub(crate) trait Answers<B>:
+/// A service of tonic that takes a body through [`AssembledMessages`].
+pub trait Answers<B>:
     Service<
-        http::Request<WholeMessages<B>>,
+        http::Request<AssembledMessages<B>>,
         Response = http::Response<Body>,
         Error = Infallible,
         Future = BoxFuture<http::Response<Body>, Infallible>,
@@ -51,7 +53,7 @@ pub(crate) trait Answers<B>:
 
 impl<B, S> Answers<B> for S where
     S: Service<
-            http::Request<WholeMessages<B>>,
+            http::Request<AssembledMessages<B>>,
             Response = http::Response<Body>,
             Error = Infallible,
             Future = BoxFuture<http::Response<Body>, Infallible>,
@@ -59,12 +61,14 @@ impl<B, S> Answers<B> for S where
 {
 }
 
-impl<S> Whole<S> {
-    pub(crate) async fn respond(&self, mut request: http::Request<RequestBody>) -> http::Response<Body>
+impl<S> Assembled<S> {
+    /// Answers a call, within the deadline that its client set. A call whose client sends more than one message finds its
+    /// `Exchange` in the request's extensions, to count there what it holds.
+    pub async fn respond(&self, mut request: http::Request<RequestBody>) -> http::Response<Body>
     where
         S: Answers<RequestBody>,
     {
-        if request.uri().path() == STREAM {
+        if self.streams.contains(&request.uri().path()) {
             let exchange = Arc::clone(request.body().exchange());
             request.extensions_mut().insert(exchange);
         }
@@ -75,17 +79,17 @@ impl<S> Whole<S> {
     }
 
     /// Without a look at the deadline.
-    pub(crate) async fn answer<B: Source>(&self, request: http::Request<B>) -> http::Response<Body>
+    pub async fn answer<B: Source>(&self, request: http::Request<B>) -> http::Response<Body>
     where
         S: Answers<B>,
     {
         let (parts, mut body) = request.into_parts();
-        let is_stream = parts.uri.path() == STREAM;
+        let is_stream = self.streams.contains(&parts.uri.path());
         if is_stream {
             body.pause();
         }
-        let body = WholeMessages::new(body, Encoding::of(&parts.headers), is_stream);
-        let mut service = self.0.clone();
+        let body = AssembledMessages::new(body, Encoding::of(&parts.headers), is_stream);
+        let mut service = self.service.clone();
         match service.call(http::Request::from_parts(parts, body)).await {
             Ok(answer) => answer,
             Err(never) => match never {},
@@ -111,7 +115,8 @@ impl Encoding {
 }
 
 /// A request body that yields the bytes of a message only when all of them are there.
-pub(crate) struct WholeMessages<B> {
+#[derive(Debug)]
+pub struct AssembledMessages<B> {
     body: B,
     encoding: Option<Encoding>,
     /// Messages may come at any time, and are no longer held here when they are passed on.
@@ -123,9 +128,9 @@ pub(crate) struct WholeMessages<B> {
     ended: bool,
 }
 
-impl<B> WholeMessages<B> {
+impl<B> AssembledMessages<B> {
     fn new(body: B, encoding: Option<Encoding>, is_stream: bool) -> Self {
-        WholeMessages {
+        AssembledMessages {
             body,
             encoding,
             is_stream,
@@ -160,7 +165,7 @@ impl<B> WholeMessages<B> {
     }
 }
 
-impl<B: Source> WholeMessages<B> {
+impl<B: Source> AssembledMessages<B> {
     /// Takes what came, and lets go of what is passed on.
     fn take(&mut self, data: Bytes) -> Result<(), Status> {
         let before = self.held.length + data.len();
@@ -189,7 +194,7 @@ fn unread(error: BodyError) -> Status {
     }
 }
 
-impl<B: Source> HttpBody for WholeMessages<B> {
+impl<B: Source> HttpBody for AssembledMessages<B> {
     type Data = Bytes;
     type Error = Status;
 
@@ -223,19 +228,25 @@ impl<B: Source> HttpBody for WholeMessages<B> {
 }
 
 /// Frames in the order in which they came.
-#[derive(Default)]
-pub(crate) struct Frames {
+#[derive(Debug, Default)]
+pub struct Frames {
     frames: VecDeque<Bytes>,
     length: usize,
 }
 
 impl Frames {
-    pub(crate) fn len(&self) -> usize {
+    /// How many bytes there are.
+    pub fn len(&self) -> usize {
         self.length
     }
 
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
     /// Adds a frame. An empty one is dropped: each would be looked over again and again on the way to a header.
-    pub(crate) fn push(&mut self, frame: Bytes) {
+    pub fn push(&mut self, frame: Bytes) {
         if frame.is_empty() {
             return;
         }
@@ -244,7 +255,7 @@ impl Frames {
     }
 
     /// The compression flag and the length of the next message, once its header is there.
-    pub(crate) fn header(&self) -> Option<(u8, usize)> {
+    pub fn header(&self) -> Option<(u8, usize)> {
         if self.length < HEADER {
             return None;
         }
@@ -258,14 +269,14 @@ impl Frames {
     }
 
     /// The first frame, if there is one.
-    pub(crate) fn pop(&mut self) -> Option<Bytes> {
+    pub fn pop(&mut self) -> Option<Bytes> {
         let frame = self.frames.pop_front()?;
         self.length -= frame.len();
         Some(frame)
     }
 
     /// All frames as they came.
-    pub(crate) fn contiguous(&mut self) -> &[Bytes] {
+    pub fn contiguous(&mut self) -> &[Bytes] {
         self.frames.make_contiguous()
     }
 

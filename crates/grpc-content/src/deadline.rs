@@ -9,7 +9,7 @@ use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Response};
 
 /// How long the client waits for the call: a number of at most eight digits, and a unit.
-pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
+pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("grpc-timeout")?.to_str().ok()?;
     let (number, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
     if number.len() > 8 || !number.bytes().all(|b| b.is_ascii_digit()) {
@@ -28,7 +28,7 @@ pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The call's own answer, or the status of one that took too long. What was under way for it is dropped then.
-pub(crate) async fn within(timeout: Duration, call: impl Future<Output = Response<Body>>) -> Response<Body> {
+pub async fn within(timeout: Duration, call: impl Future<Output = Response<Body>>) -> Response<Body> {
     match tokio::time::timeout(timeout, call).await {
         Ok(answer) => answer,
         Err(_) => Status::deadline_exceeded("Deadline Exceeded").into_http(),
