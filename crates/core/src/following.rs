@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hippocamp_following::{AtStart, ServedModels, follow};
+use hippocamp_lifecycle::composing_on_disk;
 use hippocamp_repository::{
     Dependencies, Fingerprint, Outcome, RemoteTimeout, RepositoryLocation, ScanOptions, Transaction,
 };
 
 use crate::{InferenceServer, WatchSettings};
-use hippocamp_lifecycle::composing_on_disk;
 
 impl InferenceServer {
     /// Follows the repositories, for [`ControlMode::Poll`](crate::ControlMode::Poll). Begins with what

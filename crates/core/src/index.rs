@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use hippocamp_repository::Listing;
-
 use hippocamp_lifecycle::{State, VersionState};
+use hippocamp_repository::Listing;
 
 /// One line of the index. A model that was never loaded has no version.
 #[derive(Clone, Debug, PartialEq, Eq)]

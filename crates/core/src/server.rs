@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use hippocamp_backend::Backend;
 use hippocamp_cache::Store;
+use hippocamp_lifecycle::Lifecycle;
+use hippocamp_loading::{Context, Loader};
 use hippocamp_metrics::CpuTimes;
 use hippocamp_repository::{Fingerprint, RemoteTimeout, ScanFault, ScanOptions, list};
 use hippocamp_scheduler::RateLimiter;
@@ -18,8 +20,6 @@ use crate::index::{self, IndexEntry};
 use crate::lazy::{self, LazyLoading};
 use crate::metrics_page::Sources;
 use crate::{LoadedModel, Readiness, Settings};
-use hippocamp_lifecycle::Lifecycle;
-use hippocamp_loading::{Context, Loader};
 
 /// What the server says of itself.
 #[derive(Clone, Debug)]

@@ -3,14 +3,12 @@
 use std::collections::BTreeMap;
 
 use hippocamp_device::Devices;
+use hippocamp_lifecycle::{LifecycleSettings, Repositories};
+use hippocamp_loading::{HostPolicy, LatencySettings, LoadSettings};
 use hippocamp_repository::{RepositoryLocation, ScanOptions};
-
 use hippocamp_scheduler::ResourceCount;
 
-use hippocamp_loading::{HostPolicy, LatencySettings, LoadSettings};
-
 use crate::MetricsSettings;
-use hippocamp_lifecycle::{LifecycleSettings, Repositories};
 
 /// Who decides which models are loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

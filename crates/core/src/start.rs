@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use hippocamp_lifecycle::Job;
+use hippocamp_loading::LoadFailure;
 use hippocamp_repository::{Action, Fingerprint, RemoteTimeout, Scan, ScanFault, Wanted, advice, plan, scan};
 use tracing::{error, warn};
 
 use crate::control::meant;
 use crate::{ControlMode, InferenceServer, LoadOverrides, StartFault};
-use hippocamp_lifecycle::Job;
-use hippocamp_loading::LoadFailure;
 
 impl InferenceServer {
     /// Loads what the settings ask for, several models at once. Returns what went wrong, a line each; everything else

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
+use hippocamp_lifecycle::{Lifecycle, VersionStates};
 use hippocamp_metrics::Page;
 use hippocamp_repository::{Dependencies, Fingerprint, Outcome, Transaction};
 use tracing::warn;
 
 use crate::{LoadOverrides, LoadedModel, Settings};
-use hippocamp_lifecycle::{Lifecycle, VersionStates};
 
 /// Has no value.
 #[derive(Debug)]

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
+use hippocamp_lifecycle::LoadOverrides;
 
 use crate::footprint::closure_with;
 use crate::lazy_loading::LazyLoading;
 use crate::reservation::Reservation;
-use hippocamp_lifecycle::LoadOverrides;
 
 impl LazyLoading {
     /// Loads a model because a client asked for it, within the budget. From then on it is not evicted. Goes on to the end

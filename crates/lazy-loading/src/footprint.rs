@@ -5,11 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use hippocamp_backend::ModelDirectories;
+use hippocamp_lifecycle::{Job, Lifecycle, LoadOverrides, Repositories, composing_of, find_files};
 use hippocamp_loading::{Prepared, prepare};
 use hippocamp_model_config::ModelConfig;
 use hippocamp_repository::{ModelFolder, find};
-
-use hippocamp_lifecycle::{Job, Lifecycle, LoadOverrides, Repositories, composing_of, find_files};
 
 /// A model that has to serve for another one, or the other one itself.
 #[derive(Clone, Debug)]

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use hippocamp_backend::Result;
+use hippocamp_lifecycle::{EndObserver, Lifecycle};
+use hippocamp_serving::LoadedModel;
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 
 use crate::lazy_models::LazyModels;
 use crate::memory_budget::MemoryBudget;
-use hippocamp_lifecycle::{EndObserver, Lifecycle};
-use hippocamp_serving::LoadedModel;
 
 /// Loads models when requests ask for them, and unloads others to keep a memory budget.
 #[derive(Debug)]

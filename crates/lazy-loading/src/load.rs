@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::Error;
+use hippocamp_lifecycle::{Job, Jobs};
+use hippocamp_loading::LoadFailure;
 use hippocamp_repository::Dependencies;
+use hippocamp_serving::LoadedModel;
 use tracing::{error, info};
 
 use crate::footprint::{Part, closure};
 use crate::lazy_loading::LazyLoading;
 use crate::reservation::Reservation;
-use hippocamp_lifecycle::{Job, Jobs};
-use hippocamp_loading::LoadFailure;
-use hippocamp_serving::LoadedModel;
 
 /// How long a load waits for a model whose files are just being changed, in poll mode.
 const CHANGING: Duration = Duration::from_secs(10);
@@ -110,7 +110,7 @@ impl LazyLoading {
         let state = self.state.lock();
         let unloaded = parts.iter().filter(|part| !self.lifecycle.serves(&part.name));
         let expected = |part: &Part| state.models.get(&part.name).and_then(|model| model.content);
-        unloaded.map(|part| Job::on_demand(part.name.clone(), expected(part))).collect()
+        unloaded.map(|part| Job::for_request(part.name.clone(), expected(part))).collect()
     }
 
     /// Accounts for what serves now; the memory of what does not is released with the guard. Returns what the parts take.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use hippocamp_lifecycle::{State, VersionState, VersionStates};
 use hippocamp_metrics::{Kind, Page};
 use hippocamp_repository::{Fingerprint, RemoteTimeout, ScanOptions, scan};
 
 use crate::footprint::versions_here;
 use crate::lazy_loading::LazyLoading;
-use hippocamp_lifecycle::{State, VersionState, VersionStates};
 
 /// The reason of a version that a request would load.
 const STANDS_BY: &str = "stands by: loaded when a request asks for it";

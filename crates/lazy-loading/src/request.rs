@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{Error, Result};
+use hippocamp_serving::LoadedModel;
 use tokio::sync::watch;
 
 use crate::footprint::folder_here;
 use crate::lazy_loading::{LazyLoading, Outcome};
-use hippocamp_serving::LoadedModel;
 
 /// What a request for a model that is not loaded meets.
 enum Asked {

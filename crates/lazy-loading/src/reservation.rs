@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hippocamp_backend::Error;
+use hippocamp_lifecycle::{Activity, ServingModel};
 
 use crate::eviction::{Candidate, Hold, choose};
 use crate::footprint::Part;
 use crate::guard::EvictionGuard;
 use crate::lazy_loading::{LazyLoading, State};
 use crate::memory_budget::MemoryBudget;
-use hippocamp_lifecycle::{Activity, ServingModel};
 
 /// Models that are to be loaded together.
 #[derive(Clone, Copy)]

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use hippocamp_serving::{LoadedModel, Routes};
+
 use crate::draining::{DrainingVersion, DrainingVersions};
 use crate::entry::Retired;
-use hippocamp_serving::LoadedModel;
-use hippocamp_serving::Routes;
 
 /// What has to be routed to anew, and what is retired. Gathered under the lock of the models, and made visible at once.
 #[derive(Debug, Default)]

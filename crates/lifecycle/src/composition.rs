@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use hippocamp_loading::steps_of;
 use hippocamp_model_config::Step;
 use hippocamp_repository::{check_name, find_config, find_step};
 
 use crate::job::Job;
 use crate::settings::Repositories;
-use hippocamp_loading::steps_of;
 
 /// Threads that read configs at the same time: those of a store take a round trip each.
 const READERS: usize = 16;

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hippocamp_backend::CorrelationId;
-use hippocamp_scheduler::Scheduler;
-use tracing::info;
-
 use hippocamp_loading::Started;
+use hippocamp_scheduler::Scheduler;
 use hippocamp_serving::{Executor, LoadedModel};
+use tracing::info;
 
 /// How long it takes at first until somebody looks whether the last sequence is over, and at most. Sequences last long, and
 /// end when nobody watches: by their END, an error, or because they are idle.

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
+use hippocamp_loading::Started;
 use hippocamp_loading::faults::{Collected, about};
 use hippocamp_model_config::{Fault, FaultKind, Faults, Step};
+use hippocamp_serving::LoadedModel;
 
 use crate::ensemble_source::EnsembleSource;
 use crate::models::Models;
 use crate::state::VersionState;
-use hippocamp_loading::Started;
-use hippocamp_serving::LoadedModel;
 
 /// Builds every version of what serves now.
 pub(crate) fn build(source: &EnsembleSource, models: &Models) -> Result<Vec<Started>> {

@@ -7,22 +7,20 @@ use std::sync::Arc;
 use hippocamp_backend::{Error, ModelStatistics, Result, Uses};
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_loading::faults::{about, bad_config};
-use hippocamp_loading::{LoadSettings, Prepared, Required, require};
+use hippocamp_loading::{
+    LatencySettings, LoadSettings, Loader, Prepared, Required, Started, Stopped, require, series,
+    warn_of_families,
+};
 use hippocamp_model_config::{
     self as model_config, FaultKind, Interface, ModelConfig, ModelEnsembling, Step,
 };
 use hippocamp_proto::inference::ModelTransactionPolicy;
 use hippocamp_repository::ModelFolder;
 use hippocamp_scheduler::Scheduler;
+use hippocamp_serving::{Executor, LastUse, LoadedModel, ModelCache, ResponseCache};
 
 use crate::composition::step_names;
 use crate::settings::Repositories;
-use hippocamp_loading::LatencySettings;
-use hippocamp_loading::series;
-use hippocamp_loading::warn_of_families;
-use hippocamp_loading::{Loader, Started, Stopped};
-use hippocamp_serving::LoadedModel;
-use hippocamp_serving::{Executor, LastUse, ModelCache, ResponseCache};
 
 /// An ensemble whose own config is usable. It is kept as long as the ensemble is wanted, so that it can be built anew
 /// without a look at the disk.

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
+use hippocamp_loading::Started;
 use hippocamp_repository::Fingerprint;
+use hippocamp_serving::LoadedModel;
 
 use crate::draining::DrainingVersion;
 use crate::ensemble_source::EnsembleSource;
 use crate::overrides::{GivenConfig, ModelFiles};
 use crate::state::VersionState;
 use crate::turn::Turn;
-use hippocamp_loading::Started;
-use hippocamp_serving::LoadedModel;
 
 /// What is known of one model, whether it serves or not.
 #[derive(Debug, Default)]

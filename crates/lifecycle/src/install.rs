@@ -12,6 +12,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use hippocamp_loading::{LoadFailure, Started};
+
 use crate::changes::Changes;
 use crate::dependents::rebuild_dependents;
 use crate::ensemble_build::{build, circular};
@@ -22,7 +24,6 @@ use crate::models::Models;
 use crate::ready::{Ready, ReadyModel};
 use crate::replace::{end, replace};
 use crate::together::{build_together, dependencies_with};
-use hippocamp_loading::{LoadFailure, Started};
 
 impl Lifecycle {
     /// Lets one model serve that was made ready, and takes `origin` if that succeeds. `explicit` says that somebody asked

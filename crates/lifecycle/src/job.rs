@@ -30,7 +30,7 @@ impl Job {
     }
 
     /// For a request that waits. It is left alone if it serves by now.
-    pub fn on_demand(name: String, expected: Option<Fingerprint>) -> Job {
+    pub fn for_request(name: String, expected: Option<Fingerprint>) -> Job {
         Job { expected, ..Job::implied(name) }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hippocamp_loading::{LoadFailure, not_found};
 use hippocamp_repository::{Dependencies, check_name};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -10,7 +11,6 @@ use tracing::error;
 use crate::composition::composing_of_all;
 use crate::job::Job;
 use crate::settings::Repositories;
-use hippocamp_loading::{LoadFailure, not_found};
 
 /// Jobs of which some wait for others.
 #[derive(Debug, Default)]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
 
 use hippocamp_backend::{Error, Result};
+use hippocamp_loading::{Loader, Started};
 use hippocamp_repository::{Dependencies, Fingerprint};
+use hippocamp_serving::{LoadedModel, Routes};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -14,9 +16,6 @@ use crate::models::Models;
 use crate::overrides::LoadOverrides;
 use crate::settings::{LifecycleSettings, Repositories};
 use crate::state::VersionState;
-use hippocamp_loading::{Loader, Started};
-use hippocamp_serving::LoadedModel;
-use hippocamp_serving::Routes;
 
 /// Loads models, lets them serve, replaces and unloads them. Knows the state of every model that was ever loaded or tried.
 ///

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::Error;
+use hippocamp_loading::LoadFailure;
 use tokio::task::JoinSet;
 use tracing::{error, info};
 
@@ -16,7 +17,6 @@ use crate::jobs::Jobs;
 use crate::lifecycle::Lifecycle;
 use crate::overrides::LoadOverrides;
 use crate::turn::HeldTurn;
-use hippocamp_loading::LoadFailure;
 
 impl Lifecycle {
     /// Loads a model and routes to it, and loads what it is composed of before. Goes on to the end even if whoever asked

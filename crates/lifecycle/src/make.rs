@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hippocamp_backend::Code;
-use hippocamp_loading::{Prepared, prepare};
+use hippocamp_loading::{LoadFailure, Loader, Prepared, Reusable, Stopped, all_versions, prepare};
 use hippocamp_repository::{Fingerprint, ModelFolder};
 use tracing::error;
 
@@ -16,8 +16,6 @@ use crate::lifecycle::Lifecycle;
 use crate::overrides::{GivenConfig, ModelFiles};
 use crate::ready::{Ready, ReadyModel};
 use crate::settings::Repositories;
-use hippocamp_loading::Reusable;
-use hippocamp_loading::{LoadFailure, Loader, Stopped, all_versions};
 
 impl Lifecycle {
     /// Loads and installs. What was replaced is returned, to be let go; `None` if the model serves what it should already.

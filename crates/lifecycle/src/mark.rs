@@ -1,8 +1,9 @@
 //! States of versions that are being loaded, or failed to.
 
+use hippocamp_loading::LoadFailure;
+
 use crate::lifecycle::Lifecycle;
 use crate::state::{State, UNLOADED, VersionState};
-use hippocamp_loading::LoadFailure;
 
 impl Lifecycle {
     /// Versions that serve already stay as they are: they go on serving.

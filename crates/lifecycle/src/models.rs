@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hippocamp_loading::Started;
 use hippocamp_repository::{Dependencies, Fingerprint};
 
 use crate::entry::Entry;
 use crate::state::VersionState;
-use hippocamp_loading::Started;
 
 /// The models by name.
 #[derive(Debug, Default)]

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use hippocamp_loading::Started;
+
 use crate::ensemble_source::EnsembleSource;
 use crate::entry::Origin;
-use hippocamp_loading::Started;
 
 /// What was made ready.
 #[derive(Debug)]

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use hippocamp_loading::Started;
+
 use crate::changes::Changes;
 use crate::draining::DrainingVersion;
 use crate::entry::{Origin, Retired};
 use crate::models::Models;
 use crate::state::{State, UNLOADED, VersionState};
-use hippocamp_loading::Started;
 
 /// Lets these versions serve instead of those that do.
 pub(crate) fn replace(

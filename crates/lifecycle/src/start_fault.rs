@@ -3,7 +3,6 @@
 use std::fmt;
 
 use hippocamp_backend::Error;
-
 use hippocamp_loading::LoadFailure;
 
 /// One such thing: as long as there is any, a server that ends on errors does not start.

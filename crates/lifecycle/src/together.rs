@@ -1,11 +1,11 @@
 //! Ensembles of models that begin to serve in the same step.
 
+use hippocamp_loading::{LoadFailure, Started};
 use hippocamp_repository::Dependencies;
 
 use crate::ensemble_build::{build, circular};
 use crate::models::Models;
 use crate::ready::{Ready, ReadyModel};
-use hippocamp_loading::{LoadFailure, Started};
 
 /// The dependencies as they are with the new models; an ensemble that depends on itself is refused.
 pub(crate) fn dependencies_with(

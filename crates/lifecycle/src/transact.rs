@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use hippocamp_loading::LoadFailure;
 use hippocamp_repository::{Action, Dependencies, Fingerprint, Outcome, Transaction};
 use tokio::task::JoinSet;
 use tracing::{error, info};
@@ -16,7 +17,6 @@ use crate::job::Job;
 use crate::jobs::Jobs;
 use crate::lifecycle::Lifecycle;
 use crate::ready::ReadyModel;
-use hippocamp_loading::LoadFailure;
 
 impl Lifecycle {
     /// Carries it out, for models that serve or shall. `contents` is what each model's folder is expected to hold,

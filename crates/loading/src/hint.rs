@@ -3,7 +3,6 @@
 mod nearest;
 
 use hippocamp_model_config::{FaultKind, FileUse, field_names, value_names};
-
 use nearest::nearest;
 
 /// Backends of Triton. A config that names one of them means it, so no other name is suggested.

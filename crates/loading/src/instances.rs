@@ -10,8 +10,7 @@ use hippocamp_proto::inference::model_instance_group::Kind;
 use hippocamp_proto::inference::model_rate_limiter::Resource;
 use hippocamp_scheduler::{Demand, InstancePlan, RateLimiter, ResourceDemand};
 
-use crate::HostPolicy;
-use crate::host_policy;
+use crate::{HostPolicy, host_policy};
 
 /// Returns one plan for each instance, in the order of the groups. A GPU group has `count` instances on each of its devices;
 /// a passive group has none, as its instances get no requests.

@@ -11,6 +11,7 @@ use hippocamp_repository::ModelFolder;
 use hippocamp_scheduler::{
     self as scheduler, InstancePlan, QueueSettings, RateLimiter, Scheduler, SequencePolicy,
 };
+use hippocamp_serving::{Executor, LastUse, LoadedModel, ModelCache, ResponseCache};
 use tracing::info;
 
 use crate::failure::{LoadFailure, all_versions};
@@ -20,7 +21,6 @@ use crate::reuse::{self, Files, Opened, Reusable};
 use crate::series::series;
 use crate::started::{Started, Stopped};
 use crate::{Context, Prepared, Required, initial_state, instances, model_file, require, warmup};
-use hippocamp_serving::{Executor, LastUse, LoadedModel, ModelCache, ResponseCache};
 
 /// Loads models with the backends and settings of one server.
 #[derive(Debug)]

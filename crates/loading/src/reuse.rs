@@ -2,18 +2,15 @@
 //! not read.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::fs;
-use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fmt, fs, io};
 
 use hippocamp_backend::Model;
 use hippocamp_model_config::ModelConfig;
 use hippocamp_repository::ModelFolder;
 use hippocamp_scheduler as scheduler;
-
 use hippocamp_serving::LoadedModel;
 
 /// A version that a backend loaded, with the config and the files that it was loaded from.

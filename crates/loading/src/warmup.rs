@@ -13,10 +13,10 @@ use hippocamp_backend::{
 };
 use hippocamp_model_config::{FaultKind, FileUse, Interface, ModelConfig};
 use hippocamp_proto::inference::model_warmup::input::InputDataType;
+use sample::Sample;
 use tracing::debug;
 
 use crate::faults::about;
-use sample::Sample;
 
 /// Wraps a model so that each of its instances is warmed up on its own thread when it is made. The version is ready when all
 /// of its instances are. Statistics do not count these requests, as no client sent them.

@@ -1,8 +1,9 @@
 //! Sequences, as clients see them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use hippocamp_core::Settings;
+use hippocamp_core::{ControlMode, LoadOverrides, LoadedModel, Settings};
 use hippocamp_proto::inference::infer_parameter::ParameterChoice;
 use hippocamp_proto::inference::{InferParameter, ModelInferRequest, ModelInferResponse};
 use hippocamp_testing::{Gate, Repository, TestServer, gate_config};
@@ -77,4 +78,40 @@ async fn the_test_hooks_end_when_the_last_request_goes_to_the_backlog() {
     first.await.unwrap().unwrap();
     last.await.unwrap().unwrap();
     assert_eq!(gate.executions(), [["first"], ["last"]]);
+}
+
+#[tokio::test]
+async fn a_replaced_version_is_drained_when_no_request_is_on_its_way_to_it() {
+    let batching = "sequence_batching { direct { } } instance_group { count: 1 kind: KIND_CPU }";
+    let repository =
+        Repository::default().with("m", &gate_config(0, batching)).with("other", &gate_config(0, batching));
+    let gate = Gate::default();
+    let explicit = |settings: &mut Settings| {
+        settings.control_mode = ControlMode::Explicit;
+        settings.load_models = vec!["*".to_owned()];
+    };
+    let (server, faults) =
+        TestServer::start_with_backends(repository, explicit, vec![Arc::new(gate.clone())]).await;
+    assert_eq!(faults, [""; 0]);
+    let [replaced, other] = ["m", "other"].map(|name| server.core.model(name, None).unwrap());
+    // A request has found the version, and will begin a sequence on it.
+    let on_its_way = replaced.begin_use().unwrap();
+    for name in ["m", "other"] {
+        server.core.load(name, LoadOverrides::default()).await.unwrap();
+    }
+    let drained = async |model: &LoadedModel| {
+        while model.begin_use().is_ok() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    // It was replaced later, and is looked at as often.
+    drained(&other).await;
+    assert!(replaced.begin_use().is_ok(), "somebody would begin a sequence that nobody finds");
+    drop(on_its_way);
+    drained(&replaced).await;
+    // From here on requests find the new version.
+    gate.open(1);
+    let new = send(&server, request("new", 1, &["sequence_start", "sequence_end"])).await;
+    new.await.unwrap().unwrap();
+    assert!(!Arc::ptr_eq(&replaced, &server.core.model("m", None).unwrap()));
 }
