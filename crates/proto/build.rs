@@ -1,7 +1,7 @@
-//! Turns the workspace's `.proto` files into messages, in pure Rust.
+//! Generates Rust messages from the workspace's `.proto` files, without `protoc`.
 //!
-//! There is no `protoc` on the way: `protobuf-parse` reads the text, prost makes the code. The descriptors are kept too:
-//! config.pbtxt is read by them, and `services` makes services of them.
+//! `protobuf-parse` parses the text, prost generates the code. The descriptors are kept, too: `model-config` reads
+//! config.pbtxt by them, and `services` generates services from them.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use protobuf::Message as _;
 
-/// Relative to the folder `proto/`, as the files import each other.
+/// Paths relative to the folder `proto/`, because the files import each other by them.
 const FILES: [&str; 3] = ["v2/model_config.proto", "v2/grpc_service.proto", "health/v1/health.proto"];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -24,12 +24,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let parsed = protobuf_parse::Parser::new().pure().include(&root).inputs(&files).file_descriptor_set()?;
     let bytes = parsed.write_to_bytes()?;
     std::fs::write(&out, &bytes)?;
-    // Crates that depend on this one find it as DEP_HIPPOCAMP_PROTO_DESCRIPTORS when they are built.
+    // Dependent crates read it as DEP_HIPPOCAMP_PROTO_DESCRIPTORS in their build scripts.
     println!("cargo::metadata=descriptors={}", out.display());
 
     let descriptors = prost_types::FileDescriptorSet::decode(bytes.as_slice())?;
-    // Tensor data stays a slice of the received message; maps are mostly empty, where a BTreeMap costs
-    // nothing, and are answered in a stable order.
+    // `Bytes` fields are slices of the received message. Maps are mostly empty, for which a BTreeMap does not allocate,
+    // and it has a stable order.
     prost_build::Config::new().bytes(["."]).btree_map(["."]).compile_fds(descriptors)?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Makes service traits and clients of the descriptors that the crate of messages has written.
+//! Generates service traits and clients from the descriptors that the build of `proto` writes.
 
 use std::error::Error;
 
@@ -6,7 +6,7 @@ use prost::Message;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
-    // Cargo builds that crate first, and hands on where it wrote them.
+    // Cargo builds `proto` first and passes on the path where it wrote the descriptors.
     let path = std::env::var("DEP_HIPPOCAMP_PROTO_DESCRIPTORS")?;
     println!("cargo::rerun-if-changed={path}");
     let descriptors = prost_types::FileDescriptorSet::decode(std::fs::read(path)?.as_slice())?;

@@ -1,11 +1,11 @@
-//! The digest of a question.
+//! The digest that is the key of a cached value.
 
-/// 256 bits that stand for a question.
+/// A 256-bit digest of a key's parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
-/// Takes in a question, part by part. Parts of variable length are to be preceded by their length, so that the same
-/// bytes cut differently are another question.
+/// Computes a digest from the parts of a key. Parts of variable length have to be preceded by their length, so that the
+/// same bytes divided differently give another digest.
 #[derive(Debug, Default)]
 pub struct Digester(blake3::Hasher);
 
@@ -18,7 +18,7 @@ impl Digester {
         self.0.update(&number.to_le_bytes());
     }
 
-    /// A text with its length in front.
+    /// Adds a text, preceded by its length.
     pub fn text(&mut self, text: &str) {
         self.number(text.len() as u64);
         self.bytes(text.as_bytes());

@@ -1,8 +1,8 @@
-//! Keeps values by a digest of what they are the answer to, within a budget of bytes.
+//! A cache of values by the digest of their key, within a budget of bytes.
 //!
-//! Knows no model and no tensor. One short lock: a look-up or an insertion takes a few steps in memory that is there
-//! already, whatever the number of entries. The digest is cryptographic, so that two different questions never have the
-//! same: a wrong answer is not a matter of luck or of a client's intentions.
+//! It knows nothing of models and tensors. One lock is held for a few steps in memory that is already allocated,
+//! whatever the number of entries. The digest is cryptographic, so that no client can construct two keys with the same
+//! digest and receive a wrong answer.
 
 mod digest;
 mod lru;

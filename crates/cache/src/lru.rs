@@ -1,17 +1,17 @@
-//! A map that knows which of its entries was used last, and which the longest time ago.
+//! A map that keeps its entries in the order of their last use.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// No entry.
+/// The index that stands for no entry.
 const NONE: usize = usize::MAX;
 
-/// Entries in the order of their last use. They lie in slots that are used again; a list runs through them.
+/// Entries in the order of their last use: a doubly linked list through reusable slots.
 #[derive(Debug)]
 pub(crate) struct Lru<K, V> {
     slots: Vec<Slot<K, V>>,
     by_key: HashMap<K, usize>,
-    /// Slots without an entry.
+    /// The indices of empty slots.
     free: Vec<usize>,
     newest: usize,
     oldest: usize,
@@ -36,7 +36,7 @@ impl<K: Copy + Eq + Hash, V> Lru<K, V> {
         self.by_key.len()
     }
 
-    /// How many slots there are: numbers below this stand for entries, or for none.
+    /// The number of slots, used and empty.
     pub(crate) fn slot_count(&self) -> usize {
         self.slots.len()
     }
@@ -45,7 +45,7 @@ impl<K: Copy + Eq + Hash, V> Lru<K, V> {
         self.by_key.contains_key(key)
     }
 
-    /// The value, which is the last used one from now on.
+    /// Returns the value of a key and makes it the most recently used.
     pub(crate) fn get(&mut self, key: &K) -> Option<&V> {
         let slot = *self.by_key.get(key)?;
         self.unlink(slot);
@@ -53,7 +53,7 @@ impl<K: Copy + Eq + Hash, V> Lru<K, V> {
         self.slots[slot].entry.as_ref().map(|(_, value)| value)
     }
 
-    /// Adds a value under a key that is not there.
+    /// Adds a value under a key that must not be present.
     pub(crate) fn insert(&mut self, key: K, value: V) {
         let entry = Some((key, value));
         let slot = if let Some(slot) = self.free.pop() {
@@ -67,19 +67,19 @@ impl<K: Copy + Eq + Hash, V> Lru<K, V> {
         self.link_newest(slot);
     }
 
-    /// Removes what was not used for the longest time.
+    /// Removes the least recently used entry.
     pub(crate) fn remove_oldest(&mut self) -> Option<(K, V)> {
         let oldest = self.oldest;
         if oldest == NONE { None } else { self.remove(oldest) }
     }
 
-    /// Removes what is in a slot if `unwanted` says so.
+    /// Removes the entry in a slot if there is one and `unwanted` returns true for its key.
     pub(crate) fn remove_if(&mut self, slot: usize, unwanted: impl FnOnce(&K) -> bool) -> Option<(K, V)> {
         let (key, _) = self.slots.get(slot)?.entry.as_ref()?;
         if unwanted(key) { self.remove(slot) } else { None }
     }
 
-    /// Gives memory back that only past entries needed.
+    /// Releases all memory if there are no entries.
     pub(crate) fn shrink(&mut self) {
         if self.by_key.is_empty() {
             *self = Lru::default();

@@ -1,4 +1,4 @@
-//! The entries of all owners, within one budget.
+//! The cached values of all owners, within one budget.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,14 +8,14 @@ use parking_lot::Mutex;
 use crate::Digest;
 use crate::lru::Lru;
 
-/// What an entry needs beside its value, about: keys, links, the room of the map.
+/// Estimated bytes of an entry beside its value: keys, links, its share of the hash map.
 const ENTRY_SIZE: usize = 192;
 
-/// How many slots are looked at under one lock when an owner's entries are removed.
+/// How many slots are visited under one lock when an owner's entries are removed.
 const SWEEP: usize = 1024;
 
-/// Values by owner and digest. When the budget is used up, those go that were not used for the longest time, whoever
-/// owns them.
+/// Values by owner and digest. When the budget is exceeded, the least recently used entries are evicted, whoever owns
+/// them.
 #[derive(Debug)]
 pub struct Store<V> {
     budget: usize,
@@ -26,7 +26,7 @@ pub struct Store<V> {
 #[derive(Debug)]
 struct State<V> {
     lru: Lru<Key, Entry<V>>,
-    /// Bytes of all entries.
+    /// The size of all entries in bytes.
     used: usize,
 }
 
@@ -42,29 +42,29 @@ struct Key {
     digest: Digest,
 }
 
-/// What came of an insertion.
+/// The outcome of an insertion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inserted {
     Yes,
-    /// Somebody else was faster. What was there stays.
+    /// There is a value for this digest already; it was kept.
     AlreadyThere,
     /// The value alone is larger than the budget.
     TooLarge,
 }
 
 impl<V: Clone> Store<V> {
-    /// An empty store for values of `budget` bytes in all.
+    /// Creates an empty store for entries of `budget` bytes in all.
     pub fn new(budget: usize) -> Arc<Store<V>> {
         let state = State { lru: Lru::default(), used: 0 };
         Arc::new(Store { budget, state: Mutex::new(state), owners: AtomicU64::new(0) })
     }
 
-    /// A new owner, who has no entries yet and sees no others'.
+    /// Creates an owner, who has no entries yet and never sees those of others.
     pub fn owner(self: &Arc<Self>) -> Owner<V> {
         Owner { id: self.owners.fetch_add(1, Ordering::Relaxed), store: Arc::clone(self) }
     }
 
-    /// How many entries there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.state.lock().lru.len()
     }
@@ -73,7 +73,7 @@ impl<V: Clone> Store<V> {
         self.len() == 0
     }
 
-    /// How many bytes they have in all, never more than the budget.
+    /// The size of all entries in bytes, never more than the budget.
     pub fn used(&self) -> usize {
         self.state.lock().used
     }
@@ -94,7 +94,7 @@ impl<V: Clone> Store<V> {
             if is_done {
                 state.lru.shrink();
             }
-            // Values are dropped outside of the lock: that may take a while.
+            // The values are dropped after the lock is released, because that may take long.
             drop(state);
             drop(removed);
             if is_done {
@@ -105,8 +105,8 @@ impl<V: Clone> Store<V> {
     }
 }
 
-/// Whose entries they are. When the last handle of an owner is dropped, its entries go, too; no other owner ever sees
-/// them, whatever it asks for.
+/// The owner of a set of entries, which no other owner can see. Its entries are removed when its last handle is
+/// dropped.
 #[derive(Debug)]
 pub struct Owner<V: Clone> {
     id: u64,
@@ -114,25 +114,25 @@ pub struct Owner<V: Clone> {
 }
 
 impl<V: Clone> Owner<V> {
-    /// The value under a digest, which is the last used one from now on.
+    /// Returns the value of a digest and makes it the most recently used.
     pub fn get(&self, digest: Digest) -> Option<V> {
         let key = Key { owner: self.id, digest };
         self.store.state.lock().lru.get(&key).map(|entry| entry.value.clone())
     }
 
-    /// Whether a value of `size` bytes can be kept at all.
+    /// Whether a value of `size` bytes fits into the budget at all.
     pub fn has_room_for(&self, size: usize) -> bool {
         size.saturating_add(ENTRY_SIZE) <= self.store.budget
     }
 
-    /// Keeps a value of `size` bytes. Others make room for it, those first that were not used for the longest time.
+    /// Inserts a value of `size` bytes, and evicts the least recently used entries if the budget is exceeded.
     pub fn insert(&self, digest: Digest, value: V, size: usize) -> Inserted {
         let key = Key { owner: self.id, digest };
         if !self.has_room_for(size) {
             return Inserted::TooLarge;
         }
         let size = size + ENTRY_SIZE;
-        let mut gone = Vec::new();
+        let mut evicted = Vec::new();
         let mut state = self.store.state.lock();
         if state.lru.contains(&key) {
             return Inserted::AlreadyThere;
@@ -140,7 +140,7 @@ impl<V: Clone> Owner<V> {
         while state.used + size > self.store.budget {
             let Some((_, entry)) = state.lru.remove_oldest() else { break };
             state.used -= entry.size;
-            gone.push(entry);
+            evicted.push(entry);
         }
         state.used += size;
         state.lru.insert(key, Entry { value, size });

@@ -12,18 +12,18 @@ use hippocamp_files as files;
 use hippocamp_model_config::{Fault, ModelConfig, Spans};
 use hippocamp_repository::{advice, find, scan};
 
-use crate::start::told_of_start;
+use crate::start::add_start_faults;
 use crate::{CheckedModel, MissingEngine, Report, ensemble};
 
-/// How far a check goes.
+/// What a check includes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckOptions {
-    /// Whether a start is tried: model files are opened, and instances are made and warmed up.
+    /// Whether to try a start as well: open model files, create instances and warm them up.
     pub model_files: bool,
 }
 
-/// The state of a model between the passes.
-pub(crate) struct Looked {
+/// The state of a model's check. It is kept until all models are read, because ensembles refer to other models.
+pub(crate) struct ExaminedModel {
     path: PathBuf,
     text: String,
     namespace: Option<String>,
@@ -34,16 +34,17 @@ pub(crate) struct Looked {
     pub(crate) versions: Vec<u64>,
 }
 
-impl Looked {
+impl ExaminedModel {
     pub(crate) fn has_errors(&self) -> bool {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 
-    /// Adds an error, unless the same text or the same field has one already.
+    /// Adds an error, unless the same message or an error of the same field was added before.
     pub(crate) fn add_error(&mut self, fault: Fault) {
-        let is_same = |told: &Finding| {
-            told.severity == Severity::Error
-                && (told.message == fault.message || (!fault.path.is_empty() && told.field == fault.path))
+        let is_same = |previous: &Finding| {
+            previous.severity == Severity::Error
+                && (previous.message == fault.message
+                    || (!fault.path.is_empty() && previous.field == fault.path))
         };
         if !self.findings.iter().any(is_same) {
             self.findings.push(Finding::new(Severity::Error, fault, self.spans.as_ref()));
@@ -51,38 +52,39 @@ impl Looked {
     }
 }
 
-/// Checks every model. This reads the repositories and may fetch remote models; no port is opened, and nothing is left running.
+/// Checks every model. Reads the repositories, and may download remote ones; opens no port and stops whatever it
+/// started.
 pub fn check(settings: &Settings, backends: &[Arc<dyn Backend>], options: CheckOptions) -> Report {
     let found = scan(&settings.repositories, &settings.scan_options());
     let mut report = Report::default();
-    // What is no model's folder is passed over by a server, too.
+    // Warnings are about folders that the server ignores, too.
     let (ignored, faults): (Vec<_>, Vec<_>) = found.faults.iter().partition(|fault| fault.is_warning());
     report.repositories.extend(faults.iter().map(ToString::to_string));
     report.advice.extend(ignored.iter().map(ToString::to_string));
     report.advice.extend(advice(&settings.repositories, &found).iter().map(ToString::to_string));
-    let mut looked: BTreeMap<String, Looked> = BTreeMap::new();
+    let mut examined: BTreeMap<String, ExaminedModel> = BTreeMap::new();
     for name in found.models.keys() {
-        match look(settings, backends, name) {
-            Ok(model) => drop(looked.insert(name.clone(), model)),
+        match examine(settings, backends, name) {
+            Ok(model) => drop(examined.insert(name.clone(), model)),
             Err(fault) => report.repositories.push(fault),
         }
     }
     let names: Vec<&str> = found.models.keys().map(String::as_str).collect();
-    check_steps(&mut looked, &names);
+    check_steps(&mut examined, &names);
     if options.model_files {
-        report.engines = missing_engines(backends, &looked);
+        report.engines = missing_engines(backends, &examined);
         match dry_run(settings, backends) {
-            Ok(faults) => told_of_start(faults, &mut looked, &mut report),
+            Ok(faults) => add_start_faults(faults, &mut examined, &mut report),
             Err(error) => report.repositories.push(format!("the start could not be tried: {error}")),
         }
     }
     let backends: Vec<&str> = backends.iter().map(|backend| backend.name()).collect();
     report.models =
-        looked.into_iter().map(|(name, model)| finished(name, model, &names, &backends)).collect();
+        examined.into_iter().map(|(name, model)| finished(name, model, &names, &backends)).collect();
     report
 }
 
-fn look(settings: &Settings, backends: &[Arc<dyn Backend>], name: &str) -> Result<Looked, String> {
+fn examine(settings: &Settings, backends: &[Arc<dyn Backend>], name: &str) -> Result<ExaminedModel, String> {
     let text = |fault: &dyn Display| fault.to_string();
     let found = find(&settings.repositories, name, &settings.scan_options()).map_err(|e| text(&e))?;
     let found = found.ok_or_else(|| format!("model '{name}' was removed while it was being checked"))?;
@@ -92,14 +94,14 @@ fn look(settings: &Settings, backends: &[Arc<dyn Backend>], name: &str) -> Resul
     let path = config_path.clone().unwrap_or_else(|| folder.path.clone());
     let text = config_path.as_ref().and_then(|path| files::read_text(path, files::TEXT_LIMIT).ok());
     let (text, namespace) = (text.unwrap_or_default(), folder.namespace.clone());
-    Ok(Looked { path, text, namespace, config_path, findings, config, spans, versions })
+    Ok(ExaminedModel { path, text, namespace, config_path, findings, config, spans, versions })
 }
 
-/// Compares the steps of each ensemble with the configs of the models that it is composed of.
-fn check_steps(looked: &mut BTreeMap<String, Looked>, names: &[&str]) {
+/// Checks the steps of each ensemble against the configs of the models that they use.
+fn check_steps(examined: &mut BTreeMap<String, ExaminedModel>, names: &[&str]) {
     let configs: BTreeMap<&str, &ModelConfig> =
-        looked.iter().filter_map(|(name, model)| Some((name.as_str(), model.config.as_ref()?))).collect();
-    let namespace = |name: &str| looked.get(name).and_then(|model| model.namespace.as_deref());
+        examined.iter().filter_map(|(name, model)| Some((name.as_str(), model.config.as_ref()?))).collect();
+    let namespace = |name: &str| examined.get(name).and_then(|model| model.namespace.as_deref());
     let faults: Vec<(String, Vec<Fault>)> = configs
         .iter()
         .map(|(name, config)| {
@@ -107,7 +109,7 @@ fn check_steps(looked: &mut BTreeMap<String, Looked>, names: &[&str]) {
         })
         .collect();
     for (name, faults) in faults {
-        if let Some(model) = looked.get_mut(&name) {
+        if let Some(model) = examined.get_mut(&name) {
             for fault in faults {
                 model.add_error(fault);
             }
@@ -115,11 +117,15 @@ fn check_steps(looked: &mut BTreeMap<String, Looked>, names: &[&str]) {
     }
 }
 
-/// The engines that models need and that are not installed.
-fn missing_engines(backends: &[Arc<dyn Backend>], looked: &BTreeMap<String, Looked>) -> Vec<MissingEngine> {
+/// The backends that models need and that are not available on this machine.
+fn missing_engines(
+    backends: &[Arc<dyn Backend>],
+    examined: &BTreeMap<String, ExaminedModel>,
+) -> Vec<MissingEngine> {
     let engines = backends.iter().filter_map(|backend| {
-        let is_of_it = |model: &&Looked| model.config.as_ref().is_some_and(|c| c.backend == backend.name());
-        let models = looked.values().filter(is_of_it).count();
+        let is_of_it =
+            |model: &&ExaminedModel| model.config.as_ref().is_some_and(|c| c.backend == backend.name());
+        let models = examined.values().filter(is_of_it).count();
         let error = (models > 0).then(|| backend.available().err())??;
         let (backend, message) = (backend.name().to_owned(), error.message().to_owned());
         Some(MissingEngine { backend, message, models })
@@ -127,8 +133,8 @@ fn missing_engines(backends: &[Arc<dyn Backend>], looked: &BTreeMap<String, Look
     engines.collect()
 }
 
-fn finished(name: String, model: Looked, names: &[&str], backends: &[&str]) -> CheckedModel {
-    let Looked { path, text, mut findings, .. } = model;
+fn finished(name: String, model: ExaminedModel, names: &[&str], backends: &[&str]) -> CheckedModel {
+    let ExaminedModel { path, text, mut findings, .. } = model;
     findings.sort_by_key(|finding| (finding.severity, finding.line, finding.column));
     let hinted = findings.into_iter().map(|finding| {
         let hint = hint(&finding.kind, names, backends);

@@ -1,12 +1,12 @@
-//! A config for a model file, as a person would write it.
+//! Writes the config.pbtxt of a model file, in the form that a person would write.
 
 use hippocamp_model_config::{ModelConfig, to_text};
 
-/// What a model file is called if no config says otherwise.
+/// The model file's name that is assumed if the config does not name one.
 const USUAL_FILE: &str = "model.onnx";
 
-/// The text of a config that was completed from the model file `origin`, with comments where a reader may wonder. Reads
-/// back as what is returned with it: the config without what goes without saying.
+/// Returns the text of a config that was completed from the model file `origin`, and the config that this text parses
+/// to: fields that have their default value are left out. Comments explain what may surprise a reader.
 pub fn config_text(mut config: ModelConfig, origin: &str) -> (ModelConfig, String) {
     if config.default_model_filename == USUAL_FILE {
         config.default_model_filename.clear();

@@ -7,11 +7,11 @@ use hippocamp_proto::inference::model_config::SchedulingChoice;
 use hippocamp_proto::inference::model_ensembling::Step;
 use hippocamp_repository::resolve_step;
 
-/// The namespace of a model, by its name.
+/// Looks up the namespace of a model by the model's name.
 type Namespace<'a, 'b> = &'a dyn Fn(&str) -> Option<&'b str>;
 
-/// What is wrong with the steps of an ensemble, each with its field. `names` are all models that there are, `configs`
-/// those that could be read, and `namespace` tells the namespace of each if there are any.
+/// Returns the faults of an ensemble's steps, each with the path of its field. `names` lists all models of the
+/// repositories, `configs` those whose config could be read; `namespace` returns a model's namespace, if it has one.
 pub(crate) fn faults(
     name: &str,
     config: &ModelConfig,
@@ -36,7 +36,7 @@ pub(crate) fn faults(
         }
     }
     let composing = |from: &str, step: &Step| composing(namespace(from), step, names);
-    if let Some(circle) = way(name, name, &composing, configs, &mut BTreeSet::new()) {
+    if let Some(circle) = path_between(name, name, &composing, configs, &mut BTreeSet::new()) {
         let message = format!("circular dependency between ensembles: {} -> {name}", circle.join(" -> "));
         faults.push(Fault::new("ensemble_scheduling", message, FaultKind::Other));
     }
@@ -50,13 +50,13 @@ fn steps(config: &ModelConfig) -> &[Step] {
     }
 }
 
-/// The model that a step means.
+/// The model that a step refers to.
 fn composing<'a>(own: Option<&str>, step: &Step, names: &[&'a str]) -> Option<&'a str> {
     let namespace = Some(step.model_namespace.as_str()).filter(|written| !written.is_empty()).or(own);
     resolve_step(names.iter().copied(), namespace, &step.model_name)
 }
 
-/// The names of tensors that the maps use, as far as the model's config lists them.
+/// Checks that the model's config has the tensors that the step's maps name. A config without tensors is not checked.
 fn tensors(path: &str, model: &str, step: &Step, config: &ModelConfig, faults: &mut Vec<Fault>) {
     let inputs: BTreeSet<&str> = config.input.iter().map(|input| input.name.as_str()).collect();
     let outputs: BTreeSet<&str> = config.output.iter().map(|output| output.name.as_str()).collect();
@@ -65,20 +65,20 @@ fn tensors(path: &str, model: &str, step: &Step, config: &ModelConfig, faults: &
         ("output_map", "output", &step.output_map, outputs),
     ];
     for (field, kind, map, known) in maps {
-        // An empty list is one that the model file would fill in.
-        let strangers = map.keys().filter(|name| !known.is_empty() && !known.contains(name.as_str()));
-        let mut strangers: Vec<&String> = strangers.collect();
-        strangers.sort();
+        // An empty list is completed from the model file later.
+        let unknown = map.keys().filter(|name| !known.is_empty() && !known.contains(name.as_str()));
+        let mut unknown: Vec<&String> = unknown.collect();
+        unknown.sort();
         let listed: Vec<&str> = known.iter().copied().collect();
-        faults.extend(strangers.into_iter().map(|name| {
+        faults.extend(unknown.into_iter().map(|name| {
             let message = format!("model '{model}' has no {kind} '{name}', it has {}", listed.join(", "));
             Fault::new(format!("{path}.{field}[\"{name}\"]"), message, FaultKind::Other)
         }));
     }
 }
 
-/// The models from `from` on whose steps lead to `goal`, without `goal` at the end; `None` if no steps lead there.
-fn way<'a>(
+/// The path along ensemble steps from the model `from` to the model `goal`, excluding `goal`; `None` if there is none.
+fn path_between<'a>(
     from: &'a str,
     goal: &str,
     composing: &dyn Fn(&str, &Step) -> Option<&'a str>,
@@ -90,7 +90,7 @@ fn way<'a>(
         if next == goal {
             return Some(vec![from]);
         }
-        let mut rest = seen.insert(next).then(|| way(next, goal, composing, configs, seen))??;
+        let mut rest = seen.insert(next).then(|| path_between(next, goal, composing, configs, seen))??;
         rest.insert(0, from);
         Some(rest)
     })

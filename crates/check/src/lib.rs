@@ -1,8 +1,8 @@
-//! Model repositories validated without being served, for people and for CI; and configs written from model files.
+//! Validates model repositories without serving them, for people and for CI, and writes configs for model files.
 //!
-//! [`check`] collects the faults of every config, each with its place in the text and the likely fix. Then it tries a start of the
-//! server, so that it accepts a repository if and only if a server would start with it. [`to_text`] writes the result for people,
-//! [`to_json`] for programs. [`config_text`] writes a config for a model file that has none.
+//! [`check`] validates every config and reports all faults, each with its place in the text and a likely fix. Then it
+//! tries a start, so that a repository passes exactly if the server would start with it. [`to_text`] formats a report
+//! for people, [`to_json`] for programs. [`config_text`] writes the config of a model file that has none.
 
 mod check;
 mod config_text;

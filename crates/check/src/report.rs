@@ -4,43 +4,43 @@ use std::path::PathBuf;
 
 use hippocamp_core::{Finding, Severity};
 
-/// The result of a check.
+/// Everything that a check found.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// The faults of the repositories themselves.
+    /// Faults of the repositories themselves, as messages.
     pub repositories: Vec<String>,
-    /// Warnings about the repositories.
+    /// Warnings about the repositories: things that are allowed, but probably not intended.
     pub advice: Vec<String>,
-    /// Engines that are not there: their models could not be checked.
+    /// Backends whose engine is missing, so that their models could not be checked.
     pub engines: Vec<MissingEngine>,
-    /// Every model, by name.
+    /// All models, sorted by name.
     pub models: Vec<CheckedModel>,
 }
 
-/// An engine that models need and that is not installed.
+/// A backend that models need and whose engine is missing.
 #[derive(Debug)]
 pub struct MissingEngine {
     pub backend: String,
-    /// What the backend says.
+    /// The backend's error message.
     pub message: String,
-    /// How many models need it.
+    /// The number of models that need it.
     pub models: usize,
 }
 
-/// A model that was looked at.
+/// A model and the findings about it.
 #[derive(Debug)]
 pub struct CheckedModel {
     pub name: String,
-    /// Its config, or its folder if it has none: what findings are about.
+    /// The path of its config file, or of its folder if it has no config file.
     pub path: PathBuf,
-    /// The config's text. Empty if it has none.
+    /// The text of the config; empty if there is none.
     pub text: String,
-    /// In the order of the text; each with its likely fix, if there is one.
+    /// Findings in the order of the text, each with its likely fix if one is known.
     pub findings: Vec<(Finding, Option<String>)>,
 }
 
 impl Report {
-    /// How many findings keep a model from being loaded, and how many do not. A missing engine is one.
+    /// The numbers of errors and of warnings. A missing engine counts as an error.
     pub fn counts(&self) -> (usize, usize) {
         let findings = || self.models.iter().flat_map(|model| &model.findings);
         let errors = findings().filter(|(finding, _)| finding.severity == Severity::Error).count();

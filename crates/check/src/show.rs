@@ -1,4 +1,4 @@
-//! A report for people and for programs.
+//! Formats a report as text and as JSON.
 
 use std::fmt::Write;
 
@@ -7,13 +7,13 @@ use serde_json::json;
 
 use crate::{CheckedModel, Report};
 
-/// Characters of a line that are shown on each side of the place.
+/// The number of characters shown on each side of a finding's column.
 const AROUND: usize = 60;
 
-/// What to do about an engine that is not there.
+/// The fix suggested for a missing engine.
 const ENGINE_FIX: &str = "name the engine's library, or check configs alone by --configs-only";
 
-/// Every finding with its line of the text, a mark below the place, and the likely fix; and the sum of it.
+/// Formats every finding with its line of the config, a mark below the column and the likely fix; then the totals.
 pub fn to_text(report: &Report) -> String {
     let mut out = String::new();
     for fault in &report.repositories {
@@ -69,7 +69,7 @@ fn show(out: &mut String, model: &CheckedModel, finding: &Finding, hint: Option<
 fn excerpt(text: &str, column: usize) -> (String, String) {
     let at = column.saturating_sub(1);
     let from = at.saturating_sub(AROUND);
-    // A tab becomes a space, so that the mark stands where it should.
+    // A tab is shown as one space, so that the mark is below the right column.
     let printable = |c: char| {
         if c == '\t' {
             ' '
@@ -83,7 +83,7 @@ fn excerpt(text: &str, column: usize) -> (String, String) {
     (shown.trim_end().to_owned(), format!("{:1$}^", "", at - from))
 }
 
-/// Without what would move a terminal's cursor: names and texts are anybody's.
+/// Removes control characters: names and texts come from users and could control the terminal.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
@@ -104,7 +104,7 @@ fn many(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// The same as one JSON object.
+/// Formats the report as one JSON object.
 pub fn to_json(report: &Report) -> String {
     let models: Vec<_> = report
         .models

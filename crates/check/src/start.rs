@@ -1,4 +1,4 @@
-//! Adds the faults of a start of the server to the findings, each once, at its model and field.
+//! Turns the faults of a trial start into findings: each fault once, with its model and field.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use hippocamp_backend::{Code, Error};
 use hippocamp_core::{Severity, StartFault, faults_of};
 use hippocamp_model_config::{Fault, FaultKind};
 
-use crate::check::Looked;
+use crate::check::ExaminedModel;
 use crate::{MissingEngine, Report};
 
-/// Adds the faults of the start that were not reported yet. The errors of a model that the start loaded become warnings.
-pub(crate) fn told_of_start(
+/// Adds the faults of the trial start that were not found before. The findings of models that did load become warnings.
+pub(crate) fn add_start_faults(
     faults: Vec<StartFault>,
-    looked: &mut BTreeMap<String, Looked>,
+    examined: &mut BTreeMap<String, ExaminedModel>,
     report: &mut Report,
 ) {
-    demote(&faults, looked);
+    demote(&faults, examined);
     let mut composing = Vec::new();
     for fault in &faults {
-        let model = fault.model.as_ref().and_then(|name| Some((name, looked.get_mut(name)?)));
+        let model = fault.model.as_ref().and_then(|name| Some((name, examined.get_mut(name)?)));
         let Some((name, model)) = model else {
             if !report.repositories.contains(&fault.message) {
                 report.repositories.push(fault.message.clone());
@@ -32,37 +32,37 @@ pub(crate) fn told_of_start(
             }
         }
     }
-    // An ensemble that lacks a model has no fault of its own if the model has one.
+    // If a composing model has errors of its own, they are enough: its ensemble does not report it as missing.
     for (name, fault) in composing {
         let FaultKind::Composing { model } = &fault.kind else { continue };
-        let is_told = looked
+        let is_reported = examined
             .get(model)
             .is_some_and(|model| model.has_errors() || engine_of(model, &report.engines).is_some());
-        if let Some(ensemble) = looked.get_mut(&name).filter(|_| !is_told) {
+        if let Some(ensemble) = examined.get_mut(&name).filter(|_| !is_reported) {
             ensemble.add_error(fault);
         }
     }
-    // A check never passes if the start failed.
-    let is_told = !report.repositories.is_empty() || !report.engines.is_empty();
-    if !is_told && !looked.values().any(Looked::has_errors) {
+    // A start that failed must never pass the check, even if no fault became a finding.
+    let is_reported = !report.repositories.is_empty() || !report.engines.is_empty();
+    if !is_reported && !examined.values().any(ExaminedModel::has_errors) {
         report.repositories.extend(faults.into_iter().map(|fault| fault.message));
     }
 }
 
-/// Makes warnings of what is told of models that the start has loaded.
-fn demote(faults: &[StartFault], looked: &mut BTreeMap<String, Looked>) {
-    for (name, model) in looked.iter_mut() {
+/// Turns the findings of models that did load into warnings.
+fn demote(faults: &[StartFault], examined: &mut BTreeMap<String, ExaminedModel>) {
+    for (name, model) in examined.iter_mut() {
         if !faults.iter().any(|fault| fault.model.as_ref() == Some(name)) {
             model.findings.iter_mut().for_each(|finding| finding.severity = Severity::Warning);
         }
     }
 }
 
-/// The faults of a model's versions, each once; with the version if not all of those that were to be loaded have it. Those
-/// that come of a missing engine are left out.
+/// The faults of a model, each once, with the version if not every version has the fault. Leaves out faults that come
+/// from a missing engine.
 fn distinct(
     errors: &[(Option<u64>, Error)],
-    model: &Looked,
+    model: &ExaminedModel,
     engines: &[MissingEngine],
 ) -> Vec<(Fault, Option<u64>)> {
     let mut faults: Vec<(Fault, Vec<u64>)> = Vec::new();
@@ -72,7 +72,7 @@ fn distinct(
             continue;
         }
         for fault in faults_of(error, model.config_path.as_deref()) {
-            match faults.iter_mut().find(|(told, _)| told == &fault) {
+            match faults.iter_mut().find(|(previous, _)| previous == &fault) {
                 Some((_, versions)) => versions.extend(version),
                 None => faults.push((fault, version.iter().copied().collect())),
             }
@@ -92,7 +92,7 @@ fn with_version(fault: Fault, version: Option<u64>) -> Fault {
     }
 }
 
-fn engine_of<'e>(model: &Looked, engines: &'e [MissingEngine]) -> Option<&'e MissingEngine> {
+fn engine_of<'e>(model: &ExaminedModel, engines: &'e [MissingEngine]) -> Option<&'e MissingEngine> {
     let backend = &model.config.as_ref()?.backend;
     engines.iter().find(|engine| engine.backend == *backend)
 }

@@ -1,13 +1,13 @@
-//! Lines, discs and letters.
+//! Draws filled rectangles, outlines, discs and letters.
 
 use font8x8::legacy::BASIC_LEGACY;
 
 pub type Rgb = [u8; 3];
 
-/// Pixels of a letter of the font, either way.
+/// Width and height of a letter of the font in pixels.
 const LETTER: i64 = 8;
 
-/// A picture that is being drawn on.
+/// An image to draw on.
 #[derive(Debug)]
 pub struct Canvas<'a> {
     pixels: &'a mut [Rgb],
@@ -16,7 +16,7 @@ pub struct Canvas<'a> {
 }
 
 impl<'a> Canvas<'a> {
-    /// On samples in the order red, green, blue; `None` if there are not as many as pixels of that size have.
+    /// Borrows RGB samples, row by row; `None` unless there are `3 * width * height` of them.
     pub fn new(samples: &'a mut [u8], width: usize, height: usize) -> Option<Canvas<'a>> {
         let (pixels, rest) = samples.as_chunks_mut();
         let fits = rest.is_empty() && width.checked_mul(height) == Some(pixels.len());
@@ -31,7 +31,7 @@ impl<'a> Canvas<'a> {
         self.height
     }
 
-    /// Fills from (x1, y1) up to but without (x2, y2).
+    /// Fills the rectangle from (x1, y1) inclusive to (x2, y2) exclusive.
     pub fn fill(&mut self, [x1, y1, x2, y2]: [i64; 4], color: Rgb) {
         let (x1, x2) = (x1.clamp(0, self.width), x2.clamp(0, self.width));
         let (y1, y2) = (y1.clamp(0, self.height), y2.clamp(0, self.height));
@@ -44,7 +44,7 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    /// Four lines of that thickness, with the rectangle in the middle of each.
+    /// Draws the outline of a rectangle; its edges are in the middle of the lines.
     pub fn outline(&mut self, [x1, y1, x2, y2]: [i64; 4], thickness: i64, color: Rgb) {
         let thickness = thickness.clamp(1, self.width.max(self.height).max(1));
         let out = thickness / 2;
@@ -59,7 +59,7 @@ impl<'a> Canvas<'a> {
 
     pub fn disc(&mut self, x: i64, y: i64, radius: i64, color: Rgb) {
         let radius = radius.clamp(0, self.width.max(self.height));
-        // A centre so far out cannot reach in; sums below stay small.
+        // A disc whose centre is so far outside cannot reach the image. The check also rules out overflow below.
         if x.abs() > 2 * (self.width + radius) || y.abs() > 2 * (self.height + radius) {
             return;
         }
@@ -69,12 +69,13 @@ impl<'a> Canvas<'a> {
         }
     }
 
-    /// How wide and high a text is at that scale.
+    /// Width and height of a text in pixels.
     pub fn text_size(text: &str, scale: i64) -> (i64, i64) {
         (text.chars().count() as i64 * LETTER * scale, LETTER * scale)
     }
 
-    /// Letters of 8 by 8 pixels times `scale`, from that corner on. What is not ASCII becomes a question mark.
+    /// Draws a text of letters of 8 by 8 pixels, times `scale`; (x, y) is its upper left corner. Characters outside of
+    /// ASCII become question marks.
     pub fn text(&mut self, (x, y): (i64, i64), text: &str, scale: i64, color: Rgb) {
         for (place, letter) in text.chars().enumerate() {
             let left = x + place as i64 * LETTER * scale;
@@ -100,7 +101,7 @@ mod tests {
 
     const INK: Rgb = [9, 9, 9];
 
-    /// What is drawn, as text.
+    /// The drawn image as text.
     fn drawn(width: usize, height: usize, draw: impl FnOnce(&mut Canvas<'_>)) -> Vec<String> {
         let mut samples = vec![0; width * height * 3];
         draw(&mut Canvas::new(&mut samples, width, height).unwrap());

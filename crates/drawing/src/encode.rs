@@ -1,20 +1,20 @@
-//! A picture as a file.
+//! Encodes an image as a file.
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder, ImageResult};
 
-/// The kind of file.
+/// The file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// With a quality from 1 to 100.
+    /// JPEG with a quality from 1 to 100.
     Jpeg(u8),
     Png,
 }
 
-/// Encodes 8-bit samples: one a pixel is grey, three are RGB.
+/// Encodes 8-bit samples: grey with one sample a pixel, RGB with three.
 ///
-/// Says why in words if it cannot be done: the samples are not those of the size, or a JPEG larger than 65535 pixels.
+/// Fails with a message if the number of samples does not fit the size, or a side of a JPEG exceeds 65535 pixels.
 pub fn encode(samples: &[u8], width: usize, height: usize, format: Format) -> Result<Vec<u8>, String> {
     let (pixels, sides) = (width.checked_mul(height), (u32::try_from(width), u32::try_from(height)));
     let (Some(pixels @ 1..), (Ok(wide), Ok(high))) = (pixels, sides) else {
@@ -38,7 +38,7 @@ pub fn encode(samples: &[u8], width: usize, height: usize, format: Format) -> Re
 mod tests {
     use super::*;
 
-    /// A soft slope, which JPEG keeps well.
+    /// A smooth gradient, which JPEG reproduces well.
     fn slope(width: usize, height: usize) -> Vec<u8> {
         let pixel = |i: usize| [(i % width * 4) as u8, (i / width * 4) as u8, 100];
         (0..width * height).flat_map(pixel).collect()

@@ -1,7 +1,7 @@
-//! Draws what was found on a picture: boxes, landmarks, and a line of text at each box.
+//! Draws detections on an image: boxes, landmarks, and a line of text at each box.
 //!
-//! The server's pipelines and the command line draw alike, so it is here once. A picture is 8-bit RGB, row by row.
-//! Nothing outside of the picture is drawn, and what is not a finite number is passed over.
+//! The server's pipelines and the command line share it. An image is 8-bit RGB, row by row. Drawing is clipped to the
+//! image; marks whose numbers are not finite are skipped.
 
 mod canvas;
 mod encode;

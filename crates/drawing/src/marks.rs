@@ -1,8 +1,8 @@
-//! What is drawn for a detection.
+//! Draws the marks of detections.
 
 use crate::{Canvas, Rgb};
 
-/// Boxes of different categories differ in colour, beginning with the first.
+/// Colours of boxes. The first category gets the first colour.
 const BOXES: [Rgb; 8] = [
     [40, 220, 70],
     [250, 120, 20],
@@ -14,28 +14,28 @@ const BOXES: [Rgb; 8] = [
     [225, 50, 50],
 ];
 
-/// Landmarks in their order: the first five are told apart.
+/// Colours of landmarks in their order: the first five differ.
 const LANDMARKS: [Rgb; 5] = [[225, 30, 30], [30, 110, 255], [250, 220, 30], [225, 60, 225], [40, 230, 230]];
 
-/// A detection in pixels.
+/// A detection to draw; coordinates are in pixels.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mark<'a> {
     /// Left, top, right, bottom.
     pub corners: [f32; 4],
     pub category: i32,
-    /// Written at the box; empty: nothing.
+    /// The text at the box; nothing is drawn if it is empty.
     pub text: &'a str,
-    /// x and y in turn.
+    /// x and y alternate.
     pub landmarks: &'a [f32],
 }
 
-/// Draws all marks. Lines are as thick as suits the picture's size, or as thick as is said.
+/// Draws all marks. Without `thickness`, lines are as thick as suits the size of the image.
 pub fn draw<'a>(canvas: &mut Canvas<'_>, marks: impl IntoIterator<Item = Mark<'a>>, thickness: Option<u32>) {
     let size = canvas.width().midpoint(canvas.height());
     let thickness = thickness.map_or((size + 150) / 300, i64::from).clamp(1, 1 + size / 2);
     for mark in marks {
         let color = BOXES[mark.category.rem_euclid(BOXES.len() as i32) as usize];
-        if let Some(corners) = whole(&mark.corners) {
+        if let Some(corners) = rounded(&mark.corners) {
             canvas.outline(corners, thickness, color);
             label(canvas, corners, mark.text, thickness, color);
         }
@@ -47,13 +47,13 @@ pub fn draw<'a>(canvas: &mut Canvas<'_>, marks: impl IntoIterator<Item = Mark<'a
     }
 }
 
-/// Whole pixels; `None` if a number is not finite.
-fn whole<const N: usize>(numbers: &[f32; N]) -> Option<[i64; N]> {
-    // Far outside is far enough.
+/// Rounds to whole pixels; `None` if a number is not finite.
+fn rounded<const N: usize>(numbers: &[f32; N]) -> Option<[i64; N]> {
+    // The clamp keeps arithmetic on coordinates far outside of the image from overflowing.
     numbers.iter().all(|n| n.is_finite()).then(|| numbers.map(|n| n.round().clamp(-1e9, 1e9) as i64))
 }
 
-/// The text on a ground of the box's colour: above it if there is room, else inside.
+/// Draws the text on a background of the box's colour: above the box if there is room, else inside.
 fn label(canvas: &mut Canvas<'_>, corners: [i64; 4], text: &str, thickness: i64, color: Rgb) {
     if text.is_empty() {
         return;
@@ -95,7 +95,7 @@ mod tests {
         assert_eq!(at(11, 12), BOXES[0], "the ground of the text is above the box");
         assert!((11..20).any(|x| at(x, 15) == [0, 0, 0]), "the text is on it");
         assert_eq!(at(70, 70), [0, 0, 0]);
-        // Inside where there is no room above.
+        // Inside, because there is no room above.
         let pixels = drawn(100, 80, &[Mark { corners: [10.0, 3.0, 50.0, 60.0], ..mark }], None);
         assert_eq!(pixels[4 * 100 + 18], BOXES[0]);
     }

@@ -1,18 +1,18 @@
-//! A histogram whose bounds a user chooses.
+//! A histogram whose bounds the user chooses.
 
 use std::sync::Arc;
 
-/// Counts of whole numbers by bounds in ascending order, and their sum. Plain numbers: whoever owns one synchronises.
+/// Counts of whole numbers in buckets with ascending bounds, and their sum. Not synchronised: its owner locks it.
 #[derive(Clone, Debug)]
 pub struct BoundedHistogram {
     bounds: Arc<[f64]>,
-    /// In each bucket alone (not cumulative); the last is beyond every bound.
+    /// The count of each bucket alone (not cumulative); the last bucket has no upper bound.
     counts: Vec<u64>,
     sum: u64,
 }
 
 impl BoundedHistogram {
-    /// With these bounds; they are sorted, and what is no number or infinite is left out.
+    /// Creates a histogram. The bounds are sorted; NaN and infinite ones are left out.
     pub fn new(bounds: impl IntoIterator<Item = f64>) -> BoundedHistogram {
         let mut bounds: Vec<f64> = bounds.into_iter().filter(|bound| bound.is_finite()).collect();
         bounds.sort_by(f64::total_cmp);
@@ -29,7 +29,7 @@ impl BoundedHistogram {
         &self.bounds
     }
 
-    /// For every bound in turn, how many values were at most that; the last entry counts them all.
+    /// For each bound, the number of values up to it. The last entry has no bound and counts all values.
     pub fn cumulative(&self) -> impl Iterator<Item = (Option<f64>, u64)> + '_ {
         let bounds = self.bounds.iter().copied().map(Some).chain([None]);
         bounds.zip(self.counts.iter().scan(0, |total, n| {

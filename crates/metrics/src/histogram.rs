@@ -1,16 +1,16 @@
 //! A histogram of durations.
 
-/// Upper bounds in microseconds. They start far below the 1 ms of a small model and end where a client has long given
-/// up, at most 2.5 times apart, so that a percentile read off them is never far wrong.
+/// Upper bounds in microseconds. They range from far below the 1 ms of a small model to longer than any client waits.
+/// Neighbours differ by a factor of 2.5 at most, which limits the error of percentiles computed from them.
 pub const DURATION_BOUNDS_US: [u64; 19] = [
     25, 50, 100, 250, 500, 750, 1_000, 1_500, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000,
     500_000, 1_000_000, 2_500_000, 10_000_000,
 ];
 
-/// Counts of durations by [`DURATION_BOUNDS_US`], and their sum. Plain numbers: whoever owns one synchronises.
+/// Counts of durations by [`DURATION_BOUNDS_US`], and their sum. Not synchronised: its owner locks it.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
-    /// Durations in each bucket alone (not cumulative); the last is beyond every bound.
+    /// The count of each bucket alone (not cumulative); the last bucket has no upper bound.
     counts: [u64; DURATION_BOUNDS_US.len() + 1],
     sum_ns: u64,
 }
@@ -22,7 +22,7 @@ impl Histogram {
         self.sum_ns += ns;
     }
 
-    /// For every bound in turn, how many durations were at most that long; the last entry counts them all.
+    /// For each bound, the number of durations up to it. The last entry has no bound and counts all durations.
     pub fn cumulative(&self) -> impl Iterator<Item = (Option<u64>, u64)> + '_ {
         let bounds = DURATION_BOUNDS_US.iter().copied().map(Some).chain([None]);
         bounds.zip(self.counts.iter().scan(0, |total, n| {

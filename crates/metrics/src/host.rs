@@ -1,8 +1,9 @@
-//! What the machine itself is doing, read from `/proc`. Figures that cannot be read are left out of the page.
+//! Processor and memory figures of the machine, read from `/proc`. Figures that cannot be read are left out of the
+//! page.
 
 use std::fs;
 
-/// Processor time of the whole machine since it started, in clock ticks.
+/// Processor time of the whole machine since it was booted, in clock ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CpuTimes {
     busy: u64,
@@ -14,13 +15,14 @@ impl CpuTimes {
         CpuTimes::parse(&fs::read_to_string("/proc/stat").ok()?)
     }
 
-    /// The share of time from `earlier` to here in which processors were busy, 0 to 1.
+    /// The share of processor time, 0 to 1, that was busy between `earlier` and this reading.
     pub fn utilization_since(self, earlier: CpuTimes) -> f64 {
         let total = self.total.saturating_sub(earlier.total);
         if total == 0 { 0.0 } else { self.busy.saturating_sub(earlier.busy) as f64 / total as f64 }
     }
 
-    /// The first line: `cpu user nice system idle iowait irq softirq steal ...`; guest time is part of user time.
+    /// Parses the first line: `cpu user nice system idle iowait irq softirq steal ...`; guest time is part of user
+    /// time.
     fn parse(stat: &str) -> Option<CpuTimes> {
         let line = stat.lines().next()?.strip_prefix("cpu ")?;
         let ticks: Vec<u64> = line.split_whitespace().take(8).map_while(|n| n.parse().ok()).collect();

@@ -1,7 +1,7 @@
-//! What Prometheus scrapes: histograms, quantiles, the exposition page, and the host's own figures.
+//! Metrics in the Prometheus text format: histograms, quantiles, the page, and figures of the machine.
 //!
-//! Counters live where they are counted and are written to a [`Page`] when one is asked for; nothing is looked up by
-//! label while requests run.
+//! Counters live where they are counted and are written to a [`Page`] for each scrape; nothing is looked up by label
+//! while requests run.
 
 mod bounded;
 mod histogram;

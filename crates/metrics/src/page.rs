@@ -1,4 +1,4 @@
-//! The text that Prometheus reads.
+//! Writes the page in the Prometheus text format.
 
 mod labels;
 #[cfg(test)]
@@ -9,7 +9,7 @@ use std::fmt::{Display, Write};
 use crate::{BoundedHistogram, Histogram, SizeHistogram};
 pub use labels::{LabelSet, Series};
 
-/// What a family's samples mean.
+/// The type of a metric family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Counter,
@@ -29,7 +29,7 @@ impl Kind {
     }
 }
 
-/// A part of the page is as long as this, or a little longer.
+/// The size in bytes at which a part of the page is full; the last line may exceed it.
 const PART: usize = 64 << 10;
 
 /// A page under construction: families one after the other, each with its help, its kind and its samples.
@@ -47,24 +47,24 @@ const PART: usize = 64 << 10;
 /// ```
 #[derive(Debug, Default)]
 pub struct Page {
-    /// Those that are full: a long page is never one block of memory, nor copied while it grows.
+    /// The full parts. A long page is held in several strings, so that it is never copied while it grows.
     parts: Vec<String>,
     text: String,
 }
 
 impl Page {
-    /// Begins a family. Its samples follow, before the next family begins, as the format demands. One that has none is not
-    /// on the page.
+    /// Begins a family. Its samples have to be written before the next family begins. A family without samples is left
+    /// out.
     pub fn family<'a>(&'a mut self, name: &'static str, help: &'a str, kind: Kind) -> Family<'a> {
         Family { page: self, name, head: Some((help, kind)) }
     }
 
-    /// All of it in one piece.
+    /// The whole page as one string.
     pub fn into_text(self) -> String {
         self.into_parts().concat()
     }
 
-    /// In pieces of some tens of KiB, each of whole lines.
+    /// The page in parts of about 64 KiB, each of whole lines.
     pub fn into_parts(mut self) -> Vec<String> {
         self.parts.push(self.text);
         self.parts
@@ -83,12 +83,12 @@ impl Page {
     }
 }
 
-/// A family that takes samples. Labels are (name, value) pairs, or a [`Series`] that was made before.
+/// Writes the samples of a family. Labels are (name, value) pairs, or a [`Series`] that was formatted before.
 #[derive(Debug)]
 pub struct Family<'a> {
     page: &'a mut Page,
     name: &'static str,
-    /// What stands before the first sample.
+    /// Help and type, written before the first sample.
     head: Option<(&'a str, Kind)>,
 }
 
@@ -102,17 +102,17 @@ impl Family<'_> {
         self.buckets(labels, histogram.cumulative(), histogram.sum_us());
     }
 
-    /// Writes a histogram of counts.
+    /// Writes a histogram of sizes.
     pub fn sizes<L: LabelSet + ?Sized>(&mut self, labels: &L, histogram: &SizeHistogram) {
         self.buckets(labels, histogram.cumulative(), histogram.sum());
     }
 
-    /// Writes a histogram with bounds of its own.
+    /// Writes a histogram with user-defined bounds.
     pub fn bounded<L: LabelSet + ?Sized>(&mut self, labels: &L, histogram: &BoundedHistogram) {
         self.buckets(labels, histogram.cumulative(), histogram.sum());
     }
 
-    /// Writes a summary: (quantile, value) pairs, the sum of all observations and their number.
+    /// Writes a summary: (quantile, value) pairs, and the sum and the number of all observations.
     pub fn summary<L: LabelSet + ?Sized>(
         &mut self,
         labels: &L,
@@ -127,7 +127,7 @@ impl Family<'_> {
         self.line("_count", labels, None, &count);
     }
 
-    /// The last bucket has no bound, and counts everything.
+    /// Writes the buckets; the last one has no bound and counts everything.
     fn buckets<L: LabelSet + ?Sized>(
         &mut self,
         labels: &L,

@@ -2,26 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-/// How long the last minute is, and in how many pieces it goes by.
+/// The last minute is divided into slices; the oldest slice is dropped when a new one begins.
 const SLICES: usize = 5;
 const SLICE: Duration = Duration::from_secs(12);
 
-/// As many buckets between a number and its double: a duration is known to within 1.6 %.
+/// The number of buckets between a value and its double: limits the error of a duration to 1.6 %.
 const STEPS: u32 = 32;
 
-/// Durations of the last minute, for their quantiles, and the number and sum of all that there were. Takes memory for those
-/// buckets alone that durations fell into: 8 bytes each and for each 12 seconds, 1,900 buckets at most. Plain numbers:
-/// whoever owns one synchronises.
+/// Quantiles of durations in the last minute, and the number and sum of all durations ever. Only buckets in use take
+/// memory: 8 bytes a bucket and slice, for at most 1,900 buckets. Not synchronised: its owner locks it.
 #[derive(Clone, Debug, Default)]
 pub struct Quantiles {
     slices: [Slice; SLICES],
-    /// When the newest slice began, which is the first.
+    /// When the newest slice, `slices[0]`, began.
     began: Option<Instant>,
     count: u64,
     sum_ns: u64,
 }
 
-/// Counts by bucket, in the buckets' order.
+/// (bucket, count) pairs, sorted by bucket.
 type Slice = Vec<(u16, u32)>;
 
 impl Quantiles {
@@ -37,7 +36,7 @@ impl Quantiles {
         }
     }
 
-    /// The durations, in microseconds, that these parts of the last minute's were not longer than; NaN if there were none.
+    /// The given quantiles (0 to 1) of the last minute's durations in microseconds; NaN if there were none.
     pub fn at(&mut self, quantiles: &[f64], now: Instant) -> Vec<f64> {
         self.turn(now);
         let mut all = self.slices.concat();
@@ -55,17 +54,17 @@ impl Quantiles {
         quantiles.iter().map(at).collect()
     }
 
-    /// How many durations there were since the beginning.
+    /// The number of all durations since the beginning.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// All of them together, in microseconds.
+    /// The sum of all durations since the beginning, in microseconds.
     pub fn sum_us(&self) -> u64 {
         self.sum_ns / 1_000
     }
 
-    /// Begins as many slices as time went by for.
+    /// Begins the slices that are due at `now`.
     fn turn(&mut self, now: Instant) {
         let began = *self.began.get_or_insert(now);
         let passed = now.saturating_duration_since(began).as_nanos() / SLICE.as_nanos();
@@ -80,13 +79,13 @@ impl Quantiles {
     }
 }
 
-/// Numbers below 32 have a bucket each, those above share one with their neighbours.
+/// The bucket of a duration. Values below 32 have a bucket each, larger ones share buckets.
 fn bucket(ns: u64) -> u16 {
     let octave = ns.max(1).ilog2().saturating_sub(STEPS.ilog2());
     (octave * STEPS + (ns >> octave) as u32) as u16
 }
 
-/// The number in the middle of a bucket.
+/// The value in the middle of a bucket.
 fn middle_ns(bucket: u16) -> f64 {
     let bucket = u32::from(bucket);
     let octave = (bucket / STEPS).saturating_sub(1);

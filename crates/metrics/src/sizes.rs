@@ -1,13 +1,12 @@
-//! A histogram of counts: batch sizes, queue depths.
+//! A histogram of sizes: batch sizes, queue depths.
 
-/// Buckets: 0, then one up to each power of two, and one for what is larger than all of them.
+/// The number of buckets: one for 0, one up to each power of two, and one for all larger sizes.
 const BUCKETS: usize = 19;
 
-/// Counts of sizes with bounds 0, 1, 2, 4 and so on to 65,536, and their sum. Plain numbers: whoever owns one
-/// synchronises.
+/// Counts of sizes with bounds 0, 1, 2, 4 and so on to 65,536, and their sum. Not synchronised: its owner locks it.
 #[derive(Clone, Debug, Default)]
 pub struct SizeHistogram {
-    /// Sizes in each bucket alone (not cumulative).
+    /// The count of each bucket alone (not cumulative).
     counts: [u64; BUCKETS],
     sum: u64,
 }
@@ -18,16 +17,16 @@ impl SizeHistogram {
         self.observe_many(size, 1);
     }
 
-    /// Counts `times` observations of the same size.
+    /// Adds `times` observations of the same size.
     #[inline]
     pub fn observe_many(&mut self, size: u64, times: u64) {
-        // The smallest n with size <= 2^(n - 1).
+        // The bucket is 1 + the smallest n with size <= 2^n.
         let bucket = if size == 0 { 0 } else { 1 + (64 - (size - 1).leading_zeros()) as usize };
         self.counts[bucket.min(BUCKETS - 1)] += times;
         self.sum += size * times;
     }
 
-    /// For every bound in turn, how many sizes were at most that; the last entry counts them all.
+    /// For each bound, the number of sizes up to it. The last entry has no bound and counts all sizes.
     pub fn cumulative(&self) -> impl Iterator<Item = (Option<u64>, u64)> + '_ {
         let bounds = (0..BUCKETS - 1).map(|bucket| Some(if bucket == 0 { 0 } else { 1 << (bucket - 1) }));
         bounds.chain([None]).zip(self.counts.iter().scan(0, |total, n| {

@@ -1,7 +1,7 @@
 //! The messages of the served protocols, generated from `proto/` at build time.
 //!
-//! Every `bytes` field is a [`bytes::Bytes`], so tensor data read from the network is never copied by decoding.
-//! Maps are `BTreeMap`s: empty ones cost nothing, and answers have a stable order. There is no logic here.
+//! Every `bytes` field is a [`bytes::Bytes`], so that decoding does not copy tensor data. Maps are `BTreeMap`s: empty
+//! ones do not allocate, and the order in responses is stable. There is no logic here.
 
 /// Protocol buffer descriptors of everything in this crate, an encoded `google.protobuf.FileDescriptorSet`.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,7 +1,7 @@
-//! Our `.proto` files against the descriptors that the deployed clients carry.
+//! Compares the `.proto` files with the descriptors that the deployed clients carry.
 //!
-//! Compared is everything that reaches the wire or the text format: messages, field names, numbers, types,
-//! labels, oneofs, enums and services. File names, comments and JSON names may differ.
+//! Compared is everything that reaches the wire or the text format: messages, field names, numbers, types, labels,
+//! oneofs, enums and services. File names, comments and JSON names may differ.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ fn descriptors_equal_those_of_the_clients() {
     assert!(missing.is_empty() && surplus.is_empty(), "missing: {missing:#?}\nsurplus: {surplus:#?}");
 }
 
-/// One line for each fact.
+/// One line for each message, field, enum value and method.
 fn listing(bytes: &[u8]) -> BTreeSet<String> {
     let mut facts = BTreeSet::new();
     for file in FileDescriptorSet::decode(bytes).expect("an encoded descriptor set").file {

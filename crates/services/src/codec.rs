@@ -1,4 +1,4 @@
-//! How messages are read and written: as prost does, but for the status of what is no message.
+//! The codec of gRPC messages: prost's, but with another status for messages that cannot be decoded.
 
 use std::fmt;
 
@@ -7,11 +7,11 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
-/// The codec of every service in this crate. A message that cannot be decoded is its sender's fault, so it is refused with
-/// `INVALID_ARGUMENT`; tonic's own codec says `INTERNAL`.
+/// The codec of every service in this crate. A message that cannot be decoded is the sender's fault, so it is refused
+/// with `INVALID_ARGUMENT`; tonic's own codec returns `INTERNAL`.
 pub struct MessageCodec<T, U>(ProstCodec<T, U>);
 
-/// Reads messages.
+/// Decodes messages.
 pub struct MessageDecoder<U>(ProstDecoder<U>);
 
 impl<T, U> Default for MessageCodec<T, U> {

@@ -1,7 +1,7 @@
 //! The service traits and clients of the served protocols, generated from the descriptors of [`hippocamp_proto`].
 //!
-//! Messages are those of `hippocamp_proto`; here is what sends and receives them by tonic, and the codec that reads them.
-//! There is no other logic.
+//! The messages are those of `hippocamp_proto`; this crate has the tonic services and clients that exchange them, and
+//! their codec. It has no other logic.
 
 mod codec;
 

@@ -1,4 +1,4 @@
-//! A part of a region in the hands of a request.
+//! A part of a registered region that a request uses.
 
 #![allow(unsafe_code, reason = "copies between a client's memory and our own")]
 
@@ -12,11 +12,11 @@ use crate::fault;
 use crate::region::Region;
 use crate::registry::Regions;
 
-/// A part of a registered region. The region stays registered until the last of its leases is dropped.
+/// A part of a registered region. The region stays mapped until its last lease is dropped.
 #[derive(Debug)]
 pub struct Lease {
     region: Arc<Region>,
-    /// Within the region, as is the end: whoever made this has checked it.
+    /// Offset within the region. The registry has checked that the whole part lies within it.
     start: usize,
     length: usize,
     regions: Arc<Regions>,
@@ -28,12 +28,12 @@ impl Lease {
         Lease { region, start, length, regions }
     }
 
-    /// An error if the region has lost its memory, before or while it was read or written.
+    /// An error if the region has lost its memory, which may happen before or during an access.
     pub fn check(&self) -> hippocamp_backend::Result<()> {
         self.region.check()
     }
 
-    /// The address of a byte of this part, of which at least `count` follow.
+    /// The address of byte `at` of this part, which has at least `count` bytes from there on.
     fn address(&self, at: usize, count: usize) -> *mut u8 {
         let end = at.checked_add(count);
         assert!(
@@ -44,24 +44,24 @@ impl Lease {
         self.region.address(self.start + at)
     }
 
-    /// From host memory of this process.
+    /// Copies from host memory of this process.
     fn copy_from_host(&mut self, start: usize, source: &[u8]) {
         let target = self.address(start, source.len());
-        // SAFETY: a registered region has prepared for faults. The source is a slice of our own; the target lies within the
-        // region, and what is in there is nobody's reference.
+        // SAFETY: registering a region has called `prepare`. The source is a slice of this process; the target lies
+        // within the region, to which there are no references.
         unsafe { fault::copy(source.as_ptr(), target, source.len(), [Some(self.region.mapping()), None]) };
     }
 
-    /// From one client's memory to another's, or to another part of the same.
+    /// Copies from another lease, possibly of the same region.
     fn copy_from_lease(&mut self, start: usize, source: &Lease, first: usize, count: usize) {
         let touched = [Some(source.region.mapping()), Some(self.region.mapping())];
         let (from, to) = (source.address(first, count), self.address(start, count));
-        // SAFETY: registered regions have prepared for faults, and both ends lie within theirs.
+        // SAFETY: registering a region has called `prepare`, and both ends lie within their regions.
         unsafe { fault::copy(from, to, count, touched) };
     }
 }
 
-// SAFETY: the length is fixed, and copying writes every byte: what is gone reads as zeros.
+// SAFETY: the length is fixed, and copying writes every byte: lost memory reads as zeros.
 unsafe impl PlacedBuffer for Lease {
     fn len(&self) -> usize {
         self.length
@@ -74,8 +74,8 @@ unsafe impl PlacedBuffer for Lease {
     fn copy_to_host(&self, start: usize, target: &mut [MaybeUninit<u8>]) -> Result<(), MemoryError> {
         let from = self.address(start, target.len());
         let touched = [Some(self.region.mapping()), None];
-        // SAFETY: a registered region has prepared for faults. The source lies within the region, the target is a slice that is
-        // borrowed mutably.
+        // SAFETY: registering a region has called `prepare`. The source lies within the region, and the target is a
+        // slice that is borrowed mutably.
         unsafe { fault::copy(from, target.as_mut_ptr().cast(), target.len(), touched) };
         Ok(())
     }
@@ -89,7 +89,8 @@ impl PlacedBufferMut for Lease {
                 let any: &dyn Any = buffer;
                 match any.downcast_ref::<Lease>() {
                     Some(lease) => self.copy_from_lease(start, lease, first, len),
-                    // A device cannot be let into memory that may go away.
+                    // Device memory is copied through the host, because a driver cannot survive it when the mapping
+                    // loses its memory.
                     None => self.copy_from_host(start, &source.to_vec()?),
                 }
             }

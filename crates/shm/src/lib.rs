@@ -1,12 +1,12 @@
-//! Shared memory that clients register: which regions there are, who uses them, and how they are read and written.
+//! Shared memory that clients register: the registry of regions, their use by requests, reading and writing.
 //!
-//! A region is mapped once, when it is registered. A request holds a [`Lease`] of each part that it names, so that a
-//! region stays until its last request is done. Tensors are copied straight out of the client's memory into a batch and
-//! straight back into it, once each.
+//! A region is mapped once, when it is registered. A request holds a [`Lease`] of each part that it names, so that the
+//! region stays mapped until its last request is done. Tensors are copied from the client's memory directly into a
+//! batch and back, once each.
 //!
-//! The memory belongs to the client, who may write to it at any time, and may cut the object short while it is being
-//! read. So no slice is ever made of it, and every access is a copy during which a fault is survived: see
-//! [`fault`](self). A region that lost its memory is of no use from then on; its requests get an error.
+//! The memory belongs to the client, who may write to it or truncate the object at any time. So there are never slices
+//! of it; every access is a copy that survives the fault: see [`fault`](self). A region that has lost its memory stays
+//! unusable, and requests that use it get an error.
 
 mod fault;
 mod lease;

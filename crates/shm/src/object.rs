@@ -1,4 +1,4 @@
-//! Opening the object that a key names.
+//! Opens the shared memory object of a key.
 
 #![allow(unsafe_code, reason = "opens a shared memory object by the C library")]
 
@@ -8,15 +8,15 @@ use std::os::fd::FromRawFd;
 
 use hippocamp_backend::{Error, Result};
 
-/// Objects whose name begins so belong to the server's own helpers, and are no client's.
+/// The prefix of objects that Triton's Python backend uses; clients must not register them.
 const RESERVED: &str = "triton_python_backend_shm_region_";
 
-/// No object has a longer name, with all slashes in front.
+/// The longest key, including leading slashes.
 const LONGEST_KEY: usize = 512;
 
-/// Refuses a key that is not for clients. `name` is the region's, for the error.
+/// Fails if the key is reserved. `name` is the region's name for the message.
 pub(crate) fn refuse_reserved(name: &str, key: &str) -> Result<()> {
-    // The C library takes any number of slashes in front for none.
+    // The C library ignores leading slashes.
     if key.trim_start_matches('/').starts_with(RESERVED) {
         return Err(Error::invalid_arg(format!(
             "cannot register shared memory region '{name}' with key '{key}' as the key contains the reserved prefix \
@@ -26,17 +26,17 @@ pub(crate) fn refuse_reserved(name: &str, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// Opens an object for reading and writing. Returns its size, too. What is not plain memory is refused: a name can lead
-/// neither out of the folder of these objects nor through a link, and a pipe is not waited for.
+/// Opens an object for reading and writing, and returns its size. Anything but a regular file is refused. The key
+/// cannot leave the folder of shared memory objects or follow a link, and opening a pipe does not block.
 pub(crate) fn open(key: &str) -> Result<(File, u64)> {
     let unable = || Error::internal(format!("Unable to open shared memory region: '{}'", shown(key)));
     let name = CString::new(key).ok().filter(|_| key.len() <= LONGEST_KEY).ok_or_else(unable)?;
-    // SAFETY: the name is a C string. The mode counts only for what is created, and nothing is.
+    // SAFETY: the name is a C string. The mode is ignored because no object is created.
     let descriptor = unsafe { libc::shm_open(name.as_ptr(), libc::O_RDWR, 0) };
     if descriptor < 0 {
         return Err(unable().with_source(std::io::Error::last_os_error()));
     }
-    // SAFETY: just opened, and nobody else's.
+    // SAFETY: the descriptor was just opened, and nothing else owns it.
     let object = unsafe { File::from_raw_fd(descriptor) };
     let invalid = || Error::internal(format!("Invalid shared memory region: '{}'", shown(key)));
     let metadata = object.metadata().map_err(|e| invalid().with_source(e))?;
@@ -47,7 +47,7 @@ pub(crate) fn open(key: &str) -> Result<(File, u64)> {
     Ok((object, size))
 }
 
-/// A key as errors show it.
+/// A key as error messages show it.
 fn shown(key: &str) -> &str {
     &key[..key.floor_char_boundary(LONGEST_KEY)]
 }

@@ -7,21 +7,21 @@ use hippocamp_backend::{Error, Result};
 use crate::mapping::Mapping;
 use crate::{fault, object};
 
-/// A part of a shared memory object, mapped as long as this lives.
+/// A mapped part of a shared memory object.
 #[derive(Debug)]
 pub(crate) struct Region {
     pub(crate) name: Box<str>,
     pub(crate) key: Box<str>,
-    /// Where it begins in the object.
+    /// The offset of the region in the object, in bytes.
     pub(crate) offset: u64,
     pub(crate) byte_size: usize,
     mapping: Mapping,
-    /// Bytes of the mapping before the region: a mapping begins with a page, a region anywhere.
+    /// Bytes of the mapping before the region: a mapping begins at a page, a region at any byte.
     lead: usize,
 }
 
 impl Region {
-    /// Opens and maps it. It has to lie within the object.
+    /// Opens the object and maps the region, which has to lie within the object.
     pub(crate) fn open(name: &str, key: &str, offset: u64, byte_size: u64) -> Result<Region> {
         let (object, object_size) = object::open(key)?;
         let end = offset.checked_add(byte_size).filter(|&end| end <= object_size);
@@ -42,7 +42,7 @@ impl Region {
         Ok(Region { name: name.into(), key: key.into(), offset, byte_size: size, mapping, lead })
     }
 
-    /// How much of the address space it takes.
+    /// The size of the mapping in the address space, in bytes.
     pub(crate) fn mapped(&self) -> usize {
         self.lead + self.byte_size
     }
@@ -51,12 +51,12 @@ impl Region {
         &self.mapping
     }
 
-    /// The address of a byte of the region. `at` is within it.
+    /// The address of byte `at`, which has to be within the region.
     pub(crate) fn address(&self, at: usize) -> *mut u8 {
         self.mapping.address(self.lead + at)
     }
 
-    /// An error once its memory is gone.
+    /// An error if the region has lost its memory.
     pub(crate) fn check(&self) -> Result<()> {
         if self.mapping.is_lost() {
             return Err(Error::invalid_arg(format!(
@@ -81,7 +81,7 @@ fn page_size() -> u64 {
 
 #[allow(unsafe_code, reason = "asks the C library")]
 fn page_size_of_the_system() -> u64 {
-    // SAFETY: only asks.
+    // SAFETY: only reads a constant of the system.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     u64::try_from(size).unwrap_or(4096).max(1)
 }

@@ -1,4 +1,4 @@
-//! Which regions there are, and who uses them.
+//! The registry of regions and their leases.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,17 +10,17 @@ use crate::lease::Lease;
 use crate::object;
 use crate::region::{Region, refused};
 
-/// How many regions there may be. Each takes one of the mappings that a process may have, of which there are some 65,000.
+/// The largest number of regions. Each takes one of the about 65,000 mappings that Linux allows a process.
 const MAX_REGIONS: usize = 16_384;
 
-/// How much of the address space they may take together. An object may claim to be as large as it likes; there has to
-/// be room for everything else.
+/// The most address space that all regions may take, in bytes. An object can claim any size, and the process needs
+/// address space for everything else.
 const MAX_MAPPED: usize = 1 << 44;
 
-/// How long a region's name may be. It is kept as long as the region.
+/// The longest name of a region, in bytes. The name is stored as long as the region.
 const LONGEST_NAME: usize = 1024;
 
-/// A registered region, as a status shows it.
+/// A registered region, as status requests report it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SystemRegion {
     pub name: String,
@@ -29,22 +29,22 @@ pub struct SystemRegion {
     pub byte_size: u64,
 }
 
-/// The regions that clients have registered. System and CUDA regions share one space of names; of the latter there are
-/// none, as no device can be opened yet.
+/// The registry of shared memory regions. System and CUDA regions share one namespace; CUDA regions cannot be
+/// registered, as no device can be opened yet.
 #[derive(Debug)]
 pub struct SharedMemory {
     allowed: bool,
     regions: Arc<Regions>,
 }
 
-/// What leases need of it.
+/// The state that leases share with the registry.
 #[derive(Debug, Default)]
 pub(crate) struct Regions(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     by_name: BTreeMap<Box<str>, Entry>,
-    /// Bytes of the address space.
+    /// Address space that all regions take, in bytes.
     mapped: usize,
 }
 
@@ -52,12 +52,13 @@ struct State {
 struct Entry {
     region: Arc<Region>,
     leases: usize,
-    /// It goes with its last lease. Its name stays taken until then; new leases are refused.
+    /// Whether the region was unregistered while it was in use. It is removed with its last lease; until then, its name
+    /// stays taken and new leases are refused.
     unregistered: bool,
 }
 
 impl SharedMemory {
-    /// Without any region. Unless `allowed`, clients cannot register one.
+    /// Creates an empty registry. Registering fails unless `allowed`.
     pub fn new(allowed: bool) -> SharedMemory {
         SharedMemory { allowed, regions: Arc::default() }
     }
@@ -71,13 +72,13 @@ impl SharedMemory {
         Err(Error::unsupported(text))
     }
 
-    /// Maps `byte_size` bytes of an object from `offset` on, and calls that region `name`.
+    /// Registers `byte_size` bytes of an object from `offset` on as region `name`.
     pub fn register(&self, name: &str, key: &str, offset: u64, byte_size: u64) -> Result<()> {
         self.allow()?;
         check_name(name, "system")?;
         object::refuse_reserved(name, key)?;
         self.regions.0.lock().refuse_taken(name)?;
-        // Opened without the lock: requests shall not wait for it.
+        // Opened without the lock, so that requests do not wait for it.
         let region = Region::open(name, key, offset, byte_size)?;
         let state = &mut *self.regions.0.lock();
         state.refuse_taken(name)?;
@@ -96,24 +97,24 @@ impl SharedMemory {
         Ok(())
     }
 
-    /// Lets go of a region, or of all if the name is empty: at once, or when the last request that uses it is done. One
-    /// that is not there is no error.
+    /// Unregisters a region, or all if the name is empty. A region in use is removed when its last request is done. An
+    /// unknown name is no error.
     pub fn unregister(&self, name: &str) -> Result<()> {
         self.allow()?;
-        let mut gone = Vec::new();
+        let mut removed = Vec::new();
         let state = &mut *self.regions.0.lock();
         let names: Vec<Box<str>> =
             if name.is_empty() { state.by_name.keys().cloned().collect() } else { vec![name.into()] };
         for name in names {
             if let Some(entry) = state.by_name.get_mut(&name) {
                 entry.unregistered = true;
-                gone.extend(state.remove_unused(&name));
+                removed.extend(state.remove_unused(&name));
             }
         }
         Ok(())
     }
 
-    /// All regions by name, or the one that is named. One that waits for its last request is still among them.
+    /// All regions by name, or only the named one. Includes unregistered regions that are still in use.
     pub fn status(&self, name: &str) -> Result<Vec<SystemRegion>> {
         let state = self.regions.0.lock();
         if name.is_empty() {
@@ -125,12 +126,12 @@ impl SharedMemory {
         Ok(vec![shown(&entry.region)])
     }
 
-    /// How many leases of a region are out: what unregistering it would wait for.
+    /// The number of leases of a region, which unregistering it would wait for.
     pub fn leases(&self, name: &str) -> usize {
         self.regions.0.lock().by_name.get(name).map_or(0, |entry| entry.leases)
     }
 
-    /// Registering memory of a device: there is no device.
+    /// Registers device memory; always an error, as no device can be opened yet.
     pub fn register_cuda(&self, name: &str) -> Result<()> {
         self.allow()?;
         check_name(name, "cuda")?;
@@ -138,12 +139,12 @@ impl SharedMemory {
         Err(Error::invalid_arg("failed to register shared memory region: invalid args"))
     }
 
-    /// Unregistering memory of a device: there is none, and one that is not there is no error.
+    /// Unregisters device memory. Does nothing, as there are no such regions and an unknown name is no error.
     pub fn unregister_cuda(&self) -> Result<()> {
         self.allow()
     }
 
-    /// There is none to show. An error for one that is named.
+    /// The status of device regions: there are none, so asking for one by name is an error.
     pub fn cuda_status(&self, name: &str) -> Result<()> {
         if name.is_empty() {
             return Ok(());
@@ -155,7 +156,7 @@ impl SharedMemory {
         }))
     }
 
-    /// `byte_size` bytes of a region from `offset` on, which counts from where the region begins.
+    /// Leases `byte_size` bytes of a region; `offset` counts from the beginning of the region.
     pub fn lease(&self, name: &str, offset: u64, byte_size: u64) -> Result<Lease> {
         let state = &mut *self.regions.0.lock();
         let entry = state
@@ -180,10 +181,10 @@ impl SharedMemory {
 }
 
 impl Regions {
-    /// Takes back a lease.
+    /// Returns a lease of a region.
     pub(crate) fn release(&self, name: &str) {
-        // Unmapped, if it is, without the lock.
-        let _gone = {
+        // The region may be unmapped here, without the lock.
+        let _removed = {
             let state = &mut *self.0.lock();
             if let Some(entry) = state.by_name.get_mut(name) {
                 entry.leases -= 1;
@@ -201,7 +202,7 @@ impl State {
         Ok(())
     }
 
-    /// Removes a region that is unregistered and that nobody uses.
+    /// Removes a region that is unregistered and has no leases.
     fn remove_unused(&mut self, name: &str) -> Option<Entry> {
         let entry = self.by_name.get(name).filter(|entry| entry.unregistered && entry.leases == 0)?;
         self.mapped -= entry.region.mapped();

@@ -1,4 +1,4 @@
-//! What a request has in shared memory.
+//! The tensors of a request that are in shared memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,21 +9,20 @@ use smallvec::SmallVec;
 
 use crate::{Lease, SharedMemory};
 
-/// The largest input. As a message may be no larger, neither may what costs the client nothing: an object can claim
-/// to be of any size.
+/// The largest input in bytes, the same as in a message. An object can claim any size at no cost to the client.
 const LARGEST_INPUT: u64 = i32::MAX as u64;
 
-/// The tensors of one request that lie in shared memory. Kept until its answer is encoded: outputs are written then,
-/// and only then it shows whether the inputs were there all the time.
+/// The tensors of one request that are in shared memory. Kept until the response is encoded: outputs are written then,
+/// and only then is it certain whether the inputs kept their memory.
 #[derive(Debug, Default)]
 pub struct SharedTensors {
     inputs: SmallVec<[Arc<Lease>; 2]>,
-    /// By the output's name.
+    /// Leases by the output's name.
     outputs: BTreeMap<Box<str>, Lease>,
 }
 
 impl SharedTensors {
-    /// An input. Its bytes stay where they are until a batch is assembled.
+    /// Makes an input tensor of a region. Its bytes are copied when a batch is assembled.
     pub fn input(
         &mut self,
         of: &SharedMemory,
@@ -42,7 +41,7 @@ impl SharedTensors {
         Ok(TensorData::from(lease as Arc<dyn PlacedBuffer>))
     }
 
-    /// Where an output shall be written to. Its size is the most that it may have.
+    /// Declares where an output is to be written. `byte_size` is the most that it may have.
     pub fn output(
         &mut self,
         of: &SharedMemory,
@@ -52,7 +51,7 @@ impl SharedTensors {
         byte_size: u64,
     ) -> Result<()> {
         let lease = of.lease(region, offset, byte_size)?;
-        // A request that lists an output twice is refused when its names are checked.
+        // The first one counts: a request that lists an output twice is refused when its names are checked.
         self.outputs.entry(output.into()).or_insert(lease);
         Ok(())
     }
@@ -62,7 +61,8 @@ impl SharedTensors {
         self.outputs.contains_key(output)
     }
 
-    /// Writes an output to where the request wants it, in one copy, wherever it is. False if it wants it in the answer.
+    /// Writes an output to the region that the request names, in one copy. False if the output belongs into the
+    /// response.
     pub fn write(&mut self, output: &str, data: &TensorData) -> Result<bool> {
         let Some(lease) = self.outputs.get_mut(output) else { return Ok(false) };
         let (room, size) = (lease.len(), data.len());
@@ -77,8 +77,8 @@ impl SharedTensors {
         Ok(true)
     }
 
-    /// An error if an input's memory went away: then the answer was made of zeros. To be asked when everything is encoded,
-    /// as an output may be an input that was handed on.
+    /// An error if an input lost its memory, so that the response was computed from zeros. To be called after
+    /// everything is encoded, because an output may share the buffer of an input.
     pub fn check_inputs(&self) -> Result<()> {
         self.inputs.iter().try_for_each(|lease| lease.check())
     }

@@ -15,7 +15,7 @@ use crate::fault::{copy, prepare};
 use crate::mapping::Mapping;
 use crate::{Lease, SharedMemory, SharedTensors};
 
-/// An object for one test, removed with it.
+/// A shared memory object for one test, removed when dropped.
 struct Object {
     path: PathBuf,
     key: String,
@@ -307,7 +307,7 @@ fn a_fault_that_is_not_a_copys_still_ends_the_process() {
     let object = Object::with(&[1; 4096]);
     let mapping = Mapping::new(&object.file, 0, 4096).unwrap();
     object.file.set_len(0).unwrap();
-    // SAFETY: the child calls nothing but what a handler may, too, and ends.
+    // SAFETY: the child only calls what is async-signal-safe, and exits.
     let status = unsafe {
         match libc::fork() {
             0 => {
@@ -323,9 +323,9 @@ fn a_fault_that_is_not_a_copys_still_ends_the_process() {
     };
     assert!(libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGBUS, "{status:#x}");
     let mut byte = MaybeUninit::new(9u8);
-    // SAFETY: one byte at both ends.
+    // SAFETY: both ends are valid for one byte.
     unsafe { copy(mapping.address(0), byte.as_mut_ptr(), 1, [Some(&mapping), None]) };
-    // SAFETY: it was written before, too.
+    // SAFETY: the byte was initialised before, too.
     assert_eq!((unsafe { byte.assume_init() }, mapping.is_lost()), (0, true));
 }
 

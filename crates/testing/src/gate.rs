@@ -10,8 +10,8 @@ use hippocamp_backend::{
 use hippocamp_model_config::ModelConfig;
 use parking_lot::{Condvar, Mutex};
 
-/// The backend `gate`: an execution is noted, then waits. One whose clients are all gone ends by itself, because the
-/// backend asks. Responses have no outputs; a decoupled model sends one response.
+/// The backend `gate`, whose executions are recorded and then wait for [`Gate::open`]. An execution ends early once all
+/// its clients are gone. Responses have no outputs; a decoupled model sends one response.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<Shared>);
 
@@ -23,20 +23,20 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The ids of the requests of each execution, in the order in which they began.
+    /// The request ids of each execution, in the order in which the executions began.
     executions: Vec<Vec<String>>,
-    /// Executions that may go through.
+    /// How many waiting executions may continue.
     let_through: usize,
     abandoned: usize,
 }
 
 impl Gate {
-    /// The ids of the requests of each execution that began so far.
+    /// The request ids of each execution that has begun.
     pub fn executions(&self) -> Vec<Vec<String>> {
         self.0.state.lock().executions.clone()
     }
 
-    /// Waits until that many executions have begun, and returns them.
+    /// Waits until `count` executions have begun, and returns the request ids of each.
     pub async fn begun(&self, count: usize) -> Vec<Vec<String>> {
         loop {
             let executions = self.executions();
@@ -47,18 +47,18 @@ impl Gate {
         }
     }
 
-    /// How many executions ended because nobody waited for them any more.
+    /// How many executions ended because all their clients were gone.
     pub fn abandoned(&self) -> usize {
         self.0.state.lock().abandoned
     }
 
-    /// Lets so many executions through, now or when they come.
+    /// Lets `executions` executions continue, those that wait now or those that come next.
     pub fn open(&self, executions: usize) {
         self.0.state.lock().let_through += executions;
         self.0.opened.notify_all();
     }
 
-    /// Whether the execution may go through; false once nobody waits for it.
+    /// Waits until the execution may continue; false once nobody waits for its responses.
     fn pass(&self, batch: &Batch) -> bool {
         let mut state = self.0.state.lock();
         state.executions.push(batch.iter().map(|request| request.id.to_string()).collect());
@@ -71,7 +71,7 @@ impl Gate {
                 state.abandoned += 1;
                 return false;
             }
-            // A client that goes away does not call.
+            // A client that goes away wakes nobody, so it is polled.
             self.0.opened.wait_for(&mut state, Duration::from_millis(1));
         }
     }
@@ -122,7 +122,7 @@ impl ModelInstance for Gate {
     }
 }
 
-/// The config of a model of this backend with one optional FP32 input of any width. `more` is added as it is.
+/// The config of a model of this backend with one optional FP32 input of any width. `more` is appended verbatim.
 pub fn gate_config(max_batch_size: u32, more: &str) -> String {
     format!(
         "backend: \"gate\" max_batch_size: {max_batch_size}\n\

@@ -1,15 +1,15 @@
-//! The least that is needed to speak HTTP/1.1 to a server: one request a connection.
+//! A minimal HTTP/1.1 client: one request a connection.
 
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// What came back.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct HttpReply {
     pub status: u16,
-    /// Status line and headers, as they came.
+    /// Status line and headers as received.
     pub head: String,
     pub body: Vec<u8>,
 }

@@ -1,4 +1,5 @@
-//! A whole server inside of a test: every front on a free port of the loopback, over a repository made for the test.
+//! Runs a whole server inside of a test: HTTP and gRPC on free ports of the loopback, with a repository made for the
+//! test.
 
 #![allow(
     clippy::missing_panics_doc,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-/// A repository that goes with the test. Everything in here panics if the disk does not play along.
+/// A repository that is deleted when dropped. All methods panic on IO errors.
 #[derive(Debug)]
 pub struct Repository(TempDir);
 
@@ -20,7 +20,7 @@ impl Repository {
         self.0.path()
     }
 
-    /// Adds a model of a backend without model files: its config, and version 1.
+    /// Adds a model without model files: its config, and version 1.
     #[must_use]
     pub fn with(self, name: &str, config: &str) -> Repository {
         self.write(&format!("{name}/config.pbtxt"), config);
@@ -28,12 +28,12 @@ impl Repository {
         self
     }
 
-    /// Makes an empty version folder.
+    /// Creates an empty version folder.
     pub fn version(&self, name: &str, version: u64) {
         fs::create_dir_all(self.path().join(name).join(version.to_string())).expect("a version folder");
     }
 
-    /// Writes a file by its path inside the repository, and the folders that it lies in.
+    /// Writes a file at a path relative to the repository; creates missing folders.
     pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.path().join(path);
         fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("a folder");
@@ -41,7 +41,7 @@ impl Repository {
     }
 }
 
-/// The config of an identity model with one FP32 input of any width. `more` is added as it is.
+/// The config of an identity model with one FP32 input of any width. `more` is appended verbatim.
 pub fn identity_config(max_batch_size: u32, more: &str) -> String {
     format!(
         "backend: \"identity\" max_batch_size: {max_batch_size}\n\

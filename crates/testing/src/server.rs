@@ -1,4 +1,4 @@
-//! A running server.
+//! A running server for tests.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 
 use crate::{HttpReply, LineProtocol, Repository, http};
 
-/// A server with the built-in backends, in explicit mode with everything loaded. Stops when it is dropped.
+/// A server with the built-in backends in explicit mode, with all models loaded. Stops when dropped.
 #[derive(Debug)]
 pub struct TestServer {
     pub core: Arc<InferenceServer>,
@@ -33,14 +33,14 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// Starts on a repository whose models must all load.
+    /// Starts a server. Panics if a model fails to load.
     pub async fn start(repository: Repository) -> TestServer {
         let (server, faults) = TestServer::start_with(repository, |_| {}).await;
         assert_eq!(faults, [""; 0], "every model should load");
         server
     }
 
-    /// Starts with other settings. Returns what went wrong while loading, too.
+    /// Starts a server with the given settings, and returns it with the faults of loading.
     pub async fn start_with(
         repository: Repository,
         change: impl FnOnce(&mut Settings),
@@ -48,7 +48,7 @@ impl TestServer {
         TestServer::start_with_backends(repository, change, vec![]).await
     }
 
-    /// The same with more backends than the built-in ones.
+    /// Starts a server with backends in addition to the built-in ones.
     pub async fn start_with_backends(
         repository: Repository,
         change: impl FnOnce(&mut Settings),
@@ -57,7 +57,7 @@ impl TestServer {
         TestServer::start_within(limits(), repository, change, more).await
     }
 
-    /// The same with other limits of connections.
+    /// Starts a server with the given connection limits.
     pub async fn start_within(
         limits: Limits,
         repository: Repository,
@@ -97,12 +97,12 @@ impl TestServer {
         (TestServer { core, repository, http, grpc, metrics, line, network, fronts, watching }, faults)
     }
 
-    /// Follows what happens in the repository, as poll mode does.
+    /// Follows changes of the repository, as poll mode does.
     pub fn watch(&mut self, settings: WatchSettings) {
         self.watching.spawn(Arc::clone(&self.core).watch(settings));
     }
 
-    /// A gRPC client on a connection of its own.
+    /// A gRPC client with a connection of its own.
     pub async fn client(&self) -> GrpcInferenceServiceClient<Channel> {
         let address = format!("http://{}", self.grpc);
         let client =
@@ -118,12 +118,12 @@ impl TestServer {
         http::send(self.http, "POST", path, &[], body).await
     }
 
-    /// The page for Prometheus.
+    /// Fetches the metrics page.
     pub async fn scrape(&self) -> HttpReply {
         http::send(self.metrics, "GET", "/metrics", &[], b"").await
     }
 
-    /// Stops as the binary does. True if everything that ran could finish within `timeout`.
+    /// Stops as the binary does. True if everything that ran finished within `timeout`.
     pub async fn stop(mut self, timeout: Duration) -> bool {
         self.core.begin_stop();
         self.network.begin_drain();
@@ -136,7 +136,7 @@ impl TestServer {
     }
 }
 
-/// Those of the server, but that it does not wait for clients that hung up.
+/// The limits of the binary, but without waiting for clients that hung up.
 pub fn limits() -> Limits {
     Limits { half_close_time: Duration::from_millis(100), ..Limits::default() }
 }

@@ -1,21 +1,21 @@
-//! A shared memory object, as a client makes one.
+//! A shared memory object, created as a client does.
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// An object of its own for a test, which is its client. Removed when it is dropped.
+/// A shared memory object of a test, removed when dropped.
 #[derive(Debug)]
 pub struct SharedObject {
-    /// What it is registered by.
+    /// The key by which to register it.
     pub key: String,
     path: PathBuf,
     file: File,
 }
 
 impl SharedObject {
-    /// An object with that content.
+    /// Creates an object with that content.
     pub fn new(content: &[u8]) -> SharedObject {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -28,17 +28,17 @@ impl SharedObject {
         SharedObject { key, path, file }
     }
 
-    /// What is in it now.
+    /// The current content.
     pub fn content(&self) -> Vec<u8> {
         fs::read(&self.path).expect("the object is there")
     }
 
-    /// Cuts it short, or makes it longer by zeros.
+    /// Truncates the object, or extends it by zeros.
     pub fn set_len(&self, size: u64) {
         self.file.set_len(size).expect("the object can be cut");
     }
 
-    /// Takes its name away. Who has it mapped keeps it.
+    /// Removes the object's name. Existing mappings stay valid.
     pub fn unlink(&self) {
         fs::remove_file(&self.path).expect("the object is there");
     }

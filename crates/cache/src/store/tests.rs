@@ -9,7 +9,7 @@ fn digest(number: u64) -> Digest {
     digester.finish()
 }
 
-/// Entries without their overhead are so large.
+/// The size of an entry's value.
 const SIZE: usize = 8;
 const WHOLE: usize = SIZE + ENTRY_SIZE;
 
@@ -71,7 +71,7 @@ fn questions_that_are_cut_differently_differ() {
     assert_ne!(of(&["ab", "c"]), of(&["ab", "c", ""]));
 }
 
-/// The same, in the simplest way: a list in the order of use, oldest first.
+/// A simple reference implementation: a list in the order of use, oldest first.
 #[derive(Default)]
 struct Naive(Vec<(usize, u64, u64, usize)>);
 
@@ -106,7 +106,7 @@ impl Naive {
 enum Step {
     Get(usize, u64),
     Insert(usize, u64, usize),
-    /// The owner goes, and another comes in its place.
+    /// The owner is dropped, and a new one takes its place.
     Replace(usize),
 }
 

@@ -144,7 +144,7 @@ fn hostile_names_and_texts_do_not_reach_the_terminal() {
     assert!(!text.contains('\u{1b}'), "{text:?}");
 }
 
-/// What the errors of a model say, with their fields.
+/// The errors of a model as (field, message) pairs.
 fn errors<'r>(report: &'r Report, name: &str) -> Vec<(&'r str, &'r str)> {
     let model = report.models.iter().find(|model| model.name == name).unwrap();
     let errors = model.findings.iter().filter(|(finding, _)| finding.severity == Severity::Error);
@@ -234,7 +234,7 @@ fn an_empty_repository_and_one_that_is_a_model_are_warned_of() {
     assert!(report.counts().0 > 0, "'1' is taken for a model");
 }
 
-/// A backend whose engine is not on this machine.
+/// A backend whose engine is missing.
 #[derive(Debug)]
 struct Away;
 

@@ -1,10 +1,10 @@
-//! What tells the samples of a family apart.
+//! The labels that tell the samples of a family apart.
 
 use std::fmt::Write;
 
-/// Labels that can be written.
+/// Labels that can be written to the page.
 pub trait LabelSet {
-    /// Appends `a="1",b="2"`; nothing if there are none.
+    /// Appends `a="1",b="2"`; nothing if there are no labels.
     fn write(&self, text: &mut String);
 }
 
@@ -23,16 +23,16 @@ impl<const N: usize> LabelSet for [(&str, &str); N] {
     }
 }
 
-/// The labels of what has samples in many families: made once, written many times.
+/// Labels that are formatted once and written in many families.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
     text: String,
-    /// Where the label of [`Series::with`] comes.
+    /// Where [`Series::with`] inserts its label.
     middle: usize,
 }
 
 impl Series {
-    /// Of the labels before and after the place of one that only some families have.
+    /// Formats labels; [`Series::with`] can add one more between `before` and `after`.
     pub fn new(before: &[(&str, &str)], after: &[(&str, &str)]) -> Series {
         let mut text = String::new();
         before.write(&mut text);
@@ -44,7 +44,7 @@ impl Series {
         Series { text, middle }
     }
 
-    /// These labels and one more, between the two parts.
+    /// Returns these labels with one more between `before` and `after`.
     #[must_use]
     pub fn with(&self, name: &str, value: &str) -> Series {
         let (before, after) = self.text.split_at(self.middle);
@@ -67,7 +67,7 @@ impl LabelSet for Series {
     }
 }
 
-/// A label's value as the format wants it: backslash, quote and line feed escaped.
+/// A label's value with backslash, quote and line feed escaped.
 fn escaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for c in value.chars() {
