@@ -1,9 +1,9 @@
-//! What is sent and what comes back, whatever the protocol.
+//! Requests and responses, independent of the protocol.
 
 use bytes::Bytes;
 use hippocamp_tensor::DataType;
 
-/// What a model says of one of its tensors. -1 is an open size; the batch dimension is part of the shape.
+/// The metadata of a model's input or output. -1 is a variable size; the batch dimension is part of the shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TensorInfo {
     pub(crate) name: String,
@@ -18,7 +18,7 @@ pub(crate) struct Metadata {
     pub(crate) outputs: Vec<TensorInfo>,
 }
 
-/// A tensor in its wire form.
+/// A tensor in the encoding of the protocol's binary data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tensor {
     pub(crate) name: String,
@@ -38,7 +38,7 @@ pub(crate) enum Parameter {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) inputs: Vec<Tensor>,
-    /// Empty: all.
+    /// The requested outputs; empty for all.
     pub(crate) outputs: Vec<String>,
     pub(crate) parameters: Vec<(String, Parameter)>,
 }
@@ -50,18 +50,18 @@ pub(crate) struct Answer {
     pub(crate) outputs: Vec<Tensor>,
 }
 
-/// `BYTES [-1,1]`, for messages.
+/// Formats data type and shape for messages, as in `BYTES [-1,1]`.
 pub(crate) fn describe(info: &TensorInfo) -> String {
     format!("{} ({} {})", info.name, info.data_type, dims(&info.shape))
 }
 
-/// `[1,3]`
+/// Formats a shape, as in `[1,3]`.
 pub(crate) fn dims(shape: &[i64]) -> String {
     let sizes: Vec<String> = shape.iter().map(i64::to_string).collect();
     format!("[{}]", sizes.join(","))
 }
 
-/// How many elements a shape has; `None` if a size is open or there are too many.
+/// The number of elements of a shape; `None` if a size is variable or the product overflows.
 pub(crate) fn count(shape: &[i64]) -> Option<usize> {
     shape.iter().try_fold(1usize, |count, &size| count.checked_mul(usize::try_from(size).ok()?))
 }

@@ -1,4 +1,4 @@
-//! The elements of a tensor, to be shown.
+//! Decodes the elements of a tensor for display.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::answer::Tensor;
 
-/// The numbers of a floating-point or 32-bit integer tensor; `None` for other types.
+/// The elements of a floating-point or 32-bit integer tensor as FP32; `None` for other types.
 pub(crate) fn floats(tensor: &Tensor) -> Option<Vec<f32>> {
     let words = || tensor.data.as_chunks::<4>().0.iter();
     match tensor.data_type {
@@ -24,7 +24,7 @@ pub(crate) fn floats(tensor: &Tensor) -> Option<Vec<f32>> {
     }
 }
 
-/// Every element as text: floats with as many digits as they need, BYTES as text if they are.
+/// Every element as text: floats with as many digits as they need, BYTES as text if they are UTF-8.
 pub(crate) fn texts(tensor: &Tensor) -> Vec<String> {
     macro_rules! numbers {
         ($type:ty) => {
@@ -49,7 +49,7 @@ pub(crate) fn texts(tensor: &Tensor) -> Vec<String> {
     }
 }
 
-/// The elements of a BYTES tensor; what is cut off is left out.
+/// The elements of a BYTES tensor; a truncated one is left out.
 pub(crate) fn bytes(tensor: &Tensor) -> impl Iterator<Item = &[u8]> {
     BytesElements::new(&tensor.data).map_while(Result::ok)
 }
@@ -61,7 +61,7 @@ fn readable(element: &[u8]) -> String {
     }
 }
 
-/// Every element as JSON: numbers, and BYTES as text or, if they are none, in Base64.
+/// Every element as JSON: numbers, and BYTES as text or, if they are no UTF-8, in Base64.
 pub(crate) fn values(tensor: &Tensor) -> Vec<Value> {
     match tensor.data_type {
         DataType::Bool => tensor.data.iter().map(|byte| json!(*byte != 0)).collect(),
@@ -71,7 +71,7 @@ pub(crate) fn values(tensor: &Tensor) -> Vec<Value> {
                 Err(_) => json!({"b64": STANDARD.encode(element)}),
             })
             .collect(),
-        // What JSON has no number for, NaN and its like, becomes null.
+        // JSON has no NaN and no infinities, so they become null.
         _ => texts(tensor).iter().map(|text| serde_json::from_str(text).unwrap_or(Value::Null)).collect(),
     }
 }

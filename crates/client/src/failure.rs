@@ -1,8 +1,8 @@
-//! What went wrong, in words for whoever typed the command.
+//! Errors with a message for the user of the command.
 
 use std::fmt;
 
-/// A text that says what is wrong and what to do about it.
+/// A message that says what is wrong and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(String);
 
@@ -22,7 +22,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Returns early with a failure, as `format!` takes it.
+/// Returns early with a [`Failure`]; takes the arguments of `format!`.
 macro_rules! fail {
     ($($text:tt)+) => {
         return Err($crate::failure::Failure::new(format!($($text)+)))

@@ -1,4 +1,4 @@
-//! Detections among the outputs of a model, told by their names and shapes.
+//! Recognises detections among a model's outputs by their names and shapes.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::answer::{Answer, Tensor};
 use crate::elements::{bytes, floats};
 
-/// Something found in a picture.
+/// A detection.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Found {
     pub(crate) score: f32,
@@ -16,18 +16,18 @@ pub(crate) struct Found {
     pub(crate) label: Option<String>,
     /// Left, top, right, bottom.
     pub(crate) corners: [f32; 4],
-    /// x and y in turn.
+    /// x and y alternate.
     pub(crate) landmarks: Vec<f32>,
-    /// Places are parts of the picture's size, not pixels.
+    /// Whether coordinates are relative to the image's size (0 to 1) instead of pixels.
     pub(crate) is_ratio: bool,
 }
 
-/// What was found in each picture of a batch; `None` if the outputs are no detections.
+/// The detections of each image of the batch; `None` if the outputs are no detections.
 pub(crate) fn found(answer: &Answer) -> Option<Vec<Vec<Found>>> {
     from_tensors(answer).or_else(|| from_text(answer))
 }
 
-/// Which outputs [`found`] understood: the others are shown as they are.
+/// Whether [`found`] uses the output; other outputs are shown as they are.
 pub(crate) fn is_part(tensor: &Tensor) -> bool {
     let names = [SCORE, BOX, CATEGORY, LANDMARK];
     names.iter().any(|names| names.contains(&tensor.name.to_ascii_lowercase().as_str()))
@@ -64,7 +64,7 @@ fn from_tensors(answer: &Answer) -> Option<Vec<Vec<Found>>> {
         is_ratio: false,
     };
     let all: Vec<Found> = (0..scores.len()).map(one).collect();
-    // [pictures, rows, 4], or [rows, 4] of one picture.
+    // The shape is [images, rows, 4], or [rows, 4] for a single image.
     let pictures = match named(BOX)?.shape[..] {
         [pictures, _, 4] => usize::try_from(pictures).unwrap_or(1).max(1),
         _ => 1,
@@ -75,7 +75,7 @@ fn from_tensors(answer: &Answer) -> Option<Vec<Vec<Found>>> {
     Some(batches)
 }
 
-/// Lists of objects in JSON text: `box` and `score`, or `xywh_ratio` and `conf`.
+/// Parses JSON lists of objects with `box` and `score`, or with `xywh_ratio` and `conf`.
 fn from_text(answer: &Answer) -> Option<Vec<Vec<Found>>> {
     answer.outputs.iter().find_map(objects)
 }
@@ -117,7 +117,7 @@ fn object(json: &Value) -> Option<Found> {
 }
 
 impl Found {
-    /// The same in pixels of a picture of that size.
+    /// This detection in pixels of an image of that size.
     pub(crate) fn in_pixels(&self, width: f32, height: f32) -> Found {
         let mut found = self.clone();
         if self.is_ratio {
@@ -133,7 +133,7 @@ impl Found {
 }
 
 impl fmt::Display for Found {
-    /// What is written at its box.
+    /// Formats the text at the box.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(label) = &self.label {
             write!(f, "{label} ")?;

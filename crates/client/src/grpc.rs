@@ -1,4 +1,4 @@
-//! KServe v2 over gRPC, tensors in binary.
+//! KServe v2 over gRPC, with binary tensors.
 
 use std::time::Duration;
 
@@ -68,11 +68,11 @@ impl GrpcServer {
     fn failed(&self, status: &Status) -> Failure {
         let text = status.message();
         let address = &self.address;
-        // An HTTP port that speaks HTTP/2, too, takes the call and answers it in its own way.
+        // An HTTP port that accepts HTTP/2 answers the call with a response that is not gRPC.
         if text.contains("while receiving response with status: ") {
             return self.no_grpc(text);
         }
-        // Errors of the transport carry their cause; what the server answers has none.
+        // Transport errors have a source; errors that the server returns have none.
         if let Some(cause) = std::error::Error::source(status) {
             let cause = innermost(cause);
             let is_late = text.contains("imeout") || cause.contains("imeout");
@@ -138,7 +138,7 @@ fn data_type(tensor: &str, name: &str) -> Result<DataType> {
     })
 }
 
-/// The cause that says most: a transport's own text says only that it failed.
+/// The innermost source of an error: the transport's own message only says that it failed.
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {

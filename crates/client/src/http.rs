@@ -1,4 +1,4 @@
-//! KServe v2 over HTTP, tensors in binary.
+//! KServe v2 over HTTP, with binary tensors.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::answer::{Answer, Metadata, Parameter, Request, Tensor, TensorInfo};
 use crate::failure::{Failure, Result, fail};
 use crate::server::{Target, unreachable};
 
-/// Where the JSON of a binary body ends.
+/// The header with the length of the JSON before the binary tensors.
 const HEADER_LENGTH: &str = "inference-header-content-length";
 
 /// A connection to a server.
@@ -29,7 +29,7 @@ pub(crate) struct HttpServer {
     timeout: Duration,
 }
 
-/// The JSON of an answer, and the bytes behind it.
+/// The JSON of a response, and the binary data after it.
 type Parts = (Value, Bytes);
 
 impl HttpServer {
@@ -104,7 +104,7 @@ impl HttpServer {
         };
         let request = request.body(Full::new(body)).map_err(|why| Failure::new(format!("{path}: {why}")))?;
         let exchange = async {
-            // A connection that has just answered may not be ready for the next request yet.
+            // The connection may need a moment after a response before it accepts the next request.
             self.connection.ready().await?;
             let answer = self.connection.send_request(request).await?;
             let (head, body) = answer.into_parts();
@@ -120,7 +120,7 @@ impl HttpServer {
 }
 
 impl HttpServer {
-    /// What is said when the connection was taken, but no answer came that could be read.
+    /// The failure for a connection that gave no valid response.
     fn failed(&self, why: &hyper::Error) -> Failure {
         Failure::new(format!(
             "{} takes the connection, but does not answer as an HTTP server does: {why}\nHTTP is on port 8000 by default, \
@@ -144,7 +144,7 @@ fn read(answer: Response<Bytes>) -> Result<Parts> {
     }
 }
 
-/// The path of a model, with what is to be done with it.
+/// The URL path of a model, followed by `action`.
 fn path(target: &Target, action: &str) -> String {
     let version = if target.version.is_empty() {
         String::new()
@@ -154,7 +154,7 @@ fn path(target: &Target, action: &str) -> String {
     format!("/v2/models/{}{version}{action}", escaped(&target.model))
 }
 
-/// For a path segment.
+/// Percent-encodes a path segment.
 fn escaped(name: &str) -> String {
     let keep = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     name.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()

@@ -1,4 +1,4 @@
-//! The command itself.
+//! Runs `hippocamp infer`.
 
 use crate::answer::{Request, describe};
 use crate::args::InferArgs;
@@ -8,7 +8,7 @@ use crate::input::{inputs, parameter};
 use crate::server::{Server, Target};
 use crate::{json, picture, table};
 
-/// Asks the server, writes the picture if one is wanted, and returns what is to be printed.
+/// Sends the request, draws the image if asked to, and returns the text to print.
 pub async fn infer(args: &InferArgs) -> Result<String> {
     let target =
         Target { model: args.model.clone(), version: args.model_version.clone().unwrap_or_default() };
@@ -24,7 +24,7 @@ pub async fn infer(args: &InferArgs) -> Result<String> {
     let inputs = inputs(&metadata, &args.inputs, &args.shapes)?;
     let request = Request { inputs: inputs.tensors, outputs: args.outputs.clone(), parameters };
     let answer = server.infer(&target, &request).await;
-    // Whether an input may be left out is the server's to know.
+    // Only the server knows whether an input is optional.
     let answer = answer.map_err(|failure| match inputs.missing.as_slice() {
         [] => failure,
         missing => Failure::new(format!("{failure}\nnot given: {}", missing.join(", "))),

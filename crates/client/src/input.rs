@@ -1,4 +1,4 @@
-//! From the command line's `NAME=VALUE` to tensors.
+//! Converts the command line's `NAME=VALUE` to tensors.
 
 mod npy;
 mod numbers;
@@ -12,16 +12,16 @@ use hippocamp_tensor::{DataType, push_element};
 use crate::answer::{Metadata, Parameter, Tensor, TensorInfo, count, describe};
 use crate::failure::{Failure, Result, fail};
 
-/// The inputs of a request, in the model's order, and the first file that was given: the picture, if it is one.
+/// The inputs of a request in the model's order, and the content of the first file, which may be an image.
 #[derive(Debug)]
 pub(crate) struct Inputs {
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) file: Option<Bytes>,
-    /// Inputs of the model that are not among them, described.
+    /// The model's inputs without a value, formatted for messages.
     pub(crate) missing: Vec<String>,
 }
 
-/// Makes the tensors of a request out of all `--input` and `--shape`.
+/// Makes the tensors of a request from all `--input` and `--shape`.
 pub(crate) fn inputs(metadata: &Metadata, values: &[String], shapes: &[String]) -> Result<Inputs> {
     let shapes = shapes.iter().map(|text| shape::given(metadata, text)).collect::<Result<Vec<_>>>()?;
     let mut inputs = Inputs { tensors: Vec::new(), file: None, missing: Vec::new() };
@@ -40,7 +40,7 @@ pub(crate) fn inputs(metadata: &Metadata, values: &[String], shapes: &[String]) 
         .filter(|info| !inputs.tensors.iter().any(|tensor| tensor.name == info.name))
         .map(describe)
         .collect();
-    // None at all is a mistake for sure.
+    // A request without any input is surely a mistake.
     if !missing.is_empty() && inputs.tensors.is_empty() {
         fail!(
             "give the model's inputs by --input NAME=VALUE or --input NAME=@FILE:\n  {}",
@@ -52,9 +52,9 @@ pub(crate) fn inputs(metadata: &Metadata, values: &[String], shapes: &[String]) 
     Ok(inputs)
 }
 
-/// Which input a value is for.
+/// Splits `NAME=VALUE`. Returns the input's metadata and the value.
 fn named<'a, 't>(metadata: &'a Metadata, text: &'t str) -> Result<(&'a TensorInfo, &'t str)> {
-    // A name may have an equals sign in it: the longest that there is counts.
+    // Names may contain an equals sign, so the longest matching name counts.
     let known = metadata.inputs.iter().filter_map(|info| {
         let value = text.strip_prefix(info.name.as_str())?.strip_prefix('=')?;
         Some((info, value))
@@ -89,7 +89,7 @@ fn read(path: &Path) -> Result<Bytes> {
     content.map(Bytes::from).map_err(|why| Failure::new(format!("{} cannot be read: {why}", path.display())))
 }
 
-/// What a file says: its bytes in wire form, and its shape if it knows it.
+/// The data of a file in wire encoding, and its shape if the file has one.
 fn from_file(info: &TensorInfo, path: &str, content: &Bytes) -> Result<(Bytes, Option<Vec<i64>>)> {
     let ends = |ending: &str| path.to_ascii_lowercase().ends_with(ending);
     if info.data_type == DataType::Bytes {
@@ -122,7 +122,7 @@ fn from_file(info: &TensorInfo, path: &str, content: &Bytes) -> Result<(Bytes, O
 
 fn from_text(info: &TensorInfo, text: &str) -> Result<Bytes> {
     if info.data_type == DataType::Bytes {
-        // One text is one element, whatever is in it, unless the model wants more of them.
+        // A text is one element, unless the model's shape wants more.
         let fixed: Vec<i64> = info.shape.iter().copied().filter(|&size| size != -1).collect();
         if count(&fixed).is_some_and(|count| count > 1) {
             let mut data = Vec::new();
@@ -142,7 +142,7 @@ fn one_element(content: &[u8]) -> Bytes {
     data.into()
 }
 
-/// Puts another row of a batch behind the first.
+/// Appends a further row of the batch to the first one.
 fn join(first: &mut Tensor, next: &Tensor) -> Result<()> {
     let fits = first.shape.get(1..) == next.shape.get(1..);
     let (Some(rows), Some(more), true) = (first.shape.first().copied(), next.shape.first(), fits) else {
@@ -155,7 +155,7 @@ fn join(first: &mut Tensor, next: &Tensor) -> Result<()> {
     Ok(())
 }
 
-/// `KEY=VALUE` of `--param`.
+/// Parses `KEY=VALUE` of `--param`.
 pub(crate) fn parameter(text: &str) -> Result<(String, Parameter)> {
     let Some((key, value)) = text.split_once('=') else {
         fail!("--param '{text}' was expected to be KEY=VALUE");

@@ -1,4 +1,4 @@
-//! An answer as JSON, as the protocol writes it without binary tensors.
+//! Formats a response as JSON, like the protocol without binary tensors.
 
 use serde_json::{Value, json};
 

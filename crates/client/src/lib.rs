@@ -1,8 +1,8 @@
-//! `hippocamp infer`: asks a running server, and shows what it answers.
+//! `hippocamp infer`: a client for the command line.
 //!
-//! Reads the model's metadata, makes tensors of what the command line gives, sends one request over HTTP or gRPC, and
-//! writes the outputs as a table or JSON, and detections onto the picture. Works with any server that speaks KServe v2.
-//! Every failure says what to do about it.
+//! Reads the model's metadata, converts the command line's values to tensors, sends one request over HTTP or gRPC, and
+//! prints the outputs as a table or JSON; it can draw detections on the image. Works with every server that speaks
+//! KServe v2. Every failure says what to do about it.
 
 mod answer;
 mod args;

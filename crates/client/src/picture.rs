@@ -1,4 +1,4 @@
-//! The picture that was sent, with what was found in it.
+//! Draws detections on the image that was sent.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -9,10 +9,10 @@ use image::{ImageReader, Limits};
 use crate::failure::{Failure, Result, fail};
 use crate::found::Found;
 
-/// Memory that a picture may take.
+/// The most memory that decoding an image may take, in bytes.
 const MAX_MEMORY: u64 = 1 << 30;
 
-/// Draws what has a score above `threshold`, and writes the picture to `target`.
+/// Draws the detections with a score above `threshold` on the image `file`, and writes it to `target`.
 pub(crate) fn write(file: &[u8], found: &[Found], threshold: f32, target: &Path) -> Result<()> {
     let format =
         match target.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase).as_deref() {
@@ -40,7 +40,8 @@ pub(crate) fn write(file: &[u8], found: &[Found], threshold: f32, target: &Path)
         .map_err(|why| Failure::new(format!("{} cannot be written: {why}", target.display())))
 }
 
-/// The pixels of a picture in RGB. Its orientation is left as it is: places count in the pixels of the file.
+/// Decodes an image to RGB; returns its samples, width and height. EXIF orientation is ignored, because coordinates
+/// refer to the pixels of the file.
 fn read(file: &[u8]) -> Result<(Vec<u8>, usize, usize)> {
     let unreadable = |why: &dyn std::fmt::Display| {
         Failure::new(format!("--draw: the file that was sent is no picture that can be drawn on: {why}"))

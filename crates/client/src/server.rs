@@ -1,4 +1,4 @@
-//! The server that is asked: where it is, and how it is spoken to.
+//! The connection to a server over either protocol.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use crate::failure::{Failure, Result};
 use crate::grpc::GrpcServer;
 use crate::http::HttpServer;
 
-/// A server that answers.
+/// A connected server.
 #[derive(Debug)]
 pub(crate) enum Server {
     Http(HttpServer),
     Grpc(GrpcServer),
 }
 
-/// Which model is meant.
+/// The model that a request is for.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) model: String,
-    /// Empty: the server chooses.
+    /// The version; empty lets the server choose.
     pub(crate) version: String,
 }
 
@@ -33,7 +33,7 @@ impl Server {
         }
     }
 
-    /// What the model takes and gives. If there is no such model, the failure lists those that there are.
+    /// The metadata of a model. If there is no such model, the failure lists the models that are ready.
     pub(crate) async fn metadata(&mut self, target: &Target) -> Result<Metadata> {
         let metadata = match self {
             Server::Http(server) => server.metadata(target).await,
@@ -69,7 +69,7 @@ impl Server {
     }
 }
 
-/// Protocol and `HOST:PORT`, from what the command line says of either.
+/// Protocol and `HOST:PORT`, derived from the command line.
 fn place(url: Option<&str>, protocol: Option<Protocol>) -> (Protocol, String) {
     let url = url.unwrap_or_default().trim_end_matches('/');
     let (scheme, address) = url.split_once("://").unwrap_or(("", url));
@@ -94,7 +94,7 @@ fn has_port(address: &str) -> bool {
     after_host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
 }
 
-/// What is said when nobody answers.
+/// The failure if no connection can be made.
 pub(crate) fn unreachable(address: &str, why: impl std::fmt::Display) -> Failure {
     Failure::new(format!(
         "no server answers at {address}: {why}\nstart one by `hippocamp --model-repository=PATH`, or name another one by \

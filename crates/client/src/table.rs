@@ -1,4 +1,4 @@
-//! An answer as text in columns.
+//! Formats a response as text in columns.
 
 use std::fmt::Write;
 
@@ -8,13 +8,13 @@ use crate::answer::{Answer, Tensor, dims};
 use crate::elements::texts;
 use crate::found::{Found, is_part};
 
-/// Rows of a tensor that are shown; the rest is counted.
+/// The number of rows of a tensor that are shown; the rest is only counted.
 const MAX_ROWS: usize = 32;
 
-/// Elements of a row that are shown.
+/// The number of elements of a row that are shown.
 const MAX_COLUMNS: usize = 16;
 
-/// All outputs; detections with a score above `threshold` as one table.
+/// Formats all outputs; detections with a score above `threshold` become one table.
 pub(crate) fn render(answer: &Answer, found: Option<&[Vec<Found>]>, threshold: f32) -> String {
     let mut text = format!("model {}, version {}\n", answer.model, answer.version);
     if let Some(pictures) = found {
@@ -54,7 +54,7 @@ fn detections(text: &mut String, title: &str, all: &[Found], threshold: f32) {
         row.push(points.map(|[x, y]| format!("{},{}", place(*x), place(*y))).collect::<Vec<_>>().join(" "));
         rows.push(row);
     }
-    // A column without anything in it is left out.
+    // Empty columns are left out.
     for column in (0..rows[0].len()).rev() {
         if rows[1..].iter().all(|row| row[column].is_empty()) {
             for row in &mut rows {
@@ -93,7 +93,7 @@ fn elements(text: &mut String, tensor: &Tensor) {
     }
 }
 
-/// Cells right-aligned in columns, the last one of texts left as it is.
+/// Formats cells right-aligned in columns; a last column of texts is left-aligned.
 fn columns(text: &mut String, rows: &[Vec<String>]) {
     let count = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width =

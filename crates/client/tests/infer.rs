@@ -1,4 +1,4 @@
-//! The command against a server in this process.
+//! Runs the command against a server in this process.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use clap::Parser;
 use hippocamp_client::{InferArgs, infer};
 use hippocamp_testing::{Repository, TestServer, identity_config};
 
-/// Takes and gives a text, as the detections of a picture would be.
+/// A model that takes and returns a text, as a detection pipeline does with its JSON.
 const TEXT: &str = "
     backend: \"identity\" max_batch_size: 4
     input { name: \"INPUT0\" data_type: TYPE_STRING dims: 1 }
@@ -22,7 +22,7 @@ async fn server() -> TestServer {
     TestServer::start(repository.with("text", TEXT).with("two", TWO)).await
 }
 
-/// What the command prints, or says on failure, over each protocol.
+/// What the command prints, or its failure, over each protocol.
 async fn both(server: &TestServer, args: &[&str]) -> [Result<String, String>; 2] {
     [ask(server, "http", args).await, ask(server, "grpc", args).await]
 }
@@ -70,7 +70,7 @@ async fn detections_are_told_and_drawn() {
                     1  0.900       dog  10.0  20.0   40.0    45.0\n";
         assert_eq!(answer.unwrap(), want);
     }
-    // What was sent is no picture: the answer can be shown, but not drawn on it.
+    // The input is no image, so that the response can be shown, but not drawn.
     let draw = ["--draw", out.to_str().unwrap()];
     for answer in both(&server, &[&args[..], &draw].concat()).await {
         assert!(answer.unwrap_err().starts_with("--draw: the file that was sent is no picture"));
@@ -141,7 +141,7 @@ async fn the_other_protocol_s_port_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_there_is_told_with_the_address() {
-    // Bound and closed again: nobody listens there.
+    // The port was bound and closed again, so that nobody listens there.
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for protocol in ["http", "grpc"] {
         let args = InferArgs::parse_from(["infer", "m", &format!("--url={protocol}://{closed}")]);

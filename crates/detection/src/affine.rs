@@ -1,4 +1,4 @@
-//! Points and boxes under an affine map, clipped, and as parts of the picture's size.
+//! Applies affine maps to points and boxes, clips boxes, and converts pixels to relative coordinates.
 
 use super::detections::Detections;
 
@@ -9,7 +9,7 @@ fn map(m: &Matrix, x: f32, y: f32) -> (f32, f32) {
     (m[0] * x + m[1] * y + m[2], m[3] * x + m[4] * y + m[5])
 }
 
-/// Maps points, x and y in turn. A last number without a partner stays.
+/// Maps points in place; x and y alternate. An odd last number is left unchanged.
 pub fn map_points(points: &mut [f32], matrix: &Matrix) {
     for point in points.as_chunks_mut().0 {
         let [x, y] = *point;
@@ -23,7 +23,7 @@ pub fn map_detections(found: &mut Detections, matrix: &Matrix) {
     map_points(&mut found.landmarks, matrix);
 }
 
-/// Moves corners that lie outside of a picture onto its rim; landmarks stay where they are.
+/// Clamps the corners of boxes to the image; landmarks stay where they are.
 pub fn clip(found: &mut Detections, width: f32, height: f32) {
     let (width, height) = (width.max(0.0), height.max(0.0));
     for [x1, y1, x2, y2] in &mut found.boxes {
@@ -32,7 +32,7 @@ pub fn clip(found: &mut Detections, width: f32, height: f32) {
     }
 }
 
-/// From pixels to parts of the picture's size.
+/// Converts pixels to coordinates relative to the image's size (0 to 1).
 pub fn to_ratio(found: &mut Detections, width: f32, height: f32) {
     for numbers in [found.boxes.as_flattened_mut(), &mut found.landmarks] {
         for [x, y] in numbers.as_chunks_mut().0 {

@@ -1,8 +1,8 @@
-//! The k best of many scores, without sorting the many.
+//! Selects the k best of many scores without sorting all of them.
 
 use std::cmp::Ordering;
 
-/// A score and where it was found.
+/// A score and its index.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Candidate {
     pub score: f32,
@@ -10,17 +10,17 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// Better first; of equal scores the one that was found first.
+    /// Orders by descending score, then by ascending index.
     #[allow(clippy::trivially_copy_pass_by_ref, reason = "what sorts passes references")]
     fn order(&self, other: &Candidate) -> Ordering {
         other.score.total_cmp(&self.score).then(self.index.cmp(&other.index))
     }
 }
 
-/// Keeps the best candidates of those pushed, in room for about twice as many as are wanted.
+/// Keeps the best candidates pushed so far, in memory for about `2 * limit` of them.
 ///
-/// Candidates come by rising index. Once there are enough, [`Best::cut`] rises to the worst that is kept, so that whoever
-/// looks for candidates can pass over most of them by one comparison.
+/// Candidates come by rising index. Once there are `limit`, [`Best::cut`] rises to the worst of them, so that the
+/// caller can skip most candidates by one comparison.
 #[derive(Debug)]
 pub(crate) struct Best {
     limit: usize,
@@ -29,24 +29,24 @@ pub(crate) struct Best {
 }
 
 impl Best {
-    /// For the `limit` best scores above `threshold`.
+    /// Selects the `limit` best scores above `threshold`.
     pub(crate) fn new(limit: usize, threshold: f32) -> Best {
         let cut = if limit == 0 { f32::INFINITY } else { threshold };
         Best { limit, cut, kept: Vec::new() }
     }
 
-    /// Only scores above this one still count.
+    /// Only scores above this one can still be selected.
     pub(crate) fn cut(&self) -> f32 {
         self.cut
     }
 
-    /// Takes a candidate, if it is above the cut. NaN never is.
+    /// Adds a candidate if its score is above the cut; never NaN.
     pub(crate) fn push(&mut self, score: f32, index: u32) {
         if score > self.cut {
             self.kept.push(Candidate { score, index });
             if self.kept.len() >= self.limit.saturating_mul(2).saturating_add(64) {
                 self.shrink();
-                // One as good as the worst that is kept comes later, and so after it.
+                // A later candidate with the same score has a higher index, so it comes after the worst.
                 self.cut = self.kept[self.limit - 1].score;
             }
         }
@@ -62,7 +62,7 @@ impl Best {
         }
     }
 
-    /// The best, best first.
+    /// The selected candidates, best first.
     pub(crate) fn finish(mut self) -> Vec<Candidate> {
         self.shrink();
         self.kept.sort_unstable_by(Candidate::order);
@@ -70,7 +70,7 @@ impl Best {
     }
 }
 
-/// The `k` best of a row of scores, best first; NaN is never among them.
+/// The `k` best of a row of scores, best first; never NaN.
 pub fn top_k(scores: &[f32], k: usize) -> Vec<Candidate> {
     let mut best = Best::new(k, f32::NEG_INFINITY);
     for (index, &score) in scores.iter().enumerate() {

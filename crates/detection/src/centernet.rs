@@ -1,8 +1,8 @@
-//! CenterNet's heads to detections: each peak of a heat map is the centre of an object.
+//! Decodes CenterNet's heads to detections: each peak of a heat map is the centre of an object.
 //!
-//! As `ctdet_decode` does it: the cells that are the largest of the nine around them, the best `k` of all classes, and
-//! for each the offset and the size that the other maps hold at its cell. No non-maximum suppression is needed.
-//! CenterFace has the same heads with other conventions, which are parameters here.
+//! The algorithm is that of `ctdet_decode`: cells that are the largest of their 3x3 neighbourhood are peaks; the best
+//! `k` of all classes become detections, with the offset and size that the other maps have at the peak's cell. No
+//! non-maximum suppression is needed. CenterFace has the same heads with other conventions, which are parameters here.
 
 mod peaks;
 
@@ -14,7 +14,7 @@ use super::detections::Detections;
 use super::sigmoid;
 use peaks::Peaks;
 
-/// The order of two numbers that belong to x and y.
+/// The order of the two channels for x and y.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Axes {
@@ -34,44 +34,45 @@ impl Axes {
     }
 }
 
-/// What landmarks are relative to.
+/// What landmark coordinates are relative to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// The upper left corner of the box, in parts of its size.
+    /// The upper left corner of the box, in units of its size.
     Box,
-    /// The cell of the peak, in cells.
+    /// The cell of the peak, in units of cells.
     #[default]
     Cell,
 }
 
-/// How the maps are read.
+/// The conventions of a network's maps.
 #[derive(Clone, Copy, Debug)]
 pub struct CenterNet {
-    /// How many peaks are taken at most.
+    /// The largest number of detections.
     pub k: usize,
-    /// Only scores above this one count.
+    /// Only scores above this one become detections.
     pub threshold: f32,
-    /// The heat map is before the sigmoid.
+    /// Whether the heat map still needs the sigmoid.
     pub sigmoid: bool,
-    /// A cell has only its best class, as when the maximum over the classes is taken before the best k.
+    /// Whether only the best class of a cell counts, as when the network takes the maximum over classes first.
     pub one_class_per_cell: bool,
-    /// Pixels of a cell.
+    /// The size of a cell in pixels.
     pub stride: f32,
-    /// Added to a cell's place in cells, beside the offset; by default 0.5 if there are no offsets.
+    /// Added to a cell's coordinates in addition to the offset, in cells; by default 0.5 if there are no offsets, else
+    /// 0.
     pub center: Option<f32>,
     pub offset_axes: Axes,
     pub size_axes: Axes,
-    /// Sizes are logarithms.
+    /// Whether sizes are logarithms.
     pub size_exp: bool,
-    /// What a size is multiplied by; by default the stride.
+    /// The factor of sizes; by default the stride.
     pub size_scale: Option<f32>,
     pub landmark_axes: Axes,
     pub landmark_origin: Origin,
 }
 
 impl Default for CenterNet {
-    /// CenterNet's own conventions.
+    /// The conventions of CenterNet itself.
     fn default() -> Self {
         CenterNet {
             k: 100,
@@ -90,7 +91,7 @@ impl Default for CenterNet {
     }
 }
 
-/// The maps of one picture, channel by channel.
+/// The maps of one image, channel by channel.
 #[derive(Clone, Copy, Debug)]
 pub struct Maps<'a> {
     heat: &'a [f32],
@@ -98,9 +99,9 @@ pub struct Maps<'a> {
     offset: Option<&'a [f32]>,
     landmarks: Option<&'a [f32]>,
     width: usize,
-    /// Cells of one channel.
+    /// The number of cells of a channel.
     cells: usize,
-    /// Landmarks of each detection.
+    /// The number of landmarks of a detection.
     points: usize,
 }
 
@@ -141,7 +142,7 @@ impl<'a> Maps<'a> {
 }
 
 impl CenterNet {
-    /// The detections of one picture, best first, in pixels of what the network saw: at most `k`.
+    /// The detections of one image, best first, at most `k`. Coordinates are in pixels of the network's input.
     pub fn decode(&self, maps: &Maps<'_>) -> Detections {
         let peaks = Peaks { sigmoid: self.sigmoid, one_class_per_cell: self.one_class_per_cell };
         let mut found = Detections::new(maps.points);

@@ -1,22 +1,22 @@
-//! What was found in one picture.
+//! The detections of one image.
 
 /// Left, top, right, bottom.
 pub(crate) type Box4 = [f32; 4];
 
-/// The detections of one picture, one entry of each list a detection.
+/// The detections of one image as parallel lists with one entry a detection.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Detections {
     pub scores: Vec<f32>,
     pub categories: Vec<i32>,
     pub boxes: Vec<Box4>,
-    /// x and y in turn, `2 * points` numbers a detection.
+    /// x and y alternate, `2 * points` numbers a detection.
     pub landmarks: Vec<f32>,
-    /// Landmarks of each detection.
+    /// The number of landmarks of a detection.
     pub points: usize,
 }
 
 impl Detections {
-    /// None yet, each with so many landmarks.
+    /// Creates an empty list whose detections have `points` landmarks each.
     pub fn new(points: usize) -> Detections {
         Detections { points, ..Detections::default() }
     }
@@ -42,7 +42,7 @@ impl Detections {
         self.landmarks.get(detection * size..(detection + 1) * size).unwrap_or_default()
     }
 
-    /// These detections, in this order.
+    /// The detections with these indices, in this order.
     #[must_use]
     pub fn select(&self, indices: &[usize]) -> Detections {
         let mut selected = Detections::new(self.points);

@@ -1,4 +1,4 @@
-//! Detections as JSON text.
+//! Formats detections as JSON.
 
 use std::fmt::{self, Display, Write};
 
@@ -7,20 +7,20 @@ use serde::Deserialize;
 use super::best::Candidate;
 use super::detections::Detections;
 
-/// Which members an object has.
+/// The members of a JSON object for a detection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Form {
     /// `score`, `category`, `label` if there are labels, `box` (left, top, right, bottom) and `landmarks` in pixels.
     #[default]
     Pixels,
-    /// `xywh_ratio` (centre and size), `conf` and `landmarks_ratio`, in parts of the picture's size with three decimals:
-    /// what the face service of TorchServe users answers.
+    /// `xywh_ratio` (centre and size), `conf` and `landmarks_ratio`, relative to the image's size (0 to 1) with three
+    /// decimals, as face detection services for TorchServe return them.
     Ratio,
 }
 
-/// The detections of one picture as a JSON list, `[]` if there are none. `size` is width and height of the picture.
-/// What is not finite is written as `null`.
+/// The detections of one image as a JSON list, `[]` if there are none. `size` is the image's width and height in
+/// pixels. Numbers that are not finite become `null`.
 pub fn text(found: &Detections, form: Form, labels: &[String], size: (f32, f32)) -> String {
     let mut text = String::from("[");
     for detection in 0..found.len() {
@@ -37,7 +37,7 @@ pub fn text(found: &Detections, form: Form, labels: &[String], size: (f32, f32))
     text
 }
 
-/// The best classes of one picture as a JSON list of `score`, `category` and, if there are labels, `label`.
+/// The best classes of one image as a JSON list of objects with `score`, `category` and, if there are labels, `label`.
 pub fn classes_text(best: &[Candidate], labels: &[String]) -> String {
     let mut text = String::from("[");
     for (place, class) in best.iter().enumerate() {
@@ -52,7 +52,7 @@ pub fn classes_text(best: &[Candidate], labels: &[String]) -> String {
     text
 }
 
-/// The members that an object begins with.
+/// Writes the first members of an object.
 fn write_class(text: &mut String, score: f32, category: i64, labels: &[String]) -> fmt::Result {
     write!(text, "{{\"score\":{},\"category\":{category}", Number(score))?;
     match usize::try_from(category).ok().and_then(|category| labels.get(category)) {
@@ -95,7 +95,7 @@ fn ratio(
     write!(text, ",\"landmarks_ratio\":{}}}", List(landmarks))
 }
 
-/// The shortest text that reads back as the same number, always with a point; `null` if it is none.
+/// A number in the shortest form that parses to the same value, always with a decimal point; `null` if not finite.
 #[derive(Clone)]
 struct Number(f32);
 
@@ -110,7 +110,7 @@ struct Number64(f64);
 
 impl Display for Number64 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not "-0.0": it means nothing to a reader.
+        // Adding zero turns -0.0 into 0.0.
         if self.0.is_finite() { write!(f, "{:?}", self.0 + 0.0) } else { f.write_str("null") }
     }
 }
@@ -130,7 +130,7 @@ impl<I: Iterator<Item: Display> + Clone> Display for List<I> {
     }
 }
 
-/// A JSON string.
+/// A quoted and escaped JSON string.
 struct Quoted<'a>(&'a str);
 
 impl Display for Quoted<'_> {

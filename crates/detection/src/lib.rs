@@ -1,7 +1,7 @@
-//! From a network's outputs to what a client wants to know: the mathematics of the post-processing steps.
+//! The mathematics of post-processing: decodes a network's outputs to detections or classes.
 //!
 //! Nothing here knows a pipeline or a request. Every function takes slices with their sizes and checks that they fit
-//! each other; numbers that are not finite pass through without a panic.
+//! each other; numbers that are not finite never cause a panic.
 
 #![cfg_attr(test, allow(clippy::float_cmp, reason = "the numbers of these tests are exact"))]
 

@@ -1,30 +1,30 @@
-//! Non-maximum suppression: of boxes that cover each other the best one stays.
+//! Non-maximum suppression: of overlapping boxes only the best one stays.
 
 use super::best::Best;
 use super::detections::Detections;
 
-/// What is kept.
+/// The settings of a suppression.
 #[derive(Clone, Copy, Debug)]
 pub struct Nms {
-    /// A box goes if a better one covers more than this part of the area of both.
+    /// A box is dropped if its intersection over union with a better box exceeds this.
     pub iou: f32,
-    /// Only scores above this one stay.
+    /// Only boxes with a score above this are considered.
     pub score: f32,
-    /// Boxes of different categories leave each other alone.
+    /// Whether boxes of different categories never suppress each other.
     pub by_category: bool,
-    /// How many of the best are looked at.
+    /// How many of the best boxes are considered.
     pub candidates: usize,
-    /// How many are kept.
+    /// The largest number of boxes that stay.
     pub limit: usize,
 }
 
 impl Nms {
-    /// Those that stay, best first.
+    /// The detections that stay, best first.
     pub fn apply(&self, found: &Detections) -> Detections {
         found.select(&self.kept(found))
     }
 
-    /// The places of those that stay, best first.
+    /// The indices of the detections that stay, best first.
     pub fn kept(&self, found: &Detections) -> Vec<usize> {
         let mut best = Best::new(self.candidates, self.score);
         for (index, &score) in found.scores.iter().enumerate() {
@@ -46,14 +46,14 @@ impl Nms {
     }
 }
 
-/// The boxes by column, best first, so that one box is compared with many at a time.
+/// The boxes as columns, best first, so that one box can be compared with many by vector instructions.
 struct Columns {
     x1: Vec<f32>,
     y1: Vec<f32>,
     x2: Vec<f32>,
     y2: Vec<f32>,
     area: Vec<f32>,
-    /// All the same if categories do not matter.
+    /// The category of each box; all the same if categories are ignored.
     category: Vec<i32>,
     gone: Vec<bool>,
 }
@@ -74,7 +74,7 @@ impl Columns {
         }
     }
 
-    /// Marks what the box at `place` covers among those behind it. No branches: the compiler makes vectors of it.
+    /// Marks the boxes after `place` that overlap it too much. Free of branches, so that the compiler vectorises it.
     #[allow(
         clippy::needless_bitwise_bool,
         reason = "a branch would keep the compiler from making vectors of it"
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(ALL.kept(&boxes), [0, 1, 2]);
     }
 
-    /// The textbook: take the best, drop all that it covers, go on.
+    /// The reference implementation: take the best, drop all that overlap it, repeat.
     fn naive(found: &Detections, nms: &Nms) -> Vec<usize> {
         let area = |b: &[f32; 4]| (b[2] - b[0]) * (b[3] - b[1]);
         let iou = |a: &[f32; 4], b: &[f32; 4]| {

@@ -1,13 +1,13 @@
 //! Softmax along rows.
 
-/// Turns each row of `width` numbers into parts of one: e^x over the sum of all e^x. A row with NaN becomes NaN.
+/// Applies softmax in place to each row of `width` numbers. A row with NaN becomes NaN.
 pub fn softmax(values: &mut [f32], width: usize) {
     if width == 0 {
         return;
     }
     for row in values.chunks_mut(width) {
         let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        // Minus infinity everywhere says that all are as likely.
+        // A row of minus infinities becomes a uniform distribution.
         let top = if top == f32::NEG_INFINITY { 0.0 } else { top };
         for value in row.iter_mut() {
             *value = (*value - top).exp();

@@ -1,4 +1,4 @@
-//! The heads of YOLOv5 and YOLOv8 to detections.
+//! Decodes the heads of YOLOv5 and YOLOv8 to detections.
 
 mod rows;
 mod v5;

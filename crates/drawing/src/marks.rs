@@ -40,7 +40,7 @@ pub fn draw<'a>(canvas: &mut Canvas<'_>, marks: impl IntoIterator<Item = Mark<'a
             label(canvas, corners, mark.text, thickness, color);
         }
         for (place, point) in mark.landmarks.as_chunks().0.iter().enumerate() {
-            if let Some([x, y]) = whole::<2>(point) {
+            if let Some([x, y]) = rounded::<2>(point) {
                 canvas.disc(x, y, 1 + thickness, LANDMARKS[place % LANDMARKS.len()]);
             }
         }

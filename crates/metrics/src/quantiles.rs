@@ -28,7 +28,7 @@ impl Quantiles {
         let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         self.count += 1;
         self.sum_ns = self.sum_ns.saturating_add(ns);
-        self.turn(now);
+        self.advance(now);
         let (slice, bucket) = (&mut self.slices[0], bucket(ns));
         match slice.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
             Ok(place) => slice[place].1 = slice[place].1.saturating_add(1),
@@ -38,7 +38,7 @@ impl Quantiles {
 
     /// The given quantiles (0 to 1) of the last minute's durations in microseconds; NaN if there were none.
     pub fn at(&mut self, quantiles: &[f64], now: Instant) -> Vec<f64> {
-        self.turn(now);
+        self.advance(now);
         let mut all = self.slices.concat();
         all.sort_unstable_by_key(|(bucket, _)| *bucket);
         let total: u64 = all.iter().map(|(_, count)| u64::from(*count)).sum();
@@ -65,7 +65,7 @@ impl Quantiles {
     }
 
     /// Begins the slices that are due at `now`.
-    fn turn(&mut self, now: Instant) {
+    fn advance(&mut self, now: Instant) {
         let began = *self.began.get_or_insert(now);
         let passed = now.saturating_duration_since(began).as_nanos() / SLICE.as_nanos();
         if passed == 0 {

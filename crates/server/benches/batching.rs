@@ -1,9 +1,9 @@
-//! What dynamic batching brings, and what it costs: a model in process, asked for single items by many at once, with and
-//! without it, beside a bare loop over full batches on the same engine, built the same way.
+//! Measures the gain and the cost of dynamic batching: single items from many concurrent clients, with and without a
+//! batcher, compared with a bare loop over full batches on the same engine.
 //!
-//! `scripts/bench batching` makes the models and starts this. The rounds of all three take turns, so that a machine that
-//! is busy with something else disturbs them alike. What is printed are the medians, and beside them the processor time
-//! that an item takes in this process, which other programs hardly change.
+//! `scripts/bench batching` writes the models and starts this. The rounds of all three take turns, so that other load
+//! on the machine affects them equally. Prints the medians, and the processor time an item in this process, which other
+//! programs hardly change.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench, which ends when something fails")]
 
@@ -21,19 +21,19 @@ use hippocamp_tensor::{DataType, Shape, TensorData};
 use smallvec::smallvec;
 use tokio::runtime::Runtime;
 
-/// Clients that each have one request under way all the time.
+/// The number of clients; each has one request in flight all the time.
 const CONCURRENCY: usize = 64;
 const ROUND: Duration = Duration::from_millis(700);
 const ROUNDS: usize = 9;
 
-/// What one way of running the model came to in one round.
+/// The result of one round.
 #[derive(Clone, Copy, Default)]
 struct Outcome {
     items_per_second: f64,
-    /// Processor time of the whole process.
+    /// Processor time of the whole process an item.
     cpu_per_item: Duration,
     p99: Duration,
-    /// Batch entries of an execution on the average.
+    /// The mean batch size of an execution.
     batch: f64,
 }
 
@@ -44,7 +44,7 @@ fn main() {
         return;
     };
     let io_threads = std::thread::available_parallelism().map_or(1, |n| (n.get() / 4).clamp(1, 8));
-    // As the server does it.
+    // The runtime is built like the server's.
     let mut runtime = if io_threads == 1 {
         tokio::runtime::Builder::new_current_thread()
     } else {
@@ -111,7 +111,7 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// What this process has used of processors so far. The kernel counts in hundredths of a second.
+/// Processor time of this process so far, in steps of 10 ms.
 fn processor_time() -> Duration {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap();
     // The name in parentheses may have blanks; user and system time are the 12th and 13th field behind it.
@@ -119,7 +119,7 @@ fn processor_time() -> Duration {
     Duration::from_millis(fields.skip(11).take(2).map(|ticks| 10 * ticks.parse::<u64>().unwrap()).sum())
 }
 
-/// How many threads wanted to run on the machine over the last minute.
+/// The load average of the last minute.
 fn load_average() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().unwrap_or_default().to_owned()
@@ -134,7 +134,7 @@ fn row(model: &LoadedModel) -> Bytes {
     (0..width(model)).flat_map(|i| ((i % 7) as f32 / 7.0).to_le_bytes()).collect::<Vec<u8>>().into()
 }
 
-/// Asks for single items, `CONCURRENCY` at a time.
+/// Requests single items, `CONCURRENCY` at a time.
 async fn round(model: &Arc<LoadedModel>) -> Outcome {
     let before = model.statistics.snapshot();
     let (begin, cpu) = (Instant::now(), processor_time());
@@ -175,7 +175,7 @@ async fn client(model: Arc<LoadedModel>, until: Instant) -> Vec<Duration> {
     latencies
 }
 
-/// An instance of its own without server, queue and gather: whole batches in one piece.
+/// An instance without server, queue and gather, which executes full batches.
 struct Bare {
     instance: Box<dyn ModelInstance>,
     /// A full batch.

@@ -1,8 +1,8 @@
-//! What the ensemble `detection` adds in CPU time: decode, network and postprocess called one after the other on one
-//! thread, against the same three models behind the ensemble, in turns in one process.
+//! Measures what the ensemble `detection` adds in processor time: decode, network and postprocess called one after the
+//! other on one thread, against the same three models as an ensemble, in turns in one process.
 //!
-//! `cargo bench --bench detection -- MODEL_REPOSITORY PICTURE LIBRARY ROUNDS RUNS`; scripts/bench detection fills that in,
-//! and measures the whole server beside it.
+//! `cargo bench --bench detection -- MODEL_REPOSITORY PICTURE LIBRARY ROUNDS RUNS`; `scripts/bench detection` sets the
+//! arguments, and also measures the whole server.
 
 #![allow(clippy::print_stdout, reason = "printing is all that a bench is for")]
 
@@ -59,7 +59,7 @@ impl Direct {
         Direct { instance, interface, statistics: Arc::default() }
     }
 
-    /// Runs one picture's tensors, given by name in any order.
+    /// Runs the model on the tensors of one picture, given by name in any order.
     async fn run(&mut self, tensors: &[Named]) -> Vec<Named> {
         let now = Instant::now();
         let (response, receiver) = channel(Delivery::Once, now, Arc::clone(&self.statistics));
@@ -76,7 +76,7 @@ impl Direct {
     }
 }
 
-/// Seconds of CPU that this process has used, over all threads.
+/// Processor time of all threads of this process, in seconds.
 fn cpu_seconds() -> f64 {
     let text = std::fs::read_to_string("/proc/self/stat").expect("Linux");
     let behind_name = text.rsplit(')').next().expect("a name in brackets");
@@ -100,7 +100,7 @@ async fn ensemble(server: &InferenceServer, file: &Bytes) -> Response {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let [repository, picture, library, rounds, runs] = arguments.as_slice() else {
-        // `cargo test --benches` runs it without any.
+        // `cargo test --benches` starts it without arguments.
         println!("detection: MODEL_REPOSITORY PICTURE LIBRARY ROUNDS RUNS");
         return;
     };

@@ -1,5 +1,5 @@
-//! What an ensemble adds: two identity models in an ensemble, against the same two called one after the other by the
-//! client, in process. Each is one handoff to an instance and one back less.
+//! Measures what an ensemble adds: two identity models as an ensemble, against the same two called one after the other
+//! by an in-process client. Each way is one handoff to an instance and one back less.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The command line: tritonserver's flags by their names, so that a deployment switches by its image alone.
+//! The command line. Flags have tritonserver's names, so that a deployment switches by changing its image.
 
 mod cache;
 mod grpc;
@@ -34,7 +34,7 @@ pub(crate) use models::{BackendConfig, ModelsArgs};
     name = "hippocamp",
     version,
     max_term_width = 110,
-    // The last one counts, as in tritonserver: whoever starts a container adds to its command line.
+    // The last value counts, as in tritonserver, because starting a container may append flags to its command line.
     args_override_self = true,
     styles = Styles::styled().header(AnsiColor::Yellow.on_default().bold()).literal(AnsiColor::Green.on_default())
 )]
@@ -119,13 +119,12 @@ const SIGNALS: &str = "Signals:\n  \
     SIGTERM, SIGINT                Stop: running requests may finish, for --exit-timeout-secs. SIGINT twice ends at once\n  \
     SIGHUP                         Opens --log-file anew, after it was renamed";
 
-/// The server's command line, with all that it takes.
+/// The definition of the command line with all flags.
 fn command() -> Command {
     Args::command().after_help([EXAMPLES, VARIABLES, SIGNALS, &other_flags::help()].join("\n\n"))
 }
 
-/// Reads the command line, without the flags that are [sorted out](other_flags::sort) before. Ends the program if that cannot be
-/// done, or if only the help was asked for.
+/// Parses the arguments that are left by [`other_flags::sort`]. Exits if they are invalid or ask for the help.
 pub(crate) fn parse(args: Vec<OsString>) -> Args {
     try_parse(args).unwrap_or_else(|error| error.exit())
 }
@@ -140,7 +139,7 @@ fn try_parse(args: Vec<OsString>) -> Result<Args, clap::Error> {
     }
 }
 
-/// The arguments without the word that a container's command line begins with.
+/// Removes the word `tritonserver` with which a container's command line may begin.
 pub(crate) fn without_tritonserver(mut args: Vec<OsString>) -> Vec<OsString> {
     if args.get(1).is_some_and(|word| Path::new(word).file_name().is_some_and(|name| name == "tritonserver"))
     {
@@ -150,7 +149,7 @@ pub(crate) fn without_tritonserver(mut args: Vec<OsString>) -> Vec<OsString> {
 }
 
 impl Args {
-    /// Flags of which each could be meant, and both together can't.
+    /// Why two of the given flags exclude each other, if some do.
     fn contradiction(&self) -> Option<&'static str> {
         if self.http.http_max_input_size == 0 {
             return Some("Error: --http-max-input-size must be greater than 0.");
@@ -159,12 +158,12 @@ impl Args {
     }
 }
 
-/// Ends the program because of a flag, as clap does for those that it knows.
+/// Exits with a message about a flag, in clap's form.
 pub(crate) fn refuse(why: &impl Display) -> ! {
     Args::command().error(ErrorKind::UnknownArgument, why).exit()
 }
 
-/// A switch's value, in all spellings that tritonserver takes.
+/// Parses the value of a boolean flag, in all spellings that tritonserver accepts.
 pub(crate) fn switch(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "1" | "on" => Ok(true),
@@ -173,7 +172,7 @@ pub(crate) fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// A value of `--strict-readiness`.
+/// Parses a value of `--strict-readiness`.
 fn readiness(text: &str) -> Result<Readiness, String> {
     match switch(text) {
         Ok(true) => Ok(Readiness::All),

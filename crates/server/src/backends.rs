@@ -1,4 +1,4 @@
-//! The backends of this build. Here alone are they named.
+//! The backends of this build, the only place that names them.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use crate::args::Args;
 
 type Made = anyhow::Result<Vec<Arc<dyn Backend>>>;
 
-/// Takes a line for each feature that brings backends, with what makes them, and defines `all`, which makes those that were
-/// compiled in.
+/// Takes a line for each cargo feature with backends: its name and a function that creates them. Defines `all`, which
+/// creates those that were compiled in.
 macro_rules! backends {
     ($($feature:literal $name:ident = $make:expr;)+) => {
         $(
@@ -25,7 +25,7 @@ macro_rules! backends {
             }
         )+
 
-        /// All backends that were compiled in. Making one opens nothing.
+        /// All backends that were compiled in. Creating one opens no library.
         pub(crate) fn all(args: &Args) -> Made {
             Ok([$($name(args)?),+].into_iter().flatten().collect())
         }

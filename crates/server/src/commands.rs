@@ -1,4 +1,4 @@
-//! What the binary does instead of serving: the first argument says so. One line a subcommand.
+//! The subcommands of the binary, one line each.
 
 mod check;
 mod config;
@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Runs the subcommand that the arguments name. `None` if they name none: then it is the server that is meant.
+/// Runs the subcommand that the first argument names; `None` if it names none, so that the server is to start.
 pub(crate) fn run(args: &[OsString]) -> Option<ExitCode> {
     let outcome = match args.get(1)?.to_str()? {
         "check" => check::run(&args[2..]),
@@ -19,18 +19,18 @@ pub(crate) fn run(args: &[OsString]) -> Option<ExitCode> {
     Some(outcome.unwrap_or_else(|error| fail(&error, 2)))
 }
 
-/// Says on standard error why the program ends: the log may not have been started.
+/// Prints an error on standard error and returns the exit status; the log may not have been started yet.
 pub(crate) fn fail(error: &anyhow::Error, status: u8) -> ExitCode {
     drop(writeln!(std::io::stderr(), "error: {error:#}"));
     ExitCode::from(status)
 }
 
-/// The arguments of a subcommand, behind the name that its help calls it by.
+/// The arguments of a subcommand, preceded by the name that its help shows.
 fn named(name: &str, args: &[OsString]) -> impl Iterator<Item = OsString> {
     std::iter::once(name.into()).chain(args.iter().cloned())
 }
 
-/// Prints the result. A reader that went away is no failure.
+/// Prints the result. A closed pipe is no error.
 fn print(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
@@ -38,7 +38,7 @@ fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// The server's arguments with only what is about models and backends set.
+/// The server's arguments with only the settings of models and backends.
 fn model_args(repositories: &[std::path::PathBuf]) -> crate::args::Args {
     use clap::Parser;
 

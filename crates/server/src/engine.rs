@@ -1,5 +1,4 @@
-//! The backend for ONNX models, with its shared library: where that is, if nobody says, from whichever folder the server is
-//! started.
+//! The backend for ONNX models. Finds its shared library if the path is not configured, whatever the working directory.
 
 mod python;
 
@@ -14,16 +13,17 @@ use hippocamp_backend_onnxruntime::{OLDEST_MINOR_VERSION, OnnxRuntimeBackend, Se
 use crate::args::Args;
 use python::Pythons;
 
-/// The library's own name. In Python's package its version is behind it.
+/// The file name of the library. In the Python package the version is appended.
 const NAME: &str = "libonnxruntime.so";
-/// Names the library, wherever it is.
+/// The environment variable that names the library's path.
 pub(crate) const VARIABLE: &str = "HIPPOCAMP_ONNXRUNTIME_LIBRARY";
-/// How far above the executable the `target` of a clone is looked for: `target/release`, or `target/TRIPLE/release`.
+/// How many folders above the executable's the `target` folder of a clone may be: `target/release` or
+/// `target/TRIPLE/release`.
 const CLONE_DEPTH: usize = 2;
 
 /// The backend, which opens the library when the first ONNX model is loaded.
 pub(crate) fn backend(args: &Args) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
-    let settings = match find(&Surroundings::of_process(), OLDEST_MINOR_VERSION) {
+    let settings = match find(&Environment::of_process(), OLDEST_MINOR_VERSION) {
         Search::Named(library) | Search::Found(library) => Settings::new(library),
         Search::Nowhere(places) => Settings::not_found(places),
     };
@@ -31,37 +31,37 @@ pub(crate) fn backend(args: &Args) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
     Ok(vec![Arc::new(OnnxRuntimeBackend::new(settings))])
 }
 
-/// What the search depends on beside the disk.
+/// The inputs of the search beside the file system.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Surroundings {
-    /// What [`VARIABLE`] says.
+pub(crate) struct Environment {
+    /// The value of [`VARIABLE`].
     pub(crate) named: Option<PathBuf>,
-    /// Where the executable itself is, behind links.
+    /// The path of the executable, with links resolved.
     pub(crate) executable: Option<PathBuf>,
-    /// Folders for the data of programs: the user's, then those of the machine.
+    /// Data folders for programs: the user's, then the machine's.
     pub(crate) data: Vec<PathBuf>,
     pub(crate) pythons: Pythons,
 }
 
-/// What came of the search.
+/// The result of the search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Search {
-    /// Somebody named it; whether it is there shows when it is opened.
+    /// The path was configured; whether it exists shows when the library is opened.
     Named(PathBuf),
     Found(PathBuf),
-    /// Not found in any of these places, in which it was looked for in this order. Never empty.
+    /// Not found in any of these places, listed in the order of the search. Never empty.
     Nowhere(Vec<PathBuf>),
 }
 
-impl Surroundings {
-    /// Those of this process. Here alone is the environment read for the engine.
-    pub(crate) fn of_process() -> Surroundings {
+impl Environment {
+    /// Reads them from the environment of this process.
+    pub(crate) fn of_process() -> Environment {
         let folder = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = folder("HOME");
         let own = folder("XDG_DATA_HOME").or_else(|| Some(home.as_ref()?.join(".local/share")));
         let shared = env::var_os("XDG_DATA_DIRS").filter(|dirs| !dirs.is_empty());
         let shared = shared.unwrap_or_else(|| OsString::from("/usr/local/share:/usr/share"));
-        Surroundings {
+        Environment {
             named: folder(VARIABLE),
             executable: env::current_exe().and_then(|path| path.canonicalize()).ok(),
             data: own
@@ -79,10 +79,10 @@ impl Surroundings {
     }
 }
 
-/// Looks for the library: beside the executable, in the clone that the executable was built in, among the data of programs, and
-/// in the `onnxruntime` package of the Python that is active, which is not started for that. `oldest` is the lowest minor version
-/// that will do, as far as a file's name tells it.
-pub(crate) fn find(around: &Surroundings, oldest: u32) -> Search {
+/// Searches beside the executable, in the clone that it was built in, in the data folders, and in the `onnxruntime`
+/// package of the active Python, without starting Python. `oldest` is the lowest minor version accepted, if the file's
+/// name tells the version.
+pub(crate) fn find(around: &Environment, oldest: u32) -> Search {
     if let Some(named) = &around.named {
         return Search::Named(named.clone());
     }
@@ -103,14 +103,14 @@ pub(crate) fn find(around: &Surroundings, oldest: u32) -> Search {
     Search::Nowhere(looked)
 }
 
-fn fixed_places(around: &Surroundings) -> Vec<PathBuf> {
+fn fixed_places(around: &Environment) -> Vec<PathBuf> {
     let beside = around.executable.as_deref().and_then(Path::parent);
     let own = beside.into_iter().flat_map(|folder| {
         let above = folder.parent().unwrap_or(folder);
         [folder.join(NAME), folder.join("lib").join(NAME), above.join("lib/hippocamp").join(NAME)]
     });
     let above = beside.into_iter().flat_map(|folder| folder.ancestors().skip(1).take(CLONE_DEPTH));
-    // Any other folder may belong to somebody else.
+    // Only `target` is trusted: any other folder may belong to another user.
     let targets = above.filter(|folder| folder.file_name().is_some_and(|name| name == "target"));
     let clones = targets.filter_map(Path::parent);
     let clones = clones.map(|clone| clone.join(".cache/onnxruntime/lib").join(NAME));
@@ -118,7 +118,7 @@ fn fixed_places(around: &Surroundings) -> Vec<PathBuf> {
     own.chain(clones).chain(data).collect()
 }
 
-/// The library of the highest version in Python's package.
+/// The library with the highest version in the Python package.
 fn newest(capi: &Path, oldest: u32) -> Option<PathBuf> {
     let entries = std::fs::read_dir(capi).ok()?.flatten();
     let versions = entries.filter_map(|entry| {

@@ -1,4 +1,4 @@
-//! The ports, opened before anything else, so that a port that is taken shows at once.
+//! Opens the ports before anything else, so that a port in use is reported at once.
 
 use std::net::SocketAddr;
 
@@ -7,10 +7,10 @@ use tokio::net::{TcpListener, TcpSocket};
 
 use crate::args::Args;
 
-/// As many connections may wait to be accepted.
+/// The number of connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// A listener for every protocol that is served.
+/// A listening socket for each served protocol.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     pub(crate) http: Option<TcpListener>,
@@ -51,7 +51,7 @@ async fn bind(address: &str, port: u16, reuse: bool) -> anyhow::Result<TcpListen
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // A server that was just stopped leaves connections behind that would block its port for a minute.
+    // Connections of a server that was just stopped would block its port for a minute.
     socket.set_reuseaddr(true)?;
     if reuse {
         socket.set_reuseport(true)?;

@@ -1,4 +1,4 @@
-//! Where the log goes, and what it looks like.
+//! Sets up the log: its destination, level and format.
 
 mod file;
 mod hidden;
@@ -28,7 +28,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Opens the file anew, after somebody renamed it.
+    /// Reopens the log file after it was renamed.
     pub(crate) fn reopen(&self) {
         let Some(file) = &self.file else {
             info!("SIGHUP: the log goes to standard error, there is no file to be opened anew");
@@ -44,7 +44,7 @@ impl Log {
     }
 }
 
-/// Starts logging, once a process.
+/// Starts logging; to be called once a process.
 pub(crate) fn init(args: &LoggingArgs) -> anyhow::Result<Log> {
     let opened = args.file().map(|path| {
         let file = LogFile::open(path);
@@ -69,7 +69,7 @@ pub(crate) fn init(args: &LoggingArgs) -> anyhow::Result<Log> {
     let (info, warning, error) = (args.log_info, args.log_warning, args.log_error);
     let verbose = args.log_verbose;
     let wanted = filter_fn(move |event| {
-        // The details of libraries are for their developers, unless everything is asked for.
+        // Debug and trace events of libraries are only logged at the highest verbosity.
         let ours = event.target().starts_with("hippocamp");
         match *event.level() {
             tracing::Level::ERROR => error,
@@ -79,16 +79,16 @@ pub(crate) fn init(args: &LoggingArgs) -> anyhow::Result<Log> {
         }
     });
     tracing_subscriber::registry().with(lines.with_filter(wanted).with_filter(most)).try_init()?;
-    std::panic::set_hook(Box::new(tell_panic));
+    std::panic::set_hook(Box::new(log_panic));
     Ok(Log { file })
 }
 
-/// A panic is an error like others, and what it says may be what a client sent: it is told in one line of the log.
-fn tell_panic(panic: &PanicHookInfo<'_>) {
+/// Logs a panic as one line; its message may contain text that a client sent.
+fn log_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("it does not say why");
     let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
     let thread = std::thread::current().name().unwrap_or("without a name").to_owned();
-    // Taken if RUST_BACKTRACE asks for it.
+    // Captured only if RUST_BACKTRACE is set.
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
     error!(thread, backtrace, "panicked at {place}: {message}");

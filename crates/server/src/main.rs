@@ -1,7 +1,7 @@
 //! `hippocamp`: serves a model repository to Triton's clients.
 //!
-//! Reads the flags, wires backends, server and protocols together, and waits for a signal. Nothing else belongs here.
-//! What the executable does besides, such as `hippocamp infer`, is in [`commands`].
+//! Reads the flags, connects backends, server and protocols, and waits for a signal. Nothing else belongs here.
+//! Subcommands such as `hippocamp infer` are in [`commands`].
 
 mod allocator;
 mod args;
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
         Ok(log) => log,
         Err(error) => return commands::fail(&error, 1),
     };
-    // Why the server ends is said also where errors are not logged.
+    // The reason of the exit is also printed if errors are not logged.
     let errors_are_logged = args.logging.log_error;
     match start(args, log, &others) {
         Ok(code) => code,
@@ -54,7 +54,7 @@ fn start(args: Args, log: Log, warnings: &[String]) -> anyhow::Result<ExitCode> 
     }
     let runtime = threads::runtime(threads::cores()).context("failed to start the I/O threads")?;
     let code = runtime.block_on(run::run(args, log));
-    // Nothing that still runs holds up the exit: what was promised to finish has finished.
+    // Tasks that still run do not delay the exit: the requests that were to finish have finished.
     runtime.shutdown_background();
     code
 }

@@ -1,10 +1,11 @@
-//! The repositories that the command line names. Here alone is the environment read for stores.
+//! Opens the repositories that the command line names. The only place that reads the environment for object stores.
 
 use std::path::PathBuf;
 
 use hippocamp_repository::RepositoryLocation;
 
-/// Opens them, in order. Folders are looked at later; of stores the credentials and the cache folder are checked now.
+/// Opens repositories in the given order. Folders are read later; for object stores, credentials and cache folder are
+/// checked now.
 pub(crate) fn open(locations: &[PathBuf]) -> anyhow::Result<Vec<RepositoryLocation>> {
     let stores: Vec<&str> = locations.iter().filter_map(|l| l.to_str()).filter(|l| is_store(l)).collect();
     let mut opened = remote(&stores)?.into_iter();
@@ -15,12 +16,12 @@ pub(crate) fn open(locations: &[PathBuf]) -> anyhow::Result<Vec<RepositoryLocati
     Ok(each.collect())
 }
 
-/// Whether it is meant for an object store, and not a path.
+/// Whether the location is an object store's URL rather than a path.
 fn is_store(location: &str) -> bool {
     ["s3://", "gs://", "as://"].iter().any(|scheme| location.starts_with(scheme))
 }
 
-/// One for each location.
+/// Opens one object store for each URL.
 #[cfg(feature = "object-store")]
 fn remote(urls: &[&str]) -> anyhow::Result<Vec<RepositoryLocation>> {
     use std::sync::Arc;

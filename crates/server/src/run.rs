@@ -1,4 +1,4 @@
-//! The life of the server: open the ports, load the models, serve, and stop when told to.
+//! The life of the server: open the ports, load the models, serve, and stop on a signal.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -61,20 +61,20 @@ pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
     };
     let finished = tokio::select! {
         finished = finish => finished,
-        () = signals.hurry() => {
+        () = signals.second_interrupt() => {
             warn!("SIGINT again: exit without waiting");
             false
         }
     };
     if !finished {
-        // Somebody may have lost an answer.
+        // A response may have been lost.
         return Ok(ExitCode::FAILURE);
     }
     info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
 
-/// Gives back what repositories keep on this machine, however the server ends: tasks that still run may hold on to them.
+/// Removes the repositories' local copies when dropped, even if tasks that still run keep the server alive.
 struct Closing(Arc<InferenceServer>);
 
 impl Drop for Closing {
@@ -83,7 +83,7 @@ impl Drop for Closing {
     }
 }
 
-/// What the flags say about models.
+/// The settings of the server that the flags describe.
 pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
     let models = &args.models;
     Ok(Settings {
@@ -112,7 +112,7 @@ pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
     })
 }
 
-/// Starts a front for every open port. Each ends when the network is closed and its last request is done.
+/// Starts a front for every listener. Each ends when the network is closed and its last request is done.
 fn serve(
     listeners: Listeners,
     network: &Arc<Network>,
@@ -144,8 +144,7 @@ fn serve(
     Ok(fronts)
 }
 
-/// Waits for what was asked for, for the fronts and then for the instances, in all at most `timeout`. True if all of them
-/// finished.
+/// Drains the network, then waits for the fronts and the instances, at most `timeout` in all. True if all finished.
 async fn finish(
     server: &InferenceServer,
     network: &Network,

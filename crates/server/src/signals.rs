@@ -1,4 +1,4 @@
-//! Signals: those that end the server, and the one that has the log file opened anew.
+//! Signals: SIGTERM and SIGINT stop the server, SIGHUP reopens the log file.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use tracing::info;
 
 use crate::logging::Log;
 
-/// SIGTERM and SIGINT.
+/// Receives SIGTERM and SIGINT.
 #[derive(Debug)]
 pub(crate) struct Signals {
     terminate: Signal,
@@ -16,7 +16,7 @@ pub(crate) struct Signals {
     presses: Presses,
 }
 
-/// A signal that ends the server.
+/// A signal that stops the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StopSignal {
     Terminate,
@@ -33,7 +33,7 @@ impl fmt::Display for StopSignal {
 }
 
 impl Signals {
-    /// From here on they no longer end the process by themselves.
+    /// Registers for the signals, which from here on do not end the process by themselves.
     pub(crate) fn listen() -> std::io::Result<Signals> {
         Ok(Signals {
             terminate: signal(SignalKind::terminate())?,
@@ -42,7 +42,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the next one.
+    /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> StopSignal {
         let signal = tokio::select! {
             _ = self.terminate.recv() => StopSignal::Terminate,
@@ -52,9 +52,9 @@ impl Signals {
         signal
     }
 
-    /// Waits until somebody at a terminal does not want to wait for the end any more: SIGINT for the second time. SIGTERM may
-    /// come as often as it likes: `timeout` sends it twice, and supervisors to the whole group beside the process.
-    pub(crate) async fn hurry(&mut self) {
+    /// Waits for the second Ctrl-C (SIGINT), which ends the drain early. Repeated SIGTERM does not: `timeout` sends it
+    /// twice, and supervisors send it to the group as well as to the process.
+    pub(crate) async fn second_interrupt(&mut self) {
         while self.presses.number < 2 {
             let signal = self.next().await;
             if self.presses.number < 2 {
@@ -64,14 +64,14 @@ impl Signals {
     }
 }
 
-/// How often somebody pressed Ctrl-C.
+/// Counts presses of Ctrl-C.
 #[derive(Debug, Default)]
 struct Presses {
     number: usize,
     last: Option<Instant>,
 }
 
-/// What comes closer together is one press that came by two ways: from the terminal, and handed on by a parent.
+/// Two SIGINTs closer together than this are one press: the terminal sends one, and a parent process passes on another.
 const APART: Duration = Duration::from_millis(200);
 
 impl Presses {
@@ -85,7 +85,7 @@ impl Presses {
     }
 }
 
-/// Opens the log file anew at each SIGHUP, which no longer ends the process. Never returns.
+/// Reopens the log file at each SIGHUP, which does not end the process any more. Never returns.
 pub(crate) async fn reopen_log(log: Log) -> std::io::Result<()> {
     let mut hangups = signal(SignalKind::hangup())?;
     loop {

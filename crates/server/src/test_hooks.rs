@@ -1,25 +1,25 @@
-//! Triton's hooks for test suites, in the environment: how many requests have to wait before a scheduler starts, and where
-//! gRPC calls are held, so that a test can cancel them there.
+//! Triton's environment variables for test suites: how many requests a scheduler waits for before it starts, and where
+//! gRPC calls are delayed, so that a test can cancel them there.
 
 use std::env;
 use std::time::Duration;
 
 use hippocamp_grpc::TestDelays;
 
-/// For the dynamic batcher and for sequences that have a slot.
+/// The number of requests for the dynamic batcher and for sequences that have a slot.
 pub(crate) const DELAY_SCHEDULER: &str = "TRITONSERVER_DELAY_SCHEDULER";
-/// For the backlog of the sequence batcher.
+/// The number of requests for the backlog of the sequence batcher.
 pub(crate) const BACKLOG_DELAY_SCHEDULER: &str = "TRITONSERVER_BACKLOG_DELAY_SCHEDULER";
 
-/// Milliseconds; what each holds is said in [`TestDelays`].
+/// Delays in milliseconds; [`TestDelays`] says where each applies.
 const DELAY_GRPC_PROCESS: &str = "TRITONSERVER_DELAY_GRPC_PROCESS";
 const DELAY_GRPC_NOTIFICATION: &str = "TRITONSERVER_DELAY_GRPC_NOTIFICATION";
 const DELAY_RESPONSE_COMPLETION: &str = "TRITONSERVER_DELAY_RESPONSE_COMPLETION";
 const DELAY_GRPC_RESPONSE: &str = "TRITONSERVER_DELAY_GRPC_RESPONSE";
-/// In Triton, a cancelled call on its way back to the queue of calls, where it is released. There is no such queue here.
+/// In Triton it delays a cancelled call on its way back to the completion queue, which does not exist here.
 const DELAY_GRPC_ENQUEUE: &str = "TRITONSERVER_DELAY_GRPC_ENQUEUE";
 
-/// The number of requests that a hook asks for; 0 where it is not set or is no number, as in Triton.
+/// The number in the variable; 0 if it is not set or no number, as in Triton.
 pub(crate) fn requests(hook: &str) -> usize {
     let count = number(hook);
     if count > 0 {
@@ -28,7 +28,7 @@ pub(crate) fn requests(hook: &str) -> usize {
     count
 }
 
-/// Where gRPC calls are held; nowhere, unless a hook is set.
+/// The delays of gRPC calls; zero for variables that are not set.
 pub(crate) fn grpc_delays() -> TestDelays {
     let ignored = number::<u32>(DELAY_GRPC_ENQUEUE);
     if ignored > 0 {

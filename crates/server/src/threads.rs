@@ -1,25 +1,26 @@
-//! How many threads do what. Pure functions of the number of cores, so that they can be read and tested.
+//! The number of threads for each kind of work, as functions of the number of cores.
 
 use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// As much as an instance's own thread has: short models are executed here, too. Only touched pages count.
+/// The same stack as an instance's own thread, because short models are executed on these threads, too. Only touched
+/// pages take memory.
 const STACK_SIZE: usize = 8 << 20;
 
-/// The processors that this process may use: the machine's, or fewer in a container with a quota.
+/// The number of processors that this process may use; fewer than the machine's in a container with a quota.
 pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Threads that read, decode, encode and write. Instances do the heavy work on threads of their own, so a few are
-/// enough; on a small machine a second one costs more in wake-ups than it brings.
+/// The number of threads that read, decode, encode and write. A few are enough, because instances compute on their own
+/// threads; on a small machine a second one costs more in wake-ups than it gains.
 pub(crate) fn io_threads(cores: usize) -> usize {
     (cores / 4).clamp(1, 8)
 }
 
-/// What the I/O runs on. One thread needs no machinery to share its work with others, which costs a tenth of a small
-/// request; it is the main thread then.
+/// Builds the runtime for I/O. With one thread it is a current-thread runtime on the main thread: work stealing costs a
+/// tenth of a small request.
 pub(crate) fn runtime(cores: usize) -> io::Result<Runtime> {
     let mut builder = match io_threads(cores) {
         1 => Builder::new_current_thread(),

@@ -1,4 +1,4 @@
-//! The whole server in process: real sockets, real clients, the built-in backends.
+//! Tests of the whole server in one process: real sockets, real clients, the built-in backends.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

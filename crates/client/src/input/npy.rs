@@ -1,4 +1,4 @@
-//! Files of `numpy.save`: a short text header, then the elements.
+//! Parses files of `numpy.save`: a short text header, then the elements.
 
 use bytes::Bytes;
 use hippocamp_tensor::DataType;
@@ -12,7 +12,7 @@ pub(crate) struct Array {
     pub(crate) data: Bytes,
 }
 
-/// Reads versions 1 to 3 of the format.
+/// Parses versions 1 to 3 of the format.
 pub(crate) fn read(content: &Bytes) -> Result<Array, String> {
     let none = || "it is no .npy file".to_owned();
     let rest = content.strip_prefix(MAGIC).ok_or_else(none)?;
@@ -32,7 +32,7 @@ pub(crate) fn read(content: &Bytes) -> Result<Array, String> {
     Ok(Array { data_type, shape, data: content.slice(end..) })
 }
 
-/// What stands behind a key of the header, which is a Python dictionary.
+/// The value of a key in the header, which is a Python dictionary.
 fn value<'a>(header: &'a str, key: &str) -> Option<&'a str> {
     let (_, behind) = header.split_once(&format!("'{key}'"))?;
     Some(behind.trim_start().strip_prefix(':')?.trim_start())

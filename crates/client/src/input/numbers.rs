@@ -1,10 +1,10 @@
-//! Numbers from text.
+//! Parses numbers.
 
 use bytes::Bytes;
 use half::{bf16, f16};
 use hippocamp_tensor::DataType;
 
-/// Reads numbers that are apart by commas, spaces, semicolons or brackets into the wire form of that type.
+/// Encodes numbers separated by commas, spaces, semicolons or brackets as elements of that type.
 pub(crate) fn parse(data_type: DataType, text: &str) -> Result<Bytes, String> {
     let apart = |c: char| c.is_whitespace() || ",;[](){}".contains(c);
     let mut data = Vec::new();

@@ -1,4 +1,4 @@
-//! The shape of an input: what the model fixes, what was given, and what follows.
+//! Determines the shape of an input from the model's metadata, the command line and the number of elements.
 
 use bytes::Bytes;
 use hippocamp_tensor::{BytesElements, DataType};
@@ -6,7 +6,7 @@ use hippocamp_tensor::{BytesElements, DataType};
 use crate::answer::{Metadata, TensorInfo, count, describe, dims};
 use crate::failure::{Failure, Result, fail};
 
-/// `NAME=1,3,224,224` of `--shape`.
+/// Parses `NAME=1,3,224,224` of `--shape`.
 pub(super) fn given(metadata: &Metadata, text: &str) -> Result<(String, Vec<i64>)> {
     let parsed = text.rsplit_once('=').and_then(|(name, sizes)| {
         let sizes = sizes.trim_matches(['[', ']']).split([',', 'x']).map(|size| size.trim().parse().ok());
@@ -22,7 +22,7 @@ pub(super) fn given(metadata: &Metadata, text: &str) -> Result<(String, Vec<i64>
     Ok((name.to_owned(), shape))
 }
 
-/// The shape of a tensor with this data. `given` is what the command line or the file says of it.
+/// The shape of a tensor with this data. `given` is the shape on the command line or in the file.
 pub(super) fn resolve(info: &TensorInfo, data: &Bytes, given: Option<&[i64]>) -> Result<Vec<i64>> {
     let elements =
         info.data_type.byte_size().map_or_else(|| BytesElements::new(data).count(), |size| data.len() / size);
@@ -50,7 +50,7 @@ fn elements_of(shape: &[i64]) -> String {
     count(shape).map_or_else(|| "too many".to_owned(), |count| count.to_string())
 }
 
-/// A given shape, with a batch dimension of 1 if the model has one more.
+/// The given shape, preceded by a batch dimension of 1 if the model's shape has one dimension more.
 fn with_batch(info: &TensorInfo, given: &[i64]) -> Result<Vec<i64>> {
     let fits = |shape: &[i64]| {
         shape.len() == info.shape.len()
@@ -64,7 +64,8 @@ fn with_batch(info: &TensorInfo, given: &[i64]) -> Result<Vec<i64>> {
     }
 }
 
-/// What the number of elements leaves open: an open first dimension is a batch of one, unless it is the only one.
+/// Completes the shape from the number of elements. A variable first dimension is a batch of one, unless it is the only
+/// variable one.
 fn deduce(info: &TensorInfo, elements: usize) -> Result<Vec<i64>> {
     let mut shape = info.shape.clone();
     if shape.iter().filter(|&&size| size == -1).count() > 1 && shape.first() == Some(&-1) {

@@ -1,4 +1,4 @@
-//! What the command line says, and the tensors that come of it.
+//! Tests which tensors the command line's values become.
 
 use std::fs;
 

@@ -1,28 +1,28 @@
-//! The cells of a heat map that are at least as hot as the eight around them.
+//! Finds the peaks of a heat map: cells that are at least as large as their eight neighbours.
 
 use crate::best::{Best, Candidate};
 use crate::sigmoid;
 
-/// Cells that are looked at in one go.
+/// The number of cells that are processed at once.
 const CHUNK: usize = 64;
 
-/// How far two values before the sigmoid may be apart and still be the same behind it, below [`FLAT`].
+/// Below [`FLAT`], two values that differ by less than this may be equal after the sigmoid.
 const SAME: f32 = 1e-5;
 
-/// From here on the sigmoid is so flat that values farther apart than [`SAME`] may become one.
+/// From this value on the sigmoid is so flat that values that differ by more than [`SAME`] may become equal.
 const FLAT: f32 = 4.0;
 
-/// What is looked for.
+/// The settings of a search.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peaks {
-    /// Values are compared as they are behind the sigmoid, where large ones become the same.
+    /// Whether to compare values as they are after the sigmoid, where large ones become equal.
     pub(super) sigmoid: bool,
     pub(super) one_class_per_cell: bool,
 }
 
 impl Peaks {
-    /// The best `k` peaks whose score is above `threshold`, best first. Indices count through all classes; scores are
-    /// as in the map, before the sigmoid.
+    /// The best `k` peaks with a score above `threshold`, best first. Indices run through all classes; scores are as in
+    /// the map, before the sigmoid.
     pub(super) fn best(
         self,
         heat: &[f32],
@@ -63,13 +63,13 @@ impl Peaks {
         found
     }
 
-    /// Calls `take` with the place and the value of each peak above `cut`, which `take` may raise.
+    /// Calls `take` with the index and the value of each peak above `cut`; `take` returns the new cut.
     ///
-    /// Two passes over a row, both without branches: the largest of three rows for each column, then the largest of
-    /// three columns against the cell itself. Only where a chunk of the row has a peak it is looked at cell by cell.
+    /// Each row takes two passes without branches: the largest of three rows for each column, then the largest of three
+    /// columns against the cell itself. Only chunks with a peak are examined cell by cell.
     fn find(self, map: &[f32], width: usize, mut cut: f32, mut take: impl FnMut(usize, f32) -> f32) {
         let rows = map.len() / width;
-        // One more column on either side, colder than everything.
+        // One column of padding on either side, smaller than every value.
         let mut tallest = vec![f32::NEG_INFINITY; width + 2];
         let mut around = vec![0.0; width];
         let row_of = |y: usize| &map[y * width..(y + 1) * width];
@@ -98,7 +98,7 @@ impl Peaks {
         }
     }
 
-    /// Marks what may be a peak.
+    /// Marks the cells that may be peaks.
     #[allow(
         clippy::needless_bitwise_bool,
         reason = "a branch would keep the compiler from making vectors of it"
@@ -121,12 +121,12 @@ impl Peaks {
     }
 }
 
-/// The larger of two, as one instruction. Whether NaN counts depends on the side that it is on.
+/// The larger of two numbers, as one instruction. NaN is ignored on one side only.
 fn larger(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
-/// What the sigmoid makes a score of.
+/// The inverse of the sigmoid.
 fn before_sigmoid(score: f32) -> f32 {
     if score <= 0.0 {
         f32::NEG_INFINITY
@@ -145,7 +145,7 @@ mod tests {
 
     const PLAIN: Peaks = Peaks { sigmoid: false, one_class_per_cell: false };
 
-    /// Cell by cell, with a look at each neighbour.
+    /// The reference implementation: compares each cell with each neighbour.
     fn naive(heat: &[f32], cells: usize, width: usize, score: impl Fn(f32) -> f32) -> Vec<(u32, f32)> {
         let (width, height) = (width as i64, (cells / width) as i64);
         let mut found = Vec::new();
@@ -204,7 +204,7 @@ mod tests {
                     want.push((index, score));
                 }
             }
-            // Between equal scores the cell decides, not the class.
+            // Equal scores are ordered by cell, not by class.
             want.sort_by(|a, b| b.1.total_cmp(&a.1).then((a.0 % cells as u32).cmp(&(b.0 % cells as u32))));
             let got = peaks.best(&heat, cells, width, heat.len(), threshold);
             prop_assert_eq!(got.iter().map(|c| (c.index, c.score)).collect::<Vec<_>>(), want);

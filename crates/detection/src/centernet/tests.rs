@@ -1,4 +1,4 @@
-//! Small maps that were worked out by hand.
+//! Small maps with detections computed by hand.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn centernet_s_own_conventions() {
     // x = 2 + .25, y = 1 + .5; width 2, height 1.
     assert_eq!(found.boxes, [[1.25, 1.0, 3.25, 2.0], [-0.5, -1.5, 0.5, 1.5]]);
     assert_eq!(found.landmarks, [0.0; 0]);
-    // Without offsets the middle of the cell counts.
+    // Without offsets the detection is at the middle of the cell.
     let maps = Maps::new([2, 3, 4], &heat, &size, None, None).unwrap();
     let found = CenterNet { k: 1, ..CenterNet::default() }.decode(&maps);
     assert_eq!(found.boxes, [[1.5, 1.0, 3.5, 2.0]]);

@@ -6,38 +6,38 @@ use super::rows::{corners, largest};
 use crate::detections::Detections;
 use crate::sigmoid;
 
-/// How rows are read: 4 of the box, 1 objectness, 2 for each landmark, then the classes.
+/// The settings of decoding. A row has 4 numbers of the box, 1 objectness, 2 for each landmark, then the classes.
 #[derive(Clone, Copy, Debug)]
 pub struct Yolo5 {
-    /// Only scores (objectness times class) above this one count.
+    /// Only scores (objectness times class) above this one become detections.
     pub threshold: f32,
-    /// Landmarks of each row: 5 for faces, 0 otherwise.
+    /// The number of landmarks of a row: 5 for faces, 0 otherwise.
     pub points: usize,
 }
 
-/// One raw grid, before any activation.
+/// One grid of raw outputs, before any activation.
 #[derive(Clone, Copy, Debug)]
 pub struct Level<'a> {
     pub values: &'a [f32],
     pub height: usize,
     pub width: usize,
-    /// Numbers of a row.
+    /// The length of a row.
     pub row: usize,
-    /// Pixels of a cell.
+    /// The size of a cell in pixels.
     pub stride: f32,
     /// Width and height of each anchor in pixels.
     pub anchors: &'a [[f32; 2]],
-    /// The values are [anchors * row, height, width], as the last layer makes them, rather than
-    /// [anchors, height, width, row].
+    /// Whether the values are [anchors * row, height, width], as the last layer returns them, rather than [anchors,
+    /// height, width, row].
     pub channels_first: bool,
 }
 
-/// A row of a grid, wherever its numbers lie.
+/// A row of a grid in either layout.
 #[derive(Clone, Copy)]
 struct Row<'a> {
     values: &'a [f32],
     start: usize,
-    /// From one number of the row to the next.
+    /// The distance between two numbers of the row.
     step: usize,
 }
 
@@ -48,7 +48,7 @@ impl Row<'_> {
 }
 
 impl Yolo5 {
-    /// Where the classes begin.
+    /// The index of the first class in a row.
     fn classes_at(&self) -> usize {
         5 + 2 * self.points
     }
@@ -65,8 +65,8 @@ impl Yolo5 {
         )))
     }
 
-    /// The detections of raw grids, in pixels of what the network saw. In the order in which they lie there; not yet
-    /// suppressed by each other.
+    /// Decodes raw grids. Detections are in pixels of the network's input, in the order of the grids, before
+    /// non-maximum suppression.
     pub fn decode_raw(&self, levels: &[Level<'_>]) -> Result<Detections> {
         let mut found = Detections::new(self.points);
         for level in levels {
@@ -89,7 +89,7 @@ impl Yolo5 {
     fn decode_level(&self, level: &Level<'_>, found: &mut Detections) {
         let cells = level.height * level.width;
         let (between_cells, step) = if level.channels_first { (1, cells) } else { (level.row, 1) };
-        // What is below the threshold by its objectness alone needs no exponential.
+        // A row whose objectness is below the threshold is skipped before any exponential is computed.
         let cut = logit(self.threshold);
         for (number, anchor) in level.anchors.iter().enumerate() {
             let first = number * cells * level.row;
@@ -108,7 +108,7 @@ impl Yolo5 {
         }
     }
 
-    /// Box and landmarks of a row.
+    /// Decodes box and landmarks of a row.
     fn push_place(
         &self,
         level: &Level<'_>,
@@ -128,7 +128,7 @@ impl Yolo5 {
         }
     }
 
-    /// The detections of decoded rows: centre, size and landmarks in pixels, objectness and classes from 0 to 1.
+    /// Decodes rows with centre, size and landmarks in pixels, objectness and classes from 0 to 1.
     pub fn decode_rows(&self, values: &[f32], row: usize) -> Result<Detections> {
         self.check_row(row)?;
         if !values.len().is_multiple_of(row) {
@@ -148,7 +148,7 @@ impl Yolo5 {
     }
 }
 
-/// What the sigmoid makes this score of, a little less so that rounding drops nothing.
+/// The inverse of the sigmoid, a little less, so that rounding drops nothing.
 fn logit(score: f32) -> f32 {
     if score <= 0.0 {
         f32::NEG_INFINITY
@@ -208,7 +208,7 @@ mod tests {
         };
         check(&ONE_FACE.decode_raw(&[level]).unwrap());
         assert!(Yolo5 { threshold: 0.9, ..ONE_FACE }.decode_raw(&[level]).unwrap().scores.is_empty());
-        // Anchor by anchor, the channels before the cells.
+        // The layout [anchors, row, height, width].
         let mut turned = vec![0.0; values.len()];
         for anchor in 0..2 {
             for cell in 0..6 {

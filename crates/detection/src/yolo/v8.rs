@@ -1,18 +1,18 @@
-//! YOLOv8: for each anchor a box and a score for each class; the channels come before the anchors.
+//! YOLOv8: a box and a score for each class at each anchor; the channels come before the anchors.
 
 use hippocamp_backend::{Error, Result};
 
 use super::rows::{corners, largest};
 use crate::detections::Detections;
 
-/// How the values are read: 4 of the box, the classes, then the landmarks.
+/// The settings of decoding. An anchor has 4 numbers of the box, the classes, then the landmarks.
 #[derive(Clone, Copy, Debug)]
 pub struct Yolo8 {
-    /// Only scores above this one count.
+    /// Only scores above this one become detections.
     pub threshold: f32,
-    /// Landmarks of each anchor.
+    /// The number of landmarks of an anchor.
     pub points: usize,
-    /// Numbers of a landmark: x, y, and with 3 whether it can be seen, which is passed over.
+    /// The numbers of a landmark: x, y, and if it is 3 the visibility, which is ignored.
     pub point_size: usize,
 }
 
@@ -30,8 +30,8 @@ impl Yolo8 {
         })
     }
 
-    /// The detections of [channels, anchors], in pixels of what the network saw and in the order of the anchors; not
-    /// yet suppressed by each other.
+    /// Decodes values of shape [channels, anchors]. Detections are in pixels of the network's input, in the order of
+    /// the anchors, before non-maximum suppression.
     pub fn decode(&self, values: &[f32], channels: usize) -> Result<Detections> {
         let classes = self.classes(channels)?;
         if !values.len().is_multiple_of(channels) {
@@ -45,7 +45,7 @@ impl Yolo8 {
         if anchors == 0 {
             return Ok(found);
         }
-        // Class by class, so that many anchors are compared at a time.
+        // Class by class, so that many anchors are compared at once by vector instructions.
         let mut scores = vec![f32::NEG_INFINITY; anchors];
         let mut best = vec![0i32; anchors];
         for (class, channel) in values.chunks_exact(anchors).skip(4).take(classes).enumerate() {
@@ -64,7 +64,7 @@ impl Yolo8 {
         Ok(found)
     }
 
-    /// The same of [anchors, channels].
+    /// Decodes values of shape [anchors, channels] like [`Yolo8::decode`].
     pub fn decode_rows(&self, values: &[f32], channels: usize) -> Result<Detections> {
         let classes = self.classes(channels)?;
         if !values.len().is_multiple_of(channels) {

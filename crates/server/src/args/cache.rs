@@ -39,7 +39,7 @@ impl FromStr for CacheConfig {
 }
 
 impl CacheArgs {
-    /// How many bytes the cache may have; 0 for none.
+    /// The size of the cache in bytes; 0 disables it.
     pub(crate) fn byte_size(&self) -> anyhow::Result<usize> {
         if let Some(size) = self.response_cache_byte_size {
             if !self.cache_config.is_empty() {

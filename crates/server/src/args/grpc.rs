@@ -68,7 +68,7 @@ impl GrpcArgs {
     }
 }
 
-/// As in tritonserver 0 is no limit.
+/// 0 means no limit, as in tritonserver.
 fn limit(ms: Option<u64>) -> Option<Duration> {
     ms.filter(|&ms| ms > 0).map(Duration::from_millis)
 }

@@ -57,7 +57,7 @@ impl FromStr for RateLimitResource {
         let (count, device) =
             rest.split_once(':').map_or((rest, None), |(count, device)| (count, Some(device)));
         let count = count.parse().map_err(|_| format())?;
-        // The device's number: not below 0.
+        // A device number, which is not negative.
         let device = device.map(str::parse::<u16>).transpose().map_err(|_| format())?;
         Ok(RateLimitResource(ResourceCount { name: name.to_owned(), count, device: device.map(i32::from) }))
     }
@@ -91,7 +91,7 @@ impl FromStr for HostPolicySetting {
 }
 
 impl InstancesArgs {
-    /// `None` if the rate limiter is off; then the numbers of resources mean nothing.
+    /// The resources of the rate limiter; `None` if it is off.
     pub(crate) fn rate_limit(&self) -> Option<Vec<ResourceCount>> {
         let resources = || self.rate_limit_resource.iter().map(|resource| resource.0.clone()).collect();
         (self.rate_limit == RateLimitMode::ExecutionCount).then(resources)

@@ -54,7 +54,7 @@ pub(crate) struct MetricsConfig {
 impl FromStr for MetricsConfig {
     type Err = String;
 
-    /// A name with a comma before the setting is what other flags of that form have.
+    /// A comma before the equals sign separates a name, as in other flags of this form.
     fn from_str(text: &str) -> Result<Self, String> {
         let parts = text
             .split_once('=')
@@ -85,7 +85,7 @@ impl MetricsArgs {
 }
 
 impl MetricsConfig {
-    /// What has no effect is told, as it is no reason not to serve.
+    /// Settings without effect are logged; they are no reason to refuse the start.
     fn apply(&self, settings: &mut MetricsSettings) {
         let MetricsConfig { setting, value } = self;
         let switched = match setting.as_str() {
@@ -109,7 +109,7 @@ impl MetricsConfig {
     }
 }
 
-/// The error is checked and then let be: every quantile is found to within 1.6 % of its duration.
+/// The error is validated but not used: every quantile is accurate to 1.6 %.
 fn quantile(pair: &str) -> Option<f64> {
     let numbers = pair.split_once(':').and_then(|(quantile, error)| {
         let number = |text: &str| text.trim().parse::<f64>().ok().filter(|n| (0.0..=1.0).contains(n));
@@ -153,7 +153,7 @@ mod tests {
             ..MetricsSettings::default()
         };
         assert_eq!(given, expected);
-        // Nothing of these is understood, and nothing changes.
+        // These are invalid and change nothing.
         let unknown = ["summary_latencies=True", "other=true", "summary_quantiles=x"];
         assert_eq!(settings(&unknown), MetricsSettings::default());
     }

@@ -77,7 +77,7 @@ pub(crate) struct ModelsArgs {
     pub(crate) backend_config: Vec<BackendConfig>,
 }
 
-/// The control modes that can be asked for.
+/// The values of `--model-control-mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Mode {
     None,
@@ -95,7 +95,7 @@ impl Mode {
     }
 }
 
-/// One `--backend-config`. Without a backend it is meant for all of them.
+/// One `--backend-config`. Without a backend it applies to all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BackendConfig {
     pub(crate) backend: String,
@@ -116,7 +116,7 @@ impl FromStr for BackendConfig {
     }
 }
 
-/// A value of `--model-config-name`.
+/// Parses a value of `--model-config-name`.
 fn config_name(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("Error: empty argument for --model-config-name".to_owned());
@@ -125,7 +125,7 @@ fn config_name(text: &str) -> Result<String, String> {
 }
 
 impl ModelsArgs {
-    /// Flags of which each could be meant, and both together can't.
+    /// Why two of the given flags exclude each other, if some do.
     pub(super) fn contradiction(&self) -> Option<&'static str> {
         if self.load_model.is_empty() {
             return None;
@@ -139,7 +139,7 @@ impl ModelsArgs {
             .then_some("Wildcard model name '*' must be the ONLY startup model if specified at all.")
     }
 
-    /// Whether configs are taken as they are written.
+    /// Whether auto-completion of configs is disabled.
     pub(crate) fn takes_configs_as_written(&self) -> bool {
         if let Some(strict) = self.strict_model_config {
             tracing::warn!(
@@ -150,20 +150,20 @@ impl ModelsArgs {
         self.disable_auto_complete_config || self.strict_model_config == Some(true)
     }
 
-    /// What was set for one backend, in order. Settings for all backends are not among it.
+    /// The (key, value) settings of one backend in their order, without the settings of all backends.
     #[cfg(any(test, feature = "onnxruntime"))]
     pub(crate) fn backend_settings(&self, backend: &str) -> Vec<(&str, &str)> {
         let own = self.backend_config.iter().filter(|c| c.backend == backend);
         own.map(|c| (c.key.as_str(), c.value.as_str())).collect()
     }
 
-    /// How the repositories are followed, if they are.
+    /// How to follow changes of the repositories; `None` unless in poll mode.
     pub(crate) fn watch(&self) -> Option<WatchSettings> {
         let poll = (self.repository_poll_secs > 0).then(|| Duration::from_secs(self.repository_poll_secs));
         (self.model_control_mode == Mode::Poll).then(|| WatchSettings { poll, ..WatchSettings::default() })
     }
 
-    /// How many bytes models that are loaded on demand may take; 0 for no limit.
+    /// The memory budget of lazy loading in bytes; 0 for no limit.
     pub(crate) fn memory_budget(&self) -> anyhow::Result<u64> {
         if self.lazy_load_memory_budget > 0 && !self.lazy_load {
             anyhow::bail!("--lazy-load-memory-budget has no effect without --lazy-load");
@@ -171,7 +171,7 @@ impl ModelsArgs {
         Ok(self.lazy_load_memory_budget)
     }
 
-    /// By backend, the largest batch of models that do not say.
+    /// The default largest batch size by backend.
     pub(crate) fn default_max_batch_size(&self) -> anyhow::Result<BTreeMap<String, i32>> {
         let given = self.backend_config.iter().filter(|c| c.key == "default-max-batch-size");
         given

@@ -1,5 +1,5 @@
-//! Flags of tritonserver that are not ours: those that stand for something not supported yet are refused by name, those
-//! that tune what is not there are passed over with a warning.
+//! Flags of tritonserver that this server does not have: those that ask for an unsupported feature are refused by name,
+//! those that only tune a missing mechanism are ignored with a warning.
 
 mod trace;
 
@@ -7,23 +7,23 @@ use std::ffi::{OsStr, OsString};
 
 use trace::Trace;
 
-/// What becomes of a flag.
+/// How a flag is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// Would change what clients get, or who may ask: not to be passed over, unless it switches that off.
+enum Treatment {
+    /// Asks for a feature that clients would notice. Refused, unless the value switches the feature off.
     Refused,
-    /// Tunes a mechanism that this server does not have or need.
+    /// Tunes a mechanism that this server does not have.
     Ignored,
-    /// Belongs to another flag, without which it means nothing. That one is refused.
+    /// Only has a meaning together with another flag, which is refused.
     Part,
     TraceConfig,
     TraceLevel,
 }
 
-use Fate::{Ignored, Part, Refused, TraceConfig, TraceLevel};
+use Treatment::{Ignored, Part, Refused, TraceConfig, TraceLevel};
 
-/// Every such flag takes a value.
-const OTHERS: [(&str, Fate); 43] = [
+/// Every one of these flags takes a value.
+const OTHERS: [(&str, Treatment); 43] = [
     ("model-load-gpu-limit", Ignored),
     ("enable-peer-access", Ignored),
     ("http-thread-count", Ignored),
@@ -69,8 +69,8 @@ const OTHERS: [(&str, Fate); 43] = [
     ("vertex-ai-default-model", Part),
 ];
 
-/// Takes these flags out. Returns the other arguments, and a warning for each flag that was passed over, or what to say
-/// about the first that is refused.
+/// Removes these flags. Returns the other arguments, and a warning for each ignored flag, or the message about the
+/// first refused one.
 pub(crate) fn sort(args: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, Result<Vec<String>, String>) {
     let mut args = args.into_iter();
     let mut known: Vec<OsString> = args.next().into_iter().collect();
@@ -78,15 +78,15 @@ pub(crate) fn sort(args: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, 
     let mut trace = Trace::default();
     let mut refused = Ok(());
     while let Some(arg) = args.next() {
-        let Some((name, fate, value)) = other(&arg) else {
+        let Some((name, treatment, value)) = other(&arg) else {
             known.push(arg);
             continue;
         };
         let value = value.or_else(|| args.next()?.into_string().ok()).unwrap_or_default();
-        // Switching off what is not there is what there is.
+        // Switching a missing feature off is accepted.
         let off = matches!(value.to_ascii_lowercase().as_str(), "" | "false" | "0" | "off");
         let mut warn = || warnings.push(format!("--{name}={value} has no effect in this server"));
-        let outcome = match fate {
+        let outcome = match treatment {
             TraceConfig => trace.config(&value).map(|more| {
                 if more {
                     warn();
@@ -112,30 +112,30 @@ fn unsupported(flag: &str) -> String {
     format!("--{flag} is a flag of tritonserver that is not supported yet")
 }
 
-/// The flag, and its value if it is part of the argument.
-fn other(arg: &OsStr) -> Option<(&'static str, Fate, Option<String>)> {
+/// The flag, how it is treated, and its value if it is part of the argument.
+fn other(arg: &OsStr) -> Option<(&'static str, Treatment, Option<String>)> {
     let flag = arg.to_str()?.strip_prefix("--")?;
     let (name, value) =
         flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value.to_owned())));
-    let (name, fate) = OTHERS.iter().find(|(other, _)| *other == name)?;
-    Some((name, *fate, value))
+    let (name, treatment) = OTHERS.iter().find(|(other, _)| *other == name)?;
+    Some((name, *treatment, value))
 }
 
-/// What `--help` says of them.
+/// The text about these flags in `--help`.
 pub(super) fn help() -> String {
-    let those = |wanted: fn(Fate) -> bool| {
-        let names = OTHERS.iter().filter(move |(_, fate)| wanted(*fate)).map(|(name, _)| *name);
+    let those = |wanted: fn(Treatment) -> bool| {
+        let names = OTHERS.iter().filter(move |(_, treatment)| wanted(*treatment)).map(|(name, _)| *name);
         list(names)
     };
     format!(
         "Flags of tritonserver that are accepted, with a warning, and have no effect here:\n{}\n\n\
          Flags of tritonserver that are accepted as long as they switch off what is not supported yet:\n{}",
-        those(|fate| matches!(fate, Ignored | Part)),
-        those(|fate| !matches!(fate, Ignored | Part)),
+        those(|treatment| matches!(treatment, Ignored | Part)),
+        those(|treatment| !matches!(treatment, Ignored | Part)),
     )
 }
 
-/// Names in indented lines of some length.
+/// Formats names as indented lines of limited length.
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     const WIDTH: usize = 100;
     let mut lines: Vec<String> = Vec::new();

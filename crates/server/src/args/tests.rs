@@ -11,7 +11,7 @@ fn parse(flags: &[&str]) -> Result<Args, String> {
     try_parse(known).map_err(|e| e.to_string())
 }
 
-/// The same with a repository.
+/// Parses flags with a repository added.
 fn with_models(flags: &[&str]) -> Result<Args, String> {
     parse(&[&["--model-repository=/m"], flags].concat())
 }

@@ -79,7 +79,7 @@ pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
     args.models.disable_auto_complete_config = given.disable_auto_complete_config;
     args.models.backend_config = given.backend_config;
     args.instances.cpu_fallback = given.cpu_fallback;
-    // What a start would log is told by the report.
+    // The report contains what a start would log.
     (args.logging.log_warning, args.logging.log_error) = (false, false);
     logging::init(&args.logging)?;
     let options = CheckOptions { model_files: !given.configs_only };

@@ -1,4 +1,4 @@
-//! `hippocamp config`: a config.pbtxt for a model file.
+//! `hippocamp config`: prints a config.pbtxt for a model file.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -44,7 +44,7 @@ pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
     let given = ConfigArgs::parse_from(named("hippocamp config", args));
     let mut args = model_args(&[]);
     args.models.backend_config = given.backend_config;
-    // What an engine thinks of the file is told when it is served.
+    // Warnings of the engine about the file are shown when it is served.
     args.logging.log_warning = false;
     logging::init(&args.logging)?;
     let mut settings = run::settings(&args)?;

@@ -1,13 +1,13 @@
-//! `hippocamp infer`: the client that comes along.
+//! `hippocamp infer`: the built-in client.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// Runs the client, if that is what the arguments behind the program's name ask for.
+/// Runs the client if the arguments ask for it.
 #[cfg(feature = "client")]
 pub(super) fn run(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     let mut args = args.peekable();
-    // The name is the first argument of what is parsed; clap has its own for it.
+    // clap expects the program's name as the first argument, and has its own name for it.
     (args.peek()? == "infer").then(|| ask(args))
 }
 
@@ -31,7 +31,7 @@ fn ask(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
         Err(why) => Err(format!("the client cannot be started: {why}")),
     };
-    // Whoever closed the pipe has seen enough; there is nobody to tell.
+    // Ignore a closed pipe: nobody reads the output any more.
     match answer {
         Ok(text) => {
             drop(std::io::stdout().write_all(text.as_bytes()));

@@ -1,23 +1,23 @@
-//! Where the packages of Python are, told from the names of folders: to start Python and ask would take a hundred times as long.
+//! Finds the package folders of Python by the names of folders, which is a hundred times faster than starting Python.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What tells which Python is active.
+/// The environment variables that determine the active Python.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pythons {
-    /// Environments that were activated, the innermost first.
+    /// Activated environments, the innermost first.
     pub(crate) environments: Vec<PathBuf>,
-    /// The folders in which commands are looked for.
+    /// The folders of `PATH`.
     pub(crate) path: Vec<PathBuf>,
-    /// The version that pyenv was told to use.
+    /// The version that pyenv is set to use.
     pub(crate) pyenv_version: Option<String>,
-    /// The user's own folder.
+    /// The user's home folder.
     pub(crate) home: Option<PathBuf>,
 }
 
 impl Pythons {
-    /// The folders of packages that are there, in the order in which they are asked.
+    /// The package folders that exist, in the order of the search.
     pub(super) fn package_folders(&self) -> Vec<PathBuf> {
         let active =
             self.path.iter().filter(|folder| folder.is_absolute() && folder.join("python3").is_file());
@@ -33,17 +33,17 @@ impl Pythons {
         all
     }
 
-    /// The folders that a Python is installed in whose command is in that folder.
+    /// The installation prefixes of the Python whose command is in the folder `commands`.
     fn prefixes(&self, commands: &Path) -> Vec<PathBuf> {
         let Some(prefix) = commands.parent() else { return Vec::new() };
         if commands.ends_with("shims") {
-            // The command is pyenv's, which starts the Python of the version that was chosen.
+            // The command is pyenv's, which starts the selected version of Python.
             let chosen =
                 self.pyenv_version.clone().or_else(|| fs::read_to_string(prefix.join("version")).ok());
             let first = chosen.as_deref().and_then(|text| text.split([':', '\n']).next()).map(str::trim);
             return first.map(|version| prefix.join("versions").join(version)).into_iter().collect();
         }
-        // A link leads to the Python that an environment was made of, whose packages the environment may see.
+        // The link of a virtual environment leads to its base Python, whose packages it may use.
         let behind = fs::canonicalize(commands.join("python3")).ok();
         let behind = behind.as_deref().and_then(|path| path.parent()?.parent()).map(Path::to_owned);
         let local = prefix.join("local");
@@ -54,14 +54,14 @@ impl Pythons {
     }
 }
 
-/// `lib/python3.12/site-packages` and its like, the highest version first.
+/// Folders such as `lib/python3.12/site-packages`, the highest version first.
 fn package_folders_under(prefix: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for lib in ["lib", "lib64"] {
         for entry in fs::read_dir(prefix.join(lib)).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let Some(version) = name.to_str().and_then(|name| name.strip_prefix("python3")) else { continue };
-            // Debian has one without a minor version for all of them.
+            // Debian has one folder without a minor version for all versions.
             let minor = version.strip_prefix('.').and_then(|minor| minor.parse::<u32>().ok());
             let packages = ["site-packages", "dist-packages"].map(|packages| entry.path().join(packages));
             found.extend(packages.into_iter().filter(|path| path.is_dir()).map(|path| (minor, path)));

@@ -4,7 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A machine's disk in a temporary folder.
+/// A file system in a temporary folder.
 struct Disk(TempDir);
 
 impl Disk {
@@ -28,11 +28,11 @@ impl Disk {
         std::os::unix::fs::symlink(self.at(target), self.at(path)).unwrap();
     }
 
-    /// The executable is that of a clone, `data` is for programs, and `bin` is in the path.
-    fn surroundings(&self) -> Surroundings {
+    /// The executable is in a clone, `data` is a data folder, and `bin` is in `PATH`.
+    fn environment(&self) -> Environment {
         let pythons =
             Pythons { path: vec![self.at("bin")], home: Some(self.at("home")), ..Pythons::default() };
-        Surroundings {
+        Environment {
             named: None,
             executable: Some(self.at("clone/target/release/hippocamp")),
             data: vec![self.at("data")],
@@ -41,7 +41,7 @@ impl Disk {
     }
 
     fn find(&self) -> Search {
-        find(&self.surroundings(), 31)
+        find(&self.environment(), 31)
     }
 }
 
@@ -61,14 +61,14 @@ fn places_are_tried_in_their_order() {
         let library = disk.file(place);
         assert_eq!(disk.find(), Search::Found(library));
     }
-    let named = Surroundings { named: Some("/none".into()), ..disk.surroundings() };
+    let named = Environment { named: Some("/none".into()), ..disk.environment() };
     assert_eq!(find(&named, 31), Search::Named("/none".into()), "who names one means that one");
 }
 
 #[test]
 fn what_was_not_found_says_where_it_was_looked_for() {
     let disk = Disk::new();
-    // A folder of that name is no library, and this version is too old.
+    // A folder of that name is no library, and the other version is too old.
     fs::create_dir_all(disk.at("data/hippocamp/libonnxruntime.so")).unwrap();
     disk.file("home/.local/lib/python3.9/site-packages/onnxruntime/capi/libonnxruntime.so.1.30.9");
     let Search::Nowhere(looked) = disk.find() else { panic!("there is none") };
@@ -81,7 +81,7 @@ fn what_was_not_found_says_where_it_was_looked_for() {
         "home/.local/lib/python3.9/site-packages/onnxruntime/capi/libonnxruntime.so.1.*",
     ];
     assert_eq!(looked, places.map(|place| disk.at(place)));
-    let nothing = find(&Surroundings::default(), 31);
+    let nothing = find(&Environment::default(), 31);
     assert_eq!(nothing, Search::Nowhere(vec!["libonnxruntime.so".into()]));
 }
 
@@ -105,7 +105,7 @@ fn the_active_python_comes_first() {
     let package = |prefix: &str| {
         disk.file(&format!("{prefix}/lib/python3.12/site-packages/onnxruntime/capi/libonnxruntime.so.1.31.1"))
     };
-    // The Python in the path is that of an environment, which was made of another one.
+    // The Python in `PATH` is that of a virtual environment, whose base is another one.
     disk.file("real/bin/python3");
     disk.link("real/bin/python3", "bin/python3");
     let expected = package("real");
@@ -114,7 +114,7 @@ fn the_active_python_comes_first() {
     let Search::Found(found) = disk.find() else { panic!("it is there") };
     assert_eq!(found.canonicalize().unwrap(), expected.canonicalize().unwrap());
 
-    let mut around = disk.surroundings();
+    let mut around = disk.environment();
     around.pythons.environments = vec![disk.at("venv"), disk.at("conda")];
     let conda = package("conda");
     assert_eq!(find(&around, 31), Search::Found(conda));
@@ -133,7 +133,7 @@ fn pyenv_is_followed_to_the_version_that_it_would_start() {
         ))
     };
     let (global, chosen) = (package("3.11.7"), package("3.11.9"));
-    let mut around = disk.surroundings();
+    let mut around = disk.environment();
     around.pythons.path = vec!["relative".into(), disk.at("pyenv/shims")];
     assert_eq!(find(&around, 31), Search::Found(global));
     around.pythons.pyenv_version = Some("3.11.9:3.10.1".to_owned());

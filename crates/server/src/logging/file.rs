@@ -1,15 +1,15 @@
-//! The file that the log is written to, if it is one.
+//! The log file.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
-/// A file that grows at its end, and can be opened anew by its name: whoever rotates logs renames it and asks for that.
+/// A file that is appended to, and that can be reopened by its path after log rotation has renamed it.
 #[derive(Debug)]
 pub(super) struct LogFile {
     path: PathBuf,
-    /// Locked for writing only while the file is replaced.
+    /// Write-locked only while the file is replaced.
     file: RwLock<File>,
 }
 
@@ -22,8 +22,7 @@ impl LogFile {
         &self.path
     }
 
-    /// From here on lines go to the file that has the name now; it is made if there is none. If that fails, they go on to
-    /// where they went.
+    /// Opens the path again, creating the file if it is missing. If that fails, the old file stays in use.
     pub(super) fn reopen(&self) -> io::Result<()> {
         let file = append_to(&self.path)?;
         *self.file.write().unwrap_or_else(PoisonError::into_inner) = file;
@@ -62,7 +61,7 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&rotated).unwrap(), "one\ntwo\n");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "three\n");
 
-        // A folder in its place: the old file is written to still.
+        // A folder takes its place, so the old file stays in use.
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
         assert!(file.reopen().is_err());

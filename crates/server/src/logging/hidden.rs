@@ -1,10 +1,10 @@
-//! Characters that would end a log line, hide a part of it or show it in another order than it was written in. Clients and
-//! files can send them; a line of the log shall be one line, and show what it says.
+//! Escapes characters that would end a log line, hide a part of it or change the order in which it is displayed.
+//! Clients and files can contain them; each log event has to stay one line that shows its real content.
 
 use std::fmt::{self, Write};
 
-/// Whether a character is written as an escape: control characters, line and paragraph separators, marks of direction, and
-/// what has no width.
+/// Whether a character is escaped: control characters, line and paragraph separators, bidirectional marks, and
+/// characters without width.
 pub(super) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -12,7 +12,8 @@ pub(super) fn is_hidden(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Writes text for people: what is hidden becomes `\n` or `\u{2028}`, the rest stays as it is.
+/// Writes text for people: hidden characters become `
+/// ` or `\u{2028}`, the rest is unchanged.
 pub(super) struct Visible<'a>(pub(super) &'a mut dyn Write);
 
 impl Write for Visible<'_> {
@@ -21,7 +22,7 @@ impl Write for Visible<'_> {
     }
 }
 
-/// Writes the inside of a JSON string. What is hidden is escaped as well.
+/// Writes the inside of a JSON string, with hidden characters escaped as well.
 pub(super) struct JsonText<'a>(pub(super) &'a mut dyn Write);
 
 impl Write for JsonText<'_> {
@@ -37,7 +38,7 @@ impl Write for JsonText<'_> {
     }
 }
 
-/// Writes what needs no escape in one go.
+/// Writes runs of characters that need no escape at once.
 fn write_parts(
     to: &mut dyn Write,
     text: &str,

@@ -1,5 +1,4 @@
-//! How the lines of the log look. Everything that is part of a line goes through [`super::hidden`] here, so that nobody who
-//! logs has to think of it.
+//! The formats of log lines. Every part of a line is escaped by [`super::hidden`] here, so that callers need not do it.
 
 use std::fmt::{self, Debug, Write};
 
@@ -12,13 +11,14 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::hidden::{JsonText, Visible};
 
-/// The field that is the line's text.
+/// The field that holds the message.
 const MESSAGE: &str = "message";
 
-/// Lines for people: time, level, message, and the fields as `name=value`.
+/// The format for people: time, level, message, and the fields as `name=value`.
 pub(super) struct TextLines;
 
-/// Lines for programs: an object each, with the fields beside `timestamp`, `level`, `message` and `target`. Numbers are numbers.
+/// The format for programs: one JSON object a line, with `timestamp`, `level`, `message`, `target` and the event's
+/// fields. Numeric fields are JSON numbers.
 pub(super) struct JsonLines;
 
 impl<S, N> FormatEvent<S, N> for TextLines
@@ -99,7 +99,7 @@ struct JsonFields<'a> {
 }
 
 impl JsonFields<'_> {
-    /// Writes a field whose value needs no quotes.
+    /// Writes a field whose value is not quoted.
     fn bare(&mut self, field: &Field, value: fmt::Arguments<'_>) {
         self.outcome = self.outcome.and_then(|()| write!(self.line, ",\"{}\":{value}", field.name()));
     }
@@ -144,7 +144,7 @@ impl Visit for JsonFields<'_> {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // JSON has no word for the others.
+        // JSON has no NaN and no infinities.
         if value.is_finite() {
             self.bare(field, format_args!("{value}"));
         } else {
@@ -185,7 +185,7 @@ mod tests {
     }
 
     impl Lines {
-        /// The lines without what differs from run to run.
+        /// The lines without their timestamps.
         fn without_time(&self) -> Vec<String> {
             let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
             let is_time = |c: char| c.is_ascii_digit() || "-:.TZ".contains(c);

@@ -1,4 +1,4 @@
-//! Counts what the allocator is asked for.
+//! An allocator that counts large blocks.
 
 #![allow(unsafe_code, reason = "an allocator")]
 
@@ -14,19 +14,19 @@ static COUNTED_FROM: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 struct Watching;
 
-// SAFETY: the system's allocator does it all.
+// SAFETY: every call is passed on to the system's allocator.
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
         if layout.size() >= COUNTED_FROM.load(Ordering::Relaxed) {
             COUNT.fetch_add(1, Ordering::Relaxed);
         }
-        // SAFETY: as required of the caller.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as required of the caller.
+        // SAFETY: the caller upholds the contract.
         unsafe { System.dealloc(block, layout) }
     }
 }
@@ -34,26 +34,26 @@ unsafe impl GlobalAlloc for Watching {
 #[global_allocator]
 static ALLOCATOR: Watching = Watching;
 
-/// Only one test at a time may allocate.
+/// Held by the one test that may allocate.
 static TURN: Mutex<()> = Mutex::const_new(());
 
 pub(crate) async fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().await
 }
 
-/// Counts blocks of at least so many bytes from now on.
+/// Starts counting blocks of at least `counted_from` bytes.
 pub(crate) fn begin(counted_from: usize) {
     COUNTED_FROM.store(counted_from, Ordering::Relaxed);
     COUNT.store(0, Ordering::Relaxed);
     LARGEST.store(0, Ordering::Relaxed);
 }
 
-/// The largest block that was asked for since [`begin`].
+/// The size of the largest block allocated since [`begin`].
 pub(crate) fn largest() -> usize {
     LARGEST.load(Ordering::Relaxed)
 }
 
-/// How many blocks were counted since then.
+/// The number of counted blocks since [`begin`].
 pub(crate) fn count() -> usize {
     COUNT.load(Ordering::Relaxed)
 }

@@ -1,4 +1,4 @@
-//! Raw tensors over gRPC, by a client that keeps its message and throws away what it reads.
+//! Raw tensors over gRPC. The client reuses its encoded message and discards what it reads.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use tonic::transport::Channel;
 use crate::allocator::{self, turn};
 use crate::{PIECE, SIZE, content, server};
 
-/// The encoded message behind its header.
+/// The encoded message, preceded by gRPC's header.
 fn message(model: &str, content: Vec<u8>) -> Bytes {
     let request = ModelInferRequest {
         model_name: model.to_owned(),
@@ -34,7 +34,7 @@ fn message(model: &str, content: Vec<u8>) -> Bytes {
     message.into()
 }
 
-/// A request body of one piece.
+/// A request body in one piece.
 struct Whole(Option<Bytes>);
 
 impl tonic::codegen::Body for Whole {
@@ -49,7 +49,7 @@ impl tonic::codegen::Body for Whole {
     }
 }
 
-/// Calls, and gives each piece of the answer to `read`. Returns the status.
+/// Makes a call and passes each piece of the response to `read`. Returns the gRPC status.
 async fn call(channel: &mut Channel, message: &Bytes, mut read: impl FnMut(&[u8])) -> String {
     poll_fn(|cx| channel.poll_ready(cx)).await.unwrap();
     let request = Request::post("http://test/inference.GRPCInferenceService/ModelInfer")

@@ -1,4 +1,4 @@
-//! Tensors over HTTP, on a connection that stays, by a client that keeps its request and its buffer.
+//! Tensors over HTTP, on a persistent connection. The client reuses its request and its buffer.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -9,12 +9,12 @@ use crate::{PIECE, SIZE, content, server};
 struct Client {
     stream: TcpStream,
     request: Vec<u8>,
-    /// As long as an answer. Filled anew by each.
+    /// A buffer as long as a response, reused for each.
     reply: Vec<u8>,
 }
 
 impl Client {
-    /// Sends a request for the first time, to learn how long its answer is.
+    /// Sends a first request to learn the length of the response.
     async fn warm(to: std::net::SocketAddr, request: Vec<u8>) -> Client {
         let mut stream = TcpStream::connect(to).await.unwrap();
         stream.write_all(&request).await.unwrap();
@@ -36,7 +36,7 @@ impl Client {
 
     async fn again(&mut self) {
         let (mut reader, mut writer) = self.stream.split();
-        // The answer may begin before the request is all read.
+        // The response may begin before the whole request is read.
         let (written, read) =
             tokio::join!(writer.write_all(&self.request), reader.read_exact(&mut self.reply));
         written.unwrap();
@@ -88,7 +88,7 @@ async fn json_costs_its_text_its_values_and_the_text_of_the_answer() {
         values.trim_end_matches(',')
     );
     let mut client = Client::warm(server.http, request("m", None, body.as_bytes())).await;
-    // The text in one piece, the values, and the answer's text, which is made room for once.
+    // Three blocks: the request's text in one piece, the values, and the response's text, which is allocated once.
     allocator::begin(FLOATS * 4);
     client.again().await;
     let count = allocator::count();

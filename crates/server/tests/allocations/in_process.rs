@@ -1,4 +1,4 @@
-//! Between decoding and encoding a tensor is the same memory.
+//! A tensor stays in the same memory between decoding and encoding.
 
 use bytes::Bytes;
 use hippocamp_core::{InferInput, InferRequest};

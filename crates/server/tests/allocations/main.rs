@@ -1,5 +1,5 @@
-//! The ledger of copies, kept by an allocator that watches: what a warm server allocates for a large tensor on each way in
-//! and out. Nothing of its size, where that is promised.
+//! Counts what a warm server allocates for a large tensor on each way in and out: no block of the tensor's size where
+//! zero copies are promised.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -11,7 +11,7 @@ mod shared_memory;
 
 use hippocamp_testing::{Repository, TestServer, identity_config};
 
-/// Bytes of the tensor that travels.
+/// The size of the tensor in bytes.
 const SIZE: usize = 4_915_200;
 
 /// Frames and pieces of a body may be as large as this, whatever the tensor's size.
@@ -38,7 +38,7 @@ async fn server() -> TestServer {
     server
 }
 
-/// What is sent: no two neighbouring pages are the same.
+/// Content in which no two neighbouring pages are equal.
 fn content() -> Vec<u8> {
     (0..SIZE).map(|i| (i ^ (i >> 12)) as u8).collect()
 }

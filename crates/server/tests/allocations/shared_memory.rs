@@ -1,4 +1,4 @@
-//! Tensors in shared memory: from region to region, without memory of the server's own.
+//! Tensors copied from region to region, without memory of the server.
 
 use std::collections::BTreeMap;
 

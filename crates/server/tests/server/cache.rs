@@ -1,4 +1,4 @@
-//! The response cache: what is answered from it, what never is, and how it is counted.
+//! The response cache: which requests are answered from it, which never are, and the statistics.
 
 use hippocamp_backend::Counters;
 use hippocamp_core::LoadOverrides;
@@ -35,7 +35,7 @@ fn counters(server: &TestServer, model: &str) -> Counters {
     server.core.statistics(model, None).unwrap()[0].counters.clone()
 }
 
-/// Hits, misses, successes, inferences, and executions by each of the phases.
+/// Hits, misses, successes, inferences, and executions by phase.
 fn counts(server: &TestServer, model: &str) -> [u64; 5] {
     let c = counters(server, model);
     assert_eq!(c.queue.count, c.success.count);
@@ -57,7 +57,7 @@ async fn the_second_same_request_is_answered_from_the_cache() {
     assert_eq!((values(&reply), reply.id.as_str()), (vec![1.0, 2.0], "b"));
     assert_eq!(reply.parameters.len(), 4, "the parameters of the response are kept, too");
     assert_eq!(counts(&server, "cached"), [1, 1, 2, 2, 1]);
-    // Over the other protocol it is the same request.
+    // The same request over the other protocol.
     let body = br#"{"inputs":[{"name":"INPUT0","shape":[2,1],"datatype":"FP32","data":[1,2]}]}"#;
     let reply = server.post("/v2/models/cached/infer", body).await;
     assert!(reply.text().contains("\"data\":[1.0,2.0]"), "{}", reply.text());
@@ -133,7 +133,7 @@ async fn a_version_that_was_loaded_again_has_nothing_in_the_cache() {
     assert_eq!(counts(&server, "cached")[..2], [1, 1]);
     server.core.load("cached", LoadOverrides::default()).await.unwrap();
     infer(&server, request()).await;
-    // Statistics begin anew with the version.
+    // Statistics are reset with the version.
     assert_eq!(counts(&server, "cached")[..2], [0, 1]);
     server.core.unload("cached", false).await.unwrap();
     server.core.load("cached", LoadOverrides::default()).await.unwrap();
@@ -196,7 +196,7 @@ async fn ensembles_and_what_they_are_made_of_are_cached_each_on_its_own() {
     assert_eq!(counts(&server, "plain"), [0, 0, 1, 1, 1]);
     assert_eq!(counts(&server, "inner"), [0, 0, 3, 3, 3]);
     assert_eq!(counts(&server, "cached"), [2, 1, 3, 1, 1]);
-    // The ensemble's answers came from a version that is no more.
+    // Reloading the composing model invalidates the ensemble's responses.
     server.core.load("plain", LoadOverrides::default()).await.unwrap();
     infer(&server, fp32("outer", "", &[1, 1], &[1.0])).await;
     assert_eq!(counts(&server, "outer")[..3], [2, 2, 4]);

@@ -1,5 +1,5 @@
-//! Clients that go away, in every way in which they can: their work is dropped before it is gathered, a running backend
-//! learns of it, and it is counted.
+//! Clients that disconnect or cancel, in every way: their requests are dropped before the batch is gathered, a running
+//! backend is notified, and the cancellation is counted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use crate::requests::fp32;
 
-/// How a client goes away.
+/// How a client ends its request.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     /// The call is cancelled.
     GrpcCancel,
     /// The call's deadline passes.
     GrpcDeadline,
-    /// The stream is reset with the request under way.
+    /// The stream is reset while a request is in flight.
     GrpcStream,
     /// The socket is closed.
     HttpInfer,
@@ -39,7 +39,7 @@ const ALL: [Way; 6] = [
     Way::HttpGenerateStream,
 ];
 
-/// A client with a request under way. It goes when it is dropped, but for the one with a deadline.
+/// A client with a request in flight. Dropping it disconnects, except for the one with a deadline.
 enum Client {
     Task(tokio::task::JoinHandle<()>),
     Socket(#[expect(dead_code, reason = "held")] TcpStream),
@@ -54,7 +54,7 @@ impl Drop for Client {
 }
 
 impl Way {
-    /// Sends a request to the model `m`. A call with a deadline ends at it by itself.
+    /// Sends a request to the model `m`. The call with a deadline ends by itself.
     async fn send(self, server: &TestServer) -> Client {
         let request = fp32("m", "victim", &[1], &[1.0]);
         match self {
@@ -108,7 +108,7 @@ async fn server(more: &str) -> (TestServer, Gate) {
     (server, gate)
 }
 
-/// A request from inside of the process.
+/// An in-process request.
 fn infer(server: &TestServer, id: &str) -> ResponseReceiver {
     let request = InferRequest { id, ..InferRequest::new(smallvec::smallvec![]) };
     server.core.model("m", None).unwrap().infer(request).unwrap()
@@ -127,7 +127,7 @@ async fn until(mut condition: impl FnMut() -> bool) {
 #[tokio::test]
 async fn queued_work_is_dropped_before_it_is_gathered() {
     for way in ALL {
-        // A full queue looks for those who are gone, so that it can be seen from outside that they are.
+        // A full queue removes cancelled requests, which makes the cancellation visible to this test.
         let limit = "dynamic_batching { default_queue_policy { max_queue_size: 1 } }
             instance_group { count: 1 kind: KIND_CPU }";
         let (server, gate) = server(limit).await;

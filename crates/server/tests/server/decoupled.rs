@@ -1,4 +1,4 @@
-//! Decoupled models over the wire: any number of responses, errors among them, and how each is counted.
+//! Decoupled models over the network: any number of responses, errors among them, and their statistics.
 
 use hippocamp_proto::inference::infer_parameter::ParameterChoice;
 use hippocamp_proto::inference::model_infer_request::InferInputTensor;
@@ -59,8 +59,8 @@ async fn stream(server: &TestServer, requests: Vec<ModelInferRequest>) -> Vec<Mo
     replies.map(Result::unwrap).collect().await
 }
 
-/// Id, error, whether it is the final one, and the number in OUT.
-fn told(reply: &ModelStreamInferResponse) -> (String, String, bool, Option<i32>) {
+/// Id, error, whether the response is final, and the number in OUT.
+fn summary(reply: &ModelStreamInferResponse) -> (String, String, bool, Option<i32>) {
     let response = reply.infer_response.as_ref().unwrap();
     let flag = &response.parameters["triton_final_response"].parameter_choice;
     let number =
@@ -83,7 +83,7 @@ async fn a_response_that_is_an_error_is_not_the_end() {
     let replies = stream(&server, vec![with_final_response(square("failing", "f", 4))]).await;
     let f = |error: &str, is_final, number| ("f".to_owned(), error.to_owned(), is_final, number);
     assert_eq!(
-        replies.iter().map(told).collect::<Vec<_>>(),
+        replies.iter().map(summary).collect::<Vec<_>>(),
         [
             f("", false, Some(4)),
             f("", false, Some(4)),
@@ -99,7 +99,7 @@ async fn responses_of_requests_may_come_in_between_each_other() {
     let requests = vec![square("slow", "slow", 3), square("square", "none", 0), square("square", "two", 2)];
     let replies = stream(&server, requests.into_iter().map(with_final_response).collect()).await;
     for (id, count) in [("slow", 3), ("none", 0), ("two", 2)] {
-        let own: Vec<_> = replies.iter().map(told).filter(|reply| reply.0 == id).collect();
+        let own: Vec<_> = replies.iter().map(summary).filter(|reply| reply.0 == id).collect();
         assert_eq!(own.len(), count + 1);
         assert!(own.last().unwrap().2 && own[..count].iter().all(|reply| !reply.2), "{own:?}");
     }
@@ -137,7 +137,7 @@ async fn each_response_is_counted_over_both_protocols() {
     {
         assert!(http.contains(part), "{part} is not in {http}");
     }
-    // A model that answers once has none.
+    // A model that is not decoupled has no response statistics.
     assert_eq!(response_stats(&server, "mock").await, []);
 }
 

@@ -1,4 +1,4 @@
-//! Triton's hooks that hold gRPC calls, so that a test can cancel them in every moment.
+//! Triton's test hooks that delay gRPC calls, so that a test can cancel them at each moment.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::requests::fp32;
 const FOR_EVER: Duration = Duration::from_hours(1);
 const A_WHILE: Duration = Duration::from_millis(200);
 
-/// A server of a model `m` behind a gate, with a port where calls are held.
+/// A server of a model `m` behind a gate, and a gRPC port where calls are delayed.
 struct Held {
     server: TestServer,
     gate: Gate,
@@ -43,7 +43,7 @@ impl Held {
         Held { server, gate, client, _front: front }
     }
 
-    /// Calls on both ways of a call: that of plain messages, and that of compressed ones.
+    /// Starts a call on one of the two paths: plain messages or compressed ones.
     fn call(&self, compressed: bool) -> JoinHandle<Result<tonic::Response<ModelInferResponse>, Status>> {
         let mut client = self.client.clone();
         if compressed {

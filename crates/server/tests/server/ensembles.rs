@@ -28,7 +28,7 @@ fn step(model: &str, input: (&str, &str), output: (&str, &str)) -> String {
     )
 }
 
-/// Two identity models, one after the other, and each result is an output.
+/// A config of two identity models, one after the other; the result of each is an output.
 pub(crate) fn chain() -> String {
     let steps = step("first", ("INPUT0", "INPUT0"), ("OUTPUT0", "MIDDLE"))
         + &step("second", ("INPUT0", "MIDDLE"), ("OUTPUT0", "OUTPUT0"));
@@ -105,7 +105,7 @@ async fn errors_of_steps_name_the_ensemble() {
     repository.write("ens/config.pbtxt", chain().replace("max_batch_size: 8", "max_batch_size: 0"));
     let (server, faults) = TestServer::start_with(repository, |_| {}).await;
     assert_eq!(faults, [""; 0]);
-    // The ensemble takes one dimension, and only the second step, too; the first one needs a batch.
+    // Ensemble and second step take one dimension; the first step needs a batch dimension.
     let response = server.client().await.model_infer(fp32("ens", "", &[3], &[1.0; 3])).await.unwrap();
     assert_eq!(response.into_inner().outputs[0].shape, [3]);
     let body = br#"{"inputs": [{"name": "INPUT0", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}]}"#;

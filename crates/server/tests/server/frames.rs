@@ -1,4 +1,4 @@
-//! The least of HTTP/2 that a test needs to send frames as no client would.
+//! A minimal HTTP/2 client for frames that no library would send.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ pub(crate) const SETTINGS: u8 = 4;
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
 
-/// The indices of HPACK for `:method: GET` and `:method: POST`, and of `:status: 200`.
+/// HPACK indices of `:method: GET`, `:method: POST` and `:status: 200`.
 const GET: u8 = 0x82;
 const POST: u8 = 0x83;
 pub(crate) const STATUS_200: u8 = 0x88;
@@ -27,7 +27,7 @@ pub(crate) struct Frame {
     pub(crate) payload: Vec<u8>,
 }
 
-/// A connection with prior knowledge.
+/// An HTTP/2 connection with prior knowledge.
 pub(crate) struct Link {
     pub(crate) socket: TcpStream,
 }
@@ -52,7 +52,7 @@ impl Link {
         self.send(HEADERS, END_HEADERS | END_STREAM, stream, &head(GET, path)).await;
     }
 
-    /// The head of a call of gRPC.
+    /// Sends the HEADERS frame of a gRPC call.
     pub(crate) async fn call(&mut self, stream: u32, path: &str) {
         let mut block = head(POST, path);
         block.extend(literal(b"content-type", b"application/grpc"));
@@ -60,7 +60,7 @@ impl Link {
         self.send(HEADERS, END_HEADERS, stream, &block).await;
     }
 
-    /// The next frame; `None` behind the last.
+    /// The next frame; `None` after the last.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         self.socket.read_exact(&mut head).await.ok()?;
@@ -70,7 +70,7 @@ impl Link {
         Some(Frame { kind, flags, stream: u32::from_be_bytes(stream), payload })
     }
 
-    /// Frames up to one that ends this stream, or the connection.
+    /// All frames up to the one that ends the stream or the connection.
     pub(crate) async fn answer(&mut self, stream: u32) -> Vec<Frame> {
         let mut frames = Vec::new();
         while let Some(frame) = self.next().await {
@@ -87,13 +87,13 @@ impl Link {
     }
 }
 
-/// Bytes of a message with the header that gRPC puts before it.
+/// An encoded message, preceded by gRPC's header.
 pub(crate) fn message(message: &impl Message) -> Vec<u8> {
     let content = message.encode_to_vec();
     [&[0], &(content.len() as u32).to_be_bytes()[..], &content].concat()
 }
 
-/// What the data frames of an answer hold.
+/// Decodes the message in the DATA frames of a response.
 pub(crate) fn reply<M: Message + Default>(frames: &[Frame]) -> M {
     let data = frames.iter().filter(|frame| frame.kind == DATA).flat_map(|frame| frame.payload.clone());
     M::decode(&data.collect::<Vec<_>>()[5..]).unwrap()

@@ -1,4 +1,4 @@
-//! Streams: order, decoupled models, errors in between.
+//! gRPC streams: order, decoupled models, errors between responses.
 
 use hippocamp_proto::inference::infer_parameter::ParameterChoice;
 use hippocamp_proto::inference::model_infer_request::InferInputTensor;

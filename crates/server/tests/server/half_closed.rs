@@ -1,4 +1,4 @@
-//! Clients that have said all that they have to say, and still listen; and HTTP/2 on the port of HTTP.
+//! Clients that close their sending side and still read; and HTTP/2 on the HTTP port.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ async fn it_gets_its_answer_over_http() {
     }
 }
 
-/// Everything that the server reads of a request comes with the end of what the client sends.
+/// The server reads the whole request together with the end of the client's stream.
 #[tokio::test]
 async fn it_gets_its_answer_also_if_all_comes_at_once() {
     let server = start(Duration::from_secs(20)).await;
@@ -63,7 +63,7 @@ async fn it_gets_its_answer_also_if_all_comes_at_once() {
             for _ in 0..20 {
                 let mut socket = TcpStream::connect(server.http).await.unwrap();
                 socket.write_all(&request.as_bytes()[..ahead]).await.unwrap();
-                // Another connection is answered meanwhile, so that the server waits at this one.
+                // A response on another connection shows that the server has read what was sent on this one.
                 let mut other = TcpStream::connect(server.http).await.unwrap();
                 other.write_all(b"GET /v2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
                 other.read_to_end(&mut Vec::new()).await.unwrap();
@@ -77,7 +77,7 @@ async fn it_gets_its_answer_also_if_all_comes_at_once() {
     }
 }
 
-/// What was not sent to its end is not waited for.
+/// The server does not wait for the rest of a body after the end of the stream.
 #[tokio::test]
 async fn a_body_that_is_cut_short_is_told() {
     let server = start(Duration::from_secs(20)).await;

@@ -1,4 +1,4 @@
-//! Models that stand by, whichever way the first request comes.
+//! Lazy loading, triggered by the first request of each protocol.
 
 use hippocamp_core::{ControlMode, Settings};
 use hippocamp_proto::inference::{
@@ -9,7 +9,7 @@ use tokio_stream::StreamExt;
 
 use crate::requests::{fp32, values};
 
-/// A model of 100 bytes for each name. There is room for one.
+/// A server with a model of 100 bytes for each name, and a budget for one.
 async fn server(names: &[&str]) -> TestServer {
     let mut repository = Repository::default();
     for name in names {

@@ -28,7 +28,7 @@ async fn no_request_fails_while_a_model_is_reloaded() {
     for _ in 0..50 {
         let before = answered.load(Ordering::Relaxed);
         server.core.load("m", LoadOverrides::default()).await.unwrap();
-        // Requests really ran between two reloads.
+        // Some requests were answered between two reloads.
         while answered.load(Ordering::Relaxed) == before {
             tokio::task::yield_now().await;
         }
@@ -92,7 +92,7 @@ async fn versions_follow_the_policy() {
     assert_eq!(versions(), [1]);
 }
 
-/// An identity model for batches of 16, with more in the config of its output.
+/// The config of an identity model with batches of 16, with `more` in its output.
 fn given(more: &str) -> LoadOverrides {
     let config = format!(
         r#"{{"backend": "identity", "max_batch_size": 16,
@@ -117,7 +117,7 @@ async fn a_config_that_came_with_a_load_stays_until_the_one_on_disk_is_written()
         (16, 2),
         "what is new is served so"
     );
-    // One that fails changes nothing of that.
+    // A failed load does not change that.
     server.core.load("m", given(", \"label_filename\": \"nosuch.txt\"")).await.unwrap_err();
     plain().await.unwrap();
     assert_eq!(batch_size(), 16);

@@ -1,4 +1,4 @@
-//! Clients that take their time, or more than their share.
+//! Limits for slow clients and for those that use too many resources.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ async fn start_with(limits: Limits, repository: Repository, more: Vec<Arc<dyn Ba
     server
 }
 
-/// Sends this, and reads to the end of the connection.
+/// Sends `bytes`, and reads to the end of the connection.
 async fn exchange(server: &TestServer, bytes: &[u8]) -> String {
     let mut socket = TcpStream::connect(server.http).await.unwrap();
     socket.write_all(bytes).await.unwrap();
@@ -72,10 +72,10 @@ async fn a_body_that_does_not_come_is_given_up() {
     let frames = link.answer(1).await;
     let text = String::from_utf8_lossy(&frames[0].payload);
     assert!(frames[0].flags & END_STREAM != 0, "{frames:?}");
-    // The status is a literal; its text is compressed by Huffman's code.
+    // The status is a literal; the message is Huffman-coded.
     assert!(!text.is_empty());
     until_metric(&server, "nv_server_connections_ended{reason=\"body\"} 2").await;
-    // A stream may be silent between its messages, but not within one.
+    // A stream may be silent between messages, but not within one.
     let mut link = Link::open(server.grpc).await;
     link.call(1, "/inference.GRPCInferenceService/ModelStreamInfer").await;
     link.call(3, "/inference.GRPCInferenceService/ModelStreamInfer").await;
@@ -94,7 +94,7 @@ async fn a_connection_without_requests_is_closed() {
     let mut link = Link::open(server.grpc).await;
     while link.next().await.is_some() {}
     until_metric(&server, "nv_server_connections_ended{reason=\"idle\"} 3").await;
-    // A client of gRPC does not notice.
+    // gRPC clients reconnect without an error.
     let mut client = server.client().await;
     client.server_live(ServerLiveRequest {}).await.unwrap();
     until_metric(&server, "nv_server_connections{port=\"grpc\"} 0").await;
@@ -113,7 +113,7 @@ async fn a_client_that_does_not_read_is_let_go() {
     socket.write_all(head.as_bytes()).await.unwrap();
     socket.write_all(&body).await.unwrap();
     until_metric(&server, "nv_server_connections_ended{reason=\"write\"} 1").await;
-    // Over HTTP/2 the connection would take more, but the stream does not.
+    // With HTTP/2 the connection would accept more, but the stream does not.
     let mut link = Link::open(server.grpc).await;
     link.send(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]).await;
     link.call(1, "/inference.GRPCInferenceService/ServerLive").await;
@@ -169,7 +169,7 @@ async fn an_idle_connection_makes_place_for_a_new_one() {
     let server = start(Limits { connections: 1, ..limits() }).await;
     let mut idle = TcpStream::connect(server.http).await.unwrap();
     loop {
-        // Refused until the other one was idle for a second.
+        // Refused until the other connection was idle for a second.
         if server.get("/v2").await.status == 200 {
             break;
         }
@@ -198,7 +198,7 @@ async fn bytes_are_held_up_to_the_limit() {
     );
     let reply = exchange(&server, chunked.as_bytes()).await;
     assert!(reply.starts_with("HTTP/1.1 503 "), "{reply}");
-    // Within a stream a message is refused, whole or before it is, and nothing stays behind.
+    // Within a stream only the message is refused, and its bytes are released, whether it was complete or not.
     let refused = client.model_stream_infer(tokio_stream::iter([large])).await;
     let error = match refused {
         Err(error) => error,
@@ -206,7 +206,7 @@ async fn bytes_are_held_up_to_the_limit() {
     };
     assert_eq!(error.code(), Code::Unavailable, "{error}");
     until_metric(&server, "nv_server_inflight_bytes 0").await;
-    // Ten times what fits by and by.
+    // Ten times the limit, one after the other.
     for _ in 0..10 {
         let some = tokio_stream::iter((0..10).map(|_| raw("m", "", "FP32", &[1 << 12], vec![0; 4 << 12])));
         let mut replies = client.model_stream_infer(some).await.unwrap().into_inner();
@@ -217,7 +217,7 @@ async fn bytes_are_held_up_to_the_limit() {
     until_metric(&server, "nv_server_inflight_bytes 0").await;
 }
 
-/// Hundreds that say nothing stand before it in the queue; each would keep its place for two seconds.
+/// Hundreds of silent connections stand before it in the queue; each would keep its place for two seconds.
 #[tokio::test]
 async fn silent_connections_keep_nobody_from_the_health() {
     let server = start(Limits { connections: 2, ..limits() }).await;
@@ -241,7 +241,7 @@ async fn the_metrics_port_keeps_few_connections() {
     for _ in 0..150 {
         silent.push(TcpStream::connect(server.metrics).await.unwrap());
     }
-    // One more than there are places may be about to end.
+    // One connection more than the limit may be about to end.
     let few: Vec<String> =
         (1..=65).map(|count| format!("nv_server_connections{{port=\"metrics\"}} {count}")).collect();
     let until_few = async {

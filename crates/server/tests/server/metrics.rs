@@ -1,4 +1,4 @@
-//! Statistics and metrics: every number counted once, before the answer leaves.
+//! Statistics and metrics: every number is counted once, before the response is sent.
 
 use hippocamp_core::{Histograms, Settings};
 use hippocamp_testing::{Repository, TestServer, identity_config};
@@ -21,7 +21,7 @@ async fn counts_are_there_when_the_answer_is() {
         assert_eq!(counters.phases.compute_infer.count, n);
         assert_eq!(counters.batches[&2].compute_input.count, n);
     }
-    // A request that is refused is nobody's failure.
+    // A refused request is not counted as a failure.
     client.model_infer(fp32("b", "", &[9, 1], &[0.0; 9])).await.unwrap_err();
     assert_eq!(server.core.statistics("b", None).unwrap()[0].counters.fail.count, 0);
 }
@@ -53,7 +53,7 @@ const FAIL: &str = "backend: \"fail\" max_batch_size: 0
     input { name: \"IN\" data_type: TYPE_FP32 dims: -1 }
     output { name: \"OUT\" data_type: TYPE_FP32 dims: -1 }";
 
-/// The lines of the page without those of the machine.
+/// The lines of a metric family.
 async fn lines(server: &TestServer, family: &str) -> Vec<String> {
     let page = server.scrape().await.text();
     page.lines().filter(|line| line.starts_with(family)).map(str::to_owned).collect()
@@ -90,7 +90,7 @@ async fn a_model_has_histograms_once_it_was_used() {
     }
 }
 
-/// Lines in the order of the reasons, each of them there from the beginning.
+/// The lines of all reasons, which exist from the beginning.
 #[tokio::test]
 async fn labels_are_tags_namespace_and_reason() {
     let tags = "metric_tags { key: \"team\" value: \"a\\\"b\" } metric_tags { key: \"1.x\" value: \"2\" }";

@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 
 use crate::requests::{fp32, with};
 
-/// A model `m` with one instance, and the gate that it executes behind.
+/// A server of a model `m` with one instance, and the gate of its executions.
 async fn server_with(
     max_batch_size: u32,
     more: &str,
@@ -101,7 +101,7 @@ async fn a_late_request_that_goes_behind_others_makes_way_for_a_preferred_batch(
     let hurry = with(fp32("m", "hurry", &[3, 1], &[0.0; 3]), "timeout", 200_000);
     let hurry = queue(&server, hurry, 0).await;
     let patient = send(&server, fp32("m", "patient", &[4, 1], &[0.0; 4]));
-    // Both together would wait for an hour.
+    // The two together would wait for an hour.
     assert_eq!(gate.begun(1).await, [["patient"]]);
     gate.open(2);
     patient.await.unwrap().unwrap();
@@ -207,7 +207,7 @@ async fn responses_keep_the_order_of_their_requests() {
     gate.begun(1).await;
     let second = send(&server, fp32("m", "second", &[1, 1], &[0.0]));
     gate.begun(2).await;
-    // Which of the two goes through is not known; none is answered before the first.
+    // Either execution may continue, but no response may overtake the first.
     gate.open(1);
     let model = server.core.model("m", None).unwrap();
     while model.statistics.snapshot().success.count < 1 {

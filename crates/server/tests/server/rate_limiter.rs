@@ -18,7 +18,7 @@ fn limited_group(count: u32, priority: u32, resource: &str, amount: u32) -> Stri
     format!("instance_group {{ count: {count} kind: KIND_CPU rate_limiter {{ {limits} }} }}")
 }
 
-/// A request from inside of the process, with its model's name as id.
+/// An in-process request, with its model's name as id.
 fn infer(server: &TestServer, model: &str) -> ResponseReceiver {
     let request = InferRequest { id: model, ..InferRequest::new(smallvec::smallvec![]) };
     server.core.model(model, None).unwrap().infer(request).unwrap()
@@ -131,7 +131,7 @@ async fn what_is_unloaded_needs_nothing_any_more() {
         Repository::default().with("a", &limited(1, 1, "R", 1)).with("b", &limited(1, 1, "S", 1));
     let (server, _, _) = server(repository, Some(vec![])).await;
     server.core.unload("a", false).await.unwrap();
-    // R would be both global and a device's otherwise.
+    // Otherwise R would be a global and a device resource at once.
     let by_device = limited(1, 1, "R", 1).replace("global: true", "");
     server.repository.write("b/config.pbtxt", by_device);
     server.core.load("b", LoadOverrides::default()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Several repositories, and agents that look at models before they are loaded.
+//! Several repositories, and repository agents that process models before they are loaded.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use hippocamp_testing::{Repository, TestServer, identity_config};
 
 use crate::requests::{fp32, values};
 
-/// A repository of repositories: the paths inside of it begin with theirs.
+/// A folder with two repositories, whose names begin the paths of their files.
 fn two() -> Repository {
     let identity = identity_config(0, "");
     Repository::default()

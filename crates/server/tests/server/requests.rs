@@ -1,11 +1,11 @@
-//! Requests for the identity model, and what is read off its answers.
+//! Requests for the identity model, and the content of its responses.
 
 use bytes::Bytes;
 use hippocamp_proto::inference::infer_parameter::ParameterChoice;
 use hippocamp_proto::inference::model_infer_request::InferInputTensor;
 use hippocamp_proto::inference::{InferParameter, ModelInferRequest, ModelInferResponse};
 
-/// A request with one FP32 row a batch entry.
+/// A request with an FP32 input of the given shape.
 pub(crate) fn fp32(model: &str, id: &str, shape: &[i64], values: &[f32]) -> ModelInferRequest {
     raw(model, id, "FP32", shape, values.iter().flat_map(|v| v.to_le_bytes()).collect())
 }

@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 
 use crate::requests::{fp32, with};
 
-/// A model `m` with one slot, and the gate that it executes behind.
+/// A server of a model `m` with one slot, and the gate of its executions.
 async fn server(change: impl FnOnce(&mut Settings)) -> (TestServer, Gate) {
     let gate = Gate::default();
     let batching = "sequence_batching { direct { } max_sequence_idle_microseconds: 3600000000 }
@@ -24,7 +24,7 @@ async fn server(change: impl FnOnce(&mut Settings)) -> (TestServer, Gate) {
     (server, gate)
 }
 
-/// A request of the sequence of that number; `flags` are names of parameters.
+/// A request of a sequence; `flags` are names of parameters that are set to true.
 fn request(id: &str, sequence: u64, flags: &[&str]) -> ModelInferRequest {
     let mut request = with(fp32("m", id, &[1], &[0.0]), "sequence_id", sequence);
     for flag in flags {

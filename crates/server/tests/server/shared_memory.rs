@@ -1,4 +1,4 @@
-//! Tensors in shared memory, over both protocols, and clients that take it away.
+//! Tensors in shared memory over both protocols, and clients that remove the memory.
 
 use hippocamp_backend::{Code as ErrorCode, Result};
 use hippocamp_proto::inference::infer_parameter::ParameterChoice;
@@ -192,7 +192,7 @@ async fn clients_cannot_register_unless_that_is_allowed() {
 
 type Call = JoinHandle<std::result::Result<Response<ModelInferResponse>, Status>>;
 
-/// Two requests for the slow model that both use the region, so that it is in use while the second waits.
+/// Two requests of the slow model that both use the region: one runs, the other is queued.
 async fn under_way(server: &TestServer, region: &str, request: &ModelInferRequest) -> [Call; 2] {
     let mut calls = Vec::new();
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! What becomes of requests when the server stops, and of work whose client is gone.
+//! Requests that are queued or running when the server stops, and requests whose client is gone.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::requests::{fp32, values};
 
 const SLOW: &str = "parameters { key: \"execute_delay_ms\" value { string_value: \"100\" } }";
 
-/// Waits until the model's queue holds that many requests beside the one that runs.
+/// Waits until `count` requests are queued beside the one that runs.
 async fn until_pending(server: &TestServer, count: usize) {
     while server.core.model("m", None).unwrap().pending() < count {
         tokio::task::yield_now().await;

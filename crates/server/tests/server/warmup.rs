@@ -1,4 +1,4 @@
-//! Warm-up over the wire: it is over before a version is ready, and is nobody's request.
+//! Warm-up ends before a version is ready, and is not counted in statistics.
 
 use hippocamp_core::LoadOverrides;
 use hippocamp_testing::{Repository, TestServer, identity_config};
@@ -39,7 +39,7 @@ async fn a_sample_that_fails_is_the_reason_in_the_index() {
     assert!(error.message().contains(reason), "{error}");
     let index = server.post("/v2/repository/index", b"").await.text();
     assert!(index.contains("UNAVAILABLE") && index.contains(reason), "{index}");
-    // What serves goes on when its next version cannot be warmed up.
+    // The old version stays when the warm-up of its successor fails.
     server.repository.write("m/config.pbtxt", identity_config(0, &warmup("INPUT0").replace("FP32", "INT32")));
     server.core.load("m", LoadOverrides::default()).await.unwrap_err();
     server.client().await.model_infer(fp32("m", "", &[1], &[1.0])).await.unwrap();

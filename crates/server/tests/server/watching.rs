@@ -1,4 +1,4 @@
-//! Following a repository by looks alone, as on disks that tell of nothing, and by what is told of links.
+//! Following a repository by polling alone, as on network disks, and by file system events through links.
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -17,7 +17,7 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-/// Puts a config in its place whole. What begins with a dot is no model.
+/// Writes a config and renames it into place. Names that begin with a dot are ignored.
 fn put(server: &TestServer, path: &str, config: &str) {
     server.repository.write(".aside", config);
     let place = |path| server.repository.path().join(path);
@@ -69,7 +69,7 @@ async fn a_name_in_two_repositories_is_served_when_one_of_them_is_gone() {
         settings.control_mode = ControlMode::Poll;
     })
     .await;
-    // The second is not there yet.
+    // The second repository does not exist yet.
     assert!(faults.concat().starts_with("failed to read model repository '"), "{faults:?}");
     assert!(!server.core.is_live());
     let mut settings = WatchSettings { poll: Some(QUIET), events: false, ..WatchSettings::default() };
@@ -96,8 +96,8 @@ async fn a_name_in_two_repositories_is_served_when_one_of_them_is_gone() {
     assert_eq!(core.index(true).len(), 2);
 }
 
-/// Leads a link elsewhere, in one step.
-fn lead(target: impl AsRef<Path>, link: &Path) {
+/// Replaces a link atomically.
+fn relink(target: impl AsRef<Path>, link: &Path) {
     let new = link.with_extension("new");
     symlink(target, &new).unwrap();
     std::fs::rename(new, link).unwrap();
@@ -115,7 +115,7 @@ async fn links_out_of_the_repository_are_followed_without_looking() {
     };
     release("one", 1);
     release("two", 2);
-    lead("one", &place("current"));
+    relink("one", &place("current"));
 
     let repository = Repository::default().with("file", "");
     std::fs::remove_file(repository.path().join("file/config.pbtxt")).unwrap();
@@ -131,29 +131,29 @@ async fn links_out_of_the_repository_are_followed_without_looking() {
     let core = &server.core;
     let size = |name: &str| core.model(name, None).map(|model| model.config.max_batch_size).ok();
     let sizes = || [size("file"), size("folder"), size("late")];
-    // What is told of this model is behind the first look, which would find the links by itself.
+    // Events of this model come after the first poll, which would find the links by itself.
     server.repository.version(".mark", 1);
     server.repository.write(".mark/config.pbtxt", identity_config(0, ""));
     std::fs::rename(server.repository.path().join(".mark"), server.repository.path().join("mark")).unwrap();
     eventually("a model beside them", || size("mark").is_some()).await;
     assert_eq!(sizes(), [Some(1), Some(1), None]);
 
-    lead("two", &place("current"));
+    relink("two", &place("current"));
     eventually("a link that is led elsewhere", || sizes() == [Some(2), Some(2), None]).await;
     std::fs::write(place("two/new"), identity_config(4, "")).unwrap();
     std::fs::rename(place("two/new"), place("two/config.pbtxt")).unwrap();
     eventually("another file at the end", || sizes() == [Some(4), Some(2), None]).await;
     release("three", 3);
-    lead("three", &place("later"));
+    relink("three", &place("later"));
     eventually("a link that led nowhere", || sizes() == [Some(4), Some(2), Some(3)]).await;
-    lead("one", &place("current"));
+    relink("one", &place("current"));
     eventually("the way back", || sizes() == [Some(1), Some(1), Some(3)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn models_that_come_while_it_begins_are_noticed() {
     let mut repository = Repository::default();
-    // So many that the first look takes long enough for others to come meanwhile.
+    // So many that the first poll takes long enough for other changes to happen meanwhile.
     for at in 0..100 {
         repository = repository.with(&format!("old{at}"), &identity_config(0, ""));
     }

@@ -1,19 +1,21 @@
-//! The flags of tracing, which is not supported yet: what asks for it is refused, what only sets it up or switches it off is not.
+//! The flags of tracing, which is not supported yet: enabling it is refused; only configuring it or switching it off is
+//! not.
 
-/// What the flags ask for, one after the other.
+/// Collects the flags one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Trace {
-    /// The first flag that asks for a level.
+    /// The first flag that enables tracing.
     wanted: Option<String>,
-    /// `--trace-level=OFF` cancels every level; `level=OFF` of a `--trace-config` nothing.
+    /// Whether `--trace-level=OFF` was given, which overrides every level; `level=OFF` in a `--trace-config` overrides
+    /// nothing.
     cancelled: bool,
 }
 
 impl Trace {
-    /// Takes a `--trace-config`. True if it says more than that nothing is to be traced. Fails if it cannot be read.
+    /// Adds a `--trace-config`. True if it does more than switch tracing off. Fails if it cannot be parsed.
     pub(super) fn config(&mut self, value: &str) -> Result<bool, String> {
         let (mode, setting) = match value.split_once(',') {
-            // A comma behind the equals sign is part of the value.
+            // A comma after the equals sign is part of the value.
             Some((mode, setting)) if !mode.contains('=') => (Some(mode), setting),
             _ => (None, value),
         };
@@ -45,7 +47,7 @@ impl Trace {
         Ok(is_on)
     }
 
-    /// Takes a `--trace-level`, which is deprecated.
+    /// Adds a deprecated `--trace-level`.
     pub(super) fn level(&mut self, value: &str) -> Result<(), String> {
         if is_on(value)? {
             self.wanted.get_or_insert_with(|| format!("--trace-level={value}"));
@@ -55,7 +57,7 @@ impl Trace {
         Ok(())
     }
 
-    /// The flag for which a start has to be refused.
+    /// The flag because of which the start is refused, if any.
     pub(super) fn refused(self) -> Option<String> {
         self.wanted.filter(|_| !self.cancelled)
     }
