@@ -1,26 +1,26 @@
-//! What the decoupled backends have in common: threads that answer while the instance goes on, and limits.
+//! What the decoupled backends share: threads that send responses while the instance continues, and limits.
 
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use hippocamp_backend::{Delivery, Error, Request, Result};
 
-/// How many requests an instance answers at the same time. The next one waits for the first of them.
+/// The most requests that an instance answers at once. A further one waits for the oldest.
 const MAX_THREADS: usize = 64;
 
-/// More than anybody waits for, and not enough to fill the memory with responses that nobody fetches.
+/// The most responses a request, so that responses that nobody reads cannot exhaust the memory.
 const MAX_RESPONSES: usize = 100_000;
 
-/// How often a delay looks whether the client is still there.
+/// How often a sleeping thread checks whether the client is still there.
 const SLICE: Duration = Duration::from_millis(20);
 
-/// Threads that answer requests. All of them have ended when this is dropped.
+/// Threads that send responses. Dropping it joins all of them.
 #[derive(Debug, Default)]
 pub(crate) struct AnswerThreads(Vec<JoinHandle<()>>);
 
 impl AnswerThreads {
-    /// Answers on a thread of its own. False if none could be started: then `answer` is dropped, and with it the
-    /// request, which answers it.
+    /// Runs `answer` on a new thread. False if none could be started: then `answer` is dropped, and the dropped request
+    /// answers itself.
     pub(crate) fn start(&mut self, name: &str, answer: impl FnOnce() + Send + 'static) -> bool {
         self.0.retain(|thread| !thread.is_finished());
         if self.0.len() >= MAX_THREADS {
@@ -37,12 +37,12 @@ impl Drop for AnswerThreads {
     }
 }
 
-/// A thread that panicked dropped its request, which answered it.
+/// A thread that panicked has dropped its request, which answered itself.
 fn join(thread: JoinHandle<()>) {
     drop(thread.join());
 }
 
-/// Whether a request may have as many responses as it asks for.
+/// Checks that a request does not ask for too many responses.
 pub(crate) fn check_count(model: &str, request: &Request, count: usize) -> Result<()> {
     if request.response.delivery() == Delivery::Once && count != 1 {
         return Err(Error::invalid_arg(format!(
@@ -57,7 +57,7 @@ pub(crate) fn check_count(model: &str, request: &Request, count: usize) -> Resul
     Ok(())
 }
 
-/// Whether the client stayed for all of it.
+/// Sleeps for `delay`. False if the client went away meanwhile.
 pub(crate) fn sleep_while_wanted(mut delay: Duration, request: &Request) -> bool {
     while !delay.is_zero() && !request.is_cancelled() {
         let slice = delay.min(SLICE);

@@ -1,4 +1,4 @@
-//! `fail`: a model that never works.
+//! `fail`: a model whose executions always fail.
 
 use hippocamp_backend::{
     Backend, BackendFacts, Batch, Error, FailureReason, InstanceSpec, Model, ModelInstance, ModelSource,
@@ -8,7 +8,7 @@ use hippocamp_model_config::ModelConfig;
 
 use crate::FACTS;
 
-/// Answers every request with an error. Takes any config.
+/// Answers every request with an error. Accepts any config.
 #[derive(Debug)]
 pub(crate) struct Fail;
 

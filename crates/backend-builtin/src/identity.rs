@@ -1,4 +1,4 @@
-//! `identity`: every output is the input of the same number.
+//! `identity`: every output equals the input of the same number.
 
 use std::sync::Arc;
 use std::thread;
@@ -16,7 +16,7 @@ use hippocamp_tensor::{LENGTH_PREFIX, Shape, TensorData};
 use crate::FACTS;
 use crate::parameter::number;
 
-/// Copies INPUT*n* to OUTPUT*n* without copying: the output is the request's own bytes, wherever they are.
+/// Returns INPUT*n* as OUTPUT*n*; the output shares the input's bytes, wherever they are.
 #[derive(Debug)]
 pub(crate) struct Identity;
 
@@ -43,7 +43,7 @@ impl Backend for Identity {
 struct IdentityModel {
     name: Arc<str>,
     execute_delay: Duration,
-    /// The delay grows by so much from one instance to the next.
+    /// The delay of an instance is multiplied by this times the index of the instance, at least by 1.
     delay_multiplier: u64,
     creation_delay: Duration,
 }
@@ -70,7 +70,7 @@ impl Model for IdentityModel {
                     "an output OUTPUTn was expected to have an input INPUTn, '{name}' has none"
                 ));
             };
-            // What the model sees is copied, not what clients do.
+            // Dims as the model sees them count, after reshaping.
             let given = model_dims(&input.dims, input.reshape.as_ref());
             let made = model_dims(&output.dims, output.reshape.as_ref());
             if (input.data_type, given) != (output.data_type, made) {
@@ -87,7 +87,7 @@ impl Model for IdentityModel {
 
     fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
         let instance = self.instance(spec)?;
-        // One that sleeps would hold up whatever else its thread does.
+        // Not inline if it sleeps: that would delay everything else on the thread.
         Ok(if self.execute_delay.is_zero() {
             NewInstance::movable(instance)
         } else {
@@ -117,17 +117,17 @@ impl IdentityModel {
     }
 }
 
-/// The dims of a tensor as the model has it.
+/// The dims of a tensor as the model sees it.
 fn model_dims<'a>(dims: &'a [i64], reshape: Option<&'a ModelTensorReshape>) -> &'a [i64] {
     reshape.map_or(dims, |reshape| &reshape.shape)
 }
 
-/// The input whose copy an output is.
+/// The name of the input that an output copies.
 fn input_name(output: &str) -> Option<String> {
     Some(format!("INPUT{}", output.strip_prefix("OUTPUT")?))
 }
 
-/// What every response carries, so that clients have something to test with.
+/// Parameters of every response, for tests of clients.
 fn response_parameters() -> Parameters {
     let mut parameters = Parameters::default();
     parameters.set("param0", ParameterValue::String("an example string parameter".into()));
@@ -139,7 +139,7 @@ fn response_parameters() -> Parameters {
 
 struct IdentityInstance {
     interface: Arc<Interface>,
-    /// For each output its input.
+    /// The index of each output's input.
     sources: Vec<usize>,
     delay: Duration,
     parameters: Parameters,
@@ -153,7 +153,7 @@ impl ModelInstance for IdentityInstance {
         let responses: Vec<_> = batch.iter().map(|request| self.respond(request)).collect();
         times.finished = Instant::now();
         if let Some(first) = batch.first() {
-            // Batch sizes count only where there is a batch dimension; Triton's identity does it so.
+            // As in Triton's identity, batch sizes only count if there is a batch dimension.
             let batched = self.interface.max_batch_size > 0;
             let size: usize = if batched { batch.iter().map(|r| r.batch_size).sum() } else { 0 };
             let nulls = batch.iter().filter(|request| request.is_null()).count();
@@ -171,7 +171,7 @@ impl ModelInstance for IdentityInstance {
 impl IdentityInstance {
     fn respond(&self, request: &Request) -> Result<Response> {
         if let Some(Sequence { correlation_id: CorrelationId::Text(_), .. }) = &request.sequence {
-            // Triton's identity logs the id as a number and fails where it has none.
+            // Triton's identity logs the id as a number, and fails if there is none.
             let id = if request.id.is_empty() { "<id_unknown>" } else { &*request.id };
             return Err(Error::invalid_arg(format!(
                 "[request id: {id}] correlation ID in request is not an unsigned int"
@@ -192,7 +192,7 @@ impl IdentityInstance {
     }
 }
 
-/// What stands for an input that was left out: zeros, or empty strings. A dimension that the config leaves open is 1.
+/// The value of an input that was left out: zeros, or empty strings. Variable dimensions become 1.
 fn zeros(interface: &Interface, spec: &TensorSpec, rows: usize) -> Result<(Shape, TensorData)> {
     let inner = spec.dims.iter().map(|&d| if d == -1 { 1 } else { d });
     let shape: Shape = if interface.max_batch_size > 0 {

@@ -1,8 +1,7 @@
-//! The small backends that people test clients, batchers and streams with.
+//! Small backends for tests of clients, batchers and streams.
 //!
-//! They stand for a model without being one: no file is loaded and nothing is computed. A delay sleeps on the
-//! instance's thread, because it stands for a busy device. Configs are never completed here; there is nothing to read
-//! them from.
+//! They load no files and compute next to nothing. Delays sleep on the instance's thread, as a busy device would.
+//! Configs have to be complete, because there is no model file to complete them from.
 
 mod answers;
 mod fail;
@@ -17,10 +16,10 @@ use std::sync::Arc;
 
 use hippocamp_backend::{Backend, BackendFacts};
 
-/// What all of them say of themselves: a config has to be complete.
+/// The facts that these backends share: configs have to be complete.
 const FACTS: BackendFacts = BackendFacts { completes_configs: false, ..BackendFacts::PLAIN };
 
-/// All backends of this crate, each under the name that configs use.
+/// All backends of this crate; each has the name that configs use.
 pub fn backends() -> Vec<Arc<dyn Backend>> {
     vec![
         Arc::new(identity::Identity),

@@ -15,7 +15,7 @@ use hippocamp_tensor::{DataType, Shape};
 use crate::FACTS;
 use crate::answers::{check_count, sleep_while_wanted};
 
-/// Answers with the prompt, once or as a stream. How often, how slowly and with which end a request says itself.
+/// Answers with the prompt, once or as a stream. Parameters of the request determine count, delay and end.
 #[derive(Debug)]
 pub(crate) struct MockLlm;
 
@@ -79,16 +79,16 @@ impl Model for MockLlmModel {
 struct MockLlmInstance {
     model: Arc<str>,
     interface: Arc<Interface>,
-    /// Where the tensors are in the model's lists.
+    /// The indices of the tensors among the model's inputs and outputs.
     prompt: usize,
     stream: Option<usize>,
     text: usize,
 }
 
-/// What a request asks for.
+/// The parameters of a request.
 #[derive(Debug)]
-struct Wishes {
-    /// How many responses, with an end of their own; `None`: one, which is the last.
+struct Options {
+    /// The number of responses before an empty final one; `None` for one response that is the final one.
     repetitions: Option<usize>,
     delay: Duration,
     fail_last: bool,
@@ -98,8 +98,8 @@ struct Wishes {
 impl ModelInstance for MockLlmInstance {
     fn execute(&mut self, batch: &mut Batch) {
         for request in batch.drain(..) {
-            match self.wishes(&request) {
-                Ok(wishes) => self.answer(request, &wishes),
+            match self.options(&request) {
+                Ok(options) => self.answer(request, &options),
                 Err(error) => request.fail(error, FailureReason::Backend),
             }
         }
@@ -107,7 +107,7 @@ impl ModelInstance for MockLlmInstance {
 }
 
 impl MockLlmInstance {
-    fn wishes(&self, request: &Request) -> Result<Wishes> {
+    fn options(&self, request: &Request) -> Result<Options> {
         let given = |index: usize| request.inputs.get(index).and_then(Option::as_ref);
         let Some(prompt) = given(self.prompt) else {
             let model = &self.model;
@@ -126,46 +126,46 @@ impl MockLlmInstance {
         }
         let repetitions = stream.then_some(repetitions);
         check_count(&self.model, request, repetitions.unwrap_or(1))?;
-        Ok(Wishes { repetitions, delay, fail_last: self.flag(request, "FAIL_LAST")?, text })
+        Ok(Options { repetitions, delay, fail_last: self.flag(request, "FAIL_LAST")?, text })
     }
 
-    /// Answers a request to its end. The instance is busy as long as that takes.
-    fn answer(&self, mut request: Request, wishes: &Wishes) {
+    /// Sends all responses of a request. The instance is busy meanwhile.
+    fn answer(&self, mut request: Request, options: &Options) {
         let mut times = ExecutionTimes::now();
-        for _ in 0..wishes.repetitions.unwrap_or(0) {
+        for _ in 0..options.repetitions.unwrap_or(0) {
             let started = Instant::now();
-            if !sleep_while_wanted(wishes.delay, &request) {
+            if !sleep_while_wanted(options.delay, &request) {
                 let now = Instant::now();
                 let times = ResponseTimes { started: now, output_begun: None, finished: now };
                 return request.response.stop(Error::cancelled("the client is gone"), &times);
             }
             let output_begun = Some(Instant::now());
-            let response = self.response(&request, wishes);
+            let response = self.response(&request, options);
             let response_times = ResponseTimes { started, output_begun, finished: Instant::now() };
             if request.response.delivery() == Delivery::Once {
                 break;
             }
             request.response.send_timed(response, &response_times);
         }
-        if wishes.fail_last {
+        if options.fail_last {
             return request.fail(Error::internal("An Error Occurred"), FailureReason::Backend);
         }
         times.outputs_begun = Instant::now();
-        let response = self.response(&request, wishes);
+        let response = self.response(&request, options);
         times.finished = Instant::now();
         let rows = if self.interface.max_batch_size > 0 { request.batch_size } else { 1 };
         request.response.statistics().executed(rows as u64, &times);
-        if wishes.repetitions.is_some() && request.response.delivery() == Delivery::Many {
+        if options.repetitions.is_some() && request.response.delivery() == Delivery::Many {
             request.response.finish(request.queued, &times);
         } else {
             request.succeed(response, &times);
         }
     }
 
-    fn response(&self, request: &Request, wishes: &Wishes) -> Response {
+    fn response(&self, request: &Request, options: &Options) -> Response {
         let mut response = Response::default();
         if request.outputs.contains(self.text) {
-            let (shape, data) = wishes.text.clone();
+            let (shape, data) = options.text.clone();
             response.outputs.push(OutputTensor { index: self.text, shape, data: data.into() });
         }
         response

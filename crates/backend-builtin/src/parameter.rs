@@ -1,9 +1,9 @@
-//! Numbers among a config's parameters.
+//! Numeric parameters of a config.
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_model_config::{ModelConfig, parameter};
 
-/// The value of a parameter that is a whole number; 0 if the config does not have it.
+/// The value of an integer parameter; 0 if the config does not have it.
 pub(crate) fn number(model: &str, config: &ModelConfig, key: &str) -> Result<u64> {
     let Some(text) = parameter(config, key) else { return Ok(0) };
     text.trim().parse().map_err(|_| {

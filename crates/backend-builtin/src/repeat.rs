@@ -1,4 +1,4 @@
-//! `repeat`: many responses to one request.
+//! `repeat`: many responses for one request.
 
 mod script;
 
@@ -18,7 +18,7 @@ use crate::FACTS;
 use crate::answers::{AnswerThreads, sleep_while_wanted};
 use script::{Script, Step};
 
-/// Sends the elements of IN one by one, each after its DELAY; or counts to IN, if the model has no DELAY.
+/// Sends the elements of IN one by one, each after its DELAY; if the model has no DELAY, it counts up to IN.
 #[derive(Debug)]
 pub(crate) struct Repeat;
 
@@ -84,7 +84,7 @@ impl Model for RepeatModel {
     }
 }
 
-/// Where the tensors are in the model's lists; `None` for those that the model does not have.
+/// The indices of the tensors among the model's inputs and outputs; `None` for those that the model does not have.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tensors {
     input: Option<usize>,
@@ -109,7 +109,7 @@ impl Tensors {
         }
     }
 
-    /// The response of a step, with those outputs that were asked for.
+    /// The response of a step, with the requested outputs.
     fn respond(&self, request: &Request, step: &Step) -> Response {
         let mut response = Response::default();
         let mut text = Vec::new();
@@ -132,7 +132,7 @@ impl Tensors {
 struct RepeatInstance {
     model: Arc<str>,
     tensors: Tensors,
-    /// Answers under way.
+    /// Threads that still send responses.
     threads: AnswerThreads,
 }
 
@@ -159,7 +159,7 @@ impl RepeatInstance {
     }
 }
 
-/// Sends the responses, each after its delay. Ends early if nobody listens any more.
+/// Sends the responses, each after its delay. Ends early if the client is gone.
 fn perform(mut request: Request, script: &Script, tensors: Tensors) {
     let mut times = ExecutionTimes::now();
     let mut only = None;

@@ -19,26 +19,26 @@ use crate::parameter::number;
 use accumulator::Accumulators;
 use tensors::Tensors;
 
-/// Whose sum it is.
+/// What a sum belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Each row of the batch has one: for the direct strategy.
+    /// Each row of the batch has a sum: for the direct strategy.
     BySlot,
-    /// Each correlation id has one, and END adds the id to it: for the oldest strategy.
+    /// Each correlation id has a sum, and END adds the id to it: for the oldest strategy.
     ByCorrelationId,
 }
 
-/// Sums up what each sequence sends. OUTPUT has the sum so far in every element.
+/// Sums up the inputs of each sequence. Every element of OUTPUT is the sum so far.
 #[derive(Debug)]
 pub(crate) struct SequenceSum(Kind);
 
 impl SequenceSum {
-    /// `sequence`
+    /// The backend `sequence`.
     pub(crate) fn by_slot() -> SequenceSum {
         SequenceSum(Kind::BySlot)
     }
 
-    /// `dyna_sequence`
+    /// The backend `dyna_sequence`.
     pub(crate) fn by_correlation_id() -> SequenceSum {
         SequenceSum(Kind::ByCorrelationId)
     }

@@ -1,4 +1,4 @@
-//! `square`: as many responses as the input says, each with that number.
+//! `square`: for input n, n responses with the value n.
 
 use std::sync::Arc;
 use std::thread;
@@ -49,20 +49,20 @@ struct SquareModel {
     custom: Custom,
 }
 
-/// How a model departs from the plain case, as its config says.
+/// Variations that a config can select.
 #[derive(Clone, Copy, Debug, Default)]
 struct Custom {
     infer_delay: Duration,
     output_delay: Duration,
-    /// What letting go of a cancelled request takes.
+    /// How long ending a cancelled request takes.
     cancel_delay: Duration,
-    /// So many responses before the empty ones are errors.
+    /// The number of responses before the empty ones that are errors.
     fail_count: u64,
-    /// So many last responses are empty.
+    /// The number of empty responses at the end.
     empty_count: u64,
 }
 
-/// What a response is to be.
+/// The kind of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Success,
@@ -134,14 +134,14 @@ impl ModelInstance for SquareInstance {
     fn execute(&mut self, batch: &mut Batch) {
         for request in batch.drain(..) {
             match Answer::of(&self.model, &request, self.custom) {
-                Ok(answer) => drop(self.threads.start("square", move || answer.give(request))),
+                Ok(answer) => drop(self.threads.start("square", move || answer.send_all(request))),
                 Err(error) => request.fail(error, FailureReason::Backend),
             }
         }
     }
 }
 
-/// The responses to one request.
+/// The responses of one request.
 struct Answer {
     value: i32,
     count: u64,
@@ -159,14 +159,14 @@ impl Answer {
             return Err(Error::invalid_arg("unexpected shape for IN input"));
         };
         let value = i32::from_le_bytes(*value);
-        // Nothing is sent for a negative number.
+        // A negative number means no responses.
         let count = u64::try_from(value).unwrap_or(0);
         check_count(model, request, count as usize)?;
         Ok(Answer { value, count, shape: input.shape.clone(), custom })
     }
 
-    /// Sends all responses. Whether the client is gone is asked between two of them.
-    fn give(self, mut request: Request) {
+    /// Sends all responses. Checks between them whether the client is gone.
+    fn send_all(self, mut request: Request) {
         let mut times = ExecutionTimes::now();
         for index in 0..self.count {
             let started = Instant::now();
@@ -184,7 +184,7 @@ impl Answer {
             }
             response_times.finished = Instant::now();
             if request.response.delivery() == Delivery::Once {
-                return self.give_one(request, kind, times, &response_times);
+                return self.send_one(request, kind, times, &response_times);
             }
             match kind {
                 Kind::Success => request.response.send_timed(self.response(&request), &response_times),
@@ -198,8 +198,8 @@ impl Answer {
         request.response.finish(request.queued, &times);
     }
 
-    /// The one response of a model that is not decoupled.
-    fn give_one(
+    /// Sends the single response of a model that is not decoupled.
+    fn send_one(
         &self,
         request: Request,
         kind: Kind,

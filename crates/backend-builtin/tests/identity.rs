@@ -1,4 +1,4 @@
-//! `identity` and `fail`.
+//! Tests of `identity` and `fail`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
@@ -20,7 +20,7 @@ fn verify(loaded: &Loaded, example: &(dyn Fn(usize, usize) -> Example + Sync), e
     subject.verify();
 }
 
-/// Two inputs with this content that come back.
+/// A request with two inputs that are returned.
 fn pass(shape: &Shape, data: &Bytes) -> Example {
     let tensor = || Some((shape.clone(), data.clone()));
     Example {
@@ -145,7 +145,7 @@ fn wrong_configs_are_refused_by_name() {
         "Invalid argument: unable to load model 'm', 'INPUT0' and 'OUTPUT0' were expected to have the same type and dims, \
          got [1] and [2]"
     );
-    // What the model sees is what counts.
+    // Dims as the model sees them count.
     let reshaped =
         tensors("TYPE_FP32 dims: 4 reshape { shape: [ 2, 2 ] }", "0\" data_type: TYPE_FP32 dims: [ 2, 2 ]");
     assert!(load(&reshaped).is_ok());

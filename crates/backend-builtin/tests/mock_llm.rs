@@ -1,4 +1,4 @@
-//! `mock_llm`: what its parameters make of a prompt.
+//! Tests of `mock_llm` and its parameters.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 

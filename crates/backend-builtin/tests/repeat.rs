@@ -1,4 +1,4 @@
-//! `repeat`, in its two forms.
+//! Tests of both forms of `repeat`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
@@ -50,7 +50,7 @@ fn counting(n: usize, _: usize) -> Example {
     }
 }
 
-/// Three elements, the second of which takes a moment.
+/// Three elements, the second one with a delay.
 fn delaying(n: usize, _: usize) -> Example {
     let values = [7, -1, n as i32];
     let response = |(i, value): (i32, i32)| vec![one(numbers([value])), one(numbers([i]))];
@@ -67,7 +67,7 @@ fn delaying(n: usize, _: usize) -> Example {
 fn verify(config: &str, example: &(dyn Fn(usize, usize) -> Example + Sync), empty: Option<&Example>) {
     let Loaded { model, config, interface } = load(config).unwrap();
     let mut subject = Subject::new(&*model, config, interface, example);
-    // One number is missing, so the shapes do not match.
+    // The number of elements differs by one, so the shapes do not match.
     subject.failing = empty
         .map(|_| vec![input(&[2], numbers([1, 2])), input(&[1], numbers([0])), input(&[1], numbers([0]))]);
     let make = |_: usize, _: usize| empty.cloned().unwrap();
@@ -122,7 +122,7 @@ fn a_client_that_hangs_up_is_not_waited_for() {
     let mut instance = model.instance();
     instance.execute(&mut Batch::from_iter([request]));
     drop(receiver);
-    // Would take 24 days otherwise.
+    // Without cancellation this would take 24 days.
     drop(instance);
     assert_eq!(statistics.snapshot().failures[FailureReason::Canceled as usize], 1);
 }

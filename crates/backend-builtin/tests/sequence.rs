@@ -1,4 +1,4 @@
-//! The sums of `sequence` and `dyna_sequence`.
+//! Tests of `sequence` and `dyna_sequence`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
@@ -33,10 +33,10 @@ fn corrid(data_type: &str) -> String {
     )
 }
 
-/// What the batcher sends for one row: INPUT and the controls behind it, as bytes.
+/// INPUT and the controls of one row, as the batcher sends them.
 type Row<'a> = (&'a [i32], &'a [Bytes]);
 
-/// Executes a batch; the sums in OUTPUT, a row each, or the text of the error. Nothing for a row without OUTPUT.
+/// Executes a batch; returns the OUTPUT of each row, or the error. Empty for a row without OUTPUT.
 fn execute(loaded: &Loaded, instance: &mut dyn ModelInstance, rows: &[Row<'_>]) -> Vec<String> {
     let statistics: Arc<ModelStatistics> = Arc::default();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

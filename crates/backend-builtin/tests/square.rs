@@ -1,4 +1,4 @@
-//! `square`: its responses, and what its parameters make of them.
+//! Tests of `square` and its parameters.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
@@ -31,7 +31,7 @@ fn example(n: usize, _: usize) -> Example {
     Example { inputs: vec![input(&[1], numbers([count]))], responses: (0..count).map(one).collect() }
 }
 
-/// The counts of one response, without their times.
+/// The counters of one response, without times.
 fn counts(counters: &ResponseCounters) -> [u64; 6] {
     let ResponseCounters { compute_infer, compute_output, success, fail, empty_response, cancel } = counters;
     [compute_infer, compute_output, success, fail, empty_response, cancel].map(|counted| counted.count)

@@ -1,4 +1,4 @@
-//! The models of the bench `run` by the safe interface of the crate `ort`: what there is to beat.
+//! Runs the models of the bench `run` by the safe interface of the crate `ort`, as the baseline.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 

@@ -1,11 +1,11 @@
-//! What the engine reaches alone: a model in a loop, by the safe interface of the crate `ort`. For `scripts/bench compare`.
+//! Measures the engine alone: a model in a loop, by the safe interface of the crate `ort`. For `scripts/bench compare`.
 //!
 //! ```text
 //! limit LIBRARY MODEL SHAPE THREADS SECONDS
 //! ```
 //!
-//! Every input gets the shape, which is written `1,16`. Each thread has a session of its own with one thread. Prints how
-//! often the model ran, the seconds that took, and the CPU seconds of the process.
+//! Every input has the shape, written `1,16`. Each thread has its own session with one thread. Prints the number of
+//! runs, the seconds that they took, and the CPU seconds of the process.
 
 #![allow(clippy::unwrap_used, reason = "a bench fails where it cannot go on")]
 #![allow(clippy::print_stdout, reason = "prints its result")]
@@ -19,7 +19,7 @@ use ort::session::{Session, SessionInputValue};
 use ort::value::{Tensor, TensorElementType};
 
 fn main() {
-    // Cargo adds `--bench` of its own.
+    // Cargo adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let [library, model, shape, threads, seconds] = arguments.as_slice() else {
         println!("limit LIBRARY MODEL SHAPE THREADS SECONDS");
@@ -55,7 +55,7 @@ fn main() {
         stop.store(true, Ordering::Relaxed);
         (begin, before)
     });
-    // The last runs are part of it: all threads are done here.
+    // All threads have finished here, so the last runs are included.
     let (elapsed, used) = (elapsed.elapsed(), cpu_time().saturating_sub(used));
     println!("{} {} {}", runs.into_inner(), elapsed.as_secs_f64(), used.as_secs_f64());
 }
@@ -91,7 +91,7 @@ fn lend(input: &Input) -> SessionInputValue<'_> {
 #[allow(unsafe_code, reason = "asks the C library")]
 fn cpu_time() -> Duration {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: writes one value; all zeros are one, too.
+    // SAFETY: writes one value, which is valid even if it is all zeros.
     let usage = unsafe {
         libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
         usage.assume_init()

@@ -1,18 +1,18 @@
-//! What instances of one model take, in memory and in time: one session for all of them against one for each. For
+//! Measures memory and time of a model's instances: one session for all of them against one for each. For
 //! `scripts/bench memory`.
 //!
 //! ```text
 //! memory ROUNDS [MODEL.onnx SHAPE ROWS]
 //! ```
 //!
-//! Without a model: a network of 96 MiB of weights, in the file and beside it. Every input gets the shape, which is written
+//! Without a model: a network of 96 MiB of weights, in the file and beside it. Every input has the shape, written
 //! `1,16`; the large batch repeats it ROWS times.
 //!
-//! Memory is measured in a process for each line, because what was freed before would be used again: MiB that are resident beyond
-//! those of a process that has opened the engine, at most while loading, loaded, after single runs of all instances at once,
-//! after a large batch of one, and when nothing has run for a while. CPU time is measured in one process that has all of the
-//! lines loaded and works for them in turns: milliseconds of a run, and how much that is more than with a session for each
-//! instance, both the medians of the rounds.
+//! Memory is measured in a process for each line, because freed memory would be reused: resident MiB in addition to
+//! those of a process that has opened the engine, as the peak while loading, loaded, after single runs of all instances
+//! at once, after a large batch of one, and when nothing has run for a while. CPU time is measured in one process that
+//! runs all lines in turns: milliseconds a run, and how much more that is than with a session for each instance, both
+//! as medians of the rounds.
 
 #![allow(clippy::unwrap_used, reason = "a bench fails where it cannot go on")]
 #![allow(clippy::print_stdout, reason = "prints its result")]
@@ -38,17 +38,17 @@ use hippocamp_tensor::DataType;
 use kit::onnx::{Graph, element};
 use kit::{Folder, input, library, numbers};
 
-/// Units of each layer of the network, and how many layers: 96 MiB of FP32.
+/// Width and number of the network's layers: 96 MiB of FP32.
 const WIDTH: usize = 1024;
 const LAYERS: usize = 24;
 
-/// Once in this time the memory of runs is looked at.
+/// The memory period of the backend's settings.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// The place of this in the list below.
+/// The index of the case with a session for each instance in `CASES`.
 const ONE_EACH: usize = 1;
 
-/// What is compared: the name of a line, and what its config says.
+/// The compared cases: the name of the line, and the parameters in the config.
 const CASES: [(&str, &str); 3] = [
     ("one session", ""),
     ("one each", "share_session_between_instances=0"),
@@ -56,7 +56,7 @@ const CASES: [(&str, &str); 3] = [
 ];
 
 fn main() {
-    // Cargo adds `--bench` of its own.
+    // Cargo adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
@@ -83,7 +83,7 @@ fn all(rounds: &str, model: &[&str]) {
     }
 }
 
-/// What this program prints with these arguments, in a process of its own.
+/// Runs this program in a new process, and returns what it prints.
 fn measure(arguments: &[&str]) -> String {
     let output = Command::new(std::env::current_exe().unwrap()).args(arguments).output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -95,10 +95,10 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     numbers[numbers.len() / 2]
 }
 
-/// How long single runs of all instances go on before a look at their memory, or before it is the next one's turn.
+/// How long the instances of a case run before memory is read, or before the next case runs.
 const TURN: Duration = Duration::from_millis(500);
 
-/// Five numbers, as the titles have them.
+/// Prints the five columns of memory.
 fn sizes(instances: usize, parameters: &str, model: &[&str]) {
     let subject = Subject::new(model);
     let _opened = open_engine();
@@ -117,7 +117,7 @@ fn sizes(instances: usize, parameters: &str, model: &[&str]) {
     println!();
 }
 
-/// A line for each case: milliseconds of CPU time for a run, and percent more than with a session for each instance.
+/// Prints a line for each case: milliseconds of CPU time a run, and percent more than with a session for each instance.
 fn times(instances: usize, rounds: usize, model: &[&str]) {
     let subject = Subject::new(model);
     let mut loaded = CASES.map(|(_, parameters)| Loaded::new(&subject, instances, parameters));
@@ -135,7 +135,7 @@ fn times(instances: usize, rounds: usize, model: &[&str]) {
     }
 }
 
-/// The network: layers of `WIDTH` units. Each has weights of another value, because the engine keeps those that are alike once.
+/// The network: layers of `WIDTH` units. Weights differ between layers, because the engine stores equal ones once.
 fn network(folder: &Folder, beside: bool) {
     let width = WIDTH as i64;
     let mut graph = Graph::default().input("x", element::FLOAT, Some(&[-1, width]));
@@ -168,7 +168,7 @@ struct Subject {
     rows: i64,
 }
 
-/// A model with its instances.
+/// A model and its instances.
 struct Loaded {
     instances: Vec<MovableInstance>,
     interface: Arc<Interface>,
@@ -179,7 +179,7 @@ fn engine() -> OnnxRuntimeBackend {
     OnnxRuntimeBackend::new(Settings { memory_period: Some(PERIOD), ..Settings::new(library()) })
 }
 
-/// Loads a small model.
+/// Loads a small model, to open the engine.
 fn open_engine() -> Box<dyn Model> {
     let graph = Graph::default().node("Neg", &["x"], &["y"]).input("x", element::FLOAT, Some(&[2]));
     let folder = Folder::with_file(&graph.output("y", element::FLOAT, Some(&[2])).encode());
@@ -204,7 +204,7 @@ impl Loaded {
         Loaded { instances: instances.collect(), interface, _model: model }
     }
 
-    /// Runs all instances at once for a turn. Answers the milliseconds of CPU time for a run.
+    /// Runs all instances at once for `TURN`. Returns the milliseconds of CPU time a run.
     fn work(&mut self, inputs: &[(Vec<i64>, Bytes)]) -> f64 {
         let (runs, end, used) = (AtomicU64::new(0), Instant::now() + TURN, cpu_time());
         thread::scope(|scope| {
@@ -246,7 +246,7 @@ impl Subject {
         }
     }
 
-    /// The shape and content of each input, for so many rows.
+    /// The shape and content of each input, for `rows` rows.
     fn inputs(&self, interface: &Interface, rows: i64) -> Vec<(Vec<i64>, Bytes)> {
         let mut shape = self.shape.clone();
         shape[0] *= rows;
@@ -271,7 +271,7 @@ fn execute(instance: &mut dyn ModelInstance, inputs: &[(Vec<i64>, Bytes)]) {
     runtime.block_on(receiver.only()).unwrap();
 }
 
-/// KiB of this process by their name in `/proc`.
+/// A field of `/proc/self/status` in KiB.
 fn resident(name: &str) -> u64 {
     let status = std::fs::read_to_string(Path::new("/proc/self/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
@@ -282,7 +282,7 @@ fn resident(name: &str) -> u64 {
 #[allow(unsafe_code, reason = "asks the C library")]
 fn cpu_time() -> Duration {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: writes one value; all zeros are one, too.
+    // SAFETY: writes one value, which is valid even if it is all zeros.
     let usage = unsafe {
         libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
         usage.assume_init()

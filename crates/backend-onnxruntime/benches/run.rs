@@ -1,5 +1,5 @@
-//! What an execution costs on top of the engine's own time. Compare with the bench `bare`, which runs the same models
-//! by the safe interface of the crate `ort` and does nothing else.
+//! Measures the overhead of an execution beyond the engine's own time. Compare with the bench `bare`, which only runs
+//! the same models by the safe interface of the crate `ort`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
@@ -35,7 +35,8 @@ fn execute(c: &mut Criterion) {
         for rows in [1, 8] {
             group.throughput(Throughput::Elements(rows));
             group.bench_function(format!("{} by {rows}", bench.name), |b| {
-                // Each answer is dropped before the next execution, as most are in a server, and outside of the time.
+                // Each response is dropped before the next execution, as usual in a server, but outside of the measured
+                // time.
                 b.iter_custom(|iterations| {
                     let mut time = Duration::ZERO;
                     for _ in 0..iterations {

@@ -1,9 +1,9 @@
-//! The memory that runs take, and when it goes back to the system.
+//! The memory of runs, and its release.
 //!
-//! The engine keeps in an arena what the runs of a session took, for the next ones, and gives nothing of it back by itself. To
-//! shrink it after every run costs much of the throughput: the next run has to get the same memory again, page by
-//! page. So a thread looks every few seconds at the sessions that are in use. Where all runs since the last look were
-//! much smaller than one before, or there were none, the arena is shrunk, and grows again to what the next runs need.
+//! The engine keeps the memory of a session's runs in an arena and releases none of it by itself. Shrinking it after
+//! every run costs much throughput, because the next run has to get the same memory again, page by page. So a thread
+//! checks the sessions in use every few seconds: if all runs since the last check were much smaller than an earlier
+//! one, or there were none, the arena is shrunk. It grows again to what later runs need.
 
 mod shrink;
 #[cfg(test)]
@@ -25,17 +25,17 @@ use crate::ffi::memory::give_back;
 
 use shrink::ShrinkingRun;
 
-/// A session that runs, and its arena.
+/// A session and its arena.
 #[derive(Debug)]
 pub(crate) struct OpenSession {
-    /// `None` where there is nothing to shrink.
+    /// `None` if arenas are not shrunk.
     arena: Option<Arc<Arena>>,
     pub(crate) session: Arc<Session>,
 }
 
 struct Arena {
     model: Arc<str>,
-    /// Before the session, which it is a part of.
+    /// Declared before the session, of which it is a part, so that it is dropped first.
     memory: SessionMemory,
     session: Arc<Session>,
     shrink: ShrinkingRun,
@@ -44,7 +44,7 @@ struct Arena {
 }
 
 impl OpenSession {
-    /// With `shrinking`, its arena is looked after as long as the session lives.
+    /// With `shrinking`, the arena is checked as long as the session lives.
     pub(crate) fn new(model: &Arc<str>, session: Session, shrinking: Option<&Arc<Shrinking>>) -> OpenSession {
         let session = Arc::new(session);
         let arena = shrinking.map_or(Ok(None), |shrinking| Arena::of(model, &session, shrinking));
@@ -55,7 +55,7 @@ impl OpenSession {
         OpenSession { arena, session }
     }
 
-    /// Notes that a run has ended, whose inputs had so many bytes.
+    /// To be called after a run whose inputs had `bytes` bytes.
     pub(crate) fn has_run(&self, bytes: usize) {
         if let Some(arena) = &self.arena {
             arena.note((bytes as u64).max(1));
@@ -66,7 +66,7 @@ impl OpenSession {
 impl Drop for OpenSession {
     fn drop(&mut self) {
         if let Some(arena) = &self.arena {
-            // Waits for a look that is going on, so that the session ends here, and its memory is free when this returns.
+            // Waits for a check in progress, so that the session is released here and its memory is free on return.
             arena.shrinking.arenas.lock().retain(|other| !Arc::ptr_eq(other, arena));
         }
     }
@@ -101,7 +101,7 @@ impl Arena {
         }
     }
 
-    /// Shrinks the arena if that is worth it. Tells how many bytes became free, and whether to look again.
+    /// Shrinks the arena if that is worth it. Returns how many bytes became free, and whether to check again.
     fn look(&self) -> (u64, bool) {
         let (too_large, in_use) = self.usage.look();
         if !too_large {
@@ -121,24 +121,24 @@ impl Arena {
     }
 }
 
-/// How large the runs of a session were, by the bytes of their inputs: what else a run takes grows with them.
+/// The size of a session's runs, by the bytes of their inputs; the other memory of a run grows with them.
 #[derive(Debug, Default)]
 struct Usage {
-    /// The largest since the last look.
+    /// The largest run since the last check.
     recent: AtomicU64,
-    /// The largest since the arena was shrunk, up to the last look.
+    /// The largest run between the last shrinking and the last check.
     largest: AtomicU64,
 }
 
 impl Usage {
-    /// Adds a run. Tells whether it is the first since the last look.
+    /// Adds a run. True if it is the first since the last check.
     fn note(&self, bytes: u64) -> bool {
         let before = self.recent.load(Ordering::Relaxed);
-        // Nothing is written as long as runs are alike: instances on several CPUs share the line.
+        // Not written while runs are alike, because instances on several CPUs share the cache line.
         bytes > before && self.recent.fetch_max(bytes, Ordering::Relaxed) == 0
     }
 
-    /// Whether runs have become so much smaller that the arena is to be shrunk, and whether there were any.
+    /// Whether runs have become so much smaller that the arena should be shrunk, and whether there were any.
     fn look(&self) -> (bool, bool) {
         let recent = self.recent.swap(0, Ordering::Relaxed);
         let largest = self.largest.load(Ordering::Relaxed);
@@ -148,22 +148,22 @@ impl Usage {
     }
 }
 
-/// What looks after the arenas of the process.
+/// Checks the arenas of the process.
 #[derive(Debug)]
 pub(crate) struct Shrinking {
     period: Duration,
     arenas: Mutex<Vec<Arc<Arena>>>,
-    /// Whether there is something to look at in a while.
+    /// Whether another check is due after the period.
     awake: AtomicBool,
     turn: Mutex<()>,
     bell: Condvar,
 }
 
-/// Freed bytes from which on the allocator of the C library is asked for what it keeps, too.
+/// The least number of freed bytes for which the C library's allocator is trimmed, too.
 const WORTH_TRIMMING: u64 = 1 << 20;
 
 impl Shrinking {
-    /// Starts the thread that looks once in a period while sessions run, and sleeps otherwise.
+    /// Starts the thread that checks once a period while sessions run, and sleeps otherwise.
     pub(crate) fn start(period: Duration) -> std::io::Result<Arc<Shrinking>> {
         let shrinking = Arc::new(Shrinking::new(period));
         let theirs = Arc::clone(&shrinking);
@@ -178,7 +178,7 @@ impl Shrinking {
 
     fn wake(&self) {
         if !self.awake.swap(true, Ordering::AcqRel) {
-            // Whoever is about to wait has the lock until it does.
+            // The thread holds the lock until it waits, so it cannot miss the notification.
             drop(self.turn.lock());
             self.bell.notify_one();
         }
@@ -190,7 +190,7 @@ impl Shrinking {
             self.bell.wait_while(&mut turn, |()| !self.awake.load(Ordering::Acquire));
             drop(turn);
             thread::sleep(self.period);
-            // Before the look: what runs after it wakes this thread again.
+            // Before the check: a later run wakes this thread again.
             self.awake.store(false, Ordering::Release);
             if self.look() {
                 self.awake.store(true, Ordering::Release);
@@ -198,7 +198,7 @@ impl Shrinking {
         }
     }
 
-    /// Looks at all arenas. Tells whether there will be something to do in a while, even if nothing runs any more.
+    /// Checks all arenas. True if another check is due, even if nothing runs any more.
     fn look(&self) -> bool {
         let looks: Vec<_> = self.arenas.lock().iter().map(|arena| arena.look()).collect();
         if looks.iter().map(|(freed, _)| freed).sum::<u64>() >= WORTH_TRIMMING {

@@ -17,14 +17,15 @@ use crate::sessions::can_be_shared;
 /// The file that is loaded if the config names none.
 const DEFAULT_FILE: &str = "model.onnx";
 
-/// Runs ONNX models. Making one costs nothing: the library is opened when the first model is loaded.
+/// The backend that runs ONNX models. Creating it is cheap: the library is opened when the first model is loaded.
 #[derive(Debug)]
 pub struct OnnxRuntimeBackend {
     settings: Settings,
 }
 
 impl OnnxRuntimeBackend {
-    /// A process has one ONNX Runtime: the settings of the backend that loads the first model hold.
+    /// Creates the backend. A process has one ONNX Runtime, for which the settings of the first backend that loads a
+    /// model apply.
     pub fn new(settings: Settings) -> OnnxRuntimeBackend {
         OnnxRuntimeBackend { settings }
     }
@@ -39,7 +40,7 @@ impl Backend for OnnxRuntimeBackend {
         BackendFacts {
             formats: &[ModelFormat { platform: "onnxruntime_onnx", filename: DEFAULT_FILE }],
             cpu_instances: 2,
-            // Which GPUs there are kernels for is known by the library that is loaded.
+            // The loaded library knows for which GPUs it has kernels.
             gpus: GpuSupport::From(0, 0),
             ..BackendFacts::PLAIN
         }
@@ -72,7 +73,8 @@ impl Backend for OnnxRuntimeBackend {
     }
 }
 
-/// The file to load, which is there. As with Triton it may be in a folder of its own, beside what it refers to.
+/// The file to load; an error if it does not exist. As in Triton it may be in a folder of its own, together with the
+/// files that it refers to.
 fn model_file(source: &ModelSource) -> Result<PathBuf> {
     let name = match source.config.default_model_filename.as_str() {
         "" => DEFAULT_FILE,

@@ -1,10 +1,10 @@
-//! Element types here and in ONNX Runtime.
+//! Converts element types between this crate and ONNX Runtime.
 
 use hippocamp_tensor::DataType;
 use ort::sys::ONNXTensorElementDataType as Raw;
 use ort::value::TensorElementType;
 
-/// The type of a model's tensor; `None` for one that no client can send, such as a complex number.
+/// The data type of a model's tensor; `None` for types that no client can send, such as complex numbers.
 pub(crate) fn data_type(element: TensorElementType) -> Option<DataType> {
     Some(match element {
         TensorElementType::Bool => DataType::Bool,
@@ -25,7 +25,7 @@ pub(crate) fn data_type(element: TensorElementType) -> Option<DataType> {
     })
 }
 
-/// The number that the C interface has for a type.
+/// The type's number in the C interface.
 pub(crate) fn raw(data_type: DataType) -> Raw {
     match data_type {
         DataType::Bool => Raw::ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL,

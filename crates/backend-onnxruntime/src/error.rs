@@ -1,9 +1,9 @@
-//! Errors of ONNX Runtime in the words that Triton has for them.
+//! Converts errors of ONNX Runtime to Triton's form.
 
 use hippocamp_backend::Error;
 use ort::sys::OrtErrorCode;
 
-/// What the engine says, behind its code: `onnx runtime error 2: ...`.
+/// The engine's message, preceded by its code: `onnx runtime error 2: ...`.
 #[cold]
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(crate) fn engine<R>(error: ort::Error<R>) -> Error {

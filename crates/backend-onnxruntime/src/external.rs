@@ -1,11 +1,11 @@
 //! The files beside a model that hold its weights ("external data").
 //!
-//! The engine would map them. Then a file that is written over while the model serves changes its answers, and one that
-//! is cut short ends the process by SIGBUS. So they are read into memory here and handed over; the engine copies what it
-//! needs of it while it makes the session, and the memory is free again. A session then has its weights as one whose
-//! weights lie in the model file: in memory of its own.
+//! The engine would map them. Then overwriting a file would change the results of a loaded model, and truncating it
+//! would end the process by SIGBUS. So the files are read into memory and passed to the engine, which copies what it
+//! needs when it creates the session; the memory is released after that. The session then holds its weights as if they
+//! were in the model file.
 //!
-//! Their names are in the model file, which is walked for them without its weights being read.
+//! The names of the files are in the model file, which is searched for them without reading its weights.
 
 #[cfg(test)]
 mod tests;
@@ -18,10 +18,11 @@ use hippocamp_backend::{Error, Result};
 
 use crate::model_file::walk::{Kind, Reader, walk_file};
 
-/// A name as the model file has it, and what is in the file.
+/// The name in the model file, and the content of the file.
 pub(crate) type ExternalFile = (String, Vec<u8>);
 
-/// Reads what the model refers to. What cannot be a file beside it, or is not there, is left to the engine to refuse.
+/// Reads the files that the model refers to. Names that cannot be files beside it, and missing files, are left to the
+/// engine, which refuses them.
 pub(crate) fn read(model: &str, file: &Path) -> Result<Vec<ExternalFile>> {
     let directory = file.parent().unwrap_or_else(|| Path::new(""));
     let mut files = Vec::new();
@@ -43,11 +44,12 @@ fn content(model: &str, path: &Path) -> Result<Vec<u8>> {
     let failed = |why: &dyn std::fmt::Display| {
         Error::internal(format!("unable to load model '{model}', cannot read '{}': {why}", path.display()))
     };
-    // Weights may be larger than the machine: that is this model's error, not the end of the process.
+    // Weights may exceed the memory of the machine, which has to be an error of this model and not the end of the
+    // process.
     hippocamp_files::read(path, available_memory()).map_err(|e| failed(&e).with_source(e))
 }
 
-/// Bytes that the machine can still give, as the kernel reckons them. What it grants beyond these ends processes.
+/// Bytes that the kernel estimates to be available. It kills processes that use more.
 fn available_memory() -> u64 {
     let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     available_in(&told).unwrap_or(u64::MAX)
@@ -58,15 +60,16 @@ fn available_in(meminfo: &str) -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// The names of the files that the model refers to, each once. None if the file is no ONNX file: the engine says so.
+/// The names of the files that the model refers to, each once; none if the file is no ONNX file, which the engine
+/// reports.
 fn names(file: &Path) -> BTreeSet<String> {
     let mut names = Names::default();
-    // Where the walk stops for a fault, the engine stops as well.
+    // A fault that ends the walk is reported by the engine.
     drop(walk_file(file, &mut names));
     names.found
 }
 
-/// Those in a file of that length. What was found before a fault counts.
+/// The names in a file of length `end`. Those found before a fault count.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn names_in(file: impl io::Read + io::Seek, end: u64) -> BTreeSet<String> {
     let mut names = Names::default();

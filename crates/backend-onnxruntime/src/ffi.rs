@@ -1,7 +1,7 @@
-//! Everything unsafe of this crate: what the crate `ort` does not offer, or only at a price on the hot path.
+//! All unsafe code of this crate: calls that the crate `ort` lacks, or that it makes too slow for the hot path.
 //!
-//! Its safe way to run a session builds C strings, asks for memory infos and allocators, and allocates for each of them,
-//! every time. Here the same calls are made with what an instance keeps.
+//! Its safe way to run a session creates C strings, memory infos and allocators every time. Here the same calls are
+//! made with objects that an instance keeps.
 
 #![allow(unsafe_code, reason = "the one place for it")]
 
@@ -16,11 +16,11 @@ use ort::sys::OrtStatusPtr;
 
 use crate::error::engine;
 
-/// The outcome of a C call.
+/// Converts the status of a C call to a result.
 ///
 /// # Safety
-/// The status was returned by a call of the C interface, and is given away here.
+/// The status was returned by a call of the C interface; its ownership is passed.
 unsafe fn outcome(status: OrtStatusPtr) -> hippocamp_backend::Result<()> {
-    // SAFETY: as required of the caller.
+    // SAFETY: the caller upholds the contract.
     unsafe { ort::Error::result_from_status(status) }.map_err(engine)
 }

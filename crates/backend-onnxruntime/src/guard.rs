@@ -1,8 +1,8 @@
-//! Requests that would end the process within the engine, refused before it sees them.
+//! Refuses requests that would crash the process within the engine.
 //!
-//! ONNX Runtime checks much, not everything: some of its operators end the process, or never end themselves, when a tensor
-//! that they read has no elements, or one number that they cannot divide. Which of these a model uses is known when it is
-//! loaded, and whether a request has such a tensor when it comes. What a tensor becomes within the model is not seen.
+//! Some operators of ONNX Runtime crash or never return when a tensor that they read has no elements, or a number that
+//! they cannot divide. Which of these operators a model uses is known when it is loaded; whether a request has such a
+//! tensor is checked when it comes. Tensors computed within the model are not checked.
 
 mod division;
 #[cfg(test)]
@@ -16,12 +16,12 @@ use hippocamp_tensor::{DataType, Shape};
 
 use crate::model_file::{ModelFile, Node};
 
-/// An operator that does not take an empty tensor.
+/// An operator that cannot process an empty tensor.
 #[derive(Debug)]
 pub(crate) struct Guarded {
     domain: &'static str,
     pub(crate) operator: &'static str,
-    /// The inputs that decide. An operator for which none of them can depend on a request does no harm.
+    /// The inputs that matter. If none of them can depend on a request, the operator is safe.
     inputs: &'static [usize],
 }
 
@@ -32,14 +32,14 @@ const fn guarded(domain: &'static str, operator: &'static str, inputs: &'static 
     Guarded { domain, operator, inputs }
 }
 
-/// What is known of 1.31.1 and 1.32.0, where both have it. One that is added here is guarded.
+/// The operators known to fail in 1.31.1 and 1.32.0, if both have them. To guard another operator, add it here.
 pub(crate) const OPERATORS: &[Guarded] = &[
     guarded(STANDARD, "Attention", &[0, 1, 2, 3, 4, 5]),
     guarded(STANDARD, "Conv", &[1]),
     guarded(STANDARD, "ConvTranspose", &[0, 1]),
     guarded(STANDARD, "GRU", &[0, 1, 2, 3, 4, 5]),
     guarded(STANDARD, "LSTM", &[0, 1, 2, 3, 4, 5, 6, 7]),
-    // The one recurrent operator that was not seen to fail; it is made of the same parts.
+    // The only recurrent operator that was not seen to fail; it shares its implementation with the others.
     guarded(STANDARD, "RNN", &[0, 1, 2, 3, 4, 5]),
     guarded(STANDARD, "STFT", &[0, 1, 2, 3]),
     guarded(STANDARD, "Unique", &[0]),
@@ -54,12 +54,12 @@ pub(crate) const OPERATORS: &[Guarded] = &[
     guarded(MICROSOFT, "SkipSimplifiedLayerNormalization", &[0, 1]),
 ];
 
-/// What a model does not take.
+/// What must not occur in the inputs of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Guard {
-    /// An operator of the model that does not take an empty tensor.
+    /// An operator of the model that cannot process empty tensors.
     operator: Option<&'static str>,
-    /// The inputs that may not have the smallest number of their type.
+    /// The inputs that must not contain the smallest number of their type.
     divided: Arc<BTreeSet<String>>,
 }
 
@@ -81,13 +81,13 @@ impl Guard {
         Guard { operator, divided: Arc::new(division::divided(file, &fixed)) }
     }
 
-    /// What it looks for in tensors of the input of that name.
+    /// The checks for the input of that name.
     pub(crate) fn for_input(&self, name: &str) -> InputGuard {
         InputGuard { operator: self.operator, is_divided: self.divided.contains(name) }
     }
 }
 
-/// What one input of a model does not take.
+/// The checks for one input of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct InputGuard {
     operator: Option<&'static str>,
@@ -95,7 +95,7 @@ pub(crate) struct InputGuard {
 }
 
 impl InputGuard {
-    /// An error for a tensor that the model does not take as its input of that name.
+    /// An error if the model cannot process the tensor as its input of that name.
     pub(crate) fn check(
         self,
         model: &str,
@@ -134,19 +134,19 @@ impl Guarded {
             "ai.onnx" => STANDARD,
             domain => domain,
         };
-        // Of a file in the engine's own format the domains are not known.
+        // In the engine's own file format domains are not known.
         self.operator == node.operator && (self.domain == domain || node.is_opaque)
     }
 }
 
-/// The names of tensors that no request changes: what has a value in the file, and what is computed from nothing else.
+/// The names of tensors that no request can change: initializers, and what is computed from these alone.
 fn fixed(file: &ModelFile) -> HashSet<&str> {
     let mut fixed: HashSet<&str> = file.initializers.iter().map(String::as_str).collect();
-    // A value in the file is a default where a request may give another.
+    // The initializer of an input is only its default.
     for input in &file.inputs {
         fixed.remove(input.as_str());
     }
-    // A node comes after those that it needs something of.
+    // Nodes are in topological order.
     for node in file.nodes.iter().filter(|node| !node.is_opaque && !node.has_graphs) {
         if node.inputs.iter().all(|name| name.is_empty() || fixed.contains(name.as_str())) {
             fixed.extend(node.outputs.iter().map(String::as_str).filter(|name| !name.is_empty()));

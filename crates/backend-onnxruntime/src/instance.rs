@@ -1,4 +1,4 @@
-//! An instance: a session at work, which others may run at the same time.
+//! An instance, which runs a session; several instances may share one.
 
 use std::ffi::{CStr, CString};
 
@@ -20,7 +20,7 @@ use crate::sessions::UsedSession;
 /// Executes batches. Used by one thread.
 pub(crate) struct OnnxInstance {
     session: UsedSession,
-    /// `None` if there is nothing to set.
+    /// `None` if there are no run options.
     run_options: Option<RunOptions>,
     tensors: Tensors,
 }
@@ -28,12 +28,12 @@ pub(crate) struct OnnxInstance {
 /// What the instance knows of the model's tensors.
 struct Tensors {
     model: String,
-    /// In the order of the config, as all requests are.
+    /// The inputs in the order of the config, as in requests.
     inputs: Vec<Port>,
     outputs: Vec<Port>,
-    /// This process's plain memory.
+    /// Describes ordinary host memory.
     memory: MemoryInfo<'static>,
-    /// For strings, which the engine keeps in its own way.
+    /// The allocator of string tensors, which have their own memory layout.
     allocator: Allocator,
 }
 
@@ -41,11 +41,11 @@ struct Tensors {
 struct Port {
     name: CString,
     data_type: DataType,
-    /// Whether the model can do without it.
+    /// Whether the input is optional.
     optional: bool,
-    /// Looks at what is given to an input.
+    /// The checks for the input.
     guard: InputGuard,
-    /// For a scalar, the shape that the config has for it: a config cannot have a shape without dimensions.
+    /// For a scalar, its shape in the config, where a shape without dimensions is not possible.
     scalar: Option<Shape>,
 }
 
@@ -70,7 +70,7 @@ impl OnnxInstance {
 }
 
 impl Tensors {
-    /// Lends the inputs to the engine. `booleans` holds those that could not be taken as they are.
+    /// Makes the engine's input tensors, which borrow the data. `booleans` holds the inputs that had to be normalised.
     fn lend<'a>(
         &'a self,
         inputs: &'a Inputs<'_>,
@@ -129,7 +129,7 @@ impl Compute for OnnxInstance {
         let wanted: SmallVec<[(usize, &Port); 4]> =
             tensors.outputs.iter().enumerate().filter(|(index, _)| outputs.is_wanted(*index)).collect();
         if wanted.is_empty() {
-            // The engine would refuse to run for nothing.
+            // The engine refuses to run without outputs.
             return Ok(());
         }
         let booleans: SmallVec<[Option<Vec<u8>>; 4]> =
@@ -205,7 +205,8 @@ fn run_options(options: &Options) -> Result<Option<RunOptions>> {
     Ok(Some(run_options))
 }
 
-/// BOOL elements as 0 and 1, if a client sent others: the engine reads them as C++ booleans, which have no third value.
+/// Normalises BOOL elements to 0 and 1; `None` if they are. The engine reads them as C++ booleans, for which other
+/// values are undefined behaviour.
 fn normal_booleans(view: &InputView<'_>) -> Option<Vec<u8>> {
     if view.data_type != DataType::Bool {
         return None;

@@ -1,12 +1,12 @@
-//! ONNX models, executed by ONNX Runtime.
+//! Executes ONNX models by ONNX Runtime.
 //!
-//! The library is a shared one that is opened when the first model is loaded; this crate is built without it. The instances
-//! of a model run one session where they can, and have one each where they cannot. Inputs are given to the engine where they lie, and large
-//! outputs are taken over from it without a copy.
+//! The shared library is opened when the first model is loaded; this crate is built without it. The instances of a
+//! model share one session if possible; otherwise each has its own. Inputs are passed to the engine without a copy, and
+//! large outputs are returned without a copy.
 //!
-//! Everything unsafe is in `ffi`. A program that this crate is part of starts with ONNX Runtime's telemetry switched off, by
-//! a variable of the process (`ffi/telemetry.rs`); nothing else here reads or writes the environment. Nothing the engine or a
-//! model file says can end the process: it becomes an error of the model it belongs to.
+//! All unsafe code is in `ffi`. ONNX Runtime's telemetry is disabled at the start of every program with this crate, by
+//! an environment variable (`ffi/telemetry.rs`); nothing else here uses the environment. Faults of the engine or of a
+//! model file never end the process: they become errors of the model.
 
 mod arena;
 mod backend;
@@ -33,13 +33,13 @@ mod versions;
 pub use backend::OnnxRuntimeBackend;
 pub use settings::Settings;
 
-/// The lowest minor version of ONNX Runtime 1 that will do.
+/// The oldest minor version of ONNX Runtime 1 that is supported.
 pub const OLDEST_MINOR_VERSION: u32 = ort::sys::ORT_API_VERSION;
 
-/// What the fuzz targets call.
+/// Entry points of the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing {
-    /// The names of files that a model file refers to, without a look at whether they can be beside it.
+    /// The names of files that a model file refers to, without checking whether they can be beside it.
     pub fn external_names(model: &[u8]) -> std::collections::BTreeSet<String> {
         crate::external::names_in(std::io::Cursor::new(model), model.len() as u64)
     }

@@ -1,5 +1,5 @@
-//! What the engine says, in our log: a line a message, with the name of the model that it is about, and what it would say again
-//! for every request once.
+//! The engine's messages in the log: one line each, with the name of the model; messages that would repeat with every
+//! request are logged once.
 
 #[cfg(test)]
 mod tests;
@@ -12,28 +12,28 @@ use ort::logging::LogLevel;
 use parking_lot::Mutex;
 use tracing::{Level, debug, enabled, error, trace, warn};
 
-/// Begins the log id of a session; the model's name follows. Other ids are not a model's.
+/// The prefix of a session's log id; the model's name follows. Other ids do not belong to a model.
 const OF_MODEL: &str = "model ";
 
-/// Warnings of a model that are told. A model that has more has said enough.
+/// The most warnings that are logged of a model.
 const MOST: usize = 100;
 
-/// What was told of each model that is loaded.
+/// The messages logged of each loaded model.
 static TOLD: Mutex<BTreeMap<Arc<str>, Told>> = Mutex::new(BTreeMap::new());
 
 #[derive(Default)]
 struct Told {
-    /// How many versions of the model there are.
+    /// The number of loaded versions of the model.
     versions: usize,
     messages: BTreeSet<String>,
 }
 
-/// The log id for the sessions of a model.
+/// The log id of a model's sessions.
 pub(crate) fn log_id(model: &str) -> String {
     format!("{OF_MODEL}{model}")
 }
 
-/// What the engine need not even put into words.
+/// The lowest level at which the engine produces messages.
 pub(crate) fn log_level() -> LogLevel {
     if enabled!(target: "onnxruntime", Level::TRACE) {
         LogLevel::Verbose
@@ -44,7 +44,8 @@ pub(crate) fn log_level() -> LogLevel {
     }
 }
 
-/// Called on the engine's threads. What it calls an error is also the error of a request or a load, and told there.
+/// Logs a message; called on the engine's threads. Errors become warnings, because the request or the load reports them
+/// as well.
 pub(crate) fn log(level: LogLevel, _category: &str, id: &str, location: &str, message: &str) {
     let model = id.strip_prefix(OF_MODEL);
     let line = one_line(message);
@@ -71,27 +72,27 @@ fn one_line(message: &str) -> Cow<'_, str> {
     lines.collect::<Vec<_>>().join(" ").into()
 }
 
-/// Whether this was not told of a loaded model before, with whatever shapes in it.
+/// Whether no such message of a loaded model was logged before; shapes in it are ignored.
 fn is_new(model: &str, line: &str) -> bool {
     let mut told = TOLD.lock();
-    // Not a loaded model's: nobody would forget it again.
+    // Not a loaded model: its messages would never be forgotten.
     let Some(told) = told.get_mut(model) else { return true };
     told.messages.len() < MOST && told.messages.insert(without_shapes(line))
 }
 
-/// The text without what is between braces, as the engine writes shapes.
+/// The text without the parts in braces, which are shapes.
 fn without_shapes(line: &str) -> String {
     let mut parts = line.split('{');
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| text + part.split_once('}').map_or(part, |(_, behind)| behind))
 }
 
-/// A version of a model, of which messages are told once as long as this lives.
+/// Keeps the logged messages of a model as long as one of its versions is loaded.
 #[derive(Debug)]
 pub(crate) struct Remembered(Arc<str>);
 
 impl Remembered {
-    /// Of a version that is about to be loaded, whose messages are told again.
+    /// To be called before a version is loaded; messages of the model are logged again then.
     pub(crate) fn of(model: &Arc<str>) -> Remembered {
         let mut told = TOLD.lock();
         let entry = told.entry(Arc::clone(model)).or_default();

@@ -33,11 +33,12 @@ pub(crate) struct OnnxModel {
     guard: Guard,
     sessions: Sessions,
     _told: Remembered,
-    /// Behind the sessions, which have to be gone before. Instances hold the model until theirs are, too.
+    /// Declared after the sessions, so that it is dropped after them. Instances hold the model until their sessions are
+    /// dropped.
     _end: GiveBack,
 }
 
-/// Gives the memory of a model back to the system when the last of it is gone.
+/// Trims the allocator when the last part of a model is dropped.
 struct GiveBack;
 
 impl Drop for GiveBack {
@@ -56,7 +57,7 @@ impl OnnxModel {
         settings: Settings,
         config: &ModelConfig,
     ) -> Result<OnnxModel> {
-        // From here on, so that a load that fails leaves nothing either.
+        // From here on a failed load releases its memory, too.
         let end = GiveBack;
         let told = Remembered::of(&name);
         let placement = placement(&settings, &options, config, likely_device(config));
@@ -102,7 +103,7 @@ impl OnnxModel {
         let mut text = String::new();
         for Fault { message, .. } in &faults {
             text.push_str(if text.is_empty() { "" } else { "; " });
-            // Of several faults each names the model; once is enough.
+            // Each fault names the model; one mention is enough.
             let prefix = format!("unable to load model '{}', ", self.name);
             text.push_str(if text.is_empty() {
                 message
@@ -132,14 +133,14 @@ impl Model for OnnxModel {
     }
 
     fn serves_under(&self, loaded: &ModelConfig, config: &ModelConfig) -> bool {
-        // Where each session has threads of its own, how many depends on the number of instances.
+        // If each session has its own threads, their number depends on the number of instances.
         let pool = |config| placement(&self.settings, &self.options, config, Device::Cpu).pool;
         differ_in_scheduling_only(loaded, config) && pool(loaded) == pool(config)
     }
 
     fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
         let instance = self.instance(spec)?;
-        // Providers of other devices may keep things for each thread.
+        // Providers of other devices may have thread-local state.
         Ok(match spec.device {
             Device::Cpu => NewInstance::movable(instance),
             Device::Gpu(_) => NewInstance::bound(instance),
@@ -154,11 +155,11 @@ pub(crate) fn placement(
     config: &ModelConfig,
     device: Device,
 ) -> Placement {
-    let pool = pool(settings, options.wishes, instances(config));
+    let pool = pool(settings, options.counts, instances(config));
     Placement { device, pool, allow_spinning: settings.allow_spinning }
 }
 
-/// How many instances the model has, as far as its config says.
+/// The number of instances, as far as the config says it.
 fn instances(config: &ModelConfig) -> usize {
     let counts = config.instance_group.iter().map(|group| {
         let each = usize::try_from(group.count).unwrap_or(0).max(1);
@@ -167,7 +168,8 @@ fn instances(config: &ModelConfig) -> usize {
     counts.fold(0, usize::saturating_add).max(1)
 }
 
-/// Where the first instance will be, so that the first session can be its. A config that names no GPUs yet means the CPU.
+/// The device of the first instance, which can then use the first session. A config that names no GPUs yet means the
+/// CPU.
 fn likely_device(config: &ModelConfig) -> Device {
     let gpu = config.instance_group.first().and_then(|group| group.gpus.first());
     gpu.map_or(Device::Cpu, |id| Device::Gpu(*id))

@@ -1,4 +1,4 @@
-//! What a model file tells without the engine: who wrote it, for which versions, and what its operators are.
+//! Reads facts from a model file without the engine: its producer, its versions and its operators.
 
 mod ort_format;
 #[cfg(test)]
@@ -12,34 +12,34 @@ use std::path::Path;
 pub(crate) use ort_format::is_ort_format;
 use walk::{Kind, Reader, walk_file};
 
-/// A model file, as far as it could be read. What is no model is left to the engine to refuse.
+/// The readable part of a model file. Invalid files are left to the engine, which refuses them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ModelFile {
-    /// Whether it is in the engine's own format, of which nothing is read but names of operators.
+    /// Whether it is in the engine's own format, of which only operator names are read.
     pub(crate) is_ort_format: bool,
-    /// 0 if it says none.
+    /// 0 if there is none.
     pub(crate) ir_version: u64,
-    /// Name and version of the program that wrote it; either may be empty.
+    /// Name and version of the program that wrote the file; either may be empty.
     pub(crate) producer: (String, String),
     pub(crate) nodes: Vec<Node>,
-    /// Names of tensors of graphs that have a value in the file.
+    /// The names of tensors in graphs that have initializers.
     pub(crate) initializers: Vec<String>,
-    /// Names of the inputs of graphs.
+    /// The names of the inputs of graphs.
     pub(crate) inputs: Vec<String>,
-    /// How many dimensions the file declares for the outputs of graphs, where it declares any.
+    /// The number of dimensions of graph outputs for which the file declares a shape.
     pub(crate) output_ranks: BTreeMap<String, usize>,
 }
 
-/// One use of an operator, also within functions and graphs of other nodes.
+/// A node, also one within a function or within a graph of another node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Node {
     pub(crate) domain: String,
     pub(crate) operator: String,
     pub(crate) inputs: Vec<String>,
     pub(crate) outputs: Vec<String>,
-    /// Whether it has graphs of its own, which see the tensors around it.
+    /// Whether it has subgraphs, which can read the tensors of the enclosing graph.
     pub(crate) has_graphs: bool,
-    /// Whether nothing is known of its tensors: in a function the names are the function's.
+    /// Whether its tensors are unknown: in a function the names are local.
     pub(crate) is_opaque: bool,
 }
 
@@ -51,13 +51,13 @@ impl ModelFile {
             return ModelFile { is_ort_format: true, nodes, ..ModelFile::default() };
         }
         let mut reading = Reading::default();
-        // Where the walk stops for a fault, the engine stops as well.
+        // A fault that ends the walk is reported by the engine.
         drop(walk_file(path, &mut reading));
         reading.file
     }
 }
 
-/// What is being put together.
+/// The state of reading a model file.
 #[derive(Default)]
 struct Reading {
     file: ModelFile,

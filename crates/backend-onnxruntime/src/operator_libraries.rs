@@ -10,7 +10,7 @@ use hippocamp_backend::{Error, ModelSource, Result};
 use crate::Settings;
 use crate::ffi::library::fault;
 
-/// The files of the libraries that the config of a model names, in its order.
+/// The paths of the libraries that the config of a model names, in its order.
 pub(crate) fn operator_libraries(source: &ModelSource, settings: &Settings) -> Result<Vec<PathBuf>> {
     let operations = source.config.model_operations.iter();
     let names = operations.flat_map(|operations| &operations.op_library_filename);
@@ -37,10 +37,10 @@ fn find(source: &ModelSource, settings: &Settings, name: &str) -> Result<PathBuf
     }
 }
 
-/// The file of that name, if it is in the folder when all links are followed.
+/// The path of that file, if it is within the folder after all links are followed.
 fn inside(folder: &Path, name: &str) -> Option<PathBuf> {
     let folder = folder.canonicalize().ok()?;
-    // An absolute name replaces the folder.
+    // `join` replaces the folder by an absolute name.
     let file = folder.join(name).canonicalize().ok()?;
     (file.starts_with(&folder) && file.is_file()).then_some(file)
 }

@@ -1,7 +1,7 @@
-//! What a model's config sets for its sessions: the parameters of Triton's ONNX Runtime backend.
+//! The parameters of Triton's ONNX Runtime backend in a model's config.
 //!
-//! Parameters that are not known are left alone, because configs carry parameters for others, too. A value that a known
-//! one cannot have is an error.
+//! Unknown parameters are ignored, because configs have parameters for other readers, too. An invalid value of a known
+//! parameter is an error.
 
 #[cfg(test)]
 mod tests;
@@ -14,33 +14,33 @@ use ort::session::builder::GraphOptimizationLevel;
 
 use crate::Settings;
 use crate::operator_libraries::operator_libraries;
-use crate::pools::Wishes;
+use crate::pools::ThreadCounts;
 use crate::providers::Providers;
 use crate::settings::{parse_count, parse_flag};
 
-/// Entries with these beginnings go to the session as they are.
+/// The prefixes of entries that are passed to the session unchanged.
 const SESSION_ENTRIES: [&str; 4] = ["session.", "optimization.", "ep.", "mlas."];
 
-/// A run gives back memory of the arenas of these devices when it is done.
+/// The entry by which a run shrinks the arenas of the given devices when it ends.
 pub(crate) const ARENA_SHRINKAGE: &str = "memory.enable_memory_arena_shrinkage";
 
-/// How the sessions of a model are made.
+/// The options of a model's sessions.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) level: GraphOptimizationLevel,
-    pub(crate) wishes: Wishes,
-    /// `None` where the engine's default holds.
+    pub(crate) counts: ThreadCounts,
+    /// `None` for the engine's default.
     pub(crate) mem_arena: Option<bool>,
     pub(crate) mem_pattern: Option<bool>,
     pub(crate) session_entries: Vec<(String, String)>,
-    /// Entries for every run.
+    /// The entries of every run.
     pub(crate) run_entries: Vec<(String, String)>,
     pub(crate) providers: Providers,
-    /// Whether the engine maps files with weights. They must not change then while the model is loaded or serves.
+    /// Whether the engine maps files with weights, which then must not change while the model is loaded.
     pub(crate) map_external_data: bool,
-    /// Libraries of custom operators, which are there.
+    /// The paths of libraries of custom operators; all exist.
     pub(crate) operator_libraries: Vec<PathBuf>,
-    /// Whether instances on the CPU run one session. `None`: where each has what it would have of its own.
+    /// Whether instances on the CPU share one session; `None` if they do unless that changes their threads.
     pub(crate) share_session: Option<bool>,
 }
 
@@ -53,7 +53,7 @@ impl Options {
         let shrinkage = parameters.arena_shrinkage(mem_arena)?;
         Ok(Options {
             level: parameters.level()?,
-            wishes: Wishes {
+            counts: ThreadCounts {
                 intra: parameters.count("intra_op_thread_count")?,
                 inter: parameters.count("inter_op_thread_count")?,
                 parallel: parameters.flag("execution_mode")?.unwrap_or(false),
@@ -65,23 +65,23 @@ impl Options {
             providers: Providers::of(model, config)?,
             map_external_data: parameters.flag("map_external_data")?.unwrap_or(false),
             operator_libraries: Vec::new(),
-            // Whether operators of others may run on several threads at once, nobody knows.
+            // Custom operators may not be thread-safe.
             share_session: parameters.flag("share_session_between_instances")?.or(custom.then_some(false)),
         })
     }
 
-    /// With the libraries of operators that the config names.
+    /// Adds the libraries of operators that the config names.
     pub(crate) fn with_libraries(self, source: &ModelSource, settings: &Settings) -> Result<Options> {
         Ok(Options { operator_libraries: operator_libraries(source, settings)?, ..self })
     }
 
-    /// The value of an entry that the config sets.
+    /// Whether the config sets this entry.
     pub(crate) fn sets(&self, key: &str) -> bool {
         self.session_entries.iter().any(|(k, _)| k == key)
     }
 }
 
-/// The parameters of a config, by what they have to be.
+/// Reads the parameters of a config by type.
 pub(crate) struct Parameters<'a> {
     pub(crate) model: &'a str,
     pub(crate) config: &'a ModelConfig,
@@ -105,14 +105,14 @@ impl Parameters<'_> {
         self.text(key).map(parse).transpose()
     }
 
-    /// A number of threads; 0 and -1 are no wish.
+    /// A number of threads; `None` for 0 and -1.
     fn count(&self, key: &str) -> Result<Option<usize>> {
         let Some(text) = self.text(key) else { return Ok(None) };
         let count = parse_count(text).ok_or_else(|| self.wrong(key, "a number of threads", text))?;
         Ok((count > 0).then_some(count))
     }
 
-    /// The numbers are Triton's own: they are not in order of strength.
+    /// The graph optimization level. The numbers are Triton's, which are not in order of strength.
     fn level(&self) -> Result<GraphOptimizationLevel> {
         let of_config =
             || self.config.optimization.as_ref()?.graph.as_ref().map(|graph| graph.level.to_string());
@@ -120,7 +120,7 @@ impl Parameters<'_> {
         let of_field = self.text("level").is_none();
         match text.as_deref().map(str::trim) {
             None | Some("0") => Ok(GraphOptimizationLevel::All),
-            // Of the field, as Triton does; of the parameter it would be a slip.
+            // In the field other numbers are accepted, as in Triton; in the parameter they are refused.
             Some(level) if of_field && !["-1", "1", "2"].contains(&level) => Ok(GraphOptimizationLevel::All),
             Some("-1") => Ok(GraphOptimizationLevel::Level1),
             Some("1") => Ok(GraphOptimizationLevel::Level2),
@@ -132,7 +132,7 @@ impl Parameters<'_> {
         }
     }
 
-    /// Devices like `cpu:0;gpu:0`. A list that the engine does not understand would fail every run.
+    /// A list of devices such as `cpu:0;gpu:0`. Validated here, because an invalid list would fail every run.
     fn arena_shrinkage(&self, mem_arena: Option<bool>) -> Result<Option<String>> {
         let Some(text) = self.text(ARENA_SHRINKAGE) else { return Ok(None) };
         let is_device = |device: &str| {
@@ -161,7 +161,7 @@ impl Parameters<'_> {
         entries
     }
 
-    /// The engine's interface takes C strings.
+    /// Checks for null bytes, because the engine's interface takes C strings.
     fn no_null_bytes(&self) -> Result<()> {
         let bad = |(key, value): &(&String, &str)| key.contains('\0') || value.contains('\0');
         let texts = self.config.parameters.iter().map(|(key, value)| (key, value.string_value.as_str()));

@@ -1,7 +1,7 @@
-//! Execution providers: what runs a model beside the plain CPU kernels.
+//! Execution providers: implementations of operators besides the CPU kernels.
 //!
-//! A provider is part of the library that is loaded, or it is not there. One that a config asks for and that is not
-//! there is an error: a model meant for a GPU shall not crawl on the CPU unnoticed.
+//! The loaded library contains a provider or not. A provider that a config asks for and that is missing is an error: a
+//! model meant for a GPU must not run on the CPU unnoticed.
 
 #[cfg(test)]
 mod tests;
@@ -21,11 +21,11 @@ type Entries = Vec<(String, String)>;
 /// The providers that a config asks for, with their settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Providers {
-    /// For instances on a GPU. Always used there.
+    /// The settings of CUDA, which is always used for instances on a GPU.
     cuda: Entries,
-    /// For instances on a GPU, before CUDA.
+    /// The settings of TensorRT, which precedes CUDA for instances on a GPU.
     tensorrt: Option<Entries>,
-    /// For instances on the CPU.
+    /// The settings of OpenVINO for instances on the CPU.
     openvino: Option<Entries>,
 }
 
@@ -57,12 +57,12 @@ impl Providers {
         Ok(providers)
     }
 
-    /// Whether instances on the CPU have a provider beside the plain kernels.
+    /// Whether instances on the CPU have a provider besides the CPU kernels.
     pub(crate) fn accelerate_cpu(&self) -> bool {
         self.openvino.is_some()
     }
 
-    /// The providers for an instance on that device, the first choice first.
+    /// The providers for an instance on that device, in order of preference.
     pub(crate) fn dispatches(&self, model: &str, device: Device) -> Result<Vec<ExecutionProviderDispatch>> {
         let mut dispatches = Vec::new();
         match device {
@@ -101,7 +101,7 @@ fn required<P: ExecutionProvider>(model: &str) -> Result<()> {
     )))
 }
 
-/// In an order that does not change from one load to the next.
+/// The entries sorted, so that their order is the same at each load.
 fn sorted<'a>(
     model: &str,
     parameters: impl IntoIterator<Item = (&'a String, &'a String)>,
@@ -117,7 +117,7 @@ fn sorted<'a>(
     }
 }
 
-/// The settings of CUDA that older configs have among their parameters, where each choice is a number.
+/// CUDA settings from parameters, as in older configs, where each choice is a number.
 fn cuda_parameters(parameters: &Parameters<'_>) -> Result<Entries> {
     let mut entries = Entries::new();
     let choices: [(&str, &[&str]); 3] = [
@@ -140,7 +140,7 @@ fn cuda_parameters(parameters: &Parameters<'_>) -> Result<Entries> {
     Ok(entries)
 }
 
-/// From the names that configs have to those that the provider has.
+/// Converts the names in configs to those of the provider.
 fn tensorrt_entries(model: &str, entries: Entries) -> Result<Entries> {
     let mut renamed = Entries::new();
     for (key, value) in entries {

@@ -1,4 +1,4 @@
-//! The one ONNX Runtime of the process: opened with the first model, never closed.
+//! The ONNX Runtime of the process: opened with the first model, never closed.
 
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
@@ -17,8 +17,7 @@ use crate::ffi::telemetry;
 use crate::messages::{log, log_level};
 use crate::pools::{PoolSize, shared_pool};
 
-/// The versions that are tested, oldest and newest. The interface is made for the first; later ones are taken, earlier ones
-/// are not.
+/// The tested versions, oldest and newest. Older versions are refused, newer ones are accepted.
 const TESTED: [&str; 2] = ["1.31.1", "1.32.0"];
 
 /// An open library and its environment.
@@ -27,15 +26,15 @@ pub(crate) struct Runtime {
     pub(crate) environment: Environment,
     pub(crate) library: PathBuf,
     pub(crate) version: String,
-    /// `None` if the settings do not want it.
+    /// `None` if the settings disable it.
     pub(crate) shrinking: Option<Arc<Shrinking>>,
 }
 
-/// There can be only one: the library has state of its own, and the environment can be made once.
+/// There can be only one: the library has global state, and the environment can be created once.
 static RUNTIME: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
 
-/// The runtime of this process. The first call opens it with these settings, which then hold for the process; others
-/// wait. A call that fails may be repeated, for instance after the library was put in its place.
+/// Returns the runtime of this process. The first call opens it with these settings, which then apply to the process;
+/// concurrent calls wait. A failed call may be repeated, for instance after the library was installed.
 pub(crate) fn runtime(settings: &Settings) -> Result<Arc<Runtime>> {
     let library = settings.library_now();
     if !settings.looked_in.is_empty() && !library.is_file() {
@@ -59,7 +58,7 @@ pub(crate) fn runtime(settings: &Settings) -> Result<Arc<Runtime>> {
         let loaded = runtime.library.display();
         return Err(unusable(&path, &format!("this process already uses '{loaded}'")));
     }
-    // It panics where it cannot go on.
+    // The crate `ort` panics on some errors.
     let opened = catch_unwind(|| open(settings, &path)).unwrap_or_else(|_| Err("it panicked".to_owned()));
     let environment = opened.map_err(|why| unusable(&path, &why))?;
     info!(version, library = %path.display(), "ONNX Runtime is loaded");

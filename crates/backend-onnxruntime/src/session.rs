@@ -1,4 +1,4 @@
-//! A session: a model file, loaded and optimised.
+//! A session: a loaded and optimised model file.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -20,7 +20,7 @@ use crate::pools::Pool;
 use crate::runtime::Runtime;
 use crate::versions::explain;
 
-/// Where a session runs. Two instances of the same placement could use each other's session.
+/// Where a session runs. Instances of the same placement can share a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Placement {
     pub(crate) device: Device,
@@ -28,10 +28,11 @@ pub(crate) struct Placement {
     pub(crate) allow_spinning: bool,
 }
 
-/// Bytes of weights from which on the system gets back what it took to load them: two to three times as much.
+/// Bytes of weights from which on the allocator is trimmed after loading, which takes two to three times as much
+/// memory.
 const LARGE: u64 = 1 << 20;
 
-/// Opens the file.
+/// Creates a session for the file.
 pub(crate) fn open(
     runtime: &Runtime,
     model: &Arc<str>,
@@ -47,7 +48,7 @@ pub(crate) fn open(
     if size >= LARGE {
         give_back();
     }
-    // On other devices the memory of runs is the provider's; without an arena nothing is kept.
+    // On other devices the provider owns the memory of runs; without an arena no memory is kept.
     let has_arena = placement.device == Device::Cpu && options.mem_arena != Some(false);
     let shrinking = runtime.shrinking.as_ref().filter(|_| has_arena);
     Ok(Arc::new(OpenSession::new(model, session, shrinking)))
@@ -61,14 +62,14 @@ fn create(
     options: &Options,
     placement: Placement,
 ) -> Result<Session> {
-    // The crate `ort` panics where a model has inputs or outputs of types that it does not know.
+    // The crate `ort` panics if inputs or outputs have types that it does not know.
     let created = catch_unwind(AssertUnwindSafe(|| {
         let builder = SessionBuilder::new(&runtime.environment).map_err(engine)?;
         let mut builder = configure(builder, model, options, placement)?;
         for (name, content) in external {
             ffi::session::give_external_file(&mut builder, name, content)?;
         }
-        // By the content: the engine would go by the name.
+        // Decided by the content; the engine would go by the file name.
         if is_ort_format(file) {
             builder = builder.with_config_entry("session.load_model_format", "ORT").map_err(engine)?;
         }
@@ -82,7 +83,7 @@ fn create(
     })
 }
 
-/// The engine's error, with the reason if the model is too new for it.
+/// The engine's error, with an explanation if the model is too new for it.
 #[cold]
 fn refused<R>(runtime: &Runtime, model: &str, file: &Path, error: ort::Error<R>) -> Error {
     match explain(error.message(), &runtime.version, &ModelFile::read(file)) {
@@ -97,16 +98,16 @@ fn configure(
     options: &Options,
     placement: Placement,
 ) -> Result<SessionBuilder> {
-    // Otherwise a provider is chosen that nobody asked for.
+    // Otherwise the engine may choose a provider that the config does not ask for.
     let mut builder = builder.with_auto_device(AutoDevicePolicy::Default).map_err(engine)?;
     builder = builder.with_log_id(log_id(model)).map_err(engine)?;
     builder = builder.with_optimization_level(options.level).map_err(engine)?;
-    builder = builder.with_parallel_execution(options.wishes.parallel).map_err(engine)?;
+    builder = builder.with_parallel_execution(options.counts.parallel).map_err(engine)?;
     if let Pool::Own(size) = placement.pool {
         builder = builder.with_independent_thread_pool().map_err(engine)?;
         builder = builder.with_intra_threads(size.intra).map_err(engine)?;
         builder = builder.with_inter_threads(size.inter).map_err(engine)?;
-        // As in the shared pool, unless the config says otherwise.
+        // The same as in the shared pool, unless the config overrides it.
         let spinning = if placement.allow_spinning { "1" } else { "0" };
         for key in ["session.intra_op.allow_spinning", "session.inter_op.allow_spinning"] {
             if !options.sets(key) {

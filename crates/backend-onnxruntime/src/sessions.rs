@@ -1,7 +1,7 @@
-//! The sessions of a model: one for all of its instances, where they can share it.
+//! The sessions of a model, shared by its instances if possible.
 //!
-//! A session holds the weights in the form that its kernels want, and the memory that runs take. One that runs on several
-//! threads at once needs the weights once, whether they lie in the model file or beside it.
+//! A session holds the weights in the layout of its kernels, and the memory of runs. If it runs on several threads at
+//! once, the weights are needed only once, whether they are in the model file or beside it.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::options::Options;
 use crate::pools::{Pool, PoolSize};
 use crate::session::Placement;
 
-/// The sessions that a model has for instances to come.
+/// The sessions of a model that further instances can use.
 #[derive(Default)]
 pub(crate) struct Sessions {
     open: Mutex<Vec<Open>>,
@@ -24,11 +24,11 @@ pub(crate) struct Sessions {
 struct Open {
     placement: Placement,
     session: Arc<OpenSession>,
-    /// How many instances have it.
+    /// The number of instances that use it.
     users: Arc<AtomicUsize>,
 }
 
-/// A session as one instance has it.
+/// A session in use by one instance.
 pub(crate) struct UsedSession {
     session: Arc<OpenSession>,
     users: Arc<AtomicUsize>,
@@ -60,13 +60,12 @@ impl Drop for UsedSession {
 }
 
 impl Sessions {
-    /// With the session that the model's signature was read from.
+    /// Starts with the session from which the model's signature was read.
     pub(crate) fn with_first(placement: Placement, session: Arc<OpenSession>) -> Sessions {
         Sessions { open: Mutex::new(vec![Open::new(placement, session)]) }
     }
 
-    /// A session for one more instance: the one that others of this placement have, one that nobody has yet, or what
-    /// `create` makes.
+    /// A session for one more instance: one that is shared in this placement, an unused one, or a new one of `create`.
     pub(crate) fn get(
         &self,
         wanted: Placement,
@@ -77,7 +76,7 @@ impl Sessions {
         let found = open.iter().position(|open| open.placement == wanted);
         if !can_be_shared(options, wanted) {
             let first = found.map(|index| open.swap_remove(index));
-            // Several may be made at the same time.
+            // Unlocked, so that several sessions may be created at the same time.
             drop(open);
             let own = first.map_or_else(|| create().map(|session| Open::new(wanted, session)), Ok);
             return own.map(|own| own.used());
@@ -85,7 +84,7 @@ impl Sessions {
         if let Some(index) = found {
             return Ok(open[index].used());
         }
-        // What no instance has only holds memory.
+        // Unused sessions would only hold memory.
         open.retain(|open| open.users.load(Ordering::Relaxed) > 0);
         let created = Open::new(wanted, create()?);
         let used = created.used();
@@ -94,9 +93,9 @@ impl Sessions {
     }
 }
 
-/// Whether instances may run one session at the same time, each with what it had from a session of its own. Not on
-/// other devices, whose providers keep things for each thread; nor where each session has threads of its own, unless the
-/// config wants it: all runs would have to do with those of one.
+/// Whether instances can run one session at the same time without losing what a session of their own would give them.
+/// Not on other devices, whose providers may have thread-local state; nor if sessions have their own threads, unless
+/// the config asks for it, because all runs would share those of one session.
 pub(crate) fn can_be_shared(options: &Options, placement: Placement) -> bool {
     const NONE: PoolSize = PoolSize { intra: 1, inter: 1 };
     let only_cpu = placement.device == Device::Cpu && !options.providers.accelerate_cpu();

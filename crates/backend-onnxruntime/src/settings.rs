@@ -1,39 +1,39 @@
-//! What `--backend-config=onnxruntime,KEY=VALUE` sets.
+//! The settings of `--backend-config=onnxruntime,KEY=VALUE`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hippocamp_backend::{Error, Result};
 
-/// Settings of the whole backend. All models of the process share them.
+/// Settings of the backend, which all models of the process share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The shared library of ONNX Runtime.
+    /// The path of ONNX Runtime's shared library.
     pub library: PathBuf,
-    /// Where the library was looked for and was not; empty if somebody knows where it is. If it is there by the time it is
-    /// needed, it is taken from there.
+    /// Where the library was searched for in vain; empty if its path is known. These places are checked again when the
+    /// library is needed.
     pub looked_in: Vec<PathBuf>,
-    /// How many CPUs the models of this process may keep busy, all together.
+    /// The number of CPUs that all models of this process may use together.
     pub threads: usize,
-    /// Whether models without wishes of their own share one pool of threads. Otherwise each session has a pool of its
-    /// own, the smaller the more instances its model has.
+    /// Whether models without thread settings of their own share one pool. Otherwise each session has its own pool,
+    /// which is smaller the more instances its model has.
     pub global_pool: bool,
-    /// Threads within an operator: of the shared pool, or of each session's.
+    /// Threads within an operator, in the shared pool or in each session's.
     pub intra_op_thread_count: Option<usize>,
     /// Threads across operators, for models that execute in parallel.
     pub inter_op_thread_count: Option<usize>,
-    /// Whether idle threads spin for a while before they sleep. On a machine that has nothing else to do, one request at
-    /// a time is answered sooner so; with as many instances at work as there are CPUs, or with anything else running,
-    /// they take CPUs from those who have work.
+    /// Whether idle threads spin before they sleep. On an otherwise idle machine this shortens the latency of single
+    /// requests; with as many busy instances as CPUs, or with other processes, spinning threads take CPU time from
+    /// those with work.
     pub allow_spinning: bool,
-    /// Folders beside a model's own whose libraries of operators a config may name.
+    /// Folders, besides a model's own, from which a config may load libraries of operators.
     pub operator_folders: Vec<PathBuf>,
-    /// Once in this time the memory that runs no longer need goes back to the system: what a larger batch took than any
-    /// since, and all of it where nothing ran. `None`: it is kept.
+    /// How often memory that runs no longer need is released: what exceeds the runs since the last check, and all of it
+    /// if there were none. `None` keeps it.
     pub memory_period: Option<Duration>,
 }
 
-/// Keys that are for others, or for parts that have no meaning here.
+/// Keys for other readers, or without a meaning here.
 const NOT_OURS: [&str; 5] = [
     "default_max_batch_size",
     "auto_complete_config",
@@ -43,8 +43,8 @@ const NOT_OURS: [&str; 5] = [
 ];
 
 impl Settings {
-    /// Settings for a library at this path. The thread budget is what the machine, its affinity mask and the quota of the
-    /// control group leave to this process.
+    /// Settings for the library at this path. The number of CPUs is limited by the machine, the affinity mask and the
+    /// control group's quota.
     pub fn new(library: impl Into<PathBuf>) -> Settings {
         Settings {
             library: library.into(),
@@ -65,7 +65,7 @@ impl Settings {
         Settings { looked_in, ..Settings::new(library) }
     }
 
-    /// Takes over options from the command line. Words in a key may be joined by `-` or `_`.
+    /// Applies options of the command line. Words in a key may be joined by `-` or `_`.
     pub fn with_options<'a>(self, options: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Settings> {
         let mut settings = self;
         for (key, value) in options {
@@ -90,7 +90,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Where the library is now.
+    /// The path where the library is now.
     pub(crate) fn library_now(&self) -> &Path {
         self.looked_in.iter().find(|place| place.is_file()).unwrap_or(&self.library)
     }
@@ -100,19 +100,19 @@ fn flag(key: &str, value: &str) -> Result<bool> {
     parse_flag(value).ok_or_else(|| wrong(key, "0 or 1", value))
 }
 
-/// A number of threads; 0 and -1 leave the choice to us.
+/// A number of threads; `None` for 0 and -1.
 fn count(key: &str, value: &str) -> Result<Option<usize>> {
     let count = parse_count(value).ok_or_else(|| wrong(key, "a number of threads", value))?;
     Ok((count > 0).then_some(count))
 }
 
-/// A number of seconds; 0 is never.
+/// A number of seconds; `None` for 0.
 fn seconds(key: &str, value: &str) -> Result<Option<Duration>> {
     let seconds: u32 = value.trim().parse().map_err(|_| wrong(key, "a number of seconds", value))?;
     Ok((seconds > 0).then(|| Duration::from_secs(seconds.into())))
 }
 
-/// The ways in which Triton's configs write a flag.
+/// Parses a flag in any form that Triton's configs have.
 pub(crate) fn parse_flag(value: &str) -> Option<bool> {
     match value.trim().to_ascii_lowercase().as_str() {
         "1" | "true" => Some(true),
@@ -121,7 +121,7 @@ pub(crate) fn parse_flag(value: &str) -> Option<bool> {
     }
 }
 
-/// A number of threads that a machine might have; 0 for -1, which Triton's configs have for the engine's own choice.
+/// Parses a plausible number of threads; -1, which means the engine's default in Triton's configs, becomes 0.
 pub(crate) fn parse_count(value: &str) -> Option<usize> {
     if value.trim() == "-1" {
         return Some(0);

@@ -1,4 +1,4 @@
-//! What a model file says of its inputs and outputs.
+//! Reads the signature of a model: its inputs and outputs.
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_model_config::{ModelConfig, Signature, SignatureTensor};
@@ -10,8 +10,8 @@ use crate::element_type::data_type;
 use crate::ffi::session::{Ports, has_shape};
 use crate::model_file::ModelFile;
 
-/// The signature of a loaded model, in the order of the file. Initializers that are graph inputs as well come last and
-/// are optional: the model has values for them. An output that cannot be served is left out if the config lists others.
+/// The signature of a loaded model in the order of the file. Initializers that are also graph inputs come last and are
+/// optional. An output of an unsupported type is left out if the config lists other outputs.
 pub(crate) fn read(
     model: &str,
     session: &Session,
@@ -24,7 +24,7 @@ pub(crate) fn read(
         inputs.push(reader.tensor(Ports::Inputs, index, input.name(), input.dtype())?);
     }
     for (index, input) in session.overridable_initializers().iter().enumerate() {
-        // One that no client can send keeps the value that it has.
+        // An input of an unsupported type keeps its initializer.
         if let Ok(tensor) = reader.tensor(Ports::OverridableInitializers, index, input.name(), input.dtype())
         {
             inputs.push(tensor);
@@ -76,13 +76,13 @@ impl Reader<'_> {
         })
     }
 
-    /// Whether the config lists outputs, and this one is not among them.
+    /// Whether the config lists outputs, but not this one.
     fn does_without(&self, output: &str) -> bool {
         let listed = &self.config.output;
         !listed.is_empty() && listed.iter().all(|each| each.name != output)
     }
 
-    /// Whether the engine calls an output a scalar only because the file declares a rank that the graph does not have.
+    /// Whether the engine reports an output as a scalar only because the file declares a wrong rank.
     fn is_declared_wrong(&self, ports: Ports, name: &str) -> bool {
         let declared = self.file.output_ranks.get(name).copied().unwrap_or(0);
         if !matches!(ports, Ports::Outputs) || declared == 0 {

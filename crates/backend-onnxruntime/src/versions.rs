@@ -1,8 +1,8 @@
-//! Models that are newer than the engine: what the engine says, in words that tell what to do.
+//! Explains the engine's errors about models that are too new for it.
 
 use crate::model_file::ModelFile;
 
-/// For an error of the engine with this text, the sentence that says more; `None` if it is not about versions.
+/// An explanation of this error of the engine; `None` if it is not about versions.
 pub(crate) fn explain(engine: &str, library: &str, file: &ModelFile) -> Option<String> {
     let (what, most) = if let Some((_, most)) = engine.split_once("max supported IR version: ") {
         (format!("IR version {}", file.ir_version), format!("IR version {}", first_number(most)?))
@@ -29,7 +29,7 @@ pub(crate) fn explain(engine: &str, library: &str, file: &ModelFile) -> Option<S
     ))
 }
 
-/// The version of the package `onnx` that was the first to write an IR version, of those that may be new to a library.
+/// The first version of the package `onnx` that writes an IR version; only of those that may be too new.
 fn since(ir_version: u64) -> Option<&'static str> {
     match ir_version {
         12 => Some("onnx 1.19"),

@@ -1,4 +1,4 @@
-//! Every promise of the contract, with models of every kind.
+//! Runs the conformance kit on models of every kind.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
@@ -49,7 +49,7 @@ fn two_inputs_two_outputs() {
     verify(&model, &example, None, None);
 }
 
-/// Elements that say which request they belong to.
+/// Elements that tell which request they belong to.
 fn content(data_type: DataType, n: usize, count: usize) -> Bytes {
     match data_type {
         DataType::Bytes => {

@@ -1,4 +1,4 @@
-//! Models whose weights lie in files beside them, and what others may do to these files.
+//! Models whose weights are in files beside them, while others change these files.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
@@ -14,13 +14,13 @@ use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_default
 use kit::onnx::{Graph, element};
 use kit::{Folder, backend, execute, input, numbers};
 
-/// Floats of a weight: 36 MiB. A block of that size is unmapped when it is freed, also by an allocator that has learned to
-/// keep blocks of 32 MiB: if the engine went on reading what it was lent, it would not get far.
+/// Floats of a weight: 36 MiB. A block of that size is unmapped when freed, even by an allocator that keeps blocks of
+/// 32 MiB, so that reading it after that would crash.
 const WIDTH: usize = 9 << 20;
 
 const CONFIG: &str = "max_batch_size: 0";
 
-/// y = x + weight. No step rewrites the weight: the engine reads it where it lies, for every request.
+/// y = x + weight. No operator repacks the weight, so the engine reads it in place for every request.
 fn graph(file: &str) -> Graph {
     let width = WIDTH as i64;
     Graph::default()
@@ -62,7 +62,7 @@ impl Serving {
         self.model.new_instance(&self.spec).unwrap().into_box()
     }
 
-    /// Whether all of the answer to 1 is this value.
+    /// Whether all elements of the response to 1 have this value.
     fn answers(&self, instance: &mut dyn ModelInstance, value: f32) -> bool {
         let response = execute(instance, &self.spec.interface, vec![input(&[1], numbers([1f32]))]).unwrap();
         response.outputs[0].data.to_host().unwrap() == numbers(vec![value; WIDTH])
@@ -75,7 +75,7 @@ fn weights_that_are_taken_away_are_kept() {
     let serving = load(&folder, CONFIG).unwrap();
     let (mut first, mut second) = (serving.instance(), serving.instance());
     assert!(serving.answers(&mut *first, 3.0));
-    // As `cp` writes over a file that is there: first it is cut to nothing.
+    // As `cp` overwrites a file: it is truncated first.
     OpenOptions::new().write(true).open(&path).unwrap().set_len(100).unwrap();
     assert!(serving.answers(&mut *first, 3.0));
     assert!(serving.answers(&mut *second, 3.0), "an instance that was not used before");

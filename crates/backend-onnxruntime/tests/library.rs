@@ -1,4 +1,4 @@
-//! The shared library: whatever is in its place is refused with a text that helps, until the right one is there.
+//! Whatever is in the place of the shared library is refused with a helpful message, until the right library is there.
 //!
 //! One test, because a process opens the library once.
 
@@ -24,7 +24,7 @@ fn load(library: &Path) -> Result<Box<dyn Model>> {
     OnnxRuntimeBackend::new(Settings::new(library)).load(&folder.source(""))
 }
 
-/// Why a library was refused; checks the rest of the text.
+/// Why a library was refused; asserts the rest of the message.
 fn refused(library: &Path) -> String {
     let reason = load(library).err().expect("the library was expected to be refused").reason();
     let start = format!("Unavailable: ONNX Runtime cannot be loaded from '{}': ", library.display());
@@ -34,7 +34,7 @@ fn refused(library: &Path) -> String {
     why.unwrap_or_else(|| panic!("another text was expected: {reason}")).to_owned()
 }
 
-/// A library made from C code.
+/// Compiles a library from C code.
 fn compiled(folder: &Path, name: &str, code: &str) -> PathBuf {
     let (source, library) = (folder.join(format!("{name}.c")), folder.join(format!("{name}.so")));
     std::fs::write(&source, code).unwrap();
@@ -43,7 +43,7 @@ fn compiled(folder: &Path, name: &str, code: &str) -> PathBuf {
     library
 }
 
-/// Something with the entry point of ONNX Runtime, of that version, that has no interface.
+/// A library with ONNX Runtime's entry point and that version, but without an interface.
 fn imitation(folder: &Path, name: &str, version: &str) -> PathBuf {
     let code = format!(
         "static const char *version(void) {{ return \"{version}\"; }}
@@ -78,7 +78,7 @@ fn only_the_right_library_is_taken() {
     assert_eq!(refused(&imitation(folder, "old", "1.20.1")), "it is version 1.20.1");
     assert_eq!(refused(&imitation(folder, "hollow", "1.31.1")), "it is version 1.31.1, without interface 31");
 
-    // The same path works as soon as the right file is there, without a restart.
+    // The same path works once the right file is there, without a restart.
     std::fs::write(&place, &whole).unwrap();
     load(&place).map(drop).unwrap();
     assert!(refused(&library()).starts_with("this process already uses '"));

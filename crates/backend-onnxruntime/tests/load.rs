@@ -1,4 +1,4 @@
-//! Loading: what is read from a file, and what is refused.
+//! Loading: what is read from a file, and which files are refused.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
@@ -148,7 +148,7 @@ fn what_is_no_tensor_is_refused_by_name() {
     );
 }
 
-/// A label and what is known of each class, as scikit-learn's models have them.
+/// A classifier with a label and a map of probabilities, as exported from scikit-learn.
 fn classifier() -> Vec<u8> {
     Graph::default()
         .node("Neg", &["x"], &["label"])

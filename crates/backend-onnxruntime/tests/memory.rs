@@ -1,5 +1,5 @@
-//! What a model takes in memory: its weights once, and what its runs took until it goes back. One test, because it looks at
-//! the memory of the process.
+//! The memory of a model: weights are there once, and memory of runs is released. One test, because it measures the
+//! memory of the process.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
@@ -16,10 +16,10 @@ use kit::{Folder, execute, input, library, numbers};
 
 const MIB: usize = 1 << 20;
 
-/// Units of a layer whose weights have 96 MiB.
+/// The width of a layer whose weights take 96 MiB.
 const WIDTH: usize = 5016;
 
-/// What a row of the large batch takes between the two layers, and how many rows it has.
+/// The width between two operators, and the number of rows in the large batch.
 const WIDE: usize = 4096;
 const ROWS: usize = 4096;
 
@@ -33,7 +33,7 @@ fn heavy() -> Graph {
         .output("y", element::FLOAT, Some(&[-1, width]))
 }
 
-/// y = the sum of x + 1 over a wide row: 64 MiB between the two steps for the large batch.
+/// y = the sum of x + 1 over a wide row, with 64 MiB between two operators for the large batch.
 fn roomy() -> Graph {
     let wide = WIDE as i64;
     let ones = numbers(vec![1f32; WIDE]);
@@ -71,7 +71,7 @@ impl Serving {
         (0..count).map(|_| self.model.new_instance(&self.spec).unwrap().into_box()).collect()
     }
 
-    /// Runs rows of ones and compares the first number of the answer.
+    /// Runs rows of ones and compares the first number of the response.
     fn run(&self, instance: &mut dyn ModelInstance, rows: usize, columns: usize, expected: f32) {
         let inputs = vec![input(&[rows as i64, columns as i64], numbers(vec![1f32; rows * columns]))];
         let response = execute(instance, &self.spec.interface, inputs).unwrap();
@@ -79,14 +79,14 @@ impl Serving {
     }
 }
 
-/// Bytes of this process that are in memory and in no file.
+/// Anonymous resident memory of this process in bytes.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
 }
 
-/// Waits until that becomes no more than so many bytes. Fails with `why` if it does not.
+/// Waits until that is at most `most` bytes. Fails with `why` otherwise.
 fn wait_for(most: usize, why: &str, mut meanwhile: impl FnMut()) {
     let deadline = Instant::now() + Duration::from_mins(1);
     while resident() > most {
@@ -96,7 +96,7 @@ fn wait_for(most: usize, why: &str, mut meanwhile: impl FnMut()) {
     }
 }
 
-/// What four instances take, against what one does.
+/// Compares the memory of four instances with that of one.
 fn weights_are_there_once() {
     let taken = |config: &str, count: usize| {
         let before = resident();
@@ -119,7 +119,7 @@ fn weights_are_there_once() {
     assert!(each > 3 * one, "{} MiB, and {} with a session for each", one / MIB, each / MIB);
 }
 
-/// What a large batch took, while small ones go on and when nothing runs.
+/// The memory of a large batch is released while small ones run and when nothing runs.
 fn memory_of_runs_goes_back() {
     let serving = load(roomy(), "");
     let mut instance = serving.instances(1).remove(0);
@@ -142,7 +142,7 @@ fn memory_of_runs_goes_back() {
 
 #[test]
 fn a_model_takes_what_it_needs() {
-    // Opens the engine, which has memory of its own.
+    // Opens the engine, which takes memory of its own.
     drop(load(roomy(), "").instances(1));
     weights_are_there_once();
     memory_of_runs_goes_back();

@@ -1,4 +1,4 @@
-//! What the engine says while a model runs, in the log. One test, because there is one log.
+//! The engine's messages about a running model in the log. One test, because there is one log.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
@@ -26,7 +26,7 @@ impl Write for Lines {
 }
 
 impl Lines {
-    /// Those that are told of a shape that an output has not.
+    /// The lines about an output whose shape is wrong.
     fn of_shapes(&self) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().clone()).unwrap();
         text.lines().filter(|line| line.contains("does not match actual shape")).map(str::to_owned).collect()
@@ -59,7 +59,7 @@ fn a_shape_that_a_model_does_not_keep_is_told_once() {
     assert_eq!(told.len(), 2, "one for each output: {told:#?}");
     assert!(told.iter().all(|line| line.contains("\"model\":\"m\"")), "{told:#?}");
 
-    // A model that is loaded again is another one.
+    // Messages are logged again after a reload.
     drop(model);
     run(&load(graph(), config).unwrap());
     assert_eq!(lines.of_shapes().len(), 4);

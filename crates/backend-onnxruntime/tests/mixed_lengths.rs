@@ -10,7 +10,7 @@ use hippocamp_tensor::Shape;
 use kit::onnx::{Graph, element};
 use kit::{execute, execute_together, input, load, numbers, refused};
 
-/// SUM: the sum of each request's elements, told apart by where they end. DOUBLED: twice each element.
+/// SUM: the sum of each request's elements, separated by their ends. DOUBLED: twice each element.
 fn ragged_sums() -> Graph {
     let zero = || numbers([0f32]);
     Graph::default()
@@ -78,7 +78,7 @@ fn batch_inputs_are_held_against_the_file() {
     assert!(reason.contains(expected), "{reason}");
 }
 
-/// MEAN: of the elements that the mask keeps. CENTRED: each element less the mean.
+/// MEAN: of the elements that the mask selects. CENTRED: each element minus the mean.
 fn masked_mean() -> Graph {
     Graph::default()
         .node("Mul", &["x", "mask"], &["kept"])

@@ -1,4 +1,4 @@
-//! Operators that a library beside the model brings, and where such libraries may come from.
+//! Custom operators of a library beside the model, and the places from which libraries are accepted.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
@@ -41,7 +41,7 @@ fn compile(target: &Path) {
     assert!(run.expect("this test needs a C compiler by the name of cc").success());
 }
 
-/// The folder of a model that needs the operator.
+/// The folder of a model that uses the operator.
 fn folder() -> Folder {
     let graph = Graph::default()
         .node_of("test", "TimesTwo", &["x"], &["y"], &[])
@@ -50,7 +50,7 @@ fn folder() -> Folder {
     Folder::with_file(&graph.encode_for(9, &[("", 19), ("test", 1)]))
 }
 
-/// The answer to [1, 2] of the model with a config that names this library.
+/// The result for [1, 2] of the model with a config that names this library.
 fn answer(folder: &Folder, settings: Settings, name: &str) -> hippocamp_backend::Result<bytes::Bytes> {
     let source =
         folder.source(&format!("max_batch_size: 0 model_operations {{ op_library_filename: \"{name}\" }}"));

@@ -1,4 +1,4 @@
-//! Running: every type, every kind of shape, and what goes wrong.
+//! Running models: every type, every kind of shape, and errors.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
@@ -11,12 +11,12 @@ use hippocamp_tensor::{DataType, Shape, push_element};
 use kit::onnx::{Graph, element};
 use kit::{Loaded, execute, input, load, numbers};
 
-/// y = x, through an operator.
+/// y = x, computed by an operator.
 fn identity(element: u64, dims: Option<&[i64]>) -> Graph {
     Graph::default().node("Identity", &["x"], &["y"]).input("x", element, dims).output("y", element, dims)
 }
 
-/// A config with tensors of one free dimension and no batch dimension.
+/// A config whose tensors have one variable dimension and no batch dimension.
 fn vectors(data_type: DataType, inputs: &[&str], outputs: &[&str]) -> String {
     let tensor = |kind: &str, name: &str| {
         format!("{kind} {{ name: \"{name}\" data_type: {} dims: -1 }} ", data_type.config_name())
@@ -122,7 +122,7 @@ fn an_initializer_can_be_overridden_or_left_alone() {
 
 #[test]
 fn an_input_that_is_an_output_keeps_its_own_memory() {
-    // Large enough to be shared, if it were the engine's.
+    // Large enough to be shared, if it were the engine's memory.
     let count = 64 << 10;
     let graph = Graph::default()
         .node("Neg", &["x"], &["y"])
@@ -202,7 +202,7 @@ fn a_tensor_that_fits_into_no_memory_is_an_error() {
 
 #[test]
 fn a_shape_that_the_model_refuses_is_an_error() {
-    // Not the model's shape: the server would not have let it through.
+    // A wrong shape, which the server would refuse before.
     let Loaded { model, config, interface, .. } = load(identity(element::FLOAT, Some(&[2])), "").unwrap();
     let spec = hippocamp_backend::InstanceSpec {
         name: "m_0_0".into(),
@@ -261,7 +261,7 @@ fn types_have_the_same_bytes_here_and_there() {
     }
 }
 
-/// The one operator of the guard's table that is not known to do harm.
+/// The only operator of the guard's table that is not known to fail.
 #[test]
 fn a_recurrent_model_takes_no_empty_tensor() {
     let graph = Graph::default()
@@ -299,7 +299,7 @@ fn instances_run_at_the_same_time() {
             scope.spawn(move || {
                 let mut instance = model.instance();
                 for round in 0..40 {
-                    // Small answers are copied and large ones shared, and they stay while others are made.
+                    // Small outputs are copied and large ones shared; both stay valid during further executions.
                     let (rows, columns) = (1 + i64::from(round % 7), 1 + i64::from(round * 97 % 5000));
                     let values: Vec<i32> = (0..(rows * columns) as i32).map(|i| i ^ thread << 24).collect();
                     let expected = numbers(values.iter().map(|value| value.wrapping_mul(-2)));
@@ -322,7 +322,7 @@ fn the_smallest_number_is_not_divided() {
     let model = load(graph, "").unwrap();
     let divided = |a: i32| model.run(vec![input(&[2], numbers([6, a])), input(&[2], numbers([2i32, 3]))]);
     assert_eq!(divided(9).unwrap().outputs[0].data, numbers([3i32, 3]));
-    // By 3 it would do no harm, and is refused as well.
+    // Division by 3 would be safe, but is refused as well.
     let error = divided(i32::MIN).unwrap_err();
     assert!(error.message().contains("which the model cannot divide"), "{error}");
 }

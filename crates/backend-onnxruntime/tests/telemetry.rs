@@ -1,6 +1,6 @@
-//! That ONNX Runtime keeps nothing about its use and sends nothing, in a program that is only linked to this crate.
+//! Tests that ONNX Runtime stores and sends nothing about its use, in a program that is only linked to this crate.
 //!
-//! The test starts itself once more, in an environment without the variable and with empty folders for a user's files.
+//! The test starts itself again in an environment without the variable and with empty user folders.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
@@ -15,23 +15,24 @@ use kit::{input, load, numbers};
 
 const VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
 
-/// Tells the program that it was started by `start`.
+/// The environment variable that tells the program that it was started by `start`.
 const INNER: &str = "TELEMETRY_TEST_INNER";
 
-/// All that is in a folder and its folders.
+/// All files in a folder and its subfolders.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// The sockets that are open now. `tests/clients/test_telemetry.py` sees also those that are closed again.
+/// The sockets that are open now. `tests/clients/test_telemetry.py` also sees those that were closed again.
 fn sockets() -> Vec<PathBuf> {
     let open = std::fs::read_dir("/proc/self/fd").unwrap();
     let targets = open.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
     targets.filter(|target| target.to_string_lossy().starts_with("socket:")).collect()
 }
 
-/// The output of this program's test `inner`, with the variable set or not, in a user's folder that it may write to.
+/// The output of this program's test `inner`, with the variable set or not, and with a home folder that it may write
+/// to.
 fn start(variable: Option<&str>, home: &Path) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
@@ -72,11 +73,11 @@ fn inner() {
 #[test]
 fn nothing_is_written_and_the_users_word_counts() {
     let home = tempfile::tempdir().unwrap();
-    // Nothing, and what is left of a variable that nobody set.
+    // Unset, or empty as from a container's file.
     for unset in [None, Some("")] {
         assert!(start(unset, home.path()).contains("the variable is Ok(\"1\")"), "{unset:?}");
         assert_eq!(files(home.path()), Vec::<PathBuf>::new(), "{unset:?}");
     }
-    // Not run with it: a test sends nothing to anybody.
+    // The engine is not run with it: a test sends nothing.
     assert!(start(Some("0"), home.path()).contains("the variable is Ok(\"0\")"));
 }

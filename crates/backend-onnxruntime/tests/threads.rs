@@ -1,4 +1,4 @@
-//! How many threads the engine starts. One test, because it counts those of the process.
+//! The number of threads that the engine starts. One test, because it counts those of the process.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
@@ -13,7 +13,7 @@ fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").unwrap().count()
 }
 
-/// A model with so many instances that all have run.
+/// A model with `count` instances, each of which has run once.
 fn with_instances(count: usize, parameter: &str) -> (Loaded, Vec<Box<dyn hippocamp_backend::ModelInstance>>) {
     let graph = Graph::default().node("Neg", &["x"], &["y"]).input("x", element::FLOAT, Some(&[2])).output(
         "y",
@@ -42,7 +42,7 @@ fn models_share_threads_unless_they_name_a_number() {
     let own = with_instances(2, number);
     assert_eq!(threads(), shared + 2 * 2, "each session has 3 threads, of which one is the instance's");
     drop(own);
-    // The system may list one for a moment after it was joined.
+    // The kernel may list a thread for a moment after it was joined.
     let deadline = Instant::now() + Duration::from_mins(1);
     while threads() != shared {
         assert!(Instant::now() < deadline, "they do not end with it");

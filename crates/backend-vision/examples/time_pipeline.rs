@@ -1,4 +1,4 @@
-//! Times a pipeline on one picture, in one thread, as an instance runs it: what `scripts/bench vision` calls.
+//! Times a pipeline on one image on one thread, as an instance runs it. Called by `scripts/bench vision`.
 //!
 //!     time_pipeline PIPELINE.toml PICTURE RUNS
 //!

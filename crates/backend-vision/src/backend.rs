@@ -10,10 +10,10 @@ use crate::VisionModel;
 /// The file that is loaded if the config names none.
 const DEFAULT_FILE: &str = "pipeline.toml";
 
-/// A pipeline is written by hand; a file beyond this is something else.
+/// The largest pipeline file in bytes. Pipelines are written by hand, so a larger file is something else.
 const MAX_FILE_SIZE: u64 = 1 << 20;
 
-/// Runs pipelines of steps on pictures.
+/// The backend that runs pipelines of image processing steps.
 #[derive(Debug)]
 pub struct VisionBackend;
 

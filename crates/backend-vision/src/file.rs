@@ -1,4 +1,4 @@
-//! The text of `pipeline.toml`: what is wrong with it, and where.
+//! The text of a `pipeline.toml`, and its faults with their lines.
 
 use std::io::ErrorKind;
 use std::ops::Range;
@@ -6,21 +6,21 @@ use std::path::Path;
 
 use hippocamp_model_config::{Fault, FaultKind, Faults};
 
-/// More faults than this help nobody; the rest is dropped.
+/// The largest number of reported faults; further ones are dropped.
 const MAX_FAULTS: usize = 50;
 
-/// A list of names; a file beyond this is something else.
+/// The largest file of labels in bytes.
 const MAX_BESIDE: u64 = 1 << 20;
 
-/// A text that is being read, and the faults found so far: all of them are told at once.
+/// A text that is being parsed, and its faults so far. They are reported all at once.
 #[derive(Debug)]
 pub(crate) struct File<'a> {
-    /// What it is called in messages.
+    /// The name of the file in messages.
     origin: &'a str,
     text: &'a str,
-    /// Where files lie that it names.
+    /// The folders in which files named by the pipeline are looked for.
     folders: &'a [&'a Path],
-    /// Byte in the text, message.
+    /// (byte offset in the text, message) pairs.
     faults: Vec<(usize, String)>,
 }
 
@@ -29,7 +29,7 @@ impl<'a> File<'a> {
         File { origin, text, folders, faults: Vec::new() }
     }
 
-    /// The text of a file that this one names: of the first folder that has it.
+    /// Reads a file that the pipeline names, from the first folder that has it.
     pub(crate) fn read_beside(&self, name: &str) -> Result<String, String> {
         if name.is_empty() || name.contains(['/', '\\', '\0']) || name == ".." {
             return Err(format!("'{name}' was expected to be the name of a file beside the pipeline"));
@@ -45,7 +45,7 @@ impl<'a> File<'a> {
         Err(format!("'{name}' cannot be read: {why}"))
     }
 
-    /// Notes a fault at that place.
+    /// Adds a fault at a place of the text.
     pub(crate) fn fault(&mut self, at: &Range<usize>, message: impl Into<String>) {
         if self.faults.len() < MAX_FAULTS {
             self.faults.push((at.start, message.into()));
@@ -56,7 +56,7 @@ impl<'a> File<'a> {
         self.faults.is_empty()
     }
 
-    /// All of them, in the order of the file, each with its line.
+    /// All faults in the order of the text, each with its line.
     pub(crate) fn into_faults(mut self) -> Faults {
         self.faults.sort_by_key(|(at, _)| *at);
         let mut faults = Faults::new(self.origin);

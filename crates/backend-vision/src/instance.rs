@@ -1,4 +1,4 @@
-//! An instance: takes requests apart into pictures, runs the steps for each, and puts the answers together.
+//! An instance: splits requests into images, runs the steps for each image, and assembles the responses.
 
 mod inputs;
 
@@ -19,7 +19,7 @@ use inputs::Input;
 
 pub(crate) struct VisionInstance {
     model: Arc<str>,
-    /// With their numbers, from 1. Only those that the model's outputs depend on.
+    /// The steps that the model's outputs depend on, with their numbers from 1.
     steps: Vec<(usize, Bound)>,
     values: Values,
     inputs: Vec<Input>,
@@ -70,7 +70,7 @@ impl VisionInstance {
         }
         let mut replaced = Replaced::default();
         for row in 0..rows {
-            // What an earlier request left behind that failed is nothing of this one.
+            // Discard what a failed request left behind.
             self.values.take_replaced();
             self.run(row).map_err(|(place, error)| {
                 let picture =
@@ -90,7 +90,7 @@ impl VisionInstance {
         Ok(response)
     }
 
-    /// One picture. The error comes with the place where it happened.
+    /// Processes one image. An error comes with the step in which it occurred.
     fn run(&mut self, row: usize) -> Result<(), (String, Error)> {
         for input in &mut self.inputs {
             input.set(row, &mut self.values).map_err(|error| (format!("input '{}'", input.name()), error))?;
@@ -111,7 +111,7 @@ impl ModelInstance for VisionInstance {
         let mut times = ExecutionTimes::now();
         let results: SmallVec<[Result<Response>; 8]> =
             batch.iter().map(|request| self.respond(request)).collect();
-        // Answers are put together as the pictures go; there is no phase of its own for it.
+        // Outputs are assembled image by image, so that there is no separate phase for them.
         times.outputs_begun = Instant::now();
         times.finished = times.outputs_begun;
         let done = batch.iter().zip(&results).filter(|(_, result)| result.is_ok());

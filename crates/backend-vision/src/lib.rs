@@ -1,15 +1,14 @@
-//! Pictures to tensors and back, in pure Rust: what comes before and after a network, without Python.
+//! Image pre- and post-processing for networks in pure Rust, without Python.
 //!
-//! A version of a model is one readable file, `pipeline.toml`: a list of typed steps that read and write named values.
-//! A name that no step writes is an input of the model, a value that no step reads an output. `docs/vision.md` has all
-//! steps.
+//! A model version is one readable file, `pipeline.toml`: a list of typed steps that read and write named values. A
+//! name that no step writes is an input of the model; a value that no step reads is an output. `docs/vision.md`
+//! describes all steps.
 //!
-//! A step of the list goes through three forms, which is where to look when one is to be added (`steps.rs` has the list):
-//! its parameters as they are written ([`StepFile`](step::StepFile), a serde struct), what they bind to
-//! ([`Ports`](pipeline::Ports): names become slots, kinds are checked), and the step itself ([`Step`](step::Step)), of
-//! which each instance has its own, scratch memory included.
+//! A step has three forms, which a new step has to define (`steps.rs` lists all steps): its parameters as written
+//! ([`StepFile`](step::StepFile), a serde struct), their binding ([`Ports`](pipeline::Ports): names become slots, kinds
+//! are checked), and the step itself ([`Step`](step::Step)), of which each instance has a copy with scratch memory.
 //!
-//! Pictures are handled one at a time, so that one that cannot be read fails its own request alone.
+//! Images are processed one at a time, so that an invalid one only fails its own request.
 
 mod backend;
 mod file;
@@ -26,10 +25,10 @@ mod value;
 pub use backend::VisionBackend;
 pub use model::VisionModel;
 
-/// What the fuzz targets call.
+/// Entry points of the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing {
-    /// Decodes a picture as the step does; its width and height, or `None` if it is refused.
+    /// Decodes an image as the step `decode` does; returns width and height, or `None` if it is refused.
     pub fn decode(bytes: &[u8], max_pixels: u64) -> Option<(usize, usize)> {
         let image = crate::steps::decode_alone(bytes, max_pixels).ok()?;
         Some((image.size.width, image.size.height))

@@ -14,7 +14,7 @@ use crate::pipeline::{Named, Pipeline};
 use crate::replaced::ReplacedLog;
 use crate::value::Slot;
 
-/// A pipeline under the name of its model.
+/// The pipeline of a model.
 #[derive(Debug)]
 pub struct VisionModel {
     name: Arc<str>,
@@ -23,12 +23,12 @@ pub struct VisionModel {
 }
 
 impl VisionModel {
-    /// Reads the text of a `pipeline.toml`; messages call it `origin`.
+    /// Parses a `pipeline.toml`; messages call it `origin`.
     pub fn from_text(name: Arc<str>, origin: &str, text: &str) -> Result<VisionModel> {
         VisionModel::new(name, Pipeline::read(origin, text))
     }
 
-    /// The same of a pipeline that may name files, of labels, which are looked for in `folders`.
+    /// Parses a pipeline that may name label files, which are looked for in `folders`.
     pub fn from_text_beside(
         folders: &[&Path],
         name: Arc<str>,
@@ -45,8 +45,8 @@ impl VisionModel {
         Ok(VisionModel { replaced: ReplacedLog::new(&name), name, pipeline })
     }
 
-    /// What the pipeline takes and gives, as a model file would say it. With a batch dimension every tensor has one
-    /// more. What the pipeline leaves open, the config may settle.
+    /// Inputs and outputs of the pipeline, as the signature of a model file. With a batch dimension every tensor has
+    /// one dimension more. The config may define what the pipeline leaves open.
     fn signature(&self, config: &ModelConfig) -> Signature {
         let is_batched = config.max_batch_size > 0;
         let input = |slot: &Slot| {
@@ -69,7 +69,7 @@ impl VisionModel {
         }
     }
 
-    /// What the pipeline offers to give: its outputs, and any other value that the config asks for by name.
+    /// The outputs: those of the pipeline, and any other value that the config names.
     fn outputs(&self, config: &ModelConfig) -> Vec<Slot> {
         let mut outputs = self.pipeline.outputs.clone();
         for output in &config.output {
@@ -89,7 +89,7 @@ impl VisionModel {
 impl Model for VisionModel {
     fn complete_config(&self, config: &mut ModelConfig, default_max_batch_size: i32) -> Result<()> {
         let options = CompleteOptions { default_max_batch_size, disable: false };
-        // Whether it shall batch is not known yet; it can.
+        // Whether the model will be batched is not known yet; it can be.
         let batched = ModelConfig { max_batch_size: 1, ..config.clone() };
         complete(config, &self.signature(&batched), &options).map_err(|faults| self.refused(faults))
     }
@@ -116,9 +116,9 @@ impl Model for VisionModel {
     }
 }
 
-/// A value as a tensor of the model. Without a batch dimension a config may still declare a leading dimension of 1, as
-/// configs do that come from times when the dims held the batch: then the tensor has it. Sizes that depend on the picture
-/// are those that are declared; pictures are held against them as they come.
+/// A value as a tensor of the model. Without a batch dimension, the config may still declare a leading dimension of 1,
+/// as older configs do; then the tensor has it. Sizes that depend on the image are taken from the config, and each
+/// image is checked against them.
 fn tensor(value: &Named, declared: Option<&[i64]>, is_batched: bool) -> SignatureTensor {
     let mut dims = value.kind.dims();
     if !is_batched && declared.is_some_and(|declared| has_leading_one(declared, &dims)) {
@@ -136,7 +136,7 @@ fn tensor(value: &Named, declared: Option<&[i64]>, is_batched: bool) -> Signatur
     }
 }
 
-/// Whether declared dims have a leading 1 before those that a value has by itself.
+/// Whether the declared dims have a leading 1 in addition to the value's own dims.
 pub(crate) fn has_leading_one(declared: &[i64], own: &Shape) -> bool {
     declared.len() == own.len() + 1 && matches!(declared.first(), Some(1 | -1))
 }

@@ -1,4 +1,4 @@
-//! The outputs of a request, put together picture by picture.
+//! Collects the outputs of a request, image by image.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use crate::model::has_leading_one;
 use crate::pipeline::Pipeline;
 use crate::value::{Kind, Pixels, Slot, Value, Values};
 
-/// An output of the model, and what the current request has of it so far.
+/// An output of the model, and its content for the current request so far.
 #[derive(Debug)]
 pub(crate) struct Output {
     spec: TensorSpec,
-    /// Its place in the model's list.
+    /// Its index among the model's outputs.
     index: usize,
     slot: Slot,
     has_leading_one: bool,
     is_tensor: bool,
     is_wanted: bool,
-    /// The shape that the request's first picture gave, without a batch dimension.
+    /// The shape of the request's first image, without a batch dimension.
     dims: Option<Shape>,
-    /// The rows of values that are not tensors; those keep their rows themselves.
+    /// The rows of values that are not tensors; tensors collect their rows themselves.
     data: Vec<u8>,
 }
 
@@ -63,7 +63,7 @@ impl Output {
         self.slot
     }
 
-    /// Begins a request of so many pictures.
+    /// Begins a request of `rows` images.
     pub(crate) fn begin(&mut self, values: &mut Values, rows: usize, is_wanted: bool) {
         self.is_wanted = is_wanted;
         self.dims = None;
@@ -75,7 +75,7 @@ impl Output {
         }
     }
 
-    /// Takes the value of the current picture.
+    /// Appends the value of the current image.
     pub(crate) fn keep(&mut self, values: &mut Values) -> Result<()> {
         if !self.is_wanted {
             return Ok(());
@@ -109,7 +109,7 @@ impl Output {
         Ok(())
     }
 
-    /// What goes into the response; `None` if the request did not ask for it.
+    /// The output for the response; `None` if the request did not ask for it.
     pub(crate) fn finish(
         &mut self,
         values: &mut Values,
@@ -125,7 +125,7 @@ impl Output {
         Some(OutputTensor { index: self.index, shape, data: data.into() })
     }
 
-    /// The shape that clients see of a value, without the batch dimension.
+    /// The shape of a value in the response, without the batch dimension.
     fn shape_of(&self, value: &Value) -> Result<Shape> {
         let mut dims = match value {
             Value::Empty | Value::Detections(_) => return Err(unset()),
@@ -152,8 +152,7 @@ impl Output {
     }
 }
 
-/// The shape `to` for a tensor that has the sizes `given` as `from` says: each -1 there takes the next size that is open
-/// here.
+/// Fills the -1s of `to` with the sizes that `given` has where `from` is -1, in order.
 pub(crate) fn fill(from: &[i64], given: &[i64], to: &[i64]) -> Shape {
     let mut open = from.iter().zip(given).filter(|(declared, _)| **declared == -1).map(|(_, size)| *size);
     to.iter().map(|&size| if size == -1 { open.next().unwrap_or(1) } else { size }).collect()

@@ -1,4 +1,4 @@
-//! `pipeline.toml`, read, checked and bound.
+//! Parses, checks and binds a `pipeline.toml`.
 
 mod ports;
 mod read;
@@ -19,11 +19,11 @@ pub(crate) use read::{Table, parameters};
 #[derive(Clone, Debug)]
 pub(crate) struct Pipeline {
     pub(crate) steps: Vec<Bound>,
-    /// Every value, by its slot: first come first.
+    /// Every value by its slot, in the order of first use.
     pub(crate) values: Vec<Named>,
-    /// What the model takes, in the order of its first use or as the file lists it.
+    /// The model's inputs, in the order of first use or as the file lists them.
     pub(crate) inputs: Vec<Slot>,
-    /// What the model gives if its config does not choose: what the file lists, or all values that no step reads.
+    /// The outputs if the config does not name them: those that the file lists, or all values that no step reads.
     pub(crate) outputs: Vec<Slot>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Named {
     pub(crate) kind: Kind,
 }
 
-/// A step in its place.
+/// A step whose names are bound to slots.
 #[derive(Clone)]
 pub(crate) struct Bound {
     pub(crate) op: &'static str,
@@ -44,12 +44,12 @@ pub(crate) struct Bound {
 }
 
 impl Pipeline {
-    /// Reads the text of a pipeline. The faults name `origin`, each with its line.
+    /// Parses a pipeline. Faults have the name `origin` and their lines.
     pub(crate) fn read(origin: &str, text: &str) -> Result<Pipeline, Faults> {
         read::read(origin, text, &[])
     }
 
-    /// The same of a pipeline that may name files, which lie in these folders.
+    /// Parses a pipeline that may name files, which are looked for in `folders`.
     pub(crate) fn read_beside(folders: &[&Path], origin: &str, text: &str) -> Result<Pipeline, Faults> {
         read::read(origin, text, folders)
     }
@@ -65,7 +65,7 @@ impl Pipeline {
         (leaves && !self.inputs.contains(&slot)).then_some(slot)
     }
 
-    /// For each step whether these values depend on it.
+    /// For each step, whether one of these values depends on it.
     pub(crate) fn needed_for(&self, wanted: &[Slot]) -> Vec<bool> {
         let mut wanted = wanted.to_vec();
         let mut needed = vec![false; self.steps.len()];

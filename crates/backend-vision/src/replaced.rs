@@ -1,4 +1,4 @@
-//! Pictures that a black one stands in for: told in the log and in the response.
+//! Reports images that could not be decoded and were replaced by black ones, in the log and in the response.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,18 +6,19 @@ use std::time::{Duration, Instant};
 use hippocamp_backend::{ParameterValue, Parameters};
 use parking_lot::Mutex;
 
-/// Parameters of the response: which rows of the request, from 0, with commas; and why the first of them.
+/// Response parameters: the indices of the replaced rows from 0, separated by commas, and the reason of the first one.
 const ROWS: &str = "replaced_pictures";
 const REASON: &str = "replaced_pictures_reason";
 
-/// A client that sends nothing but broken pictures shall not fill the log.
+/// The least time between two log lines of a model, so that a client that sends many broken images cannot flood the
+/// log.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Those of one request.
+/// The replaced images of one request.
 #[derive(Debug, Default)]
 pub(crate) struct Replaced {
     rows: Vec<usize>,
-    /// Why the first of them is no picture.
+    /// Why the first of them could not be decoded.
     reason: String,
 }
 
@@ -29,7 +30,7 @@ impl Replaced {
         self.rows.push(row);
     }
 
-    /// Tells the client by the response's parameters, and the operator by a line in the log.
+    /// Adds the response parameters, and writes a line to the log.
     pub(crate) fn tell(self, parameters: &mut Parameters, log: &ReplacedLog) {
         if self.rows.is_empty() {
             return;
@@ -41,7 +42,7 @@ impl Replaced {
     }
 }
 
-/// What is told in the log of a model; its instances share one.
+/// Limits the rate of a model's log lines; shared by its instances.
 #[derive(Debug)]
 pub(crate) struct ReplacedLog {
     model: Arc<str>,
@@ -51,7 +52,7 @@ pub(crate) struct ReplacedLog {
 #[derive(Debug, Default)]
 struct State {
     last: Option<Instant>,
-    /// Requests since then that no line was written for.
+    /// The number of requests since the last line, for which none was written.
     untold: u64,
 }
 
@@ -72,7 +73,7 @@ impl ReplacedLog {
         );
     }
 
-    /// Whether a line may be written now, and for how many requests none was.
+    /// Whether a line may be written now; if so, for how many requests none was written before.
     fn turn(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock();
         if state.last.is_some_and(|last| now.saturating_duration_since(last) < PAUSE) {

@@ -1,8 +1,8 @@
-//! Pictures in another size: bilinear, bicubic, Lanczos, area and nearest.
+//! Resizes images: bilinear, bicubic, Lanczos, area and nearest.
 //!
-//! Eight-bit pictures with half-pixel centres are resized by `fast_image_resize` where only the four nearest samples count.
-//! What it does not do is done here: Pillow's filters to the last bit, OpenCV's `INTER_AREA` and `INTER_NEAREST`,
-//! TensorFlow's old corners, and samples that are not rounded.
+//! `fast_image_resize` does bilinear resizing of 8-bit images with half-pixel centres without antialiasing. The rest is
+//! implemented here: Pillow's filters with identical results, OpenCV's `INTER_AREA` and `INTER_NEAREST`, the
+//! coordinates of TensorFlow 1, and results that are not rounded.
 
 mod area;
 mod bilinear;
@@ -26,38 +26,39 @@ use filtered::{Filter, Filtered, Fixed, Float};
 pub(crate) use warp::Warper;
 pub(crate) use window::Window;
 
-/// How samples are made of those of the picture before.
+/// The interpolation method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Method {
-    /// From the four nearest, also where the picture shrinks: OpenCV's `INTER_LINEAR`. Antialiased: Pillow's `BILINEAR`.
+    /// Without antialiasing from the four nearest samples, even if the image shrinks (OpenCV's `INTER_LINEAR`); with
+    /// antialiasing Pillow's `BILINEAR`.
     #[default]
     Bilinear,
-    /// Antialiased always: Pillow's `BICUBIC`.
+    /// Pillow's `BICUBIC`, always antialiased.
     Bicubic,
-    /// Antialiased always: Pillow's `LANCZOS`.
+    /// Pillow's `LANCZOS`, always antialiased.
     Lanczos,
-    /// The mean of all that a pixel covers: OpenCV's `INTER_AREA`.
+    /// The mean of the area that a pixel covers: OpenCV's `INTER_AREA`.
     Area,
-    /// The one at the pixel's upper left corner: OpenCV's `INTER_NEAREST`.
+    /// The sample at the pixel's upper left corner: OpenCV's `INTER_NEAREST`.
     Nearest,
 }
 
-/// Where a pixel is.
+/// The position of a pixel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Coordinates {
-    /// In the middle of its area, as in OpenCV, Pillow and PyTorch.
+    /// At the middle of its area, as in OpenCV, Pillow and PyTorch.
     #[default]
     HalfPixel,
-    /// At its upper left corner, as TensorFlow 1 has it by default.
+    /// At its upper left corner, the default of TensorFlow 1.
     TfLegacy,
 }
 
-/// A number that a sample is kept as.
+/// The type of a sample.
 pub(crate) trait Scalar: Copy + Default + PartialEq + Into<f32> + Send + Sync {
     fn to_f32(self) -> f32;
-    /// The nearest that there is.
+    /// The nearest value of the type.
     fn from_f32(value: f32) -> Self;
 }
 
@@ -81,7 +82,7 @@ impl Scalar for f32 {
     }
 }
 
-/// What is done, of a method and what it is told.
+/// The implementation for a combination of method and settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Filtered(Filter),
@@ -90,10 +91,10 @@ enum Way {
     Nearest,
 }
 
-/// Longer sides are not filtered: the tables are as long, and a side is what a file says of itself.
+/// The longest side for methods with tables: a table is as long as the side, which the file determines.
 const MAX_FILTERED_SIDE: usize = 65_535;
 
-/// Resizes pictures. Keeps its tables and memory from one to the next.
+/// Resizes images. Keeps its tables and memory between images.
 pub(crate) struct Resampler {
     way: Way,
     resizer: Resizer,
@@ -106,7 +107,8 @@ pub(crate) struct Resampler {
 }
 
 impl Resampler {
-    /// Bicubic and Lanczos are antialiased always, area and nearest never; `coordinates` are for bilinear without it.
+    /// Bicubic and Lanczos are always antialiased, area and nearest never; `coordinates` only matter for bilinear
+    /// without antialiasing.
     pub(crate) fn new(method: Method, coordinates: Coordinates, antialias: bool) -> Resampler {
         Resampler::of(match method {
             Method::Bilinear if antialias => Way::Filtered(Filter::Bilinear),
@@ -134,7 +136,7 @@ impl Resampler {
         }
     }
 
-    /// Writes a picture into a window of an 8-bit one, in the window's size.
+    /// Resizes an image into a window of an 8-bit image.
     pub(crate) fn write_u8(&mut self, from: &Image, mut to: Window<'_, u8>) -> Result<()> {
         let (size, target) = (from.size, to.size());
         match (&from.pixels, self.way) {
@@ -156,7 +158,7 @@ impl Resampler {
         Ok(())
     }
 
-    /// Writes a picture into a window of one whose samples are not rounded, in the window's size.
+    /// Resizes an image into a window of an FP32 image, without rounding.
     pub(crate) fn write_f32(&mut self, from: &Image, mut to: Window<'_, f32>) -> Result<()> {
         match &from.pixels {
             Pixels::U8(samples) => self.run(samples, from.size, &mut to),
@@ -199,7 +201,7 @@ impl Resampler {
     }
 }
 
-/// Refuses what is too long for a table.
+/// Refuses sides that are too long for a table.
 fn admit(size: Size) -> Result<()> {
     if size.width.max(size.height) <= MAX_FILTERED_SIDE {
         return Ok(());
@@ -222,7 +224,7 @@ fn failed(error: impl ToString) -> Error {
 }
 
 impl Clone for Resampler {
-    /// One that does the same; memory is not copied.
+    /// Creates a resampler with the same settings; memory is not copied.
     fn clone(&self) -> Self {
         Resampler::of(self.way)
     }

@@ -1,4 +1,4 @@
-//! What a step is.
+//! The traits of a step.
 
 use hippocamp_backend::Result;
 use serde::de::DeserializeOwned;
@@ -6,24 +6,24 @@ use serde::de::DeserializeOwned;
 use crate::pipeline::Ports;
 use crate::value::Values;
 
-/// A step as it is written in `pipeline.toml`: its parameters, and the names that it reads and writes.
+/// A step as written in `pipeline.toml`: its parameters, and the names that it reads and writes.
 ///
-/// Derive `Deserialize` with `deny_unknown_fields`; the key `op` is taken out before.
+/// Derive `Deserialize` with `deny_unknown_fields`; the key `op` is removed before.
 pub(crate) trait StepFile: DeserializeOwned {
-    /// The name by which the file calls it.
+    /// The value of the key `op`.
     const OP: &'static str;
 
-    /// Checks the parameters and binds the names. What is wrong goes to `ports`, as often as there is something; then
-    /// what is returned is never run.
+    /// Checks the parameters and binds the names. Faults are added to `ports`; if there are any, the returned step is
+    /// never run.
     fn bind(self, ports: &mut Ports<'_, '_>) -> Box<dyn Step>;
 }
 
-/// A step that is ready to run. An instance has a copy of its own, with the scratch memory in it.
+/// A step that is ready to run. Each instance has a copy with scratch memory of its own.
 pub(crate) trait Step: CloneStep + Send + Sync {
-    /// Runs for one picture (one row of a request): reads the values of its slots and sets those that it writes.
+    /// Processes one image (one row of a request): reads the values of its slots and sets those that it writes.
     ///
-    /// An error fails the request that the picture came with, and no other. It says what is wrong with the picture; the
-    /// names of model and step are put before it by the caller. What cannot be processed is `invalid_arg`.
+    /// An error fails only the request of this image. It says what is wrong with the image, with code `invalid_arg` for
+    /// invalid data; the caller puts the names of model and step before it.
     fn run(&mut self, values: &mut Values) -> Result<()>;
 }
 

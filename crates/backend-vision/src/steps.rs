@@ -1,4 +1,4 @@
-//! The steps that there are.
+//! The list of all steps.
 
 mod centernet_decode;
 mod classify;
@@ -30,7 +30,7 @@ use toml::Spanned;
 use crate::pipeline::{Ports, Table, parameters};
 use crate::step::{Step, StepFile};
 
-/// A kind of step, by the name that files have for it.
+/// A kind of step.
 pub(crate) struct StepKind {
     pub(crate) op: &'static str,
     pub(crate) bind: Bind,
@@ -38,7 +38,7 @@ pub(crate) struct StepKind {
 
 type Bind = fn(Spanned<Table<'_>>, &mut Ports<'_, '_>) -> Option<Box<dyn Step>>;
 
-/// Every kind of step. Here they are added.
+/// All kinds of steps. New ones are added here.
 pub(crate) const STEPS: &[StepKind] = &[
     kind::<decode::Decode>(),
     kind::<resize::Resize>(),

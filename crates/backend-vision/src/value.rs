@@ -1,4 +1,4 @@
-//! What passes from step to step.
+//! The values that steps pass to each other.
 
 mod affine;
 mod image;
@@ -15,31 +15,31 @@ pub(crate) use image::{Color, Frame, Image, Pixels, Size};
 pub(crate) use kind::{DetectionsKind, ImageKind, Kind, Sample, TensorKind};
 pub(crate) use tensor::{Element, Tensor};
 
-/// A value, for one picture.
+/// A value of one image.
 #[derive(Debug, Default)]
 pub(crate) enum Value {
     /// Not set yet.
     #[default]
     Empty,
-    /// One element of a BYTES tensor: a picture as it came or as it shall leave, or a text.
+    /// One element of a BYTES tensor: an encoded image or a text.
     Encoded(Bytes),
     Image(Image),
     Tensor(Tensor),
     Matrix(Affine),
     Size(Size),
-    /// What was found in the picture. Passes between steps only.
+    /// The detections in the image. They are passed between steps only.
     Detections(Detections),
 }
 
-/// Where a value is: its place in the list of an instance.
+/// The index of a value in an instance's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(pub(crate) usize);
 
-/// The values of the picture that is being worked on. Between pictures their memory stays, to be written again.
+/// The values of the current image. Their memory is reused for the next image.
 #[derive(Debug, Default)]
 pub(crate) struct Values {
     slots: Vec<Value>,
-    /// Why a black picture stands in for what is none.
+    /// Why the image could not be decoded and was replaced by a black one.
     replaced: Option<String>,
 }
 
@@ -62,19 +62,19 @@ impl Values {
         }
     }
 
-    /// Sets a value that a step emits only where the file names it.
+    /// Sets an optional value if the file names it.
     pub(crate) fn set_if_named(&mut self, slot: Option<Slot>, value: Value) {
         if let Some(slot) = slot {
             self.set(slot, value);
         }
     }
 
-    /// Notes that a black picture stands in for one that cannot be read, and why not. Of several the first counts.
+    /// Records that the image was replaced by a black one, and why. The first reason counts.
     pub(crate) fn replace_picture(&mut self, reason: impl Into<String>) {
         self.replaced.get_or_insert_with(|| reason.into());
     }
 
-    /// Takes the note about the picture that was worked on.
+    /// Takes the reason recorded for the current image.
     pub(crate) fn take_replaced(&mut self) -> Option<String> {
         self.replaced.take()
     }
@@ -109,8 +109,7 @@ impl Values {
         Ok(found)
     }
 
-    /// Takes the image of the picture before out of a slot, so that its memory can be written again. An empty one the
-    /// first time.
+    /// Takes the previous image out of a slot to reuse its memory; an empty image the first time.
     pub(crate) fn take_image(&mut self, slot: Slot) -> Image {
         match self.get_mut(slot).map(std::mem::take) {
             Some(Value::Image(image)) => image,
@@ -118,8 +117,8 @@ impl Values {
         }
     }
 
-    /// Takes a tensor out of a slot, so that it can be written: [`Tensor::begin`]. To be set again, also by a step that
-    /// has nothing to say: an output keeps the rows of the pictures before in it.
+    /// Takes a tensor out of a slot, to be written by [`Tensor::begin`]. It has to be set again in any case, because an
+    /// output's tensor holds the rows of the previous images.
     pub(crate) fn take_tensor(&mut self, slot: Slot) -> Tensor {
         match self.get_mut(slot).map(std::mem::take) {
             Some(Value::Tensor(tensor)) => tensor,
@@ -128,7 +127,7 @@ impl Values {
     }
 }
 
-/// Kinds are checked when the file is read, so this tells of a fault of ours.
+/// The error for a value of the wrong kind. Kinds are checked when the file is parsed, so this is a bug.
 #[cold]
 fn mixed_up() -> Error {
     Error::internal("a value is not of the kind that the pipeline promised")

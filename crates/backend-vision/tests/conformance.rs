@@ -1,4 +1,4 @@
-//! Every promise of the contract, with batches and without.
+//! Runs the conformance kit on the backend, with and without batches.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 #![allow(dead_code, reason = "each test uses a part of the kit")]
@@ -42,7 +42,7 @@ input = "part"
 output = "planes"
 "#;
 
-/// What the pipeline makes of the pictures from `first` on. They have sizes of their own.
+/// The expected outputs of the images from `first` on, which have different sizes.
 fn outputs(rows: usize, first: usize, batch: &[i64]) -> Vec<Option<(Shape, Bytes)>> {
     let (mut pixels, mut size, mut matrix, mut planes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for number in first..first + rows {

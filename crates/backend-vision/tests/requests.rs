@@ -1,5 +1,4 @@
-//! Requests that do not go as usual: bad pictures in batches, shapes as older configs have them, and configs that
-//! contradict the pipeline.
+//! Unusual requests: invalid images in batches, shapes of older configs, and configs that contradict the pipeline.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 #![allow(dead_code, reason = "each test uses a part of the kit")]
@@ -45,7 +44,7 @@ fn a_bad_picture_fails_its_own_request_and_no_other() {
     );
     for (number, answer) in [(1u8, &answers[0]), (2, &answers[2])] {
         let response = answer.as_ref().unwrap();
-        // The last channel says which picture it is, inside of the border.
+        // The last channel tells which image it is, inside of the border.
         let blue: Vec<u8> = floats(&response.outputs[1].data.to_host().unwrap())[64..]
             .iter()
             .map(|sample| *sample as u8)

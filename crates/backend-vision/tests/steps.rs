@@ -1,4 +1,4 @@
-//! What each step makes of a small picture, and what it says of parameters that it cannot have.
+//! The result of each step for a small image, and the faults of its invalid parameters.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 #![allow(dead_code, reason = "each test uses a part of the kit")]
@@ -11,7 +11,7 @@ use kit::{bmp, encoded, floats, load, refused, strings};
 
 const DECODE: &str = "[[step]]\nop = \"decode\"\ninput = \"raw\"\noutput = \"picture\"\n";
 
-/// A pipeline of `decode` and these steps.
+/// A pipeline of `decode` and the given steps.
 fn pipeline(steps: &[&str]) -> String {
     steps.iter().fold(DECODE.to_owned(), |text, step| format!("{text}\n[[step]]\n{step}\n"))
 }
@@ -56,7 +56,7 @@ fn every_type_of_number() {
     assert_eq!((data_type, data), (DataType::Uint8, vec![255, 255, 0, 255, 20, 255]));
 }
 
-/// The sides of what `resize` makes of a picture of 9x5.
+/// The size to which `resize` resizes an image of 9x5.
 fn resized(parameters: &str) -> [i64; 2] {
     let step = format!("op = \"resize\"\ninput = \"picture\"\noutput = \"small\"\n{parameters}");
     let model = load("", &pipeline(&[&step])).unwrap();
@@ -77,7 +77,7 @@ fn sides_follow_each_other() {
     assert_eq!(floor.map(resized), [[5, 3], [10, 6]]);
 }
 
-/// The red of the upper left corner says which column it is, seven times.
+/// The red of the upper left corner is seven times its column.
 #[test]
 fn the_middle_between_two_pixels_is_rounded_as_asked() {
     let corner = |rounding: &str, width: i64| {
@@ -88,7 +88,7 @@ fn the_middle_between_two_pixels_is_rounded_as_asked() {
         model.outputs(vec![strings(&[1, 1], &[bmp(0, 9, 5)])])[0].1[0] / 7
     };
     assert_eq!([corner("", 6), corner("", 8)], [1, 0]);
-    // 1.5 and 0.5: halves go to the even number.
+    // 1.5 and 0.5 are rounded to even.
     assert_eq!([corner("rounding = \"nearest\"", 6), corner("rounding = \"nearest\"", 8)], [2, 0]);
 }
 
@@ -170,7 +170,7 @@ fn parameters_that_cannot_be_are_refused_together() {
     assert_eq!(text.lines().count(), 9, "{text}");
 }
 
-/// The border is filled in by who makes the tensor; what is inside has to meet it exactly, on each side.
+/// The border is filled separately from the content, so that both have to meet exactly on each side.
 #[test]
 fn a_border_is_the_same_in_every_layout() {
     for (width, height) in [(9, 5), (5, 9), (8, 8)] {

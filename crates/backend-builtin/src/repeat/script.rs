@@ -1,4 +1,4 @@
-//! What a request of `repeat` asks for, read from its inputs.
+//! Derives the responses of a `repeat` request from its inputs.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use hippocamp_tensor::Shape;
 use super::Tensors;
 use crate::answers::check_count;
 
-/// The responses to come.
+/// The responses to send.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Script {
     pub(super) steps: Vec<Step>,
@@ -40,26 +40,26 @@ impl Script {
         Ok(Script { steps, wait: milliseconds(wait.unwrap_or(0)) })
     }
 
-    /// Whether there is nothing to wait for.
+    /// Whether there is no delay at all.
     pub(super) fn is_immediate(&self) -> bool {
         self.wait.is_zero() && self.steps.iter().all(|step| step.delay.is_zero())
     }
 }
 
-/// A response for each number from 0 to IN.
+/// One response for each number from 0 to IN.
 fn count(model: &str, request: &Request, values: &[i32]) -> Result<Vec<Step>> {
     let [count] = values else {
         let got = values.len();
         return Err(Error::invalid_arg(format!("model '{model}' expects one number in 'IN', got {got}")));
     };
-    // Nothing is counted for a negative number.
+    // A negative number means no responses.
     let count = u32::try_from(*count).unwrap_or(0);
     check_count(model, request, count as usize)?;
     let step = |index: u32| Step { delay: Duration::ZERO, value: index as i32, index };
     Ok((0..count).map(step).collect())
 }
 
-/// A response for each element of IN.
+/// One response for each element of IN.
 fn repeat(
     model: &str,
     request: &Request,

@@ -1,4 +1,4 @@
-//! The sums that an instance keeps.
+//! The sums of an instance.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use hippocamp_backend::{Error, Result};
 use super::Kind;
 use super::tensors::Step;
 
-/// What a correlation id is to the model. As in Triton a string has to be a number.
+/// The sums by slot or correlation id. As in Triton, a string id has to be a number.
 #[derive(Debug)]
 pub(super) enum Accumulators {
     BySlot(Vec<i32>),
@@ -22,7 +22,7 @@ impl Accumulators {
         }
     }
 
-    /// Adds a step of the sequence in that row. Sums wrap around, as in Triton.
+    /// Adds a step of the sequence in that row; returns the sum. Sums wrap around, as in Triton.
     pub(super) fn add(&mut self, row: usize, step: &Step) -> Result<i32> {
         let added = step.elements.iter().fold(0i32, |sum, element| sum.wrapping_add(*element));
         let sum = match self {

@@ -1,4 +1,4 @@
-//! Where the tensors of the sums are, and what they say.
+//! Finds and decodes the tensors of the sequence backends.
 
 use bytes::Bytes;
 use hippocamp_backend::{Error, Request, Result};
@@ -8,7 +8,7 @@ use hippocamp_tensor::{BytesElements, DataType, Shape};
 
 use super::Kind;
 
-/// The places of the inputs among all inputs of the model; `None` for a control that the model does not have.
+/// The indices of the inputs; `None` for a control that the model does not have.
 #[derive(Clone, Debug)]
 pub(super) struct Tensors {
     start: Option<Flag>,
@@ -17,15 +17,15 @@ pub(super) struct Tensors {
     correlation_id: Option<(usize, DataType)>,
 }
 
-/// A control that says yes or no.
+/// A boolean control.
 #[derive(Clone, Debug)]
 struct Flag {
     input: usize,
-    /// Its bytes if it says yes.
+    /// The bytes that mean true.
     yes: Vec<u8>,
 }
 
-/// What one request of a sequence brings.
+/// The decoded inputs of one request.
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) start: bool,
@@ -33,11 +33,11 @@ pub(super) struct Step {
     /// `None` for a text that is no number, and without a CORRID control.
     pub(super) correlation_id: Option<u64>,
     pub(super) elements: Vec<i32>,
-    /// Of INPUT, and so of OUTPUT.
+    /// The shape of INPUT and OUTPUT.
     pub(super) shape: Shape,
 }
 
-/// What is wrong with a config.
+/// Checks a config; the error says what is wrong.
 pub(super) fn check(kind: Kind, config: &ModelConfig) -> Result<(), String> {
     let Some(batching) = sequence_batching(config) else {
         return Err("it must use the sequence batcher".to_owned());
@@ -76,7 +76,7 @@ pub(super) fn check(kind: Kind, config: &ModelConfig) -> Result<(), String> {
 }
 
 impl Tensors {
-    /// Of a config that was checked.
+    /// Finds the tensors in a config that was checked.
     pub(super) fn of(config: &ModelConfig, interface: &Interface) -> Tensors {
         let mut tensors = Tensors { start: None, end: None, ready: None, correlation_id: None };
         let batching = sequence_batching(config);
@@ -96,7 +96,7 @@ impl Tensors {
         tensors
     }
 
-    /// What a request says; `None` if its row is not ready.
+    /// Decodes a request; `None` if its row is not ready.
     pub(super) fn step(&self, request: &Request) -> Result<Option<Step>> {
         let is_set = |flag: &Option<Flag>| match flag {
             Some(flag) => Ok(Some(bytes(request, flag.input)? == flag.yes)),
@@ -139,7 +139,7 @@ fn id(bytes: &[u8], data_type: DataType) -> Option<u64> {
     Some(u64::from_le_bytes(number))
 }
 
-/// The bytes of a flag's second value.
+/// The bytes of a flag's second value, which means true.
 fn yes(control: &Control) -> Vec<u8> {
     match control_data_type(control) {
         Some(DataType::Int32) => control.int32_false_true.get(1).map(|v| v.to_le_bytes().to_vec()),

@@ -1,4 +1,4 @@
-//! Models of the built-in backends for the tests, loaded from the text of a config.
+//! Loads models of the built-in backends from the text of a config.
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
@@ -19,7 +19,7 @@ pub(crate) struct Loaded {
     pub(crate) interface: Arc<Interface>,
 }
 
-/// Loads a model with this config, as the server does.
+/// Loads a model, as the server does.
 pub(crate) fn load(text: &str) -> Result<Loaded> {
     let mut config = parse(text, "config.pbtxt").unwrap().config;
     apply_defaults(&mut config, "m", &DefaultFacts::default());
@@ -51,7 +51,7 @@ impl Loaded {
         self.model.new_instance(&spec).unwrap().into_box()
     }
 
-    /// A request for all outputs, and the end where its answer arrives.
+    /// A request for all outputs, and the receiver of its events.
     pub(crate) fn request(
         &self,
         inputs: Vec<Option<InputTensor>>,
@@ -65,7 +65,7 @@ impl Loaded {
         (request, receiver)
     }
 
-    /// The answer to one request, and what it did to the counters.
+    /// The events of one request, and the counters.
     pub(crate) fn run(&self, inputs: Vec<Option<InputTensor>>) -> (Vec<Event>, Counters) {
         let statistics = Arc::default();
         let (request, mut receiver) = self.request(inputs, &statistics);
@@ -82,7 +82,7 @@ impl Loaded {
         (events, statistics.snapshot())
     }
 
-    /// The text of the error that answers a request.
+    /// The error of one request.
     pub(crate) fn error(&self, inputs: Vec<Option<InputTensor>>) -> String {
         match self.run(inputs).0.as_slice() {
             [Event::Failed(error)] => error.reason(),
@@ -91,13 +91,13 @@ impl Loaded {
     }
 }
 
-/// An input that is given.
+/// An input.
 #[expect(clippy::unnecessary_wraps, reason = "stands in lists beside inputs that are not")]
 pub(crate) fn input(shape: &[i64], data: Bytes) -> Option<InputTensor> {
     Some(InputTensor { shape: Shape::from(shape), data: data.into() })
 }
 
-/// The bytes of 4-byte numbers.
+/// Encodes INT32 elements.
 pub(crate) fn numbers<const N: usize>(values: [i32; N]) -> Bytes {
     values.into_iter().flat_map(i32::to_le_bytes).collect::<Vec<u8>>().into()
 }

@@ -1,11 +1,11 @@
-//! The models of both benches.
+//! The models of the benches `run` and `bare`.
 
 use bytes::Bytes;
 
 use crate::kit::numbers;
 use crate::kit::onnx::{Graph, element};
 
-/// A model whose inputs are all of INT32 and of the same shape.
+/// A model whose inputs are INT32 tensors of one shape.
 pub(crate) struct BenchModel {
     pub(crate) name: String,
     pub(crate) graph: Graph,
@@ -14,8 +14,8 @@ pub(crate) struct BenchModel {
     pub(crate) inputs: Vec<Bytes>,
 }
 
-/// Addition and subtraction of 16 numbers; and rows of several sizes that are negated, which is next to nothing but
-/// moving them.
+/// Addition and subtraction of 16 numbers; and negation of rows of several sizes, which costs little more than moving
+/// them.
 pub(crate) fn models() -> Vec<BenchModel> {
     let row = |columns: i64| numbers(0..columns as i32);
     let dims: &[i64] = &[-1, 16];

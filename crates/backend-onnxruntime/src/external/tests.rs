@@ -1,6 +1,6 @@
 use super::*;
 
-/// A field that holds bytes.
+/// A protobuf field that holds bytes.
 fn field(number: u8, content: &[u8]) -> Vec<u8> {
     assert!(number < 16 && content.len() < 128, "one byte each");
     [&[number << 3 | 2, content.len() as u8], content].concat()
@@ -36,7 +36,7 @@ fn finds_the_files_of_initializers_constants_and_graphs_within() {
         field(15, &field(1, &tensor("sparse"))),
     ]
     .concat();
-    // The graph is longer than one byte can tell.
+    // The graph's length needs two bytes.
     let model = [&[7 << 3 | 2, graph.len() as u8 | 0x80, (graph.len() >> 7) as u8][..], &graph].concat();
     assert_eq!(names_in(&model), ["constant", "inner", "sparse", "weights"]);
 }
@@ -91,7 +91,7 @@ fn no_more_is_read_than_the_machine_can_give() {
     assert_eq!(available_in(told), Some(2000 * 1024));
     assert_eq!(available_in("MemTotal: 1 kB\n"), None);
     assert!(available_memory() > 0);
-    // A file with a hole: larger than any machine, and hardly there.
+    // A sparse file, larger than any machine's memory.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.bin");
     std::fs::File::create(&path).unwrap().set_len(1 << 43).unwrap();

@@ -1,4 +1,4 @@
-//! What the arena of a session has of the system.
+//! The size of a session's arena.
 
 #![allow(unsafe_code, reason = "calls the C interface of ONNX Runtime")]
 
@@ -13,27 +13,27 @@ use ort::session::Session;
 use super::outcome;
 use crate::error::engine;
 
-/// The memory of a session's runs on the CPU. Has to be dropped before the session.
+/// The CPU memory of a session's runs. Has to be dropped before the session.
 #[derive(Debug)]
 pub(crate) struct SessionMemory(Allocator);
 
-// SAFETY: once it is made only the call below is, and the engine takes a lock for it.
+// SAFETY: after creation only the call below is made, during which the engine holds a lock.
 unsafe impl Sync for SessionMemory {}
 
 impl SessionMemory {
     pub(crate) fn of(session: &Session) -> Result<SessionMemory> {
         let cpu = MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Arena, MemoryType::Default);
         let memory = Allocator::new(session, cpu.map_err(engine)?).map_err(engine)?;
-        // Makes the first piece of an arena a small one: the engine never gives that back, however large it becomes.
+        // Makes the arena's first block a small one, because the engine never releases that block.
         drop(memory.alloc::<u8>(1).map_err(engine)?);
         Ok(SessionMemory(memory))
     }
 
-    /// Bytes that it has of the system; `None` if it does not count them, because it is no arena.
+    /// Bytes that the arena has allocated; `None` if there is no arena, which counts them.
     pub(crate) fn size(&self) -> Option<u64> {
         let mut entries = null_mut();
-        // SAFETY: the allocator is live. On success the entries are ours until they are released, and so is the text, which
-        // ends with a null byte.
+        // SAFETY: the allocator is live. On success the entries belong to this function until they are released, and so
+        // does the text, which ends with a null byte.
         unsafe {
             outcome((ort::api().AllocatorGetStats)(self.0.ptr(), &raw mut entries)).ok()?;
             let text = (ort::api().GetKeyValue)(entries, c"TotalAllocated".as_ptr());

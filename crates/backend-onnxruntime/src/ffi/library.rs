@@ -1,7 +1,7 @@
-//! A look at a shared library before it is trusted to be ONNX Runtime.
+//! Checks a shared library before it is used as ONNX Runtime.
 //!
-//! The crate `ort` opens it for good and panics where it finds something unexpected. So it is opened here first, and
-//! asked for what will be needed.
+//! The crate `ort` opens the library for good and panics on anything unexpected. So it is opened here first to check
+//! for the entry points that will be needed.
 
 #![allow(unsafe_code, reason = "opens a shared library and calls into it")]
 
@@ -13,27 +13,27 @@ use std::path::Path;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use ort::sys::{ORT_API_VERSION, OrtApiBase};
 
-/// The library's version, if it can serve this process; otherwise why not, as the end of a sentence.
+/// The library's version if it is usable; otherwise the reason, as the end of a sentence.
 pub(crate) fn probe(path: &Path) -> Result<String, String> {
     whole_file(path)?;
     let library = open(path)?;
-    // SAFETY: a symbol of this name is this function, in every version of ONNX Runtime.
+    // SAFETY: in every version of ONNX Runtime the symbol of this name has this type.
     let base = unsafe { library.get::<extern "system" fn() -> *const OrtApiBase>(c"OrtGetApiBase") };
     let base = base.map_err(|_| "it is not ONNX Runtime: it has no 'OrtGetApiBase'")?;
-    // SAFETY: it answers null, or a table that lives as long as the library is open.
+    // SAFETY: returns null, or a table that lives as long as the library is open.
     let base = unsafe { base().as_ref() }.ok_or("it has no interface")?;
-    // SAFETY: takes nothing and answers a string that lives as long as the library is open.
+    // SAFETY: takes no argument and returns a string that lives as long as the library is open.
     let version = unsafe { (base.GetVersionString)() };
     if version.is_null() {
         return Err("it does not say its version".to_owned());
     }
-    // SAFETY: just checked; the text ends with a null byte.
+    // SAFETY: checked for null above; the text ends with a null byte.
     let version = unsafe { CStr::from_ptr(version) }.to_string_lossy().into_owned();
     let minor = version.strip_prefix("1.").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
     if minor.is_none_or(|minor| minor < ORT_API_VERSION) {
         return Err(format!("it is version {version}"));
     }
-    // SAFETY: answers null for an interface that it does not have.
+    // SAFETY: returns null for an unsupported version of the interface.
     let api = unsafe { (base.GetApi)(ORT_API_VERSION) };
     if api.is_null() {
         return Err(format!("it is version {version}, without interface {ORT_API_VERSION}"));
@@ -41,13 +41,13 @@ pub(crate) fn probe(path: &Path) -> Result<String, String> {
     Ok(version)
 }
 
-/// Why a file is no shared library that can be opened, as the end of a sentence.
+/// Why a file cannot be opened as a shared library, as the end of a sentence.
 pub(crate) fn fault(path: &Path) -> Option<String> {
     whole_file(path).err()
 }
 
-/// Looks whether the file is as long as its own headers say. Opening a truncated library kills the process: the loader
-/// maps what is not there. Anything but a 64-bit little-endian ELF file is left to the loader to refuse.
+/// Checks that the file is as long as its headers say. Opening a truncated library kills the process, because the
+/// loader accesses missing pages. Anything but a 64-bit little-endian ELF file is left to the loader, which refuses it.
 fn whole_file(path: &Path) -> Result<(), String> {
     let told = |e: std::io::Error| e.to_string();
     let mut file = File::open(path).map_err(told)?;
@@ -75,14 +75,14 @@ fn whole_file(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// The number at a place that the caller knows to be there.
+/// The number at an offset, which has to be within `bytes`.
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
 }
 
-/// Opens a library, which is closed again when it is dropped. All that it needs is looked up at once.
+/// Opens a library, which is closed when dropped. All symbols are resolved at once.
 fn open(path: &Path) -> Result<Library, String> {
-    // SAFETY: what the library does when it is opened and closed is up to whoever named it.
+    // SAFETY: whoever configured the library vouches for what it does when it is opened and closed.
     unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|fault| match fault {
         libloading::Error::DlOpen { source } => source.to_string(),
         libloading::Error::InteriorZeroElements => "its path has a null byte".to_owned(),

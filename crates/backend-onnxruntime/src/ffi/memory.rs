@@ -1,7 +1,7 @@
-//! Memory that was freed, back to the system.
+//! Returns freed memory to the system.
 //!
-//! The allocator of the C library, which the engine uses, keeps what is freed between blocks that still live. After a
-//! model is gone these are its weights, its arena and what loading it took: tens of MiB for a small network.
+//! The C library's allocator, which the engine uses, keeps freed memory between live blocks. When a model is dropped
+//! these are its weights, its arena and the memory of loading: tens of MiB for a small network.
 
 #![allow(unsafe_code, reason = "a call of the C library")]
 
@@ -12,12 +12,12 @@ use parking_lot::Mutex;
 static BEGUN: AtomicU64 = AtomicU64::new(0);
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Gives memory back that was freed before. Milliseconds, during which others may wait for the allocator: for the end of
-/// a model, never for a request. Calls that come together share the work.
+/// Returns freed memory to the system. Takes milliseconds, during which other threads may wait for the allocator, so it
+/// is called when a model ends and never for a request. Concurrent calls share the work.
 pub(crate) fn give_back() {
     let begun = BEGUN.load(Ordering::Acquire);
     let _turn = TURN.lock();
-    // What began while this waited has seen what this caller had freed.
+    // A trim that began while this call waited includes what the caller had freed.
     if BEGUN.load(Ordering::Acquire) == begun {
         BEGUN.store(begun + 1, Ordering::Release);
         trim();
@@ -30,7 +30,7 @@ fn trim() {
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Other C libraries have nothing to ask for it.
+/// Other C libraries have no such call.
 #[cfg(not(target_env = "gnu"))]
 fn trim() {}
 
@@ -40,13 +40,13 @@ mod tests {
 
     const PAGE: usize = 4096;
 
-    /// Whether the page in the middle of a block is in memory. Of the block alone, whatever else the process does.
+    /// Whether the page in the middle of a block is resident.
     fn is_resident(block: *mut libc::c_void, size: usize) -> bool {
         let page = (block as usize + size / 2) & !(PAGE - 1);
         let mut state = 0;
-        // SAFETY: asks about a page of the heap and writes one byte, which is there.
+        // SAFETY: queries a page and writes one byte, for which `state` has room.
         let asked = unsafe { libc::mincore(page as *mut libc::c_void, PAGE, &raw mut state) };
-        // A page that the heap no longer has is not in memory either.
+        // A page that is not mapped any more is not resident either.
         asked == 0 && state & 1 == 1
     }
 
@@ -54,7 +54,7 @@ mod tests {
     fn gives_back_what_lies_between_live_blocks() {
         const SIZE: usize = 60 << 10; // too small to be mapped and unmapped by itself
         let block = |_| {
-            // SAFETY: the result is checked, and written no further than it is long.
+            // SAFETY: the result is checked, and writes stay within its length.
             unsafe {
                 let block = libc::malloc(SIZE);
                 assert!(!block.is_null());
@@ -75,7 +75,7 @@ mod tests {
             "of {} freed blocks {before}, then {after}",
             freed.len()
         );
-        // SAFETY: as before.
+        // SAFETY: see above.
         unsafe { libc::free(*last) };
     }
 }

@@ -14,10 +14,10 @@ use smallvec::SmallVec;
 use super::outcome;
 use super::value::{Input, Value};
 
-/// Executes the model: those inputs by name, to those outputs. The outputs come in the order in which they are named.
+/// Runs the model with inputs and outputs by name. The results come in the order of the output names.
 ///
-/// A session may run on several threads at once if its operators are those of the CPU. That the crate `ort` asks for
-/// `&mut` is for the sake of other providers; who makes a session decides who may share it (`sessions.rs`).
+/// A session may run on several threads at once if its operators are those of the CPU. The crate `ort` asks for `&mut`
+/// because of other providers; `sessions.rs` decides which sessions are shared.
 pub(crate) fn run(
     session: &Session,
     options: Option<&RunOptions>,
@@ -28,8 +28,8 @@ pub(crate) fn run(
     let input_values: SmallVec<[_; 8]> = inputs.iter().map(|(_, input)| input.as_ptr()).collect();
     let output_names: SmallVec<[_; 8]> = outputs.iter().map(|name| name.as_ptr()).collect();
     let mut results: SmallVec<[_; 8]> = SmallVec::from_elem(std::ptr::null_mut(), outputs.len());
-    // SAFETY: the session is live, and the C interface allows concurrent runs of one. Names and values are lists as long as
-    // told, of C strings and live values; the engine keeps none of them after the call.
+    // SAFETY: the session is live, and the C interface allows concurrent runs of it. Names and values are lists of the
+    // given lengths, of C strings and live values; the engine keeps none of them after the call.
     unsafe {
         outcome((ort::api().Run)(
             session.ptr().cast_mut(),
@@ -42,11 +42,11 @@ pub(crate) fn run(
             results.as_mut_ptr(),
         ))?;
     }
-    // SAFETY: after success each result is null or a value that is ours to release.
+    // SAFETY: after success each result is null or a value that this function owns.
     results.into_iter().map(|result| unsafe { Value::from_raw(result) }).collect()
 }
 
-/// Whether the session's CPU memory comes from an arena, which keeps what it once had.
+/// Sets whether the session's CPU memory comes from an arena, which keeps freed memory for reuse.
 pub(crate) fn set_mem_arena(builder: &mut SessionBuilder, enable: bool) -> Result<()> {
     let api = ort::api();
     let call = if enable { api.EnableCpuMemArena } else { api.DisableCpuMemArena };
@@ -54,8 +54,8 @@ pub(crate) fn set_mem_arena(builder: &mut SessionBuilder, enable: bool) -> Resul
     unsafe { outcome(call(builder.ptr_mut())) }
 }
 
-/// Lets the engine take the content of a file with weights from here, instead of the file of that name beside the model.
-/// The content has to stay where it is until the session is made, which copies what it keeps.
+/// Passes the content of a file with weights to the engine, which then does not read the file beside the model. The
+/// content has to stay alive until the session is created, which copies what it keeps.
 pub(crate) fn give_external_file(builder: &mut SessionBuilder, name: &str, content: &[u8]) -> Result<()> {
     let name = CString::new(name).map_err(|e| Error::invalid_arg(e.to_string()))?;
     let name_start = name.as_ptr();
@@ -73,7 +73,7 @@ pub(crate) fn give_external_file(builder: &mut SessionBuilder, name: &str, conte
     }
 }
 
-/// One of the lists of tensors that a session has.
+/// The kinds of tensors that a session lists.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ports {
     Inputs,
@@ -81,7 +81,7 @@ pub(crate) enum Ports {
     OverridableInitializers,
 }
 
-/// Whether the model says of which rank the tensor is. Without this a scalar cannot be told from a tensor of any shape.
+/// Whether the model declares the tensor's rank. Otherwise a scalar cannot be told from a tensor of any shape.
 pub(crate) fn has_shape(session: &Session, ports: Ports, index: usize) -> Result<bool> {
     let api = ort::api();
     let info_of = match ports {
@@ -91,9 +91,10 @@ pub(crate) fn has_shape(session: &Session, ports: Ports, index: usize) -> Result
     };
     let mut info = std::ptr::null_mut();
     let mut tensor = null();
-    // SAFETY: the session is live; an index that does not exist is refused. On success the info is ours to release.
+    // SAFETY: the session is live; an invalid index is an error. On success this function owns the info and releases
+    // it.
     unsafe { outcome(info_of(session.ptr(), index, &raw mut info))? };
-    // SAFETY: the info is live until it is released below; the tensor's part of it, null for other types, with it.
+    // SAFETY: the info is live until it is released below, and so is its tensor part, which is null for other types.
     unsafe {
         let cast = outcome((api.CastTypeInfoToTensorInfo)(info, &raw mut tensor));
         let known = cast.map(|()| !tensor.is_null() && (api.TensorTypeAndShape_HasShape)(tensor));

@@ -1,4 +1,4 @@
-//! Tensors of the engine.
+//! The engine's tensors.
 
 #![allow(unsafe_code, reason = "calls the C interface of ONNX Runtime and reads memory that it owns")]
 
@@ -19,19 +19,19 @@ use ort::sys::{ONNXTensorElementDataType, OrtValue};
 use super::outcome;
 use crate::element_type::raw;
 
-/// Tensors from this size on are shared with the engine instead of copied. Below, a copy costs less than keeping a piece
-/// of the engine's arena from being used for the next execution.
+/// From this size on tensors share the engine's memory instead of being copied. Below it a copy is cheaper than keeping
+/// a part of the engine's arena from being reused by the next execution.
 const SHARE_FROM: usize = 64 << 10;
 
-/// A tensor that this side owns.
+/// An owned tensor of the engine.
 #[derive(Debug)]
 pub(crate) struct Value(NonNull<OrtValue>);
 
-// SAFETY: a value belongs to no thread; it is released by whoever owns it.
+// SAFETY: a value is not bound to a thread; its owner releases it.
 unsafe impl Send for Value {}
 
 impl Value {
-    /// Takes over a value that the engine made.
+    /// Takes ownership of a value that the engine created.
     ///
     /// # Safety
     /// `value` is null, or a live value that nobody else releases.
@@ -39,11 +39,10 @@ impl Value {
         NonNull::new(value).map(Value).ok_or_else(|| Error::internal("onnx runtime gave no value"))
     }
 
-    /// Its shape, and its elements in the wire form; `None` if they are not of the type that was expected. Strings and
-    /// small tensors are copied; large ones are shared, and keep the session alive as long as they live.
+    /// Its shape, and its elements in wire form; `None` if they are not of the expected type. Strings and small tensors
+    /// are copied; large ones share the engine's memory, and keep the session alive.
     ///
-    /// `lent` are the inputs of the execution that gave the value: a model may pass an input on as it is, and that memory
-    /// is not the engine's.
+    /// `lent` are the inputs of the execution: a model may return an input unchanged, whose memory is not the engine's.
     pub(crate) fn take(
         self,
         expected: DataType,
@@ -55,9 +54,9 @@ impl Value {
         let Some(element_size) = expected.byte_size() else {
             return Ok(Some((shape, self.strings(count)?)));
         };
-        // A tensor that is in memory has a size that fits.
+        // A saturated product cannot occur for a tensor in memory.
         let size = count.saturating_mul(element_size);
-        // SAFETY: type and size were just looked up, and results of an execution are in this process's memory.
+        // SAFETY: type and size were just read, and results of an execution are in host memory.
         let content = unsafe { self.content(size)? };
         if size < SHARE_FROM
             || lent
@@ -95,7 +94,7 @@ impl Value {
     /// The memory of its elements.
     ///
     /// # Safety
-    /// The value is a tensor in this process's memory of `size` bytes, and not of strings.
+    /// The value is a tensor in host memory of `size` bytes, and not of strings.
     unsafe fn content(&self, size: usize) -> Result<&[u8]> {
         if size == 0 {
             return Ok(&[]);
@@ -106,20 +105,20 @@ impl Value {
         if start.is_null() {
             return Err(Error::internal("onnx runtime gave a tensor without content"));
         }
-        // SAFETY: as required of the caller; the memory belongs to the value, and nothing writes to it.
+        // SAFETY: the caller upholds the contract; the memory belongs to the value, and nothing writes to it.
         Ok(unsafe { std::slice::from_raw_parts(start.cast::<u8>(), size) })
     }
 
-    /// The elements of a tensor of strings in their wire form. `count` is how many there are.
+    /// The elements of a string tensor in wire form. `count` is the number of elements.
     fn strings(&self, count: usize) -> Result<Bytes> {
         if count == 0 {
             return Ok(Bytes::new());
         }
         let mut size = 0;
-        // SAFETY: the value is live; one of another type is refused.
+        // SAFETY: the value is live; other types are an error.
         unsafe { outcome((ort::api().GetStringTensorDataLength)(self.0.as_ptr(), &raw mut size))? };
         let (mut content, mut offsets) = (vec![0u8; size], vec![0usize; count]);
-        // SAFETY: both buffers are as long as told; the call refuses if they are not what it needs.
+        // SAFETY: both buffers have the given lengths; the call fails if it needs others.
         unsafe {
             outcome((ort::api().GetStringTensorContent)(
                 self.0.as_ptr(),
@@ -143,15 +142,15 @@ impl Value {
 
 impl Drop for Value {
     fn drop(&mut self) {
-        // SAFETY: the value is live and ours.
+        // SAFETY: the value is live and owned.
         unsafe { (ort::api().ReleaseValue)(self.0.as_ptr()) }
     }
 }
 
-/// What keeps the memory of shared bytes. It may be the session's: a model's constant can be an output.
+/// The owner of shared bytes. They may belong to the session, because a model's constant can be an output.
 struct Shared {
     content: NonNull<[u8]>,
-    // Dropped in this order.
+    // Fields are dropped in this order.
     _value: Value,
     _session: Arc<SharedSessionInner>,
 }
@@ -161,7 +160,7 @@ unsafe impl Send for Shared {}
 
 impl AsRef<[u8]> for Shared {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: the value, which lives as long as this, owns the memory and is not written to any more.
+        // SAFETY: the value lives as long as this; it owns the memory, which is not written to any more.
         unsafe { self.content.as_ref() }
     }
 }
@@ -171,7 +170,7 @@ fn overlap(a: &[u8], b: &[u8]) -> bool {
     a.start < b.end && b.start < a.end
 }
 
-/// A tensor over memory that is only lent to the engine.
+/// An input tensor over memory that is lent to the engine.
 #[derive(Debug)]
 pub(crate) struct Input<'a> {
     value: Value,
@@ -179,8 +178,8 @@ pub(crate) struct Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// A tensor whose elements stay where they are. `memory` describes this process's memory. The engine refuses if
-    /// there are fewer bytes than the shape needs.
+    /// A tensor over the given elements, without a copy. `memory` describes host memory. The engine fails if the shape
+    /// needs more bytes.
     pub(crate) fn over(
         memory: &MemoryInfo<'_>,
         data_type: DataType,
@@ -188,8 +187,8 @@ impl<'a> Input<'a> {
         data: &'a [u8],
     ) -> Result<Input<'a>> {
         let mut value = null_mut();
-        // SAFETY: data and shape are slices of the length told. The engine only reads inputs, and the lifetime keeps the
-        // bytes at least as long as the value.
+        // SAFETY: data and shape are slices of the given lengths. The engine only reads inputs, and the lifetime keeps
+        // the bytes alive at least as long as the value.
         unsafe {
             outcome((ort::api().CreateTensorWithDataAsOrtValue)(
                 memory.ptr(),
@@ -204,7 +203,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// A tensor of strings, copied out of their wire form.
+    /// A string tensor, copied from its wire form.
     pub(crate) fn strings(allocator: &Allocator, shape: &Shape, wire: &[u8]) -> Result<Input<'static>> {
         let elements = BytesElements::new(wire).collect::<Result<Vec<_>, _>>();
         let elements = elements.map_err(|fault| Error::invalid_arg(fault.to_string()))?;
@@ -217,8 +216,8 @@ impl<'a> Input<'a> {
         let input = Input::empty_strings(allocator, shape)?;
         for (index, element) in elements.into_iter().enumerate() {
             let mut target = null_mut();
-            // SAFETY: there are as many elements as the shape has. The buffer has as many bytes as were asked for, and no
-            // one else sees it before the execution.
+            // SAFETY: there are as many elements as the shape has. The buffer has as many bytes as requested, and is
+            // not shared before the execution.
             unsafe {
                 outcome((ort::api().GetResizedStringTensorElementBuffer)(
                     input.value.0.as_ptr(),
@@ -234,10 +233,10 @@ impl<'a> Input<'a> {
         Ok(input)
     }
 
-    /// A tensor of strings without a character.
+    /// A tensor of empty strings.
     pub(crate) fn empty_strings(allocator: &Allocator, shape: &Shape) -> Result<Input<'static>> {
         let mut value = null_mut();
-        // SAFETY: the allocator is live; the shape is a slice of the length told.
+        // SAFETY: the allocator is live; the shape is a slice of the given length.
         let value = unsafe {
             outcome((ort::api().CreateTensorAsOrtValue)(
                 allocator.ptr().cast_mut(),

@@ -1,5 +1,5 @@
-//! The one number that the engine does not divide: the smallest of its type, whose quotient by -1 has no place in the type.
-//! (It answers a division by zero with an error.)
+//! Guards integer division: the smallest number of a type divided by -1 overflows, which ends the process. (Division by
+//! zero is an error of the engine.)
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use crate::model_file::ModelFile;
 
 const DIVISIONS: [&str; 2] = ["Div", "Mod"];
 
-/// Operators that hand numbers on as they are.
+/// Operators that pass numbers on unchanged.
 const PASS: [&str; 14] = [
     "Concat",
     "Expand",
@@ -27,8 +27,8 @@ const PASS: [&str; 14] = [
     "Unsqueeze",
 ];
 
-/// The inputs of the graph whose numbers the model divides, as they are, by what requests decide. A division of what the
-/// graph computed is not seen.
+/// The inputs of the graph that the model divides, unchanged, by something that depends on requests. Divisions of
+/// computed tensors are not detected.
 pub(super) fn divided(file: &ModelFile, fixed: &HashSet<&str>) -> BTreeSet<String> {
     let inputs = file.inputs.iter().map(|name| (name.as_str(), BTreeSet::from([name.as_str()])));
     let mut sources: HashMap<&str, BTreeSet<&str>> = inputs.collect();
@@ -50,7 +50,7 @@ pub(super) fn divided(file: &ModelFile, fixed: &HashSet<&str>) -> BTreeSet<Strin
     divided
 }
 
-/// Whether a tensor has the smallest number of its type, if that is one whose division is not safe.
+/// Whether a tensor of a type with unsafe division contains the smallest number of the type.
 pub(super) fn has_smallest(data_type: DataType, data: &[u8]) -> bool {
     match data_type {
         DataType::Int32 => has(data, i32::MIN.to_le_bytes()),

@@ -13,13 +13,13 @@ fn file(nodes: Vec<Node>, inputs: &[&str], initializers: &[&str]) -> ModelFile {
     ModelFile { nodes, inputs: names(inputs), initializers: names(initializers), ..ModelFile::default() }
 }
 
-/// What an input of that shape is refused with by a model of such nodes.
+/// The error of a model with such nodes for an input of that shape.
 fn refused(guard: &Guard, shape: &[i64]) -> Option<String> {
     let tensor = (DataType::Fp32, &Shape::from(shape), &[][..]);
     guard.for_input("x").check("m", || "x".to_owned(), tensor).err().map(|error| error.reason())
 }
 
-/// An operator that does no harm, in a table as one may be added to.
+/// A table with further operators.
 const MORE: &[Guarded] = &[guarded("", "Neg", &[0]), guarded("own", "Second", &[1])];
 
 #[test]

@@ -24,7 +24,7 @@ fn a_warning_is_told_once_a_model_and_output() {
     }
     assert_eq!(TOLD.lock()[&model].messages.len(), MOST);
 
-    // Loaded again: the new version is there before the old one ends.
+    // A reload: the new version is loaded before the old one ends.
     let again = Remembered::of(&model);
     drop(loaded);
     assert!(is_new(&model, SHAPE) && !is_new(&model, SHAPE));

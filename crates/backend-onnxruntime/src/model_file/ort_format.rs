@@ -1,4 +1,4 @@
-//! The engine's own format (`.ort`), in which texts lie as they are, with their lengths before them.
+//! The engine's own file format (`.ort`), in which strings are stored verbatim after their lengths.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -7,21 +7,22 @@ use std::path::Path;
 
 use crate::guard::OPERATORS;
 
-/// Bytes that are looked at together.
+/// Bytes that are searched at once.
 const PIECE: usize = 1 << 20;
 
-/// Whether a file is of this format, whatever its name.
+/// Whether the content of a file is in this format, whatever its name.
 pub(crate) fn is_ort_format(path: &Path) -> bool {
     hippocamp_files::head(path, 8).is_ok_and(|head| head.get(4..) == Some(b"ORTM"))
 }
 
-/// The names of guarded operators that are in a file of this format; `None` for files of others.
+/// The guarded operators in a file of this format; `None` for other files.
 ///
-/// Only the texts are looked for, wherever they are: a file that has one as the name of something else is guarded for nothing.
+/// Searches for strings anywhere in the file, so that a model is guarded without need if it uses an operator's name for
+/// something else.
 pub(super) fn operators(path: &Path) -> Option<BTreeSet<String>> {
     let (file, _) = hippocamp_files::open(path).ok().filter(|_| is_ort_format(path))?;
     let mut found = BTreeSet::new();
-    // What cannot be read, the engine cannot read either.
+    // A file that cannot be read is an error of the engine, too.
     drop(search(file, &mut found));
     Some(found)
 }
@@ -33,7 +34,7 @@ fn search(mut file: File, found: &mut BTreeSet<String>) -> io::Result<()> {
         if file.by_ref().take(PIECE as u64).read_to_end(&mut bytes)? == 0 {
             return Ok(());
         }
-        // A text has its length before it, at a place that four divides.
+        // A string follows its length, which is aligned to four bytes.
         for (at, length) in bytes.chunks_exact(4).enumerate() {
             let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
             if (1..=longest).contains(&length) {
@@ -42,7 +43,7 @@ fn search(mut file: File, found: &mut BTreeSet<String>) -> io::Result<()> {
                 found.extend(guarded.map(|guarded| guarded.operator.to_owned()));
             }
         }
-        // The end again, for a text that goes on in the next piece.
+        // The end is searched again, for a string that continues in the next piece.
         let keep = (longest + 4).next_multiple_of(4).min(bytes.len()) / 4 * 4;
         bytes.drain(..(bytes.len() / 4 * 4).saturating_sub(keep));
     }

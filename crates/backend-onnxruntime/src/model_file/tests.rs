@@ -1,6 +1,6 @@
 use super::*;
 
-/// A field that holds bytes.
+/// A protobuf field that holds bytes.
 fn field(number: u8, content: impl AsRef<[u8]>) -> Vec<u8> {
     let content = content.as_ref();
     assert!(number < 16 && content.len() < 128, "one byte each");

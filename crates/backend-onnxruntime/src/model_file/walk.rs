@@ -1,24 +1,24 @@
-//! A walk through an ONNX file that reads what is asked for and moves over the rest, weights above all.
+//! Walks through an ONNX file: reads the wanted fields and skips the rest, above all weights.
 
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
-/// The messages of an ONNX file that are on the way to anything that is asked for.
+/// The messages of an ONNX file that may contain wanted fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Model,
-    /// The version of a set of operators.
+    /// The version of an operator set.
     Opset,
-    /// A graph, or a function, which has its nodes in another field.
+    /// A graph or a function, whose nodes are in different fields.
     Graph,
     Function,
     Node,
     Attribute,
     SparseTensor,
-    /// A tensor of a graph with a name, and one within an attribute.
+    /// A named tensor of a graph, and a tensor within an attribute.
     Initializer,
     Tensor,
-    /// A key and a value.
+    /// A (key, value) entry.
     Entry,
     /// An input and an output of a graph.
     Input,
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
     Dimension,
 }
 
-/// The kind of the message in a field; `None` where nothing is asked for.
+/// The kind of the message in a field; `None` if it contains no wanted fields.
 fn kind(within: Kind, field: u64) -> Option<Kind> {
     Some(match (within, field) {
         (Kind::Model, 7) | (Kind::Attribute, 6 | 11) => Kind::Graph,
@@ -51,12 +51,12 @@ fn kind(within: Kind, field: u64) -> Option<Kind> {
     })
 }
 
-/// What a walk is for. Messages begin and end one within the other, as in the file.
+/// Receives the fields of a walk. Calls for nested messages are nested as in the file.
 pub(crate) trait Reader {
-    /// Whether a text or number is asked for. Others are moved over.
+    /// Whether a text or number is wanted. Others are skipped.
     fn wants(&self, within: Kind, field: u64) -> bool;
 
-    /// A text or bytes. An error ends the walk.
+    /// Receives a text or bytes. An error ends the walk.
     fn text(&mut self, within: Kind, field: u64, text: Vec<u8>) -> io::Result<()>;
 
     fn number(&mut self, _within: Kind, _field: u64, _number: u64) {}
@@ -66,21 +66,21 @@ pub(crate) trait Reader {
     fn end(&mut self, _kind: Kind) {}
 }
 
-/// Walks through a file. An error is the first fault, up to which the reader was told everything.
+/// Walks through a file. An error is the first fault; the reader has received everything before it.
 pub(crate) fn walk_file(path: &Path, reader: &mut impl Reader) -> io::Result<()> {
     let (file, end) = hippocamp_files::open(path)?;
     walk(file, end, reader)
 }
 
-/// Walks through a file of that length.
+/// Walks through a file of length `end`.
 pub(crate) fn walk(file: impl Read + Seek, end: u64, reader: &mut impl Reader) -> io::Result<()> {
     Walk { file: BufReader::new(file), at: 0, reader }.message(Kind::Model, end, 0)
 }
 
-/// Messages within messages: more than any model has, few enough for the stack.
+/// The deepest nesting of messages: more than any model has, but safe for the stack.
 const DEEPEST: usize = 200;
 
-/// The longest text that is believed: as long as a path can be.
+/// The longest text: as long as a path can be.
 const LONGEST: u64 = 4096;
 
 struct Walk<'a, F, R> {
@@ -132,8 +132,8 @@ impl<F: Read + Seek, R: Reader> Walk<'_, F, R> {
         Ok(())
     }
 
-    /// Moves behind a group, an old form of message within a message. ONNX has none, but the engine passes over them, and
-    /// more may follow.
+    /// Skips a group, an obsolete form of nested message. ONNX has none, but the engine skips them, too, and wanted
+    /// fields may follow.
     fn group(&mut self, field: u64, end: u64, depth: usize) -> io::Result<()> {
         while depth <= DEEPEST && self.at < end {
             let tag = self.tag()?;
@@ -155,7 +155,8 @@ impl<F: Read + Seek, R: Reader> Walk<'_, F, R> {
         Err(io::ErrorKind::InvalidData.into())
     }
 
-    /// A field's number and form. There is no field 0: a file of zeros, as an interrupted download may leave it, ends here.
+    /// Reads a field's number and wire type. Field 0 is an error, so that a file of zeros (an interrupted download)
+    /// ends here.
     fn tag(&mut self) -> io::Result<u64> {
         let tag = self.number()?;
         if tag >> 3 == 0 { Err(io::ErrorKind::InvalidData.into()) } else { Ok(tag) }

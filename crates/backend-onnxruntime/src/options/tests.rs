@@ -18,7 +18,7 @@ fn refused(key: &str, value: &str) -> String {
 fn no_parameters_mean_the_engines_defaults() {
     let options = options("").unwrap();
     assert_eq!(options.level, GraphOptimizationLevel::All);
-    assert_eq!(options.wishes, Wishes::default());
+    assert_eq!(options.counts, ThreadCounts::default());
     assert_eq!((options.mem_arena, options.mem_pattern), (None, None));
     assert!(options.session_entries.is_empty() && options.run_entries.is_empty());
 }
@@ -35,7 +35,7 @@ fn takes_tritons_parameters() {
         parameters { key: "session.use_device_allocator_for_initializers" value { string_value: "1" } }
         parameters { key: "tokenizer" value { string_value: "of somebody else" } }"#;
     let options = options(text).unwrap();
-    assert_eq!(options.wishes, Wishes { intra: Some(2), inter: None, parallel: true });
+    assert_eq!(options.counts, ThreadCounts { intra: Some(2), inter: None, parallel: true });
     assert_eq!((options.mem_arena, options.mem_pattern), (Some(true), Some(false)));
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     assert_eq!(options.session_entries, [pair("session.use_device_allocator_for_initializers", "1")]);
@@ -55,7 +55,7 @@ fn levels_are_tritons() {
         assert_eq!(of_config.level, expected);
         assert_eq!(with("level", level).unwrap().level, expected);
     }
-    // Triton takes any number for the field; of the parameter it would be a slip.
+    // Triton accepts any number in the field; in the parameter it is refused.
     let of_config = options("optimization { graph { level: 7 } }").unwrap();
     assert_eq!(of_config.level, GraphOptimizationLevel::All);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Models for the tests: an ONNX file in a temporary folder, loaded as the server does it.
+//! Models for tests: an ONNX file in a temporary folder, loaded as the server does.
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use onnx::Graph;
 
-/// The library that `scripts/fetch` brings.
+/// The path of the library that `scripts/fetch` downloads.
 pub(crate) fn library() -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache/onnxruntime/lib/libonnxruntime.so");
     assert!(path.is_file(), "'{}' is missing: run scripts/fetch onnxruntime", path.display());
@@ -65,7 +65,7 @@ impl Folder {
     }
 }
 
-/// A model that is ready to make instances.
+/// A loaded model that can make instances.
 pub(crate) struct Loaded {
     pub(crate) model: Box<dyn Model>,
     pub(crate) config: Arc<ModelConfig>,
@@ -91,7 +91,7 @@ pub(crate) fn load_file(content: &[u8], config: &str) -> Result<Loaded> {
     Ok(Loaded { model, config: Arc::new(config), interface, folder })
 }
 
-/// What a load was refused with.
+/// The error of loading.
 pub(crate) fn refused(graph: Graph, config: &str) -> String {
     load(graph, config).err().expect("the model was expected to be refused").reason()
 }
@@ -117,7 +117,7 @@ impl Loaded {
         execute(&mut *self.instance(), &self.interface, inputs)
     }
 
-    /// The only output of a model that has one.
+    /// The output of a model that has one.
     pub(crate) fn output(&self, inputs: Vec<Option<InputTensor>>) -> (Shape, Bytes) {
         let response = self.run(inputs).unwrap();
         let [OutputTensor { shape, data, .. }] = response.outputs.as_slice() else { panic!("{response:?}") };
@@ -133,7 +133,7 @@ pub(crate) fn execute(
     execute_together(instance, interface, vec![inputs]).remove(0)
 }
 
-/// The responses to requests that are executed as one batch.
+/// Executes requests as one batch and returns their responses.
 pub(crate) fn execute_together(
     instance: &mut dyn ModelInstance,
     interface: &Interface,
@@ -153,13 +153,13 @@ pub(crate) fn execute_together(
     receivers.into_iter().map(|receiver| runtime.block_on(receiver.only())).collect()
 }
 
-/// An input that is given.
+/// An input.
 #[allow(clippy::unnecessary_wraps, reason = "stands in lists beside inputs that are not")]
 pub(crate) fn input(shape: &[i64], data: impl Into<Bytes>) -> Option<InputTensor> {
     Some(InputTensor { shape: Shape::from(shape), data: data.into().into() })
 }
 
-/// The bytes of numbers.
+/// Encodes numbers.
 pub(crate) fn numbers<T: Number>(values: impl IntoIterator<Item = T>) -> Bytes {
     values.into_iter().flat_map(Number::bytes).collect::<Vec<u8>>().into()
 }

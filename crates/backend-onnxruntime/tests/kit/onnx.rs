@@ -1,8 +1,8 @@
-//! Writes small ONNX files: as much of the format as the tests need.
+//! Writes small ONNX files, with as much of the format as the tests need.
 
 use hippocamp_tensor::DataType;
 
-/// Element types by their numbers in the format.
+/// The numbers of element types in the format.
 pub(crate) mod element {
     pub(crate) const FLOAT: u64 = 1;
     pub(crate) const INT32: u64 = 6;
@@ -42,7 +42,7 @@ impl Message {
     }
 }
 
-/// A graph, in the making.
+/// A graph under construction.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Graph(Message);
 
@@ -51,7 +51,7 @@ impl Graph {
         self.node_with(operator, inputs, outputs, &[])
     }
 
-    /// A node with whole numbers as attributes.
+    /// A node with integer attributes.
     pub(crate) fn node_with(
         self,
         operator: &str,
@@ -74,7 +74,7 @@ impl Graph {
         Graph(self.0.message(1, node))
     }
 
-    /// -1 is a free dimension; `None` is a tensor of any rank.
+    /// Adds an input. -1 is a variable dimension; `None` is a tensor of any rank.
     pub(crate) fn input(self, name: &str, element: u64, dims: Option<&[i64]>) -> Self {
         Graph(self.0.message(11, value_info(name, tensor_type(element, dims))))
     }
@@ -83,7 +83,7 @@ impl Graph {
         Graph(self.0.message(12, value_info(name, tensor_type(element, dims))))
     }
 
-    /// An output that is a sequence of tensors.
+    /// Adds an output that is a sequence of tensors.
     pub(crate) fn sequence_output(self, name: &str, element: u64) -> Self {
         let kind = Message::default().message(4, Message::default().message(1, tensor_type(element, None)));
         Graph(self.0.message(12, value_info(name, kind)))
@@ -97,7 +97,7 @@ impl Graph {
         Graph(self.0.message(5, tensor.number(2, element).bytes(8, name).bytes(9, raw)))
     }
 
-    /// An initializer whose data are in another file, from some byte on.
+    /// Adds an initializer whose data is in another file at some offset.
     pub(crate) fn external_initializer(
         self,
         name: &str,
@@ -120,7 +120,7 @@ impl Graph {
         Graph(self.0.message(5, tensor.number(14, EXTERNAL)))
     }
 
-    /// A node of another set of operators than the standard one, with lists of numbers as attributes.
+    /// Adds a node of an operator set other than the standard one, with lists of numbers as attributes.
     pub(crate) fn node_of(
         self,
         domain: &str,
@@ -146,7 +146,7 @@ impl Graph {
         Graph(self.0.message(1, node))
     }
 
-    /// An output that is a sequence of maps from numbers to tensors' elements.
+    /// Adds an output that is a sequence of maps from integers to elements.
     pub(crate) fn maps_output(self, name: &str, element: u64) -> Self {
         let map = Message::default().number(1, element::INT64).message(2, tensor_type(element, Some(&[])));
         let sequence = Message::default().message(1, Message::default().message(5, map));
@@ -158,7 +158,7 @@ impl Graph {
         self.encode_for(9, &[("", 19)])
     }
 
-    /// The complete file, of an IR version and with versions of sets of operators.
+    /// The complete file, with an IR version and versions of operator sets.
     pub(crate) fn encode_for(self, ir_version: u64, opsets: &[(&str, u64)]) -> Vec<u8> {
         let model = Message::default().number(1, ir_version).bytes(2, "kit").bytes(3, "1.2");
         let model = model.message(7, self.0.bytes(2, "g"));
@@ -176,7 +176,7 @@ fn tensor_type(element: u64, dims: Option<&[i64]>) -> Message {
     if let Some(dims) = dims {
         let mut shape = Message::default();
         for dim in dims {
-            // Without a name, so that free dimensions of the same place need not be equal.
+            // Without a name, so that variable dimensions at the same position need not be equal.
             let dimension = Message::default();
             shape = shape.message(1, if *dim < 0 { dimension } else { dimension.number(1, *dim as u64) });
         }
@@ -185,7 +185,7 @@ fn tensor_type(element: u64, dims: Option<&[i64]>) -> Message {
     Message::default().message(1, tensor)
 }
 
-/// Every element type that can be served.
+/// Every supported element type.
 pub(crate) const ELEMENTS: [(u64, DataType); 14] = [
     (element::FLOAT, DataType::Fp32),
     (2, DataType::Uint8),

@@ -1,4 +1,4 @@
-//! The inputs of a request, picture by picture.
+//! Splits the inputs of a request into rows, one for each image.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::outputs::fill;
 use crate::pipeline::Pipeline;
 use crate::value::{Affine, Color, ImageKind, Kind, Size, Slot, Tensor, Value, Values};
 
-/// An input of the model, and the rows that the current request has for it.
+/// An input of the model, and its rows in the current request.
 #[derive(Debug)]
 pub(super) struct Input {
     spec: TensorSpec,
-    /// Its place in a request.
+    /// Its index among the inputs of a request.
     index: usize,
     slot: Slot,
     kind: Kind,
@@ -26,9 +26,9 @@ pub(super) struct Input {
 
 #[derive(Debug)]
 enum Rows {
-    /// Of a BYTES tensor.
+    /// The elements of a BYTES tensor.
     Elements(Vec<Bytes>),
-    /// So many bytes each, all of that shape.
+    /// Rows of `size` bytes and of shape `dims`.
     Numbers { dims: Shape, size: usize, data: Bytes },
 }
 
@@ -54,7 +54,7 @@ impl Input {
         &self.spec.name
     }
 
-    /// Takes a request's tensor apart into its rows. Copies nothing that came in one piece.
+    /// Splits a request's tensor into rows, without a copy if its bytes are contiguous.
     pub(super) fn begin(&mut self, request: &Request, is_batched: bool) -> Result<()> {
         let given = request.inputs.get(self.index).and_then(Option::as_ref);
         let tensor = given.ok_or_else(|| Error::invalid_arg("it was not given"))?;
@@ -87,7 +87,7 @@ impl Input {
         Ok(())
     }
 
-    /// Sets the value for a picture.
+    /// Sets the value of an image.
     pub(super) fn set(&mut self, row: usize, values: &mut Values) -> Result<()> {
         let value = match &mut self.rows {
             Rows::Elements(elements) => {

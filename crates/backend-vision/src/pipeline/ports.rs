@@ -1,4 +1,4 @@
-//! The names in a pipeline: who writes them, who reads them, and what they stand for.
+//! The names in a pipeline: which step writes them, which steps read them, and their kinds.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -13,49 +13,49 @@ use crate::value::{DetectionsKind, ImageKind, Kind, TensorKind};
 #[derive(Debug, Default)]
 pub(super) struct Names {
     pub(super) values: Vec<Named>,
-    /// The step that wrote it, from 0; `None` for an input of the model.
+    /// The index of the step that writes each value; `None` for an input of the model.
     writers: Vec<Option<usize>>,
     pub(super) is_read: Vec<bool>,
-    /// The inputs that the file allows; `None` for any.
+    /// The names that may be inputs; `None` for any.
     pub(super) allowed_inputs: Option<Vec<String>>,
 }
 
-/// What a step binds its names to, and where it says what is wrong with its parameters.
+/// Binds the names of a step to slots, and collects the faults of its parameters.
 #[derive(Debug)]
 pub(crate) struct Ports<'a, 'f> {
     pub(super) names: &'a mut Names,
     pub(super) file: &'a mut File<'f>,
-    /// From 0.
+    /// The index of the step, from 0.
     pub(super) number: usize,
     pub(super) op: &'static str,
-    /// Where the step begins, and where each of its keys is.
+    /// The place of the step in the text.
     pub(super) place: Range<usize>,
     pub(super) keys: BTreeMap<String, Range<usize>>,
     pub(super) reads: Vec<Slot>,
     pub(super) writes: Vec<Slot>,
-    /// For steps that write later what this one reads: the writer's number.
+    /// The index of the last step that writes each name, to recognise values that are read too early.
     pub(super) later: &'a BTreeMap<String, usize>,
 }
 
 impl Ports<'_, '_> {
-    /// Notes what is wrong with the parameter `key`.
+    /// Adds a fault of the parameter `key`.
     pub(crate) fn fault(&mut self, key: &str, message: impl AsRef<str>) {
         let place = self.keys.get(key).unwrap_or(&self.place);
         let text = format!("step {} '{}': {}", self.number + 1, self.op, message.as_ref());
         self.file.fault(place, text);
     }
 
-    /// The text of a file that a parameter names, or why there is none.
+    /// Reads a file that a parameter names.
     pub(crate) fn read_beside(&self, name: &str) -> Result<String, String> {
         self.file.read_beside(name)
     }
 
-    /// Reads encoded bytes: an input of the model, unless a step writes them.
+    /// Binds an encoded value: an input of the model, unless a step writes it.
     pub(crate) fn read_encoded(&mut self, key: &str, name: &str) -> Slot {
         self.read(key, name, Kind::Encoded).0
     }
 
-    /// Reads a picture. As an input of the model it is a UINT8 tensor `[height, width, 3]` in RGB.
+    /// Binds an image. As an input of the model it is a UINT8 tensor `[height, width, 3]` in RGB.
     pub(crate) fn read_image(&mut self, key: &str, name: &str) -> (Slot, ImageKind) {
         match self.read(key, name, Kind::Image(ImageKind::default())) {
             (slot, Kind::Image(kind)) => (slot, kind),
@@ -63,7 +63,8 @@ impl Ports<'_, '_> {
         }
     }
 
-    /// Reads a tensor of that type whose dims fit: -1 stands for any size. Returns the dims that are known.
+    /// Binds a tensor of that type and shape, in which -1 stands for any size. Returns the dims as far as they are
+    /// known.
     pub(crate) fn read_tensor(&mut self, key: &str, name: &str, wanted: TensorKind) -> (Slot, Shape) {
         match self.read(key, name, Kind::Tensor(wanted)) {
             (slot, Kind::Tensor(kind)) => (slot, kind.dims),
@@ -71,17 +72,17 @@ impl Ports<'_, '_> {
         }
     }
 
-    /// Reads a 2x3 matrix.
+    /// Binds a 2x3 matrix.
     pub(crate) fn read_matrix(&mut self, key: &str, name: &str) -> Slot {
         self.read(key, name, Kind::Matrix).0
     }
 
-    /// Reads a size.
+    /// Binds an image size.
     pub(crate) fn read_size(&mut self, key: &str, name: &str) -> Slot {
         self.read(key, name, Kind::Size).0
     }
 
-    /// Reads detections, which a step before must have written: they never come from outside.
+    /// Binds detections, which an earlier step has to write: they cannot be inputs of the model.
     pub(crate) fn read_detections(&mut self, key: &str, name: &str) -> (Slot, DetectionsKind) {
         let unknown = DetectionsKind::default();
         if self.find(name).is_none() && !self.later.contains_key(name) {
@@ -94,12 +95,12 @@ impl Ports<'_, '_> {
         }
     }
 
-    /// What a name stands for so far.
+    /// The kind of a name so far.
     pub(crate) fn kind_of(&self, name: &str) -> Option<&Kind> {
         self.names.values.get(self.find(name)?.0).map(|value| &value.kind)
     }
 
-    /// Writes a value, which must be nobody else's.
+    /// Binds a name to write, which no other step may write.
     pub(crate) fn write(&mut self, key: &str, name: &str, kind: Kind) -> Slot {
         if let Some(slot) = self.find(name) {
             let message = match self.names.writers.get(slot.0).copied().flatten() {
@@ -116,7 +117,7 @@ impl Ports<'_, '_> {
         slot
     }
 
-    /// Writes a value that the step emits only where it is given a name.
+    /// Binds an optional value to write, if it has a name.
     pub(crate) fn write_if_named(&mut self, key: &str, name: Option<&str>, kind: Kind) -> Option<Slot> {
         name.map(|name| self.write(key, name, kind))
     }
@@ -143,7 +144,7 @@ impl Ports<'_, '_> {
         (slot, kind)
     }
 
-    /// A name that no step wrote: an input of the model, if it can be one.
+    /// Adds a name that no step wrote as an input of the model, if its kind permits that.
     fn new_input(&mut self, key: &str, name: &str, kind: Kind) -> Slot {
         if let Some(writer) = self.later.get(name) {
             let message = format!("'{name}' is written by step {}, which comes later", writer + 1);
@@ -174,17 +175,17 @@ impl Ports<'_, '_> {
 }
 
 impl Names {
-    /// The inputs of the model, in the order in which they were first read.
+    /// The inputs of the model, in the order of first use.
     pub(super) fn inputs(&self) -> Vec<Slot> {
         let writers = self.writers.iter().enumerate();
         writers.filter(|(_, writer)| writer.is_none()).map(|(index, _)| Slot(index)).collect()
     }
 }
 
-/// What a value is that is both; `None` if it cannot be.
+/// The kind of a value that satisfies both; `None` if there is none.
 fn agree(there: &Kind, wanted: &Kind) -> Option<Kind> {
     match (there, wanted) {
-        // What is known of a picture is told to whoever reads it.
+        // The reader gets what is known of the value that was written.
         (Kind::Image(_), Kind::Image(_)) | (Kind::Detections(_), Kind::Detections(_)) => Some(there.clone()),
         (Kind::Tensor(there), Kind::Tensor(wanted)) => {
             if there.data_type != wanted.data_type || there.dims.len() != wanted.dims.len() {

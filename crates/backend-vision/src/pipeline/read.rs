@@ -1,4 +1,4 @@
-//! From text to steps.
+//! Parses the text of a pipeline to steps.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,7 +15,7 @@ use super::{Bound, Kind, Pipeline, Slot};
 use crate::file::File;
 use crate::steps::STEPS;
 
-/// A table with the places of its keys, as the TOML parser gives it.
+/// A TOML table with the places of its keys.
 pub(crate) type Table<'t> = DeTable<'t>;
 
 pub(super) fn read(origin: &str, text: &str, folders: &[&Path]) -> Result<Pipeline, Faults> {
@@ -59,7 +59,7 @@ impl Reader<'_, '_> {
         Some(Pipeline { steps, inputs, outputs, values: self.names.values })
     }
 
-    /// A list of names, each with its place.
+    /// A list of names, each with its place in the text.
     fn list(&mut self, table: &mut Table<'_>, key: &str) -> Option<Vec<(String, Range<usize>)>> {
         let value = table.remove(key)?;
         let names = Vec::<Spanned<String>>::deserialize(ValueDeserializer::from(value.clone()));
@@ -151,7 +151,7 @@ impl Reader<'_, '_> {
         inputs
     }
 
-    /// What the file lists, or every value that is left over.
+    /// The outputs that the file lists, or all values that no step reads.
     fn outputs(&mut self, listed: Option<Vec<(String, Range<usize>)>>) -> Vec<Slot> {
         let inputs = self.names.inputs();
         let stays = |slot: &Slot| matches!(self.names.values[slot.0].kind, Kind::Detections(_));
@@ -172,8 +172,8 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Which step names a value last in its text under a key that says that it writes it. Only to tell a wrong order from a
-/// wrong name: whatever it does not know is taken for an input.
+/// For each name the last step that seems to write it, judged by the key alone. Only used to tell a wrong order from a
+/// wrong name; an unknown name is taken for an input.
 fn writers(tables: &[Spanned<Table<'_>>]) -> BTreeMap<String, usize> {
     let mut writers = BTreeMap::new();
     for (number, table) in tables.iter().enumerate() {
@@ -184,7 +184,7 @@ fn writers(tables: &[Spanned<Table<'_>>]) -> BTreeMap<String, usize> {
     writers
 }
 
-/// Reads a step's parameters; a fault is noted where it is.
+/// Parses a step's parameters; faults are added at their places.
 pub(crate) fn parameters<S: serde::de::DeserializeOwned>(
     table: Spanned<Table<'_>>,
     ports: &mut Ports<'_, '_>,
@@ -195,7 +195,7 @@ pub(crate) fn parameters<S: serde::de::DeserializeOwned>(
         Ok(step) => Some(step),
         Err(error) => {
             let text = format!("step {} '{}': {}", ports.number + 1, ports.op, error.message());
-            // Where a key is missing, the parser points at the whole step.
+            // For a missing key the parser returns the place of the whole step.
             let at = error.span().filter(|span| *span != place).unwrap_or(ports.place.clone());
             ports.file.fault(&at, text);
             None

@@ -1,4 +1,4 @@
-//! The mean of the area that a pixel covers, for pictures that shrink.
+//! Shrinks images by the mean of the area that each pixel covers.
 
 use super::{Scalar, Window};
 use crate::value::Size;
@@ -7,16 +7,16 @@ use crate::value::Size;
 pub(super) struct Area {
     columns: Cover,
     rows: Cover,
-    /// The rows that one row of the target covers, summed up.
+    /// The weighted sum of the source rows that one target row covers.
     sum: Vec<f32>,
 }
 
-/// Which places of a side each place of a smaller one covers, and how much of each.
+/// Which source positions along one side each target position covers, with their weights.
 #[derive(Debug, Default)]
 struct Cover {
-    /// For each place the first that it covers, and where its weights end.
+    /// For each target position the first source position, and the end of its weights.
     places: Vec<(usize, usize)>,
-    /// They add up to 1 for each place.
+    /// The weights; they add up to 1 for each target position.
     weights: Vec<f32>,
 }
 
@@ -39,7 +39,7 @@ impl Area {
     }
 }
 
-/// The compiler makes vectors of it.
+/// Adds a weighted row. The compiler vectorises it.
 fn add<S: Scalar>(row: &[S], weight: f32, sum: &mut [f32]) {
     for (sum, sample) in sum.iter_mut().zip(row) {
         *sum += sample.to_f32() * weight;

@@ -1,9 +1,9 @@
-//! Bilinear, in floating point.
+//! Bilinear interpolation in floating point.
 
 use super::{Scalar, Window};
 use crate::value::Size;
 
-/// Two samples of a row or column, and how much of the second.
+/// Two samples of a row or column, and the weight of the second.
 #[derive(Clone, Copy, Debug)]
 struct Tap {
     first: usize,
@@ -11,21 +11,21 @@ struct Tap {
     weight: f32,
 }
 
-/// How a place is found on the side of the picture before.
+/// How target positions map to source positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Places {
     HalfPixel,
     TfLegacy,
-    /// Each place of the larger side holds one of the smaller; only where two meet it is mixed. What `INTER_AREA` does
-    /// where a side grows.
+    /// Samples are only mixed where a target position spans two source positions, as `INTER_AREA` does when a side
+    /// grows.
     Area,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Bilinear {
-    /// For each column of the target; they count samples, not pixels.
+    /// A tap for each target column; indices count samples, not pixels.
     columns: Vec<Tap>,
-    /// Two rows of the source in one.
+    /// The mix of two source rows.
     row: Vec<f32>,
 }
 
@@ -64,7 +64,7 @@ impl Bilinear {
     }
 }
 
-/// One row out of two. The compiler makes vectors of it.
+/// Mixes two rows. The compiler vectorises it.
 fn blend<S: Scalar>(first: &[S], second: &[S], weight: f32, to: &mut [f32]) {
     for ((to, a), b) in to.iter_mut().zip(first).zip(second) {
         let a = a.to_f32();
@@ -72,12 +72,12 @@ fn blend<S: Scalar>(first: &[S], second: &[S], weight: f32, to: &mut [f32]) {
     }
 }
 
-/// What place `at` of a side of `to` is made of, on one of `from`.
+/// The tap of target position `at` when a side of length `from` becomes one of length `to`.
 fn tap(at: usize, from: usize, to: usize, places: Places) -> Tap {
     let scale = from as f64 / to as f64;
     let place = match places {
         Places::HalfPixel => ((at as f64 + 0.5) * scale - 0.5).max(0.0),
-        // In single precision, as it always was: the results are to be the same.
+        // Single precision, as in TensorFlow, for identical results.
         Places::TfLegacy => f64::from(at as f32 * (from as f32 / to as f32)),
         Places::Area => {
             let first = (at as f64 * scale).floor();

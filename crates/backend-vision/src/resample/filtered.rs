@@ -1,8 +1,8 @@
-//! Convolution with a filter that widens as the picture shrinks, so that every pixel of it counts: what Pillow's `resize`
-//! does, and `antialias=True` in torchvision.
+//! Convolution with a filter that widens as the image shrinks (antialiasing), as in Pillow's `resize` and
+//! `antialias=True` of torchvision.
 //!
-//! Pillow's results to the last bit need its order of work: a row becomes as wide as the target and is rounded to 8 bits,
-//! then columns are made of such rows. Only as many of these are kept as one row of the target is made of.
+//! Results identical to Pillow's need its order of work: rows are resized to the target's width and rounded to 8 bits,
+//! then columns are computed from these. Only the rows that one target row needs are kept.
 
 mod arithmetic;
 mod taps;
@@ -14,21 +14,22 @@ pub(super) use arithmetic::{Fixed, Float};
 pub(super) use taps::Filter;
 use taps::Taps;
 
-/// Tables and memory of one arithmetic, kept from picture to picture.
+/// Tables and memory of one arithmetic, reused from image to image.
 #[derive(Debug, Default)]
 pub(super) struct Filtered<A: Arithmetic> {
     taps: Taps,
     columns: Vec<Column>,
-    /// Of all columns, one after the other.
+    /// The weights of all columns, one after the other.
     weights: Vec<A::Number>,
-    /// Of the row that is being made.
+    /// The weights of the current target row.
     row_weights: Vec<A::Number>,
-    /// Rows of the target's width, in pairs: rows `2 * n` and `2 * n + 1` of the picture are at `n` modulo their number.
+    /// A ring of row pairs in the target's width: source rows `2 * n` and `2 * n + 1` are at `n` modulo the number of
+    /// pairs.
     rows: Vec<A::Sample>,
     sums: Vec<A::Number>,
 }
 
-/// What a column of the target is made of: the first sample in a row, and how many weights.
+/// The source of a target column: its first sample in a row, and the number of weights.
 #[derive(Clone, Copy, Debug)]
 struct Column {
     first: usize,
@@ -36,7 +37,7 @@ struct Column {
 }
 
 impl<A: Arithmetic> Filtered<A> {
-    /// Writes the picture `from` into the window, in the window's size. `finish` brings a sample to the target's type.
+    /// Resizes the image `from` to the window. `finish` converts a sample to the target's type.
     pub(super) fn run<S: Copy + Into<A::Sample>, T: Scalar>(
         &mut self,
         filter: Filter,
@@ -63,7 +64,7 @@ impl<A: Arithmetic> Filtered<A> {
         let target = to.size();
         self.set_columns(filter, size.width, target.width, CHANNELS);
         let (stride, width) = (size.width * CHANNELS, target.width * CHANNELS);
-        // A row of the target may begin and end within a pair.
+        // A target row may begin and end within a pair.
         let kept = Taps::most(filter, size.height, target.height) / 2 + 2;
         self.rows.resize(kept * 2 * width, A::Sample::default());
         self.sums.resize(width, A::START);
@@ -72,7 +73,7 @@ impl<A: Arithmetic> Filtered<A> {
             let first = self.taps.set(filter, y, size.height, target.height);
             let end = first + self.taps.weights.len();
             for pair in narrowed.max(first / 2)..end.div_ceil(2) {
-                // The last row may have none beside it, and is then made twice.
+                // An odd last row is computed twice.
                 let rows = [2 * pair, (2 * pair + 1).min(size.height - 1)];
                 let samples = rows.map(|row| &from[row * stride..][..stride]);
                 let narrow = self.rows[pair % kept * 2 * width..][..2 * width].split_at_mut(width);
@@ -103,8 +104,8 @@ impl<A: Arithmetic> Filtered<A> {
     }
 }
 
-/// Two rows in the target's width. Both at once take two thirds of the time that one after the other would: the processor
-/// has additions to do that do not wait for each other.
+/// Resizes two rows to the target's width. Both at once take two thirds of the time of one after the other, because the
+/// processor can overlap independent additions.
 fn narrow_rows<const CHANNELS: usize, A: Arithmetic, S: Copy + Into<A::Sample>>(
     samples: [&[S]; 2],
     columns: &[Column],
@@ -128,7 +129,7 @@ fn narrow_rows<const CHANNELS: usize, A: Arithmetic, S: Copy + Into<A::Sample>>(
     }
 }
 
-/// The compiler makes vectors of it.
+/// Adds weighted samples. The compiler vectorises it.
 fn add<A: Arithmetic>(row: &[A::Sample], weight: A::Number, sums: &mut [A::Number]) {
     for (sum, sample) in sums.iter_mut().zip(row) {
         *sum = A::add(*sum, *sample, weight);

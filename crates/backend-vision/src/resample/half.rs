@@ -1,14 +1,15 @@
-//! Half the size: the mean of four pixels, which is what bilinear and area both come to. OpenCV has it apart, too.
+//! Halves an image: the mean of four pixels, which is the result of both bilinear and area. OpenCV has the same special
+//! case.
 
 use super::Window;
 use crate::value::Size;
 
-/// Whether a picture of `from` is exactly twice as large as `to`.
+/// Whether `from` is exactly twice as large as `to`.
 pub(super) fn is_half(from: Size, to: Size) -> bool {
     from.width == 2 * to.width && from.height == 2 * to.height
 }
 
-/// `sums` is memory that is kept.
+/// Halves an 8-bit image. `sums` is reused memory.
 pub(super) fn run(from: &[u8], size: Size, sums: &mut Vec<u16>, to: &mut Window<'_, u8>) {
     let stride = size.width * to.channels();
     sums.resize(stride, 0);
@@ -25,7 +26,7 @@ pub(super) fn run(from: &[u8], size: Size, sums: &mut Vec<u16>, to: &mut Window<
     }
 }
 
-/// Of two pixels side by side, each the sum of two.
+/// The means of neighbouring pixels in `sums`, each already the sum of two rows.
 fn mean<const CHANNELS: usize, const PAIR: usize>(sums: &[u16], to: &mut [u8]) {
     let (pairs, _) = sums.as_chunks::<PAIR>();
     let (pixels, _) = to.as_chunks_mut::<CHANNELS>();

@@ -1,9 +1,9 @@
-//! One sample as it is.
+//! Copies the nearest sample.
 
 use super::{Scalar, Window};
 use crate::value::Size;
 
-/// `columns` is memory that is kept.
+/// Resizes an image. `columns` is reused memory.
 pub(super) fn run<S: Scalar, T: Scalar>(
     from: &[S],
     size: Size,

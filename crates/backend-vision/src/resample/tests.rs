@@ -43,7 +43,7 @@ fn area_takes_the_mean_of_what_it_covers() {
     assert!((pair[0] - 55.0).abs() < 1e-4 && (pair[1] - 95.0).abs() < 1e-4, "{pair:?}");
 }
 
-/// What Pillow 12.0.0 makes of this row in four and in seventeen pixels.
+/// The results of Pillow 12.0.0 for this row in 4 and in 17 pixels.
 #[test]
 fn filters_are_those_of_pillow() {
     let row = [0, 255, 10, 200, 90, 0, 60, 255, 30, 128, 7];
@@ -72,7 +72,7 @@ fn filters_are_those_of_pillow() {
             let mut resampler = Resampler::new(method, Coordinates::HalfPixel, true);
             resampler.write_u8(&from, Window::whole_of(&mut got, size, 1)).unwrap();
             assert_eq!(got, want, "{method:?}");
-            // The same standing: columns are made as rows are.
+            // The same as a column: columns are computed like rows.
             let standing = image(Size::new(1, row.len()), &row);
             let size = Size::new(1, want.len());
             resampler.write_u8(&standing, Window::whole_of(&mut got, size, 1)).unwrap();
@@ -114,7 +114,7 @@ fn a_window_leaves_what_is_around_it() {
     }
 }
 
-/// Each with and without antialiasing, where there is a choice.
+/// Each method with and without antialiasing, where there is a choice.
 fn methods() -> impl Strategy<Value = (Method, Coordinates, bool)> {
     let methods = prop_oneof![
         Just(Method::Bilinear),
@@ -126,13 +126,14 @@ fn methods() -> impl Strategy<Value = (Method, Coordinates, bool)> {
     (methods, prop_oneof![Just(Coordinates::HalfPixel), Just(Coordinates::TfLegacy)], any::<bool>())
 }
 
-/// How far beyond the range of the picture a filter with negative weights may go.
+/// How far a filter with negative weights may exceed the range of the image.
 fn overshoot(method: Method) -> f32 {
     if matches!(method, Method::Bicubic | Method::Lanczos) { 255.0 } else { 1e-3 }
 }
 
 proptest! {
-    /// No size makes it panic, no sample leaves the range of the picture, and rounding is all that differs.
+    /// No size causes a panic, no sample leaves the range of the image, and 8-bit and FP32 results differ only by
+    /// rounding.
     #[test]
     fn any_size_to_any_other(
         from in (1..20usize, 1..20usize), to in (1..20usize, 1..20usize), how in methods(), seed: u8,
@@ -148,7 +149,7 @@ proptest! {
         prop_assert!(exact.iter().all(|v| (f32::from(low) - room..=f32::from(high) + room).contains(v)), "{exact:?}");
         let mut rounded = vec![0u8; to.pixels()];
         resampler.write_u8(&from, Window::whole_of(&mut rounded, to, 1)).unwrap();
-        // What overshoots is cut off between the passes: then it is the same only where there is one.
+        // Overshoot is clamped between the passes, so the results are only comparable if there is one pass.
         if room < 1.0 || from.size.height == to.height {
             for (rounded, exact) in rounded.iter().zip(&exact) {
                 let exact = exact.clamp(0.0, 255.0);

@@ -1,23 +1,23 @@
-//! Pictures under an affine map, bilinear.
+//! Applies an affine map to an image, with bilinear interpolation.
 
 use super::{Scalar, Window};
 use crate::value::{Affine, Image, Pixels, Size};
 
-/// Bits behind the point of a coordinate.
+/// Fraction bits of a fixed-point coordinate.
 const FRACTION: u32 = 32;
 
-/// What the samples of one row of the target are made of: the four around their place, and how far it is between them.
-/// The places are found pixel by pixel; the mixing runs over whole rows, and the compiler makes vectors of it.
+/// The four source samples around each sample of a target row, and their weights. Positions are computed pixel by
+/// pixel; interpolation runs over whole rows, so that the compiler vectorises it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Warper {
-    /// Upper left, upper right, lower left, lower right, for each sample.
+    /// The samples at the upper left, upper right, lower left and lower right.
     around: [Vec<f32>; 4],
-    /// How far to the right and how far down, for each sample.
+    /// The weights of the right and of the lower samples.
     right: Vec<f32>,
     down: Vec<f32>,
 }
 
-/// A picture that is read, and the colour around it.
+/// The source image, and the colour outside of it.
 struct Source<'a, S> {
     samples: &'a [S],
     size: Size,
@@ -26,7 +26,7 @@ struct Source<'a, S> {
 }
 
 impl Warper {
-    /// Fills the window: each pixel of it comes from where `to_source` leads its column and row.
+    /// Fills the window. `to_source` maps its pixel coordinates to source coordinates.
     pub(crate) fn run<T: Scalar>(
         &mut self,
         from: &Image,
@@ -90,7 +90,7 @@ impl Warper {
 }
 
 impl<S: Scalar> Source<'_, S> {
-    /// The four pixels whose upper left one is at that place.
+    /// Reads the 2x2 pixels whose upper left one is at (x, y).
     #[inline]
     fn corners<const CHANNELS: usize>(&self, (x, y): (i64, i64), to: [&mut [f32]; 4]) {
         let (width, height) = (self.size.width as i64, self.size.height as i64);
@@ -134,12 +134,12 @@ impl<S: Scalar> Source<'_, S> {
     }
 }
 
-/// A coordinate in fixed point; what does not fit is far outside of any picture.
+/// Converts a coordinate to fixed point. It saturates, which is far outside of any image.
 fn fixed(value: f64) -> i64 {
     (value * (1u64 << FRACTION) as f64).round_ties_even() as i64
 }
 
-/// What is behind the point.
+/// The fraction of a fixed-point coordinate, 0 to 1.
 fn fraction(value: i64) -> f32 {
     const BITS: u32 = 24;
     let bits = (value >> (FRACTION - BITS)) as i32 & ((1 << BITS) - 1);

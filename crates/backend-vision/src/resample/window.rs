@@ -1,8 +1,8 @@
-//! A part of a picture that is being written.
+//! A part of an image to write to.
 
 use crate::value::Size;
 
-/// A rectangle in the samples of a picture.
+/// A rectangle in the samples of an image.
 #[derive(Debug)]
 pub(crate) struct Window<'a, T> {
     samples: &'a mut [T],
@@ -14,12 +14,12 @@ pub(crate) struct Window<'a, T> {
 }
 
 impl<'a, T: Copy + PartialEq> Window<'a, T> {
-    /// All of a picture.
+    /// The window that covers a whole image.
     pub(crate) fn whole_of(samples: &'a mut [T], size: Size, channels: usize) -> Window<'a, T> {
         Window { samples, whole: size, channels, left: 0, top: 0, size }
     }
 
-    /// The part of it at `(left, top)` with that size, which must lie within it.
+    /// The part at `(left, top)` with that size, which must lie within the window.
     pub(crate) fn part(self, (left, top): (usize, usize), size: Size) -> Window<'a, T> {
         debug_assert!(left + size.width <= self.whole.width && top + size.height <= self.whole.height);
         Window { left, top, size, ..self }
@@ -41,7 +41,7 @@ impl<'a, T: Copy + PartialEq> Window<'a, T> {
         (self.left, self.top)
     }
 
-    /// Of the whole picture.
+    /// The samples of the whole image.
     pub(super) fn samples(&mut self) -> &mut [T] {
         self.samples
     }
@@ -51,7 +51,7 @@ impl<'a, T: Copy + PartialEq> Window<'a, T> {
         &mut self.samples[start..start + self.size.width * self.channels]
     }
 
-    /// Sets all that is around the window to one colour.
+    /// Fills everything outside of the window with one colour.
     pub(crate) fn fill_around(&mut self, color: &[T]) {
         let stride = self.whole.width * self.channels;
         let bottom = self.top + self.size.height;
@@ -65,7 +65,7 @@ impl<'a, T: Copy + PartialEq> Window<'a, T> {
     }
 }
 
-/// Three samples or one at a time: a loop over pieces of unknown length copies them by calls.
+/// Fills by chunks of constant size (1 or 3): chunks of unknown size would be copied by calls of memcpy.
 fn fill<T: Copy + PartialEq>(samples: &mut [T], color: &[T]) {
     match color {
         [grey] => samples.fill(*grey),

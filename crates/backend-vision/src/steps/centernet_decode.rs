@@ -1,4 +1,4 @@
-//! `centernet_decode`: detections out of the maps of a CenterNet or CenterFace.
+//! `centernet_decode`: decodes the maps of a CenterNet or CenterFace to detections.
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_tensor::DataType;
@@ -9,7 +9,7 @@ use crate::step::{Step, StepFile};
 use crate::value::{DetectionsKind, Kind, Slot, TensorKind, Value, Values};
 use hippocamp_detection::{Axes, CenterNet, Maps, Origin, map_detections};
 
-/// More is none that anybody would look at.
+/// The largest `k`.
 const MAX_K: usize = 1 << 20;
 
 #[derive(Debug, Deserialize)]
@@ -19,7 +19,7 @@ pub(crate) struct CenterNetDecode {
     size: String,
     offset: Option<String>,
     landmarks: Option<String>,
-    /// Applied to boxes and landmarks.
+    /// The name of a matrix that is applied to boxes and landmarks.
     matrix: Option<String>,
     output: String,
     #[serde(default = "hundred")]
@@ -45,7 +45,7 @@ pub(crate) struct CenterNetDecode {
     landmark_origin: Origin,
 }
 
-/// Which classes of a cell may be found.
+/// Which classes a cell may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Classes {

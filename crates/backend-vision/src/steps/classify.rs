@@ -1,4 +1,4 @@
-//! `softmax` and `topk`: what comes behind a classifier.
+//! `softmax` and `topk`: post-processing of classifiers.
 
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
@@ -11,7 +11,7 @@ use crate::step::{Step, StepFile};
 use crate::value::{Kind, Slot, TensorKind, Value, Values};
 use hippocamp_detection::{classes_text, softmax, top_k};
 
-/// Along the last dimension. An input of the model that no other step reads has one dimension.
+/// Softmax along the last dimension. An input of the model that no other step reads has one dimension.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Softmax {
@@ -52,7 +52,7 @@ impl Step for SoftmaxStep {
     }
 }
 
-/// The `k` best of a row of scores, best first: their scores, their places, and both with labels as JSON text.
+/// The `k` best of a row of scores, best first: their scores, their indices, and JSON text with labels.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TopK {

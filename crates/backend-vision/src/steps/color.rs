@@ -1,4 +1,4 @@
-//! `color`: the picture in other channels.
+//! `color`: converts an image to other channels.
 
 use hippocamp_backend::Result;
 use serde::Deserialize;
@@ -67,7 +67,7 @@ fn recolor<T: Scalar>(from: &[T], from_color: Color, color: Color, to: &mut [T])
     }
 }
 
-/// By ITU-R BT.601.
+/// Luma by ITU-R BT.601.
 fn luma<T: Scalar>(r: T, g: T, b: T) -> T {
     T::from_f32(0.299 * r.to_f32() + 0.587 * g.to_f32() + 0.114 * b.to_f32())
 }

@@ -1,4 +1,4 @@
-//! `crop`: a part of the picture.
+//! `crop`: cuts out a part of the image.
 
 use hippocamp_backend::{Error, Result};
 use serde::Deserialize;
@@ -15,10 +15,10 @@ pub(crate) struct Crop {
     output: String,
     width: usize,
     height: usize,
-    /// The part's upper left corner; without both it is the middle.
+    /// The part's upper left corner; if both are missing, the part is centred.
     left: Option<usize>,
     top: Option<usize>,
-    /// Of the corner of a middle that is between two pixels; down without it.
+    /// How the corner of a centred part is rounded; down by default.
     rounding: Option<Rounding>,
     matrix: Option<MatrixFile>,
 }

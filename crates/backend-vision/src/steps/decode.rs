@@ -1,4 +1,4 @@
-//! `decode`: a picture out of a file's bytes.
+//! `decode`: decodes an image file.
 
 mod format;
 mod jpeg;
@@ -21,10 +21,10 @@ use format::Format;
 use layout::Layout;
 use orientation::Orientation;
 
-/// 64 million: 192 MiB of RGB.
+/// 64 million pixels: 192 MiB of RGB.
 const MAX_PIXELS: u64 = 1 << 26;
 
-/// Memory of a picture with more bytes than this is given back when the next one is smaller.
+/// Image memory beyond this many bytes is released when the next image is smaller.
 const KEPT: usize = 64 << 20;
 
 #[derive(Debug, Deserialize)]
@@ -32,31 +32,31 @@ const KEPT: usize = 64 << 20;
 pub(crate) struct Decode {
     input: String,
     output: String,
-    /// Where the size of the picture goes.
+    /// The name of the value that gets the image's size.
     size: Option<String>,
     #[serde(default)]
     color: Color,
     #[serde(default)]
     exif_orientation: bool,
-    /// The colour behind transparent pixels, in RGB; without it the alpha channel is dropped.
+    /// The background of transparent pixels in RGB; by default the alpha channel is dropped.
     background: Option<[u8; 3]>,
     max_pixels: Option<u64>,
     #[serde(default)]
     on_error: OnError,
 }
 
-/// What becomes of bytes that are no picture.
+/// How bytes that are no valid image are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum OnError {
-    /// Their request gets an error.
+    /// The request fails.
     #[default]
     Fail,
-    /// They are told in the log and in the response, and a black picture stands in for them.
+    /// The image is replaced by a black one, which is reported in the log and in the response.
     Black,
 }
 
-/// What stands in for a picture. Small, but larger than what networks shrink to nothing.
+/// The size of the replacement: small, but large enough for networks that shrink their input a lot.
 const BLACK: Size = Size { width: 320, height: 320 };
 
 #[derive(Clone, Debug)]
@@ -69,7 +69,7 @@ struct DecodeStep {
     scratch: Scratch,
 }
 
-/// What shall come out.
+/// The requested result.
 #[derive(Clone, Copy, Debug)]
 struct Wish {
     color: Color,
@@ -78,7 +78,7 @@ struct Wish {
     max_pixels: u64,
 }
 
-/// Memory for pictures on their way to what is wished, kept from one to the next.
+/// Memory for intermediate images, reused from image to image.
 #[derive(Clone, Debug, Default)]
 struct Scratch {
     raw: Vec<u8>,
@@ -131,7 +131,7 @@ impl Step for DecodeStep {
     }
 }
 
-/// What a picture's header says.
+/// Fields of the image's header.
 #[derive(Clone, Copy, Debug)]
 struct Header {
     size: Size,
@@ -140,7 +140,7 @@ struct Header {
 }
 
 impl Header {
-    /// Refuses what is too large. To be asked before memory is taken for the picture.
+    /// Refuses images that are too large. To be called before memory is allocated for the image.
     fn admit(&self, max_pixels: u64) -> Result<()> {
         admit(self.size.width as u64, self.size.height as u64, max_pixels)
     }
@@ -159,8 +159,8 @@ fn admit(width: u64, height: u64, max_pixels: u64) -> Result<()> {
     Ok(())
 }
 
-/// Decoders are large and read what strangers send. If one panics after all, that picture is bad and nothing else: what it
-/// wrote to is written anew for the next one.
+/// Decodes untrusted bytes. If a decoder panics, only that image fails: the memory that it wrote to is overwritten by
+/// the next one.
 fn decode_hostile(bytes: &[u8], wish: Wish, scratch: &mut Scratch, image: &mut Image) -> Result<()> {
     let decoded = catch_unwind(AssertUnwindSafe(|| decode(bytes, wish, scratch, image)));
     decoded.unwrap_or_else(|_| Err(Error::invalid_arg("the picture cannot be decoded")))
@@ -181,7 +181,7 @@ fn decode(bytes: &[u8], wish: Wish, scratch: &mut Scratch, image: &mut Image) ->
     result.map_err(|error| Error::new(error.code(), format!("{format}: {}", error.message())))
 }
 
-/// Decodes, and brings what comes to what is wished. Where both are the same the picture is decoded in place.
+/// Decodes and converts to the requested form. If no conversion is needed, the image is decoded in place.
 fn finish(
     header: Header,
     read: impl FnOnce(&mut [u8]) -> Result<()>,
@@ -215,7 +215,7 @@ fn finish(
     Ok(())
 }
 
-/// Memory for so many bytes a pixel; it holds anything.
+/// Memory for that many bytes a pixel, with undefined content.
 fn room(memory: &mut Vec<u8>, size: Size, bytes: usize) -> Result<&mut [u8]> {
     let none =
         || Error::internal(format!("there is no memory for a picture of {}x{}", size.width, size.height));
@@ -238,7 +238,7 @@ impl Scratch {
     }
 }
 
-/// Decodes one picture on its own.
+/// Decodes a single image.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn decode_alone(bytes: &[u8], max_pixels: u64) -> Result<Image> {
     let mut image = Image::default();

@@ -1,4 +1,4 @@
-//! The steps behind a network, each as a file has them.
+//! Tests of the post-processing steps, written as in a file.
 
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
@@ -7,7 +7,7 @@ use hippocamp_tensor::{DataType, Shape};
 use crate::pipeline::Pipeline;
 use crate::value::{Affine, Color, Image, Size, Slot, Tensor, Value, Values};
 
-/// A pipeline with its values, on which a test sets inputs and looks at outputs by name.
+/// A pipeline whose values a test sets and reads by name.
 struct Run {
     pipeline: Pipeline,
     values: Values,
@@ -66,7 +66,7 @@ fn faults(text: &str) -> String {
     Pipeline::read("p", text).unwrap_err().to_string()
 }
 
-/// Two boxes that cover each other, and one far off.
+/// Two boxes that overlap, and one far off.
 const BOXES: [f32; 12] = [0.0, 0.0, 10.0, 10.0, 0.0, 0.0, 10.0, 9.0, 20.0, 20.0, 30.0, 40.0];
 
 const READ: &str = "[[step]]\nop = 'read_detections'\nscore = 's'\nbbox = 'b'\noutput = 'found'\n";
@@ -108,7 +108,7 @@ fn centernet_s_maps_become_rows() {
     assert_eq!(run.tensor("score"), (&[2][..], &[0.5, 0.0][..]));
     assert_eq!(run.integers("category"), [1, 0]);
     assert_eq!(run.integers("count"), [1]);
-    // Centre (1.5, .5) * 4, size 8, then ten times as large and one to the right.
+    // Centre (1.5, .5) * 4, size 8, then ten times as large and shifted to the right by one.
     let boxes = [21.0, -20.0, 101.0, 60.0, 0.0, 0.0, 0.0, 0.0];
     assert_eq!(run.tensor("bbox"), (&[2, 4][..], &boxes[..]));
     assert_eq!(run.tensor("landmark"), (&[2, 2][..], &[41.0, 0.0, 0.0, 0.0][..]));
@@ -231,7 +231,7 @@ fn lists_of_different_lengths_are_refused() {
 
 #[test]
 fn detections_stay_inside() {
-    // Not an input ...
+    // Detections cannot be an input ...
     let text = faults("[[step]]\nop = 'nms'\ninput = 'nowhere'\noutput = 'kept'\n");
     assert_eq!(
         text,
@@ -239,7 +239,7 @@ fn detections_stay_inside() {
     );
     let text = faults(&format!("{READ}[[step]]\nop = 'nms'\ninput = 's'\noutput = 'kept'\n"));
     assert!(text.ends_with("'s' was expected to be detections, it is a tensor FP32 [-1]"), "{text}");
-    // ... and not an output, neither by itself nor on request.
+    // ... nor an output, even if the config names them.
     assert!(Pipeline::read("p", READ).unwrap().outputs.is_empty());
     assert!(Pipeline::read("p", READ).unwrap().written("found").is_none());
     assert!(faults(&format!("outputs = ['found']\n{READ}")).ends_with("no step writes the output 'found'"));

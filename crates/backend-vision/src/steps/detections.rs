@@ -1,4 +1,4 @@
-//! `write_detections` and `read_detections`: detections as tensors, and back.
+//! `write_detections` and `read_detections`: converts detections to tensors and back.
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_tensor::DataType;
@@ -9,11 +9,11 @@ use crate::step::{Step, StepFile};
 use crate::value::{DetectionsKind, Element, Kind, Slot, TensorKind, Value, Values};
 use hippocamp_detection::Detections;
 
-/// More rows than anybody would fill.
+/// The largest `rows`.
 const MAX_ROWS: usize = 1 << 20;
 
-/// The tensors that are given a name are written. With `rows` each has so many, the last ones zero; without, as many as
-/// there are detections.
+/// Writes the tensors that have a name. With `rows` each has that many rows, padded by zeros or truncated; without it,
+/// one row for each detection.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WriteDetections {
@@ -81,7 +81,7 @@ impl Step for WriteStep {
     }
 }
 
-/// Writes one list into its tensor, cut off or filled up with zeros.
+/// Writes one list to its tensor, truncated or padded by zeros.
 fn write<T: Element>(
     values: &mut Values,
     from: Slot,
@@ -100,7 +100,7 @@ fn write<T: Element>(
     Ok(())
 }
 
-/// Rows of tensors become detections; those without a category have category 0.
+/// Reads detections from the rows of tensors; without categories all have category 0.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReadDetections {

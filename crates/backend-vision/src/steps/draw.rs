@@ -1,4 +1,4 @@
-//! `draw`: what was found, on the picture.
+//! `draw`: draws detections on the image.
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_drawing::{Canvas, Mark};
@@ -13,17 +13,17 @@ use crate::value::{Color, ImageKind, Kind, Pixels, Sample, Slot, Value, Values};
 #[serde(deny_unknown_fields)]
 pub(crate) struct Draw {
     input: String,
-    /// In pixels of that picture.
+    /// The name of the detections, which are in pixels of the image.
     detections: String,
     output: String,
-    /// Of lines, in pixels; by default as suits the picture.
+    /// The thickness of lines in pixels; by default it depends on the image's size.
     thickness: Option<u32>,
-    /// Only what has a higher score is drawn.
+    /// Only detections with a higher score are drawn.
     threshold: Option<f32>,
-    /// Whether the score is written at each box.
+    /// Whether to write the score at each box.
     #[serde(default = "yes")]
     scores: bool,
-    /// Written at each box: the name of its category.
+    /// The names of categories, written at each box.
     #[serde(default)]
     labels: Labels,
 }
@@ -65,7 +65,7 @@ impl StepFile for Draw {
 }
 
 impl DrawStep {
-    /// What is written at a box.
+    /// The text at a box.
     fn caption(&self, category: i32, score: f32) -> String {
         let label = usize::try_from(category).ok().and_then(|category| self.labels.get(category));
         match (label, self.scores) {

@@ -1,4 +1,4 @@
-//! `encode`: a picture as a JPEG or PNG file.
+//! `encode`: encodes an image as a JPEG or PNG file.
 
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
@@ -37,7 +37,7 @@ struct EncodeStep {
     input: Slot,
     output: Slot,
     format: Format,
-    /// For what has to be turned to RGB.
+    /// Memory for images that have to be converted to RGB.
     scratch: Vec<u8>,
 }
 

@@ -1,4 +1,4 @@
-//! `json`: detections as text.
+//! `json`: formats detections as JSON text.
 
 use bytes::Bytes;
 use hippocamp_backend::Result;
@@ -17,7 +17,7 @@ pub(crate) struct Json {
     output: String,
     #[serde(default)]
     form: Form,
-    /// The picture's, for the form in parts of it.
+    /// The name of the image's size, for the form with relative coordinates.
     size: Option<String>,
     #[serde(default)]
     labels: Labels,

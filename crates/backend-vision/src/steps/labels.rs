@@ -1,4 +1,4 @@
-//! The names of categories, as a step's parameter: a list in the file, or a file with a name in each line.
+//! The names of categories as a step's parameter: a list in the pipeline, or a file with one name a line.
 
 use serde::Deserialize;
 
@@ -8,7 +8,7 @@ use crate::pipeline::Ports;
 #[serde(untagged)]
 pub(crate) enum Labels {
     List(Vec<String>),
-    /// Beside the pipeline, or in the model's folder.
+    /// The name of a file beside the pipeline or in the model's folder.
     File(String),
 }
 
@@ -19,7 +19,7 @@ impl Default for Labels {
 }
 
 impl Labels {
-    /// The names, read from the parameter `labels`.
+    /// The names that the parameter `labels` lists.
     pub(crate) fn bind(self, ports: &mut Ports<'_, '_>) -> Vec<String> {
         match self {
             Labels::List(names) => names,

@@ -1,4 +1,4 @@
-//! `letterbox`: the picture as large as it fits into a size, with a border around it.
+//! `letterbox`: resizes the image to fit into a size, keeping its aspect ratio, and adds a border.
 
 use hippocamp_backend::Result;
 use serde::Deserialize;
@@ -17,9 +17,9 @@ pub(crate) struct Letterbox {
     output: String,
     width: usize,
     height: usize,
-    /// The border's colour, in the picture's channels; black without it.
+    /// The colour of the border in the image's channels; black by default.
     pad: Option<PerChannel>,
-    /// Whether a picture that is smaller grows.
+    /// Whether to enlarge smaller images.
     scale_up: Option<bool>,
     #[serde(default)]
     position: Position,
@@ -33,7 +33,7 @@ pub(crate) struct Letterbox {
     #[serde(default)]
     data_type: Sample,
     matrix: Option<MatrixFile>,
-    /// Whether the matrix is the one that no rounding to pixels changed.
+    /// Whether the matrix ignores the rounding to whole pixels.
     #[serde(default)]
     ideal_matrix: bool,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Letterbox {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Position {
-    /// An odd pixel goes to the right and below.
+    /// Centred; an odd pixel goes to the right and to the bottom.
     #[default]
     Center,
     TopLeft,
@@ -59,7 +59,7 @@ struct LetterboxStep {
     matrix: Option<MatrixPort>,
 }
 
-/// How a picture is put into the box.
+/// How the image is fitted into the box.
 #[derive(Clone, Copy, Debug)]
 struct Fit {
     size: Size,
@@ -96,21 +96,21 @@ impl StepFile for Letterbox {
 }
 
 impl Fit {
-    /// Pixels of the picture for each of the box.
+    /// Source pixels for each pixel of the box.
     fn factor(self, from: Size) -> f64 {
         let factor =
             (from.width as f64 / self.size.width as f64).max(from.height as f64 / self.size.height as f64);
         if self.scale_up { factor } else { factor.max(1.0) }
     }
 
-    /// Where the picture goes: its corner and its size.
+    /// The corner and size of the image in the box.
     fn place(self, from: Size) -> ((usize, usize), Size) {
         let factor = self.factor(from);
         let side = |from: usize, most: usize| {
             let side = from as f64 / factor;
             let side = match self.rounding {
                 Rounding::Nearest => side.round_ties_even(),
-                // A side that fits exactly shall not lose a pixel to the last bit of a quotient.
+                // A side that fits exactly must not lose a pixel to a rounding error of the division.
                 Rounding::Floor => (side + 1e-9).floor(),
             };
             (side as usize).clamp(1, most)
@@ -123,14 +123,14 @@ impl Fit {
         (corner, inner)
     }
 
-    /// From the box to the picture, as the pixels really go.
+    /// The map from the box to the source, with sizes rounded to whole pixels.
     fn to_source(self, from: Size) -> Affine {
         let ((left, top), inner) = self.place(from);
         Affine::scale(from.width as f64 / inner.width as f64, from.height as f64 / inner.height as f64)
             * Affine::shift(-(left as f64), -(top as f64))
     }
 
-    /// The same if there were no whole pixels: one factor for both sides, middle to middle.
+    /// The map without that rounding: one factor for both sides, centre to centre.
     fn ideal_to_source(self, from: Size) -> Affine {
         let scale = Affine::scale(self.factor(from), self.factor(from));
         if self.position == Position::TopLeft {
@@ -169,7 +169,7 @@ impl Step for LetterboxStep {
     }
 }
 
-/// The window for the picture, with the border painted around it.
+/// The window for the image, after filling the border around it.
 fn framed<T: Scalar>(samples: &mut [T], size: Size, channels: usize, frame: Frame) -> Window<'_, T> {
     let mut window = Window::whole_of(samples, size, channels).part(frame.corner, frame.inner);
     window.fill_around(&frame.color.map(T::from_f32)[..channels]);
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(fit(640, 640).ideal_to_source(Size::new(1280, 720)), map);
     }
 
-    /// A heat map of 128 over a box of 512, for a picture of 1280x720.
+    /// A heat map of 128x128 over a box of 512x512, for an image of 1280x720.
     #[test]
     fn the_matrix_of_a_heat_map() {
         let map = fit(512, 512).ideal_to_source(Size::new(1280, 720)) * Affine::scale(4.0, 4.0);

@@ -1,4 +1,4 @@
-//! What steps have in common that move pixels: the matrix that they emit, and the picture that they make.
+//! What geometric steps share: the matrix that they emit, and the image that they write.
 
 use hippocamp_backend::{Error, Result};
 use serde::Deserialize;
@@ -8,28 +8,28 @@ use crate::pipeline::Ports;
 use crate::resample::{Coordinates, Method, Resampler};
 use crate::value::{Affine, Color, Image, Kind, Sample, Size, Slot, Value, Values};
 
-/// A matrix as the file asks for it.
+/// The parameters of an emitted matrix.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MatrixFile {
     output: String,
     #[serde(default)]
     direction: Direction,
-    /// Pixels of this picture for each step of what the matrix counts in: 4 for a heat map of a quarter of the size.
+    /// Image pixels for each unit of the matrix's coordinates: 4 for a heat map of a quarter of the size.
     stride: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Direction {
-    /// From this picture, or the heat map over it, to the picture that was decoded.
+    /// Maps this image, or its heat map, to the decoded image.
     #[default]
     ToRaw,
-    /// From the picture that was decoded to this one.
+    /// Maps the decoded image to this one.
     FromRaw,
 }
 
-/// A matrix that is emitted.
+/// A matrix to emit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MatrixPort {
     slot: Slot,
@@ -38,7 +38,7 @@ pub(crate) struct MatrixPort {
 }
 
 impl MatrixFile {
-    /// Binds what stands under the key `matrix`.
+    /// Binds the parameter `matrix`.
     pub(crate) fn bind(file: Option<MatrixFile>, ports: &mut Ports<'_, '_>) -> Option<MatrixPort> {
         let MatrixFile { output, direction, stride } = file?;
         let stride = stride.unwrap_or(1.0);
@@ -50,7 +50,7 @@ impl MatrixFile {
 }
 
 impl MatrixPort {
-    /// Emits the matrix for a picture whose coordinates come to those of the decoded one by `to_raw`.
+    /// Emits the matrix of an image; `to_raw` maps its coordinates to those of the decoded image.
     pub(crate) fn emit(port: Option<MatrixPort>, to_raw: Affine, values: &mut Values) -> Result<()> {
         let Some(MatrixPort { slot, direction, stride }) = port else { return Ok(()) };
         let to_raw = to_raw * Affine::scale(stride, stride);
@@ -65,18 +65,18 @@ impl MatrixPort {
     }
 }
 
-/// How the length of a side becomes a whole number of pixels.
+/// How the length of a side is rounded to whole pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Rounding {
-    /// Halves to the even number.
+    /// To the nearest, halves to even.
     #[default]
     Nearest,
-    /// As TensorFlow's `resize_with_pad` and torchvision's `Resize`.
+    /// Down, as TensorFlow's `resize_with_pad` and torchvision's `Resize`.
     Floor,
 }
 
-/// What resizes by `method`; `antialias` as the file says it.
+/// Creates a resampler from the parameters `method` and `antialias`.
 pub(crate) fn resampler(
     method: Method,
     coordinates: Coordinates,
@@ -109,13 +109,13 @@ pub(crate) fn resampler(
     Resampler::new(method, coordinates, is_filtered)
 }
 
-/// The colour of pixels that come from outside of the picture, in the order of its channels; black without one.
+/// The colour of pixels outside of the source, in the order of its channels; black by default.
 pub(crate) fn pad_color(pad: Option<&PerChannel>, color: Color, ports: &mut Ports<'_, '_>) -> [f32; 3] {
     let numbers = PerChannel::of("pad", pad, color.channels(), 0.0, ports);
     std::array::from_fn(|channel| numbers.get(channel).copied().unwrap_or_default() as f32)
 }
 
-/// Refuses sides of no pixels, and more pixels than a picture may have.
+/// Adds a fault for empty sides, and for more pixels than an image may have.
 pub(crate) fn check_size(size: Size, ports: &mut Ports<'_, '_>) {
     for (key, side) in [("width", size.width), ("height", size.height)] {
         if side == 0 || side > MAX_SIDE {
@@ -124,10 +124,10 @@ pub(crate) fn check_size(size: Size, ports: &mut Ports<'_, '_>) {
     }
 }
 
-/// What a JPEG can have, and few networks take.
+/// The longest side of an image in pixels, which is the limit of JPEG.
 pub(crate) const MAX_SIDE: usize = 65_535;
 
-/// A picture that is to be written, with either kind of samples.
+/// An image to write, with either type of samples.
 pub(crate) enum Canvas<'a> {
     U8(&'a mut [u8]),
     F32(&'a mut [f32]),

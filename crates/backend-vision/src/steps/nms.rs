@@ -1,4 +1,4 @@
-//! `nms`: of detections that cover each other the best stays.
+//! `nms`: non-maximum suppression of overlapping detections.
 
 use hippocamp_backend::Result;
 use serde::Deserialize;
@@ -32,7 +32,7 @@ fn yes() -> bool {
     true
 }
 
-/// What YOLO takes.
+/// The default, as in YOLO.
 fn candidates() -> usize {
     30_000
 }

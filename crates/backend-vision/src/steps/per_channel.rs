@@ -1,4 +1,4 @@
-//! Numbers for the channels of a picture.
+//! A parameter with a number for each channel of an image.
 
 use std::fmt;
 
@@ -7,12 +7,13 @@ use serde::{Deserialize, Deserializer};
 
 use crate::pipeline::Ports;
 
-/// As the file has them: one number for all channels, or a list with one for each.
+/// One number for all channels, or a list with one for each.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct PerChannel(Vec<f64>);
 
 impl PerChannel {
-    /// A number for each of so many channels; `otherwise` where the file has none. What does not fit is a fault of `key`.
+    /// The number of each channel; `otherwise` if the parameter is missing. A list of the wrong length is a fault of
+    /// `key`.
     pub(crate) fn of(
         key: &str,
         numbers: Option<&PerChannel>,

@@ -1,4 +1,4 @@
-//! `apply_matrix`, `clip` and `to_ratio`: where boxes and landmarks are.
+//! `apply_matrix`, `clip` and `to_ratio`: transform coordinates of boxes and landmarks.
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_tensor::DataType;
@@ -9,7 +9,7 @@ use crate::step::{Step, StepFile};
 use crate::value::{Kind, Slot, TensorKind, Value, Values};
 use hippocamp_detection::{Matrix, clip, map_detections, map_points, to_ratio};
 
-/// Maps detections, or a tensor whose rows are x and y in turn (points, or the corners of boxes).
+/// Maps detections, or a tensor whose rows are alternating x and y (points, or the corners of boxes).
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApplyMatrix {
@@ -120,14 +120,14 @@ macro_rules! by_size {
 }
 
 by_size!(
-    /// Moves the corners of boxes that lie outside of a picture of that size onto its rim.
+    /// Clamps the corners of boxes to an image of that size.
     Clip,
     ClipStep,
     "clip",
     clip
 );
 by_size!(
-    /// From pixels to parts of the size.
+    /// Converts pixels to coordinates relative to the size (0 to 1).
     ToRatio,
     ToRatioStep,
     "to_ratio",

@@ -1,4 +1,4 @@
-//! `resize`: the picture in another size.
+//! `resize`: resizes the image.
 
 use hippocamp_backend::{Error, Result};
 use serde::Deserialize;
@@ -16,11 +16,11 @@ pub(crate) struct Resize {
     output: String,
     width: Option<usize>,
     height: Option<usize>,
-    /// The shorter side's new length; the other one follows.
+    /// The new length of the shorter side; the aspect ratio is kept.
     shortest: Option<usize>,
-    /// The longer side's new length; the other one follows.
+    /// The new length of the longer side; the aspect ratio is kept.
     longest: Option<usize>,
-    /// How the side that follows becomes a whole number.
+    /// How the length of the other side is rounded.
     #[serde(default)]
     rounding: Rounding,
     /// Sides are rounded up to a multiple of this.
@@ -52,7 +52,7 @@ enum Target {
     Fixed(Size),
     Shortest(usize),
     Longest(usize),
-    /// As it is, but for `multiple_of`.
+    /// The image's own size, before `multiple_of`.
     Own,
 }
 
@@ -66,7 +66,7 @@ impl StepFile for Resize {
         if multiple_of == 0 || multiple_of > MAX_SIDE {
             ports.fault("multiple_of", format!("'multiple_of' was expected to be from 1 to {MAX_SIDE}"));
         }
-        // The size is known beforehand where it does not depend on the picture.
+        // The size is known at load time unless it depends on the image.
         let size = match (target, kind.size) {
             (Target::Fixed(size), _) => Some(size),
             (_, Some(size)) => target.of(size, self.rounding, multiple_of.max(1)).ok(),
@@ -127,7 +127,7 @@ impl Target {
             Target::Own => size,
         };
         let wanted = round_up(wanted, multiple_of);
-        // A picture of one row cannot make the longer side of what a request's shortest side asks for.
+        // A very narrow image would make the other side too long.
         if wanted.width > MAX_SIDE || wanted.height > MAX_SIDE {
             return Err(Error::invalid_arg(format!(
                 "a picture of {}x{} would become {}x{}, sides may have {MAX_SIDE} pixels",

@@ -1,4 +1,4 @@
-//! `tensor`: the numbers that a network wants, made of a picture: scaled, normalised, cast and laid out in one pass.
+//! `tensor`: converts an image to a network's input: scales, normalises, casts and lays it out in one pass.
 
 mod fraction;
 mod number;
@@ -23,14 +23,14 @@ pub(crate) struct ToTensor {
     data_type: Numbers,
     #[serde(default)]
     layout: Layout,
-    /// The order of the channels, where it is not the picture's.
+    /// The order of the channels; by default the image's.
     color: Option<Color>,
-    /// Samples are multiplied by this first.
+    /// The factor that samples are multiplied by first.
     #[serde(default)]
     scale: Fraction,
-    /// Taken off then, one number for each channel or one for all.
+    /// Subtracted next: one number for each channel, or one for all.
     mean: Option<PerChannel>,
-    /// Divided by at last.
+    /// Divided by last.
     std: Option<PerChannel>,
 }
 
@@ -47,10 +47,10 @@ enum Numbers {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 enum Layout {
-    /// Channel after channel.
+    /// Channels first.
     #[default]
     Nchw,
-    /// The channels of a pixel side by side.
+    /// Channels last.
     Nhwc,
 }
 
@@ -59,7 +59,7 @@ struct ToTensorStep<T> {
     input: Slot,
     output: Slot,
     layout: Layout,
-    /// For each channel of the tensor the one of the picture, and what becomes of its samples.
+    /// For each channel of the tensor: the channel of the image, and the conversion of its samples.
     channels: Vec<Channel<T>>,
 }
 
@@ -68,7 +68,7 @@ struct Channel<T> {
     source: usize,
     factor: f64,
     offset: f64,
-    /// What each sample of eight bits becomes.
+    /// The converted value of each 8-bit sample.
     table: Box<[T; 256]>,
 }
 
@@ -177,7 +177,7 @@ impl<T: Number> ToTensorStep<T> {
     }
 }
 
-/// Writes a plane for each of three channels. A border is filled in without being read.
+/// Writes a plane for each of three channels. A border is filled without reading the image.
 fn planes<S: Scalar, T: Copy>(
     image: &Image,
     from: &[S],

@@ -1,4 +1,4 @@
-//! `warp`: the picture under an affine map.
+//! `warp`: applies an affine map to the image.
 
 use hippocamp_backend::{Error, Result};
 use serde::Deserialize;
@@ -17,13 +17,13 @@ pub(crate) struct Warp {
     output: String,
     width: usize,
     height: usize,
-    /// The point of the picture that comes to the middle, `[x, y]`; the picture's own middle without it.
+    /// The point `[x, y]` of the image that becomes the centre; by default the image's centre.
     center: Option<[f64; 2]>,
-    /// Pixels of the picture that the width covers; its longer side without it.
+    /// The number of image pixels that the result's width covers; by default the image's longer side.
     scale: Option<f64>,
-    /// In degrees; the picture turns against the clock.
+    /// Degrees by which the image is rotated counterclockwise.
     rotation: Option<f64>,
-    /// The map from the picture to what comes out, instead of the three above.
+    /// The name of a matrix from the image to the result, instead of the three parameters above.
     transform: Option<String>,
     pad: Option<PerChannel>,
     #[serde(default)]
@@ -43,7 +43,7 @@ struct WarpStep {
     matrix: Option<MatrixPort>,
 }
 
-/// From the picture to what comes out.
+/// The map from the image to the result.
 #[derive(Clone, Copy, Debug)]
 enum Map {
     Given(Slot),
@@ -95,8 +95,8 @@ impl Warp {
     }
 }
 
-/// The map that brings `center` to the middle of a picture of that size, whose width then covers `scale` pixels; with
-/// rotation. The three points by which CenterNet's `get_affine_transform` finds it are these.
+/// The map that moves `center` to the centre of an image of that size, whose width then covers `scale` pixels, with
+/// rotation. Equals the map that CenterNet's `get_affine_transform` computes from three points.
 fn about(center: [f64; 2], scale: f64, rotation: f64, size: Size) -> Affine {
     let (width, height) = (size.width as f64, size.height as f64);
     let factor = width / scale;
@@ -148,7 +148,7 @@ mod tests {
         }
     }
 
-    /// What `cv2.getAffineTransform` gives for CenterNet's three points.
+    /// The result of `cv2.getAffineTransform` for CenterNet's three points.
     #[test]
     fn the_map_is_that_of_centernet() {
         close(about([640.0, 360.0], 1280.0, 0.0, Size::new(512, 512)), [0.4, 0.0, 0.0, 0.0, 0.4, 112.0]);
@@ -156,7 +156,7 @@ mod tests {
         let map = about([100.0, 50.0], 200.0, 30.0, Size::new(64, 32));
         let (right, down) = map.apply(100.0, 50.0);
         assert!((right - 32.0).abs() < 1e-9 && (down - 16.0).abs() < 1e-9);
-        // Its second point: half a width above the centre, turned.
+        // CenterNet's second point: half a width above the centre, rotated.
         let (x, y) = map.apply(100.0 + 100.0 * sin, 50.0 - 100.0 * cos);
         assert!((x - 32.0).abs() < 1e-9 && (y - -16.0).abs() < 1e-9, "{x} {y}");
     }

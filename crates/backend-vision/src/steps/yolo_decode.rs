@@ -1,4 +1,4 @@
-//! `yolo_decode`: detections out of what a `YOLOv5` or `YOLOv8` gives.
+//! `yolo_decode`: decodes the outputs of YOLOv5 or YOLOv8 to detections.
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_tensor::{DataType, Shape};
@@ -13,19 +13,19 @@ use hippocamp_detection::{Detections, Level, Yolo5, Yolo8, map_detections};
 #[serde(deny_unknown_fields)]
 pub(crate) struct YoloDecode {
     form: Form,
-    /// The one tensor of the decoded forms.
+    /// The name of the tensor in the decoded forms.
     input: Option<String>,
-    /// One tensor for each stride.
+    /// The names of the raw tensors, one for each stride.
     #[serde(default)]
     grids: Vec<String>,
     #[serde(default)]
     strides: Vec<f32>,
-    /// For each grid width and height of each anchor.
+    /// Width and height of each anchor, for each grid.
     #[serde(default)]
     anchors: Vec<Vec<[f32; 2]>>,
     #[serde(default = "quarter")]
     threshold: f32,
-    /// Landmarks of each detection.
+    /// The number of landmarks of a detection.
     #[serde(default)]
     points: usize,
     #[serde(default = "two")]
@@ -34,19 +34,19 @@ pub(crate) struct YoloDecode {
     output: String,
 }
 
-/// What the network gives.
+/// The form of the network's outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Form {
-    /// `YOLOv5` before any activation, `[anchors, height, width, row]` for each stride.
+    /// YOLOv5 before any activation, `[anchors, height, width, row]` for each stride.
     V5Grids,
-    /// The same as the last convolution makes it, `[anchors * row, height, width]`.
+    /// YOLOv5 as the last convolution returns it, `[anchors * row, height, width]`.
     V5Maps,
-    /// `YOLOv5` decoded, `[anchors, row]`.
+    /// YOLOv5 decoded, `[anchors, row]`.
     V5Rows,
-    /// `YOLOv8`, `[channels, anchors]`.
+    /// YOLOv8, `[channels, anchors]`.
     V8,
-    /// `YOLOv8` turned, `[anchors, channels]`.
+    /// YOLOv8 transposed, `[anchors, channels]`.
     V8Rows,
 }
 

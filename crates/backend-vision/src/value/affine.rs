@@ -1,11 +1,11 @@
-//! Maps of the plane.
+//! Affine maps of the plane.
 
 use std::ops::Mul;
 
-/// An affine map: `x' = a x + b y + c`, `y' = d x + e y + f`, kept as `[a, b, c, d, e, f]`: the two rows of a 2x3 matrix.
+/// An affine map `x' = a x + b y + c`, `y' = d x + e y + f` as `[a, b, c, d, e, f]`: the two rows of a 2x3 matrix.
 ///
-/// Coordinates count from the picture's upper left corner, so that the middle of the first pixel is at 0.5, and a
-/// picture of width W reaches from 0 to W.
+/// The origin is the image's upper left corner: the centre of the first pixel is at 0.5, and an image of width W
+/// reaches from 0 to W.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Affine(pub(crate) [f64; 6]);
 
@@ -25,7 +25,7 @@ impl Affine {
         (m[0] * x + m[1] * y + m[2], m[3] * x + m[4] * y + m[5])
     }
 
-    /// The map back; `None` if this one folds the plane to a line, or has no finite inverse.
+    /// The inverse; `None` if the map is singular or the inverse is not finite.
     pub(crate) fn inverse(&self) -> Option<Affine> {
         let m = &self.0;
         let determinant = m[0] * m[4] - m[1] * m[3];
@@ -40,7 +40,7 @@ impl Affine {
         inverse.iter().all(|v| v.is_finite()).then_some(Affine(inverse))
     }
 
-    /// The rows of the 2x3 matrix, as the tensor has them.
+    /// The rows of the 2x3 matrix as FP32.
     pub(crate) fn rows(&self) -> [f32; 6] {
         self.0.map(|v| v as f32)
     }
@@ -55,7 +55,7 @@ impl Default for Affine {
 impl Mul for Affine {
     type Output = Affine;
 
-    /// First `inner`, then this one.
+    /// The composition: `inner` is applied first.
     fn mul(self, inner: Affine) -> Affine {
         let (m, n) = (&self.0, &inner.0);
         Affine([

@@ -1,11 +1,11 @@
-//! A picture in memory.
+//! An image in memory.
 
 use hippocamp_backend::{Error, Result};
 use serde::Deserialize;
 
 use super::{Affine, Sample};
 
-/// In pixels.
+/// Width and height in pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Size {
     pub(crate) width: usize,
@@ -22,7 +22,7 @@ impl Size {
     }
 }
 
-/// Which channels a pixel has, and in which order.
+/// The channels of a pixel and their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Color {
@@ -41,35 +41,35 @@ impl Color {
     }
 }
 
-/// The samples of a picture, row after row, the channels of a pixel side by side.
+/// The samples of an image, row by row, channels last.
 #[derive(Debug)]
 pub(crate) enum Pixels {
     U8(Vec<u8>),
-    /// From 0 to 255 as well, but not rounded.
+    /// Also from 0 to 255, but not rounded.
     F32(Vec<f32>),
 }
 
-/// A border of one colour around a picture: who reads it need not look.
+/// A border of one colour, so that readers need not read its samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Frame {
-    /// Of what is inside.
+    /// The upper left corner of the content.
     pub(crate) corner: (usize, usize),
     pub(crate) inner: Size,
-    /// The border's samples.
+    /// The samples of the border's colour.
     pub(crate) color: [f32; 3],
 }
 
-/// A picture. Its memory is written again for the next one.
+/// An image whose memory is reused for the next one.
 #[derive(Debug, Default)]
 pub(crate) struct Image {
     pub(crate) size: Size,
     pub(crate) color: Color,
     pub(crate) pixels: Pixels,
-    /// Set by who painted one; only a hint, the samples are there.
+    /// The border, if one was drawn. Only a hint: the samples contain it.
     pub(crate) frame: Option<Frame>,
-    /// The picture that it was made of, as it was decoded.
+    /// The size of the decoded image from which it was made.
     pub(crate) raw_size: Size,
-    /// From this picture's coordinates to those of the picture that it was made of.
+    /// The map from this image's coordinates to those of the decoded image.
     pub(crate) to_raw: Affine,
 }
 
@@ -89,7 +89,7 @@ impl Pixels {
 }
 
 impl Image {
-    /// Makes this a picture of that size and colour with 8-bit samples, and returns them to be written: they hold anything.
+    /// Resizes this to an image with 8-bit samples, and returns them to be overwritten; their content is undefined.
     pub(crate) fn begin_u8(&mut self, size: Size, color: Color) -> Result<&mut [u8]> {
         (self.size, self.color, self.frame) = (size, color, None);
         if self.pixels.sample() != Sample::Uint8 {
@@ -100,7 +100,7 @@ impl Image {
         Ok(samples)
     }
 
-    /// The same with samples that are not rounded.
+    /// Resizes this to an image with FP32 samples, as [`Image::begin_u8`] does.
     pub(crate) fn begin_f32(&mut self, size: Size, color: Color) -> Result<&mut [f32]> {
         (self.size, self.color, self.frame) = (size, color, None);
         if self.pixels.sample() != Sample::Fp32 {
@@ -115,7 +115,7 @@ impl Image {
         self.color.channels()
     }
 
-    /// Gives memory of more bytes than that back.
+    /// Releases the memory if it is larger than `kept` bytes.
     pub(crate) fn give_back(&mut self, kept: usize) {
         let bytes = match &self.pixels {
             Pixels::U8(samples) => samples.capacity(),
@@ -126,17 +126,17 @@ impl Image {
         }
     }
 
-    /// Notes where this picture comes from.
+    /// Sets size of and map to the decoded image.
     pub(crate) fn came_from(&mut self, raw_size: Size, to_raw: Affine) {
         (self.raw_size, self.to_raw) = (raw_size, to_raw);
     }
 }
 
-/// Sets the length without writing what was written before; new memory comes as zeros, untouched as yet.
+/// Sets the length without clearing old content; new memory is zeroed by the allocator.
 fn make_room<T: Copy + Default>(samples: &mut Vec<T>, size: Size, color: Color) -> Result<()> {
     let count = size.pixels().checked_mul(color.channels()).ok_or_else(|| no_memory(size))?;
     if count > samples.capacity() {
-        // The old memory goes first: a large picture shall not be there twice.
+        // The old memory is released first, so that there are never two large images.
         *samples = Vec::new();
         samples.try_reserve_exact(count).map_err(|_| no_memory(size))?;
     }

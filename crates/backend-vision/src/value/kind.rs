@@ -1,4 +1,4 @@
-//! What is known of a value before there is a picture.
+//! What is known of a value at load time.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{Color, Size};
 
-/// The kind of a value: what steps may do with it, and which tensor it is as an input or output of the model.
+/// The kind of a value: which steps may use it, and its tensor as an input or output of the model.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kind {
     /// BYTES `[1]`
@@ -19,11 +19,11 @@ pub(crate) enum Kind {
     Matrix,
     /// INT32 `[2]`: height and width
     Size,
-    /// Passes between steps only: no input or output of a model.
+    /// Passed between steps only; never an input or output of the model.
     Detections(DetectionsKind),
 }
 
-/// The type of a picture's samples.
+/// The type of an image's samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) enum Sample {
     #[default]
@@ -35,23 +35,23 @@ pub(crate) enum Sample {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ImageKind {
-    /// `None` where it depends on the picture.
+    /// The size; `None` if it depends on the image.
     pub(crate) size: Option<Size>,
     pub(crate) color: Color,
     pub(crate) sample: Sample,
 }
 
-/// What is known of detections before there are any.
+/// What is known of detections at load time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DetectionsKind {
-    /// Landmarks of each; `None` where the tensors tell.
+    /// The number of landmarks of a detection; `None` if it depends on the tensors.
     pub(crate) points: Option<usize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TensorKind {
     pub(crate) data_type: DataType,
-    /// Of one picture, without a batch dimension; -1 where it depends on the picture.
+    /// Dims of one image's tensor, without a batch dimension; -1 if a size depends on the image.
     pub(crate) dims: Shape,
 }
 
@@ -74,7 +74,7 @@ impl Kind {
         }
     }
 
-    /// Of one picture, without a batch dimension; -1 where it depends on the picture.
+    /// Dims of one image's tensor, without a batch dimension; -1 if a size depends on the image.
     pub(crate) fn dims(&self) -> Shape {
         match self {
             Kind::Encoded => Shape::from([1]),
@@ -91,7 +91,7 @@ impl Kind {
 }
 
 impl fmt::Display for Kind {
-    /// As a message names it: `a picture`.
+    /// Formats the kind for messages: `a picture`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Kind::Encoded => f.write_str("encoded bytes"),

@@ -1,4 +1,4 @@
-//! A typed block of numbers: an input as it lies in the request, or what a step makes.
+//! A tensor of one image: an input as it lies in the request, or the result of a step.
 
 mod pool;
 
@@ -12,7 +12,7 @@ use hippocamp_tensor::{DataType, Shape};
 
 use pool::{Pool, Words};
 
-/// A number that tensors are made of.
+/// An element type of tensors.
 pub(crate) trait Element: Pod {
     const DATA_TYPE: DataType;
 }
@@ -28,8 +28,8 @@ macro_rules! elements {
 elements! { u8: Uint8, i8: Int8, u16: Uint16, i16: Int16, u32: Uint32, i32: Int32, i64: Int64, u64: Uint64,
 f16: Fp16, f32: Fp32, f64: Fp64 }
 
-/// The tensor of one picture. One that leaves as an output has the rows of the request's earlier pictures before it, in
-/// the same memory, which then goes out as it is.
+/// The tensor of one image. An output's tensor also holds the rows of the request's earlier images in the same memory,
+/// which becomes the response without a copy.
 #[derive(Debug, Default)]
 pub(crate) struct Tensor {
     data_type: Option<DataType>,
@@ -39,21 +39,21 @@ pub(crate) struct Tensor {
 
 #[derive(Debug)]
 enum Memory {
-    /// A row of a request's input, aligned to its element.
+    /// A row of a request's input, aligned to its element type.
     Wire(Bytes),
     Own(Rows),
 }
 
-/// Memory of any element, aligned to the largest of them. Positions count bytes.
+/// Memory for elements of any type, aligned to the largest. Positions are in bytes.
 #[derive(Debug, Default)]
 struct Rows {
     words: Vec<u64>,
-    /// Where the current row begins; before it are those that are done.
+    /// Where the current row begins, after the finished rows.
     start: usize,
     end: usize,
-    /// How many rows there will be from the current one on.
+    /// The number of rows from the current one on.
     left: usize,
-    /// Where memory comes from, and goes once a response with it is sent.
+    /// Provides memory, and gets it back when the response is sent.
     pool: Arc<Pool>,
 }
 
@@ -66,7 +66,7 @@ impl Default for Memory {
 }
 
 impl Tensor {
-    /// Of a row of an input. Copies only where the bytes do not begin where an element may.
+    /// Makes a tensor of an input's row. Copies it only if its bytes are not aligned.
     pub(crate) fn from_wire(data_type: DataType, dims: Shape, row: Bytes) -> Tensor {
         let alignment = data_type.byte_size().unwrap_or(1);
         let memory = if (row.as_ptr() as usize).is_multiple_of(alignment) {
@@ -79,12 +79,12 @@ impl Tensor {
         Tensor { data_type: Some(data_type), dims, memory }
     }
 
-    /// Of one picture.
+    /// Dims of one image's tensor.
     pub(crate) fn dims(&self) -> &Shape {
         &self.dims
     }
 
-    /// The elements of the current picture.
+    /// The elements of the current image.
     pub(crate) fn elements<T: Element>(&self) -> Result<&[T]> {
         let bytes = match &self.memory {
             Memory::Wire(bytes) => bytes,
@@ -98,7 +98,7 @@ impl Tensor {
         bytemuck::try_cast_slice(bytes).map_err(|_| wrong_type(T::DATA_TYPE))
     }
 
-    /// Makes this a tensor of those dims, and returns its elements to be written, every one: they hold anything.
+    /// Sets type and dims, and returns the elements, all of which have to be overwritten; their content is undefined.
     pub(crate) fn begin<T: Element>(&mut self, dims: &[i64]) -> Result<&mut [T]> {
         self.data_type = Some(T::DATA_TYPE);
         self.dims = Shape::from(dims);
@@ -111,7 +111,7 @@ impl Tensor {
         bytemuck::try_cast_slice_mut(row).map_err(|_| no_memory(&self.dims))
     }
 
-    /// Begins a request of so many pictures whose tensors shall follow each other: this is an output.
+    /// Begins a request of `count` images whose rows are collected: this tensor is an output.
     pub(crate) fn expect_rows(&mut self, count: usize) {
         match &mut self.memory {
             Memory::Own(rows) => (rows.start, rows.end, rows.left) = (0, 0, count),
@@ -119,7 +119,7 @@ impl Tensor {
         }
     }
 
-    /// The current row is done, another one follows behind it.
+    /// Finishes the current row; the next one follows it in memory.
     pub(crate) fn keep_row(&mut self) {
         if let Memory::Own(rows) = &mut self.memory {
             rows.start = rows.end;
@@ -127,7 +127,7 @@ impl Tensor {
         }
     }
 
-    /// Takes out all rows that were kept. Their memory comes back to be written again.
+    /// Takes out all finished rows. Their memory returns to the pool when they are dropped.
     pub(crate) fn take_rows(&mut self) -> Bytes {
         match &mut self.memory {
             Memory::Wire(bytes) => std::mem::take(bytes),
@@ -152,10 +152,10 @@ impl Rows {
         bytemuck::cast_slice_mut(&mut self.words).get_mut(self.start..self.end)
     }
 
-    /// Makes room for so many words; what is written stays.
+    /// Makes room for `words` words; keeps what was written.
     fn grow(&mut self, words: usize) -> Option<()> {
         if self.start == 0 {
-            // Nothing is kept, so nothing needs to be copied, and the old memory may be of use to another.
+            // There is no finished row to copy, and the old memory may be of use to another tensor.
             self.pool.give(std::mem::take(&mut self.words));
             self.words = self.pool.take(words)?;
             return Some(());

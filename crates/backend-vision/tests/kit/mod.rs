@@ -1,4 +1,4 @@
-//! Models made of the text of a pipeline, and pictures for them.
+//! Loads pipelines from text, and makes images for them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,7 +19,7 @@ pub(crate) struct Loaded {
     pub(crate) interface: Arc<Interface>,
 }
 
-/// Loads a pipeline with this config, as the server does.
+/// Loads a pipeline with a config, as the server does.
 pub(crate) fn load(config: &str, pipeline: &str) -> Result<Loaded> {
     let mut config = parse(&format!("backend: \"vision\" {config}"), "config.pbtxt").unwrap().config;
     apply_defaults(&mut config, "m", &DefaultFacts::default());
@@ -32,7 +32,7 @@ pub(crate) fn load(config: &str, pipeline: &str) -> Result<Loaded> {
     Ok(Loaded { model, config: Arc::new(config), interface })
 }
 
-/// Why it cannot be loaded.
+/// The error of loading.
 pub(crate) fn refused(config: &str, pipeline: &str) -> String {
     load(config, pipeline).err().expect("it was to be refused").reason()
 }
@@ -61,7 +61,7 @@ impl Loaded {
         (request, receiver)
     }
 
-    /// The answers to requests that are executed together, and what they did to the counters.
+    /// Executes requests as one batch. Returns the responses and the counters.
     pub(crate) fn run(&self, requests: &[Vec<InputTensor>]) -> (Vec<Result<Response>>, Counters) {
         let statistics = Arc::default();
         let pairs = requests.iter().map(|inputs| self.request(inputs, &statistics));
@@ -78,7 +78,7 @@ impl Loaded {
         response.outputs.into_iter().map(|output| (output.shape, output.data.to_host().unwrap())).collect()
     }
 
-    /// The error that answers one request.
+    /// The error of one request.
     pub(crate) fn error(&self, inputs: Vec<InputTensor>) -> String {
         self.run(&[inputs]).0.remove(0).unwrap_err().reason()
     }
@@ -93,7 +93,7 @@ fn answer(mut receiver: ResponseReceiver) -> Result<Response> {
     }
 }
 
-/// A BYTES tensor with these elements, of that shape.
+/// A BYTES tensor.
 pub(crate) fn strings(shape: &[i64], elements: &[impl AsRef<[u8]>]) -> InputTensor {
     let mut data = Vec::new();
     for element in elements {
@@ -102,7 +102,7 @@ pub(crate) fn strings(shape: &[i64], elements: &[impl AsRef<[u8]>]) -> InputTens
     InputTensor { shape: Shape::from(shape), data: Bytes::from(data).into() }
 }
 
-/// A picture whose pixels say which one it is.
+/// An image whose pixels tell which one it is.
 pub(crate) fn picture(number: usize, width: u32, height: u32) -> RgbImage {
     let pixel = |x: u32, y: u32| [(x * 7) as u8, (y * 11) as u8, number as u8];
     RgbImage::from_fn(width, height, |x, y| image::Rgb(pixel(x, y)))
@@ -118,7 +118,7 @@ pub(crate) fn bmp(number: usize, width: u32, height: u32) -> Vec<u8> {
     encoded(picture(number, width, height), ImageFormat::Bmp)
 }
 
-/// The bytes as numbers.
+/// Decodes FP32 elements.
 pub(crate) fn floats(bytes: &[u8]) -> Vec<f32> {
     let (numbers, rest) = bytes.as_chunks::<4>();
     assert!(rest.is_empty());

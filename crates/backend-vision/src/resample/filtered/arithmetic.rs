@@ -1,14 +1,14 @@
-//! The numbers that a convolution is computed in.
+//! The number formats of a convolution.
 
 use std::fmt::Debug;
 
 /// How weighted samples are added up.
 pub(crate) trait Arithmetic: Debug + Default {
-    /// What the result of a pass is kept as.
+    /// The type of a pass's results.
     type Sample: Copy + Default + Debug;
-    /// A weight, or a sum of weighted samples.
+    /// The type of weights and of sums of weighted samples.
     type Number: Copy + Debug;
-    /// The sum of nothing.
+    /// The initial value of a sum.
     const START: Self::Number;
 
     fn weight(weight: f64) -> Self::Number;
@@ -16,20 +16,20 @@ pub(crate) trait Arithmetic: Debug + Default {
     fn round(sum: Self::Number) -> Self::Sample;
 }
 
-/// Whole numbers with 22 bits behind the point, as Pillow has it for 8-bit samples.
+/// Integers with 22 fraction bits, as Pillow uses for 8-bit samples.
 #[derive(Debug, Default)]
 pub(crate) struct Fixed;
 
-/// 8 bits for a sample, and 2 for sums beyond it and their sign: what remains of 32.
+/// The fraction bits that remain of 32 after 8 bits for a sample and 2 for overflow and sign.
 const PRECISION: u32 = 32 - 8 - 2;
 
 impl Arithmetic for Fixed {
     type Sample = u8;
     type Number = i32;
-    /// One half: what is cut off at the end is then rounded.
+    /// One half, so that truncating the result rounds it.
     const START: i32 = 1 << (PRECISION - 1);
 
-    /// To the nearest, halves away from zero.
+    /// Rounds to the nearest, halves away from zero.
     fn weight(weight: f64) -> i32 {
         (weight * f64::from(1 << PRECISION)).round() as i32
     }
@@ -43,7 +43,7 @@ impl Arithmetic for Fixed {
     }
 }
 
-/// Single precision, and nothing is rounded or cut to the range of a picture.
+/// Single precision, neither rounded nor clamped.
 #[derive(Debug, Default)]
 pub(crate) struct Float;
 

@@ -1,20 +1,20 @@
-//! Which places of a side one place of another is made of, and how much of each.
+//! The weights of the source positions for a target position.
 
 use std::f64::consts::PI;
 
-/// How much a sample counts by its distance.
+/// The weight of a sample by its distance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filter {
-    /// A triangle.
+    /// The triangle filter.
     Bilinear,
     /// Keys' cubic with a = -0.5.
     Bicubic,
-    /// With three lobes.
+    /// Lanczos with three lobes.
     Lanczos,
 }
 
 impl Filter {
-    /// At which distance nothing counts any more.
+    /// The distance from which on the weight is zero.
     fn support(self) -> f64 {
         match self {
             Filter::Bilinear => 1.0,
@@ -39,18 +39,19 @@ fn sinc(x: f64) -> f64 {
     if x == 0.0 { 1.0 } else { (x * PI).sin() / (x * PI) }
 }
 
-/// The weights of one place; they add up to 1.
+/// The weights of one target position; they add up to 1.
 #[derive(Debug, Default)]
 pub(super) struct Taps {
     pub(super) weights: Vec<f64>,
 }
 
 impl Taps {
-    /// Sets the weights of place `at` on a side of `to`, and returns the first place that they count for on one of `from`.
+    /// Computes the weights of target position `at` when a side of length `from` becomes one of length `to`; returns
+    /// the source position of the first weight.
     pub(super) fn set(&mut self, filter: Filter, at: usize, from: usize, to: usize) -> usize {
         let (scale, stretch, reach) = measures(filter, from, to);
         let center = (at as f64 + 0.5) * scale;
-        // Halves are added and the rest is cut off, of numbers that may be negative before.
+        // Truncation after adding one half, like Pillow; the number may be negative before `max`.
         let first = (center - reach + 0.5).max(0.0) as usize;
         let end = ((center + reach + 0.5) as usize).min(from);
         let distance = |place: usize| (place as f64 - center + 0.5) * (1.0 / stretch);
@@ -63,14 +64,14 @@ impl Taps {
         first
     }
 
-    /// More places than this count for none.
+    /// The largest number of weights of any target position.
     pub(super) fn most(filter: Filter, from: usize, to: usize) -> usize {
         let (_, _, reach) = measures(filter, from, to);
         (2 * (reach.ceil() as usize) + 1).min(from)
     }
 }
 
-/// How long a place of `to` is on `from`, how far the filter is stretched, and where it ends then.
+/// The length of a target position in source positions, the stretch of the filter, and its radius.
 fn measures(filter: Filter, from: usize, to: usize) -> (f64, f64, f64) {
     let scale = from as f64 / to as f64;
     let stretch = scale.max(1.0);

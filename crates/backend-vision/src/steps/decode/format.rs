@@ -1,4 +1,4 @@
-//! Which kind of file it is, by its first bytes; names and content types are not asked.
+//! Recognises image formats by the first bytes; file names and content types are ignored.
 
 use std::fmt;
 

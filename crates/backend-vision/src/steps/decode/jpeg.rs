@@ -1,4 +1,4 @@
-//! JPEG, by `zune-jpeg`.
+//! Decodes JPEG by `zune-jpeg`.
 
 use hippocamp_backend::{Error, Result};
 use zune_core::bytestream::ZCursor;
@@ -12,12 +12,13 @@ use super::orientation::Orientation;
 use super::{Header, Size};
 use crate::value::Color;
 
-/// A progressive picture has ten scans or so. Each costs a pass over all of it, however few bytes it has.
+/// The largest number of scans. Progressive images have about ten; each costs a pass over the whole image, however few
+/// bytes it has.
 const MAX_SCANS: usize = 64;
 
 type Inner<'a> = JpegDecoder<ZCursor<&'a [u8]>>;
 
-/// A picture whose headers are read.
+/// An image whose headers were read.
 pub(super) struct Decoder<'a> {
     bytes: &'a [u8],
     inner: Inner<'a>,
@@ -25,14 +26,14 @@ pub(super) struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    /// Reads the headers. Takes no memory for the picture.
+    /// Reads the headers. Allocates no memory for pixels.
     pub(super) fn open(bytes: &'a [u8], color: Color) -> Result<Decoder<'a>> {
         let plain = match color {
             Color::Rgb => (ColorSpace::RGB, Layout::RGB),
             Color::Bgr => (ColorSpace::BGR, Layout::BGR),
             Color::Grey => (ColorSpace::Luma, Layout::GREY),
         };
-        // How colours are converted is settled when the headers are read, and they tell what it is to be.
+        // The output colours have to be set before the headers are read, but depend on them, so some are read twice.
         let decoder = read_headers(bytes, plain.0)?;
         let (decoder, (output, layout)) = match colors(&decoder) {
             ColorSpace::YCbCr => (decoder, plain),
@@ -52,7 +53,7 @@ impl<'a> Decoder<'a> {
         let Some((width, height)) = inner.dimensions() else {
             return Err(Error::invalid_arg("it ends before its header does"));
         };
-        // Headers are read as everybody does, with stray bytes between them; the data has to be whole.
+        // Headers are parsed leniently, with stray bytes between them; the image data has to be complete.
         inner.set_options(options(output).set_strict_mode(true));
         let orientation = inner.exif().map_or(Orientation::UPRIGHT, |exif| Orientation::from_exif(exif));
         let header = Header { size: Size::new(width, height), layout, orientation };
@@ -63,12 +64,12 @@ impl<'a> Decoder<'a> {
         self.header
     }
 
-    /// Refuses a file that was cut off, which is seen without reading it: no memory is taken for what cannot be there.
+    /// Refuses truncated files before memory is allocated for their pixels.
     pub(super) fn has_end(&self) -> Result<()> {
         if has_end(self.bytes) { Ok(()) } else { Err(Error::invalid_arg("it ends before the picture does")) }
     }
 
-    /// Reads the picture. `out` has room for exactly the pixels of the header.
+    /// Decodes the image. `out` has exactly the pixels of the header.
     pub(super) fn decode(mut self, out: &mut [u8]) -> Result<()> {
         self.inner.decode_into(out).map_err(bad)
     }
@@ -89,24 +90,24 @@ fn options(output: ColorSpace) -> DecoderOptions {
         .jpeg_set_out_colorspace(output)
 }
 
-/// The colours that a picture is in.
+/// The colours of the image in the file.
 fn colors(decoder: &Inner<'_>) -> ColorSpace {
     match (decoder.input_colorspace(), decoder.info().map(|info| info.components)) {
-        // A marker of four colours in a picture of three: these are as they are.
+        // A CMYK marker in an image of three components: the marker is wrong.
         (Some(ColorSpace::CMYK), Some(3)) => ColorSpace::RGB,
         (colors, _) => colors.unwrap_or(ColorSpace::Unknown),
     }
 }
 
-/// Whether the marker that ends a picture comes after the first scan begins. Between scans and in their data these two
-/// bytes cannot stand together, and in most files they are the last two.
+/// Whether an end marker follows the beginning of the first scan. These two bytes do not occur within scans, and in
+/// most files they are the last two.
 fn has_end(bytes: &[u8]) -> bool {
     const END: [u8; 2] = [0xff, 0xd9];
     bytes.ends_with(&END)
         || bytes.windows(2).rposition(|pair| pair == END).is_some_and(|at| at > first_scan(bytes))
 }
 
-/// Where the first scan begins: behind all segments, which may hold whole pictures themselves.
+/// The offset of the first scan, after all segments, which may contain whole images (thumbnails).
 fn first_scan(bytes: &[u8]) -> usize {
     const SCAN: u8 = 0xda;
     let mut at = 2;
@@ -123,7 +124,7 @@ fn first_scan(bytes: &[u8]) -> usize {
 
 #[cold]
 fn bad(error: DecodeErrors) -> Error {
-    // Its Debug form is the text, its Display form is the Debug form quoted once more.
+    // Its Debug form is the plain text; its Display form quotes it once more.
     let text = match error {
         DecodeErrors::Format(text) => text,
         DecodeErrors::FormatStatic(text) => text.to_owned(),

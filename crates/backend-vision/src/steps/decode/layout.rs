@@ -1,12 +1,12 @@
-//! How the samples of a decoded picture lie, and what they are in the colours that are wished.
+//! Converts decoded samples to the requested colours.
 
 use crate::value::Color;
 
-/// The samples of a pixel: colour channels, then alpha, of one byte each or two in this machine's order.
+/// The samples of a pixel: colour channels, then alpha; one byte each, or two in native byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     color: Color,
-    /// The samples are inks on white paper, CMYK, as JPEG has them: 255 is none.
+    /// Whether the samples are CMYK inks as in JPEG, where 255 is no ink.
     is_inks: bool,
     has_alpha: bool,
     is_wide: bool,
@@ -23,7 +23,7 @@ impl Layout {
         Layout { color, is_inks: false, has_alpha, is_wide }
     }
 
-    /// Whether nothing is left to be done for this colour.
+    /// Whether no conversion to this colour is needed.
     pub(super) fn is(self, color: Color) -> bool {
         self == Layout::new(color, false, false)
     }
@@ -32,15 +32,15 @@ impl Layout {
         self.color.channels() + self.has_alpha as usize + self.is_inks as usize
     }
 
-    /// Of a pixel.
+    /// Bytes of a pixel.
     pub(super) const fn bytes(self) -> usize {
         self.samples() * if self.is_wide { 2 } else { 1 }
     }
 
-    /// Writes the pixels of `from` to `to` in that colour, with eight bits a sample.
+    /// Converts the pixels of `from` to that colour with 8-bit samples.
     pub(super) fn convert(self, from: &[u8], color: Color, background: Option<[u8; 3]>, to: &mut [u8]) {
         let step = if self.is_wide { 2 } else { 1 };
-        // Of two bytes the high one is the sample, as in every other decoder; which it is depends on the machine.
+        // Of two bytes the high one is used, as in other decoders; its position depends on the byte order.
         let high = usize::from(self.is_wide && cfg!(target_endian = "little"));
         let background = background.filter(|_| self.has_alpha);
         let pixels = from.chunks_exact(self.bytes()).zip(to.chunks_exact_mut(color.channels()));
@@ -65,7 +65,7 @@ impl Layout {
     }
 }
 
-/// Writes a pixel.
+/// Writes a pixel in that colour.
 pub(crate) fn write([r, g, b]: [u8; 3], color: Color, to: &mut [u8]) {
     match color {
         Color::Rgb => to.copy_from_slice(&[r, g, b]),
@@ -74,19 +74,19 @@ pub(crate) fn write([r, g, b]: [u8; 3], color: Color, to: &mut [u8]) {
     }
 }
 
-/// Luma by ITU-R BT.601, in 14 bits.
+/// Luma by ITU-R BT.601, computed with 14 fraction bits.
 pub(crate) fn grey(r: u8, g: u8, b: u8) -> u8 {
     let sum = 4899 * u32::from(r) + 9617 * u32::from(g) + 1868 * u32::from(b);
     ((sum + (1 << 13)) >> 14) as u8
 }
 
-/// What an ink and black leave of the light.
+/// The light that an ink and black let through.
 fn under(ink: u8, black: u8) -> u8 {
     let taken = ((255 - u32::from(ink)) * u32::from(black)) >> 8;
     (u32::from(black) - taken) as u8
 }
 
-/// A sample of that opacity in front of another.
+/// Blends a sample with that opacity over another.
 fn over(value: u8, alpha: u8, behind: u8) -> u8 {
     let alpha = u32::from(alpha);
     let sum = u32::from(value) * alpha + u32::from(behind) * (255 - alpha);

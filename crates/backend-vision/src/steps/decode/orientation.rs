@@ -1,10 +1,10 @@
-//! How a camera was held, and the picture turned upright.
+//! Exif orientation: turns images upright.
 
 use image::metadata::Orientation as Exif;
 
 use super::Size;
 
-/// The eight ways: swapped along the diagonal first, then mirrored.
+/// One of the eight orientations: first transposed, then mirrored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Orientation {
     swap: bool,
@@ -15,17 +15,17 @@ pub(super) struct Orientation {
 impl Orientation {
     pub(super) const UPRIGHT: Orientation = Orientation { swap: false, mirror_x: false, mirror_y: false };
 
-    /// Of an Exif block; upright where it says nothing that can be read.
+    /// The orientation in an Exif block; upright if it has none.
     pub(super) fn from_exif(block: &[u8]) -> Orientation {
         Exif::from_exif_chunk(block).map_or(Orientation::UPRIGHT, Orientation::from)
     }
 
-    /// Of the picture once it is upright.
+    /// The size of the upright image.
     pub(super) fn size(self, size: Size) -> Size {
         if self.swap { Size::new(size.height, size.width) } else { size }
     }
 
-    /// Writes the picture upright: `to` has room for the same pixels.
+    /// Writes the upright image; `to` has the same number of pixels.
     pub(super) fn turn(self, from: &[u8], size: Size, channels: usize, to: &mut [u8]) {
         let upright = self.size(size);
         let rows = to.chunks_exact_mut((upright.width * channels).max(1));
@@ -60,7 +60,7 @@ impl From<Exif> for Orientation {
 mod tests {
     use super::*;
 
-    /// Two rows of three pixels, `1 2 3` over `4 5 6`, as they come upright for each number that Exif has.
+    /// Two rows of three pixels, `1 2 3` over `4 5 6`, turned upright for each Exif orientation.
     #[test]
     fn all_eight() {
         let upright: [(u8, &[u8]); 8] = [

@@ -1,4 +1,4 @@
-//! PNG, WebP and BMP, by the decoders of `image`.
+//! Decodes PNG, WebP and BMP by the crate `image`.
 
 use std::io::Cursor;
 
@@ -14,7 +14,7 @@ use super::webp::Chunks;
 use super::{Header, Scratch, Size, Wish, finish};
 use crate::value::{Color, Image};
 
-/// What a decoder may take for anything but pixels: profiles and texts, which nobody reads here.
+/// Bytes that a decoder may allocate for profiles and texts, which are not used.
 const MAX_EXTRAS: u64 = 4 << 20;
 
 pub(super) fn png(bytes: &[u8], wish: Wish, scratch: &mut Scratch, image: &mut Image) -> Result<()> {
@@ -29,7 +29,7 @@ pub(super) fn png(bytes: &[u8], wish: Wish, scratch: &mut Scratch, image: &mut I
 }
 
 pub(super) fn webp(bytes: &[u8], wish: Wish, scratch: &mut Scratch, image: &mut Image) -> Result<()> {
-    // A frame may be larger than the picture that it is in, and the decoder takes memory before it compares.
+    // A frame may claim to be larger than its image, and the decoder allocates before it checks that.
     let chunks = Chunks::read(bytes);
     for size in chunks.sizes() {
         super::admit(size.width as u64, size.height as u64, wish.max_pixels)?;

@@ -41,7 +41,7 @@ fn every_truncation_is_refused() {
         let whole = encoded(format, 40, 30);
         for length in 0..whole.len() {
             if decode_alone(&whole[..length], 1 << 20).is_ok() {
-                // What is missing may only be what stands behind the picture.
+                // Only bytes after the image may be missing.
                 assert!(
                     format != ImageFormat::Bmp && whole.len() - length <= 16,
                     "{format:?} {length} of {}",
@@ -63,7 +63,7 @@ fn what_is_no_picture_is_told() {
     assert!(refused(b"\x89PNG\r\n\x1a\n").starts_with("PNG: it cannot be read: "));
 }
 
-/// A header that claims so many pixels, and nothing behind it.
+/// A header that claims a size, without image data.
 fn claims(format: ImageFormat, side: u32) -> Vec<u8> {
     let mut bytes = encoded(format, 16, 16);
     match format {
@@ -120,7 +120,7 @@ fn a_frame_larger_than_its_canvas_is_refused_as_well() {
     assert!(refused(&bytes).contains("16000x16000 pixels"));
 }
 
-/// Cut from `chelsea.png`, 41x30, written by OpenCV.
+/// Cut from `chelsea.png`, 41x30, encoded by OpenCV.
 const JPEGS: [&[u8]; 4] = [
     include_bytes!("../../../tests/pictures/baseline_420.jpg"),
     include_bytes!("../../../tests/pictures/progressive_444.jpg"),
@@ -128,7 +128,7 @@ const JPEGS: [&[u8]; 4] = [
     include_bytes!("../../../tests/pictures/turned.jpg"),
 ];
 
-/// Means of the channels as OpenCV reads them.
+/// Channel means as decoded by OpenCV.
 const MEANS: [[f64; 3]; 4] =
     [[142.98, 104.52, 81.72], [142.84, 104.59, 81.59], [113.42; 3], [142.88, 104.44, 82.03]];
 
@@ -167,7 +167,7 @@ fn bytes_behind_a_picture_do_not_matter() {
     decode_alone(&bytes, 1 << 20).unwrap();
 }
 
-/// What a step makes of bytes, and how large it is.
+/// Runs the step on some bytes and returns the size.
 fn run(bytes: &[u8]) -> Result<Size> {
     run_with(OnError::Fail, bytes)
 }
@@ -198,7 +198,7 @@ fn a_black_picture_may_stand_in_for_what_is_none() {
 }
 
 proptest! {
-    /// Whatever happens to a picture's bytes: it is read, or refused as a bad one.
+    /// However a file is damaged: it is decoded, or refused as invalid.
     #[test]
     fn damage_is_no_harm(
         which in 0..7usize, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
@@ -218,7 +218,7 @@ proptest! {
     }
 }
 
-/// Found by the fuzz target. If a later release of the decoder reads or refuses it, another is wanted here.
+/// Found by the fuzz target. Needs another file if a later release of the decoder handles this one.
 #[test]
 fn a_picture_at_which_the_decoder_panics_is_bad_and_nothing_else() {
     let bytes = include_bytes!("../../../tests/pictures/decoder_panics.jpg");

@@ -1,8 +1,8 @@
-//! What the chunks of a WebP file say, read before its decoder is let at them.
+//! Parses the chunks of a WebP file before its decoder runs.
 
 use super::Size;
 
-/// The parts of a file that matter beforehand. Where one is cut off or nonsense it is left out; the decoder refuses it.
+/// The chunks that are checked in advance. Invalid ones are left out; the decoder refuses them.
 #[derive(Debug, Default)]
 pub(super) struct Chunks<'a> {
     canvas: Option<Size>,
@@ -25,7 +25,7 @@ impl<'a> Chunks<'a> {
         chunks
     }
 
-    /// Every size that is claimed.
+    /// Every image and frame size that the file claims.
     pub(super) fn sizes(&self) -> impl Iterator<Item = Size> {
         self.canvas.into_iter().chain(self.frame)
     }
@@ -41,7 +41,7 @@ impl<'a> Chunks<'a> {
                     self.canvas = Some(Size::new(side([w0, w1, w2]), side([h0, h1, h2])));
                 }
             }
-            // Both keep 14 bits for a side.
+            // Both formats have 14 bits for each side.
             b"VP8 " => {
                 if let [_, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1, ..] = *content {
                     let side = |bytes: [u8; 2]| usize::from(u16::from_le_bytes(bytes) & 0x3fff);
@@ -54,7 +54,7 @@ impl<'a> Chunks<'a> {
                     self.frame = Some(Size::new(1 + (bits & 0x3fff), 1 + (bits >> 14 & 0x3fff)));
                 }
             }
-            // Some writers begin it as it begins in a JPEG.
+            // Some encoders write the prefix that Exif has in a JPEG.
             b"EXIF" => self.exif = Some(content.strip_prefix(b"Exif\0\0").unwrap_or(content)),
             _ => {}
         }

@@ -1,11 +1,11 @@
-//! The types that a picture's tensor may have.
+//! The element types of image tensors.
 
 use half::f16;
 
 use crate::value::Element;
 
 pub(super) trait Number: Element + Send + Sync {
-    /// The nearest that there is.
+    /// The nearest value of the type.
     fn nearest(value: f64) -> Self;
 }
 

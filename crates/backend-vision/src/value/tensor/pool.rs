@@ -1,33 +1,32 @@
-//! Memory of outputs, which leaves with a response and comes back when that is sent.
+//! A pool of memory for outputs, which is returned when the response is sent.
 //!
-//! A megabyte that the system gives anew comes in pages that are cleared one by one when they are first written; that costs
-//! more than what is written.
+//! Fresh memory from the kernel is zeroed page by page on first use, which costs more than writing the output.
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// How many pieces wait, at most: as many responses as may well be on their way at once.
+/// The most free blocks that are kept: about the number of responses in flight.
 const MOST: usize = 4;
 
-/// What is smaller is had from the allocator for less, in words.
+/// Blocks below this size in words come from the allocator, which is cheaper.
 const LEAST_WORDS: usize = 8 << 10;
 
-/// What is larger is given back, in words.
+/// Blocks above this size in words are released.
 const MOST_WORDS: usize = 8 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Pool(Mutex<Vec<Vec<u64>>>);
 
 impl Pool {
-    /// At least so many words that hold anything, or `None` if there is no memory for them.
+    /// A block of at least `words` words with undefined content; `None` if the allocation fails.
     pub(super) fn take(&self, words: usize) -> Option<Vec<u64>> {
         let mut waiting = self.0.lock();
         let fits = |piece: &Vec<u64>| piece.len() >= words && piece.len() / 2 <= words;
         if let Some(place) = waiting.iter().position(fits) {
             return Some(waiting.swap_remove(place));
         }
-        // Those that are there are of a size that is no longer asked for.
+        // The free blocks have a size that is no longer needed.
         waiting.pop();
         drop(waiting);
         let mut fresh = Vec::new();
@@ -44,7 +43,7 @@ impl Pool {
     }
 }
 
-/// Memory that is on its way.
+/// A block that returns to the pool when dropped.
 pub(super) struct Words {
     words: Vec<u64>,
     pool: Arc<Pool>,
