@@ -1,5 +1,5 @@
-//! What a run costs besides its models: ensembles of 1 to 4 steps, whose models hand their input back on the thread that
-//! asks, against a request to such a model itself.
+//! Measures the overhead of ensembles of 1 to 4 steps, whose models answer inline with their input, against a request
+//! to such a model itself.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,23 +1,23 @@
-//! Shapes between models of which one batches and the other does not.
+//! Adapts shapes between models with and without a batch dimension.
 
 use hippocamp_tensor::{Shape, TensorData};
 
-/// A tensor on its way through a request.
+/// A tensor between two steps.
 #[derive(Clone, Debug)]
 pub(crate) struct Value {
-    /// As its producer gave it.
+    /// The shape in the producer's response.
     pub(crate) shape: Shape,
     pub(crate) data: TensorData,
-    /// The batch size of the request that it comes from; `None` if its producer has no batch dimension.
+    /// The batch size of the producer's request; `None` if the producer has no batch dimension.
     pub(crate) batch_size: Option<usize>,
 }
 
 impl Value {
-    /// The shape for a consumer that expects `dims`, behind a batch dimension if it `batches`.
+    /// The shape for a consumer that expects `dims`, after a batch dimension if `batches` is true.
     ///
-    /// Where only one of the two batches, a shape that is what the consumer expects for one entry gets a batch dimension
-    /// of 1, and one that is so behind a batch dimension of 1 loses it. Everything else is passed on as it is: the
-    /// consumer's own check tells whether it fits.
+    /// If only one of the two models has a batch dimension, a batch dimension of 1 is added or removed where the rest
+    /// is what the consumer expects. Any other shape is passed on unchanged; the consumer's own check decides whether
+    /// it fits.
     pub(crate) fn shape_for(&self, dims: &Shape, batches: bool) -> Shape {
         match self.batch_size {
             None if batches && dims.admits(&self.shape) => self.shape.with_batch(1),

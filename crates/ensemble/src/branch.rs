@@ -1,5 +1,5 @@
-//! One response of a decoupled step, or the request itself, and everything that follows from it: the tensors of a stage,
-//! and which of its steps they make ready.
+//! A branch: the tensors of a stage for one response of a decoupled step (or for the request itself), and the steps
+//! that they make ready.
 
 use hippocamp_backend::{InputTensor, OutputTensor, Parameters, Response, Sequence};
 use hippocamp_batching::client_shape;
@@ -16,34 +16,34 @@ use crate::plan::Plan;
 pub(crate) struct Shared<'a> {
     pub(crate) graph: &'a Graph,
     pub(crate) plan: &'a Plan,
-    /// The client's own.
+    /// The parameters of the client's request.
     pub(crate) parameters: &'a Parameters,
     pub(crate) sequence: Option<&'a Sequence>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Branch {
-    /// What the steps said that it comes from, in step order.
+    /// The meta of the steps that the branch depends on, in step order.
     inherited: MetaList,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
-    /// The stage's tensors.
+    /// The tensors of the stage.
     slots: SmallVec<[Slot; 8]>,
-    /// How many inputs each of the stage's steps waits for.
+    /// The number of missing inputs of each step of the stage.
     waiting: SmallVec<[usize; 8]>,
-    /// What its steps said, in step order.
+    /// The meta of the stage's steps so far, in step order.
     said: MetaList,
-    /// How many of the tensors that the client gets are not made yet.
+    /// The number of missing tensors of the client's response.
     unanswered: usize,
 }
 
 #[derive(Debug, Default)]
 struct Slot {
     content: Content,
-    /// How many will still take it. The last one gets it, and nothing keeps its memory any longer.
+    /// The number of consumers left. The last one takes the tensor, so that its memory can be released after that.
     uses: usize,
 }
 
@@ -51,12 +51,12 @@ struct Slot {
 enum Content {
     #[default]
     Open,
-    /// An optional input that the client left out, or an output that a step left out of its response.
+    /// An optional input that the client left out, or an output that is missing in a step's response.
     Absent,
     Given(Value),
 }
 
-/// A step all of whose inputs are there, and what it gets.
+/// A step that is ready, and its inputs.
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) step: usize,
@@ -65,11 +65,11 @@ pub(crate) struct Start {
     pub(crate) sequence: Option<Sequence>,
 }
 
-/// What follows from new tensors.
+/// What new tensors make ready.
 #[derive(Debug, Default)]
 pub(crate) struct Advance {
     pub(crate) ready: SmallVec<[Start; 2]>,
-    /// A response for the client, if the last tensor for it was among them.
+    /// The response for the client, if it is complete now.
     pub(crate) response: Option<Response>,
 }
 
@@ -90,7 +90,7 @@ impl Branch {
         Branch { inherited, state: Mutex::new(open) }
     }
 
-    /// What a branch inherits that begins with a response of `step`, which said `last`.
+    /// The meta inherited by a branch that begins with a response of `step`; `last` is the meta of that response.
     pub(crate) fn inheritance(&self, step: &Step, last: Option<Meta>) -> MetaList {
         let state = self.state.lock();
         let is_upstream = |meta: &&Meta| step.upstream.contains(&meta.step);
@@ -98,7 +98,7 @@ impl Branch {
         said.cloned().chain(last).collect()
     }
 
-    /// Puts tensors in, `None` for one that there is not, and what the step said that they come from.
+    /// Adds tensors (`None` for an absent one) and the meta of the step that produced them.
     pub(crate) fn advance(
         &self,
         shared: &Shared<'_>,
@@ -158,8 +158,8 @@ impl Branch {
         let Shared { graph, plan, .. } = *shared;
         let batches = graph.interface.max_batch_size > 0;
         let mut response = Response::default();
-        // Triton keeps the outputs of an ensemble in a table that yields the last one first, and its clients have seen
-        // them so.
+        // Triton stores the outputs of an ensemble in a table that yields the last one first, and clients rely on that
+        // order.
         for (index, (&tensor, spec)) in graph.outputs.iter().zip(&graph.interface.outputs).enumerate().rev() {
             if !plan.answers(tensor) {
                 continue;
@@ -177,7 +177,7 @@ impl Branch {
 }
 
 impl State {
-    /// Takes the tensor for one of those that use it. The last gets the only reference.
+    /// Takes the tensor for one consumer. The last one gets the only reference.
     fn take(&mut self, slot: usize) -> Option<Value> {
         let slot = &mut self.slots[slot];
         slot.uses = slot.uses.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! From the config of an ensemble and the models of its steps to its graph.
+//! Builds the graph of an ensemble from its config and the models of its steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use crate::limit::Limit;
 use crate::plan::Plan;
 use crate::{StepModel, consistency};
 
-/// Builds the graph of an ensemble whose config was validated. `models` are those of its steps, in the config's order.
+/// Builds the graph of an ensemble whose config was validated. `models` are the models of its steps, in the config's
+/// order.
 pub(crate) fn build(
     name: &Arc<str>,
     config: &ModelEnsembling,
@@ -38,7 +39,7 @@ pub(crate) fn build(
 
 struct Builder<'a> {
     name: &'a str,
-    /// The tensors by name.
+    /// The index of each tensor by name.
     names: BTreeMap<String, usize>,
     tensors: Vec<Tensor>,
     steps: Vec<Step>,
@@ -58,7 +59,7 @@ impl Builder<'_> {
         specs.iter().map(|spec| self.tensor(&spec.name)).collect()
     }
 
-    /// Puts the steps into an order in which each finds its inputs made: always the first in the config that does.
+    /// Sorts the steps topologically; of several ready steps the first one in the config comes first.
     fn steps(
         &mut self,
         configs: &[StepConfig],
@@ -69,7 +70,7 @@ impl Builder<'_> {
         for (config, model) in configs.iter().zip(models) {
             waiting.push((config, self.step(config, model)));
         }
-        // The steps that each tensor comes from, directly or not; the last is the one that makes it.
+        // The steps that each tensor depends on, directly or not; the last is its producer.
         let mut made: BTreeMap<usize, BTreeSet<usize>> =
             inputs.iter().map(|&tensor| (tensor, BTreeSet::new())).collect();
         while !waiting.is_empty() {
@@ -77,7 +78,7 @@ impl Builder<'_> {
                 step.inputs.iter().flatten().all(|tensor| made.contains_key(tensor))
             };
             let Some(next) = waiting.iter().position(is_next) else {
-                // The config's own check has told this before, with the tensors that are to blame.
+                // Config validation reports this first, with the tensors of the cycle.
                 let step = &waiting[0].0.model_name;
                 return Err(Error::invalid_arg(format!(
                     "in ensemble {}, the inputs of the step of model '{step}' are never made",
@@ -112,7 +113,7 @@ impl Builder<'_> {
         Step { model, stage: ROOT, slot: 0, inputs, outputs, feeds: ROOT, upstream: Vec::new(), limit: None }
     }
 
-    /// Finds out what lives how often, and where the ensemble's outputs are.
+    /// Assigns tensors and steps to stages. Returns the stages and the stage of the ensemble's outputs.
     fn stages(&mut self, inputs: &[usize], outputs: &[usize]) -> Result<(Vec<Stage>, usize)> {
         let mut stages = vec![Stage::default()];
         for &tensor in inputs {
@@ -155,8 +156,8 @@ impl Builder<'_> {
         )))
     }
 
-    /// Limits the steps that come after others. One whose requests wait for the very instances that the limit would hold
-    /// back is left out: it would wait for itself.
+    /// Limits the requests in flight of all but the first steps. There is no limit where it could block instances that
+    /// the step itself or a later step needs: that would deadlock.
     fn limits(&mut self, max: usize) {
         if max == 0 {
             return;

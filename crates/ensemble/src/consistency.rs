@@ -1,4 +1,4 @@
-//! Whether the models of an ensemble fit together: what Triton checks once they are loaded, with its texts.
+//! Checks that the models of an ensemble fit together, as Triton does after loading them, with its messages.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use hippocamp_tensor::{DataType, Shape};
 
 use crate::StepModel;
 
-/// What is known of a tensor of the ensemble, and from which model.
+/// What a model implies about a tensor of the ensemble.
 #[derive(Clone, Debug)]
 struct Inferred<'a> {
     model: &'a str,
     data_type: DataType,
     dims: Shape,
-    /// `dims` behind a batch dimension, if the model has one.
+    /// The dims after a batch dimension, if the model has one.
     full_dims: Shape,
 }
 
@@ -24,8 +24,9 @@ impl<'a> Inferred<'a> {
         Inferred { model, data_type, dims: dims.clone(), full_dims }
     }
 
-    /// Two models agree on a tensor if its shapes do, with the batch dimension or without. Sizes that one of them leaves
-    /// open are checked when a request comes. Returns how they do not.
+    /// Compares what two models imply: types have to be equal and shapes compatible, with or without the batch
+    /// dimension. Variable sizes are
+    /// checked when a request comes. Returns the contradiction, if there is one.
     fn contradicts(&self, other: &Inferred<'_>) -> Option<String> {
         if self.data_type != other.data_type {
             return Some(format!(
@@ -50,7 +51,7 @@ fn can_be_equal(a: &Shape, b: &Shape) -> bool {
     a.len() == b.len() && a.iter().zip(b.iter()).all(|(&a, &b)| a == b || a == -1 || b == -1)
 }
 
-/// Checks the steps in the config's order, each with its model. The error tells every fault, the first one first.
+/// Checks the steps in the config's order, each with its model. The error lists every fault.
 pub(crate) fn check(ensemble: &str, interface: &Interface, steps: &[(&Step, &dyn StepModel)]) -> Result<()> {
     let mut tensors = BTreeMap::new();
     for spec in interface.inputs.iter().chain(&interface.outputs) {
@@ -85,7 +86,7 @@ pub(crate) fn check(ensemble: &str, interface: &Interface, steps: &[(&Step, &dyn
 
 struct CheckStep<'a, 'b> {
     ensemble: &'a str,
-    /// Of the step in the config.
+    /// The path of the step in the config.
     path: String,
     step: &'a Step,
     model: &'a dyn StepModel,
@@ -137,7 +138,7 @@ impl<'a> CheckStep<'a, '_> {
         }
     }
 
-    /// Compares what the model says of a tensor with what is known of it.
+    /// Compares what the model implies about a tensor with what is known of it.
     fn tensor(&mut self, map: &str, tensor: &'a str, spec: &TensorSpec) {
         let here = Inferred::new(&self.step.model_name, self.model.interface(), spec.data_type, &spec.dims);
         let known = self.tensors.entry(tensor).or_insert_with(|| here.clone());

@@ -1,4 +1,4 @@
-//! An ensemble that can be asked.
+//! A loaded ensemble.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use crate::build::build;
 use crate::graph::Graph;
 use crate::run::Run;
 
-/// The steps of an ensemble, each with the version of the model that it runs. Those stay loaded as long as the ensemble
-/// and the requests that it was asked.
+/// The steps of an ensemble, each with a version of its model. These versions stay loaded as long as the ensemble and
+/// its requests.
 #[derive(Debug)]
 pub struct Ensemble {
     graph: Arc<Graph>,
 }
 
 impl Ensemble {
-    /// Of an ensemble whose config was validated on its own. `models` are those of its steps, in the config's order.
-    /// Fails with Triton's text if they do not fit together.
+    /// Builds an ensemble whose config was validated. `models` are the models of its steps, in the config's order.
+    /// Fails with Triton's message if they do not fit together.
     pub fn build(
         name: &Arc<str>,
         config: &ModelEnsembling,
@@ -32,12 +32,12 @@ impl Ensemble {
         Ok((Ensemble { graph: Arc::new(graph) }, Ended(ended)))
     }
 
-    /// Whether a request has any number of responses, because a step has.
+    /// Whether a request may have any number of responses, because a step is decoupled.
     pub fn is_decoupled(&self) -> bool {
         self.graph.interface.decoupled
     }
 
-    /// Takes a request that was checked against the ensemble's own interface, queues its first steps and returns at once.
+    /// Queues the first steps of a request that was checked against the ensemble's interface, and returns at once.
     pub fn enqueue(&self, request: Request) {
         Run::start(&self.graph, request);
     }
@@ -48,13 +48,13 @@ impl Ensemble {
     }
 }
 
-/// Tells when an ensemble was dropped and its last request is done, so that it holds no model any more.
+/// Completes once an ensemble was dropped and its last request is done, so that it no longer holds any model.
 #[derive(Debug)]
 pub struct Ended(mpsc::Receiver<()>);
 
 impl Ended {
     pub async fn wait(mut self) {
-        // Nothing is ever sent: the channel closes when the graph drops its end.
+        // Nothing is ever sent; the channel closes when the graph is dropped.
         while self.0.recv().await.is_some() {}
     }
 }

@@ -1,8 +1,8 @@
-//! The steps of an ensemble and the tensors between them, as the run of a request needs them.
+//! The graph of an ensemble: steps and the tensors between them.
 //!
-//! A step runs once a request, or once for each response of the decoupled step that it comes after. The steps and tensors
-//! that live equally often are a *stage*: the first is the request's own, and each decoupled step opens another with the
-//! tensors that it makes. All inputs of a step lie in one stage, and so do all outputs of the ensemble.
+//! A step runs once a request, or once for each response of a decoupled step before it. Steps and tensors that exist
+//! equally often form a *stage*: the root stage belongs to the request, and each decoupled step begins another stage
+//! with its outputs. All inputs of a step are in one stage, and so are all outputs of the ensemble.
 
 use std::sync::Arc;
 
@@ -14,26 +14,26 @@ use crate::StepModel;
 use crate::limit::Limit;
 use crate::plan::Plan;
 
-/// The stage of the request itself.
+/// The index of the stage of the request itself.
 pub(crate) const ROOT: usize = 0;
 
 #[derive(Debug)]
 pub(crate) struct Graph {
-    /// Of the ensemble.
+    /// The name of the ensemble.
     pub(crate) name: Arc<str>,
-    /// Of the ensemble. `decoupled` is what its steps make of it.
+    /// The interface of the ensemble, decoupled if a step is.
     pub(crate) interface: Interface,
-    /// Every step behind all that it depends on, otherwise in the order of the config.
+    /// The steps in topological order, otherwise in the order of the config.
     pub(crate) steps: Vec<Step>,
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) stages: Vec<Stage>,
-    /// The tensor of each input of the ensemble.
+    /// The index of the tensor of each input of the ensemble.
     pub(crate) inputs: Vec<usize>,
-    /// The tensor of each output of the ensemble.
+    /// The index of the tensor of each output of the ensemble.
     pub(crate) outputs: Vec<usize>,
-    /// What runs if every output is asked for.
+    /// The plan for requests of all outputs.
     pub(crate) whole: Arc<Plan>,
-    /// Dropped last, after the models: whoever waits for the end wants them gone by then.
+    /// Dropped last, after the models, because its receiver waits until these are released.
     pub(crate) _alive: mpsc::Sender<()>,
 }
 
@@ -41,22 +41,22 @@ pub(crate) struct Graph {
 pub(crate) struct Step {
     pub(crate) model: Arc<dyn StepModel>,
     pub(crate) stage: usize,
-    /// Its place in the stage.
+    /// The index of the step in its stage.
     pub(crate) slot: usize,
-    /// The tensor of each input of the model; `None` for an optional one that is not mapped.
+    /// The tensor of each input of the model; `None` for an optional input that is not mapped.
     pub(crate) inputs: Vec<Option<usize>>,
-    /// The tensor of each output of the model; `None` for one that nothing is mapped to.
+    /// The tensor of each output of the model; `None` for an output that is not mapped.
     pub(crate) outputs: Vec<Option<usize>>,
-    /// The stage of its outputs: its own, or another if its model is decoupled.
+    /// The stage of its outputs: its own, or a new one if its model is decoupled.
     pub(crate) feeds: usize,
     /// All steps that it depends on, directly or not, in order.
     pub(crate) upstream: Vec<usize>,
-    /// How many of its requests may be in flight.
+    /// The limit of its requests in flight.
     pub(crate) limit: Option<Limit>,
 }
 
 impl Step {
-    /// Whether each of its responses opens a branch of its own.
+    /// Whether each response begins a new branch.
     pub(crate) fn opens_branches(&self) -> bool {
         self.feeds != self.stage
     }
@@ -65,13 +65,13 @@ impl Step {
 #[derive(Debug)]
 pub(crate) struct Tensor {
     pub(crate) stage: usize,
-    /// Its place in the stage.
+    /// The index of the tensor in its stage.
     pub(crate) slot: usize,
-    /// The steps that read it; twice the one that reads it twice.
+    /// The steps that read it; a step that reads it twice is listed twice.
     pub(crate) consumers: Vec<usize>,
 }
 
-/// What lives equally often.
+/// Steps and tensors that exist equally often in a request.
 #[derive(Debug, Default)]
 pub(crate) struct Stage {
     pub(crate) steps: Vec<usize>,
@@ -79,7 +79,7 @@ pub(crate) struct Stage {
 }
 
 impl Graph {
-    /// What has to run for the outputs that a request asks for.
+    /// The steps that have to run for the requested outputs.
     pub(crate) fn plan(&self, wanted: &WantedOutputs) -> Arc<Plan> {
         if (0..self.outputs.len()).all(|output| wanted.contains(output)) {
             return Arc::clone(&self.whole);

@@ -1,14 +1,14 @@
-//! `max_inflight_requests`: how many requests of a step may be in flight, over all requests of the ensemble.
+//! `max_inflight_requests`: limits the requests of a step that are in flight, over all requests of the ensemble.
 
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-/// How often somebody who waits looks whether the client is still there: it hangs up without a word.
+/// How often a waiting thread checks whether the client is still there, because no event tells it.
 const SLICE: Duration = Duration::from_millis(20);
 
-/// How long the wait goes on without any request of the step being answered. Two ensembles may run the same models in
-/// opposite order; then their instances can wait for each other, and one of them has to go on.
+/// The longest wait without any answer to a request of the step. Two ensembles that run the same models in opposite
+/// order may wait for each other's instances; this breaks the deadlock.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The limit of one step.
@@ -23,17 +23,17 @@ pub(crate) struct Limit {
 #[derive(Debug, Default)]
 struct State {
     in_flight: usize,
-    /// How many were answered so far.
+    /// The number of requests answered so far.
     answered: u64,
 }
 
-/// How waiting for a place ended.
+/// The result of [`Limit::enter`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
     Free,
-    /// Let in beyond the limit.
+    /// Admitted beyond the limit, after too long a wait.
     Forced,
-    /// Not let in: nobody waits for the answer any more.
+    /// Not admitted, because nobody waits for the response any more.
     Cancelled,
 }
 
@@ -46,8 +46,8 @@ impl Limit {
         Limit { max, patience, state: Mutex::default(), freed: Condvar::new() }
     }
 
-    /// Waits for a place, on the thread of an instance of the step before, which thereby produces no more. Unless it was
-    /// cancelled, [`Limit::leave`] has to follow.
+    /// Waits for admission. Blocks an instance thread of the step before, which is the back pressure. Unless cancelled,
+    /// [`Limit::leave`] has to follow.
     pub(crate) fn enter(&self, cancelled: impl Fn() -> bool) -> Entry {
         let mut state = self.state.lock();
         let mut answered = state.answered;

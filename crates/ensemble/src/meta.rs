@@ -1,7 +1,7 @@
-//! What a step tells of its request besides tensors: parameters, and changes of the sequence.
+//! Meta: what a step passes on besides tensors, as parameters of its response and changes of the sequence.
 //!
-//! The parameters of a step's response become parameters of the requests of every step after it, directly or not. Of two
-//! steps that set the same one the later wins, and the client's own win over all.
+//! The parameters of a step's response become request parameters of every step after it, directly or not. If two steps
+//! set the same parameter, the later step wins; the client's own parameters win over all.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ const SEQUENCE_ID: &str = "sequence_id";
 const SEQUENCE_START: &str = "sequence_start";
 const SEQUENCE_END: &str = "sequence_end";
 
-/// What one step said.
+/// The meta of one response of a step.
 #[derive(Clone, Debug)]
 pub(crate) struct Meta {
     pub(crate) step: usize,
@@ -20,7 +20,7 @@ pub(crate) struct Meta {
     sequence: Option<SequenceChange>,
 }
 
-/// A response may move what follows into another sequence.
+/// Changes of the sequence that a response requests for the steps after it.
 #[derive(Clone, Debug)]
 struct SequenceChange {
     correlation_id: Option<CorrelationId>,
@@ -28,11 +28,11 @@ struct SequenceChange {
     end: bool,
 }
 
-/// What several steps said; at most one entry a step.
+/// The meta of several steps; at most one entry a step.
 pub(crate) type MetaList = SmallVec<[Meta; 1]>;
 
 impl Meta {
-    /// From the parameters of a response; `None` if they say nothing.
+    /// Reads the meta in the parameters of a response; `None` if there is none.
     pub(crate) fn of(step: usize, parameters: Parameters) -> Result<Option<Meta>> {
         if parameters.is_empty() {
             return Ok(None);
@@ -54,7 +54,7 @@ impl Meta {
         Ok(Some(Meta { step, parameters: others, sequence: Some(change) }))
     }
 
-    /// The sequence that a request belongs to after this.
+    /// Applies the change to the sequence of a request.
     fn apply(&self, sequence: &mut Option<Sequence>) {
         let Some(SequenceChange { correlation_id, start, end }) = &self.sequence else { return };
         let before = sequence.take().map(|sequence| sequence.correlation_id);
@@ -81,8 +81,8 @@ fn flag(name: &str, value: &ParameterValue) -> Result<bool> {
     }
 }
 
-/// The parameters and the sequence of a request behind the steps that `said` something, in step order, where the client
-/// gave `client` and `sequence`.
+/// The parameters and the sequence of a request after the steps of `said`, which are in step order; `client` and
+/// `sequence` are those of the client's request.
 pub(crate) fn behind<'a>(
     said: impl Iterator<Item = &'a Meta>,
     client: &Parameters,
@@ -101,7 +101,7 @@ pub(crate) fn behind<'a>(
     (parameters, sequence)
 }
 
-/// The parameters of the ensemble's own response: those of the steps, and the sequence, as Triton adds it.
+/// The parameters of the ensemble's response: those of the steps, and the sequence, which Triton adds.
 pub(crate) fn of_response<'a>(
     said: impl Iterator<Item = &'a Meta>,
     sequence: Option<&Sequence>,

@@ -1,4 +1,4 @@
-//! Which steps run for the outputs that are asked for, and what each is asked for.
+//! Determines which steps run for the requested outputs, and which outputs each step is asked for.
 
 use hippocamp_backend::WantedOutputs;
 use smallvec::{SmallVec, smallvec};
@@ -7,14 +7,14 @@ use crate::graph::Step;
 
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    /// For each step what it is asked for; `None` if nobody needs any of it.
+    /// The outputs that each step is asked for; `None` if it does not run.
     steps: SmallVec<[Option<WantedOutputs>; 8]>,
-    /// Which tensors the client gets.
+    /// Whether each tensor is part of the response.
     answers: SmallVec<[bool; 16]>,
 }
 
 impl Plan {
-    /// Walks from the wanted outputs back to what they are made of.
+    /// Goes from the requested outputs backwards through their producers.
     pub(crate) fn new(steps: &[Step], tensors: usize, outputs: &[usize], wanted: &WantedOutputs) -> Plan {
         let mut answers: SmallVec<[bool; 16]> = smallvec![false; tensors];
         for (index, &tensor) in outputs.iter().enumerate() {
@@ -33,7 +33,7 @@ impl Plan {
         Plan { steps: plan, answers }
     }
 
-    /// What the step is asked for; `None` if it does not run.
+    /// The outputs that the step is asked for; `None` if it does not run.
     pub(crate) fn asked_of(&self, step: usize) -> Option<&WantedOutputs> {
         self.steps.get(step)?.as_ref()
     }
@@ -42,7 +42,7 @@ impl Plan {
         self.asked_of(step).is_some()
     }
 
-    /// Whether the client gets this tensor.
+    /// Whether the tensor is part of the client's response.
     pub(crate) fn answers(&self, tensor: usize) -> bool {
         self.answers.get(tensor).copied().unwrap_or(false)
     }

@@ -1,7 +1,7 @@
-//! One request on its way through an ensemble.
+//! The run of one request through an ensemble.
 //!
-//! There is no task and no thread of its own: every event of a step is worked on by the thread that brings it. Locks are
-//! held to move tensors, never while something is queued or checked.
+//! It has no task and no thread: each event of a step is processed by the thread that delivers it. Locks are held to
+//! move tensors, never while requests are queued or checked.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,9 +21,9 @@ use crate::graph::{Graph, ROOT};
 use crate::limit::Entry;
 use crate::meta::{Meta, MetaList};
 use crate::plan::Plan;
+use crate::shared_sender::SharedSender;
 use crate::sink::StepSink;
 use crate::times::PhaseSums;
-use crate::way_out::WayOut;
 
 #[derive(Debug)]
 pub(crate) struct Run {
@@ -32,14 +32,14 @@ pub(crate) struct Run {
     client: Client,
     started: Instant,
     phases: PhaseSums,
-    /// Requests of steps that are not answered yet. One more while the first are being queued.
+    /// The number of unanswered requests of steps, plus one while the first steps are being queued.
     in_flight: AtomicUsize,
-    /// It has failed: nothing more is begun, and what is under way is not waited for.
+    /// Whether a step has failed. Nothing more is started then, and running steps are not waited for.
     failed: AtomicBool,
-    out: WayOut,
+    out: SharedSender,
 }
 
-/// What of the client's request goes to every step.
+/// The parts of the client's request that every step gets.
 #[derive(Debug)]
 struct Client {
     id: Arc<str>,
@@ -64,7 +64,7 @@ impl Run {
             phases: PhaseSums::default(),
             in_flight: AtomicUsize::new(1),
             failed: AtomicBool::new(false),
-            out: WayOut::new(response),
+            out: SharedSender::new(response),
         });
         let batches = graph.interface.max_batch_size > 0;
         let given = graph.interface.inputs.iter().zip(inputs).zip(&graph.inputs);
@@ -92,7 +92,7 @@ impl Run {
         }
     }
 
-    /// Takes a response of a step.
+    /// Processes a response of a step.
     pub(crate) fn advance(run: &Arc<Run>, from: &StepSink, response: Response) {
         if run.failed.load(Ordering::Acquire) {
             return;
@@ -124,13 +124,13 @@ impl Run {
         }
     }
 
-    /// Queues what is ready, and answers if there is an answer.
+    /// Queues the steps that are ready, and sends the response if it is complete.
     fn follow(run: &Arc<Run>, branch: &Arc<Branch>, advance: Advance) {
         let Advance { ready, response } = advance;
         if let Some(response) = response {
             run.respond(response);
         }
-        // All are counted before the first is queued: it may be done before the next one is.
+        // All are counted before the first is queued, which may finish before the next one is queued.
         run.in_flight.fetch_add(ready.len(), Ordering::AcqRel);
         for start in ready {
             if !Run::queue(run, branch, start) {
@@ -139,7 +139,7 @@ impl Run {
         }
     }
 
-    /// Queues a step that is ready. False if that is not to be, and then nothing will come of it.
+    /// Queues a step that is ready. False if the run has ended, so that the step will not be answered.
     fn queue(run: &Arc<Run>, branch: &Arc<Branch>, start: Start) -> bool {
         let Start { step: index, inputs, parameters, sequence } = start;
         let step = &run.graph.steps[index];
@@ -182,7 +182,7 @@ impl Run {
         true
     }
 
-    /// Waits until the step may have another request in flight. False if nobody waits for the answer any more.
+    /// Waits until the step may have another request in flight. False if nobody waits for the response any more.
     fn enter_limit(&self, index: usize) -> bool {
         let Some(limit) = &self.graph.steps[index].limit else { return true };
         match limit.enter(|| self.is_cancelled()) {
@@ -205,7 +205,7 @@ impl Run {
         }
     }
 
-    /// A step's request had its last event, and what follows from it is queued.
+    /// To be called after the last event of a step's request, when all steps that it made ready are queued.
     pub(crate) fn step_done(&self) {
         if self.in_flight.fetch_sub(1, Ordering::AcqRel) > 1 || self.failed.load(Ordering::Acquire) {
             return;
@@ -225,7 +225,7 @@ impl Run {
         sender.fail(error, FailureReason::Other);
     }
 
-    /// Every response of the ensemble passes here.
+    /// Sends a response of the ensemble.
     fn respond(&self, response: Response) {
         if self.graph.interface.decoupled {
             self.out.send(response);
@@ -235,14 +235,14 @@ impl Run {
         }
     }
 
-    /// Counts the execution of the whole.
+    /// Counts an execution of the ensemble.
     fn executed(&self, sender: &ResponseSender) -> ExecutionTimes {
         let times = self.phases.since(self.started);
         sender.statistics().executed(self.client.batch_size as u64, &times);
         times
     }
 
-    /// Answers with the error of a step; the other steps see that they are cancelled. Only the first error counts.
+    /// Fails the request with the error of a step, and cancels the other steps. Only the first error counts.
     pub(crate) fn fail(&self, error: Error) {
         let text = format!("in ensemble '{}', {}", self.graph.name, error.message());
         let is_cancelled = !self.failed.load(Ordering::Acquire) && self.is_cancelled();
@@ -250,7 +250,7 @@ impl Run {
         self.fail_with(Error::new(error.code(), text).with_source(error), reason);
     }
 
-    /// Nobody waits for an answer any more.
+    /// Ends the run, because nobody waits for the response any more.
     fn cancel(&self) {
         self.fail_with(Error::cancelled("the client cancelled the request"), FailureReason::Canceled);
     }
@@ -261,7 +261,7 @@ impl Run {
         }
     }
 
-    /// Whether nobody waits for an answer any more. Asked under the lock of a queue, so it waits for nothing.
+    /// Whether nobody waits for the response any more. Called under a queue's lock, so it never blocks.
     pub(crate) fn is_cancelled(&self) -> bool {
         self.failed.load(Ordering::Acquire) || self.out.is_cancelled()
     }

@@ -1,29 +1,30 @@
-//! The way from a run to whoever asked.
+//! The response sender of a run, shared by its steps.
 
 use hippocamp_backend::{Error, FailureReason, Response, ResponseSender};
 use parking_lot::Mutex;
 
-/// The one response sender of a request, which any of its steps may use. The last event goes through once, whoever is
-/// first. Nothing is sent under `state`: a send may go on into an ensemble around this one, and be held back there.
+/// The response sender of a request, which any of its steps may use. The last event is sent once, by the first that
+/// closes it. Nothing is sent while `state` is locked, because sending may continue into an enclosing ensemble and
+/// block there.
 #[derive(Debug)]
-pub(crate) struct WayOut {
+pub(crate) struct SharedSender {
     state: Mutex<State>,
-    /// Held by whoever sends one of several responses. Others that have one wait for it: they are held back as well.
+    /// Held while one of several responses is sent, so that other responses wait: that is back pressure, too.
     turn: Mutex<()>,
 }
 
 #[derive(Debug)]
 enum State {
     Open(ResponseSender),
-    /// Somebody is sending a response. Who fails meanwhile leaves the reason here.
+    /// A response is being sent. A failure meanwhile is stored here.
     Sending(Option<(Error, FailureReason)>),
-    /// The last event is on its way.
+    /// The last event is being sent or was sent.
     Closed,
 }
 
-impl WayOut {
-    pub(crate) fn new(sender: ResponseSender) -> WayOut {
-        WayOut { state: Mutex::new(State::Open(sender)), turn: Mutex::new(()) }
+impl SharedSender {
+    pub(crate) fn new(sender: ResponseSender) -> SharedSender {
+        SharedSender { state: Mutex::new(State::Open(sender)), turn: Mutex::new(()) }
     }
 
     /// Sends one of several responses.
@@ -54,7 +55,7 @@ impl WayOut {
         sender.fail(failure.0, failure.1);
     }
 
-    /// Sends the error, or has it sent by whoever sends something just now. Nothing, if the last event is on its way.
+    /// Sends an error, or leaves it to the thread that is just sending. Does nothing after the last event.
     pub(crate) fn fail(&self, error: Error, reason: FailureReason) {
         let mut state = self.state.lock();
         if let State::Sending(failure) = &mut *state {
@@ -68,12 +69,12 @@ impl WayOut {
         }
     }
 
-    /// Hands out the sender for the last event; `None` if that is on its way already.
+    /// Takes the sender for the last event; `None` after the last event.
     pub(crate) fn close(&self) -> Option<ResponseSender> {
         close(&mut self.state.lock())
     }
 
-    /// Whether nobody waits for an answer any more. While something is sent, somebody does.
+    /// Whether nobody waits for the response any more. While a response is being sent, only a stored failure counts.
     pub(crate) fn is_cancelled(&self) -> bool {
         match &*self.state.lock() {
             State::Open(sender) => sender.is_cancelled(),
@@ -86,7 +87,7 @@ impl WayOut {
 fn close(state: &mut State) -> Option<ResponseSender> {
     match std::mem::replace(state, State::Closed) {
         State::Open(sender) => Some(sender),
-        // A send that is under way puts nothing back then; its failure, if any, was left before.
+        // A send in progress does not put the sender back then; a failure was stored before.
         State::Sending(_) | State::Closed => None,
     }
 }
@@ -101,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    /// Says when a response came, and holds it until it is told to go on.
+    /// A sink that reports each response and blocks until it may continue.
     #[derive(Debug)]
     struct Held {
         came: mpsc::Sender<&'static str>,
@@ -126,33 +127,33 @@ mod tests {
         }
     }
 
-    fn held() -> (Arc<WayOut>, mpsc::Receiver<&'static str>, mpsc::Sender<()>) {
+    fn held() -> (Arc<SharedSender>, mpsc::Receiver<&'static str>, mpsc::Sender<()>) {
         let (came, comes) = mpsc::channel();
         let (go, go_on) = mpsc::channel();
         let outlet = Outlet::to_sink(Delivery::Many, Box::new(Held { came, go_on }));
         let sender = ResponseSender::new(outlet, Instant::now(), Arc::default());
-        (Arc::new(WayOut::new(sender)), comes, go)
+        (Arc::new(SharedSender::new(sender)), comes, go)
     }
 
     #[test]
     fn nobody_who_fails_waits_for_a_response_that_is_held_back() {
-        let (way_out, comes, go) = held();
+        let (shared_sender, comes, go) = held();
         let sending = {
-            let way_out = Arc::clone(&way_out);
-            thread::spawn(move || way_out.send(Response::default()))
+            let shared_sender = Arc::clone(&shared_sender);
+            thread::spawn(move || shared_sender.send(Response::default()))
         };
         assert_eq!(comes.recv(), Ok("response"));
-        assert!(!way_out.is_cancelled());
-        way_out.fail(Error::internal("broken"), FailureReason::Other);
-        way_out.fail(Error::internal("again"), FailureReason::Other);
-        assert!(way_out.is_cancelled(), "nothing more shall be begun");
+        assert!(!shared_sender.is_cancelled());
+        shared_sender.fail(Error::internal("broken"), FailureReason::Other);
+        shared_sender.fail(Error::internal("again"), FailureReason::Other);
+        assert!(shared_sender.is_cancelled(), "nothing more shall be begun");
         assert!(comes.try_recv().is_err(), "not before the response is through");
         go.send(()).unwrap();
         sending.join().unwrap();
         assert_eq!(comes.iter().take(1).collect::<Vec<_>>(), ["failed"]);
-        way_out.send(Response::default());
-        assert!(way_out.close().is_none());
-        drop(way_out);
+        shared_sender.send(Response::default());
+        assert!(shared_sender.close().is_none());
+        drop(shared_sender);
         assert_eq!(comes.iter().count(), 0);
     }
 
@@ -160,13 +161,13 @@ mod tests {
     fn the_last_event_goes_through_once_whoever_is_first() {
         for _ in 0..200 {
             let (tx, mut rx) = hippocamp_backend::channel(Delivery::Many, Instant::now(), Arc::default());
-            let way_out = Arc::new(WayOut::new(tx));
+            let shared_sender = Arc::new(SharedSender::new(tx));
             thread::scope(|scope| {
                 for number in 0..4 {
-                    let way_out = &way_out;
+                    let shared_sender = &shared_sender;
                     scope.spawn(move || match number {
-                        0 | 1 => way_out.send(Response::default()),
-                        _ => way_out.fail(Error::internal("broken"), FailureReason::Other),
+                        0 | 1 => shared_sender.send(Response::default()),
+                        _ => shared_sender.fail(Error::internal("broken"), FailureReason::Other),
                     });
                 }
             });

@@ -1,4 +1,4 @@
-//! Where the responses of a step go.
+//! Receives the responses of a step.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use hippocamp_backend::{Event, ResponseSink};
 use crate::branch::Branch;
 use crate::run::Run;
 
-/// Takes what a step's model answers, on the model's instance thread, and goes on with what that makes ready.
+/// Receives the events of a step's request on the model's instance thread, and starts what they make ready.
 #[derive(Debug)]
 pub(crate) struct StepSink {
     pub(crate) run: Arc<Run>,
     pub(crate) branch: Arc<Branch>,
     pub(crate) step: usize,
-    /// Of the step's request; `None` if its model has no batch dimension.
+    /// The batch size of the step's request; `None` if its model has no batch dimension.
     pub(crate) batch_size: Option<usize>,
 }
 
@@ -25,7 +25,7 @@ impl ResponseSink for StepSink {
         }
         match event {
             Event::Response { response, .. } => Run::advance(&self.run, self, response),
-            // One response that failed leaves a hole in what follows: it fails the whole, as in Triton.
+            // A failed response would leave later steps without input, so it fails the whole request, as in Triton.
             Event::Failed(error) | Event::ResponseFailed(error) => self.run.fail(error),
             Event::End => {}
         }

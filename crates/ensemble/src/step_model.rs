@@ -1,4 +1,4 @@
-//! What an ensemble has to know of the model of a step.
+//! The interface between an ensemble and the models of its steps.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -6,22 +6,23 @@ use std::sync::Arc;
 use hippocamp_backend::{InputTensor, ModelStatistics, Request, Result};
 use hippocamp_model_config::Interface;
 
-/// A loaded version of a model that a step runs; it may be an ensemble itself. Whoever holds it keeps it loaded.
+/// A loaded model version that a step runs; it may be an ensemble. It stays loaded as long as it is held.
 pub trait StepModel: Send + Sync + Debug {
     fn name(&self) -> &str;
 
     fn interface(&self) -> &Interface;
 
-    /// Where a step's request is counted.
+    /// The statistics that count a step's requests.
     fn statistics(&self) -> &Arc<ModelStatistics>;
 
-    /// Tells the name of every model whose instances run for a request: its own, or for an ensemble those of its steps.
+    /// Calls `visit` with the name of each model whose instances run for a request: its own name, or for an ensemble
+    /// the models of its steps.
     fn visit_executing(&self, visit: &mut dyn FnMut(&str));
 
-    /// Checks what a step is about to get, in the order of the model's inputs, as a client's request is checked. `id`
-    /// is the client's. Returns the batch size; 1 for a model without a batch dimension.
+    /// Checks a step's inputs, in the order of the model's inputs, like those of a client's request. `id` is the
+    /// client's request id. Returns the batch size; 1 for a model without a batch dimension.
     fn check(&self, id: &str, inputs: &[Option<InputTensor>]) -> Result<usize>;
 
-    /// Queues a request that was checked, and returns at once. Its answer comes on its own sender.
+    /// Queues a request that was checked, and returns at once. Responses go to the request's own sender.
     fn enqueue(&self, request: Request);
 }

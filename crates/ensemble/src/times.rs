@@ -1,11 +1,11 @@
-//! How long the steps of a request took.
+//! The time that the steps of a request took.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::ExecutionTimes;
 
-/// The three phases of an execution, summed over all steps of a request: as Triton counts an ensemble.
+/// The three phases of an execution, summed over all steps of a request, as Triton counts them for an ensemble.
 #[derive(Debug, Default)]
 pub(crate) struct PhaseSums([AtomicU64; 3]);
 
@@ -19,7 +19,7 @@ impl PhaseSums {
         }
     }
 
-    /// As if they were one execution that began at `started`.
+    /// The sums in the form of one execution that began at `started`.
     pub(crate) fn since(&self, started: Instant) -> ExecutionTimes {
         let after = |from: Instant, sum: &AtomicU64| {
             from.checked_add(Duration::from_nanos(sum.load(Ordering::Relaxed))).unwrap_or(from)

@@ -1,4 +1,4 @@
-//! Steps with any number of responses.
+//! Tests of decoupled steps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use super::kit::*;
 
 const DECOUPLED: &str = "model_transaction_policy { decoupled: true }";
 
-/// Counts up to its input, a response a number, the number as the parameter `n`, too.
+/// A model that counts up to its input: one response a number, with the number as parameter `n`, too.
 fn count(name: &str) -> Arc<Fake> {
     Fake::new(name, &(io("X", "Y") + DECOUPLED), |mut request| {
         for n in 0..numbers(&request)[0].unwrap() {
@@ -75,7 +75,7 @@ fn tensors_of_one_response_stay_together_however_late_they_are() {
     let ensemble = ensemble(&io("IN", "OUT"), &steps, &[&count("count"), &left, &right, &join]).unwrap();
     let (request, receiver) = request(&[Some(3)], Delivery::Many);
     ensemble.enqueue(request);
-    // Answered in opposite orders.
+    // Answered in opposite order.
     let echo = |request: Request| {
         let n = numbers(&request)[0].unwrap();
         answer(request, &[n]);
@@ -126,7 +126,7 @@ fn an_error_behind_it_ends_everything() {
     assert_eq!((error.code(), error.message()), (Code::Internal, "in ensemble 'ens', broken"));
 }
 
-/// A producer on a thread of its own, in front of a step that the test answers.
+/// A producer on its own thread, before a step that the test answers.
 fn held_back(
     limit: usize,
     responses: i32,
@@ -162,7 +162,7 @@ fn max_inflight_requests_holds_the_producer_back() {
     let (held, receiver, sent) = held_back(2, 10);
     for n in 0..10 {
         let request = held.one();
-        // Those answered, two in flight, and none that would have gone through meanwhile.
+        // The answered ones and two in flight; the limit admits no more.
         assert!(sent.load(Ordering::SeqCst) <= n + 2);
         assert!(held.len() <= 1);
         answer(request, &[n as i32]);
@@ -175,7 +175,7 @@ fn a_producer_that_is_held_back_sees_that_the_client_is_gone() {
     let (held, receiver, sent) = held_back(1, 1_000_000);
     let first = held.one();
     drop(receiver);
-    // The producer leaves its wait, and nothing else is begun.
+    // The producer stops waiting, and nothing more is started.
     while Arc::strong_count(&sent) > 2 {
         thread::yield_now();
     }

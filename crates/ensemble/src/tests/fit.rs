@@ -1,4 +1,4 @@
-//! What is refused when the models of an ensemble do not fit together, and in which words.
+//! Tests which ensembles are refused because their models do not fit together, and the messages.
 
 use std::sync::Arc;
 

@@ -18,7 +18,7 @@ use crate::{Ensemble, StepModel};
 
 type Act = dyn Fn(Request) + Send + Sync;
 
-/// A model whose requests go to a closure, on the thread that queues them.
+/// A model that passes its requests to a closure, on the thread that queues them.
 pub(super) struct Fake {
     name: String,
     interface: Interface,
@@ -38,7 +38,7 @@ impl Fake {
         Arc::new(Fake { name: name.to_owned(), interface: interface(config), statistics, act: Box::new(act) })
     }
 
-    /// Answers at once with what `f` makes of the first number of each input.
+    /// A model that answers inline with `f` of the first number of each input.
     pub(super) fn of(
         name: &str,
         config: &str,
@@ -50,7 +50,7 @@ impl Fake {
         })
     }
 
-    /// Keeps its requests for the test to answer.
+    /// A model whose requests wait for the test to answer them.
     pub(super) fn held(name: &str, config: &str) -> (Arc<Fake>, Arc<Held>) {
         let held = Arc::new(Held::default());
         let here = Arc::clone(&held);
@@ -134,7 +134,7 @@ pub(super) fn interface(config: &str) -> Interface {
     Interface::new(&parse(config, "config.pbtxt").unwrap().config).unwrap()
 }
 
-/// Inputs and outputs of one INT32 each: `io("A,B", "C")`.
+/// The config of INT32 inputs and outputs: `io("A,B", "C")`.
 pub(super) fn io(inputs: &str, outputs: &str) -> String {
     let names = |list: &str| list.split(',').filter(|n| !n.is_empty()).map(str::to_owned).collect::<Vec<_>>();
     let tensor =
@@ -144,7 +144,7 @@ pub(super) fn io(inputs: &str, outputs: &str) -> String {
     inputs + &outputs
 }
 
-/// A step: `step("m", "X=a,Y=b", "Z=c")`.
+/// The config of a step: `step("m", "X=a,Y=b", "Z=c")`.
 pub(super) fn step(model: &str, inputs: &str, outputs: &str) -> String {
     let map = |field: &str, list: &str| {
         let pairs = list.split(',').filter_map(|pair| pair.split_once('='));
@@ -155,7 +155,7 @@ pub(super) fn step(model: &str, inputs: &str, outputs: &str) -> String {
     format!("step {{ model_name: \"{model}\" model_version: -1 {inputs}{outputs}}} ")
 }
 
-/// An ensemble `ens`, in which the models are found by name.
+/// Builds an ensemble `ens`; models are found by name.
 pub(super) fn ensemble(io: &str, steps: &str, models: &[&Arc<Fake>]) -> Result<Ensemble> {
     let config = format!("name: \"ens\" {io} ensemble_scheduling {{ {steps} }}");
     let config = parse(&config, "config.pbtxt").unwrap().config;
@@ -195,7 +195,7 @@ pub(super) fn tensor(number: i32) -> InputTensor {
     InputTensor { shape: Shape::from([1]), data: data(number) }
 }
 
-/// What a client asks, to be changed by the test.
+/// A client's request.
 pub(super) fn request(inputs: &[Option<i32>], delivery: Delivery) -> (Request, ResponseReceiver) {
     let now = Instant::now();
     let (response, receiver) = channel(delivery, now, Arc::default());
@@ -212,7 +212,7 @@ pub(super) fn numbers(request: &Request) -> SmallVec<[Option<i32>; 4]> {
     inputs.map(|input| input.as_ref().map(|input| number(&input.data.to_host().unwrap()))).collect()
 }
 
-/// A response with these outputs, of which only those go that the request asks for.
+/// A response with these numbers as outputs, of which those that the request does not ask for are left out.
 pub(super) fn response(request: &Request, numbers: &[i32]) -> Response {
     let outputs = numbers.iter().enumerate().filter(|(index, _)| request.outputs.contains(*index));
     let outputs =
@@ -229,7 +229,7 @@ pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-/// The numbers of a response by the ensemble's outputs.
+/// The numbers of a response with the indices of the ensemble's outputs.
 pub(super) fn outputs(response: &Response) -> Vec<(usize, i32)> {
     let mut outputs: Vec<_> =
         response.outputs.iter().map(|o| (o.index, number(&o.data.to_host().unwrap()))).collect();
@@ -237,7 +237,7 @@ pub(super) fn outputs(response: &Response) -> Vec<(usize, i32)> {
     outputs
 }
 
-/// All events of a request.
+/// Receives all events of a request.
 pub(super) fn events(mut receiver: ResponseReceiver) -> Vec<Event> {
     let mut events = Vec::new();
     while let Some(event) = block_on(receiver.next()) {

@@ -1,5 +1,5 @@
-//! Any graph of steps gives what following the graph by hand gives, whatever order its steps answer in; and whatever
-//! fails or is given up on the way, there is exactly one last event.
+//! Any graph of steps gives the same result as a direct evaluation, in whatever order its steps answer; and after any
+//! failure or cancellation there is exactly one last event.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use super::kit::*;
 use crate::Ensemble;
 
-/// A step: which of the tensors before it feed it, the ensemble's input being the first, and how many it makes.
+/// A step: the earlier tensors that are its inputs, the ensemble's input being the first, and the number of its
+/// outputs.
 #[derive(Clone, Debug)]
 struct Node {
     inputs: Vec<prop::sample::Index>,
@@ -23,7 +24,7 @@ fn nodes() -> impl Strategy<Value = Vec<Node>> {
     prop::collection::vec(node.prop_map(|(inputs, outputs)| Node { inputs, outputs }), 1..8)
 }
 
-/// What the step of that number makes of its inputs.
+/// The value of an output of a step.
 fn compute(step: usize, inputs: &[i32], output: usize) -> i32 {
     inputs.iter().fold(step as i32 + 1, |sum, x| sum.wrapping_mul(31).wrapping_add(*x)) + output as i32
 }
@@ -33,11 +34,11 @@ type Waiting = Arc<Mutex<Vec<(usize, Request)>>>;
 struct Case {
     ensemble: Ensemble,
     waiting: Waiting,
-    /// The value of each tensor that is an output of the ensemble, for the input 5.
+    /// The expected value of each output of the ensemble, for the input 5.
     expected: Vec<i32>,
 }
 
-/// Every tensor is an output of the ensemble, so that all are looked at.
+/// Every tensor is an output of the ensemble, so that all are checked.
 fn case(nodes: &[Node]) -> Case {
     let waiting = Waiting::default();
     let mut tensors = vec![("IN".to_owned(), 5)];
@@ -61,7 +62,7 @@ fn case(nodes: &[Node]) -> Case {
             tensors.push((output, compute(index, &values, o)));
         }
     }
-    // The config may list them in any order.
+    // The config may list steps in any order.
     steps.reverse();
     let names: Vec<_> = tensors[1..].iter().map(|(name, _)| name.as_str()).collect();
     let models: Vec<_> = models.iter().collect();
@@ -69,23 +70,23 @@ fn case(nodes: &[Node]) -> Case {
     Case { ensemble, waiting, expected: tensors[1..].iter().map(|(_, value)| *value).collect() }
 }
 
-/// What happens to a step that is picked.
+/// How a step is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum Outcome {
     Answer,
     Fail,
     Drop,
     HangUp,
 }
 
-fn fates() -> impl Strategy<Value = Vec<(prop::sample::Index, Fate)>> {
-    let fate = prop_oneof![
-        20 => Just(Fate::Answer), 1 => Just(Fate::Fail), 1 => Just(Fate::Drop), 1 => Just(Fate::HangUp)
+fn outcomes() -> impl Strategy<Value = Vec<(prop::sample::Index, Outcome)>> {
+    let outcome = prop_oneof![
+        20 => Just(Outcome::Answer), 1 => Just(Outcome::Fail), 1 => Just(Outcome::Drop), 1 => Just(Outcome::HangUp)
     ];
-    prop::collection::vec((any::<prop::sample::Index>(), fate), 8)
+    prop::collection::vec((any::<prop::sample::Index>(), outcome), 8)
 }
 
-/// A step of a chain: answers once, or that many times.
+/// A step of a chain: answers once, or the given number of times.
 #[derive(Clone, Copy, Debug)]
 enum Link {
     Once,
@@ -93,7 +94,7 @@ enum Link {
 }
 
 impl Link {
-    /// What it makes of a number.
+    /// The outputs for an input.
     fn of(self, x: i32) -> Vec<i32> {
         match self {
             Link::Once => vec![x.wrapping_mul(3).wrapping_add(1)],
@@ -208,13 +209,13 @@ proptest! {
     }
 
     #[test]
-    fn there_is_one_last_event_whatever_happens(nodes in nodes(), fates in fates()) {
+    fn there_is_one_last_event_whatever_happens(nodes in nodes(), outcomes in outcomes()) {
         let Case { ensemble, waiting, .. } = case(&nodes);
         let (request, receiver) = request(&[Some(5)], Delivery::Once);
         let mut receiver = Some(receiver);
         ensemble.enqueue(request);
         let mut failed = false;
-        for (pick, fate) in fates.iter().cycle() {
+        for (pick, outcome) in outcomes.iter().cycle() {
             let mut queue = waiting.lock();
             if queue.is_empty() {
                 break;
@@ -225,16 +226,16 @@ proptest! {
             if failed || receiver.is_none() {
                 prop_assert!(request.is_cancelled());
             }
-            match fate {
-                Fate::Answer => answer(request, &[1, 2]),
-                Fate::Fail => request.fail(Error::internal("told to"), FailureReason::Backend),
-                Fate::Drop => drop(request),
-                Fate::HangUp => {
+            match outcome {
+                Outcome::Answer => answer(request, &[1, 2]),
+                Outcome::Fail => request.fail(Error::internal("told to"), FailureReason::Backend),
+                Outcome::Drop => drop(request),
+                Outcome::HangUp => {
                     receiver = None;
                     drop(request);
                 }
             }
-            failed |= *fate != Fate::Answer;
+            failed |= *outcome != Outcome::Answer;
         }
         if let Some(receiver) = receiver {
             let events = events(receiver);

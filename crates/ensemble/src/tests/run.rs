@@ -1,4 +1,4 @@
-//! One request through an ensemble whose steps answer once.
+//! Tests of requests through ensembles whose steps answer once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use hippocamp_backend::{
 use super::kit::*;
 use crate::Ensemble;
 
-/// `a` feeds `b` and `c`, whose results go to `d`.
+/// An ensemble in which `a` feeds `b` and `c`, and both feed `d`.
 fn diamond(models: [&Arc<Fake>; 4]) -> Ensemble {
     let steps = step("d", "X=t,Y=u", "Z=OUT")
         + &step("a", "X=IN", "Y=s")
@@ -34,7 +34,7 @@ fn independent_steps_run_at_once() {
     let ensemble = diamond([&plus("a", 1), &b, &c, &sum("d")]);
     let (request, receiver) = request(&[Some(1)], Delivery::Once);
     ensemble.enqueue(request);
-    // Both wait for an answer: neither waits for the other.
+    // Both have a request, so neither waits for the other.
     let (b, c) = (held_b.one(), held_c.one());
     assert_eq!((numbers(&b)[0], numbers(&c)[0]), (Some(2), Some(2)));
     answer(c, &[7]);
@@ -205,8 +205,8 @@ fn everything_of_the_request_reaches_every_step() {
     assert_eq!(response.parameters, expected);
 }
 
-/// Answers with a parameter for every name, which has the step's number.
-fn says(name: &str, value: i64, names: &'static [&'static str]) -> Arc<Fake> {
+/// A model whose response sets a parameter with this value for each name.
+fn with_parameters(name: &str, value: i64, names: &'static [&'static str]) -> Arc<Fake> {
     Fake::new(name, &io("X", "Y"), move |request| {
         let mut made = response(&request, &[1]);
         for name in names {
@@ -218,7 +218,7 @@ fn says(name: &str, value: i64, names: &'static [&'static str]) -> Arc<Fake> {
 
 #[test]
 fn what_a_step_says_goes_to_all_behind_it_and_the_client_wins() {
-    let (a, b) = (says("a", 1, &["x", "y", "z"]), says("b", 2, &["y", "z"]));
+    let (a, b) = (with_parameters("a", 1, &["x", "y", "z"]), with_parameters("b", 2, &["y", "z"]));
     let (beside, held_beside) = Fake::held("beside", &io("X", "Y"));
     let (last, held) = Fake::held("last", &io("X", "Y"));
     let steps = step("a", "X=IN", "Y=t")

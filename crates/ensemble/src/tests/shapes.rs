@@ -1,4 +1,4 @@
-//! Shapes between models of which one batches and the other does not.
+//! Tests of shapes between models with and without a batch dimension.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use hippocamp_tensor::Shape;
 
 use super::kit::*;
 
-/// The network of a batch of one between steps that do not batch, with the batch in their shapes.
+/// A network with a batch dimension between steps without one, whose shapes have a leading 1.
 #[test]
 fn a_batching_step_between_others() {
     let shapes = "dims: [ 1, 3 ]";
