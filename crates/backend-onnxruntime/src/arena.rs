@@ -156,7 +156,7 @@ pub(crate) struct Shrinking {
     /// Whether another check is due after the period.
     awake: AtomicBool,
     turn: Mutex<()>,
-    bell: Condvar,
+    wake: Condvar,
 }
 
 /// The least number of freed bytes for which the C library's allocator is trimmed, too.
@@ -172,22 +172,22 @@ impl Shrinking {
     }
 
     fn new(period: Duration) -> Shrinking {
-        let (arenas, awake, turn, bell) = Default::default();
-        Shrinking { period, arenas, awake, turn, bell }
+        let (arenas, awake, turn, wake) = Default::default();
+        Shrinking { period, arenas, awake, turn, wake }
     }
 
     fn wake(&self) {
         if !self.awake.swap(true, Ordering::AcqRel) {
             // The thread holds the lock until it waits, so it cannot miss the notification.
             drop(self.turn.lock());
-            self.bell.notify_one();
+            self.wake.notify_one();
         }
     }
 
     fn work(&self) {
         loop {
             let mut turn = self.turn.lock();
-            self.bell.wait_while(&mut turn, |()| !self.awake.load(Ordering::Acquire));
+            self.wake.wait_while(&mut turn, |()| !self.awake.load(Ordering::Acquire));
             drop(turn);
             thread::sleep(self.period);
             // Before the check: a later run wakes this thread again.

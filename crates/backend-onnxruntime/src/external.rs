@@ -51,8 +51,8 @@ fn content(model: &str, path: &Path) -> Result<Vec<u8>> {
 
 /// Bytes that the kernel estimates to be available. It kills processes that use more.
 fn available_memory() -> u64 {
-    let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    available_in(&told).unwrap_or(u64::MAX)
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    available_in(&text).unwrap_or(u64::MAX)
 }
 
 fn available_in(meminfo: &str) -> Option<u64> {

@@ -19,10 +19,10 @@ const OF_MODEL: &str = "model ";
 const MOST: usize = 100;
 
 /// The messages logged of each loaded model.
-static TOLD: Mutex<BTreeMap<Arc<str>, Told>> = Mutex::new(BTreeMap::new());
+static LOGGED: Mutex<BTreeMap<Arc<str>, Logged>> = Mutex::new(BTreeMap::new());
 
 #[derive(Default)]
-struct Told {
+struct Logged {
     /// The number of loaded versions of the model.
     versions: usize,
     messages: BTreeSet<String>,
@@ -74,10 +74,10 @@ fn one_line(message: &str) -> Cow<'_, str> {
 
 /// Whether no such message of a loaded model was logged before; shapes in it are ignored.
 fn is_new(model: &str, line: &str) -> bool {
-    let mut told = TOLD.lock();
+    let mut logged = LOGGED.lock();
     // Not a loaded model: its messages would never be forgotten.
-    let Some(told) = told.get_mut(model) else { return true };
-    told.messages.len() < MOST && told.messages.insert(without_shapes(line))
+    let Some(logged) = logged.get_mut(model) else { return true };
+    logged.messages.len() < MOST && logged.messages.insert(without_shapes(line))
 }
 
 /// The text without the parts in braces, which are shapes.
@@ -89,26 +89,26 @@ fn without_shapes(line: &str) -> String {
 
 /// Keeps the logged messages of a model as long as one of its versions is loaded.
 #[derive(Debug)]
-pub(crate) struct Remembered(Arc<str>);
+pub(crate) struct LoggedMessages(Arc<str>);
 
-impl Remembered {
+impl LoggedMessages {
     /// To be called before a version is loaded; messages of the model are logged again then.
-    pub(crate) fn of(model: &Arc<str>) -> Remembered {
-        let mut told = TOLD.lock();
-        let entry = told.entry(Arc::clone(model)).or_default();
+    pub(crate) fn of(model: &Arc<str>) -> LoggedMessages {
+        let mut logged = LOGGED.lock();
+        let entry = logged.entry(Arc::clone(model)).or_default();
         entry.versions += 1;
         entry.messages.clear();
-        Remembered(Arc::clone(model))
+        LoggedMessages(Arc::clone(model))
     }
 }
 
-impl Drop for Remembered {
+impl Drop for LoggedMessages {
     fn drop(&mut self) {
-        let mut told = TOLD.lock();
-        if let Some(entry) = told.get_mut(&self.0) {
+        let mut logged = LOGGED.lock();
+        if let Some(entry) = logged.get_mut(&self.0) {
             entry.versions -= 1;
             if entry.versions == 0 {
-                told.remove(&self.0);
+                logged.remove(&self.0);
             }
         }
     }

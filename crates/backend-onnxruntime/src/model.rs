@@ -14,7 +14,7 @@ use crate::Settings;
 use crate::ffi::memory::give_back;
 use crate::guard::Guard;
 use crate::instance::OnnxInstance;
-use crate::messages::Remembered;
+use crate::messages::LoggedMessages;
 use crate::model_file::ModelFile;
 use crate::options::Options;
 use crate::pools::{Pool, pool};
@@ -32,7 +32,7 @@ pub(crate) struct OnnxModel {
     signature: Signature,
     guard: Guard,
     sessions: Sessions,
-    _told: Remembered,
+    _logged: LoggedMessages,
     /// Declared after the sessions, so that it is dropped after them. Instances hold the model until their sessions are
     /// dropped.
     _end: GiveBack,
@@ -59,7 +59,7 @@ impl OnnxModel {
     ) -> Result<OnnxModel> {
         // From here on a failed load releases its memory, too.
         let end = GiveBack;
-        let told = Remembered::of(&name);
+        let logged = LoggedMessages::of(&name);
         let placement = placement(&settings, &options, config, likely_device(config));
         let session = open(&runtime, &name, &file, &options, placement)?;
         let content = ModelFile::read(&file);
@@ -75,7 +75,7 @@ impl OnnxModel {
             signature,
             guard,
             sessions,
-            _told: told,
+            _logged: logged,
             _end: end,
         })
     }

@@ -83,7 +83,7 @@ impl VisionInstance {
             }
         }
         let mut response = Response::default();
-        replaced.tell(&mut response.parameters, &self.replaced);
+        replaced.report(&mut response.parameters, &self.replaced);
         for output in &mut self.outputs {
             response.outputs.extend(output.finish(&mut self.values, rows, self.is_batched));
         }

@@ -31,11 +31,11 @@ impl Replaced {
     }
 
     /// Adds the response parameters, and writes a line to the log.
-    pub(crate) fn tell(self, parameters: &mut Parameters, log: &ReplacedLog) {
+    pub(crate) fn report(self, parameters: &mut Parameters, log: &ReplacedLog) {
         if self.rows.is_empty() {
             return;
         }
-        log.tell(self.rows.len(), &self.reason, Instant::now());
+        log.report(self.rows.len(), &self.reason, Instant::now());
         let rows: Vec<String> = self.rows.iter().map(ToString::to_string).collect();
         parameters.set(ROWS, ParameterValue::String(rows.join(",").into()));
         parameters.set(REASON, ParameterValue::String(self.reason.into()));
@@ -53,7 +53,7 @@ pub(crate) struct ReplacedLog {
 struct State {
     last: Option<Instant>,
     /// The number of requests since the last line, for which none was written.
-    untold: u64,
+    unreported: u64,
 }
 
 impl ReplacedLog {
@@ -61,11 +61,14 @@ impl ReplacedLog {
         Arc::new(ReplacedLog { model: Arc::clone(model), state: Mutex::default() })
     }
 
-    fn tell(&self, pictures: usize, reason: &str, now: Instant) {
-        let Some(untold) = self.turn(now) else { return };
+    fn report(&self, pictures: usize, reason: &str, now: Instant) {
+        let Some(unreported) = self.admit(now) else { return };
         let more = if pictures > 1 { format!(", {pictures} of them in this request") } else { String::new() };
-        let before =
-            if untold > 0 { format!(", and {untold} requests since the last line") } else { String::new() };
+        let before = if unreported > 0 {
+            format!(", and {unreported} requests since the last line")
+        } else {
+            String::new()
+        };
         tracing::warn!(
             model = &*self.model,
             "model '{}': a black picture stands in for what is none{more}{before}: {reason}",
@@ -74,14 +77,14 @@ impl ReplacedLog {
     }
 
     /// Whether a line may be written now; if so, for how many requests none was written before.
-    fn turn(&self, now: Instant) -> Option<u64> {
+    fn admit(&self, now: Instant) -> Option<u64> {
         let mut state = self.state.lock();
         if state.last.is_some_and(|last| now.saturating_duration_since(last) < PAUSE) {
-            state.untold += 1;
+            state.unreported += 1;
             return None;
         }
         state.last = Some(now);
-        Some(std::mem::take(&mut state.untold))
+        Some(std::mem::take(&mut state.unreported))
     }
 }
 
@@ -93,7 +96,7 @@ mod tests {
     fn a_flood_is_one_line_a_second() {
         let log = ReplacedLog::new(&"m".into());
         let begin = Instant::now();
-        let after = |ms| log.turn(begin + Duration::from_millis(ms));
+        let after = |ms| log.admit(begin + Duration::from_millis(ms));
         assert_eq!([after(0), after(1), after(999)], [Some(0), None, None]);
         assert_eq!([after(1000), after(1500), after(2500)], [Some(2), None, Some(1)]);
     }

@@ -21,11 +21,11 @@ pub struct Nms {
 impl Nms {
     /// The detections that stay, best first.
     pub fn apply(&self, found: &Detections) -> Detections {
-        found.select(&self.kept(found))
+        found.select(&self.indices(found))
     }
 
     /// The indices of the detections that stay, best first.
-    pub fn kept(&self, found: &Detections) -> Vec<usize> {
+    pub fn indices(&self, found: &Detections) -> Vec<usize> {
         let mut best = Best::new(self.candidates, self.score);
         for (index, &score) in found.scores.iter().enumerate() {
             best.push(score, index as u32);
@@ -37,7 +37,7 @@ impl Nms {
             if kept.len() == self.limit {
                 break;
             }
-            if !columns.gone[place] {
+            if !columns.suppressed[place] {
                 kept.push(index);
                 columns.suppress(place, self.iou);
             }
@@ -55,7 +55,7 @@ struct Columns {
     area: Vec<f32>,
     /// The category of each box; all the same if categories are ignored.
     category: Vec<i32>,
-    gone: Vec<bool>,
+    suppressed: Vec<bool>,
 }
 
 impl Columns {
@@ -70,7 +70,7 @@ impl Columns {
             y2: column(3),
             area: order.iter().map(area).collect(),
             category: order.iter().map(|&i| if by_category { found.categories[i] } else { 0 }).collect(),
-            gone: vec![false; order.len()],
+            suppressed: vec![false; order.len()],
         }
     }
 
@@ -82,7 +82,7 @@ impl Columns {
     fn suppress(&mut self, place: usize, iou: f32) {
         let (left, top, right, bottom) = (self.x1[place], self.y1[place], self.x2[place], self.y2[place]);
         let (area, category) = (self.area[place], self.category[place]);
-        let count = self.gone.len();
+        let count = self.suppressed.len();
         let (x1, y1) = (&self.x1[..count], &self.y1[..count]);
         let (x2, y2) = (&self.x2[..count], &self.y2[..count]);
         let (areas, categories) = (&self.area[..count], &self.category[..count]);
@@ -91,7 +91,7 @@ impl Columns {
             let height = bottom.min(y2[i]) - top.max(y1[i]);
             let shared = width.max(0.0) * height.max(0.0);
             let part = shared / (area + areas[i] - shared);
-            self.gone[i] |= (part > iou) & (categories[i] == category);
+            self.suppressed[i] |= (part > iou) & (categories[i] == category);
         }
     }
 }
@@ -120,19 +120,19 @@ mod tests {
             (0.7, 0, [20.0, 0.0, 30.0, 10.0]),
             (0.1, 0, [50.0, 0.0, 60.0, 10.0]),
         ]);
-        assert_eq!(ALL.kept(&boxes), [1, 2, 3]);
-        assert_eq!(Nms { by_category: true, ..ALL }.kept(&boxes), [1, 2, 0, 3]);
-        assert_eq!(Nms { iou: 0.95, ..ALL }.kept(&boxes), [1, 2, 0, 3]);
-        assert_eq!(Nms { score: 0.1, ..ALL }.kept(&boxes), [1, 2]);
-        assert_eq!(Nms { limit: 1, ..ALL }.kept(&boxes), [1]);
-        assert_eq!(Nms { candidates: 2, ..ALL }.kept(&boxes), [1, 2]);
+        assert_eq!(ALL.indices(&boxes), [1, 2, 3]);
+        assert_eq!(Nms { by_category: true, ..ALL }.indices(&boxes), [1, 2, 0, 3]);
+        assert_eq!(Nms { iou: 0.95, ..ALL }.indices(&boxes), [1, 2, 0, 3]);
+        assert_eq!(Nms { score: 0.1, ..ALL }.indices(&boxes), [1, 2]);
+        assert_eq!(Nms { limit: 1, ..ALL }.indices(&boxes), [1]);
+        assert_eq!(Nms { candidates: 2, ..ALL }.indices(&boxes), [1, 2]);
         assert_eq!(ALL.apply(&boxes).scores, [0.9, 0.7, 0.1]);
     }
 
     #[test]
     fn exactly_the_limit_is_not_above_it() {
         let boxes = found(&[(0.9, 0, [0.0, 0.0, 2.0, 1.0]), (0.8, 0, [0.0, 0.0, 1.0, 1.0])]);
-        assert_eq!(ALL.kept(&boxes), [0, 1]);
+        assert_eq!(ALL.indices(&boxes), [0, 1]);
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
             (0.7, 0, [nan, nan, nan, nan]),
             (nan, 0, [0.0, 0.0, 1.0, 1.0]),
         ]);
-        assert_eq!(ALL.kept(&boxes), [0, 1, 2]);
+        assert_eq!(ALL.indices(&boxes), [0, 1, 2]);
     }
 
     /// The reference implementation: take the best, drop all that overlap it, repeat.
@@ -190,7 +190,7 @@ mod tests {
         ) {
             let nms = Nms { iou, score, by_category, candidates, limit };
             let found = found(&entries);
-            prop_assert_eq!(nms.kept(&found), naive(&found, &nms));
+            prop_assert_eq!(nms.indices(&found), naive(&found, &nms));
         }
     }
 }

@@ -49,9 +49,9 @@ pub(crate) fn fault(path: &Path) -> Option<String> {
 /// Checks that the file is as long as its headers say. Opening a truncated library kills the process, because the
 /// loader accesses missing pages. Anything but a 64-bit little-endian ELF file is left to the loader, which refuses it.
 fn whole_file(path: &Path) -> Result<(), String> {
-    let told = |e: std::io::Error| e.to_string();
-    let mut file = File::open(path).map_err(told)?;
-    let metadata = file.metadata().map_err(told)?;
+    let text = |e: std::io::Error| e.to_string();
+    let mut file = File::open(path).map_err(text)?;
+    let metadata = file.metadata().map_err(text)?;
     if !metadata.is_file() {
         return Err("it is not a file".to_owned());
     }
@@ -65,7 +65,7 @@ fn whole_file(path: &Path) -> Result<(), String> {
         || format!("it is truncated: {} bytes are less than its headers announce", metadata.len());
     let end = start.checked_add(size * count).filter(|end| *end <= metadata.len()).ok_or_else(truncated)?;
     let mut programs = vec![0; (end - start) as usize];
-    std::os::unix::fs::FileExt::read_exact_at(&file, &mut programs, start).map_err(told)?;
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut programs, start).map_err(text)?;
     for program in programs.chunks_exact(usize::from(u16_at(54)).max(40)) {
         let segment_end = u64_at(program, 8).checked_add(u64_at(program, 32));
         if segment_end.is_none_or(|end| end > metadata.len()) {

@@ -14,7 +14,7 @@ fn a_message_is_one_line() {
 #[test]
 fn a_warning_is_told_once_a_model_and_output() {
     let model: Arc<str> = "a_warning_is_told_once".into();
-    let loaded = Remembered::of(&model);
+    let loaded = LoggedMessages::of(&model);
     assert!(is_new(&model, SHAPE));
     assert!(!is_new(&model, SHAPE));
     assert!(!is_new(&model, &SHAPE.replace("2,4", "17,4")), "of another batch");
@@ -22,14 +22,14 @@ fn a_warning_is_told_once_a_model_and_output() {
     for number in 0..2 * MOST {
         is_new(&model, &number.to_string());
     }
-    assert_eq!(TOLD.lock()[&model].messages.len(), MOST);
+    assert_eq!(LOGGED.lock()[&model].messages.len(), MOST);
 
     // A reload: the new version is loaded before the old one ends.
-    let again = Remembered::of(&model);
+    let again = LoggedMessages::of(&model);
     drop(loaded);
     assert!(is_new(&model, SHAPE) && !is_new(&model, SHAPE));
     drop(again);
-    assert!(!TOLD.lock().contains_key(&model), "of a model that ended nothing is kept");
+    assert!(!LOGGED.lock().contains_key(&model), "of a model that ended nothing is kept");
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn finish(
         colored
     };
     let out = image.begin_u8(orientation.size(size), wish.color)?;
-    orientation.turn(upright, size, channels, out);
+    orientation.apply(upright, size, channels, out);
     Ok(())
 }
 

@@ -26,7 +26,7 @@ impl Orientation {
     }
 
     /// Writes the upright image; `to` has the same number of pixels.
-    pub(super) fn turn(self, from: &[u8], size: Size, channels: usize, to: &mut [u8]) {
+    pub(super) fn apply(self, from: &[u8], size: Size, channels: usize, to: &mut [u8]) {
         let upright = self.size(size);
         let rows = to.chunks_exact_mut((upright.width * channels).max(1));
         for (y, row) in rows.enumerate() {
@@ -76,7 +76,7 @@ mod tests {
         for (number, want) in upright {
             let orientation = Orientation::from(Exif::from_exif(number).unwrap());
             let mut to = [0; 6];
-            orientation.turn(&[1, 2, 3, 4, 5, 6], Size::new(3, 2), 1, &mut to);
+            orientation.apply(&[1, 2, 3, 4, 5, 6], Size::new(3, 2), 1, &mut to);
             assert_eq!(to, want, "{number}");
             assert_eq!(orientation.size(Size::new(3, 2)).width, if number < 5 { 3 } else { 2 });
         }
