@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_drawn_on_is_told() {
+    fn what_cannot_be_drawn_on_is_reported() {
         let failure =
             |file: &[u8], target: &str| write(file, &[], 0.5, Path::new(target)).unwrap_err().to_string();
         assert_eq!(failure(b"", "out.gif"), "--draw out.gif was expected to end in .png or .jpg");

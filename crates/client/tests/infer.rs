@@ -127,7 +127,7 @@ async fn an_input_that_is_missing_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_other_protocol_s_port_is_told() {
+async fn the_other_protocol_s_port_is_reported() {
     let server = server().await;
     for (protocol, address) in [("http", server.grpc), ("grpc", server.http)] {
         let args = InferArgs::parse_from(["infer", "two", &format!("--url={protocol}://{address}")]);

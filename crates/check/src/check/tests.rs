@@ -178,7 +178,7 @@ fn what_only_a_start_finds_is_found_at_its_field() {
 }
 
 #[test]
-fn a_broken_ensemble_is_told_at_its_steps_and_a_missing_model_of_it_once() {
+fn a_broken_ensemble_is_reported_at_its_steps_and_a_missing_model_of_it_once() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "a/config.pbtxt", PLAIN);
     write(folder.path(), "broken/config.pbtxt", "backend: \"nothing\"");
@@ -256,7 +256,7 @@ impl Backend for Away {
 }
 
 #[test]
-fn a_missing_engine_is_told_once() {
+fn a_missing_engine_is_reported_once() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a", "b"] {
         write(folder.path(), &format!("{name}/config.pbtxt"), "backend: \"away\"");
@@ -274,7 +274,7 @@ fn a_missing_engine_is_told_once() {
 }
 
 #[test]
-fn a_config_that_is_no_file_is_told() {
+fn a_config_that_is_no_file_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "m/1/any", "");
     write(folder.path(), "n/1/any", "");

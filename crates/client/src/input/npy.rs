@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_taken_is_told() {
+    fn what_cannot_be_taken_is_reported() {
         let refused = |header: &str| read(&file(header, &[])).unwrap_err();
         assert!(
             refused("{'descr': '<f4', 'fortran_order': True, 'shape': (3,), }").contains("column by column")

@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_told() {
+    fn what_does_not_fit_is_reported() {
         assert_eq!(parse(DataType::Uint8, "1,256").unwrap_err(), "'256' is not of type UINT8");
         assert_eq!(parse(DataType::Int32, "1.5").unwrap_err(), "'1.5' is not of type INT32");
         assert_eq!(parse(DataType::Fp32, "x").unwrap_err(), "'x' is not of type FP32");

@@ -43,7 +43,7 @@ fn the_shape_follows_from_the_value() {
 }
 
 #[test]
-fn what_does_not_fit_is_told() {
+fn what_does_not_fit_is_reported() {
     let model = metadata(&[("X", DataType::Int32, &[-1, 4]), ("Y", DataType::Bytes, &[-1, 1])]);
     let failure =
         |values: &[&str], shapes: &[&str]| shape_of(&model, values, shapes).unwrap_err().to_string();

@@ -81,7 +81,7 @@ async fn sizes_that_lie_are_refused() {
 }
 
 #[tokio::test]
-async fn duplicates_and_unknown_names_are_told() {
+async fn duplicates_and_unknown_names_are_reported() {
     let server = server().await;
     let mut client = server.client().await;
     let mut twice = fp32("m", "q", &[1], &[1.0]);

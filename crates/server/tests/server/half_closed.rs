@@ -79,7 +79,7 @@ async fn it_gets_its_answer_also_if_all_comes_at_once() {
 
 /// The server does not wait for the rest of a body after the end of the stream.
 #[tokio::test]
-async fn a_body_that_is_cut_short_is_told() {
+async fn a_body_that_is_cut_short_is_reported() {
     let server = start(Duration::from_secs(20)).await;
     let mut socket = TcpStream::connect(server.http).await.unwrap();
     let head = b"POST /v2/models/fast/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{";

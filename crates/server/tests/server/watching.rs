@@ -25,7 +25,7 @@ fn put(server: &TestServer, path: &str, config: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn changes_are_found_without_being_told() {
+async fn changes_are_found_by_polling_alone() {
     let repository = Repository::default().with("m", &identity_config(0, ""));
     let (mut server, faults) =
         TestServer::start_with(repository, |settings| settings.control_mode = ControlMode::Poll).await;
