@@ -148,7 +148,7 @@ impl Compute for OnnxInstance {
 }
 
 impl Tensors {
-    /// What the guards say of one request's inputs.
+    /// The results of the guards for the inputs of one request.
     fn check(&self, request: &Request) -> Result<()> {
         for (port, input) in self.inputs.iter().zip(&request.inputs) {
             let Some(input) = input else { continue };

@@ -1,7 +1,7 @@
-//! Libraries of custom operators: code that a config has the process run.
+//! Libraries of custom operators, whose code a config loads into the process.
 //!
-//! They come from the model's own folder, or from folders that the command line names. Whoever may write to these may run
-//! what they want in this process; a load request may not name one (`core/src/load.rs`).
+//! They come from the model's own folder, or from folders that the command line names. Anyone who can write to these
+//! folders can run code in this process; a load request cannot name a library (`loading/src/supported.rs`).
 
 use std::path::{Path, PathBuf};
 

@@ -94,8 +94,8 @@ impl Sessions {
 }
 
 /// Whether instances can run one session at the same time without losing what a session of their own would give them.
-/// Not on other devices, whose providers may have thread-local state; nor if sessions have their own threads, unless
-/// the config asks for it, because all runs would share those of one session.
+/// This excludes other devices, whose providers may have thread-local state, and sessions with threads of their own
+/// unless the config asks for it, because all runs would share the threads of one session.
 pub(crate) fn can_be_shared(options: &Options, placement: Placement) -> bool {
     const NONE: PoolSize = PoolSize { intra: 1, inter: 1 };
     let only_cpu = placement.device == Device::Cpu && !options.providers.accelerate_cpu();
