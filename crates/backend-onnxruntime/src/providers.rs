@@ -25,7 +25,7 @@ pub(crate) struct Providers {
     cuda: Entries,
     /// The settings of TensorRT, which precedes CUDA for instances on a GPU.
     tensorrt: Option<Entries>,
-    /// The settings of OpenVINO for instances on the CPU.
+    /// The settings of `OpenVINO` for instances on the CPU.
     openvino: Option<Entries>,
 }
 
