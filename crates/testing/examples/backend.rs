@@ -1,7 +1,8 @@
-//! A backend of one's own: `double` answers each number twice as large.
+//! An example of a backend: `double` returns each number doubled.
 //!
-//! `cargo run -p hippocamp-testing --example backend`. A backend needs `hippocamp-backend`; the kit in `hippocamp-batching` does
-//! the rest for one that runs tensors into tensors. To have it in the binary, `server/src/backends.rs` names it in one line.
+//! `cargo run -p hippocamp-testing --example backend`. A backend depends on `hippocamp-backend`; the kit in
+//! `hippocamp-batching` does the rest for one that computes output tensors from input tensors. One line in
+//! `server/src/backends.rs` adds it to the binary.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
 
@@ -13,7 +14,7 @@ use hippocamp_batching::{Batched, Compute, Inputs, Outputs};
 use hippocamp_interface::ModelConfig;
 use hippocamp_testing::{Repository, TestServer};
 
-/// There is one for the whole process. It says what a model is that names it in its config.
+/// The backend, of which a process has one. It loads the models whose config names it.
 #[derive(Debug)]
 struct Double;
 
@@ -28,14 +29,14 @@ impl Backend for Double {
     }
 }
 
-/// One loaded version of a model.
+/// A loaded version of a model.
 struct DoubleModel {
     name: Arc<str>,
 }
 
 impl Model for DoubleModel {
     fn complete_config(&self, _: &mut ModelConfig, _default_max_batch_size: i32) -> Result<()> {
-        // There is no model file that would know more than the config.
+        // Nothing to complete: there is no model file that has more information than the config.
         Ok(())
     }
 
@@ -55,7 +56,7 @@ impl Model for DoubleModel {
     }
 }
 
-/// What runs a batch. It is used by one thread at a time, so that it could have buffers of its own.
+/// Computes batches. Used by one thread at a time, so it could have buffers of its own.
 struct Doubling;
 
 impl Compute for Doubling {

@@ -1,4 +1,5 @@
-//! The server as a library: a program that asks a model in its own process, with no port open.
+//! An example of the server as a library: a program that sends a request to a model in its own process, without open
+//! ports.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
 
@@ -9,7 +10,7 @@ use smallvec::smallvec;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Any folder with models is as good; this one goes with the program.
+    // Any model repository can be used; this temporary one is deleted with the program.
     let repository = Repository::default().with("echo", &identity_config(0, ""));
     let settings = Settings { repositories: vec![repository.path().into()], ..Settings::default() };
     let server = InferenceServer::new(settings, hippocamp_backend_builtin::backends());

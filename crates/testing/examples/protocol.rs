@@ -1,7 +1,8 @@
-//! A protocol of one's own: `POST /ask/MODEL` with numbers as text, divided by spaces, answers numbers as text.
+//! An example of a protocol: `POST /ask/MODEL` with numbers as text, separated by spaces, is answered by numbers as
+//! text.
 //!
-//! `cargo run -p hippocamp-testing --example protocol`. A protocol decodes, calls `core` and encodes; which version serves, what is
-//! checked and what is counted is decided behind the call. `net` has the connections, their limits and their end.
+//! `cargo run -p hippocamp-testing --example protocol`. A protocol decodes, calls `core` and encodes; choosing the
+//! version, checks and statistics happen within the call. `net` owns the connections, their limits and their shutdown.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the command line")]
 
@@ -28,7 +29,7 @@ impl Front for Ask {
     type Body = Full<Bytes>;
 
     async fn respond(&self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
-        // The codes of errors are the server's; what they are called is each protocol's own affair.
+        // The server's errors have codes; each protocol maps them to its own statuses.
         match self.answer(request).await {
             Ok(numbers) => text(StatusCode::OK, numbers),
             Err(error) => text(StatusCode::BAD_REQUEST, error.message().to_owned()),
@@ -57,7 +58,7 @@ impl Ask {
             accepted.submit(&*self.0, &mut question, Then::Wait)?;
         let mut answer = String::new();
         outputs.deliver(&model, responses.only().await?.outputs, |output| {
-            // Only who asks for shared memory finds nothing here.
+            // Only outputs in shared memory have no data, and this protocol does not request these.
             let data = output.data.unwrap_or_default();
             answer += &encode(&data.to_host()?);
             Ok(())
@@ -66,7 +67,7 @@ impl Ask {
     }
 }
 
-/// This protocol passes one response on; models that send several are refused with this text.
+/// This protocol returns one response; models that send several are refused with this text.
 const ONE: Responses = Responses::One { refusal: "/ask is for models that answer once" };
 
 struct Question {
