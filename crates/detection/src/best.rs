@@ -25,14 +25,14 @@ impl Candidate {
 pub(crate) struct Best {
     limit: usize,
     cut: f32,
-    best: Vec<Candidate>,
+    candidates: Vec<Candidate>,
 }
 
 impl Best {
     /// Selects the `limit` best scores above `threshold`.
     pub(crate) fn new(limit: usize, threshold: f32) -> Best {
         let cut = if limit == 0 { f32::INFINITY } else { threshold };
-        Best { limit, cut, best: Vec::new() }
+        Best { limit, cut, candidates: Vec::new() }
     }
 
     /// Only scores above this one can still be selected.
@@ -43,30 +43,30 @@ impl Best {
     /// Adds a candidate if its score is above the cut; never NaN.
     pub(crate) fn push(&mut self, score: f32, index: u32) {
         if score > self.cut {
-            self.best.push(Candidate { score, index });
-            if self.best.len() >= self.limit.saturating_mul(2).saturating_add(64) {
+            self.candidates.push(Candidate { score, index });
+            if self.candidates.len() >= self.limit.saturating_mul(2).saturating_add(64) {
                 self.shrink();
                 // A later candidate with the same score has a higher index, so it comes after the worst.
-                self.cut = self.best[self.limit - 1].score;
+                self.cut = self.candidates[self.limit - 1].score;
             }
         }
     }
 
     fn shrink(&mut self) {
-        if self.best.len() > self.limit {
-            self.best.select_nth_unstable_by(self.limit, Candidate::order);
-            self.best.truncate(self.limit);
+        if self.candidates.len() > self.limit {
+            self.candidates.select_nth_unstable_by(self.limit, Candidate::order);
+            self.candidates.truncate(self.limit);
         }
-        if let Some(last) = self.limit.checked_sub(1).filter(|&last| last < self.best.len()) {
-            self.best.select_nth_unstable_by(last, Candidate::order);
+        if let Some(last) = self.limit.checked_sub(1).filter(|&last| last < self.candidates.len()) {
+            self.candidates.select_nth_unstable_by(last, Candidate::order);
         }
     }
 
     /// The selected candidates, best first.
     pub(crate) fn finish(mut self) -> Vec<Candidate> {
         self.shrink();
-        self.best.sort_unstable_by(Candidate::order);
-        self.best
+        self.candidates.sort_unstable_by(Candidate::order);
+        self.candidates
     }
 }
 
