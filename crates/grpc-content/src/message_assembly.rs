@@ -176,7 +176,7 @@ impl<B: Source> AssembledMessages<B> {
                 .map_err(unread)?;
         }
         if self.is_stream {
-            self.body.let_go(before - self.held.length);
+            self.body.release(before - self.held.length);
             if self.held.length == 0 {
                 self.body.pause();
             }

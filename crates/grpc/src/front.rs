@@ -1,4 +1,4 @@
-//! From a call's path to who answers it.
+//! The front of the gRPC port: finds the service that answers a call by the call's path.
 
 use std::sync::Arc;
 

@@ -1,7 +1,8 @@
 //! KServe v2 over gRPC: decodes a message, calls the server, encodes the answer. No rule of serving lives here.
 //!
-//! A request's path: `model_infer` takes the call as its frames (or [`service`](self), what is compressed), `infer` finds the model, `decode` turns the message into a request
-//! without copying a tensor, the model answers, `encode` makes the reply.
+//! The path of a unary request: `model_infer` reads the call as its frames (`service` does, if it is compressed), `frame_decode`
+//! leaves the tensors in them, `infer` makes the one call of `core`, which has `decode` turn the message into a request, and
+//! `encode` makes the reply. `stream` does the same for each message of a stream.
 
 mod contents;
 mod decode;

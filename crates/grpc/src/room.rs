@@ -1,4 +1,4 @@
-//! How many bytes one stream may have under way.
+//! Back pressure of a stream: how many bytes it may have under way.
 
 use std::sync::Arc;
 

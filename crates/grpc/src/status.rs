@@ -1,4 +1,4 @@
-//! Errors and versions as gRPC has them.
+//! From errors to statuses of gRPC, and the text of a version to its number.
 
 use hippocamp_backend::{Code, Error};
 use tonic::Status;

@@ -135,7 +135,7 @@ where
             let frame = match frame.map_err(Into::into) {
                 Ok(frame) => frame,
                 Err(error) => {
-                    body.let_go(segments.len());
+                    body.release(segments.len());
                     drop(segments);
                     if matches!(error, BodyError::NoRoom { .. }) {
                         read_over(body).await;
@@ -146,7 +146,7 @@ where
             // Trailers mean nothing to us.
             let Ok(piece) = frame.into_data() else { continue };
             if piece.len() > limit - segments.len() {
-                body.let_go(segments.len() + piece.len());
+                body.release(segments.len() + piece.len());
                 drop(segments);
                 read_over(body).await;
                 return Err(too_large(None));
@@ -184,7 +184,7 @@ async fn read_over<B: Source>(mut body: Pin<&mut B>) {
             Some(rest) => left = rest,
             None => return,
         }
-        body.let_go(size);
+        body.release(size);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Work that would keep an I/O thread too long.
+//! Runs work that would keep an I/O thread too long on another thread.
 
 use hippocamp_backend::{Error, Result};
 

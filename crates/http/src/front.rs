@@ -1,4 +1,4 @@
-//! From a request to its response, without a socket.
+//! The front of the HTTP port: hands a request to the module of its path, without a socket.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What the server and its models say of themselves.
+//! Metadata of the server and its models, and the configs of models.
 
 use hippocamp_core::{InferenceServer, ModelMetadata, TensorMetadata};
 use hippocamp_model_config::to_json;

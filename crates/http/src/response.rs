@@ -1,4 +1,4 @@
-//! Errors as v2 over HTTP has them.
+//! Errors of v2 over HTTP: the status of a code, and the JSON that tells of it.
 
 use hippocamp_backend::{Code, Error};
 use hippocamp_http_content::json::JsonWriter;

@@ -1,4 +1,4 @@
-//! From a path to what it stands for. Paths match as a whole: a slash too many makes it unknown.
+//! Finds what a path of a request stands for. Paths match as a whole: a slash too many makes a path unknown.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Connections are taken here, as long as there is a place, and some beyond that.
+//! Accepts the connections of a port: up to the limit, and a few beyond it, which are told why they are refused.
 
 use std::fs::File;
 use std::io;
@@ -54,16 +54,16 @@ pub(crate) async fn accept_connections<S>(
     {
         let mut phase = network.phase();
         let mut closing = pin!(phase.wait_for(|phase| *phase == Phase::Closing));
-        let mut door = Door {
+        let mut acceptor = Acceptor {
             listener,
             network: &network,
             port: &port,
             reserve: Vec::new(),
-            complaints: Complaints::default(),
+            failures: FailureLog::default(),
         };
         loop {
             let taken = tokio::select! {
-                taken = door.next() => taken,
+                taken = acceptor.next() => taken,
                 _ = &mut closing => break,
             };
             let Taken { stream, place, late } = taken;
@@ -117,32 +117,32 @@ impl Drop for Place {
     }
 }
 
-struct Door<'a> {
+struct Acceptor<'a> {
     listener: TcpListener,
     network: &'a Arc<Network>,
     port: &'a Port,
     reserve: Vec<File>,
-    complaints: Complaints,
+    failures: FailureLog,
 }
 
 /// Connections that could not be taken, told in the log now and then: a client shall not fill the disk.
 #[derive(Default)]
-struct Complaints {
+struct FailureLog {
     told: Option<Instant>,
     since: u64,
 }
 
-impl Complaints {
+impl FailureLog {
     fn add(&mut self, error: &io::Error) {
         self.since += 1;
         if self.told.is_none_or(|told| told.elapsed() >= TOLD) {
             warn!(tries = self.since, "no connection can be taken: {error}");
-            *self = Complaints { told: Some(Instant::now()), since: 0 };
+            *self = FailureLog { told: Some(Instant::now()), since: 0 };
         }
     }
 }
 
-impl Door<'_> {
+impl Acceptor<'_> {
     /// The next connection. One that failed before it was taken is the peer's affair; a lack of sockets or memory passes.
     async fn next(&mut self) -> Taken {
         loop {
@@ -159,8 +159,8 @@ impl Door<'_> {
                     }
                 }
                 Err(e) => {
-                    self.complaints.add(&e);
-                    self.let_one_go();
+                    self.failures.add(&e);
+                    self.evict_one();
                     tokio::time::sleep(PAUSE).await;
                 }
             }
@@ -181,7 +181,7 @@ impl Door<'_> {
     }
 
     /// Ends a connection that is not worth its file.
-    fn let_one_go(&self) {
+    fn evict_one(&self) {
         let registry = &self.network.registry;
         if let Some(idle) = registry.longest_idle(EVICTED) {
             self.network.counts.end(End::Evicted);

@@ -1,4 +1,4 @@
-//! The body of an answer, watched for a client that does not take it.
+//! The body of a response on its way, watched for a client that stops reading it.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};

@@ -1,4 +1,4 @@
-//! The body of a request as it comes from a connection: counted, and not waited for for ever.
+//! The body of a request as the connection delivers it: its bytes are counted, and a client that sends too slowly is given up.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::pace::Pace;
 /// What protocols read requests from.
 pub trait Source: Body<Data = Bytes, Error: Into<BodyError>> + Unpin {
     /// Bytes that came are no longer held, before the request is answered.
-    fn let_go(&mut self, _bytes: usize) {}
+    fn release(&mut self, _bytes: usize) {}
 
     /// Nothing has to come before the next byte does: a stream is between two messages.
     fn pause(&mut self) {}
@@ -110,8 +110,8 @@ impl RequestBody {
 }
 
 impl Source for RequestBody {
-    fn let_go(&mut self, bytes: usize) {
-        self.exchange.let_go(bytes);
+    fn release(&mut self, bytes: usize) {
+        self.exchange.release(bytes);
     }
 
     fn pause(&mut self) {

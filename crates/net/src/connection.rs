@@ -1,6 +1,7 @@
-//! What is known of one connection: what it waits for, and since when.
+//! The state of one connection: what it waits for, and since when.
 //!
-//! Everything here is a number that the connection's own task stores, and the tick looks at a few times a second.
+//! Each field is an atomic number. The connection's own task stores it, and the clock (`tick.rs`) looks at it a few times a
+//! second, so that no connection has a timer of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};

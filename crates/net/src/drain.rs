@@ -1,4 +1,4 @@
-//! The end of a network: what was begun is finished, and then everything is closed.
+//! Draining: requests that are open are finished, then ports and connections are closed.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One request with its answer, and what it holds.
+//! One request together with its response, and how many bytes the server holds for it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -59,7 +59,7 @@ impl Exchange {
     }
 
     /// Bytes that were counted are gone.
-    pub fn let_go(&self, bytes: usize) {
+    pub fn release(&self, bytes: usize) {
         self.connection.network.held.fetch_sub(bytes, Relaxed);
         self.held.fetch_sub(bytes, Relaxed);
     }
@@ -135,6 +135,6 @@ pub struct Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        self.exchange.let_go(self.bytes);
+        self.exchange.release(self.bytes);
     }
 }

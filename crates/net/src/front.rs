@@ -1,4 +1,4 @@
-//! What a protocol is to the network.
+//! The trait that a protocol over HTTP implements.
 
 use std::fmt;
 

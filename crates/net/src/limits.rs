@@ -1,4 +1,4 @@
-//! What connections may take, and how long.
+//! The limits of connections: how many there may be, how long they may wait, and how many bytes they may hold.
 
 use std::time::Duration;
 

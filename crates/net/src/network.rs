@@ -1,4 +1,4 @@
-//! What all ports of a server share.
+//! The state that all ports of a server share: limits, counters, the clock, and how far a shutdown is.
 
 use std::fmt;
 use std::sync::Arc;

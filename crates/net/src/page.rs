@@ -1,4 +1,4 @@
-//! What the network tells Prometheus.
+//! The metrics of connections, for the page that Prometheus reads.
 
 use std::sync::atomic::Ordering::Relaxed;
 

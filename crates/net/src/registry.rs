@@ -1,4 +1,4 @@
-//! All connections that are open.
+//! The registry of all connections that are open.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A TCP connection that notes what it waits for.
+//! The TCP stream below a protocol. It records which reads and writes wait, and holds back the end of what the peer sends until
+//! the responses are written.
 
 use std::fmt;
 use std::io::{self, IoSlice};

@@ -1,4 +1,4 @@
-//! The clock of all connections.
+//! The clock of the network: a few times a second it looks at every connection for a time that is over.
 
 use std::sync::Weak;
 use std::time::{Duration, Instant};

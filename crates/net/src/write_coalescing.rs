@@ -1,4 +1,4 @@
-//! A connection that writes the frames of an answer at once.
+//! Write coalescing: the frames of a response are written in one go.
 //!
 //! h2 writes a data frame of more than 255 bytes as soon as it is queued, by itself: an answer of that size takes two
 //! writes, because its trailers come behind, and the answers of a batch that share a connection take as many as they are.

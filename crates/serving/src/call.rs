@@ -28,7 +28,7 @@ pub enum Responses {
 pub enum Then {
     /// It waits for the responses right away: an instance may sleep until then, so that more requests join the batch.
     Wait,
-    /// Something else; the receiver may lie about for a while.
+    /// It does something else first.
     Continue,
 }
 

@@ -39,7 +39,7 @@ pub struct LoadedModel {
     pub sequences: Vec<Arc<Scheduler>>,
     /// Its part of the response cache, if its config asks for one.
     pub cache: Option<ModelCache>,
-    /// When a request found it last. Kept up to date only where models are loaded on demand.
+    /// When a request found it last. Kept up to date only where models are loaded lazily.
     pub last_use: LastUse,
     /// Who uses it, counted where somebody asks: if sequences run on it, and where models are evicted.
     pub uses: Option<Uses>,
@@ -86,11 +86,11 @@ impl LoadedModel {
     /// Checks a request and queues it; one that takes microseconds may be executed right here. An error means that it was
     /// not queued. The answers come from the receiver; dropping it cancels the request.
     pub fn infer(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
-        self.start(request).map(|(responses, _rings_now)| responses)
+        self.start(request).map(|(responses, _wakes_now)| responses)
     }
 
-    /// The same for whoever waits for the responses right away: if the request may be joined with others, they have until
-    /// then to come. Not for a receiver that lies about first: an instance may sleep until it is waited for.
+    /// The same for a caller that waits for the responses right away: until then other requests may join the batch. A caller
+    /// that does something else first uses [`LoadedModel::infer`], because an instance may sleep until somebody waits.
     pub fn infer_and_wait(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
         let (mut responses, wake) = self.start(request)?;
         responses.wake_when_waiting(wake);

@@ -1,4 +1,4 @@
-//! The place in a JSON text up to which it was read, and the steps that move it on.
+//! A cursor over a JSON text: how far it was read, and the steps that move on.
 
 use std::borrow::Cow;
 

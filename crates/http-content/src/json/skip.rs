@@ -1,4 +1,4 @@
-//! Reading over a value whose content is not wanted, or not yet.
+//! Skips a value whose content is not wanted, or not yet.
 
 use super::cursor::Cursor;
 use super::fault::{Fault, syntax};
