@@ -26,50 +26,60 @@ pub struct Mark {
 }
 
 impl<'a> Cursor<'a> {
+    #[inline]
     pub fn new(bytes: &'a [u8]) -> Cursor<'a> {
         Cursor { bytes, at: 0, depth: 0 }
     }
 
+    #[inline]
     pub fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
     /// The bytes from here on.
+    #[inline]
     pub fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
+    #[inline]
     pub fn at(&self) -> usize {
         self.at
     }
 
     /// The bytes between an earlier place and this one.
+    #[inline]
     pub fn since(&self, start: usize) -> &'a [u8] {
         self.bytes.get(start..self.at).unwrap_or_default()
     }
 
     /// Moves on by `count` bytes that were looked at.
+    #[inline]
     pub fn advance(&mut self, count: usize) {
         self.at = self.at.saturating_add(count).min(self.bytes.len());
     }
 
     /// Moves past a byte if it is the next.
+    #[inline]
     pub fn eat(&mut self, byte: u8) -> bool {
         let there = self.peek() == Some(byte);
         self.at += usize::from(there);
         there
     }
 
+    #[inline]
     pub fn whitespace(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
         }
     }
 
+    #[inline]
     pub fn mark(&self) -> Mark {
         Mark { at: self.at, depth: self.depth }
     }
 
+    #[inline]
     pub fn reset(&mut self, mark: Mark) {
         (self.at, self.depth) = (mark.at, mark.depth);
     }
@@ -115,10 +125,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline]
     pub fn is_object(&self) -> bool {
         self.peek() == Some(b'{')
     }
 
+    #[inline]
     pub fn is_array(&self) -> bool {
         self.peek() == Some(b'[')
     }

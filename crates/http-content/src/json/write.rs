@@ -20,23 +20,28 @@ impl JsonWriter {
         self.out
     }
 
+    #[inline]
     pub fn open_object(&mut self) {
         self.open(b'{');
     }
 
+    #[inline]
     pub fn close_object(&mut self) {
         self.close(b'}');
     }
 
+    #[inline]
     pub fn open_array(&mut self) {
         self.open(b'[');
     }
 
+    #[inline]
     pub fn close_array(&mut self) {
         self.close(b']');
     }
 
     /// The name of the member that is written next.
+    #[inline]
     pub fn name(&mut self, name: &str) {
         self.string(name.as_bytes());
         self.out.push(b':');
@@ -58,11 +63,13 @@ impl JsonWriter {
         self.out.push(b'"');
     }
 
+    #[inline]
     pub fn boolean(&mut self, value: bool) {
         self.before_value();
         self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
+    #[inline]
     pub fn integer(&mut self, value: impl itoa::Integer) {
         self.before_value();
         self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
@@ -115,6 +122,7 @@ impl JsonWriter {
         self.out.reserve(bytes);
     }
 
+    #[inline]
     fn before_value(&mut self) {
         if self.after_value {
             self.out.push(b',');
@@ -122,12 +130,14 @@ impl JsonWriter {
         self.after_value = true;
     }
 
+    #[inline]
     fn open(&mut self, bracket: u8) {
         self.before_value();
         self.out.push(bracket);
         self.after_value = false;
     }
 
+    #[inline]
     fn close(&mut self, bracket: u8) {
         self.out.push(bracket);
         self.after_value = true;
