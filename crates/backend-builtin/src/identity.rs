@@ -147,7 +147,7 @@ struct IdentityInstance {
 
 impl ModelInstance for IdentityInstance {
     fn execute(&mut self, batch: &mut Batch) {
-        let mut times = ExecutionTimes::now();
+        let mut times = ExecutionTimes::starting(batch.started());
         thread::sleep(self.delay);
         times.outputs_begun = Instant::now();
         let responses: Vec<_> = batch.iter().map(|request| self.respond(request)).collect();
@@ -157,7 +157,7 @@ impl ModelInstance for IdentityInstance {
             let batched = self.interface.max_batch_size > 0;
             let size: usize = if batched { batch.iter().map(|r| r.batch_size).sum() } else { 0 };
             let nulls = batch.iter().filter(|request| request.is_null()).count();
-            first.response.statistics().executed_rows(size as u64, size.saturating_sub(nulls) as u64, &times);
+            first.response.executed_rows(size, size.saturating_sub(nulls), &times);
         }
         for (request, response) in batch.drain(..).zip(responses) {
             match response {
@@ -172,7 +172,7 @@ impl IdentityInstance {
     fn respond(&self, request: &Request) -> Result<Response> {
         if let Some(Sequence { correlation_id: CorrelationId::Text(_), .. }) = &request.sequence {
             // Triton's identity logs the id as a number, and fails if there is none.
-            let id = if request.id.is_empty() { "<id_unknown>" } else { &*request.id };
+            let id = request.shown_id();
             return Err(Error::invalid_arg(format!(
                 "[request id: {id}] correlation ID in request is not an unsigned int"
             )));

@@ -154,7 +154,7 @@ impl MockLlmInstance {
         let response = self.response(&request, options);
         times.finished = Instant::now();
         let rows = if self.interface.max_batch_size > 0 { request.batch_size } else { 1 };
-        request.response.statistics().executed(rows as u64, &times);
+        request.response.executed(rows, &times);
         if options.repetitions.is_some() && request.response.delivery() == Delivery::Many {
             request.response.finish(request.queued, &times);
         } else {

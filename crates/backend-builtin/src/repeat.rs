@@ -181,7 +181,7 @@ fn perform(mut request: Request, script: &Script, tensors: Tensors) {
     }
     times.outputs_begun = Instant::now();
     times.finished = times.outputs_begun;
-    request.response.statistics().executed(1, &times);
+    request.response.executed(1, &times);
     match only {
         Some(response) => request.succeed(response, &times),
         None => request.response.finish(request.queued, &times),

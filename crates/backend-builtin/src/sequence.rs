@@ -99,7 +99,7 @@ struct SequenceSumInstance {
 
 impl ModelInstance for SequenceSumInstance {
     fn execute(&mut self, batch: &mut Batch) {
-        let mut times = ExecutionTimes::now();
+        let mut times = ExecutionTimes::starting(batch.started());
         thread::sleep(self.execute_delay);
         times.outputs_begun = Instant::now();
         let answer = |(row, request)| self.answer(row, request);

@@ -194,7 +194,7 @@ impl Answer {
         }
         times.outputs_begun = Instant::now();
         times.finished = times.outputs_begun;
-        request.response.statistics().executed(1, &times);
+        request.response.executed(1, &times);
         request.response.finish(request.queued, &times);
     }
 
@@ -210,7 +210,7 @@ impl Answer {
         times.finished = response_times.finished;
         if kind == Kind::Success {
             let response = self.response(&request);
-            request.response.statistics().executed(1, &times);
+            request.response.executed(1, &times);
             request.succeed(response, &times);
         } else {
             request.fail(failure(), FailureReason::Backend);

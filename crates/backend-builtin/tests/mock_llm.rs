@@ -7,10 +7,9 @@ mod kit;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hippocamp_backend::{
-    Batch, Event, FailureReason, InputTensor, ModelStatistics, OutputTensor, ParameterValue,
-};
+use hippocamp_backend::{Batch, Event, FailureReason, InputTensor, OutputTensor, ParameterValue};
 use hippocamp_batching::conformance::{Example, Subject};
+use hippocamp_statistics::ModelStatistics;
 use hippocamp_tensor::{Shape, push_element};
 use kit::{Loaded, input, load};
 

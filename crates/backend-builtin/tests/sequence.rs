@@ -7,7 +7,8 @@ mod kit;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hippocamp_backend::{Batch, Event, ModelInstance, ModelStatistics};
+use hippocamp_backend::{Batch, Event, ModelInstance};
+use hippocamp_statistics::ModelStatistics;
 use hippocamp_tensor::Shape;
 
 use kit::{Loaded, input, load, numbers};

@@ -7,8 +7,9 @@ mod kit;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hippocamp_backend::{Batch, Counters, Event, FailureReason, ModelStatistics, ResponseCounters};
+use hippocamp_backend::{Batch, Event, FailureReason};
 use hippocamp_batching::conformance::{Example, Subject};
+use hippocamp_statistics::{Counters, ModelStatistics, ResponseCounters};
 use hippocamp_tensor::Shape;
 use kit::{Loaded, input, load, numbers};
 

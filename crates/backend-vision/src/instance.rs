@@ -108,7 +108,7 @@ impl VisionInstance {
 
 impl ModelInstance for VisionInstance {
     fn execute(&mut self, batch: &mut Batch) {
-        let mut times = ExecutionTimes::now();
+        let mut times = ExecutionTimes::starting(batch.started());
         let results: SmallVec<[Result<Response>; 8]> =
             batch.iter().map(|request| self.respond(request)).collect();
         // Outputs are assembled image by image, so that there is no separate phase for them.
@@ -119,7 +119,7 @@ impl ModelInstance for VisionInstance {
         if size > 0
             && let Some(first) = batch.first()
         {
-            first.response.statistics().executed(size as u64, &times);
+            first.response.executed(size, &times);
         }
         for (request, result) in batch.drain(..).zip(results) {
             match result {

@@ -4,10 +4,11 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
+use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use crate::{ModelInstance, Request};
+use crate::{ExecutionTimes, ModelInstance, Request};
 
 type Requests = SmallVec<[Request; 8]>;
 
@@ -17,6 +18,7 @@ type Requests = SmallVec<[Request; 8]>;
 pub struct Batch {
     requests: Requests,
     pending: Option<Pending>,
+    started: Option<Instant>,
 }
 
 /// A batch whose execution goes on after [`ModelInstance::execute`] has returned: a list of requests that can be moved to
@@ -56,6 +58,19 @@ impl Batch {
         Batch::default()
     }
 
+    /// Notes and reports that an instance took the requests for execution at `at`.
+    pub fn start(&mut self, at: Instant) {
+        self.started = Some(at);
+        for request in &mut self.requests {
+            request.report_started(at);
+        }
+    }
+
+    /// When an instance took the requests; now, if nobody noted it.
+    pub fn started(&self) -> Instant {
+        self.started.unwrap_or_else(Instant::now)
+    }
+
     /// Hands all requests over, to be answered after `execute` has returned. The instance, what it holds of the rate limiter
     /// and its place in the queue are kept until the [`LateBatch`] is dropped. For one call within an `execute`.
     #[must_use = "the batch is complete when this is dropped"]
@@ -81,6 +96,16 @@ impl Batch {
     }
 }
 
+/// Counts the execution of a batch by the sizes of its requests. Null requests have a share in the batch size, as in
+/// Triton, but are no inferences.
+pub fn count_execution(batch: &[Request], times: &ExecutionTimes) {
+    let Some(first) = batch.first() else { return };
+    let size = |requests: &mut dyn Iterator<Item = &Request>| requests.map(|r| r.batch_size).sum();
+    let all: usize = size(&mut batch.iter());
+    let inferences: usize = size(&mut batch.iter().filter(|r| !r.is_null()));
+    first.response.executed_rows(all, inferences, times);
+}
+
 impl Deref for Batch {
     type Target = SmallVec<[Request; 8]>;
 
@@ -97,7 +122,7 @@ impl DerefMut for Batch {
 
 impl FromIterator<Request> for Batch {
     fn from_iter<I: IntoIterator<Item = Request>>(requests: I) -> Batch {
-        Batch { requests: requests.into_iter().collect(), pending: None }
+        Batch { requests: requests.into_iter().collect(), ..Batch::default() }
     }
 }
 

@@ -8,39 +8,36 @@
 //! outputs are its inputs, implements [`ModelInstance`] itself.
 
 mod batch;
-mod batch_waker;
 mod contract;
-mod deferred_wake;
+mod delivery;
 mod error;
-mod latencies;
-mod outlet;
+mod life;
 mod parameters;
+mod receiver;
 mod registry;
 mod request;
 mod response;
-mod statistics;
+mod sender;
 mod uses;
 
 pub use hippocamp_interface::{BackendFacts, GpuSupport, ModelFormat};
 
-pub use batch::{Batch, Finish, LateBatch};
-pub use batch_waker::wake_together;
+pub use hippocamp_events::{
+    ExecutionTimes, FailureReason, ModelEvent, ModelId, Observer, Observers, Outcome, ParentRequest,
+    RegisteredObservers, RequestContext, RequestEvent, ResponseOutcome, ResponseTimes, TraceParent,
+};
+pub use hippocamp_wake::{DeferredWake, WakeInstance, wake_together};
+
+pub use batch::{Batch, Finish, LateBatch, count_execution};
 pub use contract::{
     Backend, Device, InstanceSpec, Model, ModelInstance, ModelSource, MovableInstance, NewInstance,
 };
-pub use deferred_wake::{DeferredWake, WakeInstance};
+pub use delivery::{Delivery, Outlet, ResponseSink};
 pub use error::{Code, Error, Result};
-pub use latencies::{Latency, LatencySummary, WantedLatencies};
-pub use outlet::{Outlet, ResponseSink};
 pub use parameters::{ParameterValue, Parameters};
+pub use receiver::{ResponseReceiver, channel};
 pub use registry::{Backends, ModelDirectories};
 pub use request::{CorrelationId, InputTensor, Request, Sequence, WantedOutputs};
-pub use response::{
-    Delivery, Event, ExecutionObserver, FailureReason, OutputTensor, Response, ResponseReceiver,
-    ResponseSender, channel,
-};
-pub use statistics::{
-    Counted, Counters, ExecutionTimes, ModelStatistics, Phases, ResponseCounters, ResponseTimes,
-    count_execution,
-};
+pub use response::{Event, OutputTensor, Response};
+pub use sender::ResponseSender;
 pub use uses::{Use, Uses};

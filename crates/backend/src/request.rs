@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use hippocamp_tensor::{Shape, TensorData};
 use smallvec::SmallVec;
 
-use crate::{Error, ExecutionTimes, FailureReason, Parameters, Response, ResponseSender};
+use crate::life::Stage;
+use crate::{Error, ExecutionTimes, FailureReason, Parameters, RequestContext, Response, ResponseSender};
 
 /// One input of a request. Its name and type are those of the model's input at the same place.
 #[derive(Clone, Debug)]
@@ -73,8 +74,6 @@ pub struct Sequence {
 /// an internal error.
 #[derive(Debug)]
 pub struct Request {
-    /// The client's own id, may be empty.
-    pub id: Arc<str>,
     /// In the order of the model's inputs; `None` where an optional input was not given.
     pub inputs: SmallVec<[Option<InputTensor>; 4]>,
     pub outputs: WantedOutputs,
@@ -99,7 +98,6 @@ impl Request {
         response: ResponseSender,
     ) -> Request {
         Request {
-            id: "".into(),
             inputs,
             outputs: WantedOutputs::ALL,
             parameters: Parameters::default(),
@@ -110,6 +108,44 @@ impl Request {
             queued: Instant::now(),
             response,
         }
+    }
+
+    /// What is known of it besides its tensors.
+    pub fn context(&self) -> &RequestContext {
+        self.response.context()
+    }
+
+    /// The same, to be completed before the request is queued.
+    pub fn context_mut(&mut self) -> &mut RequestContext {
+        self.response.context_mut()
+    }
+
+    /// The client's own id, may be empty.
+    pub fn id(&self) -> &Arc<str> {
+        &self.context().id
+    }
+
+    /// The client's own id as errors tell it.
+    pub fn shown_id(&self) -> &str {
+        self.context().shown_id()
+    }
+
+    /// Reports that it waits for an instance. Called before it is queued: then it may be executed at any moment.
+    #[inline]
+    pub fn report_queued(&mut self) {
+        self.response.reach(Stage::Queued, self.queued);
+    }
+
+    /// Reports that an instance took it for execution.
+    #[inline]
+    pub fn report_started(&mut self, at: Instant) {
+        self.response.reach(Stage::Started, at);
+    }
+
+    /// Notes that it waits for an instance once more, since `at`.
+    pub fn queue_again(&mut self, at: Instant) {
+        self.queued = at;
+        self.response.queued_again(at);
     }
 
     /// Whether the client is gone. Asked before any work is done for it.
@@ -158,7 +194,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::{Delivery, Event, ModelStatistics, Outlet, ResponseSink};
+    use crate::{Delivery, Event, Outlet, ResponseSink};
 
     /// A tensor that tells whether it is still there.
     #[derive(Clone)]
@@ -194,7 +230,7 @@ mod tests {
             let request = Request::new(
                 [Some(InputTensor { shape: Shape::from([1]), data })].into_iter().collect(),
                 1,
-                ResponseSender::new(outlet, now, Arc::new(ModelStatistics::default())),
+                ResponseSender::new(outlet, now, Arc::default()),
             );
             if fails {
                 request.fail(Error::internal("told to"), FailureReason::Backend);

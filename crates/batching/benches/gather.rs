@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hippocamp_backend::{Delivery, InputTensor, ModelStatistics, Request, channel};
+use hippocamp_backend::{Delivery, InputTensor, Request, channel};
 use hippocamp_batching::Gather;
 use hippocamp_model_config::{Interface, TensorSpec};
 use hippocamp_tensor::{DataType, Shape, TensorData};
@@ -29,7 +29,7 @@ fn interface() -> Interface {
 
 fn request(picture: &Bytes) -> Request {
     let now = Instant::now();
-    let (response, _) = channel(Delivery::Once, now, Arc::new(ModelStatistics::default()));
+    let (response, _) = channel(Delivery::Once, now, Arc::default());
     let shape = Shape::from(DIMS).with_batch(1);
     Request::new(smallvec![Some(InputTensor { shape, data: TensorData::from(picture.clone()) })], 1, response)
 }

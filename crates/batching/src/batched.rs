@@ -79,7 +79,7 @@ impl<C: Compute> Batched<C> {
 
 impl<C: Compute> ModelInstance for Batched<C> {
     fn execute(&mut self, batch: &mut Batch) {
-        let mut times = ExecutionTimes::now();
+        let mut times = ExecutionTimes::starting(batch.started());
         let mut result = self.run(batch, &mut times);
         if result.is_err() && self.sort_out(batch) {
             times = ExecutionTimes::now();

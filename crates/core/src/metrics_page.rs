@@ -7,8 +7,9 @@ mod summaries;
 
 use std::sync::Arc;
 
-use hippocamp_backend::{Counters, FailureReason};
+use hippocamp_backend::FailureReason;
 use hippocamp_metrics::{Kind, Page, Series};
+use hippocamp_statistics::Counters;
 
 pub(crate) use sources::Sources;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hippocamp_backend::RegisteredObservers;
 use hippocamp_device::Devices;
 use hippocamp_lifecycle::{LifecycleSettings, Repositories};
 use hippocamp_loading::{HostPolicy, LatencySettings, LoadSettings};
@@ -46,6 +47,8 @@ pub struct Settings {
     /// Whether models of the same name are served from each repository that has one, under its namespace.
     pub model_namespacing: bool,
     pub control_mode: ControlMode,
+    /// Who is told of what happens to requests, besides the statistics.
+    pub observers: RegisteredObservers,
     /// Models to load at the start in explicit mode; `*` stands for all.
     pub load_models: Vec<String>,
     /// The custom config that is preferred where a model has it: `configs/<name>.pbtxt`.
@@ -94,6 +97,7 @@ impl Default for Settings {
             id: "triton".to_owned(),
             repositories: Vec::new(),
             model_namespacing: false,
+            observers: RegisteredObservers::default(),
             control_mode: ControlMode::None,
             load_models: Vec::new(),
             model_config_name: None,
@@ -146,6 +150,7 @@ impl Settings {
             delay_scheduler: self.delay_scheduler,
             backlog_delay_scheduler: self.backlog_delay_scheduler,
             count_uses: self.lazy_load,
+            observers: self.observers.clone(),
             latencies: LatencySettings {
                 histograms: self.metrics.histogram_latencies,
                 summaries: self.metrics.summary_latencies,

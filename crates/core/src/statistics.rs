@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use hippocamp_backend::{Counters, Error, Result};
+use hippocamp_backend::{Error, Result};
+use hippocamp_statistics::Counters;
 
 use crate::{InferenceServer, LoadedModel};
 

@@ -7,11 +7,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use hippocamp_backend::{
-    Delivery, ExecutionTimes, InputTensor, ModelStatistics, OutputTensor, Request, Response,
-    ResponseReceiver, Result, channel,
+    Delivery, ExecutionTimes, InputTensor, Observers, OutputTensor, Request, Response, ResponseReceiver,
+    Result, channel,
 };
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_model_config::{Interface, ensemble_scheduling, parse};
+use hippocamp_statistics::ModelStatistics;
 use smallvec::SmallVec;
 
 const IO: &str = "input { name: \"IN\" data_type: TYPE_FP32 dims: 16 } output { name: \"OUT\" data_type: TYPE_FP32 dims: 16 } ";
@@ -19,7 +20,7 @@ const IO: &str = "input { name: \"IN\" data_type: TYPE_FP32 dims: 16 } output { 
 #[derive(Debug)]
 struct Echo {
     interface: Interface,
-    statistics: Arc<ModelStatistics>,
+    observers: Arc<Observers>,
 }
 
 impl StepModel for Echo {
@@ -31,8 +32,8 @@ impl StepModel for Echo {
         &self.interface
     }
 
-    fn statistics(&self) -> &Arc<ModelStatistics> {
-        &self.statistics
+    fn observers(&self) -> &Arc<Observers> {
+        &self.observers
     }
 
     fn visit_executing(&self, visit: &mut dyn FnMut(&str)) {
@@ -58,7 +59,10 @@ fn interface(config: &str) -> Interface {
 }
 
 fn ensemble(steps: usize) -> Ensemble {
-    let model = Arc::new(Echo { interface: interface(IO), statistics: Arc::default() });
+    let model = Arc::new(Echo {
+        interface: interface(IO),
+        observers: Observers::counting(&Arc::new(ModelStatistics::default())),
+    });
     let name = |index: usize| match index {
         0 => "IN".to_owned(),
         index if index == steps => "OUT".to_owned(),
@@ -79,9 +83,9 @@ fn ensemble(steps: usize) -> Ensemble {
     Ensemble::build(&"ens".into(), scheduling, &interface(IO), models).expect("it fits together").0
 }
 
-fn request(data: &Bytes, statistics: &Arc<ModelStatistics>) -> (Request, ResponseReceiver) {
+fn request(data: &Bytes, observers: &Arc<Observers>) -> (Request, ResponseReceiver) {
     let now = Instant::now();
-    let (response, receiver) = channel(Delivery::Once, now, Arc::clone(statistics));
+    let (response, receiver) = channel(Delivery::Once, now, Arc::clone(observers));
     let input = InputTensor { shape: [16].into(), data: data.clone().into() };
     let request = Request::new(SmallVec::from_iter([Some(input)]), 1, response);
     (request, receiver)
@@ -89,11 +93,14 @@ fn request(data: &Bytes, statistics: &Arc<ModelStatistics>) -> (Request, Respons
 
 fn bench(c: &mut Criterion) {
     let data = Bytes::from(vec![0; 64]);
-    let statistics = Arc::default();
-    let model = Echo { interface: interface(IO), statistics: Arc::default() };
+    let observers = Observers::counting(&Arc::new(ModelStatistics::default()));
+    let model = Echo {
+        interface: interface(IO),
+        observers: Observers::counting(&Arc::new(ModelStatistics::default())),
+    };
     c.bench_function("the model itself", |b| {
         b.iter(|| {
-            let (request, receiver) = request(&data, &statistics);
+            let (request, receiver) = request(&data, &observers);
             model.enqueue(request);
             receiver
         });
@@ -102,7 +109,7 @@ fn bench(c: &mut Criterion) {
         let ensemble = ensemble(steps);
         c.bench_function(&format!("an ensemble of {steps}"), |b| {
             b.iter(|| {
-                let (request, receiver) = request(&data, &statistics);
+                let (request, receiver) = request(&data, &observers);
                 ensemble.enqueue(request);
                 receiver
             });

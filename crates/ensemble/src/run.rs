@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::{
-    Delivery, Error, ExecutionObserver, ExecutionTimes, FailureReason, Outlet, Parameters, Request, Response,
-    ResponseSender, Sequence, WantedOutputs,
+    Delivery, Error, ExecutionTimes, FailureReason, Outlet, Parameters, ParentRequest, Request,
+    RequestContext, Response, ResponseSender, Sequence, WantedOutputs,
 };
 use hippocamp_batching::model_shape;
 use smallvec::SmallVec;
@@ -42,7 +42,7 @@ pub(crate) struct Run {
 /// The parts of the client's request that every step gets.
 #[derive(Debug)]
 struct Client {
-    id: Arc<str>,
+    context: RequestContext,
     parameters: Parameters,
     priority: u64,
     timeout: Option<Duration>,
@@ -53,14 +53,18 @@ struct Client {
 
 impl Run {
     /// Queues the first steps.
-    pub(crate) fn start(graph: &Arc<Graph>, request: Request) {
-        let Request { id, inputs, outputs, parameters, .. } = request;
+    pub(crate) fn start(graph: &Arc<Graph>, mut request: Request) {
+        let started = Instant::now();
+        request.report_queued();
+        request.report_started(started);
+        let context = request.context().clone();
+        let Request { inputs, outputs, parameters, .. } = request;
         let Request { batch_size, priority, timeout, sequence, queued, response, .. } = request;
         let run = Arc::new(Run {
             graph: Arc::clone(graph),
             plan: graph.plan(&outputs),
-            client: Client { id, parameters, priority, timeout, sequence, batch_size, queued },
-            started: Instant::now(),
+            client: Client { context, parameters, priority, timeout, sequence, batch_size, queued },
+            started,
             phases: PhaseSums::default(),
             in_flight: AtomicUsize::new(1),
             failed: AtomicBool::new(false),
@@ -148,7 +152,7 @@ impl Run {
             return false;
         }
         let arrived = Instant::now();
-        let batch_size = match step.model.check(&run.client.id, &inputs) {
+        let batch_size = match step.model.check(&run.client.context.id, &inputs) {
             Ok(batch_size) => batch_size,
             Err(error) => {
                 run.fail(error);
@@ -165,10 +169,9 @@ impl Run {
         let (run_, branch) = (Arc::clone(run), Arc::clone(branch));
         let sink = StepSink { run: run_, branch, step: index, batch_size: batch };
         let outlet = Outlet::to_sink(delivery, Box::new(sink));
-        let mut response = ResponseSender::new(outlet, arrived, Arc::clone(step.model.statistics()));
-        response.observe(Arc::clone(run) as Arc<dyn ExecutionObserver>);
+        let context = RequestContext::of_step(Arc::clone(run) as Arc<dyn ParentRequest>, arrived);
+        let response = ResponseSender::new(outlet, context, Arc::clone(step.model.observers()));
         step.model.enqueue(Request {
-            id: Arc::clone(&run.client.id),
             inputs,
             outputs: run.plan.asked_of(index).cloned().unwrap_or(WantedOutputs::ALL),
             parameters,
@@ -216,7 +219,7 @@ impl Run {
             sender.finish(self.client.queued, &times);
             return;
         }
-        let id = if self.client.id.is_empty() { "<id_unknown>" } else { &*self.client.id };
+        let id = self.client.context.shown_id();
         let error = Error::invalid_arg(format!(
             "in ensemble '{}', [request id: {id}] unexpected deadlock, at least one output is not set while no more \
              ensemble steps can be made",
@@ -238,7 +241,7 @@ impl Run {
     /// Counts an execution of the ensemble.
     fn executed(&self, sender: &ResponseSender) -> ExecutionTimes {
         let times = self.phases.since(self.started);
-        sender.statistics().executed(self.client.batch_size as u64, &times);
+        sender.executed(self.client.batch_size, &times);
         times
     }
 
@@ -267,8 +270,12 @@ impl Run {
     }
 }
 
-impl ExecutionObserver for Run {
-    fn executed(&self, times: &ExecutionTimes) {
+impl ParentRequest for Run {
+    fn context(&self) -> &RequestContext {
+        &self.client.context
+    }
+
+    fn step_executed(&self, times: &ExecutionTimes) {
         self.phases.add(times);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use hippocamp_backend::{InputTensor, ModelStatistics, Request, Result};
+use hippocamp_backend::{InputTensor, Observers, Request, Result};
 use hippocamp_model_config::Interface;
 
 /// A loaded model version that a step runs; it may be an ensemble. It stays loaded as long as it is held.
@@ -12,8 +12,8 @@ pub trait StepModel: Send + Sync + Debug {
 
     fn interface(&self) -> &Interface;
 
-    /// The statistics that count a step's requests.
-    fn statistics(&self) -> &Arc<ModelStatistics>;
+    /// Who is told of a step's request.
+    fn observers(&self) -> &Arc<Observers>;
 
     /// Calls `visit` with the name of each model whose instances run for a request: its own name, or for an ensemble
     /// the models of its steps.

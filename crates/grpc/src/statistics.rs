@@ -1,11 +1,12 @@
 //! The statistics extension.
 
-use hippocamp_backend::{Counted, Phases, ResponseCounters, Result};
+use hippocamp_backend::Result;
 use hippocamp_core::{InferenceServer, VersionStatistics};
 use hippocamp_proto::inference::{
     InferBatchStatistics, InferResponseStatistics, InferStatistics, ModelStatistics, ModelStatisticsRequest,
     ModelStatisticsResponse, StatisticDuration,
 };
+use hippocamp_statistics::{Counted, Phases, ResponseCounters};
 
 use crate::status::version;
 

@@ -1,7 +1,7 @@
 //! The statistics extension. Every key is there, whatever its value: clients read them unchecked.
 
-use hippocamp_backend::{Counted, Phases, ResponseCounters};
 use hippocamp_core::{InferenceServer, VersionStatistics};
+use hippocamp_statistics::{Counted, Phases, ResponseCounters};
 use hyper::Response;
 
 use crate::response::{self, ResponseBody};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use hippocamp_backend::{Error, ModelStatistics, Result, Uses};
+use hippocamp_backend::{Error, RegisteredObservers, Result, Uses};
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_loading::faults::{about, bad_config};
 use hippocamp_loading::{
@@ -17,7 +17,8 @@ use hippocamp_model_config::{
 use hippocamp_proto::inference::ModelTransactionPolicy;
 use hippocamp_repository::ModelFolder;
 use hippocamp_scheduler::Scheduler;
-use hippocamp_serving::{Executor, LastUse, LoadedModel, ModelCache, ResponseCache};
+use hippocamp_serving::{Executor, LastUse, LoadedModel, ModelCache, ResponseCache, observers};
+use hippocamp_statistics::ModelStatistics;
 
 use crate::composition::step_names;
 use crate::settings::Repositories;
@@ -36,6 +37,7 @@ pub(crate) struct EnsembleSource {
     statistics: BTreeMap<u64, Arc<ModelStatistics>>,
     folder: ModelFolder,
     latencies: LatencySettings,
+    observers: RegisteredObservers,
     count_uses: bool,
     /// The server's, in which each version that is built gets a part of its own.
     cache: Option<ResponseCache>,
@@ -55,7 +57,8 @@ impl EnsembleSource {
         let interface = Interface::new(&config).map_err(bad_config)?;
         warn_of_families(&folder.name, &config);
         let statistics = versions.into_iter().map(|version| (version, Arc::default())).collect();
-        let LoadSettings { latencies, count_uses, .. } = loader.context.settings;
+        let LoadSettings { latencies, count_uses, ref observers, .. } = loader.context.settings;
+        let observers = observers.clone();
         let name = folder.name.as_str().into();
         let cache = loader.cache.clone();
         Ok(EnsembleSource {
@@ -67,6 +70,7 @@ impl EnsembleSource {
             statistics,
             folder,
             latencies,
+            observers,
             count_uses,
             cache,
         })
@@ -127,12 +131,14 @@ impl EnsembleSource {
         statistics.want_latencies(&self.latencies.wanted(&config, decoupled));
         let sequences = sequences(steps);
         let uses = (self.count_uses || !sequences.is_empty()).then(Uses::default);
+        let observers = observers(&self.observers, &self.name, version, statistics);
         let model = LoadedModel {
             name: Arc::clone(&self.name),
             version,
             version_text: version.to_string().into(),
             series: series(&self.folder, version, &config),
-            cache: ModelCache::wanted(self.cache.as_ref(), &config, &interface, statistics),
+            cache: ModelCache::wanted(self.cache.as_ref(), &config, &interface, &observers),
+            observers,
             config: Arc::new(config),
             interface: Arc::new(interface),
             statistics: Arc::clone(statistics),

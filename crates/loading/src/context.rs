@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hippocamp_backend::{Backend, Backends, Error, ModelDirectories, Result};
+use hippocamp_backend::{Backend, Backends, Error, ModelDirectories, RegisteredObservers, Result};
 use hippocamp_device::Devices;
 use hippocamp_model_config::{self as model_config, DefaultFacts, FaultKind, Gpu, ModelConfig};
 
@@ -31,6 +31,8 @@ pub struct LoadSettings {
     pub count_uses: bool,
     /// Which latencies are kept of each model.
     pub latencies: LatencySettings,
+    /// Who is told of what happens to requests, besides the statistics of each model.
+    pub observers: RegisteredObservers,
 }
 
 impl LoadSettings {

@@ -1,8 +1,8 @@
 //! Settings of the latency metrics: which histograms and summaries a model has besides its counters.
 
-use hippocamp_backend::WantedLatencies;
 use hippocamp_model_config::ModelConfig;
 use hippocamp_proto::inference::model_metrics::{MetricControl, metric_control::MetricOptions};
+use hippocamp_statistics::WantedLatencies;
 use tracing::warn;
 
 /// What the server's settings ask for.

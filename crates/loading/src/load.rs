@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use hippocamp_backend::{Error, Model, ModelDirectories, ModelSource, ModelStatistics, Result, Uses};
+use hippocamp_backend::{Error, Model, ModelDirectories, ModelSource, Result, Uses};
 use hippocamp_model_config::{self as model_config, Interface, ModelConfig};
 use hippocamp_repository::ModelFolder;
 use hippocamp_scheduler::{
     self as scheduler, InstancePlan, QueueSettings, RateLimiter, Scheduler, SequencePolicy,
 };
-use hippocamp_serving::{Executor, LastUse, LoadedModel, ModelCache, ResponseCache};
+use hippocamp_serving::{Executor, LastUse, LoadedModel, ModelCache, ResponseCache, observers};
+use hippocamp_statistics::ModelStatistics;
 use tracing::info;
 
 use crate::failure::{LoadFailure, all_versions};
@@ -228,13 +229,15 @@ impl Loading<'_> {
         let name: Arc<str> = self.folder.name.as_str().into();
         let settings = &self.loader.context.settings;
         statistics.want_latencies(&settings.latencies.wanted(&config, interface.decoupled));
+        let observers = observers(&settings.observers, &name, version, &statistics);
         let model = LoadedModel {
             labels: self.labels.clone(),
             name,
             version,
             version_text: version.to_string().into(),
             series: series(self.folder, version, &config),
-            cache: ModelCache::wanted(self.loader.cache.as_ref(), &config, &interface, &statistics),
+            cache: ModelCache::wanted(self.loader.cache.as_ref(), &config, &interface, &observers),
+            observers,
             config,
             interface,
             statistics,

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use hippocamp_backend::{Batch, Delivery, ModelStatistics, Request, ResponseReceiver, channel};
+use hippocamp_backend::{Batch, Delivery, Observers, Request, ResponseReceiver, channel};
 use hippocamp_scheduler::{LevelPolicy, Queue, QueuePolicies, QueueSettings};
+use hippocamp_statistics::ModelStatistics;
 use smallvec::SmallVec;
 
-fn request(statistics: &Arc<ModelStatistics>) -> (Request, ResponseReceiver) {
+fn request(observers: &Arc<Observers>) -> (Request, ResponseReceiver) {
     let now = Instant::now();
-    let (response, receiver) = channel(Delivery::Once, now, Arc::clone(statistics));
+    let (response, receiver) = channel(Delivery::Once, now, Arc::clone(observers));
     let request = Request::new(SmallVec::new(), 1, response);
     (request, receiver)
 }
@@ -19,14 +20,14 @@ fn request(statistics: &Arc<ModelStatistics>) -> (Request, ResponseReceiver) {
 /// The time that `producers` threads and one pulling thread need for `count` requests each.
 fn hand_over(producers: usize, count: u64) -> Duration {
     let queue = Arc::new(Queue::new(QueueSettings::single()));
-    let statistics = Arc::new(ModelStatistics::default());
+    let observers = Observers::counting(&Arc::new(ModelStatistics::default()));
     let begin = Instant::now();
     let threads: Vec<_> = (0..producers)
         .map(|_| {
-            let (queue, statistics) = (Arc::clone(&queue), Arc::clone(&statistics));
+            let (queue, observers) = (Arc::clone(&queue), Arc::clone(&observers));
             std::thread::spawn(move || {
                 let sent = (0..count).map(|_| {
-                    let (request, receiver) = request(&statistics);
+                    let (request, receiver) = request(&observers);
                     drop(queue.push(request));
                     receiver
                 });
@@ -97,8 +98,8 @@ impl Kind {
     }
 
     /// The `n`th request, and its client unless that has hung up.
-    fn request(self, n: u64, statistics: &Arc<ModelStatistics>) -> (Request, Option<ResponseReceiver>) {
-        let (mut request, client) = request(statistics);
+    fn request(self, n: u64, observers: &Arc<Observers>) -> (Request, Option<ResponseReceiver>) {
+        let (mut request, client) = request(observers);
         match self {
             Kind::Overrides => request.timeout = Some(Duration::from_secs(600 + n * 7919 % 1800)),
             Kind::Priorities => request.priority = 1 + n % 3,
@@ -115,11 +116,12 @@ fn depth(c: &mut Criterion) {
     for (name, kind) in Kind::ALL {
         for depth in [10u64, 1_000, 100_000] {
             group.bench_function(BenchmarkId::new(name, depth), |b| {
-                let (queue, statistics) = (kind.queue(), Arc::new(ModelStatistics::default()));
+                let (queue, observers) =
+                    (kind.queue(), Observers::counting(&Arc::new(ModelStatistics::default())));
                 let mut clients = std::collections::VecDeque::new();
                 let mut n = 0;
                 let mut push = |clients: &mut std::collections::VecDeque<_>| {
-                    let (request, client) = kind.request(n, &statistics);
+                    let (request, client) = kind.request(n, &observers);
                     n += 1;
                     drop(queue.push(request));
                     clients.push_back(client);

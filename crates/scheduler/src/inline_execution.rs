@@ -47,12 +47,12 @@ impl SharedInstance {
         idle.filter(|instance| instance.is_some())
     }
 
-    /// Runs an execution of inputs of that size and notes how long it took.
-    pub(crate) fn timed<T>(&self, size: Size, execution: impl FnOnce() -> T) -> T {
-        let begin = Instant::now();
-        let result = execution();
-        self.estimates[size.0].observe(begin.elapsed());
-        result
+    /// Notes how long an execution of inputs of that size took that began then and ended now. Called by whoever executed,
+    /// who still has the lock.
+    pub(crate) fn observe(&self, size: Size, began: Option<Instant>) {
+        if let Some(began) = began {
+            self.estimates[size.0].observe(began.elapsed());
+        }
     }
 }
 

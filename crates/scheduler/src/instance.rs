@@ -5,6 +5,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Instant;
 
 use hippocamp_backend::{
     Batch, Error, FailureReason, Finish, InstanceSpec, Model, ModelInstance, MovableInstance, NewInstance,
@@ -124,28 +125,34 @@ impl Instance {
                     NewInstance::Movable(instance) => Ok(instance),
                     NewInstance::Bound(_) => Err(stays(&self.plan.spec.name)),
                 };
-                shared.timed(Size::of(batch.iter()), || self.execute(movable, make, batch));
+                let size = Size::of(batch.iter());
+                shared.observe(size, self.execute(movable, make, batch));
             }
-            Held::Bound(bound) => self.execute(bound, || self.make().map(NewInstance::into_box), batch),
+            Held::Bound(bound) => {
+                self.execute(bound, || self.make().map(NewInstance::into_box), batch);
+            }
         }
         self.batcher.executed(batch);
     }
 
-    /// Executes a batch, on an instance made anew if there is none.
+    /// Executes a batch, on an instance made anew if there is none. Returns when it began, if it did.
     fn execute<I: ModelInstance + ?Sized>(
         &self,
         instance: &mut Option<Box<I>>,
         make: impl FnOnce() -> Result<Box<I>>,
         batch: &mut Batch,
-    ) {
+    ) -> Option<Instant> {
         if instance.is_none() {
             match make() {
                 Ok(anew) => *instance = Some(anew),
-                Err(error) => return fail(batch, &error),
+                Err(error) => {
+                    fail(batch, &error);
+                    return None;
+                }
             }
         }
         let lost = || self.batcher.instance_lost(self.plan.spec.index);
-        execute(&self.plan.spec, instance, batch, lost);
+        execute(&self.plan.spec, instance, batch, lost)
     }
 
     fn make(&self) -> Result<NewInstance> {
@@ -213,33 +220,37 @@ impl InlineInstance {
     pub(crate) fn execute(&self, instance: &mut Option<MovableInstance>, request: Request, size: Size) {
         let mut batch = Batch::new();
         batch.push(request);
-        self.shared.timed(size, || execute(&self.spec, instance, &mut batch, || {}));
+        self.shared.observe(size, execute(&self.spec, instance, &mut batch, || {}));
         // What a backend left behind is answered by its sender's drop.
     }
 }
 
 /// Executes a batch, to its end, and sees to it that all of it is answered if the backend panics; the instance is dropped then.
-/// `lost` is called before the answers leave.
+/// `lost` is called before the answers leave. Returns when the execution began: the start that is reported, counted and
+/// measured from.
 fn execute<I: ModelInstance + ?Sized>(
     spec: &InstanceSpec,
     instance: &mut Option<Box<I>>,
     batch: &mut Batch,
     lost: impl FnOnce(),
-) {
-    let Some(live) = instance else { return };
+) -> Option<Instant> {
+    let live = instance.as_mut()?;
+    let began = Instant::now();
+    batch.start(began);
     let executed = catch_unwind(AssertUnwindSafe(|| live.execute(batch)));
     if executed.is_err() {
         // It may keep what it would be waited for.
         *instance = None;
     }
     let error = match (batch.wait(), executed) {
-        (Finish::Complete, Ok(())) => return,
+        (Finish::Complete, Ok(())) => return Some(began),
         (_, Err(panic)) => panicked(spec, &*panic),
         (Finish::Panicked, Ok(())) => panicked(spec, &"while it finished a batch"),
     };
     *instance = None;
     lost();
     fail(batch, &error);
+    Some(began)
 }
 
 fn fail(batch: &mut Batch, error: &Error) {

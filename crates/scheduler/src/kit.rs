@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hippocamp_backend::{Delivery, Event, InputTensor, ModelStatistics, Request, ResponseReceiver, channel};
+use hippocamp_backend::{
+    Delivery, Event, InputTensor, Observers, Request, RequestContext, ResponseReceiver, channel,
+};
 use hippocamp_model_config::{Interface, TensorSpec};
+use hippocamp_statistics::ModelStatistics;
 use hippocamp_tensor::{DataType, Shape, TensorData};
 use smallvec::smallvec;
 
@@ -40,13 +43,16 @@ impl Default for Like {
 
 impl Like {
     pub(crate) fn make(&self) -> (Request, ResponseReceiver) {
-        let (response, receiver) = channel(self.delivery, self.queued, Arc::clone(&self.statistics));
+        let (response, receiver) = channel(
+            self.delivery,
+            RequestContext::with_id(self.id.to_string().into(), self.queued),
+            Observers::counting(&self.statistics),
+        );
         let input = self.width.map(|width| InputTensor {
             shape: Shape::from([self.batch as i64, width]),
             data: TensorData::from(Bytes::from(vec![0; self.batch * width as usize])),
         });
         let request = Request {
-            id: self.id.to_string().into(),
             priority: self.priority,
             timeout: self.timeout,
             queued: self.queued,
@@ -58,7 +64,7 @@ impl Like {
 
 /// The id that the request was made with.
 pub(crate) fn id(request: &Request) -> usize {
-    request.id.parse().unwrap()
+    request.id().parse().unwrap()
 }
 
 /// An optional input of any width.

@@ -57,14 +57,16 @@ impl Scheduler {
 
     /// Queues the request and returns at once; the answer arrives on the request's own sender, from an instance thread.
     /// If it cannot be queued, the error is returned and nothing is sent or counted.
-    pub fn enqueue(&self, request: Request) -> Result<()> {
+    pub fn enqueue(&self, mut request: Request) -> Result<()> {
+        request.report_queued();
         self.offer(request).map_err(refused)
     }
 
     /// The same by a thread that can spare some microseconds: if an instance is idle and its executions are short, the
     /// request is executed here, and its answer has left when this returns. A deferred wake that comes back is due soon:
     /// the request could be executed now, and others may join it before.
-    pub fn execute_or_enqueue(&self, request: Request) -> Result<Option<DeferredWake>> {
+    pub fn execute_or_enqueue(&self, mut request: Request) -> Result<Option<DeferredWake>> {
+        request.report_queued();
         let Some(request) = self.execute_inline(request) else { return Ok(None) };
         self.offer_deferring_wake(request).map_err(refused)
     }
@@ -88,7 +90,8 @@ impl Scheduler {
     }
 
     /// The same for whoever waits for an answer only: a request that cannot be queued is answered with the error.
-    pub fn enqueue_or_fail(&self, request: Request) {
+    pub fn enqueue_or_fail(&self, mut request: Request) {
+        request.report_queued();
         if let Err(refused) = self.offer(request) {
             let (request, error) = *refused;
             request.fail(error, FailureReason::Other);

@@ -179,6 +179,7 @@ impl SequenceBatcher {
         let mut again = Vec::new();
         for mut request in batch.drain(..) {
             if request.take_reschedule() && !request.is_null() {
+                request.queue_again(self.shared.clock.now());
                 again.push(request);
             }
         }

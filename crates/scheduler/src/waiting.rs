@@ -76,8 +76,7 @@ impl Dropped {
                     request.fail(Error::unavailable("Request timeout expired"), FailureReason::Rejected);
                 }
                 Why::Full => {
-                    let id = if request.id.is_empty() { "<id_unknown>" } else { &*request.id };
-                    let text = format!("[request id: {id}] Exceeds maximum queue size");
+                    let text = format!("[request id: {}] Exceeds maximum queue size", request.shown_id());
                     request.fail(Error::unavailable(text), FailureReason::Rejected);
                 }
             }

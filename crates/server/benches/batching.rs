@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Backend, Batch, Delivery, InputTensor, ModelInstance, ModelSource, ModelStatistics, Request, channel,
+    Backend, Batch, Delivery, InputTensor, ModelInstance, ModelSource, Observers, Request, channel,
 };
 use hippocamp_backend_onnxruntime::{OnnxRuntimeBackend, Settings as OnnxRuntimeSettings};
 use hippocamp_core::{ControlMode, InferInput, InferRequest, InferenceServer, LoadedModel, Settings};
+use hippocamp_statistics::ModelStatistics;
 use hippocamp_tensor::{DataType, Shape, TensorData};
 use smallvec::smallvec;
 use tokio::runtime::Runtime;
@@ -209,12 +210,12 @@ impl Bare {
     }
 
     fn round(&mut self) -> Outcome {
-        let statistics = Arc::new(ModelStatistics::default());
+        let observers = Observers::counting(&Arc::new(ModelStatistics::default()));
         let (begin, cpu) = (Instant::now(), processor_time());
         let mut latencies = Vec::new();
         while begin.elapsed() < ROUND {
             let now = Instant::now();
-            let (response, receiver) = channel(Delivery::Once, now, Arc::clone(&statistics));
+            let (response, receiver) = channel(Delivery::Once, now, Arc::clone(&observers));
             let request = Request::new(smallvec![Some(self.input.clone())], self.size, response);
             let mut batch = Batch::from_iter([request]);
             self.instance.execute(&mut batch);

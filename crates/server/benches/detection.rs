@@ -12,13 +12,14 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Backend, Batch, Delivery, Device, InputTensor, InstanceSpec, ModelInstance, ModelSource, ModelStatistics,
+    Backend, Batch, Delivery, Device, InputTensor, InstanceSpec, ModelInstance, ModelSource, Observers,
     Request, Response, channel,
 };
 use hippocamp_backend_onnxruntime::{OnnxRuntimeBackend, Settings as OnnxRuntimeSettings};
 use hippocamp_backend_vision::VisionBackend;
 use hippocamp_core::{ControlMode, InferInput, InferRequest, InferenceServer, Settings};
 use hippocamp_model_config::{DefaultFacts, Interface, apply_defaults, parse};
+use hippocamp_statistics::ModelStatistics;
 use hippocamp_tensor::{DataType, Shape, push_element};
 use smallvec::SmallVec;
 
@@ -28,7 +29,7 @@ type Named = (Arc<str>, InputTensor);
 struct Direct {
     instance: Box<dyn ModelInstance>,
     interface: Arc<Interface>,
-    statistics: Arc<ModelStatistics>,
+    observers: Arc<Observers>,
 }
 
 impl Direct {
@@ -56,13 +57,13 @@ impl Direct {
             interface: Arc::clone(&interface),
         };
         let instance = model.new_instance(&spec).expect("an instance").into_box();
-        Direct { instance, interface, statistics: Arc::default() }
+        Direct { instance, interface, observers: Observers::counting(&Arc::new(ModelStatistics::default())) }
     }
 
     /// Runs the model on the tensors of one picture, given by name in any order.
     async fn run(&mut self, tensors: &[Named]) -> Vec<Named> {
         let now = Instant::now();
-        let (response, receiver) = channel(Delivery::Once, now, Arc::clone(&self.statistics));
+        let (response, receiver) = channel(Delivery::Once, now, Arc::clone(&self.observers));
         let find = |name: &str| tensors.iter().find(|(n, _)| &**n == name).map(|(_, tensor)| tensor.clone());
         let request =
             Request::new(self.interface.inputs.iter().map(|spec| find(&spec.name)).collect(), 1, response);

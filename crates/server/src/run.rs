@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use hippocamp_backend::RegisteredObservers;
 use hippocamp_core::{InferenceServer, Settings};
 use hippocamp_device::Devices;
 use hippocamp_grpc::GrpcSettings;
@@ -87,6 +88,7 @@ impl Drop for Closing {
 pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
     let models = &args.models;
     Ok(Settings {
+        observers: RegisteredObservers::default(),
         id: args.id.clone(),
         repositories: repositories::open(&models.model_repository)?,
         model_namespacing: models.model_namespacing,

@@ -12,6 +12,8 @@ mod decoupled;
 mod delays;
 #[path = "server/ensembles.rs"]
 mod ensembles;
+#[path = "server/events.rs"]
+mod events;
 #[path = "server/frames.rs"]
 mod frames;
 #[path = "server/grpc_infer.rs"]

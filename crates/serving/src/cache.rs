@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Event, FailureReason, ModelStatistics, Outlet, OutputTensor, ParameterValue, Request, Response,
+    Event, FailureReason, ModelEvent, Observers, Outlet, OutputTensor, ParameterValue, Request, Response,
     ResponseSink, Result,
 };
 use hippocamp_cache::{Digest, Digester, Inserted, Owner, Store};
@@ -25,7 +25,7 @@ pub type ResponseCache = Arc<Store<Arc<Response>>>;
 pub struct ModelCache {
     owner: Arc<Owner<Arc<Response>>>,
     outputs: usize,
-    statistics: Arc<ModelStatistics>,
+    observers: Arc<Observers>,
 }
 
 impl ModelCache {
@@ -34,7 +34,7 @@ impl ModelCache {
         cache: Option<&ResponseCache>,
         config: &ModelConfig,
         interface: &Interface,
-        statistics: &Arc<ModelStatistics>,
+        observers: &Arc<Observers>,
     ) -> Option<ModelCache> {
         if interface.decoupled || !config.response_cache.is_some_and(|cache| cache.enable) {
             return None;
@@ -44,8 +44,8 @@ impl ModelCache {
             warn!(model, "its responses are not cached: the server has no --cache-config=local,size=BYTES");
             return None;
         };
-        let (owner, statistics) = (Arc::new(cache.owner()), Arc::clone(statistics));
-        Some(ModelCache { owner, outputs: interface.outputs.len(), statistics })
+        let (owner, observers) = (Arc::new(cache.owner()), Arc::clone(observers));
+        Some(ModelCache { owner, outputs: interface.outputs.len(), observers })
     }
 
     /// Answers the request if its answer is there. Gives it back if not; its answer will then be kept.
@@ -61,11 +61,11 @@ impl ModelCache {
             request.response.succeed_from_cache(Response::clone(&response), queued, looked);
             return None;
         }
-        let (owner, statistics) = (Arc::clone(&self.owner), Arc::clone(&self.statistics));
+        let (owner, observers) = (Arc::clone(&self.owner), Arc::clone(&self.observers));
         let looked = looked.elapsed();
         request.response.redirect(|outlet| {
             let delivery = outlet.delivery();
-            Outlet::to_sink(delivery, Box::new(Keeping { outlet, owner, digest, looked, statistics }))
+            Outlet::to_sink(delivery, Box::new(Keeping { outlet, owner, digest, looked, observers }))
         });
         Some(request)
     }
@@ -133,7 +133,7 @@ struct Keeping {
     digest: Digest,
     /// How long the look-up took.
     looked: Duration,
-    statistics: Arc<ModelStatistics>,
+    observers: Arc<Observers>,
 }
 
 impl ResponseSink for Keeping {
@@ -141,7 +141,8 @@ impl ResponseSink for Keeping {
         if let Event::Response { response, last: true } = &event {
             let begin = Instant::now();
             if self.keep(response) != Inserted::AlreadyThere {
-                self.statistics.cache_miss(self.looked, begin.elapsed());
+                let (looked, kept) = (self.looked, begin.elapsed());
+                self.observers.on_model(&ModelEvent::CacheMissed { looked, kept });
             }
         }
         self.outlet.send(event);

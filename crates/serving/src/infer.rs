@@ -4,11 +4,12 @@
 //! first. Most begin with the request's id.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::{
-    Delivery, Error, InputTensor, Parameters, Request, ResponseReceiver, Result, Sequence, WantedOutputs,
-    channel,
+    Delivery, Error, InputTensor, Parameters, Request, RequestContext, ResponseReceiver, Result, Sequence,
+    WantedOutputs, channel,
 };
 use hippocamp_model_config::{Interface, TensorLookup, TensorSpec};
 use hippocamp_tensor::{BytesElements, BytesFault, DataType, Shape, TensorData};
@@ -108,9 +109,9 @@ pub(crate) fn check(model: &LoadedModel, request: InferRequest<'_>) -> Result<(R
     let inputs = check.inputs(request.inputs, &places)?;
     check.lengths(&inputs)?;
     let delivery = if model.interface.decoupled { Delivery::Many } else { Delivery::Once };
-    let (response, receiver) = channel(delivery, request.arrived, model.statistics.clone());
+    let context = RequestContext::with_id(request.id.into(), request.arrived);
+    let (response, receiver) = channel(delivery, context, Arc::clone(&model.observers));
     let request = Request {
-        id: request.id.into(),
         inputs,
         outputs,
         parameters: request.parameters,

@@ -23,7 +23,7 @@ pub use classification::class_count;
 pub use infer::{InferInput, InferRequest};
 pub use last_use::LastUse;
 pub use limits::{check_parameter_count, check_tensor_count};
-pub use model::{Drained, Executor, LoadedModel};
+pub use model::{Drained, Executor, LoadedModel, observers};
 pub use models::Models;
 pub use outputs::{Delivered, OutputPlan};
 pub use routes::Routes;

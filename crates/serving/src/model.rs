@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hippocamp_backend::{
-    DeferredWake, Error, InputTensor, ModelStatistics, Request, ResponseReceiver, Result, Use, Uses,
+    DeferredWake, Error, InputTensor, ModelId, Observer, Observers, RegisteredObservers, Request,
+    ResponseReceiver, Result, Use, Uses,
 };
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_metrics::{Series, SizeHistogram};
 use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
 use hippocamp_scheduler::Scheduler;
+use hippocamp_statistics::ModelStatistics;
 
 use crate::LastUse;
 use crate::cache::ModelCache;
@@ -31,6 +33,8 @@ pub struct LoadedModel {
     pub interface: Arc<Interface>,
     /// Its counters.
     pub statistics: Arc<ModelStatistics>,
+    /// Who is told of its requests: the statistics, and others that were registered.
+    pub observers: Arc<Observers>,
     /// Its labels on the page for Prometheus.
     pub series: Series,
     /// The labels of those outputs that have a label file, by output name.
@@ -50,6 +54,18 @@ pub struct LoadedModel {
 /// A version was replaced, and the last of its sequences is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained;
+
+/// The observers of a version: its statistics, and those that were registered for its model.
+pub fn observers(
+    registered: &RegisteredObservers,
+    name: &Arc<str>,
+    version: u64,
+    statistics: &Arc<ModelStatistics>,
+) -> Arc<Observers> {
+    let model = ModelId { name: Arc::clone(name), version };
+    let statistics = Arc::clone(statistics) as Arc<dyn Observer>;
+    Arc::new(Observers::new(model, statistics, registered.of_model(name)))
+}
 
 /// What executes the requests of a version.
 #[derive(Debug)]
@@ -173,8 +189,8 @@ impl StepModel for LoadedModel {
         &self.interface
     }
 
-    fn statistics(&self) -> &Arc<ModelStatistics> {
-        &self.statistics
+    fn observers(&self) -> &Arc<Observers> {
+        &self.observers
     }
 
     fn visit_executing(&self, visit: &mut dyn FnMut(&str)) {

@@ -61,7 +61,7 @@ impl Gate {
     /// Waits until the execution may continue; false once nobody waits for its responses.
     fn pass(&self, batch: &Batch) -> bool {
         let mut state = self.0.state.lock();
-        state.executions.push(batch.iter().map(|request| request.id.to_string()).collect());
+        state.executions.push(batch.iter().map(|request| request.id().to_string()).collect());
         loop {
             if state.let_through > 0 {
                 state.let_through -= 1;
@@ -103,11 +103,11 @@ impl Model for Gate {
 
 impl ModelInstance for Gate {
     fn execute(&mut self, batch: &mut Batch) {
-        let times = ExecutionTimes::now();
+        let times = ExecutionTimes::starting(batch.started());
         let passed = self.pass(batch);
         if let Some(first) = batch.first().filter(|_| passed) {
             let size: usize = batch.iter().map(|request| request.batch_size).sum();
-            first.response.statistics().executed(size as u64, &times);
+            first.response.executed(size, &times);
         }
         for mut request in batch.drain(..) {
             match request.response.delivery() {

@@ -8,6 +8,7 @@
 
 mod gate;
 mod http;
+mod journal;
 mod line_protocol;
 mod repository;
 mod server;
@@ -15,6 +16,7 @@ mod shared_object;
 
 pub use gate::{Gate, gate_config};
 pub use http::{HttpReply, send};
+pub use journal::{Entry, Journal};
 pub use line_protocol::LineProtocol;
 pub use repository::{Repository, identity_config};
 pub use server::{TestServer, limits};

@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Batch, Counters, Delivery, Device, Event, InputTensor, InstanceSpec, Model, ModelInstance, ModelSource,
-    ModelStatistics, Request, ResponseReceiver, Result, channel,
+    Batch, Delivery, Device, Event, InputTensor, InstanceSpec, Model, ModelInstance, ModelSource, Observers,
+    Request, ResponseReceiver, Result, channel,
 };
 use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_defaults, parse, validate};
+use hippocamp_statistics::{Counters, ModelStatistics};
 use hippocamp_tensor::Shape;
 
 pub(crate) struct Loaded {
@@ -58,7 +59,7 @@ impl Loaded {
         statistics: &Arc<ModelStatistics>,
     ) -> (Request, ResponseReceiver) {
         let delivery = if self.interface.decoupled { Delivery::Many } else { Delivery::Once };
-        let (response, receiver) = channel(delivery, Instant::now(), Arc::clone(statistics));
+        let (response, receiver) = channel(delivery, Instant::now(), Observers::counting(statistics));
         let rows = inputs.iter().flatten().next().and_then(|i| i.shape.first().copied());
         let batch_size = if self.interface.max_batch_size > 0 { rows.unwrap() as usize } else { 1 };
         let request = Request::new(inputs.into_iter().collect(), batch_size, response);

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Batch, Counters, Delivery, Device, Event, InputTensor, InstanceSpec, Model, ModelInstance,
-    ModelStatistics, Request, Response, ResponseReceiver, Result, channel,
+    Batch, Delivery, Device, Event, InputTensor, InstanceSpec, Model, ModelInstance, Observers, Request,
+    Response, ResponseReceiver, Result, channel,
 };
 use hippocamp_backend_vision::VisionModel;
 use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_defaults, parse, validate};
+use hippocamp_statistics::{Counters, ModelStatistics};
 use hippocamp_tensor::{Shape, push_element};
 use image::{DynamicImage, ImageFormat, RgbImage};
 
@@ -54,7 +55,7 @@ impl Loaded {
         inputs: &[InputTensor],
         statistics: &Arc<ModelStatistics>,
     ) -> (Request, ResponseReceiver) {
-        let (response, receiver) = channel(Delivery::Once, Instant::now(), Arc::clone(statistics));
+        let (response, receiver) = channel(Delivery::Once, Instant::now(), Observers::counting(statistics));
         let rows = inputs[0].shape.first().copied().unwrap_or(1) as usize;
         let batch_size = if self.interface.max_batch_size > 0 { rows } else { 1 };
         let request = Request::new(inputs.iter().cloned().map(Some).collect(), batch_size, response);

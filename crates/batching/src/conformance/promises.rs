@@ -6,9 +6,8 @@ use std::thread;
 
 use crate::conformance::trial::{Outcome, Trial, answer, in_segments, on_device, unaligned};
 use crate::conformance::{Example, Subject};
-use hippocamp_backend::{
-    Batch, Counters, Delivery, Event, InputTensor, ModelStatistics, ResponseReceiver, WantedOutputs,
-};
+use hippocamp_backend::{Batch, Delivery, Event, InputTensor, ResponseReceiver, WantedOutputs};
+use hippocamp_statistics::{Counters, ModelStatistics};
 
 pub(super) type Check = fn(&Subject<'_>) -> Outcome;
 

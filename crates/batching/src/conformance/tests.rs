@@ -103,7 +103,7 @@ impl ModelInstance for BadInstance {
         let first = batch[0].inputs[0].clone();
         for (n, request) in batch.drain(..).enumerate() {
             if n == counted {
-                request.response.statistics().executed(size as u64, &times);
+                request.response.executed(size, &times);
             }
             let Some(input) = request.inputs[0].clone() else { continue };
             let data = input.data.to_host().unwrap();

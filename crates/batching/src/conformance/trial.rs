@@ -9,9 +9,10 @@ use hippocamp_tensor::{PlacedBuffer, TensorData};
 
 use crate::conformance::{Example, Subject};
 use hippocamp_backend::{
-    Batch, Counters, Delivery, Event, InputTensor, InstanceSpec, ModelInstance, ModelStatistics, NewInstance,
-    Request, ResponseReceiver, WantedOutputs, channel,
+    Batch, Delivery, Event, InputTensor, InstanceSpec, ModelInstance, NewInstance, Observers, Request,
+    RequestContext, ResponseReceiver, WantedOutputs, channel,
 };
+use hippocamp_statistics::{Counters, ModelStatistics};
 
 /// How long a check waits for an answer before it says that none came. Reached only by a backend that forgot a request.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -41,12 +42,13 @@ impl<'a> Trial<'a> {
         wanted: WantedOutputs,
     ) -> (Request, ResponseReceiver) {
         let now = Instant::now();
-        let (response, receiver) = channel(self.delivery(), now, Arc::clone(&self.statistics));
-        let request = Request {
-            id: "conformance".into(),
-            outputs: wanted,
-            ..Request::new(inputs.iter().cloned().collect(), rows, response)
-        };
+        let (response, receiver) = channel(
+            self.delivery(),
+            RequestContext::with_id("conformance".into(), now),
+            Observers::counting(&self.statistics),
+        );
+        let request =
+            Request { outputs: wanted, ..Request::new(inputs.iter().cloned().collect(), rows, response) };
         (request, receiver)
     }
 

@@ -1,7 +1,7 @@
 //! Histograms of versions.
 
-use hippocamp_backend::Counters;
 use hippocamp_metrics::{Histogram, Kind, Page, SizeHistogram};
+use hippocamp_statistics::Counters;
 
 use super::Seen;
 use crate::Histograms;

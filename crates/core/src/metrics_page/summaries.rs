@@ -1,7 +1,7 @@
 //! Summaries of durations: quantiles of the last minute.
 
-use hippocamp_backend::{Latency, LatencySummary};
 use hippocamp_metrics::{Kind, Page};
+use hippocamp_statistics::{Latency, LatencySummary};
 
 use super::Seen;
 

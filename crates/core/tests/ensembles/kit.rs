@@ -90,7 +90,7 @@ impl ModelInstance for ScriptedInstance {
         let responses: Vec<_> = batch.iter().map(|request| (self.act)(&here, request)).collect();
         let times = ExecutionTimes::now();
         let size: usize = batch.iter().map(|request| request.batch_size).sum();
-        batch[0].response.statistics().executed(size as u64, &times);
+        batch[0].response.executed(size, &times);
         for (request, response) in batch.drain(..).zip(responses) {
             match response {
                 Ok(response) => request.succeed(response, &times),

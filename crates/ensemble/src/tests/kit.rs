@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Delivery, Error, Event, ExecutionTimes, InputTensor, ModelStatistics, OutputTensor, Parameters, Request,
+    Delivery, Error, Event, ExecutionTimes, InputTensor, Observers, OutputTensor, Parameters, Request,
     Response, ResponseReceiver, Result, channel,
 };
 use hippocamp_device::testing::{TestDevice, TestDriver};
 use hippocamp_model_config::{Interface, ensemble_scheduling, parse};
+use hippocamp_statistics::ModelStatistics;
 use hippocamp_tensor::{PlacedBuffer, PlacedSlice, Shape, TensorData};
 use parking_lot::{Condvar, Mutex};
 use smallvec::SmallVec;
@@ -23,6 +24,7 @@ pub(super) struct Fake {
     name: String,
     interface: Interface,
     pub(super) statistics: Arc<ModelStatistics>,
+    observers: Arc<Observers>,
     act: Box<Act>,
 }
 
@@ -35,7 +37,9 @@ impl std::fmt::Debug for Fake {
 impl Fake {
     pub(super) fn new(name: &str, config: &str, act: impl Fn(Request) + Send + Sync + 'static) -> Arc<Fake> {
         let statistics = Arc::default();
-        Arc::new(Fake { name: name.to_owned(), interface: interface(config), statistics, act: Box::new(act) })
+        let observers = Observers::counting(&statistics);
+        let (name, interface, act) = (name.to_owned(), interface(config), Box::new(act));
+        Arc::new(Fake { name, interface, statistics, observers, act })
     }
 
     /// A model that answers inline with `f` of the first number of each input.
@@ -71,8 +75,8 @@ impl StepModel for Fake {
         &self.interface
     }
 
-    fn statistics(&self) -> &Arc<ModelStatistics> {
-        &self.statistics
+    fn observers(&self) -> &Arc<Observers> {
+        &self.observers
     }
 
     fn visit_executing(&self, visit: &mut dyn FnMut(&str)) {

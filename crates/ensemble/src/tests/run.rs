@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hippocamp_backend::{
-    Code, CorrelationId, Delivery, Error, ExecutionTimes, FailureReason, ParameterValue, Parameters,
-    Response, Sequence, WantedOutputs,
+    Code, CorrelationId, Delivery, Error, ExecutionTimes, FailureReason, Observers, ParameterValue,
+    Parameters, Response, Sequence, WantedOutputs,
 };
 
 use super::kit::*;
@@ -184,7 +184,7 @@ fn everything_of_the_request_reaches_every_step() {
     let ensemble = ensemble(&io("IN", "OUT"), &steps, &[&a, &b]).unwrap();
     let (mut request, receiver) = request(&[Some(1)], Delivery::Once);
     let sequence = Sequence { correlation_id: CorrelationId::Number(7), start: true, end: false };
-    request.id = "r1".into();
+    request.context_mut().id = "r1".into();
     request.priority = 3;
     request.timeout = Some(Duration::from_secs(9));
     request.sequence = Some(sequence.clone());
@@ -192,7 +192,7 @@ fn everything_of_the_request_reaches_every_step() {
     ensemble.enqueue(request);
     for held in [held_a, held_b] {
         let step = held.one();
-        assert_eq!((&*step.id, step.priority, step.timeout), ("r1", 3, Some(Duration::from_secs(9))));
+        assert_eq!((&**step.id(), step.priority, step.timeout), ("r1", 3, Some(Duration::from_secs(9))));
         assert_eq!(step.sequence.as_ref(), Some(&sequence));
         assert_eq!(step.parameters.get("p"), Some(&ParameterValue::Int64(1)));
         answer(step, &[1]);
@@ -246,9 +246,10 @@ fn counts_the_ensemble_and_every_step() {
     let (a, b) = (plus("a", 1), plus("b", 1));
     let steps = step("a", "X=IN", "Y=t") + &step("b", "X=t", "Y=OUT");
     let ensemble = ensemble(&io("IN", "OUT"), &steps, &[&a, &b]).unwrap();
-    let statistics = Arc::new(hippocamp_backend::ModelStatistics::default());
+    let statistics = Arc::new(hippocamp_statistics::ModelStatistics::default());
     let now = std::time::Instant::now();
-    let (response, receiver) = hippocamp_backend::channel(Delivery::Once, now, Arc::clone(&statistics));
+    let (response, receiver) =
+        hippocamp_backend::channel(Delivery::Once, now, Observers::counting(&statistics));
     let (request, _) = request(&[Some(1)], Delivery::Once);
     ensemble.enqueue(hippocamp_backend::Request { response, ..request });
     block_on(receiver.only()).unwrap();

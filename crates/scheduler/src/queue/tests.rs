@@ -325,7 +325,7 @@ proptest! {
             let shape = |r: &Request| r.inputs[0].as_ref().map(|t| t.shape[1]);
             let first = shape(&batch[0]);
             for request in batch.drain(..) {
-                prop_assert_eq!(&*request.id, seen.to_string());
+                prop_assert_eq!(&**request.id(), seen.to_string());
                 prop_assert_eq!(shape(&request), first);
                 seen += 1;
             }

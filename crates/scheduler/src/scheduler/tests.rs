@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hippocamp_backend::{
-    Batch, Delivery, Device, Event, ExecutionTimes, FailureReason, InstanceSpec, ModelInstance,
-    ModelStatistics, NewInstance, Outlet, Response, ResponseSender, ResponseSink,
+    Batch, Delivery, Device, Event, ExecutionTimes, FailureReason, InstanceSpec, ModelInstance, NewInstance,
+    Observers, Outlet, Response, ResponseSender, ResponseSink,
 };
 use hippocamp_model_config::{Interface, ModelConfig};
+use hippocamp_statistics::ModelStatistics;
 use proptest::prelude::*;
 
 use super::*;
@@ -52,7 +53,7 @@ impl ModelInstance for Script {
     fn execute(&mut self, batch: &mut Batch) {
         let size: usize = batch.iter().map(|r| r.batch_size).sum();
         if let Some(first) = batch.first() {
-            first.response.statistics().executed(size as u64, &ExecutionTimes::now());
+            first.response.executed(size, &ExecutionTimes::now());
         }
         for request in std::mem::take(batch) {
             match self.0[id(&request)] {
@@ -162,7 +163,7 @@ proptest! {
             let cancelled = Arc::new(AtomicBool::new(false));
             let note = Note { id, cancelled: Arc::clone(&cancelled), answered: Arc::clone(&answered) };
             let outlet = Outlet::to_sink(Delivery::Once, Box::new(note));
-            request.response = ResponseSender::new(outlet, request.queued, Arc::clone(&statistics));
+            request.response = ResponseSender::new(outlet, request.queued, Observers::counting(&statistics));
             scheduler.enqueue(request).unwrap();
             cancelled.store(sent.cancels, Ordering::SeqCst);
         }

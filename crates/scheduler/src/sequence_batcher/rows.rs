@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use hippocamp_backend::{Batch, InputTensor, Outlet, Parameters, Request, ResponseSender, WantedOutputs};
+use hippocamp_backend::{
+    Batch, InputTensor, Outlet, Parameters, Request, RequestContext, ResponseSender, WantedOutputs,
+};
 use hippocamp_tensor::{DataType, LENGTH_PREFIX, TensorData};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -45,11 +47,12 @@ pub(super) fn fill(shared: &Arc<Shared>, rows: &mut Vec<Row>, batch: &mut Batch)
     }
     let Some(first) = batch.first().filter(|_| !nulls.is_empty()) else { return };
     let inputs = null_inputs(shared, first);
-    let statistics = Arc::clone(first.response.statistics());
+    let observers = Arc::clone(first.response.observers());
     let id: Arc<str> = Arc::from("");
     for index in nulls {
+        let now = Instant::now();
+        let context = RequestContext::with_id(Arc::clone(&id), now);
         let null = Request {
-            id: Arc::clone(&id),
             inputs: inputs.clone(),
             outputs: WantedOutputs::none_of(0),
             parameters: Parameters::default(),
@@ -57,8 +60,8 @@ pub(super) fn fill(shared: &Arc<Shared>, rows: &mut Vec<Row>, batch: &mut Batch)
             priority: 0,
             timeout: None,
             sequence: None,
-            queued: Instant::now(),
-            response: ResponseSender::to_nobody(shared.policy.delivery, Arc::clone(&statistics)),
+            queued: now,
+            response: ResponseSender::to_nobody(shared.policy.delivery, context, Arc::clone(&observers)),
         };
         batch.insert(index, null);
     }

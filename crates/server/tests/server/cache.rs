@@ -1,10 +1,10 @@
 //! The response cache: which requests are answered from it, which never are, and the statistics.
 
-use hippocamp_backend::Counters;
 use hippocamp_core::LoadOverrides;
 use hippocamp_proto::inference::infer_parameter::ParameterChoice;
 use hippocamp_proto::inference::model_infer_request::InferRequestedOutputTensor;
 use hippocamp_proto::inference::{InferParameter, ModelInferRequest, ModelStatisticsRequest};
+use hippocamp_statistics::Counters;
 use hippocamp_testing::{Repository, TestServer, identity_config};
 
 use crate::requests::{fp32, values};

@@ -36,3 +36,10 @@ pub(crate) fn with(mut request: ModelInferRequest, name: &str, value: u64) -> Mo
     request.parameters.insert(name.to_owned(), value);
     request
 }
+
+/// Sets a flag.
+pub(crate) fn with_flag(mut request: ModelInferRequest, name: &str) -> ModelInferRequest {
+    let value = InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) };
+    request.parameters.insert(name.to_owned(), value);
+    request
+}

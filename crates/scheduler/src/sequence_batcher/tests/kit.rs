@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Batch, Code, CorrelationId, Delivery, Error, Event, ExecutionTimes, InputTensor, ModelStatistics,
-    OutputTensor, Request, Response, ResponseReceiver, Sequence, channel,
+    Batch, Code, CorrelationId, Delivery, Error, Event, ExecutionTimes, InputTensor, Observers, OutputTensor,
+    Request, Response, ResponseReceiver, Sequence, channel,
 };
 use hippocamp_model_config::{Interface, parse};
+use hippocamp_statistics::ModelStatistics;
 use hippocamp_tensor::Shape;
 use parking_lot::Mutex;
 use smallvec::smallvec;
@@ -101,7 +102,7 @@ impl Bench {
     /// A request that brings `value`.
     pub(super) fn request(&self, sequence: Option<Sequence>, value: i32) -> (Request, ResponseReceiver) {
         let now = *self.time.lock();
-        let (response, receiver) = channel(Delivery::Once, now, Arc::clone(&self.statistics));
+        let (response, receiver) = channel(Delivery::Once, now, Observers::counting(&self.statistics));
         let request =
             Request { sequence, queued: now, ..Request::new(smallvec![Some(tensor(value))], 1, response) };
         (request, receiver)

@@ -117,7 +117,7 @@ impl World {
     fn send(&mut self, id: u64, start: bool, end: bool, value: i32, wide: bool) {
         let flags = format!("{}{}", if start { "S" } else { "" }, if end { "E" } else { "" });
         let (mut request, receiver) = self.bench.request(Some(sequence(id, &flags)), value);
-        request.id = self.sent.len().to_string().into();
+        request.context_mut().id = self.sent.len().to_string().into();
         if wide {
             let input = request.inputs[0].as_mut().unwrap();
             input.shape = hippocamp_tensor::Shape::from([1, 2]);
@@ -214,7 +214,7 @@ impl World {
     }
 
     fn execute(&mut self, instance: usize, row: usize, request: Request, outcome: Outcome) {
-        let index: usize = request.id.parse().unwrap();
+        let index: usize = request.id().parse().unwrap();
         let sent = &self.sent[index];
         let value = sent.value;
         assert!(sent.expected.is_none(), "request {index} is executed twice");

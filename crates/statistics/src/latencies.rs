@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use hippocamp_events::ExecutionTimes;
 use hippocamp_metrics::{BoundedHistogram, Quantiles};
 
 /// What shall be kept of a model version.
@@ -79,13 +80,13 @@ impl Latencies {
         &mut self,
         total: Duration,
         waited: Duration,
-        phases: [Duration; 3],
+        times: &ExecutionTimes,
         now: Instant,
     ) {
         if self.summaries.is_none() {
             return;
         }
-        let [input, infer, output] = phases;
+        let [input, infer, output] = times.phases();
         let latencies = [
             (Latency::Request, total),
             (Latency::Queue, waited),
@@ -135,10 +136,17 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
+    /// An execution whose phases took so long.
+    fn phases(started: Instant, [input, infer, output]: [Duration; 3]) -> ExecutionTimes {
+        let inputs_ready = started + input;
+        let outputs_begun = inputs_ready + infer;
+        ExecutionTimes { started, inputs_ready, outputs_begun, finished: outputs_begun + output }
+    }
+
     #[test]
     fn nothing_is_kept_that_nobody_wants() {
         let (mut latencies, now) = (Latencies::default(), Instant::now());
-        latencies.executed(MS, MS, [MS; 3], now);
+        latencies.executed(MS, MS, &phases(now, [MS; 3]), now);
         latencies.first_response(now);
         assert!(latencies.summaries(&[0.5], now).is_empty());
         assert!(latencies.first_responses().is_none());
@@ -151,7 +159,7 @@ mod tests {
             |bounds: &[f64]| WantedLatencies { summaries: true, first_response_ms: Some(bounds.to_vec()) };
         let mut latencies = Latencies::default();
         latencies.want(&wanted(&[1.0, 2.0]));
-        latencies.executed(MS * 4, MS, [MS, MS * 2, MS], now);
+        latencies.executed(MS * 4, MS, &phases(now, [MS, MS * 2, MS]), now);
         latencies.cache_hit(MS, MS * 8, now);
         latencies.first_response(now);
         latencies.want(&wanted(&[1.0, 2.0]));

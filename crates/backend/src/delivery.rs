@@ -2,10 +2,19 @@
 
 use std::fmt::Debug;
 
+use hippocamp_wake::wake_at_once;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::batch_waker::wake_at_once;
-use crate::{Delivery, Event};
+use crate::Event;
+
+/// How many responses a request may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Exactly one.
+    Once,
+    /// Any number, then an end: a decoupled model.
+    Many,
+}
 
 /// Somebody between a backend and whoever waits for the answer: an ensemble that feeds its next step, a batcher that
 /// keeps a sequence's state, a cache that keeps a copy.

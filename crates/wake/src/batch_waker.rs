@@ -39,7 +39,7 @@ impl Wake for BatchWaker {
 
 /// What wakes the same task, and may do so a little later. Its runtime is the one that this is called in; outside of a
 /// runtime it is the same waker. Costs an allocation.
-pub(crate) fn batch_waker(waker: &Waker) -> Waker {
+pub fn batch_waker(waker: &Waker) -> Waker {
     match Handle::try_current() {
         Ok(runtime) => Waker::from(Arc::new(BatchWaker { waker: waker.clone(), runtime })),
         Err(_) => waker.clone(),
@@ -57,7 +57,7 @@ pub fn wake_together(count: usize, answer: impl FnOnce()) {
 }
 
 /// Does something that may take long, or wait for somebody: whoever it wakes, and was woken before, is woken at once.
-pub(crate) fn wake_at_once(act: impl FnOnce()) {
+pub fn wake_at_once(act: impl FnOnce()) {
     if HELD.with_borrow(Option::is_none) {
         return act();
     }

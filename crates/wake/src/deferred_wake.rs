@@ -17,13 +17,14 @@ pub trait WakeInstance: Send + Sync + Debug {
 pub struct DeferredWake(Arc<dyn WakeInstance>);
 
 impl DeferredWake {
+    /// Will wake an instance of that queue.
     pub fn new(queue: Arc<dyn WakeInstance>) -> DeferredWake {
         DeferredWake(queue)
     }
 
     /// Wakes the instance after every other task that is ready on this thread had its turn: what they queue meanwhile goes into the
     /// same batch.
-    pub(crate) async fn wake_last(self) {
+    pub async fn wake_last(self) {
         let mut waited = false;
         poll_fn(|context| {
             if waited {

@@ -1,0 +1,147 @@
+//! The report of a request's life to its observers.
+//!
+//! Events are reported in the order of the life, whoever reports them: an event that comes before others were reported is
+//! preceded by those, with the same time. So a backend that tells its times only at the end, or never, is no exception.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hippocamp_events::{
+    ExecutionTimes, Observers, Outcome, RequestContext, RequestEvent, ResponseOutcome, ResponseTimes,
+};
+
+/// How far a request has come, and whom to tell.
+#[derive(Debug)]
+pub(crate) struct Life {
+    pub(crate) context: RequestContext,
+    observers: Arc<Observers>,
+    /// How many of several responses there were.
+    responses: usize,
+    /// When the last of them was, or the request came in.
+    last_response: Instant,
+    reached: Stage,
+}
+
+/// The last event that was reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Received,
+    Queued,
+    Started,
+    InputsReady,
+    Computed,
+    /// Nothing more is reported.
+    Ended,
+}
+
+impl Life {
+    /// Of a request that was received just now.
+    pub(crate) fn new(context: RequestContext, observers: Arc<Observers>) -> Life {
+        if observers.are_told_everything() {
+            observers.on_step(&context, &RequestEvent::Received);
+        }
+        Life { responses: 0, last_response: context.received, reached: Stage::Received, context, observers }
+    }
+
+    /// Of a null request: nobody is told of it.
+    pub(crate) fn unobserved(context: RequestContext, observers: Arc<Observers>) -> Life {
+        Life { responses: 0, last_response: context.received, reached: Stage::Ended, context, observers }
+    }
+
+    pub(crate) fn observers(&self) -> &Arc<Observers> {
+        &self.observers
+    }
+
+    /// When the last of several responses was, or the request came in.
+    pub(crate) fn last_response(&self) -> Instant {
+        self.last_response
+    }
+
+    /// Reports that the request reached a stage before its end.
+    #[inline]
+    pub(crate) fn reach(&mut self, stage: Stage, at: Instant) {
+        if self.observers.are_told_everything() {
+            self.report_up_to(stage, at);
+        }
+    }
+
+    /// Reports that the request is queued again, to be executed once more.
+    pub(crate) fn queued_again(&mut self, at: Instant) {
+        if self.reached != Stage::Ended {
+            self.reached = Stage::Received;
+            self.reach(Stage::Queued, at);
+        }
+    }
+
+    #[cold]
+    fn report_up_to(&mut self, stage: Stage, at: Instant) {
+        while self.reached < stage {
+            let (next, event) = match self.reached {
+                Stage::Received => (Stage::Queued, RequestEvent::Queued { at }),
+                Stage::Queued => (Stage::Started, RequestEvent::Started { at }),
+                Stage::Started => (Stage::InputsReady, RequestEvent::InputsReady { at }),
+                Stage::InputsReady => (Stage::Computed, RequestEvent::Computed { at }),
+                Stage::Computed | Stage::Ended => return,
+            };
+            self.reached = next;
+            self.observers.on_step(&self.context, &event);
+        }
+    }
+
+    /// Reports one of several responses, which is counted.
+    pub(crate) fn responded(&mut self, outcome: ResponseOutcome, times: &ResponseTimes) {
+        if self.reached == Stage::Ended {
+            return;
+        }
+        if outcome != ResponseOutcome::Cancel {
+            self.reach(Stage::InputsReady, times.started);
+            self.reach(Stage::Computed, times.output_begun.unwrap_or(times.finished));
+        }
+        let event = RequestEvent::Responded { index: self.responses, outcome, times: *times };
+        self.observers.on_counted(&self.context, &event);
+        self.responses += 1;
+        self.last_response = times.finished;
+    }
+
+    /// Reports the only response of a request, which is counted by its end. `times` are those of its execution; without
+    /// them it was not executed.
+    pub(crate) fn responded_once(&mut self, queued: Instant, times: Option<&ExecutionTimes>) {
+        if self.observers.are_told_everything() && self.reached != Stage::Ended {
+            self.report_only_response(queued, times);
+        }
+    }
+
+    #[cold]
+    fn report_only_response(&mut self, queued: Instant, times: Option<&ExecutionTimes>) {
+        let times = match times {
+            Some(times) => {
+                self.executed(queued, times);
+                let ExecutionTimes { started, outputs_begun, finished, .. } = *times;
+                ResponseTimes { started, output_begun: Some(outputs_begun), finished }
+            }
+            None => {
+                let now = Instant::now();
+                ResponseTimes { started: queued, output_begun: Some(now), finished: now }
+            }
+        };
+        let event = RequestEvent::Responded { index: 0, outcome: ResponseOutcome::Success, times };
+        self.observers.on_step(&self.context, &event);
+    }
+
+    /// Reports what was not reported yet of an execution.
+    pub(crate) fn executed(&mut self, queued: Instant, times: &ExecutionTimes) {
+        self.reach(Stage::Queued, queued);
+        self.reach(Stage::Started, times.started);
+        self.reach(Stage::InputsReady, times.inputs_ready);
+        self.reach(Stage::Computed, times.outputs_begun);
+    }
+
+    /// Reports the end. The clock is read here, once for all observers.
+    pub(crate) fn ended(&mut self, outcome: Outcome<'_>) {
+        if self.reached != Stage::Ended {
+            self.reached = Stage::Ended;
+            let event = RequestEvent::Ended { outcome, at: Instant::now() };
+            self.observers.on_counted(&self.context, &event);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The end of a request's way back that a backend holds.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hippocamp_events::{
+    ExecutionTimes, FailureReason, ModelEvent, Observers, Outcome, RequestContext, ResponseOutcome,
+    ResponseTimes,
+};
+
+use crate::life::{Life, Stage};
+use crate::{Delivery, Error, Event, Outlet, Response};
+
+/// Sends the responses of a request and reports what becomes of it. Dropped before the last event was sent, it sends an
+/// internal error. Never blocks, but for an ensemble's back-pressure; see [`ResponseSink`].
+///
+/// [`ResponseSink`]: crate::ResponseSink
+#[derive(Debug)]
+pub struct ResponseSender {
+    outlet: Outlet,
+    life: Life,
+    /// The backend wants to have the request once more before it answers.
+    reschedule: bool,
+}
+
+impl ResponseSender {
+    /// For a request of that context; what becomes of it is reported to `observers`, beginning with its arrival.
+    pub fn new(
+        outlet: Outlet,
+        context: impl Into<RequestContext>,
+        observers: Arc<Observers>,
+    ) -> ResponseSender {
+        ResponseSender { outlet, life: Life::new(context.into(), observers), reschedule: false }
+    }
+
+    /// For a null request, which only keeps a place in a batch: nobody gets what is sent, and nothing is reported.
+    pub fn to_nobody(
+        delivery: Delivery,
+        context: impl Into<RequestContext>,
+        observers: Arc<Observers>,
+    ) -> ResponseSender {
+        let life = Life::unobserved(context.into(), observers);
+        ResponseSender { outlet: Outlet::to_nobody(delivery), life, reschedule: false }
+    }
+
+    /// Puts somebody between this sender and where its events went so far. What is reported does not change.
+    pub fn redirect(&mut self, wrap: impl FnOnce(Outlet) -> Outlet) {
+        let nowhere = Outlet::closed(self.outlet.delivery());
+        self.outlet = wrap(std::mem::replace(&mut self.outlet, nowhere));
+    }
+
+    /// What is known of the request besides its tensors.
+    pub fn context(&self) -> &RequestContext {
+        &self.life.context
+    }
+
+    pub(crate) fn context_mut(&mut self) -> &mut RequestContext {
+        &mut self.life.context
+    }
+
+    /// Who is told of the requests to the model version.
+    pub fn observers(&self) -> &Arc<Observers> {
+        self.life.observers()
+    }
+
+    /// Whether nobody waits for an answer any more.
+    pub fn is_cancelled(&self) -> bool {
+        self.outlet.is_cancelled()
+    }
+
+    /// Whether the model is decoupled.
+    pub fn delivery(&self) -> Delivery {
+        self.outlet.delivery()
+    }
+
+    pub(crate) fn is_to_nobody(&self) -> bool {
+        self.outlet.is_to_nobody()
+    }
+
+    /// See [`Request::reschedule`](crate::Request::reschedule).
+    pub(crate) fn set_reschedule(&mut self, reschedule: bool) -> bool {
+        std::mem::replace(&mut self.reschedule, reschedule)
+    }
+
+    pub(crate) fn reach(&mut self, stage: Stage, at: Instant) {
+        self.life.reach(stage, at);
+    }
+
+    pub(crate) fn queued_again(&mut self, at: Instant) {
+        self.life.queued_again(at);
+    }
+
+    /// Counts an execution of which this request is the whole batch, or stands for it. `batch_size` is what the backend
+    /// reports, usually the sum of the requests'.
+    pub fn executed(&self, batch_size: usize, times: &ExecutionTimes) {
+        self.executed_rows(batch_size, batch_size, times);
+    }
+
+    /// Counts an execution of a batch of which only `inferences` rows belong to requests; the rest keeps places.
+    pub fn executed_rows(&self, batch_size: usize, inferences: usize, times: &ExecutionTimes) {
+        let (batch_size, inferences) = (batch_size as u64, inferences as u64);
+        self.observers().on_model(&ModelEvent::Executed { batch_size, inferences, times });
+    }
+
+    /// Sends the only or last response. `queued` is when the request began to wait.
+    pub fn succeed(mut self, response: Response, queued: Instant, times: &ExecutionTimes) {
+        match self.delivery() {
+            Delivery::Once => self.life.responded_once(queued, Some(times)),
+            Delivery::Many => {
+                let ExecutionTimes { started, outputs_begun, finished, .. } = *times;
+                let started = started.max(self.life.last_response());
+                let times = ResponseTimes { started, output_begun: Some(outputs_begun), finished };
+                self.life.responded(ResponseOutcome::Success, &times);
+            }
+        }
+        self.succeeded(queued, times);
+        self.outlet.send(Event::Response { response, last: true });
+    }
+
+    /// Sends the response that the response cache has. `looked` is when it was asked.
+    pub fn succeed_from_cache(mut self, response: Response, queued: Instant, looked: Instant) {
+        self.life.responded_once(queued, None);
+        self.life.ended(Outcome::Cached { queued, looked });
+        self.outlet.send(Event::Response { response, last: true });
+    }
+
+    /// Sends one of several responses of a decoupled model, whose computing began when the one before it was sent. A
+    /// model that answers once has no such responses: there it does nothing, and the missing answer shows when the
+    /// sender is dropped.
+    pub fn send(&mut self, response: Response) {
+        let times = self.since_last_response();
+        self.send_timed(response, &times);
+    }
+
+    /// [`ResponseSender::send`] by a backend that knows when it did what.
+    pub fn send_timed(&mut self, response: Response, times: &ResponseTimes) {
+        if self.delivery() == Delivery::Many {
+            self.life.responded(ResponseOutcome::Success, times);
+            self.outlet.send(Event::Response { response, last: false });
+        }
+    }
+
+    /// Sends an error in place of one of several responses. Others may follow.
+    pub fn send_error(&mut self, error: Error, times: &ResponseTimes) {
+        if self.delivery() == Delivery::Many {
+            self.life.responded(ResponseOutcome::Fail, times);
+            self.outlet.send(Event::ResponseFailed(error));
+        }
+    }
+
+    /// Counts one of several responses that has nothing to send.
+    pub fn skip(&mut self, times: &ResponseTimes) {
+        if self.delivery() == Delivery::Many {
+            self.life.responded(ResponseOutcome::Empty, times);
+        }
+    }
+
+    /// Says that the last of several responses was sent. A model that answers once has no such end; see
+    /// [`ResponseSender::send`].
+    pub fn finish(mut self, queued: Instant, times: &ExecutionTimes) {
+        if self.delivery() == Delivery::Many {
+            self.succeeded(queued, times);
+            self.outlet.send(Event::End);
+        }
+    }
+
+    /// Gives up on a request that was never queued: nothing is sent, and nothing is counted.
+    pub fn withdraw(mut self) {
+        self.life.ended(Outcome::Withdrawn);
+        self.outlet = Outlet::closed(self.delivery());
+    }
+
+    /// Sends an error: the request failed.
+    pub fn fail(mut self, error: Error, reason: FailureReason) {
+        self.failed(error, reason);
+    }
+
+    /// Sends an error: the request was cancelled while its responses were made. `times` is what letting go of it took.
+    pub fn stop(mut self, error: Error, times: &ResponseTimes) {
+        if self.delivery() == Delivery::Many {
+            self.life.responded(ResponseOutcome::Cancel, times);
+        }
+        self.failed(error, FailureReason::Canceled);
+    }
+
+    fn succeeded(&mut self, queued: Instant, times: &ExecutionTimes) {
+        if self.is_to_nobody() {
+            return;
+        }
+        self.life.executed(queued, times);
+        self.life.ended(Outcome::Success { queued, times });
+        if let Some(parent) = &self.context().parent {
+            parent.step_executed(times);
+        }
+    }
+
+    fn failed(&mut self, error: Error, reason: FailureReason) {
+        if self.is_to_nobody() {
+            return;
+        }
+        if self.delivery() == Delivery::Many && reason == FailureReason::Backend {
+            let times = ResponseTimes { output_begun: None, ..self.since_last_response() };
+            self.life.responded(ResponseOutcome::Fail, &times);
+        }
+        self.life.ended(Outcome::Failed { reason, message: error.message() });
+        self.outlet.send(Event::Failed(error));
+    }
+
+    /// The times of a response of which nobody says more than that it is ready.
+    fn since_last_response(&self) -> ResponseTimes {
+        let now = Instant::now();
+        ResponseTimes { started: self.life.last_response(), output_begun: Some(now), finished: now }
+    }
+}
+
+impl Drop for ResponseSender {
+    fn drop(&mut self) {
+        if self.outlet.is_open() {
+            let error = Error::internal("the backend dropped the request without an answer");
+            self.failed(error, FailureReason::Backend);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! Who is told of events.
+
+use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::{ModelEvent, RequestContext, RequestEvent};
+
+/// Somebody who is told what happens to the requests of model versions: statistics, a trace, an access log.
+///
+/// Called on the thread on which it happens, often an instance's own, while the request waits: it must not block, and should
+/// do little. A panic of an observer is caught and harms nobody.
+pub trait Observer: Send + Sync + Debug {
+    /// Something happened to a request to that model version.
+    fn on_request(&self, model: &ModelId, context: &RequestContext, event: &RequestEvent<'_>);
+
+    /// Something happened to that model version that belongs to no single request. Does nothing by default.
+    fn on_model(&self, model: &ModelId, event: &ModelEvent<'_>) {
+        let (_, _) = (model, event);
+    }
+}
+
+/// Which model version a request goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelId {
+    /// As clients know it.
+    pub name: Arc<str>,
+    /// Its version.
+    pub version: u64,
+}
+
+/// The observers of one model version. Made when it is loaded, and shared by all its requests.
+///
+/// The first is its statistics. They are told of what is counted only, which is the end of a request and each of several
+/// responses; every other event costs a request no more than the look that finds no other observer.
+#[derive(Debug)]
+pub struct Observers {
+    model: ModelId,
+    statistics: Option<Arc<dyn Observer>>,
+    others: Box<[Arc<dyn Observer>]>,
+}
+
+impl Observers {
+    /// Observers of that version: its statistics, and `others`, who are told of every event.
+    pub fn new(
+        model: ModelId,
+        statistics: Arc<dyn Observer>,
+        others: impl IntoIterator<Item = Arc<dyn Observer>>,
+    ) -> Observers {
+        Observers { model, statistics: Some(statistics), others: others.into_iter().collect() }
+    }
+
+    /// Only statistics, of a version that nobody asks the name of.
+    pub fn counting(statistics: &Arc<impl Observer + 'static>) -> Arc<Observers> {
+        let statistics = Arc::clone(statistics) as Arc<dyn Observer>;
+        Arc::new(Observers { statistics: Some(statistics), ..Observers::default() })
+    }
+
+    /// The version that is observed.
+    pub fn model(&self) -> &ModelId {
+        &self.model
+    }
+
+    /// Whether anybody but the statistics is told. Whoever finds out something only for an event asks this first.
+    #[inline]
+    pub fn are_told_everything(&self) -> bool {
+        !self.others.is_empty()
+    }
+
+    /// Reports an event that is not counted.
+    pub fn on_step(&self, context: &RequestContext, event: &RequestEvent<'_>) {
+        self.tell_others(|observer| observer.on_request(&self.model, context, event));
+    }
+
+    /// Reports an event that is counted: the end of a request, or one of several responses.
+    #[inline]
+    pub fn on_counted(&self, context: &RequestContext, event: &RequestEvent<'_>) {
+        if let Some(statistics) = &self.statistics {
+            statistics.on_request(&self.model, context, event);
+        }
+        if self.are_told_everything() {
+            self.on_step(context, event);
+        }
+    }
+
+    /// Reports an event that belongs to no single request.
+    pub fn on_model(&self, event: &ModelEvent<'_>) {
+        if let Some(statistics) = &self.statistics {
+            statistics.on_model(&self.model, event);
+        }
+        self.tell_others(|observer| observer.on_model(&self.model, event));
+    }
+
+    fn tell_others(&self, tell: impl Fn(&dyn Observer)) {
+        for observer in &self.others {
+            // What it leaves half done is its own. The panic itself was reported by the hook of the process.
+            drop(catch_unwind(AssertUnwindSafe(|| tell(&**observer))));
+        }
+    }
+}
+
+impl Default for Observers {
+    /// Nobody: nothing is counted.
+    fn default() -> Observers {
+        Observers { model: ModelId { name: "".into(), version: 0 }, statistics: None, others: Box::default() }
+    }
+}

@@ -1,0 +1,30 @@
+//! Observers that were registered, on the server or for single models.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::Observer;
+
+/// Observers besides the statistics. Set up before models are loaded: a version keeps those that there were when it was.
+#[derive(Clone, Debug, Default)]
+pub struct RegisteredObservers {
+    of_all: Vec<Arc<dyn Observer>>,
+    of_models: BTreeMap<String, Vec<Arc<dyn Observer>>>,
+}
+
+impl RegisteredObservers {
+    /// Registers an observer of all models.
+    pub fn add(&mut self, observer: Arc<dyn Observer>) {
+        self.of_all.push(observer);
+    }
+
+    /// Registers an observer of the model of that name, in all its versions.
+    pub fn add_for_model(&mut self, model: impl Into<String>, observer: Arc<dyn Observer>) {
+        self.of_models.entry(model.into()).or_default().push(observer);
+    }
+
+    /// The observers of that model, in the order of their registration: those of all models first.
+    pub fn of_model(&self, model: &str) -> impl Iterator<Item = Arc<dyn Observer>> {
+        self.of_all.iter().chain(self.of_models.get(model).into_iter().flatten()).cloned()
+    }
+}
