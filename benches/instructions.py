@@ -56,7 +56,7 @@ STEPS = {
         "grpc": ["hippocamp_grpc::frame_decode::decode", "hippocamp_grpc::decode::request"],
         "http": ["hippocamp_http::json::infer::parse_infer"],
     },
-    "check": dict.fromkeys(("grpc", "http"), ["hippocamp_serving::infer::check"]),
+    "check": dict.fromkeys(("grpc", "http"), ["hippocamp_serving::request_check::check"]),
     "enqueue to execute": dict.fromkeys(("grpc", "http"), QUEUED),
     "execute, answer": dict.fromkeys(("grpc", "http"), EXECUTED),
     "encode": {

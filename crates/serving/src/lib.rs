@@ -8,22 +8,23 @@
 mod cache;
 mod call;
 mod classification;
-mod infer;
 mod last_use;
 mod limits;
 mod model;
 mod models;
 mod outputs;
+mod request;
+mod request_check;
 mod routes;
 mod sequence;
 
 pub use cache::{ModelCache, ResponseCache};
 pub use call::{Accepted, IncomingRequest, Responses, Running, Then, accept};
 pub use classification::class_count;
-pub use infer::{InferInput, InferRequest};
 pub use last_use::LastUse;
 pub use limits::{check_parameter_count, check_tensor_count};
 pub use model::{Drained, Executor, LoadedModel, observers};
 pub use models::Models;
 pub use outputs::{Delivered, OutputPlan};
+pub use request::{InferInput, InferRequest};
 pub use routes::Routes;

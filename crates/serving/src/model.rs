@@ -15,7 +15,7 @@ use hippocamp_statistics::ModelStatistics;
 
 use crate::LastUse;
 use crate::cache::ModelCache;
-use crate::infer::{self, InferRequest};
+use crate::{InferRequest, request_check};
 
 /// One loaded version. Whoever holds it keeps it alive: when it is replaced or unloaded, requests that found it before
 /// are still executed, and its memory goes when the last of them is done.
@@ -114,7 +114,7 @@ impl LoadedModel {
     }
 
     fn start(&self, request: InferRequest<'_>) -> Result<(ResponseReceiver, Option<DeferredWake>)> {
-        let (request, mut responses) = infer::check(self, request)?;
+        let (request, mut responses) = request_check::check(self, request)?;
         responses.count_as(self.uses.as_ref().and_then(Uses::begin));
         let request = self.unanswered(request);
         let wake = request.map_or(Ok(None), |request| self.executor.execute(request))?;
@@ -201,7 +201,7 @@ impl StepModel for LoadedModel {
     }
 
     fn check(&self, id: &str, inputs: &[Option<InputTensor>]) -> Result<usize> {
-        infer::check_step(self, id, inputs)
+        request_check::check_step(self, id, inputs)
     }
 
     fn enqueue(&self, request: Request) {

@@ -1,76 +1,20 @@
-//! From what a protocol decoded to what a backend takes: every check of a request, once.
+//! Every check of a request, once: from what a protocol decoded to what a backend takes.
 //!
 //! The texts and their order are Triton's. Clients match on them, and a request with several faults is told the same one
 //! first. Most begin with the request's id.
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hippocamp_backend::{
-    Delivery, Error, InputTensor, Parameters, Request, RequestContext, ResponseReceiver, Result, Sequence,
-    WantedOutputs, channel,
+    Delivery, Error, InputTensor, Request, RequestContext, ResponseReceiver, Result, WantedOutputs, channel,
 };
 use hippocamp_model_config::{Interface, TensorLookup, TensorSpec};
 use hippocamp_tensor::{BytesElements, BytesFault, DataType, Shape, TensorData};
 use smallvec::SmallVec;
 
-use crate::LoadedModel;
-
-/// A request as a protocol decoded it. Names are borrowed from the message.
-#[derive(Debug)]
-pub struct InferRequest<'a> {
-    /// Empty if the client gave none.
-    pub id: &'a str,
-    /// In the client's order.
-    pub inputs: SmallVec<[InferInput<'a>; 4]>,
-    /// The outputs that were asked for; none means all.
-    pub outputs: SmallVec<[&'a str; 4]>,
-    /// Those that mean nothing to the server; the model sees them.
-    pub parameters: Parameters,
-    /// 1 is the highest; 0 stands for the model's default.
-    pub priority: u64,
-    /// How long it may wait in the queue.
-    pub timeout: Option<Duration>,
-    /// The sequence that it belongs to, if any.
-    pub sequence: Option<Sequence>,
-    /// When the request came in; its duration counts from here.
-    pub arrived: Instant,
-}
-
-impl<'a> InferRequest<'a> {
-    /// A request for all outputs that says nothing but its inputs. It came in now.
-    pub fn new(inputs: SmallVec<[InferInput<'a>; 4]>) -> InferRequest<'a> {
-        InferRequest::arrived_at(Instant::now(), inputs)
-    }
-
-    /// The same for one that came in before.
-    pub fn arrived_at(arrived: Instant, inputs: SmallVec<[InferInput<'a>; 4]>) -> InferRequest<'a> {
-        InferRequest {
-            id: "",
-            inputs,
-            outputs: SmallVec::new(),
-            parameters: Parameters::default(),
-            priority: 0,
-            timeout: None,
-            sequence: None,
-            arrived,
-        }
-    }
-}
-
-/// An input as a protocol decoded it.
-#[derive(Debug)]
-pub struct InferInput<'a> {
-    /// The name that the client gave.
-    pub name: &'a str,
-    /// `None` if the client named no type that there is.
-    pub data_type: Option<DataType>,
-    /// With the batch dimension, if the model has one.
-    pub shape: Shape,
-    /// The elements, little endian, not looked at yet.
-    pub data: TensorData,
-}
+use crate::{InferInput, InferRequest, LoadedModel};
 
 /// Up to so many names of a request are compared with each other.
 const FEW: usize = 8;
