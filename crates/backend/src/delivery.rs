@@ -100,6 +100,7 @@ impl Outlet {
         matches!(self.to, Some(To::Nobody))
     }
 
+    /// Whether nobody waits for an answer any more, or the last event was sent.
     pub fn is_cancelled(&self) -> bool {
         match &self.to {
             Some(To::Nobody) => false,
@@ -110,6 +111,7 @@ impl Outlet {
         }
     }
 
+    /// How many events it carries.
     pub fn delivery(&self) -> Delivery {
         self.delivery
     }

@@ -7,6 +7,8 @@
 //! Most backends leave gathering and scattering to the kit in `batching`. One whose responses are many a request, or whose
 //! outputs are its inputs, implements [`ModelInstance`] itself.
 
+#![warn(missing_docs)]
+
 mod batch;
 mod contract;
 mod delivery;

@@ -50,6 +50,7 @@ impl WantedOutputs {
         }
     }
 
+    /// Whether the output at that place of the model's list is asked for.
     pub fn contains(&self, index: usize) -> bool {
         self.0.as_ref().is_none_or(|wanted| wanted.get(index).copied().unwrap_or(false))
     }
@@ -58,15 +59,20 @@ impl WantedOutputs {
 /// What ties the requests of a sequence together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum CorrelationId {
+    /// A number, which is not 0.
     Number(u64),
+    /// A text, which is not empty.
     Text(Arc<str>),
 }
 
 /// A request's place in a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
+    /// Which sequence it is.
     pub correlation_id: CorrelationId,
+    /// It is the first of its sequence.
     pub start: bool,
+    /// It is the last of its sequence.
     pub end: bool,
 }
 
@@ -76,7 +82,9 @@ pub struct Sequence {
 pub struct Request {
     /// In the order of the model's inputs; `None` where an optional input was not given.
     pub inputs: SmallVec<[Option<InputTensor>; 4]>,
+    /// Which outputs are asked for.
     pub outputs: WantedOutputs,
+    /// What the client says besides its inputs, without what the server itself reads.
     pub parameters: Parameters,
     /// The first dimension of every input; 1 for a model without a batch dimension.
     pub batch_size: usize,
@@ -84,9 +92,11 @@ pub struct Request {
     pub priority: u64,
     /// How long the client is willing to let it wait in the queue.
     pub timeout: Option<Duration>,
+    /// `None` for a request that belongs to no sequence.
     pub sequence: Option<Sequence>,
     /// When it began to wait for an instance.
     pub queued: Instant,
+    /// The way back to whoever waits for the answer.
     pub response: ResponseSender,
 }
 

@@ -36,8 +36,13 @@ pub struct Response {
 /// What comes back for a request.
 #[derive(Debug)]
 pub enum Event {
-    /// A response. `last` if no event follows.
-    Response { response: Response, last: bool },
+    /// A response.
+    Response {
+        /// What the model answered.
+        response: Response,
+        /// No event follows.
+        last: bool,
+    },
     /// One response of a decoupled model is an error. Others may follow.
     ResponseFailed(Error),
     /// The request failed. No event follows.
