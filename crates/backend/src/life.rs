@@ -93,10 +93,12 @@ impl Life {
         if self.reached == Stage::Ended {
             return;
         }
-        if outcome != ResponseOutcome::Cancel {
+        if let Some(computed) = times.output_begun {
             self.reach(Stage::InputsReady, times.started);
-            self.reach(Stage::Computed, times.output_begun.unwrap_or(times.finished));
+            self.reach(Stage::Computed, computed);
         }
+        // What comes before a response and was not reached by the first, such as an error, is left out.
+        self.reached = Stage::Computed;
         let event = RequestEvent::Responded { index: self.responses, outcome, times: *times };
         self.observers.on_counted(&self.context, &event);
         self.responses += 1;
@@ -105,6 +107,7 @@ impl Life {
 
     /// Reports the only response of a request, which is counted by its end. `times` are those of its execution; without
     /// them it was not executed.
+    #[inline]
     pub(crate) fn responded_once(&mut self, queued: Instant, times: Option<&ExecutionTimes>) {
         if self.observers.are_told_everything() && self.reached != Stage::Ended {
             self.report_only_response(queued, times);
@@ -113,27 +116,32 @@ impl Life {
 
     #[cold]
     fn report_only_response(&mut self, queued: Instant, times: Option<&ExecutionTimes>) {
-        let times = match times {
-            Some(times) => {
-                self.executed(queued, times);
-                let ExecutionTimes { started, outputs_begun, finished, .. } = *times;
-                ResponseTimes { started, output_begun: Some(outputs_begun), finished }
-            }
-            None => {
-                let now = Instant::now();
-                ResponseTimes { started: queued, output_begun: Some(now), finished: now }
-            }
+        let times = if let Some(times) = times {
+            self.report_executed(queued, times);
+            let ExecutionTimes { started, outputs_begun, finished, .. } = *times;
+            ResponseTimes { started, output_begun: Some(outputs_begun), finished }
+        } else {
+            let now = Instant::now();
+            ResponseTimes { started: queued, output_begun: Some(now), finished: now }
         };
         let event = RequestEvent::Responded { index: 0, outcome: ResponseOutcome::Success, times };
         self.observers.on_step(&self.context, &event);
     }
 
     /// Reports what was not reported yet of an execution.
+    #[inline]
     pub(crate) fn executed(&mut self, queued: Instant, times: &ExecutionTimes) {
-        self.reach(Stage::Queued, queued);
-        self.reach(Stage::Started, times.started);
-        self.reach(Stage::InputsReady, times.inputs_ready);
-        self.reach(Stage::Computed, times.outputs_begun);
+        if self.observers.are_told_everything() {
+            self.report_executed(queued, times);
+        }
+    }
+
+    #[cold]
+    fn report_executed(&mut self, queued: Instant, times: &ExecutionTimes) {
+        self.report_up_to(Stage::Queued, queued);
+        self.report_up_to(Stage::Started, times.started);
+        self.report_up_to(Stage::InputsReady, times.inputs_ready);
+        self.report_up_to(Stage::Computed, times.outputs_begun);
     }
 
     /// Reports the end. The clock is read here, once for all observers.

@@ -80,6 +80,8 @@ fn request<'a>(
         timeout: parameters.timeout,
         sequence: parameters.sequence,
         arrived: message.arrived,
+        deadline: None,
+        trace_parent: None,
     })
 }
 

@@ -196,6 +196,8 @@ impl IncomingRequest for BinaryRequest<'_> {
             timeout: parameters.timeout,
             sequence: parameters.sequence.take(),
             arrived: self.arrived,
+            deadline: None,
+            trace_parent: None,
         })
     }
 }

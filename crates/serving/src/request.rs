@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hippocamp_backend::{Parameters, Sequence};
+use hippocamp_backend::{Parameters, Sequence, TraceParent};
 use hippocamp_tensor::{DataType, Shape, TensorData};
 use smallvec::SmallVec;
 
@@ -25,6 +25,10 @@ pub struct InferRequest<'a> {
     pub sequence: Option<Sequence>,
     /// When the request came in; its duration counts from here.
     pub arrived: Instant,
+    /// When its client stops waiting, if the protocol says so. Told to observers; the protocol drops the call then.
+    pub deadline: Option<Instant>,
+    /// The span of the client's trace that it belongs to, if the protocol says so.
+    pub trace_parent: Option<Box<TraceParent>>,
 }
 
 impl<'a> InferRequest<'a> {
@@ -44,6 +48,8 @@ impl<'a> InferRequest<'a> {
             timeout: None,
             sequence: None,
             arrived,
+            deadline: None,
+            trace_parent: None,
         }
     }
 }

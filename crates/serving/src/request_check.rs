@@ -53,7 +53,11 @@ pub(crate) fn check(model: &LoadedModel, request: InferRequest<'_>) -> Result<(R
     let inputs = check.inputs(request.inputs, &places)?;
     check.lengths(&inputs)?;
     let delivery = if model.interface.decoupled { Delivery::Many } else { Delivery::Once };
-    let context = RequestContext::with_id(request.id.into(), request.arrived);
+    let context = RequestContext {
+        deadline: request.deadline,
+        trace_parent: request.trace_parent,
+        ..RequestContext::with_id(request.id.into(), request.arrived)
+    };
     let (response, receiver) = channel(delivery, context, Arc::clone(&model.observers));
     let request = Request {
         inputs,

@@ -1,5 +1,8 @@
 //! Both ends of the way back, with statistics that count.
 
+use std::sync::Mutex;
+
+use hippocamp_events::{ModelId, Observer, RequestEvent};
 use hippocamp_statistics::ModelStatistics;
 
 use super::*;
@@ -111,4 +114,92 @@ fn somebody_in_between_sees_every_event_and_the_cancellation() {
     assert!(tx.is_cancelled());
     drop(tx);
     assert_eq!(statistics.snapshot().fail.count, 1, "counted once, by the sender");
+}
+
+/// Notes what it is told, in short.
+#[derive(Debug, Default)]
+struct Noting(Mutex<String>);
+
+impl Observer for Noting {
+    fn on_request(&self, _: &ModelId, _: &RequestContext, event: &RequestEvent<'_>) {
+        self.0.lock().unwrap().push(match event {
+            RequestEvent::Received => 'r',
+            RequestEvent::Queued { .. } => 'q',
+            RequestEvent::Started { .. } => 's',
+            RequestEvent::InputsReady { .. } => 'i',
+            RequestEvent::Computed { .. } => 'c',
+            RequestEvent::Responded { .. } => 'R',
+            RequestEvent::Ended { outcome: Outcome::Success { .. }, .. } => 'S',
+            RequestEvent::Ended { outcome: Outcome::Cached { .. }, .. } => 'C',
+            RequestEvent::Ended { outcome: Outcome::Failed { .. }, .. } => 'F',
+            RequestEvent::Ended { outcome: Outcome::Withdrawn, .. } => 'W',
+        });
+    }
+}
+
+/// A sender, without anybody who receives, and what is told of it.
+fn noted(delivery: Delivery, act: impl FnOnce(ResponseSender, Arc<Observers>)) -> String {
+    let noting = Arc::new(Noting::default());
+    let statistics = Arc::new(ModelStatistics::default());
+    let model = ModelId { name: "m".into(), version: 1 };
+    let observers = Arc::new(Observers::new(model, statistics, [Arc::clone(&noting) as Arc<dyn Observer>]));
+    let (sender, _receiver) = channel(delivery, Instant::now(), Arc::clone(&observers));
+    act(sender, observers);
+    noting.0.lock().unwrap().clone()
+}
+
+#[test]
+fn events_keep_their_order_whatever_a_backend_leaves_out() {
+    let (now, times) = (Instant::now(), ExecutionTimes::now());
+    let once = |act: fn(ResponseSender, Instant, &ExecutionTimes)| {
+        noted(Delivery::Once, |sender, _| act(sender, now, &times))
+    };
+    let many = |act: fn(ResponseSender, Instant, &ExecutionTimes)| {
+        noted(Delivery::Many, |sender, _| act(sender, now, &times))
+    };
+    assert_eq!(once(|tx, now, times| tx.succeed(Response::default(), now, times)), "rqsicRS");
+    assert_eq!(many(|tx, now, times| tx.succeed(Response::default(), now, times)), "rqsicRS");
+    assert_eq!(many(ResponseSender::finish), "rqsicS", "no response");
+    let two = many(|mut tx, now, times| {
+        tx.send(Response::default());
+        tx.send(Response::default());
+        tx.finish(now, times);
+    });
+    assert_eq!(two, "rqsicRRS");
+    assert_eq!(once(|tx, now, _| tx.succeed_from_cache(Response::default(), now, now)), "rRC");
+    assert_eq!(once(|tx, _, _| tx.withdraw()), "rW");
+    assert_eq!(once(|tx, _, _| drop(tx)), "rF");
+    assert_eq!(many(|tx, _, _| drop(tx)), "rRF", "its response is an error");
+}
+
+#[test]
+fn a_request_that_is_queued_again_is_started_again() {
+    let (now, times) = (Instant::now(), ExecutionTimes::now());
+    let told = noted(Delivery::Once, |mut sender, _| {
+        sender.reach(Stage::Started, now);
+        sender.reach(Stage::Started, now);
+        sender.queued_again(now);
+        sender.reach(Stage::Started, now);
+        sender.succeed(Response::default(), now, &times);
+    });
+    assert_eq!(told, "rqsqsicRS");
+}
+
+#[test]
+fn nobody_is_told_of_null_requests() {
+    let told = noted(Delivery::Once, |sender, observers| {
+        sender.withdraw();
+        let (now, times) = (Instant::now(), ExecutionTimes::now());
+        let mut null = ResponseSender::to_nobody(Delivery::Many, now, observers);
+        null.reach(Stage::Started, now);
+        null.send(Response::default());
+        null.finish(now, &times);
+    });
+    assert_eq!(told, "rW");
+}
+
+#[test]
+fn a_request_stays_small() {
+    // It is moved from the protocol to the queue, and from there into a batch.
+    assert!(size_of::<crate::Request>() <= 672, "{}", size_of::<crate::Request>());
 }

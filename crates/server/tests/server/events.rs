@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hippocamp_backend::{ModelId, Observer, RequestContext, RequestEvent, ResponseReceiver};
+use hippocamp_backend::{ModelId, Observer, RequestContext, RequestEvent, ResponseReceiver, TraceParent};
 use hippocamp_core::{InferInput, InferRequest, Settings};
 use hippocamp_tensor::{DataType, Shape};
 use hippocamp_testing::{Entry, Gate, Journal, Repository, TestServer, gate_config, identity_config};
@@ -144,8 +144,25 @@ async fn an_ensemble_and_its_steps() {
         .with("inner", &ensemble(&(step("first", "INPUT0", "t") + &step("second", "t", "OUTPUT0"))))
         .with("outer", &ensemble(&(step("inner", "INPUT0", "t") + &step("first", "t", "OUTPUT0"))));
     let (server, journal, _) = server(repository).await;
-    server.client().await.model_infer(fp32("outer", "r", &[1], &[1.0])).await.unwrap();
+    let trace_parent: TraceParent =
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
+    let input = InferInput {
+        name: "INPUT0",
+        data_type: Some(DataType::Fp32),
+        shape: Shape::from([1]),
+        data: Bytes::from(vec![0; 4]).into(),
+    };
+    let request = InferRequest {
+        id: "r",
+        trace_parent: Some(Box::new(trace_parent)),
+        ..InferRequest::new(smallvec::smallvec![input])
+    };
+    server.core.model("outer", None).unwrap().infer(request).unwrap().only().await.unwrap();
     let told: Vec<_> = journal.entries().into_iter().filter(|entry| entry.id == "r").collect();
+    assert!(
+        told.iter().all(|entry| entry.trace_parent == Some(trace_parent)),
+        "all belong to the client's trace"
+    );
     let all: Vec<_> = told.iter().map(|e| (&*e.model, e.depth, &*e.event)).collect();
     // Each begins within the one that it is a step of, and the next step when the response before it is there.
     let begins: Vec<_> = all.iter().filter(|(.., event)| *event == "received").map(|e| (e.0, e.1)).collect();
