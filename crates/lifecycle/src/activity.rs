@@ -1,4 +1,4 @@
-//! The models that serve, for whoever decides which of them can be unloaded.
+//! Which models serve and whether they are in use, for the choice of eviction candidates.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ pub struct ServingModel {
     pub name: String,
     /// The models that it is composed of, if it is an ensemble.
     pub composing: BTreeSet<String>,
-    /// When a request found it last, in nanoseconds on a clock that begins with the process.
+    /// The time of the last request for it, in nanoseconds since the process started.
     pub last_use: u64,
     pub activity: Activity,
 }
@@ -22,7 +22,7 @@ pub enum Activity {
     Idle,
     /// Requests run on it.
     Running,
-    /// It has the state of sequences, in a version that serves or in one that is draining.
+    /// Sequences are active on it, in a serving or a draining version.
     Sequences,
 }
 
@@ -47,7 +47,8 @@ impl Lifecycle {
     }
 }
 
-/// Whether requests use a version. Those that an ensemble hands to it are counted with the ensemble, or wait here.
+/// Whether requests are running on or queued for a version of the model. Requests of an ensemble count for the ensemble
+/// until they reach this model's queue.
 fn is_running(entry: &Entry) -> bool {
     entry.serving.iter().any(|started| started.model.is_used())
 }

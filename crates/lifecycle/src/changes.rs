@@ -1,4 +1,4 @@
-//! What one step of installing changes for requests.
+//! The changes that one installation makes to the routes, collected first and then published at once.
 
 use std::sync::Arc;
 
@@ -7,24 +7,26 @@ use hippocamp_serving::{LoadedModel, Routes};
 use crate::draining::{DrainingVersion, DrainingVersions};
 use crate::entry::Retired;
 
-/// What has to be routed to anew, and what is retired. Gathered under the lock of the models, and made visible at once.
+/// The new routes and the versions to retire. They are collected under the lock of the models and published together.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// The versions that requests for a model find from now on. Where a model is listed twice, the last counts.
+    /// For each changed model, the versions that its requests are routed to from now on. If a model is listed twice, the
+    /// last entry counts.
     pub(crate) routes: Vec<(String, Vec<Arc<LoadedModel>>)>,
     pub(crate) retired: Vec<Retired>,
-    /// Versions that were replaced and may have sequences.
+    /// Replaced versions on which sequences may still be active.
     pub(crate) draining: Vec<Arc<DrainingVersion>>,
-    /// Models that ended, with the sequences that run on them.
+    /// Models that were removed; the sequences on their draining versions end too.
     pub(crate) ended: Vec<String>,
-    /// Models that ended long ago, and of which nothing is known any more.
+    /// Models that ended long ago and whose entries were dropped.
     pub(crate) forgotten: Vec<String>,
 }
 
 impl Changes {
-    /// From here on requests find what the changes say. Returns what is retired.
+    /// Publishes the changes to requests. Returns the versions to retire.
     pub(crate) fn publish(self, routes: &Routes, draining: &DrainingVersions) -> Vec<Retired> {
-        // Before the routes: no request of a sequence finds neither.
+        // The draining versions are published before the routes, so that a request of a running sequence always finds its
+        // version.
         for version in &self.draining {
             draining.add(version);
         }

@@ -1,4 +1,4 @@
-//! What models are composed of, as their configs say. Reads configs, so it may block.
+//! Finds the composing models of ensembles from their configs. These functions read files or ask a store, so they may block.
 
 use std::collections::BTreeSet;
 
@@ -9,10 +9,10 @@ use hippocamp_repository::{check_name, find_config, find_step};
 use crate::job::Job;
 use crate::settings::Repositories;
 
-/// Threads that read configs at the same time: those of a store take a round trip each.
+/// The number of threads that read configs in parallel: a config in a store costs a round trip.
 const READERS: usize = 16;
 
-/// What each job's model is composed of, in the order of the jobs.
+/// The composing models of each job's model, in the order of the jobs; `None` for a model that no repository has.
 pub(crate) fn composing_of_all(repositories: &Repositories, jobs: &[Job]) -> Vec<Option<BTreeSet<String>>> {
     let any_remote = repositories.any_remote();
     if !any_remote || jobs.len() == 1 {
@@ -26,13 +26,13 @@ pub(crate) fn composing_of_all(repositories: &Repositories, jobs: &[Job]) -> Vec
     })
 }
 
-/// The models that this one will be composed of, from its config as it is now.
+/// The composing models according to the config that the repository holds now; empty if the model is not an ensemble.
 pub fn composing_on_disk(repositories: &Repositories, name: &str) -> BTreeSet<String> {
     composing_of(repositories, &Job::implied(name.to_owned())).unwrap_or_default()
 }
 
-/// The models that this one is composed of; `None` if it is nowhere to be found. A config that cannot be read names none:
-/// what is wrong shows when the model is loaded.
+/// The composing models of a job's model; `None` if no repository has the model. A config that cannot be read gives an empty
+/// set; the load reports the error.
 pub fn composing_of(repositories: &Repositories, job: &Job) -> Option<BTreeSet<String>> {
     if check_name(&job.name).is_err() {
         return None;
@@ -47,7 +47,8 @@ pub fn composing_of(repositories: &Repositories, job: &Job) -> Option<BTreeSet<S
     Some(step_names(repositories, namespace.as_deref(), &steps).into_iter().collect())
 }
 
-/// The names under which the models of these steps are served: with namespaces the one beside the ensemble comes first.
+/// The names under which the models of these steps are served. With namespaces, a model in the ensemble's own repository is
+/// preferred.
 pub(crate) fn step_names(
     repositories: &Repositories,
     namespace: Option<&str>,

@@ -1,4 +1,4 @@
-//! Ensembles that are made of a model that began to serve, was replaced, or ended.
+//! Rebuilds the ensembles that are composed of a model when that model is loaded, replaced or removed.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use crate::models::Models;
 use crate::replace::{end, replace};
 use crate::state::{State, UNLOADED, VersionState};
 
-/// Builds the ensembles anew that are made of `name`. One that cannot be goes on serving with the models that it has; if
-/// these are unloaded, it ends.
+/// Rebuilds the ensembles that are composed of `name`. If a rebuild fails, the ensemble continues to serve with its old
+/// models, or ends if these were unloaded.
 pub(crate) fn rebuild_dependents(models: &mut Models, name: &str, changes: &mut Changes) {
     let mut renewed = BTreeSet::from([name.to_owned()]);
     for ensemble in models.dependencies.dependents(name) {
@@ -46,7 +46,7 @@ pub(crate) fn rebuild_dependents(models: &mut Models, name: &str, changes: &mut 
                 for state in models.entry(&ensemble).states.values_mut() {
                     match state.state {
                         State::Ready => state.reason = error.reason(),
-                        // Somebody unloaded what it needs; that is still why.
+                        // The ensemble ended because one of its models was unloaded. That is still the reason.
                         _ if state.reason.starts_with(UNLOADED) => state.reason = unloaded(&error),
                         _ => *state = VersionState::new(State::Unavailable, error.reason()),
                     }
@@ -56,7 +56,7 @@ pub(crate) fn rebuild_dependents(models: &mut Models, name: &str, changes: &mut 
     }
 }
 
-/// The reason of an ensemble that ended because a model did.
+/// The reason that the index shows for an ensemble that ended because one of its models was unloaded.
 fn unloaded(error: &Error) -> String {
     format!("{UNLOADED}: {error}")
 }

@@ -1,5 +1,5 @@
-//! Versions that were replaced while sequences ran on them. A sequence ends where it began: its requests still find the
-//! version that has its state, until the last of its sequences is over.
+//! Draining versions: versions that were replaced while sequences were active on them. A sequence stays on the version that
+//! has its state, so the version remains reachable for these requests until its last sequence ends.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -12,31 +12,32 @@ use hippocamp_scheduler::Scheduler;
 use hippocamp_serving::{Executor, LoadedModel};
 use tracing::info;
 
-/// How long it takes at first until somebody looks whether the last sequence is over, and at most. Sequences last long, and
-/// end when nobody watches: by their END, an error, or because they are idle.
+/// The first and the longest interval at which a draining version is polled for active sequences. It is polled because a
+/// sequence may end in several ways: by its END request, an error, or the idle timeout.
 const FIRST_LOOK: Duration = Duration::from_millis(10);
 const NEXT_LOOK: Duration = Duration::from_millis(500);
 
-/// By the model's name, newest first. No entry is empty.
+/// The draining versions by model name, newest first. No list is empty.
 #[derive(Debug, Default)]
 pub struct DrainingVersions(ArcSwap<HashMap<Arc<str>, Vec<Arc<DrainingVersion>>>>);
 
-/// A version that takes no new sequence any more.
+/// A version that accepts no new sequence, only requests of the sequences that are active on it.
 #[derive(Debug)]
 pub struct DrainingVersion {
     pub model: Arc<LoadedModel>,
-    /// Those that have sequences which its successor does not have.
+    /// The schedulers whose sequences were not handed over to the new version.
     sequences: Vec<Arc<Scheduler>>,
 }
 
 impl DrainingVersion {
-    /// If a version that ends has sequences which none of `started` has.
+    /// Makes a draining version of `ends` if it has schedulers with sequences that none of the new versions `started`
+    /// shares; otherwise `None`.
     pub fn of(ends: &Started, started: &[Started]) -> Option<Arc<DrainingVersion>> {
-        let goes_on = |scheduler: &Arc<Scheduler>| {
+        let is_reused = |scheduler: &Arc<Scheduler>| {
             let mut others = started.iter().flat_map(|version| &version.model.sequences);
             others.any(|other| Arc::ptr_eq(other, scheduler))
         };
-        let sequences = ends.model.sequences.iter().filter(|scheduler| !goes_on(scheduler));
+        let sequences = ends.model.sequences.iter().filter(|scheduler| !is_reused(scheduler));
         let sequences: Vec<_> = sequences.cloned().collect();
         (!sequences.is_empty())
             .then(|| Arc::new(DrainingVersion { model: Arc::clone(&ends.model), sequences }))
@@ -46,14 +47,14 @@ impl DrainingVersion {
         self.sequences.iter().any(|scheduler| scheduler.has_sequence(id))
     }
 
-    /// Ends it if no sequence runs and no request is on its way to begin one. True if it has ended: then nobody can begin to
-    /// use it.
+    /// Closes the version if no sequence is active and no request is about to start one. Returns true if it is closed; no
+    /// request can use it after that.
     fn end_if_done(&self) -> bool {
         let Some(uses) = &self.model.uses else { return !self.has_sequences() };
         if self.has_sequences() || !uses.close_if_unused() {
             return false;
         }
-        // A request may have begun one between the two looks.
+        // A request may have started a sequence between the two checks.
         if self.has_sequences() {
             uses.reopen();
             return false;
@@ -65,7 +66,7 @@ impl DrainingVersion {
         self.sequences.iter().any(|scheduler| scheduler.has_sequences())
     }
 
-    /// Whether it is an ensemble that hands requests to that version.
+    /// Whether this version is an ensemble with `model` as a step.
     fn runs(&self, model: &Arc<LoadedModel>) -> bool {
         match &self.model.executor {
             Executor::Scheduler(_) => false,
@@ -77,7 +78,7 @@ impl DrainingVersion {
 }
 
 impl DrainingVersions {
-    /// Whether a model has any.
+    /// Whether the model `name` has draining versions.
     pub fn of(&self, name: &str) -> bool {
         self.0.load().contains_key(name)
     }
@@ -90,7 +91,7 @@ impl DrainingVersions {
         });
     }
 
-    /// Lets all versions of a model go, with the sequences on them.
+    /// Drops all draining versions of a model and the sequences on them.
     pub fn forget(&self, name: &str) {
         if self.of(name) {
             self.retain(name, |_| false);
@@ -115,14 +116,14 @@ impl DrainingVersions {
         });
     }
 
-    /// The newest that `wanted` says yes to.
+    /// The newest draining version of the model for which `wanted` returns true.
     pub fn find(&self, name: &str, wanted: impl Fn(&DrainingVersion) -> bool) -> Option<Arc<LoadedModel>> {
         let all = self.0.load();
         all.get(name)?.iter().find(|version| wanted(version)).map(|version| Arc::clone(&version.model))
     }
 
-    /// Waits until the last sequence of a version is over, or the model is unloaded, and lets it go. It does not keep the
-    /// version meanwhile.
+    /// Waits until the last sequence of a version has ended or the model is unloaded, then drops the version. While it waits
+    /// it holds only a weak reference.
     pub async fn drain(&self, version: Weak<DrainingVersion>) {
         let mut pause = FIRST_LOOK;
         loop {

@@ -1,4 +1,4 @@
-//! From an ensemble's source and the models that serve to versions of the ensemble.
+//! Builds the versions of an ensemble from its source and the serving models.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::ensemble_source::EnsembleSource;
 use crate::models::Models;
 use crate::state::VersionState;
 
-/// Builds every version of what serves now.
+/// Builds every version of the ensemble from the models that serve now.
 pub(crate) fn build(source: &EnsembleSource, models: &Models) -> Result<Vec<Started>> {
     composing_are_known(source, models)?;
     let mut faults = Collected::default();
@@ -24,7 +24,7 @@ pub(crate) fn build(source: &EnsembleSource, models: &Models) -> Result<Vec<Star
     source.build_versions(&steps)
 }
 
-/// Refuses an ensemble that is made of models of which nothing is known, or which were unloaded.
+/// Returns an error if a composing model is unknown or was unloaded.
 fn composing_are_known(source: &EnsembleSource, models: &Models) -> Result<()> {
     let missing = source.composing().into_iter().filter(|name| match models.states_of(name) {
         Some(states) => models.serving(name).is_empty() && states.values().all(VersionState::is_gone),
@@ -49,7 +49,7 @@ fn composing_are_known(source: &EnsembleSource, models: &Models) -> Result<()> {
     Err(Error::invalid_arg(message).with_source(faults))
 }
 
-/// The version of the model `name` that the step of that index asks for.
+/// The version of the model `name` that `step`, the step number `index`, asks for.
 fn model_of(
     ensemble: &str,
     index: usize,
@@ -92,7 +92,7 @@ fn nothing_serves(ensemble: &str, index: usize, name: &str, models: &Models) -> 
     about(error, &path, FaultKind::Composing { model: name.to_owned() })
 }
 
-/// The error of an ensemble that depends on itself; `last` is the last on the way back to it.
+/// The error for an ensemble that depends on itself. `last` is the last model in the cycle before the ensemble.
 #[cold]
 pub(crate) fn circular(name: &str, last: &str) -> Error {
     let text = format!("circular dependency between ensembles: {name} -> ... -> {last} -> {name}");

@@ -1,5 +1,4 @@
-//! An ensemble whose config was read: what it takes to build its versions, as often as the models change that it is
-//! composed of.
+//! The checked config of an ensemble, from which its versions are built, and rebuilt whenever a composing model changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,8 +22,8 @@ use hippocamp_statistics::ModelStatistics;
 use crate::composition::step_names;
 use crate::settings::Repositories;
 
-/// An ensemble whose own config is usable. It is kept as long as the ensemble is wanted, so that it can be built anew
-/// without a look at the disk.
+/// An ensemble with a valid config. It is kept as long as the ensemble is wanted, so that it can be rebuilt without reading
+/// files.
 #[derive(Debug)]
 pub(crate) struct EnsembleSource {
     name: Arc<str>,
@@ -33,13 +32,13 @@ pub(crate) struct EnsembleSource {
     step_names: Vec<String>,
     interface: Interface,
     labels: BTreeMap<Arc<str>, Vec<String>>,
-    /// By version. They go on counting when the ensemble is built anew: nobody reloaded the ensemble itself.
+    /// The statistics of each version. A rebuild does not reset them, because the ensemble itself was not reloaded.
     statistics: BTreeMap<u64, Arc<ModelStatistics>>,
     folder: ModelFolder,
     latencies: LatencySettings,
     observers: RegisteredObservers,
     count_uses: bool,
-    /// The server's, in which each version that is built gets a part of its own.
+    /// The server's response cache; each built version owns its entries in it.
     cache: Option<ResponseCache>,
 }
 
@@ -80,7 +79,7 @@ impl EnsembleSource {
         self.statistics.keys().copied().collect()
     }
 
-    /// Builds every version. `steps` are the models of the steps, in the config's order.
+    /// Builds all versions. `steps` are the models of the steps, in the config's order.
     pub(crate) fn build_versions(&self, steps: &[Arc<LoadedModel>]) -> Result<Vec<Started>> {
         let versions = self.statistics.iter();
         versions.map(|(&version, statistics)| self.build_version(version, steps, statistics)).collect()
@@ -101,12 +100,12 @@ impl EnsembleSource {
         model_config::ensemble_scheduling(&self.config).unwrap_or(&NONE)
     }
 
-    /// The models that it is composed of.
+    /// The names of the composing models.
     pub(crate) fn composing(&self) -> BTreeSet<String> {
         self.step_names.iter().cloned().collect()
     }
 
-    /// A version that runs these models, one a step.
+    /// Builds one version. `steps` are the models of the steps, in the config's order.
     fn build_version(
         &self,
         version: u64,
@@ -124,7 +123,7 @@ impl EnsembleSource {
             ));
             return Err(about(error, "response_cache.enable", FaultKind::Other));
         }
-        // Not for the user to say: it follows from the steps.
+        // The policy in the config is ignored: whether an ensemble is decoupled follows from its steps.
         let policy = Some(ModelTransactionPolicy { decoupled });
         let config = ModelConfig { model_transaction_policy: policy, ..self.config.clone() };
         let interface = Interface { decoupled, ..self.interface.clone() };
@@ -151,7 +150,7 @@ impl EnsembleSource {
         Ok(Started { model: Arc::new(model), stopped: Stopped::Ensemble(ended), opened: None })
     }
 
-    /// The ensemble's own labels, and for an output without any those of the model that makes it.
+    /// The classification labels: the ensemble's own, or for an output without any, those of the model that produces it.
     fn labels(&self, steps: &[Arc<LoadedModel>]) -> BTreeMap<Arc<str>, Vec<String>> {
         let mut labels = self.labels.clone();
         for output in &self.interface.outputs {
@@ -166,7 +165,7 @@ impl EnsembleSource {
     }
 }
 
-/// Who has the sequences that run on these models.
+/// The schedulers of these models that hold sequences, each once.
 fn sequences(steps: &[Arc<LoadedModel>]) -> Vec<Arc<Scheduler>> {
     let mut all: Vec<Arc<Scheduler>> = Vec::new();
     for scheduler in steps.iter().flat_map(|model| &model.sequences) {

@@ -13,42 +13,42 @@ use crate::overrides::{GivenConfig, ModelFiles};
 use crate::state::VersionState;
 use crate::turn::Turn;
 
-/// What is known of one model, whether it serves or not.
+/// The record of one model, whether it serves or not.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
-    /// Of every version that is known.
+    /// The state of every known version.
     pub(crate) states: BTreeMap<u64, VersionState>,
     /// The versions that serve.
     pub(crate) serving: Vec<Started>,
     /// What it was loaded from.
     pub(crate) origin: Origin,
-    /// If it is an ensemble that is wanted: what it takes to build it anew.
+    /// The source from which the ensemble is rebuilt; `None` if the model is no ensemble or was removed.
     pub(crate) ensemble: Option<Arc<EnsembleSource>>,
-    /// It was asked for by name, not only loaded because an ensemble is composed of it.
+    /// Whether the model was asked for by name; false if it was only loaded as part of an ensemble.
     pub(crate) explicit: bool,
-    /// How often it was loaded, and how often that failed.
+    /// The numbers of successful and failed loads.
     pub(crate) loads: LoadCounts,
-    /// Held while the model is loaded or unloaded, so that it is one after the other.
+    /// The lock held while the model is loaded or unloaded, so that loads and unloads run one at a time.
     pub(crate) turn: Turn,
-    /// A repository had it when it was loaded last: it is not only known by a request.
+    /// Whether the last load took the model's files from a repository, not from the load request.
     pub(crate) in_repository: bool,
-    /// Its place among those of which nothing serves.
+    /// Its key in the list of ended models; `None` while a version serves.
     pub(crate) ending: Option<u64>,
 }
 
 impl Entry {
-    /// Nothing of it serves or is wanted.
+    /// Whether no version serves and the model is not an ensemble waiting to be rebuilt.
     pub(crate) fn is_idle(&self) -> bool {
         self.serving.is_empty() && self.ensemble.is_none()
     }
 
-    /// The route to it.
+    /// The versions to which requests for the model are routed.
     pub(crate) fn route(&self) -> Vec<Arc<LoadedModel>> {
         self.serving.iter().map(|version| Arc::clone(&version.model)).collect()
     }
 }
 
-/// How often a model was loaded.
+/// The numbers of successful and failed loads of a model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadCounts {
     pub succeeded: u64,
@@ -58,11 +58,11 @@ pub struct LoadCounts {
 /// What a model was loaded from.
 #[derive(Debug, Default)]
 pub(crate) struct Origin {
-    /// Its folder's content then; `None` if the request brought config or files along.
+    /// The fingerprint of the model's folder at load time; `None` if the load request brought a config or files.
     pub(crate) fingerprint: Option<Fingerprint>,
-    /// Files that were brought here for this load. They live as long as what serves from them.
+    /// The temporary files of this load. They are deleted when the versions that were loaded from them are gone.
     pub(crate) files: Option<ModelFiles>,
-    /// The config that came with the request, for the files of the repository.
+    /// The config from the load request, which applies to the files in the repository.
     pub(crate) given: Option<GivenConfig>,
 }
 
@@ -72,6 +72,6 @@ pub struct Retired {
     pub(crate) name: String,
     pub(crate) versions: Vec<Started>,
     pub(crate) origin: Origin,
-    /// Those on which sequences may go on.
+    /// The versions among them that drain, because sequences may still be active on them.
     pub(crate) draining: Vec<Weak<DrainingVersion>>,
 }

@@ -1,4 +1,4 @@
-//! Where a model's files are.
+//! Finds a model's files.
 
 use hippocamp_backend::Error;
 use hippocamp_repository::{ModelFolder, ScanFault, find};
@@ -6,7 +6,8 @@ use hippocamp_repository::{ModelFolder, ScanFault, find};
 use crate::overrides::{LoadOverrides, ModelFiles, OverrideFolder};
 use crate::settings::Repositories;
 
-/// Where the model's files are: in a repository, or in the request. Fetches what is elsewhere.
+/// Finds a model's files in the repositories, or writes those of the load request to a temporary folder. Files in a remote
+/// store are downloaded. Fails if no repository has the model, a download fails, or override files come without a config.
 pub fn find_files(
     repositories: &Repositories,
     name: &str,

@@ -1,13 +1,13 @@
-//! The step in which models begin to serve, are replaced, or end: under the lock of the models, so that states and routes
-//! never tell different stories.
+//! Installs loaded models: new versions begin to serve, replace older ones, or a model is removed. Each installation is one
+//! step under the lock of [`Models`], so that the states in the index and the routes always agree.
 //!
-//! 1. The versions of an ensemble are built of what serves, or will serve by the same step (`together.rs`). If that fails,
-//!    nothing changes.
-//! 2. Each new model takes the place of what serves under its name (`replace.rs`).
-//! 3. Each other ensemble that is made of it is built anew, or ends with it (`dependents.rs`).
+//! 1. The versions of an ensemble are built from the models that serve or are installed in the same step (`together.rs`).
+//!    If that fails, nothing changes.
+//! 2. Each new model replaces the versions that serve under its name (`replace.rs`).
+//! 3. Each other ensemble that is composed of an installed or removed model is rebuilt, or removed too (`dependents.rs`).
 //! 4. All routes change at once (`changes.rs`).
 //!
-//! What was replaced comes back, to be retired (`retire.rs`) when the lock is free again.
+//! The replaced versions are returned, so that the caller retires them (`retire.rs`) after the lock is released.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ use crate::replace::{end, replace};
 use crate::together::{build_together, dependencies_with};
 
 impl Lifecycle {
-    /// Lets one model serve that was made ready, and takes `origin` if that succeeds. `explicit` says that somebody asked
-    /// for it by name.
+    /// Installs one loaded model and routes requests to it. On success `origin` is moved into the model's entry; on failure
+    /// it is left untouched. `explicit` is true if the model was asked for by name. Returns the versions to retire.
     pub(crate) fn install(
         &self,
         name: &str,
@@ -53,9 +53,9 @@ impl Lifecycle {
         Ok(self.publish(changes))
     }
 
-    /// Lets models serve that were made ready together, and ends others, in one step: nobody sees some of it. Each ensemble
-    /// comes behind what it is made of. If an ensemble cannot be built of the others, nothing changes, and its name is
-    /// returned.
+    /// Installs several loaded models and removes others in one step, so that no request sees only part of the change. In
+    /// `new`, an ensemble has to come after the models that it is composed of. Returns the versions to retire. If an
+    /// ensemble cannot be built, nothing changes, and the error holds its name.
     pub(crate) fn install_together(
         &self,
         mut new: Vec<ReadyModel>,
@@ -79,31 +79,32 @@ impl Lifecycle {
         for name in removed {
             remove_one(&mut models, name, &mut changes);
         }
-        // An ensemble that is made of several of them is built several times. The last time counts, and no request finds
-        // the others.
+        // An ensemble that is composed of several changed models is rebuilt once for each of them. Only the last build is
+        // routed to.
         names.iter().chain(removed).for_each(|name| rebuild_dependents(&mut models, name, &mut changes));
         changes.retired.reverse();
         Ok(self.publish(changes))
     }
 
-    /// Ends a model, and the ensembles that are made of it: these come back when it does.
+    /// Removes a model and the ensembles that are composed of it; these are rebuilt when the model is loaded again. Returns
+    /// the versions to retire.
     pub(crate) fn remove(&self, name: &str) -> Vec<Retired> {
         let mut models = self.models.lock();
         let mut changes = Changes::default();
         remove_one(&mut models, name, &mut changes);
         rebuild_dependents(&mut models, name, &mut changes);
-        // The ensembles first: they hold on to the model.
+        // Ensembles are retired first, because they keep references to the model.
         changes.retired.reverse();
         self.publish(changes)
     }
 
-    /// Called under the lock of the models.
+    /// Makes the changes visible to requests. The caller holds the lock of the models.
     fn publish(&self, changes: Changes) -> Vec<Retired> {
         changes.publish(&self.routes, &self.draining)
     }
 }
 
-/// Ends a model that is not wanted any more.
+/// Removes a model that nobody asks for any more.
 fn remove_one(models: &mut Models, name: &str, changes: &mut Changes) {
     models.missing.remove(name);
     models.dependencies.set(name, BTreeSet::new());
@@ -112,8 +113,8 @@ fn remove_one(models: &mut Models, name: &str, changes: &mut Changes) {
     end(models, name, "", changes);
 }
 
-/// Builds an ensemble of what serves. If that fails and nothing of it serves, it is built as soon as the models are there
-/// that it needs.
+/// Builds an ensemble from the models that serve now. If that fails and no version of the ensemble serves, its source is
+/// kept all the same, so that it is built as soon as the models that it needs are loaded.
 fn build_alone(
     models: &mut Models,
     name: &str,

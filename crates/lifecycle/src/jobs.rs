@@ -1,4 +1,4 @@
-//! The order in which models can be loaded: an ensemble behind what it is composed of.
+//! Orders load jobs: an ensemble is loaded after the models that it is composed of.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::composition::composing_of_all;
 use crate::job::Job;
 use crate::settings::Repositories;
 
-/// Jobs of which some wait for others.
+/// Load jobs and the dependencies between them.
 #[derive(Debug, Default)]
 pub struct Jobs {
     by_name: BTreeMap<String, Job>,
@@ -21,7 +21,8 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Adds everything that the models are composed of. Reads their configs.
+    /// The given jobs and one for each composing model that they need, directly or indirectly. Reads the configs, so it may
+    /// block.
     pub(crate) fn with_composing(repositories: &Repositories, jobs: Vec<Job>) -> Jobs {
         let mut all = Jobs::default();
         let mut open = jobs;
@@ -35,7 +36,7 @@ impl Jobs {
         all
     }
 
-    /// These and no others, in the order that these dependencies ask for.
+    /// Exactly the given jobs, ordered by `dependencies`.
     pub fn among(jobs: Vec<Job>, dependencies: &Dependencies) -> Jobs {
         let mut all = Jobs { dependencies: dependencies.clone(), ..Jobs::default() };
         for mut job in jobs {
@@ -45,7 +46,7 @@ impl Jobs {
         all
     }
 
-    /// Adds jobs, each with what its model is composed of. Returns jobs for those of them that are new.
+    /// Adds jobs, each with the composing models of its model. Returns jobs for the composing models that have none yet.
     fn add(&mut self, jobs: impl Iterator<Item = (Job, Option<BTreeSet<String>>)>) -> Vec<Job> {
         let mut new = BTreeSet::new();
         for (job, composing) in jobs {
@@ -58,7 +59,8 @@ impl Jobs {
             new.extend(composing.iter().flatten().cloned());
             match composing {
                 Some(composing) => self.dependencies.set(&job.name, composing),
-                // No repository has it. Whoever asked for it is told; an ensemble finds out when it is built.
+                // No repository has the model. If it was asked for by name, its job reports that; otherwise the build of the
+                // ensemble fails.
                 None if !job.explicit => continue,
                 None => {}
             }
@@ -68,7 +70,8 @@ impl Jobs {
         new.into_iter().map(Job::implied).collect()
     }
 
-    /// Jobs that are tied to each other, each group by itself; and what was refused.
+    /// Splits the jobs into groups that do not depend on each other. Also returns the jobs that were refused for an invalid
+    /// model name.
     pub(crate) fn into_groups(self) -> (Vec<Group>, BTreeMap<String, Result<(), LoadFailure>>) {
         let Jobs { mut by_name, dependencies, refused } = self;
         let mut tied: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -105,7 +108,7 @@ impl Jobs {
     }
 }
 
-/// Jobs that are tied to each other.
+/// Jobs that are connected by dependencies.
 #[derive(Debug, Default)]
 pub(crate) struct Group {
     by_name: BTreeMap<String, Job>,
@@ -117,18 +120,19 @@ impl Group {
         self.by_name.keys().cloned().collect()
     }
 
-    /// Runs every job as soon as those are done that it waits for, whatever came of them.
+    /// Runs every job as soon as the jobs that it depends on have finished, whether they succeeded or not. Returns the
+    /// results by model name.
     pub(crate) async fn run<F, Fut>(self, load: F) -> BTreeMap<String, Result<(), LoadFailure>>
     where
         F: Fn(Job) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Result<(), LoadFailure>> + Send,
     {
         let Group { by_name, dependencies } = self;
-        // Each is closed when its job is done.
+        // Each sender is dropped when its job has finished, which wakes the jobs that wait for it.
         let mut running: BTreeMap<String, watch::Sender<()>> =
             by_name.keys().map(|name| (name.clone(), watch::Sender::new(()))).collect();
         let before = |job: &Job| -> Vec<watch::Receiver<()>> {
-            // One that depends on itself waits for nothing; it is refused in any case.
+            // An ensemble that depends on itself waits for no job: its load fails in any case.
             let composing = dependencies.composing(&job.name).filter(|_| job.cycle.is_none());
             composing.filter_map(|name| running.get(name)).map(watch::Sender::subscribe).collect()
         };

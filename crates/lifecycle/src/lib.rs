@@ -1,7 +1,8 @@
-//! The life of models: from a load to the end of the last request.
+//! The lifecycle of models: loading, installing, replacing, unloading and draining.
 //!
-//! [`Lifecycle`] knows every model that was ever loaded or tried (`models.rs`). A load is a [`Job`], which is made ready
-//! off to the side (`make.rs`) and installed in one step (`install.rs`); what it replaces is retired (`retire.rs`).
+//! [`Lifecycle`] keeps a record of every model that was loaded or failed to load (`models.rs`). A load is a [`Job`]: the
+//! model is loaded while the old versions still serve (`make.rs`), then installed in one step (`install.rs`); the replaced
+//! versions are retired (`retire.rs`).
 
 mod activity;
 mod changes;

@@ -1,4 +1,4 @@
-//! What the operations of a model's life work on.
+//! [`Lifecycle`] itself: its state, its settings and the queries on it. The operations are in the other files.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
@@ -17,9 +17,9 @@ use crate::overrides::LoadOverrides;
 use crate::settings::{LifecycleSettings, Repositories};
 use crate::state::VersionState;
 
-/// Loads models, lets them serve, replaces and unloads them. Knows the state of every model that was ever loaded or tried.
+/// Loads, replaces and unloads models, and keeps the state of every model that was loaded or failed to load.
 ///
-/// Requests see what it does by its [`Routes`] alone, and take none of its locks.
+/// Inference requests find models through its [`Routes`] and take none of its locks.
 #[derive(Debug)]
 pub struct Lifecycle {
     pub(crate) loader: Loader,
@@ -27,23 +27,23 @@ pub struct Lifecycle {
     pub(crate) routes: Routes,
     pub(crate) draining: DrainingVersions,
     pub(crate) models: Mutex<Models>,
-    /// As many as models may be loaded at once.
+    /// One permit for each model that may be loaded at the same time.
     pub(crate) load_permits: Semaphore,
-    /// Who is told when models have ended.
+    /// The observer of ended models, if one was set.
     pub(crate) ends: OnceLock<Weak<dyn EndObserver>>,
 }
 
-/// Who is told when models have ended.
+/// An observer that is called when models have ended.
 pub trait EndObserver: std::fmt::Debug + Send + Sync {
     /// Versions of these models were unloaded or replaced, and their memory is free.
     fn ended(&self, names: &[String]);
 }
 
-/// By version.
+/// The states of a model's versions, by version number.
 pub type VersionStates = BTreeMap<u64, VersionState>;
 
 impl Lifecycle {
-    /// Without any model yet.
+    /// A lifecycle without any model.
     pub fn new(loader: Loader, settings: LifecycleSettings) -> Lifecycle {
         let threads = settings.load_threads.max(1);
         Lifecycle {
@@ -57,7 +57,7 @@ impl Lifecycle {
         }
     }
 
-    /// From here on `observer` is told when models have ended. There is one at most: a second one is not told.
+    /// Sets the observer of ended models. Only the first call has an effect.
     pub fn observe_ends(&self, observer: Weak<dyn EndObserver>) {
         drop(self.ends.set(observer));
     }
@@ -70,17 +70,18 @@ impl Lifecycle {
         &self.loader
     }
 
-    /// What requests find.
+    /// The routes by which requests find loaded models.
     pub fn routes(&self) -> &Routes {
         &self.routes
     }
 
-    /// What requests of sequences find beside that.
+    /// The draining versions, which requests of running sequences still find.
     pub fn draining(&self) -> &DrainingVersions {
         &self.draining
     }
 
-    /// The version that was asked for, or the highest that serves. Takes no lock if there is one.
+    /// Finds the given version of a model, or with `None` the highest that serves. Takes no lock if it is found. Otherwise
+    /// the error says why the version does not serve.
     pub fn find(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
         self.routes.find(name, version).map_err(|error| match version {
             Some(version) if self.models.lock().knows(name, version) => Error::unavailable(format!(
@@ -95,23 +96,23 @@ impl Lifecycle {
         !self.models.lock().serving(name).is_empty()
     }
 
-    /// The states of all versions that are known, by model.
+    /// The states of all known versions, by model name.
     pub fn states(&self) -> BTreeMap<String, VersionStates> {
         self.models.lock().states()
     }
 
-    /// What the repositories would have to hold so that nothing was to be done: the content of each model that serves, and
-    /// of one that failed or waits something that no model has.
+    /// The fingerprint of the content that each model was loaded from, by model name. A model that failed or waits has a
+    /// fingerprint that matches no folder, so that a comparison with the repositories shows it as changed.
     pub fn loaded(&self) -> BTreeMap<String, Fingerprint> {
         self.models.lock().loaded()
     }
 
-    /// Which ensembles that are wanted are composed of which models.
+    /// The composing models of every wanted ensemble.
     pub fn dependencies(&self) -> Dependencies {
         self.models.lock().dependencies.clone()
     }
 
-    /// How often each model was loaded, and how often that failed.
+    /// The numbers of successful and failed loads, by model name.
     pub fn load_counts(&self) -> BTreeMap<String, LoadCounts> {
         self.models.lock().entries.iter().map(|(name, entry)| (name.clone(), entry.loads)).collect()
     }
@@ -131,20 +132,20 @@ impl Lifecycle {
         self.models.lock().any_serving()
     }
 
-    /// A model that the settings ask for could not be loaded: until it is, something is missing.
+    /// Notes that a model that the settings ask for could not be loaded. It counts as missing until it is loaded.
     pub fn set_missing(&self, name: &str) {
         self.models.lock().missing.insert(name.to_owned());
     }
 
-    /// Notes that the model is wanted by itself, not only because an ensemble is composed of it.
+    /// Notes that the model was asked for by name, so that it stays loaded when the ensembles that use it are unloaded.
     pub fn set_explicit(&self, name: &str) {
         if let Some(entry) = self.models.lock().entries.get_mut(name) {
             entry.explicit = true;
         }
     }
 
-    /// What a request brought along or, if that is nothing, the config that the model was given by an earlier request and
-    /// that is newer than the repository's.
+    /// The overrides of a load request. If it has none, the config from an earlier load request is used, unless the config
+    /// in the repository was written since.
     pub async fn with_given_config(self: &Arc<Self>, name: &str, overrides: LoadOverrides) -> LoadOverrides {
         if overrides.config.is_some() || !overrides.files.is_empty() {
             return overrides;
@@ -157,12 +158,13 @@ impl Lifecycle {
         LoadOverrides { config: json.await.ok().flatten(), ..overrides }
     }
 
-    /// Lets all models go, and waits until their instances have finished what they run. Nothing is loaded after this.
+    /// Unloads all models and waits until their instances have finished their requests. The caller must not load models
+    /// after this.
     pub async fn end_all(&self) {
         self.routes.clear();
         self.draining.clear();
         let serving = self.models.lock().take_all();
-        // All are let go before any is waited for: an ensemble holds on to its models.
+        // All models are dropped before the first wait, because an ensemble keeps its models alive.
         let stopped: Vec<_> = serving.into_iter().map(|Started { stopped, .. }| stopped).collect();
         for stopped in stopped {
             stopped.wait().await;

@@ -1,7 +1,8 @@
-//! Loading: one model at a time each, several models at once, an ensemble behind the models that it is composed of.
+//! Runs load jobs: different models in parallel, loads of the same model one at a time, and an ensemble after the models
+//! that it is composed of.
 //!
-//! A new version is made ready off to the side (`make.rs`) and only then routed to (`install.rs`). The one it replaces
-//! answers until its last request is done (`retire.rs`). A load that fails changes nothing but the reason in the index.
+//! A new version is loaded while the old one serves (`make.rs`), and then requests are routed to it (`install.rs`). The old
+//! one drains: it finishes the requests that it has (`retire.rs`). A failed load changes only the reason in the index.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,8 +20,8 @@ use crate::overrides::LoadOverrides;
 use crate::turn::HeldTurn;
 
 impl Lifecycle {
-    /// Loads a model and routes to it, and loads what it is composed of before. Goes on to the end even if whoever asked
-    /// does not wait for it.
+    /// Loads a model, after its composing models if it is an ensemble, and routes requests to it. The load continues even if
+    /// the returned future is dropped.
     pub async fn load_model(
         self: &Arc<Self>,
         name: String,
@@ -39,7 +40,8 @@ impl Lifecycle {
         }
     }
 
-    /// Loads models, each behind those that it is composed of, otherwise several at once.
+    /// Loads models and the models that they are composed of. Independent models are loaded in parallel. Returns the results
+    /// by model name.
     pub async fn load_models(self: &Arc<Self>, jobs: Vec<Job>) -> BTreeMap<String, Result<(), LoadFailure>> {
         let lifecycle = Arc::clone(self);
         let jobs =
@@ -48,7 +50,8 @@ impl Lifecycle {
         self.run_jobs(jobs).await
     }
 
-    /// Loads just these. Whoever unloads one of them, or loads it again, waits until all are done that are tied to it.
+    /// Runs exactly the given jobs and returns the results by model name. Other loads and unloads of a model wait until all
+    /// jobs of its group have finished.
     pub async fn run_jobs(self: &Arc<Self>, jobs: Jobs) -> BTreeMap<String, Result<(), LoadFailure>> {
         let (groups, mut outcomes) = jobs.into_groups();
         let mut tasks = JoinSet::new();
@@ -70,8 +73,8 @@ impl Lifecycle {
         outcomes
     }
 
-    /// Waits until it is the turn of these models, and holds it. In the order of their names, so that two who do so never wait
-    /// for each other.
+    /// Locks these models for a load or unload. They are locked in the order of their names, so that two callers cannot
+    /// deadlock.
     pub(crate) async fn turns_of(&self, names: BTreeSet<String>) -> Vec<HeldTurn> {
         let mut turns = Vec::new();
         for name in names {
@@ -81,7 +84,7 @@ impl Lifecycle {
         turns
     }
 
-    /// The caller has the model's turn.
+    /// Runs one job. The caller holds the model's turn.
     async fn load_one(self: &Arc<Self>, job: Job) -> Result<(), LoadFailure> {
         let name = job.name.clone();
         let _permit = self.load_permits.acquire().await;
@@ -99,7 +102,7 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// Logs why a model was not loaded, and forgets it if it was never more than a name.
+    /// Logs why a load failed. Drops the model's record if no repository has the model and it was never loaded.
     pub(crate) fn log_failure(&self, name: &str, failure: &LoadFailure) {
         if let LoadFailure::Changed = failure {
             info!(model = name, "it changed while it was loaded, and will be loaded when that has settled");

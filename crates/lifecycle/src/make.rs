@@ -1,4 +1,4 @@
-//! From a job to a model that can be installed. Runs on a loading thread, and changes nothing of what serves.
+//! Loads the model of a job so that it can be installed. This runs on a loading thread and does not affect serving versions.
 
 use std::sync::Arc;
 
@@ -18,7 +18,8 @@ use crate::ready::{Ready, ReadyModel};
 use crate::settings::Repositories;
 
 impl Lifecycle {
-    /// Loads and installs. What was replaced is returned, to be let go; `None` if the model serves what it should already.
+    /// Loads and installs the model of a job. Returns the versions to retire, or `None` if the model serves the wanted
+    /// content already.
     pub(crate) fn load_now(&self, job: &Job) -> Result<Option<Vec<Retired>>, LoadFailure> {
         let mut retries = self.settings.load_retries;
         let Some((folder, mut origin)) = self.open(job, &mut retries)? else { return Ok(None) };
@@ -29,7 +30,7 @@ impl Lifecycle {
         self.with_retries(&job.name, retries, load).map(Some)
     }
 
-    /// Makes a model ready off to the side, to be installed with others. Changes nothing of what serves.
+    /// Loads a model without installing it, so that it can be installed together with others.
     pub(crate) fn load_aside(&self, job: &Job) -> Result<ReadyModel, LoadFailure> {
         let mut retries = self.settings.load_retries;
         let opened = self.open(job, &mut retries)?;
@@ -38,7 +39,7 @@ impl Lifecycle {
         Ok(ReadyModel { name: job.name.clone(), ready, origin })
     }
 
-    /// Finds the model's files. `None` if the model serves just these, and that is enough.
+    /// Finds the model's files. Returns `None` if the model serves this content already and the job does not force a reload.
     fn open(&self, job: &Job, retries: &mut u32) -> Result<Option<(ModelFolder, Origin)>, LoadFailure> {
         let (folder, files) = self.fetch(job, retries)?;
         if !job.explicit && self.serves_content(&job.name, folder.fingerprint) {
@@ -54,7 +55,7 @@ impl Lifecycle {
         Ok(Some((folder, Origin { fingerprint, files, given })))
     }
 
-    /// From the model's files to what can be installed.
+    /// Loads the model from its files. The result can be installed.
     fn make(&self, job: &Job, folder: &ModelFolder, origin: &Origin) -> Result<Ready, LoadFailure> {
         let prepared = prepare(&self.loader.context, folder.clone(), job.overrides.config.as_deref());
         let ready = prepared.map_err(LoadFailure::Config).and_then(|prepared| {
@@ -65,19 +66,19 @@ impl Lifecycle {
                 self.loader.load(prepared, self.reusable(&job.name)).map(Ready::Model)
             }
         });
-        // Files that were brought here for this load do not change. Of others half may have been read before a change
-        // and half behind it: that explains a failure, and a success could be a lie.
+        // Temporary files of this load do not change. Others may have changed while they were read, so that the load mixed
+        // old and new files: neither a failure nor a success can be trusted.
         if job.expected.is_some() && origin.files.is_none() && !folder.is_unchanged() {
             return Err(LoadFailure::Changed);
         }
-        // Where they were brought to is nobody's business, and gone when somebody reads it.
+        // The path of the temporary folder is removed from the message: the folder will be gone when somebody reads it.
         ready.map_err(|failure| match &origin.files {
             Some(_) => failure.with_text(&|text| without_folder(text, folder)),
             None => failure,
         })
     }
 
-    /// Tries again what may go better the next time: a config won't, and what changed settles first.
+    /// Runs `load` and retries it up to `retries` times. A config error or a changed folder is not retried.
     fn with_retries<T>(
         &self,
         name: &str,
@@ -100,8 +101,7 @@ impl Lifecycle {
         }
     }
 
-    /// Finds the model's files, and brings them here if they are elsewhere. Only that is tried again: a disk would not do
-    /// better the next time.
+    /// Finds the model's files and downloads them if they are in a remote store. Only a failed download is retried.
     fn fetch(&self, job: &Job, retries: &mut u32) -> Result<(ModelFolder, Option<ModelFiles>), LoadFailure> {
         let name = &job.name;
         loop {
@@ -120,7 +120,7 @@ impl Lifecycle {
         }
     }
 
-    /// Whether the model serves, and from just that content, or from what a request brought along.
+    /// Whether the model serves this content, or files or a config from a load request.
     fn serves_content(&self, name: &str, content: Fingerprint) -> bool {
         let models = self.models.lock();
         let entry = models.entries.get(name);
@@ -128,7 +128,8 @@ impl Lifecycle {
             .is_some_and(|e| !e.serving.is_empty() && e.origin.fingerprint.is_none_or(|from| from == content))
     }
 
-    /// The versions of a model that serve with instances of their own: a load may reuse what an edit leaves as it is.
+    /// The serving versions of a model with instances of their own. A load may reuse the instances that an edit does not
+    /// affect.
     fn reusable(&self, name: &str) -> Vec<Reusable> {
         let models = self.models.lock();
         let reusable = models.serving(name).iter().filter_map(|started| {
@@ -140,12 +141,12 @@ impl Lifecycle {
     }
 }
 
-/// A text in which paths begin with the model's name instead of the folder that its files are in for now.
+/// Replaces the path of the temporary folder in a text by the model's name.
 fn without_folder(text: &str, folder: &ModelFolder) -> String {
     text.replace(&*folder.path.to_string_lossy(), &folder.name)
 }
 
-/// Checks the config of an ensemble. It is built when it is installed.
+/// Checks the config of an ensemble. Its versions are built when it is installed.
 fn make_ensemble(
     job: &Job,
     prepared: Prepared,

@@ -1,4 +1,4 @@
-//! States of versions that are being loaded, or failed to.
+//! Records in the index that versions are being loaded or failed to load.
 
 use hippocamp_loading::LoadFailure;
 
@@ -6,7 +6,7 @@ use crate::lifecycle::Lifecycle;
 use crate::state::{State, UNLOADED, VersionState};
 
 impl Lifecycle {
-    /// Versions that serve already stay as they are: they go on serving.
+    /// Sets the versions to LOADING, except those that are READY: they continue to serve.
     pub(crate) fn mark_loading(&self, name: &str, versions: &[u64]) {
         let mut models = self.models.lock();
         let states = &mut models.entry(name).states;
@@ -30,7 +30,7 @@ impl Lifecycle {
                 versions.iter().map(|&version| (version, error.clone())).collect()
             }
             LoadFailure::Config(error) => {
-                // No version was tried. Those that serve go on, and the index says what came of the attempt.
+                // No version was tried. The serving versions continue, and the index shows the failure as their reason.
                 for state in entry.states.values_mut().filter(|s| s.state == State::Ready) {
                     state.reason = error.reason();
                 }

@@ -1,4 +1,4 @@
-//! Every model that was ever loaded or tried, and what is known of it. All under one lock, which no request takes.
+//! The records of every model that was loaded or failed to load, under one lock that inference requests do not take.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,22 +8,22 @@ use hippocamp_repository::{Dependencies, Fingerprint};
 use crate::entry::Entry;
 use crate::state::VersionState;
 
-/// The models by name.
+/// The records of all models, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Models {
     pub(crate) entries: BTreeMap<String, Entry>,
-    /// Which ensembles that are wanted are composed of which models. Never has a circle.
+    /// The composing models of every wanted ensemble. It never contains a cycle.
     pub(crate) dependencies: Dependencies,
-    /// Models that the settings ask for and whose config cannot be used: until they load, something is missing.
+    /// Models that the settings ask for and that could not be loaded, until a load succeeds.
     pub(crate) missing: BTreeSet<String>,
-    /// Models of which nothing serves, in the order in which that came to be.
+    /// Ended models, of which no version serves, in the order in which they ended.
     ended: BTreeMap<u64, String>,
-    /// How often that came to be.
+    /// The last key that was given out in `ended`.
     endings: u64,
 }
 
-/// Of so many models that ended or failed is known that they once were there: the index and errors tell. Names may come
-/// without an end, from clients and from whoever writes to the repositories.
+/// The highest number of ended or failed models whose records are kept for the index and for error messages. There has to be
+/// a limit, because clients and repositories may bring up any number of names.
 const REMEMBERED: usize = 4096;
 
 impl Models {
@@ -46,8 +46,8 @@ impl Models {
         known.map(|(name, entry)| (name.clone(), entry.states.clone())).collect()
     }
 
-    /// What the repositories would have to hold so that nothing was to be done: the content of each model that serves, and
-    /// of one that failed or waits something that no model has.
+    /// The fingerprint of the content that each model was loaded from, by model name. A model that failed or waits has a
+    /// fingerprint that matches no folder.
     pub(crate) fn loaded(&self) -> BTreeMap<String, Fingerprint> {
         let known = self.entries.iter().filter(|(name, entry)| {
             let failed = entry.states.values().any(VersionState::is_failure) || self.missing.contains(*name);
@@ -56,12 +56,12 @@ impl Models {
         known.map(|(name, entry)| (name.clone(), entry.origin.fingerprint.unwrap_or_default())).collect()
     }
 
-    /// Whether it is an ensemble, and one that serves.
+    /// Whether the model is an ensemble that serves.
     pub(crate) fn serves_as_ensemble(&self, name: &str) -> bool {
         self.entries.get(name).is_some_and(|entry| entry.ensemble.is_some() && !entry.serving.is_empty())
     }
 
-    /// The versions of a model that are known; `None` if there are none.
+    /// The states of a model's known versions; `None` if there are none.
     pub(crate) fn states_of(&self, name: &str) -> Option<&BTreeMap<u64, VersionState>> {
         self.entries.get(name).map(|entry| &entry.states).filter(|states| !states.is_empty())
     }
@@ -71,7 +71,7 @@ impl Models {
         self.entries.get(name).map_or(&[], |entry| &entry.serving)
     }
 
-    /// Everything that serves; nothing does any more afterwards.
+    /// Takes all serving versions out of the records; no model serves after this.
     pub(crate) fn take_all(&mut self) -> Vec<Started> {
         self.entries.values_mut().flat_map(|entry| std::mem::take(&mut entry.serving)).collect()
     }
@@ -80,12 +80,12 @@ impl Models {
         self.entries.entry(name.to_owned()).or_default()
     }
 
-    /// Forgets a name under which nothing was ever loaded, and that no repository has or whose config cannot be used: clients
-    /// may try any number of them. The caller has its turn. True if it is forgotten.
+    /// Drops the record of a model that was never loaded and that no repository has or whose config is invalid, because
+    /// clients may try any number of names. The caller holds the model's turn. Returns true if the record was dropped.
     pub(crate) fn forget_if_unknown(&mut self, name: &str) -> bool {
         let unknown = |e: &Entry| {
             let unseen = e.states.is_empty() || !e.in_repository;
-            // One claim is the caller's. More are waiting for their turn.
+            // One claim is the caller's; further ones belong to loads and unloads that wait.
             unseen && e.is_idle() && e.loads.succeeded == 0 && e.turn.claims() <= 1
         };
         let forgotten = self.entries.get(name).is_some_and(unknown);
@@ -95,8 +95,8 @@ impl Models {
         forgotten
     }
 
-    /// Nothing of the model serves any more, or it failed and nothing does. Returns the name of the model that is forgotten for
-    /// it, if there are too many of these; nothing is known of that one any more.
+    /// Notes that a model ended, or failed while no version serves. If there are too many such models, drops the record of
+    /// the oldest and returns its name.
     pub(crate) fn remember(&mut self, name: &str) -> Option<String> {
         let entry = self.entries.get_mut(name).filter(|entry| entry.serving.is_empty())?;
         self.endings += 1;
@@ -110,7 +110,7 @@ impl Models {
         let (_, oldest) = self.ended.pop_first()?;
         let entry = self.entries.get_mut(&oldest)?;
         entry.ending = None;
-        // Somebody is about to load or unload it.
+        // A record is kept while the model is wanted or about to be loaded or unloaded.
         if !entry.is_idle() || entry.turn.claims() > 0 {
             return None;
         }
@@ -118,7 +118,7 @@ impl Models {
         Some(oldest)
     }
 
-    /// It serves again.
+    /// Notes that the model serves again.
     pub(crate) fn recall(&mut self, name: &str) {
         if let Some(ending) = self.entries.get_mut(name).and_then(|entry| entry.ending.take()) {
             self.ended.remove(&ending);

@@ -1,4 +1,4 @@
-//! What a load request brings along: a config, and perhaps the model files themselves.
+//! Overrides that a load request may contain: a config, and optionally the model files.
 
 use std::fs;
 use std::path::{Component, Path};
@@ -11,26 +11,28 @@ use tempfile::TempDir;
 
 use crate::settings::Repositories;
 
-/// The overrides of one load request. Files hold for that load; the next plain one goes back to the disk. A config without files
-/// holds for plain loads as well, until the one in the repository is written or the model is unloaded, as in Triton.
+/// The overrides of one load request. Files apply to that load only; the next load without overrides uses the repository
+/// again. A config without files also applies to later loads without overrides, until the config in the repository is
+/// written or the model is unloaded, as in Triton.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOverrides {
     /// A model config in JSON, instead of `config.pbtxt`.
     pub config: Option<String>,
-    /// Files by their path inside the model's folder, instead of that folder. Needs a config.
+    /// Files that replace the model's folder, each with its path relative to that folder. They require a config.
     pub files: Vec<(String, Bytes)>,
 }
 
-/// A config that came with a load request, for files that lie in a repository.
+/// A config from a load request that applies to the model files in a repository.
 #[derive(Clone, Debug)]
 pub(crate) struct GivenConfig {
     json: Arc<str>,
-    /// The repository's own config at that time.
+    /// The fingerprint of the repository's config at the time of the load request.
     beside: Fingerprint,
 }
 
 impl GivenConfig {
-    /// What is to be kept of a request; `None` if it brought no config, or files as well. Looks at the disk or asks a store.
+    /// The config of a load request that later loads use too; `None` if the request has no config, or has files as well.
+    /// Reads a file or asks a store, so it may block.
     pub(crate) fn of(
         repositories: &Repositories,
         name: &str,
@@ -42,33 +44,35 @@ impl GivenConfig {
 }
 
 impl GivenConfig {
-    /// The config in JSON, unless the one in the repository was written since. Looks at the disk or asks a store.
+    /// The config in JSON; `None` if the config in the repository was written since. Reads a file or asks a store, so it may
+    /// block.
     pub(crate) fn json_if_newer(&self, repositories: &Repositories, name: &str) -> Option<String> {
         (own_config(repositories, name) == Some(self.beside)).then(|| self.json.to_string())
     }
 }
 
-/// What stands for the config that lies in the repository; `None` if that cannot be told.
+/// The fingerprint of the config in the repository; `None` if it cannot be read.
 fn own_config(repositories: &Repositories, name: &str) -> Option<Fingerprint> {
     config_fingerprint(&repositories.locations, name, &repositories.options).ok().flatten()
 }
 
-/// Model files that were brought here for one load, and go when nothing serves from them any more. They are held and never
-/// looked at: what they are good for is their drop.
+/// Temporary model files of one load. The value is only held: dropping it deletes the files, when no version uses them any
+/// more.
 #[derive(Debug)]
 pub enum ModelFiles {
     Override(OverrideFolder),
     Snapshot(Arc<dyn Snapshot>),
 }
 
-/// Model files that came with a request, written to a folder of their own, which goes when the model does.
+/// A temporary folder with the model files of a load request. It is deleted on drop.
 #[derive(Debug)]
 pub struct OverrideFolder {
     directory: TempDir,
 }
 
 impl OverrideFolder {
-    /// Writes the files. Refuses paths that lead out of the folder before anything is written.
+    /// Writes the files to a new temporary folder. Returns an error before anything is written if a path leads out of the
+    /// folder.
     pub(crate) fn write(name: &str, files: &[(String, Bytes)]) -> Result<OverrideFolder> {
         for (path, _) in files {
             let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));

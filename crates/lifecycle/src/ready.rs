@@ -1,4 +1,4 @@
-//! Models that were made ready off to the side, and are not installed yet.
+//! Models that are loaded but not installed yet.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use hippocamp_loading::Started;
 use crate::ensemble_source::EnsembleSource;
 use crate::entry::Origin;
 
-/// What was made ready.
+/// A loaded model, or the source of an ensemble.
 #[derive(Debug)]
 pub(crate) enum Ready {
     Model(Vec<Started>),
-    /// Built when it is installed, of the models that serve then.
+    /// An ensemble. Its versions are built on installation, from the models that serve then.
     Ensemble(Arc<EnsembleSource>),
 }
 
-/// The same with its name.
+/// A loaded model with its name and what it was loaded from.
 #[derive(Debug)]
 pub(crate) struct ReadyModel {
     pub(crate) name: String,
@@ -25,7 +25,7 @@ pub(crate) struct ReadyModel {
 }
 
 impl Ready {
-    /// The models that it is composed of.
+    /// The names of the composing models; empty if it is not an ensemble.
     pub(crate) fn composing(&self) -> BTreeSet<String> {
         self.ensemble().map(|source| source.composing()).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! One model: new versions take the place of those that serve, or nothing of it serves any more.
+//! Replaces the serving versions of one model by new ones, or ends them all.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use crate::entry::{Origin, Retired};
 use crate::models::Models;
 use crate::state::{State, UNLOADED, VersionState};
 
-/// Lets these versions serve instead of those that do.
+/// Replaces the model's serving versions by `started`. With an `origin` this counts as a successful load; without one it is
+/// a rebuild of an ensemble. Adds the replaced versions to `changes`.
 pub(crate) fn replace(
     models: &mut Models,
     name: &str,
@@ -41,7 +42,7 @@ pub(crate) fn replace(
     changes.draining.extend(draining);
 }
 
-/// Lets nothing of a model serve any more. An empty reason: because somebody asked for it.
+/// Ends all serving versions of a model. `reason` is what the index shows; it is empty if a client asked for the unload.
 pub(crate) fn end(models: &mut Models, name: &str, reason: &str, changes: &mut Changes) {
     let entry = models.entry(name);
     for state in entry.states.values_mut() {
@@ -59,8 +60,8 @@ pub(crate) fn end(models: &mut Models, name: &str, reason: &str, changes: &mut C
     changes.forgotten.extend(models.remember(name));
 }
 
-/// Has the new versions take over the instances of those that served, where an edit of the config leaves these as they are.
-/// Returns the versions that end.
+/// Has the new versions reuse the instances of the old ones that an edit of the config does not affect. Returns the old
+/// versions that share nothing with the new ones and are to be retired.
 fn take_over(served: Vec<Started>, started: &[Started]) -> Vec<Started> {
     let schedulers = || started.iter().filter_map(|version| version.model.scheduler());
     for scheduler in schedulers() {

@@ -1,4 +1,4 @@
-//! The end of versions that were replaced or unloaded: requests that found them before are still executed.
+//! Retires versions that were replaced or unloaded: they finish the requests that they have, then their memory is freed.
 
 use std::sync::{Arc, Weak};
 
@@ -9,15 +9,15 @@ use crate::lifecycle::Lifecycle;
 use crate::state::{State, UNLOADED, VersionState};
 
 impl Lifecycle {
-    /// Has a task wait for the end of what was replaced. The caller does not: the new version serves already.
+    /// Retires replaced versions on a task of their own, so that the caller does not wait for their last requests.
     pub(crate) fn retire_later(self: &Arc<Self>, retired: Vec<Retired>) {
         let lifecycle = Arc::clone(self);
         tokio::spawn(async move { lifecycle.retire(retired).await });
     }
 
-    /// Waits until the last request of what was retired is done, and its memory is free.
+    /// Waits until the last requests on the retired versions have finished and the memory is freed.
     pub async fn retire(self: &Arc<Self>, retired: Vec<Retired>) {
-        // All are let go before any is waited for: an ensemble holds on to its models.
+        // All versions are dropped before the first wait, because an ensemble keeps its models alive.
         let mut waiting = Vec::new();
         let mut files = Vec::new();
         let mut sequences = JoinSet::new();

@@ -1,4 +1,4 @@
-//! What the life of models depends on.
+//! The settings of the lifecycle.
 
 use hippocamp_repository::{RepositoryLocation, ScanOptions};
 
@@ -6,13 +6,13 @@ use hippocamp_repository::{RepositoryLocation, ScanOptions};
 #[derive(Clone, Debug, Default)]
 pub struct LifecycleSettings {
     pub repositories: Repositories,
-    /// How many models are loaded at once. At least one is.
+    /// The number of models that are loaded in parallel; 0 counts as 1.
     pub load_threads: usize,
-    /// How often a load that failed is tried again.
+    /// The number of retries after a failed load.
     pub load_retries: u32,
 }
 
-/// The model repositories, and how they are looked at.
+/// The model repositories and the options for scanning them.
 #[derive(Clone, Debug, Default)]
 pub struct Repositories {
     pub locations: Vec<RepositoryLocation>,
@@ -20,7 +20,7 @@ pub struct Repositories {
 }
 
 impl Repositories {
-    /// Whether any of them is elsewhere, so that a look at it takes a round trip.
+    /// Whether any repository is in a remote store, so that each access costs a round trip.
     pub fn any_remote(&self) -> bool {
         self.locations.iter().any(RepositoryLocation::is_remote)
     }

@@ -1,18 +1,18 @@
-//! What a start of the server meets that keeps it from serving all that it should.
+//! Errors at the start of the server that keep a model or a repository from being served.
 
 use std::fmt;
 
 use hippocamp_backend::Error;
 use hippocamp_loading::LoadFailure;
 
-/// One such thing: as long as there is any, a server that ends on errors does not start.
+/// One error at the start. A server that is set to exit on errors does not start if there is any.
 #[derive(Debug)]
 pub struct StartFault {
-    /// The name under which the model would be served; `None` if it is about a repository.
+    /// The name of the model; `None` if the error concerns a repository.
     pub model: Option<String>,
-    /// The whole of it, as in the log.
+    /// The full message, as in the log.
     pub message: String,
-    /// Each error of the model, with the version that it is about if it is about one.
+    /// The model's errors, each with the version that it concerns, if any.
     pub errors: Vec<(Option<u64>, Error)>,
 }
 

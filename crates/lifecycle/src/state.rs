@@ -1,4 +1,4 @@
-//! The state of a version.
+//! The state of a model's version, and the reason for it.
 
 /// The state of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum State {
 }
 
 impl State {
-    /// As the protocols write it.
+    /// The name of the state in the protocols.
     pub const fn name(self) -> &'static str {
         match self {
             State::Loading => "LOADING",
@@ -21,15 +21,15 @@ impl State {
     }
 }
 
-/// The reason of a version that was unloaded because somebody asked for it. The reason of an ensemble that was unloaded
-/// because a model was that it is made of begins with it.
+/// The reason of a version that was unloaded on request. It is also the beginning of the reason of an ensemble that ended
+/// because one of its models was unloaded.
 pub const UNLOADED: &str = "unloaded";
 
-/// A version's state, and why it is so. A version that is ready has a reason, too, if its last reload failed.
+/// A version's state and the reason for it. A version that is READY has a reason if its last reload failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionState {
     pub state: State,
-    /// Empty if there is nothing to say.
+    /// The reason as the index shows it; empty if there is none.
     pub reason: String,
 }
 
@@ -38,13 +38,13 @@ impl VersionState {
         VersionState { state, reason: reason.into() }
     }
 
-    /// Whether this keeps a server with strict readiness from being ready. A version that is being loaded does not: what
-    /// was served before goes on, and traffic shall not be sent away for every new model.
+    /// Whether this state makes a server with strict readiness not ready. A version that is being loaded does not: the old
+    /// versions still serve, and a load balancer should not remove the server for each new model.
     pub fn is_failure(&self) -> bool {
         self.state == State::Unavailable && !self.reason.starts_with(UNLOADED)
     }
 
-    /// Whether nothing of the version serves, or soon will not, and that is as it was asked for.
+    /// Whether the version was unloaded on request, or is being unloaded.
     pub(crate) fn is_gone(&self) -> bool {
         match self.state {
             State::Unavailable => !self.is_failure(),

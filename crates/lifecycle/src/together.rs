@@ -1,4 +1,4 @@
-//! Ensembles of models that begin to serve in the same step.
+//! Builds ensembles from models that are installed in the same step.
 
 use hippocamp_loading::{LoadFailure, Started};
 use hippocamp_repository::Dependencies;
@@ -7,7 +7,8 @@ use crate::ensemble_build::{build, circular};
 use crate::models::Models;
 use crate::ready::{Ready, ReadyModel};
 
-/// The dependencies as they are with the new models; an ensemble that depends on itself is refused.
+/// The dependencies after the installation of the new models. An ensemble that depends on itself is an error, returned with
+/// its name.
 pub(crate) fn dependencies_with(
     models: &Models,
     new: &[ReadyModel],
@@ -25,9 +26,9 @@ pub(crate) fn dependencies_with(
     Ok(dependencies)
 }
 
-/// The versions of each new model, in their order: those of a plain model are taken out of it, those of an ensemble are
-/// built of what the others will be. For that each of them serves for the time of this call, under the lock, and is taken
-/// back.
+/// The versions of each new model, in the order of `new`. Those of a plain model are moved out of `new`; those of an
+/// ensemble are built from the new versions of its models. To make that possible, the new versions are entered as serving
+/// during this call and removed before it returns. The caller holds the lock of the models, so nobody sees that.
 pub(crate) fn build_together(
     models: &mut Models,
     new: &mut [ReadyModel],

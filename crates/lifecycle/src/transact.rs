@@ -1,8 +1,8 @@
-//! One transaction on models that ensembles tie to each other.
+//! Applies one transaction: changes to models that are connected by ensembles.
 //!
-//! Where an ensemble serves that is part of it, everything is made ready first and changes in one step, or not at all: a
-//! request never meets the new half of an edit and the old one. Where none does, each model changes on its own, so that one
-//! that is broken does not keep the others from being there.
+//! If a serving ensemble is part of the transaction, all models are loaded first and then installed in one step, or none is,
+//! so that a request never sees half of an edit. Otherwise each model changes by itself, so that a broken model does not
+//! block the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use crate::lifecycle::Lifecycle;
 use crate::ready::ReadyModel;
 
 impl Lifecycle {
-    /// Carries it out, for models that serve or shall. `contents` is what each model's folder is expected to hold,
-    /// `dependencies` what the configs there say.
+    /// Applies the transaction. `contents` is the expected fingerprint of each model's folder; `dependencies` are those that
+    /// the configs in the repositories state.
     pub async fn transact(
         self: &Arc<Self>,
         transaction: &Transaction,
@@ -38,7 +38,7 @@ impl Lifecycle {
                     jobs.push(job);
                 }
                 Action::Unload(name) => removed.push(name.clone()),
-                // Nothing is wanted by name of what is watched.
+                // The transactions come from watched repositories, where no model is asked for by name.
                 Action::Missing(_) => {}
             }
         }
@@ -61,7 +61,8 @@ impl Lifecycle {
     ) -> Outcome {
         let outcomes = self.run_jobs(Jobs::among(jobs, dependencies)).await;
         for name in removed {
-            // It ends here, or the same would be planned again. Its last request may take as long as it likes.
+            // The model ends before this function returns, or the same unload would be planned again. Its last requests
+            // finish on a task.
             let (_, retired) = self.end_model(&name).await;
             let lifecycle = Arc::clone(self);
             tokio::spawn(async move { lifecycle.retire_unloaded(&name, retired).await });
@@ -111,7 +112,7 @@ impl Lifecycle {
         outcome
     }
 
-    /// Makes them ready off to the side, as many at once as models may be loaded at once.
+    /// Loads the models without installing them, in parallel up to the limit on parallel loads.
     async fn make_all(self: &Arc<Self>, jobs: Vec<Job>) -> Vec<(String, Result<ReadyModel, LoadFailure>)> {
         let mut tasks = JoinSet::new();
         for job in jobs {
@@ -135,7 +136,7 @@ fn of(failure: &LoadFailure) -> Outcome {
     }
 }
 
-/// A change comes before a failure: what failed may have been half of it.
+/// The overall outcome. `Changed` outranks `Failed`, because a load may have failed on a half-written change.
 fn worst(outcomes: impl Iterator<Item = Outcome>) -> Outcome {
     outcomes.fold(Outcome::Done, |worst, outcome| match (worst, outcome) {
         (Outcome::Changed, _) | (_, Outcome::Changed) => Outcome::Changed,

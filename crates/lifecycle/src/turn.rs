@@ -1,33 +1,33 @@
-//! Loads and unloads of a model, one after the other.
+//! A fair lock for each model, so that its loads and unloads run one at a time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// Who may load or unload a model, and how many want to.
+/// The lock of one model, with the number of tasks that hold it or wait for it.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
     lock: Arc<AsyncMutex<()>>,
-    /// Claims that wait for the turn, or have it.
+    /// The number of claims that hold the lock or wait for it.
     claims: Arc<AtomicUsize>,
 }
 
 impl Turn {
-    /// Wants the turn. Called under the lock of the models, so that whoever looks at the count under that lock misses no
-    /// claim.
+    /// Makes a claim on the lock. Called under the lock of the models, so that a reader of [`claims`](Self::claims) under
+    /// that lock misses no claim.
     pub(crate) fn claim(&self) -> Claim {
         self.claims.fetch_add(1, Ordering::AcqRel);
         Claim { lock: Arc::clone(&self.lock), claims: Arc::clone(&self.claims) }
     }
 
-    /// How many wait for the turn or have it.
+    /// The number of claims that hold the lock or wait for it.
     pub(crate) fn claims(&self) -> usize {
         self.claims.load(Ordering::Acquire)
     }
 }
 
-/// Counted from when the turn is wanted until it is given back.
+/// A claim on the lock, counted from its creation until it is dropped or the lock is released.
 #[derive(Debug)]
 pub(crate) struct Claim {
     lock: Arc<AsyncMutex<()>>,
@@ -35,7 +35,7 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Waits for the turn: the first to wait is the first to get it.
+    /// Waits for the lock, first come, first served.
     pub(crate) async fn wait(self) -> HeldTurn {
         HeldTurn { _lock: Arc::clone(&self.lock).lock_owned().await, _claim: self }
     }
@@ -47,7 +47,7 @@ impl Drop for Claim {
     }
 }
 
-/// The turn, until it is dropped.
+/// The held lock. Dropping it releases the lock.
 #[derive(Debug)]
 pub(crate) struct HeldTurn {
     _lock: OwnedMutexGuard<()>,

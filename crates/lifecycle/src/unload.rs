@@ -1,4 +1,4 @@
-//! Unloading.
+//! Unloads models on request.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use crate::entry::Retired;
 use crate::lifecycle::Lifecycle;
 
 impl Lifecycle {
-    /// Unloads a model; with `dependents` also what was loaded only because this model is composed of it, if nothing else
-    /// is. Returns when the last request is done and the memory free.
+    /// Unloads a model. With `dependents`, also unloads its composing models that were not asked for by name and that no
+    /// other ensemble uses. Returns when the last request has finished and the memory is freed.
     pub async fn unload_model(self: &Arc<Self>, name: String, dependents: bool) {
         let lifecycle = Arc::clone(self);
         let task = tokio::spawn(async move {
@@ -27,25 +27,25 @@ impl Lifecycle {
         drop(task.await);
     }
 
-    /// Returns what the model was composed of.
+    /// Unloads one model and waits for its end. Returns the names of its composing models.
     async fn unload_one(self: &Arc<Self>, name: &str) -> Vec<String> {
         let (composing, retired) = self.end_model(name).await;
         self.retire_unloaded(name, retired).await;
         composing
     }
 
-    /// Routes no request to the model any more, when it is its turn. Returns what it was composed of, and what is to be
+    /// Waits for the model's turn and removes its routes. Returns the names of its composing models and the versions to be
     /// [retired](Self::retire).
     pub async fn end_model(&self, name: &str) -> (Vec<String>, Vec<Retired>) {
         let claim = self.models.lock().entries.get(name).map(|entry| entry.turn.claim());
         let Some(claim) = claim else { return (Vec::new(), Vec::new()) };
-        // Let go at the end of this: it may be loaded anew while its last requests run.
+        // The turn is released when this function returns: the model may be loaded again while its last requests run.
         let _turn = claim.wait().await;
         let composing = self.models.lock().dependencies.composing(name).map(str::to_owned).collect();
         (composing, self.remove(name))
     }
 
-    /// Waits for the end of a model that was unloaded.
+    /// Waits until an unloaded model has finished its last requests.
     pub(crate) async fn retire_unloaded(self: &Arc<Self>, name: &str, retired: Vec<Retired>) {
         let served = retired.iter().any(|retired| !retired.versions.is_empty());
         self.retire(retired).await;
