@@ -1,4 +1,4 @@
-//! Loads and unloads that clients ask for, beside those for requests.
+//! Explicit loads and unloads by clients, which share the memory budget with the loads for inference requests.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use crate::lazy_loading::LazyLoading;
 use crate::reservation::Reservation;
 
 impl LazyLoading {
-    /// Loads a model because a client asked for it, within the budget. From then on it is not evicted. Goes on to the end
-    /// even if the client does not wait for it.
+    /// Loads a model for a client, within the memory budget. The model is not evicted until a client unloads it. The load
+    /// continues even if the returned future is dropped.
     pub async fn load_for_client(self: &Arc<Self>, name: &str, overrides: LoadOverrides) -> Result<()> {
         let (lazy, owned) = (Arc::clone(self), name.to_owned());
         let task = tokio::spawn(async move { lazy.load_and_pin(&owned, overrides).await });
@@ -22,7 +22,7 @@ impl LazyLoading {
     async fn load_and_pin(self: &Arc<Self>, name: &str, overrides: LoadOverrides) -> Result<()> {
         let (lifecycle, owned, brought) = (Arc::clone(&self.lifecycle), name.to_owned(), overrides.clone());
         let parts = tokio::task::spawn_blocking(move || closure_with(&lifecycle, &owned, &brought));
-        // A panic in there was logged; the load finds out what is wrong.
+        // A panic in the task was logged. The load reports what is wrong.
         let parts = parts.await.unwrap_or_default();
         let reloaded = [name.to_owned()].into();
         let guard = self.reserve(Reservation { asked: name, parts: &parts, reloaded: &reloaded }).await?;
@@ -47,7 +47,7 @@ impl LazyLoading {
         loaded.map_err(|failure| failure.into_error(name))
     }
 
-    /// A client unloads the model: no request and no ensemble loads it again, until a client asks for that.
+    /// Notes that a client unloads the model: no request and no ensemble loads it again until a client does.
     pub fn unload_for_client(&self, name: &str) {
         self.state.lock().models.unload(name);
     }

@@ -1,33 +1,35 @@
-//! Which models to evict: the least recently used first, and with a model the ensembles that are made of it. Pure.
+//! Chooses the models to evict: the least recently used first, and each together with the ensembles that are composed of it.
+//! Pure functions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What keeps a model where it is. The weaker comes first.
+/// What keeps a model loaded, from weak to strong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Hold {
     Idle,
-    /// Requests run on it: its memory is free when the last of them is done.
+    /// Requests run on it. Its memory is freed when the last of them has finished.
     Running,
-    /// It has to stay.
+    /// It must not be evicted.
     Fixed,
 }
 
-/// A model that serves.
+/// A serving model, as a candidate for eviction.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub(crate) name: String,
-    /// What its end frees.
+    /// The bytes of memory that its end frees.
     pub(crate) bytes: u64,
-    /// When a request found it last, on any clock.
+    /// The time of the last request for it, on any monotonic clock.
     pub(crate) last_use: u64,
     pub(crate) hold: Hold,
     /// The models that it is composed of, if it is an ensemble.
     pub(crate) composing: BTreeSet<String>,
 }
 
-/// The models that have to end so that at least `short` bytes are freed, in the order in which they can: an ensemble
-/// before what it is composed of. Idle ones are taken before others, and among them the least recently used. A model is
-/// used when an ensemble is that is made of it, and held by what holds the ensemble. `None` if there is not so much to free.
+/// Chooses models whose end frees at least `short` bytes. They are returned in the order in which they have to end: an
+/// ensemble before its composing models. Idle models are chosen before running ones, then the least recently used first. The
+/// use of an ensemble, and what keeps it loaded, also count for its composing models. Returns `None` if so many bytes cannot
+/// be freed.
 pub(crate) fn choose(mut candidates: Vec<Candidate>, short: u64) -> Option<Vec<String>> {
     let closures = closures(&candidates);
     for (at, closure) in closures.iter().enumerate() {
@@ -38,7 +40,7 @@ pub(crate) fn choose(mut candidates: Vec<Candidate>, short: u64) -> Option<Vec<S
         }
     }
     let mut order: Vec<usize> = (0..candidates.len()).collect();
-    // What frees nothing goes only with what it is made of.
+    // A candidate without memory of its own is evicted only together with a model that it is composed of.
     order.retain(|&at| candidates[at].hold != Hold::Fixed && candidates[at].bytes > 0);
     order.sort_by_key(|&at| (candidates[at].hold, candidates[at].last_use));
     let mut taken = BTreeSet::new();
@@ -58,12 +60,12 @@ pub(crate) fn choose(mut candidates: Vec<Candidate>, short: u64) -> Option<Vec<S
         return None;
     }
     let mut taken: Vec<usize> = taken.into_iter().collect();
-    // Whatever depends on a model has all of that model's parts, and itself.
+    // The closure of an ensemble is larger than that of each of its models, so the ensemble comes first.
     taken.sort_by_key(|&at| std::cmp::Reverse(closures[at].len()));
     Some(taken.into_iter().map(|at| std::mem::take(&mut candidates[at].name)).collect())
 }
 
-/// For each candidate itself and all that it is composed of, directly or not.
+/// For each candidate, the indices of itself and of its direct and indirect composing models.
 fn closures(candidates: &[Candidate]) -> Vec<BTreeSet<usize>> {
     let by_name: BTreeMap<&str, usize> =
         candidates.iter().enumerate().map(|(at, candidate)| (candidate.name.as_str(), at)).collect();

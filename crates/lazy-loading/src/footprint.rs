@@ -1,4 +1,4 @@
-//! What a model will take of the memory, told by its files before it is loaded.
+//! Estimates the memory that a model will need from the sizes of its files, before it is loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +10,7 @@ use hippocamp_loading::{Prepared, prepare};
 use hippocamp_model_config::ModelConfig;
 use hippocamp_repository::{ModelFolder, find};
 
-/// A model that has to serve for another one, or the other one itself.
+/// A model to be loaded, or one of its composing models. `bytes` is its estimated memory; an ensemble itself has 0.
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
     pub(crate) name: String,
@@ -18,12 +18,13 @@ pub(crate) struct Part {
     pub(crate) composing: BTreeSet<String>,
 }
 
-/// A model and all that it is composed of, directly or not. Reads configs and sizes, and fetches what is elsewhere.
+/// A model and all its direct and indirect composing models. Reads configs and file sizes, and downloads models from remote
+/// stores, so it may block.
 pub(crate) fn closure(lifecycle: &Lifecycle, name: &str) -> Vec<Part> {
     closure_with(lifecycle, name, &LoadOverrides::default())
 }
 
-/// The same with what a load request brought along for the model itself.
+/// As [`closure`], with the overrides of a load request for the model itself.
 pub(crate) fn closure_with(lifecycle: &Lifecycle, name: &str, overrides: &LoadOverrides) -> Vec<Part> {
     let mut parts = BTreeMap::new();
     let mut open = vec![(name.to_owned(), overrides.clone())];
@@ -40,7 +41,7 @@ pub(crate) fn closure_with(lifecycle: &Lifecycle, name: &str, overrides: &LoadOv
     parts.into_values().collect()
 }
 
-/// What a model is composed of, directly or not.
+/// The names of a model's direct and indirect composing models. Reads configs, so it may block.
 pub(crate) fn composing(repositories: &Repositories, name: &str) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     let mut open = vec![name.to_owned()];
@@ -52,7 +53,7 @@ pub(crate) fn composing(repositories: &Repositories, name: &str) -> BTreeSet<Str
     all
 }
 
-/// What a model is estimated to take. One that cannot be loaded takes nothing: what is wrong shows when it is tried.
+/// The estimated memory of a model in bytes; 0 for a model that cannot be loaded, as its load will report the error.
 fn bytes(lifecycle: &Lifecycle, name: &str, overrides: &LoadOverrides) -> u64 {
     let Ok((folder, _files)) = find_files(lifecycle.repositories(), name, overrides) else { return 0 };
     let prepared = prepare(&lifecycle.loader().context, folder, overrides.config.as_deref());
@@ -62,8 +63,8 @@ fn bytes(lifecycle: &Lifecycle, name: &str, overrides: &LoadOverrides) -> u64 {
     footprint(&prepared, backend.is_ok_and(|backend| backend.shares_files(&prepared.config)))
 }
 
-/// The sizes of all files of the versions that are served, for each instance once unless instances share them. What is
-/// computed from them, and buffers, are not known before the model runs, and grow with them as a rule.
+/// The total size of the files of all served versions in bytes, times the number of instances unless these share the files.
+/// Buffers and derived data are not counted, because they are unknown before the model runs.
 fn footprint(Prepared { folder, config, versions, .. }: &Prepared, shared: bool) -> u64 {
     let files = versions.iter().map(|&version| size(&folder.version_path(version), MAX_DEPTH));
     let times = if shared { 1 } else { instances(config) };
@@ -71,17 +72,17 @@ fn footprint(Prepared { folder, config, versions, .. }: &Prepared, shared: bool)
 }
 
 fn instances(config: &ModelConfig) -> u64 {
-    // Passive ones are not made.
+    // No instances are made for passive groups.
     let groups = config.instance_group.iter().filter(|group| !group.passive);
     let each =
         groups.map(|group| u64::try_from(group.count).unwrap_or(1).max(1) * (group.gpus.len() as u64).max(1));
     each.sum::<u64>().max(1)
 }
 
-/// Folders in each other. More are a link that leads back.
+/// The maximum depth of nested folders; a deeper nesting is taken for a cycle of links.
 const MAX_DEPTH: usize = 16;
 
-/// Of a file, or of all files in a folder. What cannot be read counts nothing.
+/// The size in bytes of a file, or of all files in a folder. Files that cannot be read count as 0.
 fn size(path: &Path, depth: usize) -> u64 {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() && depth > 0 => {
@@ -93,7 +94,8 @@ fn size(path: &Path, depth: usize) -> u64 {
     }
 }
 
-/// The model's folder if it is on this machine. `None` also where it may be in a store: to ask there takes as long as the load.
+/// The model's folder in a local repository. `None` if there is none or if any repository is remote, because asking a store
+/// may take as long as the load.
 pub(crate) fn folder_here(repositories: &Repositories, name: &str) -> Option<ModelFolder> {
     if repositories.any_remote() {
         return None;
@@ -101,8 +103,8 @@ pub(crate) fn folder_here(repositories: &Repositories, name: &str) -> Option<Mod
     Some(find(&repositories.locations, name, &repositories.options).ok()??.folder)
 }
 
-/// The versions that a load of the model would serve, if it is on this machine: all that have a folder if its config cannot be
-/// used.
+/// The versions that a load of the model would serve; `None` if it is not in a local repository. If its config is invalid,
+/// all versions with a folder.
 pub(crate) fn versions_here(lifecycle: &Lifecycle, name: &str) -> Option<Vec<u64>> {
     let folder = folder_here(lifecycle.repositories(), name)?;
     let all: Vec<u64> = folder.versions.iter().copied().collect();

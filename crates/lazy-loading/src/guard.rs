@@ -1,4 +1,4 @@
-//! Models that loads need to stay as they are.
+//! Guards that keep models loaded while other loads need them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,8 +7,8 @@ use crate::lazy_loading::{LazyLoading, State};
 
 /// Keeps models from being evicted until it is dropped.
 ///
-/// A load that waits for memory guards nothing: otherwise two loads of which each needs what the other guards would wait for
-/// each other. It is given its guard together with the memory.
+/// A load gets its guard together with its memory, never while it waits for memory. Otherwise two loads could deadlock, each
+/// waiting for the eviction of a model that the other guards.
 #[derive(Debug)]
 pub(crate) struct EvictionGuard {
     lazy: Arc<LazyLoading>,
@@ -20,7 +20,7 @@ impl EvictionGuard {
         EvictionGuard::with_state(lazy, &mut lazy.state.lock(), names)
     }
 
-    /// The same for who has locked the state.
+    /// As [`EvictionGuard::new`], for a caller that has locked the state already.
     pub(crate) fn with_state(
         lazy: &Arc<LazyLoading>,
         state: &mut State,
@@ -48,7 +48,7 @@ impl Drop for EvictionGuard {
             }
             unguarded
         };
-        // What was not loaded gives its memory back.
+        // The memory of models that were not loaded is released.
         self.lazy.release_unloaded(&unguarded);
     }
 }

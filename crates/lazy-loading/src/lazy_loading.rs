@@ -1,4 +1,4 @@
-//! What the operations of lazy loading work on.
+//! [`LazyLoading`] itself and its state. The operations are in the other files.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
@@ -12,37 +12,37 @@ use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use crate::lazy_models::LazyModels;
 use crate::memory_budget::MemoryBudget;
 
-/// Loads models when requests ask for them, and unloads others to keep a memory budget.
+/// Loads models when requests ask for them, and evicts others to stay within a memory budget.
 #[derive(Debug)]
 pub struct LazyLoading {
-    /// For tasks that go on by themselves.
+    /// A reference to itself, for the tasks that it spawns.
     pub(crate) this: Weak<LazyLoading>,
     pub(crate) lifecycle: Arc<Lifecycle>,
-    /// Locked for moments, and before the models of the lifecycle where both are.
+    /// The state, locked only briefly. Lock order: this lock before that of the lifecycle's models.
     pub(crate) state: Mutex<State>,
-    /// Held by the load that reserves memory: first come, first served.
+    /// The lock held by the load that reserves memory; first come, first served.
     pub(crate) reserving: AsyncMutex<()>,
-    /// Memory was freed, or a content has settled.
+    /// Notified when memory was freed or the content of a model has settled.
     pub(crate) changed: Notify,
 }
 
-/// What changes with each load.
+/// The part of the state that changes with each load.
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) models: LazyModels,
     pub(crate) budget: MemoryBudget,
-    /// Loads under way, with those who wait for them.
+    /// The running loads by model name, each with a channel to the requests that wait for it.
     pub(crate) loading: BTreeMap<String, watch::Sender<Option<Outcome>>>,
-    /// By model how many loads need it to stay as it is.
+    /// The number of [`EvictionGuard`](crate::guard::EvictionGuard)s on each model.
     pub(crate) guarded: BTreeMap<String, usize>,
 }
 
-/// The versions that serve, or why none does.
+/// The result of a load: the versions that serve, or the error.
 pub(crate) type Outcome = Result<Vec<Arc<LoadedModel>>>;
 
 impl LazyLoading {
-    /// For the models of that lifecycle, within `budget` bytes; `None` for no limit. No model is loaded lazily before
-    /// [`LazyLoading::add_at_start`].
+    /// Lazy loading for the models of `lifecycle`, within `budget` bytes of memory; `None` for no limit. No model is loaded
+    /// lazily before [`LazyLoading::add_at_start`].
     pub fn new(lifecycle: Arc<Lifecycle>, budget: Option<u64>) -> Arc<LazyLoading> {
         let state = State { budget: MemoryBudget::new(budget), ..State::default() };
         let lazy = Arc::new_cyclic(|this| LazyLoading {
@@ -57,7 +57,7 @@ impl LazyLoading {
         lazy
     }
 
-    /// Releases the memory of those that do not serve, unless somebody loads them.
+    /// Releases the reserved memory of those models that neither serve nor are being loaded.
     pub(crate) fn release_unloaded(&self, names: &[String]) {
         {
             let mut state = self.state.lock();

@@ -8,35 +8,36 @@ use hippocamp_repository::Fingerprint;
 
 use crate::backoff::LoadFault;
 
-/// Of so many models is known that a client had them unloaded: clients may load and unload under ever new names.
+/// The highest number of models that are remembered as unloaded by a client; limited because clients may use any number of
+/// names.
 const MAX_UNLOADED: usize = 4096;
 
-/// The models that may be loaded lazily, and what keeps others from that.
+/// The models that may be loaded lazily, and those that clients loaded or unloaded explicitly.
 #[derive(Debug, Default)]
 pub(crate) struct LazyModels {
     models: BTreeMap<String, LazyModel>,
-    /// Loaded because a client asked for the load: they stay until a client has them unloaded.
+    /// Models that a client loaded. They are not evicted until a client unloads them.
     pinned: BTreeSet<String>,
-    /// Unloaded by a client: no ensemble brings them back.
+    /// Models that a client unloaded. No ensemble loads them again.
     unloaded: BTreeSet<String>,
 }
 
 /// A model that may be loaded lazily, whether it is loaded now or not.
 #[derive(Debug, Default)]
 pub(crate) struct LazyModel {
-    /// In poll mode the content that has settled: nothing else is loaded.
+    /// In poll mode, the settled content of the model's folder; only this content is loaded.
     pub(crate) content: Option<Fingerprint>,
-    /// Wanted by itself, not only because an ensemble is composed of it.
+    /// Whether requests may ask for the model by name; false if it is only part of an ensemble.
     pub(crate) by_name: bool,
-    /// What came of the last load, if it failed.
+    /// The failure of the last load, if it failed.
     pub(crate) failure: Option<LoadFault>,
     pub(crate) evictions: u64,
-    /// What the index shows of it, and of which content that is.
+    /// The versions that the index shows, and the content from which they were read.
     pub(crate) versions: Option<(Fingerprint, Vec<u64>)>,
 }
 
 impl LazyModels {
-    /// From here on the model is loaded when it is asked for. A failure with another content counts no more.
+    /// Adds a model that is loaded on request. A failure of an earlier content is dropped.
     pub(crate) fn add(&mut self, name: &str, content: Option<Fingerprint>, by_name: bool) {
         self.unloaded.remove(name);
         let model = self.models.entry(name.to_owned()).or_default();
@@ -47,7 +48,7 @@ impl LazyModels {
         model.by_name |= by_name;
     }
 
-    /// An ensemble is composed of it, so that it is loaded with the ensemble. False if a client has unloaded it.
+    /// Adds a composing model, which is loaded together with its ensemble. Returns false if a client has unloaded it.
     pub(crate) fn add_composing(&mut self, name: &str) -> bool {
         if !self.unloaded.contains(name) {
             self.models.entry(name.to_owned()).or_default();
@@ -63,13 +64,13 @@ impl LazyModels {
         self.models.iter().map(|(name, model)| (name.as_str(), model))
     }
 
-    /// It is in no repository any more.
+    /// Removes a model that is no longer in any repository.
     pub(crate) fn remove(&mut self, name: &str) {
         self.models.remove(name);
         self.pinned.remove(name);
     }
 
-    /// A client unloads it: it is not loaded again before a client asks for that.
+    /// Notes that a client unloads the model: it is not loaded again until a client loads it.
     pub(crate) fn unload(&mut self, name: &str) {
         if self.models.contains_key(name) || self.pinned.contains(name) {
             self.remove(name);
@@ -80,14 +81,14 @@ impl LazyModels {
         }
     }
 
-    /// A client had it loaded.
+    /// Notes that a client loaded the model, so that it is not evicted.
     pub(crate) fn pin(&mut self, name: &str) {
         self.unloaded.remove(name);
         self.pinned.insert(name.to_owned());
         self.succeeded(name);
     }
 
-    /// Whether it may be unloaded to make room: then the next request loads it again.
+    /// Whether the model may be evicted, because the next request would load it again.
     pub(crate) fn may_be_evicted(&self, name: &str) -> bool {
         self.models.contains_key(name) && !self.pinned.contains(name)
     }
@@ -103,12 +104,12 @@ impl LazyModels {
         }
     }
 
-    /// Something changed in the repositories: what failed may have failed for the lack of that.
-    pub(crate) fn forgive(&mut self) {
+    /// Forgets all failures after a change in the repositories, as that may have removed their cause.
+    pub(crate) fn forget_failures(&mut self) {
         self.models.values_mut().for_each(|model| model.failure = None);
     }
 
-    /// What a load of that content would serve.
+    /// Stores the versions that a load of this content would serve, for the index.
     pub(crate) fn shown(&mut self, name: &str, content: Fingerprint, versions: Vec<u64>) {
         if let Some(model) = self.models.get_mut(name) {
             model.versions = Some((content, versions));

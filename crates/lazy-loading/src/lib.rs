@@ -1,8 +1,9 @@
-//! Loads models when a request asks for them, and unloads others to keep a memory budget (`--lazy-load`).
+//! Lazy loading (`--lazy-load`): loads models when a request asks for them, and evicts others to stay within a memory
+//! budget.
 //!
-//! Only a request that does not find its model comes here ([`LazyLoading::find_or_load`]): all others find theirs as they
-//! do without it. A load estimates what it takes (`footprint.rs`), reserves that in the budget and evicts other models
-//! for it (`reservation.rs`, `reserve.rs`), and loads the model with what it is composed of.
+//! Only a request whose model is not loaded comes here ([`LazyLoading::find_or_load`]). A load estimates the memory that the
+//! model needs (`footprint.rs`), reserves it in the budget, evicting other models if necessary (`reservation.rs`,
+//! `reserve.rs`), and loads the model together with its composing models (`load.rs`).
 
 mod backoff;
 mod client_loads;

@@ -1,4 +1,4 @@
-//! The load of a model that requests wait for.
+//! Loads a model for the requests that wait for it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,51 +15,51 @@ use crate::footprint::{Part, closure};
 use crate::lazy_loading::LazyLoading;
 use crate::reservation::Reservation;
 
-/// How long a load waits for a model whose files are just being changed, in poll mode.
-const CHANGING: Duration = Duration::from_secs(10);
-/// How often the files are looked at again meanwhile.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// In poll mode, how long a load waits for files that are being changed to settle.
+const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The interval at which such files are checked again.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl LazyLoading {
-    /// Loads a model that requests wait for, and tells them what came of it.
+    /// Loads a model and sends the result to the requests that wait for it.
     pub(crate) async fn load_for_requests(self: Arc<Self>, name: String) {
-        // On a task of its own: if that panics, those who wait are told all the same.
+        // The load runs on a task of its own, so that the waiting requests get an error even if it panics.
         let (lazy, owned) = (Arc::clone(&self), name.clone());
         let load = tokio::spawn(async move { lazy.load_settled(&owned).await });
         let outcome = load.await.unwrap_or_else(|_| Err(NotLoaded::Gone.refusal(&name)));
         let mut state = self.state.lock();
         match &outcome {
             Ok(_) => state.models.succeeded(&name),
-            Err(Refusal { error, lasts: true }) => state.models.failed(&name, error, Instant::now()),
+            Err(Refusal { error, needs_backoff: true }) => state.models.failed(&name, error, Instant::now()),
             Err(_) => {}
         }
-        // Under the same lock: no request joins a load that has ended.
+        // This happens under the same lock, so that no request joins a load that has ended.
         if let Some(waiting) = state.loading.remove(&name) {
             waiting.send_replace(Some(outcome.map_err(|refusal| refusal.error)));
         }
     }
 
-    /// Tries again while the files change.
+    /// Loads a model, trying again while its files change.
     async fn load_settled(self: &Arc<Self>, name: &str) -> Result<Vec<Arc<LoadedModel>>, Refusal> {
         let begin = Instant::now();
         loop {
             match self.load_once(name).await {
                 Ok(versions) => return Ok(versions),
-                Err(NotLoaded::Changed) if begin.elapsed() <= CHANGING => {
-                    tokio::time::sleep(LOOK_AGAIN).await;
+                Err(NotLoaded::Changed) if begin.elapsed() <= CHANGE_TIMEOUT => {
+                    tokio::time::sleep(POLL_INTERVAL).await;
                 }
                 Err(why) => return Err(why.refusal(name)),
             }
         }
     }
 
-    /// Loads a model with what it is composed of, when there is memory for it.
+    /// Reserves memory for a model and its composing models, and loads them.
     async fn load_once(self: &Arc<Self>, name: &str) -> Result<Vec<Arc<LoadedModel>>, NotLoaded> {
         let begin = Instant::now();
         let parts = self.parts(name).await?;
         self.admit(name, &parts)?;
         let reservation = Reservation { asked: name, parts: &parts, reloaded: &BTreeSet::new() };
-        // Until the requests that wait hold on to the versions.
+        // The guard is held until the waiting requests have references to the versions.
         let _guard = self.reserve(reservation).await.map_err(NotLoaded::NoMemory)?;
         let jobs = self.jobs(&parts);
         let mut dependencies = Dependencies::default();
@@ -89,11 +89,11 @@ impl LazyLoading {
     async fn parts(&self, name: &str) -> Result<Vec<Part>, NotLoaded> {
         let (lifecycle, name) = (Arc::clone(&self.lifecycle), name.to_owned());
         let parts = tokio::task::spawn_blocking(move || closure(&lifecycle, &name));
-        // A panic in there was logged.
+        // A panic in the task was logged.
         parts.await.map_err(|_| NotLoaded::Gone)
     }
 
-    /// Refuses an ensemble that is composed of what a client has unloaded.
+    /// Returns an error if the model is an ensemble with a composing model that a client has unloaded.
     fn admit(&self, name: &str, parts: &[Part]) -> Result<(), NotLoaded> {
         let mut state = self.state.lock();
         let composing = parts.iter().filter(|part| part.name != name);
@@ -105,7 +105,7 @@ impl LazyLoading {
         Ok(())
     }
 
-    /// The loads of what does not serve yet.
+    /// The load jobs for those parts that do not serve yet.
     fn jobs(&self, parts: &[Part]) -> Vec<Job> {
         let state = self.state.lock();
         let unloaded = parts.iter().filter(|part| !self.lifecycle.serves(&part.name));
@@ -113,7 +113,8 @@ impl LazyLoading {
         unloaded.map(|part| Job::for_request(part.name.clone(), expected(part))).collect()
     }
 
-    /// Accounts for what serves now; the memory of what does not is released with the guard. Returns what the parts take.
+    /// Enters the parts that serve now into the budget. The memory of the others is released when the guard is dropped.
+    /// Returns the bytes of the parts.
     pub(crate) fn account_for_loaded(&self, parts: &[Part]) -> u64 {
         let mut bytes = 0u64;
         {
@@ -142,16 +143,16 @@ enum NotLoaded {
     /// A client has unloaded what it is composed of.
     Unloaded(String),
     NoMemory(Error),
-    /// It was ended meanwhile.
+    /// The model was unloaded during the load.
     Gone,
 }
 
-/// What requests are told.
+/// The error for the waiting requests.
 #[derive(Debug)]
 struct Refusal {
     error: Error,
-    /// To try it again at once would fail alike.
-    lasts: bool,
+    /// Whether the failure would repeat, so that the next load is delayed by the backoff.
+    needs_backoff: bool,
 }
 
 impl NotLoaded {
@@ -159,11 +160,11 @@ impl NotLoaded {
         let unavailable = |why: String| {
             Error::unavailable(format!("model '{name}' could not be loaded for the request: {why}"))
         };
-        let lasts = matches!(self, NotLoaded::Failed(_) | NotLoaded::NoMemory(_));
+        let needs_backoff = matches!(self, NotLoaded::Failed(_) | NotLoaded::NoMemory(_));
         let error = match self {
             NotLoaded::Failed(failure) => unavailable(failure.reason()),
             NotLoaded::Changed => {
-                unavailable(format!("its files kept changing for {} s", CHANGING.as_secs()))
+                unavailable(format!("its files kept changing for {} s", CHANGE_TIMEOUT.as_secs()))
             }
             NotLoaded::Unloaded(part) => {
                 unavailable(format!("it is composed of model '{part}', which was unloaded"))
@@ -174,6 +175,6 @@ impl NotLoaded {
                 error
             }
         };
-        Refusal { error, lasts }
+        Refusal { error, needs_backoff }
     }
 }

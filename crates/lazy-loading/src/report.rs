@@ -1,4 +1,4 @@
-//! What the index and the metrics show of models that are loaded lazily.
+//! Shows lazily loaded models in the index and in the metrics.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use hippocamp_repository::{Fingerprint, RemoteTimeout, ScanOptions, scan};
 use crate::footprint::versions_here;
 use crate::lazy_loading::LazyLoading;
 
-/// The reason of a version that a request would load.
+/// The reason in the index for a version that a request would load.
 const STANDS_BY: &str = "stands by: loaded when a request asks for it";
 
 /// A model that is not loaded now.
 struct Unloaded {
     name: String,
     content: Fingerprint,
-    /// Why it could not be loaded when it was tried last.
+    /// The error of the last load, if it failed.
     failure: Option<String>,
-    /// What a load would serve, if that is known.
+    /// The versions that a load would serve, if known.
     versions: Option<Vec<u64>>,
 }
 
 impl LazyLoading {
-    /// Puts what is not loaded among the states of what was: it is ready, as its requests are answered. Looks at every
-    /// model's files, as versions come and go, and reads configs, each content of a model once.
+    /// Adds the models that are not loaded to the index. They are READY, because requests for them are answered. Reads the
+    /// folders of all models, and the configs of those whose content changed, so it may block.
     pub fn show_in_index(&self, states: &mut BTreeMap<String, VersionStates>) {
         let repositories = self.lifecycle.repositories();
         let options = ScanOptions { remote_timeout: RemoteTimeout::Short, ..repositories.options.clone() };
@@ -51,7 +51,7 @@ impl LazyLoading {
                 self.state.lock().models.shown(&name, content, versions.clone());
                 Some(versions)
             });
-            // The versions of what lies in a store are known when it was loaded once.
+            // The versions of a model in a remote store are known after its first load.
             let versions = versions.unwrap_or_else(|| match (known.is_empty(), &failure) {
                 (true, Some(_)) => vec![1],
                 _ => known.keys().copied().collect(),
@@ -78,7 +78,7 @@ impl LazyLoading {
         !self.lifecycle.serves(name) && self.state.lock().models.get(name).is_some()
     }
 
-    /// Writes the families of lazy loading on the page for Prometheus.
+    /// Writes the metric families of lazy loading to the Prometheus page.
     pub fn write_metrics(&self, page: &mut Page) {
         let state = self.state.lock();
         let help = "Number of models that may be loaded when a request asks for them";

@@ -1,4 +1,5 @@
-//! Changes in the repositories, in poll mode: a model that is not loaded is looked at anew when a request asks for it.
+//! Handles changes in the repositories in poll mode. A change of a model that is not loaded is only noted: the next request
+//! loads the new content.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,8 +13,8 @@ use crate::lazy_loading::LazyLoading;
 use crate::reservation::Reservation;
 
 impl LazyLoading {
-    /// What the repositories would have to hold so that nothing was to be done: of a model that is not loaded
-    /// what it will be loaded from.
+    /// The content that each model was loaded from or, if it is not loaded, will be loaded from. No action is needed if the
+    /// repositories hold the same.
     pub fn accounted_for(&self) -> BTreeMap<String, Fingerprint> {
         let mut all = self.lifecycle.loaded();
         let state = self.state.lock();
@@ -27,8 +28,8 @@ impl LazyLoading {
         all
     }
 
-    /// Carries out what of a transaction concerns models that serve; the others are loaded from what their
-    /// folders hold now, when a request asks for them.
+    /// Applies the part of a transaction that concerns serving models. The other models are loaded from their new content
+    /// when a request asks for them.
     pub async fn transact(
         self: &Arc<Self>,
         transaction: &Transaction,
@@ -48,7 +49,7 @@ impl LazyLoading {
         if let Err(error) = &reserved {
             warn!(models = asked, "{error}; what serves is replaced all the same");
         }
-        // Not before the memory is reserved: a load that waits for memory guards nothing.
+        // The guard is taken after the memory is reserved, because a load that waits for memory must guard nothing.
         let tied = EvictionGuard::new(self, transaction.tied.clone());
         let of_serving = Transaction { actions, tied: transaction.tied.clone() };
         let outcome = self.lifecycle.transact(&of_serving, contents, dependencies).await;
@@ -61,19 +62,19 @@ impl LazyLoading {
         outcome
     }
 
-    /// What the models take as they are now, and what they are composed of.
+    /// The estimated memory and the composing models of each model, from its present files.
     async fn measure(&self, names: &BTreeSet<String>) -> Vec<Part> {
         let (lifecycle, names) = (Arc::clone(&self.lifecycle), names.clone());
         let measured = tokio::task::spawn_blocking(move || {
             let parts = names.iter().flat_map(|name| closure(&lifecycle, name));
             parts.map(|part| (part.name.clone(), part)).collect::<BTreeMap<_, _>>().into_values().collect()
         });
-        // A panic in there was logged.
+        // A panic in the task was logged.
         measured.await.unwrap_or_default()
     }
 
-    /// What was loaded again is in its place, and what it replaced tells its end itself; or not, if it is among `failed`. What
-    /// serves holds what it takes now.
+    /// Updates the budget after a transaction: a serving model holds its new size, and the reserved second copy of each
+    /// model in `failed` is released. The second copy of a model that was replaced is released when the old versions end.
     fn account_for_changed(&self, parts: &[Part], failed: Option<&BTreeSet<String>>) {
         let mut state = self.state.lock();
         for name in failed.into_iter().flatten() {
@@ -86,7 +87,7 @@ impl LazyLoading {
         }
     }
 
-    /// Takes note of the contents, and returns what has to be done at once.
+    /// Stores the new contents, and returns the actions that have to be carried out now.
     fn note(
         &self,
         transaction: &Transaction,
@@ -96,7 +97,7 @@ impl LazyLoading {
         let mut state = self.state.lock();
         let serves = |name: &str| self.lifecycle.serves(name);
         let mut now = BTreeSet::new();
-        state.models.forgive();
+        state.models.forget_failures();
         for action in &transaction.actions {
             let name = action.name();
             let content = contents.get(name).copied();
@@ -110,7 +111,7 @@ impl LazyLoading {
                 now.insert(action.clone());
             }
         }
-        // An ensemble that serves may be made of models now that do not.
+        // A serving ensemble may now be composed of models that are not loaded yet.
         let mut open: Vec<String> = now
             .iter()
             .filter(|action| matches!(action, Action::Load(_)))

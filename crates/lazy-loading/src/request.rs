@@ -1,4 +1,4 @@
-//! Requests for models that are not loaded.
+//! Finds models for requests when they are not loaded.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,20 +10,20 @@ use tokio::sync::watch;
 use crate::footprint::folder_here;
 use crate::lazy_loading::{LazyLoading, Outcome};
 
-/// What a request for a model that is not loaded meets.
+/// What happens to a request for a model that is not loaded.
 enum Asked {
-    /// A load that was begun for it or for another request.
+    /// The request waits for a load, which was begun for it or for another request.
     Wait(watch::Receiver<Option<Outcome>>),
     /// The last load failed, and it is too early to try again.
     Refused(Error),
-    /// It is not loaded for requests.
+    /// The model is not loaded on request.
     Unknown,
 }
 
 impl LazyLoading {
-    /// Finds a model for a request that did not find it, for the reason `error`. A model that may be loaded lazily is loaded
-    /// first: then this returns when it serves, or with the reason why it does not. To drop the future ends the waiting, not
-    /// the load.
+    /// Finds a model for a request after the normal look-up failed with `error`. A model that may be loaded lazily is loaded
+    /// first, and this returns when it serves or with the error of the load. For other models it returns `error`. Dropping
+    /// the future ends the wait, not the load.
     pub async fn find_or_load(
         &self,
         name: &str,
@@ -45,13 +45,13 @@ impl LazyLoading {
         };
         let lost = || Error::internal(format!("the load of model '{name}' ended without a word"));
         let outcome = outcome.wait_for(Option::is_some).await.map_err(|_| lost())?;
-        // Not by another look-up: the model may be evicted again before this task has its turn.
+        // The versions come with the result and are not looked up again: the model may be evicted before this task runs.
         let versions = outcome.clone().unwrap_or_else(|| Err(lost()))?;
         let mut versions = versions.into_iter().rev();
         versions.find(|model| version.is_none_or(|version| model.version == version)).ok_or(error)
     }
 
-    /// Joins the load of a model that is under way, or begins one.
+    /// Joins the running load of a model, or begins one.
     fn join_load(&self, name: &str) -> Asked {
         let mut state = self.state.lock();
         if let Some(loading) = state.loading.get(name) {
@@ -64,12 +64,12 @@ impl LazyLoading {
         let Some(this) = self.this.upgrade() else { return Asked::Unknown };
         let (sender, receiver) = watch::channel(None);
         state.loading.insert(name.to_owned(), sender);
-        // It goes on to the end even if nobody waits for it any more: the next request is not far.
+        // The load continues even if no request waits any more, because the next request will probably come soon.
         tokio::spawn(this.load_for_requests(name.to_owned()));
         Asked::Wait(receiver)
     }
 
-    /// Whether a request for a model that does not serve in that version would be answered, after a load.
+    /// Whether a load on request would make this version of a model available.
     pub async fn can_load(&self, name: &str, version: Option<u64>) -> bool {
         {
             let state = self.state.lock();
@@ -85,7 +85,7 @@ impl LazyLoading {
         }
     }
 
-    /// Whether a model that may be loaded lazily has a folder for that version, as far as that can be told at once.
+    /// Whether a lazily loaded model has this version, as far as that is known without asking a remote store.
     async fn has_version(&self, name: &str, version: u64) -> bool {
         if self.state.lock().models.get(name).is_none() {
             return false;

@@ -1,4 +1,5 @@
-//! What a load needs of the memory budget, and whether it can have it now.
+//! Computes how much of the memory budget a load needs, and decides whether the load gets it now, evicts other models first,
+//! waits, or is refused.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,40 +13,41 @@ use crate::guard::EvictionGuard;
 use crate::lazy_loading::{LazyLoading, State};
 use crate::memory_budget::MemoryBudget;
 
-/// Models that are to be loaded together.
+/// A request for memory, for models that are loaded together.
 #[derive(Clone, Copy)]
 pub(crate) struct Reservation<'a> {
-    /// The name for messages.
+    /// The name of the requested model, for messages.
     pub(crate) asked: &'a str,
-    /// The models and all that they are composed of.
+    /// The models to load, with all their composing models.
     pub(crate) parts: &'a [Part],
-    /// Those of them that are loaded beside themselves as they serve: each needs memory twice until what it replaces is
-    /// free. If its load fails, the budget has to be told by [`MemoryBudget::replaced`].
+    /// The names of the models among them that are reloaded while they serve. Each needs memory for both copies until the
+    /// old one is freed. If the reload fails, the caller has to call [`MemoryBudget::replaced`].
     pub(crate) reloaded: &'a BTreeSet<String>,
 }
 
-/// What there is to do for a reservation.
+/// What to do with a reservation.
 pub(crate) enum Decision {
-    /// The memory is reserved, and nothing of it may be evicted.
+    /// The memory is reserved. The guard keeps the models of the reservation from being evicted.
     Reserved(EvictionGuard),
-    /// These have to end first, in this order.
+    /// These models have to be evicted first, in this order.
     Evict(Vec<String>),
-    /// Memory comes back when requests end.
+    /// Wait: memory will be freed when requests, sequences or other loads finish.
     Wait,
     Refused(Error),
 }
 
-/// Which reasons keep a model from being evicted.
+/// Which reasons against the eviction of a model are taken into account.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reasons {
-    /// All that there are now.
+    /// All reasons that exist now, including running requests, sequences and loads.
     Now,
-    /// Only those that will not end by themselves.
+    /// Only reasons that do not end by themselves, such as a load by a client.
     Lasting,
 }
 
 impl Reservation<'_> {
-    /// Reserves the memory if it is there. `slow` says that what is being released takes long: others are evicted beside it.
+    /// Reserves the memory if enough is free; otherwise says what to do. If `slow` is true, memory that is still being
+    /// released is not waited for, and further models are evicted.
     pub(crate) fn decide(self, lazy: &Arc<LazyLoading>, slow: bool) -> Decision {
         let mut state = lazy.state.lock();
         let need = self.need(&state.budget);
@@ -60,24 +62,24 @@ impl Reservation<'_> {
             return Decision::Refused(self.too_large(limit));
         }
         let serving = lazy.lifecycle.serving_models();
-        let coming = if slow { 0 } else { state.budget.releasing() };
+        let releasing = if slow { 0 } else { state.budget.releasing() };
         let now = self.candidates(&state, &serving, Reasons::Now);
-        match choose(now, missing.saturating_sub(coming)) {
+        match choose(now, missing.saturating_sub(releasing)) {
             Some(names) if names.is_empty() => return Decision::Wait,
             Some(names) => return Decision::Evict(names),
             None => {}
         }
-        // What is being loaded for others, or held by requests, may be evicted later.
+        // Models that are being loaded or used by requests may become eviction candidates later.
         let later = self.candidates(&state, &serving, Reasons::Lasting);
-        let settled: u64 = later.iter().map(|candidate| candidate.bytes).fold(0, u64::saturating_add);
-        let moving = state.budget.used().saturating_sub(settled);
-        if choose(later, missing.saturating_sub(moving)).is_some() {
+        let evictable: u64 = later.iter().map(|candidate| candidate.bytes).fold(0, u64::saturating_add);
+        let released_later = state.budget.used().saturating_sub(evictable);
+        if choose(later, missing.saturating_sub(released_later)).is_some() {
             return Decision::Wait;
         }
-        Decision::Refused(self.all_stays(need, limit, state.budget.used()))
+        Decision::Refused(self.nothing_to_evict(need, limit, state.budget.used()))
     }
 
-    /// How many bytes it takes beside what its models hold already.
+    /// The bytes that are needed in addition to what the models hold already.
     fn need(self, budget: &MemoryBudget) -> u64 {
         let of_part = |part: &Part| match budget.needed_to_reload(&part.name, part.bytes) {
             None => part.bytes,
@@ -97,12 +99,12 @@ impl Reservation<'_> {
         }
     }
 
-    /// How many bytes all of its models take.
+    /// The bytes of all models of the reservation.
     fn size(self) -> u64 {
         self.parts.iter().map(|part| part.bytes).fold(0, u64::saturating_add)
     }
 
-    /// What serves, without its own models: none of them is evicted for another one.
+    /// The eviction candidates. The models of the reservation itself are fixed, so that none is evicted for another.
     fn candidates(self, state: &State, serving: &[ServingModel], reasons: Reasons) -> Vec<Candidate> {
         let mut candidates = candidates(state, serving, reasons);
         for candidate in &mut candidates {
@@ -123,7 +125,7 @@ impl Reservation<'_> {
         ))
     }
 
-    fn all_stays(self, need: u64, limit: u64, used: u64) -> Error {
+    fn nothing_to_evict(self, need: u64, limit: u64, used: u64) -> Error {
         Error::unavailable(format!(
             "there is no room for the {need} bytes of model '{}': of the memory budget of {limit} bytes {used} are used, \
              and what was loaded by request stays until it is unloaded",
@@ -132,7 +134,7 @@ impl Reservation<'_> {
     }
 }
 
-/// All that serves, and what keeps it from being evicted.
+/// All serving models as eviction candidates, each with the reason that keeps it loaded.
 pub(crate) fn candidates(state: &State, serving: &[ServingModel], reasons: Reasons) -> Vec<Candidate> {
     let hold = |model: &ServingModel| match (reasons, model.activity) {
         _ if !state.models.may_be_evicted(&model.name) => Hold::Fixed,

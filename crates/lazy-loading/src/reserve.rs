@@ -1,5 +1,5 @@
-//! Reserves memory for a load before it begins, and evicts other models for that: the budget holds at every moment, also
-//! while one model goes and another comes.
+//! Reserves memory before a load begins, and evicts other models if necessary. The memory in use never exceeds the budget,
+//! not even while one model replaces another.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,23 +12,23 @@ use crate::guard::EvictionGuard;
 use crate::lazy_loading::LazyLoading;
 use crate::reservation::{Decision, Reasons, Reservation, candidates};
 
-/// How long a load waits for memory that does not come back: it is held by models with sequences, or whose last requests
-/// do not end.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// When other models are evicted beside those whose end takes long.
-const SLOW: Duration = Duration::from_millis(500);
-/// How often it is looked whether the last request on a model has ended: nobody reports that.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How long a load waits for memory. It may wait because models have active sequences or long requests.
+const MEMORY_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long memory that is being released is waited for before further models are evicted.
+const SLOW_RELEASE: Duration = Duration::from_millis(500);
+/// The interval at which a waiting load checks again, because the end of a model's last request is not reported.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 impl LazyLoading {
-    /// Reserves the memory, one load at a time, and keeps its models from being evicted until the guard is dropped.
+    /// Reserves the memory for a load, one load at a time. The guard keeps the load's models from being evicted until it is
+    /// dropped. Fails if the models can never fit, or if no memory was freed in time.
     pub(crate) async fn reserve(self: &Arc<Self>, reservation: Reservation<'_>) -> Result<EvictionGuard> {
-        // This load guards nothing while it waits: the one before it may need just that to go.
+        // While this load waits it guards no model, because the load before it may have to evict that model.
         let _turn = self.reserving.lock().await;
         let begin = Instant::now();
         loop {
             let changed = self.changed.notified();
-            match reservation.decide(self, begin.elapsed() > SLOW) {
+            match reservation.decide(self, begin.elapsed() > SLOW_RELEASE) {
                 Decision::Reserved(guard) => return Ok(guard),
                 Decision::Refused(error) => return Err(error),
                 Decision::Evict(names) => {
@@ -36,25 +36,25 @@ impl LazyLoading {
                         self.evict(&name).await;
                     }
                 }
-                Decision::Wait if begin.elapsed() > PATIENCE => {
+                Decision::Wait if begin.elapsed() > MEMORY_TIMEOUT => {
                     return Err(Error::unavailable(format!(
                         "there is no room for model '{}' within the memory budget: what is loaded has been used by \
                          requests or sequences for {} s",
                         reservation.asked,
-                        PATIENCE.as_secs()
+                        MEMORY_TIMEOUT.as_secs()
                     )));
                 }
-                Decision::Wait => drop(tokio::time::timeout(LOOK_AGAIN, changed).await),
+                Decision::Wait => drop(tokio::time::timeout(POLL_INTERVAL, changed).await),
             }
         }
     }
 
-    /// Ends a model, which the next request for it loads again. Its memory is back later.
+    /// Unloads a model; the next request loads it again. Returns before its memory is released.
     async fn evict(self: &Arc<Self>, name: &str) {
         let bytes = {
             let mut state = self.state.lock();
             state.models.evicted(name);
-            // Before it ends: the budget of a model that has ended is released at once otherwise.
+            // This has to come before the model ends, or its memory would count as free at once.
             state.budget.begin_release(name)
         };
         let (_, retired) = self.lifecycle.end_model(name).await;
@@ -67,7 +67,7 @@ impl LazyLoading {
         });
     }
 
-    /// Evicts what is beyond the budget, because models that serve have grown.
+    /// Evicts models until the budget is met again, after serving models have grown.
     pub(crate) async fn evict_excess(self: &Arc<Self>) {
         let _turn = self.reserving.lock().await;
         let names = {

@@ -1,4 +1,4 @@
-//! The models that are loaded lazily from the start on.
+//! Registers the models that are loaded lazily, at the start of the server.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use crate::footprint::composing;
 use crate::lazy_loading::LazyLoading;
 
 impl LazyLoading {
-    /// From here on these are loaded when a request asks for them, and so is what ensembles among them are composed of.
-    /// `present` is what the repositories hold. With `settled` nothing is loaded but that, until it is told of a change.
+    /// Registers the models `names`, and the composing models of ensembles among them, to be loaded on request. `present` is
+    /// the content of the repositories. With `settled`, only that content is loaded until a change is reported.
     pub async fn add_at_start(
         &self,
         names: Vec<String>,
@@ -30,7 +30,7 @@ impl LazyLoading {
                 let all = names.iter().flat_map(|name| composing(lifecycle.repositories(), name));
                 all.collect::<BTreeSet<_>>()
             });
-            // A panic in there was logged.
+            // A panic in the task was logged.
             let composing = composing.await.unwrap_or_default();
             let mut state = self.state.lock();
             for name in composing.iter().filter(|name| present.contains_key(*name)) {

@@ -56,13 +56,13 @@ fn what_a_client_unloads_comes_back_only_by_a_client() {
 enum Step {
     /// A request for the model of that number.
     Ask(usize),
-    /// The end of what was evicted.
+    /// The evicted models release their memory.
     Drain,
     Pin(usize),
 }
 
 proptest! {
-    /// The rules by which loads make room, without the tasks: whoever does not fit evicts, and waits for the end of that.
+    /// Loads that do not fit evict other models, and the used memory stays within the budget at every step.
     #[test]
     fn the_budget_holds_at_every_moment(
         sizes in prop::collection::vec(1u64..40, 6),
