@@ -1,5 +1,5 @@
-//! What a load would find wrong with a model. First all that can be told without its engine, at once; then what a start of
-//! the server really meets.
+//! Checks models without serving them: the static checks of one model, which open no model file, and a dry run of the
+//! server's start, which loads all models.
 
 use std::io;
 use std::path::Path;
@@ -13,11 +13,11 @@ use hippocamp_repository::ModelFolder;
 
 use crate::{InferenceServer, Settings, StartFault};
 
-/// How long instances may take to end after a dry run.
+/// How long a dry run waits for instances to end.
 const ENDING: Duration = Duration::from_secs(30);
 
-/// Takes the steps of a start, without a port: every model is loaded with its instances, warm-up and all, and let go.
-/// Returns what would keep the server from starting.
+/// Runs a start of the server without opening ports: loads every model with its instances and warm-up, then unloads it.
+/// Returns the faults that would keep the server from starting.
 pub fn dry_run(settings: &Settings, backends: &[Arc<dyn Backend>]) -> io::Result<Vec<StartFault>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let server = InferenceServer::new(settings.clone(), backends.to_vec());
@@ -26,14 +26,14 @@ pub fn dry_run(settings: &Settings, backends: &[Arc<dyn Backend>]) -> io::Result
     Ok(faults)
 }
 
-/// Takes all steps of a load up to the model files and tells all that is wrong. Opens no model file.
+/// Runs all steps of a load that do not open model files, and returns all faults that they find.
 pub fn check_model(settings: &Settings, backends: &[Arc<dyn Backend>], folder: &ModelFolder) -> ModelCheck {
     let backends = backends.iter().cloned().collect();
     let context = Context::new(backends, &settings.devices, settings.loading());
     hippocamp_loading::check_model(&context, folder)
 }
 
-/// A config for a model file that has none: what the file tells, nothing of this machine.
+/// Derives a config from a model file, without defaults that depend on this machine.
 pub fn describe(
     settings: &Settings,
     backend: &Arc<dyn Backend>,

@@ -1,4 +1,4 @@
-//! Loads and unloads that clients ask for.
+//! Explicit loads and unloads by clients.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use hippocamp_repository::{RemoteTimeout, ScanFault, identifiers, list};
 use crate::{ControlMode, InferenceServer, LoadOverrides};
 
 impl InferenceServer {
-    /// Loads a model, or loads it again, because a client asked for it. Returns when it serves. If it fails, what
-    /// served before goes on.
+    /// Loads or reloads a model for a client. Returns when the model serves. If the load fails, the versions that served
+    /// before continue to serve.
     pub async fn load(self: &Arc<Self>, name: &str, overrides: LoadOverrides) -> Result<()> {
         self.allow_control()?;
         for each in self.identifiers(name).await {
@@ -25,9 +25,9 @@ impl InferenceServer {
         Ok(())
     }
 
-    /// Unloads a model because a client asked for it, and with it the ensembles that are made of it. With `dependents` also
-    /// the models that were loaded only because this one is composed of them, if nothing else is. Returns when the last
-    /// request is done and the memory is free. A model that is not loaded is no error.
+    /// Unloads a model for a client, and the ensembles that are composed of it. With `dependents`, also unloads its
+    /// composing models that were not asked for by name and that no other ensemble uses. Returns when the last request has
+    /// finished and the memory is freed. Unloading a model that is not loaded is no error.
     pub async fn unload(self: &Arc<Self>, name: &str, dependents: bool) -> Result<()> {
         self.allow_control()?;
         for each in self.identifiers(name).await {
@@ -48,8 +48,8 @@ impl InferenceServer {
         }
     }
 
-    /// The names under which models of that name are served: that name, or with namespaces one in each that has such a
-    /// model.
+    /// The names under which models called `name` are served: the name itself, or with namespaces one for each namespace
+    /// that has such a model.
     async fn identifiers(self: &Arc<Self>, name: &str) -> BTreeSet<String> {
         if !self.settings().model_namespacing {
             return [name.to_owned()].into();
@@ -64,7 +64,7 @@ impl InferenceServer {
         meant
     }
 
-    /// What to say of a name that models of several namespaces have.
+    /// The error for a name that models of several namespaces have; `None` if the name is unambiguous.
     #[cold]
     pub(crate) fn ambiguous(&self, name: &str) -> Option<Error> {
         if !self.settings().model_namespacing {
@@ -82,7 +82,7 @@ impl InferenceServer {
     }
 }
 
-/// What `name` stands for among the models that are there; itself if there is none.
+/// The names among `present` that `name` may refer to; `name` itself if there is none.
 pub(crate) fn meant<'a>(present: impl Iterator<Item = &'a str>, name: &'a str) -> BTreeSet<String> {
     let meant = identifiers(present, name);
     if meant.is_empty() { [name.to_owned()].into() } else { meant.into_iter().map(str::to_owned).collect() }

@@ -1,5 +1,4 @@
-//! How requests find their models in this server: among those that serve, those that are draining, and those that are loaded
-//! for a request.
+//! Finds the models of requests: among the serving versions, the draining ones, and those that are loaded on request.
 
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use hippocamp_shm::SharedMemory;
 use crate::{InferenceServer, LoadedModel};
 
 impl InferenceServer {
-    /// The beginning of every request of every protocol: finds its model by the rules of [`hippocamp_serving::accept`].
+    /// Finds the model of a request of any protocol, by the rules of [`hippocamp_serving::accept`].
     pub fn accept(
         &self,
         name: &str,
@@ -20,7 +19,8 @@ impl InferenceServer {
         hippocamp_serving::accept(self, name, version, responses)
     }
 
-    /// The version that was asked for, or the highest that serves. One look-up, no lock.
+    /// Finds the given version of a model, or with `None` the highest that serves. This is one look-up without a lock. The
+    /// error says why the version does not serve.
     pub fn model(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
         match self.lifecycle.find(name, version) {
             Ok(model) => {
@@ -33,8 +33,8 @@ impl InferenceServer {
         }
     }
 
-    /// As [`InferenceServer::model`], but a model that is loaded lazily is loaded first: then this returns when it serves, or
-    /// with the reason why it does not. To drop the future ends the waiting, not the load.
+    /// As [`InferenceServer::model`], but loads a lazily loaded model first and returns when it serves, or the error of the
+    /// load. Dropping the future ends the wait, not the load.
     pub async fn model_or_load(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
         match self.model(name, version) {
             Ok(model) => Ok(model),
@@ -42,7 +42,7 @@ impl InferenceServer {
         }
     }
 
-    /// Whether a request for the model would be answered: it serves, or is loaded for the request.
+    /// Whether requests for the model are answered: it serves, or can be loaded on request.
     pub async fn is_model_ready(&self, name: &str, version: Option<u64>) -> bool {
         if self.is_stopping() {
             return false;
@@ -95,7 +95,7 @@ impl Models for InferenceServer {
         not_found: Error,
     ) -> Result<Arc<LoadedModel>> {
         let Some(lazy) = &self.lazy else { return Err(not_found) };
-        // On the heap: every request carries the room for this otherwise.
+        // The future is boxed, or every request's future would be larger by its size.
         Box::pin(lazy.find_or_load(name, version, not_found)).await
     }
 

@@ -1,4 +1,4 @@
-//! Follows the repositories: what [`hippocamp_following`] needs of the server.
+//! Implements for the server what [`hippocamp_following`] needs to follow the repositories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use hippocamp_repository::{
 use crate::{InferenceServer, WatchSettings};
 
 impl InferenceServer {
-    /// Follows the repositories, for [`ControlMode::Poll`](crate::ControlMode::Poll). Begins with what
-    /// [`load_repositories`](InferenceServer::load_repositories) found, and never ends; to drop it is to stop.
+    /// Follows the repositories, for [`ControlMode::Poll`](crate::ControlMode::Poll). Starts from what
+    /// [`load_repositories`](InferenceServer::load_repositories) found. The future never completes; dropping it ends the
+    /// following.
     pub async fn watch(self: Arc<Self>, settings: WatchSettings) {
         follow(self, settings).await;
     }

@@ -1,4 +1,4 @@
-//! The repository index: every model that there is, and the state of its versions.
+//! The repository index: every known model and the states of its versions.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use hippocamp_repository::Listing;
 pub struct IndexEntry {
     pub name: String,
     pub version: Option<(u64, VersionState)>,
-    /// Why no version of it can be served, whatever is tried.
+    /// The reason why no version of the model can be loaded, if there is one.
     pub unavailable: Option<&'static str>,
 }
 
-/// The reason of a name that more than one repository has.
+/// The reason for a name that more than one repository has.
 const DUPLICATE: &str = "model appears in two or more repositories";
 
-/// The models of the repositories, with the versions of those that were ever loaded. A model whose files came with a
-/// request is in no repository, and so not in its index, as in Triton.
+/// The models of the repositories, with the versions of those that were ever loaded. A model whose files came with a load
+/// request is in no repository and therefore not listed, as in Triton.
 pub(crate) fn entries(
     found: &Listing,
     known: &BTreeMap<String, BTreeMap<u64, VersionState>>,
@@ -31,7 +31,8 @@ pub(crate) fn entries(
         let entry = |version| IndexEntry { name: name.clone(), version, unavailable: None };
         let is_duplicate = found.duplicates.contains(name);
         if is_duplicate {
-            // As a whole: in poll mode it ends, otherwise it could not be loaded again.
+            // The entry stands for all versions: in poll mode the model is unloaded, and in the other modes it could not be
+            // loaded again.
             let line = IndexEntry { unavailable: Some(DUPLICATE), ..entry(None) };
             entries.extend((!ready_only).then_some(line));
             continue;

@@ -1,7 +1,7 @@
-//! The server without its protocols: from a name and a version to a loaded model, and from a request to its answers.
+//! The inference server without its protocols: puts together serving, loading, lifecycle, the index, statistics and metrics.
 //!
-//! Usable as a library: make an [`InferenceServer`] of [`Settings`] and backends, load its repositories, find a
-//! [`LoadedModel`] and call [`LoadedModel::infer`]. Names no concrete backend and no protocol.
+//! It can be used as a library: make an [`InferenceServer`] from [`Settings`] and backends, load its repositories, find a
+//! [`LoadedModel`] and call [`LoadedModel::infer`]. It depends on no concrete backend and no protocol.
 
 mod check;
 mod control;

@@ -1,4 +1,4 @@
-//! What a model says of itself.
+//! The metadata extension for models.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::InferenceServer;
 #[derive(Clone, Debug)]
 pub struct ModelMetadata {
     pub name: Arc<str>,
-    /// The versions that serve, lowest first; the one that was asked for, if one was.
+    /// The serving versions, lowest first; only the requested version if the client named one.
     pub versions: Vec<u64>,
     /// The config's platform or, if it has none, its backend.
     pub platform: String,
@@ -20,7 +20,7 @@ pub struct ModelMetadata {
     pub outputs: Vec<TensorMetadata>,
 }
 
-/// An input or output as clients see it: with the batch dimension, if the model has one, as -1.
+/// An input or output as clients see it. If the model has a batch dimension, it is the first dimension, -1.
 #[derive(Clone, Debug)]
 pub struct TensorMetadata {
     pub name: Arc<str>,
@@ -29,7 +29,7 @@ pub struct TensorMetadata {
 }
 
 impl InferenceServer {
-    /// The metadata of a version, or of the highest that serves. Loads a model that is loaded lazily.
+    /// The metadata of the given version, or with `None` of the highest that serves. A lazily loaded model is loaded first.
     pub async fn model_metadata(&self, name: &str, version: Option<u64>) -> Result<ModelMetadata> {
         let model = self.model_or_load(name, version).await?;
         let mut versions: Vec<u64> = match version {
@@ -37,7 +37,7 @@ impl InferenceServer {
             None => self.ready_versions(name).iter().map(|model| model.version).collect(),
         };
         if versions.is_empty() {
-            // It was evicted again already.
+            // The model may have been evicted again since it was found.
             versions.push(model.version);
         }
         let config = &model.config;

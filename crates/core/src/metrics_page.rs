@@ -1,4 +1,4 @@
-//! The page for Prometheus: Triton's names and labels, and histograms beside them.
+//! The Prometheus page: Triton's metrics with their names and labels, and further histograms.
 
 mod histograms;
 mod host;
@@ -32,7 +32,7 @@ const COUNTERS: [Counter; 3] = [
     ),
 ];
 
-/// With `counter_latencies`.
+/// The counters of durations, which are shown with `counter_latencies`.
 const DURATIONS: [Counter; 5] = [
     (
         "nv_inference_request_duration_us",
@@ -61,7 +61,7 @@ const DURATIONS: [Counter; 5] = [
     ),
 ];
 
-/// The same of versions whose responses are cached.
+/// The counters of the response cache, for versions that use it.
 const CACHE_COUNTERS: [Counter; 4] = [
     ("nv_cache_num_hits_per_model", "Number of cache hits per model", |c| c.cache_hit.count),
     ("nv_cache_num_misses_per_model", "Number of cache misses per model", |c| c.cache_miss.count),
@@ -73,7 +73,7 @@ const CACHE_COUNTERS: [Counter; 4] = [
     }),
 ];
 
-/// A version at the time of the scrape.
+/// A version and its counters at the time of the scrape.
 struct Seen {
     model: Arc<LoadedModel>,
     counters: Counters,
@@ -86,8 +86,8 @@ impl Seen {
 }
 
 impl InferenceServer {
-    /// Everything that can be scraped, in the text format of Prometheus. Takes milliseconds where there are thousands of
-    /// models: not for a thread that requests need.
+    /// All metrics in the text format of Prometheus. With thousands of models this takes milliseconds, so it should not run
+    /// on a thread that serves requests.
     pub fn metrics(&self) -> Page {
         let settings = &self.settings().metrics;
         let models = self.lifecycle.routes().all().into_iter();
@@ -122,12 +122,12 @@ impl InferenceServer {
         page
     }
 
-    /// The same as one text.
+    /// As [`InferenceServer::metrics`], as one string.
     pub fn metrics_page(&self) -> String {
         self.metrics().into_text()
     }
 
-    /// Lets somebody else write families on the page, at each scrape.
+    /// Registers a source that writes metric families of its own to the page at each scrape.
     pub fn add_metrics(&self, source: impl Fn(&mut Page) + Send + Sync + 'static) {
         self.metrics_sources.add(source);
     }
@@ -156,7 +156,7 @@ fn counters(page: &mut Page, counters: &[Counter], versions: &[&Seen]) {
     }
 }
 
-/// Every reason from the beginning, so that a rate can be told of the first failure.
+/// Writes the failure counters. Every reason is listed from the start with 0, so that a rate includes the first failure.
 fn failures(page: &mut Page, versions: &[Seen]) {
     let help = "Number of failed inference requests, all batch sizes";
     let mut family = page.family("nv_inference_request_failure", help, Kind::Counter);
@@ -168,7 +168,7 @@ fn failures(page: &mut Page, versions: &[Seen]) {
     }
 }
 
-/// What waits now.
+/// Writes the number of requests that wait in each queue.
 fn pending(page: &mut Page, versions: &[Seen]) {
     let help = "Instantaneous number of pending requests awaiting execution per-model.";
     let mut family = page.family("nv_inference_pending_request_count", help, Kind::Gauge);

@@ -1,6 +1,6 @@
-//! Which metrics there are.
+//! The settings of the metrics.
 
-/// What `--metrics-config` and its neighbours say.
+/// The settings of the `--metrics-*` options.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct MetricsSettings {
@@ -17,10 +17,10 @@ pub struct MetricsSettings {
     pub cpu: bool,
 }
 
-/// Whose histograms are on the page. They are nine tenths of what it has of a model.
+/// Which histograms are on the page. They are about nine tenths of a model's part of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Histograms {
-    /// Those that something was counted in.
+    /// Only histograms with at least one observation.
     #[default]
     Used,
     All,

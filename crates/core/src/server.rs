@@ -1,4 +1,4 @@
-//! The server without its protocols.
+//! [`InferenceServer`]: its state, readiness, metadata, and start and stop of serving.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,16 +21,16 @@ use crate::lazy::{self, LazyLoading};
 use crate::metrics_page::Sources;
 use crate::{LoadedModel, Readiness, Settings};
 
-/// What the server says of itself.
+/// The server's metadata.
 #[derive(Clone, Debug)]
 pub struct ServerMetadata {
     pub name: String,
     pub version: &'static str,
-    /// Those that work under the server's settings.
+    /// The protocol extensions that are enabled by the server's settings.
     pub extensions: Vec<&'static str>,
 }
 
-/// The extensions of the protocol that work, in Triton's order: clients look for them by name.
+/// The protocol extensions that are implemented, in Triton's order. Clients look for them by name.
 const EXTENSIONS: [&str; 10] = [
     "classification",
     "sequence",
@@ -44,32 +44,32 @@ const EXTENSIONS: [&str; 10] = [
     "statistics",
 ];
 
-/// Works only where clients may register memory.
+/// The extension that is enabled only if clients may register shared memory.
 const SYSTEM_SHARED_MEMORY: &str = "system_shared_memory";
 
-/// Serves models: finds them by name and version, takes requests for them, loads and unloads them. Every protocol is a
-/// front of this, and a program may use it without any.
+/// Serves models: finds them by name and version, accepts requests for them, and loads and unloads them. Every protocol is
+/// built on this, and a program may use it directly.
 #[derive(Debug)]
 pub struct InferenceServer {
     settings: Settings,
     pub(crate) lifecycle: Arc<Lifecycle>,
-    /// If models are loaded when a request asks for them.
+    /// Lazy loading, if it is enabled.
     pub(crate) lazy: Option<Arc<LazyLoading>>,
     shared_memory: Arc<SharedMemory>,
     started: AtomicBool,
     stopping: AtomicBool,
-    /// A repository could not be read when the models were loaded, and was not since.
+    /// Whether a repository could not be read at the start, and has not been read since.
     pub(crate) unreadable: AtomicBool,
-    /// What the repositories held at the start. Following them goes on from there.
+    /// The content of the repositories at the start, from which following starts.
     pub(crate) found_at_start: Mutex<BTreeMap<String, Fingerprint>>,
-    /// Processor time at the last look, for the utilisation since.
+    /// The processor times at the last scrape, from which the utilisation since then is computed.
     pub(crate) cpu_times: Mutex<Option<CpuTimes>>,
-    /// Who else writes metrics.
+    /// The registered sources of further metrics.
     pub(crate) metrics_sources: Sources,
 }
 
 impl InferenceServer {
-    /// A server without models yet; [`InferenceServer::load_repositories`] brings them in.
+    /// Makes a server without models; [`InferenceServer::load_repositories`] loads them.
     pub fn new(settings: Settings, backends: Vec<Arc<dyn Backend>>) -> Arc<InferenceServer> {
         let rate_limiter = settings.rate_limit.clone().map(RateLimiter::new);
         let cache_size = settings.response_cache_byte_size;
@@ -96,7 +96,7 @@ impl InferenceServer {
         &self.settings
     }
 
-    /// The regions that clients have registered. Protocols read inputs from there and write outputs to it.
+    /// The shared-memory regions that clients have registered, for inputs and outputs.
     pub fn shared_memory(&self) -> &Arc<SharedMemory> {
         &self.shared_memory
     }
@@ -114,8 +114,8 @@ impl InferenceServer {
         ServerMetadata { name, version: env!("CARGO_PKG_VERSION"), extensions }
     }
 
-    /// Whether it can be asked at all: it is not about to end, and could read its repositories. Where one of them cannot be
-    /// read it is not known what should be served; whoever looks at this starts the server anew, as with Triton.
+    /// Whether the server is live: it is not stopping, and it could read its repositories. If a repository cannot be read,
+    /// the server cannot know its models; as with Triton, it is not live then, so that an orchestrator restarts it.
     pub fn is_live(&self) -> bool {
         !self.is_stopping() && !self.unreadable.load(Ordering::Acquire)
     }
@@ -124,14 +124,14 @@ impl InferenceServer {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Whether it serves what it should, as far as [`Settings::readiness`] asks for that.
+    /// Whether the server is ready, by the rule in [`Settings::readiness`].
     pub fn is_ready(&self) -> bool {
         let started = self.started.load(Ordering::Acquire);
         started && self.is_live() && self.serves_enough()
     }
 
-    /// One that could not be loaded for a request does not count: that was found out by the request, and the others shall not
-    /// lose their traffic for it.
+    /// Whether the models that serve satisfy the readiness rule. A failed load on request does not count, because its
+    /// request got the error and the other models should keep their traffic.
     fn serves_enough(&self) -> bool {
         let lifecycle = &self.lifecycle;
         match self.settings().readiness {
@@ -143,23 +143,23 @@ impl InferenceServer {
         }
     }
 
-    /// All repositories could be read.
+    /// Notes that all repositories could be read.
     pub(crate) fn repositories_are_readable(&self) {
         self.unreadable.store(false, Ordering::Release);
     }
 
-    /// All versions of a model that serve, lowest first.
+    /// The serving versions of a model, lowest first.
     pub fn ready_versions(&self, name: &str) -> Vec<Arc<LoadedModel>> {
         self.lifecycle.routes().versions(name)
     }
 
-    /// How many versions serve.
+    /// The number of serving versions of all models.
     pub fn ready_count(&self) -> usize {
         self.lifecycle.routes().all().len()
     }
 
-    /// Every model of the repositories, loaded or not. Looks at which folders they have, not into these, and so may block
-    /// for as long as a disk takes, and for some seconds if one is remote.
+    /// Every model of the repositories, loaded or not; with `ready_only` only ready versions. Lists the folders of the
+    /// repositories, so it may block for a disk access, or for some seconds if a repository is remote.
     pub fn index(&self, ready_only: bool) -> Vec<IndexEntry> {
         let found = list(&self.settings().repositories, &self.scan_options(RemoteTimeout::Short));
         for fault in &found.faults {
@@ -174,20 +174,20 @@ impl InferenceServer {
         index::entries(&found, &states, ready_only)
     }
 
-    /// Lets go of all models and waits until their instances have finished what they run, at most `timeout`. True if
-    /// they all did. Fronts have stopped taking requests before this.
+    /// Unloads all models and waits, at most for `timeout`, until their instances have finished their requests. Returns true
+    /// if all have. The protocols must have stopped accepting requests before.
     pub async fn stop(&self, timeout: Duration) -> bool {
         self.stopping.store(true, Ordering::Release);
         tokio::time::timeout(timeout, self.lifecycle.end_all()).await.is_ok()
     }
 
-    /// From here on the server says that it is ready. Not before it is known that it won't exit because of what went
-    /// wrong: nobody shall be sent to a server that is about to end.
+    /// Lets the server report that it is ready. Call this only when it is certain that the server will not exit because of
+    /// errors at the start.
     pub fn begin_serving(&self) {
         self.started.store(true, Ordering::Release);
     }
 
-    /// From here on the server says that it is not ready, so that no new traffic is sent to it.
+    /// Makes the server report that it is not ready, so that no new traffic is sent to it.
     pub fn begin_stop(&self) {
         self.stopping.store(true, Ordering::Release);
     }

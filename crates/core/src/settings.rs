@@ -1,4 +1,4 @@
-//! What the server is told at its start.
+//! The settings of the server.
 
 use std::collections::BTreeMap;
 
@@ -11,33 +11,33 @@ use hippocamp_scheduler::ResourceCount;
 
 use crate::MetricsSettings;
 
-/// Who decides which models are loaded.
+/// What decides which models are loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ControlMode {
-    /// Every model of the repositories, at the start; nothing changes later.
+    /// Every model of the repositories is loaded at the start; nothing changes later.
     #[default]
     None,
-    /// The models named at the start, then what clients load and unload.
+    /// The models in [`Settings::load_models`] are loaded at the start; later, clients load and unload models.
     Explicit,
-    /// Every model of the repositories, and whatever happens to them there:
+    /// Every model of the repositories is loaded, and changes there are followed:
     /// [`InferenceServer::watch`](crate::InferenceServer::watch).
     Poll,
 }
 
-/// What it takes for the server to be ready, beside a start that succeeded.
+/// The condition for the server to be ready, in addition to a successful start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Readiness {
-    /// Every model that should be served is.
+    /// Every model that should be served is served.
     #[default]
     All,
-    /// Something is served, unless there is nothing to serve. What serves goes on when a later edit of it fails, so that a model
-    /// that does not load keeps nobody from those that do.
+    /// At least one model is served, unless there are none to serve. So a model that fails to load does not take the others
+    /// out of service.
     Served,
-    /// Nothing more.
+    /// No further condition.
     Started,
 }
 
-/// Settings of the server, independent of any protocol.
+/// The settings of the server that do not depend on a protocol.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Settings {
@@ -47,46 +47,47 @@ pub struct Settings {
     /// Whether models of the same name are served from each repository that has one, under its namespace.
     pub model_namespacing: bool,
     pub control_mode: ControlMode,
-    /// Who is told of what happens to requests, besides the statistics.
+    /// The observers of request events, in addition to the statistics.
     pub observers: RegisteredObservers,
     /// Models to load at the start in explicit mode; `*` stands for all.
     pub load_models: Vec<String>,
     /// The custom config that is preferred where a model has it: `configs/<name>.pbtxt`.
     pub model_config_name: Option<String>,
-    /// What it takes for the server to be ready.
+    /// The condition for the server to be ready.
     pub readiness: Readiness,
-    /// Takes configs as they are written.
+    /// Whether configs are used as they are written, without completion from model files.
     pub disable_auto_complete_config: bool,
-    /// Whether models are loaded when a request asks for them, instead of when they are wanted.
+    /// Whether models are loaded when a request asks for them, instead of at the start.
     pub lazy_load: bool,
-    /// How many bytes the models may take that are loaded so, as far as their files tell; 0 for no limit. Whoever was used
-    /// least recently goes.
+    /// The memory budget of lazily loaded models in bytes, estimated from their files; 0 for no limit. The least recently
+    /// used models are evicted to stay within it.
     pub lazy_load_memory_budget: u64,
-    /// How many models are loaded at once.
+    /// The number of models that are loaded in parallel.
     pub model_load_thread_count: usize,
-    /// How often a load that failed is tried again.
+    /// The number of retries after a failed load.
     pub model_load_retry_count: u32,
-    /// Whether clients may register shared memory. Whoever may name an object may read and write it through the server.
+    /// Whether clients may register shared memory. Clients can then read and write any named shared-memory object that the
+    /// server can open.
     pub allow_client_shm: bool,
-    /// By backend: `max_batch_size` of a model that can be batched and does not say how far. The empty name stands for
+    /// By backend name, the `max_batch_size` for models that support batching but do not set it. The empty name applies to
     /// every backend that is not listed.
     pub default_max_batch_size: BTreeMap<String, i32>,
-    /// By the name that instance groups use.
+    /// The host policies, by the name that instance groups refer to.
     pub host_policies: BTreeMap<String, HostPolicy>,
-    /// Whether instances that a config places on GPUs run on the CPU where these GPUs cannot be used. Otherwise such a model
-    /// is refused.
+    /// Whether instances on GPUs run on the CPU if their GPUs are not available. Otherwise such a model fails to load.
     pub cpu_fallback: bool,
-    /// Whether instances execute only while they hold the resources that their groups ask for; and how many there are,
-    /// where that is not left to the models.
+    /// The rate limiter; `None` turns it off. With it, an instance executes only while it holds the resources of its group.
+    /// The list sets the numbers of resources; for those not listed, the models' configs do.
     pub rate_limit: Option<Vec<ResourceCount>>,
-    /// Test hook of Triton: a dynamic batcher executes nothing before that many requests wait. 0 is the normal case.
+    /// A test hook as in Triton: a dynamic batcher executes nothing until this many requests wait. Normally 0.
     pub delay_scheduler: usize,
-    /// The same for sequences that wait in the backlog of a sequence batcher.
+    /// A test hook as in Triton: a sequence batcher executes nothing until this many sequences wait in its backlog. Normally
+    /// 0.
     pub backlog_delay_scheduler: usize,
-    /// How many bytes the response cache may have; 0 for none.
+    /// The size of the response cache in bytes; 0 for no cache.
     pub response_cache_byte_size: usize,
     pub metrics: MetricsSettings,
-    /// The devices of this machine, which models may be placed on.
+    /// The devices of this machine on which models may be placed.
     pub devices: Devices,
 }
 
@@ -122,7 +123,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// How the repositories are looked at.
+    /// The options for scans of the repositories.
     pub fn scan_options(&self) -> ScanOptions {
         ScanOptions {
             config_name: self.model_config_name.clone(),
@@ -131,7 +132,7 @@ impl Settings {
         }
     }
 
-    /// Where models are found, and how they are loaded.
+    /// The settings of the lifecycle.
     pub(crate) fn lifecycle(&self) -> LifecycleSettings {
         LifecycleSettings {
             repositories: Repositories { locations: self.repositories.clone(), options: self.scan_options() },
@@ -140,7 +141,7 @@ impl Settings {
         }
     }
 
-    /// What the steps of a load obey.
+    /// The settings of the steps of a load.
     pub fn loading(&self) -> LoadSettings {
         LoadSettings {
             disable_auto_complete_config: self.disable_auto_complete_config,

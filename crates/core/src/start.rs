@@ -1,4 +1,4 @@
-//! The start: what the repositories hold is loaded as far as the settings ask for it.
+//! The start of the server: loads the models of the repositories that the settings ask for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::control::meant;
 use crate::{ControlMode, InferenceServer, LoadOverrides, StartFault};
 
 impl InferenceServer {
-    /// Loads what the settings ask for, several models at once. Returns what went wrong, a line each; everything else
-    /// can be served. Whether it is, is for the caller to say: [`InferenceServer::begin_serving`].
+    /// Loads the models that the settings ask for, several in parallel. Returns one line for each error; all other models
+    /// can be served. The caller decides whether to serve: [`InferenceServer::begin_serving`].
     pub async fn load_repositories(self: &Arc<Self>) -> Vec<String> {
         self.start_models().await.into_iter().map(|fault| fault.message).collect()
     }
 
-    /// The same, with each fault as a value.
+    /// As [`InferenceServer::load_repositories`], but returns the errors as values.
     pub async fn start_models(self: &Arc<Self>) -> Vec<StartFault> {
         let found = self.scan_all().await;
         let mut faults = Vec::new();
@@ -43,7 +43,7 @@ impl InferenceServer {
         faults
     }
 
-    /// A look at all repositories, on a thread that may block: they may be far away.
+    /// Scans all repositories on a thread that may block, as they may be remote.
     async fn scan_all(self: &Arc<Self>) -> Scan {
         let server = Arc::clone(self);
         let look = move || scan(&server.settings().repositories, &server.scan_options(RemoteTimeout::Full));
@@ -70,8 +70,7 @@ impl InferenceServer {
         }
     }
 
-    /// Loads the wanted ones of the models that are present, or has them loaded when requests ask for them. Returns what
-    /// went wrong.
+    /// Loads the wanted models among those present, or registers them for lazy loading. Returns the errors.
     async fn load_wanted(&self, present: &BTreeMap<String, Fingerprint>, wanted: &Wanted) -> Vec<StartFault> {
         let mut names = Vec::new();
         let mut faults = Vec::new();
@@ -87,21 +86,21 @@ impl InferenceServer {
                 }
             }
         }
-        // Following the repositories reports what settles, and nothing else is loaded.
+        // In poll mode, following reports settled contents, and only these are loaded.
         let settled = self.settings().control_mode == ControlMode::Poll;
         if let Some(lazy) = &self.lazy {
             lazy.add_at_start(names, present, settled).await;
             return faults;
         }
         let job = |name: &String| match present.get(name) {
-            // Nobody says that it has settled; if it hasn't, that will be noticed.
+            // At the start nothing is known about settling. If the content changes during the load, the load notices.
             Some(content) if settled => Job::settled(name.clone(), *content),
             _ => Job::explicit(name.clone(), LoadOverrides::default()),
         };
         let mut outcomes = self.lifecycle.load_models(names.iter().map(job).collect()).await;
         for name in names {
             match outcomes.remove(&name) {
-                // What follows the repositories loads it when it has settled.
+                // A model that changed during its load is loaded by following when it has settled.
                 None | Some(Ok(()) | Err(LoadFailure::Changed)) => {}
                 Some(Err(failure)) => {
                     self.lifecycle.set_missing(&name);

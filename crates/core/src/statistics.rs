@@ -26,8 +26,9 @@ impl VersionStatistics {
 }
 
 impl InferenceServer {
-    /// The counters of every version that serves, or of one model's, or of one version. An empty name stands for all. None of
-    /// a model that a request would load: it has counted nothing since it was loaded last, and is not loaded for this.
+    /// The counters of the serving versions of one model, or of all models if `name` is empty; of one version if `version`
+    /// is given. Fails if the model or the version does not serve. A lazily loaded model that is not loaded has none, and is
+    /// not loaded for this.
     pub fn statistics(&self, name: &str, version: Option<u64>) -> Result<Vec<VersionStatistics>> {
         if name.is_empty() {
             return Ok(self

@@ -1,4 +1,4 @@
-//! Stands in for lazy loading in a build without it: there is none.
+//! Replaces lazy loading in a build without it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use tracing::warn;
 
 use crate::{LoadOverrides, LoadedModel, Settings};
 
-/// Has no value.
+/// A type without values, in place of the real one.
 #[derive(Debug)]
 pub(crate) enum LazyLoading {}
 
-/// Never any.
+/// Always `None`.
 pub(crate) fn if_wanted(settings: &Settings, _: &Arc<Lifecycle>) -> Option<Arc<LazyLoading>> {
     if settings.lazy_load {
         warn!("this build loads no models lazily: they are loaded when they are wanted");
