@@ -7,7 +7,7 @@ use hippocamp_repository::{Dependencies, Fingerprint};
 
 use crate::ServedModels;
 
-/// A model, and the content that its folder has now; `None` if it is gone.
+/// A model's name, and the present content of its folder; `None` if the folder was removed.
 pub(crate) type Changed = (String, Option<Fingerprint>);
 
 /// The models that each changed config refers to, with the content for which it was read. A change that cannot be served
@@ -40,7 +40,7 @@ impl Compositions {
                 });
                 read.collect::<Vec<_>>()
             });
-            // A panic in there was logged.
+            // A panic in the task was logged.
             self.0.extend(read.await.unwrap_or_default());
         }
         for (name, (_, composing)) in &self.0 {

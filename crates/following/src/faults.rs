@@ -1,4 +1,4 @@
-//! Logs the faults of the repositories: each once when it appears and once when it is gone.
+//! Logs the faults of the repositories: each once when it appears and once when it disappears.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -7,10 +7,10 @@ use hippocamp_repository::{Scan, ScanFault};
 use hippocamp_repository_watch::Debouncer;
 use tracing::{info, warn};
 
-/// A model that keeps changing for longer than this is logged once, as it is not loaded meanwhile.
+/// A model that keeps changing for longer than this is logged once, because it is not loaded until it settles.
 const LONG_CHANGE: Duration = Duration::from_secs(30);
 
-/// The text of a fault, and the model that has it; `None` if it is that of a repository.
+/// The text of a fault and the name of its model; `None` if the fault concerns a repository.
 type Fault = (String, Option<String>);
 
 /// The faults that were logged already.
@@ -23,7 +23,7 @@ pub(crate) struct LoggedFaults {
 }
 
 impl LoggedFaults {
-    /// Logs the faults that are new, and those that are over.
+    /// Logs the faults that are new and those that have disappeared.
     pub(crate) fn log(&mut self, scan: &Scan) {
         let fault = |fault: &ScanFault| (fault.to_string(), fault.model().map(str::to_owned));
         let faults: BTreeSet<Fault> = scan.faults.iter().map(fault).collect();
@@ -36,7 +36,7 @@ impl LoggedFaults {
         self.faults = faults;
     }
 
-    /// Logs the models that have been changing for long.
+    /// Logs the models that have kept changing for longer than [`LONG_CHANGE`].
     pub(crate) fn log_long_changing(&mut self, debouncer: &Debouncer, now: Instant) {
         for name in debouncer.long_changing(LONG_CHANGE, now) {
             if self.long_changing.insert(name.to_owned()) {
@@ -49,7 +49,7 @@ impl LoggedFaults {
         }
     }
 
-    /// The changes of these models have settled.
+    /// Notes that the changes of these models have settled.
     pub(crate) fn settled(&mut self, names: &BTreeSet<String>) {
         self.long_changing.retain(|name| !names.contains(name));
     }

@@ -1,10 +1,10 @@
-//! From folders of repositories to the names of models.
+//! Maps the folders of repositories to the names of models.
 
 use hippocamp_repository::{RepositoryLocation, namespaces, qualified_name};
 
-/// Under which names models are served.
+/// The mapping from folders to the names under which models are served.
 pub(crate) struct ModelNames {
-    /// By repository; `None` if models have no namespaces.
+    /// The namespace of each repository; `None` if models have no namespaces.
     namespaces: Option<Vec<String>>,
 }
 

@@ -22,12 +22,12 @@ use crate::refused::{Contents, Refused, contents_of};
 use crate::watcher::{Place, Watcher};
 use crate::{AtStart, ServedModels, WatchSettings};
 
-/// The state of following; see the module.
+/// The state of following the repositories; the module's description says how it works.
 pub(crate) struct Reconciler<M> {
     models: Arc<M>,
     settings: WatchSettings,
     names: ModelNames,
-    /// One scan at a time locks it, on a thread that may block.
+    /// The watcher, locked by one scan at a time on a thread that may block.
     watcher: Arc<Mutex<Watcher>>,
     events: FolderEvents,
     debouncer: Debouncer,
@@ -52,7 +52,7 @@ impl<M: ServedModels> Reconciler<M> {
         let AtStart { contents, failed } = models.at_start();
         let mut refused = Refused::default();
         let loaded = models.accounted_for();
-        // What changed while it was read was not refused.
+        // A content that changed while it was loaded does not count as refused.
         let failed = contents
             .iter()
             .filter(|(name, content)| failed.contains(*name) && loaded.get(*name) != Some(*content));
@@ -140,7 +140,7 @@ impl<M: ServedModels> Reconciler<M> {
             let now = Instant::now();
             self.next_poll = self.settings.poll.map(|poll| now + poll);
         }
-        // A panic in there was logged.
+        // A panic in the task was logged.
         let Ok((scan, mut changed, names)) = looked.await else { return };
         let now = Instant::now();
         if everything {

@@ -21,14 +21,14 @@ pub trait ServedModels: Send + Sync + 'static {
     /// The content of each model that is served or being loaded. No action is needed if the repositories hold the same.
     fn accounted_for(&self) -> BTreeMap<String, Fingerprint>;
 
-    /// Which ensembles are composed of which models, as they serve now.
+    /// The composing models of each ensemble that is served now.
     fn dependencies(&self) -> Dependencies;
 
     /// The models that an ensemble refers to in its present config. This reads files and may block.
     fn composing_on_disk(&self, name: &str) -> BTreeSet<String>;
 
-    /// Carries out a transaction. `contents` is what each model's folder is expected to hold, `dependencies` what the configs
-    /// there say. Each fault is logged here; the outcome says whether it is worth trying again.
+    /// Carries out a transaction. `contents` is the expected content of each model's folder; `dependencies` are those that
+    /// the configs there state. The implementation logs each fault; the outcome says whether to try again.
     fn transact(
         self: &Arc<Self>,
         transaction: &Transaction,

@@ -43,7 +43,7 @@ impl Watcher {
             self.scan_all();
         }
         let mut changed = self.watch_folders();
-        // There are no events of changes between the scan and the start of the watch.
+        // Changes between the scan and the start of the watch cause no events, so the new folders are scanned again.
         let mut unsure = changed.clone();
         for _ in 1..MAX_LOOKS {
             if unsure.is_empty() {
