@@ -1,4 +1,5 @@
-//! Memory that engines like: 64-byte aligned, kept between uses, never zeroed for nothing.
+//! A reusable byte buffer in host memory, aligned to 64 bytes as engines prefer it. The memory is kept between uses and is
+//! not zeroed.
 
 #![allow(unsafe_code, reason = "owns raw memory, so that it can be aligned and left unwritten")]
 
@@ -8,16 +9,16 @@ use std::slice;
 
 use crate::{MemoryError, PlacedSlice};
 
-/// The alignment of every [`AlignedBuffer`]: a cache line, and the widest vector registers of today.
+/// The alignment of every [`AlignedBuffer`] in bytes: the size of a cache line and of the widest vector registers.
 pub const ALIGNMENT: usize = 64;
 
-/// A byte buffer, aligned to [`ALIGNMENT`], that is refilled from the start again and again. An instance keeps one an
-/// input and gathers each batch into it: once the largest batch was seen it allocates no more, and its pages stay mapped.
+/// A byte buffer, aligned to [`ALIGNMENT`], that is refilled for each batch. An instance keeps one per input and gathers
+/// each batch into it. It allocates only for a batch larger than all before, and its pages stay mapped.
 #[derive(Debug)]
 pub struct AlignedBuffer {
     start: NonNull<u8>,
     capacity: usize,
-    /// Bytes from the start that hold values.
+    /// The number of bytes that were appended.
     len: usize,
 }
 
@@ -27,24 +28,24 @@ unsafe impl Send for AlignedBuffer {}
 unsafe impl Sync for AlignedBuffer {}
 
 impl AlignedBuffer {
-    /// Empties the buffer and makes room for `size` bytes. Allocates only if it never had as much.
+    /// Empties the buffer and ensures a capacity of `size` bytes. Allocates only if the capacity was smaller.
     ///
     /// # Errors
-    /// If there is no memory for it. The buffer is empty then, and of use for what is smaller.
+    /// If the allocation fails. The buffer is empty then, and can be restarted with a smaller size.
     pub fn restart(&mut self, size: usize) -> Result<(), MemoryError> {
         self.len = 0;
         if size > self.capacity {
-            // The old memory goes first: a large buffer shall not be there twice.
+            // The old memory is freed first, so that two large buffers never exist at the same time.
             *self = AlignedBuffer::default();
             *self = AlignedBuffer::with_capacity(size)?;
         }
         Ok(())
     }
 
-    /// Appends bytes: one copy.
+    /// Appends bytes by one copy.
     ///
     /// # Panics
-    /// If they do not fit into the room that [`AlignedBuffer::restart`] made.
+    /// If they do not fit into the capacity that [`AlignedBuffer::restart`] reserved.
     pub fn push(&mut self, bytes: &[u8]) {
         let end = self.end_after(bytes.len());
         // SAFETY: `len..end` lies within the allocation, and a borrowed slice cannot overlap memory borrowed mutably.
@@ -52,13 +53,13 @@ impl AlignedBuffer {
         self.len = end;
     }
 
-    /// Appends bytes from wherever they are: one copy or transfer.
+    /// Appends bytes from any place by one copy or transfer.
     ///
     /// # Errors
-    /// If the transfer failed. Nothing is appended then.
+    /// If the transfer fails. Nothing is appended then.
     ///
     /// # Panics
-    /// If they do not fit into the room that [`AlignedBuffer::restart`] made.
+    /// If they do not fit into the capacity that [`AlignedBuffer::restart`] reserved.
     pub fn push_placed(&mut self, bytes: PlacedSlice<'_>) -> Result<(), MemoryError> {
         let count = bytes.len();
         let end = self.end_after(count);
@@ -73,7 +74,7 @@ impl AlignedBuffer {
     /// Appends `count` zero bytes.
     ///
     /// # Panics
-    /// If they do not fit into the room that [`AlignedBuffer::restart`] made.
+    /// If they do not fit into the capacity that [`AlignedBuffer::restart`] reserved.
     pub fn push_zeros(&mut self, count: usize) {
         let end = self.end_after(count);
         // SAFETY: `len..end` lies within the allocation.
@@ -81,7 +82,7 @@ impl AlignedBuffer {
         self.len = end;
     }
 
-    /// What was appended since the last restart.
+    /// The bytes that were appended since the last restart.
     pub fn as_slice(&self) -> &[u8] {
         // SAFETY: the first `len` bytes were written, and `start` is never null.
         unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
@@ -100,7 +101,8 @@ impl AlignedBuffer {
         let Some(layout) = layout else { return Err(MemoryError::no_host_memory(size)) };
         // SAFETY: the layout's size is not zero: `restart` allocates only for more than it has.
         let start = unsafe { alloc(layout) };
-        // A tensor in shared memory may be large at no cost to who sends it. It must not end the process.
+        // A client can announce a very large tensor in shared memory at no cost, so a failed allocation must not end the
+        // process.
         let Some(start) = NonNull::new(start) else { return Err(MemoryError::no_host_memory(size)) };
         Ok(AlignedBuffer { start, capacity: layout.size(), len: 0 })
     }
@@ -113,7 +115,7 @@ impl Default for AlignedBuffer {
     }
 }
 
-/// Lends its alignment to the dangling pointer of an empty buffer.
+/// A type with the alignment of the buffer, for the dangling pointer of an empty one.
 #[repr(align(64))]
 struct Aligned;
 

@@ -1,4 +1,4 @@
-//! Memory that no slice is made of: a device's, or a client's.
+//! Placed buffers: memory of a device or of a client, which cannot be borrowed as a slice.
 
 #![allow(
     unsafe_code,
@@ -12,116 +12,117 @@ use std::mem::MaybeUninit;
 use crate::{MemoryError, Place};
 
 /// A block of memory at some [`Place`] that can be copied out of: a device's memory, or a region that a client shares.
-/// Host memory of this process is no such buffer; it is held as `Bytes`, at no cost.
+/// Ordinary host memory of this process is held as `Bytes` instead.
 ///
-/// A driver finds its own buffers among others by `downcast`: a buffer is [`Any`].
+/// A buffer is [`Any`], so that a driver recognises its own buffers by `downcast`.
 ///
-/// Memory of a client that is gone is no error here, because a batch must not fail for one of its requests: what is
-/// missing is filled with zeros, and whoever lent the memory finds out before the answer leaves.
+/// If a client's memory has disappeared, a copy fills the missing bytes with zeros and returns no error, because a batch
+/// must not fail because of one request. The owner of the buffer reports the loss before the response is sent.
 ///
 /// # Safety
 /// [`PlacedBuffer::len`] never changes, and [`PlacedBuffer::copy_to_host`] writes every byte of its target if it succeeds.
 pub unsafe trait PlacedBuffer: Any + Send + Sync + Debug {
-    /// How many bytes there are.
+    /// The size in bytes.
     fn len(&self) -> usize;
 
-    /// Whether there are none.
+    /// Whether the size is 0.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Where the memory is.
+    /// The place of the memory.
     fn place(&self) -> Place;
 
-    /// The bytes, if they are host memory that stays as it is while the buffer lives: pinned memory, but never what a client
-    /// or a device could write to.
+    /// The bytes as a slice, if they are host memory that nobody can change while the buffer lives, such as pinned memory
+    /// that no client or device writes to; otherwise `None`.
     fn as_host(&self) -> Option<&[u8]> {
         None
     }
 
-    /// Fills `target` with the bytes from `start` on. They are there when it returns, with everything that was written to the
-    /// buffer before.
+    /// Fills `target` with the bytes from `start` on. Waits until the copy is complete, including all earlier writes to the
+    /// buffer.
     ///
     /// # Errors
-    /// If the transfer failed; `target` may be written in part.
+    /// If the transfer fails; `target` may be written in part.
     ///
     /// # Panics
-    /// If the buffer does not have as many bytes.
+    /// If the range is outside of the buffer.
     fn copy_to_host(&self, start: usize, target: &mut [MaybeUninit<u8>]) -> Result<(), MemoryError>;
 
     /// A new buffer of `size` bytes at the same place and of the same driver; `None` if the place is host memory.
     ///
     /// # Errors
-    /// If there is no memory for it.
+    /// If the allocation fails.
     fn allocate_beside(&self, size: usize) -> Result<Option<Box<dyn PlacedBufferMut>>, MemoryError> {
         let _ = size;
         Ok(None)
     }
 }
 
-/// A buffer that its only owner fills. What is full is shared: `Arc<dyn PlacedBufferMut>` is an `Arc<dyn PlacedBuffer>`.
+/// A buffer that its only owner fills. A filled buffer can be shared, as `Arc<dyn PlacedBufferMut>` converts to `Arc<dyn
+/// PlacedBuffer>`.
 ///
-/// A driver may work on a stream of its own: what was written need not be there when a method returns, but the source may
-/// be changed, and every later use of the buffer through these traits comes after it.
+/// A driver may write asynchronously, on a stream of its own: a write need not be complete when its method returns. The
+/// caller may then change the source, and every later use of the buffer through these traits is ordered after the write.
 pub trait PlacedBufferMut: PlacedBuffer {
-    /// Copies `source` to the bytes from `start` on, from wherever it is: one copy, but for what comes from a place that the
-    /// driver does not reach, which goes through host memory.
+    /// Copies `source`, from any place, to the bytes from `start` on. This is one copy, except from a place that the driver
+    /// does not reach: then the bytes go through host memory.
     ///
     /// # Errors
-    /// If the transfer failed; the target may be written in part.
+    /// If the transfer fails; the target may be written in part.
     ///
     /// # Panics
-    /// If the buffer does not have as many bytes.
+    /// If the range is outside of the buffer.
     fn copy_from(&mut self, start: usize, source: PlacedSlice<'_>) -> Result<(), MemoryError>;
 
     /// Writes `count` zeros from `start` on.
     ///
     /// # Errors
-    /// If the device refused.
+    /// If the device reports an error.
     ///
     /// # Panics
-    /// If the buffer does not have as many bytes.
+    /// If the range is outside of the buffer.
     fn fill_zeros(&mut self, start: usize, count: usize) -> Result<(), MemoryError>;
 
-    /// Waits until everything that was written is there, for whoever reads the memory past these traits.
+    /// Waits until all writes are complete, for readers that access the memory without these traits.
     ///
     /// # Errors
-    /// If a copy that was under way failed.
+    /// If a pending copy failed.
     fn finish(&mut self) -> Result<(), MemoryError> {
         Ok(())
     }
 }
 
-/// What makes buffers at one place.
+/// Allocates buffers at one place.
 pub trait Allocator: Send + Sync + Debug {
-    /// Where its memory is.
+    /// The place of its buffers.
     fn place(&self) -> Place;
 
-    /// A buffer of `size` bytes. What is in it is not said.
+    /// Allocates a buffer of `size` bytes with unspecified content.
     ///
     /// # Errors
-    /// If there is no memory for it.
+    /// If the allocation fails.
     fn allocate(&self, size: usize) -> Result<Box<dyn PlacedBufferMut>, MemoryError>;
 }
 
-/// A part of some memory, borrowed: the source of a copy, or an input of a batch.
+/// A borrowed range of memory at any place: the source of a copy, or an input of a batch.
 #[derive(Clone, Copy, Debug)]
 pub enum PlacedSlice<'a> {
     /// Host memory.
     Host(&'a [u8]),
-    /// A part of a buffer at some place.
+    /// A range of a placed buffer.
     Placed {
         /// The whole buffer.
         buffer: &'a dyn PlacedBuffer,
-        /// Where the part begins in it, in bytes.
+        /// The offset of the range in the buffer, in bytes.
         start: usize,
-        /// How many bytes the part has.
+        /// The size of the range in bytes.
         len: usize,
     },
 }
 
 impl<'a> PlacedSlice<'a> {
-    /// How many bytes there are.
+    /// The size in bytes.
     pub fn len(&self) -> usize {
         match self {
             PlacedSlice::Host(bytes) => bytes.len(),
@@ -129,12 +130,12 @@ impl<'a> PlacedSlice<'a> {
         }
     }
 
-    /// Whether there are none.
+    /// Whether the size is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Where the memory is.
+    /// The place of the memory.
     pub fn place(&self) -> Place {
         match self {
             PlacedSlice::Host(_) => Place::Host,
@@ -142,7 +143,7 @@ impl<'a> PlacedSlice<'a> {
         }
     }
 
-    /// The bytes, if they are host memory that may be borrowed.
+    /// The bytes as a slice, if they are host memory that may be borrowed; otherwise `None`.
     pub fn as_host(&self) -> Option<&'a [u8]> {
         match *self {
             PlacedSlice::Host(bytes) => Some(bytes),
@@ -155,7 +156,7 @@ impl<'a> PlacedSlice<'a> {
     /// The `len` bytes from `start` on.
     ///
     /// # Panics
-    /// If there are fewer.
+    /// If there are fewer bytes.
     #[must_use]
     pub fn part(&self, start: usize, len: usize) -> PlacedSlice<'a> {
         match *self {
@@ -171,10 +172,10 @@ impl<'a> PlacedSlice<'a> {
         }
     }
 
-    /// Fills `target`, which has exactly as many bytes: one copy or transfer.
+    /// Fills `target`, which must have the same size, by one copy or transfer.
     ///
     /// # Errors
-    /// If a transfer failed.
+    /// If a transfer fails.
     ///
     /// # Panics
     /// If `target` has another size.
@@ -189,10 +190,10 @@ impl<'a> PlacedSlice<'a> {
         }
     }
 
-    /// The bytes in host memory of their own: one copy or transfer.
+    /// Copies the bytes to a new vector by one copy or transfer.
     ///
     /// # Errors
-    /// If there is no memory for them, or a transfer failed.
+    /// If the allocation or the transfer fails.
     pub fn to_vec(&self) -> Result<Vec<u8>, MemoryError> {
         let size = self.len();
         let mut copy = allocate(size)?;
@@ -209,7 +210,7 @@ impl<'a> From<&'a [u8]> for PlacedSlice<'a> {
     }
 }
 
-/// An empty vector with room for `size` bytes.
+/// An empty vector with a capacity of `size` bytes, or an error if the allocation fails.
 pub(crate) fn allocate(size: usize) -> Result<Vec<u8>, MemoryError> {
     let mut room = Vec::new();
     room.try_reserve_exact(size).map_err(|_| MemoryError::no_host_memory(size))?;

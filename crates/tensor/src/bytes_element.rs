@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// Bytes of the length in front of every element.
+/// The size in bytes of the length in front of every element.
 pub const LENGTH_PREFIX: usize = 4;
 
 /// What is wrong with the content of a BYTES tensor.
@@ -11,14 +11,14 @@ pub const LENGTH_PREFIX: usize = 4;
 pub enum BytesFault {
     /// Fewer than 4 bytes are left where a length should be.
     IncompleteLength {
-        /// How many bytes are left.
+        /// The number of bytes that are left.
         left: usize,
     },
     /// An element's length points past the end.
     IncompleteElement {
-        /// How many bytes the element's length announces.
+        /// The length of the element according to its prefix, in bytes.
         length: usize,
-        /// How many bytes are left.
+        /// The number of bytes that are left.
         left: usize,
     },
 }
@@ -73,7 +73,7 @@ impl<'a> Iterator for BytesElements<'a> {
     }
 }
 
-/// How many elements there are; the fault if the content does not end with the last one.
+/// Counts the elements. Returns a fault if the content ends within an element or its length.
 pub fn count_elements(content: &[u8]) -> Result<usize, BytesFault> {
     BytesElements::new(content).try_fold(0, |n, element| element.map(|_| n + 1))
 }

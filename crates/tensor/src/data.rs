@@ -1,4 +1,4 @@
-//! The content of a tensor: where its bytes are, without a copy of them.
+//! The content of a tensor: a reference to its bytes at any place.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use bytes::Bytes;
 use crate::buffer::allocate;
 use crate::{AlignedBuffer, HostSegments, MemoryError, Place, PlacedBuffer, PlacedBufferMut, PlacedSlice};
 
-/// The bytes of one tensor at some [`Place`], cheap to clone. Nothing here copies or transfers them but the methods whose
-/// names say so, and these can fail.
+/// The bytes of one tensor at some [`Place`]. A clone shares the memory. Only the methods that say so copy or transfer
+/// bytes, and these can fail.
 ///
 /// Host memory of this process is held as the segments that it arrived in. All other memory is a part of a
 /// [`PlacedBuffer`]: a device's memory, or a region that is shared with a client.
@@ -18,7 +18,7 @@ pub struct TensorData(Content);
 #[derive(Clone, Debug)]
 enum Content {
     Host(HostSegments),
-    /// A part of a buffer.
+    /// A range of a buffer.
     Placed {
         buffer: Arc<dyn PlacedBuffer>,
         start: usize,
@@ -32,14 +32,14 @@ impl TensorData {
     /// The `len` bytes of a buffer from `start` on.
     ///
     /// # Panics
-    /// If the buffer has fewer.
+    /// If the buffer has fewer bytes.
     pub fn part_of(buffer: Arc<dyn PlacedBuffer>, start: usize, len: usize) -> TensorData {
         let (end, all) = (start.checked_add(len), buffer.len());
         assert!(end.is_some_and(|end| end <= all), "{len} bytes from {start} on are no part of {all}");
         TensorData(Placed { buffer, start, len })
     }
 
-    /// How many bytes there are.
+    /// The size in bytes.
     pub fn len(&self) -> usize {
         match &self.0 {
             Host(segments) => segments.len(),
@@ -47,12 +47,12 @@ impl TensorData {
         }
     }
 
-    /// Whether there are none.
+    /// Whether the size is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Where the bytes are.
+    /// The place of the bytes.
     pub fn place(&self) -> Place {
         match &self.0 {
             Host(_) => Place::Host,
@@ -68,7 +68,7 @@ impl TensorData {
         }
     }
 
-    /// The part of a buffer that this is, if it is not host memory of this process.
+    /// The range of a buffer that holds the bytes, if they are not host memory of this process.
     pub fn as_placed(&self) -> Option<PlacedSlice<'_>> {
         match &self.0 {
             Host(_) => None,
@@ -86,7 +86,7 @@ impl TensorData {
         }
     }
 
-    /// All bytes as one placed slice, wherever they are, unless they lie in several segments.
+    /// All bytes as one slice at any place; `None` if they lie in several segments.
     pub fn as_one_slice(&self) -> Option<PlacedSlice<'_>> {
         match &self.0 {
             Host(segments) => segments.as_contiguous().map(PlacedSlice::Host),
@@ -94,11 +94,11 @@ impl TensorData {
         }
     }
 
-    /// All bytes as one segment of host memory: one copy of several segments, one transfer from elsewhere, and nothing at all if
-    /// they are one segment already.
+    /// All bytes as one segment of host memory. Several segments are copied once, and bytes at another place are transferred
+    /// once; one segment of host memory is only shared.
     ///
     /// # Errors
-    /// If there is no memory for the copy, or the transfer failed.
+    /// If the allocation or the transfer fails.
     pub fn to_host(&self) -> Result<Bytes, MemoryError> {
         match &self.0 {
             Host(segments) => segments.join(),
@@ -106,10 +106,10 @@ impl TensorData {
         }
     }
 
-    /// The same bytes in host memory: one transfer from elsewhere, and nothing at all if they are there already.
+    /// The bytes in host memory. Bytes at another place are transferred once; host memory is passed on as it is.
     ///
     /// # Errors
-    /// If there is no memory for the copy, or the transfer failed.
+    /// If the allocation or the transfer fails.
     pub fn into_host(self) -> Result<HostSegments, MemoryError> {
         match self.0 {
             Host(segments) => Ok(segments),
@@ -117,13 +117,13 @@ impl TensorData {
         }
     }
 
-    /// Appends all bytes to `target`: one copy a segment, or one transfer.
+    /// Appends all bytes to `target` by one copy per segment, or one transfer.
     ///
     /// # Errors
-    /// If a transfer failed. `target` then has what it had before.
+    /// If a transfer fails. `target` is unchanged then.
     ///
     /// # Panics
-    /// If `target` has no room for [`TensorData::len`] bytes.
+    /// If `target` has no capacity for [`TensorData::len`] bytes.
     pub fn copy_to(&self, target: &mut AlignedBuffer) -> Result<(), MemoryError> {
         match &self.0 {
             Host(segments) => {
@@ -138,13 +138,13 @@ impl TensorData {
         }
     }
 
-    /// Copies all bytes to those of `target` from `start` on: one copy a segment, within a device or between places.
+    /// Copies all bytes to `target` from `start` on, by one copy or transfer per segment.
     ///
     /// # Errors
-    /// If a transfer failed.
+    /// If a transfer fails.
     ///
     /// # Panics
-    /// If `target` has no room for [`TensorData::len`] bytes.
+    /// If `target` has no capacity for [`TensorData::len`] bytes.
     pub fn copy_into(&self, target: &mut dyn PlacedBufferMut, mut start: usize) -> Result<(), MemoryError> {
         match &self.0 {
             Host(segments) => {
@@ -161,10 +161,10 @@ impl TensorData {
         }
     }
 
-    /// Takes the first `size` bytes away: both are views of the same memory, wherever that is.
+    /// Splits off and returns the first `size` bytes. Both parts refer to the same memory; nothing is copied.
     ///
     /// # Panics
-    /// If there are fewer.
+    /// If there are fewer bytes.
     #[must_use]
     pub fn split_to(&mut self, size: usize) -> TensorData {
         match &mut self.0 {
@@ -179,10 +179,10 @@ impl TensorData {
         }
     }
 
-    /// Of every `stride` bytes the first `len`, `runs` times, in memory of their own at the same place: one copy a run.
+    /// Copies the first `len` of every `stride` bytes, `runs` times, to new memory at the same place, by one copy per run.
     ///
     /// # Errors
-    /// If there is no memory for them, or a copy failed.
+    /// If the allocation or a copy fails.
     ///
     /// # Panics
     /// If there are fewer bytes.
@@ -226,7 +226,7 @@ impl TensorData {
         }
     }
 
-    /// Whether nobody else holds the memory, as far as that can be told.
+    /// Whether this is the only reference to the memory, as far as that is known.
     pub fn is_unique(&self) -> bool {
         match &self.0 {
             Host(segments) => segments.is_unique(),
@@ -242,7 +242,7 @@ fn transferred(data: &TensorData) -> Result<Bytes, MemoryError> {
 }
 
 impl Default for TensorData {
-    /// No bytes.
+    /// An empty tensor.
     fn default() -> Self {
         TensorData(Host(HostSegments::default()))
     }

@@ -1,4 +1,4 @@
-//! The element types of the protocol, under their two names.
+//! The element types of tensors, with their names in the protocol and in model configs.
 
 use std::fmt;
 
@@ -94,12 +94,12 @@ impl DataType {
         }
     }
 
-    /// The type of that protocol name. Names are matched exactly: `fp32` and `TYPE_FP32` are none.
+    /// The type with this protocol name. Names are matched exactly: `fp32` and `TYPE_FP32` give `None`.
     pub fn from_protocol_name(name: &str) -> Option<DataType> {
         DataType::ALL.into_iter().find(|t| t.protocol_name() == name)
     }
 
-    /// Bytes of one element, or `None` for [`DataType::Bytes`], whose elements differ in size.
+    /// The size of one element in bytes, or `None` for [`DataType::Bytes`], whose elements differ in size.
     pub const fn byte_size(self) -> Option<usize> {
         match self {
             DataType::Bool | DataType::Uint8 | DataType::Int8 => Some(1),

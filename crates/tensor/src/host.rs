@@ -1,4 +1,4 @@
-//! Bytes in the host memory of this process, as they arrived.
+//! Bytes in the host memory of this process, in the segments in which they arrived.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -6,25 +6,25 @@ use smallvec::SmallVec;
 use crate::MemoryError;
 use crate::buffer::allocate;
 
-/// Views of the buffers that the bytes of a tensor arrived in, in order. Cheap to clone.
+/// The bytes of a tensor as a list of segments, which refer to the buffers in which they arrived. A clone shares the memory.
 ///
-/// Usually one segment. Several when an HTTP body came in several frames: they are copied into place once, when a
-/// batch is assembled, and never before.
+/// There is usually one segment; there are several if a request body came in several frames. They are copied only once, when
+/// a batch is assembled.
 #[derive(Clone, Debug)]
 pub struct HostSegments(Segments);
 
 #[derive(Clone, Debug)]
 enum Segments {
-    /// Not empty.
+    /// One segment, which is not empty.
     One(Bytes),
-    /// None, or two or more; none of them is empty.
+    /// No segment, or two or more, none of which is empty.
     Several(Vec<Bytes>),
 }
 
 use Segments::{One, Several};
 
 impl HostSegments {
-    /// How many bytes there are.
+    /// The size in bytes.
     pub fn len(&self) -> usize {
         match &self.0 {
             One(segment) => segment.len(),
@@ -32,7 +32,7 @@ impl HostSegments {
         }
     }
 
-    /// Whether there are none.
+    /// Whether the size is 0.
     pub fn is_empty(&self) -> bool {
         matches!(&self.0, Several(segments) if segments.is_empty())
     }
@@ -65,10 +65,10 @@ impl HostSegments {
         }
     }
 
-    /// All bytes as one segment: one copy if there are several, none otherwise.
+    /// All bytes as one segment. Several segments are copied once; one is only shared.
     ///
     /// # Errors
-    /// If there is no memory for the copy.
+    /// If the allocation fails.
     pub fn join(&self) -> Result<Bytes, MemoryError> {
         match &self.0 {
             One(segment) => Ok(segment.clone()),
@@ -82,10 +82,10 @@ impl HostSegments {
         }
     }
 
-    /// Takes the first `size` bytes away: views of the same memory, no copy.
+    /// Splits off and returns the first `size` bytes. Nothing is copied.
     ///
     /// # Panics
-    /// If there are fewer.
+    /// If there are fewer bytes.
     #[must_use]
     pub fn split_to(&mut self, size: usize) -> HostSegments {
         match &mut self.0 {
@@ -114,14 +114,14 @@ impl HostSegments {
         taken
     }
 
-    /// Whether nobody else holds the memory, as far as that can be told.
+    /// Whether this is the only reference to the memory, as far as that is known.
     pub fn is_unique(&self) -> bool {
         self.as_slice().iter().all(Bytes::is_unique)
     }
 }
 
 impl Default for HostSegments {
-    /// No bytes.
+    /// An empty list.
     fn default() -> Self {
         HostSegments(Several(Vec::new()))
     }

@@ -1,7 +1,7 @@
-//! What a tensor is made of: a data type, a shape, and a placed buffer.
+//! Tensors: data types, shapes, and buffers in host, pinned or device memory.
 //!
-//! Every other crate speaks of tensors in these terms. Nothing here does IO, waits, or knows of models and requests.
-//! Tensor memory is always the wire form: little-endian elements, row-major; BYTES elements with their 4-byte length.
+//! All other crates use these types. Nothing here does I/O or depends on models and requests. Tensor memory always has the
+//! wire form: little-endian elements in row-major order; BYTES elements follow a 4-byte length.
 
 #![warn(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! Where memory is, and what can go wrong with it.
+//! Where memory is, and the errors of allocations and transfers.
 
 use std::error::Error;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::fmt;
 /// Where the memory of a buffer is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Place {
-    /// Memory of the CPU.
+    /// Host memory.
     #[default]
     Host,
-    /// Memory of the CPU that a device can read and write by itself.
+    /// Pinned host memory, which a device can read and write directly.
     Pinned,
     /// Memory of the device with this id.
     Device(i32),
@@ -25,25 +25,25 @@ impl fmt::Display for Place {
     }
 }
 
-/// Memory could not be had, or not be copied. Neither is the fault of whoever holds the memory, which stays usable.
+/// An allocation or a copy failed. The buffers involved remain usable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MemoryError {
     /// An allocation failed.
     OutOfMemory {
-        /// Where the memory was wanted.
+        /// The place of the requested memory.
         place: Place,
-        /// How many bytes were wanted.
+        /// The requested size in bytes.
         size: usize,
     },
     /// A copy between two places failed.
     Transfer {
-        /// Where the bytes are.
+        /// The place of the source.
         from: Place,
-        /// Where they were wanted.
+        /// The place of the target.
         to: Place,
-        /// How many bytes there are.
+        /// The number of bytes to copy.
         size: usize,
-        /// What the driver says.
+        /// The driver's error message.
         reason: Box<str>,
     },
 }
@@ -62,7 +62,7 @@ impl fmt::Display for MemoryError {
 impl Error for MemoryError {}
 
 impl MemoryError {
-    /// There are no `size` bytes of host memory.
+    /// The error for a failed allocation of `size` bytes of host memory.
     #[cold]
     pub fn no_host_memory(size: usize) -> MemoryError {
         MemoryError::OutOfMemory { place: Place::Host, size }

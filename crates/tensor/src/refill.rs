@@ -1,9 +1,9 @@
-//! A buffer at some place that each batch is gathered into.
+//! A reusable buffer at any place, into which each batch is gathered.
 
 use crate::{AlignedBuffer, Allocator, MemoryError, Place, PlacedBufferMut, PlacedSlice, TensorData};
 
-/// Memory that is refilled from the start again and again, in host memory or on a device. An instance keeps one an input:
-/// once the largest batch was seen it allocates no more.
+/// A buffer in host or device memory that is refilled for each batch. An instance keeps one per input. It allocates only for
+/// a batch larger than all before.
 #[derive(Debug)]
 pub struct RefillBuffer(Room);
 
@@ -12,7 +12,7 @@ enum Room {
     Host(AlignedBuffer),
     Placed {
         memory: Box<dyn PlacedBufferMut>,
-        /// Bytes from the start that hold values.
+        /// The number of bytes that were appended.
         len: usize,
     },
 }
@@ -20,11 +20,11 @@ enum Room {
 use Room::{Host, Placed};
 
 impl RefillBuffer {
-    /// Empties the buffer and makes room for `size` bytes: in aligned host memory, or at the place of `allocator`. Allocates
-    /// only if it never had as much there.
+    /// Empties the buffer and ensures a capacity of `size` bytes, at the place of `allocator`, or in aligned host memory if
+    /// that is `None`. Allocates only if the capacity at that place was smaller.
     ///
     /// # Errors
-    /// If there is no memory for it. The buffer is empty then, and of use for what is smaller.
+    /// If the allocation fails. The buffer is empty then, and can be restarted with a smaller size.
     pub fn restart(&mut self, size: usize, allocator: Option<&dyn Allocator>) -> Result<(), MemoryError> {
         match (&mut self.0, allocator) {
             (Host(buffer), None) => buffer.restart(size),
@@ -35,7 +35,7 @@ impl RefillBuffer {
                 Ok(())
             }
             (room, allocator) => {
-                // The old memory goes first: a large buffer shall not be there twice.
+                // The old memory is freed first, so that two large buffers never exist at the same time.
                 *room = Host(AlignedBuffer::default());
                 match (room, allocator) {
                     (Host(buffer), None) => buffer.restart(size),
@@ -49,13 +49,13 @@ impl RefillBuffer {
         }
     }
 
-    /// Appends bytes from wherever they are: one copy or transfer.
+    /// Appends bytes from any place by one copy or transfer.
     ///
     /// # Errors
-    /// If a transfer failed.
+    /// If a transfer fails.
     ///
     /// # Panics
-    /// If they do not fit into the room that [`RefillBuffer::restart`] made.
+    /// If they do not fit into the capacity that [`RefillBuffer::restart`] reserved.
     pub fn push(&mut self, bytes: PlacedSlice<'_>) -> Result<(), MemoryError> {
         match &mut self.0 {
             Host(buffer) => buffer.push_placed(bytes),
@@ -67,13 +67,13 @@ impl RefillBuffer {
         }
     }
 
-    /// Appends a tensor from wherever it is: one copy a segment, or one transfer.
+    /// Appends a tensor from any place by one copy per segment, or one transfer.
     ///
     /// # Errors
-    /// If a transfer failed.
+    /// If a transfer fails.
     ///
     /// # Panics
-    /// If it does not fit into the room that [`RefillBuffer::restart`] made.
+    /// If it does not fit into the capacity that [`RefillBuffer::restart`] reserved.
     pub fn push_tensor(&mut self, data: &TensorData) -> Result<(), MemoryError> {
         match &mut self.0 {
             Host(buffer) => data.copy_to(buffer),
@@ -88,10 +88,10 @@ impl RefillBuffer {
     /// Appends `count` zero bytes.
     ///
     /// # Errors
-    /// If a device refused.
+    /// If the device reports an error.
     ///
     /// # Panics
-    /// If they do not fit into the room that [`RefillBuffer::restart`] made.
+    /// If they do not fit into the capacity that [`RefillBuffer::restart`] reserved.
     pub fn push_zeros(&mut self, count: usize) -> Result<(), MemoryError> {
         match &mut self.0 {
             Host(buffer) => {
@@ -109,26 +109,26 @@ impl RefillBuffer {
     /// Appends an element `count` times.
     ///
     /// # Errors
-    /// If a transfer failed.
+    /// If a transfer fails.
     ///
     /// # Panics
-    /// If they do not fit into the room that [`RefillBuffer::restart`] made.
+    /// If they do not fit into the capacity that [`RefillBuffer::restart`] reserved.
     pub fn push_repeated(&mut self, element: &[u8], count: usize) -> Result<(), MemoryError> {
         if element.iter().all(|byte| *byte == 0) {
             return self.push_zeros(element.len() * count);
         }
         match &mut self.0 {
             Host(buffer) => (0..count).for_each(|_| buffer.push(element)),
-            // One transfer instead of one an element.
+            // The elements are repeated in host memory first, so that there is one transfer instead of one per element.
             Placed { .. } => self.push(PlacedSlice::Host(&element.repeat(count)))?,
         }
         Ok(())
     }
 
-    /// What was appended since the last restart, all of it there.
+    /// Waits until all writes are complete, and returns the bytes that were appended since the last restart.
     ///
     /// # Errors
-    /// If a transfer that was under way failed.
+    /// If a pending transfer failed.
     pub fn finish(&mut self) -> Result<PlacedSlice<'_>, MemoryError> {
         match &mut self.0 {
             Host(buffer) => Ok(PlacedSlice::Host(buffer.as_slice())),
@@ -139,7 +139,7 @@ impl RefillBuffer {
         }
     }
 
-    /// Where it is.
+    /// The place of the buffer.
     pub fn place(&self) -> Place {
         match &self.0 {
             Host(_) => Place::Host,

@@ -7,17 +7,17 @@ use smallvec::SmallVec;
 
 use crate::DataType;
 
-/// How many dimensions are printed.
+/// The highest number of dimensions that are printed.
 const SHOWN: usize = 32;
 
-/// Dimensions, outermost first. No dimension at all is a scalar. In a config or in metadata -1 stands for any size;
-/// in a request every dimension is 0 or more. Up to six dimensions need no allocation.
+/// The dimensions of a tensor, outermost first. A scalar has none. In a config or in metadata -1 stands for any size; in a
+/// request every dimension is 0 or more. Up to six dimensions need no allocation.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Shape(SmallVec<[i64; 6]>);
 
 impl Shape {
-    /// How many elements a tensor of this shape has, or `None` if a dimension is negative or the product does not
-    /// fit. A zero anywhere makes it zero, whatever the other dimensions are.
+    /// The number of elements of a tensor of this shape, or `None` if a dimension is negative or the product does not fit. A
+    /// zero anywhere makes it zero, whatever the other dimensions are.
     pub fn element_count(&self) -> Option<usize> {
         if self.iter().any(|&d| d < 0) {
             return None;
@@ -28,8 +28,8 @@ impl Shape {
         self.iter().try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?))
     }
 
-    /// How many bytes a tensor of this shape and type has, or `None` if that overflows, a dimension is negative, or
-    /// the type has no fixed size.
+    /// The size in bytes of a tensor of this shape and type, or `None` if that overflows, a dimension is negative, or the
+    /// type has no fixed size.
     pub fn byte_size(&self, data_type: DataType) -> Option<usize> {
         self.element_count()?.checked_mul(data_type.byte_size()?)
     }
@@ -39,7 +39,7 @@ impl Shape {
         self.len() == shape.len() && self.iter().zip(shape).all(|(&want, &got)| want == -1 || want == got)
     }
 
-    /// This shape behind a further, outermost dimension.
+    /// This shape with `batch` as an additional outermost dimension.
     #[must_use]
     pub fn with_batch(&self, batch: i64) -> Shape {
         std::iter::once(batch).chain(self.iter().copied()).collect()
@@ -85,7 +85,7 @@ impl FromIterator<i64> for Shape {
 }
 
 impl fmt::Display for Shape {
-    /// As in Triton's messages: `[-1,16]`, `[]` for a scalar. A hostile one of very many dimensions is cut short.
+    /// As in Triton's messages: `[-1,16]`, `[]` for a scalar. A shape with very many dimensions is truncated.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[")?;
         for (i, dim) in self.iter().take(SHOWN).enumerate() {
