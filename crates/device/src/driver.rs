@@ -1,4 +1,4 @@
-//! What reaches devices.
+//! The trait that a device driver implements.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -7,15 +7,15 @@ use hippocamp_tensor::Allocator;
 
 use crate::Device;
 
-/// Reaches the devices of one maker: lists them and makes buffers in their memory. Such a buffer is copied from and to by
-/// the traits of [`hippocamp_tensor`]; the driver finds its own buffers among others by their type.
+/// A driver for the devices of one vendor: lists them and allocates buffers in their memory. The buffers are copied through
+/// the traits of [`hippocamp_tensor`]; the driver recognises its own buffers by their type.
 pub trait Driver: Send + Sync + Debug {
-    /// The devices that it reaches.
+    /// The devices that the driver found.
     fn devices(&self) -> Vec<Device>;
 
-    /// What makes buffers in the memory of the device with this id; `None` if it has no such device.
+    /// The allocator for the memory of the device with this id; `None` if the driver has no such device.
     fn memory(&self, id: i32) -> Option<Arc<dyn Allocator>>;
 
-    /// What makes buffers of pinned host memory; `None` if it has no such memory.
+    /// The allocator for pinned host memory; `None` if the driver has none.
     fn pinned(&self) -> Option<Arc<dyn Allocator>>;
 }

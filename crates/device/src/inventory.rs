@@ -1,4 +1,4 @@
-//! Which devices there are.
+//! The inventory of the devices of this machine.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use hippocamp_tensor::{Allocator, Place};
 
 use crate::Driver;
 
-/// What kind of device it is.
+/// The kind of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeviceKind {
-    /// A GPU that is reached by CUDA.
+    /// A GPU that supports CUDA.
     Gpu,
 }
 
@@ -22,25 +22,25 @@ impl fmt::Display for DeviceKind {
     }
 }
 
-/// A device of this machine that has memory of its own.
+/// A device of this machine with its own memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
-    /// What kind of device it is.
+    /// The kind of the device.
     pub kind: DeviceKind,
-    /// Its number as model configs write it: the first is 0.
+    /// The number of the device as model configs use it; the first is 0.
     pub id: i32,
-    /// What its maker calls it.
+    /// The product name.
     pub name: String,
-    /// The identifier that metrics carry, such as `GPU-…`; empty if the driver tells none.
+    /// The unique identifier for metric labels, such as `GPU-…`; empty if the driver reports none.
     pub uuid: String,
-    /// Bytes of memory.
+    /// The size of its memory in bytes.
     pub memory: u64,
-    /// Major and minor compute capability.
+    /// The major and minor compute capability.
     pub compute_capability: (u32, u32),
 }
 
-/// The devices of this machine. It is found once, before anything is loaded, and does not change. A clone costs a
-/// reference count.
+/// The devices of this machine. They are detected once, before any model is loaded, and do not change. A clone shares the
+/// inventory.
 #[derive(Clone, Debug, Default)]
 pub struct Devices(Arc<Inventory>);
 
@@ -51,17 +51,17 @@ struct Inventory {
 }
 
 impl Devices {
-    /// A machine without devices: everything runs on the CPU.
+    /// The inventory of a machine without devices, where everything runs on the CPU.
     pub fn none() -> Devices {
         Devices::default()
     }
 
-    /// Looks for the devices of this machine. No GPU driver is opened yet, so that none is found.
+    /// Detects the devices of this machine. There is no GPU driver yet, so none is found.
     pub fn find() -> Devices {
         Devices::none()
     }
 
-    /// The devices that a driver reaches.
+    /// The inventory of the devices that `driver` found.
     pub fn of(driver: Arc<dyn Driver>) -> Devices {
         Devices::new(driver.devices(), Some(driver))
     }
@@ -86,12 +86,12 @@ impl Devices {
         self.gpus().map(|gpu| gpu.id).collect()
     }
 
-    /// The GPU of this id.
+    /// The GPU with this id, if there is one.
     pub fn gpu(&self, id: i32) -> Option<&Device> {
         self.gpus().find(|gpu| gpu.id == id)
     }
 
-    /// What makes buffers at a place: `None` for host memory, which needs none, and for what no driver reaches.
+    /// The allocator for a place; `None` for ordinary host memory, which needs none, and for places that no driver has.
     pub fn memory(&self, place: Place) -> Option<Arc<dyn Allocator>> {
         let driver = self.0.driver.as_ref()?;
         match place {
@@ -103,7 +103,7 @@ impl Devices {
 }
 
 impl PartialEq for Devices {
-    /// Whether both list the same devices, by whatever drivers.
+    /// Whether both list the same devices; the drivers are not compared.
     fn eq(&self, other: &Devices) -> bool {
         self.all() == other.all()
     }
@@ -112,7 +112,7 @@ impl PartialEq for Devices {
 impl Eq for Devices {}
 
 impl FromIterator<Device> for Devices {
-    /// An inventory of devices whose memory nobody reaches, for what only looks at the list.
+    /// An inventory without a driver, for code that only uses the list of devices.
     fn from_iter<I: IntoIterator<Item = Device>>(devices: I) -> Devices {
         Devices::new(devices.into_iter().collect(), None)
     }

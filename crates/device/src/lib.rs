@@ -1,7 +1,7 @@
-//! The devices of this machine, found once, and the drivers that reach their memory.
+//! The devices of this machine, detected once, and the drivers that access their memory.
 //!
-//! [`Devices`] is the inventory that reaches defaults, checks and placement. No GPU driver is opened today, so that
-//! its list of GPUs is empty; the crate that opens one will be this one and no other.
+//! [`Devices`] is the inventory that is passed to the config defaults, the checks and the placement of instances. There is
+//! no GPU driver yet, so its list of GPUs is empty. A GPU driver belongs into this crate only.
 
 #![warn(missing_docs)]
 

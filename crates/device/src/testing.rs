@@ -1,4 +1,4 @@
-//! A driver for tests: its devices' memory is host memory, and every copy is counted.
+//! A driver for tests. The memory of its devices is host memory, and every copy is counted.
 
 #![allow(unsafe_code, reason = "implements a trait that promises to fill memory that was not written before")]
 
@@ -11,27 +11,27 @@ use hippocamp_tensor::{Allocator, MemoryError, Place, PlacedBuffer, PlacedBuffer
 
 use crate::{Device, DeviceKind, Driver};
 
-/// How often memory was copied, from which place to which. Copies of no bytes count.
+/// The numbers of copies by source and target. Empty copies count too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transfers {
-    /// From host memory to a device.
+    /// Copies from host memory to a device.
     pub from_host: usize,
-    /// From a device to host memory.
+    /// Copies from a device to host memory.
     pub to_host: usize,
-    /// Within a device's memory.
+    /// Copies within the memory of a device.
     pub within: usize,
-    /// From one device to another.
+    /// Copies from one device to another.
     pub between: usize,
 }
 
-/// A driver of devices that are not there.
+/// A driver of simulated devices.
 #[derive(Debug)]
 pub struct TestDriver {
     devices: Vec<Arc<TestDevice>>,
     pinned: Arc<TestDevice>,
 }
 
-/// A device, or the pinned memory of the host: a limit of bytes, and what was done with them.
+/// A simulated device, or the pinned host memory: has a memory limit, and counts allocations and transfers.
 #[derive(Debug)]
 pub struct TestDevice {
     place: Place,
@@ -54,7 +54,7 @@ impl TestDriver {
     /// The device with this id.
     ///
     /// # Panics
-    /// If there is none.
+    /// If there is no such device.
     pub fn device(&self, id: i32) -> &Arc<TestDevice> {
         let device = self.devices.iter().find(|device| device.place == Place::Device(id));
         device.unwrap_or_else(|| panic!("the test driver has no device {id}"))
@@ -99,8 +99,8 @@ impl TestDevice {
         })
     }
 
-    /// How often memory was copied to this device, within it and out of it. A copy from another device is counted where it
-    /// ends.
+    /// The numbers of copies to this device, within it and from it to the host. A copy between devices counts for the
+    /// target.
     pub fn transfers(&self) -> Transfers {
         Transfers {
             from_host: self.from_host.load(Ordering::SeqCst),
@@ -110,25 +110,25 @@ impl TestDevice {
         }
     }
 
-    /// Bytes that are allocated now.
+    /// The number of bytes that are allocated now.
     pub fn allocated(&self) -> usize {
         self.allocated.load(Ordering::SeqCst)
     }
 
-    /// How often memory was allocated.
+    /// The number of allocations so far.
     pub fn allocations(&self) -> usize {
         self.allocations.load(Ordering::SeqCst)
     }
 
-    /// Sets how many bytes may be allocated together. What is allocated already stays.
+    /// Sets the limit of allocated bytes. Existing allocations stay.
     pub fn set_limit(&self, limit: usize) {
         self.limit.store(limit, Ordering::SeqCst);
     }
 
-    /// Memory of this device.
+    /// Allocates memory of this device.
     ///
     /// # Errors
-    /// If its limit does not allow it.
+    /// If the limit would be exceeded.
     pub fn allocate(self: &Arc<Self>, size: usize) -> Result<TestMemory, MemoryError> {
         let limit = self.limit.load(Ordering::SeqCst);
         let fits = |allocated: usize| allocated.checked_add(size).filter(|sum| *sum <= limit);
@@ -136,14 +136,14 @@ impl TestDevice {
             return Err(MemoryError::OutOfMemory { place: self.place, size });
         }
         self.allocations.fetch_add(1, Ordering::SeqCst);
-        // What is in new memory is not said; these are bytes that a test would notice.
+        // The content of new memory is unspecified; this pattern makes wrong reads visible in tests.
         Ok(TestMemory { device: Arc::clone(self), bytes: vec![0xA5; size] })
     }
 
-    /// Memory of this device with the content of `bytes`, as if a kernel had written it: no transfer is counted.
+    /// Allocates memory of this device that contains `bytes`, as if a kernel had written it: no transfer is counted.
     ///
     /// # Errors
-    /// If its limit does not allow it.
+    /// If the limit would be exceeded.
     pub fn allocate_with(self: &Arc<Self>, bytes: &[u8]) -> Result<TestMemory, MemoryError> {
         let mut memory = self.allocate(bytes.len())?;
         memory.bytes.copy_from_slice(bytes);
@@ -151,7 +151,7 @@ impl TestDevice {
     }
 }
 
-/// Makes buffers of one device.
+/// The allocator of one device.
 #[derive(Debug)]
 struct TestAllocator(Arc<TestDevice>);
 
@@ -165,7 +165,7 @@ impl Allocator for TestAllocator {
     }
 }
 
-/// A device's memory.
+/// A buffer in the memory of a device.
 #[derive(Debug)]
 pub struct TestMemory {
     device: Arc<TestDevice>,
@@ -173,7 +173,8 @@ pub struct TestMemory {
 }
 
 impl TestMemory {
-    /// What a kernel of the device would see of a slice, without a transfer; `None` if it is not a test device's memory.
+    /// The bytes of a slice as a kernel on the device would see them, without a transfer; `None` if the slice is not memory
+    /// of a test device.
     pub fn seen_by_kernel(slice: PlacedSlice<'_>) -> Option<&[u8]> {
         let PlacedSlice::Placed { buffer, start, len } = slice else { return None };
         let any: &dyn Any = buffer;
@@ -227,7 +228,7 @@ impl PlacedBufferMut for TestMemory {
             count.fetch_add(1, Ordering::SeqCst);
             target.copy_from_slice(&memory.bytes[start..start + len]);
         } else {
-            // Memory that this driver does not reach goes through host memory.
+            // Bytes in memory that this driver does not reach are copied through host memory.
             self.device.from_host.fetch_add(1, Ordering::SeqCst);
             target.copy_from_slice(&source.to_vec()?);
         }
