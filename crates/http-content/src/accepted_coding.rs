@@ -1,34 +1,34 @@
-//! How a response is compressed: what its client takes, and what the server is willing to spend.
+//! Chooses the content coding of a response, from the client's `Accept-Encoding` and the server's settings.
 
 use hyper::HeaderMap;
 use hyper::header::ACCEPT_ENCODING;
 
 use crate::compression::{Coding, text};
 
-/// Which responses are compressed, of those whose client takes that.
+/// Which responses are compressed, if the client accepts that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResponseCompression {
-    /// JSON always, and binary tensors only if the client names a single coding. A list of several is what HTTP libraries send
-    /// of their own, and to compress a tensor takes ten times as long as to send it.
+    /// JSON is always compressed; binary tensors only if the client accepts exactly one coding. HTTP libraries send a list
+    /// of several by default, and compressing a tensor takes ten times as long as sending it.
     #[default]
     Auto,
-    /// All, as in Triton.
+    /// All responses, as in Triton.
     Always,
-    /// None.
+    /// No responses.
     Never,
 }
 
-/// How one response is compressed.
+/// The coding that was chosen for one response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AcceptedCoding {
     coding: Coding,
-    /// Also if there are binary tensors.
+    /// Whether the coding also applies to responses with binary tensors.
     for_tensors: bool,
 }
 
 impl AcceptedCoding {
-    /// Of a request's `Accept-Encoding`: what it weighs most of what we have, the first of equals, and nothing that it weighs
-    /// zero. `*` and codings that we do not have are no wish.
+    /// Chooses by a request's `Accept-Encoding` header: the supported coding with the highest weight, the first of several
+    /// with the same weight, and none with weight 0. `*` and unsupported codings are ignored.
     pub fn of(headers: &HeaderMap, compression: ResponseCompression) -> AcceptedCoding {
         let mut best = (Coding::Identity, 0.0);
         let mut named = 0;
@@ -54,7 +54,7 @@ impl AcceptedCoding {
         }
     }
 
-    /// The coding of a response, with binary tensors or without.
+    /// The coding of a response with or without binary tensors.
     pub fn of_response(self, has_tensors: bool) -> Coding {
         if has_tensors && !self.for_tensors { Coding::Identity } else { self.coding }
     }

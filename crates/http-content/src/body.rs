@@ -1,4 +1,4 @@
-//! The body of a request, in the pieces that it came in.
+//! Reads request bodies within limits, and keeps them in the pieces in which they arrived.
 
 use std::collections::VecDeque;
 use std::pin::{Pin, pin};
@@ -11,40 +11,40 @@ use http_body_util::BodyExt;
 use hyper::HeaderMap;
 use hyper::header::EXPECT;
 
-/// The most that a body can have: what a `Content-Length` of 32 bits can say.
+/// The largest accepted body in bytes, the highest signed 32-bit number.
 pub const MAX_BODY: usize = i32::MAX as usize;
 
-/// How many chunks a body of unknown length may have that are not empty.
+/// The highest number of non-empty chunks in a body of unknown length.
 const MAX_CHUNKS: usize = 1 << 16;
 
-/// A body whose pieces are larger on average did not come in too many chunks: the network cuts large ones in pieces.
+/// The limit on chunks applies only if the average piece is smaller than this, because the network splits large chunks.
 const SMALL_CHUNK: usize = 1024;
 
-/// Smaller pieces are joined: a client that sends single bytes shall not cost us a handle each.
+/// Pieces below this size are joined, so that a client that sends single bytes does not cause one allocation for each.
 const SMALL: usize = 4096;
 
-/// Bytes in the order in which they came, taken from the front. Nothing is copied, but for small pieces behind the first.
+/// A queue of bytes in the order of arrival. Bytes are not copied, except small pieces after the first one.
 #[derive(Debug, Default)]
 pub struct Segments {
-    /// Never empty ones.
+    /// The pieces, none of which is empty.
     pieces: VecDeque<Bytes>,
-    /// Small ones behind all others, joined.
+    /// The joined small pieces, which come after all others.
     small: BytesMut,
     len: usize,
 }
 
 impl Segments {
-    /// How many bytes there are.
+    /// The size in bytes.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is none.
+    /// Whether the size is 0.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Adds a piece behind the others.
+    /// Appends a piece.
     pub fn push(&mut self, piece: Bytes) {
         self.len += piece.len();
         if piece.is_empty() {
@@ -59,7 +59,7 @@ impl Segments {
         }
     }
 
-    /// The pieces from here on.
+    /// The pieces that were not taken yet.
     pub fn pieces(&mut self) -> &[Bytes] {
         self.flush();
         self.pieces.make_contiguous()
@@ -99,11 +99,11 @@ impl From<Bytes> for Segments {
     }
 }
 
-/// The body of a request of which nothing was read yet.
+/// The body of a request before any of it was read.
 #[derive(Debug)]
 pub struct Unread<B> {
     body: B,
-    /// The client sends it only when asked to, which reading does.
+    /// Whether the client waits for `100 Continue`, which the first read sends.
     waits: bool,
 }
 
@@ -115,8 +115,8 @@ where
         Unread { body, waits: headers.contains_key(EXPECT) }
     }
 
-    /// Reads it all. `too_large` makes the error if it has more than `limit` bytes; it gets the size where the peer
-    /// announced one. Nothing is allocated for bytes that did not come.
+    /// Reads the whole body. `too_large` makes the error for a body of more than `limit` bytes; its argument is the size if
+    /// the client announced one. Memory is allocated only for bytes that have arrived.
     pub async fn collect(self, limit: usize, too_large: impl Fn(Option<u64>) -> Error) -> Result<Segments> {
         let is_chunked = self.body.size_hint().exact().is_none();
         let announced = self.body.size_hint().lower();
@@ -138,45 +138,45 @@ where
                     body.release(segments.len());
                     drop(segments);
                     if matches!(error, BodyError::NoRoom { .. }) {
-                        read_over(body).await;
+                        drain_body(body).await;
                     }
                     return Err(unread(&error));
                 }
             };
-            // Trailers mean nothing to us.
+            // Trailers are ignored.
             let Ok(piece) = frame.into_data() else { continue };
             if piece.len() > limit - segments.len() {
                 body.release(segments.len() + piece.len());
                 drop(segments);
-                read_over(body).await;
+                drain_body(body).await;
                 return Err(too_large(None));
             }
             chunks += usize::from(!piece.is_empty());
             segments.push(piece);
             if is_chunked && chunks > MAX_CHUNKS && segments.len() / chunks < SMALL_CHUNK {
                 drop(segments);
-                read_over(body).await;
+                drain_body(body).await;
                 return Err(too_many_chunks());
             }
         }
         Ok(segments)
     }
 
-    /// Reads over a body that is of no use, so that the client gets to read the answer and may keep its connection.
+    /// Reads and drops the body, so that the client reads the response and can reuse its connection.
     pub async fn discard(self) {
         if !self.waits {
-            read_over(pin!(self.body)).await;
+            drain_body(pin!(self.body)).await;
         }
     }
 }
 
-/// Gives up behind what no client sends by mistake.
-async fn read_over<B: Source>(mut body: Pin<&mut B>) {
+/// Reads and drops the rest of a body, up to [`MAX_BODY`] bytes.
+async fn drain_body<B: Source>(mut body: Pin<&mut B>) {
     let mut left = MAX_BODY;
     while let Some(frame) = body.frame().await {
         let size = match frame.map_err(Into::into) {
             Ok(frame) => frame.data_ref().map_or(0, Bytes::len),
-            // What is not kept needs no room.
+            // Dropped bytes need no memory, so this error is ignored.
             Err(BodyError::NoRoom { .. }) => 0,
             Err(_) => return,
         };
@@ -203,7 +203,7 @@ fn too_many_chunks() -> Error {
     ))
 }
 
-/// Larger than `--http-max-input-size` allows.
+/// The error for a body that is larger than `--http-max-input-size` allows.
 #[cold]
 pub fn too_large(what: &str, size: Option<u64>, limit: usize) -> Error {
     let size = size.map_or_else(String::new, |size| format!(" of {size} bytes"));
@@ -312,7 +312,7 @@ mod tests {
     fn what_is_of_no_use_is_read_over_unless_the_client_waits() {
         let body = || in_pieces(&[Bytes::from_static(b"ab"), Bytes::from_static(b"cd")]);
         let mut read = body();
-        block_on(read_over(Pin::new(&mut read)));
+        block_on(drain_body(Pin::new(&mut read)));
         assert!(read.0.is_empty());
         let mut headers = HeaderMap::new();
         headers.insert(EXPECT, hyper::header::HeaderValue::from_static("100-continue"));

@@ -1,4 +1,4 @@
-//! Compressed bodies, both ways: gzip, and deflate, which is zlib's format.
+//! Compresses and decompresses bodies in the codings gzip and deflate (the zlib format).
 
 use std::io::Write;
 
@@ -11,19 +11,20 @@ use hyper::header::{CONTENT_ENCODING, HeaderName};
 
 use crate::body::{Segments, too_large};
 
-/// What is decompressed at once. Bounds by how much the limit can be overstepped before that shows.
+/// The size of the chunks in which bodies are decompressed, in bytes. The limit can be exceeded by at most one chunk before
+/// that is noticed.
 const CHUNK: usize = 1 << 20;
 
-/// Begins every gzip stream, and no zlib stream.
+/// The first bytes of every gzip stream. No zlib stream begins with them.
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 
-/// How many gzip streams a body may be made of. Each costs a decoder.
+/// The highest number of gzip streams in a body. Each needs a decoder.
 const MAX_MEMBERS: usize = 1 << 16;
 
-/// The largest window of both formats.
+/// The largest window of both formats, as a power of two.
 const WINDOW_BITS: u8 = 15;
 
-/// How a body is written.
+/// The content coding of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
     Identity,
@@ -46,7 +47,7 @@ impl Coding {
             .find(|c| c.name().eq_ignore_ascii_case(name))
     }
 
-    /// How the body of a request is written.
+    /// The coding of a request's body, from its `Content-Encoding` header. Fails for an unsupported coding.
     pub fn of_request(headers: &HeaderMap) -> Result<Coding> {
         let name = text(headers, &CONTENT_ENCODING).trim();
         if name.is_empty() {
@@ -55,7 +56,7 @@ impl Coding {
         Coding::named(name).ok_or_else(|| Error::unsupported("Unsupported compression type"))
     }
 
-    /// Compresses the pieces into one.
+    /// Compresses all pieces into one vector.
     pub fn compress(self, pieces: &[Bytes]) -> std::io::Result<Vec<u8>> {
         match self {
             Coding::Identity => Ok(pieces.concat()),
@@ -70,7 +71,7 @@ impl Coding {
         }
     }
 
-    /// Takes a compressed body apart, whichever of the two formats it has. Stops when it gets larger than `limit`.
+    /// Decompresses a body in either format. Fails if the result has more than `limit` bytes or the data is invalid.
     pub fn decompress(self, mut body: Segments, limit: usize) -> Result<Segments> {
         if self == Coding::Identity {
             return Ok(body);
@@ -87,7 +88,7 @@ impl Coding {
                 input = inflating.step(input)?;
             }
         }
-        // What was read may not have been written yet.
+        // The decoder may still hold output for input that it has read.
         while !inflating.ended {
             inflating.step(&[])?;
         }
@@ -107,9 +108,9 @@ struct Inflating {
     state: Decompress,
     out: Segments,
     limit: usize,
-    /// The end of the compressed data was seen.
+    /// Whether the end of the compressed data was reached.
     ended: bool,
-    /// How many streams were begun.
+    /// The number of gzip streams so far.
     members: usize,
 }
 
@@ -119,7 +120,8 @@ impl Inflating {
         Inflating { coding, gzip, state, out: Segments::default(), limit, ended: false, members: 1 }
     }
 
-    /// Begins the stream behind one that has ended: gzip allows for any number, which are one content.
+    /// Begins the next gzip stream after one that has ended. A gzip body may consist of several streams, whose contents are
+    /// concatenated.
     fn next_member(&mut self) -> Result<()> {
         if !self.gzip {
             return Err(self.coding.broken("other bytes follow it"));
@@ -133,7 +135,7 @@ impl Inflating {
         Ok(())
     }
 
-    /// Decompresses as much as fits into one chunk, and returns what is left of the input. Moves on or fails.
+    /// Decompresses as much as fits into one chunk, and returns the rest of the input. Every call makes progress or fails.
     fn step<'a>(&mut self, input: &'a [u8]) -> Result<&'a [u8]> {
         let mut chunk = Vec::with_capacity(input.len().saturating_mul(4).clamp(1024, CHUNK));
         let before = self.state.total_in();
@@ -159,7 +161,7 @@ fn write_all<W: Write>(mut encoder: W, pieces: &[Bytes]) -> std::io::Result<W> {
     Ok(encoder)
 }
 
-/// The header's value; empty if it is not there or no text.
+/// The value of a header; empty if it is missing or not text.
 pub fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }

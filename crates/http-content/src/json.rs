@@ -1,9 +1,9 @@
 //! JSON, read and written in one pass over contiguous bytes.
 //!
-//! A request is pulled apart by a [`Cursor`], without a tree in between: a tensor's numbers go straight to little-endian
-//! bytes. What is accepted, and the texts for what is not, are those of Triton's parser: bare `NaN` and `Infinity` are
-//! numbers, strings may hold any bytes. Nothing here recurses, nothing allocates more than a small multiple of the bytes
-//! that came, and no input makes it panic.
+//! A [`Cursor`] reads a request without building a tree: the numbers of a tensor are written directly as little-endian
+//! bytes. The accepted syntax and the error messages are those of Triton's parser: bare `NaN` and `Infinity` are numbers,
+//! and strings may hold any bytes. The parser does not recurse, allocates at most a small multiple of the input's size, and
+//! does not panic on any input.
 
 mod cursor;
 mod fault;

@@ -1,7 +1,7 @@
-//! What the content of HTTP is made of, whatever protocol speaks it: bodies that are read within limits and written without a
-//! copy, their codings, and JSON.
+//! Building blocks for the content of HTTP messages in any protocol: bodies that are read within limits and written without
+//! a copy, content codings, and JSON.
 //!
-//! It knows no path and no model. What a member of an object means, and what a status is for, is the protocol's to say.
+//! It depends on no path and no model. The protocols define the members of JSON objects and the use of statuses.
 
 mod accepted_coding;
 mod body;

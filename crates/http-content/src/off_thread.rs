@@ -1,14 +1,14 @@
-//! Runs work that would keep an I/O thread too long on another thread.
+//! Runs work on another thread if it would block an I/O thread for too long.
 
 use hippocamp_backend::{Error, Result};
 
-/// JSON of more bytes than this is read on another thread.
+/// The size in bytes above which JSON is parsed on another thread.
 pub const LARGE_JSON: usize = 256 << 10;
 
-/// A response with more bytes than this to be written as JSON, or to be compressed, is encoded on another thread.
+/// The size in bytes above which a response is written as JSON or compressed on another thread.
 pub const LARGE_OUTPUT: usize = 64 << 10;
 
-/// Does the work here, or on a thread of its own if it is large.
+/// Does the work at once, or on a blocking thread if it is large.
 pub async fn off_thread<T: Send + 'static>(
     is_large: bool,
     work: impl FnOnce() -> Result<T> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Responses, and the body that they are made of.
+//! Responses and their bodies.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -14,20 +14,20 @@ use hyper::{Response, StatusCode};
 /// The content type of JSON.
 pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// The body of a response: pieces that are written one after the other, none of them copied.
+/// The body of a response: pieces that are written one after the other without a copy.
 #[derive(Debug)]
 pub struct ResponseBody(Content);
 
 #[derive(Debug)]
 enum Content {
-    /// All of it is there, so its length is known.
+    /// A complete body, whose length is known.
     Pieces(VecDeque<Bytes>),
-    /// It is made as it is sent.
+    /// A body that is produced while it is sent.
     Stream(UnsyncBoxBody<Bytes, Infallible>),
 }
 
 impl ResponseBody {
-    /// A body whose length is not known before its end. Costs an allocation, and a call through a table for each piece.
+    /// A body whose length is unknown until its end. It costs one allocation, and a dynamic call for each piece.
     pub fn stream(body: impl Body<Data = Bytes, Error = Infallible> + Send + 'static) -> ResponseBody {
         ResponseBody(Content::Stream(UnsyncBoxBody::new(body)))
     }
@@ -76,21 +76,21 @@ impl FromIterator<Bytes> for ResponseBody {
     }
 }
 
-/// A status and nothing else.
+/// A response with this status and an empty body.
 pub fn empty(status: StatusCode) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::default());
     *response.status_mut() = status;
     response
 }
 
-/// 200 with one piece of content.
+/// A response with status 200 and this content.
 pub fn ok(content_type: HeaderValue, content: Vec<u8>) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::from_iter([content.into()]));
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
 }
 
-/// 200 with JSON.
+/// A response with status 200 and this JSON.
 pub fn json(content: Vec<u8>) -> Response<ResponseBody> {
     ok(JSON, content)
 }
