@@ -1,6 +1,6 @@
 //! The deadline that a client sets for a call.
 //!
-//! Such a call ends with `DEADLINE_EXCEEDED`, which clients look for.
+//! A call that takes longer ends with the status `DEADLINE_EXCEEDED`, which clients expect.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Response};
 
-/// How long the client waits for the call: a number of at most eight digits, and a unit.
+/// The timeout in the `grpc-timeout` header: a number of at most eight digits and a unit. `None` if the header is missing or
+/// invalid.
 pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("grpc-timeout")?.to_str().ok()?;
     let (number, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
@@ -27,7 +28,8 @@ pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// The call's own answer, or the status of one that took too long. What was under way for it is dropped then.
+/// Waits for the response of `call`. After `timeout` the call is dropped, and the response has the status
+/// `DEADLINE_EXCEEDED`.
 pub async fn within(timeout: Duration, call: impl Future<Output = Response<Body>>) -> Response<Body> {
     match tokio::time::timeout(timeout, call).await {
         Ok(answer) => answer,

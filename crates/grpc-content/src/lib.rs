@@ -1,6 +1,6 @@
-//! What gRPC calls are made of, whatever service they call: messages assembled from frames within limits, and deadlines.
+//! Building blocks for gRPC calls of any service: the assembly of messages from frames within limits, and deadlines.
 //!
-//! It knows no message and no path of any service.
+//! It depends on no service's messages or paths.
 
 pub mod deadline;
 mod message_assembly;

@@ -1,9 +1,9 @@
-//! Assembles the messages of a gRPC request: its bytes are kept back until a whole message is there.
+//! Message assembly for gRPC requests: the frames of a message are held until the message is complete.
 //!
-//! The codec behind this reserves memory for a message as soon as it has read its announced length. A peer that only
-//! announces would get gigabytes for five bytes. Here the frames of a message wait, as they came, until the last one is
-//! in; memory is used for what was sent, never for what was promised. Compressed messages are unpacked here as well, so
-//! that how far one may swell depends on what was sent.
+//! tonic's codec allocates memory for a message as soon as it has read the announced length, so that a client could make the
+//! server allocate gigabytes with five bytes. Here the frames of a message are held as they arrived until the last one, so
+//! that memory is used only for bytes that were sent. Compressed messages are decompressed here too, so that their expansion
+//! can be limited in proportion to the bytes that were sent.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -22,25 +22,26 @@ use tonic::{Status, codegen::Body as HttpBody};
 
 use crate::deadline;
 
-/// A compression flag and a length of four bytes.
+/// The size of a message header in bytes: a compression flag and a length of four bytes.
 pub const HEADER: usize = 5;
 
-/// What a compressed message may swell to however small it is.
+/// The size in bytes that every compressed message may expand to, however small it is.
 const FREE_EXPANSION: usize = 64 << 20;
 
-/// And how many times its size beyond that. Real tensors shrink rarely to a tenth; a bomb to a thousandth.
+/// The factor of its compressed size by which a message may expand beyond [`FREE_EXPANSION`]. Real tensors rarely compress
+/// to a tenth, a decompression bomb to a thousandth.
 const EXPANSION: usize = 32;
 
-/// Wraps a gRPC service so that it reads requests through [`AssembledMessages`], and keeps to the client's deadline.
+/// Wraps a gRPC service so that it reads requests through [`AssembledMessages`] and observes the client's deadline.
 #[derive(Clone, Debug)]
 pub struct Assembled<S> {
-    /// What answers the calls.
+    /// The wrapped service.
     pub service: S,
-    /// The paths of those calls whose clients send more than one message.
+    /// The paths of the calls with a stream of request messages.
     pub streams: &'static [&'static str],
 }
 
-/// A service of tonic that takes a body through [`AssembledMessages`].
+/// A tonic service whose request body is an [`AssembledMessages`].
 pub trait Answers<B>:
     Service<
         http::Request<AssembledMessages<B>>,
@@ -62,8 +63,8 @@ impl<B, S> Answers<B> for S where
 }
 
 impl<S> Assembled<S> {
-    /// Answers a call, within the deadline that its client set. A call whose client sends more than one message finds its
-    /// `Exchange` in the request's extensions, to count there what it holds.
+    /// Responds to a call within the client's deadline. For a call with a stream of request messages, the request's
+    /// extensions contain its `Exchange`, in which it counts the bytes that it holds.
     pub async fn respond(&self, mut request: http::Request<RequestBody>) -> http::Response<Body>
     where
         S: Answers<RequestBody>,
@@ -78,7 +79,7 @@ impl<S> Assembled<S> {
         }
     }
 
-    /// Without a look at the deadline.
+    /// Responds to a call, without a deadline.
     pub async fn answer<B: Source>(&self, request: http::Request<B>) -> http::Response<Body>
     where
         S: Answers<B>,
@@ -97,7 +98,7 @@ impl<S> Assembled<S> {
     }
 }
 
-/// How compressed messages of a request are packed.
+/// The compression of a request's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
     Gzip,
@@ -114,16 +115,16 @@ impl Encoding {
     }
 }
 
-/// A request body that yields the bytes of a message only when all of them are there.
+/// A request body that yields the bytes of a message only when the message is complete.
 #[derive(Debug)]
 pub struct AssembledMessages<B> {
     body: B,
     encoding: Option<Encoding>,
-    /// Messages may come at any time, and are no longer held here when they are passed on.
+    /// Whether the request is a stream of messages. Then bytes are released as soon as a message is passed on.
     is_stream: bool,
-    /// Frames of the message that is not complete yet.
+    /// The frames of the message that is not complete yet.
     held: Frames,
-    /// Bytes of complete messages.
+    /// The bytes of complete messages, to be read.
     whole: VecDeque<Bytes>,
     ended: bool,
 }
@@ -140,12 +141,12 @@ impl<B> AssembledMessages<B> {
         }
     }
 
-    /// Takes a frame, and moves what it completes to where it is read from.
+    /// Adds a frame, and moves each message that it completes to `whole`.
     fn push(&mut self, frame: Bytes) -> Result<(), Status> {
         self.held.push(frame);
         while let Some((flag, length)) = self.held.header() {
             if length > i32::MAX as usize {
-                // The codec refuses it by the header alone.
+                // The message is too large. The codec refuses it when it reads the header.
                 self.whole.extend(self.held.take(HEADER));
                 return Ok(());
             }
@@ -155,7 +156,7 @@ impl<B> AssembledMessages<B> {
             match self.encoding.filter(|_| flag == 1) {
                 Some(encoding) => {
                     drop(self.held.take(HEADER));
-                    let message = unpack(encoding, self.held.take(length), length)?;
+                    let message = decompress(encoding, self.held.take(length), length)?;
                     self.whole.extend(message);
                 }
                 None => self.whole.extend(self.held.take(HEADER + length)),
@@ -166,7 +167,7 @@ impl<B> AssembledMessages<B> {
 }
 
 impl<B: Source> AssembledMessages<B> {
-    /// Takes what came, and lets go of what is passed on.
+    /// Adds received bytes, and releases those of messages that are passed on.
     fn take(&mut self, data: Bytes) -> Result<(), Status> {
         let before = self.held.length + data.len();
         self.push(data)?;
@@ -185,7 +186,7 @@ impl<B: Source> AssembledMessages<B> {
     }
 }
 
-/// The status of a call whose request cannot be read.
+/// The status of a call whose request body could not be read.
 fn unread(error: BodyError) -> Status {
     match error {
         BodyError::NoRoom { .. } => Status::unavailable(error.to_string()),
@@ -216,7 +217,7 @@ impl<B: Source> HttpBody for AssembledMessages<B> {
                 },
                 Some(Err(error)) => return Poll::Ready(Some(Err(unread(error.into())))),
                 None => {
-                    // The codec tells of a message that ends too early.
+                    // The codec reports an incomplete message.
                     self.ended = true;
                     let this = &mut *self;
                     let rest = this.held.length;
@@ -227,7 +228,7 @@ impl<B: Source> HttpBody for AssembledMessages<B> {
     }
 }
 
-/// Frames in the order in which they came.
+/// A queue of frames in the order of arrival.
 #[derive(Debug, Default)]
 pub struct Frames {
     frames: VecDeque<Bytes>,
@@ -235,17 +236,17 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// How many bytes there are.
+    /// The size in bytes.
     pub fn len(&self) -> usize {
         self.length
     }
 
-    /// Whether there is none.
+    /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
 
-    /// Adds a frame. An empty one is dropped: each would be looked over again and again on the way to a header.
+    /// Adds a frame. Empty frames are dropped, because each read of a header would have to skip them again.
     pub fn push(&mut self, frame: Bytes) {
         if frame.is_empty() {
             return;
@@ -254,7 +255,7 @@ impl Frames {
         self.frames.push_back(frame);
     }
 
-    /// The compression flag and the length of the next message, once its header is there.
+    /// The compression flag and the length in bytes of the next message; `None` until its header is complete.
     pub fn header(&self) -> Option<(u8, usize)> {
         if self.length < HEADER {
             return None;
@@ -268,19 +269,19 @@ impl Frames {
         Some((flag, u32::from_be_bytes(length) as usize))
     }
 
-    /// The first frame, if there is one.
+    /// Removes and returns the first frame, if there is one.
     pub fn pop(&mut self) -> Option<Bytes> {
         let frame = self.frames.pop_front()?;
         self.length -= frame.len();
         Some(frame)
     }
 
-    /// All frames as they came.
+    /// All frames as one slice.
     pub fn contiguous(&mut self) -> &[Bytes] {
         self.frames.make_contiguous()
     }
 
-    /// The first `count` bytes, which are there. Copies nothing.
+    /// Removes and returns the first `count` bytes without a copy. The caller has checked that there are as many.
     fn take(&mut self, mut count: usize) -> SmallVec<[Bytes; 2]> {
         self.length -= count;
         let mut taken = SmallVec::new();
@@ -298,8 +299,8 @@ impl Frames {
     }
 }
 
-/// Unpacks a message, and gives it the header of one that was never packed.
-fn unpack(encoding: Encoding, frames: SmallVec<[Bytes; 2]>, length: usize) -> Result<[Bytes; 2], Status> {
+/// Decompresses a message, and gives it the header of an uncompressed one.
+fn decompress(encoding: Encoding, frames: SmallVec<[Bytes; 2]>, length: usize) -> Result<[Bytes; 2], Status> {
     let limit = FREE_EXPANSION.saturating_add(EXPANSION * length).min(i32::MAX as usize);
     let packed = FrameReader(frames.into_iter().collect());
     let mut message = Vec::new();
@@ -319,7 +320,7 @@ fn unpack(encoding: Encoding, frames: SmallVec<[Bytes; 2]>, length: usize) -> Re
     Ok([header.freeze(), message.into()])
 }
 
-/// Reads frames one after the other.
+/// A reader of the frames' bytes in order.
 struct FrameReader(VecDeque<Bytes>);
 
 impl Read for FrameReader {
