@@ -1,7 +1,7 @@
-//! The response cache: between the check of a request and its queue.
+//! Looks up requests in the response cache, after their check and before they are queued.
 //!
-//! A response is kept for requests to the same loaded version that give the same inputs, parameters and wanted outputs.
-//! A version that is loaded again begins with nothing, so that no answer outlives the files that it came from.
+//! A response is cached for requests to the same loaded version with the same inputs, parameters and requested outputs. A
+//! reloaded version starts with an empty cache, so that no response outlives the files that produced it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,11 +16,11 @@ use hippocamp_model_config::{Interface, ModelConfig};
 use hippocamp_tensor::{MemoryError, PlacedSlice, TensorData};
 use tracing::warn;
 
-/// The responses of all models, within one budget.
+/// The response cache of all models, with one common size limit.
 pub type ResponseCache = Arc<Store<Arc<Response>>>;
 
-/// One loaded version's part of the response cache. Its entries go when the version does, and with it the last request
-/// that could still add one.
+/// The part of the response cache that belongs to one loaded version. Its entries are removed when the version and the last
+/// request on it are gone.
 #[derive(Debug)]
 pub struct ModelCache {
     owner: Arc<Owner<Arc<Response>>>,
@@ -29,7 +29,7 @@ pub struct ModelCache {
 }
 
 impl ModelCache {
-    /// For a version whose config asks for one, if the server has a cache.
+    /// Makes the cache of a version, if its config enables caching and the server has a cache; otherwise `None`.
     pub fn wanted(
         cache: Option<&ResponseCache>,
         config: &ModelConfig,
@@ -48,7 +48,7 @@ impl ModelCache {
         Some(ModelCache { owner, outputs: interface.outputs.len(), observers })
     }
 
-    /// Answers the request if its answer is there. Gives it back if not; its answer will then be kept.
+    /// Answers the request if its response is cached. Otherwise returns the request, whose response will then be cached.
     pub(crate) fn answer(&self, mut request: Request) -> Option<Request> {
         let looked = Instant::now();
         if let Err(error) = own(&mut request) {
@@ -70,7 +70,8 @@ impl ModelCache {
         Some(request)
     }
 
-    /// Of everything that an answer depends on. Names and types of tensors are those of the version, which is the owner.
+    /// The digest of everything that a response depends on. The names and types of tensors are left out, because they are
+    /// fixed for the version that owns the entry.
     fn digest(&self, request: &Request) -> Digest {
         let mut digester = Digester::default();
         for index in 0..self.outputs {
@@ -114,8 +115,9 @@ impl ModelCache {
     }
 }
 
-/// Brings inputs to host memory of this process: there they are read, and their client cannot change them any more. What is
-/// looked up has to be what is executed, or one client could leave a wrong answer for all others.
+/// Copies inputs from elsewhere to host memory of this process, where the client cannot change them any more. The bytes that
+/// are looked up have to be the bytes that are executed, or one client could place a wrong response in the cache for all
+/// others.
 fn own(request: &mut Request) -> Result<()> {
     for input in request.inputs.iter_mut().flatten() {
         if input.data.as_segments().is_none() {
@@ -125,13 +127,13 @@ fn own(request: &mut Request) -> Result<()> {
     Ok(())
 }
 
-/// Keeps a copy of the response on its way.
+/// Stores a copy of a response in the cache while it is sent.
 #[derive(Debug)]
 struct Keeping {
     outlet: Outlet,
     owner: Arc<Owner<Arc<Response>>>,
     digest: Digest,
-    /// How long the look-up took.
+    /// The duration of the look-up.
     looked: Duration,
     observers: Arc<Observers>,
 }
@@ -159,20 +161,21 @@ impl Keeping {
         if !self.owner.has_room_for(size) {
             return Inserted::TooLarge;
         }
-        // Copied: it may be a slice of a whole batch's buffer, or of a message, which would stay as long as the entry.
+        // The bytes are copied, because they may be a slice of a batch's buffer or of a message, which would otherwise stay
+        // in memory as long as the entry.
         let outputs = response.outputs.iter().map(|output| {
             let data = copied(&output.data)?.into();
             Ok(OutputTensor { index: output.index, shape: output.shape.clone(), data })
         });
         let outputs: Result<_, MemoryError> = outputs.collect();
-        // A response that there is no memory for a second time of goes to its client and is not kept.
+        // If there is no memory for the copy, the response is sent and not cached.
         let Ok(outputs) = outputs else { return Inserted::TooLarge };
         let copy = Response { outputs, parameters: response.parameters.clone() };
         self.owner.insert(self.digest, Arc::new(copy), size)
     }
 }
 
-/// The bytes in host memory of their own: one copy, also where they lie in several pieces or on a device.
+/// Copies the bytes to new host memory by one copy, even if they lie in several pieces or on a device.
 fn copied(data: &TensorData) -> Result<Bytes, MemoryError> {
     match data.as_contiguous() {
         Some(bytes) => PlacedSlice::from(bytes).to_vec().map(Bytes::from),
@@ -180,7 +183,7 @@ fn copied(data: &TensorData) -> Result<Bytes, MemoryError> {
     }
 }
 
-/// The bytes of a response, about.
+/// The approximate size of a response in bytes.
 fn size(response: &Response) -> usize {
     let output = |output: &OutputTensor| {
         size_of::<OutputTensor>() + size_of_val::<[i64]>(&output.shape) + output.data.len()

@@ -1,7 +1,7 @@
-//! The one call: every protocol hands its requests to models by it.
+//! The call by which every protocol submits its requests to models.
 //!
-//! [`accept`] finds the model when the head of a request is known, [`Accepted::submit`] hands the request over when its
-//! content is. What lies between differs with the protocol: one reads a body, another has the whole message at once.
+//! [`accept`] finds the model when the head of a request is known; [`Accepted::submit`] submits the request when its content
+//! is known. In between, a protocol reads the body, if it does not have the whole message already.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use hippocamp_shm::SharedMemory;
 use crate::sequence::begin_use;
 use crate::{InferRequest, LoadedModel, Models, OutputPlan};
 
-/// How many responses a protocol can pass on for one request.
+/// The number of responses to one request that a protocol can send.
 #[derive(Clone, Copy, Debug)]
 pub enum Responses {
-    /// As many as the model sends.
+    /// Any number of responses.
     Any,
     /// Exactly one. A decoupled model, which may send any number, is refused with this text.
     One {
@@ -23,19 +23,20 @@ pub enum Responses {
     },
 }
 
-/// What the caller does once a request is queued.
+/// What the caller does after a request is queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
-    /// It waits for the responses right away: an instance may sleep until then, so that more requests join the batch.
+    /// The caller waits for the responses at once. The wake-up of an instance may be deferred until then, so that more
+    /// requests join the batch.
     Wait,
-    /// It does something else first.
+    /// The caller does something else first.
     Continue,
 }
 
-/// Finds the model for a request: the version that it asks for, or the highest; one that is loaded for the request; or one
-/// that is draining, as long as it is not known whether the request goes on with a sequence.
+/// Finds the model for a request: the given version, or with `None` the highest that serves. If there is none, the model is
+/// loaded if it is loaded lazily, or a draining version is returned, because the request may belong to a sequence on it.
 ///
-/// Waits only for a model that is loaded for the request.
+/// The future waits only while a model is loaded for the request.
 pub async fn accept(
     models: &impl Models,
     name: &str,
@@ -53,20 +54,20 @@ pub async fn accept(
     }
 }
 
-/// A request whose model is found, and whose content is not decoded yet.
+/// A request whose model was found and whose content is not decoded yet.
 #[derive(Debug)]
 pub struct Accepted {
     model: Arc<LoadedModel>,
     version: Option<u64>,
 }
 
-/// A request of a protocol. It is decoded when it is known which version it goes to.
+/// A request in a protocol's encoding. It is decoded after its version is chosen.
 pub trait IncomingRequest {
-    /// The sequence that it belongs to, if any.
+    /// The sequence that the request belongs to, if any.
     fn sequence(&self) -> Option<&Sequence>;
 
-    /// Decodes the content. Inputs in shared memory are registered with `outputs`, and so is what is to become of the
-    /// outputs. Called once.
+    /// Decodes the content. Registers inputs in shared memory and the wanted form of the outputs with `outputs`. It is
+    /// called once.
     fn decode<'a>(
         &'a mut self,
         model: &'a LoadedModel,
@@ -76,14 +77,14 @@ pub trait IncomingRequest {
 }
 
 impl Accepted {
-    /// Which inputs and outputs the request may have. It may still go to another version of the model, if that has the
+    /// The model whose inputs and outputs the request may use. The request may still go to another version, if that has the
     /// state of its sequence.
     pub fn model(&self) -> &Arc<LoadedModel> {
         &self.model
     }
 
-    /// Decodes a request, checks it and queues it; one that takes microseconds may be executed right here. A request that
-    /// goes on with a sequence is handed to the version that has its state. An error means that it was not queued.
+    /// Decodes, checks and queues a request. A request that takes only microseconds may be executed inline. A request of a
+    /// running sequence goes to the version that has its state. On an error the request was not queued.
     pub fn submit(
         self,
         models: &impl Models,
@@ -102,13 +103,13 @@ impl Accepted {
     }
 }
 
-/// A request that a model has.
+/// A request that was submitted to a model.
 #[derive(Debug)]
 pub struct Running {
-    /// The version that it went to.
+    /// The version that executes it.
     pub model: Arc<LoadedModel>,
-    /// Its responses. Dropping the receiver cancels the request.
+    /// The receiver of its responses. Dropping it cancels the request.
     pub responses: ResponseReceiver,
-    /// What is to become of the outputs of each response.
+    /// The form in which the outputs of each response are delivered.
     pub outputs: OutputPlan,
 }

@@ -6,14 +6,15 @@ use hippocamp_tensor::{DataType, Shape, push_element};
 
 use crate::LoadedModel;
 
-/// How many classes of a batch entry are put in order. A client asks for it with a few bytes, and no model tells as many
-/// classes apart.
+/// The highest number of classes that are sorted for a batch entry. It bounds the work that a client can cause with a few
+/// bytes, and exceeds the number of classes of any model.
 const MAX_CLASSES: usize = 1_000_000;
 
-/// The most classes that a client may ask for: what 32 bits can say. More than there are means all.
+/// The highest number of classes that a client may request, the limit of 32 bits. A number above that of the classes means
+/// all.
 const MAX_COUNT: u64 = u32::MAX as u64;
 
-/// How many classes a request asks for. Refuses a number that is none.
+/// Checks the number of classes that a request asks for. 0 and numbers of more than 32 bits are errors.
 pub fn class_count(output: &str, asked: u64) -> Result<usize> {
     match usize::try_from(asked) {
         Ok(count) if asked <= MAX_COUNT => Ok(count),
@@ -23,8 +24,8 @@ pub fn class_count(output: &str, asked: u64) -> Result<usize> {
     }
 }
 
-/// The `count` best classes of every batch entry, best first, as BYTES elements `value:index[:label]`. Shape
-/// `[batch, count]`, or `[count]` for a model without a batch dimension; `count` is at most what there is.
+/// The `count` best classes of every batch entry, best first, as BYTES elements `value:index[:label]`. Shape `[batch,
+/// count]`, or `[count]` for a model without a batch dimension; `count` is limited to the number of classes.
 pub(crate) fn classify(model: &LoadedModel, output: &OutputTensor, count: usize) -> Result<(Shape, Bytes)> {
     let spec = &model.interface.outputs[output.index];
     let data = output.data.to_host().map_err(|error| Error::of_memory(&model.name, error))?;
@@ -60,7 +61,7 @@ pub(crate) fn classify(model: &LoadedModel, output: &OutputTensor, count: usize)
     Ok((shape, content.into()))
 }
 
-/// The numbers of a tensor.
+/// The elements of a tensor, as numbers.
 struct Values<'a> {
     data_type: DataType,
     size: usize,
@@ -87,7 +88,7 @@ impl<'a> Values<'a> {
         element.try_into().expect("the element has the size of its type")
     }
 
-    /// The number for comparison only: of two 64-bit integers that a double cannot tell apart either may come first.
+    /// The number as a double, for comparison only. Two 64-bit integers with the same double may come in either order.
     fn compared(&self, index: usize) -> f64 {
         match self.data_type {
             DataType::Uint8 => f64::from(u8::from_le_bytes(self.bytes(index))),

@@ -1,15 +1,15 @@
-//! When a model was used last, for whoever evicts the least recently used.
+//! The time of a model's last use, for the eviction of the least recently used models.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// When a request found a model last, in nanoseconds since the first look at the clock of this module.
+/// The time of the last request that found a model, in nanoseconds since this module's clock was first read.
 #[derive(Debug)]
 pub struct LastUse(AtomicU64);
 
 impl LastUse {
-    /// What was just made is no older than what was just used.
+    /// A value set to the current time, so that a new model does not count as long unused.
     pub fn now() -> LastUse {
         LastUse(AtomicU64::new(nanoseconds()))
     }
@@ -25,7 +25,7 @@ impl LastUse {
     }
 }
 
-/// Since the first call.
+/// The nanoseconds since the first call of this function.
 fn nanoseconds() -> u64 {
     static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
     u64::try_from(BEGIN.elapsed().as_nanos()).unwrap_or(u64::MAX)

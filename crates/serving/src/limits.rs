@@ -1,14 +1,14 @@
-//! How much one request may list, over every protocol.
+//! Limits on the parameters and tensors of one request, for all protocols.
 
 use hippocamp_backend::{Error, Result};
 
-/// How many parameters a request may have.
+/// The highest number of parameters of a request.
 const MAX_PARAMETERS: usize = 1024;
 
-/// How many inputs, and how many outputs, a request may list. No model has as many.
+/// The highest number of inputs, and of outputs, in a request. No model has so many.
 const MAX_TENSORS: usize = 4096;
 
-/// Refuses more parameters than a request may have.
+/// Returns an error if a request has too many parameters.
 pub fn check_parameter_count(count: usize) -> Result<()> {
     if count > MAX_PARAMETERS {
         return Err(Error::invalid_arg(format!("a request has at most {MAX_PARAMETERS} parameters")));
@@ -16,7 +16,7 @@ pub fn check_parameter_count(count: usize) -> Result<()> {
     Ok(())
 }
 
-/// Refuses more inputs or outputs than a request may list; `what` says which of them.
+/// Returns an error if a request lists too many inputs or outputs; `what` names them in the message.
 pub fn check_tensor_count(count: usize, what: &str) -> Result<()> {
     if count > MAX_TENSORS {
         return Err(Error::invalid_arg(format!("a request has at most {MAX_TENSORS} {what}")));

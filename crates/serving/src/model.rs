@@ -1,4 +1,4 @@
-//! A model version that is being served.
+//! A loaded version of a model.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,41 +17,41 @@ use crate::LastUse;
 use crate::cache::ModelCache;
 use crate::{InferRequest, request_check};
 
-/// One loaded version. Whoever holds it keeps it alive: when it is replaced or unloaded, requests that found it before
-/// are still executed, and its memory goes when the last of them is done.
+/// One loaded version of a model. Every reference keeps it alive: after it is replaced or unloaded, requests that found it
+/// before are still executed, and its memory is freed when the last of them has finished.
 #[derive(Debug)]
 pub struct LoadedModel {
-    /// The name that requests give.
+    /// The name by which requests find the model.
     pub name: Arc<str>,
     /// The number of the version.
     pub version: u64,
-    /// `version` as the protocols write it.
+    /// `version` as text, for responses.
     pub version_text: Arc<str>,
-    /// Completed, defaulted and checked.
+    /// The config, completed, with defaults, and checked.
     pub config: Arc<ModelConfig>,
-    /// Its inputs and outputs, and whether it is decoupled.
+    /// The inputs and outputs, and whether the model is decoupled.
     pub interface: Arc<Interface>,
-    /// Its counters.
+    /// The counters of the version.
     pub statistics: Arc<ModelStatistics>,
-    /// Who is told of its requests: the statistics, and others that were registered.
+    /// The observers of its requests: the statistics, and others that were registered.
     pub observers: Arc<Observers>,
-    /// Its labels on the page for Prometheus.
+    /// The labels of its metrics.
     pub series: Series,
-    /// The labels of those outputs that have a label file, by output name.
+    /// The class labels of the outputs that have a label file, by output name.
     pub labels: BTreeMap<Arc<str>, Vec<String>>,
     /// The sequence batchers whose sequences run on it: its own, or those of an ensemble's steps. Empty if there is none.
     pub sequences: Vec<Arc<Scheduler>>,
     /// Its part of the response cache, if its config asks for one.
     pub cache: Option<ModelCache>,
-    /// When a request found it last. Kept up to date only where models are loaded lazily.
+    /// The time of the last request. It is only updated if the server loads models lazily.
     pub last_use: LastUse,
-    /// Who uses it, counted where somebody asks: if sequences run on it, and where models are evicted.
+    /// The count of uses. `None` if it is not needed: it is kept for models with sequences, and if models may be evicted.
     pub uses: Option<Uses>,
     /// What executes its requests.
     pub executor: Executor,
 }
 
-/// A version was replaced, and the last of its sequences is over.
+/// The error for a version that was replaced and whose last sequence has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained;
 
@@ -70,15 +70,15 @@ pub fn observers(
 /// What executes the requests of a version.
 #[derive(Debug)]
 pub enum Executor {
-    /// Instances of its own. Shared with the same version under another config, if they did not have to change for it.
+    /// The scheduler of the version's own instances. After an edit of the config that does not affect the instances, the old
+    /// and the new version share it.
     Scheduler(Arc<Scheduler>),
-    /// Other models.
+    /// An ensemble, which runs other models.
     Ensemble(Ensemble),
 }
 
 impl Executor {
-    /// Takes a request that was checked, from a thread that nothing else waits for. See
-    /// [`Scheduler::execute_or_enqueue`].
+    /// Submits a checked request, and may execute it on the calling thread. See [`Scheduler::execute_or_enqueue`].
     fn execute(&self, request: Request) -> Result<Option<DeferredWake>> {
         match self {
             Executor::Scheduler(scheduler) => scheduler.execute_or_enqueue(request),
@@ -86,7 +86,7 @@ impl Executor {
         }
     }
 
-    /// Takes a request that was checked, and returns at once. See [`Scheduler::enqueue`].
+    /// Submits a checked request and returns without executing it. See [`Scheduler::enqueue`].
     fn enqueue(&self, request: Request) -> Result<()> {
         match self {
             Executor::Scheduler(scheduler) => scheduler.enqueue(request),
@@ -99,14 +99,15 @@ impl Executor {
 }
 
 impl LoadedModel {
-    /// Checks a request and queues it; one that takes microseconds may be executed right here. An error means that it was
-    /// not queued. The answers come from the receiver; dropping it cancels the request.
+    /// Checks and queues a request. A request that takes only microseconds may be executed inline. On an error the request
+    /// was not queued. The responses come from the receiver; dropping it cancels the request.
     pub fn infer(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
         self.start(request).map(|(responses, _wakes_now)| responses)
     }
 
-    /// The same for a caller that waits for the responses right away: until then other requests may join the batch. A caller
-    /// that does something else first uses [`LoadedModel::infer`], because an instance may sleep until somebody waits.
+    /// As [`LoadedModel::infer`], for a caller that waits for the responses at once. The wake-up of an instance may be
+    /// deferred until the caller waits, so that other requests join the batch. A caller that does something else first must
+    /// use [`LoadedModel::infer`].
     pub fn infer_and_wait(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
         let (mut responses, wake) = self.start(request)?;
         responses.wake_when_waiting(wake);
@@ -121,8 +122,8 @@ impl LoadedModel {
         Ok((responses, wake))
     }
 
-    /// Begins a use of the version, which lasts until the value is dropped; there is nothing to hold where uses are not
-    /// counted. An error if the version has been drained: what is begun on it now would be found by nobody.
+    /// Begins a use of the version, which ends when the value is dropped; `None` if uses are not counted. Returns an error
+    /// if the version is drained, because no later request would find a sequence that starts on it.
     pub fn begin_use(&self) -> Result<Option<Use>, Drained> {
         match &self.uses {
             Some(uses) => uses.begin().map(Some).ok_or(Drained),
@@ -130,12 +131,12 @@ impl LoadedModel {
         }
     }
 
-    /// Whether requests use it now, as far as that is counted.
+    /// Whether requests are using the version; false if uses are not counted.
     pub fn is_used(&self) -> bool {
         self.pending() > 0 || self.uses.as_ref().is_some_and(Uses::any)
     }
 
-    /// The request, unless the response cache answers it.
+    /// Returns the request, unless the response cache answers it.
     fn unanswered(&self, request: Request) -> Option<Request> {
         match &self.cache {
             Some(cache) => cache.answer(request),
@@ -143,7 +144,7 @@ impl LoadedModel {
         }
     }
 
-    /// Its instances, if it has any of its own.
+    /// The scheduler of its instances; `None` for an ensemble.
     pub fn scheduler(&self) -> Option<&Arc<Scheduler>> {
         match &self.executor {
             Executor::Scheduler(scheduler) => Some(scheduler),
@@ -151,7 +152,8 @@ impl LoadedModel {
         }
     }
 
-    /// The output with that place in the model's list. An error if there is none: the backend answered with something else.
+    /// The output with this index in the model's list. Returns an error if there is none, because the backend returned an
+    /// unknown output.
     pub fn output(&self, index: usize) -> Result<&TensorSpec> {
         self.interface.outputs.get(index).ok_or_else(|| {
             Error::internal(format!("model '{}' answered with an output that it does not have", self.name))
@@ -163,7 +165,7 @@ impl LoadedModel {
         self.labels.get(output)?.get(class).map(String::as_str)
     }
 
-    /// How many requests wait for an instance. Those of an ensemble wait at its steps and are counted there.
+    /// The number of requests that wait for an instance. Requests of an ensemble wait at its steps and are counted there.
     pub fn pending(&self) -> usize {
         match &self.executor {
             Executor::Scheduler(scheduler) => scheduler.pending(),
@@ -171,7 +173,7 @@ impl LoadedModel {
         }
     }
 
-    /// How many requests each new one found waiting.
+    /// A histogram of the queue's length, as each new request found it.
     pub fn queue_depths(&self) -> SizeHistogram {
         match &self.executor {
             Executor::Scheduler(scheduler) => scheduler.depths(),
@@ -207,8 +209,8 @@ impl StepModel for LoadedModel {
     fn enqueue(&self, request: Request) {
         let Some(request) = self.unanswered(request) else { return };
         match &self.executor {
-            // What cannot be queued is answered, and the ensemble hears of it so. It is never executed inline: a step is
-            // queued from within the execution of another, under locks of the ensemble.
+            // A request that cannot be queued gets an error response, which the ensemble receives. It is never executed
+            // inline, because a step is queued during the execution of another one, under locks of the ensemble.
             Executor::Scheduler(scheduler) => scheduler.enqueue_or_fail(request),
             Executor::Ensemble(ensemble) => ensemble.enqueue(request),
         }

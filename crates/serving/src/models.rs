@@ -1,4 +1,4 @@
-//! Where requests find their models: what this crate asks of the server around it.
+//! The trait by which this crate finds models, which the server implements.
 
 use std::sync::Arc;
 
@@ -7,25 +7,25 @@ use hippocamp_shm::SharedMemory;
 
 use crate::LoadedModel;
 
-/// Finds models for requests. Whoever loads, replaces and unloads models implements it.
+/// Finds models for requests. It is implemented by the code that loads, replaces and unloads models.
 ///
-/// A version *serves* while it takes new requests. It is *draining* when it was replaced while sequences ran on it: then it
-/// takes only the requests that go on with one of these. `version` is the one that a client asked for, `None` if it named
-/// none.
+/// A version *serves* while it takes new requests. It is *draining* after it was replaced while sequences were active on it:
+/// then it accepts only requests of these sequences. `version` is the version that the client named, or `None`.
 pub trait Models: Sync {
-    /// The version that was asked for, or the highest one that serves. Takes no lock if there is one.
+    /// The given version, or with `None` the highest that serves. Takes no lock if there is one. The error says why it does
+    /// not serve.
     fn serving(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>>;
 
-    /// All versions of a model that serve, lowest first.
+    /// The serving versions of a model, lowest first.
     fn serving_versions(&self, name: &str) -> Vec<Arc<LoadedModel>>;
 
-    /// Whether a model has any version that is draining.
+    /// Whether a model has a draining version.
     fn has_draining(&self, name: &str) -> bool;
 
-    /// The newest version that is draining.
+    /// The newest draining version.
     fn draining(&self, name: &str, version: Option<u64>) -> Option<Arc<LoadedModel>>;
 
-    /// The newest version that is draining and has that sequence.
+    /// The newest draining version on which this sequence is active.
     fn draining_with_sequence(
         &self,
         name: &str,
@@ -33,11 +33,11 @@ pub trait Models: Sync {
         id: &CorrelationId,
     ) -> Option<Arc<LoadedModel>>;
 
-    /// Whether that very version is draining.
+    /// Whether this loaded version is draining.
     fn is_draining(&self, model: &Arc<LoadedModel>) -> bool;
 
-    /// Loads a model for a request that did not find it, for the reason `not_found`; returns that reason if the model is not
-    /// loaded for requests. Dropping the future ends the wait, not the load.
+    /// Loads a model for a request whose look-up failed with `not_found`. Returns `not_found` if the model is not loaded on
+    /// request. Dropping the future ends the wait, not the load.
     fn load_for_request(
         &self,
         name: &str,
@@ -45,6 +45,6 @@ pub trait Models: Sync {
         not_found: Error,
     ) -> impl Future<Output = Result<Arc<LoadedModel>>> + Send;
 
-    /// The regions that clients have registered.
+    /// The shared-memory regions that clients have registered.
     fn shared_memory(&self) -> &Arc<SharedMemory>;
 }

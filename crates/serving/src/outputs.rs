@@ -1,4 +1,4 @@
-//! What becomes of the outputs of a request: classified, written to shared memory, or returned as they are.
+//! Delivers the outputs of a request: classified, written to shared memory, or returned unchanged.
 
 use hippocamp_backend::{Error, OutputTensor, Result};
 use hippocamp_model_config::TensorSpec;
@@ -9,34 +9,33 @@ use smallvec::SmallVec;
 use crate::LoadedModel;
 use crate::classification::classify;
 
-/// What a request wants of its outputs, and which of its inputs lie in shared memory. Made when the request is decoded, and
-/// kept until its last response is encoded.
+/// The form in which a request wants its outputs, and its references to shared memory. It is made when the request is
+/// decoded, and kept until its last response is encoded.
 #[derive(Debug, Default)]
 pub struct OutputPlan {
-    /// By the name of an output, how many of its best classes are returned instead of its values. Sorted by
-    /// [`OutputPlan::seal`].
+    /// The outputs to be classified, each with the number of classes to return. Sorted by [`OutputPlan::seal`].
     classes: SmallVec<[(String, usize); 1]>,
     shared: SharedTensors,
 }
 
-/// An output as a client gets it.
+/// An output in the form in which the client gets it.
 #[derive(Debug)]
 pub struct Delivered<'m> {
-    /// Its place in the model's list of outputs.
+    /// The index in the model's list of outputs.
     pub index: usize,
-    /// The output of the model.
+    /// The specification of the model's output.
     pub spec: &'m TensorSpec,
-    /// BYTES if it was classified.
+    /// The data type; BYTES if the output was classified.
     pub data_type: DataType,
-    /// With the batch dimension, if the model has one.
+    /// The shape, with the batch dimension if the model has one.
     pub shape: Shape,
     /// The elements, in host memory; `None` if they were written to shared memory.
     pub data: Option<TensorData>,
 }
 
 impl OutputPlan {
-    /// An input that lies in shared memory: `byte_size` bytes of a registered region, from `offset` on. They stay there until
-    /// a batch is assembled.
+    /// The content of an input in shared memory: `byte_size` bytes of a registered region, from `offset` on. They are copied
+    /// when a batch is assembled.
     pub fn shared_input(
         &mut self,
         memory: &SharedMemory,
@@ -47,7 +46,8 @@ impl OutputPlan {
         self.shared.input(memory, region, offset, byte_size)
     }
 
-    /// An output is to be written to shared memory: at most `byte_size` bytes of a registered region, from `offset` on.
+    /// Requests that an output is written to shared memory: at most `byte_size` bytes of a registered region, from `offset`
+    /// on.
     pub fn shared_output(
         &mut self,
         memory: &SharedMemory,
@@ -59,17 +59,17 @@ impl OutputPlan {
         self.shared.output(memory, output, region, offset, byte_size)
     }
 
-    /// The `count` best classes of an output are to be returned instead of its values.
+    /// Requests the `count` best classes of an output instead of its values.
     pub fn classify(&mut self, output: &str, count: usize) {
         self.classes.push((output.to_owned(), count));
     }
 
-    /// The request is decoded: nothing is added any more.
+    /// Completes the plan after the request is decoded. Nothing may be added afterwards.
     pub(crate) fn seal(&mut self) {
         self.classes.sort_unstable();
     }
 
-    /// Whether the values of an output are returned with the response as the model left them.
+    /// Whether the values of an output are returned unchanged in the response.
     pub fn returns_values(&self, output: &str) -> bool {
         self.classes_of(output).is_none() && !self.shared.has_output(output)
     }
@@ -87,9 +87,10 @@ impl OutputPlan {
         Some(self.classes[found].1)
     }
 
-    /// Hands each output of a response to `encode`, as its client gets it; one that goes to shared memory is written there.
-    /// Copies no other tensor, but brings those of a client's or a device's memory to host memory. An error if anything of
-    /// shared memory went away meanwhile: then the response was made of zeros, and must not be sent.
+    /// Calls `encode` with each output of a response in the form in which the client gets it. Outputs for shared memory are
+    /// written there; those in a device's or a client's memory are copied to host memory; others are not copied. Returns an
+    /// error if a shared-memory region of the request has disappeared: then the response was computed from zeros and must
+    /// not be sent.
     pub fn deliver<'m>(
         &mut self,
         model: &'m LoadedModel,

@@ -1,4 +1,4 @@
-//! A request as a protocol decoded it: nothing of it is checked yet.
+//! A request as a protocol decoded it, before any check.
 
 use std::time::{Duration, Instant};
 
@@ -9,35 +9,36 @@ use smallvec::SmallVec;
 /// A request as a protocol decoded it. Names are borrowed from the message.
 #[derive(Debug)]
 pub struct InferRequest<'a> {
-    /// Empty if the client gave none.
+    /// The request id; empty if the client gave none.
     pub id: &'a str,
-    /// In the client's order.
+    /// The inputs in the client's order.
     pub inputs: SmallVec<[InferInput<'a>; 4]>,
-    /// The outputs that were asked for; none means all.
+    /// The names of the requested outputs; an empty list means all.
     pub outputs: SmallVec<[&'a str; 4]>,
-    /// Those that mean nothing to the server; the model sees them.
+    /// The parameters that the server does not interpret. They are passed to the model.
     pub parameters: Parameters,
-    /// 1 is the highest; 0 stands for the model's default.
+    /// The priority in the queue. 1 is the highest; 0 stands for the model's default.
     pub priority: u64,
-    /// How long it may wait in the queue.
+    /// The longest time that the request may wait in the queue.
     pub timeout: Option<Duration>,
-    /// The sequence that it belongs to, if any.
+    /// The sequence that the request belongs to, if any.
     pub sequence: Option<Sequence>,
-    /// When the request came in; its duration counts from here.
+    /// The time of arrival, from which the request's duration is measured.
     pub arrived: Instant,
-    /// When its client stops waiting, if the protocol says so. Told to observers; the protocol drops the call then.
+    /// The time at which the client stops waiting, if the protocol transmits it. It is only passed to observers; the
+    /// protocol itself drops the call then.
     pub deadline: Option<Instant>,
-    /// The span of the client's trace that it belongs to, if the protocol says so.
+    /// The parent span in the client's trace, if the protocol transmits it.
     pub trace_parent: Option<Box<TraceParent>>,
 }
 
 impl<'a> InferRequest<'a> {
-    /// A request for all outputs that says nothing but its inputs. It came in now.
+    /// A request for all outputs with these inputs and no further options, which arrived now.
     pub fn new(inputs: SmallVec<[InferInput<'a>; 4]>) -> InferRequest<'a> {
         InferRequest::arrived_at(Instant::now(), inputs)
     }
 
-    /// The same for one that came in before.
+    /// As [`InferRequest::new`], with the given time of arrival.
     pub fn arrived_at(arrived: Instant, inputs: SmallVec<[InferInput<'a>; 4]>) -> InferRequest<'a> {
         InferRequest {
             id: "",
@@ -59,10 +60,10 @@ impl<'a> InferRequest<'a> {
 pub struct InferInput<'a> {
     /// The name that the client gave.
     pub name: &'a str,
-    /// `None` if the client named no type that there is.
+    /// The data type; `None` if the client named an unknown one.
     pub data_type: Option<DataType>,
-    /// With the batch dimension, if the model has one.
+    /// The shape, with the batch dimension if the model has one.
     pub shape: Shape,
-    /// The elements, little endian, not looked at yet.
+    /// The elements in their wire form, not checked yet.
     pub data: TensorData,
 }

@@ -1,7 +1,7 @@
-//! Every check of a request, once: from what a protocol decoded to what a backend takes.
+//! Checks a decoded request against its model, and converts it to a request for the backend.
 //!
-//! The texts and their order are Triton's. Clients match on them, and a request with several faults is told the same one
-//! first. Most begin with the request's id.
+//! The error messages and the order of the checks are Triton's, because clients match on the messages and a request with
+//! several faults has to get the same one. Most messages begin with the request id.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use smallvec::SmallVec;
 
 use crate::{InferInput, InferRequest, LoadedModel};
 
-/// Up to so many names of a request are compared with each other.
+/// Up to this number, the names of a request are compared pairwise.
 const FEW: usize = 8;
 
-/// How many names an error shows of a list that a client made.
+/// The highest number of names from a client's list that an error message shows.
 const SHOWN: usize = 64;
 
-/// What is looked at of an input, whoever gives it.
+/// The properties of an input that are checked, for requests and for steps of ensembles.
 struct Given<'a> {
-    /// The model's input of that name.
+    /// The index of the model's input with this name.
     index: Option<usize>,
     name: &'a str,
     data_type: Option<DataType>,
@@ -73,8 +73,8 @@ pub(crate) fn check(model: &LoadedModel, request: InferRequest<'_>) -> Result<(R
     Ok((request, receiver))
 }
 
-/// Checks what a step of an ensemble is about to get. Names and types were compared when the ensemble was loaded.
-/// Returns the batch size.
+/// Checks the inputs of an ensemble's step. Names and types were checked when the ensemble was loaded. Returns the batch
+/// size.
 pub(crate) fn check_step(model: &LoadedModel, id: &str, inputs: &[Option<InputTensor>]) -> Result<usize> {
     let check = Check { model, id };
     let specs = &model.interface.inputs;
@@ -97,7 +97,7 @@ pub(crate) fn check_step(model: &LoadedModel, id: &str, inputs: &[Option<InputTe
     Ok(batch_size)
 }
 
-/// The model's input of the name that each input of a request has.
+/// For each input of a request, the index of the model's input with its name.
 type Places = SmallVec<[Option<usize>; 4]>;
 
 struct Check<'a> {
@@ -110,7 +110,7 @@ impl Check<'_> {
         &self.model.interface
     }
 
-    /// An error with the request's id in front.
+    /// An error whose message begins with the request id.
     #[cold]
     fn error(&self, text: &str) -> Error {
         let id = if self.id.is_empty() { "<id_unknown>" } else { self.id };
@@ -138,7 +138,8 @@ impl Check<'_> {
     }
 
     fn no_duplicates(&self, inputs: &[InferInput<'_>]) -> Result<()> {
-        // A hostile list may be long; a model's is not, and a longer one is refused by its count right after this.
+        // A client's list may be very long. Only one more input than the model has is examined here; the following check
+        // refuses longer lists.
         let looked_at = &inputs[..inputs.len().min(self.interface().inputs.len() + 1)];
         let again = if looked_at.len() <= FEW {
             let is_there = |i: usize| looked_at[..i].iter().any(|earlier| earlier.name == looked_at[i].name);
@@ -179,7 +180,8 @@ impl Check<'_> {
         Err(self.error(&text))
     }
 
-    /// The first dimension that all inputs share; 1 for a model without a batch dimension.
+    /// The batch size: the first dimension, which has to be the same for all inputs; 1 for a model without a batch
+    /// dimension.
     fn batch_size<'a>(&self, inputs: impl Iterator<Item = &'a Given<'a>>) -> Result<usize> {
         let max = self.interface().max_batch_size;
         if max == 0 {
@@ -210,11 +212,11 @@ impl Check<'_> {
         if batch > i64::from(max) {
             return Err(self.error(&format!("inference request batch-size must be <= {max} for '{model}'")));
         }
-        // A negative one is refused with the rest of its shape.
+        // A negative dimension is refused by the later check of the shape.
         Ok(usize::try_from(batch).unwrap_or(0))
     }
 
-    /// The inputs in the model's order, each checked on its own.
+    /// Checks each input by itself, and returns the inputs in the model's order.
     fn inputs(
         &self,
         given: SmallVec<[InferInput<'_>; 4]>,
@@ -231,8 +233,8 @@ impl Check<'_> {
                 )));
             };
             if specs[index].data_type == DataType::Bytes || specs[index].is_shape_tensor {
-                // Elements may lie across frames, or on a device. They are joined once, here, for everybody who walks them or
-                // compares them under a lock.
+                // BYTES elements may extend over several segments, or be on a device. They are joined in host memory once,
+                // so that later code can walk them and compare them under a lock.
                 let host = input.data.to_host();
                 input.data = host.map_err(|error| Error::of_memory(&self.model.name, error))?.into();
             }
@@ -246,7 +248,7 @@ impl Check<'_> {
         Ok(inputs)
     }
 
-    /// Inputs that are padded together have the same length.
+    /// Checks that inputs that are padded together have the same length.
     fn lengths(&self, inputs: &[Option<InputTensor>]) -> Result<()> {
         let Some(padding) = &self.interface().padding else { return Ok(()) };
         let mut lengths = padding.inputs.iter().filter_map(|padded| {
@@ -328,7 +330,7 @@ impl Check<'_> {
         )))
     }
 
-    /// Walks the elements: there must be as many as the shape says, and nothing behind them.
+    /// Checks that a BYTES tensor contains exactly `expected` elements and nothing after them.
     fn bytes_elements(&self, spec: &TensorSpec, expected: usize, data: &TensorData) -> Result<()> {
         let content = data.to_host()?;
         let mut count = 0usize;
@@ -370,7 +372,7 @@ impl Check<'_> {
     }
 }
 
-/// `['a','b']`, or the first ones of many.
+/// The names as a list, `['a','b']`; only the first ones if there are many.
 fn quoted<'a>(mut names: impl Iterator<Item = &'a str>) -> String {
     let shown: Vec<String> = names.by_ref().take(SHOWN).map(|name| format!("'{name}'")).collect();
     match names.count() {

@@ -1,4 +1,4 @@
-//! From a model's name and version to what serves it: the one look-up of every request.
+//! The routing table: maps a model's name and version to the loaded version, for every request.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -8,15 +8,15 @@ use hippocamp_backend::{Error, Result};
 
 use crate::LoadedModel;
 
-/// The versions of every model that can be asked for. Read without a lock; replaced as a whole, rarely.
+/// The serving versions of every model. Readers take no lock; a change replaces the whole table.
 #[derive(Debug, Default)]
 pub struct Routes(ArcSwap<HashMap<Arc<str>, Versions>>);
 
-/// The versions of a model that serve, lowest first. May be empty: the model is known, but nothing of it serves.
+/// The serving versions of a model, lowest first. The list is empty if the model is known but does not serve.
 type Versions = Arc<[Arc<LoadedModel>]>;
 
 impl Routes {
-    /// The version that was asked for, or the highest.
+    /// Finds the given version of a model, or with `None` the highest. Returns an error if it does not serve.
     pub fn find(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
         let routes = self.0.load();
         let Some(versions) = routes.get(name) else {
@@ -37,20 +37,20 @@ impl Routes {
         }
     }
 
-    /// All versions of one model that serve, lowest first.
+    /// The serving versions of one model, lowest first.
     pub fn versions(&self, name: &str) -> Vec<Arc<LoadedModel>> {
         self.0.load().get(name).map(|versions| versions.to_vec()).unwrap_or_default()
     }
 
-    /// Everything that serves, by name and version.
+    /// All serving versions, sorted by name and version.
     pub fn all(&self) -> Vec<Arc<LoadedModel>> {
         let routes = self.0.load();
         let by_name: BTreeMap<_, _> = routes.iter().collect();
         by_name.into_values().flat_map(|versions| versions.iter().cloned()).collect()
     }
 
-    /// From here on requests for these models find these versions: for all of them at once, so that nobody sees a model
-    /// already replaced and an ensemble that is made of it not yet.
+    /// Sets the versions of these models, all at once, so that no request sees a replaced model together with an old
+    /// ensemble of it.
     pub fn set(&self, changes: Vec<(String, Vec<Arc<LoadedModel>>)>) {
         let changes: Vec<(Arc<str>, Versions)> = changes
             .into_iter()
@@ -66,7 +66,7 @@ impl Routes {
         });
     }
 
-    /// From here on the name is one that was never there.
+    /// Removes a model's name, so that it is unknown again.
     pub fn forget(&self, name: &str) {
         self.0.rcu(|routes| {
             let mut routes = HashMap::clone(routes);
@@ -75,7 +75,7 @@ impl Routes {
         });
     }
 
-    /// Lets everything go.
+    /// Removes all models.
     pub fn clear(&self) {
         self.0.store(Arc::default());
     }

@@ -1,4 +1,4 @@
-//! Which version a request of a sequence goes to: the one that has the sequence's state.
+//! Routes the requests of a sequence to the version that has the sequence's state.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use hippocamp_backend::{CorrelationId, Result, Sequence, Use};
 
 use crate::{LoadedModel, Models};
 
-/// The version that a request goes to for which `found` was found, and a use of it: it is not drained before the request is
-/// queued.
+/// Chooses the version for a request for which `found` was found, and begins a use of it, so that it is not drained before
+/// the request is queued.
 pub(crate) fn begin_use(
     models: &impl Models,
     found: Arc<LoadedModel>,
@@ -19,15 +19,15 @@ pub(crate) fn begin_use(
         if let Ok(in_use) = model.begin_use() {
             return Ok((model, in_use));
         }
-        // It was drained since it was found.
+        // The version was drained after it was found.
         let found = models.serving(&model.name, version)?;
         model = with_state(models, found, version, sequence)?;
     }
 }
 
-/// The version that a request goes to for which `found` was found. If it goes on with a sequence, that is the newest that
-/// has the sequence's state, among those of the version that was asked for: one that serves, or one that is draining. If it
-/// begins a sequence, or belongs to none, it is one that serves.
+/// Chooses the version for a request for which `found` was found. A request of a running sequence goes to the newest
+/// version, serving or draining, that has the sequence's state; if the client named a version, only that one is considered.
+/// A request that begins a sequence or belongs to none goes to a serving version.
 fn with_state(
     models: &impl Models,
     found: Arc<LoadedModel>,
@@ -41,14 +41,15 @@ fn with_state(
     {
         return Ok(model);
     }
-    // Also if it began to drain since it was found.
+    // This includes a version that began to drain after it was found.
     if models.is_draining(&found) {
         return models.serving(name, version);
     }
     Ok(found)
 }
 
-/// `None` also if there is only one version: then the sequence batcher says what is wrong with the request, if anything is.
+/// The newest version that has the sequence; `None` if there is none or only one version exists. In the latter case the
+/// sequence batcher reports what is wrong with the request.
 fn newest_with_sequence(
     models: &impl Models,
     name: &str,
