@@ -205,6 +205,12 @@ impl Queue {
         self.len() == 0
     }
 
+    /// How many instances sleep until there is work.
+    #[cfg(test)]
+    pub(crate) fn asleep(&self) -> usize {
+        self.state.lock().asleep
+    }
+
     /// How many requests each new one found waiting.
     pub fn depths(&self) -> SizeHistogram {
         self.state.lock().depths.clone()

@@ -5,6 +5,7 @@ use std::time::Instant;
 use hippocamp_backend::{DeferredWake, ResponseReceiver};
 
 use super::*;
+use crate::batcher::Batcher;
 
 /// Tells how large each batch was.
 #[derive(Clone, Debug, Default)]
@@ -38,17 +39,16 @@ fn queue(scheduler: &Scheduler) -> (ResponseReceiver, Option<DeferredWake>) {
     (receiver, scheduler.execute_or_enqueue(request).unwrap())
 }
 
-/// A request for which an instance that sleeps has to be woken.
+/// A request for which an instance has to be woken: all of them sleep, so that none takes it before.
 fn first(scheduler: &Scheduler) -> (ResponseReceiver, DeferredWake) {
+    let Batcher::Dynamic(waiting) = &*scheduler.batcher else { panic!("a dynamic batcher") };
     let deadline = Instant::now() + Duration::from_mins(1);
-    loop {
-        match queue(scheduler) {
-            (receiver, Some(wake)) => return (receiver, wake),
-            // The instance was about to look for itself.
-            (receiver, None) => drop(block_on(receiver.only()).unwrap()),
-        }
-        assert!(Instant::now() < deadline, "no instance went to sleep");
+    while waiting.asleep() < scheduler.places.len() {
+        assert!(Instant::now() < deadline, "not all instances went to sleep");
+        std::thread::yield_now();
     }
+    let (receiver, wake) = queue(scheduler);
+    (receiver, wake.expect("an instance sleeps"))
 }
 
 fn start(instances: usize) -> (Sizes, Scheduler, Stopped) {
