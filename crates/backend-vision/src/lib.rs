@@ -5,8 +5,8 @@
 //! describes all steps.
 //!
 //! A step has three forms, which a new step has to define (`steps.rs` lists all steps): its parameters as written
-//! ([`StepFile`](step::StepFile), a serde struct), their binding ([`Ports`](pipeline::Ports): names become slots, kinds
-//! are checked), and the step itself ([`Step`](step::Step)), of which each instance has a copy with scratch memory.
+//! (`StepFile`, a serde struct), their binding (`Ports`: names become slots, kinds
+//! are checked), and the step itself (`Step`), of which each instance has a copy with scratch memory.
 //!
 //! Images are processed one at a time, so that an invalid one only fails its own request.
 

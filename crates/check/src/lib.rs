@@ -1,8 +1,8 @@
 //! Validates model repositories without serving them, for people and for CI, and writes configs for model files.
 //!
-//! [`check`] validates every config and reports all faults, each with its place in the text and a likely fix. Then it
+//! [`check()`] validates every config and reports all faults, each with its place in the text and a likely fix. Then it
 //! tries a start, so that a repository passes exactly if the server would start with it. [`to_text`] formats a report
-//! for people, [`to_json`] for programs. [`config_text`] writes the config of a model file that has none.
+//! for people, [`to_json`] for programs. [`config_text()`] writes the config of a model file that has none.
 
 mod check;
 mod config_text;

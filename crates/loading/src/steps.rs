@@ -1,6 +1,6 @@
 //! The one list of steps that lead from a model's folder to the point where its model files are opened.
 //!
-//! A load runs all of [`CONFIG`] and reports all faults together, then runs [`REQUIREMENTS`] until the first fault; after that
+//! A load runs all of `CONFIG` and reports all faults together, then runs `REQUIREMENTS` until the first fault; after that
 //! it opens the model file of each version. A check runs all steps of both lists and reports every fault.
 
 use std::fs;

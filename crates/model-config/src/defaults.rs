@@ -13,7 +13,7 @@ use crate::{DefaultFacts, platform};
 const SEQUENCE_IDLE_MICROSECONDS: u64 = 1_000_000;
 
 /// Fills in names, version policy, batching, pinned memory and instance groups. Doing it twice changes nothing more, so
-/// it is done again after [`complete`](crate::complete).
+/// it is done again after [`complete`](crate::complete()).
 pub fn apply_defaults(config: &mut ModelConfig, model_name: &str, facts: &DefaultFacts) {
     if config.name.is_empty() {
         model_name.clone_into(&mut config.name);

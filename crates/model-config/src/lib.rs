@@ -6,8 +6,8 @@
 //! 1. [`parse`] a text, or [`from_json`] an override that came with a load request;
 //! 2. [`infer_backend`] from the files that are there, then [`apply_defaults`];
 //! 3. [`validate_incomplete`]: everything that needs no model file, so that bad configs are refused before loading;
-//! 4. [`complete`] from the signature of the model file, and [`apply_defaults`] once more;
-//! 5. [`validate`], [`validate_placement`] and [`check`] against the signature;
+//! 4. [`complete()`] from the signature of the model file, and [`apply_defaults`] once more;
+//! 5. [`validate()`], [`validate_placement`] and [`check()`] against the signature;
 //! 6. [`Interface::new`], which is what the request path reads.
 //!
 //! All faults of a step are reported at once, each with line and column where the text is known.

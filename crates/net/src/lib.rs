@@ -1,7 +1,7 @@
 //! The connections of every port: how they are taken, what they may hold and how long, how they are served and let go of.
 //!
 //! A [`Network`] is what all ports of a server share: the limits, what is held against them, and one clock that ticks for all
-//! connections, so that no connection and no request has a timer of its own. [`serve`] takes the connections of one listener
+//! connections, so that no connection and no request has a timer of its own. [`serve()`] takes the connections of one listener
 //! and hands their requests to a [`Front`], which is a protocol. It speaks HTTP/1.1 and HTTP/2, and knows no path.
 
 mod accept;

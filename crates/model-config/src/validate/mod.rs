@@ -1,6 +1,6 @@
 //! The rules of a config. All rules are checked, and every violation is reported with its place.
 //!
-//! The texts are Triton's where it has one. No rule needs the model file; [`check`](crate::check) compares it with the config.
+//! The texts are Triton's where it has one. No rule needs the model file; [`check`](crate::check()) compares it with the config.
 
 mod batching;
 mod ensemble;
