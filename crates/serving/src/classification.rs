@@ -14,7 +14,7 @@ const MAX_CLASSES: usize = 1_000_000;
 /// all.
 const MAX_COUNT: u64 = u32::MAX as u64;
 
-/// Checks the number of classes that a request asks for. 0 and numbers of more than 32 bits are errors.
+/// Checks the number of classes that a request asks for. A number of more than 32 bits is an error.
 pub fn class_count(output: &str, asked: u64) -> Result<usize> {
     match usize::try_from(asked) {
         Ok(count) if asked <= MAX_COUNT => Ok(count),
@@ -24,8 +24,8 @@ pub fn class_count(output: &str, asked: u64) -> Result<usize> {
     }
 }
 
-/// The `count` best classes of every batch entry, best first, as BYTES elements `value:index[:label]`. Shape `[batch,
-/// count]`, or `[count]` for a model without a batch dimension; `count` is limited to the number of classes.
+/// The `count` best classes of every batch entry, best first, as BYTES elements `value:index[:label]`. The shape is
+/// `[batch,count]`, or `[count]` for a model without a batch dimension; `count` is limited to the number of classes.
 pub(crate) fn classify(model: &LoadedModel, output: &OutputTensor, count: usize) -> Result<(Shape, Bytes)> {
     let spec = &model.interface.outputs[output.index];
     let data = output.data.to_host().map_err(|error| Error::of_memory(&model.name, error))?;

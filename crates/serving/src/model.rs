@@ -131,7 +131,7 @@ impl LoadedModel {
         }
     }
 
-    /// Whether requests are using the version; false if uses are not counted.
+    /// Whether requests wait for the version or, as far as uses are counted, are using it.
     pub fn is_used(&self) -> bool {
         self.pending() > 0 || self.uses.as_ref().is_some_and(Uses::any)
     }
