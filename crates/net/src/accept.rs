@@ -1,4 +1,5 @@
-//! Accepts the connections of a port: up to the limit, and a few beyond it, which are told why they are refused.
+//! Accepts the connections of a port: up to the limit, and a few beyond it, which get a response that says why they are
+//! refused.
 
 use std::fs::File;
 use std::io;
@@ -16,22 +17,22 @@ use crate::front::{Front, Refusal};
 use crate::network::{End, Network, Phase};
 use crate::serve::{Port, serve_connection};
 
-/// How long to wait when the machine has no more sockets for us.
+/// The pause after a failed accept, when there are no more sockets.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// How often the log is told that there are none.
+/// The shortest interval between two log messages about failed accepts.
 const TOLD: Duration = Duration::from_mins(1);
 
-/// Connections of a port that does not count against the limit.
+/// The highest number of connections of a port that does not count against the limit.
 const UNCOUNTED: usize = 64;
 
-/// Files that are kept open, to be closed when there are no others.
+/// The number of spare files that are kept open, to be closed when no further file can be opened.
 const RESERVE: usize = 8;
 
-/// A connection that did nothing for that many milliseconds may lose its place to another.
+/// The idle time in milliseconds after which a connection may be closed in favour of another.
 const EVICTED: u64 = 1000;
 
-/// Serves the connections of a listener until the network closes and the last of them is done.
+/// Serves the connections of a listener until the network closes and the last connection has ended.
 pub async fn serve<F: Front>(listener: TcpListener, network: Arc<Network>, port: Port, front: F) {
     let front = Arc::new(front);
     accept_connections(listener, network, port, move |stream, connection, port| {
@@ -40,7 +41,7 @@ pub async fn serve<F: Front>(listener: TcpListener, network: Arc<Network>, port:
     .await;
 }
 
-/// Takes the connections of a listener and has each served by a task of its own.
+/// Accepts the connections of a listener and serves each on a task of its own.
 pub(crate) async fn accept_connections<S>(
     listener: TcpListener,
     network: Arc<Network>,
@@ -77,14 +78,15 @@ pub(crate) async fn accept_connections<S>(
     network.all_gone(port.name).await;
 }
 
-/// A connection that was taken, and its place.
+/// An accepted connection and its registration.
 struct Taken {
     stream: TcpStream,
     place: Place,
     late: Option<OwnedSemaphorePermit>,
 }
 
-/// Where a connection is registered, and counted if it is one that counts.
+/// The registration of a connection. Dropping it unregisters the connection, and lowers the count if it counts against the
+/// limit.
 struct Place {
     connection: Arc<Connection>,
     number: u64,
@@ -125,7 +127,7 @@ struct Acceptor<'a> {
     failures: FailureLog,
 }
 
-/// Connections that could not be taken, told in the log now and then: a client shall not fill the disk.
+/// Logs failed accepts at a limited rate, so that a client cannot fill the disk with log messages.
 #[derive(Default)]
 struct FailureLog {
     told: Option<Instant>,
@@ -143,11 +145,12 @@ impl FailureLog {
 }
 
 impl Acceptor<'_> {
-    /// The next connection. One that failed before it was taken is the peer's affair; a lack of sockets or memory passes.
+    /// Accepts the next connection. Connections that the peer aborted are skipped; after a lack of sockets or memory it
+    /// tries again.
     async fn next(&mut self) -> Taken {
         loop {
             self.fill_reserve();
-            // Those beyond the limits are few at a time: until one ends, others wait to be taken.
+            // Only a few connections beyond the limit are open at a time. Further ones wait in the listener until one ends.
             let late = if self.is_full() { self.late_place().await } else { None };
             match self.listener.accept().await {
                 Ok((stream, _)) => return self.taken(stream, None, late),
@@ -167,8 +170,8 @@ impl Acceptor<'_> {
         }
     }
 
-    /// A place for a connection beyond the limits. The oldest of those that say nothing has to make it, if there is no other:
-    /// whoever has a question asks it at once.
+    /// Waits for a permit for a connection beyond the limit. If there is none, the oldest such connection without a request
+    /// is closed.
     async fn late_place(&self) -> Option<OwnedSemaphorePermit> {
         let late = Arc::clone(&self.network.late);
         if let Ok(place) = Arc::clone(&late).try_acquire_owned() {
@@ -180,7 +183,7 @@ impl Acceptor<'_> {
         late.acquire_owned().await.ok()
     }
 
-    /// Ends a connection that is not worth its file.
+    /// Closes an idle connection, to free its file.
     fn evict_one(&self) {
         let registry = &self.network.registry;
         if let Some(idle) = registry.longest_idle(EVICTED) {
@@ -191,7 +194,7 @@ impl Acceptor<'_> {
         }
     }
 
-    /// Connections that do not count against the limit are few: whoever says nothing goes for another.
+    /// Limits the connections of a port that does not count: closes its oldest silent one if there are too many.
     fn keep_few(&self) {
         let (registry, port) = (&self.network.registry, self.port.name);
         if !self.port.counted
@@ -203,7 +206,7 @@ impl Acceptor<'_> {
         }
     }
 
-    /// Files that can be closed when no other can be opened.
+    /// Opens spare files, up to [`RESERVE`].
     fn fill_reserve(&mut self) {
         while self.reserve.len() < RESERVE
             && let Ok(file) = File::open("/dev/null")
@@ -217,7 +220,8 @@ impl Acceptor<'_> {
         full || self.network.is_draining()
     }
 
-    /// Why a connection that came has no place. An idle one makes place for it, if there is one.
+    /// The reason to refuse a new connection; `None` if it is within the limit. At the limit, an idle connection is closed
+    /// in its favour if there is one.
     fn refusal(&self) -> Option<Refusal> {
         if self.network.is_draining() {
             return Some(Refusal::Stopping);

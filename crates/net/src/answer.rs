@@ -1,4 +1,4 @@
-//! The body of a response on its way, watched for a client that stops reading it.
+//! The body of a response while it is sent. It detects clients that stop reading.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,12 +8,12 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use crate::exchange::Open;
 
-/// An answer on its way. Ends the exchange when it was sent, or dropped.
+/// A response body that is being sent. The exchange ends when it is sent or dropped.
 #[derive(Debug)]
 pub struct Answer<B> {
     body: B,
     open: Open,
-    /// There is something for the peer to take, or was when somebody last looked.
+    /// Whether there were bytes for the peer to read at the last poll.
     waits: bool,
 }
 

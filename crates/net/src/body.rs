@@ -1,4 +1,4 @@
-//! The body of a request as the connection delivers it: its bytes are counted, and a client that sends too slowly is given up.
+//! The body of a request as it arrives. Its bytes are counted, and reading fails if the client sends too slowly.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -15,31 +15,31 @@ use crate::exchange::Exchange;
 use crate::network::End;
 use crate::pace::Pace;
 
-/// What protocols read requests from.
+/// A body from which a protocol reads a request.
 pub trait Source: Body<Data = Bytes, Error: Into<BodyError>> + Unpin {
-    /// Bytes that came are no longer held, before the request is answered.
+    /// Notes that `bytes` received bytes are no longer held, before the request is answered.
     fn release(&mut self, _bytes: usize) {}
 
-    /// Nothing has to come before the next byte does: a stream is between two messages.
+    /// Pauses the time limit until the next byte, because a stream is between two messages.
     fn pause(&mut self) {}
 
-    /// Whether so many bytes, which were announced, could be held.
+    /// Returns an error if so many announced bytes could not be held.
     fn has_room_for(&self, _bytes: u64) -> Result<(), BodyError> {
         Ok(())
     }
 }
 
-/// A body that is in memory.
+/// A body that is in memory already.
 impl Source for Full<Bytes> {}
 
-/// Why no more of a body comes.
+/// Why a body cannot be read further.
 #[derive(Debug)]
 pub enum BodyError {
     /// The connection failed, or the peer broke the protocol.
     Peer(hyper::Error),
-    /// Less came than has to.
+    /// The client sent too slowly; `time` is the limit within which the body has to make progress.
     TooSlow { time: Duration },
-    /// The server holds as many bytes for clients as it may.
+    /// The server holds as many bytes for clients as the limit allows.
     NoRoom { limit: usize },
 }
 
@@ -77,7 +77,7 @@ impl From<Infallible> for BodyError {
     }
 }
 
-/// The body of a request. Ends with an error if it comes too slowly, or if the server holds too much already.
+/// The body of a request. It ends with an error if it arrives too slowly, or if the server holds too many bytes.
 #[derive(Debug)]
 pub struct RequestBody {
     incoming: Incoming,
@@ -103,7 +103,7 @@ impl RequestBody {
         }
     }
 
-    /// The request that this is the body of.
+    /// The exchange that the body belongs to.
     pub fn exchange(&self) -> &Arc<Exchange> {
         &self.exchange
     }

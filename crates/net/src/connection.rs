@@ -1,7 +1,7 @@
 //! The state of one connection: what it waits for, and since when.
 //!
-//! Each field is an atomic number. The connection's own task stores it, and the clock (`tick.rs`) looks at it a few times a
-//! second, so that no connection has a timer of its own.
+//! Each field is atomic. The connection's task stores it, and the clock (`tick.rs`) checks it a few times a second, so that
+//! no connection needs a timer of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
@@ -13,65 +13,65 @@ use futures_util::task::AtomicWaker;
 use crate::front::Refusal;
 use crate::network::{End, Network};
 
-/// What a connection is told to do.
+/// An order to a connection to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Order {
     None,
-    /// Finish what was begun, take nothing new.
+    /// Finish the open requests and accept no new ones.
     Finish,
-    /// End now.
+    /// Close at once.
     End,
 }
 
-/// How long a connection beyond the limits may take to ask.
+/// The time within which a connection beyond the limit has to send a request.
 const LATE_TIME: Duration = Duration::from_secs(2);
 
-/// How long one that was told to finish may take for it if it does nothing.
+/// How long a connection without a request may stay open after it was told to finish.
 const FINISH_TIME: Duration = Duration::from_secs(5);
 
-/// An answer that waits for the peer to read, in the upper half of [`Connection::open`].
+/// The unit of responses that wait for the peer to read, in the upper half of [`Connection::open`].
 const ANSWER: u64 = 1 << 32;
 
-/// No time.
+/// The value of a time that is not set.
 const NEVER: u64 = 0;
 
-/// When a connection is closed, however busy it is.
+/// The maximum age of a connection, at which it is closed even if it is busy.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ages {
     pub(crate) age: Option<Duration>,
-    /// And how long what still runs on it may take.
+    /// How long open requests may continue after that.
     pub(crate) grace: Option<Duration>,
 }
 
 pub(crate) struct Connection {
     pub(crate) network: Arc<Network>,
     pub(crate) port: &'static str,
-    /// It may only ask for what is always answered.
+    /// Why the connection is refused, if it is. Then it gets responses only to requests that are always answered.
     pub(crate) refused: Option<Refusal>,
-    /// It came by a port whose connections count against the limit.
+    /// Whether its port's connections count against the limit.
     counted: bool,
     ages: Ages,
     begun: u64,
-    /// Requests that are not answered to the end, and in the upper half, answers of which the peer has not taken all that is
-    /// there.
+    /// In the lower half, the number of requests whose responses are not complete; in the upper half, the number of
+    /// responses with bytes that the peer has not read.
     open: AtomicU64,
-    /// Requests that came whole and are not answered to the end.
+    /// The number of fully received requests whose responses are not complete.
     whole: AtomicU32,
-    /// Requests whose bodies are waited for.
+    /// The number of requests whose bodies are being waited for.
     awaited: AtomicU32,
-    /// Since when no request is open.
+    /// The time since which no request is open. All times are in milliseconds on the network's clock.
     idle: AtomicU64,
-    /// Since when the head of a request is being read.
+    /// The time since which the head of a request is being read.
     head: AtomicU64,
-    /// Since when the kernel takes no more bytes.
+    /// The time since which the kernel accepts no more bytes.
     blocked: AtomicU64,
-    /// When a piece of an answer was last taken.
+    /// The time at which a piece of a response was last accepted.
     taken: AtomicU64,
-    /// Since when the peer sends nothing any more.
+    /// The time at which the peer closed its side.
     half_closed: AtomicU64,
-    /// And before the end of a request's body.
+    /// Whether the peer closed its side before the end of a request's body.
     is_cut_short: AtomicBool,
-    /// The peer said that it would send nothing more, so that its silence says nothing new.
+    /// Whether the client announced that this is its last request, so that closing its side does not mean that it gave up.
     patient: AtomicBool,
     has_begun: AtomicBool,
     http2: AtomicBool,
@@ -136,12 +136,12 @@ impl Connection {
         self.http2.load(Relaxed)
     }
 
-    /// Whether there was ever a request.
+    /// Whether there has been a request.
     pub(crate) fn has_begun(&self) -> bool {
         self.has_begun.load(Relaxed)
     }
 
-    /// A request's head was read.
+    /// Notes that the head of a request was read.
     pub(crate) fn begin(&self, patient: bool) {
         self.open.fetch_add(1, Relaxed);
         self.head.store(NEVER, Relaxed);
@@ -151,7 +151,7 @@ impl Connection {
         }
     }
 
-    /// A request was answered, or given up. `whole` says whether [`Connection::came_whole`] was called for it.
+    /// Notes that a request was answered or dropped. `whole` says whether [`Connection::came_whole`] was called for it.
     pub(crate) fn end(&self, whole: bool) {
         if self.open.fetch_sub(1, Relaxed) as u32 == 1 {
             self.idle.store(self.network.now(), Relaxed);
@@ -164,7 +164,8 @@ impl Connection {
         }
     }
 
-    /// The body of a request was read to its end; or, with `false`, it was too late for that to mean anything.
+    /// Notes that the body of a request was read to its end. With `false`, undoes that, because the request had ended
+    /// already.
     pub(crate) fn came_whole(&self, whole: bool) {
         if whole {
             self.whole.fetch_add(1, SeqCst);
@@ -173,7 +174,7 @@ impl Connection {
         }
     }
 
-    /// A body is waited for, or no longer.
+    /// Notes that a body is being waited for, or no longer.
     pub(crate) fn awaits_body(&self, awaits: bool) {
         if awaits {
             self.awaited.fetch_add(1, Relaxed);
@@ -182,12 +183,12 @@ impl Connection {
         }
     }
 
-    /// Requests that wait for nothing from the client.
+    /// The number of requests that are not waiting for their bodies.
     pub(crate) fn running_requests(&self) -> u32 {
         self.requests().saturating_sub(self.awaited.load(Relaxed))
     }
 
-    /// There is something of an answer that the peer has not taken; or, with `false`, no more.
+    /// Notes that a response has bytes that the peer has not read, or with `false`, that it has none any more.
     pub(crate) fn answer_waits(&self, waits: bool) {
         self.taken.store(self.network.now(), Relaxed);
         if waits {
@@ -201,12 +202,12 @@ impl Connection {
         self.taken.store(self.network.now(), Relaxed);
     }
 
-    /// Bytes came.
+    /// Notes that bytes were received.
     pub(crate) fn received(&self, bytes: usize) {
         self.received.store(self.received.load(Relaxed) + bytes as u64, Relaxed);
     }
 
-    /// The head of the next request is awaited to be whole.
+    /// Notes that the head of the next request is being read.
     pub(crate) fn reads_head(&self) {
         if self.requests() == 0 && self.head.load(Relaxed) == NEVER {
             self.head.store(self.network.now(), Relaxed);
@@ -217,7 +218,7 @@ impl Connection {
         self.head.store(NEVER, Relaxed);
     }
 
-    /// Whether the kernel takes more bytes.
+    /// Notes whether the kernel accepts no more bytes.
     pub(crate) fn blocked(&self, blocked: bool) {
         let since = self.blocked.load(Relaxed);
         if blocked != (since != NEVER) {
@@ -225,7 +226,7 @@ impl Connection {
         }
     }
 
-    /// The peer sends nothing any more. Pending as long as it may be worth it to answer what it sent.
+    /// Called after the peer closed its side. Pending while its requests may still be answered.
     pub(crate) fn poll_half_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         if self.half_closed.load(SeqCst) == NEVER {
             self.half_closed.store(self.network.now(), SeqCst);
@@ -235,8 +236,8 @@ impl Connection {
         if over || self.is_cut_short.load(SeqCst) { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Somebody waits for a body. If the peer closed its side before, and everything that came was looked at, no rest comes. A
-    /// connection of HTTP/2 has other streams to answer.
+    /// Called when a body is waited for and all received bytes were read. If the peer has closed its side, the rest will
+    /// never arrive, so an HTTP/1.1 connection is ended; one of HTTP/2 may have other streams to answer.
     pub(crate) fn body_is_missing(&self) {
         if !self.is_http2() && self.half_closed.load(SeqCst) != NEVER {
             self.is_cut_short.store(true, SeqCst);
@@ -244,7 +245,7 @@ impl Connection {
         }
     }
 
-    /// Whether nothing that the peer sent is still to be answered, as far as it can be.
+    /// Whether all requests that can be answered are answered.
     pub(crate) fn has_answered(&self) -> bool {
         if self.is_http2() { self.whole_requests() == 0 } else { self.requests() == 0 }
     }
@@ -258,7 +259,7 @@ impl Connection {
         since != NEVER && u128::from(self.network.now().saturating_sub(since)) > limit.as_millis()
     }
 
-    /// What the connection has to be ended for, if it has.
+    /// The time limit that the connection has exceeded, if any.
     pub(crate) fn fault(&self) -> Option<End> {
         let limits = &self.network.limits;
         let waits = self.open.load(Relaxed) >= ANSWER;
@@ -277,7 +278,7 @@ impl Connection {
         self.expired(&self.idle, limits.idle_time.min(most)).then_some(End::Idle)
     }
 
-    /// What the tick does: ends what takes too long, and lets a peer go that closed its side.
+    /// Called by the clock: ends the connection if it exceeds a time limit, or some time after the peer closed its side.
     pub(crate) fn look(&self) {
         if self.half_closed.load(Relaxed) != NEVER && self.half_close_is_over() {
             self.reader.wake();
@@ -314,7 +315,7 @@ impl Connection {
         self.counted
     }
 
-    /// Whether it was taken beyond the limits.
+    /// Whether the connection was accepted beyond the limit.
     pub(crate) fn is_late(&self) -> bool {
         self.refused.is_some()
     }
@@ -323,12 +324,12 @@ impl Connection {
         self.counted && self.refused.is_none() && self.order() == Order::None
     }
 
-    /// Milliseconds for which no request was open.
+    /// The milliseconds for which no request has been open; `None` if one is.
     pub(crate) fn idle_for(&self) -> Option<u64> {
         (self.requests() == 0).then(|| self.network.now().saturating_sub(self.idle.load(Relaxed)))
     }
 
-    /// Whether fewer than `bytes` came since the last call.
+    /// Whether fewer than `bytes` bytes were received since the last call.
     pub(crate) fn is_slow(&self, bytes: u64) -> bool {
         let received = self.received.load(Relaxed);
         received - self.seen.swap(received, Relaxed) < bytes
@@ -349,7 +350,7 @@ impl Connection {
         }
     }
 
-    /// Waits for an order beyond `known`.
+    /// Waits for an order stronger than `known`.
     pub(crate) fn poll_order(&self, cx: &mut Context<'_>, known: Order) -> Poll<Order> {
         self.task.register(cx.waker());
         let order = self.order();

@@ -1,20 +1,20 @@
-//! Draining: requests that are open are finished, then ports and connections are closed.
+//! Draining at shutdown: open requests are finished, then ports and connections are closed.
 
 use std::time::Duration;
 
 use crate::connection::Order;
 use crate::network::{Network, Phase};
 
-/// How often to look whether something still runs.
+/// The interval at which running requests are checked.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A request that does not come whole holds up the end only as long as so many bytes come in that time.
+/// The bytes that an incomplete request has to receive in each interval to delay the shutdown.
 const PROGRESS: u64 = 4096;
 const PROGRESS_LOOKS: u32 = 50;
 
 impl Network {
-    /// Begins the end: connections of HTTP/2 are told to go elsewhere, those of HTTP/1.1 with their next answer. New ones may
-    /// only ask for the health.
+    /// Begins draining: HTTP/2 clients are told to go elsewhere at once, HTTP/1.1 clients with their next response. New
+    /// connections may only request the server's health.
     pub fn begin_drain(&self) {
         self.phase.send_if_modified(|phase| {
             let begins = *phase < Phase::Draining;
@@ -28,7 +28,7 @@ impl Network {
         });
     }
 
-    /// Waits until no request is open, but for those whose bodies do not come.
+    /// Waits until no request is open, except those whose bodies make no progress.
     pub async fn drained(&self) {
         self.registry.for_each(|connection| {
             connection.is_slow(0);
@@ -48,7 +48,7 @@ impl Network {
         }
     }
 
-    /// Closes the ports, and the connections when their answers are written.
+    /// Closes the ports, and each connection when its responses are written.
     pub fn close(&self) {
         self.phase.send_replace(Phase::Closing);
         self.registry.for_each(|connection| {

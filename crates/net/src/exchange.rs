@@ -1,4 +1,4 @@
-//! One request together with its response, and how many bytes the server holds for it.
+//! One request with its response, and the number of bytes that the server holds for it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed, Or
 use crate::body::BodyError;
 use crate::connection::Connection;
 
-/// What a request costs beside its bytes, at most: an HTTP/2 stream with its task and headers.
+/// The estimated overhead of a request in bytes: an HTTP/2 stream with its task and headers.
 const REQUEST: usize = 16 << 10;
 
-/// The body is not read to its end.
+/// The state in which the body is not read to its end.
 const READING: u8 = 0;
 const WHOLE: u8 = 1;
-/// The answer is sent, or nobody wants it.
+/// The state in which the response was sent or dropped.
 const ENDED: u8 = 2;
 
-/// A request that is not answered to the end. Bytes that are held for it are counted here and for the server.
+/// A request whose response is not complete. Bytes that are held for it are counted here and in the server's total.
 pub struct Exchange {
     pub(crate) connection: Arc<Connection>,
     held: AtomicUsize,
@@ -37,9 +37,10 @@ impl Exchange {
         Open(Arc::new(Exchange { connection, held: AtomicUsize::new(0), state, too_slow }))
     }
 
-    /// Counts bytes until they are let go of, or the request is answered. Refuses them if the server holds too many then.
+    /// Counts bytes as held until they are released or the request is answered. Returns an error if the server's limit would
+    /// be exceeded.
     pub fn hold(&self, bytes: usize) -> Result<(), BodyError> {
-        // The first bytes bring what the request costs itself.
+        // The overhead of the request is counted with its first bytes.
         let all = if self.held.load(Relaxed) == 0 { bytes + REQUEST } else { bytes };
         let network = &self.connection.network;
         let limit = network.limits.held_bytes;
@@ -52,25 +53,25 @@ impl Exchange {
         Ok(())
     }
 
-    /// Counts bytes that are there already, whether there is room or not.
+    /// Counts bytes of a response that exist already, even beyond the limit.
     pub(crate) fn hold_answer(&self, bytes: usize) {
         self.connection.network.held.fetch_add(bytes, Relaxed);
         self.held.fetch_add(bytes, Relaxed);
     }
 
-    /// Bytes that were counted are gone.
+    /// Subtracts bytes that are no longer held.
     pub fn release(&self, bytes: usize) {
         self.connection.network.held.fetch_sub(bytes, Relaxed);
         self.held.fetch_sub(bytes, Relaxed);
     }
 
-    /// Counts bytes until the [`Charge`] is dropped.
+    /// Counts bytes as held until the [`Charge`] is dropped. Returns an error if the server's limit would be exceeded.
     pub fn charge(self: &Arc<Self>, bytes: usize) -> Result<Charge, BodyError> {
         self.hold(bytes)?;
         Ok(Charge { exchange: Arc::clone(self), bytes })
     }
 
-    /// Says whether bytes that were announced could be held. Counts nothing: whoever only announces takes no room.
+    /// Returns an error if announced bytes could not be held. It counts nothing, because announced bytes take no memory.
     pub(crate) fn has_room_for(&self, bytes: u64) -> Result<(), BodyError> {
         let network = &self.connection.network;
         let limit = network.limits.held_bytes;
@@ -81,7 +82,7 @@ impl Exchange {
         Err(BodyError::NoRoom { limit })
     }
 
-    /// The body was read to its end.
+    /// Notes that the body was read to its end.
     pub(crate) fn came_whole(&self) {
         if self.state.load(Relaxed) == READING {
             self.connection.came_whole(true);
@@ -99,13 +100,13 @@ impl Exchange {
         self.too_slow.store(true, Relaxed);
     }
 
-    /// Whether the body was given up for being too slow.
+    /// Whether reading the body failed because it arrived too slowly.
     pub fn was_too_slow(&self) -> bool {
         self.too_slow.load(Relaxed)
     }
 }
 
-/// Parts of it may outlive the answer: they still hold what they hold.
+/// References to the exchange may outlive the response; its bytes count until the last one is dropped.
 impl Drop for Exchange {
     fn drop(&mut self) {
         let held = *self.held.get_mut();

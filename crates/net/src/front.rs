@@ -8,28 +8,28 @@ use hyper::{Request, Response};
 
 use crate::body::RequestBody;
 
-/// A protocol: answers requests, whatever connection they came by.
+/// A protocol over HTTP, which responds to the requests of all its connections.
 pub trait Front: Send + Sync + 'static {
     type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + Send
         + Unpin
         + 'static;
 
-    /// Answers one request. Dropping the future cancels what it asked for.
+    /// Responds to one request. Dropping the future cancels the request.
     fn respond(&self, request: Request<RequestBody>) -> impl Future<Output = Response<Self::Body>> + Send;
 
-    /// The answer to a request for which there is no place. `None` for those that are always answered: health and metrics.
+    /// The response to a request that is refused. `None` for requests that are always answered: health and metrics.
     fn refuse(&self, request: &Request<RequestBody>, why: Refusal) -> Option<Response<Self::Body>>;
 }
 
-/// Why there is no place for a request.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// So many connections are open, the most that there may be.
+    /// This many connections are open, which is the limit.
     Connections(usize),
     /// The process may open no more files.
     Files,
-    /// The server stops.
+    /// The server is stopping.
     Stopping,
 }
 

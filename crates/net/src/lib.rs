@@ -1,8 +1,9 @@
-//! The connections of every port: how they are taken, what they may hold and how long, how they are served and let go of.
+//! The connections of all ports: accepts them, serves them, enforces limits on their number, time and memory, and drains
+//! them.
 //!
-//! A [`Network`] is what all ports of a server share: the limits, what is held against them, and one clock that ticks for all
-//! connections, so that no connection and no request has a timer of its own. [`serve()`] takes the connections of one listener
-//! and hands their requests to a [`Front`], which is a protocol. It speaks HTTP/1.1 and HTTP/2, and knows no path.
+//! All ports of a server share one [`Network`]: the limits, the counts against them, and one clock for all connections, so
+//! that no connection and no request needs a timer of its own. [`serve()`] accepts the connections of one listener and passes
+//! their requests, in HTTP/1.1 or HTTP/2, to a [`Front`], which implements a protocol.
 
 mod accept;
 mod answer;

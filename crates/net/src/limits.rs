@@ -1,27 +1,27 @@
-//! The limits of connections: how many there may be, how long they may wait, and how many bytes they may hold.
+//! The limits on the number of connections, their times and the bytes held for them.
 
 use std::time::Duration;
 
 use crate::machine;
 
-/// Limits of all ports together. [`Duration::MAX`] and `usize::MAX` stand for none.
+/// The limits of all ports together. [`Duration::MAX`] and `usize::MAX` stand for no limit.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections to the ports of the protocols, all together. Those to the metrics port have places of their own.
+    /// The number of connections to all ports together. Those to the metrics port are limited separately.
     pub connections: usize,
-    /// Requests that one HTTP/2 connection may have open. Clients know it, and wait.
+    /// The number of open requests on one HTTP/2 connection. Clients are told it, and wait.
     pub streams: u32,
-    /// From the first byte of a request to the end of its head.
+    /// The time from the first byte of a request to the end of its head.
     pub header_time: Duration,
-    /// A body has to make progress within this time; see [`crate::RequestBody`].
+    /// The time within which a body has to make progress; see [`crate::RequestBody`].
     pub body_time: Duration,
-    /// A connection without a request is closed then.
+    /// The time after which a connection without a request is closed.
     pub idle_time: Duration,
-    /// How long an answer may wait for the client to take more of it.
+    /// How long a response may wait for the client to read more of it.
     pub write_time: Duration,
-    /// How long a request is worked on after its client closed its side of the connection.
+    /// How long a request is processed after its client closed its side of the connection.
     pub half_close_time: Duration,
-    /// Bytes of requests and answers that the server holds for clients, all together.
+    /// The total number of bytes of requests and responses that the server holds for clients.
     pub held_bytes: usize,
 }
 

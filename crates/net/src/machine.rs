@@ -1,14 +1,14 @@
-//! What the machine, or the container, leaves for connections.
+//! Finds out how many files and how much memory the machine or the container allows, for the default limits.
 
 use std::fs;
 
 use hippocamp_metrics::HostMemory;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// More connections than this have no use on one server.
+/// The highest default limit of connections.
 const MOST_CONNECTIONS: usize = 16_384;
 
-/// Lets this process open as many files as it may ask for. Returns how many that are.
+/// Raises this process's limit of open files to its maximum, and returns that.
 pub fn open_files() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum && setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_ok() {
@@ -21,7 +21,8 @@ fn count(limit: Option<u64>) -> usize {
     limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
 }
 
-/// Connections that leave descriptors for models, logs, regions, health and metrics.
+/// The default limit of connections, which leaves file descriptors for models, logs, shared-memory regions, health and
+/// metrics.
 pub(crate) fn connections() -> usize {
     leave_some(count(getrlimit(Resource::Nofile).current))
 }
@@ -31,7 +32,7 @@ fn leave_some(files: usize) -> usize {
     files.saturating_sub(others).clamp(16, MOST_CONNECTIONS)
 }
 
-/// Bytes of memory that the process may use: the machine's, or fewer in a container.
+/// The bytes of memory that the process may use: those of the machine, or the limit of its container.
 pub(crate) fn memory() -> Option<usize> {
     let container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
         .iter()

@@ -1,4 +1,4 @@
-//! The state that all ports of a server share: limits, counters, the clock, and how far a shutdown is.
+//! The state that all ports of a server share: limits, counters, the clock, and the phase of a shutdown.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use crate::limits::Limits;
 use crate::registry::Registry;
 use crate::tick;
 
-/// Connections beyond the limit that are taken nevertheless, to be told so or to be told the server's health.
+/// The number of connections that are accepted beyond the limit, to refuse their requests or to report the server's health.
 const LATE: usize = 32;
 
-/// How far the server is with stopping.
+/// The phase of the server's shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     Serving,
-    /// What was begun is finished. Connections that are open may ask once more; new ones get to know the health, and that
-    /// the server stops.
+    /// Open requests are finished. Open connections may send one more request; new ones get only the health, or a refusal
+    /// because the server stops.
     Draining,
     /// Ports and connections are closed.
     Closing,
@@ -32,7 +32,7 @@ pub(crate) enum End {
     Body,
     Idle,
     Write,
-    /// Idle, for another to take its place.
+    /// It was idle, and another connection needed its place.
     Evicted,
 }
 
@@ -46,13 +46,13 @@ impl End {
     ];
 }
 
-/// What was counted since the start.
+/// Counters since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) accepted: AtomicU64,
-    /// Connections that were taken beyond a limit.
+    /// The number of connections that were accepted beyond a limit.
     pub(crate) late: AtomicU64,
-    /// Requests that were refused for the bytes that are held.
+    /// The number of requests that were refused because too many bytes were held.
     pub(crate) no_room: AtomicU64,
     ended: [AtomicU64; End::ALL.len()],
 }
@@ -67,14 +67,14 @@ impl Counts {
     }
 }
 
-/// The limits of all ports, what is held against them, and the clock of all connections.
+/// The limits of all ports, the counts against them, and the clock of all connections.
 pub struct Network {
     pub(crate) limits: Limits,
     /// Milliseconds since the start, as of the last tick. Never 0, which stands for no time.
     now: AtomicU64,
-    /// Bytes that are held for clients.
+    /// The number of bytes that are held for clients.
     pub(crate) held: AtomicUsize,
-    /// Connections that count against the limit.
+    /// The number of connections that count against the limit.
     pub(crate) counted: AtomicUsize,
     pub(crate) counts: Counts,
     pub(crate) registry: Registry,
@@ -91,7 +91,7 @@ impl fmt::Debug for Network {
 }
 
 impl Network {
-    /// Starts the clock, on the runtime that this is called in. It ends when the network is dropped.
+    /// Makes a network and starts its clock on the current runtime. The clock ends when the network is dropped.
     pub fn start(limits: Limits) -> Arc<Network> {
         let network = Arc::new(Network {
             limits,
@@ -108,7 +108,7 @@ impl Network {
         network
     }
 
-    /// Milliseconds since the start, at most a tick late.
+    /// The milliseconds since the start, at most one tick late.
     pub(crate) fn now(&self) -> u64 {
         self.now.load(Relaxed)
     }
@@ -117,12 +117,12 @@ impl Network {
         self.now.store(now, Relaxed);
     }
 
-    /// How far the server is with stopping, and what comes.
+    /// The phase of the shutdown, and its changes.
     pub fn phase(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()
     }
 
-    /// Metrics tell of a port from here on. Those of the server are told of even if they are off.
+    /// Adds a port to the metrics. The server's own ports are listed even if they are disabled.
     pub(crate) fn add_port(&self, name: &'static str) {
         let mut ports = self.ports.lock();
         if !ports.contains(&name) {

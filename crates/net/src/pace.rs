@@ -1,4 +1,4 @@
-//! How fast a body has to come.
+//! The minimum rate at which a body has to arrive.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,19 +6,19 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep};
 
-/// A body has to come with so many bytes a second, taken over the time that it has.
+/// The minimum rate of a body in bytes per second, averaged over its time limit.
 const BYTES_A_SECOND: f64 = 256.0;
 
-/// Looks, once in a while, whether enough came. Costs nothing for a body that need not be waited for.
+/// Checks periodically whether enough of a body has arrived. It sets no timer for a body that arrives without waiting.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
     timer: Option<Pin<Box<Sleep>>>,
-    /// What came before the timer was set.
+    /// The number of bytes that had arrived when the timer was set.
     before: u64,
 }
 
 impl Pace {
-    /// Ready if too little came; `received` is all that came so far.
+    /// Ready if too few bytes have arrived. `received` is their total number so far.
     pub(crate) fn poll_too_slow(&mut self, cx: &mut Context<'_>, received: u64, time: Duration) -> Poll<()> {
         if time == Duration::MAX {
             return Poll::Pending;
@@ -38,7 +38,7 @@ impl Pace {
         Poll::Pending
     }
 
-    /// Nothing is awaited for now.
+    /// Stops the timer while nothing is expected.
     pub(crate) fn pause(&mut self) {
         self.timer = None;
     }

@@ -1,4 +1,4 @@
-//! The metrics of connections, for the page that Prometheus reads.
+//! Writes the metrics of connections to the Prometheus page.
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -7,7 +7,7 @@ use hippocamp_metrics::{Kind, Page};
 use crate::network::{End, Network};
 
 impl Network {
-    /// Writes the families of connections and of what is held for them.
+    /// Writes the metric families of connections and of the bytes held for them.
     pub fn write_metrics(&self, page: &mut Page) {
         let help = "Connections that are open";
         let mut family = page.family("nv_server_connections", help, Kind::Gauge);

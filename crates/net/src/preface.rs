@@ -7,10 +7,10 @@ use tokio::net::TcpStream;
 
 use crate::connection::Connection;
 
-/// What a client of HTTP/2 says first.
+/// The first bytes of every HTTP/2 connection.
 const HTTP2: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What was read of a connection to see which protocol it is, to be read again.
+/// The bytes that were read to detect the protocol. They are read again by the protocol.
 #[derive(Debug, Default)]
 pub(crate) struct Preface {
     bytes: [u8; HTTP2.len()],
@@ -19,13 +19,13 @@ pub(crate) struct Preface {
 }
 
 impl Preface {
-    /// Reads until it is clear. True for HTTP/2.
+    /// Reads until the protocol is known. Returns true for HTTP/2.
     pub(crate) async fn look(stream: &TcpStream, connection: &Connection) -> io::Result<(Preface, bool)> {
         let mut preface = Preface::default();
         loop {
             stream.readable().await?;
             match stream.try_read(&mut preface.bytes[preface.read..]) {
-                // The rest is for who reads on to judge.
+                // The connection ended early; the HTTP/1.1 reader reports that.
                 Ok(0) => return Ok((preface, false)),
                 Ok(count) => preface.read += count,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,

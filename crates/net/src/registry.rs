@@ -1,4 +1,4 @@
-//! The registry of all connections that are open.
+//! The registry of all open connections.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::connection::{Connection, Order};
 #[derive(Default)]
 pub(crate) struct Registry {
     entries: Mutex<Entries>,
-    /// Told when a connection is gone.
+    /// Notified when a connection was removed.
     pub(crate) gone: Notify,
 }
 
@@ -22,7 +22,7 @@ struct Entries {
 }
 
 impl Registry {
-    /// Returns a number to take it out by.
+    /// Adds a connection. Returns the number by which it is removed.
     pub(crate) fn insert(&self, connection: Arc<Connection>) -> u64 {
         let mut entries = self.entries.lock();
         let number = entries.next;
@@ -40,7 +40,7 @@ impl Registry {
         self.fold(0, |count, connection| count + usize::from(connection.port == port))
     }
 
-    /// Looks at all connections. Nothing that is called here may wait.
+    /// Calls `look` with every connection. `look` must not block.
     pub(crate) fn for_each(&self, mut look: impl FnMut(&Connection)) {
         self.entries.lock().connections.values().for_each(|connection| look(connection));
     }
@@ -49,7 +49,7 @@ impl Registry {
         self.entries.lock().connections.values().fold(first, |so_far, connection| add(so_far, connection))
     }
 
-    /// The one that was idle for the longest, and at least so many milliseconds.
+    /// The connection that has been idle for the longest time, at least `least` milliseconds.
     pub(crate) fn longest_idle(&self, least: u64) -> Option<Arc<Connection>> {
         let entries = self.entries.lock();
         let idle = entries.connections.values().filter_map(|connection| {
@@ -59,7 +59,7 @@ impl Registry {
         idle.max_by_key(|(time, _)| *time).map(|(_, connection)| Arc::clone(connection))
     }
 
-    /// The oldest without an open request, of those that are wanted and were not told anything yet.
+    /// The oldest connection without an open request for which `wanted` returns true and that has no order yet.
     pub(crate) fn oldest_silent(&self, wanted: impl Fn(&Connection) -> bool) -> Option<Arc<Connection>> {
         let entries = self.entries.lock();
         let silent = entries.connections.iter().filter(|(_, connection)| {

@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its last.
+//! Serves one HTTP connection.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -27,39 +27,40 @@ use crate::preface::Preface;
 use crate::socket::Socket;
 use crate::write_coalescing::WriteCoalescing;
 
-/// Large enough that a tensor of usual size never waits for the peer to allow more.
+/// The HTTP/2 flow-control window in bytes, large enough that a tensor of usual size does not wait for a window update.
 const STREAM_WINDOW: u32 = 16 << 20;
 const CONNECTION_WINDOW: u32 = 64 << 20;
 
-/// The largest frame that is accepted: fewer frames for a large tensor, if the client makes use of it.
+/// The largest accepted HTTP/2 frame in bytes, so that clients can send large tensors in fewer frames.
 const FRAME_SIZE: u32 = 1 << 20;
 
-/// So much of the body of a refused request is read over, and for so long, so that the client reads the answer.
+/// How many bytes of the body of a refused request are read and dropped, and for how long, so that the client reads the
+/// response.
 const READ_OVER: usize = 1 << 20;
 const READ_OVER_TIME: Duration = Duration::from_secs(1);
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// How connections of a port are served.
+/// The settings of a port.
 #[derive(Clone, Debug)]
 pub struct Port {
-    /// As metrics tell ports apart.
+    /// The name of the port in metrics.
     pub name: &'static str,
-    /// HTTP/1.1 is spoken beside HTTP/2.
+    /// Whether HTTP/1.1 is accepted in addition to HTTP/2.
     pub http1: bool,
     pub http2: Http2,
-    /// Its connections count against the limit of connections.
+    /// Whether its connections count against the limit of connections.
     pub counted: bool,
 }
 
-/// Settings of HTTP/2.
+/// The settings of HTTP/2 connections.
 #[derive(Clone, Debug)]
 pub struct Http2 {
-    /// A connection that was silent that long is asked whether it is alive.
+    /// The time without received data after which a keep-alive ping is sent.
     pub keepalive_time: Duration,
-    /// And closed if it does not answer within this time.
+    /// The time within which the ping has to be answered, or the connection is closed.
     pub keepalive_timeout: Duration,
-    /// Connections are closed at that age, and what still runs on them after the grace.
+    /// The age at which a connection is closed. Open requests may continue for the grace period.
     pub max_connection_age: Option<Duration>,
     pub max_connection_age_grace: Option<Duration>,
 }
@@ -87,14 +88,14 @@ impl Port {
     }
 }
 
-/// Serves a connection until it ends, or is told to.
+/// Serves a connection until it ends or is ordered to.
 pub(crate) async fn serve_connection<F: Front>(
     stream: TcpStream,
     connection: Arc<Connection>,
     port: Arc<Port>,
     front: Arc<F>,
 ) {
-    // Without it small replies wait for the peer's acknowledgement of the one before.
+    // Without it, a small response waits for the peer's acknowledgement of the previous one.
     if let Err(e) = stream.set_nodelay(true) {
         debug!("connection lost before it was served: {e}");
         return;
@@ -120,7 +121,7 @@ pub(crate) async fn serve_connection<F: Front>(
     }
 }
 
-/// The protocol of a connection, unless it is told to end before it says a word.
+/// Detects the protocol of a connection; `None` if the connection is ordered to end first.
 async fn begun(stream: &TcpStream, connection: &Connection) -> Option<std::io::Result<(Preface, bool)>> {
     let mut look = pin!(Preface::look(stream, connection));
     poll_fn(|cx| match look.as_mut().poll(cx) {
@@ -166,7 +167,7 @@ async fn http2<F: Front>(
     until_told(served, connection, http2::Connection::graceful_shutdown).await
 }
 
-/// Serves until the connection is done, or told to end.
+/// Runs the connection until it ends by itself or is ordered to.
 async fn until_told<C: Future<Output = hyper::Result<()>>>(
     mut served: Pin<&mut C>,
     connection: &Connection,
@@ -198,8 +199,8 @@ struct Begun {
     is_http1: bool,
 }
 
-/// To be called as soon as the head is there, before the answer is asked for the first time: the end of what the peer sends may
-/// be read in between.
+/// Registers a request. This has to be called as soon as the head was read, before the response future is first polled,
+/// because the peer's close may be read in between.
 fn begin(connection: &Arc<Connection>, request: Request<Incoming>) -> Begun {
     let is_http1 = request.version() < Version::HTTP_2;
     let patient = is_http1 && is_last(request.version(), request.headers());
@@ -229,13 +230,13 @@ async fn answer<F: Front>(
     Ok(response.map(|body| Answer::new(body, open)))
 }
 
-/// Whether the connection ends behind the answer: who is refused shall not keep a place, and what is left of a body that
-/// was not read is no request.
+/// Whether the connection is closed after the response: because it is refused, or because the rest of an unread body cannot
+/// be skipped.
 fn closes(connection: &Connection, open: &Open) -> bool {
     connection.refused.is_some() || !open.0.is_whole() || connection.network.is_draining()
 }
 
-/// Whether the client said that nothing follows this request.
+/// Whether the client announced that this is its last request on the connection.
 fn is_last(version: Version, headers: &HeaderMap) -> bool {
     let says = |word: &[u8]| {
         headers.get_all(CONNECTION).iter().any(|value| value.as_bytes().eq_ignore_ascii_case(word))

@@ -1,4 +1,4 @@
-//! Connections of a protocol that is not HTTP: they are taken, limited, timed and drained as those of HTTP are.
+//! Serves connections of protocols other than HTTP, with the same limits, timeouts and draining.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -18,14 +18,14 @@ use crate::preface::Preface;
 use crate::serve::Port;
 use crate::socket::Socket;
 
-/// A protocol that reads and writes its connections itself.
+/// A protocol that reads from and writes to its connections itself.
 pub trait Protocol: Send + Sync + 'static {
-    /// Serves one connection. Dropping the future ends the connection, and cancels what was asked for on it.
+    /// Serves one connection. Dropping the future closes the connection and cancels its requests.
     fn serve(&self, socket: Socket, session: Session) -> impl Future<Output = ()> + Send;
 }
 
-/// Serves the connections of a listener until the network closes and the last of them is done. They count against the limit
-/// of connections; metrics tell the port by its name.
+/// Serves the connections of a listener until the network closes and the last connection has ended. They count against the
+/// limit of connections. `name` is the name of the port in metrics.
 pub async fn serve_protocol<P: Protocol>(
     listener: TcpListener,
     network: Arc<Network>,
@@ -40,7 +40,7 @@ pub async fn serve_protocol<P: Protocol>(
 }
 
 async fn serve_connection<P: Protocol>(stream: TcpStream, connection: Arc<Connection>, protocol: Arc<P>) {
-    // Without it small replies wait for the peer's acknowledgement of the one before.
+    // Without it, a small response waits for the peer's acknowledgement of the previous one.
     if let Err(e) = stream.set_nodelay(true) {
         debug!("connection lost before it was served: {e}");
         return;
@@ -57,7 +57,7 @@ async fn serve_connection<P: Protocol>(stream: TcpStream, connection: Arc<Connec
     .await;
 }
 
-/// What a protocol is told of a connection, and tells of it.
+/// The interface between a protocol and the network for one connection.
 pub struct Session {
     connection: Arc<Connection>,
 }
@@ -69,20 +69,20 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    /// Why requests of this connection are refused, if they are: there are too many connections, or the server stops. The
-    /// client is told so once, and the connection is closed.
+    /// Why the requests of this connection are refused, if they are: there are too many connections, or the server is
+    /// stopping. The protocol sends one response that says so, and closes the connection.
     pub fn refusal(&self) -> Option<Refusal> {
         self.connection.refused
     }
 
-    /// Whether another request may be read behind the last answer. While the server stops it may not.
+    /// Whether another request may be read after the last response. False while the server is stopping.
     pub fn takes_more(&self) -> bool {
         self.refusal().is_none()
             && !self.connection.network.is_draining()
             && self.connection.order() == Order::None
     }
 
-    /// Waits for the next request, which `read` reads. `None` as soon as no more requests are taken.
+    /// Waits for `read` to read the next request. Returns `None` as soon as no more requests are accepted.
     pub async fn next<T>(&self, read: impl Future<Output = T>) -> Option<T> {
         let mut read = pin!(read);
         poll_fn(|cx| {
@@ -94,7 +94,7 @@ impl Session {
         .await
     }
 
-    /// A request was read whole. The server waits for its answer when it stops.
+    /// Notes that a request was read completely. A shutdown waits for its response.
     pub fn begin(&self) -> OpenRequest {
         let open = Exchange::begin(Arc::clone(&self.connection), false);
         open.0.came_whole();
@@ -102,12 +102,12 @@ impl Session {
     }
 }
 
-/// A request that is not answered to the end; it is when this is dropped.
+/// A request whose response is not complete. Dropping this marks it as complete.
 #[derive(Debug)]
 pub struct OpenRequest(Open);
 
 impl OpenRequest {
-    /// What counts the bytes that are held for the request.
+    /// The exchange that counts the bytes held for the request.
     pub fn exchange(&self) -> &Arc<Exchange> {
         &self.0.0
     }

@@ -1,5 +1,5 @@
-//! The TCP stream below a protocol. It records which reads and writes wait, and holds back the end of what the peer sends until
-//! the responses are written.
+//! The TCP stream below a protocol. It records which reads and writes wait, and delays the peer's end of stream until the
+//! responses are written.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -13,25 +13,26 @@ use tokio::net::TcpStream;
 use crate::connection::Connection;
 use crate::preface::Preface;
 
-/// Reads and writes as the stream does. The end of what the peer sends shows only when the requests that came whole are
-/// answered: HTTP libraries take it for the end of the connection, but the peer may still read.
+/// Reads and writes a TCP stream. The peer's end of stream is reported only when all complete requests are answered: HTTP
+/// libraries take it for the end of the connection, although the peer may still read.
 pub struct Socket {
     stream: TcpStream,
-    /// What was read to see which protocol it is.
+    /// The bytes that were read to detect the protocol.
     ahead: Preface,
     connection: Arc<Connection>,
-    /// Between requests, what comes is a head that may not take long. HTTP/2 has other things to say then.
+    /// Whether bytes between requests begin a head, whose time is limited. False for HTTP/2, which also sends other frames
+    /// then.
     times_heads: bool,
     end: End,
 }
 
-/// How far the end of what the peer sends has got.
+/// The state of the peer's end of stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Ahead,
-    /// Kept back until the last answer is written.
+    /// It was received, and is delayed until the last response is written.
     Held,
-    /// The last answer was made and written.
+    /// The last response was written, so it is reported next.
     Due,
 }
 
@@ -54,13 +55,13 @@ impl Socket {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.end == End::Ahead {
             self.end = if self.connection.has_begun() { End::Held } else { End::Due };
-            // Whoever waits for a body looks once more: is there a rest that came before the end?
+            // A reader that waits for a body has to read once more, because data may have arrived before the end.
             cx.waker().wake_by_ref();
         }
         if self.end == End::Held && self.connection.poll_half_closed(cx).is_ready() {
             self.end = End::Due;
         }
-        // While it is held the next flush says that the answers are written.
+        // While the end is held, the next flush shows that the responses are written.
         if self.end == End::Due { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 }

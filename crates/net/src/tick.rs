@@ -1,14 +1,14 @@
-//! The clock of the network: a few times a second it looks at every connection for a time that is over.
+//! The clock of the network: checks the time limits of every connection a few times a second.
 
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 use crate::network::Network;
 
-/// How exact times of connections are.
+/// The interval of the clock, and so the resolution of connections' time limits.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Ticks until the network is gone.
+/// Runs the clock until the network is dropped.
 pub(crate) async fn tick(network: Weak<Network>) {
     let begin = Instant::now();
     let mut ticks = tokio::time::interval(TICK);

@@ -1,9 +1,8 @@
-//! Write coalescing: the frames of a response are written in one go.
+//! Write coalescing: small frames are collected and written with one system call.
 //!
-//! h2 writes a data frame of more than 255 bytes as soon as it is queued, by itself: an answer of that size takes two
-//! writes, because its trailers come behind, and the answers of a batch that share a connection take as many as they are.
-//! Here such a frame is held until something is written that ends an answer, or until the task of the connection has its
-//! next turn, which it is given at once.
+//! h2 writes each data frame of more than 255 bytes by itself as soon as it is queued. So a response of that size takes two
+//! writes, as its trailers follow, and the responses of a batch on one connection take several each. Here such a frame is
+//! held until the end of a response is written or the connection's task runs again, which is scheduled at once.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,27 +10,28 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Frames up to this size are copied to be held; a copy of more takes longer than the write that it saves.
+/// The largest frame in bytes that is copied and held. Copying a larger one takes longer than the write that it saves.
 const MAX_HELD_FRAME: usize = 8 << 10;
 
-/// So much is held at most.
+/// The highest number of bytes that are held.
 const MAX_HELD: usize = 64 << 10;
 
-/// A connection that is idle keeps no more room than this.
+/// The capacity in bytes that an idle connection keeps for held frames.
 const KEPT: usize = 4 << 10;
 
-/// h2 writes the frames that it has gathered as one slice, and a larger data frame as a second one behind them.
+/// The number of slices of a write with a large data frame: h2 writes the frames that it has gathered as one slice, and the
+/// data as a second one.
 const SLICES_WITH_DATA: usize = 2;
 
-/// Holds back what h2 writes for as long as more is to be expected. Says that it was written: an error shows at a later
-/// call, as it does for what the kernel holds.
+/// Holds the bytes that h2 writes while more are expected. Held bytes are reported as written; an error is returned by a
+/// later call, as for bytes in the kernel's buffer.
 #[derive(Debug)]
 pub(crate) struct WriteCoalescing<IO> {
     inner: IO,
     held: Vec<u8>,
-    /// How much of it was written.
+    /// The number of held bytes that were written.
     written: usize,
-    /// What is held waits for more: the next flush is none.
+    /// Whether the held bytes wait for more, so that the next flush is skipped.
     expects_more: bool,
 }
 
@@ -59,7 +59,8 @@ impl<IO: AsyncWrite + Unpin> WriteCoalescing<IO> {
         self.held.shrink_to(KEPT);
     }
 
-    /// Writes what is held and, as far as the kernel takes it, what comes behind. Says how much of that was written.
+    /// Writes the held bytes and then those in `behind`, as far as the kernel accepts them. Returns how many bytes of
+    /// `behind` were written.
     fn poll_write_all(&mut self, cx: &mut Context<'_>, behind: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         while self.written < self.held.len() {
             let held = &self.held[self.written..];
@@ -128,7 +129,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for WriteCoalescing<IO> {
     }
 }
 
-/// h2 begins each turn with a read.
+/// Held bytes are written by a read, because h2 begins each run of the connection's task with one.
 impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for WriteCoalescing<IO> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -136,7 +137,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> AsyncRead for WriteCoalescing<IO> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // If the peer takes no more now, the task is woken when it does, and reads as well then.
+        // If the kernel accepts no more bytes now, the task is woken when it does, and reads again then.
         if let Poll::Ready(Err(error)) = this.poll_write_held(cx) {
             return Poll::Ready(Err(error));
         }
