@@ -21,16 +21,16 @@ use crate::serve::{Port, serve_connection};
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The shortest interval between two log messages about failed accepts.
-const TOLD: Duration = Duration::from_mins(1);
+const LOG_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The highest number of connections of a port that does not count against the limit.
-const UNCOUNTED: usize = 64;
+const MAX_UNCOUNTED: usize = 64;
 
 /// The number of spare files that are kept open, to be closed when no further file can be opened.
 const RESERVE: usize = 8;
 
 /// The idle time in milliseconds after which a connection may be closed in favour of another.
-const EVICTED: u64 = 1000;
+const MIN_IDLE_MILLISECONDS: u64 = 1000;
 
 /// Serves the connections of a listener until the network closes and the last connection has ended.
 pub async fn serve<F: Front>(listener: TcpListener, network: Arc<Network>, port: Port, front: F) {
@@ -130,16 +130,16 @@ struct Acceptor<'a> {
 /// Logs failed accepts at a limited rate, so that a client cannot fill the disk with log messages.
 #[derive(Default)]
 struct FailureLog {
-    told: Option<Instant>,
+    last_logged: Option<Instant>,
     since: u64,
 }
 
 impl FailureLog {
     fn add(&mut self, error: &io::Error) {
         self.since += 1;
-        if self.told.is_none_or(|told| told.elapsed() >= TOLD) {
+        if self.last_logged.is_none_or(|last_logged| last_logged.elapsed() >= LOG_INTERVAL) {
             warn!(tries = self.since, "no connection can be taken: {error}");
-            *self = FailureLog { told: Some(Instant::now()), since: 0 };
+            *self = FailureLog { last_logged: Some(Instant::now()), since: 0 };
         }
     }
 }
@@ -186,7 +186,7 @@ impl Acceptor<'_> {
     /// Closes an idle connection, to free its file.
     fn evict_one(&self) {
         let registry = &self.network.registry;
-        if let Some(idle) = registry.longest_idle(EVICTED) {
+        if let Some(idle) = registry.longest_idle(MIN_IDLE_MILLISECONDS) {
             self.network.counts.end(End::Evicted);
             idle.tell(Order::Finish);
         } else if let Some(silent) = registry.oldest_silent(Connection::is_late) {
@@ -198,7 +198,7 @@ impl Acceptor<'_> {
     fn keep_few(&self) {
         let (registry, port) = (&self.network.registry, self.port.name);
         if !self.port.counted
-            && registry.len(port) >= UNCOUNTED
+            && registry.len(port) >= MAX_UNCOUNTED
             && let Some(silent) = registry.oldest_silent(|connection| connection.port == port)
         {
             self.network.counts.end(End::Evicted);
@@ -229,7 +229,7 @@ impl Acceptor<'_> {
         if !self.is_full() {
             return None;
         }
-        let Some(idle) = self.network.registry.longest_idle(EVICTED) else {
+        let Some(idle) = self.network.registry.longest_idle(MIN_IDLE_MILLISECONDS) else {
             return Some(Refusal::Connections(self.network.limits.connections));
         };
         self.network.counts.end(End::Evicted);

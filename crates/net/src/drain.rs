@@ -6,7 +6,7 @@ use crate::connection::Order;
 use crate::network::{Network, Phase};
 
 /// The interval at which running requests are checked.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// The bytes that an incomplete request has to receive in each interval to delay the shutdown.
 const PROGRESS: u64 = 4096;
@@ -44,7 +44,7 @@ impl Network {
             if open == 0 {
                 return;
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 

@@ -36,8 +36,8 @@ const FRAME_SIZE: u32 = 1 << 20;
 
 /// How many bytes of the body of a refused request are read and dropped, and for how long, so that the client reads the
 /// response.
-const READ_OVER: usize = 1 << 20;
-const READ_OVER_TIME: Duration = Duration::from_secs(1);
+const MAX_DRAINED_BODY: usize = 1 << 20;
+const BODY_DRAIN_TIME: Duration = Duration::from_secs(1);
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
@@ -219,7 +219,7 @@ async fn answer<F: Front>(
     let refused = why.and_then(|why| Some((front.refuse(&request, why)?, why)));
     let mut response = match refused {
         Some((response, _)) => {
-            read_over(request.into_body()).await;
+            drain_body(request.into_body()).await;
             response
         }
         None => front.respond(request).await,
@@ -244,8 +244,8 @@ fn is_last(version: Version, headers: &HeaderMap) -> bool {
     says(b"close") || version == Version::HTTP_10 && !says(b"keep-alive")
 }
 
-async fn read_over(mut body: RequestBody) {
-    let mut left = READ_OVER;
+async fn drain_body(mut body: RequestBody) {
+    let mut left = MAX_DRAINED_BODY;
     let read = async {
         while let Some(Ok(frame)) = body.frame().await {
             match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
@@ -254,5 +254,5 @@ async fn read_over(mut body: RequestBody) {
             }
         }
     };
-    drop(tokio::time::timeout(READ_OVER_TIME, read).await);
+    drop(tokio::time::timeout(BODY_DRAIN_TIME, read).await);
 }
