@@ -56,7 +56,7 @@ impl InferenceServer {
         }
         let server = Arc::clone(self);
         let look = move || list(&server.settings().repositories, &server.scan_options(RemoteTimeout::Short));
-        // A panic in there was logged where it happened.
+        // A panic in the task was logged where it happened.
         let found = tokio::task::spawn_blocking(look).await.unwrap_or_default();
         let mut meant = meant(found.models.iter().map(String::as_str), name);
         let known = self.lifecycle.states();

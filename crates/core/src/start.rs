@@ -47,7 +47,7 @@ impl InferenceServer {
     async fn scan_all(self: &Arc<Self>) -> Scan {
         let server = Arc::clone(self);
         let look = move || scan(&server.settings().repositories, &server.scan_options(RemoteTimeout::Full));
-        // A panic in there was logged where it happened.
+        // A panic in the task was logged where it happened.
         tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
 

@@ -152,7 +152,7 @@ impl Group {
         }
         let mut outcomes = BTreeMap::new();
         while let Some(done) = tasks.join_next().await {
-            // A panic in there was logged where it happened.
+            // A panic in the task was logged where it happened.
             outcomes.extend(done);
         }
         outcomes

@@ -101,8 +101,9 @@ impl Lifecycle {
         self.models.lock().states()
     }
 
-    /// The fingerprint of the content that each model was loaded from, by model name. A model that failed or waits has a
-    /// fingerprint that matches no folder, so that a comparison with the repositories shows it as changed.
+    /// The fingerprint of the content that each model was loaded from, by model name. A model that was never loaded, or was
+    /// loaded with overrides, has a fingerprint that matches no folder, so that a comparison with the repositories shows it
+    /// as changed.
     pub fn loaded(&self) -> BTreeMap<String, Fingerprint> {
         self.models.lock().loaded()
     }
@@ -154,7 +155,7 @@ impl Lifecycle {
         let Some(given) = given else { return overrides };
         let (lifecycle, name) = (Arc::clone(self), name.to_owned());
         let json = tokio::task::spawn_blocking(move || given.json_if_newer(lifecycle.repositories(), &name));
-        // A panic in there was logged.
+        // A panic in the task was logged.
         LoadOverrides { config: json.await.ok().flatten(), ..overrides }
     }
 

@@ -67,7 +67,7 @@ impl Lifecycle {
             });
         }
         while let Some(done) = tasks.join_next().await {
-            // A panic in there was logged where it happened.
+            // A panic in the task was logged where it happened.
             outcomes.extend(done.unwrap_or_default());
         }
         outcomes

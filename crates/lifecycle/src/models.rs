@@ -46,8 +46,8 @@ impl Models {
         known.map(|(name, entry)| (name.clone(), entry.states.clone())).collect()
     }
 
-    /// The fingerprint of the content that each model was loaded from, by model name. A model that failed or waits has a
-    /// fingerprint that matches no folder.
+    /// The fingerprint of the content that each model was loaded from, by model name. A model that was never loaded, or was
+    /// loaded with overrides, has a fingerprint that matches no folder.
     pub(crate) fn loaded(&self) -> BTreeMap<String, Fingerprint> {
         let known = self.entries.iter().filter(|(name, entry)| {
             let failed = entry.states.values().any(VersionState::is_failure) || self.missing.contains(*name);

@@ -23,7 +23,7 @@ impl Lifecycle {
                 }));
             }
         });
-        // A panic in there was logged where it happened.
+        // A panic in the task was logged where it happened.
         drop(task.await);
     }
 

@@ -230,8 +230,8 @@ async fn answer<F: Front>(
     Ok(response.map(|body| Answer::new(body, open)))
 }
 
-/// Whether the connection is closed after the response: because it is refused, or because the rest of an unread body cannot
-/// be skipped.
+/// Whether the connection is closed after the response: because it is refused, the server is draining, or the body of the
+/// request was not read to its end.
 fn closes(connection: &Connection, open: &Open) -> bool {
     connection.refused.is_some() || !open.0.is_whole() || connection.network.is_draining()
 }

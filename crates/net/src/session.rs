@@ -25,7 +25,7 @@ pub trait Protocol: Send + Sync + 'static {
 }
 
 /// Serves the connections of a listener until the network closes and the last connection has ended. They count against the
-/// limit of connections. `name` is the name of the port in metrics.
+/// limit of connections. `port` is the name of the port in metrics.
 pub async fn serve_protocol<P: Protocol>(
     listener: TcpListener,
     network: Arc<Network>,
