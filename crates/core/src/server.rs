@@ -143,6 +143,7 @@ impl InferenceServer {
         }
     }
 
+    #[cfg(feature = "follow")]
     /// Notes that all repositories could be read.
     pub(crate) fn repositories_are_readable(&self) {
         self.unreadable.store(false, Ordering::Release);

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use hippocamp_backend::{Error, Result};
 use hippocamp_lifecycle::{Lifecycle, VersionStates};
 use hippocamp_metrics::Page;
-use hippocamp_repository::{Dependencies, Fingerprint, Outcome, Transaction};
+use hippocamp_repository::Fingerprint;
+#[cfg(feature = "follow")]
+use hippocamp_repository::{Dependencies, Outcome, Transaction};
 use tracing::warn;
 
 use crate::{LoadOverrides, LoadedModel, Settings};
@@ -45,10 +47,12 @@ impl LazyLoading {
         match *self {}
     }
 
+    #[cfg(feature = "follow")]
     pub(crate) fn accounted_for(&self) -> BTreeMap<String, Fingerprint> {
         match *self {}
     }
 
+    #[cfg(feature = "follow")]
     pub(crate) async fn transact(
         self: &Arc<Self>,
         _: &Transaction,
