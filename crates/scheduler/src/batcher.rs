@@ -1,4 +1,4 @@
-//! What stands between the requests of a model and its instances: one of the batchers.
+//! The batcher of a model: a queue with dynamic batching, or the sequence batcher.
 
 use hippocamp_backend::{Batch, Error, Request, WakeInstance};
 use hippocamp_metrics::SizeHistogram;
@@ -6,7 +6,7 @@ use hippocamp_metrics::SizeHistogram;
 use crate::Queue;
 use crate::sequence_batcher::SequenceBatcher;
 
-/// Takes requests from I/O tasks and hands them to instance threads in batches.
+/// Accepts requests from I/O tasks and gives them to instance threads in batches.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a model has one, behind a pointer")]
 pub(crate) enum Batcher {
@@ -17,8 +17,8 @@ pub(crate) enum Batcher {
 }
 
 impl Batcher {
-    /// Queues the request and returns at once; answers it if the batcher has no room for it. Gives it back with
-    /// the reason if it is not taken.
+    /// Queues the request and returns at once. A full queue rejects it through its own sender. A request that cannot be
+    /// accepted is returned with the error.
     pub(crate) fn push(&self, request: Request) -> Result<(), Box<(Request, Error)>> {
         match self {
             Batcher::Dynamic(queue) => queue.push(request).map_err(closed),
@@ -26,7 +26,7 @@ impl Batcher {
         }
     }
 
-    /// The same, but tells whether the caller has to wake an instance, soon and in any case.
+    /// As [`Batcher::push`], but returns whether the caller must wake an instance, soon and on every path.
     pub(crate) fn push_deferring_wake(&self, request: Request) -> Result<bool, Box<(Request, Error)>> {
         match self {
             Batcher::Dynamic(queue) => queue.push_deferring_wake(request).map_err(closed),
@@ -34,7 +34,7 @@ impl Batcher {
         }
     }
 
-    /// Whether a request may go past, to an instance that is idle. See [`Batcher::pass`].
+    /// Whether a request may bypass the batcher when an instance is idle. See [`Batcher::pass`].
     pub(crate) fn can_be_passed(&self) -> bool {
         match self {
             Batcher::Dynamic(queue) => queue.can_be_passed(),
@@ -42,7 +42,7 @@ impl Batcher {
         }
     }
 
-    /// Counts a request that goes past, unless others wait.
+    /// Counts a request that bypasses the batcher. Returns false, and counts nothing, if others wait.
     pub(crate) fn pass(&self) -> bool {
         match self {
             Batcher::Dynamic(queue) => queue.pass(),
@@ -50,8 +50,8 @@ impl Batcher {
         }
     }
 
-    /// Fills `batch`, which is empty, with the next batch for the instance of that index, waiting for it as long as it
-    /// takes. False once there will be none any more.
+    /// Waits for the next batch of the instance of this index and fills `batch`, which is empty. False once the batcher
+    /// is closed and empty.
     pub(crate) fn pull(&self, instance: usize, batch: &mut Batch) -> bool {
         match self {
             Batcher::Dynamic(queue) => queue.pull(batch),
@@ -59,7 +59,7 @@ impl Batcher {
         }
     }
 
-    /// Waits until that instance could pull a batch, and leaves it. False once there will be none any more.
+    /// Waits until that instance could pull a batch, without pulling it. False once the batcher is closed and empty.
     pub(crate) fn wait(&self, instance: usize) -> bool {
         match self {
             Batcher::Dynamic(queue) => queue.wait(),
@@ -83,23 +83,24 @@ impl Batcher {
         }
     }
 
-    /// An instance that has [waited](Batcher::wait) for a batch cannot execute it yet; another one may.
+    /// Wakes another instance, because one that has [waited](Batcher::wait) for a batch cannot execute it yet.
     pub(crate) fn pass_on(&self) {
         if let Batcher::Dynamic(queue) = self {
             queue.pass_on();
         }
     }
 
-    /// Sees what a backend left in its batch, and empties it.
+    /// Empties a batch after its execution. Requests that an iterative backend left to be executed again are queued
+    /// again.
     pub(crate) fn executed(&self, batch: &mut Batch) {
         match self {
-            // What a backend left behind is answered by its sender's drop.
+            // A request that the backend left is answered when its sender is dropped.
             Batcher::Dynamic(_) => batch.clear(),
             Batcher::Sequence(sequences) => sequences.executed(batch),
         }
     }
 
-    /// The instance of that index failed and will be made anew. Called before its batch is answered.
+    /// The instance of that index failed and will be recreated. Called before its batch is answered.
     pub(crate) fn instance_lost(&self, instance: usize) {
         if let Batcher::Sequence(sequences) = self {
             sequences.instance_lost(instance);
@@ -114,7 +115,7 @@ impl Batcher {
         }
     }
 
-    /// How many requests each new one found waiting.
+    /// A histogram of the queue length that each new request found.
     pub(crate) fn depths(&self) -> SizeHistogram {
         match self {
             Batcher::Dynamic(queue) => queue.depths(),
@@ -130,8 +131,8 @@ impl Batcher {
         }
     }
 
-    /// Answers requests whose time is up, also while every instance is busy. Runs on a thread of its own, and returns
-    /// once the batcher is closed and empty.
+    /// Rejects or delays requests whose deadline has passed, even while every instance is busy. Runs on a thread of its
+    /// own and returns once the batcher is closed and empty.
     pub(crate) fn keep_time(&self) {
         match self {
             Batcher::Dynamic(queue) => queue.keep_time(),
@@ -139,7 +140,7 @@ impl Batcher {
         }
     }
 
-    /// Lets the instances go once they have executed what waits.
+    /// Accepts no more requests. Instances end once they have executed the waiting ones.
     pub(crate) fn close(&self) {
         match self {
             Batcher::Dynamic(queue) => queue.close(),

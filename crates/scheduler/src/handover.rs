@@ -1,10 +1,9 @@
-//! Handover from one scheduler to the next: the instances of a model are used on under other settings, without being made
-//! anew.
+//! Handover from one scheduler to the next: the instances of a model are reused under other settings.
 //!
 //! The new scheduler is made beside the old one, with threads for those instances only that the old one does not have.
-//! [`Scheduler::take_over`] then closes the old queue. What waits there is still executed, by the instances that always
-//! did; each of them moves on to the new queue when it finds nothing more to do, or ends if the new scheduler has no place
-//! for it. Requests that still come to the old scheduler are handed on.
+//! [`Scheduler::take_over`] then closes the old queue. The requests that wait there are still executed by the old
+//! scheduler's instances. When the old queue is empty, each instance moves to the new queue, or ends if the new
+//! scheduler has no place for it. Requests that still reach the old scheduler are forwarded to the new one.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,7 +15,7 @@ use crate::instance::Instance;
 use crate::scheduler::Launch;
 use crate::{InstancePlan, Queue, QueueSettings, Scheduler, Stopped};
 
-/// What comes after a scheduler. Shared with its instance threads.
+/// The successor of a scheduler, once it is set. Shared with the instance threads.
 #[derive(Debug, Default)]
 pub(crate) struct Handover(OnceLock<Successor>);
 
@@ -26,10 +25,10 @@ struct Successor {
     next_instances: Mutex<NextInstances>,
 }
 
-/// What the instances of the old scheduler become in the new one, by their index in the old.
+/// The new scheduler's instances that reuse an old one, by the index of the old instance.
 type NextInstances = Vec<Option<Instance>>;
 
-/// A scheduler that was made and does not yet have its predecessor's instances.
+/// A prepared handover: the new scheduler does not yet have the instances of the old one.
 #[derive(Debug)]
 pub(crate) struct PendingHandover {
     from: Arc<Scheduler>,
@@ -37,12 +36,12 @@ pub(crate) struct PendingHandover {
 }
 
 impl Handover {
-    /// The scheduler that requests go to when this one takes none any more.
+    /// The scheduler to which requests are forwarded after this one was closed.
     pub(crate) fn next(&self) -> Option<&Arc<Scheduler>> {
         self.0.get().map(|successor| &successor.scheduler)
     }
 
-    /// Everything that waited before has been taken for execution.
+    /// Opens the next queue: every request of the old queue has been pulled for execution.
     pub(crate) fn drained(&self) {
         if let Some(next) = self.next()
             && let Batcher::Dynamic(queue) = &*next.batcher
@@ -94,8 +93,8 @@ impl Scheduler {
         Ok((Arc::new(scheduler), stopped))
     }
 
-    /// From here on this scheduler has the instances of the one before, which takes no requests any more but hands them
-    /// on. Does nothing if no handover was prepared, or it is done already. Does not wait.
+    /// Completes the prepared handover: the old scheduler is closed and forwards its requests to this one, which gets
+    /// its instances as they become free. Does nothing if no handover is pending. Does not block.
     pub fn take_over(self: &Arc<Self>) {
         let Some(PendingHandover { from, next_instances }) = self.pending_handover.lock().take() else {
             return;
@@ -106,7 +105,8 @@ impl Scheduler {
         let successor = Successor { scheduler: Arc::clone(self), next_instances: Mutex::new(next_instances) };
         let first = from.handover.0.set(successor).is_ok();
         debug_assert!(first, "one load of a model at a time");
-        // In this order: whoever finds the queue closed finds the next one.
+        // The successor is set before the queue is closed, so that a caller that finds the queue closed finds the
+        // successor.
         from.batcher.close();
     }
 }

@@ -1,8 +1,8 @@
-//! Inline execution: a request is executed by the thread that took it in, on an instance that is idle.
+//! Inline execution: a request is executed by the thread that accepted it, on an idle instance.
 //!
-//! A handoff to an instance's thread and back are two wake-ups, which cost more than a small model's execution. A request
-//! that finds an instance idle and nobody waiting is therefore executed by the thread that took it in, as long as
-//! executions are short: that thread has other connections to look after. Everything else goes through the queue.
+//! A handoff to an instance's thread and back costs two wake-ups, more than the execution of a small model. A request
+//! that finds an idle instance and an empty queue is therefore executed by the accepting thread, if executions are
+//! short: that thread has other connections to serve. All other requests go through the queue.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,21 +11,21 @@ use std::time::{Duration, Instant};
 use hippocamp_backend::{MovableInstance, Request};
 use parking_lot::{Mutex, MutexGuard};
 
-/// Executions that have been taking longer are left to the instance's own thread. About what its wake-ups would cost.
+/// The longest latency estimate for which requests are executed inline: about the cost of the two wake-ups.
 const SHORT: Duration = Duration::from_micros(30);
 
-/// How long an execution takes may depend on the size of its inputs: up to this many bytes all count as alike, and then up to
-/// each four times as many.
+/// Latencies are estimated by input size: the first class reaches to this many bytes, each further one to four times as
+/// many.
 const SMALL: usize = 64 << 10;
 
 const SIZES: usize = 8;
 
-/// An instance that its own thread shares with those that take requests in. Empty until it is made, and after a panic until
-/// it is made anew.
+/// An instance that its own thread shares with threads that accept requests. Empty until the instance is created, and
+/// after a panic until it is recreated.
 #[derive(Default)]
 pub(crate) struct SharedInstance {
     instance: Mutex<Option<MovableInstance>>,
-    /// By the size of inputs.
+    /// One estimate for each class of input sizes.
     estimates: [LatencyEstimate; SIZES],
 }
 
@@ -36,19 +36,20 @@ impl fmt::Debug for SharedInstance {
 }
 
 impl SharedInstance {
-    /// For the instance's own thread: waits for whoever executes a request inline.
+    /// Locks the instance for its own thread. Blocks while another thread executes a request inline.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Option<MovableInstance>> {
         self.instance.lock()
     }
 
-    /// For a thread that took in a request of that size: nothing, if the instance is busy, missing or slow.
+    /// Locks the instance for a thread that accepted a request of this size. `None` if the instance is busy, missing or
+    /// slow.
     pub(crate) fn try_take(&self, size: Size) -> Option<MutexGuard<'_, Option<MovableInstance>>> {
         let idle = if self.estimates[size.0].is_short() { self.instance.try_lock() } else { None };
         idle.filter(|instance| instance.is_some())
     }
 
-    /// Notes how long an execution of inputs of that size took that began then and ended now. Called by whoever executed,
-    /// who still has the lock.
+    /// Records the latency of an execution that ends now. The caller still holds the lock. Without `began` nothing is
+    /// recorded.
     pub(crate) fn observe(&self, size: Size, began: Option<Instant>) {
         if let Some(began) = began {
             self.estimates[size.0].observe(began.elapsed());
@@ -56,7 +57,7 @@ impl SharedInstance {
     }
 }
 
-/// About how large the inputs of an execution are.
+/// The size class of an execution's inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size(usize);
 
@@ -73,16 +74,16 @@ impl Size {
     }
 }
 
-/// How long executions take, in nanoseconds: a moving average, of which the last one is an eighth. A single slow one is
-/// mostly a thread that was interrupted. It counts as eight times as long as short ones may take at most, which keeps the next
-/// few from being executed inline; a model that is slow more often than now and then never is.
+/// Estimates the latency of executions in nanoseconds: a moving average in which the last execution has the weight 1/8.
+/// A single slow execution is mostly due to an interrupted thread, so it counts as 8 times [`SHORT`] at most: only the
+/// next few requests are not executed inline. A model that is slow more often is never executed inline.
 #[derive(Debug)]
 struct LatencyEstimate(AtomicU64);
 
 const SHORT_NS: u64 = SHORT.as_nanos() as u64;
 
 impl Default for LatencyEstimate {
-    /// Unknown: a few short executions on the instance's own thread come first.
+    /// The latency is unknown: inline execution begins after a few short executions on the instance's own thread.
     fn default() -> Self {
         LatencyEstimate(AtomicU64::new(2 * SHORT_NS))
     }
@@ -91,7 +92,7 @@ impl Default for LatencyEstimate {
 impl LatencyEstimate {
     fn observe(&self, took: Duration) {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).min(8 * SHORT_NS);
-        // Whoever executes has the instance's lock: nobody else writes.
+        // The caller holds the instance's lock, so there is only one writer.
         let before = self.0.load(Ordering::Relaxed);
         self.0.store(before - before / 8 + took / 8, Ordering::Relaxed);
     }

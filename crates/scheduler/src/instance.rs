@@ -1,4 +1,4 @@
-//! The life of an instance thread.
+//! An instance thread: it creates its instance, executes batches, and ends or moves to the next scheduler.
 
 use std::any::Any;
 use std::fmt;
@@ -18,7 +18,8 @@ use crate::handover::Handover;
 use crate::inline_execution::{SharedInstance, Size};
 use crate::{InstancePlan, RateLimited};
 
-/// As much as the main thread of a C program has: engines recurse deeply on large graphs. Only touched pages count.
+/// In bytes, as for the main thread of a C program: engines recurse deeply on large graphs. Untouched pages use no
+/// memory.
 const STACK_SIZE: usize = 8 << 20;
 
 /// What an instance thread owns.
@@ -26,16 +27,16 @@ pub(crate) struct Instance {
     pub(crate) plan: InstancePlan,
     pub(crate) model: Arc<dyn Model>,
     pub(crate) batcher: Arc<Batcher>,
-    /// Where the instance moves on to when the batcher has nothing more for it.
+    /// Gives the instance its place in the next scheduler once the batcher is closed and empty.
     pub(crate) handover: Arc<Handover>,
-    /// Where the instance is kept, if inline execution is possible. Otherwise it stays on the thread.
+    /// Holds the instance if inline execution is possible. Otherwise the thread owns it.
     pub(crate) shared: Option<Arc<SharedInstance>>,
-    /// Dropped when the thread ends, which is how others learn of it.
+    /// Dropped when the thread ends, which tells waiting owners that it has ended.
     pub(crate) alive: tokio::sync::watch::Sender<()>,
 }
 
 impl Instance {
-    /// Starts the thread. It reports on `made` whether the instance could be made, and ends if not.
+    /// Starts the thread. The thread reports on `made` whether the instance could be created, and ends if not.
     pub(crate) fn spawn(self, made: mpsc::Sender<Result<()>>) -> Result<()> {
         let name = self.plan.spec.name.clone();
         let thread = thread::Builder::new().name(name.clone()).stack_size(STACK_SIZE);
@@ -55,11 +56,11 @@ impl Instance {
         };
         // The loader may have given up waiting; then the queue is closed, too.
         drop(made.send(report));
-        // It waits until every instance has let go of this.
+        // The loader waits until every instance has dropped its sender.
         drop(made);
         if !failed {
             self.serve(&mut held);
-            // It stays with its thread, and is now another's: the same instance, with a new name and new settings.
+            // The instance stays on its thread and now serves the next scheduler, with a new name and new settings.
             while let Some(next) = self.handover.next_instance(self.plan.spec.index) {
                 held = held.handed_on(next.shared.as_ref());
                 self = next;
@@ -67,14 +68,14 @@ impl Instance {
             }
         }
         let Instance { plan, model, batcher, handover, shared, alive } = self;
-        // Whoever waits for the end wants the model's memory back by then.
+        // The model's memory has to be freed before the end of the thread is signalled.
         drop(held.taken());
         drop((model, batcher, handover, shared, plan.limited));
         debug!(model = plan.spec.config.name, instance = plan.spec.name, "instance stopped");
         drop(alive);
     }
 
-    /// Makes the instance, and shares it if it can be moved between threads.
+    /// Creates the instance, and shares it if it can be moved between threads.
     fn first(&self) -> Result<Held> {
         Ok(match (self.make()?, &self.shared) {
             (NewInstance::Movable(instance), Some(shared)) => {
@@ -85,7 +86,7 @@ impl Instance {
         })
     }
 
-    /// Executes batches until there will be none any more.
+    /// Executes batches until the batcher is closed and empty.
     fn serve(&self, held: &mut Held) {
         let mut batch = Batch::new();
         if let Some(limited) = &self.plan.limited {
@@ -98,8 +99,8 @@ impl Instance {
         self.handover.drained();
     }
 
-    /// The same with resources that are shared. A batch grows in the queue until they are there; and as long as there is
-    /// another one, the instance competes for them with those that waited while it executed.
+    /// Executes batches under the rate limiter. A batch stays in the queue and may grow until the resources are
+    /// acquired. For each further batch the instance competes with the instances that waited in the meantime.
     fn serve_limited(&self, limited: &RateLimited, held: &mut Held, batch: &mut Batch) {
         let index = self.plan.spec.index;
         while self.batcher.wait(index) {
@@ -115,8 +116,8 @@ impl Instance {
         }
     }
 
-    /// Executes a batch on the instance, wherever it is, and waits for its end if it goes on: what the instance holds of the
-    /// rate limiter follows the batch.
+    /// Executes a batch on the thread's own or the shared instance and waits until it is complete, so that the rate
+    /// limiter's permit is held that long.
     fn execute_on(&self, held: &mut Held, batch: &mut Batch) {
         match held {
             Held::Shared(shared) => {
@@ -135,7 +136,8 @@ impl Instance {
         self.batcher.executed(batch);
     }
 
-    /// Executes a batch, on an instance made anew if there is none. Returns when it began, if it did.
+    /// Executes a batch, and first recreates the instance if it is missing. Returns the start time; `None` if the
+    /// instance could not be created and the batch failed.
     fn execute<I: ModelInstance + ?Sized>(
         &self,
         instance: &mut Option<Box<I>>,
@@ -161,16 +163,16 @@ impl Instance {
     }
 }
 
-/// Where a thread has its instance.
+/// How a thread holds its instance.
 enum Held {
-    /// It stays on this thread. `None` stands for one that has to be made anew.
+    /// Owned by this thread. `None` if the instance has to be recreated.
     Bound(Option<Box<dyn ModelInstance>>),
-    /// Where other threads find it as well.
+    /// Shared with other threads under a lock.
     Shared(Arc<SharedInstance>),
 }
 
 impl Held {
-    /// The same for the scheduler that comes next, where it may be shared.
+    /// Moves the instance to the next scheduler, which shares it if `shared` is given.
     fn handed_on(self, shared: Option<&Arc<SharedInstance>>) -> Held {
         match (self, shared) {
             (Held::Shared(from), Some(to)) => {
@@ -181,12 +183,12 @@ impl Held {
                 let instance = from.lock().take();
                 Held::Bound(instance.map(|instance| instance as Box<dyn ModelInstance>))
             }
-            // What a thread made for itself stays there.
+            // A bound instance stays on its thread.
             (bound @ Held::Bound(_), _) => bound,
         }
     }
 
-    /// The instance, on its way to be dropped.
+    /// Takes the instance out, to drop it.
     fn taken(self) -> Option<Box<dyn ModelInstance>> {
         match self.handed_on(None) {
             Held::Bound(instance) => instance,
@@ -201,7 +203,7 @@ impl fmt::Debug for Instance {
     }
 }
 
-/// An instance as the threads see it that take requests in.
+/// An instance for inline execution, as seen by threads that accept requests.
 #[derive(Debug)]
 pub(crate) struct InlineInstance {
     spec: InstanceSpec,
@@ -209,25 +211,24 @@ pub(crate) struct InlineInstance {
 }
 
 impl InlineInstance {
-    /// For an instance whose plan and batcher allow inline execution; its model may not.
+    /// `None` if the plan or the batcher rules out inline execution. The model may still rule it out later.
     pub(crate) fn of(plan: &InstancePlan, batcher: &Batcher) -> Option<InlineInstance> {
         let possible = plan.limited.is_none() && plan.cores.is_all() && batcher.can_be_passed();
         possible.then(|| InlineInstance { spec: plan.spec.clone(), shared: Arc::default() })
     }
 
-    /// Executes one request of that size. After a panic the instance is gone; its own thread makes it anew for the next
-    /// request.
+    /// Executes one request of this size. A panic drops the instance; its own thread recreates it for the next request.
     pub(crate) fn execute(&self, instance: &mut Option<MovableInstance>, request: Request, size: Size) {
         let mut batch = Batch::new();
         batch.push(request);
         self.shared.observe(size, execute(&self.spec, instance, &mut batch, || {}));
-        // What a backend left behind is answered by its sender's drop.
+        // A request that the backend left in the batch is answered when its sender is dropped.
     }
 }
 
-/// Executes a batch, to its end, and sees to it that all of it is answered if the backend panics; the instance is dropped then.
-/// `lost` is called before the answers leave. Returns when the execution began: the start that is reported, counted and
-/// measured from.
+/// Executes a batch and waits until it is complete. If the backend panics, the instance is dropped, `lost` is called,
+/// and then every remaining request fails. Returns the start time of the execution, which is also the one that is
+/// reported and counted.
 fn execute<I: ModelInstance + ?Sized>(
     spec: &InstanceSpec,
     instance: &mut Option<Box<I>>,
@@ -239,7 +240,7 @@ fn execute<I: ModelInstance + ?Sized>(
     batch.start(began);
     let executed = catch_unwind(AssertUnwindSafe(|| live.execute(batch)));
     if executed.is_err() {
-        // It may keep what it would be waited for.
+        // The instance may hold the unfinished batch, for which `wait` would block.
         *instance = None;
     }
     let error = match (batch.wait(), executed) {

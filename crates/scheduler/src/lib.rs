@@ -1,4 +1,4 @@
-//! From queued requests to batches on instance threads.
+//! Queues requests and executes them in batches on instance threads.
 //!
 //! A model version has one queue and one thread an instance. A request is pushed under a short lock; an instance that
 //! is free pulls its next batch from the queue itself. There is no batcher thread and no channel in between: one handoff

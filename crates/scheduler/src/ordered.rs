@@ -1,4 +1,4 @@
-//! Responses in the order of their requests, where a model promises that.
+//! Sends responses in the order of their requests, for models with `preserve_ordering`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,35 +6,35 @@ use std::sync::Arc;
 use hippocamp_backend::{Batch, Event, Outlet, Request, ResponseSink};
 use parking_lot::Mutex;
 
-/// Holds back what would overtake the answer to an earlier request. Clones are the same line.
+/// Holds back the responses of a request until all earlier requests are answered. Clones share one line of requests.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ordered(Arc<Mutex<Line>>);
 
 #[derive(Debug, Default)]
 struct Line {
-    /// The place of the first in line.
+    /// The number of the first request in `places`.
     first: u64,
-    /// Requests whose last event is still to go out.
+    /// Requests whose last event has not been sent yet.
     places: VecDeque<Place>,
 }
 
 #[derive(Debug)]
 struct Place {
     outlet: Outlet,
-    /// What came for it while others were before it.
+    /// Events that were held back while earlier requests were unanswered.
     held: Vec<Event>,
 }
 
 impl Ordered {
-    /// Gives the requests of a batch their places, in the order of the batch. Batches come here in the order in which
-    /// they were taken from the queue.
+    /// Adds the requests of a batch to the line, in the order of the batch. It is called for batches in the order in
+    /// which they are pulled.
     pub(crate) fn admit(&self, batch: &mut Batch) {
         for request in batch.iter_mut() {
             self.admit_one(request);
         }
     }
 
-    /// Gives one request its place, behind all that have one.
+    /// Adds one request at the end of the line.
     pub(crate) fn admit_one(&self, request: &mut Request) {
         request.response.redirect(|outlet| {
             let delivery = outlet.delivery();
@@ -48,7 +48,7 @@ impl Ordered {
 }
 
 impl Line {
-    /// The place is there as long as its last event did not go out.
+    /// The index in `places` of a request whose last event has not been sent.
     fn index(&self, place: u64) -> usize {
         (place - self.first) as usize
     }
@@ -73,7 +73,7 @@ impl Line {
     }
 }
 
-/// The way out of one request.
+/// The sink for the events of one request in the line.
 #[derive(Debug)]
 struct InLine {
     line: Arc<Mutex<Line>>,

@@ -1,19 +1,19 @@
-//! What is decided about an instance before its thread starts.
+//! The plan of an instance, made before its thread starts.
 
 use hippocamp_backend::{Device, Error, InstanceSpec, Result};
 
 use crate::RateLimited;
 
-/// An instance to start, and where.
+/// An instance to start, and the cores and resources that it uses.
 #[derive(Debug)]
 pub struct InstancePlan {
     pub spec: InstanceSpec,
     pub cores: Cores,
-    /// Where it executes only while it holds resources.
+    /// Its registration with the rate limiter, if it needs resources to execute.
     pub limited: Option<RateLimited>,
 }
 
-/// What tells whether an instance could do the work of another.
+/// An instance can take over the work of another if their places are equal.
 pub(crate) type Place = (Device, Cores);
 
 impl InstancePlan {
@@ -27,7 +27,7 @@ impl InstancePlan {
 pub struct Cores(Vec<usize>);
 
 impl Cores {
-    /// Cores by their number. None means all.
+    /// Cores by their number. An empty list means all cores.
     pub fn new(cores: Vec<usize>) -> Cores {
         Cores(cores)
     }
@@ -36,7 +36,7 @@ impl Cores {
         self.0.is_empty()
     }
 
-    /// Binds the calling thread.
+    /// Binds the calling thread to the cores. Fails with INVALID_ARG if a core does not exist.
     pub(crate) fn bind_thread(&self, instance: &str) -> Result<()> {
         if self.0.is_empty() {
             return Ok(());

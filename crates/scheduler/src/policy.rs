@@ -1,4 +1,4 @@
-//! How a model wants its requests batched.
+//! The batching policy of a model.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,8 @@ use hippocamp_batching::Fitting;
 use hippocamp_model_config::Interface;
 use hippocamp_proto::inference::ModelDynamicBatching;
 
-/// Which waiting requests make a batch, and how long an incomplete one waits for more. Made once at load.
+/// Which waiting requests form a batch, and how long an incomplete batch waits for more. Made once when the model is
+/// loaded.
 #[derive(Clone, Debug)]
 pub struct BatchPolicy {
     /// The most batch entries of one execution. `None`: the default scheduler, every request is executed alone.
@@ -17,17 +18,17 @@ pub struct BatchPolicy {
     preferred: Vec<usize>,
     /// How long the oldest request of an incomplete batch waits for others.
     max_queue_delay: Duration,
-    /// Which requests can be joined.
+    /// Which requests can share a batch.
     fitting: Fitting,
-    /// Requests of another bucket of lengths are passed over, and what fits behind them is taken. Otherwise the first
-    /// that does not fit ends the batch, so that requests are executed in the order in which they came.
+    /// Requests of another length bucket are skipped, and later ones that fit are taken. Otherwise the first request
+    /// that does not fit ends the batch, so that requests are executed in their order of arrival.
     passes_over: bool,
 }
 
-/// How many requests are passed over for one batch, so that the work for it does not grow with the queue.
+/// How many requests are skipped at most for one batch, so that its work does not grow with the queue.
 const PASSED_OVER: usize = 256;
 
-/// What an instance that found requests waiting does next.
+/// What an instance does next when requests wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// Execute that many requests from the front.
@@ -39,14 +40,14 @@ pub(crate) enum Decision {
 /// A batch that waits for more requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Incomplete {
-    /// When it is executed as it is.
+    /// When the batch is executed even though it is incomplete.
     pub(crate) until: Instant,
-    /// As long as fewer batch entries than that wait in all, nothing changes.
+    /// The number of waiting batch entries from which the decision may change.
     pub(crate) enough: usize,
 }
 
 impl BatchPolicy {
-    /// The default scheduler: every request alone.
+    /// The default scheduler: every request is executed alone.
     pub fn single() -> BatchPolicy {
         BatchPolicy {
             max_batch_size: None,
@@ -57,7 +58,7 @@ impl BatchPolicy {
         }
     }
 
-    /// The dynamic batcher as a config asks for it.
+    /// The dynamic batcher with the settings of a config.
     pub fn from_config(batching: &ModelDynamicBatching, interface: &Arc<Interface>) -> BatchPolicy {
         let preferred = batching.preferred_batch_size.iter();
         let policy = BatchPolicy::dynamic(
@@ -83,7 +84,7 @@ impl BatchPolicy {
         BatchPolicy { max_batch_size, preferred, max_queue_delay, fitting, passes_over }
     }
 
-    /// From how many batch entries on nobody has to be waited for.
+    /// The number of batch entries at which a batch is full.
     pub(crate) fn full(&self) -> usize {
         self.max_batch_size.unwrap_or(1)
     }
@@ -93,7 +94,7 @@ impl BatchPolicy {
         self.max_batch_size.is_none_or(|max| max <= 1)
     }
 
-    /// Begins a batch with the request that is next.
+    /// Begins a batch with the first waiting request.
     #[inline]
     pub(crate) fn begin(&self, first: &Request) -> Forming {
         let size = first.batch_size.max(1);
@@ -125,7 +126,7 @@ pub(crate) struct Forming {
     /// The last count of requests at which the batch had a preferred size; or at which the next request would have made
     /// it larger than all of them, if it had none so far.
     best: Option<usize>,
-    /// Requests that were offered and do not fit, though others behind them may.
+    /// Requests that were offered and skipped because they do not fit.
     passed_over: usize,
     /// The next request does not fit, so that waiting is of no use.
     complete: bool,
@@ -137,7 +138,8 @@ impl Forming {
         self.complete
     }
 
-    /// Adds the next request if it fits to `first`, the one that the batch began with. Tells whether it does.
+    /// Adds the next request if it fits together with `first`, the first request of the batch. Returns whether it was
+    /// added.
     pub(crate) fn offer(&mut self, policy: &BatchPolicy, first: &Request, next: &Request) -> bool {
         if policy.passes_over && !policy.fitting.together(first, next) {
             self.passed_over += 1;
@@ -163,10 +165,10 @@ impl Forming {
         true
     }
 
-    /// What becomes of the batch. `closing` says that no more requests will come.
+    /// Decides whether the batch is executed now. `closing` says that no more requests will come.
     ///
-    /// As in Triton: until the delay is over, the largest preferred size that can be had is executed at once, though
-    /// more would fit. Once it is over, everything that fits is.
+    /// As in Triton: before the delay has passed, the largest preferred size that the waiting requests reach is
+    /// executed at once, even if more would fit. After the delay, everything that fits is executed.
     #[inline]
     pub(crate) fn decide(&self, policy: &BatchPolicy, now: Instant, closing: bool) -> Decision {
         let delay = policy.max_queue_delay;
@@ -183,11 +185,11 @@ impl Forming {
         let enough = next_preferred.copied().filter(|_| policy.fitting.is_uniform()).unwrap_or(0);
         match self.oldest.checked_add(delay) {
             Some(until) => Decision::Wait(Incomplete { until, enough }),
-            // Longer than any clock runs.
+            // The delay is too long for the clock's type.
             None => Decision::Wait(Incomplete { until: now + FOREVER, enough }),
         }
     }
 }
 
-/// Long enough to be looked at again then.
+/// How long an instance sleeps before it decides again, if the delay overflows the clock's type.
 const FOREVER: Duration = Duration::from_hours(24);

@@ -1,4 +1,4 @@
-//! The one queue of a model version.
+//! The request queue of a model version.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,19 +14,19 @@ use crate::policy::BatchPolicy;
 use crate::queue_policy::QueuePolicies;
 use crate::waiting::{Dropped, Look, Waiting};
 
-/// How a queue behaves: made once at load.
+/// The settings of a queue, made once when the model is loaded.
 #[derive(Clone, Debug)]
 pub struct QueueSettings {
     pub batching: BatchPolicy,
     pub policies: QueuePolicies,
     /// Responses leave in the order in which their requests were taken for execution.
     pub preserve_ordering: bool,
-    /// Test hook: nothing is executed before that many requests wait. 0 is the normal case.
+    /// Test hook: no request is executed before this many wait. 0 switches the hook off.
     pub hold: usize,
 }
 
 impl QueueSettings {
-    /// What the config asks for. `hold` is for the dynamic batcher only.
+    /// The settings that a config gives. `hold` applies to the dynamic batcher only.
     pub fn from_config(config: &ModelConfig, interface: &Arc<Interface>, hold: usize) -> QueueSettings {
         let Some(SchedulingChoice::DynamicBatching(batching)) = &config.scheduling_choice else {
             return QueueSettings::single();
@@ -50,35 +50,35 @@ impl QueueSettings {
     }
 }
 
-/// Requests that wait for an instance. Pushed to by I/O tasks, pulled from by instance threads, under one short lock.
+/// Requests that wait for an instance. I/O tasks push and instance threads pull under one short lock.
 #[derive(Debug)]
 pub struct Queue {
     state: Mutex<State>,
-    /// An instance may find something to do.
+    /// Signals instances that there may be work.
     work: Condvar,
-    /// The time of a request may be up earlier than the timekeeper knows.
+    /// Signals the timekeeper that there may be an earlier deadline than the one it waits for.
     earlier: Condvar,
     ordered: Option<Ordered>,
     keeps_time: bool,
-    /// Nothing is ever joined or held back.
+    /// Every request is executed alone and none is held back.
     alone: bool,
-    /// So many batch entries are a batch, for which nobody has to be waited for.
+    /// From this many waiting batch entries on, an instance is woken at once.
     full: usize,
 }
 
 #[derive(Debug)]
 struct State {
     waiting: Waiting,
-    /// No more requests come; what waits is still executed.
+    /// No more requests are accepted; the waiting ones are still executed.
     closed: bool,
-    /// An instance is waiting for an incomplete batch to fill: how many batch entries it wants to be called for. Other
-    /// instances sleep until they are called.
+    /// Set while an instance waits for an incomplete batch to fill: the number of waiting batch entries at which it is
+    /// woken. Other instances sleep until they are notified.
     filling: Option<usize>,
     /// Instances that wait for work.
     asleep: usize,
-    /// Somebody who queued a request is about to wake an instance for it.
+    /// A caller that queued a request has a deferred wake to perform.
     wake_is_deferred: bool,
-    /// Nothing is taken: requests of the queue before have their turn first.
+    /// No batch may be pulled until the previous queue has drained.
     barred: bool,
     /// How many requests each new one found waiting.
     depths: SizeHistogram,
@@ -111,7 +111,7 @@ impl Queue {
         }
     }
 
-    /// A queue whose responses keep behind those of `before`, if both keep an order.
+    /// A queue whose responses are sent after those of `before`, if both preserve ordering.
     pub(crate) fn following(settings: QueueSettings, before: &Queue) -> Queue {
         let mut queue = Queue::new(settings);
         if let (Some(ordered), Some(before)) = (&mut queue.ordered, &before.ordered) {
@@ -120,8 +120,8 @@ impl Queue {
         queue
     }
 
-    /// Has instances wait until [`open`](Queue::open) is called, if the responses keep an order: `before`, which this one
-    /// follows, has to be empty first.
+    /// Blocks pulls until [`open`](Queue::open) is called, if both queues preserve ordering: `before`, the previous
+    /// queue, has to drain first.
     pub(crate) fn bar_behind(&self, before: &Queue) {
         self.state.lock().barred = self.ordered.is_some() && before.ordered.is_some();
     }
@@ -133,8 +133,8 @@ impl Queue {
         }
     }
 
-    /// Queues the request and returns at once. The answer arrives on the request's own sender, from an instance thread;
-    /// from here, if the queue is full. Gives the request back if the queue is closed.
+    /// Queues the request and returns at once. The response is sent through the request's own sender by an instance
+    /// thread, or by this call if the queue is full. If the queue is closed, the request is returned.
     pub fn push(&self, request: Request) -> Result<(), Box<Request>> {
         if self.push_deferring_wake(request)? {
             self.wake_instance();
@@ -142,8 +142,9 @@ impl Queue {
         Ok(())
     }
 
-    /// The same, but tells whether the caller has to [wake an instance](Queue::wake_instance), soon and in any case: one sleeps that
-    /// could execute the request, and others may come first to be executed with it.
+    /// As [`push`](Queue::push), but returns whether the caller must [wake an instance](Queue::wake_instance). If so,
+    /// an idle instance could execute the request; the caller may queue further requests for the same batch before it
+    /// wakes the instance, but has to wake it soon and on every path.
     pub(crate) fn push_deferring_wake(&self, request: Request) -> Result<bool, Box<Request>> {
         let mut dropped = Dropped::default();
         let mut state = self.state.lock();
@@ -169,7 +170,7 @@ impl Queue {
         Ok(wake_is_due)
     }
 
-    /// Wakes an instance for what was queued with a deferred wake.
+    /// Wakes an instance for the requests that were queued with a deferred wake.
     pub(crate) fn wake_instance(&self) {
         let mut state = self.state.lock();
         state.wake_is_deferred = false;
@@ -180,13 +181,14 @@ impl Queue {
         }
     }
 
-    /// Whether every request is executed alone and answered whenever it is done, so that one that finds an idle instance
-    /// needs no queue.
+    /// Whether requests may bypass the queue when an instance is idle: each is executed alone, and responses need no
+    /// order.
     pub(crate) fn can_be_passed(&self) -> bool {
         self.ordered.is_none() && self.alone
     }
 
-    /// Counts a request that goes past the queue, unless others wait that came before it.
+    /// Counts a request that bypasses the queue. Returns false, and counts nothing, if the queue is closed or not
+    /// empty.
     pub(crate) fn pass(&self) -> bool {
         let mut state = self.state.lock();
         let passes = state.waiting.is_empty() && !state.closed;
@@ -284,7 +286,7 @@ impl Queue {
         look
     }
 
-    /// Waits until there is a batch: of how many requests. `None` once the queue is closed and empty.
+    /// Waits for a batch and returns its number of requests. `None` once the queue is closed and empty.
     #[inline]
     fn await_batch(&self) -> Option<(MutexGuard<'_, State>, usize, Dropped)> {
         let mut dropped = Dropped::default();
@@ -296,7 +298,7 @@ impl Queue {
             }
             match self.look_at(&mut state, &mut dropped) {
                 Look::Batch(count) => return Some((state, count, dropped)),
-                // The others may have gone to sleep, and the timekeeper has nothing to do any more.
+                // The other instances may be asleep, and the timekeeper has to end.
                 Look::Nothing if state.closed => {
                     drop(state);
                     self.work.notify_all();
@@ -323,7 +325,7 @@ impl Queue {
         if let Some(ordered) = &self.ordered {
             ordered.admit(batch);
         }
-        // The batch that somebody else waits for is another one now.
+        // Another instance may wait for an incomplete batch, whose contents have changed now.
         if let Some(enough) = &mut state.filling {
             *enough = 0;
         }
@@ -341,14 +343,13 @@ impl Queue {
         state.asleep -= 1;
     }
 
-    /// Whether requests may have waited too long: then somebody has to [keep the time](Queue::keep_time).
+    /// Whether requests may have deadlines, so that a thread has to run [`keep_time`](Queue::keep_time).
     pub(crate) fn needs_timekeeper(&self) -> bool {
         self.keeps_time
     }
 
-    /// Answers requests whose time is up, also while every instance is busy, or has them wait behind others. Returns once the
-    /// queue is closed and empty. Sleeps until the first deadline, or for good where there is none: it is called only for a deadline that
-    /// is earlier than all before.
+    /// Rejects or delays requests whose deadline has passed, even while every instance is busy. Returns once the queue
+    /// is closed and empty. It sleeps until the earliest deadline and is woken for an earlier one only.
     pub(crate) fn keep_time(&self) {
         let mut dropped = Dropped::default();
         let mut state = self.state.lock();
@@ -358,7 +359,7 @@ impl Queue {
                 None => self.earlier.wait(&mut state),
                 Some(due) if due > Instant::now() => drop(self.earlier.wait_until(&mut state, due)),
                 Some(_) if state.waiting.expire(Instant::now(), &mut dropped) => {
-                    // In another order they may be a batch that somebody waits for.
+                    // In their new order the requests may form a batch that an instance waits for.
                     self.work.notify_one();
                 }
                 Some(_) => {}

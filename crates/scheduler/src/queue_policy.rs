@@ -1,4 +1,4 @@
-//! How many requests a queue takes, and how long they wait in it.
+//! Queue policies: how many requests may wait, how long, and in which priority level.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use hippocamp_backend::Request;
 use hippocamp_proto::inference::model_queue_policy::TimeoutAction;
 use hippocamp_proto::inference::{ModelDynamicBatching, ModelQueuePolicy};
 
-/// What becomes of a request that waited too long.
+/// What happens to a request whose queue timeout has passed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Overdue {
-    /// It is answered with an error.
+    /// The request is rejected with UNAVAILABLE.
     #[default]
     Reject,
-    /// It waits on behind all others of its priority level.
+    /// The request keeps waiting, behind all others of its priority level.
     Delay,
 }
 
@@ -21,11 +21,11 @@ pub enum Overdue {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LevelPolicy {
     pub overdue: Overdue,
-    /// How long a request may wait. `None`: as long as it takes.
+    /// How long a request may wait. `None`: without limit.
     pub default_timeout: Option<Duration>,
     /// Whether a request may ask for less time than that.
     pub allow_timeout_override: bool,
-    /// The most requests that wait. `None`: any number.
+    /// The maximum number of waiting requests. `None`: without limit.
     pub max_queue_size: Option<usize>,
 }
 
@@ -43,7 +43,7 @@ impl LevelPolicy {
         }
     }
 
-    /// How long this request may wait. It may ask for less time than is the default, never for more.
+    /// How long this request may wait. A request may shorten the default timeout but not extend it.
     #[inline]
     pub(crate) fn timeout(&self, request: &Request) -> Option<Duration> {
         let asked = request.timeout.filter(|timeout| self.allow_timeout_override && !timeout.is_zero());
@@ -63,15 +63,15 @@ impl LevelPolicy {
 pub struct QueuePolicies {
     /// Priority levels from 1, the highest, to this. 0: requests have no priority.
     pub levels: u64,
-    /// The level of requests that ask for none, or for one that there is not.
+    /// The level of requests without a priority, or with one that does not exist.
     pub default_level: u64,
-    /// The policy of levels that have none of their own.
+    /// The policy of levels that are not in `by_level`.
     pub default: LevelPolicy,
     pub by_level: BTreeMap<u64, LevelPolicy>,
 }
 
 impl QueuePolicies {
-    /// What a config asks for. Only the dynamic batcher has policies.
+    /// The policies of a config. Only the dynamic batcher has policies.
     pub fn from_config(batching: &ModelDynamicBatching) -> QueuePolicies {
         let by_level = batching.priority_queue_policy.iter();
         let default = batching.default_queue_policy.as_ref();
@@ -101,8 +101,8 @@ impl QueuePolicies {
         self.by_level.get(&level).copied().unwrap_or(self.default)
     }
 
-    /// Whether a request may have waited too long, so that somebody has to look at the clock: to reject it, or because a
-    /// batch may be complete once it has gone behind others.
+    /// Whether any level has timeouts, so that a thread has to watch the deadlines: expired requests are rejected, or
+    /// move behind others, which may complete a batch.
     pub(crate) fn have_timeouts(&self) -> bool {
         let own = self.by_level.values().any(LevelPolicy::has_timeout);
         self.default.has_timeout() || (self.levels > 0 && own)

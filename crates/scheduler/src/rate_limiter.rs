@@ -1,6 +1,7 @@
-//! The rate limiter: instances of all models share named resources, and execute only while they hold theirs.
+//! The rate limiter: instances of all models share named resources, and an instance executes only while it holds those
+//! that it needs.
 //!
-//! One for the whole server, made only if it is asked for. An instance without resources never comes here.
+//! There is one rate limiter for the server, if it is switched on. Instances that need no resources do not use it.
 
 mod resources;
 
@@ -20,39 +21,40 @@ pub struct RateLimiter(Mutex<State>);
 #[derive(Debug)]
 struct State {
     resources: Resources,
-    /// The instances that need resources, by a number of their own.
+    /// The instances that need resources, by their registration number.
     instances: BTreeMap<u64, Limited>,
-    /// Instances with a batch to execute, in the order in which they came.
+    /// Numbers of the instances that wait for resources, in order of arrival.
     waiting: Vec<u64>,
     numbers: u64,
-    /// How far those have come that execute: the turns, weighted with its priority, of the last that was let through.
+    /// The highest weighted number of turns of any instance that was granted resources; a newly waiting instance starts
+    /// from here.
     turns: u64,
 }
 
 #[derive(Debug)]
 struct Limited {
     needs: Needs,
-    /// What a turn costs.
+    /// The cost of a turn: a higher value means fewer turns.
     priority: u64,
-    /// What its turns have cost so far.
+    /// The total cost of its turns so far.
     turns: u64,
     may_execute: bool,
     turn: Arc<Condvar>,
 }
 
-/// What an instance says about itself.
+/// The resources that an instance needs, and its priority.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demand {
     pub resources: Vec<ResourceDemand>,
     /// An instance of priority 2 gets half as many turns as one of priority 1, while both have something to execute. 0 means 1.
     pub priority: u32,
-    /// Whose resources it uses. Instances on the CPU use those of device 0.
+    /// The device whose resources it uses. Instances on the CPU use those of device 0.
     pub device: i32,
 }
 
 impl RateLimiter {
-    /// With the numbers of resources that the command line gives. If it gives any, nothing else is there; otherwise
-    /// there is as much of everything as the instance needs that needs most of it.
+    /// Makes a rate limiter with the resource counts of the command line. If it gives any, no other resources exist;
+    /// otherwise there are as many copies of each resource as the most demanding instance needs.
     pub fn new(explicit: Vec<ResourceCount>) -> Arc<RateLimiter> {
         Arc::new(RateLimiter(Mutex::new(State {
             resources: Resources::new(explicit),
@@ -63,7 +65,8 @@ impl RateLimiter {
         })))
     }
 
-    /// Registers the instances of a model, all or none of them. `None` for those that need nothing.
+    /// Registers all instances of a model, or none on an error. `None` for an instance without resources. Fails with
+    /// INVALID_ARG if an instance could never execute.
     pub fn register(self: &Arc<Self>, demands: &[Demand]) -> Result<Vec<Option<RateLimited>>> {
         let mut state = self.0.lock();
         let all: Vec<Needs> =
@@ -92,8 +95,8 @@ impl RateLimiter {
 }
 
 impl State {
-    /// An instance that did nothing for a while has something to execute. It has no claim to the turns that it did not
-    /// take: otherwise a model that was just loaded would keep all others out until it caught up.
+    /// Adds an instance to the waiting ones. It does not catch up on turns that it did not take while it was idle:
+    /// otherwise a newly loaded model would keep all others from executing.
     fn join(&mut self, number: u64) {
         if let Some(instance) = self.instances.get_mut(&number) {
             instance.turns = instance.turns.max(self.turns);
@@ -102,7 +105,7 @@ impl State {
         self.allocate();
     }
 
-    /// Takes back what an instance executed with, if it did.
+    /// Releases the resources of an instance, and counts a turn if it executed.
     fn take_back(&mut self, number: u64, executed: bool) {
         if let Some(instance) = self.instances.get_mut(&number) {
             instance.may_execute = false;
@@ -111,8 +114,8 @@ impl State {
         }
     }
 
-    /// Gives resources to those that wait, in their order: whoever executed least, weighted with its priority, comes
-    /// first. The others wait until its resources are there, so that one which needs many is not passed over for ever.
+    /// Grants resources to waiting instances, the one with the fewest weighted turns first. If its resources are not
+    /// free, the others wait too, so that an instance which needs many is not starved.
     fn allocate(&mut self) {
         while let Some(next) = self.next() {
             let number = self.waiting[next];
@@ -127,10 +130,10 @@ impl State {
         }
     }
 
-    /// Who of those that wait is next.
+    /// The index in `waiting` of the instance that is served next.
     fn next(&self) -> Option<usize> {
         let turns = |number| self.instances.get(number).map_or(0, |instance| instance.turns);
-        // The first of several equal ones.
+        // `min_by_key` gives the first of several equal instances.
         (0..self.waiting.len()).min_by_key(|&index| turns(&self.waiting[index]))
     }
 
@@ -139,7 +142,7 @@ impl State {
     }
 }
 
-/// An instance's hold on the rate limiter. Dropped when the instance ends.
+/// The registration of an instance with the rate limiter. Dropped when the instance ends.
 #[derive(Debug)]
 pub struct RateLimited {
     limiter: Arc<RateLimiter>,
@@ -148,7 +151,7 @@ pub struct RateLimited {
 }
 
 impl RateLimited {
-    /// Waits until the instance may execute. `waits` is called before, if that is not at once.
+    /// Waits until the instance has its resources. `waits` is called first if it has to wait.
     pub(crate) fn acquire(&self, waits: impl FnOnce()) -> Permit<'_> {
         let mut state = self.limiter.0.lock();
         state.join(self.number);
@@ -177,7 +180,7 @@ impl Drop for RateLimited {
     }
 }
 
-/// The resources of one execution. They are given back when it is dropped.
+/// The resources of one execution. They are released when the permit is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit<'a> {
     limited: &'a RateLimited,
@@ -185,12 +188,12 @@ pub(crate) struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// It is made use of, which counts as a turn.
+    /// Marks the permit as used, which counts as a turn when it is released.
     pub(crate) fn executes(&mut self) {
         self.executed = true;
     }
 
-    /// Gives the resources back and waits for them anew, among those that wait already.
+    /// Releases the resources and waits for them again, in competition with the instances that already wait.
     pub(crate) fn renew(&mut self) {
         let RateLimited { limiter, number, .. } = self.limited;
         let mut state = limiter.0.lock();

@@ -1,4 +1,4 @@
-//! A model version's queue and instance threads, as one thing.
+//! The scheduler of a model version: its queue and its instance threads.
 
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -18,25 +18,26 @@ use crate::plan::Place;
 use crate::sequence_batcher::SequenceBatcher;
 use crate::{InstancePlan, Queue, QueueSettings, SequencePolicy};
 
-/// It answers requests, which may run through others' sinks, and nothing else.
+/// In bytes. The thread only rejects requests, whose sinks run on its stack.
 const TIMEKEEPER_STACK_SIZE: usize = 256 << 10;
 
-/// Takes requests and has them executed. When the last owner drops it, its instances finish what waits and end.
+/// Accepts requests and has them executed. When the last owner drops it, its instances execute the waiting requests and
+/// end.
 #[derive(Debug)]
 pub struct Scheduler {
     pub(crate) batcher: Arc<Batcher>,
-    /// Of its instances, by their index.
+    /// The places of the instances, by their index.
     pub(crate) places: Vec<Place>,
     pub(crate) handover: Arc<Handover>,
-    /// What it will take over from another.
+    /// The prepared handover from another scheduler, until it is completed.
     pub(crate) pending_handover: Mutex<Option<PendingHandover>>,
-    /// The instances that may execute on the thread of a caller.
+    /// The instances that support inline execution.
     inline: Vec<InlineInstance>,
 }
 
 impl Scheduler {
-    /// Starts all instances and waits until each is ready to execute: seconds for a large model. If one cannot be made,
-    /// the others are let go, and the error is that one's.
+    /// Starts all instances and waits until each is ready to execute, which may take seconds for a large model. If an
+    /// instance cannot be created, the others are stopped and its error is returned.
     pub fn start(
         model: &Arc<dyn Model>,
         instances: Vec<InstancePlan>,
@@ -45,7 +46,7 @@ impl Scheduler {
         Launch::new(model, instances, Batcher::Dynamic(Queue::new(queue))).start()
     }
 
-    /// The same for a model whose requests belong to sequences.
+    /// As [`Scheduler::start`], for a model whose requests belong to sequences.
     pub fn start_sequences(
         model: &Arc<dyn Model>,
         instances: Vec<InstancePlan>,
@@ -55,23 +56,24 @@ impl Scheduler {
         Launch::new(model, instances, Batcher::Sequence(batcher)).start()
     }
 
-    /// Queues the request and returns at once; the answer arrives on the request's own sender, from an instance thread.
-    /// If it cannot be queued, the error is returned and nothing is sent or counted.
+    /// Queues the request and returns at once. The response is sent through the request's own sender by an instance
+    /// thread. If it cannot be queued, the error is returned and nothing is sent or counted.
     pub fn enqueue(&self, mut request: Request) -> Result<()> {
         request.report_queued();
         self.offer(request).map_err(refused)
     }
 
-    /// The same by a thread that can spare some microseconds: if an instance is idle and its executions are short, the
-    /// request is executed here, and its answer has left when this returns. A deferred wake that comes back is due soon:
-    /// the request could be executed now, and others may join it before.
+    /// As [`Scheduler::enqueue`], for a thread that can spare some microseconds: if an instance is idle and its
+    /// executions are short, the request is executed inline and answered before this returns. If a deferred wake is
+    /// returned, an idle instance could execute the request: the caller has to drop it soon, after it has queued
+    /// further requests for the same batch.
     pub fn execute_or_enqueue(&self, mut request: Request) -> Result<Option<DeferredWake>> {
         request.report_queued();
         let Some(request) = self.execute_inline(request) else { return Ok(None) };
         self.offer_deferring_wake(request).map_err(refused)
     }
 
-    /// Gives the request back if it has to be queued.
+    /// Executes the request inline, or returns it if it has to be queued.
     fn execute_inline(&self, request: Request) -> Option<Request> {
         if self.inline.is_empty() {
             return Some(request);
@@ -89,7 +91,7 @@ impl Scheduler {
         Some(request)
     }
 
-    /// The same for whoever waits for an answer only: a request that cannot be queued is answered with the error.
+    /// As [`Scheduler::enqueue`], but a request that cannot be queued fails through its own sender.
     pub fn enqueue_or_fail(&self, mut request: Request) {
         request.report_queued();
         if let Err(refused) = self.offer(request) {
@@ -98,7 +100,7 @@ impl Scheduler {
         }
     }
 
-    /// Queues the request, here or at the scheduler that came after this one.
+    /// Queues the request, here or at the scheduler that succeeded this one.
     fn offer(&self, request: Request) -> Result<(), Box<(Request, Error)>> {
         self.batcher.push(request).or_else(|refused| match self.handover.next() {
             Some(next) => next.offer(refused.0),
@@ -106,7 +108,7 @@ impl Scheduler {
         })
     }
 
-    /// The same, with a deferred wake that is due soon if others may join the request before.
+    /// As [`Scheduler::offer`], but may return a deferred wake, which the caller has to drop soon.
     fn offer_deferring_wake(&self, request: Request) -> Result<Option<DeferredWake>, Box<(Request, Error)>> {
         match self.batcher.push_deferring_wake(request) {
             Ok(wake_is_due) => {
@@ -119,12 +121,12 @@ impl Scheduler {
         }
     }
 
-    /// Whether its requests belong to sequences, whose states are with its instances.
+    /// Whether this scheduler batches sequences, which are bound to instances.
     pub fn is_of_sequences(&self) -> bool {
         self.sequences().is_some()
     }
 
-    /// Whether that sequence has begun here, and may get further requests.
+    /// Whether that sequence is active here and may get further requests.
     pub fn has_sequence(&self, id: &CorrelationId) -> bool {
         self.sequences().is_some_and(|sequences| sequences.has_sequence(id))
     }
@@ -146,7 +148,7 @@ impl Scheduler {
         self.batcher.pending()
     }
 
-    /// How many requests each new one found waiting.
+    /// A histogram of the queue length that each new request found.
     pub fn depths(&self) -> SizeHistogram {
         self.batcher.depths()
     }
@@ -166,7 +168,7 @@ fn refused(refused: Box<(Request, Error)>) -> Error {
     error
 }
 
-/// A scheduler whose instances are still to be started.
+/// A scheduler whose instances have not been started yet.
 pub(crate) struct Launch {
     scheduler: Scheduler,
     pub(crate) instances: Vec<Instance>,
@@ -200,7 +202,7 @@ impl Launch {
         Launch { scheduler, instances, alive, stopped }
     }
 
-    /// Starts the threads, and waits until every instance was made.
+    /// Starts the threads and waits until every instance is created.
     pub(crate) fn start(self) -> Result<(Scheduler, Stopped)> {
         let Launch { scheduler, instances, alive, stopped } = self;
         let (made, results) = mpsc::channel();
@@ -214,7 +216,7 @@ impl Launch {
     }
 }
 
-/// A model whose requests have timeouts has a thread that looks at them: an instance that is busy can't.
+/// Starts a thread that watches queue timeouts, if the model has any: busy instances cannot.
 fn start_timekeeper(batcher: &Arc<Batcher>, alive: watch::Sender<()>) -> Result<()> {
     if !batcher.needs_timekeeper() {
         return Ok(());
@@ -231,7 +233,7 @@ fn start_timekeeper(batcher: &Arc<Batcher>, alive: watch::Sender<()>) -> Result<
     })
 }
 
-/// Tells when every instance of a scheduler has ended or gone on to another, and with it given its memory back.
+/// Signals when every instance thread of a scheduler has ended or moved to another scheduler, and its memory is freed.
 #[derive(Clone, Debug)]
 pub struct Stopped(watch::Receiver<()>);
 

@@ -1,8 +1,8 @@
 //! The sequence batcher: requests of a sequence go to one instance, one after the other.
 //!
-//! A sequence has a slot of an instance from its START to its END; sequences that find no slot wait in the backlog. What
-//! it means that a request came, was taken, or is done, is in [`slots`]; which requests make the next batch, in
-//! [`direct`] and [`oldest`]. This file has the lock, the clock, and the threads that wait.
+//! A sequence has a slot of an instance from its START to its END; sequences that find no slot wait in the backlog.
+//! [`slots`] keeps the state of the sequences as requests arrive, are taken and are done; [`direct`] and [`oldest`]
+//! choose the next batch. This file has the lock, the clock and the waiting threads.
 
 mod arrival;
 mod backlog;
@@ -35,22 +35,22 @@ use policy::Strategy;
 use rows::Zeros;
 use slots::{Sequences, SlotAt};
 
-/// Takes requests from I/O tasks and hands them to instance threads, sequence by sequence.
+/// Accepts requests from I/O tasks and gives them to the instance threads of their sequences.
 #[derive(Debug)]
 pub(crate) struct SequenceBatcher {
     shared: Arc<Shared>,
 }
 
-/// What the batcher, the requests under way and the thread that ends idle sequences have in common.
+/// The state that is shared by the batcher, the requests in flight and the thread that ends idle sequences.
 #[derive(Debug)]
 struct Shared {
     policy: Arc<SequencePolicy>,
     state: Mutex<State>,
-    /// One an instance: a request concerns only the instance that has its sequence.
+    /// One for each instance: a request concerns only the instance of its sequence.
     work: Vec<Condvar>,
     reaping: Condvar,
     zeros: Zeros,
-    /// One an instance, where responses have to keep the order of their requests.
+    /// One for each instance if ordering is preserved, otherwise empty.
     ordered: Vec<Ordered>,
     clock: Clock,
 }
@@ -58,7 +58,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     sequences: Sequences,
-    /// When the reaper looks next; `None` if nothing is there to look after.
+    /// When the thread that ends idle sequences runs next; `None` if there are no sequences.
     reaps_at: Option<Instant>,
     depths: SizeHistogram,
 }
@@ -79,7 +79,7 @@ impl SequenceBatcher {
         Ok(SequenceBatcher { shared })
     }
 
-    /// Queues the request and returns at once. Gives it back with the reason if its sequence cannot have it.
+    /// Queues the request and returns at once. A request that its sequence cannot accept is returned with the error.
     pub(crate) fn push(&self, request: Request) -> Result<(), Box<(Request, Error)>> {
         let mut state = self.shared.state.lock();
         let depth = state.sequences.waiting;
@@ -99,14 +99,15 @@ impl SequenceBatcher {
         pushed
     }
 
-    /// Fills `batch`, which is empty, with the next batch for that instance, waiting for it as long as it takes. False
-    /// once there will be none any more.
+    /// Waits for the next batch of that instance and fills `batch`, which is empty. False once the batcher is closed
+    /// and the instance has nothing left to execute.
     pub(crate) fn pull(&self, instance: usize, batch: &mut Batch) -> bool {
         let (state, count) = self.await_batch(instance);
         self.take(state, instance, count, batch)
     }
 
-    /// Waits until that instance could pull a batch, and leaves it. False once there will be none any more.
+    /// Waits until that instance could pull a batch, without pulling it. False once the batcher is closed and the
+    /// instance has nothing left to execute.
     pub(crate) fn wait(&self, instance: usize) -> bool {
         let (state, count) = self.await_batch(instance);
         self.shared.settle(state);
@@ -126,7 +127,7 @@ impl SequenceBatcher {
         count.is_some()
     }
 
-    /// Of how many rows the next batch is, if there is one now.
+    /// Returns the number of rows of the next batch, if there is one now.
     fn look(&self, instance: usize) -> (MutexGuard<'_, State>, Option<usize>) {
         let mut state = self.shared.state.lock();
         match state.sequences.look(instance, self.shared.clock.now()) {
@@ -151,7 +152,7 @@ impl SequenceBatcher {
         count.is_some()
     }
 
-    /// Waits until there is a batch for that instance: of how many rows. `None` once there will be none any more.
+    /// Waits for a batch for that instance and returns its number of rows. `None` once there will be no more batches.
     fn await_batch(&self, instance: usize) -> (MutexGuard<'_, State>, Option<usize>) {
         let shared = &self.shared;
         let mut state = shared.state.lock();
@@ -174,7 +175,7 @@ impl SequenceBatcher {
         }
     }
 
-    /// Takes requests back that the backend left in its batch to have them once more.
+    /// Queues requests again that the backend left in its batch to be executed once more.
     pub(crate) fn executed(&self, batch: &mut Batch) {
         let mut again = Vec::new();
         for mut request in batch.drain(..) {
@@ -193,7 +194,7 @@ impl SequenceBatcher {
         }
     }
 
-    /// An instance failed and will be made anew.
+    /// An instance failed and will be recreated.
     pub(crate) fn instance_lost(&self, instance: usize) {
         let mut state = self.shared.state.lock();
         state.sequences.instance_lost(instance, self.shared.clock.now());
@@ -215,12 +216,12 @@ impl SequenceBatcher {
         self.shared.state.lock().sequences.waiting
     }
 
-    /// How many requests each new one found waiting.
+    /// A histogram of the queue length that each new request found.
     pub(crate) fn depths(&self) -> SizeHistogram {
         self.shared.state.lock().depths.clone()
     }
 
-    /// Lets the instances go once they have executed what waits.
+    /// Accepts no more requests. Instances end once they have executed the waiting ones.
     pub(crate) fn close(&self) {
         let mut state = self.shared.state.lock();
         state.sequences.closed = true;
@@ -246,7 +247,8 @@ impl Shared {
         }
     }
 
-    /// Gives the lock back, wakes who has to know, and answers what is not executed. An answer may take the lock.
+    /// Releases the lock, wakes the instances that have work, and answers the refused requests. The lock has to be free
+    /// because answering may take it.
     fn settle(&self, mut state: MutexGuard<'_, State>) {
         let woken = std::mem::take(&mut state.sequences.woken);
         let refused = std::mem::take(&mut state.sequences.refused);
@@ -260,14 +262,14 @@ impl Shared {
         }
     }
 
-    /// A request of that slot is done.
+    /// Marks the request of that slot as done.
     fn complete(&self, at: SlotAt, serial: u64) {
         let mut state = self.state.lock();
         state.sequences.complete(at, serial, self.clock.now());
         self.settle(state);
     }
 
-    /// The life of the thread that ends idle sequences, until the batcher closes.
+    /// The loop of the thread that ends idle sequences. It returns when the batcher is closed.
     fn reap(&self) {
         let mut state = self.state.lock();
         while !state.sequences.closed {
@@ -287,7 +289,7 @@ impl Shared {
 }
 
 impl Sequences {
-    /// What comes next for an instance. A batch stays where it is.
+    /// Returns what an instance does next. Requests of a batch stay in their slots.
     fn look(&mut self, instance: usize, now: Instant) -> Next {
         let policy = Arc::clone(&self.policy);
         match &policy.strategy {
@@ -300,7 +302,7 @@ impl Sequences {
         }
     }
 
-    /// Takes the batch of `count` rows that an instance was told of under the same lock.
+    /// Takes the batch of `count` rows that was found under the same lock.
     fn take_batch(&mut self, instance: usize, count: usize, rows: &mut Vec<Row>, now: Instant) {
         if self.is_oldest() {
             self.take_oldest(instance, count, rows);

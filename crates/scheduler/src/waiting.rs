@@ -1,8 +1,8 @@
 //! The requests that wait for an instance, and the order in which they are executed.
 //!
-//! No lock and no clock in here: whoever owns it has the one and passes the time of the other. The work for a request
-//! does not grow with the number of those that wait: nothing is ever looked through but the batch that is being formed
-//! and a few requests of a full queue.
+//! This module neither locks nor reads a clock: its owner holds the lock and passes the time. The work for a request
+//! does not grow with the number of waiting requests: only the batch that is being formed and a few requests of a full
+//! queue are scanned.
 
 mod deadlines;
 mod levels;
@@ -20,7 +20,7 @@ use levels::{Level, Levels};
 use slots::{Handle, Slots};
 use steps::Steps;
 
-/// How many requests of a full queue are looked at for one that was cancelled meanwhile.
+/// How many requests of a full queue are scanned for a cancelled one.
 const LOOKED_AT_WHEN_FULL: usize = 64;
 
 #[derive(Debug)]
@@ -32,25 +32,25 @@ pub(crate) struct Waiting {
     deadlines: Deadlines,
     /// Batch entries of all requests together.
     size: usize,
-    /// The requests of the batch that is being formed; its memory is kept from one to the next.
+    /// The requests of the batch that is being formed. The vector's memory is reused for the next batch.
     fitting: Vec<Place>,
-    /// Test hook: nothing is executed before that many requests have come.
+    /// Test hook: no request is executed before this many have been queued.
     hold: usize,
     steps: Steps,
 }
 
-/// What came of a look for a batch.
+/// The result of a search for the next batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// The next batch is there, of that many requests.
+    /// A batch of this many requests is ready.
     Batch(usize),
-    /// Nothing waits, or nothing that may be executed yet.
+    /// No request waits, or none may be executed yet.
     Nothing,
-    /// What waits is not enough for a batch.
+    /// The waiting requests do not fill a batch yet.
     Incomplete(Incomplete),
 }
 
-/// Why a request leaves the queue without having been executed.
+/// Why a request is removed from the queue without being executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     Cancelled,
@@ -58,7 +58,7 @@ pub(crate) enum Why {
     Full,
 }
 
-/// Requests that left the queue without having been executed, to be answered once its lock is free.
+/// Requests that were removed from the queue without being executed. They are answered once its lock is released.
 #[derive(Debug, Default)]
 pub(crate) struct Dropped(Vec<(Request, Why)>);
 
@@ -67,7 +67,7 @@ impl Dropped {
         self.0.is_empty()
     }
 
-    /// Answers them all.
+    /// Answers every removed request with its error.
     pub(crate) fn answer(&mut self) {
         for (request, why) in self.0.drain(..) {
             match why {
@@ -84,12 +84,12 @@ impl Dropped {
     }
 }
 
-/// Answers a request whose client is gone; nobody listens, but it is counted.
+/// Fails a request that its client cancelled. No client receives the error, but the failure is counted.
 pub(crate) fn cancelled(request: Request) {
     request.fail(Error::cancelled("the client cancelled the request"), FailureReason::Canceled);
 }
 
-/// Where a request is: its level, and which of the two lists.
+/// The position of a request: its priority level, and which of the level's two lists it is in.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     level: u64,
@@ -125,7 +125,7 @@ impl Waiting {
         self.size
     }
 
-    /// Takes a request in, or drops it if its level is full. Returns whether its deadline is the first now.
+    /// Queues a request, or rejects it if its level is full. Returns whether its deadline is now the earliest.
     #[inline]
     pub(crate) fn push(&mut self, request: Request, dropped: &mut Dropped) -> bool {
         let priority = self.policies.level(&request);
@@ -159,8 +159,8 @@ impl Waiting {
         self.levels.get(priority).map_or(0, Level::len)
     }
 
-    /// Looks for a cancelled request in a full level. Every call goes on where the last one stopped, so that none is
-    /// missed for long, and the work for each request that finds the level full stays the same.
+    /// Removes one cancelled request from a full level, if it finds one. Each call resumes the scan where the last one
+    /// stopped, so that every cancelled request is found soon while the work per call stays bounded.
     #[cold]
     fn make_room(&mut self, priority: u64, dropped: &mut Dropped) -> bool {
         let Some(level) = self.levels.get_mut(priority) else { return false };
@@ -182,7 +182,7 @@ impl Waiting {
         found.map(|place| self.drop_request(place, Why::Cancelled, dropped)).is_some()
     }
 
-    /// Looks for the next batch, which stays where it is. What was cancelled or is late is dropped on the way.
+    /// Finds the next batch and leaves it in the queue. Cancelled and expired requests that it meets are removed.
     #[inline]
     pub(crate) fn look(&mut self, now: Instant, closing: bool, dropped: &mut Dropped) -> Look {
         if self.is_held(closing) {
@@ -210,7 +210,7 @@ impl Waiting {
         }
     }
 
-    /// Whether the test hook keeps everything from being executed so far.
+    /// Whether the test hook still holds back all requests.
     pub(crate) fn holds(&self) -> bool {
         self.hold > 0
     }
@@ -223,8 +223,8 @@ impl Waiting {
         false
     }
 
-    /// Fills `batch`, which is empty, with the batch of `count` requests that was found by the last look, nothing having
-    /// happened since.
+    /// Moves the `count` requests of the batch that the last search found into `batch`, which is empty. The queue must
+    /// not have changed since that search.
     #[inline]
     pub(crate) fn take(&mut self, count: usize, batch: &mut Batch) {
         let fitting = std::mem::take(&mut self.fitting);
@@ -235,7 +235,8 @@ impl Waiting {
         self.fitting = fitting;
     }
 
-    /// The next request after that place, or the first of all, whose client is there. The others are dropped.
+    /// The first request behind `after`, or of the whole queue, that is not cancelled. Cancelled requests before it are
+    /// removed.
     fn next_live(&mut self, after: Option<Place>, dropped: &mut Dropped) -> Option<Place> {
         let mut next = match after {
             Some(place) => self.after(place),
@@ -263,7 +264,7 @@ impl Waiting {
         }
     }
 
-    /// The first request of that level, or of one of a lower priority.
+    /// The first request of this level or, if the level is empty, of the next lower priority.
     fn first_from(&self, level: u64) -> Option<Place> {
         self.levels.find(level, |level, lists| {
             let in_time = self.slots.first(&lists.in_time).map(|handle| Place { level, late: false, handle });
@@ -272,7 +273,7 @@ impl Waiting {
         })
     }
 
-    /// Takes a request out and hands it to `to`.
+    /// Removes a request and passes it to `to`.
     #[inline]
     fn remove(&mut self, place: Place, to: impl FnOnce(Request)) {
         let Some(level) = self.levels.get_mut(place.level) else { return };
@@ -291,8 +292,8 @@ impl Waiting {
         self.remove(place, |request| dropped.0.push((request, why)));
     }
 
-    /// Drops the requests whose time is up, or moves them behind the others of their level. Returns whether the order of
-    /// those that stay is another.
+    /// Rejects the requests whose deadline has passed, or moves them behind the others of their level, as the level's
+    /// policy says. Returns whether the order of the remaining requests changed.
     pub(crate) fn expire(&mut self, now: Instant, dropped: &mut Dropped) -> bool {
         let mut reordered = false;
         if self.deadlines.is_empty() {
@@ -313,7 +314,8 @@ impl Waiting {
         reordered
     }
 
-    /// When the next request's time is up, unless the test hook holds everything.
+    /// The earliest deadline of a waiting request. `None` without deadlines, or while the test hook holds back all
+    /// requests.
     pub(crate) fn next_deadline(&mut self) -> Option<Instant> {
         if self.deadlines.is_empty() || self.hold > 0 {
             return None;

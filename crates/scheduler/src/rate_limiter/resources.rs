@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use hippocamp_backend::{Error, Result};
 
-/// How many copies there are of a resource, as the command line says.
+/// The number of copies of a resource, as given on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceCount {
     pub name: String,
     pub count: u64,
-    /// `None`: so many on every device. Means nothing for a resource that models declare as global.
+    /// `None`: this many on every device. Ignored for a resource that models declare as global.
     pub device: Option<i32>,
 }
 
-/// So many copies of a resource that an instance needs while it executes.
+/// The copies of a resource that an instance needs while it executes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceDemand {
     pub name: String,
@@ -22,17 +22,17 @@ pub struct ResourceDemand {
     pub global: bool,
 }
 
-/// Which pool of a resource: that of a device, or the one for all.
+/// The scope of a resource pool: one device, or the whole server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Scope {
     Global,
     Device(i32),
 }
 
-/// A pool of a resource: its name, and whose it is.
+/// A resource pool: the resource's name and its scope.
 type Pool = (String, Scope);
 
-/// What one execution takes out of the pools.
+/// The copies that one execution takes from each pool.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Needs(Vec<(Pool, u64)>);
 
@@ -61,7 +61,7 @@ struct Level {
 /// All pools.
 #[derive(Debug)]
 pub(super) struct Resources {
-    /// What the command line says; if it says anything, nothing else is there.
+    /// The counts of the command line. If there are any, no other resources exist.
     explicit: Vec<ResourceCount>,
     pools: BTreeMap<Pool, Level>,
 }
@@ -71,8 +71,8 @@ impl Resources {
         Resources { explicit, pools: BTreeMap::new() }
     }
 
-    /// Makes the pools for those who need them: as large as the largest need, unless the command line gives a number.
-    /// Changes nothing if somebody could never execute.
+    /// Sizes the pools for all instances: by the largest need, unless the command line gives a count. Fails with
+    /// INVALID_ARG, and changes nothing, if an instance could never execute.
     pub(super) fn provide<'a>(&mut self, all: impl Iterator<Item = &'a Needs>) -> Result<()> {
         let mut limits: BTreeMap<Pool, u64> = BTreeMap::new();
         for (pool, count) in all.flat_map(|needs| &needs.0) {
@@ -85,7 +85,7 @@ impl Resources {
                 *limit = self.given(name, *scope, *limit)?;
             }
         }
-        // What is in use stays so, whatever the limit has become.
+        // Pools in use keep their count, whatever the new limit is.
         self.pools.retain(|_, level| level.used > 0);
         for level in self.pools.values_mut() {
             level.limit = 0;
@@ -96,7 +96,8 @@ impl Resources {
         Ok(())
     }
 
-    /// How many the command line gives of a resource: none, if it does not name it.
+    /// The count of the command line for a resource; 0 if it does not name the resource. Fails if that is less than
+    /// `needed`.
     fn given(&self, name: &str, scope: Scope, needed: u64) -> Result<u64> {
         let counts = self.explicit.iter().filter(|given| {
             let here = match (scope, given.device) {
@@ -115,7 +116,7 @@ impl Resources {
         Ok(given)
     }
 
-    /// Takes what is needed, all or nothing.
+    /// Takes all needed copies, or none and returns false.
     pub(super) fn take(&mut self, needs: &Needs) -> bool {
         let fits = needs
             .0
@@ -129,7 +130,7 @@ impl Resources {
         fits
     }
 
-    /// Gives back what was taken.
+    /// Releases the copies that were taken.
     pub(super) fn give_back(&mut self, needs: &Needs) {
         for (pool, count) in &needs.0 {
             if let Some(level) = self.pools.get_mut(pool) {
@@ -139,7 +140,7 @@ impl Resources {
     }
 }
 
-/// No resource is both global and a device's.
+/// Fails with INVALID_ARG if a resource is both global and specific to a device.
 fn one_scope_each(limits: &BTreeMap<Pool, u64>) -> Result<()> {
     let pairs = limits.keys().zip(limits.keys().skip(1));
     // The global pool comes before those of devices.

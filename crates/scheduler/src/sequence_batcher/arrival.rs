@@ -1,4 +1,4 @@
-//! A request comes in: which sequence it belongs to, and where that one is.
+//! The arrival of a request: finds or begins its sequence and queues the request there.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,13 +8,13 @@ use hippocamp_backend::{CorrelationId, Error, Request};
 use super::slots::{Active, Place, Queued, Sequence, Sequences};
 
 impl Sequences {
-    /// Takes a request in. Gives it back with the reason if its sequence cannot have it.
+    /// Queues a request. A request that its sequence cannot accept is returned with the error.
     pub(super) fn push(&mut self, mut request: Request, now: Instant) -> Result<(), Box<(Request, Error)>> {
         let (id, start, end) = match self.admit(&mut request, now) {
             Ok(sequence) => sequence,
             Err(error) => return Err(Box::new((request, error))),
         };
-        // An iterative sequence ends with its request, however that is flagged.
+        // In an iterative model each request is a whole sequence, whatever its flags, and no further requests follow.
         let closes = end && !self.policy.iterative;
         let active = self.active.get(&id).copied();
         if start && active.is_some() {
@@ -56,7 +56,7 @@ impl Sequences {
         Ok(())
     }
 
-    /// A sequence begins: it gets a slot if there is one, and else waits for one. It may be over with its first request.
+    /// Begins a sequence, in a free slot or else in the backlog. With `closes`, its first request is also its last.
     fn begin(&mut self, id: CorrelationId, closes: bool, first: Queued, now: Instant) {
         let serial = self.next_serial;
         self.next_serial += 1;
@@ -75,7 +75,7 @@ impl Sequences {
         self.wake_collecting();
     }
 
-    /// The sequence that a request belongs to, with its START and END; the error if it cannot belong to any.
+    /// Returns the id of a request's sequence and its START and END flags, or an error if the request is invalid.
     fn admit(&mut self, request: &mut Request, now: Instant) -> Result<(CorrelationId, bool, bool), Error> {
         let model = Arc::clone(&self.policy.model);
         if request.batch_size > 1 {
@@ -85,7 +85,7 @@ impl Sequences {
         }
         if request.sequence.is_none() && self.policy.iterative {
             let mut id = self.next_serial;
-            // A client may have chosen the same number.
+            // The number may be in use as a client's own id.
             while self.active.contains_key(&CorrelationId::Number(id)) {
                 id += 1;
             }
@@ -119,7 +119,7 @@ impl Sequences {
     }
 }
 
-/// An id as it stands in messages.
+/// An id as it is shown in error messages.
 pub(super) fn text_of(id: &CorrelationId) -> String {
     match id {
         CorrelationId::Number(number) => number.to_string(),

@@ -11,7 +11,7 @@ pub(super) struct Backlog {
     waiting: BTreeMap<u64, Waiting>,
     /// Requests in all of them.
     requests: usize,
-    /// When which of them expires.
+    /// The expiry times of sequences, with their numbers.
     expiries: BTreeSet<(Instant, u64)>,
 }
 
@@ -20,7 +20,7 @@ pub(super) struct Backlog {
 pub(super) struct Waiting {
     pub(super) sequence: Sequence,
     pub(super) queue: VecDeque<Queued>,
-    /// When the first of its requests has waited for as long as its client wants.
+    /// When the timeout of the first of its requests to expire has passed.
     expires: Option<Instant>,
 }
 
@@ -55,31 +55,31 @@ impl Backlog {
         self.requests += 1;
     }
 
-    /// What a sequence that waits for a slot waits for as well.
+    /// The unfinished sequence of the same id that a waiting sequence also has to wait for.
     pub(super) fn after(&self, serial: u64) -> Option<u64> {
         self.waiting.get(&serial)?.sequence.after
     }
 
-    /// No further requests come for a sequence that waits.
+    /// Closes a waiting sequence: it gets no further requests.
     pub(super) fn close(&mut self, serial: u64) {
         if let Some(waiting) = self.waiting.get_mut(&serial) {
             waiting.sequence.open = None;
         }
     }
 
-    /// The sequence that waits longest.
+    /// Removes the sequence that has waited longest.
     pub(super) fn pop(&mut self) -> Option<Waiting> {
         let serial = *self.waiting.first_key_value()?.0;
         self.remove(serial)
     }
 
-    /// Takes out a sequence that expired.
+    /// Removes a sequence that has expired.
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Waiting> {
         let (expires, serial) = *self.expiries.first()?;
         if expires <= now { self.remove(serial) } else { None }
     }
 
-    /// Takes out the sequences of which a request was cancelled.
+    /// Removes the sequences that have a cancelled request.
     pub(super) fn take_cancelled(&mut self) -> Vec<Waiting> {
         let cancelled = |waiting: &Waiting| waiting.queue.iter().any(|queued| queued.request.is_cancelled());
         let found = self.waiting.iter().filter(|(_, waiting)| cancelled(waiting));
@@ -87,7 +87,7 @@ impl Backlog {
         found.into_iter().filter_map(|serial| self.remove(serial)).collect()
     }
 
-    /// When the next one expires.
+    /// The earliest expiry time.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         self.expiries.first().map(|(expires, _)| *expires)
     }

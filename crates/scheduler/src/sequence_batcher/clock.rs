@@ -1,4 +1,4 @@
-//! Where the batcher has the time from.
+//! The clock of the sequence batcher.
 
 use std::time::Instant;
 

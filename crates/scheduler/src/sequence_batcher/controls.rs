@@ -13,7 +13,7 @@ pub(super) struct Controls(Vec<Control>);
 
 #[derive(Debug)]
 enum Control {
-    /// Made once; a request gets one of them.
+    /// Both values are made once; each request gets one of them.
     Flag {
         kind: Kind,
         no: InputTensor,
@@ -25,7 +25,7 @@ enum Control {
     },
 }
 
-/// What a row of the batch tells the model.
+/// The control values of one row of the batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'a> {
     pub(super) start: bool,
@@ -71,7 +71,8 @@ impl Controls {
         })
     }
 
-    /// The type of a CORRID control that cannot hold this id: a text where the model takes numbers.
+    /// The data type of a CORRID control that cannot hold this id, if there is one: the id is a text and the control is
+    /// numeric.
     pub(super) fn refuses(&self, id: &CorrelationId) -> Option<DataType> {
         self.0.iter().find_map(|control| match (control, id) {
             (Control::CorrelationId { data_type, .. }, CorrelationId::Text(_)) => {
@@ -86,7 +87,7 @@ impl Controls {
     }
 }
 
-/// One of the two values that the config has for a flag.
+/// One of the two values that the config gives for a flag.
 fn flag(control: &ControlConfig, data_type: DataType, value: usize) -> Bytes {
     match data_type {
         DataType::Int32 => {

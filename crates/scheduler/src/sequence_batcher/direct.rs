@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::slots::{Sequences, Taken};
 
-/// A row of the next batch. `None`: the sequence in this slot has nothing to execute in it.
+/// A row of the next batch. `None`: the slot of this row has no request for the batch.
 pub(super) type Row = Option<Taken>;
 
 /// What an instance does next.
@@ -12,14 +12,14 @@ pub(super) type Row = Option<Taken>;
 pub(super) enum Next {
     /// Execute a batch of that many rows.
     Execute(usize),
-    /// Wait for something to happen, at most until then.
+    /// Wait to be woken, at most until this time.
     Wait(Option<Instant>),
-    /// There will be nothing to execute any more.
+    /// End: the batcher is closed and nothing is left to execute.
     End,
 }
 
 impl Sequences {
-    /// What comes next for an instance: a batch reaches to the last slot with a request that could be executed.
+    /// Returns what an instance does next. A batch has a row for each slot up to the last with an executable request.
     pub(super) fn look_direct(
         &mut self,
         instance: usize,
@@ -30,7 +30,7 @@ impl Sequences {
         if self.finished(instance, now) {
             return Next::End;
         }
-        // Rows keep their sequences, so a batch begins only when the one before is done in all its rows.
+        // Rows belong to sequences, so a batch begins only when all rows of the previous one are done.
         if self.instances[instance].in_flight > 0 || self.is_delaying_direct() {
             return Next::Wait(None);
         }
@@ -58,8 +58,9 @@ impl Sequences {
         }
     }
 
-    /// Takes the first request of each of the first `count` slots, where it is like that of the first slot that has one.
-    /// A row whose request is another, and waits for its own batch, keeps its place: models see the same rows as in Triton.
+    /// Takes the first request of each of the first `count` slots if it fits together with that of the first slot that
+    /// has one. The row of a request that does not fit stays empty in this batch, so that models see the same rows as
+    /// in Triton.
     pub(super) fn take_direct(&mut self, instance: usize, count: usize, rows: &mut Vec<Row>, now: Instant) {
         for at in self.slots_of(instance).take(count) {
             let first = rows.iter().flatten().next();
@@ -74,7 +75,7 @@ impl Sequences {
         }
     }
 
-    /// Whether the requests that a test wants to collect first are still to come.
+    /// Whether the test hook still delays the first batch until enough requests wait.
     fn is_delaying_direct(&mut self) -> bool {
         if self.closed || !self.instances.iter().any(|instance| instance.delaying) {
             return false;

@@ -1,4 +1,4 @@
-//! Sequences that nobody uses any more, and those that nobody could serve in time.
+//! Ends sequences that are idle or cancelled, and refuses those that waited in the backlog for too long.
 
 use std::time::{Duration, Instant};
 
@@ -6,8 +6,8 @@ use hippocamp_backend::{CorrelationId, Error, FailureReason};
 
 use super::slots::{Active, Place, Queued, Sequences, SlotAt};
 
-/// How often requests are looked through for clients that are gone, as long as there are sequences: those of the backlog
-/// may wait for minutes, and so may those that follow them.
+/// How often waiting requests are scanned for cancelled ones while there are sequences. Requests in the backlog may
+/// wait for minutes, and so may later requests of their sequences.
 const LOOKS_EVERY: Duration = Duration::from_millis(500);
 
 impl Sequences {
@@ -27,8 +27,8 @@ impl Sequences {
         }
     }
 
-    /// Ends sequences that were idle for too long or have a cancelled request, and refuses those that waited in the backlog
-    /// for longer than their client wants. Returns when it has to be called next, if anything is there at all.
+    /// Ends sequences that were idle for too long or have a cancelled request, and refuses those whose timeout passed
+    /// in the backlog. Returns when it has to be called next; `None` without sequences.
     pub(super) fn reap(&mut self, now: Instant) -> Option<Instant> {
         self.drop_abandoned(now);
         while let Some(waiting) = self.backlog.pop_expired(now) {
@@ -45,7 +45,7 @@ impl Sequences {
                     self.release(at, now);
                 }
                 if self.slot(at).sequence.is_some() {
-                    // A busy one can't become idle before its time, counted from now.
+                    // A busy sequence cannot become idle before `max_idle` from now.
                     let until = self.idle_until(at).unwrap_or(now + self.policy.max_idle);
                     next = Some(next.map_or(until, |next| next.min(until)));
                 }
@@ -54,8 +54,8 @@ impl Sequences {
         next.map(|next| next.min(now + LOOKS_EVERY))
     }
 
-    /// Cancels sequences whose next request is cancelled, in slots and in the backlog; instances that are busy, or not
-    /// called for, don't look.
+    /// Cancels sequences whose next request is cancelled, in slots and in the backlog. Busy or sleeping instances do
+    /// not check for this.
     fn drop_abandoned(&mut self, now: Instant) {
         for waiting in self.backlog.take_cancelled() {
             self.end(&waiting.sequence, now);

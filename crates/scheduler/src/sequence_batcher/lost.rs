@@ -1,4 +1,4 @@
-//! An instance failed, and with it what its model knew of sequences.
+//! The loss of an instance, and with it of the sequence states that its model kept.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -8,8 +8,8 @@ use hippocamp_backend::{Error, FailureReason};
 use super::slots::{Queued, Sequences, SlotAt, Taken};
 
 impl Sequences {
-    /// An instance had to be made anew. Where the model keeps the state of sequences, it is lost: they end here. Where
-    /// the server keeps it, they go on.
+    /// Handles the loss of an instance that has to be recreated. Sequences whose state the model keeps end; those whose
+    /// state the server keeps continue.
     pub(super) fn instance_lost(&mut self, instance: usize, now: Instant) {
         if !self.policy.states.is_empty() {
             return;
@@ -26,7 +26,7 @@ impl Sequences {
         }
     }
 
-    /// Drops requests that were about to be executed, but for those that a sequence starts with.
+    /// Drops staged requests, except those that start a sequence.
     fn drop_staged(&mut self, instance: usize, now: Instant) {
         let staged = std::mem::take(&mut self.instances[instance].staged);
         let (kept, lost): (Vec<_>, Vec<_>) = staged.into_iter().partition(|taken| taken.queued.starts());
@@ -41,8 +41,8 @@ impl Sequences {
         }
     }
 
-    /// Takes everything that waits out of the present sequence of a slot and ends it. What follows a START stays, but
-    /// where a sequence is one request.
+    /// Ends the current sequence of a slot and removes its waiting requests. Requests from the next START on stay,
+    /// unless each request is a whole sequence.
     fn drain_sequence(&mut self, at: SlotAt, now: Instant) -> VecDeque<Queued> {
         let iterative = self.policy.iterative;
         let slot = self.slot_mut(at);

@@ -8,7 +8,7 @@ use super::slots::{Queued, Sequences, SlotAt, Taken};
 use super::states::SequenceStates;
 
 impl Sequences {
-    /// Makes the next request of a sequence ready to be executed, unless one of it is already, or is being executed.
+    /// Stages the next request of a sequence for execution, unless one of its requests is already staged or in flight.
     pub(super) fn stage(&mut self, at: SlotAt, now: Instant) {
         while self.slot(at).in_flight.is_none() {
             match self.front(at) {
@@ -23,7 +23,7 @@ impl Sequences {
         }
     }
 
-    /// What comes next for an instance.
+    /// Returns what an instance does next.
     pub(super) fn look_oldest(
         &mut self,
         instance: usize,
@@ -37,7 +37,7 @@ impl Sequences {
         }
         let staged = &self.instances[instance].staged;
         let Some(oldest) = staged.front() else { return Next::Wait(None) };
-        // More than one of each sequence never come, so that a test which wants more would wait for ever.
+        // At most one request of each sequence is staged, so a larger number would never be reached.
         let collected = self.policy.hooks.requests.min(self.policy.slots);
         if self.instances[instance].delaying && !self.closed && staged.len() < collected {
             return Next::Wait(None);
@@ -58,14 +58,14 @@ impl Sequences {
         }
     }
 
-    /// Takes the `count` requests that have been ready longest.
+    /// Takes the `count` requests that have been staged longest.
     pub(super) fn take_oldest(&mut self, instance: usize, count: usize, rows: &mut Vec<Row>) {
         let instance = &mut self.instances[instance];
         instance.delaying = false;
         rows.extend(instance.staged.drain(..count).map(Some));
     }
 
-    /// Drops requests that nobody waits for any more, and with each what else waits in its sequence.
+    /// Drops cancelled requests, and with each the waiting requests of its sequence.
     pub(super) fn drop_cancelled(&mut self, instance: usize, now: Instant) {
         while let Some(index) =
             self.instances[instance].staged.iter().position(|taken| taken.queued.request.is_cancelled())

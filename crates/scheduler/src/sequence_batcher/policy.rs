@@ -1,4 +1,4 @@
-//! How a model wants its sequences batched.
+//! The sequence batching policy of a model.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use hippocamp_tensor::DataType;
 use super::controls::Controls;
 use super::states::StateSpecs;
 
-/// Everything that the sequence batcher knows of its model. Made once at load.
+/// The settings of a model's sequence batcher, made once when the model is loaded.
 #[derive(Debug)]
 pub struct SequencePolicy {
     pub(super) model: Arc<str>,
     pub(super) strategy: Strategy,
-    /// How many sequences an instance has at a time.
+    /// The number of sequences that an instance serves at a time.
     pub(super) slots: usize,
     /// The most requests of one execution; 1 for a model without a batch dimension.
     pub(super) max_batch_size: usize,
-    /// How long a sequence may be without a request before its slot goes to another.
+    /// How long a sequence may be idle before it ends and its slot is reused.
     pub(super) max_idle: Duration,
     /// One request is a whole sequence, which the backend executes step by step.
     pub(super) iterative: bool,
@@ -34,9 +34,9 @@ pub struct SequencePolicy {
     pub(super) fitting: Fitting,
     pub(super) controls: Controls,
     pub(super) states: StateSpecs,
-    /// How many inputs a client gives at most; the server's own stand behind them.
+    /// The number of inputs that a client may give. The server adds its own behind them.
     pub(super) client_inputs: usize,
-    /// Of the inputs that a client gives.
+    /// The data types of the client's inputs.
     pub(super) input_types: Vec<DataType>,
     pub(super) hooks: DelayHooks,
 }
@@ -50,7 +50,7 @@ pub(super) enum Strategy {
     Oldest { preferred: Vec<usize>, max_queue_delay: Duration },
 }
 
-/// For tests of Triton's users: how many requests have to be there before the first batch.
+/// Triton's test hooks: how many requests must wait before the first batch.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct DelayHooks {
     pub(super) requests: usize,
@@ -86,7 +86,7 @@ impl SequencePolicy {
         }))
     }
 
-    /// Lets no batch begin before so many requests wait in slots, and so many in the backlog: Triton's
+    /// Delays the first batch until this many requests wait in slots and in the backlog: Triton's
     /// `TRITONSERVER_DELAY_SCHEDULER` and `TRITONSERVER_BACKLOG_DELAY_SCHEDULER`. The second one counts only together
     /// with the first one and with the direct strategy.
     #[must_use]

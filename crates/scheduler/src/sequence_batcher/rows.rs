@@ -1,5 +1,5 @@
-//! From the rows of a batch to the requests that a backend gets: with controls and states, and with null requests where
-//! a row has none.
+//! Turns the rows of a batch into the requests that a backend gets: it adds controls and states, and null requests for
+//! empty rows.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use super::sink::SequenceSink;
 use super::slots::{Queued, Taken};
 use super::{Shared, controls};
 
-/// Zeros for the inputs of null requests: one buffer, as large as was ever needed.
+/// Zeros for the inputs of null requests: one buffer that grows to the largest size needed.
 #[derive(Debug, Default)]
 pub(super) struct Zeros(Mutex<Bytes>);
 
@@ -67,7 +67,7 @@ pub(super) fn fill(shared: &Arc<Shared>, rows: &mut Vec<Row>, batch: &mut Batch)
     }
 }
 
-/// Adds the server's own inputs and outputs, and has the answer come by here.
+/// Adds the server's own inputs and outputs to a request, and a sink that receives the model's states.
 fn prepare(shared: &Arc<Shared>, taken: Taken) -> Request {
     let policy = &*shared.policy;
     let Taken { queued: Queued { mut request, rescheduled }, at, serial, states, .. } = taken;
@@ -85,7 +85,8 @@ fn prepare(shared: &Arc<Shared>, taken: Taken) -> Request {
     if !rescheduled {
         let asked = request.outputs.clone();
         policy.states.require(&mut request.outputs);
-        // Behind the sink: a sequence goes on while its answer waits for that of another.
+        // The ordering comes behind the sink, so that a sequence continues while its response waits for that of
+        // another.
         if let Some(ordered) = shared.ordered.get(at.instance) {
             ordered.admit_one(&mut request);
         }
@@ -99,7 +100,7 @@ fn prepare(shared: &Arc<Shared>, taken: Taken) -> Request {
     request
 }
 
-/// Inputs like those of a request that will be in the same batch, but empty, and not ready.
+/// Inputs of a null request: zeros in the shapes of a request of the same batch, with READY false.
 fn null_inputs(shared: &Shared, like: &Request) -> SmallVec<[Option<InputTensor>; 4]> {
     let policy = &*shared.policy;
     let empty = |(input, data_type): (&Option<InputTensor>, DataType)| {

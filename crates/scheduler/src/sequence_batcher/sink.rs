@@ -1,4 +1,4 @@
-//! Stands between the backend and whoever waits for the answer to a request of a sequence.
+//! The response sink of a sequence's request, between the backend and the client's receiver.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use super::Shared;
 use super::slots::SlotAt;
 use super::states::SequenceStates;
 
-/// Keeps the next states, passes everything else on, and lets the next request of the sequence go.
+/// Stores the sequence's new states, forwards all events, and releases the next request of the sequence at the end.
 pub(super) struct SequenceSink {
     pub(super) shared: Arc<Shared>,
     pub(super) next: Outlet,
     pub(super) at: SlotAt,
     pub(super) serial: u64,
     pub(super) states: Arc<SequenceStates>,
-    /// What the client asked for.
+    /// The outputs that the client asked for.
     pub(super) asked: WantedOutputs,
 }
 
@@ -28,7 +28,8 @@ impl ResponseSink for SequenceSink {
         {
             event = Event::Failed(error);
         }
-        // The client first: should it send the next request at once, that one waits until this one is done.
+        // The client's event is sent first. If the client sends its next request at once, that one waits until this one
+        // is done.
         self.next.send(event);
         if last {
             self.shared.complete(self.at, self.serial);

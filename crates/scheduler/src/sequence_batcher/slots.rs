@@ -1,8 +1,8 @@
 //! Sequences and where they are: in a slot of an instance, or in the backlog.
 //!
-//! Nothing here waits, locks or looks at a clock; whoever calls says what time it is. What has to be answered, and which
-//! instances have to be woken, is collected in [`Sequences::refused`] and [`Sequences::woken`] for the caller, who
-//! sees to it without holding the lock: an answer may come back here.
+//! This module neither blocks, locks nor reads a clock: the caller passes the time. Requests to be answered and
+//! instances to be woken are collected in [`Sequences::refused`] and [`Sequences::woken`]. The caller processes them
+//! after it has released the lock, because answering a request may take it.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -24,7 +24,7 @@ pub(super) struct SlotAt {
     pub(super) slot: usize,
 }
 
-/// Where a sequence is, and with it where its further requests go.
+/// The location of a sequence, to which its further requests are queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Active {
     pub(super) serial: u64,
@@ -37,21 +37,21 @@ pub(super) enum Place {
     Backlog,
 }
 
-/// A request that waits for its turn in its sequence.
+/// A request that waits in its sequence.
 #[derive(Debug)]
 pub(super) struct Queued {
     pub(super) request: Request,
-    /// It was executed before and has everything that the batcher adds to a request, but for the inputs.
+    /// The request was executed before. The batcher's additions, except for the inputs, are in place.
     pub(super) rescheduled: bool,
 }
 
 impl Queued {
-    /// Whether a sequence begins with it.
+    /// Whether the request starts a sequence.
     pub(super) fn starts(&self) -> bool {
         self.request.sequence.as_ref().is_some_and(|sequence| sequence.start)
     }
 
-    /// Whether a sequence ends with it.
+    /// Whether the request ends a sequence.
     fn ends(&self) -> bool {
         self.request.sequence.as_ref().is_some_and(|sequence| sequence.end)
     }
@@ -65,32 +65,32 @@ pub(super) struct Taken {
     /// The number of its sequence.
     pub(super) serial: u64,
     pub(super) states: Arc<SequenceStates>,
-    /// When it was taken.
+    /// When the request was taken.
     pub(super) since: Instant,
 }
 
 /// A sequence, in a slot or in the backlog.
 #[derive(Debug)]
 pub(super) struct Sequence {
-    /// Counts all sequences of the model, so that two of the same id are told apart.
+    /// The sequence's number, counted over the model, which distinguishes sequences of the same id.
     pub(super) serial: u64,
-    /// The id under which more requests may come; `None` once its END is there.
+    /// The id under which more requests may arrive; `None` once END has arrived.
     pub(super) open: Option<CorrelationId>,
     /// The sequence of the same id that has to be done before this one begins.
     pub(super) after: Option<u64>,
-    /// A request of it was taken, so that the model may have a state for it.
+    /// A request of the sequence was taken, so that the model may keep a state for it.
     pub(super) begun: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) queue: VecDeque<Queued>,
-    /// `None` while it is in the list of free ones.
+    /// `None` while the slot is free.
     pub(super) sequence: Option<Sequence>,
-    /// The number of the sequence of which a request is being executed, or is about to be. It may be the one before.
+    /// The number of the sequence that has a request in flight or staged. It may be the previous sequence of the slot.
     pub(super) in_flight: Option<u64>,
     pub(super) states: Arc<SequenceStates>,
-    /// When the last request of the sequence came or was done.
+    /// When the last request of the sequence arrived or was done.
     pub(super) last_used: Instant,
 }
 
@@ -102,7 +102,7 @@ pub(super) struct InstanceSlots {
     pub(super) staged: VecDeque<Taken>,
     /// Requests that were taken and are not done.
     pub(super) in_flight: usize,
-    /// It has not yet begun, because a test wants requests to collect first.
+    /// The test hook delays the first batch of the instance.
     pub(super) delaying: bool,
 }
 
@@ -119,12 +119,12 @@ pub(super) struct Sequences {
     pub(super) active: HashMap<CorrelationId, Active>,
     pub(super) unfinished: Unfinished,
     pub(super) backlog: Backlog,
-    /// Requests that wait: in slots, ready to be executed, and in the backlog. Those in `refused` count until they are
+    /// The number of waiting requests: in slots, staged, and in the backlog. Requests in `refused` count until they are
     /// answered.
     pub(super) waiting: usize,
     pub(super) refused: Vec<Refused>,
     pub(super) woken: SmallVec<[usize; 4]>,
-    /// No more requests come; what waits is still executed.
+    /// No more requests are accepted; the waiting ones are still executed.
     pub(super) closed: bool,
     pub(super) next_serial: u64,
 }
@@ -149,8 +149,7 @@ impl Sequences {
         }
     }
 
-    /// Takes a slot from the list of free ones. The slots of an instance are made when they are first needed: a config may
-    /// allow any number.
+    /// Takes a free slot. Slots are created when they are first needed, because a config may allow any number.
     pub(super) fn free_slot(&mut self, now: Instant) -> Option<SlotAt> {
         let made = self.instances.first()?.slots.len();
         if self.free.is_empty() && made < self.policy.slots {
@@ -185,7 +184,7 @@ impl Sequences {
         (0..self.instances[instance].slots.len()).map(move |slot| SlotAt { instance, slot })
     }
 
-    /// As [`Sequences::waiting`], counted one by one.
+    /// The true value of [`Sequences::waiting`], counted one by one.
     #[cfg(test)]
     pub(super) fn count_waiting(&self) -> usize {
         let instances = self.instances.iter();
@@ -194,7 +193,7 @@ impl Sequences {
         waiting.sum::<usize>() + self.backlog.len()
     }
 
-    /// The request of a slot that may be executed next, as far as its sequence is concerned.
+    /// The next request of a slot, if its sequence allows it to be executed.
     pub(super) fn front(&self, at: SlotAt) -> Option<&Queued> {
         let slot = self.slot(at);
         let after = slot.sequence.as_ref().and_then(|sequence| sequence.after);
@@ -216,29 +215,30 @@ impl Sequences {
         self.ready(at, now);
     }
 
-    /// Takes a slot from its sequence, which has nothing in it any more.
+    /// Frees the slot of a sequence that has no waiting request.
     pub(super) fn release(&mut self, at: SlotAt, now: Instant) {
-        // What it held goes with the last request that is still executed.
+        // The old states live on with the request in flight, if there is one.
         let nothing = self.policy.states.begin();
         let slot = self.slot_mut(at);
         slot.states = nothing;
         let in_flight = slot.in_flight;
         if let Some(sequence) = slot.sequence.take() {
             if in_flight == Some(sequence.serial) {
-                // Over when that one is done.
+                // The sequence ends when its request in flight is done.
                 self.forget(&sequence);
             } else {
                 self.end(&sequence, now);
             }
         }
-        // With rows of their own, the next batch begins when this one is done, and a low row keeps it small. Without, the
-        // next sequence need not wait for a request of this one: other slots are as good.
+        // With the direct strategy the slot can be reused at once: the next batch waits for this one anyway, and a low
+        // row keeps it small. With the oldest strategy a new sequence would wait for the request in flight, so the slot
+        // stays unused until that is done.
         if in_flight.is_none() || !self.is_oldest() {
             self.give_away(at, now);
         }
     }
 
-    /// Gives a slot without a sequence to the next one of the backlog.
+    /// Gives a free slot to the next sequence of the backlog, or to the list of free slots.
     fn give_away(&mut self, at: SlotAt, now: Instant) {
         while let Some(waiting) = self.backlog.pop() {
             if waiting.queue.iter().any(|queued| queued.request.is_cancelled()) {
@@ -251,14 +251,14 @@ impl Sequences {
         self.free.push(Reverse((at.slot, at.instance)));
     }
 
-    /// No more requests of that sequence are taken in.
+    /// Closes a sequence to further requests.
     fn forget(&mut self, sequence: &Sequence) {
         if let Some(id) = &sequence.open {
             self.active.remove(id);
         }
     }
 
-    /// That sequence is over. One of the same id may begin.
+    /// Ends a sequence. A waiting sequence of the same id may begin.
     pub(super) fn end(&mut self, sequence: &Sequence, now: Instant) {
         self.forget(sequence);
         self.finish(sequence.serial, now);
@@ -280,7 +280,7 @@ impl Sequences {
         }
     }
 
-    /// A slot may have got something to execute.
+    /// Notes that a slot may have a request to execute.
     pub(super) fn ready(&mut self, at: SlotAt, now: Instant) {
         if self.is_oldest() {
             self.stage(at, now);
@@ -288,7 +288,7 @@ impl Sequences {
         self.wake(at.instance);
     }
 
-    /// Takes the next request out of a slot that has one and waits for none. Ends the sequence after its last.
+    /// Takes the next request of a slot that has one and none in flight. Ends the sequence with its last request.
     pub(super) fn take(&mut self, at: SlotAt, now: Instant) -> Option<Taken> {
         let fresh = self.slot(at).queue.front()?.starts().then(|| self.policy.states.begin());
         let iterative = self.policy.iterative;
@@ -309,8 +309,8 @@ impl Sequences {
         Some(Taken { queued, at, serial, states, since: now })
     }
 
-    /// The request of that sequence which was taken from that slot is done: the next one may go. Nothing happens if none
-    /// is taken: what was rescheduled may be answered while it waits.
+    /// Marks the request in flight of that slot and sequence as done, so that the next one may be executed. Does
+    /// nothing if none is in flight: a rescheduled request may be answered while it waits.
     pub(super) fn complete(&mut self, at: SlotAt, serial: u64, now: Instant) {
         let iterative = self.policy.iterative;
         if self.slot(at).in_flight != Some(serial) {
@@ -340,7 +340,7 @@ impl Sequences {
         }
     }
 
-    /// Takes back a request that its backend wants once more.
+    /// Queues a request again that its backend rescheduled.
     pub(super) fn reschedule(&mut self, mut request: Request, now: Instant) {
         self.waiting += 1;
         let place = request.sequence.as_mut().and_then(|sequence| {
@@ -357,15 +357,15 @@ impl Sequences {
         request.queued = now;
         request.inputs.truncate(self.policy.client_inputs);
         let slot = self.slot_mut(at);
-        // Before anything that came under the same id meanwhile: the request is not done.
+        // The request is not done, so it goes before requests that arrived under the same id meanwhile.
         slot.queue.push_front(Queued { request, rescheduled: true });
         if let Some(serial) = slot.in_flight {
             self.complete(at, serial, now);
         }
     }
 
-    /// Drops all that waits in a slot: a request of the sequence was cancelled. That includes what came under the same id
-    /// with another START, as in Triton.
+    /// Drops all waiting requests of a slot, because one of them was cancelled. As in Triton, that includes requests
+    /// that came under the same id with another START.
     pub(super) fn cancel_sequence(&mut self, at: SlotAt, now: Instant) {
         let dropped = std::mem::take(&mut self.slot_mut(at).queue);
         self.release(at, now);
@@ -384,7 +384,8 @@ impl Sequences {
         self.slot(at).sequence.as_ref().is_some_and(|sequence| sequence.serial == serial)
     }
 
-    /// When nothing more comes, a sequence without requests has ended. True once there is nothing left for the instance.
+    /// After the batcher was closed, ends the sequences of an instance that have no requests. Returns true once the
+    /// instance has nothing left to execute.
     pub(super) fn finished(&mut self, instance: usize, now: Instant) -> bool {
         if !self.closed {
             return false;
@@ -400,8 +401,8 @@ impl Sequences {
         idle && self.backlog.is_empty()
     }
 
-    /// Wakes instances that wait until a test's requests have collected: what one waits for may have come to another, or
-    /// to the backlog.
+    /// Wakes instances that are delayed by the test hook, because the requests that it counts may have arrived at
+    /// another instance or in the backlog.
     pub(super) fn wake_collecting(&mut self) {
         if self.policy.hooks.requests > 0 {
             self.wake_all();
@@ -419,7 +420,7 @@ impl Sequences {
         self.woken = (0..self.instances.len()).collect();
     }
 
-    /// Whether any sequence is there at all, so that somebody has to look after it.
+    /// Whether there is any sequence, so that the reaping thread has work.
     pub(super) fn any_sequence(&self) -> bool {
         self.free.len() < self.instances.iter().map(|instance| instance.slots.len()).sum()
     }

@@ -1,7 +1,7 @@
-//! Implicit state: what the model gives back with one request of a sequence and gets with the next.
+//! Implicit state: tensors that the model returns with one request of a sequence and receives with the next.
 //!
-//! A sequence has a value of its own, made anew by each START; whoever executes a request of the sequence holds it. So
-//! what an old sequence still gives back can never reach a new one in the same slot.
+//! Each START creates a new set of states for its sequence, which the requests of the sequence share. So a late
+//! response of an old sequence cannot change the states of a new one in the same slot.
 
 use std::sync::Arc;
 
@@ -15,11 +15,12 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tracing::warn;
 
-/// Up to this size a state is copied out of the batch's output, so that it does not keep the whole buffer alive.
+/// States of up to this many bytes are copied out of the batch's output, so that they do not keep the whole buffer
+/// alive.
 const COPIED: usize = 64 << 10;
 
-/// The value of a state that outlives its response: on its device where it is, and otherwise in memory that nobody else
-/// can write to.
+/// A state's data, made to outlive its response: device memory is kept where it is, host data in memory that nobody
+/// else can write to.
 fn kept(data: &TensorData) -> Result<TensorData> {
     match data.place() {
         Place::Device(_) => Ok(data.clone()),
@@ -34,9 +35,9 @@ fn kept(data: &TensorData) -> Result<TensorData> {
 #[derive(Debug, Default)]
 pub(super) struct StateSpecs {
     states: Vec<StateSpec>,
-    /// Outputs from this one on are for the server alone.
+    /// The number of the client's outputs. Outputs behind them are for the server only.
     client_outputs: usize,
-    /// The states of one batch may have rows of different shapes.
+    /// Sequences may have states of different shapes.
     variable: bool,
 }
 
@@ -45,13 +46,13 @@ struct StateSpec {
     name: String,
     /// Which output of the model is the next state.
     output: usize,
-    /// With the batch dimension; -1 is a size that the model chooses.
+    /// The shape with the batch dimension; -1 is a size that the model chooses.
     dims: Shape,
     data_type: DataType,
     initial: InputTensor,
 }
 
-/// The present states of one sequence.
+/// The current states of one sequence.
 #[derive(Debug)]
 pub(super) struct SequenceStates(Mutex<SmallVec<[InputTensor; 2]>>);
 
@@ -94,7 +95,7 @@ impl StateSpecs {
         self.variable
     }
 
-    /// The type of each, in order.
+    /// The data types of the states, in order.
     pub(super) fn data_types(&self) -> impl Iterator<Item = DataType> + '_ {
         self.states.iter().map(|state| state.data_type)
     }
@@ -110,7 +111,7 @@ impl StateSpecs {
         if !self.variable || std::ptr::eq(a, b) {
             return true;
         }
-        // One lock at a time: two threads might come with the same two in another order.
+        // Only one lock is held at a time: another thread may compare the same two in the opposite order.
         let a = a.0.lock().clone();
         let b = b.0.lock();
         a.iter().zip(b.iter()).all(|(a, b)| a.shape.get(1..) == b.shape.get(1..))
@@ -123,8 +124,8 @@ impl StateSpecs {
         }
     }
 
-    /// Takes the next states out of a response, together with what the client did not ask for. The error if the model
-    /// gave one in another shape than the config has; then all stay as they were.
+    /// Takes the new states, and outputs that the client did not ask for, out of a response. Fails, and leaves all
+    /// states unchanged, if the shape of a state does not match the config.
     pub(super) fn take(
         &self,
         response: &mut Response,
@@ -164,7 +165,7 @@ impl SequenceStates {
     }
 }
 
-/// What a sequence begins with: what the config says, or zeros. A size that the config leaves open is 1.
+/// The initial value of a state: as the config gives it, or zeros. A dimension of -1 becomes 1.
 fn initial(
     model: &str,
     state: &State,
@@ -197,7 +198,7 @@ fn initial(
     Ok(InputTensor { shape, data: data.into() })
 }
 
-/// The initial value that a file has. What is too much is left out.
+/// The initial value from a file. Excess bytes are ignored.
 fn from_file(
     model: &str,
     state: &State,

@@ -1,4 +1,4 @@
-//! Sequences whose END has come and is not yet executed.
+//! Sequences whose END has arrived but has not been executed yet.
 //!
 //! Their id is free for a new sequence, which may get another slot, even of another instance. It must not begin before
 //! the old one is done: a model that tells sequences by their id would mix them up.
@@ -10,9 +10,9 @@ use smallvec::SmallVec;
 
 #[derive(Debug, Default)]
 pub(super) struct Unfinished {
-    /// By the number of the sequence.
+    /// The unfinished sequences, by their number.
     sequences: HashMap<u64, Closing>,
-    /// The latest of each id.
+    /// The number of the latest unfinished sequence of each id.
     latest: HashMap<CorrelationId, u64>,
 }
 
@@ -21,12 +21,12 @@ struct Closing {
     id: CorrelationId,
     /// The sequence that this one waits for.
     after: Option<u64>,
-    /// It has nothing left to execute, but the one that it waits for has: it was dropped before it began.
+    /// The sequence was dropped before it began, while the one that it waits for is unfinished.
     dropped: bool,
 }
 
 impl Unfinished {
-    /// The END of a sequence came, which waits for another one itself.
+    /// Adds a sequence whose END has arrived. `after` is the unfinished sequence that it waits for itself.
     pub(super) fn add(&mut self, id: CorrelationId, serial: u64, after: Option<u64>) {
         self.latest.insert(id.clone(), serial);
         self.sequences.insert(serial, Closing { id, after, dropped: false });
@@ -41,8 +41,8 @@ impl Unfinished {
         self.sequences.contains_key(&serial)
     }
 
-    /// That sequence has nothing left to execute, if it was here at all. Adds to `over` what nobody has to wait for any
-    /// more: it, unless it waits itself, and those that were dropped while they waited for it.
+    /// Notes that a sequence has nothing left to execute, if it is in this list. Adds to `over` the sequences that are
+    /// now finished: this one, unless it waits for another, and those that were dropped while they waited for it.
     pub(super) fn finish(&mut self, serial: u64, over: &mut SmallVec<[u64; 2]>) {
         let Some(closing) = self.sequences.get_mut(&serial) else { return };
         closing.dropped = true;

@@ -1,4 +1,4 @@
-//! Which request's time is up first.
+//! The deadlines of waiting requests, earliest first.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -7,17 +7,18 @@ use std::time::Instant;
 use super::slots::Handle;
 use super::steps::Steps;
 
-/// Deadlines of requests. One whose request is gone is dropped when it is met, or once there are more of those than of
-/// the others.
+/// Deadlines of requests. A deadline whose request has left the queue is removed when it comes first, or when such
+/// deadlines outnumber the waiting requests.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
-    /// Those that came in their own order: all of them where every request has the same timeout.
+    /// Deadlines that were added in ascending order: all of them if every request has the same timeout.
     in_order: VecDeque<(Instant, Handle)>,
-    /// Those that are earlier than one that came before.
+    /// Deadlines that are earlier than one that was added before them.
     others: BinaryHeap<Reverse<(Instant, Handle)>>,
 }
 
-/// More deadlines than requests are kept by so much, that small queues are not looked through all the time.
+/// How many more deadlines than twice the waiting requests are kept before a clean-up, so that small queues are not
+/// cleaned up all the time.
 const SLACK: usize = 64;
 
 impl Deadlines {
@@ -30,7 +31,7 @@ impl Deadlines {
         self.in_order.len() + self.others.len()
     }
 
-    /// Adds a deadline; `waiting` requests are there in all. Returns whether it is the first of all now.
+    /// Adds a deadline; `waiting` is the number of queued requests. Returns whether the deadline is now the earliest.
     pub(super) fn add(
         &mut self,
         at: Instant,
@@ -55,14 +56,14 @@ impl Deadlines {
         first.is_none_or(|first| at < first)
     }
 
-    /// The first of all, whether its request is there or not.
+    /// The earliest deadline, even if its request has left the queue.
     fn first(&self) -> Option<Instant> {
         let in_order = self.in_order.front().map(|(at, _)| *at);
         let other = self.others.peek().map(|Reverse((at, _))| *at);
         in_order.into_iter().chain(other).min()
     }
 
-    /// The first of those whose requests are there.
+    /// The earliest deadline whose request is still queued.
     pub(super) fn next(&mut self, is_there: impl Fn(Handle) -> bool, steps: &mut Steps) -> Option<Instant> {
         while self.in_order.front().is_some_and(|(_, handle)| !is_there(*handle)) {
             steps.count(1);
@@ -75,7 +76,7 @@ impl Deadlines {
         self.first()
     }
 
-    /// Takes out a deadline that is over, the first of them first. Its request may be gone.
+    /// Removes the earliest deadline if it has passed. Its request may have left the queue.
     pub(super) fn pop_due(&mut self, now: Instant, steps: &mut Steps) -> Option<Handle> {
         if self.first()? > now {
             return None;

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use super::Place;
 use super::slots::List;
 
-/// With more levels than that, one is forgotten when its last request leaves.
+/// With more levels than this, a level is removed when its last request leaves.
 pub(super) const LEVELS_KEPT: usize = 64;
 
 /// The requests of one priority level.
 #[derive(Debug, Default)]
 pub(super) struct Level {
     pub(super) in_time: List,
-    /// Those that waited too long where that means to wait behind the others.
+    /// Requests whose deadline has passed, if the policy is to delay them behind the others.
     pub(super) late: List,
-    /// Where to look next for cancelled requests when the level is full.
+    /// Where the next scan for cancelled requests begins when the level is full.
     pub(super) looked_at: Option<Place>,
 }
 
@@ -24,7 +24,7 @@ impl Level {
     }
 }
 
-/// All levels, by priority. A level is there from its first request on.
+/// All levels, by priority. A level is created with its first request.
 #[derive(Debug, Default)]
 pub(super) struct Levels {
     /// Level 0, the only one of a model without priorities: found without a search.
@@ -43,13 +43,13 @@ impl Levels {
         if priority == 0 { Some(&mut self.only) } else { self.others.get_mut(&priority) }
     }
 
-    /// The level, which is made if it is not there.
+    /// The level of this priority, which is created if it does not exist.
     #[inline]
     pub(super) fn make(&mut self, priority: u64) -> &mut Level {
         if priority == 0 { &mut self.only } else { self.others.entry(priority).or_default() }
     }
 
-    /// The first of these levels, from that priority on, in which `find` finds something.
+    /// The first result that `find` gives for a level, from priority `from` on.
     #[inline]
     pub(super) fn find<T>(&self, from: u64, find: impl Fn(u64, &Level) -> Option<T>) -> Option<T> {
         let only = if from == 0 { find(0, &self.only) } else { None };
@@ -59,7 +59,7 @@ impl Levels {
         self.others.range(from..).find_map(|(priority, level)| find(*priority, level))
     }
 
-    /// Forgets a level without requests if there are many.
+    /// Removes a level without requests if there are many levels.
     #[inline]
     pub(super) fn forget(&mut self, priority: u64) {
         if self.others.len() > LEVELS_KEPT {

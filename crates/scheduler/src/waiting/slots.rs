@@ -1,17 +1,17 @@
-//! Requests in lists, each reachable by its handle: any one is taken out without a look at the others.
+//! Linked lists of requests. Each request has a handle by which it is removed in constant time.
 
 use hippocamp_backend::Request;
 
 /// No slot.
 const NONE: u32 = u32::MAX;
 
-/// When that many slots were in use and none is any more, their memory is given back.
+/// With more slots than this, the memory is freed once no slot is in use.
 const KEPT: usize = 1024;
 
-/// A request's place. Outlives the request: once that was taken out, the handle finds nothing.
+/// Identifies a queued request. After the request was removed, the handle finds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Handle {
-    /// Unlike any other's.
+    /// Unique for each request.
     ticket: u64,
     slot: u32,
 }
@@ -43,7 +43,7 @@ struct Slot {
     level: u64,
     ticket: u64,
     previous: u32,
-    /// In a list, or among the free slots.
+    /// The next slot of the list, or of the free list.
     next: u32,
 }
 
@@ -67,7 +67,7 @@ impl Slots {
         self.used
     }
 
-    /// Adds a request at the end of a list. It is large: it is written where it stays, and nowhere before.
+    /// Adds a request at the end of a list. A request is large, so it is written directly into its slot.
     #[inline]
     pub(super) fn push(&mut self, list: &mut List, level: u64, request: Request) -> Handle {
         let ticket = self.tickets;
@@ -92,8 +92,8 @@ impl Slots {
         Handle { ticket, slot }
     }
 
-    /// Takes a request out of the list that it is in, and hands it to `to`: from where it lies, without a copy in
-    /// between. `None` if it is not there any more.
+    /// Removes a request from its list and passes it to `to` without an intermediate copy. `None` if the request was
+    /// removed before.
     #[inline]
     pub(super) fn remove<T>(
         &mut self,
@@ -128,7 +128,7 @@ impl Slots {
         self.handle(list.first)
     }
 
-    /// What comes after `handle` in its list.
+    /// The request behind `handle` in its list.
     #[inline]
     pub(super) fn next(&self, handle: Handle) -> Option<Handle> {
         self.handle(self.find(handle)?.next)
@@ -139,7 +139,7 @@ impl Slots {
         self.find(handle)?.request.as_ref()
     }
 
-    /// The level of a request that is still there.
+    /// The priority level of a queued request.
     pub(super) fn level(&self, handle: Handle) -> Option<u64> {
         self.find(handle).map(|slot| slot.level)
     }

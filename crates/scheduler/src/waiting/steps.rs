@@ -1,6 +1,6 @@
-//! How much work the queue does, for a test that says so: times would depend on the machine.
+//! Counts the steps of the queue's work, for tests that bound it. Times would depend on the machine.
 
-/// Counts in tests, and is nothing otherwise.
+/// Counts steps in tests only; otherwise a type of size 0.
 #[cfg(not(test))]
 #[derive(Debug, Default)]
 pub(super) struct Steps(());
