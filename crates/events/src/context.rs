@@ -8,48 +8,48 @@ use crate::{ExecutionTimes, TraceParent};
 
 /// What accompanies a request from its arrival to its end.
 ///
-/// Whether it is cancelled is known by its response channel: a client that is gone has dropped the receiving end. So no flag
-/// is kept here, and none has to be allocated; ask the request.
+/// The context has no cancellation flag: a request is cancelled when its client has dropped the receiving end of the
+/// response channel. Ask the request for that.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
-    /// The client's own id, may be empty. Not unique.
+    /// The client's own id. It may be empty and is not unique.
     pub id: Arc<str>,
-    /// When it came in; its duration counts from here.
+    /// When the request arrived. Its duration is measured from here.
     pub received: Instant,
     /// When its client stops waiting, if the client said so.
     pub deadline: Option<Instant>,
     /// The span of the client's trace that it belongs to, if the client said so.
     pub trace_parent: Option<Box<TraceParent>>,
-    /// The request on whose behalf this one was made. `None` for a client's own.
+    /// The request on whose behalf this one was made. `None` for a request of a client.
     pub parent: Option<Arc<dyn ParentRequest>>,
 }
 
 /// The request on whose behalf others are made: one to an ensemble, whose steps are requests to other models.
 pub trait ParentRequest: Send + Sync + Debug {
-    /// Its own context.
+    /// The context of the parent request.
     fn context(&self) -> &RequestContext;
 
-    /// A request that was made for it was executed. Called once, before the last event of that one is sent.
+    /// Reports that a request made for this one was executed. Called once for each, before its last event is sent.
     fn step_executed(&self, times: &ExecutionTimes);
 }
 
 impl RequestContext {
-    /// Of a request that came in at `received` and of which nothing else is known.
+    /// The context of a request that arrived at `received`, with no other facts.
     pub fn new(received: Instant) -> RequestContext {
         RequestContext::with_id("".into(), received)
     }
 
-    /// Of a request with that id, which came in at `received`.
+    /// The context of a request with that id, which arrived at `received`.
     pub fn with_id(id: Arc<str>, received: Instant) -> RequestContext {
         RequestContext { id, received, deadline: None, trace_parent: None, parent: None }
     }
 
-    /// The client's own id as errors tell it.
+    /// The client's own id as it is shown in error messages.
     pub fn shown_id(&self) -> &str {
         if self.id.is_empty() { "<id_unknown>" } else { &self.id }
     }
 
-    /// Of a request that is made for `parent`, whose id, deadline and trace it has.
+    /// The context of a request that is made for `parent`. It inherits the parent's id, deadline and trace parent.
     pub fn of_step(parent: Arc<dyn ParentRequest>, received: Instant) -> RequestContext {
         let RequestContext { id, deadline, trace_parent, .. } = parent.context();
         let (id, deadline, trace_parent) = (Arc::clone(id), *deadline, trace_parent.clone());

@@ -4,46 +4,46 @@ use std::time::{Duration, Instant};
 
 use crate::{ExecutionTimes, ResponseTimes};
 
-/// One event of a request's life. They come in the order in which they stand here; what a request never reached is left out.
+/// One event of a request's life. Events are reported in the order of these variants; stages that a request never
+/// reached are left out.
 ///
-/// An event is reported when it is known, which may be a little after the time that it bears: a backend tells the times of its
-/// phases when it answers.
+/// An event may be reported a little later than the time that it carries: a backend gives the times of its phases when
+/// it answers.
 #[derive(Clone, Copy, Debug)]
 pub enum RequestEvent<'a> {
-    /// It was checked and accepted. When it came in is in its context.
+    /// The request was checked and accepted. Its context has the time of arrival.
     Received,
-    /// It waits for an instance. Comes again when an iterative sequence is to be executed once more.
+    /// The request waits for an instance. Reported again when an iterative sequence reschedules it.
     Queued {
-        /// Since when.
+        /// When it began to wait.
         at: Instant,
     },
-    /// An instance took it for execution. Comes once an execution.
+    /// An instance took the request for execution. Reported once for each execution.
     Started {
         /// Shared by all requests of the batch.
         at: Instant,
     },
-    /// The inputs of its batch are assembled.
+    /// The inputs of the request's batch are assembled.
     InputsReady {
         /// Shared by all requests of the batch.
         at: Instant,
     },
-    /// The model has run; of a decoupled model, for the first response.
+    /// The model has computed the outputs; for a decoupled model, those of the first response.
     Computed {
         /// Shared by all requests of the batch.
         at: Instant,
     },
-    /// A response is on its way. Comes for each of several responses of a decoupled model, also for those without anything to
-    /// send.
+    /// A response of a decoupled model is about to be sent. Reported for each, also for empty ones that are not sent.
     Responded {
         /// The response's place among those of the request, counted from 0.
         index: usize,
-        /// What became of it.
+        /// How the response ended.
         outcome: ResponseOutcome,
-        /// When the model went through it.
+        /// The times of the response's phases.
         times: ResponseTimes,
     },
-    /// It is over; nothing follows. Reported just before the answer leaves, so that a client which has its answer also finds it
-    /// counted.
+    /// The request has ended; no event follows. Reported just before the response is sent, so that a client that has
+    /// its response also finds it counted.
     Ended {
         /// How.
         outcome: Outcome<'a>,
@@ -55,32 +55,32 @@ pub enum RequestEvent<'a> {
 /// How a request ended.
 #[derive(Clone, Copy, Debug)]
 pub enum Outcome<'a> {
-    /// It was executed and answered.
+    /// The request was executed and answered.
     Success {
         /// When it began to wait for an instance.
         queued: Instant,
-        /// Of its (last) execution.
+        /// The times of its last execution.
         times: &'a ExecutionTimes,
     },
-    /// The response cache answered it, without an execution.
+    /// The response cache answered the request without an execution.
     Cached {
         /// When it began to wait for an instance.
         queued: Instant,
-        /// When the look-up began.
+        /// When the cache look-up began.
         looked: Instant,
     },
-    /// It was accepted and failed, or was cancelled.
+    /// The request was accepted, and failed or was cancelled.
     Failed {
-        /// Why. [`FailureReason::Canceled`] if its client gave up.
+        /// The reason of the failure; [`FailureReason::Canceled`] if the client cancelled the request.
         reason: FailureReason,
-        /// What its client is told.
+        /// The error message that is sent to the client.
         message: &'a str,
     },
-    /// The model takes no requests any more. Its client is told by another way, and it is not counted.
+    /// The request could not be queued. The caller reports the error to the client, and the request is not counted.
     Withdrawn,
 }
 
-/// Why an accepted request failed, as the failure metric tells it.
+/// Why an accepted request failed, as in the label of the failure metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureReason {
     /// The queue was full or the request waited too long.
@@ -94,7 +94,7 @@ pub enum FailureReason {
 }
 
 impl FailureReason {
-    /// All of them, in the order of their numbers.
+    /// All reasons, in the order of their discriminants.
     pub const ALL: [FailureReason; 4] =
         [FailureReason::Rejected, FailureReason::Canceled, FailureReason::Backend, FailureReason::Other];
 
@@ -109,16 +109,16 @@ impl FailureReason {
     }
 }
 
-/// What became of one response.
+/// The outcome of one response of a decoupled model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseOutcome {
-    /// It is sent.
+    /// The response is sent.
     Success,
-    /// It is an error.
+    /// An error is sent in its place.
     Fail,
-    /// It was computed, and there is nothing to send.
+    /// The response is empty and is not sent.
     Empty,
-    /// The request was cancelled before it.
+    /// The request was cancelled before this response.
     Cancel,
 }
 
@@ -127,18 +127,18 @@ pub enum ResponseOutcome {
 pub enum ModelEvent<'a> {
     /// A batch was executed.
     Executed {
-        /// Batch entries of all its requests, and of those that only keep a place.
+        /// Batch entries of all its requests, null requests included.
         batch_size: u64,
-        /// Batch entries of its requests.
+        /// Batch entries of its requests, without null requests.
         inferences: u64,
-        /// Of the execution.
+        /// The times of the execution.
         times: &'a ExecutionTimes,
     },
-    /// The response cache did not have the answer of a request, which has it now or cannot hold it.
+    /// The response cache did not have the response of a request. An attempt to store it has been made.
     CacheMissed {
         /// How long the look-up took.
         looked: Duration,
-        /// How long keeping the response took. It is part of the request's time, which was reported before.
+        /// How long storing the response took. This is part of the request's duration, which was reported before.
         kept: Duration,
     },
 }

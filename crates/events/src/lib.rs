@@ -1,7 +1,7 @@
-//! What happens to a request, and who is told.
+//! The events of a request's life, and the observers to which they are reported.
 //!
-//! Every request carries a [`RequestContext`]. The events of its life are reported, in their order, to the [`Observers`] of its
-//! model version: the statistics, and whoever else was registered. Nothing here knows tensors, schedulers or protocols.
+//! Every request carries a [`RequestContext`]. Its events are reported in order to the [`Observers`] of its model
+//! version: the statistics and any registered observers. This crate knows no tensors, schedulers or protocols.
 
 #![warn(missing_docs)]
 

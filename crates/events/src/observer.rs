@@ -1,4 +1,4 @@
-//! Who is told of events.
+//! Observers of events.
 
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -6,33 +6,33 @@ use std::sync::Arc;
 
 use crate::{ModelEvent, RequestContext, RequestEvent};
 
-/// Somebody who is told what happens to the requests of model versions: statistics, a trace, an access log.
+/// Receives the events of requests and model versions: statistics, a trace, an access log.
 ///
-/// Called on the thread on which it happens, often an instance's own, while the request waits: it must not block, and should
-/// do little. A panic of an observer is caught and harms nobody.
+/// Called on the thread that causes the event, often an instance's own, while the request waits: it must not block and
+/// should do little work. A panic of an observer is caught and affects no request.
 pub trait Observer: Send + Sync + Debug {
-    /// Something happened to a request to that model version.
+    /// An event of a request to that model version.
     fn on_request(&self, model: &ModelId, context: &RequestContext, event: &RequestEvent<'_>);
 
-    /// Something happened to that model version that belongs to no single request. Does nothing by default.
+    /// An event of that model version that belongs to no single request. Does nothing by default.
     fn on_model(&self, model: &ModelId, event: &ModelEvent<'_>) {
         let (_, _) = (model, event);
     }
 }
 
-/// Which model version a request goes to.
+/// The name and version of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelId {
-    /// As clients know it.
+    /// The model's name, as clients use it.
     pub name: Arc<str>,
-    /// Its version.
+    /// The number of the version.
     pub version: u64,
 }
 
 /// The observers of one model version. Made when it is loaded, and shared by all its requests.
 ///
-/// The first is its statistics. They are told of what is counted only, which is the end of a request and each of several
-/// responses; every other event costs a request no more than the look that finds no other observer.
+/// The first observer is the version's statistics, which receive counted events only: the end of a request and each
+/// response of a decoupled model. Without other observers, any other event costs a request one check.
 #[derive(Debug)]
 pub struct Observers {
     model: ModelId,
@@ -41,7 +41,7 @@ pub struct Observers {
 }
 
 impl Observers {
-    /// Observers of that version: its statistics, and `others`, who are told of every event.
+    /// The observers of that version: its statistics, and `others`, which receive every event.
     pub fn new(
         model: ModelId,
         statistics: Arc<dyn Observer>,
@@ -50,18 +50,18 @@ impl Observers {
         Observers { model, statistics: Some(statistics), others: others.into_iter().collect() }
     }
 
-    /// Only statistics, of a version that nobody asks the name of.
+    /// Statistics only, for a version without a name.
     pub fn counting(statistics: &Arc<impl Observer + 'static>) -> Arc<Observers> {
         let statistics = Arc::clone(statistics) as Arc<dyn Observer>;
         Arc::new(Observers { statistics: Some(statistics), ..Observers::default() })
     }
 
-    /// The version that is observed.
+    /// The model version that is observed.
     pub fn model(&self) -> &ModelId {
         &self.model
     }
 
-    /// Whether anybody but the statistics is told. Whoever finds out something only for an event asks this first.
+    /// Whether there are observers besides the statistics. Check this before work that is needed for an event only.
     #[inline]
     pub fn are_told_everything(&self) -> bool {
         !self.others.is_empty()
@@ -100,7 +100,7 @@ impl Observers {
 }
 
 impl Default for Observers {
-    /// Nobody: nothing is counted.
+    /// No observers: nothing is counted.
     fn default() -> Observers {
         Observers { model: ModelId { name: "".into(), version: 0 }, statistics: None, others: Box::default() }
     }

@@ -1,11 +1,12 @@
-//! Observers that were registered, on the server or for single models.
+//! The observers that were registered, for all models or for single ones.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::Observer;
 
-/// Observers besides the statistics. Set up before models are loaded: a version keeps those that there were when it was.
+/// Observers besides the statistics. Registered before models are loaded: a version keeps the observers that were
+/// registered when it was loaded.
 #[derive(Clone, Debug, Default)]
 pub struct RegisteredObservers {
     of_all: Vec<Arc<dyn Observer>>,

@@ -1,8 +1,8 @@
-//! When an execution, or one of several responses, passed from one phase to the next.
+//! The times at which the phases of an execution, or of a decoupled response, began and ended.
 
 use std::time::{Duration, Instant};
 
-/// When an execution passed from one phase to the next.
+/// The times of an execution's phases.
 #[derive(Clone, Copy, Debug)]
 pub struct ExecutionTimes {
     /// The instance took the batch.
@@ -16,17 +16,17 @@ pub struct ExecutionTimes {
 }
 
 impl ExecutionTimes {
-    /// Times of an execution whose phases all happen now; a backend moves them on as it goes.
+    /// All times set to now. A backend updates each as it reaches the phase.
     pub fn now() -> ExecutionTimes {
         ExecutionTimes::starting(Instant::now())
     }
 
-    /// Times of an execution whose phases all happen at `started`; a backend moves them on as it goes.
+    /// All times set to `started`. A backend updates each as it reaches the phase.
     pub fn starting(started: Instant) -> ExecutionTimes {
         ExecutionTimes { started, inputs_ready: started, outputs_begun: started, finished: started }
     }
 
-    /// How long the three phases took: assembling inputs, running the model, taking outputs apart.
+    /// The durations of the three phases: assembling inputs, running the model, splitting outputs.
     pub fn phases(&self) -> [Duration; 3] {
         [
             self.inputs_ready.saturating_duration_since(self.started),
@@ -36,13 +36,13 @@ impl ExecutionTimes {
     }
 }
 
-/// When a decoupled model went through one of its responses.
+/// The times of one response of a decoupled model.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseTimes {
     /// The model began to compute it.
     pub started: Instant,
-    /// It is computed, and its outputs are being written. `None` for one without outputs.
+    /// The outputs are computed and are being written. `None` for a response without outputs.
     pub output_begun: Option<Instant>,
-    /// It is ready to be sent.
+    /// The response is ready to be sent.
     pub finished: Instant,
 }

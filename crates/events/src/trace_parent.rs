@@ -6,15 +6,15 @@ use std::str::FromStr;
 /// The span that a request belongs to: `00-<32 hex digits>-<16 hex digits>-<2 hex digits>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceParent {
-    /// Of the whole trace; not all zeros.
+    /// The id of the whole trace; not all zeros.
     pub trace_id: [u8; 16],
-    /// Of the span that sent the request; not all zeros.
+    /// The id of the span that sent the request; not all zeros.
     pub parent_id: [u8; 8],
     /// Bit 0: the sender records this trace.
     pub flags: u8,
 }
 
-/// The text is no `traceparent`; the standard says to go on as if there were none.
+/// The text is not a valid `traceparent`. The standard says to ignore it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoTraceParent;
 
@@ -59,7 +59,7 @@ impl fmt::Display for NoTraceParent {
 
 impl std::error::Error for NoTraceParent {}
 
-/// Exactly `N` bytes, in lower-case digits as the standard wants them.
+/// Parses exactly `N` bytes in lower-case hex digits, as the standard requires.
 fn hex<const N: usize>(text: &str) -> Result<[u8; N], NoTraceParent> {
     let digit = |digit: u8| match digit {
         b'0'..=b'9' => Ok(digit - b'0'),
