@@ -6,12 +6,12 @@ use std::time::Duration;
 use hippocamp_events::{ExecutionTimes, FailureReason, ResponseOutcome, ResponseTimes};
 use hippocamp_metrics::Histogram;
 
-/// How often something happened, and how long it took in all.
+/// A count of events and their total duration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// How often.
+    /// The number of events.
     pub count: u64,
-    /// All of them together, in nanoseconds.
+    /// The total duration in nanoseconds.
     pub ns: u64,
 }
 
@@ -41,7 +41,7 @@ impl Phases {
     }
 }
 
-/// What became of the responses at one place: of the first of every request, of the second, and so on.
+/// The outcomes of responses with the same index: of the first response of every request, of the second, and so on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResponseCounters {
     pub compute_infer: Counted,
@@ -49,7 +49,7 @@ pub struct ResponseCounters {
     pub success: Counted,
     pub fail: Counted,
     pub empty_response: Counted,
-    /// Its time is what letting go of a cancelled request took.
+    /// Cancelled responses; the duration is the time that stopping the request took.
     pub cancel: Counted,
 }
 
@@ -82,19 +82,19 @@ pub struct Counters {
     /// Batch entries executed: a batch of 8 counts 8.
     pub inference_count: u64,
     pub execution_count: u64,
-    /// From a request's arrival to its (last) response. Counts requests, as do `fail`, `queue` and `phases`. Those that
-    /// the response cache answers are in `success` and `queue`, but in none of `phases`.
+    /// From a request's arrival to its last response. Counts requests, as do `fail`, `queue` and `phases`. Requests
+    /// that the response cache answers count in `success` and `queue`, but not in `phases`.
     pub success: Counted,
     pub fail: Counted,
     pub queue: Counted,
     pub phases: Phases,
     /// Requests that the response cache answered, and how long it took.
     pub cache_hit: Counted,
-    /// Requests that it could not answer, and how long it took to look and to keep the response.
+    /// Requests that the response cache could not answer, and how long looking up and storing the response took.
     pub cache_miss: Counted,
-    /// By batch size. Counts executions.
+    /// Executions by batch size.
     pub batches: BTreeMap<u64, Phases>,
-    /// Of a decoupled model, by the response's place in its request.
+    /// The responses of a decoupled model, by their index in the request.
     pub responses: Vec<ResponseCounters>,
     /// Failed requests by [`FailureReason`], in the order of [`FailureReason::ALL`].
     pub failures: [u64; FailureReason::ALL.len()],

@@ -1,24 +1,24 @@
-//! Latencies that are kept besides the counters where the server is told to: summaries with quantiles, and the time to the
-//! first response of a decoupled model.
+//! Optional latency metrics: summaries with quantiles, and the time to the first response of a decoupled model.
 
 use std::time::{Duration, Instant};
 
 use hippocamp_events::ExecutionTimes;
 use hippocamp_metrics::{BoundedHistogram, Quantiles};
 
-/// What shall be kept of a model version.
+/// The optional latency metrics that are recorded for a model version.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WantedLatencies {
-    /// Whether summaries are kept.
+    /// Whether summaries are recorded.
     pub summaries: bool,
-    /// Bounds, in milliseconds, of the histogram of the time to the first response; `None` if it is not kept.
+    /// Bucket bounds, in milliseconds, of the histogram of the time to the first response; `None` if it is not
+    /// recorded.
     pub first_response_ms: Option<Vec<f64>>,
 }
 
 /// Which latency a summary is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Latency {
-    /// From arrival to the last response; requests that the response cache answered are not among them.
+    /// From arrival to the last response, without requests that the response cache answered.
     Request,
     Queue,
     ComputeInput,
@@ -40,21 +40,21 @@ impl Latency {
     ];
 }
 
-/// One latency as a scrape sees it.
+/// One latency summary for a scrape.
 #[derive(Clone, Debug)]
 pub struct LatencySummary {
     pub latency: Latency,
-    /// In microseconds, of the last minute, in the order that was asked for; NaN if there was nothing in it.
+    /// Quantiles of the last minute in microseconds, in the requested order; NaN without values in that minute.
     pub quantiles: Vec<f64>,
-    /// Of all that there were, in microseconds.
+    /// The sum of all values in microseconds.
     pub sum_us: u64,
     pub count: u64,
 }
 
-/// What is kept.
+/// The recorded latencies.
 #[derive(Debug, Default)]
 pub(crate) struct Latencies {
-    /// In the order of [`Latency::ALL`].
+    /// One summary for each latency, in the order of [`Latency::ALL`].
     summaries: Option<Box<[Quantiles; Latency::ALL.len()]>>,
     first_responses: Option<BoundedHistogram>,
 }

@@ -1,6 +1,6 @@
-//! What a model version has done so far: the numbers behind the statistics extension and the `nv_inference_*` metrics.
+//! The counters of model versions, for the statistics extension and the `nv_inference_*` metrics.
 //!
-//! [`ModelStatistics`] is an observer of a model version. It counts from the events of its requests and knows nothing else.
+//! [`ModelStatistics`] is an observer of a model version. Its only input is the events of the version's requests.
 
 mod counters;
 mod latencies;

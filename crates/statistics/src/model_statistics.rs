@@ -12,32 +12,31 @@ use parking_lot::Mutex;
 use crate::latencies::{Latencies, LatencySummary, WantedLatencies};
 use crate::{Counters, ResponseCounters};
 
-/// At how many places responses are counted on their own. A request that has more is no reason to remember more.
+/// Responses are counted separately up to this index in their request, so that memory is bounded.
 const MAX_RESPONSE_PLACES: usize = 10_000;
 
 /// The counters of one model version. They are updated before a response leaves, so that a client which has its answer
-/// also finds it counted. One short lock an execution and one a request; nothing is allocated after the first batch of
-/// each size.
+/// also finds it counted. This takes one short lock for each execution and each request. Nothing is allocated after the
+/// first batch of each size.
 #[derive(Debug, Default)]
 pub struct ModelStatistics(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     counters: Counters,
-    /// What nobody wants unless the server was told so.
+    /// The optional latency metrics.
     latencies: Latencies,
 }
 
 impl ModelStatistics {
-    /// Also keeps what is `wanted` besides the counters.
+    /// Statistics that also record the latencies that are `wanted`.
     pub fn with_latencies(wanted: &WantedLatencies) -> ModelStatistics {
         let statistics = ModelStatistics::default();
         statistics.want_latencies(wanted);
         statistics
     }
 
-    /// From now on keeps what is `wanted` besides the counters. What is kept already is kept on, if its form
-    /// stays the same.
+    /// Records the latencies that are `wanted` from now on. Recorded values are kept if their settings stay the same.
     pub fn want_latencies(&self, wanted: &WantedLatencies) {
         self.0.lock().latencies.want(wanted);
     }
@@ -47,12 +46,12 @@ impl ModelStatistics {
         self.0.lock().counters.clone()
     }
 
-    /// The summaries of latencies with these quantiles; empty if none are kept.
+    /// The latency summaries with these quantiles; empty if none are recorded.
     pub fn latency_summaries(&self, quantiles: &[f64]) -> Vec<LatencySummary> {
         self.0.lock().latencies.summaries(quantiles, Instant::now())
     }
 
-    /// From arrival to the first response, in whole milliseconds; `None` if it is not kept.
+    /// The time from arrival to the first response, in whole milliseconds; `None` if it is not recorded.
     pub fn first_responses(&self) -> Option<BoundedHistogram> {
         self.0.lock().latencies.first_responses()
     }
@@ -106,7 +105,7 @@ impl ModelStatistics {
         counters.failures[reason as usize] += 1;
     }
 
-    /// One of several responses to a request, by its place among them.
+    /// Counts one response of a decoupled model under its index.
     fn responded(&self, received: Instant, index: usize, outcome: ResponseOutcome, times: &ResponseTimes) {
         if index >= MAX_RESPONSE_PLACES {
             return;
