@@ -1,8 +1,8 @@
-//! The batch waker: those who wait for the responses of a batch are woken with one wake-up.
+//! The batch waker: the tasks that wait for the responses of a batch are woken with one wake-up.
 //!
-//! To wake a task of a runtime from another thread is a system call each time, and the thread that it runs on begins
-//! with the first response while the others are still being sent: it writes each to its connection by itself. Woken by a
-//! task of their own runtime, all of them cost one system call, and responses that share a connection leave in one write.
+//! Waking a task of a runtime from another thread costs a system call each time, and the runtime writes the first
+//! response while the others are still being sent, so each is written separately. When one task of their own runtime
+//! wakes all of them, that is one system call, and responses that share a connection leave in one write.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::task::{Wake, Waker};
 use tokio::runtime::Handle;
 
 thread_local! {
-    /// Who was woken on this thread since it began to answer a batch.
+    /// The wakers that were called on this thread since it began to answer a batch; `None` outside of a batch.
     static HELD: RefCell<Option<Vec<Arc<BatchWaker>>>> = const { RefCell::new(None) };
 }
 
@@ -37,8 +37,8 @@ impl Wake for BatchWaker {
     }
 }
 
-/// What wakes the same task, and may do so a little later. Its runtime is the one that this is called in; outside of a
-/// runtime it is the same waker. Costs an allocation.
+/// Makes a waker for the same task that may wake it together with others of its batch. Has to be called in the task's
+/// runtime; outside of a runtime it returns the same waker. Costs an allocation.
 pub fn batch_waker(waker: &Waker) -> Waker {
     match Handle::try_current() {
         Ok(runtime) => Waker::from(Arc::new(BatchWaker { waker: waker.clone(), runtime })),
@@ -46,8 +46,8 @@ pub fn batch_waker(waker: &Waker) -> Waker {
     }
 }
 
-/// Answers the requests of a batch. Whoever waits for them is woken when `answer` returns or panics, so it must do no more
-/// than that.
+/// Answers the requests of a batch. Waiting tasks are woken when `answer` returns or panics, so it must do nothing
+/// else.
 pub fn wake_together(count: usize, answer: impl FnOnce()) {
     if count < 2 {
         return answer();
@@ -56,7 +56,8 @@ pub fn wake_together(count: usize, answer: impl FnOnce()) {
     answer();
 }
 
-/// Does something that may take long, or wait for somebody: whoever it wakes, and was woken before, is woken at once.
+/// Runs `act`, which may take long or block, inside of [`wake_together`]: tasks that are woken before or by it are
+/// woken at once.
 pub fn wake_at_once(act: impl FnOnce()) {
     if HELD.with_borrow(Option::is_none) {
         return act();
@@ -66,7 +67,7 @@ pub fn wake_at_once(act: impl FnOnce()) {
     act();
 }
 
-/// Wakes those who are held when it is dropped, and puts back what was before.
+/// Wakes the held tasks when it is dropped, and restores the previous state.
 struct Held(Option<Vec<Arc<BatchWaker>>>);
 
 impl Drop for Held {
@@ -75,7 +76,7 @@ impl Drop for Held {
     }
 }
 
-/// Holds the next ones again when it is dropped.
+/// Holds wake-ups again when it is dropped.
 struct Again;
 
 impl Drop for Again {

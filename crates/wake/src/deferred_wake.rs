@@ -5,25 +5,25 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-/// A queue whose instances sleep until they are told that there is work.
+/// A queue whose instances sleep until they are woken for work.
 pub trait WakeInstance: Send + Sync + Debug {
     /// Wakes an instance if there is something to do.
     fn wake_instance(&self);
 }
 
-/// Wakes an instance when it is dropped, whatever becomes of the request that it was made for.
+/// Wakes an instance when it is dropped, also if its request was cancelled.
 #[derive(Debug)]
 #[must_use = "an instance sleeps until it is dropped"]
 pub struct DeferredWake(Arc<dyn WakeInstance>);
 
 impl DeferredWake {
-    /// Will wake an instance of that queue.
+    /// A deferred wake for an instance of that queue.
     pub fn new(queue: Arc<dyn WakeInstance>) -> DeferredWake {
         DeferredWake(queue)
     }
 
-    /// Wakes the instance after every other task that is ready on this thread had its turn: what they queue meanwhile goes into the
-    /// same batch.
+    /// Wakes the instance after the other tasks that are ready on this thread have run, so that requests which they
+    /// queue join the same batch.
     pub async fn wake_last(self) {
         let mut waited = false;
         poll_fn(|context| {

@@ -1,4 +1,4 @@
-//! Wake-ups that are put off for a moment, so that one of them serves several requests.
+//! Deferred wake-ups, so that one wake-up serves several requests.
 //!
 //! [`DeferredWake`] wakes an instance once the tasks that are ready have queued their requests. [`batch_waker`] and
 //! [`wake_together`] wake the tasks that wait for the responses of a batch by one system call.
