@@ -1,4 +1,4 @@
-//! The requests of one execution, and what holds their instance until the last of them is done.
+//! The requests of one execution, and executions that complete after `execute` has returned.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -12,8 +12,8 @@ use crate::{ExecutionTimes, ModelInstance, Request};
 
 type Requests = SmallVec<[Request; 8]>;
 
-/// Requests that are executed together. A model without a batch dimension gets them one at a time. It is a list of requests,
-/// from which a backend takes those that it answers.
+/// Requests that are executed together: a list from which a backend takes the requests that it answers. A model without
+/// a batch dimension gets one request at a time.
 #[derive(Debug, Default)]
 pub struct Batch {
     requests: Requests,
@@ -21,44 +21,45 @@ pub struct Batch {
     started: Option<Instant>,
 }
 
-/// A batch whose execution goes on after [`ModelInstance::execute`] has returned: a list of requests that can be moved to
-/// another thread, or to the callback of a stream. Dropping it completes the batch: then the instance may get its next one.
+/// A batch that completes after [`ModelInstance::execute`] has returned: a list of requests that can be moved to
+/// another thread, or to the callback of a stream. Dropping it completes the batch, and the instance may get its next
+/// one.
 ///
 /// Its owner answers the requests, as in `execute`. What is still in it at the end is treated as if `execute` had left it in its
 /// batch. If it is dropped by a panic, the instance is made anew.
 ///
-/// Completing it must not depend on another call of the instance, which does not come before; nor, for a movable instance, on
-/// the thread that took the request in, which may be the one that waits.
+/// Completion must not depend on another call of the instance, because none is made before. For a movable instance it
+/// must not depend on the thread that accepted the request either, because that thread may be waiting.
 pub struct LateBatch {
     requests: Requests,
     complete: SyncSender<Completed>,
 }
 
-/// What an execution that goes on later ends with.
+/// The result of an execution that completes later.
 struct Completed {
     rest: Requests,
     panicked: bool,
 }
 
-/// The end of an execution that goes on.
+/// Receives the end of an execution that completes later.
 struct Pending(Receiver<Completed>);
 
-/// How an execution ended that went on after `execute` had returned.
+/// How an execution ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
-    /// As it should, if it went on at all.
+    /// The execution completed normally.
     Complete,
-    /// Whoever had the batch panicked. What the instance keeps may be half of something.
+    /// The owner of the late batch panicked. The state of the instance may be inconsistent.
     Panicked,
 }
 
 impl Batch {
-    /// Without requests.
+    /// A batch without requests.
     pub fn new() -> Batch {
         Batch::default()
     }
 
-    /// Notes and reports that an instance took the requests for execution at `at`.
+    /// Records and reports that an instance took the requests for execution at `at`.
     pub fn start(&mut self, at: Instant) {
         self.started = Some(at);
         for request in &mut self.requests {
@@ -66,13 +67,13 @@ impl Batch {
         }
     }
 
-    /// When an instance took the requests; now, if nobody noted it.
+    /// When an instance took the requests; now, if that was not recorded.
     pub fn started(&self) -> Instant {
         self.started.unwrap_or_else(Instant::now)
     }
 
-    /// Hands all requests over, to be answered after `execute` has returned. The instance, what it holds of the rate limiter
-    /// and its place in the queue are kept until the [`LateBatch`] is dropped. For one call within an `execute`.
+    /// Moves all requests out, to be answered after `execute` has returned. The instance gets no further batch and
+    /// keeps its rate limiter permit until the [`LateBatch`] is dropped. To be called at most once in each `execute`.
     #[must_use = "the batch is complete when this is dropped"]
     pub fn finish_later(&mut self) -> LateBatch {
         let (complete, pending) = sync_channel(1);
@@ -80,13 +81,14 @@ impl Batch {
         LateBatch { requests: std::mem::take(&mut self.requests), complete }
     }
 
-    /// Executes the batch and waits until that is complete. What the backend left is in it then.
+    /// Executes the batch and waits until it is complete. Requests that the backend did not answer are then in the
+    /// batch.
     pub fn execute_on<I: ModelInstance + ?Sized>(&mut self, instance: &mut I) -> Finish {
         instance.execute(self);
         self.wait()
     }
 
-    /// Waits until the execution is complete, if it goes on. What was left is in the batch then.
+    /// Waits for an execution that completes later. Requests that were not answered are then in the batch.
     pub fn wait(&mut self) -> Finish {
         let Some(Pending(pending)) = self.pending.take() else { return Finish::Complete };
         // It cannot end without a word, as its drop says it.

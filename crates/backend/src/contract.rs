@@ -13,13 +13,14 @@ pub trait Backend: Send + Sync + Debug {
     /// The name that configs use: `onnxruntime`.
     fn name(&self) -> &str;
 
-    /// Whether what it runs models with is there: an engine's library, a device. Opens it. By default there is nothing that
-    /// could be missing.
+    /// Opens what the backend needs, such as an engine's library or a device. Fails if that is missing; by default
+    /// nothing is needed.
     fn available(&self) -> Result<()> {
         Ok(())
     }
 
-    /// What it says of itself: how its models are known and where they can run. Asked once, when it is registered.
+    /// The registration facts of the backend: how its models are recognized and where they can run. Called once, when
+    /// it is registered.
     fn facts(&self) -> BackendFacts {
         BackendFacts::PLAIN
     }
@@ -28,8 +29,8 @@ pub trait Backend: Send + Sync + Debug {
     /// checked but not completed.
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>>;
 
-    /// Whether all instances of a version under this config have what is in its files in memory once. By default each
-    /// has it for itself. Asked before the version is loaded, and of a config that cannot be loaded, too.
+    /// Whether all instances of a version under this config share one copy of its files in memory. By default each
+    /// instance has its own copy. Called before the version is loaded, even for a config that cannot be loaded.
     fn shares_files(&self, _config: &ModelConfig) -> bool {
         false
     }
@@ -52,16 +53,16 @@ pub struct ModelSource {
 
 /// A loaded version of a model, from which its instances are made.
 pub trait Model: Send + Sync {
-    /// Fills in what the config leaves out and the model file tells. `default_max_batch_size` is for a model that can be
-    /// batched and does not say how far. Not called when the user switched completion off.
+    /// Completes the config with facts of the model file. `default_max_batch_size` is used for a model that supports
+    /// batching without giving a limit. Not called when the user switched completion off.
     fn complete_config(&self, config: &mut ModelConfig, default_max_batch_size: i32) -> Result<()>;
 
     /// Compares the finished config with the model file.
     fn check_config(&self, config: &ModelConfig) -> Result<()>;
 
-    /// Whether this version, loaded from the same files under the config `loaded`, and its instances made under it, can go
-    /// on under `config` without being loaded again. Both are finished; `loaded` may be the edit before this one. By
-    /// default: if nothing changed that an engine may have read.
+    /// Whether this version, loaded from the same files under the config `loaded`, and its instances can be reused
+    /// under `config` without being loaded again. Both configs are finished; `loaded` may be the result of an earlier
+    /// reuse. By default true if no setting changed that an engine may have read.
     fn serves_under(&self, loaded: &ModelConfig, config: &ModelConfig) -> bool {
         differ_in_scheduling_only(loaded, config)
     }
@@ -71,16 +72,16 @@ pub trait Model: Send + Sync {
     fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance>;
 }
 
-/// An instance that was made, and who may use it.
+/// A new instance, and whether it may move between threads.
 pub enum NewInstance {
-    /// It is used and dropped on the thread that made it.
+    /// The instance is used and dropped on the thread that made it.
     Bound(Box<dyn ModelInstance>),
-    /// Any thread may use it, one after the other. A request that finds it idle may be executed on the thread that took
-    /// it in, if executions have been taking microseconds.
+    /// Any thread may use the instance, one at a time. A request that finds it idle may be executed inline by the
+    /// accepting thread, if recent executions took microseconds.
     Movable(MovableInstance),
 }
 
-/// An instance of which only its lock decides who uses it.
+/// An instance that any thread may use while it holds the instance's lock.
 pub type MovableInstance = Box<dyn ModelInstance + Send>;
 
 impl NewInstance {
@@ -94,7 +95,7 @@ impl NewInstance {
         NewInstance::Movable(Box::new(instance))
     }
 
-    /// The instance, for whoever leaves it where it is.
+    /// The instance, for a caller that keeps it on its thread.
     pub fn into_box(self) -> Box<dyn ModelInstance> {
         match self {
             NewInstance::Bound(instance) => instance,

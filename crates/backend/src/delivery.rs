@@ -1,4 +1,4 @@
-//! Where the events of a request go: to the task that waits for its answer, or to somebody in between.
+//! The path of a request's events: to the task that waits for its response, or to a sink in between.
 
 use std::fmt::Debug;
 
@@ -12,26 +12,26 @@ use crate::Event;
 pub enum Delivery {
     /// Exactly one.
     Once,
-    /// Any number, then an end: a decoupled model.
+    /// Any number of responses, then an end: a decoupled model.
     Many,
 }
 
-/// Somebody between a backend and whoever waits for the answer: an ensemble that feeds its next step, a batcher that
-/// keeps a sequence's state, a cache that keeps a copy.
+/// A sink between a backend and the receiver of the response: an ensemble that feeds its next step, a batcher that
+/// keeps a sequence's state, a cache that stores a copy.
 ///
 /// Called on the thread that sends, usually an instance's own, so it must neither block nor compute for long. The one
-/// exception is an ensemble that limits how many requests of a step are in flight: it holds back the step before.
+/// exception is back pressure: an ensemble that limits the requests in flight of a step blocks the step before it.
 /// Dropped after the last event.
 pub trait ResponseSink: Send + Debug {
     /// Takes the next event. The last one is [`Event::is_last`]; it always comes, because a sender that is dropped
     /// sends an error.
     fn deliver(&mut self, event: Event);
 
-    /// Whether nobody waits for an answer any more.
+    /// Whether the request is cancelled: its receiver was dropped.
     fn is_cancelled(&self) -> bool;
 }
 
-/// A way out for the events of one request. Closed once the last one went through.
+/// Sends the events of one request. Closed once the last event was sent.
 #[derive(Debug)]
 pub struct Outlet {
     to: Option<To>,
@@ -40,7 +40,7 @@ pub struct Outlet {
 
 #[derive(Debug)]
 enum To {
-    /// Nobody ever waited: a null request. Not the same as somebody who is gone.
+    /// A null request, which has no receiver. Unlike a dropped receiver, this does not cancel the request.
     Nobody,
     Once(oneshot::Sender<Event>),
     Many(mpsc::UnboundedSender<Event>),
@@ -48,17 +48,17 @@ enum To {
 }
 
 impl Outlet {
-    /// To whoever puts itself in between. `delivery` is how many responses it expects.
+    /// An outlet to a sink. `delivery` is how many responses it expects.
     pub fn to_sink(delivery: Delivery, sink: Box<dyn ResponseSink>) -> Outlet {
         Outlet { to: Some(To::Sink(sink)), delivery }
     }
 
-    /// Closed already.
+    /// An outlet that is closed.
     pub(crate) fn closed(delivery: Delivery) -> Outlet {
         Outlet { to: None, delivery }
     }
 
-    /// To nobody: whatever is sent is thrown away.
+    /// An outlet that discards all events.
     pub(crate) fn to_nobody(delivery: Delivery) -> Outlet {
         Outlet { to: Some(To::Nobody), delivery }
     }
@@ -95,12 +95,12 @@ impl Outlet {
         self.to.is_some()
     }
 
-    /// Whether nobody ever waits for what is sent.
+    /// Whether the outlet discards all events.
     pub(crate) fn is_to_nobody(&self) -> bool {
         matches!(self.to, Some(To::Nobody))
     }
 
-    /// Whether nobody waits for an answer any more, or the last event was sent.
+    /// Whether the request is cancelled or its last event was sent.
     pub fn is_cancelled(&self) -> bool {
         match &self.to {
             Some(To::Nobody) => false,
@@ -111,7 +111,7 @@ impl Outlet {
         }
     }
 
-    /// How many events it carries.
+    /// How many responses the request may have.
     pub fn delivery(&self) -> Delivery {
         self.delivery
     }

@@ -16,7 +16,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// What kind of error it is. These are Triton's eight; add none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
-    /// Nobody knows better.
+    /// No other code applies.
     Unknown,
     /// The server or the model is at fault.
     Internal,
@@ -24,13 +24,13 @@ pub enum Code {
     NotFound,
     /// The request or the config is wrong.
     InvalidArg,
-    /// It may work at another time: a full queue, memory that is short, a model that is not ready.
+    /// A retry may succeed: a full queue, short memory, a model that is not ready.
     Unavailable,
-    /// It is not done here.
+    /// The operation is not supported.
     Unsupported,
     /// There is something of that name already.
     AlreadyExists,
-    /// Nobody waits for it any more.
+    /// The client cancelled the request.
     Cancelled,
 }
 

@@ -1,7 +1,7 @@
-//! The report of a request's life to its observers.
+//! Reports the events of a request's life to its observers.
 //!
-//! Events are reported in the order of the life, whoever reports them: an event that comes before others were reported is
-//! preceded by those, with the same time. So a backend that tells its times only at the end, or never, is no exception.
+//! Observers receive the events in their fixed order. If an event is reported while earlier ones are missing, these are
+//! reported first with the same time. This covers backends that report their times only at the end, or never.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,14 +10,14 @@ use hippocamp_events::{
     ExecutionTimes, Observers, Outcome, RequestContext, RequestEvent, ResponseOutcome, ResponseTimes,
 };
 
-/// How far a request has come, and whom to tell.
+/// The context, progress and observers of a request.
 #[derive(Debug)]
 pub(crate) struct Life {
     pub(crate) context: RequestContext,
     observers: Arc<Observers>,
-    /// How many of several responses there were.
+    /// The number of responses of a decoupled model so far.
     responses: usize,
-    /// When the last of them was, or the request came in.
+    /// When the last response was reported, or else when the request arrived.
     last_response: Instant,
     reached: Stage,
 }
@@ -35,7 +35,7 @@ pub(crate) enum Stage {
 }
 
 impl Life {
-    /// Of a request that was received just now.
+    /// The life of a request that was just received.
     pub(crate) fn new(context: RequestContext, observers: Arc<Observers>) -> Life {
         if observers.are_told_everything() {
             observers.on_step(&context, &RequestEvent::Received);
@@ -43,7 +43,7 @@ impl Life {
         Life { responses: 0, last_response: context.received, reached: Stage::Received, context, observers }
     }
 
-    /// Of a null request: nobody is told of it.
+    /// The life of a null request, for which no event is reported.
     pub(crate) fn unobserved(context: RequestContext, observers: Arc<Observers>) -> Life {
         Life { responses: 0, last_response: context.received, reached: Stage::Ended, context, observers }
     }

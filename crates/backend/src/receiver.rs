@@ -1,4 +1,4 @@
-//! The end of a request's way back that its own task waits on.
+//! The receiving end of a request's response channel.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -12,8 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{Delivery, Error, Event, Outlet, Response, ResponseSender, Result, Use};
 
-/// Makes both ends of the way back for a request, and reports to `observers` that it was received. A model that answers once
-/// has a oneshot channel, a decoupled one an unbounded queue.
+/// Makes the response channel of a request, and reports to `observers` that it was received. The channel is a oneshot
+/// for a model that answers once, and an unbounded queue for a decoupled model.
 pub fn channel(
     delivery: Delivery,
     context: impl Into<RequestContext>,
@@ -33,14 +33,14 @@ pub fn channel(
     (ResponseSender::new(outlet, context, observers), receiver)
 }
 
-/// Receives what comes back for a request. Dropping it cancels the request.
+/// Receives the responses of a request. Dropping it cancels the request.
 #[derive(Debug)]
 pub struct ResponseReceiver {
     /// `None` once the last event was received.
     channel: Option<Channel>,
     /// An instance that is to be woken before the response is waited for.
     deferred_wake: Option<DeferredWake>,
-    /// A use of what answers, where that is counted.
+    /// A counted use of the model version that answers, if uses are counted.
     counted: Option<Use>,
 }
 
@@ -51,12 +51,12 @@ enum Channel {
 }
 
 impl ResponseReceiver {
-    /// Leaves it to this end to wake an instance. Only for whoever waits for the response right away.
+    /// Performs the deferred wake when the response is waited for. Only for a caller that waits right away.
     pub fn wake_when_waiting(&mut self, deferred_wake: Option<DeferredWake>) {
         self.deferred_wake = deferred_wake;
     }
 
-    /// Counts as a use of what answers until this is dropped.
+    /// Holds a counted use of the model version until the receiver is dropped.
     pub fn count_as(&mut self, counted: Option<Use>) {
         self.counted = counted;
     }

@@ -18,8 +18,8 @@ struct Registered {
     facts: BackendFacts,
 }
 
-/// Where a model may bring a backend of its own: the places that are looked through, in this order, before those that are
-/// built in. None of them is looked at yet, as only built-in backends can be used.
+/// The directories in which a model may bring a backend of its own, in the order of the search, before built-in
+/// backends. They are not searched yet: only built-in backends can be used.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelDirectories<'a> {
     /// The folder of the version that is to be loaded, if one is.
@@ -41,17 +41,17 @@ impl Backends {
         self.0.get(name).map(|registered| Arc::clone(&registered.backend))
     }
 
-    /// What the backend of that name says of itself.
+    /// The registration facts of the backend of that name; `None` if there is none.
     pub fn facts(&self, name: &str) -> Option<BackendFacts> {
         self.0.get(name).map(|registered| registered.facts)
     }
 
-    /// What each says of itself, by name.
+    /// The registration facts of all backends, by name.
     pub fn all_facts(&self) -> impl Iterator<Item = (&str, BackendFacts)> {
         self.0.iter().map(|(name, registered)| (name.as_str(), registered.facts))
     }
 
-    /// Their names, in order.
+    /// The names of all backends, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

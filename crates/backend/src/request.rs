@@ -12,9 +12,9 @@ use crate::{Error, ExecutionTimes, FailureReason, Parameters, RequestContext, Re
 /// One input of a request. Its name and type are those of the model's input at the same place.
 #[derive(Clone, Debug)]
 pub struct InputTensor {
-    /// As the client sent it: with the batch dimension, if the model has one.
+    /// The shape as the client sent it, with the batch dimension if the model has one.
     pub shape: Shape,
-    /// Exactly as many bytes as shape and type say.
+    /// The elements, exactly as many bytes as shape and type give.
     pub data: TensorData,
 }
 
@@ -23,7 +23,7 @@ pub struct InputTensor {
 pub struct WantedOutputs(Option<SmallVec<[bool; 8]>>);
 
 impl WantedOutputs {
-    /// Every output, which is what a request means that names none.
+    /// Every output: the meaning of a request that names none.
     pub const ALL: WantedOutputs = WantedOutputs(None);
 
     /// None of a model's `count` outputs yet.
@@ -76,15 +76,15 @@ pub struct Sequence {
     pub end: bool,
 }
 
-/// A request on its way through a model. Whoever holds it owes an answer: if it is dropped without one, the client gets
-/// an internal error.
+/// A request to a model. Its owner has to answer it: if it is dropped without a response, the client gets an internal
+/// error.
 #[derive(Debug)]
 pub struct Request {
     /// In the order of the model's inputs; `None` where an optional input was not given.
     pub inputs: SmallVec<[Option<InputTensor>; 4]>,
     /// Which outputs are asked for.
     pub outputs: WantedOutputs,
-    /// What the client says besides its inputs, without what the server itself reads.
+    /// The client's parameters, without those that the server itself reads.
     pub parameters: Parameters,
     /// The first dimension of every input; 1 for a model without a batch dimension.
     pub batch_size: usize,
@@ -96,12 +96,12 @@ pub struct Request {
     pub sequence: Option<Sequence>,
     /// When it began to wait for an instance.
     pub queued: Instant,
-    /// The way back to whoever waits for the answer.
+    /// Sends the response to the client.
     pub response: ResponseSender,
 }
 
 impl Request {
-    /// A request for all outputs of which nothing is known but its tensors. It begins to wait now.
+    /// A request for all outputs, with tensors only. Its queue time begins now.
     pub fn new(
         inputs: SmallVec<[Option<InputTensor>; 4]>,
         batch_size: usize,
@@ -120,12 +120,12 @@ impl Request {
         }
     }
 
-    /// What is known of it besides its tensors.
+    /// The context of the request.
     pub fn context(&self) -> &RequestContext {
         self.response.context()
     }
 
-    /// The same, to be completed before the request is queued.
+    /// The context of the request, to be completed before it is queued.
     pub fn context_mut(&mut self) -> &mut RequestContext {
         self.response.context_mut()
     }
@@ -135,7 +135,7 @@ impl Request {
         &self.context().id
     }
 
-    /// The client's own id as errors tell it.
+    /// The client's own id as it is shown in error messages.
     pub fn shown_id(&self) -> &str {
         self.context().shown_id()
     }
@@ -158,7 +158,7 @@ impl Request {
         self.response.queued_again(at);
     }
 
-    /// Whether the client is gone. Asked before any work is done for it.
+    /// Whether the client cancelled the request. Check this before any work is done for it.
     pub fn is_cancelled(&self) -> bool {
         self.response.is_cancelled()
     }
@@ -175,7 +175,7 @@ impl Request {
         self.response.set_reschedule(true);
     }
 
-    /// Whether the backend asked for that; asked once.
+    /// Returns and clears whether the backend asked for the request to be [rescheduled](Request::reschedule).
     pub fn take_reschedule(&mut self) -> bool {
         self.response.set_reschedule(false)
     }
@@ -191,8 +191,8 @@ impl Request {
         self.without_inputs().fail(error, reason);
     }
 
-    /// The way back, when the inputs are gone: whoever hears the answer may take the shared memory away in which they are,
-    /// and give its name to another.
+    /// Drops the inputs and returns the sender: once a client has its response, it may unregister the shared memory in
+    /// which the inputs are and reuse its name.
     fn without_inputs(self) -> ResponseSender {
         drop(self.inputs);
         self.response

@@ -1,8 +1,8 @@
 //! What comes back for a request.
 //!
-//! The way back has four parts, each in a file of its own: the [`ResponseSender`] that a backend holds (`sender.rs`), the
-//! [`Outlet`] that its events go through (`delivery.rs`), the [`ResponseReceiver`] that the request's own task waits on
-//! (`receiver.rs`), and the report of it all to observers (`life.rs`).
+//! The response channel has four parts, each in its own file: the [`ResponseSender`] that a backend holds
+//! (`sender.rs`), the [`Outlet`] that its events go through (`delivery.rs`), the [`ResponseReceiver`] on which the
+//! request's task waits (`receiver.rs`), and the reports to observers (`life.rs`).
 //!
 //! [`Outlet`]: crate::Outlet
 //! [`ResponseReceiver`]: crate::ResponseReceiver
@@ -27,9 +27,9 @@ pub struct OutputTensor {
 /// What a model answers to a request.
 #[derive(Clone, Debug, Default)]
 pub struct Response {
-    /// In the model's order, in that of an ensemble backwards; only outputs that were asked for.
+    /// The outputs that were asked for, in the model's order; for an ensemble in reverse order.
     pub outputs: SmallVec<[OutputTensor; 2]>,
-    /// What the model says besides its outputs.
+    /// The response parameters that the model sets.
     pub parameters: Parameters,
 }
 

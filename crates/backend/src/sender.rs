@@ -1,4 +1,4 @@
-//! The end of a request's way back that a backend holds.
+//! The sending end of a request's response channel, held by a backend.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,20 +11,20 @@ use hippocamp_events::{
 use crate::life::{Life, Stage};
 use crate::{Delivery, Error, Event, Outlet, Response};
 
-/// Sends the responses of a request and reports what becomes of it. Dropped before the last event was sent, it sends an
-/// internal error. Never blocks, but for an ensemble's back-pressure; see [`ResponseSink`].
+/// Sends the responses of a request and reports its events. If it is dropped before the last event was sent, it sends
+/// an internal error. It never blocks, except for an ensemble's back pressure; see [`ResponseSink`].
 ///
 /// [`ResponseSink`]: crate::ResponseSink
 #[derive(Debug)]
 pub struct ResponseSender {
     outlet: Outlet,
     life: Life,
-    /// The backend wants to have the request once more before it answers.
+    /// The backend asked for another execution before it answers.
     reschedule: bool,
 }
 
 impl ResponseSender {
-    /// For a request of that context; what becomes of it is reported to `observers`, beginning with its arrival.
+    /// The sender of a request with that context. Its events are reported to `observers`, beginning with its arrival.
     pub fn new(
         outlet: Outlet,
         context: impl Into<RequestContext>,
@@ -43,7 +43,7 @@ impl ResponseSender {
         ResponseSender { outlet: Outlet::to_nobody(delivery), life, reschedule: false }
     }
 
-    /// Puts somebody between this sender and where its events went so far. What is reported does not change.
+    /// Replaces the outlet by one that `wrap` makes of it. Reported events do not change.
     pub fn redirect(&mut self, wrap: impl FnOnce(Outlet) -> Outlet) {
         let nowhere = Outlet::closed(self.outlet.delivery());
         self.outlet = wrap(std::mem::replace(&mut self.outlet, nowhere));
@@ -58,7 +58,7 @@ impl ResponseSender {
         &mut self.life.context
     }
 
-    /// Who is told of the requests to the model version.
+    /// The observers of the model version.
     pub fn observers(&self) -> &Arc<Observers> {
         self.life.observers()
     }
@@ -96,7 +96,8 @@ impl ResponseSender {
         self.executed_rows(batch_size, batch_size, times);
     }
 
-    /// Counts an execution of a batch of which only `inferences` rows belong to requests; the rest keeps places.
+    /// Counts an execution of a batch of which only `inferences` rows belong to requests; the others belong to null
+    /// requests.
     pub fn executed_rows(&self, batch_size: usize, inferences: usize, times: &ExecutionTimes) {
         let (batch_size, inferences) = (batch_size as u64, inferences as u64);
         self.observers().on_model(&ModelEvent::Executed { batch_size, inferences, times });
@@ -117,7 +118,7 @@ impl ResponseSender {
         self.outlet.send(Event::Response { response, last: true });
     }
 
-    /// Sends the response that the response cache has. `looked` is when it was asked.
+    /// Sends a response from the response cache. `looked` is when the look-up began.
     pub fn succeed_from_cache(mut self, response: Response, queued: Instant, looked: Instant) {
         self.life.responded_once(queued, None);
         self.life.ended(Outcome::Cached { queued, looked });
@@ -132,7 +133,7 @@ impl ResponseSender {
         self.send_timed(response, &times);
     }
 
-    /// [`ResponseSender::send`] by a backend that knows when it did what.
+    /// As [`ResponseSender::send`], with the times of the response's phases.
     pub fn send_timed(&mut self, response: Response, times: &ResponseTimes) {
         if self.delivery() == Delivery::Many {
             self.life.responded(ResponseOutcome::Success, times);
@@ -155,7 +156,7 @@ impl ResponseSender {
         }
     }
 
-    /// Says that the last of several responses was sent. A model that answers once has no such end; see
+    /// Ends the responses of a decoupled model. A model that answers once has no such end; see
     /// [`ResponseSender::send`].
     pub fn finish(mut self, queued: Instant, times: &ExecutionTimes) {
         if self.delivery() == Delivery::Many {
@@ -164,7 +165,7 @@ impl ResponseSender {
         }
     }
 
-    /// Gives up on a request that was never queued: nothing is sent, and nothing is counted.
+    /// Drops a request that was never queued: nothing is sent or counted.
     pub fn withdraw(mut self) {
         self.life.ended(Outcome::Withdrawn);
         self.outlet = Outlet::closed(self.delivery());
@@ -175,7 +176,7 @@ impl ResponseSender {
         self.failed(error, reason);
     }
 
-    /// Sends an error: the request was cancelled while its responses were made. `times` is what letting go of it took.
+    /// Sends an error: the request was cancelled while its responses were made. `times` are those of stopping it.
     pub fn stop(mut self, error: Error, times: &ResponseTimes) {
         if self.delivery() == Delivery::Many {
             self.life.responded(ResponseOutcome::Cancel, times);
@@ -206,7 +207,7 @@ impl ResponseSender {
         self.outlet.send(Event::Failed(error));
     }
 
-    /// The times of a response of which nobody says more than that it is ready.
+    /// The times of a response for which the backend gives none: from the previous response to now.
     fn since_last_response(&self) -> ResponseTimes {
         let now = Instant::now();
         ResponseTimes { started: self.life.last_response(), output_begun: Some(now), finished: now }

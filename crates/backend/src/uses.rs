@@ -1,13 +1,13 @@
-//! Who uses something, counted.
+//! A count of uses that can be closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many use something. It can be closed when nobody does, and then nobody can begin to.
+/// Counts the current uses of something. It can be closed while there are none; then no use can begin.
 #[derive(Debug, Default)]
 pub struct Uses(Arc<AtomicUsize>);
 
-/// Set when it is closed. The count is below.
+/// The bit that is set when the count is closed. The lower bits are the count.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
 /// One use, until it is dropped.
@@ -22,12 +22,12 @@ impl Uses {
         (before & CLOSED == 0).then_some(begun)
     }
 
-    /// Whether anybody uses it now.
+    /// Whether there are uses now.
     pub fn any(&self) -> bool {
         self.0.load(Ordering::Acquire) & !CLOSED > 0
     }
 
-    /// Closes it if nobody uses it. True if it is closed.
+    /// Closes the count if there are no uses. Returns whether it did.
     pub fn close_if_unused(&self) -> bool {
         self.0.compare_exchange(0, CLOSED, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
