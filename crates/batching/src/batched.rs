@@ -12,21 +12,20 @@ use hippocamp_backend::{
     Batch, Error, ExecutionTimes, FailureReason, ModelInstance, Request, Response, Result, count_execution,
 };
 
-/// What remains of an instance when gathering and scattering are done for it.
+/// The computation of an instance, without gathering inputs and scattering outputs.
 pub trait Compute {
     /// Runs the inputs of a whole batch into its outputs. Outputs that nobody asked for may be left out.
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()>;
 
-    /// Whether it takes what this request brings. Asked of each request of a batch that [`run`](Compute::run) has refused:
-    /// those that are not taken fail by themselves, and the others are run without them. So it may only refuse what `run`
-    /// refuses before it does anything else. By default every request is taken, and a batch fails as a whole.
+    /// Checks a single request of a batch that [`run`](Compute::run) has refused: requests for which this fails are
+    /// answered with its error, and the others are run without them. So it may only refuse what `run` refuses before it
+    /// computes anything. By default it accepts every request, and a batch fails as a whole.
     fn takes(&self, request: &Request) -> Result<()> {
         let _ = request;
         Ok(())
     }
 
-    /// Where it wants the input at that place of the model's list: what makes buffers there. `None`, as by default, is host
-    /// memory.
+    /// The allocator of the memory in which the input at that index has to be. `None`, the default, is host memory.
     fn input_memory(&self, input: usize) -> Option<&dyn Allocator> {
         let _ = input;
         None
@@ -58,8 +57,8 @@ impl<C: Compute> Batched<C> {
 }
 
 impl<C: Compute> Batched<C> {
-    /// Answers the requests that are not taken with what is wrong with them. Tells whether there were any, and others are left.
-    /// Not in sequences, where each request has its row.
+    /// Fails the requests that [`Compute::takes`] refuses. Returns whether there were any and others remain. Does
+    /// nothing for sequences, in which each request has its row.
     #[cold]
     fn sort_out(&self, batch: &mut Batch) -> bool {
         let has_rows = |request: &Request| request.sequence.is_some() || request.is_null();

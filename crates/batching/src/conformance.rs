@@ -1,11 +1,11 @@
-//! The checks that every backend passes: what the server, and so a client, relies on.
+//! The conformance checks that every backend has to pass.
 //!
-//! A backend's test loads a model, tells in an [`Example`] what that model answers to what, and calls
+//! A backend's test loads a model, gives inputs and expected responses as an [`Example`], and calls
 //! [`Subject::verify`]. Nothing here knows any backend, and nothing here is in a server: the feature `conformance` is
 //! for tests alone.
 //!
-//! What a promise needs and the model does not have is left out: without a batch dimension there are no batches, and
-//! without [`Subject::failing`] nothing fails. To cover all promises, a backend runs the kit with several models.
+//! Checks that the model cannot exercise are skipped: without a batch dimension there are no batches, and without
+//! [`Subject::failing`] nothing fails. To cover all promises, a backend runs the kit with several models.
 
 mod compare;
 mod device_model;
@@ -27,7 +27,7 @@ use promises::PROMISES;
 
 pub use device_model::DeviceBackend;
 
-/// What one request gives, and what it has to get.
+/// The inputs of a request and the expected responses.
 #[derive(Clone, Debug)]
 pub struct Example {
     /// In the model's order; `None` where an optional input is left out.
@@ -44,12 +44,12 @@ pub type MakeExample<'a> = dyn Fn(usize, usize) -> Example + Sync + 'a;
 /// A loaded model under test.
 pub struct Subject<'a> {
     pub model: &'a dyn Model,
-    /// Completed and checked.
+    /// The completed and checked config.
     pub config: Arc<ModelConfig>,
     pub interface: Arc<Interface>,
-    /// Where its instances shall be.
+    /// The device of its instances.
     pub device: Device,
-    /// Requests as they usually are.
+    /// Ordinary requests.
     pub example: &'a MakeExample<'a>,
     /// Requests with a dimension of 0, for a model that can take them.
     pub empty: Option<&'a MakeExample<'a>>,
@@ -59,7 +59,7 @@ pub struct Subject<'a> {
     pub refused: Option<Vec<Option<InputTensor>>>,
 }
 
-/// A promise that was not kept.
+/// A failed check.
 #[derive(Clone, Debug)]
 pub struct Broken {
     pub promise: &'static str,

@@ -5,17 +5,17 @@ use hippocamp_interface::{Interface, Padding, TensorSpec};
 use crate::padded::length;
 use hippocamp_backend::{InputTensor, Request};
 
-/// Knows of a model which requests can be joined along the first dimension. Made once at load.
+/// Decides which requests of a model can be joined along the first dimension. Made once when the model is loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fitting {
     /// Any two requests fit, so that nothing needs comparing.
     uniform: bool,
-    /// By input, as far as a rule is known.
+    /// The rules of the inputs, in the model's order.
     rules: Vec<Rule>,
     padding: Option<Padding>,
 }
 
-/// What is asked of one input of two requests.
+/// The condition on one input of two requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
     /// Equal in every dimension but the first.
@@ -23,7 +23,7 @@ enum Rule {
     /// A shape tensor, which has no batch dimension: equal in content. It is compared where it lies, under the queue's lock, and
     /// never copied or transferred: one that is not in host memory fits no other. Requests bring theirs there before they queue.
     Same,
-    /// Whatever its shapes are, they are laid end to end.
+    /// Any shapes fit: the contents are concatenated.
     Ragged,
     /// Equal but for that dimension, which is padded. It may be left out if the server makes it.
     Padded { dim: usize, made: bool },
@@ -55,7 +55,7 @@ impl Fitting {
         self.uniform
     }
 
-    /// For a model of which any two requests fit.
+    /// The rule of a model of which any two requests fit.
     pub fn any() -> Fitting {
         Fitting { uniform: true, rules: Vec::new(), padding: None }
     }

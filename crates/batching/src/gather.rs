@@ -1,4 +1,4 @@
-//! From the requests of a batch to one tensor an input.
+//! Joins the inputs of a batch's requests to one tensor for each input.
 
 use hippocamp_interface::{Interface, TensorSpec};
 use hippocamp_tensor::{
@@ -15,7 +15,8 @@ use hippocamp_backend::{Error, Request, Result};
 pub struct InputView<'a> {
     pub data_type: DataType,
     pub shape: Shape,
-    /// Where the backend wants it. Aligned to 64 bytes, or to the element at least where a request's own bytes are borrowed.
+    /// The elements, in the memory that the backend wants. Aligned to 64 bytes, or at least to the element if a
+    /// request's own bytes are borrowed.
     pub data: PlacedSlice<'a>,
 }
 
@@ -23,7 +24,7 @@ impl<'a> InputView<'a> {
     /// The bytes, for a backend that reads host memory.
     ///
     /// # Errors
-    /// If they are elsewhere: the backend asked for that.
+    /// Fails if the bytes are in the memory of a device, for which the backend asked.
     pub fn bytes(&self) -> Result<&'a [u8]> {
         self.data.as_host().ok_or_else(|| {
             Error::internal(format!("an input was expected in host memory, it is in {}", self.data.place()))
@@ -102,7 +103,7 @@ fn joined_shape(
 /// A buffer to gather into, and what makes its memory if that is not host memory.
 pub(crate) type Target<'a, 'm> = (&'a mut RefillBuffer, Option<&'m dyn Allocator>);
 
-/// One input's bytes of all requests.
+/// Joins the bytes of one input of all requests.
 fn join<'a>(
     input: usize,
     spec: &TensorSpec,

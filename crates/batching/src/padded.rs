@@ -17,12 +17,12 @@ pub(crate) fn length(padding: &Padding, request: &Request) -> usize {
     padding.inputs.iter().find_map(size).unwrap_or(0)
 }
 
-/// The lengths of a batch.
+/// The lengths of a batch's requests.
 #[derive(Debug)]
 pub(crate) struct Lengths {
-    /// Of each request.
+    /// The length of each request.
     each: SmallVec<[usize; 8]>,
-    /// What all of them are padded to.
+    /// The length to which all are padded.
     pub(crate) padded: usize,
 }
 

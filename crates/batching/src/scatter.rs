@@ -1,4 +1,4 @@
-//! From the outputs of a batch to one response a request.
+//! Splits the outputs of a batch into one response for each request.
 
 use hippocamp_interface::{Interface, TensorSpec};
 use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape, TensorData};
@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use crate::padded::Lengths;
 use hippocamp_backend::{Error, InputTensor, OutputTensor, Request, Response, Result};
 
-/// Where a backend puts the outputs of a batch, by their place in the model's list.
+/// Collects the outputs of a batch, by their index in the model's list.
 #[derive(Debug)]
 pub struct Outputs {
     wanted: SmallVec<[bool; 4]>,
@@ -15,14 +15,14 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// Room for the outputs that any of the requests asks for.
+    /// Empty outputs for a batch; an output is wanted if any request asks for it.
     pub(crate) fn for_batch(interface: &Interface, requests: &[Request]) -> Outputs {
         let count = interface.all_outputs().len();
         let wanted = (0..count).map(|i| requests.iter().any(|r| r.outputs.contains(i)));
         Outputs { wanted: wanted.collect(), tensors: SmallVec::from_elem(None, count) }
     }
 
-    /// Whether anybody asked for this output. One that nobody asked for may be left out.
+    /// Whether a request asked for this output. Other outputs may be left out.
     pub fn is_wanted(&self, index: usize) -> bool {
         self.wanted.get(index).copied().unwrap_or(false)
     }
@@ -113,9 +113,9 @@ struct ByShape<'a> {
     dims: Shape,
     source: usize,
     source_name: &'a str,
-    /// What the model gave, for messages.
+    /// The shape that the model gave, for error messages.
     given: Shape,
-    /// What is not yet taken.
+    /// The data that no request has taken yet.
     data: TensorData,
 }
 
