@@ -36,7 +36,7 @@ impl Cores {
         self.0.is_empty()
     }
 
-    /// Binds the calling thread to the cores. Fails with INVALID_ARG if a core does not exist.
+    /// Binds the calling thread to the cores. Fails with `INVALID_ARG` if a core does not exist.
     pub(crate) fn bind_thread(&self, instance: &str) -> Result<()> {
         if self.0.is_empty() {
             return Ok(());

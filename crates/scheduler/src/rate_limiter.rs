@@ -66,7 +66,7 @@ impl RateLimiter {
     }
 
     /// Registers all instances of a model, or none on an error. `None` for an instance without resources. Fails with
-    /// INVALID_ARG if an instance could never execute.
+    /// `INVALID_ARG` if an instance could never execute.
     pub fn register(self: &Arc<Self>, demands: &[Demand]) -> Result<Vec<Option<RateLimited>>> {
         let mut state = self.0.lock();
         let all: Vec<Needs> =

@@ -72,7 +72,7 @@ impl Resources {
     }
 
     /// Sizes the pools for all instances: by the largest need, unless the command line gives a count. Fails with
-    /// INVALID_ARG, and changes nothing, if an instance could never execute.
+    /// `INVALID_ARG`, and changes nothing, if an instance could never execute.
     pub(super) fn provide<'a>(&mut self, all: impl Iterator<Item = &'a Needs>) -> Result<()> {
         let mut limits: BTreeMap<Pool, u64> = BTreeMap::new();
         for (pool, count) in all.flat_map(|needs| &needs.0) {
@@ -140,7 +140,7 @@ impl Resources {
     }
 }
 
-/// Fails with INVALID_ARG if a resource is both global and specific to a device.
+/// Fails with `INVALID_ARG` if a resource is both global and specific to a device.
 fn one_scope_each(limits: &BTreeMap<Pool, u64>) -> Result<()> {
     let pairs = limits.keys().zip(limits.keys().skip(1));
     // The global pool comes before those of devices.
