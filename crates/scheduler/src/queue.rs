@@ -227,6 +227,8 @@ impl Queue {
 
     /// Fills `batch`, which is empty, with the next batch, waiting for it as long as it takes. Requests whose client is
     /// gone, or that waited too long, are answered on the way. False once the queue is closed and empty.
+    // A step of a request of its own, which `scripts/bench instructions` counts.
+    #[inline(never)]
     pub fn pull(&self, batch: &mut Batch) -> bool {
         let Some((state, count, dropped)) = self.await_batch() else { return false };
         self.take(state, count, dropped, batch);
