@@ -3,6 +3,10 @@
 use bytes::Bytes;
 use hippocamp_backend::{Error, OutputTensor, ParameterValue, Response as ModelResponse, Result};
 use hippocamp_core::{Delivered, LoadedModel, OutputPlan};
+use hippocamp_http_content::{
+    AcceptedCoding, Coding,
+    json::{JsonWriter, write_tensor},
+};
 use hippocamp_model_config::{Interface, TensorLookup};
 use hippocamp_tensor::TensorData;
 use hyper::Response;
@@ -12,9 +16,6 @@ use smallvec::SmallVec;
 use crate::binary::HEADER_LENGTH;
 use crate::json::JsonRequest;
 use crate::response::{JSON, ResponseBody};
-use hippocamp_http_content::AcceptedCoding;
-use hippocamp_http_content::Coding;
-use hippocamp_http_content::json::{JsonWriter, write_tensor};
 
 const OCTET_STREAM: HeaderValue = HeaderValue::from_static("application/octet-stream");
 

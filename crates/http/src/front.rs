@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hippocamp_backend::Error;
 use hippocamp_core::InferenceServer;
+use hippocamp_http_content::{ResponseCompression, Unread};
 use hippocamp_net::Source;
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -11,8 +12,6 @@ use hyper::{Method, Request, Response, StatusCode};
 use crate::response::{self, ResponseBody};
 use crate::router::{self, ModelAction, Route};
 use crate::{generate, health, infer, metadata, repository, shared_memory, statistics};
-use hippocamp_http_content::ResponseCompression;
-use hippocamp_http_content::Unread;
 
 /// Settings of this protocol.
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ use hippocamp_backend::{Error, Event, ResponseReceiver, Result, Sequence};
 use hippocamp_core::{
     Accepted, IncomingRequest, InferInput, InferRequest, LoadedModel, OutputPlan, Responses, Then,
 };
+use hippocamp_http_content::{Coding, LARGE_JSON, MAX_BODY, Unread, off_thread, too_large};
 use hippocamp_net::Source;
 use hippocamp_shm::SharedMemory;
 use hippocamp_tensor::TensorData;
@@ -21,9 +22,6 @@ use crate::front::HttpFront;
 use crate::json::{GenerateRequest, parse_generate};
 use crate::response::{self, ResponseBody};
 use crate::router::ModelPath;
-use hippocamp_http_content::Coding;
-use hippocamp_http_content::{LARGE_JSON, off_thread};
-use hippocamp_http_content::{MAX_BODY, Unread, too_large};
 
 /// Answers with the only response of the model, decoupled or not.
 pub(crate) async fn generate<B>(

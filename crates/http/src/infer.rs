@@ -8,6 +8,9 @@ use hippocamp_core::{
     Accepted, IncomingRequest, InferInput, InferRequest, InferenceServer, LoadedModel, OutputPlan, Responses,
     Running, Then,
 };
+use hippocamp_http_content::{
+    AcceptedCoding, Coding, LARGE_JSON, LARGE_OUTPUT, MAX_BODY, Segments, Unread, off_thread, too_large,
+};
 use hippocamp_net::Source;
 use hippocamp_shm::SharedMemory;
 use hippocamp_tensor::TensorData;
@@ -22,10 +25,6 @@ use crate::json::{Content, JsonInput, JsonRequest, parse_infer};
 use crate::raw;
 use crate::response::{self, ResponseBody};
 use crate::router::ModelPath;
-use hippocamp_http_content::AcceptedCoding;
-use hippocamp_http_content::Coding;
-use hippocamp_http_content::{LARGE_JSON, LARGE_OUTPUT, off_thread};
-use hippocamp_http_content::{MAX_BODY, Segments, Unread, too_large};
 
 pub(crate) async fn infer<B>(
     front: &HttpFront,

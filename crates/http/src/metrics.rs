@@ -5,15 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hippocamp_backend::Error;
 use hippocamp_core::InferenceServer;
+use hippocamp_http_content::{AcceptedCoding, Coding, ResponseCompression, off_thread};
 use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use hyper::{Method, Request, Response};
 use tokio::sync::Semaphore;
 
 use crate::front::method_not_allowed;
 use crate::response::{self, ResponseBody};
-use hippocamp_http_content::Coding;
-use hippocamp_http_content::off_thread;
-use hippocamp_http_content::{AcceptedCoding, ResponseCompression};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 

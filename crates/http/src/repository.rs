@@ -9,15 +9,17 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
 use hippocamp_core::{IndexEntry, LoadOverrides, State};
+use hippocamp_http_content::{
+    LARGE_JSON, Unread,
+    json::{Cursor, Fault, JsonWriter, Scalar, unable_to_parse},
+    off_thread, too_large,
+};
 use hippocamp_net::Source;
 use hyper::{Response, StatusCode};
 
 use crate::front::HttpFront;
 use crate::response::{self, ResponseBody};
 use crate::router::ControlAction;
-use hippocamp_http_content::json::{Cursor, Fault, JsonWriter, Scalar, unable_to_parse};
-use hippocamp_http_content::{LARGE_JSON, off_thread};
-use hippocamp_http_content::{Unread, too_large};
 
 /// Padding may be left out.
 const BASE64: GeneralPurpose = GeneralPurpose::new(

@@ -1,6 +1,10 @@
 //! The shared memory extensions: status, register and unregister of regions.
 
 use hippocamp_backend::{Error, Result};
+use hippocamp_http_content::{
+    Unread,
+    json::{JsonWriter, Scalar},
+};
 use hippocamp_net::Source;
 use hippocamp_shm::{SharedMemory, SystemRegion};
 use hyper::{Response, StatusCode};
@@ -9,8 +13,6 @@ use crate::front::HttpFront;
 use crate::repository::{from_base64, members, read};
 use crate::response::{self, ResponseBody};
 use crate::router::{MemoryAction, MemoryKind};
-use hippocamp_http_content::Unread;
-use hippocamp_http_content::json::{JsonWriter, Scalar};
 
 /// The size of what CUDA calls an IPC memory handle.
 const CUDA_HANDLE: usize = 64;

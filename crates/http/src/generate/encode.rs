@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use hippocamp_backend::{OutputTensor, ParameterValue, Response, Result};
 use hippocamp_core::LoadedModel;
+use hippocamp_http_content::{
+    LARGE_OUTPUT,
+    json::{JsonWriter, write_flat},
+    off_thread,
+};
 use hippocamp_model_config::TensorSpec;
 use smallvec::SmallVec;
 
 use crate::encode::parameter;
-use hippocamp_http_content::json::{JsonWriter, write_flat};
-use hippocamp_http_content::{LARGE_OUTPUT, off_thread};
 
 /// Writes the responses to one request.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use hippocamp_backend::{Error, ParameterValue, Parameters};
 use hippocamp_core::check_parameter_count;
+use hippocamp_http_content::json::{Cursor, Fault, tensor, utf8};
 use hippocamp_model_config::{Interface, TensorLookup, TensorSpec};
 use hippocamp_tensor::Shape;
 use smallvec::SmallVec;
@@ -12,10 +13,6 @@ use smallvec::SmallVec;
 use super::infer::string;
 use super::input::unreadable;
 use super::parameters::custom;
-use hippocamp_http_content::json::Cursor;
-use hippocamp_http_content::json::Fault;
-use hippocamp_http_content::json::tensor;
-use hippocamp_http_content::json::utf8;
 
 /// The member whose own members are read like those of the request.
 const NESTED: &str = "parameters";

@@ -4,14 +4,12 @@ use std::borrow::Cow;
 
 use hippocamp_backend::Error;
 use hippocamp_core::check_tensor_count;
+use hippocamp_http_content::json::{AccessFault, Cursor, Fault, Scalar, unable_to_parse, utf8};
 use smallvec::SmallVec;
 
 use super::input::{self, JsonInput};
 use super::output::{self, JsonOutput};
 use super::parameters::{self, RequestParameters};
-use hippocamp_http_content::json::Cursor;
-use hippocamp_http_content::json::{AccessFault, Scalar, utf8};
-use hippocamp_http_content::json::{Fault, unable_to_parse};
 
 /// A request as its JSON describes it. Texts are borrowed from there.
 #[derive(Debug)]

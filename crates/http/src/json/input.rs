@@ -4,14 +4,11 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use hippocamp_backend::Error;
+use hippocamp_http_content::json::{AccessFault, Cursor, Fault, Mark, Scalar, tensor, unable_to_parse};
 use hippocamp_tensor::{DataType, Shape};
 
 use super::infer::{missing, required};
 use super::tensor_parameters::{Place, TensorParameters};
-use hippocamp_http_content::json::tensor;
-use hippocamp_http_content::json::{AccessFault, Scalar};
-use hippocamp_http_content::json::{Cursor, Mark};
-use hippocamp_http_content::json::{Fault, unable_to_parse};
 
 /// How many dimensions an input may have.
 const MAX_RANK: usize = 64;

@@ -4,12 +4,10 @@ use std::borrow::Cow;
 
 use hippocamp_backend::Error;
 use hippocamp_core::class_count;
+use hippocamp_http_content::json::{Cursor, Fault, Scalar, unable_to_parse};
 
 use super::infer::required;
 use super::tensor_parameters::{Place, TensorParameters};
-use hippocamp_http_content::json::Cursor;
-use hippocamp_http_content::json::Scalar;
-use hippocamp_http_content::json::{Fault, unable_to_parse};
 
 /// An output that is asked for.
 #[derive(Debug)]

@@ -5,10 +5,7 @@ use std::time::Duration;
 
 use hippocamp_backend::{CorrelationId, Error, ParameterValue, Parameters, Sequence};
 use hippocamp_core::check_parameter_count;
-
-use hippocamp_http_content::json::Cursor;
-use hippocamp_http_content::json::{AccessFault, Scalar, utf8};
-use hippocamp_http_content::json::{Fault, unable_to_parse};
+use hippocamp_http_content::json::{AccessFault, Cursor, Fault, Scalar, unable_to_parse, utf8};
 
 /// The parameters that mean something to the server, and those that are handed on to the model.
 #[derive(Debug, Default)]

@@ -3,11 +3,9 @@
 use std::borrow::Cow;
 
 use hippocamp_backend::Error;
+use hippocamp_http_content::json::{Cursor, Fault, Scalar, unable_to_parse};
 
 use super::infer::string;
-use hippocamp_http_content::json::Cursor;
-use hippocamp_http_content::json::Scalar;
-use hippocamp_http_content::json::{Fault, unable_to_parse};
 
 /// The parameters of an input or output that mean something. Others are ignored, and so is anything but an object.
 #[derive(Debug, Default)]
