@@ -37,8 +37,8 @@ pub(crate) enum Stage {
 impl Life {
     /// The life of a request that was just received.
     pub(crate) fn new(context: RequestContext, observers: Arc<Observers>) -> Life {
-        if observers.are_told_everything() {
-            observers.on_step(&context, &RequestEvent::Received);
+        if observers.has_others() {
+            observers.on_uncounted(&context, &RequestEvent::Received);
         }
         Life { responses: 0, last_response: context.received, reached: Stage::Received, context, observers }
     }
@@ -60,7 +60,7 @@ impl Life {
     /// Reports that the request reached a stage before its end.
     #[inline]
     pub(crate) fn reach(&mut self, stage: Stage, at: Instant) {
-        if self.observers.are_told_everything() {
+        if self.observers.has_others() {
             self.report_up_to(stage, at);
         }
     }
@@ -84,7 +84,7 @@ impl Life {
                 Stage::Computed | Stage::Ended => return,
             };
             self.reached = next;
-            self.observers.on_step(&self.context, &event);
+            self.observers.on_uncounted(&self.context, &event);
         }
     }
 
@@ -109,7 +109,7 @@ impl Life {
     /// them it was not executed.
     #[inline]
     pub(crate) fn responded_once(&mut self, queued: Instant, times: Option<&ExecutionTimes>) {
-        if self.observers.are_told_everything() && self.reached != Stage::Ended {
+        if self.observers.has_others() && self.reached != Stage::Ended {
             self.report_only_response(queued, times);
         }
     }
@@ -125,13 +125,13 @@ impl Life {
             ResponseTimes { started: queued, output_begun: Some(now), finished: now }
         };
         let event = RequestEvent::Responded { index: 0, outcome: ResponseOutcome::Success, times };
-        self.observers.on_step(&self.context, &event);
+        self.observers.on_uncounted(&self.context, &event);
     }
 
     /// Reports what was not reported yet of an execution.
     #[inline]
     pub(crate) fn executed(&mut self, queued: Instant, times: &ExecutionTimes) {
-        if self.observers.are_told_everything() {
+        if self.observers.has_others() {
             self.report_executed(queued, times);
         }
     }

@@ -63,12 +63,12 @@ impl Observers {
 
     /// Whether there are observers besides the statistics. Check this before work that is needed for an event only.
     #[inline]
-    pub fn are_told_everything(&self) -> bool {
+    pub fn has_others(&self) -> bool {
         !self.others.is_empty()
     }
 
     /// Reports an event that is not counted.
-    pub fn on_step(&self, context: &RequestContext, event: &RequestEvent<'_>) {
+    pub fn on_uncounted(&self, context: &RequestContext, event: &RequestEvent<'_>) {
         self.tell_others(|observer| observer.on_request(&self.model, context, event));
     }
 
@@ -78,8 +78,8 @@ impl Observers {
         if let Some(statistics) = &self.statistics {
             statistics.on_request(&self.model, context, event);
         }
-        if self.are_told_everything() {
-            self.on_step(context, event);
+        if self.has_others() {
+            self.on_uncounted(context, event);
         }
     }
 
