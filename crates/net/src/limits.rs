@@ -1,4 +1,6 @@
-//! The limits on the number of connections, their times and the bytes held for them.
+//! The values of the limits on connections: their number, their times and the bytes held for them.
+//!
+//! `accept.rs` enforces the number, `connection.rs` the times, `body.rs` that of a body and `exchange.rs` the bytes.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The deadlines of waiting requests, earliest first.
+//! The deadlines of waiting requests, earliest first. Only the order is kept here: `waiting.rs` rejects a request whose
+//! deadline has passed.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
