@@ -1,6 +1,6 @@
 //! The HTTP clients of the stores: timeouts and retries.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
@@ -23,10 +23,20 @@ pub(crate) fn retry() -> RetryConfig {
 
 /// No limit on a whole download, since models are large: only on silence.
 pub(crate) fn options() -> ClientOptions {
+    install_cryptography();
     ClientOptions::new()
         .with_timeout_disabled()
         .with_connect_timeout(Duration::from_secs(10))
         .with_read_timeout(Duration::from_secs(30))
+}
+
+/// TLS takes the cryptography that is installed for the process: ring, unless somebody installed another one before.
+fn install_cryptography() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        // An error says that there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
 }
 
 /// A client for the location's bucket. Makes no request yet.
