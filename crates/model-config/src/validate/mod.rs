@@ -19,7 +19,7 @@ mod tests;
 use crate::{DefaultFacts, FaultKind, ModelConfig, Spans};
 use hippocamp_interface::Faults;
 
-/// All rules, for a config that is ready to be served: to be called after [`complete`](crate::complete).
+/// All rules, for a config that is ready to be served: to be called after [`complete`](crate::complete()).
 pub fn validate(
     config: &ModelConfig,
     spans: Option<&Spans>,
