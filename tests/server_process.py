@@ -38,12 +38,13 @@ class ServerProcess:
     ready      whether start() waits for /v2/health/ready, or only for the HTTP port to answer
     library    ONNX Runtime for the server; None: let the server find it
     variables  environment variables beside those of the test
+    binary     another build than the usual one
     """
 
     def __init__(
-        self, *repositories, flags=(), ready=True, library=LIBRARY, timeout=60, variables=None
+        self, *repositories, flags=(), ready=True, library=LIBRARY, timeout=60, variables=None, binary=BINARY
     ):
-        self.variables = variables or {}
+        self.variables, self.binary = variables or {}, binary
         self.repositories, self.flags = [str(r) for r in repositories], list(flags)
         self.ready, self.library, self.timeout = ready, library, timeout
         self.http_port, self.grpc_port, self.metrics_port = free_ports(3)
@@ -68,7 +69,7 @@ class ServerProcess:
         return self.process.pid
 
     def command(self):
-        command = [BINARY, *(f"--model-repository={path}" for path in self.repositories)]
+        command = [self.binary, *(f"--model-repository={path}" for path in self.repositories)]
         for service in ("http", "grpc", "metrics"):
             command.append(f"--{service}-address=127.0.0.1")
             command.append(f"--{service}-port={getattr(self, service + '_port')}")
@@ -78,8 +79,8 @@ class ServerProcess:
 
     def launch(self):
         """Starts the process and does not wait for anything."""
-        if not os.path.isfile(BINARY):
-            raise RuntimeError(f"{BINARY} is missing: cargo build --release")
+        if not os.path.isfile(self.binary):
+            raise RuntimeError(f"{self.binary} is missing: cargo build --release")
         self.process = subprocess.Popen(
             self.command(),
             stdin=subprocess.DEVNULL,

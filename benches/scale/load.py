@@ -1,0 +1,90 @@
+"""Several processes of perf_analyzer at once against one server, and what they and the server saw."""
+
+import os
+import statistics
+import tempfile
+import threading
+import time
+
+import perf_analyzer
+
+from ..compare.servers import cpu_seconds
+from .cores import on
+
+VERSION = "2.40.0"
+WINDOWS = 3
+# A window that saw no request fails: it is tried again, longer.
+ATTEMPTS = 3
+
+
+def client(port, row, protocol, concurrency, window, cores, work, reports):
+    """One process, to its end. Adds its report, or why there is none."""
+    options = ["-i", protocol, "--concurrency-range", str(concurrency), *row.options]
+    options += ["-p", str(window), "-s", "1000", "-r", str(WINDOWS)]
+    with on(cores), tempfile.TemporaryDirectory(dir=work) as folder:
+        try:
+            limit = 60 + window * WINDOWS / 100
+            (report,) = perf_analyzer.analyze(VERSION, row.model, f"127.0.0.1:{port}", options, folder, limit)
+            reports.append(report)
+        except Exception as e:  # noqa: BLE001
+            reports.append(e)
+
+
+def together(port, row, protocol, concurrency, clients, window, cores, work):
+    """The reports of all clients."""
+    reports = []
+    arguments = (port, row, protocol, concurrency, window, cores, work, reports)
+    threads = [threading.Thread(target=client, args=arguments) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for report in reports:
+        if isinstance(report, Exception):
+            raise report
+    return reports
+
+
+def drive(port, row, protocol, concurrency, clients, seconds, cores, work):
+    for attempt in range(ATTEMPTS):
+        window = max(100, int(seconds * 1000 / WINDOWS)) * 2**attempt
+        try:
+            return together(port, row, protocol, concurrency, clients, window, cores, work)
+        except RuntimeError as e:
+            failed = e
+            print(f"  perf_analyzer failed, attempt {attempt + 1} of {ATTEMPTS}", flush=True)
+    raise failed
+
+
+def one(server, process, row, protocol, cores, setting, seconds, work):
+    """What came of it. Throughput is the sum of what the clients report, the median latency theirs, the 99th percentile
+    that of the slowest. CPU time and requests are the server's, from before the first to after the last.
+
+    `cores` is (the server's, the clients'); `setting` is (clients, concurrency of each).
+    """
+    port = process.grpc_port if protocol == "grpc" else process.http_port
+    clients, concurrency = setting
+    before, served = cpu_seconds(process.pid), server.count(process, row)
+    begin, client_cpu = time.monotonic(), sum(os.times()[:4])
+    reports = drive(port, row, protocol, concurrency, clients, seconds, cores[1], work)
+    elapsed = time.monotonic() - begin
+    client_cpu = sum(os.times()[:4]) - client_cpu
+    used = cpu_seconds(process.pid) - before
+    count = server.count(process, row) - served
+    return {
+        "server": server.name,
+        "row": row.key,
+        "protocol": protocol,
+        "cores": len(cores[0]),
+        "client_cores": len(cores[1]),
+        "clients": clients,
+        "concurrency": concurrency,
+        "requests_per_s": sum(float(report["Inferences/Second"]) for report in reports),
+        "cpu_s_per_1000": used / count * 1000,
+        "client_cpu_s_per_1000": client_cpu / count * 1000,
+        "server_cores_used": used / elapsed,
+        "client_cores_used": client_cpu / elapsed,
+        "p50_us": statistics.median(float(report["p50 latency"]) for report in reports),
+        "p99_us": max(float(report["p99 latency"]) for report in reports),
+        "requests": int(count),
+    }
