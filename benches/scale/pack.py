@@ -4,6 +4,7 @@
     DIR/hippocamp.tar.xz  our binary and the scripts, which change more often; with `--pack-again` only this is written
     DIR/rest.tar.xz       all the rest; several parts, .00 and on, where it is large
     DIR/python.tar.xz     the packages of the soak's clients for PYTHON, which nothing else needs
+    DIR/numpy.tar.xz      the one of them that a host may well have
 
 On the other host: `python3 -m tarfile -e rest.tar.xz THERE; python3 -m tarfile -e hippocamp.tar.xz THERE`, then in THERE
 `python3 -m benches.scale` with the options of `scripts/bench scale`. The host has to run what is built here: the same
@@ -35,6 +36,7 @@ PACKAGES = ("tritonclient[http,grpc]==2.73.0", "numpy==2.4.6")
 SOURCES = ("benches/__init__.py", "benches/compare/*.py", "benches/scale/*.py", "benches/soak/*.py", "tests/*.py")
 OURS = os.path.join("target", "release", "hippocamp")
 PYTHON_FOLDER = os.path.join(".cache", "python")
+NUMPY = os.path.join(os.path.relpath(repository.PACKAGES, ROOT), "numpy")
 ANALYZER = os.path.join(".cache", "perf_analyzer")
 # What comes with the C library, and has to be the host's.
 OF_C = re.compile(r"(linux-vdso|ld-linux|libc|libm|libdl|libpthread|librt|libresolv)[.-]")
@@ -163,7 +165,8 @@ def pack(folder, binary, again):
         rest = os.path.join(folder, "rest.tar.xz")
         archive(rest, tree, lambda name: not changes(name) and PYTHON_FOLDER not in name)
         split(rest)
-        archive(os.path.join(folder, "python.tar.xz"), tree, lambda name: PYTHON_FOLDER in name)
+        archive(os.path.join(folder, "python.tar.xz"), tree, lambda name: PYTHON_FOLDER in name and NUMPY not in name)
+        archive(os.path.join(folder, "numpy.tar.xz"), tree, lambda name: NUMPY in name)
     for path in sorted(glob.glob(os.path.join(folder, "*.tar.xz*"))):
         print(f"{os.path.getsize(path) / 1e6:6.1f} MB {path}")
     return 0

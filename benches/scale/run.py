@@ -1,5 +1,6 @@
 """The order of it all."""
 
+import dataclasses
 import json
 import os
 import shlex
@@ -162,8 +163,8 @@ def scale(options):
 def run(options):
     """Measures, prints the table as it grows, and writes the JSON and a picture of it."""
     rows, results = chosen(list(filter(None, options.only.split(",")))), []
-    if options.busy:
-        rows = [row for row in rows if row.small]
+    further = tuple(shlex.split(options.client_options))
+    rows = [dataclasses.replace(row, options=row.options + further) for row in rows if row.small or not options.busy]
     kept = cores.kept()
     print(cores.machine(), flush=True)
     if not kept:
