@@ -10,7 +10,7 @@ def add(what):
     scaled.add_argument("--cores", type=numbers, default=[], help="of the server, 1,2,4,8 by default; clients get all others")
     scaled.add_argument("--clients", type=int, default=4, help="processes of perf_analyzer, 4 by default")
     scaled.add_argument("--concurrency", type=int, default=32, help="of each, 32 by default")
-    scaled.add_argument("--client-options", default="", help='further ones of perf_analyzer, such as "--async"')
+    scaled.add_argument("--client-options", default="", help='further ones of perf_analyzer, such as "--async", which has no echo')
     scaled.add_argument("--seconds", type=float, default=2, help="of each measurement, 2 by default")
     scaled.add_argument("--rounds", type=int, default=1, help="1 by default; medians are reported")
     scaled.add_argument("--only", default="", help="rows, divided by commas: identity, addsub, mlp, large")
