@@ -8,6 +8,7 @@ use hippocamp_lifecycle::{LifecycleSettings, Repositories};
 use hippocamp_loading::{HostPolicy, LatencySettings, LoadSettings};
 use hippocamp_repository::{RepositoryLocation, ScanOptions};
 use hippocamp_scheduler::ResourceCount;
+use tokio::runtime::Handle;
 
 use crate::MetricsSettings;
 
@@ -89,6 +90,9 @@ pub struct Settings {
     pub metrics: MetricsSettings,
     /// The devices of this machine on which models may be placed.
     pub devices: Devices,
+    /// The runtime of loads and unloads that requests begin, where the threads that serve requests have runtimes of their
+    /// own. `None` for the runtime of the request.
+    pub background: Option<Handle>,
 }
 
 impl Default for Settings {
@@ -118,6 +122,7 @@ impl Default for Settings {
             response_cache_byte_size: 0,
             metrics: MetricsSettings::default(),
             devices: Devices::none(),
+            background: None,
         }
     }
 }
@@ -138,6 +143,7 @@ impl Settings {
             repositories: Repositories { locations: self.repositories.clone(), options: self.scan_options() },
             load_threads: self.model_load_thread_count,
             load_retries: self.model_load_retry_count,
+            background: self.background.clone(),
         }
     }
 

@@ -14,7 +14,7 @@ impl LazyLoading {
     /// continues even if the returned future is dropped.
     pub async fn load_for_client(self: &Arc<Self>, name: &str, overrides: LoadOverrides) -> Result<()> {
         let (lazy, owned) = (Arc::clone(self), name.to_owned());
-        let task = tokio::spawn(async move { lazy.load_and_pin(&owned, overrides).await });
+        let task = self.lifecycle.spawn(async move { lazy.load_and_pin(&owned, overrides).await });
         let lost = |e| Err(Error::internal(format!("loading model '{name}' failed: {e}")));
         task.await.unwrap_or_else(lost)
     }

@@ -65,7 +65,7 @@ impl LazyLoading {
         let (sender, receiver) = watch::channel(None);
         state.loading.insert(name.to_owned(), sender);
         // The load continues even if no request waits any more, because the next request will probably come soon.
-        tokio::spawn(this.load_for_requests(name.to_owned()));
+        self.lifecycle.spawn(this.load_for_requests(name.to_owned()));
         Asked::Wait(receiver)
     }
 

@@ -9,6 +9,7 @@ use hippocamp_repository::{Dependencies, Fingerprint};
 use hippocamp_serving::{LoadedModel, Routes};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use crate::draining::DrainingVersions;
 use crate::entry::LoadCounts;
@@ -54,6 +55,14 @@ impl Lifecycle {
             models: Mutex::default(),
             load_permits: Semaphore::new(threads),
             ends: OnceLock::new(),
+        }
+    }
+
+    /// Spawns a task that outlives the request that it is spawned for, on the runtime of background work.
+    pub fn spawn<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        match &self.settings.background {
+            Some(runtime) => runtime.spawn(task),
+            None => tokio::spawn(task),
         }
     }
 

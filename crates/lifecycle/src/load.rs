@@ -28,7 +28,7 @@ impl Lifecycle {
         overrides: LoadOverrides,
     ) -> Result<(), LoadFailure> {
         let lifecycle = Arc::clone(self);
-        let task = tokio::spawn(async move {
+        let task = self.spawn(async move {
             let mut outcomes = lifecycle.load_models(vec![Job::explicit(name.clone(), overrides)]).await;
             outcomes.remove(&name)
         });

@@ -1,6 +1,7 @@
 //! The settings of the lifecycle.
 
 use hippocamp_repository::{RepositoryLocation, ScanOptions};
+use tokio::runtime::Handle;
 
 /// Where models are found, and how they are loaded.
 #[derive(Clone, Debug, Default)]
@@ -10,6 +11,8 @@ pub struct LifecycleSettings {
     pub load_threads: usize,
     /// The number of retries after a failed load.
     pub load_retries: u32,
+    /// The runtime of loads and unloads that clients begin; `None` for the one they are begun on.
+    pub background: Option<Handle>,
 }
 
 /// The model repositories and the options for scanning them.

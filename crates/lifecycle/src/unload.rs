@@ -12,7 +12,7 @@ impl Lifecycle {
     /// other ensemble uses. Returns when the last request has finished and the memory is freed.
     pub async fn unload_model(self: &Arc<Self>, name: String, dependents: bool) {
         let lifecycle = Arc::clone(self);
-        let task = tokio::spawn(async move {
+        let task = self.spawn(async move {
             let mut open = vec![name];
             while let Some(name) = open.pop() {
                 let composing = lifecycle.unload_one(&name).await;

@@ -46,7 +46,7 @@ pub(crate) async fn accept_connections<S>(
     listener: TcpListener,
     network: Arc<Network>,
     port: Port,
-    serve_one: impl Fn(TcpStream, Arc<Connection>, Arc<Port>) -> S,
+    serve_one: impl Fn(TcpStream, Arc<Connection>, Arc<Port>) -> S + Clone + Send + 'static,
 ) where
     S: Future<Output = ()> + Send + 'static,
 {
@@ -67,12 +67,7 @@ pub(crate) async fn accept_connections<S>(
                 taken = acceptor.next() => taken,
                 _ = &mut closing => break,
             };
-            let Taken { stream, place, late } = taken;
-            let served = serve_one(stream, Arc::clone(&place.connection), Arc::clone(&port));
-            tokio::spawn(async move {
-                let _until_it_ends = (place, late);
-                served.await;
-            });
+            taken.serve(&port, &serve_one);
         }
     }
     network.all_gone(port.name).await;
@@ -83,6 +78,41 @@ struct Taken {
     stream: TcpStream,
     place: Place,
     late: Option<OwnedSemaphorePermit>,
+}
+
+impl Taken {
+    /// Serves the connection on a task of its own: of its I/O thread, or of this runtime.
+    fn serve<S>(
+        self,
+        port: &Arc<Port>,
+        serve_one: &(impl Fn(TcpStream, Arc<Connection>, Arc<Port>) -> S + Clone + Send + 'static),
+    ) where
+        S: Future<Output = ()> + Send + 'static,
+    {
+        let Taken { stream, place, late } = self;
+        let (connection, port) = (Arc::clone(&place.connection), Arc::clone(port));
+        let Some(seat) = &connection.seat else {
+            let served = serve_one(stream, connection, port);
+            tokio::spawn(async move {
+                let _until_it_ends = (place, late);
+                served.await;
+            });
+            return;
+        };
+        match stream.into_std() {
+            Ok(stream) => {
+                let serve_one = serve_one.clone();
+                seat.serve(stream, move |stream| {
+                    let served = serve_one(stream, Arc::clone(&place.connection), port);
+                    async move {
+                        let _until_it_ends = (place, late);
+                        served.await;
+                    }
+                });
+            }
+            Err(e) => debug!("connection lost before it was served: {e}"),
+        }
+    }
 }
 
 /// The registration of a connection. Dropping it unregisters the connection, and lowers the count if it counts against the

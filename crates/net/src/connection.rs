@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 
 use crate::front::Refusal;
+use crate::io_threads::Seat;
 use crate::network::{End, Network};
 
 /// An order to a connection to end.
@@ -48,6 +49,8 @@ pub(crate) struct Connection {
     pub(crate) port: &'static str,
     /// Why the connection is refused, if it is. Then it gets responses only to requests that are always answered.
     pub(crate) refused: Option<Refusal>,
+    /// Its place on an I/O thread; `None` if it is served where it was accepted.
+    pub(crate) seat: Option<Seat>,
     /// Whether its port's connections count against the limit.
     counted: bool,
     ages: Ages,
@@ -92,10 +95,12 @@ impl Connection {
         refused: Option<Refusal>,
     ) -> Connection {
         let now = network.now();
+        let seat = if counted && refused.is_none() { network.threads.take() } else { None };
         Connection {
             network,
             port,
             refused,
+            seat,
             counted,
             ages,
             begun: now,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
+use crate::io_threads::{IoThreads, Threads};
 use crate::limits::Limits;
 use crate::registry::Registry;
 use crate::tick;
@@ -80,6 +81,7 @@ pub struct Network {
     pub(crate) registry: Registry,
     /// The names of the ports, for metrics.
     ports: Mutex<Vec<&'static str>>,
+    pub(crate) threads: Arc<Threads>,
     pub(crate) late: Arc<Semaphore>,
     pub(crate) phase: watch::Sender<Phase>,
 }
@@ -91,8 +93,19 @@ impl fmt::Debug for Network {
 }
 
 impl Network {
-    /// Makes a network and starts its clock on the current runtime. The clock ends when the network is dropped.
+    /// Makes a network whose connections are served on the runtime that accepts them, and starts its clock on the current
+    /// runtime. The clock ends when the network is dropped.
     pub fn start(limits: Limits) -> Arc<Network> {
+        Network::with_threads(limits, Arc::default())
+    }
+
+    /// The same, with connections served by those threads. The metrics port, and refused connections, stay on the runtime
+    /// that accepts them.
+    pub fn start_on(limits: Limits, threads: &IoThreads) -> Arc<Network> {
+        Network::with_threads(limits, Arc::clone(&threads.threads))
+    }
+
+    fn with_threads(limits: Limits, threads: Arc<Threads>) -> Arc<Network> {
         let network = Arc::new(Network {
             limits,
             now: AtomicU64::new(1),
@@ -101,6 +114,7 @@ impl Network {
             counts: Counts::default(),
             registry: Registry::default(),
             ports: Mutex::new(vec!["http", "grpc", "metrics"]),
+            threads,
             late: Arc::new(Semaphore::new(LATE)),
             phase: watch::Sender::new(Phase::Serving),
         });

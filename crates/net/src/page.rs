@@ -14,6 +14,13 @@ impl Network {
         for port in self.ports() {
             family.sample(&[("port", port)], self.registry.len(port));
         }
+        if !self.threads.is_empty() {
+            let help = "Connections that are open, by the I/O thread that serves them";
+            let mut family = page.family("nv_server_io_thread_connections", help, Kind::Gauge);
+            for (thread, connections) in self.threads.connections().enumerate() {
+                family.sample(&[("thread", &thread.to_string())], connections);
+            }
+        }
         let requests = self.registry.fold(0, |sum, connection| {
             if connection.counts() { sum + u64::from(connection.requests()) } else { sum }
         });

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::connection::{Connection, Order};
+use crate::io_threads::Threads;
 
 #[derive(Default)]
 pub(crate) struct Registry {
@@ -43,6 +44,13 @@ impl Registry {
     /// Calls `look` with every connection. `look` must not block.
     pub(crate) fn for_each(&self, mut look: impl FnMut(&Connection)) {
         self.entries.lock().connections.values().for_each(|connection| look(connection));
+    }
+
+    /// Measures how active each I/O thread is.
+    pub(crate) fn measure(&self, threads: &Threads) {
+        if !threads.is_empty() {
+            threads.measure(self.entries.lock().connections.values().map(|connection| &**connection));
+        }
     }
 
     pub(crate) fn fold<T>(&self, first: T, mut add: impl FnMut(T, &Connection) -> T) -> T {

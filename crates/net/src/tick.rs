@@ -18,5 +18,6 @@ pub(crate) async fn tick(network: Weak<Network>) {
         let Some(network) = network.upgrade() else { return };
         network.set_now(1 + begin.elapsed().as_millis() as u64);
         network.registry.for_each(crate::connection::Connection::look);
+        network.registry.measure(&network.threads);
     }
 }

@@ -60,6 +60,11 @@ pub(crate) struct Args {
     #[arg(long, default_value = "triton", help_heading = "Server")]
     pub(crate) id: String,
 
+    /// How many threads read, decode, encode and write; short models are executed on them, too. A connection stays on one
+    /// of them. By default 1 on up to two cores, otherwise as many as the process may use, at most 64.
+    #[arg(long, value_name = "N", value_parser = io_thread_count, help_heading = "Server")]
+    pub(crate) io_thread_count: Option<usize>,
+
     /// Whether clients may register shared memory. Who may ask for that can read and write every shared memory object
     /// that the server can: only for clients that are trusted.
     #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = ArgAction::Set, help_heading = "Server")]
@@ -170,6 +175,12 @@ pub(crate) fn switch(text: &str) -> Result<bool, String> {
         "false" | "0" | "off" => Ok(false),
         _ => Err("expected true or false".to_owned()),
     }
+}
+
+/// Parses a value of `--io-thread-count`.
+fn io_thread_count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=1024).contains(count));
+    count.ok_or_else(|| "expected a number from 1 to 1024".to_owned())
 }
 
 /// Parses a value of `--strict-readiness`.

@@ -52,7 +52,7 @@ fn start(args: Args, log: Log, warnings: &[String]) -> anyhow::Result<ExitCode> 
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = threads::runtime(threads::cores()).context("failed to start the I/O threads")?;
+    let runtime = threads::runtime().context("failed to start the runtime")?;
     let code = runtime.block_on(run::run(args, log));
     // Tasks that still run do not delay the exit: the requests that were to finish have finished.
     runtime.shutdown_background();

@@ -12,6 +12,7 @@ use hippocamp_grpc::GrpcSettings;
 use hippocamp_http::HttpSettings;
 use hippocamp_net::Network;
 use hippocamp_repository::RepositoryLocation;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
@@ -19,7 +20,7 @@ use crate::args::Args;
 use crate::listeners::Listeners;
 use crate::logging::Log;
 use crate::signals::{self, Signals};
-use crate::{backends, repositories, test_hooks};
+use crate::{backends, repositories, test_hooks, threads};
 
 pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
@@ -28,9 +29,14 @@ pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
     beside.spawn(signals::reopen_log(log));
     hippocamp_net::open_files();
     let listeners = Listeners::open(&args).await?;
-    let server = InferenceServer::new(settings(&args)?, backends::all(&args)?);
+    let settings = Settings { background: Some(Handle::current()), ..settings(&args)? };
+    let server = InferenceServer::new(settings, backends::all(&args)?);
     let _closing = Closing(Arc::clone(&server));
-    let network = Network::start(args.limits.limits());
+    let threads = threads::start(args.io_thread_count).context("failed to start the I/O threads")?;
+    let network = match &threads {
+        Some(threads) => Network::start_on(args.limits.limits(), threads),
+        None => Network::start(args.limits.limits()),
+    };
     let mut fronts = serve(listeners, &network, &server, &args)?;
 
     let faults = tokio::select! {
@@ -111,6 +117,7 @@ pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
         response_cache_byte_size: args.cache.byte_size()?,
         metrics: args.metrics.settings(),
         devices: Devices::find(),
+        background: None,
     })
 }
 

@@ -22,6 +22,8 @@ mod grpc_infer;
 mod grpc_stream;
 #[path = "server/half_closed.rs"]
 mod half_closed;
+#[path = "server/io_threads.rs"]
+mod io_threads;
 #[path = "server/lazy.rs"]
 mod lazy;
 #[path = "server/lifecycle.rs"]

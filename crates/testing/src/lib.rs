@@ -19,5 +19,5 @@ pub use http::{HttpReply, send};
 pub use journal::{Entry, Journal};
 pub use line_protocol::LineProtocol;
 pub use repository::{Repository, identity_config};
-pub use server::{TestServer, limits};
+pub use server::{TestServer, io_threads, limits, network};
 pub use shared_object::SharedObject;

@@ -8,9 +8,10 @@ use hippocamp_backend::Backend;
 use hippocamp_core::{ControlMode, InferenceServer, Settings, WatchSettings};
 use hippocamp_grpc::GrpcSettings;
 use hippocamp_http::HttpSettings;
-use hippocamp_net::{Limits, Network};
+use hippocamp_net::{IoThreads, Limits, Network};
 use hippocamp_services::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
@@ -28,6 +29,8 @@ pub struct TestServer {
     pub line: SocketAddr,
     pub network: Arc<Network>,
     fronts: JoinSet<()>,
+    /// The I/O threads, if there are several.
+    _threads: Option<IoThreads>,
     /// Ends when it is dropped.
     watching: JoinSet<()>,
 }
@@ -64,7 +67,19 @@ impl TestServer {
         change: impl FnOnce(&mut Settings),
         more: Vec<Arc<dyn Backend>>,
     ) -> (TestServer, Vec<String>) {
+        TestServer::start_on(io_threads(), limits, repository, change, more).await
+    }
+
+    /// Starts a server with so many I/O threads, beside the thread of the test; with 1, that thread serves.
+    pub async fn start_on(
+        io_threads: usize,
+        limits: Limits,
+        repository: Repository,
+        change: impl FnOnce(&mut Settings),
+        more: Vec<Arc<dyn Backend>>,
+    ) -> (TestServer, Vec<String>) {
         let mut settings = Settings {
+            background: Some(Handle::current()),
             repositories: vec![repository.path().into()],
             control_mode: ControlMode::Explicit,
             load_models: vec!["*".to_owned()],
@@ -74,7 +89,7 @@ impl TestServer {
         let mut backends = hippocamp_backend_builtin::backends();
         backends.extend(more);
         let core = InferenceServer::new(settings, backends);
-        let network = Network::start(limits);
+        let (network, threads) = network(io_threads, limits);
         let (http, grpc, metrics) = (listen().await, listen().await, listen().await);
         let line = listen().await;
         let address = |listener: &TcpListener| listener.local_addr().expect("a bound socket has an address");
@@ -94,7 +109,21 @@ impl TestServer {
         core.begin_serving();
         let [http, grpc, metrics, line] = addresses;
         let watching = JoinSet::new();
-        (TestServer { core, repository, http, grpc, metrics, line, network, fronts, watching }, faults)
+        (
+            TestServer {
+                core,
+                repository,
+                http,
+                grpc,
+                metrics,
+                line,
+                network,
+                fronts,
+                _threads: threads,
+                watching,
+            },
+            faults,
+        )
     }
 
     /// Follows changes of the repository, as poll mode does.
@@ -139,6 +168,21 @@ impl TestServer {
 /// The limits of the binary, but without waiting for clients that hung up.
 pub fn limits() -> Limits {
     Limits { half_close_time: Duration::from_millis(100), ..Limits::default() }
+}
+
+/// The number of I/O threads of the servers in tests that do not ask for one: `HIPPOCAMP_TEST_IO_THREADS`, or 1.
+pub fn io_threads() -> usize {
+    let count = std::env::var("HIPPOCAMP_TEST_IO_THREADS").ok();
+    count.map_or(1, |count| count.parse().expect("HIPPOCAMP_TEST_IO_THREADS is a number"))
+}
+
+/// A network with so many I/O threads, which end when they are dropped; with 1, this thread serves.
+pub fn network(io_threads: usize, limits: Limits) -> (Arc<Network>, Option<IoThreads>) {
+    if io_threads <= 1 {
+        return (Network::start(limits), None);
+    }
+    let threads = IoThreads::start(io_threads, 8 << 20).expect("threads can be started");
+    (Network::start_on(limits, &threads), Some(threads))
 }
 
 async fn listen() -> TcpListener {

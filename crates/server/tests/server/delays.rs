@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hippocamp_grpc::{GrpcSettings, TestDelays};
-use hippocamp_net::{Limits, Network};
+use hippocamp_net::{IoThreads, Limits};
 use hippocamp_proto::inference::ModelInferResponse;
 use hippocamp_services::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
-use hippocamp_testing::{Gate, Repository, TestServer, gate_config};
+use hippocamp_testing::{Gate, Repository, TestServer, gate_config, io_threads, network};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet, yield_now};
 use tonic::Status;
@@ -25,6 +25,7 @@ struct Held {
     gate: Gate,
     client: GrpcInferenceServiceClient<Channel>,
     _front: JoinSet<()>,
+    _threads: Option<IoThreads>,
 }
 
 impl Held {
@@ -36,11 +37,11 @@ impl Held {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let settings = GrpcSettings { delays, response_compression: true, ..GrpcSettings::default() };
-        let network = Network::start(Limits::default());
+        let (network, threads) = network(io_threads(), Limits::default());
         let mut front = JoinSet::new();
         front.spawn(hippocamp_grpc::serve(listener, network, Arc::clone(&server.core), settings));
         let client = GrpcInferenceServiceClient::connect(address).await.unwrap();
-        Held { server, gate, client, _front: front }
+        Held { server, gate, client, _front: front, _threads: threads }
     }
 
     /// Starts a call on one of the two paths: plain messages or compressed ones.
