@@ -35,6 +35,7 @@ pub(crate) async fn infer<B>(
 where
     B: Source,
 {
+    let server = &front.server;
     let head = match Head::accept(front, headers, path).await {
         Ok(head) => head,
         Err(error) => {
@@ -42,7 +43,7 @@ where
             return refused(headers, &error);
         }
     };
-    match head.run(body).await {
+    match head.run(server, body).await {
         Ok(response) => response,
         Err(error) => response::error(&error),
     }
@@ -59,7 +60,6 @@ fn refused(headers: &HeaderMap, error: &Error) -> Response<ResponseBody> {
 
 /// A request as far as its head tells.
 struct Head {
-    server: Arc<InferenceServer>,
     accepted: Accepted,
     coding: Coding,
     reply_coding: AcceptedCoding,
@@ -80,7 +80,6 @@ impl Head {
     async fn accept(front: &HttpFront, headers: &HeaderMap, path: &ModelPath<'_>) -> Result<Head> {
         let accepted = front.server.accept(&path.name, path.version, ONE).await?;
         Ok(Head {
-            server: Arc::clone(&front.server),
             accepted,
             coding: Coding::of_request(headers)?,
             reply_coding: AcceptedCoding::of(headers, front.settings.response_compression),
@@ -89,7 +88,7 @@ impl Head {
         })
     }
 
-    async fn run<B>(self, body: Unread<B>) -> Result<Response<ResponseBody>>
+    async fn run<B>(self, server: &Arc<InferenceServer>, body: Unread<B>) -> Result<Response<ResponseBody>>
     where
         B: Source,
     {
@@ -97,8 +96,12 @@ impl Head {
         let body = self.read(body).await?;
         let arrived = Instant::now();
         let is_large = self.coding != Coding::Identity || self.json_length(body.len()) > LARGE_JSON;
-        let submit = move || self.submit(body, arrived);
-        let Submitted { running, wanted } = off_thread(is_large, submit).await?;
+        let Submitted { running, wanted } = if is_large {
+            let server = Arc::clone(server);
+            off_thread(true, move || self.submit(&server, body, arrived)).await?
+        } else {
+            self.submit(server, body, arrived)?
+        };
         let Running { model, responses, mut outputs } = running;
         let response = responses.only().await?;
         let is_large = wanted.work(&response, &model.interface, &outputs, reply_coding) > LARGE_OUTPUT;
@@ -133,7 +136,7 @@ impl Head {
     }
 
     /// Decodes the body and hands the request to its model.
-    fn submit(self, body: Segments, arrived: Instant) -> Result<Submitted> {
+    fn submit(self, server: &InferenceServer, body: Segments, arrived: Instant) -> Result<Submitted> {
         let mut body = self.coding.decompress(body, self.max_input_size)?;
         let json = match &self.header_length {
             Some(length) => length.within(body.len())?,
@@ -141,7 +144,7 @@ impl Head {
         };
         if json == 0 {
             let mut request = RawRequest { content: body.take(usize::MAX), arrived };
-            let running = self.accepted.submit(&*self.server, &mut request, Then::Wait)?;
+            let running = self.accepted.submit(server, &mut request, Then::Wait)?;
             return Ok(Submitted { running, wanted: Wanted::all(Form::Binary) });
         }
         if json > self.max_input_size {
@@ -150,7 +153,7 @@ impl Head {
         let json = body.take(json).to_host()?;
         let json = parse_infer(&json, self.max_input_size)?;
         let mut request = BinaryRequest { json, tail: body, arrived };
-        let running = self.accepted.submit(&*self.server, &mut request, Then::Wait)?;
+        let running = self.accepted.submit(server, &mut request, Then::Wait)?;
         let wanted = Wanted::of(&request.json, &running.model.interface);
         Ok(Submitted { running, wanted })
     }

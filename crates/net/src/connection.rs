@@ -125,6 +125,11 @@ impl Connection {
         }
     }
 
+    /// The number of its I/O thread; `None` if it has none.
+    pub(crate) fn thread(&self) -> Option<usize> {
+        self.seat.as_ref().map(|seat| seat.number)
+    }
+
     pub(crate) fn requests(&self) -> u32 {
         self.open.load(Relaxed) as u32
     }
@@ -134,11 +139,11 @@ impl Connection {
     }
 
     pub(crate) fn speaks_http2(&self) {
-        self.http2.store(true, Relaxed);
+        self.http2.store(true, SeqCst);
     }
 
     pub(crate) fn is_http2(&self) -> bool {
-        self.http2.load(Relaxed)
+        self.http2.load(SeqCst)
     }
 
     /// Whether there has been a request.

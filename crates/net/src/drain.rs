@@ -16,11 +16,7 @@ impl Network {
     /// Begins draining: HTTP/2 clients are told to go elsewhere at once, HTTP/1.1 clients with their next response. New
     /// connections may only request the server's health.
     pub fn begin_drain(&self) {
-        self.phase.send_if_modified(|phase| {
-            let begins = *phase < Phase::Draining;
-            *phase = (*phase).max(Phase::Draining);
-            begins
-        });
+        self.reach(Phase::Draining);
         self.registry.for_each(|connection| {
             if connection.is_http2() {
                 connection.tell(Order::Finish);
@@ -50,7 +46,7 @@ impl Network {
 
     /// Closes the ports, and each connection when its responses are written.
     pub fn close(&self) {
-        self.phase.send_replace(Phase::Closing);
+        self.reach(Phase::Closing);
         self.registry.for_each(|connection| {
             let is_given_up = connection.requests() > 0 && connection.running_requests() == 0;
             connection.tell(if is_given_up { Order::End } else { Order::Finish });

@@ -42,12 +42,9 @@ impl Exchange {
     pub fn hold(&self, bytes: usize) -> Result<(), BodyError> {
         // The overhead of the request is counted with its first bytes.
         let all = if self.held.load(Relaxed) == 0 { bytes + REQUEST } else { bytes };
-        let network = &self.connection.network;
-        let limit = network.limits.held_bytes;
-        if network.held.fetch_add(all, Relaxed).saturating_add(all) > limit {
-            network.held.fetch_sub(all, Relaxed);
-            network.counts.no_room.fetch_add(1, Relaxed);
-            return Err(BodyError::NoRoom { limit });
+        let connection = &self.connection;
+        if !connection.network.held.hold(connection.thread(), all) {
+            return Err(self.no_room());
         }
         self.held.fetch_add(all, Relaxed);
         Ok(())
@@ -55,13 +52,13 @@ impl Exchange {
 
     /// Counts bytes of a response that exist already, even beyond the limit.
     pub(crate) fn hold_answer(&self, bytes: usize) {
-        self.connection.network.held.fetch_add(bytes, Relaxed);
+        self.connection.network.held.hold_anyway(self.connection.thread(), bytes);
         self.held.fetch_add(bytes, Relaxed);
     }
 
     /// Subtracts bytes that are no longer held.
     pub fn release(&self, bytes: usize) {
-        self.connection.network.held.fetch_sub(bytes, Relaxed);
+        self.connection.network.held.release(self.connection.thread(), bytes);
         self.held.fetch_sub(bytes, Relaxed);
     }
 
@@ -73,13 +70,14 @@ impl Exchange {
 
     /// Returns an error if announced bytes could not be held. It counts nothing, because announced bytes take no memory.
     pub(crate) fn has_room_for(&self, bytes: u64) -> Result<(), BodyError> {
+        if self.connection.network.held.has_room_for(bytes) { Ok(()) } else { Err(self.no_room()) }
+    }
+
+    #[cold]
+    fn no_room(&self) -> BodyError {
         let network = &self.connection.network;
-        let limit = network.limits.held_bytes;
-        if (network.held.load(Relaxed) as u64).saturating_add(bytes) <= limit as u64 {
-            return Ok(());
-        }
         network.counts.no_room.fetch_add(1, Relaxed);
-        Err(BodyError::NoRoom { limit })
+        BodyError::NoRoom { limit: network.limits.held_bytes }
     }
 
     /// Notes that the body was read to its end.
@@ -111,7 +109,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let held = *self.held.get_mut();
         if held > 0 {
-            self.connection.network.held.fetch_sub(held, Relaxed);
+            self.connection.network.held.release(self.connection.thread(), held);
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tracing::debug;
 
 use crate::connection::Connection;
+use crate::padded::Padded;
 
 /// How long in milliseconds a connection counts as active after its last request.
 const ACTIVE_MILLISECONDS: u64 = 1000;
@@ -59,7 +60,7 @@ fn start_one(
         // Blocking work that still runs does not delay the end.
         runtime.shutdown_background();
     })?;
-    Ok(IoThread { runtime: handle, load: Load::default() })
+    Ok(IoThread { runtime: handle, load: Padded::default() })
 }
 
 /// The I/O threads as the network knows them. Empty if connections are served on the runtime that accepts them.
@@ -73,12 +74,11 @@ pub(crate) struct Threads {
 #[derive(Debug)]
 struct IoThread {
     runtime: Handle,
-    load: Load,
+    load: Padded<Load>,
 }
 
-/// What one thread has to serve, on cache lines of its own.
+/// What one thread has to serve.
 #[derive(Debug, Default)]
-#[repr(align(128))]
 struct Load {
     connections: AtomicUsize,
     /// The open requests of its active connections as of the last tick, one at least for each, and one for each connection
@@ -87,6 +87,10 @@ struct Load {
 }
 
 impl Threads {
+    pub(crate) fn len(&self) -> usize {
+        self.threads.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.threads.is_empty()
     }
@@ -97,11 +101,11 @@ impl Threads {
         let count = self.threads.len();
         let turn = self.turn.fetch_add(1, Relaxed);
         let load = |number: &usize| {
-            let load = &self.threads[*number].load;
+            let load = &self.threads[*number].load.0;
             (load.active.load(Relaxed), load.connections.load(Relaxed))
         };
         let number = (0..count).map(|i| turn.wrapping_add(i) % count).min_by_key(load)?;
-        let load = &self.threads[number].load;
+        let load = &self.threads[number].load.0;
         load.active.fetch_add(1, Relaxed);
         load.connections.fetch_add(1, Relaxed);
         Some(Seat { threads: Arc::clone(self), number })
@@ -109,7 +113,7 @@ impl Threads {
 
     /// The numbers of connections, by thread.
     pub(crate) fn connections(&self) -> impl Iterator<Item = usize> {
-        self.threads.iter().map(|thread| thread.load.connections.load(Relaxed))
+        self.threads.iter().map(|thread| thread.load.0.connections.load(Relaxed))
     }
 
     /// Counts anew how active each thread is.
@@ -122,7 +126,7 @@ impl Threads {
             }
         }
         for (thread, active) in self.threads.iter().zip(active) {
-            thread.load.active.store(active, Relaxed);
+            thread.load.0.active.store(active, Relaxed);
         }
     }
 }
@@ -130,7 +134,7 @@ impl Threads {
 /// The place of a connection on one of the threads. Counted until it is dropped.
 pub(crate) struct Seat {
     threads: Arc<Threads>,
-    number: usize,
+    pub(crate) number: usize,
 }
 
 impl fmt::Debug for Seat {
@@ -158,7 +162,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.threads.threads[self.number].load.connections.fetch_sub(1, Relaxed);
+        self.threads.threads[self.number].load.0.connections.fetch_sub(1, Relaxed);
     }
 }
 

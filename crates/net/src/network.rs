@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
+use crate::held_bytes::HeldBytes;
 use crate::io_threads::{IoThreads, Threads};
 use crate::limits::Limits;
 use crate::registry::Registry;
@@ -73,8 +74,7 @@ pub struct Network {
     pub(crate) limits: Limits,
     /// Milliseconds since the start, as of the last tick. Never 0, which stands for no time.
     now: AtomicU64,
-    /// The number of bytes that are held for clients.
-    pub(crate) held: AtomicUsize,
+    pub(crate) held: HeldBytes,
     /// The number of connections that count against the limit.
     pub(crate) counted: AtomicUsize,
     pub(crate) counts: Counts,
@@ -83,7 +83,10 @@ pub struct Network {
     ports: Mutex<Vec<&'static str>>,
     pub(crate) threads: Arc<Threads>,
     pub(crate) late: Arc<Semaphore>,
-    pub(crate) phase: watch::Sender<Phase>,
+    /// The phase, for every response.
+    reached: AtomicU8,
+    /// The phase, for those who wait for it.
+    phase: watch::Sender<Phase>,
 }
 
 impl fmt::Debug for Network {
@@ -106,16 +109,18 @@ impl Network {
     }
 
     fn with_threads(limits: Limits, threads: Arc<Threads>) -> Arc<Network> {
+        let held = HeldBytes::new(limits.held_bytes, threads.len());
         let network = Arc::new(Network {
             limits,
             now: AtomicU64::new(1),
-            held: AtomicUsize::new(0),
+            held,
             counted: AtomicUsize::new(0),
             counts: Counts::default(),
             registry: Registry::default(),
             ports: Mutex::new(vec!["http", "grpc", "metrics"]),
             threads,
             late: Arc::new(Semaphore::new(LATE)),
+            reached: AtomicU8::new(Phase::Serving as u8),
             phase: watch::Sender::new(Phase::Serving),
         });
         tokio::spawn(tick::tick(Arc::downgrade(&network)));
@@ -136,6 +141,12 @@ impl Network {
         self.phase.subscribe()
     }
 
+    /// Goes on to a phase, unless it was reached before.
+    pub(crate) fn reach(&self, phase: Phase) {
+        self.reached.fetch_max(phase as u8, SeqCst);
+        self.phase.send_if_modified(|now| std::mem::replace(now, phase.max(*now)) < phase);
+    }
+
     /// Adds a port to the metrics. The server's own ports are listed even if they are disabled.
     pub(crate) fn add_port(&self, name: &'static str) {
         let mut ports = self.ports.lock();
@@ -149,10 +160,10 @@ impl Network {
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        *self.phase.borrow() == Phase::Closing
+        self.reached.load(SeqCst) == Phase::Closing as u8
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        *self.phase.borrow() >= Phase::Draining
+        self.reached.load(SeqCst) >= Phase::Draining as u8
     }
 }

@@ -27,7 +27,7 @@ impl Network {
         let help = "Requests to the ports of the protocols that are not answered to the end";
         page.family("nv_server_open_requests", help, Kind::Gauge).sample(&[], requests);
         let help = "Bytes of requests and answers that the server holds for clients";
-        page.family("nv_server_inflight_bytes", help, Kind::Gauge).sample(&[], self.held.load(Relaxed));
+        page.family("nv_server_inflight_bytes", help, Kind::Gauge).sample(&[], self.held.get());
         self.counters(page);
     }
 

@@ -144,6 +144,8 @@ async fn http2<F: Front>(
     front: Arc<F>,
 ) -> hyper::Result<()> {
     connection.speaks_http2();
+    // Each request has a reference to this, rather than to what all connections share.
+    let front = Arc::new(front);
     if connection.network.is_draining() && connection.refused.is_none() {
         connection.tell(Order::Finish);
     }
@@ -151,7 +153,7 @@ async fn http2<F: Front>(
     let respond = service_fn(move |request| {
         let (connection, front) = (Arc::clone(&of_streams), Arc::clone(&front));
         let begun = begin(&connection, request);
-        async move { answer(&connection, &*front, begun).await }
+        async move { answer(&connection, &**front, begun).await }
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
