@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hippocamp_backend::{CorrelationId, Error, Result};
-use hippocamp_serving::{Accepted, Models, Responses};
+use hippocamp_serving::{Accepted, ModelRef, Models, Responses};
 use hippocamp_shm::SharedMemory;
 
 use crate::{InferenceServer, LoadedModel};
@@ -22,6 +22,10 @@ impl InferenceServer {
     /// Finds the given version of a model, or with `None` the highest that serves. This is one look-up without a lock. The
     /// error says why the version does not serve.
     pub fn model(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
+        self.find(name, version).map(|model| Arc::clone(&model))
+    }
+
+    fn find(&self, name: &str, version: Option<u64>) -> Result<ModelRef> {
         match self.lifecycle.find(name, version) {
             Ok(model) => {
                 if self.lazy.is_some() {
@@ -56,8 +60,8 @@ impl InferenceServer {
 }
 
 impl Models for InferenceServer {
-    fn serving(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
-        self.model(name, version)
+    fn serving(&self, name: &str, version: Option<u64>) -> Result<ModelRef> {
+        self.find(name, version)
     }
 
     fn serving_versions(&self, name: &str) -> Vec<Arc<LoadedModel>> {

@@ -29,8 +29,8 @@ pub use hippocamp_loading::hint::hint;
 pub use hippocamp_loading::{Finding, HostPolicy, ModelCheck, Severity};
 pub use hippocamp_scheduler::ResourceCount;
 pub use hippocamp_serving::{
-    Accepted, Delivered, IncomingRequest, InferInput, InferRequest, LoadedModel, OutputPlan, Responses,
-    Running, Then, check_parameter_count, check_tensor_count, class_count,
+    Accepted, Delivered, IncomingRequest, InferInput, InferRequest, LoadedModel, ModelRef, OutputPlan,
+    Responses, Running, Then, check_parameter_count, check_tensor_count, class_count,
 };
 pub use index::IndexEntry;
 pub use metadata::{ModelMetadata, TensorMetadata};

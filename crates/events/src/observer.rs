@@ -33,7 +33,7 @@ pub struct ModelId {
 ///
 /// The first observer is the version's statistics, which receive counted events only: the end of a request and each
 /// response of a decoupled model. Without other observers, any other event costs a request one check.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Observers {
     model: ModelId,
     statistics: Option<Arc<dyn Observer>>,

@@ -36,7 +36,7 @@ impl LazyLoading {
             return Err(error);
         }
         if self.lifecycle.serves(name) {
-            return self.lifecycle.find(name, version);
+            return self.lifecycle.find(name, version).map(|model| Arc::clone(&model));
         }
         let mut outcome = match self.join_load(name) {
             Asked::Wait(outcome) => outcome,

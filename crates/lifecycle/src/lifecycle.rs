@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use hippocamp_backend::{Error, Result};
 use hippocamp_loading::{Loader, Started};
 use hippocamp_repository::{Dependencies, Fingerprint};
-use hippocamp_serving::{LoadedModel, Routes};
+use hippocamp_serving::{ModelRef, Routes};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -91,7 +91,7 @@ impl Lifecycle {
 
     /// Finds the given version of a model, or with `None` the highest that serves. Takes no lock if it is found. Otherwise
     /// the error says why the version does not serve.
-    pub fn find(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
+    pub fn find(&self, name: &str, version: Option<u64>) -> Result<ModelRef> {
         self.routes.find(name, version).map_err(|error| match version {
             Some(version) if self.models.lock().knows(name, version) => Error::unavailable(format!(
                 "Request for unknown model: '{name}' version {version} is not at ready state"

@@ -9,7 +9,7 @@ use hippocamp_backend::{Error, ResponseReceiver, Result, Sequence};
 use hippocamp_shm::SharedMemory;
 
 use crate::sequence::begin_use;
-use crate::{InferRequest, LoadedModel, Models, OutputPlan};
+use crate::{InferRequest, LoadedModel, ModelRef, Models, OutputPlan};
 
 /// The number of responses to one request that a protocol can send.
 #[derive(Clone, Copy, Debug)]
@@ -43,10 +43,11 @@ pub async fn accept(
     version: Option<u64>,
     responses: Responses,
 ) -> Result<Accepted> {
-    let found = models.serving(name, version).or_else(|error| models.draining(name, version).ok_or(error));
+    let draining = || models.draining(name, version).map(ModelRef::from);
+    let found = models.serving(name, version).or_else(|error| draining().ok_or(error));
     let model = match found {
         Ok(model) => model,
-        Err(error) => models.load_for_request(name, version, error).await?,
+        Err(error) => models.load_for_request(name, version, error).await?.into(),
     };
     match responses {
         Responses::One { refusal } if model.interface.decoupled => Err(Error::unsupported(refusal)),
@@ -57,7 +58,7 @@ pub async fn accept(
 /// A request whose model was found and whose content is not decoded yet.
 #[derive(Debug)]
 pub struct Accepted {
-    model: Arc<LoadedModel>,
+    model: ModelRef,
     version: Option<u64>,
 }
 
@@ -107,7 +108,7 @@ impl Accepted {
 #[derive(Debug)]
 pub struct Running {
     /// The version that executes it.
-    pub model: Arc<LoadedModel>,
+    pub model: ModelRef,
     /// The receiver of its responses. Dropping it cancels the request.
     pub responses: ResponseReceiver,
     /// The form in which the outputs of each response are delivered.

@@ -102,20 +102,42 @@ impl LoadedModel {
     /// Checks and queues a request. A request that takes only microseconds may be executed inline. On an error the request
     /// was not queued. The responses come from the receiver; dropping it cancels the request.
     pub fn infer(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
-        self.start(request).map(|(responses, _wakes_now)| responses)
+        self.infer_observed(request, &self.observers)
+    }
+
+    /// As [`LoadedModel::infer`], with another reference to the observers.
+    pub(crate) fn infer_observed(
+        &self,
+        request: InferRequest<'_>,
+        observers: &Arc<Observers>,
+    ) -> Result<ResponseReceiver> {
+        self.start(request, observers).map(|(responses, _wakes_now)| responses)
     }
 
     /// As [`LoadedModel::infer`], for a caller that waits for the responses at once. The wake-up of an instance may be
     /// deferred until the caller waits, so that other requests join the batch. A caller that does something else first must
     /// use [`LoadedModel::infer`].
     pub fn infer_and_wait(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
-        let (mut responses, wake) = self.start(request)?;
+        self.infer_observed_and_wait(request, &self.observers)
+    }
+
+    /// As [`LoadedModel::infer_and_wait`], with another reference to the observers.
+    pub(crate) fn infer_observed_and_wait(
+        &self,
+        request: InferRequest<'_>,
+        observers: &Arc<Observers>,
+    ) -> Result<ResponseReceiver> {
+        let (mut responses, wake) = self.start(request, observers)?;
         responses.wake_when_waiting(wake);
         Ok(responses)
     }
 
-    fn start(&self, request: InferRequest<'_>) -> Result<(ResponseReceiver, Option<DeferredWake>)> {
-        let (request, mut responses) = request_check::check(self, request)?;
+    fn start(
+        &self,
+        request: InferRequest<'_>,
+        observers: &Arc<Observers>,
+    ) -> Result<(ResponseReceiver, Option<DeferredWake>)> {
+        let (request, mut responses) = request_check::check(self, request, Arc::clone(observers))?;
         responses.count_as(self.uses.as_ref().and_then(Uses::begin));
         let request = self.unanswered(request);
         let wake = request.map_or(Ok(None), |request| self.executor.execute(request))?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hippocamp_backend::{CorrelationId, Error, Result};
 use hippocamp_shm::SharedMemory;
 
-use crate::LoadedModel;
+use crate::{LoadedModel, ModelRef};
 
 /// Finds models for requests. It is implemented by the code that loads, replaces and unloads models.
 ///
@@ -14,7 +14,7 @@ use crate::LoadedModel;
 pub trait Models: Sync {
     /// The given version, or with `None` the highest that serves. Takes no lock if there is one. The error says why it does
     /// not serve.
-    fn serving(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>>;
+    fn serving(&self, name: &str, version: Option<u64>) -> Result<ModelRef>;
 
     /// The serving versions of a model, lowest first.
     fn serving_versions(&self, name: &str) -> Vec<Arc<LoadedModel>>;

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{
-    Delivery, Error, InputTensor, Request, RequestContext, ResponseReceiver, Result, WantedOutputs, channel,
+    Delivery, Error, InputTensor, Observers, Request, RequestContext, ResponseReceiver, Result,
+    WantedOutputs, channel,
 };
 use hippocamp_model_config::{Interface, TensorLookup, TensorSpec};
 use hippocamp_tensor::{BytesElements, BytesFault, DataType, Shape, TensorData};
@@ -39,7 +40,11 @@ impl InferInput<'_> {
 }
 
 /// Checks a request against the model and brings its inputs into the model's order. Copies no tensor.
-pub(crate) fn check(model: &LoadedModel, request: InferRequest<'_>) -> Result<(Request, ResponseReceiver)> {
+pub(crate) fn check(
+    model: &LoadedModel,
+    request: InferRequest<'_>,
+    observers: Arc<Observers>,
+) -> Result<(Request, ResponseReceiver)> {
     let check = Check { model, id: request.id };
     let outputs = check.outputs(&request.outputs)?;
     check.no_duplicates(&request.inputs)?;
@@ -58,7 +63,7 @@ pub(crate) fn check(model: &LoadedModel, request: InferRequest<'_>) -> Result<(R
         trace_parent: request.trace_parent,
         ..RequestContext::with_id(request.id.into(), request.arrived)
     };
-    let (response, receiver) = channel(delivery, context, Arc::clone(&model.observers));
+    let (response, receiver) = channel(delivery, context, observers);
     let request = Request {
         inputs,
         outputs,

@@ -6,29 +6,35 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use hippocamp_backend::{Error, Result};
 
-use crate::LoadedModel;
+use crate::model_ref::Routed;
+use crate::{LoadedModel, ModelRef};
 
 /// The serving versions of every model. Readers take no lock; a change replaces the whole table.
 #[derive(Debug, Default)]
 pub struct Routes(ArcSwap<HashMap<Arc<str>, Versions>>);
 
 /// The serving versions of a model, lowest first. The list is empty if the model is known but does not serve.
-type Versions = Arc<[Arc<LoadedModel>]>;
+type Versions = Arc<[Routed]>;
+
+fn models(versions: &Versions) -> impl Iterator<Item = Arc<LoadedModel>> {
+    versions.iter().map(|routed| Arc::clone(&routed.model))
+}
 
 impl Routes {
     /// Finds the given version of a model, or with `None` the highest. Returns an error if it does not serve.
-    pub fn find(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
+    pub fn find(&self, name: &str, version: Option<u64>) -> Result<ModelRef> {
         let routes = self.0.load();
         let Some(versions) = routes.get(name) else {
             let asked = version.map_or_else(String::new, |v| format!(" version {v}"));
             return Err(Error::not_found(format!("Request for unknown model: '{name}'{asked} is not found")));
         };
         match version {
-            None => versions.last().cloned().ok_or_else(|| {
+            None => versions.last().map(Routed::refer).ok_or_else(|| {
                 Error::not_found(format!("Request for unknown model: '{name}' has no available versions"))
             }),
             Some(version) => {
-                versions.iter().find(|model| model.version == version).cloned().ok_or_else(|| {
+                let found = versions.iter().find(|routed| routed.model.version == version);
+                found.map(Routed::refer).ok_or_else(|| {
                     Error::not_found(format!(
                         "Request for unknown model: '{name}' version {version} is not found"
                     ))
@@ -39,14 +45,14 @@ impl Routes {
 
     /// The serving versions of one model, lowest first.
     pub fn versions(&self, name: &str) -> Vec<Arc<LoadedModel>> {
-        self.0.load().get(name).map(|versions| versions.to_vec()).unwrap_or_default()
+        self.0.load().get(name).map(|versions| models(versions).collect()).unwrap_or_default()
     }
 
     /// All serving versions, sorted by name and version.
     pub fn all(&self) -> Vec<Arc<LoadedModel>> {
         let routes = self.0.load();
         let by_name: BTreeMap<_, _> = routes.iter().collect();
-        by_name.into_values().flat_map(|versions| versions.iter().cloned()).collect()
+        by_name.into_values().flat_map(models).collect()
     }
 
     /// Sets the versions of these models, all at once, so that no request sees a replaced model together with an old
@@ -56,7 +62,7 @@ impl Routes {
             .into_iter()
             .map(|(name, mut versions)| {
                 versions.sort_by_key(|model| model.version);
-                (name.into(), versions.into())
+                (name.into(), versions.into_iter().map(Routed::from).collect())
             })
             .collect();
         self.0.rcu(|routes| {

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use hippocamp_backend::{CorrelationId, Result, Sequence, Use};
 
-use crate::{LoadedModel, Models};
+use crate::{LoadedModel, ModelRef, Models};
 
 /// Chooses the version for a request for which `found` was found, and begins a use of it, so that it is not drained before
 /// the request is queued.
 pub(crate) fn begin_use(
     models: &impl Models,
-    found: Arc<LoadedModel>,
+    found: ModelRef,
     version: Option<u64>,
     sequence: Option<&Sequence>,
-) -> Result<(Arc<LoadedModel>, Option<Use>)> {
+) -> Result<(ModelRef, Option<Use>)> {
     let mut model = with_state(models, found, version, sequence)?;
     loop {
         if let Ok(in_use) = model.begin_use() {
@@ -30,16 +30,16 @@ pub(crate) fn begin_use(
 /// A request that begins a sequence or belongs to none goes to a serving version.
 fn with_state(
     models: &impl Models,
-    found: Arc<LoadedModel>,
+    found: ModelRef,
     version: Option<u64>,
     sequence: Option<&Sequence>,
-) -> Result<Arc<LoadedModel>> {
+) -> Result<ModelRef> {
     let name = &found.name;
     let continued = sequence.filter(|sequence| !sequence.start).map(|sequence| &sequence.correlation_id);
     if let Some(id) = continued.filter(|_| !found.sequences.is_empty() || models.has_draining(name))
         && let Some(model) = newest_with_sequence(models, name, version, id)
     {
-        return Ok(model);
+        return Ok(model.into());
     }
     // This includes a version that began to drain after it was found.
     if models.is_draining(&found) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hippocamp_backend::{OutputTensor, ParameterValue, Response, Result};
-use hippocamp_core::LoadedModel;
+use hippocamp_core::ModelRef;
 use hippocamp_http_content::{
     LARGE_OUTPUT,
     json::{JsonWriter, write_flat},
@@ -17,7 +17,7 @@ use crate::encode::parameter;
 /// Writes the responses to one request.
 #[derive(Debug)]
 pub(super) struct Encoder {
-    model: Arc<LoadedModel>,
+    model: ModelRef,
     id: String,
 }
 
@@ -29,7 +29,7 @@ enum Value<'a> {
 }
 
 impl Encoder {
-    pub(super) fn new(model: Arc<LoadedModel>, id: String) -> Encoder {
+    pub(super) fn new(model: ModelRef, id: String) -> Encoder {
         Encoder { model, id }
     }
 
