@@ -67,6 +67,28 @@ pub(crate) fn decode(frames: &[Bytes]) -> Option<(ModelInferRequest, Vec<TensorD
     Some((ModelInferRequest::decode(Bytes::from(rest)).ok()?, raw))
 }
 
+/// The bytes of the message that are no raw tensors: those that [`decode`] looks at one by one. 0 if that cannot be told.
+pub(crate) fn joined_bytes(frames: &[Bytes]) -> usize {
+    let count = |mut cursor: Cursor<'_>| {
+        cursor.take(HEADER)?;
+        let mut joined = 0;
+        while !cursor.is_at_end() {
+            let key = cursor.varint()?;
+            let size = match key & 7 {
+                VARINT => cursor.varint().map(|_| 0)?,
+                EIGHT_BYTES => 8,
+                FOUR_BYTES => 4,
+                LENGTH_DELIMITED => usize::try_from(cursor.varint()?).ok()?,
+                _ => return None,
+            };
+            cursor.take(size)?;
+            joined += if key >> 3 == RAW_INPUT_CONTENTS { 0 } else { size };
+        }
+        Some(joined)
+    };
+    count(Cursor { frames, at: 0 }).unwrap_or(0)
+}
+
 /// The place up to which frames were read.
 struct Cursor<'a> {
     /// The first one is where the cursor is.

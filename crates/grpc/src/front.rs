@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use hippocamp_core::InferenceServer;
 use hippocamp_net::{Front, Phase, Refusal, RequestBody};
 use hippocamp_services::health::health_server::HealthServer;
 use hippocamp_services::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
@@ -12,8 +11,8 @@ use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::http::{Request, Response};
 
-use crate::delays::Delays;
 use crate::health::HealthService;
+use crate::infer::Inference;
 use crate::model_infer::ModelInfer;
 use crate::serve::MESSAGE_SIZE;
 use crate::service::InferenceService;
@@ -40,12 +39,12 @@ pub(crate) struct GrpcFront {
 
 impl GrpcFront {
     pub(crate) fn new(
-        server: Arc<InferenceServer>,
+        calls: Inference,
         phase: watch::Receiver<Phase>,
         response_compression: bool,
-        delays: Delays,
     ) -> GrpcFront {
-        let service = InferenceService { server: Arc::clone(&server), phase, delays: delays.clone() };
+        let server = Arc::clone(&calls.server);
+        let service = InferenceService { inference: calls.clone(), phase };
         let mut inference = GrpcInferenceServiceServer::new(service)
             .max_decoding_message_size(MESSAGE_SIZE)
             .max_encoding_message_size(MESSAGE_SIZE)
@@ -57,10 +56,9 @@ impl GrpcFront {
                 .send_compressed(CompressionEncoding::Deflate);
         }
         let inference = ModelInfer {
-            server: Arc::clone(&server),
+            inference: calls,
             others: Assembled { service: inference, streams: &[STREAM] },
             response_compression,
-            delays,
         };
         GrpcFront {
             inference,

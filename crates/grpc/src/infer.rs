@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hippocamp_backend::Result;
+use hippocamp_backend::{Error, Result};
 use hippocamp_core::{Accepted, InferenceServer, Responses, Running, Then};
+use hippocamp_net::off_thread;
 use hippocamp_proto::inference::ModelInferRequest;
 use hippocamp_tensor::TensorData;
 
@@ -21,34 +22,69 @@ pub(crate) struct Submitted {
     pub(crate) running: Running,
 }
 
+/// What all calls of inference have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Inference {
+    pub(crate) server: Arc<InferenceServer>,
+    pub(crate) delays: Delays,
+    /// The size in bytes above which tensors are copied, converted or digested on another thread.
+    pub(crate) large_copy: usize,
+}
+
 /// Answers one request, whose raw tensors are in `raw`. Dropping the future cancels it, at once unless a test wants it
 /// later.
 pub(crate) async fn infer(
-    server: &Arc<InferenceServer>,
-    delays: &Delays,
+    inference: &Inference,
     request: ModelInferRequest,
     raw: Vec<TensorData>,
 ) -> Result<Reply> {
-    let Some(held) = delays else { return execute(server, delays, request, raw).await };
-    let (server, delays) = (Arc::clone(server), delays.clone());
-    let call = async move { execute(&server, &delays, request, raw).await };
+    let Some(held) = &inference.delays else { return execute(inference, request, raw).await };
+    let inference = inference.clone();
+    let call = async move { execute(&inference, request, raw).await };
     Box::pin(held.cancel_late(call)).await
 }
 
-async fn execute(
-    server: &InferenceServer,
-    delays: &Delays,
-    request: ModelInferRequest,
-    raw: Vec<TensorData>,
-) -> Result<Reply> {
+async fn execute(inference: &Inference, request: ModelInferRequest, raw: Vec<TensorData>) -> Result<Reply> {
+    let Inference { server, delays, large_copy } = inference;
     hold(delays, |delays| delays.process).await;
     let arrived = Instant::now();
     let accepted = accept(server, &request, ONE).await?;
-    let Submitted { id, running, .. } = submit(server, accepted, request, raw, arrived, Then::Wait)?;
+    let is_large = work(&accepted, &request, &raw, *large_copy) > *large_copy;
+    let Submitted { id, running, .. } = if is_large {
+        let server = Arc::clone(server);
+        elsewhere(move || submit(&server, accepted, request, raw, arrived, Then::Wait)).await?
+    } else {
+        submit(server, accepted, request, raw, arrived, Then::Wait)?
+    };
     let Running { model, responses, mut outputs } = running;
     let response = responses.only().await;
     hold(delays, |delays| delays.response_completion).await;
-    encode::reply(&model, id, &mut outputs, response?)
+    let response = response?;
+    if *large_copy != usize::MAX && outputs.copied_bytes(&model, &response) > *large_copy {
+        return elsewhere(move || encode::reply(&model, id, &mut outputs, response)).await;
+    }
+    encode::reply(&model, id, &mut outputs, response)
+}
+
+/// Does large work on another thread. The future is boxed, or that of every call would be larger by its size.
+async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let done = Box::pin(off_thread(true, work)).await;
+    done.map_err(|e| Error::internal("the request could not be processed").with_source(e))?
+}
+
+/// The bytes that are converted or digested when the request is submitted; not counted unless they may exceed `large`.
+fn work(accepted: &Accepted, request: &ModelInferRequest, raw: &[TensorData], large: usize) -> usize {
+    if large == usize::MAX {
+        return 0;
+    }
+    let typed: usize = request
+        .inputs
+        .iter()
+        .filter_map(|input| input.contents.as_ref())
+        .map(prost::Message::encoded_len)
+        .sum();
+    let digested = if accepted.is_digested() { raw.iter().map(TensorData::len).sum() } else { 0 };
+    typed + digested
 }
 
 const ONE: Responses =

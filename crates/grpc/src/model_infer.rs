@@ -8,12 +8,12 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hippocamp_core::InferenceServer;
-use hippocamp_net::{BodyError, RequestBody, Source};
+use hippocamp_net::{BodyError, RequestBody, Source, off_thread};
+use hippocamp_proto::inference::ModelInferRequest;
+use hippocamp_tensor::TensorData;
 use http_body::{Frame, SizeHint};
 use tonic::body::Body;
 use tonic::codegen::http::header::{CONTENT_TYPE, HeaderValue};
@@ -21,7 +21,7 @@ use tonic::codegen::{Body as HttpBody, http};
 use tonic::metadata::GRPC_CONTENT_TYPE;
 use tonic::{Code, Status};
 
-use crate::delays::Delays;
+use crate::infer::Inference;
 use crate::serve::MESSAGE_SIZE;
 use crate::{frame_decode, infer, status::status};
 use hippocamp_grpc_content::{Answers, Assembled, Frames, HEADER, deadline};
@@ -31,11 +31,10 @@ const PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
 /// Answers that call, and passes others on to the service it wraps.
 #[derive(Debug)]
 pub(crate) struct ModelInfer<S> {
-    pub(crate) server: Arc<InferenceServer>,
+    pub(crate) inference: Inference,
     pub(crate) others: Assembled<S>,
     /// Replies are compressed for clients that take it, which tonic does.
     pub(crate) response_compression: bool,
-    pub(crate) delays: Delays,
 }
 
 impl<S> ModelInfer<S> {
@@ -62,17 +61,26 @@ impl<S> ModelInfer<S> {
         let (parts, body) = request.into_parts();
         let mut read = Read { frames: Frames::default(), failed: None, body };
         if read.one_message().await
-            && let Some((message, raw)) = frame_decode::decode(read.frames.contiguous())
+            && let Some((message, raw)) = decode(read.frames.contiguous(), self.inference.large_copy).await
         {
             // From here on the frames belong to the tensors.
             drop(read);
-            return match infer::infer(&self.server, &self.delays, message, raw).await {
+            return match infer::infer(&self.inference, message, raw).await {
                 Ok(reply) => reply.into_pieces().map_or_else(Status::into_http, sent),
                 Err(error) => status(&error).into_http(),
             };
         }
         self.others.answer(http::Request::from_parts(parts, read)).await
     }
+}
+
+/// Decodes a message, on another thread if much of it is not raw tensors.
+async fn decode(frames: &[Bytes], large: usize) -> Option<(ModelInferRequest, Vec<TensorData>)> {
+    if frames.iter().map(Bytes::len).sum::<usize>() > large && frame_decode::joined_bytes(frames) > large {
+        let frames = frames.to_vec();
+        return Box::pin(off_thread(true, move || frame_decode::decode(&frames))).await.ok()?;
+    }
+    frame_decode::decode(frames)
 }
 
 /// A request body of which some was read. Yields it again, and then what follows.

@@ -3,25 +3,23 @@
 use std::sync::Arc;
 
 use hippocamp_backend::Error;
-use hippocamp_core::InferenceServer;
 use hippocamp_net::{Exchange, Phase};
 use hippocamp_proto::inference as pb;
 use hippocamp_services::inference::grpc_inference_service_server::GrpcInferenceService;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::delays::Delays;
 use crate::encode::Reply;
+use crate::infer::Inference;
 use crate::status::{status, unsupported};
 use crate::{infer, metadata, repository, shared_memory, statistics, stream};
 
 /// The service over a server.
 #[derive(Clone, Debug)]
 pub(crate) struct InferenceService {
-    pub(crate) server: Arc<InferenceServer>,
+    pub(crate) inference: Inference,
     /// How far the server is with stopping: streams read no more then.
     pub(crate) phase: watch::Receiver<Phase>,
-    pub(crate) delays: Delays,
 }
 
 type Answer<T> = Result<Response<T>, Status>;
@@ -41,7 +39,7 @@ impl GrpcInferenceService for InferenceService {
     }
 
     async fn model_ready(&self, r: Request<pb::ModelReadyRequest>) -> Answer<pb::ModelReadyResponse> {
-        let ready = metadata::model_ready(&self.server, r.get_ref()).await;
+        let ready = metadata::model_ready(&self.inference.server, r.get_ref()).await;
         answer(ready.map(|ready| pb::ModelReadyResponse { ready }))
     }
 
@@ -49,24 +47,24 @@ impl GrpcInferenceService for InferenceService {
         &self,
         _: Request<pb::ServerMetadataRequest>,
     ) -> Answer<pb::ServerMetadataResponse> {
-        Ok(Response::new(metadata::server(&self.server)))
+        Ok(Response::new(metadata::server(&self.inference.server)))
     }
 
     async fn model_metadata(
         &self,
         r: Request<pb::ModelMetadataRequest>,
     ) -> Answer<pb::ModelMetadataResponse> {
-        answer(metadata::model(&self.server, r.get_ref()).await)
+        answer(metadata::model(&self.inference.server, r.get_ref()).await)
     }
 
     async fn model_config(&self, r: Request<pb::ModelConfigRequest>) -> Answer<pb::ModelConfigResponse> {
-        answer(metadata::config(&self.server, r.get_ref()).await)
+        answer(metadata::config(&self.inference.server, r.get_ref()).await)
     }
 
     async fn model_infer(&self, r: Request<pb::ModelInferRequest>) -> Answer<pb::ModelInferResponse> {
         let mut request = r.into_inner();
         let raw = infer::take_raw(&mut request);
-        answer(infer::infer(&self.server, &self.delays, request, raw).await.and_then(Reply::into_message))
+        answer(infer::infer(&self.inference, request, raw).await.and_then(Reply::into_message))
     }
 
     type ModelStreamInferStream = stream::Replies;
@@ -77,8 +75,8 @@ impl GrpcInferenceService for InferenceService {
     ) -> Answer<Self::ModelStreamInferStream> {
         let close_on_error = r.metadata().get("triton_grpc_error").is_some_and(|value| value == "true");
         let exchange = r.extensions().get::<Arc<Exchange>>().cloned();
-        let (server, phase) = (Arc::clone(&self.server), self.phase.clone());
-        let how = stream::Writing { close_on_error, delays: self.delays.clone() };
+        let (server, phase) = (Arc::clone(&self.inference.server), self.phase.clone());
+        let how = stream::Writing { close_on_error, delays: self.inference.delays.clone() };
         Ok(Response::new(stream::infer(server, exchange, r.into_inner(), phase, how)))
     }
 
@@ -86,21 +84,21 @@ impl GrpcInferenceService for InferenceService {
         &self,
         r: Request<pb::ModelStatisticsRequest>,
     ) -> Answer<pb::ModelStatisticsResponse> {
-        answer(statistics::statistics(&self.server, r.get_ref()))
+        answer(statistics::statistics(&self.inference.server, r.get_ref()))
     }
 
     async fn repository_index(
         &self,
         r: Request<pb::RepositoryIndexRequest>,
     ) -> Answer<pb::RepositoryIndexResponse> {
-        answer(repository::index(&self.server, r.get_ref()).await)
+        answer(repository::index(&self.inference.server, r.get_ref()).await)
     }
 
     async fn repository_model_load(
         &self,
         r: Request<pb::RepositoryModelLoadRequest>,
     ) -> Answer<pb::RepositoryModelLoadResponse> {
-        let loaded = repository::load(&self.server, r.into_inner()).await;
+        let loaded = repository::load(&self.inference.server, r.into_inner()).await;
         answer(loaded.map(|()| pb::RepositoryModelLoadResponse {}))
     }
 
@@ -108,7 +106,7 @@ impl GrpcInferenceService for InferenceService {
         &self,
         r: Request<pb::RepositoryModelUnloadRequest>,
     ) -> Answer<pb::RepositoryModelUnloadResponse> {
-        let unloaded = repository::unload(&self.server, r.into_inner()).await;
+        let unloaded = repository::unload(&self.inference.server, r.into_inner()).await;
         answer(unloaded.map(|()| pb::RepositoryModelUnloadResponse {}))
     }
 
@@ -116,42 +114,42 @@ impl GrpcInferenceService for InferenceService {
         &self,
         r: Request<pb::SystemSharedMemoryStatusRequest>,
     ) -> Answer<pb::SystemSharedMemoryStatusResponse> {
-        answer(shared_memory::status(&self.server, r.get_ref()))
+        answer(shared_memory::status(&self.inference.server, r.get_ref()))
     }
 
     async fn system_shared_memory_register(
         &self,
         r: Request<pb::SystemSharedMemoryRegisterRequest>,
     ) -> Answer<pb::SystemSharedMemoryRegisterResponse> {
-        answer(shared_memory::register(&self.server, r.get_ref()))
+        answer(shared_memory::register(&self.inference.server, r.get_ref()))
     }
 
     async fn system_shared_memory_unregister(
         &self,
         r: Request<pb::SystemSharedMemoryUnregisterRequest>,
     ) -> Answer<pb::SystemSharedMemoryUnregisterResponse> {
-        answer(shared_memory::unregister(&self.server, r.get_ref()))
+        answer(shared_memory::unregister(&self.inference.server, r.get_ref()))
     }
 
     async fn cuda_shared_memory_status(
         &self,
         r: Request<pb::CudaSharedMemoryStatusRequest>,
     ) -> Answer<pb::CudaSharedMemoryStatusResponse> {
-        answer(shared_memory::cuda_status(&self.server, r.get_ref()))
+        answer(shared_memory::cuda_status(&self.inference.server, r.get_ref()))
     }
 
     async fn cuda_shared_memory_register(
         &self,
         r: Request<pb::CudaSharedMemoryRegisterRequest>,
     ) -> Answer<pb::CudaSharedMemoryRegisterResponse> {
-        answer(shared_memory::cuda_register(&self.server, r.get_ref()))
+        answer(shared_memory::cuda_register(&self.inference.server, r.get_ref()))
     }
 
     async fn cuda_shared_memory_unregister(
         &self,
         _: Request<pb::CudaSharedMemoryUnregisterRequest>,
     ) -> Answer<pb::CudaSharedMemoryUnregisterResponse> {
-        answer(shared_memory::cuda_unregister(&self.server))
+        answer(shared_memory::cuda_unregister(&self.inference.server))
     }
 
     async fn trace_setting(&self, _: Request<pb::TraceSettingRequest>) -> Answer<pb::TraceSettingResponse> {

@@ -35,11 +35,13 @@ impl Default for HttpSettings {
 pub struct HttpFront {
     pub(crate) server: Arc<InferenceServer>,
     pub(crate) settings: HttpSettings,
+    /// The size in bytes above which tensors are copied on another thread.
+    pub(crate) large_copy: usize,
 }
 
 impl HttpFront {
     pub fn new(server: Arc<InferenceServer>, settings: HttpSettings) -> HttpFront {
-        HttpFront { server, settings }
+        HttpFront { server, settings, large_copy: usize::MAX }
     }
 
     /// Answers one request. Dropping the future cancels what it asked for. Has to run on a tokio runtime: large bodies

@@ -35,7 +35,6 @@ pub(crate) async fn infer<B>(
 where
     B: Source,
 {
-    let server = &front.server;
     let head = match Head::accept(front, headers, path).await {
         Ok(head) => head,
         Err(error) => {
@@ -43,7 +42,7 @@ where
             return refused(headers, &error);
         }
     };
-    match head.run(server, body).await {
+    match head.run(front, body).await {
         Ok(response) => response,
         Err(error) => response::error(&error),
     }
@@ -88,14 +87,17 @@ impl Head {
         })
     }
 
-    async fn run<B>(self, server: &Arc<InferenceServer>, body: Unread<B>) -> Result<Response<ResponseBody>>
+    async fn run<B>(self, front: &HttpFront, body: Unread<B>) -> Result<Response<ResponseBody>>
     where
         B: Source,
     {
         let reply_coding = self.reply_coding;
         let body = self.read(body).await?;
         let arrived = Instant::now();
-        let is_large = self.coding != Coding::Identity || self.json_length(body.len()) > LARGE_JSON;
+        let is_large = self.coding != Coding::Identity
+            || self.json_length(body.len()) > LARGE_JSON
+            || self.accepted.is_digested() && body.len() > front.large_copy;
+        let server = &front.server;
         let Submitted { running, wanted } = if is_large {
             let server = Arc::clone(server);
             off_thread(true, move || self.submit(&server, body, arrived)).await?
@@ -104,7 +106,8 @@ impl Head {
         };
         let Running { model, responses, mut outputs } = running;
         let response = responses.only().await?;
-        let is_large = wanted.work(&response, &model.interface, &outputs, reply_coding) > LARGE_OUTPUT;
+        let is_large = wanted.work(&response, &model.interface, &outputs, reply_coding) > LARGE_OUTPUT
+            || front.large_copy != usize::MAX && outputs.copied_bytes(&model, &response) > front.large_copy;
         let encode = move || encode(&model, &wanted, &mut outputs, response)?.into_response(reply_coding);
         off_thread(is_large, encode).await
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hippocamp_core::InferenceServer;
+use hippocamp_http_content::LARGE_COPY;
 use hippocamp_net::{Front, Http2, Network, Port, Refusal, RequestBody};
 use hyper::{Request, Response, StatusCode};
 use tokio::net::TcpListener;
@@ -22,7 +23,11 @@ pub async fn serve(
     settings: HttpSettings,
 ) {
     let port = Port { name: "http", http1: true, http2: Http2::default(), counted: true };
-    hippocamp_net::serve(listener, network, port, HttpFront::new(server, settings)).await;
+    let mut front = HttpFront::new(server, settings);
+    if network.has_io_threads() {
+        front.large_copy = LARGE_COPY;
+    }
+    hippocamp_net::serve(listener, network, port, front).await;
 }
 
 /// The same for the metrics port.

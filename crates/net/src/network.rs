@@ -136,6 +136,12 @@ impl Network {
         self.now.store(now, Relaxed);
     }
 
+    /// Whether there are several I/O threads. Then large copies are done on other threads, so that one connection can use more
+    /// than one core.
+    pub fn has_io_threads(&self) -> bool {
+        !self.threads.is_empty()
+    }
+
     /// The phase of the shutdown, and its changes.
     pub fn phase(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()

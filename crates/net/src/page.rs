@@ -18,7 +18,7 @@ impl Network {
             let help = "Connections that are open, by the I/O thread that serves them";
             let mut family = page.family("nv_server_io_thread_connections", help, Kind::Gauge);
             for (thread, connections) in self.threads.connections().enumerate() {
-                family.sample(&[("thread", &thread.to_string())], connections);
+                family.sample(&[("thread", &*thread.to_string())], connections);
             }
         }
         let requests = self.registry.fold(0, |sum, connection| {

@@ -84,6 +84,11 @@ impl Accepted {
         &self.model
     }
 
+    /// Whether every byte of the request is read to look it up in the response cache, by the thread that submits it.
+    pub fn is_digested(&self) -> bool {
+        self.model.cache.is_some()
+    }
+
     /// Decodes, checks and queues a request. A request that takes only microseconds may be executed inline. A request of a
     /// running sequence goes to the version that has its state. On an error the request was not queued.
     pub fn submit(

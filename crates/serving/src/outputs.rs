@@ -1,6 +1,6 @@
 //! Delivers the outputs of a request: classified, written to shared memory, or returned unchanged.
 
-use hippocamp_backend::{Error, OutputTensor, Result};
+use hippocamp_backend::{Error, OutputTensor, Response, Result};
 use hippocamp_model_config::TensorSpec;
 use hippocamp_shm::{SharedMemory, SharedTensors};
 use hippocamp_tensor::{DataType, Shape, TensorData};
@@ -77,6 +77,15 @@ impl OutputPlan {
     /// Whether an output is written to shared memory.
     pub fn is_shared(&self, output: &str) -> bool {
         self.shared.has_output(output)
+    }
+
+    /// The number of bytes of a response that are read or copied to deliver it, on the thread that delivers.
+    pub fn copied_bytes(&self, model: &LoadedModel, response: &Response) -> usize {
+        let is_copied = |output: &&OutputTensor| {
+            let spec = model.interface.outputs.get(output.index);
+            spec.is_some_and(|spec| !self.returns_values(&spec.name)) || output.data.as_segments().is_none()
+        };
+        response.outputs.iter().filter(is_copied).map(|output| output.data.len()).sum()
     }
 
     fn classes_of(&self, output: &str) -> Option<usize> {
