@@ -31,11 +31,11 @@ fn answer<T>(result: Result<T, Error>) -> Answer<T> {
 #[tonic::async_trait]
 impl GrpcInferenceService for InferenceService {
     async fn server_live(&self, _: Request<pb::ServerLiveRequest>) -> Answer<pb::ServerLiveResponse> {
-        Ok(Response::new(pb::ServerLiveResponse { live: self.server.is_live() }))
+        Ok(Response::new(pb::ServerLiveResponse { live: self.inference.server.is_live() }))
     }
 
     async fn server_ready(&self, _: Request<pb::ServerReadyRequest>) -> Answer<pb::ServerReadyResponse> {
-        Ok(Response::new(pb::ServerReadyResponse { ready: self.server.is_ready() }))
+        Ok(Response::new(pb::ServerReadyResponse { ready: self.inference.server.is_ready() }))
     }
 
     async fn model_ready(&self, r: Request<pb::ModelReadyRequest>) -> Answer<pb::ModelReadyResponse> {

@@ -30,6 +30,9 @@ const LATE_TIME: Duration = Duration::from_secs(2);
 /// How long a connection without a request may stay open after it was told to finish.
 const FINISH_TIME: Duration = Duration::from_secs(5);
 
+/// How long after the peer closed its side the requests that came last may take to begin.
+const SETTLE_TIME: Duration = Duration::from_millis(200);
+
 /// The unit of responses that wait for the peer to read, in the upper half of [`Connection::open`].
 const ANSWER: u64 = 1 << 32;
 
@@ -255,9 +258,17 @@ impl Connection {
         }
     }
 
-    /// Whether all requests that can be answered are answered.
-    pub(crate) fn has_answered(&self) -> bool {
+    /// Whether all requests that can be answered are answered. `with_news` says that the end of the peer's stream came
+    /// together with bytes that may belong to further requests: these get a moment to begin.
+    pub(crate) fn has_answered(&self, with_news: bool) -> bool {
+        if with_news && !self.has_settled() {
+            return false;
+        }
         if self.is_http2() { self.whole_requests() == 0 } else { self.requests() == 0 }
+    }
+
+    fn has_settled(&self) -> bool {
+        self.expired(&self.half_closed, SETTLE_TIME)
     }
 
     fn half_close_is_over(&self) -> bool {
@@ -290,7 +301,7 @@ impl Connection {
 
     /// Called by the clock: ends the connection if it exceeds a time limit, or some time after the peer closed its side.
     pub(crate) fn look(&self) {
-        if self.half_closed.load(Relaxed) != NEVER && self.half_close_is_over() {
+        if self.half_closed.load(Relaxed) != NEVER && (self.has_settled() || self.half_close_is_over()) {
             self.reader.wake();
         }
         if let Some(age) = self.ages.age {

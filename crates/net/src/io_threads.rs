@@ -220,7 +220,7 @@ mod tests {
         seat.serve(stream.into_std().unwrap(), |stream| async move {
             named.send(std::thread::current().name().map(str::to_owned)).unwrap();
             let _until_it_ends = (stream, alive);
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
         assert_eq!(name.await.unwrap(), Some(format!("io-{}", seat.number)));
         drop(threads);

@@ -24,6 +24,10 @@ pub struct Socket {
     /// then.
     times_heads: bool,
     end: End,
+    /// Whether bytes were read since the last flush, so that their requests may not have begun.
+    has_news: bool,
+    /// Whether the peer's end of stream came with such bytes.
+    ended_with_news: bool,
 }
 
 /// The state of the peer's end of stream.
@@ -49,12 +53,16 @@ impl Socket {
         connection: Arc<Connection>,
         times_heads: bool,
     ) -> Socket {
-        Socket { stream, ahead, connection, times_heads, end: End::Ahead }
+        let (has_news, ended_with_news) = (false, false);
+        Socket { stream, ahead, connection, times_heads, end: End::Ahead, has_news, ended_with_news }
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.end == End::Ahead {
-            self.end = if self.connection.has_begun() { End::Held } else { End::Due };
+            // With HTTP/2, requests begin only after all that was received is read.
+            self.ended_with_news = self.has_news && !self.times_heads;
+            let may_answer = self.connection.has_begun() || self.ended_with_news;
+            self.end = if may_answer { End::Held } else { End::Due };
             // A reader that waits for a body has to read once more, because data may have arrived before the end.
             cx.waker().wake_by_ref();
         }
@@ -87,6 +95,7 @@ impl AsyncRead for Socket {
             return this.poll_end(cx);
         }
         this.connection.received(count);
+        this.has_news = true;
         if this.times_heads {
             this.connection.reads_head();
         }
@@ -120,7 +129,8 @@ impl AsyncWrite for Socket {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
-        if this.end == End::Held && this.connection.has_answered() {
+        this.has_news = false;
+        if this.end == End::Held && this.connection.has_answered(this.ended_with_news) {
             this.end = End::Due;
             cx.waker().wake_by_ref();
         }

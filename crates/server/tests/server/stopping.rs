@@ -1,8 +1,9 @@
 //! Requests that are queued or running when the server stops, and requests whose client is gone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use hippocamp_testing::{Repository, TestServer, identity_config};
+use hippocamp_testing::{Gate, Repository, TestServer, gate_config, identity_config};
 
 use crate::requests::{fp32, values};
 
@@ -34,17 +35,25 @@ async fn what_runs_and_what_waits_is_answered_before_the_end() {
 
 #[tokio::test]
 async fn a_request_whose_client_hung_up_is_not_executed() {
-    let server = TestServer::start(Repository::default().with("m", &identity_config(0, SLOW))).await;
+    let gate = Gate::default();
+    let repository =
+        Repository::default().with("m", &gate_config(0, "instance_group { count: 1 kind: KIND_CPU }"));
+    let (server, _) = TestServer::start_with_backends(repository, |_| {}, vec![Arc::new(gate.clone())]).await;
     let mut calls = Vec::new();
-    for _ in 0..4 {
+    for pending in 0..4 {
         let mut client = server.client().await;
         calls.push(tokio::spawn(async move { client.model_infer(fp32("m", "", &[1], &[1.0])).await }));
+        gate.begun(1).await;
+        until_pending(&server, pending).await;
     }
-    until_pending(&server, 3).await;
     let first = calls.remove(0);
     for call in calls {
         call.abort();
     }
+    while !server.scrape().await.text().lines().any(|line| line == "nv_server_open_requests 1") {
+        tokio::task::yield_now().await;
+    }
+    gate.open(4);
     first.await.unwrap().unwrap();
     let counters = loop {
         let counters = server.core.statistics("m", None).unwrap().remove(0).counters;
