@@ -5,58 +5,61 @@ use hippocamp_tensor::DataType;
 
 /// The metadata of a model's input or output. -1 is a variable size; the batch dimension is part of the shape.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TensorInfo {
-    pub(crate) name: String,
-    pub(crate) data_type: DataType,
-    pub(crate) shape: Vec<i64>,
+pub struct TensorInfo {
+    pub name: String,
+    pub data_type: DataType,
+    pub shape: Vec<i64>,
 }
 
 /// A model's metadata.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Metadata {
-    pub(crate) inputs: Vec<TensorInfo>,
-    pub(crate) outputs: Vec<TensorInfo>,
+pub struct Metadata {
+    pub inputs: Vec<TensorInfo>,
+    pub outputs: Vec<TensorInfo>,
 }
 
 /// A tensor in the encoding of the protocol's binary data.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Tensor {
-    pub(crate) name: String,
-    pub(crate) data_type: DataType,
-    pub(crate) shape: Vec<i64>,
-    pub(crate) data: Bytes,
+pub struct Tensor {
+    pub name: String,
+    pub data_type: DataType,
+    pub shape: Vec<i64>,
+    pub data: Bytes,
 }
 
+/// The value of a request parameter.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Parameter {
+pub enum Parameter {
     Bool(bool),
     Int(i64),
     Double(f64),
     String(String),
 }
 
+/// A request to a model.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
-    pub(crate) inputs: Vec<Tensor>,
+pub struct Request {
+    pub inputs: Vec<Tensor>,
     /// The requested outputs; empty for all.
-    pub(crate) outputs: Vec<String>,
-    pub(crate) parameters: Vec<(String, Parameter)>,
+    pub outputs: Vec<String>,
+    pub parameters: Vec<(String, Parameter)>,
 }
 
+/// The response to a request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Answer {
-    pub(crate) model: String,
-    pub(crate) version: String,
-    pub(crate) outputs: Vec<Tensor>,
+pub struct Answer {
+    pub model: String,
+    pub version: String,
+    pub outputs: Vec<Tensor>,
 }
 
 /// Formats data type and shape for messages, as in `BYTES [-1,1]`.
-pub(crate) fn describe(info: &TensorInfo) -> String {
+pub fn describe(info: &TensorInfo) -> String {
     format!("{} ({} {})", info.name, info.data_type, dims(&info.shape))
 }
 
 /// Formats a shape, as in `[1,3]`.
-pub(crate) fn dims(shape: &[i64]) -> String {
+pub fn dims(shape: &[i64]) -> String {
     let sizes: Vec<String> = shape.iter().map(i64::to_string).collect();
     format!("[{}]", sizes.join(","))
 }

@@ -6,10 +6,12 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure(String);
 
-pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+/// A result whose error is for the user of the command.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl Failure {
-    pub(crate) fn new(text: impl Into<String>) -> Failure {
+    /// A failure with that message.
+    pub fn new(text: impl Into<String>) -> Failure {
         Failure(text.into())
     }
 }

@@ -7,6 +7,7 @@ use hippocamp_proto::inference::model_infer_request::{InferInputTensor, InferReq
 use hippocamp_proto::inference::model_metadata_response::TensorMetadata;
 use hippocamp_proto::inference::{
     InferParameter, ModelInferRequest, ModelMetadataRequest, RepositoryIndexRequest,
+    SystemSharedMemoryRegisterRequest, SystemSharedMemoryUnregisterRequest,
 };
 use hippocamp_services::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use hippocamp_tensor::DataType;
@@ -65,6 +66,28 @@ impl GrpcServer {
         Ok(Answer { model: answer.model_name, version: answer.model_version, outputs })
     }
 
+    pub(crate) async fn register_shared_memory(
+        &mut self,
+        name: &str,
+        key: &str,
+        byte_size: u64,
+    ) -> Result<()> {
+        let request = SystemSharedMemoryRegisterRequest {
+            name: name.to_owned(),
+            key: key.to_owned(),
+            offset: 0,
+            byte_size,
+        };
+        let answer = self.client.system_shared_memory_register(request).await;
+        answer.map(drop).map_err(|status| self.failed(&status))
+    }
+
+    pub(crate) async fn unregister_shared_memory(&mut self, name: &str) -> Result<()> {
+        let request = SystemSharedMemoryUnregisterRequest { name: name.to_owned() };
+        let answer = self.client.system_shared_memory_unregister(request).await;
+        answer.map(drop).map_err(|status| self.failed(&status))
+    }
+
     fn failed(&self, status: &Status) -> Failure {
         let text = status.message();
         let address = &self.address;
@@ -94,7 +117,8 @@ impl GrpcServer {
     }
 }
 
-fn message(target: &Target, request: &Request) -> ModelInferRequest {
+/// The message of a request.
+pub fn message(target: &Target, request: &Request) -> ModelInferRequest {
     let parameter = |value: &Parameter| InferParameter {
         parameter_choice: Some(match value {
             Parameter::Bool(value) => ParameterChoice::BoolParam(*value),

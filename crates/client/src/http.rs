@@ -19,7 +19,7 @@ use crate::failure::{Failure, Result, fail};
 use crate::server::{Target, unreachable};
 
 /// The header with the length of the JSON before the binary tensors.
-const HEADER_LENGTH: &str = "inference-header-content-length";
+pub const HEADER_LENGTH: &str = "inference-header-content-length";
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl HttpServer {
     }
 
     pub(crate) async fn infer(&mut self, target: &Target, request: &Request) -> Result<Answer> {
-        let header = header_of(request).to_string();
+        let header = header(request).to_string();
         let mut body = BytesMut::from(header.as_bytes());
         request.inputs.iter().for_each(|tensor| body.extend_from_slice(&tensor.data));
         let path = path(target, "/infer");
@@ -86,6 +86,17 @@ impl HttpServer {
             });
         }
         Ok(answer)
+    }
+
+    pub(crate) async fn register_shared_memory(&mut self, name: &str, key: &str, size: u64) -> Result<()> {
+        let body = json!({"key": key, "offset": 0, "byte_size": size}).to_string();
+        let path = format!("/v2/systemsharedmemory/region/{}/register", escaped(name));
+        self.send(Method::POST, &path, body.into(), None).await.map(drop)
+    }
+
+    pub(crate) async fn unregister_shared_memory(&mut self, name: &str) -> Result<()> {
+        let path = format!("/v2/systemsharedmemory/region/{}/unregister", escaped(name));
+        self.send(Method::POST, &path, Bytes::new(), None).await.map(drop)
     }
 
     async fn send(
@@ -145,7 +156,7 @@ fn read(answer: Response<Bytes>) -> Result<Parts> {
 }
 
 /// The URL path of a model, followed by `action`.
-fn path(target: &Target, action: &str) -> String {
+pub fn path(target: &Target, action: &str) -> String {
     let version = if target.version.is_empty() {
         String::new()
     } else {
@@ -160,7 +171,8 @@ fn escaped(name: &str) -> String {
     name.bytes().map(|b| if keep(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
-fn header_of(request: &Request) -> Value {
+/// The JSON of a request, which its binary tensors follow.
+pub fn header(request: &Request) -> Value {
     let inputs: Vec<Value> = request
         .inputs
         .iter()

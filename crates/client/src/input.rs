@@ -14,16 +14,34 @@ use crate::failure::{Failure, Result, fail};
 
 /// The inputs of a request in the model's order, and the content of the first file, which may be an image.
 #[derive(Debug)]
-pub(crate) struct Inputs {
-    pub(crate) tensors: Vec<Tensor>,
-    pub(crate) file: Option<Bytes>,
+pub struct Inputs {
+    pub tensors: Vec<Tensor>,
+    pub file: Option<Bytes>,
     /// The model's inputs without a value, formatted for messages.
-    pub(crate) missing: Vec<String>,
+    pub missing: Vec<String>,
 }
 
 /// Makes the tensors of a request from all `--input` and `--shape`.
 pub(crate) fn inputs(metadata: &Metadata, values: &[String], shapes: &[String]) -> Result<Inputs> {
-    let shapes = shapes.iter().map(|text| shape::given(metadata, text)).collect::<Result<Vec<_>>>()?;
+    let inputs = given_inputs(metadata, values, &given_shapes(metadata, shapes)?)?;
+    // A request without any input is surely a mistake.
+    if !inputs.missing.is_empty() && inputs.tensors.is_empty() {
+        fail!(
+            "give the model's inputs by --input NAME=VALUE or --input NAME=@FILE:\n  {}",
+            inputs.missing.join("\n  ")
+        );
+    }
+    Ok(inputs)
+}
+
+/// Parses all `--shape`: the names of inputs, and their shapes.
+pub fn given_shapes(metadata: &Metadata, shapes: &[String]) -> Result<Vec<(String, Vec<i64>)>> {
+    shapes.iter().map(|text| shape::given(metadata, text)).collect()
+}
+
+/// Makes the tensors for which `values`, which are all `--input`, have a value; the shape of one is in `shapes`, or follows
+/// from its value.
+pub fn given_inputs(metadata: &Metadata, values: &[String], shapes: &[(String, Vec<i64>)]) -> Result<Inputs> {
     let mut inputs = Inputs { tensors: Vec::new(), file: None, missing: Vec::new() };
     for text in values {
         let (info, value) = named(metadata, text)?;
@@ -34,20 +52,12 @@ pub(crate) fn inputs(metadata: &Metadata, values: &[String], shapes: &[String]) 
             None => inputs.tensors.push(tensor),
         }
     }
-    let missing: Vec<String> = metadata
+    inputs.missing = metadata
         .inputs
         .iter()
         .filter(|info| !inputs.tensors.iter().any(|tensor| tensor.name == info.name))
         .map(describe)
         .collect();
-    // A request without any input is surely a mistake.
-    if !missing.is_empty() && inputs.tensors.is_empty() {
-        fail!(
-            "give the model's inputs by --input NAME=VALUE or --input NAME=@FILE:\n  {}",
-            missing.join("\n  ")
-        );
-    }
-    inputs.missing = missing;
     inputs.tensors.sort_by_key(|tensor| metadata.inputs.iter().position(|info| info.name == tensor.name));
     Ok(inputs)
 }
@@ -156,7 +166,7 @@ fn join(first: &mut Tensor, next: &Tensor) -> Result<()> {
 }
 
 /// Parses `KEY=VALUE` of `--param`.
-pub(crate) fn parameter(text: &str) -> Result<(String, Parameter)> {
+pub fn parameter(text: &str) -> Result<(String, Parameter)> {
     let Some((key, value)) = text.split_once('=') else {
         fail!("--param '{text}' was expected to be KEY=VALUE");
     };

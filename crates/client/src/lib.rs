@@ -18,6 +18,11 @@ mod picture;
 mod server;
 mod table;
 
-pub use args::InferArgs;
-pub use failure::Failure;
-pub use infer::infer;
+pub use answer::{Answer, Metadata, Parameter, Request, Tensor, TensorInfo, describe, dims};
+pub use args::{InferArgs, Protocol};
+pub use failure::{Failure, Result};
+pub use grpc::message as grpc_message;
+pub use http::{HEADER_LENGTH, header as http_header, path as http_path};
+pub use infer::{check_outputs, draw, infer};
+pub use input::{Inputs, given_inputs, given_shapes, parameter};
+pub use server::{Server, Target, place, unreachable};

@@ -3,41 +3,44 @@
 use std::time::Duration;
 
 use crate::answer::{Answer, Metadata, Request};
-use crate::args::{InferArgs, Protocol};
+use crate::args::Protocol;
 use crate::failure::{Failure, Result};
 use crate::grpc::GrpcServer;
 use crate::http::HttpServer;
 
 /// A connected server.
 #[derive(Debug)]
-pub(crate) enum Server {
+pub struct Server(Connection);
+
+#[derive(Debug)]
+enum Connection {
     Http(HttpServer),
     Grpc(GrpcServer),
 }
 
 /// The model that a request is for.
 #[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) model: String,
+pub struct Target {
+    pub model: String,
     /// The version; empty lets the server choose.
-    pub(crate) version: String,
+    pub version: String,
 }
 
 impl Server {
-    pub(crate) async fn connect(args: &InferArgs) -> Result<Server> {
-        let (protocol, address) = place(args.url.as_deref(), args.protocol);
-        let timeout = Duration::from_secs(args.timeout);
-        match protocol {
-            Protocol::Http => HttpServer::connect(&address, timeout).await.map(Server::Http),
-            Protocol::Grpc => GrpcServer::connect(&address, timeout).await.map(Server::Grpc),
-        }
+    /// Connects to `address`, which is `HOST:PORT`. `timeout` is also that of every request.
+    pub async fn connect(protocol: Protocol, address: &str, timeout: Duration) -> Result<Server> {
+        let connection = match protocol {
+            Protocol::Http => HttpServer::connect(address, timeout).await.map(Connection::Http),
+            Protocol::Grpc => GrpcServer::connect(address, timeout).await.map(Connection::Grpc),
+        };
+        connection.map(Server)
     }
 
     /// The metadata of a model. If there is no such model, the failure lists the models that are ready.
-    pub(crate) async fn metadata(&mut self, target: &Target) -> Result<Metadata> {
-        let metadata = match self {
-            Server::Http(server) => server.metadata(target).await,
-            Server::Grpc(server) => server.metadata(target).await,
+    pub async fn metadata(&mut self, target: &Target) -> Result<Metadata> {
+        let metadata = match &mut self.0 {
+            Connection::Http(server) => server.metadata(target).await,
+            Connection::Grpc(server) => server.metadata(target).await,
         };
         match metadata {
             Ok(metadata) => Ok(metadata),
@@ -45,17 +48,35 @@ impl Server {
         }
     }
 
-    pub(crate) async fn infer(&mut self, target: &Target, request: &Request) -> Result<Answer> {
-        match self {
-            Server::Http(server) => server.infer(target, request).await,
-            Server::Grpc(server) => server.infer(target, request).await,
+    /// Sends a request and waits for its response.
+    pub async fn infer(&mut self, target: &Target, request: &Request) -> Result<Answer> {
+        match &mut self.0 {
+            Connection::Http(server) => server.infer(target, request).await,
+            Connection::Grpc(server) => server.infer(target, request).await,
+        }
+    }
+
+    /// Registers a system shared memory object of the server's machine under a name. `key` is the object's name in /dev/shm,
+    /// `size` its length in bytes.
+    pub async fn register_shared_memory(&mut self, name: &str, key: &str, size: u64) -> Result<()> {
+        match &mut self.0 {
+            Connection::Http(server) => server.register_shared_memory(name, key, size).await,
+            Connection::Grpc(server) => server.register_shared_memory(name, key, size).await,
+        }
+    }
+
+    /// Undoes [`Server::register_shared_memory`].
+    pub async fn unregister_shared_memory(&mut self, name: &str) -> Result<()> {
+        match &mut self.0 {
+            Connection::Http(server) => server.unregister_shared_memory(name).await,
+            Connection::Grpc(server) => server.unregister_shared_memory(name).await,
         }
     }
 
     async fn with_models(&mut self, failure: Failure) -> Failure {
-        let index = match self {
-            Server::Http(server) => server.index().await,
-            Server::Grpc(server) => server.index().await,
+        let index = match &mut self.0 {
+            Connection::Http(server) => server.index().await,
+            Connection::Grpc(server) => server.index().await,
         };
         match index {
             Ok(mut models) if !models.is_empty() => {
@@ -70,7 +91,7 @@ impl Server {
 }
 
 /// Protocol and `HOST:PORT`, derived from the command line.
-fn place(url: Option<&str>, protocol: Option<Protocol>) -> (Protocol, String) {
+pub fn place(url: Option<&str>, protocol: Option<Protocol>) -> (Protocol, String) {
     let url = url.unwrap_or_default().trim_end_matches('/');
     let (scheme, address) = url.split_once("://").unwrap_or(("", url));
     let by_name = match scheme {
@@ -95,7 +116,7 @@ fn has_port(address: &str) -> bool {
 }
 
 /// The failure if no connection can be made.
-pub(crate) fn unreachable(address: &str, why: impl std::fmt::Display) -> Failure {
+pub fn unreachable(address: &str, why: impl std::fmt::Display) -> Failure {
     Failure::new(format!(
         "no server answers at {address}: {why}\nstart one by `hippocamp --model-repository=PATH`, or name another one by \
          --url HOST:PORT"

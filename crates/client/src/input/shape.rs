@@ -6,9 +6,9 @@ use hippocamp_tensor::{BytesElements, DataType};
 use crate::answer::{Metadata, TensorInfo, count, describe, dims};
 use crate::failure::{Failure, Result, fail};
 
-/// Parses `NAME=1,3,224,224` of `--shape`.
+/// Parses `NAME=1,3,224,224` or `NAME:1,3,224,224` of `--shape`.
 pub(super) fn given(metadata: &Metadata, text: &str) -> Result<(String, Vec<i64>)> {
-    let parsed = text.rsplit_once('=').and_then(|(name, sizes)| {
+    let parsed = text.rsplit_once(['=', ':']).and_then(|(name, sizes)| {
         let sizes = sizes.trim_matches(['[', ']']).split([',', 'x']).map(|size| size.trim().parse().ok());
         Some((name, sizes.collect::<Option<Vec<i64>>>()?))
     });
