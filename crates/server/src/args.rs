@@ -98,7 +98,8 @@ const EXAMPLES: &str = "Examples:\n  \
     Instead of serving (each has its own --help):\n  \
     hippocamp check REPOSITORY    tells all that is wrong with the models there\n  \
     hippocamp config MODEL.onnx   prints a config.pbtxt for a model file\n  \
-    hippocamp infer MODEL         asks a server that runs\n\n\
+    hippocamp infer MODEL         asks a server that runs\n  \
+    hippocamp bench MODEL         loads a server that runs, and measures it\n\n\
     A model is a folder NAME with an optional config.pbtxt and a folder for each version: NAME/1/model.onnx.\n\
     Switches take a value as in tritonserver: --allow-http=false. Of a flag that is given twice the last one counts.\n\
     'tritonserver' as the first word is passed over, so that a container's command line can stay.";

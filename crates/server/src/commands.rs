@@ -1,5 +1,7 @@
 //! The subcommands of the binary, one line each.
 
+#[cfg(feature = "client")]
+mod bench;
 mod check;
 mod config;
 mod infer;
@@ -13,6 +15,8 @@ pub(crate) fn run(args: &[OsString]) -> Option<ExitCode> {
     let outcome = match args.get(1)?.to_str()? {
         "check" => check::run(&args[2..]),
         "config" => config::run(&args[2..]),
+        #[cfg(feature = "client")]
+        "bench" => return Some(bench::run(args.iter().skip(1).cloned())),
         "infer" => return infer::run(args.iter().skip(1).cloned()),
         _ => return None,
     };

@@ -1,0 +1,99 @@
+//! Runs `hippocamp bench`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hippocamp_client::{Failure, Protocol, Result, place};
+use hippocamp_core::InferenceServer;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::BenchArgs;
+use crate::measure::Session;
+use crate::plan::Load;
+use crate::prepare::{Ready, prepare, prepare_local};
+use crate::progress::Progress;
+use crate::report::{Report, csv, json, svg};
+
+/// The model's server in this process, and where the same models are served.
+#[derive(Debug)]
+pub struct Local {
+    /// A server that has loaded the model.
+    pub server: Arc<InferenceServer>,
+    /// Protocols and addresses of servers that are measured beside it.
+    pub served: Vec<(Protocol, String)>,
+}
+
+/// The server that `--url` names, if it is given.
+pub fn server_of_url(args: &BenchArgs) -> Option<(Protocol, String)> {
+    args.url.as_deref().map(|url| place(Some(url), args.protocol))
+}
+
+/// Measures all levels by every way, and writes the files that were asked for.
+pub async fn bench(args: &BenchArgs, local: Option<&Local>) -> Result<Report> {
+    let loads = args.loads();
+    let mut report = Report::new(args);
+    let mut run = Run { loads: &loads, session: session(args)?, report: &mut report };
+    let served = match local {
+        None => vec![place(args.url.as_deref(), args.protocol)],
+        Some(local) => {
+            run.measure(prepare_local(args, &local.server).await?).await?;
+            local.served.clone()
+        }
+    };
+    for (protocol, authority) in served {
+        if !run.is_over() {
+            let ready = prepare(args, protocol, &authority, &loads).await?;
+            run.measure(ready).await?;
+        }
+    }
+    if let Some(file) = &args.json {
+        write(file, &json::render(&report))?;
+    }
+    if let Some(file) = &args.csv {
+        write(file, &csv::render(&report))?;
+    }
+    if let Some(file) = &args.svg {
+        write(file, &svg::render(&report))?;
+    }
+    Ok(report)
+}
+
+fn session(args: &BenchArgs) -> Result<Session> {
+    let interrupts = signal(SignalKind::interrupt())
+        .map_err(|why| Failure::new(format!("interrupts cannot be listened for: {why}")))?;
+    Ok(Session { progress: Progress::new(args.progress), interrupts, threads: 1 })
+}
+
+struct Run<'a> {
+    loads: &'a [Load],
+    session: Session,
+    report: &'a mut Report,
+}
+
+impl Run<'_> {
+    /// Measures all levels by one way.
+    async fn measure(&mut self, ready: Ready) -> Result<()> {
+        self.report.begin(&ready.plan);
+        self.session.threads = 1;
+        for load in self.loads {
+            self.session.progress.title(&format!("{}, {}", ready.plan.way.title(), load.title()));
+            self.report.points.push(self.session.measure(&ready.plan, *load).await?);
+            if self.is_over() {
+                break;
+            }
+        }
+        // The results are worth more than a farewell that failed.
+        drop(ready.finish().await);
+        Ok(())
+    }
+
+    /// Whether nothing more is to be measured.
+    fn is_over(&self) -> bool {
+        self.report.points.last().is_some_and(|point| point.is_interrupted || point.gave_up.is_some())
+    }
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text)
+        .map_err(|why| Failure::new(format!("{} cannot be written: {why}", file.display())))
+}

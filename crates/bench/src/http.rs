@@ -1,0 +1,97 @@
+//! Requests over HTTP/1.1. A request is prepared bytes, and of an answer only the head is looked at, so that a request costs
+//! two system calls and little else.
+
+mod response;
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::exchange::{Call, Exchange, Fault, Reply};
+use response::{Head, error_text};
+
+/// The size of the buffer that answers are read into. Large ones are read through it piece by piece.
+const BUFFER: usize = 128 << 10;
+
+/// How much of an error's body is kept.
+const MAX_ERROR: usize = 16 << 10;
+
+/// A connection that carries one request at a time.
+#[derive(Debug)]
+pub(crate) struct HttpExchange {
+    address: SocketAddr,
+    stream: Option<TcpStream>,
+    buffer: Vec<u8>,
+}
+
+impl HttpExchange {
+    pub(crate) async fn connect(address: SocketAddr) -> io::Result<HttpExchange> {
+        Ok(HttpExchange { address, stream: Some(open(address).await?), buffer: vec![0; BUFFER] })
+    }
+}
+
+impl Exchange for HttpExchange {
+    async fn exchange(&mut self, call: &Call) -> Result<Reply, Fault> {
+        let mut stream = match self.stream.take() {
+            Some(stream) => stream,
+            None => open(self.address).await.map_err(|why| Fault::Unreachable(why.to_string()))?,
+        };
+        let answered = round_trip(&mut stream, &mut self.buffer, &call.message).await;
+        let (head, error) = answered.map_err(|why| Fault::Broken(why.to_string()))?;
+        if head.keep_alive {
+            self.stream = Some(stream);
+        }
+        match error {
+            None => Ok(Reply::SINGLE),
+            Some(body) => Err(Fault::Refused(error_text(head.status, &body))),
+        }
+    }
+}
+
+async fn open(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Sends a request and reads the whole answer; returns its head, and its body if it is an error.
+async fn round_trip(
+    stream: &mut TcpStream,
+    buffer: &mut [u8],
+    message: &[u8],
+) -> io::Result<(Head, Option<Vec<u8>>)> {
+    stream.write_all(message).await?;
+    let mut filled = 0;
+    let head = loop {
+        let count = stream.read(&mut buffer[filled..]).await?;
+        if count == 0 {
+            return Err(io::Error::other(if filled == buffer.len() {
+                "the head of the answer is too long"
+            } else {
+                "the server closed the connection without an answer"
+            }));
+        }
+        filled += count;
+        if let Some(head) = Head::parse(&buffer[..filled])? {
+            break head;
+        }
+    };
+    let mut left = (head.size + head.content_length).checked_sub(filled).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, "the answer is longer than its head says")
+    })?;
+    let mut error = (head.status != 200).then(|| buffer[head.size..filled].to_vec());
+    while left > 0 {
+        let part = left.min(buffer.len());
+        let count = stream.read(&mut buffer[..part]).await?;
+        if count == 0 {
+            return Err(io::Error::other("the server closed the connection in the middle of an answer"));
+        }
+        if let Some(error) = error.as_mut().filter(|error| error.len() < MAX_ERROR) {
+            error.extend_from_slice(&buffer[..count]);
+        }
+        left -= count;
+    }
+    Ok((head, error))
+}

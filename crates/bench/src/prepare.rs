@@ -1,0 +1,150 @@
+//! From the command line to a request that the server has answered once.
+
+mod local;
+mod request;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hippocamp_client::{Answer, Failure, Protocol, Request, Result, Server, Target, draw, unreachable};
+use tokio::net::{TcpStream, lookup_host};
+
+use crate::args::BenchArgs;
+use crate::calls::Calls;
+use crate::connect::{Part, open, probe};
+use crate::failure;
+use crate::message::{Encoder, Form};
+use crate::plan::{Load, Plan, Way};
+use crate::shared_memory::SharedMemory;
+pub(crate) use local::prepare_local;
+use request::{Prepared, prepare_request};
+
+/// A plan, and the connection that has what belongs to it.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) plan: Arc<Plan>,
+    server: Option<Server>,
+}
+
+impl Ready {
+    /// Tells the server that nothing is used any more.
+    pub(crate) async fn finish(mut self) -> Result<()> {
+        match (&mut self.server, &self.plan.encoder.memory) {
+            (Some(server), Some(memory)) => memory.unregister(server).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Reads the model's metadata, makes the request, and sends it once, so that what is wrong is told before the load begins.
+pub(crate) async fn prepare(
+    args: &BenchArgs,
+    protocol: Protocol,
+    authority: &str,
+    loads: &[Load],
+) -> Result<Ready> {
+    check(args, protocol, loads)?;
+    let mut server = Server::connect(protocol, authority, Duration::from_secs(args.timeout)).await?;
+    let target = target(args);
+    let metadata = server.metadata(&target).await?;
+    let Prepared { request, file } = prepare_request(args, &metadata)?;
+    let address = resolve(authority).await?;
+    let (way, form) = match protocol {
+        Protocol::Http => (Way::Http(address), Form::Http),
+        Protocol::Grpc if args.stream => (Way::Stream(address), Form::Stream),
+        Protocol::Grpc => (Way::Grpc(address), Form::Grpc),
+    };
+    let encoder = Encoder { form, authority: authority.to_owned(), target, request, memory: None };
+    let mut plan = plan(args, way, encoder);
+    // A decoupled model answers streams only.
+    if !args.stream || args.shared_memory.is_some() {
+        let answer = ask(&mut server, &plan).await?;
+        if let Some(target) = &args.draw {
+            draw(&answer, file.as_deref(), args.threshold, target)?;
+        }
+        if args.shared_memory.is_some() {
+            let lanes = loads.iter().map(|load| load.lanes()).max().unwrap_or(1);
+            let memory = SharedMemory::register(&mut server, &plan.encoder.request, &answer, lanes).await?;
+            plan.encoder.memory = Some(Arc::new(memory));
+        }
+    }
+    let plan = Arc::new(plan);
+    if args.stream || args.shared_memory.is_some() {
+        ask_by_the_way(&plan).await?;
+    }
+    Ok(Ready { plan, server: Some(server) })
+}
+
+fn target(args: &BenchArgs) -> Target {
+    Target { model: args.model.clone(), version: args.model_version.clone().unwrap_or_default() }
+}
+
+fn plan(args: &BenchArgs, way: Way, encoder: Encoder) -> Plan {
+    Plan {
+        way,
+        encoder,
+        sequence: args.sequences.is_some().then_some(args.length),
+        seconds: Duration::from_secs_f64(args.seconds),
+        requests: args.requests,
+        warm_up: Duration::from_secs_f64(args.warm_up),
+        timeout: Duration::from_secs(args.timeout),
+        connections: args.connections,
+        threads: args.threads,
+    }
+}
+
+fn check(args: &BenchArgs, protocol: Protocol, loads: &[Load]) -> Result<()> {
+    if args.stream && protocol == Protocol::Http {
+        return failure("--stream is of gRPC; use --protocol grpc, and its port, 8001 by default");
+    }
+    let differs = |connections| loads.iter().any(|load| load.lanes() != connections);
+    if protocol == Protocol::Http && args.connections.is_some_and(differs) {
+        return failure(
+            "--connections: over HTTP each request under way has a connection of its own; leave it out, or use \
+             --protocol grpc",
+        );
+    }
+    Ok(())
+}
+
+/// Sends the request once with its tensors in it, as a sequence of its own if requests belong to sequences.
+async fn ask(server: &mut Server, plan: &Plan) -> Result<Answer> {
+    let mut request: Request = plan.encoder.request.clone();
+    if plan.sequence.is_some() {
+        let step = crate::sequence::Sequences::new(1).next();
+        request.parameters.extend(step.parameters().map(|(key, value)| (key.to_owned(), value)));
+    }
+    let answer = server.infer(&plan.encoder.target, &request).await;
+    answer.map_err(|failure| {
+        let text = failure.to_string();
+        if text.contains("decoupled") {
+            Failure::new(format!("{text}\nask it by --stream over gRPC"))
+        } else {
+            failure
+        }
+    })
+}
+
+/// Sends one request as those of the load are sent.
+async fn ask_by_the_way(plan: &Arc<Plan>) -> Result<()> {
+    let part = Part { first_lane: 0, lanes: 1, connections: 1 };
+    let ways = open(plan, part).await.map_err(|why| unreachable(&plan.encoder.authority, why))?;
+    match tokio::time::timeout(plan.timeout, probe(ways, Calls::new(plan, 0))).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(fault)) => failure(fault.text()),
+        Err(_) => failure(format!("no answer in {:?}; --timeout allows more", plan.timeout)),
+    }
+}
+
+/// The first address of the server that takes connections.
+async fn resolve(authority: &str) -> Result<SocketAddr> {
+    let mut last = "its name has no address".to_owned();
+    for address in lookup_host(authority).await.map_err(|why| unreachable(authority, why))? {
+        match TcpStream::connect(address).await {
+            Ok(_) => return Ok(address),
+            Err(why) => last = why.to_string(),
+        }
+    }
+    Err(unreachable(authority, last))
+}

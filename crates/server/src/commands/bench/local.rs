@@ -1,0 +1,26 @@
+//! The model in this process.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use hippocamp_bench::BenchArgs;
+use hippocamp_core::{ControlMode, InferenceServer};
+
+use crate::commands::model_args;
+use crate::{backends, logging, run};
+
+/// A server without ports that has loaded the model.
+pub(super) async fn start(args: &BenchArgs) -> anyhow::Result<Arc<InferenceServer>> {
+    let server_args = model_args(&args.model_repository);
+    logging::init(&server_args.logging)?;
+    let mut settings = run::settings(&server_args)?;
+    settings.control_mode = ControlMode::Explicit;
+    settings.load_models = vec![args.model.clone()];
+    let server = InferenceServer::new(settings, backends::all(&server_args)?);
+    let faults = server.load_repositories().await;
+    if !faults.is_empty() {
+        bail!("the model cannot be loaded: {}", faults.join("\n"));
+    }
+    server.begin_serving();
+    Ok(server)
+}

@@ -1,0 +1,156 @@
+"""`hippocamp bench` as a user runs it: what it reports is what the server counted."""
+
+import csv
+import json
+import re
+import signal
+import subprocess
+import time
+import xml.dom.minidom
+
+import pytest
+from server_process import BINARY, ROOT, ServerProcess
+
+IDENTITY = """
+backend: "identity"
+max_batch_size: 8
+input [ { name: "INPUT0" data_type: TYPE_FP32 dims: [ -1 ] } ]
+output [ { name: "OUTPUT0" data_type: TYPE_FP32 dims: [ -1 ] } ]
+"""
+SMALL = ("--shape", "INPUT0:16")
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    (folder / "echo" / "1").mkdir(parents=True)
+    (folder / "echo" / "config.pbtxt").write_text(IDENTITY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(repository):
+    with ServerProcess(repository, flags=["--allow-client-shm=true"]) as process:
+        yield process
+
+
+def command(*arguments):
+    return [BINARY, "bench", "echo", *map(str, arguments)]
+
+
+def bench(*arguments, status=0):
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=300, cwd=ROOT)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done
+
+
+def results(tmp_path, *arguments):
+    """What it reports, and what it prints."""
+    file = tmp_path / "results.json"
+    done = bench(*arguments, "--json", file)
+    return json.loads(file.read_text())["results"], done.stdout
+
+
+def served(server):
+    """(requests, executed items) by the server's statistics."""
+    status, body = server.get("/v2/models/echo/stats")
+    assert status == 200
+    (of,) = json.loads(body)["model_stats"]
+    assert of["inference_stats"]["fail"]["count"] == 0
+    return of["inference_stats"]["success"]["count"], of["inference_count"]
+
+
+def address(server, protocol):
+    return ["--url", f"{protocol}://{getattr(server, protocol)}"]
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+@pytest.mark.parametrize(
+    "load, before",
+    [
+        (["--concurrency", "1,4,16"], 1),
+        (["--rate", "100,300", "--poisson"], 1),
+        (["--concurrency", "1:5:2", "--shared-memory", "system"], 2),
+    ],
+)
+def test_the_server_counts_the_same_requests(server, tmp_path, protocol, load, before):
+    requests, items = served(server)
+    levels, _ = results(
+        tmp_path, *address(server, protocol), *SMALL, *load, "--batch", 2, "--seconds", 0.5, "--warm-up", 0.2
+    )
+    assert all(level["failed"] == 0 and level["requests"] > 0 for level in levels)
+    sent = before + sum(level["requests"] + level["warm_up_requests"] for level in levels)
+    now = served(server)
+    assert (now[0] - requests, now[1] - items) == (sent, 2 * sent)
+
+
+def test_streams_are_counted_too(server, tmp_path):
+    requests, _ = served(server)
+    (level,), _ = results(
+        tmp_path, *address(server, "grpc"), *SMALL, "--stream", "-c", 4, "--requests", 300, "--warm-up", 0
+    )
+    assert (level["requests"], level["responses"], level["way"]) == (300, 300, "grpc_stream")
+    assert served(server)[0] - requests == 301
+
+
+def test_the_table_and_the_files_say_the_same(server, tmp_path):
+    table, picture = tmp_path / "results.csv", tmp_path / "latencies.svg"
+    levels, text = results(
+        tmp_path, *address(server, "http"), *SMALL, "-c", "1,3", "--requests", 500, "--csv", table, "--svg", picture
+    )
+    with open(table, encoding="utf-8") as f:
+        rows = list(csv.DictReader(f))
+    for level, row in zip(levels, rows, strict=True):
+        assert row["way"] == level["way"] == "http"
+        assert int(row["requests"]) == level["requests"] == 500
+        assert float(row["p99_us"]) == pytest.approx(level["latency_us"]["p99"], abs=0.1)
+        assert re.search(rf"^HTTP, concurrency {level['concurrency']} .* 500 ", text, re.MULTILINE), text
+    curves = xml.dom.minidom.parse(str(picture)).getElementsByTagName("path")
+    assert sum(path.getAttribute("class").startswith("curve") for path in curves) == 2 * len(levels)
+
+
+def test_an_interrupt_ends_it_with_what_there_is(server):
+    requests, _ = served(server)
+    arguments = command(*address(server, "http"), *SMALL, "--seconds", 600, "--warm-up", 0)
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while served(server)[0] < requests + 100:
+        assert time.monotonic() < deadline and process.poll() is None
+    process.send_signal(signal.SIGINT)
+    text, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "interrupted; these are the requests until then" in text
+    counted = int(re.search(r"^HTTP, concurrency 1 +1 +([\d,]+) ", text, re.MULTILINE)[1].replace(",", ""))
+    assert served(server)[0] - requests == counted + 1
+
+
+def test_a_server_that_dies_ends_it_with_status_1(repository):
+    with ServerProcess(repository) as mortal:
+        arguments = command(*address(mortal, "grpc"), *SMALL, "--seconds", 600, "--warm-up", 0, "-c", 4)
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        while served(mortal)[0] < 100:
+            assert time.monotonic() < deadline and process.poll() is None
+        mortal.process.kill()
+        text, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "the server cannot be reached any more" in text
+
+
+def test_local_stands_beside_served(repository, tmp_path):
+    levels, text = results(
+        tmp_path, "--local", "--model-repository", repository, *SMALL, "-c", "1,2", "--requests", 200
+    )
+    assert [level["way"] for level in levels] == ["local"] * 2 + ["http"] * 2 + ["grpc"] * 2
+    assert all(level["requests"] == 200 and level["failed"] == 0 for level in levels)
+    assert "in process, concurrency 2" in text and "gRPC, concurrency 2" in text
+
+
+def test_mistakes_say_what_to_do(server, repository):
+    unknown = bench(*address(server, "http"), "--batch", 9, *SMALL, status=1).stderr
+    assert "batch" in unknown
+    nobody = bench("--url", "127.0.0.1:1", status=1).stderr
+    assert "no server answers at 127.0.0.1:1" in nobody and "--url HOST:PORT" in nobody
+    open_size = bench(*address(server, "grpc"), status=1).stderr
+    assert "--shape INPUT0:16" in open_size
+    assert "Examples:" in bench("--help").stdout
