@@ -3,9 +3,10 @@
 use std::fmt::Debug;
 
 use hippocamp_wake::wake_at_once;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::Event;
+use crate::once::OnceSender;
 
 /// How many responses a request may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub struct Outlet {
 enum To {
     /// A null request, which has no receiver. Unlike a dropped receiver, this does not cancel the request.
     Nobody,
-    Once(oneshot::Sender<Event>),
+    Once(OnceSender),
     Many(mpsc::UnboundedSender<Event>),
     Sink(Box<dyn ResponseSink>),
 }
@@ -63,7 +64,7 @@ impl Outlet {
         Outlet { to: Some(To::Nobody), delivery }
     }
 
-    pub(crate) fn once(tx: oneshot::Sender<Event>) -> Outlet {
+    pub(crate) fn once(tx: OnceSender) -> Outlet {
         Outlet { to: Some(To::Once(tx)), delivery: Delivery::Once }
     }
 
@@ -77,7 +78,7 @@ impl Outlet {
         match self.to.take() {
             None => {}
             Some(To::Nobody) => self.to = Some(To::Nobody),
-            Some(To::Once(tx)) => drop(tx.send(event)),
+            Some(To::Once(tx)) => tx.send(event),
             Some(To::Many(tx)) => {
                 drop(tx.send(event));
                 self.to = (!is_last).then_some(To::Many(tx));

@@ -14,6 +14,7 @@ mod contract;
 mod delivery;
 mod error;
 mod life;
+mod once;
 mod parameters;
 mod receiver;
 mod registry;

@@ -1,19 +1,18 @@
 //! The receiving end of a request's response channel.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Poll, Waker};
 
 use hippocamp_events::{Observers, RequestContext};
-use hippocamp_wake::{DeferredWake, batch_waker};
-use tokio::sync::oneshot::error::TryRecvError;
-use tokio::sync::{mpsc, oneshot};
+use hippocamp_wake::{DeferredWake, TaskWaker};
+use tokio::sync::mpsc;
 
+use crate::once::{OnceReceiver, once};
 use crate::{Delivery, Error, Event, Outlet, Response, ResponseSender, Result, Use};
 
-/// Makes the response channel of a request, and reports to `observers` that it was received. The channel is a oneshot
-/// for a model that answers once, and an unbounded queue for a decoupled model.
+/// Makes the response channel of a request, and reports to `observers` that it was received. The channel holds one event
+/// for a model that answers once, and is an unbounded queue for a decoupled model.
 pub fn channel(
     delivery: Delivery,
     context: impl Into<RequestContext>,
@@ -21,12 +20,12 @@ pub fn channel(
 ) -> (ResponseSender, ResponseReceiver) {
     let (outlet, channel) = match delivery {
         Delivery::Once => {
-            let (tx, rx) = oneshot::channel();
+            let (tx, rx) = once();
             (Outlet::once(tx), Channel::Once(rx))
         }
         Delivery::Many => {
             let (tx, rx) = mpsc::unbounded_channel();
-            (Outlet::many(tx), Channel::Many(rx))
+            (Outlet::many(tx), Channel::Many(rx, None))
         }
     };
     let receiver = ResponseReceiver { channel: Some(channel), deferred_wake: None, counted: None };
@@ -46,8 +45,9 @@ pub struct ResponseReceiver {
 
 #[derive(Debug)]
 enum Channel {
-    Once(oneshot::Receiver<Event>),
-    Many(mpsc::UnboundedReceiver<Event>),
+    Once(OnceReceiver),
+    /// Beside the queue, the task that waited last, with the waker that was made for it.
+    Many(mpsc::UnboundedReceiver<Event>, Option<(Waker, Waker)>),
 }
 
 impl ResponseReceiver {
@@ -67,8 +67,8 @@ impl ResponseReceiver {
             deferred_wake.wake_last().await;
         }
         let event = match self.channel.as_mut()? {
-            Channel::Once(rx) => only_event(rx).await,
-            Channel::Many(rx) => rx.recv().await,
+            Channel::Once(rx) => poll_fn(|context| rx.poll(context)).await,
+            Channel::Many(rx, waiting) => poll_fn(|context| next_event(rx, waiting, context)).await,
         };
         if event.as_ref().is_none_or(Event::is_last) {
             self.channel = None;
@@ -86,18 +86,16 @@ impl ResponseReceiver {
     }
 }
 
-/// Receives the one event of a oneshot channel. If it has to wait, the task is woken together with those of its batch: a
-/// [`batch_waker`] is an allocation, which an event that is there already does not need.
-async fn only_event(rx: &mut oneshot::Receiver<Event>) -> Option<Event> {
-    match rx.try_recv() {
-        Ok(event) => return Some(event),
-        Err(TryRecvError::Closed) => return None,
-        Err(TryRecvError::Empty) => {}
-    }
-    poll_fn(|context| {
-        let waker = batch_waker(context.waker());
-        Pin::new(&mut *rx).poll(&mut Context::from_waker(&waker))
-    })
-    .await
-    .ok()
+/// Receives the next of several events. The task is woken through its runtime's mailbox, by a waker that is made once for
+/// all events.
+fn next_event(
+    rx: &mut mpsc::UnboundedReceiver<Event>,
+    waiting: &mut Option<(Waker, Waker)>,
+    context: &mut Context<'_>,
+) -> Poll<Option<Event>> {
+    let (_, waker) = match waiting {
+        Some(waiting) if waiting.0.will_wake(context.waker()) => waiting,
+        _ => waiting.insert((context.waker().clone(), TaskWaker::new(context.waker()).into())),
+    };
+    rx.poll_recv(&mut Context::from_waker(waker))
 }

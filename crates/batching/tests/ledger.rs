@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel as queue};
 use std::task::{Context, Wake, Waker};
+use std::thread;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -128,8 +129,8 @@ fn those_who_wait_for_a_batch_are_woken_by_their_runtime() {
             assert!(answer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         }
     }
-    instance.execute(&mut batch);
-    assert_eq!(count.0.load(Ordering::SeqCst), 0, "this thread woke nobody but the runtime");
+    thread::scope(|scope| scope.spawn(|| instance.execute(&mut batch)).join()).unwrap();
+    assert_eq!(count.0.load(Ordering::SeqCst), 0, "that thread woke nobody but the runtime");
     runtime.block_on(tokio::task::yield_now());
     assert_eq!(count.0.load(Ordering::SeqCst), 3);
     for mut answer in waiting {
