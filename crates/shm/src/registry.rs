@@ -1,10 +1,13 @@
 //! The registry of regions and their leases.
+//!
+//! Requests lease and return parts of regions on all threads, so the regions are divided by their names, and each part
+//! has a lock of its own.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::lease::Lease;
 use crate::object;
@@ -16,6 +19,9 @@ const MAX_REGIONS: usize = 16_384;
 /// The most address space that all regions may take, in bytes. An object can claim any size, and the process needs
 /// address space for everything else.
 const MAX_MAPPED: usize = 1 << 44;
+
+/// The number of parts into which the regions are divided.
+const PARTS: usize = 16;
 
 /// The longest name of a region, in bytes. The name is stored as long as the region.
 const LONGEST_NAME: usize = 1024;
@@ -34,17 +40,24 @@ pub struct SystemRegion {
 #[derive(Debug)]
 pub struct SharedMemory {
     allowed: bool,
-    regions: Arc<Regions>,
+    /// By the hash of the name.
+    parts: [Arc<Regions>; PARTS],
+    totals: Arc<Mutex<Totals>>,
 }
 
-/// The state that leases share with the registry.
-#[derive(Debug, Default)]
-pub(crate) struct Regions(Mutex<State>);
+/// The regions of one part, which leases share with the registry. In cache lines of their own.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(crate) struct Regions {
+    by_name: Mutex<BTreeMap<Box<str>, Entry>>,
+    totals: Arc<Mutex<Totals>>,
+}
 
+/// What all regions take together. Locked last.
 #[derive(Debug, Default)]
-struct State {
-    by_name: BTreeMap<Box<str>, Entry>,
-    /// Address space that all regions take, in bytes.
+struct Totals {
+    regions: usize,
+    /// Address space, in bytes.
     mapped: usize,
 }
 
@@ -60,7 +73,17 @@ struct Entry {
 impl SharedMemory {
     /// Creates an empty registry. Registering fails unless `allowed`.
     pub fn new(allowed: bool) -> SharedMemory {
-        SharedMemory { allowed, regions: Arc::default() }
+        let totals = Arc::<Mutex<Totals>>::default();
+        let part = |_| Arc::new(Regions { by_name: Mutex::default(), totals: Arc::clone(&totals) });
+        SharedMemory { allowed, parts: std::array::from_fn(part), totals }
+    }
+
+    fn part(&self, name: &str) -> &Arc<Regions> {
+        // FNV-1a: names that meet in one part only wait for each other.
+        let hash = name
+            .bytes()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        &self.parts[(hash >> 16) as usize % PARTS]
     }
 
     fn allow(&self) -> Result<()> {
@@ -77,23 +100,15 @@ impl SharedMemory {
         self.allow()?;
         check_name(name, "system")?;
         object::refuse_reserved(name, key)?;
-        self.regions.0.lock().refuse_taken(name)?;
+        let part = self.part(name);
+        refuse_taken(&part.by_name.lock(), name)?;
         // Opened without the lock, so that requests do not wait for it.
         let region = Region::open(name, key, offset, byte_size)?;
-        let state = &mut *self.regions.0.lock();
-        state.refuse_taken(name)?;
-        if state.by_name.len() >= MAX_REGIONS {
-            return Err(refused(name, &format!("no more than {MAX_REGIONS} regions can be registered")));
-        }
-        let mapped = state.mapped.saturating_add(region.mapped());
-        if mapped > MAX_MAPPED {
-            let text =
-                format!("all regions together would have {mapped} bytes, {MAX_MAPPED} at most are mapped");
-            return Err(refused(name, &text));
-        }
-        state.mapped = mapped;
+        let mut by_name = part.by_name.lock();
+        refuse_taken(&by_name, name)?;
+        self.totals.lock().add(&region)?;
         let entry = Entry { region: Arc::new(region), leases: 0, unregistered: false };
-        state.by_name.insert(name.into(), entry);
+        by_name.insert(name.into(), entry);
         Ok(())
     }
 
@@ -101,26 +116,27 @@ impl SharedMemory {
     /// unknown name is no error.
     pub fn unregister(&self, name: &str) -> Result<()> {
         self.allow()?;
-        let mut removed = Vec::new();
-        let state = &mut *self.regions.0.lock();
-        let names: Vec<Box<str>> =
-            if name.is_empty() { state.by_name.keys().cloned().collect() } else { vec![name.into()] };
-        for name in names {
-            if let Some(entry) = state.by_name.get_mut(&name) {
-                entry.unregistered = true;
-                removed.extend(state.remove_unused(&name));
-            }
+        if name.is_empty() {
+            self.parts.iter().for_each(|part| part.unregister_all());
+        } else {
+            self.part(name).unregister(name);
         }
         Ok(())
     }
 
     /// All regions by name, or only the named one. Includes unregistered regions that are still in use.
     pub fn status(&self, name: &str) -> Result<Vec<SystemRegion>> {
-        let state = self.regions.0.lock();
         if name.is_empty() {
-            return Ok(state.by_name.values().map(|entry| shown(&entry.region)).collect());
+            // All at one moment.
+            let parts: Vec<MutexGuard<'_, _>> = self.parts.iter().map(|part| part.by_name.lock()).collect();
+            let mut regions: Vec<_> =
+                parts.iter().flat_map(|part| part.values()).map(|entry| shown(&entry.region)).collect();
+            drop(parts);
+            regions.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+            return Ok(regions);
         }
-        let entry = state.by_name.get(name).ok_or_else(|| {
+        let by_name = self.part(name).by_name.lock();
+        let entry = by_name.get(name).ok_or_else(|| {
             Error::not_found(format!("Unable to find system shared memory region: '{name}'"))
         })?;
         Ok(vec![shown(&entry.region)])
@@ -128,14 +144,14 @@ impl SharedMemory {
 
     /// The number of leases of a region, which unregistering it would wait for.
     pub fn leases(&self, name: &str) -> usize {
-        self.regions.0.lock().by_name.get(name).map_or(0, |entry| entry.leases)
+        self.part(name).by_name.lock().get(name).map_or(0, |entry| entry.leases)
     }
 
     /// Registers device memory; always an error, as no device can be opened yet.
     pub fn register_cuda(&self, name: &str) -> Result<()> {
         self.allow()?;
         check_name(name, "cuda")?;
-        self.regions.0.lock().refuse_taken(name)?;
+        refuse_taken(&self.part(name).by_name.lock(), name)?;
         Err(Error::invalid_arg("failed to register shared memory region: invalid args"))
     }
 
@@ -149,7 +165,7 @@ impl SharedMemory {
         if name.is_empty() {
             return Ok(());
         }
-        Err(Error::not_found(if self.regions.0.lock().by_name.contains_key(name) {
+        Err(Error::not_found(if self.part(name).by_name.lock().contains_key(name) {
             format!("The region named '{name}' is registered as system shared memory, not CUDA shared memory")
         } else {
             format!("Unable to find cuda shared memory region: '{name}'")
@@ -158,9 +174,9 @@ impl SharedMemory {
 
     /// Leases `byte_size` bytes of a region; `offset` counts from the beginning of the region.
     pub fn lease(&self, name: &str, offset: u64, byte_size: u64) -> Result<Lease> {
-        let state = &mut *self.regions.0.lock();
-        let entry = state
-            .by_name
+        let part = self.part(name);
+        let mut by_name = part.by_name.lock();
+        let entry = by_name
             .get_mut(name)
             .filter(|entry| !entry.unregistered)
             .ok_or_else(|| Error::not_found(format!("Unable to find shared memory region: '{name}'")))?;
@@ -175,39 +191,87 @@ impl SharedMemory {
         }
         entry.region.check()?;
         entry.leases += 1;
-        let regions = Arc::clone(&self.regions);
-        Ok(Lease::new(Arc::clone(&entry.region), offset as usize, byte_size as usize, regions))
+        let region = Arc::clone(&entry.region);
+        drop(by_name);
+        Ok(Lease::new(region, offset as usize, byte_size as usize, Arc::clone(part)))
     }
 }
 
 impl Regions {
     /// Returns a lease of a region.
     pub(crate) fn release(&self, name: &str) {
-        // The region may be unmapped here, without the lock.
-        let _removed = {
-            let state = &mut *self.0.lock();
-            if let Some(entry) = state.by_name.get_mut(name) {
-                entry.leases -= 1;
+        let mut by_name = self.by_name.lock();
+        let Some(entry) = by_name.get_mut(name) else { return };
+        entry.leases -= 1;
+        if entry.unregistered && entry.leases == 0 {
+            self.remove(by_name, name);
+        }
+    }
+
+    fn unregister(&self, name: &str) {
+        let mut by_name = self.by_name.lock();
+        let Some(entry) = by_name.get_mut(name) else { return };
+        entry.unregistered = true;
+        if entry.leases == 0 {
+            self.remove(by_name, name);
+        }
+    }
+
+    fn unregister_all(&self) {
+        let mut by_name = self.by_name.lock();
+        let mut removed = Vec::new();
+        by_name.retain(|_, entry| {
+            entry.unregistered = true;
+            if entry.leases == 0 {
+                self.totals.lock().subtract(&entry.region);
+                removed.push(Arc::clone(&entry.region));
             }
-            state.remove_unused(name)
-        };
+            entry.leases > 0
+        });
+        drop(by_name);
+        // The regions are unmapped without the lock.
+        drop(removed);
+    }
+
+    /// Removes a region that is unregistered and has no leases, and unmaps it without the lock.
+    fn remove(&self, mut by_name: MutexGuard<'_, BTreeMap<Box<str>, Entry>>, name: &str) {
+        let removed = by_name.remove(name);
+        if let Some(entry) = &removed {
+            self.totals.lock().subtract(&entry.region);
+        }
+        drop(by_name);
+        drop(removed);
     }
 }
 
-impl State {
-    fn refuse_taken(&self, name: &str) -> Result<()> {
-        if self.by_name.contains_key(name) {
-            return Err(Error::already_exists(format!("shared memory region '{name}' already in manager")));
+impl Totals {
+    /// Adds a region, unless there is no room for it.
+    fn add(&mut self, region: &Region) -> Result<()> {
+        let name = &region.name;
+        if self.regions >= MAX_REGIONS {
+            return Err(refused(name, &format!("no more than {MAX_REGIONS} regions can be registered")));
         }
+        let mapped = self.mapped.saturating_add(region.mapped());
+        if mapped > MAX_MAPPED {
+            let text =
+                format!("all regions together would have {mapped} bytes, {MAX_MAPPED} at most are mapped");
+            return Err(refused(name, &text));
+        }
+        *self = Totals { regions: self.regions + 1, mapped };
         Ok(())
     }
 
-    /// Removes a region that is unregistered and has no leases.
-    fn remove_unused(&mut self, name: &str) -> Option<Entry> {
-        let entry = self.by_name.get(name).filter(|entry| entry.unregistered && entry.leases == 0)?;
-        self.mapped -= entry.region.mapped();
-        self.by_name.remove(name)
+    fn subtract(&mut self, region: &Region) {
+        self.regions -= 1;
+        self.mapped -= region.mapped();
     }
+}
+
+fn refuse_taken(by_name: &BTreeMap<Box<str>, Entry>, name: &str) -> Result<()> {
+    if by_name.contains_key(name) {
+        return Err(Error::already_exists(format!("shared memory region '{name}' already in manager")));
+    }
+    Ok(())
 }
 
 fn check_name(name: &str, kind: &str) -> Result<()> {
