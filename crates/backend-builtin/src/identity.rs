@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Backend, BackendFacts, Batch, CorrelationId, Error, ExecutionTimes, InstanceSpec, Model, ModelInstance,
-    ModelSource, NewInstance, OutputTensor, ParameterValue, Parameters, Request, Response, Result, Sequence,
+    Backend, BackendFacts, Batch, CorrelationId, Error, ExecutionTimes, FailureReason, InstanceSpec, Model,
+    ModelInstance, ModelSource, NewInstance, OutputTensor, ParameterValue, Parameters, Request, Response,
+    Result, Sequence, wake_together,
 };
 use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
 use hippocamp_proto::inference::ModelTensorReshape;
 use hippocamp_tensor::{LENGTH_PREFIX, Shape, TensorData};
+use smallvec::SmallVec;
 
 use crate::FACTS;
 use crate::parameter::number;
@@ -150,21 +152,31 @@ impl ModelInstance for IdentityInstance {
         let mut times = ExecutionTimes::starting(batch.started());
         thread::sleep(self.delay);
         times.outputs_begun = Instant::now();
-        let responses: Vec<_> = batch.iter().map(|request| self.respond(request)).collect();
+        let responses: SmallVec<[_; 1]> = batch.iter().map(|request| self.respond(request)).collect();
         times.finished = Instant::now();
+        // As in Triton's identity, batch sizes only count if there is a batch dimension.
+        let batched = self.interface.max_batch_size > 0;
+        let size: usize = if batched { batch.iter().map(|r| r.batch_size).sum() } else { 0 };
+        if let ([request], [Ok(_)]) = (&batch[..], &responses[..])
+            && !request.is_null()
+        {
+            for (request, response) in batch.drain(..).zip(responses.into_iter().flatten()) {
+                request.succeed_alone(response, size, &times);
+            }
+            return;
+        }
         if let Some(first) = batch.first() {
-            // As in Triton's identity, batch sizes only count if there is a batch dimension.
-            let batched = self.interface.max_batch_size > 0;
-            let size: usize = if batched { batch.iter().map(|r| r.batch_size).sum() } else { 0 };
             let nulls = batch.iter().filter(|request| request.is_null()).count();
             first.response.executed_rows(size, size.saturating_sub(nulls), &times);
         }
-        for (request, response) in batch.drain(..).zip(responses) {
-            match response {
-                Ok(response) => request.succeed(response, &times),
-                Err(error) => request.fail(error, hippocamp_backend::FailureReason::Backend),
+        wake_together(batch.len(), || {
+            for (request, response) in batch.drain(..).zip(responses) {
+                match response {
+                    Ok(response) => request.succeed(response, &times),
+                    Err(error) => request.fail(error, FailureReason::Backend),
+                }
             }
-        }
+        });
     }
 }
 

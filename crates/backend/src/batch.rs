@@ -6,9 +6,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Instant;
 
+use hippocamp_wake::wake_together;
 use smallvec::SmallVec;
 
-use crate::{ExecutionTimes, ModelInstance, Request};
+use crate::{ExecutionTimes, ModelInstance, Request, Response};
 
 type Requests = SmallVec<[Request; 8]>;
 
@@ -106,6 +107,25 @@ pub fn count_execution(batch: &[Request], times: &ExecutionTimes) {
     let all: usize = size(&mut batch.iter());
     let inferences: usize = size(&mut batch.iter().filter(|r| !r.is_null()));
     first.response.executed_rows(all, inferences, times);
+}
+
+/// Counts the execution of a batch by the sizes of its requests, and answers them all with a response each. Their tasks
+/// are woken together.
+pub fn answer(batch: &mut Batch, responses: impl IntoIterator<Item = Response>, times: &ExecutionTimes) {
+    let mut responses = responses.into_iter();
+    if let [request] = &batch[..] {
+        let size = request.batch_size;
+        if let (Some(request), Some(response)) = (batch.pop(), responses.next()) {
+            request.succeed_alone(response, size, times);
+        }
+        return;
+    }
+    count_execution(batch, times);
+    wake_together(batch.len(), || {
+        for (request, response) in batch.drain(..).zip(responses) {
+            request.succeed(response, times);
+        }
+    });
 }
 
 impl Deref for Batch {

@@ -31,7 +31,7 @@ pub use hippocamp_events::{
 };
 pub use hippocamp_wake::{DeferredWake, WakeInstance, wake_together};
 
-pub use batch::{Batch, Finish, LateBatch, count_execution};
+pub use batch::{Batch, Finish, LateBatch, answer, count_execution};
 pub use contract::{
     Backend, Device, InstanceSpec, Model, ModelInstance, ModelSource, MovableInstance, NewInstance,
 };

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_events::{
-    ExecutionTimes, Observers, Outcome, RequestContext, RequestEvent, ResponseOutcome, ResponseTimes,
+    ExecutionTimes, ModelEvent, Observers, Outcome, RequestContext, RequestEvent, ResponseOutcome,
+    ResponseTimes,
 };
 
 /// The context, progress and observers of a request.
@@ -150,6 +151,16 @@ impl Life {
             self.reached = Stage::Ended;
             let event = RequestEvent::Ended { outcome, at: Instant::now() };
             self.observers.on_counted(&self.context, &event);
+        }
+    }
+
+    /// Reports the end of a request that was the whole batch of an execution, and the execution, to the statistics
+    /// alone.
+    pub(crate) fn executed_and_ended(&mut self, executed: &ModelEvent<'_>, outcome: Outcome<'_>) {
+        if self.reached != Stage::Ended {
+            self.reached = Stage::Ended;
+            let ended = RequestEvent::Ended { outcome, at: Instant::now() };
+            self.observers.count_execution_of_one(executed, &self.context, &ended);
         }
     }
 }

@@ -118,6 +118,27 @@ impl ResponseSender {
         self.outlet.send(Event::Response { response, last: true });
     }
 
+    /// Counts an execution of which this request is the whole batch, and sends the only response. `batch_size` is what
+    /// the backend reports. As [`ResponseSender::executed`] and [`ResponseSender::succeed`] one after the other.
+    pub fn succeed_alone(
+        mut self,
+        response: Response,
+        queued: Instant,
+        batch_size: usize,
+        times: &ExecutionTimes,
+    ) {
+        let is_plain = self.delivery() == Delivery::Once && !self.is_to_nobody();
+        if !is_plain || self.observers().has_others() {
+            self.executed_rows(batch_size, if self.is_to_nobody() { 0 } else { batch_size }, times);
+            return self.succeed(response, queued, times);
+        }
+        let size = batch_size as u64;
+        let executed = ModelEvent::Executed { batch_size: size, inferences: size, times };
+        self.life.executed_and_ended(&executed, Outcome::Success { queued, times });
+        self.report_to_parent(times);
+        self.outlet.send(Event::Response { response, last: true });
+    }
+
     /// Sends a response from the response cache. `looked` is when the look-up began.
     pub fn succeed_from_cache(mut self, response: Response, queued: Instant, looked: Instant) {
         self.life.responded_once(queued, None);
@@ -190,6 +211,10 @@ impl ResponseSender {
         }
         self.life.executed(queued, times);
         self.life.ended(Outcome::Success { queued, times });
+        self.report_to_parent(times);
+    }
+
+    fn report_to_parent(&self, times: &ExecutionTimes) {
         if let Some(parent) = &self.context().parent {
             parent.step_executed(times);
         }

@@ -9,7 +9,7 @@ use hippocamp_tensor::Allocator;
 use crate::{Gather, Inputs, Outputs};
 use hippocamp_backend::wake_together;
 use hippocamp_backend::{
-    Batch, Error, ExecutionTimes, FailureReason, ModelInstance, Request, Response, Result, count_execution,
+    Batch, Error, ExecutionTimes, FailureReason, ModelInstance, Request, Response, Result, answer,
 };
 
 /// The computation of an instance, without gathering inputs and scattering outputs.
@@ -86,14 +86,7 @@ impl<C: Compute> ModelInstance for Batched<C> {
         }
         times.finished = Instant::now();
         match result {
-            Ok(responses) => {
-                count_execution(batch, &times);
-                wake_together(batch.len(), || {
-                    for (request, response) in batch.drain(..).zip(responses) {
-                        request.succeed(response, &times);
-                    }
-                });
-            }
+            Ok(responses) => answer(batch, responses, &times),
             Err(error) => wake_together(batch.len(), || {
                 for request in batch.drain(..) {
                     request.fail(error.clone(), FailureReason::Backend);

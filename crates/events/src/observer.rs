@@ -18,6 +18,19 @@ pub trait Observer: Send + Sync + Debug {
     fn on_model(&self, model: &ModelId, event: &ModelEvent<'_>) {
         let (_, _) = (model, event);
     }
+
+    /// An execution, and the end of the request that was its whole batch. Calls the other two by default; statistics may
+    /// take both at once.
+    fn on_execution_of_one(
+        &self,
+        model: &ModelId,
+        executed: &ModelEvent<'_>,
+        context: &RequestContext,
+        ended: &RequestEvent<'_>,
+    ) {
+        self.on_model(model, executed);
+        self.on_request(model, context, ended);
+    }
 }
 
 /// The name and version of a model.
@@ -89,6 +102,19 @@ impl Observers {
             statistics.on_model(&self.model, event);
         }
         self.tell_others(|observer| observer.on_model(&self.model, event));
+    }
+
+    /// Reports an execution to the statistics alone, and the end of the request that was its whole batch.
+    #[inline]
+    pub fn count_execution_of_one(
+        &self,
+        executed: &ModelEvent<'_>,
+        context: &RequestContext,
+        ended: &RequestEvent<'_>,
+    ) {
+        if let Some(statistics) = &self.statistics {
+            statistics.on_execution_of_one(&self.model, executed, context, ended);
+        }
     }
 
     fn tell_others(&self, tell: impl Fn(&dyn Observer)) {

@@ -25,6 +25,14 @@ impl BoundedHistogram {
         self.sum += value;
     }
 
+    /// Adds all that `other`, which has the same bounds, has counted.
+    pub fn add(&mut self, other: &BoundedHistogram) {
+        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
+            *count += more;
+        }
+        self.sum += other.sum;
+    }
+
     pub fn bounds(&self) -> &[f64] {
         &self.bounds
     }
@@ -56,5 +64,8 @@ mod tests {
         }
         assert_eq!(h.cumulative().collect::<Vec<_>>(), [(Some(1.0), 2), (Some(10.0), 4), (None, 5)]);
         assert_eq!(h.sum(), 24);
+        let mut twice = h.clone();
+        twice.add(&h);
+        assert_eq!((twice.cumulative().last(), twice.sum()), (Some((None, 10)), 48));
     }
 }

@@ -22,6 +22,14 @@ impl Histogram {
         self.sum_ns += ns;
     }
 
+    /// Adds all that `other` has counted.
+    pub fn add(&mut self, other: &Histogram) {
+        for (count, more) in self.counts.iter_mut().zip(other.counts) {
+            *count += more;
+        }
+        self.sum_ns += other.sum_ns;
+    }
+
     /// For each bound, the number of durations up to it. The last entry has no bound and counts all durations.
     pub fn cumulative(&self) -> impl Iterator<Item = (Option<u64>, u64)> + '_ {
         let bounds = DURATION_BOUNDS_US.iter().copied().map(Some).chain([None]);
@@ -57,5 +65,8 @@ mod tests {
         assert_eq!(at(None), Some(5));
         assert_eq!(h.count(), 5);
         assert_eq!(h.sum_us(), 60_001_050);
+        let mut twice = h.clone();
+        twice.add(&h);
+        assert_eq!((twice.count(), twice.sum_us()), (10, 120_002_100));
     }
 }

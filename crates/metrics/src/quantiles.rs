@@ -29,10 +29,20 @@ impl Quantiles {
         self.count += 1;
         self.sum_ns = self.sum_ns.saturating_add(ns);
         self.advance(now);
-        let (slice, bucket) = (&mut self.slices[0], bucket(ns));
-        match slice.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
-            Ok(place) => slice[place].1 = slice[place].1.saturating_add(1),
-            Err(place) => slice.insert(place, (bucket, 1)),
+        count(&mut self.slices[0], bucket(ns), 1);
+    }
+
+    /// Adds all that `other` has recorded.
+    pub fn add(&mut self, other: &Quantiles, now: Instant) {
+        let mut other = other.clone();
+        self.advance(now);
+        other.advance(now);
+        self.count += other.count;
+        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
+        for (slice, more) in self.slices.iter_mut().zip(&other.slices) {
+            for &(bucket, n) in more {
+                count(slice, bucket, n);
+            }
         }
     }
 
@@ -76,6 +86,14 @@ impl Quantiles {
             self.slices[0].clear();
         }
         self.began = Some(began + SLICE * u32::try_from(passed).unwrap_or(u32::MAX));
+    }
+}
+
+/// Counts `n` durations of a bucket.
+fn count(slice: &mut Slice, bucket: u16, n: u32) {
+    match slice.binary_search_by_key(&bucket, |(bucket, _)| *bucket) {
+        Ok(place) => slice[place].1 = slice[place].1.saturating_add(n),
+        Err(place) => slice.insert(place, (bucket, n)),
     }
 }
 
@@ -125,6 +143,23 @@ mod tests {
             assert!((got - want).abs() <= want * 0.016, "{quantile}: {got} {want}");
         }
         assert_eq!((quantiles.count(), quantiles.sum_us()), (1000, list.iter().sum()));
+    }
+
+    #[test]
+    fn those_of_two_are_as_if_one_had_recorded_all() {
+        let now = Instant::now();
+        let (mut all, mut parts) = (Quantiles::default(), [Quantiles::default(), Quantiles::default()]);
+        for i in 0..1000u64 {
+            let (took, at) =
+                (Duration::from_micros(20 + (i * 7919) % 10_007), now + SLICE * (i / 300) as u32);
+            all.observe(took, at);
+            parts[usize::from(i % 3 == 0)].observe(took, at);
+        }
+        let (now, wanted) = (now + SLICE * 4, [0.0, 0.5, 0.9, 0.999, 1.0]);
+        let [mut sum, other] = parts;
+        sum.add(&other, now);
+        assert_eq!(sum.at(&wanted, now), all.at(&wanted, now));
+        assert_eq!((sum.count(), sum.sum_us()), (1000, all.sum_us()));
     }
 
     #[test]

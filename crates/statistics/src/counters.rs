@@ -22,6 +22,11 @@ impl Counted {
         self.ns = self.ns.saturating_add(ns);
         ns
     }
+
+    fn add_all(&mut self, other: Counted) {
+        self.count += other.count;
+        self.ns = self.ns.saturating_add(other.ns);
+    }
 }
 
 /// The three phases of an execution.
@@ -38,6 +43,12 @@ impl Phases {
         self.compute_input.add(input);
         self.compute_infer.add(infer);
         self.compute_output.add(output);
+    }
+
+    fn add_all(&mut self, other: &Phases) {
+        self.compute_input.add_all(other.compute_input);
+        self.compute_infer.add_all(other.compute_infer);
+        self.compute_output.add_all(other.compute_output);
     }
 }
 
@@ -72,6 +83,15 @@ impl ResponseCounters {
             self.compute_output.add(finished.saturating_duration_since(begun));
         }
     }
+
+    fn add_all(&mut self, other: &ResponseCounters) {
+        self.compute_infer.add_all(other.compute_infer);
+        self.compute_output.add_all(other.compute_output);
+        self.success.add_all(other.success);
+        self.fail.add_all(other.fail);
+        self.empty_response.add_all(other.empty_response);
+        self.cancel.add_all(other.cancel);
+    }
 }
 
 /// A copy of all counters at one moment.
@@ -101,4 +121,33 @@ pub struct Counters {
     pub request_durations: Histogram,
     pub queue_durations: Histogram,
     pub compute_infer_durations: Histogram,
+}
+
+impl Counters {
+    /// Adds what `other` has counted of the same model version. `last_inference_ms` is left as it is.
+    pub(crate) fn add_all(&mut self, other: &Counters) {
+        self.inference_count += other.inference_count;
+        self.execution_count += other.execution_count;
+        self.success.add_all(other.success);
+        self.fail.add_all(other.fail);
+        self.queue.add_all(other.queue);
+        self.phases.add_all(&other.phases);
+        self.cache_hit.add_all(other.cache_hit);
+        self.cache_miss.add_all(other.cache_miss);
+        for (size, phases) in &other.batches {
+            self.batches.entry(*size).or_default().add_all(phases);
+        }
+        if self.responses.len() < other.responses.len() {
+            self.responses.resize(other.responses.len(), ResponseCounters::default());
+        }
+        for (responses, more) in self.responses.iter_mut().zip(&other.responses) {
+            responses.add_all(more);
+        }
+        for (failures, more) in self.failures.iter_mut().zip(other.failures) {
+            *failures += more;
+        }
+        self.request_durations.add(&other.request_durations);
+        self.queue_durations.add(&other.queue_durations);
+        self.compute_infer_durations.add(&other.compute_infer_durations);
+    }
 }

@@ -52,7 +52,7 @@ pub struct LatencySummary {
 }
 
 /// The recorded latencies.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Latencies {
     /// One summary for each latency, in the order of [`Latency::ALL`].
     summaries: Option<Box<[Quantiles; Latency::ALL.len()]>>,
@@ -111,6 +111,29 @@ impl Latencies {
         if let Some(histogram) = &mut self.first_responses {
             let ms = arrived.elapsed().as_millis();
             histogram.observe(u64::try_from(ms).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// Latencies of the same kinds as these, without any values.
+    pub(crate) fn empty(&self) -> Latencies {
+        Latencies {
+            summaries: self.summaries.as_ref().map(|_| Box::default()),
+            first_responses: self
+                .first_responses
+                .as_ref()
+                .map(|histogram| BoundedHistogram::new(histogram.bounds().iter().copied())),
+        }
+    }
+
+    /// Adds what `other` has recorded of the same kinds.
+    pub(crate) fn add(&mut self, other: &Latencies, now: Instant) {
+        if let (Some(summaries), Some(more)) = (&mut self.summaries, &other.summaries) {
+            for (summary, more) in summaries.iter_mut().zip(more.iter()) {
+                summary.add(more, now);
+            }
+        }
+        if let (Some(histogram), Some(more)) = (&mut self.first_responses, &other.first_responses) {
+            histogram.add(more);
         }
     }
 

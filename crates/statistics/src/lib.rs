@@ -5,6 +5,8 @@
 mod counters;
 mod latencies;
 mod model_statistics;
+mod shards;
+mod wall_clock;
 
 pub use counters::{Counted, Counters, Phases, ResponseCounters};
 pub use latencies::{Latency, LatencySummary, WantedLatencies};

@@ -1,31 +1,37 @@
 //! The statistics of one model version: an observer that counts.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use hippocamp_events::{
     ExecutionTimes, FailureReason, ModelEvent, ModelId, Observer, Outcome, RequestContext, RequestEvent,
     ResponseOutcome, ResponseTimes,
 };
 use hippocamp_metrics::BoundedHistogram;
-use parking_lot::Mutex;
 
 use crate::latencies::{Latencies, LatencySummary, WantedLatencies};
+use crate::shards::{Shard, Shards};
+use crate::wall_clock::WallClock;
 use crate::{Counters, ResponseCounters};
 
 /// Responses are counted separately up to this index in their request, so that memory is bounded.
 const MAX_RESPONSE_PLACES: usize = 10_000;
 
 /// The counters of one model version. They are updated before a response leaves, so that a client which has its answer
-/// also finds it counted. This takes one short lock for each execution and each request. Nothing is allocated after the
-/// first batch of each size.
+/// also finds it counted. This takes one short lock for each execution and each request, which threads of a busy model
+/// do not share. Nothing is allocated after the first batch of each size.
 #[derive(Debug, Default)]
-pub struct ModelStatistics(Mutex<State>);
+pub struct ModelStatistics(Shards<State>);
 
+/// What one shard has counted.
 #[derive(Debug, Default)]
 struct State {
+    /// Without `last_inference_ms`.
     counters: Counters,
     /// The optional latency metrics.
     latencies: Latencies,
+    /// When the last execution ended, by both clocks.
+    last_inference: Option<(Instant, Duration)>,
+    clock: WallClock,
 }
 
 impl ModelStatistics {
@@ -38,35 +44,64 @@ impl ModelStatistics {
 
     /// Records the latencies that are `wanted` from now on. Recorded values are kept if their settings stay the same.
     pub fn want_latencies(&self, wanted: &WantedLatencies) {
-        self.0.lock().latencies.want(wanted);
+        for state in &mut self.0.lock_all() {
+            state.latencies.want(wanted);
+        }
     }
 
     /// A copy of the counters.
     pub fn snapshot(&self) -> Counters {
-        self.0.lock().counters.clone()
+        let states = self.0.lock_all();
+        let mut counters = Counters::default();
+        for state in &states {
+            counters.add_all(&state.counters);
+        }
+        let last = states.iter().filter_map(|state| state.last_inference).max_by_key(|(at, _)| *at);
+        counters.last_inference_ms =
+            last.map_or(0, |(_, time)| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        counters
     }
 
     /// The latency summaries with these quantiles; empty if none are recorded.
     pub fn latency_summaries(&self, quantiles: &[f64]) -> Vec<LatencySummary> {
-        self.0.lock().latencies.summaries(quantiles, Instant::now())
+        let now = Instant::now();
+        self.latencies(now).summaries(quantiles, now)
     }
 
     /// The time from arrival to the first response, in whole milliseconds; `None` if it is not recorded.
     pub fn first_responses(&self) -> Option<BoundedHistogram> {
-        self.0.lock().latencies.first_responses()
+        self.latencies(Instant::now()).first_responses()
     }
 
-    fn executed(&self, batch_size: u64, inferences: u64, times: &ExecutionTimes) {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let counters = &mut self.0.lock().counters;
-        counters.last_inference_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    fn latencies(&self, now: Instant) -> Latencies {
+        let states = self.0.lock_all();
+        let mut all = states[0].latencies.empty();
+        for state in &states {
+            all.add(&state.latencies, now);
+        }
+        all
+    }
+}
+
+impl Shard for State {
+    fn empty(&self) -> State {
+        State { latencies: self.latencies.empty(), ..State::default() }
+    }
+}
+
+impl State {
+    fn executed(&mut self, batch_size: u64, inferences: u64, times: &ExecutionTimes) {
+        if self.last_inference.is_none_or(|(last, _)| last <= times.finished) {
+            self.last_inference = Some((times.finished, self.clock.since_1970(times.finished)));
+        }
+        let counters = &mut self.counters;
         counters.inference_count += inferences;
         counters.execution_count += 1;
         counters.batches.entry(batch_size).or_default().add(times);
     }
 
-    fn cache_missed(&self, looked: Duration, kept: Duration) {
-        let State { counters, latencies } = &mut *self.0.lock();
+    fn cache_missed(&mut self, looked: Duration, kept: Duration) {
+        let State { counters, latencies, .. } = self;
         let took = looked.saturating_add(kept);
         counters.cache_miss.add(took);
         latencies.cache_miss(took);
@@ -74,10 +109,10 @@ impl ModelStatistics {
         counters.success.ns = counters.success.ns.saturating_add(kept_ns);
     }
 
-    fn succeeded(&self, received: Instant, queued: Instant, times: &ExecutionTimes, at: Instant) {
+    fn succeeded(&mut self, received: Instant, queued: Instant, times: &ExecutionTimes, at: Instant) {
         let total = at.saturating_duration_since(received);
         let waited = times.started.saturating_duration_since(queued);
-        let State { counters, latencies } = &mut *self.0.lock();
+        let State { counters, latencies, .. } = self;
         let total_ns = counters.success.add(total);
         let waited_ns = counters.queue.add(waited);
         let before = counters.phases.compute_infer.ns;
@@ -88,9 +123,9 @@ impl ModelStatistics {
         latencies.executed(total, waited, times, at);
     }
 
-    fn answered_by_cache(&self, received: Instant, queued: Instant, looked: Instant, at: Instant) {
+    fn answered_by_cache(&mut self, received: Instant, queued: Instant, looked: Instant, at: Instant) {
         let (waited, took) = (looked.saturating_duration_since(queued), at.saturating_duration_since(looked));
-        let State { counters, latencies } = &mut *self.0.lock();
+        let State { counters, latencies, .. } = self;
         let total_ns = counters.success.add(at.saturating_duration_since(received));
         let waited_ns = counters.queue.add(waited);
         counters.cache_hit.add(took);
@@ -99,18 +134,23 @@ impl ModelStatistics {
         counters.queue_durations.observe_ns(waited_ns);
     }
 
-    fn failed(&self, received: Instant, reason: FailureReason, at: Instant) {
-        let counters = &mut self.0.lock().counters;
-        counters.fail.add(at.saturating_duration_since(received));
-        counters.failures[reason as usize] += 1;
+    fn failed(&mut self, received: Instant, reason: FailureReason, at: Instant) {
+        self.counters.fail.add(at.saturating_duration_since(received));
+        self.counters.failures[reason as usize] += 1;
     }
 
     /// Counts one response of a decoupled model under its index.
-    fn responded(&self, received: Instant, index: usize, outcome: ResponseOutcome, times: &ResponseTimes) {
+    fn responded(
+        &mut self,
+        received: Instant,
+        index: usize,
+        outcome: ResponseOutcome,
+        times: &ResponseTimes,
+    ) {
         if index >= MAX_RESPONSE_PLACES {
             return;
         }
-        let State { counters, latencies } = &mut *self.0.lock();
+        let State { counters, latencies, .. } = self;
         if index == 0 && matches!(outcome, ResponseOutcome::Success | ResponseOutcome::Fail) {
             latencies.first_response(received);
         }
@@ -119,10 +159,17 @@ impl ModelStatistics {
         }
         counters.responses[index].add(outcome, times);
     }
-}
 
-impl Observer for ModelStatistics {
-    fn on_request(&self, _: &ModelId, context: &RequestContext, event: &RequestEvent<'_>) {
+    fn model_event(&mut self, event: &ModelEvent<'_>) {
+        match *event {
+            ModelEvent::Executed { batch_size, inferences, times } => {
+                self.executed(batch_size, inferences, times);
+            }
+            ModelEvent::CacheMissed { looked, kept } => self.cache_missed(looked, kept),
+        }
+    }
+
+    fn request_event(&mut self, context: &RequestContext, event: &RequestEvent<'_>) {
         let received = context.received;
         match *event {
             RequestEvent::Responded { index, outcome, times } => {
@@ -142,13 +189,26 @@ impl Observer for ModelStatistics {
             | RequestEvent::Computed { .. } => {}
         }
     }
+}
+
+impl Observer for ModelStatistics {
+    fn on_request(&self, _: &ModelId, context: &RequestContext, event: &RequestEvent<'_>) {
+        self.0.lock().request_event(context, event);
+    }
 
     fn on_model(&self, _: &ModelId, event: &ModelEvent<'_>) {
-        match *event {
-            ModelEvent::Executed { batch_size, inferences, times } => {
-                self.executed(batch_size, inferences, times);
-            }
-            ModelEvent::CacheMissed { looked, kept } => self.cache_missed(looked, kept),
-        }
+        self.0.lock().model_event(event);
+    }
+
+    fn on_execution_of_one(
+        &self,
+        _: &ModelId,
+        executed: &ModelEvent<'_>,
+        context: &RequestContext,
+        ended: &RequestEvent<'_>,
+    ) {
+        let mut state = self.0.lock();
+        state.model_event(executed);
+        state.request_event(context, ended);
     }
 }
