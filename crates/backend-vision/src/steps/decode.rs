@@ -83,6 +83,7 @@ struct Wish {
 struct Scratch {
     raw: Vec<u8>,
     colored: Vec<u8>,
+    jpeg: hippocamp_jpeg::Decoder,
 }
 
 impl StepFile for Decode {
@@ -172,7 +173,11 @@ fn decode(bytes: &[u8], wish: Wish, scratch: &mut Scratch, image: &mut Image) ->
         Format::Jpeg => jpeg::Decoder::open(bytes, wish.color).and_then(|decoder| {
             decoder.header().admit(wish.max_pixels)?;
             decoder.has_end()?;
-            finish(decoder.header(), |out| decoder.decode(out), wish, scratch, image)
+            let mut common = std::mem::take(&mut scratch.jpeg);
+            let finished =
+                finish(decoder.header(), |out| decoder.decode(&mut common, out), wish, scratch, image);
+            scratch.jpeg = common;
+            finished
         }),
         Format::Png => others::png(bytes, wish, scratch, image),
         Format::WebP => others::webp(bytes, wish, scratch, image),
@@ -235,6 +240,7 @@ impl Scratch {
                 *memory = Vec::new();
             }
         }
+        self.jpeg.give_back(KEPT);
     }
 }
 

@@ -1,6 +1,7 @@
-//! Decodes JPEG by `zune-jpeg`.
+//! Decodes JPEG: files of the common kind by [`hippocamp_jpeg`], all others by `zune-jpeg`, which reads every header.
 
 use hippocamp_backend::{Error, Result};
+use hippocamp_jpeg::Order;
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -23,19 +24,22 @@ pub(super) struct Decoder<'a> {
     bytes: &'a [u8],
     inner: Inner<'a>,
     header: Header,
+    /// The order of the samples, if the file may be of the common kind.
+    order: Option<Order>,
 }
 
 impl<'a> Decoder<'a> {
     /// Reads the headers. Allocates no memory for pixels.
     pub(super) fn open(bytes: &'a [u8], color: Color) -> Result<Decoder<'a>> {
-        let plain = match color {
-            Color::Rgb => (ColorSpace::RGB, Layout::RGB),
-            Color::Bgr => (ColorSpace::BGR, Layout::BGR),
-            Color::Grey => (ColorSpace::Luma, Layout::GREY),
+        let (plain, order) = match color {
+            Color::Rgb => ((ColorSpace::RGB, Layout::RGB), Some(Order::Rgb)),
+            Color::Bgr => ((ColorSpace::BGR, Layout::BGR), Some(Order::Bgr)),
+            Color::Grey => ((ColorSpace::Luma, Layout::GREY), None),
         };
         // The output colours have to be set before the headers are read, but depend on them, so some are read twice.
         let decoder = read_headers(bytes, plain.0)?;
-        let (decoder, (output, layout)) = match colors(&decoder) {
+        let colors = colors(&decoder);
+        let (decoder, result) = match colors {
             ColorSpace::YCbCr => (decoder, plain),
             ColorSpace::Luma => (decoder, (ColorSpace::Luma, Layout::GREY)),
             ColorSpace::CMYK => (decoder, (ColorSpace::CMYK, Layout::INKS)),
@@ -46,10 +50,15 @@ impl<'a> Decoder<'a> {
                 return Err(Error::invalid_arg(format!("a picture in colours {other:?} cannot be read")));
             }
         };
-        Decoder::new(bytes, decoder, output, layout)
+        Decoder::new(bytes, decoder, result, order.filter(|_| colors == ColorSpace::YCbCr))
     }
 
-    fn new(bytes: &'a [u8], mut inner: Inner<'a>, output: ColorSpace, layout: Layout) -> Result<Decoder<'a>> {
+    fn new(
+        bytes: &'a [u8],
+        mut inner: Inner<'a>,
+        (output, layout): (ColorSpace, Layout),
+        order: Option<Order>,
+    ) -> Result<Decoder<'a>> {
         let Some((width, height)) = inner.dimensions() else {
             return Err(Error::invalid_arg("it ends before its header does"));
         };
@@ -57,7 +66,7 @@ impl<'a> Decoder<'a> {
         inner.set_options(options(output).set_strict_mode(true));
         let orientation = inner.exif().map_or(Orientation::UPRIGHT, |exif| Orientation::from_exif(exif));
         let header = Header { size: Size::new(width, height), layout, orientation };
-        Ok(Decoder { bytes, inner, header })
+        Ok(Decoder { bytes, inner, header, order })
     }
 
     pub(super) fn header(&self) -> Header {
@@ -70,7 +79,10 @@ impl<'a> Decoder<'a> {
     }
 
     /// Decodes the image. `out` has exactly the pixels of the header.
-    pub(super) fn decode(mut self, out: &mut [u8]) -> Result<()> {
+    pub(super) fn decode(mut self, common: &mut hippocamp_jpeg::Decoder, out: &mut [u8]) -> Result<()> {
+        if self.order.is_some_and(|order| common.decode(self.bytes, order, out)) {
+            return Ok(());
+        }
         self.inner.decode_into(out).map_err(bad)
     }
 }
