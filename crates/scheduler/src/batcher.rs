@@ -1,9 +1,16 @@
 //! The batcher of a model: a queue with dynamic batching, or the sequence batcher.
 
+use std::sync::Weak;
+use std::time::Instant;
+
 use hippocamp_backend::{Batch, Error, Request, WakeInstance};
 use hippocamp_metrics::SizeHistogram;
+use tokio::sync::watch;
 
 use crate::Queue;
+use crate::clock::Timed;
+use crate::crew::Crew;
+use crate::queue::Pulled;
 use crate::sequence_batcher::SequenceBatcher;
 
 /// Accepts requests from I/O tasks and gives them to instance threads in batches.
@@ -34,36 +41,44 @@ impl Batcher {
         }
     }
 
-    /// Whether a request may bypass the batcher when an instance is idle. See [`Batcher::pass`].
-    pub(crate) fn can_be_passed(&self) -> bool {
+    /// The queue, if requests may bypass it when an instance is idle.
+    pub(crate) fn queue_to_pass(&self) -> Option<&Queue> {
         match self {
-            Batcher::Dynamic(queue) => queue.can_be_passed(),
-            Batcher::Sequence(_) => false,
+            Batcher::Dynamic(queue) => Some(queue).filter(|queue| queue.can_be_passed()),
+            Batcher::Sequence(_) => None,
         }
     }
 
-    /// Counts a request that bypasses the batcher. Returns false, and counts nothing, if others wait.
-    pub(crate) fn pass(&self) -> bool {
+    /// Waits for the next batch of the instance of this index and fills `batch`, which is empty. With `may_park` the
+    /// instance is told to park if there is nothing to do for a while.
+    pub(crate) fn pull(&self, instance: usize, may_park: bool, batch: &mut Batch) -> Pulled {
         match self {
-            Batcher::Dynamic(queue) => queue.pass(),
-            Batcher::Sequence(_) => false,
+            Batcher::Dynamic(queue) => queue.pull_or_park(may_park.then_some(instance), batch),
+            Batcher::Sequence(sequences) => sequences.pull(instance, may_park, batch),
         }
     }
 
-    /// Waits for the next batch of the instance of this index and fills `batch`, which is empty. False once the batcher
-    /// is closed and empty.
-    pub(crate) fn pull(&self, instance: usize, batch: &mut Batch) -> bool {
+    /// As [`Batcher::pull`], but waits only until that instance could pull a batch, without pulling it.
+    pub(crate) fn wait(&self, instance: usize, may_park: bool) -> Pulled {
         match self {
-            Batcher::Dynamic(queue) => queue.pull(batch),
-            Batcher::Sequence(sequences) => sequences.pull(instance, batch),
+            Batcher::Dynamic(queue) => queue.wait(may_park.then_some(instance)),
+            Batcher::Sequence(sequences) => sequences.wait(instance, may_park),
         }
     }
 
-    /// Waits until that instance could pull a batch, without pulling it. False once the batcher is closed and empty.
-    pub(crate) fn wait(&self, instance: usize) -> bool {
+    /// Whether a new instance parks at once, because there is nothing to do for it.
+    pub(crate) fn parks(&self, instance: usize) -> bool {
         match self {
-            Batcher::Dynamic(queue) => queue.wait(),
-            Batcher::Sequence(sequences) => sequences.wait(instance),
+            Batcher::Dynamic(queue) => queue.parks(instance),
+            Batcher::Sequence(sequences) => sequences.parks(instance),
+        }
+    }
+
+    /// Where its instances park.
+    pub(crate) fn crew(&self) -> &Crew {
+        match self {
+            Batcher::Dynamic(queue) => queue.crew(),
+            Batcher::Sequence(sequences) => sequences.crew(),
         }
     }
 
@@ -123,20 +138,10 @@ impl Batcher {
         }
     }
 
-    /// Whether [`Batcher::keep_time`] has something to do.
-    pub(crate) fn needs_timekeeper(&self) -> bool {
-        match self {
-            Batcher::Dynamic(queue) => queue.needs_timekeeper(),
-            Batcher::Sequence(_) => false,
-        }
-    }
-
-    /// Rejects or delays requests whose deadline has passed, even while every instance is busy. Runs on a thread of its
-    /// own and returns once the batcher is closed and empty.
-    pub(crate) fn keep_time(&self) {
-        match self {
-            Batcher::Dynamic(queue) => queue.keep_time(),
-            Batcher::Sequence(_) => {}
+    /// See [`Queue::owned_by`]. A sequence batcher is called by the clock without that.
+    pub(crate) fn owned_by(&self, owner: Weak<dyn Timed>, alive: watch::Sender<()>) {
+        if let Batcher::Dynamic(queue) = self {
+            queue.owned_by(owner, alive);
         }
     }
 
@@ -145,6 +150,15 @@ impl Batcher {
         match self {
             Batcher::Dynamic(queue) => queue.close(),
             Batcher::Sequence(sequences) => sequences.close(),
+        }
+    }
+}
+
+impl Timed for Batcher {
+    fn called(&self, at: Instant) -> Option<Instant> {
+        match self {
+            Batcher::Dynamic(queue) => queue.called(at),
+            Batcher::Sequence(_) => None,
         }
     }
 }

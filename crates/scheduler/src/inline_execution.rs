@@ -3,149 +3,302 @@
 //! A handoff to an instance's thread and back costs two wake-ups, more than the execution of a small model. A request
 //! that finds an idle instance and an empty queue is therefore executed by the accepting thread, if executions are
 //! short: that thread has other connections to serve. All other requests go through the queue.
+//!
+//! Where several threads accept requests of one model, a request may find every instance taken. Its thread waits for
+//! about one execution, and then leaves the request in the queue without waking anybody: whoever holds an instance
+//! looks into the queue when it is done, and executes what waits there (flat combining). It does so for one
+//! [turn](Turn) only, as it has connections of its own; what is left then is for the instance's own thread.
+//!
+//! **No request is forgotten.** A thread that queues a request without waking an instance then executes a fence and
+//! tries every lock (`execute`). A thread that releases a lock then executes a fence and looks into the queue
+//! (`serve`). Of two fences one is the first. If it is that of the queueing thread, the other one sees the request.
+//! If it is that of the releasing thread, the queueing thread sees the lock released: it takes it, or finds that a
+//! third thread has, and that one's fence when it releases the lock is yet to come. An instance's own thread tries its
+//! lock under the lock of the queue and goes to sleep without releasing that in between (`Queue::pull_with`), so a
+//! thread that releases the instance afterwards finds it asleep, and wakes it if there is anything left to do.
 
-use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+mod latency;
+#[cfg(test)]
+mod protocol;
+mod run_delay;
+
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::{Arc, LazyLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use hippocamp_backend::{MovableInstance, Request};
+use hippocamp_backend::{Batch, InstanceSpec, MovableInstance, Request, wake_together};
 use parking_lot::{Mutex, MutexGuard};
 
-/// The longest latency estimate for which requests are executed inline: about the cost of the two wake-ups.
-const SHORT: Duration = Duration::from_micros(30);
+pub(crate) use latency::{LatencyEstimates, Size};
 
-/// Latencies are estimated by input size: the first class reaches to this many bytes, each further one to four times as
-/// many.
-const SMALL: usize = 64 << 10;
+use crate::instance::execute;
+use crate::queue::{Next, Queue};
+use crate::thread_number::thread_number;
 
-const SIZES: usize = 8;
+/// How long a thread waits at most for an instance that others hold.
+const PATIENCE: Duration = Duration::from_micros(10);
 
-/// An instance that its own thread shares with threads that accept requests. Empty until the instance is created, and
-/// after a panic until it is recreated.
-#[derive(Default)]
-pub(crate) struct SharedInstance {
+/// How many requests of others a thread executes at most before it returns to its own connections.
+const TURN: usize = 16;
+
+/// And for about how long.
+const TURN_TIME: Duration = Duration::from_micros(50);
+
+/// The instances of a model that execute inline, and what is known of the model.
+#[derive(Debug, Default)]
+pub(crate) struct InlineExecution {
+    instances: Vec<Arc<InlineInstance>>,
+    latencies: Arc<LatencyEstimates>,
+}
+
+/// An instance that its own thread shares with threads that accept requests. Alone on its cache lines: every execution
+/// writes to them.
+#[repr(align(128))]
+pub(crate) struct InlineInstance {
+    /// Empty until the instance is created, and after a panic until it is recreated.
     instance: Mutex<Option<MovableInstance>>,
-    /// One estimate for each class of input sizes.
-    estimates: [LatencyEstimate; SIZES],
+    /// The number of requests that bypassed the queue. It is written under the lock.
+    passed: AtomicU64,
+    spec: InstanceSpec,
+    pub(crate) latencies: Arc<LatencyEstimates>,
 }
 
-impl fmt::Debug for SharedInstance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SharedInstance").field("estimates", &self.estimates).finish_non_exhaustive()
-    }
-}
+/// An instance while a thread holds it.
+pub(crate) type Taken<'a> = MutexGuard<'a, Option<MovableInstance>>;
 
-impl SharedInstance {
-    /// Locks the instance for its own thread. Blocks while another thread executes a request inline.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Option<MovableInstance>> {
-        self.instance.lock()
-    }
-
-    /// Locks the instance for a thread that accepted a request of this size. `None` if the instance is busy, missing or
-    /// slow.
-    pub(crate) fn try_take(&self, size: Size) -> Option<MutexGuard<'_, Option<MovableInstance>>> {
-        let idle = if self.estimates[size.0].is_short() { self.instance.try_lock() } else { None };
-        idle.filter(|instance| instance.is_some())
-    }
-
-    /// Records the latency of an execution that ends now. The caller still holds the lock. Without `began` nothing is
-    /// recorded.
-    pub(crate) fn observe(&self, size: Size, began: Option<Instant>) {
-        if let Some(began) = began {
-            self.estimates[size.0].observe(began.elapsed());
-        }
-    }
-}
-
-/// The size class of an execution's inputs.
+/// Why a turn ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Size(usize);
-
-impl Size {
-    pub(crate) fn of<'a>(requests: impl IntoIterator<Item = &'a Request>) -> Size {
-        let inputs = requests.into_iter().flat_map(|request| request.inputs.iter().flatten());
-        Size::of_bytes(inputs.map(|input| input.data.len()).sum())
-    }
-
-    fn of_bytes(bytes: usize) -> Size {
-        let times = bytes.div_ceil(SMALL).max(1);
-        let doubled = times.next_power_of_two().ilog2() as usize;
-        Size(doubled.div_ceil(2).min(SIZES - 1))
-    }
+enum End {
+    /// No request waited.
+    Empty,
+    /// The rest is for the instance's own thread: the next request takes long, the thread has done its part, or the
+    /// instance panicked.
+    Rest,
 }
 
-/// Estimates the latency of executions in nanoseconds: a moving average in which the last execution has the weight 1/8.
-/// A single slow execution is mostly due to an interrupted thread, so it counts as 8 times [`SHORT`] at most: only the
-/// next few requests are not executed inline. A model that is slow more often is never executed inline.
+/// What a thread may still do for the requests of others.
 #[derive(Debug)]
-struct LatencyEstimate(AtomicU64);
+pub(crate) struct Turn {
+    left: usize,
+    until: Instant,
+}
 
-const SHORT_NS: u64 = SHORT.as_nanos() as u64;
+impl Turn {
+    pub(crate) fn beginning_at(now: Instant) -> Turn {
+        Turn { left: TURN, until: now + TURN_TIME }
+    }
 
-impl Default for LatencyEstimate {
-    /// The latency is unknown: inline execution begins after a few short executions on the instance's own thread.
-    fn default() -> Self {
-        LatencyEstimate(AtomicU64::new(2 * SHORT_NS))
+    /// Counts an execution that ended now. False if it was the last.
+    fn goes_on(&mut self, now: Instant) -> bool {
+        self.left = self.left.saturating_sub(1);
+        self.left > 0 && now < self.until
     }
 }
 
-impl LatencyEstimate {
-    fn observe(&self, took: Duration) {
-        let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).min(8 * SHORT_NS);
-        // The caller holds the instance's lock, so there is only one writer.
-        let before = self.0.load(Ordering::Relaxed);
-        self.0.store(before - before / 8 + took / 8, Ordering::Relaxed);
+impl InlineExecution {
+    /// Makes an instance for inline execution; its model may still rule that out.
+    pub(crate) fn add(&mut self, spec: InstanceSpec) -> Arc<InlineInstance> {
+        let latencies = Arc::clone(&self.latencies);
+        let instance =
+            InlineInstance { instance: Mutex::default(), passed: AtomicU64::new(0), spec, latencies };
+        let instance = Arc::new(instance);
+        self.instances.push(Arc::clone(&instance));
+        instance
     }
 
-    fn is_short(&self) -> bool {
-        self.0.load(Ordering::Relaxed) <= SHORT_NS
+    /// The request's size, if executions of that size are short.
+    pub(crate) fn short(&self, request: &Request) -> Option<Size> {
+        if self.instances.is_empty() {
+            return None;
+        }
+        let size = Size::of([request]);
+        self.latencies.is_short(size).then_some(size)
+    }
+
+    /// How many requests bypassed the queue.
+    pub(crate) fn passed(&self) -> u64 {
+        self.instances.iter().map(|instance| instance.passed.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Executes a request whose execution is short, or queues it for whoever holds an instance. May execute waiting
+    /// requests, too. If the queue is closed, the request is returned.
+    pub(crate) fn execute(&self, queue: &Queue, request: Request, size: Size) -> Result<(), Box<Request>> {
+        let found = self.try_take(queue).or_else(|| self.spin(queue, size));
+        let Some((instance, mut taken)) = found else {
+            queue.push_for_holder(request)?;
+            fence(Ordering::SeqCst);
+            if let Some((instance, taken)) = self.try_take(queue) {
+                instance.serve(queue, taken, Turn::beginning_at(Instant::now()));
+            }
+            return Ok(());
+        };
+        if queue.pass() {
+            // There is one writer, as the lock is held.
+            let passed = instance.passed.load(Ordering::Relaxed);
+            instance.passed.store(passed + 1, Ordering::Relaxed);
+            let end = instance.execute_alone(&mut taken, request, size);
+            instance.serve(queue, taken, Turn::beginning_at(end));
+            return Ok(());
+        }
+        let queued = queue.push_for_holder(request);
+        instance.serve(queue, taken, Turn::beginning_at(Instant::now()));
+        queued
+    }
+
+    /// Takes an instance that nobody holds. Threads begin to search at different ones.
+    fn try_take(&self, queue: &Queue) -> Option<(&InlineInstance, Taken<'_>)> {
+        let count = self.instances.len();
+        let first = if count > 1 { thread_number() } else { 0 };
+        (0..count).find_map(|n| {
+            let instance = &self.instances[(first + n) % count];
+            Some((&**instance, instance.try_take(queue)?))
+        })
+    }
+
+    /// Waits for an instance for about as long as an execution takes, unless other requests wait.
+    fn spin(&self, queue: &Queue, size: Size) -> Option<(&InlineInstance, Taken<'_>)> {
+        static ON_SEVERAL_CORES: LazyLock<bool> =
+            LazyLock::new(|| thread::available_parallelism().is_ok_and(|cores| cores.get() > 1));
+        if !*ON_SEVERAL_CORES {
+            return None;
+        }
+        let until = Instant::now() + self.latencies.latency(size).min(PATIENCE);
+        loop {
+            for _ in 0..16 {
+                spin_loop();
+            }
+            if queue.needs_instance() {
+                return None;
+            }
+            if let Some(found) = self.try_take(queue) {
+                return Some(found);
+            }
+            if Instant::now() >= until {
+                return None;
+            }
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
+impl InlineExecution {
+    /// Holds the first instance during `act`, as if the calling thread executed on it.
+    pub(crate) fn while_held(&self, queue: &Queue, act: impl FnOnce()) {
+        let instance = &self.instances[0];
+        let taken = instance.lock();
+        act();
+        instance.serve(queue, taken, Turn::beginning_at(Instant::now()));
+    }
+}
 
-    #[test]
-    fn each_size_is_four_times_the_one_before() {
-        let table = [(0, 0), (1, 0), (64, 0), (65, 1), (256, 1), (257, 2), (1024, 2), (1025, 3)];
-        for (kib, size) in table {
-            assert_eq!(Size::of_bytes(kib << 10), Size(size), "{kib} KiB");
+impl InlineInstance {
+    /// Locks the instance to create it or to take it away. Blocks while it executes.
+    pub(crate) fn lock(&self) -> Taken<'_> {
+        self.instance.lock()
+    }
+
+    /// Locks the instance for its own thread, which recreates it if it is missing.
+    pub(crate) fn try_lock(&self) -> Option<Taken<'_>> {
+        // A look costs less than an attempt where others hold it.
+        if self.instance.is_locked() { None } else { self.instance.try_lock() }
+    }
+
+    /// Locks the instance, unless it is missing.
+    fn try_take(&self, queue: &Queue) -> Option<Taken<'_>> {
+        let taken = self.try_lock()?;
+        if taken.is_some() {
+            return Some(taken);
         }
-        assert_eq!(Size::of_bytes(usize::MAX / 2), Size(SIZES - 1));
-    }
-
-    /// How many short executions it takes until more may be executed inline.
-    fn until_short(estimate: &LatencyEstimate) -> usize {
-        (0..1000).take_while(|_| !estimate.is_short()).inspect(|_| estimate.observe(SHORT / 10)).count()
-    }
-
-    #[test]
-    fn a_model_is_slow_until_it_was_short_for_a_while() {
-        let estimate = LatencyEstimate::default();
-        assert!((3..20).contains(&until_short(&estimate)));
-        for _ in 0..100 {
-            estimate.observe(SHORT * 2);
+        // Only the instance's own thread makes it anew.
+        drop(taken);
+        fence(Ordering::SeqCst);
+        if queue.needs_instance() {
+            queue.call_instance();
         }
-        assert!((3..20).contains(&until_short(&estimate)));
+        None
     }
 
-    #[test]
-    fn one_slow_execution_does_not_say_much_and_several_do() {
-        let estimate = LatencyEstimate::default();
-        (0..100).for_each(|_| estimate.observe(SHORT / 10));
-        estimate.observe(Duration::MAX);
-        assert!((1..5).contains(&until_short(&estimate)));
-        (0..100).for_each(|_| estimate.observe(Duration::MAX));
-        assert!(until_short(&estimate) > 10);
+    /// Executes a request that bypasses the queue. Returns when the execution ended.
+    fn execute_alone(&self, taken: &mut Taken<'_>, request: Request, size: Size) -> Instant {
+        let mut batch = Batch::new();
+        batch.push(request);
+        self.execute(taken, &mut batch, size)
+        // A request that the backend left in the batch is answered when its sender is dropped.
     }
 
-    #[test]
-    fn a_model_that_is_slow_for_every_fourth_request_is_never_short() {
-        let estimate = LatencyEstimate::default();
-        for i in 0..1000 {
-            estimate.observe(if i % 4 == 0 { Duration::from_secs(1) } else { SHORT / 10 });
-            assert!(!estimate.is_short(), "{i}: {estimate:?}");
+    /// A panic drops the instance; its own thread recreates it for the next request.
+    fn execute(&self, taken: &mut Taken<'_>, batch: &mut Batch, size: Size) -> Instant {
+        let before = self.latencies.before(size);
+        let began = execute(&self.spec, taken, batch, || {});
+        let end = Instant::now();
+        if let Some(began) = began {
+            self.latencies.observe(size, before, end.saturating_duration_since(began));
         }
+        end
+    }
+
+    /// Releases the instance, after the thread has executed what waits for it.
+    fn serve<'a>(&'a self, queue: &Queue, mut taken: Taken<'a>, mut turn: Turn) {
+        loop {
+            let end = self.take_turn(queue, &mut taken, &mut turn);
+            drop(taken);
+            fence(Ordering::SeqCst);
+            if !queue.needs_instance() {
+                return;
+            }
+            if end == End::Rest || queue.is_closed() {
+                return queue.call_instance();
+            }
+            // A request came after the last look. If somebody else has taken the instance, it finds the request.
+            match self.try_take(queue) {
+                Some(again) => taken = again,
+                None => return,
+            }
+        }
+    }
+
+    /// Executes waiting requests, and wakes the tasks that wait for them together at the end.
+    fn take_turn(&self, queue: &Queue, taken: &mut Taken<'_>, turn: &mut Turn) -> End {
+        if taken.is_none() {
+            return End::Rest;
+        }
+        if !queue.needs_instance() {
+            return End::Empty;
+        }
+        let mut end = End::Rest;
+        wake_together(TURN, || {
+            let mut batch = Batch::new();
+            loop {
+                let next = queue.take_next(&mut batch, |first| self.latencies.is_short(Size::of([first])));
+                if next == Next::Nothing {
+                    end = End::Empty;
+                }
+                if next != Next::Taken {
+                    return;
+                }
+                let size = Size::of(batch.iter());
+                let now = self.execute(taken, &mut batch, size);
+                batch.clear();
+                if taken.is_none() || !turn.goes_on(now) {
+                    return;
+                }
+            }
+        });
+        end
+    }
+
+    /// Continues the turn of the instance's own thread, which has executed a request.
+    pub(crate) fn go_on(&self, queue: &Queue, taken: &mut Taken<'_>, size: Size) {
+        if self.latencies.is_short(size) {
+            self.take_turn(queue, taken, &mut Turn::beginning_at(Instant::now()));
+        }
+    }
+}
+
+impl std::fmt::Debug for InlineInstance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InlineInstance").field("spec", &self.spec).finish_non_exhaustive()
     }
 }

@@ -1,4 +1,5 @@
-//! An instance thread: it creates its instance, executes batches, and ends or moves to the next scheduler.
+//! An instance and its thread: it is created, executes batches, parks while there are none if it can do that, and ends or
+//! moves to the next scheduler.
 
 use std::any::Any;
 use std::fmt;
@@ -9,101 +10,174 @@ use std::time::Instant;
 
 use hippocamp_backend::{
     Batch, Error, FailureReason, Finish, InstanceSpec, Model, ModelInstance, MovableInstance, NewInstance,
-    Request, Result,
+    Result,
 };
 use tracing::{debug, error};
 
 use crate::batcher::Batcher;
 use crate::handover::Handover;
-use crate::inline_execution::{SharedInstance, Size};
-use crate::{InstancePlan, RateLimited};
+use crate::held::{Held, Movable};
+use crate::inline_execution::{InlineInstance, Size, Taken};
+use crate::queue::{Pulled, Queue};
+use crate::{InstancePlan, RateLimited, thread_cache};
 
-/// In bytes, as for the main thread of a C program: engines recurse deeply on large graphs. Untouched pages use no
-/// memory.
-const STACK_SIZE: usize = 8 << 20;
-
-/// What an instance thread owns.
+/// What belongs to an instance besides the backend's part of it.
 pub(crate) struct Instance {
     pub(crate) plan: InstancePlan,
     pub(crate) model: Arc<dyn Model>,
     pub(crate) batcher: Arc<Batcher>,
     /// Gives the instance its place in the next scheduler once the batcher is closed and empty.
     pub(crate) handover: Arc<Handover>,
-    /// Holds the instance if inline execution is possible. Otherwise the thread owns it.
-    pub(crate) shared: Option<Arc<SharedInstance>>,
-    /// Dropped when the thread ends, which tells waiting owners that it has ended.
+    /// Holds the backend's part if inline execution is possible.
+    pub(crate) inline: Option<Arc<InlineInstance>>,
+    /// Dropped when the instance ends, which tells waiting owners that it has ended.
     pub(crate) alive: tokio::sync::watch::Sender<()>,
 }
 
 impl Instance {
-    /// Starts the thread. The thread reports on `made` whether the instance could be created, and ends if not.
+    /// Creates the instance on a thread of its own, or on one of the cache if it needs no particular cores. The thread
+    /// reports on `made` whether the instance could be created, and ends if not.
     pub(crate) fn spawn(self, made: mpsc::Sender<Result<()>>) -> Result<()> {
         let name = self.plan.spec.name.clone();
-        let thread = thread::Builder::new().name(name.clone()).stack_size(STACK_SIZE);
-        let started = thread.spawn(move || self.run(made));
-        started.map(drop).map_err(|e| {
+        let started = if self.plan.cores.is_all() {
+            thread_cache::run(name.as_str().into(), move || self.begin(made))
+        } else {
+            let thread = thread::Builder::new().name(name.clone()).stack_size(thread_cache::STACK_SIZE);
+            thread.spawn(move || self.begin(made)).map(drop)
+        };
+        started.map_err(|e| {
             Error::unavailable(format!("no thread could be started for instance '{name}': {e}"))
                 .with_source(e)
         })
     }
 
-    fn run(mut self, made: mpsc::Sender<Result<()>>) {
-        let instance = self.plan.cores.bind_thread(&self.plan.spec.name).and_then(|()| self.first());
-        let failed = instance.is_err();
-        let (mut held, report) = match instance {
-            Ok(held) => (held, Ok(())),
-            Err(error) => (Held::Bound(None), Err(error)),
+    /// Creates the instance, and serves with it.
+    fn begin(self, made: mpsc::Sender<Result<()>>) {
+        let spec = &self.plan.spec;
+        let instance = self.plan.cores.bind_thread(&spec.name).and_then(|()| self.make());
+        let (held, report) = match instance {
+            Ok(instance) => (Some(Held::new(instance, self.inline.as_ref())), Ok(())),
+            Err(error) => (None, Err(error)),
         };
         // The loader may have given up waiting; then the queue is closed, too.
         drop(made.send(report));
         // The loader waits until every instance has dropped its sender.
         drop(made);
-        if !failed {
-            self.serve(&mut held);
-            // The instance stays on its thread and now serves the next scheduler, with a new name and new settings.
-            while let Some(next) = self.handover.next_instance(self.plan.spec.index) {
-                held = held.handed_on(next.shared.as_ref());
-                self = next;
-                self.serve(&mut held);
+        match held {
+            None => self.end(None),
+            // Models that nobody asks need no threads.
+            Some(Held::Movable(held)) if self.may_park() && self.batcher.parks(self.plan.spec.index) => {
+                if let Some(called) = self.park(held) {
+                    called.instance.serve(Held::Movable(called.held));
+                }
+            }
+            Some(held) => self.serve(held),
+        }
+    }
+
+    /// Whether it may give its thread back, if the instance is movable.
+    fn may_park(&self) -> bool {
+        self.plan.cores.is_all()
+    }
+
+    /// Parks the instance, which has announced that. It is returned if it was called since.
+    fn park(self, held: Movable) -> Option<Box<Parked>> {
+        let batcher = Arc::clone(&self.batcher);
+        batcher.crew().park(Box::new(Parked { instance: self, held }))
+    }
+
+    /// Serves until the instance parks or ends.
+    fn serve(mut self, mut held: Held) {
+        loop {
+            match (self.execute_all(&mut held), held) {
+                (Pulled::Parks, Held::Movable(movable)) => {
+                    let Some(called) = self.park(movable) else { return };
+                    self = called.instance;
+                    held = Held::Movable(called.held);
+                }
+                (_, rest) => {
+                    self.handover.drained();
+                    // The instance now serves the next scheduler, with a new name and new settings.
+                    let Some(next) = self.handover.next_instance(self.plan.spec.index) else {
+                        return self.end(Some(rest));
+                    };
+                    held = rest.handed_on(next.inline.as_ref());
+                    self = next;
+                }
             }
         }
-        let Instance { plan, model, batcher, handover, shared, alive } = self;
-        // The model's memory has to be freed before the end of the thread is signalled.
-        drop(held.taken());
-        drop((model, batcher, handover, shared, plan.limited));
+    }
+
+    fn end(self, held: Option<Held>) {
+        let Instance { plan, model, batcher, handover, inline, alive } = self;
+        // The model's memory has to be freed before the end is signalled.
+        if let Some(held) = held {
+            held.end();
+        }
+        drop((model, batcher, handover, inline, plan.limited));
         debug!(model = plan.spec.config.name, instance = plan.spec.name, "instance stopped");
         drop(alive);
     }
 
-    /// Creates the instance, and shares it if it can be moved between threads.
-    fn first(&self) -> Result<Held> {
-        Ok(match (self.make()?, &self.shared) {
-            (NewInstance::Movable(instance), Some(shared)) => {
-                *shared.lock() = Some(instance);
-                Held::Shared(Arc::clone(shared))
-            }
-            (instance, _) => Held::Bound(Some(instance.into_box())),
-        })
-    }
-
-    /// Executes batches until the batcher is closed and empty.
-    fn serve(&self, held: &mut Held) {
+    /// Executes batches until the instance parks, or the batcher is closed and empty.
+    fn execute_all(&self, held: &mut Held) -> Pulled {
         let mut batch = Batch::new();
+        let parks = match held {
+            Held::Movable(_) if self.may_park() => Some(self.plan.spec.index),
+            _ => None,
+        };
         if let Some(limited) = &self.plan.limited {
-            self.serve_limited(limited, held, &mut batch);
-        } else {
-            while self.batcher.pull(self.plan.spec.index, &mut batch) {
-                self.execute_on(held, &mut batch);
+            return self.execute_limited(limited, parks, held, &mut batch);
+        }
+        if let (Some(queue), Held::Movable(Movable::Shared(inline))) = (self.batcher.queue_to_pass(), &*held)
+        {
+            return self.execute_all_shared(queue, inline, parks, &mut batch);
+        }
+        loop {
+            match self.batcher.pull(self.plan.spec.index, parks.is_some(), &mut batch) {
+                Pulled::Batch(()) => self.execute_on(held, &mut batch),
+                end => return end,
             }
         }
-        self.handover.drained();
+    }
+
+    /// Executes batches on an instance that it shares with other threads: it sleeps while one of them holds it. See
+    /// `inline_execution.rs`.
+    fn execute_all_shared(
+        &self,
+        queue: &Queue,
+        inline: &InlineInstance,
+        parks: Option<usize>,
+        batch: &mut Batch,
+    ) -> Pulled {
+        loop {
+            match queue.pull_with(parks, batch, || inline.try_lock()) {
+                Pulled::Batch(mut taken) => {
+                    let size = self.execute_shared(inline, &mut taken, batch);
+                    self.batcher.executed(batch);
+                    inline.go_on(queue, &mut taken, size);
+                }
+                Pulled::Parks => return Pulled::Parks,
+                Pulled::Closed => return Pulled::Closed,
+            }
+        }
     }
 
     /// Executes batches under the rate limiter. A batch stays in the queue and may grow until the resources are
     /// acquired. For each further batch the instance competes with the instances that waited in the meantime.
-    fn serve_limited(&self, limited: &RateLimited, held: &mut Held, batch: &mut Batch) {
+    fn execute_limited(
+        &self,
+        limited: &RateLimited,
+        parks: Option<usize>,
+        held: &mut Held,
+        batch: &mut Batch,
+    ) -> Pulled {
         let index = self.plan.spec.index;
-        while self.batcher.wait(index) {
+        loop {
+            match self.batcher.wait(index, parks.is_some()) {
+                Pulled::Batch(()) => {}
+                end => return end,
+            }
             let mut permit = limited.acquire(|| self.batcher.pass_on());
             while self.batcher.try_pull(index, batch) {
                 permit.executes();
@@ -116,24 +190,37 @@ impl Instance {
         }
     }
 
-    /// Executes a batch on the thread's own or the shared instance and waits until it is complete, so that the rate
-    /// limiter's permit is held that long.
+    /// Executes a batch and waits until it is complete, so that the rate limiter's permit is held that long.
     fn execute_on(&self, held: &mut Held, batch: &mut Batch) {
         match held {
-            Held::Shared(shared) => {
-                let movable = &mut *shared.lock();
-                let make = || match self.make()? {
-                    NewInstance::Movable(instance) => Ok(instance),
-                    NewInstance::Bound(_) => Err(stays(&self.plan.spec.name)),
-                };
-                let size = Size::of(batch.iter());
-                shared.observe(size, self.execute(movable, make, batch));
+            Held::Movable(Movable::Shared(inline)) => {
+                self.execute_shared(inline, &mut inline.lock(), batch);
+            }
+            Held::Movable(Movable::Own(own)) => {
+                self.execute(own, || self.make_movable(), batch);
             }
             Held::Bound(bound) => {
                 self.execute(bound, || self.make().map(NewInstance::into_box), batch);
             }
         }
         self.batcher.executed(batch);
+    }
+
+    /// Executes a batch on the shared instance, and returns how large it was.
+    fn execute_shared(&self, inline: &InlineInstance, taken: &mut Taken<'_>, batch: &mut Batch) -> Size {
+        let size = Size::of(batch.iter());
+        let before = inline.latencies.before(size);
+        if let Some(began) = self.execute(taken, || self.make_movable(), batch) {
+            inline.latencies.observe(size, before, began.elapsed());
+        }
+        size
+    }
+
+    fn make_movable(&self) -> Result<MovableInstance> {
+        match self.make()? {
+            NewInstance::Movable(instance) => Ok(instance),
+            NewInstance::Bound(_) => Err(stays(&self.plan.spec.name)),
+        }
     }
 
     /// Executes a batch, and first recreates the instance if it is missing. Returns the start time; `None` if the
@@ -163,37 +250,23 @@ impl Instance {
     }
 }
 
-/// How a thread holds its instance.
-enum Held {
-    /// Owned by this thread. `None` if the instance has to be recreated.
-    Bound(Option<Box<dyn ModelInstance>>),
-    /// Shared with other threads under a lock.
-    Shared(Arc<SharedInstance>),
+/// An instance without a thread.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    instance: Instance,
+    held: Movable,
 }
 
-impl Held {
-    /// Moves the instance to the next scheduler, which shares it if `shared` is given.
-    fn handed_on(self, shared: Option<&Arc<SharedInstance>>) -> Held {
-        match (self, shared) {
-            (Held::Shared(from), Some(to)) => {
-                *to.lock() = from.lock().take();
-                Held::Shared(Arc::clone(to))
-            }
-            (Held::Shared(from), None) => {
-                let instance = from.lock().take();
-                Held::Bound(instance.map(|instance| instance as Box<dyn ModelInstance>))
-            }
-            // A bound instance stays on its thread.
-            (bound @ Held::Bound(_), _) => bound,
-        }
+impl Parked {
+    /// The index of the instance.
+    pub(crate) fn index(&self) -> usize {
+        self.instance.plan.spec.index
     }
 
-    /// Takes the instance out, to drop it.
-    fn taken(self) -> Option<Box<dyn ModelInstance>> {
-        match self.handed_on(None) {
-            Held::Bound(instance) => instance,
-            Held::Shared(_) => None,
-        }
+    /// Serves on a thread of the cache.
+    pub(crate) fn start(self: Box<Self>) {
+        let name = self.instance.plan.spec.name.as_str().into();
+        thread_cache::run_surely(name, move || self.instance.serve(Held::Movable(self.held)));
     }
 }
 
@@ -203,33 +276,10 @@ impl fmt::Debug for Instance {
     }
 }
 
-/// An instance for inline execution, as seen by threads that accept requests.
-#[derive(Debug)]
-pub(crate) struct InlineInstance {
-    spec: InstanceSpec,
-    pub(crate) shared: Arc<SharedInstance>,
-}
-
-impl InlineInstance {
-    /// `None` if the plan or the batcher rules out inline execution. The model may still rule it out later.
-    pub(crate) fn of(plan: &InstancePlan, batcher: &Batcher) -> Option<InlineInstance> {
-        let possible = plan.limited.is_none() && plan.cores.is_all() && batcher.can_be_passed();
-        possible.then(|| InlineInstance { spec: plan.spec.clone(), shared: Arc::default() })
-    }
-
-    /// Executes one request of this size. A panic drops the instance; its own thread recreates it for the next request.
-    pub(crate) fn execute(&self, instance: &mut Option<MovableInstance>, request: Request, size: Size) {
-        let mut batch = Batch::new();
-        batch.push(request);
-        self.shared.observe(size, execute(&self.spec, instance, &mut batch, || {}));
-        // A request that the backend left in the batch is answered when its sender is dropped.
-    }
-}
-
 /// Executes a batch and waits until it is complete. If the backend panics, the instance is dropped, `lost` is called,
 /// and then every remaining request fails. Returns the start time of the execution, which is also the one that is
 /// reported and counted.
-fn execute<I: ModelInstance + ?Sized>(
+pub(crate) fn execute<I: ModelInstance + ?Sized>(
     spec: &InstanceSpec,
     instance: &mut Option<Box<I>>,
     batch: &mut Batch,

@@ -1,12 +1,15 @@
 //! Queues requests and executes them in batches on instance threads.
 //!
-//! A model version has one queue and one thread an instance. A request is pushed under a short lock; an instance that
-//! is free pulls its next batch from the queue itself. There is no batcher thread and no channel in between: one handoff
-//! in, and one back through the request's own sender; none for a short model that is idle (see `inline_execution.rs`). Nothing here
-//! knows of protocols, names or versions.
+//! A model version has one queue. A request is pushed under a short lock; an instance that is free pulls its next batch
+//! from the queue itself, on a thread that it has while there is something to do (see `crew.rs`). There is no batcher thread
+//! and no channel in between: one handoff in, and one back through the request's own sender; none for a short model
+//! (see `inline_execution.rs`). Nothing here knows of protocols, names or versions.
 
 mod batcher;
+mod clock;
+mod crew;
 mod handover;
+mod held;
 mod inline_execution;
 mod instance;
 #[cfg(test)]
@@ -19,6 +22,8 @@ mod queue_policy;
 mod rate_limiter;
 mod scheduler;
 mod sequence_batcher;
+mod thread_cache;
+mod thread_number;
 mod waiting;
 
 pub use plan::{Cores, InstancePlan};

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use hippocamp_backend::{Batch, Event, Outlet, Request, ResponseSink};
+use hippocamp_backend::{Event, Outlet, Request, ResponseSink};
 use parking_lot::Mutex;
 
 /// Holds back the responses of a request until all earlier requests are answered. Clones share one line of requests.
@@ -28,8 +28,8 @@ struct Place {
 impl Ordered {
     /// Adds the requests of a batch to the line, in the order of the batch. It is called for batches in the order in
     /// which they are pulled.
-    pub(crate) fn admit(&self, batch: &mut Batch) {
-        for request in batch.iter_mut() {
+    pub(crate) fn admit(&self, batch: &mut [Box<Request>]) {
+        for request in batch {
             self.admit_one(request);
         }
     }

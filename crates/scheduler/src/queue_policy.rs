@@ -52,10 +52,6 @@ impl LevelPolicy {
             (default, asked) => default.or(asked),
         }
     }
-
-    fn has_timeout(&self) -> bool {
-        self.default_timeout.is_some() || self.allow_timeout_override
-    }
 }
 
 /// The policies of a model's queue. The default has one level, without any limit.
@@ -99,12 +95,5 @@ impl QueuePolicies {
             return self.default;
         }
         self.by_level.get(&level).copied().unwrap_or(self.default)
-    }
-
-    /// Whether any level has timeouts, so that a thread has to watch the deadlines: expired requests are rejected, or
-    /// move behind others, which may complete a batch.
-    pub(crate) fn have_timeouts(&self) -> bool {
-        let own = self.by_level.values().any(LevelPolicy::has_timeout);
-        self.default.has_timeout() || (self.levels > 0 && own)
     }
 }

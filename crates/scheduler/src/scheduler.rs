@@ -1,7 +1,6 @@
 //! The scheduler of a model version: its queue and its instance threads.
 
-use std::sync::{Arc, mpsc};
-use std::thread;
+use std::sync::{Arc, Weak, mpsc};
 
 use hippocamp_backend::{
     CorrelationId, DeferredWake, Error, FailureReason, Model, Request, Result, WakeInstance,
@@ -12,14 +11,11 @@ use tokio::sync::watch;
 
 use crate::batcher::Batcher;
 use crate::handover::{Handover, PendingHandover};
-use crate::inline_execution::Size;
-use crate::instance::{InlineInstance, Instance};
+use crate::inline_execution::InlineExecution;
+use crate::instance::Instance;
 use crate::plan::Place;
 use crate::sequence_batcher::SequenceBatcher;
 use crate::{InstancePlan, Queue, QueueSettings, SequencePolicy};
-
-/// In bytes. The thread only rejects requests, whose sinks run on its stack.
-const TIMEKEEPER_STACK_SIZE: usize = 256 << 10;
 
 /// Accepts requests and has them executed. When the last owner drops it, its instances execute the waiting requests and
 /// end.
@@ -31,8 +27,7 @@ pub struct Scheduler {
     pub(crate) handover: Arc<Handover>,
     /// The prepared handover from another scheduler, until it is completed.
     pub(crate) pending_handover: Mutex<Option<PendingHandover>>,
-    /// The instances that support inline execution.
-    inline: Vec<InlineInstance>,
+    inline: InlineExecution,
 }
 
 impl Scheduler {
@@ -52,7 +47,7 @@ impl Scheduler {
         instances: Vec<InstancePlan>,
         policy: SequencePolicy,
     ) -> Result<(Scheduler, Stopped)> {
-        let batcher = SequenceBatcher::new(policy, instances.len())?;
+        let batcher = SequenceBatcher::new(policy, instances.len());
         Launch::new(model, instances, Batcher::Sequence(batcher)).start()
     }
 
@@ -64,31 +59,20 @@ impl Scheduler {
     }
 
     /// As [`Scheduler::enqueue`], for a thread that can spare some microseconds: if an instance is idle and its
-    /// executions are short, the request is executed inline and answered before this returns. If a deferred wake is
-    /// returned, an idle instance could execute the request: the caller has to drop it soon, after it has queued
-    /// further requests for the same batch.
+    /// executions are short, the request is executed inline and answered before this returns, and others that wait may
+    /// be. If a deferred wake is returned, an idle instance could execute the request: the caller has to drop it soon,
+    /// after it has queued further requests for the same batch.
     pub fn execute_or_enqueue(&self, mut request: Request) -> Result<Option<DeferredWake>> {
         request.report_queued();
-        let Some(request) = self.execute_inline(request) else { return Ok(None) };
+        let inline = self.inline.short(&request).zip(self.batcher.queue_to_pass());
+        let request = match inline {
+            Some((size, queue)) => match self.inline.execute(queue, request, size) {
+                Ok(()) => return Ok(None),
+                Err(closed) => *closed,
+            },
+            None => request,
+        };
         self.offer_deferring_wake(request).map_err(refused)
-    }
-
-    /// Executes the request inline, or returns it if it has to be queued.
-    fn execute_inline(&self, request: Request) -> Option<Request> {
-        if self.inline.is_empty() {
-            return Some(request);
-        }
-        let size = Size::of([&request]);
-        for inline in &self.inline {
-            if let Some(mut instance) = inline.shared.try_take(size) {
-                if !self.batcher.pass() {
-                    break;
-                }
-                inline.execute(&mut instance, request, size);
-                return None;
-            }
-        }
-        Some(request)
     }
 
     /// As [`Scheduler::enqueue`], but a request that cannot be queued fails through its own sender.
@@ -150,7 +134,9 @@ impl Scheduler {
 
     /// A histogram of the queue length that each new request found.
     pub fn depths(&self) -> SizeHistogram {
-        self.batcher.depths()
+        let mut depths = self.batcher.depths();
+        depths.observe_many(0, self.inline.passed());
+        depths
     }
 }
 
@@ -183,26 +169,29 @@ impl Launch {
             places: plans.iter().map(InstancePlan::place).collect(),
             handover: Arc::default(),
             pending_handover: Mutex::new(None),
-            inline: Vec::new(),
+            inline: InlineExecution::default(),
         };
         let (alive, stopped) = watch::channel(());
+        let owner: Weak<Batcher> = Arc::downgrade(&scheduler.batcher);
+        scheduler.batcher.owned_by(owner, alive.clone());
         let mut instances = Vec::new();
         for plan in plans {
-            let inline = InlineInstance::of(&plan, &scheduler.batcher);
+            let possible = plan.limited.is_none() && plan.cores.is_all();
+            let possible = possible && scheduler.batcher.queue_to_pass().is_some();
+            let inline = possible.then(|| scheduler.inline.add(plan.spec.clone()));
             instances.push(Instance {
                 plan,
                 model: Arc::clone(model),
                 batcher: Arc::clone(&scheduler.batcher),
                 handover: Arc::clone(&scheduler.handover),
-                shared: inline.as_ref().map(|inline| Arc::clone(&inline.shared)),
+                inline,
                 alive: alive.clone(),
             });
-            scheduler.inline.extend(inline);
         }
         Launch { scheduler, instances, alive, stopped }
     }
 
-    /// Starts the threads and waits until every instance is created.
+    /// Creates the instances, at the same time, and waits until every one is.
     pub(crate) fn start(self) -> Result<(Scheduler, Stopped)> {
         let Launch { scheduler, instances, alive, stopped } = self;
         let (made, results) = mpsc::channel();
@@ -210,36 +199,19 @@ impl Launch {
             instance.spawn(made.clone())?;
         }
         drop(made);
-        start_timekeeper(&scheduler.batcher, alive)?;
+        drop(alive);
         results.iter().collect::<Result<()>>()?;
         Ok((scheduler, Stopped(stopped)))
     }
 }
 
-/// Starts a thread that watches queue timeouts, if the model has any: busy instances cannot.
-fn start_timekeeper(batcher: &Arc<Batcher>, alive: watch::Sender<()>) -> Result<()> {
-    if !batcher.needs_timekeeper() {
-        return Ok(());
-    }
-    let batcher = Arc::clone(batcher);
-    let thread = thread::Builder::new().name("timekeeper".to_owned()).stack_size(TIMEKEEPER_STACK_SIZE);
-    let started = thread.spawn(move || {
-        batcher.keep_time();
-        drop((batcher, alive));
-    });
-    started.map(drop).map_err(|e| {
-        Error::unavailable(format!("no thread could be started for the timeouts of requests: {e}"))
-            .with_source(e)
-    })
-}
-
-/// Signals when every instance thread of a scheduler has ended or moved to another scheduler, and its memory is freed.
+/// Signals when every instance of a scheduler has ended or moved to another scheduler, and its memory is freed.
 #[derive(Clone, Debug)]
 pub struct Stopped(watch::Receiver<()>);
 
 impl Stopped {
     pub async fn wait(mut self) {
-        // Nothing is ever sent: the channel closes when the last thread drops its end.
+        // Nothing is ever sent: the channel closes when the last instance drops its end.
         while self.0.changed().await.is_ok() {}
     }
 }

@@ -19,21 +19,25 @@ mod slots;
 mod states;
 mod unfinished;
 
-use std::sync::Arc;
-use std::thread;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use hippocamp_backend::{Batch, CorrelationId, Error, Request, Result};
+use hippocamp_backend::{Batch, CorrelationId, Error, Request};
 use hippocamp_metrics::SizeHistogram;
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use smallvec::SmallVec;
 
+use crate::clock::{self as calls, Timed};
+use crate::crew::Crew;
 use crate::ordered::Ordered;
+use crate::queue::{LINGERS, Pulled};
+use crate::thread_cache;
 use clock::Clock;
 use direct::{Next, Row};
 pub use policy::SequencePolicy;
 use policy::Strategy;
 use rows::Zeros;
-use slots::{Sequences, SlotAt};
+use slots::{Refused, Sequences, SlotAt};
 
 /// Accepts requests from I/O tasks and gives them to the instance threads of their sequences.
 #[derive(Debug)]
@@ -41,14 +45,15 @@ pub(crate) struct SequenceBatcher {
     shared: Arc<Shared>,
 }
 
-/// The state that is shared by the batcher, the requests in flight and the thread that ends idle sequences.
+/// The state that is shared by the batcher, the requests in flight and the clock, which ends idle sequences.
 #[derive(Debug)]
 struct Shared {
     policy: Arc<SequencePolicy>,
     state: Mutex<State>,
     /// One for each instance: a request concerns only the instance of its sequence.
     work: Vec<Condvar>,
-    reaping: Condvar,
+    /// The instances that have no thread.
+    crew: Crew,
     zeros: Zeros,
     /// One for each instance if ordering is preserved, otherwise empty.
     ordered: Vec<Ordered>,
@@ -58,25 +63,16 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     sequences: Sequences,
-    /// When the thread that ends idle sequences runs next; `None` if there are no sequences.
+    /// When the clock calls next to end idle sequences; `None` if there are no sequences.
     reaps_at: Option<Instant>,
+    /// The instances that have no thread.
+    parked: Vec<usize>,
     depths: SizeHistogram,
 }
 
 impl SequenceBatcher {
-    /// Starts a thread that ends idle sequences; it sleeps unless there are sequences.
-    pub(crate) fn new(policy: SequencePolicy, instances: usize) -> Result<SequenceBatcher> {
-        let shared = Arc::new(Shared::new(policy, instances, Clock::System));
-        let reaper = Arc::clone(&shared);
-        let model = &shared.policy.model;
-        let started = thread::Builder::new().name(format!("{model} reaper")).spawn(move || reaper.reap());
-        started.map_err(|e| {
-            Error::unavailable(format!(
-                "no thread could be started for the idle sequences of model '{model}': {e}"
-            ))
-            .with_source(e)
-        })?;
-        Ok(SequenceBatcher { shared })
+    pub(crate) fn new(policy: SequencePolicy, instances: usize) -> SequenceBatcher {
+        SequenceBatcher { shared: Arc::new(Shared::new(policy, instances, Clock::System)) }
     }
 
     /// Queues the request and returns at once. A request that its sequence cannot accept is returned with the error.
@@ -87,31 +83,52 @@ impl SequenceBatcher {
         if pushed.is_ok() {
             state.depths.observe(depth as u64);
         }
-        let next_expiry = state.sequences.backlog.next_expiry();
-        let sooner = match (state.reaps_at, next_expiry) {
-            (None, _) => state.sequences.any_sequence(),
-            (Some(planned), expiry) => expiry.is_some_and(|expiry| expiry < planned),
-        };
+        let call = self.shared.next_call(&mut state);
         self.shared.settle(state);
-        if sooner {
-            self.shared.reaping.notify_one();
+        if let Some(at) = call {
+            let shared: Weak<Shared> = Arc::downgrade(&self.shared);
+            calls::call_at(at, shared);
         }
         pushed
     }
 
-    /// Waits for the next batch of that instance and fills `batch`, which is empty. False once the batcher is closed
-    /// and the instance has nothing left to execute.
-    pub(crate) fn pull(&self, instance: usize, batch: &mut Batch) -> bool {
-        let (state, count) = self.await_batch(instance);
-        self.take(state, instance, count, batch)
+    /// Waits for the next batch of that instance and fills `batch`, which is empty. With `may_park` the instance is told to
+    /// park if there is nothing to do for a while.
+    pub(crate) fn pull(&self, instance: usize, may_park: bool, batch: &mut Batch) -> Pulled {
+        match self.await_batch(instance, may_park) {
+            (state, Pulled::Batch(count)) => {
+                self.take(state, instance, Some(count), batch);
+                Pulled::Batch(())
+            }
+            (state, end) => {
+                self.shared.settle(state);
+                end.without_batch()
+            }
+        }
     }
 
-    /// Waits until that instance could pull a batch, without pulling it. False once the batcher is closed and the
-    /// instance has nothing left to execute.
-    pub(crate) fn wait(&self, instance: usize) -> bool {
-        let (state, count) = self.await_batch(instance);
+    /// As [`pull`](SequenceBatcher::pull), but waits only until that instance could pull a batch, without pulling it.
+    pub(crate) fn wait(&self, instance: usize, may_park: bool) -> Pulled {
+        let (state, found) = self.await_batch(instance, may_park);
         self.shared.settle(state);
-        count.is_some()
+        found.without_batch()
+    }
+
+    /// Whether a new instance parks at once, because there is nothing to do for it.
+    pub(crate) fn parks(&self, instance: usize) -> bool {
+        let mut state = self.shared.state.lock();
+        let next = state.sequences.look(instance, self.shared.clock.now());
+        let parks = matches!(next, Next::Wait(None));
+        if parks {
+            state.parked.push(instance);
+        }
+        self.shared.settle(state);
+        parks
+    }
+
+    /// Where its instances park.
+    pub(crate) fn crew(&self) -> &Crew {
+        &self.shared.crew
     }
 
     /// Fills `batch`, which is empty, if there is a batch for that instance now.
@@ -152,14 +169,15 @@ impl SequenceBatcher {
         count.is_some()
     }
 
-    /// Waits for a batch for that instance and returns its number of rows. `None` once there will be no more batches.
-    fn await_batch(&self, instance: usize) -> (MutexGuard<'_, State>, Option<usize>) {
+    /// Waits for a batch for that instance and returns its number of rows.
+    fn await_batch(&self, instance: usize, may_park: bool) -> (MutexGuard<'_, State>, Pulled<usize>) {
         let shared = &self.shared;
         let mut state = shared.state.lock();
+        let mut lingered = false;
         loop {
             let until = match state.sequences.look(instance, shared.clock.now()) {
-                Next::Execute(count) => return (state, Some(count)),
-                Next::End => return (state, None),
+                Next::Execute(count) => return (state, Pulled::Batch(count)),
+                Next::End => return (state, Pulled::Closed),
                 Next::Wait(until) => until,
             };
             state.sequences.woken.retain(|woken| *woken != instance);
@@ -168,9 +186,15 @@ impl SequenceBatcher {
                 state = shared.state.lock();
                 continue;
             }
+            let work = &shared.work[instance];
             match until {
-                Some(until) => drop(shared.work[instance].wait_until(&mut state, until)),
-                None => shared.work[instance].wait(&mut state),
+                Some(until) => drop(work.wait_until(&mut state, until)),
+                None if lingered => {
+                    state.parked.push(instance);
+                    return (state, Pulled::Parks);
+                }
+                None if may_park => lingered = work.wait_for(&mut state, LINGERS).timed_out(),
+                None => work.wait(&mut state),
             }
         }
     }
@@ -227,7 +251,6 @@ impl SequenceBatcher {
         state.sequences.closed = true;
         state.sequences.wake_all();
         self.shared.settle(state);
-        self.shared.reaping.notify_one();
     }
 }
 
@@ -238,9 +261,14 @@ impl Shared {
         let sequences = Sequences::new(policy, instances);
         Shared {
             policy: Arc::clone(&sequences.policy),
-            state: Mutex::new(State { sequences, reaps_at: None, depths: SizeHistogram::default() }),
+            state: Mutex::new(State {
+                sequences,
+                reaps_at: None,
+                parked: Vec::new(),
+                depths: SizeHistogram::default(),
+            }),
             work: (0..instances).map(|_| Condvar::new()).collect(),
-            reaping: Condvar::new(),
+            crew: Crew::default(),
             zeros: Zeros::default(),
             ordered,
             clock,
@@ -249,17 +277,43 @@ impl Shared {
 
     /// Releases the lock, wakes the instances that have work, and answers the refused requests. The lock has to be free
     /// because answering may take it.
-    fn settle(&self, mut state: MutexGuard<'_, State>) {
+    fn settle(&self, state: MutexGuard<'_, State>) {
+        answer(self.wake(state));
+    }
+
+    /// Releases the lock and wakes the instances that have work. Returns the refused requests.
+    fn wake(&self, mut state: MutexGuard<'_, State>) -> Vec<Refused> {
         let woken = std::mem::take(&mut state.sequences.woken);
         let refused = std::mem::take(&mut state.sequences.refused);
         state.sequences.waiting -= refused.len();
+        let mut parked: SmallVec<[usize; 4]> = SmallVec::new();
+        if !state.parked.is_empty() {
+            parked.extend(woken.iter().copied().filter(|instance| state.parked.contains(instance)));
+            state.parked.retain(|instance| !parked.contains(instance));
+        }
         drop(state);
         for instance in woken {
             self.work[instance].notify_one();
         }
-        for (request, error, reason) in refused {
-            request.fail(error, reason);
+        for instance in parked {
+            self.crew.call(instance);
         }
+        refused
+    }
+
+    /// When the clock has to call, if it does not do so before.
+    fn next_call(&self, state: &mut State) -> Option<Instant> {
+        if !self.clock.is_system() {
+            return None;
+        }
+        let expiry = state.sequences.backlog.next_expiry();
+        let next = match state.reaps_at {
+            None if !state.sequences.any_sequence() => None,
+            None => Some(state.sequences.looks_at(self.clock.now(), expiry)),
+            Some(planned) => expiry.filter(|expiry| *expiry < planned),
+        }?;
+        state.reaps_at = Some(next);
+        Some(next)
     }
 
     /// Marks the request of that slot as done.
@@ -268,23 +322,38 @@ impl Shared {
         state.sequences.complete(at, serial, self.clock.now());
         self.settle(state);
     }
+}
 
-    /// The loop of the thread that ends idle sequences. It returns when the batcher is closed.
-    fn reap(&self) {
+impl Timed for Shared {
+    /// Ends idle sequences.
+    fn called(&self, at: Instant) -> Option<Instant> {
         let mut state = self.state.lock();
-        while !state.sequences.closed {
-            let next = state.sequences.reap(self.clock.now());
-            if !state.sequences.woken.is_empty() || !state.sequences.refused.is_empty() {
-                self.settle(state);
-                state = self.state.lock();
-                continue;
-            }
-            state.reaps_at = next;
-            match next {
-                Some(next) => drop(self.reaping.wait_until(&mut state, next)),
-                None => self.reaping.wait(&mut state),
-            }
+        if state.reaps_at != Some(at) {
+            // An earlier call was asked for meanwhile.
+            return None;
         }
+        // What ends makes room for others, which may have to end as well.
+        let next = loop {
+            let next = state.sequences.reap(self.clock.now());
+            if state.sequences.woken.is_empty() && state.sequences.refused.is_empty() {
+                break next.filter(|_| !state.sequences.closed);
+            }
+            let refused = self.wake(state);
+            if !refused.is_empty() {
+                // Whoever receives the answers must not stop the clock.
+                thread_cache::run_surely("timeouts".into(), move || answer(refused));
+            }
+            state = self.state.lock();
+        };
+        state.reaps_at = next;
+        next
+    }
+}
+
+/// Answers requests that were refused, without the lock.
+fn answer(refused: Vec<Refused>) {
+    for (request, error, reason) in refused {
+        request.fail(error, reason);
     }
 }
 

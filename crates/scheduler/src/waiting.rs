@@ -11,7 +11,8 @@ mod steps;
 
 use std::time::Instant;
 
-use hippocamp_backend::{Batch, Error, FailureReason, Request};
+use hippocamp_backend::{Error, FailureReason, Request};
+use smallvec::SmallVec;
 
 use crate::policy::{BatchPolicy, Decision, Incomplete};
 use crate::queue_policy::{Overdue, QueuePolicies};
@@ -58,9 +59,12 @@ pub(crate) enum Why {
     Full,
 }
 
+/// The requests of a batch on their way out of the queue.
+pub(crate) type Taken = SmallVec<[Box<Request>; 32]>;
+
 /// Requests that were removed from the queue without being executed. They are answered once its lock is released.
 #[derive(Debug, Default)]
-pub(crate) struct Dropped(Vec<(Request, Why)>);
+pub(crate) struct Dropped(Vec<(Box<Request>, Why)>);
 
 impl Dropped {
     pub(crate) fn is_empty(&self) -> bool {
@@ -71,7 +75,7 @@ impl Dropped {
     pub(crate) fn answer(&mut self) {
         for (request, why) in self.0.drain(..) {
             match why {
-                Why::Cancelled => cancelled(request),
+                Why::Cancelled => cancelled(*request),
                 Why::Late => {
                     request.fail(Error::unavailable("Request timeout expired"), FailureReason::Rejected);
                 }
@@ -127,7 +131,7 @@ impl Waiting {
 
     /// Queues a request, or rejects it if its level is full. Returns whether its deadline is now the earliest.
     #[inline]
-    pub(crate) fn push(&mut self, request: Request, dropped: &mut Dropped) -> bool {
+    pub(crate) fn push(&mut self, request: Box<Request>, dropped: &mut Dropped) -> bool {
         let priority = self.policies.level(&request);
         if !self.has_room(priority, dropped) {
             dropped.0.push((request, Why::Full));
@@ -210,6 +214,11 @@ impl Waiting {
         }
     }
 
+    /// The first request of the batch that the last search found.
+    pub(crate) fn found(&self) -> Option<&Request> {
+        self.slots.get(self.fitting.first()?.handle)
+    }
+
     /// Whether the test hook still holds back all requests.
     pub(crate) fn holds(&self) -> bool {
         self.hold > 0
@@ -223,14 +232,14 @@ impl Waiting {
         false
     }
 
-    /// Moves the `count` requests of the batch that the last search found into `batch`, which is empty. The queue must
-    /// not have changed since that search.
+    /// Moves the `count` requests of the batch that the last search found to `taken`. The queue must not have changed
+    /// since that search.
     #[inline]
-    pub(crate) fn take(&mut self, count: usize, batch: &mut Batch) {
+    pub(crate) fn take(&mut self, count: usize, taken: &mut Taken) {
         let fitting = std::mem::take(&mut self.fitting);
         for &place in fitting.iter().take(count) {
             self.steps.count(1);
-            self.remove(place, |request| batch.push(request));
+            taken.extend(self.remove(place));
         }
         self.fitting = fitting;
     }
@@ -273,23 +282,20 @@ impl Waiting {
         })
     }
 
-    /// Removes a request and passes it to `to`.
     #[inline]
-    fn remove(&mut self, place: Place, to: impl FnOnce(Request)) {
-        let Some(level) = self.levels.get_mut(place.level) else { return };
+    fn remove(&mut self, place: Place) -> Option<Box<Request>> {
+        let level = self.levels.get_mut(place.level)?;
         let list = if place.late { &mut level.late } else { &mut level.in_time };
-        let size = &mut self.size;
-        self.slots.remove(list, place.handle, |request| {
-            *size -= request.batch_size.max(1);
-            to(request);
-        });
+        let request = self.slots.remove(list, place.handle);
         if level.len() == 0 {
             self.levels.forget(place.level);
         }
+        self.size -= request.as_ref().map_or(0, |request| request.batch_size.max(1));
+        request
     }
 
     fn drop_request(&mut self, place: Place, why: Why, dropped: &mut Dropped) {
-        self.remove(place, |request| dropped.0.push((request, why)));
+        dropped.0.extend(self.remove(place).map(|request| (request, why)));
     }
 
     /// Rejects the requests whose deadline has passed, or moves them behind the others of their level, as the level's
@@ -303,7 +309,7 @@ impl Waiting {
             let Some(level) = self.slots.level(handle) else { continue };
             match (self.policies.of(level).overdue, self.levels.get_mut(level)) {
                 (Overdue::Delay, Some(lists)) => {
-                    if let Some(request) = self.slots.remove(&mut lists.in_time, handle, |request| request) {
+                    if let Some(request) = self.slots.remove(&mut lists.in_time, handle) {
                         self.slots.push(&mut lists.late, level, request);
                         reordered = true;
                     }

@@ -8,11 +8,11 @@ use super::*;
 use crate::kit::{Like, received};
 
 fn admitted(ordered: &Ordered, delivery: Delivery, count: usize) -> Vec<(Request, ResponseReceiver)> {
-    let (requests, receivers): (Batch, Vec<_>) =
+    let (requests, receivers): (Vec<_>, Vec<_>) =
         (0..count).map(|id| Like { id, delivery, ..Like::default() }.make()).unzip();
-    let mut batch = requests;
+    let mut batch: Vec<_> = requests.into_iter().map(Box::new).collect();
     ordered.admit(&mut batch);
-    batch.into_iter().zip(receivers).collect()
+    batch.into_iter().map(|request| *request).zip(receivers).collect()
 }
 
 fn succeed(request: Request) {

@@ -1,4 +1,4 @@
-use std::sync::mpsc;
+use std::sync::{Weak, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -126,19 +126,24 @@ fn a_closed_queue_takes_no_more() {
     assert!(queue.push(request).is_err());
 }
 
-/// A queue whose requests may wait that long, and the thread that looks at the time.
-fn timed(default: LevelPolicy) -> (Arc<Queue>, thread::JoinHandle<()>) {
+/// A queue that the clock calls.
+fn called(settings: QueueSettings) -> Arc<Queue> {
+    let queue = Arc::new(Queue::new(settings));
+    let owner: Weak<Queue> = Arc::downgrade(&queue);
+    queue.owned_by(owner, watch::Sender::new(()));
+    queue
+}
+
+/// A queue whose requests may wait that long.
+fn timed(default: LevelPolicy) -> Arc<Queue> {
     let policies = QueuePolicies { default, ..QueuePolicies::default() };
-    let queue = Arc::new(Queue::new(QueueSettings { policies, ..QueueSettings::single() }));
-    assert!(queue.needs_timekeeper());
-    let keeper = Arc::clone(&queue);
-    (queue, thread::spawn(move || keeper.keep_time()))
+    called(QueueSettings { policies, ..QueueSettings::single() })
 }
 
 #[test]
 fn a_late_request_is_answered_though_no_instance_looks() {
     let timeout = Some(Duration::from_millis(5));
-    let (queue, timekeeper) = timed(LevelPolicy { default_timeout: timeout, ..LevelPolicy::default() });
+    let queue = timed(LevelPolicy { default_timeout: timeout, ..LevelPolicy::default() });
     for _ in 0..2 {
         let (request, receiver) = request(0, 1, None);
         queue.push(request).unwrap();
@@ -146,17 +151,16 @@ fn a_late_request_is_answered_though_no_instance_looks() {
     }
     assert!(queue.is_empty());
     queue.close();
-    timekeeper.join().unwrap();
 }
 
 #[test]
-fn an_earlier_deadline_wakes_the_timekeeper() {
+fn an_earlier_deadline_is_called_earlier() {
     let policy = LevelPolicy {
         default_timeout: Some(Duration::from_hours(1)),
         allow_timeout_override: true,
         ..LevelPolicy::default()
     };
-    let (queue, timekeeper) = timed(policy);
+    let queue = timed(policy);
     let (patient, _receiver) = request(0, 1, None);
     queue.push(patient).unwrap();
     let hurry = Like { timeout: Some(Duration::from_millis(1)), ..Like::default() };
@@ -164,43 +168,60 @@ fn an_earlier_deadline_wakes_the_timekeeper() {
     queue.push(request).unwrap();
     assert_eq!(block_on(receiver.only()).unwrap_err().message(), "Request timeout expired");
     assert_eq!(queue.len(), 1);
-    // It stays until the last request is gone, as instances may be busy for long.
     queue.close();
     let mut batch = Batch::new();
     assert!(queue.pull(&mut batch));
     batch.clear();
     assert!(!queue.pull(&mut batch));
-    timekeeper.join().unwrap();
 }
 
 #[test]
-fn only_what_may_be_late_needs_a_timekeeper() {
-    let needs = |policy: LevelPolicy| {
-        let policies = QueuePolicies { default: policy, ..QueuePolicies::default() };
-        Queue::new(QueueSettings { policies, ..QueueSettings::single() }).needs_timekeeper()
+fn only_for_what_may_be_late_the_clock_calls() {
+    let is_called = |policy: LevelPolicy| {
+        let queue = timed(policy);
+        let (request, _receiver) = Like { timeout: Some(Duration::from_hours(1)), ..Like::default() }.make();
+        queue.push(request).unwrap();
+        queue.state.lock().called_at.is_some()
     };
-    let timeout = Some(Duration::from_millis(5));
-    assert!(!needs(LevelPolicy::default()));
-    assert!(!needs(LevelPolicy { max_queue_size: Some(1), ..LevelPolicy::default() }));
-    assert!(needs(LevelPolicy { default_timeout: timeout, ..LevelPolicy::default() }));
-    assert!(needs(LevelPolicy { allow_timeout_override: true, ..LevelPolicy::default() }));
+    let timeout = Some(Duration::from_mins(1));
+    assert!(!is_called(LevelPolicy::default()));
+    assert!(!is_called(LevelPolicy { max_queue_size: Some(1), ..LevelPolicy::default() }));
+    assert!(is_called(LevelPolicy { default_timeout: timeout, ..LevelPolicy::default() }));
+    assert!(is_called(LevelPolicy { allow_timeout_override: true, ..LevelPolicy::default() }));
     let overdue = Overdue::Delay;
-    assert!(!needs(LevelPolicy { overdue, ..LevelPolicy::default() }));
-    assert!(needs(LevelPolicy { default_timeout: timeout, overdue, ..LevelPolicy::default() }));
-    assert!(needs(LevelPolicy { allow_timeout_override: true, overdue, ..LevelPolicy::default() }));
+    assert!(!is_called(LevelPolicy { overdue, ..LevelPolicy::default() }));
+    assert!(is_called(LevelPolicy { default_timeout: timeout, overdue, ..LevelPolicy::default() }));
+    assert!(is_called(LevelPolicy { allow_timeout_override: true, overdue, ..LevelPolicy::default() }));
+}
+
+#[test]
+fn many_requests_with_one_timeout_ask_for_one_call() {
+    let timeout = Some(Duration::from_hours(1));
+    let queue = timed(LevelPolicy { default_timeout: timeout, ..LevelPolicy::default() });
+    let mut batch = Batch::new();
+    let mut calls = Vec::new();
+    for id in 0..10 {
+        let (request, _receiver) = request(id, 1, None);
+        queue.push(request).unwrap();
+        calls.push(queue.state.lock().called_at.unwrap());
+        assert!(queue.pull(&mut batch));
+        batch.clear();
+    }
+    assert!(calls.iter().all(|at| *at == calls[0]), "it is called once, and then looks for the next");
+    assert_eq!(queue.called(calls[0]), None);
+    assert_eq!(queue.state.lock().called_at, None);
 }
 
 /// What an instance executes that waits for a preferred size of 4 or 16, when a request of 3 entries in front of one of 4
 /// has waited too long.
 fn executed_without_the_first(overdue: Overdue) -> (usize, usize) {
     let policy = LevelPolicy { overdue, allow_timeout_override: true, ..LevelPolicy::default() };
-    let queue = Arc::new(Queue::new(QueueSettings {
+    let queue = called(QueueSettings {
         batching: BatchPolicy::dynamic(16, vec![4, 16], Duration::from_hours(1), &interface(16)),
         policies: QueuePolicies { default: policy, ..QueuePolicies::default() },
         ..QueueSettings::single()
-    }));
-    let (timekeeper, instance) = (Arc::clone(&queue), Arc::clone(&queue));
-    let timekeeper = thread::spawn(move || timekeeper.keep_time());
+    });
+    let instance = Arc::clone(&queue);
     let (pulled, pulls) = mpsc::channel();
     let instance = thread::spawn(move || {
         let mut batch = Batch::new();
@@ -218,7 +239,6 @@ fn executed_without_the_first(overdue: Overdue) -> (usize, usize) {
     let left = queue.len();
     queue.close();
     sizes(&queue);
-    timekeeper.join().unwrap();
     (executed.len(), left)
 }
 
@@ -233,7 +253,8 @@ fn a_batch_that_is_looked_at_stays_and_grows() {
     let queue = dynamic(4, &[4], Duration::ZERO);
     assert!(!queue.has_batch());
     let _first = filled_open(&queue, 1);
-    assert!(queue.wait() && queue.has_batch());
+    assert_eq!(queue.wait(None), Pulled::Batch(()));
+    assert!(queue.has_batch());
     let _more = filled_open(&queue, 4);
     let mut batch = Batch::new();
     assert!(queue.try_pull(&mut batch));
@@ -242,7 +263,7 @@ fn a_batch_that_is_looked_at_stays_and_grows() {
     assert!(queue.try_pull(&mut batch));
     assert!(!queue.try_pull(&mut Batch::new()) && !queue.has_batch());
     queue.close();
-    assert!(!queue.wait());
+    assert_eq!(queue.wait(None), Pulled::Closed);
 }
 
 #[test]

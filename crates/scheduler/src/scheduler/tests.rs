@@ -3,9 +3,12 @@
 mod deferred_wake;
 mod inline_execution;
 mod late;
+mod many_threads;
+mod parked;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use hippocamp_backend::{
@@ -275,12 +278,16 @@ fn a_batch_grows_until_there_are_resources_for_it() {
 }
 
 #[test]
-fn the_scheduler_ends_with_its_timekeeper() {
-    let model: Arc<dyn Model> = Arc::new(Script(vec![]));
+fn the_clock_holds_no_scheduler() {
+    let model: Arc<dyn Model> = Arc::new(Script(vec![Does::Succeed]));
     let (scheduler, stopped) =
         Scheduler::start(&model, plans(1, None), settings(false, Duration::ZERO, None)).unwrap();
-    assert!(scheduler.batcher.needs_timekeeper());
+    let (request, receiver) = Like { timeout: Some(Duration::from_hours(1)), ..Like::default() }.make();
+    scheduler.enqueue(request).unwrap();
+    block_on(receiver.only()).unwrap();
+    let batcher = Arc::downgrade(&scheduler.batcher);
     drop(scheduler);
     block_on(stopped.wait());
     assert_eq!(Arc::strong_count(&model), 1);
+    assert!(batcher.upgrade().is_none());
 }

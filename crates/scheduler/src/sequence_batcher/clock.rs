@@ -18,4 +18,9 @@ impl Clock {
             Clock::Set(time) => *time.lock(),
         }
     }
+
+    /// Whether time passes by itself.
+    pub(super) fn is_system(&self) -> bool {
+        matches!(self, Clock::System)
+    }
 }

@@ -54,6 +54,13 @@ impl Sequences {
         next.map(|next| next.min(now + LOOKS_EVERY))
     }
 
+    /// When [`reap`](Sequences::reap) has to be called first, once there is a sequence. `expiry` is when the first
+    /// sequence of the backlog has waited too long.
+    pub(super) fn looks_at(&self, now: Instant, expiry: Option<Instant>) -> Instant {
+        let next = now + LOOKS_EVERY.min(self.policy.max_idle);
+        expiry.map_or(next, |expiry| next.min(expiry))
+    }
+
     /// Cancels sequences whose next request is cancelled, in slots and in the backlog. Busy or sleeping instances do
     /// not check for this.
     fn drop_abandoned(&mut self, now: Instant) {

@@ -38,7 +38,8 @@ impl List {
 
 #[derive(Debug)]
 struct Slot {
-    request: Option<Request>,
+    /// Boxed, as it is large and moves under the queue's lock.
+    request: Option<Box<Request>>,
     /// The priority level that the request belongs to.
     level: u64,
     ticket: u64,
@@ -67,9 +68,9 @@ impl Slots {
         self.used
     }
 
-    /// Adds a request at the end of a list. A request is large, so it is written directly into its slot.
+    /// Adds a request at the end of a list.
     #[inline]
-    pub(super) fn push(&mut self, list: &mut List, level: u64, request: Request) -> Handle {
+    pub(super) fn push(&mut self, list: &mut List, level: u64, request: Box<Request>) -> Handle {
         let ticket = self.tickets;
         self.tickets += 1;
         self.used += 1;
@@ -92,17 +93,11 @@ impl Slots {
         Handle { ticket, slot }
     }
 
-    /// Removes a request from its list and passes it to `to` without an intermediate copy. `None` if the request was
-    /// removed before.
+    /// Removes a request from its list. `None` if it was removed before.
     #[inline]
-    pub(super) fn remove<T>(
-        &mut self,
-        list: &mut List,
-        handle: Handle,
-        to: impl FnOnce(Request) -> T,
-    ) -> Option<T> {
+    pub(super) fn remove(&mut self, list: &mut List, handle: Handle) -> Option<Box<Request>> {
         let place = self.memory.get_mut(handle.slot as usize).filter(|slot| slot.ticket == handle.ticket)?;
-        let taken = to(place.request.take()?);
+        let taken = place.request.take()?;
         let (previous, next) = (place.previous, place.next);
         place.next = self.free;
         self.free = handle.slot;
@@ -136,7 +131,7 @@ impl Slots {
 
     #[inline]
     pub(super) fn get(&self, handle: Handle) -> Option<&Request> {
-        self.find(handle)?.request.as_ref()
+        self.find(handle)?.request.as_deref()
     }
 
     /// The priority level of a queued request.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hippocamp_backend::{Event, ResponseReceiver};
+use hippocamp_backend::{Batch, Event, ResponseReceiver};
 
 use super::*;
 use crate::kit::{Like, id, interface, received};
@@ -31,7 +31,7 @@ fn limited(policy: LevelPolicy) -> Waiting {
 fn push(waiting: &mut Waiting, like: &Like) -> ResponseReceiver {
     let (request, receiver) = like.make();
     let mut dropped = Dropped::default();
-    waiting.push(request, &mut dropped);
+    waiting.push(Box::new(request), &mut dropped);
     dropped.answer();
     receiver
 }
@@ -41,7 +41,9 @@ impl Waiting {
     fn pull(&mut self, now: Instant, closing: bool, batch: &mut Batch, dropped: &mut Dropped) -> Look {
         let look = self.look(now, closing, dropped);
         if let Look::Batch(count) = look {
-            self.take(count, batch);
+            let mut taken = Taken::new();
+            self.take(count, &mut taken);
+            batch.extend(taken.into_iter().map(|request| *request));
         }
         look
     }
@@ -271,7 +273,7 @@ fn the_first_deadline_is_known_whatever_the_order() {
     let mut is_first = |waiting: &mut Waiting, timeout: u32| {
         let like = Like { queued: now, timeout: Some(timeout * MS), ..Like::default() };
         let (request, receiver) = like.make();
-        (waiting.push(request, &mut dropped), receiver)
+        (waiting.push(Box::new(request), &mut dropped), receiver)
     };
     assert_eq!(waiting.next_deadline(), None);
     let (first, a) = is_first(&mut waiting, 50);

@@ -164,16 +164,16 @@ fn who_waits_in_the_queue_is_not_overtaken() {
     let tracker = Tracker::default();
     let (scheduler, _stopped) = tracker.start(plans(1, None), QueueSettings::single());
     until_here(&tracker, &scheduler);
-    // As if somebody executed inline: the instance's own thread can't.
     let mut receivers = Vec::new();
-    {
-        let _busy = scheduler.inline[0].shared.lock();
+    let queue = scheduler.batcher.queue_to_pass().unwrap();
+    scheduler.inline.while_held(queue, || {
         for id in 0..3 {
             let (request, receiver) = Like { id, ..Like::default() }.make();
             drop(scheduler.execute_or_enqueue(request).unwrap());
             receivers.push(receiver);
         }
-    }
+        assert_eq!(scheduler.pending(), 3, "the instance's own thread can't execute them either");
+    });
     for receiver in receivers {
         block_on(receiver.only()).unwrap();
     }

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::kit::{Bench, CONTROLS, ID, STATE, answer, answer_with_sum, answered, number, policy};
+use crate::queue::Pulled;
 use crate::sequence_batcher::SequenceBatcher;
 use crate::{Cores, InstancePlan, Scheduler, SequencePolicy};
 
@@ -19,12 +20,12 @@ use crate::{Cores, InstancePlan, Scheduler, SequencePolicy};
 fn instances_wait_for_requests_and_end_when_the_batcher_closes() {
     for strategy in ["direct { }", "oldest { max_candidate_sequences: 4 }"] {
         let policy = policy(4, &format!("{strategy} {CONTROLS} {STATE}"));
-        let batcher = Arc::new(SequenceBatcher::new(policy, 2).unwrap());
+        let batcher = Arc::new(SequenceBatcher::new(policy, 2));
         let instances = [0, 1].map(|instance| {
             let batcher = Arc::clone(&batcher);
             thread::spawn(move || {
                 let mut batch = Batch::new();
-                while batcher.pull(instance, &mut batch) {
+                while batcher.pull(instance, false, &mut batch) != Pulled::Closed {
                     batch.drain(..).for_each(answer_with_sum);
                 }
             })
@@ -50,6 +51,59 @@ fn instances_wait_for_requests_and_end_when_the_batcher_closes() {
         }
         for (step, answer) in answers {
             assert_eq!(answered(answer), Some(Ok(step + 1)));
+        }
+    }
+}
+
+#[test]
+fn sequences_of_many_threads_keep_their_order() {
+    for strategy in ["direct { }", "oldest { max_candidate_sequences: 4 }"] {
+        let policy = policy(4, &format!("{strategy} {CONTROLS} {STATE}"));
+        let batcher = Arc::new(SequenceBatcher::new(policy, 3));
+        let instances = [0, 1, 2].map(|instance| {
+            let batcher = Arc::clone(&batcher);
+            thread::spawn(move || {
+                let mut batch = Batch::new();
+                while batcher.pull(instance, false, &mut batch) != Pulled::Closed {
+                    batch.drain(..).for_each(answer_with_sum);
+                }
+            })
+        });
+        // The sum that answers a request tells which ones of its sequence were executed before.
+        let sums: Vec<(i32, ResponseReceiver)> = thread::scope(|scope| {
+            let clients: Vec<_> = (0..8u64)
+                .map(|thread| {
+                    let batcher = &batcher;
+                    scope.spawn(move || {
+                        let bench = Bench::new(super::kit::policy(4, STATE), 1);
+                        let mut sums = [0; 5];
+                        let mut answers = Vec::new();
+                        for step in 0..20 {
+                            for (n, sum) in sums.iter_mut().enumerate() {
+                                let flags = [(0, "S"), (19, "E")].into_iter().find(|(at, _)| *at == step);
+                                let sequence = super::kit::sequence(
+                                    thread * 10 + n as u64 + 1,
+                                    flags.map_or("", |f| f.1),
+                                );
+                                let value = 1 << (step % 3);
+                                *sum += value;
+                                let (request, answer) = bench.request(Some(sequence), value);
+                                batcher.push(request).map_err(|refused| refused.1).unwrap();
+                                answers.push((*sum, answer));
+                            }
+                        }
+                        answers
+                    })
+                })
+                .collect();
+            clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+        });
+        batcher.close();
+        for instance in instances {
+            instance.join().unwrap();
+        }
+        for (sum, answer) in sums {
+            assert_eq!(answered(answer), Some(Ok(sum)));
         }
     }
 }
@@ -189,17 +243,17 @@ fn wait(answer: ResponseReceiver) -> Result<i32, Code> {
 #[test]
 fn an_idle_sequence_makes_room_without_anybody_asking() {
     let text = format!("direct {{ }} {CONTROLS} {STATE} max_sequence_idle_microseconds: 1000");
-    let batcher = SequenceBatcher::new(policy(1, &text), 1).unwrap();
+    let batcher = SequenceBatcher::new(policy(1, &text), 1);
     let bench = Bench::new(policy(1, STATE), 1);
     let mut batch = Batch::new();
     for id in 1..=3 {
         // None of them ends; the pull of the next one waits until the reaper ended the one before.
         let (request, answer) = bench.request(Some(super::kit::sequence(id, "S")), 1);
         batcher.push(request).map_err(|refused| refused.1).unwrap();
-        assert!(batcher.pull(0, &mut batch));
+        assert_eq!(batcher.pull(0, false, &mut batch), Pulled::Batch(()));
         batch.drain(..).for_each(answer_with_sum);
         assert_eq!(answered(answer), Some(Ok(1)));
     }
     batcher.close();
-    assert!(!batcher.pull(0, &mut batch));
+    assert_eq!(batcher.pull(0, false, &mut batch), Pulled::Closed);
 }

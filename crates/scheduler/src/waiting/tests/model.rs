@@ -183,7 +183,7 @@ impl Run {
                 let (request, receiver) = like.make();
                 self.fates.push(None);
                 self.receivers.insert(id, receiver);
-                self.waiting.push(request, &mut dropped);
+                self.waiting.push(Box::new(request), &mut dropped);
                 let refused = if self.model.push(like) { vec![] } else { vec![id] };
                 self.dropped(dropped, refused)
             }
@@ -250,7 +250,7 @@ proptest! {
         loop {
             let (mut batch, mut dropped) = (Batch::new(), Dropped::default());
             let pulled = run.waiting.pull(run.now, true, &mut batch, &mut dropped);
-            for request in dropped.0.into_iter().map(|(request, _)| request).chain(batch) {
+            for request in dropped.0.into_iter().map(|(request, _)| *request).chain(batch) {
                 run.settle(id(&request), "at the end")?;
             }
             if pulled == Look::Nothing {
