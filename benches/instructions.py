@@ -48,7 +48,7 @@ PARTS = [
 # The functions that are a step of a request, with all that they call.
 QUEUED = [
     "hippocamp_scheduler::scheduler::Scheduler::execute_or_enqueue",
-    "hippocamp_scheduler::queue::Queue::pull",
+    "hippocamp_scheduler::queue::Queue::pull_with",
 ]
 EXECUTED = [
     "<hippocamp_backend_builtin::identity::IdentityInstance"

@@ -184,8 +184,9 @@ def test_instances_run_on_the_cores_of_their_host_policy(tmp_path):
         for thread in os.listdir(f"/proc/{server.pid}/task"):
             with open(f"/proc/{server.pid}/task/{thread}/comm", encoding="utf-8") as f:
                 cores[f.read().strip()] = os.sched_getaffinity(int(thread))
-    assert cores["bound_0_0"] == {core}
-    assert cores["free_0"] == os.sched_getaffinity(0)
+    assert cores.pop("bound_0_0") == {core}
+    # The other model has no thread of its own while nobody asks it.
+    assert all(others == os.sched_getaffinity(0) for others in cores.values()), cores
 
 
 def test_instances_on_gpus_run_on_the_cpu_if_that_is_allowed(folder, client_of):

@@ -414,14 +414,11 @@ impl Queue {
 
     /// Fills `batch`, which is empty, with the next batch, waiting for it as long as it takes. Requests whose client is
     /// gone, or that waited too long, are answered on the way. False once the queue is closed and empty.
-    // A step of a request of its own, which `scripts/bench instructions` counts.
-    #[inline(never)]
     pub fn pull(&self, batch: &mut Batch) -> bool {
         self.pull_with(None, batch, || Some(())) != Pulled::Closed
     }
 
     /// As [`pull`](Queue::pull), for the instance of that index, if it may park.
-    #[inline(never)]
     pub(crate) fn pull_or_park(&self, instance: Option<usize>, batch: &mut Batch) -> Pulled {
         self.pull_with(instance, batch, || Some(()))
     }
@@ -429,6 +426,8 @@ impl Queue {
     /// As [`pull_or_park`](Queue::pull_or_park), for an instance that others may hold: it takes a batch only if `acquire`
     /// succeeds, and sleeps otherwise. `acquire` is called under the lock. Whoever lets go of the instance after a failure of
     /// `acquire` has to look whether [it is needed](Queue::needs_instance), and to [call](Queue::call_instance) it then.
+    // A step of a request of its own, which `scripts/bench instructions` counts.
+    #[inline(never)]
     pub(crate) fn pull_with<T>(
         &self,
         instance: Option<usize>,
