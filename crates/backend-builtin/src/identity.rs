@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hippocamp_backend::{
     Backend, BackendFacts, Batch, CorrelationId, Error, ExecutionTimes, FailureReason, InstanceSpec, Model,
     ModelInstance, ModelSource, NewInstance, OutputTensor, ParameterValue, Parameters, Request, Response,
-    Result, Sequence, wake_together,
+    Result, Sequence, answer_as, wake_together,
 };
 use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
 use hippocamp_proto::inference::ModelTensorReshape;
@@ -152,35 +152,37 @@ impl ModelInstance for IdentityInstance {
         let mut times = ExecutionTimes::starting(batch.started());
         thread::sleep(self.delay);
         times.outputs_begun = Instant::now();
-        let responses: SmallVec<[_; 1]> = batch.iter().map(|request| self.respond(request)).collect();
+        let responses = batch.iter().map(|request| self.respond(request));
+        let responses: Result<SmallVec<[Response; 1]>> = responses.collect();
         times.finished = Instant::now();
         // As in Triton's identity, batch sizes only count if there is a batch dimension.
         let batched = self.interface.max_batch_size > 0;
         let size: usize = if batched { batch.iter().map(|r| r.batch_size).sum() } else { 0 };
-        if let ([request], [Ok(_)]) = (&batch[..], &responses[..])
-            && !request.is_null()
-        {
-            for (request, response) in batch.drain(..).zip(responses.into_iter().flatten()) {
-                request.succeed_alone(response, size, &times);
-            }
-            return;
+        match responses {
+            Ok(responses) => answer_as(batch, size, responses, &times),
+            Err(_) => self.answer_each(batch, size, &times),
         }
+    }
+}
+
+impl IdentityInstance {
+    /// Answers a batch of which some requests fail.
+    #[cold]
+    fn answer_each(&self, batch: &mut Batch, size: usize, times: &ExecutionTimes) {
         if let Some(first) = batch.first() {
             let nulls = batch.iter().filter(|request| request.is_null()).count();
-            first.response.executed_rows(size, size.saturating_sub(nulls), &times);
+            first.response.executed_rows(size, size.saturating_sub(nulls), times);
         }
         wake_together(batch.len(), || {
-            for (request, response) in batch.drain(..).zip(responses) {
-                match response {
-                    Ok(response) => request.succeed(response, &times),
+            for request in batch.drain(..) {
+                match self.respond(&request) {
+                    Ok(response) => request.succeed(response, times),
                     Err(error) => request.fail(error, FailureReason::Backend),
                 }
             }
         });
     }
-}
 
-impl IdentityInstance {
     fn respond(&self, request: &Request) -> Result<Response> {
         if let Some(Sequence { correlation_id: CorrelationId::Text(_), .. }) = &request.sequence {
             // Triton's identity logs the id as a number, and fails if there is none.

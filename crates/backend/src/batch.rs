@@ -110,20 +110,41 @@ pub fn count_execution(batch: &[Request], times: &ExecutionTimes) {
 }
 
 /// Counts the execution of a batch by the sizes of its requests, and answers them all with a response each. Their tasks
-/// are woken together.
-pub fn answer(batch: &mut Batch, responses: impl IntoIterator<Item = Response>, times: &ExecutionTimes) {
-    let mut responses = responses.into_iter();
-    if let [request] = &batch[..] {
-        let size = request.batch_size;
-        if let (Some(request), Some(response)) = (batch.pop(), responses.next()) {
-            request.succeed_alone(response, size, times);
-        }
-        return;
+/// are woken together. The requests end at `times.finished`.
+pub fn answer(
+    batch: &mut Batch,
+    responses: impl IntoIterator<Item = Response, IntoIter: ExactSizeIterator>,
+    times: &ExecutionTimes,
+) {
+    let size = batch.iter().map(|request| request.batch_size).sum();
+    answer_as(batch, size, responses, times);
+}
+
+/// As [`answer`], for a backend that reports another batch size than the sum of its requests'.
+pub fn answer_as(
+    batch: &mut Batch,
+    batch_size: usize,
+    responses: impl IntoIterator<Item = Response, IntoIter: ExactSizeIterator>,
+    times: &ExecutionTimes,
+) {
+    let responses = responses.into_iter();
+    let Some(first) = batch.first() else { return };
+    let together = batch.len() == responses.len()
+        && batch.iter().all(|request| request.response.counts_with(&first.response));
+    if together {
+        let mut ended = batch.iter().map(|request| request.response.success(request.queued, times));
+        first.response.count_batch(batch_size, times, &mut ended);
+    } else {
+        let nulls: usize = batch.iter().filter(|request| request.is_null()).map(|r| r.batch_size).sum();
+        first.response.executed_rows(batch_size, batch_size.saturating_sub(nulls), times);
     }
-    count_execution(batch, times);
     wake_together(batch.len(), || {
         for (request, response) in batch.drain(..).zip(responses) {
-            request.succeed(response, times);
+            if together {
+                request.succeed_counted(response, times);
+            } else {
+                request.succeed(response, times);
+            }
         }
     });
 }

@@ -26,12 +26,13 @@ mod uses;
 pub use hippocamp_interface::{BackendFacts, GpuSupport, ModelFormat};
 
 pub use hippocamp_events::{
-    ExecutionTimes, FailureReason, ModelEvent, ModelId, Observer, Observers, Outcome, ParentRequest,
-    RegisteredObservers, RequestContext, RequestEvent, ResponseOutcome, ResponseTimes, TraceParent,
+    EndedRequests, ExecutionTimes, FailureReason, ModelEvent, ModelId, Observer, Observers, Outcome,
+    ParentRequest, RegisteredObservers, RequestContext, RequestEvent, ResponseOutcome, ResponseTimes,
+    TraceParent,
 };
 pub use hippocamp_wake::{DeferredWake, WakeInstance, wake_together};
 
-pub use batch::{Batch, Finish, LateBatch, answer, count_execution};
+pub use batch::{Batch, Finish, LateBatch, answer, answer_as, count_execution};
 pub use contract::{
     Backend, Device, InstanceSpec, Model, ModelInstance, ModelSource, MovableInstance, NewInstance,
 };

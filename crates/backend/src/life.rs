@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_events::{
-    ExecutionTimes, ModelEvent, Observers, Outcome, RequestContext, RequestEvent, ResponseOutcome,
-    ResponseTimes,
+    ExecutionTimes, Observers, Outcome, RequestContext, RequestEvent, ResponseOutcome, ResponseTimes,
 };
 
 /// The context, progress and observers of a request.
@@ -154,13 +153,13 @@ impl Life {
         }
     }
 
-    /// Reports the end of a request that was the whole batch of an execution, and the execution, to the statistics
-    /// alone.
-    pub(crate) fn executed_and_ended(&mut self, executed: &ModelEvent<'_>, outcome: Outcome<'_>) {
-        if self.reached != Stage::Ended {
-            self.reached = Stage::Ended;
-            let ended = RequestEvent::Ended { outcome, at: Instant::now() };
-            self.observers.count_execution_of_one(executed, &self.context, &ended);
-        }
+    /// Whether a success may be counted with others of its batch: it is not reported to anybody but these statistics.
+    pub(crate) fn only_counts_as(&self, observers: &Observers) -> bool {
+        self.reached != Stage::Ended && self.observers.only_count_as(observers)
+    }
+
+    /// The end was reported together with those of the other requests of its batch.
+    pub(crate) fn ended_with_batch(&mut self) {
+        self.reached = Stage::Ended;
     }
 }

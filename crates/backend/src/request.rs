@@ -186,11 +186,9 @@ impl Request {
         self.without_inputs().succeed(response, queued, times);
     }
 
-    /// Answers with the only response, and counts the execution of which this request is the whole batch. `batch_size` is
-    /// what the backend reports.
-    pub fn succeed_alone(self, response: Response, batch_size: usize, times: &ExecutionTimes) {
-        let queued = self.queued;
-        self.without_inputs().succeed_alone(response, queued, batch_size, times);
+    /// Answers with the only response of a request that was counted with its batch.
+    pub(crate) fn succeed_counted(self, response: Response, times: &ExecutionTimes) {
+        self.without_inputs().send_counted(response, times);
     }
 
     /// Answers with an error.

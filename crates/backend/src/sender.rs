@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_events::{
-    ExecutionTimes, FailureReason, ModelEvent, Observers, Outcome, RequestContext, ResponseOutcome,
-    ResponseTimes,
+    EndedRequests, ExecutionTimes, FailureReason, ModelEvent, Observers, Outcome, RequestContext,
+    RequestEvent, ResponseOutcome, ResponseTimes,
 };
 
 use crate::life::{Life, Stage};
@@ -118,23 +118,39 @@ impl ResponseSender {
         self.outlet.send(Event::Response { response, last: true });
     }
 
-    /// Counts an execution of which this request is the whole batch, and sends the only response. `batch_size` is what
-    /// the backend reports. As [`ResponseSender::executed`] and [`ResponseSender::succeed`] one after the other.
-    pub fn succeed_alone(
-        mut self,
-        response: Response,
-        queued: Instant,
+    /// Whether its success may be counted together with that of another request of its batch, as one event.
+    pub(crate) fn counts_with(&self, other: &ResponseSender) -> bool {
+        self.delivery() == Delivery::Once
+            && !self.is_to_nobody()
+            && self.life.only_counts_as(other.observers())
+    }
+
+    /// Counts an execution with the ends of the requests of its batch, all of which [count
+    /// together](ResponseSender::counts_with).
+    pub(crate) fn count_batch(
+        &self,
         batch_size: usize,
         times: &ExecutionTimes,
+        ended: &mut EndedRequests<'_, '_>,
     ) {
-        let is_plain = self.delivery() == Delivery::Once && !self.is_to_nobody();
-        if !is_plain || self.observers().has_others() {
-            self.executed_rows(batch_size, if self.is_to_nobody() { 0 } else { batch_size }, times);
-            return self.succeed(response, queued, times);
-        }
         let size = batch_size as u64;
         let executed = ModelEvent::Executed { batch_size: size, inferences: size, times };
-        self.life.executed_and_ended(&executed, Outcome::Success { queued, times });
+        self.observers().count_batch(&executed, ended);
+    }
+
+    /// The end of a request that succeeded, to be counted with its batch.
+    pub(crate) fn success<'a>(
+        &'a self,
+        queued: Instant,
+        times: &'a ExecutionTimes,
+    ) -> (&'a RequestContext, RequestEvent<'a>) {
+        let outcome = Outcome::Success { queued, times };
+        (&self.life.context, RequestEvent::Ended { outcome, at: times.finished })
+    }
+
+    /// Sends the only response of a request whose success is counted.
+    pub(crate) fn send_counted(mut self, response: Response, times: &ExecutionTimes) {
+        self.life.ended_with_batch();
         self.report_to_parent(times);
         self.outlet.send(Event::Response { response, last: true });
     }

@@ -14,7 +14,7 @@ mod trace_parent;
 
 pub use context::{ParentRequest, RequestContext};
 pub use event::{FailureReason, ModelEvent, Outcome, RequestEvent, ResponseOutcome};
-pub use observer::{ModelId, Observer, Observers};
+pub use observer::{EndedRequests, ModelId, Observer, Observers};
 pub use registered::RegisteredObservers;
 pub use times::{ExecutionTimes, ResponseTimes};
 pub use trace_parent::TraceParent;

@@ -19,19 +19,18 @@ pub trait Observer: Send + Sync + Debug {
         let (_, _) = (model, event);
     }
 
-    /// An execution, and the end of the request that was its whole batch. Calls the other two by default; statistics may
-    /// take both at once.
-    fn on_execution_of_one(
-        &self,
-        model: &ModelId,
-        executed: &ModelEvent<'_>,
-        context: &RequestContext,
-        ended: &RequestEvent<'_>,
-    ) {
+    /// An execution, and the ends of the requests of its batch. Calls the other two by default; statistics may take all at
+    /// once.
+    fn on_batch(&self, model: &ModelId, executed: &ModelEvent<'_>, ended: &mut EndedRequests<'_, '_>) {
         self.on_model(model, executed);
-        self.on_request(model, context, ended);
+        for (context, event) in ended {
+            self.on_request(model, context, &event);
+        }
     }
 }
+
+/// Requests with the events of their ends.
+pub type EndedRequests<'i, 'a> = dyn Iterator<Item = (&'a RequestContext, RequestEvent<'a>)> + 'i;
 
 /// The name and version of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,16 +103,21 @@ impl Observers {
         self.tell_others(|observer| observer.on_model(&self.model, event));
     }
 
-    /// Reports an execution to the statistics alone, and the end of the request that was its whole batch.
+    /// Whether both have the same statistics, and no others.
+    pub fn only_count_as(&self, other: &Observers) -> bool {
+        let same = match (&self.statistics, &other.statistics) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        };
+        same && !self.has_others() && !other.has_others()
+    }
+
+    /// Reports an execution and the ends of the requests of its batch to the statistics alone.
     #[inline]
-    pub fn count_execution_of_one(
-        &self,
-        executed: &ModelEvent<'_>,
-        context: &RequestContext,
-        ended: &RequestEvent<'_>,
-    ) {
+    pub fn count_batch(&self, executed: &ModelEvent<'_>, ended: &mut EndedRequests<'_, '_>) {
         if let Some(statistics) = &self.statistics {
-            statistics.on_execution_of_one(&self.model, executed, context, ended);
+            statistics.on_batch(&self.model, executed, ended);
         }
     }
 

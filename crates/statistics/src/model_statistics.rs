@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use hippocamp_events::{
-    ExecutionTimes, FailureReason, ModelEvent, ModelId, Observer, Outcome, RequestContext, RequestEvent,
-    ResponseOutcome, ResponseTimes,
+    EndedRequests, ExecutionTimes, FailureReason, ModelEvent, ModelId, Observer, Outcome, RequestContext,
+    RequestEvent, ResponseOutcome, ResponseTimes,
 };
 use hippocamp_metrics::BoundedHistogram;
 
@@ -17,8 +17,8 @@ use crate::{Counters, ResponseCounters};
 const MAX_RESPONSE_PLACES: usize = 10_000;
 
 /// The counters of one model version. They are updated before a response leaves, so that a client which has its answer
-/// also finds it counted. This takes one short lock for each execution and each request, which threads of a busy model
-/// do not share. Nothing is allocated after the first batch of each size.
+/// also finds it counted. This takes one short lock for a batch with its requests, or for each of them, which threads of a
+/// busy model do not share. Nothing is allocated after the first batch of each size.
 #[derive(Debug, Default)]
 pub struct ModelStatistics(Shards<State>);
 
@@ -200,15 +200,11 @@ impl Observer for ModelStatistics {
         self.0.lock().model_event(event);
     }
 
-    fn on_execution_of_one(
-        &self,
-        _: &ModelId,
-        executed: &ModelEvent<'_>,
-        context: &RequestContext,
-        ended: &RequestEvent<'_>,
-    ) {
+    fn on_batch(&self, _: &ModelId, executed: &ModelEvent<'_>, ended: &mut EndedRequests<'_, '_>) {
         let mut state = self.0.lock();
         state.model_event(executed);
-        state.request_event(context, ended);
+        for (context, event) in ended {
+            state.request_event(context, &event);
+        }
     }
 }

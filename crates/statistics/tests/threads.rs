@@ -63,7 +63,8 @@ fn report(statistics: &ModelStatistics, begin: Instant, report: Report) {
             let times = &times(phases);
             let executed = ModelEvent::Executed { batch_size: 1, inferences: 1, times };
             let outcome = Outcome::Success { queued: after(1), times };
-            statistics.on_execution_of_one(&model, &executed, &context, &ended(outcome, times.finished));
+            let end = ended(outcome, times.finished);
+            statistics.on_batch(&model, &executed, &mut std::iter::once((&context, end)));
         }
         Report::Cached(took) => {
             let outcome = Outcome::Cached { queued: after(1), looked: after(2) };
