@@ -4,12 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hippocamp_backend::Backend;
+use hippocamp_proto::inference::ModelStreamInferResponse;
+use hippocamp_services::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use hippocamp_testing::{Gate, Repository, TestServer, gate_config, identity_config, limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tonic::Code;
+use tokio_stream::StreamExt;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
 
-use crate::requests::{fp32, values};
+use crate::requests::{fp32, raw, values, with, with_flag};
 
 const THREADS: usize = 4;
 
@@ -92,5 +96,56 @@ async fn a_server_that_is_dropped_closes_the_connections_of_its_threads() {
     for mut socket in sockets {
         // Closed, or reset.
         assert_eq!(socket.read(&mut [0]).await.unwrap_or(0), 0);
+    }
+}
+
+/// A model that answers each request of a sequence with the sum so far.
+fn sums(backend: &str, strategy: &str) -> String {
+    format!(
+        "backend: \"{backend}\" max_batch_size: 4
+        input {{ name: \"INPUT\" data_type: TYPE_INT32 dims: 1 }}
+        output {{ name: \"OUTPUT\" data_type: TYPE_INT32 dims: 1 }}
+        instance_group {{ count: 2 kind: KIND_CPU }}
+        sequence_batching {{ {strategy}
+            control_input {{ name: \"START\" control {{ kind: CONTROL_SEQUENCE_START int32_false_true: [0, 1] }} }}
+            control_input {{ name: \"READY\" control {{ kind: CONTROL_SEQUENCE_READY int32_false_true: [0, 1] }} }}
+            control_input {{ name: \"CORRID\" control {{ kind: CONTROL_SEQUENCE_CORRID data_type: TYPE_UINT64 }} }}
+        }}"
+    )
+}
+
+/// Sends a sequence on a stream of its own connection, without waiting for answers. Returns the sums.
+async fn send_sequence(mut client: GrpcInferenceServiceClient<Channel>, id: u64, length: i32) -> Vec<i32> {
+    let requests = (1..=length).map(move |n| {
+        let mut request = with(raw("m", "", "INT32", &[1, 1], n.to_le_bytes().to_vec()), "sequence_id", id);
+        "INPUT".clone_into(&mut request.inputs[0].name);
+        let request = if n == 1 { with_flag(request, "sequence_start") } else { request };
+        if n == length { with_flag(request, "sequence_end") } else { request }
+    });
+    let replies = client.model_stream_infer(tokio_stream::iter(requests)).await.unwrap().into_inner();
+    let sum = |reply: Result<ModelStreamInferResponse, Status>| {
+        let reply = reply.unwrap();
+        assert_eq!(reply.error_message, "");
+        let data = &reply.infer_response.unwrap().raw_output_contents[0];
+        i32::from_le_bytes(data[..].try_into().unwrap())
+    };
+    replies.map(sum).collect().await
+}
+
+#[tokio::test]
+async fn sequences_of_many_connections_keep_their_order() {
+    const LENGTH: i32 = 30;
+    for model in
+        [sums("sequence", "direct { }"), sums("dyna_sequence", "oldest { max_candidate_sequences: 8 }")]
+    {
+        let server = start(Repository::default().with("m", &model), vec![]).await;
+        let mut sequences = Vec::new();
+        for id in 1..=3 * THREADS as u64 {
+            sequences.push(tokio::spawn(send_sequence(server.client().await, id, LENGTH)));
+        }
+        for (sequence, id) in sequences.into_iter().zip(1..) {
+            let sums: Vec<i32> = (1..=LENGTH).map(|n| n * (n + 1) / 2).collect();
+            assert_eq!(sequence.await.unwrap(), sums, "sequence {id}");
+        }
     }
 }
