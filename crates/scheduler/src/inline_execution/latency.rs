@@ -48,14 +48,24 @@ pub(crate) struct LatencyEstimates([LatencyEstimate; SIZES]);
 impl LatencyEstimates {
     /// What [`observe`](LatencyEstimates::observe) has to be told of the time before the execution of a batch of that size.
     pub(crate) fn before(&self, size: Size) -> Before {
-        Before(self.0[size.0].is_watched().then(run_delay).flatten())
+        if self.0[size.0].is_watched() {
+            run_delay().map_or(Before::Untold, Before::Kept)
+        } else {
+            Before::Unmeasured
+        }
     }
 
     /// Records an execution that took so long by the wall clock and ends now, on the same thread.
-    pub(crate) fn observe(&self, size: Size, Before(before): Before, took: Duration) {
-        // Reading takes microseconds, so it is done only where it may tell something.
-        let measured = before.filter(|_| took > SHORT).and_then(|before| run_delay()?.checked_sub(before));
-        self.0[size.0].observe(took, measured);
+    pub(crate) fn observe(&self, size: Size, before: Before, took: Duration) {
+        let kept = match before {
+            Before::Unmeasured => None,
+            // Reading takes microseconds, so it is done only where it may tell something.
+            Before::Kept(before) if took > SHORT => {
+                Some(run_delay().unwrap_or(before).saturating_sub(before))
+            }
+            Before::Kept(_) | Before::Untold => Some(Duration::ZERO),
+        };
+        self.0[size.0].observe(took, kept);
     }
 
     /// Whether executions of that size are short enough for a thread that has other things to do.
@@ -69,16 +79,23 @@ impl LatencyEstimates {
     }
 }
 
-/// How long the thread was kept from running before an execution, if that was measured.
+/// How long the thread was kept from running before an execution.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Before(Option<Duration>);
+pub(crate) enum Before {
+    /// The execution is not measured.
+    Unmeasured,
+    Kept(Duration),
+    /// The system does not tell, so the execution counts in full.
+    Untold,
+}
 
 /// Estimates the latency of executions: a moving average in which the last execution has the weight 1/8.
 ///
 /// By the wall clock an execution takes long when its thread lost its core to others meanwhile, which happens all the time
 /// on a busy machine and says nothing about the model. So that time is subtracted. To measure it takes microseconds, so
-/// it is done only where it may matter. A long execution that was not measured makes the next ones be measured
-/// and counts for nothing, as long as executions have been short. An execution that waits for something, such as a lock
+/// it is done only where it may matter. As long as executions have been short, a long one that was not measured makes the
+/// next ones be measured and counts for nothing. Of a model that is not executed inline all executions are measured if the
+/// estimate is near the bounds, otherwise some; only those count. An execution that waits for something, such as a lock
 /// or a device, does not get that time back: the thread that executes inline would wait as well.
 ///
 /// An execution counts as [`MOST_NS`] at most, so that one does not decide; a model that is slow more often
@@ -88,8 +105,11 @@ struct LatencyEstimate(AtomicU64);
 
 const MOST_NS: u64 = 8 * SHORT_NS;
 
-/// How many executions are measured after a long one. Of a model that is not executed inline, one in so many.
+/// How many executions are measured after a long one. Of a model that takes much longer, one in so many.
 const WATCHED: u64 = 16;
+
+/// Below this, executions may turn out to be short.
+const NEAR_NS: u64 = 2 * LONG_NS;
 
 /// The content of a [`LatencyEstimate`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,12 +144,11 @@ impl LatencyEstimate {
 
     /// Whether the next execution is to be measured.
     fn is_watched(&self) -> bool {
-        let State { watched, is_short, .. } = self.load();
-        if is_short { watched > 0 } else { watched == 0 }
+        let State { average_ns, watched, is_short } = self.load();
+        if is_short { watched > 0 } else { watched == 0 || average_ns < NEAR_NS }
     }
 
-    /// Records an execution, and of a long one, for how much of it the thread was kept from running, if that was
-    /// measured. Instances of the model that end at the same time may lose one of their observations, which does no
+    /// Records an execution, and if it was measured, for how much of it the thread was kept from running. Instances of the model that end at the same time may lose one of their observations, which does no
     /// harm. Where the decision is clear and the estimate about right, nothing is written, so that the cores that read it
     /// keep it.
     fn observe(&self, took: Duration, kept: Option<Duration>) {
@@ -141,9 +160,8 @@ impl LatencyEstimate {
             true => before.watched.saturating_sub(1),
             false => before.watched.checked_sub(1).unwrap_or(WATCHED),
         };
-        // It was not measured because nobody expected a long one.
-        let says_nothing = is_long && kept.is_none() && before.is_short && before.watched == 0;
-        if !says_nothing {
+        // Long ones that are not measured must not count, and then short ones must not either, unless all have been short.
+        if kept.is_some() || (before.is_short && !is_long) {
             let counts = took.saturating_sub(kept.unwrap_or_default());
             let counts = u64::try_from(counts.as_nanos()).unwrap_or(u64::MAX).min(MOST_NS);
             let is_right = before.average_ns.max(counts) <= SHORT_NS / 2
@@ -271,6 +289,14 @@ mod tests {
             is_preempted(&estimate, if n % 50 == 0 { Duration::from_millis(4) } else { Duration::ZERO });
         }
         assert!(estimate.is_short());
+    }
+
+    #[test]
+    fn a_model_becomes_short_though_its_thread_is_preempted_most_of_the_time() {
+        let estimate = LatencyEstimate::default();
+        let others = |n| if n % 3 == 0 { Duration::ZERO } else { Duration::from_millis(3) };
+        let until = (0..1000).take_while(|_| !estimate.is_short());
+        assert!((3..20).contains(&until.inspect(|n| is_preempted(&estimate, others(*n))).count()));
     }
 
     #[test]
