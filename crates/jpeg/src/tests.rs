@@ -10,7 +10,8 @@ use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
 use super::*;
-use file::{Picture, pictures};
+use crate::block::{Block, Steps};
+use file::{Most, Picture, pictures};
 
 /// Decodes as the vision backend does: headers leniently, the coded data strictly.
 fn by_zune(file: &[u8], order: Order) -> Option<Vec<u8>> {
@@ -40,6 +41,9 @@ fn is_available() -> bool {
     fearless_simd::Level::new().as_avx2().is_some()
 }
 
+/// Coefficients that do not add up to more than those of a picture, however many there are.
+const USUAL: Most = Most { dc: 1200, ac: 150 };
+
 /// Whatever we decode, `zune-jpeg` decodes to the same.
 fn check_if_decoded(picture: &Picture, file: &[u8]) -> TestCaseResult {
     let out = by_us(&mut Decoder::default(), file, Order::Rgb, picture.size());
@@ -55,7 +59,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn pixels_are_those_of_zune_jpeg(pictures in prop::collection::vec(pictures(1200), 1..4)) {
+    fn pixels_are_those_of_zune_jpeg(pictures in prop::collection::vec(pictures(USUAL), 1..4)) {
         let mut decoder = Decoder::default();
         for picture in pictures {
             let file = picture.file();
@@ -70,13 +74,19 @@ proptest! {
     }
 
     #[test]
-    fn coefficients_beyond_those_of_pictures_do_no_harm(picture in pictures(80_000)) {
+    fn coefficients_beyond_those_of_pictures_do_no_harm(
+        picture in prop_oneof![
+            pictures(Most { dc: 80_000, ..USUAL }),
+            pictures(Most { ac: 10_000, ..USUAL }),
+            pictures(Most { ac: 130_000, ..USUAL }),
+        ],
+    ) {
         check_if_decoded(&picture, &picture.file())?;
     }
 
     #[test]
     fn damaged_files_do_no_harm(
-        picture in pictures(1200),
+        picture in pictures(USUAL),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         missing in prop_oneof![3 => Just(0), 1 => 0usize..64],
     ) {
@@ -122,4 +132,58 @@ fn memory_is_given_back() {
     assert_eq!(decoder.memory.size(), held);
     decoder.give_back(held / 2);
     assert_eq!(decoder.memory.size(), 0);
+}
+
+#[test]
+fn every_chroma_gives_the_pixels_of_zune_jpeg() {
+    let Some(avx2) = fearless_simd::Level::new().as_avx2() else { return };
+    let all: Vec<u8> = (0..=255).collect();
+    for cb in 0..=255u8 {
+        for luma in [0, 100, 128, 255] {
+            let mut pixels = [0; 3 * 256];
+            write_line(avx2, &[luma; 256], [&[cb; 256], &all], &mut pixels);
+            for (cr, pixel) in (0..=255).zip(pixels.as_chunks().0) {
+                assert_eq!(*pixel, rgb(luma, cb, cr), "luma {luma}, chroma {cb} and {cr}");
+            }
+        }
+    }
+}
+
+#[test]
+fn coefficients_that_overflow_are_refused() {
+    let Some(avx2) = fearless_simd::Level::new().as_avx2() else { return };
+    for step in 1..=255 {
+        let steps = Steps::new(&[step; 64]);
+        for value in -1023..=1023i16 {
+            let mut block = [0; 128];
+            block[17] = value;
+            let is_small = i32::from(value).abs() * i32::from(step) <= 2900;
+            assert_eq!(transform(avx2, &mut block, &steps), is_small, "{value} times {step}");
+        }
+    }
+    // Multiplied by steps of 16 a DC coefficient of 4000 is -1536 in 16 bits.
+    for blocks in 1..80 {
+        let picture = Picture::climbing(blocks);
+        let mut out = vec![0; picture.size()];
+        let is_decoded = Decoder::default().decode(&picture.file(), Order::Rgb, &mut out);
+        assert_eq!(is_decoded, blocks == 1, "{blocks}");
+    }
+}
+
+fearless_simd::kernel!(
+    fn transform(avx2: Avx2, block: &mut Block, steps: &Steps) -> bool {
+        idct::transform(block, 64, steps, &mut [0; 64], 8).is_ok()
+    }
+);
+
+fearless_simd::kernel!(
+    fn write_line(avx2: Avx2, luma: &[u8], chroma: [&[u8]; 2], pixels: &mut [u8]) {
+        pixels::Line { luma, chroma, is_half: false }.write(Order::Rgb, pixels);
+    }
+);
+
+/// The formula of `zune-jpeg`.
+fn rgb(luma: u8, cb: u8, cr: u8) -> [u8; 3] {
+    let (luma, cb, cr) = (i32::from(luma) * 16384 + 8191, i32::from(cb) - 128, i32::from(cr) - 128);
+    [22970 * cr, -11700 * cr - 5638 * cb, 29032 * cb].map(|color| ((luma + color) >> 14).clamp(0, 255) as u8)
 }

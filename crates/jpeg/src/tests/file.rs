@@ -16,8 +16,16 @@ pub(super) struct Picture {
     symbols: Symbols,
     /// What coefficients are taken from, again and again.
     seeds: Vec<Seed>,
-    /// The largest coefficient, multiplied by its quantization step.
-    most: i32,
+    most: Most,
+    /// What is added to the DC coefficient of each next block of luma.
+    climb: i32,
+}
+
+/// The largest coefficients, multiplied by their quantization steps.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    pub(super) dc: i32,
+    pub(super) ac: i32,
 }
 
 /// The symbols of the Huffman tables, shortest codes first.
@@ -34,8 +42,7 @@ type Seed = (i8, Vec<(usize, i8)>, usize);
 const DC_COUNTS: [u8; 16] = [0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0];
 const AC_COUNTS: [u8; 16] = [0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 125];
 
-/// Pictures whose coefficients are `most` at most, multiplied by their quantization steps.
-pub(super) fn pictures(most: i32) -> impl Strategy<Value = Picture> {
+pub(super) fn pictures(most: Most) -> impl Strategy<Value = Picture> {
     let blocks = prop_oneof![Just((1, 1)), Just((2, 1)), Just((2, 2))];
     let steps = || prop_oneof![Just([1; 64]), Just([16; 64]), prop::array::uniform(1u8..)];
     let coefficients = prop_oneof![
@@ -56,6 +63,7 @@ pub(super) fn pictures(most: i32) -> impl Strategy<Value = Picture> {
             symbols,
             seeds,
             most,
+            climb: 0,
         },
     )
 }
@@ -80,8 +88,18 @@ impl Picture {
             steps: [[16; 64]; 2],
             symbols: all_symbols(),
             seeds: vec![(0, Vec::new(), 1)],
-            most: 0,
+            most: Most { dc: 0, ac: 0 },
+            climb: 0,
         }
+    }
+
+    /// A picture of `blocks` blocks, of which each next one has a DC coefficient larger by 2000. Only the last one has
+    /// another coefficient.
+    pub(super) fn climbing(blocks: usize) -> Picture {
+        let mut seeds = vec![(0, Vec::new(), 1); 3 * blocks];
+        seeds[3 * (blocks - 1)].1.push((0, 127));
+        let most = Most { dc: 0, ac: 1000 };
+        Picture { blocks: (1, 1), seeds, most, climb: 2000, ..Picture::grey(8 * blocks, 8) }
     }
 
     /// Bytes of its pixels.
@@ -134,7 +152,10 @@ impl Picture {
             }
             let components = std::iter::repeat_n(0, across * down).chain([1, 2]);
             for (component, seed) in components.zip(seeds.by_ref()) {
-                let block = self.block(seed, &self.steps[component.min(1)]);
+                let mut block = self.block(seed, &self.steps[component.min(1)]);
+                if component == 0 {
+                    block[0] += self.climb * mcu as i32;
+                }
                 bits.put_value(&dc_codes, block[0] - before[component], 0);
                 before[component] = block[0];
                 bits.put_ac(&ac_codes, &block[1..]);
@@ -147,14 +168,13 @@ impl Picture {
     /// Coefficients in the file's order.
     fn block(&self, (dc, coefficients, end): &Seed, steps: &[u8; 64]) -> [i32; 64] {
         let value = |part: i8, step: u8, most: i32| {
-            (i32::from(part) * self.most / 128 / i32::from(step)).clamp(-most, most)
+            (i32::from(part) * most / 128 / i32::from(step)).clamp(-1023, 1023)
         };
         let mut block = [0; 64];
-        block[0] = value(*dc, steps[0], 1023);
+        block[0] = value(*dc, steps[0], self.most.dc);
         for (at, part) in coefficients {
             let at = 1 + at % end;
-            // Many together shall not add up to more than a picture has.
-            block[at] = value(*part, steps[at], 1023) / 8;
+            block[at] = value(*part, steps[at], self.most.ac);
         }
         block
     }
