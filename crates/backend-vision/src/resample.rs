@@ -103,7 +103,7 @@ pub(crate) struct Resampler {
     fixed: Filtered<Fixed>,
     float: Filtered<Float>,
     columns: Vec<usize>,
-    sums: Vec<u16>,
+    means: Vec<u8>,
 }
 
 impl Resampler {
@@ -132,7 +132,7 @@ impl Resampler {
             fixed: Filtered::default(),
             float: Filtered::default(),
             columns: Vec::new(),
-            sums: Vec::new(),
+            means: Vec::new(),
         }
     }
 
@@ -147,7 +147,7 @@ impl Resampler {
             (Pixels::U8(samples), Way::Bilinear(Places::HalfPixel) | Way::Area)
                 if half::is_half(size, target) =>
             {
-                half::run(samples, size, &mut self.sums, &mut to);
+                half::run(samples, size, &mut self.means, &mut to);
             }
             (Pixels::U8(samples), Way::Bilinear(Places::HalfPixel)) if size != target => {
                 return self.fast(samples, size, &mut to);
