@@ -158,3 +158,31 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn halving_takes_the_mean_of_four(
+        (width, height) in (1usize..40, 1usize..5),
+        color in prop_oneof![Just(Color::Rgb), Just(Color::Grey)],
+        seed in any::<u8>(),
+    ) {
+        let (size, half) = (Size::new(2 * width, 2 * height), Size::new(width, height));
+        let channels = color.channels();
+        let sample = |x: usize, y: usize, channel| (seed as usize + x * 53 + y * 191 + channel * 97 + x * y) as u8;
+        let mut from = Image::default();
+        for (at, to) in from.begin_u8(size, color).unwrap().iter_mut().enumerate() {
+            *to = sample(at / channels % size.width, at / channels / size.width, at % channels);
+        }
+        for method in [Method::Bilinear, Method::Area] {
+            let mut to = vec![0; half.pixels() * channels];
+            let window = Window::whole_of(&mut to, half, channels);
+            Resampler::new(method, Coordinates::HalfPixel, false).write_u8(&from, window).unwrap();
+            for (at, got) in to.iter().enumerate() {
+                let (x, y, channel) = (at / channels % width, at / channels / width, at % channels);
+                let four = [(0, 0), (1, 0), (0, 1), (1, 1)];
+                let sum: u32 = four.iter().map(|(i, j)| u32::from(sample(2 * x + i, 2 * y + j, channel))).sum();
+                prop_assert_eq!(u32::from(*got), (sum + 2) / 4);
+            }
+        }
+    }
+}
