@@ -2,13 +2,16 @@
 
 import csv
 import json
+import os
 import re
 import signal
 import subprocess
 import time
 import xml.dom.minidom
 
+import numpy as np
 import pytest
+from PIL import Image
 from server_process import BINARY, ROOT, ServerProcess
 
 IDENTITY = """
@@ -144,6 +147,20 @@ def test_local_stands_beside_served(repository, tmp_path):
     assert [level["way"] for level in levels] == ["local"] * 2 + ["http"] * 2 + ["grpc"] * 2
     assert all(level["requests"] == 200 and level["failed"] == 0 for level in levels)
     assert "in process, concurrency 2" in text and "gRPC, concurrency 2" in text
+
+
+def test_one_answer_is_drawn(tmp_path):
+    picture, drawn = os.path.join(ROOT, "tests", "references", "images", "astronaut.png"), tmp_path / "found.png"
+    models = os.path.join(ROOT, "model_repository")
+    with ServerProcess(models, flags=["--model-control-mode=explicit", "--load-model=detection"]) as process:
+        given = ["detection", *address(process, "http"), "--input", f"raw_image=@{picture}", "--requests", 3]
+        command = [BINARY, "bench", *map(str, given), "--draw", str(drawn)]
+        subprocess.run(command, check=True, capture_output=True, timeout=300)
+    before, after = np.asarray(Image.open(picture).convert("RGB")), np.asarray(Image.open(drawn).convert("RGB"))
+    assert before.shape == after.shape
+    rows, columns = np.nonzero((before != after).any(axis=2))
+    # The face is where the reference says.
+    assert abs(rows.min() - 58) < 25 and abs(columns.min() - 180) < 10
 
 
 def test_mistakes_say_what_to_do(server, repository):

@@ -36,13 +36,15 @@ pub async fn bench(args: &BenchArgs, local: Option<&Local>) -> Result<Report> {
     let served = match local {
         None => vec![place(args.url.as_deref(), args.protocol)],
         Some(local) => {
-            run.measure(prepare_local(args, &local.server).await?).await?;
+            let ready = run.session.interruptible(prepare_local(args, &local.server)).await?;
+            run.measure(ready).await?;
             local.served.clone()
         }
     };
     for (protocol, authority) in served {
         if !run.is_over() {
-            let ready = prepare(args, protocol, &authority, &loads).await?;
+            let preparing = prepare(args, protocol, &authority, &loads);
+            let ready = run.session.interruptible(preparing).await?;
             run.measure(ready).await?;
         }
     }

@@ -8,6 +8,7 @@ use tokio::signal::unix::Signal;
 use tokio::time::MissedTickBehavior;
 
 use crate::control::{Control, Phase};
+use crate::failure;
 use crate::plan::{Load, Plan};
 use crate::point::Point;
 use crate::process::{cores, cpu_time};
@@ -41,6 +42,14 @@ struct Warm {
 }
 
 impl Session {
+    /// Waits for what comes before a measurement, unless the user wants to stop.
+    pub(crate) async fn interruptible<T>(&mut self, before: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            done = before => done,
+            _ = self.interrupts.recv() => failure("interrupted before anything was measured"),
+        }
+    }
+
     pub(crate) async fn measure(&mut self, plan: &Arc<Plan>, load: Load) -> Result<Point> {
         let warm = self.warm_up(plan, load).await?;
         self.threads = warm.count;
@@ -87,7 +96,7 @@ impl Session {
         let mut discarded = 0;
         loop {
             let control = Arc::new(Control::new(plan.requests));
-            let mut threads = Threads::start(plan, &control, load, count).await?;
+            let mut threads = self.interruptible(Threads::start(plan, &control, load, count)).await?;
             if plan.warm_up.is_zero() {
                 return Ok(Warm { control, threads, count, discarded, is_interrupted: false });
             }

@@ -52,6 +52,14 @@ impl Way {
         }
     }
 
+    /// Where requests go, unless it is this process.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Way::Http(address) | Way::Grpc(address) | Way::Stream(address) => Some(*address),
+            Way::Local(_) => None,
+        }
+    }
+
     /// Its name for people.
     pub(crate) fn title(&self) -> &'static str {
         match self {

@@ -15,17 +15,20 @@ pub(crate) struct Progress {
     title: String,
     last: Option<(Instant, u64)>,
     rate: f64,
+    /// Whether the rate is that of the first period.
+    rate_is_first: bool,
 }
 
 impl Progress {
     pub(crate) fn new(has_lines: bool) -> Progress {
         let is_terminal = stderr().is_terminal();
-        Progress { is_terminal, has_lines, title: String::new(), last: None, rate: 0.0 }
+        Progress { is_terminal, has_lines, title: String::new(), last: None, rate: 0.0, rate_is_first: true }
     }
 
     /// Begins another level.
     pub(crate) fn title(&mut self, title: &str) {
         (self.title, self.last, self.rate) = (title.to_owned(), None, 0.0);
+        self.rate_is_first = true;
     }
 
     /// Shows how many measured requests there are.
@@ -37,9 +40,12 @@ impl Progress {
         let (begin, count) = *self.last.get_or_insert((now, answered));
         let passed = now.duration_since(begin);
         let is_due = passed >= PERIOD;
-        if is_due {
+        // The first period is shown as it goes.
+        if is_due || (self.rate_is_first && !passed.is_zero()) {
             self.rate = answered.saturating_sub(count) as f64 / passed.as_secs_f64();
-            self.last = Some((now, answered));
+        }
+        if is_due {
+            (self.last, self.rate_is_first) = (Some((now, answered)), answered == 0);
         }
         let line = self.line(answered, failed);
         if self.is_terminal {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use hippocamp_client::{Result, unreachable};
+use hippocamp_client::Result;
 use parking_lot::Mutex;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
@@ -91,7 +91,10 @@ impl Threads {
         for connects in waiting {
             match connects.await {
                 Ok(Ok(())) => {}
-                Ok(Err(why)) => return Err(unreachable(&plan.encoder.authority, why)),
+                Ok(Err(why)) => {
+                    let server = &plan.encoder.authority;
+                    return failure(format!("a connection to {server} cannot be opened: {why}"));
+                }
                 Err(_) => return failure("a thread ended before it had connected"),
             }
         }

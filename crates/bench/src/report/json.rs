@@ -29,6 +29,7 @@ fn point(point: &Point) -> Value {
     };
     json!({
         "way": point.way.name(),
+        "address": point.way.address().map(|address| address.to_string()),
         "concurrency": concurrency,
         "rate": rate,
         "is_poisson": is_poisson,

@@ -57,6 +57,9 @@ fn what_does_not_fit_is_reported() {
     assert!(failure(&[], &[]).starts_with("give the model's inputs by --input NAME=VALUE"));
     assert_eq!(failure(&["X=1"], &["X=3,5"]), "input 'X' has shape [-1,4], got [3,5]");
     assert_eq!(failure(&["X=1"], &["X"]), "--shape 'X' was expected to be NAME=SIZE,SIZE,...");
+    let colon =
+        inputs(&metadata(&[("X", DataType::Fp32, &[-1, -1])]), &strings(&["X=1,2"]), &strings(&["X:2,1"]));
+    assert_eq!(colon.unwrap().tensors[0].shape, [2, 1], "as perf_analyzer takes it");
     assert!(failure(&["X=1"], &["Q=1"]).starts_with("--shape: the model has no input 'Q'"));
     assert!(failure(&["X=@/no/such/file"], &[]).starts_with("/no/such/file cannot be read"));
 }

@@ -26,6 +26,8 @@ pub(super) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
+    // Each request under way may have a connection of its own.
+    hippocamp_net::open_files();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         if !args.local {
