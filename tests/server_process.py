@@ -42,9 +42,9 @@ class ServerProcess:
     """
 
     def __init__(
-        self, *repositories, flags=(), ready=True, library=LIBRARY, timeout=60, variables=None, binary=BINARY
+        self, *repositories, flags=(), ready=True, library=LIBRARY, timeout=60, variables=None, binary=None
     ):
-        self.variables, self.binary = variables or {}, binary
+        self.variables, self.binary = variables or {}, binary or BINARY
         self.repositories, self.flags = [str(r) for r in repositories], list(flags)
         self.ready, self.library, self.timeout = ready, library, timeout
         self.http_port, self.grpc_port, self.metrics_port = free_ports(3)
