@@ -1,6 +1,6 @@
 //! Reads model repositories, and plans which models have to be loaded and unloaded.
 //!
-//! [`scan`] reads the folders, [`plan`] compares the loaded models with them, and [`select_versions`] applies a version
+//! [`scan()`] reads the folders, [`plan()`] compares the loaded models with them, and [`select_versions`] applies a version
 //! policy. [`Dependencies`] gives the order in which ensembles and their models are loaded. Only scans read the disk, and
 //! nothing here loads a model. A repository in a remote store is a [`RemoteRepository`], which lists its models and fetches
 //! one at a time into a folder that does not change.
