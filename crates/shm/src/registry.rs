@@ -4,6 +4,7 @@
 //! has a lock of its own.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
@@ -79,11 +80,10 @@ impl SharedMemory {
     }
 
     fn part(&self, name: &str) -> &Arc<Regions> {
-        // FNV-1a: names that meet in one part only wait for each other.
-        let hash = name
-            .bytes()
-            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-        &self.parts[(hash >> 16) as usize % PARTS]
+        // Names that meet in one part only wait for each other.
+        let mut hasher = DefaultHasher::new();
+        name.hash(&mut hasher);
+        &self.parts[hasher.finish() as usize % PARTS]
     }
 
     fn allow(&self) -> Result<()> {
