@@ -14,10 +14,6 @@ use crate::infer;
 /// As large as the length of a message can be for other implementations, in both directions.
 pub(crate) const MESSAGE_SIZE: usize = i32::MAX as usize;
 
-/// The size in bytes above which a tensor is copied on another thread, if there are several I/O threads: below it, the wake-ups
-/// cost more than the copy.
-const LARGE_COPY: usize = 512 << 10;
-
 /// Settings of this protocol.
 #[derive(Clone, Debug)]
 pub struct GrpcSettings {
@@ -64,8 +60,7 @@ pub async fn serve(
         max_connection_age_grace: settings.max_connection_age_grace,
     };
     let delays = settings.delays.shared();
-    let large_copy = if network.has_io_threads() { LARGE_COPY } else { usize::MAX };
-    let calls = infer::Inference { server, delays, large_copy };
+    let calls = infer::Inference { server, delays, large_copy: network.large_copy() };
     let front = GrpcFront::new(calls, network.phase(), settings.response_compression);
     let port = Port { name: "grpc", http1: false, http2, counted: true };
     hippocamp_net::serve(listener, network, port, front).await;

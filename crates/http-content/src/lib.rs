@@ -13,5 +13,5 @@ mod response;
 pub use accepted_coding::{AcceptedCoding, ResponseCompression};
 pub use body::{MAX_BODY, Segments, Unread, too_large};
 pub use compression::{Coding, text};
-pub use off_thread::{LARGE_COPY, LARGE_JSON, LARGE_OUTPUT, off_thread};
+pub use off_thread::{LARGE_JSON, LARGE_OUTPUT, off_thread};
 pub use response::{JSON, ResponseBody, empty, json as json_response, ok};

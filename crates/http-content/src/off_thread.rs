@@ -8,10 +8,6 @@ pub const LARGE_JSON: usize = 256 << 10;
 /// The size in bytes above which a response is written as JSON or compressed on another thread.
 pub const LARGE_OUTPUT: usize = 64 << 10;
 
-/// The size in bytes above which a tensor is copied on another thread, if there are several I/O threads: below it, the wake-ups
-/// cost more than the copy.
-pub const LARGE_COPY: usize = 512 << 10;
-
 /// Does the work at once, or on a blocking thread if it is large.
 pub async fn off_thread<T: Send + 'static>(
     is_large: bool,

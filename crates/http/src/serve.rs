@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use hippocamp_core::InferenceServer;
-use hippocamp_http_content::LARGE_COPY;
 use hippocamp_net::{Front, Http2, Network, Port, Refusal, RequestBody};
 use hyper::{Request, Response, StatusCode};
 use tokio::net::TcpListener;
@@ -24,9 +23,7 @@ pub async fn serve(
 ) {
     let port = Port { name: "http", http1: true, http2: Http2::default(), counted: true };
     let mut front = HttpFront::new(server, settings);
-    if network.has_io_threads() {
-        front.large_copy = LARGE_COPY;
-    }
+    front.large_copy = network.large_copy();
     hippocamp_net::serve(listener, network, port, front).await;
 }
 

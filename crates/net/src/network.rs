@@ -13,6 +13,9 @@ use crate::limits::Limits;
 use crate::registry::Registry;
 use crate::tick;
 
+/// Below this, the wake-ups to copy a tensor on another thread cost more than the copy.
+const LARGE_COPY: usize = 512 << 10;
+
 /// The number of connections that are accepted beyond the limit, to refuse their requests or to report the server's health.
 const LATE: usize = 32;
 
@@ -136,10 +139,10 @@ impl Network {
         self.now.store(now, Relaxed);
     }
 
-    /// Whether there are several I/O threads. Then large copies are done on other threads, so that one connection can use more
-    /// than one core.
-    pub fn has_io_threads(&self) -> bool {
-        !self.threads.is_empty()
+    /// The size in bytes above which a tensor is copied on another thread: no size if there are no I/O threads, as there is
+    /// no other core to do it.
+    pub fn large_copy(&self) -> usize {
+        if self.threads.is_empty() { usize::MAX } else { LARGE_COPY }
     }
 
     /// The phase of the shutdown, and its changes.
