@@ -91,7 +91,7 @@ impl Taken {
     {
         let Taken { stream, place, late } = self;
         let (connection, port) = (Arc::clone(&place.connection), Arc::clone(port));
-        let Some(seat) = &connection.seat else {
+        let Some(assignment) = &connection.assignment else {
             let served = serve_one(stream, connection, port);
             tokio::spawn(async move {
                 let _until_it_ends = (place, late);
@@ -102,7 +102,7 @@ impl Taken {
         match stream.into_std() {
             Ok(stream) => {
                 let serve_one = serve_one.clone();
-                seat.serve(stream, move |stream| {
+                assignment.serve(stream, move |stream| {
                     let served = serve_one(stream, Arc::clone(&place.connection), port);
                     async move {
                         let _until_it_ends = (place, late);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 
 use crate::front::Refusal;
-use crate::io_threads::Seat;
+use crate::io_threads::Assignment;
 use crate::network::{End, Network};
 
 /// An order to a connection to end.
@@ -52,8 +52,8 @@ pub(crate) struct Connection {
     pub(crate) port: &'static str,
     /// Why the connection is refused, if it is. Then it gets responses only to requests that are always answered.
     pub(crate) refused: Option<Refusal>,
-    /// Its place on an I/O thread; `None` if it is served where it was accepted.
-    pub(crate) seat: Option<Seat>,
+    /// Its I/O thread; `None` if it is served where it was accepted.
+    pub(crate) assignment: Option<Assignment>,
     /// Whether its port's connections count against the limit.
     counted: bool,
     ages: Ages,
@@ -98,12 +98,12 @@ impl Connection {
         refused: Option<Refusal>,
     ) -> Connection {
         let now = network.now();
-        let seat = if counted && refused.is_none() { network.threads.take() } else { None };
+        let assignment = if counted && refused.is_none() { network.threads.take() } else { None };
         Connection {
             network,
             port,
             refused,
-            seat,
+            assignment,
             counted,
             ages,
             begun: now,
@@ -130,7 +130,7 @@ impl Connection {
 
     /// The number of its I/O thread; `None` if it has none.
     pub(crate) fn thread(&self) -> Option<usize> {
-        self.seat.as_ref().map(|seat| seat.number)
+        self.assignment.as_ref().map(|assignment| assignment.number)
     }
 
     pub(crate) fn requests(&self) -> u32 {

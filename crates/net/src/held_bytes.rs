@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::padded::Padded;
+use hippocamp_per_thread::Padded;
 
 /// The bytes that a thread takes in advance. It keeps twice as many at most.
 const ADVANCE: usize = 1 << 20;
@@ -82,8 +82,9 @@ impl HeldBytes {
 
     /// Takes bytes, and others in advance if the limit is far.
     fn take_more(&self, spare: &AtomicUsize, bytes: usize) -> bool {
-        let more =
-            |taken: usize| Some(taken.saturating_add(bytes + ADVANCE)).filter(|sum| *sum <= self.limit / 2);
+        let more = |taken: usize| {
+            Some(taken.saturating_add(bytes + ADVANCE)).filter(|sum| *sum <= self.limit / 2)
+        };
         if self.taken.0.fetch_update(Relaxed, Relaxed, more).is_ok() {
             spare.fetch_add(ADVANCE, Relaxed);
             return true;

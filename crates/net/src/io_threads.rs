@@ -9,12 +9,12 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use hippocamp_per_thread::Padded;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::watch;
 use tracing::debug;
 
 use crate::connection::Connection;
-use crate::padded::Padded;
 
 /// How long in milliseconds a connection counts as active after its last request.
 const ACTIVE_MILLISECONDS: u64 = 1000;
@@ -97,7 +97,7 @@ impl Threads {
 
     /// Takes the least loaded thread for a new connection: that with the fewest active connections, then that with the
     /// fewest at all, in turns if there are several. `None` if there are no threads.
-    pub(crate) fn take(self: &Arc<Self>) -> Option<Seat> {
+    pub(crate) fn take(self: &Arc<Self>) -> Option<Assignment> {
         let count = self.threads.len();
         let turn = self.turn.fetch_add(1, Relaxed);
         let load = |number: &usize| {
@@ -108,7 +108,7 @@ impl Threads {
         let load = &self.threads[number].load.0;
         load.active.fetch_add(1, Relaxed);
         load.connections.fetch_add(1, Relaxed);
-        Some(Seat { threads: Arc::clone(self), number })
+        Some(Assignment { threads: Arc::clone(self), number })
     }
 
     /// The numbers of connections, by thread.
@@ -120,9 +120,10 @@ impl Threads {
     pub(crate) fn measure<'a>(&self, connections: impl Iterator<Item = &'a Connection>) {
         let mut active = vec![0; self.threads.len()];
         for connection in connections {
-            if let Some(seat) = &connection.seat {
+            if let Some(assignment) = &connection.assignment {
                 let is_active = connection.idle_for().is_none_or(|time| time < ACTIVE_MILLISECONDS);
-                active[seat.number] += if is_active { connection.requests().max(1) as usize } else { 0 };
+                active[assignment.number] +=
+                    if is_active { connection.requests().max(1) as usize } else { 0 };
             }
         }
         for (thread, active) in self.threads.iter().zip(active) {
@@ -131,19 +132,19 @@ impl Threads {
     }
 }
 
-/// The place of a connection on one of the threads. Counted until it is dropped.
-pub(crate) struct Seat {
+/// The I/O thread that serves a connection. Counted until it is dropped.
+pub(crate) struct Assignment {
     threads: Arc<Threads>,
     pub(crate) number: usize,
 }
 
-impl fmt::Debug for Seat {
+impl fmt::Debug for Assignment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seat").field("number", &self.number).finish_non_exhaustive()
+        f.debug_struct("Assignment").field("number", &self.number).finish_non_exhaustive()
     }
 }
 
-impl Seat {
+impl Assignment {
     /// Serves a connection on the thread. The stream is registered there, so it must not be registered here.
     pub(crate) fn serve<S: Future<Output = ()> + Send + 'static>(
         &self,
@@ -160,7 +161,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Assignment {
     fn drop(&mut self) {
         self.threads.threads[self.number].load.0.connections.fetch_sub(1, Relaxed);
     }
@@ -179,9 +180,9 @@ mod tests {
     #[test]
     fn threads_take_turns_and_the_emptiest_comes_first() {
         let threads = &threads(3).threads;
-        let mut seats: Vec<Seat> = (0..6).map(|_| threads.take().unwrap()).collect();
+        let mut assignments: Vec<Assignment> = (0..6).map(|_| threads.take().unwrap()).collect();
         assert_eq!(threads.connections().collect::<Vec<_>>(), [2, 2, 2]);
-        seats.retain(|seat| seat.number != 1);
+        assignments.retain(|assignment| assignment.number != 1);
         threads.measure([].into_iter());
         assert_eq!(threads.take().unwrap().number, 1);
     }
@@ -191,7 +192,7 @@ mod tests {
         let threads = threads(2);
         let network = Network::start_on(Limits::default(), &threads);
         let open = || Connection::new(Arc::clone(&network), "x", true, Ages::default(), None);
-        let number = |connection: &Connection| connection.seat.as_ref().unwrap().number;
+        let number = |connection: &Connection| connection.assignment.as_ref().unwrap().number;
         let connections: Vec<Connection> = (0..4).map(|_| open()).collect();
         let busy = &connections[0];
         busy.begin(false);
@@ -214,15 +215,15 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        let seat = threads.threads.take().unwrap();
+        let assignment = threads.threads.take().unwrap();
         let (named, name) = tokio::sync::oneshot::channel();
         let (alive, mut ended) = tokio::sync::mpsc::channel::<()>(1);
-        seat.serve(stream.into_std().unwrap(), |stream| async move {
+        assignment.serve(stream.into_std().unwrap(), |stream| async move {
             named.send(std::thread::current().name().map(str::to_owned)).unwrap();
             let _until_it_ends = (stream, alive);
             std::future::pending::<()>().await;
         });
-        assert_eq!(name.await.unwrap(), Some(format!("io-{}", seat.number)));
+        assert_eq!(name.await.unwrap(), Some(format!("io-{}", assignment.number)));
         drop(threads);
         assert_eq!(ended.recv().await, None);
     }

@@ -19,7 +19,6 @@ mod machine;
 mod network;
 mod off_thread;
 mod pace;
-mod padded;
 mod page;
 mod preface;
 mod registry;

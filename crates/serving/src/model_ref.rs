@@ -3,12 +3,11 @@
 //! A reference is counted twice a request, and so are the observers. If all threads counted in the same place, its cache line
 //! would move from core to core all the time. So each thread has a place of its own to count in.
 
-use std::cell::Cell;
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use hippocamp_backend::{Observers, ResponseReceiver, Result};
+use hippocamp_per_thread::thread_number;
 
 use crate::{InferRequest, LoadedModel};
 
@@ -74,7 +73,7 @@ impl Routed {
             let observers = Arc::new(Observers::clone(&self.model.observers));
             ModelRef(Arc::new(Counted { model: Arc::clone(&self.model), observers }))
         };
-        self.slots[slot() % self.slots.len()].get_or_init(counted).clone()
+        self.slots[thread_number() % self.slots.len()].get_or_init(counted).clone()
     }
 }
 
@@ -84,17 +83,4 @@ fn slots() -> usize {
         std::thread::available_parallelism().map_or(1, usize::from).next_power_of_two().min(MAX_SLOTS)
     });
     *SLOTS
-}
-
-/// The number of this thread, in the order in which threads first asked for it.
-fn slot() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static SLOT: Cell<Option<usize>> = const { Cell::new(None) };
-    }
-    SLOT.get().unwrap_or_else(|| {
-        let slot = NEXT.fetch_add(1, Relaxed);
-        SLOT.set(Some(slot));
-        slot
-    })
 }

@@ -7,16 +7,16 @@
 use std::cell::Cell;
 use std::iter;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 
+use hippocamp_per_thread::{Padded, thread_number};
 use parking_lot::{Mutex, MutexGuard};
 
 /// The most copies beside the first.
 const MOST: usize = 16;
 
 thread_local! {
-    /// Which copy this thread tries first; `usize::MAX` before it is given a number.
+    /// Which copy this thread tries first, once it has met another thread at that of its number; `usize::MAX` before.
     static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
@@ -26,11 +26,6 @@ pub(crate) struct Shards<T> {
     /// Used instead of the first once two threads have met there. Their number is a power of two.
     others: OnceLock<Box<[Padded<Mutex<T>>]>>,
 }
-
-/// A value that shares no cache line with its neighbours. Processors fetch lines of 64 bytes in pairs.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Padded<T>(T);
 
 /// State that is divided into shards.
 pub(crate) trait Shard {
@@ -80,17 +75,9 @@ fn lock_one_of<T>(shards: &[Padded<Mutex<T>>]) -> MutexGuard<'_, T> {
 #[inline]
 fn place() -> usize {
     match PLACE.get() {
-        usize::MAX => numbered(),
+        usize::MAX => thread_number() % MOST,
         place => place,
     }
-}
-
-#[cold]
-fn numbered() -> usize {
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
-    let place = THREADS.fetch_add(1, Ordering::Relaxed) % MOST;
-    PLACE.set(place);
-    place
 }
 
 /// How many shards a state has beside the first: one a core, up to [`MOST`].
