@@ -83,7 +83,7 @@ impl HeldBytes {
     /// Takes bytes, and others in advance if the limit is far.
     fn take_more(&self, spare: &AtomicUsize, bytes: usize) -> bool {
         let more = |taken: usize| {
-            Some(taken.saturating_add(bytes + ADVANCE)).filter(|sum| *sum <= self.limit / 2)
+            Some(taken.saturating_add(bytes).saturating_add(ADVANCE)).filter(|sum| *sum <= self.limit / 2)
         };
         if self.taken.0.fetch_update(Relaxed, Relaxed, more).is_ok() {
             spare.fetch_add(ADVANCE, Relaxed);
@@ -164,6 +164,20 @@ mod tests {
                 }
             });
             assert_eq!(held.get(), 0);
+        }
+    }
+
+    #[test]
+    fn more_bytes_than_there_can_be_are_refused_and_counted_nowhere() {
+        for limit in [10, 40 * ADVANCE] {
+            for thread in [None, Some(0)] {
+                let held = HeldBytes::new(limit, 1);
+                assert!(held.hold(thread, 1));
+                for bytes in [usize::MAX, usize::MAX - ADVANCE / 2, usize::MAX / 2] {
+                    assert!(!held.hold(thread, bytes));
+                    assert_eq!(held.get(), 1);
+                }
+            }
         }
     }
 
