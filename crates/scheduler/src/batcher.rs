@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::Queue;
 use crate::clock::Timed;
-use crate::crew::Crew;
+use crate::parked_instances::ParkedInstances;
 use crate::queue::Pulled;
 use crate::sequence_batcher::SequenceBatcher;
 
@@ -75,10 +75,10 @@ impl Batcher {
     }
 
     /// Where its instances park.
-    pub(crate) fn crew(&self) -> &Crew {
+    pub(crate) fn parked_instances(&self) -> &ParkedInstances {
         match self {
-            Batcher::Dynamic(queue) => queue.crew(),
-            Batcher::Sequence(sequences) => sequences.crew(),
+            Batcher::Dynamic(queue) => queue.parked_instances(),
+            Batcher::Sequence(sequences) => sequences.parked_instances(),
         }
     }
 

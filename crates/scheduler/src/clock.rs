@@ -38,7 +38,7 @@ static STATE: Mutex<State> = Mutex::new(State { calls: BinaryHeap::new(), serial
 static EARLIER: Condvar = Condvar::new();
 
 /// How long the thread stays when nobody waits to be called.
-const KEPT: Duration = Duration::from_secs(2);
+const IDLE_TIME: Duration = Duration::from_secs(2);
 
 /// Has `who` called at that time, unless it is gone by then.
 pub(crate) fn call_at(at: Instant, who: Weak<dyn Timed>) {
@@ -48,7 +48,7 @@ pub(crate) fn call_at(at: Instant, who: Weak<dyn Timed>) {
     let starts = !std::mem::replace(&mut state.is_running, true);
     drop(state);
     if starts {
-        thread_cache::run_surely("clock".into(), run);
+        thread_cache::run_or_wait("clock".into(), run);
     } else if is_first {
         EARLIER.notify_one();
     }
@@ -66,7 +66,7 @@ fn run() {
     loop {
         match state.calls.peek().map(|Reverse(first)| first.at) {
             None => {
-                let waited = EARLIER.wait_for(&mut state, KEPT);
+                let waited = EARLIER.wait_for(&mut state, IDLE_TIME);
                 if waited.timed_out() && state.calls.is_empty() {
                     state.is_running = false;
                     return;

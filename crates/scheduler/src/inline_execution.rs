@@ -7,7 +7,7 @@
 //! Where several threads accept requests of one model, a request may find every instance taken. Its thread waits for
 //! about one execution, and then leaves the request in the queue without waking anybody: whoever holds an instance
 //! looks into the queue when it is done, and executes what waits there (flat combining). It does so for one
-//! [turn](Turn) only, as it has connections of its own; what is left then is for the instance's own thread.
+//! [budget](Budget) only, as it has connections of its own; what is left then is for the instance's own thread.
 //!
 //! **No request is forgotten.** A thread that queues a request without waking an instance then executes a fence and
 //! tries every lock (`execute`). A thread that releases a lock then executes a fence and looks into the queue
@@ -29,22 +29,22 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::{Batch, InstanceSpec, MovableInstance, Request, wake_together};
+use hippocamp_per_thread::thread_number;
 use parking_lot::{Mutex, MutexGuard};
 
 pub(crate) use latency::{LatencyEstimates, Size};
 
 use crate::instance::execute;
 use crate::queue::{Next, Queue};
-use crate::thread_number::thread_number;
 
 /// How long a thread waits at most for an instance that others hold.
-const PATIENCE: Duration = Duration::from_micros(10);
+const MAX_SPIN: Duration = Duration::from_micros(10);
 
 /// How many requests of others a thread executes at most before it returns to its own connections.
-const TURN: usize = 16;
+const BUDGET_REQUESTS: usize = 16;
 
 /// And for about how long.
-const TURN_TIME: Duration = Duration::from_micros(50);
+const BUDGET_TIME: Duration = Duration::from_micros(50);
 
 /// The instances of a model that execute inline, and what is known of the model.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ pub(crate) struct InlineInstance {
 /// An instance while a thread holds it.
 pub(crate) type Taken<'a> = MutexGuard<'a, Option<MovableInstance>>;
 
-/// Why a turn ended.
+/// Why the execution of waiting requests ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// No request waited.
@@ -80,18 +80,18 @@ enum End {
 
 /// What a thread may still do for the requests of others.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct Budget {
     left: usize,
     until: Instant,
 }
 
-impl Turn {
-    pub(crate) fn beginning_at(now: Instant) -> Turn {
-        Turn { left: TURN, until: now + TURN_TIME }
+impl Budget {
+    pub(crate) fn starting_at(now: Instant) -> Budget {
+        Budget { left: BUDGET_REQUESTS, until: now + BUDGET_TIME }
     }
 
     /// Counts an execution that ended now. False if it was the last.
-    fn goes_on(&mut self, now: Instant) -> bool {
+    fn is_left_after(&mut self, now: Instant) -> bool {
         self.left = self.left.saturating_sub(1);
         self.left > 0 && now < self.until
     }
@@ -130,7 +130,7 @@ impl InlineExecution {
             queue.push_for_holder(request)?;
             fence(Ordering::SeqCst);
             if let Some((instance, taken)) = self.try_take(queue) {
-                instance.serve(queue, taken, Turn::beginning_at(Instant::now()));
+                instance.serve(queue, taken, Budget::starting_at(Instant::now()));
             }
             return Ok(());
         };
@@ -139,11 +139,11 @@ impl InlineExecution {
             let passed = instance.passed.load(Ordering::Relaxed);
             instance.passed.store(passed + 1, Ordering::Relaxed);
             let end = instance.execute_alone(&mut taken, request, size);
-            instance.serve(queue, taken, Turn::beginning_at(end));
+            instance.serve(queue, taken, Budget::starting_at(end));
             return Ok(());
         }
         let queued = queue.push_for_holder(request);
-        instance.serve(queue, taken, Turn::beginning_at(Instant::now()));
+        instance.serve(queue, taken, Budget::starting_at(Instant::now()));
         queued
     }
 
@@ -164,7 +164,7 @@ impl InlineExecution {
         if !*ON_SEVERAL_CORES {
             return None;
         }
-        let until = Instant::now() + self.latencies.latency(size).min(PATIENCE);
+        let until = Instant::now() + self.latencies.latency(size).min(MAX_SPIN);
         loop {
             for _ in 0..16 {
                 spin_loop();
@@ -189,7 +189,7 @@ impl InlineExecution {
         let instance = &self.instances[0];
         let taken = instance.lock();
         act();
-        instance.serve(queue, taken, Turn::beginning_at(Instant::now()));
+        instance.serve(queue, taken, Budget::starting_at(Instant::now()));
     }
 }
 
@@ -240,9 +240,9 @@ impl InlineInstance {
     }
 
     /// Releases the instance, after the thread has executed what waits for it.
-    fn serve<'a>(&'a self, queue: &Queue, mut taken: Taken<'a>, mut turn: Turn) {
+    fn serve<'a>(&'a self, queue: &Queue, mut taken: Taken<'a>, mut budget: Budget) {
         loop {
-            let end = self.take_turn(queue, &mut taken, &mut turn);
+            let end = self.execute_waiting(queue, &mut taken, &mut budget);
             drop(taken);
             fence(Ordering::SeqCst);
             if !queue.needs_instance() {
@@ -260,7 +260,7 @@ impl InlineInstance {
     }
 
     /// Executes waiting requests, and wakes the tasks that wait for them together at the end.
-    fn take_turn(&self, queue: &Queue, taken: &mut Taken<'_>, turn: &mut Turn) -> End {
+    fn execute_waiting(&self, queue: &Queue, taken: &mut Taken<'_>, budget: &mut Budget) -> End {
         if taken.is_none() {
             return End::Rest;
         }
@@ -268,7 +268,7 @@ impl InlineInstance {
             return End::Empty;
         }
         let mut end = End::Rest;
-        wake_together(TURN, || {
+        wake_together(BUDGET_REQUESTS, || {
             let mut batch = Batch::new();
             loop {
                 let next = queue.take_next(&mut batch, |first| self.latencies.is_short(Size::of([first])));
@@ -281,7 +281,7 @@ impl InlineInstance {
                 let size = Size::of(batch.iter());
                 let now = self.execute(taken, &mut batch, size);
                 batch.clear();
-                if taken.is_none() || !turn.goes_on(now) {
+                if taken.is_none() || !budget.is_left_after(now) {
                     return;
                 }
             }
@@ -289,10 +289,10 @@ impl InlineInstance {
         end
     }
 
-    /// Continues the turn of the instance's own thread, which has executed a request.
+    /// Executes waiting requests on the instance's own thread, which has executed a request.
     pub(crate) fn go_on(&self, queue: &Queue, taken: &mut Taken<'_>, size: Size) {
         if self.latencies.is_short(size) {
-            self.take_turn(queue, taken, &mut Turn::beginning_at(Instant::now()));
+            self.execute_waiting(queue, taken, &mut Budget::starting_at(Instant::now()));
         }
     }
 }

@@ -83,7 +83,7 @@ impl Instance {
     /// Parks the instance, which has announced that. It is returned if it was called since.
     fn park(self, held: Movable) -> Option<Box<Parked>> {
         let batcher = Arc::clone(&self.batcher);
-        batcher.crew().park(Box::new(Parked { instance: self, held }))
+        batcher.parked_instances().park(Box::new(Parked { instance: self, held }))
     }
 
     /// Serves until the instance parks or ends.
@@ -266,7 +266,7 @@ impl Parked {
     /// Serves on a thread of the cache.
     pub(crate) fn start(self: Box<Self>) {
         let name = self.instance.plan.spec.name.as_str().into();
-        thread_cache::run_surely(name, move || self.instance.serve(Held::Movable(self.held)));
+        thread_cache::run_or_wait(name, move || self.instance.serve(Held::Movable(self.held)));
     }
 }
 

@@ -1,13 +1,12 @@
 //! Queues requests and executes them in batches on instance threads.
 //!
 //! A model version has one queue. A request is pushed under a short lock; an instance that is free pulls its next batch
-//! from the queue itself, on a thread that it has while there is something to do (see `crew.rs`). There is no batcher thread
+//! from the queue itself, on a thread that it has while there is something to do (see `parked_instances.rs`). There is no batcher thread
 //! and no channel in between: one handoff in, and one back through the request's own sender; none for a short model
 //! (see `inline_execution.rs`). Nothing here knows of protocols, names or versions.
 
 mod batcher;
 mod clock;
-mod crew;
 mod handover;
 mod held;
 mod inline_execution;
@@ -15,6 +14,7 @@ mod instance;
 #[cfg(test)]
 mod kit;
 mod ordered;
+mod parked_instances;
 mod plan;
 mod policy;
 mod queue;
@@ -23,7 +23,6 @@ mod rate_limiter;
 mod scheduler;
 mod sequence_batcher;
 mod thread_cache;
-mod thread_number;
 mod waiting;
 
 pub use plan::{Cores, InstancePlan};

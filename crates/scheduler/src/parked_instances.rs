@@ -9,7 +9,7 @@ use crate::instance::Parked;
 
 /// Places for the instances, by their index.
 #[derive(Debug, Default)]
-pub(crate) struct Crew(Mutex<Vec<Place>>);
+pub(crate) struct ParkedInstances(Mutex<Vec<Place>>);
 
 #[derive(Debug, Default)]
 enum Place {
@@ -22,9 +22,9 @@ enum Place {
     Called,
 }
 
-impl Crew {
+impl ParkedInstances {
     /// Has the instance look for work. It has announced that it parks, and has not been called since.
-    pub(crate) fn call(&self, instance: usize) {
+    pub(crate) fn unpark(&self, instance: usize) {
         let parked = {
             let mut places = self.0.lock();
             let place = place(&mut places, instance);
@@ -51,7 +51,7 @@ impl Crew {
 }
 
 #[cfg(test)]
-impl Crew {
+impl ParkedInstances {
     /// How many instances wait for a thread.
     pub(crate) fn parked(&self) -> usize {
         self.0.lock().iter().filter(|place| matches!(place, Place::Parked(_))).count()

@@ -28,9 +28,9 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use smallvec::SmallVec;
 
 use crate::clock::{self as calls, Timed};
-use crate::crew::Crew;
 use crate::ordered::Ordered;
-use crate::queue::{LINGERS, Pulled};
+use crate::parked_instances::ParkedInstances;
+use crate::queue::{IDLE_TIME, Pulled};
 use crate::thread_cache;
 use clock::Clock;
 use direct::{Next, Row};
@@ -53,7 +53,7 @@ struct Shared {
     /// One for each instance: a request concerns only the instance of its sequence.
     work: Vec<Condvar>,
     /// The instances that have no thread.
-    crew: Crew,
+    parked_instances: ParkedInstances,
     zeros: Zeros,
     /// One for each instance if ordering is preserved, otherwise empty.
     ordered: Vec<Ordered>,
@@ -127,8 +127,8 @@ impl SequenceBatcher {
     }
 
     /// Where its instances park.
-    pub(crate) fn crew(&self) -> &Crew {
-        &self.shared.crew
+    pub(crate) fn parked_instances(&self) -> &ParkedInstances {
+        &self.shared.parked_instances
     }
 
     /// Fills `batch`, which is empty, if there is a batch for that instance now.
@@ -173,7 +173,7 @@ impl SequenceBatcher {
     fn await_batch(&self, instance: usize, may_park: bool) -> (MutexGuard<'_, State>, Pulled<usize>) {
         let shared = &self.shared;
         let mut state = shared.state.lock();
-        let mut lingered = false;
+        let mut was_idle = false;
         loop {
             let until = match state.sequences.look(instance, shared.clock.now()) {
                 Next::Execute(count) => return (state, Pulled::Batch(count)),
@@ -189,11 +189,11 @@ impl SequenceBatcher {
             let work = &shared.work[instance];
             match until {
                 Some(until) => drop(work.wait_until(&mut state, until)),
-                None if lingered => {
+                None if was_idle => {
                     state.parked.push(instance);
                     return (state, Pulled::Parks);
                 }
-                None if may_park => lingered = work.wait_for(&mut state, LINGERS).timed_out(),
+                None if may_park => was_idle = work.wait_for(&mut state, IDLE_TIME).timed_out(),
                 None => work.wait(&mut state),
             }
         }
@@ -268,7 +268,7 @@ impl Shared {
                 depths: SizeHistogram::default(),
             }),
             work: (0..instances).map(|_| Condvar::new()).collect(),
-            crew: Crew::default(),
+            parked_instances: ParkedInstances::default(),
             zeros: Zeros::default(),
             ordered,
             clock,
@@ -296,7 +296,7 @@ impl Shared {
             self.work[instance].notify_one();
         }
         for instance in parked {
-            self.crew.call(instance);
+            self.parked_instances.unpark(instance);
         }
         refused
     }
@@ -341,7 +341,7 @@ impl Timed for Shared {
             let refused = self.wake(state);
             if !refused.is_empty() {
                 // Whoever receives the answers must not stop the clock.
-                thread_cache::run_surely("timeouts".into(), move || answer(refused));
+                thread_cache::run_or_wait("timeouts".into(), move || answer(refused));
             }
             state = self.state.lock();
         };

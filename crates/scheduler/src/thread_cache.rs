@@ -17,10 +17,10 @@ use tracing::error;
 pub(crate) const STACK_SIZE: usize = 8 << 20;
 
 /// How many threads are kept that have nothing to do.
-const MOST_IDLE: usize = 16;
+const MAX_IDLE: usize = 16;
 
 /// How long each of them is kept.
-const KEPT: Duration = Duration::from_secs(5);
+const IDLE_TIME: Duration = Duration::from_secs(5);
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -30,16 +30,16 @@ struct Job {
     work: Work,
 }
 
-/// The place of an idle thread.
+/// An idle thread, and the job that it is given.
 #[derive(Default)]
-struct Seat {
+struct IdleThread {
     job: Mutex<Option<Job>>,
     given: Condvar,
 }
 
 struct Cache {
-    /// The seats of idle threads. The one that was last to become idle is the first to be used.
-    idle: Vec<Arc<Seat>>,
+    /// The idle threads. The one that was last to become idle is the first to be used.
+    idle: Vec<Arc<IdleThread>>,
     /// What waits for a thread because none could be started.
     waiting: VecDeque<Job>,
 }
@@ -52,7 +52,7 @@ pub(crate) fn run(name: Arc<str>, work: impl FnOnce() + Send + 'static) -> io::R
 }
 
 /// As [`run`], but the work waits for a thread to become free if none can be started.
-pub(crate) fn run_surely(name: Arc<str>, work: impl FnOnce() + Send + 'static) {
+pub(crate) fn run_or_wait(name: Arc<str>, work: impl FnOnce() + Send + 'static) {
     if let Err((job, why)) = begin(Job { name, work: Box::new(work) }) {
         error!("no thread could be started for '{}', which waits until one is free: {why}", job.name);
         CACHE.lock().waiting.push_back(job);
@@ -60,10 +60,10 @@ pub(crate) fn run_surely(name: Arc<str>, work: impl FnOnce() + Send + 'static) {
 }
 
 fn begin(job: Job) -> Result<(), (Job, io::Error)> {
-    let seat = CACHE.lock().idle.pop();
-    if let Some(seat) = seat {
-        *seat.job.lock() = Some(job);
-        seat.given.notify_one();
+    let thread = CACHE.lock().idle.pop();
+    if let Some(thread) = thread {
+        *thread.job.lock() = Some(job);
+        thread.given.notify_one();
         return Ok(());
     }
     // If the thread cannot be started, what it was to own is dropped.
@@ -82,49 +82,49 @@ fn begin(job: Job) -> Result<(), (Job, io::Error)> {
 
 /// What a thread of the cache does from its first job until it ends.
 fn work_and_wait(first: Job) {
-    let seat = Arc::new(Seat::default());
+    let thread = Arc::new(IdleThread::default());
     let mut next = Some(first);
     while let Some(Job { name, work }) = next {
         set_name(&name);
         work();
-        next = await_job(&seat);
+        next = await_job(&thread);
     }
 }
 
 /// Waits for the next job. `None` if the thread is not needed any more.
-fn await_job(seat: &Arc<Seat>) -> Option<Job> {
+fn await_job(thread: &Arc<IdleThread>) -> Option<Job> {
     let mut cache = CACHE.lock();
     if let Some(job) = cache.waiting.pop_front() {
         return Some(job);
     }
-    if cache.idle.len() >= MOST_IDLE {
+    if cache.idle.len() >= MAX_IDLE {
         return None;
     }
-    cache.idle.push(Arc::clone(seat));
+    cache.idle.push(Arc::clone(thread));
     drop(cache);
     set_name("idle");
-    let until = Instant::now() + KEPT;
-    let mut job = seat.job.lock();
+    let until = Instant::now() + IDLE_TIME;
+    let mut job = thread.job.lock();
     while job.is_none() {
-        if seat.given.wait_until(&mut job, until).timed_out() && job.is_none() {
+        if thread.given.wait_until(&mut job, until).timed_out() && job.is_none() {
             drop(job);
-            if leave(seat) {
+            if leave(thread) {
                 return None;
             }
-            // Somebody has taken the seat and is about to give it a job.
-            job = seat.job.lock();
+            // Somebody has taken it out and is about to give it a job.
+            job = thread.job.lock();
             while job.is_none() {
-                seat.given.wait(&mut job);
+                thread.given.wait(&mut job);
             }
         }
     }
     job.take()
 }
 
-/// Removes an idle thread's seat. False if it was taken before.
-fn leave(seat: &Arc<Seat>) -> bool {
+/// Removes an idle thread. False if it was taken before.
+fn leave(thread: &Arc<IdleThread>) -> bool {
     let mut cache = CACHE.lock();
-    let place = cache.idle.iter().position(|idle| Arc::ptr_eq(idle, seat));
+    let place = cache.idle.iter().position(|idle| Arc::ptr_eq(idle, thread));
     place.map(|place| cache.idle.remove(place)).is_some()
 }
 
@@ -175,17 +175,17 @@ mod tests {
 
     #[test]
     fn jobs_that_wait_for_each_other_all_run() {
-        let barrier = Arc::new(std::sync::Barrier::new(3 * MOST_IDLE));
+        let barrier = Arc::new(std::sync::Barrier::new(3 * MAX_IDLE));
         let (tell, told) = mpsc::channel();
-        for _ in 0..3 * MOST_IDLE {
+        for _ in 0..3 * MAX_IDLE {
             let (barrier, tell) = (Arc::clone(&barrier), tell.clone());
-            run_surely("waits".into(), move || {
+            run_or_wait("waits".into(), move || {
                 barrier.wait();
                 tell.send(()).unwrap();
             });
         }
         drop(tell);
-        assert_eq!(told.iter().count(), 3 * MOST_IDLE);
-        assert!(CACHE.lock().idle.len() <= MOST_IDLE);
+        assert_eq!(told.iter().count(), 3 * MAX_IDLE);
+        assert!(CACHE.lock().idle.len() <= MAX_IDLE);
     }
 }

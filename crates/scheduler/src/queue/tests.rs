@@ -1,13 +1,14 @@
-use std::sync::{Weak, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use hippocamp_backend::ResponseReceiver;
+use hippocamp_backend::{Batch, ResponseReceiver};
 use proptest::prelude::*;
 
 use super::*;
 use crate::kit::{Like, block_on, interface};
-use crate::queue_policy::{LevelPolicy, Overdue};
+use crate::policy::BatchPolicy;
+use crate::queue_policy::{LevelPolicy, Overdue, QueuePolicies};
 
 /// A request with `batch` rows of `width` bytes, or without its optional input if there is no width.
 fn request(id: usize, batch: usize, width: Option<i64>) -> (Request, ResponseReceiver) {

@@ -72,8 +72,8 @@ fn send(scheduler: &Scheduler, id: usize) -> ResponseReceiver {
 /// Waits until so many instances have no thread.
 fn wait_until_parked(scheduler: &Scheduler, count: usize) {
     let deadline = Instant::now() + Duration::from_mins(1);
-    while scheduler.batcher.crew().parked() != count {
-        assert!(Instant::now() < deadline, "{} are parked", scheduler.batcher.crew().parked());
+    while scheduler.batcher.parked_instances().parked() != count {
+        assert!(Instant::now() < deadline, "{} are parked", scheduler.batcher.parked_instances().parked());
         thread::yield_now();
     }
 }
@@ -170,11 +170,11 @@ fn an_instance_that_stays_on_its_thread_never_parks() {
     let made = noted.made.lock().unwrap().clone();
     assert!(noted.threads.lock().unwrap().iter().all(|thread| *thread == made[0]));
     // Longer than others linger: it waits without an end.
-    let deadline = Instant::now() + crate::queue::LINGERS * 2;
+    let deadline = Instant::now() + crate::queue::IDLE_TIME * 2;
     while Instant::now() < deadline {
         thread::yield_now();
     }
-    assert_eq!((queue.asleep(), scheduler.batcher.crew().parked()), (1, 0));
+    assert_eq!((queue.asleep(), scheduler.batcher.parked_instances().parked()), (1, 0));
 }
 
 #[test]
@@ -184,8 +184,8 @@ fn who_comes_while_an_instance_parks_is_not_forgotten() {
     let begin = Instant::now();
     // The pauses are about as long as an instance lingers.
     for id in 0..20 {
-        let pause = crate::queue::LINGERS.mul_f64(0.9 + f64::from(id % 5) * 0.05);
-        if begin.elapsed() < crate::queue::LINGERS * 6 {
+        let pause = crate::queue::IDLE_TIME.mul_f64(0.9 + f64::from(id % 5) * 0.05);
+        if begin.elapsed() < crate::queue::IDLE_TIME * 6 {
             thread::park_timeout(pause);
         }
         block_on(send(&scheduler, 0).only()).unwrap();
