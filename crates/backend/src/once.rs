@@ -4,12 +4,11 @@
 //! needs no allocation to wait.
 
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use hippocamp_wake::TaskWaker;
-use parking_lot::Mutex;
 
 use crate::Event;
 
@@ -24,6 +23,12 @@ struct Once {
     state: Mutex<State>,
     /// The receiver is gone, and did not receive the event.
     is_cancelled: AtomicBool,
+}
+
+impl Once {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[allow(
@@ -66,7 +71,7 @@ impl Drop for OnceSender {
 }
 
 fn put(channel: &Once, state: State) {
-    let before = mem::replace(&mut *channel.state.lock(), state);
+    let before = mem::replace(&mut *channel.lock(), state);
     if let State::Waiting(task) = before {
         task.wake();
     }
@@ -83,7 +88,7 @@ pub(crate) struct OnceReceiver {
 impl OnceReceiver {
     /// The event; `None` if the sender was dropped without it, or it was received before.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        let mut state = self.channel.state.lock();
+        let mut state = self.channel.lock();
         match &*state {
             State::Waiting(task) if task.will_wake(context.waker()) => return Poll::Pending,
             State::Empty | State::Waiting(_) => {
@@ -105,7 +110,7 @@ impl Drop for OnceReceiver {
         if !self.has_ended {
             self.channel.is_cancelled.store(true, Ordering::Relaxed);
             // What is in it is dropped without the lock.
-            let _waiting = mem::replace(&mut *self.channel.state.lock(), State::Closed);
+            let _waiting = mem::replace(&mut *self.channel.lock(), State::Closed);
         }
     }
 }

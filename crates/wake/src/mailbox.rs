@@ -7,9 +7,9 @@
 use std::cell::Cell;
 use std::mem;
 use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
 use tokio::runtime::{Handle, Id};
 
 thread_local! {
@@ -24,6 +24,10 @@ static ALL: Mutex<All> = Mutex::new(All { used: Vec::new(), unused: Vec::new() }
 struct All {
     used: Vec<(Id, &'static Mailbox)>,
     unused: Vec<&'static Mailbox>,
+}
+
+fn all() -> MutexGuard<'static, All> {
+    ALL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Debug, Default)]
@@ -60,12 +64,12 @@ impl Mailbox {
     #[cold]
     fn of(runtime: &Handle) -> &'static Mailbox {
         let id = runtime.id();
-        let mut all = ALL.lock();
+        let mut all = all();
         let known = all.used.iter().find(|(used, _)| *used == id).map(|(_, mailbox)| *mailbox);
         let mailbox = known.unwrap_or_else(|| {
             let mailbox = all.unused.pop().unwrap_or_else(|| Box::leak(Box::default()));
             // The first look of its task is still to come.
-            *mailbox.0.lock() = State { is_signalled: true, ..State::default() };
+            *mailbox.lock() = State { is_signalled: true, ..State::default() };
             all.used.push((id, mailbox));
             mailbox
         });
@@ -78,9 +82,14 @@ impl Mailbox {
         mailbox
     }
 
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A mutex of the standard library, as every backend brings in this crate.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Has the runtime wake these tasks.
     pub(crate) fn put(&self, wakers: impl Iterator<Item = Waker>) {
-        let mut state = self.0.lock();
+        let mut state = self.lock();
         if state.is_closed {
             drop(state);
             return wakers.for_each(Waker::wake);
@@ -108,7 +117,7 @@ impl Future for Emptying {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let Emptying { mailbox, taken, .. } = &mut *self;
-        let mut state = mailbox.0.lock();
+        let mut state = mailbox.lock();
         if state.task.is_none() {
             state.task = Some(context.waker().clone());
         }
@@ -129,10 +138,10 @@ impl Future for Emptying {
 impl Drop for Emptying {
     fn drop(&mut self) {
         let State { wakers, task, .. } =
-            mem::replace(&mut *self.mailbox.0.lock(), State { is_closed: true, ..State::default() });
+            mem::replace(&mut *self.mailbox.lock(), State { is_closed: true, ..State::default() });
         wakers.into_iter().for_each(Waker::wake);
         drop(task);
-        let mut all = ALL.lock();
+        let mut all = all();
         all.used.retain(|(id, _)| *id != self.runtime);
         all.unused.push(self.mailbox);
     }
