@@ -112,19 +112,30 @@ def test_the_table_and_the_files_say_the_same(server, tmp_path):
     assert sum(path.getAttribute("class").startswith("curve") for path in curves) == 2 * len(levels)
 
 
-def test_an_interrupt_ends_it_with_what_there_is(server):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_it_with_what_there_is(server, number):
     requests, _ = served(server)
     arguments = command(*address(server, "http"), *SMALL, "--seconds", 600, "--warm-up", 0)
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while served(server)[0] < requests + 100:
         assert time.monotonic() < deadline and process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     text, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "interrupted; these are the requests until then" in text
     counted = int(re.search(r"^HTTP, concurrency 1 +1 +([\d,]+) ", text, re.MULTILINE)[1].replace(",", ""))
     assert served(server)[0] - requests == counted + 1
+
+
+def test_a_file_that_cannot_be_written_loses_nothing_else(server, tmp_path):
+    nowhere, table = tmp_path / "no such folder" / "results.json", tmp_path / "results.csv"
+    arguments = command(*address(server, "http"), *SMALL, "--requests", 20, "--json", nowhere, "--csv", table)
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"failed: {nowhere} cannot be written" in done.stdout
+    assert re.search(r"^HTTP, concurrency 1 +1 +20 ", done.stdout, re.MULTILINE), done.stdout
+    assert len(table.read_text().splitlines()) == 2
 
 
 def test_a_server_that_dies_ends_it_with_status_1(repository):

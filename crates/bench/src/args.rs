@@ -124,7 +124,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds, help_heading = "Measurement")]
     pub warm_up: f64,
 
-    /// How long an answer may take, in seconds.
+    /// How long answers are awaited before a level and at its end, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, help_heading = "Measurement")]
     pub timeout: u64,
 
@@ -158,7 +158,7 @@ pub struct BenchArgs {
 
     /// Measures the model in this process, without sockets, and then the same models in a server of their own, or in that of
     /// --url.
-    #[arg(long, requires = "model_repository", conflicts_with_all = ["stream", "shared_memory"], help_heading = "Server")]
+    #[arg(long, requires = "model_repository", conflicts_with_all = ["stream", "shared_memory", "parameters"], help_heading = "Server")]
     pub local: bool,
 
     /// The models of --local.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use hippocamp_client::{Failure, Protocol, Result, place};
 use hippocamp_core::InferenceServer;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::BenchArgs;
+use crate::interrupts::Interrupts;
 use crate::measure::Session;
-use crate::plan::Load;
+use crate::plan::{Load, Plan};
 use crate::prepare::{Ready, prepare, prepare_local};
 use crate::progress::Progress;
 use crate::report::{Report, csv, json, svg};
@@ -28,11 +28,33 @@ pub fn server_of_url(args: &BenchArgs) -> Option<(Protocol, String)> {
     args.url.as_deref().map(|url| place(Some(url), args.protocol))
 }
 
-/// Measures all levels by every way, and writes the files that were asked for.
+/// A form of the results as a file.
+type Render = fn(&Report) -> String;
+
+/// Measures all levels by every way, and writes the files that were asked for. What fails after something was measured is
+/// part of the report.
 pub async fn bench(args: &BenchArgs, local: Option<&Local>) -> Result<Report> {
-    let loads = args.loads();
     let mut report = Report::new(args);
-    let mut run = Run { loads: &loads, session: session(args)?, report: &mut report };
+    if let Err(failure) = measure(args, local, &mut report).await {
+        if report.points.is_empty() {
+            return Err(failure);
+        }
+        report.failures.push(failure.to_string());
+    }
+    let forms = [(&args.json, json::render as Render), (&args.csv, csv::render), (&args.svg, svg::render)];
+    for (file, render) in forms {
+        if let Some(file) = file
+            && let Err(failure) = write(file, &render(&report))
+        {
+            report.failures.push(failure.to_string());
+        }
+    }
+    Ok(report)
+}
+
+async fn measure(args: &BenchArgs, local: Option<&Local>, report: &mut Report) -> Result<()> {
+    let loads = args.loads();
+    let mut run = Run { loads: &loads, session: session(args)?, report };
     let served = match local {
         None => vec![place(args.url.as_deref(), args.protocol)],
         Some(local) => {
@@ -48,20 +70,11 @@ pub async fn bench(args: &BenchArgs, local: Option<&Local>) -> Result<Report> {
             run.measure(ready).await?;
         }
     }
-    if let Some(file) = &args.json {
-        write(file, &json::render(&report))?;
-    }
-    if let Some(file) = &args.csv {
-        write(file, &csv::render(&report))?;
-    }
-    if let Some(file) = &args.svg {
-        write(file, &svg::render(&report))?;
-    }
-    Ok(report)
+    Ok(())
 }
 
 fn session(args: &BenchArgs) -> Result<Session> {
-    let interrupts = signal(SignalKind::interrupt())
+    let interrupts = Interrupts::listen()
         .map_err(|why| Failure::new(format!("interrupts cannot be listened for: {why}")))?;
     Ok(Session { progress: Progress::new(args.progress), interrupts, threads: 1 })
 }
@@ -75,17 +88,22 @@ struct Run<'a> {
 impl Run<'_> {
     /// Measures all levels by one way.
     async fn measure(&mut self, ready: Ready) -> Result<()> {
-        self.report.begin(&ready.plan);
+        let measured = self.measure_levels(&ready.plan).await;
+        // The results are worth more than a farewell that failed.
+        drop(ready.finish().await);
+        measured
+    }
+
+    async fn measure_levels(&mut self, plan: &Arc<Plan>) -> Result<()> {
+        self.report.begin(plan);
         self.session.threads = 1;
         for load in self.loads {
-            self.session.progress.title(&format!("{}, {}", ready.plan.way.title(), load.title()));
-            self.report.points.push(self.session.measure(&ready.plan, *load).await?);
+            self.session.progress.title(&format!("{}, {}", plan.way.title(), load.title()));
+            self.report.points.push(self.session.measure(plan, *load).await?);
             if self.is_over() {
                 break;
             }
         }
-        // The results are worth more than a farewell that failed.
-        drop(ready.finish().await);
         Ok(())
     }
 

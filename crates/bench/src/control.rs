@@ -20,6 +20,17 @@ pub(crate) enum Phase {
     Abandoned,
 }
 
+/// What becomes of a request that is to begin now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    WarmUp,
+    Measured,
+    /// It was to be sent during the warm-up, which is over: it is left out, as those of the measurement come first.
+    LeftOut,
+    /// No request begins any more.
+    Over,
+}
+
 /// Shared by all threads of a measurement.
 #[derive(Debug)]
 pub(crate) struct Control {
@@ -73,32 +84,33 @@ impl Control {
         drop(self.phases.subscribe().wait_for(|current| *current >= phase).await);
     }
 
-    /// When measuring ended, if it was limited by time and has ended.
-    pub(crate) fn end(&self) -> Option<Instant> {
-        self.to.get().copied().filter(|_| !self.has_limit)
+    /// When measuring began and ended, if it was limited by time and has ended.
+    pub(crate) fn span(&self) -> Option<(Instant, Instant)> {
+        let span = self.from.get().copied().zip(self.to.get().copied());
+        span.filter(|_| !self.has_limit)
     }
 
-    /// Whether the request that begins now is measured; `None` if none may begin.
-    pub(crate) fn begin(&self) -> Option<bool> {
+    /// What becomes of the request that begins now.
+    pub(crate) fn begin(&self) -> Begin {
         let phase = self.phase.load(Ordering::Acquire);
         if phase == Phase::WarmUp as u8 {
-            return Some(false);
+            Begin::WarmUp
+        } else if phase == Phase::Measuring as u8 && self.take() {
+            Begin::Measured
+        } else {
+            Begin::Over
         }
-        (phase == Phase::Measuring as u8 && self.take()).then_some(true)
     }
 
-    /// Whether a request that was to begin at `time` is measured; `None` if it may not begin any more.
-    pub(crate) fn begin_at(&self, time: Instant) -> Option<bool> {
-        let phase = self.phase.load(Ordering::Acquire);
-        if phase == Phase::WarmUp as u8 {
-            return Some(false);
+    /// What becomes of a request that was to begin at `time`.
+    pub(crate) fn begin_at(&self, time: Instant) -> Begin {
+        if self.phase.load(Ordering::Acquire) == Phase::WarmUp as u8 {
+            return Begin::WarmUp;
         }
-        let is_measured = self.from.get().is_some_and(|from| time >= *from);
-        let is_late = self.to.get().is_some_and(|to| time >= *to);
-        match (is_measured, phase == Phase::Measuring as u8) {
-            (false, true) => Some(false),
-            (false, false) => None,
-            (true, _) => (!is_late && self.take()).then_some(true),
+        match self.from.get() {
+            Some(from) if time < *from => Begin::LeftOut,
+            Some(_) if self.to.get().is_none_or(|to| time < *to) && self.take() => Begin::Measured,
+            _ => Begin::Over,
         }
     }
 
@@ -134,25 +146,25 @@ mod tests {
     #[test]
     fn requests_are_measured_between_warm_up_and_drain() {
         let control = Control::new(None);
-        assert_eq!(control.begin(), None);
+        assert_eq!(control.begin(), Begin::Over);
         control.enter(Phase::WarmUp);
-        assert_eq!(control.begin(), Some(false));
+        assert_eq!(control.begin(), Begin::WarmUp);
         control.enter(Phase::Measuring);
-        assert_eq!(control.begin(), Some(true));
+        assert_eq!(control.begin(), Begin::Measured);
         control.enter(Phase::Draining);
-        assert_eq!(control.begin(), None);
+        assert_eq!(control.begin(), Begin::Over);
         control.enter(Phase::Measuring);
-        assert_eq!(control.begin(), None, "a phase does not come back");
+        assert_eq!(control.begin(), Begin::Over, "a phase does not come back");
     }
 
     #[test]
     fn a_limited_number_of_requests_is_measured() {
         let control = Control::new(Some(2));
         control.enter(Phase::WarmUp);
-        assert_eq!(control.begin(), Some(false));
+        assert_eq!(control.begin(), Begin::WarmUp);
         control.enter(Phase::Measuring);
         let began: Vec<_> = (0..4).map(|_| control.begin()).collect();
-        assert_eq!(began, [Some(true), Some(true), None, None]);
+        assert_eq!(began, [Begin::Measured, Begin::Measured, Begin::Over, Begin::Over]);
     }
 
     #[test]
@@ -160,16 +172,30 @@ mod tests {
         let control = Control::new(None);
         control.enter(Phase::WarmUp);
         let before = Instant::now();
-        assert_eq!(control.begin_at(before), Some(false));
+        assert_eq!(control.begin_at(before), Begin::WarmUp);
         control.enter(Phase::Measuring);
-        assert_eq!(control.begin_at(before), Some(false), "late, of the warm-up");
+        assert_eq!(control.begin_at(before), Begin::LeftOut, "late, of the warm-up");
         let meanwhile = Instant::now();
-        assert_eq!(control.begin_at(meanwhile), Some(true));
+        assert_eq!(control.begin_at(meanwhile), Begin::Measured);
         control.enter(Phase::Draining);
-        assert_eq!(control.begin_at(meanwhile), Some(true), "late, but measured");
-        assert_eq!(control.begin_at(before), None);
-        assert_eq!(control.begin_at(Instant::now() + Duration::from_secs(1)), None);
-        assert!(control.end().is_some());
+        assert_eq!(control.begin_at(meanwhile), Begin::Measured, "late, but measured");
+        assert_eq!(
+            control.begin_at(before),
+            Begin::LeftOut,
+            "so that its lane gets to those that are measured"
+        );
+        assert_eq!(control.begin_at(Instant::now() + Duration::from_secs(1)), Begin::Over);
+        assert!(control.span().is_some());
+    }
+
+    #[test]
+    fn nothing_begins_after_a_warm_up_that_is_not_followed_by_a_measurement() {
+        let control = Control::new(None);
+        control.enter(Phase::WarmUp);
+        let before = Instant::now();
+        control.enter(Phase::Draining);
+        assert_eq!([control.begin_at(before), control.begin_at(Instant::now())], [Begin::Over; 2]);
+        assert_eq!(control.span(), None);
     }
 
     #[test]
@@ -177,9 +203,9 @@ mod tests {
         let control = Control::new(Some(1));
         control.enter(Phase::WarmUp);
         control.enter(Phase::Measuring);
-        assert_eq!(control.begin_at(Instant::now()), Some(true));
-        assert_eq!(control.begin_at(Instant::now()), None);
-        assert_eq!(control.begin(), None);
-        assert_eq!(control.end(), None, "what was left out was not to be sent");
+        assert_eq!(control.begin_at(Instant::now()), Begin::Measured);
+        assert_eq!(control.begin_at(Instant::now()), Begin::Over);
+        assert_eq!(control.begin(), Begin::Over);
+        assert_eq!(control.span(), None, "what was left out was not to be sent");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use crate::calls::Calls;
-use crate::control::Control;
+use crate::control::{Begin, Control};
 use crate::exchange::{Exchange, Fault};
 use crate::pace::Pace;
 use crate::record::Record;
@@ -52,14 +52,19 @@ impl Lane {
         let mut under_way = UnderWay { record, is_measured: false };
         let mut begin = Instant::now();
         loop {
-            let is_measured = match pace {
+            let begins = match pace {
                 None => control.begin(),
                 Some(pace) => {
                     begin = pace.next().await;
                     control.begin_at(begin)
                 }
             };
-            let Some(is_measured) = is_measured else { return };
+            let is_measured = match begins {
+                Begin::Over => return,
+                Begin::LeftOut => continue,
+                Begin::WarmUp => false,
+                Begin::Measured => true,
+            };
             under_way.is_measured = is_measured;
             let outcome = exchange.exchange(calls.next()).await;
             under_way.is_measured = false;

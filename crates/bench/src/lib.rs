@@ -12,6 +12,7 @@ mod control;
 mod exchange;
 mod grpc;
 mod http;
+mod interrupts;
 mod lane;
 mod local;
 mod measure;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hippocamp_client::Result;
-use tokio::signal::unix::Signal;
 use tokio::time::MissedTickBehavior;
 
 use crate::control::{Control, Phase};
 use crate::failure;
+use crate::interrupts::Interrupts;
 use crate::plan::{Load, Plan};
 use crate::point::Point;
 use crate::process::{cores, cpu_time};
@@ -26,7 +26,7 @@ const BUSY: f64 = 0.8;
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(crate) progress: Progress,
-    pub(crate) interrupts: Signal,
+    pub(crate) interrupts: Interrupts,
     /// How many threads the last level needed.
     pub(crate) threads: u32,
 }
@@ -46,7 +46,7 @@ impl Session {
     pub(crate) async fn interruptible<T>(&mut self, before: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             done = before => done,
-            _ = self.interrupts.recv() => failure("interrupted before anything was measured"),
+            () = self.interrupts.next() => failure("interrupted before it was measured"),
         }
     }
 
@@ -63,8 +63,8 @@ impl Session {
         }
         control.enter(Phase::Draining);
         let mut elapsed = begin.elapsed();
-        let cpu = cpu_time().saturating_sub(cpu);
-        self.drain(plan, &mut threads, &control).await;
+        let mut used = cpu_time().saturating_sub(cpu);
+        is_interrupted |= self.drain(plan, &mut threads, &control).await;
         self.progress.clear();
         let record = threads.record();
         let until_last = record.last.map_or(elapsed, |last| last.saturating_duration_since(begin));
@@ -73,6 +73,7 @@ impl Session {
         } else if matches!(load, Load::Open { .. }) {
             // A server that does not keep up answers the last of them late.
             elapsed = elapsed.max(until_last);
+            used = cpu_time().saturating_sub(cpu);
         }
         Ok(Point {
             way: plan.way.clone(),
@@ -83,7 +84,7 @@ impl Session {
             warm_up: discarded + record.warm_up,
             record,
             rates: samples.rates(),
-            cpu,
+            cpu: used,
             is_interrupted,
             gave_up: control.gave_up(),
         })
@@ -112,7 +113,9 @@ impl Session {
                 return Ok(Warm { control, threads, count, discarded, is_interrupted });
             }
             control.enter(Phase::Draining);
-            self.drain(plan, &mut threads, &control).await;
+            if self.drain(plan, &mut threads, &control).await {
+                return Ok(Warm { control, threads, count, discarded, is_interrupted: true });
+            }
             discarded += threads.record().warm_up;
             count = more;
         }
@@ -141,7 +144,7 @@ impl Session {
             tokio::select! {
                 () = &mut over => break false,
                 () = threads.ended() => break false,
-                _ = self.interrupts.recv() => break true,
+                () = self.interrupts.next() => break true,
                 _ = ticks.tick() => {
                     let now = Instant::now();
                     let counts = threads.counts();
@@ -159,14 +162,16 @@ impl Session {
         is_interrupted
     }
 
-    /// Waits for the requests that are under way, at most as long as an answer may take.
-    async fn drain(&mut self, plan: &Plan, threads: &mut Threads, control: &Control) {
-        tokio::select! {
-            () = threads.ended() => {}
-            () = tokio::time::sleep(plan.timeout) => {}
-            _ = self.interrupts.recv() => {}
-        }
+    /// Waits for the requests that are under way, at most as long as an answer may take, or until the user wants to stop;
+    /// true if it was he.
+    async fn drain(&mut self, plan: &Plan, threads: &mut Threads, control: &Control) -> bool {
+        let is_interrupted = tokio::select! {
+            () = threads.ended() => false,
+            () = tokio::time::sleep(plan.timeout) => false,
+            () = self.interrupts.next() => true,
+        };
         control.enter(Phase::Abandoned);
         threads.ended().await;
+        is_interrupted
     }
 }

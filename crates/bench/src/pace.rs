@@ -43,12 +43,11 @@ impl Schedule {
         time
     }
 
-    /// How many requests were to be sent before `end` and have not been taken.
-    fn left(&mut self, end: Instant) -> u64 {
+    /// How many requests were to be sent between two times and have not been taken.
+    fn left(&mut self, from: Instant, to: Instant) -> u64 {
         let mut count = 0;
-        while self.next < end {
-            self.take();
-            count += 1;
+        while self.next < to {
+            count += u64::from(self.take() >= from);
         }
         count
     }
@@ -130,9 +129,9 @@ impl Pace {
         state.waiting.drain(..).for_each(|(_, waker)| waker.wake());
     }
 
-    /// How many requests were to be sent before `end` that no lane has taken.
-    pub(crate) fn left(&self, end: Instant) -> u64 {
-        self.state.lock().schedule.left(end)
+    /// How many requests were to be sent between two times that no lane has taken.
+    pub(crate) fn left(&self, from: Instant, to: Instant) -> u64 {
+        self.state.lock().schedule.left(from, to)
     }
 }
 
@@ -165,8 +164,8 @@ mod tests {
         let begin = Instant::now();
         let mut schedule = Schedule::new(begin, SECOND / 4, None);
         assert_eq!([(); 3].map(|()| schedule.take() - begin), [0, 250, 500].map(Duration::from_millis));
-        assert_eq!(schedule.left(begin + 2 * SECOND), 5);
-        assert_eq!(schedule.left(begin + 2 * SECOND), 0);
+        assert_eq!(schedule.left(begin + SECOND, begin + 2 * SECOND), 4, "not the one at 750 ms");
+        assert_eq!(schedule.left(begin + SECOND, begin + 2 * SECOND), 0);
     }
 
     #[tokio::test]

@@ -105,10 +105,7 @@ impl Plan {
             (Way::Local(_), _) => 0,
             (Way::Http(_), _) => load.lanes(),
             (Way::Grpc(_) | Way::Stream(_), Some(connections)) => connections.min(load.lanes()),
-            (Way::Grpc(_) | Way::Stream(_), None) => match load {
-                Load::Closed { concurrency } => concurrency.div_ceil(STREAMS).max(threads),
-                Load::Open { .. } => threads,
-            },
+            (Way::Grpc(_) | Way::Stream(_), None) => load.lanes().div_ceil(STREAMS).max(threads),
         }
     }
 

@@ -69,11 +69,14 @@ pub(crate) async fn prepare(
             plan.encoder.memory = Some(Arc::new(memory));
         }
     }
-    let plan = Arc::new(plan);
-    if args.stream || args.shared_memory.is_some() {
-        ask_by_the_way(&plan).await?;
+    let ready = Ready { plan: Arc::new(plan), server: Some(server) };
+    if (args.stream || args.shared_memory.is_some())
+        && let Err(failure) = send_once(&ready.plan).await
+    {
+        drop(ready.finish().await);
+        return Err(failure);
     }
-    Ok(Ready { plan, server: Some(server) })
+    Ok(ready)
 }
 
 fn target(args: &BenchArgs) -> Target {
@@ -127,7 +130,7 @@ async fn ask(server: &mut Server, plan: &Plan) -> Result<Answer> {
 }
 
 /// Sends one request as those of the load are sent.
-async fn ask_by_the_way(plan: &Arc<Plan>) -> Result<()> {
+async fn send_once(plan: &Arc<Plan>) -> Result<()> {
     let part = Part { first_lane: 0, lanes: 1, connections: 1 };
     let ways = open(plan, part).await.map_err(|why| unreachable(&plan.encoder.authority, why))?;
     match tokio::time::timeout(plan.timeout, probe(ways, Calls::new(plan, 0))).await {

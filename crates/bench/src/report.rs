@@ -23,6 +23,8 @@ pub struct Report {
     /// What was measured, in the order of the points.
     pub(crate) plans: Vec<Arc<Plan>>,
     pub(crate) points: Vec<Point>,
+    /// What failed after something was measured: further levels, or files that could not be written.
+    pub(crate) failures: Vec<String>,
 }
 
 /// The quantiles that are reported, and their names.
@@ -37,6 +39,7 @@ impl Report {
             batch: args.batch,
             plans: Vec::new(),
             points: Vec::new(),
+            failures: Vec::new(),
         }
     }
 
@@ -59,9 +62,10 @@ impl Report {
         format!("{}; inputs {}", places.join(", "), inputs.join(", "))
     }
 
-    /// Whether a request failed, or could not be sent.
+    /// Whether a request failed or could not be sent, a level could not be measured, or a file could not be written.
     pub fn has_failures(&self) -> bool {
-        self.points.iter().any(|point| point.record.failed() > 0 || point.gave_up.is_some())
+        !self.failures.is_empty()
+            || self.points.iter().any(|point| point.record.failed() > 0 || point.gave_up.is_some())
     }
 
     /// The results as a table for people.

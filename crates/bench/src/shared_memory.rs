@@ -51,10 +51,15 @@ impl SharedMemory {
         let output_places =
             outputs.map(|tensor| (tensor.name.clone(), place(&mut lane, tensor.data.len()))).collect();
         let outputs = Region::create("outputs", lane * u64::from(lanes))?;
-        for region in [&inputs, &outputs] {
-            server.register_shared_memory(&region.name, &region.key, region.size).await?;
+        let memory = SharedMemory { inputs, outputs, input_places, output_places, lane };
+        for region in [&memory.inputs, &memory.outputs] {
+            let registered = server.register_shared_memory(&region.name, &region.key, region.size).await;
+            if let Err(failure) = registered {
+                drop(memory.unregister(server).await);
+                return Err(failure);
+            }
         }
-        Ok(SharedMemory { inputs, outputs, input_places, output_places, lane })
+        Ok(memory)
     }
 
     /// The name of each output, and its place for a lane.

@@ -157,9 +157,9 @@ impl Begin {
                 () = self.control.entered(Phase::Abandoned) => {}
                 () = self.keep_pace(pace.as_deref()) => {}
             }
-            if let (Some(pace), Some(end)) = (&pace, self.control.end()) {
+            if let (Some(pace), Some((from, to))) = (&pace, self.control.span()) {
                 // What was to be sent and never was has no answer either.
-                self.record.lock().unanswered += pace.left(end);
+                self.record.lock().unanswered += pace.left(from, to);
             }
         });
     }

@@ -1,4 +1,4 @@
-//! The same for a model in this process.
+//! From the command line to a request that a model in this process has answered once.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use hippocamp_client::{Failure, Metadata, Result, TensorInfo};
 use hippocamp_core::{InferenceServer, TensorMetadata};
 
 use super::request::{Prepared, prepare_request};
-use super::{Ready, ask_by_the_way, plan, target};
+use super::{Ready, plan, send_once, target};
 use crate::args::BenchArgs;
 use crate::message::{Encoder, Form};
 use crate::plan::Way;
@@ -31,7 +31,7 @@ pub(crate) async fn prepare_local(args: &BenchArgs, server: &InferenceServer) ->
         memory: None,
     };
     let plan = Arc::new(plan(args, Way::Local(model), encoder));
-    ask_by_the_way(&plan).await?;
+    send_once(&plan).await?;
     Ok(Ready { plan, server: None })
 }
 

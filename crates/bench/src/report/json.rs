@@ -17,6 +17,7 @@ pub(crate) fn render(report: &Report) -> String {
         "batch": report.batch,
         "inputs": report.inputs().iter().map(input).collect::<Vec<_>>(),
         "results": report.points.iter().map(point).collect::<Vec<_>>(),
+        "failures": report.failures,
     });
     format!("{document:#}\n")
 }

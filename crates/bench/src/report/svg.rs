@@ -14,11 +14,13 @@ const RIGHT: f64 = 226.0;
 const TOP: f64 = 64.0;
 const BOTTOM: f64 = 56.0;
 
+/// What a level takes in the list beside the curves. Many of them make the picture higher.
+const LEVEL_HEIGHT: f64 = 36.0;
+
 /// Points of a curve, at most.
 const POINTS: u32 = 400;
 
-/// The share of the levels that is shown beyond the last marked percentile is none: the axis ends where a level has one
-/// request left.
+/// The fewest and the most nines of the last percentile on the axis, which ends where the largest level has one request left.
 const LEAST_NINES: f64 = 2.0;
 const MOST_NINES: f64 = 6.0;
 
@@ -52,8 +54,9 @@ pub(crate) fn render(report: &Report) -> String {
 
 fn draw(title: &str, subject: &str, curves: &[Curve<'_>]) -> String {
     let axes = Axes::of(curves);
+    let height = HEIGHT.max(TOP + LEVEL_HEIGHT * curves.len() as f64);
     let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{HEIGHT}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\">\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\">\
          <style>{STYLE}</style>\n"
     );
     let _ = writeln!(text, "<text x=\"{LEFT}\" y=\"26\" style=\"font-size: 16px\">{}</text>", escaped(title));
@@ -62,7 +65,7 @@ fn draw(title: &str, subject: &str, curves: &[Curve<'_>]) -> String {
     for (number, (name, latencies)) in curves.iter().enumerate() {
         let colour = number % COLOURS;
         let _ = writeln!(text, "<path class=\"curve c{colour}\" d=\"{}\"/>", axes.path(latencies));
-        let (x, y) = (WIDTH - RIGHT + 22.0, TOP + 10.0 + 36.0 * number as f64);
+        let (x, y) = (WIDTH - RIGHT + 22.0, TOP + 10.0 + LEVEL_HEIGHT * number as f64);
         let _ = writeln!(text, "<path class=\"curve c{colour}\" d=\"M{x} {y}h18\"/>");
         let _ = writeln!(text, "<text x=\"{}\" y=\"{}\">{}</text>", x + 26.0, y + 4.0, escaped(name));
         let at = |quantile| duration(latencies.value_at_quantile(quantile));

@@ -22,6 +22,9 @@ pub(crate) fn render(report: &Report) -> String {
     rows.extend(report.points.iter().map(|point| row(point, nanos)));
     columns(&mut text, &rows);
     report.points.iter().for_each(|point| notes::write(&mut text, point));
+    for failure in &report.failures {
+        let _ = writeln!(text, "failed: {failure}");
+    }
     text
 }
 

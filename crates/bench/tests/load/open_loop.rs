@@ -42,6 +42,24 @@ async fn a_time_at_a_rate_has_as_many_requests() {
     let levels = results(&server, "grpc", &["m", "--rate=200", "--seconds=0.5", "--warm-up=0.1"]).await;
     let requests = levels[0]["requests"].as_u64().unwrap();
     assert!((99..=101).contains(&requests), "{levels}");
+    // One for each six of the 128 that may be under way.
+    assert_eq!(levels[0]["connections"], 22);
+}
+
+/// What a slow server has not answered of the warm-up must not take the place of what is measured.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rate_far_above_what_the_server_can_do_is_measured_all_the_same() {
+    let delay = "parameters { key: \"execute_delay_ms\" value { string_value: \"10\" } }";
+    let server = TestServer::start(Repository::default().with("m", &identity_config(0, delay))).await;
+    let args = ["m", "--rate=2000", "--seconds=0.5", "--warm-up=0.5", "--timeout=1", "--in-flight=4"];
+    let levels = results(&server, "http", &args).await;
+    let count = |name: &str| levels[0][name].as_u64().unwrap();
+    assert!(count("requests") > 0, "{levels}");
+    assert!(count("requests") + count("unanswered") >= 1000, "each that was to be sent counts: {levels}");
+    assert!(
+        levels[0]["latency_us"]["min"].as_f64().unwrap() < 1e6,
+        "of a measured one, not of the warm-up: {levels}"
+    );
 }
 
 /// The server stops for a while after the tenth request. All that were to be sent meanwhile have waited, not only the few that
