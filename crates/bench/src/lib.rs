@@ -1,8 +1,8 @@
 //! `hippocamp bench`: a load generator for servers that speak KServe v2.
 //!
 //! Reads the model's metadata, makes one request of the command line's and of random inputs, and sends it again and again
-//! from one or more threads, each with a runtime of its own. Requests are encoded before they are sent, and answers are
-//! not decoded, so that the generator needs little of the machine that it may share with the server.
+//! from one or more threads, each with a runtime of its own. Requests are encoded before they are sent, those of
+//! sequences apart, and answers are not decoded, those of streams apart, so that the generator needs little of the machine that it may share with the server.
 
 mod args;
 mod bench;
