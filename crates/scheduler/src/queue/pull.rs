@@ -22,7 +22,7 @@ pub(crate) enum Next {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pulled<T = ()> {
     Batch(T),
-    /// There was nothing to do for a while. The instance has to [park](ParkedInstances::park) now: it may have been called already.
+    /// There was nothing to do for a while. The instance has to [park](crate::parked_instances::ParkedInstances::park) now: it may have been called already.
     Parks,
     /// The queue is closed, and there is nothing left for the instance.
     Closed,
