@@ -8,6 +8,10 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
+mod stamp;
+
+pub use stamp::Stamp;
+
 /// A list of names or a config; a larger one is something else.
 pub const TEXT_LIMIT: u64 = 64 << 20;
 

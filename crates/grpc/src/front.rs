@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hippocamp_access::Access;
 use hippocamp_net::{Front, Phase, Refusal, RequestBody};
 use hippocamp_services::health::health_server::HealthServer;
 use hippocamp_services::inference::grpc_inference_service_server::GrpcInferenceServiceServer;
@@ -11,6 +12,7 @@ use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::http::{Request, Response};
 
+use crate::guard;
 use crate::health::HealthService;
 use crate::infer::Inference;
 use crate::model_infer::ModelInfer;
@@ -35,6 +37,7 @@ const ALWAYS: [&str; 3] = [
 pub(crate) struct GrpcFront {
     inference: ModelInfer<GrpcInferenceServiceServer<InferenceService>>,
     health: Assembled<HealthServer<HealthService>>,
+    access: Access,
 }
 
 impl GrpcFront {
@@ -42,6 +45,7 @@ impl GrpcFront {
         calls: Inference,
         phase: watch::Receiver<Phase>,
         response_compression: bool,
+        access: Access,
     ) -> GrpcFront {
         let server = Arc::clone(&calls.server);
         let service = InferenceService { inference: calls.clone(), phase };
@@ -63,6 +67,7 @@ impl GrpcFront {
         GrpcFront {
             inference,
             health: Assembled { service: HealthServer::new(HealthService { server }), streams: &[] },
+            access,
         }
     }
 }
@@ -70,7 +75,12 @@ impl GrpcFront {
 impl Front for GrpcFront {
     type Body = Body;
 
-    async fn respond(&self, request: Request<RequestBody>) -> Response<Body> {
+    async fn respond(&self, mut request: Request<RequestBody>) -> Response<Body> {
+        if !self.access.is_open()
+            && let Err(denied) = guard::check(&self.access, &mut request)
+        {
+            return denied.into_http();
+        }
         let path = request.uri().path();
         if path.starts_with(INFERENCE) {
             self.inference.respond(request).await

@@ -10,6 +10,7 @@ mod delays;
 mod encode;
 mod frame_decode;
 mod front;
+mod guard;
 mod health;
 mod infer;
 mod metadata;

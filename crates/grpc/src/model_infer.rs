@@ -23,7 +23,7 @@ use tonic::{Code, Status};
 
 use crate::infer::Inference;
 use crate::serve::MESSAGE_SIZE;
-use crate::{frame_decode, infer, status::status};
+use crate::{frame_decode, guard, infer, status::status};
 use hippocamp_grpc_content::{Answers, Assembled, Frames, HEADER, deadline};
 
 const PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
@@ -65,6 +65,9 @@ impl<S> ModelInfer<S> {
         {
             // From here on the frames belong to the tensors.
             drop(read);
+            if let Err(denied) = guard::model(&parts.extensions, &message.model_name) {
+                return denied.into_http();
+            }
             return match infer::infer(&self.inference, message, raw).await {
                 Ok(reply) => reply.into_pieces().map_or_else(Status::into_http, sent),
                 Err(error) => status(&error).into_http(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hippocamp_access::Grant;
 use hippocamp_backend::{Error, Result};
 use hippocamp_core::{InferenceServer, LoadOverrides, State};
 use hippocamp_proto::inference::model_repository_parameter::ParameterChoice;
@@ -16,13 +17,14 @@ use crate::parameters::wrong_type;
 pub(crate) async fn index(
     server: &Arc<InferenceServer>,
     request: &RepositoryIndexRequest,
+    grant: Grant,
 ) -> Result<RepositoryIndexResponse> {
     no_repository_name(&request.repository_name)?;
     let (server, ready) = (Arc::clone(server), request.ready);
     // It looks at the disk, or further.
     let looked = tokio::task::spawn_blocking(move || server.index(ready)).await;
     let entries = looked.map_err(|e| Error::internal("the index could not be read").with_source(e))?;
-    let entries = entries.into_iter().map(|entry| {
+    let entries = entries.into_iter().filter(|entry| grant.covers(&entry.name)).map(|entry| {
         let mut index = ModelIndex { name: entry.name, ..ModelIndex::default() };
         if let Some((version, state)) = entry.version {
             index.version = version.to_string();

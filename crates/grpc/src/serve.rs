@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hippocamp_access::Access;
 use hippocamp_core::InferenceServer;
 use hippocamp_net::{Http2, Network, Port};
 use tokio::net::TcpListener;
@@ -26,6 +27,8 @@ pub struct GrpcSettings {
     /// Connections are closed at that age, and what still runs on them after the grace.
     pub max_connection_age: Option<Duration>,
     pub max_connection_age_grace: Option<Duration>,
+    /// Who may make which call.
+    pub access: Access,
     /// For tests of cancellation; none by default.
     pub delays: TestDelays,
 }
@@ -41,6 +44,7 @@ impl Default for GrpcSettings {
             keepalive_timeout,
             max_connection_age,
             max_connection_age_grace,
+            access: Access::open(),
             delays: TestDelays::default(),
         }
     }
@@ -61,7 +65,7 @@ pub async fn serve(
     };
     let delays = settings.delays.shared();
     let calls = infer::Inference { server, delays, large_copy: network.large_copy() };
-    let front = GrpcFront::new(calls, network.phase(), settings.response_compression);
+    let front = GrpcFront::new(calls, network.phase(), settings.response_compression, settings.access);
     let port = Port { name: "grpc", http1: false, http2, counted: true };
     hippocamp_net::serve(listener, network, port, front).await;
 }

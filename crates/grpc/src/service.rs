@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::encode::Reply;
 use crate::infer::Inference;
 use crate::status::{status, unsupported};
-use crate::{infer, metadata, repository, shared_memory, statistics, stream};
+use crate::{guard, infer, metadata, repository, shared_memory, statistics, stream};
 
 /// The service over a server.
 #[derive(Clone, Debug)]
@@ -39,6 +39,7 @@ impl GrpcInferenceService for InferenceService {
     }
 
     async fn model_ready(&self, r: Request<pb::ModelReadyRequest>) -> Answer<pb::ModelReadyResponse> {
+        guard::model(r.extensions(), &r.get_ref().name)?;
         let ready = metadata::model_ready(&self.inference.server, r.get_ref()).await;
         answer(ready.map(|ready| pb::ModelReadyResponse { ready }))
     }
@@ -54,14 +55,17 @@ impl GrpcInferenceService for InferenceService {
         &self,
         r: Request<pb::ModelMetadataRequest>,
     ) -> Answer<pb::ModelMetadataResponse> {
+        guard::model(r.extensions(), &r.get_ref().name)?;
         answer(metadata::model(&self.inference.server, r.get_ref()).await)
     }
 
     async fn model_config(&self, r: Request<pb::ModelConfigRequest>) -> Answer<pb::ModelConfigResponse> {
+        guard::model(r.extensions(), &r.get_ref().name)?;
         answer(metadata::config(&self.inference.server, r.get_ref()).await)
     }
 
     async fn model_infer(&self, r: Request<pb::ModelInferRequest>) -> Answer<pb::ModelInferResponse> {
+        guard::model(r.extensions(), &r.get_ref().model_name)?;
         let mut request = r.into_inner();
         let raw = infer::take_raw(&mut request);
         answer(infer::infer(&self.inference, request, raw).await.and_then(Reply::into_message))
@@ -77,27 +81,34 @@ impl GrpcInferenceService for InferenceService {
         let exchange = r.extensions().get::<Arc<Exchange>>().cloned();
         let (server, phase) = (Arc::clone(&self.inference.server), self.phase.clone());
         let how = stream::Writing { close_on_error, delays: self.inference.delays.clone() };
-        Ok(Response::new(stream::infer(server, exchange, r.into_inner(), phase, how)))
+        let grant = guard::grant(r.extensions());
+        Ok(Response::new(stream::infer(server, exchange, grant, r.into_inner(), phase, how)))
     }
 
     async fn model_statistics(
         &self,
         r: Request<pb::ModelStatisticsRequest>,
     ) -> Answer<pb::ModelStatisticsResponse> {
-        answer(statistics::statistics(&self.inference.server, r.get_ref()))
+        if !r.get_ref().name.is_empty() {
+            guard::model(r.extensions(), &r.get_ref().name)?;
+        }
+        let grant = guard::grant(r.extensions());
+        answer(statistics::statistics(&self.inference.server, r.get_ref(), &grant))
     }
 
     async fn repository_index(
         &self,
         r: Request<pb::RepositoryIndexRequest>,
     ) -> Answer<pb::RepositoryIndexResponse> {
-        answer(repository::index(&self.inference.server, r.get_ref()).await)
+        let grant = guard::grant(r.extensions());
+        answer(repository::index(&self.inference.server, r.get_ref(), grant).await)
     }
 
     async fn repository_model_load(
         &self,
         r: Request<pb::RepositoryModelLoadRequest>,
     ) -> Answer<pb::RepositoryModelLoadResponse> {
+        guard::model(r.extensions(), &r.get_ref().model_name)?;
         let loaded = repository::load(&self.inference.server, r.into_inner()).await;
         answer(loaded.map(|()| pb::RepositoryModelLoadResponse {}))
     }
@@ -106,6 +117,7 @@ impl GrpcInferenceService for InferenceService {
         &self,
         r: Request<pb::RepositoryModelUnloadRequest>,
     ) -> Answer<pb::RepositoryModelUnloadResponse> {
+        guard::model(r.extensions(), &r.get_ref().model_name)?;
         let unloaded = repository::unload(&self.inference.server, r.into_inner()).await;
         answer(unloaded.map(|()| pb::RepositoryModelUnloadResponse {}))
     }

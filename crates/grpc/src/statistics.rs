@@ -1,5 +1,6 @@
 //! The statistics extension.
 
+use hippocamp_access::Grant;
 use hippocamp_backend::Result;
 use hippocamp_core::{InferenceServer, VersionStatistics};
 use hippocamp_proto::inference::{
@@ -13,9 +14,11 @@ use crate::status::version;
 pub(crate) fn statistics(
     server: &InferenceServer,
     request: &ModelStatisticsRequest,
+    grant: &Grant,
 ) -> Result<ModelStatisticsResponse> {
     let statistics = server.statistics(&request.name, version(&request.version)?)?;
-    Ok(ModelStatisticsResponse { model_stats: statistics.into_iter().map(of_version).collect() })
+    let shown = statistics.into_iter().filter(|version| grant.covers(&version.name));
+    Ok(ModelStatisticsResponse { model_stats: shown.map(of_version).collect() })
 }
 
 fn of_version(statistics: VersionStatistics) -> ModelStatistics {

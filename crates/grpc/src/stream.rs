@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use hippocamp_access::Grant;
 use hippocamp_backend::{Error, Event, Result};
 use hippocamp_core::{InferenceServer, Responses, Running, Then};
 use hippocamp_net::{Charge, Exchange, Phase};
@@ -68,6 +69,7 @@ enum InOrder {
 pub(crate) fn infer(
     server: Arc<InferenceServer>,
     exchange: Option<Arc<Exchange>>,
+    grant: Grant,
     requests: Streaming<ModelInferRequest>,
     phase: watch::Receiver<Phase>,
     how: Writing,
@@ -76,7 +78,7 @@ pub(crate) fn infer(
     let (in_order, waiting) = mpsc::channel(IN_FLIGHT);
     let writer = Writer { replies, room: Room::new(REPLY_BYTES), how };
     tokio::spawn(writer.clone().answer_in_order(waiting));
-    let starter = Starter { server, exchange, room: Room::new(REQUEST_BYTES) };
+    let starter = Starter { server, exchange, grant, room: Room::new(REQUEST_BYTES) };
     tokio::spawn(read(starter, requests, phase, in_order, writer));
     Replies(stream)
 }
@@ -128,6 +130,8 @@ async fn read(
 struct Starter {
     server: Arc<InferenceServer>,
     exchange: Option<Arc<Exchange>>,
+    /// What the client of the stream may ask for; each request names a model of its own.
+    grant: Grant,
     room: Room,
 }
 
@@ -144,6 +148,9 @@ impl Starter {
 
     /// Waits for room, and for a model that stands by.
     async fn submit(&self, request: ModelInferRequest, raw: Vec<TensorData>) -> Result<Pending> {
+        if let Err(denial) = self.grant.model(&request.model_name) {
+            return Err(Error::unavailable(denial.to_string()));
+        }
         let arrived = Instant::now();
         let bytes = REQUEST + raw.iter().map(TensorData::len).sum::<usize>();
         let charge = self.exchange.as_ref().map(|exchange| exchange.charge(bytes));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hippocamp_access::Access;
 use hippocamp_backend::Error;
 use hippocamp_core::InferenceServer;
 use hippocamp_http_content::{ResponseCompression, Unread};
@@ -11,7 +12,7 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use crate::response::{self, ResponseBody};
 use crate::router::{self, ModelAction, Route};
-use crate::{generate, health, infer, metadata, repository, shared_memory, statistics};
+use crate::{generate, guard, health, infer, metadata, repository, shared_memory, statistics};
 
 /// Settings of this protocol.
 #[derive(Clone, Debug)]
@@ -21,12 +22,18 @@ pub struct HttpSettings {
     pub max_input_size: usize,
     /// Which responses to inference are compressed, of those whose client takes that.
     pub response_compression: ResponseCompression,
+    /// Who may make which request.
+    pub access: Access,
 }
 
 impl Default for HttpSettings {
     /// The defaults of the command line.
     fn default() -> Self {
-        HttpSettings { max_input_size: 64 << 20, response_compression: ResponseCompression::Auto }
+        HttpSettings {
+            max_input_size: 64 << 20,
+            response_compression: ResponseCompression::Auto,
+            access: Access::open(),
+        }
     }
 }
 
@@ -61,6 +68,13 @@ impl HttpFront {
         };
         // The connection leaves out the body of an answer to HEAD.
         let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
+        let grant = match guard::check(&self.settings.access, &route, method, &head.headers) {
+            Ok(grant) => grant,
+            Err(denial) => {
+                body.discard().await;
+                return guard::denied(&denial);
+            }
+        };
         if !route.methods().contains(method) {
             body.discard().await;
             return method_not_allowed(route.methods());
@@ -69,7 +83,7 @@ impl HttpFront {
             Route::ServerMetadata => metadata::server(&self.server),
             Route::Live => health::health("live", self.server.is_live()),
             Route::Ready => health::health("ready", self.server.is_ready()),
-            Route::AllStatistics => statistics::statistics(&self.server, "", None),
+            Route::AllStatistics => statistics::statistics(&self.server, "", None, &grant),
             Route::Model(path, ModelAction::Infer) => infer::infer(self, &head.headers, &path, body).await,
             Route::Model(path, ModelAction::Generate) => {
                 generate::generate(self, &head.headers, &path, body).await
@@ -81,9 +95,9 @@ impl HttpFront {
             Route::Model(path, ModelAction::Config) => metadata::config(&self.server, &path).await,
             Route::Model(path, ModelAction::Ready) => health::model_ready(&self.server, &path).await,
             Route::Model(path, ModelAction::Statistics) => {
-                statistics::statistics(&self.server, &path.name, path.version)
+                statistics::statistics(&self.server, &path.name, path.version, &grant)
             }
-            Route::Index => repository::index(self, body).await,
+            Route::Index => repository::index(self, body, grant).await,
             Route::Control { in_repository, model, action } => {
                 repository::control(self, in_repository, &model, action, body).await
             }

@@ -8,6 +8,7 @@ mod binary;
 mod encode;
 mod front;
 mod generate;
+mod guard;
 mod health;
 mod infer;
 #[doc(hidden)]

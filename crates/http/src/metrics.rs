@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hippocamp_access::Access;
 use hippocamp_backend::Error;
 use hippocamp_core::InferenceServer;
 use hippocamp_http_content::{AcceptedCoding, Coding, ResponseCompression, off_thread};
@@ -11,6 +12,7 @@ use hyper::{Method, Request, Response};
 use tokio::sync::Semaphore;
 
 use crate::front::method_not_allowed;
+use crate::guard;
 use crate::response::{self, ResponseBody};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
@@ -19,13 +21,15 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; c
 #[derive(Clone, Debug)]
 pub(crate) struct MetricsFront {
     server: Arc<InferenceServer>,
+    /// Who may read the page.
+    access: Access,
     /// One page at a time is made: whoever asks often shall take one core at most.
     turn: Arc<Semaphore>,
 }
 
 impl MetricsFront {
-    pub(crate) fn new(server: Arc<InferenceServer>) -> MetricsFront {
-        MetricsFront { server, turn: Arc::new(Semaphore::new(1)) }
+    pub(crate) fn new(server: Arc<InferenceServer>, access: Access) -> MetricsFront {
+        MetricsFront { server, access, turn: Arc::new(Semaphore::new(1)) }
     }
 
     /// Answers one request to the metrics port. Any other path has nothing to read, as in Triton.
@@ -37,7 +41,12 @@ impl MetricsFront {
         let (is_get, is_page) =
             (matches!(*request.method(), Method::GET | Method::HEAD), request.uri().path() == "/metrics");
         let coding = AcceptedCoding::of(request.headers(), ResponseCompression::Auto).of_response(false);
+        let headers = request.headers();
+        let allowed = self.access.check_metrics(|name| headers.get(name).map(HeaderValue::as_bytes));
         async move {
+            if let Err(denial) = allowed {
+                return guard::denied(&denial);
+            }
             match (is_get, is_page) {
                 (false, _) => method_not_allowed(&[Method::GET]),
                 (true, false) => response::ok(TEXT, Vec::new()),

@@ -7,6 +7,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
+use hippocamp_access::Grant;
 use hippocamp_backend::{Error, Result};
 use hippocamp_core::{IndexEntry, LoadOverrides, State};
 use hippocamp_http_content::{
@@ -36,18 +37,18 @@ pub(crate) fn from_base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
     BASE64.decode(one_line)
 }
 
-/// Every model that there is. A repository's name in the path makes no difference.
-pub(crate) async fn index<B>(front: &HttpFront, body: Unread<B>) -> Response<ResponseBody>
+/// Every model that there is and that the client may read. A repository's name in the path makes no difference.
+pub(crate) async fn index<B>(front: &HttpFront, body: Unread<B>, grant: Grant) -> Response<ResponseBody>
 where
     B: Source,
 {
-    match indexed(front, body).await {
+    match indexed(front, body, grant).await {
         Ok(content) => response::json(content),
         Err(error) => response::error(&error),
     }
 }
 
-async fn indexed<B>(front: &HttpFront, body: Unread<B>) -> Result<Vec<u8>>
+async fn indexed<B>(front: &HttpFront, body: Unread<B>, grant: Grant) -> Result<Vec<u8>>
 where
     B: Source,
 {
@@ -63,7 +64,12 @@ where
     let ready = ready.map_or(Ok(false), |ready| ready.as_bool())?;
     let server = std::sync::Arc::clone(&front.server);
     // It looks at the disk.
-    off_thread(true, move || Ok(written(&server.index(ready)))).await
+    let index = move || {
+        let mut entries = server.index(ready);
+        entries.retain(|entry| grant.covers(&entry.name));
+        Ok(written(&entries))
+    };
+    off_thread(true, index).await
 }
 
 fn written(entries: &[IndexEntry]) -> Vec<u8> {

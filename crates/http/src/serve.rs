@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hippocamp_access::Access;
 use hippocamp_core::InferenceServer;
 use hippocamp_net::{Front, Http2, Network, Port, Refusal, RequestBody};
 use hyper::{Request, Response, StatusCode};
@@ -28,11 +29,16 @@ pub async fn serve(
 }
 
 /// The same for the metrics port.
-pub async fn serve_metrics(listener: TcpListener, network: Arc<Network>, server: Arc<InferenceServer>) {
+pub async fn serve_metrics(
+    listener: TcpListener,
+    network: Arc<Network>,
+    server: Arc<InferenceServer>,
+    access: Access,
+) {
     let port = Port { name: "metrics", http1: true, http2: Http2::default(), counted: false };
     let counted = Arc::clone(&network);
     server.add_metrics(move |page| counted.write_metrics(page));
-    hippocamp_net::serve(listener, network, port, MetricsFront::new(server)).await;
+    hippocamp_net::serve(listener, network, port, MetricsFront::new(server, access)).await;
 }
 
 impl Front for HttpFront {

@@ -1,5 +1,6 @@
 //! The statistics extension. Every key is there, whatever its value: clients read them unchecked.
 
+use hippocamp_access::Grant;
 use hippocamp_core::{InferenceServer, VersionStatistics};
 use hippocamp_statistics::{Counted, Phases, ResponseCounters};
 use hyper::Response;
@@ -7,14 +8,20 @@ use hyper::Response;
 use crate::response::{self, ResponseBody};
 use hippocamp_http_content::json::JsonWriter;
 
-/// Of one version, of all of a model's, or of all models if the name is empty.
+/// Of one version, of all of a model's, or of all models if the name is empty: of those that the client may read.
 pub(crate) fn statistics(
     server: &InferenceServer,
     name: &str,
     version: Option<u64>,
+    grant: &Grant,
 ) -> Response<ResponseBody> {
     match server.statistics(name, version) {
-        Ok(all) => response::json(written(&all)),
+        Ok(mut all) => {
+            if !grant.is_all() {
+                all.retain(|version| grant.covers(&version.name));
+            }
+            response::json(written(&all))
+        }
         Err(error) => response::error(&error),
     }
 }

@@ -1,5 +1,6 @@
 //! The command line. Flags have tritonserver's names, so that a deployment switches by changing its image.
 
+mod access;
 mod cache;
 mod grpc;
 mod http;
@@ -19,6 +20,7 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser};
 use hippocamp_core::Readiness;
 
+pub(crate) use access::{AccessArgs, Accesses};
 pub(crate) use cache::CacheArgs;
 pub(crate) use grpc::GrpcArgs;
 pub(crate) use http::HttpArgs;
@@ -53,6 +55,8 @@ pub(crate) struct Args {
     pub(crate) metrics: MetricsArgs,
     #[command(flatten)]
     pub(crate) limits: LimitsArgs,
+    #[command(flatten)]
+    pub(crate) access: AccessArgs,
     #[command(flatten)]
     pub(crate) logging: LoggingArgs,
 
@@ -156,11 +160,11 @@ pub(crate) fn without_tritonserver(mut args: Vec<OsString>) -> Vec<OsString> {
 
 impl Args {
     /// Why two of the given flags exclude each other, if some do.
-    fn contradiction(&self) -> Option<&'static str> {
+    fn contradiction(&self) -> Option<String> {
         if self.http.http_max_input_size == 0 {
-            return Some("Error: --http-max-input-size must be greater than 0.");
+            return Some("Error: --http-max-input-size must be greater than 0.".to_owned());
         }
-        self.models.contradiction()
+        self.access.contradiction().or_else(|| self.models.contradiction().map(str::to_owned))
     }
 }
 

@@ -11,6 +11,7 @@ mod commands;
 mod engine;
 mod listeners;
 mod logging;
+mod reload;
 mod repositories;
 mod run;
 mod signals;

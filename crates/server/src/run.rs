@@ -16,11 +16,11 @@ use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
-use crate::args::Args;
+use crate::args::{Accesses, Args};
 use crate::listeners::Listeners;
 use crate::logging::Log;
 use crate::signals::{self, Signals};
-use crate::{backends, repositories, test_hooks, threads};
+use crate::{backends, reload, repositories, test_hooks, threads};
 
 pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
@@ -28,6 +28,7 @@ pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
     let mut beside = JoinSet::new();
     beside.spawn(signals::reopen_log(log));
     hippocamp_net::open_files();
+    let accesses = args.access.open()?;
     let listeners = Listeners::open(&args).await?;
     let settings = Settings { background: Some(Handle::current()), ..settings(&args)? };
     let server = InferenceServer::new(settings, backends::all(&args)?);
@@ -37,7 +38,8 @@ pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
         Some(threads) => Network::start_on(args.limits.limits(), threads),
         None => Network::start(args.limits.limits()),
     };
-    let mut fronts = serve(listeners, &network, &server, &args)?;
+    beside.spawn(reload::follow(accesses.auth.clone()));
+    let mut fronts = serve(listeners, &network, &server, &args, &accesses)?;
 
     let faults = tokio::select! {
         faults = server.load_repositories() => faults,
@@ -127,12 +129,14 @@ fn serve(
     network: &Arc<Network>,
     server: &Arc<InferenceServer>,
     args: &Args,
+    accesses: &Accesses,
 ) -> anyhow::Result<JoinSet<()>> {
     let mut fronts = JoinSet::new();
     let shared = || (Arc::clone(network), Arc::clone(server));
     let settings = HttpSettings {
         max_input_size: args.http.http_max_input_size,
         response_compression: args.http.http_response_compression.into(),
+        access: accesses.http.clone(),
     };
     if let Some(listener) = listeners.http {
         info!("HTTP on {}", listener.local_addr()?);
@@ -142,13 +146,17 @@ fn serve(
     if let Some(listener) = listeners.grpc {
         info!("gRPC on {}", listener.local_addr()?);
         let (network, server) = shared();
-        let settings = GrpcSettings { delays: test_hooks::grpc_delays(), ..args.grpc.settings() };
+        let settings = GrpcSettings {
+            delays: test_hooks::grpc_delays(),
+            access: accesses.grpc.clone(),
+            ..args.grpc.settings()
+        };
         fronts.spawn(hippocamp_grpc::serve(listener, network, server, settings));
     }
     if let Some(listener) = listeners.metrics {
         info!("metrics on {}", listener.local_addr()?);
         let (network, server) = shared();
-        fronts.spawn(hippocamp_http::serve_metrics(listener, network, server));
+        fronts.spawn(hippocamp_http::serve_metrics(listener, network, server, accesses.metrics.clone()));
     }
     Ok(fronts)
 }

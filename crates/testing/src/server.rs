@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hippocamp_access::Access;
 use hippocamp_backend::Backend;
 use hippocamp_core::{ControlMode, InferenceServer, Settings, WatchSettings};
 use hippocamp_grpc::GrpcSettings;
@@ -100,7 +101,7 @@ impl TestServer {
         let (of_http, server) = shared();
         fronts.spawn(hippocamp_http::serve(http, of_http, server, settings));
         let (of_metrics, server) = shared();
-        fronts.spawn(hippocamp_http::serve_metrics(metrics, of_metrics, server));
+        fronts.spawn(hippocamp_http::serve_metrics(metrics, of_metrics, server, Access::open()));
         let (of_grpc, server) = shared();
         fronts.spawn(hippocamp_grpc::serve(grpc, of_grpc, server, GrpcSettings::default()));
         let (of_line, server) = shared();

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hippocamp_access::Access;
 use hippocamp_net::{Limits, Network};
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -243,7 +244,7 @@ async fn the_metrics_port() {
     let address = listener.local_addr().unwrap();
     let network = Network::start(limits());
     let server = Arc::clone(&fixture.front.server);
-    let done = tokio::spawn(serve_metrics(listener, Arc::clone(&network), server));
+    let done = tokio::spawn(serve_metrics(listener, Arc::clone(&network), server, Access::open()));
     spawn_blocking(move || {
         let mut client = Client::new(address);
         client.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");

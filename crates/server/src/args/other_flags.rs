@@ -23,14 +23,12 @@ enum Treatment {
 use Treatment::{Ignored, Part, Refused, TraceConfig, TraceLevel};
 
 /// Every one of these flags takes a value.
-const OTHERS: [(&str, Treatment); 43] = [
+const OTHERS: [(&str, Treatment); 41] = [
     ("model-load-gpu-limit", Ignored),
     ("enable-peer-access", Ignored),
     ("http-thread-count", Ignored),
     ("http-header-forward-pattern", Refused),
-    ("http-restricted-api", Refused),
     ("grpc-header-forward-pattern", Refused),
-    ("grpc-restricted-protocol", Refused),
     ("grpc-infer-thread-count", Ignored),
     ("grpc-infer-allocation-pool-size", Ignored),
     ("grpc-max-response-pool-size", Ignored),
