@@ -10,7 +10,16 @@ use prost::Message;
 use protobuf::Message as _;
 
 /// Paths relative to the folder `proto/`, because the files import each other by them.
-const FILES: [&str; 3] = ["v2/model_config.proto", "v2/grpc_service.proto", "health/v1/health.proto"];
+const FILES: [&str; 8] = [
+    "v2/model_config.proto",
+    "v2/grpc_service.proto",
+    "v1/api.proto",
+    "v1/request_status.proto",
+    "v1/model_config.proto",
+    "v1/server_status.proto",
+    "v1/grpc_service.proto",
+    "health/v1/health.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");

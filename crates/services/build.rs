@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_client(true)
         .codec_path("crate::MessageCodec")
         .extern_path(".inference", "::hippocamp_proto::inference")
+        .extern_path(".nvidia.inferenceserver", "::hippocamp_proto::v1")
         .extern_path(".grpc.health.v1", "::hippocamp_proto::health")
         .emit_rerun_if_changed(false)
         .compile_fds_with_config(descriptors, prost_build::Config::new())?;

@@ -13,6 +13,13 @@ pub mod inference {
     include!(concat!(env!("OUT_DIR"), "/inference.rs"));
 }
 
+/// V1, the protocol of TensorRT Inference Server 19.12 to 20.03 (package `nvidia.inferenceserver`).
+// Generated: neither names nor shapes of its items are ours to change.
+#[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]
+pub mod v1 {
+    include!(concat!(env!("OUT_DIR"), "/nvidia.inferenceserver.rs"));
+}
+
 /// The health check of gRPC (package `grpc.health.v1`).
 // Generated: neither names nor shapes of its items are ours to change.
 #[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]

@@ -14,6 +14,13 @@ pub mod inference {
     tonic::include_proto!("inference");
 }
 
+/// V1, the protocol of TensorRT Inference Server (package `nvidia.inferenceserver`).
+// Generated: neither names nor shapes of its items are ours to change.
+#[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]
+pub mod v1 {
+    tonic::include_proto!("nvidia.inferenceserver");
+}
+
 /// The health check of gRPC (package `grpc.health.v1`).
 // Generated: neither names nor shapes of its items are ours to change.
 #[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]
