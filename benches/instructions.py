@@ -56,7 +56,7 @@ EXECUTED = [
 ]
 STEPS = {
     "decode": {
-        "grpc": ["hippocamp_grpc::frame_decode::decode", "hippocamp_grpc::decode::request"],
+        "grpc": ["hippocamp_grpc_content::frame_decode::decode", "hippocamp_grpc::decode::request"],
         "http": ["hippocamp_http::json::infer::parse_infer"],
     },
     "check": dict.fromkeys(("grpc", "http"), ["hippocamp_serving::request_check::check"]),

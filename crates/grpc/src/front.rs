@@ -16,9 +16,8 @@ use crate::guard;
 use crate::health::HealthService;
 use crate::infer::Inference;
 use crate::model_infer::ModelInfer;
-use crate::serve::MESSAGE_SIZE;
 use crate::service::InferenceService;
-use hippocamp_grpc_content::Assembled;
+use hippocamp_grpc_content::{Assembled, MESSAGE_SIZE};
 
 const INFERENCE: &str = "/inference.GRPCInferenceService/";
 const HEALTH: &str = "/grpc.health.v1.Health/";
@@ -33,8 +32,9 @@ const ALWAYS: [&str; 3] = [
     "/grpc.health.v1.Health/Check",
 ];
 
-/// All services of the port.
-pub(crate) struct GrpcFront {
+/// All services of KServe v2.
+#[derive(Debug)]
+pub struct GrpcFront {
     inference: ModelInfer<GrpcInferenceServiceServer<InferenceService>>,
     health: Assembled<HealthServer<HealthService>>,
     access: Access,

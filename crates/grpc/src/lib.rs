@@ -1,14 +1,13 @@
 //! KServe v2 over gRPC: decodes a message, calls the server, encodes the answer. No rule of serving lives here.
 //!
-//! The path of a unary request: `model_infer` reads the call as its frames (`service` does, if it is compressed), `frame_decode`
-//! leaves the tensors in them, `infer` makes the one call of `core`, which has `decode` turn the message into a request, and
+//! The path of a unary request: `model_infer` reads the call as its frames and leaves the tensors in them (`service` reads it if it is compressed),
+//! `infer` makes the one call of `core`, which has `decode` turn the message into a request, and
 //! `encode` makes the reply. `stream` does the same for each message of a stream.
 
 mod contents;
 mod decode;
 mod delays;
 mod encode;
-mod frame_decode;
 mod front;
 mod guard;
 mod health;
@@ -17,7 +16,6 @@ mod metadata;
 mod model_infer;
 mod parameters;
 mod repository;
-mod room;
 mod serve;
 mod service;
 mod shared_memory;
@@ -26,6 +24,7 @@ mod status;
 mod stream;
 
 pub use delays::TestDelays;
+pub use front::GrpcFront;
 pub use serve::{GrpcSettings, serve};
 
 /// What the fuzz targets call.
@@ -35,7 +34,8 @@ pub mod fuzzing {
 
     /// The message behind the header that the frames begin with, with its tensors in it; `None` where it is left to tonic.
     pub fn decode(frames: &[bytes::Bytes]) -> Option<ModelInferRequest> {
-        let (mut request, raw) = crate::frame_decode::decode(frames)?;
+        let (mut request, raw) =
+            hippocamp_grpc_content::decode::<crate::model_infer::ModelInferTensors>(frames)?;
         request.raw_input_contents =
             raw.iter().map(hippocamp_tensor::TensorData::to_host).collect::<Result<_, _>>().ok()?;
         Some(request)

@@ -1,30 +1,20 @@
-//! The call `ModelInfer`, read from and written to HTTP/2 frames without a copy of its tensors.
+//! The call `ModelInfer`, whose tensors are never copied: it is read and written as its frames.
 //!
-//! tonic joins the frames of a message in one buffer and encodes an answer into another: for a large tensor two copies, and
-//! two buffers of its size. Here one plain message is taken as its frames, and an answer leaves as its tensors. Everything
-//! else, which is compressed messages and broken ones, goes on to tonic as it came, so that there is one place that
-//! judges it.
+//! What is unusual about a call goes on to tonic as it came.
 
-use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::mem::take;
 
 use bytes::Bytes;
-use hippocamp_net::{BodyError, RequestBody, Source, off_thread};
+use hippocamp_grpc_content::{Answers, Assembled, RawTensors, Read, deadline, may_compress, sent};
+use hippocamp_net::RequestBody;
 use hippocamp_proto::inference::ModelInferRequest;
-use hippocamp_tensor::TensorData;
-use http_body::{Frame, SizeHint};
+use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::http::header::{CONTENT_TYPE, HeaderValue};
-use tonic::codegen::{Body as HttpBody, http};
-use tonic::metadata::GRPC_CONTENT_TYPE;
-use tonic::{Code, Status};
+use tonic::codegen::http;
 
-use crate::infer::Inference;
-use crate::serve::MESSAGE_SIZE;
-use crate::{frame_decode, guard, infer, status::status};
-use hippocamp_grpc_content::{Answers, Assembled, Frames, HEADER, deadline};
+use crate::guard;
+use crate::infer::{self, Inference};
+use crate::status::status;
 
 const PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
 
@@ -43,9 +33,7 @@ impl<S> ModelInfer<S> {
         S: Answers<RequestBody> + Answers<Read>,
     {
         let headers = request.headers();
-        let may_compress = headers.contains_key("grpc-encoding")
-            || (self.response_compression && headers.contains_key("grpc-accept-encoding"));
-        if request.uri().path() != PATH || may_compress {
+        if request.uri().path() != PATH || may_compress(headers, self.response_compression) {
             return self.others.respond(request).await;
         }
         match deadline::timeout(headers) {
@@ -59,10 +47,8 @@ impl<S> ModelInfer<S> {
         S: Answers<Read>,
     {
         let (parts, body) = request.into_parts();
-        let mut read = Read { frames: Frames::default(), failed: None, body };
-        if read.one_message().await
-            && let Some((message, raw)) = decode(read.frames.contiguous(), self.inference.large_copy).await
-        {
+        let mut read = Read::new(body);
+        if let Some((message, raw)) = read.message::<ModelInferTensors>(self.inference.large_copy).await {
             // From here on the frames belong to the tensors.
             drop(read);
             if let Err(denied) = guard::model(&parts.extensions, &message.model_name) {
@@ -77,115 +63,18 @@ impl<S> ModelInfer<S> {
     }
 }
 
-/// Decodes a message, on another thread if much of it is not raw tensors.
-async fn decode(frames: &[Bytes], large: usize) -> Option<(ModelInferRequest, Vec<TensorData>)> {
-    if frames.iter().map(Bytes::len).sum::<usize>() > large && frame_decode::joined_bytes(frames) > large {
-        let frames = frames.to_vec();
-        return Box::pin(off_thread(true, move || frame_decode::decode(&frames))).await.ok()?;
-    }
-    frame_decode::decode(frames)
-}
+/// The raw tensors of a request.
+#[derive(Debug)]
+pub(crate) struct ModelInferTensors;
 
-/// A request body of which some was read. Yields it again, and then what follows.
-pub(crate) struct Read {
-    frames: Frames,
-    /// What came instead of the next frame.
-    failed: Option<BodyError>,
-    body: RequestBody,
-}
+impl RawTensors for ModelInferTensors {
+    type Message = ModelInferRequest;
 
-impl Read {
-    /// Reads on until it is clear whether the body is one message that is not compressed. Memory is used for what was
-    /// sent, not for what was announced.
-    async fn one_message(&mut self) -> bool {
-        let mut is_announced = false;
-        loop {
-            let header = self.frames.header();
-            if let Some((_, length)) = header
-                && !std::mem::replace(&mut is_announced, true)
-                && let Err(error) = self.body.has_room_for(length as u64)
-            {
-                self.failed = Some(error);
-                return false;
-            }
-            if header.is_some_and(|(flag, length)| {
-                flag != 0 || length > MESSAGE_SIZE || self.frames.len() > HEADER + length
-            }) {
-                return false;
-            }
-            match poll_fn(|cx| Pin::new(&mut self.body).poll_frame(cx)).await {
-                // Trailers of a request mean nothing to us.
-                Some(Ok(frame)) => frame.into_data().into_iter().for_each(|data| self.frames.push(data)),
-                Some(Err(failed)) => {
-                    self.failed = Some(failed);
-                    return false;
-                }
-                None => return header.is_some_and(|(_, length)| self.frames.len() == HEADER + length),
-            }
-        }
-    }
-}
+    const FIELD: u64 = 7;
+    /// The request's parameters.
+    const MAP: Option<u64> = Some(4);
 
-impl Source for Read {}
-
-impl HttpBody for Read {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(frame) = self.frames.pop() {
-            return Poll::Ready(Some(Ok(Frame::data(frame))));
-        }
-        match self.failed.take() {
-            Some(failed) => Poll::Ready(Some(Err(failed))),
-            None => Pin::new(&mut self.body).poll_frame(cx),
-        }
-    }
-}
-
-/// The answer of a call that went well.
-fn sent(pieces: VecDeque<Bytes>) -> http::Response<Body> {
-    let mut response = http::Response::new(Body::new(Sent { pieces, ended: false }));
-    response.headers_mut().insert(CONTENT_TYPE, GRPC_CONTENT_TYPE);
-    response
-}
-
-/// The pieces of a message, each as it is, and the status OK.
-struct Sent {
-    pieces: VecDeque<Bytes>,
-    ended: bool,
-}
-
-impl HttpBody for Sent {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let Some(piece) = self.pieces.pop_front() {
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
-        }
-        if std::mem::replace(&mut self.ended, true) {
-            return Poll::Ready(None);
-        }
-        let mut trailers = http::HeaderMap::with_capacity(1);
-        trailers.insert(Status::GRPC_STATUS, HeaderValue::from(Code::Ok as u16));
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.ended
-    }
-
-    /// Not exact, or the library would write a length for what has trailers.
-    fn size_hint(&self) -> SizeHint {
-        let mut hint = SizeHint::new();
-        hint.set_lower(self.pieces.iter().map(|piece| piece.len() as u64).sum());
-        hint
+    fn take(message: &mut ModelInferRequest) -> Vec<Bytes> {
+        take(&mut message.raw_input_contents)
     }
 }

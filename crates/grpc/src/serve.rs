@@ -5,15 +5,12 @@ use std::time::Duration;
 
 use hippocamp_access::Access;
 use hippocamp_core::InferenceServer;
-use hippocamp_net::{Http2, Network, Port};
+use hippocamp_net::{Front, Http2, Network, Port};
 use tokio::net::TcpListener;
 
 use crate::delays::TestDelays;
 use crate::front::GrpcFront;
 use crate::infer;
-
-/// As large as the length of a message can be for other implementations, in both directions.
-pub(crate) const MESSAGE_SIZE: usize = i32::MAX as usize;
 
 /// Settings of this protocol.
 #[derive(Clone, Debug)]
@@ -50,12 +47,14 @@ impl Default for GrpcSettings {
     }
 }
 
-/// Serves until the network closes and the last connection is done.
-pub async fn serve(
+/// Serves until the network closes and the last connection is done. `mount` adds further services to the port, if there are
+/// any: it makes a front of this one.
+pub async fn serve<F: Front>(
     listener: TcpListener,
     network: Arc<Network>,
     server: Arc<InferenceServer>,
     settings: GrpcSettings,
+    mount: impl FnOnce(GrpcFront) -> F,
 ) {
     let http2 = Http2 {
         keepalive_time: settings.keepalive_time,
@@ -67,5 +66,5 @@ pub async fn serve(
     let calls = infer::Inference { server, delays, large_copy: network.large_copy() };
     let front = GrpcFront::new(calls, network.phase(), settings.response_compression, settings.access);
     let port = Port { name: "grpc", http1: false, http2, counted: true };
-    hippocamp_net::serve(listener, network, port, front).await;
+    hippocamp_net::serve(listener, network, port, mount(front)).await;
 }

@@ -12,6 +12,7 @@ use std::time::Instant;
 use hippocamp_access::Grant;
 use hippocamp_backend::{Error, Event, Result};
 use hippocamp_core::{InferenceServer, Responses, Running, Then};
+use hippocamp_grpc_content::Room;
 use hippocamp_net::{Charge, Exchange, Phase};
 use hippocamp_proto::inference::{ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
 use hippocamp_tensor::TensorData;
@@ -22,7 +23,6 @@ use tonic::{Status, Streaming};
 use crate::delays::{Delays, hold};
 use crate::infer::{self, Submitted};
 use crate::parameters::flag;
-use crate::room::Room;
 use crate::{encode, status::status};
 
 /// Requests under way and answers not yet written, on one stream. Beyond that, reading waits.

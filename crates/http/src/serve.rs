@@ -15,17 +15,19 @@ use crate::response::{self, ResponseBody};
 /// What is asked for under this is always answered.
 const HEALTH: &str = "/v2/health/";
 
-/// Serves HTTP/1.1 and HTTP/2 until the network closes and the last connection is done.
-pub async fn serve(
+/// Serves HTTP/1.1 and HTTP/2 until the network closes and the last connection is done. `mount` adds further protocols to the
+/// port, if there are any: it makes a front of this one.
+pub async fn serve<F: Front>(
     listener: TcpListener,
     network: Arc<Network>,
     server: Arc<InferenceServer>,
     settings: HttpSettings,
+    mount: impl FnOnce(HttpFront) -> F,
 ) {
     let port = Port { name: "http", http1: true, http2: Http2::default(), counted: true };
     let mut front = HttpFront::new(server, settings);
     front.large_copy = network.large_copy();
-    hippocamp_net::serve(listener, network, port, front).await;
+    hippocamp_net::serve(listener, network, port, mount(front)).await;
 }
 
 /// The same for the metrics port.

@@ -141,7 +141,7 @@ fn serve(
     if let Some(listener) = listeners.http {
         info!("HTTP on {}", listener.local_addr()?);
         let (network, server) = shared();
-        fronts.spawn(hippocamp_http::serve(listener, network, server, settings));
+        fronts.spawn(hippocamp_http::serve(listener, network, server, settings, |front| front));
     }
     if let Some(listener) = listeners.grpc {
         info!("gRPC on {}", listener.local_addr()?);
@@ -151,7 +151,7 @@ fn serve(
             access: accesses.grpc.clone(),
             ..args.grpc.settings()
         };
-        fronts.spawn(hippocamp_grpc::serve(listener, network, server, settings));
+        fronts.spawn(hippocamp_grpc::serve(listener, network, server, settings, |front| front));
     }
     if let Some(listener) = listeners.metrics {
         info!("metrics on {}", listener.local_addr()?);

@@ -99,11 +99,11 @@ impl TestServer {
         let settings = HttpSettings::default();
         let shared = || (Arc::clone(&network), Arc::clone(&core));
         let (of_http, server) = shared();
-        fronts.spawn(hippocamp_http::serve(http, of_http, server, settings));
+        fronts.spawn(hippocamp_http::serve(http, of_http, server, settings, |front| front));
         let (of_metrics, server) = shared();
         fronts.spawn(hippocamp_http::serve_metrics(metrics, of_metrics, server, Access::open()));
         let (of_grpc, server) = shared();
-        fronts.spawn(hippocamp_grpc::serve(grpc, of_grpc, server, GrpcSettings::default()));
+        fronts.spawn(hippocamp_grpc::serve(grpc, of_grpc, server, GrpcSettings::default(), |front| front));
         let (of_line, server) = shared();
         fronts.spawn(hippocamp_net::serve_protocol(line, of_line, "line", LineProtocol::new(server)));
         let faults = core.load_repositories().await;

@@ -39,7 +39,9 @@ impl Held {
         let settings = GrpcSettings { delays, response_compression: true, ..GrpcSettings::default() };
         let (network, threads) = network(io_threads(), Limits::default());
         let mut front = JoinSet::new();
-        front.spawn(hippocamp_grpc::serve(listener, network, Arc::clone(&server.core), settings));
+        front.spawn(hippocamp_grpc::serve(listener, network, Arc::clone(&server.core), settings, |front| {
+            front
+        }));
         let client = GrpcInferenceServiceClient::connect(address).await.unwrap();
         Held { server, gate, client, _front: front, _threads: threads }
     }

@@ -1,8 +1,24 @@
 use hippocamp_proto::inference::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
-use hippocamp_proto::inference::{InferParameter, InferTensorContents, infer_parameter::ParameterChoice};
+use hippocamp_proto::inference::{
+    InferParameter, InferTensorContents, ModelInferRequest, infer_parameter::ParameterChoice,
+};
 use proptest::prelude::*;
 
 use super::*;
+
+#[derive(Debug)]
+struct ModelInfer;
+
+impl RawTensors for ModelInfer {
+    type Message = ModelInferRequest;
+
+    const FIELD: u64 = 7;
+    const MAP: Option<u64> = Some(4);
+
+    fn take(message: &mut ModelInferRequest) -> Vec<Bytes> {
+        std::mem::take(&mut message.raw_input_contents)
+    }
+}
 
 /// A message behind a header, cut into frames at these places.
 fn frames(message: &[u8], cuts: &[usize]) -> Vec<Bytes> {
@@ -14,7 +30,7 @@ fn frames(message: &[u8], cuts: &[usize]) -> Vec<Bytes> {
 
 /// The message with its tensors in it, as prost would have read it.
 fn whole(frames: &[Bytes]) -> Option<ModelInferRequest> {
-    let (mut request, raw) = decode(frames)?;
+    let (mut request, raw) = decode::<ModelInfer>(frames)?;
     assert!(request.raw_input_contents.is_empty());
     request.raw_input_contents = raw.iter().map(|data| data.to_host().unwrap()).collect();
     Some(request)
@@ -30,7 +46,7 @@ fn tensors_are_views_of_the_frames() {
     let message = request.encode_to_vec();
     for cuts in [&[][..], &[4096, 2048]] {
         let frames = frames(&message, cuts);
-        let (_, raw) = decode(&frames).unwrap();
+        let (_, raw) = decode::<ModelInfer>(&frames).unwrap();
         assert_eq!(raw.iter().map(TensorData::len).collect::<Vec<_>>(), [5000, 3000]);
         for segment in raw.iter().flat_map(|data| data.as_segments().unwrap()) {
             let is_within = |frame: &Bytes| frame.as_ptr_range().contains(&segment.as_ptr());
@@ -44,7 +60,7 @@ fn parameters_of_another_wire_type_are_left_to_tonic() {
     // By its key a number, 3. prost takes that for the length of what follows, which is then no tensor.
     let message = [0x20, 3, 0x3A, 1, b'A'];
     assert!(ModelInferRequest::decode(&message[..]).unwrap().raw_input_contents.is_empty());
-    assert!(decode(&frames(&message, &[6])).is_none());
+    assert!(decode::<ModelInfer>(&frames(&message, &[6])).is_none());
 }
 
 fn text() -> impl Strategy<Value = String> {

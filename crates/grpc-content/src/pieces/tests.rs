@@ -1,6 +1,25 @@
+use hippocamp_proto::inference::ModelInferResponse;
+use hippocamp_proto::inference::model_infer_response::InferOutputTensor;
 use proptest::prelude::*;
 
 use super::*;
+
+/// A response, and its tensors.
+struct Reply {
+    message: ModelInferResponse,
+    raw: SmallVec<[HostSegments; 4]>,
+}
+
+impl Reply {
+    fn into_pieces(self) -> Result<VecDeque<Bytes>, Status> {
+        pieces(&self.message, 6, self.raw)
+    }
+
+    fn into_message(self) -> ModelInferResponse {
+        let raw = self.raw.iter().map(|data| data.join().unwrap());
+        ModelInferResponse { raw_output_contents: raw.collect(), ..self.message }
+    }
+}
 
 /// A tensor in pieces of these sizes.
 fn tensor(sizes: &[usize]) -> HostSegments {
@@ -42,7 +61,7 @@ proptest! {
     fn the_pieces_are_what_prost_writes(
         tensors in prop::collection::vec(prop::collection::vec(prop_oneof![0usize..300, SMALL - 2..SMALL + 2], 0..3), 0..4)
     ) {
-        let message = of(&tensors).into_message().unwrap().encode_to_vec();
+        let message = of(&tensors).into_message().encode_to_vec();
         let pieces = of(&tensors).into_pieces().unwrap();
         let sent: Vec<u8> = pieces.iter().flatten().copied().collect();
         prop_assert_eq!(&sent[HEADER..], &message[..]);

@@ -1,21 +1,30 @@
-//! An encoded `ModelInferRequest` in the frames that it came in, with its tensors left where they are.
+//! An encoded message in the frames that it came in, with its tensors left where they are.
 //!
 //! prost wants a message in one piece, which costs a copy of every tensor. Here only the rest is joined, which is small,
 //! and prost reads that. Whatever is unusual is not decided here: the caller has tonic read the message, so that it is
 //! refused, or accepted, as any other.
 
 use bytes::Bytes;
-use hippocamp_proto::inference::ModelInferRequest;
 use hippocamp_tensor::{HostSegments, TensorData};
 use prost::Message;
 
-use hippocamp_grpc_content::HEADER;
+use crate::HEADER;
 
-/// The number of `parameters`, a map. Whatever wire type it is written with, prost reads it as length-delimited.
-const PARAMETERS: u64 = 4;
+/// A kind of message with a list of raw tensors.
+pub trait RawTensors {
+    /// The message.
+    type Message: Message + Default;
 
-/// The number of `raw_input_contents`.
-const RAW_INPUT_CONTENTS: u64 = 7;
+    /// The number of the repeated field of bytes that the tensors are in.
+    const FIELD: u64;
+
+    /// The number of a map, if the message has one. Whatever wire type a map is written with, prost reads it as
+    /// length-delimited.
+    const MAP: Option<u64>;
+
+    /// Takes the tensors out of a message.
+    fn take(message: &mut Self::Message) -> Vec<Bytes>;
+}
 
 /// How a field's value is written: the low three bits of its key.
 const VARINT: u64 = 0;
@@ -25,11 +34,11 @@ const FOUR_BYTES: u64 = 5;
 
 /// The message behind the header that `frames` begin with, and its raw tensors, which the message itself lacks: views of
 /// the frames, never copies. `None` if it is not a message as prost reads them.
-pub(crate) fn decode(frames: &[Bytes]) -> Option<(ModelInferRequest, Vec<TensorData>)> {
+pub fn decode<R: RawTensors>(frames: &[Bytes]) -> Option<(R::Message, Vec<TensorData>)> {
     if let [frame] = frames {
-        let mut request = ModelInferRequest::decode(frame.slice(HEADER..)).ok()?;
-        let raw = std::mem::take(&mut request.raw_input_contents);
-        return Some((request, raw.into_iter().map(TensorData::from).collect()));
+        let mut message = R::Message::decode(frame.get(HEADER..).map(|_| frame.slice(HEADER..))?).ok()?;
+        let raw = R::take(&mut message);
+        return Some((message, raw.into_iter().map(TensorData::from).collect()));
     }
     let mut cursor = Cursor { frames, at: 0 };
     cursor.take(HEADER)?;
@@ -37,12 +46,12 @@ pub(crate) fn decode(frames: &[Bytes]) -> Option<(ModelInferRequest, Vec<TensorD
     while !cursor.is_at_end() {
         let key = cursor.varint()?;
         let (number, wire_type) = (key >> 3, key & 7);
-        if (number, wire_type) == (RAW_INPUT_CONTENTS, LENGTH_DELIMITED) {
+        if (number, wire_type) == (R::FIELD, LENGTH_DELIMITED) {
             let size = cursor.varint()?;
             raw.push(cursor.take(usize::try_from(size).ok()?)?);
             continue;
         }
-        if number == PARAMETERS && wire_type != LENGTH_DELIMITED {
+        if R::MAP == Some(number) && wire_type != LENGTH_DELIMITED {
             return None;
         }
         push_varint(&mut rest, key);
@@ -64,11 +73,11 @@ pub(crate) fn decode(frames: &[Bytes]) -> Option<(ModelInferRequest, Vec<TensorD
             rest.extend_from_slice(piece);
         }
     }
-    Some((ModelInferRequest::decode(Bytes::from(rest)).ok()?, raw))
+    Some((R::Message::decode(Bytes::from(rest)).ok()?, raw))
 }
 
 /// The bytes of the message that are no raw tensors: those that [`decode`] looks at one by one. 0 if that cannot be told.
-pub(crate) fn joined_bytes(frames: &[Bytes]) -> usize {
+pub(crate) fn joined_bytes<R: RawTensors>(frames: &[Bytes]) -> usize {
     let count = |mut cursor: Cursor<'_>| {
         cursor.take(HEADER)?;
         let mut joined = 0;
@@ -82,7 +91,7 @@ pub(crate) fn joined_bytes(frames: &[Bytes]) -> usize {
                 _ => return None,
             };
             cursor.take(size)?;
-            joined += if key >> 3 == RAW_INPUT_CONTENTS { 0 } else { size };
+            joined += if key >> 3 == R::FIELD { 0 } else { size };
         }
         Some(joined)
     };

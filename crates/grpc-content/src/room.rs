@@ -9,19 +9,20 @@ const PIECE: usize = 1 << 10;
 
 /// Room for a number of bytes. What is larger than all of it takes all of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Room {
+pub struct Room {
     pieces: Arc<Semaphore>,
     all: usize,
 }
 
 impl Room {
-    pub(crate) fn new(bytes: usize) -> Room {
+    /// Room for so many bytes.
+    pub fn new(bytes: usize) -> Room {
         let all = bytes / PIECE;
         Room { pieces: Arc::new(Semaphore::new(all)), all }
     }
 
     /// Waits until there is room. It is given back when what is returned is dropped.
-    pub(crate) async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    pub async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let pieces = (1 + bytes / PIECE).min(self.all) as u32;
         Arc::clone(&self.pieces).acquire_many_owned(pieces).await.ok()
     }
