@@ -92,7 +92,7 @@ def test_streams_are_counted_too(server, tmp_path):
     (level,), _ = results(
         tmp_path, *address(server, "grpc"), *SMALL, "--stream", "-c", 4, "--requests", 300, "--warm-up", 0
     )
-    assert (level["requests"], level["responses"], level["way"]) == (300, 300, "grpc_stream")
+    assert (level["requests"], level["responses"], level["protocol"]) == (300, 300, "grpc_stream")
     assert served(server)[0] - requests == 301
 
 
@@ -104,7 +104,7 @@ def test_the_table_and_the_files_say_the_same(server, tmp_path):
     with open(table, encoding="utf-8") as f:
         rows = list(csv.DictReader(f))
     for level, row in zip(levels, rows, strict=True):
-        assert row["way"] == level["way"] == "http"
+        assert row["protocol"] == level["protocol"] == "http"
         assert int(row["requests"]) == level["requests"] == 500
         assert float(row["p99_us"]) == pytest.approx(level["latency_us"]["p99"], abs=0.1)
         assert re.search(rf"^HTTP, concurrency {level['concurrency']} .* 500 ", text, re.MULTILINE), text
@@ -155,7 +155,7 @@ def test_local_stands_beside_served(repository, tmp_path):
     levels, text = results(
         tmp_path, "--local", "--model-repository", repository, *SMALL, "-c", "1,2", "--requests", 200
     )
-    assert [level["way"] for level in levels] == ["local"] * 2 + ["http"] * 2 + ["grpc"] * 2
+    assert [level["protocol"] for level in levels] == ["local"] * 2 + ["http"] * 2 + ["grpc"] * 2
     assert all(level["requests"] == 200 and level["failed"] == 0 for level in levels)
     assert "in process, concurrency 2" in text and "gRPC, concurrency 2" in text
 

@@ -202,8 +202,8 @@ impl BenchArgs {
     pub(crate) fn loads(&self) -> Vec<Load> {
         match (&self.rate, self.sequences) {
             (Some(rates), sequences) => {
-                let lanes = sequences.unwrap_or(self.in_flight);
-                rates.iter().map(|rate| Load::Open { rate, is_poisson: self.poisson, lanes }).collect()
+                let workers = sequences.unwrap_or(self.in_flight);
+                rates.iter().map(|rate| Load::Open { rate, is_poisson: self.poisson, workers }).collect()
             }
             (None, Some(concurrency)) => vec![Load::Closed { concurrency }],
             (None, None) => self.concurrency.iter().map(|concurrency| Load::Closed { concurrency }).collect(),

@@ -31,7 +31,7 @@ pub fn server_of_url(args: &BenchArgs) -> Option<(Protocol, String)> {
 /// A form of the results as a file.
 type Render = fn(&Report) -> String;
 
-/// Measures all levels by every way, and writes the files that were asked for. What fails after something was measured is
+/// Measures all levels by every transport, and writes the files that were asked for. What fails after something was measured is
 /// part of the report.
 pub async fn bench(args: &BenchArgs, local: Option<&Local>) -> Result<Report> {
     let mut report = Report::new(args);
@@ -86,7 +86,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Measures all levels by one way.
+    /// Measures all levels by one transport.
     async fn measure(&mut self, ready: Ready) -> Result<()> {
         let measured = self.measure_levels(&ready.plan).await;
         // The results are worth more than a farewell that failed.
@@ -98,7 +98,7 @@ impl Run<'_> {
         self.report.begin(plan);
         self.session.threads = 1;
         for load in self.loads {
-            self.session.progress.title(&format!("{}, {}", plan.way.title(), load.title()));
+            self.session.progress.title(&format!("{}, {}", plan.transport.title(), load.title()));
             self.report.points.push(self.session.measure(plan, *load).await?);
             if self.is_over() {
                 break;

@@ -1,4 +1,4 @@
-//! The requests of a lane.
+//! The requests of a worker.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use crate::sequence::{Sequences, Step};
 #[derive(Debug)]
 pub(crate) struct Calls {
     plan: Arc<Plan>,
-    lane: u32,
+    worker: u32,
     sequences: Option<Sequences>,
     /// The last request: the next is often the same.
     call: Call,
 }
 
 impl Calls {
-    pub(crate) fn new(plan: &Arc<Plan>, lane: u32) -> Calls {
+    pub(crate) fn new(plan: &Arc<Plan>, worker: u32) -> Calls {
         let sequences = plan.sequence.map(Sequences::new);
-        let call = Call { message: plan.encoder.encode(lane, None), step: None };
-        Calls { plan: Arc::clone(plan), lane, sequences, call }
+        let call = Call { message: plan.encoder.encode(worker, None), step: None };
+        Calls { plan: Arc::clone(plan), worker, sequences, call }
     }
 
     /// The next request.
@@ -46,7 +46,7 @@ impl Calls {
 
     fn encode(&mut self, step: Step) {
         if self.call.step != Some(step) {
-            self.call = Call { message: self.plan.encoder.encode(self.lane, Some(step)), step: Some(step) };
+            self.call = Call { message: self.plan.encoder.encode(self.worker, Some(step)), step: Some(step) };
         }
     }
 }

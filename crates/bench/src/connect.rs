@@ -1,4 +1,4 @@
-//! Opens the connections of a thread, and starts the lanes on them.
+//! Opens the connections of a thread, and starts the workers on them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,22 +10,22 @@ use crate::calls::Calls;
 use crate::exchange::{Exchange, Fault};
 use crate::grpc::{GrpcConnection, GrpcExchange, StreamExchange};
 use crate::http::HttpExchange;
-use crate::lane::Lane;
 use crate::local::LocalExchange;
-use crate::plan::{Plan, Way};
+use crate::plan::{Plan, Transport};
+use crate::worker::Worker;
 
 /// The part of a load that a thread has.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
-    /// The number of its first lane among all.
-    pub(crate) first_lane: u32,
-    pub(crate) lanes: u32,
+    /// The number of its first worker among all.
+    pub(crate) first_worker: u32,
+    pub(crate) workers: u32,
     pub(crate) connections: u32,
 }
 
-/// The ways to the model of a thread's lanes.
+/// The exchanges of a thread's workers.
 #[derive(Debug)]
-pub(crate) enum Ways {
+pub(crate) enum Exchanges {
     Http(Vec<HttpExchange>),
     Grpc(Vec<GrpcExchange>),
     Stream(Vec<StreamExchange>),
@@ -33,75 +33,75 @@ pub(crate) enum Ways {
 }
 
 /// Opens all connections of a thread, so that none is opened while requests are measured.
-pub(crate) async fn open(plan: &Plan, part: Part) -> io::Result<Ways> {
-    let lanes = part.lanes as usize;
-    Ok(match &plan.way {
-        Way::Http(address) => {
-            let mut ways = Vec::new();
-            for _ in 0..lanes {
-                ways.push(HttpExchange::connect(*address).await?);
+pub(crate) async fn open(plan: &Plan, part: Part) -> io::Result<Exchanges> {
+    let workers = part.workers as usize;
+    Ok(match &plan.transport {
+        Transport::Http(address) => {
+            let mut exchanges = Vec::new();
+            for _ in 0..workers {
+                exchanges.push(HttpExchange::connect(*address).await?);
             }
-            Ways::Http(ways)
+            Exchanges::Http(exchanges)
         }
-        Way::Grpc(address) => {
+        Transport::Grpc(address) => {
             let connections = connections(plan, part, *address).await?;
-            Ways::Grpc(connections.iter().cycle().take(lanes).map(GrpcExchange::new).collect())
+            Exchanges::Grpc(connections.iter().cycle().take(workers).map(GrpcExchange::new).collect())
         }
-        Way::Stream(address) => {
+        Transport::Stream(address) => {
             let connections = connections(plan, part, *address).await?;
-            Ways::Stream(connections.iter().cycle().take(lanes).map(StreamExchange::new).collect())
+            Exchanges::Stream(connections.iter().cycle().take(workers).map(StreamExchange::new).collect())
         }
-        Way::Local(model) => {
-            let way = LocalExchange::new(model, &plan.encoder.request);
-            Ways::Local(vec![way; lanes])
+        Transport::Local(model) => {
+            let exchange = LocalExchange::new(model, &plan.encoder.request);
+            Exchanges::Local(vec![exchange; workers])
         }
     })
 }
 
 async fn connections(plan: &Plan, part: Part, address: SocketAddr) -> io::Result<Vec<Arc<GrpcConnection>>> {
     let mut connections = Vec::new();
-    for _ in 0..part.connections.min(part.lanes) {
+    for _ in 0..part.connections.min(part.workers) {
         connections.push(GrpcConnection::connect(address, &plan.encoder.authority).await?);
     }
     Ok(connections)
 }
 
-/// Sends the first request of a lane by the first way.
-pub(crate) async fn probe(ways: Ways, calls: Calls) -> Result<(), Fault> {
-    match ways {
-        Ways::Http(ways) => first(ways, calls).await,
-        Ways::Grpc(ways) => first(ways, calls).await,
-        Ways::Stream(ways) => first(ways, calls).await,
-        Ways::Local(ways) => first(ways, calls).await,
+/// Sends the first request of a worker by the first exchange.
+pub(crate) async fn probe(exchanges: Exchanges, calls: Calls) -> Result<(), Fault> {
+    match exchanges {
+        Exchanges::Http(exchanges) => first(exchanges, calls).await,
+        Exchanges::Grpc(exchanges) => first(exchanges, calls).await,
+        Exchanges::Stream(exchanges) => first(exchanges, calls).await,
+        Exchanges::Local(exchanges) => first(exchanges, calls).await,
     }
 }
 
-async fn first<E: Exchange>(ways: Vec<E>, mut calls: Calls) -> Result<(), Fault> {
-    for mut way in ways.into_iter().take(1) {
-        way.exchange(calls.next()).await?;
+async fn first<E: Exchange>(exchanges: Vec<E>, mut calls: Calls) -> Result<(), Fault> {
+    for mut exchange in exchanges.into_iter().take(1) {
+        exchange.exchange(calls.next()).await?;
         if let Some(call) = calls.end() {
-            way.exchange(call).await?;
+            exchange.exchange(call).await?;
         }
-        way.close().await;
+        exchange.close().await;
     }
     Ok(())
 }
 
-/// Starts a lane for each way. `lane` makes the lane of a number among those of the thread.
-pub(crate) fn start(ways: Ways, lane: impl Fn(u32) -> Lane) -> JoinSet<()> {
-    let mut lanes = JoinSet::new();
+/// Starts a worker for each exchange. `worker` makes the worker of a number among those of the thread.
+pub(crate) fn start(exchanges: Exchanges, worker: impl Fn(u32) -> Worker) -> JoinSet<()> {
+    let mut workers = JoinSet::new();
     macro_rules! spawn {
-        ($ways:expr) => {
-            for (number, way) in (0..).zip($ways) {
-                lanes.spawn(lane(number).run(way));
+        ($exchanges:expr) => {
+            for (number, exchange) in (0..).zip($exchanges) {
+                workers.spawn(worker(number).run(exchange));
             }
         };
     }
-    match ways {
-        Ways::Http(ways) => spawn!(ways),
-        Ways::Grpc(ways) => spawn!(ways),
-        Ways::Stream(ways) => spawn!(ways),
-        Ways::Local(ways) => spawn!(ways),
+    match exchanges {
+        Exchanges::Http(exchanges) => spawn!(exchanges),
+        Exchanges::Grpc(exchanges) => spawn!(exchanges),
+        Exchanges::Stream(exchanges) => spawn!(exchanges),
+        Exchanges::Local(exchanges) => spawn!(exchanges),
     }
-    lanes
+    workers
 }

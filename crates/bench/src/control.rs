@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(
             control.begin_at(before),
             Begin::LeftOut,
-            "so that its lane gets to those that are measured"
+            "so that its worker gets to those that are measured"
         );
         assert_eq!(control.begin_at(Instant::now() + Duration::from_secs(1)), Begin::Over);
         assert!(control.span().is_some());

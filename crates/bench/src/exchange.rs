@@ -1,4 +1,4 @@
-//! What every way to the model has in common: a request is sent, and its answer awaited.
+//! What all transports have in common: a request is sent, and its answer awaited.
 
 use std::time::Instant;
 
@@ -46,7 +46,7 @@ impl Fault {
     }
 }
 
-/// A way to the model that takes one request at a time.
+/// A connection, or a share of one, or a model in this process, which takes one request at a time.
 pub(crate) trait Exchange: Send + 'static {
     /// Sends a request and waits until its answer is complete.
     fn exchange(&mut self, call: &Call) -> impl Future<Output = Result<Reply, Fault>> + Send;

@@ -13,7 +13,6 @@ mod exchange;
 mod grpc;
 mod http;
 mod interrupts;
-mod lane;
 mod local;
 mod measure;
 mod message;
@@ -30,6 +29,7 @@ mod samples;
 mod sequence;
 mod shared_memory;
 mod threads;
+mod worker;
 
 pub use args::BenchArgs;
 pub use bench::{Local, bench, server_of_url};

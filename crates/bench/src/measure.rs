@@ -76,7 +76,7 @@ impl Session {
             used = cpu_time().saturating_sub(cpu);
         }
         Ok(Point {
-            way: plan.way.clone(),
+            transport: plan.transport.clone(),
             load,
             connections: plan.connections(load, count),
             threads: count,

@@ -19,7 +19,7 @@ const PREFIX: usize = 5;
 
 /// How requests are encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum Encoding {
     Http,
     Grpc,
     /// As messages of a stream.
@@ -31,7 +31,7 @@ pub(crate) enum Form {
 /// What is asked, and in which encoding.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoder {
-    pub(crate) form: Form,
+    pub(crate) encoding: Encoding,
     /// The server's name in requests, `HOST:PORT`.
     pub(crate) authority: String,
     pub(crate) target: Target,
@@ -41,27 +41,27 @@ pub(crate) struct Encoder {
 }
 
 impl Encoder {
-    /// The request of a lane, at its place of a sequence if it belongs to one.
-    pub(crate) fn encode(&self, lane: u32, step: Option<Step>) -> Bytes {
+    /// The request of a worker, at its place of a sequence if it belongs to one.
+    pub(crate) fn encode(&self, worker: u32, step: Option<Step>) -> Bytes {
         let mut request = self.request.clone();
         let parameters = step.iter().flat_map(Step::parameters);
         request.parameters.extend(parameters.map(|(key, value)| (key.to_owned(), value)));
-        match self.form {
-            Form::Http => self.http(&request, lane),
-            Form::Grpc => self.grpc(&request, lane),
-            Form::Stream => {
+        match self.encoding {
+            Encoding::Http => self.http(&request, worker),
+            Encoding::Grpc => self.grpc(&request, worker),
+            Encoding::Stream => {
                 // So that the last response of a decoupled model can be told.
                 request.parameters.push((EMPTY_FINAL_RESPONSE.to_owned(), Parameter::Bool(true)));
-                self.grpc(&request, lane)
+                self.grpc(&request, worker)
             }
-            Form::Local => Bytes::new(),
+            Encoding::Local => Bytes::new(),
         }
     }
 
-    fn grpc(&self, request: &Request, lane: u32) -> Bytes {
+    fn grpc(&self, request: &Request, worker: u32) -> Bytes {
         let mut message = grpc_message(&self.target, request);
         if let Some(memory) = &self.memory {
-            in_memory::of_message(&mut message, memory, lane);
+            in_memory::of_message(&mut message, memory, worker);
         }
         let length = message.encoded_len();
         let mut bytes = BytesMut::with_capacity(PREFIX + length);
@@ -71,11 +71,11 @@ impl Encoder {
         bytes.freeze()
     }
 
-    fn http(&self, request: &Request, lane: u32) -> Bytes {
+    fn http(&self, request: &Request, worker: u32) -> Bytes {
         let mut json = http_header(request);
         let mut tensors = request.inputs.as_slice();
         if let Some(memory) = &self.memory {
-            in_memory::of_json(&mut json, memory, lane);
+            in_memory::of_json(&mut json, memory, worker);
             tensors = &[];
         }
         let json = json.to_string();
@@ -104,11 +104,11 @@ mod tests {
 
     use super::*;
 
-    fn encoder(form: Form) -> Encoder {
+    fn encoder(encoding: Encoding) -> Encoder {
         let data = Bytes::from_static(&[0, 0, 0x80, 0x3f]);
         let input = Tensor { name: "X".to_owned(), data_type: DataType::Fp32, shape: vec![1], data };
         Encoder {
-            form,
+            encoding,
             authority: "host:1".to_owned(),
             target: Target { model: "m".to_owned(), version: String::new() },
             request: Request {
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn an_http_request_is_complete() {
-        let bytes = encoder(Form::Http).encode(0, Some(Step { id: 9, is_first: true, is_last: false }));
+        let bytes = encoder(Encoding::Http).encode(0, Some(Step { id: 9, is_first: true, is_last: false }));
         let text = String::from_utf8_lossy(&bytes);
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("POST /v2/models/m/infer HTTP/1.1\r\nHost: host:1\r\n"), "{head}");
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_grpc_request_has_its_length_before_it() {
-        let bytes = encoder(Form::Grpc).encode(0, None);
+        let bytes = encoder(Encoding::Grpc).encode(0, None);
         assert_eq!(bytes[0], 0);
         assert_eq!(u32::from_be_bytes(bytes[1..5].try_into().unwrap()) as usize, bytes.len() - 5);
     }

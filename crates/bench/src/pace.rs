@@ -53,7 +53,7 @@ impl Schedule {
     }
 }
 
-/// Tells the lanes of a thread when to send.
+/// Tells the workers of a thread when to send.
 #[derive(Debug)]
 pub(crate) struct Pace {
     state: Mutex<State>,
@@ -95,7 +95,7 @@ impl Pace {
         .await
     }
 
-    /// Wakes the lanes when it is their time. Runs as long as the thread does.
+    /// Wakes the workers when it is their time. Runs as long as the thread does.
     pub(crate) async fn run(&self) -> std::io::Result<()> {
         let timer = Timer::new()?;
         loop {
@@ -110,7 +110,7 @@ impl Pace {
         }
     }
 
-    /// Wakes the lanes whose time has come; returns the time of the next.
+    /// Wakes the workers whose time has come; returns the time of the next.
     fn wake_due(&self) -> Option<Instant> {
         let mut state = self.state.lock();
         let now = Instant::now();
@@ -122,14 +122,14 @@ impl Pace {
         state.waiting.front().map(|(time, _)| *time)
     }
 
-    /// Lets every lane continue at once.
+    /// Lets every worker continue at once.
     pub(crate) fn end(&self) {
         let mut state = self.state.lock();
         state.is_over = true;
         state.waiting.drain(..).for_each(|(_, waker)| waker.wake());
     }
 
-    /// How many requests were to be sent between two times that no lane has taken.
+    /// How many requests were to be sent between two times that no worker has taken.
     pub(crate) fn left(&self, from: Instant, to: Instant) -> u64 {
         self.state.lock().schedule.left(from, to)
     }

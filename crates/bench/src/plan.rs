@@ -14,7 +14,7 @@ const STREAMS: u32 = 6;
 /// The same for all levels of a run.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub(crate) way: Way,
+    pub(crate) transport: Transport,
     pub(crate) encoder: Encoder,
     /// The length of sequences; `None` where requests do not belong to any.
     pub(crate) sequence: Option<u32>,
@@ -28,9 +28,9 @@ pub(crate) struct Plan {
     pub(crate) threads: Option<u32>,
 }
 
-/// The way of requests to the model.
+/// How requests get to the model.
 #[derive(Clone, Debug)]
-pub(crate) enum Way {
+pub(crate) enum Transport {
     /// Over HTTP, one request after the other on each connection.
     Http(SocketAddr),
     /// Unary calls over gRPC.
@@ -41,32 +41,34 @@ pub(crate) enum Way {
     Local(Arc<LoadedModel>),
 }
 
-impl Way {
+impl Transport {
     /// Its name in results for programs.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Way::Http(_) => "http",
-            Way::Grpc(_) => "grpc",
-            Way::Stream(_) => "grpc_stream",
-            Way::Local(_) => "local",
+            Transport::Http(_) => "http",
+            Transport::Grpc(_) => "grpc",
+            Transport::Stream(_) => "grpc_stream",
+            Transport::Local(_) => "local",
         }
     }
 
     /// Where requests go, unless it is this process.
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         match self {
-            Way::Http(address) | Way::Grpc(address) | Way::Stream(address) => Some(*address),
-            Way::Local(_) => None,
+            Transport::Http(address) | Transport::Grpc(address) | Transport::Stream(address) => {
+                Some(*address)
+            }
+            Transport::Local(_) => None,
         }
     }
 
     /// Its name for people.
     pub(crate) fn title(&self) -> &'static str {
         match self {
-            Way::Http(_) => "HTTP",
-            Way::Grpc(_) => "gRPC",
-            Way::Stream(_) => "gRPC stream",
-            Way::Local(_) => "in process",
+            Transport::Http(_) => "HTTP",
+            Transport::Grpc(_) => "gRPC",
+            Transport::Stream(_) => "gRPC stream",
+            Transport::Local(_) => "in process",
         }
     }
 }
@@ -76,16 +78,16 @@ impl Way {
 pub(crate) enum Load {
     /// So many requests are always under way.
     Closed { concurrency: u32 },
-    /// So many requests are sent every second, with at most `lanes` under way.
-    Open { rate: u32, is_poisson: bool, lanes: u32 },
+    /// So many requests are sent every second, with at most `workers` under way.
+    Open { rate: u32, is_poisson: bool, workers: u32 },
 }
 
 impl Load {
     /// How many requests may be under way.
-    pub(crate) fn lanes(self) -> u32 {
+    pub(crate) fn workers(self) -> u32 {
         match self {
             Load::Closed { concurrency } => concurrency,
-            Load::Open { lanes, .. } => lanes,
+            Load::Open { workers, .. } => workers,
         }
     }
 
@@ -101,19 +103,21 @@ impl Load {
 impl Plan {
     /// How many connections carry a load that is sent by so many threads: each thread has one at least.
     pub(crate) fn connections(&self, load: Load, threads: u32) -> u32 {
-        match (&self.way, self.connections) {
-            (Way::Local(_), _) => 0,
-            (Way::Http(_), _) => load.lanes(),
-            (Way::Grpc(_) | Way::Stream(_), Some(connections)) => connections.min(load.lanes()),
-            (Way::Grpc(_) | Way::Stream(_), None) => load.lanes().div_ceil(STREAMS).max(threads),
+        match (&self.transport, self.connections) {
+            (Transport::Local(_), _) => 0,
+            (Transport::Http(_), _) => load.workers(),
+            (Transport::Grpc(_) | Transport::Stream(_), Some(connections)) => connections.min(load.workers()),
+            (Transport::Grpc(_) | Transport::Stream(_), None) => {
+                load.workers().div_ceil(STREAMS).max(threads)
+            }
         }
     }
 
     /// The most threads that have something to do under a load.
     pub(crate) fn most_threads(&self, load: Load) -> u32 {
-        match (&self.way, self.connections) {
-            (Way::Grpc(_) | Way::Stream(_), Some(connections)) => connections.min(load.lanes()),
-            _ => load.lanes(),
+        match (&self.transport, self.connections) {
+            (Transport::Grpc(_) | Transport::Stream(_), Some(connections)) => connections.min(load.workers()),
+            _ => load.workers(),
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::plan::{Load, Way};
+use crate::plan::{Load, Transport};
 use crate::record::Record;
 
 /// A level of the load, and what came of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
-    pub(crate) way: Way,
+    pub(crate) transport: Transport,
     pub(crate) load: Load,
     pub(crate) connections: u32,
     pub(crate) threads: u32,
@@ -33,7 +33,7 @@ const BUSY: f64 = 0.9;
 impl Point {
     /// Its name among others.
     pub(crate) fn name(&self) -> String {
-        format!("{}, {}", self.way.title(), self.load.title())
+        format!("{}, {}", self.transport.title(), self.load.title())
     }
 
     /// Answered requests a second.
@@ -57,6 +57,6 @@ impl Point {
     /// Whether this process may be what limits the load.
     pub(crate) fn is_limit(&self) -> bool {
         // In process, the model's time is part of it.
-        self.busy() > BUSY && !matches!(self.way, Way::Local(_))
+        self.busy() > BUSY && !matches!(self.transport, Transport::Local(_))
     }
 }

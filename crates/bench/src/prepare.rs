@@ -14,8 +14,8 @@ use crate::args::BenchArgs;
 use crate::calls::Calls;
 use crate::connect::{Part, open, probe};
 use crate::failure;
-use crate::message::{Encoder, Form};
-use crate::plan::{Load, Plan, Way};
+use crate::message::{Encoder, Encoding};
+use crate::plan::{Load, Plan, Transport};
 use crate::shared_memory::SharedMemory;
 pub(crate) use local::prepare_local;
 use request::{Prepared, prepare_request};
@@ -50,13 +50,13 @@ pub(crate) async fn prepare(
     let metadata = server.metadata(&target).await?;
     let Prepared { request, file } = prepare_request(args, &metadata)?;
     let address = resolve(authority).await?;
-    let (way, form) = match protocol {
-        Protocol::Http => (Way::Http(address), Form::Http),
-        Protocol::Grpc if args.stream => (Way::Stream(address), Form::Stream),
-        Protocol::Grpc => (Way::Grpc(address), Form::Grpc),
+    let (transport, encoding) = match protocol {
+        Protocol::Http => (Transport::Http(address), Encoding::Http),
+        Protocol::Grpc if args.stream => (Transport::Stream(address), Encoding::Stream),
+        Protocol::Grpc => (Transport::Grpc(address), Encoding::Grpc),
     };
-    let encoder = Encoder { form, authority: authority.to_owned(), target, request, memory: None };
-    let mut plan = plan(args, way, encoder);
+    let encoder = Encoder { encoding, authority: authority.to_owned(), target, request, memory: None };
+    let mut plan = plan(args, transport, encoder);
     // A decoupled model answers streams only.
     if !args.stream || args.shared_memory.is_some() {
         let answer = ask(&mut server, &plan).await?;
@@ -64,8 +64,8 @@ pub(crate) async fn prepare(
             draw(&answer, file.as_deref(), args.threshold, target)?;
         }
         if args.shared_memory.is_some() {
-            let lanes = loads.iter().map(|load| load.lanes()).max().unwrap_or(1);
-            let memory = SharedMemory::register(&mut server, &plan.encoder.request, &answer, lanes).await?;
+            let workers = loads.iter().map(|load| load.workers()).max().unwrap_or(1);
+            let memory = SharedMemory::register(&mut server, &plan.encoder.request, &answer, workers).await?;
             plan.encoder.memory = Some(Arc::new(memory));
         }
     }
@@ -83,9 +83,9 @@ fn target(args: &BenchArgs) -> Target {
     Target { model: args.model.clone(), version: args.model_version.clone().unwrap_or_default() }
 }
 
-fn plan(args: &BenchArgs, way: Way, encoder: Encoder) -> Plan {
+fn plan(args: &BenchArgs, transport: Transport, encoder: Encoder) -> Plan {
     Plan {
-        way,
+        transport,
         encoder,
         sequence: args.sequences.is_some().then_some(args.length),
         seconds: Duration::from_secs_f64(args.seconds),
@@ -101,7 +101,7 @@ fn check(args: &BenchArgs, protocol: Protocol, loads: &[Load]) -> Result<()> {
     if args.stream && protocol == Protocol::Http {
         return failure("--stream is of gRPC; use --protocol grpc, and its port, 8001 by default");
     }
-    let differs = |connections| loads.iter().any(|load| load.lanes() != connections);
+    let differs = |connections| loads.iter().any(|load| load.workers() != connections);
     if protocol == Protocol::Http && args.connections.is_some_and(differs) {
         return failure(
             "--connections: over HTTP each request under way has a connection of its own; leave it out, or use \
@@ -131,9 +131,9 @@ async fn ask(server: &mut Server, plan: &Plan) -> Result<Answer> {
 
 /// Sends one request as those of the load are sent.
 async fn send_once(plan: &Arc<Plan>) -> Result<()> {
-    let part = Part { first_lane: 0, lanes: 1, connections: 1 };
-    let ways = open(plan, part).await.map_err(|why| unreachable(&plan.encoder.authority, why))?;
-    match tokio::time::timeout(plan.timeout, probe(ways, Calls::new(plan, 0))).await {
+    let part = Part { first_worker: 0, workers: 1, connections: 1 };
+    let exchanges = open(plan, part).await.map_err(|why| unreachable(&plan.encoder.authority, why))?;
+    match tokio::time::timeout(plan.timeout, probe(exchanges, Calls::new(plan, 0))).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(fault)) => failure(fault.text()),
         Err(_) => failure(format!("no answer in {:?}; --timeout allows more", plan.timeout)),

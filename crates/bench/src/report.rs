@@ -57,7 +57,7 @@ impl Report {
     pub(crate) fn subject(&self) -> String {
         let input = |tensor: &Tensor| format!("{} {} {}", tensor.name, tensor.data_type, dims(&tensor.shape));
         let inputs: Vec<String> = self.inputs().iter().map(input).collect();
-        let place = |plan: &Arc<Plan>| format!("{} at {}", plan.way.title(), plan.encoder.authority);
+        let place = |plan: &Arc<Plan>| format!("{} at {}", plan.transport.title(), plan.encoder.authority);
         let places: Vec<String> = self.plans.iter().map(place).collect();
         format!("{}; inputs {}", places.join(", "), inputs.join(", "))
     }

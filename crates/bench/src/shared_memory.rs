@@ -1,4 +1,4 @@
-//! Tensors in system shared memory: one object with all inputs, and one with a place for the outputs of each lane.
+//! Tensors in system shared memory: one object with all inputs, and one with a place for the outputs of each worker.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -25,19 +25,19 @@ pub(crate) struct SharedMemory {
     pub(crate) outputs: Region,
     /// Of each input, in the order of the request.
     pub(crate) input_places: Vec<Place>,
-    /// The name of each output, and its place for the first lane.
+    /// The name of each output, and its place for the first worker.
     output_places: Vec<(String, Place)>,
-    /// The size of all outputs of a lane.
-    lane: u64,
+    /// The size of all outputs of a worker.
+    worker: u64,
 }
 
 impl SharedMemory {
-    /// Makes and registers the regions for so many lanes. `answer` tells how large the outputs are.
+    /// Makes and registers the regions for so many workers. `answer` tells how large the outputs are.
     pub(crate) async fn register(
         server: &mut Server,
         request: &Request,
         answer: &Answer,
-        lanes: u32,
+        workers: u32,
     ) -> Result<SharedMemory> {
         let mut end = 0;
         let input_places: Vec<Place> =
@@ -46,12 +46,12 @@ impl SharedMemory {
         for (tensor, place) in request.inputs.iter().zip(&input_places) {
             inputs.write(&tensor.data, place.offset)?;
         }
-        let mut lane = 0;
+        let mut worker = 0;
         let outputs = answer.outputs.iter();
         let output_places =
-            outputs.map(|tensor| (tensor.name.clone(), place(&mut lane, tensor.data.len()))).collect();
-        let outputs = Region::create("outputs", lane * u64::from(lanes))?;
-        let memory = SharedMemory { inputs, outputs, input_places, output_places, lane };
+            outputs.map(|tensor| (tensor.name.clone(), place(&mut worker, tensor.data.len()))).collect();
+        let outputs = Region::create("outputs", worker * u64::from(workers))?;
+        let memory = SharedMemory { inputs, outputs, input_places, output_places, worker };
         for region in [&memory.inputs, &memory.outputs] {
             let registered = server.register_shared_memory(&region.name, &region.key, region.size).await;
             if let Err(failure) = registered {
@@ -62,10 +62,13 @@ impl SharedMemory {
         Ok(memory)
     }
 
-    /// The name of each output, and its place for a lane.
-    pub(crate) fn output_places(&self, lane: u32) -> impl Iterator<Item = (&str, Place)> {
+    /// The name of each output, and its place for a worker.
+    pub(crate) fn output_places(&self, worker: u32) -> impl Iterator<Item = (&str, Place)> {
         self.output_places.iter().map(move |(name, place)| {
-            (name.as_str(), Place { offset: place.offset + u64::from(lane) * self.lane, size: place.size })
+            (
+                name.as_str(),
+                Place { offset: place.offset + u64::from(worker) * self.worker, size: place.size },
+            )
         })
     }
 

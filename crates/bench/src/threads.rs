@@ -14,10 +14,10 @@ use crate::calls::Calls;
 use crate::connect::{Part, open, start};
 use crate::control::{Control, Phase};
 use crate::failure;
-use crate::lane::Lane;
 use crate::pace::{Pace, Schedule};
 use crate::plan::{Load, Plan, share};
 use crate::record::Record;
+use crate::worker::Worker;
 
 /// Random times are the same in every run, and others for each thread.
 const SEED: u64 = 7;
@@ -135,8 +135,8 @@ impl Begin {
         };
         runtime.block_on(async {
             let part = self.part();
-            let ways = match open(&self.plan, part).await {
-                Ok(ways) => ways,
+            let exchanges = match open(&self.plan, part).await {
+                Ok(exchanges) => exchanges,
                 Err(why) => return drop(connected.send(Err(why))),
             };
             // The other side is gone if another thread failed to connect.
@@ -145,13 +145,13 @@ impl Begin {
             }
             self.control.entered(Phase::WarmUp).await;
             let pace = self.pace();
-            let mut lanes = start(ways, |number| Lane {
-                calls: Calls::new(&self.plan, part.first_lane + number),
+            let mut workers = start(exchanges, |number| Worker {
+                calls: Calls::new(&self.plan, part.first_worker + number),
                 control: Arc::clone(&self.control),
                 record: Arc::clone(&self.record),
                 pace: pace.clone(),
             });
-            let finished = async { while lanes.join_next().await.is_some() {} };
+            let finished = async { while workers.join_next().await.is_some() {} };
             tokio::select! {
                 () = finished => {}
                 () = self.control.entered(Phase::Abandoned) => {}
@@ -165,10 +165,10 @@ impl Begin {
     }
 
     fn part(&self) -> Part {
-        let (first_lane, lanes) = share(self.load.lanes(), self.number, self.of);
+        let (first_worker, workers) = share(self.load.workers(), self.number, self.of);
         let connections = self.plan.connections(self.load, self.of);
         let (_, connections) = share(connections, self.number, self.of);
-        Part { first_lane, lanes, connections: connections.max(1) }
+        Part { first_worker, workers, connections: connections.max(1) }
     }
 
     /// The times of this thread's requests, between those of the others.
@@ -180,7 +180,7 @@ impl Begin {
         Some(Arc::new(Pace::new(schedule)))
     }
 
-    /// Wakes lanes when it is their time, and all of them at the end. Does not return.
+    /// Wakes workers when it is their time, and all of them at the end. Does not return.
     async fn keep_pace(&self, pace: Option<&Pace>) {
         if let Some(pace) = pace {
             tokio::select! {

@@ -37,9 +37,9 @@ fn defaults_are_one_request_at_a_time_for_five_seconds() {
 }
 
 #[test]
-fn rates_make_an_open_loop_and_sequences_as_many_lanes() {
+fn rates_make_an_open_loop_and_sequences_as_many_workers() {
     let open = |args: &[&str]| parse(args).unwrap().loads();
-    let load = |rate, is_poisson, lanes| Load::Open { rate, is_poisson, lanes };
+    let load = |rate, is_poisson, workers| Load::Open { rate, is_poisson, workers };
     assert_eq!(open(&["--rate", "5,9"]), [load(5, false, 128), load(9, false, 128)]);
     assert_eq!(open(&["--rate=5", "--poisson", "--in-flight=7"]), [load(5, true, 7)]);
     assert_eq!(open(&["--rate=5", "--sequences=3"]), [load(5, false, 3)]);

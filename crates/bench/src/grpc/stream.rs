@@ -1,4 +1,4 @@
-//! Requests over gRPC streams (`ModelStreamInfer`), each lane on a stream of its own.
+//! Requests over gRPC streams (`ModelStreamInfer`), each worker on a stream of its own.
 
 use std::sync::Arc;
 use std::time::Instant;

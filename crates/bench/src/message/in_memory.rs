@@ -13,7 +13,7 @@ const REGION: &str = "shared_memory_region";
 const SIZE: &str = "shared_memory_byte_size";
 const OFFSET: &str = "shared_memory_offset";
 
-pub(super) fn of_message(message: &mut ModelInferRequest, memory: &SharedMemory, lane: u32) {
+pub(super) fn of_message(message: &mut ModelInferRequest, memory: &SharedMemory, worker: u32) {
     message.raw_input_contents.clear();
     for (input, place) in message.inputs.iter_mut().zip(&memory.input_places) {
         input.parameters = parameters(&memory.inputs.name, place);
@@ -22,7 +22,7 @@ pub(super) fn of_message(message: &mut ModelInferRequest, memory: &SharedMemory,
         name: name.to_owned(),
         parameters: parameters(&memory.outputs.name, &place),
     };
-    message.outputs = memory.output_places(lane).map(output).collect();
+    message.outputs = memory.output_places(worker).map(output).collect();
 }
 
 fn parameters(region: &str, place: &Place) -> BTreeMap<String, InferParameter> {
@@ -34,14 +34,14 @@ fn parameters(region: &str, place: &Place) -> BTreeMap<String, InferParameter> {
     all.into_iter().map(parameter).collect()
 }
 
-pub(super) fn of_json(json: &mut Value, memory: &SharedMemory, lane: u32) {
+pub(super) fn of_json(json: &mut Value, memory: &SharedMemory, worker: u32) {
     let parameters =
         |region: &str, place: &Place| json!({REGION: region, SIZE: place.size, OFFSET: place.offset});
     for (number, place) in memory.input_places.iter().enumerate() {
         json["inputs"][number]["parameters"] = parameters(&memory.inputs.name, place);
     }
     json["outputs"] = memory
-        .output_places(lane)
+        .output_places(worker)
         .map(|(name, place)| json!({"name": name, "parameters": parameters(&memory.outputs.name, &place)}))
         .collect();
 }

@@ -8,8 +8,8 @@ use hippocamp_core::{InferenceServer, TensorMetadata};
 use super::request::{Prepared, prepare_request};
 use super::{Ready, plan, send_once, target};
 use crate::args::BenchArgs;
-use crate::message::{Encoder, Form};
-use crate::plan::Way;
+use crate::message::{Encoder, Encoding};
+use crate::plan::Transport;
 
 /// Makes the request for a model of a server in this process, and asks it once.
 pub(crate) async fn prepare_local(args: &BenchArgs, server: &InferenceServer) -> Result<Ready> {
@@ -24,13 +24,13 @@ pub(crate) async fn prepare_local(args: &BenchArgs, server: &InferenceServer) ->
     let Prepared { request, .. } = prepare_request(args, &metadata)?;
     let model = server.model(&args.model, version).map_err(failed)?;
     let encoder = Encoder {
-        form: Form::Local,
+        encoding: Encoding::Local,
         authority: "this process".to_owned(),
         target: target(args),
         request,
         memory: None,
     };
-    let plan = Arc::new(plan(args, Way::Local(model), encoder));
+    let plan = Arc::new(plan(args, Transport::Local(model), encoder));
     send_once(&plan).await?;
     Ok(Ready { plan, server: None })
 }

@@ -8,7 +8,7 @@ use crate::plan::Load;
 pub(crate) fn render(report: &Report) -> String {
     let quantiles: Vec<String> = QUANTILES.iter().map(|(_, name)| format!("{name}_us")).collect();
     let mut text = format!(
-        "way,concurrency,rate,connections,threads,seconds,requests,failed,requests_per_s,mean_us,{},max_us,client_cpu_s_per_1000\n",
+        "protocol,concurrency,rate,connections,threads,seconds,requests,failed,requests_per_s,mean_us,{},max_us,client_cpu_s_per_1000\n",
         quantiles.join(",")
     );
     for point in &report.points {
@@ -20,7 +20,7 @@ pub(crate) fn render(report: &Report) -> String {
         let _ = write!(
             text,
             "{},{concurrency},{rate},{},{},{:.3},{},{},{:.1},{:.1}",
-            point.way.name(),
+            point.transport.name(),
             point.connections,
             point.threads,
             point.elapsed.as_secs_f64(),

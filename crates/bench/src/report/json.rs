@@ -29,12 +29,12 @@ fn point(point: &Point) -> Value {
         Load::Open { rate, is_poisson, .. } => (None, Some(rate), Some(is_poisson)),
     };
     json!({
-        "way": point.way.name(),
-        "address": point.way.address().map(|address| address.to_string()),
+        "protocol": point.transport.name(),
+        "address": point.transport.address().map(|address| address.to_string()),
         "concurrency": concurrency,
         "rate": rate,
         "is_poisson": is_poisson,
-        "in_flight": point.load.lanes(),
+        "in_flight": point.load.workers(),
         "connections": point.connections,
         "threads": point.threads,
         "seconds": point.elapsed.as_secs_f64(),

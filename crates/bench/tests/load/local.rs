@@ -26,8 +26,8 @@ async fn all_ways_are_measured_side_by_side() {
 
     let document: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     let results = document["results"].as_array().unwrap();
-    let ways: Vec<&str> = results.iter().map(|result| result["way"].as_str().unwrap()).collect();
-    assert_eq!(ways, ["local", "local", "http", "http", "grpc", "grpc"]);
+    let transports: Vec<&str> = results.iter().map(|result| result["protocol"].as_str().unwrap()).collect();
+    assert_eq!(transports, ["local", "local", "http", "http", "grpc", "grpc"]);
     assert!(results.iter().all(|result| result["requests"] == 40 && result["failed"] == 0), "{document}");
     assert_eq!(answered(&server, "m").await, 3 * (2 * 40 + 1));
 

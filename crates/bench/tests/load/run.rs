@@ -28,7 +28,7 @@ pub(crate) async fn results(server: &TestServer, protocol: &str, args: &[&str]) 
             .as_array()
             .unwrap()
             .iter()
-            .all(|result| result["way"].as_str().unwrap().starts_with(protocol))
+            .all(|result| result["protocol"].as_str().unwrap().starts_with(protocol))
     );
     let failed = |result: &Value| result["failed"] != 0;
     assert_eq!(report.has_failures(), document["results"].as_array().unwrap().iter().any(failed));

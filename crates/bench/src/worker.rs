@@ -1,4 +1,4 @@
-//! A lane: requests that follow each other, the next when the last was answered and, in an open loop, when it is its time.
+//! A worker: requests that follow each other, the next when the last was answered and, in an open loop, when it is its time.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,9 +11,9 @@ use crate::exchange::{Exchange, Fault};
 use crate::pace::Pace;
 use crate::record::Record;
 
-/// What a lane works with.
+/// What a worker works with.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct Worker {
     pub(crate) calls: Calls,
     pub(crate) control: Arc<Control>,
     pub(crate) record: Arc<Mutex<Record>>,
@@ -21,7 +21,7 @@ pub(crate) struct Lane {
     pub(crate) pace: Option<Arc<Pace>>,
 }
 
-/// Counts a measured request whose lane is dropped before its answer is there.
+/// Counts a measured request whose worker is dropped before its answer is there.
 struct UnderWay<'a> {
     record: &'a Mutex<Record>,
     is_measured: bool,
@@ -35,7 +35,7 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-impl Lane {
+impl Worker {
     /// Sends requests until the measurement is over.
     pub(crate) async fn run<E: Exchange>(mut self, mut exchange: E) {
         self.send(&mut exchange).await;
@@ -48,7 +48,7 @@ impl Lane {
     }
 
     async fn send<E: Exchange>(&mut self, exchange: &mut E) {
-        let Lane { calls, control, record, pace } = self;
+        let Worker { calls, control, record, pace } = self;
         let mut under_way = UnderWay { record, is_measured: false };
         let mut begin = Instant::now();
         loop {
