@@ -39,11 +39,23 @@ class ServerProcess:
     library    ONNX Runtime for the server; None: let the server find it
     variables  environment variables beside those of the test
     binary     another build than the usual one
+    headers    what get() sends with its requests, for a server that wants a token
+    context    an ssl.SSLContext for a server whose HTTP and metrics ports have TLS
     """
 
     def __init__(
-        self, *repositories, flags=(), ready=True, library=LIBRARY, timeout=60, variables=None, binary=None
+        self,
+        *repositories,
+        flags=(),
+        ready=True,
+        library=LIBRARY,
+        timeout=60,
+        variables=None,
+        binary=None,
+        headers=None,
+        context=None,
     ):
+        self.headers, self.context = headers or {}, context
         self.variables, self.binary = variables or {}, binary or BINARY
         self.repositories, self.flags = [str(r) for r in repositories], list(flags)
         self.ready, self.library, self.timeout = ready, library, timeout
@@ -138,9 +150,13 @@ class ServerProcess:
 
     def get(self, path, port=None, timeout=10):
         """(status, body) of a GET; (None, b"") if nothing answers."""
-        link = http.client.HTTPConnection("127.0.0.1", port or self.http_port, timeout=timeout)
+        address = "127.0.0.1", port or self.http_port
+        if self.context is None:
+            link = http.client.HTTPConnection(*address, timeout=timeout)
+        else:
+            link = http.client.HTTPSConnection(*address, timeout=timeout, context=self.context)
         try:
-            link.request("GET", path)
+            link.request("GET", path, headers=self.headers)
             reply = link.getresponse()
             return reply.status, reply.read()
         except (OSError, http.client.HTTPException):

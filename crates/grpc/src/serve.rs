@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use hippocamp_access::Access;
 use hippocamp_core::InferenceServer;
-use hippocamp_net::{Front, Http2, Network, Port};
-use tokio::net::TcpListener;
+use hippocamp_net::{Front, Http2, Listener, Network, Port};
 
 use crate::delays::TestDelays;
 use crate::front::GrpcFront;
@@ -50,7 +49,7 @@ impl Default for GrpcSettings {
 /// Serves until the network closes and the last connection is done. `mount` adds further services to the port, if there are
 /// any: it makes a front of this one.
 pub async fn serve<F: Front>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     network: Arc<Network>,
     server: Arc<InferenceServer>,
     settings: GrpcSettings,

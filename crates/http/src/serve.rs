@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use hippocamp_access::Access;
 use hippocamp_core::InferenceServer;
-use hippocamp_net::{Front, Http2, Network, Port, Refusal, RequestBody};
+use hippocamp_net::{Front, Http2, Listener, Network, Port, Refusal, RequestBody};
 use hyper::{Request, Response, StatusCode};
-use tokio::net::TcpListener;
 
 use crate::front::{HttpFront, HttpSettings};
 use crate::metrics::MetricsFront;
@@ -18,7 +17,7 @@ const HEALTH: &str = "/v2/health/";
 /// Serves HTTP/1.1 and HTTP/2 until the network closes and the last connection is done. `mount` adds further protocols to the
 /// port, if there are any: it makes a front of this one.
 pub async fn serve<F: Front>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     network: Arc<Network>,
     server: Arc<InferenceServer>,
     settings: HttpSettings,
@@ -32,7 +31,7 @@ pub async fn serve<F: Front>(
 
 /// The same for the metrics port.
 pub async fn serve_metrics(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     network: Arc<Network>,
     server: Arc<InferenceServer>,
     access: Access,

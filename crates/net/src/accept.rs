@@ -2,20 +2,24 @@
 //! refused.
 
 use std::fs::File;
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpListener, TcpStream};
+use hippocamp_tls::Tls;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, warn};
 
 use crate::connection::{Connection, Order};
 use crate::front::{Front, Refusal};
+use crate::listener::Listener;
 use crate::network::{End, Network, Phase};
 use crate::serve::{Port, serve_connection};
+use crate::stream::{Plain, Stream};
 
 /// The pause after a failed accept, when there are no more sockets.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -33,9 +37,9 @@ const RESERVE: usize = 8;
 const MIN_IDLE_MILLISECONDS: u64 = 1000;
 
 /// Serves the connections of a listener until the network closes and the last connection has ended.
-pub async fn serve<F: Front>(listener: TcpListener, network: Arc<Network>, port: Port, front: F) {
+pub async fn serve<F: Front>(listener: impl Into<Listener>, network: Arc<Network>, port: Port, front: F) {
     let front = Arc::new(front);
-    accept_connections(listener, network, port, move |stream, connection, port| {
+    accept_connections(listener.into(), network, port, move |stream, connection, port| {
         serve_connection(stream, connection, port, Arc::clone(&front))
     })
     .await;
@@ -43,10 +47,10 @@ pub async fn serve<F: Front>(listener: TcpListener, network: Arc<Network>, port:
 
 /// Accepts the connections of a listener and serves each on a task of its own.
 pub(crate) async fn accept_connections<S>(
-    listener: TcpListener,
+    listener: Listener,
     network: Arc<Network>,
     port: Port,
-    serve_one: impl Fn(TcpStream, Arc<Connection>, Arc<Port>) -> S + Clone + Send + 'static,
+    serve_one: impl Fn(Arrived, Arc<Connection>, Arc<Port>) -> S + Clone + Send + 'static,
 ) where
     S: Future<Output = ()> + Send + 'static,
 {
@@ -73,9 +77,44 @@ pub(crate) async fn accept_connections<S>(
     network.all_gone(port.name).await;
 }
 
+/// An accepted connection, before its handshake.
+pub(crate) struct Arrived {
+    plain: Plain,
+    tls: Option<Arc<Tls>>,
+}
+
+impl Arrived {
+    /// Begins the connection. Ends with `None` if it is ordered to end first, or if it fails, which is logged.
+    pub(crate) async fn begin(self, connection: &Connection) -> Option<Stream> {
+        let begun = async {
+            self.plain.set_nodelay()?;
+            if self.tls.is_some() {
+                // The handshake may take as long as a head.
+                connection.reads_head();
+            }
+            Stream::begin(self.plain, self.tls).await
+        };
+        let mut begun = pin!(begun);
+        let begun = poll_fn(|cx| match begun.as_mut().poll(cx) {
+            Poll::Ready(begun) => Poll::Ready(Some(begun)),
+            Poll::Pending => connection.poll_order(cx, Order::None).map(|_| None),
+        });
+        match begun.await? {
+            Ok(stream) => {
+                connection.head_is_read();
+                Some(stream)
+            }
+            Err(e) => {
+                debug!(port = connection.port, "connection lost before it was served: {e}");
+                None
+            }
+        }
+    }
+}
+
 /// An accepted connection and its registration.
 struct Taken {
-    stream: TcpStream,
+    stream: Arrived,
     place: Place,
     late: Option<OwnedSemaphorePermit>,
 }
@@ -85,7 +124,7 @@ impl Taken {
     fn serve<S>(
         self,
         port: &Arc<Port>,
-        serve_one: &(impl Fn(TcpStream, Arc<Connection>, Arc<Port>) -> S + Clone + Send + 'static),
+        serve_one: &(impl Fn(Arrived, Arc<Connection>, Arc<Port>) -> S + Clone + Send + 'static),
     ) where
         S: Future<Output = ()> + Send + 'static,
     {
@@ -99,11 +138,12 @@ impl Taken {
             });
             return;
         };
-        match stream.into_std() {
-            Ok(stream) => {
+        let Arrived { plain, tls } = stream;
+        match plain.detach() {
+            Ok(plain) => {
                 let serve_one = serve_one.clone();
-                assignment.serve(stream, move |stream| {
-                    let served = serve_one(stream, Arc::clone(&place.connection), port);
+                assignment.serve(plain, move |plain| {
+                    let served = serve_one(Arrived { plain, tls }, Arc::clone(&place.connection), port);
                     async move {
                         let _until_it_ends = (place, late);
                         served.await;
@@ -150,7 +190,7 @@ impl Drop for Place {
 }
 
 struct Acceptor<'a> {
-    listener: TcpListener,
+    listener: Listener,
     network: &'a Arc<Network>,
     port: &'a Port,
     reserve: Vec<File>,
@@ -183,11 +223,11 @@ impl Acceptor<'_> {
             // Only a few connections beyond the limit are open at a time. Further ones wait in the listener until one ends.
             let late = if self.is_full() { self.late_place().await } else { None };
             match self.listener.accept().await {
-                Ok((stream, _)) => return self.taken(stream, None, late),
+                Ok(stream) => return self.taken(stream, None, late),
                 Err(e) if is_of_the_peer(&e) => debug!("connection failed before it was taken: {e}"),
                 Err(e) if self.reserve.pop().is_some() => {
                     debug!("a reserved file makes place for a connection: {e}");
-                    if let Ok((stream, _)) = self.listener.accept().await {
+                    if let Ok(stream) = self.listener.accept().await {
                         return self.taken(stream, Some(Refusal::Files), late);
                     }
                 }
@@ -267,7 +307,7 @@ impl Acceptor<'_> {
         None
     }
 
-    fn taken(&self, stream: TcpStream, why: Option<Refusal>, late: Option<OwnedSemaphorePermit>) -> Taken {
+    fn taken(&self, plain: Plain, why: Option<Refusal>, late: Option<OwnedSemaphorePermit>) -> Taken {
         self.keep_few();
         let why = why.or_else(|| self.refusal());
         if why.is_some() {
@@ -276,6 +316,7 @@ impl Acceptor<'_> {
         let network = Arc::clone(self.network);
         let connection = Connection::new(network, self.port.name, self.port.counted, self.port.ages(), why);
         let counted = self.port.counted && why.is_none();
+        let stream = Arrived { plain, tls: self.listener.tls.clone() };
         Taken { stream, place: Place::new(connection, counted), late: late.filter(|_| why.is_some()) }
     }
 }

@@ -5,7 +5,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -15,6 +14,7 @@ use tokio::sync::watch;
 use tracing::debug;
 
 use crate::connection::Connection;
+use crate::stream::{Detached, Plain};
 
 /// How long in milliseconds a connection counts as active after its last request.
 const ACTIVE_MILLISECONDS: u64 = 1000;
@@ -148,12 +148,12 @@ impl Assignment {
     /// Serves a connection on the thread. The stream is registered there, so it must not be registered here.
     pub(crate) fn serve<S: Future<Output = ()> + Send + 'static>(
         &self,
-        stream: TcpStream,
-        serve: impl FnOnce(tokio::net::TcpStream) -> S + Send + 'static,
+        stream: Detached,
+        serve: impl FnOnce(Plain) -> S + Send + 'static,
     ) {
         // If the thread has ended, this drops the connection.
         drop(self.threads.threads[self.number].runtime.spawn(async move {
-            match tokio::net::TcpStream::from_std(stream) {
+            match stream.attach() {
                 Ok(stream) => serve(stream).await,
                 Err(e) => debug!("connection lost before it was served: {e}"),
             }
@@ -218,7 +218,7 @@ mod tests {
         let assignment = threads.threads.take().unwrap();
         let (named, name) = tokio::sync::oneshot::channel();
         let (alive, mut ended) = tokio::sync::mpsc::channel::<()>(1);
-        assignment.serve(stream.into_std().unwrap(), |stream| async move {
+        assignment.serve(Detached::Tcp(stream.into_std().unwrap()), |stream| async move {
             named.send(std::thread::current().name().map(str::to_owned)).unwrap();
             let _until_it_ends = (stream, alive);
             std::future::pending::<()>().await;

@@ -2,7 +2,7 @@
 //! them.
 //!
 //! All ports of a server share one [`Network`]: the limits, the counts against them, and one clock for all connections, so
-//! that no connection and no request needs a timer of its own. [`serve()`] accepts the connections of one listener and passes
+//! that no connection and no request needs a timer of its own. [`serve()`] accepts the connections of one [`Listener`] and passes
 //! their requests, in HTTP/1.1 or HTTP/2, to a [`Front`], which implements a protocol.
 
 mod accept;
@@ -15,6 +15,7 @@ mod front;
 mod held_bytes;
 mod io_threads;
 mod limits;
+mod listener;
 mod machine;
 mod mount;
 mod network;
@@ -22,10 +23,12 @@ mod off_thread;
 mod pace;
 mod page;
 mod preface;
+mod read_ahead;
 mod registry;
 mod serve;
 mod session;
 mod socket;
+mod stream;
 mod tick;
 mod write_coalescing;
 
@@ -36,6 +39,7 @@ pub use exchange::{Charge, Exchange};
 pub use front::{Front, Refusal};
 pub use io_threads::IoThreads;
 pub use limits::Limits;
+pub use listener::Listener;
 pub use machine::open_files;
 pub use mount::Mount;
 pub use network::{Network, Phase};

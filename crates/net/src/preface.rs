@@ -3,9 +3,9 @@
 use std::io;
 
 use tokio::io::ReadBuf;
-use tokio::net::TcpStream;
 
 use crate::connection::Connection;
+use crate::stream::Stream;
 
 /// The first bytes of every HTTP/2 connection.
 const HTTP2: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -20,16 +20,13 @@ pub(crate) struct Preface {
 
 impl Preface {
     /// Reads until the protocol is known. Returns true for HTTP/2.
-    pub(crate) async fn look(stream: &TcpStream, connection: &Connection) -> io::Result<(Preface, bool)> {
+    pub(crate) async fn look(stream: &mut Stream, connection: &Connection) -> io::Result<(Preface, bool)> {
         let mut preface = Preface::default();
         loop {
-            stream.readable().await?;
-            match stream.try_read(&mut preface.bytes[preface.read..]) {
+            match stream.read(&mut preface.bytes[preface.read..]).await? {
                 // The connection ended early; the HTTP/1.1 reader reports that.
-                Ok(0) => return Ok((preface, false)),
-                Ok(count) => preface.read += count,
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => continue,
-                Err(e) => return Err(e),
+                0 => return Ok((preface, false)),
+                count => preface.read += count,
             }
             connection.reads_head();
             if !HTTP2.starts_with(&preface.bytes[..preface.read]) {

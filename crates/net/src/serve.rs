@@ -15,9 +15,9 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tracing::debug;
 
+use crate::accept::Arrived;
 use crate::answer::Answer;
 use crate::body::RequestBody;
 use crate::connection::{Ages, Connection, Order};
@@ -25,6 +25,7 @@ use crate::exchange::{Exchange, Open};
 use crate::front::Front;
 use crate::preface::Preface;
 use crate::socket::Socket;
+use crate::stream::{Chosen, Stream};
 use crate::write_coalescing::WriteCoalescing;
 
 /// The HTTP/2 flow-control window in bytes, large enough that a tensor of usual size does not wait for a window update.
@@ -90,17 +91,13 @@ impl Port {
 
 /// Serves a connection until it ends or is ordered to.
 pub(crate) async fn serve_connection<F: Front>(
-    stream: TcpStream,
+    arrived: Arrived,
     connection: Arc<Connection>,
     port: Arc<Port>,
     front: Arc<F>,
 ) {
-    // Without it, a small response waits for the peer's acknowledgement of the previous one.
-    if let Err(e) = stream.set_nodelay(true) {
-        debug!("connection lost before it was served: {e}");
-        return;
-    }
-    let ended = match begun(&stream, &connection).await {
+    let Some(mut stream) = arrived.begin(&connection).await else { return };
+    let ended = match begun(&mut stream, &connection).await {
         Some(Ok((ahead, is_http2))) => {
             let is_http2 = is_http2 || !port.http1;
             let socket = Socket::new(stream, ahead, Arc::clone(&connection), !is_http2);
@@ -121,8 +118,11 @@ pub(crate) async fn serve_connection<F: Front>(
     }
 }
 
-/// Detects the protocol of a connection; `None` if the connection is ordered to end first.
-async fn begun(stream: &TcpStream, connection: &Connection) -> Option<std::io::Result<(Preface, bool)>> {
+/// Detects the protocol of a connection, which ALPN may have said already; `None` if the connection is ordered to end first.
+async fn begun(stream: &mut Stream, connection: &Connection) -> Option<std::io::Result<(Preface, bool)>> {
+    if let Some(chosen) = stream.chosen() {
+        return Some(Ok((Preface::default(), chosen == Chosen::Http2)));
+    }
     let mut look = pin!(Preface::look(stream, connection));
     poll_fn(|cx| match look.as_mut().poll(cx) {
         Poll::Ready(looked) => Poll::Ready(Some(looked)),

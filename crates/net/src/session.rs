@@ -6,13 +6,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use tokio::net::{TcpListener, TcpStream};
-use tracing::debug;
-
-use crate::accept::accept_connections;
+use crate::accept::{Arrived, accept_connections};
 use crate::connection::{Connection, Order};
 use crate::exchange::{Exchange, Open};
 use crate::front::Refusal;
+use crate::listener::Listener;
 use crate::network::Network;
 use crate::preface::Preface;
 use crate::serve::Port;
@@ -27,24 +25,20 @@ pub trait Protocol: Send + Sync + 'static {
 /// Serves the connections of a listener until the network closes and the last connection has ended. They count against the
 /// limit of connections. `port` is the name of the port in metrics.
 pub async fn serve_protocol<P: Protocol>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     network: Arc<Network>,
     port: &'static str,
     protocol: P,
 ) {
     let protocol = Arc::new(protocol);
-    accept_connections(listener, network, Port::named(port), move |stream, connection, _| {
+    accept_connections(listener.into(), network, Port::named(port), move |stream, connection, _| {
         serve_connection(stream, connection, Arc::clone(&protocol))
     })
     .await;
 }
 
-async fn serve_connection<P: Protocol>(stream: TcpStream, connection: Arc<Connection>, protocol: Arc<P>) {
-    // Without it, a small response waits for the peer's acknowledgement of the previous one.
-    if let Err(e) = stream.set_nodelay(true) {
-        debug!("connection lost before it was served: {e}");
-        return;
-    }
+async fn serve_connection<P: Protocol>(arrived: Arrived, connection: Arc<Connection>, protocol: Arc<P>) {
+    let Some(stream) = arrived.begin(&connection).await else { return };
     let socket = Socket::new(stream, Preface::default(), Arc::clone(&connection), true);
     let session = Session { connection: Arc::clone(&connection) };
     let mut served = pin!(protocol.serve(socket, session));

@@ -1,4 +1,4 @@
-//! The TCP stream below a protocol. It records which reads and writes wait, and delays the peer's end of stream until the
+//! The stream below a protocol. It records which reads and writes wait, and delays the peer's end of stream until the
 //! responses are written.
 
 use std::fmt;
@@ -8,15 +8,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::connection::Connection;
 use crate::preface::Preface;
+use crate::stream::Stream;
 
-/// Reads and writes a TCP stream. The peer's end of stream is reported only when all complete requests are answered: HTTP
+/// Reads and writes a stream. The peer's end of stream is reported only when all complete requests are answered: HTTP
 /// libraries take it for the end of the connection, although the peer may still read.
 pub struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     /// The bytes that were read to detect the protocol.
     ahead: Preface,
     connection: Arc<Connection>,
@@ -48,7 +48,7 @@ impl fmt::Debug for Socket {
 
 impl Socket {
     pub(crate) fn new(
-        stream: TcpStream,
+        stream: Stream,
         ahead: Preface,
         connection: Arc<Connection>,
         times_heads: bool,
@@ -89,7 +89,12 @@ impl AsyncRead for Socket {
             return this.poll_end(cx);
         }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+        match ready!(Pin::new(&mut this.stream).poll_read(cx, buffer)) {
+            Ok(()) => {}
+            // A peer that ends TCP without ending TLS first. No request depends on where its stream ended.
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof && this.stream.is_tls() => {}
+            Err(e) => return Poll::Ready(Err(e)),
+        }
         let count = buffer.filled().len() - before;
         if count == 0 && buffer.remaining() > 0 {
             return this.poll_end(cx);
@@ -128,7 +133,12 @@ impl AsyncWrite for Socket {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(Pin::new(&mut this.stream).poll_flush(cx))?;
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        if flushed.is_pending() {
+            // TLS has taken what the kernel does not take.
+            this.connection.blocked(true);
+        }
+        ready!(flushed)?;
         this.has_news = false;
         if this.end == End::Held && this.connection.has_answered(this.ended_with_news) {
             this.end = End::Due;

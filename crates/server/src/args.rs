@@ -10,6 +10,8 @@ mod logging;
 mod metrics;
 mod models;
 pub(crate) mod other_flags;
+mod tls;
+mod unix_socket;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -29,6 +31,8 @@ pub(crate) use limits::LimitsArgs;
 pub(crate) use logging::{LogFormat, LoggingArgs};
 pub(crate) use metrics::MetricsArgs;
 pub(crate) use models::{BackendConfig, ModelsArgs};
+pub(crate) use tls::{GrpcTlsArgs, HttpTlsArgs, MetricsTlsArgs};
+pub(crate) use unix_socket::UnixSocketArgs;
 
 /// Serves a model repository to Triton's clients: KServe v2 over HTTP and gRPC, and metrics for Prometheus.
 #[derive(Debug, Parser)]
@@ -50,9 +54,17 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) http: HttpArgs,
     #[command(flatten)]
+    pub(crate) http_tls: HttpTlsArgs,
+    #[command(flatten)]
     pub(crate) grpc: GrpcArgs,
     #[command(flatten)]
+    pub(crate) grpc_tls: GrpcTlsArgs,
+    #[command(flatten)]
     pub(crate) metrics: MetricsArgs,
+    #[command(flatten)]
+    pub(crate) metrics_tls: MetricsTlsArgs,
+    #[command(flatten)]
+    pub(crate) unix_socket: UnixSocketArgs,
     #[command(flatten)]
     pub(crate) limits: LimitsArgs,
     #[command(flatten)]
@@ -164,7 +176,10 @@ impl Args {
         if self.http.http_max_input_size == 0 {
             return Some("Error: --http-max-input-size must be greater than 0.".to_owned());
         }
-        self.access.contradiction().or_else(|| self.models.contradiction().map(str::to_owned))
+        let of_tls = self.http_tls.contradiction().or_else(|| self.grpc_tls.contradiction());
+        let of_ports =
+            of_tls.or_else(|| self.metrics_tls.contradiction()).or_else(|| self.access.contradiction());
+        of_ports.or_else(|| self.models.contradiction().map(str::to_owned))
     }
 }
 

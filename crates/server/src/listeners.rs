@@ -1,48 +1,114 @@
 //! Opens the ports before anything else, so that a port in use is reported at once.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
+use hippocamp_net::Listener;
+use hippocamp_tls::Tls;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::args::Args;
+use crate::unix_socket::{self, SocketFile};
 
 /// The number of connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
-/// A listening socket for each served protocol.
-#[derive(Debug)]
+/// What an address begins with that is the path of a unix socket.
+const UNIX: &str = "unix:";
+
+/// The listening sockets of each served protocol.
+#[derive(Debug, Default)]
 pub(crate) struct Listeners {
-    pub(crate) http: Option<TcpListener>,
-    pub(crate) grpc: Option<TcpListener>,
-    pub(crate) metrics: Option<TcpListener>,
+    pub(crate) http: Vec<Listener>,
+    pub(crate) grpc: Vec<Listener>,
+    pub(crate) metrics: Vec<Listener>,
+    /// The TLS of the ports that have it.
+    pub(crate) tls: Vec<Arc<Tls>>,
+    /// Removed when the server ends.
+    pub(crate) socket_files: Vec<SocketFile>,
+}
+
+/// What a port's flags say.
+struct Wanted<'a> {
+    protocol: &'static str,
+    address: &'a str,
+    port: u16,
+    reuse: bool,
+    unix: Option<&'a PathBuf>,
+    tls: Option<Arc<Tls>>,
 }
 
 impl Listeners {
     pub(crate) async fn open(args: &Args) -> anyhow::Result<Listeners> {
-        let (http, grpc, metrics) = (&args.http, &args.grpc, &args.metrics);
-        let metrics_address = metrics.metrics_address.as_ref().unwrap_or(&http.http_address);
-        let http = open(http.allow_http, "http", &http.http_address, http.http_port, http.reuse_http_port);
-        let grpc = open(grpc.allow_grpc, "grpc", &grpc.grpc_address, grpc.grpc_port, grpc.reuse_grpc_port);
-        let metrics = open(metrics.allow_metrics, "metrics", metrics_address, metrics.metrics_port, false);
-        Ok(Listeners { http: http.await?, grpc: grpc.await?, metrics: metrics.await? })
+        let (http, grpc, metrics, unix) = (&args.http, &args.grpc, &args.metrics, &args.unix_socket);
+        let mode = unix.unix_socket_mode;
+        let mut listeners = Listeners::default();
+        if http.allow_http {
+            let wanted = Wanted {
+                protocol: "http",
+                address: &http.http_address,
+                port: http.http_port,
+                reuse: http.reuse_http_port,
+                unix: unix.http_unix_socket.as_ref(),
+                tls: args.http_tls.open()?,
+            };
+            listeners.http = listeners.add(wanted, mode).await?;
+        }
+        if grpc.allow_grpc {
+            let wanted = Wanted {
+                protocol: "grpc",
+                address: &grpc.grpc_address,
+                port: grpc.grpc_port,
+                reuse: grpc.reuse_grpc_port,
+                unix: unix.grpc_unix_socket.as_ref(),
+                tls: args.grpc_tls.open()?,
+            };
+            listeners.grpc = listeners.add(wanted, mode).await?;
+        }
+        if metrics.allow_metrics {
+            // Where HTTP has only a unix socket, metrics go to the usual address.
+            let of_http = Some(&http.http_address).filter(|address| !address.starts_with(UNIX));
+            let address = metrics.metrics_address.as_ref().or(of_http);
+            let wanted = Wanted {
+                protocol: "metrics",
+                address: address.map_or("127.0.0.1", String::as_str),
+                port: metrics.metrics_port,
+                reuse: false,
+                unix: None,
+                tls: args.metrics_tls.open()?,
+            };
+            listeners.metrics = listeners.add(wanted, mode).await?;
+        }
+        Ok(listeners)
     }
-}
 
-async fn open(
-    allowed: bool,
-    protocol: &str,
-    address: &str,
-    port: u16,
-    reuse: bool,
-) -> anyhow::Result<Option<TcpListener>> {
-    if !allowed {
-        return Ok(None);
+    async fn add(&mut self, wanted: Wanted<'_>, mode: u32) -> anyhow::Result<Vec<Listener>> {
+        let Wanted { protocol, address, port, reuse, unix, tls } = wanted;
+        let mut opened = Vec::new();
+        let (only, port) = match address.strip_prefix(UNIX) {
+            // Clients of gRPC write `unix:///path` as well.
+            Some(path) => (Some(Path::new(path.strip_prefix("//").unwrap_or(path))), None),
+            None => (None, Some(port)),
+        };
+        if let Some(port) = port {
+            let listener = bind(address, port, reuse).await.with_context(|| {
+                format!(
+                    "failed to listen on {address}:{port}; choose another port with --{protocol}-port, or 0 for a free one"
+                )
+            })?;
+            opened.push(Listener::from(listener));
+        }
+        for path in only.into_iter().chain(unix.map(PathBuf::as_path)) {
+            let (listener, file) = unix_socket::open(path, mode)
+                .with_context(|| format!("failed to listen on the unix socket '{}'", path.display()))?;
+            self.socket_files.push(file);
+            opened.push(Listener::from(listener));
+        }
+        self.tls.extend(tls.clone());
+        Ok(opened.into_iter().map(|listener| listener.with_tls(tls.clone())).collect())
     }
-    let listener = bind(address, port, reuse).await.with_context(|| {
-        format!("failed to listen on {address}:{port}; choose another port with --{protocol}-port, or 0 for a free one")
-    })?;
-    Ok(Some(listener))
 }
 
 async fn bind(address: &str, port: u16, reuse: bool) -> anyhow::Result<TcpListener> {

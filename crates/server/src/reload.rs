@@ -4,27 +4,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hippocamp_access::Auth;
+use hippocamp_tls::Tls;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
-/// How often the files are looked at. They are small, and only their times are asked for.
+/// How often the files are looked at. Only their times are asked for.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Looks at the files for ever. Where a changed file has a fault, what was read before goes on to hold.
-pub(crate) async fn follow(auth: Option<Arc<Auth>>) -> std::io::Result<()> {
-    let Some(auth) = auth else { return Ok(()) };
+pub(crate) async fn follow(auth: Option<Arc<Auth>>, tls: Vec<Arc<Tls>>) -> std::io::Result<()> {
+    if auth.is_none() && tls.is_empty() {
+        return Ok(());
+    }
+    let all = Arc::new((auth, tls));
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let auth = Arc::clone(&auth);
+        let all = Arc::clone(&all);
         // The files may lie on a disk that is slow, or gone.
-        let reloaded = tokio::task::spawn_blocking(move || auth.reload()).await;
-        match reloaded {
-            Ok(Ok(true)) => info!("the tokens of --auth-config have changed"),
-            Ok(Ok(false)) => {}
-            Ok(Err(fault)) => error!("{fault}; the tokens that were read before still hold"),
-            Err(panicked) => error!("--auth-config was not read: {panicked}"),
+        if let Err(panicked) = tokio::task::spawn_blocking(move || look(&all.0, &all.1)).await {
+            error!("the files of certificates and tokens were not read: {panicked}");
+        }
+    }
+}
+
+fn look(auth: &Option<Arc<Auth>>, tls: &[Arc<Tls>]) {
+    match auth.as_ref().map_or(Ok(false), |auth| auth.reload()) {
+        Ok(true) => info!("the tokens of --auth-config were read again"),
+        Ok(false) => {}
+        Err(fault) => error!("{fault}; the tokens that were read before still hold"),
+    }
+    for tls in tls {
+        match tls.reload() {
+            Ok(true) => info!("the certificate of the {} port was read again", tls.port()),
+            Ok(false) => {}
+            Err(fault) => error!("{fault}; the {} port goes on with the certificate that it has", tls.port()),
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
     beside.spawn(signals::reopen_log(log));
     hippocamp_net::open_files();
     let accesses = args.access.open()?;
-    let listeners = Listeners::open(&args).await?;
+    let mut listeners = Listeners::open(&args).await?;
     let settings = Settings { background: Some(Handle::current()), ..settings(&args)? };
     let server = InferenceServer::new(settings, backends::all(&args)?);
     let _closing = Closing(Arc::clone(&server));
@@ -38,7 +38,8 @@ pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
         Some(threads) => Network::start_on(args.limits.limits(), threads),
         None => Network::start(args.limits.limits()),
     };
-    beside.spawn(reload::follow(accesses.auth.clone()));
+    beside.spawn(reload::follow(accesses.auth.clone(), std::mem::take(&mut listeners.tls)));
+    let _socket_files = std::mem::take(&mut listeners.socket_files);
     let mut fronts = serve(listeners, &network, &server, &args, &accesses)?;
 
     let faults = tokio::select! {
@@ -138,13 +139,13 @@ fn serve(
         response_compression: args.http.http_response_compression.into(),
         access: accesses.http.clone(),
     };
-    if let Some(listener) = listeners.http {
-        info!("HTTP on {}", listener.local_addr()?);
+    for listener in listeners.http {
+        info!("HTTP on {}", listener.address()?);
         let (network, server) = shared();
-        fronts.spawn(hippocamp_http::serve(listener, network, server, settings, |front| front));
+        fronts.spawn(hippocamp_http::serve(listener, network, server, settings.clone(), |front| front));
     }
-    if let Some(listener) = listeners.grpc {
-        info!("gRPC on {}", listener.local_addr()?);
+    for listener in listeners.grpc {
+        info!("gRPC on {}", listener.address()?);
         let (network, server) = shared();
         let settings = GrpcSettings {
             delays: test_hooks::grpc_delays(),
@@ -153,8 +154,8 @@ fn serve(
         };
         fronts.spawn(hippocamp_grpc::serve(listener, network, server, settings, |front| front));
     }
-    if let Some(listener) = listeners.metrics {
-        info!("metrics on {}", listener.local_addr()?);
+    for listener in listeners.metrics {
+        info!("metrics on {}", listener.address()?);
         let (network, server) = shared();
         fronts.spawn(hippocamp_http::serve_metrics(listener, network, server, accesses.metrics.clone()));
     }

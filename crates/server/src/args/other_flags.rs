@@ -23,7 +23,7 @@ enum Treatment {
 use Treatment::{Ignored, Part, Refused, TraceConfig, TraceLevel};
 
 /// Every one of these flags takes a value.
-const OTHERS: [(&str, Treatment); 41] = [
+const OTHERS: [(&str, Treatment); 36] = [
     ("model-load-gpu-limit", Ignored),
     ("enable-peer-access", Ignored),
     ("http-thread-count", Ignored),
@@ -32,11 +32,6 @@ const OTHERS: [(&str, Treatment); 41] = [
     ("grpc-infer-thread-count", Ignored),
     ("grpc-infer-allocation-pool-size", Ignored),
     ("grpc-max-response-pool-size", Ignored),
-    ("grpc-use-ssl", Refused),
-    ("grpc-use-ssl-mutual", Refused),
-    ("grpc-server-cert", Part),
-    ("grpc-server-key", Part),
-    ("grpc-root-cert", Part),
     ("grpc-keepalive-permit-without-calls", Ignored),
     ("grpc-http2-max-pings-without-data", Ignored),
     ("grpc-http2-min-recv-ping-interval-without-data", Ignored),

@@ -108,9 +108,9 @@ fn the_cache_has_a_size() {
 
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
-    let refused = parse(&["--model-repository=/m", "--grpc-use-ssl=true"]).unwrap_err();
-    assert_eq!(refused, "--grpc-use-ssl is a flag of tritonserver that is not supported yet");
-    parse(&["--model-repository=/m", "--grpc-use-ssl=false"]).unwrap();
+    let refused = parse(&["--model-repository=/m", "--allow-sagemaker=true"]).unwrap_err();
+    assert_eq!(refused, "--allow-sagemaker is a flag of tritonserver that is not supported yet");
+    parse(&["--model-repository=/m", "--allow-sagemaker=false"]).unwrap();
     let poll = parse(&["--model-repository=/m", "--model-control-mode=poll"]).unwrap();
     assert_eq!(poll.models.watch().unwrap().poll, Some(Duration::from_secs(15)));
     let never = parse(&["--model-repository=/m", "--model-control-mode=poll", "--repository-poll-secs=0"]);
@@ -275,15 +275,52 @@ fn what_only_sets_up_what_is_off_is_no_reason_to_end() {
     ] {
         with_models(&[flag]).unwrap();
     }
-    for flag in
-        ["--trace-config=level=TIMESTAMPS", "--allow-sagemaker=true", "--http-restricted-api=health:k=v"]
-    {
+    for flag in ["--trace-config=level=TIMESTAMPS", "--allow-sagemaker=true", "--allow-vertex-ai=true"] {
         assert!(
             with_models(&[flag])
                 .unwrap_err()
                 .ends_with("is a flag of tritonserver that is not supported yet")
         );
     }
+}
+
+#[test]
+fn tls_needs_its_files_and_is_never_silently_off() {
+    let fault = |flags: &[&str]| with_models(flags).unwrap_err();
+    let pair = ["--http-server-cert=c", "--http-server-key=k"];
+    let with_pair = |flags: &[&'static str]| with_models(&[&pair, flags].concat());
+    assert!(
+        fault(&["--grpc-use-ssl=true"]).contains("TLS on the grpc port needs the certificate of the server")
+    );
+    assert!(fault(&["--metrics-use-ssl=1", "--metrics-server-cert=c"]).contains("--metrics-server-key=FILE"));
+    assert!(with_pair(&["--http-use-ssl=true"]).is_ok());
+    for mutual in ["--http-use-ssl-mutual=true", "--http-use-ssl-mutual=false"] {
+        assert!(
+            fault(&[mutual]).contains("needs the certificate of the server"),
+            "either value switches TLS on"
+        );
+    }
+    let fault = with_pair(&["--http-use-ssl-mutual=true"]).unwrap_err();
+    assert!(
+        fault.contains("the certificates that sign those of its clients: --http-root-cert=FILE"),
+        "{fault}"
+    );
+    assert!(with_pair(&["--http-use-ssl-mutual=true", "--http-root-cert=r"]).is_ok());
+    assert!(with_pair(&["--http-use-ssl=false", "--http-use-ssl-mutual=true"]).is_err());
+}
+
+#[test]
+fn restrictions_have_tritons_faults() {
+    let fault = |flag: &str| with_models(&[flag]).unwrap_err();
+    assert!(fault("--http-restricted-api=health").contains("--http-restricted-api option format is"));
+    assert!(fault("--grpc-restricted-protocol=x:k=v").contains("unknown restricted protocol 'x' "));
+    assert!(
+        with_models(&["--http-restricted-api=health,trace:k=v", "--http-restricted-api=logging:k=v"]).is_ok()
+    );
+    assert!(
+        with_models(&["--unix-socket-mode=1777"]).is_err()
+            && with_models(&["--unix-socket-mode=600"]).is_ok()
+    );
 }
 
 #[test]
