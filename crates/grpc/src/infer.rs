@@ -18,6 +18,8 @@ use crate::{encode, status};
 /// A request that its model has, and what its replies say of it.
 pub(crate) struct Submitted {
     pub(crate) id: String,
+    /// As the request has it; empty if it leaves the choice to the server.
+    pub(crate) version: String,
     pub(crate) empty_final_response: bool,
     pub(crate) running: Running,
 }
@@ -118,5 +120,5 @@ pub(crate) fn submit(
     let (inputs, outputs) = (request.inputs, request.outputs);
     let mut message = Message { id: request.id, inputs, outputs, raw, parameters, arrived };
     let running = accepted.submit(server, &mut message, then)?;
-    Ok(Submitted { id: message.id, empty_final_response, running })
+    Ok(Submitted { id: message.id, version: request.model_version, empty_final_response, running })
 }

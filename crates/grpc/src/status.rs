@@ -35,14 +35,15 @@ pub(crate) fn unsupported(what: &str) -> Status {
     Status::unimplemented(format!("{what} is not supported by this server yet"))
 }
 
-/// A version as requests write it: a number from 1 up, or nothing for the highest.
+/// A version as requests write it: a number, or nothing for the highest. No model has a version 0, which is found out where
+/// versions are looked up, as in Triton.
 pub(crate) fn version(text: &str) -> Result<Option<u64>, Error> {
     if text.is_empty() {
         return Ok(None);
     }
     let expected = "version should be an integral value > 0";
     match text.parse::<i64>() {
-        Ok(version) if version > 0 => Ok(Some(version.unsigned_abs())),
+        Ok(version) if version >= 0 => Ok(Some(version.unsigned_abs())),
         Ok(_) => Err(Error::invalid_arg(format!("invalid model version specified '{text}' , {expected}"))),
         Err(_) => Err(Error::invalid_arg(format!(
             "failed to get model version from specified version string '{text}' (details: stol), {expected}"
@@ -62,9 +63,10 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_a_positive_number_or_nothing() {
+    fn a_version_is_a_number_or_nothing() {
         assert_eq!(version("").unwrap(), None);
         assert_eq!(version("3").unwrap(), Some(3));
+        assert_eq!(version("0").unwrap(), Some(0));
         let text = |t: &str| version(t).unwrap_err().message().to_owned();
         assert_eq!(
             text("-1"),

@@ -196,7 +196,7 @@ impl Writer {
     /// Passes on every response of one request. False once nobody reads the answers: then the request is cancelled, and
     /// those behind it.
     async fn answer(self, mut pending: Box<Pending>) -> bool {
-        let Submitted { id, empty_final_response, running } = &mut pending.submitted;
+        let Submitted { id, version, empty_final_response, running } = &mut pending.submitted;
         loop {
             let event = tokio::select! {
                 event = running.responses.next() => event,
@@ -213,7 +213,11 @@ impl Writer {
                 }
                 Event::ResponseFailed(error) => self.execution_failed(running, id, &error, false),
                 Event::Failed(error) => self.execution_failed(running, id, &error, true),
-                Event::End if *empty_final_response => Ok(answered(identity(running, id), true)),
+                Event::End if *empty_final_response => {
+                    // It has the version that the request has, if any, as in Triton.
+                    let model_version = std::mem::take(version);
+                    Ok(answered(ModelInferResponse { model_version, ..identity(running, id) }, true))
+                }
                 Event::End => return true,
             };
             if !self.send(reply).await {
@@ -227,7 +231,6 @@ impl Writer {
             return Err(status(error));
         }
         let mut response = identity(running, id);
-        response.model_version.clear();
         response.parameters.insert(FINAL_RESPONSE.to_owned(), flag(last));
         Ok(failed(error, response))
     }
@@ -256,7 +259,6 @@ impl Writer {
 fn identity(running: &Running, id: &str) -> ModelInferResponse {
     ModelInferResponse {
         model_name: running.model.name.to_string(),
-        model_version: running.model.version_text.to_string(),
         id: id.to_owned(),
         ..ModelInferResponse::default()
     }

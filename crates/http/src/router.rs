@@ -39,6 +39,16 @@ pub(crate) enum MemoryKind {
     Cuda,
 }
 
+impl MemoryKind {
+    /// What it is called in messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            MemoryKind::System => "system",
+            MemoryKind::Cuda => "cuda",
+        }
+    }
+}
+
 /// What can be done with regions of shared memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum MemoryAction {

@@ -28,8 +28,14 @@ where
     B: Source,
 {
     let done = async {
-        let json = read(front, body).await?;
         let memory = front.server.shared_memory();
+        if action == MemoryAction::Register
+            && let Err(nameless) = memory.require_name(region, kind.name())
+        {
+            body.discard().await;
+            return Err(nameless);
+        }
+        let json = read(front, body).await?;
         match (action, kind) {
             (MemoryAction::Status, MemoryKind::System) => return Ok(Some(written(&memory.status(region)?))),
             (MemoryAction::Status, MemoryKind::Cuda) => {

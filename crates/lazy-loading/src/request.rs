@@ -33,7 +33,7 @@ impl LazyLoading {
         if let Some(version) = version
             && !self.has_version(name, version).await
         {
-            return Err(error);
+            return Err(if self.knows(name) { no_version(name, version) } else { error });
         }
         if self.lifecycle.serves(name) {
             return self.lifecycle.find(name, version).map(|model| Arc::clone(&model));
@@ -48,7 +48,12 @@ impl LazyLoading {
         // The versions come with the result and are not looked up again: the model may be evicted before this task runs.
         let versions = outcome.clone().unwrap_or_else(|| Err(lost()))?;
         let mut versions = versions.into_iter().rev();
-        versions.find(|model| version.is_none_or(|version| model.version == version)).ok_or(error)
+        let found = versions.find(|model| version.is_none_or(|version| model.version == version));
+        found.ok_or_else(|| version.map_or(error, |version| no_version(name, version)))
+    }
+
+    fn knows(&self, name: &str) -> bool {
+        self.state.lock().models.get(name).is_some()
     }
 
     /// Joins the running load of a model, or begins one.
@@ -87,7 +92,7 @@ impl LazyLoading {
 
     /// Whether a lazily loaded model has this version, as far as that is known without asking a remote store.
     async fn has_version(&self, name: &str, version: u64) -> bool {
-        if self.state.lock().models.get(name).is_none() {
+        if !self.knows(name) {
             return false;
         }
         let (lifecycle, name) = (Arc::clone(&self.lifecycle), name.to_owned());
@@ -98,4 +103,10 @@ impl LazyLoading {
         };
         tokio::task::spawn_blocking(look).await.unwrap_or(false)
     }
+}
+
+/// The error of a version that a model does not have, as if the model were loaded.
+#[cold]
+fn no_version(name: &str, version: u64) -> Error {
+    Error::not_found(format!("Request for unknown model: '{name}' version {version} is not found"))
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "server/answers.rs"]
+mod answers;
 #[path = "server/cache.rs"]
 mod cache;
 #[path = "server/cancellation.rs"]

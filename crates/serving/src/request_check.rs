@@ -187,15 +187,15 @@ impl Check<'_> {
 
     /// The batch size: the first dimension, which has to be the same for all inputs; 1 for a model without a batch
     /// dimension.
-    fn batch_size<'a>(&self, inputs: impl Iterator<Item = &'a Given<'a>>) -> Result<usize> {
+    fn batch_size<'a>(&self, inputs: impl Iterator<Item = &'a Given<'a>> + Clone) -> Result<usize> {
         let max = self.interface().max_batch_size;
         if max == 0 {
             return Ok(1);
         }
         let model = &self.model.name;
         let mut batch = None;
-        for input in inputs {
-            if input.index.is_some_and(|index| self.interface().inputs[index].is_shape_tensor) {
+        for input in inputs.clone() {
+            if self.is_shape_tensor(input) {
                 continue;
             }
             let Some(&first) = input.shape.first() else {
@@ -203,8 +203,7 @@ impl Check<'_> {
                 return Err(self.error(&format!("input '{}' {text} '{model}'", input.name)));
             };
             if batch.is_some_and(|b| b != first) {
-                let text = "batch size does not match other inputs for";
-                return Err(self.error(&format!("input '{}' {text} '{model}'", input.name)));
+                return Err(self.batch_mismatch(inputs));
             }
             batch = Some(first);
         }
@@ -219,6 +218,22 @@ impl Check<'_> {
         }
         // A negative dimension is refused by the later check of the shape.
         Ok(usize::try_from(batch).unwrap_or(0))
+    }
+
+    fn is_shape_tensor(&self, input: &Given<'_>) -> bool {
+        input.index.is_some_and(|index| self.interface().inputs[index].is_shape_tensor)
+    }
+
+    /// Names the first input, in the model's order, that differs from the last one.
+    #[cold]
+    fn batch_mismatch<'a>(&self, inputs: impl Iterator<Item = &'a Given<'a>>) -> Error {
+        let mut inputs: Vec<_> = inputs.filter(|input| !self.is_shape_tensor(input)).collect();
+        inputs.sort_by_key(|input| input.index.unwrap_or(usize::MAX));
+        let first = |input: &Given<'_>| input.shape.first().copied();
+        let last = inputs.last().copied().and_then(first);
+        let other = inputs.iter().find(|input| first(input) != last).map_or("", |input| input.name);
+        let text = "batch size does not match other inputs for";
+        self.error(&format!("input '{other}' {text} '{}'", self.model.name))
     }
 
     /// Checks each input by itself, and returns the inputs in the model's order.

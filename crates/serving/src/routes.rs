@@ -25,8 +25,7 @@ impl Routes {
     pub fn find(&self, name: &str, version: Option<u64>) -> Result<ModelRef> {
         let routes = self.0.load();
         let Some(versions) = routes.get(name) else {
-            let asked = version.map_or_else(String::new, |v| format!(" version {v}"));
-            return Err(Error::not_found(format!("Request for unknown model: '{name}'{asked} is not found")));
+            return Err(Error::not_found(format!("Request for unknown model: '{name}' is not found")));
         };
         match version {
             None => versions.last().map(Routed::refer).ok_or_else(|| {

@@ -95,10 +95,23 @@ impl SharedMemory {
         Err(Error::unsupported(text))
     }
 
-    /// Registers `byte_size` bytes of an object from `offset` on as region `name`.
+    /// Fails if clients may not register regions, or if no name is given for one. A protocol whose name is a part of a path
+    /// asks this first; `kind` is for the message.
+    pub fn require_name(&self, name: &str, kind: &str) -> Result<()> {
+        self.allow()?;
+        if name.is_empty() {
+            return Err(Error::invalid_arg(format!(
+                "'region name' is necessary to register {kind} shared memory region"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Registers `byte_size` bytes of an object from `offset` on as region `name`. The name may be empty, as in Triton; such
+    /// a region is unregistered with all others.
     pub fn register(&self, name: &str, key: &str, offset: u64, byte_size: u64) -> Result<()> {
         self.allow()?;
-        check_name(name, "system")?;
+        check_name(name)?;
         object::refuse_reserved(name, key)?;
         let part = self.part(name);
         refuse_taken(&part.by_name.lock(), name)?;
@@ -150,7 +163,7 @@ impl SharedMemory {
     /// Registers device memory; always an error, as no device can be opened yet.
     pub fn register_cuda(&self, name: &str) -> Result<()> {
         self.allow()?;
-        check_name(name, "cuda")?;
+        check_name(name)?;
         refuse_taken(&self.part(name).by_name.lock(), name)?;
         Err(Error::invalid_arg("failed to register shared memory region: invalid args"))
     }
@@ -184,7 +197,8 @@ impl SharedMemory {
         if offset >= size {
             return Err(Error::invalid_arg(format!("Invalid offset for shared memory region: '{name}'")));
         }
-        if offset.checked_add(byte_size).is_none_or(|end| end > size) {
+        // A size of 0 is most often one that was forgotten.
+        if byte_size == 0 || offset.checked_add(byte_size).is_none_or(|end| end > size) {
             return Err(Error::invalid_arg(format!(
                 "Invalid offset + byte size for shared memory region: '{name}'"
             )));
@@ -274,12 +288,7 @@ fn refuse_taken(by_name: &BTreeMap<Box<str>, Entry>, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn check_name(name: &str, kind: &str) -> Result<()> {
-    if name.is_empty() {
-        return Err(Error::invalid_arg(format!(
-            "'region name' is necessary to register {kind} shared memory region"
-        )));
-    }
+fn check_name(name: &str) -> Result<()> {
     if name.len() > LONGEST_NAME {
         let got = name.len();
         return Err(Error::invalid_arg(format!(

@@ -150,7 +150,12 @@ impl TestServer {
 
     /// Fetches the metrics page.
     pub async fn scrape(&self) -> HttpReply {
-        http::send(self.metrics, "GET", "/metrics", &[], b"").await
+        self.get_metrics("/metrics").await
+    }
+
+    /// Fetches a path of the metrics port.
+    pub async fn get_metrics(&self, path: &str) -> HttpReply {
+        http::send(self.metrics, "GET", path, &[], b"").await
     }
 
     /// Stops as the binary does. True if everything that ran finished within `timeout`.

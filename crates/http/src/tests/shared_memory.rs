@@ -65,8 +65,10 @@ async fn methods_are_known() {
     assert_eq!(fixture.get("/v2/cudasharedmemory/status").await.ok(), serde_json::json!([]));
     let nobody = "Unable to find system shared memory region: 'a b'";
     fixture.get("/v2/systemsharedmemory/region/a%20b/status").await.refused(404, nobody);
-    let nameless = "'region name' is necessary to register cuda shared memory region";
-    let handle = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==";
-    let body = format!(r#"{{"raw_handle":{{"b64":"{handle}"}},"device_id":0,"byte_size":64}}"#);
-    fixture.post("/v2/cudasharedmemory/register", &body).await.refused(400, nameless);
+    for kind in ["system", "cuda"] {
+        let nameless = format!("'region name' is necessary to register {kind} shared memory region");
+        for body in ["", "{", r#"{"key":"/nobody","byte_size":64}"#] {
+            fixture.post(&format!("/v2/{kind}sharedmemory/register"), body).await.refused(400, &nameless);
+        }
+    }
 }

@@ -95,9 +95,16 @@ async fn the_end_of_a_decoupled_model_is_told_to_who_asks() {
     let mut request = repeat("d", 2);
     let flag = InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) };
     request.parameters.insert("triton_enable_empty_final_response".to_owned(), flag);
-    let replies = stream(&server, vec![request]).await;
+    let replies = stream(&server, vec![request.clone()]).await;
     assert_eq!(replies.iter().map(is_final).collect::<Vec<_>>(), [false, false, true]);
     assert!(response(&replies[2]).outputs.is_empty());
+    // The end has the version of the request, the responses that of the model.
+    let versions = |replies: &[ModelStreamInferResponse]| -> Vec<_> {
+        replies.iter().map(|reply| response(reply).model_version.clone()).collect()
+    };
+    assert_eq!(versions(&replies), ["1", "1", ""]);
+    request.model_version = "1".to_owned();
+    assert_eq!(versions(&stream(&server, vec![request]).await), ["1"; 3]);
 }
 
 #[tokio::test]

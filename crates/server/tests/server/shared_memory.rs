@@ -33,9 +33,10 @@ fn floats(content: &[f32]) -> Vec<u8> {
     content.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-type Parameters = std::collections::BTreeMap<String, InferParameter>;
+pub(crate) type Parameters = std::collections::BTreeMap<String, InferParameter>;
 
-fn place(region: &str, offset: i64, byte_size: i64) -> Parameters {
+/// The parameters of a tensor in shared memory.
+pub(crate) fn place(region: &str, offset: i64, byte_size: i64) -> Parameters {
     let parameter = |choice| InferParameter { parameter_choice: Some(choice) };
     [
         ("shared_memory_region".to_owned(), parameter(ParameterChoice::StringParam(region.to_owned()))),
