@@ -115,7 +115,7 @@ async fn statistics() {
 #[tokio::test]
 async fn metrics_page() {
     let fixture = Fixture::new(&[]).await;
-    let front = MetricsFront::new(Arc::clone(&fixture.front.server));
+    let front = MetricsFront::new(Arc::clone(&fixture.front.server), hippocamp_access::Access::open());
     let ask = async |method: &str, path: &str, accept: &str| {
         let request = Request::builder().method(method).uri(path).header("accept-encoding", accept);
         let response = front.answer(&request.body(()).unwrap()).await;
@@ -142,7 +142,7 @@ async fn a_scraper_that_accepts_gzip_gets_it() {
         let mut family = page.family("many", "Lines of another part of the program", Kind::Gauge);
         (0..5_000).for_each(|number| family.sample(&[("number", number.to_string().as_str())], number));
     });
-    let front = MetricsFront::new(Arc::clone(&fixture.front.server));
+    let front = MetricsFront::new(Arc::clone(&fixture.front.server), hippocamp_access::Access::open());
     let request = Request::builder().uri("/metrics").header("accept-encoding", "gzip").body(()).unwrap();
     let (head, body) = front.answer(&request).await.into_parts();
     let body = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();

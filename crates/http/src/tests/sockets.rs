@@ -31,7 +31,7 @@ impl Served {
         let network = Network::start(limits());
         let server = Arc::clone(&fixture.front.server);
         let settings = HttpSettings { max_input_size: MAX_INPUT_SIZE, ..HttpSettings::default() };
-        let done = tokio::spawn(serve(listener, Arc::clone(&network), server, settings));
+        let done = tokio::spawn(serve(listener, Arc::clone(&network), server, settings, |front| front));
         Served { fixture, address, network, done }
     }
 }
