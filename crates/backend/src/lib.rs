@@ -26,9 +26,9 @@ mod uses;
 pub use hippocamp_interface::{BackendFacts, GpuSupport, ModelFormat};
 
 pub use hippocamp_events::{
-    EndedRequests, ExecutionTimes, FailureReason, ModelEvent, ModelId, Observer, Observers, Outcome,
-    ParentRequest, RegisteredObservers, RequestContext, RequestEvent, ResponseOutcome, ResponseTimes,
-    TraceParent,
+    EndedRequests, ExecutionTimes, FailureReason, ModelEvent, ModelId, ObservedTensor, Observer, Observers,
+    Outcome, ParentRequest, RegisteredObservers, RequestContext, RequestEvent, RequestObserver,
+    ResponseOutcome, ResponseTimes, TensorPlace, TraceContext, TraceParent,
 };
 pub use hippocamp_wake::{DeferredWake, WakeInstance, wake_together};
 

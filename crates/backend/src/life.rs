@@ -37,7 +37,7 @@ pub(crate) enum Stage {
 impl Life {
     /// The life of a request that was just received.
     pub(crate) fn new(context: RequestContext, observers: Arc<Observers>) -> Life {
-        if observers.has_others() {
+        if observers.watch(&context) {
             observers.on_uncounted(&context, &RequestEvent::Received);
         }
         Life { responses: 0, last_response: context.received, reached: Stage::Received, context, observers }
@@ -46,6 +46,12 @@ impl Life {
     /// The life of a null request, for which no event is reported.
     pub(crate) fn unobserved(context: RequestContext, observers: Arc<Observers>) -> Life {
         Life { responses: 0, last_response: context.received, reached: Stage::Ended, context, observers }
+    }
+
+    /// Whether anybody but the statistics is told of its events.
+    #[inline]
+    fn is_watched(&self) -> bool {
+        self.observers.watch(&self.context)
     }
 
     pub(crate) fn observers(&self) -> &Arc<Observers> {
@@ -60,7 +66,7 @@ impl Life {
     /// Reports that the request reached a stage before its end.
     #[inline]
     pub(crate) fn reach(&mut self, stage: Stage, at: Instant) {
-        if self.observers.has_others() {
+        if self.is_watched() {
             self.report_up_to(stage, at);
         }
     }
@@ -109,7 +115,7 @@ impl Life {
     /// them it was not executed.
     #[inline]
     pub(crate) fn responded_once(&mut self, queued: Instant, times: Option<&ExecutionTimes>) {
-        if self.observers.has_others() && self.reached != Stage::Ended {
+        if self.is_watched() && self.reached != Stage::Ended {
             self.report_only_response(queued, times);
         }
     }
@@ -131,7 +137,7 @@ impl Life {
     /// Reports what was not reported yet of an execution.
     #[inline]
     pub(crate) fn executed(&mut self, queued: Instant, times: &ExecutionTimes) {
-        if self.observers.has_others() {
+        if self.is_watched() {
             self.report_executed(queued, times);
         }
     }
@@ -155,7 +161,9 @@ impl Life {
 
     /// Whether a success may be counted with others of its batch: it is not reported to anybody but these statistics.
     pub(crate) fn only_counts_as(&self, observers: &Observers) -> bool {
-        self.reached != Stage::Ended && self.observers.only_count_as(observers)
+        self.reached != Stage::Ended
+            && self.context.observer.is_none()
+            && self.observers.only_count_as(observers)
     }
 
     /// The end was reported together with those of the other requests of its batch.

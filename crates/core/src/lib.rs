@@ -12,13 +12,16 @@ mod index;
 #[cfg_attr(feature = "lazy-loading", path = "with_lazy_loading.rs")]
 #[cfg_attr(not(feature = "lazy-loading"), path = "without_lazy_loading.rs")]
 mod lazy;
+mod log_settings;
 mod metadata;
 mod metrics_page;
 mod metrics_settings;
+mod observed;
 mod server;
 mod settings;
 mod start;
 mod statistics;
+mod trace_settings;
 
 pub use check::{check_model, describe, dry_run};
 #[cfg(feature = "follow")]
@@ -29,12 +32,18 @@ pub use hippocamp_loading::hint::hint;
 pub use hippocamp_loading::{Finding, HostPolicy, ModelCheck, Severity};
 pub use hippocamp_scheduler::ResourceCount;
 pub use hippocamp_serving::{
-    Accepted, Delivered, IncomingRequest, InferInput, InferRequest, LoadedModel, ModelRef, OutputPlan,
-    Responses, Running, Then, check_parameter_count, check_tensor_count, class_count,
+    Accepted, Delivered, IncomingRequest, InferInput, InferRequest, LoadedModel, ModelRef, Origin,
+    OutputPlan, Responses, Running, Then, check_parameter_count, check_tensor_count, class_count,
+};
+pub use hippocamp_trace::{
+    Activity, Change as TraceChange, Protocol as TraceProtocol, SettingValues, Tracing,
 };
 pub use index::IndexEntry;
+pub use log_settings::{LogChange, LogControl, LogSettings};
 pub use metadata::{ModelMetadata, TensorMetadata};
 pub use metrics_settings::{Histograms, MetricsSettings};
+pub use observed::{Observed, Sending};
 pub use server::{InferenceServer, ServerMetadata};
 pub use settings::{ControlMode, Readiness, Settings};
 pub use statistics::VersionStatistics;
+pub use trace_settings::trace_change;

@@ -31,7 +31,7 @@ pub struct ServerMetadata {
 }
 
 /// The protocol extensions that are implemented, in Triton's order. Clients look for them by name.
-const EXTENSIONS: [&str; 10] = [
+const EXTENSIONS: [&str; 12] = [
     "classification",
     "sequence",
     "model_repository",
@@ -42,10 +42,15 @@ const EXTENSIONS: [&str; 10] = [
     "binary_tensor_data",
     "parameters",
     "statistics",
+    "trace",
+    LOGGING,
 ];
 
 /// The extension that is enabled only if clients may register shared memory.
 const SYSTEM_SHARED_MEMORY: &str = "system_shared_memory";
+
+/// The extension that is enabled only if the program has settings of its log.
+const LOGGING: &str = "logging";
 
 /// Serves models: finds them by name and version, accepts requests for them, and loads and unloads them. Every protocol is
 /// built on this, and a program may use it directly.
@@ -64,6 +69,8 @@ pub struct InferenceServer {
     pub(crate) found_at_start: Mutex<BTreeMap<String, Fingerprint>>,
     /// The processor times at the last scrape, from which the utilisation since then is computed.
     pub(crate) cpu_times: Mutex<Option<CpuTimes>>,
+    /// Whether there are observers of models, beside their statistics.
+    pub(crate) has_observers: bool,
     /// The registered sources of further metrics.
     pub(crate) metrics_sources: Sources,
 }
@@ -80,6 +87,7 @@ impl InferenceServer {
         let lifecycle = Arc::new(Lifecycle::new(loader, settings.lifecycle()));
         Arc::new(InferenceServer {
             lazy: lazy::if_wanted(&settings, &lifecycle),
+            has_observers: !settings.observers.is_empty(),
             settings,
             lifecycle,
             shared_memory,
@@ -110,6 +118,9 @@ impl InferenceServer {
         let mut extensions = EXTENSIONS.to_vec();
         if !self.settings().allow_client_shm {
             extensions.retain(|extension| *extension != SYSTEM_SHARED_MEMORY);
+        }
+        if self.settings().log.is_none() {
+            extensions.retain(|extension| *extension != LOGGING);
         }
         ServerMetadata { name, version: env!("CARGO_PKG_VERSION"), extensions }
     }

@@ -1,6 +1,7 @@
 //! The settings of the server.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hippocamp_backend::RegisteredObservers;
 use hippocamp_device::Devices;
@@ -8,9 +9,10 @@ use hippocamp_lifecycle::{LifecycleSettings, Repositories};
 use hippocamp_loading::{HostPolicy, LatencySettings, LoadSettings};
 use hippocamp_repository::{RepositoryLocation, ScanOptions};
 use hippocamp_scheduler::ResourceCount;
+use hippocamp_trace::Tracing;
 use tokio::runtime::Handle;
 
-use crate::MetricsSettings;
+use crate::{LogControl, MetricsSettings};
 
 /// What decides which models are loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,6 +90,10 @@ pub struct Settings {
     /// The size of the response cache in bytes; 0 for no cache.
     pub response_cache_byte_size: usize,
     pub metrics: MetricsSettings,
+    /// Which requests are traced, and where traces go.
+    pub tracing: Arc<Tracing>,
+    /// The settings of the log, for clients that read or change them; `None` if they cannot.
+    pub log: Option<Arc<dyn LogControl>>,
     /// The devices of this machine on which models may be placed.
     pub devices: Devices,
     /// The runtime of loads and unloads that requests begin, where the threads that serve requests have runtimes of their
@@ -121,6 +127,8 @@ impl Default for Settings {
             backlog_delay_scheduler: 0,
             response_cache_byte_size: 0,
             metrics: MetricsSettings::default(),
+            tracing: Arc::default(),
+            log: None,
             devices: Devices::none(),
             background: None,
         }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::{ExecutionTimes, TraceParent};
+use crate::{ExecutionTimes, RequestObserver, TraceContext};
 
 /// What accompanies a request from its arrival to its end.
 ///
@@ -18,8 +18,11 @@ pub struct RequestContext {
     pub received: Instant,
     /// When its client stops waiting, if the client said so.
     pub deadline: Option<Instant>,
-    /// The span of the client's trace that it belongs to, if the client said so.
-    pub trace_parent: Option<Box<TraceParent>>,
+    /// The span that the request belongs to, with which a backend continues its trace: the request's own span where it is
+    /// traced, otherwise that of the client, if the client said so and the protocol had a reason to look for it.
+    pub trace_context: Option<Box<TraceContext>>,
+    /// The observer of this single request, such as its trace. Told of every event, after the observers of the model.
+    pub observer: Option<Arc<dyn RequestObserver>>,
     /// The request on whose behalf this one was made. `None` for a request of a client.
     pub parent: Option<Arc<dyn ParentRequest>>,
 }
@@ -41,7 +44,7 @@ impl RequestContext {
 
     /// The context of a request with that id, which arrived at `received`.
     pub fn with_id(id: Arc<str>, received: Instant) -> RequestContext {
-        RequestContext { id, received, deadline: None, trace_parent: None, parent: None }
+        RequestContext { id, received, deadline: None, trace_context: None, observer: None, parent: None }
     }
 
     /// The client's own id as it is shown in error messages.
@@ -49,11 +52,15 @@ impl RequestContext {
         if self.id.is_empty() { "<id_unknown>" } else { &self.id }
     }
 
-    /// The context of a request that is made for `parent`. It inherits the parent's id, deadline and trace parent.
+    /// The context of a request that is made for `parent`. It inherits the parent's id and deadline. If the parent is traced,
+    /// the request has a span of its own under the parent's.
     pub fn of_step(parent: Arc<dyn ParentRequest>, received: Instant) -> RequestContext {
-        let RequestContext { id, deadline, trace_parent, .. } = parent.context();
-        let (id, deadline, trace_parent) = (Arc::clone(id), *deadline, trace_parent.clone());
-        RequestContext { id, received, deadline, trace_parent, parent: Some(parent) }
+        let RequestContext { id, deadline, trace_context, observer, .. } = parent.context();
+        let (id, deadline) = (Arc::clone(id), *deadline);
+        let observer = observer.as_ref().and_then(|observer| observer.of_step());
+        let own = observer.as_ref().and_then(|observer| observer.trace_context()).map(Box::new);
+        let trace_context = own.or_else(|| trace_context.clone());
+        RequestContext { id, received, deadline, trace_context, observer, parent: Some(parent) }
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::request_observer::tell;
 use crate::{ModelEvent, RequestContext, RequestEvent};
 
 /// Receives the events of requests and model versions: statistics, a trace, an access log.
@@ -73,15 +74,25 @@ impl Observers {
         &self.model
     }
 
-    /// Whether there are observers besides the statistics. Check this before work that is needed for an event only.
+    /// Whether there are observers of the version besides the statistics.
     #[inline]
     pub fn has_others(&self) -> bool {
         !self.others.is_empty()
     }
 
+    /// Whether anybody but the statistics is told of the events of that request. Check this before work that is needed for
+    /// an event only.
+    #[inline]
+    pub fn watch(&self, context: &RequestContext) -> bool {
+        self.has_others() || context.observer.is_some()
+    }
+
     /// Reports an event that is not counted.
     pub fn on_uncounted(&self, context: &RequestContext, event: &RequestEvent<'_>) {
         self.tell_others(|observer| observer.on_request(&self.model, context, event));
+        if let Some(observer) = &context.observer {
+            tell(&**observer, &self.model, context, event);
+        }
     }
 
     /// Reports an event that is counted: the end of a request, or one of several responses.
@@ -90,7 +101,7 @@ impl Observers {
         if let Some(statistics) = &self.statistics {
             statistics.on_request(&self.model, context, event);
         }
-        if self.has_others() {
+        if self.watch(context) {
             self.on_uncounted(context, event);
         }
     }

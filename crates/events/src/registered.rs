@@ -24,6 +24,11 @@ impl RegisteredObservers {
         self.of_models.entry(model.into()).or_default().push(observer);
     }
 
+    /// Whether there is none, of all models or of one.
+    pub fn is_empty(&self) -> bool {
+        self.of_all.is_empty() && self.of_models.is_empty()
+    }
+
     /// The observers of that model, in the order of their registration: those of all models first.
     pub fn of_model(&self, model: &str) -> impl Iterator<Item = Arc<dyn Observer>> {
         self.of_all.iter().chain(self.of_models.get(model).into_iter().flatten()).cloned()

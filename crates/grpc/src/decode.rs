@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use hippocamp_backend::{Error, Result, Sequence};
 use hippocamp_core::{
-    IncomingRequest, InferInput, InferRequest, LoadedModel, OutputPlan, check_tensor_count, class_count,
+    IncomingRequest, InferInput, InferRequest, LoadedModel, Origin, OutputPlan, check_tensor_count,
+    class_count,
 };
 use hippocamp_proto::inference::infer_parameter::ParameterChoice;
 use hippocamp_proto::inference::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
@@ -80,8 +81,7 @@ fn request<'a>(
         timeout: parameters.timeout,
         sequence: parameters.sequence,
         arrived: message.arrived,
-        deadline: None,
-        trace_parent: None,
+        origin: Origin::default(),
     })
 }
 

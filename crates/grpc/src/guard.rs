@@ -72,6 +72,14 @@ pub(crate) fn model(extensions: &Extensions, name: &str) -> Result<(), Status> {
     }
 }
 
+/// Checks a call that reads or changes settings of a model or, without a name, of the server.
+pub(crate) fn setting(extensions: &Extensions, changes: bool, model: &str) -> Result<(), Status> {
+    let Some(grant) = extensions.get::<Grant>() else { return Ok(()) };
+    let grant = grant.asking(if changes { Right::Admin } else { Right::Read });
+    let checked = if model.is_empty() { grant.server() } else { grant.model(model) };
+    checked.map_err(|denial| denied(&denial))
+}
+
 /// The status of a call that its client may not make.
 #[cold]
 pub(crate) fn denied(denial: &Denial) -> Status {

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_core::{Accepted, InferenceServer, Responses, Running, Then};
+use hippocamp_core::{Accepted, Activity, InferenceServer, Observed, Responses, Running, Then};
+use hippocamp_grpc_content::deadline;
 use hippocamp_net::off_thread;
 use hippocamp_proto::inference::ModelInferRequest;
 use hippocamp_tensor::TensorData;
+use tonic::codegen::http::HeaderMap;
 
 use crate::decode::Message;
 use crate::delays::{Delays, hold};
@@ -33,24 +35,80 @@ pub(crate) struct Inference {
     pub(crate) large_copy: usize,
 }
 
+/// What is known of a call beside its messages.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) headers: HeaderMap,
+    /// When it began, if requests may be observed.
+    pub(crate) began: Option<Instant>,
+}
+
+impl Call {
+    /// A call that begins now.
+    pub(crate) fn new(inference: &Inference, headers: HeaderMap) -> Call {
+        Call { headers, began: inference.server.observed_now() }
+    }
+
+    /// Begins to observe a request of the call, which was read just now.
+    pub(crate) fn observe(&self, server: &InferenceServer, model: &str) -> Observed {
+        let observed = server.observe(model, |name| self.headers.get(name)?.to_str().ok());
+        observed.mark_at(Activity::GrpcWaitreadStart, self.began);
+        observed.mark(Activity::GrpcWaitreadEnd);
+        observed
+    }
+
+    /// When the client stops waiting, if it said so.
+    pub(crate) fn deadline(&self, began: Instant) -> Option<Instant> {
+        deadline::timeout(&self.headers).and_then(|timeout| began.checked_add(timeout))
+    }
+
+    /// Notes that the next request of a stream is waited for, since now.
+    pub(crate) fn read_on(&mut self, server: &InferenceServer) {
+        self.began = server.observed_now();
+    }
+}
+
 /// Answers one request, whose raw tensors are in `raw`. Dropping the future cancels it, at once unless a test wants it
 /// later.
 pub(crate) async fn infer(
     inference: &Inference,
+    call: Call,
     request: ModelInferRequest,
     raw: Vec<TensorData>,
-) -> Result<Reply> {
-    let Some(held) = &inference.delays else { return execute(inference, request, raw).await };
+) -> (Result<Reply>, Observed) {
+    let Some(held) = &inference.delays else { return execute(inference, call, request, raw).await };
     let inference = inference.clone();
-    let call = async move { execute(&inference, request, raw).await };
+    let call = async move { execute(&inference, call, request, raw).await };
     Box::pin(held.cancel_late(call)).await
 }
 
-async fn execute(inference: &Inference, request: ModelInferRequest, raw: Vec<TensorData>) -> Result<Reply> {
-    let Inference { server, delays, large_copy } = inference;
+async fn execute(
+    inference: &Inference,
+    call: Call,
+    request: ModelInferRequest,
+    raw: Vec<TensorData>,
+) -> (Result<Reply>, Observed) {
+    let Inference { server, delays, .. } = inference;
     hold(delays, |delays| delays.process).await;
     let arrived = Instant::now();
-    let accepted = accept(server, &request, ONE).await?;
+    let accepted = match accept(server, &request, ONE).await {
+        Ok(accepted) => accepted,
+        Err(error) => return (Err(error), Observed::default()),
+    };
+    let observed = call.observe(server, &request.model_name);
+    let accepted = accepted.of(observed.origin(call.deadline(arrived)));
+    (run(inference, accepted, request, raw, arrived, &observed).await, observed)
+}
+
+async fn run(
+    inference: &Inference,
+    accepted: Accepted,
+    request: ModelInferRequest,
+    raw: Vec<TensorData>,
+    arrived: Instant,
+    observed: &Observed,
+) -> Result<Reply> {
+    let Inference { server, delays, large_copy } = inference;
     let is_large = work(&accepted, &request, &raw, *large_copy) > *large_copy;
     let Submitted { id, running, .. } = if is_large {
         let server = Arc::clone(server);
@@ -60,6 +118,7 @@ async fn execute(inference: &Inference, request: ModelInferRequest, raw: Vec<Ten
     };
     let Running { model, responses, mut outputs } = running;
     let response = responses.only().await;
+    observed.mark(Activity::InferResponseComplete);
     hold(delays, |delays| delays.response_completion).await;
     let response = response?;
     if *large_copy != usize::MAX && outputs.copied_bytes(&model, &response) > *large_copy {

@@ -18,6 +18,7 @@ mod parameters;
 mod repository;
 mod serve;
 mod service;
+mod settings;
 mod shared_memory;
 mod statistics;
 mod status;

@@ -5,15 +5,16 @@
 use std::mem::take;
 
 use bytes::Bytes;
+use hippocamp_core::Activity;
 use hippocamp_grpc_content::{Answers, Assembled, RawTensors, Read, deadline, may_compress, sent};
-use hippocamp_net::RequestBody;
+use hippocamp_net::{RequestBody, keep_until_sent};
 use hippocamp_proto::inference::ModelInferRequest;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http;
 
 use crate::guard;
-use crate::infer::{self, Inference};
+use crate::infer::{self, Call, Inference};
 use crate::status::status;
 
 const PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
@@ -47,6 +48,7 @@ impl<S> ModelInfer<S> {
         S: Answers<Read>,
     {
         let (parts, body) = request.into_parts();
+        let began = self.inference.server.observed_now();
         let mut read = Read::new(body);
         if let Some((message, raw)) = read.message::<ModelInferTensors>(self.inference.large_copy).await {
             // From here on the frames belong to the tensors.
@@ -54,10 +56,15 @@ impl<S> ModelInfer<S> {
             if let Err(denied) = guard::model(&parts.extensions, &message.model_name) {
                 return denied.into_http();
             }
-            return match infer::infer(&self.inference, message, raw).await {
+            let call = Call { headers: parts.headers, began };
+            let (answered, observed) = infer::infer(&self.inference, call, message, raw).await;
+            let mut response = match answered {
                 Ok(reply) => reply.into_pieces().map_or_else(Status::into_http, sent),
                 Err(error) => status(&error).into_http(),
             };
+            let sending = observed.sending(Activity::GrpcSendStart, Activity::GrpcSendEnd);
+            keep_until_sent(&mut response, sending);
+            return response;
         }
         self.others.answer(http::Request::from_parts(parts, read)).await
     }

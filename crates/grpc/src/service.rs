@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hippocamp_backend::Error;
+use hippocamp_core::Activity;
 use hippocamp_net::{Exchange, Phase};
 use hippocamp_proto::inference as pb;
 use hippocamp_services::inference::grpc_inference_service_server::GrpcInferenceService;
@@ -10,9 +11,9 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::encode::Reply;
-use crate::infer::Inference;
-use crate::status::{status, unsupported};
-use crate::{guard, infer, metadata, repository, shared_memory, statistics, stream};
+use crate::infer::{Call, Inference};
+use crate::status::status;
+use crate::{guard, infer, metadata, repository, settings, shared_memory, statistics, stream};
 
 /// The service over a server.
 #[derive(Clone, Debug)]
@@ -66,9 +67,15 @@ impl GrpcInferenceService for InferenceService {
 
     async fn model_infer(&self, r: Request<pb::ModelInferRequest>) -> Answer<pb::ModelInferResponse> {
         guard::model(r.extensions(), &r.get_ref().model_name)?;
-        let mut request = r.into_inner();
+        let (metadata, _, mut request) = r.into_parts();
         let raw = infer::take_raw(&mut request);
-        answer(infer::infer(&self.inference, request, raw).await.and_then(Reply::into_message))
+        let call = Call::new(&self.inference, metadata.into_headers());
+        let (answered, observed) = infer::infer(&self.inference, call, request, raw).await;
+        let mut reply = answer(answered.and_then(Reply::into_message))?;
+        if let Some(sending) = observed.sending(Activity::GrpcSendStart, Activity::GrpcSendEnd) {
+            hippocamp_net::keep_in(reply.extensions_mut(), sending);
+        }
+        Ok(reply)
     }
 
     type ModelStreamInferStream = stream::Replies;
@@ -82,7 +89,10 @@ impl GrpcInferenceService for InferenceService {
         let (server, phase) = (Arc::clone(&self.inference.server), self.phase.clone());
         let how = stream::Writing { close_on_error, delays: self.inference.delays.clone() };
         let grant = guard::grant(r.extensions());
-        Ok(Response::new(stream::infer(server, exchange, grant, r.into_inner(), phase, how)))
+        let (metadata, _, requests) = r.into_parts();
+        let client =
+            stream::Client { exchange, grant, call: Call::new(&self.inference, metadata.into_headers()) };
+        Ok(Response::new(stream::infer(server, client, requests, phase, how)))
     }
 
     async fn model_statistics(
@@ -164,11 +174,14 @@ impl GrpcInferenceService for InferenceService {
         answer(shared_memory::cuda_unregister(&self.inference.server))
     }
 
-    async fn trace_setting(&self, _: Request<pb::TraceSettingRequest>) -> Answer<pb::TraceSettingResponse> {
-        Err(unsupported("the trace extension"))
+    async fn trace_setting(&self, r: Request<pb::TraceSettingRequest>) -> Answer<pb::TraceSettingResponse> {
+        let request = r.get_ref();
+        guard::setting(r.extensions(), !request.settings.is_empty(), &request.model_name)?;
+        answer(settings::trace(&self.inference.server, request).await)
     }
 
-    async fn log_settings(&self, _: Request<pb::LogSettingsRequest>) -> Answer<pb::LogSettingsResponse> {
-        Err(unsupported("the logging extension"))
+    async fn log_settings(&self, r: Request<pb::LogSettingsRequest>) -> Answer<pb::LogSettingsResponse> {
+        guard::setting(r.extensions(), !r.get_ref().settings.is_empty(), "")?;
+        answer(settings::log(&self.inference.server, r.get_ref()))
     }
 }

@@ -29,12 +29,6 @@ fn code(code: Code) -> tonic::Code {
     }
 }
 
-/// What a call answers that this server does not implement yet.
-#[cold]
-pub(crate) fn unsupported(what: &str) -> Status {
-    Status::unimplemented(format!("{what} is not supported by this server yet"))
-}
-
 /// A version as requests write it: a number, or nothing for the highest. No model has a version 0, which is found out where
 /// versions are looked up, as in Triton.
 pub(crate) fn version(text: &str) -> Result<Option<u64>, Error> {

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use hippocamp_access::Grant;
 use hippocamp_backend::{Error, Event, Result};
-use hippocamp_core::{InferenceServer, Responses, Running, Then};
+use hippocamp_core::{Activity, InferenceServer, Observed, Responses, Running, Then};
 use hippocamp_grpc_content::Room;
 use hippocamp_net::{Charge, Exchange, Phase};
 use hippocamp_proto::inference::{ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
@@ -21,7 +21,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Status, Streaming};
 
 use crate::delays::{Delays, hold};
-use crate::infer::{self, Submitted};
+use crate::infer::{self, Call, Submitted};
 use crate::parameters::flag;
 use crate::{encode, status::status};
 
@@ -55,6 +55,7 @@ impl Stream for Replies {
 /// A request that its model has, and what the stream holds for it.
 struct Pending {
     submitted: Submitted,
+    observed: Observed,
     /// `None` where nobody counts what connections hold.
     _held: Option<(Charge, OwnedSemaphorePermit)>,
 }
@@ -68,8 +69,7 @@ enum InOrder {
 /// Starts reading requests, and returns the stream of answers. Dropping it cancels what is under way.
 pub(crate) fn infer(
     server: Arc<InferenceServer>,
-    exchange: Option<Arc<Exchange>>,
-    grant: Grant,
+    client: Client,
     requests: Streaming<ModelInferRequest>,
     phase: watch::Receiver<Phase>,
     how: Writing,
@@ -78,14 +78,15 @@ pub(crate) fn infer(
     let (in_order, waiting) = mpsc::channel(IN_FLIGHT);
     let writer = Writer { replies, room: Room::new(REPLY_BYTES), how };
     tokio::spawn(writer.clone().answer_in_order(waiting));
-    let starter = Starter { server, exchange, grant, room: Room::new(REQUEST_BYTES) };
+    let deadline = client.call.deadline(Instant::now());
+    let starter = Starter { server, client, deadline, room: Room::new(REQUEST_BYTES) };
     tokio::spawn(read(starter, requests, phase, in_order, writer));
     Replies(stream)
 }
 
 /// Reads requests until the client is done or gone, or the server stops.
 async fn read(
-    starter: Starter,
+    mut starter: Starter,
     mut requests: Streaming<ModelInferRequest>,
     mut phase: watch::Receiver<Phase>,
     in_order: mpsc::Sender<InOrder>,
@@ -126,21 +127,31 @@ async fn read(
     }
 }
 
+/// Whoever sends the requests of a stream.
+pub(crate) struct Client {
+    pub(crate) exchange: Option<Arc<Exchange>>,
+    /// What the client may ask for; each request names a model of its own.
+    pub(crate) grant: Grant,
+    pub(crate) call: Call,
+}
+
 /// What hands requests to their models.
 struct Starter {
     server: Arc<InferenceServer>,
-    exchange: Option<Arc<Exchange>>,
-    /// What the client of the stream may ask for; each request names a model of its own.
-    grant: Grant,
+    client: Client,
+    /// When the client stops waiting for the whole stream.
+    deadline: Option<Instant>,
     room: Room,
 }
 
 impl Starter {
-    async fn start(&self, delays: &Delays, mut request: ModelInferRequest) -> InOrder {
+    async fn start(&mut self, delays: &Delays, mut request: ModelInferRequest) -> InOrder {
         hold(delays, |delays| delays.process).await;
         let raw = infer::take_raw(&mut request);
         let id = request.id.clone();
-        match self.submit(request, raw).await {
+        let submitted = self.submit(request, raw).await;
+        self.client.call.read_on(&self.server);
+        match submitted {
             Ok(pending) => InOrder::Pending(Box::new(pending)),
             Err(error) => InOrder::Refused { id, error },
         }
@@ -148,17 +159,19 @@ impl Starter {
 
     /// Waits for room, and for a model that stands by.
     async fn submit(&self, request: ModelInferRequest, raw: Vec<TensorData>) -> Result<Pending> {
-        if let Err(denial) = self.grant.model(&request.model_name) {
+        if let Err(denial) = self.client.grant.model(&request.model_name) {
             return Err(Error::unavailable(denial.to_string()));
         }
         let arrived = Instant::now();
         let bytes = REQUEST + raw.iter().map(TensorData::len).sum::<usize>();
-        let charge = self.exchange.as_ref().map(|exchange| exchange.charge(bytes));
+        let charge = self.client.exchange.as_ref().map(|exchange| exchange.charge(bytes));
         let charge = charge.transpose().map_err(|error| Error::unavailable(error.to_string()))?;
         let room = self.room.take(bytes).await;
         let accepted = infer::accept(&self.server, &request, Responses::Any).await?;
+        let observed = self.client.call.observe(&self.server, &request.model_name);
+        let accepted = accepted.of(observed.origin(self.deadline));
         let submitted = infer::submit(&self.server, accepted, request, raw, arrived, Then::Continue)?;
-        Ok(Pending { submitted, _held: charge.zip(room) })
+        Ok(Pending { submitted, observed, _held: charge.zip(room) })
     }
 }
 
@@ -196,7 +209,8 @@ impl Writer {
     /// Passes on every response of one request. False once nobody reads the answers: then the request is cancelled, and
     /// those behind it.
     async fn answer(self, mut pending: Box<Pending>) -> bool {
-        let Submitted { id, version, empty_final_response, running } = &mut pending.submitted;
+        let Pending { submitted, observed, .. } = &mut *pending;
+        let Submitted { id, version, empty_final_response, running } = submitted;
         loop {
             let event = tokio::select! {
                 event = running.responses.next() => event,
@@ -220,9 +234,12 @@ impl Writer {
                 }
                 Event::End => return true,
             };
+            observed.mark(Activity::InferResponseComplete);
+            observed.mark(Activity::GrpcSendStart);
             if !self.send(reply).await {
                 return false;
             }
+            observed.mark(Activity::GrpcSendEnd);
         }
     }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use hippocamp_access::Access;
-use hippocamp_backend::Error;
 use hippocamp_core::InferenceServer;
 use hippocamp_http_content::{ResponseCompression, Unread};
 use hippocamp_net::Source;
@@ -12,7 +11,9 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use crate::response::{self, ResponseBody};
 use crate::router::{self, ModelAction, Route};
-use crate::{generate, guard, health, infer, metadata, repository, shared_memory, statistics};
+use crate::{
+    generate, guard, health, infer, logging, metadata, repository, shared_memory, statistics, trace_setting,
+};
 
 /// Settings of this protocol.
 #[derive(Clone, Debug)]
@@ -104,10 +105,11 @@ impl HttpFront {
             Route::SharedMemory { kind, action, region } => {
                 shared_memory::respond(self, kind, action, &region, body).await
             }
-            Route::Unsupported { feature, .. } => {
-                body.discard().await;
-                response::error(&Error::unsupported(format!("{feature} is not supported yet")))
+            Route::TraceSetting => trace_setting::respond(self, "", method, body).await,
+            Route::Model(path, ModelAction::TraceSetting) => {
+                trace_setting::respond(self, &path.name, method, body).await
             }
+            Route::Logging => logging::respond(self, method, body).await,
         }
     }
 }

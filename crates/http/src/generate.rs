@@ -9,16 +9,18 @@ use std::time::Instant;
 use bytes::Bytes;
 use hippocamp_backend::{Error, Event, ResponseReceiver, Result, Sequence};
 use hippocamp_core::{
-    Accepted, IncomingRequest, InferInput, InferRequest, LoadedModel, OutputPlan, Responses, Then,
+    Accepted, Activity, IncomingRequest, InferInput, InferRequest, LoadedModel, Observed, OutputPlan,
+    Responses, Then,
 };
 use hippocamp_http_content::{Coding, LARGE_JSON, MAX_BODY, Unread, off_thread, too_large};
-use hippocamp_net::Source;
+use hippocamp_net::{Source, keep_until_sent};
 use hippocamp_shm::SharedMemory;
 use hippocamp_tensor::TensorData;
 use hyper::{HeaderMap, Response};
 
 use self::encode::Encoder;
 use crate::front::HttpFront;
+use crate::infer::observe;
 use crate::json::{GenerateRequest, parse_generate};
 use crate::response::{self, ResponseBody};
 use crate::router::ModelPath;
@@ -33,11 +35,19 @@ pub(crate) async fn generate<B>(
 where
     B: Source,
 {
-    let answered = async { Generation::begin(front, headers, path, body).await?.only().await };
-    match answered.await {
-        Ok(content) => response::json(content),
-        Err(error) => response::error(&error),
-    }
+    let answered = async {
+        let (generation, observed) = Generation::begin(front, headers, path, body).await;
+        let answered = match generation {
+            Ok(generation) => generation.only().await,
+            Err(error) => Err(error),
+        };
+        observed.mark(Activity::InferResponseComplete);
+        (answered, observed)
+    };
+    let (answered, observed) = answered.await;
+    let mut response = answered.map_or_else(|error| response::error(&error), response::json);
+    keep_until_sent(&mut response, observed.sending(Activity::HttpSendStart, Activity::HttpSendEnd));
+    response
 }
 
 /// Answers with each response of the model when it comes.
@@ -50,10 +60,14 @@ pub(crate) async fn generate_stream<B>(
 where
     B: Source,
 {
-    match Generation::begin(front, headers, path, body).await {
+    let (generation, observed) = Generation::begin(front, headers, path, body).await;
+    let mut response = match generation {
         Ok(generation) => events::respond(generation).await,
         Err(error) => response::error(&error),
-    }
+    };
+    observed.mark(Activity::InferResponseComplete);
+    keep_until_sent(&mut response, observed.sending(Activity::HttpSendStart, Activity::HttpSendEnd));
+    response
 }
 
 /// A request that its model has. Dropping it cancels the request.
@@ -68,7 +82,7 @@ impl Generation {
         headers: &HeaderMap,
         path: &ModelPath<'_>,
         body: Unread<B>,
-    ) -> Result<Generation>
+    ) -> (Result<Generation>, Observed)
     where
         B: Source,
     {
@@ -76,11 +90,26 @@ impl Generation {
             Ok(accepted) => accepted,
             Err(error) => {
                 body.discard().await;
-                return Err(error);
+                return (Err(error), Observed::default());
             }
         };
+        let observed = observe(front, headers, &path.name);
+        (Generation::submit(front, accepted, body, &observed).await, observed)
+    }
+
+    async fn submit<B>(
+        front: &HttpFront,
+        accepted: Accepted,
+        body: Unread<B>,
+        observed: &Observed,
+    ) -> Result<Generation>
+    where
+        B: Source,
+    {
         let limit = front.settings.max_input_size.min(MAX_BODY);
         let mut body = body.collect(limit, |size| too_large("Request JSON size", size, limit)).await?;
+        observed.mark(Activity::HttpRecvEnd);
+        let accepted = accepted.of(observed.origin(None));
         let arrived = Instant::now();
         let json = body.take(limit).to_host()?;
         let is_large = json.len() > LARGE_JSON;

@@ -23,6 +23,7 @@ fn asked(route: &Route<'_>, method: &Method) -> (Category, Right) {
             ModelAction::Metadata => (Category::Metadata, Right::See),
             ModelAction::Config => (Category::ModelConfig, Right::See),
             ModelAction::Statistics => (Category::Statistics, Right::Read),
+            ModelAction::TraceSetting => (Category::Trace, changed()),
             ModelAction::Infer | ModelAction::Generate | ModelAction::GenerateStream => {
                 (Category::Inference, Right::Infer)
             }
@@ -30,8 +31,8 @@ fn asked(route: &Route<'_>, method: &Method) -> (Category, Right) {
         Route::Index => (Category::ModelRepository, Right::Read),
         Route::Control { .. } => (Category::ModelRepository, Right::Admin),
         Route::SharedMemory { .. } => (Category::SharedMemory, Right::Admin),
-        Route::Unsupported { feature, .. } if feature.contains("logging") => (Category::Logging, changed()),
-        Route::Unsupported { .. } => (Category::Trace, changed()),
+        Route::Logging => (Category::Logging, changed()),
+        Route::TraceSetting => (Category::Trace, changed()),
     }
 }
 
@@ -53,7 +54,7 @@ pub(crate) fn check(
         Route::SharedMemory { action, .. } => match action {
             MemoryAction::Status | MemoryAction::Register | MemoryAction::Unregister => grant.server()?,
         },
-        Route::Unsupported { .. } => grant.server()?,
+        Route::Logging | Route::TraceSetting => grant.server()?,
         Route::ServerMetadata | Route::Live | Route::Ready | Route::AllStatistics | Route::Index => {}
     }
     Ok(grant)

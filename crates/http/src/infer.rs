@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use hippocamp_backend::{Error, Result, Sequence};
 use hippocamp_core::{
-    Accepted, IncomingRequest, InferInput, InferRequest, InferenceServer, LoadedModel, OutputPlan, Responses,
-    Running, Then,
+    Accepted, Activity, IncomingRequest, InferInput, InferRequest, InferenceServer, LoadedModel, Observed,
+    Origin, OutputPlan, Responses, Running, Then,
 };
 use hippocamp_http_content::{
     AcceptedCoding, Coding, LARGE_JSON, LARGE_OUTPUT, MAX_BODY, Segments, Unread, off_thread, too_large,
 };
-use hippocamp_net::Source;
+use hippocamp_net::{Source, keep_until_sent};
 use hippocamp_shm::SharedMemory;
 use hippocamp_tensor::TensorData;
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
@@ -42,10 +42,18 @@ where
             return refused(headers, &error);
         }
     };
-    match head.run(front, body).await {
-        Ok(response) => response,
-        Err(error) => response::error(&error),
-    }
+    let observed = observe(front, headers, &path.name);
+    let answered = head.run(front, body, &observed).await;
+    let mut response = answered.unwrap_or_else(|error| response::error(&error));
+    keep_until_sent(&mut response, observed.sending(Activity::HttpSendStart, Activity::HttpSendEnd));
+    response
+}
+
+/// Begins to observe a request, if it is one that is traced, whose body is read next.
+pub(crate) fn observe(front: &HttpFront, headers: &HeaderMap, model: &str) -> Observed {
+    let observed = front.server.observe(model, |name| headers.get(name)?.to_str().ok());
+    observed.mark(Activity::HttpRecvStart);
+    observed
 }
 
 #[cold]
@@ -87,25 +95,34 @@ impl Head {
         })
     }
 
-    async fn run<B>(self, front: &HttpFront, body: Unread<B>) -> Result<Response<ResponseBody>>
+    async fn run<B>(
+        self,
+        front: &HttpFront,
+        body: Unread<B>,
+        observed: &Observed,
+    ) -> Result<Response<ResponseBody>>
     where
         B: Source,
     {
         let reply_coding = self.reply_coding;
         let body = self.read(body).await?;
+        observed.mark(Activity::HttpRecvEnd);
         let arrived = Instant::now();
         let is_large = self.coding != Coding::Identity
             || self.json_length(body.len()) > LARGE_JSON
             || self.accepted.is_digested() && body.len() > front.large_copy;
         let server = &front.server;
+        let head = Head { accepted: self.accepted.of(observed.origin(None)), ..self };
         let Submitted { running, wanted } = if is_large {
             let server = Arc::clone(server);
-            off_thread(true, move || self.submit(&server, body, arrived)).await?
+            off_thread(true, move || head.submit(&server, body, arrived)).await?
         } else {
-            self.submit(server, body, arrived)?
+            head.submit(server, body, arrived)?
         };
         let Running { model, responses, mut outputs } = running;
-        let response = responses.only().await?;
+        let response = responses.only().await;
+        observed.mark(Activity::InferResponseComplete);
+        let response = response?;
         let is_large = wanted.work(&response, &model.interface, &outputs, reply_coding) > LARGE_OUTPUT
             || front.large_copy != usize::MAX && outputs.copied_bytes(&model, &response) > front.large_copy;
         let encode = move || encode(&model, &wanted, &mut outputs, response)?.into_response(reply_coding);
@@ -201,8 +218,7 @@ impl IncomingRequest for BinaryRequest<'_> {
             timeout: parameters.timeout,
             sequence: parameters.sequence.take(),
             arrived: self.arrived,
-            deadline: None,
-            trace_parent: None,
+            origin: Origin::default(),
         })
     }
 }

@@ -13,6 +13,7 @@ mod health;
 mod infer;
 #[doc(hidden)]
 pub mod json;
+mod logging;
 mod metadata;
 mod metrics;
 mod raw;
@@ -24,6 +25,7 @@ mod shared_memory;
 mod statistics;
 #[cfg(test)]
 mod tests;
+mod trace_setting;
 
 pub use front::{HttpFront, HttpSettings};
 pub use hippocamp_http_content::ResponseCompression;

@@ -20,6 +20,7 @@ pub(crate) enum ModelAction {
     Ready,
     Config,
     Statistics,
+    TraceSetting,
     Infer,
     Generate,
     GenerateStream,
@@ -63,6 +64,9 @@ pub(crate) enum Route<'a> {
     Live,
     Ready,
     AllStatistics,
+    /// The trace settings of the server.
+    TraceSetting,
+    Logging,
     Model(ModelPath<'a>, ModelAction),
     Index,
     Control {
@@ -75,11 +79,6 @@ pub(crate) enum Route<'a> {
         action: MemoryAction,
         /// Empty if none is named.
         region: Cow<'a, str>,
-    },
-    /// A feature that this server does not have yet.
-    Unsupported {
-        feature: &'static str,
-        methods: &'static [Method],
     },
 }
 
@@ -95,13 +94,13 @@ impl Route<'_> {
             | Route::Index
             | Route::Control { .. }
             | Route::SharedMemory { action: MemoryAction::Register | MemoryAction::Unregister, .. } => POST,
+            Route::TraceSetting | Route::Logging | Route::Model(_, ModelAction::TraceSetting) => BOTH,
             Route::ServerMetadata
             | Route::Live
             | Route::Ready
             | Route::AllStatistics
             | Route::Model(..)
             | Route::SharedMemory { action: MemoryAction::Status, .. } => GET,
-            Route::Unsupported { methods, .. } => methods,
         }
     }
 }
@@ -124,17 +123,13 @@ pub(crate) fn find(path: &str) -> Result<Route<'_>> {
         ["models", name, "versions", version, rest @ ..] => model(name, Some(version), rest)?,
         ["models", name, rest @ ..] => model(name, None, rest)?,
         ["repository", rest @ ..] => repository(rest),
-        ["logging"] => Some(unsupported("the logging extension", BOTH)),
-        ["trace", "setting"] => Some(unsupported("the trace extension", BOTH)),
+        ["logging"] => Some(Route::Logging),
+        ["trace", "setting"] => Some(Route::TraceSetting),
         ["systemsharedmemory", rest @ ..] => shared_memory(MemoryKind::System, rest),
         ["cudasharedmemory", rest @ ..] => shared_memory(MemoryKind::Cuda, rest),
         _ => None,
     };
     route.ok_or_else(unknown)
-}
-
-fn unsupported(feature: &'static str, methods: &'static [Method]) -> Route<'static> {
-    Route::Unsupported { feature, methods }
 }
 
 fn model<'a>(name: &'a str, version: Option<&str>, rest: &[&str]) -> Result<Option<Route<'a>>> {
@@ -146,9 +141,7 @@ fn model<'a>(name: &'a str, version: Option<&str>, rest: &[&str]) -> Result<Opti
         ["infer"] => ModelAction::Infer,
         ["generate"] => ModelAction::Generate,
         ["generate_stream"] => ModelAction::GenerateStream,
-        ["trace", "setting"] if version.is_none() => {
-            return Ok(Some(unsupported("the trace extension", BOTH)));
-        }
+        ["trace", "setting"] if version.is_none() => ModelAction::TraceSetting,
         _ => return Ok(None),
     };
     let version = match version {
@@ -236,7 +229,9 @@ mod tests {
             ("/v2/models/versions", of("versions", None, ModelAction::Metadata)),
             ("/v2/models/m/generate", of("m", None, ModelAction::Generate)),
             ("/v2/models/m/versions/7/generate_stream", of("m", Some(7), ModelAction::GenerateStream)),
-            ("/v2/models/m/trace/setting", unsupported("the trace extension", BOTH)),
+            ("/v2/models/m/trace/setting", of("m", None, ModelAction::TraceSetting)),
+            ("/v2/trace/setting", Route::TraceSetting),
+            ("/v2/logging", Route::Logging),
             ("/v2/repository/index", Route::Index),
             ("/v2/repository/r/index", Route::Index),
             ("/v2/repository/models/m/unload", unload(false)),

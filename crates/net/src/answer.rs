@@ -1,10 +1,14 @@
 //! The body of a response while it is sent. It detects clients that stop reading.
 
+use std::any::Any;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use hyper::Response;
 use hyper::body::{Body, Frame, SizeHint};
+use hyper::http::Extensions;
 
 use crate::exchange::Open;
 
@@ -15,17 +19,42 @@ pub struct Answer<B> {
     open: Open,
     /// Whether there were bytes for the peer to read at the last poll.
     waits: bool,
+    /// What the front had kept until now.
+    _kept: Option<UntilSent>,
+}
+
+/// A value that is dropped when a response was sent, or cannot be sent.
+#[derive(Clone)]
+pub(crate) struct UntilSent(#[allow(dead_code, reason = "it is dropped")] Arc<dyn Any + Send + Sync>);
+
+impl std::fmt::Debug for UntilSent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("UntilSent")
+    }
+}
+
+/// Keeps a value until the response was sent, or cannot be sent because its client is gone. With `None` it does nothing.
+#[inline]
+pub fn keep_until_sent<B>(response: &mut Response<B>, value: Option<impl Any + Send + Sync>) {
+    if let Some(value) = value {
+        keep_in(response.extensions_mut(), value);
+    }
+}
+
+/// The same, by the extensions of a response that is not made yet.
+pub fn keep_in(extensions: &mut Extensions, value: impl Any + Send + Sync) {
+    extensions.insert(UntilSent(Arc::new(value)));
 }
 
 impl<B: Body> Answer<B> {
-    pub(crate) fn new(body: B, open: Open) -> Answer<B> {
+    pub(crate) fn new(body: B, open: Open, kept: Option<UntilSent>) -> Answer<B> {
         let exchange = &open.0;
         exchange.connection.answer_waits(true);
         let size = body.size_hint().lower();
         if size > 0 {
             exchange.hold_answer(size as usize);
         }
-        Answer { body, open, waits: true }
+        Answer { body, open, waits: true, _kept: kept }
     }
 }
 

@@ -33,7 +33,7 @@ mod tick;
 mod write_coalescing;
 
 pub use accept::serve;
-pub use answer::Answer;
+pub use answer::{Answer, keep_in, keep_until_sent};
 pub use body::{BodyError, RequestBody, Source};
 pub use exchange::{Charge, Exchange};
 pub use front::{Front, Refusal};

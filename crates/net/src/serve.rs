@@ -18,7 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tracing::debug;
 
 use crate::accept::Arrived;
-use crate::answer::Answer;
+use crate::answer::{Answer, UntilSent};
 use crate::body::RequestBody;
 use crate::connection::{Ages, Connection, Order};
 use crate::exchange::{Exchange, Open};
@@ -229,7 +229,8 @@ async fn answer<F: Front>(
     if is_http1 && closes(connection, &open) {
         response.headers_mut().insert(CONNECTION, CLOSE);
     }
-    Ok(response.map(|body| Answer::new(body, open)))
+    let kept = response.extensions_mut().remove::<UntilSent>();
+    Ok(response.map(|body| Answer::new(body, open, kept)))
 }
 
 /// Whether the connection is closed after the response: because it is refused, the server is draining, or the body of the

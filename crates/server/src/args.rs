@@ -11,6 +11,7 @@ mod metrics;
 mod models;
 pub(crate) mod other_flags;
 mod tls;
+mod trace;
 mod unix_socket;
 
 use std::ffi::OsString;
@@ -32,6 +33,7 @@ pub(crate) use logging::{LogFormat, LoggingArgs};
 pub(crate) use metrics::MetricsArgs;
 pub(crate) use models::{BackendConfig, ModelsArgs};
 pub(crate) use tls::{GrpcTlsArgs, HttpTlsArgs, MetricsTlsArgs};
+pub(crate) use trace::TraceArgs;
 pub(crate) use unix_socket::UnixSocketArgs;
 
 /// Serves a model repository to Triton's clients: KServe v2 over HTTP and gRPC, and metrics for Prometheus.
@@ -71,6 +73,8 @@ pub(crate) struct Args {
     pub(crate) access: AccessArgs,
     #[command(flatten)]
     pub(crate) logging: LoggingArgs,
+    #[command(flatten)]
+    pub(crate) trace: TraceArgs,
 
     /// The server's name in its metadata.
     #[arg(long, default_value = "triton", help_heading = "Server")]
@@ -179,7 +183,9 @@ impl Args {
         let of_tls = self.http_tls.contradiction().or_else(|| self.grpc_tls.contradiction());
         let of_ports =
             of_tls.or_else(|| self.metrics_tls.contradiction()).or_else(|| self.access.contradiction());
-        of_ports.or_else(|| self.models.contradiction().map(str::to_owned))
+        of_ports
+            .or_else(|| self.models.contradiction().map(str::to_owned))
+            .or_else(|| self.trace.start().err())
     }
 }
 

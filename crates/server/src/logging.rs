@@ -3,31 +3,39 @@
 mod file;
 mod hidden;
 mod lines;
+mod switches;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
 
 use anyhow::Context;
+use hippocamp_core::LogControl;
 use tracing::{error, info};
-use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry, fmt};
+use tracing_subscriber::{Layer, fmt};
 
-use crate::args::{LogFormat, LoggingArgs};
+use crate::args::LoggingArgs;
 use file::LogFile;
-use lines::{JsonLines, TextLines};
+use lines::Lines;
+use switches::{Switches, Wanted};
 
 /// The log of this process.
 #[derive(Debug)]
 pub(crate) struct Log {
     /// `None` for standard error.
     file: Option<Arc<LogFile>>,
+    switches: Arc<Switches>,
 }
 
 impl Log {
+    /// The settings, for clients.
+    pub(crate) fn control(&self) -> Arc<dyn LogControl> {
+        Arc::clone(&self.switches) as Arc<dyn LogControl>
+    }
+
     /// Reopens the log file after it was renamed.
     pub(crate) fn reopen(&self) {
         let Some(file) = &self.file else {
@@ -57,30 +65,12 @@ pub(crate) fn init(args: &LoggingArgs) -> anyhow::Result<Log> {
     };
     let to_terminal = file.is_none() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     let lines = fmt::layer().with_ansi(to_terminal).with_writer(writer);
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = match args.log_format {
-        LogFormat::Json => Box::new(lines.event_format(JsonLines)),
-        LogFormat::Default | LogFormat::Iso8601 => Box::new(lines.event_format(TextLines)),
-    };
-    let most = match args.log_verbose {
-        0 => LevelFilter::INFO,
-        1 => LevelFilter::DEBUG,
-        _ => LevelFilter::TRACE,
-    };
-    let (info, warning, error) = (args.log_info, args.log_warning, args.log_error);
-    let verbose = args.log_verbose;
-    let wanted = filter_fn(move |event| {
-        // Debug and trace events of libraries are only logged at the highest verbosity.
-        let ours = event.target().starts_with("hippocamp");
-        match *event.level() {
-            tracing::Level::ERROR => error,
-            tracing::Level::WARN => warning,
-            tracing::Level::INFO => info && (ours || verbose > 0),
-            _ => ours || verbose > 2,
-        }
-    });
-    tracing_subscriber::registry().with(lines.with_filter(wanted).with_filter(most)).try_init()?;
+    let switches = Arc::new(Switches::new(args));
+    let lines = lines.event_format(Lines(Arc::clone(&switches)));
+    let lines = lines.with_filter(Wanted(Arc::clone(&switches)));
+    tracing_subscriber::registry().with(lines).try_init()?;
     std::panic::set_hook(Box::new(log_panic));
-    Ok(Log { file })
+    Ok(Log { file, switches })
 }
 
 /// Logs a panic as one line; its message may contain text that a client sent.

@@ -17,6 +17,7 @@ mod run;
 mod signals;
 mod test_hooks;
 mod threads;
+mod traces;
 mod unix_socket;
 
 use std::process::ExitCode;

@@ -20,18 +20,27 @@ use crate::args::{Accesses, Args};
 use crate::listeners::Listeners;
 use crate::logging::Log;
 use crate::signals::{self, Signals};
-use crate::{backends, reload, repositories, test_hooks, threads};
+use crate::{backends, reload, repositories, test_hooks, threads, traces};
 
 pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     let mut signals = Signals::listen().context("failed to listen for signals")?;
     let mut beside = JoinSet::new();
-    beside.spawn(signals::reopen_log(log));
     hippocamp_net::open_files();
     let accesses = args.access.open()?;
     let mut listeners = Listeners::open(&args).await?;
-    let settings = Settings { background: Some(Handle::current()), ..settings(&args)? };
+    let (tracing, warnings) = traces::start(&args.trace)?;
+    warnings.iter().for_each(|warning| warn!("{warning}"));
+    let _traced = traces::Closing(Arc::clone(&tracing));
+    let settings = Settings {
+        background: Some(Handle::current()),
+        tracing: Arc::clone(&tracing),
+        log: Some(log.control()),
+        ..settings(&args)?
+    };
+    beside.spawn(signals::reopen_log(log));
     let server = InferenceServer::new(settings, backends::all(&args)?);
+    server.add_metrics(move |page| traces::write_metrics(&tracing, page));
     let _closing = Closing(Arc::clone(&server));
     let threads = threads::start(args.io_thread_count).context("failed to start the I/O threads")?;
     let network = match &threads {
@@ -120,6 +129,8 @@ pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
         response_cache_byte_size: args.cache.byte_size()?,
         metrics: args.metrics.settings(),
         devices: Devices::find(),
+        tracing: Arc::default(),
+        log: None,
         background: None,
     })
 }

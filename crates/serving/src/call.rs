@@ -9,7 +9,7 @@ use hippocamp_backend::{Error, ResponseReceiver, Result, Sequence};
 use hippocamp_shm::SharedMemory;
 
 use crate::sequence::begin_use;
-use crate::{InferRequest, LoadedModel, ModelRef, Models, OutputPlan};
+use crate::{InferRequest, LoadedModel, ModelRef, Models, Origin, OutputPlan};
 
 /// The number of responses to one request that a protocol can send.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ pub async fn accept(
     };
     match responses {
         Responses::One { refusal } if model.interface.decoupled => Err(Error::unsupported(refusal)),
-        _ => Ok(Accepted { model, version }),
+        _ => Ok(Accepted { model, version, origin: Origin::default() }),
     }
 }
 
@@ -60,6 +60,7 @@ pub async fn accept(
 pub struct Accepted {
     model: ModelRef,
     version: Option<u64>,
+    origin: Origin,
 }
 
 /// A request in a protocol's encoding. It is decoded after its version is chosen.
@@ -68,7 +69,7 @@ pub trait IncomingRequest {
     fn sequence(&self) -> Option<&Sequence>;
 
     /// Decodes the content. Registers inputs in shared memory and the wanted form of the outputs with `outputs`. It is
-    /// called once.
+    /// called once. What is known of the call need not be filled in: it was given to [`Accepted::of`].
     fn decode<'a>(
         &'a mut self,
         model: &'a LoadedModel,
@@ -82,6 +83,12 @@ impl Accepted {
     /// state of its sequence.
     pub fn model(&self) -> &Arc<LoadedModel> {
         &self.model
+    }
+
+    /// The same, with what is known of the call that it came by.
+    #[must_use]
+    pub fn of(self, origin: Origin) -> Accepted {
+        Accepted { origin, ..self }
     }
 
     /// Whether every byte of the request is read to look it up in the response cache, by the thread that submits it.
@@ -99,7 +106,8 @@ impl Accepted {
     ) -> Result<Running> {
         let (model, _in_use) = begin_use(models, self.model, self.version, request.sequence())?;
         let mut outputs = OutputPlan::default();
-        let request = request.decode(&model, models.shared_memory(), &mut outputs)?;
+        let mut request = request.decode(&model, models.shared_memory(), &mut outputs)?;
+        request.origin = self.origin;
         outputs.seal();
         let responses = match then {
             Then::Wait => model.infer_and_wait(request)?,

@@ -18,6 +18,7 @@ mod request;
 mod request_check;
 mod routes;
 mod sequence;
+mod shown_tensors;
 
 pub use cache::{ModelCache, ResponseCache};
 pub use call::{Accepted, IncomingRequest, Responses, Running, Then, accept};
@@ -28,5 +29,5 @@ pub use model::{Drained, Executor, LoadedModel, observers};
 pub use model_ref::ModelRef;
 pub use models::Models;
 pub use outputs::{Delivered, OutputPlan};
-pub use request::{InferInput, InferRequest};
+pub use request::{InferInput, InferRequest, Origin};
 pub use routes::Routes;

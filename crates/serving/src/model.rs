@@ -15,7 +15,7 @@ use hippocamp_statistics::ModelStatistics;
 
 use crate::LastUse;
 use crate::cache::ModelCache;
-use crate::{InferRequest, request_check};
+use crate::{InferRequest, request_check, shown_tensors};
 
 /// One loaded version of a model. Every reference keeps it alive: after it is replaced or unloaded, requests that found it
 /// before are still executed, and its memory is freed when the last of them has finished.
@@ -159,7 +159,8 @@ impl LoadedModel {
     }
 
     /// Returns the request, unless the response cache answers it.
-    fn unanswered(&self, request: Request) -> Option<Request> {
+    fn unanswered(&self, mut request: Request) -> Option<Request> {
+        shown_tensors::show(self, &mut request);
         match &self.cache {
             Some(cache) => cache.answer(request),
             None => Some(request),

@@ -1,8 +1,9 @@
 //! A request as a protocol decoded it, before any check.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hippocamp_backend::{Parameters, Sequence, TraceParent};
+use hippocamp_backend::{Parameters, RequestObserver, Sequence, TraceContext};
 use hippocamp_tensor::{DataType, Shape, TensorData};
 use smallvec::SmallVec;
 
@@ -25,11 +26,22 @@ pub struct InferRequest<'a> {
     pub sequence: Option<Sequence>,
     /// The time of arrival, from which the request's duration is measured.
     pub arrived: Instant,
+    /// What is known of the call that it came by.
+    pub origin: Origin,
+}
+
+/// What is known of the call that a request came by, beside its content.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
     /// The time at which the client stops waiting, if the protocol transmits it. It is only passed to observers; the
     /// protocol itself drops the call then.
     pub deadline: Option<Instant>,
-    /// The parent span in the client's trace, if the protocol transmits it.
-    pub trace_parent: Option<Box<TraceParent>>,
+    /// The span that the request belongs to. See [`RequestContext::trace_context`].
+    ///
+    /// [`RequestContext::trace_context`]: hippocamp_backend::RequestContext::trace_context
+    pub trace_context: Option<Box<TraceContext>>,
+    /// The observer of this single request, if it is traced or logged.
+    pub observer: Option<Arc<dyn RequestObserver>>,
 }
 
 impl<'a> InferRequest<'a> {
@@ -49,8 +61,7 @@ impl<'a> InferRequest<'a> {
             timeout: None,
             sequence: None,
             arrived,
-            deadline: None,
-            trace_parent: None,
+            origin: Origin::default(),
         }
     }
 }

@@ -15,7 +15,7 @@ use hippocamp_model_config::{Interface, TensorLookup, TensorSpec};
 use hippocamp_tensor::{BytesElements, BytesFault, DataType, Shape, TensorData};
 use smallvec::SmallVec;
 
-use crate::{InferInput, InferRequest, LoadedModel};
+use crate::{InferInput, InferRequest, LoadedModel, Origin};
 
 /// Up to this number, the names of a request are compared pairwise.
 const FEW: usize = 8;
@@ -58,9 +58,11 @@ pub(crate) fn check(
     let inputs = check.inputs(request.inputs, &places)?;
     check.lengths(&inputs)?;
     let delivery = if model.interface.decoupled { Delivery::Many } else { Delivery::Once };
+    let Origin { deadline, trace_context, observer } = request.origin;
     let context = RequestContext {
-        deadline: request.deadline,
-        trace_parent: request.trace_parent,
+        deadline,
+        trace_context,
+        observer,
         ..RequestContext::with_id(request.id.into(), request.arrived)
     };
     let (response, receiver) = channel(delivery, context, observers);

@@ -1,11 +1,7 @@
 //! Flags of tritonserver that this server does not have: those that ask for an unsupported feature are refused by name,
 //! those that only tune a missing mechanism are ignored with a warning.
 
-mod trace;
-
 use std::ffi::{OsStr, OsString};
-
-use trace::Trace;
 
 /// How a flag is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,14 +12,12 @@ enum Treatment {
     Ignored,
     /// Only has a meaning together with another flag, which is refused.
     Part,
-    TraceConfig,
-    TraceLevel,
 }
 
-use Treatment::{Ignored, Part, Refused, TraceConfig, TraceLevel};
+use Treatment::{Ignored, Part, Refused};
 
 /// Every one of these flags takes a value.
-const OTHERS: [(&str, Treatment); 36] = [
+const OTHERS: [(&str, Treatment); 30] = [
     ("model-load-gpu-limit", Ignored),
     ("enable-peer-access", Ignored),
     ("http-thread-count", Ignored),
@@ -38,12 +32,6 @@ const OTHERS: [(&str, Treatment); 36] = [
     ("grpc-http2-max-ping-strikes", Ignored),
     ("allow-gpu-metrics", Ignored),
     ("metrics-interval-ms", Ignored),
-    ("trace-config", TraceConfig),
-    ("trace-file", Part),
-    ("trace-level", TraceLevel),
-    ("trace-rate", Part),
-    ("trace-count", Part),
-    ("log-frequency", Part),
     ("backend-directory", Ignored),
     ("repoagent-directory", Ignored),
     ("cache-directory", Ignored),
@@ -68,7 +56,6 @@ pub(crate) fn sort(args: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, 
     let mut args = args.into_iter();
     let mut known: Vec<OsString> = args.next().into_iter().collect();
     let mut warnings = Vec::new();
-    let mut trace = Trace::default();
     let mut refused = Ok(());
     while let Some(arg) = args.next() {
         let Some((name, treatment, value)) = other(&arg) else {
@@ -80,12 +67,6 @@ pub(crate) fn sort(args: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, 
         let off = matches!(value.to_ascii_lowercase().as_str(), "" | "false" | "0" | "off");
         let mut warn = || warnings.push(format!("--{name}={value} has no effect in this server"));
         let outcome = match treatment {
-            TraceConfig => trace.config(&value).map(|more| {
-                if more {
-                    warn();
-                }
-            }),
-            TraceLevel => trace.level(&value),
             Refused if !off => Err(unsupported(name)),
             Ignored | Part if !off => {
                 warn();
@@ -94,9 +75,6 @@ pub(crate) fn sort(args: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, 
             Refused | Ignored | Part => Ok(()),
         };
         refused = refused.and(outcome);
-    }
-    if let Some(flag) = trace.refused() {
-        refused = refused.and_then(|()| Err(unsupported(flag.trim_start_matches('-'))));
     }
     (known, refused.map(|()| warnings))
 }

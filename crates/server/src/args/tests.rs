@@ -172,7 +172,7 @@ fn the_help_names_every_flag_that_is_taken() {
     let help = command().render_long_help().to_string();
     let flags = command();
     let own = flags.get_arguments().filter_map(|arg| arg.get_long());
-    let others = ["http-thread-count", "trace-config", "grpc-server-cert", "sagemaker-thread-count"];
+    let others = ["http-thread-count", "grpc-server-cert", "sagemaker-thread-count"];
     let deprecated =
         ["model-store", "strict-model-config", "response-cache-byte-size", "trace-level", "log-frequency"];
     for flag in own.chain(others).chain(deprecated) {
@@ -275,7 +275,7 @@ fn what_only_sets_up_what_is_off_is_no_reason_to_end() {
     ] {
         with_models(&[flag]).unwrap();
     }
-    for flag in ["--trace-config=level=TIMESTAMPS", "--allow-sagemaker=true", "--allow-vertex-ai=true"] {
+    for flag in ["--allow-sagemaker=true", "--allow-vertex-ai=true"] {
         assert!(
             with_models(&[flag])
                 .unwrap_err()

@@ -1,6 +1,7 @@
 //! The formats of log lines. Every part of a line is escaped by [`super::hidden`] here, so that callers need not do it.
 
 use std::fmt::{self, Debug, Write};
+use std::sync::Arc;
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -10,9 +11,32 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::hidden::{JsonText, Visible};
+use super::switches::Switches;
+use crate::args::LogFormat;
 
 /// The field that holds the message.
 const MESSAGE: &str = "message";
+
+/// The format that is chosen at the time.
+pub(super) struct Lines(pub(super) Arc<Switches>);
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        match self.0.format() {
+            LogFormat::Json => JsonLines.format_event(context, writer, event),
+            LogFormat::Default | LogFormat::Iso8601 => TextLines.format_event(context, writer, event),
+        }
+    }
+}
 
 /// The format for people: time, level, message, and the fields as `name=value`.
 pub(super) struct TextLines;
@@ -156,7 +180,7 @@ impl Visit for JsonFields<'_> {
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use tracing::{error, info};
     use tracing_subscriber::fmt::MakeWriter;
