@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hippocamp_backend::Backend;
 use hippocamp_cache::Store;
-use hippocamp_lifecycle::Lifecycle;
+use hippocamp_lifecycle::{Lifecycle, VersionState};
 use hippocamp_loading::{Context, Loader};
 use hippocamp_metrics::CpuTimes;
 use hippocamp_repository::{Fingerprint, RemoteTimeout, ScanFault, ScanOptions, list};
@@ -131,14 +131,19 @@ impl InferenceServer {
         !self.is_stopping() && !self.unreadable.load(Ordering::Acquire)
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
+    /// Whether the server is stopping.
+    pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Whether the start is over, whatever came of it.
+    pub fn has_started(&self) -> bool {
+        self.started.load(Ordering::Acquire)
     }
 
     /// Whether the server is ready, by the rule in [`Settings::readiness`].
     pub fn is_ready(&self) -> bool {
-        let started = self.started.load(Ordering::Acquire);
-        started && self.is_live() && self.serves_enough()
+        self.has_started() && self.is_live() && self.serves_enough()
     }
 
     /// Whether the models that serve satisfy the readiness rule. A failed load on request does not count, because its
@@ -179,11 +184,17 @@ impl InferenceServer {
                 warn!("{fault}");
             }
         }
+        index::entries(&found, &self.model_states(), ready_only)
+    }
+
+    /// The states of all versions that are known, by the names of their models: of all that were loaded or failed to load, and
+    /// of those that can be loaded on request. May block for a disk access.
+    pub fn model_states(&self) -> BTreeMap<String, BTreeMap<u64, VersionState>> {
         let mut states = self.lifecycle.states();
         if let Some(lazy) = &self.lazy {
             lazy.show_in_index(&mut states);
         }
-        index::entries(&found, &states, ready_only)
+        states
     }
 
     /// Unloads all models and waits, at most for `timeout`, until their instances have finished their requests. Returns true

@@ -169,7 +169,10 @@ impl Run {
         let (run_, branch) = (Arc::clone(run), Arc::clone(branch));
         let sink = StepSink { run: run_, branch, step: index, batch_size: batch };
         let outlet = Outlet::to_sink(delivery, Box::new(sink));
-        let context = RequestContext::of_step(Arc::clone(run) as Arc<dyn ParentRequest>, arrived);
+        let context = RequestContext {
+            batch_size: u32::try_from(batch_size).unwrap_or(0),
+            ..RequestContext::of_step(Arc::clone(run) as Arc<dyn ParentRequest>, arrived)
+        };
         let response = ResponseSender::new(outlet, context, Arc::clone(step.model.observers()));
         step.model.enqueue(Request {
             inputs,

@@ -23,6 +23,8 @@ pub struct RequestContext {
     pub trace_context: Option<Box<TraceContext>>,
     /// The observer of this single request, such as its trace. Told of every event, after the observers of the model.
     pub observer: Option<Arc<dyn RequestObserver>>,
+    /// The number of its batch entries; 0 if it is not known.
+    pub batch_size: u32,
     /// The request on whose behalf this one was made. `None` for a request of a client.
     pub parent: Option<Arc<dyn ParentRequest>>,
 }
@@ -44,7 +46,15 @@ impl RequestContext {
 
     /// The context of a request with that id, which arrived at `received`.
     pub fn with_id(id: Arc<str>, received: Instant) -> RequestContext {
-        RequestContext { id, received, deadline: None, trace_context: None, observer: None, parent: None }
+        RequestContext {
+            id,
+            received,
+            deadline: None,
+            trace_context: None,
+            observer: None,
+            batch_size: 0,
+            parent: None,
+        }
     }
 
     /// The client's own id as it is shown in error messages.
@@ -60,7 +70,15 @@ impl RequestContext {
         let observer = observer.as_ref().and_then(|observer| observer.of_step());
         let own = observer.as_ref().and_then(|observer| observer.trace_context()).map(Box::new);
         let trace_context = own.or_else(|| trace_context.clone());
-        RequestContext { id, received, deadline, trace_context, observer, parent: Some(parent) }
+        RequestContext {
+            id,
+            received,
+            deadline,
+            trace_context,
+            observer,
+            batch_size: 0,
+            parent: Some(parent),
+        }
     }
 }
 

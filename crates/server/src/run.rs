@@ -12,6 +12,9 @@ use hippocamp_grpc::GrpcSettings;
 use hippocamp_http::HttpSettings;
 use hippocamp_net::Network;
 use hippocamp_repository::RepositoryLocation;
+use hippocamp_v1::V1;
+use hippocamp_v1_grpc::V1GrpcFront;
+use hippocamp_v1_http::V1HttpFront;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
@@ -145,6 +148,7 @@ fn serve(
 ) -> anyhow::Result<JoinSet<()>> {
     let mut fronts = JoinSet::new();
     let shared = || (Arc::clone(network), Arc::clone(server));
+    let v1 = V1::new(Arc::clone(server));
     let settings = HttpSettings {
         max_input_size: args.http.http_max_input_size,
         response_compression: args.http.http_response_compression.into(),
@@ -153,7 +157,10 @@ fn serve(
     for listener in listeners.http {
         info!("HTTP on {}", listener.address()?);
         let (network, server) = shared();
-        fronts.spawn(hippocamp_http::serve(listener, network, server, settings.clone(), |front| front));
+        let v1 = V1HttpFront::new(Arc::clone(&v1), &network, accesses.http.clone());
+        fronts.spawn(hippocamp_http::serve(listener, network, server, settings.clone(), |front| {
+            v1.beside(front)
+        }));
     }
     for listener in listeners.grpc {
         info!("gRPC on {}", listener.address()?);
@@ -163,7 +170,8 @@ fn serve(
             access: accesses.grpc.clone(),
             ..args.grpc.settings()
         };
-        fronts.spawn(hippocamp_grpc::serve(listener, network, server, settings, |front| front));
+        let v1 = V1GrpcFront::new(Arc::clone(&v1), &network, accesses.grpc.clone());
+        fronts.spawn(hippocamp_grpc::serve(listener, network, server, settings, |front| v1.beside(front)));
     }
     for listener in listeners.metrics {
         info!("metrics on {}", listener.address()?);

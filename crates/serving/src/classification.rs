@@ -24,14 +24,50 @@ pub fn class_count(output: &str, asked: u64) -> Result<usize> {
     }
 }
 
-/// The `count` best classes of every batch entry, best first, as BYTES elements `value:index[:label]`. The shape is
-/// `[batch,count]`, or `[count]` for a model without a batch dimension; `count` is limited to the number of classes.
-pub(crate) fn classify(model: &LoadedModel, output: &OutputTensor, count: usize) -> Result<(Shape, Bytes)> {
-    let spec = &model.interface.outputs[output.index];
-    let data = output.data.to_host().map_err(|error| Error::of_memory(&model.name, error))?;
-    let values = Values::new(spec.data_type, &data)?;
+/// Whether the values of this type have an order, so that they can be classified.
+pub fn can_be_classified(data_type: DataType) -> bool {
+    !matches!(data_type, DataType::Fp16 | DataType::Bf16 | DataType::Bool | DataType::Bytes)
+}
+
+/// A class of a batch entry.
+#[derive(Debug)]
+pub struct Class<'a> {
+    /// The index of its element, within the batch entry.
+    pub index: usize,
+    /// Its label, if the output has labels.
+    pub label: Option<&'a str>,
+    values: &'a Values<'a>,
+    /// The index of its element within the tensor.
+    element: usize,
+}
+
+impl Class<'_> {
+    /// The value as a double.
+    pub fn value(&self) -> f64 {
+        self.values.compared(self.element)
+    }
+
+    /// The value as text, as v2 shows it.
+    fn text(&self) -> String {
+        self.values.text(self.element)
+    }
+}
+
+/// Calls `each` with the `count` best classes of every batch entry, best first, with the index of the entry. `index` is that of
+/// the output in the model's list, `shape` and `data` are those of the tensor. Returns the number of entries and the number of
+/// classes of each, which is limited to the number of elements.
+pub fn best_classes(
+    model: &LoadedModel,
+    index: usize,
+    shape: &[i64],
+    data: &[u8],
+    count: usize,
+    mut each: impl FnMut(usize, Class<'_>),
+) -> Result<(usize, usize)> {
+    let spec = model.output(index)?;
+    let values = Values::new(spec.data_type, data)?;
     let batched = model.interface.max_batch_size > 0;
-    let batch = if batched { output.shape.first().map_or(0, |&b| b.max(0) as usize) } else { 1 };
+    let batch = if batched { shape.first().map_or(0, |&b| b.max(0) as usize) } else { 1 };
     let classes = values.len().checked_div(batch).unwrap_or(0);
     if classes > MAX_CLASSES {
         return Err(Error::invalid_arg(format!(
@@ -41,27 +77,40 @@ pub(crate) fn classify(model: &LoadedModel, output: &OutputTensor, count: usize)
         )));
     }
     let count = count.min(classes);
-    let mut content = Vec::with_capacity(batch * count * 24);
     for entry in 0..batch {
         let mut order: Vec<usize> = (0..classes).collect();
         let value = |class: usize| values.compared(entry * classes + class);
         order.sort_by(|&a, &b| value(b).total_cmp(&value(a)));
         for &class in &order[..count] {
-            let mut text = values.text(entry * classes + class);
-            text.push(':');
-            text.push_str(&class.to_string());
-            if let Some(label) = model.label(&spec.name, class) {
-                text.push(':');
-                text.push_str(label);
-            }
-            push_element(&mut content, text.as_bytes());
+            let label = model.label(&spec.name, class);
+            each(entry, Class { index: class, label, values: &values, element: entry * classes + class });
         }
     }
+    Ok((batch, count))
+}
+
+/// The `count` best classes of every batch entry, best first, as BYTES elements `value:index[:label]`. The shape is
+/// `[batch,count]`, or `[count]` for a model without a batch dimension; `count` is limited to the number of classes.
+pub(crate) fn classify(model: &LoadedModel, output: &OutputTensor, count: usize) -> Result<(Shape, Bytes)> {
+    let data = output.data.to_host().map_err(|error| Error::of_memory(&model.name, error))?;
+    let mut content = Vec::new();
+    let (batch, count) = best_classes(model, output.index, &output.shape, &data, count, |_, class| {
+        let mut text = class.text();
+        text.push(':');
+        text.push_str(&class.index.to_string());
+        if let Some(label) = class.label {
+            text.push(':');
+            text.push_str(label);
+        }
+        push_element(&mut content, text.as_bytes());
+    })?;
+    let batched = model.interface.max_batch_size > 0;
     let shape = if batched { Shape::from([batch as i64, count as i64]) } else { Shape::from([count as i64]) };
     Ok((shape, content.into()))
 }
 
 /// The elements of a tensor, as numbers.
+#[derive(Debug)]
 struct Values<'a> {
     data_type: DataType,
     size: usize,
@@ -70,12 +119,11 @@ struct Values<'a> {
 
 impl<'a> Values<'a> {
     fn new(data_type: DataType, data: &'a [u8]) -> Result<Values<'a>> {
-        use DataType as T;
-        match (data_type, data_type.byte_size()) {
-            (T::Fp16 | T::Bf16 | T::Bool | T::Bytes, _) | (_, None) => Err(Error::invalid_arg(format!(
+        match data_type.byte_size().filter(|_| can_be_classified(data_type)) {
+            None => Err(Error::invalid_arg(format!(
                 "class result not available for output due to unsupported type '{data_type}'"
             ))),
-            (_, Some(size)) => Ok(Values { data_type, size, data }),
+            Some(size) => Ok(Values { data_type, size, data }),
         }
     }
 

@@ -22,7 +22,7 @@ mod shown_tensors;
 
 pub use cache::{ModelCache, ResponseCache};
 pub use call::{Accepted, IncomingRequest, Responses, Running, Then, accept};
-pub use classification::class_count;
+pub use classification::{Class, best_classes, can_be_classified, class_count};
 pub use last_use::LastUse;
 pub use limits::{check_parameter_count, check_tensor_count};
 pub use model::{Drained, Executor, LoadedModel, observers};

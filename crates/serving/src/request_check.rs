@@ -63,6 +63,7 @@ pub(crate) fn check(
         deadline,
         trace_context,
         observer,
+        batch_size: u32::try_from(batch_size).unwrap_or(0),
         ..RequestContext::with_id(request.id.into(), request.arrived)
     };
     let (response, receiver) = channel(delivery, context, observers);

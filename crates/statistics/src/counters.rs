@@ -94,6 +94,25 @@ impl ResponseCounters {
     }
 }
 
+/// The requests with the same batch size.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RequestCounters {
+    pub success: Counted,
+    pub fail: Counted,
+    pub queue: Counted,
+    /// Without requests that the response cache answers.
+    pub phases: Phases,
+}
+
+impl RequestCounters {
+    fn add_all(&mut self, other: &RequestCounters) {
+        self.success.add_all(other.success);
+        self.fail.add_all(other.fail);
+        self.queue.add_all(other.queue);
+        self.phases.add_all(&other.phases);
+    }
+}
+
 /// A copy of all counters at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
@@ -114,6 +133,8 @@ pub struct Counters {
     pub cache_miss: Counted,
     /// Executions by batch size.
     pub batches: BTreeMap<u64, Phases>,
+    /// Requests by their batch size, however they were batched.
+    pub requests: BTreeMap<u32, RequestCounters>,
     /// The responses of a decoupled model, by their index in the request.
     pub responses: Vec<ResponseCounters>,
     /// Failed requests by [`FailureReason`], in the order of [`FailureReason::ALL`].
@@ -136,6 +157,9 @@ impl Counters {
         self.cache_miss.add_all(other.cache_miss);
         for (size, phases) in &other.batches {
             self.batches.entry(*size).or_default().add_all(phases);
+        }
+        for (size, requests) in &other.requests {
+            self.requests.entry(*size).or_default().add_all(requests);
         }
         if self.responses.len() < other.responses.len() {
             self.responses.resize(other.responses.len(), ResponseCounters::default());

@@ -8,6 +8,6 @@ mod model_statistics;
 mod shards;
 mod wall_clock;
 
-pub use counters::{Counted, Counters, Phases, ResponseCounters};
+pub use counters::{Counted, Counters, Phases, RequestCounters, ResponseCounters};
 pub use latencies::{Latency, LatencySummary, WantedLatencies};
 pub use model_statistics::ModelStatistics;

@@ -109,8 +109,8 @@ impl State {
         counters.success.ns = counters.success.ns.saturating_add(kept_ns);
     }
 
-    fn succeeded(&mut self, received: Instant, queued: Instant, times: &ExecutionTimes, at: Instant) {
-        let total = at.saturating_duration_since(received);
+    fn succeeded(&mut self, context: &RequestContext, queued: Instant, times: &ExecutionTimes, at: Instant) {
+        let total = at.saturating_duration_since(context.received);
         let waited = times.started.saturating_duration_since(queued);
         let State { counters, latencies, .. } = self;
         let total_ns = counters.success.add(total);
@@ -120,22 +120,32 @@ impl State {
         counters.request_durations.observe_ns(total_ns);
         counters.queue_durations.observe_ns(waited_ns);
         counters.compute_infer_durations.observe_ns(counters.phases.compute_infer.ns - before);
+        let alike = counters.requests.entry(context.batch_size).or_default();
+        alike.success.add(total);
+        alike.queue.add(waited);
+        alike.phases.add(times);
         latencies.executed(total, waited, times, at);
     }
 
-    fn answered_by_cache(&mut self, received: Instant, queued: Instant, looked: Instant, at: Instant) {
+    fn answered_by_cache(&mut self, context: &RequestContext, queued: Instant, looked: Instant, at: Instant) {
         let (waited, took) = (looked.saturating_duration_since(queued), at.saturating_duration_since(looked));
         let State { counters, latencies, .. } = self;
-        let total_ns = counters.success.add(at.saturating_duration_since(received));
+        let total = at.saturating_duration_since(context.received);
+        let total_ns = counters.success.add(total);
         let waited_ns = counters.queue.add(waited);
+        let alike = counters.requests.entry(context.batch_size).or_default();
+        alike.success.add(total);
+        alike.queue.add(waited);
         counters.cache_hit.add(took);
         latencies.cache_hit(waited, took, at);
         counters.request_durations.observe_ns(total_ns);
         counters.queue_durations.observe_ns(waited_ns);
     }
 
-    fn failed(&mut self, received: Instant, reason: FailureReason, at: Instant) {
-        self.counters.fail.add(at.saturating_duration_since(received));
+    fn failed(&mut self, context: &RequestContext, reason: FailureReason, at: Instant) {
+        let total = at.saturating_duration_since(context.received);
+        self.counters.fail.add(total);
+        self.counters.requests.entry(context.batch_size).or_default().fail.add(total);
         self.counters.failures[reason as usize] += 1;
     }
 
@@ -176,9 +186,9 @@ impl State {
                 self.responded(received, index, outcome, &times);
             }
             RequestEvent::Ended { outcome, at } => match outcome {
-                Outcome::Success { queued, times } => self.succeeded(received, queued, times, at),
-                Outcome::Cached { queued, looked } => self.answered_by_cache(received, queued, looked, at),
-                Outcome::Failed { reason, .. } => self.failed(received, reason, at),
+                Outcome::Success { queued, times } => self.succeeded(context, queued, times, at),
+                Outcome::Cached { queued, looked } => self.answered_by_cache(context, queued, looked, at),
+                Outcome::Failed { reason, .. } => self.failed(context, reason, at),
                 Outcome::Withdrawn => {}
             },
             // The end has the times of all that came before.

@@ -131,11 +131,7 @@ fn a_count_makes_a_file_when_it_is_used_up() {
     assert_eq!(ids(&read(folder.path(), "trace.0")), [1, 2, 3, 4]);
     let mut rest = ids(&read(folder.path(), "trace"));
     rest.sort_unstable();
-    assert_eq!(
-        rest,
-        [5, 6, 7, 8],
-        "what a replaced setting left, and what came after it"
-    );
+    assert_eq!(rest, [5, 6, 7, 8], "what a replaced setting left, and what came after it");
 }
 
 #[test]

@@ -1,0 +1,134 @@
+//! Inference: the header from its own header, the tensors from the body, and back.
+
+use bytes::Bytes;
+use hippocamp_access::Grant;
+use hippocamp_backend::{Error, Result};
+use hippocamp_http_content::{MAX_BODY, ResponseBody, Segments, Unread};
+use hippocamp_net::Source;
+use hippocamp_proto::v1::InferRequestHeader;
+use hippocamp_tensor::TensorData;
+use hippocamp_v1::{Answer, Encoding};
+use hyper::{HeaderMap, Response, StatusCode};
+use prost::Message;
+use smallvec::SmallVec;
+
+use crate::front::V1HttpFront;
+use crate::response::{self, Format, NV_INFER_REQUEST};
+use crate::text;
+
+/// A call of inference, by its path.
+#[derive(Debug)]
+pub(crate) struct InferCall<'a> {
+    pub(crate) model: &'a str,
+    pub(crate) version: i64,
+    pub(crate) format: Format,
+    /// What the client may ask for; an error if it may not make the call at all.
+    pub(crate) grant: Result<Grant>,
+}
+
+/// Answers a call of inference.
+pub(crate) async fn infer<B: Source>(
+    front: &V1HttpFront,
+    headers: &HeaderMap,
+    call: InferCall<'_>,
+    body: Unread<B>,
+) -> Response<ResponseBody> {
+    let number = front.v1.number();
+    let header = match headers.get(NV_INFER_REQUEST) {
+        None => Err(Error::invalid_arg(
+            "the header NV-InferRequest is missing: it has the request without its tensors",
+        )),
+        Some(text) => match text::parse_request(text.as_bytes()) {
+            Ok(header) => Ok(header),
+            Err(fault) => {
+                body.discard().await;
+                let reason = format!(
+                    "NV-InferRequest is not an InferRequestHeader in protobuf's text format: {fault}\n"
+                );
+                return response::without_status(StatusCode::BAD_REQUEST, reason);
+            }
+        },
+    };
+    let id = header.as_ref().map_or(0, |header| header.id);
+    let format = call.format;
+    match answer(front, header, call, body).await {
+        Ok(answer) => written(front, number, answer, format),
+        Err(error) => response::failed_inference(&front.v1.failure(number, &error), id),
+    }
+}
+
+async fn answer<B: Source>(
+    front: &V1HttpFront,
+    header: Result<InferRequestHeader>,
+    call: InferCall<'_>,
+    body: Unread<B>,
+) -> Result<Answer> {
+    let accepted = async {
+        let header = header?;
+        hippocamp_v1::check_model(&call.grant?, call.model)?;
+        Ok((header, front.v1.accept(call.model, call.version).await?))
+    };
+    let (header, accepted) = match accepted.await {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            body.discard().await;
+            return Err(error);
+        }
+    };
+    let refused = |size: Option<u64>| {
+        let size = size.map_or_else(String::new, |size| format!(" of {size} bytes"));
+        Error::invalid_arg(format!("a request{size} is larger than {MAX_BODY} bytes"))
+    };
+    let body = Body(body.collect(MAX_BODY, refused).await?);
+    front.v1.infer(accepted, header, body, front.large_copy).await
+}
+
+/// The response: the tensors, and behind them the header once more, which has the classes in any case.
+fn written(front: &V1HttpFront, number: u64, answer: Answer, format: Format) -> Response<ResponseBody> {
+    let Answer { header, raw } = answer;
+    let line = response::value(text::response_line(&header));
+    let tail = match format {
+        Format::Binary => header.encode_to_vec(),
+        Format::Text | Format::Json => text::response_text(&header).into_bytes(),
+    };
+    let mut pieces: SmallVec<[Bytes; 4]> = raw.into_iter().flatten().collect();
+    pieces.push(tail.into());
+    response::inference(&front.v1.success(number), line, ResponseBody::from_iter(pieces))
+}
+
+/// The tensors of a request, one behind the other.
+#[derive(Debug)]
+struct Body(Segments);
+
+impl Encoding for Body {
+    fn take(&mut self, input: &str, size: usize, model: &str) -> Result<TensorData> {
+        let missing = size.saturating_sub(self.0.len());
+        if missing > 0 {
+            return Err(Error::invalid_arg(format!(
+                "unexpected size for input '{input}', expecting {missing} bytes for model '{model}'"
+            )));
+        }
+        Ok(self.0.take(size))
+    }
+
+    fn end(&self, model: &str) -> Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        Err(Error::invalid_arg(format!("unexpected additional input data for model '{model}'")))
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn wrong_shared_size(input: &str, got: u64, expected: u64, model: &str) -> String {
+        format!(
+            "unexpected shared-memory size {got} for input '{input}', expecting {expected} for model '{model}'"
+        )
+    }
+
+    fn too_small(_: &str, size: u64, room: u64) -> String {
+        format!("expected buffer size to be at least {size} bytes but gets {room} bytes in output tensor")
+    }
+}
