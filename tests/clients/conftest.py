@@ -15,6 +15,8 @@ sys.path.insert(0, TESTS)
 
 from models import make_repository  # noqa: E402
 from server_process import ServerProcess  # noqa: E402
+from v1 import V1Client  # noqa: E402
+from v1_models import make_v1_repository  # noqa: E402
 
 
 class Client:
@@ -114,6 +116,25 @@ def client(request, client_of):
 @pytest.fixture(params=["http", "grpc"])
 def blocking_client(request, client_of):
     return client_of(request.param)
+
+
+@pytest.fixture(scope="session")
+def v1():
+    """The client of V1, in a process of its own."""
+    client = V1Client()
+    yield client
+    client.stop()
+
+
+@pytest.fixture(scope="session")
+def v1_server(tmp_path_factory):
+    """The server that the tests of V1 share."""
+    folder = str(tmp_path_factory.mktemp("v1"))
+    models = make_v1_repository(folder)
+    flags = ["--model-control-mode=explicit", "--allow-client-shm=true"]
+    with ServerProcess(folder, flags=[*flags, *(f"--load-model={name}" for name in models)]) as process:
+        yield process
+        assert process.alive(), f"the server died during the tests:\n{process.log()[-4000:]}"
 
 
 @pytest.fixture

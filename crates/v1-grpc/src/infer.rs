@@ -181,8 +181,9 @@ mod tests {
 
     #[test]
     fn inputs_are_taken_one_by_one() {
-        let tensors =
-            |sizes: &[usize]| sizes.iter().map(|&size| vec![0; size].into()).collect::<Vec<TensorData>>();
+        let tensors = |sizes: &[usize]| {
+            sizes.iter().map(|&size| Bytes::from(vec![0; size]).into()).collect::<Vec<TensorData>>()
+        };
         let mut raw = RawInputs::new(tensors(&[4, 8]));
         assert_eq!(raw.len(), 12);
         assert_eq!(raw.take("A", 4, "m").unwrap().len(), 4);
