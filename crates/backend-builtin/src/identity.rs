@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use hippocamp_backend::{
     Backend, BackendFacts, Batch, CorrelationId, Error, ExecutionTimes, FailureReason, InstanceSpec, Model,
-    ModelInstance, ModelSource, NewInstance, OutputTensor, ParameterValue, Parameters, Request, Response,
-    Result, Sequence, answer_as, wake_together,
+    ModelInstance, ModelSource, MovableInstance, NewInstance, OutputTensor, ParameterValue, Parameters,
+    Request, Response, Result, Sequence, answer_as, wake_together,
 };
 use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
 use hippocamp_proto::inference::ModelTensorReshape;
@@ -95,6 +95,12 @@ impl Model for IdentityModel {
         } else {
             NewInstance::bound(instance)
         })
+    }
+
+    fn extra_instance(&self, spec: &InstanceSpec) -> Option<MovableInstance> {
+        let is_quick = self.execute_delay.is_zero() && self.creation_delay.is_zero();
+        let instance = is_quick.then(|| self.instance(spec))?;
+        Some(Box::new(instance.ok()?))
     }
 }
 

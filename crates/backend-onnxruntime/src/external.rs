@@ -62,7 +62,7 @@ fn available_in(meminfo: &str) -> Option<u64> {
 
 /// The names of the files that the model refers to, each once; none if the file is no ONNX file, which the engine
 /// reports.
-fn names(file: &Path) -> BTreeSet<String> {
+pub(crate) fn names(file: &Path) -> BTreeSet<String> {
     let mut names = Names::default();
     // A fault that ends the walk is reported by the engine.
     drop(walk_file(file, &mut names));

@@ -10,16 +10,20 @@ use ort::memory::{Allocator, MemoryInfo};
 use ort::session::RunOptions;
 use smallvec::SmallVec;
 
+use crate::arena::OpenSession;
 use crate::error::engine;
 use crate::ffi::session::run;
 use crate::ffi::value::Input;
 use crate::guard::{Guard, InputGuard};
 use crate::options::Options;
 use crate::sessions::UsedSession;
+use crate::undivided::Undivided;
 
 /// Executes batches. Used by one thread.
 pub(crate) struct OnnxInstance {
     session: UsedSession,
+    /// Another session, for runs that are not divided among threads.
+    undivided: Undivided,
     /// `None` if there are no run options.
     run_options: Option<RunOptions>,
     tensors: Tensors,
@@ -52,7 +56,7 @@ struct Port {
 impl OnnxInstance {
     pub(crate) fn new(
         model: &str,
-        session: UsedSession,
+        (session, undivided): (UsedSession, Undivided),
         options: &Options,
         signature: &Signature,
         guard: &Guard,
@@ -65,7 +69,7 @@ impl OnnxInstance {
             memory: MemoryInfo::default(),
             allocator: Allocator::default(),
         };
-        Ok(OnnxInstance { session, run_options: run_options(options)?, tensors })
+        Ok(OnnxInstance { session, undivided, run_options: run_options(options)?, tensors })
     }
 }
 
@@ -136,13 +140,19 @@ impl Compute for OnnxInstance {
             inputs.iter().map(|input| normal_booleans(input.as_ref()?)).collect();
         let lent = tensors.lend(inputs, &booleans)?;
         let names: SmallVec<[&CStr; 4]> = wanted.iter().map(|(_, port)| port.name.as_c_str()).collect();
-        let values = run(&self.session.session, self.run_options.as_ref(), &lent, &names);
-        self.session.has_run(inputs.iter().flatten().map(|view| view.data.len()).sum());
+        let bytes = inputs.iter().flatten().map(|view| view.data.len()).sum();
+        let mut turn = self.undivided.begin(bytes);
+        let undivided = self.undivided.session().filter(|_| turn.is_undivided);
+        let session: &OpenSession = undivided.unwrap_or(&self.session);
+        let values = run(&session.session, self.run_options.as_ref(), &lent, &names);
+        turn.stop();
+        session.has_run(bytes);
         for ((index, port), value) in wanted.into_iter().zip(values?) {
-            let taken = value.take(port.data_type, inputs, &self.session.session)?;
+            let taken = value.take(port.data_type, inputs, &session.session)?;
             let (shape, data) = taken.ok_or_else(|| tensors.of_another_type(port))?;
             outputs.set(index, port.scalar.clone().unwrap_or(shape), data);
         }
+        self.undivided.end(&turn);
         Ok(())
     }
 }

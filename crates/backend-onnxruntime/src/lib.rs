@@ -28,6 +28,8 @@ mod session;
 mod sessions;
 mod settings;
 mod signature;
+mod small_model;
+mod undivided;
 mod versions;
 
 pub use backend::OnnxRuntimeBackend;

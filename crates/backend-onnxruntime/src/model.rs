@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use hippocamp_backend::{Device, Error, InstanceSpec, Model, NewInstance, Result};
+use hippocamp_backend::{Device, Error, InstanceSpec, Model, MovableInstance, NewInstance, Result};
 use hippocamp_batching::Batched;
 use hippocamp_model_config::{
     CompleteOptions, Fault, Faults, ModelConfig, Signature, check, complete, differ_in_scheduling_only,
@@ -20,8 +20,10 @@ use crate::options::Options;
 use crate::pools::{Pool, pool};
 use crate::runtime::Runtime;
 use crate::session::{Placement, open};
-use crate::sessions::{Sessions, UsedSession};
+use crate::sessions::{Sessions, UsedSession, can_be_shared};
 use crate::signature;
+use crate::small_model::SmallModel;
+use crate::undivided::Undivided;
 
 pub(crate) struct OnnxModel {
     name: Arc<str>,
@@ -32,6 +34,8 @@ pub(crate) struct OnnxModel {
     signature: Signature,
     guard: Guard,
     sessions: Sessions,
+    /// `None` if further sessions would cost much.
+    small: Option<Arc<SmallModel>>,
     _logged: LoggedMessages,
     /// Declared after the sessions, so that it is dropped after them. Instances hold the model until their sessions are
     /// dropped.
@@ -66,6 +70,7 @@ impl OnnxModel {
         let signature = signature::read(&name, &session.session, config, &content)?;
         let guard = Guard::of(&content);
         let sessions = Sessions::with_first(placement, session);
+        let small = SmallModel::of(&runtime, &name, &file, &options).map(Arc::new);
         Ok(OnnxModel {
             name,
             file,
@@ -75,6 +80,7 @@ impl OnnxModel {
             signature,
             guard,
             sessions,
+            small,
             _logged: logged,
             _end: end,
         })
@@ -82,19 +88,35 @@ impl OnnxModel {
 
     fn instance(&self, spec: &InstanceSpec) -> Result<Batched<OnnxInstance>> {
         let session = self.session(spec)?;
-        let instance = OnnxInstance::new(
-            &self.name,
-            session,
-            &self.options,
-            &self.signature,
-            &self.guard,
-            &spec.interface,
-        )?;
+        let is_divided = self.settings.threads > 1 && self.placement(spec).pool == Pool::Shared;
+        let small = self.small(spec).filter(|_| is_divided).map(Arc::clone);
+        self.instance_with(session, Undivided::of(small), spec)
+    }
+
+    fn instance_with(
+        &self,
+        session: UsedSession,
+        undivided: Undivided,
+        spec: &InstanceSpec,
+    ) -> Result<Batched<OnnxInstance>> {
+        let sessions = (session, undivided);
+        let (options, signature) = (&self.options, &self.signature);
+        let instance =
+            OnnxInstance::new(&self.name, sessions, options, signature, &self.guard, &spec.interface)?;
         Ok(Batched::new(instance, Arc::clone(&spec.interface)))
     }
 
+    fn placement(&self, spec: &InstanceSpec) -> Placement {
+        placement(&self.settings, &self.options, &spec.config, spec.device)
+    }
+
+    /// Makes further sessions for instances that could share one.
+    fn small(&self, spec: &InstanceSpec) -> Option<&Arc<SmallModel>> {
+        self.small.as_ref().filter(|_| can_be_shared(&self.options, self.placement(spec)))
+    }
+
     fn session(&self, spec: &InstanceSpec) -> Result<UsedSession> {
-        let wanted = placement(&self.settings, &self.options, &spec.config, spec.device);
+        let wanted = self.placement(spec);
         let create = || open(&self.runtime, &self.name, &self.file, &self.options, wanted);
         self.sessions.get(wanted, &self.options, create)
     }
@@ -145,6 +167,12 @@ impl Model for OnnxModel {
             Device::Cpu => NewInstance::movable(instance),
             Device::Gpu(_) => NewInstance::bound(instance),
         })
+    }
+
+    fn extra_instance(&self, spec: &InstanceSpec) -> Option<MovableInstance> {
+        let session = UsedSession::alone(self.small(spec)?.open()?);
+        let instance = self.instance_with(session, Undivided::of(None), spec);
+        Some(Box::new(instance.ok()?))
     }
 }
 

@@ -43,21 +43,44 @@ pub(crate) fn open(
     let external = if options.map_external_data { Vec::new() } else { external::read(model, file)? };
     let beside: usize = external.iter().map(|(_, content)| content.len()).sum();
     let size = std::fs::metadata(file).map_or(0, |metadata| metadata.len()) + beside as u64;
-    let session = create(runtime, model, file, &external, options, placement)?;
+    let session = create(runtime, model, (file, None), &external, options, placement)?;
     drop(external);
     if size >= LARGE {
         give_back();
     }
+    Ok(with_arena(runtime, model, session, options, placement))
+}
+
+/// Creates a session of what was read from the file. The weights are all in there.
+pub(crate) fn open_content(
+    runtime: &Runtime,
+    model: &Arc<str>,
+    file: &Path,
+    content: &[u8],
+    options: &Options,
+    placement: Placement,
+) -> Result<Arc<OpenSession>> {
+    let session = create(runtime, model, (file, Some(content)), &[], options, placement)?;
+    Ok(with_arena(runtime, model, session, options, placement))
+}
+
+fn with_arena(
+    runtime: &Runtime,
+    model: &Arc<str>,
+    session: Session,
+    options: &Options,
+    placement: Placement,
+) -> Arc<OpenSession> {
     // On other devices the provider owns the memory of runs; without an arena no memory is kept.
     let has_arena = placement.device == Device::Cpu && options.mem_arena != Some(false);
     let shrinking = runtime.shrinking.as_ref().filter(|_| has_arena);
-    Ok(Arc::new(OpenSession::new(model, session, shrinking)))
+    Arc::new(OpenSession::new(model, session, shrinking))
 }
 
 fn create(
     runtime: &Runtime,
     model: &str,
-    file: &Path,
+    (file, content): (&Path, Option<&[u8]>),
     external: &[ExternalFile],
     options: &Options,
     placement: Placement,
@@ -73,7 +96,11 @@ fn create(
         if is_ort_format(file) {
             builder = builder.with_config_entry("session.load_model_format", "ORT").map_err(engine)?;
         }
-        builder.commit_from_file(file).map_err(|error| refused(runtime, model, file, error))
+        let session = match content {
+            Some(content) => builder.commit_from_memory(content),
+            None => builder.commit_from_file(file),
+        };
+        session.map_err(|error| refused(runtime, model, file, error))
     }));
     created.unwrap_or_else(|_| {
         Err(Error::unsupported(format!(

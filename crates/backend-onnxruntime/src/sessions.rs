@@ -45,6 +45,13 @@ impl Open {
     }
 }
 
+impl UsedSession {
+    /// One that no other instance can use.
+    pub(crate) fn alone(session: Arc<OpenSession>) -> UsedSession {
+        UsedSession { session, users: Arc::default() }
+    }
+}
+
 impl Deref for UsedSession {
     type Target = OpenSession;
 
@@ -55,6 +62,7 @@ impl Deref for UsedSession {
 
 impl Drop for UsedSession {
     fn drop(&mut self) {
+        // Of one that stands alone nobody reads the count.
         self.users.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -276,3 +276,59 @@ fn instances_share_the_files_unless_each_has_something_of_its_own() {
         assert_eq!(backend().shares_files(&folder.source(&config).config), shared, "{config}");
     }
 }
+
+#[test]
+fn small_models_have_extra_instances_unless_each_has_something_of_its_own() {
+    let parameter = |key: &str, value: &str| {
+        format!("parameters {{ key: \"{key}\" value {{ string_value: \"{value}\" }} }}")
+    };
+    for (config, expected) in [
+        (String::new(), true),
+        ("instance_group { count: 3 kind: KIND_CPU }".to_owned(), true),
+        (parameter("intra_op_thread_count", "1"), true),
+        (parameter("intra_op_thread_count", "2"), false),
+        (parameter("share_session_between_instances", "0"), false),
+    ] {
+        let loaded = load(add_sub(), &config).unwrap();
+        let extra = loaded.model.extra_instance(&loaded.spec(Device::Cpu));
+        assert_eq!(extra.is_some(), expected, "{config}");
+        let Some(extra) = extra else { continue };
+        let inputs =
+            || [1, 2].map(|factor| kit::input(&[1, 16], numbers((0..16).map(|i| i * factor)))).to_vec();
+        let [ours, theirs] = [loaded.instance(), extra as Box<dyn hippocamp_backend::ModelInstance>]
+            .each_mut()
+            .map(|instance| kit::execute(&mut **instance, &loaded.interface, inputs()).unwrap());
+        assert_eq!(theirs.outputs.len(), 2);
+        for (ours, theirs) in ours.outputs.iter().zip(&theirs.outputs) {
+            let [ours, theirs] = [ours, theirs].map(|output| (&output.shape, output.data.to_host().unwrap()));
+            assert_eq!(ours, theirs);
+        }
+    }
+}
+
+#[test]
+fn a_model_whose_file_was_replaced_or_is_large_has_no_extra_instance() {
+    let folder = Folder::with_file(&add_sub().encode());
+    let source = folder.source("");
+    let model = backend().load(&source).unwrap();
+    let loaded = load(add_sub(), "").unwrap();
+    let spec = loaded.spec(Device::Cpu);
+    assert!(model.extra_instance(&spec).is_some());
+    let mut other = add_sub().encode();
+    std::fs::write(folder.file(), &other).unwrap();
+    assert!(model.extra_instance(&spec).is_some(), "it is the same");
+    other.push(0);
+    std::fs::write(folder.file(), &other).unwrap();
+    assert!(model.extra_instance(&spec).is_none());
+    std::fs::remove_file(folder.file()).unwrap();
+    assert!(model.extra_instance(&spec).is_none());
+
+    let weights = vec![0; 2 << 20];
+    let large = Graph::default()
+        .initializer("w", element::FLOAT, &[2 << 18], &weights)
+        .node("Add", &["x", "w"], &["y"])
+        .input("x", element::FLOAT, Some(&[1]))
+        .output("y", element::FLOAT, Some(&[2 << 18]));
+    let loaded = load(large, "").unwrap();
+    assert!(loaded.model.extra_instance(&loaded.spec(Device::Cpu)).is_none());
+}

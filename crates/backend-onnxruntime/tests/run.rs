@@ -326,3 +326,24 @@ fn the_smallest_number_is_not_divided() {
     let error = divided(i32::MIN).unwrap_err();
     assert!(error.message().contains("which the model cannot divide"), "{error}");
 }
+
+/// Its runs take long enough to be worth a session that computes on one thread, which is then used for some of them.
+#[test]
+fn answers_stay_the_same_while_an_instance_gets_another_session() {
+    const WIDTH: usize = 256;
+    let doubling: Vec<f32> = (0..WIDTH * WIDTH).map(|i| if i % (WIDTH + 1) == 0 { 2. } else { 0. }).collect();
+    let graph = Graph::default()
+        .initializer("w", element::FLOAT, &[WIDTH as i64; 2], &numbers(doubling))
+        .node("MatMul", &["x", "w"], &["y"])
+        .input("x", element::FLOAT, Some(&[-1, WIDTH as i64]))
+        .output("y", element::FLOAT, Some(&[-1, WIDTH as i64]));
+    let model = load(graph, "max_batch_size: 64").unwrap();
+    let mut instance = model.instance();
+    for n in 0..2000 {
+        let rows = [1, 7, 16, 64][n % 4];
+        let values = |factor: usize| numbers((0..rows * WIDTH).map(|i| ((i + n) % 97 * factor) as f32));
+        let response =
+            execute(&mut *instance, &model.interface, vec![input(&[rows as i64, WIDTH as i64], values(1))]);
+        assert_eq!(response.unwrap().outputs[0].data, values(2), "run {n}");
+    }
+}

@@ -70,6 +70,16 @@ pub trait Model: Send + Sync {
     /// Makes an instance, and says whether it may move. Called on the instance's own thread; instances of a model may be made
     /// at the same time.
     fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance>;
+
+    /// Makes an instance beyond those that the config asks for, with which a thread that accepts requests executes short
+    /// ones while other threads do the same. Only for models whose instances keep nothing from one batch to the next and
+    /// take little memory: how many there are makes no difference but for speed. Called when threads have met at
+    /// the other instances, on a thread of its own. `None`, the default, if no more batches are to be executed at once
+    /// than the config has instances.
+    fn extra_instance(&self, spec: &InstanceSpec) -> Option<MovableInstance> {
+        let _ = spec;
+        None
+    }
 }
 
 /// A new instance, and whether it may move between threads.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{
-    Batch, Delivery, Error, Event, Finish, InstanceSpec, Model, ModelInstance, NewInstance, Request,
-    ResponseReceiver, Result, channel,
+    Batch, Delivery, Error, Event, Finish, InstanceSpec, Model, ModelInstance, MovableInstance, NewInstance,
+    Request, ResponseReceiver, Result, channel,
 };
 use hippocamp_model_config::{FaultKind, FileUse, Interface, ModelConfig};
 use hippocamp_proto::inference::model_warmup::input::InputDataType;
@@ -71,6 +71,11 @@ impl Model for WarmModel {
         let mut instance = self.model.new_instance(spec)?;
         self.warm_up(spec, &mut instance)?;
         Ok(instance)
+    }
+
+    fn extra_instance(&self, spec: &InstanceSpec) -> Option<MovableInstance> {
+        // What can be warm, it shares with those that are.
+        self.model.extra_instance(spec)
     }
 }
 

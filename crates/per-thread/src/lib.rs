@@ -4,7 +4,9 @@
 
 use std::cell::Cell;
 use std::ops::Deref;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::thread::available_parallelism;
 
 /// The number of the calling thread. Threads get numbers from 0 on, in the order in which they first ask.
 #[inline]
@@ -26,6 +28,32 @@ pub fn thread_number() -> usize {
 fn next_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     NEXT.fetch_add(1, Relaxed)
+}
+
+thread_local! {
+    /// `usize::MAX` before the thread has met another one.
+    static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
+}
+
+/// Where the calling thread begins to look for a part of divided state that no other thread is using. At first that is
+/// its number.
+#[inline]
+pub fn place() -> usize {
+    match PLACE.get() {
+        usize::MAX => thread_number(),
+        place => place,
+    }
+}
+
+/// Has the calling thread begin at another place from now on, because it has met another thread at that before.
+pub fn move_to(place: usize) {
+    PLACE.set(place);
+}
+
+/// How many parts state is divided into that every core may be using: one a core, 2 to 16, and a power of two.
+pub fn parts() -> usize {
+    static PARTS: OnceLock<usize> = OnceLock::new();
+    *PARTS.get_or_init(|| available_parallelism().map_or(2, usize::from).next_power_of_two().clamp(2, 16))
 }
 
 /// A value on cache lines of its own. Two lines of 64 bytes, because processors fetch them in pairs.
@@ -57,6 +85,16 @@ mod tests {
         all.sort_unstable();
         all.dedup();
         assert_eq!(all.len(), 4);
+    }
+
+    #[test]
+    fn a_thread_begins_where_it_has_moved_to() {
+        assert_eq!(place(), thread_number());
+        move_to(77);
+        assert_eq!(place(), 77);
+        let other = thread::spawn(|| (place(), thread_number())).join().expect("it does not panic");
+        assert_eq!(other.0, other.1);
+        assert!(parts().is_power_of_two() && (2..=16).contains(&parts()));
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! about one execution, and then leaves the request in the queue without waking anybody: whoever holds an instance
 //! looks into the queue when it is done, and executes what waits there (flat combining). It does so for one
 //! [budget](Budget) only, as it has connections of its own; what is left then is for the instance's own thread.
+//! Models whose instances keep nothing have [one for each such thread](extra_instances) instead.
 //!
 //! **No request is forgotten.** A thread that queues a request without waking an instance then executes a fence and
 //! tries every lock (`execute`). A thread that releases a lock then executes a fence and looks into the queue
@@ -17,6 +18,7 @@
 //! lock under the lock of the queue and goes to sleep without releasing that in between (`Queue::pull_with`), so a
 //! thread that releases the instance afterwards finds it asleep, and wakes it if there is anything left to do.
 
+mod extra_instances;
 mod latency;
 #[cfg(test)]
 mod protocol;
@@ -28,10 +30,11 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hippocamp_backend::{Batch, InstanceSpec, MovableInstance, Request, wake_together};
+use hippocamp_backend::{Batch, InstanceSpec, Model, MovableInstance, Request, wake_together};
 use hippocamp_per_thread::thread_number;
 use parking_lot::{Mutex, MutexGuard};
 
+use extra_instances::ExtraInstances;
 pub(crate) use latency::{LatencyEstimates, Size};
 
 use crate::instance::execute;
@@ -50,6 +53,8 @@ const BUDGET_TIME: Duration = Duration::from_micros(50);
 #[derive(Debug, Default)]
 pub(crate) struct InlineExecution {
     instances: Vec<Arc<InlineInstance>>,
+    /// `None` if no instance executes inline.
+    extra: Option<ExtraInstances>,
     latencies: Arc<LatencyEstimates>,
 }
 
@@ -99,11 +104,11 @@ impl Budget {
 
 impl InlineExecution {
     /// Makes an instance for inline execution; its model may still rule that out.
-    pub(crate) fn add(&mut self, spec: InstanceSpec) -> Arc<InlineInstance> {
-        let latencies = Arc::clone(&self.latencies);
-        let instance =
-            InlineInstance { instance: Mutex::default(), passed: AtomicU64::new(0), spec, latencies };
-        let instance = Arc::new(instance);
+    pub(crate) fn add(&mut self, model: &Arc<dyn Model>, spec: &InstanceSpec) -> Arc<InlineInstance> {
+        let instance = Arc::new(InlineInstance::new(spec.clone(), Arc::clone(&self.latencies)));
+        if self.extra.is_none() {
+            self.extra = Some(ExtraInstances::new(model, spec, &self.latencies));
+        }
         self.instances.push(Arc::clone(&instance));
         instance
     }
@@ -119,7 +124,9 @@ impl InlineExecution {
 
     /// How many requests bypassed the queue.
     pub(crate) fn passed(&self) -> u64 {
-        self.instances.iter().map(|instance| instance.passed.load(Ordering::Relaxed)).sum()
+        let instances = self.instances.iter().map(|instance| &**instance);
+        let extra = self.extra.iter().flat_map(ExtraInstances::places);
+        instances.chain(extra).map(|instance| instance.passed.load(Ordering::Relaxed)).sum()
     }
 
     /// Executes a request whose execution is short, or queues it for whoever holds an instance. May execute waiting
@@ -149,6 +156,9 @@ impl InlineExecution {
 
     /// Takes an instance that nobody holds. Threads begin to search at different ones.
     fn try_take(&self, queue: &Queue) -> Option<(&InlineInstance, Taken<'_>)> {
+        if let Some(found) = self.extra.as_ref().and_then(|extra| extra.try_take(queue)) {
+            return Some(found);
+        }
         let count = self.instances.len();
         let first = if count > 1 { thread_number() } else { 0 };
         (0..count).find_map(|n| {
@@ -161,6 +171,9 @@ impl InlineExecution {
     fn spin(&self, queue: &Queue, size: Size) -> Option<(&InlineInstance, Taken<'_>)> {
         static ON_SEVERAL_CORES: LazyLock<bool> =
             LazyLock::new(|| thread::available_parallelism().is_ok_and(|cores| cores.get() > 1));
+        if let Some(extra) = self.extra.as_ref().filter(|extra| extra.places().is_empty()) {
+            extra.ask(queue);
+        }
         if !*ON_SEVERAL_CORES {
             return None;
         }
@@ -194,6 +207,10 @@ impl InlineExecution {
 }
 
 impl InlineInstance {
+    fn new(spec: InstanceSpec, latencies: Arc<LatencyEstimates>) -> InlineInstance {
+        InlineInstance { instance: Mutex::default(), passed: AtomicU64::new(0), spec, latencies }
+    }
+
     /// Locks the instance to create it or to take it away. Blocks while it executes.
     pub(crate) fn lock(&self) -> Taken<'_> {
         self.instance.lock()

@@ -289,6 +289,11 @@ impl Queue {
         self.len.0.load(Ordering::Acquire) & CLOSED != 0
     }
 
+    /// Delays the signal that the instances have ended. `None` if they have.
+    pub(crate) fn alive(&self) -> Option<watch::Sender<()>> {
+        self.state.lock().alive.clone()
+    }
+
     /// How many requests wait.
     pub fn len(&self) -> usize {
         self.len.0.load(Ordering::Acquire) & !CLOSED

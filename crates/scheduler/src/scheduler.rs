@@ -142,6 +142,8 @@ impl Scheduler {
 
 impl Drop for Scheduler {
     fn drop(&mut self) {
+        // What the model's memory is held by has to go before the end is signalled, which the instances do.
+        self.inline = InlineExecution::default();
         self.batcher.close();
     }
 }
@@ -178,7 +180,7 @@ impl Launch {
         for plan in plans {
             let possible = plan.limited.is_none() && plan.cores.is_all();
             let possible = possible && scheduler.batcher.queue_to_pass().is_some();
-            let inline = possible.then(|| scheduler.inline.add(plan.spec.clone()));
+            let inline = possible.then(|| scheduler.inline.add(model, &plan.spec));
             instances.push(Instance {
                 plan,
                 model: Arc::clone(model),

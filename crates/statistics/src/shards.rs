@@ -4,21 +4,11 @@
 //! and model would cost memory. Once threads have met there are as many copies as cores, and each thread keeps to one
 //! that it has for itself. Whoever reads locks all of them and takes the sum, so it sees one moment.
 
-use std::cell::Cell;
 use std::iter;
 use std::sync::OnceLock;
-use std::thread::available_parallelism;
 
-use hippocamp_per_thread::{Padded, thread_number};
+use hippocamp_per_thread::{Padded, move_to, parts, place};
 use parking_lot::{Mutex, MutexGuard};
-
-/// The most copies beside the first.
-const MOST: usize = 16;
-
-thread_local! {
-    /// Which copy this thread tries first, once it has met another thread at that of its number; `usize::MAX` before.
-    static PLACE: Cell<usize> = const { Cell::new(usize::MAX) };
-}
 
 #[derive(Debug, Default)]
 pub(crate) struct Shards<T> {
@@ -55,7 +45,7 @@ impl<T: Shard> Shards<T> {
     fn grow(&self) -> &[Padded<Mutex<T>>] {
         let first = self.first.lock();
         let new = || Padded(Mutex::new(first.empty()));
-        self.others.get_or_init(|| iter::repeat_with(new).take(count()).collect())
+        self.others.get_or_init(|| iter::repeat_with(new).take(parts()).collect())
     }
 }
 
@@ -67,23 +57,9 @@ fn lock_one_of<T>(shards: &[Padded<Mutex<T>>]) -> MutexGuard<'_, T> {
     at(place).try_lock().unwrap_or_else(|| {
         let free = (place + 1..place + shards.len()).find_map(|place| Some((place, at(place).try_lock()?)));
         let Some((place, shard)) = free else { return at(place).lock() };
-        PLACE.set(place);
+        move_to(place);
         shard
     })
-}
-
-#[inline]
-fn place() -> usize {
-    match PLACE.get() {
-        usize::MAX => thread_number() % MOST,
-        place => place,
-    }
-}
-
-/// How many shards a state has beside the first: one a core, up to [`MOST`].
-fn count() -> usize {
-    static COUNT: OnceLock<usize> = OnceLock::new();
-    *COUNT.get_or_init(|| available_parallelism().map_or(2, usize::from).next_power_of_two().clamp(2, MOST))
 }
 
 #[cfg(test)]
@@ -113,7 +89,7 @@ mod tests {
         thread::scope(|scope| scope.spawn(|| shards.lock().0 += 1).join()).unwrap();
         assert_eq!(shards.lock_all().len(), 1, "they did not meet");
         shards.grow();
-        assert_eq!(shards.lock_all().len(), 1 + count());
+        assert_eq!(shards.lock_all().len(), 1 + parts());
         let mut held = shards.lock();
         held.0 += 1;
         // It would wait for ever if it were given the same one.

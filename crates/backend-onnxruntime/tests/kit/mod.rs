@@ -98,14 +98,12 @@ pub(crate) fn refused(graph: Graph, config: &str) -> String {
 
 impl Loaded {
     pub(crate) fn instance_on(&self, device: Device) -> Result<Box<dyn ModelInstance>> {
-        let instance = self.model.new_instance(&InstanceSpec {
-            name: "m_0_0".into(),
-            index: 0,
-            device,
-            config: Arc::clone(&self.config),
-            interface: Arc::clone(&self.interface),
-        });
-        instance.map(NewInstance::into_box)
+        self.model.new_instance(&self.spec(device)).map(NewInstance::into_box)
+    }
+
+    pub(crate) fn spec(&self, device: Device) -> InstanceSpec {
+        let (config, interface) = (Arc::clone(&self.config), Arc::clone(&self.interface));
+        InstanceSpec { name: "m_0_0".into(), index: 0, device, config, interface }
     }
 
     pub(crate) fn instance(&self) -> Box<dyn ModelInstance> {

@@ -3,6 +3,9 @@
 use std::thread::ThreadId;
 use std::time::Instant;
 
+use hippocamp_backend::MovableInstance;
+use hippocamp_per_thread::parts;
+
 use super::*;
 
 /// Notes on which thread each request was executed; panics for those whose id is in `panics`.
@@ -14,6 +17,9 @@ struct Tracker {
     stays: bool,
     /// It takes long over requests of so many bytes.
     slow_from: Option<usize>,
+    /// How many extra instances it gives, and how many it has given.
+    extra: usize,
+    given: Arc<Mutex<usize>>,
 }
 
 impl Model for Tracker {
@@ -29,6 +35,12 @@ impl Model for Tracker {
         *self.made.lock().unwrap() += 1;
         let instance = self.clone();
         Ok(if self.stays { NewInstance::bound(instance) } else { NewInstance::movable(instance) })
+    }
+
+    fn extra_instance(&self, _: &InstanceSpec) -> Option<MovableInstance> {
+        let mut given = self.given.lock().unwrap();
+        *given += 1;
+        (*given <= self.extra).then(|| Box::new(self.clone()) as MovableInstance)
     }
 }
 
@@ -180,6 +192,70 @@ fn who_waits_in_the_queue_is_not_overtaken() {
     let executed = tracker.executed.lock().unwrap();
     let order: Vec<usize> = executed.iter().map(|(id, _)| *id).filter(|id| *id < 3).collect();
     assert_eq!(order, [0, 1, 2]);
+}
+
+/// Lets the calling thread meet another one at the only instance, until the model has been asked so often for extra ones.
+fn meet_until_asked(tracker: &Tracker, scheduler: &Scheduler, times: usize) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let queue = scheduler.batcher.queue_to_pass().unwrap();
+    while *tracker.given.lock().unwrap() < times {
+        scheduler.inline.while_held(queue, || {
+            let (request, _) = Like { id: 2000, ..Like::default() }.make();
+            drop(scheduler.execute_or_enqueue(request).unwrap());
+        });
+        assert!(Instant::now() < deadline, "it was not asked {times} times");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_thread_that_meets_another_one_gets_an_instance_of_its_own() {
+    let tracker = Tracker { extra: usize::MAX, panics: vec![7], ..Tracker::default() };
+    let (scheduler, stopped) = tracker.start(plans(1, None), QueueSettings::single());
+    until_here(&tracker, &scheduler);
+    assert_eq!(*tracker.given.lock().unwrap(), 0, "one thread needs none");
+    meet_until_asked(&tracker, &scheduler, parts());
+    let queue = scheduler.batcher.queue_to_pass().unwrap();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let here_while_held = |id: usize| {
+        let mut receiver = None;
+        scheduler.inline.while_held(queue, || {
+            let (request, waits) = Like { id, ..Like::default() }.make();
+            drop(scheduler.execute_or_enqueue(request).unwrap());
+            receiver = Some((tracker.was_here(id), waits));
+        });
+        receiver.unwrap()
+    };
+    // The thread that makes them may not have put them in their places yet.
+    let mut ids = 3000..;
+    while !here_while_held(ids.next().unwrap()).0 {
+        assert!(Instant::now() < deadline, "no request was executed on an extra instance");
+    }
+    let (was_here, receiver) = here_while_held(7);
+    assert!(was_here && block_on(receiver.only()).is_err(), "it panics");
+    while !here_while_held(ids.next().unwrap()).0 {
+        assert!(Instant::now() < deadline, "the instance that panicked was not made again");
+    }
+    drop(scheduler);
+    block_on(stopped.wait());
+}
+
+#[test]
+fn a_model_without_extra_instances_is_asked_once() {
+    let tracker = Tracker { extra: 1, ..Tracker::default() };
+    let (scheduler, _stopped) = tracker.start(plans(1, None), QueueSettings::single());
+    until_here(&tracker, &scheduler);
+    // It gives one, and refuses the next.
+    meet_until_asked(&tracker, &scheduler, 2);
+    let queue = scheduler.batcher.queue_to_pass().unwrap();
+    for id in 0..20 {
+        scheduler.inline.while_held(queue, || {
+            let (request, _) = Like { id, ..Like::default() }.make();
+            drop(scheduler.execute_or_enqueue(request).unwrap());
+            assert!(!tracker.was_here(id));
+        });
+    }
+    assert_eq!(*tracker.given.lock().unwrap(), 2);
 }
 
 #[test]

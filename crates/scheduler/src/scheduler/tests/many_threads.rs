@@ -3,7 +3,8 @@
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use hippocamp_backend::ResponseReceiver;
+use hippocamp_backend::{MovableInstance, ResponseReceiver};
+use hippocamp_per_thread::parts;
 
 use super::*;
 
@@ -17,6 +18,10 @@ struct Concurrent {
     most: Arc<AtomicUsize>,
     executed: Arc<Mutex<Vec<usize>>>,
     panics_every: Option<usize>,
+    /// It has extra instances for threads that meet.
+    has_extra: bool,
+    /// Counts the instances that are there, the model among them.
+    there: Arc<()>,
 }
 
 impl Model for Concurrent {
@@ -30,6 +35,10 @@ impl Model for Concurrent {
 
     fn new_instance(&self, _: &InstanceSpec) -> Result<NewInstance> {
         Ok(NewInstance::movable(self.clone()))
+    }
+
+    fn extra_instance(&self, _: &InstanceSpec) -> Option<MovableInstance> {
+        self.has_extra.then(|| Box::new(self.clone()) as MovableInstance)
     }
 }
 
@@ -114,12 +123,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn every_request_is_executed_once_and_no_more_at_once_than_there_are_instances(
+    fn every_request_is_executed_once_and_no_more_at_once_than_there_may_be_instances(
         instances in 1usize..4,
         panics_every in prop::option::of(20usize..200),
+        has_extra: bool,
         clients in prop::collection::vec(client(), THREADS),
     ) {
-        let model = Concurrent { panics_every, ..Concurrent::default() };
+        let model = Concurrent { panics_every, has_extra, ..Concurrent::default() };
         let shared: Arc<dyn Model> = Arc::new(model.clone());
         let (scheduler, stopped) =
             Scheduler::start(&shared, plans(instances, None), QueueSettings::single()).unwrap();
@@ -132,9 +142,11 @@ proptest! {
             threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         });
         let sent: usize = clients.iter().map(|client| client.requests).sum();
-        drop(scheduler);
+        drop((scheduler, shared));
         block_on(stopped.wait());
-        prop_assert!(model.most.load(Ordering::SeqCst) <= instances);
+        prop_assert_eq!(Arc::strong_count(&model.there), 1, "every instance has gone before the end is signalled");
+        let most = if has_extra { instances + parts() } else { instances };
+        prop_assert!(model.most.load(Ordering::SeqCst) <= most);
         let mut executed = model.executed.lock().unwrap().clone();
         executed.sort_unstable();
         let mut expected: Vec<usize> =
