@@ -1,31 +1,50 @@
 //! Connects the traces of requests to where they go, as the flags say.
 
+#[cfg_attr(feature = "opentelemetry", path = "traces/with_opentelemetry.rs")]
+#[cfg_attr(not(feature = "opentelemetry"), path = "traces/without_opentelemetry.rs")]
+mod opentelemetry;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use hippocamp_metrics::{Kind, Page};
-use hippocamp_trace::{Mode, NoSink, ParentRule, StartSettings, TraceFile, TraceSink, Tracing};
+use hippocamp_trace::{
+    Mode, NoSink, ParentRule, SettingValues, StartSettings, TraceFile, TraceSink, Tracing,
+};
 
 use crate::args::TraceArgs;
 
 /// How long the end of the server may wait for traces to be written or sent.
 const CLOSING_TIME: Duration = Duration::from_secs(5);
 
+/// Where traces go, and what comes with it.
+struct Goal {
+    sink: Arc<dyn TraceSink>,
+    parents: ParentRule,
+    /// Settings that clients can read.
+    shown: SettingValues,
+}
+
 /// The settings that the flags make, and warnings about the flags.
 pub(crate) fn start(args: &TraceArgs) -> anyhow::Result<(Arc<Tracing>, Vec<String>)> {
     let (start, warnings) = args.start().map_err(anyhow::Error::msg)?;
-    let sink = sink(&start).context("failed to start the thread of traces")?;
-    Ok((Arc::new(Tracing::new(&start, ParentRule::default(), Vec::new(), sink)), warnings))
+    let Goal { sink, parents, shown } = match start.mode {
+        Mode::Triton => file(&start)?,
+        Mode::OpenTelemetry => opentelemetry::goal(&start)?,
+    };
+    Ok((Arc::new(Tracing::new(&start, parents, shown, sink)), warnings))
 }
 
-fn sink(start: &StartSettings) -> anyhow::Result<Arc<dyn TraceSink>> {
-    Ok(match start.mode {
-        Mode::Triton if start.file.is_empty() => Arc::new(NoSink),
-        Mode::Triton => Arc::new(TraceFile::start(PathBuf::from(&start.file))?),
-        Mode::OpenTelemetry => Arc::new(NoSink),
-    })
+fn file(start: &StartSettings) -> anyhow::Result<Goal> {
+    let sink: Arc<dyn TraceSink> = if start.file.is_empty() {
+        Arc::new(NoSink)
+    } else {
+        let file = TraceFile::start(PathBuf::from(&start.file));
+        Arc::new(file.context("failed to start the thread of the trace file")?)
+    };
+    Ok(Goal { sink, parents: ParentRule::default(), shown: Vec::new() })
 }
 
 /// Writes or sends what is left when dropped.
@@ -39,6 +58,8 @@ impl Drop for Closing {
 
 /// Writes the metrics of traces.
 pub(crate) fn write_metrics(tracing: &Tracing, page: &mut Page) {
-    let help = "Traces that were dropped because too many waited to be written or sent";
-    page.family("nv_server_traces_dropped", help, Kind::Counter).sample(&[], tracing.dropped());
+    let help = "Traces that were lost: dropped because too many waited, or not taken by the collector";
+    let mut family = page.family("nv_server_traces_lost", help, Kind::Counter);
+    family.sample(&[("reason", "dropped")], tracing.dropped());
+    family.sample(&[("reason", "failed")], tracing.failed());
 }

@@ -31,5 +31,5 @@ pub use record::{Record, Tensor, What};
 pub use setting::Setting;
 pub use settings::{Resolved, SettingFault, Settings};
 pub use sink::{NoSink, TraceSink};
-pub use trace::Trace;
+pub use trace::{Trace, random as random_id};
 pub use tracing::{Mode, ParentRule, SettingValues, Tracing};

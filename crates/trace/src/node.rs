@@ -82,7 +82,9 @@ impl RequestObserver for Node {
                 let (request_id, parent_id) = (Arc::clone(&context.id), self.parent_id);
                 let what = What::Request { model: model.clone(), request_id, parent_id, span: self.span };
                 self.root.note(self.id, what);
-                self.time(Activity::RequestStart, Instant::now());
+                // A client's request was received when its transport began to read; here it reaches its model.
+                let at = if self.parent_id.is_some() { context.received } else { Instant::now() };
+                self.time(Activity::RequestStart, at);
             }
             RequestEvent::Queued { at } => self.time(Activity::QueueStart, *at),
             RequestEvent::Started { at } => drop(self.started.set(*at)),
@@ -105,7 +107,7 @@ impl RequestObserver for Node {
     }
 
     fn wants_tensors(&self) -> bool {
-        self.root.level().tensors
+        self.root.level().tensors && self.root.setting.sink().wants_tensors()
     }
 
     fn on_tensor(&self, tensor: &ObservedTensor<'_>) {

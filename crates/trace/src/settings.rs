@@ -99,6 +99,11 @@ impl Settings {
         }
     }
 
+    /// Where traces go.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
     /// The settings of the server.
     pub fn server(&self) -> Resolved {
         self.server.over(self.start)

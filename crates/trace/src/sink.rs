@@ -15,6 +15,16 @@ pub trait TraceSink: Send + Sync + Debug {
         let _ = setting;
     }
 
+    /// Whether tensors are of any use. True by default.
+    fn wants_tensors(&self) -> bool {
+        true
+    }
+
+    /// The number of traces that could not be delivered.
+    fn failed(&self) -> u64 {
+        0
+    }
+
     /// The number of traces that were dropped because too many waited.
     fn dropped(&self) -> u64 {
         0

@@ -100,7 +100,7 @@ impl Drop for Root {
 }
 
 /// Random bytes, not all of which are zeros: that stands for no id.
-pub(crate) fn random<const N: usize>() -> [u8; N] {
+pub fn random<const N: usize>() -> [u8; N] {
     let mut id = [0; N];
     while id == [0; N] {
         fastrand::fill(&mut id);

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hippocamp_events::TraceContext;
+use tracing::error;
 
-use crate::{Change, NoSink, Setting, SettingFault, Settings, StartSettings, Trace, TraceSink};
+use crate::{Change, NoSink, Resolved, Setting, SettingFault, Settings, StartSettings, Trace, TraceSink};
 
 /// Where traces go. It is chosen when the server is started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -225,6 +226,11 @@ impl Tracing {
         self.sink.dropped()
     }
 
+    /// The number of traces that the collector did not take.
+    pub fn failed(&self) -> u64 {
+        self.sink.failed()
+    }
+
     /// Writes or sends the traces of all requests that are done, within that time. No request is traced from then on.
     pub fn close(&self, within: Duration) {
         self.is_on.store(false, Relaxed);
@@ -237,8 +243,11 @@ impl Tracing {
 }
 
 impl Changing {
-    fn make(&mut self, resolved: crate::Resolved, sink: &Arc<dyn TraceSink>) -> Arc<Setting> {
+    fn make(&mut self, resolved: Resolved, sink: &Arc<dyn TraceSink>) -> Arc<Setting> {
         self.made += 1;
+        if resolved.level.tensors && self.settings.mode() == Mode::OpenTelemetry {
+            error!("Tensor level tracing is not supported by the mode: opentelemetry");
+        }
         let is_usable = self.settings.usable(resolved).is_ok();
         Arc::new(Setting::new(resolved, is_usable, self.made, Arc::clone(sink)))
     }

@@ -1,0 +1,184 @@
+//! A trace as spans, named and connected as Triton's: the request as a whole, in it one for each request to a model, those of an
+//! ensemble's steps within that of the ensemble, and in each the computing; and, which Triton's have not, the time in the queue.
+
+use std::collections::BTreeMap;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use hippocamp_trace::{Activity, FinishedTrace, Record, What};
+
+use crate::messages::any_value::Value;
+use crate::messages::span::{Event, Kind};
+use crate::messages::status::Code;
+use crate::messages::{AnyValue, KeyValue, Span, Status};
+
+/// The name of the span of a request as a whole.
+const ROOT: &str = "InferRequest";
+
+/// The flags of a span that is sampled, and of which it is known whether its parent is of another process.
+const SAMPLED: u32 = 1;
+const REMOTENESS_KNOWN: u32 = 1 << 8;
+const REMOTE_PARENT: u32 = 1 << 9;
+
+/// The spans of a trace, the root first.
+pub(crate) fn spans(trace: &FinishedTrace) -> Vec<Span> {
+    let mut nodes: BTreeMap<u64, Node<'_>> = BTreeMap::new();
+    for record in &trace.records {
+        nodes.entry(record.id).or_default().add(record);
+    }
+    let own = nodes.get(&trace.id);
+    let mut root = Span {
+        kind: Kind::Server.into(),
+        events: own.map(|node| events(trace, node, Activity::is_of_protocol)).unwrap_or_default(),
+        status: own.and_then(Node::status),
+        ..span(trace, ROOT, trace.span, (trace.began.0, trace.ended))
+    };
+    root.flags |= REMOTENESS_KNOWN;
+    if let Some(parent) = &trace.parent {
+        root.parent_span_id = Bytes::copy_from_slice(&parent.parent.parent_id);
+        root.flags |= REMOTE_PARENT;
+    }
+    let mut all = vec![root];
+    for (id, node) in &nodes {
+        let Some(request) = node.request else { continue };
+        let has_steps = nodes.values().any(|other| other.parent_id() == Some(*id));
+        model(trace, &nodes, *id, node, request, has_steps, &mut all);
+    }
+    all
+}
+
+/// What was noted of one request.
+#[derive(Default)]
+struct Node<'a> {
+    request: Option<&'a What>,
+    times: Vec<(Activity, Instant)>,
+    failed: Option<&'a str>,
+}
+
+impl<'a> Node<'a> {
+    fn add(&mut self, record: &'a Record) {
+        match &record.what {
+            What::Request { .. } => self.request = Some(&record.what),
+            What::Time { activity, at } => self.times.push((*activity, *at)),
+            What::Failed { message } => self.failed = Some(message),
+            What::Tensor(_) => {}
+        }
+    }
+
+    fn parent_id(&self) -> Option<u64> {
+        match self.request {
+            Some(What::Request { parent_id, .. }) => *parent_id,
+            _ => None,
+        }
+    }
+
+    fn span(&self) -> Option<[u8; 8]> {
+        match self.request {
+            Some(What::Request { span, .. }) => Some(*span),
+            _ => None,
+        }
+    }
+
+    fn time(&self, wanted: Activity) -> Option<Instant> {
+        self.times.iter().find(|(activity, _)| *activity == wanted).map(|(_, at)| *at)
+    }
+
+    fn status(&self) -> Option<Status> {
+        self.failed.map(|message| Status { code: Code::Error.into(), message: message.to_owned() })
+    }
+}
+
+/// Adds the span of a request to a model, and those within it.
+fn model(
+    trace: &FinishedTrace,
+    nodes: &BTreeMap<u64, Node<'_>>,
+    id: u64,
+    node: &Node<'_>,
+    request: &What,
+    has_steps: bool,
+    all: &mut Vec<Span>,
+) {
+    let What::Request { model, request_id, parent_id, span: own } = request else { return };
+    let parent = parent_id.and_then(|parent| nodes.get(&parent)?.span()).unwrap_or(trace.span);
+    let began = node.time(Activity::RequestStart).unwrap_or(trace.began.0);
+    let ended = node.time(Activity::RequestEnd).unwrap_or(trace.ended);
+    let mut attributes = vec![
+        text("triton.model_name", &model.name),
+        number("triton.model_version", model.version),
+        number("triton.trace_id", id),
+        number("triton.trace_parent_id", parent_id.unwrap_or(0)),
+    ];
+    if !request_id.is_empty() {
+        attributes.push(text("triton.request_id", request_id));
+    }
+    let of_request =
+        |activity| matches!(activity, Activity::RequestStart | Activity::QueueStart | Activity::RequestEnd);
+    all.push(Span {
+        parent_span_id: Bytes::copy_from_slice(&parent),
+        attributes,
+        events: events(trace, node, of_request),
+        status: node.status(),
+        ..span(trace, &model.name, *own, (began, ended))
+    });
+    if has_steps {
+        return;
+    }
+    let inner = |name, times, events| Span {
+        parent_span_id: Bytes::copy_from_slice(own),
+        events,
+        ..span(trace, name, hippocamp_trace::random_id(), times)
+    };
+    let computing = node.time(Activity::ComputeStart).zip(node.time(Activity::ComputeEnd));
+    if let Some(queued) = node.time(Activity::QueueStart) {
+        let taken = computing.map_or(ended, |(start, _)| start);
+        all.push(inner("queue", (queued, taken.max(queued)), Vec::new()));
+    }
+    if let Some(times) = computing {
+        let is_computing = |activity: Activity| activity.name().starts_with("COMPUTE_");
+        all.push(inner("compute", times, events(trace, node, is_computing)));
+    }
+}
+
+fn span(trace: &FinishedTrace, name: &str, id: [u8; 8], (began, ended): (Instant, Instant)) -> Span {
+    let state = trace.parent.as_ref().and_then(|parent| parent.state.as_deref());
+    Span {
+        trace_id: Bytes::copy_from_slice(&trace.trace_id),
+        span_id: Bytes::copy_from_slice(&id),
+        trace_state: state.unwrap_or_default().to_owned(),
+        name: name.to_owned(),
+        kind: Kind::Server.into(),
+        start_time_unix_nano: unix(trace.wall_clock(began)),
+        end_time_unix_nano: unix(trace.wall_clock(ended.max(began))),
+        flags: SAMPLED,
+        ..Span::default()
+    }
+}
+
+fn events(trace: &FinishedTrace, node: &Node<'_>, wanted: impl Fn(Activity) -> bool) -> Vec<Event> {
+    let mut events: Vec<Event> = node
+        .times
+        .iter()
+        .filter(|(activity, _)| wanted(*activity))
+        .map(|(activity, at)| Event {
+            time_unix_nano: unix(trace.wall_clock(*at)),
+            name: activity.name().to_owned(),
+        })
+        .collect();
+    events.sort_by_key(|event| event.time_unix_nano);
+    events
+}
+
+fn unix(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
+
+/// An attribute that is text.
+pub(crate) fn text(key: &str, value: &str) -> KeyValue {
+    let value = Value::StringValue(value.to_owned());
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }) }
+}
+
+fn number(key: &str, value: u64) -> KeyValue {
+    let value = Value::IntValue(value.try_into().unwrap_or(i64::MAX));
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }) }
+}
