@@ -46,6 +46,15 @@ impl InferenceServer {
         }
     }
 
+    /// Whether requests for the model are answered, if there is a model of that name; `None` if none is known.
+    pub async fn known_model_ready(&self, name: &str) -> Option<bool> {
+        let waits = self.lazy.as_ref().is_some_and(|lazy| lazy.is_unloaded(name));
+        if waits || self.lifecycle.routes().knows(name) {
+            return Some(self.is_model_ready(name, None).await);
+        }
+        None
+    }
+
     /// Whether requests for the model are answered: it serves, or can be loaded on request.
     pub async fn is_model_ready(&self, name: &str, version: Option<u64>) -> bool {
         if self.is_stopping() {

@@ -12,11 +12,14 @@ use tonic::body::Body;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::http::{Request, Response};
 
-use crate::guard;
+use crate::compression::CompressionLevel;
 use crate::health::HealthService;
 use crate::infer::Inference;
 use crate::model_infer::ModelInfer;
+use crate::reflection::Reflection;
+use crate::serve::GrpcSettings;
 use crate::service::InferenceService;
+use crate::{guard, reflection};
 use hippocamp_grpc_content::{Assembled, MESSAGE_SIZE};
 
 const INFERENCE: &str = "/inference.GRPCInferenceService/";
@@ -37,6 +40,7 @@ const ALWAYS: [&str; 3] = [
 pub struct GrpcFront {
     inference: ModelInfer<GrpcInferenceServiceServer<InferenceService>>,
     health: Assembled<HealthServer<HealthService>>,
+    reflection: Option<Reflection>,
     access: Access,
 }
 
@@ -44,17 +48,20 @@ impl GrpcFront {
     pub(crate) fn new(
         calls: Inference,
         phase: watch::Receiver<Phase>,
-        response_compression: bool,
-        access: Access,
+        settings: &GrpcSettings,
     ) -> GrpcFront {
-        let server = Arc::clone(&calls.server);
+        let health = HealthService {
+            server: Arc::clone(&calls.server),
+            access: settings.access.clone(),
+            phase: phase.clone(),
+        };
         let service = InferenceService { inference: calls.clone(), phase };
         let mut inference = GrpcInferenceServiceServer::new(service)
             .max_decoding_message_size(MESSAGE_SIZE)
             .max_encoding_message_size(MESSAGE_SIZE)
             .accept_compressed(CompressionEncoding::Gzip)
             .accept_compressed(CompressionEncoding::Deflate);
-        if response_compression {
+        if settings.response_compression != CompressionLevel::None {
             inference = inference
                 .send_compressed(CompressionEncoding::Gzip)
                 .send_compressed(CompressionEncoding::Deflate);
@@ -62,12 +69,13 @@ impl GrpcFront {
         let inference = ModelInfer {
             inference: calls,
             others: Assembled { service: inference, streams: &[STREAM] },
-            response_compression,
+            response_compression: settings.response_compression,
         };
         GrpcFront {
             inference,
-            health: Assembled { service: HealthServer::new(HealthService { server }), streams: &[] },
-            access,
+            health: Assembled { service: HealthServer::new(health), streams: &[] },
+            reflection: settings.reflection.then(|| Reflection::new(settings.mounted_services)).flatten(),
+            access: settings.access.clone(),
         }
     }
 }
@@ -86,6 +94,11 @@ impl Front for GrpcFront {
             self.inference.respond(request).await
         } else if path.starts_with(HEALTH) {
             self.health.respond(request).await
+        } else if path.starts_with(reflection::PREFIX) {
+            match self.reflection.as_ref().and_then(|reflection| reflection.respond(request)) {
+                Some(answer) => answer.await,
+                None => Status::unimplemented("").into_http(),
+            }
         } else {
             Status::unimplemented("").into_http()
         }

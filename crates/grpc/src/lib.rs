@@ -4,6 +4,7 @@
 //! `infer` makes the one call of `core`, which has `decode` turn the message into a request, and
 //! `encode` makes the reply. `stream` does the same for each message of a stream.
 
+mod compression;
 mod contents;
 mod decode;
 mod delays;
@@ -15,6 +16,7 @@ mod infer;
 mod metadata;
 mod model_infer;
 mod parameters;
+mod reflection;
 mod repository;
 mod serve;
 mod service;
@@ -24,6 +26,7 @@ mod statistics;
 mod status;
 mod stream;
 
+pub use compression::CompressionLevel;
 pub use delays::TestDelays;
 pub use front::GrpcFront;
 pub use serve::{GrpcSettings, serve};

@@ -13,6 +13,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http;
 
+use crate::compression::CompressionLevel;
 use crate::guard;
 use crate::infer::{self, Call, Inference};
 use crate::status::status;
@@ -24,17 +25,22 @@ const PATH: &str = "/inference.GRPCInferenceService/ModelInfer";
 pub(crate) struct ModelInfer<S> {
     pub(crate) inference: Inference,
     pub(crate) others: Assembled<S>,
-    /// Replies are compressed for clients that take it, which tonic does.
-    pub(crate) response_compression: bool,
+    /// How replies are compressed for clients that take it, which tonic does.
+    pub(crate) response_compression: CompressionLevel,
 }
 
 impl<S> ModelInfer<S> {
-    pub(crate) async fn respond(&self, request: http::Request<RequestBody>) -> http::Response<Body>
+    pub(crate) async fn respond(&self, mut request: http::Request<RequestBody>) -> http::Response<Body>
     where
         S: Answers<RequestBody> + Answers<Read>,
     {
+        let compresses = self.response_compression != CompressionLevel::None;
+        if compresses {
+            let path = request.uri().path().to_owned();
+            self.response_compression.choose(&path, request.headers_mut());
+        }
         let headers = request.headers();
-        if request.uri().path() != PATH || may_compress(headers, self.response_compression) {
+        if request.uri().path() != PATH || may_compress(headers, compresses) {
             return self.others.respond(request).await;
         }
         match deadline::timeout(headers) {

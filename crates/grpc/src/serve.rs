@@ -7,6 +7,7 @@ use hippocamp_access::Access;
 use hippocamp_core::InferenceServer;
 use hippocamp_net::{Front, Http2, Listener, Network, Port};
 
+use crate::compression::CompressionLevel;
 use crate::delays::TestDelays;
 use crate::front::GrpcFront;
 use crate::infer;
@@ -15,7 +16,11 @@ use crate::infer;
 #[derive(Clone, Debug)]
 pub struct GrpcSettings {
     /// How replies to inference requests are compressed for clients that take it; none by default.
-    pub response_compression: bool,
+    pub response_compression: CompressionLevel,
+    /// Whether clients may ask which services there are, and how their messages are written.
+    pub reflection: bool,
+    /// The full names of the services that are mounted on this port beside those of KServe v2, for that.
+    pub mounted_services: &'static [&'static str],
     /// A connection that was silent that long is asked whether it is alive.
     pub keepalive_time: Duration,
     /// And closed if it does not answer within this time.
@@ -35,7 +40,9 @@ impl Default for GrpcSettings {
         let Http2 { keepalive_time, keepalive_timeout, max_connection_age, max_connection_age_grace } =
             Http2::default();
         GrpcSettings {
-            response_compression: false,
+            response_compression: CompressionLevel::None,
+            reflection: true,
+            mounted_services: &[],
             keepalive_time,
             keepalive_timeout,
             max_connection_age,
@@ -63,7 +70,7 @@ pub async fn serve<F: Front>(
     };
     let delays = settings.delays.shared();
     let calls = infer::Inference { server, delays, large_copy: network.large_copy() };
-    let front = GrpcFront::new(calls, network.phase(), settings.response_compression, settings.access);
+    let front = GrpcFront::new(calls, network.phase(), &settings);
     let port = Port { name: "grpc", http1: false, http2, counted: true };
     hippocamp_net::serve(listener, network, port, mount(front)).await;
 }

@@ -42,6 +42,11 @@ impl Routes {
         }
     }
 
+    /// Whether there is a model of that name, whether it serves or not.
+    pub fn knows(&self, name: &str) -> bool {
+        self.0.load().contains_key(name)
+    }
+
     /// The serving versions of one model, lowest first.
     pub fn versions(&self, name: &str) -> Vec<Arc<LoadedModel>> {
         self.0.load().get(name).map(|versions| models(versions).collect()).unwrap_or_default()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
-use hippocamp_grpc::GrpcSettings;
+use hippocamp_grpc::{CompressionLevel, GrpcSettings};
 
 use super::switch;
 
@@ -26,9 +26,14 @@ pub(crate) struct GrpcArgs {
     #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = ArgAction::Set)]
     pub(crate) reuse_grpc_port: bool,
 
-    /// Whether to compress responses for clients that take it. The levels are one here: any but none compresses.
+    /// Whether to compress the responses of inference calls for clients that take it: low takes gzip, medium and high take
+    /// deflate, where the client takes both.
     #[arg(long, value_name = "LEVEL", default_value = "none", ignore_case = true)]
-    pub(crate) grpc_infer_response_compression_level: CompressionLevel,
+    pub(crate) grpc_infer_response_compression_level: Level,
+
+    /// Whether clients such as grpcurl may ask which calls there are, and how their messages are written.
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "true", action = ArgAction::Set)]
+    pub(crate) grpc_reflection: bool,
 
     /// Ask a connection that was silent for so many milliseconds whether it is alive.
     #[arg(long, value_name = "MS", default_value_t = 7_200_000, value_parser = clap::value_parser!(u64).range(1..))]
@@ -48,7 +53,7 @@ pub(crate) struct GrpcArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CompressionLevel {
+pub(crate) enum Level {
     None,
     Low,
     Medium,
@@ -58,7 +63,13 @@ pub(crate) enum CompressionLevel {
 impl GrpcArgs {
     pub(crate) fn settings(&self) -> GrpcSettings {
         GrpcSettings {
-            response_compression: self.grpc_infer_response_compression_level != CompressionLevel::None,
+            response_compression: match self.grpc_infer_response_compression_level {
+                Level::None => CompressionLevel::None,
+                Level::Low => CompressionLevel::Low,
+                Level::Medium => CompressionLevel::Medium,
+                Level::High => CompressionLevel::High,
+            },
+            reflection: self.grpc_reflection,
             keepalive_time: Duration::from_millis(self.grpc_keepalive_time),
             keepalive_timeout: Duration::from_millis(self.grpc_keepalive_timeout),
             max_connection_age: limit(self.grpc_max_connection_age),
