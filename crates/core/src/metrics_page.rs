@@ -11,6 +11,7 @@ use hippocamp_backend::FailureReason;
 use hippocamp_metrics::{Kind, Page, Series};
 use hippocamp_statistics::Counters;
 
+pub(crate) use host::Processors;
 pub(crate) use sources::Sources;
 
 use crate::{InferenceServer, LoadedModel};

@@ -1,5 +1,7 @@
 //! The settings of the metrics.
 
+use std::time::Duration;
+
 /// The settings of the `--metrics-*` options.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
@@ -15,6 +17,8 @@ pub struct MetricsSettings {
     pub histograms: Histograms,
     /// Whether the machine's processors and memory are on the page.
     pub cpu: bool,
+    /// The time over which the utilization of the processors is measured, at least.
+    pub interval: Duration,
 }
 
 /// Which histograms are on the page. They are about nine tenths of a model's part of it.
@@ -36,6 +40,7 @@ impl Default for MetricsSettings {
             summary_quantiles: vec![0.5, 0.9, 0.95, 0.99, 0.999],
             histograms: Histograms::Used,
             cpu: true,
+            interval: Duration::from_secs(2),
         }
     }
 }

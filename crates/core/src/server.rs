@@ -9,7 +9,6 @@ use hippocamp_backend::Backend;
 use hippocamp_cache::Store;
 use hippocamp_lifecycle::{Lifecycle, VersionState};
 use hippocamp_loading::{Context, Loader};
-use hippocamp_metrics::CpuTimes;
 use hippocamp_repository::{Fingerprint, RemoteTimeout, ScanFault, ScanOptions, list};
 use hippocamp_scheduler::RateLimiter;
 use hippocamp_shm::SharedMemory;
@@ -18,7 +17,7 @@ use tracing::warn;
 
 use crate::index::{self, IndexEntry};
 use crate::lazy::{self, LazyLoading};
-use crate::metrics_page::Sources;
+use crate::metrics_page::{Processors, Sources};
 use crate::{LoadedModel, Readiness, Settings};
 
 /// The server's metadata.
@@ -31,14 +30,15 @@ pub struct ServerMetadata {
 }
 
 /// The protocol extensions that are implemented, in Triton's order. Clients look for them by name.
-const EXTENSIONS: [&str; 12] = [
+const EXTENSIONS: [&str; 13] = [
     "classification",
     "sequence",
     "model_repository",
     "model_repository(unload_dependents)",
     "schedule_policy",
     "model_configuration",
-    SYSTEM_SHARED_MEMORY,
+    SHARED_MEMORY[0],
+    SHARED_MEMORY[1],
     "binary_tensor_data",
     "parameters",
     "statistics",
@@ -46,8 +46,9 @@ const EXTENSIONS: [&str; 12] = [
     LOGGING,
 ];
 
-/// The extension that is enabled only if clients may register shared memory.
-const SYSTEM_SHARED_MEMORY: &str = "system_shared_memory";
+/// The extensions that are enabled only if clients may register shared memory. That of CUDA answers as on a machine without GPUs:
+/// nothing can be registered.
+const SHARED_MEMORY: [&str; 2] = ["system_shared_memory", "cuda_shared_memory"];
 
 /// The extension that is enabled only if the program has settings of its log.
 const LOGGING: &str = "logging";
@@ -67,8 +68,8 @@ pub struct InferenceServer {
     pub(crate) unreadable: AtomicBool,
     /// The content of the repositories at the start, from which following starts.
     pub(crate) found_at_start: Mutex<BTreeMap<String, Fingerprint>>,
-    /// The processor times at the last scrape, from which the utilisation since then is computed.
-    pub(crate) cpu_times: Mutex<Option<CpuTimes>>,
+    /// How busy the machine's processors were at the last scrapes.
+    pub(crate) processors: Mutex<Processors>,
     /// Whether there are observers of models, beside their statistics.
     pub(crate) has_observers: bool,
     /// The registered sources of further metrics.
@@ -95,7 +96,7 @@ impl InferenceServer {
             stopping: AtomicBool::new(false),
             unreadable: AtomicBool::new(false),
             found_at_start: Mutex::default(),
-            cpu_times: Mutex::new(CpuTimes::now()),
+            processors: Mutex::new(Processors::new()),
             metrics_sources: Sources::default(),
         })
     }
@@ -117,7 +118,7 @@ impl InferenceServer {
         let name = self.settings().id.clone();
         let mut extensions = EXTENSIONS.to_vec();
         if !self.settings().allow_client_shm {
-            extensions.retain(|extension| *extension != SYSTEM_SHARED_MEMORY);
+            extensions.retain(|extension| !SHARED_MEMORY.contains(extension));
         }
         if self.settings().log.is_none() {
             extensions.retain(|extension| *extension != LOGGING);
@@ -234,11 +235,11 @@ mod tests {
         for allow_client_shm in [false, true] {
             let settings = Settings { allow_client_shm, ..Settings::default() };
             let extensions = InferenceServer::new(settings, Vec::new()).metadata().extensions;
-            assert_eq!(extensions.contains(&SYSTEM_SHARED_MEMORY), allow_client_shm);
-            assert!(extensions.contains(&"statistics"));
-            for missing in ["trace", "logging", "cuda_shared_memory"] {
-                assert!(!extensions.contains(&missing), "{missing} answers that it is not supported");
+            for shared_memory in SHARED_MEMORY {
+                assert_eq!(extensions.contains(&shared_memory), allow_client_shm);
             }
+            assert!(extensions.contains(&"statistics") && extensions.contains(&"trace"));
+            assert!(!extensions.contains(&LOGGING), "there is no log to be set");
         }
     }
 }

@@ -45,16 +45,14 @@ pub struct GrpcFront {
 }
 
 impl GrpcFront {
-    pub(crate) fn new(
-        calls: Inference,
-        phase: watch::Receiver<Phase>,
-        settings: &GrpcSettings,
-    ) -> GrpcFront {
+    pub(crate) fn new(calls: Inference, phase: watch::Receiver<Phase>, settings: &GrpcSettings) -> GrpcFront {
         let health = HealthService {
             server: Arc::clone(&calls.server),
             access: settings.access.clone(),
             phase: phase.clone(),
         };
+        let reflection =
+            settings.reflection.then(|| Reflection::new(settings.mounted_services, phase.clone()));
         let service = InferenceService { inference: calls.clone(), phase };
         let mut inference = GrpcInferenceServiceServer::new(service)
             .max_decoding_message_size(MESSAGE_SIZE)
@@ -74,7 +72,7 @@ impl GrpcFront {
         GrpcFront {
             inference,
             health: Assembled { service: HealthServer::new(health), streams: &[] },
-            reflection: settings.reflection.then(|| Reflection::new(settings.mounted_services)).flatten(),
+            reflection,
             access: settings.access.clone(),
         }
     }
@@ -95,8 +93,9 @@ impl Front for GrpcFront {
         } else if path.starts_with(HEALTH) {
             self.health.respond(request).await
         } else if path.starts_with(reflection::PREFIX) {
-            match self.reflection.as_ref().and_then(|reflection| reflection.respond(request)) {
-                Some(answer) => answer.await,
+            match &self.reflection {
+                // The future is boxed, or that of every call would be larger by its size.
+                Some(reflection) => Box::pin(reflection.respond(request)).await,
                 None => Status::unimplemented("").into_http(),
             }
         } else {

@@ -60,18 +60,17 @@ impl HealthService {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                _ = looks.tick() => {}
+            let is_stopping = tokio::select! {
+                _ = looks.tick() => false,
                 () = to.closed() => return,
-                _ = self.phase.wait_for(|phase| *phase != Phase::Serving) => {
-                    if last != Some(ServingStatus::NotServing) {
-                        drop(to.send(told(ServingStatus::NotServing)).await);
-                    }
-                    return;
-                }
-            }
-            let status = self.status(model.as_deref()).await;
+                _ = self.phase.wait_for(|phase| *phase != Phase::Serving) => true,
+            };
+            let status =
+                if is_stopping { ServingStatus::NotServing } else { self.status(model.as_deref()).await };
             if last != Some(status) && to.send(told(status)).await.is_err() {
+                return;
+            }
+            if is_stopping {
                 return;
             }
             last = Some(status);
@@ -87,14 +86,20 @@ fn told(status: ServingStatus) -> Told {
 
 #[tonic::async_trait]
 impl Health for HealthService {
-    async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
         let model = self.model(&request);
         told(self.status(model.as_deref()).await).map(Response::new)
     }
 
     type WatchStream = ReceiverStream<Told>;
 
-    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
         let model = self.model(&request);
         let (to, told) = mpsc::channel(1);
         tokio::spawn(self.clone().tell(model, to));

@@ -1,17 +1,28 @@
-//! The reflection service of gRPC, by which clients such as grpcurl learn of calls and messages without a `.proto` file. Served in
-//! both versions that clients ask for: `v1`, and `v1alpha` of older ones.
+//! The reflection service of gRPC, by which clients such as grpcurl learn of calls and messages without a `.proto` file.
+//!
+//! `v1` and `v1alpha`, for which older clients ask, have the same messages on the wire, so that one service answers both.
 
-use std::fmt;
-use std::pin::Pin;
+mod descriptors;
+
 use std::sync::Arc;
 
-use hippocamp_grpc_content::{Answers, Assembled};
-use hippocamp_net::RequestBody;
-use hippocamp_proto::FILE_DESCRIPTOR_SET;
+use hippocamp_grpc_content::Assembled;
+use hippocamp_net::{Phase, RequestBody};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::body::Body;
-use tonic::codegen::http::{Request, Response};
-use tonic_reflection::pb::{v1, v1alpha};
-use tonic_reflection::server::Builder;
+use tonic::codegen::http::{self, Uri};
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+use tonic_reflection::pb::v1::server_reflection_server::{ServerReflection, ServerReflectionServer};
+use tonic_reflection::pb::v1::{
+    ErrorResponse, ExtensionNumberResponse, FileDescriptorResponse, ListServiceResponse,
+    ServerReflectionRequest, ServerReflectionResponse, ServiceResponse,
+};
+
+use descriptors::Descriptors;
 
 /// What the paths of both versions begin with.
 pub(crate) const PREFIX: &str = "/grpc.reflection.";
@@ -27,63 +38,121 @@ const SERVICES: [&str; 4] = [
     "grpc.reflection.v1alpha.ServerReflection",
 ];
 
-type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
-type Answering = Box<dyn Fn(Request<RequestBody>) -> Answer + Send + Sync>;
-
-/// Tells which services there are, and how their messages are written.
-pub(crate) struct Reflection {
-    v1: Answering,
-    v1_alpha: Answering,
-}
-
-impl fmt::Debug for Reflection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reflection").finish_non_exhaustive()
-    }
-}
+/// The calls of both versions.
+#[derive(Debug)]
+pub(crate) struct Reflection(Assembled<ServerReflectionServer<ReflectionService>>);
 
 impl Reflection {
-    /// The reflection of the services of this port, and of `more`, which are mounted on it. `None` if the descriptors cannot be
-    /// read, which a test rules out.
-    pub(crate) fn new(more: &[&str]) -> Option<Reflection> {
-        let builder = || {
-            let sets = [FILE_DESCRIPTOR_SET, v1::FILE_DESCRIPTOR_SET, v1alpha::FILE_DESCRIPTOR_SET];
-            let builder = Builder::configure().include_reflection_service(false);
-            let builder = sets.into_iter().fold(builder, Builder::register_encoded_file_descriptor_set);
-            SERVICES.iter().chain(more).copied().fold(builder, Builder::with_service_name)
-        };
-        let (v1, v1_alpha) = (builder().build_v1().ok()?, builder().build_v1alpha().ok()?);
-        Some(Reflection { v1: answering(v1, &[V1]), v1_alpha: answering(v1_alpha, &[V1_ALPHA]) })
+    /// The reflection of the services of this port, and of `more`, which are mounted on it.
+    pub(crate) fn new(more: &[&'static str], phase: watch::Receiver<Phase>) -> Reflection {
+        let services = SERVICES.iter().chain(more).copied().collect();
+        let service = ReflectionService { services, descriptors: Arc::new(Descriptors::served()), phase };
+        Reflection(Assembled { service: ServerReflectionServer::new(service), streams: &[V1] })
     }
 
-    /// Answers a call whose path begins with [`PREFIX`]; `None` if there is no such call.
-    pub(crate) fn respond(&self, request: Request<RequestBody>) -> Option<Answer> {
-        match request.uri().path() {
-            V1 => Some((self.v1)(request)),
-            V1_ALPHA => Some((self.v1_alpha)(request)),
-            _ => None,
+    /// Answers a call whose path begins with [`PREFIX`].
+    pub(crate) async fn respond(&self, mut request: http::Request<RequestBody>) -> http::Response<Body> {
+        if request.uri().path() == V1_ALPHA {
+            *request.uri_mut() = Uri::from_static(V1);
+        }
+        self.0.respond(request).await
+    }
+}
+
+/// Tells which services there are, and how their messages are written.
+#[derive(Clone, Debug)]
+pub(crate) struct ReflectionService {
+    services: Vec<&'static str>,
+    descriptors: Arc<Descriptors>,
+    /// How far the server is with stopping: an idle call does not hold up the end.
+    phase: watch::Receiver<Phase>,
+}
+
+type Answer = Result<ServerReflectionResponse, Status>;
+
+impl ReflectionService {
+    fn answer(&self, request: ServerReflectionRequest) -> ServerReflectionResponse {
+        let file = |file: Option<&Vec<u8>>, what: &str| match file {
+            Some(file) => MessageResponse::FileDescriptorResponse(FileDescriptorResponse {
+                file_descriptor_proto: vec![file.clone()],
+            }),
+            None => failed(Code::NotFound, &format!("{what} is not known")),
+        };
+        let response = match &request.message_request {
+            Some(MessageRequest::FileByFilename(name)) => {
+                file(self.descriptors.file(name), &format!("file '{name}'"))
+            }
+            Some(MessageRequest::FileContainingSymbol(name)) => {
+                file(self.descriptors.file_of(name), &format!("symbol '{name}'"))
+            }
+            Some(MessageRequest::FileContainingExtension(extension)) => {
+                let text = format!("no extension of '{}' is known", extension.containing_type);
+                failed(Code::NotFound, &text)
+            }
+            Some(MessageRequest::AllExtensionNumbersOfType(name))
+                if self.descriptors.file_of(name).is_some() =>
+            {
+                let base_type_name = name.clone();
+                let extension_number = Vec::new();
+                let none = ExtensionNumberResponse { base_type_name, extension_number };
+                MessageResponse::AllExtensionNumbersResponse(none)
+            }
+            Some(MessageRequest::AllExtensionNumbersOfType(name)) => {
+                failed(Code::NotFound, &format!("type '{name}' is not known"))
+            }
+            Some(MessageRequest::ListServices(_)) => {
+                let named = |name: &&str| ServiceResponse { name: (*name).to_owned() };
+                let service = self.services.iter().map(named).collect();
+                MessageResponse::ListServicesResponse(ListServiceResponse { service })
+            }
+            None => failed(Code::InvalidArgument, "a request of reflection is expected to ask for something"),
+        };
+        ServerReflectionResponse {
+            valid_host: request.host.clone(),
+            original_request: Some(request),
+            message_response: Some(response),
+        }
+    }
+
+    /// Answers one request after the other, until the client is done or gone, or the server stops.
+    async fn answer_all(
+        mut self,
+        mut requests: Streaming<ServerReflectionRequest>,
+        answers: mpsc::Sender<Answer>,
+    ) {
+        loop {
+            let request = tokio::select! {
+                request = requests.next() => request,
+                () = answers.closed() => return,
+                _ = self.phase.wait_for(|phase| *phase != Phase::Serving) => return,
+            };
+            let answer = match request {
+                None => return,
+                Some(request) => request.map(|request| self.answer(request)),
+            };
+            let is_last = answer.is_err();
+            if answers.send(answer).await.is_err() || is_last {
+                return;
+            }
         }
     }
 }
 
-/// The library does not name the types of its services.
-fn answering<S>(service: S, streams: &'static [&'static str]) -> Answering
-where
-    S: Answers<RequestBody> + Send + Sync + 'static,
-{
-    let service = Arc::new(Assembled { service, streams });
-    Box::new(move |request| {
-        let service = Arc::clone(&service);
-        Box::pin(async move { service.respond(request).await })
-    })
+/// What is not found is an answer, after which the client may ask for more.
+fn failed(code: Code, text: &str) -> MessageResponse {
+    MessageResponse::ErrorResponse(ErrorResponse { error_code: code as i32, error_message: text.to_owned() })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+#[tonic::async_trait]
+impl ServerReflection for ReflectionService {
+    type ServerReflectionInfoStream = ReceiverStream<Answer>;
 
-    #[test]
-    fn the_descriptors_can_be_read() {
-        assert!(Reflection::new(&["nvidia.inferenceserver.GRPCService"]).is_some());
+    async fn server_reflection_info(
+        &self,
+        request: Request<Streaming<ServerReflectionRequest>>,
+    ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
+        let (sender, answers) = mpsc::channel(1);
+        tokio::spawn(self.clone().answer_all(request.into_inner(), sender));
+        Ok(Response::new(ReceiverStream::new(answers)))
     }
 }

@@ -8,6 +8,8 @@ mod answers;
 mod cache;
 #[path = "server/cancellation.rs"]
 mod cancellation;
+#[path = "server/compression.rs"]
+mod compression;
 #[path = "server/decoupled.rs"]
 mod decoupled;
 #[path = "server/delays.rs"]

@@ -1,6 +1,7 @@
 //! Flags of the metrics port.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use hippocamp_core::{Histograms, MetricsSettings};
@@ -18,6 +19,10 @@ pub(crate) struct MetricsArgs {
     /// Whether the machine's processors and memory are among them.
     #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "true", action = ArgAction::Set)]
     pub(crate) allow_cpu_metrics: bool,
+
+    /// Over how many milliseconds the use of the processors is measured, at least. All else is read when it is asked for.
+    #[arg(long, value_name = "MS", default_value_t = 2000)]
+    pub(crate) metrics_interval_ms: u32,
 
     /// The address to listen on; by default that of HTTP.
     #[arg(long, value_name = "ADDRESS")]
@@ -75,6 +80,7 @@ impl MetricsArgs {
                 HistogramsOf::Off => Histograms::Off,
             },
             cpu: self.allow_cpu_metrics,
+            interval: Duration::from_millis(self.metrics_interval_ms.into()),
             ..MetricsSettings::default()
         };
         for config in &self.metrics_config {

@@ -17,7 +17,7 @@ enum Treatment {
 use Treatment::{Ignored, Part, Refused};
 
 /// Every one of these flags takes a value.
-const OTHERS: [(&str, Treatment); 30] = [
+const OTHERS: [(&str, Treatment); 29] = [
     ("model-load-gpu-limit", Ignored),
     ("enable-peer-access", Ignored),
     ("http-thread-count", Ignored),
@@ -31,7 +31,6 @@ const OTHERS: [(&str, Treatment); 30] = [
     ("grpc-http2-min-recv-ping-interval-without-data", Ignored),
     ("grpc-http2-max-ping-strikes", Ignored),
     ("allow-gpu-metrics", Ignored),
-    ("metrics-interval-ms", Ignored),
     ("backend-directory", Ignored),
     ("repoagent-directory", Ignored),
     ("cache-directory", Ignored),

@@ -36,7 +36,8 @@ impl Held {
             TestServer::start_with_backends(repository, |_| {}, vec![Arc::new(gate.clone())]).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        let settings = GrpcSettings { delays, response_compression: CompressionLevel::Low, ..GrpcSettings::default() };
+        let settings =
+            GrpcSettings { delays, response_compression: CompressionLevel::Low, ..GrpcSettings::default() };
         let (network, threads) = network(io_threads(), Limits::default());
         let mut front = JoinSet::new();
         front.spawn(hippocamp_grpc::serve(listener, network, Arc::clone(&server.core), settings, |front| {
