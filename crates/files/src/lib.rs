@@ -6,7 +6,7 @@
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 mod stamp;
 
@@ -64,6 +64,19 @@ pub fn head(path: &Path, count: usize) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     file.take(count as u64).read_to_end(&mut head)?;
     Ok(head)
+}
+
+/// The path of a file that a config names from a folder. `..` takes the last name off the path, as whoever checked the text
+/// reads it. To the kernel it would mean the folder above the target of a link, which may be anywhere.
+pub fn named_from(folder: &Path, file: &str) -> PathBuf {
+    let mut path = folder.to_owned();
+    for component in Path::new(file).components() {
+        match component {
+            Component::ParentDir => drop(path.pop()),
+            component => path.push(component),
+        }
+    }
+    path
 }
 
 /// What lies at `path`, in words that follow "it is", such as "a FIFO". Links are followed; a link that cannot be followed is

@@ -58,3 +58,17 @@ fn text_is_utf_8() {
     fs::write(&path, "\u{e9}").unwrap();
     assert_eq!(read_text(&path, 9).unwrap(), "\u{e9}");
 }
+
+#[test]
+fn a_name_leads_nowhere_by_way_of_a_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir_all(at("elsewhere/version")).unwrap();
+    fs::write(at("elsewhere/secret"), "s").unwrap();
+    fs::create_dir(at("model")).unwrap();
+    std::os::unix::fs::symlink(at("elsewhere/version"), at("model/1")).unwrap();
+    assert!(fs::read(at("model/1/../secret")).is_ok(), "the kernel follows the link first");
+    assert_eq!(named_from(&at("model"), "1/../secret"), at("model/secret"));
+    assert_eq!(named_from(&at("model/1"), "../labels.txt"), at("model/labels.txt"));
+    assert_eq!(named_from(Path::new("m"), "./a/b"), Path::new("m/a/b"));
+}

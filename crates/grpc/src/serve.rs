@@ -1,7 +1,6 @@
 //! The gRPC port, and its settings.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hippocamp_access::Access;
 use hippocamp_core::InferenceServer;
@@ -21,13 +20,8 @@ pub struct GrpcSettings {
     pub reflection: bool,
     /// The full names of the services that are mounted on this port beside those of KServe v2, for that.
     pub mounted_services: &'static [&'static str],
-    /// A connection that was silent that long is asked whether it is alive.
-    pub keepalive_time: Duration,
-    /// And closed if it does not answer within this time.
-    pub keepalive_timeout: Duration,
-    /// Connections are closed at that age, and what still runs on them after the grace.
-    pub max_connection_age: Option<Duration>,
-    pub max_connection_age_grace: Option<Duration>,
+    /// Pings, and the age at which connections are closed.
+    pub http2: Http2,
     /// Who may make which call.
     pub access: Access,
     /// For tests of cancellation; none by default.
@@ -37,16 +31,11 @@ pub struct GrpcSettings {
 impl Default for GrpcSettings {
     /// The defaults of the command line.
     fn default() -> Self {
-        let Http2 { keepalive_time, keepalive_timeout, max_connection_age, max_connection_age_grace } =
-            Http2::default();
         GrpcSettings {
             response_compression: CompressionLevel::None,
             reflection: true,
             mounted_services: &[],
-            keepalive_time,
-            keepalive_timeout,
-            max_connection_age,
-            max_connection_age_grace,
+            http2: Http2::default(),
             access: Access::open(),
             delays: TestDelays::default(),
         }
@@ -62,15 +51,9 @@ pub async fn serve<F: Front>(
     settings: GrpcSettings,
     mount: impl FnOnce(GrpcFront) -> F,
 ) {
-    let http2 = Http2 {
-        keepalive_time: settings.keepalive_time,
-        keepalive_timeout: settings.keepalive_timeout,
-        max_connection_age: settings.max_connection_age,
-        max_connection_age_grace: settings.max_connection_age_grace,
-    };
     let delays = settings.delays.shared();
     let calls = infer::Inference { server, delays, large_copy: network.large_copy() };
     let front = GrpcFront::new(calls, network.phase(), &settings);
-    let port = Port { name: "grpc", http1: false, http2, counted: true };
+    let port = Port { name: "grpc", http1: false, http2: settings.http2, counted: true };
     hippocamp_net::serve(listener, network, port, mount(front)).await;
 }

@@ -18,14 +18,14 @@ const LIMIT: u64 = 1 << 30;
 
 /// Reads the file that the config names for a state. The config was validated: its file names do not leave the folder.
 pub fn read(model: &str, model_directory: &Path, config: &ModelConfig, file: &str) -> Result<Bytes> {
-    let path = model_directory.join(FOLDER).join(file);
+    let path = files::named_from(&model_directory.join(FOLDER), file);
     let data = files::read(&path, LIMIT).map_err(|e| unreadable(model, &path, config, file, &e))?;
     Ok(data.into())
 }
 
 /// Checks that the file can be opened, without reading it.
 pub fn open(model: &str, model_directory: &Path, config: &ModelConfig, file: &str) -> Result<()> {
-    let path = model_directory.join(FOLDER).join(file);
+    let path = files::named_from(&model_directory.join(FOLDER), file);
     files::open(&path).map(drop).map_err(|e| unreadable(model, &path, config, file, &e))
 }
 

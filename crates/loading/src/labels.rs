@@ -21,7 +21,7 @@ pub(crate) fn read_file(
     output: &str,
     file: &str,
 ) -> Result<String> {
-    let path = directory.join(file);
+    let path = files::named_from(directory, file);
     files::read_text(&path, files::TEXT_LIMIT).map_err(|e| {
         let path = path.display();
         let error = Error::invalid_arg(format!(

@@ -20,7 +20,7 @@ pub fn explained(error: Error, folder: &Path, config: &ModelConfig) -> Error {
     if name.is_empty() || error.code() == Code::Unavailable || error.source().is_some_and(is_precise) {
         return error;
     }
-    let path = folder.join(name);
+    let path = files::named_from(folder, name);
     let why = match files::head(&path, HEAD) {
         Ok(head) => content(&head).map(|what| format!("'{}' {what}", path.display())),
         Err(error) if error.kind() == ErrorKind::NotFound => other(folder, name),

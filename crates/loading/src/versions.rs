@@ -24,7 +24,7 @@ pub(crate) fn selected(folder: &ModelFolder, config: &ModelConfig) -> Result<Vec
 fn no_version(folder: &ModelFolder, config: &ModelConfig) -> Error {
     let file = Some(config.default_model_filename.as_str()).filter(|name| !name.is_empty());
     let misplaced = folder.misplaced_versions();
-    let fix = match file.filter(|name| folder.path.join(name).is_file()) {
+    let fix = match file.filter(|name| hippocamp_files::named_from(&folder.path, name).is_file()) {
         _ if !folder.versions.is_empty() => {
             let there: Vec<String> = folder.versions.iter().map(u64::to_string).collect();
             format!("widen the policy, there are the versions {}", there.join(", "))

@@ -314,7 +314,14 @@ impl Acceptor<'_> {
             self.network.counts.late.fetch_add(1, Relaxed);
         }
         let network = Arc::clone(self.network);
-        let connection = Connection::new(network, self.port.name, self.port.counted, self.port.ages(), why);
+        let connection = Connection::new(
+            network,
+            self.port.name,
+            self.port.counted,
+            self.port.ages(),
+            self.port.http2.pings,
+            why,
+        );
         let counted = self.port.counted && why.is_none();
         let stream = Arrived { plain, tls: self.listener.tls.clone() };
         Taken { stream, place: Place::new(connection, counted), late: late.filter(|_| why.is_some()) }

@@ -12,6 +12,7 @@ use futures_util::task::AtomicWaker;
 
 use crate::front::Refusal;
 use crate::io_threads::Assignment;
+use crate::keepalive::{Finding, Keepalive, Pings, Sight};
 use crate::network::{End, Network};
 
 /// An order to a connection to end.
@@ -57,6 +58,8 @@ pub(crate) struct Connection {
     /// Whether its port's connections count against the limit.
     counted: bool,
     ages: Ages,
+    pub(crate) pings: Pings,
+    pub(crate) keepalive: Keepalive,
     begun: u64,
     /// In the lower half, the number of requests whose responses are not complete; in the upper half, the number of
     /// responses with bytes that the peer has not read.
@@ -69,6 +72,8 @@ pub(crate) struct Connection {
     idle: AtomicU64,
     /// The time since which the head of a request is being read.
     head: AtomicU64,
+    /// The time since which a frame of HTTP/2 is being read that is not content.
+    frame: AtomicU64,
     /// The time since which the kernel accepts no more bytes.
     blocked: AtomicU64,
     /// The time at which a piece of a response was last accepted.
@@ -95,6 +100,7 @@ impl Connection {
         port: &'static str,
         counted: bool,
         ages: Ages,
+        pings: Pings,
         refused: Option<Refusal>,
     ) -> Connection {
         let now = network.now();
@@ -106,14 +112,17 @@ impl Connection {
             assignment,
             counted,
             ages,
+            pings,
+            keepalive: Keepalive::default(),
             begun: now,
             open: AtomicU64::new(0),
             whole: AtomicU32::new(0),
             awaited: AtomicU32::new(0),
             idle: AtomicU64::new(now),
             head: AtomicU64::new(NEVER),
+            frame: AtomicU64::new(NEVER),
             blocked: AtomicU64::new(NEVER),
-            taken: AtomicU64::new(now),
+            taken: AtomicU64::new(NEVER),
             half_closed: AtomicU64::new(NEVER),
             is_cut_short: AtomicBool::new(false),
             patient: AtomicBool::new(false),
@@ -231,6 +240,21 @@ impl Connection {
         self.head.store(NEVER, Relaxed);
     }
 
+    /// Notes that a frame of HTTP/2 has come in part, or that it is complete.
+    pub(crate) fn reads_frame(&self, reads: bool) {
+        self.frame.store(if reads { self.network.now() } else { NEVER }, Relaxed);
+    }
+
+    /// What decides about pings.
+    pub(crate) fn sight(&self) -> Sight {
+        Sight {
+            now: self.network.now(),
+            received: self.received.load(Relaxed),
+            is_busy: self.requests() > 0,
+            sent_data: self.taken.load(Relaxed),
+        }
+    }
+
     /// Notes whether the kernel accepts no more bytes.
     pub(crate) fn blocked(&self, blocked: bool) {
         let since = self.blocked.load(Relaxed);
@@ -289,6 +313,9 @@ impl Connection {
         {
             return Some(End::Write);
         }
+        if self.expired(&self.frame, limits.header_time) {
+            return Some(End::Header);
+        }
         if self.requests() > 0 {
             return None;
         }
@@ -306,6 +333,13 @@ impl Connection {
         }
         if let Some(age) = self.ages.age {
             self.look_at_age(age);
+        }
+        if self.is_http2() {
+            match self.keepalive.look(self.sight(), &self.pings) {
+                Finding::Fine => {}
+                Finding::Due => self.task.wake(),
+                Finding::Dead => self.end_for(End::Keepalive, Order::End),
+            }
         }
         match (self.order(), self.fault()) {
             (Order::None, Some(End::Idle)) => self.end_for(End::Idle, Order::Finish),

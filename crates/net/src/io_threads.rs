@@ -171,7 +171,7 @@ impl Drop for Assignment {
 mod tests {
     use super::*;
     use crate::connection::Ages;
-    use crate::{Limits, Network};
+    use crate::{Limits, Network, Pings};
 
     fn threads(count: usize) -> IoThreads {
         IoThreads::start(count, 1 << 20).unwrap()
@@ -191,7 +191,8 @@ mod tests {
     async fn open_requests_weigh_more_than_open_connections() {
         let threads = threads(2);
         let network = Network::start_on(Limits::default(), &threads);
-        let open = || Connection::new(Arc::clone(&network), "x", true, Ages::default(), None);
+        let open =
+            || Connection::new(Arc::clone(&network), "x", true, Ages::default(), Pings::default(), None);
         let number = |connection: &Connection| connection.assignment.as_ref().unwrap().number;
         let connections: Vec<Connection> = (0..4).map(|_| open()).collect();
         let busy = &connections[0];

@@ -7,13 +7,17 @@
 
 mod accept;
 mod answer;
+mod authority;
 mod body;
 mod connection;
 mod drain;
 mod exchange;
+mod frames;
 mod front;
 mod held_bytes;
+mod http2_stream;
 mod io_threads;
+mod keepalive;
 mod limits;
 mod listener;
 mod machine;
@@ -38,6 +42,7 @@ pub use body::{BodyError, RequestBody, Source};
 pub use exchange::{Charge, Exchange};
 pub use front::{Front, Refusal};
 pub use io_threads::IoThreads;
+pub use keepalive::Pings;
 pub use limits::Limits;
 pub use listener::Listener;
 pub use machine::open_files;

@@ -37,16 +37,22 @@ pub(crate) enum End {
     Body,
     Idle,
     Write,
+    /// It did not answer a keep-alive ping.
+    Keepalive,
+    /// Its client sent too many pings.
+    Pings,
     /// It was idle, and another connection needed its place.
     Evicted,
 }
 
 impl End {
-    pub(crate) const ALL: [(End, &'static str); 5] = [
+    pub(crate) const ALL: [(End, &'static str); 7] = [
         (End::Header, "header"),
         (End::Body, "body"),
         (End::Idle, "idle"),
         (End::Write, "write"),
+        (End::Keepalive, "keepalive"),
+        (End::Pings, "pings"),
         (End::Evicted, "evicted"),
     ];
 }

@@ -27,6 +27,10 @@ impl<IO> ReadAhead<IO> {
         ReadAhead { inner, ahead: Vec::new(), given: 0, expects_more: false }
     }
 
+    pub(crate) fn inner(&self) -> &IO {
+        &self.inner
+    }
+
     fn give(&mut self, buffer: &mut ReadBuf<'_>) {
         let count = buffer.remaining().min(self.ahead.len() - self.given);
         buffer.put_slice(&self.ahead[self.given..self.given + count]);

@@ -23,6 +23,8 @@ use crate::body::RequestBody;
 use crate::connection::{Ages, Connection, Order};
 use crate::exchange::{Exchange, Open};
 use crate::front::Front;
+use crate::http2_stream::Http2Stream;
+use crate::keepalive::Pings;
 use crate::preface::Preface;
 use crate::socket::Socket;
 use crate::stream::{Chosen, Stream};
@@ -55,27 +57,12 @@ pub struct Port {
 }
 
 /// The settings of HTTP/2 connections.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Http2 {
-    /// The time without received data after which a keep-alive ping is sent.
-    pub keepalive_time: Duration,
-    /// The time within which the ping has to be answered, or the connection is closed.
-    pub keepalive_timeout: Duration,
+    pub pings: Pings,
     /// The age at which a connection is closed. Open requests may continue for the grace period.
     pub max_connection_age: Option<Duration>,
     pub max_connection_age_grace: Option<Duration>,
-}
-
-impl Default for Http2 {
-    /// The defaults of the command line.
-    fn default() -> Self {
-        Http2 {
-            keepalive_time: Duration::from_hours(2),
-            keepalive_timeout: Duration::from_secs(20),
-            max_connection_age: None,
-            max_connection_age_grace: None,
-        }
-    }
 }
 
 impl Port {
@@ -100,9 +87,10 @@ pub(crate) async fn serve_connection<F: Front>(
     let ended = match begun(&mut stream, &connection).await {
         Some(Ok((ahead, is_http2))) => {
             let is_http2 = is_http2 || !port.http1;
+            let is_unix = stream.is_unix();
             let socket = Socket::new(stream, ahead, Arc::clone(&connection), !is_http2);
             if is_http2 {
-                http2(socket, &connection, &port, front).await
+                http2(socket, is_unix, &connection, front).await
             } else {
                 http1(socket, &connection, front).await
             }
@@ -139,8 +127,8 @@ async fn http1<F: Front>(socket: Socket, connection: &Arc<Connection>, front: Ar
 
 async fn http2<F: Front>(
     socket: Socket,
+    is_unix: bool,
     connection: &Arc<Connection>,
-    port: &Port,
     front: Arc<F>,
 ) -> hyper::Result<()> {
     connection.speaks_http2();
@@ -161,10 +149,9 @@ async fn http2<F: Front>(
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME_SIZE)
-        .max_concurrent_streams(connection.network.limits.streams)
-        .keep_alive_interval(Some(port.http2.keepalive_time))
-        .keep_alive_timeout(port.http2.keepalive_timeout);
-    let socket = TokioIo::new(WriteCoalescing::new(socket));
+        .max_concurrent_streams(connection.network.limits.streams);
+    let socket = Http2Stream::new(WriteCoalescing::new(socket), Arc::clone(connection), is_unix);
+    let socket = TokioIo::new(socket);
     let served = pin!(builder.serve_connection(socket, respond));
     until_told(served, connection, http2::Connection::graceful_shutdown).await
 }

@@ -86,6 +86,15 @@ impl Stream {
         matches!(self, Stream::Tls(_))
     }
 
+    /// Whether it is on a unix socket.
+    pub(crate) fn is_unix(&self) -> bool {
+        match self {
+            Stream::Tcp(_) => false,
+            Stream::Unix(_) => true,
+            Stream::Tls(stream) => matches!(stream.get_ref().0.inner(), Plain::Unix(_)),
+        }
+    }
+
     /// What the client chose by ALPN; `None` without TLS, and for clients that do not know ALPN.
     pub(crate) fn chosen(&self) -> Option<Chosen> {
         let Stream::Tls(stream) = self else { return None };

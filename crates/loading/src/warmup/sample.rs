@@ -42,7 +42,7 @@ pub(super) fn read(config: &ModelConfig, interface: &Interface, folder: &Path) -
 
 /// Whether the file of warm-up data can be read as far as opening it tells.
 pub(super) fn open(model: &str, folder: &Path, file: &str) -> Result<()> {
-    let path = folder.join(FOLDER).join(file);
+    let path = files::named_from(&folder.join(FOLDER), file);
     files::open(&path).map(drop).map_err(|e| unreadable(model, &path, &e))
 }
 
@@ -126,7 +126,7 @@ impl Maker<'_> {
     }
 
     fn read_file(&self, spec: &TensorSpec, shape: Shape, file: &str) -> Result<InputTensor> {
-        let path = self.folder.join(FOLDER).join(file);
+        let path = files::named_from(&self.folder.join(FOLDER), file);
         let content = files::read(&path, LIMIT).map_err(|e| unreadable(&self.config.name, &path, &e))?;
         let mut data = Bytes::from(content);
         let Some(size) = shape.byte_size(spec.data_type) else {

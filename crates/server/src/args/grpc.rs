@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
 use hippocamp_grpc::{CompressionLevel, GrpcSettings};
+use hippocamp_net::{Http2, Pings};
 
 use super::switch;
 
@@ -43,6 +44,22 @@ pub(crate) struct GrpcArgs {
     #[arg(long, value_name = "MS", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) grpc_keepalive_timeout: u64,
 
+    /// Whether connections without a call are asked, too, and may ask.
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = ArgAction::Set)]
+    pub(crate) grpc_keepalive_permit_without_calls: bool,
+
+    /// How many times to ask with no piece of an answer sent in between; 0 for any number.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) grpc_http2_max_pings_without_data: u32,
+
+    /// How many milliseconds clients have to leave between two pings if no piece of an answer was sent in between.
+    #[arg(long, value_name = "MS", default_value_t = 300_000)]
+    pub(crate) grpc_http2_min_recv_ping_interval_without_data: u64,
+
+    /// How many pings of a client may come sooner than that before its connection is closed; 0 for any number.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) grpc_http2_max_ping_strikes: u32,
+
     /// Close connections at that age in milliseconds; clients then connect anew. 0 for never.
     #[arg(long, value_name = "MS")]
     pub(crate) grpc_max_connection_age: Option<u64>,
@@ -70,10 +87,20 @@ impl GrpcArgs {
                 Level::High => CompressionLevel::High,
             },
             reflection: self.grpc_reflection,
-            keepalive_time: Duration::from_millis(self.grpc_keepalive_time),
-            keepalive_timeout: Duration::from_millis(self.grpc_keepalive_timeout),
-            max_connection_age: limit(self.grpc_max_connection_age),
-            max_connection_age_grace: limit(self.grpc_max_connection_age_grace),
+            http2: Http2 {
+                pings: Pings {
+                    time: Duration::from_millis(self.grpc_keepalive_time),
+                    timeout: Duration::from_millis(self.grpc_keepalive_timeout),
+                    permit_without_calls: self.grpc_keepalive_permit_without_calls,
+                    max_without_data: self.grpc_http2_max_pings_without_data,
+                    min_received_interval: Duration::from_millis(
+                        self.grpc_http2_min_recv_ping_interval_without_data,
+                    ),
+                    max_strikes: self.grpc_http2_max_ping_strikes,
+                },
+                max_connection_age: limit(self.grpc_max_connection_age),
+                max_connection_age_grace: limit(self.grpc_max_connection_age_grace),
+            },
             ..GrpcSettings::default()
         }
     }

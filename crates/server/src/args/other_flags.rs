@@ -17,7 +17,7 @@ enum Treatment {
 use Treatment::{Ignored, Part, Refused};
 
 /// Every one of these flags takes a value.
-const OTHERS: [(&str, Treatment); 29] = [
+const OTHERS: [(&str, Treatment); 25] = [
     ("model-load-gpu-limit", Ignored),
     ("enable-peer-access", Ignored),
     ("http-thread-count", Ignored),
@@ -26,10 +26,6 @@ const OTHERS: [(&str, Treatment); 29] = [
     ("grpc-infer-thread-count", Ignored),
     ("grpc-infer-allocation-pool-size", Ignored),
     ("grpc-max-response-pool-size", Ignored),
-    ("grpc-keepalive-permit-without-calls", Ignored),
-    ("grpc-http2-max-pings-without-data", Ignored),
-    ("grpc-http2-min-recv-ping-interval-without-data", Ignored),
-    ("grpc-http2-max-ping-strikes", Ignored),
     ("allow-gpu-metrics", Ignored),
     ("backend-directory", Ignored),
     ("repoagent-directory", Ignored),

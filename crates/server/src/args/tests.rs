@@ -332,7 +332,7 @@ fn values_are_read_as_tritonserver_reads_them() {
         with_models(&["--log-file=", "--grpc-max-connection-age=0", "--grpc-max-connection-age-grace=5"])
             .unwrap();
     assert_eq!(args.logging.file(), None);
-    let grpc = args.grpc.settings();
+    let grpc = args.grpc.settings().http2;
     assert_eq!(grpc.max_connection_age, None);
     assert_eq!(grpc.max_connection_age_grace, Some(Duration::from_millis(5)));
     let readiness = |value: &str| with_models(&["--strict-readiness", value]).unwrap().strict_readiness;
