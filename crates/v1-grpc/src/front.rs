@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use hippocamp_access::Access;
+use hippocamp_core::Activity;
 use hippocamp_grpc_content::{Assembled, MESSAGE_SIZE, Read, deadline, may_compress, sent};
-use hippocamp_net::{Front, Mount, Network, Refusal, RequestBody};
+use hippocamp_net::{Front, Mount, Network, Refusal, RequestBody, keep_until_sent};
 use hippocamp_proto::v1::ModelControlResponse;
 use hippocamp_services::v1::grpc_service_server::GrpcServiceServer;
 use hippocamp_v1::{CallKind, V1};
@@ -15,7 +16,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::codegen::http::header::HeaderValue;
 use tonic::codegen::http::{Request, Response};
 
-use crate::infer::{InferTensors, infer};
+use crate::infer::{Call, InferTensors, infer};
 use crate::service::{Granted, Service};
 
 /// What the paths of V1 begin with.
@@ -67,13 +68,17 @@ impl V1GrpcFront {
 
     async fn infer(&self, request: Request<RequestBody>) -> Response<Body> {
         let (parts, body) = request.into_parts();
+        let began = self.v1.server().observed_now();
         let mut read = Read::new(body);
         if let Some((message, raw)) = read.message::<InferTensors>(self.large_copy).await {
             // From here on the frames belong to the tensors.
             drop(read);
-            let grant = Granted::of(&parts.extensions);
-            let reply = infer(&self.v1, grant, message, raw, self.large_copy).await;
-            return reply.into_pieces(&self.v1).map_or_else(Status::into_http, sent);
+            let call = Call { grant: Granted::of(&parts.extensions), headers: parts.headers, began };
+            let (reply, observed) = infer(&self.v1, &call, message, raw, self.large_copy).await;
+            let mut response = reply.into_pieces(&self.v1).map_or_else(Status::into_http, sent);
+            let sending = observed.sending(Activity::GrpcSendStart, Activity::GrpcSendEnd);
+            keep_until_sent(&mut response, sending);
+            return response;
         }
         self.calls.answer(Request::from_parts(parts, read)).await
     }

@@ -2,50 +2,93 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 use std::vec::IntoIter;
 
 use bytes::Bytes;
 use hippocamp_access::Grant;
 use hippocamp_backend::{Error, Result};
-use hippocamp_grpc_content::{MESSAGE_SIZE, RawTensors, pieces};
-use hippocamp_proto::v1::{InferRequest, InferRequestHeader, InferResponse, InferResponseHeader};
+use hippocamp_core::{Accepted, Activity, Observed};
+use hippocamp_grpc_content::{MESSAGE_SIZE, RawTensors, deadline, pieces};
+use hippocamp_proto::v1::{InferRequest, InferResponse, InferResponseHeader};
 use hippocamp_tensor::{HostSegments, TensorData};
 use hippocamp_v1::{Answer, Encoding, V1};
 use prost::Message;
 use prost::encoding::encoded_len_varint;
 use smallvec::SmallVec;
-use tonic::Status;
+use tonic::codegen::http::HeaderMap;
+use tonic::{Extensions, Status};
+
+use crate::service::Granted;
 
 /// The number of the field `raw_output`.
 const RAW_OUTPUT: u8 = 3;
+
+/// What is known of a call beside its messages.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// What the client may ask for; an error if it may not make the call at all.
+    pub(crate) grant: Result<Grant>,
+    pub(crate) headers: HeaderMap,
+    /// When it began, or when the next request of a stream was waited for, if requests may be observed.
+    pub(crate) began: Option<Instant>,
+}
+
+impl Call {
+    /// A call that begins now.
+    pub(crate) fn new(v1: &V1, extensions: &Extensions, headers: HeaderMap) -> Call {
+        Call { grant: Granted::of(extensions), headers, began: v1.server().observed_now() }
+    }
+
+    /// Checks whether the client may ask for this model.
+    pub(crate) fn check_model(&self, model: &str) -> Result<()> {
+        match &self.grant {
+            Ok(grant) => hippocamp_v1::check_model(grant, model),
+            Err(error) => Err(Error::new(error.code(), error.message().to_owned())),
+        }
+    }
+
+    /// Begins to observe a request of the call, which was read just now.
+    pub(crate) fn observe(&self, v1: &V1, model: &str) -> Observed {
+        let observed = v1.server().observe(model, |name| self.headers.get(name)?.to_str().ok());
+        observed.mark_at(Activity::GrpcWaitreadStart, self.began);
+        observed.mark(Activity::GrpcWaitreadEnd);
+        observed
+    }
+
+    /// When the client stops waiting, if it said so.
+    pub(crate) fn deadline(&self, began: Instant) -> Option<Instant> {
+        deadline::timeout(&self.headers).and_then(|timeout| began.checked_add(timeout))
+    }
+}
 
 /// Answers one request, whose tensors are in `raw`. `large` is the size in bytes above which tensors are copied on another
 /// thread. Dropping the future cancels the request.
 pub(crate) async fn infer(
     v1: &Arc<V1>,
-    grant: Result<Grant>,
+    call: &Call,
     message: InferRequest,
     raw: Vec<TensorData>,
     large: usize,
-) -> Reply {
+) -> (Reply, Observed) {
     let number = v1.number();
-    let header = message.meta_data.unwrap_or_default();
+    let InferRequest { model_name, model_version, meta_data, .. } = message;
+    let header = meta_data.unwrap_or_default();
     let id = header.id;
-    let answer = execute(v1, grant, (&message.model_name, message.model_version), header, raw, large).await;
-    Reply::new(v1, number, id, answer)
+    let accepted = match accept(v1, call, &model_name, model_version).await {
+        Ok(accepted) => accepted,
+        Err(error) => return (Reply::new(v1, number, id, Err(error)), Observed::default()),
+    };
+    let observed = call.observe(v1, &model_name);
+    let accepted = accepted.of(observed.origin(call.deadline(Instant::now())));
+    let answer = v1.infer(accepted, header, RawInputs::new(raw), large, &observed).await;
+    (Reply::new(v1, number, id, answer), observed)
 }
 
-async fn execute(
-    v1: &Arc<V1>,
-    grant: Result<Grant>,
-    (model, version): (&str, i64),
-    header: InferRequestHeader,
-    raw: Vec<TensorData>,
-    large: usize,
-) -> Result<Answer> {
-    hippocamp_v1::check_model(&grant?, model)?;
-    let accepted = v1.accept(model, version).await?;
-    v1.infer(accepted, header, RawInputs::new(raw), large).await
+/// Finds the model that a request names, if its client may ask for it.
+pub(crate) async fn accept(v1: &V1, call: &Call, model: &str, version: i64) -> Result<Accepted> {
+    call.check_model(model)?;
+    v1.accept(model, version).await
 }
 
 /// A reply whose tensors are still where the model left them.

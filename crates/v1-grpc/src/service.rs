@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use hippocamp_access::Grant;
 use hippocamp_backend::{Code, Error, Result};
-use hippocamp_net::{Exchange, Phase};
+use hippocamp_core::Activity;
+use hippocamp_net::{Exchange, Phase, keep_in};
 use hippocamp_proto::v1 as pb;
 use hippocamp_services::v1::grpc_service_server::GrpcService;
 use hippocamp_tensor::TensorData;
@@ -15,7 +16,7 @@ use pb::repository_response::ResponseType;
 use tokio::sync::watch;
 use tonic::{Extensions, Request, Response, Status, Streaming};
 
-use crate::infer::infer;
+use crate::infer::{Call, infer};
 use crate::shared_memory;
 use crate::stream::{self, Replies};
 
@@ -44,6 +45,12 @@ pub(crate) struct Service {
     pub(crate) large_copy: usize,
 }
 
+impl Service {
+    fn call<T>(&self, request: &Request<T>) -> Call {
+        Call::new(&self.v1, request.extensions(), request.metadata().clone().into_headers())
+    }
+}
+
 type Answer<T> = std::result::Result<Response<T>, Status>;
 
 #[tonic::async_trait]
@@ -66,19 +73,23 @@ impl GrpcService for Service {
     }
 
     async fn infer(&self, r: Request<pb::InferRequest>) -> Answer<pb::InferResponse> {
-        let grant = Granted::of(r.extensions());
+        let call = self.call(&r);
         let mut message = r.into_inner();
         let raw = std::mem::take(&mut message.raw_input).into_iter().map(TensorData::from).collect();
-        let reply = infer(&self.v1, grant, message, raw, self.large_copy).await;
-        Ok(Response::new(reply.into_message(&self.v1)))
+        let (reply, observed) = infer(&self.v1, &call, message, raw, self.large_copy).await;
+        let mut response = Response::new(reply.into_message(&self.v1));
+        if let Some(sending) = observed.sending(Activity::GrpcSendStart, Activity::GrpcSendEnd) {
+            keep_in(response.extensions_mut(), sending);
+        }
+        Ok(response)
     }
 
     type StreamInferStream = Replies;
 
     async fn stream_infer(&self, r: Request<Streaming<pb::InferRequest>>) -> Answer<Replies> {
         let exchange = r.extensions().get::<Arc<Exchange>>().cloned();
-        let grant = Granted::of(r.extensions());
-        Ok(Response::new(stream::infer(self, exchange, grant, r.into_inner())))
+        let call = self.call(&r);
+        Ok(Response::new(stream::infer(self, exchange, call, r.into_inner())))
     }
 
     async fn model_control(&self, r: Request<pb::ModelControlRequest>) -> Answer<pb::ModelControlResponse> {

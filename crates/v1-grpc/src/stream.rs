@@ -8,9 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use hippocamp_access::Grant;
 use hippocamp_backend::{Error, Result};
-use hippocamp_core::Then;
+use hippocamp_core::{Activity, Observed, Then};
 use hippocamp_grpc_content::Room;
 use hippocamp_net::{Charge, Exchange, Phase};
 use hippocamp_proto::v1::{InferRequest, InferResponse};
@@ -20,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Status, Streaming};
 
-use crate::infer::{RawInputs, Reply};
+use crate::infer::{Call, RawInputs, Reply, accept};
 use crate::service::Service;
 
 /// Requests under way and replies not yet written, on one stream. Beyond that, reading waits.
@@ -50,6 +49,7 @@ struct Pending {
     number: u64,
     id: u64,
     submitted: Result<Box<Submitted>>,
+    observed: Observed,
     /// What the stream holds for it. `None` if it failed, or where nobody counts what connections hold.
     _held: Option<(Charge, OwnedSemaphorePermit)>,
 }
@@ -58,7 +58,7 @@ struct Pending {
 pub(crate) fn infer(
     service: &Service,
     exchange: Option<Arc<Exchange>>,
-    grant: Result<Grant>,
+    call: Call,
     requests: Streaming<InferRequest>,
 ) -> Replies {
     let (replies, stream) = mpsc::channel(IN_FLIGHT);
@@ -67,14 +67,15 @@ pub(crate) fn infer(
     let writer =
         Writer { v1: Arc::clone(&v1), replies, room: Room::new(REPLY_BYTES), large: service.large_copy };
     tokio::spawn(writer.clone().answer(waiting));
-    let starter = Starter { v1, exchange, grant, room: Room::new(REQUEST_BYTES) };
+    let deadline = call.deadline(Instant::now());
+    let starter = Starter { v1, exchange, call, deadline, room: Room::new(REQUEST_BYTES) };
     tokio::spawn(read(starter, requests, service.phase.clone(), pending, writer));
     Replies(stream)
 }
 
 /// Reads requests until the client is done or gone, or the server stops.
 async fn read(
-    starter: Starter,
+    mut starter: Starter,
     mut requests: Streaming<InferRequest>,
     mut phase: watch::Receiver<Phase>,
     pending: mpsc::Sender<Pending>,
@@ -110,38 +111,42 @@ async fn read(
 struct Starter {
     v1: Arc<V1>,
     exchange: Option<Arc<Exchange>>,
-    /// What the client of the stream may ask for; each request names a model of its own.
-    grant: Result<Grant>,
+    /// Of the stream; each of its requests names a model of its own.
+    call: Call,
+    /// When the client stops waiting for the whole stream.
+    deadline: Option<Instant>,
     room: Room,
 }
 
 impl Starter {
-    async fn start(&self, request: InferRequest) -> Pending {
+    async fn start(&mut self, request: InferRequest) -> Pending {
         let number = self.v1.number();
         let id = request.meta_data.as_ref().map_or(0, |header| header.id);
-        match self.submit(request).await {
-            Ok((submitted, held)) => Pending { number, id, submitted: Ok(submitted), _held: held },
-            Err(error) => Pending { number, id, submitted: Err(error), _held: None },
-        }
+        let mut observed = Observed::default();
+        let (submitted, held) = match self.submit(request, &mut observed).await {
+            Ok((submitted, held)) => (Ok(submitted), held),
+            Err(error) => (Err(error), None),
+        };
+        self.call.began = self.v1.server().observed_now();
+        Pending { number, id, submitted, observed, _held: held }
     }
 
     /// Waits for room, and for a model that is loaded for the request.
     async fn submit(
         &self,
         request: InferRequest,
+        observed: &mut Observed,
     ) -> Result<(Box<Submitted>, Option<(Charge, OwnedSemaphorePermit)>)> {
         let arrived = Instant::now();
         let InferRequest { model_name, model_version, meta_data, raw_input } = request;
-        match &self.grant {
-            Ok(grant) => hippocamp_v1::check_model(grant, &model_name)?,
-            Err(error) => return Err(Error::new(error.code(), error.message().to_owned())),
-        }
+        let accepted = accept(&self.v1, &self.call, &model_name, model_version).await?;
         let raw: Vec<TensorData> = raw_input.into_iter().map(TensorData::from).collect();
         let bytes = REQUEST + raw.iter().map(TensorData::len).sum::<usize>();
         let charge = self.exchange.as_ref().map(|exchange| exchange.charge(bytes));
         let charge = charge.transpose().map_err(|error| Error::unavailable(error.to_string()))?;
         let room = self.room.take(bytes).await;
-        let accepted = self.v1.accept(&model_name, model_version).await?;
+        *observed = self.call.observe(&self.v1, &model_name);
+        let accepted = accepted.of(observed.origin(self.deadline));
         let (header, raw) = (meta_data.unwrap_or_default(), RawInputs::new(raw));
         let submitted = self.v1.submit(accepted, header, raw, arrived, Then::Continue)?;
         Ok((Box::new(submitted), charge.zip(room)))
@@ -149,7 +154,8 @@ impl Starter {
 
     fn broken(&self, broken: &Status) -> Pending {
         let error = Error::invalid_arg(broken.message().to_owned());
-        Pending { number: self.v1.number(), id: 0, submitted: Err(error), _held: None }
+        let (number, observed) = (self.v1.number(), Observed::default());
+        Pending { number, id: 0, submitted: Err(error), observed, _held: None }
     }
 }
 
@@ -165,10 +171,10 @@ struct Writer {
 impl Writer {
     /// Writes the reply of each request, until nobody reads them any more: then the requests are cancelled.
     async fn answer(self, mut waiting: mpsc::Receiver<Pending>) {
-        while let Some(Pending { number, id, submitted, _held }) = waiting.recv().await {
+        while let Some(Pending { number, id, submitted, observed, _held }) = waiting.recv().await {
             let answer = async {
                 match submitted {
-                    Ok(submitted) => submitted.answer::<RawInputs>(self.large).await,
+                    Ok(submitted) => submitted.answer::<RawInputs>(self.large, &observed).await,
                     Err(error) => Err(error),
                 }
             };
@@ -182,9 +188,11 @@ impl Writer {
                 room = self.room.take(bytes) => room,
                 () = self.replies.closed() => return,
             };
+            observed.mark(Activity::GrpcSendStart);
             if self.replies.send((reply, room)).await.is_err() {
                 return;
             }
+            observed.mark(Activity::GrpcSendEnd);
         }
     }
 }

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use hippocamp_access::Grant;
 use hippocamp_backend::{Error, Result};
+use hippocamp_core::{Accepted, Activity, Observed};
 use hippocamp_http_content::{MAX_BODY, ResponseBody, Segments, Unread};
-use hippocamp_net::Source;
+use hippocamp_net::{Source, keep_until_sent};
 use hippocamp_proto::v1::InferRequestHeader;
 use hippocamp_tensor::TensorData;
 use hippocamp_v1::{Answer, Encoding};
@@ -50,19 +51,7 @@ pub(crate) async fn infer<B: Source>(
         },
     };
     let id = header.as_ref().map_or(0, |header| header.id);
-    let format = call.format;
-    match answer(front, header, call, body).await {
-        Ok(answer) => written(front, number, answer, format),
-        Err(error) => response::failed_inference(&front.v1.failure(number, &error), id),
-    }
-}
-
-async fn answer<B: Source>(
-    front: &V1HttpFront,
-    header: Result<InferRequestHeader>,
-    call: InferCall<'_>,
-    body: Unread<B>,
-) -> Result<Answer> {
+    let failed = |error: &Error| response::failed_inference(&front.v1.failure(number, error), id);
     let accepted = async {
         let header = header?;
         hippocamp_v1::check_model(&call.grant?, call.model)?;
@@ -72,15 +61,35 @@ async fn answer<B: Source>(
         Ok(accepted) => accepted,
         Err(error) => {
             body.discard().await;
-            return Err(error);
+            return failed(&error);
         }
     };
+    let observed = front.v1.server().observe(call.model, |name| headers.get(name)?.to_str().ok());
+    let mut response = match run(front, accepted, header, body, &observed).await {
+        Ok(answer) => written(front, number, answer, call.format),
+        Err(error) => failed(&error),
+    };
+    keep_until_sent(&mut response, observed.sending(Activity::HttpSendStart, Activity::HttpSendEnd));
+    response
+}
+
+/// Reads the tensors and executes the request.
+async fn run<B: Source>(
+    front: &V1HttpFront,
+    accepted: Accepted,
+    header: InferRequestHeader,
+    body: Unread<B>,
+    observed: &Observed,
+) -> Result<Answer> {
+    observed.mark(Activity::HttpRecvStart);
     let refused = |size: Option<u64>| {
         let size = size.map_or_else(String::new, |size| format!(" of {size} bytes"));
         Error::invalid_arg(format!("a request{size} is larger than {MAX_BODY} bytes"))
     };
     let body = Body(body.collect(MAX_BODY, refused).await?);
-    front.v1.infer(accepted, header, body, front.large_copy).await
+    observed.mark(Activity::HttpRecvEnd);
+    let accepted = accepted.of(observed.origin(None));
+    front.v1.infer(accepted, header, body, front.large_copy, observed).await
 }
 
 /// The response: the tensors, and behind them the header once more, which has the classes in any case.

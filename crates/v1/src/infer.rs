@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_core::{Accepted, Responses, Running, Then};
+use hippocamp_core::{Accepted, Activity, Observed, Responses, Running, Then};
 use hippocamp_net::off_thread;
 use hippocamp_proto::v1::InferRequestHeader;
 
@@ -37,14 +37,15 @@ impl V1 {
         self.server.accept(model, version, ONE).await.map_err(|error| errors::not_found(model, error))
     }
 
-    /// Executes a request. `large` is the size in bytes above which tensors are copied or digested on another thread.
-    /// Dropping the future cancels the request.
+    /// Executes a request, which `observed` observes. `large` is the size in bytes above which tensors are copied or digested on
+    /// another thread. Dropping the future cancels the request.
     pub async fn infer<E: Encoding + Send + 'static>(
         self: &Arc<Self>,
         accepted: Accepted,
         header: InferRequestHeader,
         raw: E,
         large: usize,
+        observed: &Observed,
     ) -> Result<Answer> {
         let arrived = Instant::now();
         let is_large = large != usize::MAX && accepted.is_digested() && raw.len() > large;
@@ -54,7 +55,7 @@ impl V1 {
         } else {
             self.submit(accepted, header, raw, arrived, Then::Wait)?
         };
-        submitted.answer::<E>(large).await
+        submitted.answer::<E>(large, observed).await
     }
 
     /// Hands a request to its model.
@@ -75,9 +76,11 @@ impl V1 {
 impl Submitted {
     /// Waits for the response, and makes the answer. `large` is the size in bytes above which tensors are copied on another
     /// thread.
-    pub async fn answer<E: Encoding>(self, large: usize) -> Result<Answer> {
+    pub async fn answer<E: Encoding>(self, large: usize, observed: &Observed) -> Result<Answer> {
         let Submitted { running: Running { model, responses, mut outputs }, wanted } = self;
-        let response = responses.only().await?;
+        let response = responses.only().await;
+        observed.mark(Activity::InferResponseComplete);
+        let response = response?;
         let copied = |response| outputs.copied_bytes(&model, response) + wanted.classified_bytes(response);
         if large != usize::MAX && copied(&response) > large {
             return elsewhere(move || response::answer::<E>(&model, &wanted, &mut outputs, response)).await;
