@@ -1,10 +1,11 @@
 """V1 with its own client, the wheel tensorrtserver 1.11.0: inference, over HTTP and gRPC."""
 
 import os
+import shutil
 
 import numpy as np
 import tritonclient.grpc as triton_grpc
-from server_process import ROOT
+from server_process import ROOT, ServerProcess
 from v1 import by_v1
 
 PICTURES = os.path.join(ROOT, "tests", "references", "images")
@@ -310,3 +311,18 @@ def test_an_ensemble_is_the_same_through_both_protocols(v1, v1_server):
         for protocol in ("HTTP", "gRPC"):
             got = v1.run(through_v1, v1_server, protocol, file=file, model="ensemble", input="raw")
             assert got == {"found": expected}, (name, protocol)
+
+
+def test_detection_is_the_same_through_both_protocols(v1, tmp_path):
+    shutil.copytree(os.path.join(ROOT, "model_repository"), tmp_path / "models")
+    file = os.path.join(PICTURES, "astronaut.png")
+    with ServerProcess(tmp_path / "models") as server:
+        with triton_grpc.InferenceServerClient(server.grpc) as client, open(file, "rb") as f:
+            raw = triton_grpc.InferInput("raw_image", [1, 1], "BYTES")
+            raw.set_data_from_numpy(np.array([[f.read()]], dtype=object))
+            reply = client.infer("detection", [raw])
+        expected = {name: reply.as_numpy(name).tobytes().hex() for name in ("score", "category", "bbox", "landmark")}
+        assert reply.as_numpy("score")[0, 0] > 0.5
+        for protocol in ("HTTP", "gRPC"):
+            got = v1.run(through_v1, server, protocol, file=file, model="detection", input="raw_image")
+            assert got == expected, protocol

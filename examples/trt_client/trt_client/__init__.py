@@ -1,0 +1,1 @@
+"""The interface of the client of the TensorRT Inference Server tutorial, over V1 and v2."""
