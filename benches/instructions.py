@@ -105,6 +105,11 @@ def over_http(server, count):
         "POST /v2/models/identity/infer HTTP/1.1\r\nHost: bench\r\n"
         f"Inference-Header-Content-Length: {len(head)}\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
+    exchange(server, request, count, lambda answer: answer.endswith(bytes(FLOATS * 4)))
+
+
+def exchange(server, request, count, is_right):
+    """Sends a request so many times over one connection."""
     with socket.create_connection(("127.0.0.1", server.http_port)) as link:
         replies = link.makefile("rb")
         for _ in range(count):
@@ -114,7 +119,7 @@ def over_http(server, count):
                 if line.lower().startswith(b"content-length:"):
                     length = int(line.partition(b":")[2])
             answer = replies.read(length)
-            if b" 200 " not in status or not answer.endswith(bytes(FLOATS * 4)):
+            if b" 200 " not in status or not is_right(answer):
                 sys.exit(f"bench: a request was answered with {status!r} {answer[:200]!r}")
 
 
@@ -132,6 +137,41 @@ def over_grpc(server, count):
     link.close()
 
 
+def over_v1_http(server, count):
+    """The same in V1: its header is a header, and the body has the tensor alone."""
+    body = bytes(FLOATS * 4)
+    request = (
+        "POST /api/infer/identity?format=binary HTTP/1.1\r\nHost: bench\r\n"
+        f'NV-InferRequest:batch_size: 1 input {{ name: "INPUT0" dims: {FLOATS} }} output {{ name: "OUTPUT0" }}\r\n'
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    exchange(server, request, count, lambda answer: answer.startswith(body))
+
+
+def field(number, value):
+    """A field of a message: a small number, or bytes."""
+    if isinstance(value, int):
+        return bytes([number << 3, value])
+    return bytes([number << 3 | 2, len(value)]) + value
+
+
+def over_v1_grpc(server, count):
+    """The same in V1 over gRPC, by any client: the message is made here."""
+    sys.path.insert(0, os.path.join(ROOT, ".cache", "python", "tests"))
+    import grpc
+
+    tensor = field(1, b"INPUT0") + field(2, FLOATS)
+    header = field(1, 1) + field(2, tensor) + field(3, field(1, b"OUTPUT0"))
+    latest = bytes([2 << 3]) + b"\xff" * 9 + b"\x01"
+    message = field(1, b"identity") + latest + field(3, header) + field(4, bytes(FLOATS * 4))
+    with grpc.insecure_channel(server.grpc) as channel:
+        infer = channel.unary_unary("/nvidia.inferenceserver.GRPCService/Infer")
+        for _ in range(count):
+            answer = infer(message)
+            if not answer.endswith(field(3, bytes(FLOATS * 4))):
+                sys.exit(f"bench: a request was answered with {answer[:200]!r}")
+
+
 def counted(program, drive, count, folder):
     """Instructions by part and by step, of a server that answers so many requests."""
     out = os.path.join(folder, f"callgrind.{drive.__name__}.{count}")
@@ -144,7 +184,7 @@ def counted(program, drive, count, folder):
         parts[part] = parts.get(part, 0) + instructions
     within = {function: instructions for function, _, instructions in functions(out, "--inclusive=yes")}
     protocol = drive.__name__.removeprefix("over_")
-    for step, of in STEPS.items():
+    for step, of in STEPS.items() if protocol in ("grpc", "http") else ():
         if missing := [function for function in of[protocol] if function not in within]:
             hint = f"give it #[inline(never)], or see STEPS in {__file__}"
             sys.exit(f"bench: {missing[0]} is no function of its own any more: {hint}")
@@ -189,7 +229,7 @@ def instructions(count, output):
         with open(os.path.join(folder, "models", "identity", "config.pbtxt"), "w") as f:
             ends = '%s { name: "%s" data_type: TYPE_FP32 dims: -1 }\n'
             f.write('backend: "identity"\n' + ends % ("input", "INPUT0") + ends % ("output", "OUTPUT0"))
-        for drive in (over_grpc, over_http):
+        for drive in (over_grpc, over_http, over_v1_grpc, over_v1_http):
             few, many = (counted(program, drive, n, folder) for n in (count, 3 * count))
             protocol = drive.__name__.removeprefix("over_")
             results[protocol], stepped[protocol] = (
@@ -206,7 +246,11 @@ def instructions(count, output):
             print(f"{name:24}" + "".join(f"{value:12,.0f}" for value in row))
     print("\nof them in the steps of a request, with all that these call\n")
     for name in STEPS:
-        print(f"{name:24}" + "".join(f"{steps[name]:12,.0f}" for steps in stepped.values()))
+        print(f"{name:24}" + "".join(f"{steps[name]:12,.0f}" for steps in stepped.values() if name in steps))
+    for protocol in ("grpc", "http"):
+        ratio = results[f"v1_{protocol}"]["all of it"] / results[protocol]["all of it"]
+        print(f"\nV1 takes {ratio:.3f} of v2's over {protocol}", end="")
+    print()
     if output:
         with open(output, "w", encoding="utf-8") as f:
             json.dump({"parts": results, "steps": stepped}, f, indent=1)

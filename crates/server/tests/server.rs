@@ -52,6 +52,8 @@ mod sequences;
 mod shared_memory;
 #[path = "server/stopping.rs"]
 mod stopping;
+#[path = "server/v1.rs"]
+mod v1;
 #[path = "server/warmup.rs"]
 mod warmup;
 #[path = "server/watching.rs"]
