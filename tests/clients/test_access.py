@@ -294,3 +294,57 @@ def test_a_faulty_file_is_an_error_at_start(repository, folder):
     assert server.process.wait(30) == 1
     assert "token 'ops': expected a token of at least 16 bytes, got 5" in server.log()
     server.stop()
+
+
+def test_every_other_protocol_of_the_ports_asks_for_a_token_too(tokens):
+    """V1, reflection and the document of what is served."""
+    for method, path in (
+        ("GET", "/api/status"),
+        ("GET", "/api/status/simple"),
+        ("POST", "/api/infer/simple"),
+        ("GET", "/api/modelrepository/index"),
+        ("POST", "/api/modelcontrol/load/simple"),
+        ("GET", "/api/sharedmemorycontrol/status"),
+    ):
+        # V1 has a status of its own in a header.
+        status, headers, _ = call(tokens, method, path)
+        assert status >= 400 and "this call needs a token" in headers["NV-Status"], path
+        status, headers, _ = call(tokens, method, path, bearer("x" * 20))
+        assert status >= 400 and "the token that was sent is not known" in headers["NV-Status"], path
+        _, headers, _ = call(tokens, method, path, bearer(ADMIN))
+        assert "token" not in headers["NV-Status"], path
+    for method, path in (
+        ("GET", "/v2/trace/setting"),
+        ("POST", "/v2/trace/setting"),
+        ("GET", "/v2/logging"),
+        ("POST", "/v2/logging"),
+        ("GET", "/v2/models/simple/trace/setting"),
+    ):
+        assert call(tokens, method, path)[0] == 401, path
+        assert call(tokens, method, path, bearer(TENANT))[0] == 403, path
+        assert call(tokens, method, path, bearer(ADMIN))[0] not in (401, 403), path
+    for path in ("/v2/trace/setting", "/v2/logging"):
+        assert call(tokens, "GET", path, bearer(WATCHER))[0] == 403, "its role is for one model"
+    with grpc.insecure_channel(tokens.grpc) as channel:
+        for name in ("Status", "Repository", "ModelControl", "SharedMemoryControl", "Infer"):
+            # V1 has a status of its own in the message.
+            answer = channel.unary_unary(f"/nvidia.inferenceserver.GRPCService/{name}")(b"")
+            assert b"this call needs a token" in answer, name
+        for path in (
+            "/inference.GRPCInferenceService/NoSuchCall",
+            "/no.such.Service/Call",
+        ):
+            code, _ = refusal(lambda: channel.unary_unary(path)(b""))
+            assert code == grpc.StatusCode.UNAUTHENTICATED, path
+        reflection = channel.stream_stream("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")
+        assert refusal(lambda: list(reflection(iter([b"\x3a\x00"]))))[0] == grpc.StatusCode.UNAUTHENTICATED
+        metadata = (("authorization", f"Bearer {TENANT}"),)
+        assert list(reflection(iter([b"\x3a\x00"]), metadata=metadata))
+        logs = service_pb2.LogSettingsRequest()
+        stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        watcher = (("authorization", f"Bearer {WATCHER}"),)
+        assert refusal(lambda: stub.LogSettings(logs, metadata=watcher))[0] == grpc.StatusCode.PERMISSION_DENIED
+        trace = service_pb2.TraceSettingRequest(model_name="simple")
+        assert stub.TraceSetting(trace, metadata=watcher).settings
+        trace.settings["trace_rate"].value.append("7")
+        assert refusal(lambda: stub.TraceSetting(trace, metadata=watcher))[0] == grpc.StatusCode.PERMISSION_DENIED

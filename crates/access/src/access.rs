@@ -9,6 +9,7 @@ use subtle::Choice;
 use crate::auth::{Auth, Rules};
 use crate::category::Category;
 use crate::denial::Denial;
+use crate::pattern::Pattern;
 use crate::restriction::Restrictions;
 use crate::roles::{Caller, Right};
 use crate::secret::Secret;
@@ -197,7 +198,7 @@ impl Grant {
     /// Checks a call that is about no model, but about the server: the role has to be for all models (`*`).
     pub fn server(&self) -> Result<(), Denial> {
         match &self.0 {
-            Some(granted) if !granted.caller.roles.any(granted.right, |pattern| pattern.is_all()) => {
+            Some(granted) if !granted.caller.roles.any(granted.right, Pattern::is_all) => {
                 Err(granted.denial(Some("*")))
             }
             _ => Ok(()),

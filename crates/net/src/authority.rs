@@ -48,8 +48,8 @@ mod tests {
         assert_eq!(b"tmp%2Fx%2Fsock".len(), 0x0e);
         for size in 1..block.len() {
             let mut bytes = block.to_vec();
-            let mut mender = AuthorityMender::default();
-            bytes.chunks_mut(size).for_each(|piece| mender.mend(piece));
+            let mut finder = AuthorityMender::default();
+            bytes.chunks_mut(size).for_each(|piece| finder.mend(piece));
             assert_eq!(bytes, mended, "in pieces of {size}");
         }
     }

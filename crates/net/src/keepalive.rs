@@ -127,12 +127,12 @@ impl Strikes {
             self.count = 0;
             return false;
         }
-        let least = if is_busy || settings.permit_without_calls {
+        let interval = if is_busy || settings.permit_without_calls {
             settings.min_received_interval
         } else {
             WITHOUT_CALLS
         };
-        if u128::from(now.saturating_sub(last)) < least.as_millis() {
+        if u128::from(now.saturating_sub(last)) < interval.as_millis() {
             self.count += 1;
         }
         settings.max_strikes != 0 && self.count > settings.max_strikes
@@ -145,7 +145,7 @@ mod tests {
 
     fn settings() -> Pings {
         Pings {
-            time: Duration::from_millis(1000),
+            time: Duration::from_secs(1),
             timeout: Duration::from_millis(500),
             permit_without_calls: false,
             max_without_data: 2,
