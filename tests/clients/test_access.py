@@ -302,16 +302,17 @@ def test_every_other_protocol_of_the_ports_asks_for_a_token_too(tokens):
         ("GET", "/api/status"),
         ("GET", "/api/status/simple"),
         ("POST", "/api/infer/simple"),
-        ("GET", "/api/modelrepository/index"),
+        ("GET", "/api/repository/index"),
         ("POST", "/api/modelcontrol/load/simple"),
         ("GET", "/api/sharedmemorycontrol/status"),
     ):
         # V1 has a status of its own in a header.
-        status, headers, _ = call(tokens, method, path)
+        request = {"NV-InferRequest": "batch_size: 1"}
+        status, headers, _ = call(tokens, method, path, request)
         assert status >= 400 and "this call needs a token" in headers["NV-Status"], path
-        status, headers, _ = call(tokens, method, path, bearer("x" * 20))
+        status, headers, _ = call(tokens, method, path, {**request, **bearer("x" * 20)})
         assert status >= 400 and "the token that was sent is not known" in headers["NV-Status"], path
-        _, headers, _ = call(tokens, method, path, bearer(ADMIN))
+        _, headers, _ = call(tokens, method, path, {**request, **bearer(ADMIN)})
         assert "token" not in headers["NV-Status"], path
     for method, path in (
         ("GET", "/v2/trace/setting"),

@@ -203,13 +203,34 @@ fn too_many_chunks() -> Error {
     ))
 }
 
-/// The error for a body that is larger than `--http-max-input-size` allows.
-#[cold]
-pub fn too_large(what: &str, size: Option<u64>, limit: usize) -> Error {
-    let size = size.map_or_else(String::new, |size| format!(" of {size} bytes"));
-    Error::invalid_arg(format!(
-        "{what}{size} exceeds the maximum allowed value of {limit} bytes. Use --http-max-input-size to increase the limit."
-    ))
+/// What of a request is larger than `--http-max-input-size` allows. The texts are Triton's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oversized {
+    /// The JSON, which may be all of the body.
+    Json,
+    /// A tensor that is all of the body.
+    Raw,
+    /// What was sent compressed.
+    Decompressed,
+}
+
+impl Oversized {
+    /// The error. `size` is the number of bytes if it is known.
+    #[cold]
+    pub fn error(self, size: Option<u64>, limit: usize) -> Error {
+        let of = size.map_or_else(String::new, |size| format!(" of {size} bytes"));
+        let what = match self {
+            Oversized::Json => format!("request JSON size{of} exceeds the maximum allowed input size of"),
+            Oversized::Raw => {
+                let size = size.map_or_else(String::new, |size| format!(" ({size} bytes)"));
+                format!("Raw input has a byte_size{size} that exceeds the maximum allowed value of")
+            }
+            Oversized::Decompressed => {
+                "Decompressed data size exceeds the maximum allowed value of".to_owned()
+            }
+        };
+        Error::invalid_arg(format!("{what} {limit} bytes. Use --http-max-input-size to increase the limit."))
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use hippocamp_backend::{Error, Result};
 use hyper::HeaderMap;
 use hyper::header::{CONTENT_ENCODING, HeaderName};
 
-use crate::body::{Segments, too_large};
+use crate::body::{Oversized, Segments};
 
 /// The size of the chunks in which bodies are decompressed, in bytes. The limit can be exceeded by at most one chunk before
 /// that is noticed.
@@ -148,7 +148,7 @@ impl Inflating {
         }
         self.out.push(chunk.into());
         if self.out.len() > self.limit {
-            return Err(too_large("Decompressed request size", None, self.limit));
+            return Err(Oversized::Decompressed.error(None, self.limit));
         }
         Ok(&input[read..])
     }

@@ -11,7 +11,7 @@ mod off_thread;
 mod response;
 
 pub use accepted_coding::{AcceptedCoding, ResponseCompression};
-pub use body::{MAX_BODY, Segments, Unread, too_large};
+pub use body::{MAX_BODY, Oversized, Segments, Unread};
 pub use compression::{Coding, text};
 pub use off_thread::{LARGE_JSON, LARGE_OUTPUT, off_thread};
 pub use response::{JSON, ResponseBody, empty, json as json_response, ok};

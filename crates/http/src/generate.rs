@@ -12,7 +12,7 @@ use hippocamp_core::{
     Accepted, Activity, IncomingRequest, InferInput, InferRequest, LoadedModel, Observed, OutputPlan,
     Responses, Then,
 };
-use hippocamp_http_content::{Coding, LARGE_JSON, MAX_BODY, Unread, off_thread, too_large};
+use hippocamp_http_content::{Coding, LARGE_JSON, MAX_BODY, Oversized, Unread, off_thread};
 use hippocamp_net::{Source, keep_until_sent};
 use hippocamp_shm::SharedMemory;
 use hippocamp_tensor::TensorData;
@@ -107,7 +107,7 @@ impl Generation {
         B: Source,
     {
         let limit = front.settings.max_input_size.min(MAX_BODY);
-        let mut body = body.collect(limit, |size| too_large("Request JSON size", size, limit)).await?;
+        let mut body = body.collect(limit, |size| Oversized::Json.error(size, limit)).await?;
         observed.mark(Activity::HttpRecvEnd);
         let accepted = accepted.of(observed.origin(None));
         let arrived = Instant::now();

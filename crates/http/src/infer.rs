@@ -9,7 +9,7 @@ use hippocamp_core::{
     Origin, OutputPlan, Responses, Running, Then,
 };
 use hippocamp_http_content::{
-    AcceptedCoding, Coding, LARGE_JSON, LARGE_OUTPUT, MAX_BODY, Segments, Unread, off_thread, too_large,
+    AcceptedCoding, Coding, LARGE_JSON, LARGE_OUTPUT, MAX_BODY, Oversized, Segments, Unread, off_thread,
 };
 use hippocamp_net::{Source, keep_until_sent};
 use hippocamp_shm::SharedMemory;
@@ -143,9 +143,13 @@ impl Head {
                 body.collect(MAX_BODY, refused).await
             }
             length => {
-                let what = if length.is_none() && is_plain { "Request JSON size" } else { "Request size" };
+                let what = match length {
+                    _ if !is_plain => Oversized::Decompressed,
+                    None => Oversized::Json,
+                    Some(_) => Oversized::Raw,
+                };
                 let limit = self.max_input_size;
-                body.collect(limit, |size| too_large(what, size, limit)).await
+                body.collect(limit, |size| what.error(size, limit)).await
             }
         }
     }
@@ -168,7 +172,7 @@ impl Head {
             return Ok(Submitted { running, wanted: Wanted::all(Form::Binary) });
         }
         if json > self.max_input_size {
-            return Err(too_large("Request JSON size", Some(json as u64), self.max_input_size));
+            return Err(Oversized::Json.error(Some(json as u64), self.max_input_size));
         }
         let json = body.take(json).to_host()?;
         let json = parse_infer(&json, self.max_input_size)?;

@@ -11,9 +11,9 @@ use hippocamp_access::Grant;
 use hippocamp_backend::{Error, Result};
 use hippocamp_core::{IndexEntry, LoadOverrides, State};
 use hippocamp_http_content::{
-    LARGE_JSON, Unread,
+    LARGE_JSON, Oversized, Unread,
     json::{Cursor, Fault, JsonWriter, Scalar, unable_to_parse},
-    off_thread, too_large,
+    off_thread,
 };
 use hippocamp_net::Source;
 use hyper::{Response, StatusCode};
@@ -178,7 +178,7 @@ where
     B: Source,
 {
     let limit = front.settings.max_input_size;
-    let mut body = body.collect(limit, |size| too_large("Request JSON size", size, limit)).await?;
+    let mut body = body.collect(limit, |size| Oversized::Json.error(size, limit)).await?;
     Ok(body.take(limit).to_host()?)
 }
 

@@ -20,6 +20,8 @@ impl From<Error> for Fault {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Error {
         match fault {
+            // Triton's text, which it has for `data` only.
+            Fault::Syntax { text: syntax::DEPTH, .. } => Error::invalid_arg(syntax::DEPTH),
             Fault::Syntax { text, at } => {
                 Error::invalid_arg(format!("failed to parse the request JSON buffer: {text} at {at}"))
             }
@@ -51,5 +53,5 @@ pub(crate) mod syntax {
     pub(crate) const TOO_BIG: &str = "Number too big to be stored in double.";
     pub(crate) const FRACTION: &str = "Miss fraction part in number.";
     pub(crate) const EXPONENT: &str = "Miss exponent in number.";
-    pub(crate) const DEPTH: &str = "More than 100 values are nested in each other.";
+    pub(crate) const DEPTH: &str = "JSON nesting depth exceeds maximum allowed limit (100)";
 }

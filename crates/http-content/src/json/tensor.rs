@@ -15,9 +15,10 @@ pub fn is_readable(data_type: DataType) -> bool {
 
 /// Reads the array that begins here. Only the number of elements has to be `expected`, their nesting does not matter;
 /// BYTES elements are not counted, as whoever checks their content counts them there. Allocates at most `max_size` bytes
-/// for elements of fixed size, and never more than what came can hold.
+/// for elements of fixed size, and never more than what came can hold. `name` is that of the input, for errors.
 pub fn read(
     cursor: &mut Cursor<'_>,
+    name: &str,
     data_type: DataType,
     expected: usize,
     max_size: usize,
@@ -25,17 +26,18 @@ pub fn read(
     if !cursor.is_array() {
         return Err(unable_to_parse("data", AccessFault::Array).into());
     }
-    read_any(cursor, data_type, expected, max_size)
+    read_any(cursor, name, data_type, expected, max_size)
 }
 
 /// The same for a value that may also stand alone, as the only element.
 pub fn read_any(
     cursor: &mut Cursor<'_>,
+    name: &str,
     data_type: DataType,
     expected: usize,
     max_size: usize,
 ) -> Result<Vec<u8>, Fault> {
-    let limits = Limits { expected, max_size };
+    let limits = Limits { name, expected, max_size };
     match data_type {
         DataType::Bool => fixed::<bool>(cursor, limits),
         DataType::Uint8 => fixed::<u8>(cursor, limits),
@@ -56,7 +58,8 @@ pub fn read_any(
 }
 
 #[derive(Clone, Copy)]
-struct Limits {
+struct Limits<'a> {
+    name: &'a str,
     expected: usize,
     max_size: usize,
 }
@@ -69,15 +72,15 @@ trait Element: Sized {
     fn read(cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Fault>;
 }
 
-fn fixed<E: Element>(cursor: &mut Cursor<'_>, limits: Limits) -> Result<Vec<u8>, Fault> {
+fn fixed<E: Element>(cursor: &mut Cursor<'_>, limits: Limits<'_>) -> Result<Vec<u8>, Fault> {
     // An element and what divides it from the next take two bytes of text at least.
     let possible = limits.expected.min(cursor.rest().len() / 2 + 1);
     if possible.saturating_mul(E::SIZE) > limits.max_size {
-        let (count, max) = (limits.expected, limits.max_size);
+        let Limits { name, expected, max_size } = limits;
+        let size = expected.saturating_mul(E::SIZE);
         return Err(Error::invalid_arg(format!(
-            "Unable to parse 'data': {count} elements of {} bytes exceed the maximum allowed value of {max} bytes. Use \
-             --http-max-input-size to increase the limit.",
-            E::SIZE
+            "JSON input '{name}' has a byte_size ({size} bytes) that exceeds the maximum allowed value of {max_size} \
+             bytes. Use --http-max-input-size to increase the limit."
         ))
         .into());
     }

@@ -154,7 +154,7 @@ impl Reading<'_> {
         if !tensor::is_readable(spec.data_type) {
             return Err(unreadable(&spec.name, spec.data_type).into());
         }
-        let data = tensor::read_any(cursor, spec.data_type, count, self.max_tensor_size)?;
+        let data = tensor::read_any(cursor, &spec.name, spec.data_type, count, self.max_tensor_size)?;
         Ok(GenerateInput { index, shape, data: data.into() })
     }
 

@@ -88,9 +88,13 @@ impl<'a> InputMembers<'a> {
 
     fn read_data(&self, cursor: &mut Cursor<'a>, max_size: usize) -> Result<Data, Fault> {
         let count = self.shape.as_ref().and_then(|shape| shape.as_ref().ok()?.element_count());
-        match (self.known_type(), count) {
-            (Some(data_type), Some(count)) if count > 0 && tensor::is_readable(data_type) => {
-                let read = |cursor: &mut Cursor<'a>| tensor::read(cursor, data_type, count, max_size);
+        let name = match &self.name {
+            Some(Scalar::String(name)) => std::str::from_utf8(name).ok(),
+            _ => None,
+        };
+        match (name, self.known_type(), count) {
+            (Some(name), Some(data_type), Some(count)) if count > 0 && tensor::is_readable(data_type) => {
+                let read = |cursor: &mut Cursor<'a>| tensor::read(cursor, name, data_type, count, max_size);
                 Ok(Data::Read(cursor.section(read)?))
             }
             _ => {
@@ -147,7 +151,9 @@ fn data(
         return Err(unable_to_parse("data", AccessFault::Array).into());
     }
     match data_type {
-        Some(data_type) if tensor::is_readable(data_type) => tensor::read(cursor, data_type, count, max_size),
+        Some(data_type) if tensor::is_readable(data_type) => {
+            tensor::read(cursor, name, data_type, count, max_size)
+        }
         Some(data_type) => Err(unreadable(name, data_type).into()),
         None => Err(Error::invalid_arg(format!("invalid datatype for input {name}")).into()),
     }

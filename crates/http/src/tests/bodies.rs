@@ -51,7 +51,7 @@ async fn broken_and_bloated_ones() {
     let answer = fixture.send("POST", "/v2/models/pair/infer", &headers, bomb).await;
     answer.refused(
         400,
-        "Decompressed request size exceeds the maximum allowed value of 67108864 bytes. Use --http-max-input-size to \
+        "Decompressed data size exceeds the maximum allowed value of 67108864 bytes. Use --http-max-input-size to \
          increase the limit.",
     );
 }
@@ -130,21 +130,20 @@ async fn the_limit_is_for_json_and_not_for_tensors_behind_it() {
         binary_input("INPUT0", "FP32", "[250]", 1000)
     );
     assert_eq!(fixture.infer_binary("fp32", &json, &[0; 1000]).await.ok_binary().1.len(), 1000);
-    let too_large = |what: &str, size: usize| {
+    let json_size = |size: usize| {
         format!(
-            "{what} of {size} bytes exceeds the maximum allowed value of 200 bytes. Use --http-max-input-size to increase \
-             the limit."
+            "request JSON size of {size} bytes exceeds the maximum allowed input size of 200 bytes. Use \
+             --http-max-input-size to increase the limit."
         )
     };
     let long = format!("{json}{}", " ".repeat(200));
-    fixture.infer("fp32", &long).await.refused(400, &too_large("Request JSON size", long.len()));
-    fixture
-        .infer_binary("fp32", &long, &[0; 1000])
-        .await
-        .refused(400, &too_large("Request JSON size", long.len()));
+    fixture.infer("fp32", &long).await.refused(400, &json_size(long.len()));
+    fixture.infer_binary("fp32", &long, &[0; 1000]).await.refused(400, &json_size(long.len()));
     let answer =
         fixture.send("POST", "/v2/models/fp32/infer", &[(LENGTH, "0")], Bytes::from(vec![0; 204])).await;
-    answer.refused(400, &too_large("Request size", 204));
+    let raw = "Raw input has a byte_size (204 bytes) that exceeds the maximum allowed value of 200 bytes. Use \
+               --http-max-input-size to increase the limit.";
+    answer.refused(400, raw);
     let answer = fixture.post("/v2/repository/index", &" ".repeat(201)).await;
-    answer.refused(400, &too_large("Request JSON size", 201));
+    answer.refused(400, &json_size(201));
 }

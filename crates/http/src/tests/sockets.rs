@@ -157,7 +157,7 @@ async fn a_client_that_sends_too_much_gets_to_read_why() {
         client.write(&post("pair", &format!("Content-Length: {}\r\n", body.len()), &body));
         let (status, _, text) = client.read();
         assert_eq!(status, "HTTP/1.1 400 Bad Request");
-        assert!(text.starts_with(b"{\"error\":\"Request JSON size of 4000000 bytes exceeds"));
+        assert!(text.starts_with(b"{\"error\":\"request JSON size of 4000000 bytes exceeds"));
         client.write(&post("pair", "Transfer-Encoding: chunked\r\n", b""));
         for piece in body.chunks(MAX_INPUT_SIZE / 2) {
             client.write(format!("{:x}\r\n", piece.len()).as_bytes());
@@ -167,7 +167,7 @@ async fn a_client_that_sends_too_much_gets_to_read_why() {
         client.write(b"0\r\n\r\n");
         let (status, _, text) = client.read();
         assert_eq!(status, "HTTP/1.1 400 Bad Request");
-        assert!(text.starts_with(b"{\"error\":\"Request JSON size exceeds"));
+        assert!(text.starts_with(b"{\"error\":\"request JSON size exceeds"));
         client.write(b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\n\r\n");
         assert_eq!(client.read().0, "HTTP/1.1 200 OK");
     })
