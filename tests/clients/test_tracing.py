@@ -271,3 +271,59 @@ def test_extensions_are_named(repository):
     with traced(repository) as server:
         client = triton_grpc.InferenceServerClient(server.grpc)
         assert {"trace", "logging"} <= set(client.get_server_metadata().extensions)
+
+
+def logged(path):
+    """The lines of an access log in JSON, but for those of health."""
+    with open(path, encoding="utf-8") as f:
+        lines = [json.loads(line) for line in f.read().splitlines()]
+    return [line for line in lines if "health" not in line["path"]]
+
+
+def test_access_log(repository, tmp_path):
+    path = tmp_path / "access.log"
+    flags = ["--access-log=json", f"--access-log-file={path}"]
+    with traced(repository, flags=flags) as server:
+        ask(server, "http", request_id='evil"\n{"status":200}\n', headers={"traceparent": PARENT})
+        ask(server, "grpc", "simple", request_id="g")
+        client = triton_grpc.InferenceServerClient(server.grpc)
+        answers = []
+        client.start_stream(lambda result, error: answers.append((result, error)))
+        inputs = [triton_grpc.InferInput(name, [1, 16], "INT32") for name in ("INPUT0", "INPUT1")]
+        for tensor in inputs:
+            tensor.set_data_from_numpy(A)
+        for n in range(3):
+            client.async_stream_infer("simple", inputs, request_id=f"s{n}")
+        client.stop_stream()
+        assert len(answers) == 3
+        with pytest.raises(InferenceServerException):
+            triton_http.InferenceServerClient(server.http).infer("nope\n", [])
+        client.close()
+    lines = logged(path)
+    by_id = {line.get("request_id"): line for line in lines}
+    http = by_id['evil"\n{"status":200}\n']
+    assert (http["status"], http["model"], http["version"], http["method"]) == (200, "ens", 1, "POST")
+    assert http["path"] == "/v2/models/ens/infer" and http["client"].startswith("127.0.0.1:")
+    assert http["request_bytes"] > 128 and http["response_bytes"] > 128
+    assert http["trace_id"] == PARENT.split("-")[1]
+    phases = [http[f"{name}_us"] for name in ("queue", "compute_input", "compute_infer", "compute_output")]
+    assert 0 < http["compute_infer_us"] and sum(phases) <= http["duration_us"]
+    rpc = by_id["g"]
+    assert (rpc["status"], rpc["grpc_status"], rpc["protocol"]) == (200, 0, "HTTP/2.0")
+    assert rpc["path"].endswith("/ModelInfer") and rpc["model"] == "simple" and "trace_id" not in rpc
+    streamed = [by_id[f"s{n}"] for n in range(3)]
+    assert all(line["path"].endswith("/ModelStreamInfer") and line["request_bytes"] >= 128 for line in streamed)
+    assert all(line["response_bytes"] > 128 and line["model"] == "simple" for line in streamed)
+    # The stream as a whole has a line, too.
+    assert len([line for line in lines if line["path"].endswith("/ModelStreamInfer")]) == 4
+    refused = next(line for line in lines if "nope" in line["path"])
+    assert refused["status"] == 400 and "compute_infer_us" not in refused
+
+
+def test_access_log_for_people(repository):
+    with traced(repository, flags=["--access-log=text"]) as server:
+        ask(server, "http", "simple", request_id="r 1")
+        server.stop()
+        (line,) = [line for line in server.log().splitlines() if "/infer" in line]
+    assert ' POST "/v2/models/simple/infer" HTTP/1.1 200 ' in line
+    assert 'model="simple" version=1 request_id="r 1" queue_us=' in line

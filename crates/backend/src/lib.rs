@@ -28,7 +28,7 @@ pub use hippocamp_interface::{BackendFacts, GpuSupport, ModelFormat};
 pub use hippocamp_events::{
     EndedRequests, ExecutionTimes, FailureReason, ModelEvent, ModelId, ObservedTensor, Observer, Observers,
     Outcome, ParentRequest, RegisteredObservers, RequestContext, RequestEvent, RequestObserver,
-    ResponseOutcome, ResponseTimes, TensorPlace, TraceContext, TraceParent,
+    ResponseOutcome, ResponseTimes, TensorPlace, TraceContext, TraceParent, both as observe_both,
 };
 pub use hippocamp_wake::{DeferredWake, WakeInstance, wake_together};
 

@@ -24,6 +24,7 @@ mod statistics;
 mod trace_settings;
 
 pub use check::{check_model, describe, dry_run};
+pub use hippocamp_access_log::AccessRecord;
 #[cfg(feature = "follow")]
 pub use hippocamp_following::WatchSettings;
 pub use hippocamp_lifecycle::{LoadOverrides, StartFault, State, VersionState};

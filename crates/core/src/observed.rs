@@ -1,8 +1,10 @@
-//! What observes a single request of a client: its trace.
+//! What observes a single request of a client: its trace, and its line in the access log.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use hippocamp_backend::TraceContext;
+use hippocamp_access_log::AccessRecord;
+use hippocamp_backend::{RequestObserver, TraceContext, observe_both};
 use hippocamp_trace::{Activity, Trace};
 
 use crate::{InferenceServer, Origin};
@@ -12,6 +14,7 @@ use crate::{InferenceServer, Origin};
 #[derive(Debug, Default)]
 pub struct Observed {
     trace: Option<Trace>,
+    record: Option<Arc<AccessRecord>>,
     trace_context: Option<Box<TraceContext>>,
 }
 
@@ -19,17 +22,28 @@ impl InferenceServer {
     /// Begins to observe a request to that model, once it is known. All of this a further protocol needs is:
     ///
     /// ```ignore
-    /// let observed = server.observe(&name, |header| headers.get(header)?.to_str().ok());
+    /// let record = request.extensions().get::<Arc<AccessRecord>>();
+    /// let observed = server.observe(&name, record, |header| headers.get(header)?.to_str().ok());
     /// let accepted = accepted.of(observed.origin(deadline));
     /// // ... submit, wait, encode; then, with the activities of its transport:
     /// hippocamp_net::keep_until_sent(&mut response, observed.sending(Activity::HttpSendStart, Activity::HttpSendEnd));
     /// ```
     ///
     /// `header` gets `traceparent` or `tracestate` and returns the value of that header or metadata; a protocol without them
-    /// gives `|_| None`. If nothing is traced this is one relaxed load.
+    /// gives `|_| None`. `record` is what `net` puts into the extensions of a request where there is an access log; `None` for a
+    /// protocol that is not HTTP. If nothing is traced or logged, this is one relaxed load.
     #[inline]
-    pub fn observe<'h>(&self, model: &str, header: impl Fn(&str) -> Option<&'h str>) -> Observed {
-        if self.observes() { self.begin_to_observe(model, &header) } else { Observed::default() }
+    pub fn observe<'h>(
+        &self,
+        model: &str,
+        record: Option<&Arc<AccessRecord>>,
+        header: impl Fn(&str) -> Option<&'h str>,
+    ) -> Observed {
+        if record.is_some() || self.observes() {
+            self.begin_to_observe(model, record, &header)
+        } else {
+            Observed::default()
+        }
     }
 
     /// Whether requests may be observed, so that the time at which one began to arrive is of interest.
@@ -45,23 +59,48 @@ impl InferenceServer {
     }
 
     #[inline(never)]
-    fn begin_to_observe<'h>(&self, model: &str, header: &dyn Fn(&str) -> Option<&'h str>) -> Observed {
+    fn begin_to_observe<'h>(
+        &self,
+        model: &str,
+        record: Option<&Arc<AccessRecord>>,
+        header: &dyn Fn(&str) -> Option<&'h str>,
+    ) -> Observed {
         let trace = self.settings().tracing.sample(model, header);
+        let is_wanted = trace.is_none() && (self.has_observers || record.is_some());
         let client = || TraceContext::of_headers(header).map(Box::new);
-        let trace_context = if trace.is_none() && self.has_observers { client() } else { None };
-        Observed { trace, trace_context }
+        let trace_context = if is_wanted { client() } else { None };
+        if let Some(record) = record {
+            let of_client = trace_context.as_ref().map(|context| context.parent.trace_id);
+            record.asks(model, trace.as_ref().map(Trace::trace_id).or(of_client));
+        }
+        Observed { trace, record: record.cloned(), trace_context }
     }
 }
 
 impl Observed {
     /// What the request is given on its way, with the time at which its client stops waiting.
     pub fn origin(&self, deadline: Option<Instant>) -> Origin {
+        let record = self.record.clone().map(|record| record as Arc<dyn RequestObserver>);
         let Some(trace) = &self.trace else {
-            return Origin { deadline, trace_context: self.trace_context.clone(), observer: None };
+            return Origin { deadline, trace_context: self.trace_context.clone(), observer: record };
         };
-        let observer = trace.observer();
-        let trace_context = observer.trace_context().map(Box::new);
-        Origin { deadline, trace_context, observer: Some(observer) }
+        let trace = trace.observer();
+        let trace_context = trace.trace_context().map(Box::new);
+        Origin { deadline, trace_context, observer: observe_both(Some(trace), record) }
+    }
+
+    /// Notes the status of gRPC of a request that is one of several on a call.
+    pub fn answered_grpc(&self, status: i32) {
+        if let Some(record) = &self.record {
+            record.answered_grpc(status);
+        }
+    }
+
+    /// Counts bytes of a response of such a request.
+    pub fn sent(&self, bytes: usize) {
+        if let Some(record) = &self.record {
+            record.sent(bytes);
+        }
     }
 
     /// Notes that something happens now.

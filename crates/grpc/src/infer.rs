@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_core::{Accepted, Activity, InferenceServer, Observed, Responses, Running, Then};
+use hippocamp_core::{Accepted, AccessRecord, Activity, InferenceServer, Observed, Responses, Running, Then};
 use hippocamp_grpc_content::deadline;
 use hippocamp_net::off_thread;
 use hippocamp_proto::inference::ModelInferRequest;
 use hippocamp_tensor::TensorData;
+use tonic::Extensions;
 use tonic::codegen::http::HeaderMap;
+use tonic::metadata::MetadataMap;
 
 use crate::decode::Message;
 use crate::delays::{Delays, hold};
@@ -39,19 +41,37 @@ pub(crate) struct Inference {
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
+    /// Its line in the access log, if there is such a log.
+    pub(crate) record: Option<Arc<AccessRecord>>,
     /// When it began, if requests may be observed.
     pub(crate) began: Option<Instant>,
 }
 
 impl Call {
     /// A call that begins now.
-    pub(crate) fn new(inference: &Inference, headers: HeaderMap) -> Call {
-        Call { headers, began: inference.server.observed_now() }
+    pub(crate) fn new(inference: &Inference, metadata: MetadataMap, extensions: &Extensions) -> Call {
+        let record = extensions.get::<Arc<AccessRecord>>().cloned();
+        Call { headers: metadata.into_headers(), record, began: inference.server.observed_now() }
     }
 
     /// Begins to observe a request of the call, which was read just now.
     pub(crate) fn observe(&self, server: &InferenceServer, model: &str) -> Observed {
-        let observed = server.observe(model, |name| self.headers.get(name)?.to_str().ok());
+        self.observe_as(server, model, self.record.as_ref())
+    }
+
+    /// The same for one of several requests of the call, of so many bytes, which gets a line of its own.
+    pub(crate) fn observe_message(&self, server: &InferenceServer, model: &str, bytes: usize) -> Observed {
+        let record = self.record.as_ref().map(|record| record.message(bytes));
+        self.observe_as(server, model, record.as_ref())
+    }
+
+    fn observe_as(
+        &self,
+        server: &InferenceServer,
+        model: &str,
+        record: Option<&Arc<AccessRecord>>,
+    ) -> Observed {
+        let observed = server.observe(model, record, |name| self.headers.get(name)?.to_str().ok());
         observed.mark_at(Activity::GrpcWaitreadStart, self.began);
         observed.mark(Activity::GrpcWaitreadEnd);
         observed

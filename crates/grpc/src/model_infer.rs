@@ -3,9 +3,10 @@
 //! What is unusual about a call goes on to tonic as it came.
 
 use std::mem::take;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use hippocamp_core::Activity;
+use hippocamp_core::{AccessRecord, Activity};
 use hippocamp_grpc_content::{Answers, Assembled, RawTensors, Read, deadline, may_compress, sent};
 use hippocamp_net::{RequestBody, keep_until_sent};
 use hippocamp_proto::inference::ModelInferRequest;
@@ -62,7 +63,8 @@ impl<S> ModelInfer<S> {
             if let Err(denied) = guard::model(&parts.extensions, &message.model_name) {
                 return denied.into_http();
             }
-            let call = Call { headers: parts.headers, began };
+            let record = parts.extensions.get::<Arc<AccessRecord>>().cloned();
+            let call = Call { headers: parts.headers, record, began };
             let (answered, observed) = infer::infer(&self.inference, call, message, raw).await;
             let mut response = match answered {
                 Ok(reply) => reply.into_pieces().map_or_else(Status::into_http, sent),

@@ -67,9 +67,9 @@ impl GrpcInferenceService for InferenceService {
 
     async fn model_infer(&self, r: Request<pb::ModelInferRequest>) -> Answer<pb::ModelInferResponse> {
         guard::model(r.extensions(), &r.get_ref().model_name)?;
-        let (metadata, _, mut request) = r.into_parts();
+        let (metadata, extensions, mut request) = r.into_parts();
         let raw = infer::take_raw(&mut request);
-        let call = Call::new(&self.inference, metadata.into_headers());
+        let call = Call::new(&self.inference, metadata, &extensions);
         let (answered, observed) = infer::infer(&self.inference, call, request, raw).await;
         let mut reply = answer(answered.and_then(Reply::into_message))?;
         if let Some(sending) = observed.sending(Activity::GrpcSendStart, Activity::GrpcSendEnd) {
@@ -89,9 +89,9 @@ impl GrpcInferenceService for InferenceService {
         let (server, phase) = (Arc::clone(&self.inference.server), self.phase.clone());
         let how = stream::Writing { close_on_error, delays: self.inference.delays.clone() };
         let grant = guard::grant(r.extensions());
-        let (metadata, _, requests) = r.into_parts();
+        let (metadata, extensions, requests) = r.into_parts();
         let client =
-            stream::Client { exchange, grant, call: Call::new(&self.inference, metadata.into_headers()) };
+            stream::Client { exchange, grant, call: Call::new(&self.inference, metadata, &extensions) };
         Ok(Response::new(stream::infer(server, client, requests, phase, how)))
     }
 

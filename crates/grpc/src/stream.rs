@@ -168,7 +168,7 @@ impl Starter {
         let charge = charge.transpose().map_err(|error| Error::unavailable(error.to_string()))?;
         let room = self.room.take(bytes).await;
         let accepted = infer::accept(&self.server, &request, Responses::Any).await?;
-        let observed = self.client.call.observe(&self.server, &request.model_name);
+        let observed = self.client.call.observe_message(&self.server, &request.model_name, bytes - REQUEST);
         let accepted = accepted.of(observed.origin(self.deadline));
         let submitted = infer::submit(&self.server, accepted, request, raw, arrived, Then::Continue)?;
         Ok(Pending { submitted, observed, _held: charge.zip(room) })
@@ -235,6 +235,7 @@ impl Writer {
                 Event::End => return true,
             };
             observed.mark(Activity::InferResponseComplete);
+            observed.sent(reply.as_ref().map_or(0, prost::Message::encoded_len));
             observed.mark(Activity::GrpcSendStart);
             if !self.send(reply).await {
                 return false;

@@ -85,12 +85,10 @@ impl HttpFront {
             Route::Live => health::health("live", self.server.is_live()),
             Route::Ready => health::health("ready", self.server.is_ready()),
             Route::AllStatistics => statistics::statistics(&self.server, "", None, &grant),
-            Route::Model(path, ModelAction::Infer) => infer::infer(self, &head.headers, &path, body).await,
-            Route::Model(path, ModelAction::Generate) => {
-                generate::generate(self, &head.headers, &path, body).await
-            }
+            Route::Model(path, ModelAction::Infer) => infer::infer(self, &head, &path, body).await,
+            Route::Model(path, ModelAction::Generate) => generate::generate(self, &head, &path, body).await,
             Route::Model(path, ModelAction::GenerateStream) => {
-                generate::generate_stream(self, &head.headers, &path, body).await
+                generate::generate_stream(self, &head, &path, body).await
             }
             Route::Model(path, ModelAction::Metadata) => metadata::model(&self.server, &path).await,
             Route::Model(path, ModelAction::Config) => metadata::config(&self.server, &path).await,

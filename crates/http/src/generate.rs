@@ -16,6 +16,7 @@ use hippocamp_http_content::{Coding, LARGE_JSON, MAX_BODY, Oversized, Unread, of
 use hippocamp_net::{Source, keep_until_sent};
 use hippocamp_shm::SharedMemory;
 use hippocamp_tensor::TensorData;
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response};
 
 use self::encode::Encoder;
@@ -28,7 +29,7 @@ use crate::router::ModelPath;
 /// Answers with the only response of the model, decoupled or not.
 pub(crate) async fn generate<B>(
     front: &HttpFront,
-    headers: &HeaderMap,
+    head: &Parts,
     path: &ModelPath<'_>,
     body: Unread<B>,
 ) -> Response<ResponseBody>
@@ -36,7 +37,7 @@ where
     B: Source,
 {
     let answered = async {
-        let (generation, observed) = Generation::begin(front, headers, path, body).await;
+        let (generation, observed) = Generation::begin(front, head, path, body).await;
         let answered = match generation {
             Ok(generation) => generation.only().await,
             Err(error) => Err(error),
@@ -53,14 +54,14 @@ where
 /// Answers with each response of the model when it comes.
 pub(crate) async fn generate_stream<B>(
     front: &HttpFront,
-    headers: &HeaderMap,
+    head: &Parts,
     path: &ModelPath<'_>,
     body: Unread<B>,
 ) -> Response<ResponseBody>
 where
     B: Source,
 {
-    let (generation, observed) = Generation::begin(front, headers, path, body).await;
+    let (generation, observed) = Generation::begin(front, head, path, body).await;
     let mut response = match generation {
         Ok(generation) => events::respond(generation).await,
         Err(error) => response::error(&error),
@@ -79,21 +80,21 @@ struct Generation {
 impl Generation {
     async fn begin<B>(
         front: &HttpFront,
-        headers: &HeaderMap,
+        head: &Parts,
         path: &ModelPath<'_>,
         body: Unread<B>,
     ) -> (Result<Generation>, Observed)
     where
         B: Source,
     {
-        let accepted = match accept(front, headers, path).await {
+        let accepted = match accept(front, &head.headers, path).await {
             Ok(accepted) => accepted,
             Err(error) => {
                 body.discard().await;
                 return (Err(error), Observed::default());
             }
         };
-        let observed = observe(front, headers, &path.name);
+        let observed = observe(front, head, &path.name);
         (Generation::submit(front, accepted, body, &observed).await, observed)
     }
 

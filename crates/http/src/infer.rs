@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use hippocamp_backend::{Error, Result, Sequence};
 use hippocamp_core::{
-    Accepted, Activity, IncomingRequest, InferInput, InferRequest, InferenceServer, LoadedModel, Observed,
-    Origin, OutputPlan, Responses, Running, Then,
+    Accepted, AccessRecord, Activity, IncomingRequest, InferInput, InferRequest, InferenceServer,
+    LoadedModel, Observed, Origin, OutputPlan, Responses, Running, Then,
 };
 use hippocamp_http_content::{
     AcceptedCoding, Coding, LARGE_JSON, LARGE_OUTPUT, MAX_BODY, Oversized, Segments, Unread, off_thread,
@@ -15,6 +15,7 @@ use hippocamp_net::{Source, keep_until_sent};
 use hippocamp_shm::SharedMemory;
 use hippocamp_tensor::TensorData;
 use hyper::header::{ACCEPT_ENCODING, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{HeaderMap, Response};
 use smallvec::smallvec;
 
@@ -28,30 +29,31 @@ use crate::router::ModelPath;
 
 pub(crate) async fn infer<B>(
     front: &HttpFront,
-    headers: &HeaderMap,
+    head: &Parts,
     path: &ModelPath<'_>,
     body: Unread<B>,
 ) -> Response<ResponseBody>
 where
     B: Source,
 {
-    let head = match Head::accept(front, headers, path).await {
-        Ok(head) => head,
+    let accepted = match Head::accept(front, &head.headers, path).await {
+        Ok(accepted) => accepted,
         Err(error) => {
             body.discard().await;
-            return refused(headers, &error);
+            return refused(&head.headers, &error);
         }
     };
-    let observed = observe(front, headers, &path.name);
-    let answered = head.run(front, body, &observed).await;
+    let observed = observe(front, head, &path.name);
+    let answered = accepted.run(front, body, &observed).await;
     let mut response = answered.unwrap_or_else(|error| response::error(&error));
     keep_until_sent(&mut response, observed.sending(Activity::HttpSendStart, Activity::HttpSendEnd));
     response
 }
 
 /// Begins to observe a request, if it is one that is traced, whose body is read next.
-pub(crate) fn observe(front: &HttpFront, headers: &HeaderMap, model: &str) -> Observed {
-    let observed = front.server.observe(model, |name| headers.get(name)?.to_str().ok());
+pub(crate) fn observe(front: &HttpFront, head: &Parts, model: &str) -> Observed {
+    let record = head.extensions.get::<Arc<AccessRecord>>();
+    let observed = front.server.observe(model, record, |name| head.headers.get(name)?.to_str().ok());
     observed.mark(Activity::HttpRecvStart);
     observed
 }

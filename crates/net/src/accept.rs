@@ -314,7 +314,7 @@ impl Acceptor<'_> {
             self.network.counts.late.fetch_add(1, Relaxed);
         }
         let network = Arc::clone(self.network);
-        let connection = Connection::new(
+        let mut connection = Connection::new(
             network,
             self.port.name,
             self.port.counted,
@@ -322,6 +322,8 @@ impl Acceptor<'_> {
             self.port.http2.pings,
             why,
         );
+        let log = self.network.access_log().filter(|_| self.port.counted);
+        connection.access = log.map(|log| (Arc::clone(log), plain.client().into()));
         let counted = self.port.counted && why.is_none();
         let stream = Arrived { plain, tls: self.listener.tls.clone() };
         Taken { stream, place: Place::new(connection, counted), late: late.filter(|_| why.is_some()) }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use hippocamp_access_log::AccessRecord;
 use hyper::Response;
 use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::HeaderMap;
 use hyper::http::Extensions;
 
 use crate::exchange::Open;
@@ -80,7 +82,13 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         self.set_waits(polled.is_ready());
-        Poll::Ready(ready!(polled))
+        let frame = ready!(polled);
+        if let Some(access) = &self.open.0.access
+            && let Some(Ok(frame)) = &frame
+        {
+            note(access, frame);
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -89,6 +97,24 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// Notes what leaves.
+#[cold]
+fn note(access: &AccessRecord, frame: &Frame<Bytes>) {
+    match (frame.data_ref(), frame.trailers_ref()) {
+        (Some(data), _) => access.sent(data.len()),
+        (None, Some(trailers)) => note_grpc_status(access, trailers),
+        (None, None) => {}
+    }
+}
+
+/// Notes the status of gRPC, which is in the trailers or, without any message, in the head.
+pub(crate) fn note_grpc_status(access: &AccessRecord, headers: &HeaderMap) {
+    let status = headers.get("grpc-status").and_then(|status| status.to_str().ok()?.parse().ok());
+    if let Some(status) = status {
+        access.answered_grpc(status);
     }
 }
 

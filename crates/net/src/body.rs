@@ -140,6 +140,9 @@ impl Body for RequestBody {
                     this.received += data.len() as u64;
                     this.paused = false;
                     this.exchange.hold(data.len())?;
+                    if let Some(access) = &this.exchange.access {
+                        access.received(data.len());
+                    }
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

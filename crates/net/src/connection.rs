@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
+use hippocamp_access_log::AccessLog;
 
 use crate::front::Refusal;
 use crate::io_threads::Assignment;
@@ -53,6 +54,8 @@ pub(crate) struct Connection {
     pub(crate) port: &'static str,
     /// Why the connection is refused, if it is. Then it gets responses only to requests that are always answered.
     pub(crate) refused: Option<Refusal>,
+    /// The access log, and the address of the client in it.
+    pub(crate) access: Option<(Arc<AccessLog>, Arc<str>)>,
     /// Its I/O thread; `None` if it is served where it was accepted.
     pub(crate) assignment: Option<Assignment>,
     /// Whether its port's connections count against the limit.
@@ -109,6 +112,7 @@ impl Connection {
             network,
             port,
             refused,
+            access: None,
             assignment,
             counted,
             ages,

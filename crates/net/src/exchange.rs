@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 
+use hippocamp_access_log::AccessRecord;
+
 use crate::body::BodyError;
 use crate::connection::Connection;
 
@@ -19,6 +21,8 @@ const ENDED: u8 = 2;
 /// A request whose response is not complete. Bytes that are held for it are counted here and in the server's total.
 pub struct Exchange {
     pub(crate) connection: Arc<Connection>,
+    /// Its line in the access log, if there is such a log.
+    pub(crate) access: Option<Arc<AccessRecord>>,
     held: AtomicUsize,
     state: AtomicU8,
     too_slow: AtomicBool,
@@ -31,10 +35,14 @@ impl fmt::Debug for Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn begin(connection: Arc<Connection>, patient: bool) -> Open {
+    pub(crate) fn begin(
+        connection: Arc<Connection>,
+        patient: bool,
+        access: Option<Arc<AccessRecord>>,
+    ) -> Open {
         connection.begin(patient);
         let (state, too_slow) = (AtomicU8::new(READING), AtomicBool::new(false));
-        Open(Arc::new(Exchange { connection, held: AtomicUsize::new(0), state, too_slow }))
+        Open(Arc::new(Exchange { connection, access, held: AtomicUsize::new(0), state, too_slow }))
     }
 
     /// Counts bytes as held until they are released or the request is answered. Returns an error if the server's limit would
@@ -122,6 +130,9 @@ impl Drop for Open {
     fn drop(&mut self) {
         let was = self.0.state.swap(ENDED, SeqCst);
         self.0.connection.end(was == WHOLE);
+        if let Some(access) = &self.0.access {
+            access.finish();
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! The state that all ports of a server share: limits, counters, the clock, and the phase of a shutdown.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 
+use hippocamp_access_log::AccessLog;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 
@@ -92,6 +93,8 @@ pub struct Network {
     ports: Mutex<Vec<&'static str>>,
     pub(crate) threads: Arc<Threads>,
     pub(crate) late: Arc<Semaphore>,
+    /// Where each request gets a line, if there is such a log.
+    access_log: OnceLock<Arc<AccessLog>>,
     /// The phase, for every response.
     reached: AtomicU8,
     /// The phase, for those who wait for it.
@@ -129,11 +132,22 @@ impl Network {
             ports: Mutex::new(vec!["http", "grpc", "metrics"]),
             threads,
             late: Arc::new(Semaphore::new(LATE)),
+            access_log: OnceLock::new(),
             reached: AtomicU8::new(Phase::Serving as u8),
             phase: watch::Sender::new(Phase::Serving),
         });
         tokio::spawn(tick::tick(Arc::downgrade(&network)));
         network
+    }
+
+    /// Gives each request of a protocol's port a line in that log, from connections that are accepted from now on. Only the
+    /// first call counts.
+    pub fn log_access(&self, log: Arc<AccessLog>) {
+        let _ = self.access_log.set(log);
+    }
+
+    pub(crate) fn access_log(&self) -> Option<&Arc<AccessLog>> {
+        self.access_log.get()
     }
 
     /// The milliseconds since the start, at most one tick late.

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use hippocamp_access_log::{AccessLog, AccessRecord};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
@@ -18,7 +19,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tracing::debug;
 
 use crate::accept::Arrived;
-use crate::answer::{Answer, UntilSent};
+use crate::answer::{Answer, UntilSent, note_grpc_status};
 use crate::body::RequestBody;
 use crate::connection::{Ages, Connection, Order};
 use crate::exchange::{Exchange, Open};
@@ -193,9 +194,24 @@ struct Begun {
 fn begin(connection: &Arc<Connection>, request: Request<Incoming>) -> Begun {
     let is_http1 = request.version() < Version::HTTP_2;
     let patient = is_http1 && is_last(request.version(), request.headers());
-    let open = Exchange::begin(Arc::clone(connection), patient);
-    let request = request.map(|incoming| RequestBody::new(incoming, Arc::clone(&open.0)));
+    let access = connection.access.as_ref().map(|access| log(access, &request));
+    let open = Exchange::begin(Arc::clone(connection), patient, access);
+    let mut request = request.map(|incoming| RequestBody::new(incoming, Arc::clone(&open.0)));
+    if let Some(access) = &open.0.access {
+        request.extensions_mut().insert(Arc::clone(access));
+    }
     Begun { request, open, is_http1 }
+}
+
+/// Begins the line of a request in the access log.
+#[cold]
+fn log((log, client): &(Arc<AccessLog>, Arc<str>), request: &Request<Incoming>) -> Arc<AccessRecord> {
+    let protocol = match request.version() {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP/1.1",
+    };
+    AccessRecord::begin(log, client, protocol, request.method().as_str(), request.uri().path())
 }
 
 async fn answer<F: Front>(
@@ -215,6 +231,10 @@ async fn answer<F: Front>(
     };
     if is_http1 && closes(connection, &open) {
         response.headers_mut().insert(CONNECTION, CLOSE);
+    }
+    if let Some(access) = &open.0.access {
+        access.answered(response.status().as_u16());
+        note_grpc_status(access, response.headers());
     }
     let kept = response.extensions_mut().remove::<UntilSent>();
     Ok(response.map(|body| Answer::new(body, open, kept)))

@@ -90,7 +90,7 @@ impl Session {
 
     /// Notes that a request was read completely. A shutdown waits for its response.
     pub fn begin(&self) -> OpenRequest {
-        let open = Exchange::begin(Arc::clone(&self.connection), false);
+        let open = Exchange::begin(Arc::clone(&self.connection), false, None);
         open.0.came_whole();
         OpenRequest(open)
     }

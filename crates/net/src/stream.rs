@@ -36,6 +36,14 @@ impl Plain {
         })
     }
 
+    /// The address of the client, as the access log writes it.
+    pub(crate) fn client(&self) -> String {
+        match self {
+            Plain::Tcp(stream) => stream.peer_addr().map_or_else(|_| "-".to_owned(), |peer| peer.to_string()),
+            Plain::Unix(_) => "unix".to_owned(),
+        }
+    }
+
     /// Has small responses leave at once, which would wait for the peer's acknowledgement of the previous one otherwise.
     pub(crate) fn set_nodelay(&self) -> io::Result<()> {
         match self {

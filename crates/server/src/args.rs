@@ -29,6 +29,8 @@ pub(crate) use grpc::GrpcArgs;
 pub(crate) use http::HttpArgs;
 pub(crate) use instances::InstancesArgs;
 pub(crate) use limits::LimitsArgs;
+#[cfg(test)]
+pub(crate) use logging::AccessLogFormat;
 pub(crate) use logging::{LogFormat, LoggingArgs};
 pub(crate) use metrics::MetricsArgs;
 pub(crate) use models::{BackendConfig, ModelsArgs};

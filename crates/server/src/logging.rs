@@ -1,7 +1,6 @@
 //! Sets up the log: its destination, level and format.
 
 mod file;
-mod hidden;
 mod lines;
 mod switches;
 

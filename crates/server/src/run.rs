@@ -41,7 +41,9 @@ pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
         log: Some(log.control()),
         ..settings(&args)?
     };
-    beside.spawn(signals::reopen_log(log));
+    let access_log = args.logging.access_log()?;
+    beside.spawn(signals::reopen_log(log, access_log.clone()));
+    let _logged = access_log.clone().map(traces::ClosingLog);
     let server = InferenceServer::new(settings, backends::all(&args)?);
     server.add_metrics(move |page| traces::write_metrics(&tracing, page));
     let _closing = Closing(Arc::clone(&server));
@@ -50,6 +52,11 @@ pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
         Some(threads) => Network::start_on(args.limits.limits(), threads),
         None => Network::start(args.limits.limits()),
     };
+    if let Some(log) = access_log {
+        let counted = Arc::clone(&log);
+        server.add_metrics(move |page| traces::write_log_metrics(&counted, page));
+        network.log_access(log);
+    }
     beside.spawn(reload::follow(accesses.auth.clone(), std::mem::take(&mut listeners.tls)));
     let _socket_files = std::mem::take(&mut listeners.socket_files);
     let mut fronts = serve(listeners, &network, &server, &args, &accesses)?;

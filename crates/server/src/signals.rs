@@ -1,8 +1,10 @@
 //! Signals: SIGTERM and SIGINT stop the server, SIGHUP reopens the log file.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hippocamp_access_log::AccessLog;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::info;
 
@@ -85,12 +87,15 @@ impl Presses {
     }
 }
 
-/// Reopens the log file at each SIGHUP, which does not end the process any more. Never returns.
-pub(crate) async fn reopen_log(log: Log) -> std::io::Result<()> {
+/// Reopens the log files at each SIGHUP, which does not end the process any more. Never returns.
+pub(crate) async fn reopen_log(log: Log, access_log: Option<Arc<AccessLog>>) -> std::io::Result<()> {
     let mut hangups = signal(SignalKind::hangup())?;
     loop {
         hangups.recv().await;
         log.reopen();
+        if let Some(access_log) = &access_log {
+            access_log.reopen();
+        }
     }
 }
 

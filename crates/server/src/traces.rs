@@ -1,4 +1,4 @@
-//! Connects the traces of requests to where they go, as the flags say.
+//! Connects the traces of requests, and the access log, to where they go, as the flags say.
 
 #[cfg_attr(feature = "opentelemetry", path = "traces/with_opentelemetry.rs")]
 #[cfg_attr(not(feature = "opentelemetry"), path = "traces/without_opentelemetry.rs")]
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use hippocamp_access_log::AccessLog;
 use hippocamp_metrics::{Kind, Page};
 use hippocamp_trace::{
     Mode, NoSink, ParentRule, SettingValues, StartSettings, TraceFile, TraceSink, Tracing,
@@ -54,6 +55,21 @@ impl Drop for Closing {
     fn drop(&mut self) {
         self.0.close(CLOSING_TIME);
     }
+}
+
+/// Writes what is left of the access log when dropped.
+pub(crate) struct ClosingLog(pub(crate) Arc<AccessLog>);
+
+impl Drop for ClosingLog {
+    fn drop(&mut self) {
+        self.0.close(CLOSING_TIME);
+    }
+}
+
+/// Writes the metrics of the access log.
+pub(crate) fn write_log_metrics(log: &AccessLog, page: &mut Page) {
+    let help = "Lines of the access log that were dropped because too many waited to be written";
+    page.family("nv_server_access_log_dropped", help, Kind::Counter).sample(&[], log.dropped());
 }
 
 /// Writes the metrics of traces.

@@ -1,8 +1,9 @@
-//! The formats of log lines. Every part of a line is escaped by [`super::hidden`] here, so that callers need not do it.
+//! The formats of log lines. Every part of a line is escaped by `log-text` here, so that callers need not do it.
 
 use std::fmt::{self, Debug, Write};
 use std::sync::Arc;
 
+use hippocamp_log_text::{JsonText, Visible};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -10,7 +11,6 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::hidden::{JsonText, Visible};
 use super::switches::Switches;
 use crate::args::LogFormat;
 

@@ -155,6 +155,8 @@ mod tests {
             log_error: true,
             log_format: LogFormat::Default,
             log_file: None,
+            access_log: crate::args::AccessLogFormat::Off,
+            access_log_file: None,
         };
         let switches = Arc::new(Switches::new(&args));
         let written = Written::default();

@@ -1,20 +1,22 @@
 //! Escapes characters that would end a log line, hide a part of it or change the order in which it is displayed.
 //! Clients and files can contain them; each log event has to stay one line that shows its real content.
 
+#![warn(missing_docs)]
+
 use std::fmt::{self, Write};
 
 /// Whether a character is escaped: control characters, line and paragraph separators, bidirectional marks, and
 /// characters without width.
-pub(super) fn is_hidden(c: char) -> bool {
+pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Writes text for people: hidden characters become `
-/// ` or `\u{2028}`, the rest is unchanged.
-pub(super) struct Visible<'a>(pub(super) &'a mut dyn Write);
+/// Writes text for people: hidden characters become `\u{...}` or the like, the rest is unchanged.
+#[allow(missing_debug_implementations, reason = "it lives for one write")]
+pub struct Visible<'a>(pub &'a mut dyn Write);
 
 impl Write for Visible<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -23,7 +25,8 @@ impl Write for Visible<'_> {
 }
 
 /// Writes the inside of a JSON string, with hidden characters escaped as well.
-pub(super) struct JsonText<'a>(pub(super) &'a mut dyn Write);
+#[allow(missing_debug_implementations, reason = "it lives for one write")]
+pub struct JsonText<'a>(pub &'a mut dyn Write);
 
 impl Write for JsonText<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
