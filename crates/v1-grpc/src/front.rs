@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hippocamp_access::Access;
-use hippocamp_core::Activity;
+use hippocamp_core::{AccessRecord, Activity};
 use hippocamp_grpc_content::{Assembled, MESSAGE_SIZE, Read, deadline, may_compress, sent};
 use hippocamp_net::{Front, Mount, Network, Refusal, RequestBody, keep_until_sent};
 use hippocamp_proto::v1::ModelControlResponse;
@@ -73,7 +73,9 @@ impl V1GrpcFront {
         if let Some((message, raw)) = read.message::<InferTensors>(self.large_copy).await {
             // From here on the frames belong to the tensors.
             drop(read);
-            let call = Call { grant: Granted::of(&parts.extensions), headers: parts.headers, began };
+            let grant = Granted::of(&parts.extensions);
+            let record = parts.extensions.get::<Arc<AccessRecord>>().cloned();
+            let call = Call { grant, headers: parts.headers, record, began };
             let (reply, observed) = infer(&self.v1, &call, message, raw, self.large_copy).await;
             let mut response = reply.into_pieces(&self.v1).map_or_else(Status::into_http, sent);
             let sending = observed.sending(Activity::GrpcSendStart, Activity::GrpcSendEnd);

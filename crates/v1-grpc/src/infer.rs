@@ -8,7 +8,7 @@ use std::vec::IntoIter;
 use bytes::Bytes;
 use hippocamp_access::Grant;
 use hippocamp_backend::{Error, Result};
-use hippocamp_core::{Accepted, Activity, Observed};
+use hippocamp_core::{Accepted, AccessRecord, Activity, Observed};
 use hippocamp_grpc_content::{MESSAGE_SIZE, RawTensors, deadline, pieces};
 use hippocamp_proto::v1::{InferRequest, InferResponse, InferResponseHeader};
 use hippocamp_tensor::{HostSegments, TensorData};
@@ -30,6 +30,8 @@ pub(crate) struct Call {
     /// What the client may ask for; an error if it may not make the call at all.
     pub(crate) grant: Result<Grant>,
     pub(crate) headers: HeaderMap,
+    /// Its line in the access log, if there is such a log.
+    pub(crate) record: Option<Arc<AccessRecord>>,
     /// When it began, or when the next request of a stream was waited for, if requests may be observed.
     pub(crate) began: Option<Instant>,
 }
@@ -37,7 +39,8 @@ pub(crate) struct Call {
 impl Call {
     /// A call that begins now.
     pub(crate) fn new(v1: &V1, extensions: &Extensions, headers: HeaderMap) -> Call {
-        Call { grant: Granted::of(extensions), headers, began: v1.server().observed_now() }
+        let record = extensions.get::<Arc<AccessRecord>>().cloned();
+        Call { grant: Granted::of(extensions), headers, record, began: v1.server().observed_now() }
     }
 
     /// Checks whether the client may ask for this model.
@@ -50,7 +53,17 @@ impl Call {
 
     /// Begins to observe a request of the call, which was read just now.
     pub(crate) fn observe(&self, v1: &V1, model: &str) -> Observed {
-        let observed = v1.server().observe(model, |name| self.headers.get(name)?.to_str().ok());
+        self.observe_as(v1, model, self.record.as_ref())
+    }
+
+    /// The same for one of several requests of the call, of so many bytes, which gets a line of its own.
+    pub(crate) fn observe_message(&self, v1: &V1, model: &str, bytes: usize) -> Observed {
+        let record = self.record.as_ref().map(|record| record.message(bytes));
+        self.observe_as(v1, model, record.as_ref())
+    }
+
+    fn observe_as(&self, v1: &V1, model: &str, record: Option<&Arc<AccessRecord>>) -> Observed {
+        let observed = v1.server().observe(model, record, |name| self.headers.get(name)?.to_str().ok());
         observed.mark_at(Activity::GrpcWaitreadStart, self.began);
         observed.mark(Activity::GrpcWaitreadEnd);
         observed

@@ -145,7 +145,7 @@ impl Starter {
         let charge = self.exchange.as_ref().map(|exchange| exchange.charge(bytes));
         let charge = charge.transpose().map_err(|error| Error::unavailable(error.to_string()))?;
         let room = self.room.take(bytes).await;
-        *observed = self.call.observe(&self.v1, &model_name);
+        *observed = self.call.observe_message(&self.v1, &model_name, bytes - REQUEST);
         let accepted = accepted.of(observed.origin(self.deadline));
         let (header, raw) = (meta_data.unwrap_or_default(), RawInputs::new(raw));
         let submitted = self.v1.submit(accepted, header, raw, arrived, Then::Continue)?;

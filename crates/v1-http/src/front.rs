@@ -62,7 +62,7 @@ impl V1HttpFront {
         let grant = self.grant(kind(&route), &head.headers);
         if let Route::Infer { model, version } = &route {
             let call = InferCall { model, version: *version, format, grant };
-            return infer(self, &head.headers, call, body).await;
+            return infer(self, &head, call, body).await;
         }
         self.control(route, format, grant, body).await
     }

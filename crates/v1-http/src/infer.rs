@@ -1,15 +1,18 @@
 //! Inference: the header from its own header, the tensors from the body, and back.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hippocamp_access::Grant;
 use hippocamp_backend::{Error, Result};
-use hippocamp_core::{Accepted, Activity, Observed};
+use hippocamp_core::{Accepted, AccessRecord, Activity, Observed};
 use hippocamp_http_content::{MAX_BODY, ResponseBody, Segments, Unread};
 use hippocamp_net::{Source, keep_until_sent};
 use hippocamp_proto::v1::InferRequestHeader;
 use hippocamp_tensor::TensorData;
 use hippocamp_v1::{Answer, Encoding};
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{Response, StatusCode};
 use prost::Message;
 use smallvec::SmallVec;
 
@@ -30,11 +33,11 @@ pub(crate) struct InferCall<'a> {
 /// Answers a call of inference.
 pub(crate) async fn infer<B: Source>(
     front: &V1HttpFront,
-    headers: &HeaderMap,
+    head: &Parts,
     call: InferCall<'_>,
     body: Unread<B>,
 ) -> Response<ResponseBody> {
-    let number = front.v1.number();
+    let (headers, number) = (&head.headers, front.v1.number());
     let header = match headers.get(NV_INFER_REQUEST) {
         None => Err(Error::invalid_arg(
             "the header NV-InferRequest is missing: it has the request without its tensors",
@@ -64,7 +67,8 @@ pub(crate) async fn infer<B: Source>(
             return failed(&error);
         }
     };
-    let observed = front.v1.server().observe(call.model, |name| headers.get(name)?.to_str().ok());
+    let record = head.extensions.get::<Arc<AccessRecord>>();
+    let observed = front.v1.server().observe(call.model, record, |name| headers.get(name)?.to_str().ok());
     let mut response = match run(front, accepted, header, body, &observed).await {
         Ok(answer) => written(front, number, answer, call.format),
         Err(error) => failed(&error),
