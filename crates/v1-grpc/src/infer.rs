@@ -215,7 +215,7 @@ impl Encoding for RawInputs {
         Err(Error::invalid_arg(format!("unexpected additional input data for model '{model}'")))
     }
 
-    fn len(&self) -> usize {
+    fn left(&self) -> usize {
         self.left.as_slice().iter().map(TensorData::len).sum()
     }
 
@@ -241,7 +241,7 @@ mod tests {
             sizes.iter().map(|&size| Bytes::from(vec![0; size]).into()).collect::<Vec<TensorData>>()
         };
         let mut raw = RawInputs::new(tensors(&[4, 8]));
-        assert_eq!(raw.len(), 12);
+        assert_eq!(raw.left(), 12);
         assert_eq!(raw.take("A", 4, "m").unwrap().len(), 4);
         assert_eq!(raw.end("m").unwrap_err().message(), "unexpected additional input data for model 'm'");
         assert_eq!(

@@ -131,7 +131,7 @@ impl Encoding for Body {
         Err(Error::invalid_arg(format!("unexpected additional input data for model '{model}'")))
     }
 
-    fn len(&self) -> usize {
+    fn left(&self) -> usize {
         self.0.len()
     }
 

@@ -14,7 +14,7 @@ pub trait Encoding {
     fn end(&self, model: &str) -> Result<()>;
 
     /// The bytes that were not taken yet.
-    fn len(&self) -> usize;
+    fn left(&self) -> usize;
 
     /// The text for an input whose part of shared memory has another size than its shape says.
     fn wrong_shared_size(input: &str, got: u64, expected: u64, model: &str) -> String;

@@ -7,6 +7,9 @@ use hippocamp_proto::v1::RequestStatusCode;
 /// How a text begins that names the request: clients of V1 know the request by its number.
 const REQUEST_ID: &str = "[request id: ";
 
+/// The longest text of an error in bytes. It travels in a header, and clients refuse headers of more than some kilobytes.
+const LONGEST: usize = 4096;
+
 /// The texts of unknown models, of versions that do not exist, and of models that are not ready.
 const UNKNOWN_MODEL: &str = "Request for unknown model";
 
@@ -28,7 +31,9 @@ pub(crate) fn text(error: &Error) -> String {
     let text = error.message();
     let text =
         text.strip_prefix(REQUEST_ID).and_then(|rest| rest.split_once("] ")).map_or(text, |(_, rest)| rest);
-    text.replace("a non-zero or non-empty correlation ID", "a non-zero correlation ID")
+    let end = text.floor_char_boundary(LONGEST);
+    let rest = if end < text.len() { "..." } else { "" };
+    text[..end].replace("a non-zero or non-empty correlation ID", "a non-zero correlation ID") + rest
 }
 
 /// The error of a request whose model was not found. V1 does not tell an unknown model from an unknown version or from one
@@ -56,7 +61,7 @@ mod tests {
 
     #[test]
     fn texts_have_no_ids_of_requests() {
-        let of = |text: &'static str| text_of(Error::invalid_arg(text));
+        let of = |text: &'static str| text_of(&Error::invalid_arg(text));
         assert_eq!(of("[request id: <id_unknown>] no [x] here"), "no [x] here");
         assert_eq!(of("[request id: 7] text"), "text");
         assert_eq!(of("[request id: without an end"), "[request id: without an end");
@@ -64,8 +69,14 @@ mod tests {
         assert_eq!(of(v2), "inference request to model 'm' must specify a non-zero correlation ID");
     }
 
-    fn text_of(error: Error) -> String {
-        text(&error)
+    #[test]
+    fn a_long_text_is_cut() {
+        let long = text_of(&Error::internal("ü".repeat(10_000)));
+        assert!(long.ends_with("ü...") && long.len() < LONGEST + 8);
+    }
+
+    fn text_of(error: &Error) -> String {
+        text(error)
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl V1 {
         observed: &Observed,
     ) -> Result<Answer> {
         let arrived = Instant::now();
-        let is_large = large != usize::MAX && accepted.is_digested() && raw.len() > large;
+        let is_large = large != usize::MAX && accepted.is_digested() && raw.left() > large;
         let submitted = if is_large {
             let v1 = Arc::clone(self);
             elsewhere(move || v1.submit(accepted, header, raw, arrived, Then::Wait)).await?

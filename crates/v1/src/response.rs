@@ -83,7 +83,7 @@ fn output(
     let Delivered { index, spec, shape, data, .. } = delivered;
     let name = spec.name.to_string();
     if let Form::Classes(count) = form {
-        let batch_classes = classes(model, index, &shape, data.unwrap_or_default(), count)?;
+        let batch_classes = classes(model, index, &shape, &data.unwrap_or_default(), count)?;
         return Ok((Output { name, raw: None, batch_classes }, HostSegments::default()));
     }
     let has_batch = model.interface.max_batch_size > 0 && !spec.is_shape_tensor;
@@ -99,7 +99,7 @@ fn classes(
     model: &LoadedModel,
     index: usize,
     shape: &Shape,
-    data: TensorData,
+    data: &TensorData,
     count: usize,
 ) -> Result<Vec<Classes>> {
     let mut entries: Vec<Classes> = Vec::new();

@@ -40,8 +40,8 @@ impl V1 {
         states.retain(|known, _| grant.covers(known));
         let counted = grant.asking(Right::Read);
         let model_status = states.into_iter().map(|(name, versions)| {
-            let status = self.model_status(&name, versions, counted.covers(&name));
-            (name, status)
+            let of_model = self.model_status(&name, versions, counted.covers(&name));
+            (name, of_model)
         });
         let success = |kind| Some(self.calls(kind));
         Ok(v1::ServerStatus {

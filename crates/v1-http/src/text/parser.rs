@@ -106,25 +106,37 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads the value of a repeated field that has scalars: one, or a list of them.
-    pub(super) fn scalars(&mut self, mut value: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+    pub(super) fn scalars<T>(
+        &mut self,
+        values: &mut Vec<T>,
+        read: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<()> {
         self.colon()?;
-        if self.skip(b'[') { self.list(&mut value) } else { value(self) }
+        self.one_or_list(values, read)
     }
 
     /// Reads the value of a repeated field that has messages: one, or a list of them.
-    pub(super) fn messages(&mut self, mut value: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+    pub(super) fn messages<T>(
+        &mut self,
+        values: &mut Vec<T>,
+        read: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<()> {
         self.skip(b':');
-        if self.skip(b'[') { self.list(&mut value) } else { value(self) }
+        self.one_or_list(values, read)
     }
 
-    /// Reads a list behind its bracket.
-    fn list(&mut self, value: &mut impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
-        if self.skip(b']') {
+    fn one_or_list<T>(
+        &mut self,
+        values: &mut Vec<T>,
+        mut read: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<()> {
+        let is_list = self.skip(b'[');
+        if is_list && self.skip(b']') {
             return Ok(());
         }
         loop {
-            value(self)?;
-            if self.skip(b']') {
+            values.push(read(self)?);
+            if !is_list || self.skip(b']') {
                 return Ok(());
             }
             if !self.skip(b',') {
@@ -154,13 +166,11 @@ impl<'a> Parser<'a> {
                 .zip(digit)
                 .and_then(|(value, digit)| value.checked_mul(i128::from(radix))?.checked_add(digit));
         }
-        match value {
-            Some(value) => Ok(if minus { -value } else { value }),
-            None => {
-                self.at = start;
-                self.fault("expected an integer")
-            }
-        }
+        let Some(value) = value else {
+            self.at = start;
+            return self.fault("expected an integer");
+        };
+        Ok(if minus { -value } else { value })
     }
 
     /// A text: one or several quoted ones, which are joined.

@@ -11,16 +11,14 @@ pub(crate) fn parse_request(text: &[u8]) -> std::result::Result<InferRequestHead
     let mut header = InferRequestHeader::default();
     let mut seen = Seen::default();
     Parser::new(text).fields(|parser, name| match name {
-        b"batch_size" => seen.once(parser, 1, |parser| Ok(header.batch_size = number(parser)?)),
-        b"input" => parser.messages(|parser| Ok(header.input.push(input(parser)?))),
-        b"output" => parser.messages(|parser| Ok(header.output.push(output(parser)?))),
-        b"correlation_id" => seen.once(parser, 4, |parser| Ok(header.correlation_id = number(parser)?)),
-        b"id" => seen.once(parser, 5, |parser| Ok(header.id = number(parser)?)),
-        b"flags" => seen.once(parser, 6, |parser| Ok(header.flags = number(parser)?)),
-        b"priority" => seen.once(parser, 7, |parser| Ok(header.priority = number(parser)?)),
-        b"timeout_microseconds" => {
-            seen.once(parser, 8, |parser| Ok(header.timeout_microseconds = number(parser)?))
-        }
+        b"batch_size" => seen.once(parser, 1, &mut header.batch_size, number),
+        b"input" => parser.messages(&mut header.input, input),
+        b"output" => parser.messages(&mut header.output, output),
+        b"correlation_id" => seen.once(parser, 4, &mut header.correlation_id, number),
+        b"id" => seen.once(parser, 5, &mut header.id, number),
+        b"flags" => seen.once(parser, 6, &mut header.flags, number),
+        b"priority" => seen.once(parser, 7, &mut header.priority, number),
+        b"timeout_microseconds" => seen.once(parser, 8, &mut header.timeout_microseconds, number),
         other => unknown(parser, "InferRequestHeader", other),
     })?;
     Ok(header)
@@ -30,11 +28,11 @@ fn input(parser: &mut Parser<'_>) -> Result<Input> {
     let mut input = Input::default();
     let mut seen = Seen::default();
     parser.message(|parser, name| match name {
-        b"name" => seen.once(parser, 1, |parser| Ok(input.name = text(parser)?)),
-        b"dims" => parser.scalars(|parser| Ok(input.dims.push(integer(parser)?))),
-        b"batch_byte_size" => seen.once(parser, 3, |parser| Ok(input.batch_byte_size = number(parser)?)),
+        b"name" => seen.once(parser, 1, &mut input.name, text),
+        b"dims" => parser.scalars(&mut input.dims, integer),
+        b"batch_byte_size" => seen.once(parser, 3, &mut input.batch_byte_size, number),
         b"shared_memory" => {
-            seen.once(parser, 4, |parser| Ok(input.shared_memory = Some(shared_memory(parser)?)))
+            seen.once(parser, 4, &mut input.shared_memory, |parser| shared_memory(parser).map(Some))
         }
         other => unknown(parser, "Input", other),
     })?;
@@ -45,10 +43,10 @@ fn output(parser: &mut Parser<'_>) -> Result<Output> {
     let mut output = Output::default();
     let mut seen = Seen::default();
     parser.message(|parser, name| match name {
-        b"name" => seen.once(parser, 1, |parser| Ok(output.name = text(parser)?)),
-        b"cls" => seen.once(parser, 3, |parser| Ok(output.cls = Some(class(parser)?))),
+        b"name" => seen.once(parser, 1, &mut output.name, text),
+        b"cls" => seen.once(parser, 3, &mut output.cls, |parser| class(parser).map(Some)),
         b"shared_memory" => {
-            seen.once(parser, 4, |parser| Ok(output.shared_memory = Some(shared_memory(parser)?)))
+            seen.once(parser, 4, &mut output.shared_memory, |parser| shared_memory(parser).map(Some))
         }
         other => unknown(parser, "Output", other),
     })?;
@@ -59,7 +57,7 @@ fn class(parser: &mut Parser<'_>) -> Result<Class> {
     let mut class = Class::default();
     let mut seen = Seen::default();
     parser.message(|parser, name| match name {
-        b"count" => seen.once(parser, 1, |parser| Ok(class.count = number(parser)?)),
+        b"count" => seen.once(parser, 1, &mut class.count, number),
         other => unknown(parser, "Class", other),
     })?;
     Ok(class)
@@ -69,9 +67,9 @@ fn shared_memory(parser: &mut Parser<'_>) -> Result<InferSharedMemory> {
     let mut part = InferSharedMemory::default();
     let mut seen = Seen::default();
     parser.message(|parser, name| match name {
-        b"name" => seen.once(parser, 1, |parser| Ok(part.name = text(parser)?)),
-        b"offset" => seen.once(parser, 2, |parser| Ok(part.offset = number(parser)?)),
-        b"byte_size" => seen.once(parser, 3, |parser| Ok(part.byte_size = number(parser)?)),
+        b"name" => seen.once(parser, 1, &mut part.name, text),
+        b"offset" => seen.once(parser, 2, &mut part.offset, number),
+        b"byte_size" => seen.once(parser, 3, &mut part.byte_size, number),
         other => unknown(parser, "InferSharedMemory", other),
     })?;
     Ok(part)
@@ -83,18 +81,20 @@ struct Seen(u32);
 
 impl Seen {
     /// Reads a field that is not repeated.
-    fn once<'a>(
+    fn once<'a, T>(
         &mut self,
         parser: &mut Parser<'a>,
         number: u32,
-        read: impl FnOnce(&mut Parser<'a>) -> Result<()>,
+        place: &mut T,
+        read: impl FnOnce(&mut Parser<'a>) -> Result<T>,
     ) -> Result<()> {
         let bit = 1 << number;
         if self.0 & bit != 0 {
             return parser.fault("expected this field once");
         }
         self.0 |= bit;
-        read(parser)
+        *place = read(parser)?;
+        Ok(())
     }
 }
 

@@ -11,8 +11,8 @@ fn fault(text: &str) -> String {
     parse_request(text.as_bytes()).unwrap_err().to_string()
 }
 
-fn part(name: &str, offset: u64, byte_size: u64) -> Option<InferSharedMemory> {
-    Some(InferSharedMemory { name: name.to_owned(), offset, byte_size })
+fn part(name: &str, offset: u64, byte_size: u64) -> InferSharedMemory {
+    InferSharedMemory { name: name.to_owned(), offset, byte_size }
 }
 
 #[test]
@@ -26,8 +26,8 @@ fn what_the_client_writes() {
     let header = parse(
         r#"batch_size: 1 input { name: "I" shared_memory { name: "in" byte_size: 128 } } output { name: "O" shared_memory { name: "out" offset: 8 byte_size: 128 } } correlation_id: 1001 flags: 3 id: 9"#,
     );
-    assert_eq!(header.input[0].shared_memory, part("in", 0, 128));
-    assert_eq!(header.output[0].shared_memory, part("out", 8, 128));
+    assert_eq!(header.input[0].shared_memory, Some(part("in", 0, 128)));
+    assert_eq!(header.output[0].shared_memory, Some(part("out", 8, 128)));
     assert_eq!((header.correlation_id, header.flags, header.id), (1001, 3, 9));
 }
 
