@@ -1,13 +1,18 @@
 """Traces: Triton's file, a collector of OpenTelemetry, and the settings of both and of the log, by real clients."""
 
 import json
+import os
+import platform
+import subprocess
+import sys
 import time
 
 import numpy as np
+import perf_analyzer
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
-from conftest import Client
+from conftest import ROOT, Client
 from otlp import Collector, attributes, tree
 from server_process import ServerProcess
 from tritonclient.utils import InferenceServerException
@@ -317,7 +322,7 @@ def test_access_log(repository, tmp_path):
     # The stream as a whole has a line, too.
     assert len([line for line in lines if line["path"].endswith("/ModelStreamInfer")]) == 4
     refused = next(line for line in lines if "nope" in line["path"])
-    assert refused["status"] == 400 and "compute_infer_us" not in refused
+    assert refused["status"] == 404 and "compute_infer_us" not in refused
 
 
 def test_access_log_for_people(repository):
@@ -327,3 +332,34 @@ def test_access_log_for_people(repository):
         (line,) = [line for line in server.log().splitlines() if "/infer" in line]
     assert ' POST "/v2/models/simple/infer" HTTP/1.1 200 ' in line
     assert 'model="simple" version=1 request_id="r 1" queue_us=' in line
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="perf_analyzer is there for x86_64 only")
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_perf_analyzer_sets_traces(repository, tmp_path, eventually, protocol):
+    path = tmp_path / "trace.json"
+    with traced(repository, f"triton,file={path}") as server:
+        options = ["-i", protocol, "--concurrency-range", "1", "-p", "100", "-s", "1000"]
+        options += ["--trace-level", "TIMESTAMPS", "--trace-rate", "3", "--trace-count", "4", "--log-frequency", "2"]
+        perf_analyzer.analyze("2.40.0", "simple", getattr(server, protocol), options, tmp_path)
+        settings = triton_http.InferenceServerClient(server.http).get_trace_settings("simple")
+        assert (settings["trace_rate"], settings["trace_count"], settings["log_frequency"]) == ("3", "0", "2")
+        eventually(lambda: (tmp_path / "trace.json.1").exists(), "the second file")
+    assert [len(objects(f"{path}.{n}")) for n in range(2)] == [2, 2]
+
+
+def test_the_example_prints_the_tree(repository):
+    example = subprocess.Popen(
+        [sys.executable, os.path.join(ROOT, "examples", "collector.py"), "0"], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        port = example.stdout.readline().rsplit(":", 1)[1].strip()
+        configs = ["mode=opentelemetry", "level=TIMESTAMPS", "rate=1", f"opentelemetry,url=grpc://127.0.0.1:{port}"]
+        with traced(repository, *configs) as server:
+            ask(server, "http")
+        lines = [example.stdout.readline() for _ in range(8)]
+    finally:
+        example.kill()
+        example.wait()
+    names = [line.split()[0] for line in lines]
+    assert names == ["trace", "InferRequest", "ens", "simple", "queue", "compute", "simple", "queue"]

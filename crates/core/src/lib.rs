@@ -4,6 +4,7 @@
 //! [`LoadedModel`] and call [`LoadedModel::infer`]. It depends on no concrete backend and no protocol.
 
 mod check;
+mod client_settings;
 mod control;
 mod find;
 #[cfg(feature = "follow")]
@@ -12,7 +13,7 @@ mod index;
 #[cfg_attr(feature = "lazy-loading", path = "with_lazy_loading.rs")]
 #[cfg_attr(not(feature = "lazy-loading"), path = "without_lazy_loading.rs")]
 mod lazy;
-mod log_settings;
+mod log_control;
 mod metadata;
 mod metrics_page;
 mod metrics_settings;
@@ -21,9 +22,9 @@ mod server;
 mod settings;
 mod start;
 mod statistics;
-mod trace_settings;
 
 pub use check::{check_model, describe, dry_run};
+pub use client_settings::trace_change;
 pub use hippocamp_access_log::AccessRecord;
 #[cfg(feature = "follow")]
 pub use hippocamp_following::WatchSettings;
@@ -41,11 +42,10 @@ pub use hippocamp_trace::{
     Activity, Change as TraceChange, Protocol as TraceProtocol, SettingValues, Tracing,
 };
 pub use index::IndexEntry;
-pub use log_settings::{LogChange, LogControl, LogSettings};
+pub use log_control::{LogChange, LogControl, LogSettings};
 pub use metadata::{ModelMetadata, TensorMetadata};
 pub use metrics_settings::{Histograms, MetricsSettings};
 pub use observed::{Observed, Sending};
 pub use server::{InferenceServer, ServerMetadata};
 pub use settings::{ControlMode, Readiness, Settings};
 pub use statistics::VersionStatistics;
-pub use trace_settings::trace_change;

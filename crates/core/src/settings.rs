@@ -12,7 +12,8 @@ use hippocamp_scheduler::ResourceCount;
 use hippocamp_trace::Tracing;
 use tokio::runtime::Handle;
 
-use crate::{LogControl, MetricsSettings};
+use crate::MetricsSettings;
+use crate::log_control::LogControl;
 
 /// What decides which models are loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

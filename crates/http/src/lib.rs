@@ -31,3 +31,5 @@ pub use front::{HttpFront, HttpSettings};
 pub use hippocamp_http_content::ResponseCompression;
 pub use response::ResponseBody;
 pub use serve::{serve, serve_metrics};
+#[doc(hidden)]
+pub use trace_setting::parse as parse_trace_setting;

@@ -41,7 +41,7 @@ where
 }
 
 /// Reads the change that a body asks for. A setting that is `null` is cleared.
-pub(crate) fn parse(json: &[u8]) -> Result<TraceChange> {
+pub fn parse(json: &[u8]) -> Result<TraceChange> {
     let mut given: BTreeMap<String, Vec<String>> = BTreeMap::new();
     members(json, |cursor, name| {
         let Ok(name) = std::str::from_utf8(name) else { return cursor.skip_value() };

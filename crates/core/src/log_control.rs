@@ -1,10 +1,6 @@
-//! The logging extension: the settings of the log, read and changed. The log itself is the program's.
+//! The settings of the log, as clients read and change them. The log itself is the program's.
 
 use std::fmt::Debug;
-
-use hippocamp_backend::{Error, Result};
-
-use crate::InferenceServer;
 
 /// The settings of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,12 +42,4 @@ pub trait LogControl: Send + Sync + Debug {
 
     /// Changes a setting. False if it has no such value, which can only be a format; nothing has changed then.
     fn change(&self, change: &LogChange) -> bool;
-}
-
-impl InferenceServer {
-    /// The settings of the log, for clients.
-    pub fn log(&self) -> Result<&dyn LogControl> {
-        let unsupported = || Error::unsupported("the logging extension is not supported by this server");
-        self.settings().log.as_deref().ok_or_else(unsupported)
-    }
 }

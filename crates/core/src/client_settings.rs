@@ -1,9 +1,9 @@
-//! The trace extension: the settings of the server and of models, read and changed.
+//! The settings that clients read and change: of traces, for the server and for models, and of the log.
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_trace::{Change, ChangeFault, Protocol, SettingValues, parse_change};
 
-use crate::InferenceServer;
+use crate::{InferenceServer, LogControl};
 
 impl InferenceServer {
     /// Reads the settings of a model, or of the server for an empty name, after a change of them if one is given. `change` is
@@ -22,6 +22,12 @@ impl InferenceServer {
             tracing.change(model, &change).map_err(|fault| Error::invalid_arg(fault.to_string()))?;
         }
         Ok(tracing.settings(model))
+    }
+
+    /// The settings of the log, for clients.
+    pub fn log(&self) -> Result<&dyn LogControl> {
+        let unsupported = || Error::unsupported("the logging extension is not supported by this server");
+        self.settings().log.as_deref().ok_or_else(unsupported)
     }
 }
 
