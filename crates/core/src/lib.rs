@@ -34,9 +34,9 @@ pub use hippocamp_loading::hint::hint;
 pub use hippocamp_loading::{Finding, HostPolicy, ModelCheck, Severity};
 pub use hippocamp_scheduler::ResourceCount;
 pub use hippocamp_serving::{
-    Accepted, Class, Delivered, IncomingRequest, InferInput, InferRequest, LoadedModel, ModelRef, Origin,
-    OutputPlan, Responses, Running, Then, best_classes, can_be_classified, check_parameter_count,
-    check_tensor_count, class_count,
+    Accepted, Class, Delivered, HeaderForwarding, IncomingRequest, InferInput, InferRequest, LoadedModel,
+    ModelRef, Origin, OutputPlan, Responses, Running, Then, best_classes, can_be_classified,
+    check_parameter_count, check_tensor_count, class_count,
 };
 pub use hippocamp_trace::{
     Activity, Change as TraceChange, Protocol as TraceProtocol, SettingValues, Tracing,

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hippocamp_backend::{Error, Result};
-use hippocamp_core::{Accepted, AccessRecord, Activity, InferenceServer, Observed, Responses, Running, Then};
+use hippocamp_backend::{Error, Parameters, Result};
+use hippocamp_core::{
+    Accepted, AccessRecord, Activity, HeaderForwarding, InferenceServer, Observed, Responses, Running, Then,
+};
 use hippocamp_grpc_content::deadline;
 use hippocamp_net::off_thread;
 use hippocamp_proto::inference::ModelInferRequest;
@@ -35,6 +37,8 @@ pub(crate) struct Inference {
     pub(crate) delays: Delays,
     /// The size in bytes above which tensors are copied, converted or digested on another thread.
     pub(crate) large_copy: usize,
+    /// Which metadata of a call become parameters of its requests.
+    pub(crate) forwarding: HeaderForwarding,
 }
 
 /// What is known of a call beside its messages.
@@ -77,6 +81,13 @@ impl Call {
         observed
     }
 
+    /// The parameters that the metadata of the call give to its requests. Headers of the transport are not among them.
+    pub(crate) fn forwarded(&self, forwarding: &HeaderForwarding) -> Result<Option<Box<Parameters>>> {
+        let own = |name: &str| matches!(name, "content-type" | "te") || name.starts_with("grpc-");
+        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        forwarding.parameters(headers.filter(|(name, _)| !own(name)))
+    }
+
     /// When the client stops waiting, if it said so.
     pub(crate) fn deadline(&self, began: Instant) -> Option<Instant> {
         deadline::timeout(&self.headers).and_then(|timeout| began.checked_add(timeout))
@@ -108,11 +119,15 @@ async fn execute(
     request: ModelInferRequest,
     raw: Vec<TensorData>,
 ) -> (Result<Reply>, Observed) {
-    let Inference { server, delays, .. } = inference;
+    let Inference { server, delays, forwarding, .. } = inference;
     hold(delays, |delays| delays.process).await;
     let arrived = Instant::now();
     let accepted = match accept(server, &request, ONE).await {
         Ok(accepted) => accepted,
+        Err(error) => return (Err(error), Observed::default()),
+    };
+    let accepted = match call.forwarded(forwarding) {
+        Ok(forwarded) => accepted.with_parameters(forwarded),
         Err(error) => return (Err(error), Observed::default()),
     };
     let observed = call.observe(server, &request.model_name);
@@ -128,7 +143,7 @@ async fn run(
     arrived: Instant,
     observed: &Observed,
 ) -> Result<Reply> {
-    let Inference { server, delays, large_copy } = inference;
+    let Inference { server, delays, large_copy, .. } = inference;
     let is_large = work(&accepted, &request, &raw, *large_copy) > *large_copy;
     let Submitted { id, running, .. } = if is_large {
         let server = Arc::clone(server);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hippocamp_access::Access;
-use hippocamp_core::InferenceServer;
+use hippocamp_core::{HeaderForwarding, InferenceServer};
 use hippocamp_net::{Front, Http2, Listener, Network, Port};
 
 use crate::compression::CompressionLevel;
@@ -22,6 +22,8 @@ pub struct GrpcSettings {
     pub mounted_services: &'static [&'static str],
     /// Pings, and the age at which connections are closed.
     pub http2: Http2,
+    /// Which metadata of inference calls become parameters of the requests.
+    pub header_forwarding: HeaderForwarding,
     /// Who may make which call.
     pub access: Access,
     /// For tests of cancellation; none by default.
@@ -36,6 +38,7 @@ impl Default for GrpcSettings {
             reflection: true,
             mounted_services: &[],
             http2: Http2::default(),
+            header_forwarding: HeaderForwarding::default(),
             access: Access::open(),
             delays: TestDelays::default(),
         }
@@ -52,7 +55,8 @@ pub async fn serve<F: Front>(
     mount: impl FnOnce(GrpcFront) -> F,
 ) {
     let delays = settings.delays.shared();
-    let calls = infer::Inference { server, delays, large_copy: network.large_copy() };
+    let forwarding = settings.header_forwarding.clone();
+    let calls = infer::Inference { server, delays, large_copy: network.large_copy(), forwarding };
     let front = GrpcFront::new(calls, network.phase(), &settings);
     let port = Port { name: "grpc", http1: false, http2: settings.http2, counted: true };
     hippocamp_net::serve(listener, network, port, mount(front)).await;

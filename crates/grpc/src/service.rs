@@ -90,8 +90,12 @@ impl GrpcInferenceService for InferenceService {
         let how = stream::Writing { close_on_error, delays: self.inference.delays.clone() };
         let grant = guard::grant(r.extensions());
         let (metadata, extensions, requests) = r.into_parts();
-        let client =
-            stream::Client { exchange, grant, call: Call::new(&self.inference, metadata, &extensions) };
+        let client = stream::Client {
+            exchange,
+            grant,
+            call: Call::new(&self.inference, metadata, &extensions),
+            forwarding: self.inference.forwarding.clone(),
+        };
         Ok(Response::new(stream::infer(server, client, requests, phase, how)))
     }
 

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use hippocamp_access::Grant;
 use hippocamp_backend::{Error, Event, Result};
-use hippocamp_core::{Activity, InferenceServer, Observed, Responses, Running, Then};
+use hippocamp_core::{Activity, HeaderForwarding, InferenceServer, Observed, Responses, Running, Then};
 use hippocamp_grpc_content::Room;
 use hippocamp_net::{Charge, Exchange, Phase};
 use hippocamp_proto::inference::{ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
@@ -133,6 +133,8 @@ pub(crate) struct Client {
     /// What the client may ask for; each request names a model of its own.
     pub(crate) grant: Grant,
     pub(crate) call: Call,
+    /// Which metadata of the call become parameters of each request.
+    pub(crate) forwarding: HeaderForwarding,
 }
 
 /// What hands requests to their models.
@@ -169,7 +171,8 @@ impl Starter {
         let room = self.room.take(bytes).await;
         let accepted = infer::accept(&self.server, &request, Responses::Any).await?;
         let observed = self.client.call.observe_message(&self.server, &request.model_name, bytes - REQUEST);
-        let accepted = accepted.of(observed.origin(self.deadline));
+        let forwarded = self.client.call.forwarded(&self.client.forwarding)?;
+        let accepted = accepted.of(observed.origin(self.deadline)).with_parameters(forwarded);
         let submitted = infer::submit(&self.server, accepted, request, raw, arrived, Then::Continue)?;
         Ok(Pending { submitted, observed, _held: charge.zip(room) })
     }

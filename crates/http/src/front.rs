@@ -1,9 +1,9 @@
 //! The front of the HTTP port: hands a request to the module of its path, without a socket.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use hippocamp_access::Access;
-use hippocamp_core::InferenceServer;
+use hippocamp_core::{HeaderForwarding, InferenceServer};
 use hippocamp_http_content::{ResponseCompression, Unread};
 use hippocamp_net::Source;
 use hyper::header::{ALLOW, HeaderValue};
@@ -12,7 +12,8 @@ use hyper::{Method, Request, Response, StatusCode};
 use crate::response::{self, ResponseBody};
 use crate::router::{self, ModelAction, Route};
 use crate::{
-    generate, guard, health, infer, logging, metadata, repository, shared_memory, statistics, trace_setting,
+    generate, guard, health, infer, logging, metadata, openapi, repository, shared_memory, statistics,
+    trace_setting,
 };
 
 /// Settings of this protocol.
@@ -23,6 +24,8 @@ pub struct HttpSettings {
     pub max_input_size: usize,
     /// Which responses to inference are compressed, of those whose client takes that.
     pub response_compression: ResponseCompression,
+    /// Which headers of inference become parameters of the request.
+    pub header_forwarding: HeaderForwarding,
     /// Who may make which request.
     pub access: Access,
 }
@@ -33,6 +36,7 @@ impl Default for HttpSettings {
         HttpSettings {
             max_input_size: 64 << 20,
             response_compression: ResponseCompression::Auto,
+            header_forwarding: HeaderForwarding::default(),
             access: Access::open(),
         }
     }
@@ -45,11 +49,13 @@ pub struct HttpFront {
     pub(crate) settings: HttpSettings,
     /// The size in bytes above which tensors are copied on another thread.
     pub(crate) large_copy: usize,
+    /// The OpenAPI document, once it was asked for.
+    openapi: OnceLock<Vec<u8>>,
 }
 
 impl HttpFront {
     pub fn new(server: Arc<InferenceServer>, settings: HttpSettings) -> HttpFront {
-        HttpFront { server, settings, large_copy: usize::MAX }
+        HttpFront { server, settings, large_copy: usize::MAX, openapi: OnceLock::new() }
     }
 
     /// Answers one request. Dropping the future cancels what it asked for. Has to run on a tokio runtime: large bodies
@@ -82,6 +88,7 @@ impl HttpFront {
         }
         match route {
             Route::ServerMetadata => metadata::server(&self.server),
+            Route::OpenApi => response::json(self.openapi.get_or_init(|| openapi::document(self)).clone()),
             Route::Live => health::health("live", self.server.is_live()),
             Route::Ready => health::health("ready", self.server.is_ready()),
             Route::AllStatistics => statistics::statistics(&self.server, "", None, &grant),

@@ -16,7 +16,7 @@ fn asked(route: &Route<'_>, method: &Method) -> (Category, Right) {
     let changed = || if method == Method::GET { Right::Read } else { Right::Admin };
     match route {
         Route::Live | Route::Ready => (Category::Health, Right::Probe),
-        Route::ServerMetadata => (Category::Metadata, Right::See),
+        Route::ServerMetadata | Route::OpenApi => (Category::Metadata, Right::See),
         Route::AllStatistics => (Category::Statistics, Right::Read),
         Route::Model(_, action) => match action {
             ModelAction::Ready => (Category::Health, Right::See),
@@ -55,7 +55,12 @@ pub(crate) fn check(
             MemoryAction::Status | MemoryAction::Register | MemoryAction::Unregister => grant.server()?,
         },
         Route::Logging | Route::TraceSetting => grant.server()?,
-        Route::ServerMetadata | Route::Live | Route::Ready | Route::AllStatistics | Route::Index => {}
+        Route::ServerMetadata
+        | Route::OpenApi
+        | Route::Live
+        | Route::Ready
+        | Route::AllStatistics
+        | Route::Index => {}
     }
     Ok(grant)
 }

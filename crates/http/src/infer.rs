@@ -88,6 +88,8 @@ const ONE: Responses =
 impl Head {
     async fn accept(front: &HttpFront, headers: &HeaderMap, path: &ModelPath<'_>) -> Result<Head> {
         let accepted = front.server.accept(&path.name, path.version, ONE).await?;
+        let all = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let accepted = accepted.with_parameters(front.settings.header_forwarding.parameters(all)?);
         Ok(Head {
             accepted,
             coding: Coding::of_request(headers)?,

@@ -16,6 +16,7 @@ pub mod json;
 mod logging;
 mod metadata;
 mod metrics;
+mod openapi;
 mod raw;
 mod repository;
 mod response;

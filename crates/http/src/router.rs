@@ -61,6 +61,7 @@ pub(crate) enum MemoryAction {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
     ServerMetadata,
+    OpenApi,
     Live,
     Ready,
     AllStatistics,
@@ -96,6 +97,7 @@ impl Route<'_> {
             | Route::SharedMemory { action: MemoryAction::Register | MemoryAction::Unregister, .. } => POST,
             Route::TraceSetting | Route::Logging | Route::Model(_, ModelAction::TraceSetting) => BOTH,
             Route::ServerMetadata
+            | Route::OpenApi
             | Route::Live
             | Route::Ready
             | Route::AllStatistics
@@ -117,6 +119,7 @@ pub(crate) fn find(path: &str) -> Result<Route<'_>> {
         return Err(unknown());
     }
     let route = match parts.as_slice() {
+        ["openapi.json"] => Some(Route::OpenApi),
         ["health", "live"] => Some(Route::Live),
         ["health", "ready"] => Some(Route::Ready),
         ["models", "stats"] => Some(Route::AllStatistics),
@@ -218,6 +221,7 @@ mod tests {
             |kind, action, region: &'static str| Route::SharedMemory { kind, action, region: region.into() };
         let cases = [
             ("/v2", Route::ServerMetadata),
+            ("/v2/openapi.json", Route::OpenApi),
             ("/v2/health/live", Route::Live),
             ("/v2/models/stats", Route::AllStatistics),
             ("/v2/models/m", of("m", None, ModelAction::Metadata)),

@@ -159,6 +159,7 @@ fn serve(
     let settings = HttpSettings {
         max_input_size: args.http.http_max_input_size,
         response_compression: args.http.http_response_compression.into(),
+        header_forwarding: args.http.http_header_forward_pattern.clone(),
         access: accesses.http.clone(),
     };
     for listener in listeners.http {

@@ -18,6 +18,8 @@ mod delays;
 mod ensembles;
 #[path = "server/events.rs"]
 mod events;
+#[path = "server/forwarding.rs"]
+mod forwarding;
 #[path = "server/frames.rs"]
 mod frames;
 #[path = "server/grpc_infer.rs"]

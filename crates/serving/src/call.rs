@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use hippocamp_backend::{Error, ResponseReceiver, Result, Sequence};
+use hippocamp_backend::{Error, Parameters, ResponseReceiver, Result, Sequence};
 use hippocamp_shm::SharedMemory;
 
 use crate::sequence::begin_use;
@@ -51,7 +51,7 @@ pub async fn accept(
     };
     match responses {
         Responses::One { refusal } if model.interface.decoupled => Err(Error::unsupported(refusal)),
-        _ => Ok(Accepted { model, version, origin: Origin::default() }),
+        _ => Ok(Accepted { model, version, origin: Origin::default(), parameters: None }),
     }
 }
 
@@ -61,6 +61,8 @@ pub struct Accepted {
     model: ModelRef,
     version: Option<u64>,
     origin: Origin,
+    /// See [`Accepted::with_parameters`].
+    parameters: Option<Box<Parameters>>,
 }
 
 /// A request in a protocol's encoding. It is decoded after its version is chosen.
@@ -91,6 +93,12 @@ impl Accepted {
         Accepted { origin, ..self }
     }
 
+    /// The same, with parameters that did not come with the request itself. They win over the request's own.
+    #[must_use]
+    pub fn with_parameters(self, parameters: Option<Box<Parameters>>) -> Accepted {
+        Accepted { parameters, ..self }
+    }
+
     /// Whether every byte of the request is read to look it up in the response cache, by the thread that submits it.
     pub fn is_digested(&self) -> bool {
         self.model.cache.is_some()
@@ -108,6 +116,9 @@ impl Accepted {
         let mut outputs = OutputPlan::default();
         let mut request = request.decode(&model, models.shared_memory(), &mut outputs)?;
         request.origin = self.origin;
+        if let Some(parameters) = &self.parameters {
+            request.parameters.update(parameters);
+        }
         outputs.seal();
         let responses = match then {
             Then::Wait => model.infer_and_wait(request)?,

@@ -8,6 +8,7 @@
 mod cache;
 mod call;
 mod classification;
+mod forwarding;
 mod last_use;
 mod limits;
 mod model;
@@ -23,6 +24,7 @@ mod shown_tensors;
 pub use cache::{ModelCache, ResponseCache};
 pub use call::{Accepted, IncomingRequest, Responses, Running, Then, accept};
 pub use classification::{Class, best_classes, can_be_classified, class_count};
+pub use forwarding::HeaderForwarding;
 pub use last_use::LastUse;
 pub use limits::{check_parameter_count, check_tensor_count};
 pub use model::{Drained, Executor, LoadedModel, observers};

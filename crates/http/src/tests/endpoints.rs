@@ -53,7 +53,8 @@ async fn server_metadata() {
     assert!(value["version"].is_string());
     let extensions = value["extensions"].as_array().unwrap();
     assert!(extensions.contains(&json!("binary_tensor_data")));
-    assert!(!extensions.contains(&json!("trace")), "it answers 501");
+    assert!(extensions.contains(&json!("trace")));
+    assert!(!extensions.contains(&json!("logging")), "it answers 501");
 }
 
 #[tokio::test]
@@ -151,4 +152,28 @@ async fn a_scraper_that_accepts_gzip_gets_it() {
     std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&body[..]), &mut page).unwrap();
     assert!(page.contains("many{number=\"4999\"} 4999\n") && page.contains("nv_inference_count"));
     assert!(body.len() * 4 < page.len(), "{} of {}", body.len(), page.len());
+}
+
+#[tokio::test]
+async fn the_openapi_document_has_every_route_that_is_served() {
+    let fixture = Fixture::new(&[]).await;
+    let document = fixture.get("/v2/openapi.json").await.ok();
+    assert_eq!(document["openapi"], "3.1.0");
+    let paths = document["paths"].as_object().unwrap();
+    for (path, methods) in paths {
+        let path = path.replace("{model_version}", "1").replace('{', "").replace('}', "");
+        let route = crate::router::find(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let known = route.methods().iter().map(|method| method.as_str().to_lowercase());
+        let told = methods.as_object().unwrap().keys().filter(|key| *key != "parameters").cloned();
+        assert_eq!(known.collect::<Vec<_>>(), told.collect::<Vec<_>>(), "{path}");
+    }
+    for path in ["/v2", "/v2/models/{model_name}/versions/{model_version}/infer", "/v2/repository/index"] {
+        assert!(paths.contains_key(path), "{path}");
+    }
+    assert!(paths.contains_key("/v2/systemsharedmemory/region/{region_name}/register"));
+    assert!(!paths.contains_key("/v2/logging"), "it answers 501");
+    assert_eq!(
+        paths["/v2/models/{model_name}/versions/{model_version}/infer"]["post"]["operationId"],
+        "inferOfVersion"
+    );
 }

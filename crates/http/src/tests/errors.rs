@@ -259,12 +259,8 @@ async fn shared_memory_that_nobody_registered() {
 }
 
 #[tokio::test]
-async fn extensions_of_later_versions_say_so() {
+async fn a_program_without_settings_of_its_log_says_so() {
     let fixture = Fixture::new(&[]).await;
-    for answer in
-        [fixture.get("/v2/trace/setting").await, fixture.post("/v2/models/pair/trace/setting", "").await]
-    {
-        answer.refused(501, "the trace extension is not supported yet");
-    }
-    fixture.get("/v2/logging").await.refused(501, "the logging extension is not supported yet");
+    let answer = fixture.get("/v2/logging").await;
+    answer.refused(501, "the logging extension is not supported by this server");
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{ArgAction, Args, ValueEnum};
+use hippocamp_core::HeaderForwarding;
 use hippocamp_grpc::{CompressionLevel, GrpcSettings};
 use hippocamp_net::{Http2, Pings};
 
@@ -26,6 +27,11 @@ pub(crate) struct GrpcArgs {
     /// Let several servers listen on the same port.
     #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = ArgAction::Set)]
     pub(crate) reuse_grpc_port: bool,
+
+    /// Hand the metadata of an inference call whose names match this regular expression, in any case of letters, to the model as
+    /// parameters.
+    #[arg(long, value_name = "REGEX", default_value = "", value_parser = HeaderForwarding::new)]
+    pub(crate) grpc_header_forward_pattern: HeaderForwarding,
 
     /// Whether to compress the responses of inference calls for clients that take it: low takes gzip, medium and high take
     /// deflate, where the client takes both.
@@ -87,6 +93,8 @@ impl GrpcArgs {
                 Level::High => CompressionLevel::High,
             },
             reflection: self.grpc_reflection,
+            mounted_services: &["nvidia.inferenceserver.GRPCService"],
+            header_forwarding: self.grpc_header_forward_pattern.clone(),
             http2: Http2 {
                 pings: Pings {
                     time: Duration::from_millis(self.grpc_keepalive_time),

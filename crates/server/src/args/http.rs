@@ -1,6 +1,7 @@
 //! Flags of the HTTP front.
 
 use clap::{ArgAction, Args, ValueEnum};
+use hippocamp_core::HeaderForwarding;
 use hippocamp_http::ResponseCompression;
 
 use super::switch;
@@ -28,6 +29,11 @@ pub(crate) struct HttpArgs {
     /// Binary tensors behind the JSON do not count.
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20)]
     pub(crate) http_max_input_size: usize,
+
+    /// Hand the headers of an inference request whose names match this regular expression, in any case of letters, to the model as
+    /// parameters.
+    #[arg(long, value_name = "REGEX", default_value = "", value_parser = HeaderForwarding::new)]
+    pub(crate) http_header_forward_pattern: HeaderForwarding,
 
     /// Which responses to compress for clients that take it: auto leaves binary tensors as they are if Accept-Encoding lists
     /// several codings, as HTTP libraries do of their own.

@@ -17,12 +17,10 @@ enum Treatment {
 use Treatment::{Ignored, Part, Refused};
 
 /// Every one of these flags takes a value.
-const OTHERS: [(&str, Treatment); 25] = [
+const OTHERS: [(&str, Treatment); 23] = [
     ("model-load-gpu-limit", Ignored),
     ("enable-peer-access", Ignored),
     ("http-thread-count", Ignored),
-    ("http-header-forward-pattern", Refused),
-    ("grpc-header-forward-pattern", Refused),
     ("grpc-infer-thread-count", Ignored),
     ("grpc-infer-allocation-pool-size", Ignored),
     ("grpc-max-response-pool-size", Ignored),
