@@ -229,7 +229,7 @@ mod tests {
         record.finish();
         record.finish();
         drop(record);
-        log.close(Duration::from_secs(60));
+        log.close(Duration::from_mins(1));
         let lines = lines(folder.path());
         let [message, call] = lines.as_slice() else { panic!("{lines:?}") };
         assert_eq!((&message["request_bytes"], &message["queue_us"]), (&5.into(), &30.into()));
@@ -253,7 +253,7 @@ mod tests {
         std::fs::rename(&path, folder.path().join("old")).unwrap();
         log.reopen();
         begin("/two").finish();
-        log.close(Duration::from_secs(60));
+        log.close(Duration::from_mins(1));
         let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
         assert!(read("old").contains("/one") && !read("old").contains("/two"));
         assert!(read("log").contains("/two"));

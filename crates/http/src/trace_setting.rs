@@ -84,7 +84,9 @@ fn written(settings: &SettingValues) -> Vec<u8> {
         writer.name(name);
         if name == LEVEL {
             writer.open_array();
-            values.iter().for_each(|value| writer.string(value.as_bytes()));
+            for value in values {
+                writer.string(value.as_bytes());
+            }
             writer.close_array();
         } else {
             writer.string(values.join(",").as_bytes());

@@ -142,7 +142,7 @@ impl Export {
             };
             let Some(first) = first else { break };
             let mut batch = Batch::default();
-            batch.add(first);
+            batch.add(&first);
             let until = Instant::now() + self.delay;
             while batch.waiting < self.batch_size {
                 let next = tokio::select! {
@@ -150,7 +150,7 @@ impl Export {
                     _ = closing.wait_for(|closing| *closing) => break,
                 };
                 let Ok(Some(next)) = next else { break };
-                batch.add(next);
+                batch.add(&next);
             }
             self.send(batch).await;
         }
@@ -158,7 +158,7 @@ impl Export {
         queue.close();
         let mut batch = Batch::default();
         while let Ok(next) = queue.try_recv() {
-            batch.add(next);
+            batch.add(&next);
             if batch.waiting >= self.batch_size {
                 self.send(std::mem::take(&mut batch)).await;
             }
@@ -232,7 +232,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn add(&mut self, waiting: Waiting) {
+    fn add(&mut self, waiting: &Waiting) {
         self.spans.extend(spans(&waiting.trace));
         self.traces += 1;
         self.waiting += waiting.spans;

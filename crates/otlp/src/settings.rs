@@ -155,7 +155,9 @@ impl Given<'_> {
             None => all.push((key, value)),
         };
         let variable = self.variable("OTEL_RESOURCE_ATTRIBUTES");
-        pairs(&variable.unwrap_or_default()).into_iter().for_each(|(key, value)| set(key, value));
+        for (key, value) in pairs(&variable.unwrap_or_default()) {
+            set(key, value);
+        }
         if let Some(name) = self.variable("OTEL_SERVICE_NAME") {
             set("service.name".to_owned(), name);
         }

@@ -40,9 +40,9 @@ pub(crate) fn spans(trace: &FinishedTrace) -> Vec<Span> {
     }
     let mut all = vec![root];
     for (id, node) in &nodes {
-        let Some(request) = node.request else { continue };
         let has_steps = nodes.values().any(|other| other.parent_id() == Some(*id));
-        model(trace, &nodes, *id, node, request, has_steps, &mut all);
+        let parent = node.parent_id().and_then(|parent| nodes.get(&parent)?.span()).unwrap_or(trace.span);
+        model(trace, node, parent, has_steps, &mut all);
     }
     all
 }
@@ -50,6 +50,7 @@ pub(crate) fn spans(trace: &FinishedTrace) -> Vec<Span> {
 /// What was noted of one request.
 #[derive(Default)]
 struct Node<'a> {
+    id: u64,
     request: Option<&'a What>,
     times: Vec<(Activity, Instant)>,
     failed: Option<&'a str>,
@@ -57,6 +58,7 @@ struct Node<'a> {
 
 impl<'a> Node<'a> {
     fn add(&mut self, record: &'a Record) {
+        self.id = record.id;
         match &record.what {
             What::Request { .. } => self.request = Some(&record.what),
             What::Time { activity, at } => self.times.push((*activity, *at)),
@@ -89,23 +91,14 @@ impl<'a> Node<'a> {
 }
 
 /// Adds the span of a request to a model, and those within it.
-fn model(
-    trace: &FinishedTrace,
-    nodes: &BTreeMap<u64, Node<'_>>,
-    id: u64,
-    node: &Node<'_>,
-    request: &What,
-    has_steps: bool,
-    all: &mut Vec<Span>,
-) {
-    let What::Request { model, request_id, parent_id, span: own } = request else { return };
-    let parent = parent_id.and_then(|parent| nodes.get(&parent)?.span()).unwrap_or(trace.span);
+fn model(trace: &FinishedTrace, node: &Node<'_>, parent: [u8; 8], has_steps: bool, all: &mut Vec<Span>) {
+    let Some(What::Request { model, request_id, parent_id, span: own }) = node.request else { return };
     let began = node.time(Activity::RequestStart).unwrap_or(trace.began.0);
     let ended = node.time(Activity::RequestEnd).unwrap_or(trace.ended);
     let mut attributes = vec![
         text("triton.model_name", &model.name),
         number("triton.model_version", model.version),
-        number("triton.trace_id", id),
+        number("triton.trace_id", node.id),
         number("triton.trace_parent_id", parent_id.unwrap_or(0)),
     ];
     if !request_id.is_empty() {

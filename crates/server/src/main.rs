@@ -11,13 +11,13 @@ mod commands;
 mod engine;
 mod listeners;
 mod logging;
+mod observing;
 mod reload;
 mod repositories;
 mod run;
 mod signals;
 mod test_hooks;
 mod threads;
-mod traces;
 mod unix_socket;
 
 use std::process::ExitCode;

@@ -10,7 +10,7 @@ use hippocamp_core::{InferenceServer, Settings};
 use hippocamp_device::Devices;
 use hippocamp_grpc::GrpcSettings;
 use hippocamp_http::HttpSettings;
-use hippocamp_net::Network;
+use hippocamp_net::{IoThreads, Network};
 use hippocamp_repository::RepositoryLocation;
 use hippocamp_v1::V1;
 use hippocamp_v1_grpc::V1GrpcFront;
@@ -22,8 +22,9 @@ use tracing::{error, info, warn};
 use crate::args::{Accesses, Args};
 use crate::listeners::Listeners;
 use crate::logging::Log;
+use crate::observing::Observing;
 use crate::signals::{self, Signals};
-use crate::{backends, reload, repositories, test_hooks, threads, traces};
+use crate::{backends, reload, repositories, test_hooks, threads};
 
 pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
@@ -32,31 +33,18 @@ pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
     hippocamp_net::open_files();
     let accesses = args.access.open()?;
     let mut listeners = Listeners::open(&args).await?;
-    let (tracing, warnings) = traces::start(&args.trace)?;
-    warnings.iter().for_each(|warning| warn!("{warning}"));
-    let _traced = traces::Closing(Arc::clone(&tracing));
+    let observing = Observing::start(&args)?;
     let settings = Settings {
         background: Some(Handle::current()),
-        tracing: Arc::clone(&tracing),
         log: Some(log.control()),
-        ..settings(&args)?
+        ..observing.settings(settings(&args)?)
     };
-    let access_log = args.logging.access_log()?;
-    beside.spawn(signals::reopen_log(log, access_log.clone()));
-    let _logged = access_log.clone().map(traces::ClosingLog);
+    beside.spawn(signals::reopen_log(log, observing.access_log.clone()));
     let server = InferenceServer::new(settings, backends::all(&args)?);
-    server.add_metrics(move |page| traces::write_metrics(&tracing, page));
     let _closing = Closing(Arc::clone(&server));
     let threads = threads::start(args.io_thread_count).context("failed to start the I/O threads")?;
-    let network = match &threads {
-        Some(threads) => Network::start_on(args.limits.limits(), threads),
-        None => Network::start(args.limits.limits()),
-    };
-    if let Some(log) = access_log {
-        let counted = Arc::clone(&log);
-        server.add_metrics(move |page| traces::write_log_metrics(&counted, page));
-        network.log_access(log);
-    }
+    let network = start_network(&args, threads.as_ref());
+    observing.attach(&server, &network);
     beside.spawn(reload::follow(accesses.auth.clone(), std::mem::take(&mut listeners.tls)));
     let _socket_files = std::mem::take(&mut listeners.socket_files);
     let mut fronts = serve(listeners, &network, &server, &args, &accesses)?;
@@ -109,6 +97,14 @@ struct Closing(Arc<InferenceServer>);
 impl Drop for Closing {
     fn drop(&mut self) {
         self.0.settings().repositories.iter().for_each(RepositoryLocation::close);
+    }
+}
+
+/// Starts the network, on the I/O threads if there are several.
+fn start_network(args: &Args, threads: Option<&IoThreads>) -> Arc<Network> {
+    match threads {
+        Some(threads) => Network::start_on(args.limits.limits(), threads),
+        None => Network::start(args.limits.limits()),
     }
 }
 

@@ -57,7 +57,8 @@ pub fn parse_change<'v>(
     if values("trace_file").is_some() {
         return Err(ChangeFault::File);
     }
-    let number = |name: &str, highest: u32| one(name, values(name), |text| unsigned(name, text, highest));
+    let number =
+        |name: &str, highest: u32| one(name, values(name).as_deref(), |text| unsigned(name, text, highest));
     let level = match values("trace_level") {
         None => Field::Keep,
         Some(names) if names.is_empty() => Field::Clear,
@@ -69,7 +70,7 @@ pub fn parse_change<'v>(
     Ok(Change {
         level,
         rate: number("trace_rate", u32::MAX)?,
-        count: one("trace_count", values("trace_count"), |text| count(protocol, text))?,
+        count: one("trace_count", values("trace_count").as_deref(), |text| count(protocol, text))?,
         log_frequency: number("log_frequency", u32::MAX)?,
     })
 }
@@ -78,7 +79,7 @@ pub fn parse_change<'v>(
 fn level(names: &[&str]) -> Result<Option<Level>, ChangeFault> {
     let mut level = None;
     for name in names {
-        let named = match *name {
+        let one = match *name {
             "OFF" if names.len() > 1 => {
                 return Err(ChangeFault::Value("Expect only one trace level 'OFF' is specified".to_owned()));
             }
@@ -87,17 +88,17 @@ fn level(names: &[&str]) -> Result<Option<Level>, ChangeFault> {
             "TENSORS" => Level { tensors: true, ..Level::OFF },
             _ => continue,
         };
-        level = Some(named.and(level.unwrap_or_default()));
+        level = Some(one.and(level.unwrap_or_default()));
     }
     Ok(level)
 }
 
 fn one<T>(
     name: &str,
-    values: Option<Vec<&str>>,
+    values: Option<&[&str]>,
     read: impl FnOnce(&str) -> Result<T, ChangeFault>,
 ) -> Result<Field<T>, ChangeFault> {
-    match values.as_deref() {
+    match values {
         None => Ok(Field::Keep),
         Some([]) => Ok(Field::Clear),
         Some([value]) => read(value).map(Field::Set),

@@ -146,7 +146,9 @@ impl Writer {
             }
         }
         let kept: Vec<Kept> = self.kept.drain().map(|(_, kept)| kept).collect();
-        kept.into_iter().for_each(|kept| self.write_rest(&kept));
+        for kept in kept {
+            self.write_rest(&kept);
+        }
         self.whole.close();
     }
 

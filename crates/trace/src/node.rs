@@ -50,7 +50,9 @@ impl Node {
             (Activity::ComputeOutputStart, times.outputs_begun),
             (Activity::ComputeEnd, times.finished),
         ];
-        times.into_iter().for_each(|(activity, at)| self.time(activity, at));
+        for (activity, at) in times {
+            self.time(activity, at);
+        }
     }
 
     fn ended(&self, outcome: &Outcome<'_>, at: Instant) {

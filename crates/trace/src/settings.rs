@@ -149,11 +149,10 @@ impl Settings {
             return Ok(());
         }
         match self.mode {
-            // With a rate of 0, those are traced that belong to a client's trace.
-            Mode::OpenTelemetry => Ok(()),
             Mode::Triton if settings.rate == 0 => Err(SettingFault::Rate),
             Mode::Triton if !self.has_file => Err(SettingFault::File),
-            Mode::Triton => Ok(()),
+            // For OpenTelemetry a rate of 0 means the requests that belong to a client's trace.
+            Mode::Triton | Mode::OpenTelemetry => Ok(()),
         }
     }
 }

@@ -16,7 +16,7 @@ pub struct Trace(Arc<Root>);
 
 impl Trace {
     pub(crate) fn begin(setting: Arc<Setting>, ids: &Arc<AtomicU64>, parent: Option<TraceContext>) -> Trace {
-        let trace_id = parent.as_ref().map_or_else(|| random(), |parent| parent.parent.trace_id);
+        let trace_id = parent.as_ref().map_or_else(random, |parent| parent.parent.trace_id);
         let began = (Instant::now(), SystemTime::now());
         let id = ids.fetch_add(1, Relaxed) + 1;
         let (ids, records) = (Arc::clone(ids), Mutex::default());
