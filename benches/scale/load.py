@@ -8,7 +8,6 @@ import time
 
 import perf_analyzer
 
-from ..compare.servers import cpu_seconds
 from .cores import on
 
 VERSION = "2.40.0"
@@ -30,11 +29,11 @@ def client(port, row, protocol, concurrency, window, cores, work, reports):
             reports.append(e)
 
 
-def together(port, row, protocol, concurrency, clients, window, cores, work):
-    """The reports of all clients."""
+def together(ports, row, protocol, concurrency, clients, window, cores, work):
+    """The reports of all clients, which use the ports in turns."""
     reports = []
-    arguments = (port, row, protocol, concurrency, window, cores, work, reports)
-    threads = [threading.Thread(target=client, args=arguments) for _ in range(clients)]
+    rest = (row, protocol, concurrency, window, cores, work, reports)
+    threads = [threading.Thread(target=client, args=(ports[n % len(ports)], *rest)) for n in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -45,11 +44,11 @@ def together(port, row, protocol, concurrency, clients, window, cores, work):
     return reports
 
 
-def drive(port, row, protocol, concurrency, clients, seconds, cores, work):
+def drive(ports, row, protocol, concurrency, clients, seconds, cores, work):
     for attempt in range(ATTEMPTS):
         window = max(100, int(seconds * 1000 / WINDOWS)) * 2**attempt
         try:
-            return together(port, row, protocol, concurrency, clients, window, cores, work)
+            return together(ports, row, protocol, concurrency, clients, window, cores, work)
         except RuntimeError as e:
             failed = e
             print(f"  perf_analyzer failed, attempt {attempt + 1} of {ATTEMPTS}", flush=True)
@@ -60,16 +59,19 @@ def one(server, process, row, protocol, cores, setting, seconds, work):
     """What came of it. Throughput is the sum of what the clients report, the median latency theirs, the 99th percentile
     that of the slowest. CPU time and requests are the server's, from before the first to after the last.
 
-    `cores` is (the server's, the clients'); `setting` is (clients, concurrency of each).
+    `cores` is (the server's, the clients'); `setting` is (clients, concurrency of each). Where there are more ports than
+    clients, each port has a client, and all of them together have the same concurrency.
     """
-    port = process.grpc_port if protocol == "grpc" else process.http_port
+    ports = server.ports(process, protocol)
     clients, concurrency = setting
-    before, served = cpu_seconds(process.pid), server.count(process, row)
+    if len(ports) > clients:
+        clients, concurrency = len(ports), max(1, clients * concurrency // len(ports))
+    before, served = server.cpu_seconds(process), server.count(process, row)
     begin, client_cpu = time.monotonic(), sum(os.times()[:4])
-    reports = drive(port, row, protocol, concurrency, clients, seconds, cores[1], work)
+    reports = drive(ports, row, protocol, concurrency, clients, seconds, cores[1], work)
     elapsed = time.monotonic() - begin
     client_cpu = sum(os.times()[:4]) - client_cpu
-    used = cpu_seconds(process.pid) - before
+    used = server.cpu_seconds(process) - before
     count = server.count(process, row) - served
     return {
         "server": server.name,

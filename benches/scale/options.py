@@ -17,6 +17,7 @@ def add(what):
     scaled.add_argument("--protocols", default="", help="grpc,http by default")
     scaled.add_argument("--server", action="append", help="a build of this server; several are compared in turns")
     scaled.add_argument("--ours-only", action="store_true", help="without tritonserver")
+    scaled.add_argument("--apart", action="store_true", help="beside as many servers of one core each, which share nothing")
     scaled.add_argument("--budget", type=float, default=0, help="seconds for all of it; repeats are left out first")
     scaled.add_argument("--json", default="", help="where to write all numbers")
     scaled.add_argument("--chart", default="", help="where to draw it, as SVG")

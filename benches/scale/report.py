@@ -147,7 +147,10 @@ def judged(row, found):
         yield f"{most} cores p99 {ours:,.0f} us, Triton's {peer:,.0f} us", ours <= peer
     if 1 in found and most > 1:
         ratio = line["of"]["hippocamp"]["cpu_s_per_1000"] / found[1]["of"]["hippocamp"]["cpu_s_per_1000"]
-        yield f"{most} cores {ratio:.2f}x the CPU of a request on 1, aimed at {CPU_GROWTH}x", ratio <= CPU_GROWTH
+        apart = found[most]["of"].get("apart")
+        beside = apart and apart["cpu_s_per_1000"] / found[1]["of"]["hippocamp"]["cpu_s_per_1000"]
+        beside = f"; of {most} servers of one core each {beside:.2f}x" if beside else ""
+        yield f"{most} cores {ratio:.2f}x the CPU of a request on 1, aimed at {CPU_GROWTH}x{beside}", ratio <= CPU_GROWTH
 
 
 def verdicts(rows, results, options):

@@ -13,7 +13,7 @@ from server_process import BINARY
 from .. import ROOT
 from . import busy, chart, cores, load, pack, prebuilt, report
 from .rows import PROTOCOLS, ROWS
-from .servers import Echo, Ours, Triton
+from .servers import Apart, Echo, Ours, Triton
 
 OUTPUT = os.path.join(ROOT, "target", "bench-scale.json")
 # What a measurement takes beside its seconds, before it is known: starts, first requests, last ones.
@@ -67,6 +67,8 @@ def servers(options, built):
     found = [Ours(built, os.path.abspath(binary), label) for binary, label in zip(binaries, labels)]
     if not options.ours_only and Triton.is_there():
         found.append(Triton(built))
+    if options.apart:
+        found.insert(1, Apart(built, os.path.abspath(binaries[0])))
     # Asynchronous clients tell answers by the id of the request, of which the echo knows nothing.
     return found if "--async" in options.client_options else [*found, Echo(built)]
 
@@ -75,6 +77,9 @@ def measure(row, count, subjects, options, budget, work, results):
     """One row on `count` cores: each server is started once. False when there is no time left."""
     places = cores.divide(count)
     for server in subjects:
+        if count == 1 and isinstance(server, Apart):
+            # It is what is measured anyway.
+            continue
         for protocol in options.protocols:
             seconds = budget.next()
             if seconds is None:

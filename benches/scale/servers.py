@@ -8,7 +8,7 @@ import urllib.request
 
 from server_process import BINARY, ServerProcess
 
-from ..compare.servers import TRITON, TritonProcess
+from ..compare.servers import TRITON, TritonProcess, cpu_seconds
 from .cores import on
 
 
@@ -39,9 +39,40 @@ class Ours:
             process.log_file.close()
             shutil.rmtree(folder)
 
+    def ports(self, process, protocol):
+        """Those that clients use, in turns."""
+        return [process.grpc_port if protocol == "grpc" else process.http_port]
+
+    def cpu_seconds(self, process):
+        return cpu_seconds(process.pid)
+
     def count(self, process, row):
         """Requests that were answered so far."""
         return process.metric("nv_inference_request_success", model=row.model)
+
+
+class Apart(Ours):
+    """A server on each of the cores. They share nothing, so what a request takes more than on one core is the machine's."""
+
+    def __init__(self, built, binary=BINARY):
+        super().__init__(built, binary, "apart")
+
+    @contextlib.contextmanager
+    def started(self, row, cores, work):
+        """The processes."""
+        with contextlib.ExitStack() as stack:
+            yield [
+                stack.enter_context(super(Apart, self).started(row, [core], os.path.join(work, str(core)))) for core in cores
+            ]
+
+    def ports(self, processes, protocol):
+        return [port for process in processes for port in super(Apart, self).ports(process, protocol)]
+
+    def cpu_seconds(self, processes):
+        return sum(super(Apart, self).cpu_seconds(process) for process in processes)
+
+    def count(self, processes, row):
+        return sum(super(Apart, self).count(process, row) for process in processes)
 
 
 class Triton(Ours):
@@ -68,7 +99,7 @@ class EchoProcess:
         self.pid = self.process.pid
 
 
-class Echo:
+class Echo(Ours):
     """Not a server: it reads requests and answers what was recorded, on a thread for each core."""
 
     name, version = "echo", "benches/scale/echo.c"
