@@ -1,7 +1,7 @@
 //! `ModelInfer`: one request, one response.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hippocamp_backend::{Error, Parameters, Result};
 use hippocamp_core::{
@@ -47,6 +47,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     /// Its line in the access log, if there is such a log.
     pub(crate) record: Option<Arc<AccessRecord>>,
+    /// How long the client waits, if it said so.
+    pub(crate) timeout: Option<Duration>,
     /// When it began, if requests may be observed.
     pub(crate) began: Option<Instant>,
 }
@@ -55,7 +57,9 @@ impl Call {
     /// A call that begins now.
     pub(crate) fn new(inference: &Inference, metadata: MetadataMap, extensions: &Extensions) -> Call {
         let record = extensions.get::<Arc<AccessRecord>>().cloned();
-        Call { headers: metadata.into_headers(), record, began: inference.server.observed_now() }
+        let headers = metadata.into_headers();
+        let timeout = deadline::timeout(&headers);
+        Call { headers, record, timeout, began: inference.server.observed_now() }
     }
 
     /// Begins to observe a request of the call, which was read just now.
@@ -90,7 +94,7 @@ impl Call {
 
     /// When the client stops waiting, if it said so.
     pub(crate) fn deadline(&self, began: Instant) -> Option<Instant> {
-        deadline::timeout(&self.headers).and_then(|timeout| began.checked_add(timeout))
+        self.timeout.and_then(|timeout| began.checked_add(timeout))
     }
 
     /// Notes that the next request of a stream is waited for, since now.
@@ -103,19 +107,19 @@ impl Call {
 /// later.
 pub(crate) async fn infer(
     inference: &Inference,
-    call: Call,
+    call: &Call,
     request: ModelInferRequest,
     raw: Vec<TensorData>,
 ) -> (Result<Reply>, Observed) {
     let Some(held) = &inference.delays else { return execute(inference, call, request, raw).await };
-    let inference = inference.clone();
-    let call = async move { execute(&inference, call, request, raw).await };
+    let (inference, call) = (inference.clone(), call.clone());
+    let call = async move { execute(&inference, &call, request, raw).await };
     Box::pin(held.cancel_late(call)).await
 }
 
 async fn execute(
     inference: &Inference,
-    call: Call,
+    call: &Call,
     request: ModelInferRequest,
     raw: Vec<TensorData>,
 ) -> (Result<Reply>, Observed) {

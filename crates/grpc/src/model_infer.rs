@@ -4,6 +4,7 @@
 
 use std::mem::take;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hippocamp_core::{AccessRecord, Activity};
@@ -45,12 +46,16 @@ impl<S> ModelInfer<S> {
             return self.others.respond(request).await;
         }
         match deadline::timeout(headers) {
-            None => self.answer(request).await,
-            Some(timeout) => deadline::within(timeout, self.answer(request)).await,
+            None => self.answer(request, None).await,
+            Some(timeout) => deadline::within(timeout, self.answer(request, Some(timeout))).await,
         }
     }
 
-    async fn answer(&self, request: http::Request<RequestBody>) -> http::Response<Body>
+    async fn answer(
+        &self,
+        request: http::Request<RequestBody>,
+        timeout: Option<Duration>,
+    ) -> http::Response<Body>
     where
         S: Answers<Read>,
     {
@@ -64,8 +69,8 @@ impl<S> ModelInfer<S> {
                 return denied.into_http();
             }
             let record = parts.extensions.get::<Arc<AccessRecord>>().cloned();
-            let call = Call { headers: parts.headers, record, began };
-            let (answered, observed) = infer::infer(&self.inference, call, message, raw).await;
+            let call = Call { headers: parts.headers, record, timeout, began };
+            let (answered, observed) = infer::infer(&self.inference, &call, message, raw).await;
             let mut response = match answered {
                 Ok(reply) => reply.into_pieces().map_or_else(Status::into_http, sent),
                 Err(error) => status(&error).into_http(),

@@ -70,7 +70,7 @@ impl GrpcInferenceService for InferenceService {
         let (metadata, extensions, mut request) = r.into_parts();
         let raw = infer::take_raw(&mut request);
         let call = Call::new(&self.inference, metadata, &extensions);
-        let (answered, observed) = infer::infer(&self.inference, call, request, raw).await;
+        let (answered, observed) = infer::infer(&self.inference, &call, request, raw).await;
         let mut reply = answer(answered.and_then(Reply::into_message))?;
         if let Some(sending) = observed.sending(Activity::GrpcSendStart, Activity::GrpcSendEnd) {
             hippocamp_net::keep_in(reply.extensions_mut(), sending);

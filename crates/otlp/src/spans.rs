@@ -175,3 +175,106 @@ fn number(key: &str, value: u64) -> KeyValue {
     let value = Value::IntValue(value.try_into().unwrap_or(i64::MAX));
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use hippocamp_events::{
+        ExecutionTimes, FailureReason, ModelId, Outcome, RequestContext, RequestEvent, RequestObserver,
+    };
+    use hippocamp_trace::{Mode, ParentRule, StartSettings, TraceSink, Tracing};
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Kept(Mutex<Vec<FinishedTrace>>);
+
+    impl TraceSink for Kept {
+        fn collect(&self, trace: FinishedTrace) {
+            self.0.lock().unwrap().push(trace);
+        }
+    }
+
+    /// The spans of a request whose observer is told by `tell`.
+    fn traced(tell: impl FnOnce(&Arc<dyn RequestObserver>)) -> Vec<Span> {
+        let level = hippocamp_trace::Level { timestamps: true, tensors: false };
+        let start = StartSettings { mode: Mode::OpenTelemetry, level, rate: 1, ..StartSettings::default() };
+        let sink = Arc::<Kept>::default();
+        let tracing = Tracing::new(&start, ParentRule::default(), vec![], Arc::clone(&sink) as _);
+        let trace = tracing.sample("m", |_| None).unwrap();
+        tell(&trace.observer());
+        drop(trace);
+        spans(&sink.0.lock().unwrap()[0])
+    }
+
+    /// Tells of a request to that model, which ends so.
+    fn tell(
+        observer: &Arc<dyn RequestObserver>,
+        model: &str,
+        within: impl FnOnce(),
+        fails: bool,
+        starts: bool,
+    ) {
+        let (now, model) = (Instant::now(), ModelId { name: model.into(), version: 1 });
+        let context = RequestContext::new(now);
+        let times = ExecutionTimes::starting(now);
+        observer.on_event(&model, &context, &RequestEvent::Received);
+        observer.on_event(&model, &context, &RequestEvent::Queued { at: now });
+        if starts {
+            observer.on_event(&model, &context, &RequestEvent::Started { at: now });
+        }
+        within();
+        let failed = Outcome::Failed { reason: FailureReason::Backend, message: "boom" };
+        let outcome = if fails { failed } else { Outcome::Success { queued: now, times: &times } };
+        observer.on_event(&model, &context, &RequestEvent::Ended { outcome, at: Instant::now() });
+    }
+
+    /// Each span with that of its parent.
+    fn tree(spans: &[Span]) -> Vec<(String, String)> {
+        let name = |id: &Bytes| spans.iter().find(|span| span.span_id == id).map_or("", |span| &*span.name);
+        spans.iter().map(|span| (span.name.clone(), name(&span.parent_span_id).to_owned())).collect()
+    }
+
+    fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
+        expected.iter().map(|(name, parent)| ((*name).to_owned(), (*parent).to_owned())).collect()
+    }
+
+    #[test]
+    fn steps_lie_within_their_ensemble_at_any_depth() {
+        let spans = traced(|outer| {
+            let steps = || {
+                let inner = outer.of_step().unwrap();
+                let step = || tell(&inner.of_step().unwrap(), "step", || {}, false, true);
+                tell(&inner, "inner", step, false, true);
+            };
+            tell(outer, "outer", steps, false, true);
+        });
+        let expected =
+            [("InferRequest", ""), ("outer", "InferRequest"), ("inner", "outer"), ("step", "inner")];
+        assert_eq!(tree(&spans), pairs(&[&expected[..], &[("queue", "step"), ("compute", "step")]].concat()));
+        assert!(
+            spans
+                .iter()
+                .all(|span| span.status.is_none() && span.end_time_unix_nano >= span.start_time_unix_nano)
+        );
+    }
+
+    #[test]
+    fn a_failure_is_told_where_it_was_and_at_the_root() {
+        let failed = traced(|observer| tell(observer, "m", || {}, true, true));
+        let expected = [("InferRequest", ""), ("m", "InferRequest"), ("queue", "m"), ("compute", "m")];
+        assert_eq!(tree(&failed), pairs(&expected));
+        for span in &failed[..2] {
+            let status = span.status.as_ref().unwrap();
+            assert_eq!((status.code, &*status.message), (Code::Error as i32, "boom"));
+        }
+        let in_queue = traced(|observer| tell(observer, "m", || {}, true, false));
+        assert_eq!(tree(&in_queue), pairs(&expected[..3]));
+    }
+
+    #[test]
+    fn a_request_that_no_model_took_is_a_bare_root() {
+        assert_eq!(tree(&traced(|_| {})), pairs(&[("InferRequest", "")]));
+    }
+}
