@@ -47,8 +47,56 @@ def objects(path):
     return found
 
 
+def ask_v1(server, protocol):
+    """The same request to `simple` in V1, without its client."""
+    import http.client
+
+    import grpc
+
+    tensors = [A.tobytes(), A.tobytes()]
+    if protocol == "http":
+        link = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=30)
+        header = 'batch_size: 1 id: 7 input { name: "INPUT0" } input { name: "INPUT1" }'
+        link.request("POST", "/api/infer/simple", b"".join(tensors), {"NV-InferRequest": header, "traceparent": PARENT})
+        assert link.getresponse().status == 200
+        link.close()
+        return
+
+    def field(number, value):
+        if isinstance(value, int):
+            return bytes([number << 3, value])
+        return bytes([number << 3 | 2, len(value)]) + value
+
+    header = field(1, 1) + field(5, 7) + b"".join(field(2, field(1, name)) for name in (b"INPUT0", b"INPUT1"))
+    latest = bytes([2 << 3]) + b"\xff" * 9 + b"\x01"
+    message = field(1, b"simple") + latest + field(3, header) + b"".join(field(4, tensor) for tensor in tensors)
+    with grpc.insecure_channel(server.grpc) as channel:
+        for method in ("unary_unary", "stream_stream"):
+            name = "Infer" if method == "unary_unary" else "StreamInfer"
+            call = getattr(channel, method)(f"/nvidia.inferenceserver.GRPCService/{name}")
+            sent = message if method == "unary_unary" else iter([message])
+            reply = call(sent, metadata=[("traceparent", PARENT)])
+            (reply,) = [reply] if method == "unary_unary" else list(reply)
+            assert reply[2:4] == b"\x08\x01", reply
+
+
 def times(entries):
     return {time["name"]: time["ns"] for entry in entries for time in entry.get("timestamps", ())}
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_requests_of_v1(repository, tmp_path, protocol):
+    path = tmp_path / "trace.json"
+    with traced(repository, f"triton,file={path}", "level=TIMESTAMPS", "rate=1") as server:
+        ask_v1(server, protocol)
+    found = objects(path)
+    assert len(found) == (1 if protocol == "http" else 2)
+    before = ["HTTP_RECV_START", "HTTP_RECV_END"] if protocol == "http" else ["GRPC_WAITREAD_START", "GRPC_WAITREAD_END"]
+    after = [f"{protocol.upper()}_SEND_START", f"{protocol.upper()}_SEND_END"]
+    for entries in found.values():
+        (head,) = [entry for entry in entries if "model_name" in entry]
+        assert (head["model_name"], head["request_id"]) == ("simple", "7")
+        assert {*before, *after, "INFER_RESPONSE_COMPLETE", "REQUEST_START", "COMPUTE_START"} <= set(times(entries))
 
 
 @pytest.mark.parametrize("protocol", ["http", "grpc"])

@@ -6,12 +6,14 @@
 pub mod deadline;
 mod frame_decode;
 mod message_assembly;
+mod metadata;
 mod pieces;
 mod room;
 mod unary;
 
 pub use frame_decode::{RawTensors, decode};
 pub use message_assembly::{Answers, Assembled, AssembledMessages, Frames, HEADER};
+pub use metadata::metadata;
 pub use pieces::pieces;
 pub use room::Room;
 pub use unary::{Read, may_compress, sent};

@@ -7,7 +7,7 @@ use hippocamp_backend::{Error, Parameters, Result};
 use hippocamp_core::{
     Accepted, AccessRecord, Activity, HeaderForwarding, InferenceServer, Observed, Responses, Running, Then,
 };
-use hippocamp_grpc_content::deadline;
+use hippocamp_grpc_content::{deadline, metadata};
 use hippocamp_net::off_thread;
 use hippocamp_proto::inference::ModelInferRequest;
 use hippocamp_tensor::TensorData;
@@ -85,11 +85,9 @@ impl Call {
         observed
     }
 
-    /// The parameters that the metadata of the call give to its requests. Headers of the transport are not among them.
+    /// The parameters that the metadata of the call give to its requests.
     pub(crate) fn forwarded(&self, forwarding: &HeaderForwarding) -> Result<Option<Box<Parameters>>> {
-        let own = |name: &str| matches!(name, "content-type" | "te") || name.starts_with("grpc-");
-        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        forwarding.parameters(headers.filter(|(name, _)| !own(name)))
+        forwarding.parameters(metadata(&self.headers))
     }
 
     /// When the client stops waiting, if it said so.

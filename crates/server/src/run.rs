@@ -161,7 +161,12 @@ fn serve(
     for listener in listeners.http {
         info!("HTTP on {}", listener.address()?);
         let (network, server) = shared();
-        let v1 = V1HttpFront::new(Arc::clone(&v1), &network, accesses.http.clone());
+        let v1 = V1HttpFront::new(
+            Arc::clone(&v1),
+            &network,
+            accesses.http.clone(),
+            settings.header_forwarding.clone(),
+        );
         fronts.spawn(hippocamp_http::serve(listener, network, server, settings.clone(), |front| {
             v1.beside(front)
         }));
@@ -174,7 +179,12 @@ fn serve(
             access: accesses.grpc.clone(),
             ..args.grpc.settings()
         };
-        let v1 = V1GrpcFront::new(Arc::clone(&v1), &network, accesses.grpc.clone());
+        let v1 = V1GrpcFront::new(
+            Arc::clone(&v1),
+            &network,
+            accesses.grpc.clone(),
+            settings.header_forwarding.clone(),
+        );
         fronts.spawn(hippocamp_grpc::serve(listener, network, server, settings, |front| v1.beside(front)));
     }
     for listener in listeners.metrics {

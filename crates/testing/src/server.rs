@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hippocamp_access::Access;
 use hippocamp_backend::Backend;
-use hippocamp_core::{ControlMode, InferenceServer, Settings, WatchSettings};
+use hippocamp_core::{ControlMode, HeaderForwarding, InferenceServer, Settings, WatchSettings};
 use hippocamp_grpc::GrpcSettings;
 use hippocamp_http::HttpSettings;
 use hippocamp_net::{IoThreads, Limits, Network};
@@ -103,12 +103,13 @@ impl TestServer {
         let shared = || (Arc::clone(&network), Arc::clone(&core));
         let (of_http, server) = shared();
         let v1 = V1::new(Arc::clone(&core));
-        let v1_http = V1HttpFront::new(Arc::clone(&v1), &network, Access::open());
+        let v1_http =
+            V1HttpFront::new(Arc::clone(&v1), &network, Access::open(), HeaderForwarding::default());
         fronts.spawn(hippocamp_http::serve(http, of_http, server, settings, |front| v1_http.beside(front)));
         let (of_metrics, server) = shared();
         fronts.spawn(hippocamp_http::serve_metrics(metrics, of_metrics, server, Access::open()));
         let (of_grpc, server) = shared();
-        let v1_grpc = V1GrpcFront::new(v1, &network, Access::open());
+        let v1_grpc = V1GrpcFront::new(v1, &network, Access::open(), HeaderForwarding::default());
         let settings = GrpcSettings::default();
         fronts.spawn(hippocamp_grpc::serve(grpc, of_grpc, server, settings, |front| v1_grpc.beside(front)));
         let (of_line, server) = shared();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hippocamp_access::Access;
-use hippocamp_core::{AccessRecord, Activity};
+use hippocamp_core::{AccessRecord, Activity, HeaderForwarding};
 use hippocamp_grpc_content::{Assembled, MESSAGE_SIZE, Read, deadline, may_compress, sent};
 use hippocamp_net::{Front, Mount, Network, Refusal, RequestBody, keep_until_sent};
 use hippocamp_proto::v1::ModelControlResponse;
@@ -33,23 +33,29 @@ const HEALTH: &str = "/nvidia.inferenceserver.GRPCService/Health";
 pub struct V1GrpcFront {
     v1: Arc<V1>,
     access: Access,
+    forwarding: HeaderForwarding,
     calls: Assembled<GrpcServiceServer<Service>>,
     /// The size in bytes above which tensors are copied on another thread.
     large_copy: usize,
 }
 
 impl V1GrpcFront {
-    /// V1 for clients that `access` admits.
-    pub fn new(v1: Arc<V1>, network: &Network, access: Access) -> V1GrpcFront {
+    /// V1 for clients that `access` admits. `forwarding` says which of their metadata become parameters of the request.
+    pub fn new(v1: Arc<V1>, network: &Network, access: Access, forwarding: HeaderForwarding) -> V1GrpcFront {
         let large_copy = network.large_copy();
-        let service = Service { v1: Arc::clone(&v1), phase: network.phase(), large_copy };
+        let service = Service {
+            v1: Arc::clone(&v1),
+            phase: network.phase(),
+            forwarding: forwarding.clone(),
+            large_copy,
+        };
         let service = GrpcServiceServer::new(service)
             .max_decoding_message_size(MESSAGE_SIZE)
             .max_encoding_message_size(MESSAGE_SIZE)
             .accept_compressed(CompressionEncoding::Gzip)
             .accept_compressed(CompressionEncoding::Deflate);
         let calls = Assembled { service, streams: &[STREAM_INFER] };
-        V1GrpcFront { v1, access, calls, large_copy }
+        V1GrpcFront { v1, access, forwarding, calls, large_copy }
     }
 
     /// This protocol beside another one on the same port.
@@ -76,7 +82,8 @@ impl V1GrpcFront {
             let grant = Granted::of(&parts.extensions);
             let record = parts.extensions.get::<Arc<AccessRecord>>().cloned();
             let call = Call { grant, headers: parts.headers, record, began };
-            let (reply, observed) = infer(&self.v1, &call, message, raw, self.large_copy).await;
+            let (reply, observed) =
+                infer(&self.v1, &call, &self.forwarding, message, raw, self.large_copy).await;
             let mut response = reply.into_pieces(&self.v1).map_or_else(Status::into_http, sent);
             let sending = observed.sending(Activity::GrpcSendStart, Activity::GrpcSendEnd);
             keep_until_sent(&mut response, sending);

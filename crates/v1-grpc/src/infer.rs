@@ -8,8 +8,8 @@ use std::vec::IntoIter;
 use bytes::Bytes;
 use hippocamp_access::Grant;
 use hippocamp_backend::{Error, Result};
-use hippocamp_core::{Accepted, AccessRecord, Activity, Observed};
-use hippocamp_grpc_content::{MESSAGE_SIZE, RawTensors, deadline, pieces};
+use hippocamp_core::{Accepted, AccessRecord, Activity, HeaderForwarding, Observed};
+use hippocamp_grpc_content::{MESSAGE_SIZE, RawTensors, deadline, metadata, pieces};
 use hippocamp_proto::v1::{InferRequest, InferResponse, InferResponseHeader};
 use hippocamp_tensor::{HostSegments, TensorData};
 use hippocamp_v1::{Answer, Encoding, V1};
@@ -75,11 +75,12 @@ impl Call {
     }
 }
 
-/// Answers one request, whose tensors are in `raw`. `large` is the size in bytes above which tensors are copied on another
+/// Answers one request, whose tensors are in `raw`. `forwarding` says which metadata become its parameters, `large` is the size in bytes above which tensors are copied on another
 /// thread. Dropping the future cancels the request.
 pub(crate) async fn infer(
     v1: &Arc<V1>,
     call: &Call,
+    forwarding: &HeaderForwarding,
     message: InferRequest,
     raw: Vec<TensorData>,
     large: usize,
@@ -88,7 +89,7 @@ pub(crate) async fn infer(
     let InferRequest { model_name, model_version, meta_data, .. } = message;
     let header = meta_data.unwrap_or_default();
     let id = header.id;
-    let accepted = match accept(v1, call, &model_name, model_version).await {
+    let accepted = match accept(v1, call, forwarding, &model_name, model_version).await {
         Ok(accepted) => accepted,
         Err(error) => return (Reply::new(v1, number, id, Err(error)), Observed::default()),
     };
@@ -99,9 +100,16 @@ pub(crate) async fn infer(
 }
 
 /// Finds the model that a request names, if its client may ask for it.
-pub(crate) async fn accept(v1: &V1, call: &Call, model: &str, version: i64) -> Result<Accepted> {
+pub(crate) async fn accept(
+    v1: &V1,
+    call: &Call,
+    forwarding: &HeaderForwarding,
+    model: &str,
+    version: i64,
+) -> Result<Accepted> {
     call.check_model(model)?;
-    v1.accept(model, version).await
+    let accepted = v1.accept(model, version).await?;
+    Ok(accepted.with_parameters(forwarding.parameters(metadata(&call.headers))?))
 }
 
 /// A reply whose tensors are still where the model left them.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hippocamp_access::Grant;
 use hippocamp_backend::{Code, Error, Result};
-use hippocamp_core::Activity;
+use hippocamp_core::{Activity, HeaderForwarding};
 use hippocamp_net::{Exchange, Phase, keep_in};
 use hippocamp_proto::v1 as pb;
 use hippocamp_services::v1::grpc_service_server::GrpcService;
@@ -41,6 +41,8 @@ pub(crate) struct Service {
     pub(crate) v1: Arc<V1>,
     /// How far the server is with stopping: streams read no more then.
     pub(crate) phase: watch::Receiver<Phase>,
+    /// Which metadata become parameters of requests.
+    pub(crate) forwarding: HeaderForwarding,
     /// The size in bytes above which tensors are copied on another thread.
     pub(crate) large_copy: usize,
 }
@@ -76,7 +78,7 @@ impl GrpcService for Service {
         let call = self.call(&r);
         let mut message = r.into_inner();
         let raw = std::mem::take(&mut message.raw_input).into_iter().map(TensorData::from).collect();
-        let (reply, observed) = infer(&self.v1, &call, message, raw, self.large_copy).await;
+        let (reply, observed) = infer(&self.v1, &call, &self.forwarding, message, raw, self.large_copy).await;
         let mut response = Response::new(reply.into_message(&self.v1));
         if let Some(sending) = observed.sending(Activity::GrpcSendStart, Activity::GrpcSendEnd) {
             keep_in(response.extensions_mut(), sending);

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_core::{Activity, Observed, Then};
+use hippocamp_core::{Activity, HeaderForwarding, Observed, Then};
 use hippocamp_grpc_content::Room;
 use hippocamp_net::{Charge, Exchange, Phase};
 use hippocamp_proto::v1::{InferRequest, InferResponse};
@@ -68,7 +68,14 @@ pub(crate) fn infer(
         Writer { v1: Arc::clone(&v1), replies, room: Room::new(REPLY_BYTES), large: service.large_copy };
     tokio::spawn(writer.clone().answer(waiting));
     let deadline = call.deadline(Instant::now());
-    let starter = Starter { v1, exchange, call, deadline, room: Room::new(REQUEST_BYTES) };
+    let starter = Starter {
+        v1,
+        exchange,
+        call,
+        forwarding: service.forwarding.clone(),
+        deadline,
+        room: Room::new(REQUEST_BYTES),
+    };
     tokio::spawn(read(starter, requests, service.phase.clone(), pending, writer));
     Replies(stream)
 }
@@ -113,6 +120,7 @@ struct Starter {
     exchange: Option<Arc<Exchange>>,
     /// Of the stream; each of its requests names a model of its own.
     call: Call,
+    forwarding: HeaderForwarding,
     /// When the client stops waiting for the whole stream.
     deadline: Option<Instant>,
     room: Room,
@@ -139,7 +147,7 @@ impl Starter {
     ) -> Result<(Box<Submitted>, Option<(Charge, OwnedSemaphorePermit)>)> {
         let arrived = Instant::now();
         let InferRequest { model_name, model_version, meta_data, raw_input } = request;
-        let accepted = accept(&self.v1, &self.call, &model_name, model_version).await?;
+        let accepted = accept(&self.v1, &self.call, &self.forwarding, &model_name, model_version).await?;
         let raw: Vec<TensorData> = raw_input.into_iter().map(TensorData::from).collect();
         let bytes = REQUEST + raw.iter().map(TensorData::len).sum::<usize>();
         let charge = self.exchange.as_ref().map(|exchange| exchange.charge(bytes));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hippocamp_access::{Access, Grant};
 use hippocamp_backend::{Error, Result};
+use hippocamp_core::HeaderForwarding;
 use hippocamp_http_content::{ResponseBody, Unread};
 use hippocamp_net::{Front, Mount, Network, Refusal, RequestBody, Source};
 use hippocamp_proto::v1::SharedMemoryStatus;
@@ -29,14 +30,16 @@ const MAX_SMALL_BODY: usize = 1024;
 pub struct V1HttpFront {
     pub(crate) v1: Arc<V1>,
     access: Access,
+    /// Which headers of inference become parameters of the request.
+    pub(crate) forwarding: HeaderForwarding,
     /// The size in bytes above which tensors are copied on another thread.
     pub(crate) large_copy: usize,
 }
 
 impl V1HttpFront {
-    /// V1 for clients that `access` admits.
-    pub fn new(v1: Arc<V1>, network: &Network, access: Access) -> V1HttpFront {
-        V1HttpFront { v1, access, large_copy: network.large_copy() }
+    /// V1 for clients that `access` admits. `forwarding` says which of their headers become parameters of the request.
+    pub fn new(v1: Arc<V1>, network: &Network, access: Access, forwarding: HeaderForwarding) -> V1HttpFront {
+        V1HttpFront { v1, access, forwarding, large_copy: network.large_copy() }
     }
 
     /// This protocol beside another one on the same port.

@@ -58,7 +58,10 @@ pub(crate) async fn infer<B: Source>(
     let accepted = async {
         let header = header?;
         hippocamp_v1::check_model(&call.grant?, call.model)?;
-        Ok((header, front.v1.accept(call.model, call.version).await?))
+        let accepted = front.v1.accept(call.model, call.version).await?;
+        let of_client = headers.iter().filter(|(name, _)| **name != NV_INFER_REQUEST);
+        let of_client = of_client.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        Ok((header, accepted.with_parameters(front.forwarding.parameters(of_client)?)))
     };
     let (header, accepted) = match accepted.await {
         Ok(accepted) => accepted,

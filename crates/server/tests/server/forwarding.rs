@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hippocamp_access::Access;
 use hippocamp_backend::{
     Backend, Batch, ExecutionTimes, InstanceSpec, Model, ModelInstance, ModelSource, NewInstance,
     OutputTensor, Response, Result,
@@ -14,9 +15,14 @@ use hippocamp_model_config::ModelConfig;
 use hippocamp_net::{Limits, Network};
 use hippocamp_proto::inference::infer_parameter::ParameterChoice;
 use hippocamp_proto::inference::{ModelInferRequest, ModelInferResponse};
+use hippocamp_proto::v1;
 use hippocamp_services::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
+use hippocamp_services::v1::grpc_service_client::GrpcServiceClient;
 use hippocamp_tensor::Shape;
 use hippocamp_testing::{Repository, TestServer, network, send};
+use hippocamp_v1::V1;
+use hippocamp_v1_grpc::V1GrpcFront;
+use hippocamp_v1_http::V1HttpFront;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -96,9 +102,14 @@ impl Forwarding {
         let mut fronts = JoinSet::new();
         let settings = HttpSettings { header_forwarding: forwarding.clone(), ..HttpSettings::default() };
         let core = || Arc::clone(&server.core);
-        fronts.spawn(hippocamp_http::serve(http, Arc::clone(&network), core(), settings, |front| front));
+        let v1 = V1::new(core());
+        let v1_http = V1HttpFront::new(Arc::clone(&v1), &network, Access::open(), forwarding.clone());
+        let beside = |front| v1_http.beside(front);
+        fronts.spawn(hippocamp_http::serve(http, Arc::clone(&network), core(), settings, beside));
+        let v1_grpc = V1GrpcFront::new(v1, &network, Access::open(), forwarding.clone());
         let settings = GrpcSettings { header_forwarding: forwarding, ..GrpcSettings::default() };
-        fronts.spawn(hippocamp_grpc::serve(grpc, Arc::clone(&network), core(), settings, |front| front));
+        let beside = |front| v1_grpc.beside(front);
+        fronts.spawn(hippocamp_grpc::serve(grpc, Arc::clone(&network), core(), settings, beside));
         let grpc = format!("http://{of_grpc}");
         Forwarding { _server: server, http: of_http, grpc, _network: network, _fronts: fronts }
     }
@@ -187,6 +198,29 @@ async fn reserved_names_are_refused() {
     // What gRPC itself sends is no header of the client.
     let reply = forwarding.client().await.model_infer(fp32("echo", "", &[1], &[1.0])).await.unwrap();
     assert_eq!(reply.into_inner().parameters.keys().collect::<Vec<_>>(), ["user-agent"]);
+}
+
+#[tokio::test]
+async fn requests_of_v1_are_forwarded_as_well() {
+    let forwarding = Forwarding::new(".*").await;
+    let text = "Header 'sequence_id' is reserved for Triton usage and cannot be forwarded.";
+    let header = ("NV-InferRequest", "batch_size: 1 input { name: \"INPUT0\" dims: 1 }");
+    let ask = async |headers: &[(&str, &str)]| {
+        send(forwarding.http, "POST", "/api/infer/echo", headers, &[0; 4]).await
+    };
+    assert_eq!(ask(&[header]).await.status, 200);
+    let refused = ask(&[header, ("sequence_id", "1")]).await;
+    assert_eq!(refused.status, 400);
+    assert!(refused.head.contains(&text.replace('\'', "\\'")), "{}", refused.head);
+    let mut client = GrpcServiceClient::connect(forwarding.grpc.clone()).await.unwrap();
+    let mut request = Request::new(v1::InferRequest {
+        model_name: "echo".to_owned(),
+        model_version: -1,
+        ..v1::InferRequest::default()
+    });
+    request.metadata_mut().insert("sequence_id", "1".parse().unwrap());
+    let reply = client.infer(request).await.unwrap().into_inner();
+    assert_eq!(reply.request_status.unwrap().msg, text);
 }
 
 #[tokio::test]
