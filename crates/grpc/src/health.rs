@@ -67,7 +67,7 @@ impl HealthService {
             };
             let status =
                 if is_stopping { ServingStatus::NotServing } else { self.status(model.as_deref()).await };
-            if last != Some(status) && to.send(told(status)).await.is_err() {
+            if last != Some(status) && to.send(Ok(told(status))).await.is_err() {
                 return;
             }
             if is_stopping {
@@ -80,8 +80,8 @@ impl HealthService {
 
 type Told = Result<HealthCheckResponse, Status>;
 
-fn told(status: ServingStatus) -> Told {
-    Ok(HealthCheckResponse { status: status.into() })
+fn told(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse { status: status.into() }
 }
 
 #[tonic::async_trait]
@@ -91,7 +91,7 @@ impl Health for HealthService {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         let model = self.model(&request);
-        told(self.status(model.as_deref()).await).map(Response::new)
+        Ok(Response::new(told(self.status(model.as_deref()).await)))
     }
 
     type WatchStream = ReceiverStream<Told>;

@@ -161,7 +161,7 @@ async fn the_openapi_document_has_every_route_that_is_served() {
     assert_eq!(document["openapi"], "3.1.0");
     let paths = document["paths"].as_object().unwrap();
     for (path, methods) in paths {
-        let path = path.replace("{model_version}", "1").replace('{', "").replace('}', "");
+        let path = path.replace("{model_version}", "1").replace(['{', '}'], "");
         let route = crate::router::find(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
         let known = route.methods().iter().map(|method| method.as_str().to_lowercase());
         let told = methods.as_object().unwrap().keys().filter(|key| *key != "parameters").cloned();

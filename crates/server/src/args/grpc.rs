@@ -10,6 +10,7 @@ use hippocamp_net::{Http2, Pings};
 use super::switch;
 
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[command(next_help_heading = "gRPC")]
 pub(crate) struct GrpcArgs {
     /// Whether to serve gRPC.
