@@ -171,8 +171,8 @@ impl InlineExecution {
     fn spin(&self, queue: &Queue, size: Size) -> Option<(&InlineInstance, Taken<'_>)> {
         static ON_SEVERAL_CORES: LazyLock<bool> =
             LazyLock::new(|| thread::available_parallelism().is_ok_and(|cores| cores.get() > 1));
-        if let Some(extra) = self.extra.as_ref().filter(|extra| extra.places().is_empty()) {
-            extra.ask(queue);
+        if let Some(extra) = &self.extra {
+            extra.meet(queue);
         }
         if !*ON_SEVERAL_CORES {
             return None;

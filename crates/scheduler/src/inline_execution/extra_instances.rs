@@ -1,11 +1,11 @@
 //! Instances beyond those of the config, one for each thread that executes inline at the same time as others.
 //!
 //! Where several threads accept requests of one model, its instances are what they meet at. A model whose instances keep
-//! nothing and are small says so by giving more of them ([`Model::extra_instance`]). They are made when two threads
-//! meet for the first time, so a model that one thread can serve has none.
+//! nothing and are small says so by giving more of them ([`Model::extra_instance`]). They are made when threads have
+//! met there often, so a model that one thread can serve has none.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use hippocamp_backend::{InstanceSpec, Model, MovableInstance};
@@ -16,6 +16,10 @@ use super::{InlineInstance, LatencyEstimates, Taken};
 use crate::queue::Queue;
 use crate::thread_cache;
 
+/// How often threads have to meet before there are extra instances. Where one thread accepts all requests, it meets the
+/// instances' own threads a few times, until these are not needed any more.
+const OFTEN: usize = 64;
+
 /// The extra instances of a model.
 pub(super) struct ExtraInstances(Arc<Shared>);
 
@@ -23,6 +27,8 @@ pub(super) struct ExtraInstances(Arc<Shared>);
 struct Shared {
     /// A place for each core, once their instances are made.
     places: OnceLock<Box<[InlineInstance]>>,
+    /// How often threads have met so far, as long as there are no places.
+    met: AtomicUsize,
     /// Whether somebody makes instances, or the model has none.
     is_asked: AtomicBool,
     latencies: Arc<LatencyEstimates>,
@@ -40,6 +46,7 @@ impl ExtraInstances {
     ) -> ExtraInstances {
         ExtraInstances(Arc::new(Shared {
             places: OnceLock::new(),
+            met: AtomicUsize::new(0),
             is_asked: AtomicBool::new(false),
             latencies: Arc::clone(latencies),
             spec: spec.clone(),
@@ -53,8 +60,18 @@ impl ExtraInstances {
         self.0.places.get().map_or(&[], |places| places)
     }
 
+    /// Notes that a thread found every instance taken.
+    pub(super) fn meet(&self, queue: &Queue) {
+        if self.0.is_asked.load(Ordering::Relaxed) || !self.places().is_empty() {
+            return;
+        }
+        if self.0.met.fetch_add(1, Ordering::Relaxed) >= OFTEN {
+            self.ask(queue);
+        }
+    }
+
     /// Has another thread make the instances, or those that are missing, unless that was done.
-    pub(super) fn ask(&self, queue: &Queue) {
+    fn ask(&self, queue: &Queue) {
         if self.0.is_asked.load(Ordering::Relaxed) || self.0.is_asked.swap(true, Ordering::Relaxed) {
             return;
         }
