@@ -367,6 +367,7 @@ def test_access_log(repository, tmp_path):
     streamed = [by_id[f"s{n}"] for n in range(3)]
     assert all(line["path"].endswith("/ModelStreamInfer") and line["request_bytes"] >= 128 for line in streamed)
     assert all(line["response_bytes"] > 128 and line["model"] == "simple" for line in streamed)
+    assert {line["grpc_status"] for line in streamed} == {0}
     # The stream as a whole has a line, too.
     assert len([line for line in lines if line["path"].endswith("/ModelStreamInfer")]) == 4
     refused = next(line for line in lines if "nope" in line["path"])

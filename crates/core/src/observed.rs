@@ -89,16 +89,15 @@ impl Observed {
         Origin { deadline, trace_context, observer: observe_both(Some(trace), record) }
     }
 
-    /// Notes the status of gRPC of a request that is one of several on a call.
-    pub fn answered_grpc(&self, status: i32) {
-        if let Some(record) = &self.record {
-            record.answered_grpc(status);
-        }
+    /// Whether the request has a line in the access log.
+    pub fn is_logged(&self) -> bool {
+        self.record.is_some()
     }
 
-    /// Counts bytes of a response of such a request.
-    pub fn sent(&self, bytes: usize) {
+    /// Notes a response to a request that is one of several on a call of gRPC: its status, and its size in bytes.
+    pub fn answered(&self, grpc_status: i32, bytes: usize) {
         if let Some(record) = &self.record {
+            record.answered_grpc(grpc_status);
             record.sent(bytes);
         }
     }

@@ -16,7 +16,7 @@ pub(crate) fn status(error: &Error) -> Status {
 }
 
 /// The code of the status.
-fn code(code: Code) -> tonic::Code {
+pub(crate) fn code(code: Code) -> tonic::Code {
     match code {
         Code::Cancelled => tonic::Code::Cancelled,
         Code::Unknown => tonic::Code::Unknown,

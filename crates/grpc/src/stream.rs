@@ -23,7 +23,10 @@ use tonic::{Status, Streaming};
 use crate::delays::{Delays, hold};
 use crate::infer::{self, Call, Submitted};
 use crate::parameters::flag;
-use crate::{encode, status::status};
+use crate::{
+    encode,
+    status::{code, status},
+};
 
 /// Requests under way and answers not yet written, on one stream. Beyond that, reading waits.
 const IN_FLIGHT: usize = 1024;
@@ -220,6 +223,10 @@ impl Writer {
                 () = self.gone() => return false,
             };
             let Some(event) = event else { return true };
+            let code = match &event {
+                Event::ResponseFailed(error) | Event::Failed(error) => code(error.code()),
+                Event::Response { .. } | Event::End => tonic::Code::Ok,
+            };
             let reply = match event {
                 Event::Response { response, last } => {
                     let reply = encode::reply(&running.model, id.clone(), &mut running.outputs, response);
@@ -238,7 +245,9 @@ impl Writer {
                 Event::End => return true,
             };
             observed.mark(Activity::InferResponseComplete);
-            observed.sent(reply.as_ref().map_or(0, prost::Message::encoded_len));
+            if observed.is_logged() {
+                observed.answered(code as i32, reply.as_ref().map_or(0, prost::Message::encoded_len));
+            }
             observed.mark(Activity::GrpcSendStart);
             if !self.send(reply).await {
                 return false;

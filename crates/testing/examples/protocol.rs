@@ -11,10 +11,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result, Sequence};
 use hippocamp_core::{
-    IncomingRequest, InferInput, InferRequest, InferenceServer, LoadedModel, OutputPlan, Responses, Running,
-    Then,
+    Activity, IncomingRequest, InferInput, InferRequest, InferenceServer, LoadedModel, Observed, OutputPlan,
+    Responses, Running, Then,
 };
-use hippocamp_net::{Front, Http2, Port, Refusal, RequestBody};
+use hippocamp_net::{Front, Http2, Port, Refusal, RequestBody, keep_until_sent};
 use hippocamp_shm::SharedMemory;
 use hippocamp_tensor::DataType;
 use hippocamp_testing::{Repository, TestServer, identity_config, send};
@@ -29,11 +29,15 @@ impl Front for Ask {
     type Body = Full<Bytes>;
 
     async fn respond(&self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
+        let mut observed = Observed::default();
         // The server's errors have codes; each protocol maps them to its own statuses.
-        match self.answer(request).await {
+        let mut response = match self.answer(request, &mut observed).await {
             Ok(numbers) => text(StatusCode::OK, numbers),
             Err(error) => text(StatusCode::BAD_REQUEST, error.message().to_owned()),
-        }
+        };
+        // The trace of the request, if it has one, ends when the response was sent.
+        keep_until_sent(&mut response, observed.sending(Activity::HttpSendStart, Activity::HttpSendEnd));
+        response
     }
 
     fn refuse(&self, _: &Request<RequestBody>, why: Refusal) -> Option<Response<Full<Bytes>>> {
@@ -48,12 +52,16 @@ fn text(status: StatusCode, text: String) -> Response<Full<Bytes>> {
 }
 
 impl Ask {
-    async fn answer(&self, request: Request<RequestBody>) -> Result<String> {
+    async fn answer(&self, request: Request<RequestBody>, observed: &mut Observed) -> Result<String> {
         let (head, body) = request.into_parts();
         let name = head.uri.path().strip_prefix("/ask/").ok_or_else(|| Error::not_found("Not Found"))?;
         let body = body.collect().await.map_err(|e| Error::invalid_arg(e.to_string()))?.to_bytes();
         let mut question = Question { numbers: decode(&String::from_utf8_lossy(&body))? };
         let accepted = self.0.accept(name, None, ONE).await?;
+        // One call has it traced and logged, as far as the server does either.
+        let record = head.extensions.get();
+        *observed = self.0.observe(name, record, |header| head.headers.get(header)?.to_str().ok());
+        let accepted = accepted.of(observed.origin(None));
         let Running { model, responses, mut outputs } =
             accepted.submit(&*self.0, &mut question, Then::Wait)?;
         let mut answer = String::new();
