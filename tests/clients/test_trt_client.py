@@ -186,3 +186,38 @@ def test_what_fails_is_told(tutorial, protocol):
     assert "JPEG, PNG, WebP or BMP was expected" in told["run"]
     assert "nobody" in told["unknown"]
     assert told["protocol"] == "protocol was expected to be 'gRPC', 'HTTP', 'v2' or 'v2-HTTP', got 'v3'"
+
+
+TEXTS = """
+import json, sys
+import numpy as np
+from trt_client import client
+url, protocol = sys.argv[1:]
+told = {}
+def told_by(name, call):
+    try:
+        told[name] = call()
+    except Exception as error:
+        told[name] = f"{type(error).__name__}: {error}"
+def texts(values):
+    (array,) = client.Inference(url, "any_string", protocol=protocol).run({"INPUT0": values})["OUTPUT0"]
+    return [value.decode("latin-1") for value in array]
+told_by("zeros", lambda: texts(np.array([b"a\\0\\0", b"\\xff\\0", b""], dtype=object)))
+told_by("mixed", lambda: texts(np.array(["b", b"c"], dtype=object)))
+told_by("unicode", lambda: texts(np.array(["d", "ef"])))
+row = np.zeros(16, np.int32)
+told_by("missing", lambda: client.Inference(url, "simple", protocol=protocol).run({"INPUT0": row}))
+told_by("broken", lambda: str(client.Inference(url, "broken", protocol=protocol)))
+print(json.dumps(told))
+"""
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_texts_arrive_whole_and_no_input_is_forgotten(v1_server, protocol):
+    told = json.loads(run(protocol, "-c", TEXTS, url(v1_server, protocol), protocol))
+    assert told["zeros"] == ["a\0\0", "\xff\0", ""]
+    assert told["mixed"] == ["b", "c"]
+    assert told["unicode"] == ["d", "ef"]
+    # Over V1's gRPC its library would end the process.
+    assert "model 'simple'" in told["missing"] and "['INPUT1']" in told["missing"]
+    assert "broken" in told["broken"] and "Inference object" not in told["broken"]

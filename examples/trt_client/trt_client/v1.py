@@ -9,10 +9,31 @@ from tensorrtserver.api import InferContext, InferenceServerException, ProtocolT
 OCTETS = "?format=binary"
 
 
+class Verbatim(str):
+    """Bytes that stay as they are. The client writes an array of objects by the text of each, which of bytes is b'...', and one
+    of NumPy's bytes would lose the zeros at their ends."""
+
+    def __new__(cls, data):
+        made = super().__new__(cls)
+        made.data = data
+        return made
+
+    def __str__(self):
+        return self
+
+    def encode(self, *_):
+        return self.data
+
+
 def as_client_wants(array):
-    """The client writes the bytes of an array of bytes, but of one of objects their text, as in b'...'."""
-    is_bytes = array.dtype == object and all(isinstance(each, bytes) for each in array.flat)
-    return array.astype(np.bytes_) if is_bytes else array
+    """The array such that the client sends what it says: it knows bytes of NumPy and objects, but no arrays of texts."""
+    if array.dtype.kind not in "OU":
+        return array
+    wanted = array.astype(object)
+    for place, each in enumerate(wanted.flat):
+        if isinstance(each, bytes):
+            wanted.flat[place] = Verbatim(each)
+    return wanted
 
 
 def status_over_http(url, model):
@@ -36,8 +57,13 @@ class Engine:
         self.context = InferContext(url, protocol, model, version)
         # Not by ServerStatusContext, which fails under protobuf 3.20.3 in Python 3.11.
         status = (status_over_http if is_http else status_over_grpc)(url, model)
-        outputs = status.model_status[model].config.output
-        self.outputs = {output.name: InferContext.ResultFormat.RAW for output in outputs}
+        status = status.model_status[model]
+        if not status.config.output:
+            versions = status.version_status.items()
+            reasons = [f"version {number}: {each.ready_state_reason.message}" for number, each in versions]
+            raise RuntimeError(f"model '{model}' is not served: {'; '.join(reasons) or 'it has no version'}")
+        self.model, self.inputs = model, [tensor.name for tensor in status.config.input]
+        self.outputs = {output.name: InferContext.ResultFormat.RAW for output in status.config.output}
         # The library is not made for several threads that start requests at a time.
         self.starting = threading.Lock()
 
@@ -59,8 +85,14 @@ class Engine:
     def close(self):
         self.context.close()
 
-    @staticmethod
-    def arrays(inputs):
+    def arrays(self, inputs):
+        missing = [name for name in self.inputs if name not in inputs]
+        if missing:
+            # Over gRPC the library would end the process.
+            raise ValueError(
+                f"model '{self.model}' takes the inputs {self.inputs}, of which {missing} are missing: "
+                "the client of V1 sends optional ones, too"
+            )
         return {name: [as_client_wants(array) for array in value] for name, value in inputs.items()}
 
 
