@@ -77,11 +77,17 @@ impl Auth {
     /// read until the files change once more.
     pub fn reload(&self) -> Result<bool, AuthError> {
         let mut read = self.read.lock();
-        let stamp = Stamp::of(&read.0);
-        if stamp == read.1 {
+        if Stamp::of(&read.0) == read.1 {
             return Ok(false);
         }
-        read.1 = stamp;
+        // Also what only the new text names is followed: if that is what is missing, it may come later. Looked at before it is
+        // read, as at the start.
+        if let Ok(file) = auth_file::read(&self.path) {
+            let mut named = file.secret_files(&self.path);
+            named.retain(|file| !read.0.contains(file));
+            read.0.extend(named);
+        }
+        read.1 = Stamp::of(&read.0);
         let fresh = Auth::read(&self.path)?;
         *read = fresh.read.lock().clone();
         self.rules.store(fresh.rules.load_full());

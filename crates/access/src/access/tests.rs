@@ -190,6 +190,20 @@ fn a_change_of_a_file_holds_at_once_and_a_fault_changes_nothing() {
 }
 
 #[test]
+fn a_secret_that_is_written_after_the_file_that_names_it_is_found() {
+    let files = Files::new(FILE);
+    let auth = files.auth();
+    let access = Access::new(Restrictions::none(Protocol::Http), Some(Arc::clone(&auth)));
+    let text = FILE.replace("ops.token", "later.token");
+    fs::write(files.path("auth.toml"), text).unwrap();
+    assert!(auth.reload().unwrap_err().to_string().contains("later.token"));
+    assert!(!auth.reload().unwrap(), "it is said once");
+    fs::write(files.path("later.token"), "a-secret-that-came-late").unwrap();
+    assert!(auth.reload().unwrap());
+    assert!(check(&access, Right::Infer, Some(&bearer("a-secret-that-came-late"))).is_ok());
+}
+
+#[test]
 fn faults_name_what_is_wrong_and_show_no_secret() {
     let token = |lines: &str| format!("[[tokens]]\nname = \"a\"\n{lines}\n");
     let secret = "token = \"0123456789abcdef\"";
