@@ -17,6 +17,10 @@ const CLIENT_GONE: u16 = 499;
 /// The longest path that a line shows, in bytes.
 const LONGEST_PATH: usize = 1024;
 
+/// The longest name of a model, and the longest id of a request, that a line shows, in bytes: what waits to be written is
+/// counted in lines, so that each has to be bounded.
+const LONGEST_NAME: usize = 1024;
+
 /// The value of a status of gRPC that is not known.
 const NO_STATUS: i32 = -1;
 
@@ -61,6 +65,7 @@ impl AccessRecord {
         path: &str,
     ) -> Arc<AccessRecord> {
         let path = &path[..path.floor_char_boundary(LONGEST_PATH)];
+        let method = &method[..method.floor_char_boundary(LONGEST_NAME)];
         Arc::new(AccessRecord::new(log, client, protocol, method, &path.into(), false))
     }
 
@@ -122,7 +127,7 @@ impl AccessRecord {
     /// Notes the model that the request names, and the trace that it belongs to.
     pub fn asks(&self, model: &str, trace_id: Option<[u8; 16]>) {
         self.details(|details| {
-            details.model = Some(model.into());
+            details.model = Some(model[..model.floor_char_boundary(LONGEST_NAME)].into());
             details.trace_id = trace_id;
         });
     }
@@ -174,7 +179,7 @@ impl RequestObserver for AccessRecord {
             RequestEvent::Received => self.details(|details| {
                 details.model = Some(Arc::clone(&model.name));
                 details.version = Some(model.version);
-                details.request_id = Some(Arc::clone(&context.id));
+                details.request_id = Some(shortened(&context.id));
             }),
             RequestEvent::Ended { outcome, .. } => self.details(|details| match outcome {
                 Outcome::Success { queued, times } => {
@@ -192,6 +197,14 @@ impl RequestObserver for AccessRecord {
             _ => {}
         }
     }
+}
+
+/// The text itself, or a copy of its beginning if it is too long to be kept.
+fn shortened(text: &Arc<str>) -> Arc<str> {
+    if text.len() <= LONGEST_NAME {
+        return Arc::clone(text);
+    }
+    text[..text.floor_char_boundary(LONGEST_NAME)].into()
 }
 
 #[cfg(test)]
@@ -240,6 +253,26 @@ mod tests {
         );
         assert_eq!((&call["request_bytes"], &call["response_bytes"]), (&7.into(), &8.into()));
         assert_eq!((call.get("version"), log.dropped()), (None, 0));
+    }
+
+    #[test]
+    fn what_a_client_names_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = AccessLog::start(Format::Json, Destination::File(folder.path().join("log"))).unwrap();
+        let long = "ü".repeat(1 << 20);
+        let record = AccessRecord::begin(&log, &"c".into(), "HTTP/1.1", &long, &long);
+        record.asks(&long, None);
+        record.finish();
+        let record = AccessRecord::begin(&log, &"c".into(), "HTTP/1.1", "POST", "/");
+        let context = RequestContext::with_id(long.as_str().into(), Instant::now());
+        let model = ModelId { name: "m".into(), version: 1 };
+        record.on_event(&model, &context, &RequestEvent::Received);
+        record.finish();
+        log.close(Duration::from_mins(1));
+        let lines = lines(folder.path());
+        for (line, name) in [(0, "method"), (0, "path"), (0, "model"), (1, "request_id")] {
+            assert_eq!(lines[line][name].as_str().unwrap(), "ü".repeat(512), "{name}");
+        }
     }
 
     #[test]
