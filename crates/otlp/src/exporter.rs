@@ -19,6 +19,9 @@ use crate::transport::{Collector, Failure};
 /// The first pause before a message is sent again, which doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
+/// How many bytes of traces may wait, whatever the number of their spans: clients choose how long the ids of requests are.
+const WAITING: usize = 64 << 20;
+
 /// How often it is said that spans are lost.
 const SAID_EVERY: Duration = Duration::from_mins(1);
 
@@ -40,8 +43,9 @@ impl fmt::Debug for Exporter {
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// Spans that wait.
+    /// Spans that wait, and the bytes of their traces.
     waiting: AtomicUsize,
+    bytes: AtomicUsize,
     /// Traces that were dropped because too many waited, and traces that no collector took.
     dropped: AtomicU64,
     failed: AtomicU64,
@@ -50,6 +54,7 @@ struct Counts {
 struct Waiting {
     trace: FinishedTrace,
     spans: usize,
+    bytes: usize,
 }
 
 impl Exporter {
@@ -89,11 +94,15 @@ impl TraceSink for Exporter {
     fn collect(&self, trace: FinishedTrace) {
         let requests = trace.records.iter().filter(|record| matches!(record.what, What::Request { .. }));
         let spans = 1 + 3 * requests.count();
+        let bytes = trace.size();
         let waited = self.counts.waiting.fetch_add(spans, Relaxed);
+        let held = self.counts.bytes.fetch_add(bytes, Relaxed);
         // A trace that is larger than the queue gets through if nothing else waits.
-        let fits = waited == 0 || waited + spans <= self.max_queue_size;
-        if !fits || self.sender.send(Waiting { trace, spans }).is_err() {
+        let fits =
+            waited == 0 || waited + spans <= self.max_queue_size && held.saturating_add(bytes) <= WAITING;
+        if !fits || self.sender.send(Waiting { trace, spans, bytes }).is_err() {
             self.counts.waiting.fetch_sub(spans, Relaxed);
+            self.counts.bytes.fetch_sub(bytes, Relaxed);
             self.counts.dropped.fetch_add(1, Relaxed);
         }
     }
@@ -169,7 +178,7 @@ impl Export {
     }
 
     async fn send(&mut self, batch: Batch) {
-        let Batch { mut spans, traces, waiting } = batch;
+        let Batch { mut spans, traces, waiting, bytes } = batch;
         let mut failed = None;
         while !spans.is_empty() && failed.is_none() {
             let rest = spans.split_off(spans.len().min(self.batch_size));
@@ -177,6 +186,7 @@ impl Export {
             failed = self.send_part(part).await.err();
         }
         self.counts.waiting.fetch_sub(waiting, Relaxed);
+        self.counts.bytes.fetch_sub(bytes, Relaxed);
         if let Some(why) = failed {
             self.counts.failed.fetch_add(traces, Relaxed);
             self.lost.say(traces, &why);
@@ -229,6 +239,7 @@ struct Batch {
     traces: u64,
     /// As they were counted when they came.
     waiting: usize,
+    bytes: usize,
 }
 
 impl Batch {
@@ -236,6 +247,7 @@ impl Batch {
         self.spans.extend(spans(&waiting.trace));
         self.traces += 1;
         self.waiting += waiting.spans;
+        self.bytes += waiting.bytes;
     }
 }
 
@@ -253,5 +265,37 @@ impl Lost {
             warn!(traces = self.since, "traces are lost, the collector did not take them: {why}");
             *self = Lost { said: Some(Instant::now()), since: 0 };
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use hippocamp_events::{ModelId, RequestContext, RequestEvent};
+    use hippocamp_trace::{Level, Mode, StartSettings, Tracing};
+
+    use super::*;
+
+    /// Clients choose the length of their requests' ids, and a collector may be gone.
+    #[test]
+    fn traces_that_wait_for_a_dead_collector_are_bounded_in_bytes() {
+        // Connections are made, and nobody answers.
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/v1/traces", silent.local_addr().unwrap());
+        let settings = ExportSettings::new(&[("url".to_owned(), url)], &|_| None).unwrap();
+        let exporter = Arc::new(Exporter::start(&settings).unwrap());
+        let level = Level { timestamps: true, tensors: false };
+        let start = StartSettings { mode: Mode::OpenTelemetry, level, rate: 1, ..StartSettings::default() };
+        let tracing = Tracing::new(&start, settings.parents, vec![], Arc::clone(&exporter) as _);
+        let model = ModelId { name: "m".into(), version: 1 };
+        for _ in 0..100 {
+            let trace = tracing.sample("m", |_| None).unwrap();
+            let context = RequestContext::with_id("r".repeat(1 << 20).into(), std::time::Instant::now());
+            trace.observer().on_event(&model, &context, &RequestEvent::Received);
+        }
+        // Each takes a little more than its id.
+        assert_eq!(exporter.dropped(), 100 - 63);
+        assert!(exporter.counts.bytes.load(Relaxed) <= WAITING);
     }
 }

@@ -39,15 +39,19 @@ impl FinishedTrace {
         .unwrap_or(wall)
     }
 
-    /// About how many bytes it takes.
+    /// About how many bytes it takes, with what clients chose the length of.
     pub fn size(&self) -> usize {
-        let tensor = |record: &Record| match &record.what {
+        let text = |record: &Record| match &record.what {
             What::Tensor(tensor) => tensor.data.len() + tensor.name.len(),
-            _ => 0,
+            What::Request { request_id, .. } => request_id.len(),
+            What::Failed { message } => message.len(),
+            What::Time { .. } => 0,
         };
+        let state = self.parent.as_ref().and_then(|parent| parent.state.as_deref()).map_or(0, str::len);
         size_of::<FinishedTrace>()
             + size_of_val(&*self.records)
-            + self.records.iter().map(tensor).sum::<usize>()
+            + state
+            + self.records.iter().map(text).sum::<usize>()
     }
 }
 
