@@ -87,14 +87,14 @@ impl Front for GrpcFront {
         {
             return denied.into_http();
         }
+        // What is not on the way of an inference is boxed, or the future of every call would be larger by its size.
         let path = request.uri().path();
         if path.starts_with(INFERENCE) {
             self.inference.respond(request).await
         } else if path.starts_with(HEALTH) {
-            self.health.respond(request).await
+            Box::pin(self.health.respond(request)).await
         } else if path.starts_with(reflection::PREFIX) {
             match &self.reflection {
-                // The future is boxed, or that of every call would be larger by its size.
                 Some(reflection) => Box::pin(reflection.respond(request)).await,
                 None => Status::unimplemented("").into_http(),
             }

@@ -1,8 +1,10 @@
 //! `ModelInfer`: one request, one response.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use hippocamp_backend::{Error, Parameters, Result};
 use hippocamp_core::{
     Accepted, AccessRecord, Activity, HeaderForwarding, InferenceServer, Observed, Responses, Running, Then,
@@ -165,9 +167,12 @@ async fn run(
 }
 
 /// Does large work on another thread. The future is boxed, or that of every call would be larger by its size.
-async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let done = Box::pin(off_thread(true, work)).await;
-    done.map_err(|e| Error::internal("the request could not be processed").with_source(e))?
+fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Pin<Box<impl Future<Output = Result<T>> + Send>> {
+    Box::pin(off_thread(true, work).map(|done| {
+        done.map_err(|e| Error::internal("the request could not be processed").with_source(e))?
+    }))
 }
 
 /// The bytes that are converted or digested when the request is submitted; not counted unless they may exceed `large`.

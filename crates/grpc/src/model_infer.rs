@@ -43,7 +43,7 @@ impl<S> ModelInfer<S> {
         }
         let headers = request.headers();
         if request.uri().path() != PATH || may_compress(headers, compresses) {
-            return self.others.respond(request).await;
+            return Box::pin(self.others.respond(request)).await;
         }
         match deadline::timeout(headers) {
             None => self.answer(request, None).await,
@@ -79,7 +79,7 @@ impl<S> ModelInfer<S> {
             keep_until_sent(&mut response, sending);
             return response;
         }
-        self.others.answer(http::Request::from_parts(parts, read)).await
+        Box::pin(self.others.answer(http::Request::from_parts(parts, read))).await
     }
 }
 

@@ -142,7 +142,8 @@ async fn http2<F: Front>(
     let respond = service_fn(move |request| {
         let (connection, front) = (Arc::clone(&of_streams), Arc::clone(&front));
         let begun = begin(&connection, request);
-        async move { answer(&connection, &**front, begun).await }
+        // The library moves the future several times before it is first polled.
+        Box::pin(async move { answer(&connection, &**front, begun).await })
     });
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
