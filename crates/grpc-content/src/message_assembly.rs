@@ -32,6 +32,10 @@ const FREE_EXPANSION: usize = 64 << 20;
 /// to a tenth, a decompression bomb to a thousandth.
 const EXPANSION: usize = 32;
 
+/// The largest message in bytes of a call that carries no tensors and no files. Some of these calls need no token, so that
+/// everybody could have the server hold what they send.
+const SMALL_MESSAGE: usize = 64 << 10;
+
 /// Wraps a gRPC service so that it reads requests through [`AssembledMessages`] and observes the client's deadline.
 #[derive(Clone, Debug)]
 pub struct Assembled<S> {
@@ -39,6 +43,8 @@ pub struct Assembled<S> {
     pub service: S,
     /// The paths of the calls with a stream of request messages.
     pub streams: &'static [&'static str],
+    /// The paths of the calls whose messages may be as large as gRPC allows.
+    pub large: &'static [&'static str],
 }
 
 /// A tonic service whose request body is an [`AssembledMessages`].
@@ -89,7 +95,8 @@ impl<S> Assembled<S> {
         if is_stream {
             body.pause();
         }
-        let body = AssembledMessages::new(body, Encoding::of(&parts.headers), is_stream);
+        let largest = if self.large.contains(&parts.uri.path()) { i32::MAX as usize } else { SMALL_MESSAGE };
+        let body = AssembledMessages::new(body, Encoding::of(&parts.headers), is_stream, largest);
         let mut service = self.service.clone();
         match service.call(http::Request::from_parts(parts, body)).await {
             Ok(answer) => answer,
@@ -122,6 +129,8 @@ pub struct AssembledMessages<B> {
     encoding: Option<Encoding>,
     /// Whether the request is a stream of messages. Then bytes are released as soon as a message is passed on.
     is_stream: bool,
+    /// The largest message in bytes.
+    largest: usize,
     /// The frames of the message that is not complete yet.
     held: Frames,
     /// The bytes of complete messages, to be read.
@@ -130,11 +139,12 @@ pub struct AssembledMessages<B> {
 }
 
 impl<B> AssembledMessages<B> {
-    fn new(body: B, encoding: Option<Encoding>, is_stream: bool) -> Self {
+    fn new(body: B, encoding: Option<Encoding>, is_stream: bool, largest: usize) -> Self {
         AssembledMessages {
             body,
             encoding,
             is_stream,
+            largest,
             held: Frames::default(),
             whole: VecDeque::new(),
             ended: false,
@@ -150,13 +160,19 @@ impl<B> AssembledMessages<B> {
                 self.whole.extend(self.held.take(HEADER));
                 return Ok(());
             }
+            if length > self.largest {
+                return Err(Status::resource_exhausted(format!(
+                    "expected a message of at most {} bytes for this call, got {length}",
+                    self.largest
+                )));
+            }
             if self.held.length < HEADER + length {
                 return Ok(());
             }
             match self.encoding.filter(|_| flag == 1) {
                 Some(encoding) => {
                     drop(self.held.take(HEADER));
-                    let message = decompress(encoding, self.held.take(length), length)?;
+                    let message = decompress(encoding, self.held.take(length), length, self.largest)?;
                     self.whole.extend(message);
                 }
                 None => self.whole.extend(self.held.take(HEADER + length)),
@@ -300,8 +316,13 @@ impl Frames {
 }
 
 /// Decompresses a message, and gives it the header of an uncompressed one.
-fn decompress(encoding: Encoding, frames: SmallVec<[Bytes; 2]>, length: usize) -> Result<[Bytes; 2], Status> {
-    let limit = FREE_EXPANSION.saturating_add(EXPANSION * length).min(i32::MAX as usize);
+fn decompress(
+    encoding: Encoding,
+    frames: SmallVec<[Bytes; 2]>,
+    length: usize,
+    largest: usize,
+) -> Result<[Bytes; 2], Status> {
+    let limit = FREE_EXPANSION.saturating_add(EXPANSION * length).min(largest);
     let packed = FrameReader(frames.into_iter().collect());
     let mut message = Vec::new();
     let read = match encoding {

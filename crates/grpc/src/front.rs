@@ -28,6 +28,13 @@ const HEALTH: &str = "/grpc.health.v1.Health/";
 /// The only call of v2 whose client sends more than one message.
 const STREAM: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
 
+/// The calls of v2 with tensors or files.
+const LARGE: [&str; 3] = [
+    "/inference.GRPCInferenceService/ModelInfer",
+    STREAM,
+    "/inference.GRPCInferenceService/RepositoryModelLoad",
+];
+
 /// Calls that are always answered.
 const ALWAYS: [&str; 3] = [
     "/inference.GRPCInferenceService/ServerLive",
@@ -66,12 +73,12 @@ impl GrpcFront {
         }
         let inference = ModelInfer {
             inference: calls,
-            others: Assembled { service: inference, streams: &[STREAM] },
+            others: Assembled { service: inference, streams: &[STREAM], large: &LARGE },
             response_compression: settings.response_compression,
         };
         GrpcFront {
             inference,
-            health: Assembled { service: HealthServer::new(health), streams: &[] },
+            health: Assembled { service: HealthServer::new(health), streams: &[], large: &[] },
             reflection,
             access: settings.access.clone(),
         }

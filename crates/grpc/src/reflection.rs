@@ -47,7 +47,7 @@ impl Reflection {
     pub(crate) fn new(more: &[&'static str], phase: watch::Receiver<Phase>) -> Reflection {
         let services = SERVICES.iter().chain(more).copied().collect();
         let service = ReflectionService { services, descriptors: Arc::new(Descriptors::served()), phase };
-        Reflection(Assembled { service: ServerReflectionServer::new(service), streams: &[V1] })
+        Reflection(Assembled { service: ServerReflectionServer::new(service), streams: &[V1], large: &[] })
     }
 
     /// Answers a call whose path begins with [`PREFIX`].

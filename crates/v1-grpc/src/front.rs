@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hippocamp_access::Access;
+use hippocamp_backend::Error;
 use hippocamp_core::{AccessRecord, Activity, HeaderForwarding};
 use hippocamp_grpc_content::{Assembled, MESSAGE_SIZE, Read, deadline, may_compress, sent};
 use hippocamp_net::{Front, Mount, Network, Refusal, RequestBody, keep_until_sent};
@@ -54,7 +55,7 @@ impl V1GrpcFront {
             .max_encoding_message_size(MESSAGE_SIZE)
             .accept_compressed(CompressionEncoding::Gzip)
             .accept_compressed(CompressionEncoding::Deflate);
-        let calls = Assembled { service, streams: &[STREAM_INFER] };
+        let calls = Assembled { service, streams: &[STREAM_INFER], large: &[INFER, STREAM_INFER] };
         V1GrpcFront { v1, access, forwarding, calls, large_copy }
     }
 
@@ -63,13 +64,28 @@ impl V1GrpcFront {
         Mount { prefix: PREFIX, mounted: self, others }
     }
 
-    /// Leaves what the client may ask for with the call. The reply tells a client that may not make the call.
-    fn check(&self, request: &mut Request<RequestBody>) {
-        let kind = kind(request.uri().path());
+    /// Leaves what the client may ask for with the call. The reply tells a client that may not make the call; of one for
+    /// inference nothing is read then, and this is the reply.
+    fn check(&self, request: &mut Request<RequestBody>) -> Option<Response<Body>> {
+        let path = request.uri().path();
+        let (kind, infers) = (kind(path), matches!(path, INFER | STREAM_INFER));
         let headers = request.headers();
         let grant =
             hippocamp_v1::check(&self.access, kind, |name| headers.get(name).map(HeaderValue::as_bytes));
+        let denied = match &grant {
+            Err(error) if infers => Some(self.failed(error)),
+            _ => None,
+        };
         request.extensions_mut().insert(Granted(grant.map_err(Arc::new)));
+        denied
+    }
+
+    /// The reply of a call that failed before its message was read.
+    fn failed(&self, error: &Error) -> Response<Body> {
+        // The first field of every reply is the status, so that the smallest message of all serves for each call.
+        let status = self.v1.failure(self.v1.number(), error);
+        let reply = ModelControlResponse { request_status: Some(status) };
+        hippocamp_grpc_content::pieces(&reply, 0, SmallVec::new()).map_or_else(Status::into_http, sent)
     }
 
     async fn infer(&self, request: Request<RequestBody>) -> Response<Body> {
@@ -109,8 +125,10 @@ impl Front for V1GrpcFront {
     type Body = Body;
 
     async fn respond(&self, mut request: Request<RequestBody>) -> Response<Body> {
-        if !self.access.is_open() {
-            self.check(&mut request);
+        if !self.access.is_open()
+            && let Some(denied) = self.check(&mut request)
+        {
+            return denied;
         }
         let headers = request.headers();
         if request.uri().path() != INFER || may_compress(headers, false) {
@@ -131,10 +149,7 @@ impl Front for V1GrpcFront {
         if path == STREAM_INFER {
             return Some(Status::unavailable(error.message()).into_http());
         }
-        // The first field of every reply is the status, so that the smallest message of all serves for each call.
-        let status = self.v1.failure(self.v1.number(), &error);
-        let reply = ModelControlResponse { request_status: Some(status) };
-        Some(hippocamp_grpc_content::pieces(&reply, 0, SmallVec::new()).map_or_else(Status::into_http, sent))
+        Some(self.failed(&error))
     }
 }
 

@@ -40,7 +40,7 @@ fn read(bytes: &[u8], cuts: &[usize], encoding: Option<Encoding>) -> (Vec<Bytes>
     }
     frames.push(rest);
     let frames = frames.into_iter().map(http_body::Frame::data);
-    let mut body = AssembledMessages::new(Pieces(frames.collect()), encoding, false);
+    let mut body = AssembledMessages::new(Pieces(frames.collect()), encoding, false, i32::MAX as usize);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(async move {
         let mut out = Vec::new();
@@ -56,7 +56,7 @@ fn read(bytes: &[u8], cuts: &[usize], encoding: Option<Encoding>) -> (Vec<Bytes>
 
 #[test]
 fn nothing_is_passed_on_before_the_message_is_whole() {
-    let mut whole = AssembledMessages::new((), None, false);
+    let mut whole = AssembledMessages::new((), None, false, i32::MAX as usize);
     let bytes = Bytes::from(message(0, b"hello"));
     whole.push(bytes.slice(..7)).unwrap();
     assert!(whole.whole.is_empty());
@@ -69,7 +69,7 @@ fn nothing_is_passed_on_before_the_message_is_whole() {
 fn a_message_that_never_comes_costs_what_was_sent_of_it() {
     let mut announced = vec![0];
     announced.extend_from_slice(&(i32::MAX as u32).to_be_bytes());
-    let mut whole = AssembledMessages::new((), None, false);
+    let mut whole = AssembledMessages::new((), None, false, i32::MAX as usize);
     whole.push(Bytes::from(announced)).unwrap();
     assert!(whole.whole.is_empty());
     assert_eq!(whole.held.length, HEADER);
@@ -114,12 +114,27 @@ fn gzip_streams_one_behind_the_other_are_one_message() {
 
 #[test]
 fn empty_frames_are_not_kept() {
-    let mut whole = AssembledMessages::new((), None, false);
+    let mut whole = AssembledMessages::new((), None, false, i32::MAX as usize);
     for _ in 0..1000 {
         whole.push(Bytes::new()).unwrap();
     }
     whole.push(Bytes::from_static(&[0, 0, 0, 0, 9])).unwrap();
     assert_eq!(whole.held.frames.len(), 1, "each of them would be looked over with every frame that follows");
+}
+
+#[test]
+fn a_call_without_tensors_takes_small_messages_only() {
+    let mut small = AssembledMessages::new((), None, false, 5);
+    small.push(message(0, b"hello").into()).unwrap();
+    // Refused by what it announces: none of it is held.
+    let refused = small.push(Bytes::copy_from_slice(&message(0, b"hello!")[..HEADER])).unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+    assert_eq!(refused.message(), "expected a message of at most 5 bytes for this call, got 6");
+    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+    packer.write_all(&[0; 1000]).unwrap();
+    let packed = message(1, &packer.finish().unwrap());
+    let mut small = AssembledMessages::new((), Some(Encoding::Gzip), false, 999);
+    assert_eq!(small.push(packed.into()).unwrap_err().code(), tonic::Code::ResourceExhausted);
 }
 
 #[test]
