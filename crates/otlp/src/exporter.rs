@@ -218,7 +218,8 @@ impl Export {
             };
             let Failure::Later { after, .. } = &failure else { return Err(failure) };
             let wait = after.unwrap_or(pause);
-            if Instant::now() + wait >= until || *self.is_closing.borrow() {
+            // The collector may name any time, also one beyond all clocks.
+            if wait >= until.saturating_duration_since(Instant::now()) || *self.is_closing.borrow() {
                 return Err(failure);
             }
             debug!("traces are sent again in {wait:?}: {failure}");
@@ -270,6 +271,7 @@ impl Lost {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::net::TcpListener;
 
     use hippocamp_events::{ModelId, RequestContext, RequestEvent};
@@ -297,5 +299,29 @@ mod tests {
         // Each takes a little more than its id.
         assert_eq!(exporter.dropped(), 100 - 63);
         assert!(exporter.counts.bytes.load(Relaxed) <= WAITING);
+    }
+
+    #[test]
+    fn a_collector_may_ask_to_wait_for_ever() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
+        let collector = std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let count = socket.read(&mut [0; 1 << 16]).unwrap();
+            let answer = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 18446744073709551615\r\ncontent-length: 0\r\n\r\n";
+            socket.write_all(answer.as_bytes()).unwrap();
+            // Until the client is gone.
+            let _ = socket.read_to_end(&mut Vec::new());
+            count
+        });
+        let settings = ExportSettings::new(&[("url".to_owned(), url)], &|_| None).unwrap();
+        let exporter = Arc::new(Exporter::start(&settings).unwrap());
+        let level = Level { timestamps: true, tensors: false };
+        let start = StartSettings { mode: Mode::OpenTelemetry, level, rate: 1, ..StartSettings::default() };
+        let tracing = Tracing::new(&start, settings.parents, vec![], Arc::clone(&exporter) as _);
+        drop(tracing.sample("m", |_| None).unwrap());
+        exporter.close(Duration::from_mins(1));
+        assert_eq!(exporter.failed(), 1);
+        assert!(collector.join().unwrap() > 0);
     }
 }
