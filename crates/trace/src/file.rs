@@ -31,6 +31,7 @@ pub struct TraceFile {
     sender: Sender<Message>,
     waiting: Arc<AtomicUsize>,
     dropped: AtomicU64,
+    failed: Arc<AtomicU64>,
     /// Ends when the thread has; `None` once somebody has waited for it.
     ended: Mutex<Option<Receiver<()>>>,
 }
@@ -53,14 +54,20 @@ impl TraceFile {
         let (sender, messages) = mpsc::channel();
         let (ending, ended) = mpsc::channel();
         let waiting = Arc::<AtomicUsize>::default();
-        let writer =
-            Writer { path: path.clone(), whole: OpenFile::new(path), index: 0, kept: HashMap::new() };
+        let failed = Arc::<AtomicU64>::default();
+        let writer = Writer {
+            path: path.clone(),
+            whole: OpenFile::new(path, Arc::clone(&failed)),
+            index: 0,
+            kept: HashMap::new(),
+            failed: Arc::clone(&failed),
+        };
         let of_thread = Arc::clone(&waiting);
         std::thread::Builder::new().name("trace-file".to_owned()).spawn(move || {
             writer.run(&messages, &of_thread);
             drop(ending);
         })?;
-        Ok(TraceFile { sender, waiting, dropped: AtomicU64::new(0), ended: Mutex::new(Some(ended)) })
+        Ok(TraceFile { sender, waiting, dropped: AtomicU64::new(0), failed, ended: Mutex::new(Some(ended)) })
     }
 }
 
@@ -87,6 +94,10 @@ impl TraceSink for TraceFile {
         self.dropped.load(Relaxed)
     }
 
+    fn failed(&self) -> u64 {
+        self.failed.load(Relaxed)
+    }
+
     fn close(&self, within: Duration) {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(ended) = ended else { return };
@@ -107,6 +118,8 @@ struct Writer {
     index: u64,
     /// By the number of the setting.
     kept: HashMap<u64, Kept>,
+    /// Traces that could not be written.
+    failed: Arc<AtomicU64>,
 }
 
 /// Traces of a setting that wait to make a file.
@@ -159,7 +172,7 @@ impl Writer {
         if frequency == 0 && !setting.is_counted() {
             let mut text = String::new();
             json::write(&mut text, trace);
-            self.whole.append(&text);
+            self.whole.append(&text, 1);
             return;
         }
         let kept = self.kept.entry(setting.number()).or_default();
@@ -168,21 +181,22 @@ impl Writer {
         kept.has_frequency = frequency > 0;
         if is_last || frequency > 0 && kept.traces >= frequency || kept.text.len() >= KEPT {
             let kept = std::mem::take(kept);
-            self.write_next(&kept.text);
+            self.write_next(&kept);
         }
     }
 
     /// Writes what a setting leaves.
     fn write_rest(&mut self, kept: &Kept) {
         if kept.has_frequency {
-            self.write_next(&kept.text);
+            self.write_next(kept);
         } else {
-            self.whole.append(&kept.text);
+            self.whole.append(&kept.text, u64::from(kept.traces));
         }
     }
 
-    /// Writes a complete file with the next index.
-    fn write_next(&mut self, objects: &str) {
+    /// Writes a complete file with the next index, or none.
+    fn write_next(&mut self, kept: &Kept) {
+        let objects = &kept.text;
         if objects.is_empty() {
             return;
         }
@@ -192,6 +206,9 @@ impl Writer {
         let path = PathBuf::from(path);
         if let Err(why) = std::fs::write(&path, format!("[{objects}]")) {
             error!("failed to write trace file '{}': {why}", path.display());
+            self.failed.fetch_add(u64::from(kept.traces), Relaxed);
+            // A part of an array helps nobody.
+            let _ = std::fs::remove_file(&path);
         }
     }
 }
