@@ -36,7 +36,7 @@ pub enum Destination {
 pub struct AccessLog {
     sender: Sender<Message>,
     waiting: Arc<AtomicUsize>,
-    dropped: AtomicU64,
+    dropped: Arc<AtomicU64>,
     /// Ends when the thread has; `None` once somebody has waited for it.
     ended: Mutex<Option<Receiver<()>>>,
 }
@@ -58,13 +58,21 @@ impl AccessLog {
         let (ending, ended) = mpsc::channel();
         let waiting = Arc::<AtomicUsize>::default();
         let of_thread = Arc::clone(&waiting);
-        let writer = Writer { format, destination, output, text: String::new(), said: None };
+        let dropped = Arc::<AtomicU64>::default();
+        let writer = Writer {
+            format,
+            destination,
+            output,
+            text: String::new(),
+            is_broken: false,
+            said: None,
+            dropped: Arc::clone(&dropped),
+        };
         std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
             writer.run(&messages, &of_thread);
             drop(ending);
         })?;
-        let (dropped, ended) = (AtomicU64::new(0), Mutex::new(Some(ended)));
-        Ok(Arc::new(AccessLog { sender, waiting, dropped, ended }))
+        Ok(Arc::new(AccessLog { sender, waiting, dropped, ended: Mutex::new(Some(ended)) }))
     }
 
     /// Adds a line, unless too many wait.
@@ -81,7 +89,7 @@ impl AccessLog {
         let _ = self.sender.send(Message::Reopen);
     }
 
-    /// The number of lines that were dropped.
+    /// The number of lines that were dropped, or could not be written.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
     }
@@ -102,6 +110,20 @@ fn append_to(path: &Path) -> io::Result<File> {
     File::options().create(true).append(true).open(path)
 }
 
+/// Writes the bytes. Returns how many were, whatever happened then.
+fn write(output: &mut dyn Write, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut count = 0;
+    while count < bytes.len() {
+        match output.write(&bytes[count..]) {
+            Ok(0) => return (count, Err(io::ErrorKind::WriteZero.into())),
+            Ok(written) => count += written,
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            Err(why) => return (count, Err(why)),
+        }
+    }
+    (count, output.flush())
+}
+
 /// The thread's own.
 struct Writer {
     format: Format,
@@ -109,8 +131,11 @@ struct Writer {
     output: Box<dyn Write + Send>,
     /// Lines that are written together.
     text: String,
+    /// Whether what was written last is a part of a line.
+    is_broken: bool,
     /// When it was last said that lines cannot be written.
     said: Option<Instant>,
+    dropped: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -144,7 +169,16 @@ impl Writer {
         if self.text.is_empty() {
             return;
         }
-        let written = self.output.write_all(self.text.as_bytes()).and_then(|()| self.output.flush());
+        if self.is_broken {
+            // The rest of that line was lost: it is ended, so that the next one is a line of its own.
+            self.text.insert(0, '\n');
+        }
+        let (count, written) = write(&mut self.output, self.text.as_bytes());
+        let (done, lost) = self.text.as_bytes().split_at(count);
+        let lost = lost.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let lost = lost - u64::from(self.is_broken && count == 0);
+        self.dropped.fetch_add(lost, Relaxed);
+        self.is_broken = done.last().map_or(self.is_broken, |&byte| byte != b'\n');
         self.text.clear();
         if let Err(why) = written
             && self.said.is_none_or(|said| said.elapsed() >= SAID_EVERY)
@@ -161,11 +195,60 @@ impl Writer {
         match opened {
             Ok(file) => {
                 self.output = Box::new(file);
+                self.is_broken = false;
                 info!("SIGHUP: access log '{path}' was opened anew");
             }
             Err(why) => {
                 error!("SIGHUP: failed to open access log '{path}', the former is written to still: {why}");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk with room for so many bytes.
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<(usize, Vec<u8>)>>);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (room, content) = &mut *self.0.lock().unwrap();
+            if *room == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let count = bytes.len().min(*room);
+            *room -= count;
+            content.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_full_disk_loses_is_counted_and_the_next_line_is_one_of_its_own() {
+        let disk = Disk::default();
+        let dropped = Arc::<AtomicU64>::default();
+        let mut writer = Writer {
+            format: Format::Text,
+            destination: Destination::Output,
+            output: Box::new(disk.clone()),
+            text: String::new(),
+            is_broken: false,
+            said: None,
+            dropped: Arc::clone(&dropped),
+        };
+        for (room, text) in [(5, "one\ntwo\nthree\n"), (0, "four\n"), (9, "five\n"), (9, "six\n")] {
+            disk.0.lock().unwrap().0 = room;
+            writer.text.push_str(text);
+            writer.flush();
+        }
+        assert_eq!(String::from_utf8_lossy(&disk.0.lock().unwrap().1), "one\nt\nfive\nsix\n");
+        assert_eq!(dropped.load(Relaxed), 3);
     }
 }

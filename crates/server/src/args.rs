@@ -145,7 +145,7 @@ const VARIABLES: &str = "Environment:\n  \
 
 const SIGNALS: &str = "Signals:\n  \
     SIGTERM, SIGINT                Stop: running requests may finish, for --exit-timeout-secs. SIGINT twice ends at once\n  \
-    SIGHUP                         Opens --log-file anew, after it was renamed";
+    SIGHUP                         Opens --log-file and --access-log-file anew, after they were renamed";
 
 /// The definition of the command line with all flags.
 fn command() -> Command {
