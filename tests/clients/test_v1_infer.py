@@ -55,6 +55,16 @@ def test_classes_are_the_best_of_each_entry(at):
 
 
 @by_v1()
+def test_more_classes_than_fit_into_a_header(at):
+    # Over HTTP the library reads no line of more than 100 KiB.
+    count = 20_000
+    with at.context("any_fp32") as context:
+        inputs = {"INPUT0": [at.np.arange(count, dtype=at.np.float32)]}
+        (found,) = context.run(inputs, {"OUTPUT0": (at.CLASS, count)})["OUTPUT0"]
+    assert [index for index, _, _ in found] == list(range(count))[::-1]
+
+
+@by_v1()
 def test_an_ensemble_has_the_labels_of_its_model(at):
     np = at.np
     with at.context("ensemble") as context:

@@ -79,6 +79,10 @@ fn write_output(writer: &mut Writer, output: &Output, longest: usize) {
         }
         writer.open("batch_classes");
         for class in &entry.cls {
+            // A byte of a label takes up to four.
+            if writer.len() + 4 * class.label.len() > longest {
+                break;
+            }
             writer.open("cls");
             if class.idx != 0 {
                 writer.integer("idx", class.idx);
@@ -156,10 +160,16 @@ mod tests {
 
     #[test]
     fn classes_are_left_out_of_a_long_line() {
-        let mut header = header();
-        let entry = header.output[1].batch_classes[0].clone();
-        header.output[1].batch_classes = vec![entry; 10_000];
-        let line = response_line(&header);
-        assert!(line.len() < LONGEST_LINE + 200 && line.ends_with("} id: 7"), "{}", line.len());
+        let entry = header().output.remove(1).batch_classes.remove(0);
+        let class = entry.cls[1].clone();
+        let many_of_an_entry = vec![Classes { cls: vec![class.clone(); 10_000] }];
+        let long_label = vec![Classes { cls: vec![Class { label: "ü".repeat(100_000), ..class }] }];
+        for classes in [vec![entry; 10_000], many_of_an_entry, long_label] {
+            let mut header = header();
+            header.output[1].batch_classes = classes;
+            let line = response_line(&header);
+            assert!(line.len() < LONGEST_LINE + 200 && line.ends_with("} id: 7"), "{}", line.len());
+            assert!(response_text(&header).len() > LONGEST_LINE);
+        }
     }
 }
