@@ -97,10 +97,15 @@ impl GrpcService for Service {
     async fn model_control(&self, r: Request<pb::ModelControlRequest>) -> Answer<pb::ModelControlResponse> {
         let call = self.v1.begin(CallKind::ModelControl);
         let (extensions, message) = (r.extensions(), r.get_ref());
-        let done = match (Granted::of(extensions), message.r#type()) {
+        let done = match (Granted::of(extensions), Type::try_from(message.r#type)) {
             (Err(error), _) => Err(error),
-            (Ok(grant), Type::Load) => self.v1.load(&message.model_name, &grant).await,
-            (Ok(grant), Type::Unload) => self.v1.unload(&message.model_name, &grant).await,
+            (Ok(grant), Ok(Type::Load)) => self.v1.load(&message.model_name, &grant).await,
+            (Ok(grant), Ok(Type::Unload)) => self.v1.unload(&message.model_name, &grant).await,
+            // The message would give it as an unload.
+            (Ok(_), Err(_)) => Err(Error::invalid_arg(format!(
+                "model '{}' can be loaded, by type 1, or unloaded, by 0, got type {}",
+                message.model_name, message.r#type
+            ))),
         };
         Ok(Response::new(pb::ModelControlResponse { request_status: Some(call.end(&done)) }))
     }

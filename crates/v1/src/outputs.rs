@@ -50,15 +50,16 @@ impl Wanted {
         for output in &header.output {
             let Some(index) = lookup.find(&output.name) else { continue };
             let form = match (output.cls, &output.shared_memory) {
-                (Some(cls), _) => {
+                // Zero classes stand for the raw values, as in the original.
+                (Some(cls), _) if cls.count > 0 => {
                     check_classified(&output.name, model.interface.outputs[index].data_type)?;
                     Form::Classes(class_count(&output.name, u64::from(cls.count))?)
                 }
-                (None, Some(part)) => {
+                (_, Some(part)) => {
                     plan.shared_output(memory, &output.name, &part.name, part.offset, part.byte_size)?;
                     Form::Shared(part.byte_size)
                 }
-                (None, None) => Form::Raw,
+                (_, None) => Form::Raw,
             };
             outputs.push(WantedOutput { index, form });
         }

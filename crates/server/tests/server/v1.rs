@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hippocamp_proto::v1::infer_request_header::output::Class;
 use hippocamp_proto::v1::infer_request_header::{Input, Output};
 use hippocamp_proto::v1::{
     HealthRequest, InferRequest, InferRequestHeader, InferResponse, ModelControlRequest, RepositoryRequest,
@@ -72,6 +73,19 @@ async fn raw_outputs_stand_beside_the_outputs() {
     assert_eq!((&*header.model_name, header.model_version, header.batch_size), ("m", 1, 2));
     let raw = header.output[0].raw.as_ref().unwrap();
     assert_eq!((raw.dims.as_slice(), raw.batch_byte_size), (&[2][..], 16));
+    assert_eq!(reply.raw_output, asked.raw_input);
+}
+
+#[tokio::test]
+async fn zero_classes_are_the_raw_values() {
+    let server = server().await;
+    let mut client = client(&server).await;
+    let mut asked = request("m", 7, [1.0, 2.0]);
+    asked.meta_data.as_mut().unwrap().output[0].cls = Some(Class { count: 0 });
+    let reply = client.infer(asked.clone()).await.unwrap().into_inner();
+    assert_eq!(told(&reply), (RequestStatusCode::Success, "", 7));
+    let output = &reply.meta_data.unwrap().output[0];
+    assert!(output.batch_classes.is_empty() && output.raw.is_some(), "{output:?}");
     assert_eq!(reply.raw_output, asked.raw_input);
 }
 
@@ -262,6 +276,18 @@ async fn models_are_controlled_in_explicit_mode_only() {
         (status.code(), &*status.msg),
         (RequestStatusCode::Unavailable, "explicit model load / unload is not allowed if polling is enabled")
     );
+}
+
+#[tokio::test]
+async fn what_is_neither_a_load_nor_an_unload_changes_nothing() {
+    let server = server().await;
+    let mut client = client(&server).await;
+    let unknown = ModelControlRequest { model_name: "m".to_owned(), r#type: 7 };
+    let status = client.model_control(unknown).await.unwrap().into_inner().request_status.unwrap();
+    let text = "model 'm' can be loaded, by type 1, or unloaded, by 0, got type 7";
+    assert_eq!((status.code(), &*status.msg), (RequestStatusCode::InvalidArg, text));
+    let reply = client.infer(request("m", 1, [1.0, 2.0])).await.unwrap().into_inner();
+    assert_eq!(told(&reply).0, RequestStatusCode::Success);
 }
 
 #[tokio::test]
