@@ -174,11 +174,10 @@ impl Writer {
             self.text.insert(0, '\n');
         }
         let (count, written) = write(&mut self.output, self.text.as_bytes());
-        let (done, lost) = self.text.as_bytes().split_at(count);
-        let lost = lost.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let lost = self.text.bytes().skip(count).filter(|&byte| byte == b'\n').count() as u64;
         let lost = lost - u64::from(self.is_broken && count == 0);
         self.dropped.fetch_add(lost, Relaxed);
-        self.is_broken = done.last().map_or(self.is_broken, |&byte| byte != b'\n');
+        self.is_broken = self.text.as_bytes()[..count].last().map_or(self.is_broken, |&byte| byte != b'\n');
         self.text.clear();
         if let Err(why) = written
             && self.said.is_none_or(|said| said.elapsed() >= SAID_EVERY)

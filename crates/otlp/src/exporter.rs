@@ -307,7 +307,7 @@ mod tests {
         let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
         let collector = std::thread::spawn(move || {
             let (mut socket, _) = listener.accept().unwrap();
-            let count = socket.read(&mut [0; 1 << 16]).unwrap();
+            let count = socket.read(&mut vec![0; 1 << 16]).unwrap();
             let answer = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 18446744073709551615\r\ncontent-length: 0\r\n\r\n";
             socket.write_all(answer.as_bytes()).unwrap();
             // Until the client is gone.
