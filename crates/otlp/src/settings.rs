@@ -258,7 +258,8 @@ mod tests {
         let base = "OTEL_EXPORTER_OTLP_ENDPOINT";
         let traces = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
         let protocol = "OTEL_EXPORTER_OTLP_PROTOCOL";
-        let cases: [(&[(&str, &str)], &[(&str, &str)], &str, Transport); 11] = [
+        type Pairs<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(Pairs<'_>, Pairs<'_>, &str, Transport); 11] = [
             (&[], &[], "http://localhost:4318/v1/traces", Http),
             (&[], &[(protocol, "grpc")], "http://localhost:4317/", Grpc),
             (&[("url", "http://c:1/x")], &[(base, "http://d")], "http://c:1/x", Http),
