@@ -247,6 +247,8 @@ mod tests {
         ExportSettings::new(&flags, &find)
     }
 
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
     fn endpoint(flags: &[(&str, &str)], variables: &[(&str, &str)]) -> (String, Transport) {
         let settings = settings(flags, variables).unwrap();
         (settings.endpoint.to_string(), settings.transport)
@@ -258,7 +260,6 @@ mod tests {
         let base = "OTEL_EXPORTER_OTLP_ENDPOINT";
         let traces = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
         let protocol = "OTEL_EXPORTER_OTLP_PROTOCOL";
-        type Pairs<'a> = &'a [(&'a str, &'a str)];
         let cases: [(Pairs<'_>, Pairs<'_>, &str, Transport); 11] = [
             (&[], &[], "http://localhost:4318/v1/traces", Http),
             (&[], &[(protocol, "grpc")], "http://localhost:4317/", Grpc),

@@ -23,14 +23,14 @@ pub(crate) async fn follow(auth: Option<Arc<Auth>>, tls: Vec<Arc<Tls>>) -> std::
         ticks.tick().await;
         let all = Arc::clone(&all);
         // The files may lie on a disk that is slow, or gone.
-        if let Err(panicked) = tokio::task::spawn_blocking(move || look(&all.0, &all.1)).await {
+        if let Err(panicked) = tokio::task::spawn_blocking(move || look(all.0.as_deref(), &all.1)).await {
             error!("the files of certificates and tokens were not read: {panicked}");
         }
     }
 }
 
-fn look(auth: &Option<Arc<Auth>>, tls: &[Arc<Tls>]) {
-    match auth.as_ref().map_or(Ok(false), |auth| auth.reload()) {
+fn look(auth: Option<&Auth>, tls: &[Arc<Tls>]) {
+    match auth.map_or(Ok(false), Auth::reload) {
         Ok(true) => info!("the tokens of --auth-config were read again"),
         Ok(false) => {}
         Err(fault) => error!("{fault}; the tokens that were read before still hold"),

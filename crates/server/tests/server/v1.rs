@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hippocamp_proto::v1::RequestStatusCode::{InvalidArg, Unavailable, Unsupported};
 use hippocamp_proto::v1::infer_request_header::output::Class;
 use hippocamp_proto::v1::infer_request_header::{Input, Output};
 use hippocamp_proto::v1::{
@@ -89,21 +90,19 @@ async fn zero_classes_are_the_raw_values() {
     assert_eq!(reply.raw_output, asked.raw_input);
 }
 
-#[tokio::test]
-async fn what_is_wrong_is_told_in_a_reply_that_is_ok() {
-    let server = server().await;
-    let mut client = client(&server).await;
+fn header(request: &mut InferRequest) -> &mut InferRequestHeader {
+    request.meta_data.as_mut().unwrap()
+}
+
+/// Wrong requests, and what the reply says.
+fn wrong_requests() -> Vec<(InferRequest, RequestStatusCode, &'static str)> {
     let change = |change: fn(&mut InferRequest)| {
         let mut request = request("m", 9, [1.0, 2.0]);
         change(&mut request);
         request
     };
-    fn header(request: &mut InferRequest) -> &mut InferRequestHeader {
-        request.meta_data.as_mut().unwrap()
-    }
-    use RequestStatusCode::{InvalidArg, Unavailable, Unsupported};
     let unknown = "Inference request for unknown model 'm'";
-    let cases = [
+    vec![
         (change(|r| r.model_version = 0), Unavailable, unknown),
         (change(|r| r.model_version = -2), Unavailable, unknown),
         (change(|r| r.model_version = 2), Unavailable, unknown),
@@ -150,12 +149,18 @@ async fn what_is_wrong_is_told_in_a_reply_that_is_ok() {
             "output 'OUTPUT0' already exists in request",
         ),
         (
-            change(|r| r.model_name = "repeat".to_owned()),
+            change(|r| "repeat".clone_into(&mut r.model_name)),
             Unsupported,
             "models with decoupled transaction policy are served by v2 of the protocol only",
         ),
-    ];
-    for (request, code, text) in cases {
+    ]
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_in_a_reply_that_is_ok() {
+    let server = server().await;
+    let mut client = client(&server).await;
+    for (request, code, text) in wrong_requests() {
         let reply = client.infer(request).await.unwrap().into_inner();
         assert_eq!(told(&reply), (code, text, 9));
         assert!(reply.raw_output.is_empty() && reply.meta_data.unwrap().output.is_empty());
