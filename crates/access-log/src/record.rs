@@ -259,12 +259,12 @@ mod tests {
     fn what_a_client_names_is_cut() {
         let folder = tempfile::tempdir().unwrap();
         let log = AccessLog::start(Format::Json, Destination::File(folder.path().join("log"))).unwrap();
-        let long = "ü".repeat(1 << 20);
-        let record = AccessRecord::begin(&log, &"c".into(), "HTTP/1.1", &long, &long);
-        record.asks(&long, None);
+        let name = "ü".repeat(1 << 20);
+        let record = AccessRecord::begin(&log, &"c".into(), "HTTP/1.1", &name, &name);
+        record.asks(&name, None);
         record.finish();
         let record = AccessRecord::begin(&log, &"c".into(), "HTTP/1.1", "POST", "/");
-        let context = RequestContext::with_id(long.as_str().into(), Instant::now());
+        let context = RequestContext::with_id(name.as_str().into(), Instant::now());
         let model = ModelId { name: "m".into(), version: 1 };
         record.on_event(&model, &context, &RequestEvent::Received);
         record.finish();

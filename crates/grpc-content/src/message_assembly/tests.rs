@@ -130,9 +130,9 @@ fn a_call_without_tensors_takes_small_messages_only() {
     let refused = small.push(Bytes::copy_from_slice(&message(0, b"hello!")[..HEADER])).unwrap_err();
     assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
     assert_eq!(refused.message(), "expected a message of at most 5 bytes for this call, got 6");
-    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
-    packer.write_all(&[0; 1000]).unwrap();
-    let packed = message(1, &packer.finish().unwrap());
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&[0; 1000]).unwrap();
+    let packed = message(1, &encoder.finish().unwrap());
     let mut small = AssembledMessages::new((), Some(Encoding::Gzip), false, 999);
     assert_eq!(small.push(packed.into()).unwrap_err().code(), tonic::Code::ResourceExhausted);
 }
