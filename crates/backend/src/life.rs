@@ -15,11 +15,13 @@ use hippocamp_events::{
 pub(crate) struct Life {
     pub(crate) context: RequestContext,
     observers: Arc<Observers>,
-    /// The number of responses of a decoupled model so far.
-    responses: usize,
+    /// The number of responses of a decoupled model so far; it stays at its largest value.
+    responses: u32,
     /// When the last response was reported, or else when the request arrived.
     last_response: Instant,
     reached: Stage,
+    /// The backend asked for another execution before it answers.
+    pub(crate) reschedule: bool,
 }
 
 /// The last event that was reported.
@@ -40,12 +42,17 @@ impl Life {
         if observers.watch(&context) {
             observers.on_uncounted(&context, &RequestEvent::Received);
         }
-        Life { responses: 0, last_response: context.received, reached: Stage::Received, context, observers }
+        Life::at(Stage::Received, context, observers)
     }
 
     /// The life of a null request, for which no event is reported.
     pub(crate) fn unobserved(context: RequestContext, observers: Arc<Observers>) -> Life {
-        Life { responses: 0, last_response: context.received, reached: Stage::Ended, context, observers }
+        Life::at(Stage::Ended, context, observers)
+    }
+
+    fn at(reached: Stage, context: RequestContext, observers: Arc<Observers>) -> Life {
+        let last_response = context.received;
+        Life { context, observers, responses: 0, last_response, reached, reschedule: false }
     }
 
     /// Whether anybody but the statistics is told of its events.
@@ -105,9 +112,9 @@ impl Life {
         }
         // What comes before a response and was not reached by the first, such as an error, is left out.
         self.reached = Stage::Computed;
-        let event = RequestEvent::Responded { index: self.responses, outcome, times: *times };
+        let event = RequestEvent::Responded { index: self.responses as usize, outcome, times: *times };
         self.observers.on_counted(&self.context, &event);
-        self.responses += 1;
+        self.responses = self.responses.saturating_add(1);
         self.last_response = times.finished;
     }
 

@@ -19,8 +19,6 @@ use crate::{Delivery, Error, Event, Outlet, Response};
 pub struct ResponseSender {
     outlet: Outlet,
     life: Life,
-    /// The backend asked for another execution before it answers.
-    reschedule: bool,
 }
 
 impl ResponseSender {
@@ -30,7 +28,7 @@ impl ResponseSender {
         context: impl Into<RequestContext>,
         observers: Arc<Observers>,
     ) -> ResponseSender {
-        ResponseSender { outlet, life: Life::new(context.into(), observers), reschedule: false }
+        ResponseSender { outlet, life: Life::new(context.into(), observers) }
     }
 
     /// For a null request, which only keeps a place in a batch: nobody gets what is sent, and nothing is reported.
@@ -40,7 +38,7 @@ impl ResponseSender {
         observers: Arc<Observers>,
     ) -> ResponseSender {
         let life = Life::unobserved(context.into(), observers);
-        ResponseSender { outlet: Outlet::to_nobody(delivery), life, reschedule: false }
+        ResponseSender { outlet: Outlet::to_nobody(delivery), life }
     }
 
     /// Replaces the outlet by one that `wrap` makes of it. Reported events do not change.
@@ -79,7 +77,7 @@ impl ResponseSender {
 
     /// See [`Request::reschedule`](crate::Request::reschedule).
     pub(crate) fn set_reschedule(&mut self, reschedule: bool) -> bool {
-        std::mem::replace(&mut self.reschedule, reschedule)
+        std::mem::replace(&mut self.life.reschedule, reschedule)
     }
 
     pub(crate) fn reach(&mut self, stage: Stage, at: Instant) {

@@ -15,7 +15,8 @@ use crate::{InferenceServer, Origin};
 pub struct Observed {
     trace: Option<Trace>,
     record: Option<Arc<AccessRecord>>,
-    trace_context: Option<Box<TraceContext>>,
+    /// The client's span, where the request is not traced here but somebody may want to know it.
+    client: Option<Arc<TraceContext>>,
 }
 
 impl InferenceServer {
@@ -67,13 +68,12 @@ impl InferenceServer {
     ) -> Observed {
         let trace = self.settings().tracing.sample(model, header);
         let is_wanted = trace.is_none() && (self.has_observers || record.is_some());
-        let client = || TraceContext::of_headers(header).map(Box::new);
-        let trace_context = if is_wanted { client() } else { None };
+        let client = if is_wanted { TraceContext::of_headers(header).map(Arc::new) } else { None };
         if let Some(record) = record {
-            let of_client = trace_context.as_ref().map(|context| context.parent.trace_id);
+            let of_client = client.as_ref().map(|context| context.parent.trace_id);
             record.asks(model, trace.as_ref().map(Trace::trace_id).or(of_client));
         }
-        Observed { trace, record: record.cloned(), trace_context }
+        Observed { trace, record: record.cloned(), client }
     }
 }
 
@@ -81,12 +81,9 @@ impl Observed {
     /// What the request is given on its way, with the time at which its client stops waiting.
     pub fn origin(&self, deadline: Option<Instant>) -> Origin {
         let record = self.record.clone().map(|record| record as Arc<dyn RequestObserver>);
-        let Some(trace) = &self.trace else {
-            return Origin { deadline, trace_context: self.trace_context.clone(), observer: record };
-        };
-        let trace = trace.observer();
-        let trace_context = trace.trace_context().map(Box::new);
-        Origin { deadline, trace_context, observer: observe_both(Some(trace), record) }
+        let client = || self.client.clone().map(|client| client as Arc<dyn RequestObserver>);
+        let trace = self.trace.as_ref().map(Trace::observer).or_else(client);
+        Origin { deadline, observer: observe_both(trace, record) }
     }
 
     /// Whether the request has a line in the access log.

@@ -18,9 +18,6 @@ pub struct RequestContext {
     pub received: Instant,
     /// When its client stops waiting, if the client said so.
     pub deadline: Option<Instant>,
-    /// The span that the request belongs to, with which a backend continues its trace: the request's own span where it is
-    /// traced, otherwise that of the client, if the client said so and the protocol had a reason to look for it.
-    pub trace_context: Option<Box<TraceContext>>,
     /// The observer of this single request, such as its trace. Told of every event, after the observers of the model.
     pub observer: Option<Arc<dyn RequestObserver>>,
     /// The number of its batch entries; 0 if it is not known.
@@ -46,15 +43,7 @@ impl RequestContext {
 
     /// The context of a request with that id, which arrived at `received`.
     pub fn with_id(id: Arc<str>, received: Instant) -> RequestContext {
-        RequestContext {
-            id,
-            received,
-            deadline: None,
-            trace_context: None,
-            observer: None,
-            batch_size: 0,
-            parent: None,
-        }
+        RequestContext { id, received, deadline: None, observer: None, batch_size: 0, parent: None }
     }
 
     /// The client's own id as it is shown in error messages.
@@ -62,23 +51,19 @@ impl RequestContext {
         if self.id.is_empty() { "<id_unknown>" } else { &self.id }
     }
 
+    /// The span that the request belongs to, with which a backend continues its trace: the request's own span where it is
+    /// traced, otherwise that of the client, if the client said so and the protocol had a reason to look for it.
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        self.observer.as_ref()?.trace_context()
+    }
+
     /// The context of a request that is made for `parent`. It inherits the parent's id and deadline. If the parent is traced,
     /// the request has a span of its own under the parent's.
     pub fn of_step(parent: Arc<dyn ParentRequest>, received: Instant) -> RequestContext {
-        let RequestContext { id, deadline, trace_context, observer, .. } = parent.context();
+        let RequestContext { id, deadline, observer, .. } = parent.context();
         let (id, deadline) = (Arc::clone(id), *deadline);
         let observer = observer.as_ref().and_then(|observer| observer.of_step());
-        let own = observer.as_ref().and_then(|observer| observer.trace_context()).map(Box::new);
-        let trace_context = own.or_else(|| trace_context.clone());
-        RequestContext {
-            id,
-            received,
-            deadline,
-            trace_context,
-            observer,
-            batch_size: 0,
-            parent: Some(parent),
-        }
+        RequestContext { id, received, deadline, observer, batch_size: 0, parent: Some(parent) }
     }
 }
 

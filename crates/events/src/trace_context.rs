@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::TraceParent;
+use crate::{ModelId, RequestContext, RequestEvent, RequestObserver, TraceParent};
 
 /// The longest `tracestate` that is passed on, in bytes: what the standard asks for at least. A longer one is left out.
 const LONGEST_STATE: usize = 512;
@@ -28,6 +28,19 @@ impl TraceContext {
                 && state.bytes().all(|b| matches!(b, b' '..=b'~'))
         };
         Some(TraceContext { parent, state: state.filter(is_passed_on).map(Arc::from) })
+    }
+}
+
+/// As the observer of a request that is not traced here: it passes the client's span on, to the steps of an ensemble, too.
+impl RequestObserver for TraceContext {
+    fn on_event(&self, _: &ModelId, _: &RequestContext, _: &RequestEvent<'_>) {}
+
+    fn of_step(&self) -> Option<Arc<dyn RequestObserver>> {
+        Some(Arc::new(self.clone()))
+    }
+
+    fn trace_context(&self) -> Option<TraceContext> {
+        Some(self.clone())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hippocamp_backend::{Parameters, RequestObserver, Sequence, TraceContext};
+use hippocamp_backend::{Parameters, RequestObserver, Sequence};
 use hippocamp_tensor::{DataType, Shape, TensorData};
 use smallvec::SmallVec;
 
@@ -36,11 +36,7 @@ pub struct Origin {
     /// The time at which the client stops waiting, if the protocol transmits it. It is only passed to observers; the
     /// protocol itself drops the call then.
     pub deadline: Option<Instant>,
-    /// The span that the request belongs to. See [`RequestContext::trace_context`].
-    ///
-    /// [`RequestContext::trace_context`]: hippocamp_backend::RequestContext::trace_context
-    pub trace_context: Option<Box<TraceContext>>,
-    /// The observer of this single request, if it is traced or logged.
+    /// The observer of this single request, if it is traced or logged, or belongs to a trace of its client.
     pub observer: Option<Arc<dyn RequestObserver>>,
 }
 

@@ -58,10 +58,9 @@ pub(crate) fn check(
     let inputs = check.inputs(request.inputs, &places)?;
     check.lengths(&inputs)?;
     let delivery = if model.interface.decoupled { Delivery::Many } else { Delivery::Once };
-    let Origin { deadline, trace_context, observer } = request.origin;
+    let Origin { deadline, observer } = request.origin;
     let context = RequestContext {
         deadline,
-        trace_context,
         observer,
         batch_size: u32::try_from(batch_size).unwrap_or(0),
         ..RequestContext::with_id(request.id.into(), request.arrived)

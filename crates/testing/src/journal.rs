@@ -65,7 +65,7 @@ impl Observer for Journal {
             RequestEvent::Ended { outcome, at } => (ending(outcome), *at),
         };
         let (model, id) = (model.name.to_string(), context.id.to_string());
-        let trace_parent = context.trace_context.as_deref().map(|context| context.parent);
+        let trace_parent = context.trace_context().map(|context| context.parent);
         let entry = Entry { model, id, depth: depth(context), event, at, trace_parent };
         self.0.lock().push(entry);
     }

@@ -201,5 +201,5 @@ fn nobody_is_told_of_null_requests() {
 #[test]
 fn a_request_stays_small() {
     // It is moved from the protocol to the queue, and from there into a batch.
-    assert!(size_of::<crate::Request>() <= 696, "{}", size_of::<crate::Request>());
+    assert!(size_of::<crate::Request>() <= 672, "{}", size_of::<crate::Request>());
 }

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hippocamp_backend::{ModelId, Observer, RequestContext, RequestEvent, ResponseReceiver, TraceParent};
+use hippocamp_backend::{
+    ModelId, Observer, RequestContext, RequestEvent, ResponseReceiver, TraceContext, TraceParent,
+};
 use hippocamp_core::{InferInput, InferRequest, Origin, Settings};
 use hippocamp_tensor::{DataType, Shape};
 use hippocamp_testing::{Entry, Gate, Journal, Repository, TestServer, gate_config, identity_config};
@@ -154,7 +156,7 @@ async fn an_ensemble_and_its_steps() {
     };
     let request = InferRequest {
         id: "r",
-        origin: Origin { trace_context: Some(Box::new(trace_parent.into())), ..Origin::default() },
+        origin: Origin { observer: Some(Arc::new(TraceContext::from(trace_parent))), ..Origin::default() },
         ..InferRequest::new(smallvec::smallvec![input])
     };
     server.core.model("outer", None).unwrap().infer(request).unwrap().only().await.unwrap();
