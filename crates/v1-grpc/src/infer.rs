@@ -75,8 +75,8 @@ impl Call {
     }
 }
 
-/// Answers one request, whose tensors are in `raw`. `forwarding` says which metadata become its parameters, `large` is the size in bytes above which tensors are copied on another
-/// thread. Dropping the future cancels the request.
+/// Answers one request, whose tensors are in `raw`. `forwarding` says which metadata become its parameters, `large` is the size
+/// in bytes above which tensors are copied on another thread. Dropping the future cancels the request.
 pub(crate) async fn infer(
     v1: &Arc<V1>,
     call: &Call,

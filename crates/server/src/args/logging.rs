@@ -39,7 +39,7 @@ pub(crate) struct LoggingArgs {
     pub(crate) access_log: AccessLogFormat,
 
     /// Write the access log to a file instead of standard output. SIGHUP opens it anew.
-    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().map(PathBuf::from))]
+    #[arg(long, value_name = "FILE", requires = "access_log", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub(crate) access_log_file: Option<PathBuf>,
 
     /// Write the log to a file instead of standard error. SIGHUP opens it anew. Empty for standard error.

@@ -33,6 +33,13 @@ fn the_defaults_are_tritons() {
 }
 
 #[test]
+fn a_file_for_the_access_log_wants_its_format() {
+    let told = with_models(&["--access-log-file=/l"]).unwrap_err();
+    assert!(told.contains("--access-log <FORMAT>"), "{told}");
+    assert!(with_models(&["--access-log-file=/l", "--access-log=json"]).is_ok());
+}
+
+#[test]
 fn values_come_behind_a_space_or_an_equals_sign() {
     let args = parse(&[
         "--model-store",
