@@ -124,12 +124,13 @@ impl Error {
 }
 
 impl From<MemoryError> for Error {
-    /// Memory that is short is UNAVAILABLE: the same request may succeed later. A transfer that fails is INTERNAL.
+    /// Memory that is short is UNAVAILABLE, as the same request may succeed later, and so is a device that is lost, as another
+    /// server may have one. A transfer that fails is INTERNAL.
     #[cold]
     fn from(error: MemoryError) -> Error {
         let code = match &error {
-            MemoryError::OutOfMemory { .. } => Code::Unavailable,
-            MemoryError::Transfer { .. } => Code::Internal,
+            MemoryError::OutOfMemory { .. } | MemoryError::Lost { .. } => Code::Unavailable,
+            MemoryError::Transfer { .. } | MemoryError::Device { .. } => Code::Internal,
         };
         Error::new(code, error.to_string()).with_source(error)
     }

@@ -3,9 +3,9 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use hippocamp_tensor::Allocator;
+use hippocamp_tensor::{Allocator, PlacedBufferMut, PlacedSlice};
 
-use crate::Device;
+use crate::{Device, DeviceError, Stream};
 
 /// A driver for the devices of one vendor: lists them and allocates buffers in their memory. The buffers are copied through
 /// the traits of [`hippocamp_tensor`]; the driver recognises its own buffers by their type.
@@ -13,9 +13,59 @@ pub trait Driver: Send + Sync + Debug {
     /// The devices that the driver found.
     fn devices(&self) -> Vec<Device>;
 
-    /// The allocator for the memory of the device with this id; `None` if the driver has no such device.
+    /// The allocator for the memory of the device with this id; `None` if the driver has no such device. A thread that works
+    /// with a [`Stream`] takes the [`Stream::allocator`] instead.
     fn memory(&self, id: i32) -> Option<Arc<dyn Allocator>>;
 
-    /// The allocator for pinned host memory; `None` if the driver has none.
+    /// The allocator for pinned host memory; `None` if the driver has none. If the pool of pinned memory is exhausted, it
+    /// hands out ordinary host memory, whose [`place`](hippocamp_tensor::PlacedBuffer::place) says so.
     fn pinned(&self) -> Option<Arc<dyn Allocator>>;
+
+    /// A new stream on the device with this id.
+    ///
+    /// # Errors
+    /// If the device reports an error, or the driver has no such device or no streams.
+    fn stream(&self, id: i32) -> Result<Arc<dyn Stream>, DeviceError> {
+        Err(DeviceError::Unsupported { device: id, operation: "create a stream" })
+    }
+
+    /// The address of the first byte of `slice`, if it is memory of this driver: the device's address for device memory, as
+    /// kernels take it, and the host's for pinned memory. The slice is a borrow, but kernels access the memory later: see
+    /// [`Stream`] for their order.
+    fn address(&self, slice: PlacedSlice<'_>) -> Option<u64> {
+        let _ = slice;
+        None
+    }
+
+    /// Opens memory of the device with this id that another process has exported by the handle. The memory stays mapped while
+    /// the returned object lives.
+    ///
+    /// # Errors
+    /// If the handle is invalid, or the memory is smaller than `len` bytes or on another device.
+    fn open_exported(
+        &self,
+        id: i32,
+        handle: &[u8],
+        len: usize,
+    ) -> Result<Arc<dyn ExportedMemory>, DeviceError> {
+        let _ = (handle, len);
+        Err(DeviceError::Unsupported { device: id, operation: "open the memory of another process" })
+    }
+
+    /// Why the device with this id can no longer be used by this process, if that is so. This is a look at what earlier
+    /// operations met, not a test of the device.
+    fn lost(&self, id: i32) -> Option<Box<str>> {
+        let _ = id;
+        None
+    }
+}
+
+/// Memory of a device that belongs to another process, mapped into this one.
+pub trait ExportedMemory: Send + Sync + Debug {
+    /// A buffer of `len` bytes from `start` on. It keeps the mapping. The owner's writes to the memory are not ordered with
+    /// the buffer's copies: the processes agree on who accesses it when.
+    ///
+    /// # Panics
+    /// If the range is outside of the memory.
+    fn part(self: Arc<Self>, start: usize, len: usize) -> Box<dyn PlacedBufferMut>;
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use hippocamp_tensor::{Allocator, Place};
+use hippocamp_tensor::{Allocator, Place, PlacedSlice};
 
-use crate::Driver;
+use crate::{DeviceError, Driver, ExportedMemory, Stream};
 
 /// The kind of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -99,6 +99,45 @@ impl Devices {
             Place::Pinned => driver.pinned(),
             Place::Device(id) => driver.memory(id),
         }
+    }
+
+    /// A new stream on the device with this id.
+    ///
+    /// # Errors
+    /// If the device reports an error, or there is no such device.
+    pub fn stream(&self, id: i32) -> Result<Arc<dyn Stream>, DeviceError> {
+        self.driver(id, "create a stream")?.stream(id)
+    }
+
+    /// The address of the first byte of `slice`: of host memory as the host sees it, pinned memory included, and of device
+    /// memory as kernels take it. `None` for memory that cannot be addressed, such as a region of a client.
+    pub fn address(&self, slice: PlacedSlice<'_>) -> Option<u64> {
+        match slice.as_host() {
+            Some(bytes) => Some(bytes.as_ptr() as u64),
+            None => self.0.driver.as_ref()?.address(slice),
+        }
+    }
+
+    /// Opens memory of the device with this id that another process has exported by the handle.
+    ///
+    /// # Errors
+    /// If there is no such device, the handle is invalid, or the memory is smaller than `len` bytes or on another device.
+    pub fn open_exported(
+        &self,
+        id: i32,
+        handle: &[u8],
+        len: usize,
+    ) -> Result<Arc<dyn ExportedMemory>, DeviceError> {
+        self.driver(id, "open the memory of another process")?.open_exported(id, handle, len)
+    }
+
+    /// Why the device with this id can no longer be used, if an operation has met that. Cheap enough for every request.
+    pub fn lost(&self, id: i32) -> Option<Box<str>> {
+        self.0.driver.as_ref()?.lost(id)
+    }
+
+    fn driver(&self, id: i32, operation: &'static str) -> Result<&Arc<dyn Driver>, DeviceError> {
+        self.0.driver.as_ref().ok_or(DeviceError::Unsupported { device: id, operation })
     }
 }
 

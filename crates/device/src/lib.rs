@@ -7,8 +7,10 @@
 
 mod driver;
 mod inventory;
+mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
-pub use driver::Driver;
+pub use driver::{Driver, ExportedMemory};
 pub use inventory::{Device, DeviceKind, Devices};
+pub use stream::{DeviceError, Graph, Stream};

@@ -4,12 +4,16 @@
 
 use std::any::Any;
 use std::mem::MaybeUninit;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use hippocamp_tensor::{Allocator, MemoryError, Place, PlacedBuffer, PlacedBufferMut, PlacedSlice};
 
-use crate::{Device, DeviceKind, Driver};
+use crate::{Device, DeviceError, DeviceKind, Driver, Stream};
+
+mod stream;
+
+pub use stream::TestStream;
 
 /// The numbers of copies by source and target. Empty copies count too.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +46,7 @@ pub struct TestDevice {
     to_host: AtomicUsize,
     within: AtomicUsize,
     between: AtomicUsize,
+    lost: Mutex<Option<Box<str>>>,
 }
 
 impl TestDriver {
@@ -83,6 +88,21 @@ impl Driver for TestDriver {
     fn pinned(&self) -> Option<Arc<dyn Allocator>> {
         Some(Arc::new(TestAllocator(Arc::clone(&self.pinned))))
     }
+
+    fn stream(&self, id: i32) -> Result<Arc<dyn Stream>, DeviceError> {
+        let device = self.devices.iter().find(|device| device.place == Place::Device(id));
+        let device = device.ok_or(DeviceError::Unsupported { device: id, operation: "create a stream" })?;
+        Ok(Arc::new(TestStream { id, device: Arc::clone(device) }))
+    }
+
+    fn address(&self, slice: PlacedSlice<'_>) -> Option<u64> {
+        TestMemory::seen_by_kernel(slice).map(|bytes| bytes.as_ptr() as u64)
+    }
+
+    fn lost(&self, id: i32) -> Option<Box<str>> {
+        let device = self.devices.iter().find(|device| device.place == Place::Device(id))?;
+        device.lost.lock().ok()?.clone()
+    }
 }
 
 impl TestDevice {
@@ -96,6 +116,7 @@ impl TestDevice {
             to_host: 0.into(),
             within: 0.into(),
             between: 0.into(),
+            lost: Mutex::default(),
         })
     }
 
@@ -125,11 +146,21 @@ impl TestDevice {
         self.limit.store(limit, Ordering::SeqCst);
     }
 
+    /// Has the device fall off the bus, for the reason given. Its memory stays readable.
+    pub fn lose(&self, reason: &str) {
+        if let Ok(mut lost) = self.lost.lock() {
+            *lost = Some(reason.into());
+        }
+    }
+
     /// Allocates memory of this device.
     ///
     /// # Errors
-    /// If the limit would be exceeded.
+    /// If the limit would be exceeded, or the device is lost.
     pub fn allocate(self: &Arc<Self>, size: usize) -> Result<TestMemory, MemoryError> {
+        if let (Place::Device(device), Ok(Some(reason))) = (self.place, self.lost.lock().as_deref()) {
+            return Err(MemoryError::Lost { device, reason: reason.clone() });
+        }
         let limit = self.limit.load(Ordering::SeqCst);
         let fits = |allocated: usize| allocated.checked_add(size).filter(|sum| *sum <= limit);
         if self.allocated.fetch_update(Ordering::SeqCst, Ordering::SeqCst, fits).is_err() {

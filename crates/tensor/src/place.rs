@@ -46,6 +46,20 @@ pub enum MemoryError {
         /// The driver's error message.
         reason: Box<str>,
     },
+    /// A device failed at something other than a copy.
+    Device {
+        /// The id of the device.
+        device: i32,
+        /// The driver's error message.
+        reason: Box<str>,
+    },
+    /// A device can no longer be used by this process, for example because it has fallen off the bus.
+    Lost {
+        /// The id of the device.
+        device: i32,
+        /// The driver's error message.
+        reason: Box<str>,
+    },
 }
 
 impl fmt::Display for MemoryError {
@@ -55,6 +69,8 @@ impl fmt::Display for MemoryError {
             MemoryError::Transfer { from, to, size, reason } => {
                 write!(f, "{size} bytes could not be copied from {from} to {to}: {reason}")
             }
+            MemoryError::Device { device, reason } => write!(f, "device {device} failed: {reason}"),
+            MemoryError::Lost { device, reason } => write!(f, "device {device} is lost: {reason}"),
         }
     }
 }

@@ -83,3 +83,30 @@ fn pinned_memory_is_borrowed_like_host_memory() {
     let data = shared(driver.pinned.allocate_with(b"pinned").unwrap());
     assert_eq!((data.place(), data.as_contiguous()), (Place::Pinned, Some(&b"pinned"[..])));
 }
+
+#[test]
+fn a_stream_takes_over_memory_and_tells_that_its_device_is_lost() {
+    let driver = TestDriver::new(1, LIMIT);
+    let devices = Devices::of(driver.clone());
+    let stream = devices.stream(0).unwrap();
+    let memory: Arc<[u8]> = Arc::from(*b"kernel");
+    let owner = Box::new(Arc::clone(&memory));
+    // SAFETY: the owner keeps the memory, and nobody writes to it.
+    let adopted = unsafe { stream.clone().adopt(memory.as_ptr() as u64, 6, owner) }.unwrap();
+    let slice = PlacedSlice::Placed { buffer: &*adopted, start: 1, len: 3 };
+    assert_eq!((slice.place(), slice.to_vec().unwrap()), (Place::Device(0), b"ern".to_vec()));
+    let whole = PlacedSlice::Placed { buffer: &*adopted, start: 0, len: 6 };
+    assert_eq!(devices.address(slice), devices.address(whole).map(|first| first + 1));
+    stream.synchronize().unwrap();
+
+    let none = devices.stream(1).unwrap_err();
+    assert_eq!(none.to_string(), "no driver can create a stream on device 1");
+    assert_eq!(Devices::none().stream(1).unwrap_err(), none);
+
+    driver.device(0).lose("GPU is lost");
+    assert_eq!(devices.lost(0).as_deref(), Some("GPU is lost"));
+    let lost = stream.synchronize().unwrap_err();
+    assert_eq!(lost.to_string(), "device 0 is lost: GPU is lost");
+    let refused = stream.allocator().allocate(1).unwrap_err();
+    assert_eq!(refused, MemoryError::from(lost));
+}
