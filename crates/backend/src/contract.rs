@@ -84,7 +84,10 @@ pub trait Model: Send + Sync {
 
 /// A new instance, and whether it may move between threads.
 pub enum NewInstance {
-    /// The instance is used and dropped on the thread that made it.
+    /// The instance belongs to the thread that made it, such as one that holds CUDA graphs: it is made, warmed up, executed and
+    /// dropped there and nowhere else. That thread is its own. It keeps it while there is nothing to do, and when an
+    /// edit of the config has it reused; after a panic the instance is made anew on the same thread. No request is executed
+    /// inline on it. All such instances of a model take their batches from one queue: each batch wakes one of them.
     Bound(Box<dyn ModelInstance>),
     /// Any thread may use the instance, one at a time. A request that finds it idle may be executed inline by the
     /// accepting thread, if recent executions took microseconds.

@@ -22,6 +22,7 @@ mod request;
 mod response;
 mod sender;
 mod uses;
+mod wanted_outputs;
 
 pub use hippocamp_interface::{BackendFacts, GpuSupport, ModelFormat};
 
@@ -41,7 +42,8 @@ pub use error::{Code, Error, Result};
 pub use parameters::{ParameterValue, Parameters};
 pub use receiver::{ResponseReceiver, channel};
 pub use registry::{Backends, ModelDirectories};
-pub use request::{CorrelationId, InputTensor, Request, Sequence, WantedOutputs};
+pub use request::{CorrelationId, InputTensor, Request, Sequence};
 pub use response::{Event, OutputTensor, Response};
 pub use sender::ResponseSender;
 pub use uses::{Use, Uses};
+pub use wanted_outputs::WantedOutputs;

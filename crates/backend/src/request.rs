@@ -7,7 +7,9 @@ use hippocamp_tensor::{Shape, TensorData};
 use smallvec::SmallVec;
 
 use crate::life::Stage;
-use crate::{Error, ExecutionTimes, FailureReason, Parameters, RequestContext, Response, ResponseSender};
+use crate::{
+    Error, ExecutionTimes, FailureReason, Parameters, RequestContext, Response, ResponseSender, WantedOutputs,
+};
 
 /// One input of a request. Its name and type are those of the model's input at the same place.
 #[derive(Clone, Debug)]
@@ -16,44 +18,6 @@ pub struct InputTensor {
     pub shape: Shape,
     /// The elements, exactly as many bytes as shape and type give.
     pub data: TensorData,
-}
-
-/// Which of the model's outputs a request asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WantedOutputs(Option<SmallVec<[bool; 8]>>);
-
-impl WantedOutputs {
-    /// Every output: the meaning of a request that names none.
-    pub const ALL: WantedOutputs = WantedOutputs(None);
-
-    /// None of a model's `count` outputs yet.
-    pub fn none_of(count: usize) -> WantedOutputs {
-        WantedOutputs(Some(SmallVec::from_elem(false, count)))
-    }
-
-    /// Adds an output by its place in the model's list.
-    pub fn add(&mut self, index: usize) {
-        if let Some(wanted) = &mut self.0
-            && let Some(flag) = wanted.get_mut(index)
-        {
-            *flag = true;
-        }
-    }
-
-    /// Adds an output that the list may not have had, such as one behind the client's own.
-    pub fn require(&mut self, index: usize) {
-        if let Some(wanted) = &mut self.0 {
-            if wanted.len() <= index {
-                wanted.resize(index + 1, false);
-            }
-            wanted[index] = true;
-        }
-    }
-
-    /// Whether the output at that place of the model's list is asked for.
-    pub fn contains(&self, index: usize) -> bool {
-        self.0.as_ref().is_none_or(|wanted| wanted.get(index).copied().unwrap_or(false))
-    }
 }
 
 /// What ties the requests of a sequence together.
@@ -82,7 +46,7 @@ pub struct Sequence {
 pub struct Request {
     /// In the order of the model's inputs; `None` where an optional input was not given.
     pub inputs: SmallVec<[Option<InputTensor>; 4]>,
-    /// Which outputs are asked for.
+    /// Which outputs are asked for, and where they are wanted.
     pub outputs: WantedOutputs,
     /// The client's parameters, without those that the server itself reads.
     pub parameters: Parameters,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use hippocamp_backend::{Delivery, InputTensor, Request, channel};
-use hippocamp_batching::Gather;
+use hippocamp_batching::{Gather, InputMemory};
 use hippocamp_model_config::{Interface, TensorSpec};
 use hippocamp_tensor::{DataType, Shape, TensorData};
 use smallvec::smallvec;
@@ -43,7 +43,11 @@ fn gather(c: &mut Criterion) {
         let mut gather = Gather::default();
         group.throughput(Throughput::Bytes((picture.len() * count) as u64));
         group.bench_with_input(BenchmarkId::from_parameter(count), &requests, |b, requests| {
-            b.iter(|| gather.gather(&interface, requests, |_| None).map(|inputs| inputs.len()));
+            b.iter(|| {
+                gather
+                    .gather(&interface, requests, count, |_| InputMemory::default())
+                    .map(|inputs| inputs.len())
+            });
         });
     }
     group.finish();

@@ -6,7 +6,7 @@ use std::time::Instant;
 use hippocamp_interface::Interface;
 use hippocamp_tensor::Allocator;
 
-use crate::{Gather, Inputs, Outputs};
+use crate::{Gather, InputMemory, Inputs, Outputs};
 use hippocamp_backend::wake_together;
 use hippocamp_backend::{
     Batch, Error, ExecutionTimes, FailureReason, ModelInstance, Request, Response, Result, answer,
@@ -25,9 +25,22 @@ pub trait Compute {
         Ok(())
     }
 
-    /// The allocator of the memory in which the input at that index has to be. `None`, the default, is host memory.
-    fn input_memory(&self, input: usize) -> Option<&dyn Allocator> {
+    /// The memory in which the input at that index has to be. By default it is host memory, gathered or a request's own.
+    fn input_memory(&self, input: usize) -> InputMemory<'_> {
         let _ = input;
+        InputMemory::default()
+    }
+
+    /// How many rows a batch of `rows` rows is executed with: the size of one of the instance's plans, see
+    /// [`PlanSizes`](crate::PlanSizes::padded). What is missing is filled up when the inputs are gathered, and cut off the
+    /// outputs. By default a batch is executed as it comes.
+    fn padded_rows(&self, rows: usize) -> usize {
+        rows
+    }
+
+    /// The pinned host memory through which outputs that are on a device reach the host. `None`, the default, for ordinary
+    /// host memory, which takes longer.
+    fn pinned_memory(&self) -> Option<&dyn Allocator> {
         None
     }
 }
@@ -35,6 +48,7 @@ pub trait Compute {
 /// Makes an instance of a [`Compute`]: assembles each batch, takes the times, and answers the requests.
 #[derive(Debug)]
 pub struct Batched<C> {
+    /// Declared before the buffers, for which it may have prepared runs: it is dropped first.
     compute: C,
     interface: Arc<Interface>,
     gather: Gather,
@@ -42,17 +56,24 @@ pub struct Batched<C> {
 
 impl<C: Compute> Batched<C> {
     pub fn new(compute: C, interface: Arc<Interface>) -> Self {
-        Batched { compute, interface, gather: Gather::default() }
+        Batched::gathering(compute, interface, Gather::default())
+    }
+
+    /// With the buffers that inputs are gathered into.
+    pub fn gathering(compute: C, interface: Arc<Interface>, gather: Gather) -> Self {
+        Batched { compute, interface, gather }
     }
 
     fn run(&mut self, batch: &Batch, times: &mut ExecutionTimes) -> Result<Vec<Response>> {
-        let gathered = self.gather.gather(&self.interface, batch, |input| self.compute.input_memory(input));
+        let rows = self.compute.padded_rows(batch.iter().map(|request| request.batch_size).sum());
+        let memory = |input| self.compute.input_memory(input);
+        let gathered = self.gather.gather(&self.interface, batch, rows, memory);
         let inputs = gathered.map_err(|error| Error::of_memory(&self.interface.model, error))?;
-        let mut outputs = Outputs::for_batch(&self.interface, batch);
+        let mut outputs = Outputs::for_batch(&self.interface, batch, rows);
         times.inputs_ready = Instant::now();
         self.compute.run(&inputs, &mut outputs)?;
         times.outputs_begun = Instant::now();
-        outputs.scatter(&self.interface, batch)
+        outputs.scatter(&self.interface, batch, self.compute.pinned_memory())
     }
 }
 

@@ -2,7 +2,8 @@
 
 use hippocamp_interface::{Interface, TensorSpec};
 use hippocamp_tensor::{
-    ALIGNMENT, Allocator, DataType, MemoryError, Place, PlacedSlice, RefillBuffer, Shape, TensorData,
+    ALIGNMENT, Allocator, DataType, MemoryError, Place, PlacedBufferMut, PlacedSlice, RefillBuffer, Shape,
+    TensorData,
 };
 use smallvec::SmallVec;
 
@@ -35,6 +36,22 @@ impl<'a> InputView<'a> {
 /// The inputs of a batch, in the model's order; `None` where an optional one was not given.
 pub type Inputs<'a> = [Option<InputView<'a>>];
 
+/// Where an input of a batch has to be.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct InputMemory<'a> {
+    /// What allocates memory there; `None` stands for host memory.
+    pub allocator: Option<&'a dyn Allocator>,
+    /// Whether the engine reads the input from the buffer of [`Gather`] only, at whose address it has prepared a run. Otherwise
+    /// the tensor of a single request is read where it is, if that is a suitable place.
+    pub fixed: bool,
+}
+
+impl<'a> From<Option<&'a dyn Allocator>> for InputMemory<'a> {
+    fn from(allocator: Option<&'a dyn Allocator>) -> Self {
+        InputMemory { allocator, fixed: false }
+    }
+}
+
 /// Assembles batches. Keeps one buffer an input, so that nothing is allocated once the largest batch was seen.
 #[derive(Debug, Default)]
 pub struct Gather {
@@ -42,10 +59,24 @@ pub struct Gather {
 }
 
 impl Gather {
-    /// Joins the inputs of `requests` along the first dimension: one copy a request, to host memory or to where `memory`
-    /// makes buffers for the input at that place of the model's list. Copies nothing when there is only one request and its
-    /// bytes lie there in one aligned piece. All requests give the same inputs with the same shapes, but
+    /// Gathers into given buffers, in the order of the model's inputs: those for which an engine has prepared its runs. A
+    /// buffer that a batch does not fit into is replaced by a larger one at another address. Where there is no buffer, one is
+    /// made when it is needed.
+    pub fn with_buffers(buffers: impl IntoIterator<Item = Option<Box<dyn PlacedBufferMut>>>) -> Gather {
+        let buffers =
+            buffers.into_iter().map(|buffer| buffer.map_or_else(RefillBuffer::default, RefillBuffer::from));
+        Gather { buffers: buffers.collect() }
+    }
+
+    /// Joins the inputs of `requests` along the first dimension: one copy a request, to where `memory` says for the input at
+    /// that place of the model's list. Copies nothing when there is only one request and its bytes lie there in one
+    /// aligned piece. All requests give the same inputs with the same shapes, but
     /// for the first dimension and for what the config allows; the batcher sees to that.
+    ///
+    /// Where `rows` is more than the requests have, the last row is repeated within the buffer until there are as many. That
+    /// is an input that the model takes, and the least and the greatest value of the batch stay what they are, for models that
+    /// derive a scale from these; neither can be said of zeros. [`Outputs`](crate::Outputs) drops what comes of it. Inputs
+    /// that are not made of rows stay as they are.
     ///
     /// # Errors
     /// If there is no memory for a batch, or a transfer failed.
@@ -53,30 +84,75 @@ impl Gather {
         &'a mut self,
         interface: &Interface,
         requests: &'a [Request],
-        memory: impl Fn(usize) -> Option<&'m dyn Allocator>,
+        rows: usize,
+        memory: impl Fn(usize) -> InputMemory<'m>,
     ) -> Result<SmallVec<[Option<InputView<'a>>; 4]>, MemoryError> {
         self.buffers.resize_with(interface.all_inputs().len(), RefillBuffer::default);
         let lengths = interface.padding.as_ref().map(|padding| (padding, Lengths::of(padding, requests)));
+        let rows = RowCount::of(interface, requests, rows);
         let places = interface.all_inputs().zip(&mut self.buffers).enumerate();
         places
             .map(|(i, (spec, buffer))| {
                 let (data_type, memory) = (spec.data_type, memory(i));
                 if let Some(fact) = interface.batch_input(i) {
-                    let shape = batch_facts::write(*fact, spec, interface, requests, (buffer, memory))?;
+                    let shape =
+                        batch_facts::write(*fact, spec, interface, requests, (buffer, memory.allocator))?;
                     return Ok(Some(InputView { data_type, shape, data: buffer.finish()? }));
                 }
                 if let Some((padding, lengths)) = &lengths
                     && let Some(padded) = padding.input(i)
                     && lengths.need_padding(padded, requests)
                 {
-                    let shape = lengths.gather(padded, spec, requests, (buffer, memory))?;
+                    let shape = lengths.gather(padded, spec, requests, rows, (buffer, memory.allocator))?;
                     let Some(shape) = shape else { return Ok(None) };
                     return Ok(Some(InputView { data_type, shape, data: buffer.finish()? }));
                 }
-                let Some(shape) = joined_shape(i, spec, interface, requests) else { return Ok(None) };
-                Ok(Some(InputView { data_type, shape, data: join(i, spec, requests, (buffer, memory))? }))
+                let rows = rows.for_input(spec);
+                let Some(shape) = joined_shape(i, spec, interface, requests, rows) else { return Ok(None) };
+                Ok(Some(InputView {
+                    data_type,
+                    shape,
+                    data: join(i, spec, requests, rows, (buffer, memory))?,
+                }))
             })
             .collect()
+    }
+}
+
+/// How many rows a batch has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowCount {
+    /// Those of its requests.
+    pub(crate) given: usize,
+    /// Those that it is padded to: as many, or more.
+    pub(crate) padded: usize,
+}
+
+impl RowCount {
+    pub(crate) fn of(interface: &Interface, requests: &[Request], padded: usize) -> RowCount {
+        let given = requests.iter().map(|request| request.batch_size).sum();
+        let can_be = interface.max_batch_size > 0 && given > 0;
+        RowCount { given, padded: if can_be { padded.max(given) } else { given } }
+    }
+
+    /// Those of an input, which is not padded unless it is made of rows of a common size.
+    fn for_input(self, spec: &TensorSpec) -> RowCount {
+        let has_rows = !spec.is_shape_tensor && !spec.allow_ragged_batch && spec.data_type != DataType::Bytes;
+        if has_rows { self } else { RowCount { padded: self.given, ..self } }
+    }
+
+    pub(crate) fn missing(self) -> usize {
+        self.padded - self.given
+    }
+
+    /// The bytes of all rows, of which the given ones have `size`.
+    fn padded_size(self, size: usize) -> usize {
+        if self.given == 0 { size } else { (size / self.given).saturating_mul(self.padded) }
+    }
+
+    /// Repeats the last row that was pushed to the buffer, whose rows have `size` bytes together, until there are enough.
+    pub(crate) fn repeat_last(self, buffer: &mut RefillBuffer, size: usize) -> Result<(), MemoryError> {
+        if self.missing() == 0 { Ok(()) } else { buffer.repeat_last(size / self.given, self.missing()) }
     }
 }
 
@@ -86,6 +162,7 @@ fn joined_shape(
     spec: &TensorSpec,
     interface: &Interface,
     requests: &[Request],
+    rows: RowCount,
 ) -> Option<Shape> {
     let batched = interface.max_batch_size > 0;
     let mut given = requests.iter().filter_map(|r| r.inputs.get(input)?.as_ref());
@@ -95,7 +172,7 @@ fn joined_shape(
     }
     let mut shape = given.next()?.shape.clone();
     if batched && !spec.is_shape_tensor {
-        shape.set_batch(requests.iter().map(|r| r.batch_size).sum::<usize>() as i64);
+        shape.set_batch(rows.padded as i64);
     }
     Some(model_shape(spec, shape, batched))
 }
@@ -108,22 +185,28 @@ fn join<'a>(
     input: usize,
     spec: &TensorSpec,
     requests: &'a [Request],
-    (buffer, memory): Target<'a, '_>,
+    rows: RowCount,
+    (buffer, memory): (&'a mut RefillBuffer, InputMemory<'_>),
 ) -> Result<PlacedSlice<'a>, MemoryError> {
     let parts = || requests.iter().filter_map(|r| r.inputs.get(input)?.as_ref()).map(|t| &t.data);
     if let [_only] = requests
-        && let Some(data) = parts().next().and_then(|data| in_place(data, memory.map(Allocator::place)))
+        && !memory.fixed
+        && rows.missing() == 0
+        && let Some(data) =
+            parts().next().and_then(|data| in_place(data, memory.allocator.map(Allocator::place)))
         && is_aligned(data, spec.data_type)
     {
         return Ok(data);
     }
-    buffer.restart(parts().map(TensorData::len).sum(), memory)?;
+    let size = parts().map(TensorData::len).sum();
+    buffer.restart(rows.padded_size(size), memory.allocator)?;
     for data in parts() {
         buffer.push_tensor(data)?;
         if spec.is_shape_tensor {
             break;
         }
     }
+    rows.repeat_last(buffer, size)?;
     buffer.finish()
 }
 

@@ -10,10 +10,13 @@ mod batched;
 pub mod conformance;
 mod fitting;
 mod gather;
+mod host_copy;
 mod padded;
+mod plan_sizes;
 mod scatter;
 
 pub use batched::{Batched, Compute};
 pub use fitting::Fitting;
-pub use gather::{Gather, InputView, Inputs, model_shape};
-pub use scatter::{Outputs, client_shape};
+pub use gather::{Gather, InputMemory, InputView, Inputs, model_shape};
+pub use plan_sizes::{PLAN_BATCH_SIZES, PlanSizes};
+pub use scatter::{Outputs, WantedPlaces, client_shape};

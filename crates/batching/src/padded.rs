@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use hippocamp_backend::{Error, Request, Result};
 
-use crate::gather::Target;
+use crate::gather::{RowCount, Target};
 
 /// The length of a request: the size of the dimension that is padded. 0 if no input tells it.
 pub(crate) fn length(padding: &Padding, request: &Request) -> usize {
@@ -47,6 +47,7 @@ impl Lengths {
         input: &PaddedInput,
         spec: &TensorSpec,
         requests: &[Request],
+        rows: RowCount,
         (buffer, memory): Target<'_, '_>,
     ) -> Result<Option<Shape>, MemoryError> {
         let tensors = requests.iter().map(|request| request.inputs.get(input.index)?.as_ref());
@@ -55,11 +56,10 @@ impl Lengths {
             return Ok(None);
         }
         let mut shape = given.map_or_else(|| spec.dims.with_batch(0), |tensor| tensor.shape.clone());
-        let rows: usize = requests.iter().map(|request| request.batch_size).sum();
         let sizes = shape.iter().enumerate();
         shape = sizes
             .map(|(dim, size)| match dim {
-                0 => rows as i64,
+                0 => rows.padded as i64,
                 _ if dim == input.dim => self.padded as i64,
                 _ => *size,
             })
@@ -68,7 +68,7 @@ impl Lengths {
         let product = |sizes: &[i64]| sizes.iter().map(|size| usize::try_from(*size).unwrap_or(0)).product();
         let runs: usize = product(shape.get(1..input.dim).unwrap_or_default());
         let steps: usize = product(shape.get(input.dim + 1..).unwrap_or_default());
-        let elements = rows.saturating_mul(runs).saturating_mul(self.padded).saturating_mul(steps);
+        let elements = rows.padded.saturating_mul(runs).saturating_mul(self.padded).saturating_mul(steps);
         buffer.restart(elements.saturating_mul(input.value.len()), memory)?;
         let fill = input.fill.as_deref().unwrap_or(&input.value);
         for ((request, tensor), length) in requests.iter().zip(tensors).zip(&self.each) {
@@ -91,6 +91,7 @@ impl Lengths {
                 buffer.push_repeated(&input.value, (self.padded - length) * steps)?;
             }
         }
+        rows.repeat_last(buffer, rows.given * runs * self.padded * steps * input.value.len())?;
         Ok(Some(shape))
     }
 

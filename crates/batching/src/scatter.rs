@@ -1,72 +1,188 @@
 //! Splits the outputs of a batch into one response for each request.
 
+use std::ops::Range;
+
 use hippocamp_interface::{Interface, TensorSpec};
-use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape, TensorData};
+use hippocamp_tensor::{
+    Allocator, BytesElements, DataType, LENGTH_PREFIX, MemoryError, PlacedSlice, Shape, TensorData,
+};
 use smallvec::SmallVec;
 
+use crate::gather::RowCount;
+use crate::host_copy::{Copy, HostPart, is_on_device};
 use crate::padded::Lengths;
 use hippocamp_backend::{Error, InputTensor, OutputTensor, Request, Response, Result};
 
 /// Collects the outputs of a batch, by their index in the model's list.
 #[derive(Debug)]
 pub struct Outputs {
-    wanted: SmallVec<[bool; 4]>,
-    tensors: SmallVec<[Option<(Shape, TensorData)>; 4]>,
+    wanted: SmallVec<[WantedPlaces; 4]>,
+    tensors: SmallVec<[Option<Given>; 4]>,
+    rows: RowCount,
+}
+
+/// Where the requests of a batch want one of its outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WantedPlaces {
+    /// Some request wants it in host memory, pinned or not.
+    pub host: bool,
+    /// Some request wants it in the memory of a device.
+    pub device: bool,
+}
+
+impl WantedPlaces {
+    /// Whether any request wants it.
+    pub fn any(self) -> bool {
+        self.host || self.device
+    }
+}
+
+/// An output of the whole batch, in the shape that the model gave it.
+#[derive(Debug)]
+struct Given {
+    shape: Shape,
+    data: Copy,
+    /// The data in host memory, where they are on a device as well.
+    host: Option<Copy>,
+    /// Whether the rows that fill up the batch were cut off.
+    is_cut: bool,
 }
 
 impl Outputs {
-    /// Empty outputs for a batch; an output is wanted if any request asks for it.
-    pub(crate) fn for_batch(interface: &Interface, requests: &[Request]) -> Outputs {
+    /// Empty outputs for a batch that is executed with `rows` rows.
+    pub(crate) fn for_batch(interface: &Interface, requests: &[Request], rows: usize) -> Outputs {
         let count = interface.all_outputs().len();
-        let wanted = (0..count).map(|i| requests.iter().any(|r| r.outputs.contains(i)));
-        Outputs { wanted: wanted.collect(), tensors: SmallVec::from_elem(None, count) }
+        let wanted = (0..count).map(|index| {
+            let mut places = WantedPlaces::default();
+            for place in requests.iter().filter_map(|request| request.outputs.place(index)) {
+                let place = if is_on_device(place) { &mut places.device } else { &mut places.host };
+                *place = true;
+            }
+            places
+        });
+        let rows = RowCount::of(interface, requests, rows);
+        Outputs { wanted: wanted.collect(), tensors: (0..count).map(|_| None).collect(), rows }
     }
 
     /// Whether a request asked for this output. Other outputs may be left out.
     pub fn is_wanted(&self, index: usize) -> bool {
-        self.wanted.get(index).copied().unwrap_or(false)
+        self.places(index).any()
     }
 
-    /// Sets an output of the whole batch, in the shape that the model gave it. It may be in the memory of a device.
+    /// Where the requests want this output. A backend that makes it elsewhere is right, too: one that is made on a device and
+    /// wanted in host memory is copied there when it was [set](Outputs::set).
+    pub fn places(&self, index: usize) -> WantedPlaces {
+        self.wanted.get(index).copied().unwrap_or_default()
+    }
+
+    /// Sets an output of the whole batch, in the shape that the model gave it. It may be in the memory of a device, where
+    /// everything that writes to it is complete or comes first in the order of its driver.
     pub fn set(&mut self, index: usize, shape: Shape, data: impl Into<TensorData>) {
         if let Some(place) = self.tensors.get_mut(index) {
-            *place = Some((shape, data.into()));
+            *place = Some(Given { shape, data: Copy::Done(data.into()), host: None, is_cut: false });
         }
     }
 
-    /// The responses, in the order of the requests. Slices the tensors along the first dimension, wherever they are; copies
-    /// only where padding is cut off, and transfers none but BYTES, whose elements have to be walked.
-    pub(crate) fn scatter(self, interface: &Interface, requests: &[Request]) -> Result<Vec<Response>> {
+    /// Sets an output of the whole batch by a copy, out of memory that the next batch overwrites: to memory of `device` for
+    /// the requests that want it on a device, and to host memory for the others, which is `pinned` memory if that is
+    /// given. The rows that fill up the batch are not copied. The copies need not be complete when this returns.
+    ///
+    /// # Errors
+    /// If there is no memory, or a copy failed.
+    pub fn copy(
+        &mut self,
+        index: usize,
+        mut shape: Shape,
+        source: PlacedSlice<'_>,
+        device: &dyn Allocator,
+        pinned: Option<&dyn Allocator>,
+    ) -> Result<(), MemoryError> {
+        let places = self.places(index);
+        if !places.any() {
+            return Ok(());
+        }
+        let is_cut = self.rows.missing() > 0 && shape.first() == Some(&(self.rows.padded as i64));
+        let source = if is_cut {
+            shape.set_batch(self.rows.given as i64);
+            source.part(0, source.len() / self.rows.padded * self.rows.given)
+        } else {
+            source
+        };
+        let host = if places.host { Some(Copy::to_host(source, pinned)?) } else { None };
+        let on_device = if places.device { Some(Copy::to(source, device)?) } else { None };
+        let (data, host) = match (on_device, host) {
+            (Some(data), host) => (data, host),
+            (None, Some(host)) => (host, None),
+            (None, None) => return Ok(()),
+        };
+        if let Some(place) = self.tensors.get_mut(index) {
+            *place = Some(Given { shape, data, host, is_cut });
+        }
+        Ok(())
+    }
+
+    /// The responses, in the order of the requests. Slices the tensors along the first dimension, wherever they are. Copies
+    /// only where padding is cut off, and what is on a device and wanted in host memory: once for the batch, to
+    /// `pinned` memory if that is given. BYTES are transferred always, as their elements have to be walked.
+    pub(crate) fn scatter(
+        self,
+        interface: &Interface,
+        requests: &[Request],
+        pinned: Option<&dyn Allocator>,
+    ) -> Result<Vec<Response>> {
         let mut responses = vec![Response::default(); requests.len()];
         let lengths = interface.padding.as_ref().map(|padding| (padding, Lengths::of(padding, requests)));
+        let failed = |error| Error::of_memory(&interface.model, error);
         let outputs = interface.all_outputs().zip(self.tensors).zip(self.wanted).enumerate();
-        for (index, ((spec, tensor), wanted)) in outputs {
-            if !wanted {
+        for (index, ((spec, tensor), places)) in outputs {
+            if !places.any() {
                 continue;
             }
-            let (shape, data) = tensor.ok_or_else(|| {
+            let Given { shape, data, host, is_cut } = tensor.ok_or_else(|| {
                 Error::internal(format!("the backend gave no tensor for output '{}'", spec.name))
             })?;
-            let data = if spec.data_type == DataType::Bytes {
-                data.to_host().map_err(|error| Error::of_memory(&interface.model, error))?.into()
-            } else {
-                data
+            let mut data = data.finish().map_err(failed)?;
+            if spec.data_type == DataType::Bytes {
+                data = data.to_host().map_err(failed)?.into();
+            }
+            let source = interface.scatter_source(index);
+            let (shape, data) = match source {
+                None if !is_cut => self.rows.cut(spec, shape, data)?,
+                _ => (shape, data),
             };
-            let mut whole = if let Some(source) = interface.scatter_source(index) {
+            let mut host = match host {
+                Some(host) => Some(HostPart::new(0, host.finish().map_err(failed)?)),
+                None if places.host && is_on_device(data.place()) => {
+                    let range =
+                        if source.is_some() { 0..data.len() } else { range_for_host(index, requests, &data) };
+                    Some(host_part(&data, range, pinned).map_err(failed)?)
+                }
+                None => None,
+            };
+            let mut whole = if let Some(source) = source {
                 Whole::ByShape(ByShape::new(interface, spec, source, shape, data))
             } else {
                 let shape = client_shape(spec, shape, interface.max_batch_size > 0);
                 Whole::Rows(Rows::new(interface, spec, shape, data, requests)?)
             };
+            let mut start = 0;
             for (n, (request, response)) in requests.iter().zip(&mut responses).enumerate() {
                 let mut part = whole.take(request)?;
+                let place = request.outputs.place(index);
+                if let Some(host) = &mut host {
+                    let len = part.1.len();
+                    if place.is_some_and(|place| !is_on_device(place)) {
+                        part.1 = host.take(start, len);
+                    }
+                    start += len;
+                }
                 if let Some((padding, lengths)) = &lengths
                     && let Some(output) = padding.output(index)
                 {
                     part = lengths.cut(n, output.dim, (&interface.model, spec), part)?;
                 }
                 let (shape, data) = part;
-                if request.outputs.contains(index) {
+                if place.is_some() {
                     response.outputs.push(OutputTensor { index, shape, data });
                 }
             }
@@ -74,6 +190,57 @@ impl Outputs {
         }
         Ok(responses)
     }
+}
+
+impl RowCount {
+    /// Cuts off the rows of an output that come of those that fill up the batch.
+    fn cut(self, spec: &TensorSpec, mut shape: Shape, mut data: TensorData) -> Result<(Shape, TensorData)> {
+        if self.missing() == 0 || spec.is_shape_tensor || shape.first() != Some(&(self.padded as i64)) {
+            return Ok((shape, data));
+        }
+        let size = shape.byte_size(spec.data_type);
+        shape.set_batch(self.given as i64);
+        let kept = match (size, shape.byte_size(spec.data_type)) {
+            (Some(all), Some(kept)) if all == data.len() => kept,
+            // `Rows` says that shape and size do not fit.
+            (Some(_), _) => return Ok((shape, data)),
+            (None, _) => elements_size(&spec.name, &data, &shape)?,
+        };
+        if kept > data.len() {
+            return Err(Error::internal(format!("output '{}' is shorter than its shape says", spec.name)));
+        }
+        let kept = data.split_to(kept);
+        Ok((shape, kept))
+    }
+}
+
+/// The bytes of an output from the first request that wants it in host memory to the last one.
+fn range_for_host(index: usize, requests: &[Request], data: &TensorData) -> Range<usize> {
+    let rows: usize = requests.iter().map(|request| request.batch_size).sum();
+    let mut end = 0;
+    let mut wanted: Option<Range<usize>> = None;
+    for request in requests {
+        let start = end;
+        end += request.batch_size;
+        if request.outputs.place(index).is_some_and(|place| !is_on_device(place)) {
+            wanted = Some(wanted.map_or(start, |range| range.start)..end);
+        }
+    }
+    let row = data.len().checked_div(rows).unwrap_or(0);
+    match wanted {
+        Some(range) if requests.len() > 1 => range.start * row..range.end * row,
+        _ => 0..data.len(),
+    }
+}
+
+fn host_part(
+    data: &TensorData,
+    range: Range<usize>,
+    pinned: Option<&dyn Allocator>,
+) -> Result<HostPart, MemoryError> {
+    let all = data.as_placed().unwrap_or(PlacedSlice::Host(&[]));
+    let copy = Copy::to_host(all.part(range.start, range.len()), pinned)?;
+    Ok(HostPart::new(range.start, copy.finish()?))
 }
 
 /// An output of a batch, of which each request in turn takes its share.

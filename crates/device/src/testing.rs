@@ -266,6 +266,12 @@ impl PlacedBufferMut for TestMemory {
         Ok(())
     }
 
+    fn copy_within(&mut self, from: usize, len: usize, to: usize) -> Result<(), MemoryError> {
+        self.device.within.fetch_add(1, Ordering::SeqCst);
+        self.bytes.copy_within(from..from + len, to);
+        Ok(())
+    }
+
     fn fill_zeros(&mut self, start: usize, count: usize) -> Result<(), MemoryError> {
         self.bytes[start..start + count].fill(0);
         Ok(())

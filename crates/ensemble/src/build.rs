@@ -110,7 +110,18 @@ impl Builder<'_> {
         };
         let inputs = mapped(&model.interface().inputs, &config.input_map);
         let outputs = mapped(&model.interface().outputs, &config.output_map);
-        Step { model, stage: ROOT, slot: 0, inputs, outputs, feeds: ROOT, upstream: Vec::new(), limit: None }
+        let input_places = (0..inputs.len()).map(|input| model.input_place(input)).collect();
+        Step {
+            model,
+            stage: ROOT,
+            slot: 0,
+            inputs,
+            input_places,
+            outputs,
+            feeds: ROOT,
+            upstream: Vec::new(),
+            limit: None,
+        }
     }
 
     /// Assigns tensors and steps to stages. Returns the stages and the stage of the ensemble's outputs.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hippocamp_backend::{Request, Result};
 use hippocamp_model_config::{Interface, ModelEnsembling};
+use hippocamp_tensor::Place;
 use tokio::sync::mpsc;
 
 use crate::StepModel;
@@ -40,6 +41,11 @@ impl Ensemble {
     /// Queues the first steps of a request that was checked against the ensemble's interface, and returns at once.
     pub fn enqueue(&self, request: Request) {
         Run::start(&self.graph, request);
+    }
+
+    /// Where the input at that place of the ensemble's list is read best: where the first step that takes it reads it.
+    pub fn input_place(&self, input: usize) -> Place {
+        self.graph.input_place(input)
     }
 
     /// The models of the steps.

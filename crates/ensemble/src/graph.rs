@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use hippocamp_backend::WantedOutputs;
 use hippocamp_model_config::Interface;
+use hippocamp_tensor::Place;
 use tokio::sync::mpsc;
 
 use crate::StepModel;
@@ -31,7 +32,7 @@ pub(crate) struct Graph {
     pub(crate) inputs: Vec<usize>,
     /// The index of the tensor of each output of the ensemble.
     pub(crate) outputs: Vec<usize>,
-    /// The plan for requests of all outputs.
+    /// The plan for requests of all outputs in host memory.
     pub(crate) whole: Arc<Plan>,
     /// Dropped last, after the models, because its receiver waits until these are released.
     pub(crate) _alive: mpsc::Sender<()>,
@@ -45,6 +46,8 @@ pub(crate) struct Step {
     pub(crate) slot: usize,
     /// The tensor of each input of the model; `None` for an optional input that is not mapped.
     pub(crate) inputs: Vec<Option<usize>>,
+    /// Where the model reads each input best.
+    pub(crate) input_places: Vec<Place>,
     /// The tensor of each output of the model; `None` for an output that is not mapped.
     pub(crate) outputs: Vec<Option<usize>>,
     /// The stage of its outputs: its own, or a new one if its model is decoupled.
@@ -79,9 +82,18 @@ pub(crate) struct Stage {
 }
 
 impl Graph {
+    /// Where the first step that reads an input of the ensemble reads it best.
+    pub(crate) fn input_place(&self, input: usize) -> Place {
+        let tensor = self.inputs.get(input).copied();
+        let readers = self.steps.iter().flat_map(|step| step.inputs.iter().zip(&step.input_places));
+        let mut places =
+            readers.filter(|(read, _)| tensor.is_some() && **read == tensor).map(|(_, place)| *place);
+        places.next().unwrap_or_default()
+    }
+
     /// The steps that have to run for the requested outputs.
     pub(crate) fn plan(&self, wanted: &WantedOutputs) -> Arc<Plan> {
-        if (0..self.outputs.len()).all(|output| wanted.contains(output)) {
+        if (0..self.outputs.len()).all(|output| wanted.place(output) == Some(Place::Host)) {
             return Arc::clone(&self.whole);
         }
         Arc::new(Plan::new(&self.steps, self.tensors.len(), &self.outputs, wanted))

@@ -1,6 +1,7 @@
-//! Determines which steps run for the requested outputs, and which outputs each step is asked for.
+//! Determines which steps run for the requested outputs, and which outputs each step is asked for, in which memory.
 
 use hippocamp_backend::WantedOutputs;
+use hippocamp_tensor::Place;
 use smallvec::{SmallVec, smallvec};
 
 use crate::graph::Step;
@@ -17,16 +18,21 @@ impl Plan {
     /// Goes from the requested outputs backwards through their producers.
     pub(crate) fn new(steps: &[Step], tensors: usize, outputs: &[usize], wanted: &WantedOutputs) -> Plan {
         let mut answers: SmallVec<[bool; 16]> = smallvec![false; tensors];
+        let mut needed: Needed = smallvec![None; tensors];
         for (index, &tensor) in outputs.iter().enumerate() {
-            answers[tensor] |= wanted.contains(index);
+            if let Some(place) = wanted.place(index) {
+                answers[tensor] = true;
+                need(&mut needed[tensor], place);
+            }
         }
-        let mut needed = answers.clone();
         let mut plan: SmallVec<[Option<WantedOutputs>; 8]> = smallvec![None; steps.len()];
         for (step, asked) in steps.iter().zip(&mut plan).rev() {
             *asked = asked_for(step, &needed);
             if asked.is_some() {
-                for &tensor in step.inputs.iter().flatten() {
-                    needed[tensor] = true;
+                for (tensor, place) in step.inputs.iter().zip(&step.input_places) {
+                    if let Some(tensor) = tensor {
+                        need(&mut needed[*tensor], *place);
+                    }
                 }
             }
         }
@@ -48,18 +54,36 @@ impl Plan {
     }
 }
 
-fn asked_for(step: &Step, needed: &[bool]) -> Option<WantedOutputs> {
-    let is_needed = |output: &Option<usize>| output.is_some_and(|tensor| needed[tensor]);
-    let count = step.outputs.iter().filter(|output| is_needed(output)).count();
-    if count == 0 {
+/// Where each tensor is wanted; `None` if it is not.
+type Needed = SmallVec<[Option<Place>; 16]>;
+
+/// Adds a consumer of a tensor that wants it at `place`. Where several want it at different places, a device comes first: what
+/// was made there stays there, and the others fetch it.
+fn need(tensor: &mut Option<Place>, place: Place) {
+    let rank = |place: Place| match place {
+        Place::Host => 0,
+        Place::Pinned => 1,
+        Place::Device(_) => 2,
+    };
+    match tensor {
+        Some(before) if rank(*before) >= rank(place) => {}
+        _ => *tensor = Some(place),
+    }
+}
+
+fn asked_for(step: &Step, needed: &[Option<Place>]) -> Option<WantedOutputs> {
+    let places = step.outputs.iter().map(|output| output.and_then(|tensor| needed[tensor]));
+    if places.clone().all(|place| place.is_none()) {
         return None;
     }
-    if count == step.outputs.len() {
+    if places.clone().all(|place| place == Some(Place::Host)) {
         return Some(WantedOutputs::ALL);
     }
     let mut wanted = WantedOutputs::none_of(step.outputs.len());
-    for (index, _) in step.outputs.iter().enumerate().filter(|(_, output)| is_needed(output)) {
-        wanted.add(index);
+    for (index, place) in places.enumerate() {
+        if let Some(place) = place {
+            wanted.add_at(index, place);
+        }
     }
     Some(wanted)
 }

@@ -5,12 +5,20 @@ use std::sync::Arc;
 
 use hippocamp_backend::{InputTensor, Observers, Request, Result};
 use hippocamp_model_config::Interface;
+use hippocamp_tensor::Place;
 
 /// A loaded model version that a step runs; it may be an ensemble. It stays loaded as long as it is held.
 pub trait StepModel: Send + Sync + Debug {
     fn name(&self) -> &str;
 
     fn interface(&self) -> &Interface;
+
+    /// Where the input at that place of the model's list is read best: on a device if all instances are on that one, in pinned
+    /// memory if some are on devices, otherwise in host memory. It may be anywhere.
+    fn input_place(&self, input: usize) -> Place {
+        let _ = input;
+        Place::Host
+    }
 
     /// Who is told of a step's request.
     fn observers(&self) -> &Arc<Observers>;

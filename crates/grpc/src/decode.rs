@@ -76,6 +76,7 @@ fn request<'a>(
         id: &message.id,
         inputs: inputs?,
         outputs,
+        output_place: hippocamp_tensor::Place::Host,
         parameters: parameters.custom,
         priority: parameters.priority,
         timeout: parameters.timeout,

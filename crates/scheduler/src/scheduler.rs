@@ -3,9 +3,10 @@
 use std::sync::{Arc, Weak, mpsc};
 
 use hippocamp_backend::{
-    CorrelationId, DeferredWake, Error, FailureReason, Model, Request, Result, WakeInstance,
+    CorrelationId, DeferredWake, Device, Error, FailureReason, Model, Request, Result, WakeInstance,
 };
 use hippocamp_metrics::SizeHistogram;
+use hippocamp_tensor::Place as MemoryPlace;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -103,6 +104,18 @@ impl Scheduler {
                 None => Err(refused),
             },
         }
+    }
+
+    /// Where the instances read their inputs best: in the memory of the device that all of them are on, in pinned memory if some
+    /// are on devices, otherwise in host memory.
+    pub fn input_place(&self) -> MemoryPlace {
+        let of = |device: Device| match device {
+            Device::Cpu => MemoryPlace::Host,
+            Device::Gpu(id) => MemoryPlace::Device(id),
+        };
+        let mut places = self.places.iter().map(|(device, _)| of(*device));
+        let first = places.next().unwrap_or_default();
+        if places.all(|place| place == first) { first } else { MemoryPlace::Pinned }
     }
 
     /// Whether this scheduler batches sequences, which are bound to instances.

@@ -12,6 +12,7 @@ use hippocamp_metrics::{Series, SizeHistogram};
 use hippocamp_model_config::{Interface, ModelConfig, TensorSpec};
 use hippocamp_scheduler::Scheduler;
 use hippocamp_statistics::ModelStatistics;
+use hippocamp_tensor::{DataType, Place};
 
 use crate::LastUse;
 use crate::cache::ModelCache;
@@ -212,6 +213,19 @@ impl StepModel for LoadedModel {
 
     fn interface(&self) -> &Interface {
         &self.interface
+    }
+
+    fn input_place(&self, input: usize) -> Place {
+        match &self.executor {
+            // The elements of BYTES are walked, which only the host does.
+            Executor::Scheduler(_)
+                if self.interface.inputs.get(input).is_none_or(|spec| spec.data_type == DataType::Bytes) =>
+            {
+                Place::Host
+            }
+            Executor::Scheduler(scheduler) => scheduler.input_place(),
+            Executor::Ensemble(ensemble) => ensemble.input_place(input),
+        }
     }
 
     fn observers(&self) -> &Arc<Observers> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::{Parameters, RequestObserver, Sequence};
-use hippocamp_tensor::{DataType, Shape, TensorData};
+use hippocamp_tensor::{DataType, Place, Shape, TensorData};
 use smallvec::SmallVec;
 
 /// A request as a protocol decoded it. Names are borrowed from the message.
@@ -16,6 +16,8 @@ pub struct InferRequest<'a> {
     pub inputs: SmallVec<[InferInput<'a>; 4]>,
     /// The names of the requested outputs; an empty list means all.
     pub outputs: SmallVec<[&'a str; 4]>,
+    /// Where all of them are wanted: host memory, unless the caller reads them on a device.
+    pub output_place: Place,
     /// The parameters that the server does not interpret. They are passed to the model.
     pub parameters: Parameters,
     /// The priority in the queue. 1 is the highest; 0 stands for the model's default.
@@ -52,6 +54,7 @@ impl<'a> InferRequest<'a> {
             id: "",
             inputs,
             outputs: SmallVec::new(),
+            output_place: Place::Host,
             parameters: Parameters::default(),
             priority: 0,
             timeout: None,

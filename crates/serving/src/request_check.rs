@@ -12,7 +12,7 @@ use hippocamp_backend::{
     WantedOutputs, channel,
 };
 use hippocamp_model_config::{Interface, TensorLookup, TensorSpec};
-use hippocamp_tensor::{BytesElements, BytesFault, DataType, Shape, TensorData};
+use hippocamp_tensor::{BytesElements, BytesFault, DataType, Place, Shape, TensorData};
 use smallvec::SmallVec;
 
 use crate::{InferInput, InferRequest, LoadedModel, Origin};
@@ -46,7 +46,7 @@ pub(crate) fn check(
     observers: Arc<Observers>,
 ) -> Result<(Request, ResponseReceiver)> {
     let check = Check { model, id: request.id };
-    let outputs = check.outputs(&request.outputs)?;
+    let outputs = check.outputs(&request.outputs, request.output_place)?;
     check.no_duplicates(&request.inputs)?;
     let mut lookup = TensorLookup::new(&model.interface.inputs);
     let places: Places = request.inputs.iter().map(|input| lookup.find(input.name)).collect();
@@ -124,11 +124,11 @@ impl Check<'_> {
         Error::invalid_arg(format!("[request id: {id}] {text}"))
     }
 
-    fn outputs(&self, names: &[&str]) -> Result<WantedOutputs> {
-        if names.is_empty() {
-            return Ok(WantedOutputs::ALL);
-        }
+    fn outputs(&self, names: &[&str], place: Place) -> Result<WantedOutputs> {
         let outputs = &self.interface().outputs;
+        if names.is_empty() {
+            return Ok(WantedOutputs::all_at(place, outputs.len()));
+        }
         let mut lookup = TensorLookup::new(outputs);
         let mut wanted = WantedOutputs::none_of(outputs.len());
         for name in names {
@@ -139,7 +139,7 @@ impl Check<'_> {
             if wanted.contains(index) {
                 return Err(self.error(&format!("output '{name}' already exists in request")));
             }
-            wanted.add(index);
+            wanted.add_at(index, place);
         }
         Ok(wanted)
     }

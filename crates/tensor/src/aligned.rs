@@ -82,6 +82,24 @@ impl AlignedBuffer {
         self.len = end;
     }
 
+    /// Appends the last `size` bytes `times` times more.
+    ///
+    /// # Panics
+    /// If there are fewer bytes, or they do not fit into the capacity that [`AlignedBuffer::restart`] reserved.
+    pub fn repeat_last(&mut self, size: usize, times: usize) {
+        assert!(size <= self.len, "{size} bytes are to be repeated of {}", self.len);
+        for _ in 0..times {
+            let end = self.end_after(size);
+            let from = self.len - size;
+            // SAFETY: both ranges lie within the allocation, and the second begins where the first ends.
+            unsafe {
+                let start = self.start.as_ptr();
+                start.add(self.len).copy_from_nonoverlapping(start.add(from), size);
+            }
+            self.len = end;
+        }
+    }
+
     /// The bytes that were appended since the last restart.
     pub fn as_slice(&self) -> &[u8] {
         // SAFETY: the first `len` bytes were written, and `start` is never null.
@@ -144,6 +162,8 @@ mod tests {
         buffer.push(b"abc");
         buffer.push_zeros(2);
         assert_eq!(buffer.as_slice(), b"abc\0\0");
+        buffer.repeat_last(3, 2);
+        assert_eq!(buffer.as_slice(), b"abc\0\0c\0\0c\0\0");
         buffer.restart(128).unwrap();
         assert_eq!(buffer.start, start, "128 bytes fit into what 100 were rounded up to");
         assert_eq!(buffer.as_slice(), b"");

@@ -84,6 +84,22 @@ pub trait PlacedBufferMut: PlacedBuffer {
     /// If the range is outside of the buffer.
     fn fill_zeros(&mut self, start: usize, count: usize) -> Result<(), MemoryError>;
 
+    /// Copies the `len` bytes from `from` on to those from `to` on, within the buffer. The ranges do not overlap. By default
+    /// the bytes go through host memory; a driver that can copy on its device does.
+    ///
+    /// # Errors
+    /// If the device reports an error; the target may be written in part.
+    ///
+    /// # Panics
+    /// If a range is outside of the buffer.
+    fn copy_within(&mut self, from: usize, len: usize, to: usize) -> Result<(), MemoryError> {
+        let mut host = allocate(len)?;
+        self.copy_to_host(from, &mut host.spare_capacity_mut()[..len])?;
+        // SAFETY: there is room for as many, and all of them were written.
+        unsafe { host.set_len(len) };
+        self.copy_from(to, PlacedSlice::Host(&host))
+    }
+
     /// Waits until all writes are complete, for readers that access the memory without these traits.
     ///
     /// # Errors

@@ -125,6 +125,32 @@ impl RefillBuffer {
         Ok(())
     }
 
+    /// Appends the last `size` bytes `times` times more, by copies within the buffer.
+    ///
+    /// # Errors
+    /// If the device reports an error.
+    ///
+    /// # Panics
+    /// If there are fewer bytes, or they do not fit into the capacity that [`RefillBuffer::restart`] reserved.
+    pub fn repeat_last(&mut self, size: usize, times: usize) -> Result<(), MemoryError> {
+        match &mut self.0 {
+            Host(buffer) => buffer.repeat_last(size, times),
+            Placed { memory, len } => {
+                assert!(size <= *len, "{size} bytes are to be repeated of {len}");
+                let mut left = size * times;
+                // Each copy doubles what can be copied by the next one.
+                let first = *len - size;
+                while left > 0 {
+                    let count = left.min(*len - first);
+                    memory.copy_within(first, count, *len)?;
+                    *len += count;
+                    left -= count;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until all writes are complete, and returns the bytes that were appended since the last restart.
     ///
     /// # Errors
@@ -145,6 +171,13 @@ impl RefillBuffer {
             Host(_) => Place::Host,
             Placed { memory, .. } => memory.place(),
         }
+    }
+}
+
+impl From<Box<dyn PlacedBufferMut>> for RefillBuffer {
+    /// An empty buffer that refills this memory, for as long as it is large enough.
+    fn from(memory: Box<dyn PlacedBufferMut>) -> Self {
+        RefillBuffer(Placed { memory, len: 0 })
     }
 }
 

@@ -57,6 +57,7 @@ impl<E: Encoding> IncomingRequest for Incoming<E> {
             id,
             inputs,
             outputs: header.output.iter().map(|output| output.name.as_str()).collect(),
+            output_place: hippocamp_tensor::Place::Host,
             parameters: Parameters::default(),
             priority: u64::from(header.priority),
             timeout: Some(header.timeout_microseconds).filter(|us| *us > 0).map(Duration::from_micros),

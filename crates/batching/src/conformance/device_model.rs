@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use hippocamp_backend::{Backend, Error, InstanceSpec, Model, ModelSource, NewInstance, Result};
+use hippocamp_backend::{
+    Backend, BackendFacts, Error, GpuSupport, InstanceSpec, Model, ModelSource, NewInstance, Result,
+};
 use hippocamp_device::Driver;
 use hippocamp_device::testing::{TestDevice, TestDriver, TestMemory};
 use hippocamp_interface::ModelConfig;
 use hippocamp_tensor::{Allocator, MemoryError, Place, PlacedBuffer};
 
-use crate::{Batched, Compute, Inputs, Outputs};
+use crate::{Batched, Compute, InputMemory, Inputs, Outputs};
 
 /// A backend named `on_device`. Its models have INT32 inputs and as many outputs: each output is its input plus one. Inputs are
 /// gathered in the memory of a test device, where the outputs are made, too.
@@ -35,6 +37,10 @@ impl DeviceBackend {
 impl Backend for DeviceBackend {
     fn name(&self) -> &'static str {
         "on_device"
+    }
+
+    fn facts(&self) -> BackendFacts {
+        BackendFacts { gpus: GpuSupport::From(0, 0), ..BackendFacts::PLAIN }
     }
 
     fn load(&self, _: &ModelSource) -> Result<Box<dyn Model>> {
@@ -84,8 +90,8 @@ impl Compute for PlusOne {
         Ok(())
     }
 
-    fn input_memory(&self, _: usize) -> Option<&dyn Allocator> {
-        Some(&*self.memory)
+    fn input_memory(&self, _: usize) -> InputMemory<'_> {
+        Some(&*self.memory).into()
     }
 }
 

@@ -6,6 +6,7 @@ use hippocamp_backend::{Backend, Code};
 use hippocamp_batching::conformance::DeviceBackend;
 use hippocamp_core::{InferInput, InferRequest};
 use hippocamp_device::testing::{TestDriver, Transfers};
+use hippocamp_device::{Devices, Driver};
 use hippocamp_tensor::{DataType, Place, PlacedBuffer, TensorData};
 use smallvec::SmallVec;
 
@@ -21,7 +22,9 @@ async fn server(driver: &Arc<TestDriver>) -> (Server, DeviceBackend) {
         let outputs = [output(0, &[1], &[sum * 2])].into_iter().collect();
         Ok(hippocamp_backend::Response { outputs, ..hippocamp_backend::Response::default() })
     });
-    let server = Server::new(vec![Arc::new(backend.clone()) as Arc<dyn Backend>, on_cpu]);
+    let devices = Devices::of(Arc::clone(driver) as Arc<dyn Driver>);
+    let backends = vec![Arc::new(backend.clone()) as Arc<dyn Backend>, on_cpu];
+    let server = Server::with(backends, |settings| settings.devices = devices);
     for (name, backend) in [("first", "on_device"), ("between", "on_cpu"), ("last", "on_device")] {
         server.write(name, &format!("name: \"{name}\" backend: \"{backend}\" {ONE}"), Some(1));
         server.load(name).await.unwrap();
@@ -54,7 +57,8 @@ async fn a_tensor_that_stays_on_its_device_is_transferred_zero_times() {
     let memory = device.allocate_with(&bytes(&[40])).unwrap();
     let data = TensorData::from(Arc::new(memory) as Arc<dyn PlacedBuffer>);
     let given = InferInput { name: "IN", data_type: Some(DataType::Int32), shape: [1].into(), data };
-    let request = InferRequest::new(SmallVec::from_iter([given]));
+    let output_place = Place::Device(0);
+    let request = InferRequest { output_place, ..InferRequest::new(SmallVec::from_iter([given])) };
     let response = server.core.model("stays", None).unwrap().infer(request).unwrap().only().await.unwrap();
     assert_eq!(response.outputs[0].data.place(), Place::Device(0));
     assert_eq!(device.transfers(), Transfers::default());

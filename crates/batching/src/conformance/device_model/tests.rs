@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use hippocamp_backend::{Batch, Code, Device, Event, InputTensor, WantedOutputs};
+use hippocamp_backend::{Batch, Code, Device, Event, InputTensor, ModelInstance, WantedOutputs};
 use hippocamp_device::testing::Transfers;
 use hippocamp_interface::{Interface, TensorSpec};
 use hippocamp_tensor::{DataType, Shape, TensorData};
@@ -62,6 +62,18 @@ fn inputs_on(driver: &TestDriver, id: i32, example: &Example) -> Vec<Option<Inpu
     example.inputs.iter().map(|input| input.as_ref().map(moved)).collect()
 }
 
+/// Executes a request that wants its outputs on device 1.
+fn run_alone_at(
+    trial: &Trial<'_>,
+    instance: &mut dyn ModelInstance,
+    inputs: &[Option<InputTensor>],
+    rows: usize,
+) -> Vec<Event> {
+    let (request, receiver) = trial.request(inputs, rows, WantedOutputs::all_at(Place::Device(1), 2));
+    Batch::from_iter([request]).execute_on(instance);
+    answer(receiver).unwrap()
+}
+
 #[test]
 fn a_model_on_a_device_keeps_every_promise() {
     with_model(|driver, _, subject| {
@@ -75,7 +87,7 @@ fn one_request_on_the_device_is_executed_where_it_is() {
     with_model(|driver, _, subject| {
         let (trial, mut instance) = (Trial::new(subject), subject.instance(0).unwrap());
         let example = example(3, 2);
-        let events = trial.run_alone(&mut *instance, &inputs_on(driver, 1, &example), 2).unwrap();
+        let events = run_alone_at(&trial, &mut *instance, &inputs_on(driver, 1, &example), 2);
         let [Event::Response { response, .. }] = events.as_slice() else { panic!("{events:?}") };
         assert!(response.outputs.iter().all(|output| output.data.place() == Place::Device(1)));
         assert_eq!(driver.device(1).transfers(), Transfers::default());
@@ -91,8 +103,11 @@ fn a_batch_is_gathered_on_the_device_and_its_outputs_are_parts_of_one() {
         let (mut batch, mut due) = (Batch::new(), Vec::new());
         for (n, (id, rows)) in [(1, 1), (0, 2), (1, 3)].into_iter().enumerate() {
             let example = example(n, rows);
-            let (request, receiver) =
-                trial.request(&inputs_on(driver, id, &example), rows, WantedOutputs::ALL);
+            let (request, receiver) = trial.request(
+                &inputs_on(driver, id, &example),
+                rows,
+                WantedOutputs::all_at(Place::Device(1), 2),
+            );
             batch.push(request);
             due.push((example, receiver));
         }
