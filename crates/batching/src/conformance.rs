@@ -9,6 +9,7 @@
 
 mod compare;
 mod device_model;
+mod planned_model;
 mod promises;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use hippocamp_backend::{Device, InputTensor, Model};
 use promises::PROMISES;
 
 pub use device_model::DeviceBackend;
+pub use planned_model::{Act, Planned, PlannedBackend};
 
 /// The inputs of a request and the expected responses.
 #[derive(Clone, Debug)]

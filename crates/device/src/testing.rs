@@ -56,6 +56,11 @@ impl TestDriver {
         Arc::new(TestDriver { devices, pinned: TestDevice::new(Place::Pinned, limit) })
     }
 
+    /// The pinned host memory.
+    pub fn pinned_memory(&self) -> &Arc<TestDevice> {
+        &self.pinned
+    }
+
     /// The device with this id.
     ///
     /// # Panics
@@ -211,6 +216,14 @@ impl TestMemory {
         let any: &dyn Any = buffer;
         any.downcast_ref::<TestMemory>().map(|memory| &memory.bytes[start..start + len])
     }
+
+    /// Writes bytes from `start` on as a kernel on the device would: no transfer is counted.
+    ///
+    /// # Panics
+    /// If the memory has fewer bytes.
+    pub fn write_by_kernel(&mut self, start: usize, bytes: &[u8]) {
+        self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
+    }
 }
 
 impl Drop for TestMemory {
@@ -254,8 +267,12 @@ impl PlacedBufferMut for TestMemory {
         };
         let any: &dyn Any = buffer;
         if let Some(memory) = any.downcast_ref::<TestMemory>() {
-            let same = Arc::ptr_eq(&memory.device, &self.device);
-            let count = if same { &self.device.within } else { &self.device.between };
+            let count = match (memory.device.place, self.device.place) {
+                (from, to) if from == to => &self.device.within,
+                (Place::Device(_), Place::Pinned) => &memory.device.to_host,
+                (Place::Pinned, _) => &self.device.from_host,
+                _ => &self.device.between,
+            };
             count.fetch_add(1, Ordering::SeqCst);
             target.copy_from_slice(&memory.bytes[start..start + len]);
         } else {

@@ -1,5 +1,7 @@
 //! The promises, one function each.
 
+mod wanted_places;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
@@ -19,6 +21,7 @@ pub(super) const PROMISES: &[(&str, Check)] = &[
     ("an input may begin at any address", any_address),
     ("an input may be in the memory of a device", any_place),
     ("only outputs that were asked for are answered", wanted_outputs),
+    ("an output is where it is wanted", wanted_places::check),
     ("a tensor may have no elements", no_elements),
     ("a response stays as it is while the instance goes on", responses_stay),
     ("a request is counted once, and before its answer leaves", counted_first),

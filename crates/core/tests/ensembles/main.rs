@@ -6,5 +6,6 @@ mod batching;
 mod devices;
 mod kit;
 mod loading;
+mod plans;
 mod reloading;
 mod system_b;

@@ -1,0 +1,154 @@
+//! Models whose instances hold prepared plans, on the threads that made them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread::ThreadId;
+
+use hippocamp_backend::Backend;
+use hippocamp_batching::conformance::{Act, Planned, PlannedBackend};
+use hippocamp_device::testing::{TestDriver, Transfers};
+use hippocamp_device::{Devices, Driver};
+
+use crate::kit::{ONE, Server, step};
+
+const LIMIT: usize = 1 << 20;
+
+fn server(driver: &Arc<TestDriver>) -> (Server, PlannedBackend) {
+    let backend = PlannedBackend::new(driver);
+    let devices = Devices::of(Arc::clone(driver) as Arc<dyn Driver>);
+    let backends = vec![Arc::new(backend.clone()) as Arc<dyn Backend>];
+    (Server::with(backends, |settings| settings.devices = devices), backend)
+}
+
+fn config(more: &str) -> String {
+    let warm_up = "model_warmup { name: \"w\" batch_size: 3 inputs { key: \"IN\" \
+                   value { data_type: TYPE_INT32 dims: 1 zero_data: true } } }";
+    format!("backend: \"planned\" max_batch_size: 8 {ONE} {warm_up} {more}")
+}
+
+/// The threads of each instance that was made, with what it did.
+fn lives(journal: &[Planned]) -> Vec<(ThreadId, Vec<Act>)> {
+    let mut alive: BTreeMap<String, usize> = BTreeMap::new();
+    let mut lives: Vec<(ThreadId, Vec<Act>)> = Vec::new();
+    for Planned { instance, act, thread } in journal {
+        if *act == Act::Made {
+            alive.insert(instance.clone(), lives.len());
+            lives.push((*thread, Vec::new()));
+        }
+        let life = &mut lives[alive[instance]];
+        assert_eq!(life.0, *thread, "{journal:?}");
+        life.1.push(*act);
+    }
+    lives
+}
+
+#[tokio::test]
+async fn an_instance_is_made_warmed_up_executed_and_dropped_on_one_thread() {
+    let driver = TestDriver::new(2, LIMIT);
+    let (server, backend) = server(&driver);
+    server.write("m", &config("instance_group { count: 2 kind: KIND_GPU }"), Some(1));
+    server.load("m").await.unwrap();
+    let made = backend.journal();
+    assert_eq!(lives(&made).len(), 4, "two on each of two devices");
+    for (_, acts) in lives(&made) {
+        assert_eq!(acts, [Act::Made, Act::Ran(4)], "the warm-up of three rows runs the plan of four");
+    }
+    let asked: Vec<_> = (0..40).map(|n| server.ask("m", &[1, 1], &[n]).unwrap()).collect();
+    for responses in asked {
+        responses.only().await.unwrap();
+    }
+    server.core.unload("m", false).await.unwrap();
+    let lives = lives(&backend.journal());
+    assert_eq!(lives.len(), 4, "nothing was made anew");
+    assert!(lives.iter().all(|(_, acts)| acts.last() == Some(&Act::Dropped)));
+    let mut threads: Vec<_> = lives.iter().map(|(thread, _)| format!("{thread:?}")).collect();
+    threads.sort();
+    threads.dedup();
+    assert_eq!(threads.len(), 4, "each has a thread of its own");
+    assert_eq!((driver.device(0).allocated(), driver.device(1).allocated()), (0, 0));
+}
+
+#[tokio::test]
+async fn an_edit_of_the_scheduling_keeps_instances_and_their_threads() {
+    let driver = TestDriver::new(1, LIMIT);
+    let (server, backend) = server(&driver);
+    server.write("m", &config("instance_group { count: 2 kind: KIND_GPU }"), Some(1));
+    server.load("m").await.unwrap();
+    for (turn, more) in [
+        "instance_group { count: 2 kind: KIND_GPU } dynamic_batching { max_queue_delay_microseconds: 100 }",
+        "instance_group { count: 3 kind: KIND_GPU } dynamic_batching { }",
+        "instance_group { count: 1 kind: KIND_GPU }",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        server.write("m", &config(more), Some(1));
+        server.load("m").await.unwrap();
+        for n in 0..10 {
+            let sum = server.ask("m", &[1, 1], &[n]).unwrap().only().await.unwrap();
+            assert_eq!(crate::kit::numbers(&sum.outputs[0].data.to_host().unwrap()), [n + 1], "{turn}");
+        }
+    }
+    server.core.unload("m", false).await.unwrap();
+    // `lives` compares the threads. The name of an instance tells it apart: those that are reused keep theirs.
+    let made = backend.journal().iter().filter(|planned| planned.act == Act::Made).count();
+    assert_eq!(made, 3, "the two of the first config, and a third");
+    for planned in backend.journal() {
+        let first = backend.journal().into_iter().find(|other| other.instance == planned.instance).unwrap();
+        assert_eq!(planned.thread, first.thread);
+    }
+}
+
+#[tokio::test]
+async fn an_ensemble_on_a_device_stays_there() {
+    let driver = TestDriver::new(2, LIMIT);
+    let (server, _) = server(&driver);
+    let on = |gpus: &str| config(&format!("instance_group {{ kind: KIND_GPU gpus: [{gpus}] }}"));
+    for (name, gpus) in [("a", "0"), ("b", "0"), ("far", "1"), ("both", "0, 1")] {
+        server.write(name, &on(gpus), Some(1));
+        server.load(name).await.unwrap();
+    }
+    let chain = |last: &str| {
+        let steps =
+            [step("a", -1, "IN", "t1"), step("b", -1, "t1", "t2"), step(last, -1, "t2", "OUT")].concat();
+        format!("platform: \"ensemble\" max_batch_size: 8 {ONE} ensemble_scheduling {{ {steps} }}")
+    };
+    for last in ["b", "far", "both"] {
+        let name = format!("to_{last}");
+        server.write(&name, &chain(last), Some(1));
+        server.load(&name).await.unwrap();
+        let before = [0, 1].map(|id| driver.device(id).transfers());
+        let sum = server.ask(&name, &[2, 1], &[1, 2]).unwrap().only().await.unwrap();
+        assert_eq!(crate::kit::numbers(&sum.outputs[0].data.to_host().unwrap()), [4, 5]);
+        let after = [0, 1].map(|id| driver.device(id).transfers());
+        let (from_host, to_host, between) = (0..2).fold((0, 0, 0), |(from, to, between), id| {
+            let (now, then): (&Transfers, &Transfers) = (&after[id], &before[id]);
+            (
+                from + now.from_host - then.from_host,
+                to + now.to_host - then.to_host,
+                between + now.between - then.between,
+            )
+        });
+        // The client's input and its output; to instances on several devices through pinned memory.
+        let expected = match last {
+            "b" => (1, 1, 0),
+            "far" => (1, 1, 1),
+            _ => (2, 2, 0),
+        };
+        assert_eq!((from_host, to_host, between), expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_device_without_room_for_an_instance_refuses_the_model_and_says_so() {
+    let driver = TestDriver::new(1, 100);
+    let (server, backend) = server(&driver);
+    server.write("m", &config("instance_group { count: 9 kind: KIND_GPU }"), Some(1));
+    let error = server.load("m").await.unwrap_err();
+    assert!(
+        error.message().contains("Unavailable: model 'm': the memory of device 0 has no room for 32 bytes"),
+        "{error:?}"
+    );
+    assert!(lives(&backend.journal()).iter().all(|(_, acts)| acts.last() == Some(&Act::Dropped)));
+    assert_eq!(driver.device(0).allocated(), 0);
+}
