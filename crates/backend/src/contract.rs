@@ -71,6 +71,14 @@ pub trait Model: Send + Sync {
     /// at the same time.
     fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance>;
 
+    /// The batch sizes that instances under this finished config have prepared runs for, ascending: a smaller batch is padded up
+    /// to the next one. The batcher then avoids batches that are mostly padding. Empty, the default, if a batch of any
+    /// size costs what its rows cost.
+    fn prepared_batch_sizes(&self, config: &ModelConfig) -> Vec<usize> {
+        let _ = config;
+        Vec::new()
+    }
+
     /// Makes an instance beyond those that the config asks for, with which a thread that accepts requests executes short
     /// ones while other threads do the same. Only for models whose instances keep nothing from one batch to the next and
     /// take little memory: how many there are makes no difference but for speed. Called when threads have met at

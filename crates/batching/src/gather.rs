@@ -147,7 +147,7 @@ impl RowCount {
 
     /// The bytes of all rows, of which the given ones have `size`.
     fn padded_size(self, size: usize) -> usize {
-        if self.given == 0 { size } else { (size / self.given).saturating_mul(self.padded) }
+        size.checked_div(self.given).map_or(size, |row| row.saturating_mul(self.padded))
     }
 
     /// Repeats the last row that was pushed to the buffer, whose rows have `size` bytes together, until there are enough.

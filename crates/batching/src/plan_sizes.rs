@@ -78,10 +78,7 @@ impl PlanSizes {
     }
 
     fn of(sizes: impl IntoIterator<Item = usize>, max: usize) -> PlanSizes {
-        let mut sizes: Vec<usize> = sizes.into_iter().chain([max]).collect();
-        sizes.sort_unstable();
-        sizes.dedup();
-        PlanSizes(sizes)
+        sizes.into_iter().chain([max]).collect()
     }
 
     /// The number of rows that a batch of `rows` is padded to: the smallest size that has room for it, or `rows` itself if
@@ -98,6 +95,15 @@ impl PlanSizes {
     /// Whether a batch is executed in the size in which it comes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl FromIterator<usize> for PlanSizes {
+    fn from_iter<I: IntoIterator<Item = usize>>(sizes: I) -> PlanSizes {
+        let mut sizes: Vec<usize> = sizes.into_iter().collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        PlanSizes(sizes)
     }
 }
 

@@ -171,7 +171,7 @@ impl Loading<'_> {
         if scheduler.is_of_sequences() || model_config::sequence_batching(after).is_some() {
             return Ok(None);
         }
-        let (plans, queue) = (self.plans(completed)?, self.queue(completed));
+        let (plans, queue) = (self.plans(completed)?, self.queue(&**model, completed));
         let model = warmup::warmed_up(Arc::clone(model), after, &completed.interface, &self.folder.path)?;
         let execution = Scheduler::prepare_handover(scheduler, &model, plans, queue)?;
         info!(model = &*reusable.model.name, version = reusable.model.version, "goes on with its instances");
@@ -201,7 +201,7 @@ impl Loading<'_> {
         let started = if let Some(policy) = sequences {
             Scheduler::start_sequences(&model, plans, policy.with_delays(delay, backlog_delay))
         } else {
-            Scheduler::start(&model, plans, self.queue(completed))
+            Scheduler::start(&model, plans, self.queue(&*model, completed))
         };
         let (scheduler, stopped) = faults.take(started)?;
         Some((Arc::new(scheduler), stopped))
@@ -212,8 +212,9 @@ impl Loading<'_> {
         instances::plans(config, interface, &context.settings.host_policies, rate_limiter.as_ref())
     }
 
-    fn queue(&self, Completed { config, interface }: &Completed) -> QueueSettings {
+    fn queue(&self, model: &dyn Model, Completed { config, interface }: &Completed) -> QueueSettings {
         QueueSettings::from_config(config, interface, self.loader.context.settings.delay_scheduler)
+            .with_plans(model.prepared_batch_sizes(config))
     }
 
     /// The version with all that belongs to it.

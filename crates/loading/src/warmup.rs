@@ -73,6 +73,10 @@ impl Model for WarmModel {
         Ok(instance)
     }
 
+    fn prepared_batch_sizes(&self, config: &ModelConfig) -> Vec<usize> {
+        self.model.prepared_batch_sizes(config)
+    }
+
     fn extra_instance(&self, spec: &InstanceSpec) -> Option<MovableInstance> {
         // What can be warm, it shares with those that are.
         self.model.extra_instance(spec)

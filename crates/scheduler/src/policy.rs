@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::Request;
-use hippocamp_batching::Fitting;
+use hippocamp_batching::{Fitting, PlanSizes};
 use hippocamp_model_config::Interface;
 use hippocamp_proto::inference::ModelDynamicBatching;
 
@@ -23,7 +23,13 @@ pub struct BatchPolicy {
     /// Requests of another length bucket are skipped, and later ones that fit are taken. Otherwise the first request
     /// that does not fit ends the batch, so that requests are executed in their order of arrival.
     passes_over: bool,
+    /// The batch sizes that instances are prepared for. A batch is padded up to the next one.
+    pub(crate) plans: PlanSizes,
 }
+
+/// An execution takes about as long as that many rows, in addition to those of its plan. Measured: a network for pictures on an
+/// H200 takes 0.5 ms and 0.13 ms a picture.
+const ROWS_OF_AN_EXECUTION: usize = 4;
 
 /// How many requests are skipped at most for one batch, so that its work does not grow with the queue.
 const PASSED_OVER: usize = 256;
@@ -55,6 +61,7 @@ impl BatchPolicy {
             max_queue_delay: Duration::ZERO,
             fitting: Fitting::any(),
             passes_over: false,
+            plans: PlanSizes::default(),
         }
     }
 
@@ -81,7 +88,8 @@ impl BatchPolicy {
         let fitting = Fitting::new(interface);
         let passes_over = interface.padding.is_some();
         let max_batch_size = Some(max_batch_size.max(1));
-        BatchPolicy { max_batch_size, preferred, max_queue_delay, fitting, passes_over }
+        let plans = PlanSizes::default();
+        BatchPolicy { max_batch_size, preferred, max_queue_delay, fitting, passes_over, plans }
     }
 
     /// The number of batch entries at which a batch is full.
@@ -103,6 +111,7 @@ impl BatchPolicy {
             size,
             oldest: first.queued,
             best: self.prefers(size).then_some(1),
+            exact: self.is_planned(size).then_some((1, size)),
             passed_over: 0,
             complete: self.max_batch_size.is_none(),
         }
@@ -110,6 +119,10 @@ impl BatchPolicy {
 
     fn prefers(&self, size: usize) -> bool {
         self.preferred.binary_search(&size).is_ok()
+    }
+
+    fn is_planned(&self, size: usize) -> bool {
+        self.plans.as_slice().binary_search(&size).is_ok()
     }
 
     fn largest_preferred(&self) -> usize {
@@ -126,6 +139,8 @@ pub(crate) struct Forming {
     /// The last count of requests at which the batch had a preferred size; or at which the next request would have made
     /// it larger than all of them, if it had none so far.
     best: Option<usize>,
+    /// The last count of requests at which the batch had the size of a plan, and that size.
+    exact: Option<(usize, usize)>,
     /// Requests that were offered and skipped because they do not fit.
     passed_over: usize,
     /// The next request does not fit, so that waiting is of no use.
@@ -162,6 +177,9 @@ impl Forming {
         if policy.prefers(size) {
             self.best = Some(self.count);
         }
+        if policy.is_planned(size) {
+            self.exact = Some((self.count, size));
+        }
         true
     }
 
@@ -178,7 +196,7 @@ impl Forming {
         }
         let is_full = self.complete || self.size >= policy.largest_preferred();
         if is_full || is_late || delay.is_zero() || closing {
-            return Decision::Take(self.count);
+            return Decision::Take(self.worthwhile(policy));
         }
         let next_preferred = policy.preferred.iter().find(|&&size| size > self.size);
         // Where shapes are compared, the next request may end the batch by not fitting.
@@ -188,6 +206,17 @@ impl Forming {
             // The delay is too long for the clock's type.
             None => Decision::Wait(Incomplete { until: now + FOREVER, enough }),
         }
+    }
+}
+
+impl Forming {
+    /// How many requests to execute of those that fit: all, or as many as fill a plan if more rows are done in the time then.
+    /// The others are the beginning of the next batch.
+    fn worthwhile(&self, policy: &BatchPolicy) -> usize {
+        let Some((count, exact)) = self.exact else { return self.count };
+        let time = |rows: usize| ROWS_OF_AN_EXECUTION + rows;
+        let padded = policy.plans.padded(self.size);
+        if self.size * time(exact) >= exact * time(padded) { self.count } else { count }
     }
 }
 

@@ -82,6 +82,11 @@ impl Model for PlannedBackend {
         Ok(())
     }
 
+    fn prepared_batch_sizes(&self, config: &ModelConfig) -> Vec<usize> {
+        let sizes = Interface::new(config).ok().and_then(|i| PlanSizes::from_config(config, &i).ok());
+        sizes.map(|sizes| sizes.as_slice().to_vec()).unwrap_or_default()
+    }
+
     fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
         let hippocamp_backend::Device::Gpu(id) = spec.device else {
             return Err(Error::invalid_arg(format!("instance '{}' was expected to be on a GPU", spec.name)));

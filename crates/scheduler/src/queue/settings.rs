@@ -33,6 +33,13 @@ impl QueueSettings {
         }
     }
 
+    /// For instances that are prepared for these batch sizes, and pad others up to the next one.
+    #[must_use]
+    pub fn with_plans(mut self, sizes: impl IntoIterator<Item = usize>) -> QueueSettings {
+        self.batching.plans = sizes.into_iter().collect();
+        self
+    }
+
     /// The default scheduler: one request after the other, and no limits.
     pub fn single() -> QueueSettings {
         QueueSettings {

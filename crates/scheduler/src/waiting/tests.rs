@@ -10,6 +10,7 @@ use crate::queue_policy::LevelPolicy;
 
 mod flat;
 mod model;
+mod plans;
 
 const MS: Duration = Duration::from_millis(1);
 
