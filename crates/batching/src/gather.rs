@@ -147,7 +147,8 @@ impl RowCount {
 
     /// The bytes of all rows, of which the given ones have `size`.
     fn padded_size(self, size: usize) -> usize {
-        size.checked_div(self.given).map_or(size, |row| row.saturating_mul(self.padded))
+        let row = size.checked_div(self.given).unwrap_or(0);
+        size.saturating_add(row.saturating_mul(self.missing()))
     }
 
     /// Repeats the last row that was pushed to the buffer, whose rows have `size` bytes together, until there are enough.
