@@ -4,6 +4,7 @@ use std::path::{Component, Path};
 use std::sync::Arc;
 
 use hippocamp_backend::{Backend, Error, Model, ModelSource, Result};
+use hippocamp_tensor::Allocator;
 
 use crate::VisionModel;
 
@@ -14,8 +15,17 @@ const DEFAULT_FILE: &str = "pipeline.toml";
 const MAX_FILE_SIZE: u64 = 1 << 20;
 
 /// The backend that runs pipelines of image processing steps.
-#[derive(Debug)]
-pub struct VisionBackend;
+#[derive(Debug, Default)]
+pub struct VisionBackend {
+    pinned: Option<Arc<dyn Allocator>>,
+}
+
+impl VisionBackend {
+    /// One that writes tensors for models on a device straight into pinned memory, if this machine has some.
+    pub fn with_pinned_memory(pinned: Option<Arc<dyn Allocator>>) -> VisionBackend {
+        VisionBackend { pinned }
+    }
+}
 
 impl Backend for VisionBackend {
     fn name(&self) -> &'static str {
@@ -31,7 +41,8 @@ impl Backend for VisionBackend {
         let folders = [source.version_directory.as_path(), source.model_directory.as_path()];
         let origin = format!("{}/{file}", source.version);
         let name = Arc::clone(&source.name);
-        Ok(Box::new(VisionModel::from_text_beside(&folders, name, &origin, &text)?))
+        let model = VisionModel::from_text_beside(&folders, name, &origin, &text)?;
+        Ok(Box::new(model.with_pinned_memory(self.pinned.clone())))
     }
 }
 

@@ -9,6 +9,7 @@ use hippocamp_backend::{
     Batch, Error, ExecutionTimes, FailureReason, ModelInstance, Request, Response, Result,
 };
 use hippocamp_model_config::Interface;
+use hippocamp_tensor::Allocator;
 use smallvec::SmallVec;
 
 use crate::outputs::Output;
@@ -26,6 +27,8 @@ pub(crate) struct VisionInstance {
     outputs: Vec<Output>,
     is_batched: bool,
     replaced: Arc<ReplacedLog>,
+    /// What allocates memory for outputs that a device reads next.
+    pinned: Option<Arc<dyn Allocator>>,
 }
 
 impl VisionInstance {
@@ -34,6 +37,7 @@ impl VisionInstance {
         pipeline: &Pipeline,
         interface: &Interface,
         replaced: &Arc<ReplacedLog>,
+        pinned: Option<Arc<dyn Allocator>>,
     ) -> Result<Self> {
         let is_batched = interface.max_batch_size > 0;
         let inputs = pipeline.inputs.iter().map(|slot| Input::new(pipeline, *slot, interface));
@@ -51,6 +55,7 @@ impl VisionInstance {
             outputs,
             is_batched,
             replaced: Arc::clone(replaced),
+            pinned,
         })
     }
 
@@ -66,7 +71,8 @@ impl VisionInstance {
             })?;
         }
         for output in &mut self.outputs {
-            output.begin(&mut self.values, rows, request.outputs.contains(output.index()));
+            let place = request.outputs.place(output.index());
+            output.begin(&mut self.values, rows, place, self.pinned.as_ref());
         }
         let mut replaced = Replaced::default();
         for row in 0..rows {

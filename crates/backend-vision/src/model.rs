@@ -7,7 +7,7 @@ use hippocamp_backend::{Error, InstanceSpec, Model, NewInstance, Result};
 use hippocamp_model_config::{
     CompleteOptions, Fault, FaultKind, Faults, ModelConfig, Signature, SignatureTensor, check, complete,
 };
-use hippocamp_tensor::Shape;
+use hippocamp_tensor::{Allocator, Shape};
 
 use crate::instance::VisionInstance;
 use crate::pipeline::{Named, Pipeline};
@@ -20,6 +20,7 @@ pub struct VisionModel {
     name: Arc<str>,
     pipeline: Pipeline,
     replaced: Arc<ReplacedLog>,
+    pinned: Option<Arc<dyn Allocator>>,
 }
 
 impl VisionModel {
@@ -42,7 +43,13 @@ impl VisionModel {
         let pipeline = pipeline.map_err(|faults| {
             Error::invalid_arg(format!("unable to load model '{name}', {faults}")).with_source(faults)
         })?;
-        Ok(VisionModel { replaced: ReplacedLog::new(&name), name, pipeline })
+        Ok(VisionModel { replaced: ReplacedLog::new(&name), name, pipeline, pinned: None })
+    }
+
+    /// Writes tensors that are wanted by models on a device to pinned memory, if there is some.
+    #[must_use]
+    pub fn with_pinned_memory(self, pinned: Option<Arc<dyn Allocator>>) -> VisionModel {
+        VisionModel { pinned, ..self }
     }
 
     /// Inputs and outputs of the pipeline, as the signature of a model file. With a batch dimension every tensor has
@@ -112,6 +119,7 @@ impl Model for VisionModel {
             &self.pipeline,
             &spec.interface,
             &self.replaced,
+            self.pinned.clone(),
         )?))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hippocamp_backend::{Error, OutputTensor, Result};
 use hippocamp_model_config::TensorSpec;
-use hippocamp_tensor::{Shape, push_element};
+use hippocamp_tensor::{Allocator, Place, Shape, push_element};
 
 use crate::model::has_leading_one;
 use crate::pipeline::Pipeline;
@@ -63,14 +63,22 @@ impl Output {
         self.slot
     }
 
-    /// Begins a request of `rows` images.
-    pub(crate) fn begin(&mut self, values: &mut Values, rows: usize, is_wanted: bool) {
-        self.is_wanted = is_wanted;
+    /// Begins a request of `rows` images, which wants the output at that place, if at all. A tensor for a device is written to
+    /// `pinned` memory, if there is some.
+    pub(crate) fn begin(
+        &mut self,
+        values: &mut Values,
+        rows: usize,
+        place: Option<Place>,
+        pinned: Option<&Arc<dyn Allocator>>,
+    ) {
+        self.is_wanted = place.is_some();
         self.dims = None;
         self.data.clear();
         if self.is_tensor {
             let mut tensor = values.take_tensor(self.slot);
-            tensor.expect_rows(if is_wanted { rows } else { 1 });
+            let pinned = pinned.filter(|_| matches!(place, Some(Place::Pinned | Place::Device(_))));
+            tensor.expect_rows(if self.is_wanted { rows } else { 1 }, pinned);
             values.set(self.slot, Value::Tensor(tensor));
         }
     }
@@ -120,9 +128,9 @@ impl Output {
         let shape = if is_batched { shape.with_batch(rows as i64) } else { shape };
         let data = match values.get_mut(self.slot) {
             Some(Value::Tensor(tensor)) => tensor.take_rows(),
-            _ => Bytes::from(std::mem::take(&mut self.data)),
+            _ => Bytes::from(std::mem::take(&mut self.data)).into(),
         };
-        Some(OutputTensor { index: self.index, shape, data: data.into() })
+        Some(OutputTensor { index: self.index, shape, data })
     }
 
     /// The shape of a value in the response, without the batch dimension.

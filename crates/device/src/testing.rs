@@ -283,6 +283,10 @@ impl PlacedBufferMut for TestMemory {
         Ok(())
     }
 
+    fn as_host_mut(&mut self) -> Option<&mut [u8]> {
+        (self.device.place == Place::Pinned).then_some(&mut self.bytes)
+    }
+
     fn copy_within(&mut self, from: usize, len: usize, to: usize) -> Result<(), MemoryError> {
         self.device.within.fetch_add(1, Ordering::SeqCst);
         self.bytes.copy_within(from..from + len, to);

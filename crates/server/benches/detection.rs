@@ -115,9 +115,9 @@ fn main() {
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().expect("a runtime");
     let mut steps = [
-        Direct::load(&VisionBackend, &repository, "detection-preprocess"),
+        Direct::load(&VisionBackend::default(), &repository, "detection-preprocess"),
         Direct::load(&*onnxruntime, &repository, "detection-network"),
-        Direct::load(&VisionBackend, &repository, "detection-postprocess"),
+        Direct::load(&VisionBackend::default(), &repository, "detection-postprocess"),
     ];
     let mut direct = || {
         let mut tensors: Vec<Named> =
@@ -137,7 +137,7 @@ fn main() {
     };
     let server = {
         let _in = runtime.enter();
-        InferenceServer::new(settings, vec![Arc::new(VisionBackend), onnxruntime])
+        InferenceServer::new(settings, vec![Arc::new(VisionBackend::default()), onnxruntime])
     };
     let faults = runtime.block_on(server.load_repositories());
     assert!(faults.is_empty(), "everything loads: {faults:?}");

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use hippocamp_backend::Backend;
+use hippocamp_device::Devices;
+use hippocamp_tensor::Place;
 
 use crate::args::Args;
 
@@ -14,26 +16,29 @@ macro_rules! backends {
     ($($feature:literal $name:ident = $make:expr;)+) => {
         $(
             #[cfg(feature = $feature)]
-            fn $name(args: &Args) -> Made {
-                let make: fn(&Args) -> Made = $make;
-                make(args)
+            fn $name(args: &Args, devices: &Devices) -> Made {
+                let make: fn(&Args, &Devices) -> Made = $make;
+                make(args, devices)
             }
 
             #[cfg(not(feature = $feature))]
-            fn $name(_: &Args) -> Made {
+            fn $name(_: &Args, _: &Devices) -> Made {
                 Ok(Vec::new())
             }
         )+
 
-        /// All backends that were compiled in. Creating one opens no library.
-        pub(crate) fn all(args: &Args) -> Made {
-            Ok([$($name(args)?),+].into_iter().flatten().collect())
+        /// All backends that were compiled in, for a machine with these devices. Creating one opens no library.
+        pub(crate) fn all(args: &Args, devices: &Devices) -> Made {
+            Ok([$($name(args, devices)?),+].into_iter().flatten().collect())
         }
     };
 }
 
 backends! {
-    "builtin" builtin = |_| Ok(hippocamp_backend_builtin::backends());
-    "vision" vision = |_| Ok(vec![Arc::new(hippocamp_backend_vision::VisionBackend)]);
-    "onnxruntime" onnxruntime = crate::engine::backend;
+    "builtin" builtin = |_, _| Ok(hippocamp_backend_builtin::backends());
+    "vision" vision = |_, devices| {
+        let pinned = devices.memory(Place::Pinned);
+        Ok(vec![Arc::new(hippocamp_backend_vision::VisionBackend::with_pinned_memory(pinned))])
+    };
+    "onnxruntime" onnxruntime = |args, _| crate::engine::backend(args);
 }

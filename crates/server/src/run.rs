@@ -40,7 +40,8 @@ pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
         ..observing.settings(settings(&args)?)
     };
     beside.spawn(signals::reopen_log(log, observing.access_log.clone()));
-    let server = InferenceServer::new(settings, backends::all(&args)?);
+    let backends = backends::all(&args, &settings.devices)?;
+    let server = InferenceServer::new(settings, backends);
     let _closing = Closing(Arc::clone(&server));
     let threads = threads::start(args.io_thread_count).context("failed to start the I/O threads")?;
     let network = start_network(&args, threads.as_ref());

@@ -84,6 +84,12 @@ pub trait PlacedBufferMut: PlacedBuffer {
     /// If the range is outside of the buffer.
     fn fill_zeros(&mut self, start: usize, count: usize) -> Result<(), MemoryError>;
 
+    /// The bytes to be written in place, if they are host memory such as pinned memory, which nothing else reads or writes
+    /// meanwhile; otherwise `None`. Their content is unspecified at first.
+    fn as_host_mut(&mut self) -> Option<&mut [u8]> {
+        None
+    }
+
     /// Copies the `len` bytes from `from` on to those from `to` on, within the buffer. The ranges do not overlap. By default
     /// the bytes go through host memory; a driver that can copy on its device does.
     ///

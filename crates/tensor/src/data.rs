@@ -95,7 +95,7 @@ impl TensorData {
     }
 
     /// All bytes as one segment of host memory. Several segments are copied once, and bytes at another place are transferred
-    /// once; one segment of host memory is only shared.
+    /// once; one segment of host memory is only shared, and so is pinned memory.
     ///
     /// # Errors
     /// If the allocation or the transfer fails.
@@ -106,7 +106,8 @@ impl TensorData {
         }
     }
 
-    /// The bytes in host memory. Bytes at another place are transferred once; host memory is passed on as it is.
+    /// The bytes in host memory. Bytes at another place are transferred once; host memory is passed on as it is, and pinned
+    /// memory is shared.
     ///
     /// # Errors
     /// If the allocation or the transfer fails.
@@ -237,8 +238,23 @@ impl TensorData {
 
 #[cold]
 fn transferred(data: &TensorData) -> Result<Bytes, MemoryError> {
+    if let Placed { buffer, start, len } = &data.0
+        && buffer.as_host().is_some()
+    {
+        let all = Bytes::from_owner(HostMemory(Arc::clone(buffer)));
+        return Ok(all.slice(*start..*start + *len));
+    }
     let placed = data.as_placed().unwrap_or(PlacedSlice::Host(&[]));
     placed.to_vec().map(Bytes::from)
+}
+
+/// A buffer in host memory that may be borrowed, such as pinned memory.
+struct HostMemory(Arc<dyn PlacedBuffer>);
+
+impl AsRef<[u8]> for HostMemory {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_host().unwrap_or_default()
+    }
 }
 
 impl Default for TensorData {

@@ -1,6 +1,7 @@
 //! A tensor of one image: an input as it lies in the request, or the result of a step.
 
 mod pool;
+mod store;
 
 use std::sync::Arc;
 
@@ -8,9 +9,10 @@ use bytemuck::Pod;
 use bytes::Bytes;
 use half::f16;
 use hippocamp_backend::{Error, Result};
-use hippocamp_tensor::{DataType, Shape};
+use hippocamp_tensor::{Allocator, DataType, Shape, TensorData};
 
-use pool::{Pool, Words};
+use pool::Pool;
+use store::Store;
 
 /// An element type of tensors.
 pub(crate) trait Element: Pod {
@@ -44,10 +46,12 @@ enum Memory {
     Own(Rows),
 }
 
-/// Memory for elements of any type, aligned to the largest. Positions are in bytes.
+/// The rows of a request. Positions are in bytes.
 #[derive(Debug, Default)]
 struct Rows {
-    words: Vec<u64>,
+    store: Store,
+    /// What allocates pinned memory, if the rows are for a device.
+    pinned: Option<Arc<dyn Allocator>>,
     /// Where the current row begins, after the finished rows.
     start: usize,
     end: usize,
@@ -56,8 +60,6 @@ struct Rows {
     /// Provides memory, and gets it back when the response is sent.
     pool: Arc<Pool>,
 }
-
-const WORD: usize = size_of::<u64>();
 
 impl Default for Memory {
     fn default() -> Self {
@@ -72,9 +74,7 @@ impl Tensor {
         let memory = if (row.as_ptr() as usize).is_multiple_of(alignment) {
             Memory::Wire(row)
         } else {
-            let mut words = vec![0u64; row.len().div_ceil(WORD)];
-            bytemuck::cast_slice_mut::<u64, u8>(&mut words)[..row.len()].copy_from_slice(&row);
-            Memory::Own(Rows { words, end: row.len(), ..Rows::default() })
+            Memory::Own(Rows { store: Store::of(&row), end: row.len(), ..Rows::default() })
         };
         Tensor { data_type: Some(data_type), dims, memory }
     }
@@ -88,9 +88,7 @@ impl Tensor {
     pub(crate) fn elements<T: Element>(&self) -> Result<&[T]> {
         let bytes = match &self.memory {
             Memory::Wire(bytes) => bytes,
-            Memory::Own(rows) => {
-                bytemuck::cast_slice(&rows.words).get(rows.start..rows.end).unwrap_or_default()
-            }
+            Memory::Own(rows) => rows.store.bytes().get(rows.start..rows.end).unwrap_or_default(),
         };
         if self.data_type != Some(T::DATA_TYPE) {
             return Err(wrong_type(T::DATA_TYPE));
@@ -111,11 +109,18 @@ impl Tensor {
         bytemuck::try_cast_slice_mut(row).map_err(|_| no_memory(&self.dims))
     }
 
-    /// Begins a request of `count` images whose rows are collected: this tensor is an output.
-    pub(crate) fn expect_rows(&mut self, count: usize) {
-        match &mut self.memory {
-            Memory::Own(rows) => (rows.start, rows.end, rows.left) = (0, 0, count),
-            Memory::Wire(_) => self.memory = Memory::Own(Rows { left: count, ..Rows::default() }),
+    /// Begins a request of `count` images whose rows are collected: this tensor is an output. They are collected in pinned
+    /// memory if an allocator is given.
+    pub(crate) fn expect_rows(&mut self, count: usize, pinned: Option<&Arc<dyn Allocator>>) {
+        if matches!(self.memory, Memory::Wire(_)) {
+            self.memory = Memory::default();
+        }
+        let Memory::Own(rows) = &mut self.memory else { return };
+        (rows.start, rows.end, rows.left) = (0, 0, count);
+        if pinned.is_some() || rows.pinned.is_some() {
+            // What a request that failed has left may be of the other kind.
+            std::mem::take(&mut rows.store).give(&rows.pool);
+            rows.pinned = pinned.cloned();
         }
     }
 
@@ -127,15 +132,14 @@ impl Tensor {
         }
     }
 
-    /// Takes out all finished rows. Their memory returns to the pool when they are dropped.
-    pub(crate) fn take_rows(&mut self) -> Bytes {
+    /// Takes out all finished rows. Their memory goes back when they are dropped.
+    pub(crate) fn take_rows(&mut self) -> TensorData {
         match &mut self.memory {
-            Memory::Wire(bytes) => std::mem::take(bytes),
+            Memory::Wire(bytes) => std::mem::take(bytes).into(),
             Memory::Own(rows) => {
-                let words = Words::new(std::mem::take(&mut rows.words), Arc::clone(&rows.pool));
                 let end = std::mem::take(&mut rows.start);
                 rows.end = 0;
-                Bytes::from_owner(words).slice(..end)
+                std::mem::take(&mut rows.store).into_data(end, &rows.pool)
             }
         }
     }
@@ -144,24 +148,23 @@ impl Tensor {
 impl Rows {
     fn begin(&mut self, size: usize) -> Option<&mut [u8]> {
         self.end = self.start.checked_add(size)?;
-        let words = self.end.div_ceil(WORD);
-        if words > self.words.len() {
-            let all = self.start.checked_add(size.checked_mul(self.left.max(1))?)?.div_ceil(WORD);
-            self.grow(all.max(words))?;
+        if self.end > self.store.bytes().len() {
+            let all = self.start.checked_add(size.checked_mul(self.left.max(1))?)?;
+            self.grow(all.max(self.end))?;
         }
-        bytemuck::cast_slice_mut(&mut self.words).get_mut(self.start..self.end)
+        self.store.bytes_mut().get_mut(self.start..self.end)
     }
 
-    /// Makes room for `words` words; keeps what was written.
-    fn grow(&mut self, words: usize) -> Option<()> {
-        if self.start == 0 {
+    /// Makes room for `size` bytes; keeps what was written.
+    fn grow(&mut self, size: usize) -> Option<()> {
+        let store = std::mem::take(&mut self.store);
+        self.store = if self.start == 0 {
             // There is no finished row to copy, and the old memory may be of use to another tensor.
-            self.pool.give(std::mem::take(&mut self.words));
-            self.words = self.pool.take(words)?;
-            return Some(());
-        }
-        self.words.try_reserve_exact(words - self.words.len()).ok()?;
-        self.words.resize(words, 0);
+            store.give(&self.pool);
+            Store::take(size, &self.pool, self.pinned.as_deref())?
+        } else {
+            store.grown(size)?
+        };
         Some(())
     }
 }
@@ -183,13 +186,13 @@ mod tests {
     #[test]
     fn rows_follow_each_other_in_one_piece() {
         let mut tensor = Tensor::default();
-        tensor.expect_rows(2);
+        tensor.expect_rows(2, None);
         for row in [[1.0f32, 2.0, 3.0], [4.0, 5.0, 6.0]] {
             tensor.begin::<f32>(&[3]).unwrap().copy_from_slice(&row);
             assert_eq!(tensor.elements::<f32>().unwrap(), row);
             tensor.keep_row();
         }
-        let bytes = tensor.take_rows();
+        let bytes = tensor.take_rows().to_host().unwrap();
         assert_eq!(bytemuck::pod_collect_to_vec::<u8, f32>(&bytes), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     }
 
@@ -221,10 +224,10 @@ mod tests {
     fn memory_of_a_response_that_was_sent_is_written_again() {
         let mut tensor = Tensor::default();
         let mut fill = |value: u8| {
-            tensor.expect_rows(1);
+            tensor.expect_rows(1, None);
             tensor.begin::<u8>(&[1 << 20]).unwrap().fill(value);
             tensor.keep_row();
-            tensor.take_rows()
+            tensor.take_rows().to_host().unwrap()
         };
         let (first, second) = (fill(1), fill(2));
         assert!(first.iter().all(|v| *v == 1), "it is not written while somebody holds it");

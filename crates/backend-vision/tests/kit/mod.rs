@@ -85,7 +85,7 @@ impl Loaded {
     }
 }
 
-fn answer(mut receiver: ResponseReceiver) -> Result<Response> {
+pub(crate) fn answer(mut receiver: ResponseReceiver) -> Result<Response> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     match runtime.block_on(receiver.next()) {
         Some(Event::Response { response, last: true }) => Ok(response),

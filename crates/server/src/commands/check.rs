@@ -83,7 +83,8 @@ pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
     (args.logging.log_warning, args.logging.log_error) = (false, false);
     logging::init(&args.logging)?;
     let options = CheckOptions { model_files: !given.configs_only };
-    let report = hippocamp_check::check(&run::settings(&args)?, &backends::all(&args)?, options);
+    let settings = run::settings(&args)?;
+    let report = hippocamp_check::check(&settings, &backends::all(&args, &settings.devices)?, options);
     print(&match given.format {
         Format::Text => to_text(&report),
         Format::Json => to_json(&report),

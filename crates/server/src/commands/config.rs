@@ -56,7 +56,7 @@ pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
         "onnx" => "onnxruntime",
         _ => anyhow::bail!("'{path}' is no model file that is known: expected a name that ends with .onnx"),
     };
-    let backends = backends::all(&args)?;
+    let backends = backends::all(&args, &settings.devices)?;
     let backend = backends.iter().find(|backend| backend.name() == wanted);
     let backend = backend.with_context(|| format!("this build is without the backend {wanted}"))?;
     let stem = given.model.file_stem().unwrap_or_default().to_string_lossy().into_owned();

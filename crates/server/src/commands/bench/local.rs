@@ -16,7 +16,8 @@ pub(super) async fn start(args: &BenchArgs) -> anyhow::Result<Arc<InferenceServe
     let mut settings = run::settings(&server_args)?;
     settings.control_mode = ControlMode::Explicit;
     settings.load_models = vec![args.model.clone()];
-    let server = InferenceServer::new(settings, backends::all(&server_args)?);
+    let backends = backends::all(&server_args, &settings.devices)?;
+    let server = InferenceServer::new(settings, backends);
     let faults = server.load_repositories().await;
     if !faults.is_empty() {
         bail!("the model cannot be loaded: {}", faults.join("\n"));
