@@ -221,6 +221,7 @@ impl IncomingRequest for BinaryRequest<'_> {
             id,
             inputs,
             outputs: outputs.iter().map(|output| &*output.name).collect(),
+            output_place: hippocamp_tensor::Place::Host,
             parameters: std::mem::take(&mut parameters.custom),
             priority: parameters.priority,
             timeout: parameters.timeout,
