@@ -17,7 +17,10 @@ pub struct MetricsSettings {
     pub histograms: Histograms,
     /// Whether the machine's processors and memory are on the page.
     pub cpu: bool,
-    /// The time over which the utilization of the processors is measured, at least.
+    /// Whether what the driver tells of the GPUs is on the page.
+    pub gpu: bool,
+    /// The time over which the utilization of the processors is measured, at least, and for which figures of the GPUs are
+    /// told again before they are read anew.
     pub interval: Duration,
 }
 
@@ -40,6 +43,7 @@ impl Default for MetricsSettings {
             summary_quantiles: vec![0.5, 0.9, 0.95, 0.99, 0.999],
             histograms: Histograms::Used,
             cpu: true,
+            gpu: true,
             interval: Duration::from_secs(2),
         }
     }

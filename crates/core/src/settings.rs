@@ -80,6 +80,8 @@ pub struct Settings {
     pub host_policies: BTreeMap<String, HostPolicy>,
     /// Whether instances on GPUs run on the CPU if their GPUs are not available. Otherwise such a model fails to load.
     pub cpu_fallback: bool,
+    /// By the id of a GPU, the largest share of its memory, 0 to 1, that may be in use after a model was loaded there.
+    pub model_load_gpu_limits: BTreeMap<i32, f64>,
     /// The rate limiter; `None` turns it off. With it, an instance executes only while it holds the resources of its group.
     /// The list sets the numbers of resources; for those not listed, the models' configs do.
     pub rate_limit: Option<Vec<ResourceCount>>,
@@ -123,6 +125,7 @@ impl Default for Settings {
             default_max_batch_size: BTreeMap::new(),
             host_policies: BTreeMap::new(),
             cpu_fallback: false,
+            model_load_gpu_limits: BTreeMap::new(),
             rate_limit: None,
             delay_scheduler: 0,
             backlog_delay_scheduler: 0,
@@ -161,6 +164,7 @@ impl Settings {
         LoadSettings {
             disable_auto_complete_config: self.disable_auto_complete_config,
             cpu_fallback: self.cpu_fallback,
+            gpu_limits: self.model_load_gpu_limits.clone(),
             default_max_batch_size: self.default_max_batch_size.clone(),
             host_policies: self.host_policies.clone(),
             delay_scheduler: self.delay_scheduler,

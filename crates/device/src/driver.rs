@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hippocamp_tensor::{Allocator, PlacedBufferMut, PlacedSlice};
 
-use crate::{Device, DeviceError, Stream};
+use crate::{Device, DeviceError, DeviceUse, Figures, PinnedUse, Stream};
 
 /// A driver for the devices of one vendor: lists them and allocates buffers in their memory. The buffers are copied through
 /// the traits of [`hippocamp_tensor`]; the driver recognises its own buffers by their type.
@@ -56,6 +56,32 @@ pub trait Driver: Send + Sync + Debug {
     /// operations met, not a test of the device.
     fn lost(&self, id: i32) -> Option<Box<str>> {
         let _ = id;
+        None
+    }
+
+    /// The used and the total memory of the device with this id in bytes, with what other processes use.
+    ///
+    /// # Errors
+    /// If the device reports an error, or the driver has no such device.
+    fn used_memory(&self, id: i32) -> Result<(u64, u64), DeviceError> {
+        Err(DeviceError::Unsupported { device: id, operation: "tell the used memory" })
+    }
+
+    /// What the vendor's management library tells of the device with this id; `None` if there is no such device or library.
+    /// This asks the device, which may take some milliseconds.
+    fn figures(&self, id: i32) -> Option<Figures> {
+        let _ = id;
+        None
+    }
+
+    /// What this process does with the device with this id; `None` if the driver has no such device or does not count.
+    fn device_use(&self, id: i32) -> Option<DeviceUse> {
+        let _ = id;
+        None
+    }
+
+    /// The use of the pool of pinned memory; `None` if there is none.
+    fn pinned_use(&self) -> Option<PinnedUse> {
         None
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hippocamp_tensor::{Allocator, Place, PlacedSlice};
 
-use crate::{DeviceError, Driver, ExportedMemory, Stream};
+use crate::{DeviceError, DeviceUse, Driver, ExportedMemory, Figures, GpuSettings, PinnedUse, Stream};
 
 /// The kind of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +33,8 @@ pub struct Device {
     pub name: String,
     /// The unique identifier for metric labels, such as `GPU-…`; empty if the driver reports none.
     pub uuid: String,
+    /// The address on the PCI bus, such as `0000:3B:00.0`; empty if the driver reports none.
+    pub bus_id: String,
     /// The size of its memory in bytes.
     pub memory: u64,
     /// The major and minor compute capability.
@@ -56,8 +58,14 @@ impl Devices {
         Devices::default()
     }
 
-    /// Detects the devices of this machine. There is no GPU driver yet, so none is found.
-    pub fn find() -> Devices {
+    /// Detects the devices of this machine, with a line in the log for each. A device costs neither time nor memory before
+    /// its first use.
+    pub fn find(settings: &GpuSettings) -> Devices {
+        #[cfg(feature = "cuda")]
+        if let Some(driver) = crate::cuda::find(settings) {
+            return Devices::of(driver);
+        }
+        let _ = settings;
         Devices::none()
     }
 
@@ -136,6 +144,30 @@ impl Devices {
         self.0.driver.as_ref()?.lost(id)
     }
 
+    /// The used and the total memory of the device with this id in bytes, with what other processes use.
+    ///
+    /// # Errors
+    /// If the device reports an error, or there is no such device.
+    pub fn used_memory(&self, id: i32) -> Result<(u64, u64), DeviceError> {
+        self.driver(id, "tell the used memory")?.used_memory(id)
+    }
+
+    /// What the vendor's management library tells of the device with this id; `None` if there is no such device or library.
+    /// This asks the device, which may take some milliseconds.
+    pub fn figures(&self, id: i32) -> Option<Figures> {
+        self.0.driver.as_ref()?.figures(id)
+    }
+
+    /// What this process does with the device with this id; `None` if there is no such device, or its driver does not count.
+    pub fn device_use(&self, id: i32) -> Option<DeviceUse> {
+        self.0.driver.as_ref()?.device_use(id)
+    }
+
+    /// The use of the pool of pinned memory; `None` if there is none.
+    pub fn pinned_use(&self) -> Option<PinnedUse> {
+        self.0.driver.as_ref()?.pinned_use()
+    }
+
     fn driver(&self, id: i32, operation: &'static str) -> Result<&Arc<dyn Driver>, DeviceError> {
         self.0.driver.as_ref().ok_or(DeviceError::Unsupported { device: id, operation })
     }
@@ -167,6 +199,7 @@ mod tests {
             id,
             name: "test".to_owned(),
             uuid: String::new(),
+            bus_id: String::new(),
             memory: 1 << 30,
             compute_capability: (9, 0),
         }
@@ -178,6 +211,5 @@ mod tests {
         assert_eq!(devices.gpu_ids(), [0, 1]);
         assert_eq!(devices.gpu(1).map(|gpu| gpu.id), Some(1));
         assert_eq!(devices.gpu(2), None);
-        assert!(Devices::find().all().is_empty());
     }
 }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::error::Error;
 use std::ffi::c_void;
 use std::fmt::{self, Debug};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hippocamp_tensor::{Allocator, MemoryError, Place, PlacedBufferMut, PlacedSlice};
 
@@ -82,6 +82,14 @@ pub trait Stream: Send + Sync + Debug {
         &self,
         work: &mut dyn FnMut() -> Result<(), DeviceError>,
     ) -> Result<Box<dyn Graph>, DeviceError>;
+}
+
+/// Waits for this caller's turn to capture a graph, which ends when the guard is dropped. Every capture in this process takes
+/// a turn, those of engines too: their captures forbid calls of other threads, and fail because of such calls.
+/// [`Stream::capture`] takes its turn itself.
+pub fn capture_turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Work that was captured on a stream, and that is queued by one call.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use hippocamp_tensor::{Allocator, MemoryError, Place, PlacedBuffer, PlacedBufferMut, PlacedSlice};
 
-use crate::{Device, DeviceError, DeviceKind, Driver, Stream};
+use crate::{Device, DeviceError, DeviceKind, DeviceUse, Driver, Figures, Stream};
 
 mod stream;
 
@@ -79,6 +79,7 @@ impl Driver for TestDriver {
             id,
             name: "test device".to_owned(),
             uuid: format!("GPU-test-{id}"),
+            bus_id: String::new(),
             memory: device.limit.load(Ordering::Relaxed) as u64,
             compute_capability: (9, 0),
         })
@@ -102,6 +103,33 @@ impl Driver for TestDriver {
 
     fn address(&self, slice: PlacedSlice<'_>) -> Option<u64> {
         TestMemory::seen_by_kernel(slice).map(|bytes| bytes.as_ptr() as u64)
+    }
+
+    fn used_memory(&self, id: i32) -> Result<(u64, u64), DeviceError> {
+        let device = self.devices.iter().find(|device| device.place == Place::Device(id));
+        let device =
+            device.ok_or(DeviceError::Unsupported { device: id, operation: "tell the used memory" })?;
+        Ok((device.allocated() as u64, device.limit.load(Ordering::SeqCst) as u64))
+    }
+
+    /// Of its memory alone.
+    fn figures(&self, id: i32) -> Option<Figures> {
+        let (used, total) = self.used_memory(id).ok()?;
+        Some(Figures { memory_used: Some(used), memory_total: Some(total), ..Figures::default() })
+    }
+
+    /// The numbers of copies, without their bytes.
+    fn device_use(&self, id: i32) -> Option<DeviceUse> {
+        let device = self.devices.iter().find(|device| device.place == Place::Device(id))?;
+        let of = |copies: usize| crate::Transfers { copies: copies as u64, bytes: 0 };
+        let Transfers { from_host, to_host, within, between } = device.transfers();
+        Some(DeviceUse {
+            from_host: of(from_host),
+            to_host: of(to_host),
+            within: of(within),
+            between: of(between),
+            ..DeviceUse::default()
+        })
     }
 
     fn lost(&self, id: i32) -> Option<Box<str>> {

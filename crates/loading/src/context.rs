@@ -18,6 +18,8 @@ pub struct LoadSettings {
     pub disable_auto_complete_config: bool,
     /// Whether instances that a config places on GPUs run on the CPU where these GPUs cannot be used.
     pub cpu_fallback: bool,
+    /// By the id of a GPU, the largest share of its memory, 0 to 1, that may be in use after a model was loaded there.
+    pub gpu_limits: BTreeMap<i32, f64>,
     /// The default `max_batch_size` of models that support batching, by backend. The entry of the empty name is the default
     /// for every backend that is not listed.
     pub default_max_batch_size: BTreeMap<String, i32>,
@@ -49,13 +51,15 @@ pub struct Context {
     pub backends: Backends,
     /// The properties of the backends and the GPUs: defaults and the placement of instances depend on them.
     pub facts: DefaultFacts,
+    /// The devices of this machine.
+    pub devices: Devices,
     pub settings: LoadSettings,
 }
 
 impl Context {
     pub fn new(backends: Backends, devices: &Devices, settings: LoadSettings) -> Context {
         let facts = default_facts(&backends, devices);
-        Context { backends, facts, settings }
+        Context { backends, facts, devices: devices.clone(), settings }
     }
 
     /// Checks that this machine has the devices on which the config places instances.

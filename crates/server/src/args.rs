@@ -2,6 +2,7 @@
 
 mod access;
 mod cache;
+mod gpus;
 mod grpc;
 mod http;
 mod instances;
@@ -25,6 +26,7 @@ use hippocamp_core::Readiness;
 
 pub(crate) use access::{AccessArgs, Accesses};
 pub(crate) use cache::CacheArgs;
+pub(crate) use gpus::GpusArgs;
 pub(crate) use grpc::GrpcArgs;
 pub(crate) use http::HttpArgs;
 pub(crate) use instances::InstancesArgs;
@@ -53,6 +55,8 @@ pub(crate) struct Args {
     pub(crate) models: ModelsArgs,
     #[command(flatten)]
     pub(crate) instances: InstancesArgs,
+    #[command(flatten)]
+    pub(crate) gpus: GpusArgs,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
     #[command(flatten)]

@@ -20,7 +20,12 @@ pub(crate) struct MetricsArgs {
     #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "true", action = ArgAction::Set)]
     pub(crate) allow_cpu_metrics: bool,
 
-    /// Over how many milliseconds the use of the processors is measured, at least. All else is read when it is asked for.
+    /// Whether the use, memory and power of GPUs are among them, where NVIDIA's driver tells them.
+    #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "true", action = ArgAction::Set)]
+    pub(crate) allow_gpu_metrics: bool,
+
+    /// Over how many milliseconds the use of the processors is measured, at least, and how long figures of GPUs are told again
+    /// before they are read anew. All else is read when it is asked for.
     #[arg(long, value_name = "MS", default_value_t = 2000)]
     pub(crate) metrics_interval_ms: u32,
 
@@ -80,6 +85,7 @@ impl MetricsArgs {
                 HistogramsOf::Off => Histograms::Off,
             },
             cpu: self.allow_cpu_metrics,
+            gpu: self.allow_gpu_metrics,
             interval: Duration::from_millis(self.metrics_interval_ms.into()),
             ..MetricsSettings::default()
         };

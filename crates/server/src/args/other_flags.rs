@@ -17,21 +17,16 @@ enum Treatment {
 use Treatment::{Ignored, Part, Refused};
 
 /// Every one of these flags takes a value.
-const OTHERS: [(&str, Treatment); 23] = [
-    ("model-load-gpu-limit", Ignored),
+const OTHERS: [(&str, Treatment); 18] = [
     ("enable-peer-access", Ignored),
     ("http-thread-count", Ignored),
     ("grpc-infer-thread-count", Ignored),
     ("grpc-infer-allocation-pool-size", Ignored),
     ("grpc-max-response-pool-size", Ignored),
-    ("allow-gpu-metrics", Ignored),
     ("backend-directory", Ignored),
     ("repoagent-directory", Ignored),
     ("cache-directory", Ignored),
-    ("pinned-memory-pool-byte-size", Ignored),
-    ("cuda-memory-pool-byte-size", Ignored),
     ("cuda-virtual-address-size", Ignored),
-    ("min-supported-compute-capability", Ignored),
     ("buffer-manager-thread-count", Ignored),
     ("allow-sagemaker", Refused),
     ("sagemaker-port", Part),

@@ -1,0 +1,94 @@
+//! Events: points in the work of a stream that others wait for.
+
+use std::hint;
+use std::ptr::null_mut;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use cudarc::driver::sys::{CUevent, CUevent_flags_enum, CUstream};
+
+use super::gpu::Gpu;
+use super::status;
+use crate::DeviceError;
+
+/// How long a thread spins before it sleeps until the event. Waking a thread takes longer than most small copies.
+const SPIN: Duration = Duration::from_micros(30);
+
+/// A point in the work of a stream. It is recorded once.
+#[derive(Debug)]
+pub(super) struct Event {
+    gpu: Arc<Gpu>,
+    event: CUevent,
+}
+
+// SAFETY: events of the driver may be used by all threads.
+unsafe impl Send for Event {}
+// SAFETY: as above.
+unsafe impl Sync for Event {}
+
+impl Event {
+    /// The point behind all that was queued on `stream`. The GPU has to be entered.
+    pub(super) fn record(gpu: &Arc<Gpu>, stream: CUstream) -> Result<Event, DeviceError> {
+        let cached = gpu.active()?.take_event();
+        let event = match cached {
+            Some(event) => event,
+            None => create(gpu)?,
+        };
+        let event = Event { gpu: Arc::clone(gpu), event };
+        // SAFETY: both handles are alive.
+        gpu.check("record an event", unsafe { (gpu.functions.record_event)(event.event, stream) })?;
+        Ok(event)
+    }
+
+    /// Whether the work before the event is complete, or has failed: then nothing more happens.
+    pub(super) fn is_over(&self) -> bool {
+        // SAFETY: the handle is alive.
+        unsafe { (self.gpu.functions.query_event)(self.event) != status::NOT_READY }
+    }
+
+    /// Orders the later work of `stream` behind the event.
+    pub(super) fn hold(&self, stream: CUstream) -> Result<(), DeviceError> {
+        if self.is_over() {
+            return Ok(());
+        }
+        let gpu = &self.gpu;
+        // SAFETY: both handles are alive.
+        gpu.check("wait for an event", unsafe { (gpu.functions.wait_for_event)(stream, self.event, 0) })
+    }
+
+    /// Waits until the work before the event is complete: spins for a moment, then sleeps.
+    pub(super) fn wait(&self) -> Result<(), DeviceError> {
+        let functions = self.gpu.functions;
+        let begin = Instant::now();
+        let status = loop {
+            // SAFETY: the handle is alive.
+            let status = unsafe { (functions.query_event)(self.event) };
+            if status != status::NOT_READY {
+                break status;
+            }
+            if begin.elapsed() > SPIN {
+                // SAFETY: the handle is alive.
+                break unsafe { (functions.synchronize_event)(self.event) };
+            }
+            hint::spin_loop();
+        };
+        self.gpu.check("complete its work", status)
+    }
+}
+
+fn create(gpu: &Gpu) -> Result<CUevent, DeviceError> {
+    let mut event = null_mut();
+    let flags = CUevent_flags_enum::CU_EVENT_BLOCKING_SYNC as u32
+        | CUevent_flags_enum::CU_EVENT_DISABLE_TIMING as u32;
+    // SAFETY: writes the handle.
+    gpu.check("create an event", unsafe { (gpu.functions.create_event)(&raw mut event, flags) })?;
+    Ok(event)
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if let Some(active) = self.gpu.if_active() {
+            active.give_event(self.event);
+        }
+    }
+}
