@@ -1,5 +1,6 @@
 //! The Prometheus page: Triton's metrics with their names and labels, and further histograms.
 
+mod gpus;
 mod histograms;
 mod host;
 mod sources;
@@ -11,6 +12,7 @@ use hippocamp_backend::FailureReason;
 use hippocamp_metrics::{Kind, Page, Series};
 use hippocamp_statistics::Counters;
 
+pub(crate) use gpus::Gpus;
 pub(crate) use host::Processors;
 pub(crate) use sources::Sources;
 
@@ -118,7 +120,10 @@ impl InferenceServer {
         if settings.cpu {
             self.processors_and_memory(&mut page);
         }
-        host::pinned_memory(&mut page);
+        if settings.gpu {
+            self.gpus.lock().write(&mut page, &self.settings().devices, settings.interval);
+        }
+        gpus::write_use(&mut page, &self.settings().devices);
         self.metrics_sources.write(&mut page);
         page
     }

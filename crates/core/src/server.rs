@@ -17,7 +17,7 @@ use tracing::warn;
 
 use crate::index::{self, IndexEntry};
 use crate::lazy::{self, LazyLoading};
-use crate::metrics_page::{Processors, Sources};
+use crate::metrics_page::{Gpus, Processors, Sources};
 use crate::{LoadedModel, Readiness, Settings};
 
 /// The server's metadata.
@@ -70,6 +70,8 @@ pub struct InferenceServer {
     pub(crate) found_at_start: Mutex<BTreeMap<String, Fingerprint>>,
     /// How busy the machine's processors were at the last scrapes.
     pub(crate) processors: Mutex<Processors>,
+    /// What the driver told of the GPUs at the last scrape.
+    pub(crate) gpus: Mutex<Gpus>,
     /// Whether there are observers of models, beside their statistics.
     pub(crate) has_observers: bool,
     /// The registered sources of further metrics.
@@ -83,6 +85,7 @@ impl InferenceServer {
         let cache_size = settings.response_cache_byte_size;
         let cache = (cache_size > 0).then(|| Store::new(cache_size));
         let shared_memory = Arc::new(SharedMemory::new(settings.allow_client_shm));
+        let gpus = Mutex::new(Gpus::new(&settings.devices, settings.metrics.gpu));
         let context = Context::new(backends.into_iter().collect(), &settings.devices, settings.loading());
         let loader = Loader { context, rate_limiter, cache };
         let lifecycle = Arc::new(Lifecycle::new(loader, settings.lifecycle()));
@@ -97,6 +100,7 @@ impl InferenceServer {
             unreadable: AtomicBool::new(false),
             found_at_start: Mutex::default(),
             processors: Mutex::new(Processors::new()),
+            gpus,
             metrics_sources: Sources::default(),
         })
     }

@@ -9,7 +9,8 @@ use hippocamp_backend::{
     Backend, BackendFacts, Batch, Device, ExecutionTimes, GpuSupport, InstanceSpec, Model, ModelInstance,
     ModelSource, NewInstance, Response, Result,
 };
-use hippocamp_core::{ControlMode, InferenceServer, LoadOverrides, Settings};
+use hippocamp_core::{ControlMode, InferenceServer, LoadOverrides, MetricsSettings, Settings};
+use hippocamp_device::testing::TestDriver;
 use hippocamp_device::{Device as Found, DeviceKind, Devices};
 use hippocamp_model_config::ModelConfig;
 
@@ -65,6 +66,7 @@ fn gpu(id: i32, compute_capability: (u32, u32)) -> Found {
         id,
         name: "test".to_owned(),
         uuid: String::new(),
+        bus_id: String::new(),
         memory: 1 << 30,
         compute_capability,
     }
@@ -80,6 +82,10 @@ const ANY: GpuSupport = GpuSupport::From(0, 0);
 
 /// Where the instances are of a model whose config says that of its groups; or why it does not load.
 async fn placed(groups: &str, gpus: GpuSupport, devices: Devices, cpu_fallback: bool) -> Result<Vec<Device>> {
+    load(groups, gpus, Settings { cpu_fallback, devices, ..Settings::default() }).await
+}
+
+async fn load(groups: &str, gpus: GpuSupport, settings: Settings) -> Result<Vec<Device>> {
     let repository = tempfile::tempdir().unwrap();
     let folder = repository.path().join("m");
     fs::create_dir_all(folder.join("1")).unwrap();
@@ -88,9 +94,7 @@ async fn placed(groups: &str, gpus: GpuSupport, devices: Devices, cpu_fallback: 
     let settings = Settings {
         repositories: vec![repository.path().into()],
         control_mode: ControlMode::Explicit,
-        cpu_fallback,
-        devices,
-        ..Settings::default()
+        ..settings
     };
     let backend = Placed { gpus, instances: Arc::default() };
     let server = InferenceServer::new(settings, vec![Arc::new(backend.clone())]);
@@ -144,4 +148,51 @@ async fn a_gpu_that_cannot_be_used_is_refused_or_replaced() {
         assert!(error.message().contains(&expected), "{error}");
         assert_eq!(placed(any, gpus, devices, true).await.unwrap(), [Device::Cpu]);
     }
+}
+
+#[tokio::test]
+async fn a_load_is_refused_that_leaves_more_of_a_gpu_in_use_than_its_limit() {
+    let driver = TestDriver::new(2, 1000);
+    let limited = || Settings {
+        devices: Devices::of(driver.clone()),
+        model_load_gpu_limits: [(0, 0.5)].into(),
+        ..Settings::default()
+    };
+    let on = |gpu| format!("instance_group {{ kind: KIND_GPU gpus: {gpu} }}");
+    let within = driver.device(0).allocate(500).unwrap();
+    assert_eq!(load(&on(0), ANY, limited()).await.unwrap(), [GPU0]);
+    let beyond = driver.device(0).allocate(1).unwrap();
+    let error = load(&on(0), ANY, limited()).await.unwrap_err();
+    let expected = "can not create model 'm': memory limit set for GPU 0 has exceeded, model loading is rejected. 501 of 1000 \
+                    bytes would be in use, and --model-load-gpu-limit is 0.5";
+    assert!(error.message().contains(expected), "{error}");
+    assert_eq!(load(&on(1), ANY, limited()).await.unwrap(), [GPU1], "the other one has no limit");
+    assert_eq!(
+        load("instance_group { kind: KIND_CPU count: 1 }", ANY, limited()).await.unwrap(),
+        [Device::Cpu]
+    );
+    drop((within, beyond));
+    assert_eq!(load(&on(0), ANY, limited()).await.unwrap(), [GPU0]);
+}
+
+#[tokio::test]
+async fn the_metrics_page_has_what_the_driver_tells() {
+    let driver = TestDriver::new(2, 1000);
+    let page = |gpu| {
+        let metrics = MetricsSettings { gpu, ..MetricsSettings::default() };
+        let settings = Settings { devices: Devices::of(driver.clone()), metrics, ..Settings::default() };
+        InferenceServer::new(settings, Vec::new()).metrics_page()
+    };
+    let _memory = driver.device(1).allocate(300).unwrap();
+    let told = page(true);
+    for line in [
+        "# TYPE nv_gpu_memory_total_bytes gauge\nnv_gpu_memory_total_bytes{gpu_uuid=\"GPU-test-0\"} 1000\n",
+        "nv_gpu_memory_used_bytes{gpu_uuid=\"GPU-test-0\"} 0\nnv_gpu_memory_used_bytes{gpu_uuid=\"GPU-test-1\"} 300\n",
+        "nv_gpu_copies{gpu_uuid=\"GPU-test-0\",direction=\"from_host\"} 0\n",
+        "nv_pinned_memory_pool_total_bytes 0\n",
+    ] {
+        assert!(told.contains(line), "{line} in {told}");
+    }
+    assert!(!told.contains("nv_gpu_power_usage"), "it has no power");
+    assert!(!page(false).contains("nv_gpu_memory_used"), "switched off");
 }

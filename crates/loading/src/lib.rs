@@ -9,6 +9,7 @@ mod ensemble_steps;
 mod failure;
 pub mod faults;
 mod findings;
+mod gpu_limit;
 pub mod hint;
 mod host_policy;
 pub mod initial_state;

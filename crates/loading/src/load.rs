@@ -21,7 +21,7 @@ use crate::latencies::warn_of_families;
 use crate::reuse::{self, Files, Opened, Reusable};
 use crate::series::series;
 use crate::started::{Started, Stopped};
-use crate::{Context, Prepared, Required, initial_state, instances, model_file, require, warmup};
+use crate::{Context, Prepared, Required, gpu_limit, initial_state, instances, model_file, require, warmup};
 
 /// Loads models with the backends and settings of one server.
 #[derive(Debug)]
@@ -197,6 +197,7 @@ impl Loading<'_> {
         }
         // It takes resources of the rate limiter, so nothing may be wrong by then.
         let (model, sequences, plans) = (model?, sequences?, faults.take(self.plans(completed))?);
+        let gpus = gpu_limit::gpus(&plans);
         let (delay, backlog_delay) = (settings.delay_scheduler, settings.backlog_delay_scheduler);
         let started = if let Some(policy) = sequences {
             Scheduler::start_sequences(&model, plans, policy.with_delays(delay, backlog_delay))
@@ -204,6 +205,7 @@ impl Loading<'_> {
             Scheduler::start(&model, plans, self.queue(&*model, completed))
         };
         let (scheduler, stopped) = faults.take(started)?;
+        faults.take(gpu_limit::check(&folder.name, &gpus, &self.loader.context))?;
         Some((Arc::new(scheduler), stopped))
     }
 

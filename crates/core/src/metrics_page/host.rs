@@ -49,11 +49,3 @@ impl InferenceServer {
         }
     }
 }
-
-/// There is no pool: it is for copies to GPUs, and Triton without one tells zeros, too.
-pub(super) fn pinned_memory(page: &mut Page) {
-    let help = "Pinned memory pool total memory size, in bytes";
-    page.family("nv_pinned_memory_pool_total_bytes", help, Kind::Gauge).sample(&[], 0);
-    let help = "Pinned memory pool used memory size, in bytes";
-    page.family("nv_pinned_memory_pool_used_bytes", help, Kind::Gauge).sample(&[], 0);
-}
