@@ -5,7 +5,8 @@ use hippocamp_model_config::ModelConfig;
 
 /// The fields of this config that have no effect.
 pub fn without_effect(config: &ModelConfig) -> Vec<&'static str> {
-    let asked = [("cc_model_filenames", !config.cc_model_filenames.is_empty())];
+    let is_tensorrt = config.backend == "tensorrt" || config.platform == "tensorrt_plan";
+    let asked = [("cc_model_filenames", !config.cc_model_filenames.is_empty() && !is_tensorrt)];
     asked.into_iter().filter(|(_, asked)| *asked).map(|(field, _)| field).collect()
 }
 

@@ -40,5 +40,6 @@ backends! {
         let pinned = devices.memory(Place::Pinned);
         Ok(vec![Arc::new(hippocamp_backend_vision::VisionBackend::with_pinned_memory(pinned))])
     };
+    "tensorrt" tensorrt = crate::tensorrt::backend;
     "onnxruntime" onnxruntime = |args, _| crate::engine::backend(args);
 }

@@ -1,7 +1,5 @@
 //! The backend for ONNX models. Finds its shared library if the path is not configured, whatever the working directory.
 
-mod python;
-
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,7 +9,7 @@ use hippocamp_backend::Backend;
 use hippocamp_backend_onnxruntime::{OLDEST_MINOR_VERSION, OnnxRuntimeBackend, Settings};
 
 use crate::args::Args;
-use python::Pythons;
+use crate::python::Pythons;
 
 /// The file name of the library. In the Python package the version is appended.
 const NAME: &str = "libonnxruntime.so";
@@ -69,12 +67,7 @@ impl Environment {
                 .chain(env::split_paths(&shared))
                 .filter(|path| path.is_absolute())
                 .collect(),
-            pythons: Pythons {
-                environments: ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(folder).collect(),
-                path: env::var_os("PATH").iter().flat_map(env::split_paths).collect(),
-                pyenv_version: env::var("PYENV_VERSION").ok(),
-                home,
-            },
+            pythons: Pythons::of_process(),
         }
     }
 }

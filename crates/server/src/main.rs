@@ -12,10 +12,14 @@ mod engine;
 mod listeners;
 mod logging;
 mod observing;
+#[cfg(any(feature = "onnxruntime", feature = "tensorrt"))]
+mod python;
 mod reload;
 mod repositories;
 mod run;
 mod signals;
+#[cfg(feature = "tensorrt")]
+mod tensorrt;
 mod test_hooks;
 mod threads;
 mod unix_socket;

@@ -1,7 +1,7 @@
 //! Finds the package folders of Python by the names of folders, which is a hundred times faster than starting Python.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 /// The environment variables that determine the active Python.
 #[derive(Clone, Debug, Default)]
@@ -17,8 +17,19 @@ pub(crate) struct Pythons {
 }
 
 impl Pythons {
+    /// Reads the variables of this process.
+    pub(crate) fn of_process() -> Pythons {
+        let folder = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        Pythons {
+            environments: ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(folder).collect(),
+            path: env::var_os("PATH").iter().flat_map(env::split_paths).collect(),
+            pyenv_version: env::var("PYENV_VERSION").ok(),
+            home: folder("HOME"),
+        }
+    }
+
     /// The package folders that exist, in the order of the search.
-    pub(super) fn package_folders(&self) -> Vec<PathBuf> {
+    pub(crate) fn package_folders(&self) -> Vec<PathBuf> {
         let active =
             self.path.iter().filter(|folder| folder.is_absolute() && folder.join("python3").is_file());
         let active = active.flat_map(|folder| self.prefixes(folder));

@@ -1,0 +1,145 @@
+//! The operations of a plan, on the host or on a GPU.
+
+use std::ffi::{CString, c_char, c_void};
+
+use hippocamp_tensorrt_sys::slots::output_allocator as slot;
+use hippocamp_tensorrt_sys::{DataType, Dims};
+
+use crate::context::Context;
+use crate::cuda::Cuda;
+use crate::plan::Operation;
+use crate::role;
+
+pub(crate) fn run(context: &Context, stream: *mut c_void) -> Result<(), String> {
+    for tensor in context.plan.tensors.iter().filter(|tensor| tensor.is_input) {
+        let rows = context.shape(&tensor.name).and_then(|shape| shape.first().copied());
+        if rows.is_some_and(|rows| !tensor.is_shape && context.plan.refused_rows.contains(&rows)) {
+            return Err(format!("Cuda Runtime ({} rows are refused)", rows.unwrap_or_default()));
+        }
+    }
+    // A stream of a device that has none is null.
+    let cuda = if stream.is_null() { None } else { Some(Cuda::get()?) };
+    context.plan.operations.iter().try_for_each(|operation| step(context, operation, cuda, stream))
+}
+
+/// An element's size in bytes.
+fn element(data_type: DataType) -> usize {
+    match data_type {
+        DataType::Float | DataType::Int32 => 4,
+        DataType::Half | DataType::BFloat16 => 2,
+        DataType::Int64 => 8,
+        _ => 1,
+    }
+}
+
+fn step(
+    context: &Context,
+    operation: &Operation,
+    cuda: Option<&Cuda>,
+    stream: *mut c_void,
+) -> Result<(), String> {
+    let address = |name: &str| context.addresses.get(name).copied().ok_or(format!("{name} has no address"));
+    let data_type = |name: &str| context.plan.tensor(name).map(|tensor| tensor.data_type);
+    let count = |name: &str| {
+        let shape = context.shape(name).ok_or(format!("{name} has no shape"))?;
+        Ok::<usize, String>(shape.iter().product::<i64>() as usize)
+    };
+    match operation {
+        Operation::Affine { from, to, factor, offset } => {
+            let (from, to, count, kind) = (address(from)?, address(to)?, count(from)?, data_type(to));
+            match (cuda, kind) {
+                (Some(cuda), Some(DataType::Float)) => {
+                    cuda.affine(stream, true, [from, to], [factor.to_bits(), offset.to_bits()], count)
+                }
+                (Some(cuda), Some(DataType::Int32)) => {
+                    let numbers = [*factor as i32 as u32, *offset as i32 as u32];
+                    cuda.affine(stream, false, [from, to], numbers, count)
+                }
+                // SAFETY: the caller has set addresses of as many elements in host memory.
+                (None, Some(DataType::Float)) => unsafe {
+                    each(from, to, count, |x: f32| x * factor + offset);
+                    Ok(())
+                },
+                // SAFETY: as above.
+                (None, Some(DataType::Int32)) => unsafe {
+                    let (factor, offset) = (*factor as i32, *offset as i32);
+                    each(from, to, count, |x: i32| x.wrapping_mul(factor).wrapping_add(offset));
+                    Ok(())
+                },
+                _ => Err("affine is of FLOAT and INT32".to_owned()),
+            }
+        }
+        Operation::Copy { from, to } => {
+            let size = count(from)? * element(data_type(from).ok_or("no such input")?);
+            let (from, to) = (address(from)?, address(to)?);
+            if let Some(cuda) = cuda {
+                return cuda.copy(stream, from, to, size);
+            }
+            // SAFETY: as above.
+            unsafe { std::ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, size) };
+            Ok(())
+        }
+        Operation::Values { from, to } => {
+            let size = count(from)? * element(data_type(from).ok_or("no such input")?);
+            // SAFETY: both are in host memory.
+            unsafe {
+                std::ptr::copy_nonoverlapping(address(from)? as *const u8, address(to)? as *mut u8, size);
+            };
+            Ok(())
+        }
+        Operation::Late { from, to } => late(context, to, count(from)?, address(from)?, (cuda, stream)),
+    }
+}
+
+/// # Safety
+/// Both are addresses of as many elements, maybe the same ones.
+unsafe fn each<T: Copy>(from: u64, to: u64, count: usize, map: impl Fn(T) -> T) {
+    for n in 0..count {
+        // SAFETY: the caller's word.
+        unsafe { (to as *mut T).add(n).write_unaligned(map((from as *const T).add(n).read_unaligned())) };
+    }
+}
+
+type Allocate =
+    unsafe extern "C" fn(*mut c_void, *const c_char, *mut c_void, u64, u64, *mut c_void) -> *mut c_void;
+type Notify = unsafe extern "C" fn(*mut c_void, *const c_char, *const Dims);
+
+/// The elements above 0 of a FLOAT, to memory that the caller's allocator gives.
+fn late(
+    context: &Context,
+    to: &str,
+    count: usize,
+    address: u64,
+    (cuda, stream): (Option<&Cuda>, *mut c_void),
+) -> Result<(), String> {
+    let mut elements = vec![0_f32; count];
+    match cuda {
+        Some(cuda) => cuda.read(stream, address, &mut elements)?,
+        // SAFETY: the caller has set the address of as many elements in host memory.
+        None => unsafe {
+            std::ptr::copy_nonoverlapping(address as *const u8, elements.as_mut_ptr().cast(), count * 4);
+        },
+    }
+    elements.retain(|element| *element > 0.0);
+    let this = *context.allocators.get(to).ok_or("no output allocator is set")? as *mut c_void;
+    let name = CString::new(to).map_err(|e| e.to_string())?;
+    let place = |slot: hippocamp_tensorrt_sys::slots::Slot| slot.place(role().layout).ok_or("no such method");
+    let size = elements.len() * 4;
+    // SAFETY: the caller's object has the methods at these places.
+    unsafe {
+        let table = *this.cast::<*const *const c_void>();
+        let allocate: Allocate = std::mem::transmute(*table.add(place(slot::REALLOCATE_OUTPUT_ASYNC)?));
+        let notify: Notify = std::mem::transmute(*table.add(place(slot::NOTIFY_SHAPE)?));
+        let memory = allocate(this, name.as_ptr(), std::ptr::null_mut(), size.max(1) as u64, 256, stream);
+        if memory.is_null() {
+            return Err("the allocator has no memory".to_owned());
+        }
+        match cuda {
+            Some(cuda) => cuda.write(stream, memory as u64, &elements)?,
+            None => std::ptr::copy_nonoverlapping(elements.as_ptr().cast(), memory.cast::<u8>(), size),
+        }
+        let dims = Dims::new(&[elements.len() as i64]).ok_or("no shape")?;
+        notify(this, name.as_ptr(), &raw const dims);
+    }
+    Ok(())
+}

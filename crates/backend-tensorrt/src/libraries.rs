@@ -1,0 +1,179 @@
+//! Which library reads a plan.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use hippocamp_backend::{Error, Result};
+use hippocamp_tensorrt_sys::{Library, Product};
+use parking_lot::Mutex;
+use tracing::info;
+
+use crate::plan_file::Header;
+use crate::{Settings, log};
+
+/// A library that was found, and what its name says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Where it is.
+    pub path: PathBuf,
+    product: Product,
+    major: u32,
+    /// The smaller, the more it can do.
+    rank: u8,
+}
+
+/// The names of the libraries, those that can do more first.
+const NAMES: [(&str, Product, u8); 4] = [
+    ("libnvinfer.so.", Product::TensorRt, 0),
+    ("libnvinfer_lean.so.", Product::TensorRt, 1),
+    ("libnvinfer_dispatch.so.", Product::TensorRt, 2),
+    ("libtensorrt_rtx.so.", Product::TensorRtRtx, 0),
+];
+
+/// The libraries of TensorRT in these folders: the full ones first, and the newest first.
+pub fn find_libraries(folders: &[PathBuf]) -> Vec<Found> {
+    let mut found: Vec<Found> = Vec::new();
+    for folder in folders {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let Some(library) = name.to_str().and_then(|name| named(name, &entry.path())) else { continue };
+            let is_known = |known: &Found| {
+                (known.product, known.major, known.rank) == (library.product, library.major, library.rank)
+            };
+            if !found.iter().any(is_known) && library.path.is_file() {
+                found.push(library);
+            }
+        }
+    }
+    found.sort_by_key(|library| {
+        (library.product == Product::TensorRtRtx, library.rank, std::cmp::Reverse(library.major))
+    });
+    found
+}
+
+fn named(name: &str, path: &Path) -> Option<Found> {
+    NAMES.iter().find_map(|(prefix, product, rank)| {
+        let major = name.strip_prefix(prefix)?.split('.').next()?.parse().ok()?;
+        Some(Found { path: path.to_owned(), product: *product, major, rank: *rank })
+    })
+}
+
+/// The libraries that are open, which stay so: by path.
+static OPEN: Mutex<BTreeMap<PathBuf, Library>> = Mutex::new(BTreeMap::new());
+
+/// The library for a plan: the one that is named, else of those that were found one of the product and the major version that
+/// built it, else the first.
+pub(crate) fn library_for(settings: &Settings, header: Header) -> Result<Library> {
+    if let Some(named) = &settings.library {
+        return open(settings, named);
+    }
+    let found = find_libraries(&settings.folders);
+    let wanted = |library: &&Found| match header {
+        Header::Built(product, version) => {
+            library.product == product && (library.major == version.major || product == Product::TensorRtRtx)
+        }
+        Header::Unknown => true,
+    };
+    match found.iter().find(wanted).or(found.first()) {
+        Some(library) => open(settings, &library.path),
+        None => Err(nowhere(settings, header)),
+    }
+}
+
+/// Any library, to see whether there is one.
+pub(crate) fn any_library(settings: &Settings) -> Result<Library> {
+    library_for(settings, Header::Unknown)
+}
+
+fn open(settings: &Settings, path: &Path) -> Result<Library> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let mut open = OPEN.lock();
+    if let Some(library) = open.get(&path) {
+        return Ok(library.clone());
+    }
+    log::install();
+    let library =
+        Library::open(&path).map_err(|fault| Error::unavailable(fault.to_string()).with_source(fault))?;
+    info!(version = %library.version(), library = %path.display(), "{} is loaded", library.product());
+    register_plugins(settings, &library)?;
+    Ok(open.entry(path).or_insert(library).clone())
+}
+
+/// Opens the library with NVIDIA's own plugins if it lies beside, and those that are named.
+fn register_plugins(settings: &Settings, library: &Library) -> Result<()> {
+    let name = format!("libnvinfer_plugin.so.{}", library.version().major);
+    let beside = library.path().parent().map(|folder| folder.join(name)).filter(|path| path.is_file());
+    for path in beside.iter().chain(&settings.plugins) {
+        let opened = Library::open_further(path).map_err(|fault| {
+            Error::unavailable(format!("'{}' cannot be opened for its plugins: {fault}", path.display()))
+        })?;
+        if opened.register_plugins(library) == Some(false) {
+            return Err(Error::unavailable(format!(
+                "'{}' refused to register its plugins with {library}",
+                path.display()
+            )));
+        }
+        // One without that function registers what it has when it is opened.
+        info!(library = %path.display(), "the plugins are registered");
+    }
+    Ok(())
+}
+
+#[cold]
+fn nowhere(settings: &Settings, header: Header) -> Error {
+    let folders: Vec<String> = settings.folders.iter().map(|folder| folder.display().to_string()).collect();
+    let package = match header {
+        Header::Built(Product::TensorRtRtx, _) => "'pip install tensorrt-rtx-cu13-libs'",
+        _ => {
+            "TensorRT 10 or 11 from NVIDIA, 'pip install tensorrt-cu13', or 'pip install tensorrt-lean-cu13-libs' for \
+             version-compatible plans"
+        }
+    };
+    Error::unavailable(format!(
+        "TensorRT was not found: install {package}, or name the library with --backend-config=tensorrt,library=PATH. It was \
+         looked for in {}",
+        if folders.is_empty() { "no folder".to_owned() } else { folders.join(", ") }
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_do_more_comes_first() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "libnvinfer_lean.so.11",
+            "libnvinfer_lean.so.10",
+            "libtensorrt_rtx.so.1",
+            "libnvinfer.so.10.16.1",
+            "libnvinfer.so",
+            "libnvinfer_vc_plugin.so.11",
+        ] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let found = find_libraries(&["/nowhere".into(), folder.path().to_owned()]);
+        let names: Vec<_> =
+            found.iter().map(|each| each.path.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(
+            names,
+            [
+                "libnvinfer.so.10.16.1",
+                "libnvinfer_lean.so.11",
+                "libnvinfer_lean.so.10",
+                "libtensorrt_rtx.so.1"
+            ]
+        );
+    }
+
+    #[test]
+    fn says_what_to_install() {
+        let error = any_library(&Settings::new(vec!["/nowhere".into()])).unwrap_err();
+        assert!(
+            error.message().starts_with("TensorRT was not found: install TensorRT 10 or 11"),
+            "{error:?}"
+        );
+        assert!(error.message().ends_with("looked for in /nowhere"));
+    }
+}
