@@ -196,3 +196,14 @@ async fn the_metrics_page_has_what_the_driver_tells() {
     assert!(!told.contains("nv_gpu_power_usage"), "it has no power");
     assert!(!page(false).contains("nv_gpu_memory_used"), "switched off");
 }
+
+#[tokio::test]
+async fn a_gpu_that_is_not_there_is_told_with_those_that_are() {
+    let seven = "instance_group { kind: KIND_GPU gpus: [ 0, 7 ] }";
+    let error = placed(seven, ANY, machine(), false).await.unwrap_err();
+    let expected = "config: instance_group[0].gpus[1]: instance group m_0 of model m specifies invalid or unsupported gpu id 7. \
+                    Supported GPUs are: 0, 1 (--cpu-fallback would run it on the CPU)";
+    assert!(error.message().contains(expected), "{error}");
+    let auto = placed("instance_group { gpus: [ 0, 7 ] count: 2 }", ANY, machine(), false).await.unwrap();
+    assert_eq!(auto, [Device::Cpu; 2], "KIND_AUTO is on the CPU where not all of them can be used");
+}

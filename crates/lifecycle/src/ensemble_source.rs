@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, RegisteredObservers, Result, Uses};
+use hippocamp_device::Devices;
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_loading::faults::{about, bad_config};
 use hippocamp_loading::{
@@ -135,7 +136,7 @@ impl EnsembleSource {
             name: Arc::clone(&self.name),
             version,
             version_text: version.to_string().into(),
-            series: series(&self.folder, version, &config),
+            series: series(&self.folder, version, &config, &Devices::none()),
             cache: ModelCache::wanted(self.cache.as_ref(), &config, &interface, &observers),
             observers,
             config: Arc::new(config),

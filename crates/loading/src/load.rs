@@ -238,7 +238,7 @@ impl Loading<'_> {
             name,
             version,
             version_text: version.to_string().into(),
-            series: series(self.folder, version, &config),
+            series: series(self.folder, version, &config, &self.loader.context.devices),
             cache: ModelCache::wanted(self.loader.cache.as_ref(), &config, &interface, &observers),
             observers,
             config,

@@ -6,7 +6,11 @@ use hippocamp_model_config::ModelConfig;
 /// The fields of this config that have no effect.
 pub fn without_effect(config: &ModelConfig) -> Vec<&'static str> {
     let is_tensorrt = config.backend == "tensorrt" || config.platform == "tensorrt_plan";
-    let asked = [("cc_model_filenames", !config.cc_model_filenames.is_empty() && !is_tensorrt)];
+    let secondary = config.instance_group.iter().any(|group| !group.secondary_devices.is_empty());
+    let asked = [
+        ("cc_model_filenames", !config.cc_model_filenames.is_empty() && !is_tensorrt),
+        ("instance_group.secondary_devices", secondary),
+    ];
     asked.into_iter().filter(|(_, asked)| *asked).map(|(field, _)| field).collect()
 }
 
