@@ -67,7 +67,8 @@ pub trait Stream: Send + Sync + Debug {
     /// If the device reports an error, also one of an earlier operation that nobody has waited for.
     fn synchronize(&self) -> Result<(), DeviceError>;
 
-    /// Makes the device the current one of the calling thread, for libraries that work on the current device.
+    /// Makes the device the current one of the calling thread, for libraries that work on the current device. From then on the
+    /// thread may also allocate, and make other such calls, while another thread captures a graph.
     ///
     /// # Errors
     /// If the device reports an error.

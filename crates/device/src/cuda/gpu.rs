@@ -195,9 +195,11 @@ impl Gpu {
         Ok((active, Entered { _current: current, _relaxed: relaxed }))
     }
 
-    /// Makes the context current on this thread for good.
+    /// Makes the context current on this thread for good, and lets the thread make calls for good that are otherwise refused
+    /// while any stream of the process is captured: an engine on the thread may allocate while another captures.
     pub(super) fn stay(&self) -> Result<(), DeviceError> {
         let active = self.active()?;
+        mem::forget(Relaxed::begin(self.functions));
         // SAFETY: the context is kept until the GPU is dropped.
         self.check("make its context current", unsafe {
             (self.functions.set_current_context)(active.context)
