@@ -9,6 +9,7 @@ use hippocamp_backend::{
 use hippocamp_model_config::ModelConfig;
 
 use crate::Settings;
+use crate::cuda_libraries::has_provider;
 use crate::model::{OnnxModel, placement};
 use crate::options::Options;
 use crate::runtime::runtime;
@@ -40,8 +41,13 @@ impl Backend for OnnxRuntimeBackend {
         BackendFacts {
             formats: &[ModelFormat { platform: "onnxruntime_onnx", filename: DEFAULT_FILE }],
             cpu_instances: 2,
-            // The loaded library knows for which GPUs it has kernels.
-            gpus: GpuSupport::From(0, 0),
+            // The loaded library knows for which GPUs it has kernels. One for the CPU alone has no provider beside it, so that
+            // instances of KIND_AUTO are on the CPU; one of KIND_GPU is refused when it is loaded.
+            gpus: if has_provider(self.settings.library_now()) {
+                GpuSupport::From(0, 0)
+            } else {
+                GpuSupport::None
+            },
             ..BackendFacts::PLAIN
         }
     }

@@ -40,7 +40,8 @@ fn is_beside(name: &str) -> bool {
     !name.is_empty() && !name.contains('\0') && Path::new(name).components().all(inside)
 }
 
-fn content(model: &str, path: &Path) -> Result<Vec<u8>> {
+/// Reads a file of a model as a whole.
+pub(crate) fn content(model: &str, path: &Path) -> Result<Vec<u8>> {
     let failed = |why: &dyn std::fmt::Display| {
         Error::internal(format!("unable to load model '{model}', cannot read '{}': {why}", path.display()))
     };

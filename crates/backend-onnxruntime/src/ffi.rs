@@ -6,6 +6,8 @@
 #![allow(unsafe_code, reason = "the one place for it")]
 
 pub(crate) mod arena;
+pub(crate) mod binding;
+pub(crate) mod cublas;
 pub(crate) mod library;
 pub(crate) mod memory;
 pub(crate) mod session;

@@ -1,10 +1,10 @@
 //! An instance, which runs a session; several instances may share one.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 
-use hippocamp_backend::{Error, Request, Result};
+use hippocamp_backend::{Request, Result};
 use hippocamp_batching::{Compute, InputView, Inputs, Outputs};
-use hippocamp_model_config::{Interface, Signature, SignatureTensor, TensorSpec};
+use hippocamp_model_config::{Interface, Signature};
 use hippocamp_tensor::{DataType, Shape};
 use ort::memory::{Allocator, MemoryInfo};
 use ort::session::RunOptions;
@@ -14,8 +14,9 @@ use crate::arena::OpenSession;
 use crate::error::engine;
 use crate::ffi::session::run;
 use crate::ffi::value::Input;
-use crate::guard::{Guard, InputGuard};
+use crate::guard::Guard;
 use crate::options::Options;
+use crate::ports::{Port, ports};
 use crate::sessions::UsedSession;
 use crate::undivided::Undivided;
 
@@ -39,18 +40,6 @@ struct Tensors {
     memory: MemoryInfo<'static>,
     /// The allocator of string tensors, which have their own memory layout.
     allocator: Allocator,
-}
-
-/// A tensor of the model.
-struct Port {
-    name: CString,
-    data_type: DataType,
-    /// Whether the input is optional.
-    optional: bool,
-    /// The checks for the input.
-    guard: InputGuard,
-    /// For a scalar, its shape in the config, where a shape without dimensions is not possible.
-    scalar: Option<Shape>,
 }
 
 impl OnnxInstance {
@@ -86,7 +75,7 @@ impl Tensors {
                 if port.optional {
                     continue;
                 }
-                return Err(self.missing(port));
+                return Err(port.missing(&self.model));
             };
             let content = view.bytes()?;
             let tensor = (view.data_type, &view.shape, content);
@@ -101,25 +90,6 @@ impl Tensors {
             lent.push((port.name.as_c_str(), input?));
         }
         Ok(lent)
-    }
-
-    #[cold]
-    fn missing(&self, port: &Port) -> Error {
-        Error::invalid_arg(format!(
-            "model '{}' has no value of its own for input '{}', and the request gives none",
-            self.model,
-            port.name.to_string_lossy()
-        ))
-    }
-
-    #[cold]
-    fn of_another_type(&self, port: &Port) -> Error {
-        Error::internal(format!(
-            "output '{}' of model '{}' was expected to be of {}, the model gave another type",
-            port.name.to_string_lossy(),
-            self.model,
-            port.data_type,
-        ))
     }
 }
 
@@ -149,7 +119,7 @@ impl Compute for OnnxInstance {
         session.has_run(bytes);
         for ((index, port), value) in wanted.into_iter().zip(values?) {
             let taken = value.take(port.data_type, inputs, &session.session)?;
-            let (shape, data) = taken.ok_or_else(|| tensors.of_another_type(port))?;
+            let (shape, data) = taken.ok_or_else(|| port.of_another_type(&tensors.model))?;
             outputs.set(index, port.scalar.clone().unwrap_or(shape), data);
         }
         self.undivided.end(&turn);
@@ -170,41 +140,8 @@ impl Tensors {
     }
 }
 
-fn ports<'a>(
-    model: &str,
-    specs: impl Iterator<Item = &'a TensorSpec>,
-    tensors: &[SignatureTensor],
-    guard: &Guard,
-) -> Result<Vec<Port>> {
-    specs.map(|spec| Port::new(model, spec, tensors, guard)).collect()
-}
-
-impl Port {
-    fn new(model: &str, spec: &TensorSpec, tensors: &[SignatureTensor], guard: &Guard) -> Result<Port> {
-        let tensor = tensors.iter().find(|tensor| tensor.name == *spec.name);
-        let tensor = tensor.ok_or_else(|| {
-            Error::internal(format!(
-                "model '{model}' was expected to have '{}', it has no such tensor",
-                spec.name
-            ))
-        })?;
-        let is_scalar = tensor.dims.as_ref().is_some_and(Vec::is_empty);
-        Ok(Port {
-            name: CString::new(&*spec.name).map_err(|_| {
-                Error::invalid_arg(format!(
-                    "a name of a tensor of model '{model}' has a null byte: {:?}",
-                    spec.name
-                ))
-            })?,
-            data_type: spec.data_type,
-            optional: tensor.optional,
-            guard: guard.for_input(&spec.name),
-            scalar: is_scalar.then(|| spec.reshape.clone().unwrap_or_else(|| spec.dims.clone())),
-        })
-    }
-}
-
-fn run_options(options: &Options) -> Result<Option<RunOptions>> {
+/// The options of every run that the config asks for; `None` if there are none.
+pub(crate) fn run_options(options: &Options) -> Result<Option<RunOptions>> {
     if options.run_entries.is_empty() {
         return Ok(None);
     }
@@ -217,7 +154,7 @@ fn run_options(options: &Options) -> Result<Option<RunOptions>> {
 
 /// Normalises BOOL elements to 0 and 1; `None` if they are. The engine reads them as C++ booleans, for which other
 /// values are undefined behaviour.
-fn normal_booleans(view: &InputView<'_>) -> Option<Vec<u8>> {
+pub(crate) fn normal_booleans(view: &InputView<'_>) -> Option<Vec<u8>> {
     if view.data_type != DataType::Bool {
         return None;
     }

@@ -10,10 +10,13 @@
 
 mod arena;
 mod backend;
+mod cuda_libraries;
 mod element_type;
+mod elf;
 mod error;
 mod external;
 mod ffi;
+mod gpu;
 mod guard;
 mod instance;
 mod messages;
@@ -22,6 +25,7 @@ mod model_file;
 mod operator_libraries;
 mod options;
 mod pools;
+mod ports;
 mod providers;
 mod runtime;
 mod session;
@@ -33,6 +37,7 @@ mod undivided;
 mod versions;
 
 pub use backend::OnnxRuntimeBackend;
+pub use gpu::write_metrics;
 pub use settings::Settings;
 
 /// The oldest minor version of ONNX Runtime 1 that is supported.

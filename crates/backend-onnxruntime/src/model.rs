@@ -1,17 +1,24 @@
 //! A loaded ONNX file.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use hippocamp_backend::{Device, Error, InstanceSpec, Model, MovableInstance, NewInstance, Result};
-use hippocamp_batching::Batched;
+use hippocamp_batching::{Batched, PlanSizes};
 use hippocamp_model_config::{
-    CompleteOptions, Fault, Faults, ModelConfig, Signature, check, complete, differ_in_scheduling_only,
+    CompleteOptions, Fault, Faults, Interface, ModelConfig, Signature, check, complete,
+    differ_in_scheduling_only,
 };
+use ort::session::builder::GraphOptimizationLevel;
 use tracing::warn;
 
 use crate::Settings;
+use crate::arena::OpenSession;
+use crate::cuda_libraries;
 use crate::ffi::memory::give_back;
+use crate::gpu::{
+    Capturing, Content, GpuInstance, PlanCounters, Prepared, has_open_sizes, needs_preparation, prepare,
+};
 use crate::guard::Guard;
 use crate::instance::OnnxInstance;
 use crate::messages::LoggedMessages;
@@ -36,10 +43,20 @@ pub(crate) struct OnnxModel {
     sessions: Sessions,
     /// `None` if further sessions would cost much.
     small: Option<Arc<SmallModel>>,
+    gpu: OnGpu,
     _logged: LoggedMessages,
     /// Declared after the sessions, so that it is dropped after them. Instances hold the model until their sessions are
     /// dropped.
     _end: GiveBack,
+}
+
+/// What instances on GPUs share.
+struct OnGpu {
+    capturing: Capturing,
+    needs_preparation: bool,
+    counters: Option<Arc<PlanCounters>>,
+    /// What the files had, for instances that make sessions while they serve.
+    content: OnceLock<Arc<Content>>,
 }
 
 /// Trims the allocator when the last part of a model is dropped.
@@ -65,12 +82,25 @@ impl OnnxModel {
         let end = GiveBack;
         let logged = LoggedMessages::of(&name);
         let placement = placement(&settings, &options, config, likely_device(config));
-        let session = open(&runtime, &name, &file, &options, placement)?;
+        if let Device::Gpu(_) = placement.device {
+            cuda_libraries::open(&name, &runtime.library, &settings.cuda_libraries)?;
+        }
+        let session = first_session(&runtime, &name, &file, &options, placement)?;
         let content = ModelFile::read(&file);
         let signature = signature::read(&name, &session.session, config, &content)?;
         let guard = Guard::of(&content);
-        let sessions = Sessions::with_first(placement, session);
+        let sessions = match placement.device {
+            Device::Cpu => Sessions::with_first(placement, session),
+            // Instances on GPUs have sessions of their own streams.
+            Device::Gpu(_) => Sessions::default(),
+        };
         let small = SmallModel::of(&runtime, &name, &file, &options).map(Arc::new);
+        let gpu = OnGpu {
+            capturing: Capturing::new(options.can_be_captured()),
+            needs_preparation: needs_preparation(&content),
+            counters: matches!(placement.device, Device::Gpu(_)).then(|| PlanCounters::of(&name)),
+            content: OnceLock::new(),
+        };
         Ok(OnnxModel {
             name,
             file,
@@ -81,6 +111,7 @@ impl OnnxModel {
             guard,
             sessions,
             small,
+            gpu,
             _logged: logged,
             _end: end,
         })
@@ -104,6 +135,33 @@ impl OnnxModel {
         let instance =
             OnnxInstance::new(&self.name, sessions, options, signature, &self.guard, &spec.interface)?;
         Ok(Batched::new(instance, Arc::clone(&spec.interface)))
+    }
+
+    /// An instance on the GPU `id`, with its plans.
+    fn gpu_instance(&self, spec: &InstanceSpec, id: i32) -> Result<Batched<GpuInstance>> {
+        cuda_libraries::open(&self.name, &self.runtime.library, &self.settings.cuda_libraries)?;
+        let counters = self.gpu.counters.as_ref().map_or_else(|| PlanCounters::of(&self.name), Arc::clone);
+        if self.gpu.needs_preparation && has_open_sizes(&spec.interface) && self.gpu.content.get().is_none() {
+            let content = Content::read(&self.name, &self.file, &self.options)?;
+            self.gpu.content.get_or_init(|| Arc::new(content));
+        }
+        let prepared = Prepared {
+            name: &self.name,
+            file: &self.file,
+            options: &self.options,
+            runtime: &self.runtime,
+            settings: &self.settings,
+            signature: &self.signature,
+            guard: &self.guard,
+            capturing: &self.gpu.capturing,
+            needs_preparation: self.gpu.needs_preparation,
+            counters: &counters,
+            content: self.gpu.content.get(),
+            placement: self.placement(spec),
+            instances: instances(&spec.config),
+        };
+        let (instance, gather) = prepare(&prepared, spec, id)?;
+        Ok(Batched::gathering(instance, Arc::clone(&spec.interface), gather))
     }
 
     fn placement(&self, spec: &InstanceSpec) -> Placement {
@@ -161,12 +219,22 @@ impl Model for OnnxModel {
     }
 
     fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
-        let instance = self.instance(spec)?;
-        // Providers of other devices may have thread-local state.
         Ok(match spec.device {
-            Device::Cpu => NewInstance::movable(instance),
-            Device::Gpu(_) => NewInstance::bound(instance),
+            Device::Cpu => NewInstance::movable(self.instance(spec)?),
+            // The provider has state of the thread, graphs among it.
+            Device::Gpu(id) => NewInstance::bound(self.gpu_instance(spec, id)?),
         })
+    }
+
+    fn prepared_batch_sizes(&self, config: &ModelConfig) -> Vec<usize> {
+        let on_gpu = matches!(likely_device(config), Device::Gpu(_));
+        let is_prepared = self.gpu.capturing.is_possible() || self.gpu.needs_preparation;
+        if !on_gpu || !is_prepared {
+            return Vec::new();
+        }
+        let interface = Interface::new(config).ok();
+        let sizes = interface.and_then(|interface| PlanSizes::from_config(config, &interface).ok());
+        sizes.map(|sizes| sizes.as_slice().to_vec()).unwrap_or_default()
     }
 
     fn extra_instance(&self, spec: &InstanceSpec) -> Option<MovableInstance> {
@@ -174,6 +242,27 @@ impl Model for OnnxModel {
         let instance = self.instance_with(session, Undivided::of(None), spec);
         Some(Box::new(instance.ok()?))
     }
+}
+
+/// The session from which the model's signature is read. For instances on a GPU it is one on the CPU that is not optimised,
+/// unless the model has operators for GPUs alone.
+fn first_session(
+    runtime: &Runtime,
+    model: &Arc<str>,
+    file: &Path,
+    options: &Options,
+    placement: Placement,
+) -> Result<Arc<OpenSession>> {
+    if let Device::Gpu(_) = placement.device {
+        let plain = Options { level: GraphOptimizationLevel::Disable, ..options.clone() };
+        let on_cpu = Placement { device: Device::Cpu, ..placement };
+        if let Ok(session) = open(runtime, model, file, &plain, on_cpu) {
+            // It would ask for the provider if there were none.
+            options.providers.dispatches(model, placement.device, None)?;
+            return Ok(session);
+        }
+    }
+    open(runtime, model, file, options, placement)
 }
 
 /// Where an instance on that device runs.

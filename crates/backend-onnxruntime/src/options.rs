@@ -24,6 +24,12 @@ const SESSION_ENTRIES: [&str; 4] = ["session.", "optimization.", "ep.", "mlas."]
 /// The entry by which a run shrinks the arenas of the given devices when it ends.
 pub(crate) const ARENA_SHRINKAGE: &str = "memory.enable_memory_arena_shrinkage";
 
+/// The parameter that says how many plans an instance keeps.
+const PLAN_CACHE_SIZE: &str = "plan_cache_size";
+
+/// How many that is by default.
+const PLANS: usize = 8;
+
 /// The options of a model's sessions.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -40,6 +46,8 @@ pub(crate) struct Options {
     pub(crate) map_external_data: bool,
     /// The paths of libraries of custom operators; all exist.
     pub(crate) operator_libraries: Vec<PathBuf>,
+    /// How many plans for shapes of inputs an instance on a GPU keeps, for a model that leaves sizes open.
+    pub(crate) plan_cache_size: usize,
     /// Whether instances on the CPU share one session; `None` if they do unless that changes their threads.
     pub(crate) share_session: Option<bool>,
 }
@@ -65,6 +73,7 @@ impl Options {
             providers: Providers::of(model, config)?,
             map_external_data: parameters.flag("map_external_data")?.unwrap_or(false),
             operator_libraries: Vec::new(),
+            plan_cache_size: parameters.count(PLAN_CACHE_SIZE)?.unwrap_or(PLANS),
             // Custom operators may not be thread-safe.
             share_session: parameters.flag("share_session_between_instances")?.or(custom.then_some(false)),
         })
@@ -73,6 +82,13 @@ impl Options {
     /// Adds the libraries of operators that the config names.
     pub(crate) fn with_libraries(self, source: &ModelSource, settings: &Settings) -> Result<Options> {
         Ok(Options { operator_libraries: operator_libraries(source, settings)?, ..self })
+    }
+
+    /// Whether runs on a GPU may be captured as graphs. A graph needs the memory that it was captured with.
+    pub(crate) fn can_be_captured(&self) -> bool {
+        let shrinks =
+            self.run_entries.iter().any(|(key, value)| key == ARENA_SHRINKAGE && value.contains("gpu"));
+        self.providers.capture() && !shrinks
     }
 
     /// Whether the config sets this entry.

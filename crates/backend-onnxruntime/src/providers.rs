@@ -15,8 +15,26 @@ use ort::ep::{
 
 use crate::error::engine;
 use crate::options::Parameters;
+use crate::settings::parse_flag;
 
 type Entries = Vec<(String, String)>;
+
+/// How a session of one instance uses CUDA.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CudaSession {
+    /// The handle of the stream that its runs are queued on. The stream outlives the session.
+    pub(crate) stream: usize,
+    /// Whether runs are captured as graphs.
+    pub(crate) graphs: bool,
+    /// How many instances the model has.
+    pub(crate) instances: usize,
+}
+
+/// The parameter of CUDA that says whether runs are captured.
+const GRAPHS: &str = "enable_cuda_graph";
+
+/// What the server sets itself.
+const OURS: [&str; 4] = ["device_id", "has_user_compute_stream", "user_compute_stream", GRAPHS];
 
 /// The providers that a config asks for, with their settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +61,10 @@ impl Providers {
         for accelerator in &accelerators.gpu_execution_accelerator {
             let entries = sorted(model, &accelerator.parameters)?;
             match accelerator.name.as_str() {
-                "cuda" => providers.cuda.extend(entries),
+                "cuda" => {
+                    refuse_ours(model, &entries)?;
+                    providers.cuda.extend(entries);
+                }
                 "tensorrt" => providers.tensorrt = Some(tensorrt_entries(model, entries)?),
                 name => return Err(unknown(name)),
             }
@@ -62,8 +83,42 @@ impl Providers {
         self.openvino.is_some()
     }
 
+    /// Whether runs on a GPU are captured if that is possible. TensorRT has graphs of its own.
+    pub(crate) fn capture(&self) -> bool {
+        let value = self.cuda.iter().rev().find(|(key, _)| key == GRAPHS).map(|(_, value)| value.as_str());
+        self.tensorrt.is_none() && value.and_then(parse_flag).unwrap_or(true)
+    }
+
+    /// The settings of CUDA for a session: those of the config, and ours where it says nothing.
+    fn cuda_entries(&self, session: Option<CudaSession>) -> Entries {
+        let mut entries = Entries::new();
+        let mut add = |key: &str, value: &str| entries.push((key.to_owned(), value.to_owned()));
+        // An arena that grows by what is needed, and gives all of it back.
+        add("arena_extend_strategy", "kSameAsRequested");
+        if let Some(session) = session {
+            if session.instances > 1 {
+                add("cudnn_conv_use_max_workspace", "0");
+            }
+            if session.stream != 0 {
+                add("has_user_compute_stream", "1");
+                add("user_compute_stream", &session.stream.to_string());
+            }
+            add(GRAPHS, if session.graphs { "1" } else { "0" });
+        }
+        for (key, value) in self.cuda.iter().filter(|(key, _)| !OURS.contains(&key.as_str())) {
+            entries.retain(|(other, _)| other != key);
+            entries.push((key.clone(), value.clone()));
+        }
+        entries
+    }
+
     /// The providers for an instance on that device, in order of preference.
-    pub(crate) fn dispatches(&self, model: &str, device: Device) -> Result<Vec<ExecutionProviderDispatch>> {
+    pub(crate) fn dispatches(
+        &self,
+        model: &str,
+        device: Device,
+        session: Option<CudaSession>,
+    ) -> Result<Vec<ExecutionProviderDispatch>> {
         let mut dispatches = Vec::new();
         match device {
             Device::Cpu => {
@@ -75,10 +130,16 @@ impl Providers {
             Device::Gpu(id) => {
                 if let Some(entries) = &self.tensorrt {
                     required::<TensorRT>(model)?;
-                    dispatches.push(configured(TensorRT::default().with_device_id(id), entries).build());
+                    let mut entries = entries.clone();
+                    if let Some(CudaSession { stream: stream @ 1.., .. }) = session {
+                        entries.push(("has_user_compute_stream".to_owned(), "1".to_owned()));
+                        entries.push(("user_compute_stream".to_owned(), stream.to_string()));
+                    }
+                    dispatches.push(configured(TensorRT::default().with_device_id(id), &entries).build());
                 }
                 required::<CUDA>(model)?;
-                dispatches.push(configured(CUDA::default().with_device_id(id), &self.cuda).build());
+                let entries = self.cuda_entries(session);
+                dispatches.push(configured(CUDA::default().with_device_id(id), &entries).build());
             }
         }
         Ok(dispatches.into_iter().map(ExecutionProviderDispatch::error_on_failure).collect())
@@ -99,6 +160,17 @@ fn required<P: ExecutionProvider>(model: &str) -> Result<()> {
         "unable to load model '{model}', its config asks for {name}, and the ONNX Runtime library that is loaded is built \
          without it"
     )))
+}
+
+/// An error for a setting of CUDA that is the server's.
+fn refuse_ours(model: &str, entries: &Entries) -> Result<()> {
+    match entries.iter().find(|(key, _)| key != GRAPHS && OURS.contains(&key.as_str())) {
+        Some((key, _)) => Err(Error::invalid_arg(format!(
+            "unable to load model '{model}', parameter '{key}' of cuda is set by the server; a config names GPUs in its \
+             instance_group"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The entries sorted, so that their order is the same at each load.

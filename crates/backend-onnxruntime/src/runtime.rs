@@ -1,6 +1,6 @@
 //! The ONNX Runtime of the process: opened with the first model, never closed.
 
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,7 +59,8 @@ pub(crate) fn runtime(settings: &Settings) -> Result<Arc<Runtime>> {
         return Err(unusable(&path, &format!("this process already uses '{loaded}'")));
     }
     // The crate `ort` panics on some errors.
-    let opened = catch_unwind(|| open(settings, &path)).unwrap_or_else(|_| Err("it panicked".to_owned()));
+    let opened = catch_unwind(AssertUnwindSafe(|| open(settings, &path)))
+        .unwrap_or_else(|_| Err("it panicked".to_owned()));
     let environment = opened.map_err(|why| unusable(&path, &why))?;
     info!(version, library = %path.display(), "ONNX Runtime is loaded");
     if !TESTED.contains(&version.as_str()) {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hippocamp_backend::{Device, Error, Result};
+use ort::ep::ExecutionProviderDispatch;
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
 
@@ -13,10 +14,12 @@ use crate::error::engine;
 use crate::external::{self, ExternalFile};
 use crate::ffi;
 use crate::ffi::memory::give_back;
+use crate::gpu::Content;
 use crate::messages::log_id;
 use crate::model_file::{ModelFile, is_ort_format};
 use crate::options::Options;
 use crate::pools::Pool;
+use crate::providers::CudaSession;
 use crate::runtime::Runtime;
 use crate::versions::explain;
 
@@ -43,7 +46,15 @@ pub(crate) fn open(
     let external = if options.map_external_data { Vec::new() } else { external::read(model, file)? };
     let beside: usize = external.iter().map(|(_, content)| content.len()).sum();
     let size = std::fs::metadata(file).map_or(0, |metadata| metadata.len()) + beside as u64;
-    let session = create(runtime, model, (file, None), &external, options, placement)?;
+    let providers = options.providers.dispatches(model, placement.device, None)?;
+    let session = create(
+        runtime,
+        model,
+        &Source { file, content: None, external: &external },
+        options,
+        placement,
+        providers,
+    )?;
     drop(external);
     if size >= LARGE {
         give_back();
@@ -60,8 +71,41 @@ pub(crate) fn open_content(
     options: &Options,
     placement: Placement,
 ) -> Result<Arc<OpenSession>> {
-    let session = create(runtime, model, (file, Some(content)), &[], options, placement)?;
+    let providers = options.providers.dispatches(model, placement.device, None)?;
+    let session = create(
+        runtime,
+        model,
+        &Source { file, content: Some(content), external: &[] },
+        options,
+        placement,
+        providers,
+    )?;
     Ok(with_arena(runtime, model, session, options, placement))
+}
+
+/// Creates a session for one instance on a GPU.
+pub(crate) fn open_on_gpu(
+    runtime: &Runtime,
+    model: &Arc<str>,
+    (file, content): (&Path, Option<&Content>),
+    options: &Options,
+    placement: Placement,
+    cuda: CudaSession,
+) -> Result<Session> {
+    let providers = options.providers.dispatches(model, placement.device, Some(cuda))?;
+    if let Some(Content { file: bytes, external }) = content {
+        let source = Source { file, content: Some(bytes), external };
+        return create(runtime, model, &source, options, placement, providers);
+    }
+    let external = if options.map_external_data { Vec::new() } else { external::read(model, file)? };
+    create(
+        runtime,
+        model,
+        &Source { file, content: None, external: &external },
+        options,
+        placement,
+        providers,
+    )
 }
 
 fn with_arena(
@@ -77,18 +121,29 @@ fn with_arena(
     Arc::new(OpenSession::new(model, session, shrinking))
 }
 
+/// What a session is made of.
+struct Source<'a> {
+    file: &'a Path,
+    /// What was read from the file, if that is to be used instead.
+    content: Option<&'a [u8]>,
+    /// The files beside it.
+    external: &'a [ExternalFile],
+}
+
 fn create(
     runtime: &Runtime,
     model: &str,
-    (file, content): (&Path, Option<&[u8]>),
-    external: &[ExternalFile],
+    source: &Source<'_>,
     options: &Options,
     placement: Placement,
+    providers: Vec<ExecutionProviderDispatch>,
 ) -> Result<Session> {
+    let Source { file, content, external } = *source;
     // The crate `ort` panics if inputs or outputs have types that it does not know.
     let created = catch_unwind(AssertUnwindSafe(|| {
         let builder = SessionBuilder::new(&runtime.environment).map_err(engine)?;
-        let mut builder = configure(builder, model, options, placement)?;
+        let builder = configure(builder, model, options, placement)?;
+        let mut builder = builder.with_execution_providers(providers).map_err(engine)?;
         for (name, content) in external {
             ffi::session::give_external_file(&mut builder, name, content)?;
         }
@@ -154,6 +209,5 @@ fn configure(
     for library in &options.operator_libraries {
         builder = builder.with_operator_library(library).map_err(engine)?;
     }
-    let providers = options.providers.dispatches(model, placement.device)?;
-    builder.with_execution_providers(providers).map_err(engine)
+    Ok(builder)
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hippocamp_backend::{Error, Result};
+use hippocamp_device::Devices;
 
 /// Settings of the backend, which all models of the process share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,10 @@ pub struct Settings {
     pub allow_spinning: bool,
     /// Folders, besides a model's own, from which a config may load libraries of operators.
     pub operator_folders: Vec<PathBuf>,
+    /// The devices of this machine, on which instances may be.
+    pub devices: Devices,
+    /// Folders in which the libraries of CUDA are looked for before those beside ONNX Runtime.
+    pub cuda_libraries: Vec<PathBuf>,
     /// How often memory that runs no longer need is released: what exceeds the runs since the last check, and all of it
     /// if there were none. `None` keeps it.
     pub memory_period: Option<Duration>,
@@ -55,6 +60,8 @@ impl Settings {
             inter_op_thread_count: None,
             allow_spinning: false,
             operator_folders: Vec::new(),
+            devices: Devices::none(),
+            cuda_libraries: Vec::new(),
             memory_period: Some(Duration::from_secs(10)),
         }
     }
@@ -75,6 +82,7 @@ impl Settings {
                 "intra_op_thread_count" => settings.intra_op_thread_count = count(key, value)?,
                 "inter_op_thread_count" => settings.inter_op_thread_count = count(key, value)?,
                 "custom_op_directory" => settings.operator_folders.push(value.into()),
+                "cuda_libraries" => settings.cuda_libraries.extend(std::env::split_paths(value)),
                 "allow_spinning" => settings.allow_spinning = flag(key, value)?,
                 "memory_period_secs" => settings.memory_period = seconds(key, value)?,
                 key if NOT_OURS.contains(&key) => {}
@@ -82,7 +90,7 @@ impl Settings {
                     return Err(Error::invalid_arg(format!(
                         "backend 'onnxruntime' has no option '{key}'; it has library, enable-global-threadpool, \
                          intra_op_thread_count, inter_op_thread_count, allow-spinning, custom-op-directory, \
-                         memory-period-secs and default-max-batch-size"
+                         cuda-libraries, memory-period-secs and default-max-batch-size"
                     )));
                 }
             }

@@ -41,5 +41,5 @@ backends! {
         Ok(vec![Arc::new(hippocamp_backend_vision::VisionBackend::with_pinned_memory(pinned))])
     };
     "tensorrt" tensorrt = crate::tensorrt::backend;
-    "onnxruntime" onnxruntime = |args, _| crate::engine::backend(args);
+    "onnxruntime" onnxruntime = crate::engine::backend;
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hippocamp_backend::Backend;
 use hippocamp_backend_onnxruntime::{OLDEST_MINOR_VERSION, OnnxRuntimeBackend, Settings};
+use hippocamp_device::Devices;
 
 use crate::args::Args;
 use crate::python::Pythons;
@@ -20,12 +21,13 @@ pub(crate) const VARIABLE: &str = "HIPPOCAMP_ONNXRUNTIME_LIBRARY";
 const CLONE_DEPTH: usize = 2;
 
 /// The backend, which opens the library when the first ONNX model is loaded.
-pub(crate) fn backend(args: &Args) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
+pub(crate) fn backend(args: &Args, devices: &Devices) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
     let settings = match find(&Environment::of_process(), OLDEST_MINOR_VERSION) {
         Search::Named(library) | Search::Found(library) => Settings::new(library),
         Search::Nowhere(places) => Settings::not_found(places),
     };
     let settings = settings.with_options(args.models.backend_settings("onnxruntime"))?;
+    let settings = Settings { devices: devices.clone(), ..settings };
     Ok(vec![Arc::new(OnnxRuntimeBackend::new(settings))])
 }
 

@@ -42,6 +42,8 @@ pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
     beside.spawn(signals::reopen_log(log, observing.access_log.clone()));
     let backends = backends::all(&args, &settings.devices)?;
     let server = InferenceServer::new(settings, backends);
+    #[cfg(feature = "onnxruntime")]
+    server.add_metrics(hippocamp_backend_onnxruntime::write_metrics);
     let _closing = Closing(Arc::clone(&server));
     let threads = threads::start(args.io_thread_count).context("failed to start the I/O threads")?;
     let network = start_network(&args, threads.as_ref());

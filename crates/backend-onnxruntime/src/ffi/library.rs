@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY, RTLD_LOCAL, RTLD_NOW};
 use ort::sys::{ORT_API_VERSION, OrtApiBase};
 
 /// The library's version if it is usable; otherwise the reason, as the end of a sentence.
@@ -80,12 +80,28 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(std::array::from_fn(|i| bytes[at + i]))
 }
 
+/// Opens a library for good, so that libraries which are opened later find it by its name. A path without a folder is
+/// looked for by the loader. Otherwise the reason, as the end of a sentence.
+pub(crate) fn open_for_all(path: &Path) -> Result<(), String> {
+    if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty()) {
+        whole_file(path)?;
+    }
+    // SAFETY: as in `open`.
+    let library = unsafe { Library::open(Some(path), RTLD_LAZY | RTLD_GLOBAL) }.map_err(reason)?;
+    std::mem::forget(library);
+    Ok(())
+}
+
 /// Opens a library, which is closed when dropped. All symbols are resolved at once.
 fn open(path: &Path) -> Result<Library, String> {
     // SAFETY: whoever configured the library vouches for what it does when it is opened and closed.
-    unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(|fault| match fault {
+    unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(reason)
+}
+
+fn reason(fault: libloading::Error) -> String {
+    match fault {
         libloading::Error::DlOpen { source } => source.to_string(),
         libloading::Error::InteriorZeroElements => "its path has a null byte".to_owned(),
         _ => "the loader refuses it".to_owned(),
-    })
+    }
 }

@@ -14,7 +14,7 @@ use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape, push_eleme
 use ort::AsPointer;
 use ort::memory::{Allocator, MemoryInfo};
 use ort::session::{Session, SharedSessionInner};
-use ort::sys::{ONNXTensorElementDataType, OrtValue};
+use ort::sys::{ONNXTensorElementDataType, OrtMemoryInfoDeviceType, OrtValue};
 
 use super::outcome;
 use crate::element_type::raw;
@@ -71,7 +71,8 @@ impl Value {
         Ok(Some((shape, shared)))
     }
 
-    fn describe(&self) -> Result<(ONNXTensorElementDataType, Shape)> {
+    /// Its element type and its shape.
+    pub(crate) fn describe(&self) -> Result<(ONNXTensorElementDataType, Shape)> {
         let mut element = ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
         let (mut dims, mut rank) = (std::ptr::null(), 0);
         // SAFETY: the value is live; all three are written on success.
@@ -89,6 +90,57 @@ impl Value {
         }
         // SAFETY: the dimensions belong to the value and are read before anything else happens to it.
         Ok((element, Shape::from(unsafe { std::slice::from_raw_parts(dims, rank) })))
+    }
+
+    /// A tensor over `size` bytes of a device's memory, which `memory` describes.
+    ///
+    /// # Safety
+    /// The memory is on that device, and is valid as long as the value is used.
+    pub(crate) unsafe fn over_device(
+        memory: &MemoryInfo<'_>,
+        (data_type, shape): (DataType, &Shape),
+        address: u64,
+        size: usize,
+    ) -> Result<Value> {
+        let mut value = null_mut();
+        // SAFETY: the shape is a slice of the given length; the engine accesses the memory in runs only, and the caller
+        // upholds that it is valid then.
+        unsafe {
+            outcome((ort::api().CreateTensorWithDataAsOrtValue)(
+                memory.ptr(),
+                address as *mut c_void,
+                size,
+                shape.as_ptr(),
+                shape.len(),
+                raw(data_type),
+                &raw mut value,
+            ))?;
+            Value::from_raw(value)
+        }
+    }
+
+    /// The address of its elements, wherever they are; 0 if it has none.
+    pub(crate) fn address(&self) -> Result<u64> {
+        let mut start: *mut c_void = null_mut();
+        // SAFETY: the value is live; other values than tensors are an error.
+        unsafe { outcome((ort::api().GetTensorMutableData)(self.0.as_ptr(), &raw mut start))? };
+        Ok(start as u64)
+    }
+
+    /// Whether its elements are in host memory.
+    pub(crate) fn is_on_host(&self) -> Result<bool> {
+        let mut memory = std::ptr::null();
+        let mut kind = OrtMemoryInfoDeviceType::OrtMemoryInfoDeviceType_CPU;
+        // SAFETY: the value is live, and so is its memory's description as long as it is.
+        unsafe {
+            outcome((ort::api().GetTensorMemoryInfo)(self.0.as_ptr(), &raw mut memory))?;
+            (ort::api().MemoryInfoGetDeviceType)(memory, &raw mut kind);
+        }
+        Ok(kind == OrtMemoryInfoDeviceType::OrtMemoryInfoDeviceType_CPU)
+    }
+
+    pub(super) fn as_ptr(&self) -> *const OrtValue {
+        self.0.as_ptr()
     }
 
     /// The memory of its elements.
@@ -252,5 +304,10 @@ impl<'a> Input<'a> {
 
     pub(super) fn as_ptr(&self) -> *const OrtValue {
         self.value.0.as_ptr()
+    }
+
+    /// The value itself, for a caller that keeps the memory alive.
+    pub(crate) fn value(&self) -> &Value {
+        &self.value
     }
 }

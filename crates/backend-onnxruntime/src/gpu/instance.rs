@@ -1,0 +1,106 @@
+//! An instance on a GPU.
+
+use std::sync::Arc;
+
+use hippocamp_backend::{Request, Result};
+use hippocamp_batching::{Compute, InputMemory, Inputs, Outputs, PlanSizes};
+use hippocamp_tensor::Allocator;
+use smallvec::SmallVec;
+use tracing::debug;
+
+use super::bound_runs::BoundRuns;
+use super::counters::PlanCounters;
+use super::errors::of_run;
+use super::graphs::{Graphs, NoPlan};
+use super::plan_cache::Key;
+use super::ports::{OnDevice, Ports};
+
+/// Executes batches on a GPU. Made, used and dropped on one thread.
+pub(crate) struct GpuInstance {
+    pub(super) runs: Runs,
+    pub(super) ports: Ports,
+    /// The sizes that batches are padded to.
+    pub(super) sizes: PlanSizes,
+    /// The options of every run.
+    pub(super) entries: Vec<(String, String)>,
+    pub(super) counters: Arc<PlanCounters>,
+    /// Declared behind the runs, so that its stream outlives their sessions.
+    pub(super) on: OnDevice,
+}
+
+/// How batches are run.
+pub(super) enum Runs {
+    Graphs(Box<Graphs>),
+    Bound(BoundRuns),
+}
+
+impl GpuInstance {
+    fn run_batch(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
+        let key = self.ports.key(inputs)?;
+        let GpuInstance { runs, ports, entries, counters, on, .. } = self;
+        match runs {
+            Runs::Bound(runs) => runs.run((&key, rows_of(&key)), inputs, (on, ports), outputs),
+            Runs::Graphs(graphs) => {
+                let addresses =
+                    inputs.iter().map(|view| view.as_ref().map(|view| on.address(view.data)).transpose());
+                let addresses = addresses.collect::<Result<SmallVec<[Option<u64>; 4]>>>()?;
+                if !graphs.has_plan(&key, &addresses) {
+                    let made = graphs.make(key.clone(), &addresses, (on, ports), (entries, counters, true));
+                    made.map_err(|why| match why {
+                        NoPlan::Run(error) | NoPlan::Capture(error) => error,
+                    })?;
+                    debug!(
+                        model = &*ports.model,
+                        plans = graphs.count(),
+                        "a batch waited for a plan of its shape"
+                    );
+                }
+                graphs.replay(&key, (on, ports), outputs)
+            }
+        }
+    }
+}
+
+/// The rows of a batch with these shapes.
+fn rows_of(key: &Key) -> usize {
+    let rows = key.iter().flatten().next().and_then(|shape| shape.first());
+    rows.and_then(|rows| usize::try_from(*rows).ok()).unwrap_or(0)
+}
+
+impl Compute for GpuInstance {
+    fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
+        let ran = self.run_batch(inputs, outputs);
+        ran.map_err(|error| {
+            let lost = self.on.devices.lost(self.on.id);
+            of_run(&self.ports.model, self.on.id, lost.as_deref(), error)
+        })
+    }
+
+    fn takes(&self, request: &Request) -> Result<()> {
+        for (port, input) in self.ports.inputs.iter().zip(&request.inputs) {
+            let Some(input) = input else { continue };
+            let tensor = (port.data_type, &input.shape, [].as_slice());
+            port.guard.check(&self.ports.model, || port.name.to_string_lossy().into_owned(), tensor)?;
+        }
+        Ok(())
+    }
+
+    fn input_memory(&self, input: usize) -> InputMemory<'_> {
+        match &self.runs {
+            Runs::Bound(runs) if runs.is_on_host(input) => InputMemory::default(),
+            Runs::Bound(_) => InputMemory { allocator: Some(&*self.on.allocator), fixed: false },
+            Runs::Graphs(_) => InputMemory { allocator: Some(&*self.on.allocator), fixed: true },
+        }
+    }
+
+    fn padded_rows(&self, rows: usize) -> usize {
+        match &self.runs {
+            Runs::Bound(runs) if !runs.is_by_size() => rows,
+            _ => self.sizes.padded(rows),
+        }
+    }
+
+    fn pinned_memory(&self) -> Option<&dyn Allocator> {
+        self.on.pinned.as_deref()
+    }
+}
