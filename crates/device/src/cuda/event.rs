@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use cudarc::driver::sys::{CUevent, CUevent_flags_enum, CUstream};
 
-use super::gpu::Gpu;
+use super::gpu::{Gpu, Relaxed};
+use super::library::Status;
 use super::status;
 use crate::DeviceError;
 
@@ -40,10 +41,16 @@ impl Event {
         Ok(event)
     }
 
-    /// Whether the work before the event is complete, or has failed: then nothing more happens.
+    /// Whether the work before the event is complete, or never will be as the device is lost.
     pub(super) fn is_over(&self) -> bool {
+        let status = self.query(&Relaxed::begin(self.gpu.functions));
+        status == status::SUCCESS || status::is_final(status)
+    }
+
+    /// Asks for the event, which a capture of another thread forbids and which would spoil that capture.
+    fn query(&self, _relaxed: &Relaxed) -> Status {
         // SAFETY: the handle is alive.
-        unsafe { (self.gpu.functions.query_event)(self.event) != status::NOT_READY }
+        unsafe { (self.gpu.functions.query_event)(self.event) }
     }
 
     /// Orders the later work of `stream` behind the event.
@@ -58,20 +65,14 @@ impl Event {
 
     /// Waits until the work before the event is complete: spins for a moment, then sleeps.
     pub(super) fn wait(&self) -> Result<(), DeviceError> {
-        let functions = self.gpu.functions;
+        let relaxed = Relaxed::begin(self.gpu.functions);
         let begin = Instant::now();
-        let status = loop {
-            // SAFETY: the handle is alive.
-            let status = unsafe { (functions.query_event)(self.event) };
-            if status != status::NOT_READY {
-                break status;
-            }
-            if begin.elapsed() > SPIN {
-                // SAFETY: the handle is alive.
-                break unsafe { (functions.synchronize_event)(self.event) };
-            }
+        while self.query(&relaxed) == status::NOT_READY && begin.elapsed() < SPIN {
             hint::spin_loop();
-        };
+        }
+        // Also when it is complete: this is where the driver takes back what the pool has beyond its size.
+        // SAFETY: the handle is alive.
+        let status = unsafe { (self.gpu.functions.synchronize_event)(self.event) };
         self.gpu.check("complete its work", status)
     }
 }

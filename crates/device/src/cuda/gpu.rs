@@ -329,13 +329,13 @@ impl Drop for Current {
 
 /// While it lives, captures of other threads do not forbid calls such as allocations to this thread.
 #[derive(Debug)]
-struct Relaxed {
+pub(super) struct Relaxed {
     functions: &'static Functions,
     before: c_int,
 }
 
 impl Relaxed {
-    fn begin(functions: &'static Functions) -> Relaxed {
+    pub(super) fn begin(functions: &'static Functions) -> Relaxed {
         let mut mode = CUstreamCaptureMode_enum::CU_STREAM_CAPTURE_MODE_RELAXED as c_int;
         // SAFETY: exchanges a mode of this thread with the integer.
         let status = unsafe { (functions.exchange_capture_mode)(&raw mut mode) };
