@@ -84,7 +84,7 @@ impl InferenceServer {
         let rate_limiter = settings.rate_limit.clone().map(RateLimiter::new);
         let cache_size = settings.response_cache_byte_size;
         let cache = (cache_size > 0).then(|| Store::new(cache_size));
-        let shared_memory = Arc::new(SharedMemory::new(settings.allow_client_shm));
+        let shared_memory = Arc::new(SharedMemory::new(settings.allow_client_shm, settings.devices.clone()));
         let gpus = Mutex::new(Gpus::new(&settings.devices, settings.metrics.gpu));
         let context = Context::new(backends.into_iter().collect(), &settings.devices, settings.loading());
         let loader = Loader { context, rate_limiter, cache };

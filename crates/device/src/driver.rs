@@ -1,5 +1,6 @@
 //! The trait that a device driver implements.
 
+use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
 
@@ -41,14 +42,9 @@ pub trait Driver: Send + Sync + Debug {
     /// the returned object lives.
     ///
     /// # Errors
-    /// If the handle is invalid, or the memory is smaller than `len` bytes or on another device.
-    fn open_exported(
-        &self,
-        id: i32,
-        handle: &[u8],
-        len: usize,
-    ) -> Result<Arc<dyn ExportedMemory>, DeviceError> {
-        let _ = (handle, len);
+    /// If the handle is invalid, or the memory is on another device.
+    fn open_exported(&self, id: i32, handle: &[u8]) -> Result<Arc<dyn ExportedMemory>, DeviceError> {
+        let _ = handle;
         Err(DeviceError::Unsupported { device: id, operation: "open the memory of another process" })
     }
 
@@ -88,10 +84,23 @@ pub trait Driver: Send + Sync + Debug {
 
 /// Memory of a device that belongs to another process, mapped into this one.
 pub trait ExportedMemory: Send + Sync + Debug {
-    /// A buffer of `len` bytes from `start` on. It keeps the mapping. The owner's writes to the memory are not ordered with
-    /// the buffer's copies: the processes agree on who accesses it when.
+    /// The size in bytes, from the address that was exported to the end of the allocation.
+    fn len(&self) -> usize;
+
+    /// Whether the size is 0.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A buffer of `len` bytes from `start` on. It keeps the mapping, and `owner`, until nothing uses it any more. The owner's
+    /// writes to the memory are not ordered with the buffer's copies: the processes agree on who accesses it when.
     ///
     /// # Panics
     /// If the range is outside of the memory.
-    fn part(self: Arc<Self>, start: usize, len: usize) -> Box<dyn PlacedBufferMut>;
+    fn part(
+        self: Arc<Self>,
+        start: usize,
+        len: usize,
+        owner: Box<dyn Any + Send + Sync>,
+    ) -> Box<dyn PlacedBufferMut>;
 }

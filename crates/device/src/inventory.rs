@@ -129,14 +129,9 @@ impl Devices {
     /// Opens memory of the device with this id that another process has exported by the handle.
     ///
     /// # Errors
-    /// If there is no such device, the handle is invalid, or the memory is smaller than `len` bytes or on another device.
-    pub fn open_exported(
-        &self,
-        id: i32,
-        handle: &[u8],
-        len: usize,
-    ) -> Result<Arc<dyn ExportedMemory>, DeviceError> {
-        self.driver(id, "open the memory of another process")?.open_exported(id, handle, len)
+    /// If there is no such device, the handle is invalid, or the memory is on another device.
+    pub fn open_exported(&self, id: i32, handle: &[u8]) -> Result<Arc<dyn ExportedMemory>, DeviceError> {
+        self.driver(id, "open the memory of another process")?.open_exported(id, handle)
     }
 
     /// Why the device with this id can no longer be used, if an operation has met that. Cheap enough for every request.

@@ -5,14 +5,17 @@
 use std::any::Any;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hippocamp_tensor::{Allocator, MemoryError, Place, PlacedBuffer, PlacedBufferMut, PlacedSlice};
 
-use crate::{Device, DeviceError, DeviceKind, DeviceUse, Driver, Figures, Stream};
+use crate::{Device, DeviceError, DeviceKind, DeviceUse, Driver, ExportedMemory, Figures, Stream};
 
+mod exported;
 mod stream;
 
+pub use exported::TestExport;
+use exported::TestPart;
 pub use stream::TestStream;
 
 /// The numbers of copies by source and target. Empty copies count too.
@@ -33,6 +36,7 @@ pub struct Transfers {
 pub struct TestDriver {
     devices: Vec<Arc<TestDevice>>,
     pinned: Arc<TestDevice>,
+    exports: Mutex<Vec<TestExport>>,
 }
 
 /// A simulated device, or the pinned host memory: has a memory limit, and counts allocations and transfers.
@@ -53,12 +57,27 @@ impl TestDriver {
     /// A driver of `count` devices with `limit` bytes of memory each.
     pub fn new(count: i32, limit: usize) -> Arc<TestDriver> {
         let devices = (0..count).map(|id| TestDevice::new(Place::Device(id), limit)).collect();
-        Arc::new(TestDriver { devices, pinned: TestDevice::new(Place::Pinned, limit) })
+        Arc::new(TestDriver {
+            devices,
+            pinned: TestDevice::new(Place::Pinned, limit),
+            exports: Mutex::default(),
+        })
     }
 
     /// The pinned host memory.
     pub fn pinned_memory(&self) -> &Arc<TestDevice> {
         &self.pinned
+    }
+
+    /// Memory of a device that contains `bytes` and that a client has exported, and its handle of 64 bytes.
+    pub fn export(&self, id: i32, bytes: &[u8]) -> (TestExport, [u8; 64]) {
+        let bytes = Arc::new(Mutex::new(bytes.to_vec()));
+        let export = TestExport { device: Arc::clone(self.device(id)), bytes };
+        let mut exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        exports.push(export.clone());
+        let mut handle = [0; 64];
+        handle[..8].copy_from_slice(&(exports.len() as u64).to_le_bytes());
+        (export, handle)
     }
 
     /// The device with this id.
@@ -103,6 +122,22 @@ impl Driver for TestDriver {
 
     fn address(&self, slice: PlacedSlice<'_>) -> Option<u64> {
         TestMemory::seen_by_kernel(slice).map(|bytes| bytes.as_ptr() as u64)
+    }
+
+    fn open_exported(&self, id: i32, handle: &[u8]) -> Result<Arc<dyn ExportedMemory>, DeviceError> {
+        let operation = "open the memory of another process";
+        if !self.devices.iter().any(|device| device.place == Place::Device(id)) {
+            return Err(DeviceError::Unsupported { device: id, operation });
+        }
+        let failed = |reason: &str| DeviceError::Failed { device: id, operation, reason: reason.into() };
+        let exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = handle.first_chunk().map_or(0, |number| u64::from_le_bytes(*number)) as usize;
+        let export = number.checked_sub(1).and_then(|at| exports.get(at));
+        let export = export.ok_or_else(|| failed("invalid argument"))?;
+        if export.device.place != Place::Device(id) {
+            return Err(failed("the memory is on another device"));
+        }
+        Ok(Arc::new(export.clone()))
     }
 
     fn used_memory(&self, id: i32) -> Result<(u64, u64), DeviceError> {
@@ -303,6 +338,11 @@ impl PlacedBufferMut for TestMemory {
             };
             count.fetch_add(1, Ordering::SeqCst);
             target.copy_from_slice(&memory.bytes[start..start + len]);
+        } else if let Some(part) = any.downcast_ref::<TestPart>() {
+            let same = Arc::ptr_eq(&part.memory.device, &self.device);
+            let count = if same { &self.device.within } else { &self.device.between };
+            count.fetch_add(1, Ordering::SeqCst);
+            target.copy_from_slice(&part.read(start, len));
         } else {
             // Bytes in memory that this driver does not reach are copied through host memory.
             self.device.from_host.fetch_add(1, Ordering::SeqCst);

@@ -173,9 +173,9 @@ impl GrpcInferenceService for InferenceService {
 
     async fn cuda_shared_memory_unregister(
         &self,
-        _: Request<pb::CudaSharedMemoryUnregisterRequest>,
+        r: Request<pb::CudaSharedMemoryUnregisterRequest>,
     ) -> Answer<pb::CudaSharedMemoryUnregisterResponse> {
-        answer(shared_memory::cuda_unregister(&self.inference.server))
+        answer(shared_memory::cuda_unregister(&self.inference.server, r.get_ref()))
     }
 
     async fn trace_setting(&self, r: Request<pb::TraceSettingRequest>) -> Answer<pb::TraceSettingResponse> {

@@ -6,6 +6,8 @@ use hippocamp_backend::{Error, Result};
 use hippocamp_core::InferenceServer;
 use hippocamp_proto::inference as pb;
 use hippocamp_proto::inference::infer_parameter::ParameterChoice;
+use hippocamp_shm::CudaRegion;
+use pb::cuda_shared_memory_status_response::RegionStatus as CudaRegionStatus;
 use pb::system_shared_memory_status_response::RegionStatus;
 
 /// Where in shared memory a tensor is.
@@ -93,12 +95,17 @@ pub(crate) fn cuda_register(
     server: &InferenceServer,
     request: &pb::CudaSharedMemoryRegisterRequest,
 ) -> Result<pb::CudaSharedMemoryRegisterResponse> {
-    server.shared_memory().register_cuda(&request.name)?;
+    // A device id that is negative is of no device.
+    let device = u64::try_from(request.device_id).unwrap_or(u64::MAX);
+    server.shared_memory().register_cuda(&request.name, &request.raw_handle, device, request.byte_size)?;
     Ok(pb::CudaSharedMemoryRegisterResponse {})
 }
 
-pub(crate) fn cuda_unregister(server: &InferenceServer) -> Result<pb::CudaSharedMemoryUnregisterResponse> {
-    server.shared_memory().unregister_cuda()?;
+pub(crate) fn cuda_unregister(
+    server: &InferenceServer,
+    request: &pb::CudaSharedMemoryUnregisterRequest,
+) -> Result<pb::CudaSharedMemoryUnregisterResponse> {
+    server.shared_memory().unregister_cuda(&request.name)?;
     Ok(pb::CudaSharedMemoryUnregisterResponse {})
 }
 
@@ -106,8 +113,11 @@ pub(crate) fn cuda_status(
     server: &InferenceServer,
     request: &pb::CudaSharedMemoryStatusRequest,
 ) -> Result<pb::CudaSharedMemoryStatusResponse> {
-    server.shared_memory().cuda_status(&request.name)?;
-    Ok(pb::CudaSharedMemoryStatusResponse::default())
+    let regions = server.shared_memory().cuda_status(&request.name)?.into_iter().map(|region| {
+        let CudaRegion { name, device_id, byte_size } = region;
+        (name.clone(), CudaRegionStatus { name, device_id, byte_size })
+    });
+    Ok(pb::CudaSharedMemoryStatusResponse { regions: regions.collect() })
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use hippocamp_http_content::{
     json::{JsonWriter, Scalar},
 };
 use hippocamp_net::Source;
-use hippocamp_shm::{SharedMemory, SystemRegion};
+use hippocamp_shm::{CudaRegion, SharedMemory, SystemRegion};
 use hyper::{Response, StatusCode};
 
 use crate::front::HttpFront;
@@ -39,13 +39,12 @@ where
         match (action, kind) {
             (MemoryAction::Status, MemoryKind::System) => return Ok(Some(written(&memory.status(region)?))),
             (MemoryAction::Status, MemoryKind::Cuda) => {
-                memory.cuda_status(region)?;
-                return Ok(Some(written(&[])));
+                return Ok(Some(cuda_written(&memory.cuda_status(region)?)));
             }
             (MemoryAction::Register, MemoryKind::System) => register(memory, region, &json)?,
             (MemoryAction::Register, MemoryKind::Cuda) => register_cuda(memory, region, &json)?,
             (MemoryAction::Unregister, MemoryKind::System) => memory.unregister(region)?,
-            (MemoryAction::Unregister, MemoryKind::Cuda) => memory.unregister_cuda()?,
+            (MemoryAction::Unregister, MemoryKind::Cuda) => memory.unregister_cuda(region)?,
         }
         Ok(None)
     };
@@ -67,6 +66,23 @@ fn written(regions: &[SystemRegion]) -> Vec<u8> {
         writer.string(region.key.as_bytes());
         writer.name("offset");
         writer.integer(region.offset);
+        writer.name("byte_size");
+        writer.integer(region.byte_size);
+        writer.close_object();
+    }
+    writer.close_array();
+    writer.into_bytes()
+}
+
+fn cuda_written(regions: &[CudaRegion]) -> Vec<u8> {
+    let mut writer = JsonWriter::default();
+    writer.open_array();
+    for region in regions {
+        writer.open_object();
+        writer.name("name");
+        writer.string(region.name.as_bytes());
+        writer.name("device_id");
+        writer.integer(region.device_id);
         writer.name("byte_size");
         writer.integer(region.byte_size);
         writer.close_object();
@@ -112,10 +128,12 @@ fn register_cuda(memory: &SharedMemory, name: &str, json: &[u8]) -> Result<()> {
         Ok(())
     })?;
     let handle = handle.ok_or_else(|| missing("raw_handle"))?.into_bytes()?;
-    device.ok_or_else(|| missing("device_id"))?.as_u64()?;
-    byte_size.ok_or_else(|| missing("byte_size"))?.as_u64()?;
-    if from_base64(&handle).is_ok_and(|handle| handle.len() == CUDA_HANDLE) {
-        return memory.register_cuda(name);
+    let device = device.ok_or_else(|| missing("device_id"))?.as_u64()?;
+    let byte_size = byte_size.ok_or_else(|| missing("byte_size"))?.as_u64()?;
+    if let Ok(handle) = from_base64(&handle)
+        && handle.len() == CUDA_HANDLE
+    {
+        return memory.register_cuda(name, &handle, device, byte_size);
     }
     let text = "'raw_handle' must be a valid base64 encoded cudaIpcMemHandle_t";
     Err(Error::invalid_arg(text))

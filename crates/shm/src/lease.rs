@@ -10,7 +10,7 @@ use hippocamp_tensor::{MemoryError, Place, PlacedBuffer, PlacedBufferMut, Placed
 
 use crate::fault;
 use crate::region::Region;
-use crate::registry::Regions;
+use crate::registry::Hold;
 
 /// A part of a registered region. The region stays mapped until its last lease is dropped.
 #[derive(Debug)]
@@ -19,13 +19,14 @@ pub struct Lease {
     /// Offset within the region. The registry has checked that the whole part lies within it.
     start: usize,
     length: usize,
-    regions: Arc<Regions>,
+    /// Dropped last: the region may be removed then.
+    _hold: Hold,
 }
 
 impl Lease {
-    pub(crate) fn new(region: Arc<Region>, start: usize, length: usize, regions: Arc<Regions>) -> Lease {
+    pub(crate) fn new(region: Arc<Region>, start: usize, length: usize, hold: Hold) -> Lease {
         debug_assert!(start + length <= region.byte_size);
-        Lease { region, start, length, regions }
+        Lease { region, start, length, _hold: hold }
     }
 
     /// An error if the region has lost its memory, which may happen before or during an access.
@@ -104,11 +105,5 @@ impl PlacedBufferMut for Lease {
             self.copy_from_host(start + at, &ZEROS[..ZEROS.len().min(count - at)]);
         }
         Ok(())
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.regions.release(&self.region.name);
     }
 }

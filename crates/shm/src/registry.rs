@@ -8,8 +8,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
+use hippocamp_device::Devices;
+use hippocamp_tensor::PlacedBufferMut;
 use parking_lot::{Mutex, MutexGuard};
 
+use crate::device_region::DeviceRegion;
 use crate::lease::Lease;
 use crate::object;
 use crate::region::{Region, refused};
@@ -36,11 +39,20 @@ pub struct SystemRegion {
     pub byte_size: u64,
 }
 
-/// The registry of shared memory regions. System and CUDA regions share one namespace; CUDA regions cannot be
-/// registered, as no device can be opened yet.
+/// A registered region in the memory of a device, as status requests report it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CudaRegion {
+    pub name: String,
+    pub device_id: u64,
+    pub byte_size: u64,
+}
+
+/// The registry of shared memory regions. System and CUDA regions share one namespace.
 #[derive(Debug)]
 pub struct SharedMemory {
     allowed: bool,
+    /// The devices whose memory can be registered.
+    devices: Devices,
     /// By the hash of the name.
     parts: [Arc<Regions>; PARTS],
     totals: Arc<Mutex<Totals>>,
@@ -64,19 +76,54 @@ struct Totals {
 
 #[derive(Debug)]
 struct Entry {
-    region: Arc<Region>,
+    region: Registered,
     leases: usize,
     /// Whether the region was unregistered while it was in use. It is removed with its last lease; until then, its name
     /// stays taken and new leases are refused.
     unregistered: bool,
 }
 
+/// A region of either kind.
+#[derive(Clone, Debug)]
+enum Registered {
+    System(Arc<Region>),
+    Cuda(Arc<DeviceRegion>),
+}
+
+impl Registered {
+    fn name(&self) -> &str {
+        match self {
+            Registered::System(region) => &region.name,
+            Registered::Cuda(region) => &region.name,
+        }
+    }
+
+    fn byte_size(&self) -> usize {
+        match self {
+            Registered::System(region) => region.byte_size,
+            Registered::Cuda(region) => region.byte_size,
+        }
+    }
+
+    fn is_system(&self) -> bool {
+        matches!(self, Registered::System(_))
+    }
+
+    /// Its size in the address space of this process, in bytes.
+    fn mapped(&self) -> usize {
+        match self {
+            Registered::System(region) => region.mapped(),
+            Registered::Cuda(_) => 0,
+        }
+    }
+}
+
 impl SharedMemory {
-    /// Creates an empty registry. Registering fails unless `allowed`.
-    pub fn new(allowed: bool) -> SharedMemory {
+    /// Creates an empty registry, of regions of the system and of these devices. Registering fails unless `allowed`.
+    pub fn new(allowed: bool, devices: Devices) -> SharedMemory {
         let totals = Arc::<Mutex<Totals>>::default();
         let part = |_| Arc::new(Regions { by_name: Mutex::default(), totals: Arc::clone(&totals) });
-        SharedMemory { allowed, parts: std::array::from_fn(part), totals }
+        SharedMemory { allowed, devices, parts: std::array::from_fn(part), totals }
     }
 
     fn part(&self, name: &str) -> &Arc<Regions> {
@@ -117,42 +164,100 @@ impl SharedMemory {
         refuse_taken(&part.by_name.lock(), name)?;
         // Opened without the lock, so that requests do not wait for it.
         let region = Region::open(name, key, offset, byte_size)?;
-        let mut by_name = part.by_name.lock();
+        self.insert(name, Registered::System(Arc::new(region)))
+    }
+
+    /// Registers the first `byte_size` bytes of the memory of device `device_id` that another process has exported by `handle`.
+    pub fn register_cuda(&self, name: &str, handle: &[u8], device_id: u64, byte_size: u64) -> Result<()> {
+        self.allow()?;
+        check_name(name)?;
+        refuse_taken(&self.part(name).by_name.lock(), name)?;
+        // Opened without the lock: the first use of a device takes a while.
+        let region = DeviceRegion::open(&self.devices, name, handle, device_id, byte_size)?;
+        self.insert(name, Registered::Cuda(Arc::new(region)))
+    }
+
+    fn insert(&self, name: &str, region: Registered) -> Result<()> {
+        let mut by_name = self.part(name).by_name.lock();
         refuse_taken(&by_name, name)?;
         self.totals.lock().add(&region)?;
-        let entry = Entry { region: Arc::new(region), leases: 0, unregistered: false };
-        by_name.insert(name.into(), entry);
+        by_name.insert(name.into(), Entry { region, leases: 0, unregistered: false });
         Ok(())
     }
 
-    /// Unregisters a region, or all if the name is empty. A region in use is removed when its last request is done. An
-    /// unknown name is no error.
+    /// Unregisters a region of the system, or all of them if the name is empty. A region in use is removed when its last request
+    /// is done. An unknown name is no error, nor is that of a region of the other kind.
     pub fn unregister(&self, name: &str) -> Result<()> {
+        self.unregister_if(name, Registered::is_system)
+    }
+
+    /// Unregisters a region of a device in the same way.
+    pub fn unregister_cuda(&self, name: &str) -> Result<()> {
+        self.unregister_if(name, |region| !region.is_system())
+    }
+
+    fn unregister_if(&self, name: &str, wanted: fn(&Registered) -> bool) -> Result<()> {
         self.allow()?;
         if name.is_empty() {
-            self.parts.iter().for_each(|part| part.unregister_all());
+            self.parts.iter().for_each(|part| part.unregister_all(wanted));
         } else {
-            self.part(name).unregister(name);
+            self.part(name).unregister(name, wanted);
         }
         Ok(())
     }
 
-    /// All regions by name, or only the named one. Includes unregistered regions that are still in use.
+    /// All regions of the system by name, or only the named one. Includes unregistered regions that are still in use.
     pub fn status(&self, name: &str) -> Result<Vec<SystemRegion>> {
+        self.status_of(name, "system", |region| match region {
+            Registered::System(region) => Some(SystemRegion {
+                name: region.name.to_string(),
+                key: region.key.to_string(),
+                offset: region.offset,
+                byte_size: region.byte_size as u64,
+            }),
+            Registered::Cuda(_) => None,
+        })
+    }
+
+    /// The same of the regions of devices.
+    pub fn cuda_status(&self, name: &str) -> Result<Vec<CudaRegion>> {
+        self.status_of(name, "CUDA", |region| match region {
+            Registered::Cuda(region) => Some(CudaRegion {
+                name: region.name.to_string(),
+                device_id: region.device.unsigned_abs().into(),
+                byte_size: region.byte_size as u64,
+            }),
+            Registered::System(_) => None,
+        })
+    }
+
+    /// The regions of one kind, as `shown` makes them; `None` is one of the other kind.
+    fn status_of<T>(
+        &self,
+        name: &str,
+        kind: &str,
+        shown: impl Fn(&Registered) -> Option<T>,
+    ) -> Result<Vec<T>> {
         if name.is_empty() {
             // All at one moment.
             let parts: Vec<MutexGuard<'_, _>> = self.parts.iter().map(|part| part.by_name.lock()).collect();
-            let mut regions: Vec<_> =
-                parts.iter().flat_map(|part| part.values()).map(|entry| shown(&entry.region)).collect();
-            drop(parts);
-            regions.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-            return Ok(regions);
+            let mut regions: Vec<&Registered> =
+                parts.iter().flat_map(|part| part.values()).map(|entry| &entry.region).collect();
+            regions.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+            return Ok(regions.into_iter().filter_map(shown).collect());
         }
         let by_name = self.part(name).by_name.lock();
-        let entry = by_name.get(name).ok_or_else(|| {
-            Error::not_found(format!("Unable to find system shared memory region: '{name}'"))
+        let Some(entry) = by_name.get(name) else {
+            let kind = kind.to_lowercase();
+            return Err(Error::not_found(format!("Unable to find {kind} shared memory region: '{name}'")));
+        };
+        let region = shown(&entry.region).ok_or_else(|| {
+            let is = if entry.region.is_system() { "system" } else { "CUDA" };
+            Error::not_found(format!(
+                "The region named '{name}' is registered as {is} shared memory, not {kind} shared memory"
+            ))
         })?;
-        Ok(vec![shown(&entry.region)])
+        Ok(vec![region])
     }
 
     /// The number of leases of a region, which unregistering it would wait for.
@@ -160,40 +265,15 @@ impl SharedMemory {
         self.part(name).by_name.lock().get(name).map_or(0, |entry| entry.leases)
     }
 
-    /// Registers device memory; always an error, as no device can be opened yet.
-    pub fn register_cuda(&self, name: &str) -> Result<()> {
-        self.allow()?;
-        check_name(name)?;
-        refuse_taken(&self.part(name).by_name.lock(), name)?;
-        Err(Error::invalid_arg("failed to register shared memory region: invalid args"))
-    }
-
-    /// Unregisters device memory. Does nothing, as there are no such regions and an unknown name is no error.
-    pub fn unregister_cuda(&self) -> Result<()> {
-        self.allow()
-    }
-
-    /// The status of device regions: there are none, so asking for one by name is an error.
-    pub fn cuda_status(&self, name: &str) -> Result<()> {
-        if name.is_empty() {
-            return Ok(());
-        }
-        Err(Error::not_found(if self.part(name).by_name.lock().contains_key(name) {
-            format!("The region named '{name}' is registered as system shared memory, not CUDA shared memory")
-        } else {
-            format!("Unable to find cuda shared memory region: '{name}'")
-        }))
-    }
-
     /// Leases `byte_size` bytes of a region; `offset` counts from the beginning of the region.
-    pub fn lease(&self, name: &str, offset: u64, byte_size: u64) -> Result<Lease> {
+    pub fn lease(&self, name: &str, offset: u64, byte_size: u64) -> Result<Part> {
         let part = self.part(name);
         let mut by_name = part.by_name.lock();
         let entry = by_name
             .get_mut(name)
             .filter(|entry| !entry.unregistered)
             .ok_or_else(|| Error::not_found(format!("Unable to find shared memory region: '{name}'")))?;
-        let size = entry.region.byte_size as u64;
+        let size = entry.region.byte_size() as u64;
         if offset >= size {
             return Err(Error::invalid_arg(format!("Invalid offset for shared memory region: '{name}'")));
         }
@@ -203,17 +283,48 @@ impl SharedMemory {
                 "Invalid offset + byte size for shared memory region: '{name}'"
             )));
         }
-        entry.region.check()?;
+        if let Registered::System(region) = &entry.region {
+            region.check()?;
+        }
         entry.leases += 1;
-        let region = Arc::clone(&entry.region);
+        let region = entry.region.clone();
         drop(by_name);
-        Ok(Lease::new(region, offset as usize, byte_size as usize, Arc::clone(part)))
+        let hold = Hold { name: name.into(), regions: Arc::clone(part) };
+        let (start, length) = (offset as usize, byte_size as usize);
+        Ok(match region {
+            Registered::System(region) => Part::System(Lease::new(region, start, length, hold)),
+            Registered::Cuda(region) => {
+                Part::Cuda(Arc::clone(&region.memory).part(start, length, Box::new(hold)))
+            }
+        })
+    }
+}
+
+/// A part of a region that a request uses.
+#[derive(Debug)]
+pub enum Part {
+    /// Of a region of the system.
+    System(Lease),
+    /// Of a region in the memory of a device: a buffer of the device's driver.
+    Cuda(Box<dyn PlacedBufferMut>),
+}
+
+/// Keeps a region from being removed.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    name: Box<str>,
+    regions: Arc<Regions>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.regions.release(&self.name);
     }
 }
 
 impl Regions {
     /// Returns a lease of a region.
-    pub(crate) fn release(&self, name: &str) {
+    fn release(&self, name: &str) {
         let mut by_name = self.by_name.lock();
         let Some(entry) = by_name.get_mut(name) else { return };
         entry.leases -= 1;
@@ -222,23 +333,26 @@ impl Regions {
         }
     }
 
-    fn unregister(&self, name: &str) {
+    fn unregister(&self, name: &str, wanted: fn(&Registered) -> bool) {
         let mut by_name = self.by_name.lock();
-        let Some(entry) = by_name.get_mut(name) else { return };
+        let Some(entry) = by_name.get_mut(name).filter(|entry| wanted(&entry.region)) else { return };
         entry.unregistered = true;
         if entry.leases == 0 {
             self.remove(by_name, name);
         }
     }
 
-    fn unregister_all(&self) {
+    fn unregister_all(&self, wanted: fn(&Registered) -> bool) {
         let mut by_name = self.by_name.lock();
         let mut removed = Vec::new();
         by_name.retain(|_, entry| {
+            if !wanted(&entry.region) {
+                return true;
+            }
             entry.unregistered = true;
             if entry.leases == 0 {
                 self.totals.lock().subtract(&entry.region);
-                removed.push(Arc::clone(&entry.region));
+                removed.push(entry.region.clone());
             }
             entry.leases > 0
         });
@@ -260,8 +374,8 @@ impl Regions {
 
 impl Totals {
     /// Adds a region, unless there is no room for it.
-    fn add(&mut self, region: &Region) -> Result<()> {
-        let name = &region.name;
+    fn add(&mut self, region: &Registered) -> Result<()> {
+        let name = region.name();
         if self.regions >= MAX_REGIONS {
             return Err(refused(name, &format!("no more than {MAX_REGIONS} regions can be registered")));
         }
@@ -275,7 +389,7 @@ impl Totals {
         Ok(())
     }
 
-    fn subtract(&mut self, region: &Region) {
+    fn subtract(&mut self, region: &Registered) {
         self.regions -= 1;
         self.mapped -= region.mapped();
     }
@@ -296,13 +410,4 @@ fn check_name(name: &str) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-fn shown(region: &Region) -> SystemRegion {
-    SystemRegion {
-        name: region.name.to_string(),
-        key: region.key.to_string(),
-        offset: region.offset,
-        byte_size: region.byte_size as u64,
-    }
 }

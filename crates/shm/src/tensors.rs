@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_tensor::{PlacedBuffer, TensorData};
+use hippocamp_tensor::{PlacedBuffer, PlacedBufferMut, TensorData};
 use smallvec::SmallVec;
 
-use crate::{Lease, SharedMemory};
+use crate::{Lease, Part, SharedMemory};
 
 /// The largest input in bytes, the same as in a message. An object can claim any size at no cost to the client.
 const LARGEST_INPUT: u64 = i32::MAX as u64;
@@ -17,8 +17,8 @@ const LARGEST_INPUT: u64 = i32::MAX as u64;
 #[derive(Debug, Default)]
 pub struct SharedTensors {
     inputs: SmallVec<[Arc<Lease>; 2]>,
-    /// Leases by the output's name.
-    outputs: BTreeMap<Box<str>, Lease>,
+    /// Parts of regions by the output's name.
+    outputs: BTreeMap<Box<str>, Part>,
 }
 
 impl SharedTensors {
@@ -30,15 +30,23 @@ impl SharedTensors {
         offset: u64,
         byte_size: u64,
     ) -> Result<TensorData> {
-        let lease = Arc::new(of.lease(region, offset, byte_size)?);
+        let part = of.lease(region, offset, byte_size)?;
         if byte_size > LARGEST_INPUT {
             return Err(Error::invalid_arg(format!(
                 "an input in shared memory region '{region}' was expected to have {LARGEST_INPUT} bytes at most, got \
                  {byte_size}"
             )));
         }
-        self.inputs.push(Arc::clone(&lease));
-        Ok(TensorData::from(lease as Arc<dyn PlacedBuffer>))
+        let buffer = match part {
+            Part::System(lease) => {
+                let lease = Arc::new(lease);
+                self.inputs.push(Arc::clone(&lease));
+                lease as Arc<dyn PlacedBuffer>
+            }
+            // The driver's own buffer, so that what runs on the device reads it where it is.
+            Part::Cuda(buffer) => Arc::<dyn PlacedBufferMut>::from(buffer),
+        };
+        Ok(TensorData::from(buffer))
     }
 
     /// Declares where an output is to be written. `byte_size` is the most that it may have.
@@ -50,9 +58,9 @@ impl SharedTensors {
         offset: u64,
         byte_size: u64,
     ) -> Result<()> {
-        let lease = of.lease(region, offset, byte_size)?;
+        let part = of.lease(region, offset, byte_size)?;
         // The first one counts: a request that lists an output twice is refused when its names are checked.
-        self.outputs.entry(output.into()).or_insert(lease);
+        self.outputs.entry(output.into()).or_insert(part);
         Ok(())
     }
 
@@ -61,19 +69,27 @@ impl SharedTensors {
         self.outputs.contains_key(output)
     }
 
-    /// Writes an output to the region that the request names, in one copy. False if the output belongs into the
+    /// Writes an output to the region that the request names, in one copy, and waits for that. False if the output belongs into the
     /// response.
     pub fn write(&mut self, output: &str, data: &TensorData) -> Result<bool> {
-        let Some(lease) = self.outputs.get_mut(output) else { return Ok(false) };
-        let (room, size) = (lease.len(), data.len());
+        let Some(part) = self.outputs.get_mut(output) else { return Ok(false) };
+        let buffer: &mut dyn PlacedBufferMut = match part {
+            Part::System(lease) => lease,
+            Part::Cuda(buffer) => &mut **buffer,
+        };
+        let (room, size) = (buffer.len(), data.len());
         if size > room {
             return Err(Error::internal(format!(
                 "shared memory size specified with the request for output '{output}' ({room} bytes) should be at least \
                  {size} bytes to hold the results"
             )));
         }
-        data.copy_into(lease, 0)?;
-        lease.check()?;
+        data.copy_into(buffer, 0)?;
+        // The client reads it once it has the response.
+        buffer.finish()?;
+        if let Part::System(lease) = part {
+            lease.check()?;
+        }
         Ok(true)
     }
 

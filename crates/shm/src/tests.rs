@@ -8,12 +8,13 @@ use std::{mem::MaybeUninit, os::unix};
 
 use bytes::Bytes;
 use hippocamp_backend::{Code, Result};
+use hippocamp_device::Devices;
 use hippocamp_device::testing::TestDriver;
 use hippocamp_tensor::{AlignedBuffer, Place, PlacedBuffer, PlacedBufferMut, PlacedSlice, TensorData};
 
 use crate::fault::{copy, prepare};
 use crate::mapping::Mapping;
-use crate::{Lease, SharedMemory, SharedTensors};
+use crate::{Lease, Part, SharedMemory, SharedTensors};
 
 /// A shared memory object for one test, removed when dropped.
 struct Object {
@@ -45,6 +46,14 @@ impl Drop for Object {
     }
 }
 
+/// A lease of a part of a region of the system.
+fn leased(shm: &SharedMemory, name: &str, offset: u64, byte_size: u64) -> hippocamp_backend::Result<Lease> {
+    match shm.lease(name, offset, byte_size)? {
+        Part::System(lease) => Ok(lease),
+        Part::Cuda(_) => panic!("region '{name}' is not of the system"),
+    }
+}
+
 fn text<T: std::fmt::Debug>(result: Result<T>) -> String {
     result.unwrap_err().message().to_owned()
 }
@@ -63,7 +72,7 @@ fn read(lease: &Lease) -> Vec<u8> {
 #[test]
 fn regions_come_and_go_by_name() {
     let object = Object::new(8192);
-    let shm = SharedMemory::new(true);
+    let shm = SharedMemory::new(true, Devices::none());
     shm.register("b", &object.key, 4096, 64).unwrap();
     shm.register("a", &object.key, 0, 128).unwrap();
     let twice = shm.register("a", &object.key, 0, 128).unwrap_err();
@@ -77,7 +86,7 @@ fn regions_come_and_go_by_name() {
     shm.unregister("a").unwrap();
     shm.unregister("nobody").unwrap();
     assert_eq!(text(shm.status("a")), "Unable to find system shared memory region: 'a'");
-    assert_eq!(text(shm.lease("a", 0, 1)), "Unable to find shared memory region: 'a'");
+    assert_eq!(text(leased(&shm, "a", 0, 1)), "Unable to find shared memory region: 'a'");
     shm.unregister("").unwrap();
     assert_eq!(shm.status("").unwrap(), []);
 }
@@ -85,12 +94,12 @@ fn regions_come_and_go_by_name() {
 #[test]
 fn nothing_is_registered_unless_that_is_allowed() {
     let object = Object::new(64);
-    let shm = SharedMemory::new(false);
+    let shm = SharedMemory::new(false, Devices::none());
     let disabled =
         "Client shared memory is disabled. Start the server with '--allow-client-shm=true' to enable.";
     let refused = shm.register("a", &object.key, 0, 64).unwrap_err();
     assert_eq!((refused.code(), refused.message()), (Code::Unsupported, disabled));
-    for refused in [shm.unregister(""), shm.register_cuda("a"), shm.unregister_cuda()] {
+    for refused in [shm.unregister(""), shm.register_cuda("a", &[0; 64], 0, 1), shm.unregister_cuda("")] {
         assert_eq!(text(refused), disabled);
     }
     assert_eq!(shm.status("").unwrap(), []);
@@ -100,7 +109,7 @@ fn nothing_is_registered_unless_that_is_allowed() {
 #[test]
 fn a_region_lies_within_its_object() {
     let object = Object::new(8192);
-    let shm = SharedMemory::new(true);
+    let shm = SharedMemory::new(true, Devices::none());
     let outside = [
         (0, 8193),
         (1, 8192),
@@ -127,26 +136,26 @@ fn a_region_lies_within_its_object() {
 #[test]
 fn a_lease_lies_within_its_region() {
     let object = Object::new(8192);
-    let shm = SharedMemory::new(true);
+    let shm = SharedMemory::new(true, Devices::none());
     shm.register("r", &object.key, 64, 128).unwrap();
     for (offset, size) in [(128, 0), (128, 1), (129, 1), (u64::MAX, 0), (u64::MAX, u64::MAX), (1 << 63, 1)] {
         let invalid = "Invalid offset for shared memory region: 'r'";
-        assert_eq!(text(shm.lease("r", offset, size)), invalid, "{offset} {size}");
+        assert_eq!(text(leased(&shm, "r", offset, size)), invalid, "{offset} {size}");
     }
     for (offset, size) in
         [(0, 129), (127, 2), (1, u64::MAX), (64, u64::MAX - 63), (0, (-4i64).cast_unsigned()), (0, 0), (4, 0)]
     {
         let invalid = "Invalid offset + byte size for shared memory region: 'r'";
-        assert_eq!(text(shm.lease("r", offset, size)), invalid, "{offset} {size}");
+        assert_eq!(text(leased(&shm, "r", offset, size)), invalid, "{offset} {size}");
     }
     for (offset, size) in [(0, 128), (127, 1), (64, 64)] {
-        assert_eq!(shm.lease("r", offset, size).unwrap().len() as u64, size);
+        assert_eq!(leased(&shm, "r", offset, size).unwrap().len() as u64, size);
     }
 }
 
 #[test]
 fn only_plain_objects_of_clients_are_opened() {
-    let shm = SharedMemory::new(true);
+    let shm = SharedMemory::new(true, Devices::none());
     let outside = Object::new(64);
     for key in
         ["", "/", "/nobody", "/../etc/passwd", "../etc/passwd", "/a/b", ".", "..", "/a\0b", "/dev/null"]
@@ -190,7 +199,7 @@ fn only_plain_objects_of_clients_are_opened() {
 #[test]
 fn what_would_fill_the_address_space_is_refused() {
     let huge = Object::new(1 << 45);
-    let shm = SharedMemory::new(true);
+    let shm = SharedMemory::new(true, Devices::none());
     let refused = text(shm.register("r", &huge.key, 0, 1 << 45));
     assert!(refused.contains("17592186044416 at most are mapped"), "{refused}");
     shm.register("half", &huge.key, 0, 1 << 43).unwrap();
@@ -205,14 +214,14 @@ fn what_would_fill_the_address_space_is_refused() {
 #[test]
 fn a_region_in_use_stays_until_its_last_request_is_done() {
     let object = Object::with(b"content");
-    let shm = SharedMemory::new(true);
+    let shm = SharedMemory::new(true, Devices::none());
     shm.register("r", &object.key, 0, 7).unwrap();
-    let lease = shm.lease("r", 0, 7).unwrap();
-    let data = TensorData::from(Arc::new(shm.lease("r", 3, 4).unwrap()) as Arc<dyn PlacedBuffer>);
+    let lease = leased(&shm, "r", 0, 7).unwrap();
+    let data = TensorData::from(Arc::new(leased(&shm, "r", 3, 4).unwrap()) as Arc<dyn PlacedBuffer>);
     shm.unregister("r").unwrap();
     assert_eq!(shm.status("r").unwrap().len(), 1, "it is still there");
     assert!(text(shm.register("r", &object.key, 0, 7)).ends_with("already in manager"));
-    assert_eq!(text(shm.lease("r", 0, 1)), "Unable to find shared memory region: 'r'");
+    assert_eq!(text(leased(&shm, "r", 0, 1)), "Unable to find shared memory region: 'r'");
     fs::remove_file(&object.path).unwrap();
     assert_eq!(read(&lease), b"content", "an object without a name lives as long as it is mapped");
     drop(lease);
@@ -226,7 +235,7 @@ fn a_region_in_use_stays_until_its_last_request_is_done() {
 #[test]
 fn a_tensor_is_read_and_written_in_place() {
     let object = Object::with(b"0123456789abcdef");
-    let shm = SharedMemory::new(true);
+    let shm = SharedMemory::new(true, Devices::none());
     shm.register("r", &object.key, 2, 14).unwrap();
     let mut tensors = SharedTensors::default();
     let input = tensors.input(&shm, "r", 1, 4).unwrap();
@@ -254,7 +263,7 @@ fn a_tensor_is_read_and_written_in_place() {
 #[test]
 fn a_truncated_region_fails_its_requests_and_nothing_else() {
     let (cut, whole) = (Object::with(&vec![7; 20_000]), Object::with(&vec![8; 20_000]));
-    let shm = SharedMemory::new(true);
+    let shm = SharedMemory::new(true, Devices::none());
     shm.register("cut", &cut.key, 0, 20_000).unwrap();
     shm.register("whole", &whole.key, 0, 20_000).unwrap();
     let mut tensors = SharedTensors::default();
@@ -268,15 +277,15 @@ fn a_truncated_region_fails_its_requests_and_nothing_else() {
     assert_eq!(text(tensors.check_inputs()), gone);
     let written = fs::read(&whole.path).unwrap();
     assert!(written[..4096].iter().all(|&b| b == 7) && written[8192..].iter().all(|&b| b == 0));
-    assert_eq!(text(shm.lease("cut", 0, 1)), gone, "it is of no use any more");
-    shm.lease("whole", 0, 20_000).unwrap().check().unwrap();
+    assert_eq!(text(leased(&shm, "cut", 0, 1)), gone, "it is of no use any more");
+    leased(&shm, "whole", 0, 20_000).unwrap().check().unwrap();
 
     shm.unregister("cut").unwrap();
     assert_eq!(shm.status("cut").unwrap().len(), 1, "the request still has it");
     drop((tensors, input));
     cut.file.set_len(20_000).unwrap();
     shm.register("cut", &cut.key, 0, 20_000).unwrap();
-    let mut lease = shm.lease("cut", 0, 20_000).unwrap();
+    let mut lease = leased(&shm, "cut", 0, 20_000).unwrap();
     cut.file.set_len(0).unwrap();
     TensorData::from(Bytes::from_static(b"an output")).copy_into(&mut lease, 0).unwrap();
     assert_eq!(text(lease.check()), gone);
@@ -285,9 +294,9 @@ fn a_truncated_region_fails_its_requests_and_nothing_else() {
 #[test]
 fn many_threads_survive_it_at_once() {
     let object = Object::with(&vec![1; 1 << 20]);
-    let shm = SharedMemory::new(true);
+    let shm = SharedMemory::new(true, Devices::none());
     shm.register("r", &object.key, 0, 1 << 20).unwrap();
-    let leases: Vec<Lease> = (0..4).map(|_| shm.lease("r", 0, 1 << 20).unwrap()).collect();
+    let leases: Vec<Lease> = (0..4).map(|_| leased(&shm, "r", 0, 1 << 20).unwrap()).collect();
     std::thread::scope(|scope| {
         for lease in &leases {
             scope.spawn(|| {
@@ -345,14 +354,14 @@ fn is_a_placed_buffer(buffer: &mut dyn PlacedBufferMut, other: &dyn PlacedBuffer
 #[test]
 fn shared_memory_and_a_devices_memory_go_through_the_same_trait() {
     let (object, source) = (Object::new(9000), Object::with(b"0123456789"));
-    let shm = SharedMemory::new(true);
+    let shm = SharedMemory::new(true, Devices::none());
     shm.register("r", &object.key, 0, 9000).unwrap();
     shm.register("source", &source.key, 0, 10).unwrap();
     let driver = TestDriver::new(2, 1 << 20);
     let of_device = driver.device(1).allocate_with(b"0123456789").unwrap();
-    let of_client = shm.lease("source", 0, 10).unwrap();
+    let of_client = leased(&shm, "source", 0, 10).unwrap();
     let mut buffers: [Box<dyn PlacedBufferMut>; 2] =
-        [Box::new(shm.lease("r", 0, 9000).unwrap()), Box::new(driver.device(0).allocate(9000).unwrap())];
+        [Box::new(leased(&shm, "r", 0, 9000).unwrap()), Box::new(driver.device(0).allocate(9000).unwrap())];
     assert_eq!(buffers.each_ref().map(|buffer| buffer.place()), [Place::Host, Place::Device(0)]);
     for buffer in &mut buffers {
         is_a_placed_buffer(&mut **buffer, &of_device);
@@ -364,7 +373,7 @@ fn shared_memory_and_a_devices_memory_go_through_the_same_trait() {
 #[test]
 fn an_output_on_a_device_is_written_to_shared_memory() {
     let object = Object::with(b"0123456789");
-    let shm = SharedMemory::new(true);
+    let shm = SharedMemory::new(true, Devices::none());
     shm.register("r", &object.key, 0, 10).unwrap();
     let driver = TestDriver::new(1, 1 << 20);
     let memory = driver.device(0).allocate_with(b"device").unwrap();

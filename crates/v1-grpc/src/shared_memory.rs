@@ -16,7 +16,9 @@ pub(crate) fn control(v1: &V1, request: SharedMemoryControlRequest) -> Result<Op
                 v1.register(&register.name, &object.shared_memory_key, object.offset, register.byte_size)?;
             }
             Some(SharedMemoryTypes::CudaSharedMemory(memory)) => {
-                v1.register_cuda(&register.name, &memory.raw_handle)?;
+                // A device id that is negative is of no device.
+                let device = u64::try_from(memory.device_id).unwrap_or(u64::MAX);
+                v1.register_cuda(&register.name, &memory.raw_handle, device, register.byte_size)?;
             }
             None => return Err(unspecified("shared memory type")),
         },

@@ -133,7 +133,9 @@ impl V1HttpFront {
             Route::Register { region, key, offset, byte_size } => {
                 v1.register(&region, &key, offset, byte_size)
             }
-            Route::RegisterCuda(region) => body.and_then(|handle| v1.register_cuda(&region, &handle)),
+            Route::RegisterCuda { region, device_id, byte_size } => {
+                body.and_then(|handle| v1.register_cuda(&region, &handle, device_id, byte_size))
+            }
             Route::Unregister(region) => v1.unregister(&region),
             Route::UnregisterAll => v1.unregister_all(),
             // Answered before.
@@ -151,7 +153,7 @@ fn kind(route: &Route<'_>) -> Option<CallKind> {
         Route::Index => CallKind::Repository,
         Route::Load(_) | Route::Unload(_) => CallKind::ModelControl,
         Route::Register { .. }
-        | Route::RegisterCuda(_)
+        | Route::RegisterCuda { .. }
         | Route::Unregister(_)
         | Route::UnregisterAll
         | Route::Regions => CallKind::SharedMemoryControl,

@@ -21,7 +21,11 @@ pub(crate) enum Route<'a> {
         offset: u64,
         byte_size: u64,
     },
-    RegisterCuda(Cow<'a, str>),
+    RegisterCuda {
+        region: Cow<'a, str>,
+        device_id: u64,
+        byte_size: u64,
+    },
     Unregister(Cow<'a, str>),
     UnregisterAll,
     Regions,
@@ -98,8 +102,8 @@ fn shared_memory(rest: &str) -> Option<Route<'_>> {
         "cudaregister" => {
             let (region, rest) = rest.split_once('/')?;
             let (byte_size, device) = rest.split_once('/')?;
-            number(byte_size).and(number(device))?;
-            Some(Route::RegisterCuda(name(region)?))
+            let (byte_size, device_id) = (number(byte_size)?, number(device)?);
+            Some(Route::RegisterCuda { region: name(region)?, device_id, byte_size })
         }
         "unregister" => Some(Route::Unregister(name(rest)?)),
         _ => None,
@@ -160,7 +164,8 @@ mod tests {
         assert_eq!(get("/api/sharedmemorycontrol/status"), Ok(Route::Regions));
         assert_eq!(post("/api/sharedmemorycontrol/unregisterall"), Ok(Route::UnregisterAll));
         assert_eq!(post("/api/sharedmemorycontrol/unregister/all"), Ok(Route::Unregister("all".into())));
-        assert_eq!(post("/api/sharedmemorycontrol/cudaregister/r/8/0"), Ok(Route::RegisterCuda("r".into())));
+        let cuda = Route::RegisterCuda { region: "r".into(), device_id: 1, byte_size: 8 };
+        assert_eq!(post("/api/sharedmemorycontrol/cudaregister/r/8/1"), Ok(cuda));
     }
 
     #[test]

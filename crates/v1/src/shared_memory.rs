@@ -2,7 +2,7 @@
 
 use hippocamp_backend::{Code, Error, Result};
 use hippocamp_proto::v1::SharedMemoryRegion;
-use hippocamp_proto::v1::shared_memory_region::{SharedMemoryTypes, SystemSharedMemory};
+use hippocamp_proto::v1::shared_memory_region::{CudaSharedMemory, SharedMemoryTypes, SystemSharedMemory};
 
 use crate::V1;
 
@@ -16,17 +16,20 @@ impl V1 {
     }
 
     /// Registers memory of a device.
-    pub fn register_cuda(&self, name: &str, handle: &[u8]) -> Result<()> {
+    pub fn register_cuda(&self, name: &str, handle: &[u8], device_id: u64, byte_size: u64) -> Result<()> {
         if handle.len() != CUDA_HANDLE {
             return Err(Error::invalid_arg(
                 "unexpected size for CUDA shared-memory handle, expecting 64 bytes",
             ));
         }
-        let registered = self.server.shared_memory().register_cuda(name);
+        let registered = self.server.shared_memory().register_cuda(name, handle, device_id, byte_size);
+        let without_gpus = self.server.settings().devices.gpus().next().is_none();
         registered.map_err(|error| match error.code() {
-            Code::InvalidArg if error.message().starts_with("failed to register") => Error::invalid_arg(
-                format!("failed to register CUDA shared memory region: '{name}', GPUs not supported"),
-            ),
+            Code::InvalidArg if without_gpus && error.message().starts_with("failed to register") => {
+                Error::invalid_arg(format!(
+                    "failed to register CUDA shared memory region: '{name}', GPUs not supported"
+                ))
+            }
             _ => error,
         })
     }
@@ -37,25 +40,38 @@ impl V1 {
             // The registry takes this for all regions.
             return Ok(());
         }
-        self.server.shared_memory().unregister(name)
+        let regions = self.server.shared_memory();
+        regions.unregister(name)?;
+        regions.unregister_cuda(name)
     }
 
     /// Unregisters all regions.
     pub fn unregister_all(&self) -> Result<()> {
-        self.server.shared_memory().unregister("")
+        let regions = self.server.shared_memory();
+        regions.unregister("")?;
+        regions.unregister_cuda("")
     }
 
     /// All regions, by name.
     pub fn regions(&self) -> Result<Vec<SharedMemoryRegion>> {
-        let regions = self.server.shared_memory().status("")?;
-        let region = |region: hippocamp_shm::SystemRegion| SharedMemoryRegion {
+        let memory = self.server.shared_memory();
+        let system = memory.status("")?.into_iter().map(|region| SharedMemoryRegion {
             name: region.name,
             byte_size: region.byte_size,
             shared_memory_types: Some(SharedMemoryTypes::SystemSharedMemory(SystemSharedMemory {
                 shared_memory_key: region.key,
                 offset: region.offset,
             })),
-        };
-        Ok(regions.into_iter().map(region).collect())
+        });
+        let cuda = memory.cuda_status("")?.into_iter().map(|region| SharedMemoryRegion {
+            name: region.name,
+            byte_size: region.byte_size,
+            shared_memory_types: Some(SharedMemoryTypes::CudaSharedMemory(CudaSharedMemory {
+                device_id: region.device_id.cast_signed(),
+            })),
+        });
+        let mut regions: Vec<SharedMemoryRegion> = system.chain(cuda).collect();
+        regions.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(regions)
     }
 }

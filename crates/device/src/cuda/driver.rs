@@ -81,14 +81,9 @@ impl Driver for CudaDriver {
         any.is::<PinnedMemory>().then(|| slice.as_host().map(|bytes| bytes.as_ptr() as u64)).flatten()
     }
 
-    fn open_exported(
-        &self,
-        id: i32,
-        handle: &[u8],
-        len: usize,
-    ) -> Result<Arc<dyn ExportedMemory>, DeviceError> {
+    fn open_exported(&self, id: i32, handle: &[u8]) -> Result<Arc<dyn ExportedMemory>, DeviceError> {
         let opened = self.opened(id, "open the memory of another process")?;
-        Ok(Arc::new(Exported::open(&self.shared(opened)?, handle, len)?))
+        Ok(Arc::new(Exported::open(&self.shared(opened)?, handle)?))
     }
 
     fn lost(&self, id: i32) -> Option<Box<str>> {

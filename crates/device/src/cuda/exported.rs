@@ -24,8 +24,8 @@ pub(super) struct Exported {
 }
 
 impl Exported {
-    /// Opens the memory of a handle, which has to have `len` bytes at least.
-    pub(super) fn open(stream: &Arc<CudaStream>, handle: &[u8], len: usize) -> Result<Exported, DeviceError> {
+    /// Opens the memory of a handle.
+    pub(super) fn open(stream: &Arc<CudaStream>, handle: &[u8]) -> Result<Exported, DeviceError> {
         let gpu = &stream.gpu;
         let operation = "open the memory of another process";
         let failed =
@@ -42,15 +42,12 @@ impl Exported {
         let mut address = 0;
         // SAFETY: writes the address. The driver checks the handle.
         gpu.check(operation, unsafe { (gpu.functions.open_exported)(&raw mut address, raw, flags) })?;
-        let exported = Exported { stream: Arc::clone(stream), address, len };
+        let mut exported = Exported { stream: Arc::clone(stream), address, len: 0 };
         let device = exported.device(gpu);
         if let Some(device) = device.filter(|device| *device != gpu.device) {
             return Err(failed(format!("the memory is on device {device}")));
         }
-        let room = exported.room(gpu)?;
-        if room < len {
-            return Err(failed(format!("the memory has {room} bytes, {len} were expected")));
-        }
+        exported.len = exported.room(gpu)?;
         Ok(exported)
     }
 
@@ -75,7 +72,16 @@ impl Exported {
 }
 
 impl ExportedMemory for Exported {
-    fn part(self: Arc<Self>, start: usize, len: usize) -> Box<dyn PlacedBufferMut> {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn part(
+        self: Arc<Self>,
+        start: usize,
+        len: usize,
+        owner: Box<dyn Any + Send + Sync>,
+    ) -> Box<dyn PlacedBufferMut> {
         let end = start.checked_add(len);
         assert!(
             end.is_some_and(|end| end <= self.len),
@@ -83,7 +89,8 @@ impl ExportedMemory for Exported {
             self.len
         );
         let (stream, address) = (Arc::clone(&self.stream), self.address + start as u64);
-        let owner: Box<dyn Any + Send + Sync> = Box::new(self);
+        // The mapping ends before whoever waits for its end is told.
+        let owner: Box<dyn Any + Send + Sync> = Box::new((self, owner));
         Box::new(DeviceMemory::new(stream, address, len, Owner::Other { _owner: owner }))
     }
 }
