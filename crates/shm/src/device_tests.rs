@@ -117,7 +117,7 @@ fn the_kinds_share_their_names_and_nothing_else() {
     let (_, handle) = driver.export(0, &[7; 16]);
     shm.register_cuda("r", &handle, 0, 16).unwrap();
     let region = CudaRegion { name: "r".to_owned(), device_id: 0, byte_size: 16 };
-    assert_eq!(shm.cuda_status("r").unwrap(), [region.clone()]);
+    assert_eq!(shm.cuda_status("r").unwrap(), std::slice::from_ref(&region));
     assert_eq!(
         text(shm.status("r")),
         "The region named 'r' is registered as CUDA shared memory, not system shared memory"

@@ -7,7 +7,7 @@ use hippocamp_backend::{Error, Result};
 use hippocamp_core::HeaderForwarding;
 use hippocamp_http_content::{ResponseBody, Unread};
 use hippocamp_net::{Front, Mount, Network, Refusal, RequestBody, Source};
-use hippocamp_proto::v1::SharedMemoryStatus;
+use hippocamp_proto::v1::{SharedMemoryRegion, SharedMemoryStatus};
 use hippocamp_v1::{CallKind, V1};
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Request, Response, StatusCode};
@@ -120,11 +120,10 @@ impl V1HttpFront {
                 };
             }
             Route::Regions => {
-                let regions =
-                    v1.regions().map(|regions| SharedMemoryStatus { shared_memory_region: regions });
-                let done = call.end(&regions);
-                return match regions {
-                    Ok(regions) => response::message(&done, "SharedMemoryStatus", &regions, format),
+                let status = v1.regions().map(status_of);
+                let done = call.end(&status);
+                return match status {
+                    Ok(status) => response::message(&done, "SharedMemoryStatus", &status, format),
                     Err(_) => response::bare(&done),
                 };
             }
@@ -143,6 +142,10 @@ impl V1HttpFront {
         };
         response::bare(&call.end(&done))
     }
+}
+
+fn status_of(regions: Vec<SharedMemoryRegion>) -> SharedMemoryStatus {
+    SharedMemoryStatus { shared_memory_region: regions }
 }
 
 /// The kind of a call; `None` for inference.

@@ -28,6 +28,9 @@ const GAUGES: [Gauge; 5] = [
     ("nv_gpu_power_limit", "GPU power management limit in watts", |figures| figures.power_limit),
 ];
 
+/// A figure of what this process does with a GPU: name, help, and how to read it.
+type Used<T> = (&'static str, &'static str, fn(T) -> u64);
+
 /// A direction of copies, as a label and how to read it.
 type Direction = (&'static str, fn(&DeviceUse) -> Transfers);
 
@@ -88,7 +91,7 @@ impl Gpus {
 pub(super) fn write_use(page: &mut Page, devices: &Devices) {
     let used: Vec<(&Device, DeviceUse)> =
         devices.gpus().filter_map(|gpu| Some((gpu, devices.device_use(gpu.id)?))).collect();
-    let of: [(&str, &str, fn(Transfers) -> u64); 2] = [
+    let of: [Used<Transfers>; 2] = [
         ("nv_gpu_copies", "Number of copies of tensors to, from and within a GPU", |of| of.copies),
         ("nv_gpu_copied_bytes", "Bytes of tensors copied to, from and within a GPU", |of| of.bytes),
     ];
@@ -101,7 +104,7 @@ pub(super) fn write_use(page: &mut Page, devices: &Devices) {
             }
         }
     }
-    let pools: [(&str, &str, fn(&DeviceUse) -> u64); 2] = [
+    let pools: [Used<&DeviceUse>; 2] = [
         (
             "nv_gpu_memory_pool_bytes",
             "Memory that the pool for tensors has taken from a GPU, in bytes",

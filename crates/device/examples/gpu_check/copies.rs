@@ -14,6 +14,7 @@ pub(crate) fn run(report: &mut Report, devices: &Devices) {
     report.check("from memory that no driver knows", || foreign(devices));
     report.check("pinned memory in both directions", || pinned(devices));
     report.check("a buffer that is refilled", || refilled(devices));
+    report.check("a row that is repeated", || repeated(devices));
     report.check("zeros", || zeros(devices));
     report.check("memory of an engine", || adopted(devices));
     report.check("rates from and to the host", || rates(devices));
@@ -107,6 +108,21 @@ fn refilled(devices: &Devices) -> Checked {
         }
         let read = buffer.finish().map_err(text)?.to_vec().map_err(text)?;
         equal(&read, &rows.concat(), "rows")?;
+    }
+    Ok(String::new())
+}
+
+fn repeated(devices: &Devices) -> Checked {
+    for place in [Place::Device(0), Place::Pinned] {
+        let memory = devices.memory(place).ok_or("no allocator")?;
+        let row = pattern(1000, 9);
+        let mut buffer = RefillBuffer::default();
+        buffer.restart(7500, Some(&*memory)).map_err(text)?;
+        buffer.push(PlacedSlice::Host(&[1; 500])).map_err(text)?;
+        buffer.push(PlacedSlice::Host(&row)).map_err(text)?;
+        buffer.repeat_last(1000, 6).map_err(text)?;
+        let read = buffer.finish().map_err(text)?.to_vec().map_err(text)?;
+        equal(&read[500..], &row.repeat(7), "rows")?;
     }
     Ok(String::new())
 }

@@ -42,6 +42,15 @@ impl PlacedBufferMut for HostMemory {
         source.copy_to_host(as_uninit(&mut self.0[start..start + source.len()]))
     }
 
+    fn as_host_mut(&mut self) -> Option<&mut [u8]> {
+        Some(&mut self.0)
+    }
+
+    fn copy_within(&mut self, from: usize, len: usize, to: usize) -> Result<(), MemoryError> {
+        self.0.copy_within(from..from + len, to);
+        Ok(())
+    }
+
     fn fill_zeros(&mut self, start: usize, count: usize) -> Result<(), MemoryError> {
         self.0[start..start + count].fill(0);
         Ok(())

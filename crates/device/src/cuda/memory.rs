@@ -228,6 +228,21 @@ impl PlacedBufferMut for DeviceMemory {
         copied.map_err(|error| failed(place, self.place(), count, error))
     }
 
+    fn copy_within(&mut self, from: usize, len: usize, to: usize) -> Result<(), MemoryError> {
+        let (source, target) = (self.range(from, len), self.range(to, len));
+        if len == 0 {
+            return Ok(());
+        }
+        let stream = Arc::clone(&self.stream);
+        let (_, _entered) = stream.gpu.enter()?;
+        stream.gpu.counters.within.add(len);
+        self.write("copy memory", |stream| {
+            // SAFETY: both ends are valid for as many bytes, and do not overlap.
+            unsafe { (stream.gpu.functions.copy_within)(target, source, len, stream.stream) }
+        })?;
+        Ok(())
+    }
+
     fn fill_zeros(&mut self, start: usize, count: usize) -> Result<(), MemoryError> {
         let target = self.range(start, count);
         if count == 0 {

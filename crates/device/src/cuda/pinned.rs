@@ -233,6 +233,15 @@ impl PlacedBufferMut for PinnedMemory {
         source.copy_to_host(as_uninit(&mut self.bytes_mut()?[start..start + source.len()]))
     }
 
+    fn as_host_mut(&mut self) -> Option<&mut [u8]> {
+        self.bytes_mut().ok()
+    }
+
+    fn copy_within(&mut self, from: usize, len: usize, to: usize) -> Result<(), MemoryError> {
+        self.bytes_mut()?.copy_within(from..from + len, to);
+        Ok(())
+    }
+
     fn fill_zeros(&mut self, start: usize, count: usize) -> Result<(), MemoryError> {
         self.bytes_mut()?[start..start + count].fill(0);
         Ok(())
