@@ -7,6 +7,7 @@ use hippocamp_backend::{
     Backend, BackendFacts, Device, Error, GpuSupport, Model, ModelFormat, ModelSource, Result,
 };
 use hippocamp_model_config::ModelConfig;
+use tracing::warn;
 
 use crate::Settings;
 use crate::cuda_libraries::has_provider;
@@ -38,16 +39,20 @@ impl Backend for OnnxRuntimeBackend {
     }
 
     fn facts(&self) -> BackendFacts {
+        let library = self.settings.library_now();
+        if library.is_file() && self.settings.devices.gpus().next().is_some() && !has_provider(library) {
+            warn!(
+                "ONNX models run on the CPU, although there are GPUs: '{}' has no CUDA provider beside it. Get one with 'pip install \
+                 onnxruntime-gpu', and name its library with HIPPOCAMP_ONNXRUNTIME_LIBRARY",
+                library.display()
+            );
+        }
         BackendFacts {
             formats: &[ModelFormat { platform: "onnxruntime_onnx", filename: DEFAULT_FILE }],
             cpu_instances: 2,
             // The loaded library knows for which GPUs it has kernels. One for the CPU alone has no provider beside it, so that
             // instances of KIND_AUTO are on the CPU; one of KIND_GPU is refused when it is loaded.
-            gpus: if has_provider(self.settings.library_now()) {
-                GpuSupport::From(0, 0)
-            } else {
-                GpuSupport::None
-            },
+            gpus: if has_provider(library) { GpuSupport::From(0, 0) } else { GpuSupport::None },
             ..BackendFacts::PLAIN
         }
     }

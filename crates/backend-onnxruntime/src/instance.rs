@@ -141,7 +141,7 @@ impl Tensors {
 }
 
 /// The options of every run that the config asks for; `None` if there are none.
-pub(crate) fn run_options(options: &Options) -> Result<Option<RunOptions>> {
+fn run_options(options: &Options) -> Result<Option<RunOptions>> {
     if options.run_entries.is_empty() {
         return Ok(None);
     }

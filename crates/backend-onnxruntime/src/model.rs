@@ -85,7 +85,7 @@ impl OnnxModel {
         if let Device::Gpu(_) = placement.device {
             cuda_libraries::open(&name, &runtime.library, &settings.cuda_libraries)?;
         }
-        let session = first_session(&runtime, &name, &file, &options, placement)?;
+        let session = first_session(&runtime, &name, &file, (&options, &settings), placement)?;
         let content = ModelFile::read(&file);
         let signature = signature::read(&name, &session.session, config, &content)?;
         let guard = Guard::of(&content);
@@ -250,10 +250,10 @@ fn first_session(
     runtime: &Runtime,
     model: &Arc<str>,
     file: &Path,
-    options: &Options,
+    (options, settings): (&Options, &Settings),
     placement: Placement,
 ) -> Result<Arc<OpenSession>> {
-    if let Device::Gpu(_) = placement.device {
+    if let Device::Gpu(id) = placement.device {
         let plain = Options { level: GraphOptimizationLevel::Disable, ..options.clone() };
         let on_cpu = Placement { device: Device::Cpu, ..placement };
         if let Ok(session) = open(runtime, model, file, &plain, on_cpu) {
@@ -261,6 +261,9 @@ fn first_session(
             options.providers.dispatches(model, placement.device, None)?;
             return Ok(session);
         }
+        // So that this thread may allocate while others capture.
+        let current = settings.devices.stream(id).and_then(|stream| stream.make_current());
+        current.map_err(|error| Error::of_memory(model, error.into()))?;
     }
     open(runtime, model, file, options, placement)
 }

@@ -33,6 +33,17 @@ pub(crate) struct CudaSession {
 /// The parameter of CUDA that says whether runs are captured.
 const GRAPHS: &str = "enable_cuda_graph";
 
+/// Further settings of CUDA that may be parameters of a model, each 0 or 1.
+const FLAGS: [&str; 7] = [
+    "use_tf32",
+    "cudnn_conv_use_max_workspace",
+    "cudnn_conv1d_pad_to_nc1d",
+    "prefer_nhwc",
+    "enable_skip_layer_norm_strict_mode",
+    "use_ep_level_unified_stream",
+    GRAPHS,
+];
+
 /// What the server sets itself.
 const OURS: [&str; 4] = ["device_id", "has_user_compute_stream", "user_compute_stream", GRAPHS];
 
@@ -81,6 +92,11 @@ impl Providers {
     /// Whether instances on the CPU have a provider besides the CPU kernels.
     pub(crate) fn accelerate_cpu(&self) -> bool {
         self.openvino.is_some()
+    }
+
+    /// Whether engines are built for the shapes of inputs.
+    pub(crate) fn build_engines(&self) -> bool {
+        self.tensorrt.is_some()
     }
 
     /// Whether runs on a GPU are captured if that is possible. TensorRT has graphs of its own.
@@ -203,6 +219,11 @@ fn cuda_parameters(parameters: &Parameters<'_>) -> Result<Entries> {
         let expected = || format!("a number below {}", values.len());
         let value = value.ok_or_else(|| parameters.wrong(key, &expected(), text))?;
         entries.push((key.to_owned(), (*value).to_owned()));
+    }
+    for key in FLAGS {
+        if let Some(value) = parameters.flag(key)? {
+            entries.push((key.to_owned(), u8::from(value).to_string()));
+        }
     }
     if let Some(text) = parameters.text("gpu_mem_limit") {
         let limit: u64 =

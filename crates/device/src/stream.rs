@@ -83,6 +83,10 @@ pub trait Stream: Send + Sync + Debug {
         &self,
         work: &mut dyn FnMut() -> Result<(), DeviceError>,
     ) -> Result<Box<dyn Graph>, DeviceError>;
+
+    /// Ends a capture that an engine began on this stream and did not end because it failed, and drops what was captured. The
+    /// stream is usable afterwards. Does nothing if there is no capture.
+    fn abandon_capture(&self) {}
 }
 
 /// Waits for this caller's turn to capture a graph, which ends when the guard is dropped. Every capture in this process takes

@@ -1,7 +1,7 @@
 //! The memory that cuBLAS takes beside each session.
 //!
 //! On a GPU of compute capability 9.0 cuBLAS takes 64 MB or more for each session and thread, in case a multiplication wants
-//! them. Eight buffers of 16 KiB make no difference that was measured (`docs/gpu.md`), and instances on one GPU are many. cuBLAS
+//! them. Eight buffers of 16 KiB make no difference that was measured (`docs/gpu-onnxruntime.md`), and instances on one GPU are many. cuBLAS
 //! reads the variable once, when it is opened, so it is set before anything else runs, as in `telemetry.rs`.
 
 #![allow(unsafe_code, reason = "runs before main, and reads and writes the environment of the process")]

@@ -10,12 +10,13 @@ use std::time::Instant;
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_batching::Outputs;
+use hippocamp_device::capture_turn;
 use hippocamp_tensor::{PlacedBufferMut, PlacedSlice, Shape};
 use ort::session::{RunOptions, Session};
 use tracing::debug;
 
+use super::bound_runs::BoundRuns;
 use super::counters::PlanCounters;
-use super::mode::CAPTURE;
 use super::plan_cache::{Key, PlanCache};
 use super::ports::{OnDevice, Ports};
 use super::session_maker::SessionMaker;
@@ -75,7 +76,8 @@ impl Graphs {
         outputs: usize,
         entries: &[(String, String)],
     ) -> Result<Graphs> {
-        let prepares = run_options(entries, NO_GRAPH)?;
+        let mut prepares = bound_options(entries)?;
+        prepares.set(GRAPH, NO_GRAPH).map_err(engine)?;
         let outputs = (0..outputs).map(|_| None).collect();
         let (shared, spare) = if is_shared { (Some(session), None) } else { (None, Some(session)) };
         Ok(Graphs { plans: PlanCache::new(limit), shared, spare, outputs, next_id: 1, maker, prepares })
@@ -83,6 +85,12 @@ impl Graphs {
 
     pub(super) fn count(&self) -> usize {
         self.plans.len()
+    }
+
+    /// Runs without graphs instead, in a new session.
+    pub(super) fn without(&self, ports: &Ports, entries: &[(String, String)]) -> Result<BoundRuns> {
+        let session = self.maker.open(false)?;
+        BoundRuns::new(vec![(0, session)], bound_options(entries)?, ports)
     }
 
     /// Whether there is a plan for these shapes, over inputs at these addresses. A plan for other addresses is dropped.
@@ -131,10 +139,14 @@ impl Graphs {
         let prepared = began.elapsed();
         let id = self.next_id;
         self.next_id += 1;
-        let options = run_options(entries, &id.to_string()).map_err(NoPlan::Run)?;
+        let options = graph_options(entries, &id.to_string()).map_err(NoPlan::Run)?;
         {
-            let _turn = CAPTURE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            binding.run(&options).map_err(NoPlan::Capture)?;
+            let _turn = capture_turn();
+            if let Err(error) = binding.run(&options) {
+                // The engine may have left the stream as it was then.
+                on.stream.abandon_capture();
+                return Err(NoPlan::Capture(error));
+            }
         }
         let shapes = key.iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         debug!(
@@ -233,11 +245,19 @@ impl Graphs {
     }
 }
 
-fn run_options(entries: &[(String, String)], graph: &str) -> Result<RunOptions> {
+/// The options of a run that is captured and replayed. Nobody waits for a replay but those who copy its outputs.
+fn graph_options(entries: &[(String, String)], graph: &str) -> Result<RunOptions> {
+    let mut options = bound_options(entries)?;
+    options.set(GRAPH, graph).map_err(engine)?;
+    options.disable_device_sync().map_err(engine)?;
+    Ok(options)
+}
+
+/// The options of a run without graphs.
+pub(super) fn bound_options(entries: &[(String, String)]) -> Result<RunOptions> {
     let mut options = RunOptions::new().map_err(engine)?;
     for (key, value) in entries {
         options.set(key, value).map_err(engine)?;
     }
-    options.set(GRAPH, graph).map_err(engine)?;
     Ok(options)
 }

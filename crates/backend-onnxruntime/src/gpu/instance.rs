@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use hippocamp_backend::{Request, Result};
+use hippocamp_backend::{Error, Request, Result};
 use hippocamp_batching::{Compute, InputMemory, Inputs, Outputs, PlanSizes};
 use hippocamp_tensor::Allocator;
 use smallvec::SmallVec;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::bound_runs::BoundRuns;
 use super::counters::PlanCounters;
@@ -37,26 +37,37 @@ pub(super) enum Runs {
 impl GpuInstance {
     fn run_batch(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
         let key = self.ports.key(inputs)?;
-        let GpuInstance { runs, ports, entries, counters, on, .. } = self;
-        match runs {
-            Runs::Bound(runs) => runs.run((&key, rows_of(&key)), inputs, (on, ports), outputs),
-            Runs::Graphs(graphs) => {
-                let addresses =
-                    inputs.iter().map(|view| view.as_ref().map(|view| on.address(view.data)).transpose());
-                let addresses = addresses.collect::<Result<SmallVec<[Option<u64>; 4]>>>()?;
-                if !graphs.has_plan(&key, &addresses) {
-                    let made = graphs.make(key.clone(), &addresses, (on, ports), (entries, counters, true));
-                    made.map_err(|why| match why {
-                        NoPlan::Run(error) | NoPlan::Capture(error) => error,
-                    })?;
-                    debug!(
-                        model = &*ports.model,
-                        plans = graphs.count(),
-                        "a batch waited for a plan of its shape"
+        if let Runs::Graphs(graphs) = &mut self.runs {
+            let (ports, on) = (&self.ports, &self.on);
+            let addresses =
+                inputs.iter().map(|view| view.as_ref().map(|view| on.address(view.data)).transpose());
+            let addresses = addresses.collect::<Result<SmallVec<[Option<u64>; 4]>>>()?;
+            let made = if graphs.has_plan(&key, &addresses) {
+                Ok(())
+            } else {
+                debug!(
+                    model = &*ports.model,
+                    plans = graphs.count(),
+                    "a batch waits for a plan of its shape"
+                );
+                graphs.make(key.clone(), &addresses, (on, ports), (&self.entries, &self.counters, true))
+            };
+            match made {
+                Ok(()) => return graphs.replay(&key, (on, ports), outputs),
+                Err(NoPlan::Run(error)) => return Err(error),
+                Err(NoPlan::Capture(error)) => {
+                    let model = &*ports.model;
+                    warn!(
+                        model,
+                        "an instance goes on without CUDA graphs, as its runs cannot be captured: {error}"
                     );
+                    self.runs = Runs::Bound(graphs.without(ports, &self.entries)?);
                 }
-                graphs.replay(&key, (on, ports), outputs)
             }
+        }
+        match &self.runs {
+            Runs::Bound(runs) => runs.run((&key, rows_of(&key)), inputs, (&self.on, &self.ports), outputs),
+            Runs::Graphs(_) => Err(Error::internal("a plan was expected, there is none")),
         }
     }
 }

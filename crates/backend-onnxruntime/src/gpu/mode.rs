@@ -1,6 +1,5 @@
 //! How the instances of a model run on a GPU.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::model_file::ModelFile;
@@ -41,9 +40,6 @@ impl Capturing {
         self.0.swap(false, Ordering::AcqRel)
     }
 }
-
-/// Held while the engine captures a graph. Captures of several threads at once fail.
-pub(super) static CAPTURE: Mutex<()> = Mutex::new(());
 
 #[cfg(test)]
 mod tests {

@@ -8,13 +8,12 @@ use hippocamp_backend::{Error, InstanceSpec, Result};
 use hippocamp_batching::{Gather, PlanSizes};
 use hippocamp_model_config::Signature;
 use hippocamp_tensor::{DataType, PlacedBufferMut, PlacedSlice, Shape};
-use ort::session::RunOptions;
 use tracing::{info, warn};
 
 use super::bound_runs::BoundRuns;
 use super::counters::PlanCounters;
 use super::errors::{is_out_of_memory, of_plan};
-use super::graphs::{Graphs, NoPlan};
+use super::graphs::{Graphs, NoPlan, bound_options};
 use super::instance::{GpuInstance, Runs};
 use super::mode::Capturing;
 use super::plan_cache::Key;
@@ -24,7 +23,6 @@ use super::shapes::{has_open_sizes, shapes_of};
 use crate::Settings;
 use crate::ffi::binding::inputs_on_host;
 use crate::guard::Guard;
-use crate::instance::run_options;
 use crate::options::Options;
 use crate::ports::ports;
 use crate::runtime::Runtime;
@@ -197,14 +195,14 @@ fn bound(
     (on, ports): (&OnDevice, &Ports),
     sizes: &PlanSizes,
 ) -> Result<Runs> {
-    let by_size = model.needs_preparation && sizes.as_slice().len() > 1 && !has_open_sizes(&spec.interface);
+    // TensorRT builds an engine for the shapes that it has seen.
+    let is_prepared = model.needs_preparation || model.options.providers.build_engines();
+    let by_size = is_prepared && sizes.as_slice().len() > 1 && !has_open_sizes(&spec.interface);
     let wanted = if by_size { sizes.as_slice().to_vec() } else { vec![0] };
     let maker = maker(model, on);
     let sessions = wanted.iter().map(|rows| Ok((*rows, maker.open(false)?)));
     let sessions = sessions.collect::<Result<Vec<_>>>()?;
-    let options = run_options(model.options)?;
-    let options = options.map_or_else(|| RunOptions::new().map_err(crate::error::engine), Ok)?;
-    let runs = BoundRuns::new(sessions, options, ports)?;
+    let runs = BoundRuns::new(sessions, bound_options(&model.options.run_entries)?, ports)?;
     let largest = usize::try_from(spec.interface.max_batch_size).unwrap_or(0).max(1);
     let tried = if by_size { wanted } else { vec![largest] };
     for rows in tried.into_iter().rev() {
@@ -222,11 +220,10 @@ fn bound(
             }
         }
     }
-    if model.needs_preparation && !by_size && (sizes.as_slice().len() > 1 || has_open_sizes(&spec.interface))
-    {
+    if is_prepared && !by_size && (sizes.as_slice().len() > 1 || has_open_sizes(&spec.interface)) {
         warn!(
             model = &**model.name,
-            "its convolutions are prepared anew whenever the shape of a batch changes, which takes up to seconds"
+            "it is prepared anew whenever the shape of a batch changes, which takes up to seconds"
         );
     }
     Ok(Runs::Bound(runs))

@@ -12,7 +12,7 @@ use hippocamp_batching::{Batched, Compute, PlanSizes};
 use hippocamp_device::Devices;
 use hippocamp_device::testing::TestDriver;
 use hippocamp_model_config::{Interface, SignatureTensor, parse};
-use hippocamp_tensor::{DataType, Place, Shape};
+use hippocamp_tensor::{Allocator, DataType, Place, Shape};
 use ort::session::RunOptions;
 use ort::session::builder::SessionBuilder;
 
@@ -114,7 +114,7 @@ fn what_the_session_has_on_the_host_stays_there() {
     let (instance, interface) = instance(&driver);
     assert_eq!([0, 1].map(|input| instance.input_memory(input).allocator.is_none()), [true, true]);
     assert_eq!(instance.padded_rows(3), 3, "without plans a batch is executed as it comes");
-    assert_eq!(instance.pinned_memory().map(|pinned| pinned.place()), Some(Place::Pinned));
+    assert_eq!(instance.pinned_memory().map(Allocator::place), Some(Place::Pinned));
     let mut batched = Batched::new(instance, interface);
     let requests: [[Option<&[f32]>; 2]; 2] =
         [[Some(&[1.0, 2.0]), Some(&[0.5, 0.25])], [Some(&[3.0, 4.0, 5.0, 6.0]), Some(&[1.0, 1.0, 1.0, 1.0])]];

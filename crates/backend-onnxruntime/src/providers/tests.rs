@@ -47,6 +47,7 @@ fn cuda_takes_new_and_old_settings() {
         parameters { key: "cudnn_conv_algo_search" value { string_value: "1" } }
         parameters { key: "arena_extend_strategy" value { string_value: "0" } }
         parameters { key: "gpu_mem_limit" value { string_value: "4294967200" } }
+        parameters { key: "prefer_nhwc" value { string_value: "true" } }
         optimization { execution_accelerators { gpu_execution_accelerator {
             name: "cuda" parameters { key: "use_tf32" value: "0" }
         } } }"#,
@@ -54,6 +55,7 @@ fn cuda_takes_new_and_old_settings() {
     let expected = entries([
         ("cudnn_conv_algo_search", "HEURISTIC"),
         ("arena_extend_strategy", "kNextPowerOfTwo"),
+        ("prefer_nhwc", "1"),
         ("gpu_mem_limit", "4294967200"),
         ("use_tf32", "0"),
     ]);
@@ -80,5 +82,45 @@ fn wrong_values_are_refused_by_name() {
         text(providers("parameters { key: \"cudnn_conv_algo_search\" value { string_value: \"3\" } }")),
         "Invalid argument: unable to load model 'm', parameter 'cudnn_conv_algo_search' was expected to be a number \
          below 3, got '3'"
+    );
+}
+
+#[test]
+fn a_session_has_our_settings_unless_the_config_has_others() {
+    let session = CudaSession { stream: 4096, graphs: true, instances: 2 };
+    let ours = entries([
+        ("arena_extend_strategy", "kSameAsRequested"),
+        ("cudnn_conv_use_max_workspace", "0"),
+        ("has_user_compute_stream", "1"),
+        ("user_compute_stream", "4096"),
+        ("enable_cuda_graph", "1"),
+    ]);
+    assert_eq!(providers("").unwrap().cuda_entries(Some(session)), ours);
+    let chosen = r#"
+        parameters { key: "cudnn_conv_use_max_workspace" value { string_value: "1" } }
+        parameters { key: "arena_extend_strategy" value { string_value: "0" } }
+        parameters { key: "use_tf32" value { string_value: "0" } }"#;
+    let expected = entries([
+        ("enable_cuda_graph", "0"),
+        ("arena_extend_strategy", "kNextPowerOfTwo"),
+        ("use_tf32", "0"),
+        ("cudnn_conv_use_max_workspace", "1"),
+    ]);
+    let alone = CudaSession { stream: 0, graphs: false, instances: 1 };
+    assert_eq!(providers(chosen).unwrap().cuda_entries(Some(alone)), expected);
+}
+
+#[test]
+fn graphs_are_the_default_and_what_the_server_sets_is_refused() {
+    assert!(providers("").unwrap().capture());
+    let off = "parameters { key: \"enable_cuda_graph\" value { string_value: \"false\" } }";
+    assert!(!providers(off).unwrap().capture());
+    assert!(!gpu("name: \"cuda\" parameters { key: \"enable_cuda_graph\" value: \"0\" }").unwrap().capture());
+    assert!(!gpu("name: \"tensorrt\"").unwrap().capture(), "TensorRT has graphs of its own");
+    let error = gpu("name: \"cuda\" parameters { key: \"device_id\" value: \"1\" }").unwrap_err();
+    assert_eq!(
+        error.reason(),
+        "Invalid argument: unable to load model 'm', parameter 'device_id' of cuda is set by the server; a config names GPUs \
+         in its instance_group"
     );
 }

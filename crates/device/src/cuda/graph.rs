@@ -46,6 +46,15 @@ pub(super) fn capture(
     Ok(Box::new(CudaGraph { gpu: Arc::clone(gpu), executable }))
 }
 
+/// Ends a capture that somebody else began and left, whatever it has.
+pub(super) fn abandon(stream: &CudaStream) {
+    let Ok((_, _entered)) = stream.gpu.enter() else { return };
+    let mut graph: CUgraph = null_mut();
+    // SAFETY: the stream is alive; null is written if nothing could be captured. Without a capture this is an error, and no harm.
+    unsafe { (stream.gpu.functions.end_capture)(stream.stream, &raw mut graph) };
+    drop(Captured { gpu: &stream.gpu, graph });
+}
+
 /// What was captured, from which an executable graph is made.
 struct Captured<'a> {
     gpu: &'a Gpu,

@@ -155,6 +155,10 @@ impl Stream for CudaStream {
     ) -> Result<Box<dyn Graph>, DeviceError> {
         graph::capture(self, work)
     }
+
+    fn abandon_capture(&self) {
+        graph::abandon(self);
+    }
 }
 
 impl Drop for CudaStream {
