@@ -11,7 +11,7 @@ use std::time::Instant;
 use hippocamp_backend::{Error, Result};
 use hippocamp_batching::Outputs;
 use hippocamp_device::capture_turn;
-use hippocamp_tensor::{PlacedBufferMut, PlacedSlice, Shape};
+use hippocamp_tensor::{MemoryError, PlacedBufferMut, PlacedSlice, Shape};
 use ort::session::{RunOptions, Session};
 use tracing::debug;
 
@@ -230,6 +230,8 @@ impl Graphs {
             let (true, Some(buffer)) = (outputs.is_wanted(index), buffer) else { continue };
             let shape = port.scalar.as_ref().unwrap_or(shape).clone();
             let source = PlacedSlice::Placed { buffer: &**buffer, start: 0, len: *size };
+            // The replay may not be complete yet: what reads the buffer comes behind it.
+            on.stream.used(source).map_err(MemoryError::from)?;
             outputs.copy(index, shape, source, &*on.allocator, on.pinned.as_deref())?;
         }
         Ok(())
