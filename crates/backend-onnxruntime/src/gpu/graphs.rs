@@ -224,6 +224,11 @@ impl Graphs {
     ) -> Result<()> {
         let plan =
             self.plans.get(key).ok_or_else(|| Error::internal("a plan was expected, there is none"))?;
+        for buffer in self.outputs.iter().flatten() {
+            // Whoever reads the outputs of the batch before: nobody, unless that failed halfway.
+            let whole = PlacedSlice::Placed { buffer: &**buffer, start: 0, len: buffer.len() };
+            on.stream.wait_for(whole).map_err(MemoryError::from)?;
+        }
         plan.binding.run(&plan.options)?;
         let made = plan.outputs.iter().zip(&ports.outputs).zip(&self.outputs).enumerate();
         for (index, (((shape, size), port), buffer)) in made {
