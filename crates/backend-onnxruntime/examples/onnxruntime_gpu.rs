@@ -378,6 +378,12 @@ impl Checks {
 const GPU: &str = "kind: KIND_GPU gpus: 0 count: 1";
 
 fn config(dims: &str, group: &str, more: &str) -> String {
+    // Further parameters, such as `enable_mem_pattern=1`.
+    let further = env::var("PARAMETERS").unwrap_or_default();
+    let further = further.split(',').filter_map(|parameter| parameter.split_once('='));
+    let further = further
+        .map(|(key, value)| format!("parameters {{ key: \"{key}\" value {{ string_value: \"{value}\" }} }}"));
+    let more = further.fold(more.to_owned(), |more, parameter| more + " " + &parameter);
     format!(
         "name: 'm' max_batch_size: 32 input {{ name: \"input.1\" data_type: TYPE_FP32 {dims} }} instance_group {{ {group} }} {more}"
     )

@@ -32,4 +32,4 @@ pub(crate) use instance::GpuInstance;
 pub(crate) use mode::{Capturing, needs_preparation};
 pub(crate) use preparation::{Prepared, prepare};
 pub(crate) use session_maker::Content;
-pub(crate) use shapes::has_open_sizes;
+pub(crate) use shapes::may_miss;

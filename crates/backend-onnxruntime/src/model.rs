@@ -17,7 +17,7 @@ use crate::arena::OpenSession;
 use crate::cuda_libraries;
 use crate::ffi::memory::give_back;
 use crate::gpu::{
-    Capturing, Content, GpuInstance, PlanCounters, Prepared, has_open_sizes, needs_preparation, prepare,
+    Capturing, Content, GpuInstance, PlanCounters, Prepared, may_miss, needs_preparation, prepare,
 };
 use crate::guard::Guard;
 use crate::instance::OnnxInstance;
@@ -141,7 +141,9 @@ impl OnnxModel {
     fn gpu_instance(&self, spec: &InstanceSpec, id: i32) -> Result<Batched<GpuInstance>> {
         cuda_libraries::open(&self.name, &self.runtime.library, &self.settings.cuda_libraries)?;
         let counters = self.gpu.counters.as_ref().map_or_else(|| PlanCounters::of(&self.name), Arc::clone);
-        if self.gpu.needs_preparation && has_open_sizes(&spec.interface) && self.gpu.content.get().is_none() {
+        let sizes = PlanSizes::from_config(&spec.config, &spec.interface)?;
+        let makes_sessions = self.gpu.needs_preparation && may_miss(&sizes, &spec.interface);
+        if makes_sessions && self.gpu.content.get().is_none() {
             let content = Content::read(&self.name, &self.file, &self.options)?;
             self.gpu.content.get_or_init(|| Arc::new(content));
         }

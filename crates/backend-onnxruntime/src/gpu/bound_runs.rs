@@ -26,7 +26,7 @@ use crate::ports::Port;
 
 /// Sessions whose runs are not captured.
 pub(super) struct BoundRuns {
-    /// Each with the number of rows that it is for. One that stands alone is for any.
+    /// Each with the number of rows that it is for, or 0 for any.
     sessions: Vec<(usize, Session)>,
     options: RunOptions,
     /// Whether the session takes each input of the config in host memory.
@@ -50,7 +50,7 @@ struct Owner(
 );
 
 impl BoundRuns {
-    /// With sessions by the number of rows; a single one is for any number.
+    /// With sessions by the number of rows, or one for any, of 0 rows.
     pub(super) fn new(
         sessions: Vec<(usize, Session)>,
         options: RunOptions,
@@ -92,7 +92,7 @@ impl BoundRuns {
 
     /// Whether there is a session for each of a few sizes.
     pub(super) fn is_by_size(&self) -> bool {
-        self.sessions.len() > 1
+        self.sessions.iter().any(|(size, _)| *size > 0)
     }
 
     /// The session for a batch of that many rows.

@@ -19,7 +19,7 @@ use super::mode::Capturing;
 use super::plan_cache::Key;
 use super::ports::{OnDevice, Ports};
 use super::session_maker::{Content, SessionMaker};
-use super::shapes::{has_open_sizes, shapes_of};
+use super::shapes::{has_open_sizes, may_miss, shapes_of};
 use crate::Settings;
 use crate::ffi::binding::inputs_on_host;
 use crate::guard::Guard;
@@ -197,7 +197,7 @@ fn bound(
 ) -> Result<Runs> {
     // TensorRT builds an engine for the shapes that it has seen.
     let is_prepared = model.needs_preparation || model.options.providers.build_engines();
-    let by_size = is_prepared && sizes.as_slice().len() > 1 && !has_open_sizes(&spec.interface);
+    let by_size = is_prepared && !sizes.is_empty() && !has_open_sizes(&spec.interface);
     let wanted = if by_size { sizes.as_slice().to_vec() } else { vec![0] };
     let maker = maker(model, on);
     let sessions = wanted.iter().map(|rows| Ok((*rows, maker.open(false)?)));
@@ -220,7 +220,7 @@ fn bound(
             }
         }
     }
-    if is_prepared && !by_size && (sizes.as_slice().len() > 1 || has_open_sizes(&spec.interface)) {
+    if is_prepared && !by_size && may_miss(sizes, &spec.interface) {
         warn!(
             model = &**model.name,
             "it is prepared anew whenever the shape of a batch changes, which takes up to seconds"

@@ -47,6 +47,10 @@ impl SessionMaker {
     pub(super) fn open(&self, graphs: bool) -> Result<Session> {
         let cuda = CudaSession { stream: self.stream, graphs, instances: self.instances };
         let content = self.content.as_deref();
-        open_on_gpu(&self.runtime, &self.model, (&self.file, content), &self.options, self.placement, cuda)
+        // From its second run on a session would take one block for all that the first has taken piece by piece. A graph
+        // is captured in the second, and no run comes behind it.
+        let mem_pattern = self.options.mem_pattern.or(graphs.then_some(false));
+        let options = Options { mem_pattern, ..self.options.clone() };
+        open_on_gpu(&self.runtime, &self.model, (&self.file, content), &options, self.placement, cuda)
     }
 }

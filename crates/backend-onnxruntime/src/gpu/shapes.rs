@@ -1,6 +1,6 @@
 //! The shapes that an instance can prepare for before it is ready.
 
-use hippocamp_batching::model_shape;
+use hippocamp_batching::{PlanSizes, model_shape};
 use hippocamp_model_config::{Interface, TensorSpec};
 
 use super::plan_cache::Key;
@@ -30,6 +30,12 @@ pub(crate) fn has_open_sizes(interface: &Interface) -> bool {
     interface.all_inputs().any(is_open)
 }
 
+/// Whether a batch may have shapes that nobody could know before it came.
+pub(crate) fn may_miss(sizes: &PlanSizes, interface: &Interface) -> bool {
+    let as_they_come = sizes.is_empty() && interface.max_batch_size > 1;
+    as_they_come || has_open_sizes(interface) || interface.all_inputs().any(|spec| spec.optional)
+}
+
 #[cfg(test)]
 mod tests {
     use hippocamp_model_config::parse;
@@ -51,6 +57,7 @@ mod tests {
         let expected: Key = [Some(Shape::from([4, 3, 32, 32])), Some(Shape::from([4]))].into_iter().collect();
         assert_eq!(shapes_of(&fixed, 4), Some(expected));
         assert!(!has_open_sizes(&fixed));
+        assert!(may_miss(&PlanSizes::default(), &fixed), "batches run as they come");
         let open = interface(
             "name: 'm' max_batch_size: 8 input [ { name: 'x' data_type: TYPE_FP32 dims: [ 3, -1 ] } ]",
         );
