@@ -3,12 +3,21 @@
 use hippocamp_backend::{Error, Result};
 use hippocamp_batching::{InputView, Inputs};
 use hippocamp_device::Devices;
-use hippocamp_tensor::PlacedSlice;
+use hippocamp_tensor::{Allocator, PlacedBufferMut, PlacedSlice};
 use hippocamp_tensorrt_sys::Dims;
 
 use crate::graphs::Key;
+use crate::output_buffers::whole;
 use crate::port::Port;
 use crate::profiles::Given;
+
+/// Where inputs on the device are, and how they get there.
+pub(crate) struct Memory<'a> {
+    pub(crate) devices: &'a Devices,
+    pub(crate) allocator: &'a dyn Allocator,
+    /// The address of empty tensors.
+    pub(crate) filler: u64,
+}
 
 /// An input of a batch.
 #[derive(Debug)]
@@ -22,13 +31,15 @@ pub(crate) struct Bound<'a> {
     values: Option<Vec<i64>>,
     /// Of one in host memory: what the address is of.
     bytes: Vec<u8>,
+    /// Of one that had to be copied. It is freed behind the run, in the order of the stream.
+    copy: Option<Box<dyn PlacedBufferMut>>,
 }
 
 impl<'a> Bound<'a> {
     /// An input at an address that is known.
     pub(crate) fn at(model: &str, port: &'a Port, shape: &[i64], address: u64) -> Result<Bound<'a>> {
         let dims = Dims::new(shape).ok_or_else(|| too_many(model, port, shape))?;
-        Ok(Bound { port, dims, address, slice: None, values: None, bytes: Vec::new() })
+        Ok(Bound { port, dims, address, slice: None, values: None, bytes: Vec::new(), copy: None })
     }
 
     fn of(
@@ -36,22 +47,31 @@ impl<'a> Bound<'a> {
         port: &'a Port,
         view: &InputView<'a>,
         batch: i64,
-        (devices, filler): (&Devices, u64),
+        memory: &Memory<'_>,
     ) -> Result<Bound<'a>> {
         if port.tensor.on_host {
             return Bound::on_host(model, port, view, batch);
         }
         // An empty tensor needs an address all the same.
-        let address = if view.data.is_empty() { Some(filler) } else { devices.address(view.data) };
-        let address = address.ok_or_else(|| {
-            Error::internal(format!(
-                "input '{}' of model '{model}' was expected on the device, it is in {}",
-                port.name(),
-                view.data.place()
-            ))
-        })?;
+        let address =
+            if view.data.is_empty() { Some(memory.filler) } else { memory.devices.address(view.data) };
+        let Some(address) = address else { return Bound::copied(model, port, view, memory) };
         let mut bound = Bound::at(model, port, &view.shape, address)?;
         bound.slice = (!view.data.is_empty()).then_some(view.data);
+        Ok(bound)
+    }
+
+    /// An input in memory that only its owner reaches: it is copied.
+    #[cold]
+    fn copied(model: &str, port: &'a Port, view: &InputView<'a>, memory: &Memory<'_>) -> Result<Bound<'a>> {
+        let copy = memory.allocator.allocate(view.data.len()).and_then(|mut copy| {
+            copy.copy_from(0, view.data)?;
+            Ok(copy)
+        });
+        let copy = copy.map_err(|error| Error::of_memory(model, error))?;
+        let address = memory.devices.address(whole(&*copy, 0)).unwrap_or(memory.filler);
+        let mut bound = Bound::at(model, port, &view.shape, address)?;
+        bound.copy = Some(copy);
         Ok(bound)
     }
 
@@ -82,7 +102,7 @@ pub(crate) fn bind<'a>(
     model: &str,
     ports: &'a [Port],
     inputs: &'a Inputs<'_>,
-    memory: (&Devices, u64),
+    memory: &Memory<'_>,
 ) -> Result<Vec<Bound<'a>>> {
     let batch = ports.iter().zip(inputs).find(|(port, view)| !port.spec.is_shape_tensor && view.is_some());
     let batch = batch.and_then(|(_, view)| view.as_ref()?.shape.first().copied()).unwrap_or(1);

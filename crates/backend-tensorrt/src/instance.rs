@@ -9,7 +9,7 @@ use hippocamp_model_config::Interface;
 use hippocamp_tensor::{Allocator, Place, PlacedBufferMut};
 use tracing::{info, warn};
 
-use crate::bound::{Bound, bind, key};
+use crate::bound::{Bound, Memory, bind, key};
 use crate::engines::Loaded;
 use crate::graphs::{Captured, Wanted, wanted};
 use crate::output_buffers::{OutputBuffers, whole};
@@ -211,7 +211,8 @@ impl Compute for TensorRtInstance {
         };
         self.stream.make_current().map_err(|error| around.of_device(error))?;
         let filler = self.devices.address(whole(&*self.filler, 0)).unwrap_or(0);
-        let inputs = bind(&self.model, &self.inputs, inputs, (&self.devices, filler))?;
+        let memory = Memory { devices: &self.devices, allocator: &*self.memory, filler };
+        let inputs = bind(&self.model, &self.inputs, inputs, &memory)?;
         let given: Vec<Given<'_>> = inputs.iter().map(Bound::given).collect();
         let profile = choose(&self.model, &self.profiles, &given)?;
         let captured = launch(&around, &self.graphs, &self.buffers, profile, &inputs, &self.outputs)?;

@@ -25,8 +25,11 @@ pub(crate) const VERSIONS: [(&str, &[u8; 4], [u8; 3]); 3] = [
     ("libtensorrt_rtx.so.1", b"vtrt", [1, 7, 1]),
 ];
 
-/// The library of `examples/double`, which `cargo test` builds beside the tests.
+/// The library of `examples/double`, which `cargo test` builds beside the tests. A program that was carried elsewhere names it.
 fn double() -> PathBuf {
+    if let Some(named) = std::env::var_os("HIPPOCAMP_TENSORRT_DOUBLE") {
+        return named.into();
+    }
     let test = std::env::current_exe().unwrap();
     let library = test.parent().and_then(Path::parent).unwrap().join("examples/libdouble.so");
     assert!(library.is_file(), "'{}' is missing: cargo build --examples makes it", library.display());
@@ -66,11 +69,17 @@ impl Setup {
     }
 
     pub(crate) fn on(driver: Arc<TestDriver>, library: &str) -> Setup {
+        let devices = Devices::of(Arc::clone(&driver) as Arc<dyn hippocamp_device::Driver>);
+        Setup { driver, ..Setup::on_devices(devices, library) }
+    }
+
+    /// On devices that may be real ones.
+    pub(crate) fn on_devices(devices: Devices, library: &str) -> Setup {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("m/1")).unwrap();
         Setup {
-            devices: Devices::of(Arc::clone(&driver) as Arc<dyn hippocamp_device::Driver>),
-            driver,
+            devices,
+            driver: TestDriver::new(0, 0),
             libraries: library_folder(library),
             folder,
             options: Vec::new(),
