@@ -26,5 +26,4 @@ mod settings;
 mod signature;
 
 pub use backend::TensorRtBackend;
-pub use libraries::{Found, find_libraries};
 pub use settings::Settings;

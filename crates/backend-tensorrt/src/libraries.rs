@@ -4,59 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_tensorrt_sys::{Library, Product};
+use hippocamp_tensorrt_sys::{Found, Library, Product, find_libraries};
 use parking_lot::Mutex;
 use tracing::info;
 
 use crate::plan_file::Header;
 use crate::{Settings, log};
-
-/// A library that was found, and what its name says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Where it is.
-    pub path: PathBuf,
-    product: Product,
-    major: u32,
-    /// The smaller, the more it can do.
-    rank: u8,
-}
-
-/// The names of the libraries, those that can do more first.
-const NAMES: [(&str, Product, u8); 4] = [
-    ("libnvinfer.so.", Product::TensorRt, 0),
-    ("libnvinfer_lean.so.", Product::TensorRt, 1),
-    ("libnvinfer_dispatch.so.", Product::TensorRt, 2),
-    ("libtensorrt_rtx.so.", Product::TensorRtRtx, 0),
-];
-
-/// The libraries of TensorRT in these folders: the full ones first, and the newest first.
-pub fn find_libraries(folders: &[PathBuf]) -> Vec<Found> {
-    let mut found: Vec<Found> = Vec::new();
-    for folder in folders {
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let Some(library) = name.to_str().and_then(|name| named(name, &entry.path())) else { continue };
-            let is_known = |known: &Found| {
-                (known.product, known.major, known.rank) == (library.product, library.major, library.rank)
-            };
-            if !found.iter().any(is_known) && library.path.is_file() {
-                found.push(library);
-            }
-        }
-    }
-    found.sort_by_key(|library| {
-        (library.product == Product::TensorRtRtx, library.rank, std::cmp::Reverse(library.major))
-    });
-    found
-}
-
-fn named(name: &str, path: &Path) -> Option<Found> {
-    NAMES.iter().find_map(|(prefix, product, rank)| {
-        let major = name.strip_prefix(prefix)?.split('.').next()?.parse().ok()?;
-        Some(Found { path: path.to_owned(), product: *product, major, rank: *rank })
-    })
-}
 
 /// The libraries that are open, which stay so: by path.
 static OPEN: Mutex<BTreeMap<PathBuf, Library>> = Mutex::new(BTreeMap::new());
@@ -139,33 +92,6 @@ fn nowhere(settings: &Settings, header: Header) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_can_do_more_comes_first() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in [
-            "libnvinfer_lean.so.11",
-            "libnvinfer_lean.so.10",
-            "libtensorrt_rtx.so.1",
-            "libnvinfer.so.10.16.1",
-            "libnvinfer.so",
-            "libnvinfer_vc_plugin.so.11",
-        ] {
-            std::fs::write(folder.path().join(name), "").unwrap();
-        }
-        let found = find_libraries(&["/nowhere".into(), folder.path().to_owned()]);
-        let names: Vec<_> =
-            found.iter().map(|each| each.path.file_name().unwrap().to_str().unwrap()).collect();
-        assert_eq!(
-            names,
-            [
-                "libnvinfer.so.10.16.1",
-                "libnvinfer_lean.so.11",
-                "libnvinfer_lean.so.10",
-                "libtensorrt_rtx.so.1"
-            ]
-        );
-    }
 
     #[test]
     fn says_what_to_install() {

@@ -125,7 +125,8 @@ const EXAMPLES: &str = "Examples:\n  \
     hippocamp check REPOSITORY    tells all that is wrong with the models there\n  \
     hippocamp config MODEL.onnx   prints a config.pbtxt for a model file\n  \
     hippocamp infer MODEL         asks a server that runs\n  \
-    hippocamp bench MODEL         loads a server that runs, and measures it\n\n\
+    hippocamp bench MODEL         loads a server that runs, and measures it\n  \
+    hippocamp plan MODEL.onnx     builds a TensorRT plan, where a library is installed that can\n\n\
     A model is a folder NAME with an optional config.pbtxt and a folder for each version: NAME/1/model.onnx.\n\
     Switches take a value as in tritonserver: --allow-http=false. Of a flag that is given twice the last one counts.\n\
     'tritonserver' as the first word is passed over, so that a container's command line can stay.";
@@ -136,6 +137,8 @@ const VARIABLES: &str = "Environment:\n  \
     looked for beside the executable, in lib/ there, in the clone that it\n                                 \
     was built in, in hippocamp/ of the XDG data folders, and in the\n                                 \
     package onnxruntime of the active Python\n  \
+    HIPPOCAMP_TENSORRT_LIBRARY     TensorRT's shared library, unless --backend-config=tensorrt,library=PATH\n                                 \
+    names it: docs/tensorrt.md says where it is looked for\n  \
     ORT_DISABLE_TELEMETRY          Set to 1 by hippocamp; 0 leaves ONNX Runtime's telemetry on\n  \
     TRITON_CLOUD_CREDENTIAL_PATH, AWS_..., GOOGLE_..., AZURE_...\n                                 \
     Credentials of object stores: docs/repository.md\n  \

@@ -5,6 +5,8 @@ mod bench;
 mod check;
 mod config;
 mod infer;
+#[cfg(feature = "tensorrt")]
+mod plan;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -17,6 +19,8 @@ pub(crate) fn run(args: &[OsString]) -> Option<ExitCode> {
         "config" => config::run(&args[2..]),
         #[cfg(feature = "client")]
         "bench" => return Some(bench::run(args.iter().skip(1).cloned())),
+        #[cfg(feature = "tensorrt")]
+        "plan" => return Some(plan::run(args.iter().skip(1).cloned())),
         "infer" => return infer::run(args.iter().skip(1).cloned()),
         _ => return None,
     };

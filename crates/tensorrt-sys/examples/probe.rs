@@ -115,9 +115,9 @@ fn build(library: &str, parser: &str, model: &str, plan: &str) -> Result<(), Str
     let library = open(library)?;
     let parser = ParserLibrary::open(Path::new(parser)).map_err(|e| e.to_string())?;
     let builder = library.builder().ok_or("the library makes no builder")?;
-    let network = builder.network(true).ok_or("no network")?;
+    let mut network = builder.network(true).ok_or("no network")?;
     let bytes = std::fs::read(model).map_err(|e| e.to_string())?;
-    parser.parse(&network, &bytes, Path::new(model))?;
+    parser.parse(&mut network, &bytes, Path::new(model))?;
     println!("inputs: {:?}\noutputs: {:?}", network.inputs(), network.outputs());
     let mut config = builder.config().ok_or("no config")?;
     println!("compute capabilities: {:?}", config.set_compute_capabilities(&[89, 120]));

@@ -13,6 +13,8 @@ use crate::{DataType, Dims, Layout};
 #[derive(Debug)]
 pub struct Network {
     object: Owned,
+    /// What has read models into it, and owns the weights that it refers to until it is built.
+    parsers: Vec<Owned>,
     _builder: Builder,
 }
 
@@ -31,11 +33,15 @@ pub struct NetworkTensor {
 
 impl Network {
     pub(crate) fn new(object: Owned, builder: Builder) -> Network {
-        Network { object, _builder: builder }
+        Network { object, parsers: Vec::new(), _builder: builder }
     }
 
     pub(crate) fn as_ptr(&self) -> *mut c_void {
         self.object.as_ptr()
+    }
+
+    pub(crate) fn keep(&mut self, parser: Owned) {
+        self.parsers.push(parser);
     }
 
     pub(crate) fn object(&self) -> &Owned {

@@ -43,7 +43,7 @@ impl ParserLibrary {
     ///
     /// # Errors
     /// What the model has that the library does not read.
-    pub fn parse(&self, network: &Network, model: &[u8], path: &Path) -> Result<(), String> {
+    pub fn parse(&self, network: &mut Network, model: &[u8], path: &Path) -> Result<(), String> {
         let library = network.object().library();
         let layout = library.layout;
         let path = CString::new(path.as_os_str().as_encoded_bytes()).map_err(|e| e.to_string())?;
@@ -63,12 +63,18 @@ impl ParserLibrary {
                     (model.as_ptr().cast() => *const c_void, model.len() => usize, path.as_ptr() => *const c_char) -> bool
                 )
             };
-            if is_read { Ok(()) } else { Err(faults(&parser, layout)) }
+            if is_read { Ok(parser) } else { Err(faults(&parser, layout)) }
         });
-        parsed.map_err(|fault: String| {
+        let parser = parsed.map_err(|fault: String| {
             let logged: Vec<String> = messages.into_iter().map(|message| message.text).collect();
             if fault.is_empty() { logged.join("; ") } else { fault }
-        })
+        })?;
+        network.keep(parser);
+        if network.outputs().is_empty() {
+            Err("it is no ONNX model, or has no outputs".to_owned())
+        } else {
+            Ok(())
+        }
     }
 }
 
