@@ -1,9 +1,6 @@
-"""Checks that are programs of their own: of the devices, and of TensorRT."""
+"""Checks that are programs of their own, and of machines with more than one GPU."""
 
-import os
-import shutil
 import subprocess
-import tempfile
 
 from .client import Client
 from .machine import gpus
@@ -18,35 +15,6 @@ def device(table, run):
     done = subprocess.run([run.device_check], capture_output=True, text=True, timeout=300, check=False)
     print(done.stdout[-6000:], done.stderr[-2000:])
     table.add(what, "exit status 0", str(done.returncode), done.returncode == 0)
-
-
-def tensorrt(table, run):
-    """A plan that is built and served, where full TensorRT is; what is there of it, otherwise."""
-    what = "a TensorRT plan, built and served"
-    if not run.on_gpu or "centerface" not in run.files:
-        table.skip(what, "runs", "no GPU was asked for, or the ONNX file is not there")
-        return
-    folder = tempfile.mkdtemp(prefix="plan-")
-    version = os.path.join(folder, "planned", "1")
-    os.makedirs(version)
-    plan = os.path.join(version, "model.plan")
-    command = [run.binary, "plan", run.files["centerface"], "--output", plan, *run.plan_flags]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-        if done.returncode != 0:
-            table.skip(what, "runs", f"hippocamp plan: {(done.stderr or done.stdout)[-400:]}")
-            return
-        with open(os.path.join(folder, "planned", "config.pbtxt"), "w", encoding="utf-8") as file:
-            file.write('name: "planned"\nplatform: "tensorrt_plan"\n')
-        with run.server(folder, "--model-control-mode=explicit") as server:
-            try:
-                Client(server.http).load("planned")
-                table.add(what, "loads", "loaded", True)
-            except Exception as error:
-                table.add(what, "loads", "failed", False, str(error)[:500])
-                run.show_log(server)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def two_gpus(table, run):
