@@ -21,6 +21,13 @@ dynamic_batching {{ }}
 """
 
 
+# Exact products instead of TF32's, which have 10 bits behind the point.
+WITHOUT_TF32 = """
+optimization { execution_accelerators { gpu_execution_accelerator {
+  name: "cuda" parameters { key: "use_tf32" value: "0" } } } }
+"""
+
+
 class Repository:
     """A folder of models, made of ONNX files that are linked, not copied."""
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .client import Client
-from .models import CENTERFACE, MAGIKA, SIDE
+from .models import CENTERFACE, MAGIKA, SIDE, WITHOUT_TF32
 
 SIZES = (1, 3, 8, 5, 1, 32, 17, 2)
 
@@ -30,7 +30,7 @@ def check(table, run):
     repository = run.repository("results")
     for name in names:
         repository.add(f"{name}_cpu", name, BODIES[name], "KIND_CPU")
-        repository.add(f"{name}_gpu", name, BODIES[name], run.kind, parameters={"use_tf32": "0"})
+        repository.add(f"{name}_gpu", name, BODIES[name], run.kind, more=WITHOUT_TF32 if run.on_gpu else "")
         repository.add(f"{name}_tf32", name, BODIES[name], run.kind)
     with run.server(repository, "--model-control-mode=explicit") as server:
         for name in names:

@@ -15,7 +15,7 @@ class Run:
         self.on_gpu = options.kind != "KIND_CPU"
         self.library, self.packages = options.onnxruntime_library, options.python_packages
         self.seconds, self.seconds_for_cycles = options.seconds, options.seconds_for_cycles
-        self.device_check = options.device_check
+        self.device_check, self.with_loops = options.device_check, not options.without_loops
         self.tensorrt_layout, self.tensorrt_check = options.tensorrt_layout, options.tensorrt_check
         self.plan_flags, self.flags = options.plan_flag, options.server_flag
         self.variables = dict(pair.split("=", 1) for pair in options.variable)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .client import Client
-from .models import CENTERFACE
+from .models import CENTERFACE, WITHOUT_TF32
 from .results import requests
 
 
@@ -21,7 +21,7 @@ def check(table, run):
         table.skip(what, "right", "the ONNX file of centerface is not there: --models")
         return
     repository = run.repository("shm")
-    repository.add("m", "centerface", CENTERFACE, run.kind, parameters={"use_tf32": "0"})
+    repository.add("m", "centerface", CENTERFACE, run.kind, more=WITHOUT_TF32 if run.on_gpu else "")
     with run.server(repository, "--allow-client-shm=true") as server:
         try:
             in_place(table, what, cudashm, Client(server.http))
