@@ -30,8 +30,10 @@ def check(table, run):
     repository = run.repository("results")
     for name in names:
         repository.add(f"{name}_cpu", name, BODIES[name], "KIND_CPU")
-        repository.add(f"{name}_gpu", name, BODIES[name], run.kind, more=WITHOUT_TF32 if run.on_gpu else "")
-        repository.add(f"{name}_tf32", name, BODIES[name], run.kind)
+        # Few plans, so that most of the sizes are padded.
+        plans = {"plan_batch_sizes": "1,8,32"}
+        repository.add(f"{name}_gpu", name, BODIES[name], run.kind, parameters=plans, more=WITHOUT_TF32 if run.on_gpu else "")
+        repository.add(f"{name}_tf32", name, BODIES[name], run.kind, parameters=plans)
     with run.server(repository, "--model-control-mode=explicit") as server:
         for name in names:
             for model, (kind, tolerance) in zip(

@@ -79,7 +79,8 @@ def check(table, run):
         else:
             table.add(f"bare loop: {key}", "told", f"{rate:.0f}/s", "told")
     repository = run.repository("speed")
-    repository.add("four", "centerface", CENTERFACE, run.kind, count=4, batch=16)
+    plans = {"plan_batch_sizes": "1,4,16"}
+    repository.add("four", "centerface", CENTERFACE, run.kind, count=4, batch=16, parameters=plans)
     repository.add("one", "centerface", CENTERFACE, run.kind, count=1, batch=1)
     repository.add("sixteen", "centerface", CENTERFACE, run.kind, count=16, batch=1)
     flags = ("--model-control-mode=explicit", "--allow-client-shm=true")
