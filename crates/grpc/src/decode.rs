@@ -77,6 +77,7 @@ fn request<'a>(
         inputs: inputs?,
         outputs,
         output_place: hippocamp_tensor::Place::Host,
+        placed_outputs: smallvec::SmallVec::new(),
         parameters: parameters.custom,
         priority: parameters.priority,
         timeout: parameters.timeout,

@@ -222,6 +222,7 @@ impl IncomingRequest for BinaryRequest<'_> {
             inputs,
             outputs: outputs.iter().map(|output| &*output.name).collect(),
             output_place: hippocamp_tensor::Place::Host,
+            placed_outputs: smallvec::SmallVec::new(),
             parameters: std::mem::take(&mut parameters.custom),
             priority: parameters.priority,
             timeout: parameters.timeout,

@@ -120,6 +120,7 @@ impl Accepted {
             request.parameters.update(parameters);
         }
         outputs.seal();
+        request.placed_outputs = outputs.on_devices();
         let responses = match then {
             Then::Wait => model.infer_and_wait(request)?,
             Then::Continue => model.infer(request)?,

@@ -3,7 +3,7 @@
 use hippocamp_backend::{Error, OutputTensor, Response, Result};
 use hippocamp_model_config::TensorSpec;
 use hippocamp_shm::{SharedMemory, SharedTensors};
-use hippocamp_tensor::{DataType, Shape, TensorData};
+use hippocamp_tensor::{DataType, Place, Shape, TensorData};
 use smallvec::SmallVec;
 
 use crate::LoadedModel;
@@ -72,6 +72,12 @@ impl OutputPlan {
     /// Whether the values of an output are returned unchanged in the response.
     pub fn returns_values(&self, output: &str) -> bool {
         self.classes_of(output).is_none() && !self.shared.has_output(output)
+    }
+
+    /// The outputs whose values are written to the memory of a device, and which device that is.
+    pub(crate) fn on_devices(&self) -> SmallVec<[(Box<str>, Place); 1]> {
+        let outputs = self.shared.outputs_on_devices().filter(|(name, _)| self.classes_of(name).is_none());
+        outputs.map(|(name, place)| (name.into(), place)).collect()
     }
 
     /// Whether an output is written to shared memory.

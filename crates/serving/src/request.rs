@@ -18,6 +18,8 @@ pub struct InferRequest<'a> {
     pub outputs: SmallVec<[&'a str; 4]>,
     /// Where all of them are wanted: host memory, unless the caller reads them on a device.
     pub output_place: Place,
+    /// The outputs that are wanted elsewhere, by their names. Filled in by the one call, for clients' shared memory.
+    pub placed_outputs: SmallVec<[(Box<str>, Place); 1]>,
     /// The parameters that the server does not interpret. They are passed to the model.
     pub parameters: Parameters,
     /// The priority in the queue. 1 is the highest; 0 stands for the model's default.
@@ -55,6 +57,7 @@ impl<'a> InferRequest<'a> {
             inputs,
             outputs: SmallVec::new(),
             output_place: Place::Host,
+            placed_outputs: SmallVec::new(),
             parameters: Parameters::default(),
             priority: 0,
             timeout: None,

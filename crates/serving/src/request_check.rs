@@ -46,7 +46,8 @@ pub(crate) fn check(
     observers: Arc<Observers>,
 ) -> Result<(Request, ResponseReceiver)> {
     let check = Check { model, id: request.id };
-    let outputs = check.outputs(&request.outputs, request.output_place)?;
+    let mut outputs = check.outputs(&request.outputs, request.output_place)?;
+    check.place(&mut outputs, &request.placed_outputs);
     check.no_duplicates(&request.inputs)?;
     let mut lookup = TensorLookup::new(&model.interface.inputs);
     let places: Places = request.inputs.iter().map(|input| lookup.find(input.name)).collect();
@@ -142,6 +143,17 @@ impl Check<'_> {
             wanted.add_at(index, place);
         }
         Ok(wanted)
+    }
+
+    /// Says where outputs are wanted that do not go to host memory. Names that the model does not have were refused before, if
+    /// they are outputs of the request at all.
+    fn place(&self, wanted: &mut WantedOutputs, placed: &[(Box<str>, Place)]) {
+        let outputs = &self.interface().outputs;
+        for (name, place) in placed {
+            if let Some(index) = outputs.iter().position(|spec| *spec.name == **name) {
+                wanted.set_place(index, *place, outputs.len());
+            }
+        }
     }
 
     fn no_duplicates(&self, inputs: &[InferInput<'_>]) -> Result<()> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_tensor::{PlacedBuffer, PlacedBufferMut, TensorData};
+use hippocamp_tensor::{Place, PlacedBuffer, PlacedBufferMut, TensorData};
 use smallvec::SmallVec;
 
 use crate::{Lease, Part, SharedMemory};
@@ -67,6 +67,14 @@ impl SharedTensors {
     /// Whether an output is to be written to shared memory.
     pub fn has_output(&self, output: &str) -> bool {
         self.outputs.contains_key(output)
+    }
+
+    /// The outputs that are to be written to the memory of a device, and which device that is.
+    pub fn outputs_on_devices(&self) -> impl Iterator<Item = (&str, Place)> {
+        self.outputs.iter().filter_map(|(name, part)| match part {
+            Part::System(_) => None,
+            Part::Cuda(buffer) => Some((&**name, buffer.place())),
+        })
     }
 
     /// Writes an output to the region that the request names, in one copy, and waits for that. False if the output belongs into the

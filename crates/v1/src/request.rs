@@ -58,6 +58,7 @@ impl<E: Encoding> IncomingRequest for Incoming<E> {
             inputs,
             outputs: header.output.iter().map(|output| output.name.as_str()).collect(),
             output_place: hippocamp_tensor::Place::Host,
+            placed_outputs: smallvec::SmallVec::new(),
             parameters: Parameters::default(),
             priority: u64::from(header.priority),
             timeout: Some(header.timeout_microseconds).filter(|us| *us > 0).map(Duration::from_micros),

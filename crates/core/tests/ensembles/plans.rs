@@ -4,12 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::ThreadId;
 
-use hippocamp_backend::Backend;
+use hippocamp_backend::{Backend, Event, Result, Sequence};
 use hippocamp_batching::conformance::{Act, Planned, PlannedBackend};
+use hippocamp_core::{
+    Delivered, IncomingRequest, InferInput, InferRequest, LoadedModel, OutputPlan, Responses, Then,
+};
 use hippocamp_device::testing::{TestDriver, Transfers};
 use hippocamp_device::{Devices, Driver};
 
-use crate::kit::{ONE, Server, step};
+use hippocamp_shm::SharedMemory;
+use hippocamp_tensor::DataType;
+
+use crate::kit::{ONE, Server, bytes, chain, numbers, step};
 
 const LIMIT: usize = 1 << 20;
 
@@ -17,7 +23,12 @@ fn server(driver: &Arc<TestDriver>) -> (Server, PlannedBackend) {
     let backend = PlannedBackend::new(driver);
     let devices = Devices::of(Arc::clone(driver) as Arc<dyn Driver>);
     let backends = vec![Arc::new(backend.clone()) as Arc<dyn Backend>];
-    (Server::with(backends, |settings| settings.devices = devices), backend)
+    (
+        Server::with(backends, |settings| {
+            (settings.devices, settings.allow_client_shm) = (devices, true);
+        }),
+        backend,
+    )
 }
 
 fn config(more: &str) -> String {
@@ -86,7 +97,7 @@ async fn an_edit_of_the_scheduling_keeps_instances_and_their_threads() {
         server.load("m").await.unwrap();
         for n in 0..10 {
             let sum = server.ask("m", &[1, 1], &[n]).unwrap().only().await.unwrap();
-            assert_eq!(crate::kit::numbers(&sum.outputs[0].data.to_host().unwrap()), [n + 1], "{turn}");
+            assert_eq!(numbers(&sum.outputs[0].data.to_host().unwrap()), [n + 1], "{turn}");
         }
     }
     server.core.unload("m", false).await.unwrap();
@@ -108,18 +119,18 @@ async fn an_ensemble_on_a_device_stays_there() {
         server.write(name, &on(gpus), Some(1));
         server.load(name).await.unwrap();
     }
-    let chain = |last: &str| {
+    let through = |last: &str| {
         let steps =
             [step("a", -1, "IN", "t1"), step("b", -1, "t1", "t2"), step(last, -1, "t2", "OUT")].concat();
         format!("platform: \"ensemble\" max_batch_size: 8 {ONE} ensemble_scheduling {{ {steps} }}")
     };
     for last in ["b", "far", "both"] {
         let name = format!("to_{last}");
-        server.write(&name, &chain(last), Some(1));
+        server.write(&name, &through(last), Some(1));
         server.load(&name).await.unwrap();
         let before = [0, 1].map(|id| driver.device(id).transfers());
         let sum = server.ask(&name, &[2, 1], &[1, 2]).unwrap().only().await.unwrap();
-        assert_eq!(crate::kit::numbers(&sum.outputs[0].data.to_host().unwrap()), [4, 5]);
+        assert_eq!(numbers(&sum.outputs[0].data.to_host().unwrap()), [4, 5]);
         let after = [0, 1].map(|id| driver.device(id).transfers());
         let (from_host, to_host, between) = (0..2).fold((0, 0, 0), |(from, to, between), id| {
             let (now, then): (&Transfers, &Transfers) = (&after[id], &before[id]);
@@ -151,4 +162,62 @@ async fn a_device_without_room_for_an_instance_refuses_the_model_and_says_so() {
     );
     assert!(lives(&backend.journal()).iter().all(|(_, acts)| acts.last() == Some(&Act::Dropped)));
     assert_eq!(driver.device(0).allocated(), 0);
+}
+
+/// A request whose tensor and output are in regions that a client has registered.
+struct InRegions {
+    from: &'static str,
+    to: &'static str,
+}
+
+impl IncomingRequest for InRegions {
+    fn sequence(&self) -> Option<&Sequence> {
+        None
+    }
+
+    fn decode<'a>(
+        &'a mut self,
+        _: &'a LoadedModel,
+        memory: &SharedMemory,
+        outputs: &mut OutputPlan,
+    ) -> Result<InferRequest<'a>> {
+        let data = outputs.shared_input(memory, self.from, 0, 8)?;
+        outputs.shared_output(memory, "OUT", self.to, 0, 8)?;
+        let input = InferInput { name: "IN", data_type: Some(DataType::Int32), shape: [2, 1].into(), data };
+        Ok(InferRequest::new([input].into_iter().collect()))
+    }
+}
+
+#[tokio::test]
+async fn tensors_in_a_clients_memory_on_the_device_never_reach_the_host() {
+    let driver = TestDriver::new(1, LIMIT);
+    let (server, _) = server(&driver);
+    server.write("m", &config("instance_group { kind: KIND_GPU }"), Some(1));
+    server.write("twice", &chain(&["m", "m"]).replacen("platform", "max_batch_size: 8 platform", 1), Some(1));
+    server.load("m").await.unwrap();
+    server.load("twice").await.unwrap();
+    let (_, from) = driver.export(0, &bytes(&[1, 2]));
+    let (client, to) = driver.export(0, &[0; 8]);
+    let memory = server.core.shared_memory();
+    memory.register_cuda("from", &from, 0, 8).unwrap();
+    memory.register_cuda("to", &to, 0, 8).unwrap();
+    for (model, sums) in [("m", [2, 3]), ("twice", [3, 4])] {
+        let before = driver.device(0).transfers();
+        let accepted = server.core.accept(model, None, Responses::Any).await.unwrap();
+        let mut request = InRegions { from: "from", to: "to" };
+        let mut running = accepted.submit(&*server.core, &mut request, Then::Wait).unwrap();
+        let Some(Event::Response { response, .. }) = running.responses.next().await else {
+            panic!("{model}")
+        };
+        let mut told = 0;
+        let deliver = |delivered: Delivered<'_>| {
+            told += 1;
+            assert!(delivered.data.is_none());
+            Ok(())
+        };
+        running.outputs.deliver(&running.model, response.outputs, deliver).unwrap();
+        assert_eq!((told, numbers(&client.bytes())), (1, sums.to_vec()), "{model}");
+        let after = driver.device(0).transfers();
+        assert_eq!((after.from_host, after.to_host), (before.from_host, before.to_host), "{model}");
+    }
 }
