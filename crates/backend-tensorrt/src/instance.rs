@@ -13,6 +13,7 @@ use crate::bound::{Bound, Memory, bind, key};
 use crate::engines::Loaded;
 use crate::graphs::{Captured, Wanted, wanted};
 use crate::output_buffers::{OutputBuffers, whole};
+use crate::plan::PlanTensor;
 use crate::port::Port;
 use crate::profiles::{Given, choose};
 use crate::run::{Active, Around, Written, deliver};
@@ -64,8 +65,8 @@ impl TensorRtInstance {
         let interface = Arc::clone(&spec.interface);
         let is_batching = interface.max_batch_size > 0;
         let inputs = Port::all(&model, interface.all_inputs(), &loaded.plan.inputs, is_batching)?;
-        let outputs = Port::all(&model, interface.all_outputs(), &loaded.plan.outputs, is_batching)?;
-        check_outputs(&model, &loaded, &outputs)?;
+        let mut outputs = Port::all(&model, interface.all_outputs(), &loaded.plan.outputs, is_batching)?;
+        outputs.extend(unlisted(&model, &loaded.plan.outputs, &outputs)?);
         let profiles = groups::profiles(spec, loaded.plan.profile_count)?;
         let filler = memory.allocate(FILLER).map_err(|error| Error::of_memory(&model, error))?;
         let mut instance = TensorRtInstance {
@@ -301,16 +302,10 @@ fn launch(
     written.collect::<Result<Vec<Written>>>().map(Some)
 }
 
-/// Every output of a plan needs memory, also one that nobody asks for.
-fn check_outputs(model: &str, loaded: &Loaded, ports: &[Port]) -> Result<()> {
-    let has_port = |name: &str| ports.iter().any(|port| port.tensor.name == name);
-    match loaded.plan.outputs.iter().find(|tensor| !has_port(&tensor.name)) {
-        None => Ok(()),
-        Some(tensor) => Err(Error::invalid_arg(format!(
-            "unable to load model '{model}', its config leaves out output '{}' of the plan, which has to be listed",
-            tensor.name
-        ))),
-    }
+/// The outputs that the config leaves out, behind the others: each needs memory in a run, also if nobody can ask for it.
+fn unlisted(model: &str, tensors: &[PlanTensor], ports: &[Port]) -> Result<Vec<Port>> {
+    let is_unlisted = |tensor: &&PlanTensor| ports.iter().all(|port| port.tensor.name != tensor.name);
+    tensors.iter().filter(is_unlisted).map(|tensor| Port::unlisted(model, tensor)).collect()
 }
 
 /// The smallest batch that some profile takes.

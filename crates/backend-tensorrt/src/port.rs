@@ -44,6 +44,21 @@ impl Port {
         Ok(Port { text, tensor: tensor.clone(), spec: spec.clone(), has_batch_value })
     }
 
+    /// One that the config does not list.
+    pub(crate) fn unlisted(model: &str, tensor: &PlanTensor) -> Result<Port> {
+        let spec = TensorSpec {
+            name: tensor.name.as_str().into(),
+            data_type: tensor.data_type,
+            dims: Shape::from(tensor.dims.as_slice()),
+            reshape: None,
+            optional: false,
+            is_shape_tensor: false,
+            allow_ragged_batch: false,
+            label_filename: String::new(),
+        };
+        Port::new(model, &spec, std::slice::from_ref(tensor), false)
+    }
+
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.spec.name
     }

@@ -110,6 +110,17 @@ fn a_group_has_the_profiles_that_it_names() {
 }
 
 #[test]
+fn outputs_that_the_config_leaves_out_are_computed_and_dropped() {
+    let text = format!("{TWICE}\noutput z FLOAT x.0,2 device data\naffine x z 3 0");
+    let config = "max_batch_size: 8 input { name: \"x\" data_type: TYPE_FP32 dims: 2 } \
+        output { name: \"z\" data_type: TYPE_FP32 dims: 2 }";
+    let (_setup, model) = Setup::with_plan(0, &text, config).unwrap();
+    let responses = model.run(vec![vec![input(&[1, 2], floats([1.0, 2.0]))]]);
+    let response = responses[0].as_ref().unwrap();
+    assert_eq!((response.outputs.len(), output(response, 0).1), (1, floats([3.0, 6.0])));
+}
+
+#[test]
 fn a_batch_below_the_least_of_the_plan_is_filled_up() {
     let text = TWICE.replace("1,2:4,2", "4,2:4,2");
     let (_setup, model) = Setup::with_plan(0, &text, "").unwrap();

@@ -105,6 +105,10 @@ impl Batches for Pictures {
     }
 
     fn found(&mut self, bytes: &[u8]) {
+        // What came of a part of the pictures is not kept.
+        if self.fault.lock().is_some() {
+            return;
+        }
         if let Some(path) = &self.cache_file
             && let Err(fault) = std::fs::write(path, bytes)
         {

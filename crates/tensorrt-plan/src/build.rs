@@ -60,10 +60,12 @@ pub fn build_plan(args: &PlanArgs, folders: &[PathBuf], devices: &Devices) -> Re
     let made = add_profiles(&builder, &mut config, &ranges, &network.inputs())?;
     let fault = calibrate(args, &network, &ranges, &made, &mut config, devices)?;
     config.set_progress(Box::new(OnStandardError::new()));
-    let plan = told(|| builder.build(&network, &config)).map_err(|why| {
-        let fault = fault.and_then(|fault| fault.lock().take());
-        fault.unwrap_or_else(|| anyhow::anyhow!("{library} cannot build '{}': {why}", model.display()))
-    })?;
+    let plan = told(|| builder.build(&network, &config));
+    // The library takes a picture that cannot be read for the end of the pictures.
+    if let Some(fault) = fault.and_then(|fault| fault.lock().take()) {
+        return Err(fault);
+    }
+    let plan = plan.map_err(|why| anyhow::anyhow!("{library} cannot build '{}': {why}", model.display()))?;
     keep_times(args, &config)?;
     let path = args.output();
     write(&path, plan.bytes())?;

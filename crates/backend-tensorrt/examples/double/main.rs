@@ -4,9 +4,11 @@
 //! tensors are on a GPU, by kernels on the stream that it is given, so that runs can be captured. What a plan may say is in
 //! `plan.rs`. A method that is called and not implemented here ends the process, with its place.
 
-#![allow(unsafe_code, reason = "implements C++ interfaces")]
+#![allow(unsafe_code, unreachable_pub, reason = "implements C++ interfaces, whose functions are exported")]
 #![allow(clippy::print_stderr, reason = "stands in for a library without our log")]
 
+mod builder;
+mod callbacks;
 mod context;
 mod cuda;
 mod engine;
@@ -32,9 +34,9 @@ pub(crate) fn role() -> &'static Role {
         let name = own_path();
         let name = name.rsplit('/').next().unwrap_or_default();
         let (product, number) = match name {
-            "libnvinfer.so.11" => (Product::TensorRt, 110_400),
+            "libnvinfer.so.11" | "libnvonnxparser.so.11" => (Product::TensorRt, 110_400),
             "libnvinfer.so.12" => (Product::TensorRt, 120_000),
-            "libtensorrt_rtx.so.1" => (Product::TensorRtRtx, 10_701),
+            "libtensorrt_rtx.so.1" | "libtensorrt_onnxparser_rtx.so.1" => (Product::TensorRtRtx, 10_701),
             _ => (Product::TensorRt, 101_601),
         };
         let version = Version::of_number(number);

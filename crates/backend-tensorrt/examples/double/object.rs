@@ -52,6 +52,37 @@ pub(crate) fn make<T>(data: T, methods: &[(Slot, *const c_void)]) -> *mut c_void
     public.cast()
 }
 
+/// Makes an object whose methods are its own, with its deleting destructor at a place.
+pub(crate) fn make_direct<T>(data: T, methods: &[(Slot, *const c_void)], delete: usize) -> *mut c_void {
+    let mut entries = [unexpected as *const c_void; PLACES];
+    for (slot, method) in methods {
+        if let Some(place) = slot.place(role().layout) {
+            entries[place] = *method;
+        }
+    }
+    entries[delete] = delete_direct::<T> as *const c_void;
+    let table = std::ptr::null();
+    let object =
+        Box::into_raw(Box::new(Implementation { table, public: std::ptr::null_mut(), entries, data }));
+    // SAFETY: it was just made.
+    unsafe { (*object).table = (*object).entries.as_ptr() };
+    object.cast()
+}
+
+unsafe extern "C" fn delete_direct<T>(this: *mut c_void) {
+    // SAFETY: the object was made by `make_direct`, and is deleted once.
+    drop(unsafe { Box::from_raw(this.cast::<Implementation<T>>()) });
+}
+
+/// What has the methods of a public object.
+///
+/// # Safety
+/// `public` was made by `make`.
+pub(crate) unsafe fn implementation(public: *mut c_void) -> *mut c_void {
+    // SAFETY: the caller's word; the place of the field does not depend on the data.
+    unsafe { (*public.cast::<Public<()>>()).implementation.cast() }
+}
+
 /// The data of an implementation.
 ///
 /// # Safety

@@ -75,7 +75,7 @@ impl Plan {
     /// Reads the text of a plan.
     pub(crate) fn parse(text: &str) -> Result<Plan, String> {
         let mut plan = Plan { profiles: 1, ..Plan::default() };
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        for line in text.lines().filter(|line| !line.trim().is_empty() && !line.starts_with('#')) {
             plan.statement(line).ok_or_else(|| format!("Serialization assertion failed: {line}"))?;
         }
         Ok(plan)
