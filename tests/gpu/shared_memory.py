@@ -21,7 +21,8 @@ def check(table, run):
         table.skip(what, "right", "the ONNX file of centerface is not there: --models")
         return
     repository = run.repository("shm")
-    repository.add("m", "centerface", CENTERFACE, run.kind, more=WITHOUT_TF32 if run.on_gpu else "")
+    plans = {"plan_batch_sizes": "4"}
+    repository.add("m", "centerface", CENTERFACE, run.kind, batch=4, parameters=plans, more=WITHOUT_TF32 if run.on_gpu else "")
     with run.server(repository, "--allow-client-shm=true") as server:
         try:
             in_place(table, what, cudashm, Client(server.http))

@@ -158,7 +158,10 @@ impl Loading<'_> {
             same_files.is_some_and(|files| files.same_for_engine(&reusable.opened.files, before, after));
         let model = &reusable.opened.model;
         let Some(scheduler) = reusable.model.scheduler() else { return Ok(None) };
-        if !same_files || !model.serves_under(before, after) || model.check_config(after).is_err() {
+        // Instances are prepared for the sizes of the config that they were made with.
+        let same_plans = model.prepared_batch_sizes(before) == model.prepared_batch_sizes(after);
+        let serves = same_files && same_plans && model.serves_under(before, after);
+        if !serves || model.check_config(after).is_err() {
             return Ok(None);
         }
         if before.instance_group == after.instance_group

@@ -111,6 +111,21 @@ async fn an_edit_of_the_scheduling_keeps_instances_and_their_threads() {
 }
 
 #[tokio::test]
+async fn an_edit_that_asks_for_other_batch_sizes_makes_new_plans() {
+    let driver = TestDriver::new(1, LIMIT);
+    let (server, backend) = server(&driver);
+    let group = "instance_group { kind: KIND_GPU }";
+    server.write("m", &config(group), Some(1));
+    server.load("m").await.unwrap();
+    server.write("m", &config(&format!("{group} dynamic_batching {{ preferred_batch_size: 6 }}")), Some(1));
+    server.load("m").await.unwrap();
+    server.ask("m", &[3, 1], &[1, 2, 3]).unwrap().only().await.unwrap();
+    let acts: Vec<Act> = backend.journal().into_iter().map(|planned| planned.act).collect();
+    assert_eq!(acts.iter().filter(|act| **act == Act::Made).count(), 2);
+    assert!(acts.contains(&Act::Ran(4)) && acts.contains(&Act::Ran(6)), "{acts:?}");
+}
+
+#[tokio::test]
 async fn an_ensemble_on_a_device_stays_there() {
     let driver = TestDriver::new(2, LIMIT);
     let (server, _) = server(&driver);
