@@ -55,13 +55,13 @@ impl InferenceServer {
         None
     }
 
-    /// Whether requests for the model are answered: it serves, or can be loaded on request.
+    /// Whether requests for the model are answered: it serves and has not lost its GPUs, or it can be loaded on request.
     pub async fn is_model_ready(&self, name: &str, version: Option<u64>) -> bool {
         if self.is_stopping() {
             return false;
         }
-        if self.lifecycle.routes().find(name, version).is_ok() {
-            return true;
+        if let Ok(model) = self.lifecycle.routes().find(name, version) {
+            return self.can_execute(&model);
         }
         let Some(lazy) = &self.lazy else { return false };
         lazy.can_load(name, version).await

@@ -14,6 +14,7 @@ mod index;
 #[cfg_attr(not(feature = "lazy-loading"), path = "without_lazy_loading.rs")]
 mod lazy;
 mod log_control;
+mod lost;
 mod metadata;
 mod metrics_page;
 mod metrics_settings;

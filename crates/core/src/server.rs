@@ -156,6 +156,7 @@ impl InferenceServer {
     fn serves_enough(&self) -> bool {
         let lifecycle = &self.lifecycle;
         match self.settings().readiness {
+            Readiness::All if self.any_lost() => false,
             Readiness::All if self.lazy.is_some() => !lifecycle.any_missing(),
             Readiness::All => !lifecycle.any_failure(),
             Readiness::Served if self.lazy.is_some() => true,

@@ -207,3 +207,42 @@ async fn a_gpu_that_is_not_there_is_told_with_those_that_are() {
     let auto = placed("instance_group { gpus: [ 0, 7 ] count: 2 }", ANY, machine(), false).await.unwrap();
     assert_eq!(auto, [Device::Cpu; 2], "KIND_AUTO is on the CPU where not all of them can be used");
 }
+
+#[tokio::test]
+async fn a_model_whose_gpus_are_lost_is_not_ready() {
+    let driver = TestDriver::new(2, 1000);
+    let repository = tempfile::tempdir().unwrap();
+    let tensors = "input { name: \"a\" data_type: TYPE_INT32 dims: 1 } output { name: \"o\" data_type: TYPE_INT32 dims: 1 }";
+    for (name, groups) in [
+        ("first", "instance_group { kind: KIND_GPU gpus: 0 }"),
+        ("both", "instance_group { kind: KIND_GPU }"),
+        ("mixed", "instance_group [ { kind: KIND_GPU gpus: 0 }, { kind: KIND_CPU } ]"),
+        ("cpu", "instance_group { kind: KIND_CPU }"),
+    ] {
+        let folder = repository.path().join(name);
+        fs::create_dir_all(folder.join("1")).unwrap();
+        fs::write(folder.join("config.pbtxt"), format!("backend: \"placed\" {tensors} {groups}")).unwrap();
+    }
+    let settings = Settings {
+        repositories: vec![repository.path().into()],
+        devices: Devices::of(driver.clone()),
+        ..Settings::default()
+    };
+    let backend = Placed { gpus: ANY, instances: Arc::default() };
+    let server = InferenceServer::new(settings, vec![Arc::new(backend)]);
+    assert!(server.load_repositories().await.is_empty());
+    server.begin_serving();
+    let ready = async || {
+        let mut ready = Vec::new();
+        for name in ["first", "both", "mixed", "cpu"] {
+            ready.push(server.is_model_ready(name, None).await);
+        }
+        (server.is_ready(), ready)
+    };
+    assert_eq!(ready().await, (true, vec![true; 4]));
+    driver.device(0).lose("GPU is lost");
+    assert_eq!(ready().await, (false, vec![false, true, true, true]));
+    driver.device(1).lose("GPU is lost");
+    assert_eq!(ready().await, (false, vec![false, false, true, true]));
+    assert!(server.is_live());
+}
