@@ -30,6 +30,8 @@ pub(crate) struct Loaded {
     pub(crate) engine: Engine,
     pub(crate) plan: Plan,
     pub(crate) library: Library,
+    /// Held while a context is made: TensorRT does not promise that several can be at once.
+    pub(crate) making: Mutex<()>,
 }
 
 impl Engines {
@@ -94,7 +96,7 @@ impl Engines {
             "{library} has read the plan, whose contexts take {} bytes each",
             engine.device_memory_size()
         );
-        Ok(Loaded { engine, plan, library })
+        Ok(Loaded { engine, plan, library, making: Mutex::default() })
     }
 }
 

@@ -65,6 +65,7 @@ impl Around<'_> {
 impl Active {
     /// Makes a context with a profile.
     pub(crate) fn new(around: &Around<'_>, name: &str, profile: usize, outputs: usize) -> Result<Active> {
+        let making = around.loaded.making.lock();
         let (context, messages) = capture(|| {
             let mut context = around.loaded.engine.context()?;
             if let Ok(name) = std::ffi::CString::new(name) {
@@ -76,6 +77,7 @@ impl Active {
                 context.profile() == profile || unsafe { context.set_profile(profile, around.stream.raw()) };
             is_set.then_some(context)
         });
+        drop(making);
         let context = context.ok_or_else(|| {
             around.failed(
                 &format!("no execution context can be made for profile {profile}"),

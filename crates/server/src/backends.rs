@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use hippocamp_backend::Backend;
 use hippocamp_device::Devices;
-use hippocamp_tensor::Place;
 
 use crate::args::Args;
 
@@ -37,7 +36,7 @@ macro_rules! backends {
 backends! {
     "builtin" builtin = |_, _| Ok(hippocamp_backend_builtin::backends());
     "vision" vision = |_, devices| {
-        let pinned = devices.memory(Place::Pinned);
+        let pinned = devices.memory(hippocamp_tensor::Place::Pinned);
         Ok(vec![Arc::new(hippocamp_backend_vision::VisionBackend::with_pinned_memory(pinned))])
     };
     "tensorrt" tensorrt = crate::tensorrt::backend;
