@@ -12,6 +12,7 @@ pub(crate) fn run(report: &mut Report, devices: &Devices) {
     report.check("memory beyond all bounds is refused", || refused(devices));
     report.check("a full device refuses, and recovers", || full(devices));
     report.check("exhausted pinned memory is followed by ordinary memory", || pinned(devices));
+    report.check("pinned memory of one size makes room for another", || sizes(devices));
     report.check("nothing leaks in 20,000 rounds", || leak(devices));
 }
 
@@ -90,6 +91,19 @@ fn pinned(devices: &Devices) -> Checked {
         &told,
     )
     .map(|_| told)
+}
+
+fn sizes(devices: &Devices) -> Checked {
+    let memory = devices.memory(Place::Pinned).ok_or("no allocator")?;
+    let before = resident();
+    for round in 0..20 {
+        let size = (20 + round * 10) << 20;
+        let held = (0..3).map(|_| memory.allocate(size).map_err(text)).collect::<Result<Vec<_>, _>>()?;
+        kit::expect(held[0].place() == Place::Pinned, &format!("{} MiB are not pinned", size >> 20))?;
+    }
+    let grown = (resident() as i64 - before as i64) >> 20;
+    let told = format!("the host grew by {grown} MiB; {:?}", devices.pinned_use());
+    kit::expect(grown <= 300, &told).map(|_| told)
 }
 
 fn leak(devices: &Devices) -> Checked {

@@ -41,6 +41,40 @@ struct State {
     used: usize,
 }
 
+impl State {
+    /// An unused block of this size. One that a copy still reads is left alone: waiting for that may take longer than the copy
+    /// that is to come.
+    fn reuse(&mut self, size: usize) -> Option<Block> {
+        let blocks = self.free.get_mut(&size)?;
+        let at = blocks.iter().rposition(Block::is_idle)?;
+        self.used += size;
+        Some(blocks.swap_remove(at))
+    }
+
+    /// Takes out unused blocks of other sizes, the largest first, until `size` bytes more are within the limit. Takes out none,
+    /// and returns `None`, if all of them are not enough.
+    fn make_room(&mut self, size: usize, limit: usize) -> Option<Vec<Block>> {
+        let wanted = self.taken.checked_add(size)?.saturating_sub(limit);
+        let mut idle = Vec::new();
+        let mut found = 0;
+        for (block_size, blocks) in self.free.iter().rev() {
+            for (at, _) in blocks.iter().enumerate().rev().filter(|(_, block)| block.is_idle()) {
+                if found < wanted {
+                    idle.push((*block_size, at));
+                    found += block_size;
+                }
+            }
+        }
+        if found < wanted {
+            return None;
+        }
+        self.taken -= found;
+        let take =
+            |(size, at)| self.free.get_mut(&size).map(|blocks: &mut Vec<Block>| blocks.swap_remove(at));
+        Some(idle.into_iter().filter_map(take).collect())
+    }
+}
+
 /// A block of pinned memory.
 #[derive(Debug)]
 struct Block {
@@ -54,6 +88,13 @@ struct Block {
 unsafe impl Send for Block {}
 // SAFETY: as above.
 unsafe impl Sync for Block {}
+
+impl Block {
+    /// Whether no copy reads it any more.
+    fn is_idle(&self) -> bool {
+        self.pending.is_over()
+    }
+}
 
 /// The size of the block for `size` bytes: a power of two in quarters, so that at most a fifth is left over.
 fn block_size(size: usize) -> Option<usize> {
@@ -75,26 +116,11 @@ impl PinnedPool {
     /// A block for `size` bytes; None if the pool is exhausted, or if the driver has no more.
     fn take(&self, size: usize) -> Option<Block> {
         let size = block_size(size)?;
-        let mut unused = Vec::new();
         let mut state = self.state.lock();
-        let free = state.free.get_mut(&size);
-        // A block that a copy still reads is left alone: waiting for it may take longer than the copy that is to come.
-        if let Some(at) =
-            free.as_ref().and_then(|free| free.iter().rposition(|block| block.pending.is_over()))
-        {
-            let block = free.map(|free| free.swap_remove(at));
-            state.used += size;
-            return block;
+        if let Some(block) = state.reuse(size) {
+            return Some(block);
         }
-        // Blocks of other sizes make room.
-        while state.taken.checked_add(size)? > self.limit {
-            let (&largest, blocks) = state
-                .free
-                .iter_mut()
-                .rfind(|(_, blocks)| blocks.last().is_some_and(|block| block.pending.is_over()))?;
-            unused.extend(blocks.pop());
-            state.taken -= largest;
-        }
+        let unused = state.make_room(size, self.limit)?;
         state.taken += size;
         state.used += size;
         drop(state);
@@ -275,5 +301,24 @@ mod tests {
         }
         assert_eq!([1, 4096, 4097, 5121, 8192].map(block_size), [4096, 4096, 5120, 6144, 8192].map(Some));
         assert_eq!(block_size(usize::MAX), None);
+    }
+    #[test]
+    fn room_is_made_by_what_is_unused_or_not_at_all() {
+        let mut state = State::default();
+        for size in [10, 10, 20, 30] {
+            let block = Block { start: NonNull::dangling(), size, pending: Pending::default() };
+            state.free.entry(size).or_default().push(block);
+            state.taken += size;
+        }
+        assert_eq!(state.reuse(10).map(|block| block.size), Some(10));
+        assert!(state.reuse(11).is_none());
+        let sizes = |blocks: Option<Vec<Block>>| {
+            blocks.map(|blocks| blocks.iter().map(|block| block.size).collect::<Vec<_>>())
+        };
+        assert_eq!(sizes(state.make_room(30, 100)), Some(vec![]));
+        assert_eq!((sizes(state.make_room(91, 100)), state.taken), (None, 70), "one of 10 is in use");
+        assert_eq!((sizes(state.make_room(usize::MAX, 100)), state.taken), (None, 70));
+        assert_eq!((sizes(state.make_room(65, 100)), state.taken), (Some(vec![30, 20]), 20));
+        assert_eq!((sizes(state.make_room(90, 100)), state.taken, state.used), (Some(vec![10]), 10, 10));
     }
 }
