@@ -62,8 +62,9 @@ fn request(inputs: &[Option<Tensor>], rows: usize) -> (Request, ResponseReceiver
 /// What the model saw.
 type Seen = std::sync::mpsc::Sender<Vec<Option<Tensor>>>;
 
-/// A model whose output n is its input n, as far as it has one; it tells what it saw.
-struct Copying(Seen, usize);
+/// A model whose output n is its input n, as far as it has one; it tells what it saw. Its batches have a multiple of so many
+/// rows.
+struct Copying(Seen, usize, usize);
 
 impl Compute for Copying {
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
@@ -77,16 +78,27 @@ impl Compute for Copying {
         }
         Ok(())
     }
+
+    fn padded_rows(&self, rows: usize) -> usize {
+        rows.next_multiple_of(self.2)
+    }
 }
 
+type Executed = (Vec<Option<Tensor>>, Vec<Result<Response, Error>>);
+
 /// Executes the requests as one batch: what the model saw, and the responses.
-fn execute(
+fn execute(interface: &Arc<Interface>, requests: &[(Vec<Option<Tensor>>, usize)]) -> Executed {
+    execute_in_multiples_of(1, interface, requests)
+}
+
+fn execute_in_multiples_of(
+    multiple: usize,
     interface: &Arc<Interface>,
     requests: &[(Vec<Option<Tensor>>, usize)],
-) -> (Vec<Option<Tensor>>, Vec<Result<Response, Error>>) {
+) -> Executed {
     let (seen, tell) = std::sync::mpsc::channel();
     let copied = interface.outputs.len();
-    let mut instance = Batched::new(Copying(seen, copied), Arc::clone(interface));
+    let mut instance = Batched::new(Copying(seen, copied, multiple), Arc::clone(interface));
     let (mut batch, receivers): (Batch, Vec<_>) =
         requests.iter().map(|(inputs, rows)| request(inputs, *rows)).unzip();
     instance.execute(&mut batch);
@@ -221,6 +233,7 @@ proptest! {
     fn padded_batches_are_as_if_each_request_were_alone(
         requests in proptest::collection::vec((1usize..4, 4usize..9, any::<bool>()), 1..6),
         to_edge: bool,
+        multiple in 1usize..9,
     ) {
         let to = if to_edge { "bucket" } else { "batch" };
         let length = format!("parameters {{ key: \"padding.length\" value {{ string_value: \"{to}\" }} }}");
@@ -228,7 +241,7 @@ proptest! {
         let longest = requests.iter().map(|(_, length, _)| *length).max().unwrap();
         let padded = if to_edge { 8 } else { longest };
         let all: Vec<_> = requests.iter().map(|(rows, length, masked)| padded_request(*rows, *length, *masked)).collect();
-        let (seen, responses) = execute(&interface, &all);
+        let (seen, responses) = execute_in_multiples_of(multiple, &interface, &all);
         let (mut ids, mut mask, mut x) = (Vec::new(), Vec::new(), Vec::new());
         for ((inputs, rows), (_, length, masked)) in all.iter().zip(&requests) {
             ids.extend(pad(&inputs[0].as_ref().unwrap().values, *length, 1, padded, -7));
@@ -236,7 +249,12 @@ proptest! {
             mask.extend(pad(&real, *length, 1, padded, 0));
             x.extend(pad(&inputs[2].as_ref().unwrap().values, *length, 3, padded, 9));
         }
-        let (rows, l) = (requests.iter().map(|(rows, _, _)| *rows as i64).sum(), padded as i64);
+        let rows: usize = requests.iter().map(|(rows, _, _)| *rows).sum();
+        for all in [&mut ids, &mut mask, &mut x] {
+            let row = all[all.len() - all.len() / rows..].to_vec();
+            (rows..rows.next_multiple_of(multiple)).for_each(|_| all.extend_from_slice(&row));
+        }
+        let (rows, l) = (rows.next_multiple_of(multiple) as i64, padded as i64);
         prop_assert_eq!(seen[0].as_ref().unwrap(), &Tensor::new(&[rows, l], ids));
         prop_assert_eq!(seen[1].as_ref().unwrap(), &Tensor::new(&[rows, l], mask));
         prop_assert_eq!(seen[2].as_ref().unwrap(), &Tensor::new(&[rows, 2, l, 3], x));
