@@ -1,14 +1,15 @@
 //! Plans the instances of a model from the instance groups of its config.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hippocamp_backend::{Device, Error, InstanceSpec, Result};
+use hippocamp_device::Devices;
 use hippocamp_model_config::{Interface, ModelConfig};
 use hippocamp_proto::inference::ModelInstanceGroup;
 use hippocamp_proto::inference::model_instance_group::Kind;
 use hippocamp_proto::inference::model_rate_limiter::Resource;
-use hippocamp_scheduler::{Demand, InstancePlan, RateLimiter, ResourceDemand};
+use hippocamp_scheduler::{Demand, InstancePlan, RateLimiter, ResourceDemand, StandsAside};
 
 use crate::{HostPolicy, host_policy};
 
@@ -19,6 +20,7 @@ pub fn plans(
     interface: &Arc<Interface>,
     host_policies: &BTreeMap<String, HostPolicy>,
     rate_limiter: Option<&Arc<RateLimiter>>,
+    devices: &Devices,
 ) -> Result<Vec<InstancePlan>> {
     let mut plans = Vec::new();
     let mut demands = Vec::new();
@@ -35,7 +37,7 @@ pub fn plans(
                 let name = format!("{}_{index}", group.name);
                 let (config, interface) = (Arc::clone(config), Arc::clone(interface));
                 let spec = InstanceSpec { name, index, device, config, interface };
-                plans.push(InstancePlan { spec, cores: cores.clone(), limited: None });
+                plans.push(InstancePlan { spec, cores: cores.clone(), limited: None, stands_aside: None });
                 demands.push(demand(group, device));
             }
         }
@@ -46,12 +48,36 @@ pub fn plans(
             config.name
         )));
     }
+    stand_aside(&mut plans, devices);
     if let Some(limiter) = rate_limiter {
         for (plan, limited) in plans.iter_mut().zip(limiter.register(&demands)?) {
             plan.limited = limited;
         }
     }
     Ok(plans)
+}
+
+/// Has each instance on a GPU leave requests to the others when that GPU is lost, as long as one of them is not.
+fn stand_aside(plans: &mut [InstancePlan], devices: &Devices) {
+    let places: BTreeSet<Option<i32>> = plans.iter().map(|plan| gpu(plan.spec.device)).collect();
+    let places: Arc<[Option<i32>]> = places.into_iter().collect();
+    if places.len() < 2 {
+        return;
+    }
+    for plan in plans {
+        let Some(own) = gpu(plan.spec.device) else { continue };
+        let (places, devices) = (Arc::clone(&places), devices.clone());
+        let lost = move |id: i32| devices.lost(id).is_some();
+        let aside = move || lost(own) && places.iter().any(|place| place.is_none_or(|id| !lost(id)));
+        plan.stands_aside = Some(StandsAside::when(aside));
+    }
+}
+
+fn gpu(device: Device) -> Option<i32> {
+    match device {
+        Device::Gpu(id) => Some(id),
+        Device::Cpu => None,
+    }
 }
 
 /// The resources that an instance acquires from the rate limiter.
@@ -61,10 +87,7 @@ fn demand(group: &ModelInstanceGroup, device: Device) -> Demand {
         count: u64::from(resource.count),
         global: resource.global,
     };
-    let device = match device {
-        Device::Cpu => 0,
-        Device::Gpu(id) => id,
-    };
+    let device = gpu(device).unwrap_or(0);
     let limits = group.rate_limiter.as_ref();
     Demand {
         resources: limits.map(|limits| limits.resources.iter().map(resource).collect()).unwrap_or_default(),

@@ -214,7 +214,8 @@ impl Loading<'_> {
 
     fn plans(&self, Completed { config, interface }: &Completed) -> Result<Vec<InstancePlan>> {
         let Loader { context, rate_limiter, .. } = self.loader;
-        instances::plans(config, interface, &context.settings.host_policies, rate_limiter.as_ref())
+        let policies = &context.settings.host_policies;
+        instances::plans(config, interface, policies, rate_limiter.as_ref(), &context.devices)
     }
 
     fn queue(&self, model: &dyn Model, Completed { config, interface }: &Completed) -> QueueSettings {

@@ -66,6 +66,18 @@ impl Batcher {
         }
     }
 
+    /// Waits until no more requests are accepted, and leaves those that wait to other instances. False, at once, for sequences:
+    /// nobody else has their state.
+    pub(crate) fn stand_aside(&self) -> bool {
+        match self {
+            Batcher::Dynamic(queue) => {
+                queue.wait_until_closed();
+                true
+            }
+            Batcher::Sequence(_) => false,
+        }
+    }
+
     /// Whether a new instance parks at once, because there is nothing to do for it.
     pub(crate) fn parks(&self, instance: usize) -> bool {
         match self {

@@ -19,7 +19,7 @@ use crate::handover::Handover;
 use crate::held::{Held, Movable};
 use crate::inline_execution::{InlineInstance, Size, Taken};
 use crate::queue::{Pulled, Queue};
-use crate::{InstancePlan, RateLimited, thread_cache};
+use crate::{InstancePlan, RateLimited, StandsAside, thread_cache};
 
 /// What belongs to an instance besides the backend's part of it.
 pub(crate) struct Instance {
@@ -134,11 +134,28 @@ impl Instance {
             return self.execute_all_shared(queue, inline, parks, &mut batch);
         }
         loop {
+            if self.stands_aside() {
+                return Pulled::Closed;
+            }
             match self.batcher.pull(self.plan.spec.index, parks.is_some(), &mut batch) {
                 Pulled::Batch(()) => self.execute_on(held, &mut batch),
                 end => return end,
             }
         }
+    }
+
+    /// Whether it left the requests to other instances until the queue was closed, as its device is lost.
+    fn stands_aside(&self) -> bool {
+        let aside = self.plan.stands_aside.as_ref().is_some_and(StandsAside::now);
+        if aside {
+            let InstanceSpec { name, config, .. } = &self.plan.spec;
+            error!(
+                model = config.name,
+                instance = name,
+                "its device is lost: other instances take the requests"
+            );
+        }
+        aside && self.batcher.stand_aside()
     }
 
     /// Executes batches on an instance that it shares with other threads: it sleeps while one of them holds it. See
@@ -174,6 +191,9 @@ impl Instance {
     ) -> Pulled {
         let index = self.plan.spec.index;
         loop {
+            if self.stands_aside() {
+                return Pulled::Closed;
+            }
             match self.batcher.wait(index, parks.is_some()) {
                 Pulled::Batch(()) => {}
                 end => return end,

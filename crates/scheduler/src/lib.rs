@@ -25,7 +25,7 @@ mod sequence_batcher;
 mod thread_cache;
 mod waiting;
 
-pub use plan::{Cores, InstancePlan};
+pub use plan::{Cores, InstancePlan, StandsAside};
 pub use policy::BatchPolicy;
 pub use queue::{Queue, QueueSettings};
 pub use queue_policy::{LevelPolicy, Overdue, QueuePolicies};

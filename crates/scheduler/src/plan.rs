@@ -1,5 +1,8 @@
 //! The plan of an instance, made before its thread starts.
 
+use std::fmt;
+use std::sync::Arc;
+
 use hippocamp_backend::{Device, Error, InstanceSpec, Result};
 
 use crate::RateLimited;
@@ -11,6 +14,29 @@ pub struct InstancePlan {
     pub cores: Cores,
     /// Its registration with the rate limiter, if it needs resources to execute.
     pub limited: Option<RateLimited>,
+    /// Tells when it leaves requests to the other instances; `None` if it never does.
+    pub stands_aside: Option<StandsAside>,
+}
+
+/// Tells whether an instance leaves requests to the others, as its device is lost and another one's is not.
+#[derive(Clone)]
+pub struct StandsAside(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl StandsAside {
+    /// Asked before each batch, so it has to be quick.
+    pub fn when(asked: impl Fn() -> bool + Send + Sync + 'static) -> StandsAside {
+        StandsAside(Arc::new(asked))
+    }
+
+    pub(crate) fn now(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for StandsAside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StandsAside").field(&self.now()).finish()
+    }
 }
 
 /// An instance can take over the work of another if their places are equal.

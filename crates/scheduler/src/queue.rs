@@ -30,6 +30,8 @@ pub struct Queue {
     len: SharedLen,
     /// Signals instances that there may be work.
     work: Condvar,
+    /// Signals that the queue was closed.
+    closing: Condvar,
     /// The instances that have no thread.
     parked_instances: ParkedInstances,
     /// The owner of the queue, which the clock calls for deadlines.
@@ -138,6 +140,7 @@ impl Queue {
             state: Mutex::new(state),
             len: SharedLen::default(),
             work: Condvar::new(),
+            closing: Condvar::new(),
             parked_instances: ParkedInstances::default(),
             owner: OnceLock::new(),
             ordered: preserve_ordering.then(Ordered::default),
@@ -322,8 +325,19 @@ impl Queue {
         let parked = std::mem::take(&mut state.parked);
         drop(state);
         self.work.notify_all();
+        self.closing.notify_all();
         for instance in parked {
             self.parked_instances.unpark(instance);
+        }
+    }
+
+    /// Waits until the queue is closed, for an instance that leaves what waits to others. Somebody else is woken for what this
+    /// one may have been woken for.
+    pub(crate) fn wait_until_closed(&self) {
+        self.pass_on();
+        let mut state = self.state.lock();
+        while !state.closed {
+            self.closing.wait(&mut state);
         }
     }
 

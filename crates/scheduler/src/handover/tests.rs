@@ -135,6 +135,7 @@ fn plans(devices: &[Device]) -> Vec<InstancePlan> {
         },
         cores: Cores::default(),
         limited: None,
+        stands_aside: None,
     };
     devices.iter().enumerate().map(plan).collect()
 }

@@ -5,6 +5,7 @@ mod inline_execution;
 mod late;
 mod many_threads;
 mod parked;
+mod stands_aside;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,6 +105,7 @@ fn plans(count: usize, limiter: Option<&Arc<crate::RateLimiter>>) -> Vec<Instanc
         },
         cores: Cores::default(),
         limited: registered.as_mut().and_then(|all| all.next().flatten()),
+        stands_aside: None,
     };
     (0..count).map(plan).collect()
 }

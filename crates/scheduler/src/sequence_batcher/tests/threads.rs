@@ -178,7 +178,12 @@ fn start(policy: SequencePolicy, instances: usize, late: bool) -> Scheduler {
         interface: Arc::default(),
     };
     let model: Arc<dyn Model> = Arc::new(Stepwise { late });
-    let plan = |index| InstancePlan { spec: spec(index), cores: Cores::default(), limited: None };
+    let plan = |index| InstancePlan {
+        spec: spec(index),
+        cores: Cores::default(),
+        limited: None,
+        stands_aside: None,
+    };
     Scheduler::start_sequences(&model, (0..instances).map(plan).collect(), policy).unwrap().0
 }
 
