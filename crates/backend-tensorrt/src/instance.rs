@@ -7,7 +7,7 @@ use hippocamp_batching::{Batched, Compute, Gather, InputMemory, Inputs, Outputs,
 use hippocamp_device::{DeviceError, Devices, Stream};
 use hippocamp_model_config::Interface;
 use hippocamp_tensor::{Allocator, Place, PlacedBufferMut};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::bound::{Bound, Memory, bind, key};
 use crate::engines::Loaded;
@@ -120,21 +120,18 @@ impl TensorRtInstance {
             );
             return Ok(Vec::new());
         }
-        let mut buffers: InputBuffers = Vec::new();
-        for (index, port) in self.inputs.iter().enumerate() {
-            let sizes = wanted.iter().map(|wanted| port.size(&self.model, &wanted.shapes[index]));
-            let size = sizes.collect::<Result<Vec<usize>>>()?.into_iter().max().unwrap_or(0).max(1);
-            let filled = self.memory.allocate(size).and_then(|mut buffer| {
-                buffer.fill_zeros(0, size)?;
-                buffer.finish()?;
-                Ok(buffer)
-            });
-            buffers.push(Some(filled.map_err(|error| Error::of_memory(&self.model, error))?));
+        // Buffers that a larger batch replaced would be at other addresses than the graphs know.
+        let largest = self.largest(wanted);
+        let shapes: Vec<&Wanted> = wanted.iter().chain(&largest).collect();
+        let buffers = self.input_buffers(&shapes)?;
+        if let Some(largest) = &largest {
+            // A batch that no profile takes needs no buffers.
+            drop(self.captured(largest, &buffers, false));
         }
         // The largest first: its outputs decide on the buffers, whose addresses the graphs keep.
         for wanted in wanted.iter().rev() {
-            match self.captured(wanted, &buffers) {
-                Ok(captured) => self.graphs.push(captured),
+            match self.captured(wanted, &buffers, true) {
+                Ok(captured) => self.graphs.extend(captured),
                 Err(error) => {
                     let why = error.message();
                     warn!(
@@ -154,7 +151,44 @@ impl TensorRtInstance {
         Ok(buffers)
     }
 
-    fn captured(&mut self, wanted: &Wanted, buffers: &InputBuffers) -> Result<Captured> {
+    /// A batch of the most rows that there can be, if that is none of those that are wanted.
+    fn largest(&self, wanted: &[Wanted]) -> Option<Wanted> {
+        let mut largest = wanted.last()?.clone();
+        let rows = self.interface.max_batch_size as usize;
+        if rows <= largest.rows {
+            return None;
+        }
+        largest.rows = rows;
+        for (port, shape) in self.inputs.iter().zip(&mut largest.shapes) {
+            if let Some(batch) = shape.first_mut().filter(|_| !port.spec.is_shape_tensor) {
+                *batch = rows as i64;
+            }
+        }
+        Some(largest)
+    }
+
+    /// Memory for the largest shape of each input, filled with zeros.
+    fn input_buffers(&self, wanted: &[&Wanted]) -> Result<InputBuffers> {
+        let buffers = self.inputs.iter().enumerate().map(|(index, port)| {
+            let sizes = wanted.iter().map(|wanted| port.size(&self.model, &wanted.shapes[index]));
+            let size = sizes.collect::<Result<Vec<usize>>>()?.into_iter().max().unwrap_or(0).max(1);
+            let filled = self.memory.allocate(size).and_then(|mut buffer| {
+                buffer.fill_zeros(0, size)?;
+                buffer.finish()?;
+                Ok(buffer)
+            });
+            filled.map(Some).map_err(|error| Error::of_memory(&self.model, error))
+        });
+        buffers.collect()
+    }
+
+    /// Executes a batch of that shape and captures it, if that is wanted.
+    fn captured(
+        &mut self,
+        wanted: &Wanted,
+        buffers: &InputBuffers,
+        is_captured: bool,
+    ) -> Result<Option<Captured>> {
         let model = Arc::clone(&self.model);
         let around = Around {
             model: &self.model,
@@ -183,6 +217,9 @@ impl TensorRtInstance {
         }
         let of_device = |error: DeviceError| around.of_device(error);
         self.stream.synchronize().map_err(of_device)?;
+        if !is_captured {
+            return Ok(None);
+        }
         let mut refused = None;
         let graph = self.stream.capture(&mut || {
             active.enqueue(&around).map_err(|error| {
@@ -195,8 +232,9 @@ impl TensorRtInstance {
         graph.launch(&*self.stream).map_err(of_device)?;
         self.stream.synchronize().map_err(of_device)?;
         let outputs = (0..self.outputs.len()).filter_map(|index| self.buffers.address(index, &self.devices));
-        info!(model = &*self.model, rows = wanted.rows, profile, "a CUDA graph is captured");
-        Ok(Captured { key: key(profile, &inputs), outputs: outputs.collect(), shapes, graph })
+        debug!(model = &*self.model, rows = wanted.rows, profile, "a CUDA graph is captured");
+        let (key, outputs) = (key(profile, &inputs), outputs.collect());
+        Ok(Some(Captured { key, outputs, shapes, graph }))
     }
 }
 

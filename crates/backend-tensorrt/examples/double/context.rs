@@ -12,6 +12,7 @@ use crate::plan::{Plan, Size};
 use crate::run;
 
 /// What a context was told.
+#[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) log: Log,
     pub(crate) plan: Arc<Plan>,

@@ -1,6 +1,8 @@
 //! The operations of a plan, on the host or on a GPU.
 
+use std::cell::RefCell;
 use std::ffi::{CString, c_char, c_void};
+use std::sync::Mutex;
 
 use hippocamp_tensorrt_sys::slots::output_allocator as slot;
 use hippocamp_tensorrt_sys::{DataType, Dims};
@@ -10,7 +12,42 @@ use crate::cuda::Cuda;
 use crate::plan::Operation;
 use crate::role;
 
+thread_local! {
+    /// The runs that are recorded instead of executed, as of a simulated device that captures.
+    static RECORDED: RefCell<Option<Vec<Context>>> = const { RefCell::new(None) };
+}
+
+/// What was recorded, for good.
+static GRAPHS: Mutex<Vec<Vec<Context>>> = Mutex::new(Vec::new());
+
+/// From now on, runs on this thread are recorded.
+#[unsafe(no_mangle)]
+pub extern "C" fn double_begin_capture() {
+    RECORDED.set(Some(Vec::new()));
+}
+
+/// Ends the recording. Returns the number of what was recorded.
+#[unsafe(no_mangle)]
+pub extern "C" fn double_end_capture() -> usize {
+    let Ok(mut graphs) = GRAPHS.lock() else { return usize::MAX };
+    graphs.push(RECORDED.take().unwrap_or_default());
+    graphs.len() - 1
+}
+
+/// Executes what was recorded, with its shapes and addresses.
+#[unsafe(no_mangle)]
+pub extern "C" fn double_launch(graph: usize) -> bool {
+    let runs = GRAPHS.lock().ok().and_then(|graphs| graphs.get(graph).cloned()).unwrap_or_default();
+    !runs.is_empty() && runs.iter().all(|context| run(context, std::ptr::null_mut()).is_ok())
+}
+
 pub(crate) fn run(context: &Context, stream: *mut c_void) -> Result<(), String> {
+    let is_recorded = RECORDED.with_borrow_mut(|recorded| {
+        recorded.as_mut().map(|recorded| recorded.push(context.clone())).is_some()
+    });
+    if is_recorded {
+        return Ok(());
+    }
     for tensor in context.plan.tensors.iter().filter(|tensor| tensor.is_input) {
         let rows = context.shape(&tensor.name).and_then(|shape| shape.first().copied());
         if rows.is_some_and(|rows| !tensor.is_shape && context.plan.refused_rows.contains(&rows)) {

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
 
+pub(crate) mod capturing;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
