@@ -21,7 +21,7 @@ use parking_lot::{Condvar, Mutex};
 use tracing::{debug, warn};
 
 use crate::ffi::arena::SessionMemory;
-use crate::ffi::memory::give_back;
+use hippocamp_engine_library::give_back;
 
 use shrink::ShrinkingRun;
 

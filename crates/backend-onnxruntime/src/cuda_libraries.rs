@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 
 use crate::elf;
 use crate::ffi::cublas;
-use crate::ffi::library::open_for_all;
+use hippocamp_engine_library::open_for_all;
 
 use search::{Folders, package};
 

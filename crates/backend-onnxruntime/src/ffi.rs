@@ -9,7 +9,6 @@ pub(crate) mod arena;
 pub(crate) mod binding;
 pub(crate) mod cublas;
 pub(crate) mod library;
-pub(crate) mod memory;
 pub(crate) mod session;
 pub(crate) mod telemetry;
 pub(crate) mod value;

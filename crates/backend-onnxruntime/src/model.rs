@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use hippocamp_backend::{Device, Error, InstanceSpec, Model, MovableInstance, NewInstance, Result};
 use hippocamp_batching::{Batched, PlanSizes};
+use hippocamp_engine_library::give_back;
 use hippocamp_model_config::{
     CompleteOptions, Fault, Faults, Interface, ModelConfig, Signature, check, complete,
     differ_in_scheduling_only,
@@ -15,7 +16,6 @@ use tracing::warn;
 use crate::Settings;
 use crate::arena::OpenSession;
 use crate::cuda_libraries;
-use crate::ffi::memory::give_back;
 use crate::gpu::{
     Capturing, Content, GpuInstance, PlanCounters, Prepared, may_miss, needs_preparation, prepare,
 };

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use hippocamp_backend::{Error, ModelSource, Result};
 
 use crate::Settings;
-use crate::ffi::library::fault;
+use hippocamp_engine_library::fault;
 
 /// The paths of the libraries that the config of a model names, in its order.
 pub(crate) fn operator_libraries(source: &ModelSource, settings: &Settings) -> Result<Vec<PathBuf>> {

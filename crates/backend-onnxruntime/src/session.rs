@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hippocamp_backend::{Device, Error, Result};
+use hippocamp_engine_library::give_back;
 use ort::ep::ExecutionProviderDispatch;
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
@@ -13,7 +14,6 @@ use crate::arena::OpenSession;
 use crate::error::engine;
 use crate::external::{self, ExternalFile};
 use crate::ffi;
-use crate::ffi::memory::give_back;
 use crate::gpu::Content;
 use crate::messages::log_id;
 use crate::model_file::{ModelFile, is_ort_format};

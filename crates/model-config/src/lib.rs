@@ -41,7 +41,7 @@ pub use defaults::apply_defaults;
 pub use json::{from_json, to_json};
 pub use platform::infer_backend;
 pub use schema::{field_names, value_names};
-pub use signature::{Signature, SignatureTensor};
+pub use signature::{Signature, SignatureTensor, server_inputs, state_outputs};
 pub use spans::Spans;
 pub use text::{Parsed, parse, to_text};
 pub use validate::{validate, validate_incomplete, validate_placement};

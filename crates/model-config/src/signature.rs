@@ -39,7 +39,7 @@ impl Signature {
 }
 
 /// The model inputs that the server fills by itself: controls and states of sequences, and what describes a batch.
-pub(crate) fn server_inputs(config: &ModelConfig) -> BTreeSet<&str> {
+pub fn server_inputs(config: &ModelConfig) -> BTreeSet<&str> {
     let mut names: BTreeSet<&str> =
         config.batch_input.iter().flat_map(|batch| &batch.target_name).map(String::as_str).collect();
     if let Some(SchedulingChoice::SequenceBatching(batching)) = &config.scheduling_choice {
@@ -51,7 +51,7 @@ pub(crate) fn server_inputs(config: &ModelConfig) -> BTreeSet<&str> {
 }
 
 /// The model outputs that the server keeps for itself, unless the config lists them as well.
-pub(crate) fn state_outputs(config: &ModelConfig) -> BTreeSet<&str> {
+pub fn state_outputs(config: &ModelConfig) -> BTreeSet<&str> {
     match &config.scheduling_choice {
         Some(SchedulingChoice::SequenceBatching(batching)) => {
             batching.state.iter().map(|state| state.output_name.as_str()).collect()

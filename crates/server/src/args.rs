@@ -139,6 +139,11 @@ const VARIABLES: &str = "Environment:\n  \
     package onnxruntime of the active Python\n  \
     HIPPOCAMP_TENSORRT_LIBRARY     TensorRT's shared library, unless --backend-config=tensorrt,library=PATH\n                                 \
     names it: docs/tensorrt.md says where it is looked for\n  \
+    HIPPOCAMP_TENSORFLOW_LIBRARY   libtensorflow_cc.so.2 of TensorFlow, unless the flag\n                                 \
+    --backend-config=tensorflow,library=PATH names it. Without both it is\n                                 \
+    looked for in the same places, and in the package tensorflow of Python\n  \
+    TF_ENABLE_ONEDNN_OPTS, TF_CPP_MIN_LOG_LEVEL, TF_OVERRIDE_GLOBAL_THREADPOOL\n                                 \
+    Set to 1, 2 and 1 by hippocamp unless they are set: docs/tensorflow.md\n  \
     ORT_DISABLE_TELEMETRY          Set to 1 by hippocamp; 0 leaves ONNX Runtime's telemetry on\n  \
     TRITON_CLOUD_CREDENTIAL_PATH, AWS_..., GOOGLE_..., AZURE_...\n                                 \
     Credentials of object stores: docs/repository.md\n  \

@@ -41,4 +41,5 @@ backends! {
     };
     "tensorrt" tensorrt = crate::tensorrt::backend;
     "onnxruntime" onnxruntime = crate::engine::backend;
+    "tensorflow" tensorflow = |args, _| crate::engine::tensorflow_backend(args);
 }

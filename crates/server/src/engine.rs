@@ -1,18 +1,29 @@
-//! The backend for ONNX models. Finds its shared library if the path is not configured, whatever the working directory.
+//! The backends that open an engine's library. Finds these libraries if their paths are not configured, whatever the
+//! working directory.
+
+#[cfg(feature = "tensorflow")]
+mod tensorflow;
 
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "onnxruntime")]
 use std::sync::Arc;
 
+#[cfg(feature = "onnxruntime")]
 use hippocamp_backend::Backend;
+#[cfg(feature = "onnxruntime")]
 use hippocamp_backend_onnxruntime::{OLDEST_MINOR_VERSION, OnnxRuntimeBackend, Settings};
+#[cfg(feature = "onnxruntime")]
 use hippocamp_device::Devices;
 
+#[cfg(feature = "onnxruntime")]
 use crate::args::Args;
 use crate::python::Pythons;
+#[cfg(feature = "tensorflow")]
+pub(crate) use tensorflow::backend as tensorflow_backend;
 
-/// The file name of the library. In the Python package the version is appended.
+/// The file name of ONNX Runtime's library. In the Python package the version is appended.
 const NAME: &str = "libonnxruntime.so";
 /// The environment variable that names the library's path.
 pub(crate) const VARIABLE: &str = "HIPPOCAMP_ONNXRUNTIME_LIBRARY";
@@ -20,9 +31,10 @@ pub(crate) const VARIABLE: &str = "HIPPOCAMP_ONNXRUNTIME_LIBRARY";
 /// `target/TRIPLE/release`.
 const CLONE_DEPTH: usize = 2;
 
-/// The backend, which opens the library when the first ONNX model is loaded.
+/// The backend for ONNX models, which opens the library when the first one is loaded.
+#[cfg(feature = "onnxruntime")]
 pub(crate) fn backend(args: &Args, devices: &Devices) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
-    let settings = match find(&Environment::of_process(), OLDEST_MINOR_VERSION) {
+    let settings = match find(&Environment::of_process(VARIABLE), OLDEST_MINOR_VERSION) {
         Search::Named(library) | Search::Found(library) => Settings::new(library),
         Search::Nowhere(places) => Settings::not_found(places),
     };
@@ -34,7 +46,7 @@ pub(crate) fn backend(args: &Args, devices: &Devices) -> anyhow::Result<Vec<Arc<
 /// The inputs of the search beside the file system.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Environment {
-    /// The value of [`VARIABLE`].
+    /// The value of the variable that names the library.
     pub(crate) named: Option<PathBuf>,
     /// The path of the executable, with links resolved.
     pub(crate) executable: Option<PathBuf>,
@@ -55,14 +67,14 @@ pub(crate) enum Search {
 
 impl Environment {
     /// Reads them from the environment of this process.
-    pub(crate) fn of_process() -> Environment {
+    pub(crate) fn of_process(variable: &str) -> Environment {
         let folder = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = folder("HOME");
         let own = folder("XDG_DATA_HOME").or_else(|| Some(home.as_ref()?.join(".local/share")));
         let shared = env::var_os("XDG_DATA_DIRS").filter(|dirs| !dirs.is_empty());
         let shared = shared.unwrap_or_else(|| OsString::from("/usr/local/share:/usr/share"));
         Environment {
-            named: folder(VARIABLE),
+            named: folder(variable),
             executable: env::current_exe().and_then(|path| path.canonicalize()).ok(),
             data: own
                 .into_iter()
@@ -81,7 +93,7 @@ pub(crate) fn find(around: &Environment, oldest: u32) -> Search {
     if let Some(named) = &around.named {
         return Search::Named(named.clone());
     }
-    let mut looked = fixed_places(around);
+    let mut looked = fixed_places(around, NAME, "onnxruntime");
     if let Some(found) = looked.iter().find(|place| place.is_file()) {
         return Search::Found(found.clone());
     }
@@ -98,18 +110,19 @@ pub(crate) fn find(around: &Environment, oldest: u32) -> Search {
     Search::Nowhere(looked)
 }
 
-fn fixed_places(around: &Environment) -> Vec<PathBuf> {
+/// The places for a library of that name outside of Python. `cache` is its folder in the cache of `scripts/fetch`.
+fn fixed_places(around: &Environment, name: &str, cache: &str) -> Vec<PathBuf> {
     let beside = around.executable.as_deref().and_then(Path::parent);
     let own = beside.into_iter().flat_map(|folder| {
         let above = folder.parent().unwrap_or(folder);
-        [folder.join(NAME), folder.join("lib").join(NAME), above.join("lib/hippocamp").join(NAME)]
+        [folder.join(name), folder.join("lib").join(name), above.join("lib/hippocamp").join(name)]
     });
     let above = beside.into_iter().flat_map(|folder| folder.ancestors().skip(1).take(CLONE_DEPTH));
     // Only `target` is trusted: any other folder may belong to another user.
     let targets = above.filter(|folder| folder.file_name().is_some_and(|name| name == "target"));
     let clones = targets.filter_map(Path::parent);
-    let clones = clones.map(|clone| clone.join(".cache/onnxruntime/lib").join(NAME));
-    let data = around.data.iter().map(|data| data.join("hippocamp").join(NAME));
+    let clones = clones.map(|clone| clone.join(".cache").join(cache).join("lib").join(name));
+    let data = around.data.iter().map(|data| data.join("hippocamp").join(name));
     own.chain(clones).chain(data).collect()
 }
 

@@ -7,12 +7,12 @@ mod allocator;
 mod args;
 mod backends;
 mod commands;
-#[cfg(feature = "onnxruntime")]
+#[cfg(any(feature = "onnxruntime", feature = "tensorflow"))]
 mod engine;
 mod listeners;
 mod logging;
 mod observing;
-#[cfg(any(feature = "onnxruntime", feature = "tensorrt"))]
+#[cfg(any(feature = "onnxruntime", feature = "tensorrt", feature = "tensorflow"))]
 mod python;
 mod reload;
 mod repositories;

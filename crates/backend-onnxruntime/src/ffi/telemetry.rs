@@ -9,6 +9,8 @@
 
 use std::ffi::CStr;
 
+use hippocamp_engine_library::set_default;
+
 const VARIABLE: &CStr = c"ORT_DISABLE_TELEMETRY";
 
 /// The values that the library takes for true, in upper or lower case.
@@ -21,15 +23,8 @@ const YES: [&str; 4] = ["1", "true", "yes", "on"];
 static BEFORE_MAIN: extern "C" fn() = switch_off;
 
 extern "C" fn switch_off() {
-    // SAFETY: there is no other thread yet. The names are C strings; the current value is null or a C string.
-    unsafe {
-        let value = libc::getenv(VARIABLE.as_ptr());
-        // An unset variable of a container's file is empty, which the library would not take for true. A user who sets
-        // 0 wants telemetry.
-        if value.is_null() || *value == 0 {
-            libc::setenv(VARIABLE.as_ptr(), c"1".as_ptr(), 1);
-        }
-    }
+    // SAFETY: there is no other thread yet. A user who sets 0 wants telemetry.
+    unsafe { set_default(VARIABLE, c"1") };
 }
 
 /// Whether the library that is opened next will find telemetry disabled.

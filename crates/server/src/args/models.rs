@@ -151,7 +151,7 @@ impl ModelsArgs {
     }
 
     /// The (key, value) settings of one backend in their order, without the settings of all backends.
-    #[cfg(any(test, feature = "onnxruntime", feature = "tensorrt"))]
+    #[cfg(any(test, feature = "onnxruntime", feature = "tensorrt", feature = "tensorflow"))]
     pub(crate) fn backend_settings(&self, backend: &str) -> Vec<(&str, &str)> {
         let own = self.backend_config.iter().filter(|c| c.backend == backend);
         own.map(|c| (c.key.as_str(), c.value.as_str())).collect()

@@ -1,9 +1,7 @@
 //! Returns freed memory to the system.
 //!
-//! The C library's allocator, which the engine uses, keeps freed memory between live blocks. When a model is dropped
-//! these are its weights, its arena and the memory of loading: tens of MiB for a small network.
-
-#![allow(unsafe_code, reason = "a call of the C library")]
+//! The C library's allocator, which engines use, keeps freed memory between live blocks. When a model is dropped these are
+//! its weights and the memory of loading and of runs: tens of MiB for a small network.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,7 +12,7 @@ static TURN: Mutex<()> = Mutex::new(());
 
 /// Returns freed memory to the system. Takes milliseconds, during which other threads may wait for the allocator, so it
 /// is called when a model ends and never for a request. Concurrent calls share the work.
-pub(crate) fn give_back() {
+pub fn give_back() {
     let begun = BEGUN.load(Ordering::Acquire);
     let _turn = TURN.lock();
     // A trim that began while this call waited includes what the caller had freed.
