@@ -1,5 +1,7 @@
 """CUDA shared memory by tritonclient.utils.cuda_shared_memory, unmodified."""
 
+import re
+
 import numpy as np
 
 from .client import Client
@@ -25,7 +27,7 @@ def check(table, run):
     repository.add("m", "centerface", CENTERFACE, run.kind, batch=4, parameters=plans, more=WITHOUT_TF32 if run.on_gpu else "")
     with run.server(repository, "--allow-client-shm=true") as server:
         try:
-            in_place(table, what, cudashm, Client(server.http))
+            in_place(table, what, cudashm, server)
         except Exception as error:
             table.add(what, "right", "failed", False, str(error)[:500])
             run.show_log(server)
@@ -42,7 +44,15 @@ def register(client, name, region, cudashm, size):
     client.json("POST", f"/v2/cudasharedmemory/region/{name}/register", body)
 
 
-def in_place(table, what, cudashm, client):
+def copies(server):
+    """The copies by the server so far, by their direction."""
+    _, page = server.get("/metrics", server.metrics_port)
+    found = re.findall(r'^nv_gpu_copies\{.*direction="(\w+)"\} (\d+)', page.decode(), re.MULTILINE)
+    return {direction: sum(int(count) for name, count in found if name == direction) for direction, _ in found}
+
+
+def in_place(table, what, cudashm, server):
+    client = Client(server.http)
     inputs = requests("centerface", np.random.default_rng(3), 3)
     expected = client.infer("m", inputs)
     array = inputs["input.1"]
@@ -60,13 +70,17 @@ def in_place(table, what, cudashm, client):
             place = {"shared_memory_region": "out", "shared_memory_byte_size": size, "shared_memory_offset": offset}
             outputs.append({"name": name, "parameters": place})
             offset += size
+        before = copies(server)
         client.infer("m", {}, shared, outputs)
+        after = copies(server)
+        through_host = sum(after[name] - before[name] for name in ("from_host", "to_host"))
         worst, offset = 0.0, 0
         for name, value in expected.items():
             got = cudashm.get_contents_as_numpy(target, np.float32, list(value.shape), offset)
             worst = max(worst, float(np.abs(got - value).max()))
             offset += sizes[name]
         table.add(what, "as in messages", f"differs by {worst:.2g}", worst == 0.0)
+        table.add("copies through the host for it", 0, through_host, through_host == 0)
         refusals(table, client, array)
     finally:
         for path in ("in", "out"):

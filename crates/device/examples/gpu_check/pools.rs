@@ -9,6 +9,7 @@ use crate::kit::{self, Checked, Report, resident, text, whole};
 
 pub(crate) fn run(report: &mut Report, devices: &Devices) {
     report.check("the pool gives back what is beyond its size", || pool(devices));
+    report.check("the pool keeps nothing for a stream that has ended", || ended(devices));
     report.check("memory beyond all bounds is refused", || refused(devices));
     report.check("a full device refuses, and recovers", || full(devices));
     report.check("exhausted pinned memory is followed by ordinary memory", || pinned(devices));
@@ -34,6 +35,20 @@ fn pool(devices: &Devices) -> Checked {
     let told =
         format!("MiB of the device (used, reserved by the pool): {before:?} -> {within:?} -> {after:?}");
     kit::expect(within.1.0 >= 640 && after.1.0 < 32 && after.1.1 <= 96, &told).map(|_| told)
+}
+
+fn ended(devices: &Devices) -> Checked {
+    let pool =
+        || devices.device_use(0).map(|of| (of.pool_used >> 20, of.pool_reserved >> 20)).ok_or("no figures");
+    let stream = devices.stream(0).map_err(text)?;
+    let mut buffer = stream.clone().allocator().allocate(48 << 20).map_err(text)?;
+    buffer.fill_zeros(0, 48 << 20).map_err(text)?;
+    let within = pool()?;
+    drop(buffer);
+    drop(stream);
+    let after = pool()?;
+    let told = format!("MiB used and reserved: {within:?} -> {after:?}");
+    kit::expect(within.0 >= 48 && after == (0, 0), &told).map(|_| told)
 }
 
 fn refused(devices: &Devices) -> Checked {

@@ -163,12 +163,15 @@ impl Stream for CudaStream {
 
 impl Drop for CudaStream {
     fn drop(&mut self) {
-        if let Ok((_, _entered)) = self.gpu.enter() {
-            // SAFETY: no buffer of the stream is left. The driver completes what was queued.
-            let status = unsafe { (self.gpu.functions.destroy_stream)(self.stream) };
-            if status != status::SUCCESS {
-                tracing::debug!("GPU {}: {}", self.gpu.id(), self.gpu.functions.describe(status));
-            }
+        let Ok((active, _entered)) = self.gpu.enter() else { return };
+        // What the pool kept for the instance that ends is given back. Memory is free once the work of the stream is done.
+        if let Err(error) = self.give_back_unused(active) {
+            tracing::debug!("{error}");
+        }
+        // SAFETY: no buffer of the stream is left.
+        let status = unsafe { (self.gpu.functions.destroy_stream)(self.stream) };
+        if status != status::SUCCESS {
+            tracing::debug!("GPU {}: {}", self.gpu.id(), self.gpu.functions.describe(status));
         }
     }
 }
