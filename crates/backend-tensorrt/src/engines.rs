@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, ModelSource, Result};
-use hippocamp_device::{Device, Devices};
+use hippocamp_device::{Device, Devices, Stream};
 use hippocamp_tensor::MemoryError;
 use hippocamp_tensorrt_sys::{Engine, Library, capture};
 use parking_lot::Mutex;
-use tracing::info;
+use tracing::{debug, info};
 
 use crate::libraries::library_for;
 use crate::plan::Plan;
@@ -24,7 +24,7 @@ pub(crate) struct Engines {
     loaded: Mutex<BTreeMap<i32, Arc<Loaded>>>,
 }
 
-/// An engine in the memory of a device.
+/// An engine in the memory of a device, where it is dropped, too, whichever thread does it.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) engine: Engine,
@@ -32,6 +32,16 @@ pub(crate) struct Loaded {
     pub(crate) library: Library,
     /// Held while a context is made: TensorRT does not promise that several can be at once.
     pub(crate) making: Mutex<()>,
+    stream: Arc<dyn Stream>,
+}
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        // The engine frees its memory on the current device of the thread.
+        if let Err(error) = self.stream.make_current() {
+            debug!("an engine is dropped on a device that fails: {error}");
+        }
+    }
 }
 
 impl Engines {
@@ -66,7 +76,7 @@ impl Engines {
         let library = library_for(&self.settings, header)?;
         let _named = log::of_model(model);
         let stream = self.devices.stream(id).and_then(|stream| stream.make_current().map(|()| stream));
-        let _stream = stream.map_err(|error| Error::of_memory(model, error.into()))?;
+        let stream = stream.map_err(|error| Error::of_memory(model, error.into()))?;
         let (runtime, messages) = capture(|| library.runtime());
         let runtime = runtime.ok_or_else(|| {
             Error::unavailable(format!(
@@ -96,7 +106,7 @@ impl Engines {
             "{library} has read the plan, whose contexts take {} bytes each",
             engine.device_memory_size()
         );
-        Ok(Loaded { engine, plan, library, making: Mutex::default() })
+        Ok(Loaded { engine, plan, library, making: Mutex::default(), stream })
     }
 }
 
