@@ -295,9 +295,11 @@ impl Compute for TensorRtInstance {
 
     fn input_memory(&self, input: usize) -> InputMemory<'_> {
         match self.inputs.get(input) {
-            Some(port) if !port.tensor.on_host => {
-                InputMemory { allocator: Some(&*self.memory), fixed: !self.graphs.is_empty() }
-            }
+            Some(port) if !port.tensor.on_host => InputMemory {
+                allocator: Some(&*self.memory),
+                fixed: !self.graphs.is_empty(),
+                ..InputMemory::default()
+            },
             _ => InputMemory::default(),
         }
     }

@@ -44,11 +44,21 @@ pub struct InputMemory<'a> {
     /// Whether the engine reads the input from the buffer of [`Gather`] only, at whose address it has prepared a run. Otherwise
     /// the tensor of a single request is read where it is, if that is a suitable place.
     pub fixed: bool,
+    /// Whether the engine works on the stream that the allocator's memory belongs to, so that it reads a buffer behind the copies to
+    /// it. Otherwise they are complete when the batch is handed over.
+    pub in_order: bool,
 }
 
 impl<'a> From<Option<&'a dyn Allocator>> for InputMemory<'a> {
     fn from(allocator: Option<&'a dyn Allocator>) -> Self {
-        InputMemory { allocator, fixed: false }
+        InputMemory { allocator, ..InputMemory::default() }
+    }
+}
+
+impl InputMemory<'_> {
+    /// What was written to the buffer, as the engine may read it.
+    fn filled<'b>(&self, buffer: &'b mut RefillBuffer) -> Result<PlacedSlice<'b>, MemoryError> {
+        if self.in_order { Ok(buffer.queued()) } else { buffer.finish() }
     }
 }
 
@@ -97,7 +107,7 @@ impl Gather {
                 if let Some(fact) = interface.batch_input(i) {
                     let shape =
                         batch_facts::write(*fact, spec, interface, requests, (buffer, memory.allocator))?;
-                    return Ok(Some(InputView { data_type, shape, data: buffer.finish()? }));
+                    return Ok(Some(InputView { data_type, shape, data: memory.filled(buffer)? }));
                 }
                 if let Some((padding, lengths)) = &lengths
                     && let Some(padded) = padding.input(i)
@@ -105,7 +115,7 @@ impl Gather {
                 {
                     let shape = lengths.gather(padded, spec, requests, rows, (buffer, memory.allocator))?;
                     let Some(shape) = shape else { return Ok(None) };
-                    return Ok(Some(InputView { data_type, shape, data: buffer.finish()? }));
+                    return Ok(Some(InputView { data_type, shape, data: memory.filled(buffer)? }));
                 }
                 let rows = rows.for_input(spec);
                 let Some(shape) = joined_shape(i, spec, interface, requests, rows) else { return Ok(None) };
@@ -208,7 +218,7 @@ fn join<'a>(
         }
     }
     rows.repeat_last(buffer, size)?;
-    buffer.finish()
+    memory.filled(buffer)
 }
 
 /// A tensor that is in one piece where it is wanted: in host memory that may be borrowed, or at that place.

@@ -157,11 +157,18 @@ impl RefillBuffer {
     /// If a pending transfer failed.
     pub fn finish(&mut self) -> Result<PlacedSlice<'_>, MemoryError> {
         match &mut self.0 {
-            Host(buffer) => Ok(PlacedSlice::Host(buffer.as_slice())),
-            Placed { memory, len } => {
-                memory.finish()?;
-                Ok(PlacedSlice::Placed { buffer: &**memory, start: 0, len: *len })
-            }
+            Host(_) => {}
+            Placed { memory, .. } => memory.finish()?,
+        }
+        Ok(self.queued())
+    }
+
+    /// The bytes that were appended since the last restart, for a reader that comes behind the writes in the order of the
+    /// memory's stream: they need not be complete.
+    pub fn queued(&self) -> PlacedSlice<'_> {
+        match &self.0 {
+            Host(buffer) => PlacedSlice::Host(buffer.as_slice()),
+            Placed { memory, len } => PlacedSlice::Placed { buffer: &**memory, start: 0, len: *len },
         }
     }
 

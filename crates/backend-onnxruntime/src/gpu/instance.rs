@@ -99,8 +99,13 @@ impl Compute for GpuInstance {
     fn input_memory(&self, input: usize) -> InputMemory<'_> {
         match &self.runs {
             Runs::Bound(runs) if runs.is_on_host(input) => InputMemory::default(),
-            Runs::Bound(_) => InputMemory { allocator: Some(&*self.on.allocator), fixed: false },
-            Runs::Graphs(_) => InputMemory { allocator: Some(&*self.on.allocator), fixed: true },
+            // The runs are on the stream that the memory belongs to.
+            Runs::Bound(_) => {
+                InputMemory { allocator: Some(&*self.on.allocator), fixed: false, in_order: true }
+            }
+            Runs::Graphs(_) => {
+                InputMemory { allocator: Some(&*self.on.allocator), fixed: true, in_order: true }
+            }
         }
     }
 

@@ -161,7 +161,7 @@ impl Compute for PlusOne {
     }
 
     fn input_memory(&self, _: usize) -> InputMemory<'_> {
-        InputMemory { allocator: Some(&*self.memory), fixed: true }
+        InputMemory { allocator: Some(&*self.memory), fixed: true, ..InputMemory::default() }
     }
 
     fn padded_rows(&self, rows: usize) -> usize {
