@@ -76,9 +76,13 @@ fn code_in_plans_has_to_be_allowed() {
 }
 
 #[test]
-fn plugins_that_are_missing_are_said_how_to_name() {
+fn plugins_are_registered_and_those_that_are_missing_are_said_how_to_name() {
     let denied = refused(0, &format!("{TWICE}\nplugin MyPlugin"), "");
     assert!(denied.contains("--backend-config=tensorrt,plugins=PATH"), "{denied}");
+    // The double is a library with plugins, too.
+    let setup = Setup::new(0).file("model.plan", &plan(0, &format!("{TWICE}\nplugin MyPlugin")));
+    let library = setup.libraries.path().join(VERSIONS[0].0);
+    setup.option("plugins", library.to_str().unwrap()).load("").unwrap();
     let setup = Setup::new(0).option("plugins", "/nowhere/plugins.so").file("model.plan", &plan(0, TWICE));
     let error = setup.load("").err().unwrap();
     assert!(

@@ -1,7 +1,8 @@
 //! The runtime.
 
-use std::ffi::c_void;
+use std::ffi::{c_char, c_void};
 use std::ptr::null_mut;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hippocamp_tensorrt_sys::slots::runtime as slot;
 
@@ -13,6 +14,16 @@ struct Runtime {
     log: Log,
     host_code: bool,
     threads: i32,
+}
+
+/// Whether plugins were registered.
+static HAS_PLUGINS: AtomicBool = AtomicBool::new(false);
+
+/// Registers plugins, as libraries with some do.
+#[unsafe(no_mangle)]
+pub extern "C" fn initLibNvInferPlugins(_logger: *mut c_void, _name_space: *const c_char) -> bool {
+    HAS_PLUGINS.store(true, Ordering::SeqCst);
+    true
 }
 
 pub(crate) fn make(log: Log) -> *mut c_void {
@@ -90,7 +101,7 @@ fn read(runtime: &Runtime, bytes: &[u8]) -> Result<Plan, String> {
             built[0], built[1], built[2]
         ));
     }
-    if let Some(plugin) = &plan.wants_plugin {
+    if let Some(plugin) = plan.wants_plugin.as_ref().filter(|_| !HAS_PLUGINS.load(Ordering::SeqCst)) {
         return Err(format!("getPluginCreator could not find plugin: {plugin}"));
     }
     Ok(plan)
