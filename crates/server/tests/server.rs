@@ -10,6 +10,8 @@ mod cache;
 mod cancellation;
 #[path = "server/compression.rs"]
 mod compression;
+#[path = "server/cuda_shared_memory.rs"]
+mod cuda_shared_memory;
 #[path = "server/decoupled.rs"]
 mod decoupled;
 #[path = "server/delays.rs"]

@@ -29,7 +29,7 @@ async fn server() -> TestServer {
     server
 }
 
-fn floats(content: &[f32]) -> Vec<u8> {
+pub(crate) fn floats(content: &[f32]) -> Vec<u8> {
     content.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
@@ -47,14 +47,14 @@ pub(crate) fn place(region: &str, offset: i64, byte_size: i64) -> Parameters {
 }
 
 /// A request whose input is in shared memory.
-fn from_region(model: &str, shape: &[i64], input: Parameters) -> ModelInferRequest {
+pub(crate) fn from_region(model: &str, shape: &[i64], input: Parameters) -> ModelInferRequest {
     let mut request = fp32(model, "", shape, &[]);
     request.raw_input_contents.clear();
     request.inputs[0].parameters = input;
     request
 }
 
-fn into_region(mut request: ModelInferRequest, output: Parameters) -> ModelInferRequest {
+pub(crate) fn into_region(mut request: ModelInferRequest, output: Parameters) -> ModelInferRequest {
     request.outputs = vec![InferRequestedOutputTensor { name: "OUTPUT0".to_owned(), parameters: output }];
     request
 }
