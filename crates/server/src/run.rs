@@ -40,10 +40,7 @@ pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
         ..observing.settings(settings(&args)?)
     };
     beside.spawn(signals::reopen_log(log, observing.access_log.clone()));
-    let backends = backends::all(&args, &settings.devices)?;
-    let server = InferenceServer::new(settings, backends);
-    #[cfg(feature = "onnxruntime")]
-    server.add_metrics(hippocamp_backend_onnxruntime::write_metrics);
+    let server = server(settings, &args)?;
     let _closing = Closing(Arc::clone(&server));
     let threads = threads::start(args.io_thread_count).context("failed to start the I/O threads")?;
     let network = start_network(&args, threads.as_ref());
@@ -92,6 +89,15 @@ pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
     }
     info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// The server with all backends, and with what they tell on the metrics page.
+fn server(settings: Settings, args: &Args) -> anyhow::Result<Arc<InferenceServer>> {
+    let backends = backends::all(args, &settings.devices)?;
+    let server = InferenceServer::new(settings, backends);
+    #[cfg(feature = "onnxruntime")]
+    server.add_metrics(hippocamp_backend_onnxruntime::write_metrics);
+    Ok(server)
 }
 
 /// Removes the repositories' local copies when dropped, even if tasks that still run keep the server alive.
