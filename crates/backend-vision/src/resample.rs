@@ -14,8 +14,9 @@ mod tests;
 mod warp;
 mod window;
 
-use fast_image_resize::images::{CroppedImageMut, Image as Target, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedCroppedImageMut, TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use hippocamp_backend::{Error, Result};
 use serde::Deserialize;
 
@@ -182,13 +183,27 @@ impl Resampler {
     }
 
     fn fast(&mut self, from: &[u8], size: Size, to: &mut Window<'_, u8>) -> Result<()> {
-        let kind = if to.channels() == 1 { PixelType::U8 } else { PixelType::U8x3 };
-        let source = ImageRef::new(size.width as u32, size.height as u32, from, kind).map_err(failed)?;
+        if to.channels() == 1 {
+            self.fast_pixels::<U8>(from, size, to)
+        } else {
+            self.fast_pixels::<U8x3>(from, size, to)
+        }
+    }
+
+    /// The type of the pixels is known here: with one that is found at run time, the library's code for all others would be
+    /// compiled, too.
+    fn fast_pixels<P: PixelTrait>(
+        &mut self,
+        from: &[u8],
+        size: Size,
+        to: &mut Window<'_, u8>,
+    ) -> Result<()> {
+        let source = TypedImageRef::<P>::from_buffer(size.width as u32, size.height as u32, from);
+        let source = source.map_err(failed)?;
         let (whole, (left, top), inner) = (to.whole(), to.corner(), to.size());
-        let mut target = Target::from_slice_u8(whole.width as u32, whole.height as u32, to.samples(), kind)
-            .map_err(failed)?;
-        let mut window = CroppedImageMut::new(
-            &mut target,
+        let target = TypedImage::<P>::from_buffer(whole.width as u32, whole.height as u32, to.samples());
+        let mut window = TypedCroppedImageMut::new(
+            target.map_err(failed)?,
             left as u32,
             top as u32,
             inner.width as u32,
@@ -197,7 +212,7 @@ impl Resampler {
         .map_err(failed)?;
         let options =
             ResizeOptions::new().resize_alg(ResizeAlg::Interpolation(FilterType::Bilinear)).use_alpha(false);
-        self.resizer.resize(&source, &mut window, &options).map_err(failed)
+        self.resizer.resize_typed(&source, &mut window, &options).map_err(failed)
     }
 }
 
