@@ -7,12 +7,15 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tonic::Status;
 use tonic::body::Body;
+use tonic::codegen::http::header::HeaderName;
 use tonic::codegen::http::{HeaderMap, Response};
+
+static TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The timeout in the `grpc-timeout` header: a number of at most eight digits and a unit. `None` if the header is missing or
 /// invalid.
 pub fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    let value = headers.get("grpc-timeout")?.to_str().ok()?;
+    let value = headers.get(&TIMEOUT)?.to_str().ok()?;
     let (number, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
     if number.len() > 8 || !number.bytes().all(|b| b.is_ascii_digit()) {
         return None;

@@ -15,7 +15,7 @@ use hippocamp_net::{BodyError, RequestBody, Source, off_thread};
 use hippocamp_tensor::TensorData;
 use http_body::{Frame, SizeHint};
 use tonic::body::Body;
-use tonic::codegen::http::header::{CONTENT_TYPE, HeaderValue};
+use tonic::codegen::http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use tonic::codegen::{Body as HttpBody, http};
 use tonic::metadata::GRPC_CONTENT_TYPE;
 use tonic::{Code, Status};
@@ -23,10 +23,14 @@ use tonic::{Code, Status};
 use crate::frame_decode::{self, RawTensors};
 use crate::{Frames, HEADER, MESSAGE_SIZE};
 
+// Names of their own: a name that is looked up as text is parsed for each request.
+static ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+static ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+
 /// Whether the messages of a call may be compressed. `reply` says whether the server compresses its replies for clients that
 /// take that.
 pub fn may_compress(headers: &http::HeaderMap, reply: bool) -> bool {
-    headers.contains_key("grpc-encoding") || (reply && headers.contains_key("grpc-accept-encoding"))
+    headers.contains_key(&ENCODING) || (reply && headers.contains_key(&ACCEPT_ENCODING))
 }
 
 /// A request body of which some was read. Yields it again, and then what follows.

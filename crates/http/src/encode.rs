@@ -105,15 +105,15 @@ pub(crate) fn encode(
     let mut tensors = SmallVec::new();
     writer.open_object();
     if !wanted.id.is_empty() {
-        writer.name("id");
+        writer.quoted_name("\"id\":");
         writer.string(wanted.id.as_bytes());
     }
-    writer.name("model_name");
+    writer.quoted_name("\"model_name\":");
     writer.string(model.name.as_bytes());
-    writer.name("model_version");
+    writer.quoted_name("\"model_version\":");
     writer.string(model.version_text.as_bytes());
     if !response.parameters.is_empty() {
-        writer.name("parameters");
+        writer.quoted_name("\"parameters\":");
         writer.open_object();
         for (name, value) in response.parameters.iter() {
             writer.name(name);
@@ -121,7 +121,7 @@ pub(crate) fn encode(
         }
         writer.close_object();
     }
-    writer.name("outputs");
+    writer.quoted_name("\"outputs\":");
     writer.open_array();
     plan.deliver(model, response.outputs, |output| {
         let form = wanted.form(output.index);
@@ -149,24 +149,24 @@ pub(crate) fn parameter(writer: &mut JsonWriter, value: &ParameterValue) {
 fn encode_output(writer: &mut JsonWriter, output: Delivered<'_>, form: Form) -> Result<Option<TensorData>> {
     let Delivered { spec, data_type, shape, data, .. } = output;
     writer.open_object();
-    writer.name("name");
+    writer.quoted_name("\"name\":");
     writer.string(spec.name.as_bytes());
-    writer.name("datatype");
+    writer.quoted_name("\"datatype\":");
     writer.string(data_type.protocol_name().as_bytes());
-    writer.name("shape");
+    writer.quoted_name("\"shape\":");
     writer.shape(&shape);
     let data = match (data, form) {
         (None, _) => None,
         (Some(data), Form::Binary) => {
-            writer.name("parameters");
+            writer.quoted_name("\"parameters\":");
             writer.open_object();
-            writer.name("binary_data_size");
+            writer.quoted_name("\"binary_data_size\":");
             writer.integer(data.len());
             writer.close_object();
             (!data.is_empty()).then_some(data)
         }
         (Some(data), Form::Json) => {
-            writer.name("data");
+            writer.quoted_name("\"data\":");
             let count = shape.element_count().unwrap_or(usize::MAX);
             write_tensor(writer, &spec.name, data_type, count, &data.to_host()?)?;
             None

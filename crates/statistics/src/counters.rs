@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use hippocamp_events::{ExecutionTimes, FailureReason, ResponseOutcome, ResponseTimes};
+use hippocamp_events::{FailureReason, ResponseOutcome, ResponseTimes};
 use hippocamp_metrics::Histogram;
 
 /// A count of events and their total duration.
@@ -38,8 +38,8 @@ pub struct Phases {
 }
 
 impl Phases {
-    pub(crate) fn add(&mut self, times: &ExecutionTimes) {
-        let [input, infer, output] = times.phases();
+    /// Adds the durations of an execution's phases.
+    pub(crate) fn add(&mut self, [input, infer, output]: [Duration; 3]) {
         self.compute_input.add(input);
         self.compute_infer.add(infer);
         self.compute_output.add(output);

@@ -97,7 +97,7 @@ impl State {
         let counters = &mut self.counters;
         counters.inference_count += inferences;
         counters.execution_count += 1;
-        counters.batches.entry(batch_size).or_default().add(times);
+        counters.batches.entry(batch_size).or_default().add(times.phases());
     }
 
     fn cache_missed(&mut self, looked: Duration, kept: Duration) {
@@ -116,14 +116,15 @@ impl State {
         let total_ns = counters.success.add(total);
         let waited_ns = counters.queue.add(waited);
         let before = counters.phases.compute_infer.ns;
-        counters.phases.add(times);
+        let phases = times.phases();
+        counters.phases.add(phases);
         counters.request_durations.observe_ns(total_ns);
         counters.queue_durations.observe_ns(waited_ns);
         counters.compute_infer_durations.observe_ns(counters.phases.compute_infer.ns - before);
         let alike = counters.requests.entry(context.batch_size).or_default();
         alike.success.add(total);
         alike.queue.add(waited);
-        alike.phases.add(times);
+        alike.phases.add(phases);
         latencies.executed(total, waited, times, at);
     }
 

@@ -14,6 +14,11 @@ pub(super) fn plain_length(bytes: &[u8]) -> usize {
         }
     }
     let rest = words.len() * WORD;
+    if let Some(last) = bytes.last_chunk::<WORD>() {
+        // Bytes that were looked at before are not special.
+        let special = special(u64::from_le_bytes(*last));
+        return bytes.len() - WORD + special.trailing_zeros() as usize / 8;
+    }
     let special = bytes[rest..].iter().position(|&byte| matches!(byte, b'"' | b'\\' | 0..0x20));
     special.map_or(bytes.len(), |at| rest + at)
 }

@@ -48,8 +48,19 @@ impl JsonWriter {
         self.after_value = false;
     }
 
+    /// As [`name`](JsonWriter::name), for a name that is known when this is compiled: it is given as it is written, quoted and with
+    /// its colon.
+    #[inline]
+    pub fn quoted_name(&mut self, name: &'static str) {
+        debug_assert!(name.starts_with('"') && name.ends_with("\":"), "{name}");
+        self.before_value();
+        self.out.extend_from_slice(name.as_bytes());
+        self.after_value = false;
+    }
+
     /// A string. Bytes that need no escape are written as they are: whoever does not know that they are UTF-8 has to look.
     pub fn string(&mut self, value: &[u8]) {
+        self.out.reserve(value.len() + 3);
         self.before_value();
         self.out.push(b'"');
         let mut rest = value;
@@ -281,9 +292,11 @@ mod tests {
             w.close_array();
             w.name("b");
             w.json(b"{}");
+            w.quoted_name("\"c\":");
+            w.integer(2);
             w.close_object();
         });
-        assert_eq!(text, r#"{"a":[1,[],true],"b":{}}"#);
+        assert_eq!(text, r#"{"a":[1,[],true],"b":{},"c":2}"#);
     }
 
     #[test]
