@@ -74,11 +74,13 @@ def in_place(table, what, cudashm, server):
         client.infer("m", {}, shared, outputs)
         after = copies(server)
         through_host = sum(after[name] - before[name] for name in ("from_host", "to_host"))
+        # The client reads a region from its beginning only.
+        everything = cudashm.get_contents_as_numpy(target, np.float32, [sum(sizes.values()) // 4])
         worst, offset = 0.0, 0
-        for name, value in expected.items():
-            got = cudashm.get_contents_as_numpy(target, np.float32, list(value.shape), offset)
+        for value in expected.values():
+            got = everything[offset : offset + value.size].reshape(value.shape)
             worst = max(worst, float(np.abs(got - value).max()))
-            offset += sizes[name]
+            offset += value.size
         table.add(what, "as in messages", f"differs by {worst:.2g}", worst == 0.0)
         table.add("copies through the host for it", 0, through_host, through_host == 0)
         refusals(table, client, array)
