@@ -17,6 +17,9 @@ pub enum Form {
     /// `xywh_ratio` (centre and size), `conf` and `landmarks_ratio`, relative to the image's size (0 to 1) with three
     /// decimals, as face detection services for TorchServe return them.
     Ratio,
+    /// The box (left, top, right, bottom, in pixels) under the label, or under the category where it has none, and
+    /// `score`: as the object detector of TorchServe returns them.
+    Named,
 }
 
 /// The detections of one image as a JSON list, `[]` if there are none. `size` is the image's width and height in
@@ -30,6 +33,7 @@ pub fn text(found: &Detections, form: Form, labels: &[String], size: (f32, f32))
         let written = match form {
             Form::Pixels => pixels(&mut text, found, detection, labels),
             Form::Ratio => ratio(&mut text, found, detection, size),
+            Form::Named => named(&mut text, found, detection, labels),
         };
         debug_assert!(written.is_ok(), "a string takes all that is written to it");
     }
@@ -50,6 +54,38 @@ pub fn classes_text(best: &[Candidate], labels: &[String]) -> String {
     }
     text.push(']');
     text
+}
+
+/// The best classes of one image as one JSON object, the score under the label, or under the index of a class without a label: as
+/// the image classifier of TorchServe returns them.
+pub fn named_classes_text(best: &[Candidate], labels: &[String]) -> String {
+    let mut text = String::from("{");
+    for (place, class) in best.iter().enumerate() {
+        let separator = if place > 0 { "," } else { "" };
+        let label = Label(i64::from(class.index), labels);
+        let written = write!(text, "{separator}\n  {label}: {}", Number(class.score));
+        debug_assert!(written.is_ok(), "a string takes all that is written to it");
+    }
+    text.push_str(if best.is_empty() { "}" } else { "\n}" });
+    text
+}
+
+/// The quoted label of a category, or its number where it has none.
+struct Label<'a>(i64, &'a [String]);
+
+impl Display for Label<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match usize::try_from(self.0).ok().and_then(|category| self.1.get(category)) {
+            Some(label) if !label.is_empty() => Quoted(label).fmt(f),
+            _ => write!(f, "\"{}\"", self.0),
+        }
+    }
+}
+
+fn named(text: &mut String, found: &Detections, detection: usize, labels: &[String]) -> fmt::Result {
+    let place = found.boxes[detection].iter().map(|&value| Number(value));
+    let label = Label(found.categories[detection].into(), labels);
+    write!(text, "{{{label}:{},\"score\":{}}}", List(place), Number(found.scores[detection]))
 }
 
 /// Writes the first members of an object.
@@ -202,6 +238,20 @@ mod tests {
         let want = json!([{"score": 0.5, "category": 1, "label": "b"}, {"score": 0.25, "category": 7}]);
         assert_eq!(read(&classes_text(&best, &["a".to_owned(), "b".to_owned()])), want);
         assert_eq!(classes_text(&[], &[]), "[]");
+        assert_eq!(named_classes_text(&[], &[]), "{}");
+        let named = named_classes_text(&best, &["a".to_owned()]);
+        assert!(read(&named).as_object().unwrap().keys().any(|key| key.parse::<u32>().is_ok()), "{named}");
+    }
+
+    #[test]
+    fn a_box_is_under_its_label() {
+        let mut found = one(0, vec![]);
+        found.boxes[0] = [1.0, 2.5, 3.0, 4.0];
+        found.categories[0] = 0;
+        let got = read(&text(&found, Form::Named, &["cat".to_owned()], (0.0, 0.0)));
+        assert_eq!(got[0]["cat"], json!([1.0, 2.5, 3.0, 4.0]));
+        found.categories[0] = 7;
+        assert!(read(&text(&found, Form::Named, &["cat".to_owned()], (0.0, 0.0)))[0]["7"].is_array());
     }
 
     #[test]

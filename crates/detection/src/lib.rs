@@ -18,7 +18,7 @@ pub use affine::{Matrix, clip, map_detections, map_points, to_ratio};
 pub use best::top_k;
 pub use centernet::{Axes, CenterNet, Maps, Origin};
 pub use detections::Detections;
-pub use json::{Form, classes_text, text};
+pub use json::{Form, classes_text, named_classes_text, text};
 pub use nms::Nms;
 pub use softmax::softmax;
 pub use yolo::{Level, Yolo5, Yolo8};

@@ -9,7 +9,7 @@ use super::labels::Labels;
 use crate::pipeline::Ports;
 use crate::step::{Step, StepFile};
 use crate::value::{Kind, Slot, TensorKind, Value, Values};
-use hippocamp_detection::{classes_text, softmax, top_k};
+use hippocamp_detection::{classes_text, named_classes_text, softmax, top_k};
 
 /// Softmax along the last dimension. An input of the model that no other step reads has one dimension.
 #[derive(Debug, Deserialize)]
@@ -62,7 +62,20 @@ pub(crate) struct TopK {
     category: Option<String>,
     text: Option<String>,
     #[serde(default)]
+    form: Form,
+    #[serde(default)]
     labels: Labels,
+}
+
+/// The JSON of the classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    /// A list of objects with `score`, `category` and `label`.
+    #[default]
+    List,
+    /// One object, each score under its label.
+    Named,
 }
 
 #[derive(Clone, Debug)]
@@ -72,6 +85,7 @@ struct TopKStep {
     score: Option<Slot>,
     category: Option<Slot>,
     text: Option<Slot>,
+    form: Form,
     labels: Vec<String>,
 }
 
@@ -92,6 +106,7 @@ impl StepFile for TopK {
             score: ports.write_if_named("score", self.score.as_deref(), kind(DataType::Fp32)),
             category: ports.write_if_named("category", self.category.as_deref(), kind(DataType::Int32)),
             text: ports.write_if_named("text", self.text.as_deref(), Kind::Encoded),
+            form: self.form,
             labels: self.labels.bind(ports),
         })
     }
@@ -122,7 +137,11 @@ impl Step for TopKStep {
             values.set(slot, Value::Tensor(tensor));
         }
         if let Some(slot) = self.text {
-            values.set(slot, Value::Encoded(Bytes::from(classes_text(&best, &self.labels))));
+            let text = match self.form {
+                Form::List => classes_text(&best, &self.labels),
+                Form::Named => named_classes_text(&best, &self.labels),
+            };
+            values.set(slot, Value::Encoded(Bytes::from(text)));
         }
         Ok(())
     }

@@ -107,8 +107,21 @@ pub(crate) struct ReadDetections {
     score: String,
     bbox: String,
     category: Option<String>,
+    #[serde(default)]
+    category_type: CategoryType,
     landmark: Option<String>,
+    /// Only scores above it.
+    threshold: Option<f32>,
     output: String,
+}
+
+/// The type of the tensor of categories.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+enum CategoryType {
+    #[default]
+    Int32,
+    Int64,
 }
 
 #[derive(Clone, Debug)]
@@ -116,7 +129,9 @@ struct ReadStep {
     score: Slot,
     bbox: Slot,
     category: Option<Slot>,
+    category_type: CategoryType,
     landmark: Option<Slot>,
+    threshold: Option<f32>,
     output: Slot,
 }
 
@@ -129,7 +144,11 @@ impl StepFile for ReadDetections {
         };
         let (score, _) = read("score", &self.score, DataType::Fp32, &[-1]);
         let (bbox, _) = read("bbox", &self.bbox, DataType::Fp32, &[-1, 4]);
-        let category = self.category.as_ref().map(|name| read("category", name, DataType::Int32, &[-1]).0);
+        let category_type = match self.category_type {
+            CategoryType::Int32 => DataType::Int32,
+            CategoryType::Int64 => DataType::Int64,
+        };
+        let category = self.category.as_ref().map(|name| read("category", name, category_type, &[-1]).0);
         let landmark = self.landmark.as_ref().map(|name| read("landmark", name, DataType::Fp32, &[-1, -1]));
         let points = match landmark.as_ref().map(|(_, dims)| dims.get(1).copied()) {
             None => Some(0),
@@ -139,6 +158,8 @@ impl StepFile for ReadDetections {
             score,
             bbox,
             category,
+            category_type: self.category_type,
+            threshold: self.threshold,
             landmark: landmark.map(|(slot, _)| slot),
             output: ports.write("output", &self.output, Kind::Detections(DetectionsKind { points })),
         })
@@ -151,6 +172,10 @@ impl Step for ReadStep {
         let count = scores.len();
         let boxes = values.tensor(self.bbox)?.elements::<f32>()?.as_chunks().0.to_vec();
         let categories = match self.category {
+            Some(slot) if self.category_type == CategoryType::Int64 => {
+                let wide = values.tensor(slot)?.elements::<i64>()?;
+                wide.iter().map(|&category| i32::try_from(category).unwrap_or(-1)).collect()
+            }
             Some(slot) => values.tensor(slot)?.elements::<i32>()?.to_vec(),
             None => vec![0; count],
         };
@@ -173,8 +198,24 @@ impl Step for ReadStep {
                 landmarks.len()
             )));
         }
-        values
-            .set(self.output, Value::Detections(Detections { scores, categories, boxes, landmarks, points }));
+        let mut found = Detections { scores, categories, boxes, landmarks, points };
+        if let Some(threshold) = self.threshold {
+            keep_above(&mut found, threshold);
+        }
+        values.set(self.output, Value::Detections(found));
         Ok(())
     }
+}
+
+/// Drops the detections whose score is not above the threshold.
+fn keep_above(found: &mut Detections, threshold: f32) {
+    let numbers = found.points * 2;
+    let mut kept = Detections { points: found.points, ..Detections::default() };
+    for detection in (0..found.scores.len()).filter(|&detection| found.scores[detection] > threshold) {
+        kept.scores.push(found.scores[detection]);
+        kept.categories.push(found.categories[detection]);
+        kept.boxes.push(found.boxes[detection]);
+        kept.landmarks.extend_from_slice(&found.landmarks[detection * numbers..][..numbers]);
+    }
+    *found = kept;
 }
