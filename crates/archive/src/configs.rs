@@ -1,0 +1,162 @@
+//! The configs of the models that an archive becomes.
+
+use hippocamp_model_config::ModelConfig;
+use hippocamp_proto::inference::model_ensembling::Step;
+use hippocamp_proto::inference::model_instance_group::Kind as GroupKind;
+use hippocamp_proto::inference::{
+    DataType, ModelDynamicBatching, ModelEnsembling, ModelInput, ModelInstanceGroup, ModelOutput,
+    model_config::SchedulingChoice,
+};
+
+use crate::Port;
+use crate::pipelines::Pipelines;
+use crate::wiring::Wiring;
+
+/// How a model is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Execution {
+    /// The largest batch; 0 if the model has none.
+    pub(crate) max_batch_size: u32,
+    /// How long a request waits for others, in microseconds.
+    pub(crate) delay_us: u64,
+    /// The number of instances; `None` for as many as the backend has by default.
+    pub(crate) instances: Option<u32>,
+}
+
+impl Execution {
+    /// Applies it to the config of a model that is executed by a backend.
+    pub(crate) fn apply(self, config: &mut ModelConfig) {
+        config.max_batch_size = self.max_batch_size as i32;
+        if self.max_batch_size > 1 && config.scheduling_choice.is_none() {
+            config.scheduling_choice = Some(SchedulingChoice::DynamicBatching(ModelDynamicBatching {
+                max_queue_delay_microseconds: self.delay_us,
+                ..ModelDynamicBatching::default()
+            }));
+        }
+        if let Some(count) = self.instances {
+            config.instance_group = vec![group(count, config.instance_group.first())];
+        }
+    }
+}
+
+/// So many instances, where those of `like` are.
+fn group(count: u32, like: Option<&ModelInstanceGroup>) -> ModelInstanceGroup {
+    ModelInstanceGroup { count: count as i32, ..like.cloned().unwrap_or_default() }
+}
+
+/// The config of a pipeline.
+pub(crate) fn vision(name: &str, max_batch_size: u32, count: Option<u32>) -> ModelConfig {
+    let instances = ModelInstanceGroup {
+        count: count.unwrap_or(1) as i32,
+        kind: GroupKind::Cpu as i32,
+        ..ModelInstanceGroup::default()
+    };
+    ModelConfig {
+        name: name.to_owned(),
+        backend: "vision".to_owned(),
+        max_batch_size: max_batch_size as i32,
+        instance_group: vec![instances],
+        ..ModelConfig::default()
+    }
+}
+
+pub(crate) fn input(port: &Port, dims: &[i64]) -> ModelInput {
+    ModelInput {
+        name: port.name.clone(),
+        data_type: port.data_type as i32,
+        dims: dims.to_vec(),
+        ..ModelInput::default()
+    }
+}
+
+pub(crate) fn output(port: &Port, dims: &[i64]) -> ModelOutput {
+    ModelOutput {
+        name: port.name.clone(),
+        data_type: port.data_type as i32,
+        dims: dims.to_vec(),
+        ..ModelOutput::default()
+    }
+}
+
+/// One text or file.
+fn bytes(name: &str) -> Port {
+    Port { name: name.to_owned(), data_type: DataType::TypeString, dims: vec![1] }
+}
+
+/// The names of an ensemble's steps.
+#[derive(Clone, Debug)]
+pub(crate) struct StepNames {
+    pub(crate) before: String,
+    pub(crate) network: String,
+    pub(crate) behind: String,
+}
+
+impl StepNames {
+    pub(crate) fn of(name: &str) -> StepNames {
+        let step = |part: &str| format!("{name}-{part}");
+        StepNames { before: step("preprocess"), network: step("network"), behind: step("postprocess") }
+    }
+}
+
+/// The config of the ensemble: the pipelines around the network, whose own config is `network`.
+pub(crate) fn ensemble(
+    name: &str,
+    names: &StepNames,
+    network: &ModelConfig,
+    pipelines: &Pipelines,
+    wiring: &Wiring,
+) -> ModelConfig {
+    let mut steps = Vec::new();
+    let same = |names: &[String]| names.iter().map(|name| (name.clone(), name.clone())).collect();
+    let step = |name: &str| Step { model_name: name.to_owned(), model_version: -1, ..Step::default() };
+    if let Some(before) = &pipelines.before {
+        steps.push(Step {
+            input_map: same(&before.inputs),
+            output_map: same(&before.outputs),
+            ..step(&names.before)
+        });
+    }
+    steps.push(Step {
+        input_map: wiring.inputs.iter().map(|(own, other)| (own.clone(), other.clone())).collect(),
+        output_map: wiring.outputs.iter().map(|(own, other)| (own.clone(), other.clone())).collect(),
+        ..step(&names.network)
+    });
+    if let Some(behind) = &pipelines.behind {
+        steps.push(Step {
+            input_map: same(&behind.inputs),
+            output_map: same(&behind.outputs),
+            ..step(&names.behind)
+        });
+    }
+    let batched = network.max_batch_size > 0;
+    let whole =
+        |dims: &[i64]| if batched { dims.to_vec() } else { dims.get(1..).unwrap_or_default().to_vec() };
+    let input = match &pipelines.before {
+        Some(before) => before.inputs.iter().map(|name| input(&bytes(name), &[1])).collect(),
+        None => network
+            .input
+            .iter()
+            .map(|input| ModelInput { dims: whole(&input.dims), ..input.clone() })
+            .collect(),
+    };
+    let output = match &pipelines.behind {
+        Some(behind) => behind.outputs.iter().map(|name| output(&bytes(name), &[1])).collect(),
+        None => network
+            .output
+            .iter()
+            .map(|output| ModelOutput { dims: whole(&output.dims), ..output.clone() })
+            .collect(),
+    };
+    ModelConfig {
+        name: name.to_owned(),
+        platform: "ensemble".to_owned(),
+        max_batch_size: network.max_batch_size.max(1),
+        input,
+        output,
+        scheduling_choice: Some(SchedulingChoice::EnsembleScheduling(ModelEnsembling {
+            step: steps,
+            ..ModelEnsembling::default()
+        })),
+        ..ModelConfig::default()
+    }
+}
