@@ -13,6 +13,11 @@ impl InferenceServer {
     /// before continue to serve.
     pub async fn load(self: &Arc<Self>, name: &str, overrides: LoadOverrides) -> Result<()> {
         self.allow_control()?;
+        self.load_in_any_mode(name, overrides).await
+    }
+
+    /// As [`InferenceServer::load`], whatever the control mode is: for a protocol that has a rule of its own for who may load.
+    pub async fn load_in_any_mode(self: &Arc<Self>, name: &str, overrides: LoadOverrides) -> Result<()> {
         for each in self.identifiers(name).await {
             let overrides = self.lifecycle.with_given_config(&each, overrides.clone()).await;
             if let Some(lazy) = &self.lazy {
@@ -30,13 +35,18 @@ impl InferenceServer {
     /// finished and the memory is freed. Unloading a model that is not loaded is no error.
     pub async fn unload(self: &Arc<Self>, name: &str, dependents: bool) -> Result<()> {
         self.allow_control()?;
+        self.unload_in_any_mode(name, dependents).await;
+        Ok(())
+    }
+
+    /// As [`InferenceServer::unload`], whatever the control mode is.
+    pub async fn unload_in_any_mode(self: &Arc<Self>, name: &str, dependents: bool) {
         for each in self.identifiers(name).await {
             if let Some(lazy) = &self.lazy {
                 lazy.unload_for_client(&each);
             }
             self.lifecycle.unload_model(each, dependents).await;
         }
-        Ok(())
     }
 
     fn allow_control(&self) -> Result<()> {

@@ -12,6 +12,7 @@ use tracing::warn;
 use crate::location::RemoteTimeout;
 use crate::model_folder::config_path;
 use crate::namespace::{namespaces, qualified_name, resolve_step, split_qualified};
+use crate::survey::is_model_folder;
 use crate::{Fingerprint, ModelFolder, RemoteFault, RepositoryLocation, Snapshot, Survey, check_name};
 
 /// Something in a repository that cannot be used. The rest of the repository can be used.
@@ -262,7 +263,7 @@ fn having(repositories: &[RepositoryLocation], name: &str) -> Result<Vec<usize>,
     let mut unreadable = None;
     for (index, repository) in repositories.iter().enumerate() {
         match repository {
-            RepositoryLocation::Local(path) if path.join(name).is_dir() => with_it.push(index),
+            RepositoryLocation::Local(path) if is_model_folder(&path.join(name)) => with_it.push(index),
             RepositoryLocation::Local(_) => {}
             // The only repository is not asked: fetching the model finds out whether it has it.
             RepositoryLocation::Remote(_) if repositories.len() == 1 => with_it.push(index),

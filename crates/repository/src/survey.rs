@@ -214,7 +214,7 @@ fn scan_folders(repository: &Path, seen: &mut Seen) -> io::Result<()> {
     for name in &names {
         if let Some(name) = name.to_str() {
             scan_folder(repository, name, seen);
-        } else if is_model_folder(&repository.join(name), name) {
+        } else if is_model_folder_named(&repository.join(name), name) {
             let name = name.to_string_lossy().into_owned();
             let fault = bad_name(&name, repository.display().to_string(), "it is not UTF-8".to_owned());
             seen.faults.insert(name, fault);
@@ -223,15 +223,14 @@ fn scan_folders(repository: &Path, seen: &mut Seen) -> io::Result<()> {
     Ok(())
 }
 
-/// Which models are there, and nothing of what is in them: one read of the repository's folder, and a question for each
-/// link in it.
+/// Which models are there, and nothing of what is in them: one read of the repository's folder, and two questions for each
+/// folder in it.
 fn scan_names(repository: &Path, seen: &mut Seen) -> io::Result<()> {
     *seen = Seen::default();
     for entry in fs::read_dir(repository)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
-        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir()) && !name.starts_with('.');
-        if (is_folder || is_model_folder(&entry.path(), OsStr::new(&name))) && check_name(&name).is_ok() {
+        if is_model_folder_named(&entry.path(), OsStr::new(&name)) && check_name(&name).is_ok() {
             seen.models.insert(name, Model::default());
         }
     }
@@ -242,7 +241,7 @@ fn scan_folder(repository: &Path, name: &str, seen: &mut Seen) {
     let path = repository.join(name);
     seen.faults.remove(name);
     seen.dangling.remove(name);
-    if !is_model_folder(&path, OsStr::new(name)) {
+    if !is_model_folder_named(&path, OsStr::new(name)) {
         seen.models.remove(name);
         if let Some(found) = files::describe(&path).ok().filter(|_| is_no_plain_file(&path, name)) {
             let repository = repository.display().to_string();
@@ -275,14 +274,20 @@ fn scan_folder(repository: &Path, name: &str, seen: &mut Seen) {
 }
 
 /// Hidden folders are passed over in silence: tools leave them everywhere.
-fn is_model_folder(path: &Path, name: &OsStr) -> bool {
-    !name.as_encoded_bytes().starts_with(b".") && fs::metadata(path).is_ok_and(|metadata| metadata.is_dir())
+fn is_model_folder_named(path: &Path, name: &OsStr) -> bool {
+    !name.as_encoded_bytes().starts_with(b".") && is_model_folder(path)
+}
+
+/// Whether a path is a folder that may be a model's. An archive of TorchServe that is not packed is none: it belongs to the
+/// repository of archives.
+pub(crate) fn is_model_folder(path: &Path) -> bool {
+    path.is_dir() && !path.join("MAR-INF").is_dir()
 }
 
 /// Whether something there may be meant as a model's folder and is none: a link that leads nowhere, a FIFO, a device.
 /// Plain files lie in many repositories, such as a README.
 fn is_no_plain_file(path: &Path, name: &str) -> bool {
-    let is_plain = fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let is_plain = fs::metadata(path).is_ok_and(|metadata| metadata.is_file() || metadata.is_dir());
     !is_plain && !name.starts_with('.') && fs::symlink_metadata(path).is_ok()
 }
 

@@ -1,0 +1,19 @@
+//! TorchServe's model archives as a model repository.
+//!
+//! [`Archives`] is a [`RemoteRepository`](hippocamp_repository::RemoteRepository): it lists the models that the archives of
+//! model stores become, and unpacks one when it is loaded, into a folder that is deleted when nothing uses it any more. Archives
+//! that lie in a store have the name of their manifest; others are registered by clients, under any name and with settings of
+//! their own. Nothing is loaded here.
+
+#![warn(missing_docs)]
+
+mod archives;
+mod converted;
+mod registration;
+mod remote;
+mod stamp;
+mod unpacked;
+
+pub use archives::{Archives, RegisterFault};
+pub use hippocamp_archive::Options;
+pub use registration::Registration;

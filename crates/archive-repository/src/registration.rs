@@ -1,0 +1,90 @@
+//! A registered archive, as TorchServe's clients know it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hippocamp_archive::Options;
+use tempfile::TempDir;
+
+use crate::converted::Converted;
+
+/// A version of a model that an archive serves.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The name that clients use.
+    pub name: String,
+    /// The version, which is any text.
+    pub version: String,
+    /// The name of the server's model that answers.
+    pub model: String,
+    /// The name of the server's model that executes the model file.
+    pub network: String,
+    /// What the archive was registered by: the file's name or its URL.
+    pub url: String,
+    /// What runs its handler in TorchServe.
+    pub runtime: String,
+    /// The largest batch.
+    pub batch_size: u32,
+    /// How long requests wait for others, in milliseconds.
+    pub max_batch_delay: u32,
+    /// The number of instances that was asked for; `None` for as many as there are by default, 0 for a model that is not loaded.
+    pub workers: Option<u32>,
+    /// Whether it lies in a model store and was not registered by a client.
+    pub dropped: bool,
+    /// Why it cannot be served, if it cannot.
+    pub fault: Option<String>,
+}
+
+/// What a client has registered.
+#[derive(Clone, Debug)]
+pub(crate) struct Registered {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) path: PathBuf,
+    pub(crate) url: String,
+    /// `name` in it is that of the server's model.
+    pub(crate) options: Options,
+    /// The archive, if it was downloaded: deleted with the last registration.
+    pub(crate) _downloaded: Option<Arc<TempDir>>,
+}
+
+/// What an archive is called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Called<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) model: &'a str,
+    pub(crate) url: &'a str,
+}
+
+impl Registration {
+    /// Of an archive under the name of a server's model.
+    pub(crate) fn new(
+        called: Called<'_>,
+        converted: &Converted,
+        workers: Option<u32>,
+        dropped: bool,
+    ) -> Registration {
+        let Called { name, version, model, url } = called;
+        let runtime = converted.manifest.as_ref().map_or("python", |manifest| &manifest.runtime);
+        let (network, batch_size, max_batch_delay, own) = match &converted.conversion {
+            Ok(conversion) => {
+                (&*conversion.network, conversion.batch_size, conversion.max_batch_delay, conversion.workers)
+            }
+            Err(_) => (model, 1, 100, None),
+        };
+        Registration {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            model: model.to_owned(),
+            network: network.to_owned(),
+            url: url.to_owned(),
+            runtime: runtime.to_owned(),
+            batch_size,
+            max_batch_delay,
+            workers: workers.or(own),
+            dropped,
+            fault: converted.conversion.as_ref().err().cloned(),
+        }
+    }
+}
