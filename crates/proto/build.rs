@@ -10,7 +10,7 @@ use prost::Message;
 use protobuf::Message as _;
 
 /// Paths relative to the folder `proto/`, because the files import each other by them.
-const FILES: [&str; 8] = [
+const FILES: [&str; 11] = [
     "v2/model_config.proto",
     "v2/grpc_service.proto",
     "v1/api.proto",
@@ -19,6 +19,9 @@ const FILES: [&str; 8] = [
     "v1/server_status.proto",
     "v1/grpc_service.proto",
     "health/v1/health.proto",
+    "torchserve/status.proto",
+    "torchserve/inference.proto",
+    "torchserve/management.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

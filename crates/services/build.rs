@@ -17,6 +17,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".inference", "::hippocamp_proto::inference")
         .extern_path(".nvidia.inferenceserver", "::hippocamp_proto::v1")
         .extern_path(".grpc.health.v1", "::hippocamp_proto::health")
+        .extern_path(".org.pytorch.serve.grpc.inference", "::hippocamp_proto::torchserve::inference")
+        .extern_path(".org.pytorch.serve.grpc.management", "::hippocamp_proto::torchserve::management")
+        .extern_path(".google.rpc", "::hippocamp_proto::torchserve::google::rpc")
         .emit_rerun_if_changed(false)
         .compile_fds_with_config(descriptors, prost_build::Config::new())?;
     Ok(())

@@ -27,6 +27,39 @@ pub mod health {
     include!(concat!(env!("OUT_DIR"), "/grpc.health.v1.rs"));
 }
 
+/// TorchServe's APIs (packages `org.pytorch.serve.grpc.inference` and `.management`). The generated code refers to other
+/// packages by paths, so that the modules are nested as these are.
+pub mod torchserve {
+    /// `org.pytorch.serve.grpc`.
+    pub use self::org::pytorch::serve::grpc::{inference, management};
+
+    // Generated: neither names nor shapes of its items are ours to change.
+    #[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]
+    mod org {
+        pub mod pytorch {
+            pub mod serve {
+                pub mod grpc {
+                    pub mod inference {
+                        include!(concat!(env!("OUT_DIR"), "/org.pytorch.serve.grpc.inference.rs"));
+                    }
+                    pub mod management {
+                        include!(concat!(env!("OUT_DIR"), "/org.pytorch.serve.grpc.management.rs"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// How a request on a stream ended (package `google.rpc`).
+    #[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]
+    pub mod google {
+        /// `google.rpc`.
+        pub mod rpc {
+            include!(concat!(env!("OUT_DIR"), "/google.rpc.rs"));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;

@@ -12,6 +12,7 @@ mod metrics;
 mod models;
 pub(crate) mod other_flags;
 mod tls;
+mod torchserve;
 mod trace;
 mod unix_socket;
 
@@ -37,6 +38,7 @@ pub(crate) use logging::{LogFormat, LoggingArgs};
 pub(crate) use metrics::MetricsArgs;
 pub(crate) use models::{BackendConfig, ModelsArgs};
 pub(crate) use tls::{GrpcTlsArgs, HttpTlsArgs, MetricsTlsArgs};
+pub(crate) use torchserve::TorchServeArgs;
 pub(crate) use trace::TraceArgs;
 pub(crate) use unix_socket::UnixSocketArgs;
 
@@ -71,6 +73,8 @@ pub(crate) struct Args {
     pub(crate) metrics: MetricsArgs,
     #[command(flatten)]
     pub(crate) metrics_tls: MetricsTlsArgs,
+    #[command(flatten)]
+    pub(crate) torchserve: TorchServeArgs,
     #[command(flatten)]
     pub(crate) unix_socket: UnixSocketArgs,
     #[command(flatten)]
@@ -126,7 +130,8 @@ const EXAMPLES: &str = "Examples:\n  \
     hippocamp config MODEL.onnx   prints a config.pbtxt for a model file\n  \
     hippocamp infer MODEL         asks a server that runs\n  \
     hippocamp bench MODEL         loads a server that runs, and measures it\n  \
-    hippocamp plan MODEL.onnx     builds a TensorRT plan, where a library is installed that can\n\n\
+    hippocamp plan MODEL.onnx     builds a TensorRT plan, where a library is installed that can\n  \
+    hippocamp archive FILE.mar    shows what an archive of TorchServe becomes\n\n\
     A model is a folder NAME with an optional config.pbtxt and a folder for each version: NAME/1/model.onnx.\n\
     Switches take a value as in tritonserver: --allow-http=false. Of a flag that is given twice the last one counts.\n\
     'tritonserver' as the first word is passed over, so that a container's command line can stay.";
@@ -199,6 +204,7 @@ impl Args {
             of_tls.or_else(|| self.metrics_tls.contradiction()).or_else(|| self.access.contradiction());
         of_ports
             .or_else(|| self.models.contradiction().map(str::to_owned))
+            .or_else(|| self.torchserve.contradiction())
             .or_else(|| self.trace.start().err())
     }
 }

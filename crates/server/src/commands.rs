@@ -1,5 +1,6 @@
 //! The subcommands of the binary, one line each.
 
+mod archive;
 #[cfg(feature = "client")]
 mod bench;
 mod check;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 /// Runs the subcommand that the first argument names; `None` if it names none, so that the server is to start.
 pub(crate) fn run(args: &[OsString]) -> Option<ExitCode> {
     let outcome = match args.get(1)?.to_str()? {
+        "archive" => archive::run(&args[2..]),
         "check" => check::run(&args[2..]),
         "config" => config::run(&args[2..]),
         #[cfg(feature = "client")]

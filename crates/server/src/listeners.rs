@@ -9,7 +9,11 @@ use hippocamp_net::Listener;
 use hippocamp_tls::Tls;
 use tokio::net::{TcpListener, TcpSocket};
 
+use hippocamp_torchserve::TorchServeConfig;
+use hippocamp_torchserve_http::Parts;
+
 use crate::args::Args;
+use crate::torchserve::{Addresses, TorchServeListeners};
 use crate::unix_socket::{self, SocketFile};
 
 /// The number of connections that may wait to be accepted.
@@ -24,6 +28,7 @@ pub(crate) struct Listeners {
     pub(crate) http: Vec<Listener>,
     pub(crate) grpc: Vec<Listener>,
     pub(crate) metrics: Vec<Listener>,
+    pub(crate) torchserve: TorchServeListeners,
     /// The TLS of the ports that have it.
     pub(crate) tls: Vec<Arc<Tls>>,
     /// Removed when the server ends.
@@ -40,8 +45,15 @@ struct Wanted<'a> {
     tls: Option<Arc<Tls>>,
 }
 
+impl<'a> Wanted<'a> {
+    /// A port without anything special.
+    fn plain(protocol: &'static str, address: &'a str, port: u16) -> Wanted<'a> {
+        Wanted { protocol, address, port, reuse: false, unix: None, tls: None }
+    }
+}
+
 impl Listeners {
-    pub(crate) async fn open(args: &Args) -> anyhow::Result<Listeners> {
+    pub(crate) async fn open(args: &Args, config: &TorchServeConfig) -> anyhow::Result<Listeners> {
         let (http, grpc, metrics, unix) = (&args.http, &args.grpc, &args.metrics, &args.unix_socket);
         let mode = unix.unix_socket_mode;
         let mut listeners = Listeners::default();
@@ -81,7 +93,26 @@ impl Listeners {
             };
             listeners.metrics = listeners.add(wanted, mode).await?;
         }
+        listeners.open_torchserve(&Addresses::of(&args.torchserve, config)).await?;
         Ok(listeners)
+    }
+
+    async fn open_torchserve(&mut self, addresses: &Addresses) -> anyhow::Result<()> {
+        for (address, port, parts) in &addresses.http {
+            let flag = match parts {
+                Parts { inference: true, .. } => "ts-inference",
+                Parts { management: true, .. } => "ts-management",
+                Parts { .. } => "ts-metrics",
+            };
+            let opened = self.add(Wanted::plain(flag, address, *port), 0).await?;
+            self.torchserve.http.extend(opened.into_iter().map(|listener| (listener, *parts)));
+        }
+        for (address, port, services) in &addresses.grpc {
+            let flag = if services.inference { "ts-grpc-inference" } else { "ts-grpc-management" };
+            let opened = self.add(Wanted::plain(flag, address, *port), 0).await?;
+            self.torchserve.grpc.extend(opened.into_iter().map(|listener| (listener, *services)));
+        }
+        Ok(())
     }
 
     async fn add(&mut self, wanted: Wanted<'_>, mode: u32) -> anyhow::Result<Vec<Listener>> {

@@ -22,6 +22,7 @@ mod signals;
 mod tensorrt;
 mod test_hooks;
 mod threads;
+mod torchserve;
 mod unix_socket;
 
 use std::process::ExitCode;

@@ -12,6 +12,7 @@ use hippocamp_grpc::GrpcSettings;
 use hippocamp_http::HttpSettings;
 use hippocamp_net::{IoThreads, Network};
 use hippocamp_repository::RepositoryLocation;
+use hippocamp_torchserve::{TorchServe, TorchServeConfig};
 use hippocamp_v1::V1;
 use hippocamp_v1_grpc::V1GrpcFront;
 use hippocamp_v1_http::V1HttpFront;
@@ -24,15 +25,17 @@ use crate::listeners::Listeners;
 use crate::logging::Log;
 use crate::observing::Observing;
 use crate::signals::{self, Signals};
-use crate::{backends, reload, repositories, test_hooks, threads};
+use crate::{backends, reload, repositories, test_hooks, threads, torchserve};
 
-pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(mut args: Args, log: Log) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
     let mut signals = Signals::listen().context("failed to listen for signals")?;
     let mut beside = JoinSet::new();
     hippocamp_net::open_files();
     let accesses = args.access.open()?;
-    let mut listeners = Listeners::open(&args).await?;
+    let ts_config = args.torchserve.config()?;
+    torchserve::take_store(&mut args, &ts_config)?;
+    let mut listeners = Listeners::open(&args, &ts_config).await?;
     let observing = Observing::start(&args)?;
     let settings = Settings {
         background: Some(Handle::current()),
@@ -40,14 +43,14 @@ pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
         ..observing.settings(settings(&args)?)
     };
     beside.spawn(signals::reopen_log(log, observing.access_log.clone()));
-    let server = server(settings, &args)?;
+    let (server, torchserve) = server(&args, &ts_config, settings)?;
     let _closing = Closing(Arc::clone(&server));
     let threads = threads::start(args.io_thread_count).context("failed to start the I/O threads")?;
     let network = start_network(&args, threads.as_ref());
     observing.attach(&server, &network);
     beside.spawn(reload::follow(accesses.auth.clone(), std::mem::take(&mut listeners.tls)));
     let _socket_files = std::mem::take(&mut listeners.socket_files);
-    let mut fronts = serve(listeners, &network, &server, &args, &accesses)?;
+    let mut fronts = serve(listeners, &network, &server, &torchserve, &args, &accesses)?;
 
     let faults = tokio::select! {
         faults = server.load_repositories() => faults,
@@ -91,13 +94,19 @@ pub(crate) async fn run(args: Args, log: Log) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The server with all backends, and with what they tell on the metrics page.
-fn server(settings: Settings, args: &Args) -> anyhow::Result<Arc<InferenceServer>> {
+/// The server with all backends, and with what they tell on the metrics page, and TorchServe's API over it.
+fn server(
+    args: &Args,
+    config: &TorchServeConfig,
+    mut settings: Settings,
+) -> anyhow::Result<(Arc<InferenceServer>, Arc<TorchServe>)> {
     let backends = backends::all(args, &settings.devices)?;
+    let archives = torchserve::add_archives(args, config, &mut settings, &backends)?;
     let server = InferenceServer::new(settings, backends);
     #[cfg(feature = "onnxruntime")]
     server.add_metrics(hippocamp_backend_onnxruntime::write_metrics);
-    Ok(server)
+    let torchserve = torchserve::api(args, config, &server, archives)?;
+    Ok((server, torchserve))
 }
 
 /// Removes the repositories' local copies when dropped, even if tasks that still run keep the server alive.
@@ -156,6 +165,7 @@ fn serve(
     listeners: Listeners,
     network: &Arc<Network>,
     server: &Arc<InferenceServer>,
+    torchserve: &Arc<TorchServe>,
     args: &Args,
     accesses: &Accesses,
 ) -> anyhow::Result<JoinSet<()>> {
@@ -197,6 +207,8 @@ fn serve(
         );
         fronts.spawn(hippocamp_grpc::serve(listener, network, server, settings, |front| v1.beside(front)));
     }
+    let http2 = args.grpc.settings().http2;
+    torchserve::serve(listeners.torchserve, network, torchserve, accesses, (&settings, &http2), &mut fronts)?;
     for listener in listeners.metrics {
         info!("metrics on {}", listener.address()?);
         let (network, server) = shared();

@@ -56,6 +56,8 @@ mod sequences;
 mod shared_memory;
 #[path = "server/stopping.rs"]
 mod stopping;
+#[path = "server/torchserve.rs"]
+mod torchserve;
 #[path = "server/v1.rs"]
 mod v1;
 #[path = "server/warmup.rs"]

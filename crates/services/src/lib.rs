@@ -27,3 +27,17 @@ pub mod v1 {
 pub mod health {
     tonic::include_proto!("grpc.health.v1");
 }
+
+/// TorchServe's API of inference (package `org.pytorch.serve.grpc.inference`).
+// Generated: neither names nor shapes of its items are ours to change.
+#[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]
+pub mod torchserve_inference {
+    tonic::include_proto!("org.pytorch.serve.grpc.inference");
+}
+
+/// TorchServe's API of management (package `org.pytorch.serve.grpc.management`).
+// Generated: neither names nor shapes of its items are ours to change.
+#[allow(clippy::all, clippy::pedantic, missing_debug_implementations, unreachable_pub)]
+pub mod torchserve_management {
+    tonic::include_proto!("org.pytorch.serve.grpc.management");
+}

@@ -20,7 +20,7 @@ const NAMESPACING_HELP: &str = "Serve models of the same name from each reposito
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Models")]
 pub(crate) struct ModelsArgs {
-    #[arg(long, visible_alias = "model-store", value_name = "FOLDER", required = true, help = REPOSITORY_HELP)]
+    #[arg(long, visible_alias = "model-store", value_name = "FOLDER", required_unless_present = "ts_config", help = REPOSITORY_HELP)]
     pub(crate) model_repository: Vec<PathBuf>,
 
     #[arg(long, value_parser = switch, value_name = "BOOL", default_value = "false", action = ArgAction::Set, help = NAMESPACING_HELP)]

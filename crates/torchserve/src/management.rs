@@ -1,0 +1,335 @@
+//! Registering, scaling and removing models by clients.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hippocamp_archive_repository::{Options, RegisterFault, Registration};
+use hippocamp_core::LoadOverrides;
+use hippocamp_model_config::to_json;
+use hippocamp_net::off_thread;
+use tracing::{error, info};
+
+use crate::{Failure, TorchServe};
+
+/// The most instances that a client may ask for.
+const MAX_WORKERS: u32 = 1024;
+
+/// What is said of an update that goes on.
+const PROCESSING: &str = "Processing worker updates...";
+
+/// A registration that a client asks for.
+#[derive(Clone, Debug, Default)]
+pub struct RegisterRequest {
+    /// The file in the model store, or where to fetch it.
+    pub url: String,
+    /// The model's name instead of the archive's.
+    pub model_name: Option<String>,
+    /// The handler instead of the archive's.
+    pub handler: Option<String>,
+    /// The largest batch.
+    pub batch_size: Option<u32>,
+    /// In milliseconds.
+    pub max_batch_delay: Option<u32>,
+    /// The number of instances.
+    pub initial_workers: Option<u32>,
+    /// Whether the client waits until it serves.
+    pub synchronous: bool,
+}
+
+/// A number of instances that a client asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Scale {
+    /// The model's name.
+    pub name: String,
+    /// The version; `None` for the default one.
+    pub version: Option<String>,
+    /// The number of instances.
+    pub min_worker: u32,
+    /// At least as many.
+    pub max_worker: Option<u32>,
+    /// Whether the client waits until it serves.
+    pub synchronous: bool,
+}
+
+/// What was done, with the status of HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// 200, or 202 for what goes on.
+    pub status: u16,
+    /// The sentence.
+    pub message: String,
+}
+
+fn done(message: String) -> Registered {
+    Registered { status: 200, message }
+}
+
+fn processing() -> Registered {
+    Registered { status: 202, message: PROCESSING.to_owned() }
+}
+
+impl TorchServe {
+    /// Registers an archive, and loads it if it is to have instances.
+    pub async fn register(self: &Arc<Self>, request: RegisterRequest) -> Result<Registered, Failure> {
+        let RegisterRequest {
+            url,
+            model_name,
+            handler,
+            batch_size,
+            max_batch_delay,
+            initial_workers,
+            synchronous,
+        } = request;
+        if url.is_empty() {
+            return Err(Failure::bad_request("Parameter url is required."));
+        }
+        if url.starts_with("http://") || url.starts_with("https://") {
+            return Err(self.refused_download(&url));
+        }
+        check_workers(initial_workers.unwrap_or(0))?;
+        self.refresh().await;
+        let options =
+            Options { name: model_name, handler, batch_size, max_batch_delay, workers: initial_workers };
+        let this = Arc::clone(self);
+        let register = move || -> Result<Registration, RegisterFault> {
+            let path: PathBuf = this.archives.find(&url)?;
+            let serves = |name: &str| !this.server.ready_versions(name).is_empty();
+            this.archives.register(&path, &url, &options, None, serves)
+        };
+        let registered = off_thread(true, register)
+            .await
+            .map_err(|_| Failure::internal("the archive could not be read"))?;
+        let registration = registered.map_err(|fault| Failure::of_registration(&fault))?;
+        let workers = registration.workers.unwrap_or(self.settings.default_workers);
+        if registration.workers != Some(workers) {
+            self.set_workers(&registration, workers).await;
+        }
+        info!(
+            model = registration.model,
+            "registered archive '{}' with {workers} instances", registration.url
+        );
+        let Registration { name, version, .. } = &registration;
+        if workers == 0 {
+            self.refresh().await;
+            return Ok(done(format!(
+                "Model \"{name}\" Version: {version} registered with 0 initial workers. Use scale workers API to add \
+                 workers for the model."
+            )));
+        }
+        if !synchronous {
+            let (this, registration) = (Arc::clone(self), registration.clone());
+            self.spawn(async move {
+                if let Err(failure) = this.start(&registration).await {
+                    error!(model = registration.model, "{}", failure.message);
+                }
+            });
+            return Ok(processing());
+        }
+        self.start(&registration).await?;
+        Ok(done(format!("Model \"{name}\" Version: {version} registered with {workers} initial workers")))
+    }
+
+    /// Loads a registered archive; one that cannot be loaded is not registered any more.
+    async fn start(self: &Arc<Self>, registration: &Registration) -> Result<(), Failure> {
+        let loaded = self.server.load_in_any_mode(&registration.model, LoadOverrides::default()).await;
+        if let Err(error) = loaded {
+            let Registration { name, version, .. } = registration;
+            self.forget(registration).await;
+            return Err(Failure::no_start(name, version, error.message()));
+        }
+        self.refresh().await;
+        Ok(())
+    }
+
+    /// Sets the number of instances of the network of a model.
+    pub async fn scale(self: &Arc<Self>, scale: Scale) -> Result<Registered, Failure> {
+        let Scale { name, version, min_worker, max_worker, synchronous } = scale;
+        if max_worker.is_some_and(|max| max < min_worker) {
+            return Err(Failure::bad_request("max_worker cannot be less than min_worker."));
+        }
+        check_workers(min_worker)?;
+        let registration = self.registration(&name, version.as_deref()).await?;
+        let of_version = version.map_or_else(String::new, |version| format!(", version: {version}"));
+        let sentence = format!("Workers scaled to {min_worker} for model: {name}{of_version}");
+        let this = Arc::clone(self);
+        let work = async move {
+            match registration {
+                Some(registration) => this.scale_archive(&registration, min_worker).await,
+                None => this.scale_plain(&name, min_worker).await,
+            }
+        };
+        if synchronous {
+            work.await?;
+            return Ok(done(sentence));
+        }
+        self.spawn(async move {
+            if let Err(failure) = work.await {
+                error!("{}", failure.message);
+            }
+        });
+        Ok(processing())
+    }
+
+    async fn scale_archive(
+        self: &Arc<Self>,
+        registration: &Registration,
+        workers: u32,
+    ) -> Result<(), Failure> {
+        self.set_workers(registration, workers).await;
+        let failed = |error: hippocamp_backend::Error| Failure::internal(error.message());
+        if workers == 0 {
+            self.unload(registration).await;
+        } else {
+            // Of an ensemble that serves only the network changes.
+            let serves = !self.server.ready_versions(&registration.model).is_empty();
+            let model = if serves { &registration.network } else { &registration.model };
+            self.server.load_in_any_mode(model, LoadOverrides::default()).await.map_err(failed)?;
+        }
+        self.refresh().await;
+        Ok(())
+    }
+
+    /// A model of a repository is loaded again with another number of instances in its config, until that is written anew.
+    async fn scale_plain(self: &Arc<Self>, name: &str, workers: u32) -> Result<(), Failure> {
+        let versions = self.server.ready_versions(name);
+        let Some(model) = versions.last() else { return Err(Failure::no_model(name)) };
+        if workers == 0 {
+            self.server.unload_in_any_mode(name, false).await;
+            return Ok(());
+        }
+        let mut config = (*model.config).clone();
+        if config.platform == "ensemble" {
+            return Err(Failure::bad_request(format!(
+                "model '{name}' is an ensemble, which has no instances of its own: scale the models of its steps"
+            )));
+        }
+        config.instance_group.truncate(1);
+        match config.instance_group.first_mut() {
+            Some(group) => group.count = workers as i32,
+            None => {
+                return Err(Failure::bad_request(format!("model '{name}' has no instance group to scale")));
+            }
+        }
+        let overrides = LoadOverrides { config: Some(to_json(&config)), files: Vec::new() };
+        let loaded = self.server.load_in_any_mode(name, overrides).await;
+        loaded.map_err(|error| Failure::internal(error.message()))
+    }
+
+    /// Makes a version the one of requests that name none.
+    pub async fn set_default(self: &Arc<Self>, name: &str, version: &str) -> Result<String, Failure> {
+        self.refresh().await;
+        let known = self
+            .table
+            .read()
+            .models
+            .get(name)
+            .map(|versions| versions.iter().any(|each| each.version == version));
+        match known {
+            Some(true) => {
+                self.defaults.lock().insert(name.to_owned(), version.to_owned());
+            }
+            Some(false) => return Err(Failure::no_default(name, version)),
+            None => {
+                let versions = self.server.ready_versions(name);
+                let Some(latest) = versions.last() else { return Err(Failure::no_model(name)) };
+                if !versions.iter().any(|model| &*model.version_text == version) {
+                    return Err(Failure::no_default(name, version));
+                }
+                if &*latest.version_text != version {
+                    return Err(Failure::bad_request(format!(
+                        "model '{name}' is of a repository, where the highest version is the default: change its \
+                         version_policy instead"
+                    )));
+                }
+            }
+        }
+        Ok(format!("Default version successfully updated for model \"{name}\" to \"{version}\""))
+    }
+
+    /// Removes a version of a model, or the default one.
+    pub async fn unregister(self: &Arc<Self>, name: &str, version: Option<&str>) -> Result<String, Failure> {
+        let Some(registration) = self.registration(name, version).await? else {
+            self.server.unload_in_any_mode(name, false).await;
+            return Ok(format!("Model \"{name}\" unregistered"));
+        };
+        let versions = self.table.read().models.get(name).cloned().unwrap_or_default();
+        if versions.len() > 1 && self.default_version(name, &versions).as_ref() == Some(&registration.version)
+        {
+            return Err(Failure::is_default(name));
+        }
+        self.unload(&registration).await;
+        self.forget(&registration).await;
+        Ok(format!("Model \"{name}\" unregistered"))
+    }
+
+    /// The archive that a client names, `None` if it is a model of a repository, or the failure that it is neither.
+    async fn registration(
+        self: &Arc<Self>,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Option<Registration>, Failure> {
+        self.refresh().await;
+        let versions = self.table.read().models.get(name).cloned();
+        if let Some(versions) = versions {
+            let default = self.default_version(name, &versions).unwrap_or_default();
+            let wanted = version.unwrap_or(&default);
+            let found = versions.into_iter().find(|each| each.version == wanted);
+            return found.map(Some).ok_or_else(|| Failure::no_version(name, wanted));
+        }
+        let plain = self.server.ready_versions(name);
+        match version {
+            _ if plain.is_empty() => Err(Failure::no_model(name)),
+            Some(version) if !plain.iter().any(|model| &*model.version_text == version) => {
+                Err(Failure::no_version(name, version))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Unloads an archive's model and its steps, some of which may have been loaded by name.
+    async fn unload(self: &Arc<Self>, registration: &Registration) {
+        self.server.unload_in_any_mode(&registration.model, true).await;
+        if registration.network != registration.model {
+            self.server.unload_in_any_mode(&registration.network, false).await;
+        }
+    }
+
+    async fn set_workers(self: &Arc<Self>, registration: &Registration, workers: u32) {
+        let (this, registration) = (Arc::clone(self), registration.clone());
+        drop(off_thread(true, move || this.archives.set_workers(&registration, workers)).await);
+    }
+
+    async fn forget(self: &Arc<Self>, registration: &Registration) {
+        let (this, registration) = (Arc::clone(self), registration.clone());
+        let forget = move || this.archives.unregister(&registration.name, &registration.version);
+        drop(off_thread(true, forget).await);
+        self.refresh().await;
+    }
+
+    /// Archives come from the model store only.
+    #[cold]
+    fn refused_download(&self, url: &str) -> Failure {
+        match &self.settings.allowed_urls {
+            Some(allowed) if !allowed.is_match(url) => {
+                Failure::download(format!("Given URL {url} does not match any allowed URL(s)"))
+            }
+            _ => Failure::download(format!(
+                "Failed to download archive from: {url}: this server fetches nothing; put the file into the model store"
+            )),
+        }
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        match &self.server.settings().background {
+            Some(runtime) => drop(runtime.spawn(work)),
+            None => drop(tokio::spawn(work)),
+        }
+    }
+}
+
+fn check_workers(workers: u32) -> Result<(), Failure> {
+    if workers <= MAX_WORKERS {
+        return Ok(());
+    }
+    Err(Failure::bad_request(format!("at most {MAX_WORKERS} workers were expected, got {workers}")))
+}
