@@ -66,10 +66,7 @@ pub(crate) async fn run(mut args: Args, log: Log) -> anyhow::Result<ExitCode> {
     server.begin_serving();
     info!(versions = server.ready_count(), ms = begin.elapsed().as_millis(), "ready");
 
-    let mut watching = JoinSet::new();
-    if let Some(settings) = args.models.watch() {
-        watching.spawn(Arc::clone(&server).watch(settings));
-    }
+    let watching = watch(&server, &args);
 
     let signal = signals.next().await;
     drop(watching);
@@ -92,6 +89,15 @@ pub(crate) async fn run(mut args: Args, log: Log) -> anyhow::Result<ExitCode> {
     }
     info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Follows the repositories until the result is dropped, if the mode says so.
+fn watch(server: &Arc<InferenceServer>, args: &Args) -> JoinSet<()> {
+    let mut watching = JoinSet::new();
+    if let Some(settings) = args.models.watch() {
+        watching.spawn(Arc::clone(server).watch(settings));
+    }
+    watching
 }
 
 /// The server with all backends, and with what they tell on the metrics page, and TorchServe's API over it.
