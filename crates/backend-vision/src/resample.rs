@@ -192,12 +192,7 @@ impl Resampler {
 
     /// The type of the pixels is known here: with one that is found at run time, the library's code for all others would be
     /// compiled, too.
-    fn fast_pixels<P: PixelTrait>(
-        &mut self,
-        from: &[u8],
-        size: Size,
-        to: &mut Window<'_, u8>,
-    ) -> Result<()> {
+    fn fast_pixels<P: PixelTrait>(&mut self, from: &[u8], size: Size, to: &mut Window<'_, u8>) -> Result<()> {
         let source = TypedImageRef::<P>::from_buffer(size.width as u32, size.height as u32, from);
         let source = source.map_err(failed)?;
         let (whole, (left, top), inner) = (to.whole(), to.corner(), to.size());

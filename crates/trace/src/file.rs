@@ -7,7 +7,7 @@
 mod json;
 mod open_file;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -59,7 +59,7 @@ impl TraceFile {
             path: path.clone(),
             whole: OpenFile::new(path, Arc::clone(&failed)),
             index: 0,
-            kept: HashMap::new(),
+            kept: BTreeMap::new(),
             failed: Arc::clone(&failed),
         };
         let of_thread = Arc::clone(&waiting);
@@ -116,8 +116,8 @@ struct Writer {
     whole: OpenFile,
     /// That of the next file with one. It lives as long as the server.
     index: u64,
-    /// By the number of the setting.
-    kept: HashMap<u64, Kept>,
+    /// By the number of the setting, so that the oldest makes the first file at the end.
+    kept: BTreeMap<u64, Kept>,
     /// Traces that could not be written.
     failed: Arc<AtomicU64>,
 }
@@ -158,8 +158,7 @@ impl Writer {
                 Message::Close => break,
             }
         }
-        let kept: Vec<Kept> = self.kept.drain().map(|(_, kept)| kept).collect();
-        for kept in kept {
+        for kept in std::mem::take(&mut self.kept).into_values() {
             self.write_rest(&kept);
         }
         self.whole.close();
