@@ -254,7 +254,9 @@ impl Compute for TensorRtInstance {
         let inputs = bind(&self.model, &self.inputs, inputs, &memory)?;
         let given: Vec<Given<'_>> = inputs.iter().map(Bound::given).collect();
         let profile = choose(&self.model, &self.profiles, &given)?;
-        let captured = launch(&around, &self.graphs, &self.buffers, profile, &inputs, &self.outputs)?;
+        let captured = launch(&around, &self.graphs, &self.buffers, profile, &inputs, &self.outputs);
+        // A run that was begun may still read the inputs, which are released with the batch.
+        let captured = captured.inspect_err(|_| drop(self.stream.synchronize()))?;
         let written = if let Some(written) = captured {
             written
         } else {
@@ -267,13 +269,7 @@ impl Compute for TensorRtInstance {
             active.start(&around, &inputs, &self.outputs, &mut self.buffers, is_own)?
         };
         let memory = (&self.buffers, self.pinned.as_deref());
-        let has_waited = deliver(&around, written, &self.outputs, memory, outputs)?;
-        if !has_waited {
-            for slice in inputs.iter().filter_map(|input| input.slice) {
-                self.stream.used(slice).map_err(|error| around.of_device(error))?;
-            }
-        }
-        Ok(())
+        deliver(&around, written, &self.outputs, memory, outputs)
     }
 
     fn takes(&self, request: &Request) -> Result<()> {

@@ -213,18 +213,17 @@ impl Active {
     }
 }
 
-/// Hands the outputs of a run over. Waits for the run if the host wants one of them; else a later use waits.
+/// Waits for a run, and hands its outputs over. Whoever copies them does so on streams that know nothing of the run.
 pub(crate) fn deliver(
     around: &Around<'_>,
     written: Vec<Written>,
     ports: &[Port],
     (buffers, pinned): (&OutputBuffers, Option<&dyn Allocator>),
     outputs: &mut Outputs,
-) -> Result<bool> {
+) -> Result<()> {
     let of_memory = |error| Error::of_memory(around.model, error);
-    let mut waits = false;
+    around.stream.synchronize().map_err(|error| around.of_device(error))?;
     for (index, written) in written.iter().enumerate() {
-        waits |= outputs.places(index).host || matches!(written, Written::Host { .. } | Written::Late(_));
         if let Written::Buffer { shape, len } = written {
             let source = buffers.get(index, *len);
             let source = source.ok_or_else(|| around.failed("an output has no buffer", ""))?;
@@ -232,9 +231,6 @@ pub(crate) fn deliver(
                 .copy(index, shape.as_slice().into(), source, &**around.memory, pinned)
                 .map_err(of_memory)?;
         }
-    }
-    if waits {
-        around.stream.synchronize().map_err(|error| around.of_device(error))?;
     }
     for ((index, written), port) in written.into_iter().enumerate().zip(ports) {
         match written {
@@ -266,7 +262,7 @@ pub(crate) fn deliver(
             }
         }
     }
-    Ok(waits)
+    Ok(())
 }
 
 /// The bytes of an output at the begin of its memory, which may be larger.
