@@ -230,15 +230,19 @@ fn in_place(data: &TensorData, wanted: Option<Place>) -> Option<PlacedSlice<'_>>
 }
 
 /// Whether an engine may read elements of that type in place. A device's buffers begin at addresses that are aligned for
-/// every type.
+/// every type, but for parts of what a client shares: a kernel that reads vectors there would end the device for the process.
 fn is_aligned(data: PlacedSlice<'_>, data_type: DataType) -> bool {
     let alignment = data_type.byte_size().unwrap_or(1).min(ALIGNMENT);
-    let address = match data {
-        PlacedSlice::Host(bytes) => bytes.as_ptr() as usize,
-        PlacedSlice::Placed { start, .. } => start,
-    };
-    address.is_multiple_of(alignment)
+    match data {
+        PlacedSlice::Host(bytes) => (bytes.as_ptr() as usize).is_multiple_of(alignment),
+        PlacedSlice::Placed { buffer, start, .. } => {
+            start.is_multiple_of(alignment) && buffer.misalignment().is_multiple_of(DEVICE_ALIGNMENT)
+        }
+    }
 }
+
+/// The alignment of memory that a client shares from which on kernels read it in place: that of their widest vectors.
+const DEVICE_ALIGNMENT: usize = 16;
 
 /// The shape that the model expects where the config reshapes the input: each -1 of the model's shape takes the next
 /// size that the config leaves open.
@@ -249,4 +253,28 @@ pub fn model_shape(spec: &TensorSpec, shape: Shape, batched: bool) -> Shape {
     let mut open = spec.dims.iter().zip(given).filter(|(want, _)| **want == -1).map(|(_, got)| *got);
     let inner = target.iter().map(|&d| if d == -1 { open.next().unwrap_or(1) } else { d });
     shape.iter().copied().take(skip).chain(inner).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hippocamp_device::Devices;
+    use hippocamp_device::testing::TestDriver;
+
+    use super::*;
+
+    #[test]
+    fn what_a_client_shares_is_read_in_place_where_it_is_aligned_for_vectors() {
+        let driver = TestDriver::new(1, 1 << 20);
+        let (_client, handle) = driver.export(0, &[0; 256]);
+        let memory = Devices::of(driver).open_exported(0, &handle).unwrap();
+        for (start, is_read_in_place) in
+            [(0, true), (1, false), (4, false), (8, false), (16, true), (100, false)]
+        {
+            let part = Arc::clone(&memory).part(start, 16, Box::new(()));
+            let slice = PlacedSlice::Placed { buffer: &*part, start: 0, len: 16 };
+            assert_eq!(is_aligned(slice, DataType::Fp32), is_read_in_place, "offset {start}");
+        }
+    }
 }

@@ -33,6 +33,12 @@ pub unsafe trait PlacedBuffer: Any + Send + Sync + Debug {
     /// The place of the memory.
     fn place(&self) -> Place;
 
+    /// By how many bytes the buffer begins behind an address that is aligned for every use; 0 for memory that a driver
+    /// allocated, other values for parts of what a client shares.
+    fn misalignment(&self) -> usize {
+        0
+    }
+
     /// The bytes as a slice, if they are host memory that nobody can change while the buffer lives, such as pinned memory
     /// that no client or device writes to; otherwise `None`.
     fn as_host(&self) -> Option<&[u8]> {

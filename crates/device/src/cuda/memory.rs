@@ -17,11 +17,12 @@ use crate::DeviceError;
 /// A buffer in the memory of a GPU.
 #[derive(Debug)]
 pub(super) struct DeviceMemory {
+    /// Dropped before the stream, which an engine's session may use to its end.
+    owner: Owner,
     /// The stream on which the buffer is written and freed.
     stream: Arc<CudaStream>,
     address: u64,
     len: usize,
-    owner: Owner,
     pub(super) pending: Pending,
 }
 
@@ -177,6 +178,11 @@ unsafe impl PlacedBuffer for DeviceMemory {
 
     fn place(&self) -> Place {
         Place::Device(self.stream.gpu.id())
+    }
+
+    fn misalignment(&self) -> usize {
+        // What allocators of this driver give begins at multiples of it.
+        (self.address % 256) as usize
     }
 
     fn copy_to_host(&self, start: usize, target: &mut [MaybeUninit<u8>]) -> Result<(), MemoryError> {

@@ -66,6 +66,10 @@ unsafe impl PlacedBuffer for TestPart {
         self.memory.device.place
     }
 
+    fn misalignment(&self) -> usize {
+        self.start % 256
+    }
+
     fn copy_to_host(&self, start: usize, target: &mut [MaybeUninit<u8>]) -> Result<(), MemoryError> {
         self.memory.device.to_host.fetch_add(1, Ordering::SeqCst);
         target.write_copy_of_slice(&self.read(start, target.len()));
