@@ -78,7 +78,8 @@ impl Instance {
     }
 
     /// Makes the library's input tensors, which borrow the data where the graph keeps nothing of them. `booleans` holds the
-    /// inputs that had to be normalised.
+    /// inputs that had to be normalised. These are always copied: a graph may return an input unchanged, and its result
+    /// outlives them.
     pub(crate) fn lend<'a>(
         &self,
         inputs: &'a Inputs<'_>,
@@ -100,7 +101,7 @@ impl Instance {
             };
             let scalar = Shape::default();
             let shape = if place.scalar.is_some() { &scalar } else { &view.shape };
-            let tensor = match (view.data_type, borrows) {
+            let tensor = match (view.data_type, borrows && normal.is_none()) {
                 (DataType::Bytes, true) => strings::over(library, shape, data),
                 (DataType::Bytes, false) => strings::copied(library, shape, data),
                 (data_type, true) => Tensor::over(library, data_type, shape, data),
