@@ -133,7 +133,9 @@ impl TorchServeHttpFront {
 
     fn check_token(&self, head: &request::Parts) -> Result<(), Failure> {
         let path = head.uri.path();
-        if self.parts.metrics && !self.parts.inference {
+        // The metrics need none where they have a port of their own, and on that of management only they need none.
+        let is_metrics = !self.parts.management || path == "/metrics";
+        if self.parts.metrics && !self.parts.inference && is_metrics {
             return Ok(());
         }
         // Whoever renews a token shows another key.

@@ -41,6 +41,7 @@ pub(crate) async fn answer(
         }
         Inference::Explain { model } => {
             body.discard().await;
+            front.may_infer(&head.headers, &model)?;
             // The model is looked for first, as TorchServe does.
             front.torchserve.accept(&model, None).await?;
             Err(Failure::bad_request(format!(
