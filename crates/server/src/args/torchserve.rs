@@ -64,7 +64,7 @@ pub(crate) struct TorchServeArgs {
     pub(crate) ts_token_file: PathBuf,
 
     /// TorchServe's flags whose meaning is the default here, so that a command line can stay.
-    #[arg(long, aliases = ["foreground", "ncs", "no-config-snapshots", "disable-token-auth", "dt"], hide = true, action = ArgAction::Count)]
+    #[arg(long, aliases = ["foreground", "ncs", "no-config-snapshots", "disable-token-auth", "dt"], action = ArgAction::Count)]
     pub(crate) start: u8,
 }
 
