@@ -70,6 +70,19 @@ fn a_tensor_may_be_any_result_of_any_node() {
 }
 
 #[test]
+fn booleans_of_other_bytes_come_out_as_true_where_the_graph_returns_its_input() {
+    const BOOL: i32 = 10;
+    let graph = Graph::new().placeholder("x", BOOL, Some(&[-1])).node("y", "Identity", &["x"]).of("T", BOOL);
+    let text =
+        tensors("name: \"x\" data_type: TYPE_BOOL dims: -1", "name: \"y\" data_type: TYPE_BOOL dims: -1");
+    let loaded = load(&graph, &text).unwrap();
+    for count in [16, 128 << 10] {
+        let (_, data) = loaded.output(vec![input(&[count as i64], vec![2u8; count])]);
+        assert!(data == vec![1u8; count], "{count} elements");
+    }
+}
+
+#[test]
 fn strings_go_in_and_come_out() {
     let graph = Graph::new()
         .placeholder("text", element::STRING, Some(&[-1]))

@@ -36,6 +36,11 @@ const PAIR: &str = "backend: \"identity\" max_batch_size: 0\n\
     output [ { name: \"OUTPUT0\" data_type: TYPE_INT32 dims: 2 }, { name: \"OUTPUT1\" data_type: TYPE_FP32 dims: 1 } ]\n";
 
 async fn serve(settings: TorchServeSettings) -> Served {
+    serve_parts(Parts { inference: true, management: true, metrics: true }, settings).await
+}
+
+/// With these parts on the one port of HTTP.
+async fn serve_parts(parts: Parts, settings: TorchServeSettings) -> Served {
     let repository =
         Repository::default().with("echo", TEXTS).with("numbers", &identity_config(4, "")).with("pair", PAIR);
     repository.write("broken.mar", "no archive");
@@ -45,7 +50,6 @@ async fn serve(settings: TorchServeSettings) -> Served {
         TestServer::start_with(repository, |settings| settings.repositories.push(location)).await;
     assert_eq!(faults, [""; 0]);
     let torchserve = TorchServe::new(Arc::clone(&server.core), archives, settings);
-    let parts = Parts { inference: true, management: true, metrics: true };
     let front = TorchServeHttpFront::new(Arc::clone(&torchserve), parts, Access::open());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let http = listener.local_addr().unwrap();
@@ -265,6 +269,20 @@ async fn tokens_are_asked_for() {
     let api: &'static str = bearer("API").leak();
     assert_eq!(served.ask("GET", "/token?type=inference", &headers(api), b"").await.status, 200);
     assert_eq!(served.ask("POST", "/predictions/echo", &headers(inference), b"x").await.status, 400);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn management_asks_for_tokens_beside_metrics_which_need_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = Tokens::create(&folder.path().join("key_file.json"), Duration::from_hours(1)).unwrap();
+    let parts = Parts { inference: false, management: true, metrics: true };
+    let served = serve_parts(parts, TorchServeSettings { tokens: Some(tokens), ..open() }).await;
+    for (method, path) in [("GET", "/models"), ("GET", "/models/echo"), ("DELETE", "/models/echo")] {
+        let (status, refused) = served.json(method, path).await;
+        assert_eq!((status, &refused["type"]), (400, &json!("InvalidKeyException")), "{method} {path}");
+    }
+    assert_eq!(served.ask("GET", "/metrics", &[], b"").await.status, 200);
     served.stop().await;
 }
 
