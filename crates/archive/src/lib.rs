@@ -1,7 +1,7 @@
 //! TorchServe's model archives (`.mar`): what is in one, and the models that it becomes.
 //!
 //! An archive is a zip file, a gzipped tar file, or a folder with `MAR-INF/MANIFEST.json`. [`Archive::open`] reads its index
-//! and its small texts within limits, so that a hostile archive costs neither memory nor disk. [`convert`] says what it
+//! and its small texts within limits, so that a hostile archive costs neither memory nor disk. [`convert()`] says what it
 //! becomes, as configs and files of models: the network alone, or, where the handler is one that is known by its name, an
 //! ensemble of the network between two pipelines of the vision backend. Nothing of an archive is executed: Python in it is
 //! only looked at.
