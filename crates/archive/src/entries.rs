@@ -9,11 +9,17 @@ const MAX_ENTRIES: usize = 10_000;
 /// The most bytes of all entries together, unpacked.
 const MAX_TOTAL: u64 = 256 << 30;
 
-/// Up to so many bytes an entry may be packed as tightly as it likes: zeros compress a thousandfold.
+/// Up to so many bytes an archive may be packed as tightly as it likes: zeros compress a thousandfold.
 const FREE: u64 = 256 << 20;
 
-/// Beyond [`FREE`], how many times larger than its packed form an entry may be. Weights compress by less than ten.
-const MAX_RATIO: u64 = 100;
+/// Beyond [`FREE`], how many times larger than its file an archive may be when unpacked. Weights compress by less than ten.
+pub(crate) const MAX_RATIO: u64 = 100;
+
+/// The most bytes that a file of so many bytes may unpack to. It goes by the length of the file, as the sizes in it are the
+/// word of whoever made it.
+pub(crate) fn max_unpacked(file_len: u64) -> u64 {
+    file_len.saturating_mul(MAX_RATIO).max(FREE)
+}
 
 /// The most bytes of a text of the archive: its manifest, a config, a pipeline, labels, or the code of its handler.
 pub(crate) const MAX_TEXT: u64 = 4 << 20;
@@ -28,25 +34,32 @@ pub(crate) struct Entries {
     pub(crate) sizes: BTreeMap<String, u64>,
     /// The content of each text.
     pub(crate) texts: BTreeMap<String, String>,
+    /// The length of the file, if the entries are packed in one.
+    file_len: Option<u64>,
     total: u64,
     in_texts: u64,
 }
 
 impl Entries {
-    /// Adds an entry. `packed` is its size in the archive, if that is known. The error says which limit it exceeds.
-    pub(crate) fn add(&mut self, name: &str, size: u64, packed: Option<u64>) -> Result<(), String> {
+    /// No entries yet of a packed file of so many bytes.
+    pub(crate) fn of_file(file_len: u64) -> Entries {
+        Entries { file_len: Some(file_len), ..Entries::default() }
+    }
+
+    /// Adds an entry. The error says which limit it exceeds.
+    pub(crate) fn add(&mut self, name: &str, size: u64) -> Result<(), String> {
         if self.sizes.len() == MAX_ENTRIES {
             return Err(format!("it has more than {MAX_ENTRIES} entries"));
         }
-        if let Some(packed) = packed
-            && size > FREE
-            && size / MAX_RATIO > packed
+        self.total = self.total.saturating_add(size);
+        if let Some(file_len) = self.file_len
+            && self.total > max_unpacked(file_len)
         {
             return Err(format!(
-                "entry '{name}' would grow from {packed} to {size} bytes, more than {MAX_RATIO} times: that is no model"
+                "with entry '{name}' it would grow from {file_len} to {} bytes, more than {MAX_RATIO} times: that is no model",
+                self.total
             ));
         }
-        self.total = self.total.saturating_add(size);
         if self.total > MAX_TOTAL {
             return Err(format!("its entries have more than {MAX_TOTAL} bytes together"));
         }
@@ -91,17 +104,21 @@ mod tests {
 
     #[test]
     fn limits_are_kept() {
-        let mut entries = Entries::default();
-        entries.add("zeros", FREE, Some(1)).unwrap();
-        assert!(entries.add("zeros", 1, None).unwrap_err().contains("two entries"));
-        let fault = entries.add("bomb", 10 << 30, Some(10 << 20)).unwrap_err();
-        assert!(fault.contains("from 10485760 to 10737418240 bytes"), "{fault}");
-        assert!(entries.add("huge", MAX_TOTAL, None).unwrap_err().contains("together"));
+        let mut entries = Entries::of_file(1);
+        entries.add("zeros", FREE).unwrap();
+        assert!(entries.add("zeros", 0).unwrap_err().contains("two entries"));
+        let fault = entries.add("one more", 1).unwrap_err();
+        assert!(fault.contains("from 1 to 268435457 bytes"), "several small bombs are a large one: {fault}");
+        let mut entries = Entries::of_file(10 << 20);
+        entries.add("weights", 1000 << 20).unwrap();
+        let fault = entries.add("bomb", 10 << 30).unwrap_err();
+        assert!(fault.contains("from 10485760 to 11785994240 bytes"), "{fault}");
+        assert!(Entries::default().add("huge", MAX_TOTAL + 1).unwrap_err().contains("together"));
         let mut entries = Entries::default();
         for number in 0..MAX_ENTRIES {
-            entries.add(&number.to_string(), 0, None).unwrap();
+            entries.add(&number.to_string(), 0).unwrap();
         }
-        assert!(entries.add("one more", 0, None).unwrap_err().contains("entries"));
+        assert!(entries.add("one more", 0).unwrap_err().contains("entries"));
     }
 
     #[test]

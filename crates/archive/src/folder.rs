@@ -34,7 +34,7 @@ fn add(folder: &Path, prefix: &str, depth: usize, entries: &mut Entries) -> Resu
             }
         } else if metadata.is_file() {
             entry_name::checked(&name)?;
-            entries.add(&name, metadata.len(), None)?;
+            entries.add(&name, metadata.len())?;
             let (file, _) = files::open(&entry.path()).map_err(failed)?;
             entries.read_text(&name, file)?;
         } else {

@@ -6,12 +6,8 @@ use std::io::{self, BufReader, Read};
 use flate2::bufread::MultiGzDecoder;
 use tar::{Entry, EntryType};
 
-use crate::entries::Entries;
+use crate::entries::{Entries, MAX_RATIO, max_unpacked};
 use crate::entry_name;
-
-/// Beyond so many unpacked bytes the whole file may not be more than a hundred times smaller than they are.
-const FREE: u64 = 256 << 20;
-const MAX_RATIO: u64 = 100;
 
 /// The most bytes of the records before an entry.
 const MAX_RECORDS: u64 = 64 << 10;
@@ -44,7 +40,7 @@ pub(crate) fn index(file: File) -> Result<Entries, String> {
     for entry in tar.entries().map_err(damaged)?.raw(true) {
         let mut entry = entry.map_err(damaged)?;
         let Some(name) = name(&mut entry)? else { continue };
-        entries.add(&name, entry.size(), None)?;
+        entries.add(&name, entry.size())?;
         entries.read_text(&name, entry)?;
     }
     Ok(entries)
@@ -64,7 +60,7 @@ pub(crate) fn read<T>(file: File, wanted: &str, read: impl FnOnce(&mut dyn Read)
 }
 
 fn open(file: File) -> io::Result<Tar> {
-    let left = file.metadata()?.len().saturating_mul(MAX_RATIO).max(FREE);
+    let left = max_unpacked(file.metadata()?.len());
     Ok(tar::Archive::new(Bounded { reader: MultiGzDecoder::new(BufReader::new(file)), left }))
 }
 

@@ -19,8 +19,9 @@ const REGULAR: u32 = 0o100_000;
 
 /// Reads the index and the texts.
 pub(crate) fn index(file: File) -> Result<Entries, String> {
+    let file_len = file.metadata().map_err(|error| format!("it cannot be read: {error}"))?.len();
     let mut zip = open(file)?;
-    let mut entries = Entries::default();
+    let mut entries = Entries::of_file(file_len);
     for index in 0..zip.len() {
         let entry = zip.by_index(index).map_err(|error| format!("it is a damaged zip file: {error}"))?;
         if entry.is_dir() {
@@ -29,7 +30,7 @@ pub(crate) fn index(file: File) -> Result<Entries, String> {
         let name = entry.name().map_err(|error| format!("the name of an entry cannot be read: {error}"))?;
         let name = entry_name::checked(&name)?.to_owned();
         check_kind(&entry, &name)?;
-        entries.add(&name, entry.size(), Some(entry.compressed_size()))?;
+        entries.add(&name, entry.size())?;
         entries.read_text(&name, entry)?;
     }
     Ok(entries)
