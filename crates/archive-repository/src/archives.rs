@@ -135,10 +135,12 @@ impl Archives {
             .filter(|s| s.registration.name != name || s.registration.version != version)
             .map(|s| &*s.registration.model)
             .collect();
+        // By another client since `served` was read, too.
+        let is_registered = state.registered.iter().any(|r| r.options.name.as_ref() == Some(&name));
         let own = served.iter().find(|s| s.registration.name == name && s.registration.version == version);
         let model = match own {
             Some(own) => own.registration.model.clone(),
-            None if others.contains(&*name) => format!("{name}@{version}"),
+            None if others.contains(&*name) || is_registered => format!("{name}@{version}"),
             None if is_taken(&name) => return Err(duplicate()),
             None => name.clone(),
         };
