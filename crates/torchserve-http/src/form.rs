@@ -21,7 +21,7 @@ pub(crate) fn contents(content_type: Option<&str>, body: Bytes) -> Result<Vec<Co
                 kind: ContentKind::Other,
                 data: Bytes::copy_from_slice(&value).into(),
             };
-            Ok(Query::parse(&body).into_pairs().into_iter().take(MAX_FIELDS).map(content).collect())
+            Ok(Query::first(&body, MAX_FIELDS).into_pairs().into_iter().map(content).collect())
         }
         _ => Ok(vec![Content { name: "body".to_owned(), kind: kind_of(&plain), data: body.into() }]),
     }
@@ -117,6 +117,8 @@ mod tests {
         let pairs = read("application/x-www-form-urlencoded", b"data=a%20b&c=%ff").unwrap();
         assert_eq!(pairs[0], ("data".to_owned(), ContentKind::Other, b"a b".to_vec()));
         assert_eq!(pairs[1].2, b"\xff");
+        let many = read("application/x-www-form-urlencoded", &b"a&".repeat(100_000)).unwrap();
+        assert_eq!(many.len(), MAX_FIELDS);
         assert_eq!(read("application/json; charset=utf-8", b"{}").unwrap()[0].1, ContentKind::Json);
         assert_eq!(read("", b"x").unwrap(), [("body".to_owned(), ContentKind::Other, b"x".to_vec())]);
     }

@@ -10,18 +10,19 @@ use percent_encoding::percent_decode;
 pub(crate) struct Query<'a>(Vec<(Cow<'a, str>, Cow<'a, [u8]>)>);
 
 impl<'a> Query<'a> {
-    pub(crate) fn parse(text: &'a [u8]) -> Query<'a> {
+    /// At most so many pairs of a text; those behind them are passed over.
+    pub(crate) fn first(text: &'a [u8], most: usize) -> Query<'a> {
         let pairs = text.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty());
         let pair = |pair: &'a [u8]| {
             let mut halves = pair.splitn(2, |&byte| byte == b'=');
             let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
             (Cow::Owned(String::from_utf8_lossy(&decoded(name)).into_owned()), decoded(value))
         };
-        Query(pairs.map(pair).collect())
+        Query(pairs.take(most).map(pair).collect())
     }
 
     pub(crate) fn of(query: Option<&'a str>) -> Query<'a> {
-        Query::parse(query.unwrap_or_default().as_bytes())
+        Query::first(query.unwrap_or_default().as_bytes(), usize::MAX)
     }
 
     /// The value of a name as text.
