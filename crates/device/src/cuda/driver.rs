@@ -24,7 +24,7 @@ pub(super) struct CudaDriver {
 struct Opened {
     gpu: Arc<Gpu>,
     /// For memory that belongs to no stream of a backend. Made by the first use.
-    shared: OnceLock<Result<Arc<CudaStream>, DeviceError>>,
+    shared: OnceLock<Arc<CudaStream>>,
 }
 
 impl CudaDriver {
@@ -42,8 +42,12 @@ impl CudaDriver {
 
     /// The stream for memory that belongs to no stream of a backend.
     fn shared(&self, opened: &Opened) -> Result<Arc<CudaStream>, DeviceError> {
-        let stream = || CudaStream::new(&opened.gpu, &self.pinned).map(Arc::new);
-        opened.shared.get_or_init(stream).clone()
+        if let Some(stream) = opened.shared.get() {
+            return Ok(Arc::clone(stream));
+        }
+        // If two make one at once, one of them is dropped.
+        let stream = CudaStream::new(&opened.gpu, &self.pinned).map(Arc::new)?;
+        Ok(Arc::clone(opened.shared.get_or_init(|| stream)))
     }
 }
 

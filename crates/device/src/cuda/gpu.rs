@@ -29,7 +29,9 @@ pub(super) struct Gpu {
     /// The bytes of free memory that the pool keeps.
     pool_size: u64,
     /// Made by the first use: until then, the GPU costs neither time nor memory.
-    active: OnceLock<Result<Active, DeviceError>>,
+    active: OnceLock<Active>,
+    /// Held while somebody makes `active`. A failure is not kept: what was short may be there later.
+    activation: Mutex<()>,
     lost: OnceLock<Box<str>>,
     pub(super) counters: Counters,
 }
@@ -82,8 +84,8 @@ unsafe impl Sync for Active {}
 
 impl Gpu {
     pub(super) fn new(functions: &'static Functions, device: CUdevice, about: Device, pool_size: u64) -> Gpu {
-        let (active, lost) = (OnceLock::new(), OnceLock::new());
-        Gpu { functions, device, about, pool_size, active, lost, counters: Counters::default() }
+        let (active, lost, activation) = (OnceLock::new(), OnceLock::new(), Mutex::default());
+        Gpu { functions, device, about, pool_size, active, activation, lost, counters: Counters::default() }
     }
 
     pub(super) fn id(&self) -> i32 {
@@ -100,12 +102,20 @@ impl Gpu {
         if let Some(reason) = self.lost.get() {
             return Err(DeviceError::Lost { device: self.id(), reason: reason.clone() });
         }
-        self.active.get_or_init(|| self.activate()).as_ref().map_err(Clone::clone)
+        if let Some(active) = self.active.get() {
+            return Ok(active);
+        }
+        let _turn = self.activation.lock();
+        if let Some(active) = self.active.get() {
+            return Ok(active);
+        }
+        let made = self.activate()?;
+        Ok(self.active.get_or_init(|| made))
     }
 
     /// What the GPU has if it is in use already.
     pub(super) fn if_active(&self) -> Option<&Active> {
-        self.active.get()?.as_ref().ok()
+        self.active.get()
     }
 
     fn activate(&self) -> Result<Active, DeviceError> {
@@ -115,6 +125,13 @@ impl Gpu {
         self.check("create a context", unsafe {
             (self.functions.retain_context)(&raw mut context, self.device)
         })?;
+        // SAFETY: the context was retained above. What was made in it ends with it.
+        self.activate_in(context).inspect_err(|_| unsafe {
+            (self.functions.release_context)(self.device);
+        })
+    }
+
+    fn activate_in(&self, context: CUcontext) -> Result<Active, DeviceError> {
         let _current = self.make_current(context)?;
         let mut readers = [null_mut(); READERS];
         for reader in &mut readers {
