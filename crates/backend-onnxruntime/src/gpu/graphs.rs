@@ -17,6 +17,7 @@ use tracing::debug;
 
 use super::bound_runs::BoundRuns;
 use super::counters::PlanCounters;
+use super::errors::is_out_of_memory;
 use super::plan_cache::{Key, PlanCache};
 use super::ports::{OnDevice, Ports};
 use super::session_maker::SessionMaker;
@@ -145,7 +146,9 @@ impl Graphs {
             if let Err(error) = binding.run(&options) {
                 // The engine may have left the stream as it was then.
                 on.stream.abandon_capture();
-                return Err(NoPlan::Capture(error));
+                // Memory that is short now says nothing of the model.
+                let is_short = is_out_of_memory(&error);
+                return Err(if is_short { NoPlan::Run(error) } else { NoPlan::Capture(error) });
             }
         }
         let shapes = key.iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(", ");
