@@ -112,7 +112,8 @@ impl Active {
                 };
                 self.set_address(around, port, address)?;
             }
-            self.enqueue(around)?;
+            // A part may have been queued, and writes to this memory.
+            self.enqueue(around).inspect_err(|_| drop(around.stream.synchronize()))?;
             Ok(written)
         });
         result.map_err(|error: Error| {
