@@ -7,6 +7,7 @@
 mod tests;
 
 use hippocamp_backend::{Device, Error, Result};
+use hippocamp_backend_options::{Parameters, parse_flag};
 use hippocamp_model_config::ModelConfig;
 use ort::ep::{
     ArbitrarilyConfigurableExecutionProvider, CUDA, ExecutionProvider, ExecutionProviderDispatch, OpenVINO,
@@ -14,8 +15,6 @@ use ort::ep::{
 };
 
 use crate::error::engine;
-use crate::options::Parameters;
-use crate::settings::parse_flag;
 
 type Entries = Vec<(String, String)>;
 
@@ -61,7 +60,7 @@ pub(crate) struct Providers {
 impl Providers {
     pub(crate) fn of(model: &str, config: &ModelConfig) -> Result<Providers> {
         let mut providers =
-            Providers { cuda: cuda_parameters(&Parameters { model, config })?, ..Providers::default() };
+            Providers { cuda: cuda_parameters(&Parameters::new(model, config))?, ..Providers::default() };
         let accelerators = config.optimization.as_ref().and_then(|o| o.execution_accelerators.as_ref());
         let Some(accelerators) = accelerators else { return Ok(providers) };
         let unknown = |name: &str| {

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hippocamp_backend::{Error, Result};
+use hippocamp_backend::Result;
+use hippocamp_backend_options::BackendOption;
 use hippocamp_device::Devices;
 
 /// Settings of the backend, which all models of the process share.
@@ -38,14 +39,9 @@ pub struct Settings {
     pub memory_period: Option<Duration>,
 }
 
-/// Keys for other readers, or without a meaning here.
-const NOT_OURS: [&str; 5] = [
-    "default_max_batch_size",
-    "auto_complete_config",
-    "backend_directory",
-    "min_compute_capability",
-    "enable_memory_tracker",
-];
+/// The options that there are, as the end of a sentence.
+const KNOWN: &str = "library, enable-global-threadpool, intra_op_thread_count, inter_op_thread_count, allow-spinning, \
+                     custom-op-directory, cuda-libraries, memory-period-secs and default-max-batch-size";
 
 impl Settings {
     /// Settings for the library at this path. The number of CPUs is limited by the machine, the affinity mask and the
@@ -75,24 +71,18 @@ impl Settings {
     /// Applies options of the command line. Words in a key may be joined by `-` or `_`.
     pub fn with_options<'a>(self, options: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Settings> {
         let mut settings = self;
-        for (key, value) in options {
-            match key.replace('-', "_").as_str() {
+        for option in options.into_iter().map(|each| BackendOption::new("onnxruntime", each)) {
+            let value = option.value();
+            match option.key() {
                 "library" => (settings.library, settings.looked_in) = (value.into(), Vec::new()),
-                "enable_global_threadpool" => settings.global_pool = flag(key, value)?,
-                "intra_op_thread_count" => settings.intra_op_thread_count = count(key, value)?,
-                "inter_op_thread_count" => settings.inter_op_thread_count = count(key, value)?,
+                "enable_global_threadpool" => settings.global_pool = option.flag()?,
+                "intra_op_thread_count" => settings.intra_op_thread_count = option.threads()?,
+                "inter_op_thread_count" => settings.inter_op_thread_count = option.threads()?,
                 "custom_op_directory" => settings.operator_folders.push(value.into()),
                 "cuda_libraries" => settings.cuda_libraries.extend(std::env::split_paths(value)),
-                "allow_spinning" => settings.allow_spinning = flag(key, value)?,
-                "memory_period_secs" => settings.memory_period = seconds(key, value)?,
-                key if NOT_OURS.contains(&key) => {}
-                _ => {
-                    return Err(Error::invalid_arg(format!(
-                        "backend 'onnxruntime' has no option '{key}'; it has library, enable-global-threadpool, \
-                         intra_op_thread_count, inter_op_thread_count, allow-spinning, custom-op-directory, \
-                         cuda-libraries, memory-period-secs and default-max-batch-size"
-                    )));
-                }
+                "allow_spinning" => settings.allow_spinning = option.flag()?,
+                "memory_period_secs" => settings.memory_period = option.seconds()?,
+                _ => option.pass_over(&[], KNOWN)?,
             }
         }
         Ok(settings)
@@ -102,46 +92,6 @@ impl Settings {
     pub(crate) fn library_now(&self) -> &Path {
         self.looked_in.iter().find(|place| place.is_file()).unwrap_or(&self.library)
     }
-}
-
-fn flag(key: &str, value: &str) -> Result<bool> {
-    parse_flag(value).ok_or_else(|| wrong(key, "0 or 1", value))
-}
-
-/// A number of threads; `None` for 0 and -1.
-fn count(key: &str, value: &str) -> Result<Option<usize>> {
-    let count = parse_count(value).ok_or_else(|| wrong(key, "a number of threads", value))?;
-    Ok((count > 0).then_some(count))
-}
-
-/// A number of seconds; `None` for 0.
-fn seconds(key: &str, value: &str) -> Result<Option<Duration>> {
-    let seconds: u32 = value.trim().parse().map_err(|_| wrong(key, "a number of seconds", value))?;
-    Ok((seconds > 0).then(|| Duration::from_secs(seconds.into())))
-}
-
-/// Parses a flag in any form that Triton's configs have.
-pub(crate) fn parse_flag(value: &str) -> Option<bool> {
-    match value.trim().to_ascii_lowercase().as_str() {
-        "1" | "true" => Some(true),
-        "0" | "false" => Some(false),
-        _ => None,
-    }
-}
-
-/// Parses a plausible number of threads; -1, which means the engine's default in Triton's configs, becomes 0.
-pub(crate) fn parse_count(value: &str) -> Option<usize> {
-    if value.trim() == "-1" {
-        return Some(0);
-    }
-    value.trim().parse().ok().filter(|count| *count <= 4096)
-}
-
-#[cold]
-fn wrong(key: &str, expected: &str, got: &str) -> Error {
-    Error::invalid_arg(format!(
-        "option '{key}' of backend 'onnxruntime' was expected to be {expected}, got '{got}'"
-    ))
 }
 
 #[cfg(test)]
@@ -193,7 +143,7 @@ mod tests {
         let error = |options: &[(&str, &str)]| from(options).unwrap_err().message().to_owned();
         assert_eq!(
             error(&[("enable-global-threadpool", "maybe")]),
-            "option 'enable-global-threadpool' of backend 'onnxruntime' was expected to be 0 or 1, got 'maybe'"
+            "option 'enable-global-threadpool' of backend 'onnxruntime' was expected to be true or false, got 'maybe'"
         );
         assert_eq!(
             error(&[("intra_op_thread_count", "-2")]),

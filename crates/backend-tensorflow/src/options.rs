@@ -7,11 +7,11 @@
 mod tests;
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_model_config::{ModelConfig, parameter};
+use hippocamp_backend_options::Parameters;
+use hippocamp_model_config::ModelConfig;
 
 use crate::Settings;
 use crate::messages::{ConfigProto, Experimental, GraphOptions, OptimizerOptions};
-use crate::settings::parse_count;
 
 /// The options of a model's sessions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,7 +35,8 @@ pub(crate) struct Options {
 
 impl Options {
     pub(crate) fn of(model: &str, config: &ModelConfig) -> Result<Options> {
-        let parameters = Parameters { model, config };
+        let parameters = Parameters::new(model, config);
+        let text = |key| parameters.filled(key).map(str::to_owned);
         let operators = config.model_operations.iter().flat_map(|operations| &operations.op_library_filename);
         if let Some(library) = { operators }.next() {
             return Err(Error::unsupported(format!(
@@ -49,13 +50,13 @@ impl Options {
             )));
         }
         Ok(Options {
-            intra_threads: parameters.count("TF_NUM_INTRA_THREADS")?,
-            inter_threads: parameters.count("TF_NUM_INTER_THREADS")?,
-            per_session_threads: parameters.flag("TF_USE_PER_SESSION_THREADS")?,
-            session_share_count: parameters.positive("MAX_SESSION_SHARE_COUNT")?,
-            graph_tag: parameters.text("TF_GRAPH_TAG"),
-            signature: parameters.text("TF_SIGNATURE_DEF"),
-            init_ops_file: parameters.text("TF_INIT_OPS_FILE"),
+            intra_threads: parameters.threads("TF_NUM_INTRA_THREADS")?,
+            inter_threads: parameters.threads("TF_NUM_INTER_THREADS")?,
+            per_session_threads: parameters.switch("TF_USE_PER_SESSION_THREADS")?.unwrap_or(false),
+            session_share_count: parameters.positive("MAX_SESSION_SHARE_COUNT", "instances")?,
+            graph_tag: text("TF_GRAPH_TAG"),
+            signature: text("TF_SIGNATURE_DEF"),
+            init_ops_file: text("TF_INIT_OPS_FILE"),
             jit_level: jit_level(config),
         })
     }
@@ -102,48 +103,5 @@ fn jit_level(config: &ModelConfig) -> i32 {
         Some(1) => 1,
         Some(level) if level > 1 => 2,
         _ => 0,
-    }
-}
-
-/// Reads the parameters of a config by type.
-struct Parameters<'a> {
-    model: &'a str,
-    config: &'a ModelConfig,
-}
-
-impl Parameters<'_> {
-    /// `None` if it is empty, too.
-    fn text(&self, key: &str) -> Option<String> {
-        parameter(self.config, key).filter(|text| !text.is_empty()).map(str::to_owned)
-    }
-
-    #[cold]
-    fn wrong(&self, key: &str, expected: &str, got: &str) -> Error {
-        let model = self.model;
-        Error::invalid_arg(format!(
-            "unable to load model '{model}', parameter '{key}' was expected to be {expected}, got '{got}'"
-        ))
-    }
-
-    /// A number of threads; `None` for 0.
-    fn count(&self, key: &str) -> Result<Option<usize>> {
-        let Some(text) = self.text(key) else { return Ok(None) };
-        let count = parse_count(&text).ok_or_else(|| self.wrong(key, "a number of threads", &text))?;
-        Ok((count > 0).then_some(count))
-    }
-
-    fn positive(&self, key: &str) -> Result<Option<usize>> {
-        let Some(text) = self.text(key) else { return Ok(None) };
-        let count = text.trim().parse().ok().filter(|count: &usize| *count > 0);
-        count.map(Some).ok_or_else(|| self.wrong(key, "a number of instances from 1 on", &text))
-    }
-
-    fn flag(&self, key: &str) -> Result<bool> {
-        let Some(text) = self.text(key) else { return Ok(false) };
-        match text.trim().to_ascii_lowercase().as_str() {
-            "1" | "true" | "on" | "yes" => Ok(true),
-            "0" | "false" | "off" | "no" => Ok(false),
-            _ => Err(self.wrong(key, "true or false", &text)),
-        }
     }
 }

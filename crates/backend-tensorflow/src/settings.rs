@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use hippocamp_backend::{Error, Result};
+use hippocamp_backend::Result;
+use hippocamp_backend_options::BackendOption;
 
 /// Settings of the backend, which all models of the process share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,16 +20,12 @@ pub struct Settings {
     pub inter_op_thread_count: Option<usize>,
 }
 
-/// Keys for other readers, or without a meaning here: there is no GPU to share, and an operation is placed where it can be.
-const NOT_OURS: [&str; 7] = [
-    "default_max_batch_size",
-    "auto_complete_config",
-    "backend_directory",
-    "min_compute_capability",
-    "enable_memory_tracker",
-    "allow_soft_placement",
-    "gpu_memory_fraction",
-];
+/// Options of Triton's backend without a meaning here: there is no GPU to share, and an operation is placed where it can be.
+const NOT_OURS: [&str; 2] = ["allow_soft_placement", "gpu_memory_fraction"];
+
+/// The options that there are, as the end of a sentence.
+const KNOWN: &str =
+    "library, intra_op_thread_count, inter_op_thread_count, version and default-max-batch-size";
 
 impl Settings {
     /// Settings for the library at this path. Operations may use as many threads as there are CPUs for this process.
@@ -50,23 +47,17 @@ impl Settings {
     /// Applies options of the command line. Words in a key may be joined by `-` or `_`.
     pub fn with_options<'a>(self, options: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Settings> {
         let mut settings = self;
-        for (key, value) in options {
-            match key.replace('-', "_").as_str() {
-                "library" => (settings.library, settings.looked_in) = (value.into(), Vec::new()),
+        for option in options.into_iter().map(|each| BackendOption::new("tensorflow", each)) {
+            match option.key() {
+                "library" => (settings.library, settings.looked_in) = (option.value().into(), Vec::new()),
                 "intra_op_thread_count" => {
                     let default = Settings::new("").intra_op_thread_count;
-                    settings.intra_op_thread_count = count(key, value)?.unwrap_or(default);
+                    settings.intra_op_thread_count = option.threads()?.unwrap_or(default);
                 }
-                "inter_op_thread_count" => settings.inter_op_thread_count = count(key, value)?,
-                "version" if value.trim() == "2" => {}
-                "version" => return Err(wrong(key, "2, the version of TensorFlow", value)),
-                key if NOT_OURS.contains(&key) => {}
-                _ => {
-                    return Err(Error::invalid_arg(format!(
-                        "backend 'tensorflow' has no option '{key}'; it has library, intra_op_thread_count, \
-                         inter_op_thread_count, version and default-max-batch-size"
-                    )));
-                }
+                "inter_op_thread_count" => settings.inter_op_thread_count = option.threads()?,
+                "version" if option.value().trim() == "2" => {}
+                "version" => return Err(option.wrong("2, the version of TensorFlow")),
+                _ => option.pass_over(&NOT_OURS, KNOWN)?,
             }
         }
         Ok(settings)
@@ -76,27 +67,6 @@ impl Settings {
     pub(crate) fn library_now(&self) -> &Path {
         self.looked_in.iter().find(|place| place.is_file()).unwrap_or(&self.library)
     }
-}
-
-/// A number of threads; `None` for 0 and -1.
-fn count(key: &str, value: &str) -> Result<Option<usize>> {
-    let count = parse_count(value).ok_or_else(|| wrong(key, "a number of threads", value))?;
-    Ok((count > 0).then_some(count))
-}
-
-/// Parses a plausible number of threads; -1, which leaves the choice to the server, becomes 0.
-pub(crate) fn parse_count(value: &str) -> Option<usize> {
-    if value.trim() == "-1" {
-        return Some(0);
-    }
-    value.trim().parse().ok().filter(|count| *count <= 4096)
-}
-
-#[cold]
-fn wrong(key: &str, expected: &str, got: &str) -> Error {
-    Error::invalid_arg(format!(
-        "option '{key}' of backend 'tensorflow' was expected to be {expected}, got '{got}'"
-    ))
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use hippocamp_backend::{Error, Result};
+use hippocamp_backend::Result;
+use hippocamp_backend_options::BackendOption;
 
 /// The settings of the backend, which are those of the process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,16 +18,8 @@ pub struct Settings {
     pub(crate) version_compatible: bool,
 }
 
-/// Options of Triton's backend and of its configs in general that change nothing here.
-const NOT_OURS: [&str; 7] = [
-    "default_max_batch_size",
-    "min_compute_capability",
-    "coalesce_request_input",
-    "execution_policy",
-    "auto_complete_config",
-    "backend_directory",
-    "lazy_loading",
-];
+/// Options of Triton's backend that change nothing here.
+const NOT_OURS: [&str; 3] = ["coalesce_request_input", "execution_policy", "lazy_loading"];
 
 impl Settings {
     /// Settings that search the library in these folders.
@@ -40,33 +33,19 @@ impl Settings {
     /// There is no such option, or its value is not one.
     pub fn with_options<'a>(self, options: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Settings> {
         let mut settings = self;
-        for (key, value) in options {
-            match key.replace('-', "_").as_str() {
+        for option in options.into_iter().map(|each| BackendOption::new("tensorrt", each)) {
+            let value = option.value();
+            match option.key() {
                 "library" => settings.library = Some(value.into()),
                 "plugins" => {
                     let paths = value.split(';').map(str::trim).filter(|path| !path.is_empty());
                     settings.plugins.extend(paths.map(PathBuf::from));
                 }
-                "version_compatible" => settings.version_compatible = flag(key, value)?,
-                key if NOT_OURS.contains(&key) => {}
-                _ => {
-                    return Err(Error::invalid_arg(format!(
-                        "backend 'tensorrt' has no option '{key}'; it has library, plugins and version-compatible"
-                    )));
-                }
+                "version_compatible" => settings.version_compatible = option.flag()?,
+                _ => option.pass_over(&NOT_OURS, "library, plugins and version-compatible")?,
             }
         }
         Ok(settings)
-    }
-}
-
-fn flag(key: &str, value: &str) -> Result<bool> {
-    match value.trim().to_ascii_lowercase().as_str() {
-        "1" | "true" => Ok(true),
-        "0" | "false" => Ok(false),
-        _ => Err(Error::invalid_arg(format!(
-            "option '{key}' of backend 'tensorrt' was expected to be true or false, got '{value}'"
-        ))),
     }
 }
 

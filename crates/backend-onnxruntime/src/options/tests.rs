@@ -74,7 +74,7 @@ fn wrong_values_are_refused_by_name() {
     );
     assert_eq!(
         refused("execution_mode", "2"),
-        "Invalid argument: unable to load model 'm', parameter 'execution_mode' was expected to be 0 or 1, got '2'"
+        "Invalid argument: unable to load model 'm', parameter 'execution_mode' was expected to be true or false, got '2'"
     );
     for (key, value) in [
         ("enable_mem_arena", ""),
