@@ -9,7 +9,7 @@ mod summaries;
 use std::sync::Arc;
 
 use hippocamp_backend::FailureReason;
-use hippocamp_metrics::{Kind, Page, Series};
+use hippocamp_metrics::{CustomMetrics, Kind, Page, Series};
 use hippocamp_statistics::Counters;
 
 pub(crate) use gpus::Gpus;
@@ -125,6 +125,8 @@ impl InferenceServer {
         }
         gpus::write_use(&mut page, &self.settings().devices);
         self.metrics_sources.write(&mut page);
+        // The last, as it leaves out what is there.
+        CustomMetrics::of_process().write(&mut page);
         page
     }
 

@@ -4,6 +4,7 @@
 //! while requests run.
 
 mod bounded;
+mod custom;
 mod histogram;
 mod host;
 mod page;
@@ -11,6 +12,7 @@ mod quantiles;
 mod sizes;
 
 pub use bounded::BoundedHistogram;
+pub use custom::{CustomMetrics, Metric, MetricFamily, MetricFault, MetricFaultKind};
 pub use histogram::{DURATION_BOUNDS_US, Histogram};
 pub use host::{CpuTimes, HostMemory};
 pub use page::{Family, Kind, LabelSet, Page, Series};

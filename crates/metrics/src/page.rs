@@ -4,6 +4,7 @@ mod labels;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::fmt::{Display, Write};
 
 use crate::{BoundedHistogram, Histogram, SizeHistogram};
@@ -19,7 +20,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
@@ -50,13 +51,26 @@ pub struct Page {
     /// The full parts. A long page is held in several strings, so that it is never copied while it grows.
     parts: Vec<String>,
     text: String,
+    /// The names of the families that are on it.
+    names: HashSet<Box<str>>,
 }
 
 impl Page {
     /// Begins a family. Its samples have to be written before the next family begins. A family without samples is left
     /// out.
-    pub fn family<'a>(&'a mut self, name: &'static str, help: &'a str, kind: Kind) -> Family<'a> {
+    pub fn family<'a>(&'a mut self, name: &'a str, help: &'a str, kind: Kind) -> Family<'a> {
         Family { page: self, name, head: Some((help, kind)) }
+    }
+
+    /// Whether a family of that name has samples on the page.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    /// Writes a line that scrapers pass over.
+    pub(crate) fn comment(&mut self, text: &str) {
+        self.write(format_args!("# {text}"));
+        self.end_line();
     }
 
     /// The whole page as one string.
@@ -87,7 +101,7 @@ impl Page {
 #[derive(Debug)]
 pub struct Family<'a> {
     page: &'a mut Page,
-    name: &'static str,
+    name: &'a str,
     /// Help and type, written before the first sample.
     head: Option<(&'a str, Kind)>,
 }
@@ -128,11 +142,11 @@ impl Family<'_> {
     }
 
     /// Writes the buckets; the last one has no bound and counts everything.
-    fn buckets<L: LabelSet + ?Sized>(
+    pub(crate) fn buckets<L: LabelSet + ?Sized>(
         &mut self,
         labels: &L,
         cumulative: impl Iterator<Item = (Option<impl Display>, u64)>,
-        sum: u64,
+        sum: impl Display,
     ) {
         let mut all = 0;
         for (bound, count) in cumulative {
@@ -156,7 +170,9 @@ impl Family<'_> {
     ) {
         let (page, name) = (&mut *self.page, self.name);
         if let Some((help, kind)) = self.head.take() {
+            let help = labels::escaped_help(help);
             page.write(format_args!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.name()));
+            page.names.insert(name.into());
         }
         page.write(format_args!("{name}{suffix}"));
         let begin = page.text.len();

@@ -1,5 +1,6 @@
 //! The labels that tell the samples of a family apart.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Labels that can be written to the page.
@@ -79,4 +80,12 @@ fn escaped(value: &str) -> String {
         }
     }
     text
+}
+
+/// The help of a family with backslash and line feed escaped.
+pub(super) fn escaped_help(help: &str) -> Cow<'_, str> {
+    if help.contains(['\\', '\n']) {
+        return help.replace('\\', "\\\\").replace('\n', "\\n").into();
+    }
+    help.into()
 }
