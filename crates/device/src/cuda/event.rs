@@ -53,21 +53,22 @@ impl Event {
         unsafe { (self.gpu.functions.query_event)(self.event) }
     }
 
-    /// Orders the later work of `stream` behind the event.
-    pub(super) fn hold(&self, stream: CUstream) -> Result<(), DeviceError> {
+    /// Orders the later work of `stream`, which is of `gpu`, behind the event, which may be of another one.
+    pub(super) fn hold(&self, gpu: &Gpu, stream: CUstream) -> Result<(), DeviceError> {
         if self.is_over() {
             return Ok(());
         }
-        let gpu = &self.gpu;
         // SAFETY: both handles are alive.
-        gpu.check("wait for an event", unsafe { (gpu.functions.wait_for_event)(stream, self.event, 0) })
+        let status = unsafe { (gpu.functions.wait_for_event)(stream, self.event, 0) };
+        gpu.check_with(&self.gpu, "wait for an event", status)
     }
 
     /// Waits until the work before the event is complete: spins for a moment, then sleeps.
     pub(super) fn wait(&self) -> Result<(), DeviceError> {
-        let relaxed = Relaxed::begin(self.gpu.functions);
+        // Errors of the context that is current may be reported as well, so this has to be the event's.
+        let (_, entered) = self.gpu.enter()?;
         let begin = Instant::now();
-        while self.query(&relaxed) == status::NOT_READY && begin.elapsed() < SPIN {
+        while self.query(entered.relaxed()) == status::NOT_READY && begin.elapsed() < SPIN {
             hint::spin_loop();
         }
         // Also when it is complete: this is where the driver takes back what the pool has beyond its size.

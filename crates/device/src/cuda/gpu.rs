@@ -209,7 +209,7 @@ impl Gpu {
         let active = self.active()?;
         let relaxed = Relaxed::begin(self.functions);
         let current = self.make_current(active.context)?;
-        Ok((active, Entered { _current: current, _relaxed: relaxed }))
+        Ok((active, Entered { _current: current, relaxed }))
     }
 
     /// Makes the context current on this thread for good, and lets the thread make calls for good that are otherwise refused
@@ -252,6 +252,25 @@ impl Gpu {
         if status == status::SUCCESS { Ok(()) } else { Err(self.error(operation, status)) }
     }
 
+    /// As [`Gpu::check`], of an operation that involves `other` as well: its error is charged to the GPU that does not answer any
+    /// more, and to neither if both do.
+    pub(super) fn check_with(
+        &self,
+        other: &Gpu,
+        operation: &'static str,
+        status: Status,
+    ) -> Result<(), DeviceError> {
+        let costs_a_gpu = status::is_final(status) || status == status::UNKNOWN;
+        if !costs_a_gpu || self.device == other.device {
+            return self.check(operation, status);
+        }
+        let Some(dead) = [self, other].into_iter().find(|gpu| gpu.is_dead()) else {
+            let reason = self.functions.describe(status).into_boxed_str();
+            return Err(DeviceError::Failed { device: self.id(), operation, reason });
+        };
+        dead.check(operation, status)
+    }
+
     #[cold]
     fn error(&self, operation: &'static str, status: Status) -> DeviceError {
         let (device, reason) = (self.id(), self.functions.describe(status).into_boxed_str());
@@ -266,11 +285,25 @@ impl Gpu {
     }
 
     /// Whether the device does not even tell the size of its memory. A device that has fallen off the bus reports nothing but
-    /// unknown errors.
+    /// unknown errors, and one whose context is destroyed the same error at every call. One that has no context yet is not
+    /// known to be dead.
     fn is_dead(&self) -> bool {
-        let (mut free, mut total) = (0, 0);
-        // SAFETY: writes two integers.
-        unsafe { (self.functions.memory_info)(&raw mut free, &raw mut total) != status::SUCCESS }
+        let Some(active) = self.if_active() else { return false };
+        let _relaxed = Relaxed::begin(self.functions);
+        let (mut before, mut free, mut total) = (null_mut(), 0, 0);
+        // The question is answered for the context that is current. An error of these calls is not asked about in turn.
+        // SAFETY: writes a handle and two integers; the context is kept until the GPU is dropped, and the other one was the
+        // thread's, or null.
+        unsafe {
+            let known = (self.functions.current_context)(&raw mut before) == status::SUCCESS;
+            let entered = (self.functions.set_current_context)(active.context) == status::SUCCESS;
+            let answers =
+                entered && (self.functions.memory_info)(&raw mut free, &raw mut total) == status::SUCCESS;
+            if known && before != active.context {
+                (self.functions.set_current_context)(before);
+            }
+            !answers
+        }
     }
 
     /// Notes that the device is lost, and says so in the log once.
@@ -372,5 +405,14 @@ impl Drop for Relaxed {
 #[derive(Debug)]
 pub(super) struct Entered {
     _current: Current,
-    _relaxed: Relaxed,
+    relaxed: Relaxed,
 }
+
+impl Entered {
+    pub(super) fn relaxed(&self) -> &Relaxed {
+        &self.relaxed
+    }
+}
+
+#[cfg(test)]
+mod tests;

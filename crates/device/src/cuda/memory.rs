@@ -8,6 +8,7 @@ use cudarc::driver::sys::{CUmemorytype_enum, CUpointer_attribute_enum};
 use hippocamp_tensor::{MemoryError, Place, PlacedBuffer, PlacedBufferMut, PlacedSlice};
 
 use super::event::Event;
+use super::gpu::Gpu;
 use super::pending::Pending;
 use super::pinned::PinnedMemory;
 use super::status;
@@ -59,15 +60,17 @@ impl DeviceMemory {
         self.address(start)
     }
 
-    /// Queues an operation that writes to the buffer, behind everything that still uses it.
+    /// Queues an operation that writes to the buffer, behind everything that still uses it. `reads` is the GPU whose memory
+    /// it reads.
     fn write(
         &mut self,
         operation: &'static str,
+        reads: &Gpu,
         queue: impl FnOnce(&CudaStream) -> super::library::Status,
     ) -> Result<Arc<Event>, DeviceError> {
         let stream = &*self.stream;
-        self.pending.hold(stream.stream)?;
-        stream.gpu.check(operation, queue(stream))?;
+        self.pending.hold(&stream.gpu, stream.stream)?;
+        stream.gpu.check_with(reads, operation, queue(stream))?;
         let event = Arc::new(Event::record(&stream.gpu, stream.stream)?);
         self.pending.add(stream.stream, Arc::clone(&event));
         Ok(event)
@@ -83,7 +86,7 @@ impl DeviceMemory {
         let stream = Arc::clone(&self.stream);
         let (active, _entered) = stream.gpu.enter()?;
         stream.gpu.counters.from_host.add(bytes.len());
-        let event = self.write("copy from the host", |stream| {
+        let event = self.write("copy from the host", &stream.gpu, |stream| {
             // SAFETY: both ends are valid for as many bytes; the source stays until it has been read, see below.
             unsafe {
                 (stream.gpu.functions.copy_from_host)(
@@ -119,8 +122,8 @@ impl DeviceMemory {
         let counters = &stream.gpu.counters;
         if same { &counters.within } else { &counters.between }.add(count);
         let source_context = of_source.active()?.context;
-        source.pending.hold(stream.stream)?;
-        let event = self.write("copy from a device", |stream| {
+        source.pending.hold(&stream.gpu, stream.stream)?;
+        let event = self.write("copy from a device", of_source, |stream| {
             let functions = stream.gpu.functions;
             // SAFETY: both ends are valid for as many bytes: the source waits for this copy before its memory is freed or
             // written to.
@@ -195,7 +198,7 @@ unsafe impl PlacedBuffer for DeviceMemory {
             let (active, _entered) = gpu.enter()?;
             // Not on the stream of the buffer: what follows there may be the next batch of an engine.
             let reader = active.reader();
-            self.pending.hold(reader)?;
+            self.pending.hold(gpu, reader)?;
             gpu.counters.to_host.add(count);
             // SAFETY: both ends are valid for as many bytes until the copy is complete, which is waited for.
             let status =
@@ -242,7 +245,7 @@ impl PlacedBufferMut for DeviceMemory {
         let stream = Arc::clone(&self.stream);
         let (_, _entered) = stream.gpu.enter()?;
         stream.gpu.counters.within.add(len);
-        self.write("copy memory", |stream| {
+        self.write("copy memory", &stream.gpu, |stream| {
             // SAFETY: both ends are valid for as many bytes, and do not overlap.
             unsafe { (stream.gpu.functions.copy_within)(target, source, len, stream.stream) }
         })?;
@@ -256,7 +259,7 @@ impl PlacedBufferMut for DeviceMemory {
         }
         let stream = Arc::clone(&self.stream);
         let (_, _entered) = stream.gpu.enter()?;
-        self.write("fill memory", |stream| {
+        self.write("fill memory", &stream.gpu, |stream| {
             // SAFETY: the target is valid for as many bytes.
             unsafe { (stream.gpu.functions.fill)(target, 0, count, stream.stream) }
         })?;
@@ -282,7 +285,7 @@ impl Drop for DeviceMemory {
             let (_, _entered) = stream.gpu.enter()?;
             let functions = stream.gpu.functions;
             let status = if matches!(self.owner, Owner::Pool) {
-                self.pending.hold(stream.stream)?;
+                self.pending.hold(&stream.gpu, stream.stream)?;
                 // SAFETY: allocated by the pool, and later work of the stream does not use it.
                 unsafe { (functions.free_async)(self.address, stream.stream) }
             } else {

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::event::Event;
+use super::gpu::Gpu;
 use crate::DeviceError;
 
 /// The events that accesses to a buffer have to come after.
@@ -29,13 +30,13 @@ impl Pending {
         uses.push(Use { event, stream });
     }
 
-    /// Orders the later work of `stream` behind what is pending.
-    pub(super) fn hold(&self, stream: CUstream) -> Result<(), DeviceError> {
+    /// Orders the later work of `stream`, which is of `gpu`, behind what is pending.
+    pub(super) fn hold(&self, gpu: &Gpu, stream: CUstream) -> Result<(), DeviceError> {
         let stream_id = stream as usize;
         let uses = self.0.lock();
         uses.iter()
             .filter(|earlier| earlier.stream != stream_id)
-            .try_for_each(|earlier| earlier.event.hold(stream))
+            .try_for_each(|earlier| earlier.event.hold(gpu, stream))
     }
 
     /// Waits for what is pending.

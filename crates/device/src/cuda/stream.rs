@@ -130,7 +130,7 @@ impl Stream for CudaStream {
     fn wait_for(&self, slice: PlacedSlice<'_>) -> Result<(), DeviceError> {
         let Some(pending) = CudaStream::pending(&slice) else { return Ok(()) };
         let (_, _entered) = self.gpu.enter()?;
-        pending.hold(self.stream)
+        pending.hold(&self.gpu, self.stream)
     }
 
     fn used(&self, slice: PlacedSlice<'_>) -> Result<(), DeviceError> {

@@ -31,6 +31,23 @@ macro_rules! functions {
                     _library: library,
                 })
             }
+
+            /// A table whose functions all are `stub`, for tests that replace those that matter.
+            #[cfg(test)]
+            #[allow(dead_code, reason = "not every table is played")]
+            pub(super) fn of_stub(stub: extern "C" fn() -> std::ffi::c_uint) -> $table {
+                let library = libloading::Library::from(libloading::os::unix::Library::this());
+                $table {
+                    // SAFETY: a C function that takes no arguments ignores those that it is called with.
+                    $($name: unsafe {
+                        std::mem::transmute::<
+                            extern "C" fn() -> std::ffi::c_uint,
+                            unsafe extern "C" fn($($argument),*) -> std::ffi::c_uint,
+                        >(stub)
+                    },)+
+                    _library: library,
+                }
+            }
         }
     };
 }
