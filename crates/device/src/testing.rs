@@ -2,20 +2,22 @@
 
 #![allow(unsafe_code, reason = "implements a trait that promises to fill memory that was not written before")]
 
-use std::any::Any;
-use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hippocamp_tensor::{Allocator, MemoryError, Place, PlacedBuffer, PlacedBufferMut, PlacedSlice};
+use hippocamp_tensor::{Allocator, MemoryError, Place, PlacedBufferMut, PlacedSlice};
 
 use crate::{Device, DeviceError, DeviceKind, DeviceUse, Driver, ExportedMemory, Figures, Stream};
 
 mod exported;
+mod memory;
+mod queue;
 mod stream;
 
 pub use exported::TestExport;
-use exported::TestPart;
+pub use memory::TestMemory;
+use queue::Queue;
+pub use queue::RawStream;
 pub use stream::TestStream;
 
 /// The numbers of copies by source and target. Empty copies count too.
@@ -107,21 +109,21 @@ impl Driver for TestDriver {
 
     fn memory(&self, id: i32) -> Option<Arc<dyn Allocator>> {
         let device = self.devices.iter().find(|device| device.place == Place::Device(id))?;
-        Some(Arc::new(TestAllocator(Arc::clone(device))))
+        Some(Arc::new(TestAllocator { device: Arc::clone(device), stream: None }))
     }
 
     fn pinned(&self) -> Option<Arc<dyn Allocator>> {
-        Some(Arc::new(TestAllocator(Arc::clone(&self.pinned))))
+        Some(Arc::new(TestAllocator { device: Arc::clone(&self.pinned), stream: None }))
     }
 
     fn stream(&self, id: i32) -> Result<Arc<dyn Stream>, DeviceError> {
         let device = self.devices.iter().find(|device| device.place == Place::Device(id));
         let device = device.ok_or(DeviceError::Unsupported { device: id, operation: "create a stream" })?;
-        Ok(Arc::new(TestStream { id, device: Arc::clone(device) }))
+        Ok(Arc::new(TestStream::new(id, device)))
     }
 
     fn address(&self, slice: PlacedSlice<'_>) -> Option<u64> {
-        TestMemory::seen_by_kernel(slice).map(|bytes| bytes.as_ptr() as u64)
+        TestMemory::start(slice)
     }
 
     fn open_exported(&self, id: i32, handle: &[u8]) -> Result<Arc<dyn ExportedMemory>, DeviceError> {
@@ -226,6 +228,15 @@ impl TestDevice {
     /// # Errors
     /// If the limit would be exceeded, or the device is lost.
     pub fn allocate(self: &Arc<Self>, size: usize) -> Result<TestMemory, MemoryError> {
+        self.allocate_on(size, None)
+    }
+
+    /// Allocates memory that belongs to a stream, if there is one.
+    fn allocate_on(
+        self: &Arc<Self>,
+        size: usize,
+        queue: Option<&Arc<Queue>>,
+    ) -> Result<TestMemory, MemoryError> {
         if let (Place::Device(device), Ok(Some(reason))) = (self.place, self.lost.lock().as_deref()) {
             return Err(MemoryError::Lost { device, reason: reason.clone() });
         }
@@ -235,8 +246,7 @@ impl TestDevice {
             return Err(MemoryError::OutOfMemory { place: self.place, size });
         }
         self.allocations.fetch_add(1, Ordering::SeqCst);
-        // The content of new memory is unspecified; this pattern makes wrong reads visible in tests.
-        Ok(TestMemory { device: Arc::clone(self), bytes: vec![0xA5; size] })
+        Ok(TestMemory::new(Arc::clone(self), size, queue))
     }
 
     /// Allocates memory of this device that contains `bytes`, as if a kernel had written it: no transfer is counted.
@@ -245,125 +255,30 @@ impl TestDevice {
     /// If the limit would be exceeded.
     pub fn allocate_with(self: &Arc<Self>, bytes: &[u8]) -> Result<TestMemory, MemoryError> {
         let mut memory = self.allocate(bytes.len())?;
-        memory.bytes.copy_from_slice(bytes);
+        memory.write_by_kernel(0, bytes);
         Ok(memory)
     }
+
+    fn give_back(&self, size: usize) {
+        self.allocated.fetch_sub(size, Ordering::SeqCst);
+    }
 }
 
-/// The allocator of one device.
+/// The allocator of one device, or of one of its streams.
 #[derive(Debug)]
-struct TestAllocator(Arc<TestDevice>);
+struct TestAllocator {
+    device: Arc<TestDevice>,
+    stream: Option<Arc<TestStream>>,
+}
 
 impl Allocator for TestAllocator {
-    fn place(&self) -> Place {
-        self.0.place
-    }
-
-    fn allocate(&self, size: usize) -> Result<Box<dyn PlacedBufferMut>, MemoryError> {
-        Ok(Box::new(self.0.allocate(size)?))
-    }
-}
-
-/// A buffer in the memory of a device.
-#[derive(Debug)]
-pub struct TestMemory {
-    device: Arc<TestDevice>,
-    bytes: Vec<u8>,
-}
-
-impl TestMemory {
-    /// The bytes of a slice as a kernel on the device would see them, without a transfer; `None` if the slice is not memory
-    /// of a test device.
-    pub fn seen_by_kernel(slice: PlacedSlice<'_>) -> Option<&[u8]> {
-        let PlacedSlice::Placed { buffer, start, len } = slice else { return None };
-        let any: &dyn Any = buffer;
-        any.downcast_ref::<TestMemory>().map(|memory| &memory.bytes[start..start + len])
-    }
-
-    /// Writes bytes from `start` on as a kernel on the device would: no transfer is counted.
-    ///
-    /// # Panics
-    /// If the memory has fewer bytes.
-    pub fn write_by_kernel(&mut self, start: usize, bytes: &[u8]) {
-        self.bytes[start..start + bytes.len()].copy_from_slice(bytes);
-    }
-}
-
-impl Drop for TestMemory {
-    fn drop(&mut self) {
-        self.device.allocated.fetch_sub(self.bytes.len(), Ordering::SeqCst);
-    }
-}
-
-// SAFETY: the length is fixed, and all of the target is written.
-unsafe impl PlacedBuffer for TestMemory {
-    fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     fn place(&self) -> Place {
         self.device.place
     }
 
-    fn as_host(&self) -> Option<&[u8]> {
-        (self.device.place == Place::Pinned).then_some(&self.bytes)
-    }
-
-    fn copy_to_host(&self, start: usize, target: &mut [MaybeUninit<u8>]) -> Result<(), MemoryError> {
-        self.device.to_host.fetch_add(1, Ordering::SeqCst);
-        target.write_copy_of_slice(&self.bytes[start..start + target.len()]);
-        Ok(())
-    }
-
-    fn allocate_beside(&self, size: usize) -> Result<Option<Box<dyn PlacedBufferMut>>, MemoryError> {
-        Ok(Some(Box::new(self.device.allocate(size)?)))
-    }
-}
-
-impl PlacedBufferMut for TestMemory {
-    fn copy_from(&mut self, start: usize, source: PlacedSlice<'_>) -> Result<(), MemoryError> {
-        let target = &mut self.bytes[start..start + source.len()];
-        let PlacedSlice::Placed { buffer, start, len } = source else {
-            self.device.from_host.fetch_add(1, Ordering::SeqCst);
-            target.copy_from_slice(source.as_host().unwrap_or_default());
-            return Ok(());
-        };
-        let any: &dyn Any = buffer;
-        if let Some(memory) = any.downcast_ref::<TestMemory>() {
-            let count = match (memory.device.place, self.device.place) {
-                (from, to) if from == to => &self.device.within,
-                (Place::Device(_), Place::Pinned) => &memory.device.to_host,
-                (Place::Pinned, _) => &self.device.from_host,
-                _ => &self.device.between,
-            };
-            count.fetch_add(1, Ordering::SeqCst);
-            target.copy_from_slice(&memory.bytes[start..start + len]);
-        } else if let Some(part) = any.downcast_ref::<TestPart>() {
-            let same = Arc::ptr_eq(&part.memory.device, &self.device);
-            let count = if same { &self.device.within } else { &self.device.between };
-            count.fetch_add(1, Ordering::SeqCst);
-            target.copy_from_slice(&part.read(start, len));
-        } else {
-            // Bytes in memory that this driver does not reach are copied through host memory.
-            self.device.from_host.fetch_add(1, Ordering::SeqCst);
-            target.copy_from_slice(&source.to_vec()?);
-        }
-        Ok(())
-    }
-
-    fn as_host_mut(&mut self) -> Option<&mut [u8]> {
-        (self.device.place == Place::Pinned).then_some(&mut self.bytes)
-    }
-
-    fn copy_within(&mut self, from: usize, len: usize, to: usize) -> Result<(), MemoryError> {
-        self.device.within.fetch_add(1, Ordering::SeqCst);
-        self.bytes.copy_within(from..from + len, to);
-        Ok(())
-    }
-
-    fn fill_zeros(&mut self, start: usize, count: usize) -> Result<(), MemoryError> {
-        self.bytes[start..start + count].fill(0);
-        Ok(())
+    fn allocate(&self, size: usize) -> Result<Box<dyn PlacedBufferMut>, MemoryError> {
+        let queue = self.stream.as_ref().map(|stream| stream.queue());
+        Ok(Box::new(self.device.allocate_on(size, queue)?))
     }
 }
 

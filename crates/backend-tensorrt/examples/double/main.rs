@@ -12,6 +12,7 @@ mod callbacks;
 mod context;
 mod cuda;
 mod engine;
+mod late;
 mod object;
 mod plan;
 mod run;

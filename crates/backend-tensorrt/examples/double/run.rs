@@ -9,6 +9,7 @@ use hippocamp_tensorrt_sys::{DataType, Dims};
 
 use crate::context::Context;
 use crate::cuda::Cuda;
+use crate::late::Late;
 use crate::plan::Operation;
 use crate::role;
 
@@ -34,11 +35,14 @@ pub extern "C" fn double_end_capture() -> usize {
     graphs.len() - 1
 }
 
-/// Executes what was recorded, with its shapes and addresses.
+/// Puts what was recorded onto a stream, with its shapes and addresses.
+///
+/// # Safety
+/// As of a run: the stream is alive, and the addresses are valid until it is waited for.
 #[unsafe(no_mangle)]
-pub extern "C" fn double_launch(graph: usize) -> bool {
+pub unsafe extern "C" fn double_launch(graph: usize, stream: *mut c_void) -> bool {
     let runs = GRAPHS.lock().ok().and_then(|graphs| graphs.get(graph).cloned()).unwrap_or_default();
-    !runs.is_empty() && runs.iter().all(|context| run(context, std::ptr::null_mut()).is_ok())
+    !runs.is_empty() && runs.iter().all(|context| run(context, stream).is_ok())
 }
 
 pub(crate) fn run(context: &Context, stream: *mut c_void) -> Result<(), String> {
@@ -54,9 +58,30 @@ pub(crate) fn run(context: &Context, stream: *mut c_void) -> Result<(), String> 
             return Err(format!("Cuda Runtime ({} rows are refused)", rows.unwrap_or_default()));
         }
     }
+    if let Some(late) = Late::of(stream) {
+        return context.plan.operations.iter().try_for_each(|operation| put(context, operation, late));
+    }
     // A stream of a device that has none is null.
     let cuda = if stream.is_null() { None } else { Some(Cuda::get()?) };
     context.plan.operations.iter().try_for_each(|operation| step(context, operation, cuda, stream))
+}
+
+/// Puts an operation onto a simulated stream.
+fn put(context: &Context, operation: &Operation, late: Late) -> Result<(), String> {
+    let (context, operation) = (context.clone(), operation.clone());
+    if let Operation::Late { from, to } = &operation {
+        // The elements decide on the shape, which the library waits for.
+        late.finish();
+        let count = context.shape(from).ok_or("no shape")?.iter().product::<i64>() as usize;
+        let address = *context.addresses.get(from).ok_or("no address")?;
+        return told(&context, to, count, address, (Target::Late(late), std::ptr::null_mut()));
+    }
+    late.put(move || {
+        if let Err(error) = step(&context, &operation, None, std::ptr::null_mut()) {
+            context.log.error(&error);
+        }
+    });
+    Ok(())
 }
 
 /// An element's size in bytes.
@@ -124,7 +149,10 @@ fn step(
             };
             Ok(())
         }
-        Operation::Late { from, to } => late(context, to, count(from)?, address(from)?, (cuda, stream)),
+        Operation::Late { from, to } => {
+            let target = cuda.map_or(Target::Host, Target::Cuda);
+            told(context, to, count(from)?, address(from)?, (target, stream))
+        }
     }
 }
 
@@ -141,19 +169,28 @@ type Allocate =
     unsafe extern "C" fn(*mut c_void, *const c_char, *mut c_void, u64, u64, *mut c_void) -> *mut c_void;
 type Notify = unsafe extern "C" fn(*mut c_void, *const c_char, *const Dims);
 
+/// How memory is reached.
+#[derive(Clone, Copy)]
+enum Target<'a> {
+    Host,
+    Cuda(&'a Cuda),
+    /// As host memory, but written late.
+    Late(Late),
+}
+
 /// The elements above 0 of a FLOAT, to memory that the caller's allocator gives.
-fn late(
+fn told(
     context: &Context,
     to: &str,
     count: usize,
     address: u64,
-    (cuda, stream): (Option<&Cuda>, *mut c_void),
+    (target, stream): (Target<'_>, *mut c_void),
 ) -> Result<(), String> {
     let mut elements = vec![0_f32; count];
-    match cuda {
-        Some(cuda) => cuda.read(stream, address, &mut elements)?,
+    match target {
+        Target::Cuda(cuda) => cuda.read(stream, address, &mut elements)?,
         // SAFETY: the caller has set the address of as many elements in host memory.
-        None => unsafe {
+        Target::Host | Target::Late(_) => unsafe {
             std::ptr::copy_nonoverlapping(address as *const u8, elements.as_mut_ptr().cast(), count * 4);
         },
     }
@@ -171,11 +208,20 @@ fn late(
         if memory.is_null() {
             return Err("the allocator has no memory".to_owned());
         }
-        match cuda {
-            Some(cuda) => cuda.write(stream, memory as u64, &elements)?,
-            None => std::ptr::copy_nonoverlapping(elements.as_ptr().cast(), memory.cast::<u8>(), size),
+        let count = elements.len();
+        match target {
+            Target::Cuda(cuda) => cuda.write(stream, memory as u64, &elements)?,
+            Target::Late(late) => {
+                let memory = memory as usize;
+                late.put(move || {
+                    std::ptr::copy_nonoverlapping(elements.as_ptr().cast(), memory as *mut u8, size);
+                });
+            }
+            Target::Host => {
+                std::ptr::copy_nonoverlapping(elements.as_ptr().cast(), memory.cast::<u8>(), size);
+            }
         }
-        let dims = Dims::new(&[elements.len() as i64]).ok_or("no shape")?;
+        let dims = Dims::new(&[count as i64]).ok_or("no shape")?;
         notify(this, name.as_ptr(), &raw const dims);
     }
     Ok(())

@@ -31,8 +31,7 @@ pub(crate) struct Double {
 impl CapturingDriver {
     /// For the double that is opened from this file.
     pub(crate) fn new(library: &Path) -> (Arc<CapturingDriver>, Arc<Double>) {
-        // SAFETY: the double does nothing when it is opened.
-        let library = unsafe { Library::new(library) }.unwrap();
+        let library = simulated(library);
         let double = Arc::new(Double { library, launches: 0.into(), captures: 0.into() });
         let inner = TestDriver::new(1, 1 << 30);
         (Arc::new(CapturingDriver { inner, double: Arc::clone(&double) }), double)
@@ -58,6 +57,16 @@ impl Driver for CapturingDriver {
 
     fn address(&self, slice: PlacedSlice<'_>) -> Option<u64> {
         self.inner.address(slice)
+    }
+}
+
+/// The double in that file, which takes the handles of streams for those of simulated ones, whose work is done late.
+pub(crate) fn simulated(double: &Path) -> Library {
+    // SAFETY: the double does nothing when it is opened, and the function has this type.
+    unsafe {
+        let double = Library::new(double).unwrap();
+        double.get::<extern "C" fn()>(c"double_streams_are_simulated").unwrap()();
+        double
     }
 }
 
@@ -123,6 +132,8 @@ impl Stream for CapturingStream {
     }
 }
 
+type Launch = unsafe extern "C" fn(usize, *mut c_void) -> bool;
+
 #[derive(Debug)]
 struct Captured {
     number: usize,
@@ -133,9 +144,9 @@ impl Graph for Captured {
     fn launch(&self, stream: &dyn Stream) -> Result<(), DeviceError> {
         self.double.launches.fetch_add(1, Ordering::SeqCst);
         // SAFETY: the function has this type.
-        let launch =
-            unsafe { self.double.library.get::<extern "C" fn(usize) -> bool>(c"double_launch") }.unwrap();
-        if launch(self.number) {
+        let launch = unsafe { self.double.library.get::<Launch>(c"double_launch") }.unwrap();
+        // SAFETY: the stream is alive, and the memory of the captured run is kept by its instance.
+        if unsafe { launch(self.number, stream.raw()) } {
             return Ok(());
         }
         let reason = "the double does not replay".into();

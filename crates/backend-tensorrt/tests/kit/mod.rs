@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use capturing::simulated;
 use hippocamp_backend::{
     Backend, Batch, Delivery, Device, InputTensor, InstanceSpec, Model, ModelInstance, ModelSource,
     NewInstance, Request, Response, Result, WantedOutputs, channel,
@@ -18,6 +19,7 @@ use hippocamp_device::Devices;
 use hippocamp_device::testing::TestDriver;
 use hippocamp_model_config::{DefaultFacts, Gpu, Interface, ModelConfig, apply_defaults, parse};
 use hippocamp_tensor::Shape;
+use libloading::os::unix::Library;
 use tempfile::TempDir;
 
 /// The versions that the double plays, by the names of its file, and how its plans begin.
@@ -62,6 +64,7 @@ pub(crate) struct Setup {
     pub(crate) libraries: TempDir,
     pub(crate) folder: TempDir,
     options: Vec<(String, String)>,
+    double: Option<Library>,
 }
 
 impl Setup {
@@ -72,7 +75,10 @@ impl Setup {
 
     pub(crate) fn on(driver: Arc<TestDriver>, library: &str) -> Setup {
         let devices = Devices::of(Arc::clone(&driver) as Arc<dyn hippocamp_device::Driver>);
-        Setup { driver, ..Setup::on_devices(devices, library) }
+        let setup = Setup::on_devices(devices, library);
+        let double = simulated(&setup.libraries.path().join(library));
+        // It is the one that the backend opens as long as it is open.
+        Setup { driver, double: Some(double), ..setup }
     }
 
     /// On devices that may be real ones.
@@ -85,6 +91,7 @@ impl Setup {
             libraries: library_folder(library),
             folder,
             options: Vec::new(),
+            double: None,
         }
     }
 

@@ -87,7 +87,8 @@ impl PlacedBufferMut for TestPart {
         let mut staged: TestMemory = self.memory.device.allocate(source.len())?;
         staged.copy_from(0, source)?;
         assert!(start + source.len() <= self.len);
-        self.memory.bytes()[self.start + start..][..source.len()].copy_from_slice(&staged.bytes);
+        self.memory.bytes()[self.start + start..][..source.len()]
+            .copy_from_slice(staged.bytes(0, source.len()));
         Ok(())
     }
 

@@ -1,21 +1,38 @@
-//! A stream of a simulated device: everything is complete when its call returns.
+//! A stream of a simulated device: its work is executed when it is waited for, and no earlier.
 
 use std::any::Any;
 use std::ffi::c_void;
-use std::ptr::null_mut;
 use std::slice;
 use std::sync::Arc;
 
 use hippocamp_tensor::{Allocator, PlacedBufferMut, PlacedSlice};
 
-use super::{TestAllocator, TestDevice};
+use super::queue::{Queue, RawStream};
+use super::{TestAllocator, TestDevice, TestMemory};
 use crate::{DeviceError, Graph, Stream};
 
-/// A stream of a simulated device. Work on it is executed by whoever queues it.
+/// A stream of a simulated device. What is put on it is executed by whoever waits for it: a test sees wrong content where a
+/// wait is missing, which a stream that executes at once would hide.
 #[derive(Debug)]
 pub struct TestStream {
-    pub(super) id: i32,
-    pub(super) device: Arc<TestDevice>,
+    id: i32,
+    device: Arc<TestDevice>,
+    queue: Arc<Queue>,
+    raw: Box<RawStream>,
+}
+
+impl TestStream {
+    pub(super) fn new(id: i32, device: &Arc<TestDevice>) -> TestStream {
+        let queue = Arc::default();
+        let raw = Box::new(RawStream::new(&queue));
+        TestStream { id, device: Arc::clone(device), queue, raw }
+    }
+
+    fn memory<'a>(slice: &PlacedSlice<'a>) -> Option<&'a TestMemory> {
+        let PlacedSlice::Placed { buffer, .. } = *slice else { return None };
+        let any: &dyn Any = buffer;
+        any.downcast_ref()
+    }
 }
 
 impl Stream for TestStream {
@@ -23,15 +40,16 @@ impl Stream for TestStream {
         self.id
     }
 
+    /// The address of a [`RawStream`].
     fn raw(&self) -> *mut c_void {
-        null_mut()
+        std::ptr::from_ref(&*self.raw).cast_mut().cast()
     }
 
     fn allocator(self: Arc<Self>) -> Arc<dyn Allocator> {
-        Arc::new(TestAllocator(Arc::clone(&self.device)))
+        Arc::new(TestAllocator { device: Arc::clone(&self.device), stream: Some(self) })
     }
 
-    /// Copies the memory, without counting a transfer, and drops the owner.
+    /// Copies the memory in the order of the stream, without counting a transfer, and drops the owner.
     unsafe fn adopt(
         self: Arc<Self>,
         address: u64,
@@ -39,24 +57,34 @@ impl Stream for TestStream {
         owner: Box<dyn Any + Send + Sync>,
     ) -> Result<Box<dyn PlacedBufferMut>, DeviceError> {
         let out_of_memory = DeviceError::OutOfMemory { device: self.id, size: len };
-        let mut memory = self.device.allocate(len).map_err(|_| out_of_memory)?;
-        if len > 0 {
-            // SAFETY: the caller's memory is valid, and a simulated device's is host memory.
-            memory.bytes.copy_from_slice(unsafe { slice::from_raw_parts(address as *const u8, len) });
-        }
-        drop(owner);
+        let memory = self.device.allocate_on(len, Some(&self.queue));
+        let mut memory = memory.map_err(|_| out_of_memory)?;
+        memory.write((0, len), move |bytes| {
+            if len > 0 {
+                // SAFETY: the caller's memory is valid until its owner is dropped, and a simulated device's is host memory.
+                bytes.copy_from_slice(unsafe { slice::from_raw_parts(address as *const u8, len) });
+            }
+            drop(owner);
+        });
         Ok(Box::new(memory))
     }
 
-    fn wait_for(&self, _slice: PlacedSlice<'_>) -> Result<(), DeviceError> {
+    fn wait_for(&self, slice: PlacedSlice<'_>) -> Result<(), DeviceError> {
+        if let Some(memory) = TestStream::memory(&slice) {
+            memory.settle(Some(&self.queue));
+        }
         Ok(())
     }
 
-    fn used(&self, _slice: PlacedSlice<'_>) -> Result<(), DeviceError> {
+    fn used(&self, slice: PlacedSlice<'_>) -> Result<(), DeviceError> {
+        if let Some(memory) = TestStream::memory(&slice) {
+            memory.after(&self.queue, self.queue.end());
+        }
         Ok(())
     }
 
     fn synchronize(&self) -> Result<(), DeviceError> {
+        self.queue.run();
         match self.device.lost.lock().as_deref() {
             Ok(Some(reason)) => Err(DeviceError::Lost { device: self.id, reason: reason.clone() }),
             _ => Ok(()),
@@ -72,5 +100,18 @@ impl Stream for TestStream {
         _work: &mut dyn FnMut() -> Result<(), DeviceError>,
     ) -> Result<Box<dyn Graph>, DeviceError> {
         Err(DeviceError::Unsupported { device: self.id, operation: "capture a graph" })
+    }
+}
+
+impl Drop for TestStream {
+    /// The work of a stream that ends is still done.
+    fn drop(&mut self) {
+        self.queue.run();
+    }
+}
+
+impl TestStream {
+    pub(super) fn queue(&self) -> &Arc<Queue> {
+        &self.queue
     }
 }

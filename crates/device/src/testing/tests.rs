@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use hippocamp_tensor::{RefillBuffer, TensorData};
+use hippocamp_tensor::{PlacedBuffer, RefillBuffer, TensorData};
 
 use super::*;
 use crate::Devices;
@@ -109,4 +109,48 @@ fn a_stream_takes_over_memory_and_tells_that_its_device_is_lost() {
     assert_eq!(lost.to_string(), "device 0 is lost: GPU is lost");
     let refused = stream.allocator().allocate(1).unwrap_err();
     assert_eq!(refused, MemoryError::from(lost));
+}
+
+/// Writes "done" to an address.
+unsafe extern "C" fn write(address: *mut std::ffi::c_void) {
+    // SAFETY: four bytes that are there until the stream is waited for.
+    unsafe { address.cast::<[u8; 4]>().write(*b"done") };
+}
+
+#[test]
+fn what_nobody_waits_for_has_not_happened() {
+    let driver = TestDriver::new(1, LIMIT);
+    let devices = Devices::of(driver.clone());
+    let stream = devices.stream(0).unwrap();
+    let allocator = Arc::clone(&stream).allocator();
+    let mut buffers: Vec<_> = (0..3).map(|_| allocator.allocate(4).unwrap()).collect();
+    let whole =
+        |buffer: &dyn PlacedBufferMut| PlacedSlice::Placed { buffer, start: 0, len: 4 }.to_vec().unwrap();
+
+    let kernel = |buffer: &dyn PlacedBufferMut| {
+        let slice = PlacedSlice::Placed { buffer, start: 0, len: 4 };
+        let address = devices.address(slice).unwrap();
+        let raw = stream.raw().cast_const().cast::<RawStream>();
+        // SAFETY: the handle of a stream of this driver.
+        unsafe { ((*raw).put)(raw, write, address as *mut std::ffi::c_void) };
+    };
+
+    kernel(&*buffers[0]);
+    assert_eq!(whole(&*buffers[0]), [0xA5; 4], "nothing orders a read behind a kernel");
+    // A copy comes behind the kernel on the stream, and a read of the copy behind that; the kernel after it is not waited for.
+    let (first, rest) = buffers.split_at_mut(1);
+    rest[0].copy_from(0, PlacedSlice::Placed { buffer: &*first[0], start: 0, len: 4 }).unwrap();
+    kernel(&*buffers[2]);
+    assert_eq!(whole(&*buffers[1]), b"done");
+    assert_eq!(whole(&*buffers[2]), [0xA5; 4]);
+    stream.used(PlacedSlice::Placed { buffer: &*buffers[2], start: 0, len: 4 }).unwrap();
+    assert_eq!(whole(&*buffers[2]), b"done", "an announced use is waited for");
+
+    // Memory that is dropped stays until the work before is done.
+    let late = allocator.allocate(4).unwrap();
+    kernel(&*late);
+    drop(late);
+    stream.synchronize().unwrap();
+    buffers.clear();
+    assert_eq!(driver.device(0).allocated(), 0);
 }
