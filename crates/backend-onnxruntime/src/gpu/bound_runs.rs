@@ -159,7 +159,11 @@ impl BoundRuns {
                     return Err(other());
                 }
                 let size = shape.byte_size(port.data_type).unwrap_or(0);
-                (shape, adopted(on, value, size, session)?)
+                let data = match of_input(on, inputs, value.address()?, size) {
+                    Some(input) => copied(on, input)?,
+                    None => adopted(on, value, size, session)?,
+                };
+                (shape, data)
             };
             outputs.set(index, port.scalar.clone().unwrap_or(shape), data);
         }
@@ -213,6 +217,33 @@ fn device_value(on: &OnDevice, port: &Port, shape: &Shape, data: PlacedSlice<'_>
     let address = on.address(data)?;
     // SAFETY: the batch is borrowed until its run is over, which ends when it has computed.
     unsafe { Value::over_device(&on.memory, (port.data_type, shape), address, data.len()) }
+}
+
+/// The input that an output lies in, if it does: what a graph lists as an input and as an output is handed back as it came, in
+/// memory that belongs to the batch.
+pub(super) fn of_input<'a>(
+    on: &OnDevice,
+    inputs: &'a Inputs<'_>,
+    address: u64,
+    size: usize,
+) -> Option<PlacedSlice<'a>> {
+    inputs.iter().flatten().find_map(|input| {
+        let start = address.checked_sub(on.devices.address(input.data)?)?;
+        let start = usize::try_from(start).ok().filter(|start| *start < input.data.len())?;
+        match input.data {
+            PlacedSlice::Placed { buffer, start: first, len } if size <= len - start => {
+                Some(PlacedSlice::Placed { buffer, start: first + start, len: size })
+            }
+            _ => None,
+        }
+    })
+}
+
+/// An input as an output, which outlives the batch.
+pub(super) fn copied(on: &OnDevice, input: PlacedSlice<'_>) -> Result<TensorData> {
+    let mut copy = on.allocator.allocate(input.len()).map_err(Error::from)?;
+    copy.copy_from(0, input).map_err(Error::from)?;
+    Ok(TensorData::from(Arc::<dyn PlacedBufferMut>::from(copy) as Arc<dyn PlacedBuffer>))
 }
 
 /// An output on the device, where it stays until nobody needs it any more.

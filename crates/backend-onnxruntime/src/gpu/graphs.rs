@@ -195,6 +195,12 @@ impl Graphs {
                 return Err(NoPlan::Capture(Error::internal(format!("output '{name}' is made on the CPU"))));
             }
             let size = shape.byte_size(port.data_type).unwrap_or(0);
+            let address = value.address().map_err(NoPlan::Run)?;
+            if size > 0 && inputs.contains(&Some(address)) {
+                // The engine would hand back the input's memory, and not write to the buffer that is bound.
+                let name = port.name.to_string_lossy();
+                return Err(NoPlan::Capture(Error::internal(format!("output '{name}' is an input"))));
+            }
             outputs.push((shape, size));
         }
         Ok((binding, outputs))

@@ -8,15 +8,15 @@ use bytes::Bytes;
 use hippocamp_backend::{
     Batch, Code, Delivery, InputTensor, ModelInstance, Request, Response, Result, channel,
 };
-use hippocamp_batching::{Batched, Compute, PlanSizes};
+use hippocamp_batching::{Batched, Compute, InputView, PlanSizes};
 use hippocamp_device::Devices;
 use hippocamp_device::testing::TestDriver;
 use hippocamp_model_config::{Interface, SignatureTensor, parse};
-use hippocamp_tensor::{Allocator, DataType, Place, Shape};
+use hippocamp_tensor::{Allocator, DataType, Place, PlacedSlice, Shape};
 use ort::session::RunOptions;
 use ort::session::builder::SessionBuilder;
 
-use super::bound_runs::BoundRuns;
+use super::bound_runs::{BoundRuns, copied, of_input};
 use super::instance::{GpuInstance, Runs};
 use super::plan_cache::Key;
 use super::ports::{OnDevice, Ports};
@@ -156,4 +156,27 @@ fn a_lost_device_is_what_its_requests_are_told() {
     driver.device(0).lose("it fell off the bus");
     let error = execute(&mut batched, &wrong).remove(0).unwrap_err();
     assert_eq!(error.reason(), "Unavailable: model 'm': GPU 0 is lost: it fell off the bus");
+}
+
+#[test]
+fn an_output_that_is_an_input_is_copied() {
+    let driver = TestDriver::new(1, 1 << 20);
+    let on = OnDevice::new("m", &Devices::of(Arc::clone(&driver) as _), 0).unwrap();
+    let mut buffer = on.allocator.allocate(32).unwrap();
+    let content: Vec<u8> = (0..32).collect();
+    buffer.copy_from(0, PlacedSlice::Host(&content)).unwrap();
+    let data = PlacedSlice::Placed { buffer: &*buffer, start: 8, len: 16 };
+    let view = InputView { data_type: DataType::Fp32, shape: Shape::from([2, 2]), data };
+    let inputs = [None, Some(view)];
+    let address = on.address(data).unwrap();
+
+    let found = of_input(&on, &inputs, address, 16).unwrap();
+    let output = copied(&on, found).unwrap();
+    assert_eq!(output.place(), Place::Device(0));
+    assert_eq!(output.to_host().unwrap(), content[8..24]);
+    assert_ne!(on.address(output.as_placed().unwrap()).unwrap(), address, "the batch's memory is not kept");
+    assert_eq!(of_input(&on, &inputs, address + 8, 8).unwrap().to_vec().unwrap(), content[16..24]);
+    for (address, size) in [(address - 8, 8), (address + 16, 4), (address + 8, 16)] {
+        assert!(of_input(&on, &inputs, address, size).is_none(), "it is memory of the engine's");
+    }
 }
