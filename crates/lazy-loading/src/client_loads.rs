@@ -26,7 +26,9 @@ impl LazyLoading {
         let parts = parts.await.unwrap_or_default();
         let reloaded = [name.to_owned()].into();
         let guard = self.reserve(Reservation { asked: name, parts: &parts, reloaded: &reloaded }).await?;
+        self.measure_other();
         let loaded = self.lifecycle.load_model(name.to_owned(), overrides).await;
+        self.measure_other();
         {
             let mut state = self.state.lock();
             if loaded.is_err() {

@@ -11,11 +11,15 @@ use hippocamp_model_config::ModelConfig;
 use hippocamp_repository::{ModelFolder, find};
 
 /// A model to be loaded, or one of its composing models. `bytes` is its estimated memory; an ensemble itself has 0.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Part {
     pub(crate) name: String,
     pub(crate) bytes: u64,
     pub(crate) composing: BTreeSet<String>,
+    /// The GPUs that it has instances on.
+    pub(crate) gpus: BTreeSet<i32>,
+    /// Whether it has instances on GPUs and nowhere else.
+    pub(crate) is_on_gpus_only: bool,
 }
 
 /// A model and all its direct and indirect composing models. Reads configs and file sizes, and downloads models from remote
@@ -35,8 +39,9 @@ pub(crate) fn closure_with(lifecycle: &Lifecycle, name: &str, overrides: &LoadOv
         let job = Job::explicit(name.clone(), overrides.clone());
         let composing = composing_of(lifecycle.repositories(), &job).unwrap_or_default();
         open.extend(composing.iter().map(|part| (part.clone(), LoadOverrides::default())));
-        let bytes = if composing.is_empty() { bytes(lifecycle, &name, &overrides) } else { 0 };
-        parts.insert(name.clone(), Part { name, bytes, composing });
+        let part = Part { name: name.clone(), composing, ..Part::default() };
+        let part = if part.composing.is_empty() { estimated(lifecycle, part, &overrides) } else { part };
+        parts.insert(name, part);
     }
     parts.into_values().collect()
 }
@@ -53,14 +58,24 @@ pub(crate) fn composing(repositories: &Repositories, name: &str) -> BTreeSet<Str
     all
 }
 
-/// The estimated memory of a model in bytes; 0 for a model that cannot be loaded, as its load will report the error.
-fn bytes(lifecycle: &Lifecycle, name: &str, overrides: &LoadOverrides) -> u64 {
-    let Ok((folder, _files)) = find_files(lifecycle.repositories(), name, overrides) else { return 0 };
+/// A model with its estimated memory in bytes; 0 for a model that cannot be loaded, as its load will report the error.
+fn estimated(lifecycle: &Lifecycle, part: Part, overrides: &LoadOverrides) -> Part {
+    let Ok((folder, _files)) = find_files(lifecycle.repositories(), &part.name, overrides) else {
+        return part;
+    };
     let prepared = prepare(&lifecycle.loader().context, folder, overrides.config.as_deref());
-    let Ok(prepared) = prepared else { return 0 };
+    let Ok(prepared) = prepared else { return part };
     let directories = ModelDirectories { version: None, model: &prepared.folder.path };
-    let backend = lifecycle.loader().context.backend(name, &prepared.config, directories);
-    footprint(&prepared, backend.is_ok_and(|backend| backend.shares_files(&prepared.config)))
+    let backend = lifecycle.loader().context.backend(&part.name, &prepared.config, directories);
+    let shared = backend.is_ok_and(|backend| backend.shares_files(&prepared.config));
+    let groups = || prepared.config.instance_group.iter().filter(|group| !group.passive);
+    let gpus: BTreeSet<i32> = groups().flat_map(|group| group.gpus.iter().copied()).collect();
+    Part {
+        bytes: footprint(&prepared, shared),
+        is_on_gpus_only: !gpus.is_empty() && groups().all(|group| !group.gpus.is_empty()),
+        gpus,
+        ..part
+    }
 }
 
 /// The total size of the files of all served versions in bytes, times the number of instances unless these share the files.

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 
 use crate::lazy_models::LazyModels;
+use crate::measured::Measured;
 use crate::memory_budget::MemoryBudget;
 
 /// Loads models when requests ask for them, and evicts others to stay within a memory budget.
@@ -31,6 +32,7 @@ pub struct LazyLoading {
 pub(crate) struct State {
     pub(crate) models: LazyModels,
     pub(crate) budget: MemoryBudget,
+    pub(crate) measured: Measured,
     /// The running loads by model name, each with a channel to the requests that wait for it.
     pub(crate) loading: BTreeMap<String, watch::Sender<Option<Outcome>>>,
     /// The number of [`EvictionGuard`](crate::guard::EvictionGuard)s on each model.
@@ -77,6 +79,10 @@ impl EndObserver for LazyLoading {
             let mut state = self.state.lock();
             for name in names {
                 state.budget.replaced(name);
+            }
+            // What loads now ends nothing else.
+            if names.iter().any(|name| !state.guarded.contains_key(name)) {
+                state.measured.changed(0);
             }
         }
         self.release_unloaded(names);

@@ -13,6 +13,7 @@ mod guard;
 mod lazy_loading;
 mod lazy_models;
 mod load;
+mod measured;
 mod memory_budget;
 mod report;
 mod repository_changes;

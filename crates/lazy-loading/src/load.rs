@@ -61,13 +61,17 @@ impl LazyLoading {
         let reservation = Reservation { asked: name, parts: &parts, reloaded: &BTreeSet::new() };
         // The guard is held until the waiting requests have references to the versions.
         let _guard = self.reserve(reservation).await.map_err(NotLoaded::NoMemory)?;
+        let loaded: Vec<&Part> = parts.iter().filter(|part| !self.lifecycle.serves(&part.name)).collect();
         let jobs = self.jobs(&parts);
         let mut dependencies = Dependencies::default();
         for part in &parts {
             dependencies.set(&part.name, part.composing.clone());
         }
+        let measured = self.measure_begin(&loaded);
         let mut outcomes = self.lifecycle.run_jobs(Jobs::among(jobs, &dependencies)).await;
         let bytes = self.account_for_loaded(&parts);
+        self.measure_end(measured);
+        self.evict_excess_later();
         match outcomes.remove(name) {
             Some(Err(LoadFailure::Changed)) => return Err(NotLoaded::Changed),
             Some(Err(failure)) => return Err(NotLoaded::Failed(failure)),
@@ -90,7 +94,21 @@ impl LazyLoading {
         let (lifecycle, name) = (Arc::clone(&self.lifecycle), name.to_owned());
         let parts = tokio::task::spawn_blocking(move || closure(&lifecycle, &name));
         // A panic in the task was logged.
-        parts.await.map_err(|_| NotLoaded::Gone)
+        let mut parts = parts.await.map_err(|_| NotLoaded::Gone)?;
+        let state = self.state.lock();
+        for part in parts.iter_mut().filter(|part| part.is_on_gpus_only) {
+            part.bytes = state.measured.of(&part.name).unwrap_or(part.bytes);
+        }
+        drop(state);
+        Ok(parts)
+    }
+
+    /// Makes room if a load has taken more than was reserved for it.
+    fn evict_excess_later(self: &Arc<Self>) {
+        if self.state.lock().budget.missing_for(0) > 0 {
+            let lazy = Arc::clone(self);
+            tokio::spawn(async move { lazy.evict_excess().await });
+        }
     }
 
     /// Returns an error if the model is an ensemble with a composing model that a client has unloaded.

@@ -63,6 +63,7 @@ impl LazyLoading {
         tokio::spawn(async move {
             lazy.lifecycle.retire(retired).await;
             lazy.state.lock().budget.released(bytes);
+            lazy.measure_other();
             lazy.changed.notify_waiters();
         });
     }

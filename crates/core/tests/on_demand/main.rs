@@ -4,6 +4,7 @@
 
 mod asked;
 mod kit;
+mod on_gpus;
 mod poll;
 mod room;
 mod shown;
