@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hippocamp_interface::{BackendFacts, Interface, ModelConfig, differ_in_scheduling_only};
 
-use crate::{Batch, Result};
+use crate::{Batch, Result, ServerHandle};
 
 /// A kind of model: one value a process, shared by all its models.
 pub trait Backend: Send + Sync + Debug {
@@ -23,6 +23,12 @@ pub trait Backend: Send + Sync + Debug {
     /// it is registered.
     fn facts(&self) -> BackendFacts {
         BackendFacts::PLAIN
+    }
+
+    /// Gives the server that the backend belongs to, so that its models can call others. Called before any model is loaded; not
+    /// at all where models are only checked.
+    fn connect(&self, server: ServerHandle) {
+        let _ = server;
     }
 
     /// Opens one version of a model. Called on a loading thread; may take seconds. The config is as the user wrote it,

@@ -13,6 +13,7 @@ mod batch;
 mod contract;
 mod delivery;
 mod error;
+mod in_process;
 mod life;
 mod once;
 mod parameters;
@@ -39,6 +40,10 @@ pub use contract::{
 };
 pub use delivery::{Delivery, Outlet, ResponseSink};
 pub use error::{Code, Error, Result};
+pub use in_process::{
+    AboutServer, InProcessEvent, InProcessOverrides, InProcessRequest, InProcessResponse, InProcessServer,
+    InProcessSink, InProcessTensor, IndexedModel, ServedModel, ServerHandle,
+};
 pub use parameters::{ParameterValue, Parameters};
 pub use receiver::{ResponseReceiver, channel};
 pub use registry::{Backends, ModelDirectories};

@@ -49,6 +49,19 @@ impl InferenceServer {
         }
     }
 
+    /// As [`InferenceServer::unload`], but returns as soon as no request finds the model any more.
+    pub(crate) async fn begin_unload(self: &Arc<Self>, name: &str, dependents: bool) -> Result<()> {
+        self.allow_control()?;
+        for each in self.identifiers(name).await {
+            if let Some(lazy) = &self.lazy {
+                lazy.unload_for_client(&each);
+            }
+            // What is left to do goes on.
+            drop(self.lifecycle.begin_unload(each, dependents).await);
+        }
+        Ok(())
+    }
+
     fn allow_control(&self) -> Result<()> {
         match self.settings().control_mode {
             ControlMode::Explicit => Ok(()),

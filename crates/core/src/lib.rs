@@ -9,6 +9,7 @@ mod control;
 mod find;
 #[cfg(feature = "follow")]
 mod following;
+mod in_process;
 mod index;
 #[cfg_attr(feature = "lazy-loading", path = "with_lazy_loading.rs")]
 #[cfg_attr(not(feature = "lazy-loading"), path = "without_lazy_loading.rs")]

@@ -1,11 +1,11 @@
 //! [`InferenceServer`]: its state, readiness, metadata, and start and stop of serving.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hippocamp_backend::Backend;
+use hippocamp_backend::{Backend, InProcessServer};
 use hippocamp_cache::Store;
 use hippocamp_lifecycle::{Lifecycle, VersionState};
 use hippocamp_loading::{Context, Loader};
@@ -76,11 +76,13 @@ pub struct InferenceServer {
     pub(crate) has_observers: bool,
     /// The registered sources of further metrics.
     pub(crate) metrics_sources: Sources,
+    /// The server as its backends see it.
+    pub(crate) in_process: OnceLock<Arc<dyn InProcessServer>>,
 }
 
 impl InferenceServer {
-    /// Makes a server without models; [`InferenceServer::load_repositories`] loads them.
-    pub fn new(settings: Settings, backends: Vec<Arc<dyn Backend>>) -> Arc<InferenceServer> {
+    /// Makes a server that its backends do not know yet.
+    pub(crate) fn unconnected(settings: Settings, backends: Vec<Arc<dyn Backend>>) -> InferenceServer {
         let rate_limiter = settings.rate_limit.clone().map(RateLimiter::new);
         let cache_size = settings.response_cache_byte_size;
         let cache = (cache_size > 0).then(|| Store::new(cache_size));
@@ -89,7 +91,7 @@ impl InferenceServer {
         let context = Context::new(backends.into_iter().collect(), &settings.devices, settings.loading());
         let loader = Loader { context, rate_limiter, cache };
         let lifecycle = Arc::new(Lifecycle::new(loader, settings.lifecycle()));
-        Arc::new(InferenceServer {
+        InferenceServer {
             lazy: lazy::if_wanted(&settings, &lifecycle),
             has_observers: !settings.observers.is_empty(),
             settings,
@@ -102,7 +104,8 @@ impl InferenceServer {
             processors: Mutex::new(Processors::new()),
             gpus,
             metrics_sources: Sources::default(),
-        })
+            in_process: OnceLock::new(),
+        }
     }
 
     pub fn settings(&self) -> &Settings {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use hippocamp_backend::{Error, Parameters, ResponseReceiver, Result, Sequence};
+use hippocamp_backend::{Error, Parameters, ResponseReceiver, ResponseSink, Result, Sequence, Use, Uses};
 use hippocamp_shm::SharedMemory;
 
 use crate::sequence::begin_use;
@@ -114,19 +114,53 @@ impl Accepted {
     ) -> Result<Running> {
         let (model, _in_use) = begin_use(models, self.model, self.version, request.sequence())?;
         let mut outputs = OutputPlan::default();
-        let mut request = request.decode(&model, models.shared_memory(), &mut outputs)?;
-        request.origin = self.origin;
-        if let Some(parameters) = &self.parameters {
-            request.parameters.update(parameters);
-        }
-        outputs.seal();
-        request.placed_outputs = outputs.on_devices();
+        let request =
+            decoded(request, &model, models, self.origin, self.parameters.as_deref(), &mut outputs)?;
         let responses = match then {
             Then::Wait => model.infer_and_wait(request)?,
             Then::Continue => model.infer(request)?,
         };
         Ok(Running { model, responses, outputs })
     }
+}
+
+impl Accepted {
+    /// As [`Accepted::submit`], for a request of which no tensor is in a client's shared memory. It is never executed by the
+    /// calling thread, and what comes back goes to a sink of the chosen version: it gets the use that is counted until its last
+    /// event, if uses are counted.
+    pub fn submit_into(
+        self,
+        models: &impl Models,
+        request: &mut impl IncomingRequest,
+        sink: impl FnOnce(&Arc<LoadedModel>, Option<Use>) -> Box<dyn ResponseSink>,
+    ) -> Result<()> {
+        let (model, _in_use) = begin_use(models, self.model, self.version, request.sequence())?;
+        let mut outputs = OutputPlan::default();
+        let request =
+            decoded(request, &model, models, self.origin, self.parameters.as_deref(), &mut outputs)?;
+        let counted = model.uses.as_ref().and_then(Uses::begin);
+        let sink = sink(&model, counted);
+        model.infer_into(request, sink)
+    }
+}
+
+/// Decodes a request for its version, and adds what came with its call.
+fn decoded<'a>(
+    request: &'a mut impl IncomingRequest,
+    model: &'a LoadedModel,
+    models: &impl Models,
+    origin: Origin,
+    parameters: Option<&Parameters>,
+    outputs: &mut OutputPlan,
+) -> Result<InferRequest<'a>> {
+    let mut request = request.decode(model, models.shared_memory(), outputs)?;
+    request.origin = origin;
+    if let Some(parameters) = parameters {
+        request.parameters.update(parameters);
+    }
+    outputs.seal();
+    request.placed_outputs = outputs.on_devices();
+    Ok(request)
 }
 
 /// A request that was submitted to a model.

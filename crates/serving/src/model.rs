@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hippocamp_backend::{
     DeferredWake, Error, InputTensor, ModelId, Observer, Observers, RegisteredObservers, Request,
-    ResponseReceiver, Result, Use, Uses,
+    ResponseReceiver, ResponseSink, Result, Use, Uses,
 };
 use hippocamp_ensemble::{Ensemble, StepModel};
 use hippocamp_metrics::{Series, SizeHistogram};
@@ -143,6 +143,18 @@ impl LoadedModel {
         let request = self.unanswered(request);
         let wake = request.map_or(Ok(None), |request| self.executor.execute(request))?;
         Ok((responses, wake))
+    }
+
+    /// Checks and queues a request whose responses go to a sink. It is never executed by the calling thread. On an error the
+    /// sink is dropped, and has been given nothing.
+    pub(crate) fn infer_into(
+        &self,
+        request: InferRequest<'_>,
+        observers: &Arc<Observers>,
+        sink: Box<dyn ResponseSink>,
+    ) -> Result<()> {
+        let request = request_check::check_for_sink(self, request, Arc::clone(observers), sink)?;
+        self.unanswered(request).map_or(Ok(()), |request| self.executor.enqueue(request))
     }
 
     /// Begins a use of the version, which ends when the value is dropped; `None` if uses are not counted. Returns an error

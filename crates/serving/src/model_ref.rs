@@ -6,7 +6,7 @@
 use std::ops::Deref;
 use std::sync::{Arc, LazyLock, OnceLock};
 
-use hippocamp_backend::{Observers, ResponseReceiver, Result};
+use hippocamp_backend::{Observers, ResponseReceiver, ResponseSink, Result};
 use hippocamp_per_thread::thread_number;
 
 use crate::{InferRequest, LoadedModel};
@@ -49,6 +49,13 @@ impl ModelRef {
     /// See [`LoadedModel::infer_and_wait`].
     pub fn infer_and_wait(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
         self.0.model.infer_observed_and_wait(request, &self.0.observers)
+    }
+}
+
+impl ModelRef {
+    /// See [`LoadedModel::infer_into`].
+    pub(crate) fn infer_into(&self, request: InferRequest<'_>, sink: Box<dyn ResponseSink>) -> Result<()> {
+        self.0.model.infer_into(request, &self.0.observers, sink)
     }
 }
 

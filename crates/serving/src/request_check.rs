@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{
-    Delivery, Error, InputTensor, Observers, Request, RequestContext, ResponseReceiver, Result,
-    WantedOutputs, channel,
+    Delivery, Error, InputTensor, Observers, Outlet, Request, RequestContext, ResponseReceiver,
+    ResponseSender, ResponseSink, Result, WantedOutputs, channel,
 };
 use hippocamp_model_config::{Interface, TensorLookup, TensorSpec};
 use hippocamp_tensor::{BytesElements, BytesFault, DataType, Place, Shape, TensorData};
@@ -39,12 +39,33 @@ impl InferInput<'_> {
     }
 }
 
-/// Checks a request against the model and brings its inputs into the model's order. Copies no tensor.
+/// Checks a request against the model and brings its inputs into the model's order. Copies no tensor. Its responses come from
+/// the receiver.
 pub(crate) fn check(
     model: &LoadedModel,
     request: InferRequest<'_>,
     observers: Arc<Observers>,
 ) -> Result<(Request, ResponseReceiver)> {
+    check_with(model, request, |delivery, context| channel(delivery, context, observers))
+}
+
+/// As [`check`], for responses that go to a sink.
+pub(crate) fn check_for_sink(
+    model: &LoadedModel,
+    request: InferRequest<'_>,
+    observers: Arc<Observers>,
+    sink: Box<dyn ResponseSink>,
+) -> Result<Request> {
+    let sender =
+        |delivery, context| (ResponseSender::new(Outlet::to_sink(delivery, sink), context, observers), ());
+    check_with(model, request, sender).map(|(request, ())| request)
+}
+
+fn check_with<R>(
+    model: &LoadedModel,
+    request: InferRequest<'_>,
+    sender: impl FnOnce(Delivery, RequestContext) -> (ResponseSender, R),
+) -> Result<(Request, R)> {
     let check = Check { model, id: request.id };
     let mut outputs = check.outputs(&request.outputs, request.output_place)?;
     check.place(&mut outputs, &request.placed_outputs);
@@ -66,7 +87,7 @@ pub(crate) fn check(
         batch_size: u32::try_from(batch_size).unwrap_or(0),
         ..RequestContext::with_id(request.id.into(), request.arrived)
     };
-    let (response, receiver) = channel(delivery, context, observers);
+    let (response, receiver) = sender(delivery, context);
     let request = Request {
         inputs,
         outputs,

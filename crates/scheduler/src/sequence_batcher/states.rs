@@ -27,7 +27,11 @@ fn kept(data: &TensorData) -> Result<TensorData> {
         Place::Host | Place::Pinned if data.len() <= COPIED => {
             Ok(Bytes::copy_from_slice(&data.to_host()?).into())
         }
-        Place::Host | Place::Pinned => Ok(data.to_host()?.into()),
+        Place::Host | Place::Pinned => match data.as_placed() {
+            // Somebody's memory that is lent for the request only.
+            Some(lent) if data.place() == Place::Host => Ok(Bytes::from(lent.to_vec()?).into()),
+            _ => Ok(data.to_host()?.into()),
+        },
     }
 }
 
