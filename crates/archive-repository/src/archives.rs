@@ -1,37 +1,66 @@
 //! The archives of model stores, and those that clients register.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hippocamp_archive::{Options, is_archive_folder, is_archive_name};
+use hippocamp_archive::Options;
 use hippocamp_repository::Fingerprint;
 use parking_lot::Mutex;
-use tempfile::TempDir;
 use thiserror::Error;
+use tracing::warn;
 
-use crate::converted::{Conversions, Converted};
+use crate::converted::Conversions;
 use crate::registration::{Called, Registered, Registration};
+use crate::served::own_name;
 
 /// The archives of one server.
 #[derive(Debug)]
 pub struct Archives {
     /// The model stores.
-    stores: Vec<PathBuf>,
+    pub(crate) stores: Vec<PathBuf>,
     /// Whether archives are served because they lie there, or only if they are registered.
-    serves_stores: bool,
+    pub(crate) serves_stores: bool,
     /// The names of the backends that there are.
-    backends: Vec<String>,
-    conversions: Conversions,
-    state: Mutex<State>,
+    pub(crate) backends: Vec<String>,
+    pub(crate) conversions: Conversions,
+    pub(crate) state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    registered: Vec<Registered>,
+pub(crate) struct State {
+    pub(crate) registered: Vec<Registered>,
+    /// The number of the last registration. That of archives which nobody registered is 0.
+    last_id: u64,
     /// Archives in a store that a client has unregistered, until they change.
-    hidden: BTreeMap<PathBuf, Fingerprint>,
+    pub(crate) hidden: BTreeMap<PathBuf, Fingerprint>,
+}
+
+impl State {
+    /// Removes a registration, and its archive from the store if it was fetched for this one alone.
+    fn remove(&mut self, id: u64) {
+        let Some(at) = self.registered.iter().position(|r| r.id == id) else { return };
+        let removed = self.registered.remove(at);
+        let is_used = self.registered.iter().any(|r| r.path == removed.path);
+        if removed.fetched
+            && !is_used
+            && let Err(error) = fs::remove_file(&removed.path)
+        {
+            warn!("'{}', which was fetched for a model, cannot be removed: {error}", removed.path.display());
+        }
+    }
+}
+
+/// An archive that is to be registered.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    /// Where it is.
+    pub path: &'a Path,
+    /// What clients call it: the name of its file in the store, or its URL.
+    pub url: &'a str,
+    /// Whether it was fetched into the store for this registration, and is removed with it.
+    pub fetched: bool,
 }
 
 /// Why an archive is not registered.
@@ -51,16 +80,21 @@ pub enum RegisterFault {
         /// Its version.
         version: String,
     },
+    /// One of the models that the archive becomes has the name of another.
+    #[error(
+        "the archive becomes the model '{model}' with the step '{step}', but {by}: register it under another model_name"
+    )]
+    Taken {
+        /// The name of the archive's model.
+        model: String,
+        /// The name that is taken.
+        step: String,
+        /// What has it.
+        by: String,
+    },
     /// The archive cannot be served.
     #[error("{0}")]
     Archive(String),
-}
-
-/// One archive that is served, with the name of the server's model.
-#[derive(Debug)]
-pub(crate) struct Served {
-    pub(crate) converted: Arc<Converted>,
-    pub(crate) registration: Registration,
 }
 
 impl Archives {
@@ -100,79 +134,102 @@ impl Archives {
         found.ok_or_else(|| RegisterFault::NotFound(url.to_owned()))
     }
 
-    /// Registers an archive, which is at `path`. `url` is what the client calls it; `downloaded` keeps the file. The model is not
-    /// loaded yet. `is_taken` tells whether the server has another model of that name. Blocks on the disk.
+    /// The model store into which archives are fetched.
+    pub fn store(&self) -> Option<&Path> {
+        self.stores.first().map(PathBuf::as_path)
+    }
+
+    /// Registers an archive. The model is not loaded yet. `is_taken` tells whether the server has another model of that name.
+    /// Blocks on the disk.
     pub fn register(
         &self,
-        path: &Path,
-        url: &str,
+        archive: &Named<'_>,
         options: &Options,
-        downloaded: Option<TempDir>,
         is_taken: impl Fn(&str) -> bool,
     ) -> Result<Registration, RegisterFault> {
+        let &Named { path, url, fetched } = archive;
         let converted = self.conversions.of(path, options, &self.backends);
-        let Some(manifest) = &converted.manifest else {
-            return Err(RegisterFault::Archive(
-                converted.conversion.as_ref().err().cloned().unwrap_or_default(),
-            ));
+        let fault = converted.conversion.as_ref().err().cloned();
+        let Some(manifest) = converted.manifest.as_ref().filter(|_| fault.is_none()) else {
+            return Err(RegisterFault::Archive(fault.unwrap_or_default()));
         };
-        if let Err(fault) = &converted.conversion {
-            return Err(RegisterFault::Archive(fault.clone()));
-        }
         let name = options.name.clone().unwrap_or_else(|| manifest.model_name.clone());
         hippocamp_repository::check_name(&name).map_err(|fault| {
             RegisterFault::Archive(format!("'{}' is no name of a model: {fault}", name.escape_debug()))
         })?;
         let version = manifest.model_version.clone();
-        let served = self.served();
-        let mut state = self.state.lock();
         let duplicate = || RegisterFault::Duplicate { name: name.clone(), version: version.clone() };
-        if state.registered.iter().any(|r| r.name == name && r.version == version) {
-            return Err(duplicate());
+        loop {
+            let served = self.served();
+            let is_own = |r: &Registration| r.name == name && r.version == version;
+            if served.iter().any(|s| is_own(&s.registration) && !s.registration.dropped) {
+                return Err(duplicate());
+            }
+            let own = served.iter().find(|s| is_own(&s.registration));
+            let others = || served.iter().filter(|s| !is_own(&s.registration));
+            let model = match own {
+                Some(own) => own.registration.model.clone(),
+                None if others().any(|s| s.has_model(&name)) => format!("{name}@{version}"),
+                None if is_taken(&name) => return Err(duplicate()),
+                None => name.clone(),
+            };
+            let options = Options { name: Some(model.clone()), ..options.clone() };
+            let converted = self.conversions.of(path, &options, &self.backends);
+            let conversion =
+                converted.conversion.as_ref().map_err(|fault| RegisterFault::Archive(fault.clone()))?;
+            for step in conversion.models.keys().filter(|step| !own.is_some_and(|own| own.has_model(step))) {
+                let other = others().find(|s| s.has_model(step));
+                if other.is_some() || is_taken(step) {
+                    let by = other.map_or_else(
+                        || "a model of a repository has that name".to_owned(),
+                        |other| format!("archive '{}' has a model of that name", other.registration.url),
+                    );
+                    return Err(RegisterFault::Taken { model, step: step.clone(), by });
+                }
+            }
+            let mut state = self.state.lock();
+            // Another client may have registered since `served` was read.
+            if state.registered.iter().any(|r| served.iter().all(|s| s.registration.id != r.id)) {
+                drop(state);
+                continue;
+            }
+            state.last_id += 1;
+            let id = state.last_id;
+            state.registered.push(Registered {
+                id,
+                name: name.clone(),
+                version: version.clone(),
+                path: path.to_owned(),
+                url: url.to_owned(),
+                options: options.clone(),
+                fetched,
+            });
+            drop(state);
+            let called = Called { id, name: &name, version: &version, model: &model, url };
+            return Ok(Registration::new(called, &converted, options.workers, false));
         }
-        let others: BTreeSet<&str> = served
-            .iter()
-            .filter(|s| s.registration.name != name || s.registration.version != version)
-            .map(|s| &*s.registration.model)
-            .collect();
-        // By another client since `served` was read, too.
-        let is_registered = state.registered.iter().any(|r| r.options.name.as_ref() == Some(&name));
-        let own = served.iter().find(|s| s.registration.name == name && s.registration.version == version);
-        let model = match own {
-            Some(own) => own.registration.model.clone(),
-            None if others.contains(&*name) || is_registered => format!("{name}@{version}"),
-            None if is_taken(&name) => return Err(duplicate()),
-            None => name.clone(),
-        };
-        let options = Options { name: Some(model.clone()), ..options.clone() };
-        state.registered.push(Registered {
-            name: name.clone(),
-            version: version.clone(),
-            path: path.to_owned(),
-            url: url.to_owned(),
-            options: options.clone(),
-            _downloaded: downloaded.map(Arc::new),
-        });
-        drop(state);
-        let converted = self.conversions.of(path, &options, &self.backends);
-        Ok({
-            let called = Called { name: &name, version: &version, model: &model, url };
-            Registration::new(called, &converted, options.workers, false)
-        })
+    }
+
+    /// Takes back a registration whose model could not be loaded. What was registered since under the same name stays, and so
+    /// does an archive of that name in a store.
+    pub fn withdraw(&self, registration: &Registration) {
+        let mut state = self.state.lock();
+        state.remove(registration.id);
     }
 
     /// Removes a version of a model. An archive in a store that has that name and version of its own is passed over from now on,
-    /// until it changes.
-    pub fn unregister(&self, name: &str, version: &str) {
+    /// until it changes. What was registered since under the same name stays.
+    pub fn unregister(&self, registration: &Registration) {
+        let Registration { name, version, .. } = registration;
         let mut hidden = Vec::new();
         for path in self.in_stores() {
             let plain = self.conversions.of(&path, &Options::default(), &self.backends);
-            if own_name(&path, &plain) == (name.to_owned(), version.to_owned()) {
+            if own_name(&path, &plain) == (name.clone(), version.clone()) {
                 hidden.push((path, plain.stamp));
             }
         }
         let mut state = self.state.lock();
-        state.registered.retain(|r| r.name != name || r.version != version);
+        state.remove(registration.id);
         state.hidden.extend(hidden);
     }
 
@@ -184,7 +241,10 @@ impl Archives {
         if let Some(registered) = state.registered.iter_mut().find(same) {
             registered.options.workers = Some(workers);
         } else if let Some(found) = served.iter().find(|s| s.registration.model == registration.model) {
+            state.last_id += 1;
+            let id = state.last_id;
             state.registered.push(Registered {
+                id,
                 name: registration.name.clone(),
                 version: registration.version.clone(),
                 path: found.converted.path.clone(),
@@ -194,81 +254,8 @@ impl Archives {
                     workers: Some(workers),
                     ..Options::default()
                 },
-                _downloaded: None,
+                fetched: false,
             });
         }
     }
-
-    /// All archives with the names of their models. Those of clients come first; an archive in a store whose name they have is
-    /// passed over.
-    pub(crate) fn served(&self) -> Vec<Served> {
-        let (registered, hidden) = {
-            let state = self.state.lock();
-            (state.registered.clone(), state.hidden.clone())
-        };
-        let mut served: Vec<Served> = Vec::new();
-        for each in &registered {
-            let converted = self.conversions.of(&each.path, &each.options, &self.backends);
-            let model = each.options.name.as_deref().unwrap_or(&each.name);
-            let registration = {
-                let called = Called { name: &each.name, version: &each.version, model, url: &each.url };
-                Registration::new(called, &converted, each.options.workers, false)
-            };
-            served.push(Served { converted, registration });
-        }
-        let in_stores = self.in_stores();
-        self.conversions
-            .keep(|path| in_stores.iter().any(|at| at == path) || registered.iter().any(|r| r.path == path));
-        for path in &in_stores {
-            let url = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let plain = self.conversions.of(path, &Options::default(), &self.backends);
-            if hidden.get(path) == Some(&plain.stamp) {
-                continue;
-            }
-            let (name, version) = own_name(path, &plain);
-            let is_same = |s: &Served| s.registration.name == name && s.registration.version == version;
-            if served.iter().any(is_same) {
-                continue;
-            }
-            let is_taken = served.iter().any(|s| s.registration.model == name);
-            let model = if is_taken { format!("{name}@{version}") } else { name.clone() };
-            let options = Options { name: Some(model.clone()), ..Options::default() };
-            let converted = self.conversions.of(path, &options, &self.backends);
-            let registration = {
-                let called = Called { name: &name, version: &version, model: &model, url: &url };
-                Registration::new(called, &converted, None, true)
-            };
-            served.push(Served { converted, registration });
-        }
-        served
-    }
-
-    /// The archives in the stores, by the names of their files.
-    fn in_stores(&self) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        for store in self.stores.iter().filter(|_| self.serves_stores) {
-            let Ok(entries) = fs::read_dir(store) else { continue };
-            let mut here: Vec<PathBuf> = entries
-                .filter_map(|entry| {
-                    let entry = entry.ok()?;
-                    let (path, name) = (entry.path(), entry.file_name().into_string().ok()?);
-                    let is_archive =
-                        if path.is_dir() { is_archive_folder(&path) } else { is_archive_name(&name) };
-                    (is_archive && !name.starts_with('.')).then_some(path)
-                })
-                .collect();
-            here.sort();
-            found.extend(here);
-        }
-        found
-    }
-}
-
-/// The name and version that an archive gives itself; those of its file if it cannot be read.
-fn own_name(path: &Path, plain: &Converted) -> (String, String) {
-    if let Some(manifest) = &plain.manifest {
-        return (manifest.model_name.clone(), manifest.model_version.clone());
-    }
-    let file = path.file_name().unwrap_or_default().to_string_lossy();
-    (file.split('.').next().unwrap_or_default().to_owned(), "1.0".to_owned())
 }

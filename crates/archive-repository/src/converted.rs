@@ -1,6 +1,6 @@
 //! What archives become, kept until they change: to find out may read a whole model file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -46,8 +46,14 @@ impl Conversions {
         converted
     }
 
-    /// Forgets archives that are not asked for any more.
-    pub(crate) fn keep(&self, wanted: impl Fn(&Path) -> bool) {
-        self.0.lock().retain(|(path, _), _| wanted(path));
+    /// Forgets all but these.
+    pub(crate) fn keep(&self, wanted: &HashSet<(PathBuf, Options)>) {
+        self.0.lock().retain(|key, _| wanted.contains(key));
+    }
+
+    /// How many are kept.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.0.lock().len()
     }
 }

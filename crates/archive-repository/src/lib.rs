@@ -11,9 +11,13 @@ mod archives;
 mod converted;
 mod registration;
 mod remote;
+mod served;
 mod stamp;
 mod unpacked;
 
-pub use archives::{Archives, RegisterFault};
+#[cfg(test)]
+mod tests;
+
+pub use archives::{Archives, Named, RegisterFault};
 pub use hippocamp_archive::Options;
 pub use registration::Registration;

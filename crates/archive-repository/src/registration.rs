@@ -1,16 +1,16 @@
 //! A registered archive, as TorchServe's clients know it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use hippocamp_archive::Options;
-use tempfile::TempDir;
 
 use crate::converted::Converted;
 
 /// A version of a model that an archive serves.
 #[derive(Clone, Debug)]
 pub struct Registration {
+    /// Tells it from one that was registered under the same name before or later; 0 if nobody registered it.
+    pub(crate) id: u64,
     /// The name that clients use.
     pub name: String,
     /// The version, which is any text.
@@ -38,19 +38,21 @@ pub struct Registration {
 /// What a client has registered.
 #[derive(Clone, Debug)]
 pub(crate) struct Registered {
+    pub(crate) id: u64,
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) path: PathBuf,
     pub(crate) url: String,
     /// `name` in it is that of the server's model.
     pub(crate) options: Options,
-    /// The archive, if it was downloaded: deleted with the last registration.
-    pub(crate) _downloaded: Option<Arc<TempDir>>,
+    /// Whether the archive was fetched into the store: it is deleted with the last registration.
+    pub(crate) fetched: bool,
 }
 
 /// What an archive is called.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Called<'a> {
+    pub(crate) id: u64,
     pub(crate) name: &'a str,
     pub(crate) version: &'a str,
     pub(crate) model: &'a str,
@@ -65,7 +67,7 @@ impl Registration {
         workers: Option<u32>,
         dropped: bool,
     ) -> Registration {
-        let Called { name, version, model, url } = called;
+        let Called { id, name, version, model, url } = called;
         let runtime = converted.manifest.as_ref().map_or("python", |manifest| &manifest.runtime);
         let (network, batch_size, max_batch_delay, own) = match &converted.conversion {
             Ok(conversion) => {
@@ -74,6 +76,7 @@ impl Registration {
             Err(_) => (model, 1, 100, None),
         };
         Registration {
+            id,
             name: name.to_owned(),
             version: version.to_owned(),
             model: model.to_owned(),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use hippocamp_archive::ServedModel;
 use hippocamp_repository::{Fingerprint, RemoteFault, RemoteModel, RemoteRepository, RemoteTimeout};
 
-use crate::archives::{Archives, Served};
+use crate::archives::Archives;
+use crate::served::Served;
 use crate::unpacked::unpack;
 
 /// How messages call this repository.
@@ -61,11 +62,7 @@ impl RemoteRepository for Archives {
 
 /// The archive that a model comes from.
 fn find(archives: &Archives, name: &str) -> Option<Served> {
-    let has = |served: &Served| match &served.converted.conversion {
-        Ok(conversion) => conversion.models.contains_key(name),
-        Err(_) => served.registration.model == name,
-    };
-    archives.served().into_iter().find(has)
+    archives.served().into_iter().find(|served| served.has_model(name))
 }
 
 fn fingerprint(served: &Served, model: &ServedModel) -> Fingerprint {

@@ -24,9 +24,8 @@ impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.reader.read(buffer)?;
         self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
-            io::Error::other(format!(
-                "it would grow more than {MAX_RATIO} times when unpacked: that is no model"
-            ))
+            let text = format!("it would grow more than {MAX_RATIO} times when unpacked: that is no model");
+            io::Error::new(io::ErrorKind::FileTooLarge, text)
         })?;
         Ok(count)
     }
@@ -101,5 +100,8 @@ fn memmem(text: &[u8], wanted: &[u8]) -> bool {
 
 #[allow(clippy::needless_pass_by_value, reason = "it stands behind map_err")]
 fn damaged(error: io::Error) -> String {
+    if error.kind() == io::ErrorKind::FileTooLarge {
+        return error.to_string();
+    }
     format!("it is a damaged tar file: {error}")
 }

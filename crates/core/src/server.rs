@@ -151,19 +151,24 @@ impl InferenceServer {
 
     /// Whether the server is ready, by the rule in [`Settings::readiness`].
     pub fn is_ready(&self) -> bool {
-        self.has_started() && self.is_live() && self.serves_enough()
+        self.is_ready_without(&|_| false)
+    }
+
+    /// As [`InferenceServer::is_ready`], where the failures of some models do not count.
+    pub fn is_ready_without(&self, passed_over: &dyn Fn(&str) -> bool) -> bool {
+        self.has_started() && self.is_live() && self.serves_enough(passed_over)
     }
 
     /// Whether the models that serve satisfy the readiness rule. A failed load on request does not count, because its
     /// request got the error and the other models should keep their traffic.
-    fn serves_enough(&self) -> bool {
+    fn serves_enough(&self, passed_over: &dyn Fn(&str) -> bool) -> bool {
         let lifecycle = &self.lifecycle;
         match self.settings().readiness {
             Readiness::All if self.any_lost() => false,
             Readiness::All if self.lazy.is_some() => !lifecycle.any_missing(),
-            Readiness::All => !lifecycle.any_failure(),
+            Readiness::All => !lifecycle.any_failure(passed_over),
             Readiness::Served if self.lazy.is_some() => true,
-            Readiness::Served => lifecycle.any_serving() || !lifecycle.any_failure(),
+            Readiness::Served => lifecycle.any_serving() || !lifecycle.any_failure(passed_over),
             Readiness::Started => true,
         }
     }

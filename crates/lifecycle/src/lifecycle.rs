@@ -128,8 +128,8 @@ impl Lifecycle {
     }
 
     /// Whether a version failed to load, or a model that the settings ask for is missing.
-    pub fn any_failure(&self) -> bool {
-        self.models.lock().any_failure()
+    pub fn any_failure(&self, passed_over: &dyn Fn(&str) -> bool) -> bool {
+        self.models.lock().any_failure(passed_over)
     }
 
     /// Whether a model that the settings ask for is missing.

@@ -27,9 +27,11 @@ pub(crate) struct Models {
 const REMEMBERED: usize = 4096;
 
 impl Models {
-    pub(crate) fn any_failure(&self) -> bool {
-        let failed = |entry: &Entry| entry.states.values().any(VersionState::is_failure);
-        !self.missing.is_empty() || self.entries.values().any(failed)
+    pub(crate) fn any_failure(&self, passed_over: &dyn Fn(&str) -> bool) -> bool {
+        let failed = |(name, entry): (&String, &Entry)| {
+            entry.states.values().any(VersionState::is_failure) && !passed_over(name)
+        };
+        self.missing.iter().any(|name| !passed_over(name)) || self.entries.iter().any(failed)
     }
 
     pub(crate) fn any_serving(&self) -> bool {

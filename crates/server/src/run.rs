@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use hippocamp_archive_repository::Archives;
 use hippocamp_backend::RegisteredObservers;
 use hippocamp_core::{InferenceServer, Settings};
 use hippocamp_device::Devices;
@@ -43,7 +44,7 @@ pub(crate) async fn run(mut args: Args, log: Log) -> anyhow::Result<ExitCode> {
         ..observing.settings(settings(&args)?)
     };
     beside.spawn(signals::reopen_log(log, observing.access_log.clone()));
-    let (server, torchserve) = server(&args, &ts_config, settings)?;
+    let (server, torchserve, archives) = server(&args, &ts_config, settings)?;
     let _closing = Closing(Arc::clone(&server));
     let threads = threads::start(args.io_thread_count).context("failed to start the I/O threads")?;
     let network = start_network(&args, threads.as_ref());
@@ -53,13 +54,13 @@ pub(crate) async fn run(mut args: Args, log: Log) -> anyhow::Result<ExitCode> {
     let mut fronts = serve(listeners, &network, &server, &torchserve, &args, &accesses)?;
 
     let faults = tokio::select! {
-        faults = server.load_repositories() => faults,
+        faults = server.start_models() => faults,
         signal = signals.next() => {
             info!("{signal} while loading models");
             return Ok(ExitCode::SUCCESS);
         }
     };
-    if !faults.is_empty() && args.exit_on_error {
+    if args.exit_on_error && torchserve::has_failed(&faults, &archives) {
         error!("failed to load all models; start with --exit-on-error=false to serve the others");
         return Ok(ExitCode::FAILURE);
     }
@@ -105,14 +106,14 @@ fn server(
     args: &Args,
     config: &TorchServeConfig,
     mut settings: Settings,
-) -> anyhow::Result<(Arc<InferenceServer>, Arc<TorchServe>)> {
+) -> anyhow::Result<(Arc<InferenceServer>, Arc<TorchServe>, Arc<Archives>)> {
     let backends = backends::all(args, &settings.devices)?;
-    let archives = torchserve::add_archives(args, config, &mut settings, &backends)?;
+    let archives = torchserve::add_archives(args, config, &mut settings, &backends);
     let server = InferenceServer::new(settings, backends);
     #[cfg(feature = "onnxruntime")]
     server.add_metrics(hippocamp_backend_onnxruntime::write_metrics);
-    let torchserve = torchserve::api(args, config, &server, archives)?;
-    Ok((server, torchserve))
+    let torchserve = torchserve::api(args, config, &server, Arc::clone(&archives))?;
+    Ok((server, torchserve, archives))
 }
 
 /// Removes the repositories' local copies when dropped, even if tasks that still run keep the server alive.

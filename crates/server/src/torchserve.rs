@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use hippocamp_archive_repository::{Archives, Options};
+use hippocamp_archive_repository::{Archives, Named, Options};
 use hippocamp_backend::Backend;
-use hippocamp_core::{ControlMode, InferenceServer, Settings};
+use hippocamp_core::{ControlMode, InferenceServer, Settings, StartFault};
+use hippocamp_download::{Allowed, Downloads, Times};
 use hippocamp_http::HttpSettings;
 use hippocamp_net::{Http2, Listener, Mount, Network, Port};
-use hippocamp_repository::RepositoryLocation;
+use hippocamp_repository::{RemoteRepository, RepositoryLocation, list};
 use hippocamp_torchserve::{LoadModels, Tokens, TorchServe, TorchServeConfig, TorchServeSettings};
 use hippocamp_torchserve_grpc::{Services, TorchServeGrpcFront};
 use hippocamp_torchserve_http::{Parts, TorchServeHttpFront};
-use regex::Regex;
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::args::{Accesses, Args, TorchServeArgs};
 
@@ -116,7 +116,7 @@ pub(crate) fn add_archives(
     config: &TorchServeConfig,
     settings: &mut Settings,
     backends: &[Arc<dyn Backend>],
-) -> anyhow::Result<Arc<Archives>> {
+) -> Arc<Archives> {
     let local = |location: &RepositoryLocation| match location {
         RepositoryLocation::Local(path) => Some(path.clone()),
         RepositoryLocation::Remote(_) => None,
@@ -138,12 +138,23 @@ pub(crate) fn add_archives(
         };
         listed.push((Some(model.name.clone()), model.mar_name.clone(), options));
     }
+    let others = list(&settings.repositories, &settings.scan_options()).models;
     for (name, file, options) in listed {
         let workers = options.workers.or(config.default_workers_per_model).filter(|&count| count > 0);
         let options = Options { name, workers, ..options };
-        let path = archives.find(&file).with_context(|| format!("failed to load archive '{file}'"))?;
-        let registered = archives.register(&path, &file, &options, None, |_| false);
-        let registration = registered.with_context(|| format!("failed to load archive '{file}'"))?;
+        let register = || {
+            let path = archives.find(&file)?;
+            let archive = Named { path: &path, url: &file, fetched: false };
+            archives.register(&archive, &options, |name| others.contains(name))
+        };
+        let registration = match register() {
+            Ok(registration) => registration,
+            // As TorchServe does: the others are served.
+            Err(fault) => {
+                error!("failed to load archive '{file}': {fault}");
+                continue;
+            }
+        };
         if settings.control_mode == ControlMode::Explicit
             && !settings.load_models.iter().any(|name| name == "*")
         {
@@ -154,7 +165,15 @@ pub(crate) fn add_archives(
     if changes || !archives.registrations().is_empty() {
         settings.repositories.push(RepositoryLocation::Remote(Arc::clone(&archives) as _));
     }
-    Ok(archives)
+    archives
+}
+
+/// Whether the start has failed where archives that could not be loaded do not count: TorchServe logs them and serves the others.
+pub(crate) fn has_failed(faults: &[StartFault], archives: &Archives) -> bool {
+    let is_archive = |fault: &StartFault| {
+        fault.model.as_deref().is_some_and(|model| archives.contains(model).unwrap_or(false))
+    };
+    !faults.iter().all(is_archive)
 }
 
 /// Takes the model store of the file where no flag names a repository.
@@ -189,13 +208,14 @@ pub(crate) fn api(
             .with_context(|| format!("failed to write the tokens to '{}'", path.display()))
     });
     let explicit = server.settings().control_mode == ControlMode::Explicit;
-    let allowed_urls = config.allowed_urls.as_deref().map(Regex::new).transpose();
+    let allowed = config.allowed_urls.as_deref().map_or(Ok(Allowed::Public), Allowed::matching);
+    let allowed = allowed.map_err(|fault| anyhow::anyhow!("--ts-config: allowed_urls: {fault}"))?;
     let defaults = TorchServeSettings::default();
     let settings = TorchServeSettings {
         enable_model_api: flags.ts_enable_model_api.or(config.enable_model_api).unwrap_or(explicit),
         default_workers: config.default_workers_per_model.unwrap_or(defaults.default_workers),
         max_request_size: config.max_request_size.unwrap_or(defaults.max_request_size),
-        allowed_urls: allowed_urls.context("--ts-config: allowed_urls is no regular expression")?,
+        downloads: Downloads::new(allowed, flags.ts_max_archive_size, Times::default()),
         tokens: tokens.transpose()?,
     };
     Ok(TorchServe::new(Arc::clone(server), archives, settings))

@@ -47,7 +47,7 @@ impl Inference {
 #[tonic::async_trait]
 impl InferenceApIsService for Inference {
     async fn ping(&self, _: Request<Empty>) -> Result<Response<TorchServeHealthResponse>, Status> {
-        let state = if self.0.is_healthy() { "Healthy" } else { "Unhealthy" };
+        let state = if self.0.is_healthy().await { "Healthy" } else { "Unhealthy" };
         let health = format!("{{\n  \"status\": \"{state}\"\n}}\n");
         Ok(Response::new(TorchServeHealthResponse { health }))
     }

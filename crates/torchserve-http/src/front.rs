@@ -1,5 +1,6 @@
 //! The front: hands a request to what answers its path.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use hippocamp_access::{Access, Category, Denial, Right};
@@ -11,7 +12,7 @@ use hyper::http::request;
 use hyper::{HeaderMap, Method, Request, Response};
 
 use crate::query::Query;
-use crate::router::{self, Management};
+use crate::router::{self, Inference, Management};
 use crate::{answer, inference, management, openapi};
 
 /// Which of TorchServe's APIs a port serves.
@@ -76,15 +77,20 @@ impl TorchServeHttpFront {
         body: Unread<RequestBody>,
     ) -> Result<Response<ResponseBody>, Failure> {
         let path = head.uri.path();
-        if let Some(description) = self.description(&head.method, path).await {
+        let described = Described::of(&head.method, path, self.parts);
+        if described == Some(Described::Port) {
             body.discard().await;
-            return description;
+            return Ok(answer::json(200, openapi::description(self.parts)));
         }
         if self.torchserve.wants_tokens()
             && let Err(failure) = self.check_token(head)
         {
             body.discard().await;
             return Err(failure);
+        }
+        if let Some(described) = described {
+            body.discard().await;
+            return self.describe_model(head, &described).await;
         }
         if self.parts.inference
             && let Some(call) = router::inference(path)
@@ -110,25 +116,25 @@ impl TorchServeHttpFront {
         Err(Failure::no_resource())
     }
 
-    /// The description of the API, or of one model.
-    async fn description(
+    /// The description of one model, for who may ask it or manage it.
+    async fn describe_model(
         &self,
-        method: &Method,
-        path: &str,
-    ) -> Option<Result<Response<ResponseBody>, Failure>> {
-        if *method != Method::OPTIONS {
-            return (path == "/api-description")
-                .then(|| Ok(answer::json(200, openapi::description(self.parts))));
-        }
-        let model = match router::inference(path) {
-            Some(router::Inference::Predict { model, .. }) if self.parts.inference => model,
-            _ => match router::management(&Method::GET, path) {
-                Some(Management::Describe { model, .. }) if self.parts.management => model,
-                _ => return Some(Ok(answer::json(200, openapi::description(self.parts)))),
-            },
+        head: &request::Parts,
+        described: &Described<'_>,
+    ) -> Result<Response<ResponseBody>, Failure> {
+        let model = match described {
+            Described::Port => return Err(Failure::no_resource()),
+            Described::Predicted(model) => {
+                self.may_infer(&head.headers, model)?;
+                model
+            }
+            Described::Managed(model) => {
+                self.may_manage(&head.headers)?;
+                model
+            }
         };
-        let known = self.torchserve.describe(&model, None).await;
-        Some(known.map(|_| answer::json(200, openapi::of_model(&model))))
+        self.torchserve.describe(model, None).await?;
+        Ok(answer::json(200, openapi::of_model(model)))
     }
 
     fn check_token(&self, head: &request::Parts) -> Result<(), Failure> {
@@ -147,6 +153,34 @@ impl TorchServeHttpFront {
         let kind =
             if is_inference || !self.parts.management { TokenKind::Inference } else { TokenKind::Management };
         self.torchserve.check_token(kind, authorization(&head.headers))
+    }
+}
+
+/// What a request asks a description in `OpenAPI` of.
+#[derive(Debug, PartialEq, Eq)]
+enum Described<'a> {
+    /// What the port serves, which is no secret.
+    Port,
+    /// A model, on a port of predictions.
+    Predicted(Cow<'a, str>),
+    /// A model, on a port of management.
+    Managed(Cow<'a, str>),
+}
+
+impl<'a> Described<'a> {
+    fn of(method: &Method, path: &'a str, parts: Parts) -> Option<Described<'a>> {
+        if *method != Method::OPTIONS {
+            return (path == "/api-description").then_some(Described::Port);
+        }
+        if parts.inference
+            && let Some(Inference::Predict { model, .. }) = router::inference(path)
+        {
+            return Some(Described::Predicted(model));
+        }
+        match router::management(&Method::GET, path) {
+            Some(Management::Describe { model, .. }) if parts.management => Some(Described::Managed(model)),
+            _ => Some(Described::Port),
+        }
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) async fn answer(
     match call {
         Inference::Ping => {
             body.discard().await;
-            let healthy = front.torchserve.is_healthy();
+            let healthy = front.torchserve.is_healthy().await;
             let text = if healthy { "Healthy" } else { "Unhealthy" };
             Ok(answer::status(if healthy { 200 } else { 500 }, text))
         }
@@ -105,7 +105,7 @@ async fn predict(
     };
     let bytes = body.take(usize::MAX).to_host().map_err(|error| Failure::unavailable(error.to_string()))?;
     let mut response = if reply == Reply::Predictions {
-        answer::json(200, torchserve.predict_instances(prediction, &bytes, &observed).await?)
+        answer::json(200, torchserve.predict_instances(prediction, bytes, &observed).await?)
     } else {
         let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let contents = form::contents(content_type, bytes)?;

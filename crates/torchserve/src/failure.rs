@@ -2,6 +2,7 @@
 
 use hippocamp_archive_repository::RegisterFault;
 use hippocamp_backend::{Code, Error};
+use hippocamp_download::DownloadFault;
 
 /// How the server's text of a model that is unknown or not loaded begins.
 const UNKNOWN_MODEL: &str = "Request for unknown model";
@@ -81,10 +82,22 @@ impl Failure {
         Failure::new(403, "InvalidModelVersionException", text)
     }
 
-    /// The archive could not be fetched.
+    /// Why an archive was not fetched.
     #[cold]
-    pub(crate) fn download(text: impl Into<String>) -> Failure {
-        Failure::new(400, "DownloadArchiveException", text)
+    pub(crate) fn of_download(fault: &DownloadFault) -> Failure {
+        let text = fault.to_string();
+        match fault {
+            DownloadFault::NotAllowed(_) => Failure::new(404, "ModelNotFoundException", text),
+            DownloadFault::Failed { .. } => Failure::new(400, "DownloadArchiveException", text),
+            DownloadFault::Exists(_) | DownloadFault::NotSaved { .. } => Failure::internal(text),
+        }
+    }
+
+    /// There is no folder to fetch archives into.
+    #[cold]
+    pub(crate) fn no_store() -> Failure {
+        let text = "Model store has not been configured: an archive is fetched into the first folder of --model-store";
+        Failure::new(404, "ModelNotFoundException", text)
     }
 
     /// The token is missing, wrong or too old.
@@ -143,7 +156,9 @@ impl Failure {
             RegisterFault::NotFound(_) | RegisterFault::Relative(_) => {
                 Failure::new(404, "ModelNotFoundException", text)
             }
-            RegisterFault::Duplicate { .. } => Failure::new(409, "ConflictStatusException", text),
+            RegisterFault::Duplicate { .. } | RegisterFault::Taken { .. } => {
+                Failure::new(409, "ConflictStatusException", text)
+            }
             RegisterFault::Archive(_) => Failure::new(400, "InvalidModelException", text),
         }
     }

@@ -27,5 +27,5 @@ pub use failure::Failure;
 pub use inputs::{Content, ContentKind};
 pub use management::{RegisterRequest, Registered, Scale};
 pub use predict::{Predicted, Prediction, PredictionStream};
-pub use state::{TorchServe, TorchServeSettings};
+pub use state::{MAX_DOWNLOAD, TorchServe, TorchServeSettings};
 pub use tokens::{TokenKind, Tokens};

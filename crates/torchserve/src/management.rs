@@ -1,12 +1,15 @@
 //! Registering, scaling and removing models by clients.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hippocamp_archive_repository::{Options, RegisterFault, Registration};
+use hippocamp_archive_repository::{Archives, Named, Options, RegisterFault, Registration};
 use hippocamp_core::LoadOverrides;
 use hippocamp_model_config::to_json;
 use hippocamp_net::off_thread;
+use hippocamp_repository::{RemoteRepository, RepositoryLocation, list};
 use tracing::{error, info};
 
 use crate::{Failure, TorchServe};
@@ -83,19 +86,13 @@ impl TorchServe {
         if url.is_empty() {
             return Err(Failure::bad_request("Parameter url is required."));
         }
-        if url.starts_with("http://") || url.starts_with("https://") {
-            return Err(self.refused_download(&url));
-        }
         check_workers(initial_workers.unwrap_or(0))?;
+        let fetched = if url.contains("://") { Some(self.fetch(&url).await?) } else { None };
         self.refresh().await;
         let options =
             Options { name: model_name, handler, batch_size, max_batch_delay, workers: initial_workers };
         let this = Arc::clone(self);
-        let register = move || -> Result<Registration, RegisterFault> {
-            let path: PathBuf = this.archives.find(&url)?;
-            let serves = |name: &str| !this.server.ready_versions(name).is_empty();
-            this.archives.register(&path, &url, &options, None, serves)
-        };
+        let register = move || this.register_archive(&url, fetched, &options);
         let registered = off_thread(true, register)
             .await
             .map_err(|_| Failure::internal("the archive could not be read"))?;
@@ -129,12 +126,33 @@ impl TorchServe {
         Ok(done(format!("Model \"{name}\" Version: {version} registered with {workers} initial workers")))
     }
 
+    /// Registers an archive that was fetched or lies in a store. Blocks on the disk.
+    fn register_archive(
+        &self,
+        url: &str,
+        fetched: Option<PathBuf>,
+        options: &Options,
+    ) -> Result<Registration, RegisterFault> {
+        let others = self.names_of_others();
+        let is_taken = |name: &str| others.contains(name) || !self.server.ready_versions(name).is_empty();
+        let register = |path: &Path, fetched: bool| {
+            self.archives.register(&Named { path, url, fetched }, options, is_taken)
+        };
+        let Some(path) = fetched else { return register(&self.archives.find(url)?, false) };
+        let registered = register(&path, true);
+        if registered.is_err() {
+            // What cannot be served is of no use in the store.
+            drop(fs::remove_file(&path));
+        }
+        registered
+    }
+
     /// Loads a registered archive; one that cannot be loaded is not registered any more.
     async fn start(self: &Arc<Self>, registration: &Registration) -> Result<(), Failure> {
         let loaded = self.server.load_in_any_mode(&registration.model, LoadOverrides::default()).await;
         if let Err(error) = loaded {
             let Registration { name, version, .. } = registration;
-            self.forget(registration).await;
+            self.change(registration, Archives::withdraw).await;
             return Err(Failure::no_start(name, version, error.message()));
         }
         self.refresh().await;
@@ -258,7 +276,7 @@ impl TorchServe {
             return Err(Failure::is_default(name));
         }
         self.unload(&registration).await;
-        self.forget(&registration).await;
+        self.change(&registration, Archives::unregister).await;
         Ok(format!("Model \"{name}\" unregistered"))
     }
 
@@ -299,24 +317,37 @@ impl TorchServe {
         drop(off_thread(true, move || this.archives.set_workers(&registration, workers)).await);
     }
 
-    async fn forget(self: &Arc<Self>, registration: &Registration) {
+    async fn change(
+        self: &Arc<Self>,
+        registration: &Registration,
+        change: impl FnOnce(&Archives, &Registration) + Send + 'static,
+    ) {
         let (this, registration) = (Arc::clone(self), registration.clone());
-        let forget = move || this.archives.unregister(&registration.name, &registration.version);
-        drop(off_thread(true, forget).await);
+        drop(off_thread(true, move || change(&this.archives, &registration)).await);
         self.refresh().await;
     }
 
-    /// Archives come from the model store only.
-    #[cold]
-    fn refused_download(&self, url: &str) -> Failure {
-        match &self.settings.allowed_urls {
-            Some(allowed) if !allowed.is_match(url) => {
-                Failure::download(format!("Given URL {url} does not match any allowed URL(s)"))
-            }
-            _ => Failure::download(format!(
-                "Failed to download archive from: {url}: this server fetches nothing; put the file into the model store"
-            )),
+    /// Fetches an archive into the model store.
+    async fn fetch(&self, url: &str) -> Result<PathBuf, Failure> {
+        let Some(store) = self.archives.store() else { return Err(Failure::no_store()) };
+        let fetched = self.settings.downloads.fetch(url, store).await;
+        if let Ok(path) = &fetched {
+            info!("fetched '{}' for a registration", path.display());
         }
+        fetched.map_err(|fault| Failure::of_download(&fault))
+    }
+
+    /// The names of the models in repositories that have other models than archives. Blocks on the disk.
+    fn names_of_others(&self) -> BTreeSet<String> {
+        let settings = self.server.settings();
+        let own = self.archives.location();
+        let is_other = |location: &&RepositoryLocation| match location {
+            RepositoryLocation::Local(_) => true,
+            RepositoryLocation::Remote(remote) => remote.location() != own,
+        };
+        let others: Vec<_> = settings.repositories.iter().filter(is_other).cloned().collect();
+        let found = list(&others, &settings.scan_options());
+        found.models.into_iter().chain(found.duplicates).collect()
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use hippocamp_backend::{Event, ResponseReceiver, Sequence};
-use hippocamp_core::{Accepted, Activity, ModelRef, Observed, OutputPlan, Responses, Running, Then};
+use bytes::Bytes;
+use hippocamp_backend::{Error, Event, OutputTensor, Response, ResponseReceiver, Sequence};
+use hippocamp_core::{
+    Accepted, Activity, LoadedModel, ModelRef, Observed, OutputPlan, Responses, Running, Then,
+};
 use hippocamp_net::off_thread;
-use hippocamp_tensor::HostSegments;
+use hippocamp_tensor::{DataType, HostSegments};
 
 use crate::inputs::Incoming;
 use crate::resolve::Target;
@@ -14,6 +17,9 @@ use crate::{Content, Failure, TorchServe, kserve, outputs};
 
 /// The size in bytes from which contents are decoded on another thread: JSON of that size takes about a millisecond.
 const LARGE: usize = 256 << 10;
+
+/// The size in bytes of outputs from which their answer is written on another thread.
+const LARGE_OUTPUT: usize = 64 << 10;
 
 /// A prediction whose model was found.
 #[derive(Debug)]
@@ -65,8 +71,9 @@ impl TorchServe {
         observed: &Observed,
     ) -> Result<Predicted, Failure> {
         let incoming = Incoming { contents, rows: None, sequence, has_batch: false };
-        let (incoming, running, done) = self.submit(prediction, incoming, observed).await?;
-        let Running { model, responses, outputs: mut plan } = running;
+        let size = incoming.contents.iter().map(|content| content.data.len()).sum();
+        let (incoming, running, done) = self.submit(prediction, incoming, size, observed).await?;
+        let Running { model, responses, outputs: plan } = running;
         if model.interface.decoupled {
             done.count(self);
             let keep_batch = incoming.has_batch;
@@ -74,8 +81,11 @@ impl TorchServe {
         }
         let response = responses.only().await;
         observed.mark(Activity::InferResponseComplete);
-        let content =
-            response.and_then(|response| outputs::content(&model, &mut plan, response, incoming.has_batch));
+        let keep_batch = incoming.has_batch;
+        let write = move |model: &LoadedModel, plan: &mut OutputPlan, response| {
+            outputs::content(model, plan, response, keep_batch)
+        };
+        let content = written(&model, plan, response, write).await.1;
         let content = content.map_err(|error| Failure::of_prediction(&done.name, &error))?;
         done.count(self);
         Ok(Predicted::One(content))
@@ -85,31 +95,37 @@ impl TorchServe {
     pub async fn predict_instances(
         self: &Arc<Self>,
         prediction: Prediction,
-        body: &[u8],
+        body: Bytes,
         observed: &Observed,
     ) -> Result<String, Failure> {
-        let rows = kserve::instances(body)?;
+        let size = body.len();
+        let rows = off_thread(size > LARGE, move || kserve::instances(&body)).await;
+        let rows = rows.map_err(|_| Failure::internal(NOT_PROCESSED))??;
         let incoming = Incoming { contents: Vec::new(), rows: Some(rows), sequence: None, has_batch: true };
-        let (_, running, done) = self.submit(prediction, incoming, observed).await?;
-        let Running { model, responses, outputs: mut plan } = running;
+        let (_, running, done) = self.submit(prediction, incoming, size, observed).await?;
+        let Running { model, responses, outputs: plan } = running;
         let response = responses.only().await;
         observed.mark(Activity::InferResponseComplete);
-        let rows = response.and_then(|response| outputs::rows(&model, &mut plan, response));
-        let rows = rows.map_err(|error| Failure::of_prediction(&done.name, &error))?;
+        let write = |model: &LoadedModel, plan: &mut OutputPlan, response| {
+            Ok(kserve::predictions(&outputs::rows(model, plan, response)?))
+        };
+        let predictions = written(&model, plan, response, write).await.1;
+        let predictions = predictions.map_err(|error| Failure::of_prediction(&done.name, &error))?;
         done.count(self);
-        Ok(kserve::predictions(&rows))
+        Ok(predictions)
     }
 
+    /// Queues a request whose contents have so many bytes.
     async fn submit(
         self: &Arc<Self>,
         prediction: Prediction,
         mut incoming: Incoming,
+        size: usize,
         observed: &Observed,
     ) -> Result<(Incoming, Running, Done), Failure> {
         let Prediction { name, version, accepted, begun } = prediction;
         let accepted = accepted.of(observed.origin(None));
-        let large = incoming.contents.iter().map(|content| content.data.len()).sum::<usize>() > LARGE
-            && !is_one_text(&accepted);
+        let large = size > LARGE && (incoming.rows.is_some() || !is_one_text(&accepted));
         let server = Arc::clone(&self.server);
         let then = if large { Then::Continue } else { Then::Wait };
         let submit = move || {
@@ -117,10 +133,44 @@ impl TorchServe {
             Ok((incoming, running))
         };
         let submitted = if large { Box::pin(off_thread(true, submit)).await } else { Ok(submit()) };
-        let submitted = submitted.map_err(|_| Failure::internal("the request could not be processed"))?;
+        let submitted = submitted.map_err(|_| Failure::internal(NOT_PROCESSED))?;
         let (incoming, running) = submitted.map_err(|error| Failure::of_prediction(&name, &error))?;
         Ok((incoming, running, Done { name, version, begun }))
     }
+}
+
+/// What a client is told where a thread was lost.
+const NOT_PROCESSED: &str = "the request could not be processed";
+
+/// Writes an answer, on another thread if it is large. Returns the plan, too, for the next response of the request.
+async fn written<T: Send + 'static>(
+    model: &ModelRef,
+    mut plan: OutputPlan,
+    response: hippocamp_backend::Result<Response>,
+    write: impl FnOnce(&LoadedModel, &mut OutputPlan, Response) -> hippocamp_backend::Result<T> + Send + 'static,
+) -> (OutputPlan, hippocamp_backend::Result<T>) {
+    let response = match response {
+        Ok(response) => response,
+        Err(error) => return (plan, Err(error)),
+    };
+    let is_one_text = |output: &OutputTensor| {
+        let spec = model.interface.outputs.get(output.index);
+        spec.is_some_and(|spec| spec.data_type == DataType::Bytes) && output.shape.element_count() == Some(1)
+    };
+    let as_it_is = response.outputs.len() == 1 && response.outputs.iter().all(is_one_text);
+    let large =
+        !as_it_is && response.outputs.iter().map(|output| output.data.len()).sum::<usize>() > LARGE_OUTPUT;
+    if !large {
+        let done = write(model, &mut plan, response);
+        return (plan, done);
+    }
+    let model = model.clone();
+    let work = move || {
+        let done = write(&model, &mut plan, response);
+        (plan, done)
+    };
+    let done = Box::pin(off_thread(true, work)).await;
+    done.unwrap_or_else(|_| (OutputPlan::default(), Err(Error::internal(NOT_PROCESSED))))
 }
 
 /// Whether the contents go to the model as they are.
@@ -155,7 +205,13 @@ impl PredictionStream {
         let failed = |model: &ModelRef, error| Failure::of_prediction(&model.name, &error);
         match self.responses.next().await? {
             Event::Response { response, .. } => {
-                let content = outputs::content(&self.model, &mut self.plan, response, self.keep_batch);
+                let keep_batch = self.keep_batch;
+                let write = move |model: &LoadedModel, plan: &mut OutputPlan, response| {
+                    outputs::content(model, plan, response, keep_batch)
+                };
+                let plan = std::mem::take(&mut self.plan);
+                let (plan, content) = written(&self.model, plan, Ok(response), write).await;
+                self.plan = plan;
                 Some(content.map_err(|error| failed(&self.model, error)))
             }
             Event::Failed(error) | Event::ResponseFailed(error) => Some(Err(failed(&self.model, error))),

@@ -1,6 +1,6 @@
 //! From the name and version of a request to a model of the server.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -70,7 +70,7 @@ impl TorchServe {
             .or_else(|| versions.first().map(|first| first.version.clone()))
     }
 
-    async fn refresh_if_old(self: &Arc<Self>) {
+    pub(crate) async fn refresh_if_old(self: &Arc<Self>) {
         let is_old = self.table.read().made.is_none_or(|made| made.elapsed() > FRESH);
         if is_old {
             self.refresh().await;
@@ -82,7 +82,11 @@ impl TorchServe {
         let this = Arc::clone(self);
         let read = move || {
             let mut models: BTreeMap<String, Vec<Registration>> = BTreeMap::new();
+            let mut unservable = BTreeSet::new();
             for registration in this.archives.registrations() {
+                if registration.dropped && registration.fault.is_some() {
+                    unservable.insert(registration.model.clone());
+                }
                 let shows =
                     !registration.dropped || !this.server.ready_versions(&registration.model).is_empty();
                 if shows {
@@ -101,7 +105,7 @@ impl TorchServe {
             }
             // Others take the table first.
             drop(defaults);
-            *this.table.write() = Table { made: Some(Instant::now()), models };
+            *this.table.write() = Table { made: Some(Instant::now()), models, unservable };
         };
         // A panic in the task was logged where it happened.
         drop(off_thread(true, read).await);

@@ -1,17 +1,20 @@
 //! The state that all calls of TorchServe's API share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use hippocamp_archive_repository::{Archives, Registration};
 use hippocamp_core::InferenceServer;
+use hippocamp_download::{Allowed, Downloads, Times};
 use hippocamp_metrics::CpuTimes;
 use parking_lot::{Mutex, RwLock};
-use regex::Regex;
 
 use crate::counters::Counters;
 use crate::{Failure, TokenKind, Tokens};
+
+/// The most bytes of an archive that is fetched, by default.
+pub const MAX_DOWNLOAD: u64 = 8 << 30;
 
 /// What of the API is allowed, and within which limits.
 #[derive(Debug)]
@@ -22,8 +25,8 @@ pub struct TorchServeSettings {
     pub default_workers: u32,
     /// The most bytes of a request.
     pub max_request_size: usize,
-    /// Which URLs archives may be fetched from; `None` for none.
-    pub allowed_urls: Option<Regex>,
+    /// Which archives are fetched by URL.
+    pub downloads: Downloads,
     /// The keys that clients have to show, if they have to.
     pub tokens: Option<Tokens>,
 }
@@ -34,7 +37,7 @@ impl Default for TorchServeSettings {
             enable_model_api: false,
             default_workers: 0,
             max_request_size: 6_553_500,
-            allowed_urls: None,
+            downloads: Downloads::new(Allowed::Public, MAX_DOWNLOAD, Times::default()),
             tokens: None,
         }
     }
@@ -61,6 +64,8 @@ pub struct TorchServe {
 pub(crate) struct Table {
     pub(crate) made: Option<Instant>,
     pub(crate) models: BTreeMap<String, Vec<Registration>>,
+    /// The models of archives in a store that cannot be served.
+    pub(crate) unservable: BTreeSet<String>,
 }
 
 impl TorchServe {
@@ -126,9 +131,15 @@ impl TorchServe {
         self.counters.answered(status);
     }
 
-    /// Whether the server serves what it should.
-    pub fn is_healthy(&self) -> bool {
-        self.server.is_ready()
+    /// Whether the server serves what it should. An archive in a store that cannot be served does not count: TorchServe does
+    /// not know it, either.
+    pub async fn is_healthy(self: &Arc<Self>) -> bool {
+        if self.server.is_ready() {
+            return true;
+        }
+        self.refresh_if_old().await;
+        let table = self.table.read();
+        self.server.is_ready_without(&|name| table.unservable.contains(name))
     }
 
     /// The name of the only model, if there is only one.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
-use hippocamp_torchserve::{LoadModels, TorchServeConfig};
+use hippocamp_torchserve::{LoadModels, MAX_DOWNLOAD, TorchServeConfig};
 
 use super::switch;
 
@@ -58,6 +58,11 @@ pub(crate) struct TorchServeArgs {
     /// config.properties says disable_token_authorization=false.
     #[arg(long, value_parser = switch, value_name = "BOOL", action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
     pub(crate) ts_token_auth: Option<bool>,
+
+    /// The most bytes of an archive that a client lets the server fetch by URL. Which URLs it may fetch says allowed_urls of
+    /// config.properties; without it, any whose host is on the public internet.
+    #[arg(long, value_name = "BYTES", default_value_t = MAX_DOWNLOAD)]
+    pub(crate) ts_max_archive_size: u64,
 
     /// Where the tokens are written.
     #[arg(long, value_name = "FILE", default_value = "key_file.json")]

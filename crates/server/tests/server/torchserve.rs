@@ -1,12 +1,14 @@
 //! TorchServe's API over the whole server: predictions, management, tokens, and gRPC.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hippocamp_access::Access;
+use hippocamp_access::{Access, Protocol, Restrictions};
 use hippocamp_archive_repository::Archives;
+use hippocamp_download::{Allowed, Downloads, Times};
 use hippocamp_net::{Http2, Port};
 use hippocamp_proto::torchserve::inference::{Empty, PredictionsRequest};
 use hippocamp_proto::torchserve::management::{ListModelsRequest, RegisterModelRequest};
@@ -18,6 +20,7 @@ use hippocamp_torchserve::{Tokens, TorchServe, TorchServeSettings};
 use hippocamp_torchserve_grpc::{Services, TorchServeGrpcFront};
 use hippocamp_torchserve_http::{Parts, TorchServeHttpFront};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_stream::StreamExt;
 
@@ -41,6 +44,11 @@ async fn serve(settings: TorchServeSettings) -> Served {
 
 /// With these parts on the one port of HTTP.
 async fn serve_parts(parts: Parts, settings: TorchServeSettings) -> Served {
+    serve_for(parts, settings, Access::open()).await
+}
+
+/// For clients that `access` admits over HTTP.
+async fn serve_for(parts: Parts, settings: TorchServeSettings, access: Access) -> Served {
     let repository =
         Repository::default().with("echo", TEXTS).with("numbers", &identity_config(4, "")).with("pair", PAIR);
     repository.write("broken.mar", "no archive");
@@ -50,7 +58,7 @@ async fn serve_parts(parts: Parts, settings: TorchServeSettings) -> Served {
         TestServer::start_with(repository, |settings| settings.repositories.push(location)).await;
     assert_eq!(faults, [""; 0]);
     let torchserve = TorchServe::new(Arc::clone(&server.core), archives, settings);
-    let front = TorchServeHttpFront::new(Arc::clone(&torchserve), parts, Access::open());
+    let front = TorchServeHttpFront::new(Arc::clone(&torchserve), parts, access);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let http = listener.local_addr().unwrap();
     let port = |http1| Port { name: "torchserve", http1, http2: Http2::default(), counted: true };
@@ -283,6 +291,100 @@ async fn management_asks_for_tokens_beside_metrics_which_need_none() {
         assert_eq!((status, &refused["type"]), (400, &json!("InvalidKeyException")), "{method} {path}");
     }
     assert_eq!(served.ask("GET", "/metrics", &[], b"").await.status, 200);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn descriptions_of_models_are_for_those_who_may_see_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key_file.json");
+    let tokens = Some(Tokens::create(&path, Duration::from_hours(1)).unwrap());
+    let keys: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let served = serve(TorchServeSettings { tokens, ..open() }).await;
+    // What the port serves is no secret.
+    assert_eq!(served.ask("OPTIONS", "/", &[], b"").await.status, 200);
+    assert_eq!(served.ask("GET", "/api-description", &[], b"").await.status, 200);
+    for (path, kind, other) in
+        [("/predictions/echo", "inference", "management"), ("/models/echo", "management", "inference")]
+    {
+        let bearer = |kind: &str| format!("Bearer {}", keys[kind]["key"].as_str().unwrap());
+        let status =
+            async |key: &str| served.ask("OPTIONS", path, &[("Authorization", key)], b"").await.status;
+        assert_eq!(served.json("OPTIONS", path).await.1["type"], "InvalidKeyException", "{path}");
+        assert_eq!(status(&bearer(other)).await, 400, "{path}");
+        assert_eq!(status(&bearer(kind)).await, 200, "{path}");
+    }
+    served.stop().await;
+
+    let flags = ["inference:i=one", "model-repository:m=two"];
+    let access = Access::new(Restrictions::from_flags(Protocol::Http, flags).unwrap(), None);
+    let parts = Parts { inference: true, management: true, metrics: true };
+    let served = serve_for(parts, open(), access).await;
+    for (path, header, value) in [("/predictions/echo", "i", "one"), ("/models/echo", "m", "two")] {
+        for model in ["echo", "nope"] {
+            let path = path.replace("echo", model);
+            assert_eq!(served.ask("OPTIONS", &path, &[], b"").await.status, 403, "{path}");
+        }
+        let headers = [(header, value)];
+        let reply = served.ask("OPTIONS", path, &headers, b"").await;
+        assert!(reply.status == 200 && reply.text().contains("/predictions/echo"), "{}", reply.text());
+    }
+    served.stop().await;
+}
+
+/// All tasks of server and client share the one thread of this test: what blocks it blocks all.
+#[tokio::test]
+async fn large_json_blocks_nobody() {
+    let settings = TorchServeSettings { max_request_size: 10 << 20, ..open() };
+    let served = serve(settings).await;
+    let body = format!("{{\"instances\": [[{}1]]}}", "1,".repeat(1 << 20));
+    let large = served.ask("POST", "/v1/models/numbers:predict", &[], body.as_bytes());
+    let answered = Cell::new(0);
+    let pings = async {
+        loop {
+            assert_eq!(served.ask("GET", "/ping", &[], b"").await.status, 200);
+            answered.set(answered.get() + 1);
+        }
+    };
+    let reply = tokio::select! {
+        reply = large => reply,
+        () = pings => unreachable!("it goes on for ever"),
+    };
+    assert_eq!(reply.status, 200);
+    let rows: Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(rows["predictions"][0].as_array().unwrap().len(), (1 << 20) + 1);
+    assert!(answered.get() > 50, "{} others were answered meanwhile", answered.get());
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_fetched_and_not_served_leaves_the_store() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut head = [0; 1024];
+            let _ = socket.read(&mut head).await;
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nConnection: close\r\n\r\nno archive";
+            socket.write_all(answer).await.unwrap();
+        }
+    });
+    let allowed = Allowed::matching(&format!("http://{address}/.*")).unwrap();
+    let downloads = Downloads::new(allowed, 1000, Times::default());
+    let served = serve(TorchServeSettings { downloads, ..open() }).await;
+    let register = async |url: String| served.json("POST", &format!("/models?url={url}")).await;
+    let (status, refused) = register(format!("http://{address}/new.mar")).await;
+    assert_eq!((status, &refused["type"]), (400, &json!("InvalidModelException")), "{refused}");
+    assert!(refused["message"].as_str().unwrap().contains("neither a zip file"), "{refused}");
+    assert!(!served.server.repository.path().join("new.mar").try_exists().unwrap());
+    let text = "Model file already exists broken.mar";
+    let expected = (500, json!({"code": 500, "type": "InternalServerException", "message": text}));
+    assert_eq!(register(format!("http://{address}/broken.mar")).await, expected);
+    let text = "Given URL http://other.example/new.mar does not match any allowed URL(s)";
+    let expected = (404, json!({"code": 404, "type": "ModelNotFoundException", "message": text}));
+    assert_eq!(register("http://other.example/new.mar".to_owned()).await, expected);
+    let (status, refused) = register("file:///etc/passwd.mar".to_owned()).await;
+    assert_eq!((status, &refused["type"]), (400, &json!("DownloadArchiveException")), "{refused}");
     served.stop().await;
 }
 

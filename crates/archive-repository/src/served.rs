@@ -1,0 +1,129 @@
+//! Which archives are served, and under which names.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hippocamp_archive::{Options, is_archive_folder, is_archive_name};
+
+use crate::archives::Archives;
+use crate::converted::Converted;
+use crate::registration::{Called, Registration};
+
+/// One archive that is served, with the name of the server's model.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) converted: Arc<Converted>,
+    pub(crate) registration: Registration,
+}
+
+impl Served {
+    /// Whether one of the models that it becomes has that name.
+    pub(crate) fn has_model(&self, name: &str) -> bool {
+        match &self.converted.conversion {
+            Ok(conversion) => conversion.models.contains_key(name),
+            Err(_) => self.registration.model == name,
+        }
+    }
+}
+
+impl Archives {
+    /// All archives with the names of their models. Those of clients come first; an archive in a store whose name they have is
+    /// passed over, and one whose steps have names of theirs is not served. What others became is forgotten.
+    pub(crate) fn served(&self) -> Vec<Served> {
+        let (registered, hidden) = {
+            let state = self.state.lock();
+            (state.registered.clone(), state.hidden.clone())
+        };
+        let mut asked: HashSet<(PathBuf, Options)> = HashSet::new();
+        let mut convert = |path: &Path, options: &Options| {
+            asked.insert((path.to_owned(), options.clone()));
+            self.conversions.of(path, options, &self.backends)
+        };
+        let mut served: Vec<Served> = Vec::new();
+        for each in &registered {
+            let converted = convert(&each.path, &each.options);
+            let model = each.options.name.as_deref().unwrap_or(&each.name);
+            let called =
+                Called { id: each.id, name: &each.name, version: &each.version, model, url: &each.url };
+            let registration = Registration::new(called, &converted, each.options.workers, false);
+            served.push(Served { converted, registration });
+        }
+        for path in &self.in_stores() {
+            if registered.iter().any(|r| r.fetched && r.path == *path) {
+                continue;
+            }
+            let url = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let plain = convert(path, &Options::default());
+            if hidden.get(path) == Some(&plain.stamp) {
+                continue;
+            }
+            let (name, version) = own_name(path, &plain);
+            let is_same = |s: &Served| s.registration.name == name && s.registration.version == version;
+            if served.iter().any(is_same) {
+                continue;
+            }
+            let is_taken = served.iter().any(|s| s.has_model(&name));
+            let model = if is_taken { format!("{name}@{version}") } else { name.clone() };
+            let options = Options { name: Some(model.clone()), ..Options::default() };
+            let converted = convert(path, &options);
+            let converted = without_clash(converted, &model, &served);
+            let called = Called { id: 0, name: &name, version: &version, model: &model, url: &url };
+            let registration = Registration::new(called, &converted, None, true);
+            served.push(Served { converted, registration });
+        }
+        self.conversions.keep(&asked);
+        served
+    }
+
+    /// The archives in the stores, by the names of their files.
+    pub(crate) fn in_stores(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for store in self.stores.iter().filter(|_| self.serves_stores) {
+            let Ok(entries) = fs::read_dir(store) else { continue };
+            let mut here: Vec<PathBuf> = entries
+                .filter_map(|entry| {
+                    let entry = entry.ok()?;
+                    let (path, name) = (entry.path(), entry.file_name().into_string().ok()?);
+                    let is_archive =
+                        if path.is_dir() { is_archive_folder(&path) } else { is_archive_name(&name) };
+                    (is_archive && !name.starts_with('.')).then_some(path)
+                })
+                .collect();
+            here.sort();
+            found.extend(here);
+        }
+        found
+    }
+}
+
+/// An archive as it is, or as one that is not served because a step of it has the name of another archive's model.
+fn without_clash(converted: Arc<Converted>, model: &str, served: &[Served]) -> Arc<Converted> {
+    let Ok(conversion) = &converted.conversion else { return converted };
+    let clash = conversion
+        .models
+        .keys()
+        .find_map(|step| Some((step, served.iter().find(|other| other.has_model(step))?)));
+    let Some((step, other)) = clash else { return converted };
+    let fault = format!(
+        "the archive becomes the model '{model}' with the step '{step}', but archive '{}' has a model of that name: give one of \
+         them another modelName",
+        other.registration.url
+    );
+    Arc::new(Converted {
+        path: converted.path.clone(),
+        stamp: converted.stamp,
+        manifest: converted.manifest.clone(),
+        conversion: Err(fault),
+    })
+}
+
+/// The name and version that an archive gives itself; those of its file if it cannot be read.
+pub(crate) fn own_name(path: &Path, plain: &Converted) -> (String, String) {
+    if let Some(manifest) = &plain.manifest {
+        return (manifest.model_name.clone(), manifest.model_version.clone());
+    }
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    (file.split('.').next().unwrap_or_default().to_owned(), "1.0".to_owned())
+}
