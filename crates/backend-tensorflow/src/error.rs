@@ -1,8 +1,7 @@
 //! Errors of TensorFlow, and how they reach clients.
 
-use std::borrow::Cow;
-
 use hippocamp_backend::{Code, Error};
+use hippocamp_engine_library::one_line;
 
 /// What the library says of a call that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,14 +50,4 @@ impl Fault {
         };
         Error::new(code, format!("unable to load model '{model}', {what}: {}", self.message))
     }
-}
-
-/// The text without line breaks.
-pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
-    let text = text.trim();
-    if !text.contains(['\n', '\r', '\t']) {
-        return text.into();
-    }
-    let lines = text.split(['\n', '\r', '\t']).map(str::trim).filter(|line| !line.is_empty());
-    lines.collect::<Vec<_>>().join(" ").into()
 }

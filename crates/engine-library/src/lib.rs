@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod memory;
+mod messages;
 mod variables;
 mod whole_file;
 
@@ -14,6 +15,7 @@ use std::path::Path;
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY, RTLD_LOCAL, RTLD_NOW};
 
 pub use memory::give_back;
+pub use messages::one_line;
 pub use variables::set_default;
 pub use whole_file::fault;
 
@@ -26,6 +28,17 @@ pub fn open(path: &Path) -> Result<Library, String> {
     fault(path).map_or(Ok(()), Err)?;
     // SAFETY: whoever configured the library vouches for what it does when it is opened and closed.
     unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map_err(reason)
+}
+
+/// Opens a library as [`open`] does, but resolves each symbol when it is first used: for one that refers to others which need not be
+/// there as long as it does not call them.
+///
+/// # Errors
+/// As of [`open`].
+pub fn open_lazily(path: &Path) -> Result<Library, String> {
+    fault(path).map_or(Ok(()), Err)?;
+    // SAFETY: as in `open`.
+    unsafe { Library::open(Some(path), RTLD_LAZY | RTLD_LOCAL) }.map_err(reason)
 }
 
 /// Opens a library for good, so that libraries which are opened later find it by its name. A path without a folder is

@@ -2,10 +2,10 @@
 
 use std::ffi::{CStr, c_char};
 
+use hippocamp_engine_library::one_line;
 use tracing::info;
 
 use super::api::Api;
-use crate::error::one_line;
 
 /// Has the library call [`printed`] instead of writing to standard error.
 pub(super) fn listen(api: &Api) {
