@@ -11,6 +11,9 @@ use hippocamp_model_config::ModelConfig;
 /// Number of bytes that are read to recognise a file.
 const HEAD: usize = 512;
 
+/// How a zip file begins.
+const ZIP: &[u8] = b"PK\x03\x04";
+
 /// Adds to the error of a load what is wrong with the model file in this version folder, if it is recognised.
 #[cold]
 pub fn explained(error: Error, folder: &Path, config: &ModelConfig) -> Error {
@@ -21,7 +24,10 @@ pub fn explained(error: Error, folder: &Path, config: &ModelConfig) -> Error {
         return error;
     }
     let path = files::named_from(folder, name);
+    // PyTorch's own files are zip files.
+    let is_zip = path.extension().is_some_and(|ending| ending == "pt" || ending == "pt2");
     let why = match files::head(&path, HEAD) {
+        Ok(head) if is_zip && head.starts_with(ZIP) => None,
         Ok(head) => content(&head).map(|what| format!("'{}' {what}", path.display())),
         Err(error) if error.kind() == ErrorKind::NotFound => other(folder, name),
         Err(_) => None,
@@ -48,7 +54,7 @@ fn content(head: &[u8]) -> Option<&'static str> {
         Some("is a Git LFS pointer and not the model: fetch that by 'git lfs pull'")
     } else if text.starts_with("<!doctype html") || text.starts_with("<html") {
         Some("is an HTML page and not the model: download the file itself")
-    } else if head.starts_with(b"PK\x03\x04") || head.starts_with(b"\x1f\x8b") {
+    } else if head.starts_with(ZIP) || head.starts_with(b"\x1f\x8b") {
         Some("is an archive: unpack it")
     } else if head.get(4..8) == Some(b"ORTM") {
         Some("is in the ORT format of ONNX Runtime, which only the version that wrote it may read")
