@@ -161,7 +161,9 @@ fn check_head(archive: &Archive, entry: &str, kind: Kind, head: &[u8]) -> Result
 
 fn way_out(kind: Kind) -> &'static str {
     match kind {
-        Kind::TorchScript => "export the model to ONNX (torch.onnx.export) and archive that",
+        Kind::TorchScript => {
+            "use a build with the backend 'pytorch', or archive the model as ONNX (torch.onnx.export)"
+        }
         Kind::Plan => "serve it on a machine with TensorRT, or archive the ONNX model that it was built from",
         Kind::GraphDef => "convert it to ONNX (tf2onnx) and archive that",
         Kind::Onnx => "use a build with the backend 'onnxruntime'",

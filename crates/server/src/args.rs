@@ -147,6 +147,9 @@ const VARIABLES: &str = "Environment:\n  \
     HIPPOCAMP_TENSORFLOW_LIBRARY   libtensorflow_cc.so.2 of TensorFlow, unless the flag\n                                 \
     --backend-config=tensorflow,library=PATH names it. Without both it is\n                                 \
     looked for in the same places, and in the package tensorflow of Python\n  \
+    HIPPOCAMP_PYTORCH_LIBRARY      libtorch_cpu.so of PyTorch, unless the flag\n                                 \
+    --backend-config=pytorch,library=PATH names it. Without both it is\n                                 \
+    looked for in the same places, and in the package torch of Python\n  \
     TF_ENABLE_ONEDNN_OPTS, TF_CPP_MIN_LOG_LEVEL, TF_OVERRIDE_GLOBAL_THREADPOOL\n                                 \
     Set to 1, 2 and 1 by hippocamp unless they are set: docs/tensorflow.md\n  \
     ORT_DISABLE_TELEMETRY          Set to 1 by hippocamp; 0 leaves ONNX Runtime's telemetry on\n  \

@@ -42,4 +42,5 @@ backends! {
     "tensorrt" tensorrt = crate::tensorrt::backend;
     "onnxruntime" onnxruntime = crate::engine::backend;
     "tensorflow" tensorflow = |args, _| crate::engine::tensorflow_backend(args);
+    "pytorch" pytorch = |args, _| crate::engine::pytorch_backend(args);
 }

@@ -1,6 +1,8 @@
 //! The backends that open an engine's library. Finds these libraries if their paths are not configured, whatever the
 //! working directory.
 
+#[cfg(feature = "pytorch")]
+mod pytorch;
 #[cfg(feature = "tensorflow")]
 mod tensorflow;
 
@@ -20,6 +22,8 @@ use hippocamp_device::Devices;
 #[cfg(feature = "onnxruntime")]
 use crate::args::Args;
 use crate::python::Pythons;
+#[cfg(feature = "pytorch")]
+pub(crate) use pytorch::backend as pytorch_backend;
 #[cfg(feature = "tensorflow")]
 pub(crate) use tensorflow::backend as tensorflow_backend;
 

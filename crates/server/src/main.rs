@@ -7,12 +7,12 @@ mod allocator;
 mod args;
 mod backends;
 mod commands;
-#[cfg(any(feature = "onnxruntime", feature = "tensorflow"))]
+#[cfg(any(feature = "onnxruntime", feature = "tensorflow", feature = "pytorch"))]
 mod engine;
 mod listeners;
 mod logging;
 mod observing;
-#[cfg(any(feature = "onnxruntime", feature = "tensorrt", feature = "tensorflow"))]
+#[cfg(any(feature = "onnxruntime", feature = "tensorrt", feature = "tensorflow", feature = "pytorch"))]
 mod python;
 mod reload;
 mod repositories;

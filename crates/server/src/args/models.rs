@@ -151,7 +151,13 @@ impl ModelsArgs {
     }
 
     /// The (key, value) settings of one backend in their order, without the settings of all backends.
-    #[cfg(any(test, feature = "onnxruntime", feature = "tensorrt", feature = "tensorflow"))]
+    #[cfg(any(
+        test,
+        feature = "onnxruntime",
+        feature = "tensorrt",
+        feature = "tensorflow",
+        feature = "pytorch"
+    ))]
     pub(crate) fn backend_settings(&self, backend: &str) -> Vec<(&str, &str)> {
         let own = self.backend_config.iter().filter(|c| c.backend == backend);
         own.map(|c| (c.key.as_str(), c.value.as_str())).collect()
