@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hippocamp_interface::{BackendFacts, Interface, ModelConfig, differ_in_scheduling_only};
 
-use crate::{Batch, Result, ServerHandle};
+use crate::{BackendSource, Batch, Result, ServerHandle};
 
 /// A kind of model: one value a process, shared by all its models.
 pub trait Backend: Send + Sync + Debug {
@@ -29,6 +29,11 @@ pub trait Backend: Send + Sync + Debug {
     /// at all where models are only checked.
     fn connect(&self, server: ServerHandle) {
         let _ = server;
+    }
+
+    /// The source of further backends that this one is; it is then not looked up by its own name. None by default.
+    fn source(&self) -> Option<Arc<dyn BackendSource>> {
+        None
     }
 
     /// Opens one version of a model. Called on a loading thread; may take seconds. The config is as the user wrote it,

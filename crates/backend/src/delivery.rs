@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use hippocamp_wake::wake_at_once;
 use tokio::sync::mpsc;
 
-use crate::Event;
 use crate::once::OnceSender;
+use crate::{Event, OutputTensor, Result};
 
 /// How many responses a request may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,13 @@ pub trait ResponseSink: Send + Debug {
 
     /// Whether the request is cancelled: its receiver was dropped.
     fn is_cancelled(&self) -> bool;
+
+    /// Takes the next value of a state of the request's sequence, which comes apart from a response. By default nobody keeps
+    /// it.
+    fn keep_state(&mut self, state: OutputTensor) -> Result<()> {
+        drop(state);
+        Ok(())
+    }
 }
 
 /// Sends the events of one request. Closed once the last event was sent.
@@ -88,6 +95,14 @@ impl Outlet {
                 wake_at_once(|| sink.deliver(event));
                 self.to = (!is_last).then_some(To::Sink(sink));
             }
+        }
+    }
+
+    /// Hands the next value of a state of the request's sequence to the sink, if there is one.
+    pub fn keep_state(&mut self, state: OutputTensor) -> Result<()> {
+        match &mut self.to {
+            Some(To::Sink(sink)) => sink.keep_state(state),
+            _ => Ok(()),
         }
     }
 

@@ -46,7 +46,7 @@ pub use in_process::{
 };
 pub use parameters::{ParameterValue, Parameters};
 pub use receiver::{ResponseReceiver, channel};
-pub use registry::{Backends, ModelDirectories};
+pub use registry::{BackendSource, Backends, ModelDirectories};
 pub use request::{CorrelationId, InputTensor, Request, Sequence};
 pub use response::{Event, OutputTensor, Response};
 pub use sender::ResponseSender;

@@ -1,6 +1,7 @@
 //! The backends of a server, found by name when a model asks for one.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +11,10 @@ use crate::Backend;
 
 /// The backends that a server has. They are registered before the first model is loaded; models look theirs up by name.
 #[derive(Clone, Debug, Default)]
-pub struct Backends(BTreeMap<String, Registered>);
+pub struct Backends {
+    registered: BTreeMap<String, Registered>,
+    sources: Vec<Arc<dyn BackendSource>>,
+}
 
 #[derive(Clone, Debug)]
 struct Registered {
@@ -18,8 +22,23 @@ struct Registered {
     facts: BackendFacts,
 }
 
+/// Finds backends that are not registered: libraries in the folders of models, or in a directory of the server's.
+pub trait BackendSource: Send + Sync + Debug {
+    /// A backend that the model brings, or whose library its config names by `runtime`, which is empty if it names none. It goes
+    /// before a registered one.
+    fn find_with_model(
+        &self,
+        name: &str,
+        runtime: &str,
+        directories: ModelDirectories<'_>,
+    ) -> Option<Arc<dyn Backend>>;
+
+    /// A backend of that name from anywhere.
+    fn find(&self, name: &str, runtime: &str, directories: ModelDirectories<'_>) -> Option<Arc<dyn Backend>>;
+}
+
 /// The directories in which a model may bring a backend of its own, in the order of the search, before built-in
-/// backends. They are not searched yet: only built-in backends can be used.
+/// backends.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelDirectories<'a> {
     /// The folder of the version that is to be loaded, if one is.
@@ -29,31 +48,47 @@ pub struct ModelDirectories<'a> {
 }
 
 impl Backends {
-    /// Adds a backend, in place of one of the same name.
+    /// Adds a backend, in place of one of the same name. One that is a source of others is asked for these, and has no name.
     pub fn register(&mut self, backend: Arc<dyn Backend>) {
+        if let Some(source) = backend.source() {
+            self.sources.push(source);
+            return;
+        }
         let facts = backend.facts();
-        self.0.insert(backend.name().to_owned(), Registered { backend, facts });
+        self.registered.insert(backend.name().to_owned(), Registered { backend, facts });
     }
 
-    /// The backend of that name, for a model that lies in `directories`; `None` if there is none.
-    pub fn find(&self, name: &str, directories: ModelDirectories<'_>) -> Option<Arc<dyn Backend>> {
-        let _ = directories;
-        self.0.get(name).map(|registered| Arc::clone(&registered.backend))
+    /// The backend of that name, for a model that lies in `directories` and whose config names the library `runtime`, or
+    /// none. One that the model brings goes before a registered one, and this before any other. `None` if there is none.
+    pub fn find(
+        &self,
+        name: &str,
+        runtime: &str,
+        directories: ModelDirectories<'_>,
+    ) -> Option<Arc<dyn Backend>> {
+        if name.is_empty() {
+            return None;
+        }
+        let mut sources = self.sources.iter();
+        let brought = sources.find_map(|source| source.find_with_model(name, runtime, directories));
+        let registered = || self.registered.get(name).map(|registered| Arc::clone(&registered.backend));
+        let elsewhere = || self.sources.iter().find_map(|source| source.find(name, runtime, directories));
+        brought.or_else(registered).or_else(elsewhere)
     }
 
     /// The registration facts of the backend of that name; `None` if there is none.
     pub fn facts(&self, name: &str) -> Option<BackendFacts> {
-        self.0.get(name).map(|registered| registered.facts)
+        self.registered.get(name).map(|registered| registered.facts)
     }
 
     /// The registration facts of all backends, by name.
     pub fn all_facts(&self) -> impl Iterator<Item = (&str, BackendFacts)> {
-        self.0.iter().map(|(name, registered)| (name.as_str(), registered.facts))
+        self.registered.iter().map(|(name, registered)| (name.as_str(), registered.facts))
     }
 
     /// The names of all backends, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.registered.keys().map(String::as_str)
     }
 }
 

@@ -9,7 +9,7 @@ use hippocamp_events::{
 };
 
 use crate::life::{Life, Stage};
-use crate::{Delivery, Error, Event, Outlet, Response};
+use crate::{Delivery, Error, Event, Outlet, OutputTensor, Response, Result};
 
 /// Sends the responses of a request and reports its events. If it is dropped before the last event was sent, it sends
 /// an internal error. It never blocks, except for an ensemble's back pressure; see [`ResponseSink`].
@@ -189,6 +189,13 @@ impl ResponseSender {
         if self.delivery() == Delivery::Many {
             self.life.responded(ResponseOutcome::Empty, times);
         }
+    }
+
+    /// Sets the next value of a state of the request's sequence, apart from a response: an output by its place in the model's list.
+    /// It holds at once, also for a request that is rescheduled. Fails, and leaves the state as it was, if its shape does not
+    /// match the config.
+    pub fn keep_state(&mut self, state: OutputTensor) -> Result<()> {
+        self.outlet.keep_state(state)
     }
 
     /// Ends the responses of a decoupled model. A model that answers once has no such end; see

@@ -77,7 +77,7 @@ impl Context {
         config: &ModelConfig,
         directories: ModelDirectories<'_>,
     ) -> Result<Arc<dyn Backend>> {
-        self.backends.find(&config.backend, directories).ok_or_else(|| {
+        self.backends.find(&config.backend, &config.runtime, directories).ok_or_else(|| {
             let (wanted, there) = (&config.backend, self.backends.names().collect::<Vec<_>>().join(", "));
             let error = Error::invalid_arg(if wanted.is_empty() {
                 format!(

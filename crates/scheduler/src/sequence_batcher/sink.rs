@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use hippocamp_backend::{Event, Outlet, ResponseSink, WantedOutputs};
+use hippocamp_backend::{Event, Outlet, OutputTensor, Response, ResponseSink, Result, WantedOutputs};
 
 use super::Shared;
 use super::slots::SlotAt;
@@ -38,6 +38,12 @@ impl ResponseSink for SequenceSink {
 
     fn is_cancelled(&self) -> bool {
         self.next.is_cancelled()
+    }
+
+    fn keep_state(&mut self, state: OutputTensor) -> Result<()> {
+        let mut states = Response::default();
+        states.outputs.push(state);
+        self.shared.policy.states.take(&mut states, &self.states, &WantedOutputs::ALL)
     }
 }
 
