@@ -1,0 +1,13 @@
+//! The contract of this server's backends, kept by Triton's.
+
+mod backend;
+mod config;
+mod instance;
+mod loaded;
+mod model;
+mod settings;
+
+pub use backend::TritonBackends;
+pub use settings::HostSettings;
+
+pub(crate) use config::merged;

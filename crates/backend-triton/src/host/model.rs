@@ -1,0 +1,136 @@
+//! A model version: initialized once, with a config to complete or a finished one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hippocamp_backend::{Error, InstanceSpec, Model, ModelSource, NewInstance, Result, ServerHandle};
+use hippocamp_model_config::{ModelConfig, differ_in_scheduling_only};
+use parking_lot::Mutex;
+use tracing::error;
+
+use super::instance::TritonInstance;
+use super::loaded::LoadedBackend;
+use super::merged;
+use crate::border::{Owned, own, text};
+use crate::library::call_if_there;
+use crate::life::{ConfigInUse, ModelObject, Phase, ServerObject, State};
+
+/// A version of a model.
+#[derive(Debug)]
+pub(super) struct TritonModel {
+    version: Arc<Version>,
+    initialized: Mutex<Option<Initialized>>,
+}
+
+/// What the model's instances share. Dropped, when the last of them is gone, the model is finalized.
+#[derive(Debug)]
+pub(super) struct Version {
+    pub(super) object: Owned<ModelObject>,
+    pub(super) backend: Arc<LoadedBackend>,
+    /// Held while an instance is initialized, unless the backend lets that be done in parallel.
+    pub(super) initializing: Mutex<()>,
+    /// Held while a batch is executed on a device, by backends that want it so.
+    pub(super) devices: Mutex<BTreeMap<i32, Arc<Mutex<()>>>>,
+    /// Whether the backend was told of the model.
+    is_known: Mutex<bool>,
+}
+
+/// How the model was initialized.
+#[derive(Debug)]
+struct Initialized {
+    /// The config with which.
+    with: ModelConfig,
+    result: Result<()>,
+}
+
+impl TritonModel {
+    pub(super) fn new(
+        backend: Arc<LoadedBackend>,
+        source: &ModelSource,
+        server: ServerHandle,
+    ) -> Result<TritonModel> {
+        let config = ConfigInUse { config: Arc::clone(&source.config), phase: Phase::Ready, set: None };
+        let object = own(ModelObject {
+            name: text(&source.name),
+            version: source.version,
+            folder: text(&source.model_directory.to_string_lossy()),
+            backend: backend.object.as_ref(),
+            server: own(ServerObject { handle: server })?,
+            state: State::default(),
+            config: Mutex::new(config),
+        })?;
+        let version = Version {
+            object,
+            backend,
+            initializing: Mutex::default(),
+            devices: Mutex::default(),
+            is_known: Mutex::default(),
+        };
+        Ok(TritonModel { version: Arc::new(version), initialized: Mutex::default() })
+    }
+
+    /// Initializes the model unless it is already, and says whether it was now.
+    fn initialize(&self, config: &ModelConfig, phase: Phase) -> Result<bool> {
+        let mut initialized = self.initialized.lock();
+        if let Some(before) = &*initialized {
+            return before.result.clone().map(|()| false);
+        }
+        let Version { object, backend, is_known, .. } = &*self.version;
+        *object.config.lock() = ConfigInUse { config: Arc::new(config.clone()), phase, set: None };
+        *is_known.lock() = true;
+        let result = call_if_there(backend.entry_points.model_initialize, object.as_ref());
+        object.config.lock().phase = Phase::Ready;
+        *initialized = Some(Initialized { with: config.clone(), result: result.clone() });
+        result.map(|()| true)
+    }
+
+    fn set(&self) -> Option<Arc<ModelConfig>> {
+        self.version.object.config.lock().set.clone()
+    }
+}
+
+impl Model for TritonModel {
+    fn complete_config(&self, config: &mut ModelConfig, _default_max_batch_size: i32) -> Result<()> {
+        let is_new = self.initialize(config, Phase::Completing)?;
+        let same = || {
+            let initialized = self.initialized.lock();
+            initialized.as_ref().is_some_and(|before| differ_in_scheduling_only(&before.with, config))
+        };
+        if !is_new && !same() {
+            return Err(Error::unavailable(format!(
+                "model '{}' has to be loaded again for its backend to read its new config",
+                config.name
+            )));
+        }
+        if let Some(set) = self.set() {
+            *config = merged(config, (*set).clone(), &config.name)?;
+        }
+        Ok(())
+    }
+
+    fn check_config(&self, config: &ModelConfig) -> Result<()> {
+        if !self.initialize(config, Phase::Initializing)? {
+            // The config is finished: from now on the backend reads this one.
+            self.version.object.config.lock().config = Arc::new(config.clone());
+        }
+        Ok(())
+    }
+
+    fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
+        self.initialize(&spec.config, Phase::Initializing)?;
+        Ok(NewInstance::bound(TritonInstance::new(&self.version, spec)?))
+    }
+}
+
+impl Drop for Version {
+    fn drop(&mut self) {
+        if !*self.is_known.get_mut() {
+            return;
+        }
+        let finalized = call_if_there(self.backend.entry_points.model_finalize, self.object.as_ref());
+        if let Err(error) = finalized {
+            let model = self.object.name.to_string_lossy();
+            error!(model = &*model, "failed to finalize the model: {}", error.message());
+        }
+    }
+}

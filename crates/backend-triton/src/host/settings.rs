@@ -1,0 +1,81 @@
+//! The settings that backends get from the command line.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::library::PYTHON;
+
+/// Where backends are, and the settings that they get.
+#[derive(Clone, Debug)]
+pub struct HostSettings {
+    /// The directory that has a folder for each backend.
+    pub backend_directory: PathBuf,
+    /// The settings of the command line: backend, key and value; those without a backend are for all of them.
+    pub config: Vec<(String, String, String)>,
+    /// Whether backends may complete the configs of models.
+    pub auto_complete_config: bool,
+}
+
+impl HostSettings {
+    /// Triton's directory of backends.
+    pub const BACKEND_DIRECTORY: &str = "/opt/tritonserver/backends";
+}
+
+impl Default for HostSettings {
+    fn default() -> HostSettings {
+        HostSettings {
+            backend_directory: HostSettings::BACKEND_DIRECTORY.into(),
+            config: Vec::new(),
+            auto_complete_config: true,
+        }
+    }
+}
+
+impl HostSettings {
+    /// The settings of a backend, as it gets them: those of its own go before those of all. One that is Python has those of
+    /// the Python backend.
+    pub(crate) fn config_of(&self, name: &str, is_python_based: bool) -> String {
+        let own = if is_python_based { PYTHON } else { name };
+        let mut cmdline: BTreeMap<&str, &str> = BTreeMap::new();
+        let directory = self.backend_directory.to_string_lossy();
+        cmdline.insert("auto-complete-config", if self.auto_complete_config { "true" } else { "false" });
+        cmdline.insert("min-compute-capability", "6.000000");
+        cmdline.insert("backend-directory", &directory);
+        cmdline.insert("default-max-batch-size", "4");
+        for wanted in ["", own] {
+            let given = self.config.iter().filter(|(backend, ..)| backend == wanted);
+            cmdline.extend(given.map(|(_, key, value)| (key.as_str(), value.as_str())));
+        }
+        json!({ "cmdline": cmdline }).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backends_own_settings_go_first_and_all_are_strings() {
+        let setting = |backend: &str, key: &str, value: &str| (backend.into(), key.into(), value.into());
+        let settings = HostSettings {
+            backend_directory: "/b".into(),
+            config: vec![
+                setting("python", "x", "1"),
+                setting("", "x", "2"),
+                setting("", "default-max-batch-size", "8"),
+                setting("other", "y", "3"),
+            ],
+            auto_complete_config: false,
+        };
+        let expected = |x: &str| {
+            format!(
+                r#"{{"cmdline":{{"auto-complete-config":"false","backend-directory":"/b","default-max-batch-size":"8","min-compute-capability":"6.000000","x":"{x}"}}}}"#
+            )
+        };
+        assert_eq!(settings.config_of("python", false), expected("1"));
+        assert_eq!(settings.config_of("mine", true), expected("1"));
+        assert_eq!(settings.config_of("mine", false), expected("2"));
+    }
+}

@@ -1,0 +1,116 @@
+//! Finds the library of a backend: in the version's folder, the model's, and the backend's own.
+
+use std::path::{Path, PathBuf};
+
+use hippocamp_backend::{Error, Result};
+
+/// Where libraries of backends are looked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Search {
+    /// The directory that has a folder for each backend.
+    pub(crate) backend_directory: PathBuf,
+}
+
+/// The library of a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) library: PathBuf,
+    /// The backend's own folder, where it finds its files.
+    pub(crate) folder: PathBuf,
+    /// The backend is `model.py` in its folder, executed by the library of the Python backend.
+    pub(crate) is_python_based: bool,
+}
+
+/// The name of the backend that executes Python.
+pub(crate) const PYTHON: &str = "python";
+
+impl Search {
+    /// Finds the library of backend `name`. `folders` are those of the version and of the model; `runtime` is the name of the
+    /// library's file, if the config gives one.
+    pub(crate) fn find(&self, name: &str, runtime: &str, folders: &[&Path]) -> Result<Option<Found>> {
+        plain(name, "backend")?;
+        let folder = self.backend_directory.join(name);
+        let file = if runtime.is_empty() { format!("libtriton_{name}.so") } else { runtime.to_owned() };
+        plain(&file, "runtime")?;
+        let in_order = folders.iter().copied().chain([&*folder]);
+        if let Some(library) = first_with(in_order, &file) {
+            return Ok(Some(Found { library, folder, is_python_based: false }));
+        }
+        if runtime.is_empty() && name != PYTHON && folder.join("model.py").is_file() {
+            let python = self.backend_directory.join(PYTHON);
+            let in_order = folders.iter().copied().chain([&*folder, &*python]);
+            if let Some(library) = first_with(in_order, "libtriton_python.so") {
+                return Ok(Some(Found { library, folder, is_python_based: true }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What Triton says of a backend without a library.
+pub(crate) fn not_found(name: &str) -> Error {
+    Error::invalid_arg(format!(
+        "unable to find backend library for backend '{name}', try specifying runtime on the model configuration."
+    ))
+}
+
+fn first_with<'a>(folders: impl Iterator<Item = &'a Path>, file: &str) -> Option<PathBuf> {
+    let path = folders.map(|folder| folder.join(file)).find(|path| path.is_file())?;
+    // The loader looks for relative paths elsewhere.
+    std::path::absolute(path).ok()
+}
+
+/// Fails unless the text is the name of a file, which does not lead out of its folder.
+fn plain(text: &str, field: &str) -> Result<()> {
+    let is_name = !matches!(text, "" | "." | "..") && !text.contains(['/', '\0']);
+    if is_name {
+        return Ok(());
+    }
+    Err(Error::invalid_arg(format!("config field '{field}' should be a plain name, got '{text}'")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_nearest_library_is_found() {
+        let root = tempfile::tempdir().unwrap();
+        let [version, model, backends] = ["m/1", "m", "backends"].map(|folder| root.path().join(folder));
+        for folder in [&version, &backends.join("x"), &backends.join("python"), &backends.join("mine")] {
+            fs::create_dir_all(folder).unwrap();
+        }
+        let search = Search { backend_directory: backends.clone() };
+        let folders = [&*version, &*model];
+        let find = |name: &str, runtime: &str| search.find(name, runtime, &folders).unwrap();
+        assert_eq!(find("x", ""), None);
+        for folder in [&backends.join("x"), &model, &version] {
+            fs::write(folder.join("libtriton_x.so"), "").unwrap();
+            let found = find("x", "").unwrap();
+            assert_eq!(found.library, folder.join("libtriton_x.so"));
+            assert_eq!((found.folder, found.is_python_based), (backends.join("x"), false));
+        }
+        fs::write(model.join("other.so"), "").unwrap();
+        assert_eq!(find("x", "other.so").unwrap().library, model.join("other.so"));
+        assert_eq!(find("x", "none.so"), None);
+
+        fs::write(backends.join("mine/model.py"), "").unwrap();
+        assert_eq!(find("mine", ""), None, "there is nothing to execute it");
+        fs::write(backends.join("python/libtriton_python.so"), "").unwrap();
+        let found = find("mine", "").unwrap();
+        assert_eq!(found.library, backends.join("python/libtriton_python.so"));
+        assert_eq!((found.folder, found.is_python_based), (backends.join("mine"), true));
+        assert!(!find("python", "").unwrap().is_python_based);
+    }
+
+    #[test]
+    fn names_do_not_lead_out_of_folders() {
+        let search = Search { backend_directory: "/nowhere".into() };
+        for (name, runtime) in [("../x", ""), ("x", "../libtriton_x.so"), ("x", "a/b.so"), ("..", "")] {
+            let error = search.find(name, runtime, &[]).unwrap_err();
+            assert!(error.message().contains("should be a plain name"), "{name} {runtime}: {error}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Responses: what answers a request, from the backend's calls to the request's sender.
+
+mod channel;
+pub(crate) mod factory;
+mod memory;
+pub(crate) mod output;
+mod outstanding;
+pub(crate) mod parameters;
+pub(crate) mod read_back;
+mod response_object;
+pub(crate) mod send;
+pub(crate) mod statistics;
+mod times;
+
+pub(crate) use channel::ResponseChannel;
+pub(crate) use memory::OutputMemory;
+pub(crate) use outstanding::Outstanding;
+pub(crate) use response_object::{ResponseObject, check_size};

@@ -1,0 +1,220 @@
+//! The way of responses from a backend to the sender of a request. It is shared by the request's handle, the factories and the
+//! responses that were made of it, and lives as long as any of them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use hippocamp_backend::{
+    Code, Delivery, Error, ExecutionTimes, FailureReason, OutputTensor, Response, ResponseSender,
+    ResponseTimes, Result, WantedOutputs,
+};
+use parking_lot::Mutex;
+use tracing::warn;
+
+use super::outstanding::{Outstanding, OutstandingRequest};
+use crate::border::misuse;
+use crate::life::TensorNames;
+
+/// Where the responses of a request go.
+#[derive(Debug)]
+pub(crate) struct ResponseChannel {
+    pub(crate) names: Arc<TensorNames>,
+    /// The outputs that the request asks for.
+    pub(crate) wanted: WantedOutputs,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// `None` once the last event was sent.
+    sender: Option<ResponseSender>,
+    queued: Instant,
+    started: Instant,
+    /// As the backend reports them, which is after it has sent its responses.
+    times: Option<ExecutionTimes>,
+    is_released: bool,
+    /// The response of a model that answers once, when it was sent without the final flag.
+    answer: Option<Result<Response>>,
+    /// The end, which waits for the times.
+    last: Option<Last>,
+    /// Kept until the request is released and its last event was sent.
+    #[allow(dead_code, reason = "counts by being there")]
+    outstanding: Option<OutstandingRequest>,
+}
+
+/// How the responses of a request end.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are the large one")]
+enum Last {
+    Answer(Result<Response>),
+    /// Without a response, after others.
+    End,
+}
+
+impl ResponseChannel {
+    pub(crate) fn new(
+        sender: ResponseSender,
+        names: &Arc<TensorNames>,
+        wanted: WantedOutputs,
+        queued: Instant,
+        started: Instant,
+        outstanding: &Arc<Outstanding>,
+    ) -> ResponseChannel {
+        ResponseChannel {
+            names: Arc::clone(names),
+            wanted,
+            state: Mutex::new(State {
+                sender: Some(sender),
+                queued,
+                started,
+                times: None,
+                is_released: false,
+                answer: None,
+                last: None,
+                outstanding: Some(outstanding.begin()),
+            }),
+        }
+    }
+
+    /// Whether nobody waits for responses any more.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.state.lock().sender.as_ref().is_none_or(ResponseSender::is_cancelled)
+    }
+
+    /// Sends a response, which is the last one or not.
+    pub(crate) fn respond(&self, answer: Result<Response>, is_last: bool) {
+        let mut state = self.state.lock();
+        let State { sender, answer: earlier, last, .. } = &mut *state;
+        let Some(sender) = sender.as_mut().filter(|_| last.is_none()) else {
+            warn!(
+                model = self.names.model(),
+                "the backend sent a response after the last one; it is dropped"
+            );
+            return;
+        };
+        if is_last {
+            state.last = Some(Last::Answer(answer));
+            return self.end_if_reported(&mut state);
+        }
+        match (sender.delivery(), answer) {
+            (Delivery::Once, answer) if earlier.is_none() => *earlier = Some(answer),
+            (Delivery::Once, _) => {
+                let model = self.names.model();
+                let text = format!(
+                    "model '{model}' is expected to give one response, its backend sent several: its config should say \
+                     that its transaction policy is decoupled"
+                );
+                warn!(model, "{text}");
+                *earlier = Some(Err(Error::internal(text)));
+            }
+            (Delivery::Many, Ok(response)) => sender.send(response),
+            (Delivery::Many, Err(error)) => {
+                let now = Instant::now();
+                let times = ResponseTimes { started: now, output_begun: None, finished: now };
+                sender.send_error(error, &times);
+            }
+        }
+    }
+
+    /// Ends the responses.
+    pub(crate) fn end(&self) {
+        let mut state = self.state.lock();
+        if state.sender.is_none() || state.last.is_some() {
+            warn!(model = self.names.model(), "the backend ended the responses of a request twice");
+            return;
+        }
+        state.last = Some(state.answer.take().map_or(Last::End, Last::Answer));
+        self.end_if_reported(&mut state);
+    }
+
+    /// Sets the next value of a state of the sequence.
+    pub(crate) fn update_state(&self, value: OutputTensor) -> Result<()> {
+        let mut state = self.state.lock();
+        let sender = state.sender.as_mut().ok_or_else(|| misuse("the request was answered before"))?;
+        sender.keep_state(value)
+    }
+
+    /// Notes the times that the backend reports.
+    pub(crate) fn report(&self, times: [u64; 4]) {
+        let mut state = self.state.lock();
+        state.times = Some(super::times::execution(times, state.started));
+        self.end_if_reported(&mut state);
+    }
+
+    /// Notes that the backend gave the request back.
+    pub(crate) fn release(&self) {
+        let mut state = self.state.lock();
+        state.is_released = true;
+        self.end_if_reported(&mut state);
+    }
+
+    /// Takes the sender out of a request that is executed once more. `None` if it was answered.
+    pub(crate) fn detach(&self) -> Option<ResponseSender> {
+        let mut state = self.state.lock();
+        state.is_released = true;
+        state.outstanding = None;
+        if state.last.is_some() { None } else { state.sender.take() }
+    }
+
+    /// Answers with an error: the backend did not take the request.
+    pub(crate) fn refuse(&self, error: Error) {
+        let mut state = self.state.lock();
+        state.is_released = true;
+        state.last = Some(Last::Answer(Err(error)));
+        self.end_if_reported(&mut state);
+    }
+
+    /// Sends the end, once the request is released or its times are known: with it the request is counted.
+    fn end_if_reported(&self, state: &mut State) {
+        let is_reported = state.is_released || state.times.is_some();
+        if is_reported
+            && let Some(last) = state.last.take()
+            && let Some(sender) = state.sender.take()
+        {
+            let times = state.times.unwrap_or_else(|| ExecutionTimes {
+                finished: Instant::now(),
+                ..ExecutionTimes::starting(state.started)
+            });
+            match (last, sender.delivery()) {
+                (Last::Answer(Ok(response)), _) => sender.succeed(response, state.queued, &times),
+                (Last::Answer(Err(error)), _) => fail(sender, error),
+                (Last::End, Delivery::Many) => sender.finish(state.queued, &times),
+                (Last::End, Delivery::Once) => {
+                    let model = self.names.model();
+                    let text = format!("the backend of model '{model}' ended a request without a response");
+                    fail(sender, Error::internal(text));
+                }
+            }
+        }
+        if state.is_released && state.sender.is_none() {
+            state.outstanding = None;
+        }
+    }
+}
+
+impl Drop for ResponseChannel {
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        let Some(sender) = state.sender.take() else { return };
+        let model = self.names.model();
+        let answer = match (state.last.take(), state.answer.take()) {
+            (Some(Last::Answer(answer)), _) | (None, Some(answer)) => answer,
+            _ => Err(Error::internal(format!(
+                "the backend of model '{model}' dropped a request without a final response"
+            ))),
+        };
+        warn!(model, "the backend let go of a request without the final flag");
+        match answer {
+            Ok(response) => sender.succeed(response, state.queued, &ExecutionTimes::starting(state.started)),
+            Err(error) => fail(sender, error),
+        }
+    }
+}
+
+fn fail(sender: ResponseSender, error: Error) {
+    let reason = match error.code() {
+        Code::Cancelled => FailureReason::Canceled,
+        _ => FailureReason::Backend,
+    };
+    sender.fail(error, reason);
+}
