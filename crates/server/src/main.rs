@@ -23,6 +23,8 @@ mod tensorrt;
 mod test_hooks;
 mod threads;
 mod torchserve;
+#[cfg(feature = "triton")]
+mod triton;
 mod unix_socket;
 
 use std::process::ExitCode;

@@ -71,6 +71,12 @@ pub(crate) struct ModelsArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) model_load_retry_count: u32,
 
+    /// Where Triton's own backends are, each in a folder of its name, such as `mine/libtriton_mine.so`. A model may also bring its
+    /// backend's library in its own folder. A backend of this server goes before one of the same name in DIR, unless the model's
+    /// config names the library's file by 'runtime'.
+    #[arg(long, value_name = "DIR", default_value = "/opt/tritonserver/backends")]
+    pub(crate) backend_directory: PathBuf,
+
     /// A setting of a backend (onnxruntime,library=PATH) or of all (default-max-batch-size=4). May be given several
     /// times.
     #[arg(long, value_name = "[BACKEND,]KEY=VALUE")]

@@ -17,13 +17,12 @@ enum Treatment {
 use Treatment::{Ignored, Part, Refused};
 
 /// Every one of these flags takes a value.
-const OTHERS: [(&str, Treatment); 18] = [
+const OTHERS: [(&str, Treatment); 17] = [
     ("enable-peer-access", Ignored),
     ("http-thread-count", Ignored),
     ("grpc-infer-thread-count", Ignored),
     ("grpc-infer-allocation-pool-size", Ignored),
     ("grpc-max-response-pool-size", Ignored),
-    ("backend-directory", Ignored),
     ("repoagent-directory", Ignored),
     ("cache-directory", Ignored),
     ("cuda-virtual-address-size", Ignored),

@@ -1,0 +1,23 @@
+//! Triton's own backends, with the settings of the command line.
+
+use std::sync::Arc;
+
+use hippocamp_backend::Backend;
+use hippocamp_backend_triton::{HostSettings, TritonBackends};
+
+use crate::args::Args;
+
+/// The source of Triton's backends.
+pub(crate) fn backends(args: &Args) -> Vec<Arc<dyn Backend>> {
+    let models = &args.models;
+    let setting = |config: &crate::args::BackendConfig| {
+        (config.backend.clone(), config.key.clone(), config.value.clone())
+    };
+    let settings = HostSettings {
+        backend_directory: models.backend_directory.clone(),
+        config: models.backend_config.iter().map(setting).collect(),
+        auto_complete_config: !models.disable_auto_complete_config
+            && models.strict_model_config != Some(true),
+    };
+    vec![Arc::new(TritonBackends::new(settings))]
+}
