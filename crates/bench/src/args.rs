@@ -1,6 +1,7 @@
 //! The command line of `hippocamp bench`.
 
 mod levels;
+mod pair;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ use hippocamp_client::Protocol;
 
 use crate::plan::Load;
 pub(crate) use levels::Levels;
+pub(crate) use pair::{Named, Tolerance};
 
 const EXAMPLES: &str = "Examples:\n  \
     hippocamp bench simple                                   one request at a time for five seconds\n  \
@@ -20,7 +22,9 @@ const EXAMPLES: &str = "Examples:\n  \
     hippocamp bench llm --stream --protocol grpc -c 8         a decoupled model, with the time to the first response\n  \
     hippocamp bench tracker --sequences 16 --length 20       sixteen sequences at the same time\n  \
     hippocamp bench segmentation --shared-memory system      tensors in shared memory (--allow-client-shm=true)\n  \
-    hippocamp bench simple --local --model-repository models in this process, then served, side by side\n\n\
+    hippocamp bench simple --local --model-repository models in this process, then served, side by side\n  \
+    hippocamp bench --compare net-torch,net-trt --tolerance 1e-3\n  \
+                                                             two models that should agree: speed and differences\n\n\
     A closed loop (--concurrency) sends the next request when one was answered: how much the server can do. An open loop\n\
     (--rate) sends as if clients did not know of each other, and counts latencies from when a request was to be sent: what\n\
     users see, stalls included.";
@@ -28,7 +32,7 @@ const EXAMPLES: &str = "Examples:\n  \
 /// Loads a running server with requests for one model, and reports throughput and latencies.
 ///
 /// Inputs are random unless --input gives them. Each level of the load is warmed up, then measured.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(
     name = "hippocamp bench",
     bin_name = "hippocamp bench",
@@ -39,7 +43,8 @@ const EXAMPLES: &str = "Examples:\n  \
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct BenchArgs {
     /// The model's name.
-    pub model: String,
+    #[arg(required_unless_present = "compare")]
+    pub model: Option<String>,
 
     /// Where the server listens: localhost:8000 for HTTP, localhost:8001 for gRPC.
     #[arg(long, value_name = "HOST:PORT", help_heading = "Server")]
@@ -165,6 +170,37 @@ pub struct BenchArgs {
     #[arg(long, value_name = "FOLDER", requires = "local", help_heading = "Server")]
     pub model_repository: Vec<PathBuf>,
 
+    /// Compares two models that should agree, such as one by two engines: they get the same inputs, are measured in turns, and the
+    /// largest differences of each output are told. A model is NAME or NAME:VERSION.
+    #[arg(
+        long,
+        value_name = "A,B",
+        value_parser = clap::value_parser!(Named),
+        value_delimiter = ',',
+        num_args = 1,
+        conflicts_with_all = ["model", "local", "stream", "sequences", "draw", "model_version", "csv", "svg"],
+        help_heading = "Comparison"
+    )]
+    pub compare: Vec<Named>,
+
+    /// Where B is served, if that is elsewhere than --url.
+    #[arg(long, value_name = "HOST:PORT", requires = "compare", help_heading = "Comparison")]
+    pub compare_url: Option<String>,
+
+    /// How many inputs the answers are compared on, as far as inputs are random.
+    #[arg(long, value_name = "N", requires = "compare", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Comparison")]
+    pub samples: u32,
+
+    /// Into how many rounds the measurement is divided. In each, both models are measured, one after the other, so that what
+    /// changes on the machine meanwhile changes both.
+    #[arg(long, value_name = "N", requires = "compare", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "Comparison")]
+    pub rounds: u32,
+
+    /// The exit status is 1 if numbers differ by more than ABSOLUTE + RELATIVE * |B|, if texts or shapes differ, or an output is
+    /// there once only.
+    #[arg(long, value_name = "ABSOLUTE[,RELATIVE]", requires = "compare", help_heading = "Comparison")]
+    pub tolerance: Option<Tolerance>,
+
     /// Draws what was found in the picture that was sent, as `hippocamp infer` does.
     #[arg(long, value_name = "FILE", conflicts_with = "stream", help_heading = "Results")]
     pub draw: Option<PathBuf>,
@@ -198,6 +234,11 @@ pub enum MemoryKind {
 }
 
 impl BenchArgs {
+    /// The name of the model that is measured alone; empty where two are compared.
+    pub fn model(&self) -> &str {
+        self.model.as_deref().unwrap_or_default()
+    }
+
     /// The levels that are measured one after the other.
     pub(crate) fn loads(&self) -> Vec<Load> {
         match (&self.rate, self.sequences) {

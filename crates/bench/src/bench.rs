@@ -73,7 +73,7 @@ async fn measure(args: &BenchArgs, local: Option<&Local>, report: &mut Report) -
     Ok(())
 }
 
-fn session(args: &BenchArgs) -> Result<Session> {
+pub(crate) fn session(args: &BenchArgs) -> Result<Session> {
     let interrupts = Interrupts::listen()
         .map_err(|why| Failure::new(format!("interrupts cannot be listened for: {why}")))?;
     Ok(Session { progress: Progress::new(args.progress), interrupts, threads: 1 })
@@ -113,7 +113,7 @@ impl Run<'_> {
     }
 }
 
-fn write(file: &Path, text: &str) -> Result<()> {
+pub(crate) fn write(file: &Path, text: &str) -> Result<()> {
     std::fs::write(file, text)
         .map_err(|why| Failure::new(format!("{} cannot be written: {why}", file.display())))
 }

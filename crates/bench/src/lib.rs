@@ -1,4 +1,4 @@
-//! `hippocamp bench`: a load generator for servers that speak KServe v2.
+//! `hippocamp bench`: a load generator for servers that speak KServe v2, and a comparison of two models that should agree.
 //!
 //! Reads the model's metadata, makes one request of the command line's and of random inputs, and sends it again and again
 //! from one or more threads, each with a runtime of its own. Requests are encoded before they are sent, those of
@@ -7,6 +7,7 @@
 mod args;
 mod bench;
 mod calls;
+mod compare;
 mod connect;
 mod control;
 mod exchange;
@@ -33,6 +34,7 @@ mod worker;
 
 pub use args::BenchArgs;
 pub use bench::{Local, bench, server_of_url};
+pub use compare::{Comparison, compare};
 pub use hippocamp_client::{Failure, Protocol};
 pub use report::Report;
 

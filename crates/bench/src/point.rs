@@ -36,6 +36,19 @@ impl Point {
         format!("{}, {}", self.transport.title(), self.load.title())
     }
 
+    /// Adds a further round of the same load.
+    pub(crate) fn add(&mut self, other: Point) {
+        self.threads = self.threads.max(other.threads);
+        self.connections = self.connections.max(other.connections);
+        self.elapsed += other.elapsed;
+        self.record.merge(&other.record);
+        self.warm_up += other.warm_up;
+        self.rates.extend(other.rates);
+        self.cpu += other.cpu;
+        self.is_interrupted |= other.is_interrupted;
+        self.gave_up = self.gave_up.take().or(other.gave_up);
+    }
+
     /// Answered requests a second.
     pub(crate) fn rate(&self) -> f64 {
         let seconds = self.elapsed.as_secs_f64();

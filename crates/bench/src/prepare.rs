@@ -18,7 +18,7 @@ use crate::message::{Encoder, Encoding};
 use crate::plan::{Load, Plan, Transport};
 use crate::shared_memory::SharedMemory;
 pub(crate) use local::prepare_local;
-use request::{Prepared, prepare_request};
+pub(crate) use request::{Prepared, SEED, prepare_request};
 
 /// A plan, and the connection that has what belongs to it.
 #[derive(Debug)]
@@ -45,12 +45,38 @@ pub(crate) async fn prepare(
     loads: &[Load],
 ) -> Result<Ready> {
     check(args, protocol, loads)?;
-    let mut server = Server::connect(protocol, authority, Duration::from_secs(args.timeout)).await?;
+    let mut server = connect(args, protocol, authority).await?;
     let target = target(args);
     let metadata = server.metadata(&target).await?;
-    let Prepared { request, file } = prepare_request(args, &metadata)?;
+    let prepared = prepare_request(args, &metadata, SEED)?;
+    ready(args, server, Place { protocol, authority }, target, prepared, loads).await
+}
+
+/// Connects to a server.
+pub(crate) async fn connect(args: &BenchArgs, protocol: Protocol, authority: &str) -> Result<Server> {
+    Server::connect(protocol, authority, Duration::from_secs(args.timeout)).await
+}
+
+/// Where a server listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) protocol: Protocol,
+    pub(crate) authority: &'a str,
+}
+
+/// Sends a request once, and makes the plan to send it again and again.
+pub(crate) async fn ready(
+    args: &BenchArgs,
+    mut server: Server,
+    place: Place<'_>,
+    target: Target,
+    prepared: Prepared,
+    loads: &[Load],
+) -> Result<Ready> {
+    let Prepared { request, file } = prepared;
+    let authority = place.authority;
     let address = resolve(authority).await?;
-    let (transport, encoding) = match protocol {
+    let (transport, encoding) = match place.protocol {
         Protocol::Http => (Transport::Http(address), Encoding::Http),
         Protocol::Grpc if args.stream => (Transport::Stream(address), Encoding::Stream),
         Protocol::Grpc => (Transport::Grpc(address), Encoding::Grpc),
@@ -80,7 +106,7 @@ pub(crate) async fn prepare(
 }
 
 fn target(args: &BenchArgs) -> Target {
-    Target { model: args.model.clone(), version: args.model_version.clone().unwrap_or_default() }
+    Target { model: args.model().to_owned(), version: args.model_version.clone().unwrap_or_default() }
 }
 
 fn plan(args: &BenchArgs, transport: Transport, encoder: Encoder) -> Plan {
@@ -97,7 +123,7 @@ fn plan(args: &BenchArgs, transport: Transport, encoder: Encoder) -> Plan {
     }
 }
 
-fn check(args: &BenchArgs, protocol: Protocol, loads: &[Load]) -> Result<()> {
+pub(crate) fn check(args: &BenchArgs, protocol: Protocol, loads: &[Load]) -> Result<()> {
     if args.stream && protocol == Protocol::Http {
         return failure("--stream is of gRPC; use --protocol grpc, and its port, 8001 by default");
     }

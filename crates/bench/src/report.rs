@@ -3,7 +3,7 @@
 pub(crate) mod csv;
 pub(crate) mod json;
 pub(crate) mod svg;
-mod table;
+pub(crate) mod table;
 mod time;
 
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub(crate) const QUANTILES: [(f64, &str); 5] =
 impl Report {
     pub(crate) fn new(args: &BenchArgs) -> Report {
         Report {
-            model: args.model.clone(),
+            model: args.model().to_owned(),
             version: args.model_version.clone(),
             batch: args.batch,
             plans: Vec::new(),

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use hippocamp_client::{Failure, Metadata, Result, TensorInfo};
 use hippocamp_core::{InferenceServer, TensorMetadata};
 
-use super::request::{Prepared, prepare_request};
-use super::{Ready, plan, send_once, target};
+use super::{Prepared, Ready, SEED, plan, prepare_request, send_once, target};
 use crate::args::BenchArgs;
 use crate::message::{Encoder, Encoding};
 use crate::plan::Transport;
@@ -19,10 +18,10 @@ pub(crate) async fn prepare_local(args: &BenchArgs, server: &InferenceServer) ->
         Some(Err(_)) => return Err(Failure::new("--version was expected to be a number")),
     };
     let failed = |error: hippocamp_backend::Error| Failure::new(error.to_string());
-    let metadata = server.model_metadata(&args.model, version).await.map_err(failed)?;
+    let metadata = server.model_metadata(args.model(), version).await.map_err(failed)?;
     let metadata = Metadata { inputs: infos(metadata.inputs), outputs: infos(metadata.outputs) };
-    let Prepared { request, .. } = prepare_request(args, &metadata)?;
-    let model = server.model(&args.model, version).map_err(failed)?;
+    let Prepared { request, .. } = prepare_request(args, &metadata, SEED)?;
+    let model = server.model(args.model(), version).map_err(failed)?;
     let encoder = Encoder {
         encoding: Encoding::Local,
         authority: "this process".to_owned(),

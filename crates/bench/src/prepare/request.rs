@@ -11,20 +11,20 @@ use crate::failure;
 use crate::random;
 
 /// Made-up inputs are the same in every run.
-const SEED: u64 = 42;
+pub(crate) const SEED: u64 = 42;
 
 /// A request, and the content of the first file among its inputs, which may be a picture.
-pub(super) struct Prepared {
-    pub(super) request: Request,
-    pub(super) file: Option<Bytes>,
+pub(crate) struct Prepared {
+    pub(crate) request: Request,
+    pub(crate) file: Option<Bytes>,
 }
 
-/// Makes the request of the command line; inputs without a value are random.
-pub(super) fn prepare_request(args: &BenchArgs, metadata: &Metadata) -> Result<Prepared> {
+/// Makes the request of the command line; inputs without a value are random, and the same for the same seed.
+pub(crate) fn prepare_request(args: &BenchArgs, metadata: &Metadata, seed: u64) -> Result<Prepared> {
     check_outputs(metadata, &args.outputs)?;
     let shapes = given_shapes(metadata, &args.shapes)?;
     let given = given_inputs(metadata, &args.inputs, &shapes)?;
-    let mut generator = Rng::with_seed(SEED);
+    let mut generator = Rng::with_seed(seed);
     let mut inputs = Vec::new();
     for info in &metadata.inputs {
         let value = given.tensors.iter().find(|tensor| tensor.name == info.name);

@@ -22,7 +22,7 @@ pub(crate) fn render(report: &Report) -> String {
     format!("{document:#}\n")
 }
 
-fn point(point: &Point) -> Value {
+pub(crate) fn point(point: &Point) -> Value {
     let record = &point.record;
     let (concurrency, rate, is_poisson) = match point.load {
         Load::Closed { concurrency } => (Some(concurrency), None, None),

@@ -1,6 +1,6 @@
 //! The results as a table for people.
 
-mod notes;
+pub(crate) mod notes;
 
 use std::fmt::Write;
 
@@ -48,7 +48,7 @@ fn row(point: &Point, nanos: f64) -> Vec<String> {
 }
 
 /// A number without decimals, its thousands apart.
-pub(super) fn thousands(number: f64) -> String {
+pub(crate) fn thousands(number: f64) -> String {
     let digits = format!("{:.0}", number.abs());
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
@@ -61,7 +61,7 @@ pub(super) fn thousands(number: f64) -> String {
 }
 
 /// Writes cells in columns, names to the left and numbers to the right.
-fn columns(text: &mut String, rows: &[Vec<String>]) {
+pub(crate) fn columns(text: &mut String, rows: &[Vec<String>]) {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     for row in rows {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by it")]
 
 mod closed_loop;
+mod compare;
 mod faults;
 mod local;
 mod memory;

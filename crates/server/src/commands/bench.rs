@@ -8,28 +8,49 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
-use hippocamp_bench::{BenchArgs, Local, Report, bench, server_of_url};
+use hippocamp_bench::{BenchArgs, Local, Report, bench, compare, server_of_url};
 
 /// Runs the load generator with the arguments after the program's name.
 pub(super) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     // Ignore a closed pipe: nobody reads the output any more.
-    match measure(&BenchArgs::parse_from(args)) {
+    let args = BenchArgs::parse_from(args);
+    if !args.compare.is_empty() {
+        return compared(&args);
+    }
+    match measure(&args) {
         Ok(report) => {
             drop(std::io::stdout().write_all(report.table().as_bytes()));
             if report.has_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
-        Err(failure) => {
-            drop(writeln!(std::io::stderr(), "hippocamp bench: {failure:#}"));
-            ExitCode::FAILURE
-        }
+        Err(failure) => failed(&failure),
     }
 }
 
-fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
+/// Compares two models.
+fn compared(args: &BenchArgs) -> ExitCode {
+    let comparison = runtime().and_then(|runtime| Ok(runtime.block_on(compare(args))?));
+    match comparison {
+        Ok(comparison) => {
+            drop(std::io::stdout().write_all(comparison.table().as_bytes()));
+            if comparison.has_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
+        Err(failure) => failed(&failure),
+    }
+}
+
+fn failed(failure: &anyhow::Error) -> ExitCode {
+    drop(writeln!(std::io::stderr(), "hippocamp bench: {failure:#}"));
+    ExitCode::FAILURE
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     // Each request under way may have a connection of its own.
     hippocamp_net::open_files();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
+    runtime()?.block_on(async {
         if !args.local {
             return Ok(bench(args, None).await?);
         }

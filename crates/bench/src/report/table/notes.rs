@@ -8,7 +8,7 @@ use crate::plan::Load;
 use crate::point::Point;
 use crate::samples::is_stable;
 
-pub(super) fn write(text: &mut String, point: &Point) {
+pub(crate) fn write(text: &mut String, point: &Point) {
     let name = point.name();
     let mut note = |note: &str| {
         let _ = writeln!(text, "{name}: {note}");

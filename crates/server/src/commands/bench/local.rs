@@ -15,7 +15,7 @@ pub(super) async fn start(args: &BenchArgs) -> anyhow::Result<Arc<InferenceServe
     logging::init(&server_args.logging)?;
     let mut settings = run::settings(&server_args)?;
     settings.control_mode = ControlMode::Explicit;
-    settings.load_models = vec![args.model.clone()];
+    settings.load_models = vec![args.model().to_owned()];
     let backends = backends::all(&server_args, &settings.devices)?;
     let server = InferenceServer::new(settings, backends);
     let faults = server.load_repositories().await;

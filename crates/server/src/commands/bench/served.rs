@@ -20,7 +20,7 @@ impl Served {
         for path in &args.model_repository {
             command.arg("--model-repository").arg(path);
         }
-        command.args(["--model-control-mode=explicit", "--load-model", &args.model]);
+        command.args(["--model-control-mode=explicit", "--load-model", args.model()]);
         command.args([
             "--http-address=127.0.0.1",
             "--http-port=0",
