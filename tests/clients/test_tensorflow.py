@@ -72,8 +72,9 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def served(made):
-    # The tutorial's config wants four GPUs.
-    with start(os.path.join(made, "models"), "--cpu-fallback") as server:
+    # The tutorial's config wants four GPUs, which TensorFlow takes for a wish.
+    with start(os.path.join(made, "models")) as server:
+        assert "instance group 'detection-preprocess_0' runs on the CPU" in server.log()
         yield server
         assert server.alive(), server.log()[-4000:]
 
@@ -156,9 +157,10 @@ def test_what_is_no_picture_fails_with_the_text_of_the_graph(served):
     client.close()
 
 
-def test_the_tutorials_gpus_are_refused_without_the_flag(made):
+def test_the_tutorials_gpus_are_refused_without_soft_placement(made):
     flags = ["--model-control-mode=explicit", "--load-model=detection-preprocess", "--exit-on-error=false"]
-    with start(os.path.join(made, "models"), *flags, "--strict-readiness=false") as server:
+    flags += ["--backend-config=tensorflow,allow-soft-placement=false", "--strict-readiness=false"]
+    with start(os.path.join(made, "models"), *flags) as server:
         connection = http.client.HTTPConnection(server.http, timeout=60)
         connection.request("POST", "/v2/repository/index", "{}")
         index = connection.getresponse().read().decode()

@@ -1,6 +1,8 @@
 //! The backend `tensorflow`.
 
-use hippocamp_backend::{Backend, BackendFacts, GpuSupport, Model, ModelFormat, ModelSource, Result};
+use hippocamp_backend::{
+    Backend, BackendFacts, GpuSupport, Model, ModelFormat, ModelSource, Result, WithoutGpu,
+};
 use hippocamp_model_config::ModelConfig;
 
 use crate::Settings;
@@ -36,6 +38,11 @@ impl Backend for TensorFlowBackend {
             format_is_named: true,
             cpu_instances: 2,
             gpus: GpuSupport::None,
+            without_gpu: if self.settings.allow_soft_placement {
+                WithoutGpu::OnCpu
+            } else {
+                WithoutGpu::Refused
+            },
             ..BackendFacts::PLAIN
         }
     }

@@ -18,14 +18,16 @@ pub struct Settings {
     /// Threads across operations of each session whose model does not say it; `None` runs operations on the instance's own
     /// thread.
     pub inter_op_thread_count: Option<usize>,
+    /// Whether what a config places on a GPU runs on the CPU, as nothing runs on a GPU here. Otherwise it is refused.
+    pub allow_soft_placement: bool,
 }
 
-/// Options of Triton's backend without a meaning here: there is no GPU to share, and an operation is placed where it can be.
-const NOT_OURS: [&str; 2] = ["allow_soft_placement", "gpu_memory_fraction"];
+/// Options of Triton's backend without a meaning here: there is no GPU to share.
+const NOT_OURS: [&str; 1] = ["gpu_memory_fraction"];
 
 /// The options that there are, as the end of a sentence.
 const KNOWN: &str =
-    "library, intra_op_thread_count, inter_op_thread_count, version and default-max-batch-size";
+    "library, intra_op_thread_count, inter_op_thread_count, allow-soft-placement, version and default-max-batch-size";
 
 impl Settings {
     /// Settings for the library at this path. Operations may use as many threads as there are CPUs for this process.
@@ -35,6 +37,7 @@ impl Settings {
             looked_in: Vec::new(),
             intra_op_thread_count: std::thread::available_parallelism().map_or(1, Into::into),
             inter_op_thread_count: None,
+            allow_soft_placement: true,
         }
     }
 
@@ -55,6 +58,7 @@ impl Settings {
                     settings.intra_op_thread_count = option.threads()?.unwrap_or(default);
                 }
                 "inter_op_thread_count" => settings.inter_op_thread_count = option.threads()?,
+                "allow_soft_placement" => settings.allow_soft_placement = option.flag()?,
                 "version" if option.value().trim() == "2" => {}
                 "version" => return Err(option.wrong("2, the version of TensorFlow")),
                 _ => option.pass_over(&NOT_OURS, KNOWN)?,
@@ -91,6 +95,8 @@ mod tests {
         let settings = settings.unwrap();
         assert_eq!(settings.library, Path::new("/opt/other.so"));
         assert_eq!((settings.intra_op_thread_count, settings.inter_op_thread_count), (3, Some(4)));
+        assert!(settings.allow_soft_placement);
+        assert!(!from(&[("allow-soft-placement", "false")]).unwrap().allow_soft_placement);
         assert_eq!(from(&[("intra_op_thread_count", "-1")]).unwrap(), Settings::new("lib.so"));
         assert!(Settings::new("lib.so").intra_op_thread_count >= 1);
     }

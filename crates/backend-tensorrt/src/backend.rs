@@ -1,6 +1,8 @@
 //! The backend `tensorrt`.
 
-use hippocamp_backend::{Backend, BackendFacts, GpuSupport, Model, ModelFormat, ModelSource, Result};
+use hippocamp_backend::{
+    Backend, BackendFacts, GpuSupport, Model, ModelFormat, ModelSource, Result, WithoutGpu,
+};
 use hippocamp_device::Devices;
 
 use crate::Settings;
@@ -33,6 +35,7 @@ impl Backend for TensorRtBackend {
             formats: &[ModelFormat { platform: "tensorrt_plan", filename: DEFAULT_FILE }],
             // The library says for which GPUs it has kernels, and a plan for which it was built.
             gpus: GpuSupport::From(0, 0),
+            without_gpu: WithoutGpu::Impossible,
             ..BackendFacts::PLAIN
         }
     }

@@ -67,6 +67,12 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Whether the plan takes one item: all inputs begin with a 1.
+    pub(crate) fn takes_one(&self) -> bool {
+        let mut batched = self.inputs.iter().filter(|input| !input.is_shape_tensor).peekable();
+        batched.peek().is_some() && batched.all(|input| input.dims.first() == Some(&1))
+    }
+
     /// The largest batch that some profile takes; 0 if the inputs have no batch dimension that varies.
     pub(crate) fn max_batch_size(&self) -> i64 {
         let batched = || self.inputs.iter().filter(|input| !input.is_shape_tensor);

@@ -1,7 +1,7 @@
 //! What the config is completed from and compared with.
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_model_config::{ModelConfig, Signature, SignatureTensor};
+use hippocamp_model_config::{Fault, FaultKind, Faults, ModelConfig, Signature, SignatureTensor};
 
 use crate::plan::{Plan, PlanTensor};
 
@@ -43,12 +43,16 @@ pub(crate) fn mark_shape_tensors(config: &mut ModelConfig, plan: &Plan) {
 /// Compares what only TensorRT's configs have with the plan.
 pub(crate) fn check(config: &ModelConfig, plan: &Plan) -> Result<()> {
     let unable = |why: String| Error::invalid_arg(format!("unable to load model '{}', {why}", config.name));
-    let most = plan.max_batch_size();
+    let most = if plan.takes_one() { 1 } else { plan.max_batch_size() };
     if i64::from(config.max_batch_size) > most.max(0) {
-        return Err(unable(format!(
+        let error = unable(format!(
             "configuration specified max-batch {} but TensorRT engine only supports max-batch {most}",
             config.max_batch_size
-        )));
+        ));
+        let right = FaultKind::Expected { field: "max_batch_size", value: most.to_string() };
+        let kind = if most > 0 { right } else { FaultKind::NotBatching };
+        let fault = Fault::new("max_batch_size", error.message(), kind);
+        return Err(error.with_source(Faults::one("config", fault)));
     }
     let inputs = config.input.iter().map(|input| (&input.name, input.is_shape_tensor, &plan.inputs));
     let outputs = config.output.iter().map(|output| (&output.name, output.is_shape_tensor, &plan.outputs));

@@ -29,6 +29,30 @@ fn a_config_is_completed_from_the_plan() {
 }
 
 #[test]
+fn a_plan_of_one_item_takes_a_batch_of_one() {
+    let text = "
+        input x FLOAT 1,2 device data
+        output y FLOAT x.0,2 device data
+        affine x y 2 0";
+    let config = |max: i32| {
+        format!(
+            "max_batch_size: {max} input {{ name: 'x' data_type: TYPE_FP32 dims: 2 }} \
+             output {{ name: 'y' data_type: TYPE_FP32 dims: 2 }}"
+        )
+    };
+    for version in 0..VERSIONS.len() {
+        let (_setup, model) = Setup::with_plan(version, text, &config(1)).unwrap();
+        let responses = model.run(vec![vec![input(&[1, 2], floats([1.0, 2.0]))]]);
+        assert_eq!(output(responses[0].as_ref().unwrap(), 0), (vec![1, 2], floats([2.0, 4.0])));
+    }
+    let Err(two) = Setup::with_plan(0, text, &config(2)) else { panic!("it takes one item") };
+    assert!(
+        two.message().contains("specified max-batch 2 but TensorRT engine only supports max-batch 1"),
+        "{two}"
+    );
+}
+
+#[test]
 fn every_type_is_passed_as_it_is() {
     let types = [
         ("HALF", "TYPE_FP16", 2),

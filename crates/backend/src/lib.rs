@@ -25,7 +25,7 @@ mod sender;
 mod uses;
 mod wanted_outputs;
 
-pub use hippocamp_interface::{BackendFacts, GpuSupport, ModelFormat};
+pub use hippocamp_interface::{BackendFacts, GpuSupport, ModelFormat, WithoutGpu};
 
 pub use hippocamp_events::{
     EndedRequests, ExecutionTimes, FailureReason, ModelEvent, ModelId, ObservedTensor, Observer, Observers,

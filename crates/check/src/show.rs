@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use hippocamp_core::{Finding, Severity};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::{CheckedModel, Report};
+use crate::{CheckedModel, Fix, Outcome, Report};
 
 /// The number of characters shown on each side of a finding's column.
 const AROUND: usize = 60;
@@ -39,6 +39,24 @@ pub fn to_text(report: &Report) -> String {
         &mut out,
         format_args!("{}, {}, {}", many(models, "model"), many(errors, "error"), many(warnings, "warning")),
     );
+    out
+}
+
+/// Formats what was done about models: the changes of each, and what became of them.
+pub fn fixes_to_text(fixes: &[Fix]) -> String {
+    let mut out = String::new();
+    for fix in fixes {
+        let model = plain(&fix.model);
+        let head = match &fix.outcome {
+            Outcome::Written => format!("fixed: model '{model}' loads with this, and it is written"),
+            Outcome::Shown => format!("fix: model '{model}' would load with this; nothing is written"),
+            Outcome::LeftAlone(why) => {
+                format!("left alone: model '{model}' would not load with this either: {}", plain(why))
+            }
+            Outcome::Failed(why) => format!("error: the fix of model '{model}' is not there: {}", plain(why)),
+        };
+        line(&mut out, format_args!("{head}\n{}", plain(&fix.changes)));
+    }
     out
 }
 
@@ -106,6 +124,27 @@ fn many(count: usize, what: &str) -> String {
 
 /// Formats the report as one JSON object.
 pub fn to_json(report: &Report) -> String {
+    format!("{:#}\n", json(report))
+}
+
+/// Formats the report and what was done as one JSON object.
+pub fn to_json_with_fixes(report: &Report, fixes: &[Fix]) -> String {
+    let one = |fix: &Fix| {
+        let (outcome, why) = match &fix.outcome {
+            Outcome::Written => ("written", None),
+            Outcome::Shown => ("shown", None),
+            Outcome::LeftAlone(why) => ("left alone", Some(why)),
+            Outcome::Failed(why) => ("failed", Some(why)),
+        };
+        let file = fix.path.display().to_string();
+        json!({"model": fix.model, "file": file, "changes": fix.changes, "outcome": outcome, "why": why})
+    };
+    let mut all = json(report);
+    all["fixes"] = fixes.iter().map(one).collect();
+    format!("{all:#}\n")
+}
+
+fn json(report: &Report) -> Value {
     let models: Vec<_> = report
         .models
         .iter()
@@ -136,13 +175,12 @@ pub fn to_json(report: &Report) -> String {
             json!({"backend": engine.backend, "message": engine.message, "models": engine.models, "fix": ENGINE_FIX})
         })
         .collect();
-    let all = json!({
+    json!({
         "repositories": report.repositories,
         "advice": report.advice,
         "engines": engines,
         "models": models,
         "errors": errors,
         "warnings": warnings,
-    });
-    format!("{all:#}\n")
+    })
 }

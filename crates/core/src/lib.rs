@@ -32,7 +32,7 @@ pub use hippocamp_access_log::AccessRecord;
 pub use hippocamp_following::WatchSettings;
 pub use hippocamp_lifecycle::{LoadOverrides, StartFault, State, VersionState};
 pub use hippocamp_loading::faults::faults_of;
-pub use hippocamp_loading::hint::hint;
+pub use hippocamp_loading::hint::{hint, meant};
 pub use hippocamp_loading::{Finding, HostPolicy, ModelCheck, Severity};
 pub use hippocamp_scheduler::ResourceCount;
 pub use hippocamp_serving::{

@@ -204,6 +204,7 @@ async fn a_gpu_that_is_not_there_is_told_with_those_that_are() {
     let expected = "config: instance_group[0].gpus[1]: instance group m_0 of model m specifies invalid or unsupported gpu id 7. \
                     Supported GPUs are: 0, 1 (--cpu-fallback would run it on the CPU)";
     assert!(error.message().contains(expected), "{error}");
+    assert_eq!(placed(seven, ANY, machine(), true).await.unwrap(), [GPU0], "what is there is used");
     let auto = placed("instance_group { gpus: [ 0, 7 ] count: 2 }", ANY, machine(), false).await.unwrap();
     assert_eq!(auto, [Device::Cpu; 2], "KIND_AUTO is on the CPU where not all of them can be used");
 }

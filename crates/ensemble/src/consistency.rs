@@ -69,7 +69,8 @@ pub(crate) fn check(ensemble: &str, interface: &Interface, steps: &[(&Step, &dyn
                  maximum batch size to be {max}",
                 step.model_name
             );
-            faults.push(Fault::new("max_batch_size", message, FaultKind::Other));
+            let kind = FaultKind::Expected { field: "max_batch_size", value: max.to_string() };
+            faults.push(Fault::new("max_batch_size", message, kind));
         }
         let (tensors, faults) = (&mut tensors, &mut faults);
         let mut check = CheckStep { ensemble, path, step, model, tensors, faults };

@@ -14,6 +14,8 @@ pub struct BackendFacts {
     pub cpu_instances: i32,
     /// Which GPUs its instances can be on.
     pub gpus: GpuSupport,
+    /// What becomes of instances that a config places on GPUs which cannot be used.
+    pub without_gpu: WithoutGpu,
 }
 
 /// A format that models are stored in.
@@ -34,6 +36,17 @@ pub enum GpuSupport {
     From(u32, u32),
 }
 
+/// What becomes of instances that a config places on GPUs which cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutGpu {
+    /// The model is refused, unless the server may fall back to the CPU (`--cpu-fallback`).
+    Refused,
+    /// They are on the CPU: the engine takes a place for a wish (TensorFlow's soft placement).
+    OnCpu,
+    /// The model is refused: it runs on GPUs only.
+    Impossible,
+}
+
 impl BackendFacts {
     /// A backend without model files, for the CPU, whose models complete their configs.
     pub const PLAIN: BackendFacts = BackendFacts {
@@ -42,6 +55,7 @@ impl BackendFacts {
         completes_configs: true,
         cpu_instances: 1,
         gpus: GpuSupport::None,
+        without_gpu: WithoutGpu::Refused,
     };
 }
 

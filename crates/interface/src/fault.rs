@@ -36,14 +36,29 @@ pub enum FaultKind {
     NameDiffers,
     /// Neither the config nor a model file tells the backend.
     NoBackend,
-    /// Instances are to run on GPUs that cannot be used.
-    NoGpu,
+    /// Instances are to run on GPUs that cannot be used, unlike these.
+    NoGpu { usable: Vec<i32> },
+    /// Instances are to run on GPUs, there is none that can be used, and the engine runs on nothing else.
+    NeedsGpu,
+    /// The field cannot be there.
+    Superfluous,
+    /// The model file has other dims, as a config would say them: without the batch where the config has one.
+    DimsDiffer { provided: Vec<i64> },
+    /// The dims and the reshape of a tensor cannot be of the same elements.
+    ReshapeDiffers,
+    /// The model file has no dimension for the batch that the config asks for.
+    NotBatching,
+    /// The field has to have this value, as it is written in a config.
+    Expected { field: &'static str, value: String },
     /// The model file has another data type, by its name in a config.
     DataTypeDiffers { provided: &'static str },
-    /// The version policy selects none of the versions that there are.
-    NoVersion,
+    /// The version policy selects none of the versions that there are. The name of the model file if that lies beside the
+    /// config, where a folder of a version should be.
+    NoVersion { misplaced: Option<String> },
     /// The version policy names a version that has no folder.
     VersionMissing,
+    /// There is no platform of that name.
+    UnknownPlatform { wanted: String },
     /// There is no backend of that name.
     UnknownBackend { wanted: String },
     /// No repository has a model of that name.

@@ -18,7 +18,7 @@ use hippocamp_proto::inference::model_config::SchedulingChoice;
 pub use hippocamp_proto::inference::model_ensembling::Step;
 pub use hippocamp_proto::inference::{ModelConfig, ModelEnsembling};
 
-pub use backend_facts::{BackendFacts, GpuSupport, ModelFormat};
+pub use backend_facts::{BackendFacts, GpuSupport, ModelFormat, WithoutGpu};
 pub use batch_tensors::{BatchInput, BatchInputKind, BatchOutput};
 pub use data_type::{config_name, config_value, data_type};
 pub use edits::differ_in_scheduling_only;

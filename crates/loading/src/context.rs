@@ -5,11 +5,15 @@ use std::sync::Arc;
 
 use hippocamp_backend::{Backend, Backends, Error, ModelDirectories, RegisteredObservers, Result};
 use hippocamp_device::Devices;
-use hippocamp_model_config::{self as model_config, DefaultFacts, FaultKind, Gpu, ModelConfig};
+use hippocamp_model_config::{self as model_config, DefaultFacts, FaultKind, Gpu, ModelConfig, WithoutGpu};
 
 use crate::HostPolicy;
 use crate::faults::about;
 use crate::latencies::LatencySettings;
+
+/// The way on for a model whose engine runs on GPUs only.
+const NEEDS_GPU: &str = "its engine runs on GPUs only: on this machine serve the ONNX file that it was built from, as model.onnx in the \
+    version's folder, by 'platform: \"onnxruntime_onnx\"'; where it lies there, 'hippocamp check --fix' writes that";
 
 /// The settings of the server that loading depends on.
 #[derive(Clone, Debug, Default)]
@@ -65,8 +69,12 @@ impl Context {
     /// Checks that this machine has the devices on which the config places instances.
     pub fn check_placement(&self, config: &ModelConfig) -> Result<()> {
         model_config::validate_placement(config, None, "config", &self.facts).map_err(|faults| {
-            Error::invalid_arg(format!("{faults} (--cpu-fallback would run it on the CPU)"))
-                .with_source(faults)
+            let facts = self.backends.facts(&config.backend);
+            let way_out = match facts.map(|facts| facts.without_gpu) {
+                Some(WithoutGpu::Impossible) => NEEDS_GPU,
+                _ => "--cpu-fallback would run it on the CPU",
+            };
+            Error::invalid_arg(format!("{faults} ({way_out})")).with_source(faults)
         })
     }
 

@@ -20,31 +20,63 @@ const TRITONS: [&str; 11] = [
     "onnxruntime",
 ];
 
+/// The platforms of Triton's configs.
+const PLATFORMS: [&str; 7] = [
+    "onnxruntime_onnx",
+    "tensorrt_plan",
+    "tensorflow_graphdef",
+    "tensorflow_savedmodel",
+    "pytorch_libtorch",
+    "ensemble",
+    "python",
+];
+
 /// A suggestion for the user; `None` if there is none. `models` and `backends` are the names that exist on this server.
 pub fn hint(kind: &FaultKind, models: &[&str], backends: &[&str]) -> Option<String> {
     let text = match kind {
-        FaultKind::UnknownField { message, written } => {
-            let known = field_names(message);
-            match nearest(written, known.iter().map(String::as_str)) {
-                Some(meant) => return Some(format!("write '{meant}'")),
-                None => return Some(format!("the fields here are {}", known.join(", "))),
-            }
+        FaultKind::UnknownField { message, .. } => {
+            return Some(match meant(kind, models, backends) {
+                Some(meant) => format!("write '{meant}'"),
+                None => format!("the fields here are {}", field_names(message).join(", ")),
+            });
         }
-        FaultKind::UnknownValue { enumeration, written } => return unknown_value(enumeration, written),
+        FaultKind::UnknownValue { enumeration, .. } => return unknown_value(kind, enumeration),
         FaultKind::UnknownModel { wanted } => {
-            return Some(match nearest(wanted, models.iter().copied()) {
+            return Some(match meant(kind, models, backends) {
                 Some(meant) => format!("write '{meant}', or add a model '{wanted}'"),
                 None => format!("add a model '{wanted}' to a repository"),
             });
         }
-        FaultKind::UnknownBackend { wanted } => return unknown_backend(wanted, backends),
+        FaultKind::UnknownBackend { wanted } => return unknown_backend(kind, wanted, backends),
         FaultKind::DataTypeDiffers { provided } => return Some(format!("write data_type: {provided}")),
+        FaultKind::DimsDiffer { provided } => {
+            return Some(format!(
+                "write dims: {provided:?}, or a reshape where dims are to stay as they are"
+            ));
+        }
+        FaultKind::Expected { field, value } => return Some(format!("write {field}: {value}")),
+        FaultKind::UnknownPlatform { .. } => {
+            return meant(kind, models, backends).map(|meant| format!("write platform: \"{meant}\""));
+        }
         FaultKind::GivenTwice => "leave one of them",
         FaultKind::NameDiffers => "rename the folder, or leave 'name' out: the folder's name is taken",
         FaultKind::NoBackend => {
             "add 'backend: \"onnxruntime\"', or put the model file into the version's folder as model.onnx"
         }
-        FaultKind::NoGpu => "write KIND_CPU, or give the flag --cpu-fallback",
+        FaultKind::NeedsGpu => {
+            "its engine runs on GPUs only: serve its ONNX file, as model.onnx in the version's folder, by platform: \
+             \"onnxruntime_onnx\""
+        }
+        FaultKind::Superfluous => "leave it out",
+        FaultKind::ReshapeDiffers => {
+            "write dims and shape with the same number of elements, or leave the reshape out"
+        }
+        FaultKind::NotBatching => "write max_batch_size: 0, and dims with the first dimension of the model",
+        FaultKind::NoGpu { usable } if !usable.is_empty() => {
+            let usable = usable.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+            return Some(format!("write gpus: [ {usable} ], or give the flag --cpu-fallback"));
+        }
+        FaultKind::NoGpu { .. } => "write KIND_CPU, or give the flag --cpu-fallback",
         FaultKind::VersionMissing => "add the folder, or take the version off the list",
         FaultKind::File(FileUse::Labels) => "add the file beside config.pbtxt, or leave label_filename out",
         FaultKind::File(FileUse::WarmUp) => "add the file to the model's folder 'warmup'",
@@ -55,22 +87,38 @@ pub fn hint(kind: &FaultKind, models: &[&str], backends: &[&str]) -> Option<Stri
     Some(text.to_owned())
 }
 
-fn unknown_value(enumeration: &str, written: &str) -> Option<String> {
+/// The name that was probably meant by an unknown one; `None` if nothing is near enough.
+pub fn meant(kind: &FaultKind, models: &[&str], backends: &[&str]) -> Option<String> {
+    let names = |known: &[String], written: &str| {
+        nearest(written, known.iter().map(String::as_str)).map(str::to_owned)
+    };
+    match kind {
+        FaultKind::UnknownField { message, written } => names(&field_names(message), written),
+        FaultKind::UnknownValue { enumeration, written } => names(&value_names(enumeration), written),
+        FaultKind::UnknownModel { wanted } => nearest(wanted, models.iter().copied()).map(str::to_owned),
+        FaultKind::UnknownBackend { wanted } if TRITONS.contains(&wanted.as_str()) => None,
+        FaultKind::UnknownBackend { wanted } => nearest(wanted, backends.iter().copied()).map(str::to_owned),
+        FaultKind::UnknownPlatform { wanted } => nearest(wanted, PLATFORMS).map(str::to_owned),
+        _ => None,
+    }
+}
+
+fn unknown_value(kind: &FaultKind, enumeration: &str) -> Option<String> {
     let known = value_names(enumeration);
-    match nearest(written, known.iter().map(String::as_str)) {
+    match meant(kind, &[], &[]) {
         Some(meant) => Some(format!("write {meant}")),
         None if known.is_empty() => None,
         None => Some(format!("the values are {}", known.join(", "))),
     }
 }
 
-fn unknown_backend(wanted: &str, backends: &[&str]) -> Option<String> {
+fn unknown_backend(kind: &FaultKind, wanted: &str, backends: &[&str]) -> Option<String> {
     if TRITONS.contains(&wanted) {
         return Some(format!(
             "Triton's backend '{wanted}' is not in this server; docs/from-triton.md says what to do instead"
         ));
     }
-    nearest(wanted, backends.iter().copied()).map(|meant| format!("write '{meant}'"))
+    meant(kind, &[], backends).map(|meant| format!("write '{meant}'"))
 }
 
 #[cfg(test)]
@@ -103,6 +151,14 @@ mod tests {
             (
                 backend("fil"),
                 "Triton's backend 'fil' is not in this server; docs/from-triton.md says what to do instead",
+            ),
+            (
+                FaultKind::UnknownPlatform { wanted: "onnxruntime_onx".to_owned() },
+                "write platform: \"onnxruntime_onnx\"",
+            ),
+            (
+                FaultKind::NoGpu { usable: vec![0, 2] },
+                "write gpus: [ 0, 2 ], or give the flag --cpu-fallback",
             ),
             (FaultKind::DataTypeDiffers { provided: "TYPE_INT64" }, "write data_type: TYPE_INT64"),
         ] {

@@ -6,7 +6,7 @@
 use std::fs;
 
 use hippocamp_backend::{Error, ModelDirectories};
-use hippocamp_model_config::{self as model_config, FaultKind};
+use hippocamp_model_config::{self as model_config, FaultKind, Moved};
 use hippocamp_proto::inference::model_version_policy::PolicyChoice;
 
 use crate::faults::bad_config;
@@ -117,11 +117,18 @@ fn select_versions(model: &mut Preparation<'_>) {
 }
 
 fn fall_back_to_cpu(model: &mut Preparation<'_>) {
-    if model.context.settings.cpu_fallback {
-        for group in model_config::fall_back_to_cpu(&mut model.written.config, &model.context.facts) {
-            let what = format!("instance group '{group}' runs on the CPU, as its GPUs cannot be used");
-            model.report.warn("instance_group", what, FaultKind::NoEffect);
-        }
+    let (config, is_allowed) = (&mut model.written.config, model.context.settings.cpu_fallback);
+    for moved in model_config::fall_back_to_cpu(config, &model.context.facts, is_allowed) {
+        let what = match moved {
+            Moved::ToCpu(group) => {
+                format!("instance group '{group}' runs on the CPU, as its GPUs cannot be used")
+            }
+            Moved::Without(group, gpus) => {
+                let gpus = gpus.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+                format!("instance group '{group}' runs on its other GPUs, as these cannot be used: {gpus}")
+            }
+        };
+        model.report.warn("instance_group", what, FaultKind::NoEffect);
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) fn selected(folder: &ModelFolder, config: &ModelConfig) -> Result<Vec
 fn no_version(folder: &ModelFolder, config: &ModelConfig) -> Error {
     let file = Some(config.default_model_filename.as_str()).filter(|name| !name.is_empty());
     let misplaced = folder.misplaced_versions();
+    let mut beside = None;
     let fix = match file.filter(|name| hippocamp_files::named_from(&folder.path, name).is_file()) {
         _ if !folder.versions.is_empty() => {
             let there: Vec<String> = folder.versions.iter().map(u64::to_string).collect();
@@ -34,6 +35,7 @@ fn no_version(folder: &ModelFolder, config: &ModelConfig) -> Error {
             format!("{}: make it a folder with the model file in it", each.collect::<Vec<_>>().join(", "))
         }
         Some(name) => {
+            beside = Some(name.to_owned());
             format!("'{name}' lies in the model's folder: make a folder '1' there and move it into that")
         }
         None => "make a folder '1' with the model file in it".to_owned(),
@@ -42,5 +44,5 @@ fn no_version(folder: &ModelFolder, config: &ModelConfig) -> Error {
     let error = Error::invalid_arg(format!(
         "at least one version must be available under the version policy of model '{name}'; {fix}"
     ));
-    about(error, "version_policy", FaultKind::NoVersion)
+    about(error, "version_policy", FaultKind::NoVersion { misplaced: beside })
 }

@@ -212,16 +212,19 @@ impl Check<'_> {
         let (model_name, name) = (&self.config.name, configured.name);
         let is_batching = self.config.max_batch_size > 0;
         let model_shape = Shape::from(model);
-        if is_batching && model[0] != -1 {
+        if is_batching && !takes_the_batch(model[0], self.config.max_batch_size) {
             let message = format!(
                 "model '{model_name}', tensor '{name}': for the model to support batching the shape should have at \
                  least 1 dimension and the first dimension must be -1; but shape expected by the model is \
                  {model_shape}"
             );
-            self.fault("max_batch_size", message);
+            let takes_one = model[0] == 1 && model.len() == dims.len() + 1;
+            let one = FaultKind::Expected { field: "max_batch_size", value: "1".to_owned() };
+            let kind = if takes_one { one } else { FaultKind::NotBatching };
+            self.errors.push(Fault::new("max_batch_size", message, kind));
             return;
         }
-        let full = if is_batching { Shape::from(dims).with_batch(-1) } else { Shape::from(dims) };
+        let full = if is_batching { Shape::from(dims).with_batch(model[0]) } else { Shape::from(dims) };
         let fits = |(model, config): (&i64, &i64)| model == config || (!exact && *model == -1);
         if model.len() == full.len() && model.iter().zip(full.iter()).all(fits) {
             return;
@@ -238,7 +241,8 @@ impl Check<'_> {
             model.len(),
             full.len()
         );
-        self.fault(&path, message);
+        let provided = model[usize::from(is_batching)..].to_vec();
+        self.errors.push(Fault::new(path, message, FaultKind::DimsDiffer { provided }));
     }
 
     fn scalar(&mut self, path: &str, name: &str, dims: &[i64]) {
@@ -328,6 +332,12 @@ impl Check<'_> {
     fn fault(&mut self, path: &str, message: String) {
         self.errors.push(Fault::new(path, message, FaultKind::Other));
     }
+}
+
+/// Whether a batch fits the first dimension of a model: it is free, or the model takes one item and so does the config. The
+/// latter is what TensorRT Inference Server asked for, whose shapes had no batch in them.
+fn takes_the_batch(first: i64, max_batch_size: i32) -> bool {
+    first == -1 || (first == 1 && max_batch_size == 1)
 }
 
 /// Triton sorts the names that there are.

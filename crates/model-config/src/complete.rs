@@ -55,7 +55,7 @@ pub fn complete(
              specified",
             config.name
         );
-        return Err(vec![Fault::new("max_batch_size", message, FaultKind::Other)]);
+        return Err(vec![Fault::new("max_batch_size", message, FaultKind::NotBatching)]);
     }
     let mut errors = complete_inputs(config, signature);
     errors.extend(complete_outputs(config, signature));

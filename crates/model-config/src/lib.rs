@@ -29,13 +29,13 @@ mod validate;
 pub use hippocamp_interface::{
     BackendFacts, BatchInput, BatchInputKind, BatchOutput, Fault, FaultKind, Faults, FileUse, GpuSupport,
     Interface, ModelConfig, ModelEnsembling, ModelFormat, PaddedInput, PaddedOutput, Padding, Step,
-    TensorLookup, TensorSpec, config_value, control_data_type, data_type, differ_in_scheduling_only,
-    ensemble_scheduling, is_ensemble, parameter, sequence_batching,
+    TensorLookup, TensorSpec, WithoutGpu, config_value, control_data_type, data_type,
+    differ_in_scheduling_only, ensemble_scheduling, is_ensemble, parameter, sequence_batching,
 };
 
 pub use check::check;
 pub use complete::{CompleteOptions, complete};
-pub use cpu_fallback::fall_back_to_cpu;
+pub use cpu_fallback::{Moved, fall_back_to_cpu};
 pub use default_facts::{DefaultFacts, Gpu};
 pub use defaults::apply_defaults;
 pub use json::{from_json, to_json};
@@ -43,5 +43,5 @@ pub use platform::infer_backend;
 pub use schema::{field_names, value_names};
 pub use signature::{Signature, SignatureTensor, server_inputs, state_outputs};
 pub use spans::Spans;
-pub use text::{Parsed, parse, to_text};
+pub use text::{Edit, Parsed, edited, parse, to_text, written_values};
 pub use validate::{validate, validate_incomplete, validate_placement};

@@ -1,7 +1,7 @@
 use hippocamp_tensor::DataType;
 
 use super::check;
-use crate::{Signature, SignatureTensor, parse};
+use crate::{FaultKind, Signature, SignatureTensor, parse};
 
 fn tensor(name: &str, data_type: DataType, dims: &[i64]) -> SignatureTensor {
     SignatureTensor { name: name.into(), data_type, dims: Some(dims.to_vec()), optional: false }
@@ -35,6 +35,53 @@ fn what_fits_is_fine() {
     let whole = "input { name: \"x\" data_type: TYPE_FP32 dims: [ 7, 256 ] } output { name: \"y\" data_type: \
                  TYPE_FP32 dims: [ -1, -1 ] }";
     assert_eq!(errors(whole, &signature()), [""; 0]);
+}
+
+/// As the tutorial's tool for TensorRT Inference Server exports its network.
+fn of_one() -> Signature {
+    Signature {
+        inputs: vec![tensor("x", DataType::Fp32, &[1, 3, 8])],
+        outputs: vec![tensor("y", DataType::Fp32, &[1, 2])],
+    }
+}
+
+#[test]
+fn a_model_of_one_item_takes_a_batch_of_one_and_no_larger() {
+    let config = |max: i32, x: &str| {
+        format!(
+            "max_batch_size: {max} input {{ name: \"x\" data_type: TYPE_FP32 {x} }} \
+             output {{ name: \"y\" data_type: TYPE_FP32 dims: [ 1, 2 ] reshape {{ shape: 2 }} }}"
+        )
+    };
+    assert_eq!(errors(&config(1, "dims: [ 3, 8 ]"), &of_one()), [""; 0]);
+    assert_eq!(errors(&config(1, "dims: [ 1, 3, 8 ] reshape { shape: [ 3, 8 ] }"), &of_one()), [""; 0]);
+    let twice = errors(&config(1, "dims: [ 1, 3, 8 ]"), &of_one());
+    assert!(twice[0].contains("making complete shape [1,1,3,8])"), "{twice:?}");
+    let larger = errors(&config(2, "dims: [ 3, 8 ]"), &of_one());
+    assert!(larger.iter().all(|error| error.contains("the first dimension must be -1")), "{larger:?}");
+    assert_eq!(larger.len(), 2);
+}
+
+#[test]
+fn faults_say_what_would_be_right() {
+    let kinds = |text: &str, signature: &Signature| {
+        let config = parse(&format!("name: \"m\" {text}"), "c").unwrap().config;
+        check(&config, signature).unwrap_err().into_iter().map(|fault| fault.kind).collect::<Vec<_>>()
+    };
+    let x = |max: i32, dims: &str| {
+        format!("max_batch_size: {max} input {{ name: \"x\" data_type: TYPE_FP32 dims: {dims} }}")
+    };
+    let y = "output { name: \"y\" data_type: TYPE_FP32 dims: -1 }";
+    let expected = |max: i32, dims: &str| kinds(&format!("{} {y}", x(max, dims)), &signature());
+    assert_eq!(expected(8, "[ 16, 16 ]"), [FaultKind::DimsDiffer { provided: vec![256] }]);
+    let one = FaultKind::Expected { field: "max_batch_size", value: "1".to_owned() };
+    let y = "output { name: \"y\" data_type: TYPE_FP32 dims: 2 }";
+    assert_eq!(kinds(&format!("{} {y}", x(4, "[ 3, 8 ]")), &of_one()), [one.clone(), one.clone()]);
+    assert_eq!(
+        kinds(&format!("{} {y}", x(4, "[ 1, 3, 8 ]")), &of_one()),
+        [FaultKind::NotBatching, one],
+        "its dims have the batch in them"
+    );
 }
 
 #[test]

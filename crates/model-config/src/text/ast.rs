@@ -1,5 +1,7 @@
 //! The syntax tree of a text: names and values with their places, not yet compared with the schema.
 
+use std::ops::Range;
+
 use hippocamp_interface::Position;
 
 /// `name: value`.
@@ -10,6 +12,10 @@ pub(super) struct Field<'a> {
     /// Whether there was a `:`, which only messages may do without.
     pub(super) colon: bool,
     pub(super) value: Node<'a>,
+    /// Its bytes, from the name to the end of the value.
+    pub(super) span: Range<usize>,
+    /// Where the separator behind it ends; where the value does if there is none.
+    pub(super) end: usize,
 }
 
 /// A value and where it stands.
@@ -21,6 +27,8 @@ pub(super) struct Node<'a> {
     /// The token itself: digits, a name, the first string with its quotes, or the opening bracket.
     pub(super) text: &'a str,
     pub(super) value: Value<'a>,
+    /// Its bytes, brackets and quotes included.
+    pub(super) span: Range<usize>,
 }
 
 #[derive(Debug)]

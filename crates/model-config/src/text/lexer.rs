@@ -19,6 +19,8 @@ pub(super) enum TokenKind {
 pub(super) struct Token<'a> {
     pub(super) kind: TokenKind,
     pub(super) text: &'a str,
+    /// Where it begins, in bytes, behind a byte order mark.
+    pub(super) offset: usize,
     pub(super) position: Position,
     /// Nothing but space stands in front of it.
     pub(super) first_on_line: bool,
@@ -63,7 +65,7 @@ impl<'a> Lexer<'a> {
             }
             Some(_) => self.foreign(position, faults),
         };
-        Token { kind, text: &self.text[start..self.offset], position, first_on_line }
+        Token { kind, text: &self.text[start..self.offset], offset: start, position, first_on_line }
     }
 
     fn skip_space(&mut self) {

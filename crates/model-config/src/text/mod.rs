@@ -4,6 +4,7 @@
 //! the length of the text, and the depth of nesting is limited.
 
 mod ast;
+mod edit;
 mod lexer;
 mod literal;
 mod lower;
@@ -14,6 +15,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use edit::{Edit, edited, written_values};
 pub(crate) use parser::shown;
 pub use write::to_text;
 

@@ -20,7 +20,7 @@ pub(super) struct Tree<'a> {
 pub(super) fn parse<'a>(text: &'a str, faults: &mut Faults) -> Tree<'a> {
     let mut lexer = Lexer::new(text);
     let token = lexer.next(faults);
-    let mut parser = Parser { lexer, token, faults, unclosed: None };
+    let mut parser = Parser { lexer, token, end: 0, faults, unclosed: None };
     let fields = parser.message(None, 0);
     Tree { fields, unclosed: parser.unclosed }
 }
@@ -28,6 +28,8 @@ pub(super) fn parse<'a>(text: &'a str, faults: &mut Faults) -> Tree<'a> {
 struct Parser<'a, 'f> {
     lexer: Lexer<'a>,
     token: Token<'a>,
+    /// Where the token before it ends, in bytes.
+    end: usize,
     faults: &'f mut Faults,
     unclosed: Option<Position>,
 }
@@ -99,7 +101,7 @@ impl<'a> Parser<'a, '_> {
 
     /// A name with its value and one optional separator. `None` behind a fault.
     fn field(&mut self, depth: usize) -> Option<Field<'a>> {
-        let Token { text: name, position, .. } = self.token;
+        let Token { text: name, position, offset, .. } = self.token;
         self.advance();
         let colon = self.eat(':');
         let value = match self.token.kind {
@@ -116,14 +118,15 @@ impl<'a> Parser<'a, '_> {
             }
             _ => self.scalar()?,
         };
+        let span = offset..self.end;
         if !self.eat(';') {
             self.eat(',');
         }
-        Some(Field { name, position, colon, value })
+        Some(Field { name, position, colon, value, span, end: self.end })
     }
 
     fn nested(&mut self, depth: usize, in_list: bool) -> Node<'a> {
-        let Token { text, position, kind, .. } = self.token;
+        let Token { text, position, kind, offset, .. } = self.token;
         let close = if kind == TokenKind::Symbol('<') { '>' } else { '}' };
         self.advance();
         let value = if depth >= MAX_DEPTH {
@@ -139,11 +142,11 @@ impl<'a> Parser<'a, '_> {
         } else {
             Value::Message(self.message(Some(&Opened { position, close, in_list }), depth + 1))
         };
-        Node { position, negative: false, text, value }
+        Node { position, negative: false, text, value, span: offset..self.end }
     }
 
     fn list(&mut self, depth: usize) -> Option<Node<'a>> {
-        let Token { text, position, .. } = self.token;
+        let Token { text, position, offset, .. } = self.token;
         self.advance();
         let mut elements = Vec::new();
         if !self.eat(']') {
@@ -170,11 +173,12 @@ impl<'a> Parser<'a, '_> {
                 }
             }
         }
-        Some(Node { position, negative: false, text, value: Value::List(elements) })
+        let span = offset..self.end;
+        Some(Node { position, negative: false, text, value: Value::List(elements), span })
     }
 
     fn scalar(&mut self) -> Option<Node<'a>> {
-        let position = self.token.position;
+        let Token { position, offset, .. } = self.token;
         let negative = self.eat('-');
         let text = self.token.text;
         let value = match self.token.kind {
@@ -182,7 +186,7 @@ impl<'a> Parser<'a, '_> {
             TokenKind::Float => Value::Float,
             TokenKind::Identifier => Value::Identifier,
             TokenKind::Invalid => Value::Invalid,
-            TokenKind::String if !negative => return Some(self.string(position)),
+            TokenKind::String if !negative => return Some(self.string(position, offset)),
             TokenKind::End => {
                 self.fault("Expected a value, found the end of the text.");
                 return None;
@@ -193,11 +197,11 @@ impl<'a> Parser<'a, '_> {
             }
         };
         self.advance();
-        Some(Node { position, negative, text, value })
+        Some(Node { position, negative, text, value, span: offset..self.end })
     }
 
     /// One or more strings that stand side by side.
-    fn string(&mut self, position: Position) -> Node<'a> {
+    fn string(&mut self, position: Position, offset: usize) -> Node<'a> {
         let text = self.token.text;
         let mut bytes = Vec::new();
         let mut valid = true;
@@ -210,7 +214,7 @@ impl<'a> Parser<'a, '_> {
             self.advance();
         }
         let value = if valid { Value::String(bytes) } else { Value::Invalid };
-        Node { position, negative: false, text, value }
+        Node { position, negative: false, text, value, span: offset..self.end }
     }
 
     /// Whether a new line starts with a name that is followed by what only follows a field's name.
@@ -260,6 +264,7 @@ impl<'a> Parser<'a, '_> {
     }
 
     fn advance(&mut self) {
+        self.end = self.token.offset + self.token.text.len();
         self.token = self.lexer.next(self.faults);
     }
 

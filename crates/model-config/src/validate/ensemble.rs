@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hippocamp_proto::inference::{ModelEnsembling, model_ensembling::Step};
 
 use super::Check;
+use crate::FaultKind;
 
 /// A tensor of the ensemble, by its name there.
 #[derive(Default)]
@@ -33,15 +34,15 @@ impl<'a> Check<'a> {
         }
         if !config.instance_group.is_empty() {
             let message = format!("instance group should not be specified for ensemble '{name}'");
-            self.fault("instance_group", message);
+            self.fault_of(FaultKind::Superfluous, "instance_group", message);
         }
         if config.optimization.is_some() {
             let message = format!("optimization should not be specified for ensemble '{name}'");
-            self.fault("optimization", message);
+            self.fault_of(FaultKind::Superfluous, "optimization", message);
         }
         if !config.model_warmup.is_empty() {
             let message = format!("model_warmup can not be specified for ensemble '{name}'");
-            self.fault("model_warmup", message);
+            self.fault_of(FaultKind::Superfluous, "model_warmup", message);
         }
         if ensemble.step.is_empty() {
             self.fault("ensemble_scheduling", format!("must specify 'step' for ensemble '{name}'"));

@@ -25,7 +25,8 @@ impl Check<'_> {
             return;
         }
         if crate::is_ensemble(self.config) {
-            self.fault("runtime", format!("runtime should not be specified for ensemble '{name}'"));
+            let message = format!("runtime should not be specified for ensemble '{name}'");
+            self.fault_of(FaultKind::Superfluous, "runtime", message);
             return;
         }
         // That the config has no backend is a fault of its own.
@@ -81,7 +82,8 @@ impl Check<'_> {
                 );
                 self.fault_of(FaultKind::NoBackend, "backend", message);
             } else if of_platform.is_none() {
-                self.fault_for("platform", &format!("unexpected platform type '{platform}'"));
+                let message = format!("unexpected platform type '{platform}' for {}", self.name);
+                self.fault_of(FaultKind::UnknownPlatform { wanted: platform.clone() }, "platform", message);
             }
         } else if !platform.is_empty()
             && platform::has_platforms(backend)

@@ -6,7 +6,7 @@ use hippocamp_proto::inference::{ModelInstanceGroup, model_instance_group::Kind}
 
 use super::Check;
 use crate::triton_backends::TENSORRT_PLAN;
-use crate::{DefaultFacts, FaultKind};
+use crate::{DefaultFacts, FaultKind, WithoutGpu};
 
 /// Instances in one group. Each has a thread and, with most backends, a copy of the model, so that more is a slip of
 /// the pen rather than a wish.
@@ -23,7 +23,7 @@ impl Check<'_> {
             if matches!(group.kind(), Kind::Model | Kind::Cpu) && !group.gpus.is_empty() {
                 let kind = group.kind().as_str_name();
                 let message = format!("{title} has kind {kind} but specifies one or more GPUs");
-                self.fault(&format!("{path}.gpus"), message);
+                self.fault_of(FaultKind::Superfluous, &format!("{path}.gpus"), message);
             }
             if group.count > MAX_COUNT {
                 let message = format!("{title} has count {}, expected at most {MAX_COUNT}", group.count);
@@ -37,6 +37,10 @@ impl Check<'_> {
     /// What can only be said about a machine.
     pub(super) fn placement(&mut self, facts: &DefaultFacts) {
         let usable = facts.gpus_for(&self.config.backend);
+        let none = match facts.backend(&self.config.backend).without_gpu {
+            WithoutGpu::Impossible => FaultKind::NeedsGpu,
+            WithoutGpu::Refused | WithoutGpu::OnCpu => FaultKind::NoGpu { usable: Vec::new() },
+        };
         for (index, group) in self.config.instance_group.iter().enumerate() {
             if group.kind() != Kind::Gpu {
                 continue;
@@ -45,10 +49,10 @@ impl Check<'_> {
             let title = self.group_title(index, group);
             if !facts.supports_gpus(&self.config.backend) {
                 let message = format!("{title} has kind KIND_GPU but server does not support GPUs");
-                self.fault_of(FaultKind::NoGpu, &format!("{path}.kind"), message);
+                self.fault_of(none.clone(), &format!("{path}.kind"), message);
             } else if usable.is_empty() {
                 let message = format!("{title} has kind KIND_GPU but no GPUs are available");
-                self.fault_of(FaultKind::NoGpu, &format!("{path}.kind"), message);
+                self.fault_of(none.clone(), &format!("{path}.kind"), message);
             } else if group.gpus.is_empty() {
                 self.fault(&path, format!("{title} has kind KIND_GPU but specifies no GPUs"));
             } else {
@@ -65,7 +69,8 @@ impl Check<'_> {
                     "{title} specifies invalid or unsupported gpu id {gpu}. Supported GPUs are: {}",
                     known.join(", ")
                 );
-                self.fault_of(FaultKind::NoGpu, &format!("{path}.gpus[{index}]"), message);
+                let kind = FaultKind::NoGpu { usable: usable.to_vec() };
+                self.fault_of(kind, &format!("{path}.gpus[{index}]"), message);
             }
         }
     }

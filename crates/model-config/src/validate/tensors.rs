@@ -8,8 +8,8 @@ use hippocamp_proto::inference::{
 };
 
 use super::{Check, reshape};
-use crate::data_type;
 use crate::triton_backends::TENSORRT_PLAN;
+use crate::{FaultKind, data_type};
 
 /// A tensor of the config: what inputs and outputs have in common.
 struct Declared<'a> {
@@ -101,7 +101,8 @@ impl Check<'_> {
             && self.given(tensor.dims)
             && let Err(message) = reshape::check(tensor.dims, &reshape.shape)
         {
-            self.fault_for(&format!("{path}.reshape"), &format!("{prefix} {message}"));
+            let message = format!("{prefix} {message} for {}", self.name);
+            self.fault_of(FaultKind::ReshapeDiffers, &format!("{path}.reshape"), message);
         }
         self.tensorrt_only(path, kind, tensor);
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use hippocamp_check::{CheckOptions, to_json, to_text};
+use hippocamp_check::{CheckOptions, fix, fixes_to_text, to_json, to_json_with_fixes, to_text};
 
 use super::{model_args, named, print};
 use crate::args::{BackendConfig, switch};
@@ -23,7 +23,8 @@ use crate::{backends, logging, run};
         Examples:\n  \
         hippocamp check /models\n  \
         hippocamp check s3://bucket/models --format=json\n  \
-        hippocamp check /models --configs-only     (needs no ONNX Runtime)"
+        hippocamp check /models --configs-only     (needs no ONNX Runtime)\n  \
+        hippocamp check /models --fix --dry-run    (what it would write, as a diff)"
 )]
 #[allow(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 struct CheckArgs {
@@ -38,6 +39,15 @@ struct CheckArgs {
     /// How to print: text for people, json for programs.
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
+
+    /// Write what makes models load that do not: only faults whose cure is certain are mended, in the text of their configs, which
+    /// keeps its comments and its form. What does not make the model load is not written. Shows each change as a diff.
+    #[arg(long, conflicts_with = "configs_only")]
+    fix: bool,
+
+    /// With --fix: show what would be written, and write nothing.
+    #[arg(long, requires = "fix")]
+    dry_run: bool,
 
     /// Read configs alone: open no model file, load nothing.
     #[arg(long)]
@@ -84,11 +94,22 @@ pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
     logging::init(&args.logging)?;
     let options = CheckOptions { model_files: !given.configs_only };
     let settings = run::settings(&args)?;
-    let report = hippocamp_check::check(&settings, &backends::all(&args, &settings.devices)?, options);
-    print(&match given.format {
-        Format::Text => to_text(&report),
-        Format::Json => to_json(&report),
-    })?;
+    let backends = backends::all(&args, &settings.devices)?;
+    let report = if given.fix {
+        let (fixes, report) = fix(&settings, &backends, options, given.dry_run);
+        print(&match given.format {
+            Format::Text => fixes_to_text(&fixes) + &to_text(&report),
+            Format::Json => to_json_with_fixes(&report, &fixes),
+        })?;
+        report
+    } else {
+        let report = hippocamp_check::check(&settings, &backends, options);
+        print(&match given.format {
+            Format::Text => to_text(&report),
+            Format::Json => to_json(&report),
+        })?;
+        report
+    };
     let (errors, _) = report.counts();
     Ok(match (report.engines.is_empty(), errors) {
         (false, _) => ExitCode::from(2),
