@@ -18,6 +18,10 @@ import tensorflow as tf  # noqa: E402
 
 from pictures import pictures  # noqa: E402
 
+EXAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "examples")
+sys.path.append(os.path.join(EXAMPLES, "tutorial"))
+import preprocess as tutorial  # noqa: E402
+
 v1 = tf.compat.v1
 TYPES = {
     tf.float32: "TYPE_FP32",
@@ -243,25 +247,12 @@ def solved():
     return {"x": tf.linalg.solve(a, b), "determinant": tf.linalg.det(a)}
 
 
-def preprocess(size, heat_map):
+def preprocess(size):
     """The first step of the tutorial's ensemble: the file of a picture to a network's input, and the map back."""
 
     def build():
-        raw = placeholder("raw_image", tf.string, 1)
-        picture = tf.io.decode_image(raw[0], channels=None, dtype=tf.uint8, expand_animations=False)
-        picture.set_shape([None, None, 3])
-        resized = v1.image.resize_image_with_pad(tf.expand_dims(picture, 0), size, size)
-        planes = tf.transpose(tf.cast(resized, tf.float32), [0, 3, 1, 2]) / 255.0
-        mean = tf.constant(np.array([0.408, 0.447, 0.470], np.float32).reshape(1, 3, 1, 1))
-        deviation = tf.constant(np.array([0.274, 0.274, 0.274], np.float32).reshape(1, 3, 1, 1))
-        height, width = (tf.cast(tf.shape(picture)[side], tf.float32) for side in (0, 1))
-        x, y = width / 2.0, height / 2.0
-        reach = tf.maximum(x, y)
-        source = tf.stack([tf.stack([x, y]), tf.stack([x, y - reach]), tf.stack([x - reach, y])])
-        middle = heat_map / 2
-        target = tf.constant([[middle, middle, 1.0], [middle, 0.0, 1.0], [0.0, middle, 1.0]], tf.float32)
-        matrix = tf.transpose(tf.linalg.solve(target, source))
-        return {"process_img": (planes - mean) / deviation, "affine_trans_mat": matrix}
+        picture, matrix = tutorial.preprocess(placeholder("raw_image", tf.string, 1), size, size)
+        return {"process_img": picture, "affine_trans_mat": matrix}
 
     return build
 
@@ -355,9 +346,9 @@ def make_graphs(repository):
     graph("spectrum", spectrum, [{"sound": floats(4000)}])
     graph("solved", solved, [{"a": floats(4, 3, 3), "b": floats(4, 3, 2)}], max_batch_size=8)
     files = [{"raw_image": texts(content)} for content in pictures()]
-    graph("detection-preprocess", preprocess(512, 128.0), files)
+    graph("detection-preprocess", preprocess(512), files)
     repository.config("detection-preprocess", TUTORIAL)
-    graph("detection-preprocess-320", preprocess(320, 80.0), files[:2])
+    graph("detection-preprocess-320", preprocess(320), files[:2])
 
 
 def make_saved_models(repository, folder):
