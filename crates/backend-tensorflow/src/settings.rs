@@ -26,8 +26,7 @@ pub struct Settings {
 const NOT_OURS: [&str; 1] = ["gpu_memory_fraction"];
 
 /// The options that there are, as the end of a sentence.
-const KNOWN: &str =
-    "library, intra_op_thread_count, inter_op_thread_count, allow-soft-placement, version and default-max-batch-size";
+const KNOWN: &str = "library, intra_op_thread_count, inter_op_thread_count, allow-soft-placement, version and default-max-batch-size";
 
 impl Settings {
     /// Settings for the library at this path. Operations may use as many threads as there are CPUs for this process.
