@@ -72,12 +72,21 @@ fn one_line(message: &str) -> Cow<'_, str> {
     lines.collect::<Vec<_>>().join(" ").into()
 }
 
-/// Whether no such message of a loaded model was logged before; shapes in it are ignored.
+/// Whether no such message of a loaded model was logged before; shapes in it are ignored, and which weight it is about.
 fn is_new(model: &str, line: &str) -> bool {
     let mut logged = LOGGED.lock();
     // Not a loaded model: its messages would never be forgotten.
     let Some(logged) = logged.get_mut(model) else { return true };
-    logged.messages.len() < MOST && logged.messages.insert(without_shapes(line))
+    logged.messages.len() < MOST && logged.messages.insert(subject(line))
+}
+
+/// What a message is about: several of the same subject are logged once.
+fn subject(line: &str) -> String {
+    match line.split_once(" appears in graph inputs") {
+        // There is one for each weight of a model, where an old exporter lists weights among the inputs.
+        Some((weight, behind)) if weight.starts_with("Initializer ") => behind.to_owned(),
+        _ => without_shapes(line),
+    }
 }
 
 /// The text without the parts in braces, which are shapes.

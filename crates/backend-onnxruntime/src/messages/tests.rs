@@ -33,6 +33,20 @@ fn a_warning_is_told_once_a_model_and_output() {
 }
 
 #[test]
+fn weights_among_the_inputs_are_told_once() {
+    let model: Arc<str> = "weights_among_the_inputs".into();
+    let _loaded = LoggedMessages::of(&model);
+    let of = |weight: &str| {
+        format!("Initializer {weight} appears in graph inputs and will not be treated as constant")
+    };
+    assert!(is_new(&model, &of("a")) && !is_new(&model, &of("b")));
+    assert!(
+        is_new(&model, "Initializer a appears elsewhere")
+            && is_new(&model, "Initializer b appears elsewhere")
+    );
+}
+
+#[test]
 fn shapes_are_left_out_of_the_comparison() {
     for (line, rest) in [("", ""), ("a {1,2} b {} c", "a  b  c"), ("a {b", "a b"), ("a } b", "a } b")] {
         assert_eq!(without_shapes(line), rest);
