@@ -83,12 +83,12 @@ def make_all(store):
             if ending or "MAR-INF/MANIFEST.json" in files:
                 write(os.path.join(store, name + ending), files)
                 made[name + ending] = text
-    good = os.path.join(store, "good.mar")
-    zipped(good, entries())
-    with open(good, "rb") as f:
-        content = f.read()
-    os.remove(good)
-    for name, content in {"cut.mar": content[: len(content) // 2], "text.mar": b"no archive", "nothing.mar": b""}.items():
+    for ending in (".mar", ".tar.gz"):
+        path = os.path.join(store, f"cut{ending}")
+        WRITERS[ending](path, entries())
+        os.truncate(path, os.path.getsize(path) // 2)
+        made[f"cut{ending}"] = ""
+    for name, content in {"text.mar": b"no archive", "nothing.mar": b""}.items():
         with open(os.path.join(store, name), "wb") as f:
             f.write(content)
         made[name] = ""
