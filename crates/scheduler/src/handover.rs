@@ -88,7 +88,14 @@ impl Scheduler {
             }
         }
         launch.instances = missing;
-        let (scheduler, stopped) = launch.start()?;
+        let (scheduler, stopped) = match launch.start() {
+            Ok(started) => started,
+            Err(failed) => {
+                // They count as instances of the launch, and nobody starts them any more.
+                drop(next_instances);
+                return Err(failed.ended());
+            }
+        };
         *scheduler.pending_handover.lock() = Some(PendingHandover { from: Arc::clone(old), next_instances });
         Ok((Arc::new(scheduler), stopped))
     }

@@ -1,6 +1,9 @@
 //! The scheduler of a model version: its queue and its instance threads.
 
+use std::pin::pin;
 use std::sync::{Arc, Weak, mpsc};
+use std::task::{Context, Wake, Waker};
+use std::thread::{self, Thread};
 
 use hippocamp_backend::{
     CorrelationId, DeferredWake, Device, Error, FailureReason, Model, Request, Result, WakeInstance,
@@ -33,13 +36,15 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// Starts all instances and waits until each is ready to execute, which may take seconds for a large model. If an
-    /// instance cannot be created, the others are stopped and its error is returned.
+    /// instance cannot be created, the others are stopped, and its error is returned once they have ended.
     pub fn start(
         model: &Arc<dyn Model>,
         instances: Vec<InstancePlan>,
         queue: QueueSettings,
     ) -> Result<(Scheduler, Stopped)> {
-        Launch::new(model, instances, Batcher::Dynamic(Queue::new(queue))).start()
+        Launch::new(model, instances, Batcher::Dynamic(Queue::new(queue)))
+            .start()
+            .map_err(FailedLaunch::ended)
     }
 
     /// As [`Scheduler::start`], for a model whose requests belong to sequences.
@@ -49,7 +54,7 @@ impl Scheduler {
         policy: SequencePolicy,
     ) -> Result<(Scheduler, Stopped)> {
         let batcher = SequenceBatcher::new(policy, instances.len());
-        Launch::new(model, instances, Batcher::Sequence(batcher)).start()
+        Launch::new(model, instances, Batcher::Sequence(batcher)).start().map_err(FailedLaunch::ended)
     }
 
     /// Queues the request and returns at once. The response is sent through the request's own sender by an instance
@@ -207,16 +212,32 @@ impl Launch {
     }
 
     /// Creates the instances, at the same time, and waits until every one is.
-    pub(crate) fn start(self) -> Result<(Scheduler, Stopped)> {
+    pub(crate) fn start(self) -> Result<(Scheduler, Stopped), FailedLaunch> {
         let Launch { scheduler, instances, alive, stopped } = self;
+        let stopped = Stopped(stopped);
         let (made, results) = mpsc::channel();
-        for instance in instances {
-            instance.spawn(made.clone())?;
-        }
+        let spawned = instances.into_iter().try_for_each(|instance| instance.spawn(made.clone()));
         drop(made);
         drop(alive);
-        results.iter().collect::<Result<()>>()?;
-        Ok((scheduler, Stopped(stopped)))
+        match spawned.and_then(|()| results.iter().collect()) {
+            Ok(()) => Ok((scheduler, stopped)),
+            Err(error) => Err(FailedLaunch { error, stopped }),
+        }
+    }
+}
+
+/// Why instances could not be created. Those that could are ending.
+#[derive(Debug)]
+pub(crate) struct FailedLaunch {
+    error: Error,
+    stopped: Stopped,
+}
+
+impl FailedLaunch {
+    /// Waits until no instance is left, whose memory the next try needs. Returns the error.
+    pub(crate) fn ended(self) -> Error {
+        self.stopped.wait_blocking();
+        self.error
     }
 }
 
@@ -228,6 +249,21 @@ impl Stopped {
     pub async fn wait(mut self) {
         // Nothing is ever sent: the channel closes when the last instance drops its end.
         while self.0.changed().await.is_ok() {}
+    }
+
+    /// As [`Stopped::wait`], on a thread that may block.
+    fn wait_blocking(self) {
+        struct Unpark(Thread);
+        impl Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut wait = pin!(self.wait());
+        while wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            thread::park();
+        }
     }
 }
 
