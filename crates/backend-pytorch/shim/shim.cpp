@@ -202,27 +202,27 @@ bool is_list_of(const c10::IValue &value, c10::TypeKind kind) {
 
 // Takes a result apart into what can be served one by one: parts of tuples, lists and dictionaries of tensors, in their order.
 void take_apart(const c10::IValue &value, const std::string *key, std::vector<Result> &results) {
-    if (value.isTuple()) {
+    const bool is_tensor = value.isTensor();
+    if (!is_tensor && value.isTuple()) {
         for (const auto &part : value.toTupleRef().elements()) {
             take_apart(part, nullptr, results);
         }
-    } else if (value.isTensorList() || is_list_of(value, c10::TypeKind::TensorType)) {
+    } else if (!is_tensor && (value.isTensorList() || is_list_of(value, c10::TypeKind::TensorType))) {
         for (const at::Tensor &part : value.toTensorVector()) {
             take_apart(part, nullptr, results);
         }
-    } else if (value.isGenericDict() && value.toGenericDict().keyType()->kind() == c10::TypeKind::StringType) {
+    } else if (!is_tensor && value.isGenericDict() && value.toGenericDict().keyType()->kind() == c10::TypeKind::StringType) {
         for (const auto &entry : value.toGenericDict()) {
             const std::string name = entry.key().toStringRef();
             take_apart(entry.value(), &name, results);
         }
     } else {
-        Result result;
+        Result &result = results.emplace_back();
         result.value = value;
         if (key != nullptr) {
             result.key = *key;
             result.has_key = true;
         }
-        results.push_back(std::move(result));
     }
 }
 
@@ -261,7 +261,6 @@ void make_ready(Result &result) {
     if (result.is_ready) {
         return;
     }
-    result.type = result.value.type()->annotation_str();
     if (result.value.isTensor() && result.value.toTensor().defined()) {
         // Moved, so that nothing but `tensor` refers to it.
         at::Tensor tensor = std::move(result.value).toTensor();
@@ -270,12 +269,17 @@ void make_ready(Result &result) {
         if (!tensor.device().is_cpu()) {
             tensor = tensor.cpu();
         }
-        result.tensor = tensor.resolve_conj().resolve_neg().contiguous();
+        if (tensor.is_conj() || tensor.is_neg()) {
+            tensor = tensor.resolve_conj().resolve_neg();
+        }
+        result.tensor = tensor.contiguous();
     } else if (is_list_of(result.value, c10::TypeKind::StringType)) {
         for (const c10::IValue &text : result.value.toListRef()) {
             const std::string &content = text.toStringRef();
             result.strings.push_back({content.data(), content.size()});
         }
+    } else {
+        result.type = result.value.type()->annotation_str();
     }
     result.is_ready = true;
 }

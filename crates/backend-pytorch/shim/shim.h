@@ -118,6 +118,7 @@ typedef struct {
     size_t size;
     const hippocamp_torch_text *strings;
     size_t string_count;
+    // In PyTorch's words, of a result that cannot be served.
     const char *type;
     // Nothing else refers to its memory: it may be kept.
     uint8_t is_sole;

@@ -68,7 +68,7 @@ fn only_the_right_library_is_taken() {
     assert!(refused(with_shim(&place)).starts_with("it is truncated: "));
 
     let other = compiled(folder, "other", "int answer(void) { return 42; }");
-    let expected = "it is not PyTorch from version 2.9 on: it has no 'aoti_torch_abi_version'";
+    let expected = "it is not PyTorch, or too old: it has no 'aoti_torch_abi_version'";
     assert_eq!(refused(with_shim(&other)), expected);
 
     // A shim that is not beside it, is none, or is another version.
