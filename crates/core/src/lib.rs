@@ -15,6 +15,7 @@ mod index;
 #[cfg_attr(not(feature = "lazy-loading"), path = "without_lazy_loading.rs")]
 mod lazy;
 mod log_control;
+mod look;
 mod lost;
 mod metadata;
 mod metrics_page;
@@ -45,6 +46,7 @@ pub use hippocamp_trace::{
 };
 pub use index::IndexEntry;
 pub use log_control::{LogChange, LogControl, LogSettings};
+pub use look::WrittenConfig;
 pub use metadata::{ModelMetadata, TensorMetadata};
 pub use metrics_settings::{Histograms, MetricsSettings};
 pub use observed::{Observed, Sending};

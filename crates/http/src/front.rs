@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use hippocamp_access::Access;
 use hippocamp_core::{HeaderForwarding, InferenceServer};
 use hippocamp_http_content::{ResponseCompression, Unread};
-use hippocamp_net::Source;
+use hippocamp_net::{Network, Source};
 use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
@@ -56,6 +56,11 @@ pub struct HttpFront {
 impl HttpFront {
     pub fn new(server: Arc<InferenceServer>, settings: HttpSettings) -> HttpFront {
         HttpFront { server, settings, large_copy: usize::MAX, openapi: OnceLock::new() }
+    }
+
+    /// The front of a port of that network.
+    pub fn on(network: &Network, server: Arc<InferenceServer>, settings: HttpSettings) -> HttpFront {
+        HttpFront { large_copy: network.large_copy(), ..HttpFront::new(server, settings) }
     }
 
     /// Answers one request. Dropping the future cancels what it asked for. Has to run on a tokio runtime: large bodies

@@ -30,6 +30,7 @@ mod trace_setting;
 
 pub use front::{HttpFront, HttpSettings};
 pub use hippocamp_http_content::ResponseCompression;
+pub use metrics::MetricsFront;
 pub use response::ResponseBody;
 pub use serve::{serve, serve_metrics};
 #[doc(hidden)]

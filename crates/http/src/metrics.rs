@@ -19,7 +19,7 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; c
 
 /// Makes the page when it is asked for.
 #[derive(Clone, Debug)]
-pub(crate) struct MetricsFront {
+pub struct MetricsFront {
     server: Arc<InferenceServer>,
     /// Who may read the page.
     access: Access,

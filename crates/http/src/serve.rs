@@ -24,22 +24,22 @@ pub async fn serve<F: Front>(
     mount: impl FnOnce(HttpFront) -> F,
 ) {
     let port = Port { name: "http", http1: true, http2: Http2::default(), counted: true };
-    let mut front = HttpFront::new(server, settings);
-    front.large_copy = network.large_copy();
+    let front = HttpFront::on(&network, server, settings);
     hippocamp_net::serve(listener, network, port, mount(front)).await;
 }
 
 /// The same for the metrics port.
-pub async fn serve_metrics(
+pub async fn serve_metrics<F: Front>(
     listener: impl Into<Listener>,
     network: Arc<Network>,
     server: Arc<InferenceServer>,
     access: Access,
+    mount: impl FnOnce(MetricsFront) -> F,
 ) {
     let port = Port { name: "metrics", http1: true, http2: Http2::default(), counted: false };
     let counted = Arc::clone(&network);
     server.add_metrics(move |page| counted.write_metrics(page));
-    hippocamp_net::serve(listener, network, port, MetricsFront::new(server, access)).await;
+    hippocamp_net::serve(listener, network, port, mount(MetricsFront::new(server, access))).await;
 }
 
 impl Front for HttpFront {

@@ -2,6 +2,7 @@
 
 mod access;
 mod cache;
+mod console;
 mod gpus;
 mod grpc;
 mod http;
@@ -27,6 +28,7 @@ use hippocamp_core::Readiness;
 
 pub(crate) use access::{AccessArgs, Accesses};
 pub(crate) use cache::CacheArgs;
+pub(crate) use console::ConsoleArgs;
 pub(crate) use gpus::GpusArgs;
 pub(crate) use grpc::GrpcArgs;
 pub(crate) use http::HttpArgs;
@@ -71,6 +73,8 @@ pub(crate) struct Args {
     pub(crate) grpc_tls: GrpcTlsArgs,
     #[command(flatten)]
     pub(crate) metrics: MetricsArgs,
+    #[command(flatten)]
+    pub(crate) console: ConsoleArgs,
     #[command(flatten)]
     pub(crate) metrics_tls: MetricsTlsArgs,
     #[command(flatten)]

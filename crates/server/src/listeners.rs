@@ -13,6 +13,7 @@ use hippocamp_torchserve::TorchServeConfig;
 use hippocamp_torchserve_http::Parts;
 
 use crate::args::Args;
+use crate::console::ConsoleListeners;
 use crate::torchserve::{Addresses, TorchServeListeners};
 use crate::unix_socket::{self, SocketFile};
 
@@ -27,7 +28,8 @@ const UNIX: &str = "unix:";
 pub(crate) struct Listeners {
     pub(crate) http: Vec<Listener>,
     pub(crate) grpc: Vec<Listener>,
-    pub(crate) metrics: Vec<Listener>,
+    /// Of the metrics and of the console.
+    pub(crate) console: ConsoleListeners,
     pub(crate) torchserve: TorchServeListeners,
     /// The TLS of the ports that have it.
     pub(crate) tls: Vec<Arc<Tls>>,
@@ -79,19 +81,15 @@ impl Listeners {
             };
             listeners.grpc = listeners.add(wanted, mode).await?;
         }
+        let address = metrics_address(args);
         if metrics.allow_metrics {
-            // Where HTTP has only a unix socket, metrics go to the usual address.
-            let of_http = Some(&http.http_address).filter(|address| !address.starts_with(UNIX));
-            let address = metrics.metrics_address.as_ref().or(of_http);
-            let wanted = Wanted {
-                protocol: "metrics",
-                address: address.map_or("127.0.0.1", String::as_str),
-                port: metrics.metrics_port,
-                reuse: false,
-                unix: None,
-                tls: args.metrics_tls.open()?,
-            };
-            listeners.metrics = listeners.add(wanted, mode).await?;
+            let tls = args.metrics_tls.open()?;
+            let wanted = Wanted { tls, ..Wanted::plain("metrics", address, metrics.metrics_port) };
+            listeners.console.metrics = listeners.add(wanted, mode).await?;
+        }
+        if let Some(port) = args.console.console_port.filter(|_| args.console.allow_console) {
+            let wanted = Wanted { tls: args.metrics_tls.open()?, ..Wanted::plain("console", address, port) };
+            listeners.console.own = listeners.add(wanted, mode).await?;
         }
         listeners.open_torchserve(&Addresses::of(&args.torchserve, config)).await?;
         Ok(listeners)
@@ -140,6 +138,12 @@ impl Listeners {
         self.tls.extend(tls.clone());
         Ok(opened.into_iter().map(|listener| listener.with_tls(tls.clone())).collect())
     }
+}
+
+/// The address of the metrics and of the console. Where HTTP has only a unix socket, it is the loopback's.
+pub(crate) fn metrics_address(args: &Args) -> &str {
+    let of_http = Some(&args.http.http_address).filter(|address| !address.starts_with(UNIX));
+    args.metrics.metrics_address.as_ref().or(of_http).map_or("127.0.0.1", String::as_str)
 }
 
 async fn bind(address: &str, port: u16, reuse: bool) -> anyhow::Result<TcpListener> {

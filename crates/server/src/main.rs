@@ -7,6 +7,7 @@ mod allocator;
 mod args;
 mod backends;
 mod commands;
+mod console;
 #[cfg(any(feature = "onnxruntime", feature = "tensorflow", feature = "pytorch"))]
 mod engine;
 mod listeners;

@@ -1,5 +1,6 @@
 //! The life of the server: open the ports, load the models, serve, and stop on a signal.
 
+use std::mem::take;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ use crate::listeners::Listeners;
 use crate::logging::Log;
 use crate::observing::Observing;
 use crate::signals::{self, Signals};
-use crate::{backends, reload, repositories, test_hooks, threads, torchserve};
+use crate::{backends, console, reload, repositories, test_hooks, threads, torchserve};
 
 pub(crate) async fn run(mut args: Args, log: Log) -> anyhow::Result<ExitCode> {
     let begin = Instant::now();
@@ -49,9 +50,10 @@ pub(crate) async fn run(mut args: Args, log: Log) -> anyhow::Result<ExitCode> {
     let threads = threads::start(args.io_thread_count).context("failed to start the I/O threads")?;
     let network = start_network(&args, threads.as_ref());
     observing.attach(&server, &network);
-    beside.spawn(reload::follow(accesses.auth.clone(), std::mem::take(&mut listeners.tls)));
-    let _socket_files = std::mem::take(&mut listeners.socket_files);
-    let mut fronts = serve(listeners, &network, &server, &torchserve, &args, &accesses)?;
+    beside.spawn(reload::follow(accesses.auth.clone(), take(&mut listeners.tls)));
+    let _socket_files = take(&mut listeners.socket_files);
+    let mut fronts = console::serve(&args, &accesses, (&network, &server), &mut listeners, &mut beside)?;
+    serve(listeners, &network, &server, &torchserve, (&args, &accesses), &mut fronts)?;
 
     let faults = tokio::select! {
         faults = server.start_models() => faults,
@@ -167,24 +169,28 @@ pub(crate) fn settings(args: &Args) -> anyhow::Result<Settings> {
     })
 }
 
+/// The settings of v2 over HTTP, on every port that has it.
+pub(crate) fn http_settings(args: &Args, accesses: &Accesses) -> HttpSettings {
+    HttpSettings {
+        max_input_size: args.http.http_max_input_size,
+        response_compression: args.http.http_response_compression.into(),
+        header_forwarding: args.http.http_header_forward_pattern.clone(),
+        access: accesses.http.clone(),
+    }
+}
+
 /// Starts a front for every listener. Each ends when the network is closed and its last request is done.
 fn serve(
     listeners: Listeners,
     network: &Arc<Network>,
     server: &Arc<InferenceServer>,
     torchserve: &Arc<TorchServe>,
-    args: &Args,
-    accesses: &Accesses,
-) -> anyhow::Result<JoinSet<()>> {
-    let mut fronts = JoinSet::new();
+    (args, accesses): (&Args, &Accesses),
+    fronts: &mut JoinSet<()>,
+) -> anyhow::Result<()> {
     let shared = || (Arc::clone(network), Arc::clone(server));
     let v1 = V1::new(Arc::clone(server));
-    let settings = HttpSettings {
-        max_input_size: args.http.http_max_input_size,
-        response_compression: args.http.http_response_compression.into(),
-        header_forwarding: args.http.http_header_forward_pattern.clone(),
-        access: accesses.http.clone(),
-    };
+    let settings = http_settings(args, accesses);
     for listener in listeners.http {
         info!("HTTP on {}", listener.address()?);
         let (network, server) = shared();
@@ -215,13 +221,8 @@ fn serve(
         fronts.spawn(hippocamp_grpc::serve(listener, network, server, settings, |front| v1.beside(front)));
     }
     let http2 = args.grpc.settings().http2;
-    torchserve::serve(listeners.torchserve, network, torchserve, accesses, (&settings, &http2), &mut fronts)?;
-    for listener in listeners.metrics {
-        info!("metrics on {}", listener.address()?);
-        let (network, server) = shared();
-        fronts.spawn(hippocamp_http::serve_metrics(listener, network, server, accesses.metrics.clone()));
-    }
-    Ok(fronts)
+    torchserve::serve(listeners.torchserve, network, torchserve, accesses, (&settings, &http2), fronts)?;
+    Ok(())
 }
 
 /// Drains the network, then waits for the fronts and the instances, at most `timeout` in all. True if all finished.

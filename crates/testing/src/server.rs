@@ -107,7 +107,8 @@ impl TestServer {
             V1HttpFront::new(Arc::clone(&v1), &network, Access::open(), HeaderForwarding::default());
         fronts.spawn(hippocamp_http::serve(http, of_http, server, settings, |front| v1_http.beside(front)));
         let (of_metrics, server) = shared();
-        fronts.spawn(hippocamp_http::serve_metrics(metrics, of_metrics, server, Access::open()));
+        fronts
+            .spawn(hippocamp_http::serve_metrics(metrics, of_metrics, server, Access::open(), |front| front));
         let (of_grpc, server) = shared();
         let v1_grpc = V1GrpcFront::new(v1, &network, Access::open(), HeaderForwarding::default());
         let settings = GrpcSettings::default();

@@ -244,7 +244,8 @@ async fn the_metrics_port() {
     let address = listener.local_addr().unwrap();
     let network = Network::start(limits());
     let server = Arc::clone(&fixture.front.server);
-    let done = tokio::spawn(serve_metrics(listener, Arc::clone(&network), server, Access::open()));
+    let done =
+        tokio::spawn(serve_metrics(listener, Arc::clone(&network), server, Access::open(), |front| front));
     spawn_blocking(move || {
         let mut client = Client::new(address);
         client.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");

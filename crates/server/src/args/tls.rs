@@ -52,6 +52,12 @@ macro_rules! tls_args {
                 self.flags().files().err()
             }
 
+            /// Whether the port has TLS.
+            #[allow(dead_code, reason = "not asked of every port")]
+            pub(crate) fn is_on(&self) -> bool {
+                !matches!(self.flags().files(), Ok(None))
+            }
+
             /// Reads the files; `None` if the port has no TLS.
             pub(crate) fn open(&self) -> anyhow::Result<Option<Arc<Tls>>> {
                 let files = self.flags().files().map_err(anyhow::Error::msg)?;

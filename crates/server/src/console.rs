@@ -1,0 +1,136 @@
+//! The console: on the metrics port, or on one of its own.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hippocamp_console::{Console, ConsoleFront};
+use hippocamp_core::InferenceServer;
+use hippocamp_http::{HttpFront, HttpSettings, MetricsFront};
+use hippocamp_net::{Http2, Listener, Network, Port};
+use tokio::task::JoinSet;
+use tracing::info;
+
+use crate::args::{Accesses, Args};
+use crate::listeners::{Listeners, metrics_address};
+use crate::run::http_settings;
+
+/// The ports on which the console may be.
+#[derive(Debug, Default)]
+pub(crate) struct ConsoleListeners {
+    pub(crate) metrics: Vec<Listener>,
+    /// Of the console alone, if it has a port of its own.
+    pub(crate) own: Vec<Listener>,
+}
+
+/// Starts the console, if the flags want it, and serves the metrics port and that of the console.
+pub(crate) fn serve(
+    args: &Args,
+    accesses: &Accesses,
+    (network, server): (&Arc<Network>, &Arc<InferenceServer>),
+    listeners: &mut Listeners,
+    beside: &mut JoinSet<io::Result<()>>,
+) -> anyhow::Result<JoinSet<()>> {
+    let listeners = std::mem::take(&mut listeners.console);
+    ConsolePorts::start(args, server, accesses, beside).serve(listeners, (network, server), accesses)
+}
+
+/// What a port needs to have the console.
+struct ConsolePorts {
+    /// `None` if there is no console.
+    console: Option<Arc<Console>>,
+    /// Whether it has a port of its own.
+    own_port: bool,
+    v2: HttpSettings,
+}
+
+impl ConsolePorts {
+    /// Starts the console, if the flags want it, beside the server.
+    fn start(
+        args: &Args,
+        server: &Arc<InferenceServer>,
+        accesses: &Accesses,
+        beside: &mut JoinSet<io::Result<()>>,
+    ) -> ConsolePorts {
+        let flags = &args.console;
+        let is_served = flags.console_port.is_some() || args.metrics.allow_metrics;
+        let console = (flags.allow_console && is_served).then(|| {
+            let console = Console::new(Arc::clone(server), accesses.http.clone(), acts(args));
+            let followed = Arc::clone(&console);
+            beside.spawn(async move {
+                followed.follow().await;
+                Ok(())
+            });
+            console
+        });
+        let v2 = http_settings(args, accesses);
+        ConsolePorts { console, own_port: flags.console_port.is_some(), v2 }
+    }
+
+    fn front(&self, network: &Network) -> Option<ConsoleFront<HttpFront, MetricsFront>> {
+        let console = self.console.as_ref()?;
+        let v2 = || HttpFront::on(network, Arc::clone(console.server()), self.v2.clone());
+        Some(ConsoleFront::new(Arc::clone(console), console.acts().then(v2), None))
+    }
+
+    /// Serves the metrics port, with the console if it belongs there, and the console's own port.
+    fn serve(
+        &self,
+        listeners: ConsoleListeners,
+        (network, server): (&Arc<Network>, &Arc<InferenceServer>),
+        accesses: &Accesses,
+    ) -> anyhow::Result<JoinSet<()>> {
+        let mut fronts = JoinSet::new();
+        for listener in listeners.metrics {
+            info!("metrics on {}", listener.address()?);
+            let (of_port, server) = (Arc::clone(network), Arc::clone(server));
+            let access = accesses.metrics.clone();
+            if let Some(console) = self.front(network).filter(|_| !self.own_port) {
+                let mount = |metrics| console.before(metrics);
+                fronts.spawn(hippocamp_http::serve_metrics(listener, of_port, server, access, mount));
+            } else {
+                let alone = |metrics| metrics;
+                fronts.spawn(hippocamp_http::serve_metrics(listener, of_port, server, access, alone));
+            }
+        }
+        for listener in listeners.own {
+            info!("console on {}", listener.address()?);
+            if let Some(front) = self.front(network) {
+                let port = Port { name: "console", http1: true, http2: Http2::default(), counted: false };
+                fronts.spawn(hippocamp_net::serve(listener, Arc::clone(network), port, front));
+            }
+        }
+        Ok(fronts)
+    }
+}
+
+/// Whether the page may infer, load and unload: only where it opens no door that HTTP has closed. HTTP has to be served at the
+/// same address without TLS, which may ask clients for certificates, or the console has to be for this machine alone.
+fn acts(args: &Args) -> bool {
+    let address = metrics_address(args);
+    let is_local = address == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    let is_as_open = address == args.http.http_address && !args.http_tls.is_on();
+    args.http.allow_http && (is_local || is_as_open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[test]
+    fn the_console_opens_no_door_that_http_has_closed() {
+        let of = |flags: &[&str]| {
+            let flags = ["hippocamp", "--model-repository=/m"].iter().chain(flags);
+            acts(&Args::try_parse_from(flags).unwrap())
+        };
+        assert!(of(&[]) && of(&["--http-address=10.0.0.1"]));
+        assert!(
+            !of(&["--allow-http=false"]) && !of(&["--http-address=127.0.0.1", "--metrics-address=0.0.0.0"])
+        );
+        assert!(of(&["--metrics-address=127.0.0.1"]) && of(&["--metrics-address=localhost"]));
+        let tls = ["--http-use-ssl=true", "--http-server-cert=c", "--http-server-key=k"];
+        assert!(!of(&tls));
+        assert!(of(&[&tls[..], &["--metrics-address=::1"]].concat()));
+    }
+}
