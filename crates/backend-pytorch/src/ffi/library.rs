@@ -37,9 +37,7 @@ impl Library {
         let library = ManuallyDrop::new(hippocamp_engine_library::open_lazily(library)?);
         // SAFETY: the symbol is looked up and not used.
         if unsafe { library.get::<unsafe extern "C" fn() -> u64>(OF_PYTORCH) }.is_err() {
-            return Err(
-                "it is not PyTorch, or too old: it has no 'aoti_torch_abi_version'".to_owned()
-            );
+            return Err("it is not PyTorch, or too old: it has no 'aoti_torch_abi_version'".to_owned());
         }
         // The loader finds the shim's own need of the library by its name, as it is there already.
         let shim = hippocamp_engine_library::open_lazily(shim)
