@@ -10,7 +10,7 @@ mod plans;
 mod write;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hippocamp_backend::Backend;
@@ -80,8 +80,15 @@ pub fn fix(
     let first = check(settings, backends, options);
     let roots: Vec<PathBuf> = settings.repositories.iter().filter_map(folder).collect();
     let is_whole = roots.len() == settings.repositories.len();
-    if first.counts().0 == 0 || !is_whole {
+    if first.counts().0 == 0 {
         return (Vec::new(), first);
+    }
+    if !is_whole {
+        let mut report = first;
+        report
+            .advice
+            .push("nothing is fixed, as not all repositories are folders of this machine".to_owned());
+        return (Vec::new(), report);
     }
     let mut changes = BTreeMap::new();
     let last = match tried(settings, backends, options, &roots, &first, &mut changes) {
@@ -98,14 +105,25 @@ pub fn fix(
         let path = change.config.as_ref().map_or_else(|| folder.clone(), |config| folder.join(config));
         let outcome = match last.get(&(root, name.clone())) {
             Some(Some(why)) => Outcome::LeftAlone(why.clone()),
-            _ if is_dry => Outcome::Shown,
-            _ => write::write(&folder, &change).map_or_else(Outcome::Failed, |()| Outcome::Written),
+            None => Outcome::LeftAlone("it was not there when the fix was tried".to_owned()),
+            Some(None) if is_shared(&path, &first) => {
+                Outcome::LeftAlone("another model has the same config, by a link".to_owned())
+            }
+            Some(None) if is_dry => Outcome::Shown,
+            Some(None) => write::write(&folder, &change).map_or_else(Outcome::Failed, |()| Outcome::Written),
         };
         fixes.push(Fix { model: name, changes: diff::changes(&path, &change), path, outcome });
     }
     let is_written = fixes.iter().any(|fix| fix.outcome == Outcome::Written);
     let report = if is_written { check(settings, backends, options) } else { first };
     (fixes, report)
+}
+
+/// Whether the file of a config is that of another model as well.
+fn is_shared(config: &Path, report: &Report) -> bool {
+    let Ok(file) = std::fs::canonicalize(config) else { return false };
+    let same = |model: &&CheckedModel| std::fs::canonicalize(&model.path).is_ok_and(|other| other == file);
+    report.models.iter().filter(same).count() > 1
 }
 
 /// The first error of each model, if it has any.

@@ -114,7 +114,7 @@ instance_group { kind: KIND_CPU }
 input { name: "x" data_type: TYPE_FP32 dims: -1 }
 output { name: "y" data_type: TYPE_FP32 dims: -1 }
 ensemble_scheduling {
-  step { model_name: "iner" input_map { key: "INPUT0" value: "x" } output_map { key: "OUTPUT0" value: "y" } }
+  step { model_name: "inner" input_map { key: "INPUT0" value: "x" } output_map { key: "OUTPUT0" value: "y" } }
 }
 "#;
     write(folder.path(), "outer/config.pbtxt", outer);
@@ -123,8 +123,44 @@ ensemble_scheduling {
     assert_eq!(report.counts(), (0, 0), "{shown}");
     assert_eq!(fs::read_to_string(folder.path().join("inner/config.pbtxt")).unwrap(), GOOD);
     let after = fs::read_to_string(folder.path().join("outer/config.pbtxt")).unwrap();
-    let expected = outer.replace("iner", "inner").replace("instance_group { kind: KIND_CPU }\n", "");
+    let expected = outer.replace("instance_group { kind: KIND_CPU }\n", "");
     assert_eq!(after, expected.replace("max_batch_size: 8 #", "max_batch_size: 4 #"));
+}
+
+#[test]
+fn no_other_model_takes_the_place_of_one_that_is_missing() {
+    for (wanted, there) in [("ranker_v2", "ranker_v1"), ("detector_b", "detector_a"), ("resnet", "resnet_v2")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &format!("{there}/config.pbtxt"), GOOD);
+        write(folder.path(), &format!("{there}/1/any"), "");
+        let outer = format!(
+            "platform: \"ensemble\" input {{ name: \"x\" data_type: TYPE_FP32 dims: -1 }}
+            output {{ name: \"y\" data_type: TYPE_FP32 dims: -1 }} ensemble_scheduling {{ step {{
+            model_name: \"{wanted}\" input_map {{ key: \"INPUT0\" value: \"x\" }}
+            output_map {{ key: \"OUTPUT0\" value: \"y\" }} }} }}"
+        );
+        write(folder.path(), "outer/config.pbtxt", &outer);
+        let (fixes, report) = fixed(folder.path(), false);
+        assert!(fixes.is_empty() && report.counts().0 > 0, "{wanted}: {fixes:?}");
+        assert_eq!(fs::read_to_string(folder.path().join("outer/config.pbtxt")).unwrap(), outer);
+    }
+}
+
+#[test]
+fn a_config_that_two_models_share_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = GOOD.replace("max_batch_size", "max_batch");
+    write(folder.path(), "shared.txt", &bad);
+    for model in ["a", "b"] {
+        write(folder.path(), &format!("models/{model}/1/any"), "");
+        let link = folder.path().join(format!("models/{model}/config.pbtxt"));
+        std::os::unix::fs::symlink("../../shared.txt", link).unwrap();
+    }
+    let (fixes, _) = fixed(&folder.path().join("models"), false);
+    let why = Outcome::LeftAlone("another model has the same config, by a link".to_owned());
+    assert_eq!(fixes.iter().map(|fix| &fix.outcome).collect::<Vec<_>>(), [&why, &why]);
+    assert_eq!(fs::read_to_string(folder.path().join("shared.txt")).unwrap(), bad);
 }
 
 #[test]
@@ -185,9 +221,13 @@ fn what_was_changed_meanwhile_is_not_overwritten() {
         moves: Vec::new(),
     };
     assert_eq!(write::write(folder.path(), &change), Err("it was changed meanwhile".to_owned()));
-    let change = Change { before: "now".to_owned(), moves: vec![("a".into(), "1/a".into())], ..change };
+    let moves = ["a", "b"].map(|name| (name.into(), Path::new("1").join(name)));
+    let change = Change { before: "now".to_owned(), moves: moves.to_vec(), ..change };
     write(folder.path(), "a", "new");
-    write(folder.path(), "1/a", "old");
-    assert!(write::write(folder.path(), &change).unwrap_err().contains("'a' cannot be moved"));
-    assert_eq!(fs::read_to_string(folder.path().join("1/a")).unwrap(), "old");
+    write(folder.path(), "b", "new");
+    write(folder.path(), "1/b", "old");
+    assert!(write::write(folder.path(), &change).unwrap_err().contains("'b' cannot be moved"));
+    let text = |path: &str| fs::read_to_string(folder.path().join(path)).unwrap();
+    assert_eq!((text("1/b"), text("a"), text("b")), ("old".into(), "new".into(), "new".into()));
+    assert_eq!(text("config.pbtxt"), "now", "all is as it was");
 }

@@ -2,34 +2,52 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hippocamp_files as files;
 use tempfile::NamedTempFile;
 
 use super::Change;
 
-/// Replaces the config at once, so that a server that reads it never sees half of it, and moves the files. Fails with a
-/// message.
+/// Moves the files, then replaces the config at once, so that a server that reads it never sees half of it. Fails with a message,
+/// and then all is as it was.
 pub(super) fn write(folder: &Path, change: &Change) -> Result<(), String> {
-    if let Some(config) = change.config.as_ref().filter(|_| change.before != change.after) {
-        // A link stays a link.
-        let path = fs::canonicalize(folder.join(config)).map_err(|why| why.to_string())?;
-        let now = files::read_text(&path, files::TEXT_LIMIT).map_err(|why| why.to_string())?;
+    let config = change.config.as_ref().filter(|_| change.before != change.after);
+    // A link stays a link.
+    let path = config.map(|config| fs::canonicalize(folder.join(config))).transpose();
+    let path = path.map_err(|why| why.to_string())?;
+    if let Some(path) = &path {
+        let now = files::read_text(path, files::TEXT_LIMIT).map_err(|why| why.to_string())?;
         if now != change.before {
             return Err("it was changed meanwhile".to_owned());
         }
-        replace(&path, &change.after).map_err(|why| format!("it cannot be written: {why}"))?;
     }
+    let mut moved = Vec::new();
+    let done = moves(folder, change, &mut moved).and_then(|()| match &path {
+        Some(path) => replace(path, &change.after).map_err(|why| format!("it cannot be written: {why}")),
+        None => Ok(()),
+    });
+    if done.is_err() {
+        for (from, to) in moved.into_iter().rev() {
+            // Best effort: the error that is told comes first.
+            drop(fs::rename(to, from));
+        }
+    }
+    done
+}
+
+/// Moves the files, and notes which of them are where.
+fn moves(folder: &Path, change: &Change, moved: &mut Vec<(PathBuf, PathBuf)>) -> Result<(), String> {
     for (from, to) in &change.moves {
-        let to = folder.join(to);
-        let moved = fs::create_dir_all(to.parent().unwrap_or(folder)).and_then(|()| {
-            if to.try_exists()? {
+        let (source, target) = (folder.join(from), folder.join(to));
+        let done = fs::create_dir_all(target.parent().unwrap_or(folder)).and_then(|()| {
+            if target.try_exists()? {
                 return Err(io::Error::from(io::ErrorKind::AlreadyExists));
             }
-            fs::rename(folder.join(from), &to)
+            fs::rename(&source, &target)
         });
-        moved.map_err(|why| format!("'{}' cannot be moved: {why}", from.display()))?;
+        done.map_err(|why| format!("'{}' cannot be moved: {why}", from.display()))?;
+        moved.push((source, target));
     }
     Ok(())
 }
