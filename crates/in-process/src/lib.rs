@@ -17,8 +17,10 @@
 
 mod call;
 mod callback;
+mod mailbox;
 mod threads;
 
 pub use call::{Call, call};
 pub use callback::{Cancel, call_back};
+pub use mailbox::Mailbox;
 pub use threads::CallbackThreads;
