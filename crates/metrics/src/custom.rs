@@ -89,13 +89,15 @@ impl CustomMetrics {
         Ok(MetricFamily { registry: self.clone(), name, kind, live: Arc::default() })
     }
 
-    /// Writes all families that have metrics. One whose name is on the page already is left out: a name that is there twice would
-    /// spoil the whole page for a scraper.
+    /// Writes all families that have metrics. One with samples whose names are on the page already is left out: a name that is
+    /// there twice would spoil the whole page for a scraper.
     pub fn write(&self, page: &mut Page) {
         for (name, family) in &self.lock().by_name {
-            if page.has(name) {
+            let is_there = page.kind_of(name).is_some()
+                || names::check_samples(name, family.kind, |other| page.kind_of(other)).is_err();
+            if is_there {
                 page.comment(&format!(
-                    "{name} of a backend is left out: the server has metrics of that name"
+                    "{name} of a backend is left out: the server has samples of that name"
                 ));
                 continue;
             }

@@ -4,7 +4,7 @@ mod labels;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fmt::{Display, Write};
 
 use crate::{BoundedHistogram, Histogram, SizeHistogram};
@@ -51,8 +51,8 @@ pub struct Page {
     /// The full parts. A long page is held in several strings, so that it is never copied while it grows.
     parts: Vec<String>,
     text: String,
-    /// The names of the families that are on it.
-    names: HashSet<Box<str>>,
+    /// The families that are on it, by name.
+    kinds: HashMap<Box<str>, Kind>,
 }
 
 impl Page {
@@ -62,9 +62,9 @@ impl Page {
         Family { page: self, name, head: Some((help, kind)) }
     }
 
-    /// Whether a family of that name has samples on the page.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.names.contains(name)
+    /// The kind of the family of that name that has samples on the page.
+    pub(crate) fn kind_of(&self, name: &str) -> Option<Kind> {
+        self.kinds.get(name).copied()
     }
 
     /// Writes a line that scrapers pass over.
@@ -172,7 +172,7 @@ impl Family<'_> {
         if let Some((help, kind)) = self.head.take() {
             let help = labels::escaped_help(help);
             page.write(format_args!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.name()));
-            page.names.insert(name.into());
+            page.kinds.insert(name.into(), kind);
         }
         page.write(format_args!("{name}{suffix}"));
         let begin = page.text.len();

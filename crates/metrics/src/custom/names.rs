@@ -26,12 +26,21 @@ pub(super) fn check_samples(
     kind_of: impl Fn(&str) -> Option<Kind>,
 ) -> Result<(), MetricFault> {
     for suffix in SUFFIXES {
-        let base = name.strip_suffix(suffix);
-        if let Some(base) = base.filter(|base| kind_of(base) == Some(Kind::Histogram)) {
+        let Some(base) = name.strip_suffix(suffix) else { continue };
+        let base_kind = kind_of(base);
+        let has_sample = match base_kind {
+            Some(Kind::Histogram) => true,
+            Some(Kind::Summary) => suffix != "_bucket",
+            _ => false,
+        };
+        if has_sample {
+            let base_kind = base_kind.map_or("", Kind::name);
             return Err(MetricFault::invalid(format!(
-                "metric family '{name}': the histogram '{base}' has samples of that name"
+                "metric family '{name}': the {base_kind} '{base}' has samples of that name"
             )));
         }
+    }
+    for suffix in SUFFIXES {
         let sample = format!("{name}{suffix}");
         if kind == Kind::Histogram && kind_of(&sample).is_some() {
             return Err(MetricFault::invalid(format!(

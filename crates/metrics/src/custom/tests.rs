@@ -109,9 +109,42 @@ fn a_family_of_the_server_is_not_there_twice() {
     assert_eq!(text.matches("# TYPE nv_inference_count").count(), 1, "{text}");
     assert!(
         text.ends_with(
-            "# nv_inference_count of a backend is left out: the server has metrics of that name\n"
+            "# nv_inference_count of a backend is left out: the server has samples of that name\n"
         )
     );
+}
+
+#[test]
+fn a_sample_of_the_server_is_not_there_twice() {
+    let metrics = CustomMetrics::default();
+    let held: Vec<_> = ["summary_sum", "histogram_bucket", "summary_bucket", "fine_sum"]
+        .into_iter()
+        .map(|name| {
+            let family = metrics.family(Kind::Gauge, name, "").expect(name);
+            family.metric(&[], None).expect(name)
+        })
+        .collect();
+    let histogram = metrics.family(Kind::Histogram, "own", "").expect("a family");
+    let buckets = histogram.metric(&[], Some(&[])).expect("a metric");
+    let mut page = Page::default();
+    page.family("summary", "", Kind::Summary).summary(&[], [], 1, 1);
+    page.family("histogram", "", Kind::Histogram).buckets(&[], [(None::<u8>, 1)].into_iter(), 1);
+    page.family("own_count", "", Kind::Counter).sample(&[], 1);
+    page.family("fine", "", Kind::Gauge).sample(&[], 1);
+    metrics.write(&mut page);
+    let text = page.into_text();
+    for left_out in ["summary_sum", "histogram_bucket", "own"] {
+        assert!(text.contains(&format!("# {left_out} of a backend is left out")), "{left_out}: {text}");
+    }
+    for there in ["summary_bucket 0\n", "fine_sum 0\n"] {
+        assert!(text.contains(there), "{there}: {text}");
+    }
+    let mut samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let count = samples.len();
+    samples.sort_unstable();
+    samples.dedup_by_key(|line| line.rsplit_once(' ').map(|(name, _)| name));
+    assert_eq!(samples.len(), count, "{text}");
+    drop((held, buckets));
 }
 
 #[test]
