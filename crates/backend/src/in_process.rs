@@ -23,7 +23,7 @@ pub trait InProcessServer: Send + Sync + Debug {
     /// The given version of a model, or with `None` the highest that serves. The error says why it does not serve.
     fn model(&self, name: &str, version: Option<u64>) -> Result<ServedModel>;
 
-    /// Whether requests for the model are answered. Fails if there is no such model.
+    /// Whether requests for the model are answered; they are not if there is none. Fails while the server stops.
     fn is_model_ready(&self, name: &str, version: Option<u64>) -> Result<bool>;
 
     /// Checks and queues a request. The model is never executed by this call. On an error the sink is dropped without having

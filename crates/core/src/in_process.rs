@@ -99,13 +99,16 @@ impl InProcessServer for InProcess {
 
     fn is_model_ready(&self, name: &str, version: Option<u64>) -> Result<bool> {
         let server = self.server()?;
+        if server.is_stopping() {
+            return Err(Error::unavailable("Server not ready"));
+        }
         match server.model(name, version) {
-            Ok(model) => Ok(!server.is_stopping() && server.can_execute(&model)),
+            Ok(model) => Ok(server.can_execute(&model)),
             Err(_) if is_lazy(&server, name) => {
                 let name = name.to_owned();
                 self.wait(async move { Ok(server.is_model_ready(&name, version).await) })
             }
-            Err(error) => Err(error),
+            Err(_) => Ok(false),
         }
     }
 
@@ -184,7 +187,20 @@ fn submit(
 
 /// Where a sink is put that got no event, because its request was refused after its caller had been told that it was queued.
 #[derive(Clone, Debug, Default)]
-struct UnusedSink(Arc<Mutex<Option<Box<dyn InProcessSink>>>>);
+struct UnusedSink(Arc<Unused>);
+
+#[derive(Debug, Default)]
+struct Unused(Mutex<Option<Box<dyn InProcessSink>>>);
+
+impl Drop for Unused {
+    /// The task that was to wait for the load is gone: the runtime has ended, or it has panicked.
+    fn drop(&mut self) {
+        if let Some(mut sink) = self.0.get_mut().take() {
+            let error = Error::unavailable("the server ended meanwhile");
+            sink.deliver(InProcessEvent::Failed { error, last: true });
+        }
+    }
+}
 
 impl UnusedSink {
     fn holding(self, sink: Box<dyn InProcessSink>) -> UnusedSink {
@@ -193,11 +209,11 @@ impl UnusedSink {
     }
 
     fn put(&self, sink: Box<dyn InProcessSink>) {
-        *self.0.lock() = Some(sink);
+        *self.0.0.lock() = Some(sink);
     }
 
     fn take(&self) -> Option<Box<dyn InProcessSink>> {
-        self.0.lock().take()
+        self.0.0.lock().take()
     }
 }
 

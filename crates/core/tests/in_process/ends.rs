@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hippocamp_backend::{Code, Response};
-use hippocamp_core::LoadOverrides;
+use hippocamp_core::{ControlMode, LoadOverrides};
 use hippocamp_in_process::call_back;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::kit::{Gate, answer, ask, caller, input, request, server, shown, twin};
+use crate::kit::{Gate, answer, ask, caller, input, request, server, server_with, shown, twin};
 
 /// Each call is answered rightly or told that the model is not there; none hangs, and none meets a wrong model.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,7 +64,7 @@ async fn a_server_ends_while_its_models_call() {
         waits.pass();
         // The server is stopping: the other model is not there any more.
         let error = ask(server, "twin", input(request)).unwrap_err();
-        assert!(!server.is_model_ready("caller", None).unwrap_or(false));
+        assert_eq!(server.is_model_ready("caller", None).unwrap_err().code(), Code::Unavailable);
         Err(error)
     });
     server.load("twin", &twin()).await;
@@ -94,6 +94,28 @@ async fn a_server_ends_while_its_models_call() {
         assert!(answer.starts_with("Not found: ") && answer.ends_with(" true"), "{answer}");
     }
     call_back(&*in_process, request("twin", 1), |_| {}).unwrap_err();
+}
+
+/// A call that waits for a load is told of the end of the runtime that the load needs.
+#[test]
+fn a_call_that_waits_for_a_load_ends_with_the_runtime() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = runtime.block_on(async {
+        let server = server_with(
+            |settings| (settings.lazy_load, settings.control_mode) = (true, ControlMode::None),
+            |_, _| Ok(Response::default()),
+        );
+        server.write("twin", &twin());
+        server.core.load_repositories().await;
+        server
+    });
+    let in_process = server.in_process();
+    runtime.shutdown_background();
+    let (told, heard) = std::sync::mpsc::channel();
+    call_back(&*in_process, request("twin", 1), move |event| told.send(shown(&event)).unwrap()).unwrap();
+    assert_eq!(heard.recv().unwrap(), "Unavailable: the server ended meanwhile true");
+    let error = ask(&*in_process, "twin", 1).unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
 }
 
 #[tokio::test]
