@@ -86,8 +86,6 @@ impl<'a> Cures<'a> {
             FaultKind::UnknownBackend { .. } | FaultKind::UnknownPlatform { .. } => {
                 one(meant().map(|name| set(field, format!("\"{name}\""))))
             }
-            // The names of models differ by design in a letter or a number: which one is meant, nobody knows.
-            FaultKind::UnknownModel { .. } => Vec::new(),
             FaultKind::GivenTwice => {
                 let mut values = written_values(&change.after, field);
                 values.dedup();
@@ -105,6 +103,7 @@ impl<'a> Cures<'a> {
             FaultKind::NotBatching => vec![set("max_batch_size", "0".to_owned())],
             FaultKind::Expected { value, .. } => vec![set(field, value.clone())],
             FaultKind::NoGpu { usable } => config.map_or_else(Vec::new, |c| gpus(c, field, usable)),
+            // Of unknown models, too: their names differ by design in a letter or a number, and which one is meant, nobody knows.
             _ => Vec::new(),
         }
     }
