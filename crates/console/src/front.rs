@@ -16,7 +16,9 @@ use crate::{Console, assets, model, query, series, state};
 /// The console in front of another protocol.
 #[derive(Debug)]
 pub struct ConsoleFront<V, F> {
-    console: Arc<Console>,
+    /// `None` where there is no console: the other protocol has the port to itself. It is the same type then, as code is made for
+    /// each type of a port's front.
+    console: Option<Arc<Console>>,
     /// KServe v2, by which the page infers, loads and unloads. `None` where it may not.
     v2: Option<V>,
     /// The protocol that all other requests go to. `None` on a port that has nothing else.
@@ -27,7 +29,7 @@ pub struct ConsoleFront<V, F> {
 const SMALL: usize = 1024;
 
 impl<V, F> ConsoleFront<V, F> {
-    pub fn new(console: Arc<Console>, v2: Option<V>, others: Option<F>) -> ConsoleFront<V, F> {
+    pub fn new(console: Option<Arc<Console>>, v2: Option<V>, others: Option<F>) -> ConsoleFront<V, F> {
         ConsoleFront { console, v2, others }
     }
 
@@ -57,7 +59,7 @@ where
     V: Front<Body = ResponseBody>,
     F: Front<Body = ResponseBody>,
 {
-    async fn answer(&self, head: &Parts) -> Response<ResponseBody> {
+    async fn answer(console: &Arc<Console>, head: &Parts) -> Response<ResponseBody> {
         if !matches!(head.method, Method::GET | Method::HEAD) {
             return failed(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
         }
@@ -68,11 +70,11 @@ where
         let Some(question) = Question::of(path) else {
             return failed(StatusCode::NOT_FOUND, "Not Found");
         };
-        let grant = match self.console.grant(&head.headers) {
+        let grant = match console.grant(&head.headers) {
             Ok(grant) => grant,
             Err(denial) => return denied(&denial),
         };
-        let (console, uri) = (Arc::clone(&self.console), head.uri.clone());
+        let (console, uri) = (Arc::clone(console), head.uri.clone());
         let coding = AcceptedCoding::of(&head.headers, ResponseCompression::Auto).of_response(false);
         // It looks at the disk, and at every model.
         let answer = hippocamp_net::off_thread(true, move || {
@@ -177,9 +179,9 @@ where
 
     async fn respond(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
         let path = request.uri().path();
-        if is_own(path) {
+        if let Some(console) = self.console.as_ref().filter(|_| is_own(path)) {
             let (head, _) = request.into_parts();
-            return self.answer(&head).await;
+            return Self::answer(console, &head).await;
         }
         match (&self.v2, &self.others) {
             (Some(v2), _) if is_v2(path) => {
@@ -196,7 +198,7 @@ where
     fn refuse(&self, request: &Request<RequestBody>, why: Refusal) -> Option<Response<ResponseBody>> {
         let path = request.uri().path();
         match (&self.v2, &self.others) {
-            _ if is_own(path) => None,
+            _ if is_own(path) && self.console.is_some() => None,
             (Some(v2), _) if is_v2(path) => v2.refuse(request, why),
             (_, Some(others)) => others.refuse(request, why),
             (_, None) => None,

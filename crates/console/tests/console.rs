@@ -21,7 +21,8 @@ const FAIL: &str = "backend: \"fail\" max_batch_size: 0
 async fn serve(server: &TestServer, acts: bool) -> (Arc<Console>, SocketAddr) {
     let console = Console::new(Arc::clone(&server.core), Access::open(), acts);
     let v2 = acts.then(|| HttpFront::on(&server.network, Arc::clone(&server.core), HttpSettings::default()));
-    let front: ConsoleFront<HttpFront, MetricsFront> = ConsoleFront::new(Arc::clone(&console), v2, None);
+    let front: ConsoleFront<HttpFront, MetricsFront> =
+        ConsoleFront::new(Some(Arc::clone(&console)), v2, None);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let port = Port { name: "console", http1: true, http2: Http2::default(), counted: false };

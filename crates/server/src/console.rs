@@ -67,10 +67,12 @@ impl ConsolePorts {
         ConsolePorts { console, own_port: flags.console_port.is_some(), v2 }
     }
 
-    fn front(&self, network: &Network) -> Option<ConsoleFront<HttpFront, MetricsFront>> {
-        let console = self.console.as_ref()?;
-        let v2 = || HttpFront::on(network, Arc::clone(console.server()), self.v2.clone());
-        Some(ConsoleFront::new(Arc::clone(console), console.acts().then(v2), None))
+    /// The front of a port that has the console, if there is one and it is wanted there.
+    fn front(&self, network: &Network, is_here: bool) -> ConsoleFront<HttpFront, MetricsFront> {
+        let console = self.console.as_ref().filter(|_| is_here);
+        let acting = console.filter(|console| console.acts());
+        let v2 = acting.map(|console| HttpFront::on(network, Arc::clone(console.server()), self.v2.clone()));
+        ConsoleFront::new(console.map(Arc::clone), v2, None)
     }
 
     /// Serves the metrics port, with the console if it belongs there, and the console's own port.
@@ -85,20 +87,15 @@ impl ConsolePorts {
             info!("metrics on {}", listener.address()?);
             let (of_port, server) = (Arc::clone(network), Arc::clone(server));
             let access = accesses.metrics.clone();
-            if let Some(console) = self.front(network).filter(|_| !self.own_port) {
-                let mount = |metrics| console.before(metrics);
-                fronts.spawn(hippocamp_http::serve_metrics(listener, of_port, server, access, mount));
-            } else {
-                let alone = |metrics| metrics;
-                fronts.spawn(hippocamp_http::serve_metrics(listener, of_port, server, access, alone));
-            }
+            let front = self.front(network, !self.own_port);
+            let mount = |metrics| front.before(metrics);
+            fronts.spawn(hippocamp_http::serve_metrics(listener, of_port, server, access, mount));
         }
         for listener in listeners.own {
             info!("console on {}", listener.address()?);
-            if let Some(front) = self.front(network) {
-                let port = Port { name: "console", http1: true, http2: Http2::default(), counted: false };
-                fronts.spawn(hippocamp_net::serve(listener, Arc::clone(network), port, front));
-            }
+            let port = Port { name: "console", http1: true, http2: Http2::default(), counted: false };
+            let front = self.front(network, true);
+            fronts.spawn(hippocamp_net::serve(listener, Arc::clone(network), port, front));
         }
         Ok(fronts)
     }
