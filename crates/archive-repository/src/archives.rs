@@ -13,7 +13,7 @@ use tracing::warn;
 
 use crate::converted::Conversions;
 use crate::registration::{Called, Registered, Registration};
-use crate::served::own_name;
+use crate::served::{Served, own_name};
 
 /// The archives of one server.
 #[derive(Debug)]
@@ -43,12 +43,30 @@ impl State {
         let Some(at) = self.registered.iter().position(|r| r.id == id) else { return };
         let removed = self.registered.remove(at);
         let is_used = self.registered.iter().any(|r| r.path == removed.path);
-        if removed.fetched
-            && !is_used
-            && let Err(error) = fs::remove_file(&removed.path)
-        {
-            warn!("'{}', which was fetched for a model, cannot be removed: {error}", removed.path.display());
+        if removed.fetched && !is_used {
+            remove_fetched(&removed.path);
         }
+    }
+}
+
+/// Refuses a step of an archive that has the name of another model: of `other`, an archive, or of one that `is_taken` knows.
+fn check_step(
+    model: &str,
+    step: &str,
+    other: Option<&Served>,
+    is_taken: &impl Fn(&str) -> bool,
+) -> Result<(), RegisterFault> {
+    let by = match other {
+        Some(other) => format!("archive '{}' has a model of that name", other.registration.url),
+        None if is_taken(step) => "a model of a repository has that name".to_owned(),
+        None => return Ok(()),
+    };
+    Err(RegisterFault::Taken { model: model.to_owned(), step: step.to_owned(), by })
+}
+
+fn remove_fetched(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        warn!("'{}', which was fetched for a model, cannot be removed: {error}", path.display());
     }
 }
 
@@ -177,21 +195,20 @@ impl Archives {
             let converted = self.conversions.of(path, &options, &self.backends);
             let conversion =
                 converted.conversion.as_ref().map_err(|fault| RegisterFault::Archive(fault.clone()))?;
-            for step in conversion.models.keys().filter(|step| !own.is_some_and(|own| own.has_model(step))) {
-                let other = others().find(|s| s.has_model(step));
-                if other.is_some() || is_taken(step) {
-                    let by = other.map_or_else(
-                        || "a model of a repository has that name".to_owned(),
-                        |other| format!("archive '{}' has a model of that name", other.registration.url),
-                    );
-                    return Err(RegisterFault::Taken { model, step: step.clone(), by });
-                }
+            let is_own_step = |step: &str| own.is_some_and(|own| own.has_model(step));
+            let steps = conversion.models.keys().filter(|step| !is_own_step(step));
+            for step in steps {
+                check_step(&model, step, others().find(|s| s.has_model(step)), &is_taken)?;
             }
             let mut state = self.state.lock();
             // Another client may have registered since `served` was read.
             if state.registered.iter().any(|r| served.iter().all(|s| s.registration.id != r.id)) {
                 drop(state);
                 continue;
+            }
+            // It may have been removed by another client, whose registration of it failed or ended.
+            if !path.try_exists().unwrap_or(true) {
+                return Err(RegisterFault::NotFound(url.to_owned()));
             }
             state.last_id += 1;
             let id = state.last_id;
@@ -207,6 +224,14 @@ impl Archives {
             drop(state);
             let called = Called { id, name: &name, version: &version, model: &model, url };
             return Ok(Registration::new(called, &converted, options.workers, false));
+        }
+    }
+
+    /// Removes an archive that was fetched and is not registered, unless another client has registered it since.
+    pub fn discard(&self, path: &Path) {
+        let state = self.state.lock();
+        if !state.registered.iter().any(|r| r.path == path) {
+            remove_fetched(path);
         }
     }
 

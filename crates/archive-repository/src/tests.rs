@@ -158,7 +158,15 @@ fn a_fetched_archive_leaves_the_store_with_its_last_registration() {
     assert!(path.try_exists().unwrap());
     archives.unregister(&second);
     assert!(path.try_exists().unwrap(), "the second was not fetched");
+    let other = archives.register(&named(&path, "b.mar"), &called("other"), |_| false).unwrap();
+    let fault = archives.register(&fetched, &called("taken"), |name| name == "taken").unwrap_err();
+    assert!(matches!(fault, RegisterFault::Duplicate { .. }), "{fault}");
+    archives.discard(&path);
+    assert!(path.try_exists().unwrap(), "another has registered it");
+    archives.unregister(&other);
     let third = archives.register(&fetched, &called("third"), |_| false).unwrap();
     archives.withdraw(&third);
     assert!(!path.try_exists().unwrap());
+    let fault = archives.register(&fetched, &called("fourth"), |_| false).unwrap_err();
+    assert!(!fault.to_string().is_empty());
 }

@@ -86,7 +86,7 @@ pub fn convert(archive: &Archive, options: &Options, supports: &dyn Fn(&str) -> 
         return Err(archive.fault("its handler needs the backend 'vision', which this build is without"));
     }
     let name = options.name.clone().unwrap_or_else(|| archive.manifest().model_name.clone());
-    let given = given_config(archive)?;
+    let given = given_config(archive, payload.kind)?;
     let asked = asked(archive, options);
     let signature = signature(archive, handler, &payload, given.as_ref())?;
     let known = known(archive, signature.as_ref());
@@ -148,11 +148,42 @@ fn asked(archive: &Archive, options: &Options) -> ModelSettings {
     }
 }
 
-fn given_config(archive: &Archive) -> Result<Option<ModelConfig>> {
+/// The network's own config. It may not say what runs the model file: that would be code of the archive, or another backend
+/// than the one that was looked at.
+fn given_config(archive: &Archive, kind: Kind) -> Result<Option<ModelConfig>> {
     let Some(text) = archive.text(CONFIG) else { return Ok(None) };
     let parsed =
         parse(text, CONFIG).map_err(|faults| archive.fault(format!("its {CONFIG} has faults: {faults}")))?;
-    Ok(Some(parsed.config))
+    let config = parsed.config;
+    for (field, value, expected) in
+        [("backend", &config.backend, kind.backend()), ("platform", &config.platform, kind.platform())]
+    {
+        if !value.is_empty() && value != expected {
+            return Err(archive.fault(format!(
+                "the {field} of its {CONFIG} was expected to be '{expected}', as of its serialized file, got '{value}'"
+            )));
+        }
+    }
+    if !config.runtime.is_empty() {
+        return Err(archive.fault(format!(
+            "its {CONFIG} names the runtime '{}': an archive does not say what runs it",
+            config.runtime
+        )));
+    }
+    let libraries = config.model_operations.iter().flat_map(|operations| &operations.op_library_filename);
+    if let Some(library) = { libraries }.next() {
+        return Err(archive.fault(format!(
+            "its {CONFIG} names the operator library '{library}': nothing of an archive is executed but its model; put the \
+             model into a folder of a repository, with its library"
+        )));
+    }
+    Ok(Some(config))
+}
+
+/// Whether the name is that of a shared library, which a backend might look for beside its model.
+fn is_library(entry: &str) -> bool {
+    let name = entry.to_ascii_lowercase();
+    name.split('.').skip(1).any(|part| ["so", "dll", "dylib"].contains(&part))
 }
 
 /// The network's inputs and outputs: from its file, from the config in the archive, or as the handler's users name them.
@@ -303,7 +334,9 @@ fn network(
         [(format!("1/{file}"), Content::Entry(payload.entry.clone()))].into();
     if payload.kind == Kind::Onnx {
         // Weights that lie beside the model.
-        for entry in archive.entries().filter(|entry| !entry.contains('/') && !entries::is_text(entry)) {
+        let is_weights =
+            |entry: &&str| !entry.contains('/') && !entries::is_text(entry) && !is_library(entry);
+        for entry in archive.entries().filter(is_weights) {
             files.entry(format!("1/{entry}")).or_insert_with(|| Content::Entry(entry.to_owned()));
         }
         files.retain(|path, content| {

@@ -326,3 +326,29 @@ proptest! {
         drop(hippocamp_archive::read_signature(&*bytes, bytes.len() as u64));
     }
 }
+
+#[test]
+fn an_archive_does_not_say_what_runs_it() {
+    let model = onnx(&[("x", &[-1, 4])], &[("y", &[-1, 2])]);
+    let refused = |config: &str| {
+        let more: [(&str, &[u8]); 1] = [("config.pbtxt", config.as_bytes())];
+        with_handler("base_handler", "net.onnx", &model, &more).unwrap_err()
+    };
+    for (config, text) in [
+        ("model_operations { op_library_filename: \"evil.so\" }", "names the operator library 'evil.so'"),
+        ("backend: \"python\"", "expected to be 'onnxruntime', as of its serialized file, got 'python'"),
+        ("platform: \"tensorrt_plan\"", "expected to be 'onnxruntime_onnx'"),
+        ("backend: \"onnxruntime\" runtime: \"libother.so\"", "names the runtime 'libother.so'"),
+    ] {
+        let fault = refused(config);
+        assert!(fault.contains(text), "{fault}");
+    }
+    let more: [(&str, &[u8]); 4] = [
+        ("config.pbtxt", b"backend: \"onnxruntime\" max_batch_size: 4"),
+        ("libtriton_onnxruntime.so", b"\x7fELF"),
+        ("libother.SO.1", b"\x7fELF"),
+        ("model.onnx.data", b"w"),
+    ];
+    let got = with_handler("base_handler", "net.onnx", &model, &more).unwrap();
+    assert_eq!(got.models["m"].files.keys().collect::<Vec<_>>(), ["1/model.onnx", "1/model.onnx.data"]);
+}

@@ -34,10 +34,11 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         return is_public_v4(v4);
     }
     let v4 = |bytes: [u8; 4]| is_public_v4(Ipv4Addr::from(bytes));
-    let [o0, o1, o2, o3, o4, o5, .., o12, o13, o14, o15] = address.octets();
+    let [o0, o1, o2, o3, o4, o5, between @ .., o12, o13, o14, o15] = address.octets();
     match [o0, o1, o2, o3] {
-        // These stand for one of IPv4, by translation or by a tunnel.
-        [0x00, 0x64, 0xff, 0x9b] => v4([o12, o13, o14, o15]),
+        // These stand for one of IPv4, by translation or by a tunnel. The translators of single networks have prefixes of
+        // their own, and the address in other places.
+        [0x00, 0x64, 0xff, 0x9b] => [o4, o5] == [0; 2] && between == [0; 6] && v4([o12, o13, o14, o15]),
         [0x20, 0x02, ..] => v4([o2, o3, o4, o5]),
         // For protocols, and for documentation.
         [0x20, 0x01, 0x00 | 0x01, _] | [0x20, 0x01, 0x0d, 0xb8] => false,
@@ -91,6 +92,7 @@ mod tests {
             "::1",
             "::ffff:127.0.0.1",
             "64:ff9b::7f00:1",
+            "64:ff9b:1:a00:0:100:808:808",
             "2002:7f00:1::",
             "2001::1",
             "2001:db8::1",

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use reqwest::header::LOCATION;
 use reqwest::{Client, Response, StatusCode, Url, redirect};
@@ -12,7 +12,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
 use crate::addresses::PublicOnly;
-use crate::{Allowed, DownloadFault, Downloads};
+use crate::{Allowed, DownloadFault, Downloads, Fetched};
 
 /// How often a URL may lead to another.
 const MAX_REDIRECTS: usize = 5;
@@ -21,7 +21,7 @@ const MAX_REDIRECTS: usize = 5;
 const BLOCK: usize = 1 << 20;
 
 impl Downloads {
-    pub(crate) async fn fetch_file(&self, text: &str, folder: &Path) -> Result<PathBuf, DownloadFault> {
+    pub(crate) async fn fetch_file(&self, text: &str, folder: &Path) -> Result<Fetched, DownloadFault> {
         let failed = |why: String| DownloadFault::Failed { url: text.to_owned(), why };
         let url = Url::parse(text).map_err(|error| failed(error.to_string()))?;
         let name = file_name(&url).map_err(failed)?;
@@ -34,8 +34,7 @@ impl Downloads {
         if response.content_length().is_some_and(|length| length > self.max_bytes) {
             return Err(failed(self.too_large()));
         }
-        self.write(response, folder, &path, text).await?;
-        Ok(path)
+        self.write(response, folder, &path, text).await
     }
 
     fn check(&self, url: &Url) -> Result<(), DownloadFault> {
@@ -102,7 +101,7 @@ impl Downloads {
         folder: &Path,
         path: &Path,
         url: &str,
-    ) -> Result<(), DownloadFault> {
+    ) -> Result<Fetched, DownloadFault> {
         let failed = |why: String| DownloadFault::Failed { url: url.to_owned(), why };
         let not_saved =
             |error: std::io::Error| DownloadFault::NotSaved { url: url.to_owned(), why: error.to_string() };
@@ -132,13 +131,14 @@ impl Downloads {
     }
 }
 
-/// Gives the file its name, unless there is one by now.
-fn finish(temporary: NamedTempFile, path: &Path, url: &str) -> Result<(), DownloadFault> {
+/// Gives the file its name, unless there is one by now. If nobody waits for the result any more, it is dropped, and the file
+/// removed with it.
+fn finish(temporary: NamedTempFile, path: &Path, url: &str) -> Result<Fetched, DownloadFault> {
     let not_saved =
         |why: std::io::Error| DownloadFault::NotSaved { url: url.to_owned(), why: why.to_string() };
     temporary.as_file().sync_data().map_err(not_saved)?;
     match temporary.persist_noclobber(path) {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Fetched::new(path.to_owned())),
         Err(fault) if fault.error.kind() == std::io::ErrorKind::AlreadyExists => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             Err(DownloadFault::Exists(name.into_owned()))

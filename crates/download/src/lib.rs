@@ -10,16 +10,18 @@
 mod addresses;
 mod allowed;
 mod fetch;
+mod fetched;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
 pub use allowed::Allowed;
+pub use fetched::Fetched;
 
-/// How many files are fetched at once; others wait.
+/// How many files are fetched at once; others are refused.
 const AT_ONCE: usize = 4;
 
 /// Fetches files within limits.
@@ -58,6 +60,9 @@ pub enum DownloadFault {
     /// The URL, or one that it leads to, may not be fetched.
     #[error("Given URL {0} does not match any allowed URL(s)")]
     NotAllowed(String),
+    /// As many are being fetched as may be.
+    #[error("{AT_ONCE} archives are being fetched, and no more at once: try again later")]
+    Busy,
     /// The folder has a file of that name.
     #[error("Model file already exists {0}")]
     Exists(String),
@@ -85,10 +90,9 @@ impl Downloads {
         Downloads { allowed, max_bytes, times, running: Semaphore::new(AT_ONCE) }
     }
 
-    /// Fetches a file into a folder, under the name that the URL ends in, and returns its path. Dropping the future leaves
-    /// nothing.
-    pub async fn fetch(&self, url: &str, folder: &Path) -> Result<PathBuf, DownloadFault> {
-        let _permit = self.running.acquire().await;
+    /// Fetches a file into a folder, under the name that the URL ends in. Dropping the future leaves nothing.
+    pub async fn fetch(&self, url: &str, folder: &Path) -> Result<Fetched, DownloadFault> {
+        let _permit = self.running.try_acquire().map_err(|_| DownloadFault::Busy)?;
         let fetched = tokio::time::timeout(self.times.whole, self.fetch_file(url, folder)).await;
         fetched.unwrap_or_else(|_| {
             let seconds = self.times.whole.as_secs();

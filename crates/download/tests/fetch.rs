@@ -62,8 +62,12 @@ async fn a_file_gets_its_name_when_all_of_it_is_there() {
     let address = serve(|path| if path == "/first.mar" { to("/deep/second") } else { ok("content") }).await;
     let (folder, downloads) = (TempDir::new().unwrap(), downloads(".*"));
     let url = format!("{address}/first.mar");
-    let path = downloads.fetch(&url, folder.path()).await.unwrap();
-    assert_eq!(path, folder.path().join("first.mar"));
+    // A result that nobody takes leaves nothing.
+    drop(downloads.fetch(&url, folder.path()).await.unwrap());
+    assert!(is_empty(folder.path()));
+    let fetched = downloads.fetch(&url, folder.path()).await.unwrap();
+    assert_eq!(fetched.path(), folder.path().join("first.mar"));
+    let path = fetched.keep();
     assert_eq!(fs::read(&path).unwrap(), b"content");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let fault = downloads.fetch(&url, folder.path()).await.unwrap_err();
@@ -135,6 +139,27 @@ async fn without_patterns_no_private_address_is_asked() {
     let fault = downloads.fetch(&format!("http://localhost:{port}/a.mar"), folder.path()).await.unwrap_err();
     assert!(fault.to_string().contains("no address on the public internet"), "{fault}");
     assert!(is_empty(folder.path()));
+}
+
+#[tokio::test]
+async fn more_than_a_few_at_once_are_refused() {
+    let address = serve(|_| Vec::new()).await;
+    let folder = TempDir::new().unwrap();
+    let downloads = Downloads::new(Allowed::matching(".*").unwrap(), 1000, Times::default());
+    let url = format!("{address}/a.mar");
+    let fetch = || downloads.fetch(&url, folder.path());
+    let four = async { tokio::join!(fetch(), fetch(), fetch(), fetch()) };
+    let fifth = async {
+        // It begins behind the others, none of which is answered.
+        tokio::task::yield_now().await;
+        fetch().await
+    };
+    let refused = tokio::select! {
+        biased;
+        _ = four => panic!("nobody answers"),
+        refused = fifth => refused.unwrap_err(),
+    };
+    assert!(matches!(refused, DownloadFault::Busy), "{refused}");
 }
 
 #[tokio::test]

@@ -88,6 +88,7 @@ impl Failure {
         let text = fault.to_string();
         match fault {
             DownloadFault::NotAllowed(_) => Failure::new(404, "ModelNotFoundException", text),
+            DownloadFault::Busy => Failure::unavailable(text),
             DownloadFault::Failed { .. } => Failure::new(400, "DownloadArchiveException", text),
             DownloadFault::Exists(_) | DownloadFault::NotSaved { .. } => Failure::internal(text),
         }

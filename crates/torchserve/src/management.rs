@@ -1,15 +1,16 @@
 //! Registering, scaling and removing models by clients.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use hippocamp_archive_repository::{Archives, Named, Options, RegisterFault, Registration};
 use hippocamp_core::LoadOverrides;
+use hippocamp_download::Fetched;
 use hippocamp_model_config::to_json;
 use hippocamp_net::off_thread;
 use hippocamp_repository::{RemoteRepository, RepositoryLocation, list};
+use tokio::sync::oneshot;
 use tracing::{error, info};
 
 use crate::{Failure, TorchServe};
@@ -72,8 +73,29 @@ fn processing() -> Registered {
 }
 
 impl TorchServe {
-    /// Registers an archive, and loads it if it is to have instances.
+    /// Registers an archive, and loads it if it is to have instances. Dropping the future stops the fetch of an archive; what was
+    /// begun behind that ends by itself.
     pub async fn register(self: &Arc<Self>, request: RegisterRequest) -> Result<Registered, Failure> {
+        if request.url.is_empty() {
+            return Err(Failure::bad_request("Parameter url is required."));
+        }
+        check_workers(request.initial_workers.unwrap_or(0))?;
+        let fetched = if request.url.contains("://") { Some(self.fetch(&request.url).await?) } else { None };
+        let (sender, receiver) = oneshot::channel();
+        let this = Arc::clone(self);
+        self.spawn(async move {
+            // Nobody may wait any more.
+            let _ = sender.send(this.register_found(request, fetched).await);
+        });
+        receiver.await.unwrap_or_else(|_| Err(Failure::internal("the registration was not finished")))
+    }
+
+    /// Registers an archive that is there, or was fetched.
+    async fn register_found(
+        self: &Arc<Self>,
+        request: RegisterRequest,
+        fetched: Option<Fetched>,
+    ) -> Result<Registered, Failure> {
         let RegisterRequest {
             url,
             model_name,
@@ -83,11 +105,6 @@ impl TorchServe {
             initial_workers,
             synchronous,
         } = request;
-        if url.is_empty() {
-            return Err(Failure::bad_request("Parameter url is required."));
-        }
-        check_workers(initial_workers.unwrap_or(0))?;
-        let fetched = if url.contains("://") { Some(self.fetch(&url).await?) } else { None };
         self.refresh().await;
         let options =
             Options { name: model_name, handler, batch_size, max_batch_delay, workers: initial_workers };
@@ -130,7 +147,7 @@ impl TorchServe {
     fn register_archive(
         &self,
         url: &str,
-        fetched: Option<PathBuf>,
+        fetched: Option<Fetched>,
         options: &Options,
     ) -> Result<Registration, RegisterFault> {
         let others = self.names_of_others();
@@ -138,11 +155,12 @@ impl TorchServe {
         let register = |path: &Path, fetched: bool| {
             self.archives.register(&Named { path, url, fetched }, options, is_taken)
         };
-        let Some(path) = fetched else { return register(&self.archives.find(url)?, false) };
+        let Some(fetched) = fetched else { return register(&self.archives.find(url)?, false) };
+        let path = fetched.keep();
         let registered = register(&path, true);
         if registered.is_err() {
             // What cannot be served is of no use in the store.
-            drop(fs::remove_file(&path));
+            self.archives.discard(&path);
         }
         registered
     }
@@ -328,11 +346,11 @@ impl TorchServe {
     }
 
     /// Fetches an archive into the model store.
-    async fn fetch(&self, url: &str) -> Result<PathBuf, Failure> {
+    async fn fetch(&self, url: &str) -> Result<Fetched, Failure> {
         let Some(store) = self.archives.store() else { return Err(Failure::no_store()) };
         let fetched = self.settings.downloads.fetch(url, store).await;
-        if let Ok(path) = &fetched {
-            info!("fetched '{}' for a registration", path.display());
+        if let Ok(fetched) = &fetched {
+            info!("fetched '{}' for a registration", fetched.path().display());
         }
         fetched.map_err(|fault| Failure::of_download(&fault))
     }
