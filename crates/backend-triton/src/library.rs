@@ -75,7 +75,7 @@ pub(crate) fn wanted(path: &Path) -> Result<Wanted, String> {
     if size > LIMIT {
         return Err(format!("it has {size} bytes, expected at most {LIMIT}"));
     }
-    let dynamic = elf::read(&elf::FileSource::new(file, size))?;
+    let dynamic = elf::read(&elf::FileSource::new(file, size), PREFIX)?;
     Ok(of_dynamic(&dynamic))
 }
 
@@ -92,6 +92,9 @@ fn of_dynamic(dynamic: &elf::Dynamic) -> Wanted {
     Wanted { server_libraries, missing: missing.map(|name| (*name).to_owned()).collect() }
 }
 
+/// How the names of the interface's functions begin.
+const PREFIX: &str = "TRITON";
+
 const SERVER_LIBRARY: &str = "libtritonserver.so";
 
 /// Whether a needed library is the server's, which some packages have renamed: `libtritonserver-717102f0.so`.
@@ -99,12 +102,12 @@ fn is_server_library(name: &str) -> bool {
     name.strip_prefix("libtritonserver").is_some_and(|rest| rest.starts_with('.') || rest.starts_with('-'))
 }
 
-/// Reads an ELF file from memory, for the fuzz target.
+/// Reads a library from memory, for the fuzz target. Returns how many names it wants.
 #[cfg(feature = "fuzzing")]
-pub fn fuzz_elf(bytes: &[u8]) {
-    if let Ok(dynamic) = elf::read(&elf::MemorySource(bytes)) {
-        drop(of_dynamic(&dynamic));
-    }
+pub fn fuzz_elf(bytes: &[u8]) -> usize {
+    let dynamic = elf::read(&elf::MemorySource(bytes), PREFIX).unwrap_or_default();
+    drop(of_dynamic(&dynamic));
+    dynamic.needed.len() + dynamic.undefined.len()
 }
 
 #[cfg(test)]

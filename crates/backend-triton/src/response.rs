@@ -1,6 +1,7 @@
 //! Responses: what answers a request, from the backend's calls to the request's sender.
 
 mod channel;
+mod execution;
 pub(crate) mod factory;
 mod memory;
 pub(crate) mod output;
@@ -13,6 +14,7 @@ pub(crate) mod statistics;
 mod times;
 
 pub(crate) use channel::ResponseChannel;
+pub(crate) use execution::{Execution, Executions};
 pub(crate) use memory::OutputMemory;
 pub(crate) use outstanding::Outstanding;
 pub(crate) use response_object::{ResponseObject, check_size};

@@ -1,10 +1,17 @@
 //! A backend in C, through a whole server: what works, and what is refused.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
 mod kit;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hippocamp_testing::TestServer;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hippocamp_backend::Backend;
+use hippocamp_backend_triton::{HostSettings, TritonBackends};
+use hippocamp_testing::{Repository, TestServer};
 use kit::{Backends, TENSORS, config, start};
 use serde_json::{Value, json};
 
@@ -251,4 +258,51 @@ async fn a_library_that_wants_more_than_there_is_is_refused_by_name() {
     ] {
         assert!(all.contains(part), "{part} in {all}");
     }
+}
+
+#[tokio::test]
+async fn a_model_brings_its_backend_and_a_load_request_does_not() {
+    let backends = Backends::with_probe(SERVER_LIBRARY);
+    let library = backends.folder.path().join("probe/libtriton_probe.so");
+    let library = std::fs::read(library).unwrap();
+    let nothing = tempfile::tempdir().unwrap();
+    let python = nothing.path().join("python");
+    std::fs::create_dir(&python).unwrap();
+    std::fs::write(python.join("libtriton_python.so"), &library).unwrap();
+    std::fs::create_dir(nothing.path().join("other")).unwrap();
+    std::fs::write(nothing.path().join("other/libtriton_other.so"), &library).unwrap();
+    let settings = HostSettings { backend_directory: nothing.path().into(), ..backends.noted() };
+    let repository = Repository::default().with("m", &config("echo", TENSORS));
+    repository.write("m/libtriton_probe.so", &library);
+    let more: Vec<Arc<dyn Backend>> = vec![Arc::new(TritonBackends::new(settings))];
+    let (server, faults) = TestServer::start_with_backends(repository, |_| {}, more).await;
+    assert_eq!(faults, [""; 0]);
+    assert_eq!(data(&infer(&server, "m", &[1, 2], json!({})).await), [1, 2]);
+    assert_eq!(server.post("/v2/repository/models/m/unload", b"{}").await.status, 200);
+    let until = Instant::now() + Duration::from_secs(10);
+    while backends.events_so_far().last().is_none_or(|event| event != "Finalize -") {
+        assert!(Instant::now() < until, "a backend that a model has brought goes with it");
+        tokio::task::yield_now().await;
+    }
+    let count = backends.events_so_far().len();
+    let tensor = |name: &str| json!([{"name": name, "data_type": "TYPE_INT32", "dims": [-1]}]);
+    for (backend, file, expected) in [
+        ("probe", "file:1/libtriton_probe.so", "there is no backend 'probe'"),
+        ("probe", "file:libtriton_probe.so", "there is no backend 'probe'"),
+        ("python", "file:1/model.py", "its backend 'python' may execute them; put the model into the"),
+        ("other", "file:1/model.other", "its backend 'other' may execute them"),
+    ] {
+        let config =
+            json!({"backend": backend, "max_batch_size": 8, "input": tensor("IN"), "output": tensor("OUT")});
+        let parameters = json!({
+            "config": config.to_string(),
+            file: BASE64_STANDARD.encode(&library),
+            "file:1/empty": "",
+        });
+        let body = json!({"parameters": parameters});
+        let path = "/v2/repository/models/other/load";
+        let reply = server.post(path, body.to_string().as_bytes()).await;
+        assert!(reply.status == 400 && reply.text().contains(expected), "{backend} {file}: {}", reply.text());
+    }
+    assert_eq!(backends.events_so_far().len(), count, "nothing was executed");
 }

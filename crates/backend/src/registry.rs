@@ -45,6 +45,8 @@ pub struct ModelDirectories<'a> {
     pub version: Option<&'a Path>,
     /// The model's folder.
     pub model: &'a Path,
+    /// Whether the files came with a client's load request. They bring no backend then, and none may execute scripts of theirs.
+    pub came_with_request: bool,
 }
 
 impl Backends {

@@ -143,7 +143,7 @@ impl InProcessServer for InProcess {
     fn load(&self, name: &str, overrides: InProcessOverrides) -> Result<()> {
         let (server, name) = (self.server()?, name.to_owned());
         let InProcessOverrides { config, files } = overrides;
-        self.wait(async move { server.load(&name, LoadOverrides { config, files }).await })
+        self.wait(async move { server.load(&name, LoadOverrides { config, files, trusted: true }).await })
     }
 
     fn unload(&self, name: &str, dependents: bool) -> Result<()> {

@@ -65,7 +65,11 @@ fn estimated(lifecycle: &Lifecycle, part: Part, overrides: &LoadOverrides) -> Pa
     };
     let prepared = prepare(&lifecycle.loader().context, folder, overrides.config.as_deref());
     let Ok(prepared) = prepared else { return part };
-    let directories = ModelDirectories { version: None, model: &prepared.folder.path };
+    let directories = ModelDirectories {
+        version: None,
+        model: &prepared.folder.path,
+        came_with_request: prepared.folder.came_with_request,
+    };
     let backend = lifecycle.loader().context.backend(&part.name, &prepared.config, directories);
     let shared = backend.is_ok_and(|backend| backend.shares_files(&prepared.config));
     let groups = || prepared.config.instance_group.iter().filter(|group| !group.passive);

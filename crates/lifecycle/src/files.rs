@@ -20,7 +20,7 @@ pub fn find_files(
             )));
         }
         let files = OverrideFolder::write(name, &overrides.files)?;
-        return Ok((files.read(name)?, Some(ModelFiles::Override(files))));
+        return Ok((files.read(name, overrides.trusted)?, Some(ModelFiles::Override(files))));
     }
     let found = find(&repositories.locations, name, &repositories.options).map_err(|fault| match fault {
         ScanFault::Fetch { .. } => Error::unavailable(fault.to_string()),

@@ -20,6 +20,9 @@ pub struct LoadOverrides {
     pub config: Option<String>,
     /// Files that replace the model's folder, each with its path relative to that folder. They require a config.
     pub files: Vec<(String, Bytes)>,
+    /// Whether they come from a model of this server, which executes code already: then libraries and scripts among the files may
+    /// be executed. Not so by default, as clients send overrides, too.
+    pub trusted: bool,
 }
 
 /// A config from a load request that applies to the model files in a repository.
@@ -97,11 +100,13 @@ impl OverrideFolder {
         Ok(OverrideFolder { directory })
     }
 
-    pub(crate) fn read(&self, name: &str) -> Result<ModelFolder> {
-        ModelFolder::read(name, self.directory.path(), None).map_err(|e| {
+    /// The folder of the model. `trusted` says whether code in it may be executed.
+    pub(crate) fn read(&self, name: &str, trusted: bool) -> Result<ModelFolder> {
+        let folder = ModelFolder::read(name, self.directory.path(), None).map_err(|e| {
             Error::internal(format!("failed to read the override files of model '{name}': {e}"))
                 .with_source(e)
-        })
+        })?;
+        Ok(ModelFolder { came_with_request: !trusted, ..folder })
     }
 }
 
@@ -124,6 +129,6 @@ mod tests {
     #[test]
     fn versions_of_the_files_are_found() {
         let folder = write(&["1/model.onnx", "3/sub/model.onnx", "labels.txt"]).unwrap();
-        assert_eq!(folder.read("m").unwrap().versions, [1, 3].into());
+        assert_eq!(folder.read("m", false).unwrap().versions, [1, 3].into());
     }
 }

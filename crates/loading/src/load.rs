@@ -97,7 +97,11 @@ impl Loading<'_> {
         }
         let name: Arc<str> = self.folder.name.as_str().into();
         let version_directory = self.folder.version_path(version);
-        let directories = ModelDirectories { version: Some(&version_directory), model: &self.folder.path };
+        let directories = ModelDirectories {
+            version: Some(&version_directory),
+            model: &self.folder.path,
+            came_with_request: self.folder.came_with_request,
+        };
         let backend = self.loader.context.backend(&name, &self.config, directories)?;
         let loaded = backend.load(&ModelSource {
             name: Arc::clone(&name),

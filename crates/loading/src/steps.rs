@@ -149,7 +149,11 @@ fn require_completeness(model: &mut Preparation<'_>) {
 fn require_backend(model: &mut Preparation<'_>) {
     if !model_config::is_ensemble(model.config()) {
         let latest = model.versions.last().map(|&version| model.folder.version_path(version));
-        let directories = ModelDirectories { version: latest.as_deref(), model: &model.folder.path };
+        let directories = ModelDirectories {
+            version: latest.as_deref(),
+            model: &model.folder.path,
+            came_with_request: model.folder.came_with_request,
+        };
         let backend = model.context.backend(&model.folder.name, model.config(), directories);
         model.report.take(backend);
     }

@@ -14,9 +14,16 @@ pub fn without_effect(config: &ModelConfig) -> Vec<&'static str> {
     asked.into_iter().filter(|(_, asked)| *asked).map(|(field, _)| field).collect()
 }
 
-/// Refuses a config of a load request that names an operator library: only those who can write to the repository may have
+/// Refuses a config of a load request that names a library, of operators or of a backend: only those who can write to the repository may have
 /// code executed.
 pub fn refuse_libraries(name: &str, config: &ModelConfig) -> Result<()> {
+    if !config.runtime.is_empty() {
+        return Err(Error::unsupported(format!(
+            "the config of the load request for model '{name}' names the backend library '{}' as its runtime; only a config in \
+             the model repository may name one",
+            config.runtime
+        )));
+    }
     match config.model_operations.iter().flat_map(|operations| &operations.op_library_filename).next() {
         None => Ok(()),
         Some(library) => Err(Error::unsupported(format!(
@@ -47,6 +54,12 @@ mod tests {
             prepare(Some(json)).unwrap_err().reason(),
             "Unsupported: the config of the load request for model 'm' names the operator library 'ops.so'; only a config in \
              the model repository may name one"
+        );
+        let json = r#"{"backend": "onnxruntime", "runtime": "libtriton_onnxruntime.so"}"#;
+        assert_eq!(
+            prepare(Some(json)).unwrap_err().reason(),
+            "Unsupported: the config of the load request for model 'm' names the backend library 'libtriton_onnxruntime.so' \
+             as its runtime; only a config in the model repository may name one"
         );
         prepare(Some(r#"{"backend": "onnxruntime"}"#)).unwrap();
     }

@@ -29,6 +29,8 @@ pub struct ModelFolder {
     /// The numbers of the version folders.
     pub versions: BTreeSet<u64>,
     pub fingerprint: Fingerprint,
+    /// Whether the files came with a client's load request: then no code in them is executed.
+    pub came_with_request: bool,
 }
 
 /// A hash of the names, sizes, times and inode numbers of all files in a folder. If two fingerprints differ, the content
@@ -79,6 +81,7 @@ impl ModelFolder {
             config_path,
             versions,
             fingerprint,
+            came_with_request: false,
         })
     }
 

@@ -246,7 +246,7 @@ impl TorchServe {
                 return Err(Failure::bad_request(format!("model '{name}' has no instance group to scale")));
             }
         }
-        let overrides = LoadOverrides { config: Some(to_json(&config)), files: Vec::new() };
+        let overrides = LoadOverrides { config: Some(to_json(&config)), ..LoadOverrides::default() };
         let loaded = self.server.load_in_any_mode(name, overrides).await;
         loaded.map_err(|error| Failure::internal(error.message()))
     }

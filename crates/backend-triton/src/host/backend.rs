@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
-use hippocamp_backend::{Backend, BackendSource, Model, ModelDirectories, ModelSource, Result, ServerHandle};
+use hippocamp_backend::{
+    Backend, BackendSource, Error, Model, ModelDirectories, ModelSource, Result, ServerHandle,
+};
 use parking_lot::Mutex;
 
 use super::HostSettings;
@@ -23,8 +25,8 @@ struct All {
     search: Search,
     /// The server that calls of backends go to, once it is known.
     server: OnceLock<ServerHandle>,
-    /// Those that were initialized, by library and name. They stay until the server ends, as in Triton.
-    loaded: Mutex<BTreeMap<(PathBuf, String), Arc<LoadedBackend>>>,
+    /// Those that were initialized, by library and name.
+    loaded: Mutex<BTreeMap<(PathBuf, String), Kept>>,
 }
 
 /// A backend of a name. Its library is looked for when a model is loaded, as the model may bring one.
@@ -32,6 +34,27 @@ struct All {
 struct TritonBackend {
     name: String,
     all: Arc<All>,
+    /// Whether the model's files came with a client's load request.
+    came_with_request: bool,
+}
+
+/// An initialized backend, which may be forgotten.
+#[derive(Debug)]
+enum Kept {
+    /// It stays until the server ends, as in Triton.
+    Always(Arc<LoadedBackend>),
+    /// A model has brought its library, in a folder that may be another one with each load. It is finalized with its last
+    /// model.
+    WhileUsed(Weak<LoadedBackend>),
+}
+
+impl Kept {
+    fn get(&self) -> Option<Arc<LoadedBackend>> {
+        match self {
+            Kept::Always(backend) => Some(Arc::clone(backend)),
+            Kept::WhileUsed(backend) => backend.upgrade(),
+        }
+    }
 }
 
 impl TritonBackends {
@@ -42,25 +65,35 @@ impl TritonBackends {
     }
 
     /// The backend of that name.
-    fn backend(&self, name: &str) -> Arc<dyn Backend> {
-        Arc::new(TritonBackend { name: name.to_owned(), all: Arc::clone(&self.0) })
+    fn backend(&self, name: &str, directories: ModelDirectories<'_>) -> Arc<dyn Backend> {
+        let came_with_request = directories.came_with_request;
+        Arc::new(TritonBackend { name: name.to_owned(), all: Arc::clone(&self.0), came_with_request })
     }
 }
 
 impl All {
     fn find(&self, name: &str, runtime: &str, directories: ModelDirectories<'_>) -> Result<Option<Found>> {
-        let folders: Vec<_> = directories.version.into_iter().chain([directories.model]).collect();
+        let own = directories.version.into_iter().chain([directories.model]);
+        let folders: Vec<_> = own.filter(|_| !directories.came_with_request).collect();
         self.search.find(name, runtime, &folders)
     }
 
     fn initialized(&self, name: &str, found: &Found) -> Result<Arc<LoadedBackend>> {
         let mut loaded = self.loaded.lock();
         let key = (found.library.clone(), name.to_owned());
-        if let Some(backend) = loaded.get(&key) {
-            return Ok(Arc::clone(backend));
+        if let Some(backend) = loaded.get(&key).and_then(Kept::get) {
+            return Ok(backend);
         }
         let backend = LoadedBackend::new(name, found, &self.settings)?;
-        loaded.insert(key, Arc::clone(&backend));
+        let directory = std::path::absolute(&self.search.backend_directory).unwrap_or_default();
+        let stays = found.library.starts_with(directory);
+        let kept = if stays {
+            Kept::Always(Arc::clone(&backend))
+        } else {
+            Kept::WhileUsed(Arc::downgrade(&backend))
+        };
+        loaded.retain(|_, kept| kept.get().is_some());
+        loaded.insert(key, kept);
         Ok(backend)
     }
 }
@@ -80,7 +113,12 @@ impl Backend for TritonBackends {
     }
 
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {
-        self.backend(&source.config.backend).load(source)
+        let directories = ModelDirectories {
+            version: Some(&source.version_directory),
+            model: &source.model_directory,
+            came_with_request: false,
+        };
+        self.backend(&source.config.backend, directories).load(source)
     }
 }
 
@@ -88,7 +126,7 @@ impl BackendSource for TritonBackends {
     fn find(&self, name: &str, runtime: &str, directories: ModelDirectories<'_>) -> Option<Arc<dyn Backend>> {
         // What is wrong with the names is told when the model is loaded.
         let is_there = self.0.find(name, runtime, directories).unwrap_or(None).is_some();
-        is_there.then(|| self.backend(name))
+        is_there.then(|| self.backend(name, directories))
     }
 
     fn find_with_model(
@@ -99,7 +137,7 @@ impl BackendSource for TritonBackends {
     ) -> Option<Arc<dyn Backend>> {
         let found = self.0.find(name, runtime, directories).unwrap_or(None)?;
         let own = found.library.starts_with(std::path::absolute(directories.model).ok()?);
-        (own || !runtime.is_empty()).then(|| self.backend(name))
+        (own || !runtime.is_empty()).then(|| self.backend(name, directories))
     }
 }
 
@@ -109,10 +147,21 @@ impl Backend for TritonBackend {
     }
 
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {
-        let directories =
-            ModelDirectories { version: Some(&source.version_directory), model: &source.model_directory };
+        let directories = ModelDirectories {
+            version: Some(&source.version_directory),
+            model: &source.model_directory,
+            came_with_request: self.came_with_request,
+        };
         let found = self.all.find(&self.name, &source.config.runtime, directories)?;
-        let backend = self.all.initialized(&self.name, &found.ok_or_else(|| not_found(&self.name))?)?;
+        let found = found.ok_or_else(|| not_found(&self.name))?;
+        if self.came_with_request {
+            let (name, model) = (&self.name, &source.name);
+            return Err(Error::unsupported(format!(
+                "the files of model '{model}' came with a load request, and its backend '{name}' may execute them; put the model into \
+                 the model repository"
+            )));
+        }
+        let backend = self.all.initialized(&self.name, &found)?;
         let server = self.all.server.get().cloned().unwrap_or_else(ServerHandle::none);
         Ok(Box::new(TritonModel::new(backend, source, server)?))
     }

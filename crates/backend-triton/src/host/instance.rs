@@ -14,7 +14,7 @@ use crate::library::{call_if_there, execute};
 use crate::life::{InstanceObject, Policy, State, TensorNames};
 use crate::objects::MessageObject;
 use crate::request::{Input, RequestObject, Rescheduled};
-use crate::response::Outstanding;
+use crate::response::{Execution, Executions, Outstanding};
 
 /// An instance. Dropped, it waits until the backend has given back all requests, and is finalized.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl TritonInstance {
             secondary_devices: group.secondary_devices.iter().map(|(kind, id)| (text(kind), *id)).collect(),
             state: State::default(),
             outstanding: Arc::new(Outstanding::default()),
-            observers: Mutex::default(),
+            executions: Executions::default(),
         })?;
         let instance = TritonInstance {
             object,
@@ -54,11 +54,24 @@ impl TritonInstance {
         Ok(instance)
     }
 
+    /// Answers the requests whose clients are gone.
+    fn drop_cancelled(batch: &mut Batch) {
+        if batch.iter().any(Request::is_cancelled) {
+            let (gone, there): (Vec<Request>, Vec<Request>) =
+                batch.drain(..).partition(Request::is_cancelled);
+            batch.extend(there);
+            for request in gone {
+                request.fail(Error::cancelled("Request cancelled"), FailureReason::Canceled);
+            }
+        }
+    }
+
     /// Gives requests to the backend. If it does not take them, they are answered with its error.
-    fn give(&self, requests: &[Ref<RequestObject>]) {
+    fn give(&self, requests: &[Ref<RequestObject>], execution: &Arc<Execution>) {
         let _alone = self.device.as_ref().map(|device| device.lock());
         let executed = execute(&self.version.backend.entry_points, self.object.as_ref(), requests);
         let Err(error) = executed else { return };
+        self.object.executions.forget(execution);
         for request in requests {
             if let Ok(request) = request.remove() {
                 request.channel.refuse(error.clone());
@@ -77,19 +90,12 @@ impl TritonInstance {
 impl ModelInstance for TritonInstance {
     fn execute(&mut self, batch: &mut Batch) {
         let started = batch.started();
-        if let Some(request) = batch.first() {
-            let mut observers = self.object.observers.lock();
-            if !observers.as_ref().is_some_and(|known| Arc::ptr_eq(known, request.response.observers())) {
-                *observers = Some(Arc::clone(request.response.observers()));
-            }
-        }
+        TritonInstance::drop_cancelled(batch);
+        let Some(execution) = Execution::of(batch).map(Arc::new) else { return };
+        self.object.executions.begin(&execution);
         let again = self.names.is_iterative.then(|| Arc::new(Rescheduled::default()));
         let mut given: SmallVec<[Ref<RequestObject>; 8]> = SmallVec::new();
         for request in batch.drain(..) {
-            if request.is_cancelled() {
-                request.fail(Error::cancelled("Request cancelled"), FailureReason::Canceled);
-                continue;
-            }
             let inputs = match Input::all(&request.inputs, &self.names) {
                 Ok(inputs) => inputs,
                 Err(error) => {
@@ -98,16 +104,22 @@ impl ModelInstance for TritonInstance {
                 }
             };
             let outstanding = &self.object.outstanding;
+            let names = &self.names;
             let object =
-                RequestObject::new(request, inputs, &self.names, started, outstanding, again.as_ref());
+                RequestObject::new(request, inputs, names, started, &execution, outstanding, again.as_ref());
             match Ref::new(object) {
-                Ok(handle) => given.push(handle),
+                Ok(handle) => {
+                    if let Some(again) = &again {
+                        again.begin();
+                    }
+                    given.push(handle);
+                }
                 // It was dropped, which answers it.
                 Err(error) => error!(model = self.names.model(), "{}", error.message()),
             }
         }
         if !given.is_empty() {
-            self.give(&given);
+            self.give(&given, &execution);
         }
         if let Some(again) = again {
             let again: Vec<Request> = again.wait();

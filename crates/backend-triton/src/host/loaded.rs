@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use hippocamp_backend::{Error, Result};
+use parking_lot::Mutex;
 use tracing::{debug, error};
 
 use super::HostSettings;
@@ -11,6 +12,9 @@ use crate::border::{Owned, own, text};
 use crate::library::{BackendLibrary, EntryPoints, Found, ask_attributes, call_if_there};
 use crate::life::{AttributeObject, Attributes, BackendObject, State};
 use crate::objects::{MemoryManagerObject, MessageObject};
+
+/// Held while a backend is initialized or finalized: a library that is loaded again may just be going with its last model.
+static LIFE: Mutex<()> = Mutex::new(());
 
 /// An initialized backend. Dropped, it is finalized.
 #[derive(Debug)]
@@ -39,8 +43,12 @@ impl LoadedBackend {
             let why = error.message().to_owned();
             error.with_message(format!("failed to initialize backend '{name}': {why}"))
         };
+        let initialized = {
+            let _alone = LIFE.lock();
+            call_if_there(backend.entry_points.initialize, backend.object.as_ref())
+        };
         // What fails is finalized, too: it is dropped.
-        call_if_there(backend.entry_points.initialize, backend.object.as_ref()).map_err(failed)?;
+        initialized.map_err(failed)?;
         let attribute = own(AttributeObject::default())?;
         ask_attributes(&backend.entry_points, backend.object.as_ref(), attribute.as_ref()).map_err(failed)?;
         backend.attributes = attribute.attributes();
@@ -55,6 +63,7 @@ impl LoadedBackend {
 
 impl Drop for LoadedBackend {
     fn drop(&mut self) {
+        let _alone = LIFE.lock();
         if let Err(error) = call_if_there(self.entry_points.finalize, self.object.as_ref()) {
             error!(backend = self.name(), "failed to finalize the backend: {}", error.message());
         }

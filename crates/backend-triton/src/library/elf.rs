@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 pub(crate) struct Dynamic {
     /// The names of needed libraries.
     pub(crate) needed: Vec<String>,
-    /// The names of undefined symbols that are not weak.
+    /// The names of undefined symbols that are not weak, as far as they begin as asked.
     pub(crate) undefined: Vec<String>,
 }
 
@@ -60,6 +60,10 @@ impl Source for MemorySource<'_> {
     }
 }
 
+/// The longest name that is read. Longer ones are none of what is looked for.
+const MAX_NAME: usize = 512;
+/// The most names that are kept.
+const MAX_NAMES: usize = 10_000;
 /// The largest table of each kind in bytes: far more than any library has.
 const MAX_TABLE: u64 = 256 << 20;
 const PROGRAM_HEADER: usize = 56;
@@ -74,16 +78,16 @@ const DT_STRSZ: u64 = 10;
 const DT_GNU_HASH: u64 = 0x6fff_fef5;
 const STB_GLOBAL: u8 = 1;
 
-/// Reads a library.
+/// Reads a library. Of undefined symbols those are returned whose names begin with `prefix`.
 ///
 /// # Errors
 /// The reason, as the end of a sentence.
-pub(crate) fn read(source: &dyn Source) -> Result<Dynamic, String> {
+pub(crate) fn read(source: &dyn Source, prefix: &str) -> Result<Dynamic, String> {
     let header = source.read(0, 64).ok_or("it is too short for a library")?;
     if header[..6] != [0x7f, b'E', b'L', b'F', 2, 1] {
         return Err("it is no 64-bit ELF library".to_owned());
     }
-    read_library(source, &header)
+    read_library(source, &header, prefix)
         .ok_or_else(|| "it is damaged: its dynamic section points outside of it".to_owned())
 }
 
@@ -94,7 +98,7 @@ struct Segment {
     size: u64,
 }
 
-fn read_library(source: &dyn Source, header: &[u8]) -> Option<Dynamic> {
+fn read_library(source: &dyn Source, header: &[u8], prefix: &str) -> Option<Dynamic> {
     let (place, count) = (u64_at(header, 32)?, u64::from(u16_at(header, 56)?));
     if usize::from(u16_at(header, 54)?) != PROGRAM_HEADER {
         return None;
@@ -126,7 +130,8 @@ fn read_library(source: &dyn Source, header: &[u8]) -> Option<Dynamic> {
         _ => return None,
     };
     let needed = entries.iter().filter(|(tag, _)| *tag == DT_NEEDED);
-    let needed = needed.map(|(_, place)| string(&strings, *place)).collect::<Option<Vec<_>>>()?;
+    let needed = needed.take(MAX_NAMES).map(|(_, place)| string(&strings, *place));
+    let needed = needed.collect::<Option<Vec<_>>>()?;
     let mut undefined = Vec::new();
     if let Some(address) = value(DT_SYMTAB) {
         let place = in_file(&segments, address)?;
@@ -140,7 +145,10 @@ fn read_library(source: &dyn Source, header: &[u8]) -> Option<Dynamic> {
         for symbol in source.read(place, size)?.chunks_exact(SYMBOL).skip(1) {
             let (name, info, section) = (u32_at(symbol, 0)?, symbol[4], u16_at(symbol, 6)?);
             if section == 0 && info >> 4 == STB_GLOBAL {
-                undefined.push(string(&strings, u64::from(name))?);
+                let Some(name) = string(&strings, u64::from(name)) else { continue };
+                if name.starts_with(prefix) && undefined.len() < MAX_NAMES {
+                    undefined.push(name);
+                }
             }
         }
     }
@@ -162,7 +170,7 @@ fn count_by_gnu_hash(source: &dyn Source, place: u64) -> Option<u64> {
     let chains = buckets_place.checked_add(size)?;
     let mut index = last;
     // The end of a chain has its lowest bit set.
-    loop {
+    while u64::from(index - first) * 4 <= MAX_TABLE {
         let place = chains.checked_add(4 * u64::from(index - first))?;
         let word = u32_at(&source.read(place, 4)?, 0)?;
         index = index.checked_add(1)?;
@@ -170,6 +178,7 @@ fn count_by_gnu_hash(source: &dyn Source, place: u64) -> Option<u64> {
             return Some(u64::from(index));
         }
     }
+    None
 }
 
 /// The place in the file of an address.
@@ -182,6 +191,7 @@ fn in_file(segments: &[Segment], address: u64) -> Option<u64> {
 
 fn string(strings: &[u8], place: u64) -> Option<String> {
     let rest = strings.get(usize::try_from(place).ok()?..)?;
+    let rest = &rest[..rest.len().min(MAX_NAME)];
     let end = rest.iter().position(|byte| *byte == 0)?;
     Some(String::from_utf8_lossy(&rest[..end]).into_owned())
 }
@@ -204,8 +214,8 @@ mod tests {
 
     #[test]
     fn what_is_no_library_is_said() {
-        assert_eq!(read(&MemorySource(b"x")).unwrap_err(), "it is too short for a library");
-        assert_eq!(read(&MemorySource(&[1; 64])).unwrap_err(), "it is no 64-bit ELF library");
+        assert_eq!(read(&MemorySource(b"x"), "").unwrap_err(), "it is too short for a library");
+        assert_eq!(read(&MemorySource(&[1; 64]), "").unwrap_err(), "it is no 64-bit ELF library");
     }
 
     #[test]
@@ -213,7 +223,7 @@ mod tests {
         // This very program: it needs the C library and takes functions from it.
         let path = std::env::current_exe().unwrap();
         let (file, size) = hippocamp_files::open(&path).unwrap();
-        let dynamic = read(&FileSource::new(file, size)).unwrap();
+        let dynamic = read(&FileSource::new(file, size), "mem").unwrap();
         assert!(dynamic.needed.iter().any(|name| name.starts_with("libc.so")), "{:?}", dynamic.needed);
         assert!(dynamic.undefined.iter().any(|name| name == "memcpy"), "{} symbols", dynamic.undefined.len());
     }
@@ -226,7 +236,7 @@ mod tests {
         for place in 0..256 {
             for value in [0, 1, 0x7f, 0xff] {
                 let before = std::mem::replace(&mut bytes[place], value);
-                drop(read(&MemorySource(&bytes)));
+                drop(read(&MemorySource(&bytes), ""));
                 bytes[place] = before;
             }
         }

@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn it_is_read_as_what_it_is() {
         let bytes = library("libtritonserver.so", exports::all());
-        let dynamic = super::super::elf::read(&super::super::elf::MemorySource(&bytes)).unwrap();
+        let dynamic = super::super::elf::read(&super::super::elf::MemorySource(&bytes), "").unwrap();
         assert!(dynamic.needed.is_empty() && dynamic.undefined.is_empty());
     }
 }

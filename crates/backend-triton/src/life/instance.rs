@@ -3,14 +3,13 @@
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
 
-use hippocamp_backend::{Device, Observers};
+use hippocamp_backend::Device;
 use hippocamp_model_config::{Interface, ModelConfig, TensorSpec, sequence_batching};
-use parking_lot::Mutex;
 
 use super::{ModelObject, State};
 use crate::border::{InstanceKind, Kind, Object, Out, Owned, Ref, Registry, Returned, call, text};
 use crate::objects::MessageObject;
-use crate::response::Outstanding;
+use crate::response::{Executions, Outstanding};
 
 /// An instance.
 #[derive(Debug)]
@@ -26,8 +25,7 @@ pub(crate) struct InstanceObject {
     pub(crate) state: State,
     /// The requests that the backend has not given back.
     pub(crate) outstanding: Arc<Outstanding>,
-    /// Who is told of executions: the observers of the last requests.
-    pub(crate) observers: Mutex<Option<Arc<Observers>>>,
+    pub(crate) executions: Executions,
 }
 
 /// The tensors of a model, with their names as backends get them.

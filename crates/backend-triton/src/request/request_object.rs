@@ -15,7 +15,7 @@ use super::state::StateTensor;
 use crate::border::{Flag, Kind, Object, Registry, text};
 use crate::life::TensorNames;
 use crate::objects::parameter::LentValue;
-use crate::response::{Outstanding, ResponseChannel};
+use crate::response::{Execution, Outstanding, ResponseChannel};
 
 /// A request that was given to a backend, until this releases it.
 #[derive(Debug)]
@@ -104,11 +104,13 @@ impl Rescheduled {
 
 impl RequestObject {
     /// Takes a request apart, whose inputs are where the backend can read them.
+    #[allow(clippy::too_many_arguments, reason = "they are the parts of a batch")]
     pub(crate) fn new(
         request: Request,
         inputs: SmallVec<[Input; 4]>,
         names: &Arc<TensorNames>,
         started: Instant,
+        execution: &Arc<Execution>,
         outstanding: &Arc<Outstanding>,
         again: Option<&Arc<Rescheduled>>,
     ) -> RequestObject {
@@ -119,10 +121,8 @@ impl RequestObject {
         let asked = |index: &&usize| !is_null && outputs.contains(**index);
         let wanted = names.sorted_outputs.iter().filter(asked).map(|index| *index as u16).collect();
         let lent = Lent { request_id: Arc::clone(&response.context().id), ..Lent::default() };
-        let channel = ResponseChannel::new(response, names, outputs, queued, started, outstanding);
-        if let Some(again) = again {
-            again.begin();
-        }
+        let channel =
+            ResponseChannel::new(response, names, outputs, (queued, started), execution, outstanding);
         RequestObject {
             channel: Arc::new(channel),
             names: Arc::clone(names),

@@ -11,6 +11,7 @@ use hippocamp_backend::{
 use parking_lot::Mutex;
 use tracing::warn;
 
+use super::execution::Execution;
 use super::outstanding::{Outstanding, OutstandingRequest};
 use crate::border::misuse;
 use crate::life::TensorNames;
@@ -21,6 +22,8 @@ pub(crate) struct ResponseChannel {
     pub(crate) names: Arc<TensorNames>,
     /// The outputs that the request asks for.
     pub(crate) wanted: WantedOutputs,
+    /// That of the request's batch.
+    execution: Arc<Execution>,
     state: Mutex<State>,
 }
 
@@ -56,13 +59,14 @@ impl ResponseChannel {
         sender: ResponseSender,
         names: &Arc<TensorNames>,
         wanted: WantedOutputs,
-        queued: Instant,
-        started: Instant,
+        (queued, started): (Instant, Instant),
+        execution: &Arc<Execution>,
         outstanding: &Arc<Outstanding>,
     ) -> ResponseChannel {
         ResponseChannel {
             names: Arc::clone(names),
             wanted,
+            execution: Arc::clone(execution),
             state: Mutex::new(State {
                 sender: Some(sender),
                 queued,
@@ -84,20 +88,25 @@ impl ResponseChannel {
     /// Sends a response, which is the last one or not.
     pub(crate) fn respond(&self, answer: Result<Response>, is_last: bool) {
         let mut state = self.state.lock();
-        let State { sender, answer: earlier, last, .. } = &mut *state;
-        let Some(sender) = sender.as_mut().filter(|_| last.is_none()) else {
+        let state = &mut *state;
+        let Some(sender) = state.sender.as_mut().filter(|_| state.last.is_none()) else {
             warn!(
                 model = self.names.model(),
                 "the backend sent a response after the last one; it is dropped"
             );
             return;
         };
-        if is_last {
+        let waits = !state.is_released && state.times.is_none();
+        if is_last && waits && answer.is_ok() && sender.delivery() == Delivery::Many {
+            // Its end is counted with the times that are still to be reported. The response itself does not wait for that: the
+            // backend may go on with other requests first.
+            state.last = Some(Last::End);
+        } else if is_last {
             state.last = Some(Last::Answer(answer));
-            return self.end_if_reported(&mut state);
+            return self.end_if_reported(state);
         }
         match (sender.delivery(), answer) {
-            (Delivery::Once, answer) if earlier.is_none() => *earlier = Some(answer),
+            (Delivery::Once, answer) if state.answer.is_none() => state.answer = Some(answer),
             (Delivery::Once, _) => {
                 let model = self.names.model();
                 let text = format!(
@@ -105,7 +114,7 @@ impl ResponseChannel {
                      that its transaction policy is decoupled"
                 );
                 warn!(model, "{text}");
-                *earlier = Some(Err(Error::internal(text)));
+                state.answer = Some(Err(Error::internal(text)));
             }
             (Delivery::Many, Ok(response)) => sender.send(response),
             (Delivery::Many, Err(error)) => {
@@ -164,9 +173,11 @@ impl ResponseChannel {
         self.end_if_reported(&mut state);
     }
 
-    /// Sends the end, once the request is released or its times are known: with it the request is counted.
+    /// Sends the end, once the request is released or its times are known: with it the request is counted. An error has no
+    /// times.
     fn end_if_reported(&self, state: &mut State) {
-        let is_reported = state.is_released || state.times.is_some();
+        let is_error = matches!(state.last, Some(Last::Answer(Err(_))));
+        let is_reported = state.is_released || state.times.is_some() || is_error;
         if is_reported
             && let Some(last) = state.last.take()
             && let Some(sender) = state.sender.take()
@@ -175,6 +186,9 @@ impl ResponseChannel {
                 finished: Instant::now(),
                 ..ExecutionTimes::starting(state.started)
             });
+            if state.times.is_some() {
+                self.execution.count(&times);
+            }
             match (last, sender.delivery()) {
                 (Last::Answer(Ok(response)), _) => sender.succeed(response, state.queued, &times),
                 (Last::Answer(Err(error)), _) => fail(sender, error),
@@ -217,4 +231,67 @@ fn fail(sender: ResponseSender, error: Error) {
         _ => FailureReason::Backend,
     };
     sender.fail(error, reason);
+}
+
+#[cfg(test)]
+mod tests {
+    use hippocamp_backend::{Event, Observers, Request, ResponseReceiver, channel};
+    use hippocamp_model_config::{Interface, parse};
+
+    use super::*;
+
+    fn opened(delivery: Delivery) -> (ResponseChannel, ResponseReceiver) {
+        let (sender, receiver) = channel(delivery, Instant::now(), Arc::<Observers>::default());
+        let request = Request::new([].into_iter().collect(), 1, sender);
+        let execution = Execution::of(std::slice::from_ref(&request)).map(Arc::new).expect("a request");
+        let config = parse("name: \"m\"", "config.pbtxt").expect("a config").config;
+        let names = TensorNames::new(&Arc::new(Interface::new(&config).expect("an interface")), &config);
+        let (now, all) = (Instant::now(), WantedOutputs::ALL);
+        let opened = ResponseChannel::new(
+            request.response,
+            &names.into(),
+            all,
+            (now, now),
+            &execution,
+            &Arc::default(),
+        );
+        (opened, receiver)
+    }
+
+    async fn next(receiver: &mut ResponseReceiver) -> Option<Event> {
+        tokio::time::timeout(std::time::Duration::from_secs(10), receiver.next()).await.expect("an event")
+    }
+
+    #[tokio::test]
+    async fn the_last_response_of_a_stream_does_not_wait_for_other_requests() {
+        let (channel, mut receiver) = opened(Delivery::Many);
+        channel.respond(Ok(Response::default()), false);
+        channel.respond(Ok(Response::default()), true);
+        for _ in 0..2 {
+            assert!(matches!(next(&mut receiver).await, Some(Event::Response { last: false, .. })));
+        }
+        channel.release();
+        assert!(matches!(next(&mut receiver).await, Some(Event::End)));
+
+        let (channel, mut receiver) = opened(Delivery::Many);
+        channel.release();
+        channel.respond(Ok(Response::default()), true);
+        assert!(matches!(next(&mut receiver).await, Some(Event::Response { last: true, .. })));
+
+        let (channel, mut receiver) = opened(Delivery::Many);
+        channel.respond(Err(Error::internal("no")), true);
+        assert!(matches!(next(&mut receiver).await, Some(Event::Failed(_))));
+    }
+
+    #[tokio::test]
+    async fn what_a_backend_lets_go_of_is_answered() {
+        let (channel, mut receiver) = opened(Delivery::Once);
+        channel.respond(Ok(Response::default()), false);
+        channel.release();
+        drop(channel);
+        assert!(matches!(next(&mut receiver).await, Some(Event::Response { last: true, .. })));
+        let (channel, mut receiver) = opened(Delivery::Many);
+        drop(channel);
+        assert!(matches!(next(&mut receiver).await, Some(Event::Failed(_))));
+    }
 }

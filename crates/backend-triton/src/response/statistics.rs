@@ -1,6 +1,5 @@
 //! The times that backends report: of requests, of executions and of single responses.
 
-use hippocamp_backend::ModelEvent;
 use parking_lot::Mutex;
 
 use super::factory::FactoryObject;
@@ -34,13 +33,9 @@ pub(crate) extern "C" fn report_batch_statistics(
     ended: u64,
 ) -> Returned {
     call("TRITONBACKEND_ModelInstanceReportBatchStatistics", || {
-        let instance = instance.get()?;
-        let executed = instance.observers.lock().clone();
-        if let Some(observers) = executed {
-            let times = [begun, compute_begun, compute_ended, ended];
-            let times = times::execution(times, std::time::Instant::now());
-            observers.on_model(&ModelEvent::Executed { batch_size, inferences: batch_size, times: &times });
-        }
+        let times = [begun, compute_begun, compute_ended, ended];
+        let times = times::execution(times, std::time::Instant::now());
+        instance.get()?.executions.report(batch_size, &times);
         Ok(())
     })
 }

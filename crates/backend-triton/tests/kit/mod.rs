@@ -1,5 +1,7 @@
 //! Backends in C, compiled when a test wants them, and servers with models of theirs.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -87,7 +87,7 @@ async fn what_a_request_brought_along_is_left_alone() {
     let config = r#"{"backend": "stamp",
         "input": [{"name": "IN", "data_type": "TYPE_INT32", "dims": [1]}],
         "output": [{"name": "OUT", "data_type": "TYPE_INT32", "dims": [-1]}]}"#;
-    let overrides = LoadOverrides { config: Some(config.to_owned()), files: Vec::new() };
+    let overrides = LoadOverrides { config: Some(config.to_owned()), ..LoadOverrides::default() };
     server.core.load("m", overrides).await.unwrap();
     server.load("ens").await.unwrap();
     assert_eq!(server.number("ens", 1).await.unwrap(), 11, "the second load of m");
@@ -226,7 +226,7 @@ async fn a_circle_through_a_config_that_came_with_a_request_is_refused_too() {
         "output": [{"name": "OUT", "data_type": "TYPE_INT32", "dims": [1]}],
         "ensemble_scheduling": {"step": [{"model_name": "outer", "model_version": -1,
             "input_map": {"IN": "IN"}, "output_map": {"OUT": "OUT"}}]}}"#;
-    let overrides = LoadOverrides { config: Some(config.to_owned()), files: Vec::new() };
+    let overrides = LoadOverrides { config: Some(config.to_owned()), ..LoadOverrides::default() };
     let error = server.core.load("inner", overrides).await.unwrap_err();
     assert!(error.message().contains("circular dependency between ensembles: inner -> ... -> "), "{error}");
     assert_eq!(server.number("outer", 1).await.unwrap(), 10, "what served goes on");

@@ -99,7 +99,7 @@ fn given(more: &str) -> LoadOverrides {
         "input": [{{"name": "INPUT0", "data_type": "TYPE_FP32", "dims": [-1]}}],
         "output": [{{"name": "OUTPUT0", "data_type": "TYPE_FP32", "dims": [-1]{more}}}]}}"#
     );
-    LoadOverrides { config: Some(config), files: Vec::new() }
+    LoadOverrides { config: Some(config), ..LoadOverrides::default() }
 }
 
 #[tokio::test]
