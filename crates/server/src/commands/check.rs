@@ -72,6 +72,10 @@ struct CheckArgs {
     /// A setting of a backend, as for the server: onnxruntime,library=PATH.
     #[arg(long, value_name = "[BACKEND,]KEY=VALUE")]
     backend_config: Vec<BackendConfig>,
+
+    /// Where Triton's own backends are, as for the server.
+    #[arg(long, value_name = "DIR")]
+    backend_directory: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -88,6 +92,9 @@ pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
     args.models.model_namespacing = given.model_namespacing;
     args.models.disable_auto_complete_config = given.disable_auto_complete_config;
     args.models.backend_config = given.backend_config;
+    if let Some(directory) = given.backend_directory {
+        args.models.backend_directory = directory;
+    }
     args.instances.cpu_fallback = given.cpu_fallback;
     // The report contains what a start would log.
     (args.logging.log_warning, args.logging.log_error) = (false, false);
