@@ -52,12 +52,6 @@ pub(crate) fn misuse(message: impl Into<String>) -> Error {
     Error::invalid_arg(message.into()).with_source(Misuse)
 }
 
-/// The function is there so that libraries find it, but there is nothing behind it.
-#[cold]
-pub(crate) fn unsupported(function: &'static str) -> Returned {
-    call(function, || Err(Error::unsupported(format!("{function} is not supported by this server"))))
-}
-
 /// Marks errors about how a function was called, which only its programmer can do something about.
 #[derive(Debug, thiserror::Error)]
 #[error("the interface of backends was not used as it should")]
@@ -99,7 +93,5 @@ mod tests {
         let error = call("TRITONSERVER_X", || panic!("ouch")).into_result().unwrap_err();
         assert_eq!(error.reason(), "Internal: TRITONSERVER_X panicked: ouch");
         assert_eq!(call_for("TRITONSERVER_X", 7, || panic!("ouch")), 7);
-        let error = unsupported("TRITONSERVER_X").into_result().unwrap_err();
-        assert_eq!(error.code(), Code::Unsupported);
     }
 }

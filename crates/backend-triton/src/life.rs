@@ -5,12 +5,10 @@ pub(crate) mod backend;
 pub(crate) mod instance;
 pub(crate) mod instance_facts;
 pub(crate) mod model;
-mod server;
 mod state;
 
 pub(crate) use attribute::{AttributeObject, Attributes};
 pub(crate) use backend::{BackendObject, Policy};
 pub(crate) use instance::{InstanceObject, TensorNames};
 pub(crate) use model::{ConfigInUse, ModelObject, Phase};
-pub(crate) use server::ServerObject;
 pub(crate) use state::State;

@@ -1,6 +1,8 @@
 //! An instance: it gives batches to the backend, and takes back what the backend does not take.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use hippocamp_backend::{Batch, Device, Error, FailureReason, InstanceSpec, ModelInstance, Request, Result};
 use hippocamp_model_config::{ModelConfig, sequence_batching};
@@ -15,6 +17,9 @@ use crate::life::{InstanceObject, Policy, State, TensorNames};
 use crate::objects::MessageObject;
 use crate::request::{Input, RequestObject, Rescheduled};
 use crate::response::{Execution, Executions, Outstanding};
+
+/// How long an instance that ends waits for callbacks of calls of its model to other models.
+const CALLS_END: Duration = Duration::from_secs(10);
 
 /// An instance. Dropped, it waits until the backend has given back all requests, and is finalized.
 #[derive(Debug)]
@@ -41,6 +46,7 @@ impl TritonInstance {
             outstanding: Arc::new(Outstanding::default()),
             executions: Executions::default(),
         })?;
+        version.instances.fetch_add(1, Ordering::AcqRel);
         let instance = TritonInstance {
             object,
             names: Arc::new(TensorNames::new(&spec.interface, &spec.config)),
@@ -132,6 +138,8 @@ impl Drop for TritonInstance {
     fn drop(&mut self) {
         let name = self.object.name.to_string_lossy();
         self.object.outstanding.wait(&name);
+        let is_last = self.version.instances.fetch_sub(1, Ordering::AcqRel) == 1;
+        self.version.object.server.end_calls(&name, CALLS_END, is_last);
         let finalize = self.version.backend.entry_points.instance_finalize;
         if let Err(error) = call_if_there(finalize, self.object.as_ref()) {
             error!(instance = &*name, "failed to finalize the instance: {}", error.message());

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use hippocamp_backend::{Error, InstanceSpec, Model, ModelSource, NewInstance, Result, ServerHandle};
 use hippocamp_model_config::{ModelConfig, differ_in_scheduling_only};
@@ -12,8 +13,9 @@ use super::instance::TritonInstance;
 use super::loaded::LoadedBackend;
 use super::merged;
 use crate::border::{Owned, own, text};
+use crate::in_process::ServerObject;
 use crate::library::call_if_there;
-use crate::life::{ConfigInUse, ModelObject, Phase, ServerObject, State};
+use crate::life::{ConfigInUse, ModelObject, Phase, State};
 
 /// A version of a model.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub(super) struct Version {
     pub(super) initializing: Mutex<()>,
     /// Held while a batch is executed on a device, by backends that want it so.
     pub(super) devices: Mutex<BTreeMap<i32, Arc<Mutex<()>>>>,
+    /// The instances that were not finalized yet.
+    pub(super) instances: AtomicUsize,
     /// Whether the backend was told of the model.
     is_known: Mutex<bool>,
 }
@@ -55,7 +59,7 @@ impl TritonModel {
             version: source.version,
             folder: text(&source.model_directory.to_string_lossy()),
             backend: backend.object.as_ref(),
-            server: own(ServerObject { handle: server })?,
+            server: own(ServerObject::new(server))?,
             state: State::default(),
             config: Mutex::new(config),
         })?;
@@ -64,6 +68,7 @@ impl TritonModel {
             backend,
             initializing: Mutex::default(),
             devices: Mutex::default(),
+            instances: AtomicUsize::new(0),
             is_known: Mutex::default(),
         };
         Ok(TritonModel { version: Arc::new(version), initialized: Mutex::default() })

@@ -1,59 +1,176 @@
 //! Who allocates the outputs of requests that backends make.
 
-use std::ffi::c_void;
+#![allow(unsafe_code, reason = "writes outputs to memory that a backend gives")]
 
+use std::ffi::{CStr, CString};
+use std::mem::MaybeUninit;
+use std::ptr::null_mut;
+use std::slice;
+
+use hippocamp_backend::{Error, Result};
+use hippocamp_tensor::{PlacedSlice, TensorData};
 use parking_lot::Mutex;
+use tracing::error;
 
-use crate::border::{Kind, Object, Out, Ref, Registry, Returned, call};
+use super::callbacks::{Allocate, GiveBack, Opaque, Query, Start};
+use crate::border::{Kind, MemoryType, Object, Out, Ref, Registry, Returned, call, misuse};
 
-/// The functions of a backend that allocate and release outputs, by their addresses.
+/// The functions of a backend that allocate outputs.
 #[derive(Debug)]
-#[allow(dead_code, reason = "requests of backends are not supported yet")]
 pub(crate) struct AllocatorObject {
-    allocate: usize,
-    release: usize,
-    start: usize,
-    query: Mutex<usize>,
+    functions: Functions,
+    /// Asked for nothing so far: outputs are copied once, wherever they are.
+    query: Mutex<Option<Query>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Functions {
+    allocate: Allocate,
+    give_back: GiveBack,
+    start: Option<Start>,
 }
 
 impl Object for AllocatorObject {
     const KIND: Kind = Kind::ResponseAllocator;
 
     fn registry() -> &'static Registry<Self> {
-        static ALLOCATORS: Registry<AllocatorObject> = Registry::new(Kind::ResponseAllocator);
-        &ALLOCATORS
+        static ALL: Registry<AllocatorObject> = Registry::new(Kind::ResponseAllocator);
+        &ALL
     }
+}
+
+/// How the outputs of one request are allocated. The functions stay callable if their object is deleted meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allocation {
+    allocator: Ref<AllocatorObject>,
+    functions: Functions,
+    userp: Opaque,
+}
+
+/// A buffer of the backend's.
+#[derive(Debug)]
+pub(crate) struct Buffer {
+    pub(crate) start: Opaque,
+    pub(crate) userp: Opaque,
+    pub(crate) size: usize,
+    pub(crate) memory_type: u32,
+    pub(crate) memory_id: i64,
+}
+
+impl Allocation {
+    pub(crate) fn of(allocator: Ref<AllocatorObject>, userp: Opaque) -> Result<Allocation> {
+        Ok(Allocation { allocator, functions: allocator.get()?.functions, userp })
+    }
+
+    /// Tells the backend that the outputs of a response come.
+    pub(crate) fn start(&self) -> Result<()> {
+        match self.functions.start {
+            Some(start) => start(self.allocator, self.userp.pointer()).into_result(),
+            None => Ok(()),
+        }
+    }
+
+    /// A buffer in host memory. On an error there is none to be given back.
+    pub(crate) fn buffer(&self, name: &CStr, size: usize) -> Result<Buffer> {
+        let (mut start, mut userp) = (null_mut(), null_mut());
+        let (mut memory_type, mut memory_id) = (MemoryType::Cpu.number(), 0);
+        let allocated = (self.functions.allocate)(
+            self.allocator,
+            name.as_ptr(),
+            size,
+            memory_type,
+            memory_id,
+            self.userp.pointer(),
+            &raw mut start,
+            &raw mut userp,
+            &raw mut memory_type,
+            &raw mut memory_id,
+        );
+        allocated.into_result()?;
+        let (start, userp) = (Opaque::of(start), Opaque::of(userp));
+        let buffer = Buffer { start, userp, size, memory_type, memory_id };
+        let wrong = |why: &str| {
+            let name = name.to_string_lossy();
+            Err(Error::internal(format!("the backend's buffer of {size} bytes for output '{name}' {why}")))
+        };
+        let wrong = match MemoryType::from_number(memory_type, "actual_memory_type") {
+            Ok(MemoryType::Cpu | MemoryType::CpuPinned) if size == 0 || !start.pointer().is_null() => {
+                return Ok(buffer);
+            }
+            Ok(MemoryType::Gpu) => wrong("is on a GPU, expected host memory"),
+            Ok(_) => wrong("is NULL"),
+            Err(error) => Err(error),
+        };
+        self.give_back(&buffer);
+        wrong
+    }
+
+    pub(crate) fn give_back(&self, buffer: &Buffer) {
+        let Buffer { start, userp, size, memory_type, memory_id } = *buffer;
+        let (start, userp) = (start.pointer(), userp.pointer());
+        let given = (self.functions.give_back)(self.allocator, start, userp, size, memory_type, memory_id);
+        if let Err(error) = given.into_result() {
+            error!("a backend does not take back the buffer of an output: {}", error.message());
+        }
+    }
+}
+
+impl Buffer {
+    /// Writes the content of an output, which has the size of the buffer, by one copy or transfer.
+    pub(crate) fn fill(&mut self, data: &TensorData) -> Result<()> {
+        assert_eq!(self.size, data.len(), "the buffer was allocated for this output");
+        if self.size == 0 {
+            return Ok(());
+        }
+        // SAFETY: the backend has allocated so many bytes for this output, by the interface, and they are nobody's until its response
+        // is delivered.
+        let target =
+            unsafe { slice::from_raw_parts_mut(self.start.pointer().cast::<MaybeUninit<u8>>(), self.size) };
+        copy(data, target)
+    }
+}
+
+fn copy(data: &TensorData, mut target: &mut [MaybeUninit<u8>]) -> Result<()> {
+    if let Some(placed) = data.as_placed() {
+        return Ok(placed.copy_to_host(target)?);
+    }
+    for segment in data.as_segments().unwrap_or_default() {
+        let (part, rest) = target.split_at_mut(segment.len());
+        PlacedSlice::Host(segment).copy_to_host(part)?;
+        target = rest;
+    }
+    Ok(())
 }
 
 pub(crate) extern "C" fn new(
     allocator: Out<Ref<AllocatorObject>>,
-    allocate: *const c_void,
-    release: *const c_void,
-    start: *const c_void,
+    allocate: Option<Allocate>,
+    give_back: Option<GiveBack>,
+    start: Option<Start>,
 ) -> Returned {
     call("TRITONSERVER_ResponseAllocatorNew", || {
-        allocator.set_new(
-            "allocator",
-            AllocatorObject {
-                allocate: allocate.expose_provenance(),
-                release: release.expose_provenance(),
-                start: start.expose_provenance(),
-                query: Mutex::default(),
-            },
-        )
+        let allocate = allocate.ok_or_else(|| misuse("'alloc_fn' is NULL"))?;
+        let give_back = give_back.ok_or_else(|| misuse("'release_fn' is NULL"))?;
+        let functions = Functions { allocate, give_back, start };
+        allocator.set_new("allocator", AllocatorObject { functions, query: Mutex::default() })
     })
 }
 
 pub(crate) extern "C" fn set_query_function(
     allocator: Ref<AllocatorObject>,
-    query: *const c_void,
+    query: Option<Query>,
 ) -> Returned {
     call("TRITONSERVER_ResponseAllocatorSetQueryFunction", || {
-        *allocator.get()?.query.lock() = query.expose_provenance();
+        *allocator.get()?.query.lock() = query;
         Ok(())
     })
 }
 
 pub(crate) extern "C" fn delete(allocator: Ref<AllocatorObject>) -> Returned {
     call("TRITONSERVER_ResponseAllocatorDelete", || allocator.remove_unless_null())
+}
+
+/// The name of an output, for the backend.
+pub(crate) fn name_of(name: &str) -> CString {
+    crate::border::text(name)
 }

@@ -8,8 +8,9 @@ use hippocamp_model_config::{ModelConfig, from_json, to_json};
 use parking_lot::Mutex;
 
 use super::backend::FILESYSTEM;
-use super::{BackendObject, ServerObject, State};
+use super::{BackendObject, State};
 use crate::border::{Kind, Object, Out, Owned, Ref, Registry, Returned, address, call, misuse};
+use crate::in_process::ServerObject;
 use crate::objects::{BufferAttributesObject, MessageObject};
 
 /// A version of a model.
@@ -20,6 +21,7 @@ pub(crate) struct ModelObject {
     /// The model's folder.
     pub(crate) folder: CString,
     pub(crate) backend: Ref<BackendObject>,
+    /// The server, as this model uses it.
     pub(crate) server: Owned<ServerObject>,
     pub(crate) state: State,
     pub(crate) config: Mutex<ConfigInUse>,

@@ -29,10 +29,7 @@ pub(crate) extern "C" fn is_cancelled(request: Request, cancelled: Out<bool>) ->
     })
 }
 
-/// Requests are traced by the server itself.
+/// The trace lives as long as the request.
 pub(crate) extern "C" fn trace(request: Request, trace: Out<Ref<TraceObject>>) -> Returned {
-    call("TRITONBACKEND_RequestTrace", || {
-        request.get()?;
-        trace.set("trace", Ref::NULL)
-    })
+    call("TRITONBACKEND_RequestTrace", || trace.set("trace", request.get()?.trace()))
 }

@@ -5,15 +5,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::{
-    CorrelationId, InputTensor, Parameters, Request, ResponseSender, Sequence, WantedOutputs,
+    CorrelationId, InputTensor, Parameters, Request, RequestObserver, ResponseSender, Sequence, WantedOutputs,
 };
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::input::Input;
 use super::state::StateTensor;
-use crate::border::{Flag, Kind, Object, Registry, text};
+use crate::border::{Flag, Kind, Object, Owned, Ref, Registry, text};
 use crate::life::TensorNames;
+use crate::objects::TraceObject;
 use crate::objects::parameter::LentValue;
 use crate::response::{Execution, Outstanding, ResponseChannel};
 
@@ -43,6 +44,8 @@ pub(crate) struct Lent {
     pub(crate) correlation_id: OnceLock<CString>,
     pub(crate) parameters: OnceLock<Vec<(CString, LentValue)>>,
     request_id: Arc<str>,
+    observer: Option<Arc<dyn RequestObserver>>,
+    trace: OnceLock<Option<Owned<TraceObject>>>,
 }
 
 /// What is needed to queue a request again, besides its sender.
@@ -120,7 +123,9 @@ impl RequestObject {
         // A request that only keeps a place asks for nothing.
         let asked = |index: &&usize| !is_null && outputs.contains(**index);
         let wanted = names.sorted_outputs.iter().filter(asked).map(|index| *index as u16).collect();
-        let lent = Lent { request_id: Arc::clone(&response.context().id), ..Lent::default() };
+        let context = response.context();
+        let (request_id, observer) = (Arc::clone(&context.id), context.observer.clone());
+        let lent = Lent { request_id, observer, ..Lent::default() };
         let channel =
             ResponseChannel::new(response, names, outputs, (queued, started), execution, outstanding);
         RequestObject {
@@ -147,6 +152,14 @@ impl RequestObject {
 
     pub(crate) fn id(&self) -> &CString {
         self.lent.id.get_or_init(|| text(&self.lent.request_id))
+    }
+
+    /// Its trace; NULL if nothing observes it.
+    pub(crate) fn trace(&self) -> Ref<TraceObject> {
+        let Some(observer) = &self.lent.observer else { return Ref::NULL };
+        // Without a trace, what the backend calls is not traced below it.
+        let trace = self.lent.trace.get_or_init(|| TraceObject::of_request(observer).ok());
+        trace.as_ref().map_or(Ref::NULL, Owned::as_ref)
     }
 
     pub(crate) fn correlation_id(&self) -> Option<&CorrelationId> {
