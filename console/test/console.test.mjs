@@ -263,7 +263,11 @@ test("it can be off, on a port of its own, and without hands", async () => {
   });
   await own.stop();
   assert.deepEqual([about.acts, foreign.status], [true, 403]);
-  const bound = await start(["--allow-http=false"]);
+  const hidden = await start(["--allow-http=false", "--http-address=0.0.0.0", "--metrics-address=0.0.0.0"]);
+  const nothing = await (await fetch(`${hidden.metrics}/console/state`)).text();
+  await hidden.stop();
+  assert.equal(nothing, "");
+  const bound = await start(["--allow-http=false", "--allow-console=true"]);
   const tied = await (await fetch(`${bound.page}/console/state`)).json();
   const gone = await fetch(`${bound.page}/v2/models/simple/infer`, { method: "POST", body: "{}" });
   await bound.stop();

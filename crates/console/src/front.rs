@@ -11,7 +11,7 @@ use hyper::header::{CACHE_CONTROL, CONTENT_ENCODING, HeaderMap, HeaderValue, WWW
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 
-use crate::{Console, assets, model, query, series, state};
+use crate::{Console, assets, model, query, series, site, state};
 
 /// The console in front of another protocol.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct ConsoleFront<V, F> {
     v2: Option<V>,
     /// The protocol that all other requests go to. `None` on a port that has nothing else.
     others: Option<F>,
+    /// Whether the port is of the loopback, so that nobody but this machine has a name for it.
+    is_local: bool,
 }
 
 /// The answers below this size are not compressed.
@@ -30,7 +32,13 @@ const SMALL: usize = 1024;
 
 impl<V, F> ConsoleFront<V, F> {
     pub fn new(console: Option<Arc<Console>>, v2: Option<V>, others: Option<F>) -> ConsoleFront<V, F> {
-        ConsoleFront { console, v2, others }
+        ConsoleFront { console, v2, others, is_local: false }
+    }
+
+    /// The same on a port of the loopback, if that is so: requests for other hosts than this one are refused then.
+    #[must_use]
+    pub fn of_this_machine(self, is_local: bool) -> ConsoleFront<V, F> {
+        ConsoleFront { is_local, ..self }
     }
 
     /// The same with the protocol that all other requests go to.
@@ -46,12 +54,6 @@ fn is_own(path: &str) -> bool {
 
 fn is_v2(path: &str) -> bool {
     path == "/v2" || path.starts_with("/v2/")
-}
-
-/// Whether a page of another site makes the request: the browser says so itself.
-fn is_foreign(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-    !matches!(site, None | Some(b"same-origin" | b"none"))
 }
 
 impl<V, F> ConsoleFront<V, F>
@@ -130,7 +132,7 @@ impl Question {
             (Question::State, _) => state::written(console, grant),
             (Question::History, None) => series::of_all(console, grant, since),
             (Question::History, Some(name)) => series::of_model(console, name, since),
-            (Question::Model, Some(name)) => model::written(console, name)?,
+            (Question::Model, Some(name)) => model::written(console, grant, name)?,
             (Question::Model, None) => return Err(Error::not_found("no model is named")),
         })
     }
@@ -179,17 +181,16 @@ where
 
     async fn respond(&self, request: Request<RequestBody>) -> Response<ResponseBody> {
         let path = request.uri().path();
+        let is_ours = (self.console.is_some() && is_own(path)) || (self.v2.is_some() && is_v2(path));
+        if is_ours && site::is_foreign(&request, self.is_local) {
+            return failed(StatusCode::FORBIDDEN, "a page of another site may not use the console");
+        }
         if let Some(console) = self.console.as_ref().filter(|_| is_own(path)) {
             let (head, _) = request.into_parts();
             return Self::answer(console, &head).await;
         }
         match (&self.v2, &self.others) {
-            (Some(v2), _) if is_v2(path) => {
-                if is_foreign(request.headers()) {
-                    return failed(StatusCode::FORBIDDEN, "a page of another site may not use the console");
-                }
-                Box::pin(v2.respond(request)).await
-            }
+            (Some(v2), _) if is_v2(path) => Box::pin(v2.respond(request)).await,
             (_, Some(others)) => others.respond(request).await,
             (_, None) => failed(StatusCode::NOT_FOUND, "Not Found"),
         }

@@ -17,6 +17,7 @@ mod percentiles;
 mod query;
 mod sample;
 mod series;
+mod site;
 mod state;
 mod steps;
 

@@ -1,5 +1,6 @@
 //! All of one model but its traffic: config, interface, faults, steps.
 
+use hippocamp_access::Grant;
 use hippocamp_backend::{Error, Result};
 use hippocamp_core::{LoadedModel, Severity, WrittenConfig};
 use hippocamp_http_content::json::JsonWriter;
@@ -9,7 +10,7 @@ use crate::{Console, steps};
 
 /// # Errors
 /// There is no such model.
-pub(crate) fn written(console: &Console, name: &str) -> Result<Vec<u8>> {
+pub(crate) fn written(console: &Console, grant: &Grant, name: &str) -> Result<Vec<u8>> {
     let served = console.server.ready_versions(name);
     let config = console.server.written_config(name);
     if served.is_empty() && config.is_none() && !console.server.model_states().contains_key(name) {
@@ -24,7 +25,7 @@ pub(crate) fn written(console: &Console, name: &str) -> Result<Vec<u8>> {
     }
     if let Some(model) = served.last() {
         loaded(&mut writer, model);
-        steps::write(&mut writer, console, model);
+        steps::write(&mut writer, console, grant, model);
     }
     writer.close_object();
     Ok(writer.into_bytes())

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hippocamp_access::Grant;
 use hippocamp_core::LoadedModel;
 use hippocamp_http_content::json::JsonWriter;
 use hippocamp_model_config::ensemble_scheduling;
@@ -12,7 +13,7 @@ use crate::Console;
 const SAMPLES: usize = 20;
 
 /// Writes the steps of an ensemble; nothing for another model.
-pub(crate) fn write(writer: &mut JsonWriter, console: &Console, model: &LoadedModel) {
+pub(crate) fn write(writer: &mut JsonWriter, console: &Console, grant: &Grant, model: &LoadedModel) {
     let Some(steps) = ensemble_scheduling(&model.config) else { return };
     writer.name("steps");
     writer.open_array();
@@ -22,7 +23,9 @@ pub(crate) fn write(writer: &mut JsonWriter, console: &Console, model: &LoadedMo
         writer.string(step.model_name.as_bytes());
         maps(writer, "inputs", &step.input_map);
         maps(writer, "outputs", &step.output_map);
-        let (requests, spent) = lately(console, &step.model_name);
+        // The ensemble names its steps; what others ask of them is not everybody's.
+        let is_seen = grant.covers(&step.model_name);
+        let (requests, spent) = if is_seen { lately(console, &step.model_name) } else { (0, [0; 4]) };
         writer.name("requests");
         writer.integer(requests);
         writer.name("spent");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hippocamp_loading::hint::hint;
 use hippocamp_loading::{Finding, check_model};
-use hippocamp_repository::{RemoteTimeout, find};
+use hippocamp_repository::{RemoteTimeout, RepositoryLocation, find};
 
 use crate::{InferenceServer, LoadedModel};
 
@@ -29,12 +29,14 @@ impl InferenceServer {
         self.lifecycle.routes().all()
     }
 
-    /// The config of a model of a local repository as it lies there now, checked. `None` if there is no such model. Reads the
-    /// disk.
+    /// The config of a model of a local repository as it lies there now, checked. `None` if there is no such model, or
+    /// it is in another repository. Reads the disk.
     pub fn written_config(&self, name: &str) -> Option<WrittenConfig> {
-        let settings = self.settings();
-        let folder =
-            find(&settings.repositories, name, &self.scan_options(RemoteTimeout::Short)).ok()??.folder;
+        // Finding a model elsewhere fetches all of it.
+        let is_here = |location: &&RepositoryLocation| matches!(location, RepositoryLocation::Local(_));
+        let local: Vec<RepositoryLocation> =
+            self.settings().repositories.iter().filter(is_here).cloned().collect();
+        let folder = find(&local, name, &self.scan_options(RemoteTimeout::Short)).ok()??.folder;
         let context = &self.lifecycle.loader().context;
         let states = self.model_states();
         let models: Vec<&str> = states.keys().map(String::as_str).collect();
@@ -48,5 +50,54 @@ impl InferenceServer {
         let text = folder.config_path.as_ref().and_then(|path| hippocamp_files::read(path, MAX_TEXT).ok());
         let text = text.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         Some(WrittenConfig { path: folder.config_path.unwrap_or(folder.path), text, findings })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use hippocamp_repository::{Fingerprint, RemoteFault, RemoteModel, RemoteRepository};
+
+    use super::*;
+    use crate::Settings;
+
+    /// Has every model, and must not be asked for its files.
+    #[derive(Debug)]
+    struct Elsewhere;
+
+    impl RemoteRepository for Elsewhere {
+        fn location(&self) -> &'static str {
+            "elsewhere"
+        }
+
+        fn list(&self, _: RemoteTimeout) -> Result<BTreeMap<String, Fingerprint>, RemoteFault> {
+            Ok(BTreeMap::from([("there".to_owned(), Fingerprint::default())]))
+        }
+
+        fn contains(&self, _: &str) -> Result<bool, RemoteFault> {
+            Ok(true)
+        }
+
+        fn config(&self, _: &str, _: Option<&str>) -> Result<Option<String>, RemoteFault> {
+            Ok(Some(String::new()))
+        }
+
+        fn fetch(&self, name: &str) -> Result<Option<RemoteModel>, RemoteFault> {
+            panic!("model '{name}' is fetched only to be looked at")
+        }
+    }
+
+    #[test]
+    fn nothing_is_fetched_to_be_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("here")).unwrap();
+        std::fs::write(folder.path().join("here/config.pbtxt"), "backend: \"none\"").unwrap();
+        let repositories = vec![folder.path().into(), RepositoryLocation::Remote(Arc::new(Elsewhere))];
+        let server = InferenceServer::new(Settings { repositories, ..Settings::default() }, Vec::new());
+        assert!(server.written_config("there").is_none());
+        let here = server.written_config("here").unwrap();
+        assert_eq!(here.text.as_deref(), Some("backend: \"none\""));
+        assert!(!here.findings.is_empty());
     }
 }

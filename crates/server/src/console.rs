@@ -41,6 +41,8 @@ struct ConsolePorts {
     console: Option<Arc<Console>>,
     /// Whether it has a port of its own.
     own_port: bool,
+    /// Whether the ports are of the loopback.
+    is_local: bool,
     v2: HttpSettings,
 }
 
@@ -54,7 +56,7 @@ impl ConsolePorts {
     ) -> ConsolePorts {
         let flags = &args.console;
         let is_served = flags.console_port.is_some() || args.metrics.allow_metrics;
-        let console = (flags.allow_console && is_served).then(|| {
+        let console = (is_served && is_wanted(args, accesses.auth.is_some())).then(|| {
             let console = Console::new(Arc::clone(server), accesses.http.clone(), acts(args));
             let followed = Arc::clone(&console);
             beside.spawn(async move {
@@ -64,7 +66,7 @@ impl ConsolePorts {
             console
         });
         let v2 = http_settings(args, accesses);
-        ConsolePorts { console, own_port: flags.console_port.is_some(), v2 }
+        ConsolePorts { console, own_port: flags.console_port.is_some(), is_local: is_local(args), v2 }
     }
 
     /// The front of a port that has the console, if there is one and it is wanted there.
@@ -72,7 +74,7 @@ impl ConsolePorts {
         let console = self.console.as_ref().filter(|_| is_here);
         let acting = console.filter(|console| console.acts());
         let v2 = acting.map(|console| HttpFront::on(network, Arc::clone(console.server()), self.v2.clone()));
-        ConsoleFront::new(console.map(Arc::clone), v2, None)
+        ConsoleFront::new(console.map(Arc::clone), v2, None).of_this_machine(self.is_local)
     }
 
     /// Serves the metrics port, with the console if it belongs there, and the console's own port.
@@ -93,7 +95,8 @@ impl ConsolePorts {
         }
         for listener in listeners.own {
             info!("console on {}", listener.address()?);
-            let port = Port { name: "console", http1: true, http2: Http2::default(), counted: false };
+            let counted = self.console.as_ref().is_some_and(|console| console.acts());
+            let port = Port { name: "console", http1: true, http2: Http2::default(), counted };
             let front = self.front(network, true);
             fronts.spawn(hippocamp_net::serve(listener, Arc::clone(network), port, front));
         }
@@ -104,10 +107,20 @@ impl ConsolePorts {
 /// Whether the page may infer, load and unload: only where it opens no door that HTTP has closed. HTTP has to be served at the
 /// same address without TLS, which may ask clients for certificates, or the console has to be for this machine alone.
 fn acts(args: &Args) -> bool {
+    let is_as_open = metrics_address(args) == args.http.http_address && !args.http_tls.is_on();
+    args.http.allow_http && (is_local(args) || is_as_open)
+}
+
+/// Whether the console is for this machine alone.
+fn is_local(args: &Args) -> bool {
     let address = metrics_address(args);
-    let is_local = address == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-    let is_as_open = address == args.http.http_address && !args.http_tls.is_on();
-    args.http.allow_http && (is_local || is_as_open)
+    address == "localhost" || address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// Whether there is a console: as the flags say, and where they say nothing if nobody sees more by it than HTTP shows.
+fn is_wanted(args: &Args, has_tokens: bool) -> bool {
+    let flags = &args.console;
+    flags.allow_console.unwrap_or_else(|| flags.console_port.is_some() || has_tokens || acts(args))
 }
 
 #[cfg(test)]
@@ -129,5 +142,27 @@ mod tests {
         let tls = ["--http-use-ssl=true", "--http-server-cert=c", "--http-server-key=k"];
         assert!(!of(&tls));
         assert!(of(&[&tls[..], &["--metrics-address=::1"]].concat()));
+    }
+
+    #[test]
+    fn configs_are_shown_where_http_shows_them_or_somebody_wants_it() {
+        let of = |flags: &[&str], has_tokens| {
+            let flags = ["hippocamp", "--model-repository=/m"].iter().chain(flags);
+            is_wanted(&Args::try_parse_from(flags).unwrap(), has_tokens)
+        };
+        let mutual = [
+            "--http-use-ssl-mutual=true",
+            "--http-server-cert=c",
+            "--http-server-key=k",
+            "--http-root-cert=r",
+        ];
+        assert!(of(&[], false) && !of(&mutual, false) && !of(&["--allow-http=false"], false));
+        assert!(of(&mutual, true), "tokens decide");
+        assert!(of(&["--allow-http=false", "--allow-console=true"], false));
+        assert!(of(&["--allow-http=false", "--console-port=0"], false));
+        assert!(
+            !of(&["--allow-console=false"], true)
+                && !of(&["--allow-console=false", "--console-port=0"], true)
+        );
     }
 }

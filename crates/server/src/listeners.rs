@@ -87,7 +87,7 @@ impl Listeners {
             let wanted = Wanted { tls, ..Wanted::plain("metrics", address, metrics.metrics_port) };
             listeners.console.metrics = listeners.add(wanted, mode).await?;
         }
-        if let Some(port) = args.console.console_port.filter(|_| args.console.allow_console) {
+        if let Some(port) = args.console.console_port.filter(|_| args.console.allow_console != Some(false)) {
             let wanted = Wanted { tls: args.metrics_tls.open()?, ..Wanted::plain("console", address, port) };
             listeners.console.own = listeners.add(wanted, mode).await?;
         }
