@@ -77,7 +77,7 @@ export function Try(props: { about: Details; allowed: boolean; acts: boolean }) 
       <p class="banner">
         {props.acts
           ? "Your token has no role 'infer' for this model."
-          : "Models can be tried here only where the console is at the address of HTTP, without TLS there, or at this machine's own."}
+          : "The console only shows here. It can try, load and unload models on this machine's own address, or where --allow-console=true or --console-port says so and HTTP is as open."}
       </p>
     );
   }

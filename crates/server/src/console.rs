@@ -104,11 +104,17 @@ impl ConsolePorts {
     }
 }
 
-/// Whether the page may infer, load and unload: only where it opens no door that HTTP has closed. HTTP has to be served at the
-/// same address without TLS, which may ask clients for certificates, or the console has to be for this machine alone.
+/// Whether the page may infer, load and unload: on the loopback, or where somebody wants the console by a flag and it opens no door
+/// that HTTP has closed. A metrics port may be open to those whom a firewall keeps from HTTP.
 fn acts(args: &Args) -> bool {
-    let is_as_open = metrics_address(args) == args.http.http_address && !args.http_tls.is_on();
-    args.http.allow_http && (is_local(args) || is_as_open)
+    let flags = &args.console;
+    let is_said = flags.console_port.is_some() || flags.allow_console == Some(true);
+    args.http.allow_http && (is_local(args) || (is_said && is_as_open(args)))
+}
+
+/// Whether HTTP is at the same address without TLS, which may ask clients for certificates.
+fn is_as_open(args: &Args) -> bool {
+    args.http.allow_http && metrics_address(args) == args.http.http_address && !args.http_tls.is_on()
 }
 
 /// Whether the console is for this machine alone.
@@ -120,7 +126,9 @@ fn is_local(args: &Args) -> bool {
 /// Whether there is a console: as the flags say, and where they say nothing if nobody sees more by it than HTTP shows.
 fn is_wanted(args: &Args, has_tokens: bool) -> bool {
     let flags = &args.console;
-    flags.allow_console.unwrap_or_else(|| flags.console_port.is_some() || has_tokens || acts(args))
+    flags
+        .allow_console
+        .unwrap_or_else(|| flags.console_port.is_some() || has_tokens || is_as_open(args) || acts(args))
 }
 
 #[cfg(test)]
@@ -134,12 +142,19 @@ mod tests {
             let flags = ["hippocamp", "--model-repository=/m"].iter().chain(flags);
             acts(&Args::try_parse_from(flags).unwrap())
         };
-        assert!(of(&[]) && of(&["--http-address=10.0.0.1"]));
+        assert!(
+            !of(&[]) && !of(&["--http-address=10.0.0.1"]),
+            "a metrics port may be open where HTTP is not"
+        );
+        assert!(
+            of(&["--allow-console=true"]) && of(&["--console-port=0"]) && of(&["--http-address=127.0.0.1"])
+        );
         assert!(
             !of(&["--allow-http=false"]) && !of(&["--http-address=127.0.0.1", "--metrics-address=0.0.0.0"])
         );
         assert!(of(&["--metrics-address=127.0.0.1"]) && of(&["--metrics-address=localhost"]));
-        let tls = ["--http-use-ssl=true", "--http-server-cert=c", "--http-server-key=k"];
+        let tls =
+            ["--http-use-ssl=true", "--http-server-cert=c", "--http-server-key=k", "--allow-console=true"];
         assert!(!of(&tls));
         assert!(of(&[&tls[..], &["--metrics-address=::1"]].concat()));
     }
