@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 
 from server_process import BINARY, LIBRARY, ServerProcess
@@ -15,6 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 WHEEL = os.path.join(ROOT, ".cache", "triton")
 TRITON = os.path.join(WHEEL, "pytriton", "tritonserver")
+PYTHON_BACKENDS = os.path.join(ROOT, ".cache", "triton-backends")
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -99,7 +99,7 @@ class Triton:
 
     def __init__(self, kept):
         """`kept` is a folder for the backends, to be there as long as this is used."""
-        subprocess.run([os.path.join(ROOT, "scripts", "fetch"), "triton", "tests"], check=True)
+        subprocess.run([os.path.join(ROOT, "scripts", "fetch"), "triton", "tests", "python-backend"], check=True)
         self.backends = tempfile.mkdtemp(prefix="backends-", dir=kept)
         self.version = "tritonserver 2.51.0 (nvidia-pytriton 0.7.0)"
         given = os.environ.get("TRITON_BACKENDS")
@@ -123,14 +123,10 @@ class Triton:
         return f"benches/compare/{name}.c" if self.build(name, library) else None
 
     def add_python(self):
+        """The Python backend with an environment of its own: that of the wheel finds neither libpython nor NumPy."""
         target = os.path.join(self.backends, "python")
-        if os.path.exists(target):
-            return
-        shutil.copytree(os.path.join(TRITON, "backends", "python"), target)
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        stub = os.path.join(TRITON, "python_backend_stubs", version, "triton_python_backend_stub")
-        if os.path.exists(stub):
-            shutil.copy(stub, target)
+        if not os.path.exists(target):
+            os.symlink(os.path.realpath(os.path.join(PYTHON_BACKENDS, "python")), target)
 
     def build(self, name, library):
         """Whether there is a C compiler, and it did. The backend runs on the library that ours runs on."""

@@ -5,6 +5,7 @@ mod config;
 mod instance;
 mod loaded;
 mod model;
+mod python;
 mod settings;
 
 pub use backend::TritonBackends;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hippocamp_interface::{BackendFacts, Interface, ModelConfig, differ_in_scheduling_only};
 
-use crate::{BackendSource, Batch, Result, ServerHandle};
+use crate::{BackendSource, Batch, Error, Result, ServerHandle};
 
 /// A kind of model: one value a process, shared by all its models.
 pub trait Backend: Send + Sync + Debug {
@@ -143,6 +143,13 @@ impl ModelInstance for NewInstance {
             NewInstance::Movable(instance) => instance.execute(batch),
         }
     }
+
+    fn lost(&self) -> Option<Error> {
+        match self {
+            NewInstance::Bound(instance) => instance.lost(),
+            NewInstance::Movable(instance) => instance.lost(),
+        }
+    }
 }
 
 impl Debug for NewInstance {
@@ -163,6 +170,13 @@ pub trait ModelInstance {
     ///
     /// It may return before the batch is done: what [`Batch::finish_later`] gives holds the instance until then.
     fn execute(&mut self, batch: &mut Batch);
+
+    /// Why the instance can execute no more batches, such as the end of a process of its own; `None`, the default, if it can. Asked
+    /// before each batch, so it has to be quick. Such an instance is dropped and made anew, with pauses if that fails
+    /// or happens often; meanwhile the model's other instances take the requests.
+    fn lost(&self) -> Option<Error> {
+        None
+    }
 }
 
 /// Where an instance runs.

@@ -14,9 +14,18 @@ pub fn without_effect(config: &ModelConfig) -> Vec<&'static str> {
     asked.into_iter().filter(|(_, asked)| *asked).map(|(field, _)| field).collect()
 }
 
-/// Refuses a config of a load request that names a library, of operators or of a backend: only those who can write to the repository may have
-/// code executed.
+/// The parameter of Python models that names a folder whose script is executed when the model is loaded.
+const PYTHON_ENVIRONMENT: &str = "EXECUTION_ENV_PATH";
+
+/// Refuses a config of a load request that names a library, of operators or of a backend, or an environment of Python: only
+/// those who can write to the repository may have code executed.
 pub fn refuse_libraries(name: &str, config: &ModelConfig) -> Result<()> {
+    if config.parameters.contains_key(PYTHON_ENVIRONMENT) {
+        return Err(Error::unsupported(format!(
+            "the config of the load request for model '{name}' has the parameter {PYTHON_ENVIRONMENT}; only a config in the \
+             model repository may name an environment"
+        )));
+    }
     if !config.runtime.is_empty() {
         return Err(Error::unsupported(format!(
             "the config of the load request for model '{name}' names the backend library '{}' as its runtime; only a config in \
@@ -60,6 +69,13 @@ mod tests {
             prepare(Some(json)).unwrap_err().reason(),
             "Unsupported: the config of the load request for model 'm' names the backend library 'libtriton_onnxruntime.so' \
              as its runtime; only a config in the model repository may name one"
+        );
+        let json =
+            r#"{"backend": "onnxruntime", "parameters": {"EXECUTION_ENV_PATH": {"string_value": "/tmp/x"}}}"#;
+        assert_eq!(
+            prepare(Some(json)).unwrap_err().reason(),
+            "Unsupported: the config of the load request for model 'm' has the parameter EXECUTION_ENV_PATH; only a config in \
+             the model repository may name an environment"
         );
         prepare(Some(r#"{"backend": "onnxruntime"}"#)).unwrap();
     }

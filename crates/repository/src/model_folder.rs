@@ -142,6 +142,8 @@ pub(crate) struct Tree {
 
 /// The limit of nested folders. A deeper nesting is caused by a link that points to a folder above it.
 const MAX_DEPTH: usize = 16;
+/// Where Python keeps what it compiled: a Python model writes it when it is loaded, so that it would be loaded again for it.
+const PYTHON_CACHE: &str = "__pycache__";
 
 impl Tree {
     /// Reads the metadata of all files; opens no file.
@@ -166,6 +168,7 @@ impl Walk {
     /// Hashes everything under `path` in a stable order.
     fn folder(&mut self, path: &Path, depth: usize) -> io::Result<()> {
         let mut entries: Vec<DirEntry> = fs::read_dir(path)?.collect::<io::Result<_>>()?;
+        entries.retain(|entry| entry.file_name() != PYTHON_CACHE);
         entries.sort_by_key(DirEntry::file_name);
         self.folders.push(path.to_owned());
         let is_link = |entry: &&DirEntry| entry.file_type().is_ok_and(|kind| kind.is_symlink());
@@ -210,6 +213,20 @@ mod tests {
         for name in ["0", "01", "-1", "+1", "1a", "", "9223372036854775808", "configs"] {
             assert_eq!(version_number(OsStr::new(name)), None, "{name}");
         }
+    }
+
+    #[test]
+    fn what_python_compiles_is_no_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let version = folder.path().join("1");
+        fs::create_dir(&version).unwrap();
+        fs::write(version.join("model.py"), "").unwrap();
+        let before = Tree::walk(folder.path()).unwrap();
+        fs::create_dir(version.join("__pycache__")).unwrap();
+        fs::write(version.join("__pycache__/model.cpython-311.pyc"), "").unwrap();
+        assert_eq!(Tree::walk(folder.path()).unwrap(), before);
+        fs::write(version.join("helper.py"), "").unwrap();
+        assert_ne!(Tree::walk(folder.path()).unwrap(), before);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The batcher of a model: a queue with dynamic batching, or the sequence batcher.
 
 use std::sync::Weak;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hippocamp_backend::{Batch, Error, Request, WakeInstance};
 use hippocamp_metrics::SizeHistogram;
@@ -74,6 +74,19 @@ impl Batcher {
                 queue.wait_until_closed();
                 true
             }
+            Batcher::Sequence(_) => false,
+        }
+    }
+
+    /// Whether an instance may leave requests to other instances: not those of sequences, whose state nobody else has.
+    pub(crate) fn leaves_to_others(&self) -> bool {
+        matches!(self, Batcher::Dynamic(_))
+    }
+
+    /// Leaves requests to other instances for a while. Returns whether no more are accepted.
+    pub(crate) fn stand_aside_for(&self, pause: Duration) -> bool {
+        match self {
+            Batcher::Dynamic(queue) => queue.wait_until_closed_for(pause),
             Batcher::Sequence(_) => false,
         }
     }

@@ -18,6 +18,7 @@ use crate::batcher::Batcher;
 use crate::handover::Handover;
 use crate::held::{Held, Movable};
 use crate::inline_execution::{InlineInstance, Size, Taken};
+use crate::mending::{Mending, Peers};
 use crate::queue::{Pulled, Queue};
 use crate::{InstancePlan, RateLimited, StandsAside, thread_cache};
 
@@ -30,6 +31,8 @@ pub(crate) struct Instance {
     pub(crate) handover: Arc<Handover>,
     /// Holds the backend's part if inline execution is possible.
     pub(crate) inline: Option<Arc<InlineInstance>>,
+    /// It and the other instances of its scheduler.
+    pub(crate) peers: Arc<Peers>,
     /// Dropped when the instance ends, which tells waiting owners that it has ended.
     pub(crate) alive: tokio::sync::watch::Sender<()>,
 }
@@ -109,7 +112,7 @@ impl Instance {
     }
 
     fn end(self, held: Option<Held>) {
-        let Instance { plan, model, batcher, handover, inline, alive } = self;
+        let Instance { plan, model, batcher, handover, inline, peers: _, alive } = self;
         // The model's memory has to be freed before the end is signalled.
         if let Some(held) = held {
             held.end();
@@ -122,23 +125,24 @@ impl Instance {
     /// Executes batches until the instance parks, or the batcher is closed and empty.
     fn execute_all(&self, held: &mut Held) -> Pulled {
         let mut batch = Batch::new();
+        let mut mending = Mending::new(&self.peers);
         let parks = match held {
             Held::Movable(_) if self.may_park() => Some(self.plan.spec.index),
             _ => None,
         };
         if let Some(limited) = &self.plan.limited {
-            return self.execute_limited(limited, parks, held, &mut batch);
+            return self.execute_limited(limited, parks, held, &mut mending, &mut batch);
         }
         if let (Some(queue), Held::Movable(Movable::Shared(inline))) = (self.batcher.queue_to_pass(), &*held)
         {
-            return self.execute_all_shared(queue, inline, parks, &mut batch);
+            return self.execute_all_shared(queue, inline, parks, &mut mending, &mut batch);
         }
         loop {
-            if self.stands_aside() {
+            if self.stands_aside() || self.mend(held, &mut mending) {
                 return Pulled::Closed;
             }
             match self.batcher.pull(self.plan.spec.index, parks.is_some(), &mut batch) {
-                Pulled::Batch(()) => self.execute_on(held, &mut batch),
+                Pulled::Batch(()) => self.execute_on(held, &mut mending, &mut batch),
                 end => return end,
             }
         }
@@ -165,12 +169,13 @@ impl Instance {
         queue: &Queue,
         inline: &InlineInstance,
         parks: Option<usize>,
+        mending: &mut Mending<'_>,
         batch: &mut Batch,
     ) -> Pulled {
         loop {
             match queue.pull_with(parks, batch, || inline.try_lock()) {
                 Pulled::Batch(mut taken) => {
-                    let size = self.execute_shared(inline, &mut taken, batch);
+                    let size = self.execute_shared(inline, &mut taken, mending, batch);
                     self.batcher.executed(batch);
                     inline.go_on(queue, &mut taken, size);
                 }
@@ -187,11 +192,12 @@ impl Instance {
         limited: &RateLimited,
         parks: Option<usize>,
         held: &mut Held,
+        mending: &mut Mending<'_>,
         batch: &mut Batch,
     ) -> Pulled {
         let index = self.plan.spec.index;
         loop {
-            if self.stands_aside() {
+            if self.stands_aside() || self.mend(held, mending) {
                 return Pulled::Closed;
             }
             match self.batcher.wait(index, parks.is_some()) {
@@ -201,7 +207,7 @@ impl Instance {
             let mut permit = limited.acquire(|| self.batcher.pass_on());
             while self.batcher.try_pull(index, batch) {
                 permit.executes();
-                self.execute_on(held, batch);
+                self.execute_on(held, mending, batch);
                 if !self.batcher.has_batch(index) {
                     break;
                 }
@@ -211,26 +217,32 @@ impl Instance {
     }
 
     /// Executes a batch and waits until it is complete, so that the rate limiter's permit is held that long.
-    fn execute_on(&self, held: &mut Held, batch: &mut Batch) {
+    fn execute_on(&self, held: &mut Held, mending: &mut Mending<'_>, batch: &mut Batch) {
         match held {
             Held::Movable(Movable::Shared(inline)) => {
-                self.execute_shared(inline, &mut inline.lock(), batch);
+                self.execute_shared(inline, &mut inline.lock(), mending, batch);
             }
             Held::Movable(Movable::Own(own)) => {
-                self.execute(own, || self.make_movable(), batch);
+                self.execute(own, || self.make_movable(), mending, batch);
             }
             Held::Bound(bound) => {
-                self.execute(bound, || self.make().map(NewInstance::into_box), batch);
+                self.execute(bound, || self.make().map(NewInstance::into_box), mending, batch);
             }
         }
         self.batcher.executed(batch);
     }
 
     /// Executes a batch on the shared instance, and returns how large it was.
-    fn execute_shared(&self, inline: &InlineInstance, taken: &mut Taken<'_>, batch: &mut Batch) -> Size {
+    fn execute_shared(
+        &self,
+        inline: &InlineInstance,
+        taken: &mut Taken<'_>,
+        mending: &mut Mending<'_>,
+        batch: &mut Batch,
+    ) -> Size {
         let size = Size::of(batch.iter());
         let before = inline.latencies.before(size);
-        if let Some(began) = self.execute(taken, || self.make_movable(), batch) {
+        if let Some(began) = self.execute(taken, || self.make_movable(), mending, batch) {
             inline.latencies.observe(size, before, began.elapsed());
         }
         size
@@ -243,25 +255,60 @@ impl Instance {
         }
     }
 
-    /// Executes a batch, and first recreates the instance if it is missing. Returns the start time; `None` if the
+    /// Executes a batch, and first recreates the instance if it is missing or lost. Returns the start time; `None` if the
     /// instance could not be created and the batch failed.
     fn execute<I: ModelInstance + ?Sized>(
         &self,
         instance: &mut Option<Box<I>>,
         make: impl FnOnce() -> Result<Box<I>>,
+        mending: &mut Mending<'_>,
         batch: &mut Batch,
     ) -> Option<Instant> {
-        if instance.is_none() {
-            match make() {
-                Ok(anew) => *instance = Some(anew),
-                Err(error) => {
-                    fail(batch, &error);
-                    return None;
-                }
-            }
+        if let Err(error) = self.recover(instance, make, mending) {
+            fail(batch, &error);
+            return None;
         }
         let lost = || self.batcher.instance_lost(self.plan.spec.index);
         execute(&self.plan.spec, instance, batch, lost)
+    }
+
+    /// Sees to it that the instance is there, and drops one that is lost.
+    fn recover<I: ModelInstance + ?Sized>(
+        &self,
+        instance: &mut Option<Box<I>>,
+        make: impl FnOnce() -> Result<Box<I>>,
+        mending: &mut Mending<'_>,
+    ) -> Result<()> {
+        if let Some(live) = instance {
+            let Some(error) = live.lost() else { return Ok(()) };
+            let InstanceSpec { name, config, index, .. } = &self.plan.spec;
+            error!(model = config.name, instance = name, "the instance is made anew: {}", error.message());
+            *instance = None;
+            self.batcher.instance_lost(*index);
+            mending.lost(|| error);
+        }
+        *instance = Some(mending.attempt(make)?);
+        Ok(())
+    }
+
+    /// Makes a lost instance anew before it takes requests that others could execute. Returns whether no more requests are
+    /// accepted and those others execute the rest.
+    fn mend(&self, held: &mut Held, mending: &mut Mending<'_>) -> bool {
+        loop {
+            let recovered = match held {
+                Held::Bound(bound) => self.recover(bound, || self.make().map(NewInstance::into_box), mending),
+                Held::Movable(Movable::Own(own)) => self.recover(own, || self.make_movable(), mending),
+                Held::Movable(Movable::Shared(_)) => return false,
+            };
+            match (recovered, mending.stands_aside()) {
+                (Err(_), Some(pause)) if self.batcher.leaves_to_others() => {
+                    if self.batcher.stand_aside_for(pause) {
+                        return true;
+                    }
+                }
+                _ => return false,
+            }
+        }
     }
 
     fn make(&self) -> Result<NewInstance> {

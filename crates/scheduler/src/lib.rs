@@ -13,6 +13,7 @@ mod inline_execution;
 mod instance;
 #[cfg(test)]
 mod kit;
+mod mending;
 mod ordered;
 mod parked_instances;
 mod plan;

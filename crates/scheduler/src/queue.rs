@@ -6,7 +6,7 @@ mod settings;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{OnceLock, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hippocamp_backend::Request;
 use hippocamp_metrics::SizeHistogram;
@@ -339,6 +339,15 @@ impl Queue {
         while !state.closed {
             self.closing.wait(&mut state);
         }
+    }
+
+    /// As [`wait_until_closed`](Queue::wait_until_closed), for a limited time. Returns whether the queue is closed.
+    pub(crate) fn wait_until_closed_for(&self, pause: Duration) -> bool {
+        self.pass_on();
+        let until = Instant::now() + pause;
+        let mut state = self.state.lock();
+        while !state.closed && !self.closing.wait_until(&mut state, until).timed_out() {}
+        state.closed
     }
 
     /// Wakes another instance for the batch that this one was woken for and cannot execute yet.

@@ -17,6 +17,7 @@ use crate::batcher::Batcher;
 use crate::handover::{Handover, PendingHandover};
 use crate::inline_execution::InlineExecution;
 use crate::instance::Instance;
+use crate::mending::Peers;
 use crate::plan::Place;
 use crate::sequence_batcher::SequenceBatcher;
 use crate::{InstancePlan, Queue, QueueSettings, SequencePolicy};
@@ -195,6 +196,7 @@ impl Launch {
         let owner: Weak<Batcher> = Arc::downgrade(&scheduler.batcher);
         scheduler.batcher.owned_by(owner, alive.clone());
         let mut instances = Vec::new();
+        let peers = Arc::new(Peers::new(plans.len()));
         for plan in plans {
             let possible = plan.limited.is_none() && plan.cores.is_all();
             let possible = possible && scheduler.batcher.queue_to_pass().is_some();
@@ -205,6 +207,7 @@ impl Launch {
                 batcher: Arc::clone(&scheduler.batcher),
                 handover: Arc::clone(&scheduler.handover),
                 inline,
+                peers: Arc::clone(&peers),
                 alive: alive.clone(),
             });
         }

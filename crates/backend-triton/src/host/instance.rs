@@ -1,5 +1,6 @@
 //! An instance: it gives batches to the backend, and takes back what the backend does not take.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,7 +11,10 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tracing::{error, warn};
 
+use hippocamp_python_stubs::Stub;
+
 use super::model::Version;
+use super::python;
 use crate::border::{InstanceKind, Owned, Ref, own, text};
 use crate::library::{call_if_there, execute};
 use crate::life::{InstanceObject, Policy, State, TensorNames};
@@ -29,6 +33,8 @@ pub(super) struct TritonInstance {
     /// Where a batch is executed alone on the device.
     device: Option<Arc<Mutex<()>>>,
     version: Arc<Version>,
+    /// The process of an instance of a Python model.
+    stub: Option<Stub>,
 }
 
 impl TritonInstance {
@@ -47,16 +53,22 @@ impl TritonInstance {
             executions: Executions::default(),
         })?;
         version.instances.fetch_add(1, Ordering::AcqRel);
-        let instance = TritonInstance {
+        let mut instance = TritonInstance {
             object,
             names: Arc::new(TensorNames::new(&spec.interface, &spec.config)),
             device: device_lock(version, spec.device, &spec.config),
             version: Arc::clone(version),
+            stub: None,
         };
         let entry_points = &version.backend.entry_points;
         let _one_at_a_time = (!may_load_in_parallel(version)).then(|| version.initializing.lock());
         // What fails is finalized, too: it is dropped.
         call_if_there(entry_points.instance_initialize, instance.object.as_ref())?;
+        instance.stub = version.backend.python.as_ref().and_then(|python| {
+            let model = &version.object;
+            let folder = Path::new(&*model.folder.to_string_lossy()).join(model.version.to_string());
+            python.stub_of(&spec.name, &folder)
+        });
         Ok(instance)
     }
 
@@ -132,11 +144,19 @@ impl ModelInstance for TritonInstance {
             batch.extend(again);
         }
     }
+
+    fn lost(&self) -> Option<Error> {
+        let ended = self.stub.as_ref().is_some_and(|stub| !stub.is_alive());
+        ended.then(|| python::ended(&self.object.name.to_string_lossy()))
+    }
 }
 
 impl Drop for TritonInstance {
     fn drop(&mut self) {
         let name = self.object.name.to_string_lossy();
+        if let Some(error) = self.lost() {
+            self.object.outstanding.abandon(&error);
+        }
         self.object.outstanding.wait(&name);
         let is_last = self.version.instances.fetch_sub(1, Ordering::AcqRel) == 1;
         self.version.object.server.end_calls(&name, CALLS_END, is_last);

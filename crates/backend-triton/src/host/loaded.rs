@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tracing::{debug, error};
 
 use super::HostSettings;
+use super::python::Python;
 use crate::border::{Owned, own, text};
 use crate::library::{BackendLibrary, EntryPoints, Found, ask_attributes, call_if_there};
 use crate::life::{AttributeObject, Attributes, BackendObject, State};
@@ -22,12 +23,16 @@ pub(super) struct LoadedBackend {
     pub(super) object: Owned<BackendObject>,
     pub(super) entry_points: EntryPoints,
     pub(super) attributes: Attributes,
+    /// Set for the Python backend and those that are Python. Dropped behind the backend, whose stubs it sweeps up.
+    pub(super) python: Option<Arc<Python>>,
 }
 
 impl LoadedBackend {
     /// Opens the library, and initializes the backend.
     pub(super) fn new(name: &str, found: &Found, settings: &HostSettings) -> Result<Arc<LoadedBackend>> {
         let library = BackendLibrary::open(&found.library)?;
+        let mut settings = settings.clone();
+        let python = Python::of(found, &mut settings);
         let config = settings.config_of(name, found.is_python_based);
         let object = own(BackendObject {
             name: text(name),
@@ -37,8 +42,12 @@ impl LoadedBackend {
             state: State::default(),
             policy: AtomicU32::new(0),
         })?;
-        let mut backend =
-            LoadedBackend { object, entry_points: library.entry_points, attributes: Attributes::default() };
+        let mut backend = LoadedBackend {
+            object,
+            entry_points: library.entry_points,
+            attributes: Attributes::default(),
+            python,
+        };
         let failed = |error: Error| {
             let why = error.message().to_owned();
             error.with_message(format!("failed to initialize backend '{name}': {why}"))

@@ -1,6 +1,7 @@
 //! A model version: initialized once, with a config to complete or a finished one.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -82,8 +83,15 @@ impl TritonModel {
         }
         let Version { object, backend, is_known, .. } = &*self.version;
         *object.config.lock() = ConfigInUse { config: Arc::new(config.clone()), phase, set: None };
-        *is_known.lock() = true;
-        let result = call_if_there(backend.entry_points.model_initialize, object.as_ref());
+        let folder = object.folder.to_string_lossy();
+        let tried = backend
+            .python
+            .as_ref()
+            .map_or(Ok(()), |python| python.try_stub(&config.name, Path::new(&*folder), config));
+        let result = tried.and_then(|()| {
+            *is_known.lock() = true;
+            call_if_there(backend.entry_points.model_initialize, object.as_ref())
+        });
         object.config.lock().phase = Phase::Ready;
         *initialized = Some(Initialized { with: config.clone(), result: result.clone() });
         result.map(|()| true)

@@ -129,7 +129,7 @@ impl RequestObject {
         let channel =
             ResponseChannel::new(response, names, outputs, (queued, started), execution, outstanding);
         RequestObject {
-            channel: Arc::new(channel),
+            channel,
             names: Arc::clone(names),
             inputs,
             wanted,

@@ -1,7 +1,7 @@
 //! The way of responses from a backend to the sender of a request. It is shared by the request's handle, the factories and the
 //! responses that were made of it, and lives as long as any of them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use hippocamp_backend::{
@@ -62,8 +62,8 @@ impl ResponseChannel {
         (queued, started): (Instant, Instant),
         execution: &Arc<Execution>,
         outstanding: &Arc<Outstanding>,
-    ) -> ResponseChannel {
-        ResponseChannel {
+    ) -> Arc<ResponseChannel> {
+        Arc::new_cyclic(|channel: &Weak<ResponseChannel>| ResponseChannel {
             names: Arc::clone(names),
             wanted,
             execution: Arc::clone(execution),
@@ -75,9 +75,9 @@ impl ResponseChannel {
                 is_released: false,
                 answer: None,
                 last: None,
-                outstanding: Some(outstanding.begin()),
+                outstanding: Some(outstanding.begin(channel.clone())),
             }),
-        }
+        })
     }
 
     /// Whether nobody waits for responses any more.
@@ -165,11 +165,12 @@ impl ResponseChannel {
         if state.last.is_some() { None } else { state.sender.take() }
     }
 
-    /// Answers with an error: the backend did not take the request.
+    /// Answers with an error: the backend did not take the request, or will not answer it any more.
     pub(crate) fn refuse(&self, error: Error) {
         let mut state = self.state.lock();
         state.is_released = true;
-        state.last = Some(Last::Answer(Err(error)));
+        // What the backend sent in time counts.
+        state.last.get_or_insert(Last::Answer(Err(error)));
         self.end_if_reported(&mut state);
     }
 
@@ -240,7 +241,7 @@ mod tests {
 
     use super::*;
 
-    fn opened(delivery: Delivery) -> (ResponseChannel, ResponseReceiver) {
+    fn opened(delivery: Delivery) -> (Arc<ResponseChannel>, ResponseReceiver) {
         let (sender, receiver) = channel(delivery, Instant::now(), Arc::<Observers>::default());
         let request = Request::new([].into_iter().collect(), 1, sender);
         let execution = Execution::of(std::slice::from_ref(&request)).map(Arc::new).expect("a request");

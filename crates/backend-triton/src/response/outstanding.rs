@@ -1,36 +1,64 @@
 //! The requests that a backend has not given back or not answered yet.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use hippocamp_backend::Error;
 use parking_lot::{Condvar, Mutex};
 use tracing::warn;
 
-/// Counts the requests of an instance that are not over.
+use super::ResponseChannel;
+
+/// The requests of an instance that are not over.
 #[derive(Debug, Default)]
 pub(crate) struct Outstanding {
-    count: Mutex<usize>,
+    requests: Mutex<Requests>,
     changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Requests {
+    /// In no order: there are a few.
+    channels: Vec<(u64, Weak<ResponseChannel>)>,
+    next: u64,
 }
 
 /// A request that is not over until this is dropped.
 #[derive(Debug)]
-pub(crate) struct OutstandingRequest(Arc<Outstanding>);
+pub(crate) struct OutstandingRequest {
+    all: Arc<Outstanding>,
+    number: u64,
+}
 
 impl Outstanding {
-    pub(crate) fn begin(self: &Arc<Self>) -> OutstandingRequest {
-        *self.count.lock() += 1;
-        OutstandingRequest(Arc::clone(self))
+    /// Notes a request, by the channel of its responses.
+    pub(crate) fn begin(self: &Arc<Self>, channel: Weak<ResponseChannel>) -> OutstandingRequest {
+        let mut requests = self.requests.lock();
+        let number = requests.next;
+        requests.next += 1;
+        requests.channels.push((number, channel));
+        OutstandingRequest { all: Arc::clone(self), number }
+    }
+
+    /// Answers all requests with an error: whoever had them is gone.
+    pub(crate) fn abandon(&self, error: &Error) {
+        // The answers end the requests, which takes the lock.
+        let channels: Vec<_> =
+            self.requests.lock().channels.iter().filter_map(|(_, channel)| channel.upgrade()).collect();
+        for channel in channels {
+            channel.refuse(error.clone());
+        }
     }
 
     /// Waits until all requests are over.
     pub(crate) fn wait(&self, instance: &str) {
         /// How often the log tells that it is still waited for.
         const AGAIN: Duration = Duration::from_secs(10);
-        let mut count = self.count.lock();
-        while *count > 0 {
-            if self.changed.wait_for(&mut count, AGAIN).timed_out() {
-                warn!(instance, requests = *count, "waiting for requests that the backend still has");
+        let mut requests = self.requests.lock();
+        while !requests.channels.is_empty() {
+            if self.changed.wait_for(&mut requests, AGAIN).timed_out() {
+                let requests = requests.channels.len();
+                warn!(instance, requests, "waiting for requests that the backend still has");
             }
         }
     }
@@ -38,7 +66,10 @@ impl Outstanding {
 
 impl Drop for OutstandingRequest {
     fn drop(&mut self) {
-        *self.0.count.lock() -= 1;
-        self.0.changed.notify_all();
+        let mut requests = self.all.requests.lock();
+        if let Some(place) = requests.channels.iter().position(|(number, _)| *number == self.number) {
+            requests.channels.swap_remove(place);
+        }
+        self.all.changed.notify_all();
     }
 }

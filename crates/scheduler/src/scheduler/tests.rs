@@ -3,6 +3,7 @@
 mod deferred_wake;
 mod inline_execution;
 mod late;
+mod lost;
 mod many_threads;
 mod parked;
 mod stands_aside;

@@ -1,0 +1,89 @@
+//! What the Python backend needs of its host, beyond what every backend needs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hippocamp_backend::{Error, Result};
+use hippocamp_model_config::ModelConfig;
+use hippocamp_python_stubs::{Host, SHARED_MEMORY, Stub, USUAL_PREFIX, await_children, trial};
+use tracing::{debug, warn};
+
+use super::HostSettings;
+use crate::library::{Found, PYTHON};
+
+/// The setting of the Python backend that names its regions.
+const PREFIX_SETTING: &str = "shm-region-prefix-name";
+/// The parameter of a model that names its environment.
+const ENVIRONMENT: &str = "EXECUTION_ENV_PATH";
+/// Stands for the model's folder in it.
+const MODEL_FOLDER: &str = "$$TRITON_MODEL_DIRECTORY";
+
+/// The host of the stubs of a backend.
+#[derive(Debug)]
+pub(super) struct Python {
+    /// `None` where nothing can be written to shared memory.
+    host: Option<Host>,
+    /// Where the stub is, unless a model brings its own.
+    folder: PathBuf,
+}
+
+impl Python {
+    /// The host for a library, if that is the Python backend's. The settings get a prefix of this process's own.
+    pub(super) fn of(found: &Found, settings: &mut HostSettings) -> Option<Arc<Python>> {
+        let is_python = found.library.file_name().is_some_and(|name| name == "libtriton_python.so");
+        if !is_python {
+            return None;
+        }
+        await_children();
+        let named = |(backend, key, _): &&(String, String, String)| {
+            (backend.is_empty() || backend == PYTHON) && key == PREFIX_SETTING
+        };
+        let given = settings.config.iter().rfind(named).map(|(_, _, prefix)| prefix.clone());
+        let prefix = given.as_deref().unwrap_or(USUAL_PREFIX);
+        let host = Host::begin(Path::new(SHARED_MEMORY), prefix)
+            .inspect_err(|error| {
+                warn!("what Python models leave in {SHARED_MEMORY} is not swept up: {error}");
+            })
+            .ok();
+        if let Some(host) = &host {
+            let prefix = host.region_prefix().to_owned();
+            settings.config.push((PYTHON.to_owned(), PREFIX_SETTING.to_owned(), prefix));
+        }
+        let folder = found.library.parent().unwrap_or(Path::new("")).to_owned();
+        Some(Arc::new(Python { host, folder }))
+    }
+
+    /// Tries the stub of a model before the backend starts it and waits for it.
+    pub(super) fn try_stub(&self, model: &str, folder: &Path, config: &ModelConfig) -> Result<()> {
+        let stub = trial::stub_of(&self.folder, folder);
+        let environment = environment(config, folder);
+        // The backend unpacks an archive itself, later than this.
+        if environment.as_deref().is_some_and(Path::is_file) {
+            return Ok(());
+        }
+        trial::run(&stub, environment.as_deref())
+            .map_err(|why| Error::unavailable(format!("model '{model}' cannot be executed: {why}")))
+    }
+
+    /// The stub that the backend has started for an instance.
+    pub(super) fn stub_of(&self, instance: &str, version: &Path) -> Option<Stub> {
+        let stub = self.host.as_ref()?.stub_of(instance, version);
+        if let Some(stub) = &stub {
+            debug!(instance, pid = stub.pid(), "the stub of the instance is watched");
+        } else {
+            warn!(instance, "the stub of the instance is not found: its end will not be noticed");
+        }
+        stub
+    }
+}
+
+/// Why an instance whose stub has ended can do nothing more.
+pub(super) fn ended(instance: &str) -> Error {
+    Error::unavailable(format!("the process of the Python model instance '{instance}' has ended"))
+}
+
+/// The environment that the model's config names.
+fn environment(config: &ModelConfig, folder: &Path) -> Option<PathBuf> {
+    let named = &config.parameters.get(ENVIRONMENT)?.string_value;
+    (!named.is_empty()).then(|| named.replace(MODEL_FOLDER, &folder.to_string_lossy()).into())
+}

@@ -1,0 +1,101 @@
+//! The stub of an instance.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Mutex;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use crate::processes;
+
+/// The processes that are some instance's: a number, and when it was started.
+static KNOWN: Mutex<Vec<(i32, u64)>> = Mutex::new(Vec::new());
+
+/// A stub process that was found after it was started.
+#[derive(Debug)]
+pub struct Stub {
+    pid: i32,
+    started: u64,
+    process: OwnedFd,
+}
+
+impl Stub {
+    /// A child of this process whose region's name begins so, which was started for the instance, and which nobody has found yet.
+    pub(crate) fn find(region_prefix: &str, instance: &str, version: &Path) -> Option<Stub> {
+        let own = i32::try_from(std::process::id()).ok()?;
+        let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut found = processes::stubs(region_prefix);
+        found.retain(|stub| {
+            let mut arguments = stub.arguments.iter();
+            let is_versions = arguments.any(|argument| Path::new(argument).starts_with(version));
+            let is_instances = arguments.any(|argument| argument == instance);
+            stub.parent == own && is_versions && is_instances && !known.contains(&(stub.pid, stub.started))
+        });
+        // What completed the config may not have ended yet.
+        let newest = found.into_iter().max_by_key(|stub| (stub.started, stub.pid))?;
+        let process = pidfd_open(Pid::from_raw(newest.pid)?, PidfdFlags::empty()).ok()?;
+        known.push((newest.pid, newest.started));
+        Some(Stub { pid: newest.pid, started: newest.started, process })
+    }
+
+    /// The number of the process.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Whether it has not ended. One call of the kernel, which does not wait.
+    pub fn is_alive(&self) -> bool {
+        let mut polled = [PollFd::new(&self.process, PollFlags::IN)];
+        // An error says nothing of the process.
+        !matches!(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(ready) if ready > 0)
+    }
+}
+
+impl Drop for Stub {
+    fn drop(&mut self) {
+        let mut known = KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.retain(|stub| *stub != (self.pid, self.started));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    fn start(region: &str, instance: &str, version: u32) -> Child {
+        let model = format!("/models/m/{version}/model.py");
+        let mut command = Command::new("sh");
+        command.args(["-c", "while :; do sleep 1; done", "stub", &model, &format!("{region}9"), instance]);
+        command.stdin(Stdio::null()).spawn().unwrap()
+    }
+
+    #[test]
+    fn each_stub_is_found_once_and_its_end_is_seen() {
+        let region = format!("test_{:016x}_", fastrand::u64(..));
+        let of = |instance, version| start(&region, instance, version);
+        let mut children = [of("m_0_0", 1), of("m_0_0", 1), of("m_0_1", 1), of("m_0_0", 2)];
+        let folder = Path::new("/models/m/1");
+        let mut found = Vec::new();
+        while found.len() < 2 {
+            found.extend(Stub::find(&region, "m_0_0", folder));
+        }
+        assert!(Stub::find(&region, "m_0_0", folder).is_none(), "both are known");
+        assert_ne!(found[0].pid(), found[1].pid());
+        assert!(found.iter().all(Stub::is_alive));
+
+        let mut stubs = found.into_iter();
+        let (first, second) = (stubs.next().unwrap(), stubs.next().unwrap());
+        let of_first =
+            children.iter_mut().find(|child| i64::from(child.id()) == i64::from(first.pid())).unwrap();
+        of_first.kill().unwrap();
+        while first.is_alive() {}
+        assert!(second.is_alive());
+        for mut child in children {
+            drop(child.kill());
+            child.wait().unwrap();
+        }
+    }
+}

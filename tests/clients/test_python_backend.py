@@ -1,0 +1,251 @@
+"""Models of Triton's Python backend: its own library and stubs, in this server."""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import tritonclient.grpc as grpc
+from conftest import ROOT, TESTS
+from server_process import ServerProcess
+from tritonclient.utils import InferenceServerException
+
+sys.path.append(os.path.join(TESTS, "python"))
+
+import cases  # noqa: E402
+
+BACKENDS = os.path.join(ROOT, ".cache", "triton-backends")
+REGIONS = "triton_python_backend_shm_region_"
+
+def start(folder, *flags, **named):
+    return ServerProcess(folder, flags=[f"--backend-directory={BACKENDS}", *flags], timeout=120, **named)
+
+
+def regions():
+    return {name for name in os.listdir("/dev/shm") if name.startswith(REGIONS)}
+
+
+def stubs(server):
+    """The processes of Python models that a server has started: {pid: name of the instance}."""
+    found = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{entry}/cmdline", encoding="utf-8", errors="replace") as f:
+                line = f.read().split("\0")
+            with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as f:
+                parent = int(f.read().rpartition(")")[2].split()[1])
+            if parent == server.pid and line[0].endswith("triton_python_backend_stub") and len(line) > 8:
+                found[int(entry)] = line[8]
+    return found
+
+
+def ended(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
+            return f.read().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def wait_until(condition, what, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
+        time.sleep(0.02)
+
+
+def model_of(folder, name, source):
+    """A copy of one of the models of tests/python under another name."""
+    target = os.path.join(folder, name)
+    shutil.copytree(os.path.join(TESTS, "python", "models", source), target)
+    return target
+
+
+def infer(client, model, inputs, **options):
+    prepared = []
+    for name, given in inputs.items():
+        prepared.append(grpc.InferInput(name, given[1], given[0]))
+        prepared[-1].set_data_from_numpy(cases.array(*given))
+    return client.infer(model, prepared, client_timeout=60, **options)
+
+
+def add(client, model, value):
+    inputs = {name: ("FP32", [1, 2], [value, 2 * value]) for name in ("INPUT0", "INPUT1")}
+    return infer(client, model, inputs).as_numpy("OUTPUT0").tolist()
+
+
+def test_an_edit_of_model_py_is_served(tmp_path):
+    code = os.path.join(model_of(str(tmp_path), "edited", "add_sub"), "1", "model.py")
+    with start(str(tmp_path), "--model-control-mode=poll", "--repository-poll-secs=1") as server:
+        client = grpc.InferenceServerClient(server.grpc)
+        # What Python writes beside the model is no change: it was loaded once.
+        assert "it changed while it was loaded" not in server.log()
+        assert add(client, "edited", 3) == [[6, 12]]
+        with open(code, encoding="utf-8") as f:
+            text = f.read()
+        with open(code, "w", encoding="utf-8") as f:
+            f.write(text.replace("a + b", "a + b + 1"))
+        wait_until(lambda: add(client, "edited", 3) == [[7, 13]], "the edit")
+        client.close()
+
+
+def test_stubs_inherit_no_socket(tmp_path):
+    model_of(str(tmp_path), "add_sub", "add_sub")
+    with start(str(tmp_path)) as server:
+        (pid,) = stubs(server)
+        kinds = [os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")]
+        assert not [kind for kind in kinds if kind.startswith("socket:")], kinds
+
+
+def test_a_killed_stub_is_replaced_and_its_neighbours_answer(tmp_path):
+    """Kills at random, under load: every request is answered, rightly or with an error, and in the end rightly."""
+    model_of(str(tmp_path), "eight", "eight")
+    before, random_of = regions(), random.Random(16)
+    with start(str(tmp_path)) as server:
+        done, wrong, failed, answered = threading.Event(), [], [], []
+
+        def load(first):
+            client = grpc.InferenceServerClient(server.grpc)
+            value = first
+            while not done.is_set():
+                value += 16
+                try:
+                    out = infer(client, "eight", {"IN": ("INT64", [1], [value])}).as_numpy("OUT").tolist()
+                    answered.append(value)
+                    if out != [2 * value]:
+                        wrong.append((value, out))
+                except InferenceServerException as error:
+                    failed.append(error.message())
+            client.close()
+
+        threads = [threading.Thread(target=load, args=(n,)) for n in range(16)]
+        for thread in threads:
+            thread.start()
+        for _ in range(12):
+            alive = stubs(server)
+            if alive:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(random_of.choice(sorted(alive)), signal.SIGKILL)
+            count = len(answered)
+            wait_until(lambda: len(answered) > count + 50, "50 more answers", 60)
+        wait_until(lambda: len(stubs(server)) == 8, "eight stubs again", 60)
+        done.set()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive(), "a request got no answer"
+        assert not wrong
+        assert server.alive(), server.log()[-4000:]
+        client = grpc.InferenceServerClient(server.grpc)
+        for value in range(50):
+            assert infer(client, "eight", {"IN": ("INT64", [1], [value])}).as_numpy("OUT").tolist() == [2 * value]
+        client.close()
+    assert regions() <= before
+
+
+def test_a_server_that_is_killed_leaves_nothing_behind_the_next_start(tmp_path):
+    model_of(str(tmp_path), "add_sub", "add_sub")
+    before = regions()
+    server = start(str(tmp_path)).start()
+    (pid,) = stubs(server)
+    # A stub that does not notice that its server has gone.
+    os.kill(pid, signal.SIGSTOP)
+    server.process.kill()
+    server.process.wait()
+    assert regions() - before, "there is something to sweep up"
+    with start(str(tmp_path)) as again:
+        client = grpc.InferenceServerClient(again.grpc)
+        assert add(client, "add_sub", 1) == [[2, 4]]
+        client.close()
+        wait_until(lambda: ended(pid), "the end of the old stub")
+        assert "a server was killed" in again.log()
+    assert regions() <= before
+
+
+def test_another_server_that_lives_is_left_alone(tmp_path):
+    model_of(str(tmp_path), "add_sub", "add_sub")
+    with start(str(tmp_path)) as first:
+        mine = stubs(first)
+        with start(str(tmp_path)):
+            pass
+        assert stubs(first) == mine
+        client = grpc.InferenceServerClient(first.grpc)
+        assert add(client, "add_sub", 1) == [[2, 4]]
+        client.close()
+
+
+def test_an_environment_of_its_own(tmp_path):
+    """EXECUTION_ENV_PATH names a copy of the environment with a package more."""
+    environment = str(tmp_path / "environment")
+    shutil.copytree(os.path.join(BACKENDS, "python", "environment"), environment, symlinks=True)
+    # The path is written in there.
+    activate = os.path.join(environment, "bin", "activate")
+    with open(activate, "w", encoding="utf-8") as f:
+        f.write(f"export VIRTUAL_ENV='{environment}'\nexport PATH=\"$VIRTUAL_ENV/bin:$PATH\"\n")
+    (packages,) = [os.path.join(environment, "lib", n, "site-packages") for n in os.listdir(environment + "/lib") if n[:6] == "python"]
+    with open(os.path.join(packages, "only_here.py"), "w", encoding="utf-8") as f:
+        f.write("VALUE = 5\n")
+    model = model_of(str(tmp_path / "models"), "add_sub", "add_sub")
+    with open(os.path.join(model, "config.pbtxt"), "a", encoding="utf-8") as f:
+        f.write(f'parameters {{ key: "EXECUTION_ENV_PATH" value {{ string_value: "{environment}" }} }}\n')
+    code = os.path.join(model, "1", "model.py")
+    with open(code, encoding="utf-8") as f:
+        text = f.read()
+    with open(code, "w", encoding="utf-8") as f:
+        f.write("import only_here\n" + text.replace("a + b", "a + b + only_here.VALUE"))
+    with start(str(tmp_path / "models")) as server:
+        client = grpc.InferenceServerClient(server.grpc)
+        assert add(client, "add_sub", 1) == [[7, 9]]
+        client.close()
+
+
+@pytest.mark.parametrize("what", ["missing", "libpython", "hangs"])
+def test_a_stub_that_cannot_start_is_told(tmp_path, what):
+    backends = tmp_path / "backends"
+    python = backends / ".pytriton" / "pytriton" / "tritonserver" / "backends" / "python"
+    shutil.copytree(os.path.join(BACKENDS, ".pytriton"), backends / ".pytriton", symlinks=True)
+    os.symlink(os.path.relpath(python, backends), backends / "python")
+    stub = python / "triton_python_backend_stub"
+    stub.unlink()
+    if what == "libpython":
+        # Nothing has the libpython of this one.
+        shutil.copy(python.parent.parent / "python_backend_stubs" / "3.8" / "triton_python_backend_stub", stub)
+    if what == "hangs":
+        stub.write_text("#!/bin/sh\nexit 7\n")
+        stub.chmod(0o755)
+    expected = {"missing": "triton_python_backend_stub is not found", "libpython": "libpython3.8", "hangs": "exit status: 7"}
+    model_of(str(tmp_path / "models"), "add_sub", "add_sub")
+    flags = [f"--backend-directory={backends}", "--strict-readiness=false", "--exit-on-error=false"]
+    server = ServerProcess(str(tmp_path / "models"), flags=flags, ready=False, variables={"LD_LIBRARY_PATH": ""})
+    with server:
+        wait_until(lambda: "add_sub" in server.log() and expected[what] in server.log(), "an error that says what helps")
+
+
+def test_a_client_that_goes_is_seen_by_the_model(tmp_path, eventually):
+    model_of(str(tmp_path), "patient", "patient")
+    with start(str(tmp_path)) as server:
+
+        def seen():
+            client, found = grpc.InferenceServerClient(server.grpc), []
+            client.start_stream(lambda result, error: found.append((result, error)))
+            given = grpc.InferInput("WHAT", [1], "BYTES")
+            given.set_data_from_numpy(np.array([b"seen"], dtype=np.object_))
+            client.async_stream_infer("patient", [given])
+            wait_until(lambda: found, "an answer")
+            client.close()
+            return found[0][0].as_numpy("SEEN").tolist()
+
+        client = grpc.InferenceServerClient(server.grpc)
+        client.start_stream(lambda result, error: None)
+        given = grpc.InferInput("WHAT", [1], "BYTES")
+        given.set_data_from_numpy(np.array([b"wait"], dtype=np.object_))
+        client.async_stream_infer("patient", [given])
+        eventually(lambda: seen()[0] == 1, "the request")
+        client.stop_stream(cancel_requests=True)
+        eventually(lambda: seen()[1] == 1, "the cancellation")
+        client.close()
