@@ -1,16 +1,32 @@
-//! Has the linker fold functions whose code is the same, which generic ones often have in common: the binary is smaller by that.
+//! Has the linker make the binary smaller: functions whose code is the same, which generic ones often have in common, are folded,
+//! and relocations are packed.
 
 use std::env::{var, var_os};
+use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER");
     let is = |name: &str, value: &str| var(name).is_ok_and(|found| found == value);
-    // There Rust links by its own LLD, unless it is told otherwise. GNU's linker does not know the option.
+    // There Rust links by its own LLD, unless it is told otherwise. GNU's linker does not know the first option.
     let lld = is("TARGET", "x86_64-unknown-linux-gnu")
         && var_os("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER").is_none()
         && var("CARGO_ENCODED_RUSTFLAGS").is_ok_and(|flags| flags.is_empty());
-    if lld && is("PROFILE", "release") {
-        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+    if !lld || !is("PROFILE", "release") {
+        return;
     }
+    println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+    // A binary runs where the C library is at least that of where it was built, and this one is told apart by its loader.
+    if var("HOST") == var("TARGET") && glibc() >= Some((2, 36)) {
+        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
+    }
+}
+
+/// The version of the C library of this machine.
+fn glibc() -> Option<(u32, u32)> {
+    let told = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
+    let told = String::from_utf8(told.stdout).ok()?;
+    let (major, minor) = told.trim().strip_prefix("glibc ")?.split_once('.')?;
+    let minor = minor.split('.').next()?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
 }
