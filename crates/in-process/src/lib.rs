@@ -1,6 +1,6 @@
 //! Calls of backends to other models in their process.
 //!
-//! [`call`] is for a thread that waits for the responses, [`call_back`] for one that goes on: what comes back is given to
+//! [`call()`] is for a thread that waits for the responses, [`call_back`] for one that goes on: what comes back is given to
 //! a callback, in order, on a thread that may block. Nothing of this is needed to be a backend.
 //!
 //! ```no_run
