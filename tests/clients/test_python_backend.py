@@ -12,7 +12,6 @@ import pytest
 import tritonclient.grpc as grpc
 from conftest import ROOT, TESTS
 from server_process import ServerProcess
-from tritonclient.utils import InferenceServerException
 
 sys.path.append(os.path.join(TESTS, "python"))
 
