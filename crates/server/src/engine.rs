@@ -130,6 +130,23 @@ fn fixed_places(around: &Environment, name: &str, cache: &str) -> Vec<PathBuf> {
     own.chain(clones).chain(data).collect()
 }
 
+/// Searches for a library of that name in the places of every engine, and in a folder of the active Python's packages, without
+/// starting Python. `cache` is its folder in the cache of `scripts/fetch`.
+#[cfg(any(feature = "pytorch", feature = "tensorflow"))]
+fn find_library(around: &Environment, name: &str, cache: &str, package: &str) -> Search {
+    if let Some(named) = &around.named {
+        return Search::Named(named.clone());
+    }
+    let mut places = fixed_places(around, name, cache);
+    let packages = around.pythons.package_folders();
+    places.extend(packages.into_iter().map(|packages| packages.join(package).join(name)));
+    match places.iter().find(|place| place.is_file()) {
+        Some(found) => Search::Found(found.clone()),
+        None if places.is_empty() => Search::Nowhere(vec![name.into()]),
+        None => Search::Nowhere(places),
+    }
+}
+
 /// The library with the highest version in the Python package.
 fn newest(capi: &Path, oldest: u32) -> Option<PathBuf> {
     let entries = std::fs::read_dir(capi).ok()?.flatten();

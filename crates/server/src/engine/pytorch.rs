@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hippocamp_backend::Backend;
 use hippocamp_backend_pytorch::{PyTorchBackend, Settings};
 
-use super::{Environment, Search, fixed_places};
+use super::{Environment, Search, find_library};
 use crate::args::Args;
 
 /// The file name of the library. The shim, `libhippocamp_torch.so`, is beside it unless a setting names another.
@@ -23,19 +23,9 @@ pub(crate) fn backend(args: &Args) -> anyhow::Result<Vec<Arc<dyn Backend>>> {
     Ok(vec![Arc::new(PyTorchBackend::new(settings))])
 }
 
-/// Searches in the places of every engine, and in the `torch` package of the active Python, without starting Python.
+/// Searches in the places of every engine, and in the package of the active Python.
 fn find(around: &Environment) -> Search {
-    if let Some(named) = &around.named {
-        return Search::Named(named.clone());
-    }
-    let mut places = fixed_places(around, NAME, "torch");
-    let packages = around.pythons.package_folders();
-    places.extend(packages.into_iter().map(|packages| packages.join("torch/lib").join(NAME)));
-    match places.iter().find(|place| place.is_file()) {
-        Some(found) => Search::Found(found.clone()),
-        None if places.is_empty() => Search::Nowhere(vec![NAME.into()]),
-        None => Search::Nowhere(places),
-    }
+    find_library(around, NAME, "torch", "torch/lib")
 }
 
 #[cfg(test)]
