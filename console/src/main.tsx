@@ -30,7 +30,7 @@ function App() {
   const path = usePath();
   const { state, error } = live;
   const [, name, tab] = path.match(/^\/model\/([^/]+)(?:\/(\w+))?$/) ?? [];
-  const model = name === undefined ? undefined : decodeURIComponent(name);
+  const model = name === undefined ? undefined : decoded(name);
   const refused = error instanceof Refused && [401, 403].includes(error.status) ? error : undefined;
 
   useEffect(() => {
@@ -46,7 +46,7 @@ function App() {
         </a>
         {state && (
           <span class="facts">
-            <Status ready={state.server.ready} lost={!!error} />
+            <Status ready={state.server.ready} lost={!!error && !refused} />
             <span class="muted wide">
               {state.server.version} · {mode(state.server.mode)}
               {state.server.lazy && " · on demand"} · up {duration(state.server.uptime)}
@@ -79,6 +79,15 @@ function App() {
       </main>
     </>
   );
+}
+
+/** A name in the address, which anybody may have typed. */
+function decoded(name: string): string {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return name;
+  }
 }
 
 const mode = (mode: string) =>

@@ -13,6 +13,8 @@ export function ModelPage(props: { live: Live; name: string; tab?: string; refre
   const { name, live, refresh } = props;
   const model = live.state!.models.find((one) => one.name === name);
   const versions = JSON.stringify(model?.versions);
+  // A load may bring another config, and leave all versions as they were.
+  const [loads, setLoads] = useState(0);
   const [about, setAbout] = useState<Details>();
   const [error, setError] = useState("");
 
@@ -23,7 +25,7 @@ export function ModelPage(props: { live: Live; name: string; tab?: string; refre
       (reason: Error) => !gone && setError(reason.message),
     );
     return () => void (gone = true);
-  }, [name, versions]);
+  }, [name, versions, loads]);
   // The times of the steps are of the last minute.
   useEffect(() => {
     if (!about?.steps) return;
@@ -48,7 +50,7 @@ export function ModelPage(props: { live: Live; name: string; tab?: string; refre
         <h1>
           <a class="back" href="#/" aria-label="All models">Models</a> {name} <Badge state={model.versions[0]?.version === 0 ? "faulty" : state} />
         </h1>
-        {model.controls && <Controls name={name} state={state} refresh={refresh} />}
+        {model.controls && <Controls name={name} state={state} refresh={() => (setLoads((count) => count + 1), refresh())} />}
       </div>
       <dl class="facts">
         {model.platform && <Fact name="platform" value={model.platform} />}
@@ -67,7 +69,7 @@ export function ModelPage(props: { live: Live; name: string; tab?: string; refre
       <Tabs tabs={tabs} tab={tab} name={name} />
       <div role="tabpanel" id="panel" aria-label={tab}>
         {tab === "traffic" && <Traffic name={name} />}
-        {tab === "try" && about && <Try about={about} allowed={model.infers} acts={live.state!.server.acts} />}
+        {tab === "try" && about && <Try key={JSON.stringify(about.inputs)} about={about} allowed={model.infers} acts={live.state!.server.acts} />}
         {tab === "graph" && about?.steps && <Graph about={about} />}
         {tab === "config" && about && <Config about={about} reason={state === "failed" ? reason : ""} />}
       </div>

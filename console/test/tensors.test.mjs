@@ -9,6 +9,7 @@ async function load(file) {
 }
 const tensors = await load("src/try/tensors.ts");
 const { boxes } = await load("src/try/boxes.ts");
+const { input } = await load("src/try/infer.ts");
 const { layout } = await load("src/layout.ts");
 const { number, time, bytes } = await load("src/format.ts");
 
@@ -27,9 +28,23 @@ test("strings have their length before them", () => {
 });
 
 test("lists in lists have a shape, or are refused", () => {
-  assert.deepEqual(tensors.flattened([[1, 2], [3, 4]]), { shape: [2, 2], data: [1, 2, 3, 4] });
-  assert.throws(() => tensors.flattened([[1, 2], [3]]));
+  assert.deepEqual(tensors.shapeOf([[1, 2], [3, 4]]), [2, 2]);
+  assert.throws(() => tensors.shapeOf([[1, 2], [3]]));
   assert.equal(tensors.example("FP32", [1, 2]), "[[0,0]]");
+});
+
+test("numbers are sent as they were typed", () => {
+  const tensor = { name: "x", datatype: "INT64" };
+  const { header } = input(tensor, { json: "[[9007199254740993, -9223372036854775808]]" });
+  assert.equal(header, '{"name":"x","datatype":"INT64","shape":[1,2],"data":[[9007199254740993, -9223372036854775808]]}');
+  assert.equal(input(tensor, { json: "1" }).header, '{"name":"x","datatype":"INT64","shape":[],"data":[1]}');
+  assert.throws(() => input(tensor, { json: "[1" }), /^Error: x: /);
+});
+
+test("a detector may have more boxes than a call takes arguments", () => {
+  const count = 200_000;
+  const out = { name: "boxes", datatype: "FP32", shape: [1, count, 4], elements: new Array(4 * count).fill(0) };
+  assert.deepEqual(boxes([out], { width: 10, height: 10 }, [1, 1]), []);
 });
 
 test("boxes come of tensors and of JSON, in pixels and in parts", () => {

@@ -20,7 +20,8 @@ const last = (output: Output) => output.shape.at(-1) ?? 0;
 /** `scale` is what the boxes' pixels are to those of the picture, where the picture was resized for the model. */
 export function boxes(outputs: Output[], picture: { width: number; height: number }, scale: [number, number]): Found[] {
   const found = ofTensors(outputs) ?? ofJson(outputs) ?? [];
-  const largest = Math.max(0, ...found.flatMap((one) => one.box));
+  // One by one: a call takes fewer arguments than a detector may have numbers.
+  const largest = found.reduce((most, one) => Math.max(most, ...one.box), 0);
   // Parts of the picture instead of pixels.
   const [x, y] = largest > 0 && largest <= 1.5 ? [picture.width, picture.height] : scale;
   return found

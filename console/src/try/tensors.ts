@@ -96,11 +96,11 @@ export function example(datatype: string, shape: number[], random = false): stri
   return JSON.stringify(build(shape));
 }
 
-/** The shape of nested lists, and their elements in order. */
-export function flattened(value: unknown): { shape: number[]; data: unknown[] } {
-  if (!Array.isArray(value)) return { shape: [], data: [value] };
-  const parts = value.map(flattened);
-  const inner = parts[0]?.shape ?? [];
-  if (parts.some((part) => part.shape.join() !== inner.join())) throw new Error("the lists are not of one length");
-  return { shape: [value.length, ...inner], data: parts.flatMap((part) => part.data) };
+/** The shape of nested lists, which have to be of one length at each depth. */
+export function shapeOf(value: unknown): number[] {
+  if (!Array.isArray(value)) return [];
+  const parts = value.map(shapeOf);
+  const inner = parts[0] ?? [];
+  if (parts.some((part) => part.join() !== inner.join())) throw new Error("the lists are not of one length");
+  return [value.length, ...inner];
 }
