@@ -91,11 +91,15 @@ mod tests {
     #[test]
     fn nothing_is_fetched_to_be_looked_at() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("here")).unwrap();
-        std::fs::write(folder.path().join("here/config.pbtxt"), "backend: \"none\"").unwrap();
-        let repositories = vec![folder.path().into(), RepositoryLocation::Remote(Arc::new(Elsewhere))];
+        let models = folder.path().join("models");
+        for model in [models.join("here"), folder.path().join("outside")] {
+            std::fs::create_dir_all(&model).unwrap();
+            std::fs::write(model.join("config.pbtxt"), "backend: \"none\"").unwrap();
+        }
+        let repositories = vec![models.into(), RepositoryLocation::Remote(Arc::new(Elsewhere))];
         let server = InferenceServer::new(Settings { repositories, ..Settings::default() }, Vec::new());
         assert!(server.written_config("there").is_none());
+        assert!(server.written_config("../outside").is_none(), "a name is no path");
         let here = server.written_config("here").unwrap();
         assert_eq!(here.text.as_deref(), Some("backend: \"none\""));
         assert!(!here.findings.is_empty());

@@ -234,6 +234,10 @@ fn locate<'a>(
 ) -> Result<Option<Place<'a>>, ScanFault> {
     let qualified = split_qualified(name).filter(|_| options.namespacing);
     let folder_name = qualified.map_or(name, |(_, own)| own);
+    // A client may have sent the name, and no name leads out of a repository.
+    if check_name(folder_name).is_err() {
+        return Ok(None);
+    }
     let with_it = having(repositories, folder_name)?;
     let namespaces = namespaces(repositories);
     let index = match (&with_it[..], qualified) {

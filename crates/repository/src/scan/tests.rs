@@ -156,6 +156,23 @@ fn configs_are_found_without_the_rest() {
 }
 
 #[test]
+fn no_name_leads_out_of_a_repository() {
+    let folder = repository(&["models/a", "outside"]);
+    let outside = folder.path().join("outside");
+    fs::write(outside.join("config.pbtxt"), "secret").unwrap();
+    let models = folder.path().join("models");
+    for locations in [vec![models.as_path().into()], vec![models.as_path().into(), remote(None)]] {
+        for name in ["../outside", "a/../../outside", outside.to_str().unwrap(), "..", ".", "a/1", "/"] {
+            for (options, name) in [(plain(), name.to_owned()), (namespaced(), format!("models::{name}"))] {
+                assert!(find(&locations, &name, &options).unwrap().is_none(), "{name}");
+                assert_eq!(find_config(&locations, &name, &options).unwrap(), None, "{name}");
+                assert_eq!(config_fingerprint(&locations, &name, &options).unwrap(), None, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_repository_that_is_not_there_does_not_hide_the_others() {
     let folder = repository(&["a"]);
     let scan = scan(&[PathBuf::from("not/there").into(), remote(None), folder.path().into()], &plain());
