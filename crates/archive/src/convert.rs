@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hippocamp_model_config::{ModelConfig, parse, to_text};
+use hippocamp_model_config::{ModelConfig, engine_place, parse, to_text};
 use hippocamp_proto::inference::DataType;
 
 use crate::configs::{self, Execution, StepNames};
@@ -175,6 +175,12 @@ fn given_config(archive: &Archive, kind: Kind) -> Result<Option<ModelConfig>> {
         return Err(archive.fault(format!(
             "its {CONFIG} names the operator library '{library}': nothing of an archive is executed but its model; put the \
              model into a folder of a repository, with its library"
+        )));
+    }
+    if let Some(setting) = engine_place(&config) {
+        return Err(archive.fault(format!(
+            "its {CONFIG} has the setting '{setting}' of an engine, which may name a file: nothing but what is in an archive is used; \
+             put the model into a folder of a repository"
         )));
     }
     Ok(Some(config))

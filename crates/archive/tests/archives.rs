@@ -339,6 +339,10 @@ fn an_archive_does_not_say_what_runs_it() {
         ("backend: \"python\"", "expected to be 'onnxruntime', as of its serialized file, got 'python'"),
         ("platform: \"tensorrt_plan\"", "expected to be 'onnxruntime_onnx'"),
         ("backend: \"onnxruntime\" runtime: \"libother.so\"", "names the runtime 'libother.so'"),
+        (
+            "parameters { key: \"session.model_external_initializers_file_folder_path\" value { string_value: \"/etc\" } }",
+            "has the setting 'session.model_external_initializers_file_folder_path' of an engine",
+        ),
     ] {
         let fault = refused(config);
         assert!(fault.contains(text), "{fault}");

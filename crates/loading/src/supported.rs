@@ -1,7 +1,7 @@
 //! Fields of a config that this server ignores with a warning, and fields that it accepts from the repository only.
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_model_config::ModelConfig;
+use hippocamp_model_config::{ModelConfig, engine_place};
 
 /// The fields of this config that have no effect.
 pub fn without_effect(config: &ModelConfig) -> Vec<&'static str> {
@@ -17,9 +17,15 @@ pub fn without_effect(config: &ModelConfig) -> Vec<&'static str> {
 /// The parameter of Python models that names a folder whose script is executed when the model is loaded.
 const PYTHON_ENVIRONMENT: &str = "EXECUTION_ENV_PATH";
 
-/// Refuses a config of a load request that names a library, of operators or of a backend, or an environment of Python: only
-/// those who can write to the repository may have code executed.
+/// Refuses a config of a load request that names a library, of operators or of a backend, or an environment of Python, or a file
+/// to an engine: only those who can write to the repository may have code executed, and other files than the model's used.
 pub fn refuse_libraries(name: &str, config: &ModelConfig) -> Result<()> {
+    if let Some(setting) = engine_place(config) {
+        return Err(Error::unsupported(format!(
+            "the config of the load request for model '{name}' has the setting '{setting}' of an engine, which may name a file; \
+             only a config in the model repository may have it"
+        )));
+    }
     if config.parameters.contains_key(PYTHON_ENVIRONMENT) {
         return Err(Error::unsupported(format!(
             "the config of the load request for model '{name}' has the parameter {PYTHON_ENVIRONMENT}; only a config in the \
@@ -77,6 +83,11 @@ mod tests {
             "Unsupported: the config of the load request for model 'm' has the parameter EXECUTION_ENV_PATH; only a config in \
              the model repository may name an environment"
         );
+        let key = "session.model_external_initializers_file_folder_path";
+        let json =
+            format!(r#"{{"backend": "onnxruntime", "parameters": {{"{key}": {{"string_value": "/etc"}}}}}}"#);
+        let told = prepare(Some(&json)).unwrap_err().reason();
+        assert!(told.contains(&format!("the setting '{key}' of an engine, which may name a file")), "{told}");
         prepare(Some(r#"{"backend": "onnxruntime"}"#)).unwrap();
     }
 }
