@@ -9,8 +9,8 @@ mod overlay;
 mod plans;
 mod write;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hippocamp_backend::Backend;
@@ -90,6 +90,7 @@ pub fn fix(
             .push("nothing is fixed, as not all repositories are folders of this machine".to_owned());
         return (Vec::new(), report);
     }
+    let shared = shared(&first, &roots);
     let mut changes = BTreeMap::new();
     let last = match tried(settings, backends, options, &roots, &first, &mut changes) {
         Ok(last) => last,
@@ -103,12 +104,13 @@ pub fn fix(
     for ((root, name), change) in changes.into_iter().filter(|(_, change)| !change.is_empty()) {
         let folder = roots[root].join(&name);
         let path = change.config.as_ref().map_or_else(|| folder.clone(), |config| folder.join(config));
-        let outcome = match last.get(&(root, name.clone())) {
-            Some(Some(why)) => Outcome::LeftAlone(why.clone()),
-            None => Outcome::LeftAlone("it was not there when the fix was tried".to_owned()),
-            Some(None) if is_shared(&path, &first) => {
+        let place = (root, name.clone());
+        let outcome = match last.get(&place) {
+            _ if shared.contains(&place) => {
                 Outcome::LeftAlone("another model has the same config, by a link".to_owned())
             }
+            Some(Some(why)) => Outcome::LeftAlone(why.clone()),
+            None => Outcome::LeftAlone("it was not there when the fix was tried".to_owned()),
             Some(None) if is_dry => Outcome::Shown,
             Some(None) => write::write(&folder, &change).map_or_else(Outcome::Failed, |()| Outcome::Written),
         };
@@ -119,11 +121,16 @@ pub fn fix(
     (fixes, report)
 }
 
-/// Whether the file of a config is that of another model as well.
-fn is_shared(config: &Path, report: &Report) -> bool {
-    let Ok(file) = std::fs::canonicalize(config) else { return false };
-    let same = |model: &&CheckedModel| std::fs::canonicalize(&model.path).is_ok_and(|other| other == file);
-    report.models.iter().filter(same).count() > 1
+/// The models whose config is that of another one as well. They are not written, and so are not tried: what they are steps of may
+/// not count on them.
+fn shared(report: &Report, roots: &[PathBuf]) -> BTreeSet<Place> {
+    let mut by_file: BTreeMap<PathBuf, Vec<Place>> = BTreeMap::new();
+    for model in &report.models {
+        if let (Ok(file), Some((place, _))) = (std::fs::canonicalize(&model.path), place(model, roots)) {
+            by_file.entry(file).or_default().push(place);
+        }
+    }
+    by_file.into_values().filter(|places| places.len() > 1).flatten().collect()
 }
 
 /// The first error of each model, if it has any.
@@ -138,12 +145,16 @@ fn tried(
     first: &Report,
     changes: &mut BTreeMap<Place, Change>,
 ) -> std::io::Result<Errors> {
+    let shared = shared(first, roots);
     let mut errors = add_cures(first, roots, roots, backends, changes).1;
     for round in 0..ROUNDS {
-        if changes.values().all(Change::is_empty) {
+        let of_their_own = changes.iter().filter(|(place, _)| !shared.contains(*place));
+        let of_their_own: BTreeMap<_, _> =
+            of_their_own.map(|(p, change)| (p.clone(), change.clone())).collect();
+        if of_their_own.values().all(Change::is_empty) {
             break;
         }
-        let overlay = Overlay::new(roots, changes)?;
+        let overlay = Overlay::new(roots, &of_their_own)?;
         let locations = overlay.roots.iter().cloned().map(RepositoryLocation::Local).collect();
         let tried = check(&Settings { repositories: locations, ..settings.clone() }, backends, options);
         let is_last = round + 1 == ROUNDS;

@@ -1,5 +1,5 @@
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
 
 use super::*;
@@ -164,6 +164,25 @@ fn a_config_that_two_models_share_is_left() {
 }
 
 #[test]
+fn an_ensemble_does_not_count_on_a_step_that_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "shared.txt", &GOOD.replace("max_batch_size", "max_batch"));
+    for model in ["a", "b"] {
+        write(folder.path(), &format!("models/{model}/1/any"), "");
+        let link = folder.path().join(format!("models/{model}/config.pbtxt"));
+        std::os::unix::fs::symlink("../../shared.txt", link).unwrap();
+    }
+    let outer = r#"platform: "ensemble" max_batch_size: 4 instance_group { kind: KIND_CPU }
+        input { name: "x" data_type: TYPE_FP32 dims: -1 } output { name: "y" data_type: TYPE_FP32 dims: -1 }
+        ensemble_scheduling { step { model_name: "a" input_map { key: "INPUT0" value: "x" }
+        output_map { key: "OUTPUT0" value: "y" } } }"#;
+    write(folder.path(), "models/outer/config.pbtxt", outer);
+    let (fixes, _) = fixed(&folder.path().join("models"), false);
+    let outer_now = fs::read_to_string(folder.path().join("models/outer/config.pbtxt")).unwrap();
+    assert_eq!(outer_now, outer, "it would not load: {}", fixes_to_text(&fixes));
+}
+
+#[test]
 fn a_name_that_an_ensemble_asks_for_is_left() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "m/config.pbtxt", &format!("name: \"wanted\"\n{GOOD}"));
@@ -183,6 +202,11 @@ fn links_permissions_and_custom_configs_are_kept() {
     write(folder.path(), "elsewhere.txt", &bad);
     write(folder.path(), "models/m/1/any", "");
     fs::set_permissions(folder.path().join("elsewhere.txt"), fs::Permissions::from_mode(0o640)).unwrap();
+    // Only root can.
+    drop(chown(folder.path().join("elsewhere.txt"), Some(1234), Some(1234)));
+    let owner =
+        || fs::metadata(folder.path().join("elsewhere.txt")).map(|file| (file.uid(), file.gid())).unwrap();
+    let before = owner();
     std::os::unix::fs::symlink("../../elsewhere.txt", folder.path().join("models/m/config.pbtxt")).unwrap();
     write(folder.path(), "models/custom/config.pbtxt", "backend: \"none such\"");
     write(folder.path(), "models/custom/configs/ours.pbtxt", &bad);
@@ -197,7 +221,7 @@ fn links_permissions_and_custom_configs_are_kept() {
     let (fixes, report) = fix(&settings, &hippocamp_backend_builtin::backends(), options, false);
     assert_eq!(report.counts(), (0, 0), "{}", fixes_to_text(&fixes) + &to_text(&report));
     let text = |path: &str| fs::read_to_string(folder.path().join(path)).unwrap();
-    assert_eq!(text("elsewhere.txt"), GOOD);
+    assert_eq!((text("elsewhere.txt").as_str(), owner()), (GOOD, before));
     assert_eq!(
         fs::metadata(folder.path().join("elsewhere.txt")).unwrap().permissions().mode() & 0o777,
         0o640

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::{Path, PathBuf};
 
 use hippocamp_files as files;
@@ -53,10 +54,12 @@ fn moves(folder: &Path, change: &Change, moved: &mut Vec<(PathBuf, PathBuf)>) ->
 }
 
 fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let permissions = fs::metadata(path)?.permissions();
+    let before = fs::metadata(path)?;
     let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
     file.write_all(text.as_bytes())?;
-    file.as_file().set_permissions(permissions)?;
+    // Whoever owned it goes on to, or the server could not read what root has mended. Others than root may not give files away.
+    drop(fchown(file.as_file(), Some(before.uid()), Some(before.gid())));
+    file.as_file().set_permissions(before.permissions())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
