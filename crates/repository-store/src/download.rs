@@ -145,18 +145,19 @@ async fn download(
     let key = object_store::path::Path::parse(&object.key).map_err(|e| failed(e.into()))?;
     let options = GetOptions { if_match: object.etag.clone(), ..GetOptions::default() };
     let mut body = store.get_opts(&key, options).await.map_err(failed)?.into_stream();
-    let mut size = 0;
+    let (mut size, mut counted) = (0, 0);
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(failed)?;
         size += chunk.len() as u64;
         if size > object.size {
             break;
         }
+        counted = size;
         received.fetch_add(chunk.len() as u64, Ordering::Relaxed);
         file.write_all(&chunk).map_err(io)?;
     }
     if size != object.size {
-        received.fetch_sub(size.min(object.size), Ordering::Relaxed);
+        received.fetch_sub(counted, Ordering::Relaxed);
         return Err(FetchError::Failed(RemoteFault(format!(
             "object '{}' came with {size} bytes, expected {}",
             object.key, object.size
