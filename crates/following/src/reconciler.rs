@@ -138,7 +138,8 @@ impl<M: ServedModels> Reconciler<M> {
         });
         if everything {
             let now = Instant::now();
-            self.next_poll = self.settings.poll.map(|poll| now + poll);
+            // A time that the clock does not reach never comes.
+            self.next_poll = self.settings.poll.and_then(|poll| now.checked_add(poll));
         }
         // A panic in the task was logged.
         let Ok((scan, mut changed, names)) = looked.await else { return };
