@@ -39,6 +39,9 @@ const BOX: &[&str] = &["bbox", "bboxes", "box", "boxes"];
 const CATEGORY: &[&str] = &["category", "categories", "class", "classes", "label", "labels"];
 const LANDMARK: &[&str] = &["landmark", "landmarks", "keypoints", "kps"];
 
+/// The most images that are shown for an answer which has no detections for most of them.
+const MOST_EMPTY: usize = 1000;
+
 fn from_tensors(answer: &Answer) -> Option<Vec<Vec<Found>>> {
     let named = |names: &[&str]| {
         answer.outputs.iter().find(|tensor| names.contains(&tensor.name.to_ascii_lowercase().as_str()))
@@ -71,7 +74,8 @@ fn from_tensors(answer: &Answer) -> Option<Vec<Vec<Found>>> {
     };
     let rows = all.len().div_ceil(pictures).max(1);
     let mut batches: Vec<Vec<Found>> = all.chunks(rows).map(<[Found]>::to_vec).collect();
-    batches.resize(pictures, Vec::new());
+    // Those without rows are there by the word of the server alone.
+    batches.resize(pictures.min(batches.len().max(MOST_EMPTY)), Vec::new());
     Some(batches)
 }
 
@@ -201,6 +205,11 @@ mod tests {
         assert_eq!(found(&answer(vec![text_tensor(&["[1]"])])), None);
         let nothing = vec![floats_tensor("scores", &[1, 0], &[]), floats_tensor("boxes", &[1, 0, 4], &[])];
         assert_eq!(found(&answer(nothing)), Some(vec![vec![]]));
+        let endless = vec![
+            floats_tensor("scores", &[i64::MAX, 0], &[]),
+            floats_tensor("boxes", &[i64::MAX, 0, 4], &[]),
+        ];
+        assert_eq!(found(&answer(endless)).unwrap().len(), MOST_EMPTY);
     }
 
     #[test]
