@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::{ModelId, RequestContext, RequestEvent, TraceContext};
 
@@ -23,6 +24,11 @@ pub trait RequestObserver: Send + Sync + Debug {
     /// The span of the request, under which a backend may put spans of its own. By default there is none.
     fn trace_context(&self) -> Option<TraceContext> {
         None
+    }
+
+    /// Something that the backend names itself happened to the request. By default it is not noted.
+    fn on_activity(&self, name: &str, at: Instant) {
+        let _ = (name, at);
     }
 
     /// Whether [`RequestObserver::on_tensor`] is to be called. False by default.
@@ -99,6 +105,11 @@ impl RequestObserver for Both {
 
     fn trace_context(&self) -> Option<TraceContext> {
         self.one.trace_context().or_else(|| self.other.trace_context())
+    }
+
+    fn on_activity(&self, name: &str, at: Instant) {
+        self.one.on_activity(name, at);
+        self.other.on_activity(name, at);
     }
 
     fn wants_tensors(&self) -> bool {

@@ -53,6 +53,8 @@ struct Node<'a> {
     id: u64,
     request: Option<&'a What>,
     times: Vec<(Activity, Instant)>,
+    /// Moments that the backend has named.
+    named: Vec<(&'a str, Instant)>,
     failed: Option<&'a str>,
 }
 
@@ -63,6 +65,7 @@ impl<'a> Node<'a> {
             What::Request { .. } => self.request = Some(&record.what),
             What::Time { activity, at } => self.times.push((*activity, *at)),
             What::Failed { message } => self.failed = Some(message),
+            What::Named { name, at } => self.named.push((name, *at)),
             What::Tensor(_) => {}
         }
     }
@@ -106,21 +109,26 @@ fn model(trace: &FinishedTrace, node: &Node<'_>, parent: [u8; 8], has_steps: boo
     }
     let of_request =
         |activity| matches!(activity, Activity::RequestStart | Activity::QueueStart | Activity::RequestEnd);
+    let (stretches, moments) = named(node);
+    let mut events_of_request = events(trace, node, of_request);
+    events_of_request.extend(moments.iter().map(|(name, at)| event(trace, name, *at)));
+    events_of_request.sort_by_key(|event| event.time_unix_nano);
     all.push(Span {
         parent_span_id: Bytes::copy_from_slice(&parent),
         attributes,
-        events: events(trace, node, of_request),
+        events: events_of_request,
         status: node.status(),
         ..span(trace, &model.name, *own, (began, ended))
     });
-    if has_steps {
-        return;
-    }
     let inner = |name, times, events| Span {
         parent_span_id: Bytes::copy_from_slice(own),
         events,
         ..span(trace, name, hippocamp_trace::random_id(), times)
     };
+    all.extend(stretches.into_iter().map(|(name, times)| inner(name, times, Vec::new())));
+    if has_steps {
+        return;
+    }
     let computing = node.time(Activity::ComputeStart).zip(node.time(Activity::ComputeEnd));
     if let Some(queued) = node.time(Activity::QueueStart) {
         let taken = computing.map_or(ended, |(start, _)| start);
@@ -152,13 +160,36 @@ fn events(trace: &FinishedTrace, node: &Node<'_>, wanted: impl Fn(Activity) -> b
         .times
         .iter()
         .filter(|(activity, _)| wanted(*activity))
-        .map(|(activity, at)| Event {
-            time_unix_nano: unix(trace.wall_clock(*at)),
-            name: activity.name().to_owned(),
-        })
+        .map(|(activity, at)| event(trace, activity.name(), *at))
         .collect();
     events.sort_by_key(|event| event.time_unix_nano);
     events
+}
+
+fn event(trace: &FinishedTrace, name: &str, at: Instant) -> Event {
+    Event { time_unix_nano: unix(trace.wall_clock(at)), name: name.to_owned() }
+}
+
+/// How many stretches of time may be open at once.
+const MOST_OPEN: usize = 64;
+
+/// What a backend has named: `X_START` with the next `X_END` is a stretch of time `X`; all else are moments.
+#[allow(clippy::type_complexity, reason = "two lists")]
+fn named<'a>(node: &Node<'a>) -> (Vec<(&'a str, (Instant, Instant))>, Vec<(&'a str, Instant)>) {
+    let (mut open, mut stretches, mut moments) = (Vec::new(), Vec::new(), Vec::new());
+    for &(name, at) in &node.named {
+        if let Some(of) = name.strip_suffix("_START").filter(|_| open.len() < MOST_OPEN) {
+            open.push((of, name, at));
+        } else if let Some(of) = name.strip_suffix("_END")
+            && let Some(place) = open.iter().rposition(|(other, ..)| *other == of)
+        {
+            stretches.push((of, (open.remove(place).2, at)));
+        } else {
+            moments.push((name, at));
+        }
+    }
+    moments.extend(open.into_iter().map(|(_, name, at)| (name, at)));
+    (stretches, moments)
 }
 
 fn unix(time: SystemTime) -> u64 {
@@ -271,6 +302,35 @@ mod tests {
         }
         let in_queue = traced(|observer| tell(observer, "m", || {}, true, false));
         assert_eq!(tree(&in_queue), pairs(&expected[..3]));
+    }
+
+    #[test]
+    fn what_a_backend_names_is_a_span_or_an_event() {
+        let spans = traced(|observer| {
+            let (begun, ended) = (Instant::now(), Instant::now() + std::time::Duration::from_micros(7));
+            let within = || {
+                for (name, at) in [
+                    ("TOKENIZE_START", begun),
+                    ("LOOKED", begun),
+                    ("TOKENIZE_END", ended),
+                    ("ALONE_END", ended),
+                ] {
+                    observer.on_activity(name, at);
+                }
+            };
+            tell(observer, "m", within, false, true);
+        });
+        let expected = [
+            ("InferRequest", ""),
+            ("m", "InferRequest"),
+            ("TOKENIZE", "m"),
+            ("queue", "m"),
+            ("compute", "m"),
+        ];
+        assert_eq!(tree(&spans), pairs(&expected));
+        assert!(spans[2].end_time_unix_nano - spans[2].start_time_unix_nano >= 7000);
+        let names: Vec<&str> = spans[1].events.iter().map(|event| &*event.name).collect();
+        assert!(names.contains(&"LOOKED") && names.contains(&"ALONE_END"), "{names:?}");
     }
 
     #[test]

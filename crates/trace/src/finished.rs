@@ -45,6 +45,7 @@ impl FinishedTrace {
             What::Tensor(tensor) => tensor.data.len() + tensor.name.len(),
             What::Request { request_id, .. } => request_id.len(),
             What::Failed { message } => message.len(),
+            What::Named { name, .. } => name.len(),
             What::Time { .. } => 0,
         };
         let state = self.parent.as_ref().and_then(|parent| parent.state.as_deref()).map_or(0, str::len);

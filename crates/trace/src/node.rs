@@ -108,6 +108,12 @@ impl RequestObserver for Node {
         Some(self.root.context(self.span))
     }
 
+    fn on_activity(&self, name: &str, at: Instant) {
+        if self.root.level().timestamps {
+            self.root.note(self.id, What::Named { name: name.into(), at });
+        }
+    }
+
     fn wants_tensors(&self) -> bool {
         self.root.level().tensors && self.root.setting.sink().wants_tensors()
     }

@@ -39,6 +39,13 @@ pub enum What {
         /// When.
         at: Instant,
     },
+    /// A moment that a backend has named.
+    Named {
+        /// The backend's name for it.
+        name: Box<str>,
+        /// When.
+        at: Instant,
+    },
     /// A tensor.
     Tensor(Tensor),
     /// The request failed.

@@ -52,6 +52,11 @@ fn object(text: &mut String, id: u64, what: &What) -> std::fmt::Result {
             let (name, ns) = (activity.name(), monotonic_nanoseconds(*at));
             write!(text, "{{\"id\":{id},\"timestamps\":[{{\"name\":\"{name}\",\"ns\":{ns}}}]}}")?;
         }
+        What::Named { name, at } => {
+            write!(text, "{{\"id\":{id},\"timestamps\":[{{\"name\":")?;
+            string(text, name)?;
+            write!(text, ",\"ns\":{}}}]}}", monotonic_nanoseconds(*at))?;
+        }
         What::Tensor(tensor) => {
             let activity = match tensor.place {
                 TensorPlace::QueuedInput => "TENSOR_QUEUE_INPUT",

@@ -37,6 +37,7 @@ fn request(tracing: &Tracing, id: &str) {
     observer.on_event(&ensemble, &context, &RequestEvent::Queued { at: now });
     let step = observer.of_step().unwrap();
     step.on_event(&inner, &context, &RequestEvent::Received);
+    step.on_activity("BACKEND'S \"OWN\"", now);
     let (shape, data) = (&[1, 1], &[7, 0, 0, 0]);
     step.on_tensor(&ObservedTensor {
         place: TensorPlace::QueuedInput,
@@ -84,6 +85,7 @@ fn an_ensemble_and_its_step() {
     assert_eq!(times(1), ["HTTP_RECV_START", "REQUEST_START", "QUEUE_START", "REQUEST_END", "HTTP_SEND_END"]);
     let step = [
         "REQUEST_START",
+        "BACKEND'S \"OWN\"",
         "COMPUTE_START",
         "COMPUTE_INPUT_END",
         "COMPUTE_OUTPUT_START",
