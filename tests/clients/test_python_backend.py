@@ -1,9 +1,11 @@
 """Models of Triton's Python backend: its own library and stubs, in this server."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as grpc
 from conftest import ROOT, TESTS
-from server_process import ServerProcess
+from server_process import BINARY, ServerProcess
 
 sys.path.append(os.path.join(TESTS, "python"))
 
@@ -19,6 +21,7 @@ import cases  # noqa: E402
 
 BACKENDS = os.path.join(ROOT, ".cache", "triton-backends")
 REGIONS = "triton_python_backend_shm_region_"
+
 
 def start(folder, *flags, **named):
     return ServerProcess(folder, flags=[f"--backend-directory={BACKENDS}", *flags], timeout=120, **named)
@@ -90,6 +93,14 @@ def test_an_edit_of_model_py_is_served(tmp_path):
             f.write(text.replace("a + b", "a + b + 1"))
         wait_until(lambda: add(client, "edited", 3) == [[7, 13]], "the edit")
         client.close()
+
+
+def test_the_example_runs():
+    command = [os.path.join(ROOT, "examples", "python-backend", "run"), BINARY]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    outputs = json.loads(done.stdout.splitlines()[-1])["outputs"]
+    assert [output["data"] for output in outputs] == [[11, 22, 33], [-9, -18, -27]]
 
 
 def test_stubs_inherit_no_socket(tmp_path):

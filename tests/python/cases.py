@@ -1,5 +1,5 @@
 """Requests to the models beside this file, and what becomes of them, as JSON: for `record.py`, which asks Triton, and for
-clients/test_python_backend.py, which asks the server and compares.
+clients/test_python_answers.py, which asks the server and compares.
 """
 
 import json
@@ -159,6 +159,9 @@ CASES = [
     managed("unload", "given"),
     Case("given, unloaded", "given", {"IN": i32(41)}),
 ]
+# An error that is answered to a model's call for a metric or a load: the backend of Triton 2.51 frees its text in shared memory while the
+# stub still reads it. Now and then the stub or the server ends of that, also Triton's own (docs/triton-backends.md), so no test asks for it.
+DANGEROUS = ("measured, less than nothing", "manager load nothing", "manager load bad_import")
 LOADS = ["warmed", "bad_syntax", "bad_no_class", "bad_no_execute", "bad_import", "bad_initialize", "bad_initialize_error"]
 LOADS += ["bad_auto_complete", "bad_finalize"]
 CONFIGS = ["add_sub", "completed", "completed_decoupled"]
@@ -260,11 +263,6 @@ class Peer:
     def metrics(self):
         page = self.server.get("/metrics", self.server.metrics_port)[1].decode()
         return sorted(line for line in page.splitlines() if "py_" in line)
-
-
-def calls_models(case):
-    """Whether its model asks, loads or unloads other models."""
-    return case.model.startswith("bls") or case.model in ("manager", "given")
 
 
 def run(peer, chosen=lambda case: True, say=lambda name: None):

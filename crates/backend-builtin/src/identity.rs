@@ -206,7 +206,7 @@ impl IdentityInstance {
                 Some(input) => (input.shape.clone(), input.data.clone()),
                 None => zeros(&self.interface, &self.interface.inputs[source], request.batch_size)?,
             };
-            response.outputs.push(OutputTensor { index, shape, data });
+            response.outputs.push(OutputTensor { index, shape, data, data_type: None });
         }
         Ok(response)
     }

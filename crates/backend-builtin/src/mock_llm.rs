@@ -166,7 +166,12 @@ impl MockLlmInstance {
         let mut response = Response::default();
         if request.outputs.contains(self.text) {
             let (shape, data) = options.text.clone();
-            response.outputs.push(OutputTensor { index: self.text, shape, data: data.into() });
+            response.outputs.push(OutputTensor {
+                index: self.text,
+                shape,
+                data: data.into(),
+                data_type: None,
+            });
         }
         response
     }

@@ -122,7 +122,12 @@ impl Tensors {
         outputs.sort_by_key(|(index, _)| *index);
         for (index, data) in outputs {
             if let Some(index) = index.filter(|index| request.outputs.contains(*index)) {
-                response.outputs.push(OutputTensor { index, shape: Shape::from([1]), data: data.into() });
+                response.outputs.push(OutputTensor {
+                    index,
+                    shape: Shape::from([1]),
+                    data: data.into(),
+                    data_type: None,
+                });
             }
         }
         response

@@ -128,6 +128,7 @@ impl SequenceSumInstance {
                 index: 0,
                 shape: step.shape,
                 data: Bytes::from(data).into(),
+                data_type: None,
             });
         }
         Ok(response)

@@ -221,7 +221,12 @@ impl Answer {
         let mut response = Response::default();
         if request.outputs.contains(0) {
             let data = Bytes::copy_from_slice(&self.value.to_le_bytes()).into();
-            response.outputs.push(OutputTensor { index: 0, shape: self.shape.clone(), data });
+            response.outputs.push(OutputTensor {
+                index: 0,
+                shape: self.shape.clone(),
+                data,
+                data_type: None,
+            });
         }
         response
     }

@@ -7,6 +7,7 @@ mod loaded;
 mod model;
 mod python;
 mod settings;
+mod strategy;
 
 pub use backend::TritonBackends;
 pub use settings::HostSettings;

@@ -4,6 +4,7 @@ mod elf;
 mod entry_points;
 mod search;
 mod stand_in;
+mod strategy;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 
 pub(crate) use entry_points::{EntryPoints, ask_attributes, call_if_there, execute};
 pub(crate) use search::{Found, PYTHON, Search, not_found};
+pub(crate) use strategy::{BatchState, Batcher};
 
 use crate::exports;
 
@@ -22,6 +24,8 @@ use crate::exports;
 pub(crate) struct BackendLibrary {
     pub(crate) path: PathBuf,
     pub(crate) entry_points: EntryPoints,
+    /// Whether its models may make requests to others.
+    pub(crate) calls_models: bool,
 }
 
 /// The libraries are opened one at a time, as in Triton: what they do while they are opened need not be prepared for less.
@@ -30,28 +34,33 @@ static OPENING: Mutex<()> = Mutex::new(());
 impl BackendLibrary {
     /// Opens a library, once all that it wants of the host is known to be there.
     pub(crate) fn open(path: &Path) -> Result<BackendLibrary> {
-        let refused = |why: &str| {
-            let path = path.display();
-            Error::invalid_arg(format!("unable to load backend library '{path}': {why}"))
-        };
-        let wanted = wanted(path).map_err(|why| refused(&why))?;
-        if !wanted.missing.is_empty() {
-            let missing = wanted.missing.join(", ");
-            return Err(Error::unsupported(
-                refused(&format!("it wants functions that this server does not have: {missing}"))
-                    .message()
-                    .to_owned(),
-            ));
-        }
-        let _opening = OPENING.lock();
-        for name in &wanted.server_libraries {
-            stand_in::provide(name).map_err(|why| refused(&why))?;
-        }
-        let library = hippocamp_engine_library::open(path).map_err(|why| refused(&why))?;
-        let entry_points = EntryPoints::find(&library).map_err(|why| refused(&why))?;
+        let (library, wanted) = opened(path)?;
+        let entry_points = EntryPoints::find(&library).map_err(|why| refused(path, &why))?;
         std::mem::forget::<Library>(library);
-        Ok(BackendLibrary { path: path.to_owned(), entry_points })
+        Ok(BackendLibrary { path: path.to_owned(), entry_points, calls_models: wanted.calls_models })
     }
+}
+
+fn refused(path: &Path, why: &str) -> Error {
+    let path = path.display();
+    Error::invalid_arg(format!("unable to load backend library '{path}': {why}"))
+}
+
+/// Opens a library that wants functions of the host, once all are known to be there.
+fn opened(path: &Path) -> Result<(Library, Wanted)> {
+    let refused = |why: String| refused(path, &why);
+    let wanted = wanted(path).map_err(refused)?;
+    if !wanted.missing.is_empty() {
+        let missing = wanted.missing.join(", ");
+        let error = refused(format!("it wants functions that this server does not have: {missing}"));
+        return Err(Error::unsupported(error.message().to_owned()));
+    }
+    let _opening = OPENING.lock();
+    for name in &wanted.server_libraries {
+        stand_in::provide(name).map_err(refused)?;
+    }
+    let library = hippocamp_engine_library::open(path).map_err(refused)?;
+    Ok((library, wanted))
 }
 
 /// What a library wants of the server.
@@ -61,6 +70,8 @@ pub(crate) struct Wanted {
     pub(crate) server_libraries: Vec<String>,
     /// Functions of the interface that this server does not have.
     pub(crate) missing: Vec<String>,
+    /// It has calls of other models.
+    pub(crate) calls_models: bool,
 }
 
 /// The largest library that is looked into.
@@ -89,8 +100,12 @@ fn of_dynamic(dynamic: &elf::Dynamic) -> Wanted {
     let undefined: BTreeSet<&str> = dynamic.undefined.iter().map(String::as_str).collect();
     let ours = |name: &&&str| name.starts_with("TRITONSERVER_") || name.starts_with("TRITONBACKEND_");
     let missing = undefined.iter().filter(ours).filter(|name| !exports::is_there(name));
-    Wanted { server_libraries, missing: missing.map(|name| (*name).to_owned()).collect() }
+    let missing = missing.map(|name| (*name).to_owned()).collect();
+    Wanted { server_libraries, missing, calls_models: undefined.contains(CALL) }
 }
+
+/// The function by which models make requests to others.
+const CALL: &str = "TRITONSERVER_ServerInferAsync";
 
 /// How the names of the interface's functions begin.
 const PREFIX: &str = "TRITON";
@@ -132,7 +147,11 @@ mod tests {
         let expected = Wanted {
             server_libraries: named(&["libtritonserver-1.so"]),
             missing: named(&["TRITONSERVER_Nonsense"]),
+            calls_models: false,
         };
         assert_eq!(of_dynamic(&dynamic), expected);
+        let caller =
+            elf::Dynamic { needed: Vec::new(), undefined: named(&["TRITONSERVER_ServerInferAsync"]) };
+        assert!(of_dynamic(&caller).calls_models);
     }
 }

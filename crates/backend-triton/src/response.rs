@@ -11,7 +11,7 @@ pub(crate) mod read_back;
 mod response_object;
 pub(crate) mod send;
 pub(crate) mod statistics;
-mod times;
+pub(crate) mod times;
 
 pub(crate) use channel::ResponseChannel;
 pub(crate) use execution::{Execution, Executions};

@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use hippocamp_backend::Backend;
 use hippocamp_backend_triton::{HostSettings, TritonBackends};
 use hippocamp_testing::{Repository, TestServer};
-use kit::{Backends, TENSORS, config, start};
+use kit::{Backends, TENSORS, config, source, start};
 use serde_json::{Value, json};
 
 /// A name as a packaging tool has made it.
@@ -112,6 +112,41 @@ async fn everything_is_initialized_and_finalized_in_order() {
     model(&mut events);
     model(&mut events);
     assert_eq!(events, ["Finalize -"]);
+}
+
+#[tokio::test]
+async fn an_output_may_have_another_type_than_the_config_says() {
+    let around = format!(
+        "platform: \"ensemble\" {TENSORS} ensemble_scheduling {{ step {{ model_name: \"retyped\" model_version: -1 \
+         input_map {{ key: \"IN\" value: \"IN\" }} output_map {{ key: \"OUT\" value: \"OUT\" }} }} }}"
+    );
+    let backends = Backends::with_probe(SERVER_LIBRARY);
+    let models = [("retyped", config("retyped", TENSORS)), ("around", around)];
+    let (server, faults) = start(backends.settings(), &models).await;
+    assert_eq!(faults, [""; 0]);
+    let answer = infer(&server, "retyped", &[3], json!({})).await;
+    assert_eq!((data(&answer), &answer.1["outputs"][0]["datatype"]), (vec![3 << 32], &json!("INT64")));
+    let told = error(&infer(&server, "around", &[3], json!({})).await);
+    assert!(told.contains("has type INT32 in its config, its backend gives one of type INT64"), "{told}");
+    assert!(server.stop(Duration::from_secs(10)).await);
+}
+
+#[tokio::test]
+async fn instances_are_told_the_settings_of_their_host_policy() {
+    let backends = Backends::with_probe(SERVER_LIBRARY);
+    let groups = "instance_group { kind: KIND_CPU host_policy: \"near\" } instance_group { kind: KIND_CPU }";
+    let models = [("m", config("policy", &format!("{TENSORS} {groups}")))];
+    let setting = |key: &str, value: &str| ("near".to_owned(), key.to_owned(), value.to_owned());
+    let host_policies = vec![setting("cpu-cores", "0-1"), setting("numa-node", "0")];
+    let (server, faults) = start(HostSettings { host_policies, ..backends.noted() }, &models).await;
+    assert_eq!(faults, [""; 0]);
+    assert!(server.stop(Duration::from_secs(10)).await);
+    let mut policies = backends.events_so_far();
+    policies.retain(|event| event.starts_with("HostPolicy"));
+    policies.sort();
+    let expected =
+        ["HostPolicy {\"cpu\":{}}", "HostPolicy {\"near\":{\"cpu-cores\":\"0-1\",\"numa-node\":\"0\"}}"];
+    assert_eq!(policies, expected);
 }
 
 #[tokio::test]
@@ -305,4 +340,36 @@ async fn a_model_brings_its_backend_and_a_load_request_does_not() {
         assert!(reply.status == 400 && reply.text().contains(expected), "{backend} {file}: {}", reply.text());
     }
     assert_eq!(backends.events_so_far().len(), count, "nothing was executed");
+}
+
+/// The executions of four requests that wait together, under the strategy of that path in the model's folder.
+async fn executions_of_four(backends: &Backends, path: &str) -> Result<u64, String> {
+    let parameter =
+        format!("parameters {{ key: \"TRITON_BATCH_STRATEGY_PATH\" value {{ string_value: \"{path}\" }} }}");
+    let batching = "dynamic_batching { preferred_batch_size: 8 max_queue_delay_microseconds: 100000 }";
+    let repository =
+        Repository::default().with("m", &config("echo", &format!("{TENSORS} {batching} {parameter}")));
+    let strategy = repository.path().join("m/strategy.so");
+    backends.compile_to(&strategy, &source("strategy.c"));
+    let all: Vec<Arc<dyn Backend>> = vec![Arc::new(TritonBackends::new(backends.settings()))];
+    let wait_for_four = |settings: &mut hippocamp_core::Settings| settings.delay_scheduler = 4;
+    let (server, faults) = TestServer::start_with_backends(repository, wait_for_four, all).await;
+    if !faults.is_empty() {
+        return Err(faults.concat());
+    }
+    let asked = [1, 2, 3, 4].map(|number| {
+        let server = &server;
+        async move { assert_eq!(data(&infer(server, "m", &[number], json!({})).await), [i64::from(number)]) }
+    });
+    let [a, b, c, d] = asked;
+    tokio::join!(a, b, c, d);
+    Ok(counts(&server, "m").await[3])
+}
+
+#[tokio::test]
+async fn a_strategy_says_which_requests_are_executed_together() {
+    let backends = Backends::with_probe(SERVER_LIBRARY);
+    assert_eq!(executions_of_four(&backends, "strategy.so").await, Ok(4));
+    let told = executions_of_four(&backends, "../strategy.so").await.unwrap_err();
+    assert!(told.contains("TRITON_BATCH_STRATEGY_PATH"), "{told}");
 }

@@ -130,7 +130,7 @@ impl Output {
             Some(Value::Tensor(tensor)) => tensor.take_rows(),
             _ => Bytes::from(std::mem::take(&mut self.data)).into(),
         };
-        Some(OutputTensor { index: self.index, shape, data })
+        Some(OutputTensor { index: self.index, shape, data, data_type: None })
     }
 
     /// The shape of a value in the response, without the batch dimension.

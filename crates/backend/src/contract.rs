@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hippocamp_interface::{BackendFacts, Interface, ModelConfig, differ_in_scheduling_only};
 
-use crate::{BackendSource, Batch, Error, Result, ServerHandle};
+use crate::{BackendSource, Batch, BatchStrategy, Error, Result, ServerHandle};
 
 /// A kind of model: one value a process, shared by all its models.
 pub trait Backend: Send + Sync + Debug {
@@ -88,6 +88,17 @@ pub trait Model: Send + Sync {
     fn prepared_batch_sizes(&self, config: &ModelConfig) -> Vec<usize> {
         let _ = config;
         Vec::new()
+    }
+
+    /// Who decides, under this finished config with the dynamic batcher, which requests are executed together. `None`, the
+    /// default, if the config says it all.
+    fn batch_strategy(
+        &self,
+        config: &ModelConfig,
+        interface: &Arc<Interface>,
+    ) -> Result<Option<Arc<dyn BatchStrategy>>> {
+        let _ = (config, interface);
+        Ok(None)
     }
 
     /// Makes an instance beyond those that the config asks for, with which a thread that accepts requests executes short

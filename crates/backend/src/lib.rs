@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 mod batch;
+mod batch_strategy;
 mod contract;
 mod delivery;
 mod error;
@@ -35,6 +36,7 @@ pub use hippocamp_events::{
 pub use hippocamp_wake::{DeferredWake, WakeInstance, wake_together};
 
 pub use batch::{Batch, Finish, LateBatch, answer, answer_as, count_execution};
+pub use batch_strategy::{BatchStrategy, GrowingBatch};
 pub use contract::{
     Backend, Device, InstanceSpec, Model, ModelInstance, ModelSource, MovableInstance, NewInstance,
 };

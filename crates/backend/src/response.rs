@@ -8,12 +8,12 @@
 //! [`ResponseReceiver`]: crate::ResponseReceiver
 //! [`ResponseSender`]: crate::ResponseSender
 
-use hippocamp_tensor::{Shape, TensorData};
+use hippocamp_tensor::{DataType, Shape, TensorData};
 use smallvec::SmallVec;
 
-use crate::{Error, Parameters};
+use crate::{Error, Parameters, Result};
 
-/// One output of a response. Its name and type are those of the model's output at `index`.
+/// One output of a response. Its name is that of the model's output at `index`, and so is its type, unless it has its own.
 #[derive(Clone, Debug)]
 pub struct OutputTensor {
     /// The output's place in the model's list.
@@ -22,6 +22,22 @@ pub struct OutputTensor {
     pub shape: Shape,
     /// In the wire form. Often a slice of a buffer shared by the whole batch, or an input that is handed on as it is.
     pub data: TensorData,
+    /// The type, if it is another one than the config says: Triton's backends may answer so.
+    pub data_type: Option<DataType>,
+}
+
+impl OutputTensor {
+    /// The error for who can only take the type of the config; nothing if that is what it has.
+    pub fn of_expected_type(&self, model: &str, name: &str, expected: DataType) -> Result<()> {
+        match self.data_type.filter(|own| *own != expected) {
+            None => Ok(()),
+            Some(own) => Err(Error::invalid_arg(format!(
+                "output '{name}' of model '{model}' has type {} in its config, its backend gives one of type {}",
+                expected.protocol_name(),
+                own.protocol_name()
+            ))),
+        }
+    }
 }
 
 /// What a model answers to a request.
@@ -35,6 +51,7 @@ pub struct Response {
 
 /// What comes back for a request.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "nearly all are the large one")]
 pub enum Event {
     /// A response.
     Response {

@@ -176,6 +176,16 @@ impl ResponseSender {
         }
     }
 
+    /// Sends the last of several responses of a decoupled model, before the times of the request are known: it is counted by
+    /// [`ResponseSender::finish`], which then sends nothing.
+    pub fn send_last(&mut self, response: Response) {
+        let times = self.since_last_response();
+        if self.delivery() == Delivery::Many {
+            self.life.responded(ResponseOutcome::Success, &times);
+            self.outlet.send(Event::Response { response, last: true });
+        }
+    }
+
     /// Sends an error in place of one of several responses. Others may follow.
     pub fn send_error(&mut self, error: Error, times: &ResponseTimes) {
         if self.delivery() == Delivery::Many {

@@ -183,7 +183,7 @@ impl Outputs {
                 }
                 let (shape, data) = part;
                 if place.is_some() {
-                    response.outputs.push(OutputTensor { index, shape, data });
+                    response.outputs.push(OutputTensor { index, shape, data, data_type: None });
                 }
             }
             whole.all_taken()?;

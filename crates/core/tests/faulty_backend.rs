@@ -110,7 +110,7 @@ async fn a_load_is_tried_as_often_as_the_settings_say() {
     let error = server.load("m", LoadOverrides::default()).await.unwrap_err();
     assert_eq!(
         error.message(),
-        "load failed for model 'm': version 1 is at UNAVAILABLE state: Internal: told to fail;"
+        "load failed for model 'm': version 1 is at UNAVAILABLE state: Internal: told to fail;\n"
     );
     assert_eq!(backend.loads.load(Ordering::SeqCst), 2, "once, and once more");
     backend.load_errors.store(1, Ordering::SeqCst);

@@ -48,7 +48,12 @@ impl StepModel for Echo {
         let mut response = Response::default();
         if let Some(input) = request.inputs[0].take() {
             let data = input.data.to_host().expect("it is host memory");
-            response.outputs.push(OutputTensor { index: 0, shape: input.shape, data: data.into() });
+            response.outputs.push(OutputTensor {
+                index: 0,
+                shape: input.shape,
+                data: data.into(),
+                data_type: None,
+            });
         }
         request.succeed(response, &ExecutionTimes::now());
     }

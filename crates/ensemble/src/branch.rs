@@ -167,7 +167,7 @@ impl Branch {
             if let Some(value) = state.take(graph.tensors[tensor].slot) {
                 let shape = value.shape_for(spec.reshape.as_ref().unwrap_or(&spec.dims), batches);
                 let shape = client_shape(spec, shape, batches);
-                response.outputs.push(OutputTensor { index, shape, data: value.data });
+                response.outputs.push(OutputTensor { index, shape, data: value.data, data_type: None });
             }
         }
         let said = self.inherited.iter().chain(&state.said);

@@ -110,6 +110,13 @@ impl Run {
         let mut values: SmallVec<[Option<Value>; 8]> = SmallVec::from_elem(None, step.outputs.len());
         for output in outputs {
             if let Some(place) = values.get_mut(output.index) {
+                let interface = step.model.interface();
+                if let Some(spec) = interface.outputs.get(output.index)
+                    && let Err(error) = output.of_expected_type(&interface.model, &spec.name, spec.data_type)
+                {
+                    // The next model, or the client, is promised the type of the config.
+                    return run.fail(error);
+                }
                 let (shape, data) = (output.shape, output.data);
                 *place = Some(Value { shape, data, batch_size: from.batch_size });
             }

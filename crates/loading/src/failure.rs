@@ -31,7 +31,8 @@ impl LoadFailure {
             LoadFailure::Config(_) => not_found(name),
             LoadFailure::Versions(versions) => {
                 let each = versions.iter();
-                let each = each.map(|(v, e)| format!("version {v} is at UNAVAILABLE state: {};", e.reason()));
+                let each =
+                    each.map(|(v, e)| format!("version {v} is at UNAVAILABLE state: {};\n", e.reason()));
                 let each = each.collect::<Vec<_>>().concat();
                 Error::invalid_arg(format!("load failed for model '{name}': {each}"))
             }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hippocamp_backend::{Error, Model, ModelDirectories, ModelSource, Result, Uses};
 use hippocamp_model_config::{self as model_config, Interface, ModelConfig};
+use hippocamp_proto::inference::model_config::SchedulingChoice;
 use hippocamp_repository::ModelFolder;
 use hippocamp_scheduler::{
     self as scheduler, InstancePlan, QueueSettings, RateLimiter, Scheduler, SequencePolicy,
@@ -180,7 +181,7 @@ impl Loading<'_> {
         }
         let (plans, queue) = (self.plans(completed)?, self.queue(&**model, completed));
         let model = warmup::warmed_up(Arc::clone(model), after, &completed.interface, &self.folder.path)?;
-        let execution = Scheduler::prepare_handover(scheduler, &model, plans, queue)?;
+        let execution = Scheduler::prepare_handover(scheduler, &model, plans, queue?)?;
         info!(model = &*reusable.model.name, version = reusable.model.version, "goes on with its instances");
         Ok(Some(execution))
     }
@@ -202,14 +203,16 @@ impl Loading<'_> {
         if !faults.is_empty() {
             return None;
         }
+        let model = model?;
+        let queue = faults.take(self.queue(&*model, completed))?;
         // It takes resources of the rate limiter, so nothing may be wrong by then.
-        let (model, sequences, plans) = (model?, sequences?, faults.take(self.plans(completed))?);
+        let (sequences, plans) = (sequences?, faults.take(self.plans(completed))?);
         let gpus = gpu_limit::gpus(&plans);
         let (delay, backlog_delay) = (settings.delay_scheduler, settings.backlog_delay_scheduler);
         let started = if let Some(policy) = sequences {
             Scheduler::start_sequences(&model, plans, policy.with_delays(delay, backlog_delay))
         } else {
-            Scheduler::start(&model, plans, self.queue(&*model, completed))
+            Scheduler::start(&model, plans, queue)
         };
         let (scheduler, stopped) = faults.take(started)?;
         faults.take(gpu_limit::check(&folder.name, &gpus, &self.loader.context))?;
@@ -222,9 +225,12 @@ impl Loading<'_> {
         instances::plans(config, interface, policies, rate_limiter.as_ref(), &context.devices)
     }
 
-    fn queue(&self, model: &dyn Model, Completed { config, interface }: &Completed) -> QueueSettings {
-        QueueSettings::from_config(config, interface, self.loader.context.settings.delay_scheduler)
-            .with_plans(model.prepared_batch_sizes(config))
+    fn queue(&self, model: &dyn Model, Completed { config, interface }: &Completed) -> Result<QueueSettings> {
+        let hold = self.loader.context.settings.delay_scheduler;
+        let settings = QueueSettings::from_config(config, interface, hold)
+            .with_plans(model.prepared_batch_sizes(config));
+        let strategy = if is_dynamic(config) { model.batch_strategy(config, interface)? } else { None };
+        Ok(settings.with_strategy(strategy))
     }
 
     /// The version with all that belongs to it.
@@ -281,4 +287,9 @@ impl Loading<'_> {
         let completed = Completed { config: Arc::new(config), interface: Arc::new(interface) };
         Ok(self.completed.insert(completed).clone())
     }
+}
+
+/// Whether the dynamic batcher has the requests.
+fn is_dynamic(config: &ModelConfig) -> bool {
+    matches!(config.scheduling_choice, Some(SchedulingChoice::DynamicBatching(_)))
 }

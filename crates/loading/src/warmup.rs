@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_backend::{
-    Batch, Delivery, Error, Event, Finish, InstanceSpec, Model, ModelInstance, MovableInstance, NewInstance,
-    Request, ResponseReceiver, Result, channel,
+    Batch, BatchStrategy, Delivery, Error, Event, Finish, InstanceSpec, Model, ModelInstance,
+    MovableInstance, NewInstance, Request, ResponseReceiver, Result, channel,
 };
 use hippocamp_model_config::{FaultKind, FileUse, Interface, ModelConfig};
 use hippocamp_proto::inference::model_warmup::input::InputDataType;
@@ -71,6 +71,14 @@ impl Model for WarmModel {
         let mut instance = self.model.new_instance(spec)?;
         self.warm_up(spec, &mut instance)?;
         Ok(instance)
+    }
+
+    fn batch_strategy(
+        &self,
+        config: &ModelConfig,
+        interface: &Arc<Interface>,
+    ) -> Result<Option<Arc<dyn BatchStrategy>>> {
+        self.model.batch_strategy(config, interface)
     }
 
     fn prepared_batch_sizes(&self, config: &ModelConfig) -> Vec<usize> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hippocamp_backend::Request;
+use hippocamp_backend::{BatchStrategy, Request};
 use hippocamp_batching::{Fitting, PlanSizes};
 use hippocamp_model_config::Interface;
 use hippocamp_proto::inference::ModelDynamicBatching;
@@ -25,6 +25,8 @@ pub struct BatchPolicy {
     passes_over: bool,
     /// The batch sizes that instances are prepared for. A batch is padded up to the next one.
     pub(crate) plans: PlanSizes,
+    /// Who has a say about each request that would fit.
+    pub(crate) strategy: Option<Arc<dyn BatchStrategy>>,
 }
 
 /// An execution takes about as long as that many rows, in addition to those of its plan. Measured: a network for pictures on an
@@ -62,6 +64,7 @@ impl BatchPolicy {
             fitting: Fitting::any(),
             passes_over: false,
             plans: PlanSizes::default(),
+            strategy: None,
         }
     }
 
@@ -89,7 +92,15 @@ impl BatchPolicy {
         let passes_over = interface.padding.is_some();
         let max_batch_size = Some(max_batch_size.max(1));
         let plans = PlanSizes::default();
-        BatchPolicy { max_batch_size, preferred, max_queue_delay, fitting, passes_over, plans }
+        BatchPolicy {
+            max_batch_size,
+            preferred,
+            max_queue_delay,
+            fitting,
+            passes_over,
+            plans,
+            strategy: None,
+        }
     }
 
     /// The number of batch entries at which a batch is full.
@@ -151,6 +162,11 @@ impl Forming {
     /// Whether another request is worth offering.
     pub(crate) fn is_complete(&self) -> bool {
         self.complete
+    }
+
+    /// No more requests are offered: waiting for others is of no use.
+    pub(crate) fn close(&mut self) {
+        self.complete = true;
     }
 
     /// Adds the next request if it fits together with `first`, the first request of the batch. Returns whether it was

@@ -196,15 +196,24 @@ impl Waiting {
         let Some(begin) = self.next_live(None, dropped) else { return Look::Nothing };
         let Some(first) = self.slots.get(begin.handle) else { return Look::Nothing };
         let mut forming = self.batching.begin(first);
+        let strategy = self.batching.strategy.clone();
+        let mut growing = strategy.as_deref().map(|strategy| strategy.begin(first));
         self.fitting.clear();
         self.fitting.push(begin);
         let mut last = begin;
         while !forming.is_complete() {
             let Some(place) = self.next_live(Some(last), dropped) else { break };
-            if let (Some(first), Some(next)) = (self.slots.get(begin.handle), self.slots.get(place.handle))
-                && forming.offer(&self.batching, first, next)
-            {
-                self.fitting.push(place);
+            if let (Some(first), Some(next)) = (self.slots.get(begin.handle), self.slots.get(place.handle)) {
+                let without = forming;
+                if forming.offer(&self.batching, first, next) {
+                    // Only what fits is shown to it: it counts what it has admitted.
+                    if growing.as_mut().is_some_and(|batch| !batch.admits(next)) {
+                        forming = without;
+                        forming.close();
+                    } else {
+                        self.fitting.push(place);
+                    }
+                }
             }
             last = place;
         }

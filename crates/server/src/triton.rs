@@ -16,6 +16,7 @@ pub(crate) fn backends(args: &Args) -> Vec<Arc<dyn Backend>> {
     let settings = HostSettings {
         backend_directory: models.backend_directory.clone(),
         config: models.backend_config.iter().map(setting).collect(),
+        host_policies: args.instances.host_policy_settings().collect(),
         auto_complete_config: !models.disable_auto_complete_config
             && models.strict_model_config != Some(true),
     };

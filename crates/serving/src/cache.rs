@@ -165,7 +165,8 @@ impl Keeping {
         // in memory as long as the entry.
         let outputs = response.outputs.iter().map(|output| {
             let data = copied(&output.data)?.into();
-            Ok(OutputTensor { index: output.index, shape: output.shape.clone(), data })
+            let OutputTensor { index, data_type, .. } = *output;
+            Ok(OutputTensor { index, shape: output.shape.clone(), data, data_type })
         });
         let outputs: Result<_, MemoryError> = outputs.collect();
         // If there is no memory for the copy, the response is sent and not cached.

@@ -123,15 +123,17 @@ impl OutputPlan {
         let index = output.index;
         let spec = model.output(index)?;
         if let Some(count) = self.classes_of(&spec.name) {
+            output.of_expected_type(&model.name, &spec.name, spec.data_type)?;
             let (shape, data) = classify(model, &output, count)?;
             return Ok(Delivered { index, spec, data_type: DataType::Bytes, shape, data: Some(data.into()) });
         }
+        let data_type = output.data_type.unwrap_or(spec.data_type);
         let data = if self.shared.write(&spec.name, &output.data)? {
             None
         } else {
             let host = output.data.into_host().map_err(|error| Error::of_memory(&model.name, error))?;
             Some(host.into())
         };
-        Ok(Delivered { index, spec, data_type: spec.data_type, shape: output.shape, data })
+        Ok(Delivered { index, spec, data_type, shape: output.shape, data })
     }
 }

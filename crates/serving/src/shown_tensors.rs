@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hippocamp_backend::{Event, ObservedTensor, Outlet, Request, RequestObserver, ResponseSink, TensorPlace};
 use hippocamp_model_config::{Interface, TensorSpec};
-use hippocamp_tensor::{Shape, TensorData};
+use hippocamp_tensor::{DataType, Shape, TensorData};
 
 use crate::LoadedModel;
 use crate::model::Executor;
@@ -27,7 +27,7 @@ fn show_to(observer: &Arc<dyn RequestObserver>, model: &LoadedModel, request: &m
     if !is_of_sequence {
         for (spec, input) in model.interface.inputs.iter().zip(&request.inputs) {
             if let Some(input) = input {
-                show_one(&**observer, TensorPlace::QueuedInput, spec, &input.shape, &input.data);
+                show_one(&**observer, TensorPlace::QueuedInput, (spec, None), &input.shape, &input.data);
             }
         }
     }
@@ -41,13 +41,13 @@ fn show_to(observer: &Arc<dyn RequestObserver>, model: &LoadedModel, request: &m
 fn show_one(
     observer: &dyn RequestObserver,
     place: TensorPlace,
-    spec: &TensorSpec,
+    (spec, data_type): (&TensorSpec, Option<DataType>),
     shape: &Shape,
     data: &TensorData,
 ) {
     // What cannot be read, such as memory that its client took away, is not shown; the model will say so.
     if let Ok(data) = data.to_host() {
-        let data_type = spec.data_type.protocol_name();
+        let data_type = data_type.unwrap_or(spec.data_type).protocol_name();
         observer.on_tensor(&ObservedTensor { place, name: &spec.name, data_type, shape, data: &data });
     }
 }
@@ -65,7 +65,13 @@ impl ResponseSink for Showing {
         if let Event::Response { response, .. } = &event {
             for output in &response.outputs {
                 if let Some(spec) = self.interface.outputs.get(output.index) {
-                    show_one(&*self.observer, TensorPlace::Output, spec, &output.shape, &output.data);
+                    show_one(
+                        &*self.observer,
+                        TensorPlace::Output,
+                        (spec, output.data_type),
+                        &output.shape,
+                        &output.data,
+                    );
                 }
             }
         }

@@ -155,7 +155,8 @@ async fn written<T: Send + 'static>(
     };
     let is_one_text = |output: &OutputTensor| {
         let spec = model.interface.outputs.get(output.index);
-        spec.is_some_and(|spec| spec.data_type == DataType::Bytes) && output.shape.element_count() == Some(1)
+        let data_type = output.data_type.or(spec.map(|spec| spec.data_type));
+        data_type == Some(DataType::Bytes) && output.shape.element_count() == Some(1)
     };
     let as_it_is = response.outputs.len() == 1 && response.outputs.iter().all(is_one_text);
     let large =

@@ -80,7 +80,17 @@ fn output(
     delivered: Delivered<'_>,
     size: u64,
 ) -> Result<(Output, HostSegments)> {
-    let Delivered { index, spec, shape, data, .. } = delivered;
+    let Delivered { index, spec, data_type, shape, data } = delivered;
+    if data_type != spec.data_type {
+        // The protocol has no place for it: clients read what the config says.
+        return Err(Error::invalid_arg(format!(
+            "output '{}' of model '{}' has type {} in its config, its backend gives one of type {}",
+            spec.name,
+            model.name,
+            spec.data_type.protocol_name(),
+            data_type.protocol_name()
+        )));
+    }
     let name = spec.name.to_string();
     if let Form::Classes(count) = form {
         let batch_classes = classes(model, index, &shape, &data.unwrap_or_default(), count)?;

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::HostSettings;
 use super::loaded::LoadedBackend;
 use super::model::TritonModel;
+use super::strategy::StrategyFolders;
 use crate::library::{Found, Search, not_found};
 
 /// Triton's backends, found in the folders of models and in a directory of backends. Registered as a backend, it is a source
@@ -162,7 +163,12 @@ impl Backend for TritonBackend {
             )));
         }
         let backend = self.all.initialized(&self.name, &found)?;
+        let folders = [&source.version_directory, &source.model_directory, &found.folder];
+        let strategies = StrategyFolders {
+            model: source.model_directory.clone(),
+            all: folders.into_iter().cloned().collect(),
+        };
         let server = self.all.server.get().cloned().unwrap_or_else(ServerHandle::none);
-        Ok(Box::new(TritonModel::new(backend, source, server)?))
+        Ok(Box::new(TritonModel::new(backend, source, (self.all.settings.clone(), strategies), server)?))
     }
 }

@@ -40,12 +40,13 @@ pub(super) struct TritonInstance {
 impl TritonInstance {
     pub(super) fn new(version: &Arc<Version>, spec: &InstanceSpec) -> Result<TritonInstance> {
         let group = Group::of(spec);
+        let host_policy = version.settings.host_policy(&group.host_policy);
         let object = own(InstanceObject {
             name: text(&spec.name),
             kind: group.kind,
             device: spec.device,
             model: version.object.as_ref(),
-            host_policy: own(MessageObject::new(group.host_policy.as_bytes()))?,
+            host_policy: own(MessageObject::new(host_policy.as_bytes()))?,
             profiles: group.profiles.iter().map(|profile| text(profile)).collect(),
             secondary_devices: group.secondary_devices.iter().map(|(kind, id)| (text(kind), *id)).collect(),
             state: State::default(),
@@ -188,7 +189,7 @@ fn device_lock(version: &Version, device: Device, config: &ModelConfig) -> Optio
 #[derive(Debug)]
 struct Group {
     kind: InstanceKind,
-    /// As JSON: one member.
+    /// The name.
     host_policy: String,
     profiles: Vec<String>,
     secondary_devices: Vec<(String, i64)>,
@@ -212,12 +213,10 @@ impl Group {
             (_, Device::Cpu) => "cpu".to_owned(),
         };
         let named = group.map(|group| group.host_policy.clone()).filter(|name| !name.is_empty());
-        let policy = named.unwrap_or(usual);
-        let host_policy = serde_json::json!({ policy: {} }).to_string();
         let secondary = group.into_iter().flat_map(|group| &group.secondary_devices);
         Group {
             kind,
-            host_policy,
+            host_policy: named.unwrap_or(usual),
             profiles: group.map(|group| group.profile.clone()).unwrap_or_default(),
             secondary_devices: secondary
                 .map(|device| (device.kind().as_str_name().to_owned(), device.device_id))

@@ -23,6 +23,8 @@ pub(super) struct LoadedBackend {
     pub(super) object: Owned<BackendObject>,
     pub(super) entry_points: EntryPoints,
     pub(super) attributes: Attributes,
+    /// Whether its models may make requests to others, and wait for them while they execute.
+    pub(super) calls_models: bool,
     /// Set for the Python backend and those that are Python. Dropped behind the backend, whose stubs it sweeps up.
     pub(super) python: Option<Arc<Python>>,
 }
@@ -46,6 +48,7 @@ impl LoadedBackend {
             object,
             entry_points: library.entry_points,
             attributes: Attributes::default(),
+            calls_models: library.calls_models,
             python,
         };
         let failed = |error: Error| {

@@ -5,17 +5,21 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use hippocamp_backend::{Error, InstanceSpec, Model, ModelSource, NewInstance, Result, ServerHandle};
-use hippocamp_model_config::{ModelConfig, differ_in_scheduling_only};
+use hippocamp_backend::{
+    BatchStrategy, Device, Error, InstanceSpec, Model, ModelSource, NewInstance, Result, ServerHandle,
+};
+use hippocamp_model_config::{Interface, ModelConfig, differ_in_scheduling_only, sequence_batching};
 use parking_lot::Mutex;
 use tracing::error;
 
+use super::HostSettings;
 use super::instance::TritonInstance;
 use super::loaded::LoadedBackend;
 use super::merged;
+use super::strategy::{StrategyFolders, TritonStrategy};
 use crate::border::{Owned, own, text};
 use crate::in_process::ServerObject;
-use crate::library::call_if_there;
+use crate::library::{Batcher, call_if_there};
 use crate::life::{ConfigInUse, ModelObject, Phase, State};
 
 /// A version of a model.
@@ -30,6 +34,10 @@ pub(super) struct TritonModel {
 pub(super) struct Version {
     pub(super) object: Owned<ModelObject>,
     pub(super) backend: Arc<LoadedBackend>,
+    pub(super) settings: HostSettings,
+    pub(super) strategies: StrategyFolders,
+    /// What decides which of its requests are executed together.
+    pub(super) batcher: Mutex<Option<Batcher>>,
     /// Held while an instance is initialized, unless the backend lets that be done in parallel.
     pub(super) initializing: Mutex<()>,
     /// Held while a batch is executed on a device, by backends that want it so.
@@ -52,6 +60,7 @@ impl TritonModel {
     pub(super) fn new(
         backend: Arc<LoadedBackend>,
         source: &ModelSource,
+        (settings, strategies): (HostSettings, StrategyFolders),
         server: ServerHandle,
     ) -> Result<TritonModel> {
         let config = ConfigInUse { config: Arc::clone(&source.config), phase: Phase::Ready, set: None };
@@ -67,6 +76,9 @@ impl TritonModel {
         let version = Version {
             object,
             backend,
+            settings,
+            strategies,
+            batcher: Mutex::default(),
             initializing: Mutex::default(),
             devices: Mutex::default(),
             instances: AtomicUsize::new(0),
@@ -95,6 +107,13 @@ impl TritonModel {
         object.config.lock().phase = Phase::Ready;
         *initialized = Some(Initialized { with: config.clone(), result: result.clone() });
         result.map(|()| true)
+    }
+
+    /// Whether requests of microseconds may be executed by the thread that accepts them. Not if an execution may wait for others, and
+    /// not on devices, whose libraries keep to threads.
+    fn may_move(&self, spec: &InstanceSpec) -> bool {
+        let waits = self.version.backend.calls_models || sequence_batching(&spec.config).is_some();
+        spec.device == Device::Cpu && !waits
     }
 
     fn set(&self) -> Option<Arc<ModelConfig>> {
@@ -129,9 +148,18 @@ impl Model for TritonModel {
         Ok(())
     }
 
+    fn batch_strategy(
+        &self,
+        config: &ModelConfig,
+        interface: &Arc<Interface>,
+    ) -> Result<Option<Arc<dyn BatchStrategy>>> {
+        TritonStrategy::of(&self.version, config, interface)
+    }
+
     fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
         self.initialize(&spec.config, Phase::Initializing)?;
-        Ok(NewInstance::bound(TritonInstance::new(&self.version, spec)?))
+        let instance = TritonInstance::new(&self.version, spec)?;
+        Ok(if self.may_move(spec) { NewInstance::movable(instance) } else { NewInstance::bound(instance) })
     }
 }
 
@@ -140,6 +168,7 @@ impl Drop for Version {
         if !*self.is_known.get_mut() {
             return;
         }
+        drop(self.batcher.get_mut().take());
         let finalized = call_if_there(self.backend.entry_points.model_finalize, self.object.as_ref());
         if let Err(error) = finalized {
             let model = self.object.name.to_string_lossy();

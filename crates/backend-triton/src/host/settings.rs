@@ -14,6 +14,8 @@ pub struct HostSettings {
     pub backend_directory: PathBuf,
     /// The settings of the command line: backend, key and value; those without a backend are for all of them.
     pub config: Vec<(String, String, String)>,
+    /// The settings of host policies, as the command line gives them: policy, setting and value.
+    pub host_policies: Vec<(String, String, String)>,
     /// Whether backends may complete the configs of models.
     pub auto_complete_config: bool,
 }
@@ -28,6 +30,7 @@ impl Default for HostSettings {
         HostSettings {
             backend_directory: HostSettings::BACKEND_DIRECTORY.into(),
             config: Vec::new(),
+            host_policies: Vec::new(),
             auto_complete_config: true,
         }
     }
@@ -50,6 +53,14 @@ impl HostSettings {
         }
         json!({ "cmdline": cmdline }).to_string()
     }
+
+    /// A host policy, as instances get it: the last value of each of its settings.
+    pub(crate) fn host_policy(&self, name: &str) -> String {
+        let own = self.host_policies.iter().filter(|(policy, ..)| policy == name);
+        let settings: BTreeMap<&str, &str> =
+            own.map(|(_, key, value)| (key.as_str(), value.as_str())).collect();
+        json!({ name: settings }).to_string()
+    }
 }
 
 #[cfg(test)]
@@ -67,6 +78,7 @@ mod tests {
                 setting("", "default-max-batch-size", "8"),
                 setting("other", "y", "3"),
             ],
+            host_policies: Vec::new(),
             auto_complete_config: false,
         };
         let expected = |x: &str| {
@@ -77,5 +89,19 @@ mod tests {
         assert_eq!(settings.config_of("python", false), expected("1"));
         assert_eq!(settings.config_of("mine", true), expected("1"));
         assert_eq!(settings.config_of("mine", false), expected("2"));
+    }
+
+    #[test]
+    fn a_host_policy_has_its_settings_as_text() {
+        let setting = |policy: &str, key: &str, value: &str| (policy.into(), key.into(), value.into());
+        let host_policies = vec![
+            setting("near", "numa-node", "1"),
+            setting("cpu", "cpu-cores", "0"),
+            setting("near", "cpu-cores", "2-3"),
+            setting("near", "numa-node", "0"),
+        ];
+        let settings = HostSettings { host_policies, ..HostSettings::default() };
+        assert_eq!(settings.host_policy("near"), r#"{"near":{"cpu-cores":"2-3","numa-node":"0"}}"#);
+        assert_eq!(settings.host_policy("gpu_0"), r#"{"gpu_0":{}}"#);
     }
 }

@@ -44,7 +44,7 @@ impl EntryPoints {
 }
 
 /// A function; `None` if the library does not have it.
-fn find<F: Copy>(library: &Library, name: &std::ffi::CStr) -> Option<F> {
+pub(super) fn find<F: Copy>(library: &Library, name: &std::ffi::CStr) -> Option<F> {
     const { assert!(size_of::<F>() == size_of::<*const c_void>(), "F is a function pointer") };
     // SAFETY: the functions of a backend have the types that the interface gives them.
     let symbol: Symbol<F> = unsafe { library.get(name) }.ok()?;

@@ -2,11 +2,13 @@
 
 use std::ffi::{CString, c_char};
 use std::sync::Arc;
+use std::time::Instant;
 
 use hippocamp_backend::{RequestObserver, Result};
 use serde_json::json;
 
 use crate::border::{Kind, Object, Out, Owned, Ref, Registry, Returned, Text, address, call, own, text};
+use crate::response::times;
 
 /// What observes a request that is traced.
 #[derive(Debug)]
@@ -77,14 +79,54 @@ pub(crate) extern "C" fn spawn_child_trace(
     })
 }
 
-/// Traces have no place for activities of backends; the call is checked and has no effect.
+/// Notes a moment by the backend's own name for it, at a time of the monotonic clock.
 pub(crate) extern "C" fn report_activity(
     trace: Ref<TraceObject>,
-    _timestamp: u64,
+    timestamp: u64,
     activity: Text,
 ) -> Returned {
     call("TRITONSERVER_InferenceTraceReportActivity", || {
-        observer(trace)?;
-        activity.read("activity_name").map(drop)
+        let name = activity.read("activity_name")?;
+        if let Some(observer) = observer(trace)? {
+            observer.on_activity(name, times::instant(timestamp).unwrap_or_else(Instant::now));
+        }
+        Ok(())
     })
+}
+
+#[cfg(test)]
+#[allow(unsafe_code, reason = "calls as foreign code does")]
+mod tests {
+    use std::mem::transmute;
+
+    use hippocamp_backend::{ModelId, RequestContext, RequestEvent};
+    use parking_lot::Mutex;
+
+    use super::*;
+
+    #[derive(Debug, Default)]
+    struct Noting(Mutex<Vec<(String, Instant)>>);
+
+    impl RequestObserver for Noting {
+        fn on_event(&self, _: &ModelId, _: &RequestContext, _: &RequestEvent<'_>) {}
+
+        fn on_activity(&self, name: &str, at: Instant) {
+            self.0.lock().push((name.to_owned(), at));
+        }
+    }
+
+    #[test]
+    fn activities_of_a_backend_are_noted_with_their_times() {
+        let noting = Arc::new(Noting::default());
+        let observer: Arc<dyn RequestObserver> = Arc::clone(&noting) as _;
+        let trace = TraceObject::of_request(&observer).unwrap();
+        // SAFETY: a `Text` is such a pointer.
+        let name = || unsafe { transmute::<*const c_char, Text>(c"READ_START".as_ptr()) };
+        assert!(report_activity(trace.as_ref(), 1_000, name()).is_null());
+        assert!(report_activity(trace.as_ref(), 4_000, name()).is_null());
+        assert!(report_activity(Ref::NULL, 1, name()).is_null(), "a request that is not traced");
+        let noted = noting.0.lock();
+        let [(first, begun), (_, ended)] = &noted[..] else { panic!("{noted:?}") };
+        assert_eq!((first.as_str(), (*ended - *begun).as_nanos()), ("READ_START", 3_000));
+    }
 }

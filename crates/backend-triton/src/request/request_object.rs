@@ -119,6 +119,7 @@ impl RequestObject {
     ) -> RequestObject {
         let is_null = request.is_null();
         let kept = again.map(|_| Kept::of(&request));
+        let rows = if is_null { 0 } else { request.batch_size };
         let Request { outputs, parameters, timeout, sequence, queued, response, .. } = request;
         // A request that only keeps a place asks for nothing.
         let asked = |index: &&usize| !is_null && outputs.contains(**index);
@@ -127,7 +128,7 @@ impl RequestObject {
         let (request_id, observer) = (Arc::clone(&context.id), context.observer.clone());
         let lent = Lent { request_id, observer, ..Lent::default() };
         let channel =
-            ResponseChannel::new(response, names, outputs, (queued, started), execution, outstanding);
+            ResponseChannel::new(response, names, outputs, (queued, started), (execution, rows), outstanding);
         RequestObject {
             channel,
             names: Arc::clone(names),

@@ -134,6 +134,7 @@ pub(crate) extern "C" fn update(state: StateRef) -> Returned {
                 index: state.index,
                 shape: state.shape.clone(),
                 data,
+                data_type: None,
             })
         })
     })

@@ -22,8 +22,9 @@ pub(crate) struct ResponseChannel {
     pub(crate) names: Arc<TensorNames>,
     /// The outputs that the request asks for.
     pub(crate) wanted: WantedOutputs,
-    /// That of the request's batch.
+    /// That of the request's batch, and how much of it the request is.
     execution: Arc<Execution>,
+    rows: usize,
     state: Mutex<State>,
 }
 
@@ -60,13 +61,14 @@ impl ResponseChannel {
         names: &Arc<TensorNames>,
         wanted: WantedOutputs,
         (queued, started): (Instant, Instant),
-        execution: &Arc<Execution>,
+        (execution, rows): (&Arc<Execution>, usize),
         outstanding: &Arc<Outstanding>,
     ) -> Arc<ResponseChannel> {
         Arc::new_cyclic(|channel: &Weak<ResponseChannel>| ResponseChannel {
             names: Arc::clone(names),
             wanted,
             execution: Arc::clone(execution),
+            rows,
             state: Mutex::new(State {
                 sender: Some(sender),
                 queued,
@@ -98,9 +100,13 @@ impl ResponseChannel {
         };
         let waits = !state.is_released && state.times.is_none();
         if is_last && waits && answer.is_ok() && sender.delivery() == Delivery::Many {
-            // Its end is counted with the times that are still to be reported. The response itself does not wait for that: the
+            // It is counted with the times that are still to be reported. The response itself does not wait for that: the
             // backend may go on with other requests first.
             state.last = Some(Last::End);
+            if let Ok(response) = answer {
+                sender.send_last(response);
+            }
+            return;
         } else if is_last {
             state.last = Some(Last::Answer(answer));
             return self.end_if_reported(state);
@@ -192,12 +198,12 @@ impl ResponseChannel {
             }
             match (last, sender.delivery()) {
                 (Last::Answer(Ok(response)), _) => sender.succeed(response, state.queued, &times),
-                (Last::Answer(Err(error)), _) => fail(sender, error),
+                (Last::Answer(Err(error)), _) => self.fail(sender, error),
                 (Last::End, Delivery::Many) => sender.finish(state.queued, &times),
                 (Last::End, Delivery::Once) => {
                     let model = self.names.model();
                     let text = format!("the backend of model '{model}' ended a request without a response");
-                    fail(sender, Error::internal(text));
+                    self.fail(sender, Error::internal(text));
                 }
             }
         }
@@ -205,14 +211,29 @@ impl ResponseChannel {
             state.outstanding = None;
         }
     }
+
+    fn fail(&self, sender: ResponseSender, error: Error) {
+        let reason = match error.code() {
+            Code::Cancelled => FailureReason::Canceled,
+            _ => FailureReason::Backend,
+        };
+        self.execution.failed(self.rows);
+        sender.fail(error, reason);
+    }
 }
 
 impl Drop for ResponseChannel {
     fn drop(&mut self) {
         let state = self.state.get_mut();
+        let (queued, started) = (state.queued, state.started);
         let Some(sender) = state.sender.take() else { return };
         let model = self.names.model();
-        let answer = match (state.last.take(), state.answer.take()) {
+        let last = state.last.take();
+        if matches!(last, Some(Last::End)) && sender.delivery() == Delivery::Many {
+            // All was sent; only its times never came.
+            return sender.finish(queued, &ExecutionTimes::starting(started));
+        }
+        let answer = match (last, state.answer.take()) {
             (Some(Last::Answer(answer)), _) | (None, Some(answer)) => answer,
             _ => Err(Error::internal(format!(
                 "the backend of model '{model}' dropped a request without a final response"
@@ -220,18 +241,10 @@ impl Drop for ResponseChannel {
         };
         warn!(model, "the backend let go of a request without the final flag");
         match answer {
-            Ok(response) => sender.succeed(response, state.queued, &ExecutionTimes::starting(state.started)),
-            Err(error) => fail(sender, error),
+            Ok(response) => sender.succeed(response, queued, &ExecutionTimes::starting(started)),
+            Err(error) => self.fail(sender, error),
         }
     }
-}
-
-fn fail(sender: ResponseSender, error: Error) {
-    let reason = match error.code() {
-        Code::Cancelled => FailureReason::Canceled,
-        _ => FailureReason::Backend,
-    };
-    sender.fail(error, reason);
 }
 
 #[cfg(test)]
@@ -253,7 +266,7 @@ mod tests {
             &names.into(),
             all,
             (now, now),
-            &execution,
+            (&execution, 1),
             &Arc::default(),
         );
         (opened, receiver)
@@ -268,11 +281,10 @@ mod tests {
         let (channel, mut receiver) = opened(Delivery::Many);
         channel.respond(Ok(Response::default()), false);
         channel.respond(Ok(Response::default()), true);
-        for _ in 0..2 {
-            assert!(matches!(next(&mut receiver).await, Some(Event::Response { last: false, .. })));
-        }
+        assert!(matches!(next(&mut receiver).await, Some(Event::Response { last: false, .. })));
+        assert!(matches!(next(&mut receiver).await, Some(Event::Response { last: true, .. })));
         channel.release();
-        assert!(matches!(next(&mut receiver).await, Some(Event::End)));
+        assert!(next(&mut receiver).await.is_none());
 
         let (channel, mut receiver) = opened(Delivery::Many);
         channel.release();

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use hippocamp_backend::{ExecutionTimes, ModelEvent, Observers, Request};
 use parking_lot::Mutex;
@@ -17,6 +17,8 @@ pub(crate) struct Execution {
     batch_size: usize,
     /// The rows of null requests among them.
     nulls: usize,
+    /// The rows of requests that were answered with an error.
+    failed: AtomicUsize,
     observers: Arc<Observers>,
 }
 
@@ -33,6 +35,7 @@ impl Execution {
             is_counted: AtomicBool::new(false),
             batch_size: size(false).sum::<usize>() + nulls,
             nulls,
+            failed: AtomicUsize::new(0),
             observers: Arc::clone(requests.first()?.response.observers()),
         })
     }
@@ -44,8 +47,14 @@ impl Execution {
         }
     }
 
+    /// Notes that a request of so many rows was answered with an error: it is no inference.
+    pub(super) fn failed(&self, rows: usize) {
+        self.failed.fetch_add(rows, Ordering::Relaxed);
+    }
+
     fn count_as(&self, batch_size: u64, times: &ExecutionTimes) {
-        let inferences = batch_size.saturating_sub(self.nulls as u64);
+        let others = self.nulls + self.failed.load(Ordering::Relaxed);
+        let inferences = batch_size.saturating_sub(others as u64);
         self.observers.on_model(&ModelEvent::Executed { batch_size, inferences, times });
     }
 }
@@ -119,7 +128,12 @@ mod tests {
         assert_eq!(counts(), (2, 5), "none of its requests was reported: it counts as it is reported");
         unanswered.count(&times);
         assert_eq!(counts(), (2, 5), "its requests are reported after it");
+        let refused = new();
+        refused.failed(3);
+        executions.begin(&refused);
+        executions.report(3, &times);
+        assert_eq!(counts(), (3, 5), "it was executed, and no request succeeded");
         executions.report(2, &times);
-        assert_eq!(counts(), (2, 5), "there is no execution that this could be of");
+        assert_eq!(counts(), (3, 5), "there is no execution that this could be of");
     }
 }

@@ -53,15 +53,6 @@ pub(crate) extern "C" fn new(
         })?;
         let data_type = data_type_from_number(data_type)
             .ok_or_else(|| misuse(format!("'datatype' is {data_type}, which is no data type")))?;
-        let expected = clients[index].data_type;
-        if data_type != expected {
-            return Err(Error::invalid_arg(format!(
-                "output '{name}' of model '{}' has type {} in its config, its backend gives one of type {}",
-                names.model(),
-                expected.protocol_name(),
-                data_type.protocol_name()
-            )));
-        }
         let shape = list(shape, u64::from(dims), "shape")?.into();
         output.check("output")?;
         let mut content = response.content.lock();

@@ -78,7 +78,9 @@ impl Output {
         check_size(names.model(), &spec.name, self.data_type, &shape, size)?;
         let batched = interface.max_batch_size > 0 && !spec.is_shape_tensor;
         let data = self.memory.map_or_else(TensorData::default, |memory| memory.freeze().into());
-        Ok(OutputTensor { index: self.index, shape: client_shape(spec, shape, batched), data })
+        // As in Triton, it may be another one than the config says.
+        let data_type = (self.data_type != spec.data_type).then_some(self.data_type);
+        Ok(OutputTensor { index: self.index, shape: client_shape(spec, shape, batched), data, data_type })
     }
 }
 

@@ -30,7 +30,6 @@ static E hostile(H instance, H model, H request, H response) {
   REFUSED(INVALID_ARG, TRITONBACKEND_RequestInputByIndex(request, 9, &input));
   REFUSED(INVALID_ARG, TRITONBACKEND_RequestOutputName(request, 9, &text));
   REFUSED(INVALID_ARG, TRITONBACKEND_ResponseOutput(response, &output, "NONE", 8, shape, 1));
-  REFUSED(INVALID_ARG, TRITONBACKEND_ResponseOutput(response, &output, "OUT", 11, shape, 1));
   REFUSED(INVALID_ARG, TRITONBACKEND_ResponseOutput(response, &output, "OUT", 99, shape, 1));
   REFUSED(INVALID_ARG, TRITONBACKEND_RequestRelease(request, 2));
   REFUSED(INVALID_ARG, TRITONBACKEND_RequestRelease(request, 7));

@@ -24,6 +24,12 @@ impl Backends {
         backends
     }
 
+    /// Compiles a library that is no backend, to that path.
+    pub(crate) fn compile_to(&self, path: &Path, source: &Path) {
+        let made = self.compile("other", source, "libtritonserver.so");
+        fs::rename(made, path).expect("it was made");
+    }
+
     /// Compiles a backend from a C file. The library that it is linked with is removed again.
     pub(crate) fn compile(&self, name: &str, source: &Path, server_library: &str) -> PathBuf {
         let folder = self.folder.path().join(name);

@@ -75,6 +75,12 @@ E TRITONBACKEND_ModelInstanceInitialize(H instance) {
   TRY(TRITONBACKEND_ModelInstanceName(instance, &name));
   note("InstanceInitialize", name);
   TRY(TRITONBACKEND_ModelInstanceModel(instance, &model));
+  if (says(model, "policy")) {
+    H policy; S text; size_t size;
+    TRY(TRITONBACKEND_ModelInstanceHostPolicy(instance, &policy));
+    TRY(TRITONSERVER_MessageSerializeToJson(policy, &text, &size));
+    note("HostPolicy", text);
+  }
   return says(model, "fail_instance") ? TRITONSERVER_ErrorNew(UNAVAILABLE, "the instance is told to fail") : NULL;
 }
 
@@ -133,6 +139,13 @@ static E answer(H instance, H model, H request) {
     if (!error) error = first_number(request, "SUM_IN", &sum);
     if (!error) error = number(request, true, "SUM_OUT", sum + value);
     if (!error) error = number(response, false, "OUT", sum + value);
+  } else if (says(model, "retyped")) {
+    /* INT64, whatever the config says. */
+    H output; int64_t *buffer, id = 0, shape[2] = {1, 1}; int32_t value = 0; int memory = 0;
+    error = first_number(request, "IN", &value);
+    if (!error) error = TRITONBACKEND_ResponseOutput(response, &output, "OUT", 9, shape, 2);
+    if (!error) error = TRITONBACKEND_OutputBuffer(output, (void **)&buffer, 8, &memory, &id);
+    if (!error) *buffer = value * (1ll << 32);
   } else if (says(model, "hostile")) {
     error = hostile(instance, model, request, response);
   } else {

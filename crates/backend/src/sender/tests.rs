@@ -46,6 +46,17 @@ fn a_decoupled_model_sends_many_and_an_end() {
 }
 
 #[test]
+fn the_last_of_several_responses_may_be_counted_later() {
+    let (mut tx, mut rx, statistics) = pair(Delivery::Many);
+    tx.send_last(Response::default());
+    assert!(matches!(block_on(rx.next()), Some(Event::Response { last: true, .. })));
+    assert!(block_on(rx.next()).is_none());
+    assert_eq!(statistics.snapshot().success.count, 0);
+    tx.finish(Instant::now(), &ExecutionTimes::now());
+    assert_eq!((statistics.snapshot().success.count, statistics.snapshot().fail.count), (1, 0));
+}
+
+#[test]
 fn a_receiver_that_is_dropped_cancels() {
     let (tx, rx, _) = pair(Delivery::Once);
     assert!(!tx.is_cancelled());

@@ -127,6 +127,7 @@ impl ModelInstance for BadInstance {
                         index,
                         shape: input.shape.clone(),
                         data: data.into(),
+                        data_type: None,
                     });
                 }
             }

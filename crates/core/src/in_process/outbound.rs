@@ -46,7 +46,8 @@ impl Outbound {
                 let model = &self.model;
                 Error::internal(format!("model '{model}' answered with an output that it does not have"))
             })?;
-            let (name, data_type) = (Arc::clone(&spec.name), spec.data_type);
+            let data_type = output.data_type.unwrap_or(spec.data_type);
+            let name = Arc::clone(&spec.name);
             Ok(InProcessTensor { name, data_type, shape: output.shape, data: output.data })
         });
         let outputs = named.collect::<Result<_>>()?;

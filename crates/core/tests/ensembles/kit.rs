@@ -201,7 +201,7 @@ pub(crate) fn input(request: &Request, index: usize) -> Vec<i32> {
 }
 
 pub(crate) fn output(index: usize, shape: &[i64], numbers: &[i32]) -> OutputTensor {
-    OutputTensor { index, shape: Shape::from(shape), data: bytes(numbers).into() }
+    OutputTensor { index, shape: Shape::from(shape), data: bytes(numbers).into(), data_type: None }
 }
 
 /// A model of one INT32 input `IN` and one output `OUT`, and a step that runs one.

@@ -110,7 +110,7 @@ fn zeros(name: &'static str) -> Arc<dyn Backend> {
         let outputs = here.interface.outputs.iter().enumerate().map(|(index, spec)| {
             let shape = if batches { spec.dims.with_batch(1) } else { spec.dims.clone() };
             let data = bytes::Bytes::from(vec![0; shape.byte_size(spec.data_type).unwrap()]).into();
-            OutputTensor { index, shape, data }
+            OutputTensor { index, shape, data, data_type: None }
         });
         Ok(Response { outputs: outputs.collect(), ..Response::default() })
     })

@@ -201,7 +201,8 @@ pub(crate) fn ask(server: &dyn InProcessServer, model: &str, number_in: i32) -> 
 
 pub(crate) fn answer(number: i32) -> Response {
     let data = bytes(number).into();
-    let outputs = SmallVec::from_iter([OutputTensor { index: 0, shape: Shape::from([1]), data }]);
+    let outputs =
+        SmallVec::from_iter([OutputTensor { index: 0, shape: Shape::from([1]), data, data_type: None }]);
     Response { outputs, ..Response::default() }
 }
 

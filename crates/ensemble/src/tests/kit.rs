@@ -219,8 +219,12 @@ pub(super) fn numbers(request: &Request) -> SmallVec<[Option<i32>; 4]> {
 /// A response with these numbers as outputs, of which those that the request does not ask for are left out.
 pub(super) fn response(request: &Request, numbers: &[i32]) -> Response {
     let outputs = numbers.iter().enumerate().filter(|(index, _)| request.outputs.contains(*index));
-    let outputs =
-        outputs.map(|(index, number)| OutputTensor { index, shape: Shape::from([1]), data: data(*number) });
+    let outputs = outputs.map(|(index, number)| OutputTensor {
+        index,
+        shape: Shape::from([1]),
+        data: data(*number),
+        data_type: None,
+    });
     Response { outputs: outputs.collect(), parameters: Parameters::default() }
 }
 

@@ -74,7 +74,8 @@ impl Value<'_> {
             Value::Parameter(value) => parameter(writer, value),
             Value::Output(spec, output) => {
                 let count = output.shape.element_count().unwrap_or(usize::MAX);
-                write_flat(writer, &spec.name, spec.data_type, count, &output.data.to_host()?)?;
+                let data_type = output.data_type.unwrap_or(spec.data_type);
+                write_flat(writer, &spec.name, data_type, count, &output.data.to_host()?)?;
             }
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hippocamp_backend::BatchStrategy;
 use hippocamp_model_config::{Interface, ModelConfig};
 use hippocamp_proto::inference::model_config::SchedulingChoice;
 
@@ -37,6 +38,13 @@ impl QueueSettings {
     #[must_use]
     pub fn with_plans(mut self, sizes: impl IntoIterator<Item = usize>) -> QueueSettings {
         self.batching.plans = sizes.into_iter().collect();
+        self
+    }
+
+    /// With somebody who decides which requests are executed together.
+    #[must_use]
+    pub fn with_strategy(mut self, strategy: Option<Arc<dyn BatchStrategy>>) -> QueueSettings {
+        self.batching.strategy = strategy;
         self
     }
 

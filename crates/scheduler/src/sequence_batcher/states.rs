@@ -144,6 +144,12 @@ impl StateSpecs {
             let Some(output) = response.outputs.iter().find(|output| output.index == state.output) else {
                 continue;
             };
+            if output.data_type.is_some() {
+                return Err(Error::internal(format!(
+                    "the model gave a next value of state '{}' that has another type than its config says",
+                    state.name
+                )));
+            }
             if !state.dims.admits(&output.shape) {
                 return Err(Error::internal(format!(
                     "the model was expected to give a next value of state '{}' with shape {}, it gave one with \

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hippocamp_backend::{Batch, Event, ResponseReceiver};
+use hippocamp_backend::{Batch, BatchStrategy, Event, GrowingBatch, ResponseReceiver};
 
 use super::*;
 use crate::kit::{Like, id, interface, received};
@@ -367,4 +367,39 @@ fn none_is_passed_over_where_the_order_is_kept() {
     let mut waiting = padding(true);
     let _receivers = push_widths(&mut waiting, [4, 12, 5]);
     assert_eq!(pull(&mut waiting, Instant::now()), [0]);
+}
+
+/// Batches whose ids add up to at most a limit.
+#[derive(Debug)]
+struct UpTo(usize);
+
+struct Sum(usize, usize);
+
+impl BatchStrategy for UpTo {
+    fn begin(&self, first: &Request) -> Box<dyn GrowingBatch + '_> {
+        Box::new(Sum(id(first), self.0))
+    }
+}
+
+impl GrowingBatch for Sum {
+    fn admits(&mut self, next: &Request) -> bool {
+        self.0 += id(next);
+        self.0 <= self.1
+    }
+}
+
+#[test]
+fn a_strategy_closes_a_batch_at_the_first_request_that_it_does_not_want() {
+    let now = Instant::now();
+    let policy = dynamic(4, &[4], Duration::from_hours(1));
+    let policy = BatchPolicy { strategy: Some(Arc::new(UpTo(10))), ..policy };
+    let mut waiting = Waiting::new(policy, QueuePolicies::default(), 0);
+    let _receivers: Vec<_> =
+        [9, 1, 1, 20, 2, 3].map(|n| push(&mut waiting, &Like { id: n, ..Like::default() })).into();
+    assert_eq!(pull(&mut waiting, now), [9, 1], "it does not wait: no other request may join");
+    assert_eq!(pull(&mut waiting, now), [1]);
+    assert_eq!(pull(&mut waiting, now), [20], "the first is executed in any case");
+    assert_eq!(pull(&mut waiting, now), [0; 0], "more may come");
+    let _four = [1, 1].map(|n| push(&mut waiting, &Like { id: n, ..Like::default() }));
+    assert_eq!(pull(&mut waiting, now), [2, 3, 1, 1], "the config's limit holds, too");
 }

@@ -97,6 +97,13 @@ impl InstancesArgs {
         (self.rate_limit == RateLimitMode::ExecutionCount).then(resources)
     }
 
+    /// The settings of host policies: policy, setting and value.
+    pub(crate) fn host_policy_settings(&self) -> impl Iterator<Item = (String, String, String)> {
+        self.host_policy.iter().map(|HostPolicySetting { policy, setting, value }| {
+            (policy.clone(), setting.clone(), value.clone())
+        })
+    }
+
     pub(crate) fn host_policies(&self) -> anyhow::Result<BTreeMap<String, HostPolicy>> {
         let mut policies: BTreeMap<String, HostPolicy> = BTreeMap::new();
         for HostPolicySetting { policy, setting, value } in &self.host_policy {

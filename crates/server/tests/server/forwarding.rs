@@ -66,7 +66,7 @@ impl ModelInstance for Echo {
             request.response.executed(1, &times);
             let mut response = Response { parameters: request.parameters.clone(), ..Response::default() };
             let data = Bytes::from_static(&[0; 4]).into();
-            response.outputs.push(OutputTensor { index: 0, shape: Shape::from([1]), data });
+            response.outputs.push(OutputTensor { index: 0, shape: Shape::from([1]), data, data_type: None });
             request.succeed(response, &times);
         }
     }

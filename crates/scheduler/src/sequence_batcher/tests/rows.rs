@@ -107,7 +107,7 @@ fn strings_of_rows_without_a_request_are_empty_ones() {
     let _answers = [send(1, "S"), send(2, "S")];
     for request in bench.pull(0) {
         let InputTensor { shape, data } = strings(&[1, 3], &["what", "was", "heard"]);
-        let outputs = [OutputTensor { index: 1, shape, data }].into_iter().collect();
+        let outputs = [OutputTensor { index: 1, shape, data, data_type: None }].into_iter().collect();
         request.succeed(Response { outputs, ..Response::default() }, &ExecutionTimes::now());
     }
     let _answer = send(2, "");

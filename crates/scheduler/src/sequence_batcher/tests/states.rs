@@ -81,7 +81,8 @@ fn a_state_may_grow_where_its_config_says_so_and_then_shares_a_batch_with_its_li
     let _answers = [bench.send(1, "S", 1), bench.send(2, "S", 2)];
     let grow = |row: usize, request: hippocamp_backend::Request| {
         let (shape, data) = (Shape::from([1, 1 + row as i64]), Bytes::from(vec![7; 4 * (1 + row)]));
-        let outputs = [OutputTensor { index: 1, shape, data: data.into() }].into_iter().collect();
+        let outputs =
+            [OutputTensor { index: 1, shape, data: data.into(), data_type: None }].into_iter().collect();
         request.succeed(Response { outputs, ..Response::default() }, &ExecutionTimes::now());
     };
     let batch = bench.pull(0);
@@ -102,8 +103,12 @@ fn a_state_of_another_shape_than_its_config_fails_the_request_and_is_not_kept() 
     let bench = Bench::new(policy(4, &format!("{CONTROLS} {STATE}")), 1);
     let mut answer = bench.send(1, "S", 1);
     for request in bench.pull(0) {
-        let output =
-            OutputTensor { index: 1, shape: Shape::from([1, 2]), data: Bytes::from(vec![1; 8]).into() };
+        let output = OutputTensor {
+            index: 1,
+            shape: Shape::from([1, 2]),
+            data: Bytes::from(vec![1; 8]).into(),
+            data_type: None,
+        };
         let response = Response { outputs: [output].into_iter().collect(), ..Response::default() };
         request.succeed(response, &ExecutionTimes::now());
     }
