@@ -38,7 +38,12 @@ impl TritonStrategy {
         interface: &Arc<Interface>,
     ) -> Result<Option<Arc<dyn BatchStrategy>>> {
         let Some(path) = found(config, &version.strategies)? else { return Ok(None) };
-        *version.batcher.lock() = Some(Batcher::new(&path, version.object.as_ref())?);
+        // That of a version which goes on under another config stays: its path cannot be another one.
+        let mut batcher = version.batcher.lock();
+        if batcher.is_none() {
+            *batcher = Some(Batcher::new(&path, version.object.as_ref())?);
+        }
+        drop(batcher);
         let names = Arc::new(TensorNames::new(interface, config));
         Ok(Some(Arc::new(TritonStrategy { names, version: Arc::downgrade(version) })))
     }

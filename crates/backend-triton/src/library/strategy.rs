@@ -5,8 +5,10 @@
 use std::ffi::c_void;
 use std::path::Path;
 use std::ptr;
+use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
+use parking_lot::Mutex;
 
 use super::entry_points::find;
 use crate::border::{Ref, Returned};
@@ -30,6 +32,8 @@ struct Functions {
 pub(crate) struct Batcher {
     functions: Functions,
     own: Pointer,
+    /// Held during each call: while a model goes on under another config, two queues have it.
+    alone: Arc<Mutex<()>>,
 }
 
 /// What the library has made for a batch. Dropped, it is finalized.
@@ -37,10 +41,11 @@ pub(crate) struct Batcher {
 pub(crate) struct BatchState {
     functions: Functions,
     own: Pointer,
+    alone: Arc<Mutex<()>>,
 }
 
 // SAFETY: the pointer is the library's and only handed back to it. The interface has batchers used by any thread, one at a time:
-// that is the lock of the queue.
+// that is `alone`.
 unsafe impl Send for Batcher {}
 // SAFETY: as above.
 unsafe impl Sync for Batcher {}
@@ -61,15 +66,16 @@ impl Batcher {
         let mut own = ptr::null_mut();
         // SAFETY: the library stays open, the handle is good, and the pointer is written to during the call.
         unsafe { (functions.batcher_initialize)(&raw mut own, model) }.into_result()?;
-        Ok(Batcher { functions, own })
+        Ok(Batcher { functions, own, alone: Arc::default() })
     }
 
     /// Begins a batch.
     pub(crate) fn begin(&self) -> Result<BatchState> {
         let mut own = ptr::null_mut();
+        let _alone = self.alone.lock();
         // SAFETY: as above; the batcher is what the library has made.
         unsafe { (self.functions.batch_initialize)(self.own, &raw mut own) }.into_result()?;
-        Ok(BatchState { functions: self.functions, own })
+        Ok(BatchState { functions: self.functions, own, alone: Arc::clone(&self.alone) })
     }
 }
 
@@ -77,6 +83,7 @@ impl BatchState {
     /// Whether the library wants the request in the batch.
     pub(crate) fn includes(&mut self, request: Ref<RequestObject>) -> Result<bool> {
         let mut includes = false;
+        let _alone = self.alone.lock();
         // SAFETY: as above; the request is there during the call.
         unsafe { (self.functions.batch_include)(request, self.own, &raw mut includes) }.into_result()?;
         Ok(includes)
@@ -85,6 +92,7 @@ impl BatchState {
 
 impl Drop for BatchState {
     fn drop(&mut self) {
+        let _alone = self.alone.lock();
         // SAFETY: it was initialized, and nothing uses it any more.
         let finalized = unsafe { (self.functions.batch_finalize)(self.own) }.into_result();
         log(finalized, "a batch");
