@@ -1,5 +1,5 @@
 //! Measures the overhead of ensembles of 1 to 4 steps, whose models answer inline with their input, against a request
-//! to such a model itself.
+//! to such a model itself; and of a step that is fanned out over 64 rows.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -88,10 +88,31 @@ fn ensemble(steps: usize) -> Ensemble {
     Ensemble::build(&"ens".into(), scheduling, &interface(IO), models).expect("it fits together").0
 }
 
+/// One step, for each row of a tensor.
+fn fanned_out() -> Ensemble {
+    let model = Echo {
+        interface: interface(IO),
+        observers: Observers::counting(&Arc::new(ModelStatistics::default())),
+    };
+    let rows = IO.replace("dims: 16", "dims: [ -1, 16 ]");
+    let config = format!(
+        "{rows} parameters {{ key: \"fan_out.echo\" value {{ string_value: \"IN\" }} }} ensemble_scheduling {{ step {{ \
+         model_name: \"echo\" input_map {{ key: \"IN\" value: \"IN\" }} output_map {{ key: \"OUT\" value: \"OUT\" }} }} }}"
+    );
+    let parsed = parse(&config, "bench").expect("a config").config;
+    let scheduling = ensemble_scheduling(&parsed).expect("an ensemble");
+    let models = vec![Arc::new(model) as Arc<dyn StepModel>];
+    Ensemble::build(&"ens".into(), scheduling, &interface(&config), models).expect("it fits together").0
+}
+
 fn request(data: &Bytes, observers: &Arc<Observers>) -> (Request, ResponseReceiver) {
+    request_of(&[16], data, observers)
+}
+
+fn request_of(shape: &[i64], data: &Bytes, observers: &Arc<Observers>) -> (Request, ResponseReceiver) {
     let now = Instant::now();
     let (response, receiver) = channel(Delivery::Once, now, Arc::clone(observers));
-    let input = InputTensor { shape: [16].into(), data: data.clone().into() };
+    let input = InputTensor { shape: shape.into(), data: data.clone().into() };
     let request = Request::new(SmallVec::from_iter([Some(input)]), 1, response);
     (request, receiver)
 }
@@ -120,6 +141,14 @@ fn bench(c: &mut Criterion) {
             });
         });
     }
+    let (ensemble, data) = (fanned_out(), Bytes::from(vec![0; 64 * 64]));
+    c.bench_function("64 rows", |b| {
+        b.iter(|| {
+            let (request, receiver) = request_of(&[64, 16], &data, &observers);
+            ensemble.enqueue(request);
+            receiver
+        });
+    });
 }
 
 criterion_group!(benches, bench);

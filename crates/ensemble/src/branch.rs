@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use crate::boundary::Value;
+use crate::fan_out::{Rowed, StepFanOut};
 use crate::graph::{Graph, Step};
 use crate::meta::{self, Meta, MetaList};
 use crate::plan::Plan;
@@ -63,6 +64,8 @@ pub(crate) struct Start {
     pub(crate) inputs: SmallVec<[Option<InputTensor>; 4]>,
     pub(crate) parameters: Parameters,
     pub(crate) sequence: Option<Sequence>,
+    /// What a fanned-out step takes row by row; `None` for a step that runs once.
+    pub(crate) rowed: Option<Rowed>,
 }
 
 /// What new tensors make ready.
@@ -143,15 +146,28 @@ impl Branch {
         let step = &shared.graph.steps[index];
         let interface = step.model.interface();
         let batches = interface.max_batch_size > 0;
-        let inputs = step.inputs.iter().zip(&interface.inputs).map(|(tensor, spec)| {
+        let mut rowed = step.fan_out.as_ref().map(|_| Rowed::default());
+        let inputs = step.inputs.iter().zip(&interface.inputs).enumerate().map(|(input, (tensor, spec))| {
             let value = state.take(shared.graph.tensors[(*tensor)?].slot)?;
+            if let (Some(rowed), Some(fan_out)) = (&mut rowed, &step.fan_out)
+                && fan_out.cuts[input].is_some()
+            {
+                rowed.values.push((input, value));
+                return None;
+            }
             Some(InputTensor { shape: value.shape_for(&spec.dims, batches), data: value.data })
         });
         let inputs = inputs.collect();
         let is_upstream = |meta: &&Meta| step.upstream.contains(&meta.step);
         let said = self.inherited.iter().chain(state.said.iter().filter(is_upstream));
+        if let (Some(rowed), Some(StepFanOut { aligned, .. })) = (&mut rowed, &step.fan_out)
+            && let Some(rows) = said.clone().filter(|meta| aligned.contains(&meta.step)).find_map(Meta::rows)
+        {
+            let of_row = |row| meta::behind_row(said.clone(), aligned, row, shared.parameters);
+            rowed.parameters = Some((0..rows).map(of_row).collect());
+        }
         let (parameters, sequence) = meta::behind(said, shared.parameters, shared.sequence);
-        Start { step: index, inputs, parameters, sequence }
+        Start { step: index, inputs, parameters, sequence, rowed }
     }
 
     fn response(&self, shared: &Shared<'_>, state: &mut State) -> Response {

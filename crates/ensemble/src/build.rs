@@ -7,6 +7,7 @@ use hippocamp_backend::{Error, Result, WantedOutputs};
 use hippocamp_model_config::{Interface, ModelEnsembling, Step as StepConfig, TensorSpec};
 use tokio::sync::mpsc;
 
+use crate::fan_out;
 use crate::graph::{Graph, ROOT, Stage, Step, Tensor};
 use crate::limit::Limit;
 use crate::plan::Plan;
@@ -27,7 +28,7 @@ pub(crate) fn build(
     let mut builder = Builder { name, names: BTreeMap::new(), tensors: Vec::new(), steps: Vec::new() };
     let inputs = builder.ensemble_tensors(&interface.inputs);
     let outputs = builder.ensemble_tensors(&interface.outputs);
-    builder.steps(&config.step, models, &inputs)?;
+    builder.steps(&config.step, models, interface, &inputs)?;
     let (stages, output_stage) = builder.stages(&inputs, &outputs)?;
     builder.limits(config.max_inflight_requests as usize);
     let Builder { tensors, steps, .. } = builder;
@@ -64,11 +65,16 @@ impl Builder<'_> {
         &mut self,
         configs: &[StepConfig],
         models: Vec<Arc<dyn StepModel>>,
+        interface: &Interface,
         inputs: &[usize],
     ) -> Result<()> {
         let mut waiting: Vec<(&StepConfig, Step)> = Vec::new();
-        for (config, model) in configs.iter().zip(models) {
-            waiting.push((config, self.step(config, model)));
+        for (index, (config, model)) in configs.iter().zip(models).enumerate() {
+            let mut step = self.step(config, model);
+            if let Some(found) = interface.fan_outs.iter().find(|found| found.step == index) {
+                step.fan_out = Some(fan_out::step(self.name, found, config, &*step.model)?);
+            }
+            waiting.push((config, step));
         }
         // The steps that each tensor depends on, directly or not; the last is its producer.
         let mut made: BTreeMap<usize, BTreeSet<usize>> =
@@ -98,6 +104,7 @@ impl Builder<'_> {
                 made.insert(tensor, from);
             }
             step.upstream = upstream.into_iter().collect();
+            fan_out::cut(self.name, &mut step, &self.steps, interface, inputs)?;
             self.steps.push(step);
         }
         Ok(())
@@ -121,6 +128,7 @@ impl Builder<'_> {
             feeds: ROOT,
             upstream: Vec::new(),
             limit: None,
+            fan_out: None,
         }
     }
 

@@ -12,6 +12,7 @@ use hippocamp_tensor::Place;
 use tokio::sync::mpsc;
 
 use crate::StepModel;
+use crate::fan_out::StepFanOut;
 use crate::limit::Limit;
 use crate::plan::Plan;
 
@@ -54,8 +55,10 @@ pub(crate) struct Step {
     pub(crate) feeds: usize,
     /// All steps that it depends on, directly or not, in order.
     pub(crate) upstream: Vec<usize>,
-    /// The limit of its requests in flight.
+    /// The limit of its requests in flight. All rows of a fan-out count as one.
     pub(crate) limit: Option<Limit>,
+    /// How it runs for each row of some of its inputs; `None` if it runs once.
+    pub(crate) fan_out: Option<StepFanOut>,
 }
 
 impl Step {

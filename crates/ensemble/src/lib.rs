@@ -4,6 +4,8 @@
 //! request; every further step is queued by the instance thread whose response made it ready, within
 //! [`ResponseSink`](hippocamp_backend::ResponseSink). Tensors are passed from step to step by reference.
 //!
+//! A step may be fanned out: it runs once for each row of a tensor, and what the rows give is gathered. See `fan_out`.
+//!
 //! An ensemble is built when it is loaded, and again when a model of one of its steps is loaded: [`Ensemble::build`]
 //! keeps the versions that it was built with.
 
@@ -12,6 +14,7 @@ mod branch;
 mod build;
 mod consistency;
 mod ensemble;
+mod fan_out;
 mod graph;
 mod limit;
 mod meta;

@@ -17,11 +17,13 @@ const SEQUENCE_END: &str = "sequence_end";
 pub(crate) struct Meta {
     pub(crate) step: usize,
     parameters: Parameters,
+    /// The parameters of each row of a fanned-out step, if they differ.
+    rows: Option<Arc<[Parameters]>>,
     sequence: Option<SequenceChange>,
 }
 
 /// Changes of the sequence that a response requests for the steps after it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct SequenceChange {
     correlation_id: Option<CorrelationId>,
     start: bool,
@@ -39,7 +41,7 @@ impl Meta {
         }
         let is_of_sequence = |name: &str| [SEQUENCE_ID, SEQUENCE_START, SEQUENCE_END].contains(&name);
         if !parameters.iter().any(|(name, _)| is_of_sequence(name)) {
-            return Ok(Some(Meta { step, parameters, sequence: None }));
+            return Ok(Some(Meta { step, parameters, rows: None, sequence: None }));
         }
         let mut others = Parameters::default();
         let mut change = SequenceChange { correlation_id: None, start: false, end: false };
@@ -51,7 +53,47 @@ impl Meta {
                 _ => others.set(name.to_owned(), value.clone()),
             }
         }
-        Ok(Some(Meta { step, parameters: others, sequence: Some(change) }))
+        Ok(Some(Meta { step, parameters: others, rows: None, sequence: Some(change) }))
+    }
+
+    /// Reads the meta of the rows of a fanned-out step. Steps that do not run for each of these rows get what all rows say alike;
+    /// so do all steps for changes of the sequence.
+    pub(crate) fn of_rows(step: usize, rows: Vec<Parameters>) -> Result<Option<Meta>> {
+        if rows.iter().all(Parameters::is_empty) {
+            return Ok(None);
+        }
+        let mut metas = Vec::with_capacity(rows.len());
+        for parameters in rows {
+            metas.push(Meta::of(step, parameters)?);
+        }
+        let are_equal = metas.windows(2).all(|pair| match pair {
+            [Some(a), Some(b)] => a.parameters == b.parameters && a.sequence == b.sequence,
+            [a, b] => a.is_none() && b.is_none(),
+            _ => true,
+        });
+        if are_equal {
+            return Ok(metas.pop().flatten());
+        }
+        let mut alike = Parameters::default();
+        let mut sequence = None;
+        if let Some(Some(first)) = metas.first() {
+            let all = |same: &dyn Fn(&Meta) -> bool| metas.iter().all(|meta| meta.as_ref().is_some_and(same));
+            for (name, value) in first.parameters.iter() {
+                if all(&|meta| meta.parameters.get(name) == Some(value)) {
+                    alike.set(name.to_owned(), value.clone());
+                }
+            }
+            sequence =
+                first.sequence.clone().filter(|change| all(&|meta| meta.sequence.as_ref() == Some(change)));
+        }
+        let rows =
+            metas.into_iter().map(|meta| meta.map(|meta| meta.parameters).unwrap_or_default()).collect();
+        Ok(Some(Meta { step, parameters: alike, rows: Some(rows), sequence }))
+    }
+
+    /// The number of rows, if each said something of its own.
+    pub(crate) fn rows(&self) -> Option<usize> {
+        self.rows.as_ref().map(|rows| rows.len())
     }
 
     /// Applies the change to the sequence of a request.
@@ -99,6 +141,23 @@ pub(crate) fn behind<'a>(
     }
     parameters.update(client);
     (parameters, sequence)
+}
+
+/// The parameters of the request of a row, behind the steps of `said`. Of those in `aligned`, which ran for the same rows, the row
+/// gets what was said about itself.
+pub(crate) fn behind_row<'a>(
+    said: impl Iterator<Item = &'a Meta>,
+    aligned: &[usize],
+    row: usize,
+    client: &Parameters,
+) -> Parameters {
+    let mut parameters = Parameters::default();
+    for meta in said {
+        let own = meta.rows.as_ref().filter(|_| aligned.contains(&meta.step)).and_then(|rows| rows.get(row));
+        parameters.update(own.unwrap_or(&meta.parameters));
+    }
+    parameters.update(client);
+    parameters
 }
 
 /// The parameters of the ensemble's response: those of the steps, and the sequence, which Triton adds.
@@ -158,6 +217,32 @@ mod tests {
         let of_response = of_response(std::iter::once(&meta), Some(&before));
         assert_eq!(of_response.get("sequence_id"), Some(&ParameterValue::Int64(7)));
         assert_eq!(of_response.get("sequence_end"), Some(&ParameterValue::Bool(true)));
+    }
+
+    #[test]
+    fn rows_get_what_was_said_about_themselves_and_others_what_all_say() {
+        let rows = vec![parameters(&[("a", 1), ("b", 1)]), parameters(&[("a", 1), ("b", 2), ("c", 3)])];
+        let said = [Meta::of_rows(4, rows).unwrap().unwrap()];
+        assert_eq!(said[0].rows(), Some(2));
+        let client = parameters(&[("d", 0)]);
+        let of_row = |aligned: &[usize], row| behind_row(said.iter(), aligned, row, &client);
+        assert_eq!(of_row(&[4], 0), parameters(&[("a", 1), ("b", 1), ("d", 0)]));
+        assert_eq!(of_row(&[4], 1), parameters(&[("a", 1), ("b", 2), ("c", 3), ("d", 0)]));
+        assert_eq!(of_row(&[], 1), parameters(&[("a", 1), ("d", 0)]));
+        assert_eq!(behind(said.iter(), &client, None).0, parameters(&[("a", 1), ("d", 0)]));
+    }
+
+    #[test]
+    fn rows_that_say_the_same_are_as_one_response() {
+        let rows = vec![parameters(&[("a", 1), ("sequence_id", 7)]); 3];
+        let meta = Meta::of_rows(0, rows).unwrap().unwrap();
+        assert_eq!(meta.rows(), None);
+        let (got, sequence) = behind(std::iter::once(&meta), &Parameters::default(), None);
+        assert_eq!((got, sequence.is_some()), (parameters(&[("a", 1)]), true));
+        assert!(Meta::of_rows(0, vec![Parameters::default(); 2]).unwrap().is_none());
+        let apart = vec![parameters(&[("sequence_id", 7)]), parameters(&[("sequence_id", 8)])];
+        let meta = Meta::of_rows(0, apart).unwrap().unwrap();
+        assert_eq!(behind(std::iter::once(&meta), &Parameters::default(), None).1, None);
     }
 
     #[test]

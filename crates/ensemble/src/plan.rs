@@ -73,6 +73,8 @@ fn need(tensor: &mut Option<Place>, place: Place) {
 
 fn asked_for(step: &Step, needed: &[Option<Place>]) -> Option<WantedOutputs> {
     let places = step.outputs.iter().map(|output| output.and_then(|tensor| needed[tensor]));
+    // The outputs of rows are gathered in host memory.
+    let places = places.map(|place| if step.fan_out.is_some() { place.map(|_| Place::Host) } else { place });
     if places.clone().all(|place| place.is_none()) {
         return None;
     }

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::{
-    Delivery, Error, ExecutionTimes, FailureReason, Outlet, Parameters, ParentRequest, Request,
-    RequestContext, Response, ResponseSender, Sequence, WantedOutputs,
+    Delivery, Error, ExecutionTimes, FailureReason, InputTensor, Outlet, Parameters, ParentRequest, Request,
+    RequestContext, Response, ResponseSender, ResponseSink, Result, Sequence, WantedOutputs,
 };
 use hippocamp_batching::model_shape;
 use smallvec::SmallVec;
@@ -17,7 +17,8 @@ use tracing::warn;
 
 use crate::boundary::Value;
 use crate::branch::{Advance, Branch, Shared, Start};
-use crate::graph::{Graph, ROOT};
+use crate::fan_out::{Items, StepFanOut};
+use crate::graph::{Graph, ROOT, Step};
 use crate::limit::Entry;
 use crate::meta::{Meta, MetaList};
 use crate::plan::Plan;
@@ -49,6 +50,15 @@ struct Client {
     sequence: Option<Sequence>,
     batch_size: usize,
     queued: Instant,
+}
+
+/// The request of a step, but for where its responses go.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) step: usize,
+    pub(crate) inputs: SmallVec<[Option<InputTensor>; 4]>,
+    pub(crate) parameters: Parameters,
+    pub(crate) sequence: Option<Sequence>,
 }
 
 impl Run {
@@ -135,6 +145,17 @@ impl Run {
         }
     }
 
+    /// Processes what a fanned-out step has made of all its rows.
+    pub(crate) fn advance_by(
+        run: &Arc<Run>,
+        branch: &Arc<Branch>,
+        tensors: impl IntoIterator<Item = (usize, Option<Value>)>,
+        meta: Option<Meta>,
+    ) {
+        let advance = branch.advance(&run.shared(), tensors.into_iter(), meta);
+        Run::follow(run, branch, advance);
+    }
+
     /// Queues the steps that are ready, and sends the response if it is complete.
     fn follow(run: &Arc<Run>, branch: &Arc<Branch>, advance: Advance) {
         let Advance { ready, response } = advance;
@@ -152,30 +173,53 @@ impl Run {
 
     /// Queues a step that is ready. False if the run has ended, so that the step will not be answered.
     fn queue(run: &Arc<Run>, branch: &Arc<Branch>, start: Start) -> bool {
-        let Start { step: index, inputs, parameters, sequence } = start;
-        let step = &run.graph.steps[index];
+        let index = start.step;
         if run.is_cancelled() {
             run.cancel();
             return false;
         }
-        let arrived = Instant::now();
-        let batch_size = match step.model.check(&run.client.context.id, &inputs) {
-            Ok(batch_size) => batch_size,
-            Err(error) => {
-                run.fail(error);
+        if start.rowed.is_some() {
+            if !run.enter_limit(index) {
+                run.cancel();
                 return false;
             }
+            Items::start(run, branch, start);
+            return true;
+        }
+        let Start { step, inputs, parameters, sequence, .. } = start;
+        let sink = |batch_size| {
+            let (run, branch) = (Arc::clone(run), Arc::clone(branch));
+            Box::new(StepSink { run, branch, step, batch_size }) as Box<dyn ResponseSink>
         };
-        if !run.enter_limit(index) {
+        match Run::send(run, Outgoing { step, inputs, parameters, sequence }, sink) {
+            Ok(is_sent) => is_sent,
+            Err(error) => {
+                run.fail(error);
+                false
+            }
+        }
+    }
+
+    /// Queues a request of a step, whose responses go to `sink`, made of the batch size if the step's model batches. False if the
+    /// run has ended meanwhile. An error if the inputs are not what the model takes.
+    pub(crate) fn send(
+        run: &Arc<Run>,
+        outgoing: Outgoing,
+        sink: impl FnOnce(Option<usize>) -> Box<dyn ResponseSink>,
+    ) -> Result<bool> {
+        let Outgoing { step: index, inputs, parameters, sequence } = outgoing;
+        let step = &run.graph.steps[index];
+        let arrived = Instant::now();
+        let batch_size = step.model.check(&run.client.context.id, &inputs)?;
+        // A fan-out has entered the limit before its first row.
+        if step.fan_out.is_none() && !run.enter_limit(index) {
             run.cancel();
-            return false;
+            return Ok(false);
         }
         let interface = step.model.interface();
         let delivery = if interface.decoupled { Delivery::Many } else { Delivery::Once };
         let batch = (interface.max_batch_size > 0).then_some(batch_size);
-        let (run_, branch) = (Arc::clone(run), Arc::clone(branch));
-        let sink = StepSink { run: run_, branch, step: index, batch_size: batch };
-        let outlet = Outlet::to_sink(delivery, Box::new(sink));
+        let outlet = Outlet::to_sink(delivery, sink(batch));
         let context = RequestContext {
             batch_size: u32::try_from(batch_size).unwrap_or(0),
             ..RequestContext::of_step(Arc::clone(run) as Arc<dyn ParentRequest>, arrived)
@@ -183,7 +227,7 @@ impl Run {
         let response = ResponseSender::new(outlet, context, Arc::clone(step.model.observers()));
         step.model.enqueue(Request {
             inputs,
-            outputs: run.plan.asked_of(index).cloned().unwrap_or(WantedOutputs::ALL),
+            outputs: run.asked_of(index).clone(),
             parameters,
             batch_size,
             priority: run.client.priority,
@@ -192,7 +236,19 @@ impl Run {
             queued: if step.limit.is_some() { Instant::now() } else { arrived },
             response,
         });
-        true
+        Ok(true)
+    }
+
+    /// The step and how it is fanned out. An error if it is not, which the caller knows.
+    pub(crate) fn fanned_out(&self, index: usize) -> Result<(&Step, &StepFanOut)> {
+        let step = &self.graph.steps[index];
+        let fan_out = step.fan_out.as_ref().ok_or_else(|| Error::internal("the step is not fanned out"))?;
+        Ok((step, fan_out))
+    }
+
+    /// The outputs that the step is asked for.
+    pub(crate) fn asked_of(&self, index: usize) -> &WantedOutputs {
+        self.plan.asked_of(index).unwrap_or(&WantedOutputs::ALL)
     }
 
     /// Waits until the step may have another request in flight. False if nobody waits for the response any more.
@@ -264,7 +320,7 @@ impl Run {
     }
 
     /// Ends the run, because nobody waits for the response any more.
-    fn cancel(&self) {
+    pub(crate) fn cancel(&self) {
         self.fail_with(Error::cancelled("the client cancelled the request"), FailureReason::Canceled);
     }
 

@@ -20,6 +20,11 @@ pub trait StepModel: Send + Sync + Debug {
         Place::Host
     }
 
+    /// Whether its requests belong to sequences, whose state is kept between them.
+    fn has_sequences(&self) -> bool {
+        false
+    }
+
     /// Who is told of a step's request.
     fn observers(&self) -> &Arc<Observers>;
 

@@ -1,4 +1,5 @@
 mod decoupled;
+mod fan_out;
 mod fit;
 mod kit;
 mod properties;

@@ -7,6 +7,7 @@ use hippocamp_tensor::{DataType, Shape};
 
 use crate::batch_tensors::{self, BatchInput, BatchOutput};
 use crate::data_type::data_type;
+use crate::fan_out::{FanOut, fan_outs};
 use crate::fault::Faults;
 use crate::padding::{self, Padding};
 use crate::sequence_tensors::{added_inputs, added_outputs};
@@ -30,6 +31,8 @@ pub struct Interface {
     pub batch_outputs: Vec<BatchOutput>,
     /// How requests of different lengths share a batch, if the config says so.
     pub padding: Option<Padding>,
+    /// The steps of an ensemble that run once for each row of a tensor, in the order of the config.
+    pub fan_outs: Vec<FanOut>,
     /// 0: there is no batch dimension, and shapes are complete.
     pub max_batch_size: u32,
     /// A request has any number of responses.
@@ -103,6 +106,7 @@ impl Interface {
         };
         batch_tensors::add(&mut interface, config, &mut faults);
         interface.padding = padding::read(&interface, config, &mut faults);
+        interface.fan_outs = fan_outs(config, &mut faults);
         faults.into_result(interface)
     }
 

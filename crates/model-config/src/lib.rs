@@ -28,9 +28,9 @@ mod triton_backends;
 mod validate;
 
 pub use hippocamp_interface::{
-    BackendFacts, BatchInput, BatchInputKind, BatchOutput, Fault, FaultKind, Faults, FileUse, GpuSupport,
-    Interface, ModelConfig, ModelEnsembling, ModelFormat, PaddedInput, PaddedOutput, Padding, Step,
-    TensorLookup, TensorSpec, WithoutGpu, config_value, control_data_type, data_type,
+    BackendFacts, BatchInput, BatchInputKind, BatchOutput, FanOut, Fault, FaultKind, Faults, FileUse,
+    GpuSupport, Interface, ModelConfig, ModelEnsembling, ModelFormat, PaddedInput, PaddedOutput, Padding,
+    Step, TensorLookup, TensorSpec, WithoutGpu, config_value, control_data_type, data_type,
     differ_in_scheduling_only, ensemble_scheduling, is_ensemble, parameter, sequence_batching,
 };
 

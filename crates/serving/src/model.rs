@@ -240,6 +240,10 @@ impl StepModel for LoadedModel {
         }
     }
 
+    fn has_sequences(&self) -> bool {
+        !self.sequences.is_empty()
+    }
+
     fn observers(&self) -> &Arc<Observers> {
         &self.observers
     }

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hippocamp_interface::fan_outs;
 use hippocamp_proto::inference::{ModelEnsembling, model_ensembling::Step};
 
 use super::Check;
-use crate::FaultKind;
+use crate::{Fault, FaultKind, Faults};
 
 /// A tensor of the ensemble, by its name there.
 #[derive(Default)]
@@ -51,6 +52,15 @@ impl<'a> Check<'a> {
         let mut tensors = self.ensemble_tensors(&ensemble.step);
         self.ensemble_inputs(&ensemble.step, &mut tensors);
         self.ensemble_outputs(&ensemble.step, &tensors);
+    }
+
+    /// The steps that run once for each row of a tensor.
+    pub(super) fn fan_outs(&mut self) {
+        let mut faults = Faults::new("");
+        fan_outs(self.config, &mut faults);
+        for Fault { path, message, .. } in faults.faults {
+            self.fault(&path, message);
+        }
     }
 
     fn ensemble_tensors(&mut self, steps: &'a [Step]) -> Tensors<'a> {

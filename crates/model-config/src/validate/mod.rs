@@ -83,6 +83,7 @@ impl<'a> Check<'a> {
         self.tensors();
         self.batch_tensors();
         self.scheduling();
+        self.fan_outs();
         self.response_cache();
         self.instance_groups();
         self.warmup();
