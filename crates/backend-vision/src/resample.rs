@@ -7,8 +7,10 @@
 mod area;
 mod bilinear;
 mod filtered;
+mod fixed_point;
 mod half;
 mod nearest;
+mod perspective;
 #[cfg(test)]
 mod tests;
 mod warp;
@@ -24,6 +26,8 @@ use crate::value::{Image, Pixels, Size};
 use area::Area;
 use bilinear::{Bilinear, Places};
 use filtered::{Filter, Filtered, Fixed, Float};
+pub(crate) use fixed_point::FixedPoint;
+pub(crate) use perspective::{Perspective, Source};
 pub(crate) use warp::Warper;
 pub(crate) use window::Window;
 
@@ -35,6 +39,8 @@ pub(crate) enum Method {
     /// antialiasing Pillow's `BILINEAR`.
     #[default]
     Bilinear,
+    /// OpenCV's `INTER_LINEAR` to the last bit, by its fixed-point numbers, for 8-bit samples.
+    Opencv,
     /// Pillow's `BICUBIC`, always antialiased.
     Bicubic,
     /// Pillow's `LANCZOS`, always antialiased.
@@ -88,6 +94,7 @@ impl Scalar for f32 {
 enum Way {
     Filtered(Filter),
     Bilinear(Places),
+    FixedPoint,
     Area,
     Nearest,
 }
@@ -100,6 +107,7 @@ pub(crate) struct Resampler {
     way: Way,
     resizer: Resizer,
     bilinear: Bilinear,
+    fixed_point: FixedPoint,
     area: Area,
     fixed: Filtered<Fixed>,
     float: Filtered<Float>,
@@ -117,6 +125,7 @@ impl Resampler {
                 Coordinates::HalfPixel => Places::HalfPixel,
                 Coordinates::TfLegacy => Places::TfLegacy,
             }),
+            Method::Opencv => Way::FixedPoint,
             Method::Bicubic => Way::Filtered(Filter::Bicubic),
             Method::Lanczos => Way::Filtered(Filter::Lanczos),
             Method::Area => Way::Area,
@@ -129,6 +138,7 @@ impl Resampler {
             way,
             resizer: Resizer::default(),
             bilinear: Bilinear::default(),
+            fixed_point: FixedPoint::default(),
             area: Area::default(),
             fixed: Filtered::default(),
             float: Filtered::default(),
@@ -153,6 +163,9 @@ impl Resampler {
             (Pixels::U8(samples), Way::Bilinear(Places::HalfPixel)) if size != target => {
                 return self.fast(samples, size, &mut to);
             }
+            (Pixels::U8(samples), Way::FixedPoint) if size != target => {
+                self.fixed_point.run(samples, size, &mut to);
+            }
             (Pixels::U8(samples), _) => return self.run(samples, size, &mut to),
             (Pixels::F32(samples), _) => return self.run(samples, size, &mut to),
         }
@@ -174,6 +187,7 @@ impl Resampler {
             Way::Area if shrinks(size, to.size()) => self.area.run(from, size, to),
             Way::Area => self.bilinear.run(from, size, Places::Area, to),
             Way::Bilinear(places) => self.bilinear.run(from, size, places, to),
+            Way::FixedPoint => self.bilinear.run(from, size, Places::HalfPixel, to),
             Way::Filtered(filter) => {
                 admit(size)?;
                 self.float.run(filter, from, size, to, T::from_f32);

@@ -4,6 +4,7 @@ mod centernet_decode;
 mod classify;
 mod color;
 mod crop;
+mod ctc_decode;
 mod decode;
 mod detections;
 mod draw;
@@ -11,12 +12,16 @@ mod encode;
 mod json;
 mod labels;
 mod letterbox;
+mod line;
 mod moved;
 mod nms;
 mod per_channel;
+mod perspective;
 mod places;
 mod resize;
 mod tensor;
+mod text_boxes;
+mod turn;
 mod warp;
 mod yolo_decode;
 
@@ -60,6 +65,12 @@ pub(crate) const STEPS: &[StepKind] = &[
     kind::<draw::Draw>(),
     kind::<encode::Encode>(),
     kind::<json::Json>(),
+    kind::<text_boxes::TextBoxesFile>(),
+    kind::<text_boxes::LineWidthsFile>(),
+    kind::<perspective::PerspectiveFile>(),
+    kind::<turn::Turn>(),
+    kind::<line::Line>(),
+    kind::<ctc_decode::CtcDecode>(),
 ];
 
 const fn kind<S: StepFile>() -> StepKind {

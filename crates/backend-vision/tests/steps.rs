@@ -5,7 +5,9 @@
 
 mod kit;
 
+use bytes::Bytes;
 use half::f16;
+use hippocamp_backend::InputTensor;
 use hippocamp_tensor::{DataType, Shape};
 use kit::{bmp, encoded, floats, load, refused, strings};
 
@@ -155,7 +157,7 @@ fn parameters_that_cannot_be_are_refused_together() {
     ]);
     let text = refused("", &text);
     for fault in [
-        "step 2 'resize': the size was expected as 'width' and 'height', 'shortest', 'longest', or 'multiple_of' alone",
+        "step 2 'resize': the size was expected as 'width' and 'height', 'shortest', 'shortest_at_least', 'longest', or 'multiple_of' alone",
         "step 3 'letterbox': 'width' was expected to be from 1 to 65535, got 0",
         "step 3 'letterbox': 'pad' was expected to have 1 or 3 numbers, got 2",
         "step 3 'letterbox': 'stride' was expected to be above 0, got 0",
@@ -206,4 +208,54 @@ fn half_the_size_is_the_mean_of_four() {
         // 0 and 7 to the right, 0 and 11 down.
         assert_eq!(outputs[0].1[..], [4, 6, 9]);
     }
+}
+
+/// A tensor of FP32.
+fn numbers(shape: &[i64], numbers: &[f32]) -> InputTensor {
+    let bytes: Bytes = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    InputTensor { shape: shape.into(), data: bytes.into() }
+}
+
+#[test]
+fn a_box_is_cut_out_unless_it_is_larger_than_the_picture() {
+    let step = "[[step]]\nop = \"perspective\"\ninput = \"seen\"\nbox = \"corners\"\noutput = \"part\"\n";
+    let model = load("max_batch_size: 1", step).unwrap();
+    let samples: Vec<u8> = (0..18).collect();
+    let picture = InputTensor { shape: Shape::from([1, 2, 3, 3]), data: Bytes::from(samples).into() };
+    let corners = |side: f32| numbers(&[1, 4, 2], &[0.0, 0.0, side, 0.0, side, side, 0.0, side]);
+    let outputs = model.outputs(vec![picture.clone(), corners(2.0)]);
+    assert_eq!(outputs[0].0, Shape::from([1, 2, 2, 3]));
+    assert_eq!(outputs[0].1, [0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14][..]);
+    let refusal = model.error(vec![picture, corners(65_000.0)]);
+    assert!(refusal.contains("from 1 to 4 pixels in a picture of 3x2, got 65000x65000"), "{refusal}");
+}
+
+#[test]
+fn a_line_is_turned_resized_and_padded() {
+    let steps = "[[step]]\nop = \"turn\"\ninput = \"seen\"\nscores = \"scores\"\noutput = \"upright\"\nthreshold = 0.9\n\
+                 [[step]]\nop = \"line\"\ninput = \"upright\"\noutput = \"pixels\"\nheight = 1\nwidth = \"width\"\n";
+    let model = load("max_batch_size: 1", steps).unwrap();
+    let pixel = |red: u8| [red, 0, 255];
+    let samples: Vec<u8> = [pixel(0), pixel(255)].concat();
+    let picture = InputTensor { shape: Shape::from([1, 1, 2, 3]), data: Bytes::from(samples).into() };
+    let width = InputTensor { shape: Shape::from([1, 1]), data: Bytes::from_static(&[3, 0, 0, 0]).into() };
+    let red = |scores: [f32; 2]| {
+        let outputs = model.outputs(vec![picture.clone(), numbers(&[1, 2], &scores), width.clone()]);
+        assert_eq!(outputs[0].0, Shape::from([1, 3, 1, 3]));
+        let all = floats(&outputs[0].1);
+        assert_eq!(all[3..], [-1.0, -1.0, 0.0, 1.0, 1.0, 0.0]);
+        all[..3].to_vec()
+    };
+    assert_eq!(red([0.2, 0.8]), [-1.0, 1.0, 0.0]);
+    assert_eq!(red([0.05, 0.95]), [1.0, -1.0, 0.0]);
+}
+
+#[test]
+fn letters_are_read() {
+    let step = "[[step]]\nop = \"ctc_decode\"\ninput = \"rows\"\noutput = \"text\"\nscore = \"score\"\nletters = [\"a\", \"\u{3000}\"]\n";
+    let model = load("max_batch_size: 1", step).unwrap();
+    let rows = numbers(&[1, 3, 4], &[0.0, 0.8, 0.2, 0.0, 0.0, 0.0, 0.4, 0.0, 0.0, 0.0, 0.0, 0.9]);
+    let outputs = model.outputs(vec![rows]);
+    assert_eq!(outputs[0].1, "\u{5}\0\0\0a\u{3000} ");
+    assert!((floats(&outputs[1].1)[0] - 0.7).abs() < 1e-6);
 }

@@ -12,6 +12,7 @@ mod detections;
 mod json;
 mod nms;
 mod softmax;
+mod text;
 mod yolo;
 
 pub use affine::{Matrix, clip, map_detections, map_points, to_ratio};
@@ -21,6 +22,7 @@ pub use detections::Detections;
 pub use json::{Form, classes_text, named_classes_text, text};
 pub use nms::Nms;
 pub use softmax::softmax;
+pub use text::{LineWidths, Quad, Read, TextBoxes, ctc_decode, line_size};
 pub use yolo::{Level, Yolo5, Yolo8};
 
 /// 1 / (1 + e^-x).

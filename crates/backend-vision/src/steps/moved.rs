@@ -98,7 +98,7 @@ pub(crate) fn resampler(
     let is_filtered = match method {
         Method::Bilinear => antialias == Some(true),
         Method::Bicubic | Method::Lanczos => true,
-        Method::Area | Method::Nearest => false,
+        Method::Area | Method::Nearest | Method::Opencv => false,
     };
     if is_filtered && coordinates == Coordinates::TfLegacy {
         ports.fault(

@@ -18,13 +18,18 @@ pub(crate) struct Resize {
     height: Option<usize>,
     /// The new length of the shorter side; the aspect ratio is kept.
     shortest: Option<usize>,
+    /// The length that the shorter side gets if it has less; the aspect ratio is kept.
+    shortest_at_least: Option<usize>,
     /// The new length of the longer side; the aspect ratio is kept.
     longest: Option<usize>,
     /// How the length of the other side is rounded.
     #[serde(default)]
     rounding: Rounding,
-    /// Sides are rounded up to a multiple of this.
+    /// Sides are rounded to a multiple of this.
     multiple_of: Option<usize>,
+    /// To which multiple: up by default.
+    #[serde(default)]
+    multiple: Multiple,
     #[serde(default)]
     method: Method,
     #[serde(default)]
@@ -42,6 +47,7 @@ struct ResizeStep {
     target: Target,
     rounding: Rounding,
     multiple_of: usize,
+    multiple: Multiple,
     sample: Sample,
     resampler: Resampler,
     matrix: Option<MatrixPort>,
@@ -51,6 +57,7 @@ struct ResizeStep {
 enum Target {
     Fixed(Size),
     Shortest(usize),
+    ShortestAtLeast(usize),
     Longest(usize),
     /// The image's own size, before `multiple_of`.
     Own,
@@ -69,10 +76,13 @@ impl StepFile for Resize {
         // The size is known at load time unless it depends on the image.
         let size = match (target, kind.size) {
             (Target::Fixed(size), _) => Some(size),
-            (_, Some(size)) => target.of(size, self.rounding, multiple_of.max(1)).ok(),
+            (_, Some(size)) => target.of(size, self.rounding).ok(),
             _ => None,
         };
-        let size = size.map(|size| round_up(size, multiple_of.max(1)));
+        let size = size.map(|size| self.multiple.of(size, multiple_of.max(1)));
+        if let Some(size) = size {
+            check_size(size, ports);
+        }
         let kind = ImageKind { size, sample: self.data_type, ..kind };
         Box::new(ResizeStep {
             input,
@@ -80,6 +90,7 @@ impl StepFile for Resize {
             target,
             rounding: self.rounding,
             multiple_of: multiple_of.max(1),
+            multiple: self.multiple,
             sample: self.data_type,
             resampler: resampler(self.method, self.coordinates, self.antialias, ports),
             matrix: MatrixFile::bind(self.matrix, ports),
@@ -89,19 +100,22 @@ impl StepFile for Resize {
 
 impl Resize {
     fn target(&self, ports: &mut Ports<'_, '_>) -> Target {
+        if let (Some(side @ 1..=MAX_SIDE), None, None) = (self.shortest_at_least, self.width, self.height)
+            && (self.shortest, self.longest) == (None, None)
+        {
+            return Target::ShortestAtLeast(side);
+        }
         match (self.width, self.height, self.shortest, self.longest) {
-            (Some(width), Some(height), None, None) => {
-                let size = Size::new(width, height);
-                check_size(size, ports);
-                Target::Fixed(size)
-            }
+            (Some(width), Some(height), None, None) => Target::Fixed(Size::new(width, height)),
             (None, None, Some(side), None) if (1..=MAX_SIDE).contains(&side) => Target::Shortest(side),
             (None, None, None, Some(side)) if (1..=MAX_SIDE).contains(&side) => Target::Longest(side),
-            (None, None, None, None) if self.multiple_of.is_some() => Target::Own,
+            (None, None, None, None) if self.multiple_of.is_some() && self.shortest_at_least.is_none() => {
+                Target::Own
+            }
             _ => {
                 ports.fault(
                     "output",
-                    "the size was expected as 'width' and 'height', 'shortest', 'longest', or 'multiple_of' alone",
+                    "the size was expected as 'width' and 'height', 'shortest', 'shortest_at_least', 'longest', or 'multiple_of' alone",
                 );
                 Target::Own
             }
@@ -110,7 +124,7 @@ impl Resize {
 }
 
 impl Target {
-    fn of(self, size: Size, rounding: Rounding, multiple_of: usize) -> Result<Size> {
+    fn of(self, size: Size, rounding: Rounding) -> Result<Size> {
         let keep = |from: usize, to: usize| {
             let scaled = |side: usize| match rounding {
                 Rounding::Nearest => {
@@ -124,29 +138,55 @@ impl Target {
             Target::Fixed(fixed) => fixed,
             Target::Shortest(length) => keep(size.width.min(size.height), length),
             Target::Longest(length) => keep(size.width.max(size.height), length),
-            Target::Own => size,
+            Target::ShortestAtLeast(length) if size.width.min(size.height) < length => {
+                keep(size.width.min(size.height), length)
+            }
+            Target::Own | Target::ShortestAtLeast(_) => size,
         };
-        let wanted = round_up(wanted, multiple_of);
-        // A very narrow image would make the other side too long.
-        if wanted.width > MAX_SIDE || wanted.height > MAX_SIDE {
-            return Err(Error::invalid_arg(format!(
-                "a picture of {}x{} would become {}x{}, sides may have {MAX_SIDE} pixels",
-                size.width, size.height, wanted.width, wanted.height
-            )));
-        }
+        check_sides(size, wanted)?;
         Ok(wanted)
     }
 }
 
-fn round_up(size: Size, multiple_of: usize) -> Size {
-    Size::new(size.width.next_multiple_of(multiple_of), size.height.next_multiple_of(multiple_of))
+/// Refuses sides that are too long: a very narrow image would make the other side so.
+fn check_sides(from: Size, to: Size) -> Result<()> {
+    if to.width <= MAX_SIDE && to.height <= MAX_SIDE {
+        return Ok(());
+    }
+    Err(Error::invalid_arg(format!(
+        "a picture of {}x{} would become {}x{}, sides may have {MAX_SIDE} pixels",
+        from.width, from.height, to.width, to.height
+    )))
+}
+
+/// Which multiple a side is rounded to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Multiple {
+    #[default]
+    Up,
+    /// A half to the even one, as Python rounds; at least one.
+    Nearest,
+}
+
+impl Multiple {
+    fn of(self, size: Size, multiple_of: usize) -> Size {
+        let side = |side: usize| match self {
+            Multiple::Up => side.next_multiple_of(multiple_of),
+            Multiple::Nearest => {
+                ((side as f64 / multiple_of as f64).round_ties_even() as usize).max(1) * multiple_of
+            }
+        };
+        Size::new(side(size.width), side(size.height))
+    }
 }
 
 impl Step for ResizeStep {
     fn run(&mut self, values: &mut Values) -> Result<()> {
         let mut image = values.take_image(self.output);
         let from = values.image(self.input)?;
-        let size = self.target.of(from.size, self.rounding, self.multiple_of)?;
+        let size = self.multiple.of(self.target.of(from.size, self.rounding)?, self.multiple_of);
+        check_sides(from.size, size)?;
         match Canvas::begin(&mut image, size, from.color, self.sample)? {
             Canvas::U8(samples) => {
                 self.resampler.write_u8(from, Window::whole_of(samples, size, from.channels()))?;
