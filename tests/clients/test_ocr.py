@@ -1,0 +1,131 @@
+"""examples/ocr: the text in pictures, and where it is, as RapidOCR's own Python reads it."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+from server_process import ROOT, ServerProcess
+
+EXAMPLE = os.path.join(ROOT, "examples", "ocr")
+RECEIPT = os.path.join(EXAMPLE, "receipt.png")
+RAPIDOCR = os.path.join(ROOT, ".cache", "python", "ocr")
+
+sys.path.insert(0, EXAMPLE)
+import prepare  # noqa: E402
+import read  # noqa: E402
+
+THEIRS = """
+import json, sys
+from rapidocr_onnxruntime import RapidOCR
+engine = RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1)
+read = [engine(path)[0] or [] for path in sys.argv[1:]]
+print(json.dumps([[[box, text, float(score)] for box, text, score in lines] for lines in read]))
+"""
+
+
+def written(size, lines):
+    """A picture with lines of text: (x, y, text, height, angle)."""
+    picture = Image.new("RGB", size, (236, 240, 244))
+    for x, y, text, height, angle in lines:
+        font = ImageFont.load_default(height)
+        *_, right, bottom = font.getbbox(text)
+        mask = Image.new("L", (int(right) + 8, int(bottom) + 8))
+        ImageDraw.Draw(mask).text((4, 4), text, font=font, fill=255)
+        mask = mask.rotate(angle, expand=True, resample=Image.BICUBIC)
+        picture.paste((30, 30, 60), (x, y), mask)
+    return picture
+
+
+PICTURES = {
+    "rotated": written((900, 800), [(40, 60, "Rotated by 25 degrees", 40, -25), (420, 80, "and by 40", 44, 40), (60, 600, "level", 60, 0)]),
+    "small": written((420, 300), [(20, 20, "A small picture", 24, 0), (20, 90, "grows before it is read", 20, 0), (30, 180, "upside down", 26, 180)]),
+    "many": written((1280, 960), [(40 + 420 * (n % 3), 30 + 90 * (n // 3), f"Item number {n} of 30", 28, 0) for n in range(30)]),
+    "blank": written((800, 600), []),
+}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """name -> path"""
+    folder = tmp_path_factory.mktemp("pictures")
+    paths = {"receipt": RECEIPT}
+    for name, picture in PICTURES.items():
+        paths[name] = str(folder / f"{name}.png")
+        picture.save(paths[name])
+    return paths
+
+
+@pytest.fixture(scope="module")
+def theirs(pictures):
+    """name -> what RapidOCR reads"""
+    variables = dict(os.environ, PYTHONPATH=RAPIDOCR)
+    command = [sys.executable, "-c", THEIRS, *pictures.values()]
+    got = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=300, check=False)
+    assert got.returncode == 0, got.stderr[-3000:]
+    return dict(zip(pictures, json.loads(got.stdout)))
+
+
+@pytest.fixture(scope="module")
+def ocr_server(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("ocr") / "models")
+    prepare.make(folder)
+    with ServerProcess(folder, timeout=120) as process:
+        yield process
+        assert process.alive(), process.log()[-4000:]
+
+
+def content(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def ours(client, path):
+    data = client.input("raw_image", np.array([content(path)], dtype=object), "BYTES")
+    reply = client.infer("ocr", [data])
+    boxes, text, score = (reply.as_numpy(name) for name in ("boxes", "text", "score"))
+    assert boxes.shape == (len(text), 4, 2) and score.shape == text.shape
+    return [(box, word.decode(), mark) for box, word, mark in zip(boxes, text, score) if mark >= read.LEAST]
+
+
+@pytest.mark.parametrize("name", ["receipt", *PICTURES])
+@pytest.mark.parametrize("kind", ["http", "grpc"])
+def test_reads_what_rapidocr_reads(client_of, ocr_server, pictures, theirs, name, kind):
+    got, want = ours(client_of(kind, ocr_server), pictures[name]), theirs[name]
+    assert [text for _, text, _ in got] == [text for _, text, _ in want]
+    for (box, text, score), (their_box, _, their_score) in zip(got, want):
+        assert np.abs(box - np.array(their_box)).max() == 0, (text, box.tolist(), their_box)
+        assert abs(score - their_score) < 1e-3, text
+    assert (name == "blank") == (not want)
+
+
+def test_many_pictures_at_once_do_not_mix(client_of, ocr_server, pictures):
+    alone = {name: ours(client_of("http", ocr_server), path) for name, path in pictures.items()}
+
+    def work(worker):
+        client = client_of("grpc", ocr_server)
+        for name, path in list(pictures.items())[worker:] + list(pictures.items())[:worker]:
+            got = ours(client, path)
+            assert [text for _, text, _ in got] == [text for _, text, _ in alone[name]]
+            assert all((a == b).all() for (a, _, _), (b, _, _) in zip(got, alone[name]))
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(4)))
+    (entry,) = client_of("grpc", ocr_server).json("get_inference_statistics", "ocr-direction")["model_stats"]
+    assert int(entry["execution_count"]) < int(entry["inference_count"]), "lines share batches"
+
+
+def test_the_example_prints_and_draws(ocr_server, tmp_path):
+    drawn = tmp_path / "drawn.png"
+    command = [sys.executable, os.path.join(EXAMPLE, "read.py"), ocr_server.http, RECEIPT, str(drawn)]
+    got = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert got.returncode == 0, got.stderr
+    assert "Blueberry muffin" in got.stdout and "Thank you and come again soon" in got.stdout
+    with Image.open(io.BytesIO(drawn.read_bytes())) as picture, Image.open(RECEIPT) as receipt:
+        assert picture.size == (2 * receipt.width, receipt.height)
