@@ -90,6 +90,8 @@ export interface Step {
   model: string;
   inputs: Record<string, string>;
   outputs: Record<string, string>;
+  /** The tensors for whose rows it runs, one by one. */
+  each: string[];
   requests: number;
   spent: [number, number, number, number];
 }

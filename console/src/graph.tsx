@@ -141,8 +141,12 @@ function StepBox(props: { step: Step; x: number; y: number; share: number }) {
   return (
     <a class="step" href={`#/model/${encodeURIComponent(step.model)}`} aria-label={`${step.model}: ${known ? `${time(mean(step))}, ${share(props.share)}` : "no requests yet"}`}>
       <g transform={`translate(${x},${y})`}>
+        {step.each.length > 0 && <rect class="back" x={5} y={5} width={WIDTH} height={HEIGHT} rx={8} />}
         <rect class="back" width={WIDTH} height={HEIGHT} rx={8} />
-        <text class="title" x={12} y={24}>{clipped(step.model, 26)}</text>
+        <text class="title" x={12} y={24}>{clipped(step.model, step.each.length ? 15 : 26)}</text>
+        {step.each.length > 0 && (
+          <text class="muted" x={WIDTH - 12} y={24} text-anchor="end">each of {clipped(step.each.join(", "), 10)}</text>
+        )}
         <text class="muted" x={12} y={44}>
           {known ? `${time(mean(step))}, waiting ${time(queue)}` : "no requests yet"}
         </text>

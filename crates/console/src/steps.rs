@@ -17,12 +17,20 @@ pub(crate) fn write(writer: &mut JsonWriter, console: &Console, grant: &Grant, m
     let Some(steps) = ensemble_scheduling(&model.config) else { return };
     writer.name("steps");
     writer.open_array();
-    for step in &steps.step {
+    for (index, step) in steps.step.iter().enumerate() {
         writer.open_object();
         writer.name("model");
         writer.string(step.model_name.as_bytes());
         maps(writer, "inputs", &step.input_map);
         maps(writer, "outputs", &step.output_map);
+        // The tensors whose rows it runs for.
+        writer.name("each");
+        writer.open_array();
+        let fan_out = model.interface.fan_outs.iter().find(|fan_out| fan_out.step == index);
+        for tensor in fan_out.iter().flat_map(|fan_out| &fan_out.over) {
+            writer.string(tensor.as_bytes());
+        }
+        writer.close_array();
         // The ensemble names its steps; what others ask of them is not everybody's.
         let is_seen = grant.covers(&step.model_name);
         let (requests, spent) = if is_seen { lately(console, &step.model_name) } else { (0, [0; 4]) };
