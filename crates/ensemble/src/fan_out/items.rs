@@ -186,6 +186,10 @@ impl Items {
         for (at, Response { outputs, parameters }) in answers.into_iter().enumerate() {
             said.push(parameters);
             for output in outputs {
+                if let Some(spec) = interface.outputs.get(output.index) {
+                    // The rows become one tensor of the type of the config.
+                    output.of_expected_type(&interface.model, &spec.name, spec.data_type)?;
+                }
                 if let Some(row) = columns.get_mut(output.index).and_then(|column| column.get_mut(at)) {
                     *row = Some((output.shape, output.data));
                 }

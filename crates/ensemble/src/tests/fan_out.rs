@@ -65,7 +65,7 @@ fn output(response: &Response, index: usize) -> (Vec<i64>, Vec<i32>) {
 }
 
 fn respond(request: Request, shape: &[i64], numbers: &[i32]) {
-    let output = OutputTensor { index: 0, shape: shape.into(), data: bytes(numbers).into() };
+    let output = OutputTensor { index: 0, shape: shape.into(), data: bytes(numbers).into(), data_type: None };
     let response = Response { outputs: [output].into_iter().collect(), ..Response::default() };
     request.succeed(response, &ExecutionTimes::now());
 }
