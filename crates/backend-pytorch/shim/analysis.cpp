@@ -99,7 +99,8 @@ Facts facts_of(const torch::jit::Module &module) {
         const bool is_container = facts.arguments[i].kind == HIPPOCAMP_TORCH_TENSOR_DICT;
         facts.arguments[i].is_written = is_container ? effects.writes : effects.are_inputs_written[i];
     }
-    facts.reads_later = effects.reads_later;
+    // What a model keeps may be an input.
+    facts.reads_later = effects.reads_later || !effects.keeper.empty();
     facts.keeper = std::move(effects.keeper);
     if (facts.keeper.empty() && facts.is_training) {
         facts.keeper = "it is in training mode";

@@ -46,7 +46,7 @@ using hippocamp::Port;
 
 // Addresses at which PyTorch itself aligns tensors. Some kernels compute in another order elsewhere, so that last bits would depend on
 // where a request came to lie.
-constexpr uintptr_t ALIGNMENT = 64;
+constexpr uintptr_t ALIGNMENT = HIPPOCAMP_TORCH_ALIGNMENT;
 
 hippocamp_torch_listener listener = nullptr;
 
@@ -95,6 +95,38 @@ class Warnings final : public c10::WarningHandler {
 
 Warnings warnings;
 
+// The memory of tensors, which is the caller's. A piece begins with its size, which PyTorch does not keep.
+class Memory final : public c10::Allocator {
+  public:
+    explicit Memory(hippocamp_torch_memory given) { given_ = given; }
+
+    c10::DataPtr allocate(size_t size) override {
+        void *elements = nullptr;
+        if (size > 0) {
+            void *start = size < PTRDIFF_MAX - ALIGNMENT ? given_.allocate(size + ALIGNMENT) : nullptr;
+            // In the words of PyTorch's own allocator.
+            TORCH_CHECK(start != nullptr, "DefaultCPUAllocator: can't allocate memory: you tried to allocate ", size, " bytes.");
+            *static_cast<size_t *>(start) = size + ALIGNMENT;
+            elements = static_cast<char *>(start) + ALIGNMENT;
+        }
+        return {elements, elements, &release, c10::Device(c10::kCPU)};
+    }
+
+    c10::DeleterFnPtr raw_deleter() const override { return &release; }
+
+    void copy_data(void *to, const void *from, size_t size) const override { default_copy_data(to, from, size); }
+
+  private:
+    static void release(void *elements) {
+        if (elements != nullptr) {
+            void *start = static_cast<char *>(elements) - ALIGNMENT;
+            given_.release(start, *static_cast<size_t *>(start));
+        }
+    }
+
+    static inline hippocamp_torch_memory given_ = {};
+};
+
 // Sets how many threads operations use that this thread starts.
 void use_threads(int32_t count) {
     thread_local int32_t current = 0;
@@ -115,30 +147,33 @@ void use_threads(int32_t count) {
 }
 
 // The memory of inputs that belongs to somebody else. What still refers to it when a run has ended, such as a result that is an input,
-// or a module that keeps one, is given memory of its own.
+// is given memory of its own. A model that keeps something gets copies in the first place.
 class Lent {
   public:
     void add(const at::Tensor &tensor) { storages_.push_back(tensor.storage()); }
 
-    void take_back() noexcept {
+    // Throws if there is no memory.
+    void take_back() {
         for (const auto &storage : storages_) {
-            if (storage.use_count() == 1) {
-                continue;
-            }
-            try {
+            if (storage.use_count() > 1) {
                 const size_t size = storage.nbytes();
                 auto own = c10::GetCPUAllocator()->allocate(size);
                 std::memcpy(own.get(), storage.data(), size);
                 storage.set_data_ptr_noswap(std::move(own));
-            } catch (...) {
-                // Whoever refers to it would read memory that is gone.
-                std::abort();
             }
         }
         storages_.clear();
     }
 
-    ~Lent() { take_back(); }
+    // Of a run that failed. Its results are gone, so that nothing refers to inputs.
+    ~Lent() {
+        try {
+            take_back();
+        } catch (...) {
+            // Something does, against all that is known of the model, and would read memory that is gone.
+            std::abort();
+        }
+    }
 
   private:
     std::vector<c10::Storage> storages_;
@@ -230,6 +265,8 @@ void take_apart(const c10::IValue &value, const std::string *key, std::vector<Re
 
 struct hippocamp_torch_model {
     torch::jit::Module module;
+    // Its `forward`, which belongs to it.
+    torch::jit::Function *code = nullptr;
     Facts facts;
 };
 
@@ -247,8 +284,11 @@ hippocamp_torch_port described(const Port &port) noexcept {
     return {port.has_name ? port.name.c_str() : nullptr, port.type.c_str(), port.kind, port.value.has_value(), port.is_written};
 }
 
-c10::IValue forward(hippocamp_torch_model &model, std::vector<c10::IValue> arguments) {
-    return model.module.forward(std::move(arguments));
+// Runs the code of `forward`. Arguments are those that its schema asks for, in number and type: what `Module::forward` would do beside
+// this, it does to find the function by its name, to look at the arguments again, and to tell profilers.
+c10::IValue forward(const hippocamp_torch_model &model, torch::jit::Stack &stack) {
+    model.code->run(stack);
+    return torch::jit::pop(stack);
 }
 
 // One reference is the result's own.
@@ -296,11 +336,18 @@ uint64_t hippocamp_torch_library_abi(void) { return aoti_torch_abi_version(); }
 
 void hippocamp_torch_listen(hippocamp_torch_listener given) {
     listener = given;
-    torch::jit::setPrintHandler([](const std::string &text) {
-        if (listener != nullptr) {
-            listener(0, text.data(), text.size());
-        }
+    guarded(nullptr, [] {
+        torch::jit::setPrintHandler([](const std::string &text) {
+            if (listener != nullptr) {
+                listener(0, text.data(), text.size());
+            }
+        });
     });
+}
+
+int32_t hippocamp_torch_use_memory(hippocamp_torch_memory memory, char **fault) {
+    // Never deleted: tensors that are left when the process ends are released behind it.
+    return guarded(fault, [&] { c10::SetCPUAllocator(new Memory(memory), 1); });
 }
 
 int32_t hippocamp_torch_set_interop_threads(int32_t count, char **fault) {
@@ -328,6 +375,7 @@ int32_t hippocamp_torch_load(const char *path, uint8_t inference_mode, hippocamp
         auto model = std::make_unique<hippocamp_torch_model>();
         model->module = torch::jit::load(std::string(path), c10::Device(c10::kCPU));
         model->facts = hippocamp::facts_of(model->module);
+        model->code = &model->module.get_method("forward").function();
         *out = model.release();
     });
 }
@@ -363,12 +411,13 @@ int32_t hippocamp_torch_run(hippocamp_torch_model *model, const hippocamp_torch_
         c10::NoGradGuard no_grad;
         torch::jit::GraphOptimizerEnabledGuard optimizer(options->optimized != 0);
         c10::WarningUtils::WarningHandlerGuard guard(&warnings);
-        auto outputs = std::make_unique<hippocamp_torch_outputs>();
-        // Taken back when the run has ended, also by an exception.
+        // Taken back when the run has ended, also by an exception: then behind the outputs, which may refer to inputs.
         Lent lent;
+        auto outputs = std::make_unique<hippocamp_torch_outputs>();
         {
-            std::vector<c10::IValue> arguments;
+            torch::jit::Stack arguments;
             arguments.reserve(value_count + 1);
+            arguments.emplace_back(model->module._ivalue());
             if (options->as_dictionary != 0) {
                 c10::Dict<std::string, at::Tensor> entries;
                 for (size_t i = 0; i < value_count; ++i) {
@@ -383,7 +432,7 @@ int32_t hippocamp_torch_run(hippocamp_torch_model *model, const hippocamp_torch_
                     arguments.push_back(is_default ? *known[i].value : argument_of(values[i], lent));
                 }
             }
-            take_apart(forward(*model, std::move(arguments)), nullptr, outputs->results);
+            take_apart(forward(*model, arguments), nullptr, outputs->results);
         }
         lent.take_back();
         *out = outputs.release();

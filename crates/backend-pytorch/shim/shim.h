@@ -13,7 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HIPPOCAMP_TORCH_INTERFACE 1u
+#define HIPPOCAMP_TORCH_INTERFACE 2u
+
+// Of the memory of tensors, in bytes.
+#define HIPPOCAMP_TORCH_ALIGNMENT 64u
 
 #ifdef __cplusplus
 extern "C" {
@@ -134,6 +137,17 @@ uint64_t hippocamp_torch_built_for_abi(void);
 uint64_t hippocamp_torch_library_abi(void);
 
 void hippocamp_torch_listen(hippocamp_torch_listener listener);
+
+// Where the memory of tensors comes from. Both are called on any thread, and must not unwind.
+typedef struct {
+    // Memory that is aligned to HIPPOCAMP_TORCH_ALIGNMENT, or null if there is none.
+    void *(*allocate)(size_t size);
+    // With the size that was asked for.
+    void (*release)(void *start, size_t size);
+} hippocamp_torch_memory;
+
+// To be called once, before anything is loaded.
+int32_t hippocamp_torch_use_memory(hippocamp_torch_memory memory, char **fault);
 // Sets the number of threads for parts of models that run at the same time. It can be set once a process, before they first do.
 int32_t hippocamp_torch_set_interop_threads(int32_t count, char **fault);
 

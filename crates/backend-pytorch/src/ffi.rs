@@ -7,5 +7,6 @@
 pub(crate) mod api;
 pub(crate) mod library;
 mod listener;
+mod memory;
 pub(crate) mod module;
 pub(crate) mod outputs;

@@ -88,12 +88,12 @@ fn only_the_right_library_is_taken() {
     };
     let later = of("later", 99, "");
     let expected =
-        format!("the shim '{}' has version 99 of its interface, expected 1: build it anew", later.display());
+        format!("the shim '{}' has version 99 of its interface, expected 2: build it anew", later.display());
     assert_eq!(refused(named(&later)), expected);
-    let hollow = of("hollow", 1, "");
+    let hollow = of("hollow", 2, "");
     let expected = format!("the shim '{}' has no 'hippocamp_torch_built_for'", hollow.display());
     assert_eq!(refused(named(&hollow)), expected);
-    let early = of("early", 1, &early_functions());
+    let early = of("early", 2, &early_functions());
     let expected = format!(
         "it is version 2.15.0, and the shim '{}' was built for 2.8.0: build it anew for that one (scripts/torch-shim --torch \
          FOLDER)",

@@ -5,7 +5,7 @@ use std::ffi::{CString, c_char, c_void};
 use libloading::os::unix::Library;
 
 /// The version of the interface that is spoken here.
-pub(crate) const INTERFACE: u32 = 1;
+pub(crate) const INTERFACE: u32 = 2;
 
 /// Codes of calls.
 pub(crate) const OK: i32 = 0;
@@ -112,6 +112,13 @@ pub(crate) struct RunResult {
     pub(crate) is_sole: u8,
 }
 
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(crate) struct Memory {
+    pub(crate) allocate: extern "C" fn(usize) -> *mut c_void,
+    pub(crate) release: unsafe extern "C" fn(*mut c_void, usize),
+}
+
 pub(crate) type Listener = extern "C" fn(i32, *const c_char, usize);
 
 macro_rules! functions {
@@ -142,6 +149,7 @@ functions! {
     built_for_abi = "hippocamp_torch_built_for_abi" () -> u64;
     library_abi = "hippocamp_torch_library_abi" () -> u64;
     listen = "hippocamp_torch_listen" (Listener);
+    use_memory = "hippocamp_torch_use_memory" (Memory, *mut *mut c_char) -> i32;
     set_interop_threads = "hippocamp_torch_set_interop_threads" (i32, *mut *mut c_char) -> i32;
     set_switches = "hippocamp_torch_set_switches" (Switches, *mut *mut c_char) -> i32;
 

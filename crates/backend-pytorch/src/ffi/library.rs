@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::api::{self, Api, INTERFACE};
 use super::listener::told;
+use super::memory::OF_THIS_PROGRAM;
 use crate::error::Fault;
 use crate::options;
 
@@ -69,7 +70,18 @@ impl Library {
         }
         // SAFETY: the listener is a function of this program, which is never unloaded.
         unsafe { (api.listen)(told) };
-        Ok(Library { api, version })
+        let library = Library { api, version };
+        library.use_memory()?;
+        Ok(library)
+    }
+
+    /// Has tensors use the memory of this program.
+    fn use_memory(&self) -> Result<(), String> {
+        let mut fault = std::ptr::null_mut();
+        // SAFETY: the pointer is live during the call. The functions are those of this program, which is never unloaded.
+        let code = unsafe { (self.api.use_memory)(OF_THIS_PROGRAM, &raw mut fault) };
+        // SAFETY: the text is that of this call.
+        unsafe { self.outcome(code, fault) }.map_err(|fault| fault.message)
     }
 
     /// Sets the number of threads for parts of models that run at the same time. It can be set once; otherwise the reason.

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::ptr::{NonNull, null_mut};
 
 use bytes::Bytes;
-use hippocamp_tensor::{LENGTH_PREFIX, Shape, push_element};
+use hippocamp_tensor::{LENGTH_PREFIX, PlacedSlice, Shape, push_element};
 
 use super::api::{self, kind};
 use super::library::Library;
@@ -82,11 +82,8 @@ impl Outputs {
                 kind::TENSOR => {
                     let shape = Shape::from(slice(result.shape, result.rank));
                     let content = slice(result.data.cast::<u8>(), result.size);
-                    Ok(Taken::Tensor(
-                        result.element,
-                        shape,
-                        self.content(index, content, result.is_sole != 0),
-                    ))
+                    let content = self.content(index, content, result.is_sole != 0)?;
+                    Ok(Taken::Tensor(result.element, shape, content))
                 }
                 kind::STRINGS => {
                     let texts = slice(result.strings, result.string_count);
@@ -100,18 +97,18 @@ impl Outputs {
 
     /// # Safety
     /// `content` are the elements of the tensor at that index.
-    unsafe fn content(&self, index: usize, content: &[u8], is_sole: bool) -> Bytes {
+    unsafe fn content(&self, index: usize, content: &[u8], is_sole: bool) -> Result<Bytes, Fault> {
         if content.len() < SHARE_FROM || !is_sole {
-            return Bytes::copy_from_slice(content);
+            return copied(content);
         }
         // SAFETY: the outputs are live, and the index is one of theirs.
         let kept = unsafe { (self.library.api.keep)(self.raw.as_ptr(), index) };
         match NonNull::new(kept) {
             Some(raw) => {
                 let tensor = Kept { library: self.library, raw };
-                Bytes::from_owner(Shared { content: NonNull::from(content), _tensor: tensor })
+                Ok(Bytes::from_owner(Shared { content: NonNull::from(content), _tensor: tensor }))
             }
-            None => Bytes::copy_from_slice(content),
+            None => copied(content),
         }
     }
 }
@@ -159,9 +156,15 @@ unsafe fn slice<'a, T>(start: *const T, len: usize) -> &'a [T] {
     if start.is_null() || len == 0 { &[] } else { unsafe { std::slice::from_raw_parts(start, len) } }
 }
 
+fn copied(content: &[u8]) -> Result<Bytes, Fault> {
+    let copy = PlacedSlice::Host(content).to_vec();
+    copy.map(Bytes::from).map_err(|error| Fault::new(true, &error.to_string()))
+}
+
 fn wire<'a>(texts: impl Iterator<Item = &'a [u8]> + Clone) -> Result<Bytes, Fault> {
     let size = texts.clone().map(|text| LENGTH_PREFIX + text.len()).sum();
-    let mut wire = Vec::with_capacity(size);
+    let mut wire = Vec::new();
+    wire.try_reserve_exact(size).map_err(|_| Fault::new(true, "there is no memory for its strings"))?;
     for text in texts {
         if u32::try_from(text.len()).is_err() {
             return Err(Fault::new(false, "a string of 4 GiB or more has no wire form"));
