@@ -101,6 +101,17 @@ pub trait Model: Send + Sync {
         Ok(None)
     }
 
+    /// Whether the model has a word of its own in whether it is ready. False, the default, if it is ready while its instances are.
+    fn has_ready_check(&self) -> bool {
+        false
+    }
+
+    /// Asks the model whether it is ready. Called when a client asks, on a thread that may wait, and not again before it has
+    /// answered. An error says that it is not, and why.
+    fn check_ready(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes an instance beyond those that the config asks for, with which a thread that accepts requests executes short
     /// ones while other threads do the same. Only for models whose instances keep nothing from one batch to the next and
     /// take little memory: how many there are makes no difference but for speed. Called when threads have met at
@@ -161,6 +172,13 @@ impl ModelInstance for NewInstance {
             NewInstance::Movable(instance) => instance.lost(),
         }
     }
+
+    fn when_lost(&mut self, call: LossCall) {
+        match self {
+            NewInstance::Bound(instance) => instance.when_lost(call),
+            NewInstance::Movable(instance) => instance.when_lost(call),
+        }
+    }
 }
 
 impl Debug for NewInstance {
@@ -188,7 +206,17 @@ pub trait ModelInstance {
     fn lost(&self) -> Option<Error> {
         None
     }
+
+    /// Takes what is to be called when the instance is [lost](ModelInstance::lost) between two batches, in the place of what was
+    /// taken before. It is then made anew at once, and its model says that it is not ready if it has no other one; otherwise both wait
+    /// for the next batch. By default nothing is called.
+    fn when_lost(&mut self, call: LossCall) {
+        drop(call);
+    }
 }
+
+/// Called, from any thread, when an instance is lost.
+pub type LossCall = Arc<dyn Fn() + Send + Sync>;
 
 /// Where an instance runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -55,17 +55,23 @@ impl InferenceServer {
         None
     }
 
-    /// Whether requests for the model are answered: it serves and has not lost its GPUs, or it can be loaded on request.
+    /// Whether requests for the model are answered: it serves and has not lost its GPUs or instances, or it can be loaded on request.
     pub async fn is_model_ready(&self, name: &str, version: Option<u64>) -> bool {
         if self.is_stopping() {
             return false;
         }
         if let Ok(model) = self.lifecycle.routes().find(name, version) {
-            return self.can_execute(&model);
+            return self.can_execute(&model) && says_ready(&model).await;
         }
         let Some(lazy) = &self.lazy else { return false };
         lazy.can_load(name, version).await
     }
+}
+
+/// Whether the model says that it is ready, if it has a word in that.
+async fn says_ready(model: &LoadedModel) -> bool {
+    let Some(check) = model.ready_check.clone() else { return true };
+    tokio::task::spawn_blocking(move || check.ask()).await.unwrap_or(false)
 }
 
 impl Models for InferenceServer {

@@ -103,7 +103,9 @@ impl InProcessServer for InProcess {
             return Err(Error::unavailable("Server not ready"));
         }
         match server.model(name, version) {
-            Ok(model) => Ok(server.can_execute(&model)),
+            Ok(model) => {
+                Ok(server.can_execute(&model) && model.ready_check.as_ref().is_none_or(|check| check.ask()))
+            }
             Err(_) if is_lazy(&server, name) => {
                 let name = name.to_owned();
                 self.wait(async move { Ok(server.is_model_ready(&name, version).await) })

@@ -106,6 +106,7 @@ impl InferenceServer {
             counters(&mut page, &CACHE_COUNTERS, &cached);
         }
         pending(&mut page, &versions);
+        lost_instances(&mut page, &versions);
         histograms::write(&mut page, settings.histograms, &versions);
         if settings.histogram_latencies {
             histograms::first_responses(&mut page, &versions);
@@ -173,6 +174,16 @@ fn failures(page: &mut Page, versions: &[Seen]) {
             let series = version.series().with("reason", reason.name());
             family.sample(&series, version.counters.failures[reason as usize]);
         }
+    }
+}
+
+/// Writes the number of instances that are lost.
+fn lost_instances(page: &mut Page, versions: &[Seen]) {
+    let help =
+        "Number of instances that were lost, such as by the end of a process, and are not made anew yet";
+    let mut family = page.family("nv_model_instances_lost", help, Kind::Gauge);
+    for version in versions {
+        family.sample(version.series(), version.model.lost_instances());
     }
 }
 

@@ -205,6 +205,7 @@ impl InferenceServer {
     /// of those that can be loaded on request. May block for a disk access.
     pub fn model_states(&self) -> BTreeMap<String, BTreeMap<u64, VersionState>> {
         let mut states = self.lifecycle.states();
+        self.show_lost(&mut states);
         if let Some(lazy) = &self.lazy {
             lazy.show_in_index(&mut states);
         }

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use hippocamp_backend::{InputTensor, Observers, Request, Result};
+use hippocamp_backend::{Error, InputTensor, Observers, Request, Result};
 use hippocamp_model_config::Interface;
 use hippocamp_tensor::Place;
 
@@ -23,6 +23,11 @@ pub trait StepModel: Send + Sync + Debug {
     /// Whether its requests belong to sequences, whose state is kept between them.
     fn has_sequences(&self) -> bool {
         false
+    }
+
+    /// Why the model cannot execute at this time, although it serves; `None`, the default, if it can.
+    fn lost(&self) -> Option<Error> {
+        None
     }
 
     /// Who is told of a step's request.

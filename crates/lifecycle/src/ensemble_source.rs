@@ -133,6 +133,7 @@ impl EnsembleSource {
         let uses = (self.count_uses || !sequences.is_empty()).then(Uses::default);
         let observers = observers(&self.observers, &self.name, version, statistics);
         let model = LoadedModel {
+            ready_check: None,
             name: Arc::clone(&self.name),
             version,
             version_text: version.to_string().into(),

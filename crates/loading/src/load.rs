@@ -12,7 +12,7 @@ use hippocamp_repository::ModelFolder;
 use hippocamp_scheduler::{
     self as scheduler, InstancePlan, QueueSettings, RateLimiter, Scheduler, SequencePolicy,
 };
-use hippocamp_serving::{Executor, LastUse, LoadedModel, ModelCache, ResponseCache, observers};
+use hippocamp_serving::{Executor, LastUse, LoadedModel, ModelCache, ReadyCheck, ResponseCache, observers};
 use hippocamp_statistics::ModelStatistics;
 use tracing::info;
 
@@ -247,7 +247,9 @@ impl Loading<'_> {
         let settings = &self.loader.context.settings;
         statistics.want_latencies(&settings.latencies.wanted(&config, interface.decoupled));
         let observers = observers(&settings.observers, &name, version, &statistics);
+        let ready_check = ReadyCheck::of(&opened.model, &name);
         let model = LoadedModel {
+            ready_check,
             labels: self.labels.clone(),
             name,
             version,

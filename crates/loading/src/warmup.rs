@@ -81,6 +81,14 @@ impl Model for WarmModel {
         self.model.batch_strategy(config, interface)
     }
 
+    fn has_ready_check(&self) -> bool {
+        self.model.has_ready_check()
+    }
+
+    fn check_ready(&self) -> Result<()> {
+        self.model.check_ready()
+    }
+
     fn prepared_batch_sizes(&self, config: &ModelConfig) -> Vec<usize> {
         self.model.prepared_batch_sizes(config)
     }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::Queue;
 use crate::clock::Timed;
 use crate::parked_instances::ParkedInstances;
-use crate::queue::Pulled;
+use crate::queue::{Pulled, Puller};
 use crate::sequence_batcher::SequenceBatcher;
 
 /// Accepts requests from I/O tasks and gives them to instance threads in batches.
@@ -49,20 +49,19 @@ impl Batcher {
         }
     }
 
-    /// Waits for the next batch of the instance of this index and fills `batch`, which is empty. With `may_park` the
-    /// instance is told to park if there is nothing to do for a while.
-    pub(crate) fn pull(&self, instance: usize, may_park: bool, batch: &mut Batch) -> Pulled {
+    /// Waits for the next batch of an instance, or what else it waits for, and fills `batch`, which is empty.
+    pub(crate) fn pull(&self, puller: Puller, batch: &mut Batch) -> Pulled {
         match self {
-            Batcher::Dynamic(queue) => queue.pull_or_park(may_park.then_some(instance), batch),
-            Batcher::Sequence(sequences) => sequences.pull(instance, may_park, batch),
+            Batcher::Dynamic(queue) => queue.pull_for(puller, batch),
+            Batcher::Sequence(sequences) => sequences.pull(puller, batch),
         }
     }
 
     /// As [`Batcher::pull`], but waits only until that instance could pull a batch, without pulling it.
-    pub(crate) fn wait(&self, instance: usize, may_park: bool) -> Pulled {
+    pub(crate) fn wait(&self, puller: Puller) -> Pulled {
         match self {
-            Batcher::Dynamic(queue) => queue.wait(may_park.then_some(instance)),
-            Batcher::Sequence(sequences) => sequences.wait(instance, may_park),
+            Batcher::Dynamic(queue) => queue.wait(puller),
+            Batcher::Sequence(sequences) => sequences.wait(puller),
         }
     }
 
@@ -144,6 +143,14 @@ impl Batcher {
     pub(crate) fn instance_lost(&self, instance: usize) {
         if let Batcher::Sequence(sequences) = self {
             sequences.instance_lost(instance);
+        }
+    }
+
+    /// Has the instance of that index look after itself, whether there is work or not.
+    pub(crate) fn call(&self, instance: usize) {
+        match self {
+            Batcher::Dynamic(queue) => queue.call(instance),
+            Batcher::Sequence(sequences) => sequences.call(instance),
         }
     }
 

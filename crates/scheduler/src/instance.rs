@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Instant;
 
 use hippocamp_backend::{
-    Batch, Error, FailureReason, Finish, InstanceSpec, Model, ModelInstance, MovableInstance, NewInstance,
-    Result,
+    Batch, Error, FailureReason, Finish, InstanceSpec, LossCall, Model, ModelInstance, MovableInstance,
+    NewInstance, Result,
 };
 use tracing::{debug, error};
 
@@ -19,7 +19,7 @@ use crate::handover::Handover;
 use crate::held::{Held, Movable};
 use crate::inline_execution::{InlineInstance, Size, Taken};
 use crate::mending::{Mending, Peers};
-use crate::queue::{Pulled, Queue};
+use crate::queue::{Pulled, Puller, Queue};
 use crate::{InstancePlan, RateLimited, StandsAside, thread_cache};
 
 /// What belongs to an instance besides the backend's part of it.
@@ -126,10 +126,8 @@ impl Instance {
     fn execute_all(&self, held: &mut Held) -> Pulled {
         let mut batch = Batch::new();
         let mut mending = Mending::new(&self.peers);
-        let parks = match held {
-            Held::Movable(_) if self.may_park() => Some(self.plan.spec.index),
-            _ => None,
-        };
+        let parks = matches!(held, Held::Movable(_)) && self.may_park();
+        self.watch(held);
         if let Some(limited) = &self.plan.limited {
             return self.execute_limited(limited, parks, held, &mut mending, &mut batch);
         }
@@ -141,8 +139,9 @@ impl Instance {
             if self.stands_aside() || self.mend(held, &mut mending) {
                 return Pulled::Closed;
             }
-            match self.batcher.pull(self.plan.spec.index, parks.is_some(), &mut batch) {
+            match self.batcher.pull(self.puller(parks, &mending), &mut batch) {
                 Pulled::Batch(()) => self.execute_on(held, &mut mending, &mut batch),
+                Pulled::Called => {}
                 end => return end,
             }
         }
@@ -168,21 +167,46 @@ impl Instance {
         &self,
         queue: &Queue,
         inline: &InlineInstance,
-        parks: Option<usize>,
+        parks: bool,
         mending: &mut Mending<'_>,
         batch: &mut Batch,
     ) -> Pulled {
         loop {
-            match queue.pull_with(parks, batch, || inline.try_lock()) {
+            let puller = Puller { instance: self.plan.spec.index, parks, until: None };
+            match queue.pull_with(puller, batch, || inline.try_lock()) {
                 Pulled::Batch(mut taken) => {
                     let size = self.execute_shared(inline, &mut taken, mending, batch);
                     self.batcher.executed(batch);
                     inline.go_on(queue, &mut taken, size);
                 }
+                Pulled::Called => {}
                 Pulled::Parks => return Pulled::Parks,
                 Pulled::Closed => return Pulled::Closed,
             }
         }
+    }
+
+    fn puller(&self, parks: bool, mending: &Mending<'_>) -> Puller {
+        Puller { instance: self.plan.spec.index, parks, until: mending.next_attempt() }
+    }
+
+    /// Has the instance call this thread when it is lost while nobody asks it.
+    fn watch(&self, held: &mut Held) {
+        match held {
+            Held::Bound(Some(bound)) => bound.when_lost(self.loss_call()),
+            Held::Movable(Movable::Own(Some(own))) => own.when_lost(self.loss_call()),
+            // What is shared is not asked.
+            Held::Bound(None) | Held::Movable(_) => {}
+        }
+    }
+
+    fn loss_call(&self) -> LossCall {
+        let (batcher, index) = (Arc::downgrade(&self.batcher), self.plan.spec.index);
+        Arc::new(move || {
+            if let Some(batcher) = batcher.upgrade() {
+                batcher.call(index);
+            }
+        })
     }
 
     /// Executes batches under the rate limiter. A batch stays in the queue and may grow until the resources are
@@ -190,7 +214,7 @@ impl Instance {
     fn execute_limited(
         &self,
         limited: &RateLimited,
-        parks: Option<usize>,
+        parks: bool,
         held: &mut Held,
         mending: &mut Mending<'_>,
         batch: &mut Batch,
@@ -200,8 +224,9 @@ impl Instance {
             if self.stands_aside() || self.mend(held, mending) {
                 return Pulled::Closed;
             }
-            match self.batcher.wait(index, parks.is_some()) {
+            match self.batcher.wait(self.puller(parks, mending)) {
                 Pulled::Batch(()) => {}
+                Pulled::Called => continue,
                 end => return end,
             }
             let mut permit = limited.acquire(|| self.batcher.pass_on());
@@ -287,7 +312,7 @@ impl Instance {
             self.batcher.instance_lost(*index);
             mending.lost(|| error);
         }
-        *instance = Some(mending.attempt(make)?);
+        instance.insert(mending.attempt(make)?).when_lost(self.loss_call());
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::{Error, Result};
+use parking_lot::Mutex;
 
 /// The first pause; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -17,11 +18,28 @@ const LASTING: Duration = Duration::from_secs(30);
 pub(crate) struct Peers {
     instances: usize,
     lost: AtomicUsize,
+    /// Why the last one is.
+    error: Mutex<Option<Error>>,
 }
 
 impl Peers {
     pub(crate) fn new(instances: usize) -> Peers {
-        Peers { instances, lost: AtomicUsize::new(0) }
+        Peers { instances, lost: AtomicUsize::new(0), error: Mutex::default() }
+    }
+
+    fn lose(&self, error: &Error) {
+        *self.error.lock() = Some(error.clone());
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many instances are lost and not made anew so far.
+    pub(crate) fn lost(&self) -> usize {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Why no instance can execute batches, if none can.
+    pub(crate) fn why_none_serves(&self) -> Option<Error> {
+        if self.any_serves() { None } else { self.error.lock().clone() }
     }
 
     /// Whether an instance can execute batches, or may be able to.
@@ -58,11 +76,12 @@ impl<'a> Mending<'a> {
             return;
         }
         let now = Instant::now();
-        self.peers.lost.fetch_add(1, Ordering::Relaxed);
+        let error = error();
+        self.peers.lose(&error);
         self.times = if now.saturating_duration_since(self.last_made) < LASTING { self.times + 1 } else { 0 };
         // The first one is made at once: most losses are single ones.
         let pause = if self.times > 1 { self.pause() } else { Duration::ZERO };
-        self.lost = Some(Lost { next: now + pause, error: error() });
+        self.lost = Some(Lost { next: now + pause, error });
     }
 
     /// Makes the instance anew, unless it is too early for that.
@@ -81,6 +100,7 @@ impl<'a> Mending<'a> {
             Ok(_) => self.found(),
             Err(error) => {
                 self.lost(|| error.clone());
+                *self.peers.error.lock() = Some(error.clone());
                 self.times = self.times.saturating_add(1);
                 self.lost = Some(Lost { next: self.last_made + self.pause(), error: error.clone() });
             }
@@ -93,6 +113,11 @@ impl<'a> Mending<'a> {
     pub(crate) fn stands_aside(&self) -> Option<Duration> {
         let lost = self.lost.as_ref().filter(|_| self.peers.any_serves())?;
         Some(lost.next.saturating_duration_since(Instant::now()))
+    }
+
+    /// When a lost instance may be made anew; `None` if it is not lost.
+    pub(crate) fn next_attempt(&self) -> Option<Instant> {
+        self.lost.as_ref().map(|lost| lost.next)
     }
 
     fn pause(&self) -> Duration {
@@ -159,8 +184,10 @@ mod tests {
     fn a_single_loss_is_mended_at_once_and_counts_no_longer() {
         let peers = Peers::new(1);
         let mut mending = Mending::new(&peers);
+        assert_eq!(peers.why_none_serves().map(|why| why.reason()), None);
         mending.lost(|| Error::internal("gone"));
-        assert!(!peers.any_serves());
+        assert!(!peers.any_serves() && peers.lost() == 1);
+        assert_eq!(peers.why_none_serves().unwrap().message(), "gone");
         mending.attempt(|| Ok(())).unwrap();
         assert!(peers.any_serves());
         mending.lost(|| Error::internal("gone again"));

@@ -14,7 +14,7 @@ use hippocamp_per_thread::thread_number;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::watch;
 
-pub(crate) use pull::{IDLE_TIME, Next, Pulled};
+pub(crate) use pull::{IDLE_TIME, Next, Pulled, Puller};
 pub use settings::QueueSettings;
 
 use crate::clock::Timed;
@@ -83,6 +83,8 @@ struct State {
     asleep: usize,
     /// Instances that have no thread, in the order in which they parked.
     parked: Vec<usize>,
+    /// Instances that are to look after themselves.
+    called: Vec<usize>,
     /// When the clock calls next for a deadline.
     called_at: Option<Instant>,
     /// The threads that have a deferred wake to perform, a bit for each.
@@ -109,6 +111,18 @@ impl State {
         if self.waiting.is_empty() { WakeTarget::Nobody } else { self.wake_target() }
     }
 
+    /// Whether that instance was called since it was asked last.
+    #[inline]
+    fn is_called(&mut self, instance: usize) -> bool {
+        !self.called.is_empty() && self.takes_call(instance)
+    }
+
+    #[cold]
+    fn takes_call(&mut self, instance: usize) -> bool {
+        let place = self.called.iter().position(|called| *called == instance);
+        place.map(|place| self.called.swap_remove(place)).is_some()
+    }
+
     /// Notes that the calling thread has a deferred wake to perform. False if it has one already.
     fn defers(&mut self) -> bool {
         let bit = 1 << (thread_number() % u64::BITS as usize);
@@ -130,6 +144,7 @@ impl Queue {
             filling: None,
             asleep: 0,
             parked: Vec::new(),
+            called: Vec::new(),
             called_at: None,
             deferring: 0,
             alive: None,
@@ -241,6 +256,21 @@ impl Queue {
         let target = if state.closed { state.wake_target() } else { state.wake_target_for_work() };
         drop(state);
         self.wake(target);
+    }
+
+    /// Has an instance look after itself, whether there is work or not.
+    pub(crate) fn call(&self, instance: usize) {
+        let mut state = self.state.lock();
+        if !state.called.contains(&instance) {
+            state.called.push(instance);
+        }
+        let is_parked = state.parked.contains(&instance);
+        state.parked.retain(|parked| *parked != instance);
+        drop(state);
+        self.work.notify_all();
+        if is_parked {
+            self.parked_instances.unpark(instance);
+        }
     }
 
     fn wake(&self, target: WakeTarget) {

@@ -33,6 +33,7 @@ pub struct Scheduler {
     /// The prepared handover from another scheduler, until it is completed.
     pub(crate) pending_handover: Mutex<Option<PendingHandover>>,
     inline: InlineExecution,
+    peers: Arc<Peers>,
 }
 
 impl Scheduler {
@@ -146,6 +147,16 @@ impl Scheduler {
         }
     }
 
+    /// Why no instance can execute, if all were lost and could not be made anew so far.
+    pub fn lost(&self) -> Option<Error> {
+        self.peers.why_none_serves()
+    }
+
+    /// How many instances were lost and could not be made anew so far.
+    pub fn lost_instances(&self) -> usize {
+        self.peers.lost()
+    }
+
     /// How many requests wait for an instance.
     pub fn pending(&self) -> usize {
         self.batcher.pending()
@@ -191,12 +202,12 @@ impl Launch {
             handover: Arc::default(),
             pending_handover: Mutex::new(None),
             inline: InlineExecution::default(),
+            peers: Arc::new(Peers::new(plans.len())),
         };
         let (alive, stopped) = watch::channel(());
         let owner: Weak<Batcher> = Arc::downgrade(&scheduler.batcher);
         scheduler.batcher.owned_by(owner, alive.clone());
         let mut instances = Vec::new();
-        let peers = Arc::new(Peers::new(plans.len()));
         for plan in plans {
             let possible = plan.limited.is_none() && plan.cores.is_all();
             let possible = possible && scheduler.batcher.queue_to_pass().is_some();
@@ -207,7 +218,7 @@ impl Launch {
                 batcher: Arc::clone(&scheduler.batcher),
                 handover: Arc::clone(&scheduler.handover),
                 inline,
-                peers: Arc::clone(&peers),
+                peers: Arc::clone(&scheduler.peers),
                 alive: alive.clone(),
             });
         }

@@ -30,7 +30,7 @@ use smallvec::SmallVec;
 use crate::clock::{self as calls, Timed};
 use crate::ordered::Ordered;
 use crate::parked_instances::ParkedInstances;
-use crate::queue::{IDLE_TIME, Pulled};
+use crate::queue::{IDLE_TIME, Pulled, Puller};
 use crate::thread_cache;
 use clock::Clock;
 use direct::{Next, Row};
@@ -67,6 +67,8 @@ struct State {
     reaps_at: Option<Instant>,
     /// The instances that have no thread.
     parked: Vec<usize>,
+    /// Instances that are to look after themselves.
+    called: Vec<usize>,
     depths: SizeHistogram,
 }
 
@@ -92,12 +94,11 @@ impl SequenceBatcher {
         pushed
     }
 
-    /// Waits for the next batch of that instance and fills `batch`, which is empty. With `may_park` the instance is told to
-    /// park if there is nothing to do for a while.
-    pub(crate) fn pull(&self, instance: usize, may_park: bool, batch: &mut Batch) -> Pulled {
-        match self.await_batch(instance, may_park) {
+    /// Waits for the next batch of an instance, or what else it waits for, and fills `batch`, which is empty.
+    pub(crate) fn pull(&self, puller: Puller, batch: &mut Batch) -> Pulled {
+        match self.await_batch(puller) {
             (state, Pulled::Batch(count)) => {
-                self.take(state, instance, Some(count), batch);
+                self.take(state, puller.instance, Some(count), batch);
                 Pulled::Batch(())
             }
             (state, end) => {
@@ -108,8 +109,8 @@ impl SequenceBatcher {
     }
 
     /// As [`pull`](SequenceBatcher::pull), but waits only until that instance could pull a batch, without pulling it.
-    pub(crate) fn wait(&self, instance: usize, may_park: bool) -> Pulled {
-        let (state, found) = self.await_batch(instance, may_park);
+    pub(crate) fn wait(&self, puller: Puller) -> Pulled {
+        let (state, found) = self.await_batch(puller);
         self.shared.settle(state);
         found.without_batch()
     }
@@ -169,12 +170,17 @@ impl SequenceBatcher {
         count.is_some()
     }
 
-    /// Waits for a batch for that instance and returns its number of rows.
-    fn await_batch(&self, instance: usize, may_park: bool) -> (MutexGuard<'_, State>, Pulled<usize>) {
-        let shared = &self.shared;
+    /// Waits for a batch for an instance and returns its number of rows.
+    fn await_batch(&self, puller: Puller) -> (MutexGuard<'_, State>, Pulled<usize>) {
+        let (instance, shared) = (puller.instance, &self.shared);
+        let may_park = puller.parks && puller.until.is_none();
         let mut state = shared.state.lock();
         let mut was_idle = false;
         loop {
+            if let Some(place) = state.called.iter().position(|called| *called == instance) {
+                state.called.swap_remove(place);
+                return (state, Pulled::Called);
+            }
             let until = match state.sequences.look(instance, shared.clock.now()) {
                 Next::Execute(count) => return (state, Pulled::Batch(count)),
                 Next::End => return (state, Pulled::Closed),
@@ -187,7 +193,10 @@ impl SequenceBatcher {
                 continue;
             }
             let work = &shared.work[instance];
-            match until {
+            if puller.until.is_some_and(|until| shared.clock.now() >= until) {
+                return (state, Pulled::Called);
+            }
+            match until.into_iter().chain(puller.until).min() {
                 Some(until) => drop(work.wait_until(&mut state, until)),
                 None if was_idle => {
                     state.parked.push(instance);
@@ -216,6 +225,16 @@ impl SequenceBatcher {
             }
             self.shared.settle(state);
         }
+    }
+
+    /// Has an instance look after itself, whether there is work or not.
+    pub(crate) fn call(&self, instance: usize) {
+        let mut state = self.shared.state.lock();
+        if !state.called.contains(&instance) {
+            state.called.push(instance);
+        }
+        state.sequences.woken.push(instance);
+        self.shared.settle(state);
     }
 
     /// An instance failed and will be recreated.
@@ -265,6 +284,7 @@ impl Shared {
                 sequences,
                 reaps_at: None,
                 parked: Vec::new(),
+                called: Vec::new(),
                 depths: SizeHistogram::default(),
             }),
             work: (0..instances).map(|_| Condvar::new()).collect(),

@@ -16,7 +16,7 @@ use hippocamp_tensor::{DataType, Place};
 
 use crate::LastUse;
 use crate::cache::ModelCache;
-use crate::{InferRequest, request_check, shown_tensors};
+use crate::{InferRequest, ReadyCheck, request_check, shown_tensors};
 
 /// One loaded version of a model. Every reference keeps it alive: after it is replaced or unloaded, requests that found it
 /// before are still executed, and its memory is freed when the last of them has finished.
@@ -48,6 +48,8 @@ pub struct LoadedModel {
     pub last_use: LastUse,
     /// The count of uses. `None` if it is not needed: it is kept for models with sequences, and if models may be evicted.
     pub uses: Option<Uses>,
+    /// Asks the model itself whether it is ready; `None` for most models, which have no word in it.
+    pub ready_check: Option<Arc<ReadyCheck>>,
     /// What executes its requests.
     pub executor: Executor,
 }
@@ -209,6 +211,16 @@ impl LoadedModel {
         }
     }
 
+    /// How many instances were lost and could not be made anew so far.
+    pub fn lost_instances(&self) -> usize {
+        self.scheduler().map_or(0, |scheduler| scheduler.lost_instances())
+    }
+
+    /// Why no request can be executed at this time, although the version serves: its instances are lost, or those of a step of it.
+    pub fn why_lost(&self) -> Option<Error> {
+        StepModel::lost(self)
+    }
+
     /// A histogram of the queue's length, as each new request found it.
     pub fn queue_depths(&self) -> SizeHistogram {
         match &self.executor {
@@ -242,6 +254,14 @@ impl StepModel for LoadedModel {
 
     fn has_sequences(&self) -> bool {
         !self.sequences.is_empty()
+    }
+
+    /// The instances are lost, or those of a step.
+    fn lost(&self) -> Option<Error> {
+        match &self.executor {
+            Executor::Scheduler(scheduler) => scheduler.lost(),
+            Executor::Ensemble(ensemble) => ensemble.models().find_map(|model| model.lost()),
+        }
     }
 
     fn observers(&self) -> &Arc<Observers> {

@@ -18,12 +18,42 @@ pub(crate) enum Next {
     Refused,
 }
 
+/// Which instance waits for a batch, and what else it waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Puller {
+    /// Its index.
+    pub(crate) instance: usize,
+    /// It parks if there is nothing to do for a while.
+    pub(crate) parks: bool,
+    /// When it looks after itself at the latest: it is lost, and may be made anew then. It does not park meanwhile.
+    pub(crate) until: Option<Instant>,
+}
+
+impl Puller {
+    /// Whoever waits for nothing but a batch.
+    pub(crate) const ANY: Puller = Puller { instance: usize::MAX, parks: false, until: None };
+
+    /// For how long it sleeps at most.
+    fn longest(&self) -> Option<Duration> {
+        match self.until {
+            Some(until) => Some(until.saturating_duration_since(Instant::now())),
+            None => self.parks.then_some(IDLE_TIME),
+        }
+    }
+
+    fn is_due(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+}
+
 /// The result of waiting for a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pulled<T = ()> {
     Batch(T),
     /// There was nothing to do for a while. The instance has to [park](crate::parked_instances::ParkedInstances::park) now: it may have been called already.
     Parks,
+    /// The instance was called, or wanted to be, to look after itself. There may be a batch.
+    Called,
     /// The queue is closed, and there is nothing left for the instance.
     Closed,
 }
@@ -33,6 +63,7 @@ impl<T> Pulled<T> {
         match self {
             Pulled::Batch(_) => Pulled::Batch(()),
             Pulled::Parks => Pulled::Parks,
+            Pulled::Called => Pulled::Called,
             Pulled::Closed => Pulled::Closed,
         }
     }
@@ -54,28 +85,29 @@ impl Queue {
     /// Fills `batch`, which is empty, with the next batch, waiting for it as long as it takes. Requests whose client is
     /// gone, or that waited too long, are answered on the way. False once the queue is closed and empty.
     pub fn pull(&self, batch: &mut Batch) -> bool {
-        self.pull_with(None, batch, || Some(())) != Pulled::Closed
+        self.pull_with(Puller::ANY, batch, || Some(())) != Pulled::Closed
     }
 
-    /// As [`pull`](Queue::pull), for the instance of that index, if it may park.
-    pub(crate) fn pull_or_park(&self, instance: Option<usize>, batch: &mut Batch) -> Pulled {
-        self.pull_with(instance, batch, || Some(()))
+    /// As [`pull`](Queue::pull), for an instance that may wait for something else, too.
+    pub(crate) fn pull_for(&self, puller: Puller, batch: &mut Batch) -> Pulled {
+        self.pull_with(puller, batch, || Some(()))
     }
 
-    /// As [`pull_or_park`](Queue::pull_or_park), for an instance that others may hold: it takes a batch only if `acquire`
+    /// As [`pull_for`](Queue::pull_for), for an instance that others may hold: it takes a batch only if `acquire`
     /// succeeds, and sleeps otherwise. `acquire` is called under the lock. Whoever lets go of the instance after a failure of
     /// `acquire` has to look whether [it is needed](Queue::needs_instance), and to [call](Queue::call_instance) it then.
     // A step of a request of its own, which `scripts/bench instructions` counts.
     #[inline(never)]
     pub(crate) fn pull_with<T>(
         &self,
-        instance: Option<usize>,
+        puller: Puller,
         batch: &mut Batch,
         acquire: impl FnMut() -> Option<T>,
     ) -> Pulled<T> {
-        match self.await_batch(instance, acquire) {
+        match self.await_batch(puller, acquire) {
             Pulled::Batch(found) => Pulled::Batch(self.take(found, batch)),
             Pulled::Parks => Pulled::Parks,
+            Pulled::Called => Pulled::Called,
             Pulled::Closed => Pulled::Closed,
         }
     }
@@ -100,15 +132,16 @@ impl Queue {
         next
     }
 
-    /// Waits until a batch could be pulled, and leaves it in the queue. `instance` is its index if it may park.
-    pub(crate) fn wait(&self, instance: Option<usize>) -> Pulled {
-        match self.await_batch(instance, || Some(())) {
+    /// Waits until a batch could be pulled, and leaves it in the queue.
+    pub(crate) fn wait(&self, puller: Puller) -> Pulled {
+        match self.await_batch(puller, || Some(())) {
             Pulled::Batch(Found { state, mut dropped, .. }) => {
                 drop(state);
                 dropped.answer();
                 Pulled::Batch(())
             }
             Pulled::Parks => Pulled::Parks,
+            Pulled::Called => Pulled::Called,
             Pulled::Closed => Pulled::Closed,
         }
     }
@@ -157,13 +190,9 @@ impl Queue {
         look
     }
 
-    /// Waits for a batch, and for `acquire` to succeed. `instance` is its index if it may park.
+    /// Waits for a batch, and for `acquire` to succeed.
     #[inline]
-    fn await_batch<T>(
-        &self,
-        instance: Option<usize>,
-        mut acquire: impl FnMut() -> Option<T>,
-    ) -> Pulled<Found<'_, T>> {
+    fn await_batch<T>(&self, puller: Puller, mut acquire: impl FnMut() -> Option<T>) -> Pulled<Found<'_, T>> {
         let mut dropped = Dropped::default();
         let mut state = self.state.lock();
         let mut was_idle = false;
@@ -171,6 +200,11 @@ impl Queue {
             if state.barred {
                 self.sleep(&mut state, None);
                 continue;
+            }
+            if state.is_called(puller.instance) {
+                drop(state);
+                dropped.answer();
+                return Pulled::Called;
             }
             match self.look_at(&mut state, &mut dropped) {
                 Look::Batch(count) => match acquire() {
@@ -187,13 +221,12 @@ impl Queue {
                     return Pulled::Closed;
                 }
                 _ if !dropped.is_empty() => MutexGuard::unlocked(&mut state, || dropped.answer()),
-                Look::Nothing => match instance {
-                    Some(instance) if was_idle => {
-                        state.parked.push(instance);
-                        return Pulled::Parks;
-                    }
-                    _ => was_idle = self.sleep(&mut state, instance.map(|_| IDLE_TIME)),
-                },
+                Look::Nothing if puller.is_due() => return Pulled::Called,
+                Look::Nothing if was_idle && puller.parks && puller.until.is_none() => {
+                    state.parked.push(puller.instance);
+                    return Pulled::Parks;
+                }
+                Look::Nothing => was_idle = self.sleep(&mut state, puller.longest()),
                 Look::Incomplete(_) if state.filling.is_some() => drop(self.sleep(&mut state, None)),
                 Look::Incomplete(incomplete) => {
                     state.filling = Some(incomplete.enough);

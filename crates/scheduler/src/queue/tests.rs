@@ -254,7 +254,7 @@ fn a_batch_that_is_looked_at_stays_and_grows() {
     let queue = dynamic(4, &[4], Duration::ZERO);
     assert!(!queue.has_batch());
     let _first = filled_open(&queue, 1);
-    assert_eq!(queue.wait(None), Pulled::Batch(()));
+    assert_eq!(queue.wait(Puller::ANY), Pulled::Batch(()));
     assert!(queue.has_batch());
     let _more = filled_open(&queue, 4);
     let mut batch = Batch::new();
@@ -264,7 +264,7 @@ fn a_batch_that_is_looked_at_stays_and_grows() {
     assert!(queue.try_pull(&mut batch));
     assert!(!queue.try_pull(&mut Batch::new()) && !queue.has_batch());
     queue.close();
-    assert_eq!(queue.wait(None), Pulled::Closed);
+    assert_eq!(queue.wait(Puller::ANY), Pulled::Closed);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::kit::{Bench, CONTROLS, ID, STATE, answer, answer_with_sum, answered, number, policy};
-use crate::queue::Pulled;
+use crate::queue::{Pulled, Puller};
 use crate::sequence_batcher::SequenceBatcher;
 use crate::{Cores, InstancePlan, Scheduler, SequencePolicy};
 
@@ -25,7 +25,7 @@ fn instances_wait_for_requests_and_end_when_the_batcher_closes() {
             let batcher = Arc::clone(&batcher);
             thread::spawn(move || {
                 let mut batch = Batch::new();
-                while batcher.pull(instance, false, &mut batch) != Pulled::Closed {
+                while batcher.pull(Puller { instance, ..Puller::ANY }, &mut batch) != Pulled::Closed {
                     batch.drain(..).for_each(answer_with_sum);
                 }
             })
@@ -64,7 +64,7 @@ fn sequences_of_many_threads_keep_their_order() {
             let batcher = Arc::clone(&batcher);
             thread::spawn(move || {
                 let mut batch = Batch::new();
-                while batcher.pull(instance, false, &mut batch) != Pulled::Closed {
+                while batcher.pull(Puller { instance, ..Puller::ANY }, &mut batch) != Pulled::Closed {
                     batch.drain(..).for_each(answer_with_sum);
                 }
             })
@@ -255,10 +255,10 @@ fn an_idle_sequence_makes_room_without_anybody_asking() {
         // None of them ends; the pull of the next one waits until the reaper ended the one before.
         let (request, answer) = bench.request(Some(super::kit::sequence(id, "S")), 1);
         batcher.push(request).map_err(|refused| refused.1).unwrap();
-        assert_eq!(batcher.pull(0, false, &mut batch), Pulled::Batch(()));
+        assert_eq!(batcher.pull(Puller { instance: 0, ..Puller::ANY }, &mut batch), Pulled::Batch(()));
         batch.drain(..).for_each(answer_with_sum);
         assert_eq!(answered(answer), Some(Ok(1)));
     }
     batcher.close();
-    assert_eq!(batcher.pull(0, false, &mut batch), Pulled::Closed);
+    assert_eq!(batcher.pull(Puller { instance: 0, ..Puller::ANY }, &mut batch), Pulled::Closed);
 }
