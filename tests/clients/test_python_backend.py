@@ -3,10 +3,12 @@
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 import tritonclient.grpc as grpc
 from conftest import ROOT, TESTS
 from server_process import BINARY, ServerProcess
+from tritonclient.utils import InferenceServerException
 
 sys.path.append(os.path.join(TESTS, "python"))
 
@@ -221,3 +224,50 @@ def test_a_client_that_goes_is_seen_by_the_model(tmp_path, eventually):
         client.stop_stream(cancel_requests=True)
         eventually(lambda: seen()[1] == 1, "the cancellation")
         client.close()
+
+
+def test_a_killed_stub_is_replaced_and_its_neighbours_answer(tmp_path):
+    """Kills at random, under load: every request is answered, rightly or with an error, and in the end rightly."""
+    model_of(str(tmp_path), "eight", "eight")
+    before, random_of = regions(), random.Random(16)
+    with start(str(tmp_path)) as server:
+        done, wrong, failed, answered = threading.Event(), [], [], []
+
+        def load(first):
+            client = grpc.InferenceServerClient(server.grpc)
+            value = first
+            while not done.is_set():
+                value += 16
+                try:
+                    out = infer(client, "eight", {"IN": ("INT64", [1], [value])}).as_numpy("OUT").tolist()
+                    answered.append(value)
+                    if out != [2 * value]:
+                        wrong.append((value, out))
+                except InferenceServerException as error:
+                    failed.append(error.message())
+            client.close()
+
+        threads = [threading.Thread(target=load, args=(n,), daemon=True) for n in range(16)]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(12):
+                alive = stubs(server)
+                if alive:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(random_of.choice(sorted(alive)), signal.SIGKILL)
+                count = len(answered)
+                wait_until(lambda: len(answered) > count + 50, "50 more answers", 60)
+            wait_until(lambda: len(stubs(server)) == 8, f"eight stubs again\n{server.log()[-3000:]}", 60)
+        finally:
+            done.set()
+        for thread in threads:
+            thread.join(60)
+            assert not thread.is_alive(), "a request got no answer"
+        assert not wrong
+        assert server.alive(), server.log()[-4000:]
+        client = grpc.InferenceServerClient(server.grpc)
+        for value in range(50):
+            assert infer(client, "eight", {"IN": ("INT64", [1], [value])}).as_numpy("OUT").tolist() == [2 * value]
+        client.close()
+    assert regions() <= before

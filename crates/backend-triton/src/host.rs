@@ -8,8 +8,11 @@ mod model;
 mod python;
 mod settings;
 mod strategy;
+mod told;
+mod watchdog;
 
 pub use backend::TritonBackends;
 pub use settings::HostSettings;
 
 pub(crate) use config::merged;
+pub(crate) use watchdog::left_alone;

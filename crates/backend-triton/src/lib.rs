@@ -15,6 +15,7 @@
 #![deny(improper_ctypes_definitions)]
 
 mod border;
+mod counters;
 mod exports;
 mod host;
 mod in_process;
@@ -24,6 +25,7 @@ mod objects;
 mod request;
 mod response;
 
+pub use counters::write_metrics;
 pub use host::{HostSettings, TritonBackends};
 #[cfg(feature = "fuzzing")]
 pub use library::fuzz_elf;

@@ -3,6 +3,7 @@
 mod channel;
 mod execution;
 pub(crate) mod factory;
+mod left_behind;
 mod memory;
 pub(crate) mod output;
 mod outstanding;
@@ -15,6 +16,7 @@ pub(crate) mod times;
 
 pub(crate) use channel::ResponseChannel;
 pub(crate) use execution::{Execution, Executions};
+pub(crate) use left_behind::{handles_left, left_behind};
 pub(crate) use memory::OutputMemory;
 pub(crate) use outstanding::Outstanding;
 pub(crate) use response_object::{ResponseObject, check_size};

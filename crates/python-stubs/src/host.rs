@@ -66,12 +66,30 @@ impl Host {
     }
 }
 
+impl Host {
+    /// Removes a region of a stub that has ended, for a backend that will not do it. It is gone when nobody has it mapped any more.
+    pub fn remove_region(&self, region: &str) {
+        if region.starts_with(&self.region_prefix) && !region.contains('/') {
+            // The backend may have done it.
+            drop(fs::remove_file(self.folder.join(region)));
+        }
+    }
+
+    /// Removes the mark and all regions: the host ends, whatever still has parts of it.
+    pub fn end(&self) {
+        remove_regions(&self.folder, &self.region_prefix);
+        match fs::remove_file(&self.mark) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                warn!("failed to remove {}: {error}", self.mark.display());
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Drop for Host {
     fn drop(&mut self) {
-        remove_regions(&self.folder, &self.region_prefix);
-        if let Err(error) = fs::remove_file(&self.mark) {
-            warn!("failed to remove {}: {error}", self.mark.display());
-        }
+        self.end();
     }
 }
 
@@ -174,8 +192,13 @@ mod tests {
         assert!(there.contains(&of_live));
         assert_ne!(live.region_prefix(), second.region_prefix());
 
-        drop(live);
+        live.remove_region("test_region_other");
+        live.remove_region(&of_live);
+        assert!(!names(folder.path()).contains(&of_live), "a region of its own");
+        File::create(folder.path().join(&of_live)).unwrap();
+        live.end();
         assert!(!names(folder.path()).contains(&of_live), "the regions of a host that ends go with it");
+        drop(live);
         drop(second);
         assert_eq!(names(folder.path()).len(), others.len());
     }

@@ -36,9 +36,26 @@ fn stub(pid: i32, region_prefix: &str) -> Option<StubProcess> {
     Some(StubProcess { pid, parent, started, arguments })
 }
 
+/// The name of the region of a process, wherever its command line has it: a shell that is to become a stub has it in a script.
+pub(crate) fn region_of(pid: i32, region_prefix: &str) -> Option<String> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    region_in(&String::from_utf8_lossy(&line), region_prefix)
+}
+
+fn region_in(line: &str, region_prefix: &str) -> Option<String> {
+    let region = &line[line.find(region_prefix)?..];
+    let end = region.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'));
+    Some(region[..end.unwrap_or(region.len())].to_owned())
+}
+
 fn arguments(line: &[u8]) -> Vec<String> {
     let parts = line.split(|&byte| byte == 0).take(MOST_ARGUMENTS);
     parts.map(|part| String::from_utf8_lossy(part).into_owned()).collect()
+}
+
+/// When a process was started, in ticks since the machine was.
+pub(crate) fn started(pid: i32) -> Option<u64> {
+    Some(facts(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?.1)
 }
 
 /// The parent of a process, and when it was started.
@@ -79,6 +96,14 @@ mod tests {
         let fields = "S 41 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 777 21";
         assert_eq!(facts(&format!("42 (a) b) ) {fields}")), Some((41, 777)));
         assert_eq!(facts("42 (a) S"), None);
+    }
+
+    #[test]
+    fn a_region_is_found_in_an_argument_and_in_a_script() {
+        let script = "bash\0-c\0exec stub model.py region_1a-2b 1048576 7\0";
+        assert_eq!(region_in(script, "region_").as_deref(), Some("region_1a-2b"));
+        assert_eq!(region_in("stub\0region_1a", "region_").as_deref(), Some("region_1a"));
+        assert_eq!(region_in("stub\0model.py", "region_"), None);
     }
 
     #[test]

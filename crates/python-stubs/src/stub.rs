@@ -2,11 +2,13 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use crate::ends::{self, AwaitedEnd};
 use crate::processes;
 
 /// The processes that are some instance's: a number, and when it was started.
@@ -17,7 +19,8 @@ static KNOWN: Mutex<Vec<(i32, u64)>> = Mutex::new(Vec::new());
 pub struct Stub {
     pid: i32,
     started: u64,
-    process: OwnedFd,
+    process: Arc<OwnedFd>,
+    region: Option<String>,
 }
 
 impl Stub {
@@ -36,7 +39,17 @@ impl Stub {
         let newest = found.into_iter().max_by_key(|stub| (stub.started, stub.pid))?;
         let process = pidfd_open(Pid::from_raw(newest.pid)?, PidfdFlags::empty()).ok()?;
         known.push((newest.pid, newest.started));
-        Some(Stub { pid: newest.pid, started: newest.started, process })
+        let region = newest.arguments.into_iter().find(|argument| argument.starts_with(region_prefix));
+        Some(Stub { pid: newest.pid, started: newest.started, process: Arc::new(process), region })
+    }
+
+    /// A child of this process that nobody has waited for.
+    pub(crate) fn of_child(pid: i32, region_prefix: &str) -> Option<Stub> {
+        let process = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+        let started = processes::started(pid)?;
+        KNOWN.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((pid, started));
+        let region = processes::region_of(pid, region_prefix);
+        Some(Stub { pid, started, process: Arc::new(process), region })
     }
 
     /// The number of the process.
@@ -44,9 +57,20 @@ impl Stub {
         self.pid
     }
 
+    /// The name of its region in the folder of shared memory.
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
+    /// Has `call` be called when it has ended, so long `after` that, once, on a thread that has others to watch: it has to be quick.
+    /// Not when what is returned has been dropped.
+    pub fn when_ended(&self, after: Duration, call: impl FnOnce() + Send + 'static) -> AwaitedEnd {
+        ends::when_ended(&self.process, after, Box::new(call))
+    }
+
     /// Whether it has not ended. One call of the kernel, which does not wait.
     pub fn is_alive(&self) -> bool {
-        let mut polled = [PollFd::new(&self.process, PollFlags::IN)];
+        let mut polled = [PollFd::new(&*self.process, PollFlags::IN)];
         // An error says nothing of the process.
         !matches!(poll(&mut polled, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(ready) if ready > 0)
     }

@@ -114,6 +114,8 @@ fn server(
     let server = InferenceServer::new(settings, backends);
     #[cfg(feature = "onnxruntime")]
     server.add_metrics(hippocamp_backend_onnxruntime::write_metrics);
+    #[cfg(feature = "triton")]
+    server.add_metrics(hippocamp_backend_triton::write_metrics);
     let torchserve = torchserve::api(args, config, &server, Arc::clone(&archives))?;
     Ok((server, torchserve, archives))
 }

@@ -102,6 +102,20 @@ impl<T: Send + Sync + 'static> Registry<T> {
         self.begin_use(handle, FILLED)
     }
 
+    /// Takes out the objects for which that holds, and returns how many there were. Looks at every slot.
+    pub(crate) fn remove_all(&'static self, which: impl Fn(&T) -> bool) -> usize {
+        let unused = self.free.lock().unused;
+        let removed = (0..unused).filter(|&index| {
+            let Some(slot) = self.slot(index) else { return false };
+            let generation = slot.state.load(Ordering::Relaxed) >> GENERATION;
+            let handle = Handle::new(self.kind, index, generation, 0);
+            let is_one = self.get(handle).is_some_and(|object| which(&object));
+            // It may have been removed since.
+            is_one && self.remove(handle).is_some()
+        });
+        removed.count()
+    }
+
     /// Counts a use, and clears the given bit of the state.
     fn begin_use(&'static self, handle: Handle, clear: u64) -> Option<Use<T>> {
         let slot = self.slot(handle.slot())?;
@@ -240,6 +254,22 @@ mod tests {
         drop(owned);
         assert!(ONES.get(handle).is_none());
         assert!(ONES.get(Handle::new(Kind::Message, MAX_SLOTS - 1, 0, 0)).is_none(), "made up");
+    }
+
+    #[test]
+    fn objects_that_nobody_removes_are_removed_by_what_they_are() {
+        static ALL: Registry<Arc<usize>> = Registry::new(Kind::Message);
+        let held = Arc::new(7);
+        let handles: Vec<_> = (0..200)
+            .map(|n| ALL.insert(if n % 2 == 0 { Arc::clone(&held) } else { Arc::new(n) }).unwrap())
+            .collect();
+        drop(ALL.remove(handles[0]));
+        let in_use = ALL.get(handles[2]).unwrap();
+        assert_eq!(ALL.remove_all(|object| Arc::ptr_eq(object, &held)), 99);
+        assert_eq!((Arc::strong_count(&held), **in_use), (2, 7));
+        drop(in_use);
+        assert_eq!((ALL.count(), Arc::strong_count(&held)), (100, 1));
+        assert!(ALL.get(handles[1]).is_some() && ALL.get(handles[2]).is_none());
     }
 
     #[test]

@@ -72,6 +72,17 @@ impl TritonBackends {
     }
 }
 
+impl Drop for All {
+    fn drop(&mut self) {
+        // A call that never returns keeps its backend.
+        for backend in self.loaded.get_mut().values().filter_map(Kept::get) {
+            if let Some(python) = &backend.python {
+                python.end();
+            }
+        }
+    }
+}
+
 impl All {
     fn find(&self, name: &str, runtime: &str, directories: ModelDirectories<'_>) -> Result<Option<Found>> {
         let own = directories.version.into_iter().chain([directories.model]);

@@ -1,40 +1,61 @@
 //! An instance: it gives batches to the backend, and takes back what the backend does not take.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use hippocamp_backend::{Batch, Device, Error, FailureReason, InstanceSpec, ModelInstance, Request, Result};
+use hippocamp_backend::{
+    Batch, Device, Error, FailureReason, InstanceSpec, LossCall, ModelInstance, Request, Result,
+};
 use hippocamp_model_config::{ModelConfig, sequence_batching};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
-use hippocamp_python_stubs::Stub;
+use hippocamp_python_stubs::{AwaitedEnd, Stub};
 
+use super::loaded::LoadedBackend;
 use super::model::Version;
 use super::python;
+use super::told::{Parts, Told};
+use super::watchdog::{self, Awaited};
 use crate::border::{InstanceKind, Owned, Ref, own, text};
 use crate::library::{call_if_there, execute};
 use crate::life::{InstanceObject, Policy, State, TensorNames};
 use crate::objects::MessageObject;
 use crate::request::{Input, RequestObject, Rescheduled};
-use crate::response::{Execution, Executions, Outstanding};
+use crate::response::{Execution, Executions, Outstanding, left_behind};
 
 /// How long an instance that ends waits for callbacks of calls of its model to other models.
 const CALLS_END: Duration = Duration::from_secs(10);
 
+/// How long after the end of its process the backend may take to answer what that had.
+const ABANDONED: Duration = Duration::from_secs(5);
+
 /// An instance. Dropped, it waits until the backend has given back all requests, and is finalized.
 #[derive(Debug)]
 pub(super) struct TritonInstance {
-    object: Owned<InstanceObject>,
-    names: Arc<TensorNames>,
+    known: Arc<KnownInstance>,
     /// Where a batch is executed alone on the device.
     device: Option<Arc<Mutex<()>>>,
+    /// Tells of the end of the process.
+    watched: Option<AwaitedEnd>,
+}
+
+/// An instance that the backend was told of: whoever has it keeps it from being finalized.
+pub(super) type KnownInstance = Told<InstanceParts>;
+
+/// What of an instance stays until it is finalized.
+#[derive(Debug)]
+pub(super) struct InstanceParts {
+    pub(super) object: Owned<InstanceObject>,
+    names: Arc<TensorNames>,
     version: Arc<Version>,
-    /// The process of an instance of a Python model.
-    stub: Option<Stub>,
+    /// The process of an instance of a Python model, once it is started.
+    stub: OnceLock<Arc<Stub>>,
+    /// Has what the process had be answered, whatever the instance's thread does.
+    abandoning: OnceLock<AwaitedEnd>,
 }
 
 impl TritonInstance {
@@ -53,24 +74,22 @@ impl TritonInstance {
             outstanding: Arc::new(Outstanding::default()),
             executions: Executions::default(),
         })?;
-        version.instances.fetch_add(1, Ordering::AcqRel);
-        let mut instance = TritonInstance {
+        let parts = InstanceParts {
             object,
             names: Arc::new(TensorNames::new(&spec.interface, &spec.config)),
-            device: device_lock(version, spec.device, &spec.config),
             version: Arc::clone(version),
-            stub: None,
+            stub: OnceLock::new(),
+            abandoning: OnceLock::new(),
         };
-        let entry_points = &version.backend.entry_points;
         let _one_at_a_time = (!may_load_in_parallel(version)).then(|| version.initializing.lock());
-        // What fails is finalized, too: it is dropped.
-        call_if_there(entry_points.instance_initialize, instance.object.as_ref())?;
-        instance.stub = version.backend.python.as_ref().and_then(|python| {
-            let model = &version.object;
-            let folder = Path::new(&*model.folder.to_string_lossy()).join(model.version.to_string());
-            python.stub_of(&spec.name, &folder)
-        });
-        Ok(instance)
+        let known = Arc::new(initialized(parts, &spec.name)?);
+        version.instances.fetch_add(1, Ordering::AcqRel);
+        if version.backend.entry_points.instance_ready.is_some() {
+            let mut ready = version.ready.lock();
+            ready.retain(|other| other.strong_count() > 0);
+            ready.push(Arc::downgrade(&known));
+        }
+        Ok(TritonInstance { known, device: device_lock(version, spec.device, &spec.config), watched: None })
     }
 
     /// Answers the requests whose clients are gone.
@@ -88,16 +107,16 @@ impl TritonInstance {
     /// Gives requests to the backend. If it does not take them, they are answered with its error.
     fn give(&self, requests: &[Ref<RequestObject>], execution: &Arc<Execution>) {
         let _alone = self.device.as_ref().map(|device| device.lock());
-        let executed = execute(&self.version.backend.entry_points, self.object.as_ref(), requests);
+        let executed = execute(&self.known.backend().entry_points, self.known.object.as_ref(), requests);
         let Err(error) = executed else { return };
-        self.object.executions.forget(execution);
+        self.known.object.executions.forget(execution);
         for request in requests {
             if let Ok(request) = request.remove() {
                 request.channel.refuse(error.clone());
                 request.released(None);
             } else {
                 warn!(
-                    model = self.names.model(),
+                    model = self.known.names.model(),
                     "the backend released a request and then returned an error for it: {}",
                     error.message()
                 );
@@ -111,19 +130,19 @@ impl ModelInstance for TritonInstance {
         let started = batch.started();
         TritonInstance::drop_cancelled(batch);
         let Some(execution) = Execution::of(batch).map(Arc::new) else { return };
-        self.object.executions.begin(&execution);
-        let again = self.names.is_iterative.then(|| Arc::new(Rescheduled::default()));
+        self.known.object.executions.begin(&execution);
+        let again = self.known.names.is_iterative.then(|| Arc::new(Rescheduled::default()));
         let mut given: SmallVec<[Ref<RequestObject>; 8]> = SmallVec::new();
         for request in batch.drain(..) {
-            let inputs = match Input::all(&request.inputs, &self.names) {
+            let inputs = match Input::all(&request.inputs, &self.known.names) {
                 Ok(inputs) => inputs,
                 Err(error) => {
                     request.fail(error, FailureReason::Backend);
                     continue;
                 }
             };
-            let outstanding = &self.object.outstanding;
-            let names = &self.names;
+            let outstanding = &self.known.object.outstanding;
+            let names = &self.known.names;
             let object =
                 RequestObject::new(request, inputs, names, started, &execution, outstanding, again.as_ref());
             match Ref::new(object) {
@@ -134,36 +153,109 @@ impl ModelInstance for TritonInstance {
                     given.push(handle);
                 }
                 // It was dropped, which answers it.
-                Err(error) => error!(model = self.names.model(), "{}", error.message()),
+                Err(error) => error!(model = self.known.names.model(), "{}", error.message()),
             }
         }
         if !given.is_empty() {
             self.give(&given, &execution);
         }
         if let Some(again) = again {
-            let again: Vec<Request> = again.wait();
+            let again: Vec<Request> = again.wait(|| self.lost().is_some());
             batch.extend(again);
         }
     }
 
     fn lost(&self) -> Option<Error> {
-        let ended = self.stub.as_ref().is_some_and(|stub| !stub.is_alive());
-        ended.then(|| python::ended(&self.object.name.to_string_lossy()))
+        let stub = self.known.stub.get()?;
+        (!stub.is_alive()).then(|| python::ended(&self.known.name()))
+    }
+
+    fn when_lost(&mut self, call: LossCall) {
+        self.watched = self.known.stub.get().map(|stub| stub.when_ended(Duration::ZERO, move || call()));
     }
 }
 
 impl Drop for TritonInstance {
     fn drop(&mut self) {
-        let name = self.object.name.to_string_lossy();
-        if let Some(error) = self.lost() {
-            self.object.outstanding.abandon(&error);
+        let (name, version) = (self.known.name(), &self.known.version);
+        self.known.object.outstanding.wait(&name, || self.lost());
+        let is_last = version.instances.fetch_sub(1, Ordering::AcqRel) == 1;
+        version.object.server.end_calls(&name, CALLS_END, is_last);
+    }
+}
+
+/// Has the backend initialize an instance. What fails is finalized, too.
+fn initialized(parts: InstanceParts, name: &str) -> Result<Told<InstanceParts>> {
+    let initialize = |known: &Told<InstanceParts>| {
+        call_if_there(known.backend().entry_points.instance_initialize, known.object.as_ref())?;
+        // It may have ended by now, which is noticed as any other end.
+        if let Some(stub) = known.backend().python.as_ref().and_then(|python| python.stub_of_this_thread()) {
+            known.watch(stub);
         }
-        self.object.outstanding.wait(&name);
-        let is_last = self.version.instances.fetch_sub(1, Ordering::AcqRel) == 1;
-        self.version.object.server.end_calls(&name, CALLS_END, is_last);
-        let finalize = self.version.backend.entry_points.instance_finalize;
-        if let Err(error) = call_if_there(finalize, self.object.as_ref()) {
-            error!(instance = &*name, "failed to finalize the instance: {}", error.message());
+        Ok(())
+    };
+    let Some(python) = parts.backend().python.clone() else {
+        let known = Told::new(parts);
+        return initialize(&known).map(|()| known);
+    };
+    let awaited = python.awaited()?;
+    let model = &parts.version.object;
+    let folder = Path::new(&*model.folder.to_string_lossy()).join(model.version.to_string());
+    let called = watchdog::call(("initialize", name), &awaited, Told::new(parts), initialize);
+    let (known, result) = called.map_err(|abandoned| {
+        python.swept_up(&abandoned);
+        python::did_not_start(name, &abandoned)
+    })?;
+    result?;
+    if known.stub.get().is_none()
+        && let Some(stub) = python.stub_of(name, &folder)
+    {
+        known.watch(stub);
+    }
+    Ok(known)
+}
+
+impl InstanceParts {
+    /// Sets the process.
+    fn watch(&self, stub: Stub) {
+        debug!(instance = self.name(), pid = stub.pid(), "the stub of the instance is watched");
+        let (outstanding, error) = (Arc::clone(&self.object.outstanding), python::ended(&self.name()));
+        let abandoning = stub.when_ended(ABANDONED, move || outstanding.abandon(&error));
+        // Both were empty.
+        let _ = self.abandoning.set(abandoning);
+        let _ = self.stub.set(Arc::new(stub));
+    }
+}
+
+impl Parts for InstanceParts {
+    const WHAT: &'static str = "finalize instance";
+
+    fn name(&self) -> String {
+        self.object.name.to_string_lossy().into_owned()
+    }
+
+    fn backend(&self) -> &LoadedBackend {
+        &self.version.backend
+    }
+
+    fn finalize(&self) -> Result<()> {
+        call_if_there(self.backend().entry_points.instance_finalize, self.object.as_ref())
+    }
+
+    fn awaited(&self) -> Awaited {
+        Awaited::Stub(self.stub.get().cloned())
+    }
+}
+
+impl Drop for InstanceParts {
+    fn drop(&mut self) {
+        let left = left_behind(&self.names);
+        if left > 0 {
+            let (instance, model) = (self.name(), self.names.model());
+            warn!(
+                model,
+                instance, left, "the backend finalized the instance and still had handles of its requests"
+            );
         }
     }
 }

@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Weak};
 
 use hippocamp_backend::{
     BatchStrategy, Device, Error, InstanceSpec, Model, ModelSource, NewInstance, Result, ServerHandle,
 };
 use hippocamp_model_config::{Interface, ModelConfig, differ_in_scheduling_only, sequence_batching};
 use parking_lot::Mutex;
-use tracing::error;
 
 use super::HostSettings;
-use super::instance::TritonInstance;
+use super::instance::{KnownInstance, TritonInstance};
 use super::loaded::LoadedBackend;
-use super::merged;
 use super::strategy::{StrategyFolders, TritonStrategy};
+use super::told::{Parts, Told};
+use super::watchdog::{self, Awaited};
+use super::{merged, python};
 use crate::border::{Owned, own, text};
 use crate::in_process::ServerObject;
 use crate::library::{Batcher, call_if_there};
@@ -30,8 +31,11 @@ pub(super) struct TritonModel {
 }
 
 /// What the model's instances share. Dropped, when the last of them is gone, the model is finalized.
+pub(super) type Version = Told<VersionParts>;
+
+/// See [`Version`].
 #[derive(Debug)]
-pub(super) struct Version {
+pub(super) struct VersionParts {
     pub(super) object: Owned<ModelObject>,
     pub(super) backend: Arc<LoadedBackend>,
     pub(super) settings: HostSettings,
@@ -44,6 +48,8 @@ pub(super) struct Version {
     pub(super) devices: Mutex<BTreeMap<i32, Arc<Mutex<()>>>>,
     /// The instances that were not finalized yet.
     pub(super) instances: AtomicUsize,
+    /// Those that can be asked whether they are ready.
+    pub(super) ready: Mutex<Vec<Weak<KnownInstance>>>,
     /// Whether the backend was told of the model.
     is_known: Mutex<bool>,
 }
@@ -73,7 +79,7 @@ impl TritonModel {
             state: State::default(),
             config: Mutex::new(config),
         })?;
-        let version = Version {
+        let version = Version::new(VersionParts {
             object,
             backend,
             settings,
@@ -82,8 +88,9 @@ impl TritonModel {
             initializing: Mutex::default(),
             devices: Mutex::default(),
             instances: AtomicUsize::new(0),
+            ready: Mutex::default(),
             is_known: Mutex::default(),
-        };
+        });
         Ok(TritonModel { version: Arc::new(version), initialized: Mutex::default() })
     }
 
@@ -93,7 +100,7 @@ impl TritonModel {
         if let Some(before) = &*initialized {
             return before.result.clone().map(|()| false);
         }
-        let Version { object, backend, is_known, .. } = &*self.version;
+        let VersionParts { object, backend, is_known, .. } = &**self.version;
         *object.config.lock() = ConfigInUse { config: Arc::new(config.clone()), phase, set: None };
         let folder = object.folder.to_string_lossy();
         let tried = backend
@@ -102,7 +109,7 @@ impl TritonModel {
             .map_or(Ok(()), |python| python.try_stub(&config.name, Path::new(&*folder), config));
         let result = tried.and_then(|()| {
             *is_known.lock() = true;
-            call_if_there(backend.entry_points.model_initialize, object.as_ref())
+            self.tell(&config.name)
         });
         object.config.lock().phase = Phase::Ready;
         *initialized = Some(Initialized { with: config.clone(), result: result.clone() });
@@ -114,6 +121,21 @@ impl TritonModel {
     fn may_move(&self, spec: &InstanceSpec) -> bool {
         let waits = self.version.backend.calls_models || sequence_batching(&spec.config).is_some();
         spec.device == Device::Cpu && !waits
+    }
+
+    /// Has the backend initialize the model.
+    fn tell(&self, name: &str) -> Result<()> {
+        let initialize = |version: &Arc<Version>| {
+            call_if_there(version.backend.entry_points.model_initialize, version.object.as_ref())
+        };
+        let Some(python) = &self.version.backend.python else { return initialize(&self.version) };
+        let awaited = python.awaited()?;
+        let called = watchdog::call(("initialize", name), &awaited, Arc::clone(&self.version), initialize);
+        let (_version, result) = called.map_err(|abandoned| {
+            python.swept_up(&abandoned);
+            python::did_not_start(name, &abandoned)
+        })?;
+        result
     }
 
     fn set(&self) -> Option<Arc<ModelConfig>> {
@@ -156,6 +178,18 @@ impl Model for TritonModel {
         TritonStrategy::of(&self.version, config, interface)
     }
 
+    fn has_ready_check(&self) -> bool {
+        self.version.backend.entry_points.instance_ready.is_some()
+    }
+
+    /// Each instance is asked; one that is not ready says so for the model. An instance that ends meanwhile is finalized behind its
+    /// answer, and nobody waits for that.
+    fn check_ready(&self) -> Result<()> {
+        let instances: Vec<_> = self.version.ready.lock().iter().filter_map(Weak::upgrade).collect();
+        let ready = self.version.backend.entry_points.instance_ready;
+        instances.iter().try_for_each(|instance| call_if_there(ready, instance.object.as_ref()))
+    }
+
     fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
         self.initialize(&spec.config, Phase::Initializing)?;
         let instance = TritonInstance::new(&self.version, spec)?;
@@ -163,16 +197,27 @@ impl Model for TritonModel {
     }
 }
 
-impl Drop for Version {
-    fn drop(&mut self) {
-        if !*self.is_known.get_mut() {
-            return;
+impl Parts for VersionParts {
+    const WHAT: &'static str = "finalize model";
+
+    fn name(&self) -> String {
+        self.object.name.to_string_lossy().into_owned()
+    }
+
+    fn backend(&self) -> &LoadedBackend {
+        &self.backend
+    }
+
+    fn finalize(&self) -> Result<()> {
+        if !*self.is_known.lock() {
+            return Ok(());
         }
-        drop(self.batcher.get_mut().take());
-        let finalized = call_if_there(self.backend.entry_points.model_finalize, self.object.as_ref());
-        if let Err(error) = finalized {
-            let model = self.object.name.to_string_lossy();
-            error!(model = &*model, "failed to finalize the model: {}", error.message());
-        }
+        drop(self.batcher.lock().take());
+        call_if_there(self.backend.entry_points.model_finalize, self.object.as_ref())
+    }
+
+    /// Its instances are gone, and their processes.
+    fn awaited(&self) -> Awaited {
+        Awaited::Nothing
     }
 }

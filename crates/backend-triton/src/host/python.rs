@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_model_config::ModelConfig;
-use hippocamp_python_stubs::{Host, SHARED_MEMORY, Stub, USUAL_PREFIX, await_children, trial};
-use tracing::{debug, warn};
+use hippocamp_python_stubs::{
+    Children, Host, SHARED_MEMORY, Stub, USUAL_PREFIX, await_children, this_thread, trial,
+};
+use tracing::warn;
 
 use super::HostSettings;
+use super::watchdog::{self, Abandoned, Awaited};
 use crate::library::{Found, PYTHON};
 
 /// The setting of the Python backend that names its regions.
@@ -65,16 +68,47 @@ impl Python {
             .map_err(|why| Error::unavailable(format!("model '{model}' cannot be executed: {why}")))
     }
 
+    /// What an initialization waits for. Fails if too many of them have never returned.
+    pub(super) fn awaited(&self) -> Result<Awaited> {
+        watchdog::check()?;
+        // Without a host of their own, regions have the usual names.
+        let prefix = self.host.as_ref().map_or(USUAL_PREFIX, Host::region_prefix);
+        Ok(Awaited::Started(prefix.to_owned()))
+    }
+
+    /// The stub that the calling thread has started, whether it lives or not; `None` where the kernel does not tell.
+    pub(super) fn stub_of_this_thread(&self) -> Option<Stub> {
+        Children::of_thread(this_thread(), self.host.as_ref()?.region_prefix()).stub()
+    }
+
+    /// Removes what a call has left that did not return. Memory goes with the process only: the call has it mapped.
+    pub(super) fn swept_up(&self, abandoned: &Abandoned) {
+        if let Some((host, region)) = self.host.as_ref().zip(abandoned.region.as_ref()) {
+            host.remove_region(region);
+        }
+    }
+
+    /// Sweeps up for good: the server ends, even if calls have not returned.
+    pub(super) fn end(&self) {
+        if let Some(host) = &self.host {
+            host.end();
+        }
+    }
+
     /// The stub that the backend has started for an instance.
     pub(super) fn stub_of(&self, instance: &str, version: &Path) -> Option<Stub> {
         let stub = self.host.as_ref()?.stub_of(instance, version);
-        if let Some(stub) = &stub {
-            debug!(instance, pid = stub.pid(), "the stub of the instance is watched");
-        } else {
+        if stub.is_none() {
             warn!(instance, "the stub of the instance is not found: its end will not be noticed");
         }
         stub
     }
+}
+
+/// Why a model or an instance cannot be had whose process has ended while it started.
+pub(super) fn did_not_start(name: &str, abandoned: &Abandoned) -> Error {
+    let how = &abandoned.how;
+    Error::unavailable(format!("the process of the Python model '{name}' has ended while it started ({how})"))
 }
 
 /// Why an instance whose stub has ended can do nothing more.

@@ -206,3 +206,32 @@ pub(crate) extern "C" fn unload_model(server: Server, model: Text) -> Returned {
 pub(crate) extern "C" fn unload_model_and_dependents(server: Server, model: Text) -> Returned {
     call("TRITONSERVER_ServerUnloadModelAndDependents", || unload(server, model, true))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{RecvTimeoutError, channel};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn an_instance_waits_for_whoever_reads_its_memory_and_not_for_a_callback_that_hangs() {
+        let server = Arc::new(ServerObject::new(ServerHandle::none()));
+        let _hangs = Calls::begin(&server.calls);
+        // Two parts of a request, of which a called model may keep one for longer.
+        let lending = Lending::new(Mailbox::new(|_: Item| {}), Calls::begin(&server.lending));
+        let parts = [Arc::clone(&lending), lending];
+        let (ended, end) = channel();
+        let of_instance = Arc::clone(&server);
+        let instance = thread::spawn(move || {
+            of_instance.end_calls("m_0_0", Duration::from_millis(1), true);
+            ended.send(()).unwrap();
+        });
+        for part in parts {
+            assert_eq!(end.recv_timeout(Duration::from_millis(50)), Err(RecvTimeoutError::Timeout));
+            drop(part);
+        }
+        end.recv_timeout(Duration::from_mins(1)).unwrap();
+        instance.join().unwrap();
+    }
+}

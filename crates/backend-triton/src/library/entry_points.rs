@@ -22,6 +22,8 @@ pub(crate) struct EntryPoints {
     pub(crate) model_finalize: Of<ModelObject>,
     pub(crate) instance_initialize: Of<InstanceObject>,
     pub(crate) instance_finalize: Of<InstanceObject>,
+    /// Added in Triton 25.12, without a new number of the interface's version.
+    pub(crate) instance_ready: Of<InstanceObject>,
     pub(crate) execute: unsafe extern "C" fn(Ref<InstanceObject>, *const Ref<RequestObject>, u32) -> Returned,
 }
 
@@ -36,6 +38,7 @@ impl EntryPoints {
             model_finalize: find(library, c"TRITONBACKEND_ModelFinalize"),
             instance_initialize: find(library, c"TRITONBACKEND_ModelInstanceInitialize"),
             instance_finalize: find(library, c"TRITONBACKEND_ModelInstanceFinalize"),
+            instance_ready: find(library, c"TRITONBACKEND_ModelInstanceReady"),
             execute: find(library, c"TRITONBACKEND_ModelInstanceExecute").ok_or(
                 "it has no function TRITONBACKEND_ModelInstanceExecute, which every backend has to have",
             )?,

@@ -95,11 +95,15 @@ impl Rescheduled {
         self.changed.notify_all();
     }
 
-    /// Waits until all requests were released, and returns those that are to be executed again.
-    pub(crate) fn wait(&self) -> Vec<Request> {
+    /// Waits until all requests were released, or whoever has them is `lost`, and returns those that are to be executed again.
+    pub(crate) fn wait(&self, lost: impl Fn() -> bool) -> Vec<Request> {
+        /// How often that is asked.
+        const LOOK: Duration = Duration::from_secs(1);
         let mut state = self.state.lock();
         while state.unreleased > 0 {
-            self.changed.wait(&mut state);
+            if self.changed.wait_for(&mut state, LOOK).timed_out() && lost() {
+                break;
+            }
         }
         std::mem::take(&mut state.requests)
     }

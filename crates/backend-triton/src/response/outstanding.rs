@@ -50,13 +50,24 @@ impl Outstanding {
         }
     }
 
-    /// Waits until all requests are over.
-    pub(crate) fn wait(&self, instance: &str) {
+    /// Waits until all requests are over. If whoever has them is gone, which `lost` says, they are answered with its error.
+    pub(crate) fn wait(&self, instance: &str, lost: impl Fn() -> Option<Error>) {
+        /// How often that is asked.
+        const LOOK: Duration = Duration::from_secs(1);
         /// How often the log tells that it is still waited for.
-        const AGAIN: Duration = Duration::from_secs(10);
-        let mut requests = self.requests.lock();
-        while !requests.channels.is_empty() {
-            if self.changed.wait_for(&mut requests, AGAIN).timed_out() {
+        const TOLD: u32 = 10;
+        let mut looks = 0;
+        loop {
+            if let Some(error) = lost() {
+                self.abandon(&error);
+            }
+            let mut requests = self.requests.lock();
+            while !requests.channels.is_empty() && !self.changed.wait_for(&mut requests, LOOK).timed_out() {}
+            if requests.channels.is_empty() {
+                return;
+            }
+            looks += 1;
+            if looks % TOLD == 0 {
                 let requests = requests.channels.len();
                 warn!(instance, requests, "waiting for requests that the backend still has");
             }
