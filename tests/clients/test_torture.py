@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import tritonclient.grpc
 import tritonclient.http
-from live import CONFIG, Folder, adds, chain
+from conftest import ROOT
+from live import CONFIG, TENSORS, Folder, adds, chain
 from models import sum_config
 from server_process import ServerProcess
 
@@ -21,6 +22,41 @@ from server_process import ServerProcess
 SUMS = sum_config("sequence", "direct { }", instances=2)
 # What `offset` adds to tell that the ensemble `pair` goes through it.
 DETOUR = 1_000_000
+BACKENDS = os.path.join(ROOT, ".cache", "triton-backends")
+
+PYTHON = 'backend: "python"\ninstance_group { count: 2 kind: KIND_CPU }\n' + TENSORS
+
+ADDS_IN_PYTHON = """
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [self.answer(pb_utils.get_input_tensor_by_name(request, "x")) for request in requests]
+
+    def answer(self, x):
+        return pb_utils.InferenceResponse([pb_utils.Tensor("y", (x.as_numpy() + NUMBER).astype(np.int32))])
+"""
+
+CALLS = """
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [self.answer(pb_utils.get_input_tensor_by_name(request, "x")) for request in requests]
+
+    def answer(self, x):
+        answer = pb_utils.InferenceRequest(model_name="python", requested_output_names=["y"], inputs=[x]).exec()
+        if answer.has_error():
+            return pb_utils.InferenceResponse(error=answer.error())
+        return pb_utils.InferenceResponse([pb_utils.get_output_tensor_by_name(answer, "y")])
+"""
+
+
+def adds_in_python(number):
+    return f"NUMBER = {number}\n{ADDS_IN_PYTHON}"
 
 
 class Declared:
@@ -146,6 +182,7 @@ class Vandal:
     def __init__(self, folder, server, seed):
         self.folder, self.server, self.random = folder, server, random.Random(seed)
         self.declared = {"plain": Declared(1), "linked": Declared(1), "pair": Declared(1001)}
+        self.declared |= {"python": Declared(1), "caller": Declared(1)}
         self.number, self.pair, self.detour, self.version, self.tag = 1, 1, False, 1, 0
         self.client = tritonclient.http.InferenceServerClient(server.http)
 
@@ -256,8 +293,17 @@ class Vandal:
         self.folder.remove("guest")
         self.wait(lambda: not self.client.is_model_ready("guest"), "the guest is gone")
 
+    def edit_the_python_model(self):
+        number = self.next()
+        for model in ("python", "caller"):
+            self.declared[model].begin(number)
+        self.folder.replace(adds_in_python(number), "python", "1", "model.py")
+        for model in ("python", "caller"):
+            self.takes_over(model)
+
     def deeds(self):
         return [
+            self.edit_the_python_model,
             self.copy_slowly,
             self.replace_at_once,
             self.truncate_and_heal,
@@ -280,6 +326,9 @@ def folder(tmp_path):
     folder.add("offset", {1: adds(DETOUR)})
     folder.add("pair", {1: None}, chain("ones", "thousands"))
     folder.add("sums", {1: None}, SUMS)
+    for name, code in (("python", adds_in_python(1)), ("caller", CALLS)):
+        folder.add(name, {1: None}, PYTHON)
+        folder.replace(code, name, "1", "model.py")
     folder.file("linked", "1").mkdir(parents=True)
     os.rename(folder.prepare({1: adds(1)}), folder.file("linked", "..1"))
     os.symlink("..1", folder.file("linked", "..data"))
@@ -292,8 +341,8 @@ def test_no_request_fails_and_no_answer_is_wrong(folder, request):
     seconds = request.config.getoption("--torture-seconds")
     seed = request.config.getoption("--torture-seed") or random.randrange(1 << 30)
     print(f"--torture-seed={seed}")
-    flags = ["--model-control-mode=poll", "--repository-poll-secs=2"]
-    with ServerProcess(folder.path, flags=flags) as server:
+    flags = ["--model-control-mode=poll", "--repository-poll-secs=2", f"--backend-directory={BACKENDS}"]
+    with ServerProcess(folder.path, flags=flags, timeout=120) as server:
         vandal = Vandal(folder, server, seed)
         clients = Clients(server, vandal.declared)
         end, done = time.monotonic() + seconds, 0
@@ -309,7 +358,7 @@ def test_no_request_fails_and_no_answer_is_wrong(folder, request):
         clients.stop()
         assert not clients.faults, "\n".join(clients.faults[:5]) + "\n" + server.log()[-3000:]
         print(f"{done} deeds, {sum(clients.counts.values())} answers: {clients.counts}")
-        assert len(clients.counts) == 10, "each client was answered"
+        assert len(clients.counts) == 3 * len(vandal.declared) + 1, "each client was answered"
 
         for model, declared in vandal.declared.items():
             assert vandal.answer(model) == declared.now, model
