@@ -93,14 +93,25 @@ def ours(client, path):
     return [(box, word.decode(), mark) for box, word, mark in zip(boxes, text, score) if mark >= read.LEAST]
 
 
+def shape(box):
+    """Width by height of a line, by which lines are sorted before they are padded."""
+    a, b, c, d = np.array(box, np.float32)
+    width = int(max(np.linalg.norm(a - b), np.linalg.norm(c - d)))
+    height = int(max(np.linalg.norm(a - d), np.linalg.norm(b - c)))
+    return height / width if height / width >= 1.5 else width / height
+
+
 @pytest.mark.parametrize("name", ["receipt", *PICTURES])
 @pytest.mark.parametrize("kind", ["http", "grpc"])
 def test_reads_what_rapidocr_reads(client_of, ocr_server, pictures, theirs, name, kind):
     got, want = ours(client_of(kind, ocr_server), pictures[name]), theirs[name]
     assert [text for _, text, _ in got] == [text for _, text, _ in want]
+    shapes = [shape(box) for box, _, _ in want]
     for (box, text, score), (their_box, _, their_score) in zip(got, want):
         assert np.abs(box - np.array(their_box)).max() == 0, (text, box.tolist(), their_box)
-        assert abs(score - their_score) < 1e-3, text
+        # Of lines of the same shape, NumPy's sort puts any into the group that is padded to a wider line.
+        bound = 0.05 if shapes.count(shape(their_box)) > 1 else 1e-3
+        assert abs(score - their_score) < bound, text
     assert (name == "blank") == (not want)
 
 
