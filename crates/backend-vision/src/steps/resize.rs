@@ -171,13 +171,13 @@ enum Multiple {
 
 impl Multiple {
     fn of(self, size: Size, multiple_of: usize) -> Size {
-        let side = |side: usize| match self {
+        let rounded = |side: usize| match self {
             Multiple::Up => side.next_multiple_of(multiple_of),
             Multiple::Nearest => {
                 ((side as f64 / multiple_of as f64).round_ties_even() as usize).max(1) * multiple_of
             }
         };
-        Size::new(side(size.width), side(size.height))
+        Size::new(rounded(size.width), rounded(size.height))
     }
 }
 

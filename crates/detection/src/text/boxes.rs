@@ -126,7 +126,9 @@ mod tests {
     #[test]
     fn what_is_faint_or_small_is_left_out() {
         let mut faint = map(60, 40, &[[10, 10, 50, 20]]);
-        faint.iter_mut().for_each(|number| *number *= 0.5);
+        for number in &mut faint {
+            *number *= 0.5;
+        }
         assert!(DEFAULT.find(&faint, 60, (60, 40)).unwrap().is_empty());
         assert!(DEFAULT.find(&map(60, 40, &[[10, 10, 50, 11]]), 60, (60, 40)).unwrap().is_empty());
         assert!(DEFAULT.find(&[f32::NAN; 100], 10, (10, 10)).unwrap().is_empty());

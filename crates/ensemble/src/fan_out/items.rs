@@ -152,6 +152,22 @@ impl Items {
         Run::send(&self.run, outgoing, sink)
     }
 
+    fn answered(&self, at: usize, response: Response) {
+        if let Some(answer) = self.state.lock().answers.get_mut(at) {
+            *answer = Some(response);
+        }
+    }
+
+    /// An error if an output has another type than the config promises to the next model, or the client.
+    fn of_expected_types(&self, response: &Response) -> Result<()> {
+        let (step, _) = self.run.fanned_out(self.step)?;
+        let interface = step.model.interface();
+        response.outputs.iter().try_for_each(|output| match interface.outputs.get(output.index) {
+            Some(spec) => output.of_expected_type(&interface.model, &spec.name, spec.data_type),
+            None => Ok(()),
+        })
+    }
+
     #[cold]
     fn failed(&self, at: usize, error: Error) {
         let Ok((step, fan_out)) = self.run.fanned_out(self.step) else { return };
@@ -186,10 +202,6 @@ impl Items {
         for (at, Response { outputs, parameters }) in answers.into_iter().enumerate() {
             said.push(parameters);
             for output in outputs {
-                if let Some(spec) = interface.outputs.get(output.index) {
-                    // The rows become one tensor of the type of the config.
-                    output.of_expected_type(&interface.model, &spec.name, spec.data_type)?;
-                }
                 if let Some(row) = columns.get_mut(output.index).and_then(|column| column.get_mut(at)) {
                     *row = Some((output.shape, output.data));
                 }
@@ -255,11 +267,10 @@ impl ResponseSink for ItemSink {
     fn deliver(&mut self, event: Event) {
         let is_last = event.is_last();
         match event {
-            Event::Response { response, .. } => {
-                if let Some(answer) = self.items.state.lock().answers.get_mut(self.at) {
-                    *answer = Some(response);
-                }
-            }
+            Event::Response { response, .. } => match self.items.of_expected_types(&response) {
+                Ok(()) => self.items.answered(self.at, response),
+                Err(error) => self.items.failed(self.at, error),
+            },
             Event::Failed(error) | Event::ResponseFailed(error) => self.items.failed(self.at, error),
             Event::End => {}
         }

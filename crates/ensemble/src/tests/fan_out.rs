@@ -8,7 +8,7 @@ use hippocamp_backend::{
     Code, Delivery, Error, Event, ExecutionTimes, FailureReason, InputTensor, OutputTensor, ParameterValue,
     Request, Response, ResponseReceiver, channel,
 };
-use hippocamp_tensor::{Shape, TensorData};
+use hippocamp_tensor::{DataType, Shape, TensorData};
 use proptest::prelude::*;
 
 use super::kit::*;
@@ -493,4 +493,19 @@ fn the_rows_of_a_batch_are_rows_of_all_tensors() {
         respond(request, &[1, 2], &[x[0] + z[0], x[1] + z[1]]);
     }
     assert_eq!(output(&block_on(receiver.only()).unwrap(), 0), (vec![2, 2], vec![6, 8, 10, 12]));
+}
+
+#[test]
+fn rows_of_another_type_than_the_config_says_are_refused() {
+    let (m, held) = Fake::held("m", &io("X", "Y"));
+    let (request, receiver) = given(&[1, 2]);
+    mapped(&m, &[]).enqueue(request);
+    for (request, data_type) in held.take(2).into_iter().zip([None, Some(DataType::Fp32)]) {
+        let output = OutputTensor { index: 0, shape: [1].into(), data: bytes(&[7]).into(), data_type };
+        let response = Response { outputs: [output].into_iter().collect(), ..Response::default() };
+        request.succeed(response, &ExecutionTimes::now());
+    }
+    let (code, text) = refusal(receiver);
+    assert_eq!(code, Code::InvalidArg);
+    assert!(text.contains("item 2 of 2 of 'IN' (model 'm'): output 'Y'") && text.contains("FP32"), "{text}");
 }
