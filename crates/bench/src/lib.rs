@@ -30,6 +30,7 @@ mod samples;
 mod sequence;
 mod shared_memory;
 mod threads;
+mod tune;
 mod worker;
 
 pub use args::BenchArgs;
@@ -37,6 +38,7 @@ pub use bench::{Local, bench, server_of_url};
 pub use compare::{Comparison, compare};
 pub use hippocamp_client::{Failure, Protocol};
 pub use report::Report;
+pub use tune::{TuneArgs, Tuned, tune};
 
 /// Fails with a message for the user of the command.
 fn failure<T>(text: impl Into<String>) -> Result<T, Failure> {

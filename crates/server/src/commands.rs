@@ -8,6 +8,8 @@ mod config;
 mod infer;
 #[cfg(feature = "tensorrt")]
 mod plan;
+#[cfg(feature = "client")]
+mod tune;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -21,6 +23,8 @@ pub(crate) fn run(args: &[OsString]) -> Option<ExitCode> {
         "config" => config::run(&args[2..]),
         #[cfg(feature = "client")]
         "bench" => return Some(bench::run(args.iter().skip(1).cloned())),
+        #[cfg(feature = "client")]
+        "tune" => return Some(tune::run(args.iter().skip(1).cloned())),
         #[cfg(feature = "tensorrt")]
         "plan" => return Some(plan::run(args.iter().skip(1).cloned())),
         "infer" => return infer::run(args.iter().skip(1).cloned()),

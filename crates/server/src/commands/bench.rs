@@ -1,6 +1,6 @@
 //! `hippocamp bench`: the load generator.
 
-mod local;
+pub(super) mod local;
 mod served;
 
 use std::ffi::OsString;
@@ -43,7 +43,7 @@ fn failed(failure: &anyhow::Error) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     // Each request under way may have a connection of its own.
     hippocamp_net::open_files();
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)

@@ -1,5 +1,6 @@
 //! The model in this process.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -11,11 +12,19 @@ use crate::{backends, logging, run};
 
 /// A server without ports that has loaded the model.
 pub(super) async fn start(args: &BenchArgs) -> anyhow::Result<Arc<InferenceServer>> {
-    let server_args = model_args(&args.model_repository);
+    start_with(&args.model_repository, args.model()).await
+}
+
+/// A server without ports that has loaded a model of these repositories.
+pub(in crate::commands) async fn start_with(
+    repositories: &[PathBuf],
+    model: &str,
+) -> anyhow::Result<Arc<InferenceServer>> {
+    let server_args = model_args(repositories);
     logging::init(&server_args.logging)?;
     let mut settings = run::settings(&server_args)?;
     settings.control_mode = ControlMode::Explicit;
-    settings.load_models = vec![args.model().to_owned()];
+    settings.load_models = vec![model.to_owned()];
     let backends = backends::all(&server_args, &settings.devices)?;
     let server = InferenceServer::new(settings, backends);
     let faults = server.load_repositories().await;
