@@ -275,6 +275,22 @@ fn outputs_of_different_shapes_are_refused_or_padded() {
 }
 
 #[test]
+fn an_output_of_another_type_than_its_config_says_is_refused() {
+    let (m, held) = Fake::held("m", &io("X", "Y"));
+    let (request, receiver) = given(&[1, 2]);
+    mapped(&m, &[]).enqueue(request);
+    for (request, data_type) in held.take(2).into_iter().zip([None, Some(DataType::Fp32)]) {
+        let data = bytes(&[1]).into();
+        let output = OutputTensor { index: 0, shape: Shape::from([1]), data, data_type };
+        let response = Response { outputs: [output].into_iter().collect(), ..Response::default() };
+        request.succeed(response, &ExecutionTimes::now());
+    }
+    let (code, text) = refusal(receiver);
+    assert_eq!(code, Code::InvalidArg);
+    assert!(text.contains("has type INT32 in its config, its backend gives one of type FP32"), "{text}");
+}
+
+#[test]
 fn rows_get_the_meta_of_their_own_row() {
     let a = Fake::new("a", &io("X", "Y"), |request| {
         let x = numbers(&request)[0].unwrap();
