@@ -21,6 +21,8 @@ pub(crate) struct Execution {
     pub(crate) delay_us: u64,
     /// The number of instances; `None` for as many as the backend has by default.
     pub(crate) instances: Option<u32>,
+    /// Whether it is executed by the CPU, wherever the backend would.
+    pub(crate) on_cpu: bool,
 }
 
 impl Execution {
@@ -35,6 +37,15 @@ impl Execution {
         }
         if let Some(count) = self.instances {
             config.instance_group = vec![group(count, config.instance_group.first())];
+        }
+        if self.on_cpu {
+            if config.instance_group.is_empty() {
+                config.instance_group.push(ModelInstanceGroup::default());
+            }
+            for group in &mut config.instance_group {
+                group.kind = GroupKind::Cpu as i32;
+                group.gpus.clear();
+            }
         }
     }
 }
@@ -155,8 +166,19 @@ pub(crate) fn ensemble(
         output,
         scheduling_choice: Some(SchedulingChoice::EnsembleScheduling(ModelEnsembling {
             step: steps,
-            ..ModelEnsembling::default()
+            max_inflight_requests: pipelines.before.as_ref().and_then(|_| most_at_once(network)).unwrap_or(0),
         })),
         ..ModelConfig::default()
     }
+}
+
+/// How many requests the network may have at once: those that its instances execute, and as many that wait. Further ones wait before
+/// they are prepared: a picture is some tens of KB then, and some MB afterwards. `None` if only the backend knows how many instances there
+/// are.
+fn most_at_once(network: &ModelConfig) -> Option<u32> {
+    let groups = &network.instance_group;
+    let of_group = |group: &ModelInstanceGroup| group.count.max(0) as usize * group.gpus.len().max(1);
+    let instances: usize = groups.iter().map(of_group).sum();
+    let most = instances.saturating_mul(network.max_batch_size.max(1) as usize).saturating_mul(2);
+    u32::try_from(most).ok().filter(|&most| most > 0)
 }

@@ -88,6 +88,9 @@ pub fn convert(archive: &Archive, options: &Options, supports: &dyn Fn(&str) -> 
     let name = options.name.clone().unwrap_or_else(|| archive.manifest().model_name.clone());
     let given = given_config(archive, payload.kind)?;
     let asked = asked(archive, options);
+    if let Some(rows) = asked.batch_size.filter(|&rows| i32::try_from(rows).is_err()) {
+        return Err(archive.fault(format!("batch_size was expected to be at most {}, got {rows}", i32::MAX)));
+    }
     let signature = signature(archive, handler, &payload, given.as_ref())?;
     let known = known(archive, signature.as_ref());
     let pipelines = match handler {
@@ -145,6 +148,7 @@ fn asked(archive: &Archive, options: &Options) -> ModelSettings {
         batch_size: options.batch_size.or(own.batch_size),
         max_batch_delay: options.max_batch_delay.or(own.max_batch_delay),
         min_workers: options.workers.or(own.min_workers),
+        on_cpu: own.on_cpu,
     }
 }
 
@@ -327,8 +331,8 @@ fn network(
         config.output = signature.outputs.iter().map(|port| configs::output(port, &dims(port))).collect();
     }
     let delay_us = u64::from(asked.max_batch_delay.unwrap_or(100)) * 1000;
-    Execution { max_batch_size, delay_us, instances: asked.min_workers.filter(|&count| count > 0) }
-        .apply(&mut config);
+    let instances = asked.min_workers.filter(|&count| count > 0);
+    Execution { max_batch_size, delay_us, instances, on_cpu: asked.on_cpu }.apply(&mut config);
     let file = if config.default_model_filename.is_empty() {
         payload.kind.file().to_owned()
     } else if config.default_model_filename.contains('/') {

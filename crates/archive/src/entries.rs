@@ -69,17 +69,19 @@ impl Entries {
         Ok(())
     }
 
-    /// Reads the entry if it is a text. The error says what is wrong with it.
+    /// Reads an entry that was added, if it is a text. The error says what is wrong with it.
     pub(crate) fn read_text(&mut self, name: &str, reader: impl Read) -> Result<(), String> {
-        if !is_text(name) {
+        let size = self.sizes.get(name).copied().unwrap_or_default();
+        if !is_text(name) || size > MAX_TEXT {
+            // Large lists and the like are data; what has to be a text is missed when it is looked for.
             return Ok(());
         }
         let mut bytes = Vec::new();
-        let read = reader.take(MAX_TEXT + 1).read_to_end(&mut bytes);
+        // The sizes together have a limit, so what is read has it, too.
+        let read = reader.take(size + 1).read_to_end(&mut bytes);
         read.map_err(|error| format!("entry '{name}' cannot be read: {error}"))?;
-        if bytes.len() as u64 > MAX_TEXT {
-            // Large lists and the like are data; what has to be a text is missed when it is looked for.
-            return Ok(());
+        if bytes.len() as u64 > size {
+            return Err(format!("entry '{name}' has more than the {size} bytes that the archive says"));
         }
         self.in_texts += bytes.len() as u64;
         if self.in_texts > MAX_TEXTS {
@@ -124,10 +126,14 @@ mod tests {
     #[test]
     fn only_texts_are_read() {
         let mut entries = Entries::default();
+        let sizes = [("a.json", 2), ("a.onnx", 2), ("b.json", 1), ("c.json", MAX_TEXT + 1), ("d.json", 3)];
+        sizes.into_iter().for_each(|(name, size)| entries.add(name, size).unwrap());
         entries.read_text("a.json", &b"{}"[..]).unwrap();
         entries.read_text("a.onnx", &b"{}"[..]).unwrap();
         entries.read_text("b.json", &b"\xff"[..]).unwrap();
         entries.read_text("c.json", std::io::repeat(b' ')).unwrap();
+        let fault = entries.read_text("d.json", std::io::repeat(b' ')).unwrap_err();
+        assert!(fault.contains("more than the 3 bytes"), "{fault}");
         assert_eq!(entries.texts.keys().collect::<Vec<_>>(), ["a.json"]);
     }
 }

@@ -31,17 +31,18 @@ impl Handler {
         let Some(written) = given.or(archive.manifest().handler.as_deref()) else {
             return Err(archive.fault(format!("its manifest names no handler; expected one of {KNOWN}")));
         };
-        let file = written.split(':').next().unwrap_or_default();
+        let path = written.split(':').next().unwrap_or_default();
+        // A handler may lie in a folder, in the archive or where it was made.
+        let file = path.rsplit('/').next().unwrap_or_default();
         let stem = file.strip_suffix(".py").unwrap_or(file);
+        let code = archive.text(path).or_else(|| archive.text(file)).unwrap_or_default();
         match stem {
             "base_handler" => Ok(Handler::Base),
             "image_classifier" => Ok(Handler::ImageClassifier),
             "object_detector" => Ok(Handler::ObjectDetector),
             "yolov5_face" | "yolov5face" => Ok(Handler::Yolov5Face),
             "centerface" => Ok(Handler::CenterFace),
-            _ if archive.text(file).is_some_and(|code| code.contains("class Yolov5FaceHandler")) => {
-                Ok(Handler::Yolov5Face)
-            }
+            _ if code.contains("class Yolov5FaceHandler") => Ok(Handler::Yolov5Face),
             _ if file.len() > stem.len() => Err(archive.fault(format!(
                 "its handler '{written}' is Python of its own, which is not executed here. Describe what it does by \
                  pipelines, {PREPROCESS} and {POSTPROCESS} among the archive's extra files (docs/from-torchserve.md), \

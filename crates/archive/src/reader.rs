@@ -13,6 +13,9 @@ use crate::{Manifest, folder, tarball, zipped};
 /// Where the manifest lies in an archive.
 const MANIFEST: &str = "MAR-INF/MANIFEST.json";
 
+/// Where that of a workflow lies.
+const OF_WORKFLOW: &str = "WAR-INF/MANIFEST.json";
+
 /// How a zip file and a gzipped file begin.
 const ZIP: &[u8] = b"PK";
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -64,6 +67,14 @@ impl Archive {
             Some(text) => Manifest::parse(text).map_err(fault)?,
             None if entries.sizes.contains_key(MANIFEST) => {
                 return Err(fault(format!("its {MANIFEST} is not text of at most a few megabytes")));
+            }
+            None if entries.sizes.contains_key(OF_WORKFLOW) => {
+                return Err(fault(
+                    "it is a workflow, whose Python functions are not executed here. Register its models by themselves; an \
+                     ensemble runs models one after the other (docs/ensembles.md), with pipelines between them \
+                     (docs/vision.md)"
+                        .to_owned(),
+                ));
             }
             None => {
                 return Err(fault(format!(

@@ -9,8 +9,7 @@ use zip::read::ZipFile;
 use crate::entries::Entries;
 use crate::entry_name;
 
-/// The most bytes of a zip file's directory for each of its bytes that the library may be asked to read; entries beyond
-/// [`Entries`]' limit are refused before their directory is read.
+/// The most entries of a zip file whose directory is kept. More than [`Entries`] takes, which says which limit it is.
 const MAX_DIRECTORY_ENTRIES: usize = 20_000;
 
 /// The bits of a file's mode that say what it is, and their values for a regular file and for one that does not say.

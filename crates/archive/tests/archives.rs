@@ -129,6 +129,14 @@ fn handlers_are_pipelines() {
     };
     assert!(post.contains("k = 3") && post.contains("labels.txt"), "{post}");
 
+    assert!(!got.models["m"].config_text().contains("max_inflight_requests"), "as many as there are");
+    let workers: [(&str, &[u8]); 1] = [("model.yaml", b"minWorkers: 3\nbatchSize: 4\ndeviceType: cpu\n")];
+    let got = with_handler("/home/me/image_classifier.py:handle", "net.onnx", &classifier, &workers).unwrap();
+    let text = got.models["m"].config_text();
+    assert!(text.contains("max_inflight_requests: 24"), "pictures wait before they are decoded: {text}");
+    let text = got.models["m-network"].config_text();
+    assert!(text.contains("count: 3") && text.contains("kind: KIND_CPU"), "{text}");
+
     let maps: [(&str, &[i64]); 4] = [
         ("537", &[-1, 1, -1, -1]),
         ("538", &[-1, 2, -1, -1]),
@@ -212,6 +220,9 @@ fn hostile_archives_are_refused() {
     assert!(fault.contains("it has no MAR-INF/MANIFEST.json"), "{fault}");
     let fault = converted(&[good], &Options::default()).unwrap_err();
     assert!(fault.contains("'net.onnx' is not in it"), "{fault}");
+    let workflow: [(&str, &[u8]); 2] = [("WAR-INF/MANIFEST.json", b"{}"), ("w.yaml", b"dag:\n")];
+    let fault = converted(&workflow, &Options::default()).unwrap_err();
+    assert!(fault.contains("it is a workflow") && fault.contains("an ensemble"), "{fault}");
 
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("m.mar");
