@@ -258,7 +258,8 @@ pub(crate) fn serve(
     for (listener, services) in listeners.grpc {
         let what = if services.inference { "inference" } else { "management" };
         info!("TorchServe gRPC {what} on {}", listener.address()?);
-        let front = TorchServeGrpcFront::new(Arc::clone(torchserve), services, accesses.grpc.clone());
+        let front =
+            TorchServeGrpcFront::new(Arc::clone(torchserve), services, accesses.grpc.clone(), network);
         let port = port(false, http2.clone(), true);
         fronts.spawn(hippocamp_net::serve(listener, Arc::clone(network), port, front));
     }

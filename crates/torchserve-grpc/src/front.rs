@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hippocamp_access::{Access, Category, Right};
 use hippocamp_grpc_content::{Assembled, MESSAGE_SIZE};
-use hippocamp_net::{Front, Refusal, RequestBody};
+use hippocamp_net::{Front, Network, Refusal, RequestBody};
 use hippocamp_services::torchserve_inference::inference_ap_is_service_server::InferenceApIsServiceServer;
 use hippocamp_services::torchserve_management::management_ap_is_service_server::ManagementApIsServiceServer;
 use hippocamp_torchserve::{TokenKind, TorchServe};
@@ -49,11 +49,21 @@ pub struct TorchServeGrpcFront {
 
 impl TorchServeGrpcFront {
     /// These services of TorchServe's API, for clients that `access` admits.
-    pub fn new(torchserve: Arc<TorchServe>, services: Services, access: Access) -> TorchServeGrpcFront {
+    pub fn new(
+        torchserve: Arc<TorchServe>,
+        services: Services,
+        access: Access,
+        network: &Network,
+    ) -> TorchServeGrpcFront {
+        let phase = network.phase();
         let inference = services.inference.then(|| Assembled {
-            service: InferenceApIsServiceServer::new(Inference(Arc::clone(&torchserve), access.clone()))
-                .max_decoding_message_size(MESSAGE_SIZE)
-                .max_encoding_message_size(MESSAGE_SIZE),
+            service: InferenceApIsServiceServer::new(Inference {
+                torchserve: Arc::clone(&torchserve),
+                access: access.clone(),
+                phase,
+            })
+            .max_decoding_message_size(MESSAGE_SIZE)
+            .max_encoding_message_size(MESSAGE_SIZE),
             streams: &[STREAM],
             large: &LARGE,
         });

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hippocamp_access::{Access, Category, Grant, Right};
 use hippocamp_backend::{CorrelationId, Sequence};
 use hippocamp_core::AccessRecord;
+use hippocamp_net::Phase;
 use hippocamp_proto::torchserve::google::rpc;
 use hippocamp_proto::torchserve::inference::{
     Empty, PredictionResponse, PredictionsRequest, TorchServeHealthResponse,
@@ -15,7 +16,7 @@ use hippocamp_proto::torchserve::inference::{
 use hippocamp_services::torchserve_inference::inference_ap_is_service_server::InferenceApIsService;
 use hippocamp_tensor::HostSegments;
 use hippocamp_torchserve::{Content, ContentKind, Failure, Predicted, PredictionStream, TorchServe};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::metadata::MetadataMap;
@@ -30,16 +31,21 @@ type Responses = Pin<Box<dyn Stream<Item = Result<PredictionResponse, Status>> +
 
 /// The service.
 #[derive(Clone, Debug)]
-pub(crate) struct Inference(pub(crate) Arc<TorchServe>, pub(crate) Access);
+pub(crate) struct Inference {
+    pub(crate) torchserve: Arc<TorchServe>,
+    pub(crate) access: Access,
+    /// Whether the server stops.
+    pub(crate) phase: watch::Receiver<Phase>,
+}
 
 impl Inference {
     /// What the client may ask for; the call itself was admitted.
     fn grant(&self, metadata: &MetadataMap) -> Result<Grant, Status> {
-        if self.1.is_open() {
+        if self.access.is_open() {
             return Ok(Grant::all());
         }
         let header = |name: &str| metadata.get(name).map(tonic::metadata::MetadataValue::as_bytes);
-        let grant = self.1.check(Category::Inference, Right::Infer, header);
+        let grant = self.access.check(Category::Inference, Right::Infer, header);
         grant.map_err(|denial| Status::permission_denied(denial.to_string()))
     }
 }
@@ -47,7 +53,7 @@ impl Inference {
 #[tonic::async_trait]
 impl InferenceApIsService for Inference {
     async fn ping(&self, _: Request<Empty>) -> Result<Response<TorchServeHealthResponse>, Status> {
-        let state = if self.0.is_healthy().await { "Healthy" } else { "Unhealthy" };
+        let state = if self.torchserve.is_healthy().await { "Healthy" } else { "Unhealthy" };
         let health = format!("{{\n  \"status\": \"{state}\"\n}}\n");
         Ok(Response::new(TorchServeHealthResponse { health }))
     }
@@ -60,7 +66,7 @@ impl InferenceApIsService for Inference {
         let record = request.extensions().get::<Arc<AccessRecord>>().cloned();
         let request = request.into_inner();
         let sequence_id = request.sequence_id.clone();
-        match predict(&self.0, &grant, request, record.as_ref()).await? {
+        match predict(&self.torchserve, &grant, request, record.as_ref()).await? {
             Predicted::One(content) => Ok(Response::new(response(&content, sequence_id)?)),
             Predicted::Many(mut stream) => {
                 let first = stream.next().await.unwrap_or_else(|| Ok(HostSegments::default()));
@@ -79,7 +85,7 @@ impl InferenceApIsService for Inference {
         let record = request.extensions().get::<Arc<AccessRecord>>().cloned();
         let request = request.into_inner();
         let sequence_id = request.sequence_id.clone();
-        match predict(&self.0, &grant, request, record.as_ref()).await? {
+        match predict(&self.torchserve, &grant, request, record.as_ref()).await? {
             Predicted::One(content) => {
                 Ok(Response::new(Box::pin(tokio_stream::once(response(&content, sequence_id)))))
             }
@@ -95,12 +101,21 @@ impl InferenceApIsService for Inference {
     ) -> Result<Response<Responses>, Status> {
         let grant = self.grant(request.metadata())?;
         let record = request.extensions().get::<Arc<AccessRecord>>().cloned();
-        let (torchserve, mut requests) = (Arc::clone(&self.0), request.into_inner());
+        let (torchserve, mut requests) = (Arc::clone(&self.torchserve), request.into_inner());
+        let mut phase = self.phase.clone();
         let (replies, responses) = mpsc::channel(WAITING);
         // It ends when its client is gone, as nobody takes the responses then.
         tokio::spawn(async move {
-            while let Some(Ok(request)) = requests.next().await {
+            loop {
+                let request = tokio::select! {
+                    request = requests.next() => request,
+                    () = replies.closed() => return,
+                    // What was read is still answered; an idle stream does not hold up the end.
+                    _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+                };
+                let Some(Ok(request)) = request else { return };
                 let sequence_id = request.sequence_id.clone();
+                let own_id = sequence_id.clone();
                 let answered = tokio::select! {
                     answered = predict(&torchserve, &grant, request, record.as_ref()) => answered,
                     () = replies.closed() => return,
@@ -113,7 +128,9 @@ impl InferenceApIsService for Inference {
                     Err(status) => Box::pin(tokio_stream::once(Ok(failed(&status, sequence_id)))),
                 };
                 while let Some(response) = stream.next().await {
-                    if replies.send(response).await.is_err() {
+                    // A response that failed ends its request, and not the stream.
+                    let response = response.unwrap_or_else(|status| failed(&status, own_id.clone()));
+                    if replies.send(Ok(response)).await.is_err() {
                         return;
                     }
                 }

@@ -113,7 +113,9 @@ impl TorchServeHttpFront {
             let names = Query::of(head.uri.query()).all("name[]");
             return Ok(answer::metrics(self.torchserve.metrics(&names)));
         }
-        Err(Failure::no_resource())
+        let begin = path.trim_start_matches('/').split('/').next();
+        let is_of_workflows = matches!(begin, Some("workflows" | "wfpredict"));
+        Err(if is_of_workflows { Failure::no_workflows() } else { Failure::no_resource() })
     }
 
     /// The description of one model, for who may ask it or manage it.

@@ -156,8 +156,8 @@ fn address(value: &str, default_port: u16) -> Result<(String, u16), String> {
 
 fn load_models(value: &str) -> LoadModels {
     match value.trim() {
-        "" | "none" | "NONE" => LoadModels::None,
-        "all" | "ALL" => LoadModels::All,
+        none if none.is_empty() || none.eq_ignore_ascii_case("none") => LoadModels::None,
+        all if all.eq_ignore_ascii_case("all") => LoadModels::All,
         list => {
             let each = list.split(',').map(str::trim).filter(|model| !model.is_empty());
             let model = |model: &str| match model.split_once('=') {

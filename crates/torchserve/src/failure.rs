@@ -36,6 +36,14 @@ impl Failure {
         Failure::new(404, "ResourceNotFoundException", text)
     }
 
+    /// Workflows are not served.
+    #[cold]
+    pub fn no_workflows() -> Failure {
+        let text = "Workflows are not served: their functions are Python. Register the models by themselves; an ensemble runs models \
+                    one after the other (docs/ensembles.md)";
+        Failure::new(404, "ResourceNotFoundException", text)
+    }
+
     /// The path is there, but not by that method, or not on this server.
     #[cold]
     pub fn method_not_allowed() -> Failure {

@@ -29,7 +29,7 @@ pub(crate) fn of_value<'a>(
         shape.insert(0, 1);
     }
     let mut data = Vec::new();
-    fill(model, spec, value, &mut data)?;
+    fill(model, spec, value, &shape_of(value), &mut data)?;
     Ok((tensor(spec, shape, data), has_batch))
 }
 
@@ -53,28 +53,41 @@ pub(crate) fn of_rows<'a>(
         for row in rows {
             let value = match row {
                 Value::Object(members) if specs.len() > 1 || spec.data_type == DataType::Bytes => {
-                    let found = members.get(&*spec.name).or_else(|| members.get("data"));
-                    found.or_else(|| members.get("b64")).unwrap_or(row)
+                    members.get(&*spec.name).or_else(|| members.get("data")).unwrap_or(row)
                 }
                 row => row,
             };
-            let own = match shape_of(value) {
-                scalar if scalar.is_empty() => vec![1; spec.dims.len()],
-                own => own,
+            // `{"b64": ...}`, as clients of TensorFlow Serving and of KServe mark what is no text.
+            let (value, is_base64) = match value {
+                Value::Object(members) if spec.data_type == DataType::Bytes => {
+                    members.get("b64").map_or((value, false), |value| (value, true))
+                }
+                value => (value, false),
             };
+            let given = shape_of(value);
+            let own = if given.is_empty() { vec![1; spec.dims.len()] } else { given.clone() };
             if shape.get_or_insert_with(|| own.clone()) != &own {
                 return Err(Error::invalid_arg(format!(
                     "the instances for model '{model}' differ in their shapes"
                 )));
             }
             let decoded = match (spec.data_type, value, row) {
-                // Pictures come in base64 within an object, texts as they are.
-                (DataType::Bytes, Value::String(text), Value::Object(_)) => STANDARD.decode(text).ok(),
+                (DataType::Bytes, Value::String(text), _) if is_base64 => {
+                    Some(STANDARD.decode(text).map_err(|error| {
+                        let name = &spec.name;
+                        Error::invalid_arg(format!("input '{name}' of model '{model}' is no base64: {error}"))
+                    })?)
+                }
+                // Pictures come in base64 within an object, as TorchServe's handlers take them; texts as they are, whatever they
+                // would be in base64.
+                (DataType::Bytes, Value::String(text), Value::Object(_)) => {
+                    STANDARD.decode(text).ok().filter(|bytes| is_picture(bytes))
+                }
                 _ => None,
             };
             match decoded {
                 Some(bytes) => element(&bytes, &mut data)?,
-                None => fill(model, spec, value, &mut data)?,
+                None => fill(model, spec, value, &given, &mut data)?,
             }
         }
         let mut shape = shape.unwrap_or_default();
@@ -91,7 +104,14 @@ fn tensor(spec: &TensorSpec, shape: Vec<i64>, data: Vec<u8>) -> InferInput<'_> {
     InferInput { name: &spec.name, data_type: Some(spec.data_type), shape, data: Bytes::from(data).into() }
 }
 
-/// The shape of nested lists, by their first elements; that they agree shows by the number of elements.
+/// Whether bytes begin as a JPEG, PNG, GIF, BMP, TIFF or WebP file does.
+fn is_picture(bytes: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 6] = [b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*"];
+    BEGINNINGS.iter().any(|beginning| bytes.starts_with(beginning))
+        || (bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP"))
+}
+
+/// The shape of nested lists, by their first elements. [`fill`] sees whether the others agree.
 fn shape_of(value: &Value) -> Vec<i64> {
     let (mut shape, mut value) = (Vec::new(), value);
     while let Value::Array(list) = value
@@ -106,7 +126,8 @@ fn shape_of(value: &Value) -> Vec<i64> {
     shape
 }
 
-fn fill(model: &str, spec: &TensorSpec, value: &Value, data: &mut Vec<u8>) -> Result<()> {
+/// Appends the elements of lists that are nested as the shape says.
+fn fill(model: &str, spec: &TensorSpec, value: &Value, shape: &[i64], data: &mut Vec<u8>) -> Result<()> {
     let wrong = |expected: &str| {
         let end = value.to_string();
         let end = &end[..end.floor_char_boundary(40)];
@@ -116,7 +137,13 @@ fn fill(model: &str, spec: &TensorSpec, value: &Value, data: &mut Vec<u8>) -> Re
         ))
     };
     match value {
-        Value::Array(list) => list.iter().try_for_each(|value| fill(model, spec, value, data)),
+        Value::Array(list) => match shape {
+            [count, inner @ ..] if list.len() as i64 == *count => {
+                list.iter().try_for_each(|value| fill(model, spec, value, inner, data))
+            }
+            _ => Err(wrong("lists of equal lengths")),
+        },
+        _ if !shape.is_empty() => Err(wrong("lists of equal lengths")),
         Value::String(text) if spec.data_type == DataType::Bytes => element(text.as_bytes(), data),
         Value::Bool(truth) if spec.data_type == DataType::Bool => {
             data.push(u8::from(*truth));
@@ -251,4 +278,68 @@ pub(crate) fn texts(mut data: &[u8]) -> Result<Vec<&[u8]>> {
 /// Members of an object, in their order.
 pub(crate) fn object(members: Vec<(String, Value)>) -> Value {
     Value::Object(members.into_iter().collect::<Map<_, _>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn spec(data_type: DataType, dims: &[i64]) -> TensorSpec {
+        TensorSpec {
+            name: "x".into(),
+            data_type,
+            dims: Shape::from(dims),
+            reshape: None,
+            optional: false,
+            is_shape_tensor: false,
+            allow_ragged_batch: false,
+            label_filename: String::new(),
+        }
+    }
+
+    fn of(spec: &TensorSpec, value: &Value) -> Result<(Shape, Vec<u8>)> {
+        let (input, _) = of_value("m", spec, false, value)?;
+        Ok((input.shape, input.data.to_host().unwrap().to_vec()))
+    }
+
+    #[test]
+    fn lists_that_differ_in_length_are_no_tensor() {
+        let spec = spec(DataType::Uint8, &[-1, -1]);
+        assert_eq!(of(&spec, &json!([[1, 2], [3, 4]])).unwrap(), (Shape::from([2, 2]), vec![1, 2, 3, 4]));
+        assert!(of(&spec, &json!([[], []])).unwrap().1.is_empty());
+        for ragged in [
+            json!([[1, 2], [3], [4, 5, 6]]),
+            json!([[1, 2], 3, 4]),
+            json!([1, [2]]),
+            json!([[[1], [2]], [3, 4]]),
+        ] {
+            let error = of(&spec, &ragged).unwrap_err();
+            assert!(error.message().contains("lists of equal lengths of UINT8"), "{ragged}: {error}");
+        }
+    }
+
+    fn texts_of(row: Value) -> Result<Vec<u8>> {
+        let specs = [spec(DataType::Bytes, &[1])];
+        let inputs = of_rows("m", &specs, true, &[row])?;
+        let data = inputs[0].data.to_host().unwrap();
+        Ok(data[4..].to_vec())
+    }
+
+    #[test]
+    fn texts_stay_what_they_are_and_pictures_are_decoded() {
+        let jpeg = b"\xff\xd8\xff\xe0 and so on".to_vec();
+        let packed = STANDARD.encode(&jpeg);
+        for text in ["Good", "Paris", "abcdefgh", ""] {
+            assert_eq!(texts_of(json!(text)).unwrap(), text.as_bytes());
+            assert_eq!(texts_of(json!({"data": text})).unwrap(), text.as_bytes(), "it may be base64 as well");
+            assert_eq!(texts_of(json!({"x": text})).unwrap(), text.as_bytes());
+        }
+        assert_eq!(texts_of(json!({"data": packed})).unwrap(), jpeg);
+        assert_eq!(texts_of(json!({"b64": packed})).unwrap(), jpeg);
+        assert_eq!(texts_of(json!({"x": {"b64": "R29vZA=="}})).unwrap(), b"Good");
+        let error = texts_of(json!({"b64": "no base64"})).unwrap_err();
+        assert!(error.message().contains("input 'x' of model 'm' is no base64"), "{error}");
+    }
 }

@@ -1,5 +1,6 @@
 //! The page of metrics in TorchServe's names.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -82,11 +83,17 @@ impl TorchServe {
     /// The times of the last predictions.
     fn handlers(&self, page: &mut Page<'_>, host: &str) {
         let models = self.counters.models();
-        let last: Vec<Sample> = models
-            .iter()
-            .map(|((model, _), counters)| {
+        // The labels do not have the version, of which a model may have several: the longest of their times.
+        let mut longest: BTreeMap<&str, u64> = BTreeMap::new();
+        for ((model, _), counters) in &models {
+            let longest = longest.entry(model).or_default();
+            *longest = (*longest).max(counters.last_us.load(Relaxed));
+        }
+        let last: Vec<Sample> = longest
+            .into_iter()
+            .map(|(model, us)| {
                 let labels = format!("ModelName=\"{}\",Level=\"Model\",Hostname=\"{host}\",", label(model));
-                (labels, counters.last_us.load(Relaxed) as f64 / 1000.0)
+                (labels, us as f64 / 1000.0)
             })
             .collect();
         page.family("PredictionTime", "gauge", "ms", &last);

@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
@@ -14,6 +14,9 @@ use subtle::ConstantTimeEq;
 
 use crate::Failure;
 use crate::describe::timestamp;
+
+/// The longest life of a key: a hundred years.
+const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +78,11 @@ impl Tokens {
         let failed = |error: io::Error| Failure::internal(format!("the token could not be written: {error}"));
         let key = Key::new(self.lifetime).map_err(failed)?;
         let mut keys = self.keys.lock();
-        *keys.of_mut(kind) = key;
-        self.write(&keys).map_err(failed)?;
+        let mut renewed = keys.clone();
+        *renewed.of_mut(kind) = key;
+        // A key that nobody could read does not take the place of one that somebody has.
+        self.write(&renewed).map_err(failed)?;
+        *keys = renewed;
         Ok(match kind {
             TokenKind::Inference => "Inference token generated successfully".to_owned(),
             TokenKind::Management => "Management token generated successfully".to_owned(),
@@ -91,8 +97,13 @@ impl Tokens {
             "API": {"key": self.api},
         });
         let beside = self.path.with_extension("json.new");
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        // Whatever has that name, such as a link, is not written to.
+        if let Err(error) = fs::remove_file(&beside)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(crate::failure::pretty(&text).as_bytes())?;
         fs::rename(&beside, &self.path)
     }
@@ -122,8 +133,9 @@ impl Keys {
 
 impl Key {
     fn new(lifetime: Duration) -> io::Result<Key> {
-        let now = SystemTime::now();
-        Ok(Key { text: random_key()?, expires: now.checked_add(lifetime).unwrap_or(UNIX_EPOCH) })
+        // Whoever asks for more than the clock has means for ever.
+        let expires = SystemTime::now() + lifetime.min(FOR_EVER);
+        Ok(Key { text: random_key()?, expires })
     }
 }
 
@@ -176,5 +188,21 @@ mod tests {
         let tokens = Tokens::create(&path, Duration::ZERO).unwrap();
         let key = tokens.keys.lock().inference.text.clone();
         assert!(tokens.check(TokenKind::Inference, Some(&format!("Bearer {key}"))).is_err());
+        drop(tokens);
+        let tokens = Tokens::create(&path, Duration::MAX).unwrap();
+        let key = tokens.keys.lock().inference.text.clone();
+        tokens.check(TokenKind::Inference, Some(&format!("Bearer {key}"))).unwrap();
+    }
+
+    #[test]
+    fn a_link_beside_the_file_is_not_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("key_file.json"), folder.path().join("other"));
+        fs::write(&other, "not mine").unwrap();
+        std::os::unix::fs::symlink(&other, folder.path().join("key_file.json.new")).unwrap();
+        let tokens = Tokens::create(&path, Duration::from_mins(1)).unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "not mine");
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
+        drop(tokens);
     }
 }

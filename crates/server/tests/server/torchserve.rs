@@ -66,7 +66,7 @@ async fn serve_for(parts: Parts, settings: TorchServeSettings, access: Access) -
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let grpc = listener.local_addr().unwrap();
     let services = Services { inference: true, management: true };
-    let front = TorchServeGrpcFront::new(torchserve, services, Access::open());
+    let front = TorchServeGrpcFront::new(torchserve, services, Access::open(), &server.network);
     tokio::spawn(hippocamp_net::serve(listener, Arc::clone(&server.network), port(false), front));
     Served { server, http, grpc }
 }
@@ -416,4 +416,23 @@ async fn grpc_predicts_and_manages() {
     let list = client.list_models(ListModelsRequest::default()).await.unwrap().into_inner().msg;
     assert_eq!(serde_json::from_str::<Value>(&list).unwrap(), json!({"nextPageToken": "0", "models": []}));
     served.stop().await;
+}
+
+#[tokio::test]
+async fn an_idle_stream_does_not_hold_up_the_end() {
+    let served = serve(open()).await;
+    let mut client = InferenceApIsServiceClient::connect(format!("http://{}", served.grpc)).await.unwrap();
+    let (requests, stream) = tokio::sync::mpsc::channel(1);
+    let request = PredictionsRequest {
+        model_name: "echo".to_owned(),
+        input: [("data".to_owned(), Bytes::from_static(b"text"))].into(),
+        ..PredictionsRequest::default()
+    };
+    requests.send(request).await.unwrap();
+    let stream = tokio_stream::wrappers::ReceiverStream::new(stream);
+    let mut replies = client.stream_predictions2(stream).await.unwrap().into_inner();
+    assert_eq!(&*replies.next().await.unwrap().unwrap().prediction, b"text");
+    let (end, ()) = tokio::join!(replies.next(), served.stop());
+    assert!(end.is_none(), "it ends with OK");
+    drop(requests);
 }
