@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
 use hippocamp_batching::Inputs;
-use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape, push_element};
+use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, PlacedSlice, Shape, push_element};
 use ort::AsPointer;
 use ort::memory::{Allocator, MemoryInfo};
 use ort::session::{Session, SharedSessionInner};
@@ -64,7 +64,7 @@ impl Value {
                 .flatten()
                 .any(|view| view.data.as_host().is_some_and(|lent| overlap(lent, content)))
         {
-            return Ok(Some((shape, Bytes::copy_from_slice(content))));
+            return Ok(Some((shape, PlacedSlice::Host(content).to_vec()?.into())));
         }
         let content = NonNull::from(content);
         let shared = Bytes::from_owner(Shared { content, _value: self, _session: session.inner() });

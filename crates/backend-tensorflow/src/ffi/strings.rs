@@ -125,7 +125,9 @@ pub(super) fn wire(tensor: &Tensor<'static>) -> Result<Bytes> {
         }
     });
     let size = texts.clone().map(|text| LENGTH_PREFIX + text.len()).sum();
-    let mut wire = Vec::with_capacity(size);
+    let mut wire = Vec::new();
+    let reserved = wire.try_reserve_exact(size);
+    reserved.map_err(|_| Error::unavailable("there is no memory for strings of an output"))?;
     for text in texts {
         if u32::try_from(text.len()).is_err() {
             return Err(Error::internal("a string of 4 GiB or more has no wire form"));

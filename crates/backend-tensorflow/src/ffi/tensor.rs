@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
 use hippocamp_batching::Inputs;
-use hippocamp_tensor::{DataType, Shape};
+use hippocamp_tensor::{DataType, PlacedSlice, Shape};
 
 use super::api;
 use super::library::Library;
@@ -163,7 +163,7 @@ impl Tensor<'static> {
             all.any(|view| view.data.as_host().is_some_and(|lent| overlap(lent, content)))
         };
         if content.len() < SHARE_FROM || !may_be_shared || is_lent() {
-            return Ok(Some((shape, Bytes::copy_from_slice(content))));
+            return Ok(Some((shape, PlacedSlice::Host(content).to_vec()?.into())));
         }
         let content = NonNull::from(content);
         Ok(Some((shape, Bytes::from_owner(Shared { content, _tensor: self }))))
