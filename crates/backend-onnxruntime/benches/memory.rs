@@ -36,7 +36,7 @@ use hippocamp_backend_onnxruntime::{OnnxRuntimeBackend, Settings};
 use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_defaults};
 use hippocamp_tensor::DataType;
 use kit::onnx::{Graph, element};
-use kit::{Folder, input, library, numbers};
+use kit::{BACKEND, FILE, Folder, input, library, numbers};
 
 /// Width and number of the network's layers: 96 MiB of FP32.
 const WIDTH: usize = 1024;
@@ -156,9 +156,9 @@ fn network(folder: &Folder, beside: bool) {
         };
     }
     let graph = graph.output("y", element::FLOAT, Some(&[-1, width]));
-    std::fs::write(folder.file(), graph.encode()).unwrap();
+    std::fs::write(folder.path(FILE), graph.encode()).unwrap();
     if beside {
-        std::fs::write(folder.file().with_file_name("weights.bin"), all).unwrap();
+        std::fs::write(folder.path(FILE).with_file_name("weights.bin"), all).unwrap();
     }
 }
 
@@ -182,13 +182,13 @@ fn engine() -> OnnxRuntimeBackend {
 /// Loads a small model, to open the engine.
 fn open_engine() -> Box<dyn Model> {
     let graph = Graph::default().node("Neg", &["x"], &["y"]).input("x", element::FLOAT, Some(&[2]));
-    let folder = Folder::with_file(&graph.output("y", element::FLOAT, Some(&[2])).encode());
-    engine().load(&folder.source("")).unwrap()
+    let folder = Folder::with(FILE, &graph.output("y", element::FLOAT, Some(&[2])).encode());
+    engine().load(&folder.source(BACKEND, "")).unwrap()
 }
 
 impl Loaded {
     fn new(subject: &Subject, instances: usize, parameters: &str) -> Loaded {
-        let source = subject.folder.source(&config(instances, parameters, subject.rows));
+        let source = subject.folder.source(BACKEND, &config(instances, parameters, subject.rows));
         let model = engine().load(&source).unwrap();
         let mut config = ModelConfig::clone(&source.config);
         model.complete_config(&mut config, 64).unwrap();
@@ -234,7 +234,7 @@ impl Subject {
         let folder = Folder::new();
         match model {
             [file, shape, rows] => {
-                std::fs::copy(file, folder.file()).unwrap();
+                std::fs::copy(file, folder.path(FILE)).unwrap();
                 let shape = shape.split(',').map(|dimension| dimension.parse().unwrap()).collect();
                 Subject { folder, shape, rows: rows.parse().unwrap() }
             }

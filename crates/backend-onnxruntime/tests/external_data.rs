@@ -12,7 +12,7 @@ use std::sync::Arc;
 use hippocamp_backend::{Backend, Device, InstanceSpec, Model, ModelInstance};
 use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_defaults};
 use kit::onnx::{Graph, element};
-use kit::{Folder, backend, execute, input, numbers};
+use kit::{BACKEND, FILE, Folder, backend, execute, input, numbers};
 
 /// Floats of a weight: 36 MiB. A block of that size is unmapped when freed, even by an allocator that keeps blocks of
 /// 32 MiB, so that reading it after that would crash.
@@ -32,8 +32,8 @@ fn graph(file: &str) -> Graph {
 
 /// A model folder with weights of this value in `weights.bin`.
 fn folder(value: f32) -> (Folder, PathBuf) {
-    let folder = Folder::with_file(&graph("weights.bin").encode());
-    let path = folder.file().with_file_name("weights.bin");
+    let folder = Folder::with(FILE, &graph("weights.bin").encode());
+    let path = folder.path(FILE).with_file_name("weights.bin");
     let mut file = File::create(&path).unwrap();
     file.write_all(&[0; 4096]).unwrap();
     file.write_all(&numbers(vec![value; WIDTH])).unwrap();
@@ -46,7 +46,7 @@ struct Serving {
 }
 
 fn load(folder: &Folder, config: &str) -> hippocamp_backend::Result<Serving> {
-    let source = folder.source(config);
+    let source = folder.source(BACKEND, config);
     let model = backend().load(&source)?;
     let mut config = ModelConfig::clone(&source.config);
     model.complete_config(&mut config, 4)?;
@@ -104,9 +104,9 @@ fn weights_that_are_too_short_or_missing_fail_the_load() {
 fn no_file_outside_of_the_folder_is_read() {
     let (folder, path) = folder(2.0);
     for name in ["../weights.bin", path.to_str().unwrap()] {
-        let outside = folder.file().parent().unwrap().with_file_name("weights.bin");
+        let outside = folder.path(FILE).parent().unwrap().with_file_name("weights.bin");
         std::fs::copy(&path, outside).unwrap();
-        std::fs::write(folder.file(), graph(name).encode()).unwrap();
+        std::fs::write(folder.path(FILE), graph(name).encode()).unwrap();
         assert!(load(&folder, CONFIG).is_err(), "{name}");
     }
 }

@@ -12,7 +12,7 @@ use std::process::Command;
 use hippocamp_backend::{Backend, Model, Result};
 use hippocamp_backend_onnxruntime::{OnnxRuntimeBackend, Settings};
 use kit::onnx::{Graph, element};
-use kit::{Folder, library};
+use kit::{BACKEND, FILE, Folder, library};
 
 fn load(library: &Path) -> Result<Box<dyn Model>> {
     let graph = Graph::default().node("Neg", &["x"], &["y"]).input("x", element::FLOAT, Some(&[2])).output(
@@ -20,8 +20,8 @@ fn load(library: &Path) -> Result<Box<dyn Model>> {
         element::FLOAT,
         Some(&[2]),
     );
-    let folder = Folder::with_file(&graph.encode());
-    OnnxRuntimeBackend::new(Settings::new(library)).load(&folder.source(""))
+    let folder = Folder::with(FILE, &graph.encode());
+    OnnxRuntimeBackend::new(Settings::new(library)).load(&folder.source(BACKEND, ""))
 }
 
 /// Why a library was refused; asserts the rest of the message.

@@ -8,7 +8,7 @@ use hippocamp_backend::{Backend, Device};
 use hippocamp_model_config::{Interface, data_type};
 use hippocamp_tensor::{DataType, Shape};
 use kit::onnx::{Graph, element};
-use kit::{Folder, Loaded, backend, load, load_file, numbers, refused};
+use kit::{BACKEND, FILE, Folder, Loaded, backend, load, load_file, numbers, refused};
 
 fn add_sub() -> Graph {
     Graph::default()
@@ -85,30 +85,32 @@ fn a_contradicting_config_is_refused() {
 #[test]
 fn no_file_is_told_with_its_path() {
     let folder = Folder::new();
-    let error = backend().load(&folder.source("")).err().unwrap();
-    assert_eq!(error.reason(), format!("Internal: failed to stat file {}", folder.file().display()));
+    let error = backend().load(&folder.source(BACKEND, "")).err().unwrap();
+    assert_eq!(error.reason(), format!("Internal: failed to stat file {}", folder.path(FILE).display()));
 }
 
 #[test]
 fn a_folder_may_hold_the_file() {
     let folder = Folder::new();
-    std::fs::create_dir(folder.file()).unwrap();
-    let error = backend().load(&folder.source("")).err().unwrap();
-    let inner = folder.file().join("model.onnx");
+    std::fs::create_dir(folder.path(FILE)).unwrap();
+    let error = backend().load(&folder.source(BACKEND, "")).err().unwrap();
+    let inner = folder.path(FILE).join("model.onnx");
     assert_eq!(error.reason(), format!("Internal: failed to stat file {}", inner.display()));
     std::fs::write(inner, add_sub().encode()).unwrap();
-    backend().load(&folder.source("")).map(drop).unwrap();
+    backend().load(&folder.source(BACKEND, "")).map(drop).unwrap();
 }
 
 #[test]
 fn another_file_can_be_named_but_not_elsewhere() {
     let folder = Folder::new();
-    std::fs::write(folder.0.path().join("m/1/other.onnx"), add_sub().encode()).unwrap();
-    backend().load(&folder.source("default_model_filename: \"other.onnx\"")).map(drop).unwrap();
-    std::fs::write(folder.0.path().join("outside.onnx"), add_sub().encode()).unwrap();
+    std::fs::write(folder.root().join("m/1/other.onnx"), add_sub().encode()).unwrap();
+    backend().load(&folder.source(BACKEND, "default_model_filename: \"other.onnx\"")).map(drop).unwrap();
+    std::fs::write(folder.root().join("outside.onnx"), add_sub().encode()).unwrap();
     for name in ["../../outside.onnx", "/etc/hostname", ".", "a\\000b"] {
-        let error =
-            backend().load(&folder.source(&format!("default_model_filename: \"{name}\""))).err().unwrap();
+        let error = backend()
+            .load(&folder.source(BACKEND, &format!("default_model_filename: \"{name}\"")))
+            .err()
+            .unwrap();
         assert!(error.message().contains("was expected to name a file in the version's folder"), "{error}");
     }
 }
@@ -259,7 +261,7 @@ fn a_gpu_is_refused_where_the_library_has_none() {
 
 #[test]
 fn instances_share_the_files_unless_each_has_something_of_its_own() {
-    let folder = Folder::with_file(b"is not looked at");
+    let folder = Folder::with(FILE, b"is not looked at");
     let parameter = |key: &str, value: &str| {
         format!("parameters {{ key: \"{key}\" value {{ string_value: \"{value}\" }} }}")
     };
@@ -275,7 +277,7 @@ fn instances_share_the_files_unless_each_has_something_of_its_own() {
         ("instance_group { count: 2 kind: KIND_GPU gpus: 0 }".to_owned(), false),
         (parameter("intra_op_thread_count", "many"), false),
     ] {
-        assert_eq!(backend().shares_files(&folder.source(&config).config), shared, "{config}");
+        assert_eq!(backend().shares_files(&folder.source(BACKEND, &config).config), shared, "{config}");
     }
 }
 
@@ -310,19 +312,19 @@ fn small_models_have_extra_instances_unless_each_has_something_of_its_own() {
 
 #[test]
 fn a_model_whose_file_was_replaced_or_is_large_has_no_extra_instance() {
-    let folder = Folder::with_file(&add_sub().encode());
-    let source = folder.source("");
+    let folder = Folder::with(FILE, &add_sub().encode());
+    let source = folder.source(BACKEND, "");
     let model = backend().load(&source).unwrap();
     let loaded = load(add_sub(), "").unwrap();
     let spec = loaded.spec(Device::Cpu);
     assert!(model.extra_instance(&spec).is_some());
     let mut other = add_sub().encode();
-    std::fs::write(folder.file(), &other).unwrap();
+    std::fs::write(folder.path(FILE), &other).unwrap();
     assert!(model.extra_instance(&spec).is_some(), "it is the same");
     other.push(0);
-    std::fs::write(folder.file(), &other).unwrap();
+    std::fs::write(folder.path(FILE), &other).unwrap();
     assert!(model.extra_instance(&spec).is_none());
-    std::fs::remove_file(folder.file()).unwrap();
+    std::fs::remove_file(folder.path(FILE)).unwrap();
     assert!(model.extra_instance(&spec).is_none());
 
     let weights = vec![0; 2 << 20];

@@ -12,7 +12,7 @@ use hippocamp_backend::{Backend, Device, InstanceSpec, Model, ModelInstance};
 use hippocamp_backend_onnxruntime::{OnnxRuntimeBackend, Settings};
 use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_defaults};
 use kit::onnx::{Graph, element};
-use kit::{Folder, execute, input, library, numbers};
+use kit::{BACKEND, FILE, Folder, execute, input, library, numbers};
 
 const MIB: usize = 1 << 20;
 
@@ -54,8 +54,8 @@ struct Serving {
 
 fn load(graph: Graph, config: &str) -> Serving {
     let settings = Settings { memory_period: Some(Duration::from_millis(20)), ..Settings::new(library()) };
-    let folder = Folder::with_file(&graph.encode());
-    let source = folder.source(config);
+    let folder = Folder::with(FILE, &graph.encode());
+    let source = folder.source(BACKEND, config);
     let model = OnnxRuntimeBackend::new(settings).load(&source).unwrap();
     let mut config = ModelConfig::clone(&source.config);
     model.complete_config(&mut config, ROWS as i32).unwrap();

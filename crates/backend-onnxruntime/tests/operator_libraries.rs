@@ -13,7 +13,7 @@ use hippocamp_backend::{Backend, Device, InstanceSpec};
 use hippocamp_backend_onnxruntime::{OnnxRuntimeBackend, Settings};
 use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_defaults};
 use kit::onnx::{Graph, element};
-use kit::{Folder, execute, input, library, numbers};
+use kit::{BACKEND, FILE, Folder, execute, input, library, numbers};
 use ort::sys::OrtApi;
 
 /// Compiles `models/times_two.c` to that path.
@@ -47,13 +47,15 @@ fn folder() -> Folder {
         .node_of("test", "TimesTwo", &["x"], &["y"], &[])
         .input("x", element::FLOAT, Some(&[-1]))
         .output("y", element::FLOAT, Some(&[-1]));
-    Folder::with_file(&graph.encode_for(9, &[("", 19), ("test", 1)]))
+    Folder::with(FILE, &graph.encode_for(9, &[("", 19), ("test", 1)]))
 }
 
 /// The result for [1, 2] of the model with a config that names this library.
 fn answer(folder: &Folder, settings: Settings, name: &str) -> hippocamp_backend::Result<bytes::Bytes> {
-    let source =
-        folder.source(&format!("max_batch_size: 0 model_operations {{ op_library_filename: \"{name}\" }}"));
+    let source = folder.source(
+        BACKEND,
+        &format!("max_batch_size: 0 model_operations {{ op_library_filename: \"{name}\" }}"),
+    );
     let model = OnnxRuntimeBackend::new(settings).load(&source)?;
     let mut config = ModelConfig::clone(&source.config);
     model.complete_config(&mut config, 4)?;
@@ -79,7 +81,7 @@ fn settings(operator_folders: &[&Path]) -> Settings {
 #[test]
 fn a_library_is_taken_from_the_models_folder_and_from_those_that_are_named() {
     let folder = folder();
-    let model = folder.0.path().join("m");
+    let model = folder.root().join("m");
     let elsewhere = tempfile::tempdir().unwrap();
     let aside = elsewhere.path().join("operators.so");
     compile(&aside);
@@ -111,7 +113,7 @@ fn a_library_is_taken_from_the_models_folder_and_from_those_that_are_named() {
 #[test]
 fn what_is_no_library_is_refused() {
     let folder = folder();
-    let file = folder.0.path().join("m/operators.so");
+    let file = folder.root().join("m/operators.so");
     std::fs::write(&file, "nothing of the kind").unwrap();
     let reason = |folder: &Folder| answer(folder, settings(&[]), "operators.so").unwrap_err().reason();
     assert!(reason(&folder).contains("cannot be opened: it is not a shared library"), "{}", reason(&folder));

@@ -18,11 +18,11 @@ mod kit;
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hippocamp_backend::{Batch, Delivery, Device, ModelInstance, NewInstance, Request, channel};
+use hippocamp_batching::testing::{Rate, measure, report};
 use kit::script::Script;
 use kit::{Folder, input, load_folder, numbers};
 use libloading::Library;
@@ -68,7 +68,7 @@ fn compare(case: &Case, threads: usize, time: Duration) {
     let bare = Bare::new(&path);
     let count = case.shape.iter().product::<i64>();
     let data = numbers((0..count).map(|i| (i % 255) as f32 / 255.));
-    let mut rounds: Vec<Round> = Vec::new();
+    let mut rounds: Vec<[Rate; 3]> = Vec::new();
     for _ in 0..5 {
         let by_backend = measure(threads, time, || {
             let mut instance = loaded.model.new_instance(&loaded.spec(Device::Cpu)).unwrap();
@@ -82,59 +82,8 @@ fn compare(case: &Case, threads: usize, time: Duration) {
         });
         rounds.push([by_backend, by_own, by_same]);
     }
-    report(&rounds);
-}
-
-/// Requests a second and milliseconds of CPU time a request: of the backend, and of bare loops with the library's number of threads
-/// and with one.
-type Round = [(f64, f64); 3];
-
-fn report(rounds: &[Round]) {
-    let median = |get: &dyn Fn(&Round) -> f64| {
-        let mut all: Vec<f64> = rounds.iter().map(get).collect();
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    };
     let names = ["backend", "bare, the library's threads", "bare, one thread each"];
-    for (index, name) in names.iter().enumerate() {
-        println!(
-            "  {name:28} {:9.1} a second, {:8.4} ms of CPU; the backend's speed is {:.3} of it, its CPU time {:.3}",
-            median(&|round| round[index].0),
-            median(&|round| round[index].1),
-            median(&|round| round[0].0 / round[index].0),
-            median(&|round| round[0].1 / round[index].1),
-        );
-    }
-}
-
-/// Requests a second, and milliseconds of CPU time a request, of a function in a loop on each thread.
-fn measure<F: FnMut()>(threads: usize, time: Duration, make: impl Fn() -> F + Sync) -> (f64, f64) {
-    let (stop, count) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let (begun, cpu) = (Instant::now(), cpu_time());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let mut run = make();
-                while !stop.load(Ordering::Relaxed) {
-                    run();
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        std::thread::sleep(time);
-        stop.store(true, Ordering::Relaxed);
-    });
-    let count = count.into_inner() as f64;
-    (count / begun.elapsed().as_secs_f64(), cpu_time().saturating_sub(cpu).as_secs_f64() * 1e3 / count)
-}
-
-/// CPU time of this process.
-fn cpu_time() -> Duration {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // Behind the name, which may have spaces: user and system time are the 12th and 13th field, in hundredths of a second.
-    let fields: Vec<&str> = text.rsplit(") ").next().unwrap().split(' ').collect();
-    let ticks = |index: usize| fields[index].parse::<u64>().unwrap();
-    Duration::from_millis(10 * (ticks(11) + ticks(12)))
+    print!("{}", report(names, &rounds));
 }
 
 fn execute(instance: &mut NewInstance, shape: &[i64], data: &Bytes) {

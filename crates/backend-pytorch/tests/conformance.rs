@@ -6,35 +6,24 @@ mod kit;
 
 use bytes::Bytes;
 use hippocamp_backend::InputTensor;
-use hippocamp_batching::conformance::{Example, Subject};
-use hippocamp_tensor::{DataType, Shape, push_element};
+use hippocamp_batching::conformance::{Example, MakeExample};
+use hippocamp_batching::testing::{self, content, pass, sums_and_differences};
+use hippocamp_tensor::{DataType, Shape};
 use kit::script::Script;
 use kit::{Loaded, input, load, numbers};
 
-type Make<'a> = &'a (dyn Fn(usize, usize) -> Example + Sync);
+type Make<'a> = &'a MakeExample<'a>;
 
-fn verify(
-    model: &Loaded,
-    example: Make<'_>,
-    empty: Option<Make<'_>>,
+fn verify<'a>(
+    model: &'a Loaded,
+    example: Make<'a>,
+    empty: Option<Make<'a>>,
     refused: Option<Vec<Option<InputTensor>>>,
 ) {
-    let mut subject = Subject::new(&*model.model, model.config.clone(), model.interface.clone(), example);
-    subject.empty = empty;
-    subject.refused = refused;
-    subject.verify();
-}
-
-fn sums_and_differences(n: usize, rows: usize) -> Example {
-    let (count, shape) = (16 * rows as i32, [rows as i64, 16]);
-    let values = |factor: i32| (0..count).map(move |i| i * factor + n as i32);
-    let sums = values(3).zip(values(5)).map(|(a, b)| a + b);
-    let differences = values(3).zip(values(5)).map(|(a, b)| a - b);
-    let output = |values| Some((Shape::from(shape), values));
-    Example {
-        inputs: vec![input(&shape, numbers(values(3))), input(&shape, numbers(values(5)))],
-        responses: vec![vec![output(numbers(sums)), output(numbers(differences))]],
-    }
+    testing::verify(model, example, |subject| {
+        subject.empty = empty;
+        subject.refused = refused;
+    });
 }
 
 const ADD_SUB: &str = "max_batch_size: 8 \
@@ -67,27 +56,6 @@ fn inputs_that_are_written_to() {
         "d = torch.sub(a, b)\nreturn (torch.add_(a, b), d)",
     );
     verify(&load(&script, ADD_SUB).unwrap(), &sums_and_differences, None, None);
-}
-
-/// Elements that tell which request they belong to.
-fn content(data_type: DataType, n: usize, count: usize) -> Bytes {
-    match data_type {
-        DataType::Bytes => {
-            let mut wire = Vec::new();
-            (0..count)
-                .for_each(|i| push_element(&mut wire, format!("{n}:{}", "x".repeat(i % 40)).as_bytes()));
-            wire.into()
-        }
-        DataType::Bool => (0..count).map(|i| ((n + i) % 2) as u8).collect(),
-        _ => (0..count * data_type.byte_size().unwrap()).map(|i| (i * 7 + n * 31) as u8 & 0x3f).collect(),
-    }
-}
-
-fn pass(shape: &[i64], data: Bytes) -> Example {
-    Example {
-        inputs: vec![input(shape, data.clone())],
-        responses: vec![vec![Some((Shape::from(shape), data))]],
-    }
 }
 
 #[test]

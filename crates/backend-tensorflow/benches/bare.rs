@@ -17,12 +17,12 @@ mod bare_loop;
 #[path = "../tests/kit/mod.rs"]
 mod kit;
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bare_loop::{Bare, Tensor};
 use bytes::Bytes;
 use hippocamp_backend::{Batch, Delivery, Device, ModelInstance, NewInstance, Request, channel};
+use hippocamp_batching::testing::{Rate, measure, report};
 use kit::graph::{Graph, element};
 use kit::{Loaded, input, load_folder, numbers, strings};
 
@@ -71,7 +71,7 @@ fn compare(case: &Case, threads: usize, time: Duration) {
     let (_, shape, data) = &case.input;
     let tensor =
         if case.is_text { Tensor::Text(data.clone()) } else { Tensor::Floats(shape.clone(), data.clone()) };
-    let mut rounds: Vec<Round> = Vec::new();
+    let mut rounds: Vec<[Rate; 3]> = Vec::new();
     for _ in 0..5 {
         let by_backend = measure(threads, time, || {
             let mut instance = loaded.model.new_instance(&loaded.spec(Device::Cpu)).unwrap();
@@ -82,59 +82,8 @@ fn compare(case: &Case, threads: usize, time: Duration) {
         let by_same = measure(threads, time, || || same.run(&tensor));
         rounds.push([by_backend, by_own, by_same]);
     }
-    report(&rounds);
-}
-
-/// Requests a second and milliseconds of CPU time a request: of the backend, and of bare loops with the library's settings and
-/// with the backend's.
-type Round = [(f64, f64); 3];
-
-fn report(rounds: &[Round]) {
-    let median = |get: &dyn Fn(&Round) -> f64| {
-        let mut all: Vec<f64> = rounds.iter().map(get).collect();
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    };
     let names = ["backend", "bare, the library's settings", "bare, the backend's settings"];
-    for (index, name) in names.iter().enumerate() {
-        println!(
-            "  {name:30} {:9.1} a second, {:8.3} ms of CPU; the backend's speed is {:.3} of it, its CPU time {:.3}",
-            median(&|round| round[index].0),
-            median(&|round| round[index].1),
-            median(&|round| round[0].0 / round[index].0),
-            median(&|round| round[0].1 / round[index].1),
-        );
-    }
-}
-
-/// Requests a second, and milliseconds of CPU time a request, of a function in a loop on each thread.
-fn measure<F: FnMut()>(threads: usize, time: Duration, make: impl Fn() -> F + Sync) -> (f64, f64) {
-    let (stop, count) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let (begun, cpu) = (Instant::now(), cpu_time());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                let mut run = make();
-                while !stop.load(Ordering::Relaxed) {
-                    run();
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
-            });
-        }
-        std::thread::sleep(time);
-        stop.store(true, Ordering::Relaxed);
-    });
-    let count = count.into_inner() as f64;
-    (count / begun.elapsed().as_secs_f64(), cpu_time().saturating_sub(cpu).as_secs_f64() * 1e3 / count)
-}
-
-/// CPU time of this process.
-fn cpu_time() -> Duration {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // Behind the name, which may have spaces: user and system time are the 12th and 13th field, in hundredths of a second.
-    let fields: Vec<&str> = text.rsplit(") ").next().unwrap().split(' ').collect();
-    let ticks = |index: usize| fields[index].parse::<u64>().unwrap();
-    Duration::from_millis(10 * (ticks(11) + ticks(12)))
+    print!("{}", report(names, &rounds));
 }
 
 fn execute(instance: &mut NewInstance, loaded: &Loaded, case: &Case) {

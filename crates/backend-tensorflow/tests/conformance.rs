@@ -6,23 +6,24 @@ mod kit;
 
 use bytes::Bytes;
 use hippocamp_backend::InputTensor;
-use hippocamp_batching::conformance::{Example, Subject};
-use hippocamp_tensor::{DataType, Shape, push_element};
+use hippocamp_batching::conformance::{Example, MakeExample};
+use hippocamp_batching::testing::{self, content, pass, sums_and_differences};
+use hippocamp_tensor::{DataType, Shape};
 use kit::graph::{Graph, element, signature, tensor};
 use kit::{Loaded, input, load, load_saved, numbers};
 
-type Make<'a> = &'a (dyn Fn(usize, usize) -> Example + Sync);
+type Make<'a> = &'a MakeExample<'a>;
 
-fn verify(
-    model: &Loaded,
-    example: Make<'_>,
-    empty: Option<Make<'_>>,
+fn verify<'a>(
+    model: &'a Loaded,
+    example: Make<'a>,
+    empty: Option<Make<'a>>,
     refused: Option<Vec<Option<InputTensor>>>,
 ) {
-    let mut subject = Subject::new(&*model.model, model.config.clone(), model.interface.clone(), example);
-    subject.empty = empty;
-    subject.refused = refused;
-    subject.verify();
+    testing::verify(model, example, |subject| {
+        subject.empty = empty;
+        subject.refused = refused;
+    });
 }
 
 /// Sum and difference of two rows.
@@ -34,18 +35,6 @@ fn add_sub() -> Graph {
         .of("T", element::INT32)
         .node("OUTPUT1", "Sub", &["INPUT0", "INPUT1"])
         .of("T", element::INT32)
-}
-
-fn sums_and_differences(n: usize, rows: usize) -> Example {
-    let (count, shape) = (16 * rows as i32, [rows as i64, 16]);
-    let values = |factor: i32| (0..count).map(move |i| i * factor + n as i32);
-    let sums = values(3).zip(values(5)).map(|(a, b)| a + b);
-    let differences = values(3).zip(values(5)).map(|(a, b)| a - b);
-    let output = |values| Some((Shape::from(shape), values));
-    Example {
-        inputs: vec![input(&shape, numbers(values(3))), input(&shape, numbers(values(5)))],
-        responses: vec![vec![output(numbers(sums)), output(numbers(differences))]],
-    }
 }
 
 #[test]
@@ -60,20 +49,6 @@ fn a_saved_model() {
     let outputs = [("OUTPUT0", port("OUTPUT0:0")), ("OUTPUT1", port("OUTPUT1:0"))];
     let model = add_sub().saved(&["serve"], &[("serving_default", signature(&inputs, &outputs))]);
     verify(&load_saved(&model, "max_batch_size: 8").unwrap(), &sums_and_differences, None, None);
-}
-
-/// Elements that tell which request they belong to.
-fn content(data_type: DataType, n: usize, count: usize) -> Bytes {
-    match data_type {
-        DataType::Bytes => {
-            let mut wire = Vec::new();
-            (0..count)
-                .for_each(|i| push_element(&mut wire, format!("{n}:{}", "x".repeat(i % 40)).as_bytes()));
-            wire.into()
-        }
-        DataType::Bool => (0..count).map(|i| ((n + i) % 2) as u8).collect(),
-        _ => (0..count * data_type.byte_size().unwrap()).map(|i| (i * 7 + n * 31) as u8 & 0x3f).collect(),
-    }
 }
 
 /// Each type with its number in TensorFlow.
@@ -107,10 +82,6 @@ fn every_type_in_batches_and_without() {
         let graph = |dims: &[i64]| {
             let graph = Graph::new().placeholder("x", number, Some(dims));
             graph.node("y", "Identity", &["x"]).of("T", number)
-        };
-        let pass = |shape: &[i64], data: Bytes| Example {
-            inputs: vec![input(shape, data.clone())],
-            responses: vec![vec![Some((Shape::from(shape), data))]],
         };
         let batched = |n: usize, rows: usize| pass(&[rows as i64, 5], content(data_type, n, 5 * rows));
         let no_columns = |_: usize, rows: usize| pass(&[rows as i64, 0], Bytes::new());

@@ -5,7 +5,7 @@
 mod kit;
 
 use kit::graph::{Graph, element, signature, tensor};
-use kit::{Folder, load_folder, numbers, refused, refused_folder};
+use kit::{Folder, load_folder, numbers, of_graph, of_saved_model, refused, refused_folder};
 
 fn negation() -> Graph {
     let graph = Graph::new().placeholder("x", element::FLOAT, Some(&[-1, 2]));
@@ -172,7 +172,7 @@ fn types_that_no_client_can_send() {
     let resource = negation().node("table", "HashTableV2", &[]).of("key_dtype", element::STRING);
     let resource = resource.of("value_dtype", element::INT64);
     // Nobody asks for what nothing reads.
-    let loaded = load_folder(Folder::with_graph(&resource), "").unwrap();
+    let loaded = load_folder(of_graph(&resource), "").unwrap();
     assert_eq!(loaded.config.output.len(), 1);
     let listed = "input { name: \"x\" data_type: TYPE_FP32 dims: [ -1, 2 ] } \
                   output { name: \"table\" data_type: TYPE_FP32 dims: 1 }";
@@ -187,17 +187,17 @@ fn signatures_that_do_not_fit_their_graph() {
         let signature = signature(&[("x", port(input))], &[("y", port("y:0"))]);
         negation().saved(&["serve"], &[("serving_default", signature)])
     };
-    let error = refused_folder(Folder::with_saved_model(&saved("gone:0")), "");
+    let error = refused_folder(of_saved_model(&saved("gone:0")), "");
     assert!(
         error.contains("its signature names 'gone:0' for input 'x', which is not in its graph"),
         "{error}"
     );
-    let error = refused_folder(Folder::with_saved_model(&saved("")), "");
+    let error = refused_folder(of_saved_model(&saved("")), "");
     assert!(error.contains("input 'x' is no single tensor"), "{error}");
     let none = negation().saved(&["serve"], &[]);
-    let error = refused_folder(Folder::with_saved_model(&none), "");
+    let error = refused_folder(of_saved_model(&none), "");
     assert!(error.contains("expected 'serving_default' signature"), "{error}");
-    let folder = Folder::with_saved_model(&saved("x:0"));
+    let folder = of_saved_model(&saved("x:0"));
     let content = std::fs::read(folder.path("model.savedmodel/saved_model.pb")).unwrap();
     folder.file("model.savedmodel/saved_model.pb", &content[..content.len() / 2]);
     let error = refused_folder(folder, "");
@@ -208,7 +208,7 @@ fn signatures_that_do_not_fit_their_graph() {
 fn nodes_to_run_that_are_not_there() {
     let config = "parameters { key: \"TF_INIT_OPS_FILE\" value { string_value: \"init.json\" } }";
     let error = |content: Option<&str>, config: &str| {
-        let folder = Folder::with_graph(&negation());
+        let folder = of_graph(&negation());
         if let Some(content) = content {
             folder.file("init.json", content.as_bytes());
         }

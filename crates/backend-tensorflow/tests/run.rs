@@ -8,7 +8,8 @@ use hippocamp_backend::{Code, Device};
 use hippocamp_tensor::Shape;
 use kit::graph::{Graph, element, signature, tensor};
 use kit::{
-    Folder, execute, execute_together, input, load, load_folder, load_saved, numbers, only_output, strings,
+    Folder, execute, execute_together, input, load, load_folder, load_saved, numbers, of_graph, only_output,
+    strings,
 };
 
 /// y = -x for numbers.
@@ -185,7 +186,7 @@ const COUNTER: &str = "input { name: \"x\" data_type: TYPE_FP32 dims: 1 } output
 #[test]
 fn nodes_are_run_once_after_loading_and_each_instance_keeps_its_own() {
     let make = |beside: bool| {
-        let folder = Folder::with_graph(&counter());
+        let folder = of_graph(&counter());
         let name = if beside { "init_ops.json" } else { "../init_ops.json" };
         folder.file(name, br#"{"init_ops": ["init"]}"#);
         load_folder(folder, COUNTER).unwrap()
@@ -202,7 +203,7 @@ fn nodes_are_run_once_after_loading_and_each_instance_keeps_its_own() {
         assert_eq!(add(1, 4.), numbers([4f32]));
         assert!(loaded.model.extra_instance(&loaded.spec(Device::Cpu)).is_none());
     }
-    let folder = Folder::with_graph(&counter());
+    let folder = of_graph(&counter());
     folder.file("init_ops.json", br#"{"init_ops": ["init"]}"#);
     let shared = format!(
         "{COUNTER} parameters {{ key: \"MAX_SESSION_SHARE_COUNT\" value {{ string_value: \"2\" }} }}"

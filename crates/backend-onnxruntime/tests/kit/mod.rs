@@ -1,24 +1,22 @@
 //! Models for tests: an ONNX file in a temporary folder, loaded as the server does.
 
-#![allow(dead_code, unreachable_pub, reason = "each test program uses its part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test program uses its part")]
 
 pub(crate) mod onnx;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Instant;
 
-use bytes::Bytes;
-use hippocamp_backend::{
-    Backend, Batch, Delivery, Device, InputTensor, InstanceSpec, Model, ModelInstance, ModelSource,
-    NewInstance, OutputTensor, Request, Response, Result, channel,
-};
+use hippocamp_backend::Result;
 use hippocamp_backend_onnxruntime::{OnnxRuntimeBackend, Settings};
-use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_defaults, parse};
-use hippocamp_tensor::Shape;
-use tempfile::TempDir;
+use hippocamp_batching::testing;
+pub(crate) use hippocamp_batching::testing::{Folder, Loaded, execute, execute_together, input, numbers};
 
 use onnx::Graph;
+
+/// The name of the model file.
+pub(crate) const FILE: &str = "model.onnx";
+/// The name of the backend.
+pub(crate) const BACKEND: &str = "onnxruntime";
 
 /// The path of the library that `scripts/fetch` downloads.
 pub(crate) fn library() -> PathBuf {
@@ -31,149 +29,16 @@ pub(crate) fn backend() -> OnnxRuntimeBackend {
     OnnxRuntimeBackend::new(Settings::new(library()))
 }
 
-/// The folder of model `m` with version 1.
-pub(crate) struct Folder(pub(crate) TempDir);
-
-impl Folder {
-    pub(crate) fn new() -> Folder {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(folder.path().join("m/1")).unwrap();
-        Folder(folder)
-    }
-
-    pub(crate) fn with_file(content: &[u8]) -> Folder {
-        let folder = Folder::new();
-        std::fs::write(folder.file(), content).unwrap();
-        folder
-    }
-
-    pub(crate) fn file(&self) -> PathBuf {
-        self.0.path().join("m/1/model.onnx")
-    }
-
-    pub(crate) fn source(&self, config: &str) -> ModelSource {
-        let mut config = parse(config, "config.pbtxt").unwrap().config;
-        config.backend = "onnxruntime".into();
-        let directory = self.0.path().join("m");
-        ModelSource {
-            name: "m".into(),
-            version: 1,
-            version_directory: directory.join("1"),
-            model_directory: directory,
-            config: Arc::new(config),
-        }
-    }
-}
-
-/// A loaded model that can make instances.
-pub(crate) struct Loaded {
-    pub(crate) model: Box<dyn Model>,
-    pub(crate) config: Arc<ModelConfig>,
-    pub(crate) interface: Arc<Interface>,
-    folder: Folder,
-}
-
 /// Loads a graph with a config that may be incomplete.
 pub(crate) fn load(graph: Graph, config: &str) -> Result<Loaded> {
     load_file(&graph.encode(), config)
 }
 
 pub(crate) fn load_file(content: &[u8], config: &str) -> Result<Loaded> {
-    let folder = Folder::with_file(content);
-    let source = folder.source(config);
-    let model = backend().load(&source)?;
-    let mut config = ModelConfig::clone(&source.config);
-    apply_defaults(&mut config, "m", &DefaultFacts::default());
-    model.complete_config(&mut config, 4)?;
-    apply_defaults(&mut config, "m", &DefaultFacts::default());
-    model.check_config(&config)?;
-    let interface = Arc::new(Interface::new(&config).unwrap());
-    Ok(Loaded { model, config: Arc::new(config), interface, folder })
+    testing::load(&backend(), Folder::with(FILE, content), config)
 }
 
 /// The error of loading.
 pub(crate) fn refused(graph: Graph, config: &str) -> String {
     load(graph, config).err().expect("the model was expected to be refused").reason()
 }
-
-impl Loaded {
-    pub(crate) fn instance_on(&self, device: Device) -> Result<Box<dyn ModelInstance>> {
-        self.model.new_instance(&self.spec(device)).map(NewInstance::into_box)
-    }
-
-    pub(crate) fn spec(&self, device: Device) -> InstanceSpec {
-        let (config, interface) = (Arc::clone(&self.config), Arc::clone(&self.interface));
-        InstanceSpec { name: "m_0_0".into(), index: 0, device, config, interface }
-    }
-
-    pub(crate) fn instance(&self) -> Box<dyn ModelInstance> {
-        self.instance_on(Device::Cpu).unwrap()
-    }
-
-    /// The response to one request for all outputs.
-    pub(crate) fn run(&self, inputs: Vec<Option<InputTensor>>) -> Result<Response> {
-        execute(&mut *self.instance(), &self.interface, inputs)
-    }
-
-    /// The output of a model that has one.
-    pub(crate) fn output(&self, inputs: Vec<Option<InputTensor>>) -> (Shape, Bytes) {
-        let response = self.run(inputs).unwrap();
-        let [OutputTensor { shape, data, .. }] = response.outputs.as_slice() else { panic!("{response:?}") };
-        (shape.clone(), data.to_host().unwrap())
-    }
-}
-
-pub(crate) fn execute(
-    instance: &mut dyn ModelInstance,
-    interface: &Interface,
-    inputs: Vec<Option<InputTensor>>,
-) -> Result<Response> {
-    execute_together(instance, interface, vec![inputs]).remove(0)
-}
-
-/// Executes requests as one batch and returns their responses.
-pub(crate) fn execute_together(
-    instance: &mut dyn ModelInstance,
-    interface: &Interface,
-    requests: Vec<Vec<Option<InputTensor>>>,
-) -> Vec<Result<Response>> {
-    let mut batch = Batch::new();
-    let mut receivers = Vec::new();
-    for inputs in requests {
-        let (response, receiver) = channel(Delivery::Once, Instant::now(), Arc::default());
-        let rows = inputs.iter().flatten().next().and_then(|i| i.shape.first().copied());
-        let batch_size = if interface.max_batch_size > 0 { rows.unwrap() as usize } else { 1 };
-        batch.push(Request::new(inputs.into_iter().collect(), batch_size, response));
-        receivers.push(receiver);
-    }
-    instance.execute(&mut batch);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    receivers.into_iter().map(|receiver| runtime.block_on(receiver.only())).collect()
-}
-
-/// An input.
-#[allow(clippy::unnecessary_wraps, reason = "stands in lists beside inputs that are not")]
-pub(crate) fn input(shape: &[i64], data: impl Into<Bytes>) -> Option<InputTensor> {
-    Some(InputTensor { shape: Shape::from(shape), data: data.into().into() })
-}
-
-/// Encodes numbers.
-pub(crate) fn numbers<T: Number>(values: impl IntoIterator<Item = T>) -> Bytes {
-    values.into_iter().flat_map(Number::bytes).collect::<Vec<u8>>().into()
-}
-
-pub(crate) trait Number {
-    fn bytes(self) -> Vec<u8>;
-}
-
-macro_rules! number {
-    ($($kind:ty)+) => {
-        $(impl Number for $kind {
-            fn bytes(self) -> Vec<u8> {
-                self.to_le_bytes().to_vec()
-            }
-        })+
-    };
-}
-
-number!(i32 i64 f32);
