@@ -9,7 +9,7 @@ use std::time::Instant;
 use hippocamp_wake::wake_together;
 use smallvec::SmallVec;
 
-use crate::{ExecutionTimes, ModelInstance, Request, Response};
+use crate::{ExecutionTimes, GpuNumber, ModelInstance, Request, Response};
 
 type Requests = SmallVec<[Request; 8]>;
 
@@ -60,10 +60,12 @@ impl Batch {
         Batch::default()
     }
 
-    /// Records and reports that an instance took the requests for execution at `at`.
-    pub fn start(&mut self, at: Instant) {
+    /// Records and reports that an instance took the requests for execution at `at`. `gpu` is the GPU that it is on, if any.
+    pub fn start(&mut self, at: Instant, gpu: Option<i32>) {
         self.started = Some(at);
+        let gpu = gpu.and_then(GpuNumber::new);
         for request in &mut self.requests {
+            request.response.context_mut().gpu = gpu;
             request.report_started(at);
         }
     }

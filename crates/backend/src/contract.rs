@@ -227,6 +227,16 @@ pub enum Device {
     Gpu(i32),
 }
 
+impl Device {
+    /// The number of the GPU, if it is one.
+    pub fn gpu(self) -> Option<i32> {
+        match self {
+            Device::Cpu => None,
+            Device::Gpu(gpu) => Some(gpu),
+        }
+    }
+}
+
 /// Which instance of a model is to be made.
 #[derive(Clone, Debug)]
 pub struct InstanceSpec {

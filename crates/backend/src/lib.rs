@@ -29,8 +29,8 @@ mod wanted_outputs;
 pub use hippocamp_interface::{BackendFacts, GpuSupport, ModelFormat, WithoutGpu};
 
 pub use hippocamp_events::{
-    EndedRequests, ExecutionTimes, FailureReason, ModelEvent, ModelId, ObservedTensor, Observer, Observers,
-    Outcome, ParentRequest, RegisteredObservers, RequestContext, RequestEvent, RequestObserver,
+    EndedRequests, ExecutionTimes, FailureReason, GpuNumber, ModelEvent, ModelId, ObservedTensor, Observer,
+    Observers, Outcome, ParentRequest, RegisteredObservers, RequestContext, RequestEvent, RequestObserver,
     ResponseOutcome, ResponseTimes, TensorPlace, TraceContext, TraceParent, both as observe_both,
 };
 pub use hippocamp_wake::{DeferredWake, WakeInstance, wake_together};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hippocamp_events::{
-    EndedRequests, ExecutionTimes, FailureReason, ModelEvent, Observers, Outcome, RequestContext,
+    EndedRequests, ExecutionTimes, FailureReason, GpuNumber, ModelEvent, Observers, Outcome, RequestContext,
     RequestEvent, ResponseOutcome, ResponseTimes,
 };
 
@@ -98,7 +98,8 @@ impl ResponseSender {
     /// requests.
     pub fn executed_rows(&self, batch_size: usize, inferences: usize, times: &ExecutionTimes) {
         let (batch_size, inferences) = (batch_size as u64, inferences as u64);
-        self.observers().on_model(&ModelEvent::Executed { batch_size, inferences, times });
+        let gpu = self.life.context.gpu.map(GpuNumber::id);
+        self.observers().on_model(&ModelEvent::Executed { batch_size, inferences, times, gpu });
     }
 
     /// Sends the only or last response. `queued` is when the request began to wait.
@@ -132,7 +133,8 @@ impl ResponseSender {
         ended: &mut EndedRequests<'_, '_>,
     ) {
         let size = batch_size as u64;
-        let executed = ModelEvent::Executed { batch_size: size, inferences: size, times };
+        let gpu = self.life.context.gpu.map(GpuNumber::id);
+        let executed = ModelEvent::Executed { batch_size: size, inferences: size, times, gpu };
         self.observers().count_batch(&executed, ended);
     }
 

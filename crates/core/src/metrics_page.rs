@@ -76,16 +76,38 @@ const CACHE_COUNTERS: [Counter; 4] = [
     }),
 ];
 
-/// A version and its counters at the time of the scrape.
+/// A version and its counters at the time of the scrape: all, or those of one of its GPUs.
 struct Seen {
     model: Arc<LoadedModel>,
     counters: Counters,
+    /// Which of the model's GPUs it is, if these are counted apart.
+    gpu: Option<usize>,
 }
 
 impl Seen {
-    fn series(&self) -> &Series {
-        &self.model.series
+    /// A version; of one whose GPUs are counted apart, what was executed on none, and each GPU.
+    fn of(model: Arc<LoadedModel>) -> Vec<Seen> {
+        if model.series_by_gpu.is_empty() {
+            return vec![Seen { counters: model.statistics.snapshot(), model, gpu: None }];
+        }
+        let gpus: Vec<i32> = model.series_by_gpu.iter().map(|(gpu, _)| *gpu).collect();
+        let (elsewhere, on_gpus) = model.statistics.snapshot_by_gpu(&gpus);
+        let on_gpus = on_gpus.into_iter().enumerate();
+        let elsewhere = Seen { model: Arc::clone(&model), counters: elsewhere, gpu: None };
+        let on_gpus =
+            on_gpus.map(|(index, counters)| Seen { model: Arc::clone(&model), counters, gpu: Some(index) });
+        std::iter::once(elsewhere).chain(on_gpus).collect()
     }
+
+    fn series(&self) -> &Series {
+        let of_gpu = self.gpu.and_then(|index| self.model.series_by_gpu.get(index));
+        of_gpu.map_or(&self.model.series, |(_, series)| series)
+    }
+}
+
+/// Those that stand for a whole version: what queues and summaries are written of.
+fn whole(versions: &[Seen]) -> impl Iterator<Item = &Seen> {
+    versions.iter().filter(|version| version.gpu.is_none())
 }
 
 impl InferenceServer {
@@ -94,14 +116,13 @@ impl InferenceServer {
     pub fn metrics(&self) -> Page {
         let settings = &self.settings().metrics;
         let models = self.lifecycle.routes().all().into_iter();
-        let versions: Vec<Seen> =
-            models.map(|model| Seen { counters: model.statistics.snapshot(), model }).collect();
+        let versions: Vec<Seen> = models.flat_map(Seen::of).collect();
         let mut page = Page::default();
         let all: Vec<&Seen> = versions.iter().collect();
         counters(&mut page, &COUNTERS, &all);
         failures(&mut page, &versions);
         if settings.counter_latencies {
-            let cached: Vec<&Seen> = versions.iter().filter(|v| v.model.cache.is_some()).collect();
+            let cached: Vec<&Seen> = whole(&versions).filter(|v| v.model.cache.is_some()).collect();
             counters(&mut page, &DURATIONS, &all);
             counters(&mut page, &CACHE_COUNTERS, &cached);
         }
@@ -191,7 +212,7 @@ fn lost_instances(page: &mut Page, versions: &[Seen]) {
 fn pending(page: &mut Page, versions: &[Seen]) {
     let help = "Instantaneous number of pending requests awaiting execution per-model.";
     let mut family = page.family("nv_inference_pending_request_count", help, Kind::Gauge);
-    for version in versions {
+    for version in whole(versions) {
         family.sample(version.series(), version.model.pending());
     }
 }

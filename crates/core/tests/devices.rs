@@ -3,22 +3,28 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 use std::fs;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 
+use bytes::Bytes;
 use hippocamp_backend::{
-    Backend, BackendFacts, Batch, Device, ExecutionTimes, GpuSupport, InstanceSpec, Model, ModelInstance,
-    ModelSource, NewInstance, Response, Result,
+    Backend, BackendFacts, Batch, Device, Error, ExecutionTimes, FailureReason, GpuSupport, InstanceSpec,
+    Model, ModelInstance, ModelSource, NewInstance, Response, Result, count_execution,
 };
-use hippocamp_core::{ControlMode, InferenceServer, LoadOverrides, MetricsSettings, Settings};
+use hippocamp_core::{
+    ControlMode, InferInput, InferRequest, InferenceServer, LoadOverrides, MetricsSettings, Settings,
+};
 use hippocamp_device::testing::TestDriver;
 use hippocamp_device::{Device as Found, DeviceKind, Devices};
 use hippocamp_model_config::ModelConfig;
+use hippocamp_tensor::DataType;
 
 /// Notes where its instances are.
 #[derive(Clone, Debug)]
 struct Placed {
     gpus: GpuSupport,
     instances: Arc<Mutex<Vec<(usize, Device)>>>,
+    /// Met by instances in each execution, so that several execute.
+    meeting: Option<Arc<Barrier>>,
 }
 
 impl Backend for Placed {
@@ -46,16 +52,26 @@ impl Model for Placed {
 
     fn new_instance(&self, spec: &InstanceSpec) -> Result<NewInstance> {
         self.instances.lock().unwrap().push((spec.index, spec.device));
-        Ok(NewInstance::bound(Answering))
+        Ok(NewInstance::bound(Answering(self.meeting.clone())))
     }
 }
 
-struct Answering;
+struct Answering(Option<Arc<Barrier>>);
 
 impl ModelInstance for Answering {
     fn execute(&mut self, batch: &mut Batch) {
+        if let Some(meeting) = &self.0 {
+            meeting.wait();
+        }
+        let times = ExecutionTimes::starting(batch.started());
+        count_execution(batch, &times);
         for request in batch.drain(..) {
-            request.succeed(Response::default(), &ExecutionTimes::now());
+            if matches!(&request.inputs[0], Some(input) if input.data.as_contiguous() == Some(&[1, 0, 0, 0]))
+            {
+                request.fail(Error::internal("one is too many"), FailureReason::Backend);
+            } else {
+                request.succeed(Response::default(), &times);
+            }
         }
     }
 }
@@ -96,7 +112,7 @@ async fn load(groups: &str, gpus: GpuSupport, settings: Settings) -> Result<Vec<
         control_mode: ControlMode::Explicit,
         ..settings
     };
-    let backend = Placed { gpus, instances: Arc::default() };
+    let backend = Placed { gpus, instances: Arc::default(), meeting: None };
     let server = InferenceServer::new(settings, vec![Arc::new(backend.clone())]);
     server.load("m", LoadOverrides::default()).await?;
     let mut instances = std::mem::take(&mut *backend.instances.lock().unwrap());
@@ -229,7 +245,7 @@ async fn a_model_whose_gpus_are_lost_is_not_ready() {
         devices: Devices::of(driver.clone()),
         ..Settings::default()
     };
-    let backend = Placed { gpus: ANY, instances: Arc::default() };
+    let backend = Placed { gpus: ANY, instances: Arc::default(), meeting: None };
     let server = InferenceServer::new(settings, vec![Arc::new(backend)]);
     assert!(server.load_repositories().await.is_empty());
     server.begin_serving();
@@ -246,4 +262,85 @@ async fn a_model_whose_gpus_are_lost_is_not_ready() {
     driver.device(1).lose("GPU is lost");
     assert_eq!(ready().await, (false, vec![false, false, true, true]));
     assert!(server.is_live());
+}
+
+/// The value of the sample with these labels; `None` if there is no such line.
+fn sample(page: &str, name: &str, labels: &str) -> Option<u64> {
+    let begin = format!("{name}{{{labels}}} ");
+    page.lines().find_map(|line| line.strip_prefix(&begin)).map(|value| value.parse().unwrap())
+}
+
+#[tokio::test]
+async fn what_a_model_does_is_counted_for_each_of_its_gpus() {
+    let repository = tempfile::tempdir().unwrap();
+    let tensors = "input { name: \"a\" data_type: TYPE_INT32 dims: 1 } output { name: \"o\" data_type: TYPE_INT32 dims: 1 }";
+    for (name, group) in [("both", "kind: KIND_GPU"), ("second", "kind: KIND_GPU gpus: 1 count: 2")] {
+        let folder = repository.path().join(name);
+        fs::create_dir_all(folder.join("1")).unwrap();
+        let config = format!("backend: \"placed\" {tensors} instance_group {{ {group} }}");
+        fs::write(folder.join("config.pbtxt"), config).unwrap();
+    }
+    let settings = Settings {
+        repositories: vec![repository.path().into()],
+        devices: Devices::of(TestDriver::new(2, 1000)),
+        ..Settings::default()
+    };
+    let meeting = Some(Arc::new(Barrier::new(2)));
+    let backend = Placed { gpus: ANY, instances: Arc::default(), meeting };
+    let server = InferenceServer::new(settings, vec![Arc::new(backend)]);
+    assert!(server.load_repositories().await.is_empty());
+    server.begin_serving();
+    let two = async |model: &str, numbers: [i32; 2]| {
+        let data = numbers.map(i32::to_le_bytes);
+        let asked = data.iter().map(|number| {
+            let data = Bytes::copy_from_slice(number);
+            let input = InferInput {
+                name: "a",
+                data_type: Some(DataType::Int32),
+                shape: [1].into(),
+                data: data.into(),
+            };
+            server
+                .model(model, None)
+                .unwrap()
+                .infer(InferRequest::new([input].into_iter().collect()))
+                .unwrap()
+        });
+        for answer in asked.collect::<Vec<_>>() {
+            drop(answer.only().await);
+        }
+    };
+    // Each of the instances executes one of two.
+    two("both", [7, 7]).await;
+    two("both", [7, 1]).await;
+    two("second", [7, 7]).await;
+    let page = server.metrics_page();
+    let both = |name: &str, gpu: &str| sample(&page, name, &format!("{gpu}model=\"both\",version=\"1\""));
+    let gpus = ["gpu_uuid=\"GPU-test-0\",", "gpu_uuid=\"GPU-test-1\","];
+    for gpu in gpus {
+        assert_eq!(both("nv_inference_exec_count", gpu), Some(2), "{gpu}");
+        assert_eq!(both("nv_inference_count", gpu), Some(2), "{gpu}");
+        assert_eq!(
+            both("nv_inference_pending_request_count", gpu),
+            None,
+            "they wait for no GPU in particular"
+        );
+    }
+    assert_eq!(both("nv_inference_exec_count", ""), Some(0), "what was executed on no GPU");
+    assert_eq!(both("nv_inference_pending_request_count", ""), Some(0));
+    let succeeded = gpus.map(|gpu| both("nv_inference_request_success", gpu).unwrap());
+    assert_eq!(succeeded.iter().sum::<u64>(), 3);
+    let failed = |gpu: &str| {
+        let labels = format!("{gpu}model=\"both\",reason=\"BACKEND\",version=\"1\"");
+        let after = format!("{gpu}model=\"both\",version=\"1\",reason=\"BACKEND\"");
+        let name = "nv_inference_request_failure";
+        sample(&page, name, &labels).or_else(|| sample(&page, name, &after)).unwrap()
+    };
+    let on_gpus: u64 = gpus.map(failed).iter().sum();
+    assert_eq!((on_gpus, failed("")), (1, 0));
+    let second = "gpu_uuid=\"GPU-test-1\",model=\"second\",version=\"1\"";
+    assert_eq!(sample(&page, "nv_inference_count", second), Some(2), "its only GPU");
+    assert_eq!(sample(&page, "nv_inference_count", "model=\"second\",version=\"1\""), None);
+    let whole = server.model("both", None).unwrap().statistics.snapshot();
+    assert_eq!((whole.success.count, whole.fail.count, whole.execution_count), (3, 1, 4));
 }

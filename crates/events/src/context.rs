@@ -1,6 +1,7 @@
 //! What is known of a request besides its tensors.
 
 use std::fmt::Debug;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -24,6 +25,24 @@ pub struct RequestContext {
     pub batch_size: u32,
     /// The request on whose behalf this one was made. `None` for a request of a client.
     pub parent: Option<Arc<dyn ParentRequest>>,
+    /// The GPU of the instance that took it. `None` before, and for instances elsewhere.
+    pub gpu: Option<GpuNumber>,
+}
+
+/// The number of a GPU, as configs write it, in a form that takes no more room where it may be missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GpuNumber(NonZeroU32);
+
+impl GpuNumber {
+    /// `None` for a negative number, which no GPU has.
+    pub fn new(id: i32) -> Option<GpuNumber> {
+        u32::try_from(id).ok().and_then(|id| NonZeroU32::MIN.checked_add(id)).map(GpuNumber)
+    }
+
+    /// The number.
+    pub fn id(self) -> i32 {
+        (self.0.get() - 1).cast_signed()
+    }
 }
 
 /// The request on whose behalf others are made: one to an ensemble, whose steps are requests to other models.
@@ -43,7 +62,15 @@ impl RequestContext {
 
     /// The context of a request with that id, which arrived at `received`.
     pub fn with_id(id: Arc<str>, received: Instant) -> RequestContext {
-        RequestContext { id, received, deadline: None, observer: None, batch_size: 0, parent: None }
+        RequestContext {
+            id,
+            received,
+            deadline: None,
+            observer: None,
+            batch_size: 0,
+            parent: None,
+            gpu: None,
+        }
     }
 
     /// The client's own id as it is shown in error messages.
@@ -63,12 +90,24 @@ impl RequestContext {
         let RequestContext { id, deadline, observer, .. } = parent.context();
         let (id, deadline) = (Arc::clone(id), *deadline);
         let observer = observer.as_ref().and_then(|observer| observer.of_step());
-        RequestContext { id, received, deadline, observer, batch_size: 0, parent: Some(parent) }
+        RequestContext { id, received, deadline, observer, batch_size: 0, parent: Some(parent), gpu: None }
     }
 }
 
 impl From<Instant> for RequestContext {
     fn from(received: Instant) -> RequestContext {
         RequestContext::new(received)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_s_number_comes_back() {
+        let back = |id| GpuNumber::new(id).map(GpuNumber::id);
+        assert_eq!([0, 1, i32::MAX, -1].map(back), [Some(0), Some(1), Some(i32::MAX), None]);
+        assert_eq!(size_of::<Option<GpuNumber>>(), 4);
     }
 }

@@ -133,6 +133,8 @@ pub enum ModelEvent<'a> {
         inferences: u64,
         /// The times of the execution.
         times: &'a ExecutionTimes,
+        /// The GPU of the instance, if it is on one.
+        gpu: Option<i32>,
     },
     /// The response cache did not have the response of a request. An attempt to store it has been made.
     CacheMissed {

@@ -15,7 +15,7 @@ mod times;
 mod trace_context;
 mod trace_parent;
 
-pub use context::{ParentRequest, RequestContext};
+pub use context::{GpuNumber, ParentRequest, RequestContext};
 pub use event::{FailureReason, ModelEvent, Outcome, RequestEvent, ResponseOutcome};
 pub use observer::{EndedRequests, ModelId, Observer, Observers};
 pub use registered::RegisteredObservers;

@@ -138,6 +138,7 @@ impl EnsembleSource {
             version,
             version_text: version.to_string().into(),
             series: series(&self.folder, version, &config, &Devices::none()),
+            series_by_gpu: Vec::new(),
             cache: ModelCache::wanted(self.cache.as_ref(), &config, &interface, &observers),
             observers,
             config: Arc::new(config),

@@ -39,5 +39,5 @@ pub use latencies::{LatencySettings, warn_of_families};
 pub use load::Loader;
 pub use prepared::{Prepared, Required, prepare, require};
 pub use reuse::{Opened, Reusable};
-pub use series::series;
+pub use series::{series, series_by_gpu};
 pub use started::{Started, Stopped};

@@ -20,7 +20,7 @@ use crate::failure::{LoadFailure, all_versions};
 use crate::faults::{Collected, bad_config};
 use crate::latencies::warn_of_families;
 use crate::reuse::{self, Files, Opened, Reusable};
-use crate::series::series;
+use crate::series::{series, series_by_gpu};
 use crate::started::{Started, Stopped};
 use crate::{Context, Prepared, Required, gpu_limit, initial_state, instances, model_file, require, warmup};
 
@@ -255,6 +255,7 @@ impl Loading<'_> {
             version,
             version_text: version.to_string().into(),
             series: series(self.folder, version, &config, &self.loader.context.devices),
+            series_by_gpu: series_by_gpu(self.folder, version, &config, &self.loader.context.devices),
             cache: ModelCache::wanted(self.loader.cache.as_ref(), &config, &interface, &observers),
             observers,
             config,

@@ -379,7 +379,7 @@ pub(crate) fn execute<I: ModelInstance + ?Sized>(
 ) -> Option<Instant> {
     let live = instance.as_mut()?;
     let began = Instant::now();
-    batch.start(began);
+    batch.start(began, spec.device.gpu());
     let executed = catch_unwind(AssertUnwindSafe(|| live.execute(batch)));
     if executed.is_err() {
         // The instance may hold the unfinished batch, for which `wait` would block.

@@ -38,6 +38,9 @@ pub struct LoadedModel {
     pub observers: Arc<Observers>,
     /// The labels of its metrics.
     pub series: Series,
+    /// Of a model whose instances are not on one GPU alone: its GPUs, and the labels of what is counted on each. What was not executed on
+    /// any has those of `series`.
+    pub series_by_gpu: Vec<(i32, Series)>,
     /// The class labels of the outputs that have a label file, by output name.
     pub labels: BTreeMap<Arc<str>, Vec<String>>,
     /// The sequence batchers whose sequences run on it: its own, or those of an ensemble's steps. Empty if there is none.

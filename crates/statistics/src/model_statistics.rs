@@ -1,10 +1,11 @@
 //! The statistics of one model version: an observer that counts.
 
+use std::iter;
 use std::time::{Duration, Instant};
 
 use hippocamp_events::{
-    EndedRequests, ExecutionTimes, FailureReason, ModelEvent, ModelId, Observer, Outcome, RequestContext,
-    RequestEvent, ResponseOutcome, ResponseTimes,
+    EndedRequests, ExecutionTimes, FailureReason, GpuNumber, ModelEvent, ModelId, Observer, Outcome,
+    RequestContext, RequestEvent, ResponseOutcome, ResponseTimes,
 };
 use hippocamp_metrics::BoundedHistogram;
 
@@ -25,8 +26,10 @@ pub struct ModelStatistics(Shards<State>);
 /// What one shard has counted.
 #[derive(Debug, Default)]
 struct State {
-    /// Without `last_inference_ms`.
+    /// Of what was not executed on a GPU, without `last_inference_ms`.
     counters: Counters,
+    /// Of what instances on GPUs have executed, by GPU.
+    gpus: Vec<(i32, Counters)>,
     /// The optional latency metrics.
     latencies: Latencies,
     /// When the last execution ended, by both clocks.
@@ -54,12 +57,28 @@ impl ModelStatistics {
         let states = self.0.lock_all();
         let mut counters = Counters::default();
         for state in &states {
-            counters.add_all(&state.counters);
+            state.all().for_each(|part| counters.add_all(part));
         }
         let last = states.iter().filter_map(|state| state.last_inference).max_by_key(|(at, _)| *at);
         counters.last_inference_ms =
             last.map_or(0, |(_, time)| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         counters
+    }
+
+    /// A copy of the counters in parts: of what was not executed on a GPU, such as requests that waited too long, and of each of
+    /// the GPUs. `last_inference_ms` is left out.
+    pub fn snapshot_by_gpu(&self, gpus: &[i32]) -> (Counters, Vec<Counters>) {
+        let states = self.0.lock_all();
+        let mut elsewhere = Counters::default();
+        let mut on_gpus = vec![Counters::default(); gpus.len()];
+        for state in &states {
+            elsewhere.add_all(&state.counters);
+            for (gpu, counters) in &state.gpus {
+                let place = gpus.iter().position(|id| id == gpu);
+                place.map_or(&mut elsewhere, |place| &mut on_gpus[place]).add_all(counters);
+            }
+        }
+        (elsewhere, on_gpus)
     }
 
     /// How much has been counted: it grows with every execution and with every request that ends. Cheaper than a copy.
@@ -71,7 +90,7 @@ impl ModelStatistics {
                 + counters.execution_count
                 + counters.cache_miss.count
         };
-        states.iter().map(|state| counted(&state.counters)).sum()
+        states.iter().flat_map(|state| state.all()).map(counted).sum()
     }
 
     /// The latency summaries with these quantiles; empty if none are recorded.
@@ -102,11 +121,28 @@ impl Shard for State {
 }
 
 impl State {
-    fn executed(&mut self, batch_size: u64, inferences: u64, times: &ExecutionTimes) {
+    /// The counters of all places.
+    fn all(&self) -> impl Iterator<Item = &Counters> {
+        iter::once(&self.counters).chain(self.gpus.iter().map(|(_, counters)| counters))
+    }
+
+    /// The counters of what instances on that GPU have executed, or of all else, and the latencies.
+    #[inline]
+    fn at(&mut self, gpu: Option<i32>) -> (&mut Counters, &mut Latencies) {
+        let State { counters, gpus, latencies, .. } = self;
+        let Some(gpu) = gpu else { return (counters, latencies) };
+        let place = gpus.iter().position(|(id, _)| *id == gpu).unwrap_or_else(|| {
+            gpus.push((gpu, Counters::default()));
+            gpus.len() - 1
+        });
+        (&mut gpus[place].1, latencies)
+    }
+
+    fn executed(&mut self, batch_size: u64, inferences: u64, times: &ExecutionTimes, gpu: Option<i32>) {
         if self.last_inference.is_none_or(|(last, _)| last <= times.finished) {
             self.last_inference = Some((times.finished, self.clock.since_1970(times.finished)));
         }
-        let counters = &mut self.counters;
+        let (counters, _) = self.at(gpu);
         counters.inference_count += inferences;
         counters.execution_count += 1;
         counters.batches.entry(batch_size).or_default().add(times.phases());
@@ -124,7 +160,7 @@ impl State {
     fn succeeded(&mut self, context: &RequestContext, queued: Instant, times: &ExecutionTimes, at: Instant) {
         let total = at.saturating_duration_since(context.received);
         let waited = times.started.saturating_duration_since(queued);
-        let State { counters, latencies, .. } = self;
+        let (counters, latencies) = self.at(context.gpu.map(GpuNumber::id));
         let total_ns = counters.success.add(total);
         let waited_ns = counters.queue.add(waited);
         let before = counters.phases.compute_infer.ns;
@@ -157,15 +193,16 @@ impl State {
 
     fn failed(&mut self, context: &RequestContext, reason: FailureReason, at: Instant) {
         let total = at.saturating_duration_since(context.received);
-        self.counters.fail.add(total);
-        self.counters.requests.entry(context.batch_size).or_default().fail.add(total);
-        self.counters.failures[reason as usize] += 1;
+        let (counters, _) = self.at(context.gpu.map(GpuNumber::id));
+        counters.fail.add(total);
+        counters.requests.entry(context.batch_size).or_default().fail.add(total);
+        counters.failures[reason as usize] += 1;
     }
 
     /// Counts one response of a decoupled model under its index.
     fn responded(
         &mut self,
-        received: Instant,
+        (received, gpu): (Instant, Option<i32>),
         index: usize,
         outcome: ResponseOutcome,
         times: &ResponseTimes,
@@ -173,7 +210,7 @@ impl State {
         if index >= MAX_RESPONSE_PLACES {
             return;
         }
-        let State { counters, latencies, .. } = self;
+        let (counters, latencies) = self.at(gpu);
         if index == 0 && matches!(outcome, ResponseOutcome::Success | ResponseOutcome::Fail) {
             latencies.first_response(received);
         }
@@ -185,18 +222,17 @@ impl State {
 
     fn model_event(&mut self, event: &ModelEvent<'_>) {
         match *event {
-            ModelEvent::Executed { batch_size, inferences, times } => {
-                self.executed(batch_size, inferences, times);
+            ModelEvent::Executed { batch_size, inferences, times, gpu } => {
+                self.executed(batch_size, inferences, times, gpu);
             }
             ModelEvent::CacheMissed { looked, kept } => self.cache_missed(looked, kept),
         }
     }
 
     fn request_event(&mut self, context: &RequestContext, event: &RequestEvent<'_>) {
-        let received = context.received;
         match *event {
             RequestEvent::Responded { index, outcome, times } => {
-                self.responded(received, index, outcome, &times);
+                self.responded((context.received, context.gpu.map(GpuNumber::id)), index, outcome, &times);
             }
             RequestEvent::Ended { outcome, at } => match outcome {
                 Outcome::Success { queued, times } => self.succeeded(context, queued, times, at),

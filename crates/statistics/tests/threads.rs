@@ -5,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hippocamp_events::{
-    ExecutionTimes, FailureReason, ModelEvent, ModelId, Observer, Outcome, RequestContext, RequestEvent,
-    ResponseOutcome, ResponseTimes,
+    ExecutionTimes, FailureReason, GpuNumber, ModelEvent, ModelId, Observer, Outcome, RequestContext,
+    RequestEvent, ResponseOutcome, ResponseTimes,
 };
 use hippocamp_statistics::{Counters, ModelStatistics, WantedLatencies};
 use proptest::collection::vec;
@@ -38,9 +38,10 @@ fn reports() -> impl Strategy<Value = Vec<Report>> {
     vec(report, 1..60)
 }
 
-/// Reports to `statistics`, all of it at the same moment.
-fn report(statistics: &ModelStatistics, begin: Instant, report: Report) {
-    let (model, context) = (ModelId { name: "m".into(), version: 1 }, RequestContext::new(begin));
+/// Reports to `statistics`, all of it at the same moment, as what happens on that GPU.
+fn report(statistics: &ModelStatistics, begin: Instant, gpu: Option<i32>, report: Report) {
+    let model = ModelId { name: "m".into(), version: 1 };
+    let context = RequestContext { gpu: gpu.and_then(GpuNumber::new), ..RequestContext::new(begin) };
     let after = |us: u64| begin + Duration::from_micros(us);
     let times = |[input, infer, output]: [u64; 3]| ExecutionTimes {
         started: after(5),
@@ -52,7 +53,7 @@ fn report(statistics: &ModelStatistics, begin: Instant, report: Report) {
     match report {
         Report::Batch(count, phases) => {
             let times = &times(phases);
-            let executed = ModelEvent::Executed { batch_size: count, inferences: count, times };
+            let executed = ModelEvent::Executed { batch_size: count, inferences: count, times, gpu };
             statistics.on_model(&model, &executed);
             for _ in 0..count {
                 let outcome = Outcome::Success { queued: after(1), times };
@@ -61,7 +62,7 @@ fn report(statistics: &ModelStatistics, begin: Instant, report: Report) {
         }
         Report::Alone(phases) => {
             let times = &times(phases);
-            let executed = ModelEvent::Executed { batch_size: 1, inferences: 1, times };
+            let executed = ModelEvent::Executed { batch_size: 1, inferences: 1, times, gpu };
             let outcome = Outcome::Success { queued: after(1), times };
             let end = ended(outcome, times.finished);
             statistics.on_batch(&model, &executed, &mut std::iter::once((&context, end)));
@@ -105,17 +106,23 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn the_sum_is_exact(threads in vec(reports(), 2..6)) {
+    fn the_sum_is_exact_and_so_is_each_gpu(threads in vec(reports(), 2..6)) {
         const TIMES: usize = 20;
+        let gpus = [None, Some(2), Some(1), Some(2), None, Some(1)];
         let (divided, whole, begin) = (statistics(), statistics(), Instant::now());
         let ready = Barrier::new(threads.len() + 1);
         thread::scope(|scope| {
             let running: Vec<_> = threads
                 .iter()
-                .map(|reports| scope.spawn(|| {
-                    ready.wait();
-                    reports.iter().cycle().take(reports.len() * TIMES).for_each(|r| report(&divided, begin, *r));
-                }))
+                .zip(gpus)
+                .map(|(reports, gpu)| {
+                    let (ready, divided) = (&ready, &divided);
+                    scope.spawn(move || {
+                        ready.wait();
+                        let reports = reports.iter().cycle().take(reports.len() * TIMES);
+                        reports.for_each(|r| report(divided, begin, gpu, *r));
+                    })
+                })
                 .collect();
             ready.wait();
             let mut before = Counters::default();
@@ -126,10 +133,20 @@ proptest! {
                 before = now;
             }
         });
-        for reports in &threads {
-            reports.iter().cycle().take(reports.len() * TIMES).for_each(|r| report(&whole, begin, *r));
+        let parts = [statistics(), statistics(), statistics()];
+        for (reports, gpu) in threads.iter().zip(gpus) {
+            let part = &parts[gpu.map_or(0, |gpu| gpu as usize)];
+            for statistics in [&whole, part] {
+                let reports = reports.iter().cycle().take(reports.len() * TIMES);
+                reports.for_each(|r| report(statistics, begin, None, *r));
+            }
         }
         prop_assert_eq!(all(&divided), all(&whole));
+        let (elsewhere, on_gpus) = divided.snapshot_by_gpu(&[1, 2]);
+        for (counted, part) in [elsewhere].iter().chain(&on_gpus).zip(&parts) {
+            let expected = Counters { last_inference_ms: 0, ..part.snapshot() };
+            prop_assert_eq!(format!("{counted:?}"), format!("{expected:?}"));
+        }
     }
 }
 
@@ -139,7 +156,7 @@ fn the_last_inference_is_the_latest_of_all_threads() {
     let now = Instant::now();
     let executed = |statistics: &ModelStatistics, seconds_ago: u64| {
         let times = &ExecutionTimes::starting(now.checked_sub(Duration::from_secs(seconds_ago)).unwrap());
-        statistics.on_model(&model, &ModelEvent::Executed { batch_size: 1, inferences: 1, times });
+        statistics.on_model(&model, &ModelEvent::Executed { batch_size: 1, inferences: 1, times, gpu: None });
     };
     let (all, last) = (statistics(), statistics());
     thread::scope(|scope| {

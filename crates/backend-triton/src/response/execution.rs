@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use hippocamp_backend::{ExecutionTimes, ModelEvent, Observers, Request};
+use hippocamp_backend::{ExecutionTimes, GpuNumber, ModelEvent, Observers, Request};
 use parking_lot::Mutex;
 
 /// A batch that was given to a backend.
@@ -20,6 +20,8 @@ pub(crate) struct Execution {
     /// The rows of requests that were answered with an error.
     failed: AtomicUsize,
     observers: Arc<Observers>,
+    /// The GPU of the instance, if it is on one.
+    gpu: Option<i32>,
 }
 
 /// The executions of an instance that its backend has not reported, the oldest first.
@@ -31,12 +33,14 @@ impl Execution {
     pub(crate) fn of(requests: &[Request]) -> Option<Execution> {
         let size = |nulls: bool| requests.iter().filter(move |r| r.is_null() == nulls).map(|r| r.batch_size);
         let nulls = size(true).sum();
+        let first = &requests.first()?.response;
         Some(Execution {
             is_counted: AtomicBool::new(false),
             batch_size: size(false).sum::<usize>() + nulls,
             nulls,
             failed: AtomicUsize::new(0),
-            observers: Arc::clone(requests.first()?.response.observers()),
+            observers: Arc::clone(first.observers()),
+            gpu: first.context().gpu.map(GpuNumber::id),
         })
     }
 
@@ -55,7 +59,8 @@ impl Execution {
     fn count_as(&self, batch_size: u64, times: &ExecutionTimes) {
         let others = self.nulls + self.failed.load(Ordering::Relaxed);
         let inferences = batch_size.saturating_sub(others as u64);
-        self.observers.on_model(&ModelEvent::Executed { batch_size, inferences, times });
+        let gpu = self.gpu;
+        self.observers.on_model(&ModelEvent::Executed { batch_size, inferences, times, gpu });
     }
 }
 

@@ -3,7 +3,7 @@
 use hippocamp_metrics::{Histogram, Kind, Page, SizeHistogram};
 use hippocamp_statistics::Counters;
 
-use super::Seen;
+use super::{Seen, whole};
 use crate::Histograms;
 
 /// A histogram of a version: name, help, and how to read it.
@@ -55,7 +55,7 @@ pub(super) fn write(page: &mut Page, wanted: Histograms, versions: &[Seen]) {
     }
     let help = "Number of requests that were waiting for an instance when a request came";
     let mut family = page.family("nv_inference_queue_depth_histogram", help, Kind::Histogram);
-    for version in versions {
+    for version in whole(versions) {
         let depths = version.model.queue_depths();
         if wanted.has(depths.count()) {
             family.sizes(version.series(), &depths);
@@ -74,7 +74,7 @@ fn batch_sizes(counters: &Counters) -> SizeHistogram {
 pub(super) fn first_responses(page: &mut Page, versions: &[Seen]) {
     let help = "Duration from request to first response in milliseconds";
     let mut family = page.family("nv_inference_first_response_histogram_ms", help, Kind::Histogram);
-    for version in versions {
+    for version in whole(versions) {
         if let Some(durations) = version.model.statistics.first_responses() {
             family.bounded(version.series(), &durations);
         }

@@ -3,7 +3,7 @@
 use hippocamp_metrics::{Kind, Page};
 use hippocamp_statistics::{Latency, LatencySummary};
 
-use super::Seen;
+use super::{Seen, whole};
 
 const SUMMARIES: [(Latency, &str, &str); Latency::ALL.len()] = [
     (
@@ -44,8 +44,7 @@ const SUMMARIES: [(Latency, &str, &str); Latency::ALL.len()] = [
 ];
 
 pub(super) fn write(page: &mut Page, quantiles: &[f64], versions: &[Seen]) {
-    let kept: Vec<(&Seen, Vec<LatencySummary>)> = versions
-        .iter()
+    let kept: Vec<(&Seen, Vec<LatencySummary>)> = whole(versions)
         .map(|version| (version, version.model.statistics.latency_summaries(quantiles)))
         .collect();
     for (latency, name, help) in SUMMARIES {
