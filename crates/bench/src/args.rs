@@ -22,6 +22,7 @@ const EXAMPLES: &str = "Examples:\n  \
     hippocamp bench llm --stream --protocol grpc -c 8         a decoupled model, with the time to the first response\n  \
     hippocamp bench tracker --sequences 16 --length 20       sixteen sequences at the same time\n  \
     hippocamp bench segmentation --shared-memory system      tensors in shared memory (--allow-client-shm=true)\n  \
+    hippocamp bench segmentation --shared-memory cuda        tensors that stay in the memory of a GPU\n  \
     hippocamp bench simple --local --model-repository models in this process, then served, side by side\n  \
     hippocamp bench --compare net-torch,net-trt --tolerance 1e-3\n  \
                                                              two models that should agree: speed and differences\n\n\
@@ -141,6 +142,10 @@ pub struct BenchArgs {
     #[arg(long, value_enum, value_name = "KIND", help_heading = "Request")]
     pub shared_memory: Option<MemoryKind>,
 
+    /// The GPU of --shared-memory=cuda, as this process counts them.
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(i32).range(0..), help_heading = "Request")]
+    pub gpu: i32,
+
     /// A value of an input, as `hippocamp infer` takes it: NAME=1,2,3 or NAME=@FILE. Other inputs are random.
     #[arg(long = "input", short = 'i', value_name = "NAME=VALUE", help_heading = "Request")]
     pub inputs: Vec<String>,
@@ -231,6 +236,8 @@ pub struct BenchArgs {
 pub enum MemoryKind {
     /// Objects in /dev/shm.
     System,
+    /// Memory of the GPU that --gpu names.
+    Cuda,
 }
 
 impl BenchArgs {

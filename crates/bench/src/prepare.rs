@@ -16,7 +16,7 @@ use crate::connect::{Part, open, probe};
 use crate::failure;
 use crate::message::{Encoder, Encoding};
 use crate::plan::{Load, Plan, Transport};
-use crate::shared_memory::SharedMemory;
+use crate::shared_memory::{Kind, SharedMemory};
 pub(crate) use local::prepare_local;
 pub(crate) use request::{Prepared, SEED, prepare_request};
 
@@ -89,9 +89,10 @@ pub(crate) async fn ready(
         if let Some(target) = &args.draw {
             draw(&answer, file.as_deref(), args.threshold, target)?;
         }
-        if args.shared_memory.is_some() {
+        if let Some(kind) = Kind::of(args) {
             let workers = loads.iter().map(|load| load.workers()).max().unwrap_or(1);
-            let memory = SharedMemory::register(&mut server, &plan.encoder.request, &answer, workers).await?;
+            let request = &plan.encoder.request;
+            let memory = SharedMemory::register(&mut server, request, &answer, workers, &kind).await?;
             plan.encoder.memory = Some(Arc::new(memory));
         }
     }

@@ -1,12 +1,10 @@
-//! Tensors in system shared memory: one object with all inputs, and one with a place for the outputs of each worker.
+//! Tensors in shared memory: one region with all inputs, and one with a place for the outputs of each worker.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod region;
 
-use hippocamp_client::{Answer, Failure, Request, Result, Server};
+use hippocamp_client::{Answer, Request, Result, Server};
+
+pub(crate) use region::{Kind, Region};
 
 /// Tensors begin at multiples of this.
 const ALIGNMENT: u64 = 64;
@@ -38,11 +36,12 @@ impl SharedMemory {
         request: &Request,
         answer: &Answer,
         workers: u32,
+        kind: &Kind,
     ) -> Result<SharedMemory> {
         let mut end = 0;
         let input_places: Vec<Place> =
             request.inputs.iter().map(|tensor| place(&mut end, tensor.data.len())).collect();
-        let inputs = Region::create("inputs", end)?;
+        let mut inputs = Region::create(kind, "inputs", end)?;
         for (tensor, place) in request.inputs.iter().zip(&input_places) {
             inputs.write(&tensor.data, place.offset)?;
         }
@@ -50,11 +49,10 @@ impl SharedMemory {
         let outputs = answer.outputs.iter();
         let output_places =
             outputs.map(|tensor| (tensor.name.clone(), place(&mut worker, tensor.data.len()))).collect();
-        let outputs = Region::create("outputs", worker * u64::from(workers))?;
+        let outputs = Region::create(kind, "outputs", worker * u64::from(workers))?;
         let memory = SharedMemory { inputs, outputs, input_places, output_places, worker };
         for region in [&memory.inputs, &memory.outputs] {
-            let registered = server.register_shared_memory(&region.name, &region.key, region.size).await;
-            if let Err(failure) = registered {
+            if let Err(failure) = region.register(server).await {
                 drop(memory.unregister(server).await);
                 return Err(failure);
             }
@@ -75,7 +73,7 @@ impl SharedMemory {
     /// Tells the server that the regions are not used any more.
     pub(crate) async fn unregister(&self, server: &mut Server) -> Result<()> {
         for region in [&self.inputs, &self.outputs] {
-            server.unregister_shared_memory(&region.name).await?;
+            region.unregister(server).await?;
         }
         Ok(())
     }
@@ -88,46 +86,6 @@ fn place(end: &mut u64, size: usize) -> Place {
     place
 }
 
-/// An object in /dev/shm, removed when dropped.
-#[derive(Debug)]
-pub(crate) struct Region {
-    pub(crate) name: String,
-    key: String,
-    size: u64,
-    path: PathBuf,
-    file: File,
-}
-
-impl Region {
-    fn create(what: &str, size: u64) -> Result<Region> {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("hippocamp-bench-{}-{number}-{what}", std::process::id());
-        let path = PathBuf::from("/dev/shm").join(&name);
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create_new(true).open(&path);
-        let file = file.map_err(|why| failed(&path, &why))?;
-        let region = Region { key: format!("/{name}"), name, size: size.max(ALIGNMENT), path, file };
-        // Dropping the region removes it.
-        region.file.set_len(region.size).map_err(|why| failed(&region.path, &why))?;
-        Ok(region)
-    }
-
-    fn write(&self, data: &[u8], offset: u64) -> Result<()> {
-        self.file.write_all_at(data, offset).map_err(|why| failed(&self.path, &why))
-    }
-}
-
-impl Drop for Region {
-    fn drop(&mut self) {
-        drop(fs::remove_file(&self.path));
-    }
-}
-
-fn failed(path: &std::path::Path, why: &io::Error) -> Failure {
-    Failure::new(format!("--shared-memory: {} cannot be made: {why}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,15 +96,5 @@ mod tests {
         let places: Vec<Place> = [100, 0, 64].map(|size| place(&mut end, size)).to_vec();
         let offsets: Vec<u64> = places.iter().map(|place| place.offset).collect();
         assert_eq!((offsets, end), (vec![0, 128, 192], 256));
-    }
-
-    #[test]
-    fn an_object_is_there_as_long_as_its_region() {
-        let region = Region::create("test", 10).unwrap();
-        region.write(b"abc", 2).unwrap();
-        assert_eq!(&fs::read(&region.path).unwrap()[..6], b"\0\0abc\0");
-        let path = region.path.clone();
-        drop(region);
-        assert!(!path.try_exists().unwrap());
     }
 }

@@ -6,8 +6,9 @@ use hippocamp_proto::inference::infer_parameter::ParameterChoice;
 use hippocamp_proto::inference::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
 use hippocamp_proto::inference::model_metadata_response::TensorMetadata;
 use hippocamp_proto::inference::{
-    InferParameter, ModelInferRequest, ModelMetadataRequest, RepositoryIndexRequest,
-    SystemSharedMemoryRegisterRequest, SystemSharedMemoryUnregisterRequest,
+    CudaSharedMemoryRegisterRequest, CudaSharedMemoryUnregisterRequest, InferParameter, ModelInferRequest,
+    ModelMetadataRequest, RepositoryIndexRequest, SystemSharedMemoryRegisterRequest,
+    SystemSharedMemoryUnregisterRequest,
 };
 use hippocamp_services::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use hippocamp_tensor::DataType;
@@ -85,6 +86,29 @@ impl GrpcServer {
     pub(crate) async fn unregister_shared_memory(&mut self, name: &str) -> Result<()> {
         let request = SystemSharedMemoryUnregisterRequest { name: name.to_owned() };
         let answer = self.client.system_shared_memory_unregister(request).await;
+        answer.map(drop).map_err(|status| self.failed(&status))
+    }
+
+    pub(crate) async fn register_cuda_shared_memory(
+        &mut self,
+        name: &str,
+        handle: &[u8],
+        gpu: i32,
+        byte_size: u64,
+    ) -> Result<()> {
+        let request = CudaSharedMemoryRegisterRequest {
+            name: name.to_owned(),
+            raw_handle: handle.to_vec().into(),
+            device_id: i64::from(gpu),
+            byte_size,
+        };
+        let answer = self.client.cuda_shared_memory_register(request).await;
+        answer.map(drop).map_err(|status| self.failed(&status))
+    }
+
+    pub(crate) async fn unregister_cuda_shared_memory(&mut self, name: &str) -> Result<()> {
+        let request = CudaSharedMemoryUnregisterRequest { name: name.to_owned() };
+        let answer = self.client.cuda_shared_memory_unregister(request).await;
         answer.map(drop).map_err(|status| self.failed(&status))
     }
 

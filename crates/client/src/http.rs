@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -96,6 +98,24 @@ impl HttpServer {
 
     pub(crate) async fn unregister_shared_memory(&mut self, name: &str) -> Result<()> {
         let path = format!("/v2/systemsharedmemory/region/{}/unregister", escaped(name));
+        self.send(Method::POST, &path, Bytes::new(), None).await.map(drop)
+    }
+
+    pub(crate) async fn register_cuda_shared_memory(
+        &mut self,
+        name: &str,
+        handle: &[u8],
+        gpu: i32,
+        size: u64,
+    ) -> Result<()> {
+        let handle = json!({"b64": STANDARD.encode(handle)});
+        let body = json!({"raw_handle": handle, "device_id": gpu, "byte_size": size}).to_string();
+        let path = format!("/v2/cudasharedmemory/region/{}/register", escaped(name));
+        self.send(Method::POST, &path, body.into(), None).await.map(drop)
+    }
+
+    pub(crate) async fn unregister_cuda_shared_memory(&mut self, name: &str) -> Result<()> {
+        let path = format!("/v2/cudasharedmemory/region/{}/unregister", escaped(name));
         self.send(Method::POST, &path, Bytes::new(), None).await.map(drop)
     }
 

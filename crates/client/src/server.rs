@@ -65,6 +65,28 @@ impl Server {
         }
     }
 
+    /// Registers memory of a GPU of the server's machine under a name. `handle` is what CUDA calls an IPC handle.
+    pub async fn register_cuda_shared_memory(
+        &mut self,
+        name: &str,
+        handle: &[u8],
+        gpu: i32,
+        size: u64,
+    ) -> Result<()> {
+        match &mut self.0 {
+            Connection::Http(server) => server.register_cuda_shared_memory(name, handle, gpu, size).await,
+            Connection::Grpc(server) => server.register_cuda_shared_memory(name, handle, gpu, size).await,
+        }
+    }
+
+    /// Undoes [`Server::register_cuda_shared_memory`].
+    pub async fn unregister_cuda_shared_memory(&mut self, name: &str) -> Result<()> {
+        match &mut self.0 {
+            Connection::Http(server) => server.unregister_cuda_shared_memory(name).await,
+            Connection::Grpc(server) => server.unregister_cuda_shared_memory(name).await,
+        }
+    }
+
     /// Undoes [`Server::register_shared_memory`].
     pub async fn unregister_shared_memory(&mut self, name: &str) -> Result<()> {
         match &mut self.0 {

@@ -1,9 +1,12 @@
 //! Runs the command against a server in this process.
 
 use std::fs;
+use std::time::Duration;
 
 use clap::Parser;
-use hippocamp_client::{InferArgs, infer};
+use hippocamp_client::{InferArgs, Protocol, Server, infer};
+use hippocamp_device::Devices;
+use hippocamp_device::testing::TestDriver;
 use hippocamp_testing::{Repository, TestServer, identity_config};
 
 /// A model that takes and returns a text, as a detection pipeline does with its JSON.
@@ -148,5 +151,32 @@ async fn nobody_there_is_told_with_the_address() {
         let failure = infer(&args).await.unwrap_err().to_string();
         assert!(failure.starts_with(&format!("no server answers at {closed}: ")), "{failure}");
         assert!(failure.contains("start one by `hippocamp --model-repository=PATH`"), "{failure}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_of_a_gpu_is_registered_by_its_handle() {
+    let devices = Devices::of(TestDriver::new(2, 1 << 20));
+    let repository = Repository::default().with("numbers", &identity_config(8, ""));
+    let (server, _) = TestServer::start_with(repository, |settings| {
+        settings.allow_client_shm = true;
+        settings.devices = devices.clone();
+    })
+    .await;
+    let (_memory, handle) = devices.export(1, 100).unwrap();
+    let status = || server.get("/v2/cudasharedmemory/status");
+    for (protocol, address) in [(Protocol::Http, server.http), (Protocol::Grpc, server.grpc)] {
+        let timeout = Duration::from_secs(60);
+        let mut client = Server::connect(protocol, &address.to_string(), timeout).await.unwrap();
+        client.register_cuda_shared_memory("a/b", &handle, 1, 100).await.unwrap();
+        let registered = status().await.text().to_owned();
+        assert!(
+            registered.contains("\"device_id\":1") && registered.contains("\"byte_size\":100"),
+            "{registered}"
+        );
+        let elsewhere = client.register_cuda_shared_memory("c", &handle, 0, 100).await.unwrap_err();
+        assert!(elsewhere.to_string().contains("another device"), "{elsewhere}");
+        client.unregister_cuda_shared_memory("a/b").await.unwrap();
+        assert_eq!(status().await.text(), "[]");
     }
 }

@@ -48,6 +48,15 @@ pub trait Driver: Send + Sync + Debug {
         Err(DeviceError::Unsupported { device: id, operation: "open the memory of another process" })
     }
 
+    /// Allocates `size` bytes of the device with this id that another process may open, by the handle that is returned with them.
+    ///
+    /// # Errors
+    /// If there is no memory, or the driver has no such device or cannot export memory.
+    fn export(&self, id: i32, size: usize) -> Result<(Box<dyn PlacedBufferMut>, Vec<u8>), DeviceError> {
+        let _ = size;
+        Err(DeviceError::Unsupported { device: id, operation: "export memory" })
+    }
+
     /// Why the device with this id can no longer be used by this process, if that is so. This is a look at what earlier
     /// operations met, not a test of the device.
     fn lost(&self, id: i32) -> Option<Box<str>> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use hippocamp_tensor::{Allocator, Place, PlacedSlice};
+use hippocamp_tensor::{Allocator, Place, PlacedBufferMut, PlacedSlice};
 
 use crate::{DeviceError, DeviceUse, Driver, ExportedMemory, Figures, GpuSettings, PinnedUse, Stream};
 
@@ -132,6 +132,14 @@ impl Devices {
     /// If there is no such device, the handle is invalid, or the memory is on another device.
     pub fn open_exported(&self, id: i32, handle: &[u8]) -> Result<Arc<dyn ExportedMemory>, DeviceError> {
         self.driver(id, "open the memory of another process")?.open_exported(id, handle)
+    }
+
+    /// Allocates `size` bytes of the device with this id that another process may open, by the handle that is returned with them.
+    ///
+    /// # Errors
+    /// If there is no memory, or no such device.
+    pub fn export(&self, id: i32, size: usize) -> Result<(Box<dyn PlacedBufferMut>, Vec<u8>), DeviceError> {
+        self.driver(id, "export memory")?.export(id, size)
     }
 
     /// Why the device with this id can no longer be used, if an operation has met that. Cheap enough for every request.

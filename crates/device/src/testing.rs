@@ -73,8 +73,11 @@ impl TestDriver {
 
     /// Memory of a device that contains `bytes` and that a client has exported, and its handle of 64 bytes.
     pub fn export(&self, id: i32, bytes: &[u8]) -> (TestExport, [u8; 64]) {
-        let bytes = Arc::new(Mutex::new(bytes.to_vec()));
-        let export = TestExport { device: Arc::clone(self.device(id)), bytes };
+        self.exported(self.device(id), bytes.to_vec())
+    }
+
+    fn exported(&self, device: &Arc<TestDevice>, bytes: Vec<u8>) -> (TestExport, [u8; 64]) {
+        let export = TestExport { device: Arc::clone(device), bytes: Arc::new(Mutex::new(bytes)) };
         let mut exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
         exports.push(export.clone());
         let mut handle = [0; 64];
@@ -140,6 +143,13 @@ impl Driver for TestDriver {
             return Err(failed("the memory is on another device"));
         }
         Ok(Arc::new(export.clone()))
+    }
+
+    fn export(&self, id: i32, size: usize) -> Result<(Box<dyn PlacedBufferMut>, Vec<u8>), DeviceError> {
+        let device = self.devices.iter().find(|device| device.place == Place::Device(id));
+        let device = device.ok_or(DeviceError::Unsupported { device: id, operation: "export memory" })?;
+        let (export, handle) = self.exported(device, vec![0xA5; size]);
+        Ok((Arc::new(export).part(0, size, Box::new(())), handle.to_vec()))
     }
 
     fn used_memory(&self, id: i32) -> Result<(u64, u64), DeviceError> {

@@ -60,7 +60,7 @@ fn what_makes_no_sense_is_refused() {
         &["--local"],
         &["--model-repository=x"],
         &["--local", "--model-repository=x", "--stream"],
-        &["--shared-memory=cuda"],
+        &["--shared-memory=disk"],
     ] {
         assert!(parse(both).is_err(), "{both:?}");
     }

@@ -1,4 +1,4 @@
-//! Tensors in system shared memory.
+//! Tensors in shared memory.
 
 use hippocamp_testing::{Repository, TestServer, identity_config};
 
@@ -42,5 +42,8 @@ async fn a_server_that_does_not_allow_it_says_so() {
     for protocol in ["http", "grpc"] {
         let refused = failure(&server, protocol, &["two", "--shared-memory=system"]).await;
         assert!(refused.contains("--allow-client-shm"), "{refused}");
+        // There are not as many GPUs in any machine.
+        let refused = failure(&server, protocol, &["two", "--shared-memory=cuda", "--gpu=7777"]).await;
+        assert!(refused.contains("GPU 7777 cannot be used"), "{refused}");
     }
 }

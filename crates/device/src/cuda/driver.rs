@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
-use hippocamp_tensor::{Allocator, PlacedSlice};
+use hippocamp_tensor::{Allocator, PlacedBufferMut, PlacedSlice};
 
-use super::exported::Exported;
+use super::exported::{self, Exported};
 use super::gpu::Gpu;
 use super::memory::DeviceMemory;
 use super::nvml::{self, NoFigures};
@@ -88,6 +88,10 @@ impl Driver for CudaDriver {
     fn open_exported(&self, id: i32, handle: &[u8]) -> Result<Arc<dyn ExportedMemory>, DeviceError> {
         let opened = self.opened(id, "open the memory of another process")?;
         Ok(Arc::new(Exported::open(&self.shared(opened)?, handle)?))
+    }
+
+    fn export(&self, id: i32, size: usize) -> Result<(Box<dyn PlacedBufferMut>, Vec<u8>), DeviceError> {
+        exported::export(&self.shared(self.opened(id, "export memory")?)?, size)
     }
 
     fn lost(&self, id: i32) -> Option<Box<str>> {

@@ -1,4 +1,4 @@
-//! Memory of a GPU that another process has exported.
+//! Memory of a GPU that one process exports and another opens.
 
 use std::any::Any;
 use std::ffi::c_char;
@@ -14,6 +14,22 @@ use crate::{DeviceError, ExportedMemory};
 
 /// The size of a handle in bytes.
 pub(super) const HANDLE_SIZE: usize = 64;
+
+/// Allocates memory for this process and others, and its handle for those.
+pub(super) fn export(
+    stream: &Arc<CudaStream>,
+    size: usize,
+) -> Result<(Box<dyn PlacedBufferMut>, Vec<u8>), DeviceError> {
+    let memory = stream.allocate_alone(size)?;
+    let gpu = &stream.gpu;
+    let (_, _entered) = gpu.enter()?;
+    let mut handle = CUipcMemHandle { reserved: [0; HANDLE_SIZE] };
+    // SAFETY: writes the handle; the memory is one allocation of the driver.
+    let status = unsafe { (gpu.functions.export)(&raw mut handle, memory.address(0)) };
+    gpu.check("export memory", status)?;
+    let handle = handle.reserved.iter().map(|byte| *byte as u8).collect();
+    Ok((Box::new(memory), handle))
+}
 
 /// Memory of another process. It is unmapped when dropped.
 #[derive(Debug)]

@@ -59,6 +59,7 @@ functions! {
     fill = "cuMemsetD8Async": fn(CUdeviceptr, c_uchar, usize, CUstream);
     pointer_attribute = "cuPointerGetAttribute": fn(*mut c_void, c_int, CUdeviceptr);
     address_range = "cuMemGetAddressRange_v2": fn(*mut CUdeviceptr, *mut usize, CUdeviceptr);
+    export = "cuIpcGetMemHandle": fn(*mut CUipcMemHandle, CUdeviceptr);
     open_exported = "cuIpcOpenMemHandle_v2": fn(*mut CUdeviceptr, CUipcMemHandle, c_uint);
     close_exported = "cuIpcCloseMemHandle": fn(CUdeviceptr);
     create_stream = "cuStreamCreate": fn(*mut CUstream, c_uint);

@@ -64,6 +64,16 @@ impl CudaStream {
         Ok(memory)
     }
 
+    /// Memory of the device that is an allocation of the driver by itself, whatever pool there is.
+    pub(super) fn allocate_alone(self: &Arc<Self>, size: usize) -> Result<DeviceMemory, DeviceError> {
+        let (_, _entered) = self.gpu.enter()?;
+        let address = self.take(size).map_err(|error| match error {
+            DeviceError::OutOfMemory { device, .. } => DeviceError::OutOfMemory { device, size },
+            other => other,
+        })?;
+        Ok(DeviceMemory::new(Arc::clone(self), address, size, Owner::Driver))
+    }
+
     fn take_from(&self, pool: CUmemoryPool, size: usize) -> Result<u64, DeviceError> {
         let mut address = 0;
         // SAFETY: writes the address.

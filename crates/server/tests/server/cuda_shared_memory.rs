@@ -109,3 +109,60 @@ async fn http_registers_lists_and_unregisters() {
     assert_eq!(server.post("/v2/cudasharedmemory/unregister", b"").await.status, 200);
     assert_eq!(server.get("/v2/cudasharedmemory/status").await.text(), "[]");
 }
+
+#[tokio::test]
+async fn v1_reads_and_writes_where_the_memory_is() {
+    use hippocamp_proto::v1::infer_request_header::{Input, Output};
+    use hippocamp_proto::v1::shared_memory_control_request::register::{
+        CudaSharedMemoryIdentifier, SharedMemoryTypes,
+    };
+    use hippocamp_proto::v1::shared_memory_control_request::{Register, SharedMemoryControl as Asked};
+    use hippocamp_proto::v1::{
+        InferRequest, InferRequestHeader, InferSharedMemory, RequestStatusCode, SharedMemoryControlRequest,
+    };
+    use hippocamp_services::v1::grpc_service_client::GrpcServiceClient;
+
+    let driver = TestDriver::new(1, 1 << 20);
+    let server = server(&driver).await;
+    let (_, input) = driver.export(0, &floats(&[1., 2., 3., 4.]));
+    let (output, other) = driver.export(0, &floats(&[0.; 4]));
+    let mut client = GrpcServiceClient::connect(format!("http://{}", server.grpc)).await.unwrap();
+    for (name, handle, device_id, code) in [
+        ("in", input, 0, RequestStatusCode::Success),
+        ("out", other, 0, RequestStatusCode::Success),
+        ("far", other, 3, RequestStatusCode::InvalidArg),
+    ] {
+        let memory = CudaSharedMemoryIdentifier { raw_handle: handle.to_vec().into(), device_id };
+        let register = Register {
+            name: name.to_owned(),
+            byte_size: 16,
+            shared_memory_types: Some(SharedMemoryTypes::CudaSharedMemory(memory)),
+        };
+        let control = SharedMemoryControlRequest { shared_memory_control: Some(Asked::Register(register)) };
+        let done = client.shared_memory_control(control).await.unwrap().into_inner();
+        assert_eq!(done.request_status.unwrap().code(), code, "{name}");
+    }
+    let place = |name: &str, offset| Some(InferSharedMemory { name: name.to_owned(), offset, byte_size: 8 });
+    let tensor = |name: &str| Input { name: name.to_owned(), dims: vec![2], ..Input::default() };
+    let header = InferRequestHeader {
+        batch_size: 1,
+        input: vec![Input { shared_memory: place("in", 4), ..tensor("INPUT0") }],
+        output: vec![Output {
+            name: "OUTPUT0".to_owned(),
+            shared_memory: place("out", 8),
+            ..Output::default()
+        }],
+        ..InferRequestHeader::default()
+    };
+    let request = InferRequest {
+        model_name: "m".to_owned(),
+        model_version: -1,
+        meta_data: Some(header),
+        raw_input: Vec::new(),
+    };
+    let reply = client.infer(request).await.unwrap().into_inner();
+    assert_eq!(reply.request_status.unwrap().code(), RequestStatusCode::Success);
+    assert_eq!(output.bytes()[..], floats(&[0., 0., 2., 3.]));
+    let none_through_the_host = Transfers { within: 1, ..Transfers::default() };
+    assert_eq!(driver.device(0).transfers(), none_through_the_host);
+}
