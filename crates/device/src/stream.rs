@@ -61,7 +61,8 @@ pub trait Stream: Send + Sync + Debug {
     /// If the device reports an error.
     fn used(&self, slice: PlacedSlice<'_>) -> Result<(), DeviceError>;
 
-    /// Waits until all work that was queued on the stream is complete. The thread spins for a moment and then sleeps.
+    /// Waits until all work that was queued on the stream is complete. The thread looks again and again for some
+    /// milliseconds, and then sleeps.
     ///
     /// # Errors
     /// If the device reports an error, also one of an earlier operation that nobody has waited for.

@@ -244,8 +244,12 @@ impl Graphs {
             let (true, Some(buffer)) = (outputs.is_wanted(index), buffer) else { continue };
             let shape = port.scalar.as_ref().unwrap_or(shape).clone();
             let source = PlacedSlice::Placed { buffer: &**buffer, start: 0, len: *size };
+            // The replay may not be complete yet: what reads the buffer comes behind it.
+            on.stream.used(source).map_err(MemoryError::from)?;
             outputs.copy(index, shape, source, &*on.allocator, on.pinned.as_deref())?;
         }
+        // Only now, when the copies are queued, too.
+        on.stream.synchronize().map_err(MemoryError::from)?;
         Ok(())
     }
 
@@ -259,11 +263,12 @@ impl Graphs {
     }
 }
 
-/// The options of a run that is captured and replayed. The engine waits for a replay, and spins meanwhile: a thread that sleeps until
-/// the outputs are copied is woken some hundred microseconds late.
+/// The options of a run that is captured and replayed. Nobody waits for a replay but those who copy its outputs, which are queued
+/// while it runs.
 fn graph_options(entries: &[(String, String)], graph: &str) -> Result<RunOptions> {
     let mut options = bound_options(entries)?;
     options.set(GRAPH, graph).map_err(engine)?;
+    options.disable_device_sync().map_err(engine)?;
     Ok(options)
 }
 

@@ -115,7 +115,10 @@ fn make_graphs(
     is_open: bool,
 ) -> Result<(Graphs, Buffers), NoGraphs> {
     let maker = maker(model, on);
-    let session = maker.open(true).map_err(NoGraphs::Capture)?;
+    let session = maker.open(true).map_err(|error| match is_out_of_memory(&error) {
+        true => NoGraphs::Fault(of_plan(model.name, on.id, "its weights", error)),
+        false => NoGraphs::Capture(error),
+    })?;
     let on_host = inputs_on_host(&session).map_err(NoGraphs::Fault)?;
     if let Some(input) =
         session.inputs().iter().zip(on_host).find_map(|(input, on_host)| on_host.then_some(input))
@@ -200,7 +203,13 @@ fn bound(
     let by_size = is_prepared && !sizes.is_empty() && !has_open_sizes(&spec.interface);
     let wanted = if by_size { sizes.as_slice().to_vec() } else { vec![0] };
     let maker = maker(model, on);
-    let sessions = wanted.iter().map(|rows| Ok((*rows, maker.open(false)?)));
+    let opened = || {
+        maker.open(false).map_err(|error| match is_out_of_memory(&error) {
+            true => of_plan(model.name, on.id, "its weights", error),
+            false => error,
+        })
+    };
+    let sessions = wanted.iter().map(|rows| Ok((*rows, opened()?)));
     let sessions = sessions.collect::<Result<Vec<_>>>()?;
     let runs = BoundRuns::new(sessions, bound_options(&model.options.run_entries)?, ports)?;
     let largest = usize::try_from(spec.interface.max_batch_size).unwrap_or(0).max(1);

@@ -3,6 +3,7 @@
 use std::hint;
 use std::ptr::null_mut;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use cudarc::driver::sys::{CUevent, CUevent_flags_enum, CUstream};
@@ -12,8 +13,12 @@ use super::library::Status;
 use super::status;
 use crate::DeviceError;
 
-/// How long a thread spins before it sleeps until the event. Waking a thread takes longer than most small copies.
+/// How long a thread spins before it lets others run between two looks.
 const SPIN: Duration = Duration::from_micros(30);
+
+/// How long a thread looks again and again before it sleeps until the event. Waking it takes some hundred microseconds, which is
+/// little of what takes this long.
+const AWAKE: Duration = Duration::from_millis(5);
 
 /// A point in the work of a stream. It is recorded once.
 #[derive(Debug)]
@@ -63,13 +68,17 @@ impl Event {
         gpu.check_with(&self.gpu, "wait for an event", status)
     }
 
-    /// Waits until the work before the event is complete: spins for a moment, then sleeps.
+    /// Waits until the work before the event is complete: looks again and again for some milliseconds, then sleeps.
     pub(super) fn wait(&self) -> Result<(), DeviceError> {
         // Errors of the context that is current may be reported as well, so this has to be the event's.
         let (_, entered) = self.gpu.enter()?;
         let begin = Instant::now();
-        while self.query(entered.relaxed()) == status::NOT_READY && begin.elapsed() < SPIN {
-            hint::spin_loop();
+        while self.query(entered.relaxed()) == status::NOT_READY {
+            match begin.elapsed() {
+                waited if waited < SPIN => hint::spin_loop(),
+                waited if waited < AWAKE => thread::yield_now(),
+                _ => break,
+            }
         }
         // Also when it is complete: this is where the driver takes back what the pool has beyond its size.
         // SAFETY: the handle is alive.

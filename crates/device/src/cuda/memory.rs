@@ -1,6 +1,7 @@
 //! Buffers in the memory of a GPU.
 
 use std::any::Any;
+use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
@@ -144,6 +145,35 @@ impl DeviceMemory {
         })?;
         source.pending.add(stream.stream, event);
         Ok(())
+    }
+
+    /// Queues a copy to pinned memory, behind everything that is pending for either, on a stream for readers: what follows on the
+    /// stream of the buffer may be the next batch of an engine.
+    pub(super) fn copy_to_pinned(
+        &self,
+        from: usize,
+        count: usize,
+        pinned: &PinnedMemory,
+        target: *mut c_void,
+    ) -> Result<(), MemoryError> {
+        let source = self.range(from, count);
+        let gpu = &self.stream.gpu;
+        let queue = || {
+            let (active, _entered) = gpu.enter()?;
+            let reader = active.reader();
+            self.pending.hold(gpu, reader)?;
+            pinned.pending().hold(gpu, reader)?;
+            gpu.counters.to_host.add(count);
+            // SAFETY: both ends are valid for as many bytes. Neither is freed or accessed before the event below, as it is pending for
+            // both.
+            let status = unsafe { (gpu.functions.copy_to_host)(target, source, count, reader) };
+            gpu.check("copy to the host", status)?;
+            let event = Arc::new(Event::record(gpu, reader)?);
+            pinned.pending().add(reader, Arc::clone(&event));
+            self.pending.add(reader, event);
+            Ok(())
+        };
+        queue().map_err(|error| failed(self.place(), Place::Pinned, count, error))
     }
 
     /// Copies from memory that the driver does not reach, by pinned memory.

@@ -1,17 +1,20 @@
 //! The pool of pinned host memory, and its buffers.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::ptr::{NonNull, null_mut};
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hippocamp_tensor::{Allocator, MemoryError, Place, PlacedBuffer, PlacedBufferMut, PlacedSlice};
 use parking_lot::Mutex;
 
 use super::gpu::Gpu;
 use super::host::{HostMemory, as_uninit};
+use super::memory::DeviceMemory;
 use super::pending::Pending;
 use super::status;
 
@@ -171,7 +174,12 @@ impl PinnedPool {
     /// Pinned memory, or ordinary host memory if the pool is exhausted.
     pub(super) fn allocate(self: Arc<Self>, size: usize) -> Result<Box<dyn PlacedBufferMut>, MemoryError> {
         match self.take(size) {
-            Some(block) => Ok(Box::new(PinnedMemory { block: Some(block), len: size, pool: self })),
+            Some(block) => Ok(Box::new(PinnedMemory {
+                block: Some(block),
+                len: size,
+                is_written_by_device: AtomicBool::new(false),
+                pool: self,
+            })),
             None => Ok(Box::new(HostMemory::new(size)?)),
         }
     }
@@ -204,6 +212,8 @@ pub(super) struct PinnedMemory {
     /// None only while it is dropped.
     block: Option<Block>,
     len: usize,
+    /// Whether a copy from a device may still write to it.
+    is_written_by_device: AtomicBool,
     pool: Arc<PinnedPool>,
 }
 
@@ -240,6 +250,11 @@ unsafe impl PlacedBuffer for PinnedMemory {
     }
 
     fn as_host(&self) -> Option<&[u8]> {
+        // Nobody may see bytes of which a device still writes some.
+        if self.is_written_by_device.load(Ordering::Acquire) {
+            self.pending().wait().ok()?;
+            self.is_written_by_device.store(false, Ordering::Release);
+        }
         Some(self.bytes())
     }
 
@@ -256,6 +271,20 @@ unsafe impl PlacedBuffer for PinnedMemory {
 
 impl PlacedBufferMut for PinnedMemory {
     fn copy_from(&mut self, start: usize, source: PlacedSlice<'_>) -> Result<(), MemoryError> {
+        if let PlacedSlice::Placed { buffer, start: first, len } = source
+            && let Some(memory) = (buffer as &dyn Any).downcast_ref::<DeviceMemory>()
+        {
+            let end = start.checked_add(len);
+            assert!(
+                end.is_some_and(|end| end <= self.len),
+                "{len} bytes from {start} on are no part of {}",
+                self.len
+            );
+            self.is_written_by_device.store(true, Ordering::Release);
+            // SAFETY: the range is within the block.
+            let target = unsafe { self.block().start.as_ptr().add(start) };
+            return memory.copy_to_pinned(first, len, self, target.cast());
+        }
         source.copy_to_host(as_uninit(&mut self.bytes_mut()?[start..start + source.len()]))
     }
 
@@ -277,6 +306,7 @@ impl PlacedBufferMut for PinnedMemory {
         let Some(block) = &mut self.block else { return Ok(()) };
         block.pending.wait()?;
         block.pending.clear();
+        *self.is_written_by_device.get_mut() = false;
         Ok(())
     }
 }
