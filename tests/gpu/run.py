@@ -11,8 +11,9 @@ from .models import Repository
 class Run:
     def __init__(self, options, folder, files):
         self.binary, self.files, self.folder = options.server, files, folder
-        self.kind = options.kind
         self.on_gpu = options.kind != "KIND_CPU"
+        # The first GPU alone, as figures are of one.
+        self.kind = f"{options.kind} gpus: [ 0 ]" if self.on_gpu else options.kind
         self.library, self.packages = options.onnxruntime_library, options.python_packages
         self.seconds, self.seconds_for_cycles = options.seconds, options.seconds_for_cycles
         self.device_check, self.with_loops = options.device_check, not options.without_loops

@@ -45,20 +45,6 @@ def served(run, server, model, concurrency, memory=None, batch=1):
         return json.load(file)["results"]
 
 
-def resident(run, server, model, concurrency):
-    """As `served`, of one level, with tensors in CUDA shared memory; None and why, if it did not run."""
-    command = [sys.executable, os.path.join(HERE, "cuda_load.py"), server.http, model]
-    command += [str(concurrency), str(run.seconds)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    try:
-        result = json.loads(done.stdout.splitlines()[-1])
-    except (IndexError, ValueError):
-        return None, done.stderr[-400:]
-    if result["failures"] or not result["requests_per_s"]:
-        return None, "; ".join(result["failures"]) or "nothing was answered"
-    return result, ""
-
-
 def check(table, run):
     if "centerface" not in run.files:
         table.skip("speed", "", "the ONNX file of centerface is not there: --models")
@@ -107,14 +93,11 @@ def check(table, run):
 
 def alone(table, run, server, model, key, levels, bare):
     """Instances that execute one picture at a time, with tensors on the device, or in system shared memory without a GPU."""
-    found, why = [], "no GPU was asked for"
-    for level in levels if run.on_gpu else ():
-        result, why = resident(run, server, model, level)
-        found += [result] if result else []
-    if not found:
-        table.skip(f"served, {key}, cuda shared memory", ">= 0.9 of the loop", why)
-        found = served(run, server, model, ",".join(map(str, levels)), "system")
-        table.add(f"served, {key}, system shared memory", "told", rates(found), "told")
+    memory = "cuda" if run.on_gpu else "system"
+    found = served(run, server, model, ",".join(map(str, levels)), memory)
+    table.add(f"served, {key}, {memory} shared memory", "told", rates(found), "told")
+    if not run.on_gpu:
+        table.skip(f"served, {key}, cuda shared memory", ">= 0.9 of the loop", "no GPU was asked for")
         return
     share(table, f"served, {key}, cuda shared memory", 0.9, max(r["requests_per_s"] for r in found), bare[key])
 
@@ -125,16 +108,7 @@ def rates(results):
 
 def mix(table, run, server, memory, bare):
     name = f"{memory} shared memory"
-    if memory == "system":
-        results = served(run, server, "four", MIX, memory)
-    else:
-        results, why = [], ""
-        for level in map(int, MIX.split(",")):
-            result, why = resident(run, server, "four", level)
-            results += [result] if result else []
-        if not results:
-            table.skip(f"served, {name}", ">= 0.9 of the loop", why)
-            return
+    results = served(run, server, "four", MIX, memory)
     for result in results:
         latency = result["latency_us"]
         text = f"{result['requests_per_s']:.0f}/s, median {latency['p50'] / 1e3:.2f} ms, max {latency['max'] / 1e3:.1f} ms"
