@@ -15,8 +15,8 @@ from .servers import NETWORK, SITE, TORCH, Hippocamp, TorchServe, ask
 PICTURE = os.path.join(ROOT, "tests", "references", "images", "astronaut.png")
 WORKERS = 2
 CONCURRENCIES = (1, 4, 16)
-SCRIPT = """wrk.method = "PUT"
-wrk.headers["Content-Type"] = "application/octet-stream"
+SCRIPT = """wrk.method = "{method}"
+{headers}
 local file = io.open("{body}", "rb")
 wrk.body = file:read("*a")
 file:close()
@@ -59,18 +59,19 @@ def needed():
 class Load:
     """wrk with a body."""
 
-    def __init__(self, wrk, folder, name, body):
+    def __init__(self, wrk, folder, name, body, headers=None, method="PUT"):
         self.wrk, self.script = wrk, os.path.join(folder, f"{name}.lua")
         path = os.path.join(folder, f"{name}.body")
         with open(path, "wb") as file:
             file.write(body)
         with open(self.script, "w", encoding="utf-8") as file:
-            file.write(SCRIPT.format(body=path))
+            given = {"Content-Type": "application/octet-stream", **(headers or {})}
+            lines = "\n".join(f'wrk.headers["{key}"] = "{value}"' for key, value in given.items())
+            file.write(SCRIPT.format(body=path, headers=lines, method=method))
 
     def run(self, server, model, concurrency, seconds):
         """Requests a second, and milliseconds of the server's CPU time for each."""
-        url = f"http://127.0.0.1:{server.port}/predictions/{model}"
-        command = [self.wrk, "-t1", f"-c{concurrency}", f"-d{seconds}s", "--timeout", "30s", "-s", self.script, url]
+        command = [self.wrk, "-t1", f"-c{concurrency}", f"-d{seconds}s", "--timeout", "30s", "-s", self.script, server.url(model)]
         begun = server.cpu()
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         used = server.cpu() - begun

@@ -75,7 +75,14 @@ def cpu(pid):
     return time.clock_gettime_ns(~pid << 3 | 2) / 1e9
 
 
-class TorchServe:
+class Predicting:
+    """A server that is asked by TorchServe's API."""
+
+    def url(self, model):
+        return f"http://127.0.0.1:{self.port}/predictions/{model}"
+
+
+class TorchServe(Predicting):
     """The real one, with two workers for each model."""
 
     def __init__(self, folder, workers):
@@ -149,7 +156,7 @@ def command_of(pid):
         return file.read()
 
 
-class Hippocamp:
+class Hippocamp(Predicting):
     """This server, with two instances of CenterFace out of an archive."""
 
     def __init__(self, folder, instances):
