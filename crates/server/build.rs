@@ -1,11 +1,16 @@
 //! Has the linker make the binary smaller: functions whose code is the same, which generic ones often have in common, are folded,
-//! and relocations are packed.
+//! and relocations are packed. Tells the binary what it was built of.
 
 use std::env::{var, var_os};
 use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    // Told by the scripts that build what is shipped; to ask git here would link the binary anew after every commit.
+    println!("cargo::rerun-if-env-changed=HIPPOCAMP_COMMIT");
+    for told in ["TARGET", "PROFILE"] {
+        println!("cargo::rustc-env=HIPPOCAMP_{told}={}", var(told).unwrap_or_default());
+    }
     println!("cargo::rerun-if-env-changed=CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER");
     let is = |name: &str, value: &str| var(name).is_ok_and(|found| found == value);
     // There Rust links by its own LLD, unless it is told otherwise. GNU's linker does not know the first option.

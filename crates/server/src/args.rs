@@ -26,6 +26,8 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser};
 use hippocamp_core::Readiness;
 
+use crate::version;
+
 pub(crate) use access::{AccessArgs, Accesses};
 pub(crate) use cache::CacheArgs;
 pub(crate) use console::ConsoleArgs;
@@ -135,7 +137,10 @@ const EXAMPLES: &str = "Examples:\n  \
     hippocamp infer MODEL         asks a server that runs\n  \
     hippocamp bench MODEL         loads a server that runs, and measures it\n  \
     hippocamp plan MODEL.onnx     builds a TensorRT plan, where a library is installed that can\n  \
-    hippocamp archive FILE.mar    shows what an archive of TorchServe becomes\n\n\
+    hippocamp archive FILE.mar    shows what an archive of TorchServe becomes\n  \
+    hippocamp migrate COMMAND     reads how a tritonserver is started, and says what becomes of each flag\n  \
+    hippocamp top                 shows what the models of a server are doing\n  \
+    hippocamp completions SHELL   completes flags in bash, zsh, fish and others; hippocamp man: the manual\n\n\
     A model is a folder NAME with an optional config.pbtxt and a folder for each version: NAME/1/model.onnx.\n\
     Switches take a value as in tritonserver: --allow-http=false. Of a flag that is given twice the last one counts.\n\
     'tritonserver' as the first word is passed over, so that a container's command line can stay.";
@@ -172,8 +177,10 @@ const SIGNALS: &str = "Signals:\n  \
     SIGHUP                         Opens --log-file and --access-log-file anew, after they were renamed";
 
 /// The definition of the command line with all flags.
-fn command() -> Command {
-    Args::command().after_help([EXAMPLES, VARIABLES, SIGNALS, &other_flags::help()].join("\n\n"))
+pub(crate) fn command() -> Command {
+    Args::command()
+        .long_version(version::long())
+        .after_help([EXAMPLES, VARIABLES, SIGNALS, &other_flags::help()].join("\n\n"))
 }
 
 /// Parses the arguments that are left by [`other_flags::sort`]. Exits if they are invalid or ask for the help.

@@ -27,6 +27,7 @@ mod torchserve;
 #[cfg(feature = "triton")]
 mod triton;
 mod unix_socket;
+mod version;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,8 @@ use std::{env, fs};
 /// The environment variables that determine the active Python.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Pythons {
+    /// The path of the executable, with links resolved: `pip install hippocamp` puts it beside a Python.
+    pub(crate) executable: Option<PathBuf>,
     /// Activated environments, the innermost first.
     pub(crate) environments: Vec<PathBuf>,
     /// The folders of `PATH`.
@@ -21,6 +23,7 @@ impl Pythons {
     pub(crate) fn of_process() -> Pythons {
         let folder = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         Pythons {
+            executable: env::current_exe().and_then(|path| path.canonicalize()).ok(),
             environments: ["VIRTUAL_ENV", "CONDA_PREFIX"].into_iter().filter_map(folder).collect(),
             path: env::var_os("PATH").iter().flat_map(env::split_paths).collect(),
             pyenv_version: env::var("PYENV_VERSION").ok(),
@@ -36,12 +39,31 @@ impl Pythons {
         let user = self.home.iter().map(|home| home.join(".local"));
         let prefixes = self.environments.iter().cloned().chain(active).chain(user);
         let mut all = Vec::new();
-        for folder in prefixes.flat_map(|prefix| package_folders_under(&prefix)) {
+        for folder in
+            self.own_package_folders().chain(prefixes.flat_map(|prefix| package_folders_under(&prefix)))
+        {
             if !all.contains(&folder) {
                 all.push(folder);
             }
         }
         all
+    }
+
+    /// The package folders that say that the executable was installed with them: by pip into `bin` of an environment, of a user or
+    /// of the folder named by `--target`. Its dependencies are there, whichever Python is active.
+    fn own_package_folders(&self) -> impl Iterator<Item = PathBuf> {
+        let prefix = self.executable.as_deref().and_then(|path| path.parent()?.parent());
+        let folders = prefix.into_iter().flat_map(|prefix| {
+            package_folders_under(prefix).into_iter().chain(std::iter::once(prefix.to_owned()))
+        });
+        folders.filter(|folder| {
+            let mut entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.any(|entry| {
+                let name = entry.file_name();
+                let name = name.to_str().and_then(|name| name.strip_prefix("hippocamp-"));
+                name.is_some_and(|version| version.ends_with(".dist-info"))
+            })
+        })
     }
 
     /// The installation prefixes of the Python whose command is in the folder `commands`.

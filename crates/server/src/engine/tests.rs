@@ -123,6 +123,29 @@ fn the_active_python_comes_first() {
 }
 
 #[test]
+fn the_python_that_the_executable_was_installed_into_comes_before_the_active_one() {
+    let disk = Disk::new();
+    let library =
+        |packages: &str| disk.file(&format!("{packages}/onnxruntime/capi/libonnxruntime.so.1.32.0"));
+    let active = library("active/lib/python3.12/site-packages");
+    let mut around = disk.environment();
+    around.pythons.environments = vec![disk.at("active")];
+    around.pythons.executable = Some(disk.at("env/bin/hippocamp"));
+    let own = "env/lib/python3.11/site-packages";
+    let beside = library(own);
+    // An executable that lies beside a Python by chance, such as `/usr/bin/hippocamp`, says nothing of its packages.
+    assert_eq!(find(&around, 31), Search::Found(active.clone()));
+    disk.file(&format!("{own}/hippocamp-0.1.0.dist-info/RECORD"));
+    assert_eq!(find(&around, 31), Search::Found(beside));
+    // `pip install --target` knows no `lib`.
+    around.pythons.executable = Some(disk.at("target-folder/bin/hippocamp"));
+    let flat = library("target-folder");
+    assert_eq!(find(&around, 31), Search::Found(active));
+    disk.file("target-folder/hippocamp-0.1.0.dist-info/RECORD");
+    assert_eq!(find(&around, 31), Search::Found(flat));
+}
+
+#[test]
 fn pyenv_is_followed_to_the_version_that_it_would_start() {
     let disk = Disk::new();
     disk.file("pyenv/shims/python3");
