@@ -4,10 +4,13 @@ mod archive;
 #[cfg(feature = "client")]
 mod bench;
 mod check;
+mod completions;
 mod config;
 mod infer;
+mod migrate;
 #[cfg(feature = "tensorrt")]
 mod plan;
+mod top;
 #[cfg(feature = "client")]
 mod tune;
 
@@ -20,7 +23,11 @@ pub(crate) fn run(args: &[OsString]) -> Option<ExitCode> {
     let outcome = match args.get(1)?.to_str()? {
         "archive" => archive::run(&args[2..]),
         "check" => check::run(&args[2..]),
+        "completions" => completions::completions(&args[2..]),
         "config" => config::run(&args[2..]),
+        "man" => completions::manual(&args[2..]),
+        "migrate" => migrate::run(&args[2..]),
+        "top" => top::run(&args[2..]),
         #[cfg(feature = "client")]
         "bench" => return Some(bench::run(args.iter().skip(1).cloned())),
         #[cfg(feature = "client")]

@@ -3,22 +3,40 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use similar::TextDiff;
+use imara_diff::{Algorithm, BasicLineDiffPrinter, Diff, InternedInput, UnifiedDiffConfig};
 
 use super::Change;
-
-/// The lines that are shown on each side of a change.
-const CONTEXT: usize = 3;
 
 pub(super) fn changes(path: &Path, change: &Change) -> String {
     let mut text = String::new();
     if change.before != change.after {
-        let path = path.display().to_string();
-        let diff = TextDiff::from_lines(&change.before, &change.after);
-        text.push_str(&diff.unified_diff().context_radius(CONTEXT).header(&path, &path).to_string());
+        let path = path.display();
+        let _ = write!(text, "--- {path}\n+++ {path}\n{}", unified(&change.before, &change.after));
     }
     for (from, to) in &change.moves {
         let _ = writeln!(text, "move {} to {}", from.display(), to.display());
     }
     text
+}
+
+/// The changed lines with three lines around them.
+fn unified(before: &str, after: &str) -> String {
+    let input = InternedInput::new(before, after);
+    let mut diff = Diff::compute(Algorithm::Histogram, &input);
+    diff.postprocess_lines(&input);
+    diff.unified_diff(&BasicLineDiffPrinter(&input.interner), UnifiedDiffConfig::default(), &input)
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_lines_are_shown_with_what_is_around_them() {
+        let before = "one\ntwo\nthree\nfour\nfive\nsix\n";
+        let after = "one\ntwo\nthree\nfour\n5\nsix\nseven";
+        let expected = "@@ -2,5 +2,6 @@\n two\n three\n four\n-five\n+5\n six\n+seven\n";
+        assert_eq!(unified(before, after), expected);
+    }
 }

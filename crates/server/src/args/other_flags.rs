@@ -66,6 +66,32 @@ pub(crate) fn sort(args: impl IntoIterator<Item = OsString>) -> (Vec<OsString>, 
     (known, refused.map(|()| warnings))
 }
 
+/// Whether a flag is one of these, all of which take a value.
+pub(crate) fn takes(name: &str) -> bool {
+    OTHERS.iter().any(|(other, _)| *other == name)
+}
+
+/// What becomes of such a flag: why it can be left out, or why it is refused. `None` if it is none of these.
+pub(crate) fn outcome(name: &str, value: &str) -> Option<Result<&'static str, String>> {
+    let flag = OsString::from(format!("--{name}={value}"));
+    takes(name).then(|| sort([OsString::new(), flag]).1.map(|_| reason(name)))
+}
+
+/// Why a flag has no effect.
+fn reason(name: &str) -> &'static str {
+    match name {
+        "http-thread-count" | "grpc-infer-thread-count" => {
+            "--io-thread-count is for HTTP and gRPC alike, and by default one a core"
+        }
+        "grpc-infer-allocation-pool-size" | "grpc-max-response-pool-size" => "no pools are kept",
+        "enable-peer-access" | "cuda-virtual-address-size" => "memory of GPUs is managed otherwise",
+        "repoagent-directory" => "the checksum agent is built in",
+        "cache-directory" => "the local cache is built in",
+        "buffer-manager-thread-count" => "tensors are copied by the threads that need them",
+        _ => "switched off, or only for what is switched off",
+    }
+}
+
 fn unsupported(flag: &str) -> String {
     format!("--{flag} is a flag of tritonserver that is not supported yet")
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Command, CommandFactory, Parser};
 use hippocamp_archive::{Archive, Content, Options, convert};
 use hippocamp_device::Devices;
 
@@ -42,6 +42,11 @@ struct ArchiveArgs {
     /// Write the models into this folder. A model that is there already is left as it is, which is an error.
     #[arg(long, value_name = "FOLDER")]
     output: Option<PathBuf>,
+}
+
+/// The command for completions and the manual.
+pub(super) fn command() -> Command {
+    ArchiveArgs::command()
 }
 
 pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
@@ -99,7 +104,6 @@ pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
 
     use super::*;
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::{Command, CommandFactory, Parser, ValueEnum};
 use hippocamp_check::{CheckOptions, fix, fixes_to_text, to_json, to_json_with_fixes, to_text};
 
 use super::{model_args, named, print};
@@ -84,6 +84,11 @@ enum Format {
     Json,
 }
 
+/// The command for completions and the manual.
+pub(super) fn command() -> Command {
+    CheckArgs::command()
+}
+
 pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
     let given = CheckArgs::parse_from(named("hippocamp check", args));
     let repositories: Vec<PathBuf> = given.model_repository.into_iter().chain(given.repositories).collect();
@@ -127,7 +132,6 @@ pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
 
     use super::*;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Command, CommandFactory, Parser};
 use hippocamp_check::config_text;
 use hippocamp_core::describe;
 
@@ -40,6 +40,11 @@ struct ConfigArgs {
     backend_config: Vec<BackendConfig>,
 }
 
+/// The command for completions and the manual.
+pub(super) fn command() -> Command {
+    ConfigArgs::command()
+}
+
 pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
     let given = ConfigArgs::parse_from(named("hippocamp config", args));
     let mut args = model_args(&[]);
@@ -70,7 +75,6 @@ pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
 
     use super::*;
 

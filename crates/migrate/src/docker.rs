@@ -1,0 +1,183 @@
+//! `docker run`, and what is like it.
+
+use crate::{Finding, Form, Order, Verdict, environment, is_image, is_server, program};
+
+/// Options that take no value; all others do.
+const SWITCHES: [&str; 17] = [
+    "detach",
+    "disable-content-trust",
+    "help",
+    "init",
+    "interactive",
+    "no-healthcheck",
+    "oom-kill-disable",
+    "privileged",
+    "publish-all",
+    "quiet",
+    "read-only",
+    "replace",
+    "rm",
+    "rmi",
+    "sig-proxy",
+    "tty",
+    "use-api-socket",
+];
+/// The long names of short options.
+const SHORT: [(char, &str); 15] = [
+    ('a', "attach"),
+    ('c', "cpu-shares"),
+    ('d', "detach"),
+    ('e', "env"),
+    ('h', "hostname"),
+    ('i', "interactive"),
+    ('l', "label"),
+    ('m', "memory"),
+    ('p', "publish"),
+    ('P', "publish-all"),
+    ('q', "quiet"),
+    ('t', "tty"),
+    ('u', "user"),
+    ('v', "volume"),
+    ('w', "workdir"),
+];
+
+/// One option as it was written.
+struct Given<'a> {
+    words: &'a [String],
+    name: String,
+    value: String,
+}
+
+/// Reads what comes behind `docker run`.
+pub(crate) fn order(tool: &str, words: &[String]) -> Result<Order, String> {
+    let mut order = Order {
+        place: format!("{tool} run"),
+        form: Form::Plain,
+        gpus: tool.starts_with("nvidia"),
+        around: Vec::new(),
+        flags: Vec::new(),
+    };
+    let (mut options, mut entrypoint) = (Vec::new(), None);
+    let mut place = 0;
+    while let Some(word) = words.get(place).filter(|word| word.starts_with('-') && word.len() > 1) {
+        if word == "--" {
+            place += 1;
+            break;
+        }
+        let (names, value, behind) = split(word)?;
+        let takes = names.last().is_some_and(|name| !SWITCHES.contains(&name.as_str()));
+        let count = if takes && value.is_none() { 2 } else { 1 };
+        let given =
+            words.get(place..place + count).ok_or_else(|| format!("{word} of {tool} run lacks its value"))?;
+        let value = value.or_else(|| given.get(1).cloned()).unwrap_or_default();
+        place += count;
+        let name = names.last().cloned().unwrap_or_default();
+        if name == "entrypoint" {
+            entrypoint = Some(value.clone());
+        }
+        let finding = option(&Given { words: given, name, value }, &mut order.gpus);
+        if behind || !matches!(finding.verdict, Verdict::Dropped | Verdict::Unsupported) {
+            options.extend(given.iter().cloned());
+        }
+        order.around.push(finding);
+    }
+    let image =
+        words.get(place).ok_or_else(|| format!("no image is named behind the options of {tool} run"))?;
+    order.around.push(image_finding(image));
+    let mut rest = entrypoint.into_iter().filter(|command| !command.is_empty()).collect::<Vec<_>>();
+    rest.extend(words[place + 1..].iter().cloned());
+    if rest.is_empty() {
+        return Err(format!(
+            "no command comes behind the image '{image}', and Triton's images start no server by themselves"
+        ));
+    }
+    // Flags behind the image go to an entry point that starts the server.
+    order.flags = if rest[0].starts_with("--") && is_image(image) {
+        rest
+    } else {
+        program::flags(&rest, &mut order.around)?
+    };
+    order.form = Form::Run {
+        tool: if tool.starts_with("nvidia") { "docker".to_owned() } else { tool.to_owned() },
+        options,
+    };
+    Ok(order)
+}
+
+/// The names of the options in one word, the value in it if there is one, and whether several are joined, as in `-it`.
+fn split(word: &str) -> Result<(Vec<String>, Option<String>, bool), String> {
+    if let Some(long) = word.strip_prefix("--") {
+        let (name, value) =
+            long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value.to_owned())));
+        return Ok((vec![name.to_owned()], value, false));
+    }
+    let mut names: Vec<String> = Vec::new();
+    for (place, letter) in word.char_indices().skip(1) {
+        let long = SHORT.iter().find(|(short, _)| *short == letter).map(|(_, long)| (*long).to_owned());
+        let name = long.ok_or_else(|| format!("'{word}' is no option of docker run"))?;
+        let switch = SWITCHES.contains(&name.as_str());
+        names.push(name);
+        if !switch {
+            let value = word[place + letter.len_utf8()..].trim_start_matches('=');
+            return Ok((names, Some(value.to_owned()).filter(|value| !value.is_empty()), false));
+        }
+    }
+    let joined = names.len() > 1;
+    Ok((names, None, joined))
+}
+
+fn option(given: &Given<'_>, gpus: &mut bool) -> Finding {
+    let what = given.words.join(" ");
+    let (verdict, why) = match given.name.as_str() {
+        "gpus" => {
+            *gpus = true;
+            (Verdict::Kept, "the image is the one with CUDA")
+        }
+        "runtime" if given.value == "nvidia" => {
+            *gpus = true;
+            (Verdict::Kept, "the image is the one with CUDA")
+        }
+        "env" => {
+            let (name, value) = given.value.split_once('=').unwrap_or((&given.value, ""));
+            let finding = environment::finding(name, value);
+            return Finding { what: format!("-e {}", finding.what), ..finding };
+        }
+        "shm-size" | "ipc" => (
+            Verdict::Different,
+            "only for clients that use shared memory, which --allow-client-shm=true lets them, and for Python models",
+        ),
+        "ulimit" if given.value.starts_with("memlock") || given.value.starts_with("stack") => {
+            (Verdict::Dropped, "pinned memory and stacks need no limits raised")
+        }
+        "cap-add" => {
+            (Verdict::Dropped, "the server needs no capability; host policies bind their threads without one")
+        }
+        "privileged" => (Verdict::Dropped, "the server needs no rights"),
+        "security-opt" => (Verdict::Dropped, "the server needs nothing that profiles forbid"),
+        "entrypoint" => (Verdict::Dropped, "the image starts the server itself"),
+        "workdir" => (Verdict::Dropped, "nothing depends on the folder that the server is started in"),
+        "user" => (Verdict::Kept, "without it the server runs as user 65532"),
+        "read-only" => (Verdict::Kept, "the server writes nothing"),
+        "volume" | "mount" => (Verdict::Kept, "what the server reads has to be readable by user 65532"),
+        "stop-timeout" => (Verdict::Kept, "longer than --exit-timeout-secs and --drain-delay-secs together"),
+        _ => (Verdict::Kept, ""),
+    };
+    Finding::new(verdict, what, why)
+}
+
+/// What is said of an image.
+pub(crate) fn image_finding(image: &str) -> Finding {
+    if is_image(image) {
+        return Finding::new(Verdict::Different, image, "the image of Hippocamp");
+    }
+    let why = "not one of Triton's by its name: what it has beside the server, such as models or Python packages, has to come otherwise";
+    Finding::new(Verdict::Unsupported, image, why)
+}
+
+/// Whether a container is one of Triton: by its image, or by its command.
+pub(crate) fn concerns(image: &str, words: &[String]) -> bool {
+    is_image(image)
+        || words
+            .iter()
+            .any(|word| is_server(word) || word.contains("tritonserver") || word.contains("trtserver"))
+}

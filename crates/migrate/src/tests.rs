@@ -1,0 +1,147 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::shell::commands;
+
+fn words(text: &str) -> Vec<String> {
+    commands(text).remove(0)
+}
+
+fn one(text: &str) -> Order {
+    let mut orders = read(&["file".to_owned()], |_| Ok(text.to_owned())).unwrap();
+    assert_eq!(orders.len(), 1, "{orders:#?}");
+    orders.remove(0)
+}
+
+fn said<'a>(order: &'a Order, what: &str) -> &'a Finding {
+    let found = order.around.iter().find(|finding| finding.what.contains(what));
+    found.unwrap_or_else(|| panic!("nothing is said of {what}: {:#?}", order.around))
+}
+
+/// The command of Triton's quick start.
+const RUN: &str = "docker run --gpus=1 --rm -it -p8000:8000 -p 8001:8001 -e AWS_SECRET_ACCESS_KEY=hidden --shm-size=1g \
+    --ulimit memlock=-1 -v /full/path:/models --name triton nvidia/tritonserver:24.10-py3 \
+    tritonserver --model-repository=/models --http-thread-count 8";
+
+#[test]
+fn docker_run_as_words_and_as_one_text() {
+    let order = one(RUN);
+    assert_eq!(order.flags, ["--model-repository=/models", "--http-thread-count", "8"]);
+    assert!(order.gpus);
+    assert_eq!(read(&words(RUN), |_| unreachable!()).unwrap(), [order.clone()]);
+    assert_eq!(read(&[RUN.to_owned()], |_| unreachable!()).unwrap(), [order.clone()]);
+    assert_eq!(said(&order, "--ulimit").verdict, Verdict::Dropped);
+    assert_eq!(said(&order, "AWS_SECRET").what, "-e AWS_SECRET_ACCESS_KEY=...", "no secret is printed");
+    let new = order.rewritten(&order.flags[..1], "0.1.0");
+    assert_eq!(
+        new,
+        "docker run --gpus=1 --rm -it -p8000:8000 -p 8001:8001 -e AWS_SECRET_ACCESS_KEY=hidden --shm-size=1g \
+         -v /full/path:/models --name triton hippocamp-cuda:0.1.0 \\\n    --model-repository=/models\n"
+    );
+}
+
+#[test]
+fn a_shell_in_the_container_is_read() {
+    let order = one(
+        "docker run image/triton bash -c 'pip install numpy && exec tritonserver --model-store=/m --log-verbose=1; sleep 3'",
+    );
+    assert_eq!(order.flags, ["--model-store=/m", "--log-verbose=1"]);
+    assert_eq!(said(&order, "pip install numpy").verdict, Verdict::Unsupported);
+    assert_eq!(said(&order, "sleep").verdict, Verdict::Dropped);
+}
+
+#[test]
+fn what_is_no_server_is_told() {
+    let fault = |text: &str| read(&words(text), |_| Err("no such file".to_owned())).unwrap_err();
+    assert!(fault("docker run -p 8000:8000").contains("no image"));
+    assert!(fault("docker run --name").contains("lacks its value"));
+    assert!(fault("docker run triton").contains("no command comes behind the image"));
+    assert!(fault("docker run triton bash serve.sh").contains("serve.sh"));
+    assert!(fault("docker run triton python3 serve.py").contains("'python3 serve.py' is no tritonserver"));
+    assert!(fault("nginx -g daemon").contains("is no tritonserver"));
+    assert_eq!(fault("missing.yaml"), "no such file");
+    assert!(read(&[], |_| unreachable!()).is_err());
+    let fault =
+        read(&["f".to_owned()], |_| Ok("services:\n  web:\n    image: nginx\n".to_owned())).unwrap_err();
+    assert!(fault.contains("no container"), "{fault}");
+}
+
+#[test]
+fn a_plain_command_line_with_variables() {
+    let order = one(
+        "#!/bin/sh\nCUDA_VISIBLE_DEVICES=0 numactl --cpunodebind=0 /opt/tritonserver/bin/tritonserver \\\n  --model-repository=$MODELS\n",
+    );
+    assert_eq!(order.flags, ["--model-repository=$MODELS"]);
+    assert_eq!(said(&order, "numactl").what, "numactl --cpunodebind=0");
+    assert_eq!(order.rewritten(&order.flags, "1"), "hippocamp \\\n    --model-repository=$MODELS\n");
+}
+
+#[test]
+fn a_compose_file() {
+    let order = one(
+        "services:\n  web:\n    image: nginx\n  triton:\n    image: nvidia/tritonserver:24.10-py3\n    command: tritonserver --model-repository=/models\n    \
+         environment: [LD_PRELOAD=/usr/lib/libtcmalloc.so, A=b]\n    shm_size: 1gb\n    ports: ['8000:8000']\n    \
+         deploy: {resources: {reservations: {devices: [{driver: nvidia, count: 1, capabilities: [gpu]}]}}}\n",
+    );
+    assert_eq!(order.flags, ["--model-repository=/models"]);
+    assert!(order.gpus);
+    assert_eq!(said(&order, "LD_PRELOAD").verdict, Verdict::Dropped);
+    assert_eq!(said(&order, "shm_size").verdict, Verdict::Different);
+    let new = order.rewritten(&order.flags, "0.1.0");
+    assert!(new.starts_with("services:\n  triton:\n    image: hippocamp-cuda:0.1.0\n    command: [\"--model-repository=/models\"]\n"), "{new}");
+    // What is printed is YAML, too.
+    assert_eq!(yaml::documents(&new).unwrap().len(), 1);
+}
+
+#[test]
+fn manifests_of_kubernetes() {
+    let order = one(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {ports: [{port: 8000}]}\n---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\nspec:\n  \
+         template:\n    spec:\n      terminationGracePeriodSeconds: 30\n      volumes: [{name: shm, emptyDir: {medium: Memory}}]\n      containers:\n      \
+         - {name: side, image: busybox}\n      - name: triton\n        image: nvidia/tritonserver:24.10-py3\n        command: [/bin/bash, -c]\n        \
+         args: ['tritonserver --model-repository=s3://bucket/models --strict-readiness=true']\n        resources: {limits: {nvidia.com/gpu: 1}}\n        \
+         lifecycle: {preStop: {exec: {command: [sleep, '20']}}}\n        env: [{name: AWS_REGION, value: eu}]\n",
+    );
+    assert_eq!(order.place, "container triton of Deployment d");
+    assert_eq!(order.flags, ["--model-repository=s3://bucket/models", "--strict-readiness=true"]);
+    assert!(order.gpus);
+    assert_eq!(said(&order, "lifecycle").verdict, Verdict::Different);
+    assert_eq!(said(&order, "in memory").verdict, Verdict::Different);
+    let new = order.rewritten(&order.flags, "0.1.0");
+    assert_eq!(yaml::documents(&new).unwrap()[0][0]["args"][1], "--strict-readiness=true");
+}
+
+#[test]
+fn an_inference_service_that_names_triton() {
+    let order = one(
+        "kind: InferenceService\nmetadata: {name: m}\nspec: {predictor: {triton: {storageUri: 's3://b/m', args: ['--log-verbose=1']}}}\n",
+    );
+    assert_eq!(order.flags, ["--log-verbose=1", "--model-repository=/mnt/models"]);
+    assert_eq!(said(&order, "storageUri").verdict, Verdict::Kept);
+}
+
+#[test]
+fn words_of_a_shell() {
+    let split = |text: &str| commands(text);
+    assert_eq!(split(r#"a 'b c' "d \"e" f\ g"#), [["a", "b c", "d \"e", "f g"]]);
+    assert_eq!(split("a;b&&c || d\ne # f\ng"), [["a"], ["b"], ["c"], ["d"], ["e"], ["g"]]);
+    assert_eq!(split("a\\\n b \"\" c#d"), [vec!["a", "b", "", "c#d"]]);
+    assert_eq!(split(" \n "), Vec::<Vec<String>>::new());
+}
+
+proptest! {
+    #[test]
+    fn quoted_words_are_read_back(words in proptest::collection::vec("[^\0$]{0,12}", 1..6)) {
+        let line = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
+        prop_assert_eq!(commands(&line), [words]);
+    }
+
+    #[test]
+    fn nothing_that_is_written_ends_the_program(text in "(?s).{0,200}", words in proptest::collection::vec(".{0,20}", 0..6)) {
+        let _ = read(&["file".to_owned()], |_| Ok(text.clone()));
+        let _ = read(&words, |_| Err("none".to_owned()));
+        let mut run = vec!["docker".to_owned(), "run".to_owned()];
+        run.extend(words);
+        let _ = read(&run, |_| Err("none".to_owned()));
+    }
+}

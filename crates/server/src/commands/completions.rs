@@ -1,0 +1,136 @@
+//! `hippocamp completions` and `hippocamp man`: what shells and `man` want to know of the command line.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Command, CommandFactory, Parser};
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use super::{named, print};
+use crate::args;
+
+/// Prints what a shell needs to complete the flags of hippocamp.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hippocamp completions",
+    max_term_width = 110,
+    after_help = "Examples:\n  \
+        source <(hippocamp completions bash)\n  \
+        hippocamp completions zsh > ~/.zfunc/_hippocamp\n  \
+        hippocamp completions fish > ~/.config/fish/completions/hippocamp.fish"
+)]
+struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    shell: Shell,
+}
+
+/// Prints the manual page of hippocamp, or writes it with those of its commands.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hippocamp man",
+    max_term_width = 110,
+    after_help = "Examples:\n  \
+        hippocamp man | man -l -\n  \
+        hippocamp man --output /usr/local/share/man/man1"
+)]
+struct ManArgs {
+    /// Write hippocamp.1 and a page for each command, such as hippocamp-check.1, into this folder.
+    #[arg(long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn completions(args: &[OsString]) -> anyhow::Result<ExitCode> {
+    let given = CompletionsArgs::parse_from(named("hippocamp completions", args));
+    let mut text = Vec::new();
+    clap_complete::generate(given.shell, &mut tree(), "hippocamp", &mut text);
+    print(&String::from_utf8(text)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn manual(args: &[OsString]) -> anyhow::Result<ExitCode> {
+    let given = ManArgs::parse_from(named("hippocamp man", args));
+    let mut tree = tree();
+    tree.build();
+    match given.output {
+        None => print(&page(tree)?)?,
+        Some(folder) => {
+            for command in tree.get_subcommands().filter(|command| command.get_name() != "help") {
+                let name = format!("hippocamp-{}", command.get_name());
+                write(&folder, &name, &page(command.clone())?)?;
+            }
+            write(&folder, "hippocamp", &page(tree)?)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
+    let path = folder.join(format!("{name}.1"));
+    fs::write(&path, text).with_context(|| format!("{} could not be written", path.display()))
+}
+
+fn page(command: Command) -> anyhow::Result<String> {
+    let mut text = Vec::new();
+    Man::new(command).render(&mut text)?;
+    Ok(String::from_utf8(text)?)
+}
+
+/// The server's command line, and that of each command, as one.
+fn tree() -> Command {
+    let mut commands = vec![
+        ("archive", super::archive::command()),
+        ("check", super::check::command()),
+        ("completions", CompletionsArgs::command()),
+        ("config", super::config::command()),
+        ("man", ManArgs::command()),
+        ("migrate", super::migrate::command()),
+        ("top", super::top::command()),
+    ];
+    #[cfg(feature = "client")]
+    commands.extend([
+        ("bench", hippocamp_bench::BenchArgs::command()),
+        ("infer", hippocamp_client::InferArgs::command()),
+    ]);
+    #[cfg(feature = "tensorrt")]
+    commands.push(("plan", hippocamp_tensorrt_plan::PlanArgs::command()));
+    commands.sort_by_key(|(name, _)| *name);
+    let server = args::command().subcommand_negates_reqs(true).disable_help_subcommand(true);
+    server.subcommands(commands.into_iter().map(|(name, command)| command.name(name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_and_flag_is_completed_and_described() {
+        let mut text = Vec::new();
+        clap_complete::generate(Shell::Bash, &mut tree(), "hippocamp", &mut text);
+        let text = String::from_utf8(text).unwrap();
+        for word in ["--model-repository", "migrate", "--dry-run", "completions"] {
+            assert!(text.contains(word), "{word}");
+        }
+        for shell in [Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut tree(), "hippocamp", &mut text);
+            assert!(String::from_utf8(text).unwrap().contains("model-control-mode"), "{shell}");
+        }
+    }
+
+    #[test]
+    fn the_manual_has_a_page_a_command() {
+        let folder = tempfile::tempdir().unwrap();
+        manual(&["--output".into(), folder.path().into()]).unwrap();
+        let pages = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(pages, 1 + tree().get_subcommands().count());
+        let server = fs::read_to_string(folder.path().join("hippocamp.1")).unwrap();
+        assert!(server.contains(".TH hippocamp 1") && server.contains("strict\\-readiness"), "{server}");
+        let check = fs::read_to_string(folder.path().join("hippocamp-check.1")).unwrap();
+        assert!(check.contains("configs\\-only"), "{check}");
+    }
+}

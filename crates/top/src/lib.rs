@@ -1,0 +1,78 @@
+//! `hippocamp top`: a live table of a server's models. It reads nothing but the metrics page, so it costs what a scrape of Prometheus costs, and
+//! shows a tritonserver as well.
+
+mod fetch;
+mod history;
+mod page;
+mod table;
+mod terminal;
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+pub use fetch::Address;
+pub use table::Sort;
+
+use history::History;
+use page::Page;
+use terminal::{Key, Terminal};
+
+/// What is shown, and how often.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the metrics page is.
+    pub address: Address,
+    /// How long between two looks at it. Rates are of that time.
+    pub interval: Duration,
+    pub sort: Sort,
+    /// Print this many tables, one below the other, instead of keeping one on the screen.
+    pub count: Option<u64>,
+}
+
+/// Shows the table until a key ends it, or as often as the settings say.
+///
+/// # Errors
+///
+/// A sentence about what the server, or the terminal, did instead. A server that does not answer later on is told in the table.
+pub fn top(settings: &Settings, out: &mut impl Write) -> Result<(), String> {
+    let mut history = History::new(Page::read(&fetch::get(&settings.address)?), Instant::now());
+    let Some(count) = settings.count else { return live(settings, history, out) };
+    for _ in 0..count {
+        std::thread::sleep(settings.interval);
+        history.add(Page::read(&fetch::get(&settings.address)?), Instant::now());
+        let text = table::text(&history, settings, None, terminal::width());
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+fn live(settings: &Settings, mut history: History, out: &mut impl Write) -> Result<(), String> {
+    let mut settings = settings.clone();
+    let terminal = Terminal::enter(out)
+        .map_err(|error| format!("the terminal cannot be used ({error}); --count=1 prints one table"))?;
+    let (mut next, mut fault) = (Instant::now() + settings.interval, None);
+    let outcome = loop {
+        let shown =
+            terminal.show(out, &table::text(&history, &settings, fault.as_deref(), terminal::width()));
+        if let Err(error) = shown {
+            break Err(error.to_string());
+        }
+        match terminal.key(next.saturating_duration_since(Instant::now())) {
+            Some(Key::Quit) => break Ok(()),
+            Some(Key::Sort(sort)) => settings.sort = sort,
+            Some(Key::Other) => {}
+            None => {
+                next += settings.interval;
+                match fetch::get(&settings.address) {
+                    Ok(text) => {
+                        history.add(Page::read(&text), Instant::now());
+                        fault = None;
+                    }
+                    Err(why) => fault = Some(why),
+                }
+            }
+        }
+    };
+    terminal.leave(out);
+    outcome
+}

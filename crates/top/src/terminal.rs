@@ -1,0 +1,85 @@
+//! The terminal: one screen that is written over, and keys without a line end.
+
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+
+use crate::Sort;
+
+/// Another screen, without the cursor; and back.
+const ENTER: &str = "\x1b[?1049h\x1b[?25l";
+const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
+
+/// What a key asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Key {
+    Quit,
+    Sort(Sort),
+    Other,
+}
+
+/// A terminal whose keys come one by one.
+#[derive(Debug)]
+pub(crate) struct Terminal {
+    before: Termios,
+}
+
+impl Terminal {
+    pub(crate) fn enter(out: &mut impl Write) -> io::Result<Terminal> {
+        let before = tcgetattr(io::stdin())?;
+        tcgetwinsize(io::stdout())?;
+        let mut quiet = before.clone();
+        // No echo, no lines, and Ctrl+C is a key, so that the screen is left in order.
+        quiet.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
+        tcsetattr(io::stdin(), OptionalActions::Now, &quiet)?;
+        out.write_all(ENTER.as_bytes())?;
+        Ok(Terminal { before })
+    }
+
+    /// Writes over what was shown, so that nothing flickers.
+    pub(crate) fn show(&self, out: &mut impl Write, text: &str) -> io::Result<()> {
+        let height = tcgetwinsize(io::stdout()).map_or(24, |size| usize::from(size.ws_row)).max(2);
+        let lines: Vec<&str> = text.lines().take(height - 1).collect();
+        write!(out, "\x1b[H{}\x1b[K\r\n\x1b[J", lines.join("\x1b[K\r\n"))?;
+        out.flush()
+    }
+
+    /// The next key, or `None` when the time is up.
+    pub(crate) fn key(&self, within: Duration) -> Option<Key> {
+        let input = io::stdin();
+        let time = Timespec { tv_sec: within.as_secs() as i64, tv_nsec: i64::from(within.subsec_nanos()) };
+        let ready = poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&time));
+        if !matches!(ready, Ok(1..)) {
+            // A signal, such as one that tells another size of the window, is no key.
+            return ready.is_err().then_some(Key::Other);
+        }
+        let mut bytes = [0; 16];
+        match rustix::io::read(input.as_fd(), &mut bytes) {
+            // Ctrl+C, Ctrl+D, or nobody is there any more.
+            Ok(0) | Err(_) => Some(Key::Quit),
+            Ok(_) => Some(match bytes[0] {
+                b'q' | b'Q' | 3 | 4 => Key::Quit,
+                b'r' => Key::Sort(Sort::Requests),
+                b'l' => Key::Sort(Sort::Latency),
+                b'w' => Key::Sort(Sort::Pending),
+                b'n' => Key::Sort(Sort::Name),
+                _ => Key::Other,
+            }),
+        }
+    }
+
+    pub(crate) fn leave(&self, out: &mut impl Write) {
+        // Nobody is left to be told.
+        let _ = out.write_all(LEAVE.as_bytes()).and_then(|()| out.flush());
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
+    }
+}
+
+/// Columns of the terminal; plenty where there is none.
+pub(crate) fn width() -> usize {
+    let columns = tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_col));
+    if columns == 0 { 200 } else { columns }
+}

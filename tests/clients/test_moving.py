@@ -1,0 +1,148 @@
+"""`hippocamp migrate`, `completions` and `top`: what they print is tried, by a shell, by the server, in a terminal."""
+
+import os
+import pty
+import re
+import select
+import shlex
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+import tritonclient.http as triton_http
+from server_process import BINARY, ServerProcess
+
+DOCKER = """docker run --gpus=all --rm -it --shm-size=1g --ulimit memlock=-1 -p8000:8000 -v /models:/models \\
+    nvcr/tritonserver:24.10-py3 \\
+    tritonserver --model-repository={models} --http-thread-count 8 --model-control-mode explicit --load-model=simple \\
+        --cache-config=local,size=1048576 --log-verbose=1 --allow-sagemaker=false
+"""
+DEPLOYMENT = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: triton}}
+spec:
+  template:
+    spec:
+      containers:
+        - name: triton
+          image: nvcr/tritonserver:24.10-py3
+          command: [/bin/sh, -c]
+          args: ["pip install numpy; exec tritonserver --model-repository={models} --strict-readiness=true --http-prot=1"]
+          livenessProbe: {{exec: {{command: [curl, localhost]}}}}
+"""
+
+
+def hippocamp(*arguments, text=None, status=0):
+    got = subprocess.run([BINARY, *arguments], input=text, capture_output=True, text=True, timeout=60, check=False)
+    assert got.returncode == status, got.stdout + got.stderr
+    return got.stdout
+
+
+def test_the_new_command_of_docker_run_starts_this_server(repository):
+    told = hippocamp("migrate", "-", text=DOCKER.format(models=repository))
+    for line in (r"dropped +--http-thread-count 8 ", r"dropped +--ulimit memlock=-1 ", r"kept +--gpus=all ", r"dropped +--allow-sagemaker=false "):
+        assert re.search(line, told), told
+    new = shlex.split(told.partition("the new command\n\n")[2].partition("\n\n")[0])
+    image = next(place for place, word in enumerate(new) if word.startswith("hippocamp-cuda:"))
+    assert new[:2] == ["docker", "run"] and "--ulimit" not in new
+    flags = [flag for flag in new[image + 1 :] if not flag.startswith("--model-repository=")]
+    assert len(flags) == 4
+    with ServerProcess(repository, flags=flags) as server:
+        assert server.get("/v2/models/simple/ready")[0] == 200
+
+
+def test_what_has_no_counterpart_is_told_and_is_the_status(tmp_path):
+    manifest = tmp_path / "deployment.yaml"
+    manifest.write_text(DEPLOYMENT.format(models="/models"), encoding="utf-8")
+    told = hippocamp("migrate", str(manifest), status=1)
+    assert "UNSUPPORTED  pip install numpy" in told
+    assert re.search(r"UNSUPPORTED  --http-prot=1 +no such flag; there is --http-port", told), told
+    assert 'args: ["--model-repository=/models","--strict-readiness=true"]' in told
+    got = subprocess.run([BINARY, "migrate", "docker", "run", "nginx"], capture_output=True, text=True, check=False)
+    assert got.returncode == 2 and "no command comes behind the image 'nginx'" in got.stderr
+
+
+def test_bash_completes_flags_and_commands():
+    script = """
+        source <({binary} completions bash)
+        function ask() {{ COMP_WORDS=("$@"); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _hippocamp hippocamp "${{COMP_WORDS[-1]}}" "${{COMP_WORDS[-2]}}"; echo "${{COMPREPLY[@]}}"; }}
+        ask hippocamp --model-r
+        ask hippocamp mig
+        ask hippocamp check --dry
+    """
+    got = subprocess.run(["bash", "-c", script.format(binary=BINARY)], capture_output=True, text=True, check=True)
+    flag, command, of_check = got.stdout.splitlines()
+    assert flag == "--model-repository" and command == "migrate" and of_check == "--dry-run", got.stdout + got.stderr
+
+
+def test_the_manual_has_every_flag_of_the_help():
+    page = hippocamp("man").replace("\\-", "-")
+    flags = set(re.findall(r"^ +(--[a-z0-9-]+)", hippocamp("--help").partition("Examples:")[0], re.MULTILINE))
+    assert len(flags) > 80
+    assert not {flag for flag in flags if flag not in page}
+
+
+@pytest.fixture(scope="module")
+def busy(repository):
+    """A server whose model `simple` has answered some requests a moment ago, again and again."""
+    with ServerProcess(repository) as server, triton_http.InferenceServerClient(server.http) as client:
+        data = np.zeros((1, 16), dtype=np.int32)
+        tensors = [triton_http.InferInput(name, [1, 16], "INT32") for name in ("INPUT0", "INPUT1")]
+        for tensor in tensors:
+            tensor.set_data_from_numpy(data)
+        server.ask = lambda: client.infer("simple", tensors)
+        yield server
+
+
+def test_top_prints_a_table_for_scripts(busy):
+    command = [BINARY, "top", busy.metrics, "--count=1", "--interval=1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        while process.poll() is None:
+            busy.ask()
+        table = process.stdout.read()
+    (row,) = [line.split() for line in table.splitlines() if line.startswith("simple 1 ")]
+    assert float(row[2]) > 10 and float(row[3]) == 0, table
+    # Mean and p99 of a request, in milliseconds.
+    assert 0 < float(row[6]) < 1000 and 0 < float(row[7]) < 5000, table
+    assert f"{busy.metrics}  " in table and "connections" in table, table
+
+
+def test_top_keeps_a_table_on_the_terminal_and_leaves_it_in_order(busy):
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(BINARY, [BINARY, "top", busy.metrics, "--interval=0.2"])
+    shown = b""
+
+    def until(wanted):
+        nonlocal shown
+        deadline = time.monotonic() + 20
+        while not wanted(shown):
+            assert time.monotonic() < deadline, shown
+            busy.ask()
+            if select.select([terminal], [], [], 0.05)[0]:
+                shown += os.read(terminal, 65536)
+
+    try:
+        until(lambda text: b"simple 1" in text and "█".encode() in text)
+        assert shown.startswith(b"\x1b[?1049h")
+        os.write(terminal, b"n")
+        os.write(terminal, b"q")
+        until(lambda text: text.endswith(b"\x1b[?1049l"))
+        assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 0
+        process = None
+    finally:
+        if process is not None:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+        os.close(terminal)
+
+
+def test_top_tells_what_does_not_answer(busy):
+    got = subprocess.run([BINARY, "top", "127.0.0.1:1", "--count=1"], capture_output=True, text=True, check=False)
+    assert got.returncode == 2 and "127.0.0.1:1 does not answer" in got.stderr
+    # The port of HTTP has no metrics.
+    got = subprocess.run([BINARY, "top", busy.http, "--count=1"], capture_output=True, text=True, check=False)
+    assert got.returncode == 2 and "--metrics-port" in got.stderr
