@@ -11,10 +11,13 @@ ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}
 SETTINGS = "etc/default/hippocamp"
 UNIT = "usr/lib/systemd/system/hippocamp.service"
 
-# The server is not started by its installation: nobody knows yet which models it is to serve.
+# The server is not started by its installation: nobody knows yet which models it is to serve. An update restarts one that runs.
 AFTER = """#!/bin/sh
 set -e
-if [ "$1" = configure ] && [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi
+if [ "$1" = configure ] && [ -d /run/systemd/system ]; then
+    systemctl daemon-reload || true
+    if [ -n "$2" ]; then systemctl --quiet try-restart hippocamp.service || true; fi
+fi
 """
 BEFORE_REMOVAL = """#!/bin/sh
 set -e

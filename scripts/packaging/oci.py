@@ -30,32 +30,38 @@ def wanted(path):
 
 
 def debian_packages():
-    """The .deb files, fetched by apt; kept in .cache."""
+    """The .deb files of the versions that apt would install now; kept in .cache, where a newer version takes the place of an older one."""
     folder = os.path.join(CACHE, "package", "debian")
     os.makedirs(folder, exist_ok=True)
-    release = run(["sh", "-c", ". /etc/os-release && echo $VERSION_CODENAME"]).decode().strip()
     names = [name for name in PACKAGES if not name.startswith("gcc-")] + [compiler_base()]
-    stamp = os.path.join(folder, f"{release}.complete")
-    if not os.path.isfile(stamp):
-        with tempfile.TemporaryDirectory(dir=folder) as work:
-            if os.geteuid() == 0:
-                # apt gives its rights away to fetch, and needs none here.
-                os.chmod(work, 0o777)
-            try:
-                run(["apt-get", "download", *names], cwd=work)
-            except Failure:
-                if os.geteuid() != 0:
-                    raise
-                run(["apt-get", "update"])
-                run(["apt-get", "download", *names], cwd=work)
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        if os.geteuid() == 0:
+            # apt gives its rights away to fetch, and needs none here.
+            os.chmod(work, 0o777)
+        try:
+            wanted = uris(names, work)
+        except Failure:
+            if os.geteuid() != 0:
+                raise
+            run(["apt-get", "update"])
+            wanted = uris(names, work)
+        if not all(os.path.isfile(os.path.join(folder, name)) for name in wanted):
+            run(["apt-get", "download", *names], cwd=work)
             for name in os.listdir(folder):
                 if name.endswith(".deb"):
                     os.remove(os.path.join(folder, name))
             for name in os.listdir(work):
                 os.replace(os.path.join(work, name), os.path.join(folder, name))
-        with open(stamp, "w", encoding="ascii"):
-            pass
     return sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".deb"))
+
+
+def uris(names, work):
+    """The names of the files that apt would fetch, each with its version."""
+    told = run(["apt-get", "download", "--print-uris", *names], cwd=work).decode()
+    found = re.findall(r"^'[^']*' (\S+\.deb) ", told, re.MULTILINE)
+    if len(found) != len(names):
+        raise Failure(f"apt-get knows {len(found)} of {len(names)} packages: {' '.join(names)}")
+    return found
 
 
 def compiler_base():

@@ -13,7 +13,10 @@ mod yaml;
 
 use serde_json::Value;
 
-pub use render::quoted;
+/// A word without the marks of what no shell expands.
+pub fn plain(word: &str) -> String {
+    shell::plain(word)
+}
 
 /// What becomes of a part of the old command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +55,7 @@ pub struct Finding {
 
 impl Finding {
     pub fn new(verdict: Verdict, what: impl Into<String>, why: impl Into<String>) -> Finding {
-        Finding { verdict, what: what.into(), why: why.into() }
+        Finding { verdict, what: plain(&what.into()), why: why.into() }
     }
 }
 

@@ -51,7 +51,8 @@ fn script(arguments: &[String], around: &mut Vec<Finding>) -> Result<Vec<String>
         ));
     };
     let mut found = None;
-    for words in shell::commands(text) {
+    // The inner shell expands what the outer one was kept from.
+    for words in shell::commands(&shell::plain(text)) {
         let mut told = Vec::new();
         match flags(&words, &mut told) {
             Ok(flags) if found.is_none() => {
@@ -60,6 +61,10 @@ fn script(arguments: &[String], around: &mut Vec<Finding>) -> Result<Vec<String>
             }
             _ => around.push(beside(&words)),
         }
+    }
+    for flag in found.iter().flatten().filter(|flag| flag.contains(['$', '`'])) {
+        let why = "the shell expanded it, and the image has none: write the value, or in Kubernetes $(NAME)";
+        around.push(Finding::new(Verdict::Different, flag.as_str(), why));
     }
     found.ok_or_else(|| format!("no command of '{text}' is a tritonserver"))
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::shell::commands;
+use crate::shell::{commands, quoted};
 
 fn words(text: &str) -> Vec<String> {
     commands(text).remove(0)
@@ -73,7 +73,7 @@ fn a_plain_command_line_with_variables() {
     );
     assert_eq!(order.flags, ["--model-repository=$MODELS"]);
     assert_eq!(said(&order, "numactl").what, "numactl --cpunodebind=0");
-    assert_eq!(order.rewritten(&order.flags, "1"), "hippocamp \\\n    --model-repository=$MODELS\n");
+    assert_eq!(order.rewritten(&order.flags, "1"), "hippocamp \\\n    \"--model-repository=$MODELS\"\n");
 }
 
 #[test]
@@ -121,6 +121,38 @@ fn an_inference_service_that_names_triton() {
 }
 
 #[test]
+fn what_a_shell_expands_is_left_for_it_and_nothing_else() {
+    let again = |text: &str| quoted(&commands(text).remove(0).remove(0));
+    for (old, new) in [
+        ("~/models:/m", "~/models:/m"),
+        ("~/'my models':/m", "~/'my models:/m'"),
+        ("'~/models'", "'~/models'"),
+        (r#""$PWD/my models":/m"#, r#""$PWD/my models:/m""#),
+        ("${X}:/m", r#""${X}:/m""#),
+        ("'$X'", "'$X'"),
+        (r"\$X", "'$X'"),
+        (r#"'$X'"$Y""#, r#""\$X$Y""#),
+        ("'{a,b}'", "'{a,b}'"),
+        ("it\\'s", r"'it'\''s'"),
+    ] {
+        assert_eq!(again(old), new, "{old}");
+    }
+    let order = one("docker run x/triton sh -c 'tritonserver --model-repository=$MODELS'");
+    assert_eq!(said(&order, "$MODELS").verdict, Verdict::Different);
+}
+
+#[test]
+fn probes_ask_the_port_that_is_served() {
+    let mut order = one(
+        "kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: triton, args: [tritonserver, --model-repository=/m]}]}\n",
+    );
+    order.flags.push("--http-port=9000".to_owned());
+    assert!(order.rewritten(&order.flags, "1").contains("/v2/health/ready, port: 9000"));
+    order.flags.push("--allow-http=false".to_owned());
+    assert!(order.rewritten(&order.flags, "1").contains("readinessProbe: {grpc: {port: 8001}}"));
+}
+
+#[test]
 fn words_of_a_shell() {
     let split = |text: &str| commands(text);
     assert_eq!(split(r#"a 'b c' "d \"e" f\ g"#), [["a", "b c", "d \"e", "f g"]]);
@@ -131,7 +163,7 @@ fn words_of_a_shell() {
 
 proptest! {
     #[test]
-    fn quoted_words_are_read_back(words in proptest::collection::vec("[^\0$]{0,12}", 1..6)) {
+    fn quoted_words_are_read_back(words in proptest::collection::vec("[^~]{0,12}|[a$`'\"\\\\\u{e024}\u{e060} {},]{0,8}|~/[a$ ]{0,4}", 1..6)) {
         let line = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
         prop_assert_eq!(commands(&line), [words]);
     }

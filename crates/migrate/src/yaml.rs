@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 /// How many nodes a file may have, with what its aliases repeat.
 const MAX_NODES: usize = 200_000;
 
+/// How deep its sequences and mappings may be in each other.
+const MAX_DEPTH: usize = 200;
+
 /// A sequence or a mapping that is being read.
 struct Open {
     value: Value,
@@ -30,6 +33,9 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Value>, String> {
     for next in Parser::new_from_str(text) {
         let (event, _) = next.map_err(|error| format!("it is neither a command line nor YAML: {error}"))?;
         reader.take(event)?;
+        if reader.open.len() > MAX_DEPTH {
+            return Err(format!("it is more than {MAX_DEPTH} levels deep"));
+        }
     }
     Ok(reader.documents)
 }
@@ -170,7 +176,13 @@ mod tests {
             text += &format!("a{level}: &a{level} [{}]\n", below.trim_end_matches(", "));
         }
         assert!(documents(&text).unwrap_err().contains("nodes"));
-        let deep = "[".repeat(100_000);
-        assert!(documents(&deep).is_err());
+        for deep in [
+            "[".repeat(90_000) + &"]".repeat(90_000),
+            "- ".repeat(250) + "x",
+            "[".repeat(230) + &"]".repeat(230),
+        ] {
+            assert!(documents(&deep).is_err());
+        }
+        assert_eq!(documents(&("[".repeat(150) + &"]".repeat(150))).unwrap().len(), 1);
     }
 }

@@ -44,9 +44,9 @@ mod tests {
     fn every_feature_of_the_manifest_is_told() {
         let manifest = include_str!("../Cargo.toml");
         let section = manifest.split_once("[features]\n").unwrap().1.split("\n[").next().unwrap();
-        let names = section.lines().filter(|line| !line.starts_with('#'));
-        let names = names.filter_map(|line| line.split_once(" = ").map(|(name, _)| name));
-        let named: Vec<&str> = names.filter(|name| *name != "default").collect();
+        let lines = section.lines().filter(|line| !line.starts_with('#'));
+        let features = lines.filter_map(|line| line.split_once(" = ").map(|(name, _)| name));
+        let named: Vec<&str> = features.filter(|name| *name != "default").collect();
         assert_eq!(named, FEATURES.map(|(name, _)| name));
     }
 

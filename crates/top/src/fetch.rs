@@ -1,13 +1,13 @@
 //! Asks for the metrics page.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The largest page that is read.
-const MAX_PAGE: u64 = 64 << 20;
-/// How long the server may take for a step of an answer.
+const MAX_PAGE: usize = 64 << 20;
+/// How long the server may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Host and port of a metrics page; `http://` in front and a path behind are accepted.
@@ -43,15 +43,7 @@ impl FromStr for Address {
 pub(crate) fn get(address: &Address) -> Result<String, String> {
     let Address { host, port } = address;
     let at = format!("{host}:{port}");
-    let failed = |error: std::io::Error| format!("{at} does not answer: {error}");
-    let mut places = (host.as_str(), *port).to_socket_addrs().map_err(failed)?;
-    let place = places.next().ok_or_else(|| format!("{host} has no address"))?;
-    let mut link = TcpStream::connect_timeout(&place, PATIENCE).map_err(failed)?;
-    link.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
-    link.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
-    write!(link, "GET /metrics HTTP/1.0\r\nHost: {at}\r\nAccept: text/plain\r\n\r\n").map_err(failed)?;
-    let mut answer = Vec::new();
-    link.take(MAX_PAGE).read_to_end(&mut answer).map_err(failed)?;
+    let answer = exchange(host, *port).map_err(|error| format!("{at} does not answer: {error}"))?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("{at} speaks no HTTP"))?;
     let status = head.split(' ').nth(1).unwrap_or_default();
@@ -61,4 +53,79 @@ pub(crate) fn get(address: &Address) -> Result<String, String> {
         ));
     }
     Ok(body.to_owned())
+}
+
+/// The whole answer, within [`PATIENCE`].
+fn exchange(host: &str, port: u16) -> io::Result<Vec<u8>> {
+    let until = Instant::now() + PATIENCE;
+    let left = || Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero());
+    let late = || io::Error::from(io::ErrorKind::TimedOut);
+    let mut link = connect(host, port, &|| left().ok_or_else(late))?;
+    link.set_write_timeout(left())?;
+    write!(link, "GET /metrics HTTP/1.0\r\nHost: {host}:{port}\r\nAccept: text/plain\r\n\r\n")?;
+    let mut answer = Vec::new();
+    let mut block = vec![0; 64 << 10];
+    loop {
+        link.set_read_timeout(Some(left().ok_or_else(late)?))?;
+        match link.read(&mut block)? {
+            0 => return Ok(answer),
+            read => answer.extend_from_slice(&block[..read]),
+        }
+        if answer.len() > MAX_PAGE {
+            return Err(io::Error::other("the page has no end"));
+        }
+    }
+}
+
+/// Tries the addresses of the host one by one: `localhost` may be one of IPv6 first, where nobody listens.
+fn connect(host: &str, port: u16, left: &dyn Fn() -> io::Result<Duration>) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "it has no address");
+    for place in (host, port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&place, left()?) {
+            Ok(link) => return Ok(link),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// Answers one question with this text.
+    fn serving(answer: &'static str) -> (u16, thread::JoinHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let thread = thread::spawn(move || {
+            let (mut link, _) = listener.accept().unwrap();
+            let _ = link.read(&mut [0; 1024]).unwrap();
+            link.write_all(answer.as_bytes()).unwrap();
+        });
+        (port, thread)
+    }
+
+    #[test]
+    fn localhost_is_found_where_it_listens_on_one_address_only() {
+        let (port, thread) = serving("HTTP/1.0 200 OK\r\n\r\na 1\n");
+        assert_eq!(get(&Address { host: "localhost".to_owned(), port }).unwrap(), "a 1\n");
+        thread.join().unwrap();
+        let (port, thread) = serving("HTTP/1.1 404 Not Found\r\n\r\n");
+        let fault = get(&format!("http://127.0.0.1:{port}/metrics").parse().unwrap()).unwrap_err();
+        assert!(fault.contains("404") && fault.contains("--metrics-port"), "{fault}");
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn addresses() {
+        let read = |text: &str| text.parse::<Address>().map(|address| (address.host, address.port));
+        assert_eq!(read("a"), Ok(("a".to_owned(), 8002)));
+        assert_eq!(read("http://a:1/metrics"), Ok(("a".to_owned(), 1)));
+        assert_eq!(read("[::1]:9"), Ok(("::1".to_owned(), 9)));
+        assert_eq!(read("[::1]"), Ok(("::1".to_owned(), 8002)));
+        assert!(read("a:b").is_err() && read("").is_err() && read("https://a").is_err());
+    }
 }

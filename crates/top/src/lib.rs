@@ -48,21 +48,22 @@ pub fn top(settings: &Settings, out: &mut impl Write) -> Result<(), String> {
 
 fn live(settings: &Settings, mut history: History, out: &mut impl Write) -> Result<(), String> {
     let mut settings = settings.clone();
-    let terminal = Terminal::enter(out)
+    let _entered = Terminal::enter(out)
         .map_err(|error| format!("the terminal cannot be used ({error}); --count=1 prints one table"))?;
     let (mut next, mut fault) = (Instant::now() + settings.interval, None);
-    let outcome = loop {
+    loop {
         let shown =
-            terminal.show(out, &table::text(&history, &settings, fault.as_deref(), terminal::width()));
+            Terminal::show(out, &table::text(&history, &settings, fault.as_deref(), terminal::width()));
         if let Err(error) = shown {
-            break Err(error.to_string());
+            return Err(error.to_string());
         }
-        match terminal.key(next.saturating_duration_since(Instant::now())) {
-            Some(Key::Quit) => break Ok(()),
+        match Terminal::key(next.saturating_duration_since(Instant::now())) {
+            Some(Key::Quit) => return Ok(()),
             Some(Key::Sort(sort)) => settings.sort = sort,
             Some(Key::Other) => {}
             None => {
-                next += settings.interval;
+                // What was missed, while the machine slept, is not made up for.
+                next = (next + settings.interval).max(Instant::now());
                 match fetch::get(&settings.address) {
                     Ok(text) => {
                         history.add(Page::read(&text), Instant::now());
@@ -72,7 +73,5 @@ fn live(settings: &Settings, mut history: History, out: &mut impl Write) -> Resu
                 }
             }
         }
-    };
-    terminal.leave(out);
-    outcome
+    }
 }

@@ -72,7 +72,8 @@ fn key(sort: Sort, row: &Row) -> f64 {
 }
 
 fn line(text: &mut String, line: &str, width: usize) {
-    text.extend(line.chars().take(width));
+    // Names and faults are others' words: no letter of theirs moves the cursor.
+    text.extend(line.chars().take(width).map(|letter| if letter.is_control() { ' ' } else { letter }));
     while text.ends_with(' ') {
         text.pop();
     }
@@ -156,9 +157,9 @@ mod tests {
         // Latency rises, so do the bars.
         assert!(shown.lines().any(|line| line.ends_with("▁▄█") || line.ends_with("▁▅█")), "{shown}");
         settings.sort = Sort::Name;
-        let shown = text(&history, &settings, Some("it is gone"), 40);
+        let shown = text(&history, &settings, Some("it is\u{1b}gone"), 40);
         assert!(shown.find("alpha 1").unwrap() < shown.find("beta 1").unwrap());
         assert!(shown.lines().all(|line| line.chars().count() <= 40), "{shown}");
-        assert!(shown.contains("no answer"), "{shown}");
+        assert!(shown.contains("no answer") && !shown.contains('\u{1b}'), "{shown}");
     }
 }

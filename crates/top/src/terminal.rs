@@ -21,7 +21,7 @@ pub(crate) enum Key {
     Other,
 }
 
-/// A terminal whose keys come one by one.
+/// A terminal whose keys come one by one, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Terminal {
     before: Termios,
@@ -35,12 +35,13 @@ impl Terminal {
         // No echo, no lines, and Ctrl+C is a key, so that the screen is left in order.
         quiet.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG);
         tcsetattr(io::stdin(), OptionalActions::Now, &quiet)?;
+        let terminal = Terminal { before };
         out.write_all(ENTER.as_bytes())?;
-        Ok(Terminal { before })
+        Ok(terminal)
     }
 
     /// Writes over what was shown, so that nothing flickers.
-    pub(crate) fn show(&self, out: &mut impl Write, text: &str) -> io::Result<()> {
+    pub(crate) fn show(out: &mut impl Write, text: &str) -> io::Result<()> {
         let height = tcgetwinsize(io::stdout()).map_or(24, |size| usize::from(size.ws_row)).max(2);
         let lines: Vec<&str> = text.lines().take(height - 1).collect();
         write!(out, "\x1b[H{}\x1b[K\r\n\x1b[J", lines.join("\x1b[K\r\n"))?;
@@ -48,7 +49,7 @@ impl Terminal {
     }
 
     /// The next key, or `None` when the time is up.
-    pub(crate) fn key(&self, within: Duration) -> Option<Key> {
+    pub(crate) fn key(within: Duration) -> Option<Key> {
         let input = io::stdin();
         let time = Timespec { tv_sec: within.as_secs() as i64, tv_nsec: i64::from(within.subsec_nanos()) };
         let ready = poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&time));
@@ -70,9 +71,12 @@ impl Terminal {
             }),
         }
     }
+}
 
-    pub(crate) fn leave(&self, out: &mut impl Write) {
+impl Drop for Terminal {
+    fn drop(&mut self) {
         // Nobody is left to be told.
+        let mut out = io::stdout();
         let _ = out.write_all(LEAVE.as_bytes()).and_then(|()| out.flush());
         let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }

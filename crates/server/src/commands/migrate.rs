@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::{Arg, Command, CommandFactory, Parser};
-use hippocamp_migrate::{Finding, Order, Verdict, quoted, read};
+use hippocamp_migrate::{Finding, Order, Verdict, plain, read};
 
 use super::{named, print};
 use crate::args::{self, other_flags};
@@ -152,7 +152,8 @@ fn takes_next(argument: &Arg, others: &[String]) -> bool {
 
 /// A flag that this server has, too.
 fn known(argument: &Arg, name: &str, value: Option<&str>, shown: &str) -> Finding {
-    let fault = value.filter(|value| !value.contains('$')).and_then(|value| fault(name, value));
+    let fault =
+        value.filter(|value| !value.contains(['$', '`'])).and_then(|value| fault(name, &plain(value)));
     if let Some(fault) = fault {
         return Finding::new(Verdict::Unsupported, shown, fault);
     }
@@ -225,11 +226,7 @@ fn unknown(command: &Command, name: &str, value: &str, shown: &str) -> Finding {
                 names.map(|other| (strsim::jaro(name, other), other)).max_by(|a, b| a.0.total_cmp(&b.0));
             let hint =
                 near.filter(|(score, _)| *score > 0.8).map(|(_, other)| format!("; there is --{other}"));
-            Finding::new(
-                Verdict::Unsupported,
-                quoted(shown),
-                format!("no such flag{}", hint.unwrap_or_default()),
-            )
+            Finding::new(Verdict::Unsupported, shown, format!("no such flag{}", hint.unwrap_or_default()))
         }
     }
 }
