@@ -28,8 +28,8 @@ fn docker_run_as_words_and_as_one_text() {
     let order = one(RUN);
     assert_eq!(order.flags, ["--model-repository=/models", "--http-thread-count", "8"]);
     assert!(order.gpus);
-    assert_eq!(read(&words(RUN), |_| unreachable!()).unwrap(), [order.clone()]);
-    assert_eq!(read(&[RUN.to_owned()], |_| unreachable!()).unwrap(), [order.clone()]);
+    assert_eq!(read(&words(RUN), |_| unreachable!()).unwrap(), std::slice::from_ref(&order));
+    assert_eq!(read(&[RUN.to_owned()], |_| unreachable!()).unwrap(), std::slice::from_ref(&order));
     assert_eq!(said(&order, "--ulimit").verdict, Verdict::Dropped);
     assert_eq!(said(&order, "AWS_SECRET").what, "-e AWS_SECRET_ACCESS_KEY=...", "no secret is printed");
     let new = order.rewritten(&order.flags[..1], "0.1.0");

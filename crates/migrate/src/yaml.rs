@@ -173,7 +173,11 @@ mod tests {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
             let below = format!("*a{}, ", level - 1).repeat(10);
-            text += &format!("a{level}: &a{level} [{}]\n", below.trim_end_matches(", "));
+            text.extend([
+                format!("a{level}: &a{level} ["),
+                below.trim_end_matches(", ").to_owned(),
+                "]\n".to_owned(),
+            ]);
         }
         assert!(documents(&text).unwrap_err().contains("nodes"));
         for deep in [
