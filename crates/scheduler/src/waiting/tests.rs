@@ -391,8 +391,8 @@ impl GrowingBatch for Sum {
 #[test]
 fn a_strategy_closes_a_batch_at_the_first_request_that_it_does_not_want() {
     let now = Instant::now();
-    let policy = dynamic(4, &[4], Duration::from_hours(1));
-    let policy = BatchPolicy { strategy: Some(Arc::new(UpTo(10))), ..policy };
+    let mut policy = dynamic(4, &[4], Duration::from_hours(1));
+    policy.strategy = Some(Arc::new(UpTo(10)));
     let mut waiting = Waiting::new(policy, QueuePolicies::default(), 0);
     let _receivers: Vec<_> =
         [9, 1, 1, 20, 2, 3].map(|n| push(&mut waiting, &Like { id: n, ..Like::default() })).into();
