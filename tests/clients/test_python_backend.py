@@ -34,15 +34,6 @@ def regions():
     return {name for name in os.listdir("/dev/shm") if name.startswith(REGIONS)}
 
 
-def regions_of(server):
-    """The regions of the server's stubs that run now: others may run Python models on this machine, too."""
-    found = set()
-    for pid in stubs(server):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as f:
-            found |= {os.path.basename(argument) for argument in f.read().split("\0") if REGIONS in argument}
-    return found
-
-
 def stubs(server):
     """The processes of Python models that a server has started: {pid: name of the instance}."""
     found = {}
