@@ -8,8 +8,7 @@ use hippocamp_backend::{Code, Device};
 use hippocamp_tensor::Shape;
 use kit::graph::{Graph, element, signature, tensor};
 use kit::{
-    Folder, execute, execute_together, input, load, load_folder, load_saved, numbers, of_graph, only_output,
-    strings,
+    execute, execute_together, input, load, load_folder, load_saved, numbers, of_graph, only_output, strings,
 };
 
 /// y = -x for numbers.

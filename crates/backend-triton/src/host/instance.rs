@@ -86,7 +86,7 @@ impl TritonInstance {
         version.instances.fetch_add(1, Ordering::AcqRel);
         if version.backend.entry_points.instance_ready.is_some() {
             let mut ready = version.ready.lock();
-            ready.retain(|other| other.strong_count() > 0);
+            ready.retain(|other| other.upgrade().is_some());
             ready.push(Arc::downgrade(&known));
         }
         Ok(TritonInstance { known, device: device_lock(version, spec.device, &spec.config), watched: None })
