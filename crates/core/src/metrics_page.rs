@@ -203,7 +203,7 @@ fn lost_instances(page: &mut Page, versions: &[Seen]) {
     let help =
         "Number of instances that were lost, such as by the end of a process, and are not made anew yet";
     let mut family = page.family("nv_model_instances_lost", help, Kind::Gauge);
-    for version in versions {
+    for version in whole(versions) {
         family.sample(version.series(), version.model.lost_instances());
     }
 }

@@ -328,6 +328,8 @@ async fn what_a_model_does_is_counted_for_each_of_its_gpus() {
     }
     assert_eq!(both("nv_inference_exec_count", ""), Some(0), "what was executed on no GPU");
     assert_eq!(both("nv_inference_pending_request_count", ""), Some(0));
+    assert_eq!(gpus.map(|gpu| both("nv_model_instances_lost", gpu)), [None; 2], "they are counted once");
+    assert_eq!(both("nv_model_instances_lost", ""), Some(0));
     let succeeded = gpus.map(|gpu| both("nv_inference_request_success", gpu).unwrap());
     assert_eq!(succeeded.iter().sum::<u64>(), 3);
     let failed = |gpu: &str| {
