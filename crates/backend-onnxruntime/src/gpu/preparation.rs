@@ -115,9 +115,12 @@ fn make_graphs(
     is_open: bool,
 ) -> Result<(Graphs, Buffers), NoGraphs> {
     let maker = maker(model, on);
-    let session = maker.open(true).map_err(|error| match is_out_of_memory(&error) {
-        true => NoGraphs::Fault(of_plan(model.name, on.id, "its weights", error)),
-        false => NoGraphs::Capture(error),
+    let session = maker.open(true).map_err(|error| {
+        if is_out_of_memory(&error) {
+            NoGraphs::Fault(of_plan(model.name, on.id, "its weights", error))
+        } else {
+            NoGraphs::Capture(error)
+        }
     })?;
     let on_host = inputs_on_host(&session).map_err(NoGraphs::Fault)?;
     if let Some(input) =
@@ -204,9 +207,8 @@ fn bound(
     let wanted = if by_size { sizes.as_slice().to_vec() } else { vec![0] };
     let maker = maker(model, on);
     let opened = || {
-        maker.open(false).map_err(|error| match is_out_of_memory(&error) {
-            true => of_plan(model.name, on.id, "its weights", error),
-            false => error,
+        maker.open(false).map_err(|error| {
+            if is_out_of_memory(&error) { of_plan(model.name, on.id, "its weights", error) } else { error }
         })
     };
     let sessions = wanted.iter().map(|rows| Ok((*rows, opened()?)));
