@@ -1,12 +1,15 @@
 """`hippocamp migrate`, `completions` and `top`: what they print is tried, by a shell, by the server, in a terminal."""
 
+import fcntl
 import os
 import pty
 import re
 import select
 import shlex
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 import numpy as np
@@ -42,15 +45,16 @@ def hippocamp(*arguments, text=None, status=0):
 
 
 def test_the_new_command_of_docker_run_starts_this_server(repository):
-    told = hippocamp("migrate", "-", text=DOCKER.format(models=repository))
+    told = hippocamp("migrate", "-", text=DOCKER.format(models=repository[0]))
     for line in (r"dropped +--http-thread-count 8 ", r"dropped +--ulimit memlock=-1 ", r"kept +--gpus=all ", r"dropped +--allow-sagemaker=false "):
         assert re.search(line, told), told
-    new = shlex.split(told.partition("the new command\n\n")[2].partition("\n\n")[0])
+    # shlex does not join the lines as a shell does.
+    new = shlex.split(told.partition("the new command\n\n")[2].partition("\n\n")[0].replace("\\\n", " "))
     image = next(place for place, word in enumerate(new) if word.startswith("hippocamp-cuda:"))
     assert new[:2] == ["docker", "run"] and "--ulimit" not in new
     flags = [flag for flag in new[image + 1 :] if not flag.startswith("--model-repository=")]
     assert len(flags) == 4
-    with ServerProcess(repository, flags=flags) as server:
+    with ServerProcess(repository[0], flags=flags) as server:
         assert server.get("/v2/models/simple/ready")[0] == 200
 
 
@@ -88,7 +92,8 @@ def test_the_manual_has_every_flag_of_the_help():
 @pytest.fixture(scope="module")
 def busy(repository):
     """A server whose model `simple` has answered some requests a moment ago, again and again."""
-    with ServerProcess(repository) as server, triton_http.InferenceServerClient(server.http) as client:
+    flags = ["--model-control-mode=explicit", "--load-model=simple"]
+    with ServerProcess(repository[0], flags=flags) as server, triton_http.InferenceServerClient(server.http) as client:
         data = np.zeros((1, 16), dtype=np.int32)
         tensors = [triton_http.InferInput(name, [1, 16], "INT32") for name in ("INPUT0", "INPUT1")]
         for tensor in tensors:
@@ -114,6 +119,8 @@ def test_top_keeps_a_table_on_the_terminal_and_leaves_it_in_order(busy):
     process, terminal = pty.fork()
     if process == 0:
         os.execv(BINARY, [BINARY, "top", busy.metrics, "--interval=0.2"])
+    # Wide enough for the charts.
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
     shown = b""
 
     def until(wanted):
