@@ -78,9 +78,11 @@ async fn round_trip(
             break head;
         }
     };
-    let mut left = (head.size + head.content_length).checked_sub(filled).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::InvalidData, "the answer is longer than its head says")
-    })?;
+    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
+    let whole = head.size.checked_add(head.content_length);
+    let whole = whole.ok_or_else(|| invalid("the head of the answer gives an impossible length"))?;
+    let left = whole.checked_sub(filled);
+    let mut left = left.ok_or_else(|| invalid("the answer is longer than its head says"))?;
     let mut error = (head.status != 200).then(|| buffer[head.size..filled].to_vec());
     while left > 0 {
         let part = left.min(buffer.len());

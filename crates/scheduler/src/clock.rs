@@ -4,10 +4,12 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use tracing::error;
 
 use crate::thread_cache;
 
@@ -75,13 +77,22 @@ fn run() {
             Some(at) if at > Instant::now() => drop(EARLIER.wait_until(&mut state, at)),
             Some(_) => {
                 let Some(Reverse(call)) = state.calls.pop() else { continue };
-                let next = MutexGuard::unlocked(&mut state, || call.who.upgrade()?.called(call.at));
+                let next = MutexGuard::unlocked(&mut state, || called(&call));
                 if let Some(next) = next {
                     state.add(next, call.who);
                 }
             }
         }
     }
+}
+
+/// Calls who is due. A panic ends none of the others' calls.
+fn called(call: &Call) -> Option<Instant> {
+    let who = call.who.upgrade()?;
+    catch_unwind(AssertUnwindSafe(|| who.called(call.at))).unwrap_or_else(|_| {
+        error!("what was due at some time panicked, and is not called again before it asks");
+        None
+    })
 }
 
 impl PartialEq for Call {
@@ -143,6 +154,22 @@ mod tests {
         let mut sorted = times.to_vec();
         sorted.sort_unstable();
         assert_eq!(calls.iter().take(4).collect::<Vec<_>>(), sorted);
+    }
+
+    #[test]
+    fn who_panics_does_not_keep_others_from_being_called() {
+        struct Panics;
+        impl Timed for Panics {
+            fn called(&self, _: Instant) -> Option<Instant> {
+                panic!("told to")
+            }
+        }
+        let (sender, calls) = channel();
+        let (panics, who): (Arc<dyn Timed>, _) = (Arc::new(Panics), tells(&sender, 0));
+        let now = Instant::now();
+        call_at(now, Arc::downgrade(&panics));
+        call_at(now + Duration::from_millis(1), Arc::downgrade(&who));
+        assert_eq!(calls.recv(), Ok(now + Duration::from_millis(1)));
     }
 
     #[test]

@@ -132,11 +132,14 @@ impl Open {
     }
 }
 
+const MOST_RESERVED: usize = 1 << 20;
+
 /// Takes a complete message from what was received.
 fn split(received: &mut BytesMut) -> Option<Bytes> {
     let length = u32::from_be_bytes(*received.get(1..PREFIX)?.first_chunk()?) as usize;
     if received.len() < PREFIX + length {
-        received.reserve(PREFIX + length - received.len());
+        // No more on the server's word: it grows with what comes.
+        received.reserve((PREFIX + length - received.len()).min(MOST_RESERVED));
         return None;
     }
     received.advance(PREFIX);

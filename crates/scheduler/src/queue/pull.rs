@@ -209,6 +209,7 @@ impl Queue {
             match self.look_at(&mut state, &mut dropped) {
                 Look::Batch(count) => match acquire() {
                     Some(held) => return Pulled::Batch(Found { state, count, dropped, held }),
+                    None if !dropped.is_empty() => MutexGuard::unlocked(&mut state, || dropped.answer()),
                     None => drop(self.sleep(&mut state, None)),
                 },
                 // The other instances may be asleep.

@@ -14,6 +14,9 @@ pub(super) struct Unfinished {
     sequences: HashMap<u64, Closing>,
     /// The number of the latest unfinished sequence of each id.
     latest: HashMap<CorrelationId, u64>,
+    /// Those that were dropped before they began, by the unfinished one that each waits for. None is waited for by two: the
+    /// later one waits for the earlier one.
+    dropped: HashMap<u64, u64>,
 }
 
 #[derive(Debug)]
@@ -21,15 +24,13 @@ struct Closing {
     id: CorrelationId,
     /// The sequence that this one waits for.
     after: Option<u64>,
-    /// The sequence was dropped before it began, while the one that it waits for is unfinished.
-    dropped: bool,
 }
 
 impl Unfinished {
     /// Adds a sequence whose END has arrived. `after` is the unfinished sequence that it waits for itself.
     pub(super) fn add(&mut self, id: CorrelationId, serial: u64, after: Option<u64>) {
         self.latest.insert(id.clone(), serial);
-        self.sequences.insert(serial, Closing { id, after, dropped: false });
+        self.sequences.insert(serial, Closing { id, after });
     }
 
     /// The sequence that a new one of that id has to wait for.
@@ -44,9 +45,9 @@ impl Unfinished {
     /// Notes that a sequence has nothing left to execute, if it is in this list. Adds to `over` the sequences that are
     /// now finished: this one, unless it waits for another, and those that were dropped while they waited for it.
     pub(super) fn finish(&mut self, serial: u64, over: &mut SmallVec<[u64; 2]>) {
-        let Some(closing) = self.sequences.get_mut(&serial) else { return };
-        closing.dropped = true;
-        if closing.after.is_some_and(|after| self.contains(after)) {
+        let Some(closing) = self.sequences.get(&serial) else { return };
+        if let Some(after) = closing.after.filter(|after| self.contains(*after)) {
+            self.dropped.insert(after, serial);
             return;
         }
         let mut next = Some(serial);
@@ -57,9 +58,7 @@ impl Unfinished {
                 self.latest.remove(&id);
             }
             over.push(serial);
-            let behind =
-                self.sequences.iter().find(|(_, closing)| closing.dropped && closing.after == Some(serial));
-            next = behind.map(|(behind, _)| *behind);
+            next = self.dropped.remove(&serial);
         }
     }
 }

@@ -194,6 +194,31 @@ fn who_waits_in_the_queue_is_not_overtaken() {
     assert_eq!(order, [0, 1, 2]);
 }
 
+#[test]
+fn who_has_left_the_queue_is_answered_though_nobody_lets_go_of_the_instance() {
+    let tracker = Tracker::default();
+    let (scheduler, _stopped) = tracker.start(plans(1, None), QueueSettings::single());
+    until_here(&tracker, &scheduler);
+    let statistics = Arc::new(ModelStatistics::default());
+    let like = Like { statistics: Arc::clone(&statistics), ..Like::default() };
+    let queue = scheduler.batcher.queue_to_pass().unwrap();
+    let mut waits = None;
+    scheduler.inline.while_held(queue, || {
+        let (request, cancelled) = like.make();
+        drop(cancelled);
+        scheduler.enqueue(request).unwrap();
+        let (request, receiver) = like.make();
+        scheduler.enqueue(request).unwrap();
+        waits = Some(receiver);
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while statistics.snapshot().failures[FailureReason::Canceled as usize] == 0 {
+            assert!(Instant::now() < deadline, "the request whose client left was not answered");
+            thread::yield_now();
+        }
+    });
+    block_on(waits.unwrap().only()).unwrap();
+}
+
 /// Lets the calling thread meet another one at the only instance, until the model has been asked so often for extra ones.
 fn meet_until_asked(tracker: &Tracker, scheduler: &Scheduler, times: usize) {
     let deadline = Instant::now() + Duration::from_mins(1);
