@@ -117,10 +117,11 @@ impl TritonModel {
     }
 
     /// Whether requests of microseconds may be executed by the thread that accepts them. Not if an execution may wait for others, and
-    /// not on devices, whose libraries keep to threads.
+    /// not on devices, whose libraries keep to threads, nor in processes of their own, whose ends only the thread of an instance is told.
     fn may_move(&self, spec: &InstanceSpec) -> bool {
-        let waits = self.version.backend.calls_models || sequence_batching(&spec.config).is_some();
-        spec.device == Device::Cpu && !waits
+        let backend = &self.version.backend;
+        let waits = backend.calls_models || sequence_batching(&spec.config).is_some();
+        spec.device == Device::Cpu && !waits && backend.python.is_none()
     }
 
     /// Has the backend initialize the model.
