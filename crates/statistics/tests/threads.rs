@@ -135,10 +135,12 @@ proptest! {
         });
         let parts = [statistics(), statistics(), statistics()];
         for (reports, gpu) in threads.iter().zip(gpus) {
-            let part = &parts[gpu.map_or(0, |gpu| gpu as usize)];
-            for statistics in [&whole, part] {
-                let reports = reports.iter().cycle().take(reports.len() * TIMES);
-                reports.for_each(|r| report(statistics, begin, None, *r));
+            for reported in reports.iter().cycle().take(reports.len() * TIMES) {
+                // What has to do with the cache is no GPU's.
+                let gpu = gpu.filter(|_| !matches!(reported, Report::Cached(_) | Report::Missed(_)));
+                for statistics in [&whole, &parts[gpu.map_or(0, |gpu| gpu as usize)]] {
+                    report(statistics, begin, None, *reported);
+                }
             }
         }
         prop_assert_eq!(all(&divided), all(&whole));
