@@ -127,7 +127,9 @@ mod tests {
     fn only_texts_are_read() {
         let mut entries = Entries::default();
         let sizes = [("a.json", 2), ("a.onnx", 2), ("b.json", 1), ("c.json", MAX_TEXT + 1), ("d.json", 3)];
-        sizes.into_iter().for_each(|(name, size)| entries.add(name, size).unwrap());
+        for (name, size) in sizes {
+            entries.add(name, size).unwrap();
+        }
         entries.read_text("a.json", &b"{}"[..]).unwrap();
         entries.read_text("a.onnx", &b"{}"[..]).unwrap();
         entries.read_text("b.json", &b"\xff"[..]).unwrap();

@@ -131,7 +131,7 @@ fn no_file_content_does_any_harm() {
         }
     }
     for garbage in [&b""[..], b"***", b"\x7fELF", &[0xff; 4096], &[0; 4096], &[0x0a; 8192]] {
-        let error = load_file(garbage, "").err().expect("garbage was expected to be refused");
+        let error = load_file(garbage, "").expect_err("garbage was expected to be refused");
         assert!(error.reason().starts_with("Internal: onnx runtime error "), "{error:?}");
         assert!(error.message().contains("m/1/model.onnx"), "{error:?}");
     }

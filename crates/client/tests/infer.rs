@@ -166,10 +166,10 @@ async fn memory_of_a_gpu_is_registered_by_its_handle() {
     let (_memory, handle) = devices.export(1, 100).unwrap();
     let status = || server.get("/v2/cudasharedmemory/status");
     for (protocol, address) in [(Protocol::Http, server.http), (Protocol::Grpc, server.grpc)] {
-        let timeout = Duration::from_secs(60);
+        let timeout = Duration::from_mins(1);
         let mut client = Server::connect(protocol, &address.to_string(), timeout).await.unwrap();
         client.register_cuda_shared_memory("a/b", &handle, 1, 100).await.unwrap();
-        let registered = status().await.text().to_owned();
+        let registered = status().await.text().clone();
         assert!(
             registered.contains("\"device_id\":1") && registered.contains("\"byte_size\":100"),
             "{registered}"

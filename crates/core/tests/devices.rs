@@ -270,16 +270,36 @@ fn sample(page: &str, name: &str, labels: &str) -> Option<u64> {
     page.lines().find_map(|line| line.strip_prefix(&begin)).map(|value| value.parse().unwrap())
 }
 
-#[tokio::test]
-async fn what_a_model_does_is_counted_for_each_of_its_gpus() {
+/// A repository of models with these instance groups.
+fn of_groups<const N: usize>(models: [(&str, &str); N]) -> tempfile::TempDir {
     let repository = tempfile::tempdir().unwrap();
     let tensors = "input { name: \"a\" data_type: TYPE_INT32 dims: 1 } output { name: \"o\" data_type: TYPE_INT32 dims: 1 }";
-    for (name, group) in [("both", "kind: KIND_GPU"), ("second", "kind: KIND_GPU gpus: 1 count: 2")] {
+    for (name, group) in models {
         let folder = repository.path().join(name);
         fs::create_dir_all(folder.join("1")).unwrap();
         let config = format!("backend: \"placed\" {tensors} instance_group {{ {group} }}");
         fs::write(folder.join("config.pbtxt"), config).unwrap();
     }
+    repository
+}
+
+/// Has the model execute two requests, and waits for their ends.
+async fn ask_at_once(server: &InferenceServer, model: &str, numbers: [i32; 2]) {
+    let asked = numbers.map(|number| {
+        let data = Bytes::copy_from_slice(&number.to_le_bytes());
+        let input =
+            InferInput { name: "a", data_type: Some(DataType::Int32), shape: [1].into(), data: data.into() };
+        let request = InferRequest::new([input].into_iter().collect());
+        server.model(model, None).unwrap().infer(request).unwrap()
+    });
+    for answer in asked {
+        drop(answer.only().await);
+    }
+}
+
+#[tokio::test]
+async fn what_a_model_does_is_counted_for_each_of_its_gpus() {
+    let repository = of_groups([("both", "kind: KIND_GPU"), ("second", "kind: KIND_GPU gpus: 1 count: 2")]);
     let settings = Settings {
         repositories: vec![repository.path().into()],
         devices: Devices::of(TestDriver::new(2, 1000)),
@@ -290,30 +310,10 @@ async fn what_a_model_does_is_counted_for_each_of_its_gpus() {
     let server = InferenceServer::new(settings, vec![Arc::new(backend)]);
     assert!(server.load_repositories().await.is_empty());
     server.begin_serving();
-    let two = async |model: &str, numbers: [i32; 2]| {
-        let data = numbers.map(i32::to_le_bytes);
-        let asked = data.iter().map(|number| {
-            let data = Bytes::copy_from_slice(number);
-            let input = InferInput {
-                name: "a",
-                data_type: Some(DataType::Int32),
-                shape: [1].into(),
-                data: data.into(),
-            };
-            server
-                .model(model, None)
-                .unwrap()
-                .infer(InferRequest::new([input].into_iter().collect()))
-                .unwrap()
-        });
-        for answer in asked.collect::<Vec<_>>() {
-            drop(answer.only().await);
-        }
-    };
     // Each of the instances executes one of two.
-    two("both", [7, 7]).await;
-    two("both", [7, 1]).await;
-    two("second", [7, 7]).await;
+    for (model, numbers) in [("both", [7, 7]), ("both", [7, 1]), ("second", [7, 7])] {
+        ask_at_once(&server, model, numbers).await;
+    }
     let page = server.metrics_page();
     let both = |name: &str, gpu: &str| sample(&page, name, &format!("{gpu}model=\"both\",version=\"1\""));
     let gpus = ["gpu_uuid=\"GPU-test-0\",", "gpu_uuid=\"GPU-test-1\","];

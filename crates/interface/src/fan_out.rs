@@ -153,12 +153,13 @@ mod tests {
                output_map { key: "T" value: "OUT" } }"#;
 
     fn read_of(steps: &str, parameters: &[(&str, &str)]) -> Result<Vec<FanOut>, Vec<String>> {
-        let parameters: String = parameters
+        let parameters: Vec<String> = parameters
             .iter()
             .map(|(key, value)| {
                 format!("parameters {{ key: \"{key}\" value {{ string_value: \"{value}\" }} }}\n")
             })
             .collect();
+        let parameters = parameters.concat();
         let scheduling =
             if steps.is_empty() { String::new() } else { format!("ensemble_scheduling {{ {steps} }}") };
         let config = parse(&(parameters + &scheduling), "config.pbtxt").unwrap().config;

@@ -40,5 +40,5 @@ pub(crate) fn load_file(content: &[u8], config: &str) -> Result<Loaded> {
 
 /// The error of loading.
 pub(crate) fn refused(graph: Graph, config: &str) -> String {
-    load(graph, config).err().expect("the model was expected to be refused").reason()
+    load(graph, config).expect_err("the model was expected to be refused").reason()
 }

@@ -199,9 +199,10 @@ fn former(name: &str, value: &str) -> Option<(Option<&'static str>, &'static str
     let on = !matches!(value, "false" | "0" | "off");
     Some(match name {
         "allow-poll-model-repository" if on => (Some("--model-control-mode=poll"), "the mode says it"),
-        "allow-poll-model-repository" => (Some("--model-control-mode=none"), "the mode says it"),
         "allow-model-control" if on => (Some("--model-control-mode=explicit"), "the mode says it"),
-        "allow-model-control" => (Some("--model-control-mode=none"), "the mode says it"),
+        "allow-poll-model-repository" | "allow-model-control" => {
+            (Some("--model-control-mode=none"), "the mode says it")
+        }
         "http-health-port" => {
             (None, "health is on the HTTP port: /v2/health/ready, and /api/health/ready as ever")
         }
