@@ -61,15 +61,30 @@ impl Terminal {
         match rustix::io::read(input.as_fd(), &mut bytes) {
             // Ctrl+C, Ctrl+D, or nobody is there any more.
             Ok(0) | Err(_) => Some(Key::Quit),
-            Ok(_) => Some(match bytes[0] {
-                b'q' | b'Q' | 3 | 4 => Key::Quit,
+            Ok(read) => Some(Key::of(&bytes[..read])),
+        }
+    }
+}
+
+impl Key {
+    /// What was typed since the last look: quitting, or the last order of rows. Keys such as the arrows are several bytes behind an
+    /// escape, and ask for nothing.
+    fn of(typed: &[u8]) -> Key {
+        if typed.first() == Some(&b'\x1b') {
+            return Key::Other;
+        }
+        let mut last = Key::Other;
+        for byte in typed {
+            last = match byte {
+                b'q' | b'Q' | 3 | 4 => return Key::Quit,
                 b'r' => Key::Sort(Sort::Requests),
                 b'l' => Key::Sort(Sort::Latency),
                 b'w' => Key::Sort(Sort::Pending),
                 b'n' => Key::Sort(Sort::Name),
-                _ => Key::Other,
-            }),
+                _ => last,
+            };
         }
+        last
     }
 }
 
@@ -86,4 +101,18 @@ impl Drop for Terminal {
 pub(crate) fn width() -> usize {
     let columns = tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_col));
     if columns == 0 { 200 } else { columns }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_come_in_one_piece_are_all_seen() {
+        assert_eq!(Key::of(b"lw"), Key::Sort(Sort::Pending));
+        assert_eq!(Key::of(b"n?"), Key::Sort(Sort::Name));
+        assert_eq!(Key::of(b"lq"), Key::Quit);
+        assert_eq!(Key::of(b"?"), Key::Other);
+        assert_eq!(Key::of(b"\x1bOQ"), Key::Other, "a function key does not quit");
+    }
 }
