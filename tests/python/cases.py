@@ -140,7 +140,6 @@ CASES = [
     Case("completed, too many rows", "completed", {"IN": ("INT32", [5, 1], [1] * 5)}),
     Case("completed_decoupled", "completed_decoupled", {"IN": ("INT64", [1], [5])}, stream=True),
     Case("measured", "measured", {"VALUE": ("FP64", [1], [7.5])}),
-    Case("measured, less than nothing", "measured", {"VALUE": ("FP64", [1], [-1])}),
     Case("told", "told", {"IN": i32(1)}),
     Case("told, nothing given but an output", "told", {"IN": i32(1)}, outputs=["TOLD"], request_id="an id"),
     Case("told, parameters", "told", {"IN": i32(1)}, parameters={"word": "x", "number": -5, "yes": True}, timeout=5_000_000),
@@ -154,14 +153,11 @@ CASES = [
     summed("accumulate, end", 3, end=True),
     summed("accumulate, without a start", 1, sequence=79),
     *(managed(*both) for both in (("ready", "simple"), ("unload", "simple"), ("ready", "simple", ", unloaded"), ("load", "simple"))),
-    *(managed(*both) for both in (("load given", "given"), ("ready", "given"), ("load", "nothing"), ("load", "bad_import"))),
+    *(managed(*both) for both in (("load given", "given"), ("ready", "given"))),
     Case("given", "given", {"IN": i32(41)}),
     managed("unload", "given"),
     Case("given, unloaded", "given", {"IN": i32(41)}),
 ]
-# An error that is answered to a model's call for a metric or a load: the backend of Triton 2.51 frees its text in shared memory while the
-# stub still reads it. Now and then the stub or the server ends of that, also Triton's own (docs/triton-backends.md), so no test asks for it.
-DANGEROUS = ("measured, less than nothing", "manager load nothing", "manager load bad_import")
 LOADS = ["warmed", "bad_syntax", "bad_no_class", "bad_no_execute", "bad_import", "bad_initialize", "bad_initialize_error"]
 LOADS += ["bad_auto_complete", "bad_finalize"]
 CONFIGS = ["add_sub", "completed", "completed_decoupled"]
@@ -265,10 +261,10 @@ class Peer:
         return sorted(line for line in page.splitlines() if "py_" in line)
 
 
-def run(peer, chosen=lambda case: True, say=lambda name: None):
+def run(peer, say=lambda name: None):
     """{section: {name: what came}}, in an order that is always the same."""
     answers = {}
-    for case in filter(chosen, CASES):
+    for case in CASES:
         for protocol in case.over:
             say(f"{case.name} over {protocol}")
             answers[f"{case.name} over {protocol}"] = peer.ask(case, protocol)
