@@ -24,8 +24,11 @@ OTHER_ANSWERS = {
         for what in ("none", "none in list")
         for protocol, status in (("grpc", "StatusCode.INTERNAL"), ("http", "500"))
     },
-    "coroutines, refused over grpc": {"stream": [{"error": [None, NO_ANSWER.format("coroutines")]}]},
 }
+
+# Answered otherwise if the stub lets go of the request. It does not if the coroutine has failed before the stub has noted it (RunCoroutine
+# of pb_stub.cc adds the callback, which runs at once, before it adds the future): then nobody will ever answer, as in Triton.
+ALSO_ANSWERED = {"coroutines, refused over grpc": {"stream": [{"error": [None, NO_ANSWER.format("coroutines")]}]}}
 
 
 def failures(name, count, dropped=0):
@@ -74,6 +77,8 @@ def test_all_that_is_recorded_is_asked(asked):
 def test_a_request_is_answered_as_by_triton(asked, name):
     expected = OTHER_ANSWERS.get(name, RECORDED["answers"][name])
     assert expected != RECORDED["answers"][name] or name not in OTHER_ANSWERS
+    if asked["answers"][name] == ALSO_ANSWERED.get(name):
+        return
     assert asked["answers"][name] == expected
 
 
