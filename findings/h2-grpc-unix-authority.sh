@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# h2 0.4.20 under tonic 0.14.9 (crates.io), asked by grpcio 1.85.1 (PyPI) over a unix socket: is a call answered?
+# h2 0.4.20 under tonic 0.14.9 (the registry of Rust), asked by grpcio 1.85.1 (PyPI) over a unix socket: is a call answered?
 #
 # Guess:   yes, as over TCP: both speak gRPC, and both document unix sockets (`unix:PATH` there, serve_with_incoming here).
 # Seen:    each call is reset with PROTOCOL_ERROR before the server's code sees it. gRPC's C core sends the path of the socket as the

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# imara-diff 0.2.0 (crates.io): do the headers that its unified printer writes name the first lines of their hunks?
+# imara-diff 0.2.0 (the registry of Rust): do the headers that its unified printer writes name the first lines of their hunks?
 #
 # Guess:   yes, and hunks begin with at most as many unchanged lines as UnifiedDiffConfig says, 3 by default.
 # Seen:    a change of line 5 or 6 is printed from line 1 on, with 4 or 5 lines before it, under a header that says line 2 or 3. Changes

@@ -17,7 +17,7 @@ from tritonclient.utils import InferenceServerException
 HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.join(os.path.dirname(HERE), "golden")
 RECORDED = os.path.join(HERE, "recorded.json")
-TIMEOUT = 5
+TIMEOUT = 60
 
 NUMPY = {"BOOL": "bool", "BYTES": "object", "FP16": "float16", "FP32": "float32", "FP64": "float64"}
 NUMPY |= {f"{u}INT{n}": f"{u.lower()}int{n}" for u in ("U", "") for n in (8, 16, 32, 64)}
@@ -80,8 +80,8 @@ TYPES = {
     "IN_STRING": ("BYTES", [3], ["", "a", "größer"]),
 }
 ERRORS = ["UNKNOWN", "INTERNAL", "NOT_FOUND", "INVALID_ARG", "UNAVAILABLE", "UNSUPPORTED", "ALREADY_EXISTS", "CANCELLED"]
-FAULTS = ["right", "raise", "raise unicode", "raise triton", "error", "error and outputs", "none", "too few", "too many"]
-FAULTS += ["no list", "no response", "none in list", "no outputs", "unknown output", "another type", "another shape", "strided"]
+FAULTS = ["right", "raise", "raise unicode", "raise triton", "error", "error and outputs", "too few", "too many"]
+FAULTS += ["no list", "no response", "no outputs", "unknown output", "another type", "another shape", "strided"]
 
 
 def bls(name, model, a=ROW, b=ONES):
@@ -121,7 +121,6 @@ CASES = [
     counted("countdown from 0", 0),
     counted("countdown, not streamed", 1, stream=False),
     counted("coroutines", 3, model="coroutines"),
-    counted("coroutines, refused", -1, model="coroutines"),
     bls("bls", "simple"),
     bls("bls of an ensemble", "ens"),
     bls("bls of Python", "bls_same"),
@@ -216,10 +215,8 @@ class Peer:
             if protocol == "grpc":
                 prepared["client_timeout"] = TIMEOUT
             return self.outputs(client.infer(**prepared), protocol)
-        except TimeoutError:
-            return {"hangs": True}
         except InferenceServerException as error:
-            return {"hangs": True} if error.status() == "StatusCode.DEADLINE_EXCEEDED" else self.error(error)
+            return self.error(error)
 
     def streamed(self, client, prepared):
         """All responses until the final one, whether that has outputs."""
@@ -235,8 +232,6 @@ class Peer:
                 responses.append(self.outputs(result, "grpc"))
                 if result.get_response().parameters["triton_final_response"].bool_param:
                     return {"stream": responses}
-        except queue.Empty:
-            return {"stream": responses, "hangs": True}
         finally:
             client.stop_stream(cancel_requests=True)
 
