@@ -1,8 +1,9 @@
+{{/* Names of services have 63 letters at most, and one of them ends with -metrics. */}}
 {{- define "hippocamp.name" -}}
 {{- if contains "hippocamp" .Release.Name -}}
-{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 55 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-hippocamp" .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- printf "%s-hippocamp" .Release.Name | trunc 55 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -19,5 +20,5 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
 {{- define "hippocamp.serviceAccount" -}}
-{{- if .Values.serviceAccount.create }}{{ include "hippocamp.name" . }}{{ else }}default{{ end -}}
+{{- if .Values.serviceAccount.create }}{{ .Values.serviceAccount.name | default (include "hippocamp.name" .) }}{{ else }}{{ .Values.serviceAccount.name | default "default" }}{{ end -}}
 {{- end -}}
