@@ -6,6 +6,8 @@ import queue
 
 import numpy as np
 import pytest
+from gate import FLAG, Gate
+from server_process import ServerProcess
 from tritonclient.utils import InferenceServerException
 
 A = np.arange(16, dtype=np.int32).reshape(1, 16)
@@ -78,35 +80,48 @@ def executions(client, model):
     return int(entry.get("execution_count", 0))
 
 
-def test_a_cancelled_request_that_still_waits_is_never_executed(server, client_of, eventually):
-    client = client_of("grpc")
-    # What an earlier test gave up may still run; this waits behind it.
-    client.infer("slow", [client.input("INPUT0", ONE, "FP32")])
-    before = executions(client, "slow")
+@pytest.fixture
+def gate(tmp_path):
+    return Gate(tmp_path / "models", tmp_path)
+
+
+@pytest.fixture
+def gate_server(gate, tmp_path):
+    with ServerProcess(tmp_path / "models", flags=[FLAG]) as process:
+        yield process
+        gate.open()
+
+
+def test_a_cancelled_request_that_still_waits_is_never_executed(gate, gate_server, client_of, eventually):
+    client = client_of("grpc", gate_server)
     answers = queue.Queue()
 
     def start(request_id):
         return client.async_infer(
-            "slow",
+            "gate",
             [client.input("INPUT0", ONE, "FP32")],
             lambda result, error: answers.put((result, error)),
             request_id=request_id,
         )
 
     def waiting():
-        return server.metric("nv_inference_pending_request_count", model="slow")
+        return gate_server.metric("nv_inference_pending_request_count", model="gate")
 
-    # `slow` has one instance and takes half a second: once something waits, something runs.
-    for name in ("runs", "waits"):
-        start(name)
-    eventually(lambda: waiting() == 1, "one request runs, one waits")
-    start("cancelled").cancel()
+    start("runs")
+    eventually(gate.entered, "one request runs")
+    start("waits")
+    eventually(lambda: waiting() == 1, "one waits")
+    cancelled = start("cancelled")
+    eventually(lambda: waiting() == 2, "another one waits")
+    cancelled.cancel()
+    _, error = answers.get(timeout=20)
+    assert error.status() == "StatusCode.CANCELLED"
+    eventually(lambda: gate_server.metric("nv_server_open_requests") == 2, "the server knows that its client has gone")
     start("last")
-    got = [answers.get(timeout=20) for _ in range(4)]
-    statuses = [error.status() for _, error in got if error is not None]
-    assert statuses == ["StatusCode.CANCELLED"]
+    gate.open()
+    assert [error for _, error in (answers.get(timeout=20) for _ in range(3))] == [None] * 3
     # The last one came behind the cancelled one and is done: that one was left out.
-    assert executions(client, "slow") == before + 3
+    assert executions(client, "gate") == 3
 
 
 def test_a_cancelled_asyncio_request(client_of):

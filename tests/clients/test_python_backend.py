@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 
 import numpy as np
 import pytest
@@ -23,15 +24,27 @@ sys.path.append(os.path.join(TESTS, "python"))
 import cases  # noqa: E402
 
 BACKENDS = os.path.join(ROOT, ".cache", "triton-backends")
-REGIONS = "triton_python_backend_shm_region_"
 
 
 def start(folder, *flags, **named):
     return ServerProcess(folder, flags=[f"--backend-directory={BACKENDS}", *flags], timeout=120, **named)
 
 
-def regions():
-    return {name for name in os.listdir("/dev/shm") if name.startswith(REGIONS)}
+@pytest.fixture
+def prefix():
+    """How the names in shared memory begin of a test's servers alone: others on this machine come and go, and sweep up."""
+    name = f"hippocamp_test_{uuid.uuid4().hex}_"
+    yield name
+    for left in regions(name):
+        os.unlink(os.path.join("/dev/shm", left))
+
+
+def names_regions(prefix):
+    return f"--backend-config=python,shm-region-prefix-name={prefix}"
+
+
+def regions(prefix):
+    return {name for name in os.listdir("/dev/shm") if name.startswith(prefix)}
 
 
 def stubs(server):
@@ -114,23 +127,25 @@ def test_stubs_inherit_no_socket(tmp_path):
         assert not [kind for kind in kinds if kind.startswith("socket:")], kinds
 
 
-def test_a_server_that_is_killed_leaves_nothing_behind_the_next_start(tmp_path):
+def test_a_server_that_is_killed_leaves_nothing_behind_the_next_start(tmp_path, prefix):
     model_of(str(tmp_path), "add_sub", "add_sub")
-    before = regions()
-    server = start(str(tmp_path)).start()
+    server = start(str(tmp_path), names_regions(prefix)).start()
     (pid,) = stubs(server)
     # A stub that does not notice that its server has gone.
     os.kill(pid, signal.SIGSTOP)
     server.process.kill()
     server.process.wait()
-    assert regions() - before, "there is something to sweep up"
-    with start(str(tmp_path)) as again:
+    left = regions(prefix)
+    # The mark and the region.
+    assert len(left) >= 2, left
+    with start(str(tmp_path), names_regions(prefix)) as again:
         client = grpc.InferenceServerClient(again.grpc)
         assert add(client, "add_sub", 1) == [[2, 4]]
         client.close()
         wait_until(lambda: ended(pid), "the end of the old stub")
         assert "a server was killed" in again.log()
-    assert regions() <= before
+        assert not left & regions(prefix)
+    assert not regions(prefix)
 
 
 def test_another_server_that_lives_is_left_alone(tmp_path):
@@ -217,11 +232,11 @@ def test_a_client_that_goes_is_seen_by_the_model(tmp_path, eventually):
         client.close()
 
 
-def test_a_killed_stub_is_replaced_and_its_neighbours_answer(tmp_path):
+def test_a_killed_stub_is_replaced_and_its_neighbours_answer(tmp_path, prefix):
     """Kills at random, under load: every request is answered, rightly or with an error, and in the end rightly."""
     model_of(str(tmp_path), "eight", "eight")
-    before, random_of = regions(), random.Random(16)
-    with start(str(tmp_path)) as server:
+    random_of = random.Random(16)
+    with start(str(tmp_path), names_regions(prefix)) as server:
         done, wrong, failed, answered = threading.Event(), [], [], []
 
         def load(first):
@@ -261,4 +276,4 @@ def test_a_killed_stub_is_replaced_and_its_neighbours_answer(tmp_path):
         for value in range(50):
             assert infer(client, "eight", {"IN": ("INT64", [1], [value])}).as_numpy("OUT").tolist() == [2 * value]
         client.close()
-    assert regions() <= before
+    assert not regions(prefix)

@@ -8,6 +8,7 @@ import socket
 
 import numpy as np
 import pytest
+from gate import FLAG, Gate
 from server_process import ServerProcess
 
 ONE = np.ones(1, np.float32)
@@ -41,21 +42,30 @@ def test_sigint_stops_it_as_well(own_server):
 
 
 @pytest.mark.parametrize("kind", ["http", "grpc"])
-def test_requests_in_flight_are_answered(own_server, client_of, eventually, kind):
-    def infer(_):
-        client = client_of(kind, own_server)
-        return client.infer("slow", [client.input("INPUT0", ONE, "FP32")]).as_numpy("OUTPUT0")
+def test_requests_in_flight_are_answered(tmp_path, client_of, eventually, kind):
+    gate = Gate(tmp_path / "models", tmp_path)
 
-    def waiting():
-        return own_server.metric("nv_inference_pending_request_count", model="slow")
+    def infer(server):
+        client = client_of(kind, server)
+        return client.infer("gate", [client.input("INPUT0", ONE, "FP32")]).as_numpy("OUTPUT0")
 
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        answers = [pool.submit(infer, n) for n in range(3)]
-        # One runs, two wait behind it.
-        eventually(lambda: waiting() == 2, "two waiting requests")
-        terminate(own_server)
+    def waiting(server):
+        return server.metric("nv_inference_pending_request_count", model="gate")
+
+    with (
+        ServerProcess(tmp_path / "models", flags=[FLAG]) as server,
+        concurrent.futures.ThreadPoolExecutor(3) as pool,
+    ):
+        try:
+            answers = [pool.submit(infer, server) for _ in range(3)]
+            eventually(lambda: gate.entered() and waiting(server) == 2, "one that runs, two that wait behind it")
+            terminate(server)
+            eventually(lambda: "stopping" in server.log(), "the signal's arrival")
+            assert not any(answer.done() for answer in answers)
+        finally:
+            gate.open()
         assert [answer.result(timeout=40).tolist() for answer in answers] == [[1.0]] * 3
-    assert exit_status(own_server) == 0
+        assert exit_status(server) == 0
 
 
 def test_idle_connections_do_not_hold_it_up(own_server, client_of):
