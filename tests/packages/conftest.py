@@ -15,6 +15,8 @@ from server_process import BINARY  # noqa: E402
 
 def need(*tools):
     """Fails, rather than skips, where a tool is missing: who wants these tests installs it (.ci/run does)."""
+    if not {"chroot", "unshare"}.isdisjoint(tools):
+        assert os.geteuid() == 0, "roots of packages are made by mmdebstrap, chroot and mount: root runs these tests"
     missing = [tool for tool in tools if shutil.which(tool) is None]
     assert not missing, f"missing: {' '.join(missing)}; on Debian and Ubuntu apt-get install brings them"
 
