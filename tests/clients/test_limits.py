@@ -100,17 +100,15 @@ def test_the_limit_of_connections_by_its_flag(repository):
 
 
 def test_requests_that_never_come_whole_do_not_hold_up_the_end(repository):
-    with started(repository) as server:
+    # Running requests would have an hour.
+    with started(repository, "--exit-timeout-secs=3600") as server:
         links = [socket.create_connection(("127.0.0.1", server.http_port)) for _ in range(50)]
         for link in links:
             link.sendall(b"POST /v2/models/slow/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
         while server.metric("nv_server_open_requests") < len(links):
             pass
-        begin = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(timeout=25) == 0
-        # Far below the 30 s that running requests have.
-        assert time.monotonic() - begin < 15
+        assert server.process.wait(timeout=60) == 0
 
 
 def test_a_delay_before_the_drain(repository, eventually):
