@@ -84,6 +84,22 @@ impl Request {
         }
     }
 
+    /// The same request, whose answers `response` sends. Tensors are shared, not copied.
+    #[must_use]
+    pub fn copy_for(&self, response: ResponseSender) -> Request {
+        Request {
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+            parameters: self.parameters.clone(),
+            batch_size: self.batch_size,
+            priority: self.priority,
+            timeout: self.timeout,
+            sequence: self.sequence.clone(),
+            queued: self.queued,
+            response,
+        }
+    }
+
     /// The context of the request.
     pub fn context(&self) -> &RequestContext {
         self.response.context()
@@ -173,7 +189,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::{Delivery, Event, Outlet, ResponseSink};
+    use crate::{Delivery, Event, Outlet, ParameterValue, ResponseSink};
 
     /// A tensor that tells whether it is still there.
     #[derive(Clone)]
@@ -197,6 +213,35 @@ mod tests {
         fn is_cancelled(&self) -> bool {
             false
         }
+    }
+
+    #[test]
+    fn a_copy_differs_in_its_sender_alone() {
+        let sender = |observers| ResponseSender::to_nobody(Delivery::Once, Instant::now(), observers);
+        let (first, second) = (Arc::default(), Arc::default());
+        let data = TensorData::from(Bytes::from_static(&[1, 2, 3, 4]));
+        let input = InputTensor { shape: Shape::from([1, 4]), data };
+        let mut parameters = Parameters::default();
+        parameters.set("key", ParameterValue::Bool(true));
+        let request = Request {
+            outputs: WantedOutputs::none_of(2),
+            parameters,
+            priority: 2,
+            timeout: Some(Duration::from_secs(3)),
+            sequence: Some(Sequence { correlation_id: CorrelationId::Number(4), start: true, end: false }),
+            ..Request::new([None, Some(input)].into_iter().collect(), 5, sender(Arc::clone(&first)))
+        };
+        let copy = request.copy_for(sender(Arc::clone(&second)));
+        assert!(Arc::ptr_eq(copy.response.observers(), &second));
+        let shown = |request: &Request| {
+            let Request {
+                inputs, outputs, parameters, batch_size, priority, timeout, sequence, queued, ..
+            } = request;
+            format!(
+                "{inputs:?} {outputs:?} {parameters:?} {batch_size} {priority} {timeout:?} {sequence:?} {queued:?}"
+            )
+        };
+        assert_eq!(shown(&copy), shown(&request));
     }
 
     #[test]

@@ -125,17 +125,7 @@ fn shown(
     let context = RequestContext::with_id(Arc::clone(&request.response.context().id), Instant::now());
     // Nobody can answer by the handle: this sender's receiver goes at the end.
     let (response, _receiver) = channel(Delivery::Once, context, Arc::default());
-    let copy = Request {
-        inputs: request.inputs.clone(),
-        outputs: request.outputs.clone(),
-        parameters: request.parameters.clone(),
-        batch_size: request.batch_size,
-        priority: request.priority,
-        timeout: request.timeout,
-        sequence: request.sequence.clone(),
-        queued: request.queued,
-        response,
-    };
+    let copy = request.copy_for(response);
     let Some(execution) = Execution::of(std::slice::from_ref(&copy)).map(Arc::new) else { return Ok(true) };
     let outstanding = Arc::<Outstanding>::default();
     let object = RequestObject::new(copy, inputs, names, Instant::now(), &execution, &outstanding, None);

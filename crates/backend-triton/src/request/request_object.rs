@@ -4,9 +4,7 @@ use std::ffi::CString;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use hippocamp_backend::{
-    CorrelationId, InputTensor, Parameters, Request, RequestObserver, ResponseSender, Sequence, WantedOutputs,
-};
+use hippocamp_backend::{CorrelationId, Parameters, Request, RequestObserver, ResponseSender, Sequence};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
@@ -34,7 +32,8 @@ pub(crate) struct RequestObject {
     pub(crate) lent: Lent,
     /// Only of a request that may be executed again.
     pub(crate) again: Option<Arc<Rescheduled>>,
-    pub(crate) kept: Mutex<Option<Kept>>,
+    /// Its copy, to be queued then.
+    pub(crate) kept: Mutex<Option<Request>>,
 }
 
 /// Texts that are made when a backend asks for them.
@@ -46,19 +45,6 @@ pub(crate) struct Lent {
     request_id: Arc<str>,
     observer: Option<Arc<dyn RequestObserver>>,
     trace: OnceLock<Option<Owned<TraceObject>>>,
-}
-
-/// What is needed to queue a request again, besides its sender.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    inputs: SmallVec<[Option<InputTensor>; 4]>,
-    outputs: WantedOutputs,
-    parameters: Parameters,
-    batch_size: usize,
-    priority: u64,
-    timeout: Option<Duration>,
-    sequence: Option<Sequence>,
-    queued: Instant,
 }
 
 /// The requests of a batch that are to be executed again, and how many of the batch the backend has not released.
@@ -122,7 +108,11 @@ impl RequestObject {
         again: Option<&Arc<Rescheduled>>,
     ) -> RequestObject {
         let is_null = request.is_null();
-        let kept = again.map(|_| Kept::of(&request));
+        let kept = again.map(|_| {
+            let Request { queued, response, .. } = &request;
+            let observers = Arc::clone(response.observers());
+            request.copy_for(ResponseSender::to_nobody(response.delivery(), *queued, observers))
+        });
         let rows = if is_null { 0 } else { request.batch_size };
         let Request { outputs, parameters, timeout, sequence, queued, response, .. } = request;
         // A request that only keeps a place asks for nothing.
@@ -174,7 +164,7 @@ impl RequestObject {
     /// Queues it again. `None` if it was answered.
     pub(crate) fn reschedule(&self) -> Option<Request> {
         let kept = self.kept.lock().take()?;
-        let mut request = kept.with(self.channel.detach()?);
+        let mut request = Request { response: self.channel.detach()?, ..kept };
         request.reschedule();
         Some(request)
     }
@@ -184,25 +174,5 @@ impl RequestObject {
         if let Some(waiting) = &self.again {
             waiting.release(again);
         }
-    }
-}
-
-impl Kept {
-    fn of(request: &Request) -> Kept {
-        Kept {
-            inputs: request.inputs.clone(),
-            outputs: request.outputs.clone(),
-            parameters: request.parameters.clone(),
-            batch_size: request.batch_size,
-            priority: request.priority,
-            timeout: request.timeout,
-            sequence: request.sequence.clone(),
-            queued: request.queued,
-        }
-    }
-
-    fn with(self, response: ResponseSender) -> Request {
-        let Kept { inputs, outputs, parameters, batch_size, priority, timeout, sequence, queued } = self;
-        Request { inputs, outputs, parameters, batch_size, priority, timeout, sequence, queued, response }
     }
 }
