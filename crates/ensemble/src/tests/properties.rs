@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hippocamp_backend::{Delivery, Error, Event, ExecutionTimes, FailureReason, Request, WantedOutputs};
+use hippocamp_backend::{Delivery, Event, ExecutionTimes, Request, WantedOutputs};
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
 use super::kit::*;
+use super::outcomes::{one_last_event, outcomes};
 use crate::Ensemble;
 
 /// A step: the earlier tensors that are its inputs, the ensemble's input being the first, and the number of its
@@ -68,22 +69,6 @@ fn case(nodes: &[Node]) -> Case {
     let models: Vec<_> = models.iter().collect();
     let ensemble = ensemble(&io("IN", &names.join(",")), &steps.concat(), &models).unwrap();
     Case { ensemble, waiting, expected: tensors[1..].iter().map(|(_, value)| *value).collect() }
-}
-
-/// How a step is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Answer,
-    Fail,
-    Drop,
-    HangUp,
-}
-
-fn outcomes() -> impl Strategy<Value = Vec<(prop::sample::Index, Outcome)>> {
-    let outcome = prop_oneof![
-        20 => Just(Outcome::Answer), 1 => Just(Outcome::Fail), 1 => Just(Outcome::Drop), 1 => Just(Outcome::HangUp)
-    ];
-    prop::collection::vec((any::<prop::sample::Index>(), outcome), 8)
 }
 
 /// A step of a chain: answers once, or the given number of times.
@@ -209,39 +194,16 @@ proptest! {
     }
 
     #[test]
-    fn there_is_one_last_event_whatever_happens(nodes in nodes(), outcomes in outcomes()) {
+    fn there_is_one_last_event_whatever_happens(nodes in nodes(), outcomes in outcomes(20, 8)) {
         let Case { ensemble, waiting, .. } = case(&nodes);
         let (request, receiver) = request(&[Some(5)], Delivery::Once);
-        let mut receiver = Some(receiver);
         ensemble.enqueue(request);
-        let mut failed = false;
-        for (pick, outcome) in outcomes.iter().cycle() {
+        let next = |pick: &prop::sample::Index| {
             let mut queue = waiting.lock();
-            if queue.is_empty() {
-                break;
-            }
-            let at = pick.index(queue.len());
-            let (_, request) = queue.remove(at);
-            drop(queue);
-            if failed || receiver.is_none() {
-                prop_assert!(request.is_cancelled());
-            }
-            match outcome {
-                Outcome::Answer => answer(request, &[1, 2]),
-                Outcome::Fail => request.fail(Error::internal("told to"), FailureReason::Backend),
-                Outcome::Drop => drop(request),
-                Outcome::HangUp => {
-                    receiver = None;
-                    drop(request);
-                }
-            }
-            failed |= *outcome != Outcome::Answer;
-        }
-        if let Some(receiver) = receiver {
-            let events = events(receiver);
-            prop_assert_eq!(events.len(), 1);
-            prop_assert_eq!(failed, matches!(events[0], Event::Failed(_)));
-        }
+            let at = (!queue.is_empty()).then(|| pick.index(queue.len()))?;
+            Some(queue.remove(at).1)
+        };
+        one_last_event(&outcomes, receiver, next, |request| answer(request, &[1, 2]))?;
         prop_assert!(waiting.lock().is_empty());
     }
 }
