@@ -31,7 +31,7 @@ fn setup(version: usize, model: &str) -> Setup {
 /// Builds a plan where the setup's model has it, and returns its text.
 fn build(setup: &Setup, flags: &str) -> Result<String, String> {
     let folder = setup.libraries.path().to_owned();
-    let plan = setup.folder.path().join("m/1/model.plan");
+    let plan = setup.folder.path("model.plan");
     let mut line: Vec<OsString> =
         vec!["plan".into(), folder.join("m.onnx").into(), "-o".into(), plan.clone().into()];
     line.extend(flags.split_whitespace().map(OsString::from));

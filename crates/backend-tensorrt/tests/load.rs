@@ -55,9 +55,9 @@ fn the_library_is_chosen_by_the_plan() {
     )
     .unwrap();
     setup.load("").unwrap();
-    std::fs::write(setup.folder.path().join("m/1/model.plan"), plan(0, TWICE)).unwrap();
+    std::fs::write(setup.folder.path("model.plan"), plan(0, TWICE)).unwrap();
     setup.load("").unwrap();
-    std::fs::write(setup.folder.path().join("m/1/model.plan"), plan(2, TWICE)).unwrap();
+    std::fs::write(setup.folder.path("model.plan"), plan(2, TWICE)).unwrap();
     let text = setup.load("").err().unwrap().message().to_owned();
     assert!(text.contains("Plans of TensorRT for RTX run with its own library only"), "{text}");
 }
@@ -144,7 +144,7 @@ fn without_a_gpu_it_says_what_to_do() {
     let error = setup.load("instance_group { kind: KIND_GPU gpus: 3 }").err().unwrap();
     assert!(error.message().starts_with("unable to load model 'm', there is no GPU 3"), "{error:?}");
     let model = setup.load("instance_group { kind: KIND_CPU }").unwrap();
-    let error = model.model.new_instance(&model.spec(0, hippocamp_backend::Device::Cpu)).err().unwrap();
+    let error = model.model.new_instance(&model.spec(hippocamp_backend::Device::Cpu)).err().unwrap();
     assert!(error.message().contains("asks for the CPU, and TensorRT plans run on GPUs only"), "{error:?}");
 }
 

@@ -10,7 +10,7 @@ mod tensors;
 mod turns;
 
 pub use examples::{content, pass, sums_and_differences, verify};
-pub use model::{Folder, Loaded, load, refused};
-pub use requests::{execute, execute_together, only_output};
+pub use model::{Folder, Loaded, load, load_source, refused};
+pub use requests::{execute, execute_together, execute_wanted, only_output};
 pub use tensors::{Number, input, numbers, strings};
 pub use turns::{Rate, measure, median, report};

@@ -6,12 +6,13 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use hippocamp_backend::{Device, Result};
+use hippocamp_backend::{Device, Result, WantedOutputs};
+use hippocamp_batching::testing::{execute_together, execute_wanted};
 use hippocamp_device::Devices;
 use hippocamp_tensor::{Place, PlacedBuffer, PlacedBufferMut, TensorData};
 
 use crate::data::{picture, resident, some_inputs, used};
-use crate::kit::{Checks, GPU, Loaded, config, execute, execute_to, one};
+use crate::kit::{Checks, GPU, Loaded, config, one};
 
 impl Checks {
     /// 16 instances of one model: memory and rates, each on a thread of its own.
@@ -92,7 +93,11 @@ impl Checks {
         for _ in 0..count {
             let loaded = self.load(file, text)?;
             let mut instance = loaded.instance(0, Device::Gpu(0))?;
-            one(execute(&mut *instance, &loaded.interface, vec![some_inputs(&loaded.interface, 1)]))?;
+            one(execute_together(
+                &mut *instance,
+                &loaded.interface,
+                vec![some_inputs(&loaded.interface, 1)],
+            ))?;
             drop(instance);
             seen.push((used(), resident()));
         }
@@ -128,6 +133,7 @@ fn run_instances(
                 let mut instance = made?;
                 let mut requests: Vec<_> = (0..rows).map(|row| vec![picture(1, 320, row as u64)]).collect();
                 let place = if memory.is_some() { Place::Device(0) } else { Place::Host };
+                let wanted = WantedOutputs::all_at(place, loaded.interface.outputs.len());
                 if let Some(memory) = memory {
                     for input in requests.iter_mut().flatten().flatten() {
                         let mut buffer = memory.allocate(input.data.len())?;
@@ -140,7 +146,8 @@ fn run_instances(
                 }
                 let (began, mut done) = (Instant::now(), 0);
                 while began.elapsed() < time {
-                    for result in execute_to(place, &mut *instance, &loaded.interface, requests.clone()) {
+                    for result in execute_wanted(&mut *instance, &loaded.interface, requests.clone(), &wanted)
+                    {
                         result?;
                         done += 1;
                     }

@@ -4,16 +4,13 @@ use std::env;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use hippocamp_backend::{
-    Backend, Batch, Delivery, Device, InputTensor, InstanceSpec, Model, ModelInstance, ModelSource,
-    NewInstance, Request, Response, Result, WantedOutputs, channel,
+    Backend, Device, InstanceSpec, Model, ModelInstance, ModelSource, NewInstance, Response, Result,
 };
 use hippocamp_backend_onnxruntime::OnnxRuntimeBackend;
 use hippocamp_device::Devices;
 use hippocamp_model_config::{DefaultFacts, Gpu, Interface, ModelConfig, apply_defaults, parse};
-use hippocamp_tensor::Place;
 
 pub(crate) struct Checks {
     pub(crate) devices: Devices,
@@ -82,38 +79,6 @@ impl Loaded {
         let spec = InstanceSpec { name: format!("m_0_{index}"), index, device, config, interface };
         self.model.new_instance(&spec).map(NewInstance::into_box)
     }
-}
-
-/// Executes requests as one batch and returns their responses.
-pub(crate) fn execute(
-    instance: &mut dyn ModelInstance,
-    interface: &Interface,
-    requests: Vec<Vec<Option<InputTensor>>>,
-) -> Vec<Result<Response>> {
-    execute_to(Place::Host, instance, interface, requests)
-}
-
-/// As `execute`, with outputs that are wanted at that place.
-pub(crate) fn execute_to(
-    place: Place,
-    instance: &mut dyn ModelInstance,
-    interface: &Interface,
-    requests: Vec<Vec<Option<InputTensor>>>,
-) -> Vec<Result<Response>> {
-    let mut batch = Batch::new();
-    let mut receivers = Vec::new();
-    for inputs in requests {
-        let (response, receiver) = channel(Delivery::Once, Instant::now(), Arc::default());
-        let rows = inputs.iter().flatten().next().and_then(|input| input.shape.first().copied());
-        let batch_size = if interface.max_batch_size > 0 { rows.unwrap() as usize } else { 1 };
-        let mut request = Request::new(inputs.into_iter().collect(), batch_size, response);
-        request.outputs = WantedOutputs::all_at(place, interface.outputs.len());
-        batch.push(request);
-        receivers.push(receiver);
-    }
-    instance.execute(&mut batch);
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    receivers.into_iter().map(|receiver| runtime.block_on(receiver.only())).collect()
 }
 
 pub(crate) fn one(mut responses: Vec<Result<Response>>) -> Result<Response> {

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use hippocamp_backend::{Device, Result};
+use hippocamp_batching::testing::execute_together;
 
 use crate::data::{differences, metrics, picture, some_inputs};
-use crate::kit::{Checks, GPU, config, execute, one};
+use crate::kit::{Checks, GPU, config, one};
 
 impl Checks {
     /// The results of CenterFace on the GPU and on the CPU, with TF32 and without.
@@ -25,8 +26,8 @@ impl Checks {
             println!("use_tf32 {tf32}: an instance with its plans took {:?}", began.elapsed());
             for rows in [1, 3, 8, 5, 16] {
                 let inputs = vec![picture(rows, 320, rows as u64)];
-                let got = execute(&mut *instance, &gpu.interface, vec![inputs.clone()]);
-                let expected = execute(&mut *cpu_instance, &cpu.interface, vec![inputs]);
+                let got = execute_together(&mut *instance, &gpu.interface, vec![inputs.clone()]);
+                let expected = execute_together(&mut *cpu_instance, &cpu.interface, vec![inputs]);
                 let (got, expected) = (one(got)?, one(expected)?);
                 let differences = differences(&got, &expected);
                 let largest = differences.iter().copied().fold(0.0, f32::max);
@@ -49,9 +50,9 @@ impl Checks {
         for side in [160, 320, 160, 320, 224, 640, 320, 160, 224] {
             let inputs = vec![picture(1, side, side as u64)];
             let began = Instant::now();
-            let got = one(execute(&mut *instance, &loaded.interface, vec![inputs.clone()]))?;
+            let got = one(execute_together(&mut *instance, &loaded.interface, vec![inputs.clone()]))?;
             let took = began.elapsed();
-            let expected = one(execute(&mut *cpu_instance, &cpu.interface, vec![inputs]))?;
+            let expected = one(execute_together(&mut *cpu_instance, &cpu.interface, vec![inputs]))?;
             let largest = differences(&got, &expected).into_iter().fold(0.0, f32::max);
             self.check(largest < 0.1, &format!("{side}x{side} in {took:?}, largest difference {largest}"));
         }
@@ -89,9 +90,9 @@ impl Checks {
             for rows in [1, 5, 2] {
                 let inputs = some_inputs(&gpu.interface, rows);
                 let began = Instant::now();
-                let got = one(execute(&mut *instance, &gpu.interface, vec![inputs.clone()]));
+                let got = one(execute_together(&mut *instance, &gpu.interface, vec![inputs.clone()]));
                 let took = began.elapsed();
-                let expected = one(execute(&mut *cpu_instance, &cpu.interface, vec![inputs]));
+                let expected = one(execute_together(&mut *cpu_instance, &cpu.interface, vec![inputs]));
                 match (got, expected) {
                     (Ok(got), Ok(expected)) => {
                         let all = differences(&got, &expected);

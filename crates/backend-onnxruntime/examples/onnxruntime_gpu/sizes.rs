@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use hippocamp_backend::{Device, Result};
+use hippocamp_batching::testing::execute_together;
 
 use crate::data::{metrics, picture};
-use crate::kit::{Checks, GPU, config, execute};
+use crate::kit::{Checks, GPU, config};
 
 impl Checks {
     /// Batches of every size from 1 to 32, in an order that never has the same twice.
@@ -26,7 +27,7 @@ impl Checks {
                 // As requests of one row each.
                 let requests: Vec<_> = (0..rows).map(|row| vec![picture(1, 320, row as u64)]).collect();
                 let began = Instant::now();
-                let got = execute(&mut *instance, &loaded.interface, requests);
+                let got = execute_together(&mut *instance, &loaded.interface, requests);
                 times.push((began.elapsed(), rows));
                 if let Some(Err(error)) = got.into_iter().find(Result::is_err) {
                     return Err(error);
@@ -46,7 +47,7 @@ impl Checks {
             let requests: Vec<_> = (0..rows).map(|row| vec![picture(1, 320, row as u64)]).collect();
             let began = Instant::now();
             for _ in 0..20 {
-                drop(execute(&mut *instance, &loaded.interface, requests.clone()));
+                drop(execute_together(&mut *instance, &loaded.interface, requests.clone()));
             }
             println!("batch {rows}: {:?} with copies", began.elapsed() / 20);
         }

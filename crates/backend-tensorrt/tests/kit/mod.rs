@@ -4,21 +4,21 @@
 
 pub(crate) mod capturing;
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use capturing::simulated;
 use hippocamp_backend::{
-    Backend, Batch, Delivery, Device, InputTensor, InstanceSpec, Model, ModelInstance, ModelSource,
-    NewInstance, Request, Response, Result, WantedOutputs, channel,
+    Backend, Device, InputTensor, ModelInstance, ModelSource, NewInstance, Response, Result, WantedOutputs,
 };
 use hippocamp_backend_tensorrt::{Settings, TensorRtBackend};
+pub(crate) use hippocamp_batching::testing::input;
+use hippocamp_batching::testing::{self, Folder, execute_wanted, load_source};
 use hippocamp_device::Devices;
 use hippocamp_device::testing::TestDriver;
-use hippocamp_model_config::{DefaultFacts, Gpu, Interface, ModelConfig, apply_defaults, parse};
-use hippocamp_tensor::Shape;
+use hippocamp_model_config::{DefaultFacts, Gpu};
 use libloading::os::unix::Library;
 use tempfile::TempDir;
 
@@ -62,7 +62,7 @@ pub(crate) struct Setup {
     pub(crate) driver: Arc<TestDriver>,
     pub(crate) devices: Devices,
     pub(crate) libraries: TempDir,
-    pub(crate) folder: TempDir,
+    pub(crate) folder: Folder,
     options: Vec<(String, String)>,
     double: Option<Library>,
 }
@@ -83,13 +83,11 @@ impl Setup {
 
     /// On devices that may be real ones.
     pub(crate) fn on_devices(devices: Devices, library: &str) -> Setup {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir_all(folder.path().join("m/1")).unwrap();
         Setup {
             devices,
             driver: TestDriver::new(0, 0),
             libraries: library_folder(library),
-            folder,
+            folder: Folder::new(),
             options: Vec::new(),
             double: None,
         }
@@ -101,7 +99,7 @@ impl Setup {
     }
 
     pub(crate) fn file(self, name: &str, content: &[u8]) -> Setup {
-        std::fs::write(self.folder.path().join("m/1").join(name), content).unwrap();
+        self.folder.file(name, content);
         self
     }
 
@@ -111,36 +109,23 @@ impl Setup {
         TensorRtBackend::new(settings, self.devices.clone())
     }
 
+    /// What the server hands to the backend.
     pub(crate) fn source(&self, config: &str) -> ModelSource {
-        let mut config = parse(&format!("name: \"m\" {config}"), "config.pbtxt").unwrap().config;
-        (config.backend, config.platform) = ("tensorrt".into(), "tensorrt_plan".into());
-        let directory = self.folder.path().join("m");
-        ModelSource {
-            name: "m".into(),
-            version: 1,
-            version_directory: directory.join("1"),
-            model_directory: directory,
-            config: Arc::new(config),
-        }
+        let mut source = self.folder.source("tensorrt", config);
+        Arc::make_mut(&mut source.config).platform = "tensorrt_plan".into();
+        source
     }
 
     /// Loads model `m` with a config that may be incomplete.
     pub(crate) fn load(&self, config: &str) -> Result<Loaded> {
-        let (backend, source) = (self.backend(), self.source(config));
-        let model = backend.load(&source)?;
+        let backend = self.backend();
         let gpus =
             self.devices.gpus().map(|gpu| Gpu { id: gpu.id, compute_capability: gpu.compute_capability });
         let facts = DefaultFacts {
             backends: [("tensorrt".to_owned(), backend.facts())].into_iter().collect(),
             gpus: Some(gpus.collect()),
         };
-        let mut config = ModelConfig::clone(&source.config);
-        apply_defaults(&mut config, "m", &facts);
-        model.complete_config(&mut config, 4)?;
-        apply_defaults(&mut config, "m", &facts);
-        model.check_config(&config)?;
-        let interface = Arc::new(Interface::new(&config).unwrap());
-        Ok(Loaded { model, config: Arc::new(config), interface })
+        load_source(&backend, &self.source(config), &facts).map(Loaded)
     }
 
     /// Loads the plan of that text.
@@ -159,25 +144,24 @@ pub(crate) fn refused(version: usize, text: &str, config: &str) -> String {
     }
 }
 
-/// A loaded model that can make instances.
-pub(crate) struct Loaded {
-    pub(crate) model: Box<dyn Model>,
-    pub(crate) config: Arc<ModelConfig>,
-    pub(crate) interface: Arc<Interface>,
+/// A loaded model whose instances are on GPUs, the first if none is named.
+pub(crate) struct Loaded(testing::Loaded);
+
+impl Deref for Loaded {
+    type Target = testing::Loaded;
+
+    fn deref(&self) -> &testing::Loaded {
+        &self.0
+    }
 }
 
 impl Loaded {
-    pub(crate) fn spec(&self, index: usize, device: Device) -> InstanceSpec {
-        let (config, interface) = (Arc::clone(&self.config), Arc::clone(&self.interface));
-        InstanceSpec { name: format!("m_0_{index}"), index, device, config, interface }
-    }
-
     pub(crate) fn instance(&self) -> Box<dyn ModelInstance> {
         self.instance_on(0, 0).unwrap()
     }
 
     pub(crate) fn instance_on(&self, index: usize, gpu: i32) -> Result<Box<dyn ModelInstance>> {
-        self.model.new_instance(&self.spec(index, Device::Gpu(gpu))).map(NewInstance::into_box)
+        self.model.new_instance(&self.spec_of(index, Device::Gpu(gpu))).map(NewInstance::into_box)
     }
 
     /// Executes requests as one batch on a new instance.
@@ -191,26 +175,8 @@ impl Loaded {
         requests: Vec<Vec<Option<InputTensor>>>,
         wanted: &WantedOutputs,
     ) -> Vec<Result<Response>> {
-        let mut batch = Batch::new();
-        let mut receivers = Vec::new();
-        for inputs in requests {
-            let (response, receiver) = channel(Delivery::Once, Instant::now(), Arc::default());
-            let rows = inputs.iter().flatten().next().and_then(|input| input.shape.first().copied());
-            let batch_size = if self.interface.max_batch_size > 0 { rows.unwrap() as usize } else { 1 };
-            let request = Request::new(inputs.into_iter().collect(), batch_size, response);
-            batch.push(Request { outputs: wanted.clone(), ..request });
-            receivers.push(receiver);
-        }
-        instance.execute(&mut batch);
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        receivers.into_iter().map(|receiver| runtime.block_on(receiver.only())).collect()
+        execute_wanted(instance, &self.interface, requests, wanted)
     }
-}
-
-/// An input.
-#[allow(clippy::unnecessary_wraps, reason = "stands in lists beside inputs that are not")]
-pub(crate) fn input(shape: &[i64], data: impl Into<Bytes>) -> Option<InputTensor> {
-    Some(InputTensor { shape: Shape::from(shape), data: data.into().into() })
 }
 
 /// Encodes FP32.

@@ -75,7 +75,8 @@ pub struct Loaded {
     pub model: Box<dyn Model>,
     pub config: Arc<ModelConfig>,
     pub interface: Arc<Interface>,
-    _folder: Folder,
+    /// `None` if whoever loaded the model has it.
+    _folder: Option<Folder>,
 }
 
 impl fmt::Debug for Loaded {
@@ -90,14 +91,23 @@ impl fmt::Debug for Loaded {
 /// That of the backend.
 pub fn load(backend: &dyn Backend, folder: Folder, config: &str) -> Result<Loaded> {
     let source = folder.source(backend.name(), config);
-    let model = backend.load(&source)?;
+    let loaded = load_source(backend, &source, &DefaultFacts::default())?;
+    Ok(Loaded { _folder: Some(folder), ..loaded })
+}
+
+/// Loads what the server hands to a backend, on a machine of which `facts` are known. The files stay the caller's.
+///
+/// # Errors
+/// That of the backend.
+pub fn load_source(backend: &dyn Backend, source: &ModelSource, facts: &DefaultFacts) -> Result<Loaded> {
+    let model = backend.load(source)?;
     let mut config = ModelConfig::clone(&source.config);
-    apply_defaults(&mut config, "m", &DefaultFacts::default());
+    apply_defaults(&mut config, "m", facts);
     model.complete_config(&mut config, 4)?;
-    apply_defaults(&mut config, "m", &DefaultFacts::default());
+    apply_defaults(&mut config, "m", facts);
     model.check_config(&config)?;
     let interface = Arc::new(Interface::new(&config).unwrap());
-    Ok(Loaded { model, config: Arc::new(config), interface, _folder: folder })
+    Ok(Loaded { model, config: Arc::new(config), interface, _folder: None })
 }
 
 /// The error of loading a model and of making an instance.
@@ -119,8 +129,13 @@ impl Loaded {
     }
 
     pub fn spec(&self, device: Device) -> InstanceSpec {
+        self.spec_of(0, device)
+    }
+
+    /// Of the instance of that number in its group.
+    pub fn spec_of(&self, index: usize, device: Device) -> InstanceSpec {
         let (config, interface) = (Arc::clone(&self.config), Arc::clone(&self.interface));
-        InstanceSpec { name: "m_0_0".into(), index: 0, device, config, interface }
+        InstanceSpec { name: format!("m_0_{index}"), index, device, config, interface }
     }
 
     /// An instance on the CPU.

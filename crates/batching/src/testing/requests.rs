@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hippocamp_backend::{
-    Batch, Delivery, InputTensor, ModelInstance, OutputTensor, Request, Response, Result, channel,
+    Batch, Delivery, InputTensor, ModelInstance, OutputTensor, Request, Response, Result, WantedOutputs,
+    channel,
 };
 use hippocamp_interface::Interface;
 use hippocamp_tensor::Shape;
@@ -22,7 +23,7 @@ pub fn execute(
     execute_together(instance, interface, vec![inputs]).remove(0)
 }
 
-/// Executes requests as one batch and returns their responses.
+/// Executes requests for all outputs as one batch and returns their responses.
 ///
 /// # Panics
 /// If a request to a model with a batch dimension has no input.
@@ -31,13 +32,27 @@ pub fn execute_together(
     interface: &Interface,
     requests: Vec<Vec<Option<InputTensor>>>,
 ) -> Vec<Result<Response>> {
+    execute_wanted(instance, interface, requests, &WantedOutputs::ALL)
+}
+
+/// As [`execute_together`], of requests that want these outputs.
+///
+/// # Panics
+/// If a request to a model with a batch dimension has no input.
+pub fn execute_wanted(
+    instance: &mut dyn ModelInstance,
+    interface: &Interface,
+    requests: Vec<Vec<Option<InputTensor>>>,
+    wanted: &WantedOutputs,
+) -> Vec<Result<Response>> {
     let mut batch = Batch::new();
     let mut receivers = Vec::new();
     for inputs in requests {
         let (response, receiver) = channel(Delivery::Once, Instant::now(), Arc::default());
         let rows = inputs.iter().flatten().next().and_then(|i| i.shape.first().copied());
         let batch_size = if interface.max_batch_size > 0 { rows.unwrap() as usize } else { 1 };
-        batch.push(Request::new(inputs.into_iter().collect(), batch_size, response));
+        let request = Request::new(inputs.into_iter().collect(), batch_size, response);
+        batch.push(Request { outputs: wanted.clone(), ..request });
         receivers.push(receiver);
     }
     instance.execute(&mut batch);
