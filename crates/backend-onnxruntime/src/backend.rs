@@ -39,7 +39,7 @@ impl Backend for OnnxRuntimeBackend {
     }
 
     fn facts(&self) -> BackendFacts {
-        let library = self.settings.library_now();
+        let library = self.settings.library.now();
         if library.is_file() && self.settings.devices.gpus().next().is_some() && !has_provider(library) {
             warn!(
                 "ONNX models run on the CPU, although there are GPUs: '{}' has no CUDA provider beside it. Get one with 'pip install \

@@ -36,11 +36,7 @@ static RUNTIME: Mutex<Option<Arc<Runtime>>> = Mutex::new(None);
 /// Returns the runtime of this process. The first call opens it with these settings, which then apply to the process;
 /// concurrent calls wait. A failed call may be repeated, for instance after the library was installed.
 pub(crate) fn runtime(settings: &Settings) -> Result<Arc<Runtime>> {
-    let library = settings.library_now();
-    if !settings.looked_in.is_empty() && !library.is_file() {
-        return Err(nowhere(&settings.looked_in));
-    }
-    let path = std::path::absolute(library).unwrap_or_else(|_| library.to_owned());
+    let path = settings.library.to_open().map_err(|places| nowhere(&places))?;
     let mut slot = RUNTIME.lock();
     if let Some(runtime) = &*slot
         && runtime.library == path
@@ -103,13 +99,11 @@ fn unusable(path: &Path, why: &str) -> Error {
 }
 
 #[cold]
-fn nowhere(looked_in: &[PathBuf]) -> Error {
+fn nowhere(places: &str) -> Error {
     let [oldest, _] = TESTED;
-    let places: Vec<String> = looked_in.iter().map(|place| place.display().to_string()).collect();
     Error::unavailable(format!(
         "ONNX Runtime was not found. Version {oldest} or later is expected: get it with scripts/fetch or 'pip install \
          onnxruntime', or name the library with HIPPOCAMP_ONNXRUNTIME_LIBRARY or --backend-config=onnxruntime,library=PATH. It \
-         was looked for in {}",
-        places.join(", ")
+         was looked for in {places}"
     ))
 }

@@ -1,20 +1,18 @@
 //! The settings of `--backend-config=onnxruntime,KEY=VALUE`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hippocamp_backend::Result;
 use hippocamp_backend_options::BackendOption;
 use hippocamp_device::Devices;
+use hippocamp_engine_library::LibraryPath;
 
 /// Settings of the backend, which all models of the process share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The path of ONNX Runtime's shared library.
-    pub library: PathBuf,
-    /// Where the library was searched for in vain; empty if its path is known. These places are checked again when the
-    /// library is needed.
-    pub looked_in: Vec<PathBuf>,
+    pub library: LibraryPath,
     /// The number of CPUs that all models of this process may use together.
     pub threads: usize,
     /// Whether models without thread settings of their own share one pool. Otherwise each session has its own pool,
@@ -48,8 +46,7 @@ impl Settings {
     /// control group's quota.
     pub fn new(library: impl Into<PathBuf>) -> Settings {
         Settings {
-            library: library.into(),
-            looked_in: Vec::new(),
+            library: LibraryPath::at(library),
             threads: std::thread::available_parallelism().map_or(1, Into::into),
             global_pool: true,
             intra_op_thread_count: None,
@@ -64,8 +61,7 @@ impl Settings {
 
     /// Settings for a library that was not found in any of these places.
     pub fn not_found(looked_in: Vec<PathBuf>) -> Settings {
-        let library = looked_in.first().cloned().unwrap_or_default();
-        Settings { looked_in, ..Settings::new(library) }
+        Settings { library: LibraryPath::not_found(looked_in), ..Settings::new("") }
     }
 
     /// Applies options of the command line. Words in a key may be joined by `-` or `_`.
@@ -74,7 +70,7 @@ impl Settings {
         for option in options.into_iter().map(|each| BackendOption::new("onnxruntime", each)) {
             let value = option.value();
             match option.key() {
-                "library" => (settings.library, settings.looked_in) = (value.into(), Vec::new()),
+                "library" => settings.library = LibraryPath::at(value),
                 "enable_global_threadpool" => settings.global_pool = option.flag()?,
                 "intra_op_thread_count" => settings.intra_op_thread_count = option.threads()?,
                 "inter_op_thread_count" => settings.inter_op_thread_count = option.threads()?,
@@ -87,15 +83,12 @@ impl Settings {
         }
         Ok(settings)
     }
-
-    /// The path where the library is now.
-    pub(crate) fn library_now(&self) -> &Path {
-        self.looked_in.iter().find(|place| place.is_file()).unwrap_or(&self.library)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn from(options: &[(&str, &str)]) -> Result<Settings> {
@@ -116,7 +109,7 @@ mod tests {
             ("library", "/opt/other.so"),
         ]);
         let settings = settings.unwrap();
-        assert_eq!(settings.library, Path::new("/opt/other.so"));
+        assert_eq!(settings.library, LibraryPath::at("/opt/other.so"));
         assert!(!settings.global_pool && settings.allow_spinning && settings.threads >= 1);
         assert_eq!((settings.intra_op_thread_count, settings.inter_op_thread_count), (Some(3), None));
         assert_eq!(settings.operator_folders, [Path::new("/opt/operators"), Path::new("/opt/more")]);
@@ -127,15 +120,11 @@ mod tests {
     }
 
     #[test]
-    fn a_library_that_was_not_found_may_be_put_in_its_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let places = ["first", "second", "third"].map(|name| folder.path().join(name));
-        let settings = Settings::not_found(places.to_vec());
-        assert_eq!(settings.library_now(), places[0]);
-        std::fs::write(&places[1], "").unwrap();
-        assert_eq!(settings.library_now(), places[1]);
+    fn a_library_that_is_named_is_no_longer_looked_for() {
+        let settings = Settings::not_found(vec!["first".into(), "second".into()]);
+        assert_eq!(settings.library.now(), Path::new("first"));
         let named = settings.with_options([("library", "/opt/other.so")]).unwrap();
-        assert_eq!((named.library_now(), named.looked_in.len()), (Path::new("/opt/other.so"), 0));
+        assert_eq!(named.library, LibraryPath::at("/opt/other.so"));
     }
 
     #[test]

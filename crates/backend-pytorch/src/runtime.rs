@@ -19,11 +19,7 @@ static RUNTIME: Mutex<Option<(PathBuf, &'static Library)>> = Mutex::new(None);
 /// Returns the library of this process. The first call opens it; concurrent calls wait. A failed call may be repeated, for
 /// instance after the library was installed.
 pub(crate) fn runtime(settings: &Settings) -> Result<&'static Library> {
-    let library = settings.library_now();
-    if !settings.looked_in.is_empty() && !library.is_file() {
-        return Err(nowhere(&settings.looked_in));
-    }
-    let path = std::path::absolute(library).unwrap_or_else(|_| library.to_owned());
+    let path = settings.library.to_open().map_err(|places| nowhere(&places))?;
     let mut slot = RUNTIME.lock();
     if let Some((loaded, library)) = &*slot {
         if *loaded == path {
@@ -59,11 +55,9 @@ fn unusable(path: &Path, why: &str) -> Error {
 }
 
 #[cold]
-fn nowhere(looked_in: &[PathBuf]) -> Error {
-    let places: Vec<String> = looked_in.iter().map(|place| place.display().to_string()).collect();
+fn nowhere(places: &str) -> Error {
     Error::unavailable(format!(
         "PyTorch was not found. Version {TESTED} is expected: get it with scripts/fetch torch and scripts/torch-shim, or name \
-         libtorch_cpu.so with HIPPOCAMP_PYTORCH_LIBRARY or --backend-config=pytorch,library=PATH. It was looked for in {}",
-        places.join(", ")
+         libtorch_cpu.so with HIPPOCAMP_PYTORCH_LIBRARY or --backend-config=pytorch,library=PATH. It was looked for in {places}"
     ))
 }

@@ -1,20 +1,18 @@
 //! The settings of `--backend-config=pytorch,KEY=VALUE`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hippocamp_backend::Result;
 use hippocamp_backend_options::BackendOption;
+use hippocamp_engine_library::LibraryPath;
 
 /// Settings of the backend, which all models of the process share.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// The path of PyTorch's shared library, `libtorch_cpu.so`.
-    pub library: PathBuf,
+    pub library: LibraryPath,
     /// The path of the library that `scripts/torch-shim` builds; `None` if it is beside the other.
     pub shim: Option<PathBuf>,
-    /// Where the library was searched for in vain; empty if its path is known. These places are checked again when the
-    /// library is needed.
-    pub looked_in: Vec<PathBuf>,
     /// Threads within an operation of each model that does not say it; `None` divides the CPUs among the instances of a model.
     pub intra_op_thread_count: Option<usize>,
     /// Threads for parts of models that run at the same time; `None` leaves it to the library.
@@ -30,13 +28,12 @@ const KNOWN: &str = "library, shim, intra_op_thread_count, inter_op_thread_count
 impl Settings {
     /// Settings for the library at this path.
     pub fn new(library: impl Into<PathBuf>) -> Settings {
-        Settings { library: library.into(), ..Settings::default() }
+        Settings { library: LibraryPath::at(library), ..Settings::default() }
     }
 
     /// Settings for a library that was not found in any of these places.
     pub fn not_found(looked_in: Vec<PathBuf>) -> Settings {
-        let library = looked_in.first().cloned().unwrap_or_default();
-        Settings { looked_in, ..Settings::new(library) }
+        Settings { library: LibraryPath::not_found(looked_in), ..Settings::new("") }
     }
 
     /// Applies options of the command line. Words in a key may be joined by `-` or `_`.
@@ -44,7 +41,7 @@ impl Settings {
         let mut settings = self;
         for option in options.into_iter().map(|each| BackendOption::new("pytorch", each)) {
             match option.key() {
-                "library" => (settings.library, settings.looked_in) = (option.value().into(), Vec::new()),
+                "library" => settings.library = LibraryPath::at(option.value()),
                 "shim" => settings.shim = Some(option.value().into()),
                 "intra_op_thread_count" => settings.intra_op_thread_count = option.threads()?,
                 "inter_op_thread_count" => settings.inter_op_thread_count = option.threads()?,
@@ -53,15 +50,12 @@ impl Settings {
         }
         Ok(settings)
     }
-
-    /// The path where the library is now.
-    pub(crate) fn library_now(&self) -> &Path {
-        self.looked_in.iter().find(|place| place.is_file()).unwrap_or(&self.library)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn from(options: &[(&str, &str)]) -> Result<Settings> {
@@ -78,20 +72,18 @@ mod tests {
             ("shim", "/opt/shim.so"),
         ]);
         let settings = settings.unwrap();
-        assert_eq!(settings.library, Path::new("/opt/other.so"));
+        assert_eq!(settings.library, LibraryPath::at("/opt/other.so"));
         assert_eq!(settings.shim.as_deref(), Some(Path::new("/opt/shim.so")));
         assert_eq!((settings.intra_op_thread_count, settings.inter_op_thread_count), (Some(3), Some(4)));
         assert_eq!(from(&[("intra_op_thread_count", "-1")]).unwrap(), Settings::new("lib.so"));
     }
 
     #[test]
-    fn a_library_that_was_not_found_may_be_put_in_its_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let places = ["first", "second"].map(|name| folder.path().join(name));
-        let settings = Settings::not_found(places.to_vec());
-        assert_eq!(settings.library_now(), places[0]);
-        std::fs::write(&places[1], "").unwrap();
-        assert_eq!(settings.library_now(), places[1]);
+    fn a_library_that_is_named_is_no_longer_looked_for() {
+        let settings = Settings::not_found(vec!["first".into(), "second".into()]);
+        assert_eq!(settings.library.now(), Path::new("first"));
+        let named = settings.with_options([("library", "/opt/other.so")]).unwrap();
+        assert_eq!(named.library, LibraryPath::at("/opt/other.so"));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use kit::library;
 
 /// Why a library was refused; asserts the rest of the message.
 fn refused(settings: Settings) -> String {
-    let library = settings.library.clone();
+    let library = settings.library.now().to_owned();
     let error = PyTorchBackend::new(settings).available();
     let reason = error.expect_err("the library was expected to be refused").reason();
     let start = format!("Unavailable: PyTorch cannot be loaded from '{}': ", library.display());

@@ -20,11 +20,7 @@ static RUNTIME: Mutex<Option<(PathBuf, &'static Library)>> = Mutex::new(None);
 /// instance after the library was installed.
 pub(crate) fn runtime(settings: &Settings) -> Result<&'static Library> {
     variables::keep();
-    let library = settings.library_now();
-    if !settings.looked_in.is_empty() && !library.is_file() {
-        return Err(nowhere(&settings.looked_in));
-    }
-    let path = std::path::absolute(library).unwrap_or_else(|_| library.to_owned());
+    let path = settings.library.to_open().map_err(|places| nowhere(&places))?;
     let mut slot = RUNTIME.lock();
     if let Some((loaded, library)) = &*slot {
         if *loaded == path {
@@ -56,12 +52,10 @@ fn unusable(path: &Path, why: &str) -> Error {
 }
 
 #[cold]
-fn nowhere(looked_in: &[PathBuf]) -> Error {
-    let places: Vec<String> = looked_in.iter().map(|place| place.display().to_string()).collect();
+fn nowhere(places: &str) -> Error {
     Error::unavailable(format!(
         "TensorFlow was not found. Version {TESTED} is expected: get it with scripts/fetch tensorflow or 'pip install \
          tensorflow-cpu', or name libtensorflow_cc.so.2 with HIPPOCAMP_TENSORFLOW_LIBRARY or \
-         --backend-config=tensorflow,library=PATH. It was looked for in {}",
-        places.join(", ")
+         --backend-config=tensorflow,library=PATH. It was looked for in {places}"
     ))
 }

@@ -1,18 +1,16 @@
 //! The settings of `--backend-config=tensorflow,KEY=VALUE`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use hippocamp_backend::Result;
 use hippocamp_backend_options::BackendOption;
+use hippocamp_engine_library::LibraryPath;
 
 /// Settings of the backend, which all models of the process share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The path of TensorFlow's shared library, beside which its other part has to be.
-    pub library: PathBuf,
-    /// Where the library was searched for in vain; empty if its path is known. These places are checked again when the
-    /// library is needed.
-    pub looked_in: Vec<PathBuf>,
+    pub library: LibraryPath,
     /// Threads within an operation of each session whose model does not say it.
     pub intra_op_thread_count: usize,
     /// Threads across operations of each session whose model does not say it; `None` runs operations on the instance's own
@@ -32,8 +30,7 @@ impl Settings {
     /// Settings for the library at this path. Operations may use as many threads as there are CPUs for this process.
     pub fn new(library: impl Into<PathBuf>) -> Settings {
         Settings {
-            library: library.into(),
-            looked_in: Vec::new(),
+            library: LibraryPath::at(library),
             intra_op_thread_count: std::thread::available_parallelism().map_or(1, Into::into),
             inter_op_thread_count: None,
             allow_soft_placement: true,
@@ -42,8 +39,7 @@ impl Settings {
 
     /// Settings for a library that was not found in any of these places.
     pub fn not_found(looked_in: Vec<PathBuf>) -> Settings {
-        let library = looked_in.first().cloned().unwrap_or_default();
-        Settings { looked_in, ..Settings::new(library) }
+        Settings { library: LibraryPath::not_found(looked_in), ..Settings::new("") }
     }
 
     /// Applies options of the command line. Words in a key may be joined by `-` or `_`.
@@ -51,7 +47,7 @@ impl Settings {
         let mut settings = self;
         for option in options.into_iter().map(|each| BackendOption::new("tensorflow", each)) {
             match option.key() {
-                "library" => (settings.library, settings.looked_in) = (option.value().into(), Vec::new()),
+                "library" => settings.library = LibraryPath::at(option.value()),
                 "intra_op_thread_count" => {
                     let default = Settings::new("").intra_op_thread_count;
                     settings.intra_op_thread_count = option.threads()?.unwrap_or(default);
@@ -65,15 +61,12 @@ impl Settings {
         }
         Ok(settings)
     }
-
-    /// The path where the library is now.
-    pub(crate) fn library_now(&self) -> &Path {
-        self.looked_in.iter().find(|place| place.is_file()).unwrap_or(&self.library)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn from(options: &[(&str, &str)]) -> Result<Settings> {
@@ -92,7 +85,7 @@ mod tests {
             ("library", "/opt/other.so"),
         ]);
         let settings = settings.unwrap();
-        assert_eq!(settings.library, Path::new("/opt/other.so"));
+        assert_eq!(settings.library, LibraryPath::at("/opt/other.so"));
         assert_eq!((settings.intra_op_thread_count, settings.inter_op_thread_count), (3, Some(4)));
         assert!(settings.allow_soft_placement);
         assert!(!from(&[("allow-soft-placement", "false")]).unwrap().allow_soft_placement);
@@ -101,15 +94,11 @@ mod tests {
     }
 
     #[test]
-    fn a_library_that_was_not_found_may_be_put_in_its_place() {
-        let folder = tempfile::tempdir().unwrap();
-        let places = ["first", "second"].map(|name| folder.path().join(name));
-        let settings = Settings::not_found(places.to_vec());
-        assert_eq!(settings.library_now(), places[0]);
-        std::fs::write(&places[1], "").unwrap();
-        assert_eq!(settings.library_now(), places[1]);
+    fn a_library_that_is_named_is_no_longer_looked_for() {
+        let settings = Settings::not_found(vec!["first".into(), "second".into()]);
+        assert_eq!(settings.library.now(), Path::new("first"));
         let named = settings.with_options([("library", "/opt/other.so")]).unwrap();
-        assert_eq!((named.library_now(), named.looked_in.len()), (Path::new("/opt/other.so"), 0));
+        assert_eq!(named.library, LibraryPath::at("/opt/other.so"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 #![allow(unsafe_code, reason = "opens shared libraries, and calls the C library")]
 #![warn(missing_docs)]
 
+mod library_path;
 mod memory;
 mod messages;
 mod variables;
@@ -14,6 +15,7 @@ use std::path::Path;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY, RTLD_LOCAL, RTLD_NOW};
 
+pub use library_path::LibraryPath;
 pub use memory::give_back;
 pub use messages::one_line;
 pub use variables::set_default;

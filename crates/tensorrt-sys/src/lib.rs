@@ -24,7 +24,6 @@ mod runtime;
 pub mod slots;
 mod types;
 mod version;
-mod whole_file;
 
 pub use context::Context;
 pub use dims::Dims;

@@ -10,7 +10,7 @@ use libloading::os::unix::{Library as Opened, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW}
 use crate::build::Builder;
 use crate::object::Owned;
 use crate::runtime::Runtime;
-use crate::{Layout, Product, Version, logger, whole_file};
+use crate::{Layout, Product, Version, logger};
 
 /// A library of TensorRT: the full one, the lean or the dispatch runtime, or TensorRT for RTX. Never closed: it has threads and
 /// global state.
@@ -176,7 +176,7 @@ impl Inner {
 }
 
 fn open(path: &Path, scope: c_int) -> Result<Opened, String> {
-    whole_file::check(path)?;
+    hippocamp_engine_library::fault(path).map_or(Ok(()), Err)?;
     // SAFETY: whoever configured the library vouches for what it does when it is opened.
     unsafe { Opened::open(Some(path), RTLD_NOW | scope) }.map_err(|fault| match fault {
         libloading::Error::DlOpen { source } => source.to_string(),
