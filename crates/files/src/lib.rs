@@ -8,8 +8,10 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
+mod entered_folders;
 mod stamp;
 
+pub use entered_folders::EnteredFolders;
 pub use stamp::Stamp;
 
 /// A list of names or a config; a larger one is something else.

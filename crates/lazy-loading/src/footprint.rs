@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use hippocamp_backend::ModelDirectories;
+use hippocamp_files::EnteredFolders;
 use hippocamp_lifecycle::{Job, Lifecycle, LoadOverrides, Repositories, composing_of, find_files};
 use hippocamp_loading::{Prepared, prepare};
 use hippocamp_model_config::ModelConfig;
@@ -85,7 +86,9 @@ fn estimated(lifecycle: &Lifecycle, part: Part, overrides: &LoadOverrides) -> Pa
 /// The total size of the files of all served versions in bytes, times the number of instances unless these share the files.
 /// Buffers and derived data are not counted, because they are unknown before the model runs.
 fn footprint(Prepared { folder, config, versions, .. }: &Prepared, shared: bool) -> u64 {
-    let files = versions.iter().map(|&version| size(&folder.version_path(version), MAX_DEPTH));
+    let files = versions
+        .iter()
+        .map(|&version| size(&folder.version_path(version), MAX_DEPTH, &mut EnteredFolders::default()));
     let times = if shared { 1 } else { instances(config) };
     files.fold(0, u64::saturating_add).saturating_mul(times)
 }
@@ -98,15 +101,15 @@ fn instances(config: &ModelConfig) -> u64 {
     each.sum::<u64>().max(1)
 }
 
-/// The maximum depth of nested folders; a deeper nesting is taken for a cycle of links.
+/// The maximum depth of nested folders.
 const MAX_DEPTH: usize = 16;
 
-/// The size in bytes of a file, or of all files in a folder. Files that cannot be read count as 0.
-fn size(path: &Path, depth: usize) -> u64 {
+/// The size in bytes of a file, or of all files in a folder that was not entered yet. Files that cannot be read count as 0.
+fn size(path: &Path, depth: usize, entered: &mut EnteredFolders) -> u64 {
     match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() && depth > 0 => {
+        Ok(metadata) if metadata.is_dir() && depth > 0 && entered.enter(&metadata) => {
             let entries = fs::read_dir(path).into_iter().flatten().flatten();
-            entries.map(|entry| size(&entry.path(), depth - 1)).fold(0, u64::saturating_add)
+            entries.map(|entry| size(&entry.path(), depth - 1, entered)).fold(0, u64::saturating_add)
         }
         Ok(metadata) if metadata.is_file() => metadata.len(),
         _ => 0,
@@ -150,6 +153,7 @@ mod tests {
         write("1/model", "not served");
         write("2/model", "12345");
         write("2/weights/part", "678");
+        std::os::unix::fs::symlink("..", folder.path().join("m/2/weights/again")).unwrap();
         write("labels.txt", "not a version's");
         write(
             "config.pbtxt",

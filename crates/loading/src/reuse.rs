@@ -1,13 +1,14 @@
 //! Reuse across an edit of a config: a version whose files did not change is not loaded again for a setting that its engine does
 //! not read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fmt, fs, io};
 
 use hippocamp_backend::Model;
+use hippocamp_files::EnteredFolders;
 use hippocamp_model_config::ModelConfig;
 use hippocamp_repository::ModelFolder;
 use hippocamp_scheduler as scheduler;
@@ -46,7 +47,7 @@ pub struct Files {
 
 /// The metadata of one file. A file that replaces another has a different inode number, and one that was overwritten has a
 /// different time of change (`ctime`), which programs cannot set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Stat {
     size: u64,
     inode: (u64, u64),
@@ -84,7 +85,7 @@ impl Files {
 }
 
 fn list(folder: &ModelFolder, version: u64, found: &mut BTreeMap<PathBuf, Stat>) -> io::Result<()> {
-    let mut open = vec![PathBuf::from(version.to_string())];
+    let mut open = BTreeSet::from([PathBuf::from(version.to_string())]);
     for entry in fs::read_dir(&folder.path)? {
         let name = PathBuf::from(entry?.file_name());
         let path = folder.path.join(&name);
@@ -94,10 +95,12 @@ fn list(folder: &ModelFolder, version: u64, found: &mut BTreeMap<PathBuf, Stat>)
         let is_editors = bytes.starts_with(b".") || bytes.ends_with(b"~");
         let is_version = name.to_str().is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
         if !is_config && !is_version && !is_editors && name != Path::new("configs") {
-            open.push(name);
+            open.insert(name);
         }
     }
-    while let Some(within) = open.pop() {
+    let mut entered = EnteredFolders::default();
+    // In the order of names, so that it is always the same of several paths by which a folder is entered.
+    while let Some(within) = open.pop_first() {
         let path = folder.path.join(&within);
         let metadata = match fs::metadata(&path) {
             Ok(metadata) => metadata,
@@ -105,12 +108,15 @@ fn list(folder: &ModelFolder, version: u64, found: &mut BTreeMap<PathBuf, Stat>)
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        if metadata.is_dir() {
+        if !metadata.is_dir() {
+            found.insert(within, Stat::of(&metadata));
+        } else if entered.enter(&metadata) {
             for entry in fs::read_dir(&path)? {
-                open.push(within.join(entry?.file_name()));
+                open.insert(within.join(entry?.file_name()));
             }
         } else {
-            found.insert(within, Stat::of(&metadata));
+            // Its files are listed under the other path. What is in a folder does not matter here, but which one it is.
+            found.insert(within, Stat { inode: Stat::of(&metadata).inode, ..Stat::default() });
         }
     }
     Ok(())
@@ -129,4 +135,33 @@ pub(crate) fn if_edited(
     };
     let unchanged = serving.len() == files.len() && serving.iter().all(is_same);
     if unchanged { Vec::new() } else { serving }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn folders_that_link_to_each_other_are_listed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |path: &str| folder.path().join(path);
+        fs::create_dir_all(path("1/parts")).unwrap();
+        fs::write(path("1/parts/weights"), "1").unwrap();
+        for link in ["1/a", "1/parts/b", "1/parts/c"] {
+            symlink(path("1"), path(link)).unwrap();
+        }
+        let read = || Files::read(&ModelFolder::read("m", folder.path(), None).unwrap(), 1);
+        let files = read();
+        let names: Vec<_> =
+            files.found.iter().flatten().map(|(path, _)| path.display().to_string()).collect();
+        assert_eq!(names, ["1/a", "1/parts/b", "1/parts/c", "1/parts/weights"]);
+
+        let config = ModelConfig::default();
+        assert!(files.same_for_engine(&read(), &config, &config));
+        fs::remove_file(path("1/a")).unwrap();
+        symlink("parts", path("1/a")).unwrap();
+        assert!(!files.same_for_engine(&read(), &config, &config), "it leads to another folder");
+    }
 }

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use hippocamp_files as files;
+use hippocamp_files::{self as files, EnteredFolders};
 use tracing::debug;
 
 use crate::links::Links;
@@ -133,14 +133,14 @@ fn version_number(name: &OsStr) -> Option<u64> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tree {
     pub(crate) fingerprint: Fingerprint,
-    /// The folder and all folders below it, including those that are reached by links.
+    /// The folder and all folders below it, including those that are reached by links; each once.
     pub(crate) folders: Vec<PathBuf>,
     /// The paths at which a change redirects one of its links, or the folder itself if it is a link; see [`Links`]. If there
     /// are too many links, only a part of them is followed.
     pub(crate) link_points: Vec<PathBuf>,
 }
 
-/// The limit of nested folders. A deeper nesting is caused by a link that points to a folder above it.
+/// The limit of nested folders.
 const MAX_DEPTH: usize = 16;
 /// Where Python keeps what it compiled: a Python model writes it when it is loaded, so that it would be loaded again for it.
 const PYTHON_CACHE: &str = "__pycache__";
@@ -148,10 +148,16 @@ const PYTHON_CACHE: &str = "__pycache__";
 impl Tree {
     /// Reads the metadata of all files; opens no file.
     pub(crate) fn walk(path: &Path) -> io::Result<Tree> {
-        let mut walk = Walk { hasher: DefaultHasher::new(), folders: Vec::new(), links: Links::default() };
+        let mut walk = Walk {
+            hasher: DefaultHasher::new(),
+            folders: Vec::new(),
+            links: Links::default(),
+            entered: EnteredFolders::default(),
+        };
         if fs::symlink_metadata(path)?.is_symlink() {
             walk.links.follow(path);
         }
+        walk.entered.enter(&fs::metadata(path)?);
         walk.folder(path, MAX_DEPTH)?;
         let (fingerprint, link_points) = (Fingerprint(walk.hasher.finish()), walk.links.into_points());
         Ok(Tree { fingerprint, folders: walk.folders, link_points })
@@ -162,6 +168,7 @@ struct Walk {
     hasher: DefaultHasher,
     folders: Vec<PathBuf>,
     links: Links,
+    entered: EnteredFolders,
 }
 
 impl Walk {
@@ -186,7 +193,9 @@ impl Walk {
                 hash_file(&metadata, &mut self.hasher);
             } else if depth > 0 {
                 metadata.ino().hash(&mut self.hasher);
-                self.folder(&entry.path(), depth - 1)?;
+                if self.entered.enter(&metadata) {
+                    self.folder(&entry.path(), depth - 1)?;
+                }
             }
         }
         Ok(())
@@ -227,6 +236,19 @@ mod tests {
         assert_eq!(Tree::walk(folder.path()).unwrap(), before);
         fs::write(version.join("helper.py"), "").unwrap();
         assert_ne!(Tree::walk(folder.path()).unwrap(), before);
+    }
+
+    #[test]
+    fn links_in_a_circle_are_followed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("1/parts")).unwrap();
+        for link in ["a", "1/b", "1/parts/c"] {
+            std::os::unix::fs::symlink(folder.path(), folder.path().join(link)).unwrap();
+        }
+        let tree = Tree::walk(folder.path()).unwrap();
+        assert_eq!(tree.folders, ["", "1", "1/parts"].map(|path| folder.path().join(path)));
+        fs::write(folder.path().join("1/parts/weights"), "").unwrap();
+        assert_ne!(Tree::walk(folder.path()).unwrap().fingerprint, tree.fingerprint);
     }
 
     #[test]
