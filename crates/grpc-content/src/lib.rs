@@ -4,6 +4,7 @@
 //! It depends on no service's messages or paths.
 
 pub mod deadline;
+mod expansion;
 mod frame_decode;
 mod message_assembly;
 mod metadata;

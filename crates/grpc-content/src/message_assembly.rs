@@ -3,34 +3,27 @@
 //! tonic's codec allocates memory for a message as soon as it has read the announced length, so that a client could make the
 //! server allocate gigabytes with five bytes. Here the frames of a message are held as they arrived until the last one, so
 //! that memory is used only for bytes that were sent. Compressed messages are decompressed here too, so that their expansion
-//! can be limited in proportion to the bytes that were sent.
+//! can be limited in proportion to the bytes that were sent, and large ones do not hold up a connection's thread.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::io::Read;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use bytes::Bytes;
 use hippocamp_net::{BodyError, RequestBody, Source};
 use smallvec::SmallVec;
+use tokio::task::JoinHandle;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service, http};
 use tonic::{Status, codegen::Body as HttpBody};
 
 use crate::deadline;
+use crate::expansion::{Encoding, Expanded, Expansion};
 
 /// The size of a message header in bytes: a compression flag and a length of four bytes.
 pub const HEADER: usize = 5;
-
-/// The size in bytes that every compressed message may expand to, however small it is.
-const FREE_EXPANSION: usize = 64 << 20;
-
-/// The factor of its compressed size by which a message may expand beyond [`FREE_EXPANSION`]. Real tensors rarely compress
-/// to a tenth, a decompression bomb to a thousandth.
-const EXPANSION: usize = 32;
 
 /// The largest message in bytes of a call that carries no tensors and no files. Some of these calls need no token, so that
 /// everybody could have the server hold what they send.
@@ -105,23 +98,6 @@ impl<S> Assembled<S> {
     }
 }
 
-/// The compression of a request's messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Encoding {
-    Gzip,
-    Deflate,
-}
-
-impl Encoding {
-    fn of(headers: &http::HeaderMap) -> Option<Encoding> {
-        match headers.get("grpc-encoding")?.as_bytes() {
-            b"gzip" => Some(Encoding::Gzip),
-            b"deflate" => Some(Encoding::Deflate),
-            _ => None,
-        }
-    }
-}
-
 /// A request body that yields the bytes of a message only when the message is complete.
 #[derive(Debug)]
 pub struct AssembledMessages<B> {
@@ -133,6 +109,8 @@ pub struct AssembledMessages<B> {
     largest: usize,
     /// The frames of the message that is not complete yet.
     held: Frames,
+    /// A complete message that is being decompressed. What follows it waits.
+    expanding: Option<JoinHandle<Expanded>>,
     /// The bytes of complete messages, to be read.
     whole: VecDeque<Bytes>,
     ended: bool,
@@ -146,6 +124,7 @@ impl<B> AssembledMessages<B> {
             is_stream,
             largest,
             held: Frames::default(),
+            expanding: None,
             whole: VecDeque::new(),
             ended: false,
         }
@@ -154,7 +133,14 @@ impl<B> AssembledMessages<B> {
     /// Adds a frame, and moves each message that it completes to `whole`.
     fn push(&mut self, frame: Bytes) -> Result<(), Status> {
         self.held.push(frame);
-        while let Some((flag, length)) = self.held.header() {
+        self.move_complete()
+    }
+
+    /// Moves complete messages to `whole`, up to one that has to be decompressed on another thread.
+    fn move_complete(&mut self) -> Result<(), Status> {
+        while self.expanding.is_none()
+            && let Some((flag, length)) = self.held.header()
+        {
             if length > i32::MAX as usize {
                 // The message is too large. The codec refuses it when it reads the header.
                 self.whole.extend(self.held.take(HEADER));
@@ -172,8 +158,10 @@ impl<B> AssembledMessages<B> {
             match self.encoding.filter(|_| flag == 1) {
                 Some(encoding) => {
                     drop(self.held.take(HEADER));
-                    let message = decompress(encoding, self.held.take(length), length, self.largest)?;
-                    self.whole.extend(message);
+                    match Expansion::begin(encoding, self.held.take(length), self.largest)? {
+                        Expansion::Done(message) => self.whole.extend(message),
+                        Expansion::Elsewhere(expanding) => self.expanding = Some(expanding),
+                    }
                 }
                 None => self.whole.extend(self.held.take(HEADER + length)),
             }
@@ -187,6 +175,20 @@ impl<B: Source> AssembledMessages<B> {
     fn take(&mut self, data: Bytes) -> Result<(), Status> {
         let before = self.held.length + data.len();
         self.push(data)?;
+        self.moved_on(before)
+    }
+
+    /// Takes a message that was decompressed, and those behind it that had to wait.
+    fn take_expanded(&mut self, message: [Bytes; 2]) -> Result<(), Status> {
+        self.expanding = None;
+        self.whole.extend(message);
+        let before = self.held.length;
+        self.move_complete()?;
+        self.moved_on(before)
+    }
+
+    /// Accounts for what is held after messages were passed on, of `before` bytes.
+    fn moved_on(&mut self, before: usize) -> Result<(), Status> {
         if let Some((_, length)) = self.held.header() {
             self.body
                 .has_room_for((HEADER + length).saturating_sub(self.held.length) as u64)
@@ -222,6 +224,12 @@ impl<B: Source> HttpBody for AssembledMessages<B> {
         loop {
             if let Some(bytes) = self.whole.pop_front() {
                 return Poll::Ready(Some(Ok(http_body::Frame::data(bytes))));
+            }
+            if let Some(expanding) = &mut self.expanding {
+                let expanded = ready!(Pin::new(expanding).poll(cx));
+                let lost = |e| Status::internal(format!("the request could not be decompressed: {e}"));
+                self.take_expanded(expanded.map_err(lost)??)?;
+                continue;
             }
             if self.ended {
                 return Poll::Ready(None);
@@ -312,47 +320,6 @@ impl Frames {
             taken.push(frame);
         }
         taken
-    }
-}
-
-/// Decompresses a message, and gives it the header of an uncompressed one.
-fn decompress(
-    encoding: Encoding,
-    frames: SmallVec<[Bytes; 2]>,
-    length: usize,
-    largest: usize,
-) -> Result<[Bytes; 2], Status> {
-    let limit = FREE_EXPANSION.saturating_add(EXPANSION * length).min(largest);
-    let packed = FrameReader(frames.into_iter().collect());
-    let mut message = Vec::new();
-    let read = match encoding {
-        Encoding::Gzip => MultiGzDecoder::new(packed).take(limit as u64 + 1).read_to_end(&mut message),
-        Encoding::Deflate => ZlibDecoder::new(packed).take(limit as u64 + 1).read_to_end(&mut message),
-    };
-    read.map_err(|e| Status::invalid_argument(format!("failed to decompress the request: {e}")))?;
-    if message.len() > limit {
-        return Err(Status::resource_exhausted(format!(
-            "a compressed request of {length} bytes unpacks to more than {limit} bytes; send it uncompressed"
-        )));
-    }
-    let mut header = BytesMut::with_capacity(HEADER);
-    header.put_u8(0);
-    header.put_u32(message.len() as u32);
-    Ok([header.freeze(), message.into()])
-}
-
-/// A reader of the frames' bytes in order.
-struct FrameReader(VecDeque<Bytes>);
-
-impl Read for FrameReader {
-    fn read(&mut self, target: &mut [u8]) -> std::io::Result<usize> {
-        while self.0.front().is_some_and(Bytes::is_empty) {
-            self.0.pop_front();
-        }
-        let Some(frame) = self.0.front_mut() else { return Ok(0) };
-        let count = frame.len().min(target.len());
-        frame.copy_to_slice(&mut target[..count]);
-        Ok(count)
     }
 }
 

@@ -150,6 +150,39 @@ fn a_bomb_is_refused() {
     assert!(failed && out.is_empty());
 }
 
+/// Its one blocking thread is busy until the test says so: what has to be done elsewhere waits.
+#[test]
+fn only_the_beginning_of_a_message_is_unpacked_at_once() {
+    let packed = |content: &[u8]| {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(content).unwrap();
+        message(1, &gzip.finish().unwrap())
+    };
+    let (small, large) = (vec![1; 64 << 10], vec![2; 1 << 20]);
+    let bytes = [packed(&small), packed(&large), packed(&small)].concat();
+    let frames = VecDeque::from([http_body::Frame::data(Bytes::from(bytes))]);
+    let mut body = AssembledMessages::new(Pieces(frames), Some(Encoding::Gzip), true, i32::MAX as usize);
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    let (let_go, wait) = std::sync::mpsc::channel::<()>();
+    runtime.block_on(async {
+        let busy = tokio::task::spawn_blocking(move || wait.recv());
+        let mut out = Vec::new();
+        for _ in 0..2 {
+            out.push(body.frame().await.unwrap().unwrap().into_data().unwrap());
+        }
+        assert_eq!(out.concat(), message(0, &small));
+        let waits = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut body).poll_frame(cx).is_pending()));
+        assert!(waits.await, "it is unpacked on the thread of the connection");
+        let_go.send(()).unwrap();
+        busy.await.unwrap().unwrap();
+        let mut out = Vec::new();
+        while let Some(frame) = body.frame().await {
+            out.push(frame.unwrap().into_data().unwrap());
+        }
+        assert!(out.concat() == [message(0, &large), message(0, &small)].concat());
+    });
+}
+
 #[test]
 fn what_does_not_unpack_is_refused() {
     let (out, failed) = read(&message(1, b"not gzip at all"), &[], Some(Encoding::Gzip));
