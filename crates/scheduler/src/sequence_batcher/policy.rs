@@ -59,6 +59,9 @@ pub(super) struct DelayHooks {
 
 impl SequencePolicy {
     /// `None` if the model has no sequences. `read_file` reads a file of initial states by its name in the config.
+    ///
+    /// # Errors
+    /// That of `read_file`, or `InvalidArg` if a state cannot begin as the config says.
     pub fn from_config(
         config: &ModelConfig,
         interface: &Interface,

@@ -19,6 +19,10 @@ use tracing::warn;
 /// alive.
 const COPIED: usize = 64 << 10;
 
+/// The most bytes of the initial values of a model's states together, as of the file of one. A config, which may come with a
+/// client's load request, says how large they are.
+const MAX_INITIAL: usize = 1 << 30;
+
 /// A state's data, made to outlive its response: device memory is kept where it is, host data in memory that nobody
 /// else can write to.
 fn kept(data: &TensorData) -> Result<TensorData> {
@@ -69,6 +73,7 @@ impl StateSpecs {
     ) -> Result<StateSpecs> {
         let mut specs = StateSpecs { client_outputs: interface.outputs.len(), ..StateSpecs::default() };
         let batched = interface.max_batch_size > 0;
+        let mut room = MAX_INITIAL;
         for state in &batching.state {
             let output = interface.all_outputs().position(|spec| *spec.name == *state.output_name);
             let (Some(output), Some(data_type)) = (output, data_type(state.data_type)) else {
@@ -84,7 +89,7 @@ impl StateSpecs {
                 output,
                 dims: if batched { dims.with_batch(1) } else { dims },
                 data_type,
-                initial: initial(model, state, data_type, batched, read_file)?,
+                initial: initial(model, state, data_type, batched, &mut room, read_file)?,
             });
         }
         Ok(specs)
@@ -175,12 +180,13 @@ impl SequenceStates {
     }
 }
 
-/// The initial value of a state: as the config gives it, or zeros. A dimension of -1 becomes 1.
+/// The initial value of a state: as the config gives it, or zeros. A dimension of -1 becomes 1. Its size is taken off `room`.
 fn initial(
     model: &str,
     state: &State,
     data_type: DataType,
     batched: bool,
+    room: &mut usize,
     read_file: &mut dyn FnMut(&str) -> Result<Bytes>,
 ) -> Result<InputTensor> {
     let given = state.initial_state.first();
@@ -189,19 +195,25 @@ fn initial(
     let shape = if batched { dims.with_batch(1) } else { dims };
     let element = data_type.byte_size().unwrap_or(LENGTH_PREFIX);
     let size = shape.element_count().and_then(|count| count.checked_mul(element));
-    let no_memory = || {
+    let refused = |why: &str| {
         let name = &state.input_name;
         Error::invalid_arg(format!(
-            "there is no memory for the initial value of state '{name}' of model '{model}', which has shape {shape}"
+            "{why} for the initial value of state '{name}' of model '{model}', which has shape {shape}"
         ))
     };
-    let size = size.ok_or_else(no_memory)?;
+    let left = size.and_then(|size| room.checked_sub(size));
+    let (Some(size), Some(left)) = (size, left) else {
+        return Err(refused(&format!(
+            "expected the states of a model to begin with at most {MAX_INITIAL} bytes together, of which {room} are left"
+        )));
+    };
+    *room = left;
     let data = if let Some(StateData::DataFile(file)) = given.and_then(|initial| initial.state_data.as_ref())
     {
         from_file(model, state, &shape, size, file, read_file(file)?)?
     } else {
         let mut zeros = Vec::new();
-        zeros.try_reserve_exact(size).map_err(|_| no_memory())?;
+        zeros.try_reserve_exact(size).map_err(|_| refused("there is no memory"))?;
         zeros.resize(size, 0);
         zeros.into()
     };

@@ -172,7 +172,31 @@ fn sequences_begin_with_zeros_or_with_the_content_of_a_file() {
     assert_eq!(begins(&config, b"\x09\0\0\0a"), (Shape::from([1, 2]), vec![0; 8]));
     let huge = i64::MAX;
     assert!(
-        refused(&state("TYPE_INT32", &format!("{huge}, {huge}"), ""), b"").contains("there is no memory")
+        refused(&state("TYPE_INT32", &format!("{huge}, {huge}"), ""), b"")
+            .contains("at most 1073741824 bytes")
+    );
+}
+
+#[test]
+fn the_states_of_a_model_begin_within_a_limit() {
+    let state = |name: &str, data_type: &str, elements: usize| {
+        format!(
+            r#"state {{ input_name: "{name}" output_name: "b" data_type: {data_type} dims: [ {elements} ] }}"#
+        )
+    };
+    let text = "expected the states of a model to begin with at most 1073741824 bytes together, of which";
+    let refused = |config: &str| with_state(config, b"").unwrap_err().message().to_owned();
+    let half = 1 << 29;
+    let fault = refused(&state("a", "TYPE_UINT8", 2 * half + 1));
+    assert!(
+        fault.starts_with(&format!("{text} 1073741824 are left for the initial value of state 'a'")),
+        "{fault}"
+    );
+    // A text takes four bytes at least. Those of several states count together.
+    let fault = refused(&(state("a", "TYPE_UINT8", 16) + &state("b", "TYPE_STRING", half / 2)));
+    assert!(
+        fault.starts_with(&format!("{text} 1073741808 are left for the initial value of state 'b'")),
+        "{fault}"
     );
 }
 
