@@ -23,7 +23,7 @@ use crate::{FinishedTrace, TraceSink};
 /// How many bytes of traces may wait for the thread. Beyond that they are dropped: the disk is slower than the requests.
 const WAITING: usize = 64 << 20;
 
-/// How many bytes of text are kept for one file. A file that would be larger is written in parts.
+/// How many bytes of text are kept for files, of all settings together. Beyond that the largest file is written in parts.
 const KEPT: usize = 64 << 20;
 
 /// The sink of Triton's mode.
@@ -178,9 +178,14 @@ impl Writer {
         json::write(&mut kept.text, trace);
         kept.traces += 1;
         kept.has_frequency = frequency > 0;
-        if is_last || frequency > 0 && kept.traces >= frequency || kept.text.len() >= KEPT {
+        if is_last || frequency > 0 && kept.traces >= frequency {
             let kept = std::mem::take(kept);
             self.write_next(&kept);
+        } else if self.kept.values().map(|kept| kept.text.len()).sum::<usize>() >= KEPT
+            && let Some(largest) = self.kept.values_mut().max_by_key(|kept| kept.text.len())
+        {
+            let largest = std::mem::take(largest);
+            self.write_next(&largest);
         }
     }
 

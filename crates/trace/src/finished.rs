@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hippocamp_events::TraceContext;
 
-use crate::{Record, Setting, What};
+use crate::{Record, Setting};
 
 /// A trace to which nothing is added any more.
 #[derive(Debug)]
@@ -41,18 +41,8 @@ impl FinishedTrace {
 
     /// About how many bytes it takes, with what clients chose the length of.
     pub fn size(&self) -> usize {
-        let text = |record: &Record| match &record.what {
-            What::Tensor(tensor) => tensor.data.len() + tensor.name.len(),
-            What::Request { request_id, .. } => request_id.len(),
-            What::Failed { message } => message.len(),
-            What::Named { name, .. } => name.len(),
-            What::Time { .. } => 0,
-        };
         let state = self.parent.as_ref().and_then(|parent| parent.state.as_deref()).map_or(0, str::len);
-        size_of::<FinishedTrace>()
-            + size_of_val(&*self.records)
-            + state
-            + self.records.iter().map(text).sum::<usize>()
+        size_of::<FinishedTrace>() + state + self.records.iter().map(Record::size).sum::<usize>()
     }
 }
 

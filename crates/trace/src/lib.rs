@@ -20,6 +20,7 @@ mod settings;
 mod sink;
 mod trace;
 mod tracing;
+mod unfinished;
 
 pub use activity::Activity;
 pub use change::{Change, ChangeFault, Field, Protocol, parse_change};

@@ -99,6 +99,9 @@ impl RequestObserver for Node {
 
     fn of_step(&self) -> Option<Arc<dyn RequestObserver>> {
         self.has_steps.store(true, Relaxed);
+        if !self.root.has_room_for(size_of::<Node>()) {
+            return None;
+        }
         let root = Arc::clone(&self.root);
         let id = root.next_id();
         Some(Arc::new(Node::new(root, id, Some(self.id))))
@@ -109,7 +112,7 @@ impl RequestObserver for Node {
     }
 
     fn on_activity(&self, name: &str, at: Instant) {
-        if self.root.level().timestamps {
+        if self.root.level().timestamps && self.root.has_room_for(name.len()) {
             self.root.note(self.id, What::Named { name: name.into(), at });
         }
     }
@@ -121,6 +124,9 @@ impl RequestObserver for Node {
     fn on_tensor(&self, tensor: &ObservedTensor<'_>) {
         let Some(data_type) = DataType::from_protocol_name(tensor.data_type) else { return };
         let ObservedTensor { place, name, shape, data, .. } = *tensor;
+        if !self.root.has_room_for(data.len()) {
+            return;
+        }
         let (name, shape, data) = (name.into(), shape.into(), Bytes::copy_from_slice(data));
         self.root.note(self.id, What::Tensor(Tensor { place, name, data_type, shape, data }));
     }

@@ -18,6 +18,20 @@ pub struct Record {
     pub what: What,
 }
 
+impl Record {
+    /// About how many bytes it takes, with what clients chose the length of.
+    pub(crate) fn size(&self) -> usize {
+        let text = match &self.what {
+            What::Tensor(tensor) => tensor.data.len() + tensor.name.len() + size_of_val(&*tensor.shape),
+            What::Request { request_id, .. } => request_id.len(),
+            What::Failed { message } => message.len(),
+            What::Named { name, .. } => name.len(),
+            What::Time { .. } => 0,
+        };
+        size_of::<Record>() + text
+    }
+}
+
 /// What was noted.
 #[derive(Clone, Debug)]
 pub enum What {

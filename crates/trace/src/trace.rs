@@ -1,12 +1,12 @@
 //! The trace of a request that was sampled.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use hippocamp_events::{RequestObserver, TraceContext, TraceParent};
 
 use crate::node::Node;
+use crate::unfinished::Unfinished;
 use crate::{Activity, FinishedTrace, Level, Record, Setting, What};
 
 /// The trace of one request of a client, held by the front of a protocol until its response is sent. The trace is finished when
@@ -15,12 +15,12 @@ use crate::{Activity, FinishedTrace, Level, Record, Setting, What};
 pub struct Trace(Arc<Root>);
 
 impl Trace {
-    pub(crate) fn begin(setting: Arc<Setting>, ids: &Arc<AtomicU64>, parent: Option<TraceContext>) -> Trace {
+    pub(crate) fn begin(setting: Arc<Setting>, all: &Arc<Unfinished>, parent: Option<TraceContext>) -> Trace {
         let trace_id = parent.as_ref().map_or_else(random, |parent| parent.parent.trace_id);
         let began = (Instant::now(), SystemTime::now());
-        let id = ids.fetch_add(1, Relaxed) + 1;
-        let (ids, records) = (Arc::clone(ids), Mutex::default());
-        Trace(Arc::new(Root { setting, ids, id, trace_id, span: random(), parent, began, records }))
+        let id = all.next_id();
+        let (all, records) = (Arc::clone(all), Mutex::default());
+        Trace(Arc::new(Root { setting, all, id, trace_id, span: random(), parent, began, records }))
     }
 
     /// Notes that something happens now.
@@ -48,7 +48,7 @@ impl Trace {
 #[derive(Debug)]
 pub(crate) struct Root {
     pub(crate) setting: Arc<Setting>,
-    ids: Arc<AtomicU64>,
+    all: Arc<Unfinished>,
     pub(crate) id: u64,
     trace_id: [u8; 16],
     span: [u8; 8],
@@ -63,11 +63,18 @@ impl Root {
     }
 
     pub(crate) fn next_id(&self) -> u64 {
-        self.ids.fetch_add(1, Relaxed) + 1
+        self.all.next_id()
+    }
+
+    /// Whether something of so many bytes may be noted.
+    pub(crate) fn has_room_for(&self, bytes: usize) -> bool {
+        self.all.has_room_for(size_of::<Record>().saturating_add(bytes))
     }
 
     pub(crate) fn note(&self, id: u64, what: What) {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner).push(Record { id, what });
+        let record = Record { id, what };
+        self.all.noted(record.size());
+        self.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
     }
 
     pub(crate) fn time(&self, id: u64, activity: Activity, at: Instant) {
@@ -86,6 +93,7 @@ impl Root {
 impl Drop for Root {
     fn drop(&mut self) {
         let records = std::mem::take(self.records.get_mut().unwrap_or_else(PoisonError::into_inner));
+        self.all.finished(records.iter().map(Record::size).sum());
         self.setting.sink().collect(FinishedTrace {
             setting: Arc::clone(&self.setting),
             id: self.id,

@@ -1,7 +1,7 @@
 //! The settings in use, and the decision whether a request is traced.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use hippocamp_events::TraceContext;
 use tracing::error;
 
+use crate::unfinished::Unfinished;
 use crate::{Change, NoSink, Resolved, Setting, SettingFault, Settings, StartSettings, Trace, TraceSink};
 
 /// Where traces go. It is chosen when the server is started.
@@ -66,8 +67,7 @@ pub struct Tracing {
     shown: SettingValues,
     /// Whether any request can be sampled.
     is_on: AtomicBool,
-    /// The ids of traced requests.
-    ids: Arc<AtomicU64>,
+    unfinished: Arc<Unfinished>,
     in_use: ArcSwap<InUse>,
     settings: Mutex<Changing>,
     sink: Arc<dyn TraceSink>,
@@ -117,7 +117,7 @@ impl Tracing {
             parents,
             shown,
             is_on: AtomicBool::new(!in_use.server.level().is_off()),
-            ids: Arc::default(),
+            unfinished: Arc::default(),
             in_use: ArcSwap::from_pointee(in_use),
             settings: Mutex::new(changing),
             sink,
@@ -168,7 +168,7 @@ impl Tracing {
             (Some(parent), ParentRule::AsTheClient) if parent.parent.is_sampled() => true,
             (Some(_), ParentRule::AsTheClient) => return None,
         };
-        setting.sample(wanted).then(|| Trace::begin(Arc::clone(setting), &self.ids, parent))
+        setting.sample(wanted).then(|| Trace::begin(Arc::clone(setting), &self.unfinished, parent))
     }
 
     /// The settings of a model, or with `None` of the server, as clients see them.

@@ -1,7 +1,10 @@
 use std::sync::Mutex;
+use std::time::Instant;
+
+use hippocamp_events::{ObservedTensor, TensorPlace};
 
 use super::*;
-use crate::{FinishedTrace, Level};
+use crate::{Activity, FinishedTrace, Level, What};
 
 /// Keeps what it gets.
 #[derive(Debug, Default)]
@@ -61,6 +64,48 @@ fn in_tritons_mode_clients_say_nothing() {
     let start = StartSettings { level: ON, rate: 2, file: "f".to_owned(), ..StartSettings::default() };
     let tracing = Tracing::new(&start, ParentRule::default(), vec![], Arc::new(NoSink));
     assert!(!with_parent(&tracing, "01") && with_parent(&tracing, "00"));
+}
+
+#[test]
+fn what_traces_of_requests_hold_that_are_not_done_is_bounded() {
+    let level = Level { timestamps: true, tensors: true };
+    let start = StartSettings { level, rate: 1, file: "f".to_owned(), ..StartSettings::default() };
+    let sink = Arc::<Kept>::default();
+    let tracing = Tracing::new(&start, ParentRule::default(), vec![], Arc::clone(&sink) as _);
+    let data = vec![0; 40 << 20];
+    let tensor = ObservedTensor {
+        place: TensorPlace::Output,
+        name: "OUT",
+        data_type: "UINT8",
+        shape: &[40 << 20],
+        data: &data,
+    };
+    let [one, other] = [(), ()].map(|()| tracing.sample("m", |_| None).unwrap());
+    one.observer().on_tensor(&tensor);
+    other.observer().on_tensor(&tensor);
+    let small = ObservedTensor { shape: &[24 << 20], data: &data[..24 << 20], ..tensor };
+    other.observer().on_tensor(&ObservedTensor { shape: &[20 << 20], data: &data[..20 << 20], ..small });
+    assert!(other.observer().of_step().is_some());
+    for _ in 0..1 << 20 {
+        other.observer().on_activity("step", Instant::now());
+    }
+    assert!(other.observer().of_step().is_none(), "there is no room for more");
+    other.mark(Activity::HttpSendEnd);
+    drop(one);
+    assert!(other.observer().of_step().is_some());
+    other.observer().on_tensor(&small);
+    drop(other);
+    let traces = sink.0.lock().unwrap();
+    let tensors = |trace: &FinishedTrace| {
+        let tensors = trace.records.iter().filter_map(|record| match &record.what {
+            What::Tensor(tensor) => Some(tensor.data.len() >> 20),
+            _ => None,
+        });
+        tensors.collect::<Vec<_>>()
+    };
+    assert_eq!(traces.iter().map(tensors).collect::<Vec<_>>(), [vec![40], vec![20, 24]]);
+    assert!(traces[1].records.iter().any(|record| matches!(record.what, What::Time { .. })));
+    assert_eq!(tracing.unfinished.held(), 0);
 }
 
 #[test]
