@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use hippocamp_backend::{ModelId, Outcome, RequestContext, RequestEvent, RequestObserver};
 use parking_lot::RwLock;
 
 /// The most names of models that are counted. Names are of models that exist, or were registered.
@@ -31,6 +32,29 @@ pub(crate) struct ModelCounters {
     pub(crate) latency_us: AtomicU64,
     /// Of the last request, in microseconds.
     pub(crate) last_us: AtomicU64,
+    /// How long requests, and the steps that they consist of, have waited for instances, in nanoseconds.
+    pub(crate) waited_ns: AtomicU64,
+}
+
+/// Adds how long a request waits to the counters of the name and version that its client has asked for: several names may
+/// stand for one version, so the version's own statistics say nothing of them.
+#[derive(Debug)]
+struct Waits(Arc<ModelCounters>);
+
+impl RequestObserver for Waits {
+    fn on_event(&self, _: &ModelId, _: &RequestContext, event: &RequestEvent<'_>) {
+        let RequestEvent::Ended { outcome, .. } = event else { return };
+        let waited = match outcome {
+            Outcome::Success { queued, times } => times.started.saturating_duration_since(*queued),
+            Outcome::Cached { queued, looked } => looked.saturating_duration_since(*queued),
+            Outcome::Failed { .. } | Outcome::Withdrawn => return,
+        };
+        self.0.waited_ns.fetch_add(u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    fn of_step(&self) -> Option<Arc<dyn RequestObserver>> {
+        Some(Arc::new(Waits(Arc::clone(&self.0))))
+    }
 }
 
 impl Counters {
@@ -52,6 +76,12 @@ impl Counters {
         counters.requests.fetch_add(1, Relaxed);
         counters.latency_us.fetch_add(us, Relaxed);
         counters.last_us.store(us, Relaxed);
+    }
+
+    /// What is told of the request of a prediction, in order to count how long it waits.
+    pub(crate) fn observer(&self, model: &str, version: Option<&str>) -> Option<Arc<dyn RequestObserver>> {
+        let counters = self.of(model, version.unwrap_or("default"))?;
+        Some(Arc::new(Waits(counters)))
     }
 
     fn of(&self, model: &str, version: &str) -> Option<Arc<ModelCounters>> {

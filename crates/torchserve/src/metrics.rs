@@ -65,19 +65,11 @@ impl TorchServe {
         page.family("ts_inference_requests_total", "counter", "Count", &requests);
         let latency = each(&|index| models[index].1.latency_us.load(Relaxed) as f64);
         page.family("ts_inference_latency_microseconds", "counter", "Microseconds", &latency);
-        let queues = each(&|index| self.queue_us(&models[index].0.0));
+        let queues = each(&|index| models[index].1.waited_ns.load(Relaxed) as f64 / 1000.0);
         page.family("ts_queue_latency_microseconds", "counter", "Microseconds", &queues);
         self.handlers(&mut page, &host);
         system(&mut page, &of_host, self.processors);
         page.text
-    }
-
-    /// How long requests of a model have waited, of all protocols, in microseconds.
-    fn queue_us(&self, name: &str) -> f64 {
-        let registered = self.table.read().models.get(name).and_then(|versions| versions.first().cloned());
-        let network = registered.map_or_else(|| name.to_owned(), |registration| registration.network);
-        let versions = self.server.ready_versions(&network);
-        versions.iter().map(|model| model.statistics.snapshot().queue.ns as f64 / 1000.0).sum()
     }
 
     /// The times of the last predictions.

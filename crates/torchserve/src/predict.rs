@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use hippocamp_backend::{Error, Event, OutputTensor, Response, ResponseReceiver, Sequence};
+use hippocamp_backend::{Error, Event, OutputTensor, Response, ResponseReceiver, Sequence, observe_both};
 use hippocamp_core::{
     Accepted, Activity, LoadedModel, ModelRef, Observed, OutputPlan, Responses, Running, Then,
 };
@@ -124,7 +124,9 @@ impl TorchServe {
         observed: &Observed,
     ) -> Result<(Incoming, Running, Done), Failure> {
         let Prediction { name, version, accepted, begun } = prediction;
-        let accepted = accepted.of(observed.origin(None));
+        let mut origin = observed.origin(None);
+        origin.observer = observe_both(origin.observer, self.counters.observer(&name, version.as_deref()));
+        let accepted = accepted.of(origin);
         let large = size > LARGE && (incoming.rows.is_some() || !is_one_text(&accepted));
         let server = Arc::clone(&self.server);
         let then = if large { Then::Continue } else { Then::Wait };

@@ -242,6 +242,14 @@ async fn models_are_listed_described_and_scaled() {
     let page = served.ask("GET", "/metrics", &[], b"").await.text();
     let counted = "ts_inference_requests_total{model_name=\"numbers\",model_version=\"default\",hostname=\"";
     assert!(page.contains(counted) && page.contains("Requests2XX{Level=\"Host\",Hostname=\""), "{page}");
+    // Each name and version has waited by itself, and together they have what the model's own statistics say.
+    served.ask("POST", "/predictions/numbers/1", &[], &1.5f32.to_le_bytes()).await;
+    let page = served.ask("GET", "/metrics?name[]=ts_queue_latency_microseconds", &[], b"").await.text();
+    let of_numbers = page.lines().filter(|line| line.contains("model_name=\"numbers\""));
+    let waited: Vec<f64> = of_numbers.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect();
+    let statistics = served.server.core.ready_versions("numbers")[0].statistics.snapshot();
+    let (rows, sum) = (waited.len(), (waited.iter().sum::<f64>() * 1000.0).round() as u64);
+    assert_eq!((rows, sum), (2, statistics.queue.ns), "{page}");
     let (_, api) = served.json("OPTIONS", "/").await;
     assert!(api["paths"]["/models/{model_name}"]["put"].is_object());
     served.stop().await;
