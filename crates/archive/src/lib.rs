@@ -24,6 +24,7 @@ mod settings;
 mod tarball;
 mod wire;
 mod wiring;
+mod zip_directory;
 mod zipped;
 
 pub use convert::{Content, Conversion, Options, ServedModel, convert};

@@ -3,14 +3,11 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 
-use zip::ZipArchive;
 use zip::read::ZipFile;
 
 use crate::entries::Entries;
 use crate::entry_name;
-
-/// The most entries of a zip file whose directory is kept. More than [`Entries`] takes, which says which limit it is.
-const MAX_DIRECTORY_ENTRIES: usize = 20_000;
+use crate::zip_directory::{Metered, open};
 
 /// The bits of a file's mode that say what it is, and their values for a regular file and for one that does not say.
 const KIND: u32 = 0o170_000;
@@ -45,15 +42,7 @@ pub(crate) fn read<T>(file: File, name: &str, read: impl FnOnce(&mut dyn Read) -
     Ok(read(&mut entry))
 }
 
-fn open(file: File) -> Result<ZipArchive<BufReader<File>>, String> {
-    let zip = ZipArchive::new(BufReader::new(file)).map_err(|error| format!("it is no zip file: {error}"))?;
-    if zip.len() > MAX_DIRECTORY_ENTRIES {
-        return Err(format!("it has {} entries, more than {MAX_DIRECTORY_ENTRIES}", zip.len()));
-    }
-    Ok(zip)
-}
-
-fn check_kind(entry: &ZipFile<'_, BufReader<File>>, name: &str) -> Result<(), String> {
+fn check_kind(entry: &ZipFile<'_, BufReader<Metered>>, name: &str) -> Result<(), String> {
     if entry.encrypted() {
         return Err(format!("entry '{name}' is encrypted"));
     }
