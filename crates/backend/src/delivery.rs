@@ -99,6 +99,9 @@ impl Outlet {
     }
 
     /// Hands the next value of a state of the request's sequence to the sink, if there is one.
+    ///
+    /// # Errors
+    /// That of the sink: the shape of the state does not match the config.
     pub fn keep_state(&mut self, state: OutputTensor) -> Result<()> {
         match &mut self.to {
             Some(To::Sink(sink)) => sink.keep_state(state),

@@ -59,7 +59,10 @@ impl ServerHandle {
         ServerHandle(None)
     }
 
-    /// The server. Fails if it has ended.
+    /// The server.
+    ///
+    /// # Errors
+    /// `Unavailable` if it has ended.
     pub fn get(&self) -> Result<Arc<dyn InProcessServer>> {
         let server = self.0.as_ref().and_then(Weak::upgrade);
         server.ok_or_else(|| Error::unavailable("the server that the backend belongs to has ended"))

@@ -77,6 +77,9 @@ impl ResponseReceiver {
     }
 
     /// The response of a model that answers once.
+    ///
+    /// # Errors
+    /// That of the model, or `Internal` if it answered with no response.
     pub async fn only(mut self) -> Result<Response> {
         match self.next().await {
             Some(Event::Response { response, .. }) => Ok(response),

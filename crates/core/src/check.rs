@@ -34,6 +34,9 @@ pub fn check_model(settings: &Settings, backends: &[Arc<dyn Backend>], folder: &
 }
 
 /// Derives a config from a model file, without defaults that depend on this machine.
+///
+/// # Errors
+/// That of the backend: it cannot read the file, or the file says too little.
 pub fn describe(
     settings: &Settings,
     backend: &Arc<dyn Backend>,

@@ -8,6 +8,9 @@ use crate::{InferenceServer, LogControl};
 impl InferenceServer {
     /// Reads the settings of a model, or of the server for an empty name, after a change of them if one is given. `change` is
     /// called when it is known that the model is there.
+    ///
+    /// # Errors
+    /// `InvalidArg` if the model is not there, or a setting does not take its value.
     pub async fn trace_settings(
         &self,
         model: &str,

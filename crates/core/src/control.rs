@@ -11,12 +11,18 @@ use crate::{ControlMode, InferenceServer, LoadOverrides};
 impl InferenceServer {
     /// Loads or reloads a model for a client. Returns when the model serves. If the load fails, the versions that served
     /// before continue to serve.
+    ///
+    /// # Errors
+    /// `Unavailable` unless the control mode is explicit; that of the load otherwise.
     pub async fn load(self: &Arc<Self>, name: &str, overrides: LoadOverrides) -> Result<()> {
         self.allow_control()?;
         self.load_in_any_mode(name, overrides).await
     }
 
     /// As [`InferenceServer::load`], whatever the control mode is: for a protocol that has a rule of its own for who may load.
+    ///
+    /// # Errors
+    /// That of the load.
     pub async fn load_in_any_mode(self: &Arc<Self>, name: &str, overrides: LoadOverrides) -> Result<()> {
         for each in self.identifiers(name).await {
             let overrides = self.lifecycle.with_given_config(&each, overrides.clone()).await;
@@ -33,6 +39,9 @@ impl InferenceServer {
     /// Unloads a model for a client, and the ensembles that are composed of it. With `dependents`, also unloads its
     /// composing models that were not asked for by name and that no other ensemble uses. Returns when the last request has
     /// finished and the memory is freed. Unloading a model that is not loaded is no error.
+    ///
+    /// # Errors
+    /// `Unavailable` unless the control mode is explicit.
     pub async fn unload(self: &Arc<Self>, name: &str, dependents: bool) -> Result<()> {
         self.allow_control()?;
         self.unload_in_any_mode(name, dependents).await;

@@ -19,8 +19,10 @@ impl InferenceServer {
         hippocamp_serving::accept(self, name, version, responses)
     }
 
-    /// Finds the given version of a model, or with `None` the highest that serves. This is one look-up without a lock. The
-    /// error says why the version does not serve.
+    /// Finds the given version of a model, or with `None` the highest that serves. This is one look-up without a lock.
+    ///
+    /// # Errors
+    /// `NotFound` or `Unavailable`: why the version does not serve.
     pub fn model(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
         self.find(name, version).map(|model| Arc::clone(&model))
     }
@@ -39,6 +41,9 @@ impl InferenceServer {
 
     /// As [`InferenceServer::model`], but loads a lazily loaded model first and returns when it serves, or the error of the
     /// load. Dropping the future ends the wait, not the load.
+    ///
+    /// # Errors
+    /// As of [`InferenceServer::model`], or that of the load.
     pub async fn model_or_load(&self, name: &str, version: Option<u64>) -> Result<Arc<LoadedModel>> {
         match self.model(name, version) {
             Ok(model) => Ok(model),

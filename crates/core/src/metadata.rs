@@ -30,6 +30,9 @@ pub struct TensorMetadata {
 
 impl InferenceServer {
     /// The metadata of the given version, or with `None` of the highest that serves. A lazily loaded model is loaded first.
+    ///
+    /// # Errors
+    /// As of [`InferenceServer::model_or_load`].
     pub async fn model_metadata(&self, name: &str, version: Option<u64>) -> Result<ModelMetadata> {
         let model = self.model_or_load(name, version).await?;
         let mut versions: Vec<u64> = match version {

@@ -27,8 +27,10 @@ impl VersionStatistics {
 
 impl InferenceServer {
     /// The counters of the serving versions of one model, or of all models if `name` is empty; of one version if `version`
-    /// is given. Fails if the model or the version does not serve. A lazily loaded model that is not loaded has none, and is
-    /// not loaded for this.
+    /// is given. A lazily loaded model that is not loaded has none, and is not loaded for this.
+    ///
+    /// # Errors
+    /// The model or the version does not serve.
     pub fn statistics(&self, name: &str, version: Option<u64>) -> Result<Vec<VersionStatistics>> {
         if name.is_empty() {
             return Ok(self

@@ -61,6 +61,9 @@ impl Scheduler {
     /// device and those cores. Makes those that are missing, and waits until each is ready. Nothing happens to `old`
     /// before [`Scheduler::take_over`], and nothing at all if the new one is dropped instead. `old` is not
     /// [of sequences](Scheduler::is_of_sequences), and no other handover from it is prepared meanwhile.
+    ///
+    /// # Errors
+    /// That of an instance that cannot be made.
     pub fn prepare_handover(
         old: &Arc<Scheduler>,
         model: &Arc<dyn Model>,

@@ -39,6 +39,9 @@ pub struct Scheduler {
 impl Scheduler {
     /// Starts all instances and waits until each is ready to execute, which may take seconds for a large model. If an
     /// instance cannot be created, the others are stopped, and its error is returned once they have ended.
+    ///
+    /// # Errors
+    /// That of an instance that cannot be made.
     pub fn start(
         model: &Arc<dyn Model>,
         instances: Vec<InstancePlan>,
@@ -50,6 +53,9 @@ impl Scheduler {
     }
 
     /// As [`Scheduler::start`], for a model whose requests belong to sequences.
+    ///
+    /// # Errors
+    /// As of [`Scheduler::start`].
     pub fn start_sequences(
         model: &Arc<dyn Model>,
         instances: Vec<InstancePlan>,
@@ -60,7 +66,10 @@ impl Scheduler {
     }
 
     /// Queues the request and returns at once. The response is sent through the request's own sender by an instance
-    /// thread. If it cannot be queued, the error is returned and nothing is sent or counted.
+    /// thread.
+    ///
+    /// # Errors
+    /// The queue is full or closed. Nothing was sent or counted then.
     pub fn enqueue(&self, mut request: Request) -> Result<()> {
         request.report_queued();
         self.offer(request).map_err(refused)
@@ -70,6 +79,9 @@ impl Scheduler {
     /// executions are short, the request is executed inline and answered before this returns, and others that wait may
     /// be. If a deferred wake is returned, an idle instance could execute the request: the caller has to drop it soon,
     /// after it has queued further requests for the same batch.
+    ///
+    /// # Errors
+    /// As of [`Scheduler::enqueue`].
     pub fn execute_or_enqueue(&self, mut request: Request) -> Result<Option<DeferredWake>> {
         request.report_queued();
         let inline = self.inline.short(&request).zip(self.batcher.queue_to_pass());

@@ -37,6 +37,9 @@ pub enum Then {
 /// loaded if it is loaded lazily, or a draining version is returned, because the request may belong to a sequence on it.
 ///
 /// The future waits only while a model is loaded for the request.
+///
+/// # Errors
+/// `NotFound` or `Unavailable`: why no version serves, or that of the load.
 pub async fn accept(
     models: &impl Models,
     name: &str,
@@ -105,7 +108,10 @@ impl Accepted {
     }
 
     /// Decodes, checks and queues a request. A request that takes only microseconds may be executed inline. A request of a
-    /// running sequence goes to the version that has its state. On an error the request was not queued.
+    /// running sequence goes to the version that has its state.
+    ///
+    /// # Errors
+    /// That of the decoding, the check or the queue. The request was not queued then.
     pub fn submit(
         self,
         models: &impl Models,
@@ -128,6 +134,9 @@ impl Accepted {
     /// As [`Accepted::submit`], for a request of which no tensor is in a client's shared memory. It is never executed by the
     /// calling thread, and what comes back goes to a sink of the chosen version: it gets the use that is counted until its last
     /// event, if uses are counted.
+    ///
+    /// # Errors
+    /// As of [`Accepted::submit`].
     pub fn submit_into(
         self,
         models: &impl Models,

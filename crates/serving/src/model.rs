@@ -107,6 +107,9 @@ impl Executor {
 impl LoadedModel {
     /// Checks and queues a request. A request that takes only microseconds may be executed inline. On an error the request
     /// was not queued. The responses come from the receiver; dropping it cancels the request.
+    ///
+    /// # Errors
+    /// That of the check or the queue. The request was not queued then.
     pub fn infer(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
         self.infer_observed(request, &self.observers)
     }
@@ -123,6 +126,9 @@ impl LoadedModel {
     /// As [`LoadedModel::infer`], for a caller that waits for the responses at once. The wake-up of an instance may be
     /// deferred until the caller waits, so that other requests join the batch. A caller that does something else first must
     /// use [`LoadedModel::infer`].
+    ///
+    /// # Errors
+    /// As of [`LoadedModel::infer`].
     pub fn infer_and_wait(&self, request: InferRequest<'_>) -> Result<ResponseReceiver> {
         self.infer_observed_and_wait(request, &self.observers)
     }

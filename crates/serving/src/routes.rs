@@ -21,7 +21,10 @@ fn models(versions: &Versions) -> impl Iterator<Item = Arc<LoadedModel>> {
 }
 
 impl Routes {
-    /// Finds the given version of a model, or with `None` the highest. Returns an error if it does not serve.
+    /// Finds the given version of a model, or with `None` the highest.
+    ///
+    /// # Errors
+    /// `NotFound` if it does not serve.
     pub fn find(&self, name: &str, version: Option<u64>) -> Result<ModelRef> {
         let routes = self.0.load();
         let Some(versions) = routes.get(name) else {

@@ -156,6 +156,10 @@ impl SharedMemory {
 
     /// Registers `byte_size` bytes of an object from `offset` on as region `name`. The name may be empty, as in Triton; such
     /// a region is unregistered with all others.
+    ///
+    /// # Errors
+    /// `Unsupported` unless clients may register regions; `AlreadyExists` for a name in use; `InvalidArg` for bytes that
+    /// cannot be mapped.
     pub fn register(&self, name: &str, key: &str, offset: u64, byte_size: u64) -> Result<()> {
         self.allow()?;
         check_name(name)?;
@@ -168,6 +172,9 @@ impl SharedMemory {
     }
 
     /// Registers the first `byte_size` bytes of the memory of device `device_id` that another process has exported by `handle`.
+    ///
+    /// # Errors
+    /// As of [`Registry::register`].
     pub fn register_cuda(&self, name: &str, handle: &[u8], device_id: u64, byte_size: u64) -> Result<()> {
         self.allow()?;
         check_name(name)?;
@@ -266,6 +273,9 @@ impl SharedMemory {
     }
 
     /// Leases `byte_size` bytes of a region; `offset` counts from the beginning of the region.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown region, `InvalidArg` for bytes outside of it.
     pub fn lease(&self, name: &str, offset: u64, byte_size: u64) -> Result<Part> {
         let part = self.part(name);
         let mut by_name = part.by_name.lock();
