@@ -53,6 +53,16 @@ def add_sub():
     return onnx_bytes(helper.make_graph(nodes, "add_sub", rows[:2], rows[2:]))
 
 
+ADD_SUB_CONFIG = """
+backend: "onnxruntime"
+max_batch_size: 8
+input [ { name: "INPUT0" data_type: TYPE_INT32 dims: [ 16 ] },
+        { name: "INPUT1" data_type: TYPE_INT32 dims: [ 16 ] } ]
+output [ { name: "OUTPUT0" data_type: TYPE_INT32 dims: [ 16 ] },
+         { name: "OUTPUT1" data_type: TYPE_INT32 dims: [ 16 ] } ]
+"""
+
+
 def onnx_identity(element):
     """OUTPUT = INPUT, [N, M] of any type."""
     shape = ["N", "M"]
@@ -258,6 +268,15 @@ def write_model(repository, name, config=None, onnx_file=None, version=1):
         with open(os.path.join(folder, str(version), "model.onnx"), "wb") as f:
             f.write(onnx_file)
     return folder
+
+
+def make_with(packages, script, *arguments):
+    """Runs a script that makes models, with packages that are others than those of these tests."""
+    settings = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    settings |= {"PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, script, *arguments]
+    run = subprocess.run(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert run.returncode == 0, run.stdout[-4000:]
 
 
 def make_sequence_models(folder):

@@ -6,20 +6,11 @@ import subprocess
 
 import numpy as np
 import pytest
-from models import add_sub, onnx_identity, write_model
+from models import ADD_SUB_CONFIG, add_sub, onnx_identity, write_model
 from onnx import TensorProto
 from server_process import BINARY, ServerProcess
 
 A = np.ones((1, 16), np.int32)
-
-SIMPLE_CONFIG = """
-backend: "onnxruntime"
-max_batch_size: 8
-input [ { name: "INPUT0" data_type: TYPE_INT32 dims: [ 16 ] },
-        { name: "INPUT1" data_type: TYPE_INT32 dims: [ 16 ] } ]
-output [ { name: "OUTPUT0" data_type: TYPE_INT32 dims: [ 16 ] },
-         { name: "OUTPUT1" data_type: TYPE_INT32 dims: [ 16 ] } ]
-"""
 
 
 @pytest.fixture
@@ -27,7 +18,7 @@ def folder(tmp_path):
     """A repository with one good model, `good`."""
     repository = tmp_path / "models"
     repository.mkdir()
-    write_model(repository, "good", SIMPLE_CONFIG, add_sub())
+    write_model(repository, "good", ADD_SUB_CONFIG, add_sub())
     return repository
 
 
@@ -81,15 +72,15 @@ def test_all_faults_of_a_config_are_told_at_once(folder, serve):
 @pytest.mark.parametrize(
     "name, config, content, words",
     [
-        ("truncated", SIMPLE_CONFIG, add_sub()[:100], ["truncated"]),
-        ("empty", SIMPLE_CONFIG, b"", ["empty"]),
+        ("truncated", ADD_SUB_CONFIG, add_sub()[:100], ["truncated"]),
+        ("empty", ADD_SUB_CONFIG, b"", ["empty"]),
         ("garbage", None, b"\x00garbage" * 100, ["garbage"]),
-        ("types", SIMPLE_CONFIG.replace("INT32", "FP32"), add_sub(), ["TYPE_FP32", "TYPE_INT32"]),
-        ("dims", SIMPLE_CONFIG.replace("[ 16 ]", "[ 15 ]"), add_sub(), ["15", "16"]),
-        ("names", SIMPLE_CONFIG.replace("INPUT1", "OTHER"), add_sub(), ["OTHER"]),
-        ("missing", SIMPLE_CONFIG, None, ["model.onnx"]),
+        ("types", ADD_SUB_CONFIG.replace("INT32", "FP32"), add_sub(), ["TYPE_FP32", "TYPE_INT32"]),
+        ("dims", ADD_SUB_CONFIG.replace("[ 16 ]", "[ 15 ]"), add_sub(), ["15", "16"]),
+        ("names", ADD_SUB_CONFIG.replace("INPUT1", "OTHER"), add_sub(), ["OTHER"]),
+        ("missing", ADD_SUB_CONFIG, None, ["model.onnx"]),
         ("stranger", 'backend: "nobody_knows"', None, ["nobody_knows"]),
-        ("renamed", 'name: "somebody_else"\n' + SIMPLE_CONFIG, add_sub(), ["somebody_else"]),
+        ("renamed", 'name: "somebody_else"\n' + ADD_SUB_CONFIG, add_sub(), ["somebody_else"]),
     ],
 )
 def test_a_model_that_does_not_load_says_why(folder, serve, name, config, content, words):
@@ -103,8 +94,8 @@ def test_a_model_that_does_not_load_says_why(folder, serve, name, config, conten
 
 @pytest.mark.parametrize("version", ["0", "-1", "01", "one", "1.5", "99999999999999999999", " 1"])
 def test_odd_version_folders_are_left_alone(folder, serve, version):
-    write_model(folder, "versions", SIMPLE_CONFIG, add_sub(), version="2")
-    write_model(folder, "versions", SIMPLE_CONFIG, add_sub(), version=version)
+    write_model(folder, "versions", ADD_SUB_CONFIG, add_sub(), version="2")
+    write_model(folder, "versions", ADD_SUB_CONFIG, add_sub(), version=version)
     _, client = serve()
     assert client.get_model_metadata("versions")["versions"] == ["2"]
 
@@ -112,7 +103,7 @@ def test_odd_version_folders_are_left_alone(folder, serve, version):
 def test_odd_names_of_models(folder, serve):
     names = ["two words", "Größe", "dot.dot", "plus+sign"]
     for name in names:
-        write_model(folder, name, SIMPLE_CONFIG, add_sub())
+        write_model(folder, name, ADD_SUB_CONFIG, add_sub())
     _, client = serve()
     for name in names:
         inputs = [client.input(tensor, A, "INT32") for tensor in ("INPUT0", "INPUT1")]
@@ -166,7 +157,7 @@ def test_a_repository_that_is_not_there():
 
 def test_two_repositories(folder, tmp_path, client_of):
     other = tmp_path / "more"
-    write_model(other, "better", SIMPLE_CONFIG, add_sub())
+    write_model(other, "better", ADD_SUB_CONFIG, add_sub())
     with ServerProcess(folder, other) as server:
         client = client_of("grpc", server)
         assert client.is_model_ready("good")
@@ -174,10 +165,10 @@ def test_two_repositories(folder, tmp_path, client_of):
 
 
 def test_another_config_by_name(folder, client_of):
-    write_model(folder, "tuned", SIMPLE_CONFIG, add_sub())
+    write_model(folder, "tuned", ADD_SUB_CONFIG, add_sub())
     configs = folder / "tuned" / "configs"
     configs.mkdir()
-    (configs / "small.pbtxt").write_text(SIMPLE_CONFIG.replace("batch_size: 8", "batch_size: 2"))
+    (configs / "small.pbtxt").write_text(ADD_SUB_CONFIG.replace("batch_size: 8", "batch_size: 2"))
     with ServerProcess(folder, flags=["--model-config-name=small"]) as server:
         client = client_of("http", server)
         assert client.get_model_config("tuned")["max_batch_size"] == 2

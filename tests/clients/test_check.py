@@ -6,19 +6,10 @@ import subprocess
 
 import numpy as np
 import pytest
-from models import add_sub, write_model
+from models import ADD_SUB_CONFIG, add_sub, write_model
 from server_process import BINARY, LIBRARY, ServerProcess
 
 LIBRARY_FLAG = f"--backend-config=onnxruntime,library={LIBRARY}"
-
-CONFIG = """
-backend: "onnxruntime"
-max_batch_size: 8
-input [ { name: "INPUT0" data_type: TYPE_INT32 dims: [ 16 ] },
-        { name: "INPUT1" data_type: TYPE_INT32 dims: [ 16 ] } ]
-output [ { name: "OUTPUT0" data_type: TYPE_INT32 dims: [ 16 ] },
-         { name: "OUTPUT1" data_type: TYPE_INT32 dims: [ 16 ] } ]
-"""
 
 
 @pytest.fixture
@@ -26,7 +17,7 @@ def folder(tmp_path):
     """A repository with one good model."""
     repository = tmp_path / "models"
     repository.mkdir()
-    write_model(repository, "good", CONFIG, add_sub())
+    write_model(repository, "good", ADD_SUB_CONFIG, add_sub())
     return repository
 
 
@@ -45,9 +36,9 @@ def test_a_good_repository_is_told_in_one_line(folder):
 
 
 def test_all_faults_of_all_models_come_with_place_and_fix(folder):
-    write_model(folder, "typo", CONFIG.replace("max_batch_size", "max_batch"), add_sub())
-    write_model(folder, "types", CONFIG.replace("TYPE_INT32 dims: [ 16 ] },", "TYPE_FP32 dims: [ 16 ] },", 1), add_sub())
-    write_model(folder, "broken", CONFIG, b"not a model")
+    write_model(folder, "typo", ADD_SUB_CONFIG.replace("max_batch_size", "max_batch"), add_sub())
+    write_model(folder, "types", ADD_SUB_CONFIG.replace("TYPE_INT32 dims: [ 16 ] },", "TYPE_FP32 dims: [ 16 ] },", 1), add_sub())
+    write_model(folder, "broken", ADD_SUB_CONFIG, b"not a model")
     text = run("check", folder, status=1)
     path = os.path.join(folder, "typo", "config.pbtxt")
     assert f"  --> {path}:3:" in text
@@ -60,7 +51,7 @@ def test_all_faults_of_all_models_come_with_place_and_fix(folder):
 
 
 def test_json_is_for_programs(folder):
-    write_model(folder, "typo", CONFIG.replace("max_batch_size", "max_batch"), add_sub())
+    write_model(folder, "typo", ADD_SUB_CONFIG.replace("max_batch_size", "max_batch"), add_sub())
     report = json.loads(run("check", folder, "--format=json", status=1))
     assert report["errors"] == 1 and report["warnings"] == 0
     (finding,) = next(m for m in report["models"] if m["name"] == "typo")["findings"]

@@ -12,6 +12,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from conftest import ROOT, TESTS, Client
+from models import make_with
 from PIL import Image
 from server_process import ServerProcess
 
@@ -65,12 +66,7 @@ DATA_TYPES = {
 
 
 def make(script, *arguments):
-    """Runs a script with PyTorch, whose packages are others than those of these tests."""
-    settings = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    settings |= {"PYTHONPATH": PACKAGES, "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, os.path.join(MAKER, script), *arguments]
-    run = subprocess.run(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert run.returncode == 0, run.stdout[-4000:]
+    make_with(PACKAGES, os.path.join(MAKER, script), *arguments)
 
 
 def start(folder, *flags, **named):

@@ -7,20 +7,11 @@ import subprocess
 import numpy as np
 import pytest
 import s3
-from models import add_sub
+from models import ADD_SUB_CONFIG, add_sub
 from s3 import BUCKET, KEY, first
 from server_process import BINARY, ServerProcess
 
 A = np.arange(16, dtype=np.int32).reshape(1, 16)
-
-CONFIG = """
-backend: "onnxruntime"
-max_batch_size: 8
-input [ { name: "INPUT0" data_type: TYPE_INT32 dims: [ 16 ] },
-        { name: "INPUT1" data_type: TYPE_INT32 dims: [ 16 ] } ]
-output [ { name: "OUTPUT0" data_type: TYPE_INT32 dims: [ 16 ] },
-         { name: "OUTPUT1" data_type: TYPE_INT32 dims: [ 16 ] } ]
-"""
 
 IDENTITY = """
 backend: "identity"
@@ -40,7 +31,7 @@ def moto():
 def store(moto):
     """The S3 server with one model, `sum`."""
     moto.clear()
-    moto.put("models/sum/config.pbtxt", CONFIG)
+    moto.put("models/sum/config.pbtxt", ADD_SUB_CONFIG)
     moto.put("models/sum/1/model.onnx", add_sub())
     return moto
 
@@ -99,7 +90,7 @@ def test_models_are_served_and_only_what_changes_is_fetched_again(store, proxy, 
     client.load_model("sum")
     assert proxy.objects() == [], "it is here still"
 
-    store.put("models/sum/config.pbtxt", CONFIG.replace("max_batch_size: 8", "max_batch_size: 2"))
+    store.put("models/sum/config.pbtxt", ADD_SUB_CONFIG.replace("max_batch_size: 8", "max_batch_size: 2"))
     client.load_model("sum")
     assert proxy.objects() == ["models/sum/config.pbtxt"]
     assert client.get_model_config("sum")["max_batch_size"] == 2
@@ -113,7 +104,7 @@ def test_models_are_served_and_only_what_changes_is_fetched_again(store, proxy, 
 
 
 def test_models_that_stand_by_are_fetched_when_they_are_asked_for(store, proxy, serve):
-    one = CONFIG + "instance_group [ { count: 1 kind: KIND_CPU } ]"
+    one = ADD_SUB_CONFIG + "instance_group [ { count: 1 kind: KIND_CPU } ]"
     for model in ("sum", "other"):
         store.put(f"models/{model}/config.pbtxt", one)
     store.put("models/other/1/model.onnx", add_sub())
@@ -158,7 +149,7 @@ def test_the_whole_bucket_may_be_the_repository(store, proxy, serve):
 
 def test_a_reload_that_cannot_be_fetched_leaves_what_serves(store, proxy, serve):
     _, client = serve()
-    store.put("models/sum/config.pbtxt", CONFIG + "# changed\n")
+    store.put("models/sum/config.pbtxt", ADD_SUB_CONFIG + "# changed\n")
     proxy.fault = lambda method, path: 403
     with pytest.raises(Exception, match="failed to load 'sum', failed to poll from model repository"):
         client.load_model("sum")

@@ -2,13 +2,12 @@
 
 import http.client
 import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from conftest import ROOT, TESTS, Client
+from models import make_with
 from server_process import ServerProcess
 
 MAKER = os.path.join(TESTS, "tensorflow")
@@ -50,12 +49,7 @@ DATA_TYPES = {
 
 
 def make(script, *arguments):
-    """Runs a script with TensorFlow, whose packages are others than those of these tests."""
-    settings = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    settings |= {"PYTHONPATH": PACKAGES, "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, os.path.join(MAKER, script), *arguments]
-    run = subprocess.run(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert run.returncode == 0, run.stdout[-4000:]
+    make_with(PACKAGES, os.path.join(MAKER, script), *arguments)
 
 
 def start(folder, *flags, **named):
