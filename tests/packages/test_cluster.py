@@ -148,6 +148,13 @@ def test_the_pod_ends_after_the_server():
         assert probe["periodSeconds"] * probe["failureThreshold"] < int(flags["drain-delay-secs"])
 
 
+@pytest.mark.parametrize("values", [*CASES.values(), {"args": ["--strict-readiness=true"]}])
+def test_one_model_takes_no_other_out_of_service_unless_it_is_asked_for(values):
+    (args,) = [c["args"] for document in rendered(values) if document["kind"] == "Deployment" for c in containers(document)]
+    wanted = next((flag for flag in values.get("args", []) if flag.startswith("--strict-readiness")), "--strict-readiness=served")
+    assert [flag for flag in args if flag.startswith("--strict-readiness")] == [wanted]
+
+
 def test_plain_manifests_are_what_the_chart_makes():
     subprocess.run([os.path.join(DEPLOY, "kubernetes", "make"), "--check"], check=True)
     for document in read("kubernetes/hippocamp.yaml"):
