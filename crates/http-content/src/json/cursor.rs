@@ -9,6 +9,8 @@ use super::fault::{Fault, syntax};
 /// How many objects and arrays may be nested in each other.
 const MAX_DEPTH: u32 = 100;
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Reads a text from front to back. Every step either moves on or fails; none moves beyond the end.
 #[derive(Debug)]
 pub struct Cursor<'a> {
@@ -106,8 +108,12 @@ impl<'a> Cursor<'a> {
         self.advance(1);
     }
 
-    /// Moves to the first value of the text.
+    /// Moves to the first value of the text. A byte order mark in front is none of it: editors and shells of Windows write one
+    /// into files that are sent as they are, and Triton's parser reads past it.
     pub fn begin(&mut self) -> Result<(), Fault> {
+        if self.rest().starts_with(BYTE_ORDER_MARK) {
+            self.advance(BYTE_ORDER_MARK.len());
+        }
         self.whitespace();
         match self.peek() {
             None | Some(0) => Err(self.syntax(syntax::EMPTY)),

@@ -22,6 +22,13 @@ fn floats(json: &str) -> Vec<f32> {
 }
 
 #[test]
+fn a_byte_order_mark_in_front_is_no_part_of_the_text() {
+    let inputs = r#"{"inputs":[{"name":"A","datatype":"FP32","shape":[2],"data":[1,2]}]}"#;
+    assert_eq!(floats(&format!("\u{feff}{inputs}")), [1.0, 2.0]);
+    assert_eq!(floats(&format!("\u{feff}\r\n{inputs}")), [1.0, 2.0]);
+}
+
+#[test]
 fn everything_that_a_request_can_have() {
     let request = parse(
         r#" { "id" : "r1", "unknown": [{}, [], null, -1.5e3], "inputs":[
