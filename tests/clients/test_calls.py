@@ -124,6 +124,19 @@ def test_unknown_models_are_named(client, call, arguments, text):
     assert error.value.message() == text
 
 
+@pytest.mark.parametrize("kind", ["grpc", "grpc.aio"])
+@pytest.mark.parametrize("letter", ["e", "ü", "の", "\n"])
+def test_a_long_text_of_an_error_is_cut_so_that_it_arrives(client_of, kind, letter):
+    client = client_of(kind)
+    # gRPC's library drops headers that are too long by chance.
+    for _ in range(20):
+        with pytest.raises(InferenceServerException) as error:
+            client.get_model_metadata(letter * 20_000)
+        assert error.value.status() == "StatusCode.NOT_FOUND"
+        assert error.value.message().startswith(f"Request for unknown model: '{letter * 400}")
+        assert error.value.message().endswith(f"{letter}...")
+
+
 def test_many_clients_at_once(client_of):
     for _ in range(10):
         for kind in ("http", "grpc"):

@@ -4,6 +4,7 @@
 //! It depends on no service's messages or paths.
 
 pub mod deadline;
+mod error_text;
 mod expansion;
 mod frame_decode;
 mod message_assembly;
@@ -12,6 +13,7 @@ mod pieces;
 mod room;
 mod unary;
 
+pub use error_text::error_text;
 pub use frame_decode::{RawTensors, decode};
 pub use message_assembly::{Answers, Assembled, AssembledMessages, Frames, HEADER};
 pub use metadata::metadata;

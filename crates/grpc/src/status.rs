@@ -1,18 +1,13 @@
 //! From errors to statuses of gRPC, and the text of a version to its number.
 
 use hippocamp_backend::{Code, Error};
+use hippocamp_grpc_content::error_text;
 use tonic::Status;
-
-/// The longest text of an error. It travels in a header, and clients refuse headers of more than some kilobytes.
-const LONGEST: usize = 4096;
 
 /// The status that a client sees.
 #[cold]
 pub(crate) fn status(error: &Error) -> Status {
-    let text = error.message();
-    let end = text.floor_char_boundary(LONGEST);
-    let rest = if end < text.len() { "..." } else { "" };
-    Status::new(code(error.code()), format!("{}{rest}", &text[..end]))
+    Status::new(code(error.code()), error_text(error.message()))
 }
 
 /// The code of the status.
@@ -52,7 +47,7 @@ mod tests {
     #[test]
     fn a_long_text_is_cut() {
         let long = status(&Error::internal("ü".repeat(10_000)));
-        assert!(long.message().ends_with("ü...") && long.message().len() < LONGEST + 8);
+        assert!(long.message().ends_with("ü...") && long.message().len() < 2048);
         assert_eq!(status(&Error::not_found("short")).message(), "short");
     }
 

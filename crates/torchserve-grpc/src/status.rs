@@ -1,5 +1,6 @@
 //! Errors as clients of TorchServe's gRPC know them.
 
+use hippocamp_grpc_content::error_text;
 use hippocamp_torchserve::Failure;
 use tonic::{Code, Status};
 
@@ -41,7 +42,8 @@ fn text(failure: &Failure) -> String {
         "ServiceUnavailableException" => "InternalServerException.()".to_owned(),
         kind => format!("{kind}.()"),
     };
-    format!("{}\n{exception}", failure.message)
+    // The exception follows the message, and must not be what is cut.
+    format!("{}\n{exception}", error_text(&failure.message))
 }
 
 #[cfg(test)]
@@ -62,6 +64,9 @@ mod tests {
             (Code::InvalidArgument, "Parameter url is required.\nBadRequestException.()")
         );
         assert_eq!(of_management(&Failure::no_token()).code(), Code::PermissionDenied);
+        let long = of_prediction(&Failure::no_model(&"ü".repeat(10_000)));
+        let end = "ü...\norg.pytorch.serve.archive.model.ModelNotFoundException";
+        assert!(long.message().len() < 2048 && long.message().ends_with(end));
         assert_eq!(of_prediction(&Failure::unavailable("the queue is full")).code(), Code::Unavailable);
     }
 }
