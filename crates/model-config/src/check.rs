@@ -200,7 +200,8 @@ impl Check<'_> {
         }
     }
 
-    /// Every size has to be the same; where the model leaves one free, an input may have any.
+    /// Every size has to be the same; where the model leaves one free, an input may have any. A size of 0 cannot be written in a
+    /// config: it is free there.
     fn dims(&mut self, configured: &Configured<'_>, tensor: &SignatureTensor, exact: bool) {
         let Some(model) = tensor.dims.as_deref() else { return };
         let dims = configured.model_dims();
@@ -225,7 +226,9 @@ impl Check<'_> {
             return;
         }
         let full = if is_batching { Shape::from(dims).with_batch(model[0]) } else { Shape::from(dims) };
-        let fits = |(model, config): (&i64, &i64)| model == config || (!exact && *model == -1);
+        let fits = |(model, config): (&i64, &i64)| {
+            model == config || (!exact && *model == -1) || (*model == 0 && *config == -1)
+        };
         if model.len() == full.len() && model.iter().zip(full.iter()).all(fits) {
             return;
         }

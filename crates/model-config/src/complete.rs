@@ -173,7 +173,9 @@ fn fill(
         dims.push(-1);
         return;
     };
-    *dims = all.get(usize::from(is_batching)..).unwrap_or_default().to_vec();
+    // A config cannot say that a tensor has no elements: what is 0 in the model is free in the config.
+    let written = |dim: &i64| if *dim == 0 { -1 } else { *dim };
+    *dims = all.get(usize::from(is_batching)..).unwrap_or_default().iter().map(written).collect();
     if dims.is_empty() {
         // A config has no scalars. One for each item of a batch is an item of shape [1], which the model sees as [].
         dims.push(1);

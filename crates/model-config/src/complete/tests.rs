@@ -43,6 +43,15 @@ fn a_free_first_dimension_is_the_batch() {
     assert_eq!(config.input[0].data_type, crate::config_value(DataType::Fp32));
 }
 
+/// A config's sizes are 1 and more, or free; a model may have tensors without elements.
+#[test]
+fn a_size_of_zero_is_free_in_a_config() {
+    let model = signature(&[2, 0], &[-1, 0]);
+    let config = completed("", &model).unwrap();
+    assert_eq!(dims(&config), ([2, -1].as_slice(), [-1, -1].as_slice()));
+    crate::check(&config, &model).unwrap();
+}
+
 #[test]
 fn one_fixed_first_dimension_is_enough_against_it() {
     let config = completed("", &signature(&[-1, 3], &[1, 10])).unwrap();
