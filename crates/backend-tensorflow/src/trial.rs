@@ -1,10 +1,10 @@
-//! The first run of a session, with zeros: a graph that was imported without a fault may still have an operation that the
+//! The first run of a session, with zeros, and with ones where these fail: a graph that was imported without a fault may still have an operation that the
 //! CPU has no kernel for, or a variable that nothing gives a value.
 
 use hippocamp_backend::Result;
 use hippocamp_batching::{InputView, model_shape};
 use hippocamp_model_config::{Interface, TensorSpec};
-use hippocamp_tensor::{DataType, PlacedSlice, RefillBuffer, Shape};
+use hippocamp_tensor::{DataType, RefillBuffer, Shape};
 use smallvec::SmallVec;
 use tracing::debug;
 
@@ -24,31 +24,39 @@ pub(crate) fn try_run(instance: &Instance, model: &str, interface: &Interface) -
     if !instance.opened().keeps_nothing() {
         return Ok(());
     }
-    let mut zeros = RefillBuffer::default();
-    let shapes: Vec<Shape> = interface.all_inputs().map(|spec| shape(spec, interface)).collect();
-    let sizes = interface.all_inputs().zip(&shapes).map(|(spec, shape)| size(spec.data_type, shape));
-    let Some(largest) = sizes.clone().try_fold(0, |most, size| Some(size?.max(most))) else { return Ok(()) };
-    if largest > LARGEST || zeros.restart(largest, None).is_err() || zeros.push_zeros(largest).is_err() {
-        return Ok(());
+    let zeros = run_filled(instance, interface, zero);
+    let Some(fault) = zeros else { return Ok(()) };
+    // What zeros are not served with, such as a loop that runs no time, other values may be.
+    if is_of_every_run(&fault) && run_filled(instance, interface, one).as_ref().is_some_and(is_of_every_run) {
+        return Err(fault.of_load(model, "its graph cannot be run"));
     }
-    let Ok(PlacedSlice::Host(zeros)) = zeros.finish() else { return Ok(()) };
-    let inputs = interface.all_inputs().zip(&shapes).zip(sizes);
-    let inputs: SmallVec<[Option<InputView<'_>>; 4]> = inputs
-        .map(|((spec, shape), size)| {
-            let data = PlacedSlice::Host(&zeros[..size.unwrap_or(0)]);
-            Some(InputView { data_type: spec.data_type, shape: shape.clone(), data })
-        })
-        .collect();
+    debug!(model, "a run with zeros fails, which other inputs may not: {}", fault.message);
+    Ok(())
+}
+
+/// The fault of a run whose inputs have one value everywhere; `None` if it has none, or cannot be tried.
+fn run_filled(
+    instance: &Instance,
+    interface: &Interface,
+    value: fn(DataType) -> &'static [u8],
+) -> Option<Fault> {
+    let mut buffers = SmallVec::<[RefillBuffer; 4]>::new();
+    for spec in interface.all_inputs() {
+        let (count, element) = (shape(spec, interface).element_count()?, value(spec.data_type));
+        let size = count.checked_mul(element.len()).filter(|size| *size <= LARGEST)?;
+        let mut buffer = RefillBuffer::default();
+        buffer.restart(size, None).ok()?;
+        buffer.push_repeated(element, count).ok()?;
+        buffers.push(buffer);
+    }
+    let inputs = interface.all_inputs().zip(&mut buffers).map(|(spec, buffer)| {
+        let data = buffer.finish().ok()?;
+        Some(Some(InputView { data_type: spec.data_type, shape: shape(spec, interface), data }))
+    });
+    let inputs = inputs.collect::<Option<SmallVec<[_; 4]>>>()?;
     let booleans = vec![None; inputs.len()];
-    let Ok(lent) = instance.lend(&inputs, &booleans) else { return Ok(()) };
-    match instance.run_with(&lent) {
-        Ok(_) => Ok(()),
-        Err(fault) if is_of_every_run(&fault) => Err(fault.of_load(model, "its graph cannot be run")),
-        Err(fault) => {
-            debug!(model, "a run with zeros fails, which other inputs may not: {}", fault.message);
-            Ok(())
-        }
-    }
+    let lent = instance.lend(&inputs, &booleans).ok()?;
+    instance.run_with(&lent).err()
 }
 
 /// The shape of an input of one row, with one for each size that is free.
@@ -59,11 +67,20 @@ fn shape(spec: &TensorSpec, interface: &Interface) -> Shape {
     model_shape(spec, given, batched)
 }
 
-/// The bytes of an input: an empty string takes its length.
-fn size(data_type: DataType, shape: &Shape) -> Option<usize> {
+/// An element of zeros; of texts, an empty one.
+fn zero(data_type: DataType) -> &'static [u8] {
+    &[0; 8][..data_type.byte_size().unwrap_or(hippocamp_tensor::LENGTH_PREFIX)]
+}
+
+/// The number 1 of a type, or its digit.
+fn one(data_type: DataType) -> &'static [u8] {
     match data_type {
-        DataType::Bytes => shape.element_count()?.checked_mul(hippocamp_tensor::LENGTH_PREFIX),
-        _ => shape.byte_size(data_type),
+        DataType::Bytes => &[1, 0, 0, 0, b'1'],
+        DataType::Fp16 => &[0x00, 0x3c],
+        DataType::Bf16 => &[0x80, 0x3f],
+        DataType::Fp32 => &[0, 0, 0x80, 0x3f],
+        DataType::Fp64 => &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f],
+        _ => &[1, 0, 0, 0, 0, 0, 0, 0][..data_type.byte_size().unwrap_or(1)],
     }
 }
 
