@@ -91,10 +91,8 @@ Facts facts_of(const torch::jit::Module &module) {
         add_results(schema.returns()[0].type(), nullptr, facts);
     }
 
-    for (const auto &part : module.modules()) {
-        facts.is_training |= part.hasattr("training") && part.attr("training").isBool() && part.attr("training").toBool();
-    }
-    Effects effects = effects_of(*method.graph(), !facts.is_training);
+    Effects effects = effects_of(*method.graph(), module);
+    facts.is_training = effects.is_training;
     for (size_t i = 0; i < facts.arguments.size() && i < effects.are_inputs_written.size(); ++i) {
         const bool is_container = facts.arguments[i].kind == HIPPOCAMP_TORCH_TENSOR_DICT;
         facts.arguments[i].is_written = is_container ? effects.writes : effects.are_inputs_written[i];

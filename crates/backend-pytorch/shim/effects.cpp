@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 
 #include <ATen/core/function_schema.h>
 #include <torch/csrc/jit/ir/alias_analysis.h>
@@ -49,16 +50,30 @@ std::optional<bool> known(const Value *value) {
 // Brings a copy of the code into a form in which all that it does can be seen.
 class Preparation {
   public:
-    static std::shared_ptr<Graph> prepared(Graph &code, bool evaluates) {
+    static std::shared_ptr<Graph> prepared(Graph &code, const torch::jit::Module &module, bool &is_training) {
         Preparation preparation;
         auto graph = preparation.inlined(code);
-        if (evaluates && !preparation.may_change_mode_) {
+        is_training = preparation.trains(module);
+        if (!is_training && !preparation.may_change_mode_) {
             settle(*graph, graph->block());
         }
         return graph;
     }
 
   private:
+    // Whether a part of the module is in training mode, and the code does something else because of it. Layers that were quantized or
+    // fused are often marked so, and have nothing that would ask for it.
+    bool trains(const torch::jit::Module &module) const {
+        for (const auto &part : module.modules()) {
+            if (part.hasattr("training") && part.attr("training").isBool() && part.attr("training").toBool()) {
+                if (may_change_mode_ || is_told_to_train_ || readers_.count(part.type()) > 0) {
+                    return true;
+                }
+            }
+        }
+        return false;
+    }
+
     // With all calls inlined, also in graphs within, of which a copied node would share the original.
     std::shared_ptr<Graph> inlined(Graph &code) {
         auto graph = code.copy();
@@ -71,6 +86,10 @@ class Preparation {
         for (Node *node : block->nodes()) {
             may_change_mode_ |= is_unknown_call(node);
             may_change_mode_ |= node->kind() == c10::prim::SetAttr && node->s(c10::attr::name) == "training";
+            is_told_to_train_ |= is_told_to_train(node);
+            if (is_mode(node)) {
+                readers_.insert(node->input()->type()->cast<c10::ClassType>());
+            }
             for_graphs(node, [&](c10::Symbol name, const std::shared_ptr<Graph> &graph) { node->g_(name, inlined(*graph)); });
             for (Block *inner : node->blocks()) {
                 inline_within(inner);
@@ -123,8 +142,23 @@ class Preparation {
         return next;
     }
 
+    // Whether the mode was made a constant of this operation, as tracing does.
+    static bool is_told_to_train(const Node *node) {
+        const auto *schema = node->maybeSchema();
+        for (size_t i = 0; schema != nullptr && i < schema->arguments().size() && i < node->inputs().size(); ++i) {
+            const std::string &name = schema->arguments()[i].name();
+            if ((name == "training" || name == "train") && known(node->input(i)) == true) {
+                return true;
+            }
+        }
+        return false;
+    }
+
     // Whether a part of the module may enter training mode in a run.
     bool may_change_mode_ = false;
+    bool is_told_to_train_ = false;
+    // The classes of modules whose code reads their mode.
+    std::set<c10::ClassTypePtr> readers_;
 };
 
 class Walk {
@@ -237,9 +271,9 @@ class Walk {
 
 } // namespace
 
-Effects effects_of(Graph &code, bool evaluates) {
+Effects effects_of(Graph &code, const torch::jit::Module &module) {
     Effects effects;
-    auto graph = Preparation::prepared(code, evaluates);
+    auto graph = Preparation::prepared(code, module, effects.is_training);
     {
         const AliasDb aliases(graph);
         for (size_t i = 1; i < graph->inputs().size(); ++i) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/ir/ir.h>
 
 namespace hippocamp {
@@ -15,14 +16,16 @@ struct Effects {
     std::string keeper;
     // Whether inputs may be read or written to when the run has ended.
     bool reads_later = false;
+    // Whether a part of the module is in training mode, and the code reads it.
+    bool is_training = false;
     // Whether anything is written to in place.
     bool writes = false;
     // Of each input of the code after the module: whether it, or what it may be a part of, may be written to.
     std::vector<bool> are_inputs_written;
 };
 
-// What is not known for sure counts as written to and kept. `evaluates` says that `training` is false in all parts of the module.
-Effects effects_of(torch::jit::Graph &code, bool evaluates);
+// What is not known for sure counts as written to and kept. The code is of a method of that module.
+Effects effects_of(torch::jit::Graph &code, const torch::jit::Module &module);
 
 } // namespace hippocamp
 
