@@ -23,32 +23,53 @@ PICTURE = os.path.join(TESTS, "references", "images", "astronaut.png")
 TORCHSERVE_PORTS = ["inference", "management", "metrics", "grpc-inference", "grpc-management"]
 MODELS = [
     "addsub",
+    "algebra",
     "arguments",
+    "attention",
     "collatz",
+    "complexwithin",
     "convnet",
+    "counter",
+    "deepresults",
     "dictin",
     "dictout",
+    "empty",
     "encoder",
     "frozen",
+    "halfconvolution",
     "halves",
     "inplace",
     "keeps",
+    "keptattributes",
+    "kindsofconvolution",
+    "language",
+    "lightfile",
     "listout",
     "lstm",
     "maybe",
     "named",
     "numbers",
+    "onednn",
     "quantized",
+    "quantizedembedding",
+    "recurrent",
     "sameinput",
+    "sampled",
+    "seeded",
     "silero_vad",
+    "smallintegers",
+    "sparsewithin",
     "spectrum",
+    "staticquantized",
     "stringrows",
     "strings",
+    "tracedsizes",
     "types",
     "views",
+    "words",
 ]
 # The order of their requests counts.
-STATEFUL = ["keeps", "silero_vad"]
+STATEFUL = ["counter", "keeps", "silero_vad"]
 DATA_TYPES = {
     "float32": "FP32",
     "float64": "FP64",
@@ -155,6 +176,13 @@ def test_equals_pytorch_bit_for_bit(made, client, model):
     for _ in range(1 if model in STATEFUL else 3):
         for inputs, expected in cases(made, model):
             assert_equal(ask(client, model, inputs), expected)
+
+
+def test_training_mode_is_told_where_it_changes_something(served):
+    """Layers that were quantized or fused are marked as training, too, but nothing asks them."""
+    log = re.sub(r"\x1b\[[0-9;]*m", "", served.log())
+    told = set(re.findall(r'it was saved in training mode: .* model="?(\w+)', log))
+    assert told == {"counter"}
 
 
 def test_requests_at_the_same_time_get_their_own_rows(served):

@@ -16,27 +16,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
+import kinds  # noqa: E402
 from pictures import pictures  # noqa: E402
+from repository import RANDOM, Repository, floats, placeholder, texts, v1  # noqa: E402
 
 EXAMPLES = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "examples")
 sys.path.append(os.path.join(EXAMPLES, "tutorial"))
 import preprocess as tutorial  # noqa: E402
 
-v1 = tf.compat.v1
-TYPES = {
-    tf.float32: "TYPE_FP32",
-    tf.float64: "TYPE_FP64",
-    tf.float16: "TYPE_FP16",
-    tf.int32: "TYPE_INT32",
-    tf.int64: "TYPE_INT64",
-    tf.uint8: "TYPE_UINT8",
-    tf.bool: "TYPE_BOOL",
-    tf.string: "TYPE_STRING",
-}
-ONE_THREAD = """
-parameters { key: "TF_NUM_INTRA_THREADS" value { string_value: "1" } }
-parameters { key: "TF_NUM_INTER_THREADS" value { string_value: "1" } }
-"""
 # As the tutorial's tool writes it.
 TUTORIAL = """
 name: "detection-preprocess"
@@ -52,92 +39,6 @@ output [
 ]
 instance_group [ { count: 16  kind: KIND_GPU  gpus: [0, 1, 2, 3] } ]
 """
-RANDOM = np.random.default_rng(15)
-
-
-def floats(*shape):
-    return RANDOM.standard_normal(shape).astype(np.float32)
-
-
-def config_tensor(name, dtype, dims):
-    return f'{{ name: "{name}", data_type: {TYPES[dtype]}, dims: {[-1 if d is None else d for d in dims]} }}'
-
-
-class Repository:
-    def __init__(self, folder):
-        self.models, self.cases = os.path.join(folder, "models"), os.path.join(folder, "cases")
-        os.makedirs(self.models)
-        os.makedirs(self.cases)
-
-    def config(self, name, text):
-        with open(os.path.join(self.models, name, "config.pbtxt"), "w", encoding="utf-8") as f:
-            f.write(text + ONE_THREAD)
-
-    def record(self, name, inputs, outputs):
-        """Several requests: a list of dictionaries of arrays for each side."""
-        named = {}
-        for index, (given, expected) in enumerate(zip(inputs, outputs)):
-            named |= {f"{index}/i/{key}": value for key, value in given.items()}
-            named |= {f"{index}/o/{key}": value for key, value in expected.items()}
-        np.savez(os.path.join(self.cases, f"{name}.npz"), **named)
-
-    def graph(self, name, build, inputs, max_batch_size=0, config=True):
-        """A frozen graph. build() makes it in the default graph and returns its outputs by name."""
-        graph = tf.Graph()
-        with graph.as_default():
-            made = build()
-            outputs = {key: tf.identity(tensor, name=key) for key, tensor in made.items()}
-            settings = v1.ConfigProto(intra_op_parallelism_threads=1, inter_op_parallelism_threads=1)
-            with v1.Session(graph=graph, config=settings) as session:
-                session.run(v1.global_variables_initializer())
-                results = [
-                    session.run(outputs, {f"{key}:0": value for key, value in given.items()}) for given in inputs
-                ]
-                frozen = v1.graph_util.convert_variables_to_constants(session, graph.as_graph_def(), list(outputs))
-        folder = os.path.join(self.models, name, "1")
-        os.makedirs(folder)
-        with open(os.path.join(folder, "model.graphdef"), "wb") as f:
-            f.write(frozen.SerializeToString())
-        batched = 1 if max_batch_size else 0
-        if config:
-            places = {key: graph.get_tensor_by_name(f"{key}:0") for key in [*inputs[0], *outputs]}
-            lists = [
-                f"{kind} [ "
-                + ", ".join(
-                    config_tensor(key, places[key].dtype, places[key].shape.as_list()[batched:]) for key in keys
-                )
-                + " ]"
-                for kind, keys in (("input", inputs[0]), ("output", outputs))
-            ]
-            head = f'platform: "tensorflow_graphdef"\nmax_batch_size: {max_batch_size}\n'
-            self.config(name, head + "\n".join(lists))
-        else:
-            self.config(name, f'platform: "tensorflow_graphdef"\nmax_batch_size: {max_batch_size}\n')
-        self.record(name, inputs, results)
-
-    def saved(self, name, save, inputs, extra="", max_batch_size=0, signatures=()):
-        """What save() makes of a folder, with a config that leaves its tensors to the file."""
-        folder = os.path.join(self.models, name, "1", "model.savedmodel")
-        save(folder)
-        loaded = tf.saved_model.load(folder)
-        wanted = next((key for key in signatures if f'"{key}"' in extra), "serving_default")
-        call = loaded.signatures[wanted]
-        results = []
-        for given in inputs:
-            result = call(**{key: tf.constant(value) for key, value in given.items()})
-            results.append({key: value.numpy() for key, value in result.items()})
-        self.config(name, f'platform: "tensorflow_savedmodel"\nmax_batch_size: {max_batch_size}\n{extra}')
-        self.record(name, inputs, results)
-
-
-def placeholder(name, dtype, *shape):
-    return v1.placeholder(dtype, shape, name=name)
-
-
-def texts(*values):
-    return np.array(values, dtype=object)
-
-
 # ----------------------------------------------------------------------------------- graphs
 
 
@@ -384,6 +285,7 @@ def main():
     repository = Repository(folder)
     make_graphs(repository)
     make_saved_models(repository, folder)
+    kinds.make(repository)
     print(len(os.listdir(repository.models)), "models")
 
 

@@ -18,6 +18,7 @@ warnings.filterwarnings("ignore", category=FutureWarning)
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
+from kinds import KINDS  # noqa: E402
 from networks import NETWORKS, Classifier  # noqa: E402
 
 TYPES = {
@@ -114,7 +115,7 @@ def main(folder):
     torch.set_num_threads(1)
     torch.manual_seed(15)
     repository = Repository(folder)
-    for network in NETWORKS:
+    for network in [*NETWORKS, *KINDS]:
         repository.add(network())
     Classifier().save(os.path.join(folder, "classifier.pt"))
 
