@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -56,6 +57,12 @@ def needed():
     return wrk
 
 
+def children():
+    """Seconds of CPU time of the processes that this one started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 class Load:
     """wrk with a body."""
 
@@ -72,12 +79,14 @@ class Load:
     def run(self, server, model, concurrency, seconds):
         """Requests a second, and milliseconds of the server's CPU time for each."""
         command = [self.wrk, "-t1", f"-c{concurrency}", f"-d{seconds}s", "--timeout", "30s", "-s", self.script, server.url(model)]
-        begun = server.cpu()
+        begun, own = server.cpu(), children()
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        used = server.cpu() - begun
+        used, own = server.cpu() - begun, children() - own
         if "Non-2xx" in shown or "Socket errors" in shown:
             sys.exit(f"bench: requests failed\n{shown}")
         count = int(re.search(r"(\d+) requests in", shown).group(1))
+        # What wrk itself takes of the same cores for a request, in milliseconds.
+        self.own = 1e3 * own / count
         return float(re.search(r"Requests/sec: +([\d.]+)", shown).group(1)), 1e3 * used / count
 
 
