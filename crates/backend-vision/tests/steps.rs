@@ -79,6 +79,20 @@ fn sides_follow_each_other() {
     assert_eq!(floor.map(resized), [[5, 3], [10, 6]]);
 }
 
+#[test]
+fn a_narrow_picture_does_not_become_a_huge_one() {
+    let error = |step: &str| {
+        let model = load(
+            "",
+            &pipeline(&[&format!("op = \"resize\"\ninput = \"picture\"\noutput = \"large\"\n{step}")]),
+        );
+        model.unwrap().error(vec![strings(&[1, 1], &[bmp(0, 30, 1)])])
+    };
+    let refusal = error("shortest = 2000");
+    assert!(refusal.contains("30x1 would become 60000x2000, it may have 67108864 pixels"), "{refusal}");
+    assert!(error("shortest = 2200").contains("sides may have 65535 pixels"));
+}
+
 /// The red of the upper left corner is seven times its column.
 #[test]
 fn the_middle_between_two_pixels_is_rounded_as_asked() {
@@ -228,6 +242,10 @@ fn a_box_is_cut_out_unless_it_is_larger_than_the_picture() {
     assert_eq!(outputs[0].1, [0, 1, 2, 3, 4, 5, 9, 10, 11, 12, 13, 14][..]);
     let refusal = model.error(vec![picture, corners(65_000.0)]);
     assert!(refusal.contains("from 1 to 4 pixels in a picture of 3x2, got 65000x65000"), "{refusal}");
+    // No longer than the picture, but as wide as it is long.
+    let narrow = InputTensor { shape: Shape::from([1, 1, 2000, 3]), data: Bytes::from(vec![0; 6000]).into() };
+    let refusal = model.error(vec![narrow, corners(2000.0)]);
+    assert!(refusal.contains("at most 8000 pixels in a picture of 2000x1, got 2000x2000"), "{refusal}");
 }
 
 #[test]

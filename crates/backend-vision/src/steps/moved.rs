@@ -127,6 +127,9 @@ pub(crate) fn check_size(size: Size, ports: &mut Ports<'_, '_>) {
 /// The longest side of an image in pixels, which is the limit of JPEG.
 pub(crate) const MAX_SIDE: usize = 65_535;
 
+/// The most pixels of an image whose size the request decides: as many as `decode` accepts unless its step says otherwise.
+pub(crate) const MAX_PIXELS: usize = 1 << 26;
+
 /// An image to write, with either type of samples.
 pub(crate) enum Canvas<'a> {
     U8(&'a mut [u8]),

@@ -68,6 +68,9 @@ impl StepFile for PerspectiveFile {
     }
 }
 
+/// A smaller picture than of so many pixels counts as one of so many.
+const LEAST_PICTURE: usize = 1024;
+
 impl PerspectiveStep {
     fn source<'a>(&self, values: &'a Values) -> Result<Source<'a>> {
         let (samples, size): (&[u8], Size) = if self.is_image {
@@ -102,6 +105,14 @@ impl Step for PerspectiveStep {
             return Err(Error::invalid_arg(format!(
                 "the sides of a box were expected to have from 1 to {longest} pixels in a picture of {}x{}, got \
                  {width}x{height}",
+                source.width, source.height
+            )));
+        }
+        // Nor has it more pixels; a box that leaves the picture a little, or whose sides are not parallel, may.
+        let most = source.width.saturating_mul(source.height).max(LEAST_PICTURE).saturating_mul(4);
+        if width.saturating_mul(height) > most {
+            return Err(Error::invalid_arg(format!(
+                "a box was expected to have at most {most} pixels in a picture of {}x{}, got {width}x{height}",
                 source.width, source.height
             )));
         }

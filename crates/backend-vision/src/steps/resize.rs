@@ -3,7 +3,7 @@
 use hippocamp_backend::{Error, Result};
 use serde::Deserialize;
 
-use super::moved::{Canvas, MAX_SIDE, MatrixFile, MatrixPort, Rounding, check_size, resampler};
+use super::moved::{Canvas, MAX_PIXELS, MAX_SIDE, MatrixFile, MatrixPort, Rounding, check_size, resampler};
 use crate::pipeline::Ports;
 use crate::resample::{Coordinates, Method, Resampler, Window};
 use crate::step::{Step, StepFile};
@@ -143,20 +143,24 @@ impl Target {
             }
             Target::Own | Target::ShortestAtLeast(_) => size,
         };
-        check_sides(size, wanted)?;
+        self.check(size, wanted)?;
         Ok(wanted)
     }
-}
 
-/// Refuses sides that are too long: a very narrow image would make the other side so.
-fn check_sides(from: Size, to: Size) -> Result<()> {
-    if to.width <= MAX_SIDE && to.height <= MAX_SIDE {
-        return Ok(());
+    /// Refuses sides that are too long, and too many pixels: a very narrow image would make the other side so.
+    fn check(self, from: Size, to: Size) -> Result<()> {
+        let would =
+            || format!("a picture of {}x{} would become {}x{}", from.width, from.height, to.width, to.height);
+        if to.width > MAX_SIDE || to.height > MAX_SIDE {
+            return Err(Error::invalid_arg(format!("{}, sides may have {MAX_SIDE} pixels", would())));
+        }
+        // What the step itself says is no wish of a request, and a large picture may stay large.
+        let most = MAX_PIXELS.max(2 * from.pixels());
+        if to.pixels() > most && !matches!(self, Target::Fixed(_)) {
+            return Err(Error::invalid_arg(format!("{}, it may have {most} pixels", would())));
+        }
+        Ok(())
     }
-    Err(Error::invalid_arg(format!(
-        "a picture of {}x{} would become {}x{}, sides may have {MAX_SIDE} pixels",
-        from.width, from.height, to.width, to.height
-    )))
 }
 
 /// Which multiple a side is rounded to.
@@ -186,7 +190,7 @@ impl Step for ResizeStep {
         let mut image = values.take_image(self.output);
         let from = values.image(self.input)?;
         let size = self.multiple.of(self.target.of(from.size, self.rounding)?, self.multiple_of);
-        check_sides(from.size, size)?;
+        self.target.check(from.size, size)?;
         match Canvas::begin(&mut image, size, from.color, self.sample)? {
             Canvas::U8(samples) => {
                 self.resampler.write_u8(from, Window::whole_of(samples, size, from.channels()))?;
