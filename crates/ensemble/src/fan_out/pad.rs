@@ -6,6 +6,13 @@ use hippocamp_tensor::{BytesElements, DataType, LENGTH_PREFIX, Shape, TensorData
 
 use super::gather::Row;
 
+/// Up to this size, padded items may be as much larger than the items as they are.
+const ALWAYS_ALLOWED: usize = 64 << 20;
+
+/// Beyond it, how many times the size of the items they may have: a few long items among many, each long in another dimension, would
+/// take memory that nobody has sent.
+const MOST_TIMES: usize = 16;
+
 /// The rows one after the other, each padded at the end of each dimension to `shape`, which is as large as the largest.
 pub(crate) fn padded(rows: Vec<Row>, shape: &Shape, data_type: DataType) -> Result<TensorData> {
     let unit = data_type.byte_size().unwrap_or(LENGTH_PREFIX);
@@ -13,10 +20,16 @@ pub(crate) fn padded(rows: Vec<Row>, shape: &Shape, data_type: DataType) -> Resu
     let elements = shape.element_count().ok_or_else(too_large)?;
     let mut size =
         elements.checked_mul(rows.len()).and_then(|all| all.checked_mul(unit)).ok_or_else(too_large)?;
+    let given = rows.iter().map(|(_, data)| data.len()).fold(0usize, usize::saturating_add);
     if data_type == DataType::Bytes {
         // Beside the length of each element.
-        let given = rows.iter().map(|(_, data)| data.len()).fold(0usize, usize::saturating_add);
         size = size.saturating_add(given);
+    }
+    if size > ALWAYS_ALLOWED.max(given.saturating_mul(MOST_TIMES)) {
+        return Err(Error::invalid_arg(format!(
+            "{} items of {given} bytes would take {size} bytes when they are padded to {shape}, which is more than {MOST_TIMES} times as much",
+            rows.len()
+        )));
     }
     let mut out: Vec<u8> = Vec::new();
     out.try_reserve_exact(size)
@@ -102,6 +115,25 @@ mod tests {
         ];
         let got = padded(rows, &shape(&[2]), DataType::Bytes).unwrap().to_host().unwrap();
         assert_eq!(&got[..], b"\x01\0\0\0a\x02\0\0\0bc\0\0\0\0\0\0\0\0");
+    }
+
+    #[test]
+    fn refuses_to_take_far_more_memory_than_the_items() {
+        let long = 6000;
+        let items = |count: usize| -> Vec<Row> {
+            let item = Bytes::from(vec![1; long as usize]);
+            let shapes = (0..count).map(|n| if n % 2 == 0 { shape(&[1, long]) } else { shape(&[long, 1]) });
+            shapes.map(|shape| (shape, item.clone().into())).collect()
+        };
+        let error = padded(items(4), &shape(&[long, long]), DataType::Uint8).unwrap_err();
+        assert!(
+            error.message().contains("4 items of 24000 bytes would take 144000000 bytes"),
+            "{}",
+            error.message()
+        );
+        // A single one is below what is always allowed.
+        let got = padded(items(1), &shape(&[long, long]), DataType::Uint8).unwrap();
+        assert_eq!(got.len() as i64, long * long);
     }
 
     #[test]
