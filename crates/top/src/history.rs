@@ -41,7 +41,7 @@ impl History {
         let seconds = at.saturating_duration_since(self.at).as_secs_f64().max(1e-3);
         self.rows.retain(|name, _| page.models.contains_key(name));
         for (name, now) in &page.models {
-            let before = self.page.models.get(name).filter(|before| before.success <= now.success);
+            let before = self.page.models.get(name).filter(|before| !before.is_beyond(now));
             let nothing = Counters::default();
             // One that was loaded again, or a server that was started again, counts from nothing.
             let row = row(before.unwrap_or(&nothing), now, seconds);

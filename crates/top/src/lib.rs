@@ -8,10 +8,14 @@ mod table;
 mod terminal;
 
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 pub use fetch::Address;
 pub use table::Sort;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use history::History;
 use page::Page;
@@ -48,10 +52,15 @@ pub fn top(settings: &Settings, out: &mut impl Write) -> Result<(), String> {
 
 fn live(settings: &Settings, mut history: History, out: &mut impl Write) -> Result<(), String> {
     let mut settings = settings.clone();
+    // Before the terminal is changed: who ends this by a signal wants it back as it was.
+    let ended = Arc::new(AtomicBool::new(false));
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&ended)).map_err(|error| error.to_string())?;
+    }
     let _entered = Terminal::enter(out)
         .map_err(|error| format!("the terminal cannot be used ({error}); --count=1 prints one table"))?;
     let (mut next, mut fault) = (Instant::now() + settings.interval, None);
-    loop {
+    while !ended.load(Ordering::Relaxed) {
         let shown =
             Terminal::show(out, &table::text(&history, &settings, fault.as_deref(), terminal::width()));
         if let Err(error) = shown {
@@ -74,4 +83,5 @@ fn live(settings: &Settings, mut history: History, out: &mut impl Write) -> Resu
             }
         }
     }
+    Ok(())
 }

@@ -23,12 +23,22 @@ pub(crate) struct Counters {
     pub(crate) buckets: Vec<(f64, f64)>,
 }
 
+impl Counters {
+    /// Whether something was counted here that is not in `later`: the model was loaded anew meanwhile, or the server started.
+    pub(crate) fn is_beyond(&self, later: &Counters) -> bool {
+        let counts = |of: &Counters| {
+            [of.success, of.failure, of.inferences, of.executions, of.request_us, of.queue_us]
+        };
+        counts(self).iter().zip(counts(later)).any(|(before, now)| *before > now)
+    }
+}
+
 /// One look at the page.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Page {
     pub(crate) models: BTreeMap<Name, Counters>,
-    /// Sums of the other metrics, by name.
-    pub(crate) sums: BTreeMap<String, f64>,
+    /// Sums of the other metrics, and of how many series, by name.
+    pub(crate) sums: BTreeMap<String, (f64, u32)>,
 }
 
 impl Page {
@@ -37,7 +47,8 @@ impl Page {
         let mut page = Page::default();
         for (metric, labels, value) in text.lines().filter_map(sample) {
             let Some(model) = label(labels, "model").filter(|_| metric.starts_with("nv_inference_")) else {
-                *page.sums.entry(metric.to_owned()).or_default() += value;
+                let (sum, count) = page.sums.entry(metric.to_owned()).or_default();
+                (*sum, *count) = (*sum + value, *count + 1);
                 continue;
             };
             let name = Name { model, version: label(labels, "version").unwrap_or_default() };
@@ -53,7 +64,11 @@ impl Page {
                 "nv_inference_request_histogram_us_bucket" => {
                     let bound =
                         label(labels, "le").and_then(|bound| bound.parse().ok()).unwrap_or(f64::INFINITY);
-                    counters.buckets.push((bound, value));
+                    // A version on several GPUs has a series for each.
+                    match counters.buckets.iter_mut().find(|(other, _)| other.total_cmp(&bound).is_eq()) {
+                        Some((_, count)) => *count += value,
+                        None => counters.buckets.push((bound, value)),
+                    }
                 }
                 _ => {}
             }
@@ -62,7 +77,12 @@ impl Page {
     }
 
     pub(crate) fn sum(&self, metric: &str) -> Option<f64> {
-        self.sums.get(metric).copied()
+        self.sums.get(metric).map(|(sum, _)| *sum)
+    }
+
+    /// Of all series of the metric, such as one for each GPU.
+    pub(crate) fn mean(&self, metric: &str) -> Option<f64> {
+        self.sums.get(metric).map(|(sum, count)| sum / f64::from(*count))
     }
 }
 
@@ -124,7 +144,24 @@ mod tests {
         assert_eq!(counters.buckets, [(f64::INFINITY, 3.0)]);
         assert_eq!(page.sum("nv_cpu_utilization"), Some(0.5));
         assert_eq!(page.sum("nv_gpu_utilization"), Some(0.75));
+        assert_eq!(page.mean("nv_gpu_utilization"), Some(0.375));
         assert_eq!(page.sum("nan"), None);
+    }
+
+    #[test]
+    fn buckets_of_several_gpus_are_added_up() {
+        let bucket = |gpu: &str, bound: &str, count: u32| {
+            format!(
+                "nv_inference_request_histogram_us_bucket{{model=\"a\",version=\"1\",gpu_uuid=\"{gpu}\",le=\"{bound}\"}} {count}\n"
+            )
+        };
+        let text = bucket("x", "100", 2)
+            + &bucket("x", "+Inf", 5)
+            + &bucket("y", "100", 0)
+            + &bucket("y", "+Inf", 1);
+        let page = Page::read(&text);
+        let name = Name { model: "a".to_owned(), version: "1".to_owned() };
+        assert_eq!(page.models[&name].buckets, [(100.0, 2.0), (f64::INFINITY, 6.0)]);
     }
 
     proptest::proptest! {

@@ -106,7 +106,10 @@ fn machine(page: &Page) -> String {
     add("nv_cpu_memory_used_bytes", &|bytes| format!("memory {:.1} GB used", bytes / 1e9));
     add("nv_server_connections", &|count| format!("{count:.0} connections"));
     add("nv_server_open_requests", &|count| format!("{count:.0} open requests"));
-    add("nv_gpu_utilization", &|share| format!("GPUs {:.0} %", share * 100.0));
+    parts.extend(
+        page.mean("nv_gpu_utilization").map(|share| format!("GPUs {:.0} % on average", share * 100.0)),
+    );
+    let mut add = |metric: &str, write: &dyn Fn(f64) -> String| parts.extend(page.sum(metric).map(write));
     add("nv_gpu_memory_used_bytes", &|bytes| format!("their memory {:.1} GB used", bytes / 1e9));
     parts.join("  ")
 }
