@@ -24,6 +24,7 @@ fn order(name: &str, service: &Value, command: &[String]) -> Result<Order, Strin
         place: format!("service {name} of a Compose file"),
         form: Form::Compose { service: name.to_owned() },
         gpus: false,
+        front: Vec::new(),
         around: Vec::new(),
         flags: Vec::new(),
     };
@@ -39,7 +40,7 @@ fn order(name: &str, service: &Value, command: &[String]) -> Result<Order, Strin
     }
     order.flags = match command.first() {
         Some(first) if first.starts_with("--") => command.to_vec(),
-        Some(_) => program::flags(command, &mut order.around)?,
+        Some(_) => program::flags(command, &mut order.around, None)?,
         None => return Err("it has no command, and Triton's images start no server by themselves".to_owned()),
     };
     Ok(order)

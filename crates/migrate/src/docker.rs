@@ -3,23 +3,28 @@
 use crate::{Finding, Form, Order, Verdict, environment, is_image, is_server, program};
 
 /// Options that take no value; all others do.
-const SWITCHES: [&str; 17] = [
+const SWITCHES: [&str; 22] = [
     "detach",
     "disable-content-trust",
+    "env-host",
     "help",
     "init",
     "interactive",
     "no-healthcheck",
+    "no-hosts",
     "oom-kill-disable",
     "privileged",
     "publish-all",
     "quiet",
     "read-only",
+    "read-only-tmpfs",
     "replace",
     "rm",
     "rmi",
+    "rootfs",
     "sig-proxy",
     "tty",
+    "unsetenv-all",
     "use-api-socket",
 ];
 /// The long names of short options.
@@ -54,6 +59,7 @@ pub(crate) fn order(tool: &str, words: &[String]) -> Result<Order, String> {
         place: format!("{tool} run"),
         form: Form::Plain,
         gpus: tool.starts_with("nvidia"),
+        front: Vec::new(),
         around: Vec::new(),
         flags: Vec::new(),
     };
@@ -95,7 +101,7 @@ pub(crate) fn order(tool: &str, words: &[String]) -> Result<Order, String> {
     order.flags = if rest[0].starts_with("--") && is_image(image) {
         rest
     } else {
-        program::flags(&rest, &mut order.around)?
+        program::flags(&rest, &mut order.around, None)?
     };
     order.form = Form::Run {
         tool: if tool.starts_with("nvidia") { "docker".to_owned() } else { tool.to_owned() },

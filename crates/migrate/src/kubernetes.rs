@@ -40,6 +40,7 @@ fn order(place: &str, container: &Value, command: &[String]) -> Result<Order, St
         place: format!("container {name} of {place}"),
         form: Form::Kubernetes { container: name.to_owned() },
         gpus: false,
+        front: Vec::new(),
         around: Vec::new(),
         flags: Vec::new(),
     };
@@ -52,7 +53,7 @@ fn order(place: &str, container: &Value, command: &[String]) -> Result<Order, St
     }
     order.flags = match command.first() {
         Some(first) if first.starts_with("--") => command.to_vec(),
-        Some(_) => program::flags(command, &mut order.around)?,
+        Some(_) => program::flags(command, &mut order.around, None)?,
         None => {
             return Err("it has neither command nor args, and Triton's images start no server by themselves"
                 .to_owned());
@@ -73,12 +74,13 @@ fn kserve(place: &str, triton: &Value) -> Result<Order, String> {
     let flags = if flags.first().is_some_and(|first| first.starts_with("--")) {
         flags
     } else {
-        program::flags(&flags, &mut around)?
+        program::flags(&flags, &mut around, None)?
     };
     Ok(Order {
         place: place.to_owned(),
         form: Form::Kubernetes { container: "kserve-container".to_owned() },
         gpus,
+        front: Vec::new(),
         around,
         flags,
     })

@@ -80,6 +80,8 @@ pub struct Order {
     pub form: Form,
     /// Whether it asks for GPUs, so that the image has to be the one with CUDA.
     pub gpus: bool,
+    /// The words that stay in front of the command: variables, `sudo`, and programs such as numactl.
+    pub front: Vec<String>,
     /// What is said around the server's flags.
     pub around: Vec<Finding>,
     /// The server's flags.
@@ -144,7 +146,11 @@ fn text(content: &str) -> Result<Vec<Order>, String> {
 
 /// A command line that the shell has split.
 fn command(words: &[String]) -> Result<Order, String> {
-    let words = words.strip_prefix(&["sudo".to_owned()]).unwrap_or(words);
+    if let Some(rest) = words.strip_prefix(&["sudo".to_owned()]) {
+        let mut order = command(rest)?;
+        order.front.insert(0, "sudo".to_owned());
+        return Ok(order);
+    }
     match words {
         [tool, verb, rest @ ..] if is_container_tool(tool) && (verb == "run" || verb == "create") => {
             docker::order(tool, rest)
@@ -155,9 +161,16 @@ fn command(words: &[String]) -> Result<Order, String> {
             docker::order(tool, rest)
         }
         words => {
-            let mut around = Vec::new();
-            let flags = program::flags(words, &mut around)?;
-            Ok(Order { place: "command line".to_owned(), form: Form::Plain, gpus: false, around, flags })
+            let (mut around, mut front) = (Vec::new(), Vec::new());
+            let flags = program::flags(words, &mut around, Some(&mut front))?;
+            Ok(Order {
+                place: "command line".to_owned(),
+                form: Form::Plain,
+                gpus: false,
+                front,
+                around,
+                flags,
+            })
         }
     }
 }

@@ -2,8 +2,13 @@
 
 use crate::{Finding, Verdict, environment, is_server, shell};
 
-/// The flags of the server that these words start, directly or by a shell. What else they start is told in `around`.
-pub(crate) fn flags(words: &[String], around: &mut Vec<Finding>) -> Result<Vec<String>, String> {
+/// The flags of the server that these words start, directly or by a shell. What else they start is told in `around`. What stays in
+/// front of the new command goes to `front`; where nothing can stand in front of it, as in a container, it has to come otherwise.
+pub(crate) fn flags(
+    words: &[String],
+    around: &mut Vec<Finding>,
+    mut front: Option<&mut Vec<String>>,
+) -> Result<Vec<String>, String> {
     let mut rest = words;
     while let [first, others @ ..] = rest {
         let name = first.rsplit('/').next().unwrap_or(first);
@@ -11,9 +16,19 @@ pub(crate) fn flags(words: &[String], around: &mut Vec<Finding>) -> Result<Vec<S
             return Ok(others.to_vec());
         }
         if let Some((variable, value)) = first.split_once('=').filter(|(name, _)| is_variable(name)) {
-            around.push(environment::finding(variable, value));
+            let mut finding = environment::finding(variable, value);
+            let stays = !matches!(finding.verdict, Verdict::Dropped | Verdict::Unsupported);
+            match &mut front {
+                Some(front) if stays => front.push(first.clone()),
+                None if stays => {
+                    finding.verdict = Verdict::Different;
+                    "a variable of the container".clone_into(&mut finding.why);
+                }
+                _ => {}
+            }
+            around.push(finding);
         } else if matches!(name, "sh" | "bash" | "dash") {
-            return script(others, around);
+            return script(others, around, front);
         } else if matches!(
             name,
             "exec" | "env" | "nohup" | "--" | "tini" | "dumb-init" | "nvidia_entrypoint.sh"
@@ -22,11 +37,17 @@ pub(crate) fn flags(words: &[String], around: &mut Vec<Finding>) -> Result<Vec<S
         } else if matches!(name, "numactl" | "taskset" | "nice" | "ionice" | "stdbuf" | "time" | "timeout") {
             let skipped: Vec<&String> = rest.iter().take_while(|word| !is_server(word)).collect();
             let text = skipped.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(" ");
-            around.push(Finding::new(
-                Verdict::Kept,
-                text,
-                "put it in front of the new command; of cores, the server counts those it may use",
-            ));
+            around.push(match &mut front {
+                Some(front) => {
+                    front.extend(skipped.iter().map(|word| (*word).clone()));
+                    Finding::new(Verdict::Kept, text, "of cores, the server counts those it may use")
+                }
+                None => Finding::new(
+                    Verdict::Different,
+                    text,
+                    "the image has no such program: limits of the container do it, and of cores the server counts those it may use",
+                ),
+            });
             rest = &rest[skipped.len()..];
             continue;
         } else {
@@ -41,7 +62,11 @@ pub(crate) fn flags(words: &[String], around: &mut Vec<Finding>) -> Result<Vec<S
 }
 
 /// The flags in the text of `sh -c TEXT`.
-fn script(arguments: &[String], around: &mut Vec<Finding>) -> Result<Vec<String>, String> {
+fn script(
+    arguments: &[String],
+    around: &mut Vec<Finding>,
+    mut front: Option<&mut Vec<String>>,
+) -> Result<Vec<String>, String> {
     let text = arguments.iter().find(|word| !word.starts_with('-'));
     let by_text = arguments.first().is_some_and(|word| word.starts_with('-') && word.contains('c'));
     let (Some(text), true) = (text, by_text) else {
@@ -54,9 +79,13 @@ fn script(arguments: &[String], around: &mut Vec<Finding>) -> Result<Vec<String>
     // The inner shell expands what the outer one was kept from.
     for words in shell::commands(&shell::plain(text)) {
         let mut told = Vec::new();
-        match flags(&words, &mut told) {
+        let mut before = Vec::new();
+        match flags(&words, &mut told, front.is_some().then_some(&mut before)) {
             Ok(flags) if found.is_none() => {
                 around.append(&mut told);
+                if let Some(front) = &mut front {
+                    front.append(&mut before);
+                }
                 found = Some(flags);
             }
             _ => around.push(beside(&words)),
@@ -92,6 +121,6 @@ fn beside(words: &[String]) -> Finding {
     }
 }
 
-fn is_variable(name: &str) -> bool {
+pub(crate) fn is_variable(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }

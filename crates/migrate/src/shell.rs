@@ -1,5 +1,6 @@
-//! The words of a shell's command line. Nothing is expanded: what a shell would expand stays as it is written, as the new command is for
-//! a shell, too; and what it would not expand, as it was in quotation marks, is marked.
+//! The words of a shell's command line. Nothing is expanded: variables, commands in backquotes and home folders stay as they are written,
+//! as the new command is for a shell, too; and those that no shell would expand, as they were in quotation marks, are marked. Patterns of
+//! file names and braces are taken as they are, as behind `--flag=` they match nothing.
 
 /// A dollar sign, a backquote and a tilde that no shell expands, and what they are written as.
 const LITERAL: [(char, char); 3] = [('\u{e024}', '$'), ('\u{e060}', '`'), ('\u{e07e}', '~')];

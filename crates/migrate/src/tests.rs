@@ -73,7 +73,30 @@ fn a_plain_command_line_with_variables() {
     );
     assert_eq!(order.flags, ["--model-repository=$MODELS"]);
     assert_eq!(said(&order, "numactl").what, "numactl --cpunodebind=0");
-    assert_eq!(order.rewritten(&order.flags, "1"), "hippocamp \\\n    \"--model-repository=$MODELS\"\n");
+    assert_eq!(
+        order.rewritten(&order.flags, "1"),
+        "CUDA_VISIBLE_DEVICES=0 numactl --cpunodebind=0 hippocamp \\\n    \"--model-repository=$MODELS\"\n"
+    );
+    let order = one("sudo docker run x/triton sh -c 'A=b tritonserver --model-repository=/m'\n");
+    assert_eq!(said(&order, "A=b").verdict, Verdict::Different, "nothing can stand in front of it there");
+    assert_eq!(
+        order.rewritten(&order.flags, "1"),
+        "sudo docker run hippocamp:1 \\\n    --model-repository=/m\n"
+    );
+    let order = one("A='b c' LD_PRELOAD=libtcmalloc.so tritonserver --model-repository=/m\n");
+    assert_eq!(order.rewritten(&order.flags, "1"), "A='b c' hippocamp \\\n    --model-repository=/m\n");
+}
+
+#[test]
+fn names_of_a_manifest_cannot_be_more_than_names() {
+    let order = one(
+        "kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: \"c\\n  image: other\", image: triton, args: [tritonserver, \"--http-port=${PORT}\"]}]}\n",
+    );
+    let written = order.rewritten(&order.flags, "1");
+    let read = yaml::documents(&written).unwrap();
+    assert_eq!(read[0][0]["name"], "c\n  image: other", "{written}");
+    assert_eq!(read[0][0]["image"], "hippocamp:1");
+    assert_eq!(read[0][0]["livenessProbe"]["httpGet"]["port"], "${PORT}");
 }
 
 #[test]

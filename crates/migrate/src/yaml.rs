@@ -8,6 +8,9 @@ use serde_json::{Map, Value};
 /// How many nodes a file may have, with what its aliases repeat.
 const MAX_NODES: usize = 200_000;
 
+/// How many bytes its texts may have, with what its aliases repeat.
+const MAX_BYTES: usize = 16 << 20;
+
 /// How deep its sequences and mappings may be in each other.
 const MAX_DEPTH: usize = 200;
 
@@ -25,6 +28,7 @@ struct Reader {
     open: Vec<Open>,
     anchors: BTreeMap<usize, Value>,
     nodes: usize,
+    bytes: usize,
 }
 
 /// The documents of a file, without empty ones.
@@ -41,12 +45,24 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Value>, String> {
 }
 
 impl Reader {
+    fn count(&mut self, (nodes, bytes): (usize, usize)) -> Result<(), String> {
+        (self.nodes, self.bytes) = (self.nodes + nodes, self.bytes + bytes);
+        if self.nodes > MAX_NODES {
+            return Err(format!("it has more than {MAX_NODES} nodes"));
+        }
+        if self.bytes > MAX_BYTES {
+            return Err(format!("it has more than {MAX_BYTES} bytes of text"));
+        }
+        Ok(())
+    }
+
     fn take(&mut self, event: Event<'_>) -> Result<(), String> {
         match event {
             Event::Scalar(text, style, anchor, _) => {
                 let nothing = style == ScalarStyle::Plain && matches!(text.as_ref(), "" | "~" | "null");
                 let value = if nothing { Value::Null } else { Value::String(text.into_owned()) };
-                self.add(value, anchor, 1)
+                let bytes = text_bytes(&value);
+                self.add(value, anchor, (1, bytes))
             }
             Event::SequenceStart(_, anchor, _) => {
                 self.open.push(Open { value: Value::Array(Vec::new()), key: None, anchor });
@@ -57,15 +73,16 @@ impl Reader {
                 Ok(())
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(done) => self.add(done.value, done.anchor, 1),
+                Some(done) => self.add(done.value, done.anchor, (1, 0)),
                 None => Ok(()),
             },
             Event::Alias(anchor) => {
                 let value = self.anchors.get(&anchor).ok_or("an alias is within what it names")?;
                 // Counted before it is repeated.
-                let count = size(value);
-                let value = if self.nodes + count > MAX_NODES { Value::Null } else { value.clone() };
-                self.add(value, 0, count)
+                let (nodes, bytes) = size(value);
+                let fits = self.nodes + nodes <= MAX_NODES && self.bytes + bytes <= MAX_BYTES;
+                let value = if fits { value.clone() } else { Value::Null };
+                self.add(value, 0, (nodes, bytes))
             }
             Event::DocumentEnd => {
                 self.anchors.clear();
@@ -75,14 +92,11 @@ impl Reader {
         }
     }
 
-    /// Puts a node that is complete into what is open; it counts as so many.
-    fn add(&mut self, value: Value, anchor: usize, count: usize) -> Result<(), String> {
-        self.nodes += count;
-        if self.nodes > MAX_NODES {
-            return Err(format!("it has more than {MAX_NODES} nodes"));
-        }
+    /// Puts a node that is complete into what is open; it counts as so many nodes and bytes.
+    fn add(&mut self, value: Value, anchor: usize, counts: (usize, usize)) -> Result<(), String> {
+        self.count(counts)?;
         if anchor != 0 {
-            self.nodes += size(&value);
+            self.count(size(&value))?;
             self.anchors.insert(anchor, value.clone());
         }
         let Some(open) = self.open.last_mut() else {
@@ -104,13 +118,23 @@ impl Reader {
     }
 }
 
-/// How many nodes a value has.
-fn size(value: &Value) -> usize {
+/// How many nodes a value has, and how many bytes their texts.
+fn size(value: &Value) -> (usize, usize) {
+    let all = |parts: &mut dyn Iterator<Item = (usize, usize)>| {
+        parts.fold((1, 0), |sum, part| (sum.0 + part.0, sum.1 + part.1))
+    };
     match value {
-        Value::Array(entries) => 1 + entries.iter().map(size).sum::<usize>(),
-        Value::Object(members) => 1 + members.values().map(size).sum::<usize>(),
-        _ => 1,
+        Value::Array(entries) => all(&mut entries.iter().map(size)),
+        Value::Object(members) => all(&mut members.iter().map(|(key, value)| {
+            let (nodes, bytes) = size(value);
+            (nodes, bytes + key.len())
+        })),
+        text => (1, text_bytes(text)),
     }
+}
+
+fn text_bytes(value: &Value) -> usize {
+    value.as_str().map_or(0, str::len)
 }
 
 /// The members of a merge key `<<`, where the mapping does not say otherwise.
@@ -180,6 +204,8 @@ mod tests {
             ]);
         }
         assert!(documents(&text).unwrap_err().contains("nodes"));
+        let long = format!("a: &a {}\nb: [{}*a]\n", "x".repeat(100_000), "*a, ".repeat(300));
+        assert!(documents(&long).unwrap_err().contains("bytes of text"));
         for deep in [
             "[".repeat(90_000) + &"]".repeat(90_000),
             "- ".repeat(250) + "x",

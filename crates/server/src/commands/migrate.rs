@@ -78,7 +78,11 @@ fn report(orders: &[Order]) -> (String, bool) {
             .unwrap_or(0);
         table(&mut text, &order.place, &order.around, width);
         table(&mut text, "flags of tritonserver", &flags, width);
-        let _ = writeln!(text, "the new command\n\n{}", order.rewritten(&kept, env!("CARGO_PKG_VERSION")));
+        let _ = writeln!(text, "the new command\n");
+        for line in order.rewritten(&kept, env!("CARGO_PKG_VERSION")).lines() {
+            visible(&mut text, line);
+        }
+        text.push('\n');
     }
     text.push_str("hippocamp check REPOSITORY tells what is wrong with the models, docs/from-triton.md what else differs.\n");
     (text, complete)
@@ -88,11 +92,17 @@ fn table(text: &mut String, title: &str, findings: &[Finding], width: usize) {
     if findings.is_empty() {
         return;
     }
-    let _ = writeln!(text, "{title}");
+    visible(text, title);
     for finding in findings {
         let line = format!("  {:<11}  {:<width$}  {}", finding.verdict.word(), finding.what, finding.why);
-        let _ = writeln!(text, "{}", line.trim_end());
+        visible(text, line.trim_end());
     }
+    text.push('\n');
+}
+
+/// Adds a line in which nothing that was read can act on a terminal.
+fn visible(text: &mut String, line: &str) {
+    let _ = hippocamp_log_text::Visible(text).write_str(line);
     text.push('\n');
 }
 
@@ -280,6 +290,18 @@ mod tests {
         assert!(findings.iter().all(|finding| finding.verdict != Verdict::Unsupported), "{findings:#?}");
         let words = std::iter::once("hippocamp".to_owned()).chain(kept);
         args::command().try_get_matches_from(words).unwrap();
+    }
+
+    #[test]
+    fn nothing_that_is_read_acts_on_the_terminal() {
+        let words = [
+            "A=\u{1b}]0;x\u{7}".to_owned(),
+            "tritonserver".to_owned(),
+            "--model-repository=/\u{1b}[2J".to_owned(),
+        ];
+        let (text, _) = report(&read(&words, |_| unreachable!()).unwrap());
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{text:?}");
+        assert!(text.contains("hippocamp"), "{text}");
     }
 
     #[test]
