@@ -175,6 +175,14 @@ pub struct BenchArgs {
     #[arg(long, value_name = "FOLDER", requires = "local", help_heading = "Server")]
     pub model_repository: Vec<PathBuf>,
 
+    /// A setting of a backend of --local, as for the server: onnxruntime,library=PATH.
+    #[arg(long, value_name = "[BACKEND,]KEY=VALUE", requires = "local", help_heading = "Server")]
+    pub backend_config: Vec<String>,
+
+    /// Where Triton's own backends are, for --local.
+    #[arg(long, value_name = "DIR", requires = "local", help_heading = "Server")]
+    pub backend_directory: Option<PathBuf>,
+
     /// Compares two models that should agree, such as one by two engines: they get the same inputs, are measured in turns, and the
     /// largest differences of each output are told. A model is NAME or NAME:VERSION.
     #[arg(

@@ -2,23 +2,24 @@
 
 mod args;
 mod measure;
+mod outcome;
 mod search;
 mod settings;
 mod svg;
 mod table;
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use hippocamp_check::Draft;
 use hippocamp_client::{Failure, Result};
 use hippocamp_core::InferenceServer;
-use hippocamp_model_config::is_ensemble;
+use hippocamp_model_config::{is_ensemble, parse, sequence_batching};
 
 pub use args::TuneArgs;
 use measure::Measurement;
-use search::{Goal, Tried, search};
+use outcome::{Goal, Tried};
+use search::{Found, search};
 use settings::{Settings, Space};
 
 use crate::bench::{session, write};
@@ -42,34 +43,53 @@ struct Change {
     is_written: bool,
 }
 
-/// Tries settings of a model that `server` has loaded from a local repository. Clients must be able to load models of it.
+/// Tries settings of a model that `server` has loaded from the repositories of `draft`, if it has a config that can be edited.
 ///
 /// # Errors
 /// If the model cannot be asked or has no config that can be edited, or files cannot be written.
-pub async fn tune(args: &TuneArgs, server: &Arc<InferenceServer>) -> Result<Tuned> {
+pub async fn tune(args: &TuneArgs, server: &Arc<InferenceServer>, draft: Option<&Draft>) -> Result<Tuned> {
     let model = server.model(&args.model, None).map_err(|error| Failure::new(error.to_string()))?;
     if is_ensemble(&model.config) {
         return Err(Failure::new(format!("'{}' is an ensemble: tune the models of its steps", args.model)));
     }
-    let written = server.written_config(&args.model);
-    let Some((path, text)) = written.and_then(|written| Some((written.path, written.text?))) else {
+    if sequence_batching(&model.config).is_some() {
+        return Err(Failure::new(format!(
+            "'{0}' takes sequences, whose settings are not tried; `hippocamp bench {0} --sequences N` measures it",
+            args.model
+        )));
+    }
+    let Some(draft) = draft else {
         return Err(Failure::new(format!(
             "'{}' has no config.pbtxt that could be edited; `hippocamp config` writes one",
             args.model
         )));
     };
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let space = Space::of(&model.config, args, u32::try_from(cores).unwrap_or(u32::MAX));
+    let written =
+        parse(draft.text(), "config.pbtxt").map_err(|faults| Failure::new(faults.to_string()))?.config;
+    let space = Space::of(&written, &model.config, args, u32::try_from(cores).unwrap_or(u32::MAX));
     drop(model);
+    if space == Space::default() {
+        return Err(Failure::new(format!(
+            "'{}' has no settings that could be tried: its instance_group names GPUs or has several groups, and it takes no batches, \
+             or --only leaves these out",
+            args.model
+        )));
+    }
     let goal = Goal { latency_ms: args.latency };
-    let mut measurement = Measurement { args, server, text: &text, session: session(&args.bench())?, goal };
-    let tried = search(&space, goal, async |settings: &Settings| measurement.run(settings).await).await?;
-    let best = best(&tried, goal);
+    let mut measurement = Measurement::new(args, server, draft, session(&args.bench())?, goal);
+    let measure = async |settings: &Settings, levels| measurement.run(settings, levels).await;
+    let Found { tried, best } = search(&space, goal, measure).await?;
+    if let Some(why) = &tried[best].outcome.refused {
+        return Err(Failure::new(format!("'{}' cannot be measured with any settings: {why}", args.model)));
+    }
     let mut change = None;
     if best > 0 {
-        let text = settings::edited(&text, &tried[best].settings)?;
+        let text = settings::edited(draft.text(), &tried[best].settings)?;
+        let path = draft.path().to_owned();
         if !args.dry_run {
-            write_config(&path, &text)?;
+            let failed = |why| Failure::new(format!("{} is left as it is: {why}", path.display()));
+            draft.write(&text).map_err(failed)?;
         }
         change = Some(Change { path, text, is_written: !args.dry_run });
     }
@@ -78,27 +98,6 @@ pub async fn tune(args: &TuneArgs, server: &Arc<InferenceServer>) -> Result<Tune
         write(file, &svg::render(&tuned))?;
     }
     Ok(tuned)
-}
-
-/// Which of them is best: the first, unless another one is clearly better.
-fn best(tried: &[Tried], goal: Goal) -> usize {
-    let score = |index: usize| tried[index].outcome.score(goal);
-    (1..tried.len())
-        .fold(0, |best, index| if search::is_better(score(index), score(best)) { index } else { best })
-}
-
-/// Replaces the config at once.
-fn write_config(path: &Path, text: &str) -> Result<()> {
-    let failed = |why: std::io::Error| Failure::new(format!("{} cannot be written: {why}", path.display()));
-    // A link stays a link.
-    let path = fs::canonicalize(path).map_err(failed)?;
-    let before = fs::metadata(&path).map_err(failed)?;
-    let partial = path.with_extension(format!("pbtxt.{}.partial", std::process::id()));
-    fs::write(&partial, text).map_err(failed)?;
-    // Whoever owned it goes on to. Others than root may not give files away.
-    drop(chown(&partial, Some(before.uid()), Some(before.gid())));
-    fs::set_permissions(&partial, before.permissions()).map_err(failed)?;
-    fs::rename(&partial, &path).map_err(failed)
 }
 
 impl Tuned {

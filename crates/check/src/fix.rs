@@ -5,6 +5,7 @@
 
 mod cures;
 mod diff;
+mod draft;
 mod overlay;
 mod plans;
 mod write;
@@ -19,6 +20,7 @@ use hippocamp_repository::RepositoryLocation;
 
 use crate::{CheckOptions, CheckedModel, Report, check};
 use cures::Cures;
+pub use draft::Draft;
 use overlay::Overlay;
 
 /// How often the faults that a change brought to light are mended in turn.

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, ValueEnum};
 
 use crate::args::BenchArgs;
 
@@ -40,9 +40,13 @@ pub struct TuneArgs {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub concurrency: u32,
 
-    /// How long each level of the load is measured.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = seconds)]
+    /// How long each level of the load is measured, after a third of it to warm up. Slow models are given up to two seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.3, value_parser = seconds)]
     pub seconds: f64,
+
+    /// Which settings are tried. All by default.
+    #[arg(long, value_enum, value_name = "SETTING,SETTING", value_delimiter = ',')]
+    pub only: Vec<Setting>,
 
     /// The most instances that are tried. As many as there are cores by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
@@ -60,6 +64,14 @@ pub struct TuneArgs {
     #[arg(long = "shape", value_name = "NAME:1,3,224,224")]
     pub shapes: Vec<String>,
 
+    /// A setting of a backend, as for the server: onnxruntime,library=PATH.
+    #[arg(long, value_name = "[BACKEND,]KEY=VALUE")]
+    pub backend_config: Vec<String>,
+
+    /// Where Triton's own backends are, such as that of Python models, as for the server.
+    #[arg(long, value_name = "DIR")]
+    pub backend_directory: Option<PathBuf>,
+
     /// Tells what is best, and writes no config.
     #[arg(long)]
     pub dry_run: bool,
@@ -69,7 +81,24 @@ pub struct TuneArgs {
     pub svg: Option<PathBuf>,
 }
 
+/// A setting that can be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Setting {
+    /// The number of instances.
+    Instances,
+    /// The threads within an execution.
+    Threads,
+    /// The largest batch.
+    Batch,
+    /// How long a batch waits for company.
+    Delay,
+}
+
 impl TuneArgs {
+    pub(crate) fn tries(&self, setting: Setting) -> bool {
+        self.only.is_empty() || self.only.contains(&setting)
+    }
+
     /// The measurement of each level.
     pub(crate) fn bench(&self) -> BenchArgs {
         let mut args = BenchArgs::parse_from(["hippocamp bench", &self.model]);

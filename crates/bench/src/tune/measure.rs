@@ -1,63 +1,133 @@
 //! Loads the model with settings, and measures it with more and more requests under way.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+use hippocamp_check::Draft;
 use hippocamp_client::{Failure, Result};
 use hippocamp_core::{InferenceServer, LoadOverrides};
-use hippocamp_model_config::{parse, to_json};
+use hippocamp_model_config::to_json;
 
 use super::TuneArgs;
-use super::search::{Goal, Level, Outcome};
+use super::outcome::{Goal, Level, Outcome};
+use super::search::Levels;
 use super::settings::{Settings, edited};
+use crate::args::BenchArgs;
 use crate::measure::Session;
-use crate::plan::Load;
+use crate::plan::{Load, Plan};
+use crate::point::Point;
 use crate::prepare::prepare_local;
 
 /// A level that has less than this more than the one before is no gain.
 const GROWTH: f64 = 1.03;
 
+/// How many requests a level should answer, so that it tells something of slow models, too.
+const ENOUGH: f64 = 30.0;
+
+/// How much longer than asked for a level may take for that, in seconds.
+const LONGEST: f64 = 2.0;
+
+/// From how many answers on they are counted. Of fewer, it would depend on when the measurement ends.
+const MANY: u64 = 1000;
+
 pub(crate) struct Measurement<'a> {
-    pub(crate) args: &'a TuneArgs,
-    pub(crate) server: &'a Arc<InferenceServer>,
-    /// The config as it is written.
-    pub(crate) text: &'a str,
-    pub(crate) session: Session,
-    pub(crate) goal: Goal,
+    args: &'a TuneArgs,
+    server: &'a Arc<InferenceServer>,
+    draft: &'a Draft,
+    session: Session,
+    goal: Goal,
+    bench: BenchArgs,
+    /// The completed configs that were measured.
+    seen: HashSet<String>,
+    /// What the last level reached.
+    last: Option<Level>,
 }
 
-impl Measurement<'_> {
-    pub(crate) async fn run(&mut self, settings: &Settings) -> Result<Outcome> {
-        let text = edited(self.text, settings)?;
-        let config = parse(&text, "config.pbtxt").map_err(|faults| Failure::new(faults.to_string()))?.config;
-        let overrides = LoadOverrides { config: Some(to_json(&config)), ..LoadOverrides::default() };
+impl<'a> Measurement<'a> {
+    pub(crate) fn new(
+        args: &'a TuneArgs,
+        server: &'a Arc<InferenceServer>,
+        draft: &'a Draft,
+        session: Session,
+        goal: Goal,
+    ) -> Measurement<'a> {
+        let (bench, seen) = (args.bench(), HashSet::new());
+        Measurement { args, server, draft, session, goal, bench, seen, last: None }
+    }
+
+    /// What comes of settings. `None` if they are the same as some that were measured, unless certain levels or all are wanted.
+    pub(crate) async fn run(&mut self, settings: &Settings, levels: Levels) -> Result<Option<Outcome>> {
+        let text = edited(self.draft.text(), settings)?;
+        self.draft.try_out(&text).map_err(|why| Failure::new(format!("no config can be tried: {why}")))?;
+        let overrides = LoadOverrides::default();
         if let Err(error) = self.server.load_in_any_mode(&self.args.model, overrides).await {
-            return Ok(Outcome { levels: Vec::new(), refused: Some(error.to_string()) });
+            return Ok(Some(Outcome::refused(self.draft.with_real_paths(&error.to_string()))));
         }
-        let ready = self.session.interruptible(prepare_local(&self.args.bench(), self.server)).await?;
-        let mut levels: Vec<Level> = Vec::new();
-        let mut flat = 0;
-        let doubled = std::iter::successors(Some(1u32), |concurrency| concurrency.checked_mul(2));
-        for concurrency in doubled.take_while(|concurrency| *concurrency <= self.args.concurrency) {
+        let model =
+            self.server.model(&self.args.model, None).map_err(|error| Failure::new(error.to_string()))?;
+        let is_new = self.seen.insert(to_json(&model.config));
+        drop(model);
+        if !is_new && matches!(levels, Levels::From(_)) {
+            return Ok(None);
+        }
+        let prepared =
+            self.session.interruptible(async { Ok(prepare_local(&self.bench, self.server).await) });
+        let mut ready = match prepared.await? {
+            Ok(ready) => ready,
+            Err(failure) => return Ok(Some(Outcome::refused(failure.to_string()))),
+        };
+        let outcome = self.climb(settings, levels, &mut ready.plan).await?;
+        drop(ready.finish().await);
+        Ok(Some(outcome))
+    }
+
+    async fn climb(&mut self, settings: &Settings, levels: Levels, plan: &mut Arc<Plan>) -> Result<Outcome> {
+        let mut measured = Vec::new();
+        let (mut next, mut before, mut flat) = (Some(levels.first()), 0.0, 0);
+        while let Some(concurrency) = next.filter(|concurrency| *concurrency <= self.args.concurrency) {
             self.session.progress.title(&format!("{settings}; {concurrency} under way"));
-            let point = self.session.measure(&ready.plan, Load::Closed { concurrency }).await?;
+            self.set_time(plan);
+            let point = self.session.measure(plan, Load::Closed { concurrency }).await?;
             if point.is_interrupted {
                 return Err(Failure::new("interrupted; the config is as it was"));
             }
             if let Some((error, count)) = point.record.errors.iter().next() {
-                return Ok(Outcome { levels, refused: Some(format!("{count} requests failed: {error}")) });
+                // More than a bounded queue takes is no reason against what it does take.
+                let refused = || Outcome::refused(format!("{count} requests failed: {error}"));
+                return Ok(if measured.is_empty() { refused() } else { Outcome::of(measured) });
             }
-            let p99_ms = point.record.latencies.value_at_quantile(0.99) as f64 / 1e6;
-            let level = Level { concurrency, rate: point.rate(), p99_ms };
-            let before = levels.last().map_or(0.0, |level| level.rate);
+            let level = level(concurrency, &point);
+            if level.rate <= 0.0 {
+                return Ok(Outcome::refused("no request was answered in time".to_owned()));
+            }
+            measured.push(level);
+            self.last = Some(level);
             flat = if level.rate < before * GROWTH { flat + 1 } else { 0 };
-            levels.push(level);
-            // A batch may need twice as many requests to be filled, so that one flat step is not the end.
-            let is_late = self.goal.latency_ms.is_some_and(|most| p99_ms > 2.0 * most);
-            if flat == 2 || is_late {
-                break;
-            }
+            before = level.rate;
+            next = levels.after(&level, flat, self.goal);
         }
-        drop(ready.finish().await);
-        Ok(Outcome { levels, refused: None })
+        Ok(Outcome::of(measured))
     }
+
+    /// Has the next level take long enough for some requests, as far as the last one tells.
+    fn set_time(&self, plan: &mut Arc<Plan>) {
+        let needed = self.last.map_or(0.0, |last| ENOUGH / last.rate);
+        let seconds = needed.clamp(self.args.seconds, self.args.seconds.max(LONGEST));
+        // Nobody else has it between measurements.
+        if let Some(plan) = Arc::get_mut(plan) {
+            plan.seconds = Duration::from_secs_f64(seconds);
+            plan.warm_up = Duration::from_secs_f64(seconds / 3.0);
+        }
+    }
+}
+
+fn level(concurrency: u32, point: &Point) -> Level {
+    let latencies = &point.record.latencies;
+    let p99_ms = latencies.value_at_quantile(0.99) as f64 / 1e6;
+    let mean = latencies.mean() / 1e9;
+    // In a closed loop so many are always under way: how long they take tells how many there are in a second.
+    let is_few = point.record.answered() < MANY && mean > 0.0;
+    let rate = if is_few { f64::from(concurrency) / mean } else { point.rate() };
+    Level { concurrency, rate, p99_ms }
 }

@@ -1,95 +1,175 @@
-//! Which settings are tried: one after the other, from the best so far.
+//! Which settings are tried: one after the other, from the best so far; the best of them once more, in turns.
 
 use hippocamp_client::Result;
 
+use super::outcome::{Goal, Level, Outcome, Tried, is_better};
 use super::settings::{Settings, Space};
-
-/// By how much a score has to be better to count: measurements of a busy machine differ by a few hundredths.
-const GAIN: f64 = 0.03;
 
 /// How often all settings are gone through. A setting may be worth another look once the others have changed.
 const ROUNDS: usize = 2;
 
-/// What is looked for.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Goal {
-    /// The longest 99th percentile, in milliseconds.
-    pub(crate) latency_ms: Option<f64>,
+/// Values that reached less than this of what the best of their setting did are not looked at again.
+const WORTH: f64 = 0.85;
+
+/// How many others are compared with the config as it is in the end.
+const FINALISTS: usize = 2;
+
+/// How often each of these is measured. The best of many measurements owes some of it to luck, which a second one does not repeat.
+const TURNS: usize = 3;
+
+/// Which levels of the load are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Levels {
+    /// From one request under way on, as long as the throughput grows.
+    All,
+    /// From so many under way, at which others were best, to where it gets no better.
+    From(u32),
+    /// These two, or one if they are the same.
+    Both(u32, u32),
 }
 
-/// A level of the load.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Level {
-    pub(crate) concurrency: u32,
-    /// Answered requests a second.
-    pub(crate) rate: f64,
-    /// The 99th percentile, in milliseconds.
-    pub(crate) p99_ms: f64,
-}
-
-/// What came of settings: the levels that were measured; none if the model could not be loaded with them, for the reason.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Outcome {
-    pub(crate) levels: Vec<Level>,
-    pub(crate) refused: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Tried {
-    pub(crate) settings: Settings,
-    pub(crate) outcome: Outcome,
-}
-
-impl Outcome {
-    /// The level with the highest throughput within the goal.
-    pub(crate) fn best(&self, goal: Goal) -> Option<Level> {
-        let within = |level: &&Level| goal.latency_ms.is_none_or(|most| level.p99_ms <= most);
-        self.levels.iter().filter(within).copied().max_by(|a, b| a.rate.total_cmp(&b.rate))
-    }
-
-    /// The throughput within the goal. Where no level is within, the shorter latency is better, below all that are.
-    pub(crate) fn score(&self, goal: Goal) -> f64 {
-        match self.best(goal) {
-            Some(level) => level.rate,
-            None => -self.levels.iter().map(|level| level.p99_ms).fold(f64::INFINITY, f64::min),
+impl Levels {
+    /// The level to begin with.
+    pub(crate) fn first(self) -> u32 {
+        match self {
+            Levels::All => 1,
+            Levels::From(level) | Levels::Both(level, _) => level.max(1),
         }
     }
-}
 
-/// Whether a score is clearly better than another one.
-pub(crate) fn is_better(score: f64, than: f64) -> bool {
-    score > than + GAIN * than.abs() && score > f64::NEG_INFINITY
-}
-
-/// Tries settings, of which the first are those of the config.
-pub(crate) async fn search(
-    space: &Space,
-    goal: Goal,
-    mut measure: impl AsyncFnMut(&Settings) -> Result<Outcome>,
-) -> Result<Vec<Tried>> {
-    let start = Settings::default();
-    let mut tried = vec![Tried { settings: start, outcome: measure(&start).await? }];
-    let (mut best, mut score) = (start, tried[0].outcome.score(goal));
-    for _ in 0..ROUNDS {
-        let before = best;
-        for dimension in [instances, batches, delays] {
-            for settings in dimension(space, best) {
-                if tried.iter().any(|earlier| earlier.settings == settings) {
-                    continue;
-                }
-                let outcome = measure(&settings).await?;
-                let found = outcome.score(goal);
-                tried.push(Tried { settings, outcome });
-                if is_better(found, score) {
-                    (best, score) = (settings, found);
-                }
+    /// What follows a level, of which so many steps in a row were none forward.
+    pub(crate) fn after(self, level: &Level, flat: u32, goal: Goal) -> Option<u32> {
+        let (more, less) = (level.concurrency.checked_mul(2), level.concurrency / 2);
+        match self {
+            Levels::Both(first, second) => (level.concurrency == first && second > first).then_some(second),
+            // A batch may need twice as many requests to be filled, so that one flat step is not the end.
+            Levels::All => {
+                let is_late = goal.latency_ms.is_some_and(|most| level.p99_ms > 2.0 * most);
+                more.filter(|_| flat < 2 && !is_late)
+            }
+            // Fewer may be within the goal.
+            Levels::From(first) if level.concurrency <= first && !goal.has(level) => {
+                (less > 0).then_some(less)
+            }
+            Levels::From(first) => {
+                more.filter(|_| level.concurrency >= first && flat == 0 && goal.has(level))
             }
         }
-        if best == before {
-            break;
-        }
     }
-    Ok(tried)
+}
+
+/// Measures settings; `None` if they are the same as others that were measured.
+pub(crate) trait Measure: AsyncFnMut(&Settings, Levels) -> Result<Option<Outcome>> {}
+
+impl<F: AsyncFnMut(&Settings, Levels) -> Result<Option<Outcome>>> Measure for F {}
+
+/// What was tried, of which the first are the settings of the config, and the index of the best.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) tried: Vec<Tried>,
+    pub(crate) best: usize,
+}
+
+/// Tries settings.
+pub(crate) async fn search(space: &Space, goal: Goal, mut measure: impl Measure) -> Result<Found> {
+    let start = Settings::default();
+    let outcome = measure(&start, Levels::All).await?.unwrap_or_default();
+    let mut search = Search { goal, tried: vec![Tried { settings: start, outcome }], best: 0 };
+    search.vary(space, &mut measure).await?;
+    let best = search.finals(&mut measure).await?;
+    if best > 0 {
+        // The line of the best in the picture is to be as long as that of the config as it was.
+        let outcome = measure(&search.tried[best].settings, Levels::All).await?;
+        search.tried[best].outcome.add(outcome.unwrap_or_default());
+    }
+    Ok(Found { tried: search.tried, best })
+}
+
+struct Search {
+    goal: Goal,
+    tried: Vec<Tried>,
+    best: usize,
+}
+
+impl Search {
+    fn score(&self, index: usize) -> f64 {
+        self.tried[index].outcome.score(self.goal)
+    }
+
+    /// Varies one setting after the other.
+    async fn vary(&mut self, space: &Space, measure: &mut impl Measure) -> Result<()> {
+        // A batch may grow once requests are joined at all, which a delay asks for.
+        let dimensions = [instances, delays, batches];
+        let mut scores = dimensions.map(|_| Vec::new());
+        for round in 0..ROUNDS {
+            let before = self.best;
+            for (dimension, scores) in dimensions.iter().zip(&mut scores) {
+                let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let values = dimension(space, self.tried[self.best].settings);
+                for (number, settings) in values.into_iter().enumerate() {
+                    let is_weak = most > 0.0 && scores.get(number).is_some_and(|score| *score < WORTH * most);
+                    let score =
+                        if is_weak { f64::NEG_INFINITY } else { self.try_one(settings, measure).await? };
+                    if round == 0 {
+                        scores.push(score);
+                    }
+                }
+            }
+            if self.best == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The score of settings, which are measured unless they were before.
+    async fn try_one(&mut self, settings: Settings, measure: &mut impl Measure) -> Result<f64> {
+        if let Some(earlier) = self.tried.iter().position(|earlier| earlier.settings == settings) {
+            return Ok(self.score(earlier));
+        }
+        let from = self.tried[self.best].outcome.chosen(self.goal).map_or(1, |level| level.concurrency);
+        let Some(outcome) = measure(&settings, Levels::From(from)).await? else {
+            // As good as what they are the same as.
+            return Ok(self.score(self.best));
+        };
+        self.tried.push(Tried { settings, outcome });
+        let index = self.tried.len() - 1;
+        if is_better(self.score(index), self.score(self.best)) {
+            self.best = index;
+        }
+        Ok(self.score(index))
+    }
+
+    /// The best of those that seem to be, measured in turns with the config as it is.
+    async fn finals(&mut self, measure: &mut impl Measure) -> Result<usize> {
+        let mut order: Vec<usize> =
+            (1..self.tried.len()).filter(|index| is_better(self.score(*index), self.score(0))).collect();
+        order.sort_by(|a, b| self.score(*b).total_cmp(&self.score(*a)));
+        order.truncate(FINALISTS);
+        if order.is_empty() {
+            return Ok(0);
+        }
+        order.insert(0, 0);
+        order.retain(|index| self.tried[*index].outcome.chosen(self.goal).is_some());
+        let level =
+            |index: &usize| self.tried[*index].outcome.chosen(self.goal).map_or(1, |level| level.concurrency);
+        // At the level of the others, too: that the one of some is lower may be luck as well.
+        let most = order.iter().map(level).max().unwrap_or(1);
+        let mut measured: Vec<Vec<Level>> = vec![Vec::new(); order.len()];
+        for _ in 0..TURNS {
+            for (index, levels) in order.iter().zip(&mut measured) {
+                let own = level(index);
+                let both = Levels::Both(own, if self.goal.latency_ms.is_some() { own } else { most });
+                let again = measure(&self.tried[*index].settings, both).await?.unwrap_or_default();
+                levels.extend(again.levels);
+            }
+        }
+        for (index, levels) in order.iter().zip(measured) {
+            self.tried[*index].outcome.confirm(&levels, self.goal);
+        }
+        let better = |best, index| if is_better(self.score(index), self.score(best)) { index } else { best };
+        Ok(order.into_iter().reduce(better).unwrap_or(0))
+    }
 }
 
 fn instances(space: &Space, best: Settings) -> Vec<Settings> {
@@ -106,66 +186,4 @@ fn delays(space: &Space, best: Settings) -> Vec<Settings> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn space() -> Space {
-        Space {
-            instances: vec![(1, None), (2, None), (4, None)],
-            max_batch: vec![1, 2, 4, 8],
-            delay_us: vec![0, 1000],
-        }
-    }
-
-    fn found(goal: Goal, model: impl Fn(&Settings) -> Outcome) -> (Settings, usize) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let tried = runtime
-            .block_on(search(&space(), goal, async |settings: &Settings| Ok(model(settings))))
-            .unwrap();
-        let best = super::super::best(&tried, goal);
-        (tried[best].settings, tried.len())
-    }
-
-    /// A machine of two cores: more instances than that are slower, batches are faster, waiting costs latency.
-    fn machine(settings: &Settings) -> Outcome {
-        let instances = f64::from(settings.instances.unwrap_or(1));
-        let batch = f64::from(settings.max_batch.unwrap_or(4));
-        let delay = f64::from(settings.delay_us.unwrap_or(0));
-        let rate = 100.0 * instances.min(2.0) / instances.max(2.0).sqrt() * batch.sqrt();
-        let level = |concurrency: u32| Level {
-            concurrency,
-            rate: rate * (1.0 - 0.5 / f64::from(concurrency)),
-            p99_ms: f64::from(concurrency) * 1000.0 / rate + delay / 1000.0,
-        };
-        Outcome { levels: [1, 4, 16].map(level).to_vec(), refused: None }
-    }
-
-    #[test]
-    fn finds_the_best_of_a_smooth_machine() {
-        let (best, count) = found(Goal { latency_ms: None }, machine);
-        assert_eq!((best.instances, best.max_batch), (Some(2), Some(8)));
-        assert!(count <= 1 + 2 * (3 + 4 + 2), "{count}");
-    }
-
-    #[test]
-    fn the_goal_is_kept_where_it_can_be() {
-        let goal = Goal { latency_ms: Some(20.0) };
-        let (best, _) = found(goal, machine);
-        assert!(machine(&best).best(goal).is_some_and(|level| level.p99_ms <= 20.0));
-        // Nothing is within: the shortest latency is best.
-        let goal = Goal { latency_ms: Some(0.001) };
-        let (best, _) = found(goal, machine);
-        assert!(machine(&best).score(goal) > machine(&Settings::default()).score(goal));
-    }
-
-    #[test]
-    fn what_is_no_better_stays_as_it_is() {
-        let (best, _) = found(Goal { latency_ms: None }, |_| machine(&Settings::default()));
-        assert_eq!(best, Settings::default());
-        let refused = |settings: &Settings| match settings.instances {
-            Some(_) => Outcome { levels: Vec::new(), refused: Some("no memory".to_owned()) },
-            None => machine(settings),
-        };
-        assert_eq!(found(Goal { latency_ms: None }, refused).0.instances, None);
-    }
-}
+mod tests;

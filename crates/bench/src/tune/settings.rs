@@ -3,11 +3,13 @@
 use std::fmt;
 
 use hippocamp_client::{Failure, Result};
-use hippocamp_model_config::{Edit, ModelConfig, edited as edited_text, sequence_batching, written_values};
+use hippocamp_model_config::{Edit, ModelConfig, edited as edited_text, written_values};
 
 use super::TuneArgs;
+use super::args::Setting;
 
 const THREADS: &str = "intra_op_thread_count";
+const DELAY: &str = "max_queue_delay_microseconds";
 
 /// Settings of a model; `None` is as its config has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,21 +47,23 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    /// What can be tried of a model with this completed config.
-    pub(crate) fn of(config: &ModelConfig, args: &TuneArgs, cores: u32) -> Space {
+    /// What can be tried of a model whose config is written like this, and completed like that.
+    pub(crate) fn of(written: &ModelConfig, config: &ModelConfig, args: &TuneArgs, cores: u32) -> Space {
         let mut space = Space::default();
-        // Sequences are tied to instances and their batches, and their load is another one.
-        if sequence_batching(config).is_some() {
-            return space;
-        }
-        // Groups on chosen devices are somebody's plan.
-        let is_plain = config.instance_group.iter().all(|group| group.gpus.is_empty())
-            && config.instance_group.len() < 2;
+        // Groups on chosen devices are somebody's plan. A completed config names devices of its own accord.
+        let is_plain = written.instance_group.iter().all(|group| group.gpus.is_empty())
+            && written.instance_group.len() < 2;
         if is_plain {
-            let most = args.max_instances.unwrap_or(cores);
             // With parameters of its own, adding one would replace the others.
-            let has_threads = config.backend == "onnxruntime" && config.parameters.is_empty();
-            for count in doubled(most) {
+            let has_threads = args.tries(Setting::Threads)
+                && config.backend == "onnxruntime"
+                && config.parameters.is_empty();
+            let counts = if args.tries(Setting::Instances) {
+                doubled(args.max_instances.unwrap_or(cores))
+            } else {
+                config.instance_group.iter().filter_map(|group| u32::try_from(group.count).ok()).collect()
+            };
+            for count in counts {
                 space.instances.push((count, None));
                 if has_threads {
                     let fair = (cores / count).max(1);
@@ -69,8 +73,18 @@ impl Space {
             }
         }
         if config.max_batch_size > 0 {
-            space.max_batch = doubled(args.max_batch);
-            space.delay_us = vec![0, 200, 1000, 5000];
+            if args.tries(Setting::Batch) {
+                // What clients may send in one request does not get less.
+                let least = u32::try_from(config.max_batch_size).unwrap_or(1);
+                space.max_batch = doubled(args.max_batch);
+                space.max_batch.retain(|size| *size > least);
+                if !space.max_batch.is_empty() {
+                    space.max_batch.insert(0, least);
+                }
+            }
+            if args.tries(Setting::Delay) {
+                space.delay_us = vec![0, 200, 1000, 5000];
+            }
         }
         space
     }
@@ -85,15 +99,16 @@ fn doubled(most: u32) -> Vec<u32> {
     values
 }
 
-/// The text of a config with these settings.
+/// The text of a config with these settings. All else in it stays, what else is in their blocks as well.
 pub(crate) fn edited(text: &str, settings: &Settings) -> Result<String> {
     let mut edits = Vec::new();
     let mut set = |path: &str, value: String| edits.push(Edit::Set { path: path.to_owned(), value });
     if let Some(count) = settings.instances {
-        // Another kind than the usual one stays.
-        let kind = written_values(text, "instance_group[0].kind").pop();
-        let kind = kind.map_or(String::new(), |kind| format!(" kind: {kind}"));
-        set("instance_group", format!("[ {{ count: {count}{kind} }} ]"));
+        if has_fields(text, "instance_group[0]") {
+            set("instance_group[0].count", count.to_string());
+        } else {
+            set("instance_group", format!("[ {{ count: {count} }} ]"));
+        }
     }
     if let Some(threads) = settings.threads {
         set("parameters", format!("{{ key: \"{THREADS}\" value: {{ string_value: \"{threads}\" }} }}"));
@@ -102,12 +117,25 @@ pub(crate) fn edited(text: &str, settings: &Settings) -> Result<String> {
         set("max_batch_size", max_batch.to_string());
     }
     if let Some(delay) = settings.delay_us {
-        let delay =
-            if delay == 0 { String::new() } else { format!("max_queue_delay_microseconds: {delay} ") };
-        set("dynamic_batching", format!("{{ {delay}}}"));
+        let field = format!("dynamic_batching.{DELAY}");
+        let is_written = !written_values(text, &field).is_empty();
+        match (has_fields(text, "dynamic_batching"), delay) {
+            // It is the default.
+            (true, 0) if !is_written => {}
+            (true, delay) => set(&field, delay.to_string()),
+            (false, 0) => set("dynamic_batching", "{ }".to_owned()),
+            (false, delay) => set("dynamic_batching", format!("{{ {DELAY}: {delay} }}")),
+        }
     }
     edited_text(text, &edits)
         .ok_or_else(|| Failure::new(format!("the config has no place for the settings {settings}")))
+}
+
+/// Whether a message of the config is there and says something.
+fn has_fields(text: &str, path: &str) -> bool {
+    // A field that is added to an empty message has no place.
+    let probe = Edit::Set { path: format!("{path}.hippocamp"), value: "0".to_owned() };
+    edited_text(text, &[probe]).is_some()
 }
 
 #[cfg(test)]
@@ -120,7 +148,7 @@ mod tests {
     fn space(config: &str, more: &[&str]) -> Space {
         let config = parse(config, "config.pbtxt").unwrap().config;
         let args = ["tune", "m", "--model-repository", "r"].iter().chain(more);
-        Space::of(&config, &TuneArgs::parse_from(args), 4)
+        Space::of(&config, &config, &TuneArgs::parse_from(args), 4)
     }
 
     #[test]
@@ -139,11 +167,20 @@ mod tests {
                 (4, Some(1))
             ]
         );
-        assert_eq!((got.max_batch, got.delay_us.len()), (vec![1, 2, 4, 6], 4));
+        assert_eq!((got.max_batch, got.delay_us.len()), (vec![4, 6], 4));
         let got = space("backend: \"vision\"", &["--max-instances", "3"]);
         assert_eq!(got.instances, [(1, None), (2, None), (3, None)]);
         assert!(got.max_batch.is_empty());
-        assert_eq!(space("sequence_batching { } max_batch_size: 2", &[]), Space::default());
+        let got = space(
+            "backend: \"onnxruntime\" max_batch_size: 4",
+            &["--only", "instances,batch", "--max-batch", "2"],
+        );
+        assert_eq!((got.instances.len(), got.max_batch, got.delay_us.len()), (3, vec![], 0));
+        let got = space("backend: \"identity\" max_batch_size: 3", &["--max-batch", "16"]);
+        assert_eq!(got.max_batch, [3, 4, 8, 16]);
+        let got = space("backend: \"onnxruntime\" instance_group { count: 2 }", &["--only", "threads"]);
+        assert_eq!(got.instances, [(2, None), (2, Some(1)), (2, Some(2))]);
+        assert_eq!(space("instance_group [ { count: 1 }, { count: 2 } ]", &[]), Space::default());
         assert!(space("instance_group { count: 1 gpus: 1 }", &[]).instances.is_empty());
     }
 
@@ -160,5 +197,39 @@ mod tests {
         assert_eq!(edited(text, &Settings::default()).unwrap(), text);
         assert_eq!(settings.to_string(), "instances 2, threads 1, batch 16, delay 200 us");
         assert_eq!(Settings::default().to_string(), "as it is");
+    }
+
+    #[test]
+    fn what_else_is_in_a_block_stays() {
+        let text = "instance_group {\n  name: \"mine\"\n  kind: KIND_CPU  # not the GPU\n  host_policy: \"x\"\n}\n\
+                    dynamic_batching {\n  max_queue_delay_microseconds: 100\n  default_queue_policy { max_queue_size: 4 }\n}\n";
+        let with = |settings: Settings| edited(text, &settings).unwrap();
+        let instances = with(Settings { instances: Some(3), ..Settings::default() });
+        assert_eq!(instances, text.replace("  host_policy: \"x\"\n", "  host_policy: \"x\"\n  count: 3\n"));
+        let delayed = with(Settings { delay_us: Some(5000), ..Settings::default() });
+        assert_eq!(delayed, text.replace("100", "5000"));
+        assert_eq!(with(Settings { delay_us: Some(0), ..Settings::default() }), text.replace("100", "0"));
+        // A block without the field gets it, and none for the default.
+        let text = "dynamic_batching { default_queue_policy { default_timeout_microseconds: 9 timeout_action: REJECT } }\n";
+        let with = |delay| edited(text, &Settings { delay_us: Some(delay), ..Settings::default() }).unwrap();
+        assert_eq!(with(0), text);
+        assert_eq!(with(200), text.replace(" } }", " } max_queue_delay_microseconds: 200 }"));
+    }
+
+    #[test]
+    fn blocks_that_are_not_there_or_empty_are_written() {
+        let settings = Settings { instances: Some(2), delay_us: Some(200), ..Settings::default() };
+        for text in
+            ["name: \"m\"\n", "name: \"m\"\ndynamic_batching { }\n", "name: \"m\"\ninstance_group [ { } ]\n"]
+        {
+            let config = parse(&edited(text, &settings).unwrap(), "config.pbtxt").unwrap().config;
+            assert_eq!(
+                config.instance_group.iter().map(|group| group.count).collect::<Vec<_>>(),
+                [2],
+                "{text}"
+            );
+            let space = Settings { delay_us: Some(0), ..Settings::default() };
+            assert!(edited(text, &space).unwrap().contains("dynamic_batching"), "{text}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Tuned;
-use super::search::Level;
+use super::outcome::Level;
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 420.0;
@@ -29,15 +29,18 @@ impl Scale {
 }
 
 pub(crate) fn render(tuned: &Tuned) -> String {
+    // What is nobody's result does not decide how large the others are.
+    let main = || [0, tuned.best].into_iter().flat_map(|index| &tuned.tried[index].outcome.levels);
     let levels = || tuned.tried.iter().flat_map(|tried| &tried.outcome.levels);
-    let most = |of: fn(&Level) -> f64| levels().map(of).fold(0.0, f64::max).max(1e-3) * 1.05;
-    let scale = Scale { rates: most(|level| level.rate), latencies: most(|level| level.p99_ms) };
+    let rates = levels().map(|level| level.rate).fold(0.0, f64::max);
+    let latencies = main().map(|level| level.p99_ms).chain(tuned.goal.latency_ms).fold(0.0, f64::max);
+    let scale = Scale { rates: above(rates), latencies: above(latencies) };
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
          <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#fff\"/>\n"
     );
     axes(&mut out, &scale);
-    if let Some(goal) = tuned.goal.latency_ms.filter(|goal| *goal < scale.latencies) {
+    if let Some(goal) = tuned.goal.latency_ms {
         let (at, right) = (scale.y(goal), WIDTH - RIM);
         let _ = writeln!(
             out,
@@ -52,26 +55,53 @@ pub(crate) fn render(tuned: &Tuned) -> String {
         curve(&mut out, tuned, index, &scale);
     }
     let best = format!("best: {}", tuned.tried[tuned.best].settings);
-    for (color, text, top) in [("#0550ae", "as it was", 18), ("#1a7f37", best.as_str(), 36)] {
-        let _ = writeln!(out, "<text x=\"{:.1}\" y=\"{top}\" fill=\"{color}\">{text}</text>", LEFT + 60.0);
+    let mut words =
+        vec![("#0550ae", "as it was"), ("#1a7f37", best.as_str()), ("#777", "numbers: requests under way")];
+    words.retain(|(color, _)| tuned.best > 0 || *color != "#0550ae");
+    for (number, (color, text)) in words.into_iter().enumerate() {
+        let (x, y) = (LEFT + 60.0, 18 + 18 * number);
+        let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y}\" fill=\"{color}\">{text}</text>");
     }
     out.push_str("</svg>\n");
     out
 }
 
+/// The end of an axis that has something up to `most` on it: five round steps or less.
+fn above(most: f64) -> f64 {
+    let step = step(most.max(1e-3) * 1.02);
+    (most.max(1e-3) * 1.02 / step).ceil() * step
+}
+
+/// The least of 1, 2 and 5, by a power of ten, of which five are enough.
+fn step(most: f64) -> f64 {
+    let ten = 10f64.powf((most / 5.0).log10().floor());
+    [1.0, 2.0, 5.0, 10.0].into_iter().map(|times| times * ten).find(|step| step * 5.0 >= most).unwrap_or(most)
+}
+
+/// A step's multiples from 0 to the end of an axis, with as many decimals as they need.
+fn ticks(end: f64) -> impl Iterator<Item = (f64, String)> {
+    let step = step(end * 0.999);
+    let decimals = if step < 1.0 { (-step.log10()).ceil() as usize } else { 0 };
+    (0..=5)
+        .map(move |number| step * f64::from(number))
+        .take_while(move |at| *at <= end * 1.001)
+        .map(move |at| (at, format!("{at:.decimals$}")))
+}
+
 fn axes(out: &mut String, scale: &Scale) {
-    for part in 0..=4 {
-        let (rate, latency) = (scale.rates * f64::from(part) / 4.0, scale.latencies * f64::from(part) / 4.0);
-        let (at, height) = (scale.x(rate), scale.y(latency));
+    for (latency, text) in ticks(scale.latencies) {
+        let height = scale.y(latency);
         let _ = writeln!(
             out,
-            "<path d=\"M{LEFT} {height:.1}H{:.1}\" stroke=\"#ddd\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{latency:.2}</text>\
-             <text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{rate:.0}</text>",
+            "<path d=\"M{LEFT} {height:.1}H{:.1}\" stroke=\"#ddd\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{text}</text>",
             WIDTH - RIM,
             LEFT - 8.0,
-            height + 4.0,
-            HEIGHT - BELOW + 18.0,
+            height + 4.0
         );
+    }
+    for (rate, text) in ticks(scale.rates) {
+        let (at, below) = (scale.x(rate), HEIGHT - BELOW + 18.0);
+        let _ = writeln!(out, "<text x=\"{at:.1}\" y=\"{below:.1}\" text-anchor=\"middle\">{text}</text>");
     }
     let _ = writeln!(
         out,
@@ -90,17 +120,47 @@ fn curve(out: &mut String, tuned: &Tuned, index: usize, scale: &Scale) {
         0 => ("#0550ae", 2.0),
         _ => ("#bbb", 1.0),
     };
+    let is_main = index == 0 || index == tuned.best;
+    let levels = || tried.outcome.levels.iter().filter(|level| level.p99_ms <= scale.latencies);
     let place = |level: &Level| (scale.x(level.rate), scale.y(level.p99_ms));
-    let places: Vec<(f64, f64)> = tried.outcome.levels.iter().map(place).collect();
-    let points: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+    let points: Vec<String> = levels().map(place).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     let _ = writeln!(
         out,
         "<g stroke=\"{color}\" stroke-width=\"{width}\" fill=\"none\"><title>{}</title><polyline points=\"{}\"/></g>",
         tried.settings,
         points.join(" ")
     );
-    for (x, y) in places {
-        let _ =
-            writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{:.1}\" fill=\"{color}\"/>", width + 1.0);
+    let chosen = tried.outcome.chosen(tuned.goal).map(|level| level.concurrency);
+    for level in levels() {
+        let (x, y) = place(level);
+        // The level that counts is larger.
+        let radius = width + if is_main && chosen == Some(level.concurrency) { 4.0 } else { 1.0 };
+        let _ = writeln!(out, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"{color}\"/>");
+        if is_main {
+            let (x, y) = (x + radius + 2.0, y - radius);
+            let _ = writeln!(
+                out,
+                "<text x=\"{x:.1}\" y=\"{y:.1}\" fill=\"{color}\">{}</text>",
+                level.concurrency
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_have_round_numbers() {
+        let texts = |most: f64| ticks(above(most)).map(|(_, text)| text).collect::<Vec<_>>().join(" ");
+        assert_eq!(texts(4800.0), "0 1000 2000 3000 4000 5000");
+        assert_eq!(texts(86.8), "0 20 40 60 80 100");
+        assert_eq!(texts(0.31), "0.0 0.1 0.2 0.3 0.4");
+        assert_eq!(texts(2.3), "0.0 0.5 1.0 1.5 2.0 2.5");
+        assert_eq!(texts(0.0), "0.0000 0.0005 0.0010 0.0015");
+        for most in [0.007, 0.0999, 1.0, 3.0, 99.0, 101.0, 123_456.0] {
+            assert!(above(most) > most && above(most) < 3.0 * most, "{most}");
+        }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) fn render(tuned: &Tuned) -> String {
     let _ = writeln!(out, "  {:<46} {:>10} {:>10} {:>10}", "settings", "under way", "a second", "p99 ms");
     for (index, tried) in tuned.tried.iter().enumerate() {
         let mark = if index == tuned.best { '*' } else { ' ' };
-        let shown = tried.outcome.best(tuned.goal).or_else(|| tried.outcome.levels.first().copied());
+        let shown = tried.outcome.chosen(tuned.goal);
         let _ = match (shown, &tried.outcome.refused) {
             (_, Some(why)) => writeln!(out, "{mark} {:<46} {why}", tried.settings.to_string()),
             (Some(level), None) => writeln!(
@@ -27,6 +27,14 @@ pub(crate) fn render(tuned: &Tuned) -> String {
             ),
             (None, None) => writeln!(out, "{mark} {:<46} not measured", tried.settings.to_string()),
         };
+    }
+    let best = &tuned.tried[tuned.best].outcome;
+    if let (None, Some(level)) = (best.best(tuned.goal), best.chosen(tuned.goal)) {
+        let _ = writeln!(
+            out,
+            "\nNo settings answer 99 % of requests in time: the shortest that was found is {:.2} ms.",
+            level.p99_ms
+        );
     }
     let _ = match &tuned.change {
         None => writeln!(out, "\nNothing is clearly better than the config as it is."),

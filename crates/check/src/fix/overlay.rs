@@ -11,9 +11,10 @@ use tempfile::TempDir;
 use super::{Change, Place};
 
 /// The repositories, in a folder that is removed in the end.
+#[derive(Debug)]
 pub(super) struct Overlay {
     pub(super) roots: Vec<PathBuf>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Overlay {
@@ -38,7 +39,14 @@ impl Overlay {
             }
             overlaid.push(overlay);
         }
-        Ok(Overlay { roots: overlaid, _folder: folder })
+        Ok(Overlay { roots: overlaid, folder })
+    }
+
+    /// A message with the real paths, which are those of the overlay behind its folder.
+    pub(super) fn with_real_paths(&self, message: &str) -> String {
+        let before = |number: usize| format!("{}/", self.folder.path().join(number.to_string()).display());
+        (0..self.roots.len())
+            .fold(message.to_owned(), |message, number| message.replace(&before(number), "/"))
     }
 }
 

@@ -10,19 +10,24 @@ use tempfile::NamedTempFile;
 
 use super::Change;
 
-/// Moves the files, then replaces the config at once, so that a server that reads it never sees half of it. Fails with a message,
-/// and then all is as it was.
+/// Replaces a config at once, so that a server that reads it never sees half of it. A link stays a link, and owner and permissions
+/// are those of before. Fails with a message if it is not `before` any more, or cannot be written.
+pub(super) fn write_config(path: &Path, before: &str, after: &str) -> Result<(), String> {
+    replace(&unchanged(path, before)?, after).map_err(|why| format!("it cannot be written: {why}"))
+}
+
+/// The config's own path, if its text still is this one.
+fn unchanged(path: &Path, before: &str) -> Result<PathBuf, String> {
+    // A link stays a link.
+    let path = fs::canonicalize(path).map_err(|why| why.to_string())?;
+    let now = files::read_text(&path, files::TEXT_LIMIT).map_err(|why| why.to_string())?;
+    if now == before { Ok(path) } else { Err("it was changed meanwhile".to_owned()) }
+}
+
+/// Moves the files, then replaces the config at once. Fails with a message, and then all is as it was.
 pub(super) fn write(folder: &Path, change: &Change) -> Result<(), String> {
     let config = change.config.as_ref().filter(|_| change.before != change.after);
-    // A link stays a link.
-    let path = config.map(|config| fs::canonicalize(folder.join(config))).transpose();
-    let path = path.map_err(|why| why.to_string())?;
-    if let Some(path) = &path {
-        let now = files::read_text(path, files::TEXT_LIMIT).map_err(|why| why.to_string())?;
-        if now != change.before {
-            return Err("it was changed meanwhile".to_owned());
-        }
-    }
+    let path = config.map(|config| unchanged(&folder.join(config), &change.before)).transpose()?;
     let mut moved = Vec::new();
     let done = moves(folder, change, &mut moved).and_then(|()| match &path {
         Some(path) => replace(path, &change.after).map_err(|why| format!("it cannot be written: {why}")),

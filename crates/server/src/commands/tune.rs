@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use anyhow::{Context, anyhow};
 use clap::Parser;
 use hippocamp_bench::{TuneArgs, Tuned, tune};
+use hippocamp_check::Draft;
 
 use super::bench::{local, runtime};
 
@@ -25,8 +27,20 @@ pub(super) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn tuned(args: &TuneArgs) -> anyhow::Result<Tuned> {
+    let draft =
+        Draft::new(&args.model_repository, &args.model).context("the model's config cannot be tried")?;
+    let repositories = draft.as_ref().map_or(args.model_repository.as_slice(), Draft::roots);
+    let place = local::Place {
+        repositories,
+        model: &args.model,
+        backend_config: &args.backend_config,
+        backend_directory: args.backend_directory.as_deref(),
+    };
     runtime()?.block_on(async {
-        let server = local::start_with(&args.model_repository, &args.model).await?;
-        Ok(tune(args, &server).await?)
+        let server = local::start_with(place).await.map_err(|failure| match &draft {
+            Some(draft) => anyhow!(draft.with_real_paths(&format!("{failure:#}"))),
+            None => failure,
+        })?;
+        Ok(tune(args, &server, draft.as_ref()).await?)
     })
 }

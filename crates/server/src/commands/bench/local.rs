@@ -1,30 +1,55 @@
 //! The model in this process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use hippocamp_bench::BenchArgs;
 use hippocamp_core::{ControlMode, InferenceServer};
 
+use crate::args::BackendConfig;
 use crate::commands::model_args;
 use crate::{backends, logging, run};
 
-/// A server without ports that has loaded the model.
-pub(super) async fn start(args: &BenchArgs) -> anyhow::Result<Arc<InferenceServer>> {
-    start_with(&args.model_repository, args.model()).await
+/// A model in this process, as the command line says.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::commands) struct Place<'a> {
+    pub(in crate::commands) repositories: &'a [PathBuf],
+    pub(in crate::commands) model: &'a str,
+    /// `--backend-config`.
+    pub(in crate::commands) backend_config: &'a [String],
+    /// `--backend-directory`.
+    pub(in crate::commands) backend_directory: Option<&'a Path>,
 }
 
-/// A server without ports that has loaded a model of these repositories.
-pub(in crate::commands) async fn start_with(
-    repositories: &[PathBuf],
-    model: &str,
-) -> anyhow::Result<Arc<InferenceServer>> {
-    let server_args = model_args(repositories);
+/// A server without ports that has loaded the model.
+pub(super) async fn start(args: &BenchArgs) -> anyhow::Result<Arc<InferenceServer>> {
+    let place = Place {
+        repositories: &args.model_repository,
+        model: args.model(),
+        backend_config: &args.backend_config,
+        backend_directory: args.backend_directory.as_deref(),
+    };
+    start_with(place).await
+}
+
+/// A server without ports that has loaded the model of a place.
+pub(in crate::commands) async fn start_with(place: Place<'_>) -> anyhow::Result<Arc<InferenceServer>> {
+    let mut server_args = model_args(place.repositories);
+    for setting in place.backend_config {
+        let setting =
+            setting.parse::<BackendConfig>().map_err(|why| anyhow!("--backend-config={setting}: {why}"))?;
+        server_args.models.backend_config.push(setting);
+    }
+    if let Some(directory) = place.backend_directory {
+        directory.clone_into(&mut server_args.models.backend_directory);
+    }
+    // What fails is told once, by the command.
+    (server_args.logging.log_warning, server_args.logging.log_error) = (false, false);
     logging::init(&server_args.logging)?;
     let mut settings = run::settings(&server_args)?;
     settings.control_mode = ControlMode::Explicit;
-    settings.load_models = vec![model.to_owned()];
+    settings.load_models = vec![place.model.to_owned()];
     let backends = backends::all(&server_args, &settings.devices)?;
     let server = InferenceServer::new(settings, backends);
     let faults = server.load_repositories().await;

@@ -20,6 +20,12 @@ impl Served {
         for path in &args.model_repository {
             command.arg("--model-repository").arg(path);
         }
+        for setting in &args.backend_config {
+            command.arg("--backend-config").arg(setting);
+        }
+        if let Some(directory) = &args.backend_directory {
+            command.arg("--backend-directory").arg(directory);
+        }
         command.args(["--model-control-mode=explicit", "--load-model", args.model()]);
         command.args([
             "--http-address=127.0.0.1",
