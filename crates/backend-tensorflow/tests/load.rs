@@ -5,7 +5,7 @@
 mod kit;
 
 use kit::graph::{Graph, element, signature, tensor};
-use kit::{Folder, load_folder, numbers, of_graph, of_saved_model, refused, refused_folder};
+use kit::{Folder, load, load_folder, numbers, of_graph, of_saved_model, refused, refused_folder};
 
 fn negation() -> Graph {
     let graph = Graph::new().placeholder("x", element::FLOAT, Some(&[-1, 2]));
@@ -142,6 +142,23 @@ fn an_operation_without_a_kernel_for_the_cpu() {
         "{error}"
     );
     assert!(error.contains("CudnnRNNParamsSize"), "{error}");
+}
+
+/// An unimplemented case may be one of the data: here of no elements to stack, where the graph does not say of which shape.
+#[test]
+fn what_cannot_be_run_with_zeros() {
+    let graph = Graph::new()
+        .placeholder("count", element::INT32, Some(&[]))
+        .node("array", "TensorArrayV3", &["count"])
+        .of("dtype", element::INT32)
+        .constant("zero", element::INT32, &[], &numbers([0]))
+        .node("places", "Range", &["zero", "count", "one"])
+        .constant("one", element::INT32, &[], &numbers([1]))
+        .node("written", "TensorArrayScatterV3", &["array", "places", "places", "array:1"])
+        .of("T", element::INT32)
+        .node("y", "TensorArrayGatherV3", &["array", "places", "written"])
+        .of("dtype", element::INT32);
+    load(&graph, "").unwrap();
 }
 
 #[test]
