@@ -9,6 +9,8 @@ set -e
 here=$(cd "$(dirname "$0")/.." && pwd)
 picture=${1:-$here/tests/references/images/astronaut.png}
 hippocamp=${HIPPOCAMP:-$here/target/release/hippocamp}
+# An installed one, where none was built.
+[ -x "$hippocamp" ] || hippocamp=hippocamp
 # shellcheck disable=SC2086
 set -- ${PORTS:-8080 8081 8082 7070 7071}
 inference=$1 management=$2 metrics=$3 grpc_inference=$4 grpc_management=$5

@@ -24,6 +24,13 @@ set -e
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then systemctl --quiet stop hippocamp.service || true; fi
 """
 
+# The link of `systemctl enable` is nobody's file.
+AFTER_REMOVAL = """#!/bin/sh
+set -e
+if [ "$1" = purge ]; then rm -f /etc/systemd/system/multi-user.target.wants/hippocamp.service; fi
+if [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi
+"""
+
 
 def ar(members, time):
     """An archive of `ar`, which a .deb is."""
@@ -73,6 +80,7 @@ def build(product):
     about.file("md5sums", sums.encode())
     about.file("postinst", AFTER.encode(), 0o755)
     about.file("prerm", BEFORE_REMOVAL.encode(), 0o755)
+    about.file("postrm", AFTER_REMOVAL.encode(), 0o755)
     members = [
         ("debian-binary", b"2.0\n"),
         ("control.tar.gz", gzipped(about.bytes())),
