@@ -2,15 +2,18 @@
 //! and relocations are packed. Tells the binary what it was built of.
 
 use std::env::{var, var_os};
+use std::path::PathBuf;
 use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     // Told by the scripts that build what is shipped; to ask git here would link the binary anew after every commit.
     println!("cargo::rerun-if-env-changed=HIPPOCAMP_COMMIT");
-    for told in ["TARGET", "PROFILE"] {
-        println!("cargo::rustc-env=HIPPOCAMP_{told}={}", var(told).unwrap_or_default());
-    }
+    println!("cargo::rustc-env=HIPPOCAMP_TARGET={}", var("TARGET").unwrap_or_default());
+    println!(
+        "cargo::rustc-env=HIPPOCAMP_PROFILE={}",
+        profile().or_else(|| var("PROFILE").ok()).unwrap_or_default()
+    );
     println!("cargo::rerun-if-env-changed=CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER");
     let is = |name: &str, value: &str| var(name).is_ok_and(|found| found == value);
     // There Rust links by its own LLD, unless it is told otherwise. GNU's linker does not know the first option.
@@ -25,6 +28,16 @@ fn main() {
     if var("HOST") == var("TARGET") && glibc() >= Some((2, 36)) {
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
+}
+
+/// The profile by its own name: PROFILE tells of `dist` only that it is like `release`. Its folder has its name, and holds
+/// `build/hippocamp-HASH/out`.
+fn profile() -> Option<String> {
+    let out = PathBuf::from(var_os("OUT_DIR")?);
+    let build = out.ancestors().find(|folder| folder.ends_with("build"))?;
+    let name = build.parent()?.file_name()?.to_str()?;
+    // That of `dev` is `debug`, as PROFILE has it.
+    Some(name.to_owned())
 }
 
 /// The version of the C library of this machine.

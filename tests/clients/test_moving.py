@@ -192,3 +192,22 @@ def test_top_tells_what_does_not_answer(busy):
     # The port of HTTP has no metrics.
     got = subprocess.run([BINARY, "top", busy.http, "--count=1"], capture_output=True, text=True, check=False)
     assert got.returncode == 2 and "--metrics-port" in got.stderr
+
+
+def test_whoever_asks_for_help_or_writes_a_wrong_word_is_told_the_commands():
+    def said(*arguments):
+        return subprocess.run([BINARY, *arguments], capture_output=True, text=True, check=False)
+
+    help_ = said("--help").stdout
+    assert said("help").stdout == help_
+    assert said("help", "check").stdout == said("check", "--help").stdout
+    commands = re.findall(r"^  hippocamp ([a-z]+)(?: |$)", help_.partition("Instead of serving")[2], re.MULTILINE)
+    assert {"check", "tune", "top", "man"} <= set(commands)
+    for word in ("serve", "bash"):
+        wrong = said(word, "--model-repository=models")
+        assert wrong.returncode == 2 and f"no command '{word}'" in wrong.stderr
+        assert all(command in wrong.stderr for command in commands)
+    # Each has a page of the manual, and no line of the help is broken where it was broken already.
+    assert said("man").stdout.count("hippocamp\\-") >= len(commands) - 1
+    for line in re.split(r"\n(?:Environment|Signals):\n", help_)[1].splitlines():
+        assert line.startswith("  "), line

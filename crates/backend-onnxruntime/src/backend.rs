@@ -7,7 +7,7 @@ use hippocamp_backend::{
     Backend, BackendFacts, Device, Error, GpuSupport, Model, ModelFormat, ModelSource, Result,
 };
 use hippocamp_model_config::ModelConfig;
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::Settings;
 use crate::cuda_libraries::has_provider;
@@ -40,12 +40,20 @@ impl Backend for OnnxRuntimeBackend {
 
     fn facts(&self) -> BackendFacts {
         let library = self.settings.library.now();
-        if library.is_file() && self.settings.devices.gpus().next().is_some() && !has_provider(library) {
-            warn!(
+        let has_gpus = self.settings.devices.gpus().next().is_some();
+        match has_provider(library) {
+            false if has_gpus && library.is_file() => warn!(
                 "ONNX models run on the CPU, although there are GPUs: '{}' has no CUDA provider beside it. Get one with 'pip install \
                  onnxruntime-gpu', and name its library with HIPPOCAMP_ONNXRUNTIME_LIBRARY",
                 library.display()
-            );
+            ),
+            // The image for CUDA that was started without its GPUs, above all.
+            true if !has_gpus => info!(
+                "ONNX models run on the CPU: '{}' has a CUDA provider beside it, and no GPU was found. That takes NVIDIA's driver \
+                 (libcuda.so.1), and in a container '--gpus all'",
+                library.display()
+            ),
+            _ => {}
         }
         BackendFacts {
             formats: &[ModelFormat { platform: "onnxruntime_onnx", filename: DEFAULT_FILE }],

@@ -126,55 +126,76 @@ pub(crate) struct Args {
     pub(crate) strict_readiness: Readiness,
 }
 
-const EXAMPLES: &str = "Examples:\n  \
-    hippocamp --model-repository=model_repository\n  \
-    hippocamp --model-repository=/models --model-control-mode=explicit --load-model=resnet50\n  \
-    hippocamp --model-repository=s3://bucket/models\n  \
-    curl localhost:8000/v2/models/simple/config\n\n\
-    Instead of serving (each has its own --help):\n  \
-    hippocamp check REPOSITORY    tells all that is wrong with the models there\n  \
-    hippocamp config MODEL.onnx   prints a config.pbtxt for a model file\n  \
-    hippocamp infer MODEL         asks a server that runs\n  \
-    hippocamp bench MODEL         loads a server that runs, and measures it\n  \
-    hippocamp plan MODEL.onnx     builds a TensorRT plan, where a library is installed that can\n  \
-    hippocamp archive FILE.mar    shows what an archive of TorchServe becomes\n  \
-    hippocamp migrate COMMAND     reads how a tritonserver is started, and says what becomes of each flag\n  \
-    hippocamp top                 shows what the models of a server are doing\n  \
-    hippocamp completions SHELL   completes flags in bash, zsh, fish and others; hippocamp man: the manual\n\n\
-    A model is a folder NAME with an optional config.pbtxt and a folder for each version: NAME/1/model.onnx.\n\
-    Switches take a value as in tritonserver: --allow-http=false. Of a flag that is given twice the last one counts.\n\
-    'tritonserver' as the first word is passed over, so that a container's command line can stay.";
+// What follows is broken at 78 columns, so that neither the help nor the manual breaks a line anew in a terminal of 80.
+const EXAMPLES: &str = "Examples:
+  hippocamp --model-repository=model_repository
+  hippocamp --model-repository=/models --model-control-mode=explicit \\
+      --load-model=resnet50
+  hippocamp --model-repository=s3://bucket/models
+  curl localhost:8000/v2/models/simple/config
 
-const VARIABLES: &str = "Environment:\n  \
-    HIPPOCAMP_ONNXRUNTIME_LIBRARY  The shared library of ONNX Runtime, unless the flag\n                                 \
-    --backend-config=onnxruntime,library=PATH names it. Without both it is\n                                 \
-    looked for beside the executable, in lib/ there, in the clone that it\n                                 \
-    was built in, in hippocamp/ of the XDG data folders, and in the\n                                 \
-    package onnxruntime of the active Python\n  \
-    HIPPOCAMP_TENSORRT_LIBRARY     TensorRT's shared library, unless --backend-config=tensorrt,library=PATH\n                                 \
-    names it: docs/tensorrt.md says where it is looked for\n  \
-    HIPPOCAMP_TENSORFLOW_LIBRARY   libtensorflow_cc.so.2 of TensorFlow, unless the flag\n                                 \
-    --backend-config=tensorflow,library=PATH names it. Without both it is\n                                 \
-    looked for in the same places, and in the package tensorflow of Python\n  \
-    HIPPOCAMP_PYTORCH_LIBRARY      libtorch_cpu.so of PyTorch, unless the flag\n                                 \
-    --backend-config=pytorch,library=PATH names it. Without both it is\n                                 \
-    looked for in the same places, and in the package torch of Python\n  \
-    TF_ENABLE_ONEDNN_OPTS, TF_CPP_MIN_LOG_LEVEL, TF_OVERRIDE_GLOBAL_THREADPOOL\n                                 \
-    Set to 1, 2 and 1 by hippocamp unless they are set: docs/tensorflow.md\n  \
-    ORT_DISABLE_TELEMETRY          Set to 1 by hippocamp; 0 leaves ONNX Runtime's telemetry on\n  \
-    TRITON_CLOUD_CREDENTIAL_PATH, AWS_..., GOOGLE_..., AZURE_...\n                                 \
-    Credentials of object stores: docs/repository.md\n  \
-    TRITON_AWS_MOUNT_DIRECTORY, TRITON_GCS_..., TRITON_AZURE_...\n                                 \
-    Folders of caches that stay: docs/repository.md\n  \
-    TRITONSERVER_DELAY_SCHEDULER, TRITONSERVER_BACKLOG_DELAY_SCHEDULER\n                                 \
-    Hooks for test suites: how many requests wait before a scheduler starts\n  \
-    TRITONSERVER_DELAY_GRPC_PROCESS, ..._NOTIFICATION, ..._RESPONSE, TRITONSERVER_DELAY_RESPONSE_COMPLETION\n                                 \
-    Hooks for test suites, in milliseconds\n  \
-    RUST_BACKTRACE                 1 adds the way that led there to the log line of a panic";
+Instead of serving (each has its own --help):
+  hippocamp check REPOSITORY    tells all that is wrong with the models there
+  hippocamp config MODEL.onnx   prints a config.pbtxt for a model file
+  hippocamp infer MODEL         asks a server that runs
+  hippocamp bench MODEL         loads a server that runs, and measures it
+  hippocamp tune MODEL          finds the best settings of a model here
+  hippocamp plan MODEL.onnx     builds a TensorRT plan, where a library can
+  hippocamp archive FILE.mar    shows what an archive of TorchServe becomes
+  hippocamp migrate COMMAND     reads how a tritonserver is started, and says
+                                what becomes of each flag
+  hippocamp top                 shows what the models of a server are doing
+  hippocamp completions SHELL   has bash, zsh, fish and others complete flags
+  hippocamp man                 prints the manual
 
-const SIGNALS: &str = "Signals:\n  \
-    SIGTERM, SIGINT                Stop: running requests may finish, for --exit-timeout-secs. SIGINT twice ends at once\n  \
-    SIGHUP                         Opens --log-file and --access-log-file anew, after they were renamed";
+A model is a folder NAME with an optional config.pbtxt and a folder for each
+version: NAME/1/model.onnx.
+Switches take a value as in tritonserver: --allow-http=false. Of a flag that
+is given twice the last one counts.
+'tritonserver' as the first word is passed over, so that a container's command
+line can stay.";
+
+const VARIABLES: &str = "Environment:
+  HIPPOCAMP_ONNXRUNTIME_LIBRARY
+      The shared library of ONNX Runtime, unless the flag
+      --backend-config=onnxruntime,library=PATH names it. Without both it is
+      looked for beside the executable, in lib/ there, in the clone that it
+      was built in, in hippocamp/ of the XDG data folders, and in the package
+      onnxruntime of the active Python, or of the environment that pip
+      installed hippocamp into
+  HIPPOCAMP_TENSORRT_LIBRARY
+      TensorRT's shared library, unless --backend-config=tensorrt,library=PATH
+      names it: docs/tensorrt.md says where it is looked for
+  HIPPOCAMP_TENSORFLOW_LIBRARY
+      libtensorflow_cc.so.2 of TensorFlow, unless the flag
+      --backend-config=tensorflow,library=PATH names it. Without both it is
+      looked for in the same places, and in the package tensorflow of Python
+  HIPPOCAMP_PYTORCH_LIBRARY
+      libtorch_cpu.so of PyTorch, unless the flag
+      --backend-config=pytorch,library=PATH names it. Without both it is
+      looked for in the same places, and in the package torch of Python
+  TF_ENABLE_ONEDNN_OPTS, TF_CPP_MIN_LOG_LEVEL, TF_OVERRIDE_GLOBAL_THREADPOOL
+      Set to 1, 2 and 1 by hippocamp unless they are set: docs/tensorflow.md
+  ORT_DISABLE_TELEMETRY
+      Set to 1 by hippocamp; 0 leaves ONNX Runtime's telemetry on
+  TRITON_CLOUD_CREDENTIAL_PATH, AWS_..., GOOGLE_..., AZURE_...
+      Credentials of object stores: docs/repository.md
+  TRITON_AWS_MOUNT_DIRECTORY, TRITON_GCS_..., TRITON_AZURE_...
+      Folders of caches that stay: docs/repository.md
+  TRITONSERVER_DELAY_SCHEDULER, TRITONSERVER_BACKLOG_DELAY_SCHEDULER
+      Hooks for test suites: how many requests wait before a scheduler starts
+  TRITONSERVER_DELAY_GRPC_PROCESS, ..._NOTIFICATION, ..._RESPONSE,
+  TRITONSERVER_DELAY_RESPONSE_COMPLETION
+      Hooks for test suites, in milliseconds
+  RUST_BACKTRACE
+      1 adds the way that led there to the log line of a panic";
+
+const SIGNALS: &str = "Signals:
+  SIGTERM, SIGINT
+      Stop: running requests may finish, for --exit-timeout-secs. SIGINT twice
+      ends at once
+  SIGHUP
+      Opens --log-file and --access-log-file anew, after they were renamed";
 
 /// The definition of the command line with all flags.
 pub(crate) fn command() -> Command {

@@ -35,9 +35,31 @@ pub(crate) fn run(args: &[OsString]) -> Option<ExitCode> {
         #[cfg(feature = "tensorrt")]
         "plan" => return Some(plan::run(args.iter().skip(1).cloned())),
         "infer" => return infer::run(args.iter().skip(1).cloned()),
+        "help" => return Some(help(args)),
+        word if !word.starts_with('-') => Err(unknown(word)),
         _ => return None,
     };
     Some(outcome.unwrap_or_else(|error| fail(&error, 2)))
+}
+
+/// `hippocamp help`, which many programs have, is `hippocamp --help`; of a command, `hippocamp COMMAND --help`.
+fn help(args: &[OsString]) -> ExitCode {
+    let asked: Vec<OsString> =
+        args.iter().take(1).chain(args.get(2)).cloned().chain(["--help".into()]).collect();
+    run(&asked).unwrap_or_else(|| {
+        let _help = crate::args::parse(asked);
+        ExitCode::SUCCESS
+    })
+}
+
+/// The server takes no words without `--`: whoever writes one means a command.
+#[cold]
+fn unknown(word: &str) -> anyhow::Error {
+    let names = completions::names().join(", ");
+    anyhow::anyhow!(
+        "hippocamp has no command '{word}'. Without one it serves: hippocamp --model-repository=FOLDER. The commands are \
+         {names}; hippocamp --help tells what each does"
+    )
 }
 
 /// Prints an error on standard error and returns the exit status; the log may not have been started yet.

@@ -112,8 +112,8 @@ pub(super) fn help() -> String {
         list(names)
     };
     format!(
-        "Flags of tritonserver that are accepted, with a warning, and have no effect here:\n{}\n\n\
-         Flags of tritonserver that are accepted as long as they switch off what is not supported yet:\n{}",
+        "Flags of tritonserver that are taken, with a warning, and have no effect:\n{}\n\n\
+         Flags of tritonserver that are taken as long as they switch off what is not\nsupported yet:\n{}",
         those(|treatment| matches!(treatment, Ignored | Part)),
         those(|treatment| !matches!(treatment, Ignored | Part)),
     )
@@ -121,7 +121,7 @@ pub(super) fn help() -> String {
 
 /// Formats names as indented lines of limited length.
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    const WIDTH: usize = 100;
+    const WIDTH: usize = 77;
     let mut lines: Vec<String> = Vec::new();
     for name in names {
         match lines.last_mut() {

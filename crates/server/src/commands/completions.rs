@@ -77,7 +77,15 @@ fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
 fn page(command: Command) -> anyhow::Result<String> {
     let mut text = Vec::new();
     Man::new(command).render(&mut text)?;
-    Ok(String::from_utf8(text)?)
+    // What follows the flags is broken into lines and columns as it is to be read; `man` would fill the lines anew.
+    Ok(String::from_utf8(text)?
+        .replace(".SH EXTRA\n", ".SH NOTES\n.nf\n")
+        .replace("\n.SH VERSION\n", "\n.fi\n.SH VERSION\n"))
+}
+
+/// The names of the commands.
+pub(super) fn names() -> Vec<String> {
+    tree().get_subcommands().map(|command| command.get_name().to_owned()).collect()
 }
 
 /// The server's command line, and that of each command, as one.
@@ -95,6 +103,7 @@ fn tree() -> Command {
     commands.extend([
         ("bench", hippocamp_bench::BenchArgs::command()),
         ("infer", hippocamp_client::InferArgs::command()),
+        ("tune", hippocamp_bench::TuneArgs::command()),
     ]);
     #[cfg(feature = "tensorrt")]
     commands.push(("plan", hippocamp_tensorrt_plan::PlanArgs::command()));
@@ -123,6 +132,20 @@ mod tests {
     }
 
     #[test]
+    #[cfg(all(feature = "client", feature = "tensorrt"))]
+    fn every_command_that_is_run_is_known_here_and_in_the_help() {
+        let source = include_str!("../commands.rs");
+        let lines = source.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => "));
+        let mut run: Vec<&str> = lines.map(|(name, _)| name).filter(|name| *name != "help").collect();
+        run.sort_unstable();
+        assert_eq!(names(), run);
+        let help = args::command().render_long_help().to_string();
+        for name in run {
+            assert!(help.contains(&format!("\n  hippocamp {name} ")), "{name}: {help}");
+        }
+    }
+
+    #[test]
     fn the_manual_has_a_page_a_command() {
         let folder = tempfile::tempdir().unwrap();
         manual(&["--output".into(), folder.path().into()]).unwrap();
@@ -130,6 +153,10 @@ mod tests {
         assert_eq!(pages, 1 + tree().get_subcommands().count());
         let server = fs::read_to_string(folder.path().join("hippocamp.1")).unwrap();
         assert!(server.contains(".TH hippocamp 1") && server.contains("strict\\-readiness"), "{server}");
+        // As it is to be read, without lines that a terminal of 80 columns breaks.
+        let notes = server.split_once(".SH NOTES\n.nf\n").unwrap().1.split_once("\n.fi\n").unwrap().0;
+        let long = notes.lines().find(|line| line.replace("\\*(Aq", "'").replace('\\', "").len() > 79);
+        assert_eq!(long, None);
         let check = fs::read_to_string(folder.path().join("hippocamp-check.1")).unwrap();
         assert!(check.contains("configs\\-only"), "{check}");
     }
