@@ -26,6 +26,8 @@ def say(text):
 
 def run(command, **options):
     """The standard output of a command; Failure with its own words if it fails."""
+    # What they say is read here, in English.
+    options.setdefault("env", {**os.environ, "LC_ALL": "C.UTF-8"})
     try:
         got = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, **options)
     except FileNotFoundError as missing:
@@ -59,6 +61,8 @@ class Product:
     time: int
     # The oldest C library, as (2, 28).
     glibc: tuple[int, int]
+    # The loader that starts the binary, such as /lib64/ld-linux-x86-64.so.2.
+    interpreter: str
     binary: File
     engine: File
     documents: tuple[File, ...]
@@ -85,10 +89,35 @@ def glibc_floor(path):
     return max(found)[:2]
 
 
-def commit_time():
+def interpreter(path):
+    found = re.search(r"\[Requesting program interpreter: (.*)\]", run(["readelf", "--program-headers", "--wide", path]).decode())
+    if not found:
+        raise Failure(f"{path} is started by no loader; it is no program for GNU/Linux")
+    return found[1]
+
+
+def commit_time(commit):
     """When the packaged commit was made; SOURCE_DATE_EPOCH says otherwise."""
     told = os.environ.get("SOURCE_DATE_EPOCH")
-    return int(told) if told else int(run(["git", "log", "-1", "--format=%ct"], cwd=ROOT))
+    return int(told) if told else int(run(["git", "log", "-1", "--format=%ct", commit], cwd=ROOT))
+
+
+def packaged_commit(said):
+    """The commit that a binary says to be of; HEAD if it was not told, or is not known here.
+
+    The bill of materials and the licences are of the sources here: Failure if what they follow from was another then.
+    """
+    commit = re.search(r"^commit: ([0-9a-f]{7,40})(-dirty)?$", said, re.MULTILINE)
+    if commit is None or subprocess.run(["git", "cat-file", "-e", commit[1]], cwd=ROOT, capture_output=True, check=False).returncode != 0:
+        say("the binary does not say which commit of these sources it is of; the bill of materials is that of what is here")
+        return "HEAD"
+    changed = run(["git", "diff", "--name-only", commit[1], "--", "Cargo.lock", "Cargo.toml", "crates/*/Cargo.toml"], cwd=ROOT).decode().split()
+    if changed:
+        raise Failure(
+            f"the binary is of commit {commit[1]}, since which {', '.join(changed)} changed, of which the bill of materials follows: "
+            f"build it anew, or run the scripts/package of that commit"
+        )
+    return commit[1]
 
 
 def shell_files(binary):
@@ -126,8 +155,9 @@ def product(binary, sbom, notices):
     return Product(
         version=version[1],
         commit=commit[1] if commit else "unknown",
-        time=commit_time(),
+        time=commit_time(packaged_commit(said)),
         glibc=max(glibc_floor(binary), glibc_floor(engine)),
+        interpreter=interpreter(binary),
         binary=File("bin/hippocamp", read(binary), executable=True),
         engine=File("lib/hippocamp/libonnxruntime.so", read(engine)),
         documents=(*documents, *shell_files(binary)),

@@ -79,21 +79,22 @@ def engine():
     return {"type": "library", "bom-ref": ref, "name": "onnxruntime", "version": version, "purl": ref, "hashes": [digest], "licenses": licence}
 
 
-def bill():
-    """The document as bytes: the same for the same sources."""
+def bill(engines=None):
+    """The document as bytes: the same for the same sources. ENGINES are components, by default ONNX Runtime for the CPU."""
     components, edges = graph()
-    sums, runtime = checksums(), engine()
+    sums, engines = checksums(), engines or [engine()]
     (root,) = [ref for ref, about in components.items() if about[0] == "hippocamp"]
     listed = [component(ref, *about, sums.get(ref)) for ref, about in sorted(components.items()) if ref != root]
     main = component(root, *components[root], None) | {"type": "application"}
-    edges[root].add(runtime["bom-ref"])
-    edges[runtime["bom-ref"]] = set()
+    for one in engines:
+        edges[root].add(one["bom-ref"])
+        edges[one["bom-ref"]] = set()
     document = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": main},
-        "components": [*listed, runtime],
+        "components": [*listed, *engines],
         "dependencies": [{"ref": ref, "dependsOn": sorted(on)} for ref, on in sorted(edges.items())],
     }
     document["serialNumber"] = uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(document, sort_keys=True)).urn

@@ -55,3 +55,42 @@ def test_licences_come_along(package):
         (path,) = [name for name in wheel.namelist() if name.endswith("LICENSES-OF-CRATES.txt")]
         text = wheel.read(path).decode()
     assert "tokio 1." in text and "Permission is hereby granted" in text and "of which the crate has no text" in text
+
+
+# In a process of its own: the scripts' package has the name of another one, which pytest imports.
+COMMIT = """
+import sys
+sys.path.insert(0, "scripts")
+from packaging import contents
+contents.ROOT = sys.argv[1]
+try:
+    print(contents.packaged_commit(sys.argv[2]))
+except contents.Failure as failure:
+    sys.exit(str(failure))
+"""
+
+
+def test_a_binary_of_other_dependencies_gets_no_bill_of_materials(tmp_path):
+    def git(*arguments):
+        command = ["git", "-c", "user.name=x", "-c", "user.email=x@localhost", "-C", str(tmp_path), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    def judged(commit):
+        command = [sys.executable, "-c", COMMIT, str(tmp_path), f"hippocamp 0.1.0\ncommit: {commit}\n"]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    git("init", "--quiet")
+    (tmp_path / "Cargo.lock").write_text("one\n")
+    (tmp_path / "other").write_text("one\n")
+    git("add", ".")
+    git("commit", "--quiet", "--message=one")
+    commit = git("rev-parse", "--short=12", "HEAD")
+    (tmp_path / "other").write_text("two\n")
+    git("commit", "--quiet", "--all", "--message=two")
+    for same in (commit, f"{commit}-dirty"):
+        assert judged(same).stdout.splitlines()[-1] == commit
+    for unknown in ("0123456789ab", "not told to the build by HIPPOCAMP_COMMIT"):
+        assert judged(unknown).stdout.splitlines()[-1] == "HEAD"
+    (tmp_path / "Cargo.lock").write_text("two\n")
+    got = judged(commit)
+    assert got.returncode != 0 and commit in got.stderr and "Cargo.lock changed" in got.stderr
