@@ -5,9 +5,10 @@
 
 mod kit;
 
+use std::io::{Result as Written, Write};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::Backend;
@@ -15,6 +16,26 @@ use hippocamp_backend_triton::{HostSettings, TritonBackends, write_metrics};
 use hippocamp_testing::{Repository, TestServer};
 use kit::{Backends, TENSORS, source};
 use serde_json::{Value, json};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// What the crate that looks for processes has logged, of all tests.
+static LOG: Mutex<String> = Mutex::new(String::new());
+
+/// Writes into it.
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, text: &[u8]) -> Written<usize> {
+        LOG.lock().unwrap().push_str(&String::from_utf8_lossy(text));
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> Written<()> {
+        Ok(())
+    }
+}
 
 /// The backend in the place of the Python backend.
 struct Stubs(Backends);
@@ -64,13 +85,30 @@ impl Stubs {
     async fn kill(&self, kind: &str, count: usize) -> PathBuf {
         let told = self.event(kind, count).await;
         let (pid, region) = told.split_once(' ').unwrap();
-        // The region of a process that nobody saw alive is not known, and stays until the server ends.
-        tokio::time::sleep(Duration::from_millis(200)).await;
         assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
         PathBuf::from("/dev/shm").join(region)
     }
 
+    /// The same while the call that started it still waits for it, once the server has seen it alive: the region of a process that
+    /// nobody saw is not known, and stays until the server ends.
+    async fn kill_as_it_starts(&self, kind: &str, count: usize) -> PathBuf {
+        let told = self.event(kind, count).await;
+        let region = format!("\"{}\"", told.split_once(' ').unwrap().1);
+        let until = Instant::now() + Duration::from_mins(1);
+        while !LOG.lock().unwrap().contains(&region) {
+            assert!(Instant::now() < until, "{region} was not seen");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.kill(kind, count).await
+    }
+
     async fn start(&self, models: &[&str]) -> (TestServer, Vec<String>) {
+        static LOGS: Once = Once::new();
+        LOGS.call_once(|| {
+            let of_processes = Targets::new().with_target("hippocamp_python_stubs", LevelFilter::DEBUG);
+            let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(|| Log);
+            tracing_subscriber::registry().with(lines.with_filter(of_processes)).init();
+        });
         let path = self.0.events().display().to_string();
         let config = vec![("python".into(), "events".into(), path)];
         let settings = HostSettings { config, ..self.0.settings() };
@@ -124,7 +162,7 @@ async fn metric(server: &TestServer, name: &str) -> f64 {
 async fn an_initialization_whose_process_ends_fails_its_load_and_nothing_else() {
     let stubs = Stubs::new();
     stubs.hang("hang_instance", true);
-    let (started, region) = tokio::join!(stubs.start(&["m"]), stubs.kill("Stub", 1));
+    let (started, region) = tokio::join!(stubs.start(&["m"]), stubs.kill_as_it_starts("Stub", 1));
     let (server, faults) = started;
     let expected = "the process of the Python model 'm_0' has ended while it started (signal: 9)";
     assert!(faults.len() == 1 && faults[0].contains(expected), "{faults:?}");
@@ -132,7 +170,8 @@ async fn an_initialization_whose_process_ends_fails_its_load_and_nothing_else() 
     assert!(metric(&server, "nv_backend_calls_left_alone ").await >= 1.0);
     assert!(!stubs.events().iter().any(|event| event.contains("Finalize")), "{:?}", stubs.events());
     // Another load of it is another model of the backend, while the call still waits: its processes may be of the same name.
-    let (reply, _) = tokio::join!(server.post("/v2/repository/models/m/load", b"{}"), stubs.kill("Stub", 2));
+    let (reply, _) =
+        tokio::join!(server.post("/v2/repository/models/m/load", b"{}"), stubs.kill_as_it_starts("Stub", 2));
     assert!(reply.text().contains(expected), "{}", reply.text());
     stubs.hang("hang_instance", false);
     for event in ["InstanceFinalized", "ModelFinalize"] {
@@ -152,7 +191,7 @@ async fn an_initialization_whose_process_ends_fails_its_load_and_nothing_else() 
 async fn a_completion_whose_process_ends_fails_its_load() {
     let stubs = Stubs::new();
     stubs.hang("hang_model", true);
-    let (started, region) = tokio::join!(stubs.start(&["m"]), stubs.kill("CompletionStub", 1));
+    let (started, region) = tokio::join!(stubs.start(&["m"]), stubs.kill_as_it_starts("CompletionStub", 1));
     let (server, faults) = started;
     assert!(
         faults.len() == 1 && faults[0].contains("'m' has ended while it started (signal: 9)"),
@@ -285,7 +324,10 @@ async fn an_instance_that_never_says_whether_it_is_ready_is_made_anew_all_the_sa
         stubs.event("Asked", 1).await;
         stubs.kill("Stub", 1).await;
         stubs.event("Stub", 2).await;
-        while infer(&server, "m").await.0 != 200 {}
+        let until = Instant::now() + Duration::from_mins(1);
+        while infer(&server, "m").await.0 != 200 {
+            assert!(Instant::now() < until, "the new one does not answer");
+        }
         stubs.hang("hang_ready", false);
     });
     assert!(ready);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
+use tracing::debug;
 
 use crate::processes;
 use crate::stub::Stub;
@@ -60,6 +61,9 @@ impl Children {
             }
             // It is there for the short time of a trial, too.
             if let Some(region) = processes::region_of(pid, &self.region_prefix) {
+                if !self.regions.contains_key(&pid) {
+                    debug!(pid, region, "a process of the Python backend has started");
+                }
                 self.regions.insert(pid, region);
             }
             return Activity::Runs;
