@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod completions;
 mod config;
+#[cfg(feature = "client")]
 mod infer;
 mod migrate;
 #[cfg(feature = "tensorrt")]
@@ -18,26 +19,72 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
+use clap::Command;
+#[cfg(any(feature = "client", feature = "tensorrt"))]
+use clap::CommandFactory;
+
+/// A subcommand.
+struct Subcommand {
+    name: &'static str,
+    /// Its command line, for completions and the manual.
+    command_line: fn() -> Command,
+    /// Runs it with the arguments from its name on.
+    run: fn(&[OsString]) -> anyhow::Result<ExitCode>,
+}
+
+/// All subcommands, in the order of their names. What is run, completed and described is read from here.
+static ALL: &[Subcommand] = &[
+    Subcommand { name: "archive", command_line: archive::command, run: |args| archive::run(&args[1..]) },
+    #[cfg(feature = "client")]
+    Subcommand {
+        name: "bench",
+        command_line: hippocamp_bench::BenchArgs::command,
+        run: |args| Ok(bench::run(args.iter().cloned())),
+    },
+    Subcommand { name: "check", command_line: check::command, run: |args| check::run(&args[1..]) },
+    Subcommand {
+        name: "completions",
+        command_line: completions::command,
+        run: |args| completions::completions(&args[1..]),
+    },
+    Subcommand { name: "config", command_line: config::command, run: |args| config::run(&args[1..]) },
+    #[cfg(feature = "client")]
+    Subcommand {
+        name: "infer",
+        command_line: hippocamp_client::InferArgs::command,
+        run: |args| Ok(infer::run(args.iter().cloned())),
+    },
+    Subcommand {
+        name: "man",
+        command_line: completions::manual_command,
+        run: |args| completions::manual(&args[1..]),
+    },
+    Subcommand { name: "migrate", command_line: migrate::command, run: |args| migrate::run(&args[1..]) },
+    #[cfg(feature = "tensorrt")]
+    Subcommand {
+        name: "plan",
+        command_line: hippocamp_tensorrt_plan::PlanArgs::command,
+        run: |args| Ok(plan::run(args.iter().cloned())),
+    },
+    Subcommand { name: "top", command_line: top::command, run: |args| top::run(&args[1..]) },
+    #[cfg(feature = "client")]
+    Subcommand {
+        name: "tune",
+        command_line: hippocamp_bench::TuneArgs::command,
+        run: |args| Ok(tune::run(args.iter().cloned())),
+    },
+];
+
 /// Runs the subcommand that the first argument names; `None` if it names none, so that the server is to start.
 pub(crate) fn run(args: &[OsString]) -> Option<ExitCode> {
-    let outcome = match args.get(1)?.to_str()? {
-        "archive" => archive::run(&args[2..]),
-        "check" => check::run(&args[2..]),
-        "completions" => completions::completions(&args[2..]),
-        "config" => config::run(&args[2..]),
-        "man" => completions::manual(&args[2..]),
-        "migrate" => migrate::run(&args[2..]),
-        "top" => top::run(&args[2..]),
-        #[cfg(feature = "client")]
-        "bench" => return Some(bench::run(args.iter().skip(1).cloned())),
-        #[cfg(feature = "client")]
-        "tune" => return Some(tune::run(args.iter().skip(1).cloned())),
-        #[cfg(feature = "tensorrt")]
-        "plan" => return Some(plan::run(args.iter().skip(1).cloned())),
-        "infer" => return infer::run(args.iter().skip(1).cloned()),
-        "help" => return Some(help(args)),
-        word if !word.starts_with('-') => Err(unknown(word)),
-        _ => return None,
+    let name = args.get(1)?.to_str()?;
+    if name == "help" {
+        return Some(help(args));
+    }
+    let outcome = match ALL.iter().find(|command| command.name == name) {
+        Some(command) => (command.run)(&args[1..]),
+        None if name.starts_with('-') => return None,
+        None => Err(unknown(name)),
     };
     Some(outcome.unwrap_or_else(|error| fail(&error, 2)))
 }
@@ -55,7 +102,8 @@ fn help(args: &[OsString]) -> ExitCode {
 /// The server takes no words without `--`: whoever writes one means a command.
 #[cold]
 fn unknown(word: &str) -> anyhow::Error {
-    let names = completions::names().join(", ");
+    let names: Vec<&str> = ALL.iter().map(|command| command.name).collect();
+    let names = names.join(", ");
     anyhow::anyhow!(
         "hippocamp has no command '{word}'. Without one it serves: hippocamp --model-repository=FOLDER. The commands are \
          {names}; hippocamp --help tells what each does"

@@ -10,7 +10,7 @@ use clap::{Command, CommandFactory, Parser};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::{named, print};
+use super::{ALL, named, print};
 use crate::args;
 
 /// Prints what a shell needs to complete the flags of hippocamp.
@@ -42,6 +42,15 @@ struct ManArgs {
     /// Write hippocamp.1 and a page for each command, such as hippocamp-check.1, into this folder.
     #[arg(long, value_name = "FOLDER")]
     output: Option<PathBuf>,
+}
+
+/// The commands for completions and the manual, themselves among them.
+pub(super) fn command() -> Command {
+    CompletionsArgs::command()
+}
+
+pub(super) fn manual_command() -> Command {
+    ManArgs::command()
 }
 
 pub(super) fn completions(args: &[OsString]) -> anyhow::Result<ExitCode> {
@@ -83,65 +92,34 @@ fn page(command: Command) -> anyhow::Result<String> {
         .replace("\n.SH VERSION\n", "\n.fi\n.SH VERSION\n"))
 }
 
-/// The names of the commands.
-pub(super) fn names() -> Vec<String> {
-    tree().get_subcommands().map(|command| command.get_name().to_owned()).collect()
-}
-
 /// The server's command line, and that of each command, as one.
 fn tree() -> Command {
-    let mut commands = vec![
-        ("archive", super::archive::command()),
-        ("check", super::check::command()),
-        ("completions", CompletionsArgs::command()),
-        ("config", super::config::command()),
-        ("man", ManArgs::command()),
-        ("migrate", super::migrate::command()),
-        ("top", super::top::command()),
-    ];
-    #[cfg(feature = "client")]
-    commands.extend([
-        ("bench", hippocamp_bench::BenchArgs::command()),
-        ("infer", hippocamp_client::InferArgs::command()),
-        ("tune", hippocamp_bench::TuneArgs::command()),
-    ]);
-    #[cfg(feature = "tensorrt")]
-    commands.push(("plan", hippocamp_tensorrt_plan::PlanArgs::command()));
-    commands.sort_by_key(|(name, _)| *name);
     let server = args::command().subcommand_negates_reqs(true).disable_help_subcommand(true);
-    server.subcommands(commands.into_iter().map(|(name, command)| command.name(name)))
+    server.subcommands(ALL.iter().map(|command| (command.command_line)().name(command.name)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::Subcommand;
 
     #[test]
     fn every_command_and_flag_is_completed_and_described() {
         let mut text = Vec::new();
         clap_complete::generate(Shell::Bash, &mut tree(), "hippocamp", &mut text);
         let text = String::from_utf8(text).unwrap();
-        for word in ["--model-repository", "migrate", "--dry-run", "completions"] {
+        for word in ["--model-repository", "--dry-run"] {
             assert!(text.contains(word), "{word}");
+        }
+        let help = args::command().render_long_help().to_string();
+        for Subcommand { name, .. } in ALL {
+            assert!(text.contains(&format!("hippocamp,{name})")), "{name} is not completed");
+            assert!(help.contains(&format!("\n  hippocamp {name} ")), "--help does not name {name}");
         }
         for shell in [Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut tree(), "hippocamp", &mut text);
             assert!(String::from_utf8(text).unwrap().contains("model-control-mode"), "{shell}");
-        }
-    }
-
-    #[test]
-    #[cfg(all(feature = "client", feature = "tensorrt"))]
-    fn every_command_that_is_run_is_known_here_and_in_the_help() {
-        let source = include_str!("../commands.rs");
-        let lines = source.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => "));
-        let mut run: Vec<&str> = lines.map(|(name, _)| name).filter(|name| *name != "help").collect();
-        run.sort_unstable();
-        assert_eq!(names(), run);
-        let help = args::command().render_long_help().to_string();
-        for name in run {
-            assert!(help.contains(&format!("\n  hippocamp {name} ")), "{name}: {help}");
         }
     }
 

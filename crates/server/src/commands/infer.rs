@@ -1,28 +1,14 @@
 //! `hippocamp infer`: the built-in client.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
-/// Runs the client if the arguments ask for it.
-#[cfg(feature = "client")]
-pub(super) fn run(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
-    let mut args = args.peekable();
-    // clap expects the program's name as the first argument, and has its own name for it.
-    (args.peek()? == "infer").then(|| ask(args))
-}
+use clap::Parser;
+use hippocamp_client::InferArgs;
 
-#[cfg(not(feature = "client"))]
-pub(super) fn run(_: impl Iterator<Item = OsString>) -> Option<ExitCode> {
-    None
-}
-
-#[cfg(feature = "client")]
-fn ask(args: impl Iterator<Item = OsString>) -> ExitCode {
-    use std::io::Write;
-
-    use clap::Parser;
-    use hippocamp_client::InferArgs;
-
+/// Asks a server with the arguments after the program's name.
+pub(super) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args = InferArgs::parse_from(args);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let answer = match runtime {
