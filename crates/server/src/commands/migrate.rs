@@ -1,5 +1,7 @@
 //! `hippocamp migrate`: reads how a tritonserver is started, and says what becomes of each part.
 
+mod former;
+
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::io::Read;
@@ -9,6 +11,7 @@ use anyhow::anyhow;
 use clap::{Arg, Command, CommandFactory, Parser};
 use hippocamp_migrate::{Finding, Order, Verdict, plain, read};
 
+use self::former::{Former, Switches, former};
 use super::{named, print};
 use crate::args::{self, other_flags};
 
@@ -110,7 +113,7 @@ fn visible(text: &mut String, line: &str) {
 fn sort(flags: &[String]) -> (Vec<Finding>, Vec<String>) {
     let mut command = args::command();
     command.build();
-    let (mut findings, mut kept) = (Vec::new(), Vec::new());
+    let (mut findings, mut kept, mut switches) = (Vec::new(), Vec::new(), Switches::default());
     let mut rest = flags;
     while let [flag, others @ ..] = rest {
         rest = others;
@@ -122,7 +125,7 @@ fn sort(flags: &[String]) -> (Vec<Finding>, Vec<String>) {
             long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value.to_owned())));
         let argument = command.get_arguments().find(|argument| is_named(argument, name));
         // The value may be the next word, as getopt takes it.
-        let other = || other_flags::takes(name) || former(name, "").is_some();
+        let other = || other_flags::takes(name) || former(name).is_some();
         let apart = inside.is_none() && argument.map_or_else(other, |argument| takes_next(argument, others));
         let value = if apart { others.first().cloned() } else { inside };
         if apart {
@@ -130,21 +133,26 @@ fn sort(flags: &[String]) -> (Vec<Finding>, Vec<String>) {
         }
         let shown =
             if apart { format!("{flag} {}", value.as_deref().unwrap_or_default()) } else { flag.clone() };
-        let finding = match (argument, former(name, value.as_deref().unwrap_or_default())) {
-            (Some(argument), _) => known(argument, name, value.as_deref(), &shown),
-            (None, Some((instead, why))) => {
-                kept.extend(instead.map(str::to_owned));
-                let verdict = if instead.is_some() { Verdict::Different } else { Verdict::Dropped };
-                findings.push(Finding::new(verdict, shown, why));
-                continue;
+        let text = value.as_deref().unwrap_or_default();
+        let finding = match (argument, former(name)) {
+            (Some(argument), _) => {
+                switches.beside(argument.get_long().unwrap_or(name), text);
+                known(argument, name, value.as_deref(), &shown)
             }
-            (None, None) => unknown(&command, name, value.as_deref().unwrap_or_default(), &shown),
+            (None, Some(Former::Switch)) => {
+                switches.given(name, text, findings.len(), kept.len());
+                // What is said of it comes when all flags were read.
+                Finding::new(Verdict::Dropped, shown, "")
+            }
+            (None, Some(Former::Dropped(why))) => Finding::new(Verdict::Dropped, shown, why),
+            (None, None) => unknown(&command, name, text, &shown),
         };
         if matches!(finding.verdict, Verdict::Kept | Verdict::Different) {
             kept.push(value.map_or_else(|| flag.clone(), |value| format!("--{name}={value}")));
         }
         findings.push(finding);
     }
+    switches.conclude(&mut findings, &mut kept);
     (findings, kept)
 }
 
@@ -202,28 +210,6 @@ fn difference(name: &str, value: &str) -> &'static str {
         "response-cache-byte-size" => "the same as --cache-config=local,size=BYTES",
         _ => "",
     }
-}
-
-/// A flag of TensorRT Inference Server that Triton has dropped: the flag that takes its place, if there is one, and what is said of it.
-fn former(name: &str, value: &str) -> Option<(Option<&'static str>, &'static str)> {
-    let on = !matches!(value, "false" | "0" | "off");
-    Some(match name {
-        "allow-poll-model-repository" if on => (Some("--model-control-mode=poll"), "the mode says it"),
-        "allow-model-control" if on => (Some("--model-control-mode=explicit"), "the mode says it"),
-        "allow-poll-model-repository" | "allow-model-control" => {
-            (Some("--model-control-mode=none"), "the mode says it")
-        }
-        "http-health-port" => {
-            (None, "health is on the HTTP port: /v2/health/ready, and /api/health/ready as ever")
-        }
-        "grpc-stream-infer-thread-count" => {
-            (None, "--io-thread-count is for HTTP and gRPC alike, and by default one a core")
-        }
-        "tf-gpu-memory-fraction" | "tf-allow-soft-placement" | "tf-add-vgpu" => {
-            (None, "TensorFlow's models run on the CPU")
-        }
-        _ => return None,
-    })
 }
 
 /// A flag that this server does not have.
