@@ -72,12 +72,25 @@ fn begin(job: Job) -> Result<(), (Job, io::Error)> {
     let first = Arc::clone(&handed_over);
     let thread = thread::Builder::new().name(name).stack_size(STACK_SIZE);
     let started = thread.spawn(move || {
+        take_all_cores();
         let first = first.lock().take();
         first.into_iter().for_each(work_and_wait);
     });
     let Err(error) = started else { return Ok(()) };
     let job = handed_over.lock().take();
     job.map_or(Ok(()), |job| Err((job, error)))
+}
+
+/// Gives the calling thread the cores of the main thread: that which has started it may be bound to fewer.
+fn take_all_cores() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::thread::{sched_getaffinity, sched_setaffinity};
+
+        let all = sched_getaffinity(Some(rustix::process::getpid()));
+        // Without them it runs where it may.
+        let _ = all.and_then(|all| sched_setaffinity(None, &all));
+    }
 }
 
 /// What a thread of the cache does from its first job until it ends.
@@ -171,6 +184,31 @@ mod tests {
             !seen.insert(id)
         });
         assert!(again);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn threads_have_all_cores_whoever_starts_them() {
+        use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+        let all = sched_getaffinity(Some(rustix::process::getpid())).unwrap();
+        let bound = thread::spawn(move || {
+            let mut one = CpuSet::new();
+            one.set((0..CpuSet::MAX_CPU).find(|&core| all.is_set(core)).unwrap());
+            sched_setaffinity(None, &one).unwrap();
+            // More than are idle now, so that some are started from here.
+            let barrier = Arc::new(std::sync::Barrier::new(2 * MAX_IDLE));
+            let (tell, told) = mpsc::channel();
+            for _ in 0..2 * MAX_IDLE {
+                let (barrier, tell) = (Arc::clone(&barrier), tell.clone());
+                run_or_wait("looks".into(), move || {
+                    barrier.wait();
+                    tell.send(sched_getaffinity(None).unwrap()).unwrap();
+                });
+            }
+            assert!(told.iter().take(2 * MAX_IDLE).all(|cores| cores == all));
+        });
+        bound.join().unwrap();
     }
 
     #[test]
