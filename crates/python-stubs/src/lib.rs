@@ -1,7 +1,7 @@
 //! The stub processes of Triton's Python backend. The backend itself starts one for each instance of a model, and talks to it
 //! through a region of shared memory. What it leaves to its host is here: whether a stub can start at all ([`trial`]), whether
-//! it still lives ([`Stub`]), or has ended while the backend waits for its start ([`Children`]), and what is left of hosts that were
-//! killed ([`Host`]).
+//! it still lives ([`Stub`]), or has ended while the backend waits for its start ([`Children`]), what is left of hosts that were
+//! killed ([`Host`]), and which core it runs on ([`SharedCore`]).
 //!
 //! A region's name is a prefix, which the host may choose, and a random part. Ours has in it what tells hosts apart, so that
 //! nothing of others is ever touched: not of a server that lives, not of Triton, not of another container that shares the
@@ -13,6 +13,7 @@ mod children;
 mod ends;
 mod host;
 mod processes;
+mod shared_core;
 mod signals;
 mod stub;
 pub mod trial;
@@ -20,6 +21,7 @@ pub mod trial;
 pub use children::{Activity, Children, this_thread};
 pub use ends::AwaitedEnd;
 pub use host::Host;
+pub use shared_core::SharedCore;
 pub use signals::await_children;
 pub use stub::Stub;
 

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use smallvec::SmallVec;
 use tracing::{debug, error, warn};
 
-use hippocamp_python_stubs::{AwaitedEnd, Stub};
+use hippocamp_python_stubs::{AwaitedEnd, SharedCore, Stub};
 
 use super::loaded::LoadedBackend;
 use super::model::Version;
@@ -41,6 +41,8 @@ pub(super) struct TritonInstance {
     device: Option<Arc<Mutex<()>>>,
     /// Tells of the end of the process.
     watched: Option<AwaitedEnd>,
+    /// Where the process runs. Not that of a model which may answer later, as the thread that executes does not wait for it.
+    shared_core: Option<SharedCore>,
 }
 
 /// An instance that the backend was told of: whoever has it keeps it from being finalized.
@@ -89,7 +91,11 @@ impl TritonInstance {
             ready.retain(|other| other.upgrade().is_some());
             ready.push(Arc::downgrade(&known));
         }
-        Ok(TritonInstance { known, device: device_lock(version, spec.device, &spec.config), watched: None })
+        let is_decoupled = spec.config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
+        let shared_core =
+            known.stub.get().filter(|_| !is_decoupled).map(|stub| SharedCore::new(Arc::clone(stub)));
+        let device = device_lock(version, spec.device, &spec.config);
+        Ok(TritonInstance { known, device, watched: None, shared_core })
     }
 
     /// Answers the requests whose clients are gone.
@@ -105,9 +111,13 @@ impl TritonInstance {
     }
 
     /// Gives requests to the backend. If it does not take them, they are answered with its error.
-    fn give(&self, requests: &[Ref<RequestObject>], execution: &Arc<Execution>) {
+    fn give(&mut self, requests: &[Ref<RequestObject>], execution: &Arc<Execution>) {
         let _alone = self.device.as_ref().map(|device| device.lock());
-        let executed = execute(&self.known.backend().entry_points, self.known.object.as_ref(), requests);
+        let call = || execute(&self.known.backend().entry_points, self.known.object.as_ref(), requests);
+        let executed = match &mut self.shared_core {
+            Some(shared) => shared.execute(call),
+            None => call(),
+        };
         let Err(error) = executed else { return };
         self.known.object.executions.forget(execution);
         for request in requests {
@@ -177,6 +187,8 @@ impl ModelInstance for TritonInstance {
 
 impl Drop for TritonInstance {
     fn drop(&mut self) {
+        // The next process of the thread starts with all cores.
+        self.shared_core = None;
         let (name, version) = (self.known.name(), &self.known.version);
         self.known.object.outstanding.wait(&name, || self.lost());
         let is_last = version.instances.fetch_sub(1, Ordering::AcqRel) == 1;

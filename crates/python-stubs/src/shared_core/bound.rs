@@ -1,0 +1,126 @@
+//! Threads that are bound to one core, until they are parted.
+
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use tracing::debug;
+
+use super::watch;
+use crate::Stub;
+
+/// The cores that are shared by some thread and its stub.
+static TAKEN: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+/// The main thread of a stub and the calling thread on one core.
+pub(super) struct Bound {
+    stub: Arc<Stub>,
+    core: usize,
+    /// The two threads, with the cores they had before.
+    stubs: (Pid, CpuSet),
+    waiting: (Pid, CpuSet),
+    /// How many executions have begun and ended: odd during one.
+    turns: AtomicU64,
+    is_parted: Mutex<bool>,
+}
+
+impl Bound {
+    /// Binds them. `None` where they may not use several cores, other pairs have the cores, or the system refuses.
+    pub(super) fn new(stub: &Arc<Stub>, is_watched: bool) -> Option<Arc<Bound>> {
+        let main = Pid::from_raw(stub.pid())?;
+        let (stubs, own) = (sched_getaffinity(Some(main)).ok()?, sched_getaffinity(None).ok()?);
+        let (core, only) = take(&stubs, &own)?;
+        let bound = Bound {
+            stub: Arc::clone(stub),
+            core,
+            stubs: (main, stubs),
+            waiting: (gettid(), own),
+            turns: AtomicU64::new(0),
+            is_parted: Mutex::new(false),
+        };
+        // What is there of it is dropped, and with that parted.
+        let is_bound = stub.is_alive()
+            && sched_setaffinity(Some(main), &only).is_ok()
+            && sched_setaffinity(None, &only).is_ok();
+        let bound = Arc::new(bound);
+        (is_bound && (!is_watched || watch::watch(&bound))).then_some(bound)
+    }
+
+    pub(super) fn begins(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns whether they are still bound.
+    pub(super) fn ends(&self) -> bool {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+        !*self.lock()
+    }
+
+    pub(super) fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.is_parted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the threads their cores back, and those that the model has started meanwhile.
+    pub(super) fn part(&self) {
+        let mut is_parted = self.lock();
+        if std::mem::replace(&mut *is_parted, true) {
+            return;
+        }
+        let (waiting, own) = &self.waiting;
+        self.give_back(*waiting, own);
+        // The number of a process that has ended may be another's by now.
+        if self.stub.is_alive() {
+            let (main, cores) = &self.stubs;
+            let tasks = std::fs::read_dir(format!("/proc/{main}/task"));
+            let started = tasks.into_iter().flatten().flatten();
+            let started = started.filter_map(|task| task.file_name().to_str()?.parse().ok());
+            started.filter_map(Pid::from_raw).for_each(|thread| self.give_back(thread, cores));
+        }
+        drop(is_parted);
+        TAKEN.lock().unwrap_or_else(PoisonError::into_inner).retain(|&core| core != self.core);
+    }
+
+    /// One that has other cores has been given them by somebody else.
+    fn give_back(&self, thread: Pid, cores: &CpuSet) {
+        if sched_getaffinity(Some(thread)).is_ok_and(|now| now.count() == 1 && now.is_set(self.core))
+            && let Err(error) = sched_setaffinity(Some(thread), cores)
+        {
+            debug!(stub = self.stub.pid(), "a thread keeps the core {}: {error}", self.core);
+        }
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        self.part();
+    }
+}
+
+/// Takes a core that both may use: the one that the caller is on, unless others share it. At most half of the cores are taken.
+fn take(one: &CpuSet, other: &CpuSet) -> Option<(usize, CpuSet)> {
+    let is_both = |core: usize| core < CpuSet::MAX_CPU && one.is_set(core) && other.is_set(core);
+    let all: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&core| is_both(core)).collect();
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if taken.len() >= all.len() / 2 {
+        return None;
+    }
+    let current = sched_getcpu();
+    let free = |core: &usize| !taken.contains(core);
+    let core = all.iter().copied().find(|core| *core == current && free(core));
+    let core = core.or_else(|| all.iter().copied().find(free))?;
+    taken.push(core);
+    let mut only = CpuSet::new();
+    only.set(core);
+    Some((core, only))
+}
+
+/// How many threads a stub has.
+pub(super) fn threads(stub: &Stub) -> Option<u64> {
+    std::fs::metadata(format!("/proc/{}/task", stub.pid())).ok().map(|folder| folder.nlink())
+}

@@ -1,0 +1,141 @@
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::process::Pid;
+use rustix::thread::{CpuSet, sched_getaffinity};
+
+use super::*;
+
+/// At most half of the cores are shared, so one test at a time.
+static ONE: Mutex<()> = Mutex::new(());
+
+const APART: Duration = Duration::from_micros(150);
+const TOGETHER: Duration = Duration::from_micros(100);
+
+struct Sleeping(Child);
+
+impl Sleeping {
+    fn start() -> (Sleeping, Arc<Stub>) {
+        let child = Command::new("sleep").arg("600").stdin(Stdio::null()).spawn().unwrap();
+        let stub = Stub::of_child(child.id().cast_signed(), "no region").unwrap();
+        (Sleeping(child), Arc::new(stub))
+    }
+
+    fn cores(&self) -> CpuSet {
+        sched_getaffinity(Pid::from_raw(self.0.id().cast_signed())).unwrap()
+    }
+}
+
+impl Drop for Sleeping {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// Executes until the two share a core. False if they never do: on one core, or where others have taken what there is.
+fn shares(shared: &mut SharedCore) -> bool {
+    for _ in 0..4 * decision::WINDOW {
+        if shared.is_shared() {
+            return true;
+        }
+        shared.learn(APART, Duration::ZERO);
+    }
+    false
+}
+
+/// Runs a test on a thread of its own, with a stub that shares its core. Both have all cores again afterwards.
+fn with_shared(is_watched: bool, test: impl FnOnce(&mut SharedCore, &Sleeping, &CpuSet) + Send + 'static) {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let run = move || {
+        let (child, stub) = Sleeping::start();
+        let (all, own) = (child.cores(), sched_getaffinity(None).unwrap());
+        let mut shared = SharedCore::new(stub);
+        shared.is_watched = is_watched;
+        if own.count() < 2 {
+            assert!(!shares(&mut shared), "there is one core");
+            return;
+        }
+        assert!(shares(&mut shared));
+        if !is_watched {
+            assert_eq!((child.cores().count(), sched_getaffinity(None).unwrap()), (1, child.cores()));
+        }
+        test(&mut shared, &child, &all);
+        drop(shared);
+        assert_eq!((child.cores(), sched_getaffinity(None).unwrap()), (all, own));
+    };
+    std::thread::spawn(run).join().unwrap();
+}
+
+#[test]
+fn they_share_a_core_while_that_is_better_and_have_all_again_afterwards() {
+    with_shared(false, |shared, child, all| {
+        for _ in 0..2 * decision::WINDOW {
+            shared.learn(TOGETHER, Duration::ZERO);
+        }
+        assert!(shared.is_shared() && child.cores().count() == 1);
+        let (again, other) = Sleeping::start();
+        let its = again.cores();
+        if all.count() < 4 {
+            assert!(!shares(&mut SharedCore::new(other)), "half of the cores are taken");
+            assert_eq!(again.cores(), its);
+        }
+    });
+    with_shared(false, |shared, child, all| {
+        for _ in 0..2 * decision::WINDOW {
+            shared.learn(APART, Duration::ZERO);
+        }
+        assert!(!shared.is_shared() && child.cores() == *all);
+    });
+}
+
+#[test]
+fn a_model_that_starts_a_thread_gets_all_cores() {
+    with_shared(false, |shared, child, all| {
+        shared.threads = shared.threads.map(|threads| threads + 1);
+        for _ in 0..COUNTED {
+            shared.learn(TOGETHER, Duration::ZERO);
+        }
+        assert!(!shared.is_shared() && child.cores() == *all);
+    });
+}
+
+#[test]
+fn a_long_execution_gets_all_cores_while_it_lasts() {
+    with_shared(true, |shared, child, all| {
+        let until = Instant::now() + Duration::from_mins(1);
+        shared.execute(|| {
+            while child.cores() != *all && Instant::now() < until {
+                std::thread::yield_now();
+            }
+        });
+        assert_eq!(child.cores(), *all);
+        assert!(!shared.is_shared());
+    });
+}
+
+#[test]
+fn without_executions_nothing_is_bound() {
+    with_shared(true, |shared, child, all| {
+        shared.execute(|| ());
+        let until = Instant::now() + Duration::from_mins(1);
+        while child.cores() != *all && Instant::now() < until {
+            std::thread::yield_now();
+        }
+        assert_eq!(child.cores(), *all);
+        shared.learn(TOGETHER, watch::IDLE);
+        assert!(!shared.is_shared());
+    });
+}
+
+#[test]
+fn a_stub_that_has_ended_is_let_go_of() {
+    with_shared(false, |shared, _, _| {
+        let (child, stub) = Sleeping::start();
+        let alone = SharedCore::new(stub);
+        drop(child);
+        assert!(bound::threads(&alone.stub).is_none());
+        assert!(Bound::new(&alone.stub, false).is_none());
+        assert!(shared.is_shared());
+    });
+}
