@@ -6,10 +6,9 @@ import re
 import shutil
 import subprocess
 import sys
-import tarfile
 
 import pytest
-from clean import Installed, assert_the_face_is_found, copy_models, in_root
+from clean import Installed, assert_the_face_is_found, copy_models, in_root, unpack
 from conftest import need
 from server_process import BINARY, LIBRARY, ROOT
 
@@ -71,8 +70,7 @@ def bundle(engine, tmp_path_factory):
     got = assemble(engine, folder)
     assert got.returncode == 0, got.stdout + got.stderr
     (image,) = folder.glob("*-oci-cuda.tar")
-    with tarfile.open(image) as tar:
-        tar.extractall(folder / "layout")
+    unpack(image, folder / "layout")
     (tag,) = subprocess.run(["umoci", "list", "--layout", folder / "layout"], capture_output=True, text=True, check=True).stdout.split()
     # The name that `hippocamp migrate` writes into command lines.
     assert json.loads((folder / "layout" / "manifest.json").read_text())[0]["RepoTags"] == [f"hippocamp-cuda:{tag}"]

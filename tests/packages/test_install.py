@@ -1,17 +1,17 @@
 """Each package is installed where nothing of this clone is, and its server finds a face in a picture."""
 
 import hashlib
+import json
 import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
-import tarfile
 import venv
 
 import pytest
-from clean import PICTURE, ROOT, Installed, assert_the_face_is_found, in_root
+from clean import PICTURE, ROOT, Installed, assert_the_face_is_found, in_root, unpack
 from conftest import need
 from server_process import BINARY
 
@@ -108,8 +108,7 @@ def test_the_deb_is_installed_by_apt(package, models, debian, release):
 def test_the_tarball_runs_where_it_is_unpacked(package, models, debian, oldest):
     """In a root that has the libraries that the README of the packages names, and not even a package manager."""
     root = debian(oldest, "libc6", "libstdc++6", variant="extract")
-    with tarfile.open(package(".tar.gz")) as tar:
-        tar.extractall(root / "opt", filter="tar") if hasattr(tarfile, "tar_filter") else tar.extractall(root / "opt")
+    unpack(package(".tar.gz"), root / "opt")
     (folder,) = (root / "opt").iterdir()
     binary = f"/opt/{folder.name}/bin/hippocamp"
     with Installed(binary, "/models", within=in_root(root, (models, "/models"), read_only=True, user=65534)) as server:
@@ -117,18 +116,15 @@ def test_the_tarball_runs_where_it_is_unpacked(package, models, debian, oldest):
 
 
 def test_the_image_runs_rootless_on_a_read_only_root(package, models, tmp_path):
-    need("umoci", "skopeo")
+    need("umoci", "skopeo", "unshare")
     image = package("-oci.tar")
     assert image.stat().st_size <= 70_000_000
     layout = tmp_path / "layout"
     layout.mkdir()
-    with tarfile.open(image) as tar:
-        tar.extractall(layout)
+    unpack(image, layout)
     (tag,) = said(["umoci", "list", "--layout", str(layout)]).split()
     bundle = tmp_path / "bundle"
     said(["umoci", "unpack", "--image", f"{layout}:{tag}", str(bundle)])
-    import json
-
     process = json.loads((bundle / "config.json").read_text(encoding="utf-8"))["process"]
     assert (process["user"]["uid"], process["user"]["gid"]) == (65532, 65532)
     assert process["args"] == ["/usr/bin/hippocamp", "--model-repository=/models"]
