@@ -1,4 +1,6 @@
-//! Decodes the kind of JPEG that cameras and encoders write unless told otherwise: baseline, Huffman coded, YCbCr with
+//! Decodes two kinds of JPEG, beside a general decoder.
+//!
+//! [`Decoder`] reads the kind that cameras and encoders write unless told otherwise: baseline, Huffman coded, YCbCr with
 //! chroma in full, half or quarter resolution, all components in one scan.
 //!
 //! The result is that of `zune-jpeg`, bit for bit, in about two thirds of the time. Every other kind of file, and every
@@ -7,11 +9,15 @@
 //!
 //! A band of one row of MCUs at a time is decoded to planes that stay in the processor's cache, and converted to pixels
 //! from there.
+//!
+//! [`decode_sequential`] reads what `zune-jpeg` takes for another picture than it is, without a word: sequential files of several
+//! scans, and of unusual samplings. [`Frame`] tells which these are, and which colours a file has by libjpeg's rule.
 
 #[cfg(target_arch = "x86_64")]
 mod band;
 #[cfg(target_arch = "x86_64")]
 mod block;
+mod frame;
 #[cfg(target_arch = "x86_64")]
 mod header;
 #[cfg(target_arch = "x86_64")]
@@ -24,8 +30,14 @@ mod picture;
 mod pixels;
 #[cfg(target_arch = "x86_64")]
 mod scan;
+mod segments;
+mod sequential;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests;
+mod usual_tables;
+
+pub use frame::{Colors, Frame};
+pub use sequential::{Fault, decode as decode_sequential};
 
 /// The order of a pixel's samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

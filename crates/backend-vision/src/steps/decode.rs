@@ -163,22 +163,18 @@ fn admit(width: u64, height: u64, max_pixels: u64) -> Result<()> {
 /// Decodes untrusted bytes. If a decoder panics, only that image fails: the memory that it wrote to is overwritten by
 /// the next one.
 fn decode_hostile(bytes: &[u8], wish: Wish, scratch: &mut Scratch, image: &mut Image) -> Result<()> {
-    let decoded = catch_unwind(AssertUnwindSafe(|| decode(bytes, wish, scratch, image)));
+    unharmed(|| decode(bytes, wish, scratch, image))
+}
+
+fn unharmed(decode: impl FnOnce() -> Result<()>) -> Result<()> {
+    let decoded = catch_unwind(AssertUnwindSafe(decode));
     decoded.unwrap_or_else(|_| Err(Error::invalid_arg("the picture cannot be decoded")))
 }
 
 fn decode(bytes: &[u8], wish: Wish, scratch: &mut Scratch, image: &mut Image) -> Result<()> {
     let format = Format::of(bytes)?;
     let result = match format {
-        Format::Jpeg => jpeg::Decoder::open(bytes, wish.color).and_then(|decoder| {
-            decoder.header().admit(wish.max_pixels)?;
-            decoder.has_end()?;
-            let mut common = std::mem::take(&mut scratch.jpeg);
-            let finished =
-                finish(decoder.header(), |out| decoder.decode(&mut common, out), wish, scratch, image);
-            scratch.jpeg = common;
-            finished
-        }),
+        Format::Jpeg => jpeg::decode(bytes, wish, scratch, image),
         Format::Png => others::png(bytes, wish, scratch, image),
         Format::WebP => others::webp(bytes, wish, scratch, image),
         Format::Bmp => others::bmp(bytes, wish, scratch, image),

@@ -6,21 +6,37 @@ use crate::value::Color;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     color: Color,
-    /// Whether the samples are CMYK inks as in JPEG, where 255 is no ink.
-    is_inks: bool,
+    model: Model,
     has_alpha: bool,
     is_wide: bool,
+}
+
+/// What the colour channels stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Model {
+    Light,
+    /// Luma, Cb and Cr.
+    Luma,
+    /// CMYK inks as in JPEG, where 255 is no ink.
+    Inks,
+    /// The same, the first three as luma, Cb and Cr.
+    LumaInks,
 }
 
 impl Layout {
     pub(super) const RGB: Layout = Layout::new(Color::Rgb, false, false);
     pub(super) const BGR: Layout = Layout::new(Color::Bgr, false, false);
     pub(super) const GREY: Layout = Layout::new(Color::Grey, false, false);
-    pub(super) const INKS: Layout =
-        Layout { color: Color::Rgb, is_inks: true, has_alpha: false, is_wide: false };
+    pub(super) const YCBCR: Layout = Layout::of_model(Model::Luma);
+    pub(super) const INKS: Layout = Layout::of_model(Model::Inks);
+    pub(super) const YCCK: Layout = Layout::of_model(Model::LumaInks);
 
     pub(super) const fn new(color: Color, has_alpha: bool, is_wide: bool) -> Layout {
-        Layout { color, is_inks: false, has_alpha, is_wide }
+        Layout { color, model: Model::Light, has_alpha, is_wide }
+    }
+
+    const fn of_model(model: Model) -> Layout {
+        Layout { color: Color::Rgb, model, has_alpha: false, is_wide: false }
     }
 
     /// Whether no conversion to this colour is needed.
@@ -29,7 +45,8 @@ impl Layout {
     }
 
     const fn samples(self) -> usize {
-        self.color.channels() + self.has_alpha as usize + self.is_inks as usize
+        let black = matches!(self.model, Model::Inks | Model::LumaInks);
+        self.color.channels() + self.has_alpha as usize + black as usize
     }
 
     /// Bytes of a pixel.
@@ -51,8 +68,12 @@ impl Layout {
                 Color::Rgb => [sample(0), sample(1), sample(2)],
                 Color::Bgr => [sample(2), sample(1), sample(0)],
             };
-            if self.is_inks {
-                rgb = rgb.map(|ink| under(ink, sample(3)));
+            match self.model {
+                Model::Light => {}
+                Model::Luma if color == Color::Grey => rgb = [rgb[0]; 3],
+                Model::Luma => rgb = from_luma(rgb),
+                Model::Inks => rgb = rgb.map(|ink| under(ink, sample(3))),
+                Model::LumaInks => rgb = from_luma(rgb).map(|light| under(255 - light, sample(3))),
             }
             if let Some(background) = background {
                 let alpha = sample(self.color.channels());
@@ -78,6 +99,16 @@ pub(crate) fn write([r, g, b]: [u8; 3], color: Color, to: &mut [u8]) {
 pub(crate) fn grey(r: u8, g: u8, b: u8) -> u8 {
     let sum = 4899 * u32::from(r) + 9617 * u32::from(g) + 1868 * u32::from(b);
     ((sum + (1 << 13)) >> 14) as u8
+}
+
+/// The light of luma, Cb and Cr, by libjpeg's numbers with 16 fraction bits.
+fn from_luma([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+    const HALF: i32 = 1 << 15;
+    let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
+    let red = (91_881 * cr + HALF) >> 16;
+    let green = (-22_554 * cb - 46_802 * cr + HALF) >> 16;
+    let blue = (116_130 * cb + HALF) >> 16;
+    [red, green, blue].map(|offset| (y + offset).clamp(0, 255) as u8)
 }
 
 /// The light that an ink and black let through.
@@ -111,6 +142,10 @@ mod tests {
         let grey_alpha = Layout::new(Color::Grey, true, false);
         assert_eq!(converted(grey_alpha, &[7, 0], Color::Rgb, None), [7, 7, 7]);
         assert_eq!(converted(grey_alpha, &[7, 0], Color::Grey, Some([9; 3])), [9]);
+        assert_eq!(converted(Layout::YCBCR, &[100, 128, 228], Color::Rgb, None), [240, 29, 100]);
+        assert_eq!(converted(Layout::YCBCR, &[100, 1, 228], Color::Grey, None), [100], "its own luma");
+        assert_eq!(converted(Layout::INKS, &[255, 0, 255, 255], Color::Rgb, None), [255, 1, 255]);
+        assert_eq!(converted(Layout::YCCK, &[15, 128, 128, 255], Color::Rgb, None), [241; 3]);
         let wide: Vec<u8> = [0x1234u16, 0x5678, 0x9abc].iter().flat_map(|s| s.to_ne_bytes()).collect();
         assert_eq!(
             converted(Layout::new(Color::Rgb, false, true), &wide, Color::Rgb, None),

@@ -152,13 +152,87 @@ fn jpegs_are_read_in_every_colour() {
     assert_eq!(decode_alone(JPEGS[3], 1 << 20).unwrap().size, Size::new(30, 41), "turned upright");
 }
 
+/// A file that libjpeg-turbo reads, and the picture that OpenCV 5.0 makes of it.
+macro_rules! kind {
+    ($name:literal) => {
+        (
+            $name,
+            include_bytes!(concat!("../../../tests/pictures/kinds/", $name, ".jpg")).as_slice(),
+            include_bytes!(concat!("../../../tests/pictures/kinds/", $name, ".png")).as_slice(),
+        )
+    };
+}
+
+type KindOfFile = (&'static str, &'static [u8], &'static [u8]);
+
+/// Sequential files that `zune-jpeg` takes for other pictures, or refuses.
+const UNUSUAL: [KindOfFile; 7] = [
+    kind!("scans_420"),
+    kind!("scans_444_restarts"),
+    kind!("scans_of_two_422"),
+    kind!("scans_440"),
+    kind!("luma_halved"),
+    kind!("luma_rows_halved"),
+    kind!("thirds"),
+];
+
+/// Kinds that it reads, with some help.
+const HELPED: [KindOfFile; 5] = [
+    kind!("progressive_440"),
+    kind!("without_tables"),
+    kind!("jfif_and_adobe_rgb"),
+    kind!("jfif_and_adobe_rgb_progressive"),
+    kind!("inks_adobe_1"),
+];
+
+fn samples_in(color: Color, bytes: &[u8]) -> Vec<u8> {
+    let wish = Wish { color, upright: true, background: None, max_pixels: 1 << 20 };
+    let mut image = Image::default();
+    decode(bytes, wish, &mut Scratch::default(), &mut image).unwrap();
+    assert_eq!((image.size, image.color), (Size::new(39, 29), color));
+    let crate::value::Pixels::U8(samples) = image.pixels else { panic!("8 bits") };
+    samples
+}
+
+#[test]
+fn every_kind_of_jpeg_is_the_picture_that_others_see() {
+    let most_off = |got: &[u8], want: &[u8]| got.iter().zip(want).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+    for (name, jpeg, png) in UNUSUAL {
+        for color in [Color::Rgb, Color::Bgr] {
+            assert_eq!(most_off(&samples_in(color, jpeg), &samples_in(color, png)), 0, "{name} {color:?}");
+        }
+    }
+    for (name, jpeg, png) in HELPED {
+        for color in [Color::Rgb, Color::Bgr] {
+            let off = most_off(&samples_in(color, jpeg), &samples_in(color, png));
+            assert!(off <= 4, "{name} {color:?}: {off} of 255");
+        }
+    }
+    // A file's luma differs from that of its pixels where these were clamped.
+    for (name, jpeg, png) in UNUSUAL.into_iter().chain(HELPED) {
+        let off = most_off(&samples_in(Color::Grey, jpeg), &samples_in(Color::Grey, png));
+        assert!(off <= 6, "{name} in grey: {off} of 255");
+    }
+}
+
 #[test]
 fn a_jpeg_that_ends_early_is_refused_wherever_it_ends() {
-    for bytes in JPEGS {
+    for bytes in JPEGS.into_iter().chain(UNUSUAL.map(|(_, bytes, _)| bytes)) {
         for length in 0..bytes.len() - 2 {
             refused(&bytes[..length]);
         }
     }
+}
+
+#[test]
+fn the_first_of_several_exif_blocks_counts() {
+    let upright = b"\xff\xe1\x00\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x01\0\0\0\0\0\0";
+    let (begin, rest) = JPEGS[3].split_at(2);
+    let size = |bytes: &[u8]| decode_alone(bytes, 1 << 20).unwrap().size;
+    assert_eq!(size(&[begin, upright, rest].concat()), Size::new(41, 30));
+    let quantization = rest.windows(2).position(|pair| pair == b"\xff\xdb").unwrap();
+    let (header, rest) = rest.split_at(quantization);
+    assert_eq!(size(&[begin, header, upright, rest].concat()), Size::new(30, 41));
 }
 
 #[test]
@@ -201,10 +275,11 @@ proptest! {
     /// However a file is damaged: it is decoded, or refused as invalid.
     #[test]
     fn damage_is_no_harm(
-        which in 0..7usize, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        which in 0..14usize, changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {
         let mut bytes = match which {
             0..4 => JPEGS[which].to_vec(),
+            7.. => UNUSUAL[which - 7].1.to_vec(),
             _ => encoded(LOSSLESS[which - 4], 23, 17),
         };
         for (place, value) in changes {
@@ -218,14 +293,21 @@ proptest! {
     }
 }
 
-/// Found by the fuzz target. Needs another file if a later release of the decoder handles this one.
+/// Found by the fuzz target: `zune-jpeg` panics at this file, which it is no longer asked to read.
 #[test]
-fn a_picture_at_which_the_decoder_panics_is_bad_and_nothing_else() {
+fn a_picture_at_which_a_decoder_panicked_is_bad_and_nothing_else() {
     let bytes = include_bytes!("../../../tests/pictures/decoder_panics.jpg");
     let wish = Wish { color: Color::Rgb, upright: true, background: None, max_pixels: 1 << 20 };
     let (mut scratch, mut image) = (Scratch::default(), Image::default());
     let error = decode_hostile(bytes, wish, &mut scratch, &mut image).unwrap_err();
-    assert_eq!((error.code(), error.message()), (Code::InvalidArg, "the picture cannot be decoded"));
+    let expected = "JPEG: it cannot be read: a coefficient is damaged";
+    assert_eq!((error.code(), error.message()), (Code::InvalidArg, expected));
     decode_hostile(JPEGS[0], wish, &mut scratch, &mut image).unwrap();
     assert_eq!(image.size, Size::new(41, 30));
+}
+
+#[test]
+fn a_decoder_may_panic() {
+    let error = unharmed(|| panic!("at a file that nobody thought of")).unwrap_err();
+    assert_eq!((error.code(), error.message()), (Code::InvalidArg, "the picture cannot be decoded"));
 }
