@@ -342,15 +342,17 @@ async fn a_model_brings_its_backend_and_a_load_request_does_not() {
     assert_eq!(backends.events_so_far().len(), count, "nothing was executed");
 }
 
-/// The executions of four requests that wait together, under the strategy of that path in the model's folder.
+/// The executions of four requests that wait together, under the strategy of that path, in which ROOT is the repository.
 async fn executions_of_four(backends: &Backends, path: &str) -> Result<u64, String> {
+    let repository = Repository::default();
+    let path = path.replace("ROOT", repository.path().to_str().unwrap());
     let parameter =
         format!("parameters {{ key: \"TRITON_BATCH_STRATEGY_PATH\" value {{ string_value: \"{path}\" }} }}");
     let batching = "dynamic_batching { preferred_batch_size: 8 max_queue_delay_microseconds: 100000 }";
-    let repository =
-        Repository::default().with("m", &config("echo", &format!("{TENSORS} {batching} {parameter}")));
+    let repository = repository.with("m", &config("echo", &format!("{TENSORS} {batching} {parameter}")));
     let strategy = repository.path().join("m/strategy.so");
     backends.compile_to(&strategy, &source("strategy.c"));
+    std::fs::copy(&strategy, repository.path().join("elsewhere.so")).unwrap();
     let all: Vec<Arc<dyn Backend>> = vec![Arc::new(TritonBackends::new(backends.settings()))];
     let wait_for_four = |settings: &mut hippocamp_core::Settings| settings.delay_scheduler = 4;
     let (server, faults) = TestServer::start_with_backends(repository, wait_for_four, all).await;
@@ -370,6 +372,7 @@ async fn executions_of_four(backends: &Backends, path: &str) -> Result<u64, Stri
 async fn a_strategy_says_which_requests_are_executed_together() {
     let backends = Backends::with_probe(SERVER_LIBRARY);
     assert_eq!(executions_of_four(&backends, "strategy.so").await, Ok(4));
-    let told = executions_of_four(&backends, "../strategy.so").await.unwrap_err();
-    assert!(told.contains("TRITON_BATCH_STRATEGY_PATH"), "{told}");
+    assert_eq!(executions_of_four(&backends, "ROOT/elsewhere.so").await, Ok(4), "as in Triton");
+    let told = executions_of_four(&backends, "ROOT/nowhere.so").await.unwrap_err();
+    assert!(told.contains("Batching library path not found: ") && told.contains("nowhere.so"), "{told}");
 }

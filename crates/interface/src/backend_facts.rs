@@ -16,6 +16,8 @@ pub struct BackendFacts {
     pub gpus: GpuSupport,
     /// What becomes of instances that a config places on GPUs which cannot be used.
     pub without_gpu: WithoutGpu,
+    /// Whether a library that its models name may say which requests are executed together.
+    pub batch_strategies: bool,
 }
 
 /// A format that models are stored in.
@@ -56,6 +58,7 @@ impl BackendFacts {
         cpu_instances: 1,
         gpus: GpuSupport::None,
         without_gpu: WithoutGpu::Refused,
+        batch_strategies: false,
     };
 }
 

@@ -6,7 +6,7 @@
 use std::fs;
 
 use hippocamp_backend::{Error, ModelDirectories};
-use hippocamp_model_config::{self as model_config, FaultKind, Moved};
+use hippocamp_model_config::{self as model_config, BATCH_STRATEGY, FaultKind, Moved};
 use hippocamp_proto::inference::model_version_policy::PolicyChoice;
 
 use crate::faults::bad_config;
@@ -155,7 +155,13 @@ fn require_backend(model: &mut Preparation<'_>) {
             came_with_request: model.folder.came_with_request,
         };
         let backend = model.context.backend(&model.folder.name, model.config(), directories);
-        model.report.take(backend);
+        let backend = model.report.take(backend);
+        let has_strategy = model.config().parameters.contains_key(BATCH_STRATEGY);
+        if has_strategy && backend.is_some_and(|backend| !backend.facts().batch_strategies) {
+            let text =
+                "TRITON_BATCH_STRATEGY_PATH has no effect: only Triton's own backends ask such a library";
+            model.report.warn("parameters", text, FaultKind::NoEffect);
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Fields of a config that this server ignores with a warning, and fields that it accepts from the repository only.
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_model_config::{ModelConfig, engine_place};
+use hippocamp_model_config::{BATCH_STRATEGY, ModelConfig, engine_place};
 
 /// The fields of this config that have no effect.
 pub fn without_effect(config: &ModelConfig) -> Vec<&'static str> {
@@ -30,6 +30,12 @@ pub fn refuse_libraries(name: &str, config: &ModelConfig) -> Result<()> {
         return Err(Error::unsupported(format!(
             "the config of the load request for model '{name}' has the parameter {PYTHON_ENVIRONMENT}; only a config in the \
              model repository may name an environment"
+        )));
+    }
+    if config.parameters.contains_key(BATCH_STRATEGY) {
+        return Err(Error::unsupported(format!(
+            "the config of the load request for model '{name}' has the parameter {BATCH_STRATEGY}; only a config in the \
+             model repository may name a library"
         )));
     }
     if !config.runtime.is_empty() {
@@ -82,6 +88,12 @@ mod tests {
             prepare(Some(json)).unwrap_err().reason(),
             "Unsupported: the config of the load request for model 'm' has the parameter EXECUTION_ENV_PATH; only a config in \
              the model repository may name an environment"
+        );
+        let json = r#"{"backend": "onnxruntime", "parameters": {"TRITON_BATCH_STRATEGY_PATH": {"string_value": "/tmp/x"}}}"#;
+        let told = prepare(Some(json)).unwrap_err().reason();
+        assert!(
+            told.contains("has the parameter TRITON_BATCH_STRATEGY_PATH; only a config in the"),
+            "{told}"
         );
         let key = "session.model_external_initializers_file_folder_path";
         let json =

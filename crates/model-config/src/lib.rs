@@ -34,6 +34,9 @@ pub use hippocamp_interface::{
     differ_in_scheduling_only, ensemble_scheduling, is_ensemble, parameter, sequence_batching,
 };
 
+/// The parameter of a model that names a library which says what requests are executed together.
+pub const BATCH_STRATEGY: &str = "TRITON_BATCH_STRATEGY_PATH";
+
 pub use check::check;
 pub use complete::{CompleteOptions, complete};
 pub use cpu_fallback::{Moved, fall_back_to_cpu};

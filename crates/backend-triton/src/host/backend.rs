@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, Weak};
 
 use hippocamp_backend::{
-    Backend, BackendSource, Error, Model, ModelDirectories, ModelSource, Result, ServerHandle,
+    Backend, BackendFacts, BackendSource, Error, Model, ModelDirectories, ModelSource, Result, ServerHandle,
 };
 use parking_lot::Mutex;
 
@@ -156,6 +156,10 @@ impl BackendSource for TritonBackends {
 impl Backend for TritonBackend {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn facts(&self) -> BackendFacts {
+        BackendFacts { batch_strategies: true, ..BackendFacts::PLAIN }
     }
 
     fn load(&self, source: &ModelSource) -> Result<Box<dyn Model>> {

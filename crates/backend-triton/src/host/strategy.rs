@@ -1,13 +1,13 @@
 //! A library that says which requests of a model are executed together.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use hippocamp_backend::{
     BatchStrategy, Delivery, Error, GrowingBatch, Request, RequestContext, Result, channel,
 };
-use hippocamp_model_config::{Interface, ModelConfig};
+use hippocamp_model_config::{BATCH_STRATEGY, Interface, ModelConfig};
 use tracing::error;
 
 use super::model::Version;
@@ -17,8 +17,6 @@ use crate::life::TensorNames;
 use crate::request::{Input, RequestObject};
 use crate::response::{Execution, Outstanding};
 
-/// The parameter of a model that names the library.
-const PATH: &str = "TRITON_BATCH_STRATEGY_PATH";
 /// The library's name where no parameter names it.
 const USUAL: &str = "batchstrategy.so";
 
@@ -58,24 +56,21 @@ pub(super) struct StrategyFolders {
     pub(super) all: Vec<PathBuf>,
 }
 
+/// The library of a model. The config is one of the repository, or one that names no library: those of load requests may not.
 fn found(config: &ModelConfig, folders: &StrategyFolders) -> Result<Option<PathBuf>> {
-    let named = config.parameters.get(PATH).map(|parameter| &*parameter.string_value);
+    let named = config.parameters.get(BATCH_STRATEGY).map(|parameter| &*parameter.string_value);
+    let absolute_file = |path: PathBuf| std::path::absolute(path).ok().filter(|path| path.is_file());
     let Some(named) = named.filter(|named| !named.is_empty()) else {
-        let all = folders.all.iter().map(|folder| folder.join(USUAL));
-        return Ok(all.filter_map(|path| std::path::absolute(path).ok()).find(|path| path.is_file()));
+        return Ok(folders.all.iter().find_map(|folder| absolute_file(folder.join(USUAL))));
     };
-    let refused = |why: &str| {
+    // As Triton takes it: anywhere, or from the working directory; and from the model's folder, wherever the server was started.
+    let there = absolute_file(named.into()).or_else(|| absolute_file(folders.model.join(named)));
+    there.map(Some).ok_or_else(|| {
         let model = &config.name;
-        Error::invalid_arg(format!("parameter '{PATH}' of model '{model}' is '{named}', {why}"))
-    };
-    let resolve =
-        |path: &Path| path.canonicalize().map_err(|e| refused(&format!("which cannot be read: {e}")));
-    let (own, path) = (resolve(&folders.model)?, resolve(&folders.model.join(named))?);
-    if path.starts_with(&own) {
-        Ok(Some(path))
-    } else {
-        Err(refused("expected a file in the model's folder"))
-    }
+        Error::not_found(format!(
+            "Batching library path not found: {named}, neither from the working directory nor in the folder of model '{model}'"
+        ))
+    })
 }
 
 impl BatchStrategy for TritonStrategy {

@@ -31,6 +31,19 @@ fn a_good_model_has_no_findings() {
 }
 
 #[test]
+fn a_batch_strategy_that_nobody_asks_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = "parameters { key: \"TRITON_BATCH_STRATEGY_PATH\" value { string_value: \"lib.so\" } } dynamic_batching { }";
+    write(folder.path(), "m/config.pbtxt", &format!("{GOOD}{more}"));
+    write(folder.path(), "m/labels.txt", "a\nb\n");
+    write(folder.path(), "m/1/any", "");
+    let report = checked(folder.path());
+    let text = to_text(&report);
+    assert_eq!(report.counts(), (0, 1), "{text}");
+    assert!(text.contains("TRITON_BATCH_STRATEGY_PATH has no effect: only Triton's own backends ask"), "{text}");
+}
+
+#[test]
 fn all_faults_are_shown_with_line_mark_and_fix() {
     let folder = tempfile::tempdir().unwrap();
     write(

@@ -11,13 +11,19 @@ use hippocamp_proto::inference::{
 use hippocamp_tensor::DataType;
 
 use super::{Check, paths};
-use crate::data_type;
+use crate::{BATCH_STRATEGY, data_type};
 
 const CORRELATION_ID_TYPES: [DataType; 5] =
     [DataType::Uint64, DataType::Int64, DataType::Uint32, DataType::Int32, DataType::Bytes];
 
 impl Check<'_> {
     pub(super) fn sequence_batching(&mut self, batching: &ModelSequenceBatching) {
+        if self.config.parameters.contains_key(BATCH_STRATEGY) {
+            let message = format!(
+                "{BATCH_STRATEGY} cannot be specified with sequence batcher, using default batching strategy"
+            );
+            self.fault("parameters", message);
+        }
         self.control_inputs(batching);
         let mut names = BTreeSet::new();
         for (index, state) in batching.state.iter().enumerate() {

@@ -24,6 +24,15 @@ fn faults_of(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn sequences_take_no_batch_strategy() {
+    let text = "parameters { key: \"TRITON_BATCH_STRATEGY_PATH\" value { string_value: \"lib.so\" } }";
+    let found = faults_of(&format!("{text} sequence_batching {{ }}"));
+    let told = "TRITON_BATCH_STRATEGY_PATH cannot be specified with sequence batcher, using default batching strategy";
+    assert!(found.iter().any(|fault| fault.contains(told)), "{found:?}");
+    assert_eq!(faults_of(&format!("{text} dynamic_batching {{ }}")), [""; 0]);
+}
+
+#[test]
 fn a_plain_config_is_fine() {
     assert_eq!(faults_of("name: \"m\""), [""; 0]);
     assert_eq!(faults_of("instance_group { } version_policy { latest { } } dynamic_batching { }"), [""; 0]);
