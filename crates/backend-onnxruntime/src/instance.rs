@@ -4,6 +4,7 @@ use std::ffi::CStr;
 
 use hippocamp_backend::{Request, Result};
 use hippocamp_batching::{Compute, InputView, Inputs, Outputs};
+use hippocamp_engine_library::FloatMode;
 use hippocamp_model_config::{Interface, Signature};
 use hippocamp_tensor::{DataType, Shape};
 use ort::memory::{Allocator, MemoryInfo};
@@ -27,6 +28,7 @@ pub(crate) struct OnnxInstance {
     undivided: Undivided,
     /// `None` if there are no run options.
     run_options: Option<RunOptions>,
+    flush_denormals: bool,
     tensors: Tensors,
 }
 
@@ -58,7 +60,14 @@ impl OnnxInstance {
             memory: MemoryInfo::default(),
             allocator: Allocator::default(),
         };
-        Ok(OnnxInstance { session, undivided, run_options: run_options(options)?, tensors })
+        let run_options = run_options(options)?;
+        Ok(OnnxInstance {
+            session,
+            undivided,
+            run_options,
+            flush_denormals: options.flush_denormals,
+            tensors,
+        })
     }
 }
 
@@ -114,7 +123,9 @@ impl Compute for OnnxInstance {
         let mut turn = self.undivided.begin(bytes);
         let undivided = self.undivided.session().filter(|_| turn.is_undivided);
         let session: &OpenSession = undivided.unwrap_or(&self.session);
+        let mode = self.flush_denormals.then(FloatMode::flushing);
         let values = run(&session.session, self.run_options.as_ref(), &lent, &names);
+        drop(mode);
         turn.stop();
         session.has_run(bytes);
         for ((index, port), value) in wanted.into_iter().zip(values?) {

@@ -11,6 +11,7 @@
 mod arena;
 mod backend;
 mod cuda_libraries;
+mod dynamic_quantization;
 mod element_type;
 mod elf;
 mod error;

@@ -16,6 +16,7 @@ use tracing::warn;
 use crate::Settings;
 use crate::arena::OpenSession;
 use crate::cuda_libraries;
+use crate::dynamic_quantization;
 use crate::gpu::{
     Capturing, Content, GpuInstance, PlanCounters, Prepared, may_miss, needs_preparation, prepare,
 };
@@ -40,6 +41,8 @@ pub(crate) struct OnnxModel {
     settings: Settings,
     signature: Signature,
     guard: Guard,
+    /// The operator that measures whole batches, if there is one.
+    measures_batches: Option<&'static str>,
     sessions: Sessions,
     /// `None` if further sessions would cost much.
     small: Option<Arc<SmallModel>>,
@@ -89,6 +92,7 @@ impl OnnxModel {
         let content = ModelFile::read(&file);
         let signature = signature::read(&name, &session.session, config, &content)?;
         let guard = Guard::of(&content);
+        let measures_batches = dynamic_quantization::operator(&content);
         let sessions = match placement.device {
             Device::Cpu => Sessions::with_first(placement, session),
             // Instances on GPUs have sessions of their own streams.
@@ -109,6 +113,7 @@ impl OnnxModel {
             settings,
             signature,
             guard,
+            measures_batches,
             sessions,
             small,
             gpu,
@@ -210,6 +215,9 @@ impl Model for OnnxModel {
                 let model = &*self.name;
                 warn!(model, "its instances compute on up to {wanted} threads, there are CPUs for {budget}");
             }
+        }
+        if let Some(operator) = self.measures_batches {
+            dynamic_quantization::warn_of_shared_batches(&self.name, operator, config);
         }
         check(config, &self.signature).map_err(|faults| self.refused(faults))
     }

@@ -24,6 +24,9 @@ const SESSION_ENTRIES: [&str; 4] = ["session.", "optimization.", "ep.", "mlas."]
 /// The entry by which a run shrinks the arenas of the given devices when it ends.
 pub(crate) const ARENA_SHRINKAGE: &str = "memory.enable_memory_arena_shrinkage";
 
+/// The entry by which a session takes numbers too small for the usual form as zero.
+const FLUSH_DENORMALS: &str = "session.set_denormal_as_zero";
+
 /// The parameter that says how many plans an instance keeps.
 const PLAN_CACHE_SIZE: &str = "plan_cache_size";
 
@@ -39,6 +42,9 @@ pub(crate) struct Options {
     pub(crate) mem_arena: Option<bool>,
     pub(crate) mem_pattern: Option<bool>,
     pub(crate) session_entries: Vec<(String, String)>,
+    /// Whether runs take numbers too small for the usual form as zero. The engine sees to that on the threads of the session's own
+    /// pool, but not on the one that calls it.
+    pub(crate) flush_denormals: bool,
     /// The entries of every run.
     pub(crate) run_entries: Vec<(String, String)>,
     pub(crate) providers: Providers,
@@ -59,16 +65,19 @@ impl Options {
         let custom = config.model_operations.as_ref().is_some_and(|ops| !ops.op_library_filename.is_empty());
         let mem_arena = parameters.flag("enable_mem_arena")?;
         let shrinkage = arena_shrinkage(&parameters, mem_arena)?;
+        let flush_denormals = parameters.flag(FLUSH_DENORMALS)?.unwrap_or(false);
         Ok(Options {
             level: level(&parameters)?,
             counts: ThreadCounts {
                 intra: parameters.threads("intra_op_thread_count")?,
                 inter: parameters.threads("inter_op_thread_count")?,
                 parallel: parameters.flag("execution_mode")?.unwrap_or(false),
+                flushing: flush_denormals,
             },
             mem_arena,
             mem_pattern: parameters.flag("enable_mem_pattern")?,
-            session_entries: session_entries(config),
+            session_entries: session_entries(config, flush_denormals),
+            flush_denormals,
             run_entries: shrinkage.map(|devices| (ARENA_SHRINKAGE.to_owned(), devices)).into_iter().collect(),
             providers: Providers::of(model, config)?,
             map_external_data: parameters.flag("map_external_data")?.unwrap_or(false),
@@ -137,12 +146,16 @@ fn arena_shrinkage(parameters: &Parameters<'_>, mem_arena: Option<bool>) -> Resu
     Ok(Some(text.to_owned()))
 }
 
-fn session_entries(config: &ModelConfig) -> Vec<(String, String)> {
+fn session_entries(config: &ModelConfig, flush_denormals: bool) -> Vec<(String, String)> {
     let ours = config
         .parameters
         .iter()
         .filter(|(key, _)| SESSION_ENTRIES.iter().any(|start| key.starts_with(start)));
     let mut entries: Vec<_> = ours.map(|(key, value)| (key.clone(), value.string_value.clone())).collect();
+    for (_, value) in entries.iter_mut().filter(|(key, _)| key == FLUSH_DENORMALS) {
+        // The engine knows no other word for it.
+        *value = u8::from(flush_denormals).to_string();
+    }
     entries.sort();
     entries
 }

@@ -31,6 +31,8 @@ pub(crate) struct ThreadCounts {
     pub(crate) inter: Option<usize>,
     /// Whether independent operators run in parallel.
     pub(crate) parallel: bool,
+    /// Whether the threads take the smallest numbers as zero, which those of the shared pool do not.
+    pub(crate) flushing: bool,
 }
 
 /// The size of the shared pool; `None` if there is none.
@@ -44,7 +46,7 @@ pub(crate) fn shared_pool(settings: &Settings) -> Option<PoolSize> {
 
 /// The pool of a session whose model has `instances` instances.
 pub(crate) fn pool(settings: &Settings, counts: ThreadCounts, instances: usize) -> Pool {
-    let named = counts.intra.is_some() || counts.inter.is_some();
+    let named = counts.intra.is_some() || counts.inter.is_some() || counts.flushing;
     let in_parallel_alone = counts.parallel && settings.inter_op_thread_count.is_none();
     if settings.global_pool && !named && !in_parallel_alone {
         return Pool::Shared;
@@ -90,6 +92,8 @@ mod tests {
         assert_eq!(pool(&settings(2), counts, 3), own(4, 1));
         let counts = ThreadCounts { inter: Some(4), ..ThreadCounts::default() };
         assert_eq!(pool(&settings(6), counts, 3), own(2, 1), "inter is for parallel execution only");
+        let counts = ThreadCounts { flushing: true, ..ThreadCounts::default() };
+        assert_eq!(pool(&settings(6), counts, 3), own(2, 1), "threads of another mode are its own");
     }
 
     #[test]

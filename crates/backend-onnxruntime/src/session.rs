@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hippocamp_backend::{Device, Error, Result};
-use hippocamp_engine_library::give_back;
+use hippocamp_engine_library::{FloatMode, give_back};
 use ort::ep::ExecutionProviderDispatch;
 use ort::session::Session;
 use ort::session::builder::{AutoDevicePolicy, SessionBuilder};
@@ -139,6 +139,8 @@ fn create(
     providers: Vec<ExecutionProviderDispatch>,
 ) -> Result<Session> {
     let Source { file, content, external } = *source;
+    // The first session of the process sets the mode of the thread that makes it, for good.
+    let _mode = FloatMode::kept();
     // The crate `ort` panics if inputs or outputs have types that it does not know.
     let created = catch_unwind(AssertUnwindSafe(|| {
         let builder = SessionBuilder::new(&runtime.environment).map_err(engine)?;

@@ -28,13 +28,29 @@ impl Write for Lines {
 impl Lines {
     /// The lines about an output whose shape is wrong.
     fn of_shapes(&self) -> Vec<String> {
+        self.with("does not match actual shape")
+    }
+
+    fn with(&self, words: &str) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().clone()).unwrap();
-        text.lines().filter(|line| line.contains("does not match actual shape")).map(str::to_owned).collect()
+        text.lines().filter(|line| line.contains(words)).map(str::to_owned).collect()
     }
 }
 
+/// The lines about results that depend on the others of a batch, of a model with that in its config.
+fn of_shared_batches(lines: &Lines, config: &str) -> usize {
+    let graph = Graph::default()
+        .node("DynamicQuantizeLinear", &["x"], &["q", "scale", "zero"])
+        .node("DequantizeLinear", &["q", "scale", "zero"], &["y"])
+        .input("x", element::FLOAT, Some(&[-1, 4]))
+        .output("y", element::FLOAT, Some(&[-1, 4]));
+    let before = lines.with("share a batch").len();
+    load(graph, config).unwrap();
+    lines.with("share a batch").len() - before
+}
+
 #[test]
-fn a_shape_that_a_model_does_not_keep_is_told_once() {
+fn what_a_model_does_is_told_once() {
     let lines = Lines::default();
     let to = lines.clone();
     tracing_subscriber::fmt().json().with_writer(move || to.clone()).init();
@@ -63,4 +79,8 @@ fn a_shape_that_a_model_does_not_keep_is_told_once() {
     drop(model);
     run(&load(graph(), config).unwrap());
     assert_eq!(lines.of_shapes().len(), 4);
+
+    assert_eq!(of_shared_batches(&lines, "max_batch_size: 4 dynamic_batching { }"), 1);
+    assert_eq!(of_shared_batches(&lines, "max_batch_size: 1 dynamic_batching { }"), 0);
+    assert_eq!(lines.with("its DynamicQuantizeLinear measures").len(), 1);
 }

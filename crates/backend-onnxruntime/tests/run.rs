@@ -72,6 +72,30 @@ fn a_scalar_is_a_tensor_of_one_for_clients() {
 }
 
 #[test]
+fn the_smallest_numbers_are_zero_where_the_config_says_so_and_nowhere_else() {
+    let loaded = |parameters: &str| {
+        let graph = Graph::default()
+            .node("Mul", &["x", "half"], &["y"])
+            .input("x", element::FLOAT, Some(&[-1]))
+            .initializer("half", element::FLOAT, &[1], &numbers([0.5f32]))
+            .output("y", element::FLOAT, Some(&[-1]));
+        load(graph, &format!("{} {parameters}", vectors(DataType::Fp32, &["x"], &["y"]))).unwrap()
+    };
+    let entry = r#"parameters { key: "session.set_denormal_as_zero" value { string_value: "1" } }"#;
+    let four = r#"parameters { key: "intra_op_thread_count" value { string_value: "4" } }"#;
+    // Whichever is made first, and also of a tensor that threads divide.
+    let models = [loaded(entry), loaded(""), loaded(&format!("{entry} {four}")), loaded(four)];
+    for count in [3, 400_000] {
+        let small = numbers((0..count).map(|_| 1.2e-38f32));
+        for (model, is_zero) in models.iter().zip([true, false, true, false]) {
+            let (_, data) = model.output(vec![input(&[count], small.clone())]);
+            let zeros = data.chunks(4).filter(|bits| **bits == [0; 4]).count() as i64;
+            assert_eq!(zeros, if is_zero { count } else { 0 });
+        }
+    }
+}
+
+#[test]
 fn the_config_may_reshape() {
     let text = r#"
         max_batch_size: 4

@@ -5,7 +5,6 @@
 #![allow(unsafe_code, reason = "the one place for it")]
 
 pub(crate) mod api;
-mod denormals;
 pub(crate) mod graph;
 pub(crate) mod library;
 pub(crate) mod printed;

@@ -35,7 +35,7 @@ fn takes_tritons_parameters() {
         parameters { key: "session.use_device_allocator_for_initializers" value { string_value: "1" } }
         parameters { key: "tokenizer" value { string_value: "of somebody else" } }"#;
     let options = options(text).unwrap();
-    assert_eq!(options.counts, ThreadCounts { intra: Some(2), inter: None, parallel: true });
+    assert_eq!(options.counts, ThreadCounts { intra: Some(2), parallel: true, ..ThreadCounts::default() });
     assert_eq!((options.mem_arena, options.mem_pattern), (Some(true), Some(false)));
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     assert_eq!(options.session_entries, [pair("session.use_device_allocator_for_initializers", "1")]);
