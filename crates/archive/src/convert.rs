@@ -80,6 +80,7 @@ impl ServedModel {
 /// Says what an archive becomes. `supports` tells whether there is a backend of that name. Reads the whole model file once if it
 /// is ONNX.
 pub fn convert(archive: &Archive, options: &Options, supports: &dyn Fn(&str) -> bool) -> Result<Conversion> {
+    check_texts(archive)?;
     let handler = Handler::find(archive, options.handler.as_deref())?;
     let payload = Payload::find(archive, supports)?;
     if handler != Handler::Base && !supports("vision") {
@@ -137,6 +138,19 @@ pub fn convert(archive: &Archive, options: &Options, supports: &dyn Fn(&str) -> 
         batch_size,
         max_batch_delay,
         workers: asked.min_workers,
+    })
+}
+
+/// Refuses what would be passed over because it is no text, or too long for one: the model would be served without it.
+fn check_texts(archive: &Archive) -> Result<()> {
+    let settings = archive.manifest().config_file.as_deref().filter(|file| entries::is_text(file));
+    let names = [CONFIG, PREPROCESS, POSTPROCESS].into_iter().chain(settings);
+    let missed = |name: &&str| archive.size(name).is_some() && archive.text(name).is_none();
+    { names }.find(missed).map_or(Ok(()), |name| {
+        Err(archive.fault(format!(
+            "its {name} was expected to be UTF-8 text of at most {} MiB",
+            entries::MAX_TEXT >> 20
+        )))
     })
 }
 

@@ -112,12 +112,17 @@ impl Archive {
 
     /// Calls `read` with the content of an entry, of which at most its size is read.
     pub fn read<T>(&self, entry: &str, read: impl FnOnce(&mut dyn Read) -> T) -> Result<T> {
+        self.read_unlimited(entry, |reader, size| read(&mut reader.take(size)))
+    }
+
+    /// As [`Archive::read`], with the entry's size, and a reader that ends where the entry does: whatever size it says.
+    fn read_unlimited<T>(&self, entry: &str, read: impl FnOnce(&mut dyn Read, u64) -> T) -> Result<T> {
         let Some(size) = self.size(entry) else {
             return Err(ArchiveFault::new(&self.name, format!("it has no entry '{entry}'")));
         };
         let inside = format!("{}{entry}", self.top);
         let open = || Ok(files::open(&self.path)?.0);
-        let read = |reader: &mut dyn Read| read(&mut reader.take(size));
+        let read = |reader: &mut dyn Read| read(reader, size);
         let done = match self.form {
             Form::Zip => open().and_then(|file| zipped::read(file, &inside, read)),
             Form::Tar => open().and_then(|file| tarball::read(file, &inside, read)),
@@ -131,13 +136,20 @@ impl Archive {
         let failed =
             |error| ArchiveFault::failed(&self.name, format!("entry '{entry}' cannot be unpacked"), error);
         let mut file = fs::File::create_new(to).map_err(failed)?;
-        let copied = self.read(entry, |reader| io::copy(reader, &mut file))?.map_err(failed)?;
+        let copied = self.read_unlimited(entry, |reader, size| {
+            let copied = io::copy(&mut Read::take(&mut *reader, size), &mut file)?;
+            // The checksum of a zip file's entry is compared where its end is read.
+            let beyond = reader.read(&mut [0])? as u64;
+            Ok::<u64, io::Error>(copied + beyond)
+        });
+        let copied = copied?.map_err(failed)?;
         file.flush().map_err(failed)?;
         let expected = self.size(entry).unwrap_or_default();
         if copied != expected {
+            let got = if copied > expected { "more".to_owned() } else { copied.to_string() };
             return Err(ArchiveFault::new(
                 &self.name,
-                format!("entry '{entry}' was expected to have {expected} bytes, got {copied}"),
+                format!("entry '{entry}' was expected to have {expected} bytes, got {got}"),
             ));
         }
         Ok(())

@@ -42,6 +42,8 @@ pub(crate) fn index(file: File) -> Result<Entries, String> {
         entries.add(&name, entry.size())?;
         entries.read_text(&name, entry)?;
     }
+    // The checksum of what was packed is compared where its end is read.
+    io::copy(&mut tar.into_inner(), &mut io::sink()).map_err(damaged)?;
     Ok(entries)
 }
 

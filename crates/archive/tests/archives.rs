@@ -255,6 +255,58 @@ fn a_zip_bomb_is_refused_by_its_index() {
     assert!(fault.contains("more than 100 times"), "{fault}");
 }
 
+/// What cannot be read is not as if it were not there.
+#[test]
+fn texts_that_are_none_are_refused() {
+    let net = onnx(&[("x", &[-1, 3])], &[("y", &[-1, 2])]);
+    let long = vec![b' '; (4 << 20) + 1];
+    for name in ["config.pbtxt", "preprocess.toml", "postprocess.toml", "model.yaml"] {
+        for content in [&b"\xff\xfe"[..], &long[..]] {
+            let fault = with_handler("base_handler", "net.onnx", &net, &[(name, content)]).unwrap_err();
+            assert!(
+                fault.ends_with(&format!("its {name} was expected to be UTF-8 text of at most 4 MiB")),
+                "{fault}"
+            );
+        }
+    }
+    // These are data.
+    with_handler("base_handler", "net.onnx", &net, &[("words.txt", &b"\xff"[..]), ("more.json", &long[..])])
+        .unwrap();
+}
+
+#[test]
+fn damaged_content_is_not_unpacked() {
+    let folder = TempDir::new().unwrap();
+    let manifest = manifest("base_handler", "net.onnx");
+    let net: &[u8] = b"the weights of a network";
+    let path = zipped(folder.path(), &[("MAR-INF/MANIFEST.json", manifest.as_bytes()), ("net.onnx", net)]);
+    let unpack = |to: &str| {
+        let to = folder.path().join(to);
+        let copied = Archive::open(&path).unwrap().copy("net.onnx", &to);
+        copied.map(|()| fs::read(to).unwrap()).map_err(|fault| fault.to_string())
+    };
+    assert_eq!(unpack("whole").as_deref(), Ok(net));
+    // The checksum of the last entry in the index, sixteen bytes behind the beginning of its record.
+    let mut bytes = fs::read(&path).unwrap();
+    let record = bytes.windows(4).rposition(|four| four == b"PK\x01\x02").unwrap();
+    bytes[record + 16] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let fault = unpack("damaged").unwrap_err();
+    assert!(fault.contains("entry 'net.onnx' cannot be unpacked: Invalid checksum"), "{fault}");
+
+    tarred(&path, |tar| {
+        append(tar, "MAR-INF/MANIFEST.json", manifest.as_bytes());
+        append(tar, "net.onnx", net);
+    });
+    Archive::open(&path).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    let checksum = bytes.len() - 8;
+    bytes[checksum] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let fault = Archive::open(&path).unwrap_err().to_string();
+    assert!(fault.contains("it is a damaged tar file: "), "{fault}");
+}
+
 fn tarred(path: &Path, build: impl FnOnce(&mut tar::Builder<GzEncoder<File>>)) {
     let mut tar = tar::Builder::new(GzEncoder::new(File::create(path).unwrap(), Compression::fast()));
     build(&mut tar);
