@@ -48,7 +48,7 @@ class TorchServe:
     """The ports of a server that runs."""
 
     def __init__(self, process):
-        self.ports = {}
+        self.process, self.ports = process, {}
         for what, port in re.findall(r"TorchServe ((?:gRPC )?\w+) on [\d.]+:(\d+)", process.log()):
             self.ports[what] = int(port)
 
@@ -146,6 +146,12 @@ def test_scaling_and_removing(served):
     assert (status, done["status"]) == (200, "Workers scaled to 2 for model: face")
     (face,) = served.json("management", "GET", "/models/face")[1]
     assert (face["minWorkers"], len(face["workers"])) == (2, 2)
+    # As many pictures are prepared as that many workers and the next requests take.
+    for workers in (3, 2):
+        served.json("management", "PUT", f"/models/face?min_worker={workers}&synchronous=true")
+        _, config = served.process.get("/v2/models/face/config")
+        assert json.loads(config)["ensemble_scheduling"]["max_inflight_requests"] == 2 * workers
+        assert served.json("inference", "PUT", "/predictions/face", b"x") == (200, [])
     served.json("management", "PUT", "/models/face?min_worker=0&synchronous=true")
     status, refused = served.json("inference", "PUT", "/predictions/face", b"x")
     assert status == 503 and "has no worker" in refused["message"]

@@ -216,10 +216,13 @@ impl TorchServe {
         if workers == 0 {
             self.unload(registration).await;
         } else {
-            // Of an ensemble that serves only the network changes.
+            // Of an ensemble that serves, the network changes, and how many requests are prepared for it.
             let serves = !self.server.ready_versions(&registration.model).is_empty();
-            let model = if serves { &registration.network } else { &registration.model };
-            self.server.load_in_any_mode(model, LoadOverrides::default()).await.map_err(failed)?;
+            let changed =
+                serves.then_some(&registration.network).filter(|network| **network != registration.model);
+            for model in changed.into_iter().chain([&registration.model]) {
+                self.server.load_in_any_mode(model, LoadOverrides::default()).await.map_err(failed)?;
+            }
         }
         self.refresh().await;
         Ok(())
