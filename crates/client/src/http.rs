@@ -1,4 +1,4 @@
-//! KServe v2 over HTTP, with binary tensors.
+//! KServe v2 over HTTP, with binary tensors where the server takes them.
 
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use hippocamp_tensor::DataType;
 
 use crate::answer::{Answer, Metadata, Parameter, Request, Tensor, TensorInfo};
 use crate::failure::{Failure, Result, fail};
+use crate::plain_json;
 use crate::server::{Target, unreachable};
 
 /// The header with the length of the JSON before the binary tensors.
@@ -29,6 +30,8 @@ pub(crate) struct HttpServer {
     address: String,
     connection: SendRequest<Full<Bytes>>,
     timeout: Duration,
+    /// Whether the server takes binary tensors, once it was asked.
+    takes_binary: Option<bool>,
 }
 
 /// The JSON of a response, and the binary data after it.
@@ -44,7 +47,7 @@ impl HttpServer {
         let (connection, driver) =
             handshake(TokioIo::new(stream)).await.map_err(|why| unreachable(address, why))?;
         tokio::spawn(driver);
-        Ok(HttpServer { address: address.to_owned(), connection, timeout: limit })
+        Ok(HttpServer { address: address.to_owned(), connection, timeout: limit, takes_binary: None })
     }
 
     pub(crate) async fn metadata(&mut self, target: &Target) -> Result<Metadata> {
@@ -61,25 +64,30 @@ impl HttpServer {
     }
 
     pub(crate) async fn infer(&mut self, target: &Target, request: &Request) -> Result<Answer> {
-        let header = header(request).to_string();
-        let mut body = BytesMut::from(header.as_bytes());
-        request.inputs.iter().for_each(|tensor| body.extend_from_slice(&tensor.data));
         let path = path(target, "/infer");
-        let (json, rest) = self.send(Method::POST, &path, body.freeze(), Some(header.len())).await?;
+        let (json, mut rest) = if self.takes_binary().await {
+            let header = header(request).to_string();
+            let mut body = BytesMut::from(header.as_bytes());
+            request.inputs.iter().for_each(|tensor| body.extend_from_slice(&tensor.data));
+            self.send(Method::POST, &path, body.freeze(), Some(header.len())).await?
+        } else {
+            let body = plain(request)?.to_string();
+            self.send(Method::POST, &path, body.into(), None).await?
+        };
         let mut answer = Answer {
             model: text(&json, "model_name"),
             version: text(&json, "model_version"),
             ..Answer::default()
         };
-        let mut rest = rest;
         for output in json["outputs"].as_array().into_iter().flatten() {
             let info = info(output)?;
             let size =
                 output["parameters"]["binary_data_size"].as_u64().and_then(|size| usize::try_from(size).ok());
-            let Some(size) = size.filter(|&size| size <= rest.len()) else {
-                fail!("the server's answer lacks the bytes of output '{}'", info.name);
+            let data = match (size, output.get("data")) {
+                (Some(size), _) if size <= rest.len() => rest.split_to(size),
+                (None, Some(data)) => plain_json::bytes(&info, data)?,
+                _ => fail!("the server's answer lacks the bytes of output '{}'", info.name),
             };
-            let data = rest.split_to(size);
             answer.outputs.push(Tensor {
                 name: info.name,
                 data_type: info.data_type,
@@ -88,6 +96,18 @@ impl HttpServer {
             });
         }
         Ok(answer)
+    }
+
+    /// Whether the server lists binary tensors among its extensions. One that does not answer that is asked with them.
+    async fn takes_binary(&mut self) -> bool {
+        if let Some(known) = self.takes_binary {
+            return known;
+        }
+        let server = self.send(Method::GET, "/v2", Bytes::new(), None).await;
+        let extensions = server.ok().and_then(|(json, _)| Some(json.get("extensions")?.as_array()?.clone()));
+        let takes = extensions.is_none_or(|all| all.iter().any(|name| name == "binary_tensor_data"));
+        self.takes_binary = Some(takes);
+        takes
     }
 
     pub(crate) async fn register_shared_memory(&mut self, name: &str, key: &str, size: u64) -> Result<()> {
@@ -169,9 +189,11 @@ fn read(answer: Response<Bytes>) -> Result<Parts> {
     if head.status.is_success() {
         return Ok((json, rest));
     }
-    match json["error"].as_str() {
-        Some(error) => fail!("{error}"),
-        None => fail!("the server answers {}; does it speak KServe v2?", head.status),
+    // `detail` is what FastAPI says it by, and so MLServer and KServe.
+    match (&json["error"], &json["detail"]) {
+        (Value::String(error), _) | (_, Value::String(error)) => fail!("{error}"),
+        (_, Value::Null) => fail!("the server answers {}; does it speak KServe v2?", head.status),
+        (_, detail) => fail!("the server answers {}: {detail}", head.status),
     }
 }
 
@@ -193,6 +215,32 @@ fn escaped(name: &str) -> String {
 
 /// The JSON of a request, which its binary tensors follow.
 pub fn header(request: &Request) -> Value {
+    let mut header = without_data(request);
+    for (input, tensor) in inputs_of(&mut header).zip(&request.inputs) {
+        input["parameters"] = json!({"binary_data_size": tensor.data.len()});
+    }
+    header["parameters"]["binary_data_output"] = json!(true);
+    for output in header.get_mut("outputs").and_then(Value::as_array_mut).into_iter().flatten() {
+        output["parameters"] = json!({"binary_data": true});
+    }
+    header
+}
+
+/// The JSON of a request, with the tensors in it.
+fn plain(request: &Request) -> Result<Value> {
+    let mut header = without_data(request);
+    for (input, tensor) in inputs_of(&mut header).zip(&request.inputs) {
+        input["data"] = plain_json::data(tensor)?.into();
+    }
+    Ok(header)
+}
+
+fn inputs_of(header: &mut Value) -> impl Iterator<Item = &mut Value> {
+    header["inputs"].as_array_mut().into_iter().flatten()
+}
+
+/// What a request says beside the data of its tensors.
+fn without_data(request: &Request) -> Value {
     let inputs: Vec<Value> = request
         .inputs
         .iter()
@@ -201,7 +249,6 @@ pub fn header(request: &Request) -> Value {
                 "name": tensor.name,
                 "datatype": tensor.data_type.protocol_name(),
                 "shape": tensor.shape,
-                "parameters": {"binary_data_size": tensor.data.len()},
             })
         })
         .collect();
@@ -215,14 +262,9 @@ pub fn header(request: &Request) -> Value {
         };
         parameters.insert(key.clone(), value);
     }
-    parameters.insert("binary_data_output".to_owned(), json!(true));
     let mut header = json!({"inputs": inputs, "parameters": parameters});
     if !request.outputs.is_empty() {
-        header["outputs"] = request
-            .outputs
-            .iter()
-            .map(|name| json!({"name": name, "parameters": {"binary_data": true}}))
-            .collect();
+        header["outputs"] = request.outputs.iter().map(|name| json!({"name": name})).collect();
     }
     header
 }

@@ -7,7 +7,7 @@ use crate::answer::{Answer, Metadata, Request, describe};
 use crate::args::InferArgs;
 use crate::failure::{Failure, Result, fail};
 use crate::found::found;
-use crate::input::{inputs, parameter};
+use crate::input::{inputs, parameter, undeclared};
 use crate::server::{Server, Target, place};
 use crate::{json, picture, table};
 
@@ -20,6 +20,7 @@ pub async fn infer(args: &InferArgs) -> Result<String> {
     let mut server = Server::connect(protocol, &address, Duration::from_secs(args.timeout)).await?;
     let metadata = server.metadata(&target).await?;
     check_outputs(&metadata, &args.outputs)?;
+    let metadata = undeclared::completed(metadata, &args.inputs, &args.shapes)?;
     let inputs = inputs(&metadata, &args.inputs, &args.shapes)?;
     let request = Request { inputs: inputs.tensors, outputs: args.outputs.clone(), parameters };
     let answer = server.infer(&target, &request).await;
@@ -37,8 +38,11 @@ pub async fn infer(args: &InferArgs) -> Result<String> {
     Ok(table::render(&answer, found(&answer).as_deref(), args.threshold))
 }
 
-/// Fails if the model does not have all these outputs.
+/// Fails if the model does not have all these outputs. The server of a model without any does not name them.
 pub fn check_outputs(metadata: &Metadata, names: &[String]) -> Result<()> {
+    if metadata.outputs.is_empty() {
+        return Ok(());
+    }
     for name in names {
         if !metadata.outputs.iter().any(|info| info.name == *name) {
             let all: Vec<String> = metadata.outputs.iter().map(describe).collect();

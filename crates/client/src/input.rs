@@ -1,8 +1,9 @@
 //! Converts the command line's `NAME=VALUE` to tensors.
 
 mod npy;
-mod numbers;
+pub(crate) mod numbers;
 mod shape;
+pub(crate) mod undeclared;
 
 use std::path::Path;
 

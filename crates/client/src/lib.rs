@@ -15,8 +15,10 @@ mod infer;
 mod input;
 mod json;
 mod picture;
+mod plain_json;
 mod server;
 mod table;
+mod typed_contents;
 
 pub use answer::{Answer, Metadata, Parameter, Request, Tensor, TensorInfo, describe, dims};
 pub use args::{InferArgs, Protocol};

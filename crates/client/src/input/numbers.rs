@@ -14,7 +14,8 @@ pub(crate) fn parse(data_type: DataType, text: &str) -> Result<Bytes, String> {
     Ok(data.into())
 }
 
-fn push(data: &mut Vec<u8>, data_type: DataType, word: &str) -> Option<()> {
+/// Appends a number; `None` if the word is none of that type.
+pub(crate) fn push(data: &mut Vec<u8>, data_type: DataType, word: &str) -> Option<()> {
     macro_rules! number {
         ($type:ty) => {
             data.extend_from_slice(&word.parse::<$type>().ok()?.to_le_bytes())

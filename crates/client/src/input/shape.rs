@@ -8,11 +8,7 @@ use crate::failure::{Failure, Result, fail};
 
 /// Parses `NAME=1,3,224,224` or `NAME:1,3,224,224` of `--shape`.
 pub(super) fn given(metadata: &Metadata, text: &str) -> Result<(String, Vec<i64>)> {
-    let parsed = text.rsplit_once(['=', ':']).and_then(|(name, sizes)| {
-        let sizes = sizes.trim_matches(['[', ']']).split([',', 'x']).map(|size| size.trim().parse().ok());
-        Some((name, sizes.collect::<Option<Vec<i64>>>()?))
-    });
-    let Some((name, shape)) = parsed else {
+    let Some((name, shape)) = parse(text) else {
         fail!("--shape '{text}' was expected to be NAME=SIZE,SIZE,...");
     };
     if !metadata.inputs.iter().any(|info| info.name == name) {
@@ -20,6 +16,13 @@ pub(super) fn given(metadata: &Metadata, text: &str) -> Result<(String, Vec<i64>
         fail!("--shape: the model has no input '{name}'; it has:\n  {}", all.join("\n  "));
     }
     Ok((name.to_owned(), shape))
+}
+
+/// The name and the shape of a `--shape`.
+pub(super) fn parse(text: &str) -> Option<(&str, Vec<i64>)> {
+    let (name, sizes) = text.rsplit_once(['=', ':'])?;
+    let sizes = sizes.trim_matches(['[', ']']).split([',', 'x']).map(|size| size.trim().parse().ok());
+    Some((name, sizes.collect::<Option<_>>()?))
 }
 
 /// The shape of a tensor with this data. `given` is the shape on the command line or in the file.
