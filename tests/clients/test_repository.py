@@ -2,9 +2,11 @@
 
 import json
 
+import grpc
 import numpy as np
 import pytest
 from models import add_sub
+from tritonclient.grpc import service_pb2
 from tritonclient.utils import InferenceServerException
 
 A = np.arange(16, dtype=np.int32).reshape(1, 16)
@@ -46,6 +48,20 @@ def test_load_and_unload(unloading):
     assert not client.is_model_ready("changing")
     with pytest.raises(InferenceServerException, match="'changing' has no available versions"):
         add(client, "changing")
+
+
+def test_the_name_is_found_where_kserve_has_it(client_of, server):
+    # KServe's messages for load and unload have the model's name in field 1, which is Triton's repository_name.
+    client = client_of("grpc")
+    message = service_pb2.RepositoryModelLoadRequest(repository_name="changing").SerializeToString()
+    with grpc.insecure_channel(server.grpc) as channel:
+        for call, ready in (("Load", True), ("Unload", False)):
+            channel.unary_unary(f"/inference.GRPCInferenceService/RepositoryModel{call}")(message)
+            assert client.is_model_ready("changing") is ready
+        with pytest.raises(grpc.RpcError) as error:
+            both = service_pb2.RepositoryModelLoadRequest(repository_name="a", model_name="changing")
+            channel.unary_unary("/inference.GRPCInferenceService/RepositoryModelLoad")(both.SerializeToString())
+        assert error.value.details() == "'repository_name' specification is not supported"
 
 
 def test_loading_twice_does_no_harm(unloading):

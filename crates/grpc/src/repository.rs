@@ -39,6 +39,14 @@ pub(crate) async fn index(
     Ok(RepositoryIndexResponse { models: entries.collect() })
 }
 
+/// Puts the name of a model where Triton has it. KServe's messages of the same names for load and unload have the model's name
+/// in the first field, which is that of a repository in Triton and is not supported there.
+pub(crate) fn name_of_kserve(repository_name: &mut String, model_name: &mut String) {
+    if model_name.is_empty() {
+        std::mem::swap(repository_name, model_name);
+    }
+}
+
 pub(crate) async fn load(server: &Arc<InferenceServer>, request: RepositoryModelLoadRequest) -> Result<()> {
     no_repository_name(&request.repository_name)?;
     let mut overrides = LoadOverrides::default();

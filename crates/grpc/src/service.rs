@@ -120,8 +120,10 @@ impl GrpcInferenceService for InferenceService {
 
     async fn repository_model_load(
         &self,
-        r: Request<pb::RepositoryModelLoadRequest>,
+        mut r: Request<pb::RepositoryModelLoadRequest>,
     ) -> Answer<pb::RepositoryModelLoadResponse> {
+        let message = r.get_mut();
+        repository::name_of_kserve(&mut message.repository_name, &mut message.model_name);
         guard::model(r.extensions(), &r.get_ref().model_name)?;
         let loaded = repository::load(&self.inference.server, r.into_inner()).await;
         answer(loaded.map(|()| pb::RepositoryModelLoadResponse {}))
@@ -129,8 +131,10 @@ impl GrpcInferenceService for InferenceService {
 
     async fn repository_model_unload(
         &self,
-        r: Request<pb::RepositoryModelUnloadRequest>,
+        mut r: Request<pb::RepositoryModelUnloadRequest>,
     ) -> Answer<pb::RepositoryModelUnloadResponse> {
+        let message = r.get_mut();
+        repository::name_of_kserve(&mut message.repository_name, &mut message.model_name);
         guard::model(r.extensions(), &r.get_ref().model_name)?;
         let unloaded = repository::unload(&self.inference.server, r.into_inner()).await;
         answer(unloaded.map(|()| pb::RepositoryModelUnloadResponse {}))
