@@ -60,9 +60,9 @@ class Authority:
     def pem(certificate):
         return certificate.public_bytes(serialization.Encoding.PEM)
 
-    def sign(self, common_name, stem):
+    def sign(self, common_name, stem, key=None):
         """Writes STEM.pem and STEM.key for localhost. Returns both paths."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())

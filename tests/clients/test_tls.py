@@ -15,6 +15,7 @@ import pytest
 import tritonclient.grpc
 import tritonclient.http
 from certificates import Authority
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from server_process import ServerProcess
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
@@ -227,6 +228,18 @@ def start_fails(repository, flags):
         return server.log()
     finally:
         server.stop()
+
+
+def test_a_key_that_clients_of_grpc_refuse_is_logged(repository, tmp_path):
+    authority = Authority(tmp_path)
+    cert, key = authority.sign("server", "server", ed25519.Ed25519PrivateKey.generate())
+    context = ssl.create_default_context(cafile=authority.root)
+    with process(repository, tls_flags((cert, key)), context) as server:
+        warnings_of_keys = [line for line in server.log().splitlines() if "Ed25519" in line]
+        assert len(warnings_of_keys) == 1 and "--grpc-server-key" in warnings_of_keys[0]
+        # Others do take it.
+        assert server.get("/v2/health/ready")[0] == 200
+        assert server.get("/metrics", server.metrics_port)[0] == 200
 
 
 def test_faults_at_start_say_what_helps(repository, tmp_path):

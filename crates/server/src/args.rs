@@ -41,7 +41,7 @@ pub(crate) use logging::AccessLogFormat;
 pub(crate) use logging::{LogFormat, LoggingArgs};
 pub(crate) use metrics::MetricsArgs;
 pub(crate) use models::{BackendConfig, ModelsArgs};
-pub(crate) use tls::{GrpcTlsArgs, HttpTlsArgs, MetricsTlsArgs};
+pub(crate) use tls::{GrpcTlsArgs, HttpTlsArgs, MetricsTlsArgs, warn_of_key};
 pub(crate) use torchserve::TorchServeArgs;
 pub(crate) use trace::TraceArgs;
 pub(crate) use unix_socket::UnixSocketArgs;

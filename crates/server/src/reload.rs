@@ -8,6 +8,8 @@ use hippocamp_tls::Tls;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
+use crate::args::warn_of_key;
+
 /// How often the files are looked at. Only their times are asked for.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -37,7 +39,10 @@ fn look(auth: Option<&Auth>, tls: &[Arc<Tls>]) {
     }
     for tls in tls {
         match tls.reload() {
-            Ok(true) => info!("the certificate of the {} port was read again", tls.port()),
+            Ok(true) => {
+                info!("the certificate of the {} port was read again", tls.port());
+                warn_of_key(tls);
+            }
             Ok(false) => {}
             Err(fault) => error!("{fault}; the {} port goes on with the certificate that it has", tls.port()),
         }

@@ -6,7 +6,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{CipherSuite, Error, InconsistentKeys, RootCertStore, ServerConfig};
+use rustls::{CipherSuite, Error, InconsistentKeys, RootCertStore, ServerConfig, SignatureAlgorithm};
 
 /// The contents of the files of a port.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +67,12 @@ pub fn server_config(pem: Pem<'_>, protocols: &[&str]) -> Result<ServerConfig, F
     config.ticketer = ring::Ticketer::new().map_err(|e| File::Certificate.fault(e.to_string()))?;
     config.ignore_client_order = true;
     Ok(config)
+}
+
+/// Whether the key is one of Ed25519. A key that cannot be read is none.
+pub fn is_ed25519(key: &[u8]) -> bool {
+    let key = private_key(key).ok().and_then(|key| ring::sign::any_supported_type(&key).ok());
+    key.is_some_and(|key| key.algorithm() == SignatureAlgorithm::ED25519)
 }
 
 /// ring, with AES-128 before AES-256 in TLS 1.3: as safe for as long as anyone can tell, and a quarter less work.

@@ -9,7 +9,7 @@ use hippocamp_files::Stamp;
 use parking_lot::Mutex;
 use rustls::ServerConfig;
 
-use crate::config::{Fault, File, Pem, server_config};
+use crate::config::{Fault, File, Pem, is_ed25519, server_config};
 
 /// The largest file in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -94,6 +94,12 @@ impl Tls {
     /// The settings that a new connection begins with.
     pub fn config(&self) -> Arc<ServerConfig> {
         self.config.load_full()
+    }
+
+    /// Whether the server's key is one of Ed25519, which the clients of gRPC's C core refuse: Python's, C++'s and others. Reads
+    /// the key's file.
+    pub fn is_ed25519(&self) -> bool {
+        hippocamp_files::read(&self.files.key, LARGEST).is_ok_and(|key| is_ed25519(&key))
     }
 
     /// The first word of the port's flags.

@@ -9,6 +9,6 @@
 mod config;
 mod files;
 
-pub use config::{Fault, File, Pem, server_config};
+pub use config::{Fault, File, Pem, is_ed25519, server_config};
 pub use files::{Tls, TlsError, TlsFiles};
 pub use rustls::ServerConfig;

@@ -62,7 +62,9 @@ macro_rules! tls_args {
             pub(crate) fn open(&self) -> anyhow::Result<Option<Arc<Tls>>> {
                 let files = self.flags().files().map_err(anyhow::Error::msg)?;
                 self.flags().warn(files.is_some());
-                Ok(files.map(|files| Tls::read($port, files, $protocols)).transpose()?)
+                let tls = files.map(|files| Tls::read($port, files, $protocols)).transpose()?;
+                tls.iter().for_each(|tls| warn_of_key(tls));
+                Ok(tls)
             }
         }
     };
@@ -71,6 +73,16 @@ macro_rules! tls_args {
 tls_args!(HttpTlsArgs, "http", "HTTP", &["h2", "http/1.1"]);
 tls_args!(GrpcTlsArgs, "grpc", "gRPC", &["h2"]);
 tls_args!(MetricsTlsArgs, "metrics", "Metrics", &["h2", "http/1.1"]);
+
+/// Logs that there are clients which the key of a port keeps out: no client says so.
+pub(crate) fn warn_of_key(tls: &Tls) {
+    if tls.port() == "grpc" && tls.is_ed25519() {
+        tracing::warn!(
+            "the key of --grpc-server-key is one of Ed25519, which clients on gRPC's own library refuse, as tritonclient.grpc and \
+             those of C++ do: they get UNAVAILABLE and no reason; a key of RSA, P-256 or P-384 serves all"
+        );
+    }
+}
 
 /// The flags of one port.
 struct Flags<'a> {

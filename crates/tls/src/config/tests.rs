@@ -36,6 +36,14 @@ fn a_pair_is_taken_and_offers_its_protocols() {
 }
 
 #[test]
+fn an_ed25519_key_is_told_from_others() {
+    let key = |algorithm| KeyPair::generate_for(algorithm).unwrap().serialize_pem();
+    assert!(is_ed25519(key(&rcgen::PKCS_ED25519).as_bytes()));
+    assert!(!is_ed25519(key(&rcgen::PKCS_ECDSA_P256_SHA256).as_bytes()));
+    assert!(!is_ed25519(made().certificate.as_bytes()));
+}
+
+#[test]
 fn faults_say_what_would_help() {
     let (ours, other) = (made(), made());
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
