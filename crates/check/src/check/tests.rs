@@ -40,7 +40,10 @@ fn a_batch_strategy_that_nobody_asks_is_warned_of() {
     let report = checked(folder.path());
     let text = to_text(&report);
     assert_eq!(report.counts(), (0, 1), "{text}");
-    assert!(text.contains("TRITON_BATCH_STRATEGY_PATH has no effect: only Triton's own backends ask"), "{text}");
+    assert!(
+        text.contains("TRITON_BATCH_STRATEGY_PATH has no effect: only Triton's own backends ask"),
+        "{text}"
+    );
 }
 
 #[test]
