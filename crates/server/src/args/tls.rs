@@ -63,7 +63,9 @@ macro_rules! tls_args {
                 let files = self.flags().files().map_err(anyhow::Error::msg)?;
                 self.flags().warn(files.is_some());
                 let tls = files.map(|files| Tls::read($port, files, $protocols)).transpose()?;
-                tls.iter().for_each(|tls| warn_of_key(tls));
+                if let Some(tls) = &tls {
+                    warn_of_key(tls);
+                }
                 Ok(tls)
             }
         }
