@@ -38,7 +38,7 @@ mod tests {
     /// How many bytes of the header a text takes.
     fn takes(text: &str) -> usize {
         let response = Status::internal(text).into_http::<()>();
-        response.headers().get("grpc-message").map_or(0, |text| text.len())
+        response.headers().get("grpc-message").map_or(0, tonic::codegen::http::HeaderValue::len)
     }
 
     #[test]
