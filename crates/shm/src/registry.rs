@@ -174,7 +174,7 @@ impl SharedMemory {
     /// Registers the first `byte_size` bytes of the memory of device `device_id` that another process has exported by `handle`.
     ///
     /// # Errors
-    /// As of [`Registry::register`].
+    /// As of [`SharedMemory::register`].
     pub fn register_cuda(&self, name: &str, handle: &[u8], device_id: u64, byte_size: u64) -> Result<()> {
         self.allow()?;
         check_name(name)?;
