@@ -130,7 +130,7 @@ def summary(config):
 
 
 def one(model, rounds, seconds, work):
-    folders = {name: os.path.join(work, f"{model}-{name}") for name in ("given", "model_analyzer", "hippocamp tune")}
+    folders = {name: os.path.join(work, f"{model}-{name}".replace(" ", "-")) for name in ("given", "model_analyzer", "hippocamp tune")}
     for folder in folders.values():
         write(folder)
     found = {"model_analyzer": analyzed(model, folders["model_analyzer"], work), "hippocamp tune": tuned(model, folders["hippocamp tune"])}
