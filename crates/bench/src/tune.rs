@@ -69,7 +69,7 @@ pub async fn tune(args: &TuneArgs, server: &Arc<InferenceServer>, draft: Option<
         parse(draft.text(), "config.pbtxt").map_err(|faults| Failure::new(faults.to_string()))?.config;
     let space = Space::of(&written, &model.config, args, u32::try_from(cores).unwrap_or(u32::MAX));
     drop(model);
-    if space == Space::default() {
+    if space.is_empty() {
         return Err(Failure::new(format!(
             "'{}' has no settings that could be tried: its instance_group names GPUs or has several groups, and it takes no batches, \
              or --only leaves these out",

@@ -83,6 +83,7 @@ impl<'a> Measurement<'a> {
     }
 
     async fn climb(&mut self, settings: &Settings, levels: Levels, plan: &mut Arc<Plan>) -> Result<Outcome> {
+        let levels = levels.within(self.args.concurrency);
         let mut measured = Vec::new();
         let (mut next, mut before, mut flat) = (Some(levels.first()), 0.0, 0);
         while let Some(concurrency) = next.filter(|concurrency| *concurrency <= self.args.concurrency) {

@@ -37,6 +37,15 @@ impl Levels {
         }
     }
 
+    /// The same, with at most so many requests under way.
+    pub(crate) fn within(self, most: u32) -> Levels {
+        match self {
+            Levels::All => Levels::All,
+            Levels::From(level) => Levels::From(level.min(most)),
+            Levels::Both(first, second) => Levels::Both(first.min(most), second.min(most)),
+        }
+    }
+
     /// What follows a level, of which so many steps in a row were none forward.
     pub(crate) fn after(self, level: &Level, flat: u32, goal: Goal) -> Option<u32> {
         let (more, less) = (level.concurrency.checked_mul(2), level.concurrency / 2);
@@ -98,7 +107,6 @@ impl Search {
 
     /// Varies one setting after the other.
     async fn vary(&mut self, space: &Space, measure: &mut impl Measure) -> Result<()> {
-        // A batch may grow once requests are joined at all, which a delay asks for.
         let dimensions = [instances, delays, batches];
         let mut scores = dimensions.map(|_| Vec::new());
         for round in 0..ROUNDS {
@@ -127,7 +135,9 @@ impl Search {
         if let Some(earlier) = self.tried.iter().position(|earlier| earlier.settings == settings) {
             return Ok(self.score(earlier));
         }
-        let from = self.tried[self.best].outcome.chosen(self.goal).map_or(1, |level| level.concurrency);
+        let best = self.tried[self.best].outcome.chosen(self.goal).map_or(1, |level| level.concurrency);
+        // Fewer do not fill a batch.
+        let from = best.max(settings.max_batch.unwrap_or(1));
         let Some(outcome) = measure(&settings, Levels::From(from)).await? else {
             // As good as what they are the same as.
             return Ok(self.score(self.best));
@@ -178,7 +188,10 @@ fn instances(space: &Space, best: Settings) -> Vec<Settings> {
 }
 
 fn batches(space: &Space, best: Settings) -> Vec<Settings> {
-    space.max_batch.iter().map(|&max_batch| Settings { max_batch: Some(max_batch), ..best }).collect()
+    // Without being joined, requests fill no batch, however large it may be.
+    let delay_us = best.delay_us.or((!space.joins).then_some(0));
+    let with = |&max_batch| Settings { max_batch: Some(max_batch), delay_us, ..best };
+    space.max_batch.iter().map(with).collect()
 }
 
 fn delays(space: &Space, best: Settings) -> Vec<Settings> {

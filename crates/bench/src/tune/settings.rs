@@ -4,6 +4,7 @@ use std::fmt;
 
 use hippocamp_client::{Failure, Result};
 use hippocamp_model_config::{Edit, ModelConfig, edited as edited_text, written_values};
+use hippocamp_proto::inference::model_config::SchedulingChoice;
 
 use super::TuneArgs;
 use super::args::Setting;
@@ -44,12 +45,20 @@ pub(crate) struct Space {
     pub(crate) instances: Vec<(u32, Option<u32>)>,
     pub(crate) max_batch: Vec<u32>,
     pub(crate) delay_us: Vec<u32>,
+    /// Whether requests are joined to batches as the config is.
+    pub(crate) joins: bool,
 }
 
 impl Space {
+    /// Whether nothing can be tried.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.instances.is_empty() && self.max_batch.is_empty() && self.delay_us.is_empty()
+    }
+
     /// What can be tried of a model whose config is written like this, and completed like that.
     pub(crate) fn of(written: &ModelConfig, config: &ModelConfig, args: &TuneArgs, cores: u32) -> Space {
-        let mut space = Space::default();
+        let joins = matches!(config.scheduling_choice, Some(SchedulingChoice::DynamicBatching(_)));
+        let mut space = Space { joins, ..Space::default() };
         // Groups on chosen devices are somebody's plan. A completed config names devices of its own accord.
         let is_plain = written.instance_group.iter().all(|group| group.gpus.is_empty())
             && written.instance_group.len() < 2;
@@ -180,7 +189,8 @@ mod tests {
         assert_eq!(got.max_batch, [3, 4, 8, 16]);
         let got = space("backend: \"onnxruntime\" instance_group { count: 2 }", &["--only", "threads"]);
         assert_eq!(got.instances, [(2, None), (2, Some(1)), (2, Some(2))]);
-        assert_eq!(space("instance_group [ { count: 1 }, { count: 2 } ]", &[]), Space::default());
+        assert!(space("instance_group [ { count: 1 }, { count: 2 } ]", &[]).is_empty());
+        assert!(space("max_batch_size: 2 dynamic_batching { }", &[]).joins && !got.joins);
         assert!(space("instance_group { count: 1 gpus: 1 }", &[]).instances.is_empty());
     }
 

@@ -7,11 +7,20 @@ fn space() -> Space {
         instances: vec![(1, None), (2, None), (4, None)],
         max_batch: vec![1, 2, 4, 8],
         delay_us: vec![0, 1000],
+        joins: true,
     }
 }
 
 /// What is found on a machine that gives a level for settings and a number of requests under way; and how many levels were measured.
 fn found(goal: Goal, machine: impl Fn(&Settings, u32) -> Result<Level, String>) -> (Found, usize) {
+    found_in(&space(), goal, machine)
+}
+
+fn found_in(
+    space: &Space,
+    goal: Goal,
+    machine: impl Fn(&Settings, u32) -> Result<Level, String>,
+) -> (Found, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let count = RefCell::new(0);
     let climb = |settings: &Settings, levels: Levels| {
@@ -29,8 +38,7 @@ fn found(goal: Goal, machine: impl Fn(&Settings, u32) -> Result<Level, String>) 
         }
         Outcome::of(measured)
     };
-    let space = space();
-    let search = search(&space, goal, async |settings: &Settings, levels| Ok(Some(climb(settings, levels))));
+    let search = search(space, goal, async |settings: &Settings, levels| Ok(Some(climb(settings, levels))));
     let found = runtime.block_on(search).unwrap();
     (found, count.into_inner())
 }
@@ -62,6 +70,18 @@ fn finds_the_best_of_a_smooth_machine() {
     for index in [0, found.best] {
         assert_eq!(found.tried[index].outcome.levels[0].concurrency, 1);
     }
+}
+
+#[test]
+fn batches_are_found_where_requests_are_not_joined_yet() {
+    // To join requests, or a larger batch, gains nothing without the other, and both do once a batch is full.
+    let machine = |settings: &Settings, concurrency: u32| {
+        let batch = if settings.delay_us.is_some() { settings.max_batch.unwrap_or(1) } else { 1 };
+        let rate = 100.0 * f64::from(if concurrency >= batch { batch } else { 1 });
+        Ok(Level { concurrency, rate, p99_ms: 1.0 })
+    };
+    let (found, _) = found_in(&Space { joins: false, ..space() }, HIGHEST, machine);
+    assert_eq!((settings(&found).max_batch, settings(&found).delay_us), (Some(8), Some(0)));
 }
 
 #[test]
