@@ -230,13 +230,14 @@ impl TorchServe {
 
     /// A model of a repository is loaded again with another number of instances in its config, until that is written anew.
     async fn scale_plain(self: &Arc<Self>, name: &str, workers: u32) -> Result<(), Failure> {
-        let versions = self.server.ready_versions(name);
-        let Some(model) = versions.last() else { return Err(Failure::no_model(name)) };
+        // Nothing of the model may be held here: its unload waits until nobody has it.
+        let config = self.server.ready_versions(name).last().map(|model| Arc::clone(&model.config));
+        let Some(config) = config else { return Err(Failure::no_model(name)) };
         if workers == 0 {
             self.server.unload_in_any_mode(name, false).await;
             return Ok(());
         }
-        let mut config = (*model.config).clone();
+        let mut config = (*config).clone();
         if config.platform == "ensemble" {
             return Err(Failure::bad_request(format!(
                 "model '{name}' is an ensemble, which has no instances of its own: scale the models of its steps"

@@ -235,6 +235,10 @@ async fn models_are_listed_described_and_scaled() {
         (&description[0]["minWorkers"], description[0]["workers"].as_array().unwrap().len()),
         (&json!(3), 3)
     );
+    // Without workers a model of a repository is unloaded, and the answer comes when it is.
+    let (status, done) = served.json("PUT", "/models/pair?min_worker=0&synchronous=true").await;
+    assert_eq!((status, done), (200, json!({"status": "Workers scaled to 0 for model: pair"})));
+    assert!(served.server.core.ready_versions("pair").is_empty());
     let (_, done) = served.json("DELETE", "/models/echo").await;
     assert_eq!(done, json!({"status": "Model \"echo\" unregistered"}));
     assert_eq!(served.json("POST", "/predictions/echo").await.0, 404);
