@@ -23,7 +23,7 @@ def turn(server, row, protocol, count, concurrency, options, work):
             with cores.busy(loops) if loops else contextlib.nullcontext():
                 setting = 1, concurrency
                 places = server_cores, client_cores
-                result = load.one(server, process, row, protocol, places, setting, options.seconds, work)
+                result = load.one(server, process, row, protocol, places, setting, options.seconds, options.generator, work)
             found.append({**result, "busy": bool(loops)})
     return found
 

@@ -8,7 +8,9 @@ def numbers(text):
 def add(what):
     scaled = what.add_parser("scale")
     scaled.add_argument("--cores", type=numbers, default=[], help="of the server, 1,2,4,8 by default; clients get all others")
-    scaled.add_argument("--clients", type=int, default=4, help="processes of perf_analyzer, 4 by default")
+    scaled.add_argument("--clients", type=int, default=4, help="processes of the load generator, 4 by default")
+    generator = scaled.add_argument("--generator", choices=("perf_analyzer", "hippocamp"), default="perf_analyzer")
+    generator.help = "perf_analyzer by default; `hippocamp bench` takes less of the clients' cores, and has no echo"
     scaled.add_argument("--concurrency", type=int, default=32, help="of each, 32 by default")
     scaled.add_argument("--client-options", default="", help='further ones of perf_analyzer, such as "--async", which has no echo')
     scaled.add_argument("--seconds", type=float, default=2, help="of each measurement, 2 by default")

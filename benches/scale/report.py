@@ -123,7 +123,7 @@ def table(rows, results, options):
 def heading(facts):
     names = " / ".join(name for name in facts["servers"] if name != "echo")
     return (
-        f"{cores.machine()}; {facts['clients']} perf_analyzer {facts['perf_analyzer']} of concurrency "
+        f"{cores.machine()}; {facts['clients']} processes of {facts['generator']} of concurrency "
         f"{facts['concurrency']}, medians of {facts['rounds']} rounds. Several numbers in a cell: {names}."
     )
 
