@@ -4,7 +4,7 @@ rows.py      what is measured
 cores.py     which cores are whose, and whether the kernel keeps to it
 prebuilt.py  what has to be built first: models, Triton's backends, the bare echo and its answers
 servers.py   starting each of the servers on its cores
-load.py      several processes of perf_analyzer at once, and what they and the server saw
+load.py      several processes of a load generator at once, and what they and the server saw
 run.py       the order of it all, within a budget of time
 busy.py      the same requests beside a busy loop on each core of the server
 report.py    the table and the JSON
