@@ -11,7 +11,11 @@ from .contents import Failure, glibc_floor, run
 PLACE = "usr/lib/hippocamp"
 PROVIDER = "libonnxruntime_providers_cuda.so"
 # What the provider and NVIDIA's libraries open by name.
-OPENED = ("libcudnn.so.", "libcudnn_graph.so.", "libcudnn_ops.so.", "libcudnn_cnn.so.", "libcufft.so.", "libnvrtc.so.", "libnvrtc-builtins.so.")
+OPENED = (
+    *("libcudnn.so.", "libcudnn_graph.so.", "libcudnn_ops.so.", "libcudnn_cnn.so.", "libcudnn_adv.so."),
+    *("libcudnn_heuristic.so.", "libcudnn_engines_precompiled.so.", "libcudnn_engines_runtime_compiled.so."),
+    *("libcufft.so.", "libnvrtc.so.", "libnvrtc-builtins.so."),
+)
 # What nobody opens: a second build of NVRTC, and the interfaces of BLAS and of FFTW.
 UNUSED = re.compile(r"\.alt\.so|^libnvblas\.|^libcufftw\.")
 # The driver's libraries, which the host brings.

@@ -25,7 +25,16 @@ CUDA = {
     "libnvrtc.alt.so.13": [],
     "libnvblas.so.13": ["libcublas.so.13"],
 }
-CUDNN = {"libcudnn_graph.so.9": [], "libcudnn_ops.so.9": ["libcudnn_graph.so.9"], "libcudnn_cnn.so.9": ["libcudnn_ops.so.9"], "libcudnn.so.9": []}
+CUDNN = {
+    "libcudnn_graph.so.9": [],
+    "libcudnn_ops.so.9": ["libcudnn_graph.so.9"],
+    "libcudnn_cnn.so.9": ["libcudnn_ops.so.9"],
+    "libcudnn_adv.so.9": ["libcudnn_ops.so.9"],
+    "libcudnn_heuristic.so.9": ["libcudnn_graph.so.9"],
+    "libcudnn_engines_precompiled.so.9": ["libcudnn_graph.so.9"],
+    "libcudnn_engines_runtime_compiled.so.9": ["libcudnn_graph.so.9"],
+    "libcudnn.so.9": [],
+}
 PROVIDER = ["libcublasLt.so.13", "libcublas.so.13", "libcurand.so.10", "libcudart.so.13"]
 
 

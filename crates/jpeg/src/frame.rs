@@ -92,7 +92,8 @@ impl<'a> Frame<'a> {
     /// different pictures, without an error.
     pub fn is_usual(&self) -> bool {
         let usual = match self.components.as_slice() {
-            [_] => true,
+            // The factors of the only component mean nothing, but `zune-jpeg` wants powers of two.
+            [only] => only.blocks.0.is_power_of_two() && only.blocks.1.is_power_of_two(),
             [luma, chroma @ ..] => {
                 let is_full = |component: &Component| component.blocks == (1, 1);
                 let luma_is_usual = match chroma.len() {

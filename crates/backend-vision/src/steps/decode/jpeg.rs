@@ -96,7 +96,8 @@ impl<'a> Decoder<'a> {
         let Some((width, height)) = decoder.dimensions() else {
             return Err(Error::invalid_arg("it ends before its header does"));
         };
-        // Headers are parsed leniently, with stray bytes between them; the image data has to be complete.
+        // Headers are parsed leniently, with stray bytes between them, and the image data strictly. What is missing before an end
+        // that is there is grey all the same, as for libjpeg.
         decoder.set_options(options(output).set_strict_mode(true));
         // Of several blocks the first counts, as for OpenCV and Pillow; for `zune-jpeg` it is the last.
         let exif = frame.map_or_else(|| decoder.exif().map(Vec::as_slice), |frame| frame.exif);

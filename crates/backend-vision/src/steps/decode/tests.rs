@@ -216,6 +216,25 @@ fn every_kind_of_jpeg_is_the_picture_that_others_see() {
 }
 
 #[test]
+fn the_sampling_of_a_single_component_does_not_matter() {
+    let frame = JPEGS[2].windows(2).position(|pair| pair == b"\xff\xc0").unwrap();
+    // Behind the marker: length, precision, height, width, the number of components, and the first one's id.
+    let sampling = frame + 2 + 2 + 1 + 2 + 2 + 1 + 1;
+    let of = |bytes: &[u8]| match decode_alone(bytes, 1 << 20).unwrap().pixels {
+        crate::value::Pixels::U8(samples) => samples,
+        crate::value::Pixels::F32(_) => panic!("8 bits"),
+    };
+    assert_eq!(JPEGS[2][sampling - 2..=sampling], [1, 1, 0x11]);
+    for factors in [0x12, 0x21, 0x22, 0x13, 0x31, 0x33, 0x34, 0x44] {
+        let mut bytes = JPEGS[2].to_vec();
+        bytes[sampling] = factors;
+        // Two decoders round differently.
+        let off = of(&bytes).iter().zip(of(JPEGS[2])).map(|(a, b)| a.abs_diff(b)).max();
+        assert!(off <= Some(1), "{factors:x}: {off:?} of 255");
+    }
+}
+
+#[test]
 fn a_jpeg_that_ends_early_is_refused_wherever_it_ends() {
     for bytes in JPEGS.into_iter().chain(UNUSUAL.map(|(_, bytes, _)| bytes)) {
         for length in 0..bytes.len() - 2 {
