@@ -15,6 +15,7 @@ use std::io;
 use std::path::{Component, Path};
 
 use hippocamp_backend::{Error, Result};
+use hippocamp_engine_library::available_memory;
 
 use crate::model_file::walk::{Kind, Reader, walk_file};
 
@@ -48,17 +49,6 @@ pub(crate) fn content(model: &str, path: &Path) -> Result<Vec<u8>> {
     // Weights may exceed the memory of the machine, which has to be an error of this model and not the end of the
     // process.
     hippocamp_files::read(path, available_memory()).map_err(|e| failed(&e).with_source(e))
-}
-
-/// Bytes that the kernel estimates to be available. It kills processes that use more.
-fn available_memory() -> u64 {
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    available_in(&text).unwrap_or(u64::MAX)
-}
-
-fn available_in(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// The names of the files that the model refers to, each once; none if the file is no ONNX file, which the engine

@@ -19,10 +19,13 @@ struct Watching;
 static SIZE: AtomicUsize = AtomicUsize::new(0);
 static LEFT: AtomicUsize = AtomicUsize::new(usize::MAX);
 static LIVE: AtomicUsize = AtomicUsize::new(0);
+/// The largest block that was asked for.
+static LARGEST: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: what is not refused is passed on to the system's allocator.
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        LARGEST.fetch_max(layout.size(), Ordering::Relaxed);
         if layout.size() == SIZE.load(Ordering::Relaxed) {
             let left = LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
             if left.is_err() {
@@ -97,4 +100,22 @@ fn a_run_without_memory_fails_alone() {
         drop((answer, instance, loaded));
         assert_eq!(LIVE.load(Ordering::Relaxed), 0, "all is given back");
     }
+}
+
+#[test]
+fn a_number_of_a_request_takes_no_more_memory_than_there_is() {
+    let sized = Script::new("x: Tensor -> Tensor", "return torch.zeros([int(x)], dtype=0)");
+    let ports = "input { name: \"x\" data_type: TYPE_INT64 dims: 1 } output { name: \"y\" data_type: TYPE_UINT8 dims: -1 }";
+    let loaded = load(&sized, ports).unwrap();
+    let mut instance = loaded.instance();
+    let mut of_size = |size: i64| {
+        let x = input(&[1], Bytes::copy_from_slice(&size.to_le_bytes()));
+        execute(&mut *instance, &loaded.interface, vec![x]).map(|response| only_output(&response).1.len())
+    };
+    let error = of_size(10_000_000_000_000).unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable, "{error}");
+    assert!(error.message().contains("can't allocate memory"), "{error}");
+    // The allocator was not even asked.
+    assert!(LARGEST.load(Ordering::Relaxed) < 1 << 40);
+    assert_eq!(of_size(100_000_000).unwrap(), 100_000_000, "the model goes on");
 }

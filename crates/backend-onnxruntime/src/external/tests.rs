@@ -87,10 +87,6 @@ fn a_name_is_believed_if_it_stays_beside_the_model() {
 
 #[test]
 fn no_more_is_read_than_the_machine_can_give() {
-    let text = "MemTotal:       24000000 kB\nMemFree:         1000 kB\nMemAvailable:   2000 kB\n";
-    assert_eq!(available_in(text), Some(2000 * 1024));
-    assert_eq!(available_in("MemTotal: 1 kB\n"), None);
-    assert!(available_memory() > 0);
     // A sparse file, larger than any machine's memory.
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.bin");

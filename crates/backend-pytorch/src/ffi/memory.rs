@@ -6,14 +6,22 @@
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
 
+use hippocamp_engine_library::available_memory;
 use hippocamp_tensor::ALIGNMENT;
 
 use super::api::Memory;
 
 pub(super) const OF_THIS_PROGRAM: Memory = Memory { allocate, release };
 
-/// Called on any thread, never for nothing.
+/// From this size on, in bytes, a tensor is compared with the memory that is left, which takes some 20 microseconds.
+const LARGE: usize = 64 << 20;
+
+/// Called on any thread, never for nothing. Null if there is no memory. The size may be a number of a request's: of more than there is
+/// the allocator would get addresses, and the kernel end the process when they are used.
 extern "C" fn allocate(size: usize) -> *mut c_void {
+    if size >= LARGE && size as u64 > available_memory() {
+        return std::ptr::null_mut();
+    }
     match Layout::from_size_align(size, ALIGNMENT) {
         // SAFETY: the size is not zero.
         Ok(layout) if size > 0 => unsafe { alloc(layout) }.cast(),
