@@ -9,6 +9,8 @@ use hippocamp_backend::{
 };
 use hippocamp_model_config::ModelConfig;
 use parking_lot::Mutex;
+use proptest::collection::vec;
+use proptest::prelude::*;
 use smallvec::SmallVec;
 
 use super::kit::{Bench, CONTROLS, ID, STATE, answer, answer_with_sum, answered, number, policy};
@@ -55,55 +57,66 @@ fn instances_wait_for_requests_and_end_when_the_batcher_closes() {
     }
 }
 
-#[test]
-fn sequences_of_many_threads_keep_their_order() {
-    for strategy in ["direct { }", "oldest { max_candidate_sequences: 4 }"] {
-        let policy = policy(4, &format!("{strategy} {CONTROLS} {STATE}"));
-        let batcher = Arc::new(SequenceBatcher::new(policy, 3));
-        let instances = [0, 1, 2].map(|instance| {
-            let batcher = Arc::clone(&batcher);
-            thread::spawn(move || {
-                let mut batch = Batch::new();
-                while batcher.pull(Puller { instance, ..Puller::ANY }, &mut batch) != Pulled::Closed {
-                    batch.drain(..).for_each(answer_with_sum);
-                }
-            })
-        });
-        // The sum that answers a request tells which ones of its sequence were executed before.
-        let sums: Vec<(i32, ResponseReceiver)> = thread::scope(|scope| {
-            let clients: Vec<_> = (0..8u64)
-                .map(|thread| {
-                    let batcher = &batcher;
-                    scope.spawn(move || {
-                        let bench = Bench::new(super::kit::policy(4, STATE), 1);
-                        let mut sums = [0; 5];
-                        let mut answers = Vec::new();
-                        for step in 0..20 {
-                            for (n, sum) in sums.iter_mut().enumerate() {
-                                let flags = [(0, "S"), (19, "E")].into_iter().find(|(at, _)| *at == step);
-                                let sequence = super::kit::sequence(
-                                    thread * 10 + n as u64 + 1,
-                                    flags.map_or("", |f| f.1),
-                                );
-                                let value = 1 << (step % 3);
-                                *sum += value;
-                                let (request, answer) = bench.request(Some(sequence), value);
-                                batcher.push(request).map_err(|refused| refused.1).unwrap();
-                                answers.push((*sum, answer));
-                            }
-                        }
-                        answers
-                    })
-                })
-                .collect();
-            clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
-        });
-        batcher.close();
-        for instance in instances {
-            instance.join().unwrap();
+/// The sequences of a thread, which it sends in turns: the values of each, from START to END.
+fn sequences() -> impl Strategy<Value = Vec<Vec<i32>>> {
+    vec(vec(0..100i32, 2..20), 1..6)
+}
+
+/// Sends the sequences of the nth thread. Returns the sum that has to answer each request: it tells which ones of its sequence were
+/// executed before.
+fn send(batcher: &SequenceBatcher, thread: usize, sequences: &[Vec<i32>]) -> Vec<(i32, ResponseReceiver)> {
+    let bench = Bench::new(policy(4, STATE), 1);
+    let mut answers = Vec::new();
+    for step in 0..sequences.iter().map(Vec::len).max().unwrap_or_default() {
+        for (n, values) in sequences.iter().enumerate().filter(|(_, values)| step < values.len()) {
+            let flags = match step {
+                0 => "S",
+                _ if step + 1 == values.len() => "E",
+                _ => "",
+            };
+            let sequence = super::kit::sequence((thread * 10 + n + 1) as u64, flags);
+            let (request, answer) = bench.request(Some(sequence), values[step]);
+            batcher.push(request).map_err(|refused| refused.1).unwrap();
+            answers.push((values[..=step].iter().sum(), answer));
         }
+    }
+    answers
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn sequences_of_many_threads_keep_their_order(
+        direct: bool,
+        instances in 1usize..5,
+        max_batch_size in 1u32..6,
+        threads in vec(sequences(), 8),
+    ) {
+        let strategy = if direct { "direct { }" } else { "oldest { max_candidate_sequences: 4 }" };
+        let patient = "max_sequence_idle_microseconds: 600000000";
+        let policy = policy(max_batch_size, &format!("{patient} {strategy} {CONTROLS} {STATE}"));
+        let batcher = &SequenceBatcher::new(policy, instances);
+        let sums: Vec<(i32, ResponseReceiver)> = thread::scope(|scope| {
+            for instance in 0..instances {
+                scope.spawn(move || {
+                    let mut batch = Batch::new();
+                    while batcher.pull(Puller { instance, ..Puller::ANY }, &mut batch) != Pulled::Closed {
+                        batch.drain(..).for_each(answer_with_sum);
+                    }
+                });
+            }
+            let clients: Vec<_> = threads
+                .iter()
+                .enumerate()
+                .map(|(thread, sequences)| scope.spawn(move || send(batcher, thread, sequences)))
+                .collect();
+            let sums = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+            batcher.close();
+            sums
+        });
         for (sum, answer) in sums {
-            assert_eq!(answered(answer), Some(Ok(sum)));
+            prop_assert_eq!(answered(answer), Some(Ok(sum)));
         }
     }
 }
