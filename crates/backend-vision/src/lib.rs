@@ -25,6 +25,14 @@ mod value;
 pub use backend::VisionBackend;
 pub use model::VisionModel;
 
+/// Decodes the file of a picture as a pipeline's step `decode` does: its width and height, and its pixels in rows, three bytes
+/// each, RGB. An alpha channel is dropped, and the orientation that a camera noted is not looked at. The error says what is wrong with
+/// the file, which may be anything.
+pub fn decode_rgb(file: &[u8]) -> hippocamp_backend::Result<(usize, usize, Vec<u8>)> {
+    let (size, pixels) = steps::decode_rgb(file)?;
+    Ok((size.width, size.height, pixels))
+}
+
 /// Entry points of the fuzz targets.
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing {

@@ -30,6 +30,7 @@ mod detection_tests;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use decode::decode_alone;
+pub(crate) use decode::decode_rgb;
 use toml::Spanned;
 
 use crate::pipeline::{Ports, Table, parameters};

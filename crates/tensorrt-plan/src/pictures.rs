@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use hippocamp_backend_vision::decode_rgb;
 use hippocamp_tensorrt_sys::DataType;
 use hippocamp_tensorrt_sys::build::NetworkTensor;
 use image::imageops::FilterType;
+use image::{DynamicImage, RgbImage};
 
 use crate::PlanArgs;
 
@@ -59,7 +61,8 @@ impl Preparation {
 
     /// Reads a picture, resizes it to the input's size and normalises it, in the input's layout.
     pub(crate) fn read(&self, path: &Path) -> Result<Vec<f32>> {
-        let picture = image::open(path).with_context(|| format!("'{}' cannot be read", path.display()))?;
+        // The decoder of the server, so that the plan is calibrated with the pictures that it will get.
+        let picture = open(path).with_context(|| format!("'{}' cannot be read", path.display()))?;
         let picture = picture.resize_exact(self.width, self.height, FilterType::Triangle);
         let area = self.width as usize * self.height as usize;
         let mut values = vec![0.0; self.len()];
@@ -79,6 +82,14 @@ impl Preparation {
         }
         Ok(values)
     }
+}
+
+fn open(path: &Path) -> Result<DynamicImage> {
+    let (width, height, pixels) =
+        decode_rgb(&std::fs::read(path)?).map_err(|error| anyhow!("{}", error.message()))?;
+    let size = u32::try_from(width).ok().zip(u32::try_from(height).ok());
+    let picture = size.and_then(|(width, height)| RgbImage::from_raw(width, height, pixels));
+    picture.map(DynamicImage::ImageRgb8).context("it is too large")
 }
 
 /// The pictures of a folder, in the order of their names.
@@ -126,6 +137,25 @@ mod tests {
         let line = "plan m --bgr --mean 10,0,0 --scale 0.5,1,2";
         assert_eq!(read(line, &[4, 3, 1, 2]), [10.0, 10.0, 20.0, 20.0, 20.0, 22.0]);
         assert_eq!(files(folder.path()).unwrap(), [path]);
+    }
+
+    #[test]
+    fn files_of_several_scans_are_read_as_the_server_reads_them() {
+        let kinds = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../backend-vision/tests/pictures/kinds"));
+        for name in ["scans_420", "scans_444_restarts", "scans_of_two_422", "thirds"] {
+            // 39 by 29 pixels, and what OpenCV makes of them.
+            let read = |ending| {
+                preparation("plan m", &[1, 3, 29, 39]).unwrap().read(&kinds.join(format!("{name}.{ending}")))
+            };
+            let (jpeg, png) = (read("jpg").unwrap(), read("png").unwrap());
+            let off = jpeg.iter().zip(&png).map(|(a, b)| (a - b).abs()).sum::<f32>() / png.len() as f32;
+            assert!(off < 2.0, "{name} is off by {off} in the mean");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jpg");
+        std::fs::write(&path, b"no picture").unwrap();
+        let fault = format!("{:#}", preparation("plan m", &[1, 3, 2, 2]).unwrap().read(&path).unwrap_err());
+        assert!(fault.contains("a.jpg' cannot be read: "), "{fault}");
     }
 
     #[test]

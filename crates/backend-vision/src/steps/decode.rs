@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::pipeline::Ports;
 use crate::step::{Step, StepFile};
-use crate::value::{Affine, Color, Image, ImageKind, Kind, Sample, Size, Slot, Value, Values};
+use crate::value::{Affine, Color, Image, ImageKind, Kind, Pixels, Sample, Size, Slot, Value, Values};
 use format::Format;
 use layout::Layout;
 use orientation::Orientation;
@@ -237,6 +237,17 @@ impl Scratch {
             }
         }
         self.jpeg.give_back(KEPT);
+    }
+}
+
+/// Decodes a single image to RGB as the step does that has no other parameters: the size, and three bytes a pixel.
+pub(crate) fn decode_rgb(bytes: &[u8]) -> Result<(Size, Vec<u8>)> {
+    let mut image = Image::default();
+    let wish = Wish { color: Color::Rgb, upright: false, background: None, max_pixels: MAX_PIXELS };
+    decode_hostile(bytes, wish, &mut Scratch::default(), &mut image)?;
+    match image.pixels {
+        Pixels::U8(pixels) => Ok((image.size, pixels)),
+        Pixels::F32(_) => Err(Error::internal("a decoded picture has 8 bits a sample")),
     }
 }
 
