@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -150,13 +151,27 @@ def test_scaling_and_removing(served):
     for workers in (3, 2):
         served.json("management", "PUT", f"/models/face?min_worker={workers}&synchronous=true")
         _, config = served.process.get("/v2/models/face/config")
-        assert json.loads(config)["ensemble_scheduling"]["max_inflight_requests"] == 2 * workers
+        assert json.loads(config)["ensemble_scheduling"]["max_inflight_requests"] == workers + (workers + 1) // 2
         assert served.json("inference", "PUT", "/predictions/face", b"x") == (200, [])
     served.json("management", "PUT", "/models/face?min_worker=0&synchronous=true")
     status, refused = served.json("inference", "PUT", "/predictions/face", b"x")
     assert status == 503 and "has no worker" in refused["message"]
     served.json("management", "PUT", "/models/face?min_worker=1&synchronous=true")
     assert served.json("inference", "PUT", "/predictions/face", b"x") == (200, [])
+
+
+def test_a_model_of_a_folder_is_scaled_and_unloaded(tmp_path):
+    shutil.copytree(os.path.join(MODELS, "simple"), tmp_path / "simple")
+    with ServerProcess(tmp_path, flags=[*FLAGS, "--enable-model-api"]) as process:
+        served = TorchServe(process)
+        # An answer to 0 waits until the model's memory is free, and the request itself must not hold it.
+        for workers in (2, 0):
+            status, done = served.json("management", "PUT", f"/models/simple?min_worker={workers}&synchronous=true")
+            assert (status, done["status"]) == (200, f"Workers scaled to {workers} for model: simple")
+        assert served.json("inference", "POST", "/predictions/simple", b"{}")[0] == 404
+        for call in ("min_worker=-1", "max_worker=-2"):
+            status, refused = served.json("management", "PUT", f"/models/simple?{call}")
+            assert (status, refused["type"]) == (400, "BadRequestException"), refused
 
 
 def test_an_archive_that_is_not_served_leaves_nothing(served, tmp_path):

@@ -143,11 +143,13 @@ impl Archives {
         if url.contains("..") {
             return Err(RegisterFault::Relative(url.to_owned()));
         }
-        let inside = !url.is_empty() && !url.starts_with('/') && !url.contains('\\');
+        // As in TorchServe, of the path of a file only its name counts.
+        let name = if url.starts_with('/') { url.rsplit('/').next().unwrap_or_default() } else { url };
+        let inside = !name.is_empty() && !name.contains('\\');
         let found = self
             .stores
             .iter()
-            .map(|store| store.join(url))
+            .map(|store| store.join(name))
             .find(|path| inside && path.try_exists().unwrap_or(false));
         found.ok_or_else(|| RegisterFault::NotFound(url.to_owned()))
     }
@@ -223,7 +225,7 @@ impl Archives {
             });
             drop(state);
             let called = Called { id, name: &name, version: &version, model: &model, url };
-            return Ok(Registration::new(called, &converted, options.workers, false));
+            return Ok(Registration::new(called, &converted, &options, false));
         }
     }
 

@@ -64,11 +64,12 @@ impl Registration {
     pub(crate) fn new(
         called: Called<'_>,
         converted: &Converted,
-        workers: Option<u32>,
+        options: &Options,
         dropped: bool,
     ) -> Registration {
         let Called { id, name, version, model, url } = called;
-        let runtime = converted.manifest.as_ref().map_or("python", |manifest| &manifest.runtime);
+        let of_archive = converted.manifest.as_ref().map(|manifest| &*manifest.runtime);
+        let runtime = options.runtime.as_deref().or(of_archive).unwrap_or("python");
         let (network, batch_size, max_batch_delay, own) = match &converted.conversion {
             Ok(conversion) => {
                 (&*conversion.network, conversion.batch_size, conversion.max_batch_delay, conversion.workers)
@@ -85,7 +86,7 @@ impl Registration {
             runtime: runtime.to_owned(),
             batch_size,
             max_batch_delay,
-            workers: workers.or(own),
+            workers: options.workers.or(own),
             dropped,
             fault: converted.conversion.as_ref().err().cloned(),
         }

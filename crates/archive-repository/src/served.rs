@@ -47,7 +47,7 @@ impl Archives {
             let model = each.options.name.as_deref().unwrap_or(&each.name);
             let called =
                 Called { id: each.id, name: &each.name, version: &each.version, model, url: &each.url };
-            let registration = Registration::new(called, &converted, each.options.workers, false);
+            let registration = Registration::new(called, &converted, &each.options, false);
             served.push(Served { converted, registration });
         }
         for path in &self.in_stores() {
@@ -70,7 +70,7 @@ impl Archives {
             let converted = convert(path, &options);
             let converted = without_clash(converted, &model, &served);
             let called = Called { id: 0, name: &name, version: &version, model: &model, url: &url };
-            let registration = Registration::new(called, &converted, None, true);
+            let registration = Registration::new(called, &converted, &options, true);
             served.push(Served { converted, registration });
         }
         self.conversions.keep(&asked);

@@ -94,6 +94,23 @@ fn a_start_that_failed_takes_back_its_own_registration_only() {
 }
 
 #[test]
+fn of_a_path_the_name_counts_and_no_path_leads_out_of_the_store() {
+    let store = TempDir::new().unwrap();
+    let path = add(store.path(), "a", "a", "base_handler");
+    let archives = archives(&store, false);
+    for url in ["a", "/a", "/home/model-server/model-store/a"] {
+        assert_eq!(archives.find(url).unwrap(), path, "{url}");
+    }
+    for url in ["", "/", "/etc/hostname", "a/../a", "..", "\\a", "/home/a/"] {
+        assert!(archives.find(url).is_err(), "{url}");
+    }
+    let options = Options { runtime: Some("python3".to_owned()), ..Options::default() };
+    let registered = archives.register(&named(&path, "/a"), &options, |_| false).unwrap();
+    assert_eq!((&*registered.runtime, &*registered.url), ("python3", "/a"));
+    assert_eq!(archives.registrations()[0].runtime, "python3");
+}
+
+#[test]
 fn steps_have_names_of_their_own() {
     let store = TempDir::new().unwrap();
     let classifier = add(store.path(), "c", "c", "image_classifier");

@@ -1,24 +1,24 @@
 //! From an archive to the models that it becomes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::Read;
 
 use hippocamp_model_config::{ModelConfig, engine_place, parse, to_text};
 use hippocamp_proto::inference::DataType;
 
 use crate::configs::{self, Execution, StepNames};
-use crate::fault::Result;
+use crate::fault::{ArchiveFault, Result};
 use crate::handler::{Handler, POSTPROCESS, PREPROCESS};
+use crate::labels::{LABELS, labels};
 use crate::payload::{Kind, Payload};
 use crate::pipelines::{Known, Pipeline, Pipelines, shipped};
-use crate::settings::ModelSettings;
+use crate::settings::{MAX_WORKERS, ModelSettings};
 use crate::wiring::connect;
 use crate::{Archive, Port, Signature, entries};
 
 /// The network's own config, among an archive's extra files.
 const CONFIG: &str = "config.pbtxt";
-
-/// The names of the classes, as TorchServe's handlers read them.
-const LABELS: &str = "index_to_name.json";
 
 /// What a registration asks for, beside what is in the archive. It wins over the archive's own settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -33,6 +33,8 @@ pub struct Options {
     pub max_batch_delay: Option<u32>,
     /// The number of instances of the network.
     pub workers: Option<u32>,
+    /// What `TorchServe` would run the handler by, instead of what is in the manifest. Clients are told it, and it changes nothing else.
+    pub runtime: Option<String>,
 }
 
 /// What an archive becomes.
@@ -88,17 +90,15 @@ pub fn convert(archive: &Archive, options: &Options, supports: &dyn Fn(&str) -> 
     }
     let name = options.name.clone().unwrap_or_else(|| archive.manifest().model_name.clone());
     let given = given_config(archive, payload.kind)?;
-    let asked = asked(archive, options);
-    if let Some(rows) = asked.batch_size.filter(|&rows| i32::try_from(rows).is_err()) {
-        return Err(archive.fault(format!("batch_size was expected to be at most {}, got {rows}", i32::MAX)));
-    }
+    let asked = asked(archive, options)?;
+    check_asked(archive, asked)?;
     let signature = signature(archive, handler, &payload, given.as_ref())?;
-    let known = known(archive, signature.as_ref());
+    let known = known(signature.as_ref(), labels(archive)?);
     let pipelines = match handler {
         Handler::Pipelines => Pipelines {
             before: own(archive, PREPROCESS)?,
             behind: own(archive, POSTPROCESS)?,
-            labels: labels(archive),
+            labels: labels(archive)?,
         },
         handler => shipped(handler, known),
     };
@@ -143,26 +143,61 @@ pub fn convert(archive: &Archive, options: &Options, supports: &dyn Fn(&str) -> 
 
 /// Refuses what would be passed over because it is no text, or too long for one: the model would be served without it.
 fn check_texts(archive: &Archive) -> Result<()> {
-    let settings = archive.manifest().config_file.as_deref().filter(|file| entries::is_text(file));
-    let names = [CONFIG, PREPROCESS, POSTPROCESS].into_iter().chain(settings);
     let missed = |name: &&str| archive.size(name).is_some() && archive.text(name).is_none();
-    { names }.find(missed).map_or(Ok(()), |name| {
-        Err(archive.fault(format!(
-            "its {name} was expected to be UTF-8 text of at most {} MiB",
-            entries::MAX_TEXT >> 20
-        )))
-    })
+    match [CONFIG, PREPROCESS, POSTPROCESS, LABELS].iter().copied().find(missed) {
+        Some(name) => Err(no_text(archive, name)),
+        None => Ok(()),
+    }
+}
+
+fn no_text(archive: &Archive, name: &str) -> ArchiveFault {
+    let most = entries::MAX_TEXT >> 20;
+    archive.fault(format!("its {name} was expected to be UTF-8 text of at most {most} MiB"))
 }
 
 /// What registration and archive ask for together.
-fn asked(archive: &Archive, options: &Options) -> ModelSettings {
-    let file = archive.manifest().config_file.as_deref().and_then(|file| archive.text(file));
-    let own = file.map(ModelSettings::parse).unwrap_or_default();
-    ModelSettings {
+fn asked(archive: &Archive, options: &Options) -> Result<ModelSettings> {
+    let own = match archive.manifest().config_file.as_deref() {
+        Some(file) => ModelSettings::parse(&settings_text(archive, file)?)
+            .map_err(|fault| archive.fault(format!("in its {file}, {fault}")))?,
+        None => ModelSettings::default(),
+    };
+    Ok(ModelSettings {
         batch_size: options.batch_size.or(own.batch_size),
         max_batch_delay: options.max_batch_delay.or(own.max_batch_delay),
         min_workers: options.workers.or(own.min_workers),
         on_cpu: own.on_cpu,
+    })
+}
+
+/// What a registration may not ask for either.
+fn check_asked(archive: &Archive, asked: ModelSettings) -> Result<()> {
+    let most = i32::MAX as u32;
+    let limits = [
+        ("batch_size", asked.batch_size, most),
+        ("max_batch_delay", asked.max_batch_delay, most),
+        ("the number of workers", asked.min_workers, MAX_WORKERS),
+    ];
+    match limits.into_iter().find(|(_, asked, most)| asked.is_some_and(|asked| asked > *most)) {
+        Some((what, asked, most)) => Err(archive
+            .fault(format!("{what} was expected to be at most {most}, got {}", asked.unwrap_or_default()))),
+        None => Ok(()),
+    }
+}
+
+/// The YAML file that the manifest names, whatever its name ends in.
+fn settings_text<'a>(archive: &'a Archive, file: &str) -> Result<Cow<'a, str>> {
+    if let Some(text) = archive.text(file) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let Some(size) = archive.size(file) else {
+        return Err(archive.fault(format!("its manifest names the configFile '{file}', which is not in it")));
+    };
+    let mut text = String::new();
+    let read = archive.read(file, |reader| reader.take(entries::MAX_TEXT).read_to_string(&mut text))?;
+    match read {
+        Ok(_) if size <= entries::MAX_TEXT => Ok(Cow::Owned(text)),
+        _ => Err(no_text(archive, file)),
     }
 }
 
@@ -267,7 +302,7 @@ fn usual(handler: Handler) -> Option<(i64, Vec<Vec<i64>>)> {
     }
 }
 
-fn known(archive: &Archive, signature: Option<&Signature>) -> Known {
+fn known(signature: Option<&Signature>, labels: Option<String>) -> Known {
     let fixed = |dims: &[i64], from_end: usize| {
         dims.len().checked_sub(from_end).and_then(|at| dims.get(at)).copied().filter(|&size| size > 0)
     };
@@ -275,27 +310,8 @@ fn known(archive: &Archive, signature: Option<&Signature>) -> Known {
         signature.and_then(|signature| signature.inputs.first()).map_or(&[][..], |input| &input.dims);
     let scores =
         signature.and_then(|signature| signature.outputs.first()).map_or(&[][..], |output| &output.dims);
-    let labels = labels(archive);
     let classes = fixed(scores, 1).or_else(|| labels.as_ref().map(|labels| labels.lines().count() as i64));
     Known { height: fixed(picture, 2), width: fixed(picture, 1), classes, labels }
-}
-
-/// The names of the classes as lines: `{"0": "cat"}`, or `{"0": ["n0123", "cat"]}` of `ImageNet`.
-fn labels(archive: &Archive) -> Option<String> {
-    let map: BTreeMap<String, serde_json::Value> = serde_json::from_str(archive.text(LABELS)?).ok()?;
-    let mut lines = Vec::new();
-    for (index, value) in &map {
-        let index = index.parse::<usize>().ok().filter(|&index| index < 1 << 20)?;
-        let name = match value {
-            serde_json::Value::Array(names) => names.last()?.as_str()?,
-            value => value.as_str()?,
-        };
-        if lines.len() <= index {
-            lines.resize(index + 1, String::new());
-        }
-        lines[index] = name.replace(char::is_control, " ");
-    }
-    Some(lines.join("\n") + "\n")
 }
 
 /// A pipeline of the archive's own; it has to list its inputs and outputs.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 pub struct Manifest {
     /// The name that the model has unless it is registered by another one.
     pub model_name: String,
-    /// The version, which is any text, such as `1.0`.
+    /// The version, which is any text; `1.0` where the archive says none, as in TorchServe.
     pub model_version: String,
     /// What the handler is run by, such as `python`.
     pub runtime: String,
@@ -58,9 +58,10 @@ impl Manifest {
         let filled = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
         let model_name = filled(model.model_name).ok_or_else(|| missing("model.modelName"))?;
         check_name(&model_name)?;
-        let model_version = match model.model_version.ok_or_else(|| missing("model.modelVersion"))? {
-            Version::Text(text) => text,
-            Version::Number(number) => number.to_string(),
+        let model_version = match model.model_version {
+            None => "1.0".to_owned(),
+            Some(Version::Text(text)) => text,
+            Some(Version::Number(number)) => number.to_string(),
         };
         if model_version.is_empty()
             || model_version.len() > 64
@@ -106,6 +107,8 @@ mod tests {
         assert_eq!((&*manifest.model_name, &*manifest.model_version), ("echo", "1.0"));
         assert_eq!(manifest.handler.as_deref(), Some("echo.py"));
         assert_eq!(Manifest::parse(&text.replace("\"1.0\"", "2")).unwrap().model_version, "2");
+        let without = Manifest::parse(&text.replace(", \"modelVersion\": \"1.0\"", "")).unwrap();
+        assert_eq!(without.model_version, "1.0");
     }
 
     #[test]
@@ -115,7 +118,6 @@ mod tests {
             ("[]", "torch-model-archiver"),
             ("{}", "no 'model'"),
             (r#"{"model": {}}"#, "no 'model.modelName'"),
-            (r#"{"model": {"modelName": "a"}}"#, "no 'model.modelVersion'"),
             (r#"{"model": {"modelName": "a", "modelVersion": "1"}}"#, "no 'runtime'"),
             (r#"{"runtime": "p", "model": {"modelName": "../a", "modelVersion": "1"}}"#, "'../a'"),
             (r#"{"runtime": "p", "model": {"modelName": "a", "modelVersion": "1/2"}}"#, "no version"),

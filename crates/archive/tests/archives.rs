@@ -50,8 +50,13 @@ fn onnx(inputs: &[(&str, &[i64])], outputs: &[(&str, &[i64])]) -> Vec<u8> {
 fn manifest(handler: &str, file: &str) -> String {
     format!(
         r#"{{"runtime": "python", "model": {{"modelName": "m", "modelVersion": "1.0", "handler": "{handler}",
-        "serializedFile": "{file}", "configFile": "model.yaml"}}, "archiverVersion": "0.12.0"}}"#
+        "serializedFile": "{file}"}}, "archiverVersion": "0.12.0"}}"#
     )
+}
+
+/// The same, of an archive whose settings are in this file.
+fn with_settings(manifest: &str, file: &str) -> String {
+    manifest.replace("\"modelName\"", &format!("\"configFile\": \"{file}\", \"modelName\""))
 }
 
 fn zipped(folder: &Path, entries: &[(&str, &[u8])]) -> PathBuf {
@@ -83,7 +88,9 @@ fn with_handler(
     content: &[u8],
     more: &[(&str, &[u8])],
 ) -> Result<Conversion, String> {
-    let manifest = manifest(handler, file);
+    let plain = manifest(handler, file);
+    let has_settings = more.iter().any(|(name, _)| *name == "model.yaml");
+    let manifest = if has_settings { with_settings(&plain, "model.yaml") } else { plain };
     let mut entries = vec![("MAR-INF/MANIFEST.json", manifest.as_bytes()), (file, content)];
     entries.extend_from_slice(more);
     converted(&entries, &Options::default())
@@ -133,7 +140,7 @@ fn handlers_are_pipelines() {
     let workers: [(&str, &[u8]); 1] = [("model.yaml", b"minWorkers: 3\nbatchSize: 4\ndeviceType: cpu\n")];
     let got = with_handler("/home/me/image_classifier.py:handle", "net.onnx", &classifier, &workers).unwrap();
     let text = got.models["m"].config_text();
-    assert!(text.contains("max_inflight_requests: 24"), "pictures wait before they are decoded: {text}");
+    assert!(text.contains("max_inflight_requests: 20"), "pictures wait before they are decoded: {text}");
     let text = got.models["m-network"].config_text();
     assert!(text.contains("count: 3") && text.contains("kind: KIND_CPU"), "{text}");
 
@@ -260,7 +267,7 @@ fn a_zip_bomb_is_refused_by_its_index() {
 fn texts_that_are_none_are_refused() {
     let net = onnx(&[("x", &[-1, 3])], &[("y", &[-1, 2])]);
     let long = vec![b' '; (4 << 20) + 1];
-    for name in ["config.pbtxt", "preprocess.toml", "postprocess.toml", "model.yaml"] {
+    for name in ["config.pbtxt", "preprocess.toml", "postprocess.toml", "model.yaml", "index_to_name.json"] {
         for content in [&b"\xff\xfe"[..], &long[..]] {
             let fault = with_handler("base_handler", "net.onnx", &net, &[(name, content)]).unwrap_err();
             assert!(
@@ -272,6 +279,52 @@ fn texts_that_are_none_are_refused() {
     // These are data.
     with_handler("base_handler", "net.onnx", &net, &[("words.txt", &b"\xff"[..]), ("more.json", &long[..])])
         .unwrap();
+}
+
+/// Nor are settings that cannot be meant.
+#[test]
+fn settings_that_would_be_passed_over_are_refused() {
+    let net = onnx(&[("x", &[-1, 3])], &[("y", &[-1, 2])]);
+    for (text, expected) in [
+        (
+            "batchSize: -4\n",
+            "in its model.yaml, batchSize was expected to be a number from 1 to 2147483647, got '-4'",
+        ),
+        (
+            "minWorkers: 4000\n",
+            "in its model.yaml, minWorkers was expected to be a number from 0 to 1024, got '4000'",
+        ),
+    ] {
+        let more = [("model.yaml", text.as_bytes())];
+        let fault = with_handler("base_handler", "net.onnx", &net, &more).unwrap_err();
+        assert!(fault.ends_with(expected), "{fault}");
+    }
+    let manifest = with_settings(&manifest("base_handler", "net.onnx"), "settings.conf");
+    let entries = [("MAR-INF/MANIFEST.json", manifest.as_bytes()), ("net.onnx", &net)];
+    let fault = converted(&entries, &Options::default()).unwrap_err();
+    assert!(
+        fault.ends_with("its manifest names the configFile 'settings.conf', which is not in it"),
+        "{fault}"
+    );
+    let entries = [&entries[..], &[("settings.conf", b"batchSize: 3\n")]].concat();
+    assert_eq!(converted(&entries, &Options::default()).unwrap().batch_size, 3, "whatever it is called");
+    for (workers, batch_size) in [(Some(2000), None), (None, Some(u32::MAX))] {
+        let options = Options { workers, batch_size, ..Options::default() };
+        assert!(converted(&entries, &options).unwrap_err().contains(" was expected to be at most "));
+    }
+    for (labels, expected) in [
+        ("[1]", "its index_to_name.json was expected to be an object of numbers and names"),
+        (r#"{"0": 5}"#, "'0' has no name"),
+        (r#"{"99999999": "x"}"#, "it has a class 99999999, 1048576 are allowed"),
+    ] {
+        let more = [("index_to_name.json", labels.as_bytes())];
+        let fault = with_handler("image_classifier", "net.onnx", &net, &more).unwrap_err();
+        assert!(fault.contains(expected), "{fault}");
+    }
+    let more: [(&str, &[u8]); 1] = [("index_to_name.json", br#"{"object_type_names": ["a", "b"]}"#)];
+    let pictures = onnx(&[("x", &[-1, 3, 224, 224])], &[("y", &[-1, 2])]);
+    let got = with_handler("image_classifier", "net.onnx", &pictures, &more).unwrap();
+    assert_eq!(got.models["m-postprocess"].files["labels.txt"], Content::Text("a\nb\n".to_owned()));
 }
 
 #[test]

@@ -64,6 +64,7 @@ impl ManagementApIsService for Management {
             batch_size: given(request.batch_size),
             max_batch_delay: given(request.max_batch_delay),
             initial_workers: given(request.initial_workers),
+            runtime: filled(request.runtime),
             synchronous: request.synchronous,
         };
         answer(self.0.register(request).await.map(|done| done.message))
@@ -71,10 +72,14 @@ impl ManagementApIsService for Management {
 
     async fn scale_worker(&self, request: Request<ScaleWorkerRequest>) -> Answer {
         let request = request.into_inner();
+        let min_worker = u32::try_from(request.min_worker).map_err(|_| {
+            let given = request.min_worker;
+            Status::invalid_argument(format!("min_worker was expected to be at least 0, got {given}"))
+        })?;
         let scale = Scale {
             name: request.model_name,
             version: filled(request.model_version),
-            min_worker: u32::try_from(request.min_worker).unwrap_or(0),
+            min_worker,
             max_worker: given(request.max_worker),
             synchronous: request.synchronous,
         };

@@ -51,7 +51,7 @@ pub(crate) async fn answer(
             Ok(answer::json(200, torchserve.describe(&model, version.as_deref()).await?))
         }
         Management::Scale { model, version } => {
-            let done = torchserve.scale(scale(&model, version.as_deref(), &query)).await?;
+            let done = torchserve.scale(scale(&model, version.as_deref(), &query)?).await?;
             Ok(answer::status(done.status, &done.message))
         }
         Management::SetDefault { model, version } => {
@@ -74,14 +74,19 @@ pub(crate) async fn answer(
     }
 }
 
-fn scale(model: &str, version: Option<&str>, query: &Query<'_>) -> Scale {
-    Scale {
+fn scale(model: &str, version: Option<&str>, query: &Query<'_>) -> Result<Scale, Failure> {
+    for name in ["min_worker", "max_worker"] {
+        if let Some(number) = query.number::<i64>(name).filter(|number| *number < 0) {
+            return Err(Failure::bad_request(format!("{name} was expected to be at least 0, got {number}")));
+        }
+    }
+    Ok(Scale {
         name: model.to_owned(),
         version: version.map(str::to_owned).or_else(|| query.get("model_version")),
         min_worker: query.number("min_worker").unwrap_or(1),
         max_worker: query.number("max_worker"),
         synchronous: query.truth("synchronous").unwrap_or(false),
-    }
+    })
 }
 
 fn of_query(query: &Query<'_>) -> RegisterRequest {
@@ -92,6 +97,7 @@ fn of_query(query: &Query<'_>) -> RegisterRequest {
         batch_size: query.number("batch_size"),
         max_batch_delay: query.number("max_batch_delay"),
         initial_workers: query.number("initial_workers"),
+        runtime: query.get("runtime"),
         synchronous: query.truth("synchronous").unwrap_or(true),
     }
 }
@@ -119,6 +125,7 @@ fn of_json(body: &mut Segments) -> Result<RegisterRequest, Failure> {
         batch_size: number("batch_size"),
         max_batch_delay: number("max_batch_delay"),
         initial_workers: number("initial_workers"),
+        runtime: text("runtime"),
         synchronous: truth("synchronous").unwrap_or(true),
     })
 }

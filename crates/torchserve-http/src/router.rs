@@ -104,6 +104,8 @@ pub(crate) fn management<'a>(method: &Method, path: &'a str) -> Option<Managemen
         (*method == Method::GET, *method == Method::PUT, *method == Method::POST, *method == Method::DELETE);
     Some(match parts.as_slice() {
         ["token"] => Management::Token,
+        // For its description there is OPTIONS alone.
+        [""] => Management::Method,
         ["models"] if get => Management::List,
         ["models"] if post => Management::Register,
         ["models", model, version, "set-default"] if put => {
@@ -179,7 +181,8 @@ mod tests {
             assert_eq!(find(method, path), Some(Management::Method), "{method} {path}");
         }
         assert_eq!(find(&Method::GET, "/v1/models/m"), Some(Management::Ready { model: model() }));
-        for path in ["/nope", "/models/m/1/2", "/", "/ping"] {
+        assert_eq!(find(&Method::GET, "/"), Some(Management::Method));
+        for path in ["/nope", "/models/m/1/2", "/ping"] {
             assert_eq!(find(&Method::GET, path), None, "{path}");
         }
     }

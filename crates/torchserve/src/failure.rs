@@ -41,7 +41,7 @@ impl Failure {
     pub fn no_workflows() -> Failure {
         let text = "Workflows are not served: their functions are Python. Register the models by themselves; an ensemble runs models \
                     one after the other (docs/ensembles.md)";
-        Failure::new(404, "ResourceNotFoundException", text)
+        Failure::new(404, "WorkflowNotFoundException", text)
     }
 
     /// The path is there, but not by that method, or not on this server.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use hippocamp_archive_repository::{Archives, Named, Options, RegisterFault, Registration};
+use hippocamp_archive_repository::{Archives, MAX_WORKERS, Named, Options, RegisterFault, Registration};
 use hippocamp_core::LoadOverrides;
 use hippocamp_download::Fetched;
 use hippocamp_model_config::to_json;
@@ -15,8 +15,8 @@ use tracing::{error, info};
 
 use crate::{Failure, TorchServe};
 
-/// The most instances that a client may ask for.
-const MAX_WORKERS: u32 = 1024;
+/// What TorchServe can run handlers by.
+const RUNTIMES: [&str; 3] = ["python", "python3", "LSP"];
 
 /// What is said of an update that goes on.
 const PROCESSING: &str = "Processing worker updates...";
@@ -36,6 +36,8 @@ pub struct RegisterRequest {
     pub max_batch_delay: Option<u32>,
     /// The number of instances.
     pub initial_workers: Option<u32>,
+    /// What TorchServe would run the handler by.
+    pub runtime: Option<String>,
     /// Whether the client waits until it serves.
     pub synchronous: bool,
 }
@@ -80,6 +82,11 @@ impl TorchServe {
             return Err(Failure::bad_request("Parameter url is required."));
         }
         check_workers(request.initial_workers.unwrap_or(0))?;
+        if let Some(runtime) =
+            request.runtime.as_ref().filter(|runtime| !RUNTIMES.contains(&runtime.as_str()))
+        {
+            return Err(Failure::bad_request(format!("Invalid RuntimeType value: {runtime}")));
+        }
         let fetched = if request.url.contains("://") { Some(self.fetch(&request.url).await?) } else { None };
         let (sender, receiver) = oneshot::channel();
         let this = Arc::clone(self);
@@ -103,11 +110,18 @@ impl TorchServe {
             batch_size,
             max_batch_delay,
             initial_workers,
+            runtime,
             synchronous,
         } = request;
         self.refresh().await;
-        let options =
-            Options { name: model_name, handler, batch_size, max_batch_delay, workers: initial_workers };
+        let options = Options {
+            name: model_name,
+            handler,
+            batch_size,
+            max_batch_delay,
+            workers: initial_workers,
+            runtime,
+        };
         let this = Arc::clone(self);
         let register = move || this.register_archive(&url, fetched, &options);
         let registered = off_thread(true, register)
@@ -297,8 +311,10 @@ impl TorchServe {
         {
             return Err(Failure::is_default(name));
         }
-        self.unload(&registration).await;
+        // First, so that no load which another client begins finds it any more.
         self.change(&registration, Archives::unregister).await;
+        self.unload(&registration).await;
+        self.refresh().await;
         Ok(format!("Model \"{name}\" unregistered"))
     }
 
