@@ -122,6 +122,18 @@ def test_a_batch_of_nothing(server):
     refused(server, nothing.SerializeToString(), "INVALID_ARGUMENT")
 
 
+@pytest.mark.parametrize("size", [17_000, 40_000, 60_000])
+@pytest.mark.parametrize("path", [INFER, "/inference.GRPCInferenceService/ServerLive", "/nvidia.inferenceserver.GRPCService/Status", "/a.B/C"])
+def test_more_metadata_than_a_call_may_have(server, path, size):
+    """As gRPC's C core answers, by a status; a status of HTTP would be an unknown error to clients."""
+    for metadata in ([("x-a", "v" * size)], [(f"x-{number}", "v" * (size // 20)) for number in range(20)]):
+        refused(server, b"", "RESOURCE_EXHAUSTED", path=path, metadata=metadata)
+        with pytest.raises(grpc.RpcError, match=r"received metadata size exceeds hard limit \(\d+ vs. 16384\)"):
+            call(server, path, b"", metadata=metadata)
+    data = simple_request().SerializeToString()
+    assert call(server, INFER, data, metadata=[("x-a", "v" * 15_000)]).outputs
+
+
 def test_an_unknown_method_and_an_unknown_service(server):
     refused(server, b"", "UNIMPLEMENTED", path="/inference.GRPCInferenceService/Nothing")
     refused(server, b"", "UNIMPLEMENTED", path="/nothing.Service/Nothing")

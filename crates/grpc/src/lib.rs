@@ -14,6 +14,7 @@ mod guard;
 mod health;
 mod infer;
 mod metadata;
+mod metadata_limit;
 mod model_infer;
 mod parameters;
 mod reflection;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use hippocamp_access::Access;
 use hippocamp_core::{HeaderForwarding, InferenceServer};
 use hippocamp_net::{Front, Http2, Listener, Network, Port};
+use tonic::body::Body;
 
 use crate::compression::CompressionLevel;
 use crate::delays::TestDelays;
 use crate::front::GrpcFront;
 use crate::infer;
+use crate::metadata_limit::{ASKED, MetadataLimit};
 
 /// Settings of this protocol.
 #[derive(Clone, Debug)]
@@ -47,7 +49,7 @@ impl Default for GrpcSettings {
 
 /// Serves until the network closes and the last connection is done. `mount` adds further services to the port, if there are
 /// any: it makes a front of this one.
-pub async fn serve<F: Front>(
+pub async fn serve<F: Front<Body = Body>>(
     listener: impl Into<Listener>,
     network: Arc<Network>,
     server: Arc<InferenceServer>,
@@ -58,6 +60,7 @@ pub async fn serve<F: Front>(
     let forwarding = settings.header_forwarding.clone();
     let calls = infer::Inference { server, delays, large_copy: network.large_copy(), forwarding };
     let front = GrpcFront::new(calls, network.phase(), &settings);
-    let port = Port { name: "grpc", http1: false, http2: settings.http2, counted: true };
-    hippocamp_net::serve(listener, network, port, mount(front)).await;
+    let http2 = Http2 { max_header_list_size: Some(ASKED), ..settings.http2 };
+    let port = Port { name: "grpc", http1: false, http2, counted: true };
+    hippocamp_net::serve(listener, network, port, MetadataLimit(mount(front))).await;
 }

@@ -64,6 +64,9 @@ pub struct Http2 {
     /// The age at which a connection is closed. Open requests may continue for the grace period.
     pub max_connection_age: Option<Duration>,
     pub max_connection_age_grace: Option<Duration>,
+    /// The size of a request's headers up to which the protocol is asked, by HTTP/2's way of counting. Larger ones are answered by
+    /// status 431. `None` is the library's own limit, 16 KiB.
+    pub max_header_list_size: Option<u32>,
 }
 
 impl Port {
@@ -91,7 +94,7 @@ pub(crate) async fn serve_connection<F: Front>(
             let is_unix = stream.is_unix();
             let socket = Socket::new(stream, ahead, Arc::clone(&connection), !is_http2);
             if is_http2 {
-                http2(socket, is_unix, &connection, front).await
+                http2(socket, (is_unix, port.http2.max_header_list_size), &connection, front).await
             } else {
                 http1(socket, &connection, front).await
             }
@@ -128,7 +131,7 @@ async fn http1<F: Front>(socket: Socket, connection: &Arc<Connection>, front: Ar
 
 async fn http2<F: Front>(
     socket: Socket,
-    is_unix: bool,
+    (is_unix, max_header_list_size): (bool, Option<u32>),
     connection: &Arc<Connection>,
     front: Arc<F>,
 ) -> hyper::Result<()> {
@@ -152,6 +155,9 @@ async fn http2<F: Front>(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME_SIZE)
         .max_concurrent_streams(connection.network.limits.streams);
+    if let Some(size) = max_header_list_size {
+        builder.max_header_list_size(size);
+    }
     let socket = Http2Stream::new(WriteCoalescing::new(socket), Arc::clone(connection), is_unix);
     let socket = TokioIo::new(socket);
     let served = pin!(builder.serve_connection(socket, respond));

@@ -109,6 +109,7 @@ impl GrpcArgs {
                 },
                 max_connection_age: limit(self.grpc_max_connection_age),
                 max_connection_age_grace: limit(self.grpc_max_connection_age_grace),
+                ..Http2::default()
             },
             ..GrpcSettings::default()
         }
