@@ -207,6 +207,35 @@ def test_a_stub_that_cannot_start_is_told(tmp_path, what):
         wait_until(lambda: "add_sub" in server.log() and expected[what] in server.log(), "an error that says what helps")
 
 
+@pytest.mark.parametrize("what", ["models", "backends", "environment"])
+def test_a_path_that_a_shell_would_cut_is_told_with_its_cure(tmp_path, what):
+    """The backend names paths to a shell without quotes, so that a stub of such a path gets other arguments than its own."""
+    models, backends = tmp_path / "my models", tmp_path / "my backends"
+    plain = {"models": tmp_path / "models", "backends": BACKENDS}
+    os.symlink(BACKENDS, backends)
+    os.symlink(models, plain["models"])
+    config = os.path.join(model_of(str(models), "add_sub", "add_sub"), "config.pbtxt")
+    given = {**plain, what: {"models": models, "backends": backends}.get(what)} if what != "environment" else plain
+    with open(config, "a", encoding="utf-8") as f:
+        if what == "environment":
+            os.makedirs(tmp_path / "an environment" / "bin")
+            (tmp_path / "an environment" / "bin" / "activate").write_text("")
+            f.write(f'parameters {{ key: "EXECUTION_ENV_PATH" value {{ string_value: "{tmp_path}/an environment" }} }}\n')
+    command = [BINARY, "check", given["models"], f"--backend-directory={given['backends']}"]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert checked.returncode == 1 and "has a space in it" in checked.stdout and "reach it by a link" in checked.stdout, checked.stdout
+    flags = [f"--backend-directory={given['backends']}", "--strict-readiness=false", "--exit-on-error=false"]
+    with ServerProcess(given["models"], flags=flags, ready=False, timeout=120) as server:
+        wait_until(lambda: "has a space in it, and the Python backend names it to a shell" in server.log(), "an error that says what helps")
+        assert server.log().count("ended while it started") == 0
+    if what == "models":
+        # As the error says, by a link.
+        with start(str(plain["models"])) as server:
+            client = grpc.InferenceServerClient(server.grpc)
+            assert add(client, "add_sub", 1) == [[2, 4]]
+            client.close()
+
+
 def test_a_client_that_goes_is_seen_by_the_model(tmp_path, eventually):
     model_of(str(tmp_path), "patient", "patient")
     with start(str(tmp_path)) as server:

@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 mod children;
+mod command_line;
 mod ends;
 mod host;
 mod processes;
@@ -19,6 +20,7 @@ mod stub;
 pub mod trial;
 
 pub use children::{Activity, Children, this_thread};
+pub use command_line::check_path;
 pub use ends::AwaitedEnd;
 pub use host::Host;
 pub use shared_core::SharedCore;

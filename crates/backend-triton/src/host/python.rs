@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hippocamp_backend::{Error, Result};
 use hippocamp_model_config::ModelConfig;
 use hippocamp_python_stubs::{
-    Children, Host, SHARED_MEMORY, Stub, USUAL_PREFIX, await_children, this_thread, trial,
+    Children, Host, SHARED_MEMORY, Stub, USUAL_PREFIX, await_children, check_path, this_thread, trial,
 };
 use tracing::warn;
 
@@ -60,12 +60,17 @@ impl Python {
     pub(super) fn try_stub(&self, model: &str, folder: &Path, config: &ModelConfig) -> Result<()> {
         let stub = trial::stub_of(&self.folder, folder);
         let environment = environment(config, folder);
+        let refused = |why| Error::unavailable(format!("model '{model}' cannot be executed: {why}"));
+        check_path("the model", folder).map_err(refused)?;
+        check_path("the backend's stub", &stub).map_err(refused)?;
         // The backend unpacks an archive itself, later than this.
         if environment.as_deref().is_some_and(Path::is_file) {
             return Ok(());
         }
-        trial::run(&stub, environment.as_deref())
-            .map_err(|why| Error::unavailable(format!("model '{model}' cannot be executed: {why}")))
+        if let Some(environment) = &environment {
+            check_path("EXECUTION_ENV_PATH", environment).map_err(refused)?;
+        }
+        trial::run(&stub, environment.as_deref()).map_err(refused)
     }
 
     /// What an initialization waits for. Fails if too many of them have never returned.
