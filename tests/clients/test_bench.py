@@ -1,11 +1,14 @@
 """`hippocamp bench` as a user runs it: what it reports is what the server counted."""
 
 import csv
+import http.client
+import http.server
 import json
 import os
 import re
 import signal
 import subprocess
+import threading
 import time
 import xml.dom.minidom
 
@@ -182,3 +185,70 @@ def test_mistakes_say_what_to_do(server, repository):
     open_size = bench(*address(server, "grpc"), status=1).stderr
     assert "--shape INPUT0:16" in open_size
     assert "Examples:" in bench("--help").stdout
+
+
+class JsonOnly(http.server.BaseHTTPRequestHandler):
+    """A peer that takes JSON alone, as MLServer does: our server, but for its binary tensors."""
+
+    protocol_version = "HTTP/1.1"
+    target, hides = None, False
+
+    def log_message(self, *_):
+        pass
+
+    def forward(self, method, body=None):
+        link = http.client.HTTPConnection(self.target, timeout=60)
+        link.request(method, self.path, body, {"Content-Type": "application/json"})
+        reply = link.getresponse()
+        status, data = reply.status, reply.read()
+        link.close()
+        if self.path == "/v2":
+            data = json.dumps({**json.loads(data), "extensions": []}).encode()
+        elif self.hides and method == "GET":
+            data = json.dumps({**json.loads(data), "inputs": [], "outputs": []}).encode()
+        self.answer(status, data)
+
+    def answer(self, status, data):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_GET(self):
+        self.forward("GET")
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if "inference-header-content-length" in self.headers or b"binary" in body:
+            return self.answer(422, b'{"detail": "binary tensors are not taken"}')
+        return self.forward("POST", body)
+
+
+@pytest.fixture
+def json_only(server):
+    handler = type("Handler", (JsonOnly,), {"target": server.http})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as peer:
+        # Handlers of connections that stay open do not hold up the end.
+        peer.daemon_threads = True
+        thread = threading.Thread(target=peer.serve_forever)
+        thread.start()
+        yield handler, f"http://127.0.0.1:{peer.server_port}"
+        peer.shutdown()
+        thread.join()
+
+
+def test_a_server_that_takes_json_alone(server, json_only, tmp_path):
+    handler, url = json_only
+    before = served(server)[0]
+    (level,), _ = results(tmp_path, "--url", url, *SMALL, "--requests", 20, "--warm-up", 0, "-c", 2)
+    assert (level["requests"], level["failed"]) == (20, 0)
+    # One before, as always.
+    assert served(server)[0] - before == 21
+    done = bench("--url", url, "-i", "INPUT0=1,nan", status=1)
+    assert "input 'INPUT0' holds what is no number, and the server takes JSON alone" in done.stderr
+    # One that does not name its inputs either.
+    handler.hides = True
+    (level,), _ = results(tmp_path, "--url", url, "-i", "INPUT0=1.5,2.5", "--requests", 10, "--warm-up", 0)
+    assert (level["requests"], level["failed"]) == (10, 0)
+    done = bench("--url", url, status=1)
+    assert "the server does not name the model's inputs: give each by --input NAME=VALUE" in done.stderr

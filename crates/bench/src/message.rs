@@ -5,8 +5,11 @@ mod in_memory;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use hippocamp_client::{HEADER_LENGTH, Parameter, Request, Target, grpc_message, http_header, http_path};
+use hippocamp_client::{
+    HEADER_LENGTH, Parameter, Request, Target, Tensor, grpc_message, http_header, http_path, http_plain,
+};
 use prost::Message;
+use serde_json::Value;
 
 use crate::sequence::Step;
 use crate::shared_memory::SharedMemory;
@@ -38,6 +41,8 @@ pub(crate) struct Encoder {
     pub(crate) request: Request,
     /// Where tensors are that are not in the message.
     pub(crate) memory: Option<Arc<SharedMemory>>,
+    /// The data of the inputs for a server over HTTP that takes JSON alone.
+    pub(crate) plain: Option<Arc<[Vec<Value>]>>,
 }
 
 impl Encoder {
@@ -72,6 +77,9 @@ impl Encoder {
     }
 
     fn http(&self, request: &Request, worker: u32) -> Bytes {
+        if let (Some(plain), None) = (&self.plain, &self.memory) {
+            return self.http_message("application/json", &http_plain(request, plain).to_string(), None, &[]);
+        }
         let mut json = http_header(request);
         let mut tensors = request.inputs.as_slice();
         if let Some(memory) = &self.memory {
@@ -79,13 +87,17 @@ impl Encoder {
             tensors = &[];
         }
         let json = json.to_string();
+        self.http_message("application/octet-stream", &json, Some(json.len()), tensors)
+    }
+
+    /// JSON with tensors behind it, whose length is said if there may be any.
+    fn http_message(&self, kind: &str, json: &str, header: Option<usize>, tensors: &[Tensor]) -> Bytes {
         let length = json.len() + tensors.iter().map(|tensor| tensor.data.len()).sum::<usize>();
+        let header = header.map_or(String::new(), |length| format!("{HEADER_LENGTH}: {length}\r\n"));
         let head = format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/octet-stream\r\n{HEADER_LENGTH}: {}\r\n\
-             Content-Length: {length}\r\n\r\n",
+            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: {kind}\r\n{header}Content-Length: {length}\r\n\r\n",
             http_path(&self.target, "/infer"),
             self.authority,
-            json.len(),
         );
         let mut bytes = BytesMut::with_capacity(head.len() + length);
         bytes.put(head.as_bytes());
@@ -99,7 +111,7 @@ impl Encoder {
 
 #[cfg(test)]
 mod tests {
-    use hippocamp_client::Tensor;
+    use hippocamp_client::plain_data;
     use hippocamp_tensor::DataType;
 
     use super::*;
@@ -117,6 +129,7 @@ mod tests {
                 parameters: vec![("k".to_owned(), Parameter::Int(7))],
             },
             memory: None,
+            plain: None,
         }
     }
 
@@ -135,6 +148,20 @@ mod tests {
         assert!(body.contains(r#""sequence_id":9"#) && body.contains(r#""sequence_start":true"#), "{body}");
         assert!(body.contains(r#""k":7"#) && body.contains(r#""shape":[1]"#), "{body}");
         assert!(bytes.ends_with(&[b'}', 0, 0, 0x80, 0x3f]));
+    }
+
+    #[test]
+    fn a_server_that_takes_json_alone_gets_the_numbers() {
+        let mut encoder = encoder(Encoding::Http);
+        encoder.plain = Some(encoder.request.inputs.iter().map(|input| plain_data(input).unwrap()).collect());
+        let bytes = encoder.encode(0, None);
+        let text = std::str::from_utf8(&bytes).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("Content-Type: application/json") && !head.contains(HEADER_LENGTH), "{head}");
+        assert!(head.ends_with(&format!("Content-Length: {}", body.len())), "{head}");
+        let json: Value = serde_json::from_str(body).unwrap();
+        assert_eq!(json["inputs"][0]["data"][0].as_f64(), Some(1.0));
+        assert!(!body.contains("binary"), "{body}");
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hippocamp_client::{Answer, Failure, Protocol, Request, Result, Server, Target, draw, unreachable};
+use hippocamp_client::{
+    Answer, Failure, Protocol, Request, Result, Server, Target, completed, draw, plain_data, unreachable,
+};
 use tokio::net::{TcpStream, lookup_host};
 
 use crate::args::BenchArgs;
@@ -47,7 +49,7 @@ pub(crate) async fn prepare(
     check(args, protocol, loads)?;
     let mut server = connect(args, protocol, authority).await?;
     let target = target(args);
-    let metadata = server.metadata(&target).await?;
+    let metadata = completed(server.metadata(&target).await?, &args.inputs, &args.shapes)?;
     let prepared = prepare_request(args, &metadata, SEED)?;
     ready(args, server, Place { protocol, authority }, target, prepared, loads).await
 }
@@ -81,7 +83,13 @@ pub(crate) async fn ready(
         Protocol::Grpc if args.stream => (Transport::Stream(address), Encoding::Stream),
         Protocol::Grpc => (Transport::Grpc(address), Encoding::Grpc),
     };
-    let encoder = Encoder { encoding, authority: authority.to_owned(), target, request, memory: None };
+    let plain = if server.takes_binary().await {
+        None
+    } else {
+        Some(request.inputs.iter().map(plain_data).collect::<Result<_>>()?)
+    };
+    let authority = authority.to_owned();
+    let encoder = Encoder { encoding, authority, target, request, memory: None, plain };
     let mut plan = plan(args, transport, encoder);
     // A decoupled model answers streams only.
     if !args.stream || args.shared_memory.is_some() {

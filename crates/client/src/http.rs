@@ -71,7 +71,8 @@ impl HttpServer {
             request.inputs.iter().for_each(|tensor| body.extend_from_slice(&tensor.data));
             self.send(Method::POST, &path, body.freeze(), Some(header.len())).await?
         } else {
-            let body = plain(request)?.to_string();
+            let data = request.inputs.iter().map(plain_json::data).collect::<Result<Vec<_>>>()?;
+            let body = plain(request, &data).to_string();
             self.send(Method::POST, &path, body.into(), None).await?
         };
         let mut answer = Answer {
@@ -99,7 +100,7 @@ impl HttpServer {
     }
 
     /// Whether the server lists binary tensors among its extensions. One that does not answer that is asked with them.
-    async fn takes_binary(&mut self) -> bool {
+    pub(crate) async fn takes_binary(&mut self) -> bool {
         if let Some(known) = self.takes_binary {
             return known;
         }
@@ -226,13 +227,13 @@ pub fn header(request: &Request) -> Value {
     header
 }
 
-/// The JSON of a request, with the tensors in it.
-fn plain(request: &Request) -> Result<Value> {
+/// The JSON of a request, with the data of its inputs in it.
+pub fn plain(request: &Request, data: &[Vec<Value>]) -> Value {
     let mut header = without_data(request);
-    for (input, tensor) in inputs_of(&mut header).zip(&request.inputs) {
-        input["data"] = plain_json::data(tensor)?.into();
+    for (input, data) in inputs_of(&mut header).zip(data) {
+        input["data"] = data.clone().into();
     }
-    Ok(header)
+    header
 }
 
 fn inputs_of(header: &mut Value) -> impl Iterator<Item = &mut Value> {

@@ -24,7 +24,9 @@ pub use answer::{Answer, Metadata, Parameter, Request, Tensor, TensorInfo, descr
 pub use args::{InferArgs, Protocol};
 pub use failure::{Failure, Result};
 pub use grpc::message as grpc_message;
-pub use http::{HEADER_LENGTH, header as http_header, path as http_path};
+pub use http::{HEADER_LENGTH, header as http_header, path as http_path, plain as http_plain};
 pub use infer::{check_outputs, draw, infer};
+pub use input::undeclared::completed;
 pub use input::{Inputs, given_inputs, given_shapes, parameter};
+pub use plain_json::data as plain_data;
 pub use server::{Server, Target, place, unreachable};

@@ -10,7 +10,10 @@ use crate::failure::{Failure, Result, fail};
 use crate::input::numbers;
 
 /// The `data` of an input.
-pub(crate) fn data(tensor: &Tensor) -> Result<Vec<Value>> {
+///
+/// # Errors
+/// If JSON cannot say it: numbers that are none, bytes that are no text.
+pub fn data(tensor: &Tensor) -> Result<Vec<Value>> {
     let data = values(tensor);
     if data.iter().any(|value| value.is_null() || value.is_object()) {
         let what = if tensor.data_type == DataType::Bytes { "no text" } else { "no number" };

@@ -48,6 +48,14 @@ impl Server {
         }
     }
 
+    /// Whether the server takes tensors as bytes, as `infer` sends them then. One over HTTP may take JSON alone.
+    pub async fn takes_binary(&mut self) -> bool {
+        match &mut self.0 {
+            Connection::Http(server) => server.takes_binary().await,
+            Connection::Grpc(_) => true,
+        }
+    }
+
     /// Sends a request and waits for its response.
     pub async fn infer(&mut self, target: &Target, request: &Request) -> Result<Answer> {
         match &mut self.0 {

@@ -48,7 +48,8 @@ impl Head {
 /// The text of an error response.
 pub(crate) fn error_text(status: u16, body: &[u8]) -> String {
     let json: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
-    match json["error"].as_str() {
+    // `detail` is what FastAPI says it by, and so MLServer and KServe.
+    match json["error"].as_str().or(json["detail"].as_str()) {
         Some(error) => error.to_owned(),
         None => format!("HTTP status {status}"),
     }
@@ -83,6 +84,7 @@ mod tests {
     #[test]
     fn errors_have_the_text_of_the_protocol_if_they_can() {
         assert_eq!(error_text(400, br#"{"error":"no such input"}"#), "no such input");
+        assert_eq!(error_text(422, br#"{"detail":"no such field"}"#), "no such field");
         assert_eq!(error_text(502, b"<html>"), "HTTP status 502");
     }
 

@@ -28,6 +28,7 @@ pub(crate) async fn prepare_local(args: &BenchArgs, server: &InferenceServer) ->
         target: target(args),
         request,
         memory: None,
+        plain: None,
     };
     let plan = Arc::new(plan(args, Transport::Local(model), encoder));
     send_once(&plan).await?;

@@ -22,6 +22,9 @@ pub(crate) struct Prepared {
 /// Makes the request of the command line; inputs without a value are random, and the same for the same seed.
 pub(crate) fn prepare_request(args: &BenchArgs, metadata: &Metadata, seed: u64) -> Result<Prepared> {
     check_outputs(metadata, &args.outputs)?;
+    if metadata.inputs.is_empty() {
+        return failure("the server does not name the model's inputs: give each by --input NAME=VALUE");
+    }
     let shapes = given_shapes(metadata, &args.shapes)?;
     let given = given_inputs(metadata, &args.inputs, &shapes)?;
     let mut generator = Rng::with_seed(seed);

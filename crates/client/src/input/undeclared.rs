@@ -10,7 +10,10 @@ use crate::failure::{Failure, Result, fail};
 
 /// The metadata; if it has no inputs, with those that `values`, which are all `--input`, have a value for. The type of one
 /// follows from its value, and how many dimensions it has from `shapes`, which are all `--shape`, or from its file.
-pub(crate) fn completed(mut metadata: Metadata, values: &[String], shapes: &[String]) -> Result<Metadata> {
+///
+/// # Errors
+/// If a value has no name, or its file cannot be read.
+pub fn completed(mut metadata: Metadata, values: &[String], shapes: &[String]) -> Result<Metadata> {
     if !metadata.inputs.is_empty() {
         return Ok(metadata);
     }
