@@ -29,6 +29,7 @@ mod report;
 mod samples;
 mod sequence;
 mod shared_memory;
+mod stop;
 mod threads;
 mod tune;
 mod worker;

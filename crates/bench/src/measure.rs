@@ -14,6 +14,7 @@ use crate::point::Point;
 use crate::process::{cores, cpu_time};
 use crate::progress::Progress;
 use crate::samples::Samples;
+use crate::stop::Stop;
 use crate::threads::Threads;
 
 /// How often answered requests are counted.
@@ -59,7 +60,11 @@ impl Session {
         if !is_interrupted {
             control.enter(Phase::Measuring);
             let end = plan.requests.is_none().then_some(begin + plan.seconds);
-            is_interrupted = self.watch(plan, &mut threads, end, &mut samples).await;
+            let stop = |samples: &Samples, threads: &Threads| {
+                plan.stop.is_some_and(|stop| stop.is_known(samples, || threads.record()))
+            };
+            let tick = plan.stop.map_or(TICK, |_| Stop::tick(plan.seconds));
+            is_interrupted = self.watch(plan, &mut threads, (end, tick), &mut samples, stop).await;
         }
         control.enter(Phase::Draining);
         let mut elapsed = begin.elapsed();
@@ -104,7 +109,12 @@ impl Session {
             let (cpu, begin) = (cpu_time(), Instant::now());
             control.enter(Phase::WarmUp);
             let end = Some(begin + plan.warm_up);
-            let is_interrupted = self.watch(plan, &mut threads, end, &mut Samples::new(begin)).await;
+            let stop = |samples: &Samples, _: &Threads| {
+                plan.stop.is_some() && Stop::is_warm(samples, load.workers())
+            };
+            let tick = plan.stop.map_or(TICK, |_| Stop::tick(plan.seconds));
+            let samples = &mut Samples::new(begin);
+            let is_interrupted = self.watch(plan, &mut threads, (end, tick), samples, stop).await;
             let time = begin.elapsed().as_secs_f64() * f64::from(count);
             let is_busy = cpu_time().saturating_sub(cpu).as_secs_f64() > BUSY * time;
             let more = (count * 2).min(most).min(cores());
@@ -121,16 +131,17 @@ impl Session {
         }
     }
 
-    /// Counts answers until `end`, until all threads have ended, until none has come for as long as one may take, or until the
-    /// user wants to stop; true if it was he.
+    /// Counts answers, once a tick, until `end` or what `stop` says, until all threads have ended, until none has come for as long as
+    /// one may take, or until the user wants to stop; true if it was he.
     async fn watch(
         &mut self,
         plan: &Plan,
         threads: &mut Threads,
-        end: Option<Instant>,
+        (end, tick): (Option<Instant>, Duration),
         samples: &mut Samples,
+        stop: impl Fn(&Samples, &Threads) -> bool,
     ) -> bool {
-        let mut ticks = tokio::time::interval(TICK);
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + tick, tick);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let over = async {
             match end {
@@ -139,6 +150,8 @@ impl Session {
             }
         };
         tokio::pin!(over);
+        // What was begun before, and ends now, is part of the throughput.
+        let before = threads.counts().ended_well();
         let mut last = (Instant::now(), 0);
         let is_interrupted = loop {
             tokio::select! {
@@ -148,7 +161,10 @@ impl Session {
                 _ = ticks.tick() => {
                     let now = Instant::now();
                     let counts = threads.counts();
-                    samples.add(now, counts.answered);
+                    samples.add(now, counts.ended_well() - before);
+                    if stop(samples, threads) {
+                        break false;
+                    }
                     self.progress.show(counts.answered, counts.failed);
                     if counts.all() != last.1 {
                         last = (now, counts.all());
@@ -158,7 +174,7 @@ impl Session {
                 }
             }
         };
-        samples.add(Instant::now(), threads.counts().answered);
+        samples.add(Instant::now(), threads.counts().ended_well() - before);
         is_interrupted
     }
 

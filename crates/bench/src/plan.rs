@@ -7,6 +7,7 @@ use std::time::Duration;
 use hippocamp_core::LoadedModel;
 
 use crate::message::Encoder;
+use crate::stop::Stop;
 
 /// How many requests under way share a gRPC connection by default, as in Triton's own clients.
 const STREAMS: u32 = 6;
@@ -22,6 +23,8 @@ pub(crate) struct Plan {
     pub(crate) seconds: Duration,
     pub(crate) requests: Option<u64>,
     pub(crate) warm_up: Duration,
+    /// When a level, and its warm-up, end before that.
+    pub(crate) stop: Option<Stop>,
     /// How long an answer may take.
     pub(crate) timeout: Duration,
     pub(crate) connections: Option<u32>,

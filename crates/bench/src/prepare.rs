@@ -126,6 +126,7 @@ fn plan(args: &BenchArgs, transport: Transport, encoder: Encoder) -> Plan {
         seconds: Duration::from_secs_f64(args.seconds),
         requests: args.requests,
         warm_up: Duration::from_secs_f64(args.warm_up),
+        stop: None,
         timeout: Duration::from_secs(args.timeout),
         connections: args.connections,
         threads: args.threads,

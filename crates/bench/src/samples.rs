@@ -34,6 +34,20 @@ impl Samples {
         edges.windows(2).map(|edge| (edge[1] - edge[0]) / window).collect()
     }
 
+    /// Requests a second in so many parts of as many samples each; `None` if the samples cannot be divided so, or have fewer answers.
+    pub(crate) fn parts(&self, count: usize, least: u64) -> Option<Vec<f64>> {
+        let each = (self.samples.len() - 1) / count;
+        let answered = self.samples.last().map_or(0, |(_, answered)| *answered);
+        if each == 0 || (self.samples.len() - 1) % count != 0 || answered < least {
+            return None;
+        }
+        let edges: Vec<_> = self.samples.iter().step_by(each).collect();
+        let rate = |edge: &[&(Duration, u64)]| {
+            (edge[1].1 - edge[0].1) as f64 / (edge[1].0 - edge[0].0).as_secs_f64().max(1e-9)
+        };
+        Some(edges.windows(2).map(rate).collect())
+    }
+
     /// The number of answered requests after so many seconds, between two samples in proportion.
     fn count_at(&self, seconds: f64) -> f64 {
         let after = self.samples.partition_point(|(time, _)| time.as_secs_f64() < seconds);

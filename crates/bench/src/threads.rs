@@ -39,6 +39,11 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
+    /// The number of requests that were answered, or not measured.
+    pub(crate) fn ended_well(self) -> u64 {
+        self.answered + self.warm_up
+    }
+
     /// The number of all requests that have ended.
     pub(crate) fn all(self) -> u64 {
         self.answered + self.failed + self.warm_up

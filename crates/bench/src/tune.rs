@@ -78,8 +78,8 @@ pub async fn tune(args: &TuneArgs, server: &Arc<InferenceServer>, draft: Option<
     }
     let goal = Goal { latency_ms: args.latency };
     let mut measurement = Measurement::new(args, server, draft, session(&args.bench())?, goal);
-    let measure = async |settings: &Settings, levels| measurement.run(settings, levels).await;
-    let Found { tried, best } = search(&space, goal, measure).await?;
+    let measure = async |settings: &Settings, levels, worth| measurement.run(settings, levels, worth).await;
+    let Found { tried, best } = search(&space, goal, args.svg.is_some(), measure).await?;
     if let Some(why) = &tried[best].outcome.refused {
         return Err(Failure::new(format!("'{}' cannot be measured with any settings: {why}", args.model)));
     }

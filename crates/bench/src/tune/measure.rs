@@ -18,9 +18,13 @@ use crate::measure::Session;
 use crate::plan::{Load, Plan};
 use crate::point::Point;
 use crate::prepare::prepare_local;
+use crate::stop::Stop;
 
 /// A level that has less than this more than the one before is no gain.
 const GROWTH: f64 = 1.03;
+
+/// Half the width of the interval that a level's throughput has to be known in, of 95 %. What a setting has to gain to be taken is more.
+const PRECISION: f64 = 0.02;
 
 /// How many requests a level should answer, so that it tells something of slow models, too.
 const ENOUGH: f64 = 30.0;
@@ -42,6 +46,8 @@ pub(crate) struct Measurement<'a> {
     seen: HashSet<String>,
     /// What the last level reached.
     last: Option<Level>,
+    /// The config that the model is loaded with.
+    loaded: Option<String>,
 }
 
 impl<'a> Measurement<'a> {
@@ -53,16 +59,21 @@ impl<'a> Measurement<'a> {
         goal: Goal,
     ) -> Measurement<'a> {
         let (bench, seen) = (args.bench(), HashSet::new());
-        Measurement { args, server, draft, session, goal, bench, seen, last: None }
+        // The server has loaded it as it is.
+        let loaded = Some(draft.text().to_owned());
+        Measurement { args, server, draft, session, goal, bench, seen, last: None, loaded }
     }
 
     /// What comes of settings. `None` if they are the same as some that were measured, unless certain levels or all are wanted.
-    pub(crate) async fn run(&mut self, settings: &Settings, levels: Levels) -> Result<Option<Outcome>> {
+    pub(crate) async fn run(
+        &mut self,
+        settings: &Settings,
+        levels: Levels,
+        worth: Option<f64>,
+    ) -> Result<Option<Outcome>> {
         let text = edited(self.draft.text(), settings)?;
-        self.draft.try_out(&text).map_err(|why| Failure::new(format!("no config can be tried: {why}")))?;
-        let overrides = LoadOverrides::default();
-        if let Err(error) = self.server.load_in_any_mode(&self.args.model, overrides).await {
-            return Ok(Some(Outcome::refused(self.draft.with_real_paths(&error.to_string()))));
+        if let Err(why) = self.load(text).await? {
+            return Ok(Some(Outcome::refused(why)));
         }
         let model =
             self.server.model(&self.args.model, None).map_err(|error| Failure::new(error.to_string()))?;
@@ -77,18 +88,38 @@ impl<'a> Measurement<'a> {
             Ok(ready) => ready,
             Err(failure) => return Ok(Some(Outcome::refused(failure.to_string()))),
         };
-        let outcome = self.climb(settings, levels, &mut ready.plan).await?;
+        let outcome = self.climb(settings, (levels, worth), &mut ready.plan).await?;
         drop(ready.finish().await);
         Ok(Some(outcome))
     }
 
-    async fn climb(&mut self, settings: &Settings, levels: Levels, plan: &mut Arc<Plan>) -> Result<Outcome> {
+    /// Loads the model with a config, unless that is what it is loaded with. The inner error is why the model cannot be loaded with it.
+    async fn load(&mut self, text: String) -> Result<std::result::Result<(), String>> {
+        if self.loaded.as_ref() == Some(&text) {
+            return Ok(Ok(()));
+        }
+        self.draft.try_out(&text).map_err(|why| Failure::new(format!("no config can be tried: {why}")))?;
+        self.loaded = None;
+        let overrides = LoadOverrides::default();
+        if let Err(error) = self.server.load_in_any_mode(&self.args.model, overrides).await {
+            return Ok(Err(self.draft.with_real_paths(&error.to_string())));
+        }
+        self.loaded = Some(text);
+        Ok(Ok(()))
+    }
+
+    async fn climb(
+        &mut self,
+        settings: &Settings,
+        (levels, worth): (Levels, Option<f64>),
+        plan: &mut Arc<Plan>,
+    ) -> Result<Outcome> {
         let levels = levels.within(self.args.concurrency);
         let mut measured = Vec::new();
         let (mut next, mut before, mut flat) = (Some(levels.first()), 0.0, 0);
         while let Some(concurrency) = next.filter(|concurrency| *concurrency <= self.args.concurrency) {
             self.session.progress.title(&format!("{settings}; {concurrency} under way"));
-            self.set_time(plan);
+            self.set_time(plan, worth);
             let point = self.session.measure(plan, Load::Closed { concurrency }).await?;
             if point.is_interrupted {
                 return Err(Failure::new("interrupted; the config is as it was"));
@@ -111,14 +142,16 @@ impl<'a> Measurement<'a> {
         Ok(Outcome::of(measured))
     }
 
-    /// Has the next level take long enough for some requests, as far as the last one tells.
-    fn set_time(&self, plan: &mut Arc<Plan>) {
+    /// Has the next level take long enough for some requests, as far as the last one tells, and end before that once it is known.
+    fn set_time(&self, plan: &mut Arc<Plan>, worth: Option<f64>) {
         let needed = self.last.map_or(0.0, |last| ENOUGH / last.rate);
         let seconds = needed.clamp(self.args.seconds, self.args.seconds.max(LONGEST));
         // Nobody else has it between measurements.
         if let Some(plan) = Arc::get_mut(plan) {
             plan.seconds = Duration::from_secs_f64(seconds);
             plan.warm_up = Duration::from_secs_f64(seconds / 3.0);
+            let latency = self.goal.latency_ms.map(|ms| Duration::from_secs_f64(ms / 1000.0));
+            plan.stop = Some(Stop { precision: PRECISION, worth, latency });
         }
     }
 }

@@ -106,7 +106,7 @@ impl Outcome {
                 let same = again.iter().filter(|level| level.concurrency == concurrency);
                 let mut values: Vec<f64> = same.map(of).collect();
                 values.sort_by(f64::total_cmp);
-                values[values.len() / 2]
+                (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0
             };
             let level =
                 Level { concurrency, rate: middle(|level| level.rate), p99_ms: middle(|level| level.p99_ms) };
@@ -118,8 +118,13 @@ impl Outcome {
     }
 }
 
+/// The least score that is clearly better than another one.
+pub(crate) fn least_better(than: f64) -> f64 {
+    than + GAIN * than.abs()
+}
+
 /// Whether a score is clearly better than another one.
 pub(crate) fn is_better(score: f64, than: f64) -> bool {
     // Nothing is worse than what was refused.
-    if than == f64::NEG_INFINITY { score > than } else { score > than + GAIN * than.abs() }
+    if than == f64::NEG_INFINITY { score > than } else { score > least_better(than) }
 }

@@ -2,7 +2,7 @@
 
 use hippocamp_client::Result;
 
-use super::outcome::{Goal, Level, Outcome, Tried, is_better};
+use super::outcome::{Goal, Level, Outcome, Tried, is_better, least_better};
 use super::settings::{Settings, Space};
 
 /// How often all settings are gone through. A setting may be worth another look once the others have changed.
@@ -67,10 +67,13 @@ impl Levels {
     }
 }
 
-/// Measures settings; `None` if they are the same as others that were measured.
-pub(crate) trait Measure: AsyncFnMut(&Settings, Levels) -> Result<Option<Outcome>> {}
+/// What a level has to reach for its throughput to be of interest; `None` if it always is.
+pub(crate) type Worth = Option<f64>;
 
-impl<F: AsyncFnMut(&Settings, Levels) -> Result<Option<Outcome>>> Measure for F {}
+/// Measures settings; `None` if they are the same as others that were measured.
+pub(crate) trait Measure: AsyncFnMut(&Settings, Levels, Worth) -> Result<Option<Outcome>> {}
+
+impl<F: AsyncFnMut(&Settings, Levels, Worth) -> Result<Option<Outcome>>> Measure for F {}
 
 /// What was tried, of which the first are the settings of the config, and the index of the best.
 #[derive(Debug)]
@@ -79,16 +82,21 @@ pub(crate) struct Found {
     pub(crate) best: usize,
 }
 
-/// Tries settings.
-pub(crate) async fn search(space: &Space, goal: Goal, mut measure: impl Measure) -> Result<Found> {
+/// Tries settings. `draws` is whether all levels of the best are wanted, for a picture.
+pub(crate) async fn search(
+    space: &Space,
+    goal: Goal,
+    draws: bool,
+    mut measure: impl Measure,
+) -> Result<Found> {
     let start = Settings::default();
-    let outcome = measure(&start, Levels::All).await?.unwrap_or_default();
+    let outcome = measure(&start, Levels::All, None).await?.unwrap_or_default();
     let mut search = Search { goal, tried: vec![Tried { settings: start, outcome }], best: 0 };
     search.vary(space, &mut measure).await?;
     let best = search.finals(&mut measure).await?;
-    if best > 0 {
+    if best > 0 && draws {
         // The line of the best in the picture is to be as long as that of the config as it was.
-        let outcome = measure(&search.tried[best].settings, Levels::All).await?;
+        let outcome = measure(&search.tried[best].settings, Levels::All, None).await?;
         search.tried[best].outcome.add(outcome.unwrap_or_default());
     }
     Ok(Found { tried: search.tried, best })
@@ -138,7 +146,10 @@ impl Search {
         let best = self.tried[self.best].outcome.chosen(self.goal).map_or(1, |level| level.concurrency);
         // Fewer do not fill a batch.
         let from = best.max(settings.max_batch.unwrap_or(1));
-        let Some(outcome) = measure(&settings, Levels::From(from)).await? else {
+        // What misses the least that counts as better does so clearly or not.
+        let score = self.score(self.best);
+        let worth = (score > 0.0).then(|| least_better(score));
+        let Some(outcome) = measure(&settings, Levels::From(from), worth).await? else {
             // As good as what they are the same as.
             return Ok(self.score(self.best));
         };
@@ -165,21 +176,47 @@ impl Search {
             |index: &usize| self.tried[*index].outcome.chosen(self.goal).map_or(1, |level| level.concurrency);
         // At the level of the others, too: that the one of some is lower may be luck as well.
         let most = order.iter().map(level).max().unwrap_or(1);
-        let mut measured: Vec<Vec<Level>> = vec![Vec::new(); order.len()];
-        for _ in 0..TURNS {
-            for (index, levels) in order.iter().zip(&mut measured) {
-                let own = level(index);
+        let mut measured: Vec<Vec<Outcome>> = vec![Vec::new(); order.len()];
+        for turn in 0..TURNS {
+            // Back and forth, so that what is loaded is measured twice before the next is loaded, and a drift of the machine is none.
+            let mut places: Vec<usize> = (0..order.len()).collect();
+            if turn % 2 == 1 {
+                places.reverse();
+            }
+            for place in places {
+                let index = order[place];
+                let own = level(&index);
                 let both = Levels::Both(own, if self.goal.latency_ms.is_some() { own } else { most });
-                let again = measure(&self.tried[*index].settings, both).await?.unwrap_or_default();
-                levels.extend(again.levels);
+                let again = measure(&self.tried[index].settings, both, None).await?.unwrap_or_default();
+                measured[place].push(again);
+            }
+            if turn > 0 && is_decided(&measured, self.goal) {
+                break;
             }
         }
-        for (index, levels) in order.iter().zip(measured) {
+        for (index, outcomes) in order.iter().zip(measured) {
+            let levels: Vec<Level> = outcomes.into_iter().flat_map(|outcome| outcome.levels).collect();
             self.tried[*index].outcome.confirm(&levels, self.goal);
         }
         let better = |best, index| if is_better(self.score(index), self.score(best)) { index } else { best };
         Ok(order.into_iter().reduce(better).unwrap_or(0))
     }
+}
+
+/// Whether further turns would hardly change what is best: each measurement of the one with the best of the lowest is better than all of
+/// each other, or no measurements of the two are so far apart that it would count. A goal for the latency is decided by few
+/// requests in a hundred, so that no two turns are enough.
+fn is_decided(measured: &[Vec<Outcome>], goal: Goal) -> bool {
+    let scores = measured.iter().map(|outcomes| outcomes.iter().map(|outcome| outcome.score(goal)));
+    let ends: Vec<(f64, f64)> = scores
+        .map(|scores| {
+            scores.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), s| (low.min(s), high.max(s)))
+        })
+        .collect();
+    let Some(best) = ends.iter().copied().max_by(|a, b| a.0.total_cmp(&b.0)) else { return true };
+    let is_apart = |other: (f64, f64)| is_better(best.0, other.1);
+    let is_same = |other: (f64, f64)| !is_better(best.1.max(other.1), best.0.min(other.0));
+    goal.latency_ms.is_none() && ends.iter().all(|&other| other == best || is_apart(other) || is_same(other))
 }
 
 fn instances(space: &Space, best: Settings) -> Vec<Settings> {

@@ -72,6 +72,8 @@ impl Space {
             } else {
                 config.instance_group.iter().filter_map(|group| u32::try_from(group.count).ok()).collect()
             };
+            // The number of a config is tried with other threads only.
+            let counts = if args.tries(Setting::Instances) || has_threads { counts } else { Vec::new() };
             for count in counts {
                 space.instances.push((count, None));
                 if has_threads {

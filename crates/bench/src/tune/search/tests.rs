@@ -38,7 +38,8 @@ fn found_in(
         }
         Outcome::of(measured)
     };
-    let search = search(space, goal, async |settings: &Settings, levels| Ok(Some(climb(settings, levels))));
+    let measure = async |settings: &Settings, levels, _: Worth| Ok(Some(climb(settings, levels)));
+    let search = search(space, goal, true, measure);
     let found = runtime.block_on(search).unwrap();
     (found, count.into_inner())
 }
