@@ -154,11 +154,15 @@ def one(model, rounds, seconds, work):
     return results
 
 
-def tune(only, rounds, seconds, output):
+def tune(only, rounds, seconds, output, is_exhaustive=False):
     if not os.path.isfile(BINARY):
         sys.exit(f"bench: {BINARY} is missing: cargo build --release")
-    parts = ["tests", "perf_analyzer", "python-backend", "model-analyzer", "onnxruntime"]
+    parts = ["tests", "python-backend", "onnxruntime", *(["models"] if is_exhaustive else ["perf_analyzer", "model-analyzer"])]
     subprocess.run([os.path.join(ROOT, "scripts", "fetch"), *parts], check=True)
+    if is_exhaustive:
+        from .exhaustive import exhaustive
+
+        return exhaustive(only, seconds, cores(), output)
     results = []
     with tempfile.TemporaryDirectory(prefix="bench-tune-") as work:
         for model in only or MODELS:
