@@ -86,7 +86,11 @@ impl ConsolePorts {
     ) -> anyhow::Result<JoinSet<()>> {
         let mut fronts = JoinSet::new();
         for listener in listeners.metrics {
-            info!("metrics on {}", listener.address()?);
+            let address = listener.address()?;
+            info!("metrics on {address}");
+            if self.console.is_some() && !self.own_port {
+                info!("console on {address}");
+            }
             let (of_port, server) = (Arc::clone(network), Arc::clone(server));
             let access = accesses.metrics.clone();
             let front = self.front(network, !self.own_port);

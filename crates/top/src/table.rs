@@ -87,10 +87,11 @@ fn number(value: Option<f64>) -> String {
 fn head(page: &Page, settings: &Settings) -> String {
     let sum = |part: fn(&crate::page::Counters) -> f64| page.models.values().map(part).sum::<f64>();
     format!(
-        "{}:{}  {} models  {:.0} requests answered, {:.0} failed, {:.0} wait     every {} s; r requests, l latency, w waiting, n name, q ends",
+        "{}:{}  {} {}  {:.0} requests answered, {:.0} failed, {:.0} wait     every {} s; r requests, l latency, w waiting, n name, q ends",
         settings.address.host,
         settings.address.port,
         page.models.len(),
+        if page.models.len() == 1 { "model" } else { "models" },
         sum(|counters| counters.success),
         sum(|counters| counters.failure),
         sum(|counters| counters.pending),
