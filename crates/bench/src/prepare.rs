@@ -83,13 +83,13 @@ pub(crate) async fn ready(
         Protocol::Grpc if args.stream => (Transport::Stream(address), Encoding::Stream),
         Protocol::Grpc => (Transport::Grpc(address), Encoding::Grpc),
     };
-    let plain = if server.takes_binary().await {
+    let json = if server.takes_binary().await {
         None
     } else {
         Some(request.inputs.iter().map(plain_data).collect::<Result<_>>()?)
     };
     let authority = authority.to_owned();
-    let encoder = Encoder { encoding, authority, target, request, memory: None, plain };
+    let encoder = Encoder { encoding, authority, target, request, memory: None, plain: json };
     let mut plan = plan(args, transport, encoder);
     // A decoupled model answers streams only.
     if !args.stream || args.shared_memory.is_some() {

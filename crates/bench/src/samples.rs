@@ -36,14 +36,15 @@ impl Samples {
 
     /// Requests a second in so many parts of as many samples each; `None` if the samples cannot be divided so, or have fewer answers.
     pub(crate) fn parts(&self, count: usize, least: u64) -> Option<Vec<f64>> {
-        let each = (self.samples.len() - 1) / count;
+        let whole = self.samples.len() - 1;
+        let each = whole / count;
         let answered = self.samples.last().map_or(0, |(_, answered)| *answered);
-        if each == 0 || (self.samples.len() - 1) % count != 0 || answered < least {
+        if each == 0 || !whole.is_multiple_of(count) || answered < least {
             return None;
         }
         let edges: Vec<_> = self.samples.iter().step_by(each).collect();
         let rate = |edge: &[&(Duration, u64)]| {
-            (edge[1].1 - edge[0].1) as f64 / (edge[1].0 - edge[0].0).as_secs_f64().max(1e-9)
+            (edge[1].1 - edge[0].1) as f64 / edge[1].0.saturating_sub(edge[0].0).as_secs_f64().max(1e-9)
         };
         Some(edges.windows(2).map(rate).collect())
     }

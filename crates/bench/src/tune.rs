@@ -2,6 +2,7 @@
 
 mod args;
 mod measure;
+mod others;
 mod outcome;
 mod search;
 mod settings;
@@ -34,6 +35,8 @@ pub struct Tuned {
     best: usize,
     /// The config with the best settings, where these differ.
     change: Option<Change>,
+    /// The share of the machine that other processes took meanwhile.
+    others: Option<f64>,
 }
 
 #[derive(Debug)]
@@ -79,7 +82,9 @@ pub async fn tune(args: &TuneArgs, server: &Arc<InferenceServer>, draft: Option<
     let goal = Goal { latency_ms: args.latency };
     let mut measurement = Measurement::new(args, server, draft, session(&args.bench())?, goal);
     let measure = async |settings: &Settings, levels, worth| measurement.run(settings, levels, worth).await;
-    let Found { tried, best } = search(&space, goal, args.svg.is_some(), measure).await?;
+    let found = search(&space, goal, args.svg.is_some(), measure).await;
+    let others = measurement.others();
+    let Found { tried, best } = found?;
     if let Some(why) = &tried[best].outcome.refused {
         return Err(Failure::new(format!("'{}' cannot be measured with any settings: {why}", args.model)));
     }
@@ -93,7 +98,7 @@ pub async fn tune(args: &TuneArgs, server: &Arc<InferenceServer>, draft: Option<
         }
         change = Some(Change { path, text, is_written: !args.dry_run });
     }
-    let tuned = Tuned { model: args.model.clone(), goal, tried, best, change };
+    let tuned = Tuned { model: args.model.clone(), goal, tried, best, change, others };
     if let Some(file) = &args.svg {
         write(file, &svg::render(&tuned))?;
     }

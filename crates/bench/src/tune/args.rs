@@ -40,7 +40,8 @@ pub struct TuneArgs {
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub concurrency: u32,
 
-    /// How long each level of the load is measured, after a third of it to warm up. Slow models are given up to two seconds.
+    /// How long each level of the load is measured at most, after a third of it to warm up. It ends once enough is known. Slow models
+    /// are given up to two seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 0.3, value_parser = seconds)]
     pub seconds: f64,
 

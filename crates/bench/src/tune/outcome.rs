@@ -106,7 +106,7 @@ impl Outcome {
                 let same = again.iter().filter(|level| level.concurrency == concurrency);
                 let mut values: Vec<f64> = same.map(of).collect();
                 values.sort_by(f64::total_cmp);
-                (values[(values.len() - 1) / 2] + values[values.len() / 2]) / 2.0
+                f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2])
             };
             let level =
                 Level { concurrency, rate: middle(|level| level.rate), p99_ms: middle(|level| level.p99_ms) };

@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use super::Tuned;
 
+/// The share of the machine above which it is told that others took it.
+const MUCH: f64 = 0.1;
+
 pub(crate) fn render(tuned: &Tuned) -> String {
     let mut out = String::new();
     let goal = tuned.goal.latency_ms.map_or_else(
@@ -34,6 +37,13 @@ pub(crate) fn render(tuned: &Tuned) -> String {
             out,
             "\nNo settings answer 99 % of requests in time: the shortest that was found is {:.2} ms.",
             level.p99_ms
+        );
+    }
+    if let Some(share) = tuned.others.filter(|share| *share > MUCH) {
+        let _ = writeln!(
+            out,
+            "\nOther processes took {:.0} % of the processors meanwhile: on a quiet machine the result may be another one.",
+            100.0 * share
         );
     }
     let _ = match &tuned.change {
