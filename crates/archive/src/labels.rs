@@ -33,7 +33,7 @@ pub(crate) fn labels(archive: &Archive) -> Result<Option<String>> {
     let mut lines = Vec::new();
     for (key, value) in named {
         let name = match value {
-            Value::Array(names) => names.last().and_then(Value::as_str),
+            Value::Array(forms) => forms.last().and_then(Value::as_str),
             value => value.as_str(),
         };
         let name = name.ok_or_else(|| fault(format!("'{}' has no name", key.escape_debug())))?;
