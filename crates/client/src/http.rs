@@ -52,6 +52,7 @@ impl HttpServer {
 
     pub(crate) async fn metadata(&mut self, target: &Target) -> Result<Metadata> {
         let (body, _) = self.send(Method::GET, &path(target, ""), Bytes::new(), None).await?;
+        check_object(&body)?;
         Ok(Metadata { inputs: infos(&body["inputs"])?, outputs: infos(&body["outputs"])? })
     }
 
@@ -75,6 +76,7 @@ impl HttpServer {
             let body = plain(request, &data).to_string();
             self.send(Method::POST, &path, body.into(), None).await?
         };
+        check_object(&json)?;
         let mut answer = Answer {
             model: text(&json, "model_name"),
             version: text(&json, "model_version"),
@@ -182,14 +184,27 @@ impl HttpServer {
     }
 }
 
+/// Fails if an answer is none of KServe v2, as that of another service at the same place.
+fn check_object(json: &Value) -> Result<()> {
+    if json.is_object() {
+        return Ok(());
+    }
+    fail!("what the server answers is no object of JSON; does it speak KServe v2?")
+}
+
 fn read(answer: Response<Bytes>) -> Result<Parts> {
     let length = answer.headers().get(HEADER_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let (head, mut body) = answer.into_parts();
     let rest = body.split_off(length.unwrap_or(body.len()).min(body.len()));
-    let json: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let read = serde_json::from_slice(&body);
     if head.status.is_success() {
-        return Ok((json, rest));
+        return match read {
+            Ok(json) => Ok((json, rest)),
+            Err(_) if body.is_empty() => Ok((Value::Null, rest)),
+            Err(_) => fail!("what the server answers is no JSON; does it speak KServe v2?"),
+        };
     }
+    let json: Value = read.unwrap_or_default();
     // `detail` is what FastAPI says it by, and so MLServer and KServe.
     match (&json["error"], &json["detail"]) {
         (Value::String(error), _) | (_, Value::String(error)) => fail!("{error}"),

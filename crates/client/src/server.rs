@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::answer::{Answer, Metadata, Request};
 use crate::args::Protocol;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Result, fail};
 use crate::grpc::GrpcServer;
 use crate::http::HttpServer;
 
@@ -29,6 +29,12 @@ pub struct Target {
 impl Server {
     /// Connects to `address`, which is `HOST:PORT`. `timeout` is also that of every request.
     pub async fn connect(protocol: Protocol, address: &str, timeout: Duration) -> Result<Server> {
+        if let Some((scheme, _)) = address.split_once("://") {
+            // Never without TLS where TLS was asked for.
+            fail!(
+                "{scheme}:// is not supported: let a proxy on this machine speak TLS, and name it by http:// or grpc://"
+            );
+        }
         let connection = match protocol {
             Protocol::Http => HttpServer::connect(address, timeout).await.map(Connection::Http),
             Protocol::Grpc => GrpcServer::connect(address, timeout).await.map(Connection::Grpc),
@@ -123,7 +129,11 @@ impl Server {
 /// Protocol and `HOST:PORT`, derived from the command line.
 pub fn place(url: Option<&str>, protocol: Option<Protocol>) -> (Protocol, String) {
     let url = url.unwrap_or_default().trim_end_matches('/');
-    let (scheme, address) = url.split_once("://").unwrap_or(("", url));
+    // What is no scheme of ours stays, for the connection to refuse it.
+    let (scheme, address) = match url.split_once("://") {
+        Some((scheme @ ("http" | "grpc"), address)) => (scheme, address),
+        _ => ("", url),
+    };
     let by_name = match scheme {
         "grpc" => Some(Protocol::Grpc),
         "http" => Some(Protocol::Http),
@@ -157,6 +167,15 @@ pub fn unreachable(address: &str, why: impl std::fmt::Display) -> Failure {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn what_asks_for_tls_is_refused_before_anything_is_sent() {
+        for url in ["https://127.0.0.1:8000", "grpcs://127.0.0.1:8001", "https://127.0.0.1"] {
+            let (protocol, address) = place(Some(url), None);
+            let refused = Server::connect(protocol, &address, Duration::from_secs(1)).await.unwrap_err();
+            assert!(refused.to_string().contains(":// is not supported"), "{url}: {refused}");
+        }
+    }
+
     #[test]
     fn the_protocol_follows_from_the_url_unless_it_is_said() {
         let (http, grpc) = (Protocol::Http, Protocol::Grpc);
@@ -170,6 +189,7 @@ mod tests {
             (Some("host"), None, (http, "host:8000")),
             (Some("[::1]:80"), None, (http, "[::1]:80")),
             (Some("[::1]"), None, (http, "[::1]:8000")),
+            (Some("https://host:443"), None, (http, "https://host:443")),
         ];
         for (url, protocol, (want, address)) in cases {
             assert_eq!(place(url, protocol), (want, address.to_owned()), "{url:?} {protocol:?}");

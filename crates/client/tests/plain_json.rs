@@ -123,3 +123,13 @@ async fn refusals_of_such_servers_are_passed_on() {
         "the server does not name the model's inputs: '@picture.jpg' was expected to be NAME=VALUE"
     );
 }
+
+#[tokio::test]
+async fn what_is_no_answer_of_the_protocol_is_none() {
+    for answer in ["<html>Sign in</html>", "", "[]", "3"] {
+        let (url, _) = server("200 OK", answer).await;
+        let args = InferArgs::parse_from(["hippocamp infer", "m", &url, "--input", "x=1,2"]);
+        let failure = infer(&args).await.unwrap_err().to_string();
+        assert!(failure.contains("does it speak KServe v2?"), "{answer}: {failure}");
+    }
+}
