@@ -9,7 +9,7 @@ mod settings;
 mod svg;
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hippocamp_check::Draft;
@@ -78,6 +78,13 @@ pub async fn tune(args: &TuneArgs, server: &Arc<InferenceServer>, draft: Option<
              or --only leaves these out",
             args.model
         )));
+    }
+    if let Some(folder) = args.svg.as_deref().and_then(Path::parent)
+        && !folder.as_os_str().is_empty()
+        && !folder.is_dir()
+    {
+        // Before minutes are spent.
+        return Err(Failure::new(format!("--svg: there is no folder {}", folder.display())));
     }
     let goal = Goal { latency_ms: args.latency };
     let mut measurement = Measurement::new(args, server, draft, session(&args.bench())?, goal);
