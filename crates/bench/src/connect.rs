@@ -21,6 +21,8 @@ pub(crate) struct Part {
     pub(crate) first_worker: u32,
     pub(crate) workers: u32,
     pub(crate) connections: u32,
+    /// Whether the thread may sleep until its only worker goes on.
+    pub(crate) may_block: bool,
 }
 
 /// The exchanges of a thread's workers.
@@ -37,9 +39,10 @@ pub(crate) async fn open(plan: &Plan, part: Part) -> io::Result<Exchanges> {
     let workers = part.workers as usize;
     Ok(match &plan.transport {
         Transport::Http(address) => {
+            let is_alone = part.may_block && workers == 1;
             let mut exchanges = Vec::new();
             for _ in 0..workers {
-                exchanges.push(HttpExchange::connect(*address).await?);
+                exchanges.push(HttpExchange::connect(*address, is_alone).await?);
             }
             Exchanges::Http(exchanges)
         }

@@ -1,15 +1,14 @@
 //! Requests over HTTP/1.1. A request is prepared bytes, and of an answer only the head is looked at, so that a request costs
-//! two system calls and little else.
+//! two system calls and little else: three where a thread has several connections to wait for.
 
+mod link;
 mod response;
 
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-
 use crate::exchange::{Call, Exchange, Fault, Reply};
+use link::Link;
 use response::{Head, error_text};
 
 /// The size of the buffer that answers are read into. Large ones are read through it piece by piece.
@@ -22,26 +21,31 @@ const MAX_ERROR: usize = 16 << 10;
 #[derive(Debug)]
 pub(crate) struct HttpExchange {
     address: SocketAddr,
-    stream: Option<TcpStream>,
+    is_alone: bool,
+    link: Option<Link>,
     buffer: Vec<u8>,
 }
 
 impl HttpExchange {
-    pub(crate) async fn connect(address: SocketAddr) -> io::Result<HttpExchange> {
-        Ok(HttpExchange { address, stream: Some(open(address).await?), buffer: vec![0; BUFFER] })
+    /// `is_alone` says that it is the only one of its thread.
+    pub(crate) async fn connect(address: SocketAddr, is_alone: bool) -> io::Result<HttpExchange> {
+        let link = Some(Link::open(address, is_alone).await?);
+        Ok(HttpExchange { address, is_alone, link, buffer: vec![0; BUFFER] })
     }
 }
 
 impl Exchange for HttpExchange {
     async fn exchange(&mut self, call: &Call) -> Result<Reply, Fault> {
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
-            None => open(self.address).await.map_err(|why| Fault::Unreachable(why.to_string()))?,
+        let mut link = match self.link.take() {
+            Some(link) => link,
+            None => Link::open(self.address, self.is_alone)
+                .await
+                .map_err(|why| Fault::Unreachable(why.to_string()))?,
         };
-        let answered = round_trip(&mut stream, &mut self.buffer, &call.message).await;
+        let answered = round_trip(&mut link, &mut self.buffer, &call.message).await;
         let (head, error) = answered.map_err(|why| Fault::Broken(why.to_string()))?;
         if head.keep_alive {
-            self.stream = Some(stream);
+            self.link = Some(link);
         }
         match error {
             None => Ok(Reply::SINGLE),
@@ -50,22 +54,16 @@ impl Exchange for HttpExchange {
     }
 }
 
-async fn open(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
 /// Sends a request and reads the whole answer; returns its head, and its body if it is an error.
 async fn round_trip(
-    stream: &mut TcpStream,
+    link: &mut Link,
     buffer: &mut [u8],
     message: &[u8],
 ) -> io::Result<(Head, Option<Vec<u8>>)> {
-    stream.write_all(message).await?;
+    link.write(message).await?;
     let mut filled = 0;
     let head = loop {
-        let count = stream.read(&mut buffer[filled..]).await?;
+        let count = link.read(&mut buffer[filled..]).await?;
         if count == 0 {
             return Err(io::Error::other(if filled == buffer.len() {
                 "the head of the answer is too long"
@@ -86,7 +84,7 @@ async fn round_trip(
     let mut error = (head.status != 200).then(|| buffer[head.size..filled].to_vec());
     while left > 0 {
         let part = left.min(buffer.len());
-        let count = stream.read(&mut buffer[..part]).await?;
+        let count = link.read(&mut buffer[..part]).await?;
         if count == 0 {
             return Err(io::Error::other("the server closed the connection in the middle of an answer"));
         }

@@ -167,7 +167,7 @@ async fn ask(server: &mut Server, plan: &Plan) -> Result<Answer> {
 
 /// Sends one request as those of the load are sent.
 async fn send_once(plan: &Arc<Plan>) -> Result<()> {
-    let part = Part { first_worker: 0, workers: 1, connections: 1 };
+    let part = Part { first_worker: 0, workers: 1, connections: 1, may_block: false };
     let exchanges = open(plan, part).await.map_err(|why| unreachable(&plan.encoder.authority, why))?;
     match tokio::time::timeout(plan.timeout, probe(exchanges, Calls::new(plan, 0))).await {
         Ok(Ok(())) => Ok(()),

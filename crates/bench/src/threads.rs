@@ -173,7 +173,9 @@ impl Begin {
         let (first_worker, workers) = share(self.load.workers(), self.number, self.of);
         let connections = self.plan.connections(self.load, self.of);
         let (_, connections) = share(connections, self.number, self.of);
-        Part { first_worker, workers, connections: connections.max(1) }
+        // The times of an open loop come from a timer of the thread's runtime.
+        let may_block = matches!(self.load, Load::Closed { .. });
+        Part { first_worker, workers, connections: connections.max(1), may_block }
     }
 
     /// The times of this thread's requests, between those of the others.
