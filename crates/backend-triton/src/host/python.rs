@@ -18,6 +18,9 @@ use crate::library::{Found, PYTHON};
 const PREFIX_SETTING: &str = "shm-region-prefix-name";
 /// The parameter of a model that names its environment.
 const ENVIRONMENT: &str = "EXECUTION_ENV_PATH";
+/// Whether the stub of an instance may share a core with the thread of the instance: `auto`, as long as that is measured to be faster, or
+/// `off`. The setting of the backend, and the parameter of a model, which goes before it.
+const SHARED_CORE: (&str, &str) = ("shared-core", "SHARED_CORE");
 /// Stands for the model's folder in it.
 const MODEL_FOLDER: &str = "$$TRITON_MODEL_DIRECTORY";
 
@@ -107,6 +110,24 @@ impl Python {
             warn!(instance, "the stub of the instance is not found: its end will not be noticed");
         }
         stub
+    }
+}
+
+/// Whether the stubs of a model may share cores with the threads of its instances.
+pub(super) fn shares_cores(config: &ModelConfig, settings: &HostSettings) -> Result<bool> {
+    let (setting, parameter) = SHARED_CORE;
+    let of_model = config.parameters.get(parameter).map(|parameter| parameter.string_value.as_str());
+    let of_backend = settings.own_or_general(PYTHON, setting);
+    match of_model.or(of_backend) {
+        None | Some("auto") => Ok(true),
+        Some("off") => Ok(false),
+        Some(other) => {
+            let what = match of_model {
+                Some(_) => format!("the parameter {parameter} of model '{}'", config.name),
+                None => format!("--backend-config={PYTHON},{setting}"),
+            };
+            Err(Error::invalid_arg(format!("{what} is '{other}', expected 'auto' or 'off'")))
+        }
     }
 }
 

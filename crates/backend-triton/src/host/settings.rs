@@ -54,6 +54,15 @@ impl HostSettings {
         json!({ "cmdline": cmdline }).to_string()
     }
 
+    /// The last value of a setting of a backend: its own, or that of all backends.
+    pub(crate) fn own_or_general(&self, backend: &str, key: &str) -> Option<&str> {
+        let of = |wanted: &str| {
+            let given = self.config.iter().rfind(|(of, given, _)| of == wanted && given == key);
+            given.map(|(.., value)| value.as_str())
+        };
+        of(backend).or_else(|| of(""))
+    }
+
     /// A host policy, as instances get it: the last value of each of its settings.
     pub(crate) fn host_policy(&self, name: &str) -> String {
         let own = self.host_policies.iter().filter(|(policy, ..)| policy == name);

@@ -1,23 +1,33 @@
 //! When a stub shares a core with the thread that waits for it: it is tried now and then, and kept where executions take less time.
 //!
 //! Nothing is known beforehand of what is better: it depends on how much a model does, on the machine, and on what else runs there.
-//! So executions are measured in windows, apart and together next to each other in time, and the shorter ones decide.
+//! So executions are measured in pairs of windows, one apart and one together, next to each other in time. One pair proves nothing, as
+//! a busy machine makes windows differ by more than what is looked for; so pairs vote, until one side is ahead by so many votes that
+//! chance does not explain it. What is in force needs more votes against it than for it.
 
 /// How many executions a window has.
-pub(super) const WINDOW: u32 = 512;
+pub(super) const WINDOW: u32 = 256;
 
 /// How many after a change are not measured.
-const SETTLING: u32 = 64;
+pub(super) const SETTLING: u32 = 32;
 
 /// The mean execution, in nanoseconds, above which nothing is tried: to wake one another is a small part of it.
 const LONGEST: u64 = 500_000;
 
-/// Sharing is kept if executions take at most so many hundredths of what they take apart.
-const GAIN: u64 = 97;
+/// A pair votes for sharing if executions take at most so many hundredths of what they take apart: to begin with it, and to go on.
+const GAIN: (u64, u64) = (97, 98);
+
+/// How far ahead the votes for sharing have to be, and those against it: to begin with it, and to go on. Where both are the same but for
+/// chance, one trial in forty begins with it.
+const BEGIN: (i8, i8) = (5, 2);
+const GO_ON: (i8, i8) = (2, 4);
+
+/// After so many pairs without a decision it stays as it is.
+const MOST_PAIRS: u8 = 16;
 
 /// How many windows it is apart before the next trial, and together before it is compared again: at first, and at most.
-const PAUSE: (u32, u32) = (4, 1024);
-const HOLD: (u32, u32) = (16, 256);
+const PAUSE: (u32, u32) = (8, 2048);
+const HOLD: (u32, u32) = (32, 512);
 
 /// What the caller is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,12 +50,55 @@ pub(super) struct Decision {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Runs anywhere for so many windows more, the last of which is compared with.
+    /// Runs anywhere for so many windows more, the last of which says whether a trial is worth it.
     Apart { left: u32 },
-    /// Shares a core, and is compared with this mean.
-    Trial { apart: u64 },
+    /// Is tried in both ways.
+    Trial(Trial),
     /// Shares a core for so many windows more.
     Together { left: u32 },
+    /// Runs anywhere for a window, as there was nothing to do, and shares a core again then.
+    Resumes { left: u32 },
+}
+
+/// Pairs of windows, whose order alternates so that each needs one change only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Trial {
+    /// Whether sharing is what is in force.
+    is_kept: bool,
+    /// Whether the present window shares a core.
+    shares: bool,
+    /// The mean of the first window of the pair.
+    first: Option<u64>,
+    /// By how many votes sharing is ahead.
+    ahead: i8,
+    pairs: u8,
+}
+
+impl Trial {
+    fn new(is_kept: bool, first: Option<u64>) -> Trial {
+        Trial { is_kept, shares: is_kept, first, ahead: 0, pairs: 0 }
+    }
+
+    /// Takes the mean of a window. Whether sharing is better, once that is known.
+    fn note(&mut self, mean: u64) -> Option<bool> {
+        let Some(first) = self.first.take() else {
+            self.first = Some(mean);
+            return None;
+        };
+        let (apart, together) = if self.shares { (first, mean) } else { (mean, first) };
+        let most = if self.is_kept { GAIN.1 } else { GAIN.0 };
+        let votes_for = together.saturating_mul(100) <= apart.saturating_mul(most);
+        self.ahead += if votes_for { 1 } else { -1 };
+        self.pairs += 1;
+        let (to_share, to_part) = if self.is_kept { GO_ON } else { BEGIN };
+        if self.ahead >= to_share {
+            Some(true)
+        } else if self.ahead <= -to_part {
+            Some(false)
+        } else {
+            (self.pairs >= MOST_PAIRS).then_some(self.is_kept)
+        }
+    }
 }
 
 /// The executions since the last change or decision.
@@ -82,21 +135,44 @@ impl Decision {
         let Some(mean) = self.window.add(nanoseconds) else { return Step::Nothing };
         match self.phase {
             Phase::Apart { left } if left > 1 => self.phase = Phase::Apart { left: left - 1 },
-            Phase::Apart { .. } if mean > LONGEST => self.pauses(),
-            Phase::Apart { .. } => return self.changes(Phase::Trial { apart: mean }, Step::Share),
-            Phase::Trial { apart } if mean.saturating_mul(100) <= apart.saturating_mul(GAIN) => {
-                self.phase = Phase::Together { left: self.hold };
-                self.hold = (2 * self.hold).min(HOLD.1);
-                self.pause = PAUSE.0;
-            }
-            Phase::Trial { .. } => {
-                self.parted();
-                return Step::Part;
+            Phase::Apart { .. } | Phase::Resumes { .. } if mean > LONGEST => self.pauses(),
+            Phase::Apart { .. } => return self.goes_on(Trial::new(false, Some(mean))),
+            Phase::Resumes { left } => return self.changes(Phase::Together { left }, Step::Share),
+            Phase::Trial(mut trial) => {
+                return match trial.note(mean) {
+                    None => self.goes_on(trial),
+                    Some(is_better) => self.decides(trial, is_better),
+                };
             }
             Phase::Together { left } if left > 1 => self.phase = Phase::Together { left: left - 1 },
-            Phase::Together { .. } => return self.changes(Phase::Apart { left: 1 }, Step::Part),
+            Phase::Together { .. } => return self.goes_on(Trial::new(true, Some(mean))),
         }
         Step::Nothing
+    }
+
+    /// The next window of a trial: the other way within a pair, and the same way at the beginning of the next one.
+    fn goes_on(&mut self, mut trial: Trial) -> Step {
+        if trial.first.is_none() {
+            self.phase = Phase::Trial(trial);
+            return Step::Nothing;
+        }
+        trial.shares = !trial.shares;
+        self.changes(Phase::Trial(trial), if trial.shares { Step::Share } else { Step::Part })
+    }
+
+    fn decides(&mut self, trial: Trial, shares: bool) -> Step {
+        if shares {
+            let phase = Phase::Together { left: self.hold };
+            self.hold = if trial.is_kept { (2 * self.hold).min(HOLD.1) } else { HOLD.0 };
+            self.pause = PAUSE.0;
+            if trial.shares {
+                self.phase = phase;
+                return Step::Nothing;
+            }
+            return self.changes(phase, Step::Share);
+        }
+        self.parted();
+        if trial.shares { Step::Part } else { Step::Nothing }
     }
 
     /// They were parted for another reason than what was measured, or could not share a core.
@@ -113,7 +189,12 @@ impl Decision {
 
     /// They were parted because there was nothing to do.
     pub(super) fn rested(&mut self) {
-        self.changes(Phase::Apart { left: 1 }, Step::Nothing);
+        let next = match self.phase {
+            Phase::Together { left } | Phase::Resumes { left } => Phase::Resumes { left },
+            Phase::Trial(Trial { is_kept: true, .. }) => Phase::Resumes { left: 1 },
+            Phase::Apart { .. } | Phase::Trial(_) => Phase::Apart { left: 1 },
+        };
+        self.changes(next, Step::Nothing);
     }
 
     fn pauses(&mut self) {
@@ -132,51 +213,80 @@ impl Decision {
 mod tests {
     use super::*;
 
-    /// Executes so many windows' worth, which take so long apart and together, and says for how many executions a core was shared.
-    fn shared(decision: &mut Decision, windows: u32, apart: u64, together: u64) -> u32 {
+    /// Executes so many windows' worth, each of which takes what `take` says of a window apart or together, and says for how many
+    /// windows' worth a core was shared.
+    fn shared_by(decision: &mut Decision, windows: u32, mut take: impl FnMut(bool) -> u64) -> u32 {
         let (mut shares, mut count) = (false, 0);
-        for _ in 0..windows * WINDOW {
-            count += u32::from(shares);
-            match decision.note(if shares { together } else { apart }) {
-                Step::Nothing => {}
-                Step::Share => shares = true,
-                Step::Part => shares = false,
+        for _ in 0..windows {
+            let takes = [take(false), take(true)];
+            for _ in 0..WINDOW {
+                count += u32::from(shares);
+                match decision.note(takes[usize::from(shares)]) {
+                    Step::Nothing => {}
+                    Step::Share => shares = true,
+                    Step::Part => shares = false,
+                }
             }
         }
         count / WINDOW
     }
 
+    fn shared(decision: &mut Decision, windows: u32, apart: u64, together: u64) -> u32 {
+        shared_by(decision, windows, |shares| if shares { together } else { apart })
+    }
+
+    /// A mean with so many hundredths of noise in both directions, always the same ones.
+    fn noisy(seed: u64, hundredths: u64) -> impl FnMut(u64) -> u64 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        move |mean| mean * (100 - hundredths + random.u64(0..=2 * hundredths)) / 100
+    }
+
     #[test]
     fn what_is_shorter_together_stays_together_and_is_compared_again_now_and_then() {
         let mut decision = Decision::default();
-        let count = shared(&mut decision, 1000, 150_000, 120_000);
-        assert!((960..1000).contains(&count), "{count}");
+        let count = shared(&mut decision, 2000, 150_000, 120_000);
+        assert!((1900..2000).contains(&count), "{count}");
     }
 
     #[test]
     fn what_is_not_shorter_together_is_tried_ever_more_rarely() {
         for together in [120_000, 118_000, 200_000] {
             let mut decision = Decision::default();
-            let count = shared(&mut decision, 1000, 120_000, together);
-            assert!((1..20).contains(&count), "{count} of 1000 where {together} together");
-            let count = shared(&mut decision, 5000, 120_000, together);
-            assert!(count <= 10, "{count} of 5000 where {together} together");
+            let count = shared(&mut decision, 2000, 120_000, together);
+            assert!((1..40).contains(&count), "{count} of 2000 where {together} together");
+            let count = shared(&mut decision, 10_000, 120_000, together);
+            assert!(count <= 20, "{count} of 10000 where {together} together");
         }
     }
 
     #[test]
+    fn noise_alone_is_no_reason_to_share_and_none_to_part() {
+        let (mut without, mut with) = (0, 0);
+        for seed in 0..50 {
+            let mut noise = noisy(seed, 10);
+            without += shared_by(&mut Decision::default(), 1000, |_| noise(120_000));
+            let mut noise = noisy(seed, 10);
+            with += shared_by(&mut Decision::default(), 1000, |shares| {
+                noise(if shares { 120_000 } else { 136_000 })
+            });
+        }
+        assert!(without < 50 * 1000 / 10, "{without} of 50000 windows shared for nothing");
+        assert!(with > 50 * 1000 * 9 / 10, "{with} of 50000 windows shared where that is better");
+    }
+
+    #[test]
     fn long_executions_are_left_alone() {
-        assert_eq!(shared(&mut Decision::default(), 3000, 2_000_000, 1), 0);
+        assert_eq!(shared(&mut Decision::default(), 6000, 2_000_000, 1), 0);
     }
 
     #[test]
     fn what_gets_longer_together_is_parted_and_what_gets_shorter_is_found() {
         let mut decision = Decision::default();
-        shared(&mut decision, 100, 150_000, 120_000);
-        let later = shared(&mut decision, 1000, 150_000, 300_000);
-        assert!(later < 150, "{later}");
-        let again = shared(&mut decision, 5000, 150_000, 120_000);
-        assert!(again > 3000, "{again}");
+        shared(&mut decision, 200, 150_000, 120_000);
+        let later = shared(&mut decision, 2000, 150_000, 300_000);
+        assert!(later < 300, "{later}");
+        let again = shared(&mut decision, 10_000, 150_000, 120_000);
+        assert!(again > 6000, "{again}");
     }
 
     #[test]
@@ -194,5 +304,20 @@ mod tests {
         };
         assert_eq!(wait(), PAUSE.0);
         assert_eq!(wait(), PAUSE.1);
+    }
+
+    #[test]
+    fn what_was_together_before_there_was_nothing_to_do_is_so_again_without_a_trial() {
+        let mut decision = Decision::default();
+        shared(&mut decision, 100, 150_000, 120_000);
+        assert!(matches!(decision.phase, Phase::Together { .. }));
+        decision.rested();
+        let mut steps: Vec<_> = (0..2 * WINDOW).map(|_| decision.note(150_000)).collect();
+        steps.retain(|step| *step != Step::Nothing);
+        assert_eq!(steps, [Step::Share]);
+        assert!(matches!(decision.phase, Phase::Together { .. }));
+        // Long executions after the rest are another matter.
+        decision.rested();
+        assert!((0..8 * WINDOW).all(|_| decision.note(2_000_000) == Step::Nothing));
     }
 }

@@ -44,6 +44,13 @@ fn shares(shared: &mut SharedCore) -> bool {
     false
 }
 
+/// Executes for so many windows, each execution as long as these say of apart and together.
+fn executes(shared: &mut SharedCore, windows: u32, apart: Duration, together: Duration) {
+    for _ in 0..windows * decision::WINDOW {
+        shared.learn(if shared.is_shared() { together } else { apart }, Duration::ZERO);
+    }
+}
+
 /// Runs a test on a thread of its own, with a stub that shares its core. Both have all cores again afterwards.
 fn with_shared(is_watched: bool, test: impl FnOnce(&mut SharedCore, &Sleeping, &CpuSet) + Send + 'static) {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,9 +77,7 @@ fn with_shared(is_watched: bool, test: impl FnOnce(&mut SharedCore, &Sleeping, &
 #[test]
 fn they_share_a_core_while_that_is_better_and_have_all_again_afterwards() {
     with_shared(false, |shared, child, all| {
-        for _ in 0..2 * decision::WINDOW {
-            shared.learn(TOGETHER, Duration::ZERO);
-        }
+        executes(shared, 16, APART, TOGETHER);
         assert!(shared.is_shared() && child.cores().count() == 1);
         let (again, other) = Sleeping::start();
         let its = again.cores();
@@ -82,9 +87,7 @@ fn they_share_a_core_while_that_is_better_and_have_all_again_afterwards() {
         }
     });
     with_shared(false, |shared, child, all| {
-        for _ in 0..2 * decision::WINDOW {
-            shared.learn(APART, Duration::ZERO);
-        }
+        executes(shared, 6, TOGETHER, APART);
         assert!(!shared.is_shared() && child.cores() == *all);
     });
 }
