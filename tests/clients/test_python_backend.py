@@ -306,3 +306,38 @@ def test_a_killed_stub_is_replaced_and_its_neighbours_answer(tmp_path, prefix):
             assert infer(client, "eight", {"IN": ("INT64", [1], [value])}).as_numpy("OUT").tolist() == [2 * value]
         client.close()
     assert not regions(prefix)
+
+
+CALLS = """
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    def execute(self, requests):
+        return [self.answer(pb_utils.get_input_tensor_by_name(request, "IN")) for request in requests]
+
+    def answer(self, x):
+        answer = pb_utils.InferenceRequest(model_name="MODEL", requested_output_names=["OUT"], inputs=[x]).exec()
+        return pb_utils.InferenceResponse(error=pb_utils.TritonError(answer.error().message()) if answer.has_error() else None)
+"""
+TENSORS = "".join(f'{put} {{ name: "{name}" data_type: TYPE_INT64 dims: [ 1 ] }}\n' for put, name in (("input", "IN"), ("output", "OUT")))
+
+
+def test_models_that_would_wait_for_one_another_are_told(tmp_path, prefix):
+    for name, called in {"itself": "itself", "here": "there", "there": "here"}.items():
+        (tmp_path / name / "1").mkdir(parents=True)
+        (tmp_path / name / "config.pbtxt").write_text(f'backend: "python"\n{TENSORS}')
+        (tmp_path / name / "1" / "model.py").write_text(CALLS.replace("MODEL", called))
+    names = ["itself", "here", "there"]
+    flags = ["--model-control-mode=explicit", *(f"--load-model={name}" for name in names)]
+    with start(str(tmp_path), names_regions(prefix), *flags) as server:
+        client = grpc.InferenceServerClient(server.grpc)
+        for model, caller in (("itself", "itself"), ("here", "there"), ("there", "here")):
+            with pytest.raises(InferenceServerException, match=f"which waits for the only instance of '{model}'") as failed:
+                infer(client, model, {"IN": ("INT64", [1], [1])})
+            assert f"model '{caller}' calls '{model}'" in failed.value.message()
+        for name in names:
+            client.unload_model(name, client_timeout=60)
+        assert not stubs(server)
+        client.close()
+    assert not regions(prefix)

@@ -126,8 +126,12 @@ functions! {
     TRITONBACKEND_StateBufferAttributes = state::buffer_attributes;
     TRITONBACKEND_StateNew = state::new;
     TRITONBACKEND_StateUpdate = state::update;
+    TRITONSERVER_ApiVersion = backend::server_api_version;
+    TRITONSERVER_BufferAttributesByteSize = buffer_attributes::byte_size;
     TRITONSERVER_BufferAttributesCudaIpcHandle = buffer_attributes::cuda_ipc_handle;
     TRITONSERVER_BufferAttributesDelete = buffer_attributes::delete;
+    TRITONSERVER_BufferAttributesMemoryType = buffer_attributes::memory_type;
+    TRITONSERVER_BufferAttributesMemoryTypeId = buffer_attributes::memory_type_id;
     TRITONSERVER_BufferAttributesNew = buffer_attributes::new;
     TRITONSERVER_BufferAttributesSetByteSize = buffer_attributes::set_byte_size;
     TRITONSERVER_BufferAttributesSetMemoryType = buffer_attributes::set_memory_type;
@@ -143,19 +147,35 @@ functions! {
     TRITONSERVER_InferenceRequestAddInput = in_process::request::add_input;
     TRITONSERVER_InferenceRequestAddRequestedOutput = in_process::request::add_requested_output;
     TRITONSERVER_InferenceRequestAppendInputData = in_process::request::append_input_data;
+    TRITONSERVER_InferenceRequestAppendInputDataWithBufferAttributes = in_process::request::amendments::append_input_data_with_buffer_attributes;
+    TRITONSERVER_InferenceRequestAppendInputDataWithHostPolicy = in_process::request::amendments::append_input_data_with_host_policy;
     TRITONSERVER_InferenceRequestCancel = in_process::request::cancel;
+    TRITONSERVER_InferenceRequestCorrelationId = in_process::request::amendments::correlation_id;
     TRITONSERVER_InferenceRequestDelete = in_process::request::delete;
+    TRITONSERVER_InferenceRequestFlags = in_process::request::amendments::flags;
+    TRITONSERVER_InferenceRequestIsCancelled = in_process::request::amendments::is_cancelled;
     TRITONSERVER_InferenceRequestNew = in_process::request::new;
+    TRITONSERVER_InferenceRequestPriority = in_process::request::amendments::priority;
+    TRITONSERVER_InferenceRequestPriorityUInt64 = in_process::request::amendments::priority_uint64;
+    TRITONSERVER_InferenceRequestRemoveAllInputData = in_process::request::amendments::remove_all_input_data;
+    TRITONSERVER_InferenceRequestRemoveAllInputs = in_process::request::amendments::remove_all_inputs;
+    TRITONSERVER_InferenceRequestRemoveAllRequestedOutputs = in_process::request::amendments::remove_all_requested_outputs;
+    TRITONSERVER_InferenceRequestRemoveInput = in_process::request::amendments::remove_input;
+    TRITONSERVER_InferenceRequestRemoveRequestedOutput = in_process::request::amendments::remove_requested_output;
     TRITONSERVER_InferenceRequestSetBoolParameter = in_process::request::set_bool_parameter;
     TRITONSERVER_InferenceRequestSetCorrelationId = in_process::request::set_correlation_id;
     TRITONSERVER_InferenceRequestSetCorrelationIdString = in_process::request::set_correlation_id_string;
+    TRITONSERVER_InferenceRequestSetDoubleParameter = in_process::request::amendments::set_double_parameter;
     TRITONSERVER_InferenceRequestSetFlags = in_process::request::set_flags;
     TRITONSERVER_InferenceRequestSetId = in_process::request::set_id;
     TRITONSERVER_InferenceRequestSetIntParameter = in_process::request::set_int_parameter;
+    TRITONSERVER_InferenceRequestSetPriority = in_process::request::amendments::set_priority;
+    TRITONSERVER_InferenceRequestSetPriorityUInt64 = in_process::request::amendments::set_priority_uint64;
     TRITONSERVER_InferenceRequestSetReleaseCallback = in_process::request::set_release_callback;
     TRITONSERVER_InferenceRequestSetResponseCallback = in_process::request::set_response_callback;
     TRITONSERVER_InferenceRequestSetStringParameter = in_process::request::set_string_parameter;
     TRITONSERVER_InferenceRequestSetTimeoutMicroseconds = in_process::request::set_timeout_microseconds;
+    TRITONSERVER_InferenceRequestTimeoutMicroseconds = in_process::request::amendments::timeout_microseconds;
     TRITONSERVER_InferenceResponseDelete = in_process::response::delete;
     TRITONSERVER_InferenceResponseError = in_process::response::error;
     TRITONSERVER_InferenceResponseOutput = in_process::response::output;
@@ -187,11 +207,14 @@ functions! {
     TRITONSERVER_ParameterBytesNew = parameter::bytes_new;
     TRITONSERVER_ParameterDelete = parameter::delete;
     TRITONSERVER_ParameterNew = parameter::new;
+    TRITONSERVER_ParameterTypeString = names::parameter_type_string;
     TRITONSERVER_ResponseAllocatorDelete = in_process::allocator::delete;
     TRITONSERVER_ResponseAllocatorNew = in_process::allocator::new;
     TRITONSERVER_ResponseAllocatorSetQueryFunction = in_process::allocator::set_query_function;
     TRITONSERVER_ServerInferAsync = in_process::server::infer_async;
+    TRITONSERVER_ServerIsLive = in_process::server::is_live;
     TRITONSERVER_ServerLoadModelWithParameters = in_process::server::load_model_with_parameters;
+    TRITONSERVER_ServerModelBatchProperties = in_process::server::model_batch_properties;
     TRITONSERVER_ServerModelIsReady = in_process::server::model_is_ready;
     TRITONSERVER_ServerModelTransactionProperties = in_process::server::model_transaction_properties;
     TRITONSERVER_ServerUnloadModel = in_process::server::unload_model;
@@ -207,7 +230,7 @@ mod tests {
     fn all_functions_that_backends_import_are_there() {
         assert!(NAMES.is_sorted());
         let of = |prefix: &str| NAMES.iter().filter(|name| name.starts_with(prefix)).count();
-        assert_eq!((of("TRITONBACKEND_"), of("TRITONSERVER_"), COUNT), (91, 71, 162));
+        assert_eq!((of("TRITONBACKEND_"), of("TRITONSERVER_"), COUNT), (91, 94, 185));
         assert!(is_there("TRITONBACKEND_ApiVersion") && !is_there("TRITONBACKEND_Initialize"));
     }
 }

@@ -12,7 +12,9 @@ mod lending;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod server;
+mod waits;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use server::ServerObject;
+pub(crate) use waits::Caller;

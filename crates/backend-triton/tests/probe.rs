@@ -169,9 +169,10 @@ async fn what_fails_is_told_and_finalized() {
     assert_eq!(error(&infer(&server, "fail_execute", &[1], json!({})).await), "told to fail");
     counted(&server, "fail_execute", [0, 1, 0, 0]).await;
     assert_eq!(error(&infer(&server, "error_response", &[1], json!({})).await), "stopped");
-    assert_eq!(
-        error(&infer(&server, "silent", &[1], json!({})).await),
-        "the backend of model 'silent' dropped a request without a final response"
+    let dropped = error(&infer(&server, "silent", &[1], json!({})).await);
+    assert!(
+        dropped.starts_with("the backend of model 'silent' dropped a request without a final response: each"),
+        "{dropped}"
     );
     assert!(server.stop(Duration::from_secs(10)).await);
 }

@@ -236,6 +236,33 @@ async fn an_idle_instance_whose_process_ends_is_made_anew_though_its_finalizatio
 }
 
 #[tokio::test]
+async fn an_execution_that_waits_for_a_process_which_has_ended_does_not_keep_its_instance() {
+    let stubs = Stubs::new();
+    let (server, faults) = stubs.start(&["m"]).await;
+    assert_eq!(faults, [""; 0]);
+    stubs.hang("hang_execute", true);
+    assert_eq!(infer(&server, "m").await.0, 200, "it is answered before the call hangs");
+    let region = stubs.kill("Stub", 1).await;
+    // Another one is made while the call still waits, and the model can be asked, unloaded and loaded.
+    stubs.event("Stub", 2).await;
+    becomes_ready(&server, "m", true).await;
+    assert!(metric(&server, "nv_backend_calls_left_alone ").await >= 1.0);
+    assert!(!region.try_exists().unwrap(), "nobody else removes it");
+    assert!(!stubs.events().iter().any(|event| event.starts_with("InstanceFinalize")));
+    // The new one is killed, too, and hangs in an execution when the model is unloaded.
+    assert_eq!(infer(&server, "m").await.0, 200);
+    stubs.kill("Stub", 2).await;
+    assert_eq!(server.post("/v2/repository/models/m/unload", b"{}").await.status, 200);
+    stubs.hang("hang_execute", false);
+    stubs.event("InstanceFinalized", 2).await;
+    stubs.event("ModelFinalize", 1).await;
+    assert_eq!(server.post("/v2/repository/models/m/load", b"{}").await.status, 200);
+    assert_eq!(infer(&server, "m").await.0, 200);
+    assert!(server.stop(Duration::from_secs(30)).await);
+    assert_eq!(stubs.event("Finalize", 1).await, "-");
+}
+
+#[tokio::test]
 async fn a_model_whose_only_instance_is_lost_is_not_ready_until_it_is_made_anew() {
     let stubs = Stubs::new();
     let (server, faults) = stubs.start(&["m"]).await;

@@ -173,10 +173,10 @@ impl ModelInstance for NewInstance {
         }
     }
 
-    fn when_lost(&mut self, call: LossCall) {
+    fn when_lost(&mut self, calls: LossCalls) {
         match self {
-            NewInstance::Bound(instance) => instance.when_lost(call),
-            NewInstance::Movable(instance) => instance.when_lost(call),
+            NewInstance::Bound(instance) => instance.when_lost(calls),
+            NewInstance::Movable(instance) => instance.when_lost(calls),
         }
     }
 }
@@ -207,16 +207,30 @@ pub trait ModelInstance {
         None
     }
 
-    /// Takes what is to be called when the instance is [lost](ModelInstance::lost) between two batches, in the place of what was
-    /// taken before. It is then made anew at once, and its model says that it is not ready if it has no other one; otherwise both wait
-    /// for the next batch. By default nothing is called.
-    fn when_lost(&mut self, call: LossCall) {
-        drop(call);
+    /// Takes what is to be called when the instance is [lost](ModelInstance::lost), in the place of what was taken before. Without that
+    /// it is noticed with the next batch. By default nothing is called.
+    fn when_lost(&mut self, calls: LossCalls) {
+        drop(calls);
     }
 }
 
-/// Called, from any thread, when an instance is lost.
-pub type LossCall = Arc<dyn Fn() + Send + Sync>;
+/// What an instance calls, from any thread, when it is lost.
+#[derive(Clone)]
+pub struct LossCalls {
+    /// Called once it is lost. Between two batches it is then made anew at once, and its model says that it is not ready if it has no
+    /// other one.
+    pub lost: Arc<dyn Fn() + Send + Sync>,
+    /// Called if a batch was being executed then and, for all that the backend knows, never returns; the requests were answered.
+    /// Returns whether one is still executed: then its thread is left alone, and the instance is made anew on another one. Should
+    /// the execution return after all, the lost instance is dropped, on its own thread as always.
+    pub stuck: Arc<dyn Fn(Error) -> bool + Send + Sync>,
+}
+
+impl Debug for LossCalls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LossCalls")
+    }
+}
 
 /// Where an instance runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ pub use hippocamp_wake::{DeferredWake, WakeInstance, wake_together};
 pub use batch::{Batch, Finish, LateBatch, answer, answer_as, count_execution};
 pub use batch_strategy::{BatchStrategy, GrowingBatch};
 pub use contract::{
-    Backend, Device, InstanceSpec, LossCall, Model, ModelInstance, ModelSource, MovableInstance, NewInstance,
+    Backend, Device, InstanceSpec, LossCalls, Model, ModelInstance, ModelSource, MovableInstance, NewInstance,
 };
 pub use delivery::{Delivery, Outlet, ResponseSink};
 pub use error::{Code, Error, Result};

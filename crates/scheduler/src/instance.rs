@@ -4,15 +4,15 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::thread;
 use std::time::Instant;
 
 use hippocamp_backend::{
-    Batch, Error, FailureReason, Finish, InstanceSpec, LossCall, Model, ModelInstance, MovableInstance,
+    Batch, Error, FailureReason, Finish, InstanceSpec, LossCalls, Model, ModelInstance, MovableInstance,
     NewInstance, Result,
 };
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use crate::batcher::Batcher;
 use crate::handover::Handover;
@@ -20,11 +20,12 @@ use crate::held::{Held, Movable};
 use crate::inline_execution::{InlineInstance, Size, Taken};
 use crate::mending::{Mending, Peers};
 use crate::queue::{Pulled, Puller, Queue};
+use crate::turn::Turn;
 use crate::{InstancePlan, RateLimited, StandsAside, thread_cache};
 
 /// What belongs to an instance besides the backend's part of it.
 pub(crate) struct Instance {
-    pub(crate) plan: InstancePlan,
+    pub(crate) plan: Arc<InstancePlan>,
     pub(crate) model: Arc<dyn Model>,
     pub(crate) batcher: Arc<Batcher>,
     /// Gives the instance its place in the next scheduler once the batcher is closed and empty.
@@ -33,25 +34,16 @@ pub(crate) struct Instance {
     pub(crate) inline: Option<Arc<InlineInstance>>,
     /// It and the other instances of its scheduler.
     pub(crate) peers: Arc<Peers>,
-    /// Dropped when the instance ends, which tells waiting owners that it has ended.
-    pub(crate) alive: tokio::sync::watch::Sender<()>,
+    /// What its thread does, and that it has not ended.
+    pub(crate) turn: Arc<Turn>,
 }
 
 impl Instance {
     /// Creates the instance on a thread of its own, or on one of the cache if it needs no particular cores. The thread
     /// reports on `made` whether the instance could be created, and ends if not.
     pub(crate) fn spawn(self, made: mpsc::Sender<Result<()>>) -> Result<()> {
-        let name = self.plan.spec.name.clone();
-        let started = if self.plan.cores.is_all() {
-            thread_cache::run(name.as_str().into(), move || self.begin(made))
-        } else {
-            let thread = thread::Builder::new().name(name.clone()).stack_size(thread_cache::STACK_SIZE);
-            thread.spawn(move || self.begin(made)).map(drop)
-        };
-        started.map_err(|e| {
-            Error::unavailable(format!("no thread could be started for instance '{name}': {e}"))
-                .with_source(e)
-        })
+        let plan = Arc::clone(&self.plan);
+        on_thread(&plan, move || self.begin(made))
     }
 
     /// Creates the instance, and serves with it.
@@ -92,7 +84,12 @@ impl Instance {
     /// Serves until the instance parks or ends.
     fn serve(mut self, mut held: Held) {
         loop {
-            match (self.execute_all(&mut held), held) {
+            let pulled = self.execute_all(&mut held);
+            if self.turn.is_left_alone() {
+                warn!(instance = self.plan.spec.name, "an execution has returned that was given up");
+                return held.end();
+            }
+            match (pulled, held) {
                 (Pulled::Parks, Held::Movable(movable)) => {
                     let Some(called) = self.park(movable) else { return };
                     self = called.instance;
@@ -105,27 +102,32 @@ impl Instance {
                         return self.end(Some(rest));
                     };
                     held = rest.handed_on(next.inline.as_ref());
-                    self = next;
+                    let before = std::mem::replace(&mut self, next);
+                    before.turn.end();
                 }
             }
         }
     }
 
     fn end(self, held: Option<Held>) {
-        let Instance { plan, model, batcher, handover, inline, peers: _, alive } = self;
+        let Instance { plan, model, batcher, handover, inline, peers: _, turn } = self;
         // The model's memory has to be freed before the end is signalled.
         if let Some(held) = held {
             held.end();
         }
-        drop((model, batcher, handover, inline, plan.limited));
+        drop((model, batcher, handover, inline));
         debug!(model = plan.spec.config.name, instance = plan.spec.name, "instance stopped");
-        drop(alive);
+        drop(plan);
+        turn.end();
     }
 
     /// Executes batches until the instance parks, or the batcher is closed and empty.
     fn execute_all(&self, held: &mut Held) -> Pulled {
         let mut batch = Batch::new();
         let mut mending = Mending::new(&self.peers);
+        if let Some(error) = self.turn.take_lost() {
+            mending.lost(|| error);
+        }
         let parks = matches!(held, Held::Movable(_)) && self.may_park();
         self.watch(held);
         if let Some(limited) = &self.plan.limited {
@@ -140,7 +142,11 @@ impl Instance {
                 return Pulled::Closed;
             }
             match self.batcher.pull(self.puller(parks, &mending), &mut batch) {
-                Pulled::Batch(()) => self.execute_on(held, &mut mending, &mut batch),
+                Pulled::Batch(()) => {
+                    if !self.execute_on(held, &mut mending, &mut batch) {
+                        return Pulled::Closed;
+                    }
+                }
                 Pulled::Called => {}
                 end => return end,
             }
@@ -176,6 +182,9 @@ impl Instance {
             match queue.pull_with(puller, batch, || inline.try_lock()) {
                 Pulled::Batch(mut taken) => {
                     let size = self.execute_shared(inline, &mut taken, mending, batch);
+                    if self.turn.is_left_alone() {
+                        return Pulled::Closed;
+                    }
                     self.batcher.executed(batch);
                     inline.go_on(queue, &mut taken, size);
                 }
@@ -190,23 +199,55 @@ impl Instance {
         Puller { instance: self.plan.spec.index, parks, until: mending.next_attempt() }
     }
 
-    /// Has the instance call this thread when it is lost while nobody asks it.
+    /// Has the instance call this thread when it is lost while nobody asks it, and another one if this never returns.
     fn watch(&self, held: &mut Held) {
         match held {
-            Held::Bound(Some(bound)) => bound.when_lost(self.loss_call()),
-            Held::Movable(Movable::Own(Some(own))) => own.when_lost(self.loss_call()),
+            Held::Bound(Some(bound)) => bound.when_lost(self.loss_calls()),
+            Held::Movable(Movable::Own(Some(own))) => own.when_lost(self.loss_calls()),
             // What is shared is not asked.
             Held::Bound(None) | Held::Movable(_) => {}
         }
     }
 
-    fn loss_call(&self) -> LossCall {
+    fn loss_calls(&self) -> LossCalls {
         let (batcher, index) = (Arc::downgrade(&self.batcher), self.plan.spec.index);
-        Arc::new(move || {
-            if let Some(batcher) = batcher.upgrade() {
+        let called = Weak::clone(&batcher);
+        let lost = move || {
+            if let Some(batcher) = called.upgrade() {
                 batcher.call(index);
             }
-        })
+        };
+        let (model, handover) = (Arc::downgrade(&self.model), Arc::downgrade(&self.handover));
+        let (plan, peers, turn) = (Arc::clone(&self.plan), Arc::clone(&self.peers), Arc::clone(&self.turn));
+        let stuck = move |error: Error| {
+            // Its thread has these, if it executes.
+            let shared = (batcher.upgrade(), model.upgrade(), handover.upgrade());
+            let (Some(batcher), Some(model), Some(handover)) = shared else { return false };
+            let Some(turn) = turn.leave(error) else { return false };
+            let (plan, peers, turn) = (Arc::clone(&plan), Arc::clone(&peers), Arc::new(turn));
+            Instance { plan, model, batcher, handover, inline: None, peers, turn }.goes_on();
+            true
+        };
+        LossCalls { lost: Arc::new(lost), stuck: Arc::new(stuck) }
+    }
+
+    /// Goes on in the place of a thread that was left alone.
+    fn goes_on(self) {
+        let InstanceSpec { name, config, index, .. } = &self.plan.spec;
+        error!(model = config.name, instance = name, "an execution never returns: its thread is left alone");
+        self.batcher.instance_lost(*index);
+        if let Some(limited) = &self.plan.limited {
+            limited.take_back();
+        }
+        let plan = Arc::clone(&self.plan);
+        let goes_on = on_thread(&plan, move || {
+            // That the cores are there was seen when the first thread was bound to them.
+            drop(self.plan.cores.bind_thread(&self.plan.spec.name));
+            self.serve(Held::Bound(None));
+        });
+        if let Err(error) = goes_on {
+            error!(model = plan.spec.config.name, "{}; nobody executes in its place", error.message());
+        }
     }
 
     /// Executes batches under the rate limiter. A batch stays in the queue and may grow until the resources are
@@ -232,7 +273,11 @@ impl Instance {
             let mut permit = limited.acquire(|| self.batcher.pass_on());
             while self.batcher.try_pull(index, batch) {
                 permit.executes();
-                self.execute_on(held, mending, batch);
+                if !self.execute_on(held, mending, batch) {
+                    // Its resources were taken back with the instance.
+                    std::mem::forget(permit);
+                    return Pulled::Closed;
+                }
                 if !self.batcher.has_batch(index) {
                     break;
                 }
@@ -241,8 +286,9 @@ impl Instance {
         }
     }
 
-    /// Executes a batch and waits until it is complete, so that the rate limiter's permit is held that long.
-    fn execute_on(&self, held: &mut Held, mending: &mut Mending<'_>, batch: &mut Batch) {
+    /// Executes a batch and waits until it is complete, so that the rate limiter's permit is held that long. False if the thread
+    /// was left alone meanwhile.
+    fn execute_on(&self, held: &mut Held, mending: &mut Mending<'_>, batch: &mut Batch) -> bool {
         match held {
             Held::Movable(Movable::Shared(inline)) => {
                 self.execute_shared(inline, &mut inline.lock(), mending, batch);
@@ -254,7 +300,13 @@ impl Instance {
                 self.execute(bound, || self.make().map(NewInstance::into_box), mending, batch);
             }
         }
+        if self.turn.is_left_alone() {
+            // Whatever is left of it was answered.
+            batch.clear();
+            return false;
+        }
         self.batcher.executed(batch);
+        true
     }
 
     /// Executes a batch on the shared instance, and returns how large it was.
@@ -294,7 +346,11 @@ impl Instance {
             return None;
         }
         let lost = || self.batcher.instance_lost(self.plan.spec.index);
-        execute(&self.plan.spec, instance, batch, lost)
+        self.turn.begins();
+        let began = execute(&self.plan.spec, instance, batch, lost);
+        // Whoever has called this looks whether it was left alone.
+        self.turn.ends();
+        began
     }
 
     /// Sees to it that the instance is there, and drops one that is lost.
@@ -312,7 +368,7 @@ impl Instance {
             self.batcher.instance_lost(*index);
             mending.lost(|| error);
         }
-        instance.insert(mending.attempt(make)?).when_lost(self.loss_call());
+        instance.insert(mending.attempt(make)?).when_lost(self.loss_calls());
         Ok(())
     }
 
@@ -360,6 +416,20 @@ impl Parked {
         let name = self.instance.plan.spec.name.as_str().into();
         thread_cache::run_or_wait(name, move || self.instance.serve(Held::Movable(self.held)));
     }
+}
+
+/// Does what an instance does on a thread of the cache, or on one of its own if it needs particular cores.
+fn on_thread(plan: &InstancePlan, work: impl FnOnce() + Send + 'static) -> Result<()> {
+    let name = &plan.spec.name;
+    let started = if plan.cores.is_all() {
+        thread_cache::run(name.as_str().into(), work)
+    } else {
+        let thread = thread::Builder::new().name(name.clone()).stack_size(thread_cache::STACK_SIZE);
+        thread.spawn(work).map(drop)
+    };
+    started.map_err(|e| {
+        Error::unavailable(format!("no thread could be started for instance '{name}': {e}")).with_source(e)
+    })
 }
 
 impl fmt::Debug for Instance {

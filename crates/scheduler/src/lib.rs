@@ -24,6 +24,7 @@ mod rate_limiter;
 mod scheduler;
 mod sequence_batcher;
 mod thread_cache;
+mod turn;
 mod waiting;
 
 pub use plan::{Cores, InstancePlan, StandsAside};

@@ -162,6 +162,13 @@ impl RateLimited {
         Permit { limited: self, executed: false }
     }
 
+    /// Takes back the resources of an execution that never returns. Its permit must not be dropped.
+    pub(crate) fn take_back(&self) {
+        let mut state = self.limiter.0.lock();
+        state.take_back(self.number, true);
+        state.allocate();
+    }
+
     fn await_turn(&self, mut state: MutexGuard<'_, State>) {
         while !state.may_execute(self.number) {
             self.turn.wait(&mut state);

@@ -20,6 +20,7 @@ use crate::instance::Instance;
 use crate::mending::Peers;
 use crate::plan::Place;
 use crate::sequence_batcher::SequenceBatcher;
+use crate::turn::Turn;
 use crate::{InstancePlan, Queue, QueueSettings, SequencePolicy};
 
 /// Accepts requests and has them executed. When the last owner drops it, its instances execute the waiting requests and
@@ -225,13 +226,13 @@ impl Launch {
             let possible = possible && scheduler.batcher.queue_to_pass().is_some();
             let inline = possible.then(|| scheduler.inline.add(model, &plan.spec));
             instances.push(Instance {
-                plan,
+                plan: Arc::new(plan),
                 model: Arc::clone(model),
                 batcher: Arc::clone(&scheduler.batcher),
                 handover: Arc::clone(&scheduler.handover),
                 inline,
                 peers: Arc::clone(&scheduler.peers),
-                alive: alive.clone(),
+                turn: Arc::new(Turn::new(alive.clone())),
             });
         }
         Launch { scheduler, instances, alive, stopped }

@@ -114,6 +114,8 @@ impl Flag {
     pub(crate) const RELEASE_ALL: u32 = 1;
     pub(crate) const RELEASE_RESCHEDULE: u32 = 2;
     pub(crate) const RESPONSE_FINAL: u32 = 1;
+    pub(crate) const BATCH_UNKNOWN: u32 = 1;
+    pub(crate) const BATCH_FIRST_DIM: u32 = 2;
     pub(crate) const ONE_TO_ONE: u32 = 1;
     pub(crate) const DECOUPLED: u32 = 2;
 }

@@ -1,12 +1,12 @@
 //! An instance: it gives batches to the backend, and takes back what the backend does not take.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use hippocamp_backend::{
-    Batch, Device, Error, FailureReason, InstanceSpec, LossCall, ModelInstance, Request, Result,
+    Batch, Device, Error, FailureReason, InstanceSpec, LossCalls, ModelInstance, Request, Result,
 };
 use hippocamp_model_config::{ModelConfig, sequence_batching};
 use parking_lot::Mutex;
@@ -19,7 +19,7 @@ use super::loaded::LoadedBackend;
 use super::model::Version;
 use super::python;
 use super::told::{Parts, Told};
-use super::watchdog::{self, Awaited};
+use super::watchdog::{self, Abandoned, Awaited};
 use crate::border::{InstanceKind, Owned, Ref, own, text};
 use crate::library::{call_if_there, execute};
 use crate::life::{InstanceObject, Policy, State, TensorNames};
@@ -33,16 +33,21 @@ const CALLS_END: Duration = Duration::from_secs(10);
 /// How long after the end of its process the backend may take to answer what that had.
 const ABANDONED: Duration = Duration::from_secs(5);
 
+/// How long after the end of its process an execution that has not returned is given up.
+const STUCK: Duration = Duration::from_secs(10);
+
 /// An instance. Dropped, it waits until the backend has given back all requests, and is finalized.
 #[derive(Debug)]
 pub(super) struct TritonInstance {
     known: Arc<KnownInstance>,
     /// Where a batch is executed alone on the device.
     device: Option<Arc<Mutex<()>>>,
-    /// Tells of the end of the process.
-    watched: Option<AwaitedEnd>,
+    /// Tell of the end of the process, and of an execution that goes on long after it.
+    watched: Option<[AwaitedEnd; 2]>,
     /// Where the process runs. Not that of a model which may answer later, as the thread that executes does not wait for it.
     shared_core: Option<SharedCore>,
+    /// Whether an execution waits for the calls of its model.
+    waits: bool,
 }
 
 /// An instance that the backend was told of: whoever has it keeps it from being finalized.
@@ -58,10 +63,14 @@ pub(super) struct InstanceParts {
     stub: OnceLock<Arc<Stub>>,
     /// Has what the process had be answered, whatever the instance's thread does.
     abandoning: OnceLock<AwaitedEnd>,
+    /// Whether an execution was given up.
+    pub(super) is_stuck: AtomicBool,
 }
 
 impl TritonInstance {
     pub(super) fn new(version: &Arc<Version>, spec: &InstanceSpec) -> Result<TritonInstance> {
+        let is_python = version.backend.python.is_some();
+        let shares_cores = is_python && python::shares_cores(&spec.config, &version.settings)?;
         let group = Group::of(spec);
         let host_policy = version.settings.host_policy(&group.host_policy);
         let object = own(InstanceObject {
@@ -82,6 +91,7 @@ impl TritonInstance {
             version: Arc::clone(version),
             stub: OnceLock::new(),
             abandoning: OnceLock::new(),
+            is_stuck: AtomicBool::new(false),
         };
         let _one_at_a_time = (!may_load_in_parallel(version)).then(|| version.initializing.lock());
         let known = Arc::new(initialized(parts, &spec.name)?);
@@ -92,10 +102,14 @@ impl TritonInstance {
             ready.push(Arc::downgrade(&known));
         }
         let is_decoupled = spec.config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
-        let shared_core =
-            known.stub.get().filter(|_| !is_decoupled).map(|stub| SharedCore::new(Arc::clone(stub)));
+        let waits = is_python && !is_decoupled;
+        if waits {
+            version.object.server.caller.begin_instance();
+        }
+        let shares = shares_cores && !is_decoupled;
+        let shared_core = known.stub.get().filter(|_| shares).map(|stub| SharedCore::new(Arc::clone(stub)));
         let device = device_lock(version, spec.device, &spec.config);
-        Ok(TritonInstance { known, device, watched: None, shared_core })
+        Ok(TritonInstance { known, device, watched: None, shared_core, waits })
     }
 
     /// Answers the requests whose clients are gone.
@@ -113,11 +127,19 @@ impl TritonInstance {
     /// Gives requests to the backend. If it does not take them, they are answered with its error.
     fn give(&mut self, requests: &[Ref<RequestObject>], execution: &Arc<Execution>) {
         let _alone = self.device.as_ref().map(|device| device.lock());
-        let call = || execute(&self.known.backend().entry_points, self.known.object.as_ref(), requests);
+        let caller = self.waits.then_some(&self.known.version.object.server.caller);
+        let call = || {
+            let call = || execute(&self.known.backend().entry_points, self.known.object.as_ref(), requests);
+            caller.map_or_else(call, |caller| caller.executing(call))
+        };
         let executed = match &mut self.shared_core {
             Some(shared) => shared.execute(call),
             None => call(),
         };
+        let is_stuck = &self.known.is_stuck;
+        if is_stuck.load(Ordering::Acquire) && is_stuck.swap(false, Ordering::AcqRel) {
+            watchdog::returned("execute", &self.known.name());
+        }
         let Err(error) = executed else { return };
         self.known.object.executions.forget(execution);
         for request in requests {
@@ -180,16 +202,31 @@ impl ModelInstance for TritonInstance {
         (!stub.is_alive()).then(|| python::ended(&self.known.name()))
     }
 
-    fn when_lost(&mut self, call: LossCall) {
-        self.watched = self.known.stub.get().map(|stub| stub.when_ended(Duration::ZERO, move || call()));
+    fn when_lost(&mut self, calls: LossCalls) {
+        // Those before are let go of first, as one may be running.
+        self.watched = None;
+        let Some(stub) = self.known.stub.get() else { return };
+        let LossCalls { lost, stuck } = calls;
+        let known = Arc::downgrade(&self.known);
+        let given_up = stub.when_ended(STUCK, move || {
+            if let Some(known) = known.upgrade() {
+                known.give_up(|error| stuck(error));
+            }
+        });
+        self.watched = Some([stub.when_ended(Duration::ZERO, move || lost()), given_up]);
     }
 }
 
 impl Drop for TritonInstance {
     fn drop(&mut self) {
+        // What they call has this instance meanwhile, and must not be the last.
+        self.watched = None;
         // The next process of the thread starts with all cores.
         self.shared_core = None;
         let (name, version) = (self.known.name(), &self.known.version);
+        if self.waits {
+            version.object.server.caller.end_instance();
+        }
         self.known.object.outstanding.wait(&name, || self.lost());
         let is_last = version.instances.fetch_sub(1, Ordering::AcqRel) == 1;
         version.object.server.end_calls(&name, CALLS_END, is_last);
@@ -236,6 +273,27 @@ impl InstanceParts {
         // Both were empty.
         let _ = self.abandoning.set(abandoning);
         let _ = self.stub.set(Arc::new(stub));
+    }
+}
+
+impl InstanceParts {
+    /// Its process has ended long ago: has an execution given up that still waits for it.
+    fn give_up(&self, stuck: impl FnOnce(Error) -> bool) {
+        // Set before: whoever returns just then looks at it.
+        self.is_stuck.store(true, Ordering::Release);
+        let left = watchdog::leave();
+        let name = self.name();
+        if !stuck(python::ended(&name)) {
+            if self.is_stuck.swap(false, Ordering::AcqRel) {
+                watchdog::is_back();
+            }
+            return;
+        }
+        error!(instance = name, left, "execute of the Python backend waits for a process that has ended");
+        let region = self.stub.get().and_then(|stub| stub.region());
+        if let Some((python, region)) = self.backend().python.as_ref().zip(region) {
+            python.swept_up(&Abandoned { how: String::new(), region: Some(region.to_owned()) });
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use hippocamp_backend::{
@@ -19,7 +19,7 @@ use super::told::{Parts, Told};
 use super::watchdog::{self, Awaited};
 use super::{merged, python};
 use crate::border::{Owned, own, text};
-use crate::in_process::ServerObject;
+use crate::in_process::{Caller, ServerObject};
 use crate::library::{Batcher, call_if_there};
 use crate::life::{ConfigInUse, ModelObject, Phase, State};
 
@@ -75,7 +75,7 @@ impl TritonModel {
             version: source.version,
             folder: text(&source.model_directory.to_string_lossy()),
             backend: backend.object.as_ref(),
-            server: own(ServerObject::new(server))?,
+            server: own(ServerObject::new(server, Caller::new(&source.name, source.version)))?,
             state: State::default(),
             config: Mutex::new(config),
         })?;
@@ -186,7 +186,9 @@ impl Model for TritonModel {
     /// Each instance is asked; one that is not ready says so for the model. An instance that ends meanwhile is finalized behind its
     /// answer, and nobody waits for that.
     fn check_ready(&self) -> Result<()> {
-        let instances: Vec<_> = self.version.ready.lock().iter().filter_map(Weak::upgrade).collect();
+        let mut instances: Vec<_> = self.version.ready.lock().iter().filter_map(Weak::upgrade).collect();
+        // One that is in an execution which never returns has a successor.
+        instances.retain(|instance| !instance.is_stuck.load(Ordering::Acquire));
         let ready = self.version.backend.entry_points.instance_ready;
         instances.iter().try_for_each(|instance| call_if_there(ready, instance.object.as_ref()))
     }

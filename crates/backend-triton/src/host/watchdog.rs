@@ -2,7 +2,7 @@
 //! moment leaves a call waiting: an initialization, if the stub ends while it starts; a finalization, if it ends before it has
 //! answered.
 //!
-//! Such a call has a thread of its own. When the process has ended that it waits for, and it still has not returned after some
+//! Such a call has a thread of its own, but for executions: their thread is left alone by the scheduler. When the process has ended that it waits for, and it still has not returned after some
 //! time, the thread is left alone. What the backend may use stays with the thread: handles stay good, and the objects are
 //! finalized by it, in the usual order, if the call returns after all.
 
@@ -31,6 +31,22 @@ static LEFT_ALONE: AtomicUsize = AtomicUsize::new(0);
 /// How many calls have not returned though what they wait for has ended.
 pub(crate) fn left_alone() -> usize {
     LEFT_ALONE.load(Ordering::Relaxed)
+}
+
+/// Counts a call that is made elsewhere, on a thread that was left alone. Returns how many there are now.
+pub(super) fn leave() -> usize {
+    LEFT_ALONE.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// Counts it no more.
+pub(super) fn is_back() {
+    LEFT_ALONE.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// The same of one that has returned after all.
+pub(super) fn returned(what: &str, name: &str) {
+    is_back();
+    warn!(instance = name, "{what} of the Python backend returned late");
 }
 
 /// What a call waits for.
@@ -117,7 +133,7 @@ impl<K> Shared<K> {
         let mut state = self.state.lock();
         if matches!(*state, State::LeftAlone) {
             drop(state);
-            LEFT_ALONE.fetch_sub(1, Ordering::Relaxed);
+            is_back();
             let after = began.elapsed();
             warn!(instance = name, ?after, "{what} of the Python backend returned late: {result:?}");
             drop(kept);
@@ -168,7 +184,7 @@ impl<K> Shared<K> {
                 || ended_at.get_or_insert_with(Instant::now).elapsed() > GRACE
             {
                 *state = State::LeftAlone;
-                LEFT_ALONE.fetch_add(1, Ordering::Relaxed);
+                leave();
                 return Err(abandoned);
             }
         }

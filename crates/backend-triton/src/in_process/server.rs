@@ -17,6 +17,7 @@ use super::answer::{Item, mailbox};
 use super::calls::{Calls, RunningCall};
 use super::lending::Lending;
 use super::request::InferenceRequestObject;
+use super::waits::{Caller, Wait};
 use crate::border::{Flag, Kind, Object, Out, Ref, Registry, Returned, Text, call, misuse};
 use crate::objects::parameter::{self, ParameterContent, ParameterObject};
 use crate::objects::{TraceObject, trace};
@@ -29,6 +30,8 @@ pub(crate) struct ServerObject {
     calls: Arc<Calls>,
     /// Calls that have memory of the backend.
     lending: Arc<Calls>,
+    /// The model.
+    pub(crate) caller: Caller,
 }
 
 impl Object for ServerObject {
@@ -41,8 +44,8 @@ impl Object for ServerObject {
 }
 
 impl ServerObject {
-    pub(crate) fn new(handle: ServerHandle) -> ServerObject {
-        ServerObject { handle, calls: Arc::default(), lending: Arc::default() }
+    pub(crate) fn new(handle: ServerHandle, caller: Caller) -> ServerObject {
+        ServerObject { handle, calls: Arc::default(), lending: Arc::default(), caller }
     }
 
     pub(super) fn server(&self) -> Result<Arc<dyn InProcessServer>> {
@@ -109,6 +112,28 @@ pub(crate) extern "C" fn model_transaction_properties(
     })
 }
 
+pub(crate) extern "C" fn model_batch_properties(
+    server: Server,
+    model: Text,
+    version: i64,
+    flags: Out<u32>,
+    further: Out<*mut c_void>,
+) -> Returned {
+    call("TRITONSERVER_ServerModelBatchProperties", || {
+        flags.check("flags")?;
+        let server = server.get()?.server()?;
+        let model = server.model(model.read("model_name")?, version_of(version)?)?;
+        further.set_if_wanted(std::ptr::null_mut());
+        let batches = model.config.max_batch_size > 0;
+        flags.set("flags", if batches { Flag::BATCH_FIRST_DIM } else { Flag::BATCH_UNKNOWN })
+    })
+}
+
+/// A backend that asks is served.
+pub(crate) extern "C" fn is_live(server: Server, is_live: Out<bool>) -> Returned {
+    call("TRITONSERVER_ServerIsLive", || is_live.set("live", server.get()?.server().is_ok()))
+}
+
 /// Queues a request. Only if that succeeds, the backend is called back, and trace and request belong to the server meanwhile.
 pub(crate) extern "C" fn infer_async(
     server: Server,
@@ -124,12 +149,14 @@ pub(crate) extern "C" fn infer_async(
         object.execute(cancel.clone(), |content| {
             let release = content.release.ok_or_else(|| misuse("the request has no release callback"))?;
             let response = content.response.ok_or_else(|| misuse("the request has no response callback"))?;
+            let (model, version) = content.target();
+            let wait = server.caller.call(model, version)?;
             let running = Calls::begin(&server.calls);
             let answer = mailbox(request, response, release, &running);
             let lending = Lending::new(answer.clone(), Calls::begin(&server.lending));
             let mut request = content.request(&lending);
             request.observer = observer;
-            let sink = Sink { answer, cancel, running };
+            let sink = Sink { answer, cancel, running, _wait: wait };
             in_process.infer(request, Box::new(sink))?;
             lending.arm();
             Ok(())
@@ -145,6 +172,7 @@ struct Sink {
     answer: Mailbox<Item>,
     cancel: Cancel,
     running: Arc<RunningCall>,
+    _wait: Option<Wait>,
 }
 
 impl InProcessSink for Sink {
@@ -216,7 +244,7 @@ mod tests {
 
     #[test]
     fn an_instance_waits_for_whoever_reads_its_memory_and_not_for_a_callback_that_hangs() {
-        let server = Arc::new(ServerObject::new(ServerHandle::none()));
+        let server = Arc::new(ServerObject::new(ServerHandle::none(), Caller::new("m", 1)));
         let _hangs = Calls::begin(&server.calls);
         // Two parts of a request, of which a called model may keep one for longer.
         let lending = Lending::new(Mailbox::new(|_: Item| {}), Calls::begin(&server.lending));

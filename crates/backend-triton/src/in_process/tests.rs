@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use super::allocator::AllocatorObject;
 use super::request::InferenceRequestObject;
 use super::response::InferenceResponseObject;
-use super::{ServerObject, allocator, request, response, server};
+use super::{Caller, ServerObject, allocator, request, response, server};
 use crate::border::{Handle, Out, Owned, Ref, Returned, Text, own};
 use double::Double;
 
@@ -318,7 +318,7 @@ proptest! {
         let double: Arc<dyn InProcessServer> = Arc::new(Double);
         let handle = ServerHandle::new(Arc::downgrade(&double));
         let names = (0..3).map(|name| (name, CString::new(format!("input{name}")).unwrap())).collect();
-        let server = own(ServerObject::new(handle)).unwrap();
+        let server = own(ServerObject::new(handle, Caller::new("player", 1))).unwrap();
         let mut player = Player { server, requests: Vec::new(), allocators: Vec::new(), names };
         player.act(&Step::NewAllocator);
         // A request that works, so that there is something to disturb.
@@ -339,7 +339,7 @@ fn what_is_lent_is_waited_for_without_a_limit() {
     let double: Arc<dyn InProcessServer> = Arc::new(Double);
     let handle = ServerHandle::new(Arc::downgrade(&double));
     let names = HashMap::from([(0, CString::new("input0").unwrap())]);
-    let server = own(ServerObject::new(handle)).unwrap();
+    let server = own(ServerObject::new(handle, Caller::new("player", 1))).unwrap();
     let mut player = Player { server, requests: Vec::new(), allocators: Vec::new(), names };
     let late = double::MODELS.iter().position(|model| *model == "late").unwrap();
     player.act(&Step::NewAllocator);
@@ -353,4 +353,102 @@ fn what_is_lent_is_waited_for_without_a_limit() {
     let seen = Arc::clone(&player.requests[0].1);
     player.wait();
     assert_eq!(seen.state.lock().releases, 1);
+}
+
+#[test]
+fn what_a_request_says_is_read_back_and_taken_back() {
+    use super::request::amendments as amend;
+    use crate::objects::buffer_attributes;
+    let double: Arc<dyn InProcessServer> = Arc::new(Double);
+    let server =
+        own(ServerObject::new(ServerHandle::new(Arc::downgrade(&double)), Caller::new("player", 1))).unwrap();
+    let name = |name: &str| CString::new(name).unwrap();
+    let (model, input, output, key) = (name("inline"), name("a"), name("x"), name("key"));
+    let made = |returned: Returned| assert_eq!(code(returned), None);
+    let refused = |returned: Returned| assert_eq!(code(returned), Some(Code::InvalidArg));
+
+    let mut flags = 0_u32;
+    made(server::model_batch_properties(
+        server.as_ref(),
+        text(&model),
+        -1,
+        out(&mut flags),
+        out(&mut null_mut()),
+    ));
+    assert_eq!(flags, 1, "its config has no max_batch_size");
+    let unknown = name("unknown");
+    let missing = server::model_batch_properties(
+        server.as_ref(),
+        text(&unknown),
+        -1,
+        out(&mut flags),
+        out(&mut null_mut()),
+    );
+    assert_eq!(code(missing), Some(Code::NotFound));
+    let mut is_live = false;
+    made(server::is_live(server.as_ref(), out(&mut is_live)));
+    assert!(is_live);
+
+    let mut request = Ref::NULL;
+    made(request::new(out(&mut request), server.as_ref(), text(&model), -1));
+    made(request::set_flags(request, 3));
+    made(request::set_correlation_id(request, 7));
+    made(request::set_timeout_microseconds(request, 8));
+    made(amend::set_priority_uint64(request, 1 << 40));
+    let (mut number, mut short) = (0_u64, 0_u32);
+    made(amend::flags(request, out(&mut short)));
+    assert_eq!(short, 3);
+    made(amend::correlation_id(request, out(&mut number)));
+    assert_eq!(number, 7);
+    made(amend::timeout_microseconds(request, out(&mut number)));
+    assert_eq!(number, 8);
+    made(amend::priority_uint64(request, out(&mut number)));
+    assert_eq!(number, 1 << 40);
+    refused(amend::priority(request, out(&mut short)));
+    made(amend::set_priority(request, 2));
+    made(amend::priority(request, out(&mut short)));
+    assert_eq!(short, 2);
+    made(request::set_correlation_id_string(request, text(&key)));
+    refused(amend::correlation_id(request, out(&mut number)));
+    made(amend::set_double_parameter(request, text(&key), 0.5));
+    let mut is_cancelled = true;
+    made(amend::is_cancelled(request, out(&mut is_cancelled)));
+    assert!(!is_cancelled);
+
+    let (shape, bytes) = ([4_i64], [7_u8; 4]);
+    // UINT8 by its number.
+    let add = || request::add_input(request, text(&input), 2, shape.as_ptr(), 1);
+    made(add());
+    refused(add());
+    let mut attributes = Ref::NULL;
+    made(buffer_attributes::new(out(&mut attributes)));
+    made(buffer_attributes::set_byte_size(attributes, 4));
+    let mut size = 0;
+    made(buffer_attributes::byte_size(attributes, out(&mut size)));
+    assert_eq!(size, 4);
+    let append = || {
+        let base = bytes.as_ptr().cast();
+        amend::append_input_data_with_buffer_attributes(request, text(&input), base, attributes)
+    };
+    made(append());
+    made(amend::remove_all_input_data(request, text(&input)));
+    made(append());
+    made(amend::remove_input(request, text(&input)));
+    refused(append());
+    refused(amend::remove_input(request, text(&input)));
+    made(add());
+    made(amend::remove_all_inputs(request));
+    made(add());
+    let (base, policy) = (bytes.as_ptr().cast(), name("cpu"));
+    made(amend::append_input_data_with_host_policy(request, text(&input), base, 4, 0, 0, text(&policy)));
+    made(request::add_requested_output(request, text(&output)));
+    made(amend::remove_requested_output(request, text(&output)));
+    made(request::add_requested_output(request, text(&output)));
+    made(amend::remove_all_requested_outputs(request));
+    for null in [amend::remove_all_inputs(Ref::NULL), amend::flags(Ref::NULL, out(&mut short))] {
+        refused(null);
+    }
+    made(buffer_attributes::delete(attributes));
+    refused(append());
+    made(request::delete(request));
 }

@@ -31,6 +31,7 @@ pub(crate) enum Policy {
 
 /// The version of the interface: that of Triton 24.03 to this day.
 const API_VERSION: (u32, u32) = (1, 19);
+const SERVER_API_VERSION: (u32, u32) = (1, 34);
 
 /// The files of a backend or a model are in a folder; there is no other kind.
 pub(crate) const FILESYSTEM: u32 = 0;
@@ -58,6 +59,15 @@ pub(crate) extern "C" fn api_version(major: Out<u32>, minor: Out<u32>) -> Return
         minor.check("minor")?;
         major.set("major", API_VERSION.0)?;
         minor.set("minor", API_VERSION.1)
+    })
+}
+
+/// The version of the server's own interface, as of Triton 2.49 and later.
+pub(crate) extern "C" fn server_api_version(major: Out<u32>, minor: Out<u32>) -> Returned {
+    call("TRITONSERVER_ApiVersion", || {
+        minor.check("minor")?;
+        major.set("major", SERVER_API_VERSION.0)?;
+        minor.set("minor", SERVER_API_VERSION.1)
     })
 }
 

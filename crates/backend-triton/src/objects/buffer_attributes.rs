@@ -34,6 +34,12 @@ impl BufferAttributesObject {
     }
 }
 
+impl BufferAttributesObject {
+    pub(crate) fn read(&self) -> BufferAttributes {
+        *self.0.lock()
+    }
+}
+
 pub(crate) extern "C" fn new(attributes: Out<Ref<BufferAttributesObject>>) -> Returned {
     call("TRITONSERVER_BufferAttributesNew", || {
         attributes.set_new("buffer_attributes", BufferAttributesObject::default())
@@ -63,6 +69,24 @@ pub(crate) extern "C" fn set_byte_size(attributes: Ref<BufferAttributesObject>, 
     call("TRITONSERVER_BufferAttributesSetByteSize", || {
         attributes.get()?.0.lock().byte_size = size;
         Ok(())
+    })
+}
+
+pub(crate) extern "C" fn memory_type(attributes: Ref<BufferAttributesObject>, kind: Out<u32>) -> Returned {
+    call("TRITONSERVER_BufferAttributesMemoryType", || {
+        kind.set("memory_type", attributes.get()?.read().memory_type)
+    })
+}
+
+pub(crate) extern "C" fn memory_type_id(attributes: Ref<BufferAttributesObject>, id: Out<i64>) -> Returned {
+    call("TRITONSERVER_BufferAttributesMemoryTypeId", || {
+        id.set("memory_type_id", attributes.get()?.read().memory_type_id)
+    })
+}
+
+pub(crate) extern "C" fn byte_size(attributes: Ref<BufferAttributesObject>, size: Out<usize>) -> Returned {
+    call("TRITONSERVER_BufferAttributesByteSize", || {
+        size.set("byte_size", attributes.get()?.read().byte_size)
     })
 }
 

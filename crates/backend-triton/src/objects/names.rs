@@ -5,7 +5,7 @@ use std::ffi::{CStr, c_char};
 use hippocamp_tensor::DataType;
 
 use crate::border::{
-    InstanceKind, MemoryType, Text, address, call_for, data_type_from_number, data_type_number,
+    InstanceKind, MemoryType, ParameterType, Text, address, call_for, data_type_from_number, data_type_number,
 };
 
 const INVALID: &CStr = c"<invalid>";
@@ -50,6 +50,17 @@ pub(crate) extern "C" fn memory_type_string(number: u32) -> *const c_char {
         Ok(MemoryType::Cpu) => c"CPU",
         Ok(MemoryType::CpuPinned) => c"CPU_PINNED",
         Ok(MemoryType::Gpu) => c"GPU",
+        Err(_) => INVALID,
+    })
+}
+
+pub(crate) extern "C" fn parameter_type_string(number: u32) -> *const c_char {
+    address(match ParameterType::from_number(number, "paramtype") {
+        Ok(ParameterType::String) => c"STRING",
+        Ok(ParameterType::Int) => c"INT",
+        Ok(ParameterType::Bool) => c"BOOL",
+        Ok(ParameterType::Double) => c"DOUBLE",
+        Ok(ParameterType::Bytes) => c"BYTES",
         Err(_) => INVALID,
     })
 }

@@ -236,7 +236,8 @@ impl Drop for ResponseChannel {
         let answer = match (last, state.answer.take()) {
             (Some(Last::Answer(answer)), _) | (None, Some(answer)) => answer,
             _ => Err(Error::internal(format!(
-                "the backend of model '{model}' dropped a request without a final response"
+                "the backend of model '{model}' dropped a request without a final response: each has to be answered, by a Python model \
+                 with one of the responses that execute() returns"
             ))),
         };
         warn!(model, "the backend let go of a request without the final flag");

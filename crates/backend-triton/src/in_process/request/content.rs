@@ -15,11 +15,14 @@ use crate::border::Flag;
 pub(crate) struct Content {
     model: Box<str>,
     version: Option<u64>,
+    /// The version that this stood for when the request was made.
+    found: u64,
     pub(crate) id: Box<str>,
     pub(crate) flags: u32,
     pub(crate) correlation_id: Option<CorrelationId>,
     /// 0 for none.
     pub(crate) timeout_us: u64,
+    pub(crate) priority: u64,
     pub(crate) parameters: Parameters,
     pub(crate) inputs: Vec<GivenInput>,
     pub(crate) outputs: Vec<Box<str>>,
@@ -37,20 +40,27 @@ pub(crate) struct GivenInput {
 }
 
 impl Content {
-    pub(crate) fn new(model: &str, version: Option<u64>) -> Content {
+    pub(crate) fn new(model: &str, version: Option<u64>, found: u64) -> Content {
         Content {
             model: model.into(),
             version,
+            found,
             id: Box::default(),
             flags: 0,
             correlation_id: None,
             timeout_us: 0,
+            priority: 0,
             parameters: Parameters::default(),
             inputs: Vec::new(),
             outputs: Vec::new(),
             release: None,
             response: None,
         }
+    }
+
+    /// The model and the version that it asks.
+    pub(crate) fn target(&self) -> (&str, u64) {
+        (&self.model, self.found)
     }
 
     pub(crate) fn input(&mut self, name: &str) -> Option<&mut GivenInput> {
@@ -76,6 +86,7 @@ impl Content {
             inputs: inputs.collect(),
             outputs: self.outputs.clone(),
             parameters: self.parameters.clone(),
+            priority: self.priority,
             timeout: (self.timeout_us > 0).then(|| Duration::from_micros(self.timeout_us)),
             sequence,
             ..InProcessRequest::new(self.model.clone())

@@ -1,8 +1,10 @@
 //! An instance that says it is lost is made anew, and does not answer for those that are not.
 
 use std::sync::atomic::AtomicUsize;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Instant;
+
+use hippocamp_backend::LossCalls;
 
 use super::*;
 
@@ -134,4 +136,102 @@ fn if_none_can_be_made_every_request_is_answered_with_the_reason_at_once() {
         ended.send(()).unwrap();
     });
     end.recv_timeout(Duration::from_mins(1)).unwrap();
+}
+
+/// What the test and instances share that stay in an execution.
+#[derive(Default)]
+struct Stuck {
+    made: AtomicUsize,
+    dropped: AtomicUsize,
+    /// What the last instance was given to call.
+    calls: Mutex<Option<LossCalls>>,
+    /// An execution waits here if it is the first of the first instance.
+    until: Mutex<Option<Receiver<()>>>,
+    /// The first execution has answered, and waits.
+    waits: Mutex<Option<Sender<()>>>,
+}
+
+impl std::fmt::Debug for Stuck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stuck")
+    }
+}
+
+#[derive(Debug)]
+struct StuckModel(Arc<Stuck>);
+
+struct StuckInstance(Arc<Stuck>);
+
+impl Model for StuckModel {
+    fn complete_config(&self, _: &mut ModelConfig, _: i32) -> Result<()> {
+        Ok(())
+    }
+
+    fn check_config(&self, _: &ModelConfig) -> Result<()> {
+        Ok(())
+    }
+
+    fn new_instance(&self, _: &InstanceSpec) -> Result<NewInstance> {
+        self.0.made.fetch_add(1, Ordering::SeqCst);
+        Ok(NewInstance::bound(StuckInstance(Arc::clone(&self.0))))
+    }
+}
+
+impl ModelInstance for StuckInstance {
+    fn execute(&mut self, batch: &mut Batch) {
+        for request in batch.drain(..) {
+            request.succeed(Response::default(), &ExecutionTimes::now());
+        }
+        let until = self.0.until.lock().unwrap().take();
+        if let Some(until) = until {
+            self.0.waits.lock().unwrap().take().unwrap().send(()).unwrap();
+            until.recv().unwrap();
+        }
+    }
+
+    fn when_lost(&mut self, calls: LossCalls) {
+        *self.0.calls.lock().unwrap() = Some(calls);
+    }
+}
+
+impl Drop for StuckInstance {
+    fn drop(&mut self) {
+        self.0.dropped.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn an_execution_that_never_returns_keeps_neither_its_instance_nor_the_end_of_the_scheduler() {
+    for is_limited in [false, true] {
+        let limiter = is_limited.then(|| crate::RateLimiter::new(vec![]));
+        let shared = Arc::<Stuck>::default();
+        let (returns, until) = channel();
+        let (waits, waiting) = channel();
+        *shared.until.lock().unwrap() = Some(until);
+        *shared.waits.lock().unwrap() = Some(waits);
+        let model: Arc<dyn Model> = Arc::new(StuckModel(Arc::clone(&shared)));
+        let plans = plans(1, limiter.as_ref());
+        let (scheduler, stopped) =
+            Scheduler::start(&model, plans, settings(false, Duration::ZERO, None)).unwrap();
+        let calls = || shared.calls.lock().unwrap().clone().unwrap();
+        let lost = || Error::unavailable("its process has ended");
+        assert!(!(calls().stuck)(lost()), "nothing is executed");
+        assert!(ask(&scheduler, 1)[0].is_ok());
+        waiting.recv_timeout(Duration::from_mins(1)).unwrap();
+        let first = calls();
+        assert!((first.stuck)(lost()));
+        assert!(!(first.stuck)(lost()), "its thread has been left alone");
+        assert!(ask(&scheduler, 10).iter().all(Result::is_ok));
+        assert_eq!(shared.made.load(Ordering::SeqCst), 2);
+        assert_eq!(scheduler.lost_instances(), 0);
+        drop(scheduler);
+        block_on(stopped.wait());
+        assert_eq!(shared.dropped.load(Ordering::SeqCst), 1, "the first is still in its execution");
+        returns.send(()).unwrap();
+        let deadline = Instant::now() + Duration::from_mins(1);
+        while shared.dropped.load(Ordering::SeqCst) < 2 {
+            thread::yield_now();
+            assert!(Instant::now() < deadline, "what returned late is dropped");
+        }
+    }
 }
