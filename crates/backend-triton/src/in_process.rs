@@ -12,9 +12,9 @@ mod lending;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod server;
-mod waits;
 #[cfg(test)]
 mod tests;
+mod waits;
 
 pub(crate) use server::ServerObject;
 pub(crate) use waits::Caller;

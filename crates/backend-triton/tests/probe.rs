@@ -254,6 +254,14 @@ async fn responses_come_after_their_request_was_released() {
         .map(|event| serde_json::from_str::<Value>(event).expect("JSON")["OUT"].clone())
         .collect();
     assert_eq!(sent, [json!(0), json!(1), json!(2)], "{}", reply.text());
+    // Three were sent, and one had nothing to send.
+    let reply = server.get("/v2/models/m/stats").await;
+    let counted = serde_json::from_slice::<Value>(&reply.body).unwrap();
+    let counted = &counted["model_stats"][0]["response_stats"];
+    for (place, [success, empty]) in [[1, 0], [1, 0], [1, 0], [0, 1]].into_iter().enumerate() {
+        let of = |what: &str| counted[place.to_string()][what]["count"].as_u64();
+        assert_eq!([of("success"), of("empty_response")], [Some(success), Some(empty)], "{counted}");
+    }
     assert!(server.stop(Duration::from_secs(10)).await);
 }
 

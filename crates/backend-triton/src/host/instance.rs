@@ -71,6 +71,7 @@ impl TritonInstance {
     pub(super) fn new(version: &Arc<Version>, spec: &InstanceSpec) -> Result<TritonInstance> {
         let is_python = version.backend.python.is_some();
         let shares_cores = is_python && python::shares_cores(&spec.config, &version.settings)?;
+        version.object.server.caller.set_batches(spec.config.max_batch_size > 0);
         let group = Group::of(spec);
         let host_policy = version.settings.host_policy(&group.host_policy);
         let object = own(InstanceObject {

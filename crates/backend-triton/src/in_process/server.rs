@@ -121,10 +121,13 @@ pub(crate) extern "C" fn model_batch_properties(
 ) -> Returned {
     call("TRITONSERVER_ServerModelBatchProperties", || {
         flags.check("flags")?;
-        let server = server.get()?.server()?;
-        let model = server.model(model.read("model_name")?, version_of(version)?)?;
+        let server = server.get()?;
+        let (model, version) = (model.read("model_name")?, version_of(version)?);
+        let batches = match server.caller.batches(model, version) {
+            Some(batches) => batches,
+            None => server.server()?.model(model, version)?.config.max_batch_size > 0,
+        };
         further.set_if_wanted(std::ptr::null_mut());
-        let batches = model.config.max_batch_size > 0;
         flags.set("flags", if batches { Flag::BATCH_FIRST_DIM } else { Flag::BATCH_UNKNOWN })
     })
 }

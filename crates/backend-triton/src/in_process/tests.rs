@@ -385,6 +385,15 @@ fn what_a_request_says_is_read_back_and_taken_back() {
         out(&mut null_mut()),
     );
     assert_eq!(code(missing), Some(Code::NotFound));
+    // A model that asks about itself is answered while clients do not find it.
+    let (own_model, mut flags) = (name("player"), 0_u32);
+    let of_own = |flags| {
+        server::model_batch_properties(server.as_ref(), text(&own_model), 1, flags, out(&mut null_mut()))
+    };
+    assert_eq!(code(of_own(out(&mut flags))), Some(Code::NotFound));
+    server.caller.set_batches(true);
+    made(of_own(out(&mut flags)));
+    assert_eq!(flags, 2);
     let mut is_live = false;
     made(server::is_live(server.as_ref(), out(&mut is_live)));
     assert!(is_live);

@@ -5,6 +5,7 @@
 //! Models with several instances are in no chain: which of them has made a call is not known.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hippocamp_backend::{Error, Result};
@@ -24,6 +25,8 @@ pub(crate) struct Caller {
     instances: AtomicUsize,
     /// How many of them execute.
     executing: AtomicUsize,
+    /// Whether it takes batches, once its config is finished.
+    batches: OnceLock<bool>,
 }
 
 /// A call that its model waits for, until this is dropped.
@@ -36,7 +39,20 @@ pub(super) struct Wait {
 impl Caller {
     pub(crate) fn new(name: &str, version: u64) -> Caller {
         let model = (name.into(), version);
-        Caller { model, instances: AtomicUsize::new(0), executing: AtomicUsize::new(0) }
+        let (instances, executing) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Caller { model, instances, executing, batches: OnceLock::new() }
+    }
+
+    /// Its config is finished, and says whether it takes batches.
+    pub(crate) fn set_batches(&self, batches: bool) {
+        // All instances say the same.
+        let _ = self.batches.set(batches);
+    }
+
+    /// Whether it takes batches, if that is the version. Clients may not find it yet, or not any more.
+    pub(super) fn batches(&self, model: &str, version: Option<u64>) -> Option<bool> {
+        let is_own = *self.model.0 == *model && version == Some(self.model.1);
+        self.batches.get().copied().filter(|_| is_own)
     }
 
     /// There is an instance more that waits for what it calls.

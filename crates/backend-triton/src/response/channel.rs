@@ -142,6 +142,16 @@ impl ResponseChannel {
         self.end_if_reported(&mut state);
     }
 
+    /// Counts a response that was not sent, as it is empty.
+    pub(crate) fn skip(&self, started: Option<Instant>, finished: Option<Instant>) {
+        let mut state = self.state.lock();
+        if let Some(sender) = state.sender.as_mut() {
+            let started = started.unwrap_or_else(Instant::now);
+            let finished = finished.unwrap_or(started).max(started);
+            sender.skip(&ResponseTimes { started, output_begun: None, finished });
+        }
+    }
+
     /// Sets the next value of a state of the sequence.
     pub(crate) fn update_state(&self, value: OutputTensor) -> Result<()> {
         let mut state = self.state.lock();

@@ -126,13 +126,21 @@ pub(crate) extern "C" fn set_error(statistics: Statistics, error: Returned) -> R
     change(name, statistics, |statistics| statistics.error = error)
 }
 
-/// Responses are counted when they are sent, so the report adds nothing to that; what it refers to has to be there.
+/// Responses are counted when they are sent, so the report adds to that only one that was not sent: it has neither an error nor a
+/// time at which its outputs began. What it refers to has to be there.
 pub(crate) extern "C" fn report(statistics: Statistics) -> Returned {
     call("TRITONBACKEND_ModelInstanceReportResponseStatistics", || {
         let statistics = statistics.get()?;
         let statistics = statistics.0.lock();
         statistics.instance.get()?;
-        statistics.factory.get()?;
+        let factory = statistics.factory.get()?;
+        if statistics.error.is_null() {
+            let [started, outputs_begun, finished] = statistics.times.map(times::instant);
+            if outputs_begun.is_none() {
+                factory.0.skip(started, finished);
+            }
+            return Ok(());
+        }
         statistics.error.lent().map(drop)
     })
 }

@@ -170,7 +170,20 @@ static void *answer_later(void *argument) {
   return NULL;
 }
 
-struct stream { H factory; int32_t count; };
+struct stream { H factory, instance; int32_t count; };
+
+/* Of a response that was sent, or, without a time at which its output began, of one that had nothing to send. */
+static void report_response(struct stream *stream, uint64_t start, uint64_t output_start) {
+  H statistics;
+  TRITONBACKEND_ModelInstanceResponseStatisticsNew(&statistics);
+  TRITONBACKEND_ModelInstanceResponseStatisticsSetModelInstance(statistics, stream->instance);
+  TRITONBACKEND_ModelInstanceResponseStatisticsSetResponseFactory(statistics, stream->factory);
+  TRITONBACKEND_ModelInstanceResponseStatisticsSetResponseStart(statistics, start);
+  TRITONBACKEND_ModelInstanceResponseStatisticsSetComputeOutputStart(statistics, output_start);
+  TRITONBACKEND_ModelInstanceResponseStatisticsSetResponseEnd(statistics, now());
+  TRITONBACKEND_ModelInstanceReportResponseStatistics(statistics);
+  TRITONBACKEND_ModelInstanceResponseStatisticsDelete(statistics);
+}
 
 static void *send_stream(void *argument) {
   struct stream *stream = argument;
@@ -180,9 +193,12 @@ static void *send_stream(void *argument) {
     TRITONBACKEND_ResponseFactoryIsCancelled(stream->factory, &cancelled);
     if (cancelled) break;
     TRITONBACKEND_ResponseNewFromFactory(&response, stream->factory);
+    uint64_t start = now();
     number(response, false, "OUT", i);
     TRITONBACKEND_ResponseSend(response, 0, NULL);
+    report_response(stream, start, start);
   }
+  report_response(stream, now(), 0);
   TRITONBACKEND_ResponseFactorySendFlags(stream->factory, 1);
   TRITONBACKEND_ResponseFactoryDelete(stream->factory);
   free(stream);
@@ -219,7 +235,7 @@ E TRITONBACKEND_ModelInstanceExecute(H instance, H *requests, uint32_t count) {
       pthread_detach(thread);
     } else if (says(model, "stream")) {
       struct stream *stream = malloc(sizeof *stream);
-      *stream = (struct stream){NULL, 0};
+      *stream = (struct stream){NULL, instance, 0};
       TRY(first_number(requests[i], "IN", &stream->count));
       TRY(TRITONBACKEND_ResponseFactoryNew(&stream->factory, requests[i]));
       TRY(TRITONBACKEND_RequestRelease(requests[i], 1));
