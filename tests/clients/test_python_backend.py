@@ -333,7 +333,7 @@ def test_models_that_would_wait_for_one_another_are_told(tmp_path, prefix):
     with start(str(tmp_path), names_regions(prefix), *flags) as server:
         client = grpc.InferenceServerClient(server.grpc)
         for model, caller in (("itself", "itself"), ("here", "there"), ("there", "here")):
-            with pytest.raises(InferenceServerException, match=f"which waits for the only instance of '{model}'") as failed:
+            with pytest.raises(InferenceServerException, match=f"which waits for the only instance of '{caller}'") as failed:
                 infer(client, model, {"IN": ("INT64", [1], [1])})
             assert f"model '{caller}' calls '{model}'" in failed.value.message()
         for name in names:
