@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 
 use hippocamp_backend::{CorrelationId, Error, ParameterValue, Result};
+use hippocamp_in_process::Cancel;
 
 use super::{Content, Request, append_input_data, change, set_parameter};
 use crate::border::{Out, Ref, Returned, Text, call, misuse};
@@ -78,7 +79,7 @@ pub(crate) extern "C" fn set_double_parameter(request: Request, name: Text, valu
 pub(crate) extern "C" fn is_cancelled(request: Request, is_cancelled: Out<bool>) -> Returned {
     call("TRITONSERVER_InferenceRequestIsCancelled", || {
         let request = request.get()?;
-        let cancelled = request.0.lock().running.as_ref().is_some_and(|running| running.is_cancelled());
+        let cancelled = request.0.lock().running.as_ref().is_some_and(Cancel::is_cancelled);
         is_cancelled.set("is_cancelled", cancelled)
     })
 }
