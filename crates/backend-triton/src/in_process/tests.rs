@@ -355,109 +355,128 @@ fn what_is_lent_is_waited_for_without_a_limit() {
     assert_eq!(seen.state.lock().releases, 1);
 }
 
+fn named(name: &str) -> CString {
+    CString::new(name).unwrap()
+}
+
+fn made(returned: Returned) {
+    assert_eq!(code(returned), None);
+}
+
+fn refused(returned: Returned) {
+    assert_eq!(code(returned), Some(Code::InvalidArg));
+}
+
+/// Calls with a server that the model 'player' sees, and a new request to 'inline'.
+fn with_request(calls: impl FnOnce(Ref<ServerObject>, Request)) {
+    let double: Arc<dyn InProcessServer> = Arc::new(Double);
+    let handle = ServerHandle::new(Arc::downgrade(&double));
+    let server = own(ServerObject::new(handle, Caller::new("player", 1))).unwrap();
+    let mut request = Ref::NULL;
+    made(request::new(out(&mut request), server.as_ref(), text(&named("inline")), -1));
+    calls(server.as_ref(), request);
+    made(request::delete(request));
+}
+
 #[test]
-fn what_a_request_says_is_read_back_and_taken_back() {
+fn whether_a_model_takes_batches_is_told_of_itself_before_clients_find_it() {
+    with_request(|server, _| {
+        let properties = |model: &str, version, flags: &mut u32| {
+            let model = named(model);
+            server::model_batch_properties(server, text(&model), version, out(flags), out(&mut null_mut()))
+        };
+        let mut flags = 0;
+        made(properties("inline", -1, &mut flags));
+        assert_eq!(flags, 1, "its config has no max_batch_size");
+        assert_eq!(code(properties("unknown", -1, &mut flags)), Some(Code::NotFound));
+        assert_eq!(code(properties("player", 1, &mut flags)), Some(Code::NotFound));
+        server.get().unwrap().caller.set_batches(true);
+        made(properties("player", 1, &mut flags));
+        assert_eq!(flags, 2);
+        assert_eq!(code(properties("player", 2, &mut flags)), Some(Code::NotFound), "another version");
+        let mut is_live = false;
+        made(server::is_live(server, out(&mut is_live)));
+        assert!(is_live);
+    });
+}
+
+#[test]
+fn what_a_request_says_is_read_back() {
+    use super::request::amendments as amend;
+    with_request(|_, request| {
+        made(request::set_flags(request, 3));
+        made(request::set_correlation_id(request, 7));
+        made(request::set_timeout_microseconds(request, 8));
+        made(amend::set_priority_uint64(request, 1 << 40));
+        let (mut number, mut short) = (0_u64, 0_u32);
+        made(amend::flags(request, out(&mut short)));
+        assert_eq!(short, 3);
+        made(amend::correlation_id(request, out(&mut number)));
+        assert_eq!(number, 7);
+        made(amend::timeout_microseconds(request, out(&mut number)));
+        assert_eq!(number, 8);
+        made(amend::priority_uint64(request, out(&mut number)));
+        assert_eq!(number, 1 << 40);
+        refused(amend::priority(request, out(&mut short)));
+        made(amend::set_priority(request, 2));
+        made(amend::priority(request, out(&mut short)));
+        assert_eq!(short, 2);
+        let key = named("key");
+        made(request::set_correlation_id_string(request, text(&key)));
+        refused(amend::correlation_id(request, out(&mut number)));
+        made(amend::set_double_parameter(request, text(&key), 0.5));
+        let mut is_cancelled = true;
+        made(amend::is_cancelled(request, out(&mut is_cancelled)));
+        assert!(!is_cancelled);
+        refused(amend::flags(Ref::NULL, out(&mut short)));
+    });
+}
+
+#[test]
+fn inputs_and_outputs_are_taken_back() {
     use super::request::amendments as amend;
     use crate::objects::buffer_attributes;
-    let double: Arc<dyn InProcessServer> = Arc::new(Double);
-    let server =
-        own(ServerObject::new(ServerHandle::new(Arc::downgrade(&double)), Caller::new("player", 1))).unwrap();
-    let name = |name: &str| CString::new(name).unwrap();
-    let (model, input, output, key) = (name("inline"), name("a"), name("x"), name("key"));
-    let made = |returned: Returned| assert_eq!(code(returned), None);
-    let refused = |returned: Returned| assert_eq!(code(returned), Some(Code::InvalidArg));
-
-    let mut flags = 0_u32;
-    made(server::model_batch_properties(
-        server.as_ref(),
-        text(&model),
-        -1,
-        out(&mut flags),
-        out(&mut null_mut()),
-    ));
-    assert_eq!(flags, 1, "its config has no max_batch_size");
-    let unknown = name("unknown");
-    let missing = server::model_batch_properties(
-        server.as_ref(),
-        text(&unknown),
-        -1,
-        out(&mut flags),
-        out(&mut null_mut()),
-    );
-    assert_eq!(code(missing), Some(Code::NotFound));
-    // A model that asks about itself is answered while clients do not find it.
-    let (own_model, mut flags) = (name("player"), 0_u32);
-    let of_own = |flags| {
-        server::model_batch_properties(server.as_ref(), text(&own_model), 1, flags, out(&mut null_mut()))
-    };
-    assert_eq!(code(of_own(out(&mut flags))), Some(Code::NotFound));
-    server.caller.set_batches(true);
-    made(of_own(out(&mut flags)));
-    assert_eq!(flags, 2);
-    let mut is_live = false;
-    made(server::is_live(server.as_ref(), out(&mut is_live)));
-    assert!(is_live);
-
-    let mut request = Ref::NULL;
-    made(request::new(out(&mut request), server.as_ref(), text(&model), -1));
-    made(request::set_flags(request, 3));
-    made(request::set_correlation_id(request, 7));
-    made(request::set_timeout_microseconds(request, 8));
-    made(amend::set_priority_uint64(request, 1 << 40));
-    let (mut number, mut short) = (0_u64, 0_u32);
-    made(amend::flags(request, out(&mut short)));
-    assert_eq!(short, 3);
-    made(amend::correlation_id(request, out(&mut number)));
-    assert_eq!(number, 7);
-    made(amend::timeout_microseconds(request, out(&mut number)));
-    assert_eq!(number, 8);
-    made(amend::priority_uint64(request, out(&mut number)));
-    assert_eq!(number, 1 << 40);
-    refused(amend::priority(request, out(&mut short)));
-    made(amend::set_priority(request, 2));
-    made(amend::priority(request, out(&mut short)));
-    assert_eq!(short, 2);
-    made(request::set_correlation_id_string(request, text(&key)));
-    refused(amend::correlation_id(request, out(&mut number)));
-    made(amend::set_double_parameter(request, text(&key), 0.5));
-    let mut is_cancelled = true;
-    made(amend::is_cancelled(request, out(&mut is_cancelled)));
-    assert!(!is_cancelled);
-
-    let (shape, bytes) = ([4_i64], [7_u8; 4]);
-    // UINT8 by its number.
-    let add = || request::add_input(request, text(&input), 2, shape.as_ptr(), 1);
-    made(add());
-    refused(add());
-    let mut attributes = Ref::NULL;
-    made(buffer_attributes::new(out(&mut attributes)));
-    made(buffer_attributes::set_byte_size(attributes, 4));
-    let mut size = 0;
-    made(buffer_attributes::byte_size(attributes, out(&mut size)));
-    assert_eq!(size, 4);
-    let append = || {
-        let base = bytes.as_ptr().cast();
-        amend::append_input_data_with_buffer_attributes(request, text(&input), base, attributes)
-    };
-    made(append());
-    made(amend::remove_all_input_data(request, text(&input)));
-    made(append());
-    made(amend::remove_input(request, text(&input)));
-    refused(append());
-    refused(amend::remove_input(request, text(&input)));
-    made(add());
-    made(amend::remove_all_inputs(request));
-    made(add());
-    let (base, policy) = (bytes.as_ptr().cast(), name("cpu"));
-    made(amend::append_input_data_with_host_policy(request, text(&input), base, 4, 0, 0, text(&policy)));
-    made(request::add_requested_output(request, text(&output)));
-    made(amend::remove_requested_output(request, text(&output)));
-    made(request::add_requested_output(request, text(&output)));
-    made(amend::remove_all_requested_outputs(request));
-    for null in [amend::remove_all_inputs(Ref::NULL), amend::flags(Ref::NULL, out(&mut short))] {
-        refused(null);
-    }
-    made(buffer_attributes::delete(attributes));
-    refused(append());
-    made(request::delete(request));
+    with_request(|_, request| {
+        let (input, output, policy) = (named("a"), named("x"), named("cpu"));
+        let (shape, bytes) = ([4_i64], [7_u8; 4]);
+        // UINT8 by its number.
+        let add = || request::add_input(request, text(&input), 2, shape.as_ptr(), 1);
+        made(add());
+        refused(add());
+        let mut attributes = Ref::NULL;
+        made(buffer_attributes::new(out(&mut attributes)));
+        made(buffer_attributes::set_byte_size(attributes, 4));
+        let mut size = 0;
+        made(buffer_attributes::byte_size(attributes, out(&mut size)));
+        assert_eq!(size, 4);
+        let base = || bytes.as_ptr().cast();
+        let append =
+            || amend::append_input_data_with_buffer_attributes(request, text(&input), base(), attributes);
+        made(append());
+        made(amend::remove_all_input_data(request, text(&input)));
+        made(append());
+        made(amend::remove_input(request, text(&input)));
+        refused(append());
+        refused(amend::remove_input(request, text(&input)));
+        made(add());
+        made(amend::remove_all_inputs(request));
+        refused(amend::remove_all_inputs(Ref::NULL));
+        made(add());
+        let (size, host) = (bytes.len(), 0);
+        made(amend::append_input_data_with_host_policy(
+            request,
+            text(&input),
+            base(),
+            size,
+            host,
+            0,
+            text(&policy),
+        ));
+        made(request::add_requested_output(request, text(&output)));
+        made(amend::remove_requested_output(request, text(&output)));
+        made(request::add_requested_output(request, text(&output)));
+        made(amend::remove_all_requested_outputs(request));
+        made(buffer_attributes::delete(attributes));
+        refused(append());
+    });
 }
