@@ -11,7 +11,6 @@ use half::f16;
 use hippocamp_backend::{Error, Result};
 use hippocamp_tensor::{Allocator, DataType, Shape, TensorData};
 
-use pool::Pool;
 use store::Store;
 
 /// An element type of tensors.
@@ -57,8 +56,6 @@ struct Rows {
     end: usize,
     /// The number of rows from the current one on.
     left: usize,
-    /// Provides memory, and gets it back when the response is sent.
-    pool: Arc<Pool>,
 }
 
 impl Default for Memory {
@@ -119,7 +116,7 @@ impl Tensor {
         (rows.start, rows.end, rows.left) = (0, 0, count);
         if pinned.is_some() || rows.pinned.is_some() {
             // What a request that failed has left may be of the other kind.
-            std::mem::take(&mut rows.store).give(&rows.pool);
+            std::mem::take(&mut rows.store).give();
             rows.pinned = pinned.cloned();
         }
     }
@@ -139,7 +136,7 @@ impl Tensor {
             Memory::Own(rows) => {
                 let end = std::mem::take(&mut rows.start);
                 rows.end = 0;
-                std::mem::take(&mut rows.store).into_data(end, &rows.pool)
+                std::mem::take(&mut rows.store).into_data(end)
             }
         }
     }
@@ -160,8 +157,8 @@ impl Rows {
         let store = std::mem::take(&mut self.store);
         self.store = if self.start == 0 {
             // There is no finished row to copy, and the old memory may be of use to another tensor.
-            store.give(&self.pool);
-            Store::take(size, &self.pool, self.pinned.as_deref())?
+            store.give();
+            Store::take(size, self.pinned.as_deref())?
         } else {
             store.grown(size)?
         };

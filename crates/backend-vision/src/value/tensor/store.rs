@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hippocamp_tensor::{Allocator, PlacedBuffer, PlacedBufferMut, TensorData};
 
-use super::pool::{Pool, Words};
+use super::pool::{self, Words};
 
 const WORD: usize = size_of::<u64>();
 
@@ -32,19 +32,19 @@ impl Store {
 
     /// At least `size` bytes with undefined content: pinned if an allocator is given and has some, otherwise of the pool.
     /// `None` if there is no memory.
-    pub(super) fn take(size: usize, pool: &Pool, pinned: Option<&dyn Allocator>) -> Option<Store> {
+    pub(super) fn take(size: usize, pinned: Option<&dyn Allocator>) -> Option<Store> {
         if let Some(Ok(mut memory)) = pinned.map(|pinned| pinned.allocate(size))
             && memory.as_host_mut().is_some()
         {
             return Some(Store::Pinned(memory));
         }
-        pool.take(size.div_ceil(WORD)).map(Store::Words)
+        pool::take(size.div_ceil(WORD)).map(Store::Words)
     }
 
     /// Returns the memory to where it came from.
-    pub(super) fn give(self, pool: &Pool) {
+    pub(super) fn give(self) {
         match self {
-            Store::Words(words) => pool.give(words),
+            Store::Words(words) => pool::give(words),
             Store::Pinned(memory) => drop(memory),
         }
     }
@@ -79,9 +79,9 @@ impl Store {
     }
 
     /// The first `len` bytes as the content of a response. The memory goes back when that is dropped.
-    pub(super) fn into_data(self, len: usize, pool: &Arc<Pool>) -> TensorData {
+    pub(super) fn into_data(self, len: usize) -> TensorData {
         match self {
-            Store::Words(words) => Bytes::from_owner(Words::new(words, Arc::clone(pool))).slice(..len).into(),
+            Store::Words(words) => Bytes::from_owner(Words(words)).slice(..len).into(),
             Store::Pinned(memory) => {
                 let memory: Arc<dyn PlacedBufferMut> = memory.into();
                 TensorData::part_of(memory as Arc<dyn PlacedBuffer>, 0, len)
