@@ -151,7 +151,7 @@ def test_scaling_and_removing(served):
     for workers in (3, 2):
         served.json("management", "PUT", f"/models/face?min_worker={workers}&synchronous=true")
         _, config = served.process.get("/v2/models/face/config")
-        assert json.loads(config)["ensemble_scheduling"]["max_inflight_requests"] == workers + (workers + 1) // 2
+        assert json.loads(config)["ensemble_scheduling"]["max_inflight_requests"] == 2 * workers
         assert served.json("inference", "PUT", "/predictions/face", b"x") == (200, [])
     served.json("management", "PUT", "/models/face?min_worker=0&synchronous=true")
     status, refused = served.json("inference", "PUT", "/predictions/face", b"x")

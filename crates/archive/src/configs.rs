@@ -172,14 +172,13 @@ pub(crate) fn ensemble(
     }
 }
 
-/// How many requests the network may have at once: those that its instances execute, and a batch for every other instance, which waits.
-/// Each instance of the step before has one more that is ready. Further ones wait before they are prepared: a picture is some tens of KB then,
-/// and some MB afterwards. `None` if only the backend knows how many instances there are.
+/// How many requests the network may have at once: those that its instances execute, and as many that wait. Further ones wait before
+/// they are prepared: a picture is some tens of KB then, and some MB afterwards. `None` if only the backend knows how many instances there
+/// are.
 fn most_at_once(network: &ModelConfig) -> Option<u32> {
     let groups = &network.instance_group;
     let of_group = |group: &ModelInstanceGroup| group.count.max(0) as usize * group.gpus.len().max(1);
     let instances: usize = groups.iter().map(of_group).sum();
-    let waiting = instances.div_ceil(2);
-    let most = instances.saturating_add(waiting).saturating_mul(network.max_batch_size.max(1) as usize);
+    let most = instances.saturating_mul(network.max_batch_size.max(1) as usize).saturating_mul(2);
     u32::try_from(most).ok().filter(|&most| most > 0)
 }

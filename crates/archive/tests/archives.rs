@@ -140,7 +140,7 @@ fn handlers_are_pipelines() {
     let workers: [(&str, &[u8]); 1] = [("model.yaml", b"minWorkers: 3\nbatchSize: 4\ndeviceType: cpu\n")];
     let got = with_handler("/home/me/image_classifier.py:handle", "net.onnx", &classifier, &workers).unwrap();
     let text = got.models["m"].config_text();
-    assert!(text.contains("max_inflight_requests: 20"), "pictures wait before they are decoded: {text}");
+    assert!(text.contains("max_inflight_requests: 24"), "pictures wait before they are decoded: {text}");
     let text = got.models["m-network"].config_text();
     assert!(text.contains("count: 3") && text.contains("kind: KIND_CPU"), "{text}");
 
