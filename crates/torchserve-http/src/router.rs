@@ -104,14 +104,13 @@ pub(crate) fn management<'a>(method: &Method, path: &'a str) -> Option<Managemen
         (*method == Method::GET, *method == Method::PUT, *method == Method::POST, *method == Method::DELETE);
     Some(match parts.as_slice() {
         ["token"] => Management::Token,
-        // For its description there is OPTIONS alone.
-        [""] => Management::Method,
         ["models"] if get => Management::List,
         ["models"] if post => Management::Register,
         ["models", model, version, "set-default"] if put => {
             Management::SetDefault { model: decode(model), version: decode(version) }
         }
-        ["models"] | ["models", _, _, "set-default"] => Management::Method,
+        // For the description at the root there is OPTIONS alone.
+        [""] | ["models"] | ["models", _, _, "set-default"] => Management::Method,
         ["models", model, rest @ ..] if rest.len() < 2 => {
             let (model, version) = (decode(model), rest.first().map(|version| decode(version)));
             match () {
