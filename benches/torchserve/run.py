@@ -76,16 +76,21 @@ class Load:
             lines = "\n".join(f'wrk.headers["{key}"] = "{value}"' for key, value in given.items())
             file.write(SCRIPT.format(body=path, headers=lines, method=method))
 
+    def command(self, server, model, concurrency, seconds):
+        return [self.wrk, "-t1", f"-c{concurrency}", f"-d{seconds}s", "--timeout", "30s", "-s", self.script, server.url(model)]
+
     def run(self, server, model, concurrency, seconds):
         """Requests a second, and milliseconds of the server's CPU time for each."""
-        command = [self.wrk, "-t1", f"-c{concurrency}", f"-d{seconds}s", "--timeout", "30s", "-s", self.script, server.url(model)]
         begun, own = server.cpu(), children()
+        command = self.command(server, model, concurrency, seconds)
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         used, own = server.cpu() - begun, children() - own
         if "Non-2xx" in shown or "Socket errors" in shown:
             sys.exit(f"bench: requests failed\n{shown}")
         count = int(re.search(r"(\d+) requests in", shown).group(1))
         # What wrk itself takes of the same cores for a request, in milliseconds.
+        if count == 0:
+            sys.exit(f"bench: nothing was answered within {seconds} s: other programs have the machine\n{shown}")
         self.own = 1e3 * own / count
         return float(re.search(r"Requests/sec: +([\d.]+)", shown).group(1)), 1e3 * used / count
 
@@ -120,12 +125,41 @@ def ceiling(seconds):
     return float(shown[0]), 1e3 * float(shown[1])
 
 
-def torchserve(seconds, rounds, output):
+def resident(folder, load, seconds):
+    """Resident bytes of each, with CenterFace alone, under 16 requests at once: whole, and shared pages counted in parts."""
+    sizes = []
+    for server in (TorchServe, Hippocamp):
+        own = os.path.join(folder, server.__name__)
+        os.mkdir(own)
+        with server(own, WORKERS, models=("faces",)) as running:
+            load.run(running, "faces", CONCURRENCIES[-1], seconds)
+            settle(running)
+            rate = load.run(running, "faces", CONCURRENCIES[-1], seconds)[0]
+            settle(running)
+            # While the next load runs, as nothing is given back then; the most of some looks.
+            begun = subprocess.Popen(load.command(running, "faces", CONCURRENCIES[-1], seconds), stdout=subprocess.DEVNULL)
+            looks = []
+            while begun.poll() is None:
+                looks.append([running.memory(kind) for kind in ("Pss", "Rss")])
+                time.sleep(0.2)
+            sizes.append({"rate": rate, **{kind: max(look[at] for look in looks) for at, kind in enumerate(("Pss", "Rss"))}})
+    return sizes
+
+
+def torchserve(seconds, rounds, output, only=()):
     wrk = needed()
     with tempfile.TemporaryDirectory() as folder:
         jpeg = picture(folder)
         text = b"twenty-three bytes here"
         loads = {"echo": Load(wrk, folder, "echo", text), "faces": Load(wrk, folder, "faces", jpeg)}
+        if not only or "memory" in only:
+            sizes = resident(folder, loads["faces"], seconds)
+            report_memory(sizes)
+        else:
+            sizes = []
+        loads = {model: load for model, load in loads.items() if not only or model in only}
+        if not loads:
+            return 0
         theirs, ours = os.path.join(folder, "theirs"), os.path.join(folder, "ours")
         os.mkdir(theirs)
         os.mkdir(ours)
@@ -144,9 +178,9 @@ def torchserve(seconds, rounds, output):
                             pair.append(load.run(server, model, concurrency, length))
                         if round_number:
                             rows.setdefault((model, concurrency), []).append(pair)
-                if round_number:
+                if round_number and "faces" in loads:
                     engine.append(ceiling(seconds))
-            report(rows, engine, their.memory(), our.memory(), output)
+            report(rows, engine, rounds, sizes, output)
     return 0
 
 
@@ -162,11 +196,23 @@ def check(their, our, text, jpeg):
             assert all(abs(a - b) < 0.01 for a, b in zip(their_face[name], our_face[name])), faces
 
 
-def report(rows, engine, their_memory, our_memory, output):
+def report_memory(sizes):
+    their, our = sizes
+    print("CenterFace alone, 16 at once, resident memory at most, with shared pages counted in parts and as a whole:")
+    for kind in ("Pss", "Rss"):
+        (workers, whole), own = their[kind], our[kind][0]
+        print(
+            f"  {kind}: TorchServe's two workers {workers / 1e6:.0f} MB, all of it {whole / 1e6:.0f} MB; hippocamp {own / 1e6:.0f} MB, "
+            f"which is {own / workers:.3f} of the workers and {own / whole:.3f} of all"
+        )
+    print(f"  requests a second meanwhile: {their['rate']:.1f} and {our['rate']:.1f}\n", flush=True)
+
+
+def report(rows, engine, rounds, sizes, output):
     cores = len(os.sched_getaffinity(0))
-    print(f"{cores} cores, {WORKERS} workers or instances, wrk on the same cores; the best of {len(engine)} rounds in turns, as other work only takes\n")
+    print(f"{cores} cores, {WORKERS} workers or instances, wrk on the same cores; the best of {rounds} rounds in turns, as other work only takes\n")
     print(f"{'':18} {'TorchServe':>22} {'hippocamp':>22} {'ratio':>7}  CPU time")
-    result = {"cores": cores, "rows": []}
+    result = {"cores": cores, "rows": [], "memory": sizes}
     for (model, concurrency), pairs in rows.items():
         rate = [max(pair[side][0] for pair in pairs) for side in (0, 1)]
         cost = [min(pair[side][1] for pair in pairs) for side in (0, 1)]
@@ -175,16 +221,13 @@ def report(rows, engine, their_memory, our_memory, output):
         print(f"{model:6} of {concurrency:2} at once {cells[0]:>22} {cells[1]:>22} {ratio:6.2f}x {cheaper:6.2f}x")
         row = {"model": model, "concurrency": concurrency, "theirs": rate[0], "ours": rate[1], "ratio": ratio}
         result["rows"].append({**row, "cpu_ms": cost, "cpu_ratio": cheaper})
-    rate, cost = max(each[0] for each in engine), min(each[1] for each in engine)
-    most = max(row["ours"] for row in result["rows"] if row["model"] == "faces")
-    own = min(row["cpu_ms"][1] for row in result["rows"] if row["model"] == "faces")
-    print(f"\nthe engine alone, in a loop on each core: {rate:.1f}/s, {cost:.1f} ms of CPU; hippocamp reaches {most / rate:.2f} of it")
-    print(f"and spends {own / cost:.2f} times its CPU time, decoding and drawing up the picture included")
-    workers, whole = their_memory
-    megabytes = [size / 1e6 for size in (workers, whole, our_memory[0])]
-    print("resident: TorchServe's two workers of CenterFace {:.0f} MB, all of it {:.0f} MB; hippocamp {:.0f} MB".format(*megabytes))
-    print(f"hippocamp takes {our_memory[0] / workers:.2f} of the workers, {our_memory[0] / whole:.2f} of all")
-    result |= {"engine": rate, "engine_cpu_ms": cost, "memory": dict(zip(("workers", "theirs", "ours"), megabytes))}
+    if engine:
+        rate, cost = max(each[0] for each in engine), min(each[1] for each in engine)
+        most = max(row["ours"] for row in result["rows"] if row["model"] == "faces")
+        own = min(row["cpu_ms"][1] for row in result["rows"] if row["model"] == "faces")
+        print(f"\nthe engine alone, in a loop on each core: {rate:.1f}/s, {cost:.1f} ms of CPU; hippocamp reaches {most / rate:.2f} of it")
+        print(f"and spends {own / cost:.2f} times its CPU time, decoding and drawing up the picture included")
+        result |= {"engine": rate, "engine_cpu_ms": cost}
     if output:
         with open(output, "w", encoding="utf-8") as file:
             json.dump({"when": time.strftime("%Y-%m-%d"), **result}, file, indent=1)

@@ -26,6 +26,7 @@ max_batch_size: 0
 input { name: "INPUT0" data_type: TYPE_STRING dims: 1 }
 output { name: "OUTPUT0" data_type: TYPE_STRING dims: 1 }
 """
+MODELS = ("echo", "faces")
 PORTS = ("inference", "management", "metrics", "grpc_inference", "grpc_management")
 # Python opens PyTorch's libraries so that what only CUDA has is looked for when it is used.
 LAZY = "import os, sys\nsys.setdlopenflags(os.RTLD_LAZY)\n"
@@ -64,10 +65,10 @@ def tree(pid):
     return found
 
 
-def memory(pid):
-    """Resident bytes of a process, of which files that others map too are counted in parts."""
+def memory(pid, kind="Pss"):
+    """Resident bytes of a process, of which files that others map too are counted in parts; as a whole with the kind "Rss"."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
-        return 1024 * int(re.search(r"^Pss: +(\d+) kB", file.read(), re.MULTILINE).group(1))
+        return 1024 * int(re.search(rf"^{kind}: +(\d+) kB", file.read(), re.MULTILINE).group(1))
 
 
 def cpu(pid):
@@ -85,8 +86,8 @@ class Predicting:
 class TorchServe(Predicting):
     """The real one, with two workers for each model."""
 
-    def __init__(self, folder, workers):
-        self.folder, self.workers = folder, workers
+    def __init__(self, folder, workers, models=MODELS):
+        self.folder, self.workers, self.models = folder, workers, models
         self.ports = dict(zip(PORTS, free_ports(len(PORTS))))
         self.port = self.ports["inference"]
 
@@ -115,7 +116,7 @@ class TorchServe(Predicting):
             # In the session of this program, as the other: the kernel shares time among sessions.
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=variables, cwd=self.folder)
         self.wait()
-        for model in ("echo", "faces"):
+        for model in self.models:
             query = f"url={model}.mar&batch_size=1&max_batch_delay=2&initial_workers={self.workers}&synchronous=true"
             status, text = ask(self.ports["management"], "POST", f"/models?{query}")
             assert status == 200, text
@@ -143,9 +144,9 @@ class TorchServe(Predicting):
         lasting = (pid for pid in tree(self.process.pid) if b"metric_collector" not in command_of(pid))
         return sum(map(cpu, lasting))
 
-    def memory(self):
+    def memory(self, kind="Pss"):
         """Of the workers of a model that has been asked, and of all."""
-        each = {pid: memory(pid) for pid in tree(self.process.pid)}
+        each = {pid: memory(pid, kind) for pid in tree(self.process.pid)}
         workers = sorted(size for pid, size in each.items() if b"model_service_worker" in command_of(pid))
         # Those of CenterFace are the larger ones.
         return sum(workers[-self.workers :]), sum(each.values())
@@ -159,14 +160,16 @@ def command_of(pid):
 class Hippocamp(Predicting):
     """This server, with two instances of CenterFace out of an archive."""
 
-    def __init__(self, folder, instances):
-        self.folder, self.instances = folder, instances
+    def __init__(self, folder, instances, models=MODELS):
+        self.folder, self.instances, self.models = folder, instances, models
 
     def __enter__(self):
         store = os.path.join(self.folder, "store")
-        os.makedirs(os.path.join(store, "echo", "1"))
-        with open(os.path.join(store, "echo", "config.pbtxt"), "w", encoding="utf-8") as file:
-            file.write(ECHO)
+        os.makedirs(store)
+        if "echo" in self.models:
+            os.makedirs(os.path.join(store, "echo", "1"))
+            with open(os.path.join(store, "echo", "config.pbtxt"), "w", encoding="utf-8") as file:
+                file.write(ECHO)
         handler = os.path.join(self.folder, "centerface.py")
         with open(handler, "w", encoding="utf-8") as file:
             file.write("# served by pipelines\n")
@@ -187,6 +190,6 @@ class Hippocamp(Predicting):
     def cpu(self):
         return cpu(self.server.pid)
 
-    def memory(self):
-        whole = memory(self.server.pid)
+    def memory(self, kind="Pss"):
+        whole = memory(self.server.pid, kind)
         return whole, whole

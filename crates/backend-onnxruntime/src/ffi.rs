@@ -9,6 +9,7 @@ pub(crate) mod arena;
 pub(crate) mod binding;
 pub(crate) mod cublas;
 pub(crate) mod library;
+pub(crate) mod run_memory;
 pub(crate) mod session;
 pub(crate) mod telemetry;
 pub(crate) mod value;
