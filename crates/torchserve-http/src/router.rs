@@ -110,7 +110,7 @@ pub(crate) fn management<'a>(method: &Method, path: &'a str) -> Option<Managemen
             Management::SetDefault { model: decode(model), version: decode(version) }
         }
         // For the description at the root there is OPTIONS alone.
-        [""] | ["models"] | ["models", _, _, "set-default"] => Management::Method,
+        ["" | "models"] | ["models", _, _, "set-default"] => Management::Method,
         ["models", model, rest @ ..] if rest.len() < 2 => {
             let (model, version) = (decode(model), rest.first().map(|version| decode(version)));
             match () {
