@@ -211,12 +211,7 @@ fn join<'a>(
     }
     let size = parts().map(TensorData::len).sum();
     buffer.restart(rows.padded_size(size), memory.allocator)?;
-    for data in parts() {
-        buffer.push_tensor(data)?;
-        if spec.is_shape_tensor {
-            break;
-        }
-    }
+    buffer.push_tensors(parts().take(if spec.is_shape_tensor { 1 } else { usize::MAX }))?;
     rows.repeat_last(buffer, size)?;
     memory.filled(buffer)
 }

@@ -1,5 +1,7 @@
 //! Splits the outputs of a batch into one response for each request.
 
+mod copies;
+
 use std::ops::Range;
 
 use hippocamp_interface::{Interface, TensorSpec};
@@ -81,44 +83,6 @@ impl Outputs {
         if let Some(place) = self.tensors.get_mut(index) {
             *place = Some(Given { shape, data: Copy::Done(data.into()), host: None, is_cut: false });
         }
-    }
-
-    /// Sets an output of the whole batch by a copy, out of memory that the next batch overwrites: to memory of `device` for
-    /// the requests that want it on a device, and to host memory for the others, which is `pinned` memory if that is
-    /// given. The rows that fill up the batch are not copied. The copies need not be complete when this returns.
-    ///
-    /// # Errors
-    /// If there is no memory, or a copy failed.
-    pub fn copy(
-        &mut self,
-        index: usize,
-        mut shape: Shape,
-        source: PlacedSlice<'_>,
-        device: &dyn Allocator,
-        pinned: Option<&dyn Allocator>,
-    ) -> Result<(), MemoryError> {
-        let places = self.places(index);
-        if !places.any() {
-            return Ok(());
-        }
-        let is_cut = self.rows.missing() > 0 && shape.first() == Some(&(self.rows.padded as i64));
-        let source = if is_cut {
-            shape.set_batch(self.rows.given as i64);
-            source.part(0, source.len() / self.rows.padded * self.rows.given)
-        } else {
-            source
-        };
-        let host = if places.host { Some(Copy::to_host(source, pinned)?) } else { None };
-        let on_device = if places.device { Some(Copy::to(source, device)?) } else { None };
-        let (data, host) = match (on_device, host) {
-            (Some(data), host) => (data, host),
-            (None, Some(host)) => (host, None),
-            (None, None) => return Ok(()),
-        };
-        if let Some(place) = self.tensors.get_mut(index) {
-            *place = Some(Given { shape, data, host, is_cut });
-        }
-        Ok(())
     }
 
     /// The responses, in the order of the requests. Slices the tensors along the first dimension, wherever they are. Copies

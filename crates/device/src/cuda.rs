@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "calls the CUDA driver")]
 
+mod copier;
 mod detect;
 mod driver;
 mod event;

@@ -110,6 +110,25 @@ impl OutputPlan {
         &mut self,
         model: &'m LoadedModel,
         outputs: impl IntoIterator<Item = OutputTensor>,
+        encode: impl FnMut(Delivered<'m>) -> Result<()>,
+    ) -> Result<()> {
+        if self.shared.outputs_on_devices().next().is_none() {
+            return self.deliver_each(model, outputs, encode);
+        }
+        let outputs: SmallVec<[OutputTensor; 4]> = outputs.into_iter().collect();
+        let named = outputs.iter().filter_map(|output| {
+            let name = &*model.output(output.index).ok()?.name;
+            self.classes_of(name).is_none().then_some((name, &output.data))
+        });
+        let named: SmallVec<[(&str, &TensorData); 4]> = named.collect();
+        self.shared.write_on_devices(named.into_iter())?;
+        self.deliver_each(model, outputs, encode)
+    }
+
+    fn deliver_each<'m>(
+        &mut self,
+        model: &'m LoadedModel,
+        outputs: impl IntoIterator<Item = OutputTensor>,
         mut encode: impl FnMut(Delivered<'m>) -> Result<()>,
     ) -> Result<()> {
         for output in outputs {

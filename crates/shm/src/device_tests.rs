@@ -139,3 +139,41 @@ fn the_kinds_share_their_names_and_nothing_else() {
     shm.unregister_cuda("r").unwrap();
     assert_eq!(shm.cuda_status("").unwrap(), []);
 }
+
+#[test]
+fn outputs_on_a_device_are_written_together() {
+    let driver = TestDriver::new(1, 1 << 20);
+    let shm = memory(&driver);
+    let ((first, of_first), (second, of_second)) = (driver.export(0, &[0; 8]), driver.export(0, &[0; 8]));
+    shm.register_cuda("first", &of_first, 0, 8).unwrap();
+    shm.register_cuda("second", &of_second, 0, 8).unwrap();
+    let mut tensors = SharedTensors::default();
+    tensors.output(&shm, "A", "first", 0, 8).unwrap();
+    tensors.output(&shm, "B", "second", 2, 6).unwrap();
+    let computed = |bytes: &[u8]| {
+        let memory = driver.device(0).allocate_with(bytes).unwrap();
+        TensorData::from(Arc::new(memory) as Arc<dyn PlacedBuffer>)
+    };
+    let (a, b) = (computed(b"first"), computed(b"second"));
+    tensors.write_on_devices([("A", &a), ("B", &b), ("C", &a)].into_iter()).unwrap();
+    assert_eq!((&first.bytes()[..], &second.bytes()[..]), (&b"first\0\0\0"[..], &b"\0\0second"[..]));
+    // They are there, and are not written again.
+    let within = || driver.device(0).transfers().within;
+    let written = [("A", &a), ("B", &b), ("C", &a)].map(|(name, data)| tensors.write(name, data).unwrap());
+    assert_eq!((written, within()), ([true, true, false], 2));
+    // Those of the next response are.
+    assert!(tensors.write("A", &b).unwrap());
+    assert_eq!((&first.bytes()[..], within()), (&b"second\0\0"[..], 3));
+    // What is in host memory is left for later.
+    let host = TensorData::from(Bytes::from_static(b"host"));
+    tensors.write_on_devices([("A", &host)].into_iter()).unwrap();
+    assert_eq!((&first.bytes()[..], within()), (&b"second\0\0"[..], 3));
+    assert!(tensors.write("A", &host).unwrap());
+    assert_eq!(&first.bytes()[..], b"hostnd\0\0");
+    let large = computed(b"7 bytes");
+    assert_eq!(
+        text(tensors.write_on_devices([("B", &large)].into_iter())),
+        "shared memory size specified with the request for output 'B' (6 bytes) should be at least 7 bytes to hold the \
+         results"
+    );
+}

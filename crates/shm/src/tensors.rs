@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_tensor::{Place, PlacedBuffer, PlacedBufferMut, TensorData};
+use hippocamp_tensor::{Place, PlacedBuffer, PlacedBufferMut, PlacedSlice, TensorData};
 use smallvec::SmallVec;
 
 use crate::{Lease, Part, SharedMemory};
@@ -18,7 +18,15 @@ const LARGEST_INPUT: u64 = i32::MAX as u64;
 pub struct SharedTensors {
     inputs: SmallVec<[Arc<Lease>; 2]>,
     /// Parts of regions by the output's name.
-    outputs: BTreeMap<Box<str>, Part>,
+    outputs: BTreeMap<Box<str>, Target>,
+}
+
+/// Where an output is written.
+#[derive(Debug)]
+struct Target {
+    part: Part,
+    /// Whether the output of the response that is being delivered is there already.
+    is_written: bool,
 }
 
 impl SharedTensors {
@@ -60,7 +68,7 @@ impl SharedTensors {
     ) -> Result<()> {
         let part = of.lease(region, offset, byte_size)?;
         // The first one counts: a request that lists an output twice is refused when its names are checked.
-        self.outputs.entry(output.into()).or_insert(part);
+        self.outputs.entry(output.into()).or_insert(Target { part, is_written: false });
         Ok(())
     }
 
@@ -71,27 +79,49 @@ impl SharedTensors {
 
     /// The outputs that are to be written to the memory of a device, and which device that is.
     pub fn outputs_on_devices(&self) -> impl Iterator<Item = (&str, Place)> {
-        self.outputs.iter().filter_map(|(name, part)| match part {
+        self.outputs.iter().filter_map(|(name, target)| match &target.part {
             Part::System(_) => None,
             Part::Cuda(buffer) => Some((&**name, buffer.place())),
         })
     }
 
+    /// Writes those of the outputs that are on a device, and are wanted there, to the regions that the request names, by one operation
+    /// where the driver can do that, and waits for it. They are left out by the next [`SharedTensors::write`].
+    pub fn write_on_devices<'a>(
+        &mut self,
+        outputs: impl Iterator<Item = (&'a str, &'a TensorData)> + Clone,
+    ) -> Result<()> {
+        let mut copies = SmallVec::<[(&mut dyn PlacedBufferMut, PlacedSlice<'a>); 8]>::new();
+        for (name, Target { part, is_written }) in &mut self.outputs {
+            let Part::Cuda(buffer) = part else { continue };
+            let found = outputs.clone().find(|(output, _)| *output == &**name);
+            let Some(source @ PlacedSlice::Placed { .. }) = found.and_then(|(_, data)| data.as_placed())
+            else {
+                continue;
+            };
+            check_room(name, buffer.len(), source.len())?;
+            *is_written = true;
+            copies.push((&mut **buffer, source));
+        }
+        let Some(((first, source), others)) = copies.split_first_mut() else { return Ok(()) };
+        first.copy_with(*source, others)?;
+        // The client reads them once it has the response.
+        copies.iter_mut().try_for_each(|(target, _)| target.finish())?;
+        Ok(())
+    }
+
     /// Writes an output to the region that the request names, in one copy, and waits for that. False if the output belongs into the
     /// response.
     pub fn write(&mut self, output: &str, data: &TensorData) -> Result<bool> {
-        let Some(part) = self.outputs.get_mut(output) else { return Ok(false) };
+        let Some(Target { part, is_written }) = self.outputs.get_mut(output) else { return Ok(false) };
+        if std::mem::take(is_written) {
+            return Ok(true);
+        }
         let buffer: &mut dyn PlacedBufferMut = match part {
             Part::System(lease) => lease,
             Part::Cuda(buffer) => &mut **buffer,
         };
-        let (room, size) = (buffer.len(), data.len());
-        if size > room {
-            return Err(Error::internal(format!(
-                "shared memory size specified with the request for output '{output}' ({room} bytes) should be at least \
-                 {size} bytes to hold the results"
-            )));
-        }
+        check_room(output, buffer.len(), data.len())?;
         data.copy_into(buffer, 0)?;
         // The client reads it once it has the response.
         buffer.finish()?;
@@ -106,4 +136,14 @@ impl SharedTensors {
     pub fn check_inputs(&self) -> Result<()> {
         self.inputs.iter().try_for_each(|lease| lease.check())
     }
+}
+
+fn check_room(output: &str, room: usize, size: usize) -> Result<()> {
+    if size <= room {
+        return Ok(());
+    }
+    Err(Error::internal(format!(
+        "shared memory size specified with the request for output '{output}' ({room} bytes) should be at least {size} bytes \
+         to hold the results"
+    )))
 }

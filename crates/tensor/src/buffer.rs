@@ -81,6 +81,35 @@ pub trait PlacedBufferMut: PlacedBuffer {
     /// If the range is outside of the buffer.
     fn copy_from(&mut self, start: usize, source: PlacedSlice<'_>) -> Result<(), MemoryError>;
 
+    /// As [`copy_from`](PlacedBufferMut::copy_from), of several sources to places that do not overlap. A driver may make one operation
+    /// of them.
+    ///
+    /// # Errors
+    /// If a transfer fails; the target may be written in part.
+    ///
+    /// # Panics
+    /// If a range is outside of the buffer.
+    fn copy_many(&mut self, parts: &[(usize, PlacedSlice<'_>)]) -> Result<(), MemoryError> {
+        parts.iter().try_for_each(|(start, source)| self.copy_from(*start, *source))
+    }
+
+    /// Copies `source` to the beginning of this buffer, and each of the `others` to the beginning of its own. A driver may make one
+    /// operation of them.
+    ///
+    /// # Errors
+    /// If a transfer fails; the targets may be written in part.
+    ///
+    /// # Panics
+    /// If a target is too small.
+    fn copy_with(
+        &mut self,
+        source: PlacedSlice<'_>,
+        others: &mut [(&mut dyn PlacedBufferMut, PlacedSlice<'_>)],
+    ) -> Result<(), MemoryError> {
+        self.copy_from(0, source)?;
+        others.iter_mut().try_for_each(|(target, source)| target.copy_from(0, *source))
+    }
+
     /// Writes `count` zeros from `start` on.
     ///
     /// # Errors

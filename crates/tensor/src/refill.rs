@@ -1,5 +1,7 @@
 //! A reusable buffer at any place, into which each batch is gathered.
 
+use smallvec::SmallVec;
+
 use crate::{AlignedBuffer, Allocator, MemoryError, Place, PlacedBufferMut, PlacedSlice, TensorData};
 
 /// A buffer in host or device memory that is refilled for each batch. An instance keeps one per input. It allocates only for
@@ -83,6 +85,37 @@ impl RefillBuffer {
                 Ok(())
             }
         }
+    }
+
+    /// Appends tensors from any place, as one operation where a driver can do that.
+    ///
+    /// # Errors
+    /// If a transfer fails.
+    ///
+    /// # Panics
+    /// If they do not fit into the capacity that [`RefillBuffer::restart`] reserved.
+    pub fn push_tensors<'a>(
+        &mut self,
+        tensors: impl IntoIterator<Item = &'a TensorData>,
+    ) -> Result<(), MemoryError> {
+        let mut tensors = tensors.into_iter();
+        let Placed { memory, len } = &mut self.0 else {
+            return tensors.try_for_each(|tensor| self.push_tensor(tensor));
+        };
+        let mut parts: SmallVec<[(usize, PlacedSlice<'_>); 8]> = SmallVec::new();
+        let mut end = *len;
+        for tensor in tensors {
+            if let Some(slice) = tensor.as_one_slice() {
+                parts.push((end, slice));
+                end += slice.len();
+            } else {
+                tensor.copy_into(&mut **memory, end)?;
+                end += tensor.len();
+            }
+        }
+        memory.copy_many(&parts)?;
+        *len = end;
+        Ok(())
     }
 
     /// Appends `count` zero bytes.

@@ -12,6 +12,7 @@ use cudarc::driver::sys::{
 };
 use parking_lot::Mutex;
 
+use super::copier::Copier;
 use super::library::{Functions, Status};
 use super::status;
 use crate::{Device, DeviceError, Transfers};
@@ -43,6 +44,8 @@ pub(super) struct Active {
     pub(super) context: CUcontext,
     /// None if the device has no pools.
     pub(super) pool: Option<CUmemoryPool>,
+    /// None if the driver has no kernel for copies.
+    pub(super) copier: Option<Copier>,
     readers: [CUstream; READERS],
     next_reader: AtomicUsize,
     /// Events for reuse.
@@ -142,6 +145,7 @@ impl Gpu {
         Ok(Active {
             context,
             pool: if pools == Some(1) { Some(self.create_pool()?) } else { None },
+            copier: Copier::load(self.functions),
             readers,
             next_reader: AtomicUsize::new(0),
             events: Mutex::default(),
@@ -345,6 +349,9 @@ impl Drop for Gpu {
         unsafe {
             for event in active.events.lock().drain(..) {
                 (functions.destroy_event)(event);
+            }
+            if let Some(copier) = &active.copier {
+                copier.unload(functions);
             }
             for reader in active.readers {
                 (functions.destroy_stream)(reader);

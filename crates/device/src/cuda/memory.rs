@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use cudarc::driver::sys::{CUmemorytype_enum, CUpointer_attribute_enum};
 use hippocamp_tensor::{MemoryError, Place, PlacedBuffer, PlacedBufferMut, PlacedSlice};
+use smallvec::SmallVec;
 
+use super::copier::Segment;
 use super::event::Event;
 use super::gpu::Gpu;
 use super::pending::Pending;
@@ -147,6 +149,49 @@ impl DeviceMemory {
         Ok(())
     }
 
+    /// The memory of the same GPU that a slice is of, and where it begins there.
+    fn beside<'a>(&self, slice: PlacedSlice<'a>) -> Option<(&'a DeviceMemory, usize)> {
+        let PlacedSlice::Placed { buffer, start, .. } = slice else { return None };
+        let any: &dyn Any = buffer;
+        let memory = any.downcast_ref::<DeviceMemory>()?;
+        Arc::ptr_eq(&memory.stream.gpu, &self.stream.gpu).then_some((memory, start))
+    }
+
+    /// Queues copies to buffers of one stream, each from a slice to where it is to begin, as one operation. `None` if they cannot be
+    /// one.
+    fn copy_together(copies: &[(&DeviceMemory, usize, PlacedSlice<'_>)]) -> Option<Result<(), MemoryError>> {
+        let [(first, ..), _, ..] = copies else { return None };
+        let (stream, gpu) = (&first.stream, &first.stream.gpu);
+        let copier = gpu.if_active()?.copier.as_ref()?;
+        let (mut segments, mut sources) = (SmallVec::<[Segment; 16]>::new(), SmallVec::<[_; 16]>::new());
+        for (target, start, source) in copies {
+            let (memory, at) = target.beside(*source)?;
+            let len = source.len();
+            let (to, from) = (target.range(*start, len), memory.range(at, len));
+            let segment = Segment { target: to, source: from, len: len as u64 };
+            if !segment.is_aligned() || !Arc::ptr_eq(&target.stream, stream) {
+                return None;
+            }
+            segments.push(segment);
+            sources.push(memory);
+        }
+        let queue = || {
+            let (_, _entered) = gpu.enter()?;
+            let buffers = || copies.iter().map(|(target, ..)| *target).chain(sources.iter().copied());
+            buffers().try_for_each(|memory| memory.pending.hold(gpu, stream.stream))?;
+            segments.iter().for_each(|segment| gpu.counters.within.add(segment.len as usize));
+            // SAFETY: both ends are valid: neither is freed or accessed before the event below, as it is pending for both. Targets do not
+            // overlap with anything, as they are borrowed mutably.
+            let status = unsafe { copier.launch(gpu.functions, &segments, stream.stream) };
+            gpu.check("copy within the device", status)?;
+            let event = Arc::new(Event::record(gpu, stream.stream)?);
+            buffers().for_each(|memory| memory.pending.add(stream.stream, Arc::clone(&event)));
+            Ok(())
+        };
+        let (place, size) = (first.place(), segments.iter().map(|segment| segment.len as usize).sum());
+        Some(queue().map_err(|error| failed(place, place, size, error)))
+    }
+
     /// Queues a copy to pinned memory, behind everything that is pending for either, on a stream for readers: what follows on the
     /// stream of the buffer may be the next batch of an engine.
     pub(super) fn copy_to_pinned(
@@ -265,6 +310,34 @@ impl PlacedBufferMut for DeviceMemory {
             }
         };
         copied.map_err(|error| failed(place, self.place(), count, error))
+    }
+
+    fn copy_many(&mut self, parts: &[(usize, PlacedSlice<'_>)]) -> Result<(), MemoryError> {
+        let queued = {
+            let memory = &*self;
+            let copies: SmallVec<[_; 16]> =
+                parts.iter().map(|(start, part)| (memory, *start, *part)).collect();
+            DeviceMemory::copy_together(&copies)
+        };
+        queued.unwrap_or_else(|| parts.iter().try_for_each(|(start, source)| self.copy_from(*start, *source)))
+    }
+
+    fn copy_with(
+        &mut self,
+        source: PlacedSlice<'_>,
+        others: &mut [(&mut dyn PlacedBufferMut, PlacedSlice<'_>)],
+    ) -> Result<(), MemoryError> {
+        let rest = others.iter().map(|(target, source)| {
+            let any: &dyn Any = &**target;
+            Some((any.downcast_ref::<DeviceMemory>()?, 0, *source))
+        });
+        let copies: Option<SmallVec<[_; 16]>> =
+            std::iter::once(Some((&*self, 0, source))).chain(rest).collect();
+        if let Some(queued) = copies.and_then(|copies| DeviceMemory::copy_together(&copies)) {
+            return queued;
+        }
+        self.copy_from(0, source)?;
+        others.iter_mut().try_for_each(|(target, source)| target.copy_from(0, *source))
     }
 
     fn copy_within(&mut self, from: usize, len: usize, to: usize) -> Result<(), MemoryError> {
