@@ -200,6 +200,21 @@ pub trait ModelInstance {
     /// It may return before the batch is done: what [`Batch::finish_later`] gives holds the instance until then.
     fn execute(&mut self, batch: &mut Batch);
 
+    /// As [`execute`](ModelInstance::execute), but may leave requests unanswered that it has taken out of the batch, while its device works
+    /// on them: the instance [`has_begun`](ModelInstance::has_begun) then. It is soon called again, for a further batch, which its
+    /// device executes behind the one before, or to [`finish`](ModelInstance::finish). By default it executes the batch.
+    fn begin(&mut self, batch: &mut Batch) {
+        self.execute(batch);
+    }
+
+    /// Whether it has begun what is to be finished.
+    fn has_begun(&self) -> bool {
+        false
+    }
+
+    /// Waits for what it has begun, and answers those requests.
+    fn finish(&mut self) {}
+
     /// Why the instance can execute no more batches, such as the end of a process of its own; `None`, the default, if it can. Asked
     /// before each batch, so it has to be quick. Such an instance is dropped and made anew, with pauses if that fails
     /// or happens often; meanwhile the model's other instances take the requests.

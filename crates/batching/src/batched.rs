@@ -1,5 +1,7 @@
 //! The wrapper that most backends run under: gather, compute, scatter.
 
+use std::fmt::{self, Debug};
+use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +18,16 @@ use hippocamp_backend::{
 pub trait Compute {
     /// Runs the inputs of a whole batch into its outputs. Outputs that nobody asked for may be left out.
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()>;
+
+    /// As [`run`](Compute::run), but may return while a device still works on the batch: what it returns waits for that, and the outputs
+    /// are complete then. Meanwhile the next batch may be gathered and started, which the device has to execute behind it. By default
+    /// it runs the batch.
+    ///
+    /// # Errors
+    /// As for [`run`](Compute::run). What was started before is not concerned.
+    fn start(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<Option<Started>> {
+        self.run(inputs, outputs).map(|()| None)
+    }
 
     /// Checks a single request of a batch that [`run`](Compute::run) has refused: requests for which this fails are
     /// answered with its error, and the others are run without them. So it may only refuse what `run` refuses before it
@@ -45,6 +57,23 @@ pub trait Compute {
     }
 }
 
+/// Waits for a batch that was [started](Compute::start).
+pub type Started = Box<dyn FnOnce() -> Result<()> + Send>;
+
+/// A batch that a device works on.
+struct Begun {
+    batch: Batch,
+    outputs: Outputs,
+    times: ExecutionTimes,
+    work: Started,
+}
+
+impl Debug for Begun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Begun").field("batch", &self.batch).finish_non_exhaustive()
+    }
+}
+
 /// Makes an instance of a [`Compute`]: assembles each batch, takes the times, and answers the requests.
 #[derive(Debug)]
 pub struct Batched<C> {
@@ -52,6 +81,7 @@ pub struct Batched<C> {
     compute: C,
     interface: Arc<Interface>,
     gather: Gather,
+    begun: Option<Begun>,
 }
 
 impl<C: Compute> Batched<C> {
@@ -61,19 +91,57 @@ impl<C: Compute> Batched<C> {
 
     /// With the buffers that inputs are gathered into.
     pub fn gathering(compute: C, interface: Arc<Interface>, gather: Gather) -> Self {
-        Batched { compute, interface, gather }
+        Batched { compute, interface, gather, begun: None }
     }
 
     fn run(&mut self, batch: &Batch, times: &mut ExecutionTimes) -> Result<Vec<Response>> {
+        let (outputs, _) = self.compute(batch, times, C::run)?;
+        times.outputs_begun = Instant::now();
+        outputs.scatter(&self.interface, batch, self.compute.pinned_memory())
+    }
+
+    /// Gathers the inputs of a batch and computes its outputs by `compute`, whose result is returned.
+    fn compute<T>(
+        &mut self,
+        batch: &Batch,
+        times: &mut ExecutionTimes,
+        compute: impl FnOnce(&mut C, &Inputs<'_>, &mut Outputs) -> Result<T>,
+    ) -> Result<(Outputs, T)> {
         let rows = self.compute.padded_rows(batch.iter().map(|request| request.batch_size).sum());
         let memory = |input| self.compute.input_memory(input);
         let gathered = self.gather.gather(&self.interface, batch, rows, memory);
         let inputs = gathered.map_err(|error| Error::of_memory(&self.interface.model, error))?;
         let mut outputs = Outputs::for_batch(&self.interface, batch, rows);
         times.inputs_ready = Instant::now();
-        self.compute.run(&inputs, &mut outputs)?;
-        times.outputs_begun = Instant::now();
-        outputs.scatter(&self.interface, batch, self.compute.pinned_memory())
+        let computed = compute(&mut self.compute, &inputs, &mut outputs)?;
+        Ok((outputs, computed))
+    }
+
+    /// Waits for a batch, and answers it. Returns when it was complete.
+    fn complete(&self, begun: Begun) -> Instant {
+        let Begun { mut batch, outputs, mut times, work } = begun;
+        let result = work().and_then(|()| {
+            times.outputs_begun = Instant::now();
+            outputs.scatter(&self.interface, &batch, self.compute.pinned_memory())
+        });
+        times.finished = Instant::now();
+        answer_all(&mut batch, result, &times);
+        times.finished
+    }
+
+    /// Executes a batch, and answers it.
+    fn execute_now(
+        &mut self,
+        batch: &mut Batch,
+        mut times: ExecutionTimes,
+        mut result: Result<Vec<Response>>,
+    ) {
+        if result.is_err() && self.sort_out(batch) {
+            times = ExecutionTimes::now();
+            result = self.run(batch, &mut times);
+        }
+        times.finished = Instant::now();
+        answer_all(batch, result, &times);
     }
 }
 
@@ -99,20 +167,56 @@ impl<C: Compute> Batched<C> {
 
 impl<C: Compute> ModelInstance for Batched<C> {
     fn execute(&mut self, batch: &mut Batch) {
+        self.finish();
         let mut times = ExecutionTimes::starting(batch.started());
-        let mut result = self.run(batch, &mut times);
-        if result.is_err() && self.sort_out(batch) {
-            times = ExecutionTimes::now();
-            result = self.run(batch, &mut times);
+        let result = self.run(batch, &mut times);
+        self.execute_now(batch, times, result);
+    }
+
+    fn begin(&mut self, batch: &mut Batch) {
+        let mut times = ExecutionTimes::starting(batch.started());
+        let started = self.compute(batch, &mut times, C::start);
+        let before = self.begun.take();
+        if let Ok((outputs, Some(work))) = started {
+            // Held first: if answering the one before panics, both end with the instance.
+            self.begun = Some(Begun { batch: mem::take(batch), outputs, times, work });
+            let Some(before) = before else { return };
+            let free = self.complete(before);
+            if let Some(begun) = &mut self.begun {
+                // Its device had the batch before until then.
+                begun.times.inputs_ready = begun.times.inputs_ready.max(free);
+            }
+            return;
         }
-        times.finished = Instant::now();
-        match result {
-            Ok(responses) => answer(batch, responses, &times),
-            Err(error) => wake_together(batch.len(), || {
-                for request in batch.drain(..) {
-                    request.fail(error.clone(), FailureReason::Backend);
-                }
-            }),
+        if let Some(before) = before {
+            self.complete(before);
         }
+        let result = started.and_then(|(outputs, _)| {
+            times.outputs_begun = Instant::now();
+            outputs.scatter(&self.interface, batch, self.compute.pinned_memory())
+        });
+        self.execute_now(batch, times, result);
+    }
+
+    fn has_begun(&self) -> bool {
+        self.begun.is_some()
+    }
+
+    fn finish(&mut self) {
+        if let Some(begun) = self.begun.take() {
+            self.complete(begun);
+        }
+    }
+}
+
+/// Answers a batch with what came of its execution.
+fn answer_all(batch: &mut Batch, result: Result<Vec<Response>>, times: &ExecutionTimes) {
+    match result {
+        Ok(responses) => answer(batch, responses, times),
+        Err(error) => wake_together(batch.len(), || {
+            for request in batch.drain(..) {
+                request.fail(error.clone(), FailureReason::Backend);
+            }
+        }),
     }
 }

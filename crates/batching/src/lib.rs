@@ -18,7 +18,7 @@ mod scatter;
 #[allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "a test fails where it cannot go on")]
 pub mod testing;
 
-pub use batched::{Batched, Compute};
+pub use batched::{Batched, Compute, Started};
 pub use fitting::Fitting;
 pub use gather::{Gather, InputMemory, InputView, Inputs, model_shape};
 pub use plan_sizes::{PLAN_BATCH_SIZES, PlanSizes};

@@ -19,5 +19,5 @@ mod usage;
 pub use driver::{Driver, ExportedMemory};
 pub use inventory::{Device, DeviceKind, Devices};
 pub use settings::GpuSettings;
-pub use stream::{DeviceError, Graph, Stream, capture_turn};
+pub use stream::{DeviceError, Graph, Mark, Stream, capture_turn};
 pub use usage::{DeviceUse, Figures, PinnedUse, Transfers};

@@ -61,6 +61,20 @@ pub trait Stream: Send + Sync + Debug {
     /// If the device reports an error.
     fn used(&self, slice: PlacedSlice<'_>) -> Result<(), DeviceError>;
 
+    /// As [`Stream::used`], of several slices.
+    ///
+    /// # Errors
+    /// If the device reports an error.
+    fn used_all(&self, slices: &[PlacedSlice<'_>]) -> Result<(), DeviceError> {
+        slices.iter().try_for_each(|slice| self.used(*slice))
+    }
+
+    /// The point behind all work that was queued on the stream so far.
+    ///
+    /// # Errors
+    /// If the device reports an error.
+    fn mark(&self) -> Result<Box<dyn Mark>, DeviceError>;
+
     /// Waits until all work that was queued on the stream is complete. The thread looks again and again for some
     /// milliseconds, and then sleeps.
     ///
@@ -96,6 +110,15 @@ pub trait Stream: Send + Sync + Debug {
 pub fn capture_turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A point in the work of a stream.
+pub trait Mark: Send + Debug {
+    /// As [`Stream::synchronize`], up to this point: work that was queued behind it is not waited for.
+    ///
+    /// # Errors
+    /// If the device reports an error, also one of an earlier operation that nobody has waited for.
+    fn wait(&self) -> Result<(), DeviceError>;
 }
 
 /// Work that was captured on a stream, and that is queued by one call.

@@ -114,6 +114,15 @@ impl Batcher {
         }
     }
 
+    /// Fills `batch`, which is empty, if there is one for an instance that still executes the one before. Never one of sequences, whose
+    /// requests may need what the one before gives.
+    pub(crate) fn pull_behind(&self, batch: &mut Batch) -> bool {
+        match self {
+            Batcher::Dynamic(queue) => queue.pull_behind(batch),
+            Batcher::Sequence(_) => false,
+        }
+    }
+
     /// Whether there is a batch for that instance now.
     pub(crate) fn has_batch(&self, instance: usize) -> bool {
         match self {

@@ -137,20 +137,82 @@ impl Instance {
         {
             return self.execute_all_shared(queue, inline, parks, &mut mending, &mut batch);
         }
+        let begins = matches!(&*self.batcher, Batcher::Dynamic(_)) && matches!(held, Held::Bound(_));
         loop {
+            if let Held::Bound(bound) = held
+                && bound.as_ref().is_some_and(|instance| instance.has_begun())
+            {
+                if !self.go_on(bound, &mut mending, &mut batch) {
+                    return Pulled::Closed;
+                }
+                continue;
+            }
             if self.stands_aside() || self.mend(held, &mut mending) {
                 return Pulled::Closed;
             }
-            match self.batcher.pull(self.puller(parks, &mending), &mut batch) {
-                Pulled::Batch(()) => {
-                    if !self.execute_on(held, &mut mending, &mut batch) {
-                        return Pulled::Closed;
-                    }
+            let pulled = self.batcher.pull(self.puller(parks, &mending), &mut batch);
+            let stays = match (pulled, &mut *held) {
+                (Pulled::Batch(()), Held::Bound(bound)) if begins => {
+                    self.begin_on(bound, &mut mending, &mut batch)
                 }
-                Pulled::Called => {}
-                end => return end,
+                (Pulled::Batch(()), held) => self.execute_on(held, &mut mending, &mut batch),
+                (Pulled::Called, _) => true,
+                (end, _) => return end,
+            };
+            if !stays {
+                return Pulled::Closed;
             }
         }
+    }
+
+    /// Has an instance that has begun a batch begin the next one behind it, or finish if there is none. False if the thread was left
+    /// alone meanwhile.
+    fn go_on(
+        &self,
+        bound: &mut Option<Box<dyn ModelInstance>>,
+        mending: &mut Mending<'_>,
+        batch: &mut Batch,
+    ) -> bool {
+        let is_lost = self.plan.stands_aside.as_ref().is_some_and(StandsAside::now);
+        if !is_lost && self.batcher.pull_behind(batch) {
+            return self.begin_on(bound, mending, batch);
+        }
+        self.call(bound, batch, |instance, _| instance.finish())
+    }
+
+    /// Has an instance begin a batch. False if the thread was left alone meanwhile.
+    fn begin_on(
+        &self,
+        bound: &mut Option<Box<dyn ModelInstance>>,
+        mending: &mut Mending<'_>,
+        batch: &mut Batch,
+    ) -> bool {
+        match self.recover(bound, || self.make().map(NewInstance::into_box), mending) {
+            Ok(()) if !self.call(bound, batch, ModelInstance::begin) => return false,
+            Ok(()) => {}
+            Err(error) => fail(batch, &error),
+        }
+        self.batcher.executed(batch);
+        true
+    }
+
+    /// Makes a call of the instance that may leave requests which it has begun.
+    fn call(
+        &self,
+        bound: &mut Option<Box<dyn ModelInstance>>,
+        batch: &mut Batch,
+        call: impl FnOnce(&mut (dyn ModelInstance + 'static), &mut Batch),
+    ) -> bool {
+        let lost = || self.batcher.instance_lost(self.plan.spec.index);
+        self.turn.begins();
+        execute_by(&self.plan.spec, bound, batch, call, lost);
+        self.turn.ends();
+        let stays = !self.turn.is_left_alone();
+        if !stays {
+            // Whatever is left of it was answered.
+            batch.clear();
+        }
+        stays
     }
 
     /// Whether it left the requests to other instances until the queue was closed, as its device is lost.
@@ -447,10 +509,21 @@ pub(crate) fn execute<I: ModelInstance + ?Sized>(
     batch: &mut Batch,
     lost: impl FnOnce(),
 ) -> Option<Instant> {
+    execute_by(spec, instance, batch, I::execute, lost)
+}
+
+/// As [`execute`], by a call of the instance that may leave requests which it has begun.
+fn execute_by<I: ModelInstance + ?Sized>(
+    spec: &InstanceSpec,
+    instance: &mut Option<Box<I>>,
+    batch: &mut Batch,
+    call: impl FnOnce(&mut I, &mut Batch),
+    lost: impl FnOnce(),
+) -> Option<Instant> {
     let live = instance.as_mut()?;
     let began = Instant::now();
     batch.start(began, spec.device.gpu());
-    let executed = catch_unwind(AssertUnwindSafe(|| live.execute(batch)));
+    let executed = catch_unwind(AssertUnwindSafe(|| call(live, batch)));
     if executed.is_err() {
         // The instance may hold the unfinished batch, for which `wait` would block.
         *instance = None;

@@ -10,9 +10,10 @@ use std::time::Instant;
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_batching::Outputs;
-use hippocamp_device::capture_turn;
+use hippocamp_device::{Mark, capture_turn};
 use hippocamp_tensor::{MemoryError, PlacedBufferMut, PlacedSlice, Shape};
 use ort::session::{RunOptions, Session};
+use smallvec::SmallVec;
 use tracing::debug;
 
 use super::bound_runs::BoundRuns;
@@ -224,13 +225,14 @@ impl Graphs {
         }
     }
 
-    /// Replays the plan for these shapes, which is there, and copies the outputs that are wanted.
+    /// Queues a replay of the plan for these shapes, which is there, and copies of the outputs that are wanted. Returns the point behind
+    /// them.
     pub(super) fn replay(
         &mut self,
         key: &Key,
         (on, ports): (&OnDevice, &Ports),
         outputs: &mut Outputs,
-    ) -> Result<()> {
+    ) -> Result<Box<dyn Mark>> {
         let plan =
             self.plans.get(key).ok_or_else(|| Error::internal("a plan was expected, there is none"))?;
         for buffer in self.outputs.iter().flatten() {
@@ -240,17 +242,17 @@ impl Graphs {
         }
         plan.binding.run(&plan.options)?;
         let made = plan.outputs.iter().zip(&ports.outputs).zip(&self.outputs).enumerate();
+        let mut copies = SmallVec::<[(usize, Shape, PlacedSlice<'_>); 8]>::new();
         for (index, (((shape, size), port), buffer)) in made {
             let (true, Some(buffer)) = (outputs.is_wanted(index), buffer) else { continue };
             let shape = port.scalar.as_ref().unwrap_or(shape).clone();
-            let source = PlacedSlice::Placed { buffer: &**buffer, start: 0, len: *size };
-            // The replay may not be complete yet: what reads the buffer comes behind it.
-            on.stream.used(source).map_err(MemoryError::from)?;
-            outputs.copy(index, shape, source, &*on.allocator, on.pinned.as_deref())?;
+            copies.push((index, shape, PlacedSlice::Placed { buffer: &**buffer, start: 0, len: *size }));
         }
-        // Only now, when the copies are queued, too.
-        on.stream.synchronize().map_err(MemoryError::from)?;
-        Ok(())
+        // The replay may not be complete yet: what reads the buffers comes behind it.
+        let sources = copies.iter().map(|(.., source)| *source).collect::<SmallVec<[_; 8]>>();
+        on.stream.used_all(&sources).map_err(MemoryError::from)?;
+        outputs.copy_all(copies, &*on.allocator, on.pinned.as_deref())?;
+        Ok(on.stream.mark().map_err(MemoryError::from)?)
     }
 
     fn release(&self, plan: Plan) {

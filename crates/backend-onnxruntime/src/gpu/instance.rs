@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use hippocamp_backend::{Error, Request, Result};
-use hippocamp_batching::{Compute, InputMemory, Inputs, Outputs, PlanSizes};
-use hippocamp_tensor::Allocator;
+use hippocamp_batching::{Compute, InputMemory, Inputs, Outputs, PlanSizes, Started};
+use hippocamp_device::Mark;
+use hippocamp_tensor::{Allocator, MemoryError};
 use smallvec::SmallVec;
 use tracing::{debug, warn};
 
@@ -35,7 +36,8 @@ pub(super) enum Runs {
 }
 
 impl GpuInstance {
-    fn run_batch(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
+    /// Runs a batch, or queues its run. Returns the point behind it if it was only queued.
+    fn run_batch(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<Option<Box<dyn Mark>>> {
         let key = self.ports.key(inputs)?;
         if let Runs::Graphs(graphs) = &mut self.runs {
             let (ports, on) = (&self.ports, &self.on);
@@ -50,10 +52,12 @@ impl GpuInstance {
                     plans = graphs.count(),
                     "a batch waits for a plan of its shape"
                 );
+                // A plan that makes room for it may still be replayed.
+                on.stream.synchronize().map_err(MemoryError::from)?;
                 graphs.make(key.clone(), &addresses, (on, ports), (&self.entries, &self.counters, true))
             };
             match made {
-                Ok(()) => return graphs.replay(&key, (on, ports), outputs),
+                Ok(()) => return graphs.replay(&key, (on, ports), outputs).map(Some),
                 Err(NoPlan::Run(error)) => return Err(error),
                 Err(NoPlan::Capture(error)) => {
                     let model = &*ports.model;
@@ -66,7 +70,9 @@ impl GpuInstance {
             }
         }
         match &self.runs {
-            Runs::Bound(runs) => runs.run((&key, rows_of(&key)), inputs, (&self.on, &self.ports), outputs),
+            Runs::Bound(runs) => {
+                runs.run((&key, rows_of(&key)), inputs, (&self.on, &self.ports), outputs).map(|()| None)
+            }
             Runs::Graphs(_) => Err(Error::internal("a plan was expected, there is none")),
         }
     }
@@ -80,11 +86,23 @@ fn rows_of(key: &Key) -> usize {
 
 impl Compute for GpuInstance {
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
-        let ran = self.run_batch(inputs, outputs);
-        ran.map_err(|error| {
-            let lost = self.on.devices.lost(self.on.id);
-            of_run(&self.ports.model, self.on.id, lost.as_deref(), error)
-        })
+        match self.start(inputs, outputs)? {
+            Some(wait) => wait(),
+            None => Ok(()),
+        }
+    }
+
+    fn start(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<Option<Started>> {
+        let queued = self.run_batch(inputs, outputs);
+        let (model, devices, id) = (Arc::clone(&self.ports.model), self.on.devices.clone(), self.on.id);
+        let failed = move |error| of_run(&model, id, devices.lost(id).as_deref(), error);
+        match queued {
+            Ok(None) => Ok(None),
+            Ok(Some(mark)) => Ok(Some(Box::new(move || {
+                mark.wait().map_err(|error| failed(MemoryError::from(error).into()))
+            }))),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     fn takes(&self, request: &Request) -> Result<()> {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use hippocamp_device::testing::TestDriver;
-use hippocamp_device::{Device, DeviceError, Driver, Graph, Stream};
+use hippocamp_device::{Device, DeviceError, Driver, Graph, Mark, Stream};
 use hippocamp_tensor::{Allocator, PlacedBufferMut, PlacedSlice};
 use libloading::os::unix::Library;
 
@@ -105,6 +105,10 @@ impl Stream for CapturingStream {
 
     fn used(&self, slice: PlacedSlice<'_>) -> Result<(), DeviceError> {
         self.inner.used(slice)
+    }
+
+    fn mark(&self) -> Result<Box<dyn Mark>, DeviceError> {
+        self.inner.mark()
     }
 
     fn synchronize(&self) -> Result<(), DeviceError> {

@@ -13,7 +13,7 @@ use hippocamp_interface::{Interface, ModelConfig, TensorSpec};
 use hippocamp_tensor::{Allocator, DataType, MemoryError, PlacedBuffer, PlacedBufferMut, PlacedSlice};
 use parking_lot::Mutex;
 
-use crate::{Batched, Compute, Gather, InputMemory, Inputs, Outputs, PlanSizes};
+use crate::{Batched, Compute, Gather, InputMemory, Inputs, Outputs, PlanSizes, Started};
 
 /// A backend named `planned`. Its models have inputs of INT32, and as many outputs: each output is its input plus one. An
 /// instance is on the test device that its spec names. It reads inputs from the buffers that it had when it was made, and writes
@@ -137,6 +137,7 @@ struct PlusOne {
 
 impl Compute for PlusOne {
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
+        let mut copies = Vec::new();
         for (index, (input, result)) in inputs.iter().zip(&mut self.outputs).enumerate() {
             let Some(input) = input else { continue };
             let rows = input.shape.first().map_or(0, |rows| *rows as usize);
@@ -153,11 +154,17 @@ impl Compute for PlusOne {
             let numbers = seen.as_chunks::<4>().0.iter().map(|number| i32::from_le_bytes(*number));
             let sums: Vec<u8> = numbers.flat_map(|number| number.wrapping_add(1).to_le_bytes()).collect();
             result.write_by_kernel(0, &sums);
-            let all = PlacedSlice::Placed { buffer: result, start: 0, len: sums.len() };
-            let copied = outputs.copy(index, input.shape.clone(), all, &*self.memory, self.pinned.as_deref());
-            copied.map_err(|error: MemoryError| Error::of_memory(&self.model, error))?;
+            let all = PlacedSlice::Placed { buffer: &*result, start: 0, len: sums.len() };
+            copies.push((index, input.shape.clone(), all));
         }
-        Ok(())
+        let copied = outputs.copy_all(copies, &*self.memory, self.pinned.as_deref());
+        copied.map_err(|error: MemoryError| Error::of_memory(&self.model, error))
+    }
+
+    /// As if the device still worked on the batch.
+    fn start(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<Option<Started>> {
+        self.run(inputs, outputs)?;
+        Ok(Some(Box::new(|| Ok(()))))
     }
 
     fn input_memory(&self, _: usize) -> InputMemory<'_> {

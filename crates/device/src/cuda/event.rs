@@ -11,7 +11,7 @@ use cudarc::driver::sys::{CUevent, CUevent_flags_enum, CUstream};
 use super::gpu::{Gpu, Relaxed};
 use super::library::Status;
 use super::status;
-use crate::DeviceError;
+use crate::{DeviceError, Mark};
 
 /// How long a thread spins before it lets others run between two looks.
 const SPIN: Duration = Duration::from_micros(30);
@@ -84,6 +84,12 @@ impl Event {
         // SAFETY: the handle is alive.
         let status = unsafe { (self.gpu.functions.synchronize_event)(self.event) };
         self.gpu.check("complete its work", status)
+    }
+}
+
+impl Mark for Event {
+    fn wait(&self) -> Result<(), DeviceError> {
+        Event::wait(self)
     }
 }
 

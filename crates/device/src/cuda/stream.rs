@@ -14,7 +14,7 @@ use super::memory::{DeviceMemory, Owner};
 use super::pending::Pending;
 use super::pinned::{PinnedMemory, PinnedPool};
 use super::status;
-use crate::{DeviceError, Graph, Stream};
+use crate::{DeviceError, Graph, Mark, Stream};
 
 /// A stream of a GPU.
 #[derive(Debug)]
@@ -148,6 +148,22 @@ impl Stream for CudaStream {
         let (_, _entered) = self.gpu.enter()?;
         pending.add(self.stream, Arc::new(Event::record(&self.gpu, self.stream)?));
         Ok(())
+    }
+
+    fn used_all(&self, slices: &[PlacedSlice<'_>]) -> Result<(), DeviceError> {
+        let mut pending = slices.iter().filter_map(CudaStream::pending).peekable();
+        if pending.peek().is_none() {
+            return Ok(());
+        }
+        let (_, _entered) = self.gpu.enter()?;
+        let event = Arc::new(Event::record(&self.gpu, self.stream)?);
+        pending.for_each(|pending| pending.add(self.stream, Arc::clone(&event)));
+        Ok(())
+    }
+
+    fn mark(&self) -> Result<Box<dyn Mark>, DeviceError> {
+        let (_, _entered) = self.gpu.enter()?;
+        Ok(Box::new(Event::record(&self.gpu, self.stream)?))
     }
 
     fn synchronize(&self) -> Result<(), DeviceError> {

@@ -9,7 +9,7 @@ use hippocamp_tensor::{Allocator, PlacedBufferMut, PlacedSlice};
 
 use super::queue::{Queue, RawStream};
 use super::{TestAllocator, TestDevice, TestMemory};
-use crate::{DeviceError, Graph, Stream};
+use crate::{DeviceError, Graph, Mark, Stream};
 
 /// A stream of a simulated device. What is put on it is executed by whoever waits for it: a test sees wrong content where a
 /// wait is missing, which a stream that executes at once would hide.
@@ -83,12 +83,13 @@ impl Stream for TestStream {
         Ok(())
     }
 
+    fn mark(&self) -> Result<Box<dyn Mark>, DeviceError> {
+        let (id, device, queue) = (self.id, Arc::clone(&self.device), Arc::clone(&self.queue));
+        Ok(Box::new(TestMark { id, device, end: queue.end(), queue }))
+    }
+
     fn synchronize(&self) -> Result<(), DeviceError> {
-        self.queue.run();
-        match self.device.lost.lock().as_deref() {
-            Ok(Some(reason)) => Err(DeviceError::Lost { device: self.id, reason: reason.clone() }),
-            _ => Ok(()),
-        }
+        self.mark()?.wait()
     }
 
     fn make_current(&self) -> Result<(), DeviceError> {
@@ -100,6 +101,25 @@ impl Stream for TestStream {
         _work: &mut dyn FnMut() -> Result<(), DeviceError>,
     ) -> Result<Box<dyn Graph>, DeviceError> {
         Err(DeviceError::Unsupported { device: self.id, operation: "capture a graph" })
+    }
+}
+
+/// A point in the work of a simulated stream.
+#[derive(Debug)]
+struct TestMark {
+    id: i32,
+    device: Arc<TestDevice>,
+    queue: Arc<Queue>,
+    end: u64,
+}
+
+impl Mark for TestMark {
+    fn wait(&self) -> Result<(), DeviceError> {
+        self.queue.run_until(self.end);
+        match self.device.lost.lock().as_deref() {
+            Ok(Some(reason)) => Err(DeviceError::Lost { device: self.id, reason: reason.clone() }),
+            _ => Ok(()),
+        }
     }
 }
 

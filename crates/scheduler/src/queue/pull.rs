@@ -158,6 +158,25 @@ impl Queue {
         true
     }
 
+    /// Fills `batch`, which is empty, if there is a full batch now that nobody else is about to take: for an instance that still
+    /// executes the one before.
+    pub(crate) fn pull_behind(&self, batch: &mut Batch) -> bool {
+        let mut dropped = Dropped::default();
+        let mut state = self.state.lock();
+        let others = state.asleep > 0 || state.filling.is_some() || !state.parked.is_empty();
+        if others || state.barred || state.waiting.size() < self.full {
+            return false;
+        }
+        let look = self.look_at(&mut state, &mut dropped);
+        let Look::Batch(count) = look else {
+            drop(state);
+            dropped.answer();
+            return false;
+        };
+        self.take(Found { state, count, dropped, held: () }, batch);
+        true
+    }
+
     /// Whether there is a batch now.
     pub(crate) fn has_batch(&self) -> bool {
         let (state, count, mut dropped) = self.look();

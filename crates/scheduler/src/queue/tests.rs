@@ -355,3 +355,42 @@ proptest! {
         prop_assert_eq!(seen, requests.len());
     }
 }
+
+#[test]
+fn only_full_batches_are_begun_behind_another() {
+    let queue = dynamic(4, &[4], Duration::ZERO);
+    let mut receivers = filled_open(&queue, 3);
+    let mut batch = Batch::new();
+    assert!(!queue.pull_behind(&mut batch) && batch.is_empty());
+    receivers.extend(filled_open(&queue, 3));
+    assert!(queue.pull_behind(&mut batch));
+    assert_eq!((batch.len(), queue.len()), (4, 2));
+    batch.clear();
+    assert!(!queue.pull_behind(&mut batch));
+}
+
+#[test]
+fn nothing_is_begun_behind_another_batch_while_an_instance_sleeps() {
+    let queue = Queue::new(QueueSettings::single());
+    thread::scope(|scope| {
+        let idle = scope.spawn(|| sizes(&queue));
+        while queue.asleep() == 0 {
+            thread::yield_now();
+        }
+        let _receivers: Vec<_> = (0..20)
+            .map(|id| {
+                let (request, receiver) = request(id, 1, None);
+                queue.push(request).unwrap();
+                // It is still asleep, or has taken the request.
+                let mut batch = Batch::new();
+                assert!(!queue.pull_behind(&mut batch));
+                while queue.asleep() == 0 {
+                    thread::yield_now();
+                }
+                receiver
+            })
+            .collect();
+        queue.close();
+        assert_eq!(idle.join().unwrap(), [1; 20]);
+    });
+}

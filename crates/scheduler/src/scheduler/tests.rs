@@ -1,5 +1,6 @@
 //! Instances on their threads, with backends that answer, fail, forget and panic.
 
+mod begun;
 mod deferred_wake;
 mod inline_execution;
 mod late;
