@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tracing::{debug, warn};
 
 use crate::elf;
-use crate::ffi::cublas;
+use crate::ffi::cuda_variables;
 use hippocamp_engine_library::open_for_all;
 
 use search::{Folders, package};
@@ -67,7 +67,8 @@ pub(crate) fn open(model: &str, library: &Path, given: &[PathBuf]) -> Result<()>
             warn!("{}", missing.error(model, &opening_places(&folder, given)).message());
         }
     }
-    debug!("cuBLAS takes the workspace '{}'", cublas::workspace());
+    let [workspace, queues] = cuda_variables::values();
+    debug!("cuBLAS takes the workspace '{workspace}', and CUDA {queues} queues");
     *opened = Some(folder);
     Ok(())
 }

@@ -7,7 +7,7 @@
 
 pub(crate) mod arena;
 pub(crate) mod binding;
-pub(crate) mod cublas;
+pub(crate) mod cuda_variables;
 pub(crate) mod library;
 pub(crate) mod run_memory;
 pub(crate) mod session;

@@ -176,6 +176,9 @@ const VARIABLES: &str = "Environment:
       looked for in the same places, and in the package torch of Python
   TF_ENABLE_ONEDNN_OPTS, TF_CPP_MIN_LOG_LEVEL, TF_OVERRIDE_GLOBAL_THREADPOOL
       Set to 1, 2 and 1 by hippocamp unless they are set: docs/tensorflow.md
+  CUBLAS_WORKSPACE_CONFIG, CUDA_DEVICE_MAX_CONNECTIONS
+      Set to :16:8 and 32 by hippocamp unless they are set:
+      docs/gpu-onnxruntime.md
   ORT_DISABLE_TELEMETRY
       Set to 1 by hippocamp; 0 leaves ONNX Runtime's telemetry on
   TRITON_CLOUD_CREDENTIAL_PATH, AWS_..., GOOGLE_..., AZURE_...
