@@ -28,6 +28,7 @@ mod tests;
 
 pub(crate) use counters::PlanCounters;
 pub use counters::write_metrics;
+pub(crate) use errors::of_provider;
 pub(crate) use instance::GpuInstance;
 pub(crate) use mode::{Capturing, needs_preparation};
 pub(crate) use preparation::{Prepared, prepare};

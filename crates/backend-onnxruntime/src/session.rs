@@ -14,7 +14,7 @@ use crate::arena::OpenSession;
 use crate::error::engine;
 use crate::external::{self, ExternalFile};
 use crate::ffi;
-use crate::gpu::Content;
+use crate::gpu::{Content, of_provider};
 use crate::messages::log_id;
 use crate::model_file::{ModelFile, is_ort_format};
 use crate::options::Options;
@@ -162,7 +162,8 @@ fn create(
     let created = catch_unwind(AssertUnwindSafe(|| {
         let builder = SessionBuilder::new(&runtime.environment).map_err(engine)?;
         let builder = configure(builder, model, options, placement)?;
-        let mut builder = builder.with_execution_providers(providers).map_err(engine)?;
+        let builder = builder.with_execution_providers(providers);
+        let mut builder = builder.map_err(|error| of_provider(model, engine(error)))?;
         if run_memory {
             builder = builder.with_env_allocators().map_err(engine)?;
             // Each tensor by itself, for as long as it is needed: one block for all is held until the run ends.

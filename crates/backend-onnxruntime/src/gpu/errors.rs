@@ -47,9 +47,38 @@ pub(super) fn of_plan(model: &str, device: i32, what: &str, error: Error) -> Err
     error.with_message(message)
 }
 
+/// The error of a session for which a provider is not there. That of TensorRT comes with ONNX Runtime, TensorRT itself does not.
+#[cold]
+pub(crate) fn of_provider(model: &str, error: Error) -> Error {
+    const PROVIDER: &str = "providers_tensorrt.so with error: ";
+    let Some((_, missing)) = error.message().split_once(PROVIDER) else { return error };
+    let missing = missing.lines().next().unwrap_or_default().trim();
+    let message = format!(
+        "unable to load model '{model}', its config asks for TensorRT, which cannot be opened ({missing}): install TensorRT where the \
+         loader finds it (LD_LIBRARY_PATH), or take the accelerator out of the config, which leaves CUDA's"
+    );
+    Error::unsupported(message).with_source(error)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_tensorrt_lacks_is_named() {
+        let text = "onnx runtime error 1: provider_bridge_ort.cc:2043 [ONNXRuntimeError] : 1 : FAIL : Failed to load library \
+                    /lib/libonnxruntime_providers_tensorrt.so with error: libnvinfer.so.10: cannot open shared object file: No such \
+                    file or directory\n";
+        let error = of_provider("m", Error::internal(text));
+        assert_eq!(
+            error.message(),
+            "unable to load model 'm', its config asks for TensorRT, which cannot be opened (libnvinfer.so.10: cannot open shared \
+             object file: No such file or directory): install TensorRT where the loader finds it (LD_LIBRARY_PATH), or take the \
+             accelerator out of the config, which leaves CUDA's"
+        );
+        let other = of_provider("m", Error::internal("CUDA failure 35"));
+        assert_eq!(other.message(), "CUDA failure 35");
+    }
 
     #[test]
     fn short_memory_is_unavailable_and_says_so() {
