@@ -95,7 +95,7 @@ impl<C: Compute> Batched<C> {
     }
 
     fn run(&mut self, batch: &Batch, times: &mut ExecutionTimes) -> Result<Vec<Response>> {
-        let (outputs, _) = self.compute(batch, times, C::run)?;
+        let (outputs, ()) = self.compute(batch, times, C::run)?;
         times.outputs_begun = Instant::now();
         outputs.scatter(&self.interface, batch, self.compute.pinned_memory())
     }

@@ -121,7 +121,8 @@ impl OutputPlan {
             self.classes_of(name).is_none().then_some((name, &output.data))
         });
         let named: SmallVec<[(&str, &TensorData); 4]> = named.collect();
-        self.shared.write_on_devices(named.into_iter())?;
+        self.shared.write_on_devices(&named)?;
+        drop(named);
         self.deliver_each(model, outputs, encode)
     }
 

@@ -155,7 +155,7 @@ fn outputs_on_a_device_are_written_together() {
         TensorData::from(Arc::new(memory) as Arc<dyn PlacedBuffer>)
     };
     let (a, b) = (computed(b"first"), computed(b"second"));
-    tensors.write_on_devices([("A", &a), ("B", &b), ("C", &a)].into_iter()).unwrap();
+    tensors.write_on_devices(&[("A", &a), ("B", &b), ("C", &a)]).unwrap();
     assert_eq!((&first.bytes()[..], &second.bytes()[..]), (&b"first\0\0\0"[..], &b"\0\0second"[..]));
     // They are there, and are not written again.
     let within = || driver.device(0).transfers().within;
@@ -166,13 +166,13 @@ fn outputs_on_a_device_are_written_together() {
     assert_eq!((&first.bytes()[..], within()), (&b"second\0\0"[..], 3));
     // What is in host memory is left for later.
     let host = TensorData::from(Bytes::from_static(b"host"));
-    tensors.write_on_devices([("A", &host)].into_iter()).unwrap();
+    tensors.write_on_devices(&[("A", &host)]).unwrap();
     assert_eq!((&first.bytes()[..], within()), (&b"second\0\0"[..], 3));
     assert!(tensors.write("A", &host).unwrap());
     assert_eq!(&first.bytes()[..], b"hostnd\0\0");
     let large = computed(b"7 bytes");
     assert_eq!(
-        text(tensors.write_on_devices([("B", &large)].into_iter())),
+        text(tensors.write_on_devices(&[("B", &large)])),
         "shared memory size specified with the request for output 'B' (6 bytes) should be at least 7 bytes to hold the \
          results"
     );

@@ -87,14 +87,11 @@ impl SharedTensors {
 
     /// Writes those of the outputs that are on a device, and are wanted there, to the regions that the request names, by one operation
     /// where the driver can do that, and waits for it. They are left out by the next [`SharedTensors::write`].
-    pub fn write_on_devices<'a>(
-        &mut self,
-        outputs: impl Iterator<Item = (&'a str, &'a TensorData)> + Clone,
-    ) -> Result<()> {
-        let mut copies = SmallVec::<[(&mut dyn PlacedBufferMut, PlacedSlice<'a>); 8]>::new();
+    pub fn write_on_devices(&mut self, outputs: &[(&str, &TensorData)]) -> Result<()> {
+        let mut copies = SmallVec::<[(&mut dyn PlacedBufferMut, PlacedSlice<'_>); 8]>::new();
         for (name, Target { part, is_written }) in &mut self.outputs {
             let Part::Cuda(buffer) = part else { continue };
-            let found = outputs.clone().find(|(output, _)| *output == &**name);
+            let found = outputs.iter().find(|(output, _)| *output == &**name);
             let Some(source @ PlacedSlice::Placed { .. }) = found.and_then(|(_, data)| data.as_placed())
             else {
                 continue;

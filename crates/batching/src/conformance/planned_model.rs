@@ -157,8 +157,8 @@ impl Compute for PlusOne {
             let all = PlacedSlice::Placed { buffer: &*result, start: 0, len: sums.len() };
             copies.push((index, input.shape.clone(), all));
         }
-        let copied = outputs.copy_all(copies, &*self.memory, self.pinned.as_deref());
-        copied.map_err(|error: MemoryError| Error::of_memory(&self.model, error))
+        let queued = outputs.copy_all(copies, &*self.memory, self.pinned.as_deref());
+        queued.map_err(|error: MemoryError| Error::of_memory(&self.model, error))
     }
 
     /// As if the device still worked on the batch.

@@ -70,14 +70,15 @@ impl Outputs {
         pinned: Option<&dyn Allocator>,
     ) -> Result<(), MemoryError> {
         let mut on_device = SmallVec::<[OnDevice<'a>; 4]>::new();
-        let mut size = 0;
+        let mut size: usize = 0;
         for (index, shape, source) in outputs {
             let places = self.places(index);
             let (shape, source, is_cut) = self.given_rows(shape, source);
             let host = if places.host { Some(Copy::to_host(source, pinned)?) } else { None };
             if places.device {
-                on_device.push(OnDevice { index, shape, source, is_cut, host, start: size });
-                size += source.len().next_multiple_of(BLOCK_ALIGNMENT);
+                let start = size.next_multiple_of(BLOCK_ALIGNMENT);
+                size = start + source.len();
+                on_device.push(OnDevice { index, shape, source, is_cut, host, start });
             } else if let (Some(data), Some(place)) = (host, self.tensors.get_mut(index)) {
                 *place = Some(Given { shape, data, host: None, is_cut });
             }

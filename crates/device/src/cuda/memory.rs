@@ -162,7 +162,7 @@ impl DeviceMemory {
     fn copy_together(copies: &[(&DeviceMemory, usize, PlacedSlice<'_>)]) -> Option<Result<(), MemoryError>> {
         let [(first, ..), _, ..] = copies else { return None };
         let (stream, gpu) = (&first.stream, &first.stream.gpu);
-        let copier = gpu.if_active()?.copier.as_ref()?;
+        let kernel = gpu.if_active()?.copier.as_ref()?;
         let (mut segments, mut sources) = (SmallVec::<[Segment; 16]>::new(), SmallVec::<[_; 16]>::new());
         for (target, start, source) in copies {
             let (memory, at) = target.beside(*source)?;
@@ -182,7 +182,7 @@ impl DeviceMemory {
             segments.iter().for_each(|segment| gpu.counters.within.add(segment.len as usize));
             // SAFETY: both ends are valid: neither is freed or accessed before the event below, as it is pending for both. Targets do not
             // overlap with anything, as they are borrowed mutably.
-            let status = unsafe { copier.launch(gpu.functions, &segments, stream.stream) };
+            let status = unsafe { kernel.launch(gpu.functions, &segments, stream.stream) };
             gpu.check("copy within the device", status)?;
             let event = Arc::new(Event::record(gpu, stream.stream)?);
             buffers().for_each(|memory| memory.pending.add(stream.stream, Arc::clone(&event)));
