@@ -193,6 +193,9 @@ def test_kserve_finds_what_it_looks_for():
         assert container["name"] == "kserve-container"
         assert {"--model-repository=/mnt/models", "--http-port=8080", "--grpc-port=9000"} <= set(container["args"])
         assert runtime["spec"]["protocolVersions"] == ["v2", "grpc-v2"]
+        # What migrate writes names the second, of whatever format the models are.
+        formats = {one["name"] for one in runtime["spec"]["supportedModelFormats"]}
+        assert formats == {"onnx", "tensorrt", "tensorflow", "pytorch", "triton"}
         # A container of a runtime has the fields of one of a pod.
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, "spec": {"containers": [container]}}
         validate(pod)

@@ -20,18 +20,12 @@ pub(crate) fn orders(document: &Value) -> Result<Vec<Order>, String> {
 }
 
 fn order(name: &str, service: &Value, command: &[String]) -> Result<Order, String> {
-    let mut order = Order {
-        place: format!("service {name} of a Compose file"),
-        form: Form::Compose { service: name.to_owned() },
-        gpus: false,
-        front: Vec::new(),
-        around: Vec::new(),
-        flags: Vec::new(),
-    };
+    let form = Form::Compose { service: name.to_owned() };
+    let mut order = Order::new(format!("service {name} of a Compose file"), form);
     for (member, value) in service.as_object().into_iter().flatten() {
         match member.as_str() {
             "command" => {}
-            "environment" => order.around.extend(variables(value)),
+            "environment" => order.around.extend(variables(value, &mut order.gpus)),
             _ => {
                 let finding = finding(member, value, &mut order.gpus);
                 order.around.push(finding);
@@ -58,6 +52,9 @@ fn finding(member: &str, value: &Value, gpus: &mut bool) -> Finding {
             Verdict::Different,
             "only for clients that use shared memory, which --allow-client-shm=true lets them, and for Python models",
         ),
+        "security_opt" if value.to_string().contains("label") => {
+            (Verdict::Kept, "SELinux would keep the server from volumes and devices")
+        }
         "ulimits" | "cap_add" | "privileged" | "security_opt" => {
             (Verdict::Dropped, "the server needs no such rights")
         }
@@ -65,7 +62,7 @@ fn finding(member: &str, value: &Value, gpus: &mut bool) -> Finding {
             Verdict::Different,
             "the image has no shell and no curl: let the proxy ask /v2/health/ready, as deploy/compose does",
         ),
-        "runtime" | "gpus" | "deploy"
+        "runtime" | "gpus" | "deploy" | "devices"
             if value.to_string().contains("nvidia")
                 || value.to_string().contains("gpu")
                 || member == "gpus" =>
@@ -83,18 +80,24 @@ fn finding(member: &str, value: &Value, gpus: &mut bool) -> Finding {
     Finding::new(verdict, format!("{member}{shown}"), why)
 }
 
-/// A mapping, or a list of `NAME=VALUE`.
-fn variables(value: &Value) -> Vec<Finding> {
+/// A mapping, or a list of `NAME=VALUE`; a name without a value has the one outside.
+fn variables(value: &Value, gpus: &mut bool) -> Vec<Finding> {
+    let mut finding = |name: &str, value: Option<&str>| {
+        *gpus |= environment::gives_gpus(name, value.unwrap_or_default());
+        environment::finding(name, value)
+    };
     match value {
         Value::Object(members) => {
-            members.iter().map(|(name, value)| environment::finding(name, &scalar(value))).collect()
+            let value = |value: &Value| Some(scalar(value)).filter(|_| !value.is_null());
+            members.iter().map(|(name, given)| finding(name, value(given).as_deref())).collect()
         }
         Value::Array(entries) => entries
             .iter()
             .map(|entry| {
                 let entry = scalar(entry);
-                let (name, value) = entry.split_once('=').unwrap_or((&entry, ""));
-                environment::finding(name, value)
+                let (name, value) =
+                    entry.split_once('=').map_or((&*entry, None), |(name, value)| (name, Some(value)));
+                finding(name, value)
             })
             .collect(),
         _ => Vec::new(),

@@ -1,6 +1,6 @@
 //! `docker run`, and what is like it.
 
-use crate::{Finding, Form, Order, Verdict, environment, is_image, is_server, program};
+use crate::{Finding, Form, IMAGE, Order, Verdict, environment, is_image, is_server, program};
 
 /// Options that take no value; all others do.
 const SWITCHES: [&str; 22] = [
@@ -55,38 +55,9 @@ struct Given<'a> {
 
 /// Reads what comes behind `docker run`.
 pub(crate) fn order(tool: &str, words: &[String]) -> Result<Order, String> {
-    let mut order = Order {
-        place: format!("{tool} run"),
-        form: Form::Plain,
-        gpus: tool.starts_with("nvidia"),
-        front: Vec::new(),
-        around: Vec::new(),
-        flags: Vec::new(),
-    };
-    let (mut options, mut entrypoint) = (Vec::new(), None);
-    let mut place = 0;
-    while let Some(word) = words.get(place).filter(|word| word.starts_with('-') && word.len() > 1) {
-        if word == "--" {
-            place += 1;
-            break;
-        }
-        let (names, value, behind) = split(word)?;
-        let takes = names.last().is_some_and(|name| !SWITCHES.contains(&name.as_str()));
-        let count = if takes && value.is_none() { 2 } else { 1 };
-        let given =
-            words.get(place..place + count).ok_or_else(|| format!("{word} of {tool} run lacks its value"))?;
-        let value = value.or_else(|| given.get(1).cloned()).unwrap_or_default();
-        place += count;
-        let name = names.last().cloned().unwrap_or_default();
-        if name == "entrypoint" {
-            entrypoint = Some(value.clone());
-        }
-        let finding = option(&Given { words: given, name, value }, &mut order.gpus);
-        if behind || !matches!(finding.verdict, Verdict::Dropped | Verdict::Unsupported) {
-            options.extend(given.iter().cloned());
-        }
-        order.around.push(finding);
-    }
+    let mut order = Order::new(format!("{tool} run"), Form::Plain);
+    order.gpus = tool.starts_with("nvidia");
+    let (options, entrypoint, place) = options(&format!("{tool} run"), words, &mut order)?;
     let image =
         words.get(place).ok_or_else(|| format!("no image is named behind the options of {tool} run"))?;
     order.around.push(image_finding(image));
@@ -103,11 +74,65 @@ pub(crate) fn order(tool: &str, words: &[String]) -> Result<Order, String> {
     } else {
         program::flags(&rest, &mut order.around, None)?
     };
-    order.form = Form::Run {
-        tool: if tool.starts_with("nvidia") { "docker".to_owned() } else { tool.to_owned() },
-        options,
-    };
+    order.form = run(tool, options);
     Ok(order)
+}
+
+/// Reads what comes behind `docker exec`.
+pub(crate) fn exec(tool: &str, words: &[String]) -> Result<Order, String> {
+    let mut order = Order::new(format!("{tool} exec"), Form::Plain);
+    let (options, _, place) = options(&format!("{tool} exec"), words, &mut order)?;
+    let name =
+        words.get(place).ok_or_else(|| format!("no container is named behind the options of {tool} exec"))?;
+    order.flags = program::flags(&words[place + 1..], &mut order.around, None)?;
+    let why = format!(
+        "starts it in a container that is there: ports, volumes and GPUs of the {tool} run that made it belong into the new command"
+    );
+    order.around.insert(0, Finding::new(Verdict::Unsupported, format!("{tool} exec {name}"), why));
+    order.form = run(tool, options);
+    Ok(order)
+}
+
+/// The new command's words up to the flags.
+fn run(tool: &str, options: Vec<String>) -> Form {
+    let tool = if tool.starts_with("nvidia") { "docker" } else { tool };
+    let mut words = vec![tool.to_owned(), "run".to_owned()];
+    words.extend(options);
+    words.push(IMAGE.to_string());
+    Form::Run { words }
+}
+
+/// Reads options; says what becomes of each. Returns those that stay, the entry point if one is given, and where the options end.
+fn options(
+    command: &str,
+    words: &[String],
+    order: &mut Order,
+) -> Result<(Vec<String>, Option<String>, usize), String> {
+    let (mut options, mut entrypoint) = (Vec::new(), None);
+    let mut place = 0;
+    while let Some(word) = words.get(place).filter(|word| word.starts_with('-') && word.len() > 1) {
+        if word == "--" {
+            place += 1;
+            break;
+        }
+        let (names, value, behind) = split(word)?;
+        let takes = names.last().is_some_and(|name| !SWITCHES.contains(&name.as_str()));
+        let count = if takes && value.is_none() { 2 } else { 1 };
+        let given =
+            words.get(place..place + count).ok_or_else(|| format!("{word} of {command} lacks its value"))?;
+        let value = value.or_else(|| given.get(1).cloned()).unwrap_or_default();
+        place += count;
+        let name = names.last().cloned().unwrap_or_default();
+        if name == "entrypoint" {
+            entrypoint = Some(value.clone());
+        }
+        let finding = option(&Given { words: given, name, value }, &mut order.gpus);
+        if behind || !matches!(finding.verdict, Verdict::Dropped | Verdict::Unsupported) {
+            options.extend(given.iter().cloned());
+        }
+        order.around.push(finding);
+    }
+    Ok((options, entrypoint, place))
 }
 
 /// The names of the options in one word, the value in it if there is one, and whether several are joined, as in `-it`.
@@ -139,12 +164,21 @@ fn option(given: &Given<'_>, gpus: &mut bool) -> Finding {
             *gpus = true;
             (Verdict::Kept, "the image is the one with CUDA")
         }
-        "runtime" if given.value == "nvidia" => {
+        // Podman's way, and that of CDI.
+        "device" if given.value.contains("nvidia") => {
+            *gpus = true;
+            (Verdict::Kept, "the image is the one with CUDA")
+        }
+        "runtime" if given.value.starts_with("nvidia") => {
             *gpus = true;
             (Verdict::Kept, "the image is the one with CUDA")
         }
         "env" => {
-            let (name, value) = given.value.split_once('=').unwrap_or((&given.value, ""));
+            let (name, value) = given
+                .value
+                .split_once('=')
+                .map_or((&*given.value, None), |(name, value)| (name, Some(value)));
+            *gpus |= environment::gives_gpus(name, value.unwrap_or_default());
             let finding = environment::finding(name, value);
             return Finding { what: format!("-e {}", finding.what), ..finding };
         }
@@ -159,6 +193,9 @@ fn option(given: &Given<'_>, gpus: &mut bool) -> Finding {
             (Verdict::Dropped, "the server needs no capability; host policies bind their threads without one")
         }
         "privileged" => (Verdict::Dropped, "the server needs no rights"),
+        "security-opt" if given.value.starts_with("label") => {
+            (Verdict::Kept, "SELinux would keep the server from volumes and devices")
+        }
         "security-opt" => (Verdict::Dropped, "the server needs nothing that profiles forbid"),
         "entrypoint" => (Verdict::Dropped, "the image starts the server itself"),
         "workdir" => (Verdict::Dropped, "nothing depends on the folder that the server is started in"),

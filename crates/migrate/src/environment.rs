@@ -2,11 +2,20 @@
 
 use crate::{Finding, Verdict};
 
-/// What becomes of a variable.
-pub(crate) fn finding(name: &str, value: &str) -> Finding {
-    let (verdict, why) = verdict(name, value);
-    let what = if secret(name) { format!("{name}=...") } else { format!("{name}={value}") };
+/// What becomes of a variable; without a value it is passed on as it is outside.
+pub(crate) fn finding(name: &str, value: Option<&str>) -> Finding {
+    let (verdict, why) = verdict(name, value.unwrap_or_default());
+    let what = match value {
+        None => name.to_owned(),
+        Some(_) if secret(name) => format!("{name}=..."),
+        Some(value) => format!("{name}={value}"),
+    };
     Finding::new(verdict, what, why)
+}
+
+/// Whether a variable gives a container GPUs, as it does where NVIDIA's runtime is the one that is used.
+pub(crate) fn gives_gpus(name: &str, value: &str) -> bool {
+    name == "NVIDIA_VISIBLE_DEVICES" && !matches!(value, "" | "none" | "void")
 }
 
 fn verdict(name: &str, value: &str) -> (Verdict, &'static str) {
@@ -18,7 +27,7 @@ fn verdict(name: &str, value: &str) -> (Verdict, &'static str) {
         }
         "LD_PRELOAD" => (
             Verdict::Different,
-            "libraries with custom operators are named by model_operations of config.pbtxt instead",
+            "stays, for what it is needed for beside: libraries with custom operators of ONNX models are named by model_operations of config.pbtxt",
         ),
         "LD_LIBRARY_PATH" => (Verdict::Kept, "for the libraries that backends open"),
         "HTTP_PROXY"

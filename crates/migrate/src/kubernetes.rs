@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::docker::{concerns, image_finding};
 use crate::yaml::{scalar, text, words};
-use crate::{Finding, Form, Order, Verdict, environment, program};
+use crate::{Finding, Form, Order, Verdict, environment, kserve, probes, program};
 
 /// The servers of a manifest; none of one that has no containers.
 pub(crate) fn orders(document: &Value) -> Result<Vec<Order>, String> {
@@ -14,9 +14,9 @@ pub(crate) fn orders(document: &Value) -> Result<Vec<Order>, String> {
         return Ok(items.map(orders).collect::<Result<Vec<_>, _>>()?.concat());
     }
     let place = format!("{kind} {}", document.pointer("/metadata/name").map(scalar).unwrap_or_default());
-    let predictor = document.pointer("/spec/predictor");
-    if let Some(triton) = predictor.and_then(|predictor| predictor.get("triton")) {
-        return Ok(vec![kserve(&place, triton)?]);
+    let services = if kind == "InferenceService" { kserve::orders(document, &place)? } else { Vec::new() };
+    if !services.is_empty() {
+        return Ok(services);
     }
     let pod = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec", "/spec/predictor", "/spec"];
     let spec =
@@ -26,31 +26,37 @@ pub(crate) fn orders(document: &Value) -> Result<Vec<Order>, String> {
     for container in containers.into_iter().flatten() {
         let command = [words(container.get("command")), words(container.get("args"))].concat();
         if concerns(text(container, "image"), &command) {
-            let mut order = order(&place, container, &command).map_err(|why| format!("{place}: {why}"))?;
+            let mut order =
+                order(kind, &place, container, &command).map_err(|why| format!("{place}: {why}"))?;
+            let class = spec.map(|spec| text(spec, "runtimeClassName")).unwrap_or_default();
+            order.gpus |= class.contains("nvidia");
             order.around.extend(spec.into_iter().flat_map(of_the_pod));
+            order.around.extend(kserve::of_a_runtime(kind, document));
             orders.push(order);
         }
     }
     Ok(orders)
 }
 
-fn order(place: &str, container: &Value, command: &[String]) -> Result<Order, String> {
+fn order(kind: &str, place: &str, container: &Value, command: &[String]) -> Result<Order, String> {
     let name = text(container, "name");
-    let mut order = Order {
-        place: format!("container {name} of {place}"),
-        form: Form::Kubernetes { container: name.to_owned() },
-        gpus: false,
-        front: Vec::new(),
-        around: Vec::new(),
-        flags: Vec::new(),
-    };
+    let mut order = Order::new(format!("container {name} of {place}"), Form::Plain);
     for (member, value) in container.as_object().into_iter().flatten() {
         match member.as_str() {
             "name" | "args" => {}
-            "env" => order.around.extend(value.as_array().into_iter().flatten().map(variable)),
+            "env" => {
+                for entry in value.as_array().into_iter().flatten() {
+                    order.gpus |= environment::gives_gpus(text(entry, "name"), text(entry, "value"));
+                    order.around.push(variable(entry));
+                }
+            }
             _ => order.around.push(finding(member, value, &mut order.gpus)),
         }
     }
+    // What ends when it has done its work is asked nothing, unless somebody wants it.
+    let serves = !matches!(kind, "Job" | "CronJob");
+    let probes = probes::of(container, serves, &mut order.around);
+    order.form = Form::Kubernetes { container: name.to_owned(), probes };
     order.flags = match command.first() {
         Some(first) if first.starts_with("--") => command.to_vec(),
         Some(_) => program::flags(command, &mut order.around, None)?,
@@ -62,42 +68,15 @@ fn order(place: &str, container: &Value, command: &[String]) -> Result<Order, St
     Ok(order)
 }
 
-/// The older form of KServe's services, which names Triton instead of a runtime.
-fn kserve(place: &str, triton: &Value) -> Result<Order, String> {
-    let why = "model: with modelFormat and runtime: hippocamp takes its place (deploy/kserve)";
-    let mut around = vec![Finding::new(Verdict::Different, "predictor.triton", why)];
-    if let Some(uri) = triton.get("storageUri") {
-        around.push(Finding::new(Verdict::Kept, format!("storageUri: {}", scalar(uri)), "below model:"));
-    }
-    let flags = [words(triton.get("args")), vec!["--model-repository=/mnt/models".to_owned()]].concat();
-    let gpus = triton.get("resources").is_some_and(|resources| resources.to_string().contains("nvidia.com"));
-    let flags = if flags.first().is_some_and(|first| first.starts_with("--")) {
-        flags
-    } else {
-        program::flags(&flags, &mut around, None)?
-    };
-    Ok(Order {
-        place: place.to_owned(),
-        form: Form::Kubernetes { container: "kserve-container".to_owned() },
-        gpus,
-        front: Vec::new(),
-        around,
-        flags,
-    })
-}
-
 fn finding(member: &str, value: &Value, gpus: &mut bool) -> Finding {
     let (verdict, why) = match member {
         "image" => return image_finding(value.as_str().unwrap_or_default()),
         "command" => (Verdict::Dropped, "the image starts the server itself; its flags are args"),
-        "resources" if value.to_string().contains("nvidia.com") => {
+        "resources" if asks_for_gpus(value) => {
             *gpus = true;
             (Verdict::Kept, "the image is the one with CUDA")
         }
-        "livenessProbe" | "readinessProbe" | "startupProbe" if value.get("exec").is_some() => (
-            Verdict::Different,
-            "the image has no shell: httpGet of /v2/health/live and /v2/health/ready, or grpc on port 8001",
-        ),
+        name if probes::NAMES.contains(&name) => return probes::finding(name, value),
         "lifecycle" => (
             Verdict::Different,
             "preStop is not needed: --drain-delay-secs serves on as one that is not ready",
@@ -109,11 +88,17 @@ fn finding(member: &str, value: &Value, gpus: &mut bool) -> Finding {
     Finding::new(verdict, member, why)
 }
 
-fn variable(entry: &Value) -> Finding {
+/// Whether resources have a GPU of NVIDIA, or a part of one, by a limit or by a claim.
+pub(crate) fn asks_for_gpus(resources: &Value) -> bool {
+    let text = resources.to_string();
+    text.contains("nvidia.com") || (resources.get("claims").is_some() && text.contains("gpu"))
+}
+
+pub(crate) fn variable(entry: &Value) -> Finding {
     let name = text(entry, "name");
     match entry.get("value") {
-        Some(value) => environment::finding(name, &scalar(value)),
-        None => Finding { what: format!("{name} (valueFrom)"), ..environment::finding(name, "") },
+        Some(value) => environment::finding(name, Some(&scalar(value))),
+        None => Finding { what: format!("{name} (valueFrom)"), ..environment::finding(name, None) },
     }
 }
 

@@ -2,13 +2,21 @@
 //! Kubernetes. Says of everything around the server's own flags what becomes of it, and finds these flags. It does not know them:
 //! what a flag means is known by the server, which prints the report.
 
+mod apptainer;
 mod compose;
 mod docker;
+mod dockerfile;
 mod environment;
+mod kserve;
+mod kubectl;
 mod kubernetes;
+mod probes;
 mod program;
 mod render;
+mod script;
 mod shell;
+mod unit;
+mod wrappers;
 mod yaml;
 
 use serde_json::Value;
@@ -64,13 +72,26 @@ impl Finding {
 pub enum Form {
     /// A command line without a container.
     Plain,
-    /// `docker run` or `podman run`, with the options that stay.
-    Run { tool: String, options: Vec<String> },
+    /// A command line that starts a container, as `docker run`: its words up to the server's flags. In one of them [`IMAGE`] or
+    /// [`IMAGE_FILE`] stands for the image.
+    Run { words: Vec<String> },
     /// A service of a Compose file.
     Compose { service: String },
-    /// A container of a manifest of Kubernetes.
-    Kubernetes { container: String },
+    /// A container of a manifest of Kubernetes, with its probes: those that it had, or those that it should have.
+    Kubernetes { container: String, probes: Vec<(String, Value)> },
+    /// The predictor of a service of KServe.
+    InferenceService { format: String, protocol: Option<String>, storage_uri: Option<String> },
+    /// The last stage of a Dockerfile: its lines between FROM and the command.
+    Dockerfile { lines: Vec<String> },
+    /// A line of systemd or supervisord, up to the command.
+    Unit { key: String },
 }
+
+/// Stands for the name of the image.
+pub(crate) const IMAGE: char = '\u{e049}';
+
+/// Stands for the name of the image's file, which Apptainer has.
+pub(crate) const IMAGE_FILE: char = '\u{e04a}';
 
 /// One server that is started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,12 +101,31 @@ pub struct Order {
     pub form: Form,
     /// Whether it asks for GPUs, so that the image has to be the one with CUDA.
     pub gpus: bool,
+    /// Lines of a script that stay in front of the command.
+    pub before: Vec<String>,
     /// The words that stay in front of the command: variables, `sudo`, and programs such as numactl.
     pub front: Vec<String>,
+    /// What stays behind the server's flags: where its output goes.
+    pub behind: Vec<String>,
     /// What is said around the server's flags.
     pub around: Vec<Finding>,
     /// The server's flags.
     pub flags: Vec<String>,
+}
+
+impl Order {
+    fn new(place: impl Into<String>, form: Form) -> Order {
+        Order {
+            place: place.into(),
+            form,
+            gpus: false,
+            before: Vec::new(),
+            front: Vec::new(),
+            behind: Vec::new(),
+            around: Vec::new(),
+            flags: Vec::new(),
+        }
+    }
 }
 
 /// Reads the arguments of `hippocamp migrate`: a command line, or one file with a command line, a Compose file or manifests.
@@ -107,8 +147,11 @@ pub fn read(
     }
 }
 
-/// A file's content: manifests, or a script in which one command starts the server.
+/// A file's content: manifests, a Dockerfile, a unit of systemd, or a script in which a command starts the server.
 fn text(content: &str) -> Result<Vec<Order>, String> {
+    if let Some(order) = dockerfile::order(content).or_else(|| unit::order(content)) {
+        return Ok(vec![order?]);
+    }
     let documents = yaml::documents(content);
     let is_manifest = |document: &&Value| {
         document.get("kind").is_some_and(Value::is_string)
@@ -127,51 +170,49 @@ fn text(content: &str) -> Result<Vec<Order>, String> {
         return Ok(orders);
     }
     if !manifests.is_empty() {
-        return Err("no container in it starts a tritonserver: neither its image nor its command names one"
+        return Err("no container in it starts a tritonserver: neither its image nor its command names one, and no predictor of KServe is Triton's"
             .to_owned());
     }
-    let commands = shell::commands(content);
-    if let Some(order) = commands.iter().find_map(|words| command(words).ok()) {
-        return Ok(vec![order]);
-    }
-    // What comes nearest says why it is none.
-    let nearest =
-        commands.iter().find(|words| words.iter().any(|word| is_server(word) || is_container_tool(word)));
-    match (nearest.or(commands.first()), documents) {
-        (_, Err(fault)) if nearest.is_none() => Err(fault),
-        (Some(words), _) => command(words).map(|order| vec![order]),
-        (None, _) => Err("it is empty".to_owned()),
-    }
+    script::orders(content).map_err(|fault| match documents {
+        Err(why) if fault.is_empty() => why,
+        _ if fault.is_empty() => "it is empty".to_owned(),
+        _ => fault,
+    })
 }
 
 /// A command line that the shell has split.
 fn command(words: &[String]) -> Result<Order, String> {
-    if let Some(rest) = words.strip_prefix(&["sudo".to_owned()]) {
-        let mut order = command(rest)?;
-        order.front.insert(0, "sudo".to_owned());
+    let tool = (0..words.len()).find(|place| container(&words[*place..]).is_some());
+    let server = words.iter().position(|word| is_server(word)).unwrap_or(words.len());
+    if let Some((before, rest)) = tool.filter(|tool| *tool < server).map(|tool| words.split_at(tool))
+        && wrappers::start(before, true)
+        && let Some(order) = container(rest)
+    {
+        let mut order = order?;
+        let mut told = Vec::new();
+        wrappers::read(before, &mut told, Some(&mut order.front));
+        order.around.splice(0..0, told);
         return Ok(order);
     }
-    match words {
-        [tool, verb, rest @ ..] if is_container_tool(tool) && (verb == "run" || verb == "create") => {
-            docker::order(tool, rest)
-        }
-        [tool, container, verb, rest @ ..]
-            if is_container_tool(tool) && container == "container" && verb == "run" =>
-        {
-            docker::order(tool, rest)
-        }
-        words => {
-            let (mut around, mut front) = (Vec::new(), Vec::new());
-            let flags = program::flags(words, &mut around, Some(&mut front))?;
-            Ok(Order {
-                place: "command line".to_owned(),
-                form: Form::Plain,
-                gpus: false,
-                front,
-                around,
-                flags,
-            })
-        }
+    let mut order = Order::new("command line", Form::Plain);
+    order.flags = program::flags(words, &mut order.around, Some(&mut order.front))?;
+    Ok(order)
+}
+
+/// The server in a container that these words start, if they begin with a tool that does so.
+fn container(words: &[String]) -> Option<Result<Order, String>> {
+    let (tool, rest) = words.split_first()?;
+    let rest = match rest {
+        [first, rest @ ..] if is_container_tool(wrappers::name(tool)) && first == "container" => rest,
+        rest => rest,
+    };
+    let (verb, behind) = rest.split_first()?;
+    match (wrappers::name(tool), verb.as_str()) {
+        (name, "run" | "create") if is_container_tool(name) => Some(docker::order(tool, behind)),
+        (name, "exec") if is_container_tool(name) => Some(docker::exec(tool, behind)),
+        ("kubectl" | "oc", _) => kubectl::order(tool, rest),
+        ("singularity" | "apptainer", _) => apptainer::order(tool, rest),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
-//! Finds the server's flags in the program of a container.
+//! Finds the server's flags in the program of a container, or of a command line.
 
-use crate::{Finding, Verdict, environment, is_server, shell};
+use crate::{Finding, Verdict, environment, is_server, shell, wrappers};
 
 /// The flags of the server that these words start, directly or by a shell. What else they start is told in `around`. What stays in
 /// front of the new command goes to `front`; where nothing can stand in front of it, as in a container, it has to come otherwise.
@@ -9,56 +9,76 @@ pub(crate) fn flags(
     around: &mut Vec<Finding>,
     mut front: Option<&mut Vec<String>>,
 ) -> Result<Vec<String>, String> {
-    let mut rest = words;
-    while let [first, others @ ..] = rest {
-        let name = first.rsplit('/').next().unwrap_or(first);
-        if is_server(first) {
-            return Ok(others.to_vec());
-        }
-        if let Some((variable, value)) = first.split_once('=').filter(|(name, _)| is_variable(name)) {
-            let mut finding = environment::finding(variable, value);
-            let stays = !matches!(finding.verdict, Verdict::Dropped | Verdict::Unsupported);
-            match &mut front {
-                Some(front) if stays => front.push(first.clone()),
-                None if stays => {
-                    finding.verdict = Verdict::Different;
-                    "a variable of the container".clone_into(&mut finding.why);
-                }
-                _ => {}
-            }
-            around.push(finding);
-        } else if matches!(name, "sh" | "bash" | "dash") {
-            return script(others, around, front);
-        } else if matches!(
-            name,
-            "exec" | "env" | "nohup" | "--" | "tini" | "dumb-init" | "nvidia_entrypoint.sh"
-        ) {
-            // They start what comes behind, and the server needs none of them.
-        } else if matches!(name, "numactl" | "taskset" | "nice" | "ionice" | "stdbuf" | "time" | "timeout") {
-            let skipped: Vec<&String> = rest.iter().take_while(|word| !is_server(word)).collect();
-            let text = skipped.iter().map(|word| word.as_str()).collect::<Vec<_>>().join(" ");
-            around.push(match &mut front {
-                Some(front) => {
-                    front.extend(skipped.iter().map(|word| (*word).clone()));
-                    Finding::new(Verdict::Kept, text, "of cores, the server counts those it may use")
-                }
-                None => Finding::new(
-                    Verdict::Different,
-                    text,
-                    "the image has no such program: limits of the container do it, and of cores the server counts those it may use",
-                ),
-            });
-            rest = &rest[skipped.len()..];
-            continue;
-        } else {
-            break;
-        }
-        rest = others;
+    let place = (0..words.len()).find(|place| begins(&words[*place..]));
+    let Some((before, [first, others @ ..])) = place.map(|place| words.split_at(place)) else {
+        return Err(none(words));
+    };
+    // A shell's text is looked at before anything is said of it.
+    let sign = if is_server(first) { "--" } else { "-" };
+    if !wrappers::start(before, others.first().is_some_and(|next| next.starts_with(sign))) {
+        return Err(none(words));
     }
-    Err(format!(
+    wrappers::read(before, around, front.as_deref_mut());
+    if is_server(first) {
+        return Ok(others.to_vec());
+    }
+    if wrappers::name(first) == "su" {
+        let user = of_su(others);
+        match &mut front {
+            Some(front) => {
+                front.extend(["runuser", "-u", &user, "--"].map(str::to_owned));
+                around.push(Finding::new(
+                    Verdict::Different,
+                    format!("su {user}"),
+                    "runuser starts a program without a shell",
+                ));
+            }
+            None => around.push(Finding::new(
+                Verdict::Different,
+                format!("su {user}"),
+                "the image has no such program, and runs as user 65532: the container's options say another",
+            )),
+        }
+        let text = others
+            .iter()
+            .position(|word| word == "-c" || word == "--command")
+            .map_or(others.len(), |place| place);
+        return script(&others[text..], around, front);
+    }
+    script(others, around, front)
+}
+
+/// Whether these words begin with the server, or with what runs a text that may start it.
+fn begins(words: &[String]) -> bool {
+    let [first, others @ ..] = words else { return false };
+    let next = others.first();
+    match wrappers::name(first) {
+        // The name of a user, or of a folder.
+        _ if is_server(first) => next.is_none_or(|next| !is_server(next)),
+        "sh" | "bash" | "dash" | "ash" | "zsh" | "ksh" => next.is_some(),
+        "su" => others.iter().take(16).any(|word| word == "-c" || word == "--command"),
+        _ => false,
+    }
+}
+
+/// Whom `su` makes somebody.
+fn of_su(words: &[String]) -> String {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "-c" | "--command" | "-s" | "--shell" | "-g" | "-G" | "-w" => drop(words.next()),
+            word if !word.starts_with('-') => return word.to_owned(),
+            _ => {}
+        }
+    }
+    "root".to_owned()
+}
+
+fn none(words: &[String]) -> String {
+    format!(
         "'{}' is no tritonserver: give the command line that is executed in the end, behind docker run's options or alone",
         words.iter().take(6).map(String::as_str).collect::<Vec<_>>().join(" ")
-    ))
+    )
 }
 
 /// The flags in the text of `sh -c TEXT`.
@@ -67,28 +87,36 @@ fn script(
     around: &mut Vec<Finding>,
     mut front: Option<&mut Vec<String>>,
 ) -> Result<Vec<String>, String> {
-    let text = arguments.iter().find(|word| !word.starts_with('-'));
-    let by_text = arguments.first().is_some_and(|word| word.starts_with('-') && word.contains('c'));
-    let (Some(text), true) = (text, by_text) else {
+    let (mut options, mut by_text) = (0, false);
+    while let Some(word) = arguments.get(options).filter(|word| word.starts_with(['-', '+'])) {
+        by_text |= word == "--command" || (!word.starts_with("--") && word.contains('c'));
+        // `-o pipefail`, also as `-eo pipefail`.
+        options += if !word.starts_with("--") && word.ends_with(['o', 'O']) { 2 } else { 1 };
+    }
+    let (Some(text), true) = (arguments.get(options), by_text) else {
         return Err(format!(
-            "a shell runs the script '{}', which is not here to be read",
+            "a shell runs the script '{}', which is not here to be read: hippocamp migrate SCRIPT reads it",
             arguments.join(" ")
         ));
     };
     let mut found = None;
     // The inner shell expands what the outer one was kept from.
-    for words in shell::commands(&shell::plain(text)) {
+    for command in shell::read(&shell::plain(text)) {
         let mut told = Vec::new();
         let mut before = Vec::new();
-        match flags(&words, &mut told, front.is_some().then_some(&mut before)) {
+        match flags(&command.words, &mut told, front.is_some().then_some(&mut before)) {
             Ok(flags) if found.is_none() => {
                 around.append(&mut told);
                 if let Some(front) = &mut front {
                     front.append(&mut before);
                 }
+                if !command.redirects.is_empty() {
+                    let why = "the image has no shell: the log is on standard error, or in --log-file";
+                    around.push(Finding::new(Verdict::Different, command.redirects.join(" "), why));
+                }
                 found = Some(flags);
             }
-            _ => around.push(beside(&words)),
+            _ => around.extend(beside(&command.words)),
         }
     }
     for flag in found.iter().flatten().filter(|flag| flag.contains(['$', '`'])) {
@@ -98,29 +126,34 @@ fn script(
     found.ok_or_else(|| format!("no command of '{text}' is a tritonserver"))
 }
 
-/// A command that runs before or beside the server.
-fn beside(words: &[String]) -> Finding {
+/// A command that runs before or beside the server, in its container.
+fn beside(words: &[String]) -> Vec<Finding> {
     let text = words.join(" ");
-    match words.first().map(String::as_str) {
-        Some("export") => {
-            Finding::new(Verdict::Different, text, "a variable of the container, if the server reads it")
-        }
-        Some("cd" | "sleep" | "echo" | "set" | "ulimit" | "true" | "wait") => {
-            Finding::new(Verdict::Dropped, text, "")
-        }
-        Some("pip" | "pip3" | "apt" | "apt-get" | "conda") => Finding::new(
+    let assignments = shell::assignments(words);
+    if !assignments.is_empty() {
+        let finding = |(name, value): (&str, Option<&str>)| {
+            let mut finding = environment::finding(name, value);
+            if finding.verdict == Verdict::Kept {
+                finding.verdict = Verdict::Different;
+                "a variable of the container, if the server reads it".clone_into(&mut finding.why);
+            }
+            finding
+        };
+        return assignments.into_iter().map(finding).collect();
+    }
+    let (verdict, why) = match words.first().map(String::as_str) {
+        Some("cd" | "sleep" | "echo" | "set" | "ulimit" | "true" | "wait") => (Verdict::Dropped, ""),
+        Some("pip" | "pip3" | "apt" | "apt-get" | "conda") => (
             Verdict::Unsupported,
-            text,
             "packages for Python models belong into their environment (docs/triton-backends.md); the image has no Python and no shell",
         ),
-        _ => Finding::new(
-            Verdict::Unsupported,
-            text,
-            "the image has no shell: run it before, as an init container does",
-        ),
-    }
+        _ => (Verdict::Unsupported, "the image has no shell: run it before, as an init container does"),
+    };
+    vec![Finding::new(verdict, text, why)]
 }
 
 pub(crate) fn is_variable(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+    !name.is_empty()
+        && !name.starts_with(|letter: char| letter.is_ascii_digit())
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
 }

@@ -2,27 +2,11 @@
 
 use std::fmt::Write;
 
-use crate::shell::quoted;
-use crate::{Form, Order, program};
+use serde_json::Value;
 
-/// The probes of a container: by HTTP where that is served, otherwise by gRPC.
-fn probes(flags: &[String]) -> String {
-    let value = |name: &str| flags.iter().rev().find_map(|flag| flag.strip_prefix(name)?.strip_prefix('='));
-    let off = |name: &str| value(name).is_some_and(|value| matches!(value, "false" | "0" | "off"));
-    let (live, ready) = if off("--allow-http") {
-        let probe = format!("grpc: {{port: {}}}", yaml_text(value("--grpc-port").unwrap_or("8001")));
-        (probe.clone(), probe)
-    } else {
-        let port = value("--http-port").unwrap_or("8000");
-        let port = yaml_text(port);
-        let probe = |what: &str| format!("httpGet: {{path: /v2/health/{what}, port: {port}}}");
-        (probe("live"), probe("ready"))
-    };
-    format!(
-        "  livenessProbe: {{{live}}}\n  readinessProbe: {{{ready}}}\n  \
-         startupProbe: {{{ready}, periodSeconds: 2, failureThreshold: 150}}\n"
-    )
-}
+use crate::shell::quoted;
+use crate::yaml::scalar;
+use crate::{Form, IMAGE, IMAGE_FILE, Order, kserve, probes, program};
 
 impl Order {
     /// The command or the lines that take the place of the old ones, with these flags for the server.
@@ -33,12 +17,14 @@ impl Order {
         let list: Vec<String> = flags.iter().map(literal).map(|flag| crate::plain(&flag)).collect();
         let list = serde_json::to_string(&list).unwrap_or_default();
         match &self.form {
-            Form::Plain => joined(&[&self.front[..], &["hippocamp".to_owned()]].concat(), flags),
-            Form::Run { tool, options } => {
-                let mut front = [&self.front[..], &[tool.clone(), "run".to_owned()]].concat();
-                front.extend(options.iter().cloned());
-                front.push(image);
-                joined(&front, flags)
+            Form::Plain => self.joined(&["hippocamp".to_owned()], flags),
+            Form::Run { words } => {
+                let file = format!("hippocamp{}.sif", if self.gpus { "-cuda" } else { "" });
+                let named = |word: &String| word.replace(IMAGE, &image).replace(IMAGE_FILE, &file);
+                self.joined(&words.iter().map(named).collect::<Vec<_>>(), flags)
+            }
+            Form::Unit { key } => {
+                format!("{key}={}", self.joined(&["/usr/bin/hippocamp".to_owned()], flags))
             }
             Form::Compose { service } => {
                 let service = yaml_text(service);
@@ -46,16 +32,64 @@ impl Order {
                     "services:\n  {service}:\n    image: {image}\n    command: {list}\n    read_only: true\n    stop_grace_period: 40s\n"
                 )
             }
-            Form::Kubernetes { container } => {
+            Form::Kubernetes { container, probes } => {
                 let container = yaml_text(container);
-                format!("- name: {container}\n  image: {image}\n  args: {list}\n{}", probes(flags))
+                let probes = probes::lines(probes, flags);
+                format!("- name: {container}\n  image: {image}\n  args: {list}\n{probes}")
+            }
+            Form::InferenceService { format, protocol, storage_uri } => {
+                let args: Vec<String> = flags.iter().map(literal).map(|flag| crate::plain(&flag)).collect();
+                kserve::rewritten(format, protocol.as_deref(), storage_uri.as_deref(), &args)
+            }
+            Form::Dockerfile { lines } => {
+                let lines: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+                format!("FROM {image}\n{lines}CMD {list}\n")
+            }
+        }
+    }
+
+    /// A command line with the words and lines of the old one around it.
+    fn joined(&self, words: &[String], flags: &[String]) -> String {
+        let mut text: String = self.before.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+        text.push_str(&joined(&[&self.front[..], words].concat(), flags, &self.behind));
+        text
+    }
+}
+
+/// A value as YAML on one line. Numbers are numbers where Kubernetes wants them: the reader has texts alone.
+pub(crate) fn flow(member: &str, value: &Value) -> String {
+    let list = |parts: Vec<String>| parts.join(", ");
+    match value {
+        Value::Object(members) => {
+            let part =
+                |(name, value): (&String, &Value)| format!("{}: {}", yaml_text(name), flow(name, value));
+            format!("{{{}}}", list(members.iter().map(part).collect()))
+        }
+        Value::Array(entries) => format!("[{}]", list(entries.iter().map(|entry| flow("", entry)).collect())),
+        value => {
+            let text = scalar(value);
+            let is_count =
+                member == "port" || ["Seconds", "Threshold"].iter().any(|end| member.ends_with(end));
+            let path = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
+            let is_path = text.starts_with('/') && text.chars().all(path);
+            let is_word = text.starts_with(|letter: char| letter.is_ascii_alphabetic())
+                && !matches!(
+                    &*text.to_ascii_lowercase(),
+                    "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
+                );
+            if is_path {
+                text
+            } else if is_count || is_word {
+                yaml_text(&text)
+            } else {
+                serde_json::to_string(&crate::plain(&text)).unwrap_or_default()
             }
         }
     }
 }
 
 /// A text as YAML: as it is where that is the same text, in quotation marks otherwise.
-fn yaml_text(text: &str) -> String {
+pub(crate) fn yaml_text(text: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     if text.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && text.chars().all(is_plain) {
         return text.to_owned();
@@ -64,17 +98,20 @@ fn yaml_text(text: &str) -> String {
 }
 
 /// A command line of one flag a line.
-fn joined(front: &[String], flags: &[String]) -> String {
+fn joined(front: &[String], flags: &[String], behind: &[String]) -> String {
     let mut text = front.iter().map(|word| assignment(word)).collect::<Vec<_>>().join(" ");
     for flag in flags {
         let _ = write!(text, " \\\n    {}", quoted(flag));
+    }
+    if !behind.is_empty() {
+        let _ = write!(text, " \\\n    {}", behind.join(" "));
     }
     text.push('\n');
     text
 }
 
 /// A word in which the name of a variable stays outside of the quotation marks, as it would be none within them.
-fn assignment(word: &str) -> String {
+pub(crate) fn assignment(word: &str) -> String {
     match word.split_once('=').filter(|(name, _)| program::is_variable(name)) {
         Some((name, value)) if !value.is_empty() => format!("{name}={}", quoted(value)),
         Some(_) => word.to_owned(),

@@ -1,3 +1,8 @@
+mod containers;
+mod kserve;
+mod probes;
+mod scripts;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -135,15 +140,6 @@ fn manifests_of_kubernetes() {
 }
 
 #[test]
-fn an_inference_service_that_names_triton() {
-    let order = one(
-        "kind: InferenceService\nmetadata: {name: m}\nspec: {predictor: {triton: {storageUri: 's3://b/m', args: ['--log-verbose=1']}}}\n",
-    );
-    assert_eq!(order.flags, ["--log-verbose=1", "--model-repository=/mnt/models"]);
-    assert_eq!(said(&order, "storageUri").verdict, Verdict::Kept);
-}
-
-#[test]
 fn what_a_shell_expands_is_left_for_it_and_nothing_else() {
     let again = |text: &str| quoted(&commands(text).remove(0).remove(0));
     for (old, new) in [
@@ -157,6 +153,11 @@ fn what_a_shell_expands_is_left_for_it_and_nothing_else() {
         (r#"'$X'"$Y""#, r#""\$X$Y""#),
         ("'{a,b}'", "'{a,b}'"),
         ("it\\'s", r"'it'\''s'"),
+        ("$(pwd)/m:/m", "\"$(pwd)/m:/m\""),
+        (r#"$(dirname "$0" | cat)/m"#, r#""$(dirname "$0" | cat)/m""#),
+        (r#""$(dirname "$0")/a b""#, r#""$(dirname "$0")/a b""#),
+        ("${M:-/a b}", r#""${M:-/a b}""#),
+        ("\"$(\"", r#"'$('"#),
     ] {
         assert_eq!(again(old), new, "{old}");
     }
@@ -182,11 +183,17 @@ fn words_of_a_shell() {
     assert_eq!(split("a;b&&c || d\ne # f\ng"), [["a"], ["b"], ["c"], ["d"], ["e"], ["g"]]);
     assert_eq!(split("a\\\n b \"\" c#d"), [vec!["a", "b", "", "c#d"]]);
     assert_eq!(split(" \n "), Vec::<Vec<String>>::new());
+    assert_eq!(
+        split("if a; then ! b; fi; f() { c; }; (d); for i in x; do e; done"),
+        [["a"], ["b"], ["c"], ["d"], ["e"]]
+    );
+    assert_eq!(split("'if' a; \\{ b; \"f()\" c; '!' d"), [["if", "a"], ["{", "b"], ["f()", "c"], ["!", "d"]]);
+    assert_eq!(split("a >b 2>&1 c &>/dev/null <'d e' ; f >> $(g h)"), [vec!["a", "c"], vec!["f"]]);
 }
 
 proptest! {
     #[test]
-    fn quoted_words_are_read_back(words in proptest::collection::vec("[^~]{0,12}|[a$`'\"\\\\\u{e024}\u{e060} {},]{0,8}|~/[a$ ]{0,4}", 1..6)) {
+    fn quoted_words_are_read_back(words in proptest::collection::vec("[^~(]{0,12}|[a$`'\"\\\\\u{e024}\u{e060} {},]{0,8}|~/[a$ ]{0,4}|\\$\\([a-c ]{0,3}\\)|\\$\\(\"[a )]{0,2}\"\\)|\\$\\{[a-c :-]{1,6}\\}", 1..6)) {
         let line = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ");
         prop_assert_eq!(commands(&line), [words]);
     }

@@ -222,6 +222,28 @@ fn try_parse(args: Vec<OsString>) -> Result<Args, clap::Error> {
     }
 }
 
+/// What keeps the server from starting with these flags, as far as the flags alone tell; in one line. `are_all`: whether there are no
+/// others, which they may need.
+pub(crate) fn fault(flags: &[String], are_all: bool) -> Option<String> {
+    let words = std::iter::once("hippocamp").chain(flags.iter().map(String::as_str)).map(OsString::from);
+    let args = command().try_get_matches_from(words).and_then(|matches| Args::from_arg_matches(&matches));
+    match args {
+        Ok(args) => {
+            let fault = args.check(are_all).err().map(|error| error.to_string());
+            fault.or_else(|| args.contradiction().filter(|_| are_all))
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            let first =
+                lines.next().unwrap_or_default().trim_start_matches("error: ").trim_start_matches("Error: ");
+            // What is missing stands below.
+            let list = first.ends_with(':').then(|| lines.next()).flatten();
+            Some(list.map_or_else(|| first.to_owned(), |list| format!("{first} {list}")))
+        }
+    }
+}
+
 /// Removes the word `tritonserver` with which a container's command line may begin.
 pub(crate) fn without_tritonserver(mut args: Vec<OsString>) -> Vec<OsString> {
     if args.get(1).is_some_and(|word| Path::new(word).file_name().is_some_and(|name| name == "tritonserver"))
@@ -232,6 +254,17 @@ pub(crate) fn without_tritonserver(mut args: Vec<OsString>) -> Vec<OsString> {
 }
 
 impl Args {
+    /// Checks what is otherwise read of the flags when the server starts.
+    fn check(&self, are_all: bool) -> anyhow::Result<()> {
+        if are_all {
+            self.models.memory_budget()?;
+        }
+        self.trace.start().map_err(anyhow::Error::msg)?;
+        self.models.default_max_batch_size()?;
+        self.instances.host_policies()?;
+        self.cache.byte_size().map(drop)
+    }
+
     /// Why two of the given flags exclude each other, if some do.
     fn contradiction(&self) -> Option<String> {
         if self.http.http_max_input_size == 0 {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::{Arg, Command, CommandFactory, Parser};
-use hippocamp_migrate::{Finding, Order, Verdict, plain, read};
+use hippocamp_migrate::{Finding, Form, Order, Verdict, plain, read};
 
 use self::former::{Former, Switches, former};
 use super::{named, print};
@@ -71,7 +71,8 @@ fn open(name: &str) -> Result<String, String> {
 fn report(orders: &[Order]) -> (String, bool) {
     let (mut text, mut complete) = (String::new(), true);
     for order in orders {
-        let (flags, kept) = sort(&order.flags);
+        let (mut flags, kept) = sort(&order.flags);
+        flags.extend(together(order, &kept));
         let findings = || order.around.iter().chain(&flags);
         complete &= findings().all(|finding| finding.verdict != Verdict::Unsupported);
         let width = findings()
@@ -118,7 +119,12 @@ fn sort(flags: &[String]) -> (Vec<Finding>, Vec<String>) {
     while let [flag, others @ ..] = rest {
         rest = others;
         let Some(long) = flag.strip_prefix("--") else {
-            findings.push(Finding::new(Verdict::Unsupported, flag.as_str(), "no flag: flags begin with --"));
+            let why = if flag.contains(['$', '`']) {
+                "stands for flags that are not here to be read: give them to hippocamp migrate by themselves"
+            } else {
+                "no flag: flags begin with --"
+            };
+            findings.push(Finding::new(Verdict::Unsupported, flag.as_str(), why));
             continue;
         };
         let (name, inside) =
@@ -134,6 +140,10 @@ fn sort(flags: &[String]) -> (Vec<Finding>, Vec<String>) {
         let shown =
             if apart { format!("{flag} {}", value.as_deref().unwrap_or_default()) } else { flag.clone() };
         let text = value.as_deref().unwrap_or_default();
+        if apart && value.is_none() {
+            findings.push(Finding::new(Verdict::Unsupported, flag.as_str(), "lacks its value"));
+            continue;
+        }
         let finding = match (argument, former(name)) {
             (Some(argument), _) => {
                 switches.beside(argument.get_long().unwrap_or(name), text);
@@ -183,11 +193,34 @@ fn known(argument: &Arg, name: &str, value: Option<&str>, shown: &str) -> Findin
 
 /// Why this server does not take a value that tritonserver may.
 fn fault(name: &str, value: &str) -> Option<String> {
-    let words = ["hippocamp".to_owned(), "--model-repository=.".to_owned(), format!("--{name}={value}")];
-    let error = args::command().try_get_matches_from(words).err()?;
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    Some(first.to_owned())
+    args::fault(&["--model-repository=.".to_owned(), format!("--{name}={value}")], false)
+}
+
+/// What keeps this server from starting with all flags of the new command, each of which is fine by itself.
+fn together(order: &Order, kept: &[String]) -> Option<Finding> {
+    let is_expanded = |flag: &String| flag.contains(['$', '`']);
+    let names_one = |flag: &String| {
+        let name = flag.split('=').next().unwrap_or_default();
+        matches!(name, "--model-repository" | "--model-store" | "--ts-config")
+    };
+    // KServe's runtime has a flag of its own for the repository.
+    let given = matches!(order.form, Form::InferenceService { .. });
+    if !given && !kept.iter().any(names_one) {
+        // It may be among flags that a variable stands for, which is told already, or one that was told to be wrong.
+        let told = |flag: &String| names_one(flag) || (is_expanded(flag) && !flag.starts_with("--"));
+        let why = "is missing: neither server starts without a repository";
+        return (!order.flags.iter().any(told))
+            .then(|| Finding::new(Verdict::Unsupported, "--model-repository", why));
+    }
+    // What a shell puts there is not known.
+    if kept.iter().any(is_expanded) {
+        return None;
+    }
+    let mut flags: Vec<String> = kept.iter().map(|flag| plain(flag)).collect();
+    if given {
+        flags.insert(0, "--model-repository=.".to_owned());
+    }
+    args::fault(&flags, true).map(|fault| Finding::new(Verdict::Unsupported, "all flags together", fault))
 }
 
 /// What a flag does otherwise than in tritonserver; empty if it does the same.
@@ -266,6 +299,54 @@ mod tests {
         let (kind, _, kept) = verdict("--allow-poll-model-repository true");
         assert_eq!((kind, kept), (Verdict::Different, flags("--model-control-mode=poll")));
         assert_eq!(verdict("--tf-gpu-memory-fraction=0.5").0, Verdict::Dropped);
+    }
+
+    #[test]
+    fn what_this_server_refuses_at_its_start_is_not_kept() {
+        for (flag, expected) in [
+            ("--cache-config=redis,host=h", "there is no cache 'redis'"),
+            ("--cache-config=local,ttl=1", "has no setting 'ttl'"),
+            ("--host-policy=p,colour=red", "colour"),
+            ("--backend-config=default-max-batch-size,x", "--backend-config"),
+            ("--trace-config=opentelemetry,level", "--trace-config option format"),
+            ("--model-repository", "lacks its value"),
+            ("--http-thread-count", "lacks its value"),
+            ("$FLAGS", "stands for flags"),
+            ("serve", "flags begin with --"),
+        ] {
+            let (kind, why, kept) = verdict(flag);
+            assert_eq!((kind, kept.len()), (Verdict::Unsupported, 0), "{flag}: {why}");
+            assert!(why.contains(expected), "{flag}: {why}");
+        }
+        assert_eq!(verdict("--cache-config=local,size=1").0, Verdict::Kept);
+    }
+
+    #[test]
+    fn flags_that_do_not_start_a_server_together_are_told() {
+        let told = |line: &str| {
+            let (text, complete) = report(&read(&flags(line), |_| unreachable!()).unwrap());
+            assert!(!complete || line.contains("whole"), "{text}");
+            text
+        };
+        let missing = "UNSUPPORTED  --model-repository  is missing";
+        assert!(told("tritonserver").contains(missing));
+        assert!(told("tritonserver --http-port=80").contains("is missing"));
+        assert!(!told("tritonserver --model-store=/whole").contains("is missing"));
+        assert!(
+            !told("tritonserver --model-repository=$M --http-port=80 --log-file=/whole")
+                .contains("is missing")
+        );
+        for (more, expected) in [
+            ("--cache-config=local,size=1 --response-cache-byte-size=1", "Incompatible flags"),
+            ("--http-max-input-size=0", "must be greater than 0"),
+        ] {
+            let text = told(&format!("tritonserver --model-repository=/m {more}"));
+            assert!(text.contains("UNSUPPORTED  all flags together"), "{text}");
+            assert!(text.contains(expected), "{text}");
+        }
+        // What one flag needs another one says.
+        let tls = "--grpc-use-ssl=true --grpc-server-cert=/c --grpc-server-key=/k --grpc-root-cert=/r";
+        assert!(!told(&format!("tritonserver --model-repository=/whole {tls}")).contains("UNSUPPORTED"));
     }
 
     #[test]

@@ -1,0 +1,144 @@
+//! A Dockerfile whose last stage starts the server.
+
+use crate::docker::image_finding;
+use crate::{Finding, Form, Order, Verdict, environment, is_image, program, shell};
+
+/// One instruction, with its lines joined.
+struct Instruction {
+    name: String,
+    rest: String,
+}
+
+impl Instruction {
+    fn text(&self) -> String {
+        format!("{} {}", self.name, self.rest)
+    }
+
+    /// The words of a command, which are a list in JSON or a text for a shell.
+    fn command(&self) -> Vec<String> {
+        serde_json::from_str(&self.rest)
+            .unwrap_or_else(|_| vec!["/bin/sh".to_owned(), "-c".to_owned(), self.rest.clone()])
+    }
+}
+
+/// Reads a Dockerfile; `None` if the text is none.
+pub(crate) fn order(content: &str) -> Option<Result<Order, String>> {
+    let instructions = instructions(content);
+    let first = instructions.iter().find(|instruction| instruction.name != "ARG")?;
+    (first.name == "FROM").then(|| read(&instructions))
+}
+
+fn instructions(content: &str) -> Vec<Instruction> {
+    let mut instructions = Vec::new();
+    let mut joined = String::new();
+    for line in content.lines().map(str::trim) {
+        if line.starts_with('#') || (line.is_empty() && joined.is_empty()) {
+            continue;
+        }
+        match line.strip_suffix('\\') {
+            Some(part) => {
+                joined.push_str(part);
+                continue;
+            }
+            None => joined.push_str(line),
+        }
+        let (name, rest) = joined.split_once(char::is_whitespace).unwrap_or((&joined, ""));
+        instructions.push(Instruction { name: name.to_ascii_uppercase(), rest: rest.trim().to_owned() });
+        joined.clear();
+    }
+    instructions
+}
+
+fn read(instructions: &[Instruction]) -> Result<Order, String> {
+    let last = instructions.iter().rposition(|one| one.name == "FROM").unwrap_or_default();
+    let stage = &instructions[last..];
+    let mut order = Order::new("the last stage of a Dockerfile", Form::Plain);
+    let mut lines = Vec::new();
+    if instructions[..last].iter().any(|one| one.name == "FROM") {
+        order.around.push(Finding::new(Verdict::Kept, "earlier stages", "above the new lines"));
+    }
+    for one in stage {
+        let finding = match one.name.as_str() {
+            "FROM" => {
+                let image =
+                    one.rest.split_whitespace().find(|word| !word.starts_with("--")).unwrap_or_default();
+                order.around.push(image_finding(image));
+                continue;
+            }
+            "CMD" | "ENTRYPOINT" => continue,
+            "ENV" => {
+                lines.extend(variables(one, &mut order));
+                continue;
+            }
+            _ => finding(one),
+        };
+        if !matches!(finding.verdict, Verdict::Dropped | Verdict::Unsupported) {
+            lines.push(one.text());
+        }
+        order.around.push(finding);
+    }
+    let command =
+        |name: &str| stage.iter().rfind(|one| one.name == name).map(Instruction::command).unwrap_or_default();
+    let command = [command("ENTRYPOINT"), command("CMD")].concat();
+    order.flags = match command.first() {
+        None => {
+            return Err("the Dockerfile's last stage has neither CMD nor ENTRYPOINT, and Triton's images start no server by themselves: give the docker run that names its image".to_owned());
+        }
+        Some(first)
+            if first.starts_with("--")
+                && stage.iter().any(|one| one.name == "FROM" && is_image(&one.rest)) =>
+        {
+            command
+        }
+        Some(_) => program::flags(&command, &mut order.around, None)?,
+    };
+    order.form = Form::Dockerfile { lines };
+    Ok(order)
+}
+
+/// `ENV NAME=VALUE ...`, or the older `ENV NAME VALUE`. Returns the line that stays.
+fn variables(one: &Instruction, order: &mut Order) -> Option<String> {
+    let words = shell::commands(&one.rest).into_iter().next().unwrap_or_default();
+    let pairs: Vec<(String, String)> = match words.split_first() {
+        Some((name, _)) if !name.contains('=') => {
+            vec![(name.clone(), one.rest[name.len().min(one.rest.len())..].trim().to_owned())]
+        }
+        _ => words
+            .iter()
+            .filter_map(|word| word.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+    };
+    let mut kept = Vec::new();
+    for (name, value) in &pairs {
+        let finding = environment::finding(name, Some(value));
+        order.gpus |= environment::gives_gpus(name, value);
+        if finding.verdict != Verdict::Dropped {
+            kept.push(format!("{name}={}", shell::quoted(value)));
+        }
+        order.around.push(finding);
+    }
+    (!kept.is_empty()).then(|| format!("ENV {}", kept.join(" ")))
+}
+
+fn finding(one: &Instruction) -> Finding {
+    let (verdict, why) = match one.name.as_str() {
+        "RUN" => (
+            Verdict::Unsupported,
+            "the image has no shell: do it in a stage before, and copy what it makes; packages for Python models belong into their environment (docs/triton-backends.md)",
+        ),
+        "COPY" | "ADD" => (Verdict::Kept, "what the server reads has to be readable by user 65532"),
+        "WORKDIR" => (Verdict::Dropped, "nothing depends on the folder that the server is started in"),
+        "SHELL" => (Verdict::Dropped, "the image has no shell"),
+        "HEALTHCHECK" => (
+            Verdict::Dropped,
+            "the image has no shell and no curl: let what runs the container ask /v2/health/ready",
+        ),
+        "USER" => (Verdict::Kept, "without it the server runs as user 65532"),
+        "ARG" | "EXPOSE" | "LABEL" | "MAINTAINER" | "ONBUILD" | "STOPSIGNAL" | "VOLUME" => {
+            (Verdict::Kept, "")
+        }
+        _ => (Verdict::Unsupported, "no instruction: a line of a text for RUN or COPY"),
+    };
+    Finding::new(verdict, one.text(), why)
+}
