@@ -55,9 +55,7 @@ pub(super) fn manual_command() -> Command {
 
 pub(super) fn completions(args: &[OsString]) -> anyhow::Result<ExitCode> {
     let given = CompletionsArgs::parse_from(named("hippocamp completions", args));
-    let mut text = Vec::new();
-    clap_complete::generate(given.shell, &mut tree(), "hippocamp", &mut text);
-    print(&String::from_utf8(text)?)?;
+    print(&script(given.shell)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -76,6 +74,49 @@ pub(super) fn manual(args: &[OsString]) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Behind clap's script for bash, which looks at the word before alone: bash parts words at equals signs.
+const BASH_VALUES: &str = r#"
+# --flag=value is three words for bash, or one where COMP_WORDBREAKS has no equals sign.
+_hippocamp_values() {
+    local flag="" value="$2" front=""
+    if [[ "$2" == --*=* ]]; then
+        flag="${2%%=*}"
+        value="${2#*=}"
+        front="${flag}="
+    elif [[ "${COMP_WORDS[COMP_CWORD]}" == "=" ]]; then
+        flag="${COMP_WORDS[COMP_CWORD-1]}"
+        value=""
+    elif (( COMP_CWORD > 2 )) && [[ "${COMP_WORDS[COMP_CWORD-1]}" == "=" ]]; then
+        flag="${COMP_WORDS[COMP_CWORD-2]}"
+    fi
+    if [[ "${flag}" != --* ]]; then
+        _hippocamp "$@"
+        return
+    fi
+    # No value is the first word, for which commands are offered.
+    local COMP_CWORD=$((COMP_CWORD + 2))
+    _hippocamp "$1" "${value}" "${flag}"
+    COMPREPLY=("${COMPREPLY[@]/#/${front}}")
+}
+
+if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
+    complete -F _hippocamp_values -o nosort -o bashdefault -o default hippocamp
+else
+    complete -F _hippocamp_values -o bashdefault -o default hippocamp
+fi
+"#;
+
+/// What a shell reads.
+fn script(shell: Shell) -> anyhow::Result<String> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut tree(), "hippocamp", &mut text);
+    let mut text = String::from_utf8(text)?;
+    if shell == Shell::Bash {
+        text.push_str(BASH_VALUES);
+    }
+    Ok(text)
 }
 
 fn write(folder: &Path, name: &str, text: &str) -> anyhow::Result<()> {
@@ -105,9 +146,7 @@ mod tests {
 
     #[test]
     fn every_command_and_flag_is_completed_and_described() {
-        let mut text = Vec::new();
-        clap_complete::generate(Shell::Bash, &mut tree(), "hippocamp", &mut text);
-        let text = String::from_utf8(text).unwrap();
+        let text = script(Shell::Bash).unwrap();
         for word in ["--model-repository", "--dry-run"] {
             assert!(text.contains(word), "{word}");
         }
@@ -117,9 +156,7 @@ mod tests {
             assert!(help.contains(&format!("\n  hippocamp {name} ")), "--help does not name {name}");
         }
         for shell in [Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
-            let mut text = Vec::new();
-            clap_complete::generate(shell, &mut tree(), "hippocamp", &mut text);
-            assert!(String::from_utf8(text).unwrap().contains("model-control-mode"), "{shell}");
+            assert!(script(shell).unwrap().contains("model-control-mode"), "{shell}");
         }
     }
 
