@@ -3,6 +3,7 @@
 
 mod fetch;
 mod history;
+mod layout;
 mod page;
 mod table;
 mod terminal;
@@ -19,6 +20,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use history::History;
 use page::Page;
+use table::View;
 use terminal::{Key, Terminal};
 
 /// What is shown, and how often.
@@ -44,8 +46,9 @@ pub fn top(settings: &Settings, out: &mut impl Write) -> Result<(), String> {
     for _ in 0..count {
         std::thread::sleep(settings.interval);
         history.add(Page::read(&fetch::get(&settings.address)?), Instant::now());
-        let text = table::text(&history, settings, None, terminal::width());
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| error.to_string())?;
+        let view = View { width: terminal::width(), ..View::default() };
+        let shown = table::text(&history, settings, None, view);
+        out.write_all(shown.text.as_bytes()).and_then(|()| out.flush()).map_err(|error| error.to_string())?;
     }
     Ok(())
 }
@@ -60,15 +63,22 @@ fn live(settings: &Settings, mut history: History, out: &mut impl Write) -> Resu
     let _entered = Terminal::enter(out)
         .map_err(|error| format!("the terminal cannot be used ({error}); --count=1 prints one table"))?;
     let (mut next, mut fault) = (Instant::now() + settings.interval, None);
+    let mut first = 0;
     while !ended.load(Ordering::Relaxed) {
-        let shown =
-            Terminal::show(out, &table::text(&history, &settings, fault.as_deref(), terminal::width()));
-        if let Err(error) = shown {
+        let view = View { width: terminal::width(), height: Some(terminal::height()), first };
+        let shown = table::text(&history, &settings, fault.as_deref(), view);
+        first = shown.first;
+        if let Err(error) = Terminal::show(out, &shown.text) {
             return Err(error.to_string());
         }
         match Terminal::key(next.saturating_duration_since(Instant::now())) {
             Some(Key::Quit) => return Ok(()),
-            Some(Key::Sort(sort)) => settings.sort = sort,
+            // What comes first is what was asked for.
+            Some(Key::Sort(sort)) => (settings.sort, first) = (sort, 0),
+            Some(Key::Scroll { lines, pages }) => {
+                let rows = isize::try_from(shown.rows).unwrap_or(isize::MAX);
+                first = first.saturating_add_signed(lines.saturating_add(pages.saturating_mul(rows)));
+            }
             Some(Key::Other) => {}
             None => {
                 // What was missed, while the machine slept, is not made up for.

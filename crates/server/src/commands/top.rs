@@ -16,7 +16,8 @@ use super::named;
 #[command(
     name = "hippocamp top",
     max_term_width = 110,
-    after_help = "Keys: r, l, w, n order by requests, latency, waiting requests and name; q ends.\n\n\
+    after_help = "Keys: r, l, w, n order by requests, latency, waiting requests and name;\n  \
+        arrows, PgUp, PgDn, Home and End scroll; q ends.\n\n\
         Examples:\n  \
         hippocamp top\n  \
         hippocamp top server:8002 --interval=5\n  \
