@@ -160,10 +160,18 @@ async fn steps_of_an_ensemble_have_their_times() {
 async fn the_page_is_one_of_its_own_and_other_sites_cannot_use_it() {
     let server = TestServer::start(Repository::default().with("b", &identity_config(4, ""))).await;
     let (_, at) = serve(&server, true).await;
-    let page = get(at, "/").await;
+    let page = send(at, "GET", "/", &[("Accept-Encoding", "gzip, br")], b"").await;
     let head = page.head.to_ascii_lowercase();
     assert!(head.contains("content-security-policy: default-src 'none'"), "{head}");
     assert!(head.contains("content-encoding: gzip") && head.contains("x-frame-options: deny"), "{head}");
+    // As curl asks.
+    for path in ["/", "/console/console.js", "/console/console.css"] {
+        let page = get(at, path).await;
+        assert!(!page.head.to_ascii_lowercase().contains("content-encoding"), "{}", page.head);
+        let file = path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or("index.html");
+        let dist = concat!(env!("CARGO_MANIFEST_DIR"), "/../../console/dist/");
+        assert_eq!(page.body, std::fs::read(format!("{dist}{file}")).unwrap(), "{path}");
+    }
     let path = "/v2/repository/models/b/unload";
     for (site, status) in [("cross-site", 403), ("same-site", 403), ("same-origin", 200)] {
         let reply = send(at, "POST", path, &[("Sec-Fetch-Site", site)], b"{}").await;
