@@ -67,6 +67,9 @@ def test_what_has_no_counterpart_is_told_and_is_the_status(tmp_path):
     assert "UNSUPPORTED  pip install numpy" in told
     assert re.search(r"UNSUPPORTED  --http-prot=1 +no such flag; there is --http-port", told), told
     assert 'args: ["--model-repository=/models","--strict-readiness=true"]' in told
+    assert "readinessProbe: {httpGet: {path: /v2/health/ready, port: 8000}}" in told
+    assert "UNSUPPORTED  --cache-config=redis,host=h" in hippocamp("migrate", "tritonserver", "--model-repository=/m", "--cache-config=redis,host=h", status=1)
+    assert re.search("UNSUPPORTED  --model-repository +lacks its value", hippocamp("migrate", "tritonserver", "--model-repository", status=1))
     got = subprocess.run([BINARY, "migrate", "docker", "run", "nginx"], capture_output=True, text=True, check=False)
     assert got.returncode == 2 and "no command comes behind the image 'nginx'" in got.stderr
 
@@ -82,6 +85,49 @@ def test_bash_completes_flags_and_commands():
     got = subprocess.run(["bash", "-c", script.format(binary=BINARY)], capture_output=True, text=True, check=True)
     flag, command, of_check = got.stdout.splitlines()
     assert flag == "--model-repository" and command == "migrate" and of_check == "--dry-run", got.stdout + got.stderr
+
+
+def test_bash_completes_the_value_behind_an_equals_sign():
+    script = """
+        source <({binary} completions bash)
+        [[ "$(complete -p hippocamp)" == *"-F _hippocamp_values "* ]] || exit 1
+        function ask() {{ COMP_WORDS=("$@"); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); local cur="${{COMP_WORDS[-1]}}"; [[ "$cur" == "=" ]] && cur=""
+            _hippocamp_values hippocamp "$cur" "${{COMP_WORDS[-2]}}"; echo "${{COMPREPLY[@]}}"; }}
+        ask hippocamp --model-control-mode =
+        ask hippocamp --model-control-mode = e
+        ask hippocamp --http-port = 1 --model-control-mode = p
+        ask hippocamp --model-control-mode=n
+        ask hippocamp --model-control-mode n
+        ask hippocamp --model-control-m
+    """
+    got = subprocess.run(["bash", "-c", script.format(binary=BINARY)], capture_output=True, text=True, check=True)
+    values, explicit, poll, joined, apart, flag = got.stdout.splitlines()
+    assert set(values.split()) == {"none", "explicit", "poll"}, got.stdout
+    assert (explicit, poll, joined, apart) == ("explicit", "poll", "--model-control-mode=none", "none")
+    assert flag == "--model-control-mode"
+
+
+def test_bash_completes_on_a_terminal():
+    """Where bash itself says which words there are."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], {**os.environ, "TERM": "dumb", "PS1": "> "})
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
+    shown = b""
+    try:
+        # The quotation marks keep the echo of the line from being taken for the answer.
+        os.write(terminal, f"source <({shlex.quote(BINARY)} completions bash); echo so''urced\n".encode())
+        for wanted, keys in ((b"sourced", b"hippocamp --http-port=1 --model-control-mode=ex\t"), (b"--model-control-mode=explicit ", b"\x15exit\n")):
+            deadline = time.monotonic() + 30
+            while wanted not in shown:
+                assert time.monotonic() < deadline, shown[-1500:]
+                if select.select([terminal], [], [], 0.05)[0]:
+                    shown += os.read(terminal, 65536)
+            os.write(terminal, keys)
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
+        os.close(terminal)
 
 
 def test_the_manual_has_every_flag_of_the_help():
@@ -183,6 +229,38 @@ def test_top_keeps_a_table_on_the_terminal_and_leaves_it_in_order(busy):
         if process is not None:
             os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
+        os.close(terminal)
+
+
+def test_top_scrolls_to_models_that_do_not_fit(server):
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(BINARY, [BINARY, "top", server.metrics, "--interval=0.2", "--sort=name"])
+    # One line for models, and one that counts the others.
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 8, 80, 0, 0))
+    shown = b""
+
+    def until(pattern):
+        nonlocal shown
+        deadline = time.monotonic() + 30
+        while not re.search(pattern, shown):
+            assert time.monotonic() < deadline, shown[-1500:]
+            if select.select([terminal], [], [], 0.05)[0]:
+                shown += os.read(terminal, 65536)
+
+    try:
+        until(rb"PgDn; q ends[^$]* more: 0 above, [1-9]\d* below")
+        os.write(terminal, b"\x1b[6~\x1b[B")
+        until(rb" more: 2 above")
+        shown = b""
+        os.write(terminal, b"\x1b[F")
+        until(rb" more: [1-9]\d* above, 0 below")
+        shown = b""
+        os.write(terminal, b"g")
+        until(rb" more: 0 above")
+    finally:
+        os.kill(process, signal.SIGKILL)
+        os.waitpid(process, 0)
         os.close(terminal)
 
 
