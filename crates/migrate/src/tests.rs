@@ -157,7 +157,7 @@ fn what_a_shell_expands_is_left_for_it_and_nothing_else() {
         (r#"$(dirname "$0" | cat)/m"#, r#""$(dirname "$0" | cat)/m""#),
         (r#""$(dirname "$0")/a b""#, r#""$(dirname "$0")/a b""#),
         ("${M:-/a b}", r#""${M:-/a b}""#),
-        ("\"$(\"", r#"'$('"#),
+        ("\"$(\"", "'$('"),
     ] {
         assert_eq!(again(old), new, "{old}");
     }
