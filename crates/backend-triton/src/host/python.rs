@@ -18,8 +18,8 @@ use crate::library::{Found, PYTHON};
 const PREFIX_SETTING: &str = "shm-region-prefix-name";
 /// The parameter of a model that names its environment.
 const ENVIRONMENT: &str = "EXECUTION_ENV_PATH";
-/// Whether the stub of an instance may share a core with the thread of the instance: `auto`, as long as that is measured to be faster, or
-/// `off`. The setting of the backend, and the parameter of a model, which goes before it.
+/// Whether the stub of an instance may share a core with the thread of the instance: `auto` or `on`, as long as that is measured to be
+/// faster, or `off`, the default. The setting of the backend, and the parameter of a model, which goes before it.
 const SHARED_CORE: (&str, &str) = ("shared-core", "SHARED_CORE");
 /// Stands for the model's folder in it.
 const MODEL_FOLDER: &str = "$$TRITON_MODEL_DIRECTORY";
@@ -119,14 +119,14 @@ pub(super) fn shares_cores(config: &ModelConfig, settings: &HostSettings) -> Res
     let of_model = config.parameters.get(parameter).map(|parameter| parameter.string_value.as_str());
     let of_backend = settings.own_or_general(PYTHON, setting);
     match of_model.or(of_backend) {
-        None | Some("auto") => Ok(true),
-        Some("off") => Ok(false),
+        Some("auto" | "on") => Ok(true),
+        None | Some("off") => Ok(false),
         Some(other) => {
             let what = match of_model {
                 Some(_) => format!("the parameter {parameter} of model '{}'", config.name),
                 None => format!("--backend-config={PYTHON},{setting}"),
             };
-            Err(Error::invalid_arg(format!("{what} is '{other}', expected 'auto' or 'off'")))
+            Err(Error::invalid_arg(format!("{what} is '{other}', expected 'auto', 'on' or 'off'")))
         }
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Bound {
     /// How many executions have begun and ended: odd during one.
     turns: AtomicU64,
     is_parted: Mutex<bool>,
+    /// The threads of this process when they were bound.
+    before: Vec<i32>,
 }
 
 impl Bound {
@@ -39,6 +41,7 @@ impl Bound {
             waiting: (gettid(), own),
             turns: AtomicU64::new(0),
             is_parted: Mutex::new(false),
+            before: tasks(rustix::process::getpid().as_raw_pid()).collect(),
         };
         // What is there of it is dropped, and with that parted.
         let is_bound = stub.is_alive()
@@ -77,13 +80,27 @@ impl Bound {
         // The number of a process that has ended may be another's by now.
         if self.stub.is_alive() {
             let (main, cores) = &self.stubs;
-            let tasks = std::fs::read_dir(format!("/proc/{main}/task"));
-            let started = tasks.into_iter().flatten().flatten();
-            let started = started.filter_map(|task| task.file_name().to_str()?.parse().ok());
-            started.filter_map(Pid::from_raw).for_each(|thread| self.give_back(thread, cores));
+            self.give_back_all(main.as_raw_pid(), cores);
         }
+        // What the waiting thread has started of this process's. Threads that were there before have the cores that they want.
+        let began = tasks(rustix::process::getpid().as_raw_pid());
+        let began = began.filter(|task| !self.before.contains(task)).filter_map(Pid::from_raw);
+        began.for_each(|thread| self.give_back(thread, own));
         drop(is_parted);
         TAKEN.lock().unwrap_or_else(PoisonError::into_inner).retain(|&core| core != self.core);
+    }
+
+    /// All threads of a process, and of those that it has started, which begin with the cores of the thread that starts them.
+    fn give_back_all(&self, process: i32, cores: &CpuSet) {
+        for task in tasks(process) {
+            if let Some(thread) = Pid::from_raw(task) {
+                self.give_back(thread, cores);
+            }
+            let children = std::fs::read_to_string(format!("/proc/{process}/task/{task}/children"));
+            let children = children.unwrap_or_default();
+            let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+            children.for_each(|child| self.give_back_all(child, cores));
+        }
     }
 
     /// One that has other cores has been given them by somebody else.
@@ -118,6 +135,12 @@ fn take(one: &CpuSet, other: &CpuSet) -> Option<(usize, CpuSet)> {
     let mut only = CpuSet::new();
     only.set(core);
     Some((core, only))
+}
+
+/// The threads of a process.
+fn tasks(process: i32) -> impl Iterator<Item = i32> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task"));
+    tasks.into_iter().flatten().flatten().filter_map(|task| task.file_name().to_str()?.parse().ok())
 }
 
 /// How many threads a stub has.

@@ -104,6 +104,42 @@ fn a_model_that_starts_a_thread_gets_all_cores() {
 }
 
 #[test]
+fn what_the_stub_has_started_meanwhile_gets_all_cores() {
+    use std::io::{BufRead, BufReader, Write};
+
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let script = "read line; sh -c 'sleep 600 & echo $!; wait' & wait";
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = Sleeping(command.spawn().unwrap());
+    let stub = Arc::new(Stub::of_child(child.0.id().cast_signed(), "no region").unwrap());
+    let (all, own) = (child.cores(), sched_getaffinity(None).unwrap());
+    if own.count() < 2 {
+        return;
+    }
+    let bound = Bound::new(&stub, false).unwrap();
+    child.0.stdin.take().unwrap().write_all(b"\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let started = Pid::from_raw(line.trim().parse().unwrap());
+    assert_eq!(sched_getaffinity(started).unwrap().count(), 1);
+    let (tell, told) = std::sync::mpsc::channel();
+    let (ends, end) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        tell.send(rustix::thread::gettid()).unwrap();
+        end.recv().unwrap();
+    });
+    let thread_id = told.recv().unwrap();
+    assert_eq!(sched_getaffinity(Some(thread_id)).unwrap().count(), 1);
+    bound.part();
+    assert_eq!((sched_getaffinity(started).unwrap(), child.cores()), (all, all));
+    assert_eq!(sched_getaffinity(Some(thread_id)).unwrap(), own);
+    ends.send(()).unwrap();
+    thread.join().unwrap();
+    rustix::process::kill_process(started.unwrap(), rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
 fn a_long_execution_gets_all_cores_while_it_lasts() {
     with_shared(true, |shared, child, all| {
         let until = Instant::now() + Duration::from_mins(1);
