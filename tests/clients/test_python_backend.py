@@ -207,6 +207,17 @@ def test_a_stub_that_cannot_start_is_told(tmp_path, what):
         wait_until(lambda: "add_sub" in server.log() and expected[what] in server.log(), "an error that says what helps")
 
 
+def test_tune_leaves_no_stub_that_holds_its_output_open(tmp_path):
+    model_of(str(tmp_path), "add_sub", "add_sub")
+    command = [BINARY, "tune", "add_sub", "--dry-run", "--max-instances=2", "--only=instances", f"--model-repository={tmp_path}"]
+    command += [f"--backend-directory={BACKENDS}", "--seconds=0.05"]
+    command += [f"--shape=INPUT{number}:1,4" for number in (0, 1)]
+    # Reads both pipes to their ends before it asks for the status: as long as that is not asked for, stubs take the process for alive.
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "a second" in done.stdout
+
+
 @pytest.mark.parametrize("what", ["models", "backends", "environment"])
 def test_a_path_that_a_shell_would_cut_is_told_with_its_cure(tmp_path, what):
     """The backend names paths to a shell without quotes, so that a stub of such a path gets other arguments than its own."""

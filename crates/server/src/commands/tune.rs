@@ -41,6 +41,8 @@ fn tuned(args: &TuneArgs) -> anyhow::Result<Tuned> {
             Some(draft) => anyhow!(draft.with_real_paths(&format!("{failure:#}"))),
             None => failure,
         })?;
-        Ok(tune(args, &server, draft.as_ref()).await?)
+        let tuned = tune(args, &server, draft.as_ref()).await;
+        local::end(&server).await;
+        Ok(tuned?)
     })
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use hippocamp_bench::BenchArgs;
@@ -20,6 +21,15 @@ pub(in crate::commands) struct Place<'a> {
     pub(in crate::commands) backend_config: &'a [String],
     /// `--backend-directory`.
     pub(in crate::commands) backend_directory: Option<&'a Path>,
+}
+
+/// How long instances may take to end.
+const ENDING: Duration = Duration::from_secs(30);
+
+/// Ends what was started. The processes of models in Python would hold the pipes of this one open, and whoever reads these to their end, and
+/// then asks for the status of this process, would wait for ever: they end once it is gone, and it is not gone before that.
+pub(in crate::commands) async fn end(server: &InferenceServer) {
+    server.stop(ENDING).await;
 }
 
 /// A server without ports that has loaded the model.
