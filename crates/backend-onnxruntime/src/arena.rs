@@ -4,8 +4,6 @@
 //! every run costs much throughput, because the next run has to get the same memory again, page by page. So a thread
 //! checks the sessions in use every few seconds: if all runs since the last check were much smaller than an earlier
 //! one, or there were none, the arena is shrunk. It grows again to what later runs need.
-//!
-//! Large models have no arena: their runs share [memory](crate::run_memory), which the same thread checks.
 
 mod shrink;
 #[cfg(test)]
@@ -23,30 +21,16 @@ use parking_lot::{Condvar, Mutex};
 use tracing::{debug, warn};
 
 use crate::ffi::arena::SessionMemory;
-use crate::ffi::run_memory::RunMemory;
-use crate::run_memory::Running;
 use hippocamp_engine_library::give_back;
 
 use shrink::ShrinkingRun;
 
-/// A session and the memory of its runs.
+/// A session and its arena.
 #[derive(Debug)]
 pub(crate) struct OpenSession {
-    memory: Memory,
+    /// `None` if arenas are not shrunk.
+    arena: Option<Arc<Arena>>,
     pub(crate) session: Arc<Session>,
-}
-
-#[derive(Debug)]
-enum Memory {
-    /// Nothing is released.
-    Kept,
-    Arena(Arc<Arena>),
-    /// What all large models share.
-    Shared {
-        memory: &'static RunMemory,
-        /// The thread that checks it, if there is one.
-        shrinking: Option<Arc<Shrinking>>,
-    },
 }
 
 struct Arena {
@@ -68,47 +52,22 @@ impl OpenSession {
             warn!(model = &**model, "what its runs take is kept: {error}");
             None
         });
-        OpenSession { memory: arena.map_or(Memory::Kept, Memory::Arena), session }
-    }
-
-    /// A session whose runs use the memory that all large models share.
-    pub(crate) fn sharing(
-        session: Session,
-        memory: &'static RunMemory,
-        shrinking: Option<&Arc<Shrinking>>,
-    ) -> OpenSession {
-        let memory = Memory::Shared { memory, shrinking: shrinking.cloned() };
-        OpenSession { memory, session: Arc::new(session) }
-    }
-
-    /// To be called before a run; what it returns ends with the run.
-    pub(crate) fn begin_run(&self) -> Option<Running<'static>> {
-        match &self.memory {
-            Memory::Shared { memory, .. } => Some(memory.begin_run()),
-            Memory::Arena(_) | Memory::Kept => None,
-        }
+        OpenSession { arena, session }
     }
 
     /// To be called after a run whose inputs had `bytes` bytes.
     pub(crate) fn has_run(&self, bytes: usize) {
-        match &self.memory {
-            Memory::Arena(arena) => arena.note((bytes as u64).max(1)),
-            Memory::Shared { shrinking: Some(shrinking), .. } => shrinking.wake(),
-            Memory::Shared { shrinking: None, .. } | Memory::Kept => {}
+        if let Some(arena) = &self.arena {
+            arena.note((bytes as u64).max(1));
         }
     }
 }
 
 impl Drop for OpenSession {
     fn drop(&mut self) {
-        match &self.memory {
+        if let Some(arena) = &self.arena {
             // Waits for a check in progress, so that the session is released here and its memory is free on return.
-            Memory::Arena(arena) => {
-                arena.shrinking.arenas.lock().retain(|other| !Arc::ptr_eq(other, arena));
-            }
-            // The next model needs it sooner than the next check.
-            Memory::Shared { memory, .. } => memory.give_back_all(),
-            Memory::Kept => {}
+            arena.shrinking.arenas.lock().retain(|other| !Arc::ptr_eq(other, arena));
         }
     }
 }
@@ -193,7 +152,6 @@ impl Usage {
 #[derive(Debug)]
 pub(crate) struct Shrinking {
     period: Duration,
-    run_memory: Option<&'static RunMemory>,
     arenas: Mutex<Vec<Arc<Arena>>>,
     /// Whether another check is due after the period.
     awake: AtomicBool,
@@ -206,24 +164,20 @@ const WORTH_TRIMMING: u64 = 1 << 20;
 
 impl Shrinking {
     /// Starts the thread that checks once a period while sessions run, and sleeps otherwise.
-    pub(crate) fn start(
-        period: Duration,
-        run_memory: Option<&'static RunMemory>,
-    ) -> std::io::Result<Arc<Shrinking>> {
-        let shrinking = Arc::new(Shrinking::new(period, run_memory));
+    pub(crate) fn start(period: Duration) -> std::io::Result<Arc<Shrinking>> {
+        let shrinking = Arc::new(Shrinking::new(period));
         let theirs = Arc::clone(&shrinking);
         thread::Builder::new().name("ort-memory".into()).spawn(move || theirs.work())?;
         Ok(shrinking)
     }
 
-    fn new(period: Duration, run_memory: Option<&'static RunMemory>) -> Shrinking {
+    fn new(period: Duration) -> Shrinking {
         let (arenas, awake, turn, wake) = Default::default();
-        Shrinking { period, run_memory, arenas, awake, turn, wake }
+        Shrinking { period, arenas, awake, turn, wake }
     }
 
     fn wake(&self) {
-        // Only read while runs follow each other, because instances on several CPUs share the cache line.
-        if !self.awake.load(Ordering::Acquire) && !self.awake.swap(true, Ordering::AcqRel) {
+        if !self.awake.swap(true, Ordering::AcqRel) {
             // The thread holds the lock until it waits, so it cannot miss the notification.
             drop(self.turn.lock());
             self.wake.notify_one();
@@ -244,13 +198,12 @@ impl Shrinking {
         }
     }
 
-    /// Checks all arenas, and the memory that is shared. True if another check is due, even if nothing runs any more.
+    /// Checks all arenas. True if another check is due, even if nothing runs any more.
     fn look(&self) -> bool {
         let looks: Vec<_> = self.arenas.lock().iter().map(|arena| arena.look()).collect();
         if looks.iter().map(|(freed, _)| freed).sum::<u64>() >= WORTH_TRIMMING {
             give_back();
         }
-        let again = self.run_memory.is_some_and(RunMemory::look);
-        again || looks.iter().any(|(_, again)| *again)
+        looks.iter().any(|(_, again)| *again)
     }
 }

@@ -9,7 +9,6 @@ pub(crate) mod arena;
 pub(crate) mod binding;
 pub(crate) mod cuda_variables;
 pub(crate) mod library;
-pub(crate) mod run_memory;
 pub(crate) mod session;
 pub(crate) mod telemetry;
 pub(crate) mod value;

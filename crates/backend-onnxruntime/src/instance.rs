@@ -124,9 +124,7 @@ impl Compute for OnnxInstance {
         let undivided = self.undivided.session().filter(|_| turn.is_undivided);
         let session: &OpenSession = undivided.unwrap_or(&self.session);
         let mode = self.flush_denormals.then(FloatMode::flushing);
-        let running = session.begin_run();
         let values = run(&session.session, self.run_options.as_ref(), &lent, &names);
-        drop(running);
         drop(mode);
         turn.stop();
         session.has_run(bytes);

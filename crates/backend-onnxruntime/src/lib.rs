@@ -28,7 +28,6 @@ mod options;
 mod pools;
 mod ports;
 mod providers;
-mod run_memory;
 mod runtime;
 mod session;
 mod sessions;

@@ -13,7 +13,6 @@ use crate::Settings;
 use crate::arena::Shrinking;
 use crate::error::engine;
 use crate::ffi::library::probe;
-use crate::ffi::run_memory::RunMemory;
 use crate::ffi::telemetry;
 use crate::messages::{log, log_level};
 use crate::pools::{PoolSize, shared_pool};
@@ -27,8 +26,6 @@ pub(crate) struct Runtime {
     pub(crate) environment: Environment,
     pub(crate) library: PathBuf,
     pub(crate) version: String,
-    /// Where the tensors of large models lie; `None` if the system lends no room for it.
-    pub(crate) run_memory: Option<&'static RunMemory>,
     /// `None` if the settings disable it.
     pub(crate) shrinking: Option<Arc<Shrinking>>,
 }
@@ -66,15 +63,11 @@ pub(crate) fn runtime(settings: &Settings) -> Result<Arc<Runtime>> {
         let [oldest, newest] = TESTED;
         warn!("ONNX Runtime {oldest} and {newest} are tested, '{}' is {version}", path.display());
     }
-    let run_memory = RunMemory::register(&environment).unwrap_or_else(|error| {
-        warn!("each session has memory of its own for its runs: {error}");
-        None
-    });
     let shrinking = settings.memory_period.and_then(|period| {
-        let started = Shrinking::start(period, run_memory);
+        let started = Shrinking::start(period);
         started.inspect_err(|e| warn!("the memory of runs is kept, its thread cannot be started: {e}")).ok()
     });
-    let runtime = Arc::new(Runtime { environment, library: path, version, run_memory, shrinking });
+    let runtime = Arc::new(Runtime { environment, library: path, version, shrinking });
     Ok(Arc::clone(slot.insert(runtime)))
 }
 

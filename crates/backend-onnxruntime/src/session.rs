@@ -47,12 +47,10 @@ pub(crate) fn open(
     let beside: usize = external.iter().map(|(_, content)| content.len()).sum();
     let size = std::fs::metadata(file).map_or(0, |metadata| metadata.len()) + beside as u64;
     let providers = options.providers.dispatches(model, placement.device, None)?;
-    // Of small models runs are short, and the engine's way, one block for all tensors of a run, is the faster one.
-    let memory = runtime.run_memory.filter(|_| size >= LARGE && uses_run_memory(options, placement));
     let session = create(
         runtime,
         model,
-        &Source { file, content: None, external: &external, run_memory: memory.is_some() },
+        &Source { file, content: None, external: &external },
         options,
         placement,
         providers,
@@ -61,10 +59,7 @@ pub(crate) fn open(
     if size >= LARGE {
         give_back();
     }
-    Ok(match memory {
-        Some(memory) => Arc::new(OpenSession::sharing(session, memory, runtime.shrinking.as_ref())),
-        None => with_arena(runtime, model, session, options, placement),
-    })
+    Ok(with_arena(runtime, model, session, options, placement))
 }
 
 /// Creates a session of what was read from the file. The weights are all in there.
@@ -80,7 +75,7 @@ pub(crate) fn open_content(
     let session = create(
         runtime,
         model,
-        &Source { file, content: Some(content), external: &[], run_memory: false },
+        &Source { file, content: Some(content), external: &[] },
         options,
         placement,
         providers,
@@ -99,14 +94,14 @@ pub(crate) fn open_on_gpu(
 ) -> Result<Session> {
     let providers = options.providers.dispatches(model, placement.device, Some(cuda))?;
     if let Some(Content { file: bytes, external }) = content {
-        let source = Source { file, content: Some(bytes), external, run_memory: false };
+        let source = Source { file, content: Some(bytes), external };
         return create(runtime, model, &source, options, placement, providers);
     }
     let external = if options.map_external_data { Vec::new() } else { external::read(model, file)? };
     create(
         runtime,
         model,
-        &Source { file, content: None, external: &external, run_memory: false },
+        &Source { file, content: None, external: &external },
         options,
         placement,
         providers,
@@ -126,16 +121,6 @@ fn with_arena(
     Arc::new(OpenSession::new(model, session, shrinking))
 }
 
-/// Whether the config leaves to the server where the tensors of runs lie.
-fn uses_run_memory(options: &Options, placement: Placement) -> bool {
-    placement.device == Device::Cpu
-        && !options.providers.accelerate_cpu()
-        && options.mem_arena.is_none()
-        && options.mem_pattern.is_none()
-        && options.run_entries.is_empty()
-        && !options.sets("session.use_env_allocators")
-}
-
 /// What a session is made of.
 struct Source<'a> {
     file: &'a Path,
@@ -143,8 +128,6 @@ struct Source<'a> {
     content: Option<&'a [u8]>,
     /// The files beside it.
     external: &'a [ExternalFile],
-    /// Whether its runs use the memory that all large models share.
-    run_memory: bool,
 }
 
 fn create(
@@ -155,7 +138,7 @@ fn create(
     placement: Placement,
     providers: Vec<ExecutionProviderDispatch>,
 ) -> Result<Session> {
-    let Source { file, content, external, run_memory } = *source;
+    let Source { file, content, external } = *source;
     // The first session of the process sets the mode of the thread that makes it, for good.
     let _mode = FloatMode::kept();
     // The crate `ort` panics if inputs or outputs have types that it does not know.
@@ -164,11 +147,6 @@ fn create(
         let builder = configure(builder, model, options, placement)?;
         let builder = builder.with_execution_providers(providers);
         let mut builder = builder.map_err(|error| of_provider(model, engine(error)))?;
-        if run_memory {
-            builder = builder.with_env_allocators().map_err(engine)?;
-            // Each tensor by itself, for as long as it is needed: one block for all is held until the run ends.
-            builder = builder.with_memory_pattern(false).map_err(engine)?;
-        }
         for (name, content) in external {
             ffi::session::give_external_file(&mut builder, name, content)?;
         }

@@ -27,7 +27,7 @@ fn an_arena_is_shrunk_when_runs_become_small() {
 
 #[test]
 fn the_thread_sleeps_while_nothing_runs() {
-    let shrinking = Shrinking::new(Duration::ZERO, None);
+    let shrinking = Shrinking::new(Duration::ZERO);
     assert!(!shrinking.awake.load(Ordering::Acquire));
     shrinking.wake();
     assert!(shrinking.awake.load(Ordering::Acquire));
