@@ -213,7 +213,17 @@ fn an_execution_that_never_returns_keeps_neither_its_instance_nor_the_end_of_the
         let plans = plans(1, limiter.as_ref());
         let (scheduler, stopped) =
             Scheduler::start(&model, plans, settings(false, Duration::ZERO, None)).unwrap();
-        let calls = || shared.calls.lock().unwrap().clone().unwrap();
+        // The instance gets them on its own thread, once it is made.
+        let calls = || {
+            let deadline = Instant::now() + Duration::from_mins(1);
+            loop {
+                if let Some(calls) = shared.calls.lock().unwrap().clone() {
+                    return calls;
+                }
+                assert!(Instant::now() < deadline, "the instance is told how to call");
+                thread::yield_now();
+            }
+        };
         let lost = || Error::unavailable("its process has ended");
         assert!(!(calls().stuck)(lost()), "nothing is executed");
         assert!(ask(&scheduler, 1)[0].is_ok());
