@@ -72,8 +72,8 @@ impl Finding {
 pub enum Form {
     /// A command line without a container.
     Plain,
-    /// A command line that starts a container, as `docker run`: its words up to the server's flags. In one of them [`IMAGE`] or
-    /// [`IMAGE_FILE`] stands for the image.
+    /// A command line that starts a container, as `docker run`: its words up to the server's flags. In one of them `IMAGE` or
+    /// `IMAGE_FILE` stands for the image.
     Run { words: Vec<String> },
     /// A service of a Compose file.
     Compose { service: String },
