@@ -109,10 +109,10 @@ mod tests {
     #[test]
     fn a_process_is_found_by_its_region_and_ended() {
         let region = format!("test_{:016x}_", fastrand::u64(..));
-        // A shell that does not exec: what comes behind are its arguments.
-        let script = "while :; do sleep 1; done";
+        // A shell that waits by itself: what comes behind are its arguments, and a process that it started would have them, too, at first.
+        let script = "read line";
         let mut command = Command::new("sh");
-        command.args(["-c", script, "stub", "model.py", &format!("{region}9")]).stdin(Stdio::null());
+        command.args(["-c", script, "stub", "model.py", &format!("{region}9")]).stdin(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut found = Vec::new();
         while found.is_empty() {
