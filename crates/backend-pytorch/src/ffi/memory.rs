@@ -13,7 +13,7 @@ use super::api::Memory;
 
 pub(super) const OF_THIS_PROGRAM: Memory = Memory { allocate, release };
 
-/// From this size on, in bytes, a tensor is compared with the memory that is left, which takes some 20 microseconds.
+/// From this size on, in bytes, a tensor is compared with the memory that is left, for which two files of the kernel are read.
 const LARGE: usize = 64 << 20;
 
 /// Called on any thread, never for nothing. Null if there is no memory. The size may be a number of a request's: of more than there is
