@@ -10,8 +10,8 @@ mod shrink;
 mod tests;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -28,8 +28,12 @@ use shrink::ShrinkingRun;
 /// A session and its arena.
 #[derive(Debug)]
 pub(crate) struct OpenSession {
+    model: Arc<str>,
     /// `None` if arenas are not shrunk.
-    arena: Option<Arc<Arena>>,
+    shrinking: Option<Arc<Shrinking>>,
+    /// Made for the first run, as the engine reserves 1 MiB for it and 32 KiB to keep accounts of that: a model that
+    /// nobody asks needs neither. `None` in it if it is not shrunk.
+    arena: OnceLock<Option<Arc<Arena>>>,
     pub(crate) session: Arc<Session>,
 }
 
@@ -44,20 +48,30 @@ struct Arena {
 }
 
 impl OpenSession {
-    /// With `shrinking`, the arena is checked as long as the session lives.
+    /// With `shrinking`, the arena is checked from the first run on, as long as the session lives.
     pub(crate) fn new(model: &Arc<str>, session: Session, shrinking: Option<&Arc<Shrinking>>) -> OpenSession {
-        let session = Arc::new(session);
-        let arena = shrinking.map_or(Ok(None), |shrinking| Arena::of(model, &session, shrinking));
-        let arena = arena.unwrap_or_else(|error| {
-            warn!(model = &**model, "what its runs take is kept: {error}");
+        let (model, shrinking) = (Arc::clone(model), shrinking.map(Arc::clone));
+        OpenSession { model, shrinking, arena: OnceLock::new(), session: Arc::new(session) }
+    }
+
+    /// To be called before a run.
+    #[inline]
+    pub(crate) fn runs(&self) {
+        self.arena.get_or_init(|| self.make_arena());
+    }
+
+    #[cold]
+    fn make_arena(&self) -> Option<Arc<Arena>> {
+        let arena = Arena::of(&self.model, &self.session, self.shrinking.as_ref()?);
+        arena.unwrap_or_else(|error| {
+            warn!(model = &*self.model, "what its runs take is kept: {error}");
             None
-        });
-        OpenSession { arena, session }
+        })
     }
 
     /// To be called after a run whose inputs had `bytes` bytes.
     pub(crate) fn has_run(&self, bytes: usize) {
-        if let Some(arena) = &self.arena {
+        if let Some(Some(arena)) = self.arena.get() {
             arena.note((bytes as u64).max(1));
         }
     }
@@ -65,7 +79,7 @@ impl OpenSession {
 
 impl Drop for OpenSession {
     fn drop(&mut self) {
-        if let Some(arena) = &self.arena {
+        if let Some(Some(arena)) = self.arena.get() {
             // Waits for a check in progress, so that the session is released here and its memory is free on return.
             arena.shrinking.arenas.lock().retain(|other| !Arc::ptr_eq(other, arena));
         }

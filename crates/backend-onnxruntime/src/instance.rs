@@ -123,6 +123,7 @@ impl Compute for OnnxInstance {
         let mut turn = self.undivided.begin(bytes);
         let undivided = self.undivided.session().filter(|_| turn.is_undivided);
         let session: &OpenSession = undivided.unwrap_or(&self.session);
+        session.runs();
         let mode = self.flush_denormals.then(FloatMode::flushing);
         let values = run(&session.session, self.run_options.as_ref(), &lent, &names);
         drop(mode);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use hippocamp_backend::{Backend, Device, InstanceSpec, Model, ModelInstance};
 use hippocamp_backend_onnxruntime::{OnnxRuntimeBackend, Settings};
+use hippocamp_engine_library::give_back;
 use hippocamp_model_config::{DefaultFacts, Interface, ModelConfig, apply_defaults};
 use kit::onnx::{Graph, element};
 use kit::{BACKEND, FILE, Folder, execute, input, library, numbers};
@@ -140,10 +141,30 @@ fn memory_of_runs_goes_back() {
     busy();
 }
 
+/// The memory of runs, of which the engine reserves 1 MiB and keeps accounts of 32 KiB, is made for the first run and not before.
+fn models_that_nobody_asks_have_no_memory_of_runs() {
+    const MODELS: usize = 200;
+    let mut models: Vec<_> = (0..MODELS)
+        .map(|_| {
+            let serving = load(roomy(), "");
+            let instance = serving.instances(1).remove(0);
+            (serving, instance)
+        })
+        .collect();
+    give_back();
+    let idle = resident();
+    for (serving, instance) in &mut models {
+        serving.run(&mut **instance, 1, 1, 2. * WIDE as f32);
+    }
+    let first_runs = resident().saturating_sub(idle);
+    assert!(first_runs > MODELS * (24 << 10), "a first run takes {} bytes", first_runs / MODELS);
+}
+
 #[test]
 fn a_model_takes_what_it_needs() {
     // Opens the engine, which takes memory of its own.
     drop(load(roomy(), "").instances(1));
+    models_that_nobody_asks_have_no_memory_of_runs();
     weights_are_there_once();
     memory_of_runs_goes_back();
 }
