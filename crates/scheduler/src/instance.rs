@@ -1,16 +1,17 @@
 //! An instance and its thread: it is created, executes batches, parks while there are none if it can do that, and ends or
 //! moves to the next scheduler.
 
+mod begun;
+mod recovery;
+
 use std::any::Any;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Weak, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Instant;
 
 use hippocamp_backend::{
-    Batch, Error, FailureReason, Finish, InstanceSpec, LossCalls, Model, ModelInstance, MovableInstance,
-    NewInstance, Result,
+    Batch, Error, FailureReason, InstanceSpec, Model, ModelInstance, NewInstance, Result,
 };
 use tracing::{debug, error, warn};
 
@@ -21,7 +22,8 @@ use crate::inline_execution::{InlineInstance, Size, Taken};
 use crate::mending::{Mending, Peers};
 use crate::queue::{Pulled, Puller, Queue};
 use crate::turn::Turn;
-use crate::{InstancePlan, RateLimited, StandsAside, thread_cache};
+use crate::{InstancePlan, RateLimited, thread_cache};
+use begun::execute_by;
 
 /// What belongs to an instance besides the backend's part of it.
 pub(crate) struct Instance {
@@ -165,70 +167,6 @@ impl Instance {
         }
     }
 
-    /// Has an instance that has begun a batch begin the next one behind it, or finish if there is none. False if the thread was left
-    /// alone meanwhile.
-    fn go_on(
-        &self,
-        bound: &mut Option<Box<dyn ModelInstance>>,
-        mending: &mut Mending<'_>,
-        batch: &mut Batch,
-    ) -> bool {
-        let is_lost = self.plan.stands_aside.as_ref().is_some_and(StandsAside::now);
-        if !is_lost && self.batcher.pull_behind(batch) {
-            return self.begin_on(bound, mending, batch);
-        }
-        self.call(bound, batch, |instance, _| instance.finish())
-    }
-
-    /// Has an instance begin a batch. False if the thread was left alone meanwhile.
-    fn begin_on(
-        &self,
-        bound: &mut Option<Box<dyn ModelInstance>>,
-        mending: &mut Mending<'_>,
-        batch: &mut Batch,
-    ) -> bool {
-        match self.recover(bound, || self.make().map(NewInstance::into_box), mending) {
-            Ok(()) if !self.call(bound, batch, ModelInstance::begin) => return false,
-            Ok(()) => {}
-            Err(error) => fail(batch, &error),
-        }
-        self.batcher.executed(batch);
-        true
-    }
-
-    /// Makes a call of the instance that may leave requests which it has begun.
-    fn call(
-        &self,
-        bound: &mut Option<Box<dyn ModelInstance>>,
-        batch: &mut Batch,
-        call: impl FnOnce(&mut (dyn ModelInstance + 'static), &mut Batch),
-    ) -> bool {
-        let lost = || self.batcher.instance_lost(self.plan.spec.index);
-        self.turn.begins();
-        execute_by(&self.plan.spec, bound, batch, call, lost);
-        self.turn.ends();
-        let stays = !self.turn.is_left_alone();
-        if !stays {
-            // Whatever is left of it was answered.
-            batch.clear();
-        }
-        stays
-    }
-
-    /// Whether it left the requests to other instances until the queue was closed, as its device is lost.
-    fn stands_aside(&self) -> bool {
-        let aside = self.plan.stands_aside.as_ref().is_some_and(StandsAside::now);
-        if aside {
-            let InstanceSpec { name, config, .. } = &self.plan.spec;
-            error!(
-                model = config.name,
-                instance = name,
-                "its device is lost: other instances take the requests"
-            );
-        }
-        aside && self.batcher.stand_aside()
-    }
-
     /// Executes batches on an instance that it shares with other threads: it sleeps while one of them holds it. See
     /// `inline_execution.rs`.
     fn execute_all_shared(
@@ -259,57 +197,6 @@ impl Instance {
 
     fn puller(&self, parks: bool, mending: &Mending<'_>) -> Puller {
         Puller { instance: self.plan.spec.index, parks, until: mending.next_attempt() }
-    }
-
-    /// Has the instance call this thread when it is lost while nobody asks it, and another one if this never returns.
-    fn watch(&self, held: &mut Held) {
-        match held {
-            Held::Bound(Some(bound)) => bound.when_lost(self.loss_calls()),
-            Held::Movable(Movable::Own(Some(own))) => own.when_lost(self.loss_calls()),
-            // What is shared is not asked.
-            Held::Bound(None) | Held::Movable(_) => {}
-        }
-    }
-
-    fn loss_calls(&self) -> LossCalls {
-        let (batcher, index) = (Arc::downgrade(&self.batcher), self.plan.spec.index);
-        let called = Weak::clone(&batcher);
-        let lost = move || {
-            if let Some(batcher) = called.upgrade() {
-                batcher.call(index);
-            }
-        };
-        let (model, handover) = (Arc::downgrade(&self.model), Arc::downgrade(&self.handover));
-        let (plan, peers, turn) = (Arc::clone(&self.plan), Arc::clone(&self.peers), Arc::clone(&self.turn));
-        let stuck = move |error: Error| {
-            // Its thread has these, if it executes.
-            let shared = (batcher.upgrade(), model.upgrade(), handover.upgrade());
-            let (Some(batcher), Some(model), Some(handover)) = shared else { return false };
-            let Some(turn) = turn.leave(error) else { return false };
-            let (plan, peers, turn) = (Arc::clone(&plan), Arc::clone(&peers), Arc::new(turn));
-            Instance { plan, model, batcher, handover, inline: None, peers, turn }.goes_on();
-            true
-        };
-        LossCalls { lost: Arc::new(lost), stuck: Arc::new(stuck) }
-    }
-
-    /// Goes on in the place of a thread that was left alone.
-    fn goes_on(self) {
-        let InstanceSpec { name, config, index, .. } = &self.plan.spec;
-        error!(model = config.name, instance = name, "an execution never returns: its thread is left alone");
-        self.batcher.instance_lost(*index);
-        if let Some(limited) = &self.plan.limited {
-            limited.take_back();
-        }
-        let plan = Arc::clone(&self.plan);
-        let goes_on = on_thread(&plan, move || {
-            // That the cores are there was seen when the first thread was bound to them.
-            drop(self.plan.cores.bind_thread(&self.plan.spec.name));
-            self.serve(Held::Bound(None));
-        });
-        if let Err(error) = goes_on {
-            error!(model = plan.spec.config.name, "{}; nobody executes in its place", error.message());
-        }
     }
 
     /// Executes batches under the rate limiter. A batch stays in the queue and may grow until the resources are
@@ -387,13 +274,6 @@ impl Instance {
         size
     }
 
-    fn make_movable(&self) -> Result<MovableInstance> {
-        match self.make()? {
-            NewInstance::Movable(instance) => Ok(instance),
-            NewInstance::Bound(_) => Err(stays(&self.plan.spec.name)),
-        }
-    }
-
     /// Executes a batch, and first recreates the instance if it is missing or lost. Returns the start time; `None` if the
     /// instance could not be created and the batch failed.
     fn execute<I: ModelInstance + ?Sized>(
@@ -413,50 +293,6 @@ impl Instance {
         // Whoever has called this looks whether it was left alone.
         self.turn.ends();
         began
-    }
-
-    /// Sees to it that the instance is there, and drops one that is lost.
-    fn recover<I: ModelInstance + ?Sized>(
-        &self,
-        instance: &mut Option<Box<I>>,
-        make: impl FnOnce() -> Result<Box<I>>,
-        mending: &mut Mending<'_>,
-    ) -> Result<()> {
-        if let Some(live) = instance {
-            let Some(error) = live.lost() else { return Ok(()) };
-            let InstanceSpec { name, config, index, .. } = &self.plan.spec;
-            error!(model = config.name, instance = name, "the instance is made anew: {}", error.message());
-            *instance = None;
-            self.batcher.instance_lost(*index);
-            mending.lost(|| error);
-        }
-        instance.insert(mending.attempt(make)?).when_lost(self.loss_calls());
-        Ok(())
-    }
-
-    /// Makes a lost instance anew before it takes requests that others could execute. Returns whether no more requests are
-    /// accepted and those others execute the rest.
-    fn mend(&self, held: &mut Held, mending: &mut Mending<'_>) -> bool {
-        loop {
-            let recovered = match held {
-                Held::Bound(bound) => self.recover(bound, || self.make().map(NewInstance::into_box), mending),
-                Held::Movable(Movable::Own(own)) => self.recover(own, || self.make_movable(), mending),
-                Held::Movable(Movable::Shared(_)) => return false,
-            };
-            match (recovered, mending.stands_aside()) {
-                (Err(_), Some(pause)) if self.batcher.leaves_to_others() => {
-                    if self.batcher.stand_aside_for(pause) {
-                        return true;
-                    }
-                }
-                _ => return false,
-            }
-        }
-    }
-
-    fn make(&self) -> Result<NewInstance> {
-        catch_unwind(AssertUnwindSafe(|| self.model.new_instance(&self.plan.spec)))
-            .unwrap_or_else(|panic| Err(panicked(&self.plan.spec, &*panic)))
     }
 }
 
@@ -510,33 +346,6 @@ pub(crate) fn execute<I: ModelInstance + ?Sized>(
     lost: impl FnOnce(),
 ) -> Option<Instant> {
     execute_by(spec, instance, batch, I::execute, lost)
-}
-
-/// As [`execute`], by a call of the instance that may leave requests which it has begun.
-fn execute_by<I: ModelInstance + ?Sized>(
-    spec: &InstanceSpec,
-    instance: &mut Option<Box<I>>,
-    batch: &mut Batch,
-    call: impl FnOnce(&mut I, &mut Batch),
-    lost: impl FnOnce(),
-) -> Option<Instant> {
-    let live = instance.as_mut()?;
-    let began = Instant::now();
-    batch.start(began, spec.device.gpu());
-    let executed = catch_unwind(AssertUnwindSafe(|| call(live, batch)));
-    if executed.is_err() {
-        // The instance may hold the unfinished batch, for which `wait` would block.
-        *instance = None;
-    }
-    let error = match (batch.wait(), executed) {
-        (Finish::Complete, Ok(())) => return Some(began),
-        (_, Err(panic)) => panicked(spec, &*panic),
-        (Finish::Panicked, Ok(())) => panicked(spec, &"while it finished a batch"),
-    };
-    *instance = None;
-    lost();
-    fail(batch, &error);
-    Some(began)
 }
 
 fn fail(batch: &mut Batch, error: &Error) {
