@@ -3,8 +3,8 @@
 #
 # Guess:   to some last digits of FP32, as NumPy, FFTW and PyTorch are of any length; another length takes longer at most.
 # Seen:    powers of two are: what is not the tone lies 139 dB and more below it. Of 400 samples, the window of speech models, it is about 100 dB,
-#          of 1000 92, of 4410 79, of 16000, a second of speech, 68: the error grows with the length, in both engines, as angles
-#          of many turns are computed in FP32. Whatever is quieter is not seen in the spectrum. STFT of such frames has it, too.
+#          of 1000 92, of 4410 79, of 16000, a second of speech, 68: the error grows with the length, in both engines.
+#          Whatever is quieter is not seen in the spectrum. STFT of such frames has it, too.
 # Follows: signals of other lengths are padded to a power of two before DFT, or transformed outside of the model. The logarithm of a quiet
 #          band is the error's, not the signal's.
 set -euo pipefail

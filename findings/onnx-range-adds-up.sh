@@ -3,7 +3,7 @@
 #
 # Guess:   start + i * delta, as the operator's definition has it, each rounded once; both engines have the same, and as many as the definition says.
 # Seen:    both add delta to the number before, in FP32, so that every rounding stays in all that follow. Of Range(0, 20000, 0.1) the last
-#          number is 19959.4 in ONNX Runtime and 19960.8 in OpenVINO, and not 19999.9; an hour by hundredths of a second is three
+#          number is 19959.4 in ONNX Runtime and 19960.8 in OpenVINO, and not 19999.9; an hour by hundredths of a second is two or three
 #          seconds off at its end, and goes beyond the limit. Steps such as 0.125 are exact. OpenVINO gives one number less where
 #          the definition has 10001, and all of it is right there if the three are constants of the file: it folds them by another code.
 # Follows: axes of time and position are Range of whole numbers, times the step. What is checked with short sequences drifts with long ones.
