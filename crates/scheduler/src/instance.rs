@@ -21,6 +21,7 @@ use crate::held::{Held, Movable};
 use crate::inline_execution::{InlineInstance, Size, Taken};
 use crate::mending::{Mending, Peers};
 use crate::queue::{Pulled, Puller, Queue};
+use crate::second_instance::SecondInstance;
 use crate::turn::Turn;
 use crate::{InstancePlan, RateLimited, thread_cache};
 use begun::execute_by;
@@ -140,6 +141,7 @@ impl Instance {
             return self.execute_all_shared(queue, inline, parks, &mut mending, &mut batch);
         }
         let begins = matches!(&*self.batcher, Batcher::Dynamic(_)) && matches!(held, Held::Bound(_));
+        let mut second = if parks { SecondInstance::of(self) } else { None };
         loop {
             if let Held::Bound(bound) = held
                 && bound.as_ref().is_some_and(|instance| instance.has_begun())
@@ -157,7 +159,14 @@ impl Instance {
                 (Pulled::Batch(()), Held::Bound(bound)) if begins => {
                     self.begin_on(bound, &mut mending, &mut batch)
                 }
-                (Pulled::Batch(()), held) => self.execute_on(held, &mut mending, &mut batch),
+                (Pulled::Batch(()), held) => {
+                    let began = second.as_ref().and_then(SecondInstance::begins);
+                    let stays = self.execute_on(held, &mut mending, &mut batch);
+                    if let (Some(second), Some(began)) = (&mut second, began) {
+                        second.executed(began);
+                    }
+                    stays
+                }
                 (Pulled::Called, _) => true,
                 (end, _) => return end,
             };

@@ -22,6 +22,7 @@ mod queue;
 mod queue_policy;
 mod rate_limiter;
 mod scheduler;
+mod second_instance;
 mod sequence_batcher;
 mod thread_cache;
 mod turn;

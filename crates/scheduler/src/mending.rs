@@ -27,6 +27,11 @@ impl Peers {
         Peers { instances, lost: AtomicUsize::new(0), error: Mutex::default() }
     }
 
+    /// Whether there is one instance.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.instances == 1
+    }
+
     fn lose(&self, error: &Error) {
         *self.error.lock() = Some(error.clone());
         self.lost.fetch_add(1, Ordering::Relaxed);

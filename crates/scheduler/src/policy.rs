@@ -108,6 +108,11 @@ impl BatchPolicy {
         self.max_batch_size.unwrap_or(1)
     }
 
+    /// Whether a batch depends on nothing but the requests that wait: neither on time nor on who else has a say.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.max_queue_delay.is_zero() && self.strategy.is_none()
+    }
+
     /// Whether no two requests are ever executed together.
     pub(crate) fn is_alone(&self) -> bool {
         self.max_batch_size.is_none_or(|max| max <= 1)

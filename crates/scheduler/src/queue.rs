@@ -4,7 +4,7 @@ mod deadlines;
 mod pull;
 mod settings;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{OnceLock, Weak};
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,14 @@ pub struct Queue {
     alone: bool,
     /// From this many waiting batch entries on, an instance is woken at once.
     full: usize,
+    /// From this many on, a [second instance](crate::second_instance) takes a batch, too; `None` if there cannot be one.
+    enough_for_two: Option<usize>,
+    /// Signals a second instance that there is enough.
+    second: Condvar,
 }
+
+/// The part of a full batch that has to wait for a second instance to take a batch.
+const PART_FOR_SECOND: usize = 4;
 
 /// On cache lines of its own: threads that execute inline only read it.
 #[derive(Debug, Default)]
@@ -81,6 +88,8 @@ struct State {
     filling: Option<usize>,
     /// Instances that wait for work.
     asleep: usize,
+    /// Second instances that wait until there is enough for them.
+    seconds_asleep: usize,
     /// Instances that have no thread, in the order in which they parked.
     parked: Vec<usize>,
     /// Instances that are to look after themselves.
@@ -137,12 +146,15 @@ impl Queue {
         let QueueSettings { batching, policies, preserve_ordering, hold } = settings;
         let alone = batching.is_alone() && hold == 0;
         let full = batching.full();
+        let may_be_shared = !alone && !preserve_ordering && hold == 0 && batching.is_plain();
+        let enough_for_two = may_be_shared.then(|| (full / PART_FOR_SECOND).max(2));
         let waiting = Waiting::new(batching, policies, hold);
         let state = State {
             waiting,
             closed: false,
             filling: None,
             asleep: 0,
+            seconds_asleep: 0,
             parked: Vec::new(),
             called: Vec::new(),
             called_at: None,
@@ -161,6 +173,8 @@ impl Queue {
             ordered: preserve_ordering.then(Ordered::default),
             alone,
             full,
+            enough_for_two,
+            second: Condvar::new(),
         }
     }
 
@@ -233,8 +247,12 @@ impl Queue {
         let wake_is_due = wake == Wake::Deferred && !wakes_now && begins && state.defers();
         let target = if wakes_now { state.wake_target() } else { WakeTarget::Nobody };
         let due = if is_first_due { state.next_call() } else { None };
+        let calls_second = state.seconds_asleep > 0 && self.suffices_for_two(state.waiting.size());
         self.publish_len(&state);
         drop(state);
+        if calls_second {
+            self.second.notify_one();
+        }
         self.wake(target);
         self.await_deadline(due);
         dropped.answer();
@@ -302,6 +320,29 @@ impl Queue {
         self.len.0.store(state.waiting.len() | closed, Ordering::Release);
     }
 
+    /// Whether a second instance may take batches beside the only one.
+    pub(crate) fn may_be_shared(&self) -> bool {
+        self.enough_for_two.is_some()
+    }
+
+    fn suffices_for_two(&self, waiting: usize) -> bool {
+        self.enough_for_two.is_some_and(|enough| waiting >= enough)
+    }
+
+    /// Whether so many requests wait that a second instance would take some of them.
+    pub(crate) fn has_enough_for_two(&self) -> bool {
+        self.suffices_for_two(self.len())
+    }
+
+    /// Tells a second instance that it is over.
+    pub(crate) fn end_second(&self, over: &AtomicBool) {
+        // Under the lock, so that it either looks afterwards or is asleep already.
+        let state = self.state.lock();
+        over.store(true, Ordering::Relaxed);
+        drop(state);
+        self.second.notify_all();
+    }
+
     /// Whether requests may bypass the queue when an instance is idle: each is executed alone, and responses need no
     /// order.
     pub(crate) fn can_be_passed(&self) -> bool {
@@ -356,6 +397,7 @@ impl Queue {
         drop(state);
         self.work.notify_all();
         self.closing.notify_all();
+        self.second.notify_all();
         for instance in parked {
             self.parked_instances.unpark(instance);
         }

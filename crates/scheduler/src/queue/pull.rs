@@ -1,6 +1,7 @@
 //! How instances take batches out of the queue: they wait for one, look whether there is one, and park if there is none for
 //! a while.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hippocamp_backend::{Batch, Request};
@@ -143,6 +144,33 @@ impl Queue {
             Pulled::Parks => Pulled::Parks,
             Pulled::Called => Pulled::Called,
             Pulled::Closed => Pulled::Closed,
+        }
+    }
+
+    /// Fills `batch`, which is empty, with the next batch for a [second instance](crate::second_instance), waiting until there is
+    /// enough for it. False once it is over, or the queue is closed.
+    pub(crate) fn pull_second(&self, batch: &mut Batch, over: &AtomicBool) -> bool {
+        let mut dropped = Dropped::default();
+        let mut state = self.state.lock();
+        loop {
+            if state.closed || over.load(Ordering::Relaxed) {
+                drop(state);
+                dropped.answer();
+                return false;
+            }
+            let is_enough = !state.barred && self.suffices_for_two(state.waiting.size());
+            match is_enough.then(|| self.look_at(&mut state, &mut dropped)) {
+                Some(Look::Batch(count)) => {
+                    self.take(Found { state, count, dropped, held: () }, batch);
+                    return true;
+                }
+                _ if !dropped.is_empty() => MutexGuard::unlocked(&mut state, || dropped.answer()),
+                _ => {
+                    state.seconds_asleep += 1;
+                    self.second.wait(&mut state);
+                    state.seconds_asleep -= 1;
+                }
+            }
         }
     }
 

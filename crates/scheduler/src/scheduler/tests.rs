@@ -7,6 +7,7 @@ mod late;
 mod lost;
 mod many_threads;
 mod parked;
+mod second_instance;
 mod stands_aside;
 
 use std::sync::Mutex;

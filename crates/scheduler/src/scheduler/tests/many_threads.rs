@@ -119,6 +119,49 @@ impl Client {
     }
 }
 
+/// Has all clients send their requests at the same time, and looks what became of these.
+fn execute_all(
+    model: &Concurrent,
+    instances: usize,
+    most: usize,
+    settings: QueueSettings,
+    clients: &[Client],
+) -> Result<(), TestCaseError> {
+    let shared: Arc<dyn Model> = Arc::new(model.clone());
+    let (scheduler, stopped) = Scheduler::start(&shared, plans(instances, None), settings).unwrap();
+    let statistics = Arc::new(ModelStatistics::default());
+    let left: Vec<usize> = thread::scope(|scope| {
+        let threads: Vec<_> = clients
+            .iter()
+            .enumerate()
+            .map(|(n, client)| {
+                let (scheduler, statistics) = (&scheduler, &statistics);
+                scope.spawn(move || client.run(scheduler, statistics, n * 1000))
+            })
+            .collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let sent: usize = clients.iter().map(|client| client.requests).sum();
+    drop((scheduler, shared));
+    block_on(stopped.wait());
+    prop_assert_eq!(
+        Arc::strong_count(&model.there),
+        1,
+        "every instance has gone before the end is signalled"
+    );
+    prop_assert!(model.most.load(Ordering::SeqCst) <= most);
+    let mut executed = model.executed.lock().unwrap().clone();
+    executed.sort_unstable();
+    let mut expected: Vec<usize> =
+        clients.iter().enumerate().flat_map(|(n, client)| n * 1000..n * 1000 + client.requests).collect();
+    // Nobody may have executed those whose client was gone.
+    expected.retain(|id| !left.contains(id) || executed.binary_search(id).is_ok());
+    prop_assert_eq!(executed, expected);
+    let counters = statistics.snapshot();
+    prop_assert_eq!(counters.success.count + counters.fail.count, sent as u64);
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -130,32 +173,20 @@ proptest! {
         clients in prop::collection::vec(client(), THREADS),
     ) {
         let model = Concurrent { panics_every, has_extra, ..Concurrent::default() };
-        let shared: Arc<dyn Model> = Arc::new(model.clone());
-        let (scheduler, stopped) =
-            Scheduler::start(&shared, plans(instances, None), QueueSettings::single()).unwrap();
-        let statistics = Arc::new(ModelStatistics::default());
-        let left: Vec<usize> = thread::scope(|scope| {
-            let threads: Vec<_> = clients.iter().enumerate().map(|(n, client)| {
-                let (scheduler, statistics) = (&scheduler, &statistics);
-                scope.spawn(move || client.run(scheduler, statistics, n * 1000))
-            }).collect();
-            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
-        });
-        let sent: usize = clients.iter().map(|client| client.requests).sum();
-        drop((scheduler, shared));
-        block_on(stopped.wait());
-        prop_assert_eq!(Arc::strong_count(&model.there), 1, "every instance has gone before the end is signalled");
         let most = if has_extra { instances + parts() } else { instances };
-        prop_assert!(model.most.load(Ordering::SeqCst) <= most);
-        let mut executed = model.executed.lock().unwrap().clone();
-        executed.sort_unstable();
-        let mut expected: Vec<usize> =
-            clients.iter().enumerate().flat_map(|(n, client)| n * 1000..n * 1000 + client.requests).collect();
-        // Nobody may have executed those whose client was gone.
-        expected.retain(|id| !left.contains(id) || executed.binary_search(id).is_ok());
-        prop_assert_eq!(executed, expected);
-        let counters = statistics.snapshot();
-        prop_assert_eq!(counters.success.count + counters.fail.count, sent as u64);
+        execute_all(&model, instances, most, QueueSettings::single(), &clients)?;
+    }
+
+    #[test]
+    fn every_request_of_a_batch_is_executed_once_and_by_two_at_once_at_most_where_there_is_one_instance(
+        instances in 1usize..3,
+        panics_every in prop::option::of(20usize..200),
+        has_extra: bool,
+        clients in prop::collection::vec(client(), THREADS),
+    ) {
+        let model = Concurrent { panics_every, has_extra, ..Concurrent::default() };
+        let most = if has_extra { 2 } else { instances };
+        execute_all(&model, instances, most, settings(false, Duration::ZERO, None), &clients)?;
     }
 
     #[test]
