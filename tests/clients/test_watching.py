@@ -305,6 +305,21 @@ def test_a_repository_that_is_away_for_a_moment_has_not_lost_its_models(folder, 
     within(lambda: answer(client) == 2)
 
 
+def test_a_pending_edit_unloads_nothing_while_the_repository_is_away(folder, tmp_path, serve, within):
+    folder.add("linked", {1: adds(3)})
+    os.rename(os.path.join(folder.path, "linked"), tmp_path / "target")
+    os.symlink(tmp_path / "target", os.path.join(folder.path, "linked"))
+    server, client = serve(folder.path, flags=["--repository-poll-secs=0"])
+    assert answer(client, "linked") == 3
+    folder.replace(adds(2), "m", "1", "model.onnx")
+    os.rename(folder.path, tmp_path / "away")
+    within(lambda: "failed to read model repository" in server.log())
+    os.rename(tmp_path / "away", folder.path)
+    within(lambda: answer(client) == 2)
+    assert answer(client, "linked") == 3
+    assert "unloaded model" not in server.log()
+
+
 def test_what_is_missing_at_the_start_may_come_later(folder, serve, within):
     folder.add("broken", {1: b"not a model"})
     server, client = serve(

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hippocamp_repository::{
     Action, Dependencies, Fingerprint, Outcome, ScanFault, Transaction, Wanted, plan, transactions,
@@ -21,6 +21,9 @@ use crate::model_names::ModelNames;
 use crate::refused::{Contents, Refused, contents_of};
 use crate::watcher::{Place, Watcher};
 use crate::{AtStart, ServedModels, WatchSettings};
+
+/// The time after which everything is scanned again while a folder of repositories cannot be read: nothing tells when it can.
+const UNREADABLE: Duration = Duration::from_secs(1);
 
 /// The state of following the repositories; the module's description says how it works.
 pub(crate) struct Reconciler<M> {
@@ -153,6 +156,10 @@ impl<M: ServedModels> Reconciler<M> {
         self.record_event(self.events.being_written(now), now);
         if !scan.faults.iter().any(ScanFault::is_of_repository) {
             self.models.repositories_are_readable();
+        }
+        if scan.faults.iter().any(|fault| matches!(fault, ScanFault::Repository { .. })) {
+            let again = now + UNREADABLE;
+            self.next_poll = Some(self.next_poll.map_or(again, |poll| poll.min(again)));
         }
         self.faults.log(&scan);
         // A name that two repositories have is not among the models: nobody could say which of them is meant.

@@ -237,8 +237,25 @@ fn scan_names(repository: &Path, seen: &mut Seen) -> io::Result<()> {
     Ok(())
 }
 
+/// A model that was seen is gone if its folder is not there and the repository is. For any other reason that its folder cannot be
+/// reached, such as a network disk that does not answer, it stays as it was seen.
 fn scan_folder(repository: &Path, name: &str, seen: &mut Seen) {
     let path = repository.join(name);
+    if seen.models.contains_key(name)
+        && let Err(error) = fs::metadata(&path)
+    {
+        let is_gone = is_absence(&error);
+        if is_gone && let Err(source) = fs::read_dir(repository) {
+            let source = Arc::new(source);
+            seen.unreadable = Some(ScanFault::Repository { path: repository.to_owned(), source });
+            return;
+        }
+        if !is_gone {
+            let fault = ScanFault::Model { name: name.to_owned(), source: Arc::new(error) };
+            seen.faults.insert(name.to_owned(), fault);
+            return;
+        }
+    }
     seen.faults.remove(name);
     seen.dangling.remove(name);
     if !is_model_folder_named(&path, OsStr::new(name)) {
@@ -264,13 +281,23 @@ fn scan_folder(repository: &Path, name: &str, seen: &mut Seen) {
         Ok(Tree { fingerprint, folders, link_points }) => {
             seen.models.insert(name.to_owned(), Model { fingerprint, folders, link_points });
         }
-        // The folder was removed during the scan.
-        Err(e) if e.kind() == io::ErrorKind::NotFound && !path.is_dir() => drop(seen.models.remove(name)),
+        // The folder was removed during the scan, if the repository is there.
+        Err(e) if e.kind() == io::ErrorKind::NotFound && !path.is_dir() && repository.is_dir() => {
+            drop(seen.models.remove(name));
+        }
         Err(source) => {
             let fault = ScanFault::Model { name: name.to_owned(), source: Arc::new(source) };
             seen.faults.insert(name.to_owned(), fault);
         }
     }
+}
+
+/// Whether there is nothing at a path, or a link that leads to nothing.
+fn is_absence(error: &io::Error) -> bool {
+    // A circle of links, whose kind is not stable in the standard library.
+    const ELOOP: i32 = 40;
+    let kinds = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory, io::ErrorKind::InvalidFilename];
+    kinds.contains(&error.kind()) || error.raw_os_error() == Some(ELOOP)
 }
 
 /// Hidden folders are passed over in silence: tools leave them everywhere.
@@ -413,6 +440,33 @@ mod tests {
         survey.scan_all();
         let scan = survey.scan();
         assert!(scan.models.is_empty() && scan.faults.is_empty(), "it is there again, and empty");
+    }
+
+    #[test]
+    fn a_look_at_one_model_loses_none_of_a_repository_that_is_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let (repository, away) = (folder.path().join("models"), folder.path().join("away"));
+        for inside in ["models/a/1", "volume/b/1"] {
+            fs::create_dir_all(folder.path().join(inside)).unwrap();
+        }
+        std::os::unix::fs::symlink("../volume/b", repository.join("b")).unwrap();
+        let mut survey = survey(&[&repository]);
+        survey.scan_all();
+        let before = survey.scan().models;
+        assert_eq!(before.keys().collect::<Vec<_>>(), ["a", "b"]);
+        fs::rename(&repository, &away).unwrap();
+        for name in ["a", "b", "none"] {
+            survey.scan_model_folder(0, name);
+        }
+        let scan = survey.scan();
+        assert_eq!(scan.models, before);
+        assert!(matches!(&scan.faults[..], [ScanFault::Repository { .. }]), "{:?}", scan.faults);
+        fs::rename(&away, &repository).unwrap();
+        survey.scan_all();
+        assert!(survey.scan().faults.is_empty());
+        fs::remove_dir_all(folder.path().join("volume/b")).unwrap();
+        survey.scan_model_folder(0, "b");
+        assert_eq!(survey.scan().models.keys().collect::<Vec<_>>(), ["a"], "the repository is there");
     }
 
     #[test]
