@@ -29,6 +29,13 @@ pub trait Compute {
         self.run(inputs, outputs).map(|()| None)
     }
 
+    /// Whether [`start`](Compute::start) would return soon for these inputs. If it has to prepare something first, the batch before
+    /// is waited for and answered before that, as its requests would wait for the preparation otherwise. By default it would.
+    fn starts_at_once(&mut self, inputs: &Inputs<'_>) -> bool {
+        let _ = inputs;
+        true
+    }
+
     /// Checks a single request of a batch that [`run`](Compute::run) has refused: requests for which this fails are
     /// answered with its error, and the others are run without them. So it may only refuse what `run` refuses before it
     /// computes anything. By default it accepts every request, and a batch fails as a whole.
@@ -95,38 +102,10 @@ impl<C: Compute> Batched<C> {
     }
 
     fn run(&mut self, batch: &Batch, times: &mut ExecutionTimes) -> Result<Vec<Response>> {
-        let (outputs, ()) = self.compute(batch, times, C::run)?;
+        let Batched { compute, interface, gather, .. } = self;
+        let (outputs, ()) = computed((compute, interface, gather), batch, times, C::run)?;
         times.outputs_begun = Instant::now();
         outputs.scatter(&self.interface, batch, self.compute.pinned_memory())
-    }
-
-    /// Gathers the inputs of a batch and computes its outputs by `compute`, whose result is returned.
-    fn compute<T>(
-        &mut self,
-        batch: &Batch,
-        times: &mut ExecutionTimes,
-        compute: impl FnOnce(&mut C, &Inputs<'_>, &mut Outputs) -> Result<T>,
-    ) -> Result<(Outputs, T)> {
-        let rows = self.compute.padded_rows(batch.iter().map(|request| request.batch_size).sum());
-        let memory = |input| self.compute.input_memory(input);
-        let gathered = self.gather.gather(&self.interface, batch, rows, memory);
-        let inputs = gathered.map_err(|error| Error::of_memory(&self.interface.model, error))?;
-        let mut outputs = Outputs::for_batch(&self.interface, batch, rows);
-        times.inputs_ready = Instant::now();
-        let computed = compute(&mut self.compute, &inputs, &mut outputs)?;
-        Ok((outputs, computed))
-    }
-
-    /// Waits for a batch, and answers it. Returns when it was complete.
-    fn complete(&self, begun: Begun) -> Instant {
-        let Begun { mut batch, outputs, mut times, work } = begun;
-        let result = work().and_then(|()| {
-            times.outputs_begun = Instant::now();
-            outputs.scatter(&self.interface, &batch, self.compute.pinned_memory())
-        });
-        times.finished = Instant::now();
-        answer_all(&mut batch, result, &times);
-        times.finished
     }
 
     /// Executes a batch, and answers it.
@@ -175,13 +154,24 @@ impl<C: Compute> ModelInstance for Batched<C> {
 
     fn begin(&mut self, batch: &mut Batch) {
         let mut times = ExecutionTimes::starting(batch.started());
-        let started = self.compute(batch, &mut times, C::start);
-        let before = self.begun.take();
+        let Batched { compute, interface, gather, begun } = self;
+        let mut free = None;
+        let started =
+            computed((compute, interface, gather), batch, &mut times, |compute, inputs, outputs| {
+                if begun.is_some() && !compute.starts_at_once(inputs) {
+                    free = begun.take().map(|before| complete(interface, compute, before));
+                }
+                compute.start(inputs, outputs)
+            });
+        if let Some(free) = free {
+            times.inputs_ready = times.inputs_ready.max(free);
+        }
+        let before = begun.take();
         if let Ok((outputs, Some(work))) = started {
             // Held first: if answering the one before panics, both end with the instance.
             self.begun = Some(Begun { batch: mem::take(batch), outputs, times, work });
             let Some(before) = before else { return };
-            let free = self.complete(before);
+            let free = complete(&self.interface, &self.compute, before);
             if let Some(begun) = &mut self.begun {
                 // Its device had the batch before until then.
                 begun.times.inputs_ready = begun.times.inputs_ready.max(free);
@@ -189,7 +179,7 @@ impl<C: Compute> ModelInstance for Batched<C> {
             return;
         }
         if let Some(before) = before {
-            self.complete(before);
+            complete(&self.interface, &self.compute, before);
         }
         let result = started.and_then(|(outputs, _)| {
             times.outputs_begun = Instant::now();
@@ -204,9 +194,38 @@ impl<C: Compute> ModelInstance for Batched<C> {
 
     fn finish(&mut self) {
         if let Some(begun) = self.begun.take() {
-            self.complete(begun);
+            complete(&self.interface, &self.compute, begun);
         }
     }
+}
+
+/// Gathers the inputs of a batch and computes its outputs by `by`, whose result is returned.
+fn computed<C: Compute, T>(
+    (compute, interface, gather): (&mut C, &Interface, &mut Gather),
+    batch: &Batch,
+    times: &mut ExecutionTimes,
+    by: impl FnOnce(&mut C, &Inputs<'_>, &mut Outputs) -> Result<T>,
+) -> Result<(Outputs, T)> {
+    let rows = compute.padded_rows(batch.iter().map(|request| request.batch_size).sum());
+    let memory = |input| compute.input_memory(input);
+    let gathered = gather.gather(interface, batch, rows, memory);
+    let inputs = gathered.map_err(|error| Error::of_memory(&interface.model, error))?;
+    let mut outputs = Outputs::for_batch(interface, batch, rows);
+    times.inputs_ready = Instant::now();
+    let result = by(compute, &inputs, &mut outputs)?;
+    Ok((outputs, result))
+}
+
+/// Waits for a batch, and answers it. Returns when it was complete.
+fn complete<C: Compute>(interface: &Interface, compute: &C, begun: Begun) -> Instant {
+    let Begun { mut batch, outputs, mut times, work } = begun;
+    let result = work().and_then(|()| {
+        times.outputs_begun = Instant::now();
+        outputs.scatter(interface, &batch, compute.pinned_memory())
+    });
+    times.finished = Instant::now();
+    answer_all(&mut batch, result, &times);
+    times.finished
 }
 
 /// Answers a batch with what came of its execution.

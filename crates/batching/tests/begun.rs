@@ -28,6 +28,9 @@ const REFUSED: u8 = 100;
 /// The device fails.
 const FAILS: u8 = 101;
 
+/// It has to be prepared before it can be started.
+const PREPARED: u8 = 102;
+
 /// Answers with its input, once it was waited for.
 struct Later(Sender<Seen>);
 
@@ -44,6 +47,10 @@ impl Compute for Later {
     fn run(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<()> {
         self.0.send(Seen::Ran(Later::compute(inputs, outputs)?)).unwrap();
         Ok(())
+    }
+
+    fn starts_at_once(&mut self, inputs: &Inputs<'_>) -> bool {
+        inputs[0].as_ref().unwrap().bytes().unwrap()[0] != PREPARED
     }
 
     fn start(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<Option<Started>> {
@@ -113,6 +120,19 @@ fn a_batch_is_answered_when_the_next_one_is_begun_or_at_the_end() {
     assert!(!instance.has_begun());
     assert_eq!((answers(of_second), all(&seen)), (vec![Some(3)], vec![Waited(3)]));
     instance.finish();
+}
+
+#[test]
+fn a_batch_is_answered_before_the_next_one_is_prepared() {
+    let (mut instance, seen) = instance();
+    let (mut first, of_first) = batch(&[1]);
+    instance.begin(&mut first);
+    let (mut second, of_second) = batch(&[PREPARED]);
+    instance.begin(&mut second);
+    assert_eq!(all(&seen), [Began(1), Waited(1), Began(PREPARED)]);
+    assert_eq!(answers(of_first), [Some(1)]);
+    instance.finish();
+    assert_eq!((answers(of_second), all(&seen)), (vec![Some(PREPARED)], vec![Waited(PREPARED)]));
 }
 
 #[test]

@@ -41,9 +41,7 @@ impl GpuInstance {
         let key = self.ports.key(inputs)?;
         if let Runs::Graphs(graphs) = &mut self.runs {
             let (ports, on) = (&self.ports, &self.on);
-            let addresses =
-                inputs.iter().map(|view| view.as_ref().map(|view| on.address(view.data)).transpose());
-            let addresses = addresses.collect::<Result<SmallVec<[Option<u64>; 4]>>>()?;
+            let addresses = addresses(on, inputs)?;
             let made = if graphs.has_plan(&key, &addresses) {
                 Ok(())
             } else {
@@ -78,6 +76,11 @@ impl GpuInstance {
     }
 }
 
+/// Where the inputs of a batch are on the device.
+fn addresses(on: &OnDevice, inputs: &Inputs<'_>) -> Result<SmallVec<[Option<u64>; 4]>> {
+    inputs.iter().map(|view| view.as_ref().map(|view| on.address(view.data)).transpose()).collect()
+}
+
 /// The rows of a batch with these shapes.
 fn rows_of(key: &Key) -> usize {
     let rows = key.iter().flatten().next().and_then(|shape| shape.first());
@@ -90,6 +93,13 @@ impl Compute for GpuInstance {
             Some(wait) => wait(),
             None => Ok(()),
         }
+    }
+
+    fn starts_at_once(&mut self, inputs: &Inputs<'_>) -> bool {
+        let Runs::Graphs(graphs) = &mut self.runs else { return true };
+        // What is wrong with them is told where they are run.
+        let place = self.ports.key(inputs).and_then(|key| Ok((key, addresses(&self.on, inputs)?)));
+        place.is_ok_and(|(key, addresses)| graphs.has_plan(&key, &addresses))
     }
 
     fn start(&mut self, inputs: &Inputs<'_>, outputs: &mut Outputs) -> Result<Option<Started>> {
