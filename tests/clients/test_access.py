@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import subprocess
 
 import grpc
 import numpy as np
@@ -286,6 +287,48 @@ def test_tokens_change_while_the_server_runs(tokens, folder, eventually):
     eventually(lambda: "the tokens that were read before still hold" in tokens.log(), "the fault")
     assert call(tokens, "GET", metadata, bearer(fresh))[0] == 200
     assert fresh not in tokens.log() and TENANT not in tokens.log()
+
+
+COMMANDS = {
+    "infer over HTTP": lambda server: ["infer", "identity_fp32", "--input=INPUT0=1,2,3", f"--url=127.0.0.1:{server.http_port}"],
+    "infer over gRPC": lambda server: ["infer", "identity_fp32", "--input=INPUT0=1,2,3", f"--url=grpc://{server.grpc}"],
+    "bench over HTTP": lambda server: [*BENCH, f"--url=127.0.0.1:{server.http_port}"],
+    "bench over gRPC": lambda server: [*BENCH, f"--url=grpc://{server.grpc}"],
+    "bench on streams": lambda server: [*BENCH, "--stream", f"--url=grpc://{server.grpc}"],
+    "top": lambda server: ["top", f"127.0.0.1:{server.metrics_port}", "--count=1", "--interval=0.1"],
+}
+BENCH = ["bench", "identity_fp32", "--shape=INPUT0:4", "--requests=10", "--warm-up=0"]
+
+
+def run(server, *flags, text=None):
+    return subprocess.run([server.binary, *flags], input=text, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_our_own_clients_send_a_token(tokens, folder, command):
+    flags = COMMANDS[command](tokens)
+    without = run(tokens, *flags)
+    assert without.returncode != 0 and "token" in without.stderr, without
+    (folder / "wrong").write_text("nobody-0123456789abcdef", encoding="ascii")
+    wrong = run(tokens, *flags, f"--token-file={folder / 'wrong'}")
+    assert wrong.returncode != 0 and "nobody-0123" not in wrong.stdout + wrong.stderr, wrong
+    answered = run(tokens, *flags, f"--token-file={folder / 'ops.token'}")
+    assert answered.returncode == 0 and "identity_fp32" in answered.stdout and "failed: " not in answered.stdout, answered
+    assert run(tokens, *flags, "--token-file=-", text=ADMIN).returncode == 0
+    assert run(tokens, *flags, f"--header=Authorization: Bearer {ADMIN}").returncode == 0
+
+
+def test_our_own_clients_send_headers_of_restricted_categories(restricted):
+    for url, names in (
+        (f"127.0.0.1:{restricted.http_port}", ("first-http", "second-http")),
+        (f"grpc://{restricted.grpc}", ("triton-grpc-protocol-first-grpc", "triton-grpc-protocol-second-grpc")),
+    ):
+        flags = [*BENCH[:1], "simple", *BENCH[3:], f"--url={url}"]
+        refused = run(restricted, *flags)
+        assert refused.returncode == 1 and "restricted" in refused.stderr, refused
+        headers = [f"--header={names[0]}:one=1", f"--header={names[1]}: two"]
+        answered = run(restricted, *flags, *headers)
+        assert answered.returncode == 0 and "failed: " not in answered.stdout, answered
 
 
 def test_a_faulty_file_is_an_error_at_start(repository, folder):

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, ValueEnum};
-use hippocamp_client::Protocol;
+use hippocamp_client::{Access, Protocol};
 
 use crate::plan::Load;
 pub(crate) use levels::Levels;
@@ -237,6 +237,9 @@ pub struct BenchArgs {
     /// Tells every second how far it is, where standard error is no terminal.
     #[arg(long, help_heading = "Results")]
     pub progress: bool,
+
+    #[command(flatten)]
+    pub access: Access,
 }
 
 /// Kinds of shared memory.

@@ -64,7 +64,7 @@ pub(crate) async fn open(plan: &Plan, part: Part) -> io::Result<Exchanges> {
 async fn connections(plan: &Plan, part: Part, address: SocketAddr) -> io::Result<Vec<Arc<GrpcConnection>>> {
     let mut connections = Vec::new();
     for _ in 0..part.connections.min(part.workers) {
-        connections.push(GrpcConnection::connect(address, &plan.encoder.authority).await?);
+        connections.push(GrpcConnection::connect(address, &plan.encoder).await?);
     }
     Ok(connections)
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hippocamp_client::{
-    HEADER_LENGTH, Parameter, Request, Target, Tensor, grpc_message, http_header, http_path, http_plain,
+    HEADER_LENGTH, Headers, Parameter, Request, Target, Tensor, grpc_message, http_header, http_path,
+    http_plain,
 };
 use prost::Message;
 use serde_json::Value;
@@ -37,6 +38,8 @@ pub(crate) struct Encoder {
     pub(crate) encoding: Encoding,
     /// The server's name in requests, `HOST:PORT`.
     pub(crate) authority: String,
+    /// What each request says of who sends it.
+    pub(crate) headers: Headers,
     pub(crate) target: Target,
     pub(crate) request: Request,
     /// Where tensors are that are not in the message.
@@ -95,9 +98,10 @@ impl Encoder {
         let length = json.len() + tensors.iter().map(|tensor| tensor.data.len()).sum::<usize>();
         let header = header.map_or(String::new(), |length| format!("{HEADER_LENGTH}: {length}\r\n"));
         let head = format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: {kind}\r\n{header}Content-Length: {length}\r\n\r\n",
+            "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: {kind}\r\n{header}{}Content-Length: {length}\r\n\r\n",
             http_path(&self.target, "/infer"),
             self.authority,
+            self.headers.lines(),
         );
         let mut bytes = BytesMut::with_capacity(head.len() + length);
         bytes.put(head.as_bytes());
@@ -122,6 +126,7 @@ mod tests {
         Encoder {
             encoding,
             authority: "host:1".to_owned(),
+            headers: Headers::default(),
             target: Target { model: "m".to_owned(), version: String::new() },
             request: Request {
                 inputs: vec![input],

@@ -56,7 +56,8 @@ pub(crate) async fn prepare(
 
 /// Connects to a server.
 pub(crate) async fn connect(args: &BenchArgs, protocol: Protocol, authority: &str) -> Result<Server> {
-    Server::connect(protocol, authority, Duration::from_secs(args.timeout)).await
+    let headers = args.access.headers()?;
+    Server::connect(protocol, authority, Duration::from_secs(args.timeout), &headers).await
 }
 
 /// Where a server listens.
@@ -89,7 +90,8 @@ pub(crate) async fn ready(
         Some(request.inputs.iter().map(plain_data).collect::<Result<_>>()?)
     };
     let authority = authority.to_owned();
-    let encoder = Encoder { encoding, authority, target, request, memory: None, plain: json };
+    let headers = args.access.headers()?;
+    let encoder = Encoder { encoding, authority, headers, target, request, memory: None, plain: json };
     let mut plan = plan(args, transport, encoder);
     // A decoupled model answers streams only.
     if !args.stream || args.shared_memory.is_some() {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Parser, ValueEnum};
 
+use crate::access::Access;
+
 /// Sends one request to a running server, and shows its answer.
 ///
 /// What an input takes is read from the model's metadata: a file for BYTES and UINT8, numbers for all others.
@@ -19,7 +21,8 @@ use clap::{Parser, ValueEnum};
         hippocamp infer detection --input @picture.jpg --json\n  \
         hippocamp infer simple --input INPUT0=1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16 --input INPUT1=@ones.npy\n  \
         hippocamp infer resnet50 --input image=@tensor.raw --shape image=1,3,224,224 --output scores\n  \
-        hippocamp infer face --input @picture.jpg --url localhost:8001 --protocol grpc\n\n\
+        hippocamp infer face --input @picture.jpg --url localhost:8001 --protocol grpc\n  \
+        hippocamp infer face --input @picture.jpg --token-file me.token     (a server with --auth-config)\n\n\
         Values of --input:\n  \
         NAME=1,2,3      numbers; for BYTES one text, or as many as the model's shape wants\n  \
         NAME=@FILE      BYTES and UINT8 take the file as it is; other types take .npy, .raw (little-endian) or text\n  \
@@ -73,6 +76,9 @@ pub struct InferArgs {
     /// The least score of what is drawn and listed among detections.
     #[arg(long, value_name = "SCORE", default_value_t = 0.4)]
     pub threshold: f32,
+
+    #[command(flatten)]
+    pub access: Access,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -13,8 +13,11 @@ use hippocamp_proto::inference::{
 use hippocamp_services::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use hippocamp_tensor::DataType;
 use tonic::Status;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::access::Headers;
 use crate::answer::{Answer, Metadata, Parameter, Request, Tensor, TensorInfo};
 use crate::failure::{Failure, Result, fail};
 use crate::server::{Target, unreachable};
@@ -23,16 +26,30 @@ use crate::server::{Target, unreachable};
 #[derive(Debug)]
 pub(crate) struct GrpcServer {
     address: String,
-    client: GrpcInferenceServiceClient<Channel>,
+    client: GrpcInferenceServiceClient<InterceptedService<Channel, WithHeaders>>,
+}
+
+/// Adds headers to each call.
+#[derive(Clone, Debug)]
+struct WithHeaders(Headers);
+
+impl Interceptor for WithHeaders {
+    fn call(&mut self, mut call: tonic::Request<()>) -> Result<tonic::Request<()>, Status> {
+        let metadata = call.metadata_mut().as_mut();
+        for (name, value) in self.0.map() {
+            metadata.append(name, value.clone());
+        }
+        Ok(call)
+    }
 }
 
 impl GrpcServer {
-    pub(crate) async fn connect(address: &str, timeout: Duration) -> Result<GrpcServer> {
+    pub(crate) async fn connect(address: &str, timeout: Duration, headers: &Headers) -> Result<GrpcServer> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))
             .map_err(|why| Failure::new(format!("--url '{address}' was expected to be HOST:PORT: {why}")))?;
         let channel = endpoint.connect_timeout(timeout).timeout(timeout).connect().await;
         let channel = channel.map_err(|why| unreachable(address, innermost(&why)))?;
-        let client = GrpcInferenceServiceClient::new(channel)
+        let client = GrpcInferenceServiceClient::with_interceptor(channel, WithHeaders(headers.clone()))
             .max_decoding_message_size(usize::MAX)
             .max_encoding_message_size(usize::MAX);
         Ok(GrpcServer { address: address.to_owned(), client })

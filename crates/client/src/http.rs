@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use hippocamp_tensor::DataType;
 
+use crate::access::Headers;
 use crate::answer::{Answer, Metadata, Parameter, Request, Tensor, TensorInfo};
 use crate::failure::{Failure, Result, fail};
 use crate::plain_json;
@@ -30,6 +31,7 @@ pub(crate) struct HttpServer {
     address: String,
     connection: SendRequest<Full<Bytes>>,
     timeout: Duration,
+    headers: Headers,
     /// Whether the server takes binary tensors, once it was asked.
     takes_binary: Option<bool>,
 }
@@ -38,7 +40,7 @@ pub(crate) struct HttpServer {
 type Parts = (Value, Bytes);
 
 impl HttpServer {
-    pub(crate) async fn connect(address: &str, limit: Duration) -> Result<HttpServer> {
+    pub(crate) async fn connect(address: &str, limit: Duration, headers: &Headers) -> Result<HttpServer> {
         let stream = timeout(limit, TcpStream::connect(address))
             .await
             .map_err(|_| unreachable(address, "no answer in time"))?
@@ -47,7 +49,8 @@ impl HttpServer {
         let (connection, driver) =
             handshake(TokioIo::new(stream)).await.map_err(|why| unreachable(address, why))?;
         tokio::spawn(driver);
-        Ok(HttpServer { address: address.to_owned(), connection, timeout: limit, takes_binary: None })
+        let (address, headers) = (address.to_owned(), headers.clone());
+        Ok(HttpServer { address, connection, timeout: limit, headers, takes_binary: None })
     }
 
     pub(crate) async fn metadata(&mut self, target: &Target) -> Result<Metadata> {
@@ -156,6 +159,9 @@ impl HttpServer {
             }
             None => request.header(CONTENT_TYPE, "application/json"),
         };
+        for (name, value) in self.headers.map() {
+            request = request.header(name, value);
+        }
         let request = request.body(Full::new(body)).map_err(|why| Failure::new(format!("{path}: {why}")))?;
         let exchange = async {
             // The connection may need a moment after a response before it accepts the next request.

@@ -17,7 +17,9 @@ pub async fn infer(args: &InferArgs) -> Result<String> {
         Target { model: args.model.clone(), version: args.model_version.clone().unwrap_or_default() };
     let parameters = args.parameters.iter().map(|text| parameter(text)).collect::<Result<_>>()?;
     let (protocol, address) = place(args.url.as_deref(), args.protocol);
-    let mut server = Server::connect(protocol, &address, Duration::from_secs(args.timeout)).await?;
+    let headers = args.access.headers()?;
+    let timeout = Duration::from_secs(args.timeout);
+    let mut server = Server::connect(protocol, &address, timeout, &headers).await?;
     let metadata = server.metadata(&target).await?;
     check_outputs(&metadata, &args.outputs)?;
     let metadata = undeclared::completed(metadata, &args.inputs, &args.shapes)?;

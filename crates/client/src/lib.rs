@@ -4,6 +4,7 @@
 //! prints the outputs as a table or JSON; it can draw detections on the image. Works with every server that speaks
 //! KServe v2. Every failure says what to do about it.
 
+mod access;
 mod answer;
 mod args;
 mod elements;
@@ -20,6 +21,7 @@ mod server;
 mod table;
 mod typed_contents;
 
+pub use access::{Access, Headers};
 pub use answer::{Answer, Metadata, Parameter, Request, Tensor, TensorInfo, describe, dims};
 pub use args::{InferArgs, Protocol};
 pub use failure::{Failure, Result};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::access::Headers;
 use crate::answer::{Answer, Metadata, Request};
 use crate::args::Protocol;
 use crate::failure::{Failure, Result, fail};
@@ -27,8 +28,13 @@ pub struct Target {
 }
 
 impl Server {
-    /// Connects to `address`, which is `HOST:PORT`. `timeout` is also that of every request.
-    pub async fn connect(protocol: Protocol, address: &str, timeout: Duration) -> Result<Server> {
+    /// Connects to `address`, which is `HOST:PORT`. `timeout` is also that of every request, and each has these headers.
+    pub async fn connect(
+        protocol: Protocol,
+        address: &str,
+        timeout: Duration,
+        headers: &Headers,
+    ) -> Result<Server> {
         if let Some((scheme, _)) = address.split_once("://") {
             // Never without TLS where TLS was asked for.
             fail!(
@@ -36,8 +42,8 @@ impl Server {
             );
         }
         let connection = match protocol {
-            Protocol::Http => HttpServer::connect(address, timeout).await.map(Connection::Http),
-            Protocol::Grpc => GrpcServer::connect(address, timeout).await.map(Connection::Grpc),
+            Protocol::Http => HttpServer::connect(address, timeout, headers).await.map(Connection::Http),
+            Protocol::Grpc => GrpcServer::connect(address, timeout, headers).await.map(Connection::Grpc),
         };
         connection.map(Server)
     }
@@ -171,7 +177,8 @@ mod tests {
     async fn what_asks_for_tls_is_refused_before_anything_is_sent() {
         for url in ["https://127.0.0.1:8000", "grpcs://127.0.0.1:8001", "https://127.0.0.1"] {
             let (protocol, address) = place(Some(url), None);
-            let refused = Server::connect(protocol, &address, Duration::from_secs(1)).await.unwrap_err();
+            let (second, none) = (Duration::from_secs(1), Headers::default());
+            let refused = Server::connect(protocol, &address, second, &none).await.unwrap_err();
             assert!(refused.to_string().contains(":// is not supported"), "{url}: {refused}");
         }
     }

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use clap::Parser;
-use hippocamp_client::{InferArgs, Protocol, Server, infer};
+use hippocamp_client::{Headers, InferArgs, Protocol, Server, infer};
 use hippocamp_device::Devices;
 use hippocamp_device::testing::TestDriver;
 use hippocamp_testing::{Repository, TestServer, identity_config};
@@ -167,7 +167,8 @@ async fn memory_of_a_gpu_is_registered_by_its_handle() {
     let status = || server.get("/v2/cudasharedmemory/status");
     for (protocol, address) in [(Protocol::Http, server.http), (Protocol::Grpc, server.grpc)] {
         let timeout = Duration::from_mins(1);
-        let mut client = Server::connect(protocol, &address.to_string(), timeout).await.unwrap();
+        let mut client =
+            Server::connect(protocol, &address.to_string(), timeout, &Headers::default()).await.unwrap();
         client.register_cuda_shared_memory("a/b", &handle, 1, 100).await.unwrap();
         let registered = status().await.text().clone();
         assert!(

@@ -40,13 +40,19 @@ impl FromStr for Address {
 }
 
 /// The text of the page. HTTP/1.0, so that the answer ends where the connection does.
-pub(crate) fn get(address: &Address) -> Result<String, String> {
+pub(crate) fn get(address: &Address, headers: &str) -> Result<String, String> {
     let Address { host, port } = address;
     let at = format!("{host}:{port}");
-    let answer = exchange(host, *port).map_err(|error| format!("{at} does not answer: {error}"))?;
+    let answer = exchange(host, *port, headers).map_err(|error| format!("{at} does not answer: {error}"))?;
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("{at} speaks no HTTP"))?;
     let status = head.split(' ').nth(1).unwrap_or_default();
+    if matches!(status, "401" | "403") {
+        return Err(format!(
+            "{at} answers GET /metrics with {status}: it wants a token that may read all models (--token-file FILE), or a header \
+             (--header NAME:VALUE)"
+        ));
+    }
     if status != "200" {
         return Err(format!(
             "{at} answers GET /metrics with {status}; it is the port of --metrics-port, 8002"
@@ -56,14 +62,15 @@ pub(crate) fn get(address: &Address) -> Result<String, String> {
 }
 
 /// The whole answer, within [`PATIENCE`].
-fn exchange(host: &str, port: u16) -> io::Result<Vec<u8>> {
+fn exchange(host: &str, port: u16, headers: &str) -> io::Result<Vec<u8>> {
     let until = Instant::now() + PATIENCE;
     let left = || Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero());
     let late = || io::Error::from(io::ErrorKind::TimedOut);
     let mut link = connect(host, port, &|| left().ok_or_else(late))?;
     link.set_write_timeout(left())?;
     // As one piece: a peer that answers at its first line may be gone before the next.
-    let question = format!("GET /metrics HTTP/1.0\r\nHost: {host}:{port}\r\nAccept: text/plain\r\n\r\n");
+    let question =
+        format!("GET /metrics HTTP/1.0\r\nHost: {host}:{port}\r\nAccept: text/plain\r\n{headers}\r\n");
     link.write_all(question.as_bytes())?;
     let mut answer = Vec::new();
     let mut block = vec![0; 64 << 10];
@@ -113,10 +120,10 @@ mod tests {
     #[test]
     fn localhost_is_found_where_it_listens_on_one_address_only() {
         let (port, thread) = serving("HTTP/1.0 200 OK\r\n\r\na 1\n");
-        assert_eq!(get(&Address { host: "localhost".to_owned(), port }).unwrap(), "a 1\n");
+        assert_eq!(get(&Address { host: "localhost".to_owned(), port }, "").unwrap(), "a 1\n");
         thread.join().unwrap();
         let (port, thread) = serving("HTTP/1.1 404 Not Found\r\n\r\n");
-        let fault = get(&format!("http://127.0.0.1:{port}/metrics").parse().unwrap()).unwrap_err();
+        let fault = get(&format!("http://127.0.0.1:{port}/metrics").parse().unwrap(), "").unwrap_err();
         assert!(fault.contains("404") && fault.contains("--metrics-port"), "{fault}");
         thread.join().unwrap();
     }

@@ -28,6 +28,8 @@ use terminal::{Key, Terminal};
 pub struct Settings {
     /// Where the metrics page is.
     pub address: Address,
+    /// Lines of HTTP that each question has beside its own, each with its end: who asks.
+    pub headers: String,
     /// How long between two looks at it. Rates are of that time.
     pub interval: Duration,
     pub sort: Sort,
@@ -41,11 +43,12 @@ pub struct Settings {
 ///
 /// A sentence about what the server, or the terminal, did instead. A server that does not answer later on is told in the table.
 pub fn top(settings: &Settings, out: &mut impl Write) -> Result<(), String> {
-    let mut history = History::new(Page::read(&fetch::get(&settings.address)?), Instant::now());
+    let mut history =
+        History::new(Page::read(&fetch::get(&settings.address, &settings.headers)?), Instant::now());
     let Some(count) = settings.count else { return live(settings, history, out) };
     for _ in 0..count {
         std::thread::sleep(settings.interval);
-        history.add(Page::read(&fetch::get(&settings.address)?), Instant::now());
+        history.add(Page::read(&fetch::get(&settings.address, &settings.headers)?), Instant::now());
         let view = View { width: terminal::width(), ..View::default() };
         let shown = table::text(&history, settings, None, view);
         out.write_all(shown.text.as_bytes()).and_then(|()| out.flush()).map_err(|error| error.to_string())?;
@@ -83,7 +86,7 @@ fn live(settings: &Settings, mut history: History, out: &mut impl Write) -> Resu
             None => {
                 // What was missed, while the machine slept, is not made up for.
                 next = (next + settings.interval).max(Instant::now());
-                match fetch::get(&settings.address) {
+                match fetch::get(&settings.address, &settings.headers) {
                     Ok(text) => {
                         history.add(Page::read(&text), Instant::now());
                         fault = None;

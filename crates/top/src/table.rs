@@ -148,8 +148,13 @@ mod tests {
             history.add(page([count, count * 3.0]), begun + Duration::from_secs(u64::from(second)));
         }
         let address = "localhost".parse().unwrap();
-        let mut settings =
-            Settings { address, interval: Duration::from_secs(1), sort: Sort::Requests, count: None };
+        let mut settings = Settings {
+            address,
+            headers: String::new(),
+            interval: Duration::from_secs(1),
+            sort: Sort::Requests,
+            count: None,
+        };
         let all = |width| View { width, ..View::default() };
         let shown = text(&history, &settings, None, all(200)).text;
         assert!(shown.contains("processors 42 %") && shown.contains("localhost:8002  2 models"), "{shown}");
@@ -176,7 +181,13 @@ mod tests {
         let mut history = History::new(page(), begun);
         history.add(page(), begun + Duration::from_secs(1));
         let address = "localhost".parse().unwrap();
-        let settings = Settings { address, interval: Duration::from_secs(1), sort: Sort::Name, count: None };
+        let settings = Settings {
+            address,
+            headers: String::new(),
+            interval: Duration::from_secs(1),
+            sort: Sort::Name,
+            count: None,
+        };
         let look =
             |height, first| text(&history, &settings, None, View { width: 80, height: Some(height), first });
         let shown = look(23, 0);

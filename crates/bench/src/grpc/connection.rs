@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use h2::client::{Builder, SendRequest};
+use hippocamp_client::Headers;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, TE};
-use http::{HeaderMap, Method, Request, Uri, Version};
+use http::{Method, Request, Uri, Version};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
+
+use crate::message::Encoder;
 
 /// How much may be received before the server has to wait, in bytes: nothing waits here, so as much as the protocol allows.
 const WINDOW: u32 = (1 << 31) - 1;
@@ -25,6 +28,7 @@ const USER_AGENT: HeaderName = http::header::USER_AGENT;
 pub(crate) struct GrpcConnection {
     address: SocketAddr,
     authority: String,
+    headers: Headers,
     open: Mutex<Option<Open>>,
 }
 
@@ -35,10 +39,11 @@ struct Open {
 }
 
 impl GrpcConnection {
-    /// Opens a connection; `authority` is the server's name in requests, `HOST:PORT`.
-    pub(crate) async fn connect(address: SocketAddr, authority: &str) -> io::Result<Arc<GrpcConnection>> {
+    /// Opens a connection for calls that name the server and the caller as the encoder says.
+    pub(crate) async fn connect(address: SocketAddr, encoder: &Encoder) -> io::Result<Arc<GrpcConnection>> {
         let open = Mutex::new(Some(open(address).await?));
-        Ok(Arc::new(GrpcConnection { address, authority: authority.to_owned(), open }))
+        let (authority, headers) = (encoder.authority.clone(), encoder.headers.clone());
+        Ok(Arc::new(GrpcConnection { address, authority, headers, open }))
     }
 
     /// A sender of this connection, which is opened again if it has ended.
@@ -60,7 +65,7 @@ impl GrpcConnection {
         *request.version_mut() = Version::HTTP_2;
         let uri = Uri::builder().scheme("http").authority(self.authority.as_str()).path_and_query(path);
         *request.uri_mut() = uri.build().unwrap_or_else(|_| Uri::from_static("http://localhost/"));
-        let mut headers = HeaderMap::with_capacity(3);
+        let mut headers = self.headers.map().clone();
         headers.insert(TE, HeaderValue::from_static("trailers"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(USER_AGENT, HeaderValue::from_static("hippocamp-bench"));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hippocamp_client::{Failure, Metadata, Result, TensorInfo};
+use hippocamp_client::{Failure, Headers, Metadata, Result, TensorInfo};
 use hippocamp_core::{InferenceServer, TensorMetadata};
 
 use super::{Prepared, Ready, SEED, plan, prepare_request, send_once, target};
@@ -25,6 +25,7 @@ pub(crate) async fn prepare_local(args: &BenchArgs, server: &InferenceServer) ->
     let encoder = Encoder {
         encoding: Encoding::Local,
         authority: "this process".to_owned(),
+        headers: Headers::default(),
         target: target(args),
         request,
         memory: None,

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::{Command, CommandFactory, Parser, ValueEnum};
+#[cfg(feature = "client")]
+use hippocamp_client::Access;
 use hippocamp_top::{Address, Settings, Sort, top};
 
 use super::named;
@@ -21,6 +23,7 @@ use super::named;
         Examples:\n  \
         hippocamp top\n  \
         hippocamp top server:8002 --interval=5\n  \
+        hippocamp top --token-file ops.token\n  \
         hippocamp top --count=1            (one table of one interval, for a script)"
 )]
 struct TopArgs {
@@ -36,9 +39,13 @@ struct TopArgs {
     #[arg(long, value_name = "COLUMN", default_value = "requests")]
     sort: Column,
 
-    /// Print this many tables, one below the other, and end.
-    #[arg(long, value_name = "N")]
+    /// Print this many tables, one below the other, and end. Without it one is kept on the screen until a key ends it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
+
+    #[cfg(feature = "client")]
+    #[command(flatten)]
+    access: Access,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -62,7 +69,12 @@ pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
         Column::Waiting => Sort::Pending,
         Column::Name => Sort::Name,
     };
-    let settings = Settings { address: given.address, interval: given.interval, sort, count: given.count };
+    #[cfg(feature = "client")]
+    let headers = given.access.headers()?.lines();
+    #[cfg(not(feature = "client"))]
+    let headers = String::new();
+    let TopArgs { address, interval, count, .. } = given;
+    let settings = Settings { address, headers, interval, sort, count };
     top(&settings, &mut std::io::stdout()).map_err(|why| anyhow!(why))?;
     Ok(ExitCode::SUCCESS)
 }
