@@ -9,6 +9,7 @@
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+export TMPDIR="$work"
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" --quiet install --no-deps catboost==1.2.10
 "$work/venv/bin/pip" --quiet install onnxruntime==1.32.0 numpy==2.4.6 graphviz==0.21 pandas==3.1.1 scipy==1.17.1 six==1.17.0

@@ -11,6 +11,7 @@
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+export TMPDIR="$work"
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" --quiet install onnxruntime-extensions==0.15.2 onnxruntime==1.32.0 tokenizers==0.23.3 onnx==1.23.2 numpy==2.4.6
 ORT_DISABLE_TELEMETRY=1 "$work/venv/bin/python" -W ignore - <<'PY'
