@@ -21,6 +21,7 @@ use super::python;
 use super::told::{Parts, Told};
 use super::watchdog::{self, Abandoned, Awaited};
 use crate::border::{InstanceKind, Owned, Ref, own, text};
+use crate::in_process::Caller;
 use crate::library::{call_if_there, execute};
 use crate::life::{InstanceObject, Policy, State, TensorNames};
 use crate::objects::MessageObject;
@@ -46,8 +47,6 @@ pub(super) struct TritonInstance {
     watched: Option<[AwaitedEnd; 2]>,
     /// Where the process runs. Not that of a model which may answer later, as the thread that executes does not wait for it.
     shared_core: Option<SharedCore>,
-    /// Whether an execution waits for the calls of its model.
-    waits: bool,
 }
 
 /// An instance that the backend was told of: whoever has it keeps it from being finalized.
@@ -65,12 +64,15 @@ pub(super) struct InstanceParts {
     abandoning: OnceLock<AwaitedEnd>,
     /// Whether an execution was given up.
     pub(super) is_stuck: AtomicBool,
+    /// Whether what it calls is waited for by its executions.
+    waits: bool,
 }
 
 impl TritonInstance {
     pub(super) fn new(version: &Arc<Version>, spec: &InstanceSpec) -> Result<TritonInstance> {
         let is_python = version.backend.python.is_some();
         let shares_cores = is_python && python::shares_cores(&spec.config, &version.settings)?;
+        let is_decoupled = spec.config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
         version.object.server.caller.set_batches(spec.config.max_batch_size > 0);
         let group = Group::of(spec);
         let host_policy = version.settings.host_policy(&group.host_policy);
@@ -93,6 +95,7 @@ impl TritonInstance {
             stub: OnceLock::new(),
             abandoning: OnceLock::new(),
             is_stuck: AtomicBool::new(false),
+            waits: is_python && !is_decoupled,
         };
         let _one_at_a_time = (!may_load_in_parallel(version)).then(|| version.initializing.lock());
         let known = Arc::new(initialized(parts, &spec.name)?);
@@ -102,15 +105,13 @@ impl TritonInstance {
             ready.retain(|other| other.upgrade().is_some());
             ready.push(Arc::downgrade(&known));
         }
-        let is_decoupled = spec.config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
-        let waits = is_python && !is_decoupled;
-        if waits {
-            version.object.server.caller.begin_instance();
+        if let Some(caller) = known.caller() {
+            caller.begin_instance();
         }
         let shares = shares_cores && !is_decoupled;
         let shared_core = known.stub.get().filter(|_| shares).map(|stub| SharedCore::new(Arc::clone(stub)));
         let device = device_lock(version, spec.device, &spec.config);
-        Ok(TritonInstance { known, device, watched: None, shared_core, waits })
+        Ok(TritonInstance { known, device, watched: None, shared_core })
     }
 
     /// Answers the requests whose clients are gone.
@@ -128,11 +129,11 @@ impl TritonInstance {
     /// Gives requests to the backend. If it does not take them, they are answered with its error.
     fn give(&mut self, requests: &[Ref<RequestObject>], execution: &Arc<Execution>) {
         let _alone = self.device.as_ref().map(|device| device.lock());
-        let caller = self.waits.then_some(&self.known.version.object.server.caller);
-        let call = || {
-            let call = || execute(&self.known.backend().entry_points, self.known.object.as_ref(), requests);
-            caller.map_or_else(call, |caller| caller.executing(call))
-        };
+        let caller = self.known.caller();
+        let call = || execute(&self.known.backend().entry_points, self.known.object.as_ref(), requests);
+        if let Some(caller) = caller {
+            caller.begin_execution();
+        }
         let executed = match &mut self.shared_core {
             Some(shared) => shared.execute(call),
             None => call(),
@@ -140,6 +141,12 @@ impl TritonInstance {
         let is_stuck = &self.known.is_stuck;
         if is_stuck.load(Ordering::Acquire) && is_stuck.swap(false, Ordering::AcqRel) {
             watchdog::returned("execute", &self.known.name());
+            // It is no more among those that execute; that it is an instance ends as usual.
+            if let Some(caller) = caller {
+                caller.begin_instance();
+            }
+        } else if let Some(caller) = caller {
+            caller.end_execution();
         }
         let Err(error) = executed else { return };
         self.known.object.executions.forget(execution);
@@ -225,8 +232,8 @@ impl Drop for TritonInstance {
         // The next process of the thread starts with all cores.
         self.shared_core = None;
         let (name, version) = (self.known.name(), &self.known.version);
-        if self.waits {
-            version.object.server.caller.end_instance();
+        if let Some(caller) = self.known.caller() {
+            caller.end_instance();
         }
         self.known.object.outstanding.wait(&name, || self.lost());
         let is_last = version.instances.fetch_sub(1, Ordering::AcqRel) == 1;
@@ -266,6 +273,11 @@ fn initialized(parts: InstanceParts, name: &str) -> Result<Told<InstanceParts>> 
 }
 
 impl InstanceParts {
+    /// The model as one that waits for what it calls, if it is one.
+    fn caller(&self) -> Option<&Caller> {
+        self.waits.then_some(&self.version.object.server.caller)
+    }
+
     /// Sets the process.
     fn watch(&self, stub: Stub) {
         debug!(instance = self.name(), pid = stub.pid(), "the stub of the instance is watched");
@@ -283,10 +295,18 @@ impl InstanceParts {
         // Set before: whoever returns just then looks at it.
         self.is_stuck.store(true, Ordering::Release);
         let left = watchdog::leave();
+        // Before its successor is made.
+        if let Some(caller) = self.caller() {
+            caller.give_up();
+        }
         let name = self.name();
         if !stuck(python::ended(&name)) {
             if self.is_stuck.swap(false, Ordering::AcqRel) {
                 watchdog::is_back();
+                if let Some(caller) = self.caller() {
+                    caller.begin_instance();
+                    caller.begin_execution();
+                }
             }
             return;
         }
