@@ -20,6 +20,9 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// The name of a model that has no `model.py`.
+const WITHOUT_CODE: &str = "without_code";
+
 /// What the crate that looks for processes has logged, of all tests.
 static LOG: Mutex<String> = Mutex::new(String::new());
 
@@ -115,6 +118,9 @@ impl Stubs {
         let mut repository = Repository::default();
         for name in models {
             repository = repository.with(name, &format!("backend: \"python\" {TENSORS}"));
+            if *name != WITHOUT_CODE {
+                repository.write(&format!("{name}/1/model.py"), "");
+            }
         }
         let backends: Vec<Arc<dyn Backend>> = vec![Arc::new(TritonBackends::new(settings))];
         let (server, faults) = TestServer::start_with_backends(repository, |_| {}, backends).await;
@@ -361,4 +367,17 @@ async fn an_instance_that_never_says_whether_it_is_ready_is_made_anew_all_the_sa
     assert!(server.stop(Duration::from_secs(30)).await);
     stubs.event("InstanceFinalized", 2).await;
     assert_eq!(stubs.event("Finalize", 1).await, "-");
+}
+
+#[tokio::test]
+async fn a_model_without_code_is_told_before_a_stub_is_started() {
+    let stubs = Stubs::new();
+    let (server, faults) = stubs.start(&[WITHOUT_CODE]).await;
+    let expected = format!("{WITHOUT_CODE}/1/model.py', No such file");
+    let [fault] = &*faults else { panic!("{faults:?}") };
+    assert!(fault.contains(&format!("model '{WITHOUT_CODE}'")), "{fault}");
+    assert!(fault.contains("Python model file not found in '") && fault.contains(&expected), "{fault}");
+    let events = stubs.events();
+    assert!(!events.iter().any(|event| event.contains("Stub")), "{events:?}");
+    assert!(server.stop(Duration::from_secs(30)).await);
 }

@@ -106,7 +106,7 @@ impl TritonModel {
         let tried = backend
             .python
             .as_ref()
-            .map_or(Ok(()), |python| python.try_stub(&config.name, Path::new(&*folder), config));
+            .map_or(Ok(()), |python| python.try_stub(object.version, Path::new(&*folder), config));
         let result = tried.and_then(|()| {
             *is_known.lock() = true;
             self.tell(&config.name)

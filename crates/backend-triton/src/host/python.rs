@@ -1,5 +1,6 @@
 //! What the Python backend needs of its host, beyond what every backend needs.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ const ENVIRONMENT: &str = "EXECUTION_ENV_PATH";
 /// Whether the stub of an instance may share a core with the thread of the instance: `auto` or `on`, as long as that is measured to be
 /// faster, or `off`, the default. The setting of the backend, and the parameter of a model, which goes before it.
 const SHARED_CORE: (&str, &str) = ("shared-core", "SHARED_CORE");
+/// What a Python model is in, unless its config names another file.
+const MODEL_FILE: &str = "model.py";
 /// Stands for the model's folder in it.
 const MODEL_FOLDER: &str = "$$TRITON_MODEL_DIRECTORY";
 
@@ -31,6 +34,8 @@ pub(super) struct Python {
     host: Option<Host>,
     /// Where the stub is, unless a model brings its own.
     folder: PathBuf,
+    /// The code of a backend that is written in Python itself, whose models bring none.
+    code: Option<PathBuf>,
 }
 
 impl Python {
@@ -56,11 +61,15 @@ impl Python {
             settings.config.push((PYTHON.to_owned(), PREFIX_SETTING.to_owned(), prefix));
         }
         let folder = found.library.parent().unwrap_or(Path::new("")).to_owned();
-        Some(Arc::new(Python { host, folder }))
+        let code = found.is_python_based.then(|| found.folder.join(MODEL_FILE));
+        Some(Arc::new(Python { host, folder, code }))
     }
 
-    /// Tries the stub of a model before the backend starts it and waits for it.
-    pub(super) fn try_stub(&self, model: &str, folder: &Path, config: &ModelConfig) -> Result<()> {
+    /// Looks for the code of a model, and tries its stub, before the backend starts that and waits for it: a stub without code
+    /// ends by a signal.
+    pub(super) fn try_stub(&self, version: u64, folder: &Path, config: &ModelConfig) -> Result<()> {
+        let model = &*config.name;
+        self.find_code(version, folder, config)?;
         let stub = trial::stub_of(&self.folder, folder);
         let environment = environment(config, folder);
         let refused = |why| Error::unavailable(format!("model '{model}' cannot be executed: {why}"));
@@ -74,6 +83,25 @@ impl Python {
             check_path("EXECUTION_ENV_PATH", environment).map_err(refused)?;
         }
         trial::run(&stub, environment.as_deref()).map_err(refused)
+    }
+
+    fn find_code(&self, version: u64, folder: &Path, config: &ModelConfig) -> Result<()> {
+        let name = match config.default_model_filename.as_str() {
+            "" => MODEL_FILE,
+            named => named,
+        };
+        let code = folder.join(version.to_string()).join(name);
+        let looked = fs::metadata(&code);
+        let is_there = looked.as_ref().is_ok_and(fs::Metadata::is_file);
+        if is_there || self.code.as_deref().is_some_and(Path::is_file) {
+            return Ok(());
+        }
+        let what = looked.map_or_else(|error| error.to_string(), |_| "it is no file".to_owned());
+        Err(Error::invalid_arg(format!(
+            "model '{}' cannot be executed: Python model file not found in '{}', {what}",
+            config.name,
+            code.display()
+        )))
     }
 
     /// What an initialization waits for. Fails if too many of them have never returned.
