@@ -60,6 +60,19 @@ pub struct Context {
     pub settings: LoadSettings,
 }
 
+/// What is said of a model whose config names the library of its backend, if that is not there.
+fn no_runtime(model: &str, config: &ModelConfig, directories: ModelDirectories<'_>) -> Error {
+    let ModelConfig { backend, runtime, .. } = config;
+    let folders = directories.version.into_iter().chain([directories.model]);
+    let folders: Vec<_> = folders.map(|folder| format!("'{}'", folder.display())).collect();
+    let error = Error::invalid_arg(format!(
+        "unable to find backend library '{runtime}' for model '{model}', which its config names as runtime: it is neither in {} nor in \
+         the folder '{backend}' of --backend-directory",
+        folders.join(" nor ")
+    ));
+    about(error, "runtime", FaultKind::Other)
+}
+
 impl Context {
     pub fn new(backends: Backends, devices: &Devices, settings: LoadSettings) -> Context {
         let facts = default_facts(&backends, devices);
@@ -86,6 +99,9 @@ impl Context {
         directories: ModelDirectories<'_>,
     ) -> Result<Arc<dyn Backend>> {
         self.backends.find(&config.backend, &config.runtime, directories).ok_or_else(|| {
+            if !config.backend.is_empty() && !config.runtime.is_empty() {
+                return no_runtime(model, config, directories);
+            }
             let (wanted, there) = (&config.backend, self.backends.names().collect::<Vec<_>>().join(", "));
             let error = Error::invalid_arg(if wanted.is_empty() {
                 format!(

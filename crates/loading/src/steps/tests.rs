@@ -67,6 +67,25 @@ fn each_requirement_is_the_first_once_those_before_it_are_met() {
 }
 
 #[test]
+fn a_library_that_is_not_there_is_told_with_the_folders_and_as_one_fault() {
+    let repository = tempfile::tempdir().unwrap();
+    let config = TENSORS.replace("label_filename: \"labels.txt\"", "");
+    let folder = folder(repository.path(), &format!("{config} runtime: \"libtriton_none.so\""));
+    let found = check_model(&Context::for_tests(), &folder).findings;
+    let [finding] = &*found else { panic!("{found:?}") };
+    let version = folder.path.join("1");
+    for part in [
+        "'libtriton_none.so' for model 'm'",
+        &*version.to_string_lossy(),
+        "the folder 'none' of --backend-directory",
+    ] {
+        assert!(finding.message.contains(part), "{part}: {}", finding.message);
+    }
+    assert_eq!(finding.field, "runtime");
+    assert_eq!(loaded(&folder), finding.message);
+}
+
+#[test]
 fn a_load_tells_all_faults_of_a_config_as_a_check_does() {
     let repository = tempfile::tempdir().unwrap();
     let config = "name: \"other\" backend: \"none\" max_batch_size: -1 input { name: \"x\" dims: 0 }";
