@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 
 import pytest
@@ -172,6 +173,87 @@ def test_a_model_of_a_folder_is_scaled_and_unloaded(tmp_path):
         for call in ("min_worker=-1", "max_worker=-2"):
             status, refused = served.json("management", "PUT", f"/models/simple?{call}")
             assert (status, refused["type"]) == (400, "BadRequestException"), refused
+
+
+def test_operations_on_one_model_take_turns(tmp_path):
+    """Clients register, scale and remove one name at once, with archives of further versions in the store: each answer is true, and
+    the last removal leaves nothing that somebody did not register."""
+    for number in ("1.0", "2.0", "10.0"):
+        make_mar(tmp_path, f"id{number}", "simple", "base_handler", number, modelname="id")
+    config = tmp_path / "config.properties"
+    config.write_text("enable_model_api=true\nload_models=all\n")
+    flags = [*FLAGS, f"--ts-config={config}", "--model-control-mode=explicit"]
+    with ServerProcess(tmp_path, flags=flags) as process:
+        served = TorchServe(process)
+        answers = {"register": set(), "remove": set(), "scale": set()}
+        is_over = threading.Event()
+
+        def scale(workers):
+            while not is_over.is_set():
+                status, done = served.json("management", "PUT", f"/models/id?min_worker={workers}&synchronous=true")
+                answers["scale"].add((status, done.get("status") or done["type"]))
+
+        scaling = [threading.Thread(target=scale, args=(workers,)) for workers in (0, 1, 2)]
+        for thread in scaling:
+            thread.start()
+        for _ in range(10):
+            for what, method, path in (("register", "POST", "/models?url=id1.0.mar&initial_workers=1"), ("remove", "DELETE", "/models/id")):
+                status, done = served.json("management", method, path)
+                answers[what].add((status, done.get("status") or done["message"]))
+        is_over.set()
+        for thread in scaling:
+            thread.join()
+        assert answers["register"] == {(200, 'Model "id" Version: 1.0 registered with 1 initial workers')}
+        assert answers["remove"] == {(200, 'Model "id" unregistered')}
+        scaled = {(200, f"Workers scaled to {workers} for model: id") for workers in (0, 1, 2)}
+        assert answers["scale"] <= {*scaled, (404, "ModelNotFoundException")}
+        assert served.json("management", "GET", "/models") == (200, {"models": []})
+        served.ports["v2"] = process.http_port
+        _, index = served.json("v2", "POST", "/v2/repository/index")
+        assert [each for each in index if each.get("state") == "READY"] == []
+
+
+def test_workers_say_since_when_they_are_ready(served):
+    def times():
+        (described,) = served.json("management", "GET", "/models/simple/2.5")[1]
+        return [worker["startTime"] for worker in described["workers"]]
+
+    served.json("management", "PUT", "/models/simple/2.5?min_worker=1&synchronous=true")
+    before = times()
+    served.json("management", "PUT", "/models/simple/2.5?min_worker=0&synchronous=true")
+    assert times() == []
+    served.json("management", "PUT", "/models/simple/2.5?min_worker=1&synchronous=true")
+    first = times()
+    assert len(before) == len(first) == 1 and before < first
+    served.json("management", "PUT", "/models/simple/2.5?min_worker=3&synchronous=true")
+    more = times()
+    # The one that was there may go on.
+    assert len(more) == 3 and more[0] in (first[0], more[1]) and first[0] < more[1] == more[2]
+
+
+def test_a_snapshot_of_torchserve_is_served(tmp_path):
+    for number in ("1.0", "2.0", "10.0"):
+        make_mar(tmp_path, f"id{number}", "simple", "base_handler", number, modelname="id")
+    versions = {
+        number: {"defaultVersion": number == "2.0", "marName": f"id{number}.mar", "minWorkers": workers, "maxWorkers": 2, "batchSize": 1}
+        for number, workers in (("1.0", 1), ("2.0", 2), ("10.0", 0))
+    }
+    snapshot = json.dumps({"name": "startup.cfg", "modelCount": 3, "created": 1795952426, "models": {"id": versions}}, indent=2)
+    # As Java's Properties.store writes it.
+    escaped = snapshot.replace("\\", "\\\\").replace("\n", "\\n").replace(":", "\\:")
+    config = tmp_path / "20261130.cfg"
+    config.write_text(f"#Saving snapshot\nload_models=all\nversion=0.12.0\nvmargs=-Xmx1g\njob_queue_sise=9\nmodel_snapshot={escaped}\n")
+    with ServerProcess(tmp_path, flags=[*FLAGS, f"--ts-config={config}"]) as process:
+        served = TorchServe(process)
+        (described,) = served.json("management", "GET", "/models/id")[1]
+        assert (described["modelVersion"], len(described["workers"]), described["loadedAtStartup"]) == ("2.0", 2, True)
+        all_of_it = served.json("management", "GET", "/models/id/all")[1]
+        assert {each["modelVersion"]: len(each["workers"]) for each in all_of_it} == {"1.0": 1, "2.0": 2, "10.0": 0}
+        status, refused = served.json("inference", "GET", "/explanations/id/1.0")
+        assert (status, refused["type"]) == (400, "BadRequestException")
+        log = process.log()
+        assert "'vmargs' has no effect: it is about Java" in log
+        assert "'job_queue_sise' is no key of TorchServe: was 'job_queue_size' meant?" in log
 
 
 def test_an_archive_that_is_not_served_leaves_nothing(served, tmp_path):

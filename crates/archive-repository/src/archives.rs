@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub(crate) registered: Vec<Registered>,
     /// The number of the last registration. That of archives which nobody registered is 0.
     last_id: u64,
+    /// Whether clients may have registered archives since.
+    has_begun: bool,
     /// Archives in a store that a client has unregistered, until they change.
     pub(crate) hidden: BTreeMap<PathBuf, Fingerprint>,
 }
@@ -154,6 +156,20 @@ impl Archives {
         found.ok_or_else(|| RegisterFault::NotFound(url.to_owned()))
     }
 
+    /// The name under which an archive would be registered; an empty one if it cannot be read. Blocks on the disk.
+    pub fn name_of(&self, path: &Path, options: &Options) -> String {
+        let own = || {
+            let converted = self.conversions.of(path, options, &self.backends);
+            converted.manifest.as_ref().map(|manifest| manifest.model_name.clone())
+        };
+        options.name.clone().or_else(own).unwrap_or_default()
+    }
+
+    /// From now on it is clients who register archives.
+    pub fn begin(&self) {
+        self.state.lock().has_begun = true;
+    }
+
     /// The model store into which archives are fetched.
     pub fn store(&self) -> Option<&Path> {
         self.stores.first().map(PathBuf::as_path)
@@ -213,8 +229,9 @@ impl Archives {
                 return Err(RegisterFault::NotFound(url.to_owned()));
             }
             state.last_id += 1;
-            let id = state.last_id;
+            let (id, at_start) = (state.last_id, !state.has_begun);
             state.registered.push(Registered {
+                at_start,
                 id,
                 name: name.clone(),
                 version: version.clone(),
@@ -224,7 +241,7 @@ impl Archives {
                 fetched,
             });
             drop(state);
-            let called = Called { id, name: &name, version: &version, model: &model, url };
+            let called = Called { id, name: &name, version: &version, model: &model, url, at_start };
             return Ok(Registration::new(called, &converted, &options, false));
         }
     }
@@ -282,6 +299,7 @@ impl Archives {
                     ..Options::default()
                 },
                 fetched: false,
+                at_start: registration.at_start,
             });
         }
     }

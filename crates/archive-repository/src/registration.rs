@@ -31,6 +31,8 @@ pub struct Registration {
     pub workers: Option<u32>,
     /// Whether it lies in a model store and was not registered by a client.
     pub dropped: bool,
+    /// Whether it was there when clients began to register archives.
+    pub at_start: bool,
     /// Why it cannot be served, if it cannot.
     pub fault: Option<String>,
 }
@@ -47,6 +49,8 @@ pub(crate) struct Registered {
     pub(crate) options: Options,
     /// Whether the archive was fetched into the store: it is deleted with the last registration.
     pub(crate) fetched: bool,
+    /// Whether it was there when clients began to register archives.
+    pub(crate) at_start: bool,
 }
 
 /// What an archive is called.
@@ -57,6 +61,7 @@ pub(crate) struct Called<'a> {
     pub(crate) version: &'a str,
     pub(crate) model: &'a str,
     pub(crate) url: &'a str,
+    pub(crate) at_start: bool,
 }
 
 impl Registration {
@@ -67,7 +72,7 @@ impl Registration {
         options: &Options,
         dropped: bool,
     ) -> Registration {
-        let Called { id, name, version, model, url } = called;
+        let Called { id, name, version, model, url, at_start } = called;
         let of_archive = converted.manifest.as_ref().map(|manifest| &*manifest.runtime);
         let runtime = options.runtime.as_deref().or(of_archive).unwrap_or("python");
         let (network, batch_size, max_batch_delay, own) = match &converted.conversion {
@@ -88,6 +93,7 @@ impl Registration {
             max_batch_delay,
             workers: options.workers.or(own),
             dropped,
+            at_start,
             fault: converted.conversion.as_ref().err().cloned(),
         }
     }

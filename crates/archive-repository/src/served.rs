@@ -9,7 +9,7 @@ use hippocamp_archive::{Options, is_archive_folder, is_archive_name};
 
 use crate::archives::Archives;
 use crate::converted::Converted;
-use crate::registration::{Called, Registration};
+use crate::registration::{Called, Registered, Registration};
 
 /// One archive that is served, with the name of the server's model.
 #[derive(Debug)]
@@ -45,8 +45,8 @@ impl Archives {
         for each in &registered {
             let converted = convert(&each.path, &each.options);
             let model = each.options.name.as_deref().unwrap_or(&each.name);
-            let called =
-                Called { id: each.id, name: &each.name, version: &each.version, model, url: &each.url };
+            let Registered { id, name, version, url, at_start, .. } = each;
+            let called = Called { id: *id, name, version, model, url, at_start: *at_start };
             let registration = Registration::new(called, &converted, &each.options, false);
             served.push(Served { converted, registration });
         }
@@ -69,7 +69,8 @@ impl Archives {
             let options = Options { name: Some(model.clone()), ..Options::default() };
             let converted = convert(path, &options);
             let converted = without_clash(converted, &model, &served);
-            let called = Called { id: 0, name: &name, version: &version, model: &model, url: &url };
+            let called =
+                Called { id: 0, name: &name, version: &version, model: &model, url: &url, at_start: true };
             let registration = Registration::new(called, &converted, &options, true);
             served.push(Served { converted, registration });
         }

@@ -146,6 +146,7 @@ impl EnsembleSource {
             statistics: Arc::clone(statistics),
             labels: self.labels(steps),
             sequences,
+            ready_since: Vec::new(),
             last_use: LastUse::now(),
             uses,
             executor: Executor::Ensemble(ensemble),

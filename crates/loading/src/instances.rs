@@ -57,6 +57,16 @@ pub fn plans(
     Ok(plans)
 }
 
+/// How many instances the groups of a config have.
+pub fn count(config: &ModelConfig) -> usize {
+    let active = config.instance_group.iter().filter(|group| !group.passive);
+    let each = active.map(|group| {
+        let places = if group.kind() == Kind::Gpu { group.gpus.len() } else { 1 };
+        usize::try_from(group.count.max(1)).unwrap_or(1) * places
+    });
+    each.sum()
+}
+
 /// Has each instance on a GPU leave requests to the others when that GPU is lost, as long as one of them is not.
 fn stand_aside(plans: &mut [InstancePlan], devices: &Devices) {
     let places: BTreeSet<Option<i32>> = plans.iter().map(|plan| gpu(plan.spec.device)).collect();

@@ -2,8 +2,10 @@
 //! that is being served.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use hippocamp_backend::{Error, Model, ModelDirectories, ModelSource, Result, Uses};
 use hippocamp_model_config::{self as model_config, Interface, ModelConfig};
@@ -13,7 +15,6 @@ use hippocamp_scheduler::{
     self as scheduler, InstancePlan, QueueSettings, RateLimiter, Scheduler, SequencePolicy,
 };
 use hippocamp_serving::{Executor, LastUse, LoadedModel, ModelCache, ReadyCheck, ResponseCache, observers};
-use hippocamp_statistics::ModelStatistics;
 use tracing::info;
 
 use crate::failure::{LoadFailure, all_versions};
@@ -124,7 +125,7 @@ impl Loading<'_> {
         };
         let files = self.files.get(&version).cloned().unwrap_or_default();
         let opened = Arc::new(Opened { model, written: self.config.clone(), files });
-        Ok(self.started(version, completed, execution, Arc::default(), opened))
+        Ok(self.started(version, completed, execution, opened, None))
     }
 
     /// Reuses a version that serves under the new config, if it does not have to be loaded again. `None` if it has to.
@@ -149,9 +150,7 @@ impl Loading<'_> {
         };
         let Opened { model, files, .. } = &*reusable.opened;
         let opened = Opened { model: Arc::clone(model), written: self.config.clone(), files: files.clone() };
-        // The model was not loaded again, so its statistics continue.
-        let statistics = Arc::clone(&reusable.model.statistics);
-        Ok(Some(self.started(version, completed, execution, statistics, Arc::new(opened))))
+        Ok(Some(self.started(version, completed, execution, Arc::new(opened), Some(&reusable.model))))
     }
 
     /// The execution of a version that is reused: its scheduler as it is, or a new scheduler with the same instances. `None` if
@@ -233,16 +232,19 @@ impl Loading<'_> {
         Ok(settings.with_strategy(strategy))
     }
 
-    /// The version with all that belongs to it.
+    /// The version with all that belongs to it. `before` is the one whose instances it goes on with.
     fn started(
         &self,
         version: u64,
         completed: Completed,
         (scheduler, stopped): Execution,
-        statistics: Arc<ModelStatistics>,
         opened: Arc<Opened>,
+        before: Option<&LoadedModel>,
     ) -> Started {
         let Completed { config, interface } = completed;
+        // What was not loaded again goes on with its statistics.
+        let statistics = before.map(|model| Arc::clone(&model.statistics)).unwrap_or_default();
+        let kept = before.map_or(&[][..], |model| &model.ready_since);
         let name: Arc<str> = self.folder.name.as_str().into();
         let settings = &self.loader.context.settings;
         statistics.want_latencies(&settings.latencies.wanted(&config, interface.decoupled));
@@ -250,6 +252,7 @@ impl Loading<'_> {
         let ready_check = ReadyCheck::of(&opened.model, &name);
         let model = LoadedModel {
             ready_check,
+            ready_since: ready_since(&config, kept),
             labels: self.labels.clone(),
             name,
             version,
@@ -293,6 +296,12 @@ impl Loading<'_> {
 }
 
 /// Whether the dynamic batcher has the requests.
+/// When each instance was ready: the first ones at the times `kept`, the others now.
+fn ready_since(config: &ModelConfig, kept: &[SystemTime]) -> Vec<SystemTime> {
+    let now = SystemTime::now();
+    kept.iter().copied().chain(iter::repeat(now)).take(instances::count(config)).collect()
+}
+
 fn is_dynamic(config: &ModelConfig) -> bool {
     matches!(config.scheduling_choice, Some(SchedulingChoice::DynamicBatching(_)))
 }

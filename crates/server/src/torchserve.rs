@@ -125,22 +125,11 @@ pub(crate) fn add_archives(
     let names = backends.iter().map(|backend| backend.name().to_owned()).collect();
     let models = args.torchserve.load_models(config);
     let archives = Archives::new(stores, models == LoadModels::All, names);
-    let mut listed: Vec<(Option<String>, String, Options)> = Vec::new();
-    if let LoadModels::Listed(models) = models {
-        listed.extend(models.into_iter().map(|(name, file)| (name, file, Options::default())));
-    }
-    for model in &config.models {
-        let options = Options {
-            batch_size: model.batch_size,
-            max_batch_delay: model.max_batch_delay,
-            workers: model.min_workers,
-            ..Options::default()
-        };
-        listed.push((Some(model.name.clone()), model.mar_name.clone(), options));
-    }
+    let listed = listed(models, config);
     let others = list(&settings.repositories, &settings.scan_options()).models;
     for (name, file, options) in listed {
-        let workers = options.workers.or(config.default_workers_per_model).filter(|&count| count > 0);
+        let usual = config.default_workers_per_model.filter(|&count| count > 0);
+        let workers = options.workers.or(usual);
         let options = Options { name, workers, ..options };
         let register = || {
             let path = archives.find(&file)?;
@@ -155,7 +144,8 @@ pub(crate) fn add_archives(
                 continue;
             }
         };
-        if settings.control_mode == ControlMode::Explicit
+        if workers != Some(0)
+            && settings.control_mode == ControlMode::Explicit
             && !settings.load_models.iter().any(|name| name == "*")
         {
             settings.load_models.push(registration.model);
@@ -166,6 +156,31 @@ pub(crate) fn add_archives(
         settings.repositories.push(RepositoryLocation::Remote(Arc::clone(&archives) as _));
     }
     archives
+}
+
+/// The archives that are registered at the start: those that are to be loaded, with what the key `models` says of them, and the others
+/// of that key, of which TorchServe's snapshots are.
+fn listed(models: LoadModels, config: &TorchServeConfig) -> Vec<(Option<String>, String, Options)> {
+    let mut named: Vec<(Option<String>, String)> = Vec::new();
+    if let LoadModels::Listed(models) = models {
+        named = models;
+    }
+    let mut listed = Vec::new();
+    for model in &config.models {
+        let of_model = |(name, file): &(Option<String>, String)| {
+            *file == model.mar_name && name.as_ref().is_none_or(|name| *name == model.name)
+        };
+        named.retain(|each| !of_model(each));
+        let options = Options {
+            batch_size: model.batch_size,
+            max_batch_delay: model.max_batch_delay,
+            workers: model.min_workers,
+            ..Options::default()
+        };
+        listed.push((Some(model.name.clone()), model.mar_name.clone(), options));
+    }
+    listed.extend(named.into_iter().map(|(name, file)| (name, file, Options::default())));
+    listed
 }
 
 /// Whether the start has failed where archives that could not be loaded do not count: TorchServe logs them and serves the others.
@@ -194,8 +209,11 @@ pub(crate) fn api(
     archives: Arc<Archives>,
 ) -> anyhow::Result<Arc<TorchServe>> {
     let flags = &args.torchserve;
-    for key in &config.passed_over {
-        warn!("--ts-config: '{key}' has no effect in this server");
+    for warning in &config.warnings {
+        warn!("--ts-config: {warning}");
+    }
+    if flags.ts_config.is_some() && !flags.allow_torchserve {
+        warn!("--ts-config: its addresses and settings of the API have no effect without --allow-torchserve");
     }
     let wants_tokens = match (flags.ts_token_auth, config.disable_token_authorization) {
         (Some(wanted), _) => wanted,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use hippocamp_backend::{
     DeferredWake, Error, InputTensor, ModelId, Observer, Observers, RegisteredObservers, Request,
@@ -47,6 +48,8 @@ pub struct LoadedModel {
     pub sequences: Vec<Arc<Scheduler>>,
     /// Its part of the response cache, if its config asks for one.
     pub cache: Option<ModelCache>,
+    /// When each of its instances was ready to serve. Empty for an ensemble.
+    pub ready_since: Vec<SystemTime>,
     /// The time of the last request. It is only updated if the server loads models lazily.
     pub last_use: LastUse,
     /// The count of uses. `None` if it is not needed: it is kept for models with sequences, and if models may be evicted.

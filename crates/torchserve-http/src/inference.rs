@@ -39,11 +39,11 @@ pub(crate) async fn answer(
             let text = if healthy { "Healthy" } else { "Unhealthy" };
             Ok(answer::status(if healthy { 200 } else { 500 }, text))
         }
-        Inference::Explain { model } => {
+        Inference::Explain { model, version } => {
             body.discard().await;
             front.may_infer(&head.headers, &model)?;
             // The model is looked for first, as TorchServe does.
-            front.torchserve.accept(&model, None).await?;
+            front.torchserve.accept(&model, version.as_deref()).await?;
             Err(Failure::bad_request(format!(
                 "model '{model}' has no explanations: these are made by Python handlers, which are not executed here"
             )))

@@ -15,6 +15,7 @@ pub(crate) enum Inference<'a> {
     },
     Explain {
         model: Cow<'a, str>,
+        version: Option<Cow<'a, str>>,
     },
     /// In the first version of KServe's protocol.
     Instances {
@@ -74,12 +75,15 @@ pub(crate) fn inference(path: &str) -> Option<Inference<'_>> {
         ["invocations"] => return Some(Inference::Invocations),
         // What follows is the handler's own, of which there is none.
         ["predictions", model] | ["models", model, "invoke"] => predict(model, None),
-        ["explanations", model, ..] => return Some(Inference::Explain { model: decode(model) }),
+        ["explanations", model] => return Some(Inference::Explain { model: decode(model), version: None }),
+        ["explanations", model, version, ..] => {
+            return Some(Inference::Explain { model: decode(model), version: Some(decode(version)) });
+        }
         ["v1", "models", call] => {
             let (model, what) = call.rsplit_once(':')?;
             return match what {
                 "predict" => Some(Inference::Instances { model: decode(model) }),
-                "explain" => Some(Inference::Explain { model: decode(model) }),
+                "explain" => Some(Inference::Explain { model: decode(model), version: None }),
                 _ => None,
             };
         }
@@ -144,8 +148,13 @@ mod tests {
         assert_eq!(inference("/fd/predict"), Some(predict("fd", None)));
         assert_eq!(inference("/fd/2.0/predict"), Some(predict("fd", Some("2.0"))));
         assert_eq!(inference("/v1/models/a:b:predict"), Some(Inference::Instances { model: "a:b".into() }));
-        assert_eq!(inference("/v1/models/a:explain"), Some(Inference::Explain { model: "a".into() }));
-        assert_eq!(inference("/explanations/a/1"), Some(Inference::Explain { model: "a".into() }));
+        let explain = |version: Option<&'static str>| Inference::Explain {
+            model: "a".into(),
+            version: version.map(Into::into),
+        };
+        assert_eq!(inference("/v1/models/a:explain"), Some(explain(None)));
+        assert_eq!(inference("/explanations/a"), Some(explain(None)));
+        assert_eq!(inference("/explanations/a/1"), Some(explain(Some("1"))));
         for path in ["/", "/predictions", "/predictions/", "/models", "/v1/models/a", "/v2", "//", "/nope"] {
             assert_eq!(inference(path), None, "{path}");
         }

@@ -1,11 +1,11 @@
 //! The settings of a `config.properties`.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use hippocamp_files as files;
 
-use crate::properties;
+use crate::config_models::ConfiguredModel;
+use crate::{config_keys, config_models, properties};
 
 /// The most bytes of such a file.
 const MAX_FILE: u64 = 1 << 20;
@@ -35,7 +35,7 @@ pub struct TorchServeConfig {
     pub grpc_management_port: Option<u16>,
     pub model_store: Option<PathBuf>,
     pub load_models: Option<LoadModels>,
-    /// Of the key `models`, JSON by names and versions.
+    /// Of the keys `models` and `model_snapshot`, JSON by names and versions. Of each name the default version comes first.
     pub models: Vec<ConfiguredModel>,
     pub default_workers_per_model: Option<u32>,
     pub max_request_size: Option<usize>,
@@ -44,44 +44,33 @@ pub struct TorchServeConfig {
     pub disable_token_authorization: Option<bool>,
     pub token_expiration_min: Option<u64>,
     pub enable_metrics_api: Option<bool>,
-    /// The keys that are passed over, for the log.
-    pub passed_over: Vec<String>,
+    /// Whether they are of a snapshot, which stands for `load_models`.
+    pub is_snapshot: bool,
+    /// What has no effect, and why, for the log.
+    pub warnings: Vec<String>,
 }
 
-/// A model of the key `models`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each is the key of that name")]
-pub struct ConfiguredModel {
-    pub name: String,
-    pub mar_name: String,
-    pub min_workers: Option<u32>,
-    pub batch_size: Option<u32>,
-    pub max_batch_delay: Option<u32>,
-}
-
-/// Keys of things that are otherwise here: Python workers, Netty, logging.
-const WITHOUT_MEANING: &[&str] = &[
-    "async_logging",
-    "number_of_netty_threads",
-    "netty_client_threads",
-    "vmargs",
-    "job_queue_size",
-    "number_of_gpu",
-    "default_response_timeout",
-    "default_startup_timeout",
-    "unregister_model_timeout",
-    "prefer_direct_buffer",
-    "install_py_dep_per_model",
-    "metrics_mode",
-    "metrics_config",
+/// The keys that mean something here.
+pub(crate) const HONOURED: &[&str] = &[
+    "inference_address",
+    "management_address",
+    "metrics_address",
+    "grpc_inference_address",
+    "grpc_management_address",
+    "grpc_inference_port",
+    "grpc_management_port",
+    "enable_grpc_ssl",
+    "model_store",
+    "load_models",
+    "models",
     "model_snapshot",
-    "workflow_store",
-    "initial_worker_port",
-    "decode_input_request",
-    "limit_max_image_pixels",
-    "enable_envvars_config",
-    "max_response_size",
-    "disable_system_metrics",
+    "default_workers_per_model",
+    "max_request_size",
+    "allowed_urls",
+    "enable_model_api",
+    "disable_token_authorization",
+    "token_expiration_min",
+    "enable_metrics_api",
 ];
 
 impl TorchServeConfig {
@@ -100,6 +89,10 @@ impl TorchServeConfig {
                 .set(&key, &value)
                 .map_err(|expected| format!("{key}: expected {expected}, got '{value}'"))?;
         }
+        if config.is_snapshot {
+            // As TorchServe does: the snapshot has all models.
+            config.load_models = None;
+        }
         Ok(config)
     }
 
@@ -114,7 +107,17 @@ impl TorchServeConfig {
             "grpc_management_port" => self.grpc_management_port = Some(number(value)?),
             "model_store" => self.model_store = (!value.is_empty()).then(|| value.into()),
             "load_models" => self.load_models = Some(load_models(value)),
-            "models" => self.models = models(value)?,
+            // The snapshot comes first, in the order of keys, and wins.
+            "models" if self.is_snapshot => {}
+            "models" => self.take_models(config_models::models(value)?),
+            "model_snapshot" => {
+                self.take_models(config_models::snapshot(value)?);
+                self.is_snapshot = true;
+            }
+            "enable_grpc_ssl" if truth(value)? => {
+                return Err("false; put a proxy that ends TLS before these ports".to_owned());
+            }
+            "enable_grpc_ssl" => {}
             "default_workers_per_model" => self.default_workers_per_model = Some(number(value)?),
             "max_request_size" => self.max_request_size = Some(number(value)?),
             "allowed_urls" => self.allowed_urls = Some(value.to_owned()),
@@ -122,10 +125,14 @@ impl TorchServeConfig {
             "disable_token_authorization" => self.disable_token_authorization = Some(truth(value)?),
             "token_expiration_min" => self.token_expiration_min = Some(number(value)?),
             "enable_metrics_api" => self.enable_metrics_api = Some(truth(value)?),
-            _ if WITHOUT_MEANING.contains(&key) => {}
-            _ => self.passed_over.push(key.to_owned()),
+            _ => self.warnings.extend(config_keys::without_effect(key, value)),
         }
         Ok(())
+    }
+
+    fn take_models(&mut self, (models, warnings): (Vec<ConfiguredModel>, Vec<String>)) {
+        self.models = models;
+        self.warnings.extend(warnings);
     }
 }
 
@@ -169,34 +176,6 @@ fn load_models(value: &str) -> LoadModels {
     }
 }
 
-fn models(value: &str) -> Result<Vec<ConfiguredModel>, String> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Version {
-        mar_name: Option<String>,
-        min_workers: Option<u32>,
-        batch_size: Option<u32>,
-        max_batch_delay: Option<u32>,
-    }
-    let named: BTreeMap<String, BTreeMap<String, Version>> =
-        serde_json::from_str(value).map_err(|error| format!("JSON by names and versions ({error})"))?;
-    let mut models = Vec::new();
-    for (name, versions) in named {
-        for version in versions.into_values() {
-            let Version { mar_name, min_workers, batch_size, max_batch_delay } = version;
-            let mar_name = mar_name.unwrap_or_else(|| format!("{name}.mar"));
-            models.push(ConfiguredModel {
-                name: name.clone(),
-                mar_name,
-                min_workers,
-                batch_size,
-                max_batch_delay,
-            });
-        }
-    }
-    Ok(models)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,12 +193,33 @@ mod tests {
         let listed = vec![(Some("fd1".to_owned()), "trt_fd1.mar".to_owned()), (None, "b.mar".to_owned())];
         assert_eq!(config.load_models, Some(LoadModels::Listed(listed)));
         assert_eq!((config.models[0].min_workers, config.models[0].batch_size), (Some(2), Some(8)));
-        assert_eq!(config.passed_over, ["unheard_of"]);
+        assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
+        assert!(config.warnings[0].starts_with("'job_queue_size' has no effect: "), "{}", config.warnings[0]);
         for (name, expected) in [("all", LoadModels::All), ("none", LoadModels::None), ("", LoadModels::None)]
         {
             assert_eq!(
                 TorchServeConfig::parse(&format!("load_models={name}")).unwrap().load_models,
                 Some(expected)
+            );
+        }
+    }
+
+    #[test]
+    fn a_snapshot_stands_for_what_is_to_be_loaded() {
+        let text = "load_models=all\nmodels={}\nversion=0.12.0\nmodel_snapshot={\\n\"name\"\\:\"s\",\"models\"\\:{\"n\"\\:{\"1.0\"\\:{\"marName\"\\:\"n.mar\"}}}}";
+        let config = TorchServeConfig::parse(text).unwrap();
+        assert_eq!((&config.load_models, config.warnings.len()), (&None, 0));
+        assert_eq!((config.models.len(), &*config.models[0].mar_name), (1, "n.mar"));
+    }
+
+    #[test]
+    fn every_honoured_key_is_set() {
+        for key in HONOURED {
+            let values = ["1", "true", "false", "{}", "{\"models\": {}}", "http://h:1"];
+            let each = values.map(|value| TorchServeConfig::parse(&format!("{key}={value}")));
+            assert!(
+                each.iter().any(|read| read.as_ref().is_ok_and(|config| config.warnings.is_empty())),
+                "{key}"
             );
         }
     }
@@ -232,6 +232,8 @@ mod tests {
             ("inference_address=http://h:x", "inference_address: expected an address"),
             ("inference_address=https://h:1", "inference_address: expected an http:// address"),
             ("models=[]", "models: expected JSON"),
+            ("model_snapshot={}", "model_snapshot: expected a snapshot of TorchServe"),
+            ("enable_grpc_ssl=true", "enable_grpc_ssl: expected false; put a proxy"),
         ] {
             let fault = TorchServeConfig::parse(text).unwrap_err();
             assert!(fault.starts_with(expected), "{fault}");

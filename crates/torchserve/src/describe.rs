@@ -126,7 +126,7 @@ impl TorchServe {
             let latest = versions.last().map(|model| model.version_text.to_string()).unwrap_or_default();
             let wanted = version.unwrap_or(&latest);
             let each = versions.iter().filter(|model| wanted == "all" || &*model.version_text == wanted);
-            each.map(|model| self.plain_description(model)).collect()
+            each.map(|model| plain_description(model)).collect()
         };
         if descriptions.is_empty() {
             return Err(Failure::no_version(name, version.unwrap_or_default()));
@@ -152,8 +152,8 @@ impl TorchServe {
     fn description(&self, of: &Registration) -> Description {
         let network = self.server.ready_versions(&of.network);
         let serves = !self.server.ready_versions(&of.model).is_empty();
-        let instances = network.last().filter(|_| serves).map_or(0, |model| instances(model));
-        let wanted = of.workers.unwrap_or(instances);
+        let network = network.last().filter(|_| serves).map(|model| &**model);
+        let wanted = of.workers.unwrap_or_else(|| network.map_or(0, instances));
         Description {
             model_name: of.name.clone(),
             model_version: of.version.clone(),
@@ -161,79 +161,78 @@ impl TorchServe {
             runtime: of.runtime.clone(),
             batch_size: of.batch_size,
             max_batch_delay: of.max_batch_delay,
-            loaded_at_startup: of.dropped,
-            ..self.frame(wanted, instances, network.last().is_some_and(|model| is_on_gpu(model)))
-        }
-    }
-
-    fn plain_description(&self, model: &LoadedModel) -> Description {
-        let instances = instances(model);
-        let delay_us = match &model.config.scheduling_choice {
-            Some(SchedulingChoice::DynamicBatching(batching)) => batching.max_queue_delay_microseconds,
-            _ => 0,
-        };
-        Description {
-            model_name: model.name.to_string(),
-            model_version: model.version_text.to_string(),
-            model_url: model.name.to_string(),
-            runtime: model.config.backend.clone(),
-            batch_size: model.interface.max_batch_size.max(1),
-            max_batch_delay: (delay_us / 1000) as u32,
-            loaded_at_startup: true,
-            ..self.frame(instances, instances, is_on_gpu(model))
-        }
-    }
-
-    /// What is the same of all, with so many workers.
-    fn frame(&self, wanted: u32, instances: u32, gpu: bool) -> Description {
-        let memory_usage = resident_bytes().unwrap_or(0);
-        let worker = |number: u32| Worker {
-            id: (FIRST_WORKER + number).to_string(),
-            start_time: timestamp(self.begun),
-            status: "READY",
-            memory_usage,
-            pid: std::process::id(),
-            gpu,
-            gpu_usage: "N/A",
-        };
-        Description {
-            model_name: String::new(),
-            model_version: String::new(),
-            model_url: String::new(),
-            runtime: String::new(),
-            min_workers: wanted,
-            max_workers: wanted,
-            batch_size: 1,
-            max_batch_delay: 0,
-            response_timeout: 120,
-            startup_timeout: 120,
-            max_retry_timeout_in_sec: 300,
-            client_timeout_in_mills: 0,
-            parallel_type: "",
-            parallel_level: 0,
-            device_type: if gpu { "gpu" } else { "cpu" },
-            continuous_batching: false,
-            use_job_ticket: false,
-            use_venv: false,
-            stateful: false,
-            sequence_max_idle_m_sec: 0,
-            sequence_timeout_m_sec: 0,
-            max_num_sequence: 0,
-            max_sequence_job_queue_size: 0,
-            loaded_at_startup: false,
-            workers: (0..instances).map(worker).collect(),
-            job_queue_status: Queue { remaining_capacity: 100, pending_requests: 0 },
+            loaded_at_startup: of.at_start,
+            ..frame(wanted, network)
         }
     }
 }
 
+fn plain_description(model: &LoadedModel) -> Description {
+    let delay_us = match &model.config.scheduling_choice {
+        Some(SchedulingChoice::DynamicBatching(batching)) => batching.max_queue_delay_microseconds,
+        _ => 0,
+    };
+    Description {
+        model_name: model.name.to_string(),
+        model_version: model.version_text.to_string(),
+        model_url: model.name.to_string(),
+        runtime: model.config.backend.clone(),
+        batch_size: model.interface.max_batch_size.max(1),
+        max_batch_delay: (delay_us / 1000) as u32,
+        loaded_at_startup: true,
+        ..frame(instances(model), Some(model))
+    }
+}
+
+/// What is the same of all: with so many workers, and those of the model that serves.
+fn frame(wanted: u32, model: Option<&LoadedModel>) -> Description {
+    let gpu = model.is_some_and(is_on_gpu);
+    let memory_usage = resident_bytes().unwrap_or(0);
+    let worker = |(number, since): (u32, SystemTime)| Worker {
+        id: (FIRST_WORKER + number).to_string(),
+        start_time: timestamp(since),
+        status: "READY",
+        memory_usage,
+        pid: std::process::id(),
+        gpu,
+        gpu_usage: "N/A",
+    };
+    Description {
+        model_name: String::new(),
+        model_version: String::new(),
+        model_url: String::new(),
+        runtime: String::new(),
+        min_workers: wanted,
+        max_workers: wanted,
+        batch_size: 1,
+        max_batch_delay: 0,
+        response_timeout: 120,
+        startup_timeout: 120,
+        max_retry_timeout_in_sec: 300,
+        client_timeout_in_mills: 0,
+        parallel_type: "",
+        parallel_level: 0,
+        device_type: if gpu { "gpu" } else { "cpu" },
+        continuous_batching: false,
+        use_job_ticket: false,
+        use_venv: false,
+        stateful: false,
+        sequence_max_idle_m_sec: 0,
+        sequence_timeout_m_sec: 0,
+        max_num_sequence: 0,
+        max_sequence_job_queue_size: 0,
+        loaded_at_startup: false,
+        workers: (0..)
+            .zip(model.into_iter().flat_map(|model| model.ready_since.iter().copied()))
+            .map(worker)
+            .collect(),
+        job_queue_status: Queue { remaining_capacity: 100, pending_requests: 0 },
+    }
+}
+
 /// The number of instances of a model.
-pub(crate) fn instances(model: &LoadedModel) -> u32 {
-    let each = model.config.instance_group.iter().map(|group| {
-        let places = group.gpus.len().max(1) as u32;
-        u32::try_from(group.count).unwrap_or(0) * places
-    });
-    each.sum::<u32>().max(1)
+fn instances(model: &LoadedModel) -> u32 {
+    u32::try_from(model.ready_since.len()).unwrap_or(u32::MAX)
 }
 
 fn is_on_gpu(model: &LoadedModel) -> bool {

@@ -7,6 +7,8 @@
 #![warn(missing_docs)]
 
 mod config;
+mod config_keys;
+mod config_models;
 mod counters;
 mod describe;
 mod failure;
@@ -21,8 +23,10 @@ mod properties;
 mod resolve;
 mod state;
 mod tokens;
+mod turns;
 
 pub use config::{LoadModels, TorchServeConfig};
+pub use config_models::ConfiguredModel;
 pub use failure::Failure;
 pub use inputs::{Content, ContentKind};
 pub use management::{RegisterRequest, Registered, Scale};

@@ -13,6 +13,7 @@ use hippocamp_repository::{RemoteRepository, RepositoryLocation, list};
 use tokio::sync::oneshot;
 use tracing::{error, info};
 
+use crate::turns::Turn;
 use crate::{Failure, TorchServe};
 
 /// What TorchServe can run handlers by.
@@ -88,13 +89,21 @@ impl TorchServe {
             return Err(Failure::bad_request(format!("Invalid RuntimeType value: {runtime}")));
         }
         let fetched = if request.url.contains("://") { Some(self.fetch(&request.url).await?) } else { None };
-        let (sender, receiver) = oneshot::channel();
         let this = Arc::clone(self);
+        self.finish(async move { this.register_found(request, fetched).await }).await
+    }
+
+    /// Carries an operation out, whether or not its client stays to hear of it: half of one would leave what no client asked for.
+    async fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let (sender, receiver) = oneshot::channel();
         self.spawn(async move {
             // Nobody may wait any more.
-            let _ = sender.send(this.register_found(request, fetched).await);
+            let _ = sender.send(work.await);
         });
-        receiver.await.unwrap_or_else(|_| Err(Failure::internal("the registration was not finished")))
+        receiver.await.unwrap_or_else(|_| Err(Failure::internal("the operation was not finished")))
     }
 
     /// Registers an archive that is there, or was fetched.
@@ -122,12 +131,7 @@ impl TorchServe {
             workers: initial_workers,
             runtime,
         };
-        let this = Arc::clone(self);
-        let register = move || this.register_archive(&url, fetched, &options);
-        let registered = off_thread(true, register)
-            .await
-            .map_err(|_| Failure::internal("the archive could not be read"))?;
-        let registration = registered.map_err(|fault| Failure::of_registration(&fault))?;
+        let (turn, registration) = self.register_in_turn(url, fetched, options).await?;
         let workers = registration.workers.unwrap_or(self.settings.default_workers);
         if registration.workers != Some(workers) {
             self.set_workers(&registration, workers).await;
@@ -147,6 +151,7 @@ impl TorchServe {
         if !synchronous {
             let (this, registration) = (Arc::clone(self), registration.clone());
             self.spawn(async move {
+                let _turn = turn;
                 if let Err(failure) = this.start(&registration).await {
                     error!(model = registration.model, "{}", failure.message);
                 }
@@ -155,6 +160,37 @@ impl TorchServe {
         }
         self.start(&registration).await?;
         Ok(done(format!("Model \"{name}\" Version: {version} registered with {workers} initial workers")))
+    }
+
+    /// Registers an archive when no other operation has its name. Until the turn ends, none has.
+    async fn register_in_turn(
+        self: &Arc<Self>,
+        url: String,
+        fetched: Option<Fetched>,
+        options: Options,
+    ) -> Result<(Turn, Registration), Failure> {
+        let unread = |_| Failure::internal("the archive could not be read");
+        let fault = |fault: RegisterFault| Failure::of_registration(&fault);
+        let this = Arc::clone(self);
+        let find = move || {
+            let path = match &fetched {
+                Some(fetched) => fetched.path().to_owned(),
+                None => this.archives.find(&url)?,
+            };
+            let name = this.archives.name_of(&path, &options);
+            Ok((name, url, fetched, options))
+        };
+        let (name, url, fetched, options) = off_thread(true, find).await.map_err(unread)?.map_err(fault)?;
+        let turn = self.turns.take(&name).await;
+        let this = Arc::clone(self);
+        let register = move || this.register_archive(&url, fetched, &options);
+        let registration = off_thread(true, register).await.map_err(unread)?.map_err(fault)?;
+        // A file that was replaced meanwhile may have another name of its own.
+        if registration.name != name {
+            drop(turn);
+            return Ok((self.turns.take(&registration.name).await, registration));
+        }
+        Ok((turn, registration))
     }
 
     /// Registers an archive that was fetched or lies in a store. Blocks on the disk.
@@ -198,18 +234,23 @@ impl TorchServe {
             return Err(Failure::bad_request("max_worker cannot be less than min_worker."));
         }
         check_workers(min_worker)?;
-        let registration = self.registration(&name, version.as_deref()).await?;
-        let of_version = version.map_or_else(String::new, |version| format!(", version: {version}"));
+        let of_version = version.as_ref().map_or_else(String::new, |version| format!(", version: {version}"));
         let sentence = format!("Workers scaled to {min_worker} for model: {name}{of_version}");
+        if !synchronous {
+            // That there is no such model is said at once.
+            self.registration(&name, version.as_deref()).await?;
+        }
         let this = Arc::clone(self);
         let work = async move {
-            match registration {
+            let _turn = this.turns.take(&name).await;
+            // Whoever had the turn before may have removed it.
+            match this.registration(&name, version.as_deref()).await? {
                 Some(registration) => this.scale_archive(&registration, min_worker).await,
                 None => this.scale_plain(&name, min_worker).await,
             }
         };
         if synchronous {
-            work.await?;
+            self.finish(work).await?;
             return Ok(done(sentence));
         }
         self.spawn(async move {
@@ -271,6 +312,7 @@ impl TorchServe {
 
     /// Makes a version the one of requests that name none.
     pub async fn set_default(self: &Arc<Self>, name: &str, version: &str) -> Result<String, Failure> {
+        let _turn = self.turns.take(name).await;
         self.refresh().await;
         let known = self
             .table
@@ -302,6 +344,19 @@ impl TorchServe {
 
     /// Removes a version of a model, or the default one.
     pub async fn unregister(self: &Arc<Self>, name: &str, version: Option<&str>) -> Result<String, Failure> {
+        let (this, name, version) = (Arc::clone(self), name.to_owned(), version.map(str::to_owned));
+        self.finish(async move {
+            let _turn = this.turns.take(&name).await;
+            this.unregister_in_turn(&name, version.as_deref()).await
+        })
+        .await
+    }
+
+    async fn unregister_in_turn(
+        self: &Arc<Self>,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<String, Failure> {
         let Some(registration) = self.registration(name, version).await? else {
             self.server.unload_in_any_mode(name, false).await;
             return Ok(format!("Model \"{name}\" unregistered"));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use hippocamp_archive_repository::{Archives, Registration};
 use hippocamp_core::InferenceServer;
@@ -11,6 +11,7 @@ use hippocamp_metrics::CpuTimes;
 use parking_lot::{Mutex, RwLock};
 
 use crate::counters::Counters;
+use crate::turns::Turns;
 use crate::{Failure, TokenKind, Tokens};
 
 /// The most bytes of an archive that is fetched, by default.
@@ -53,8 +54,9 @@ pub struct TorchServe {
     pub(crate) table: RwLock<Table>,
     /// The default versions that clients have set.
     pub(crate) defaults: Mutex<BTreeMap<String, String>>,
+    /// Whose turn it is to change a model.
+    pub(crate) turns: Turns,
     pub(crate) counters: Counters,
-    pub(crate) begun: SystemTime,
     /// How busy the processors were until then.
     pub(crate) processors: Option<CpuTimes>,
 }
@@ -75,14 +77,15 @@ impl TorchServe {
         archives: Arc<Archives>,
         settings: TorchServeSettings,
     ) -> Arc<TorchServe> {
+        archives.begin();
         Arc::new(TorchServe {
             server,
             archives,
             settings,
             table: RwLock::default(),
             defaults: Mutex::default(),
+            turns: Turns::default(),
             counters: Counters::default(),
-            begun: SystemTime::now(),
             processors: CpuTimes::now(),
         })
     }
