@@ -132,7 +132,7 @@ impl Archives {
 
     /// Whether a store has an archive now.
     pub fn any_in_store(&self) -> bool {
-        !self.in_stores().is_empty()
+        !self.in_stores().0.is_empty()
     }
 
     /// Every archive that is served or could be: those registered by clients, and those that lie in a store. Blocks on the disk.
@@ -266,7 +266,7 @@ impl Archives {
     pub fn unregister(&self, registration: &Registration) {
         let Registration { name, version, .. } = registration;
         let mut hidden = Vec::new();
-        for path in self.in_stores() {
+        for path in self.in_stores().0 {
             let plain = self.conversions.of(&path, &Options::default(), &self.backends);
             if own_name(&path, &plain) == (name.clone(), version.clone()) {
                 hidden.push((path, plain.stamp));

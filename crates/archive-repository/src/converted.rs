@@ -1,6 +1,7 @@
 //! What archives become, kept until they change: to find out may read a whole model file.
 
 use std::collections::{HashMap, HashSet};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,10 +30,16 @@ impl Conversions {
     /// What an archive becomes. Blocks on the disk.
     pub(crate) fn of(&self, path: &Path, options: &Options, backends: &[String]) -> Arc<Converted> {
         let key = (path.to_owned(), options.clone());
-        let stamp = stamp(path).unwrap_or_default();
-        if let Some(kept) = self.0.lock().get(&key).filter(|kept| kept.stamp == stamp) {
+        let stamp = stamp(path);
+        let is_same = |kept: &&Arc<Converted>| match &stamp {
+            Ok(stamp) => kept.stamp == *stamp,
+            // What cannot be seen for a moment has not changed.
+            Err(error) => !is_gone(path, error),
+        };
+        if let Some(kept) = self.0.lock().get(&key).filter(is_same) {
             return Arc::clone(kept);
         }
+        let stamp = stamp.unwrap_or_default();
         let supports = |name: &str| backends.iter().any(|backend| backend == name);
         let (manifest, conversion) = match Archive::open(path) {
             Err(fault) => (None, Err(fault.to_string())),
@@ -56,4 +63,9 @@ impl Conversions {
     pub(crate) fn count(&self) -> usize {
         self.0.lock().len()
     }
+}
+
+/// Whether an archive was removed, and not the whole folder that it lies in.
+fn is_gone(path: &Path, error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound && path.parent().is_none_or(Path::is_dir)
 }

@@ -20,7 +20,12 @@ impl RemoteRepository for Archives {
 
     fn list(&self, _: RemoteTimeout) -> Result<BTreeMap<String, Fingerprint>, RemoteFault> {
         let mut models = BTreeMap::new();
-        for served in self.served() {
+        let (served, fault) = self.surveyed();
+        // Archives that cannot be seen are not gone.
+        if let Some(fault) = fault {
+            return Err(RemoteFault(fault.to_string()));
+        }
+        for served in served {
             match &served.converted.conversion {
                 // A model that is registered without instances is not to be loaded.
                 _ if served.registration.workers == Some(0) => {}

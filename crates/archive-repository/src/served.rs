@@ -1,11 +1,12 @@
 //! Which archives are served, and under which names.
 
 use std::collections::HashSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fs, io};
 
 use hippocamp_archive::{Options, is_archive_folder, is_archive_name};
+use thiserror::Error;
 
 use crate::archives::Archives;
 use crate::converted::Converted;
@@ -32,6 +33,11 @@ impl Archives {
     /// All archives with the names of their models. Those of clients come first; an archive in a store whose name they have is
     /// passed over, and one whose steps have names of theirs is not served. What others became is forgotten.
     pub(crate) fn served(&self) -> Vec<Served> {
+        self.surveyed().0
+    }
+
+    /// The same, and which store could not be read: its archives are not among them.
+    pub(crate) fn surveyed(&self) -> (Vec<Served>, Option<StoreFault>) {
         let (registered, hidden) = {
             let state = self.state.lock();
             (state.registered.clone(), state.hidden.clone())
@@ -50,7 +56,8 @@ impl Archives {
             let registration = Registration::new(called, &converted, &each.options, false);
             served.push(Served { converted, registration });
         }
-        for path in &self.in_stores() {
+        let (in_stores, fault) = self.in_stores();
+        for path in &in_stores {
             if registered.iter().any(|r| r.fetched && r.path == *path) {
                 continue;
             }
@@ -74,29 +81,46 @@ impl Archives {
             let registration = Registration::new(called, &converted, &options, true);
             served.push(Served { converted, registration });
         }
-        self.conversions.keep(&asked);
-        served
+        // What a store has that cannot be read for a moment is asked for again.
+        if fault.is_none() {
+            self.conversions.keep(&asked);
+        }
+        (served, fault)
     }
 
-    /// The archives in the stores, by the names of their files.
-    pub(crate) fn in_stores(&self) -> Vec<PathBuf> {
-        let mut found = Vec::new();
+    /// The archives in the stores, by the names of their files, and which store could not be read.
+    pub(crate) fn in_stores(&self) -> (Vec<PathBuf>, Option<StoreFault>) {
+        let (mut found, mut fault) = (Vec::new(), None);
         for store in self.stores.iter().filter(|_| self.serves_stores) {
-            let Ok(entries) = fs::read_dir(store) else { continue };
-            let mut here: Vec<PathBuf> = entries
-                .filter_map(|entry| {
-                    let entry = entry.ok()?;
-                    let (path, name) = (entry.path(), entry.file_name().into_string().ok()?);
-                    let is_archive =
-                        if path.is_dir() { is_archive_folder(&path) } else { is_archive_name(&name) };
-                    (is_archive && !name.starts_with('.')).then_some(path)
-                })
-                .collect();
-            here.sort();
-            found.extend(here);
+            match in_store(store) {
+                Ok(here) => found.extend(here),
+                Err(error) => fault = Some(StoreFault { store: store.clone(), error }),
+            }
         }
-        found
+        (found, fault)
     }
+}
+
+/// A model store that could not be read.
+#[derive(Debug, Error)]
+#[error("model store '{}' cannot be read: {error}", store.display())]
+pub(crate) struct StoreFault {
+    store: PathBuf,
+    error: io::Error,
+}
+
+fn in_store(store: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut here = Vec::new();
+    for entry in fs::read_dir(store)? {
+        let entry = entry?;
+        let (path, Ok(name)) = (entry.path(), entry.file_name().into_string()) else { continue };
+        let is_archive = if path.is_dir() { is_archive_folder(&path) } else { is_archive_name(&name) };
+        if is_archive && !name.starts_with('.') {
+            here.push(path);
+        }
+    }
+    here.sort();
+    Ok(here)
 }
 
 /// An archive as it is, or as one that is not served because a step of it has the name of another archive's model.

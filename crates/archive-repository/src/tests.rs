@@ -154,6 +154,29 @@ fn archives_in_a_store_whose_steps_clash_are_not_served() {
 }
 
 #[test]
+fn archives_of_a_store_that_cannot_be_read_are_not_gone() {
+    let folder = TempDir::new().unwrap();
+    let (store, away) = (folder.path().join("store"), folder.path().join("away"));
+    fs::create_dir(&store).unwrap();
+    let path = add(&store, "a.mar", "a", "base_handler");
+    let of =
+        |serves_stores| Archives::new(vec![store.clone()], serves_stores, vec!["onnxruntime".to_owned()]);
+    let (all, registered) = (of(true), of(false));
+    registered.register(&named(&path, "a.mar"), &Options::default(), |_| false).unwrap();
+    let before = (listed(&all), listed(&registered));
+    assert_eq!((before.0.len(), before.1.len()), (1, 1));
+    fs::rename(&store, &away).unwrap();
+    let fault = all.list(RemoteTimeout::Short).unwrap_err().to_string();
+    assert!(fault.starts_with(&format!("model store '{}' cannot be read: ", store.display())), "{fault}");
+    assert_eq!(listed(&registered), before.1);
+    fs::rename(&away, &store).unwrap();
+    assert_eq!((listed(&all), listed(&registered)), before);
+    fs::remove_dir_all(&path).unwrap();
+    assert_eq!(listed(&all).len(), 0);
+    assert_ne!(listed(&registered), before.1);
+}
+
+#[test]
 fn a_fetched_archive_leaves_the_store_with_its_last_registration() {
     let store = TempDir::new().unwrap();
     let unpacked = add(store.path(), "a", "a", "base_handler");
