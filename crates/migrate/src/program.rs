@@ -20,7 +20,16 @@ pub(crate) fn flags(
     }
     wrappers::read(before, around, front.as_deref_mut());
     if is_server(first) {
-        return Ok(others.to_vec());
+        let mut flags = others;
+        // What stands behind a colon are more programs of mpirun.
+        if wrappers::start_ranks(before)
+            && let Some(end) = others.iter().position(|word| word == ":")
+        {
+            let (own, more) = others.split_at(end);
+            around.push(Finding::new(Verdict::Unsupported, more.join(" "), wrappers::ALONE));
+            flags = own;
+        }
+        return Ok(flags.to_vec());
     }
     if wrappers::name(first) == "su" {
         let user = of_su(others);

@@ -108,6 +108,9 @@ const NO_STARTERS: [&str; 26] = [
     "which",
 ];
 
+/// Why there are no ranks.
+pub(crate) const ALONE: &str = "the server is one process, and speaks to no others of its kind";
+
 /// The last part of a program's path.
 pub(crate) fn name(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
@@ -230,6 +233,11 @@ fn finding(purpose: Purpose, words: &[String], front: Option<&mut Vec<String>>) 
 }
 
 /// One process needs nobody that starts several.
+/// Whether one of these words starts processes that work together.
+pub(crate) fn start_ranks(words: &[String]) -> bool {
+    words.iter().any(|word| purpose(word) == Purpose::Ranks)
+}
+
 fn ranks(words: &[String]) -> (Verdict, &'static str) {
     let counts = ["-n", "-np", "-c", "--np", "--ntasks"];
     let pairs =
@@ -238,6 +246,6 @@ fn ranks(words: &[String]) -> (Verdict, &'static str) {
     if pairs.chain(joined).all(|count| count == "1") {
         (Verdict::Dropped, "the server is one process")
     } else {
-        (Verdict::Unsupported, "the server is one process, and speaks to no others of its kind")
+        (Verdict::Unsupported, ALONE)
     }
 }

@@ -120,6 +120,14 @@ fn programs_that_nobody_knows_are_told() {
     let order = one("mpirun -n 4 tritonserver --model-repository=/m");
     assert_eq!(said(&order, "mpirun").verdict, Verdict::Unsupported);
     let order = one(
+        "mpirun -n 1 tritonserver --model-repository=/m --http-port=1 : -n 1 tritonserver --model-repository=/n",
+    );
+    assert_eq!(said(&order, ": -n 1 tritonserver").verdict, Verdict::Unsupported);
+    assert_eq!(
+        order.rewritten(&order.flags, "1"),
+        "hippocamp \\\n    --model-repository=/m \\\n    --http-port=1\n"
+    );
+    let order = one(
         "srun --container-image=nvcr.io#nvidia/tritonserver:24.10-py3 tritonserver --model-repository=/m",
     );
     assert_eq!(said(&order, "srun").verdict, Verdict::Unsupported);
