@@ -218,6 +218,16 @@ def test_tune_leaves_no_stub_that_holds_its_output_open(tmp_path):
     assert "a second" in done.stdout
 
 
+def test_a_local_bench_leaves_no_stub_that_holds_its_output_open(tmp_path):
+    model_of(str(tmp_path), "add_sub", "add_sub")
+    command = [BINARY, "bench", "add_sub", "--local", "--requests=20", "--warm-up=0", f"--model-repository={tmp_path}"]
+    command += [f"--backend-directory={BACKENDS}", *(f"--shape=INPUT{number}:1,4" for number in (0, 1))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "in process" in done.stdout and "gRPC" in done.stdout, done.stdout
+    assert "Non-graceful" not in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("what", ["models", "backends", "environment"])
 def test_a_path_that_a_shell_would_cut_is_told_with_its_cure(tmp_path, what):
     """The backend names paths to a shell without quotes, so that a stub of such a path gets other arguments than its own."""

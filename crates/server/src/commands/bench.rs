@@ -6,9 +6,11 @@ mod served;
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use hippocamp_bench::{BenchArgs, Local, Report, bench, compare, server_of_url};
+use hippocamp_core::InferenceServer;
 
 /// Runs the load generator with the arguments after the program's name.
 pub(super) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -18,9 +20,9 @@ pub(super) fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         return compared(&args);
     }
     match measure(&args) {
-        Ok(report) => {
-            drop(std::io::stdout().write_all(report.table().as_bytes()));
-            if report.has_failures() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        Ok((table, has_failures)) => {
+            drop(std::io::stdout().write_all(table.as_bytes()));
+            if has_failures { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
         Err(failure) => failed(&failure),
     }
@@ -49,16 +51,27 @@ pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
 }
 
-fn measure(args: &BenchArgs) -> anyhow::Result<Report> {
+/// Measures the model in this process, and the same models where they are served.
+async fn beside(args: &BenchArgs, server: &Arc<InferenceServer>) -> anyhow::Result<Report> {
+    let server = Arc::clone(server);
+    if let Some(place) = server_of_url(args) {
+        return Ok(bench(args, Some(&Local { server, served: vec![place] })).await?);
+    }
+    let served = served::Served::start(args)?;
+    Ok(bench(args, Some(&Local { server, served: served.places.clone() })).await?)
+}
+
+/// The results as text, and whether something failed.
+fn measure(args: &BenchArgs) -> anyhow::Result<(String, bool)> {
+    let told = |report: Report| (report.table(), report.has_failures());
     runtime()?.block_on(async {
         if !args.local {
-            return Ok(bench(args, None).await?);
+            return Ok(told(bench(args, None).await?));
         }
         let server = local::start(args).await?;
-        if let Some(place) = server_of_url(args) {
-            return Ok(bench(args, Some(&Local { server, served: vec![place] })).await?);
-        }
-        let beside = served::Served::start(args)?;
-        Ok(bench(args, Some(&Local { server, served: beside.places.clone() })).await?)
+        // The report holds the model, which does not end before.
+        let results = beside(args, &server).await.map(told);
+        local::end(&server).await;
+        results
     })
 }
