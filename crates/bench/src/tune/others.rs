@@ -24,7 +24,7 @@ impl Reading {
     pub(crate) fn now() -> Option<Reading> {
         let (busy, processors) = busy(&fs::read_to_string("/proc/stat").ok()?)?;
         let ended = of_process(&fs::read_to_string("/proc/self/stat").ok()?, 15)?;
-        let own = cpu_time().as_secs_f64() + ended + children().iter().sum::<f64>();
+        let own = cpu_time().as_secs_f64() + ended + descendants().iter().sum::<f64>();
         Some(Reading { at: Instant::now(), processors, busy, own })
     }
 
@@ -55,14 +55,26 @@ fn of_process(stat: &str, field: usize) -> Option<f64> {
     Some((next()? + next()?) / TICKS)
 }
 
-/// The seconds of each process that this one has started and that runs.
-fn children() -> Vec<f64> {
-    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+/// The seconds of each process that runs and that this one has started, or one of those: a model in Python may have workers.
+fn descendants() -> Vec<f64> {
+    let stat = |pid: &String| fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    let mut pids = children("self");
+    let mut next = 0;
+    while let Some(pid) = pids.get(next) {
+        let others = children(pid);
+        pids.extend(others);
+        next += 1;
+    }
+    // With what those of its own have taken that have ended.
+    let seconds = |stat: String| Some(of_process(&stat, 13)? + of_process(&stat, 15)?);
+    pids.iter().filter_map(stat).filter_map(seconds).collect()
+}
+
+/// The processes that one has started and that run.
+fn children(pid: &str) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    let pids: Vec<String> =
-        lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
-    let stat = |pid: &String| of_process(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?, 13);
-    pids.iter().filter_map(stat).collect()
+    lists.flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 #[cfg(test)]
@@ -76,6 +88,28 @@ mod tests {
         assert_eq!(busy("cpu  1 2 3\n"), None);
         let stat = "7 (a ) b) S 1 7 7 0 -1 4194560 10 0 0 0 150 50 30 20 20 0 1 0";
         assert_eq!((of_process(stat, 13), of_process(stat, 15)), (Some(2.0), Some(0.5)));
+    }
+
+    #[test]
+    fn what_a_child_has_started_is_found() {
+        use std::io::Read;
+        use std::process::{Command, Stdio};
+
+        // The shell waits for a process of its own, which has told its number, and which reads until its input ends.
+        let mut shell = Command::new("sh")
+            .args(["-c", "sh -c 'echo $$; exec cat' && true"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (mut told, mut byte) = (String::new(), [0]);
+        while shell.stdout.as_mut().unwrap().read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {
+            told.push(char::from(byte[0]));
+        }
+        assert_eq!(children(&shell.id().to_string()), [told]);
+        assert!(descendants().len() >= 2);
+        drop(shell.stdin.take());
+        assert!(shell.wait().unwrap().success());
     }
 
     #[test]
