@@ -57,8 +57,8 @@ async fn beside(args: &BenchArgs, server: &Arc<InferenceServer>) -> anyhow::Resu
     if let Some(place) = server_of_url(args) {
         return Ok(bench(args, Some(&Local { server, served: vec![place] })).await?);
     }
-    let served = served::Served::start(args)?;
-    Ok(bench(args, Some(&Local { server, served: served.places.clone() })).await?)
+    let child = served::Served::start(args)?;
+    Ok(bench(args, Some(&Local { server, served: child.places.clone() })).await?)
 }
 
 /// The results as text, and whether something failed.
