@@ -362,3 +362,47 @@ def test_models_that_would_wait_for_one_another_are_told(tmp_path, prefix):
         assert not stubs(server)
         client.close()
     assert not regions(prefix)
+
+
+def test_loads_and_unloads_leave_nothing(tmp_path, prefix):
+    """The first rounds make what stays: threads that are kept for the next, tables, connections."""
+    names = [f"add_{n}" for n in range(4)]
+    for name in names:
+        model_of(str(tmp_path), name, "add_sub")
+    with start(str(tmp_path), names_regions(prefix), "--model-control-mode=explicit") as server:
+        clients = {name: grpc.InferenceServerClient(server.grpc) for name in names}
+        failed = []
+
+        def once(name):
+            try:
+                clients[name].load_model(name)
+                assert add(clients[name], name, 3) == [[6, 12]]
+                clients[name].unload_model(name)
+            except (AssertionError, InferenceServerException) as error:
+                failed.append(error)
+
+        def rounds(count):
+            for _ in range(count):
+                threads = [threading.Thread(target=once, args=(name,), daemon=True) for name in names]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join(120)
+                    assert not thread.is_alive(), "a load or an unload did not end"
+                assert not failed, failed
+            # An unload is answered when no request finds the model any more.
+            wait_until(lambda: not stubs(server) and len(regions(prefix)) == 1, "the end of all stubs, and of all regions but for the mark")
+
+        def files():
+            return len(os.listdir(f"/proc/{server.pid}/fd"))
+
+        rounds(3)
+        before = files()
+        threads, memory = server.status_kib("Threads"), server.status_kib("VmRSS")
+        rounds(6)
+        wait_until(lambda: files() <= before, f"no more than {before} open files")
+        wait_until(lambda: server.status_kib("Threads") <= threads + 8, f"no more than {threads} threads and some that are kept")
+        assert server.status_kib("VmRSS") <= memory + 8 * 1024
+        for client in clients.values():
+            client.close()
+    assert not regions(prefix)
