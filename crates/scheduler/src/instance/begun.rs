@@ -61,7 +61,7 @@ impl Instance {
     }
 }
 
-/// As [`execute`], by a call of the instance that may leave requests which it has begun.
+/// As [`execute`](super::execute), by a call of the instance that may leave requests which it has begun.
 pub(super) fn execute_by<I: ModelInstance + ?Sized>(
     spec: &InstanceSpec,
     instance: &mut Option<Box<I>>,
