@@ -22,7 +22,7 @@ use crate::refused::{Contents, Refused, contents_of};
 use crate::watcher::{Place, Watcher};
 use crate::{AtStart, ServedModels, WatchSettings};
 
-/// The time after which everything is scanned again while a folder of repositories cannot be read: nothing tells when it can.
+/// The time after which everything is scanned again while a repository on this machine cannot be read: nothing tells when it can.
 const UNREADABLE: Duration = Duration::from_secs(1);
 
 /// The state of following the repositories; the module's description says how it works.

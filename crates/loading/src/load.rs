@@ -295,13 +295,13 @@ impl Loading<'_> {
     }
 }
 
-/// Whether the dynamic batcher has the requests.
 /// When each instance was ready: the first ones at the times `kept`, the others now.
 fn ready_since(config: &ModelConfig, kept: &[SystemTime]) -> Vec<SystemTime> {
     let now = SystemTime::now();
     kept.iter().copied().chain(iter::repeat(now)).take(instances::count(config)).collect()
 }
 
+/// Whether the dynamic batcher has the requests.
 fn is_dynamic(config: &ModelConfig) -> bool {
     matches!(config.scheduling_choice, Some(SchedulingChoice::DynamicBatching(_)))
 }

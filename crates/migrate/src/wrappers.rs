@@ -232,12 +232,12 @@ fn finding(purpose: Purpose, words: &[String], front: Option<&mut Vec<String>>) 
     Finding::new(verdict, text, why)
 }
 
-/// One process needs nobody that starts several.
 /// Whether one of these words starts processes that work together.
 pub(crate) fn start_ranks(words: &[String]) -> bool {
     words.iter().any(|word| purpose(word) == Purpose::Ranks)
 }
 
+/// One process needs nobody that starts several.
 fn ranks(words: &[String]) -> (Verdict, &'static str) {
     let counts = ["-n", "-np", "-c", "--np", "--ntasks"];
     let pairs =

@@ -4,8 +4,8 @@ use strsim::osa_distance;
 
 use crate::config::HONOURED;
 
-/// Where a value is what is so here anyhow, nothing is to be said of it.
-type Anyhow = &'static [&'static str];
+/// Values that say what is so here in any case: nothing is to be said of them.
+type Usual = &'static [&'static str];
 
 const PYTHON: &str = "it is about Python workers, and models are executed without any";
 const NETTY: &str = "it is about the threads and buffers of Netty, whose place --http-thread-count and --grpc-infer-thread-count take";
@@ -19,7 +19,7 @@ const LAUNCHER: &str = "instances are placed by instance_group and host-policy o
 const TIMES: &str = "requests and loads have no such limit here: a timeout of a queue is set in the model's config.pbtxt, under dynamic_batching";
 
 /// The keys of TorchServe 0.12 that have no effect.
-const WITHOUT_EFFECT: &[(&str, Anyhow, &str)] = &[
+const WITHOUT_EFFECT: &[(&str, Usual, &str)] = &[
     ("async_logging", &["true", "false"], "the log is written the same way with and without"),
     ("blacklist_env_vars", &[], PYTHON),
     ("certificate_file", &[], TLS),
@@ -97,9 +97,9 @@ const WITHOUT_EFFECT: &[(&str, Anyhow, &str)] = &[
 /// What is said of a key that nothing is done with; `None` if the value is what is so anyhow.
 pub(crate) fn without_effect(key: &str, value: &str) -> Option<String> {
     let known = WITHOUT_EFFECT.iter().find(|(known, ..)| *known == key);
-    if let Some((_, anyhow, why)) = known {
+    if let Some((_, usual, why)) = known {
         let says_something = !value.is_empty() && !why.is_empty();
-        let is_so = anyhow.iter().any(|each| each.eq_ignore_ascii_case(value));
+        let is_so = usual.iter().any(|each| each.eq_ignore_ascii_case(value));
         return (says_something && !is_so).then(|| format!("'{key}' has no effect: {why}"));
     }
     let names = HONOURED.iter().copied().chain(WITHOUT_EFFECT.iter().map(|(known, ..)| *known));
