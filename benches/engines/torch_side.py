@@ -56,9 +56,7 @@ def make(folder):
 def main():
     if sys.argv[1] == "make":
         return make(sys.argv[2])
-    path, shape, threads, seconds, within = sys.argv[2:]
-    if int(within):
-        torch.set_num_threads(int(within))
+    path, shape, threads, seconds = sys.argv[2:]
     model = torch.jit.load(path)
     data = torch.zeros([int(size) for size in shape.split(",")])
 
@@ -67,11 +65,9 @@ def main():
         with torch.inference_mode():
             model(data)
 
-    def begin():
-        if int(within):
-            torch.set_num_threads(int(within))
-
-    return loop(run, int(threads), float(seconds), begin)
+    loop(run, int(threads), float(seconds))
+    # So is the number of threads.
+    return loop(run, int(threads), float(seconds), lambda: torch.set_num_threads(1))
 
 
 if __name__ == "__main__":

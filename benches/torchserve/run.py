@@ -66,8 +66,8 @@ def children():
 class Load:
     """wrk with a body."""
 
-    def __init__(self, wrk, folder, name, body, headers=None, method="PUT"):
-        self.wrk, self.script = wrk, os.path.join(folder, f"{name}.lua")
+    def __init__(self, wrk, folder, name, body, headers=None, method="PUT", threads=1):
+        self.wrk, self.script, self.threads = wrk, os.path.join(folder, f"{name}.lua"), threads
         path = os.path.join(folder, f"{name}.body")
         with open(path, "wb") as file:
             file.write(body)
@@ -77,7 +77,7 @@ class Load:
             file.write(SCRIPT.format(body=path, headers=lines, method=method))
 
     def command(self, server, model, concurrency, seconds):
-        return [self.wrk, "-t1", f"-c{concurrency}", f"-d{seconds}s", "--timeout", "30s", "-s", self.script, server.url(model)]
+        return [self.wrk, f"-t{self.threads}", f"-c{concurrency}", f"-d{seconds}s", "--timeout", "30s", "-s", self.script, server.url(model)]
 
     def run(self, server, model, concurrency, seconds):
         """Requests a second, and milliseconds of the server's CPU time for each."""
