@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_void};
 use std::ptr::null_mut;
 
 use cudarc::driver::sys::{CUfunction, CUmodule, CUstream};
+use smallvec::SmallVec;
 
 use super::library::{Functions, Status};
 use super::status;
@@ -42,6 +43,18 @@ impl Segment {
     pub(super) fn is_aligned(&self) -> bool {
         (self.target | self.source).is_multiple_of(PIECE)
     }
+}
+
+/// Whether two of them would write the same bytes: the kernel writes in no order. Regions of clients may lie over each other.
+pub(super) fn targets_overlap(segments: &[Segment]) -> bool {
+    let range = |segment: &Segment| (segment.target, segment.target + segment.len);
+    let meet = |pair: &[(u64, u64)]| pair[0].1 > pair[1].0;
+    let mut ranges: SmallVec<[_; 16]> =
+        segments.iter().filter(|segment| segment.len > 0).map(range).collect();
+    if !ranges.is_sorted() {
+        ranges.sort_unstable();
+    }
+    ranges.windows(2).any(meet)
 }
 
 /// The kernel, loaded into a context.
@@ -138,5 +151,19 @@ mod tests {
     fn both_ends_have_to_be_aligned() {
         let at = |target, source| Segment { target, source, len: 3 }.is_aligned();
         assert!(at(256, 16) && !at(256, 8) && !at(1, 16));
+    }
+
+    #[test]
+    fn targets_that_lie_over_each_other_are_found_in_any_order() {
+        let overlap = |ranges: &[(u64, u64)]| {
+            let segments: Vec<_> =
+                ranges.iter().map(|&(target, len)| Segment { target, source: 0, len }).collect();
+            targets_overlap(&segments)
+        };
+        assert!(!overlap(&[(0, 16), (16, 32), (48, 1)]) && !overlap(&[(48, 1), (0, 16), (16, 32)]));
+        assert!(
+            overlap(&[(0, 17), (16, 32)]) && overlap(&[(64, 16), (0, 80)]) && overlap(&[(16, 4), (16, 4)])
+        );
+        assert!(!overlap(&[(16, 16), (16, 0), (0, 16)]), "nothing is written to the second");
     }
 }

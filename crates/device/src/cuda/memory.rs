@@ -9,7 +9,7 @@ use cudarc::driver::sys::{CUmemorytype_enum, CUpointer_attribute_enum};
 use hippocamp_tensor::{MemoryError, Place, PlacedBuffer, PlacedBufferMut, PlacedSlice};
 use smallvec::SmallVec;
 
-use super::copier::Segment;
+use super::copier::{Segment, targets_overlap};
 use super::event::Event;
 use super::gpu::Gpu;
 use super::pending::Pending;
@@ -175,13 +175,16 @@ impl DeviceMemory {
             segments.push(segment);
             sources.push(memory);
         }
+        if targets_overlap(&segments) {
+            return None;
+        }
         let queue = || {
             let (_, _entered) = gpu.enter()?;
             let buffers = || copies.iter().map(|(target, ..)| *target).chain(sources.iter().copied());
             buffers().try_for_each(|memory| memory.pending.hold(gpu, stream.stream))?;
             segments.iter().for_each(|segment| gpu.counters.within.add(segment.len as usize));
-            // SAFETY: both ends are valid: neither is freed or accessed before the event below, as it is pending for both. Targets do not
-            // overlap with anything, as they are borrowed mutably.
+            // SAFETY: both ends are valid: neither is freed or accessed before the event below, as it is pending for both. Targets do
+            // not overlap, as was checked: two buffers may be of one region of a client.
             let status = unsafe { kernel.launch(gpu.functions, &segments, stream.stream) };
             gpu.check("copy within the device", status)?;
             let event = Arc::new(Event::record(gpu, stream.stream)?);
