@@ -1,11 +1,11 @@
 //! What archives become, kept until they change: to find out may read a whole model file.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hippocamp_archive::{Archive, Conversion, Manifest, Options, convert};
+use hippocamp_files as files;
 use hippocamp_repository::Fingerprint;
 use parking_lot::Mutex;
 
@@ -34,7 +34,7 @@ impl Conversions {
         let is_same = |kept: &&Arc<Converted>| match &stamp {
             Ok(stamp) => kept.stamp == *stamp,
             // What cannot be seen for a moment has not changed.
-            Err(error) => !is_gone(path, error),
+            Err(error) => !files::is_gone(path, error),
         };
         if let Some(kept) = self.0.lock().get(&key).filter(is_same) {
             return Arc::clone(kept);
@@ -63,9 +63,4 @@ impl Conversions {
     pub(crate) fn count(&self) -> usize {
         self.0.lock().len()
     }
-}
-
-/// Whether an archive was removed, and not the whole folder that it lies in.
-fn is_gone(path: &Path, error: &io::Error) -> bool {
-    error.kind() == ErrorKind::NotFound && path.parent().is_none_or(Path::is_dir)
 }

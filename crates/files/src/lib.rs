@@ -8,9 +8,11 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
+mod absence;
 mod entered_folders;
 mod stamp;
 
+pub use absence::{is_absence, is_gone};
 pub use entered_folders::EnteredFolders;
 pub use stamp::Stamp;
 

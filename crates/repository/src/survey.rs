@@ -244,7 +244,7 @@ fn scan_folder(repository: &Path, name: &str, seen: &mut Seen) {
     if seen.models.contains_key(name)
         && let Err(error) = fs::metadata(&path)
     {
-        let is_gone = is_absence(&error);
+        let is_gone = files::is_absence(&error);
         if is_gone && let Err(source) = fs::read_dir(repository) {
             let source = Arc::new(source);
             seen.unreadable = Some(ScanFault::Repository { path: repository.to_owned(), source });
@@ -290,14 +290,6 @@ fn scan_folder(repository: &Path, name: &str, seen: &mut Seen) {
             seen.faults.insert(name.to_owned(), fault);
         }
     }
-}
-
-/// Whether there is nothing at a path, or a link that leads to nothing.
-fn is_absence(error: &io::Error) -> bool {
-    // A circle of links, whose kind is not stable in the standard library.
-    const ELOOP: i32 = 40;
-    let kinds = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory, io::ErrorKind::InvalidFilename];
-    kinds.contains(&error.kind()) || error.raw_os_error() == Some(ELOOP)
 }
 
 /// Hidden folders are passed over in silence: tools leave them everywhere.
