@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Component, Path};
 
 use hippocamp_backend::{Error, Result};
-use hippocamp_engine_library::available_memory;
+use hippocamp_machine::available_memory;
 
 use crate::model_file::walk::{Kind, Reader, walk_file};
 

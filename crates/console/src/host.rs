@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use hippocamp_metrics::{CpuTimes, HostMemory};
+use hippocamp_machine::{CpuTimes, HostMemory};
 
 /// At one moment; what cannot be read here is 0.
 #[derive(Clone, Copy, Debug, Default)]

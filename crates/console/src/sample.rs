@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hippocamp_core::{InferenceServer, LoadedModel};
-use hippocamp_metrics::CpuTimes;
+use hippocamp_machine::CpuTimes;
 use hippocamp_statistics::{Counters, ModelStatistics};
 
 use crate::gpus;

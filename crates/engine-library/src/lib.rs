@@ -5,7 +5,6 @@
 #![allow(unsafe_code, reason = "opens shared libraries, and calls the C library")]
 #![warn(missing_docs)]
 
-mod available_memory;
 mod float_mode;
 mod library_path;
 mod memory;
@@ -17,7 +16,6 @@ use std::path::Path;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LAZY, RTLD_LOCAL, RTLD_NOW};
 
-pub use available_memory::available_memory;
 pub use float_mode::FloatMode;
 pub use library_path::LibraryPath;
 pub use memory::give_back;

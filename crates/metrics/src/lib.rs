@@ -1,4 +1,4 @@
-//! Metrics in the Prometheus text format: histograms, quantiles, the page, and figures of the machine.
+//! Metrics in the Prometheus text format: histograms, quantiles, and the page.
 //!
 //! Counters live where they are counted and are written to a [`Page`] for each scrape; nothing is looked up by label
 //! while requests run.
@@ -6,7 +6,6 @@
 mod bounded;
 mod custom;
 mod histogram;
-mod host;
 mod page;
 mod quantiles;
 mod sizes;
@@ -14,7 +13,6 @@ mod sizes;
 pub use bounded::BoundedHistogram;
 pub use custom::{CustomMetrics, Metric, MetricFamily, MetricFault, MetricFaultKind};
 pub use histogram::{DURATION_BOUNDS_US, Histogram};
-pub use host::{CpuTimes, HostMemory};
 pub use page::{Family, Kind, LabelSet, Page, Series};
 pub use quantiles::Quantiles;
 pub use sizes::SizeHistogram;

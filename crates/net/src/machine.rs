@@ -1,8 +1,5 @@
 //! Finds out how many files and how much memory the machine or the container allows, for the default limits.
 
-use std::fs;
-
-use hippocamp_metrics::HostMemory;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// The highest default limit of connections.
@@ -32,14 +29,9 @@ fn leave_some(files: usize) -> usize {
     files.saturating_sub(others).clamp(16, MOST_CONNECTIONS)
 }
 
-/// The bytes of memory that the process may use: those of the machine, or the limit of its container.
+/// The bytes of memory that the process may use.
 pub(crate) fn memory() -> Option<usize> {
-    let container = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-        .iter()
-        .find_map(|file| fs::read_to_string(file).ok()?.trim().parse::<u64>().ok());
-    let machine = HostMemory::now().map(|memory| memory.total);
-    let bytes = [container, machine].into_iter().flatten().min()?;
-    usize::try_from(bytes).ok()
+    usize::try_from(hippocamp_machine::usable_memory()?).ok()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::Ordering::Relaxed;
 
-use hippocamp_metrics::{CpuTimes, HostMemory};
+use hippocamp_machine::{CpuTimes, HostMemory};
 
 use crate::TorchServe;
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use hippocamp_archive_repository::{Archives, Registration};
 use hippocamp_core::InferenceServer;
 use hippocamp_download::{Allowed, Downloads, Times};
-use hippocamp_metrics::CpuTimes;
+use hippocamp_machine::CpuTimes;
 use parking_lot::{Mutex, RwLock};
 
 use crate::counters::Counters;

@@ -6,7 +6,7 @@
 use std::alloc::{Layout, alloc, dealloc};
 use std::ffi::c_void;
 
-use hippocamp_engine_library::available_memory;
+use hippocamp_machine::available_memory;
 use hippocamp_tensor::ALIGNMENT;
 
 use super::api::Memory;

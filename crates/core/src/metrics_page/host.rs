@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use hippocamp_metrics::{CpuTimes, HostMemory, Kind, Page};
+use hippocamp_machine::{CpuTimes, HostMemory};
+use hippocamp_metrics::{Kind, Page};
 
 use crate::InferenceServer;
 

@@ -1,5 +1,4 @@
-//! Processor and memory figures of the machine, read from `/proc`. Figures that cannot be read are left out of the
-//! page.
+//! Processor time of the machine.
 
 use std::fs;
 
@@ -32,28 +31,6 @@ impl CpuTimes {
     }
 }
 
-/// Main memory of the machine, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HostMemory {
-    pub total: u64,
-    pub used: u64,
-}
-
-impl HostMemory {
-    pub fn now() -> Option<HostMemory> {
-        HostMemory::parse(&fs::read_to_string("/proc/meminfo").ok()?)
-    }
-
-    fn parse(meminfo: &str) -> Option<HostMemory> {
-        let field = |name: &str| {
-            let line = meminfo.lines().find_map(|l| l.strip_prefix(name))?;
-            line.trim_start_matches(':').split_whitespace().next()?.parse::<u64>().ok()
-        };
-        let total = field("MemTotal")? * 1024;
-        Some(HostMemory { total, used: total.saturating_sub(field("MemAvailable")? * 1024) })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,12 +43,5 @@ mod tests {
         assert!((later.utilization_since(earlier) - 0.5).abs() < 1e-9);
         assert!(earlier.utilization_since(earlier).abs() < 1e-9, "no time, no load");
         assert_eq!(CpuTimes::parse("cpu  1 2 3\n"), None);
-    }
-
-    #[test]
-    fn used_is_what_is_not_available() {
-        let text = "MemTotal:       1000 kB\nMemFree:  1 kB\nMemAvailable:    400 kB\n";
-        assert_eq!(HostMemory::parse(text), Some(HostMemory { total: 1_024_000, used: 614_400 }));
-        assert_eq!(HostMemory::parse("MemTotal: x kB\n"), None);
     }
 }
