@@ -130,20 +130,34 @@ fn fixed_places(around: &Environment, name: &str, cache: &str) -> Vec<PathBuf> {
     own.chain(clones).chain(data).collect()
 }
 
-/// Searches for a library of that name in the places of every engine, and in a folder of the active Python's packages, without
-/// starting Python. `cache` is its folder in the cache of `scripts/fetch`.
+/// An engine's library that a Python package carries under a name without a version.
 #[cfg(any(feature = "pytorch", feature = "tensorflow"))]
-fn find_library(around: &Environment, name: &str, cache: &str, package: &str) -> Search {
-    if let Some(named) = &around.named {
-        return Search::Named(named.clone());
-    }
-    let mut places = fixed_places(around, name, cache);
-    let packages = around.pythons.package_folders();
-    places.extend(packages.into_iter().map(|packages| packages.join(package).join(name)));
-    match places.iter().find(|place| place.is_file()) {
-        Some(found) => Search::Found(found.clone()),
-        None if places.is_empty() => Search::Nowhere(vec![name.into()]),
-        None => Search::Nowhere(places),
+struct PackagedLibrary {
+    /// Its file name.
+    name: &'static str,
+    /// The environment variable that names its path.
+    variable: &'static str,
+    /// Its folder in the cache of `scripts/fetch`.
+    cache: &'static str,
+    /// Its folder among the packages of a Python.
+    package: &'static str,
+}
+
+#[cfg(any(feature = "pytorch", feature = "tensorflow"))]
+impl PackagedLibrary {
+    /// Searches in the places of every engine, and in the package of the active Python, without starting Python.
+    fn find(&self, around: &Environment) -> Search {
+        if let Some(named) = &around.named {
+            return Search::Named(named.clone());
+        }
+        let mut places = fixed_places(around, self.name, self.cache);
+        let packages = around.pythons.package_folders();
+        places.extend(packages.into_iter().map(|packages| packages.join(self.package).join(self.name)));
+        match places.iter().find(|place| place.is_file()) {
+            Some(found) => Search::Found(found.clone()),
+            None if places.is_empty() => Search::Nowhere(vec![self.name.into()]),
+            None => Search::Nowhere(places),
+        }
     }
 }
 

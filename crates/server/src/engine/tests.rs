@@ -171,3 +171,26 @@ fn debians_packages_are_found() {
     fs::create_dir_all(disk.at("lib/python3/dist-packages")).unwrap();
     assert_eq!(disk.find(), Search::Found(library));
 }
+
+#[cfg(all(feature = "pytorch", feature = "tensorflow"))]
+#[test]
+fn libraries_of_python_packages_are_found_in_their_places() {
+    for library in [pytorch::LIBRARY, tensorflow::LIBRARY] {
+        let PackagedLibrary { name, cache, package, .. } = library;
+        let disk = Disk::new();
+        let around = disk.environment();
+        let Search::Nowhere(places) = library.find(&around) else { panic!("there is none") };
+        assert_eq!(places[0], disk.at(&format!("clone/target/release/{name}")));
+        for place in [
+            format!("home/.local/lib/python3.12/site-packages/{package}/{name}"),
+            format!("data/hippocamp/{name}"),
+            format!("clone/.cache/{cache}/lib/{name}"),
+            format!("clone/target/release/{name}"),
+        ] {
+            let file = disk.file(&place);
+            assert_eq!(library.find(&around), Search::Found(file));
+        }
+        let named = Environment { named: Some("/none".into()), ..around };
+        assert_eq!(library.find(&named), Search::Named("/none".into()), "who names one means that one");
+    }
+}
