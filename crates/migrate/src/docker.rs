@@ -53,13 +53,14 @@ struct Given<'a> {
     value: String,
 }
 
-/// Reads what comes behind `docker run`.
-pub(crate) fn order(tool: &str, words: &[String]) -> Result<Order, String> {
-    let mut order = Order::new(format!("{tool} run"), Form::Plain);
+/// Reads what comes behind `docker run`, `docker create` or `docker service create`.
+pub(crate) fn order(tool: &str, verbs: &[&String], words: &[String]) -> Result<Order, String> {
+    let is_service = verbs.len() > 1;
+    let title = if is_service { format!("{tool} service create") } else { format!("{tool} run") };
+    let mut order = Order::new(title.as_str(), Form::Plain);
     order.gpus = tool.starts_with("nvidia");
-    let (options, entrypoint, place) = options(&format!("{tool} run"), words, &mut order)?;
-    let image =
-        words.get(place).ok_or_else(|| format!("no image is named behind the options of {tool} run"))?;
+    let (options, entrypoint, place) = options(&title, words, &mut order)?;
+    let image = words.get(place).ok_or_else(|| format!("no image is named behind the options of {title}"))?;
     order.around.push(image_finding(image));
     let mut rest = entrypoint.into_iter().filter(|command| !command.is_empty()).collect::<Vec<_>>();
     rest.extend(words[place + 1..].iter().cloned());
@@ -74,7 +75,7 @@ pub(crate) fn order(tool: &str, words: &[String]) -> Result<Order, String> {
     } else {
         program::flags(&rest, &mut order.around, None)?
     };
-    order.form = run(tool, options);
+    order.form = run(tool, if is_service { &["service", "create"] } else { &["run"] }, options);
     Ok(order)
 }
 
@@ -89,14 +90,15 @@ pub(crate) fn exec(tool: &str, words: &[String]) -> Result<Order, String> {
         "starts it in a container that is there: ports, volumes and GPUs of the {tool} run that made it belong into the new command"
     );
     order.around.insert(0, Finding::new(Verdict::Unsupported, format!("{tool} exec {name}"), why));
-    order.form = run(tool, options);
+    order.form = run(tool, &["run"], options);
     Ok(order)
 }
 
 /// The new command's words up to the flags.
-fn run(tool: &str, options: Vec<String>) -> Form {
+fn run(tool: &str, verbs: &[&str], options: Vec<String>) -> Form {
     let tool = if tool.starts_with("nvidia") { "docker" } else { tool };
-    let mut words = vec![tool.to_owned(), "run".to_owned()];
+    let mut words = vec![tool.to_owned()];
+    words.extend(verbs.iter().map(|verb| (*verb).to_owned()));
     words.extend(options);
     words.push(IMAGE.to_string());
     Form::Run { words }
@@ -161,6 +163,11 @@ fn option(given: &Given<'_>, gpus: &mut bool) -> Finding {
     let what = given.words.join(" ");
     let (verdict, why) = match given.name.as_str() {
         "gpus" => {
+            *gpus = true;
+            (Verdict::Kept, "the image is the one with CUDA")
+        }
+        // That of a swarm.
+        "generic-resource" if given.value.to_ascii_lowercase().contains("gpu") => {
             *gpus = true;
             (Verdict::Kept, "the image is the one with CUDA")
         }

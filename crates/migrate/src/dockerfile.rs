@@ -7,11 +7,18 @@ use crate::{Finding, Form, Order, Verdict, environment, is_image, program, shell
 struct Instruction {
     name: String,
     rest: String,
+    /// The lines of its heredocs, with those that end them.
+    heredocs: Vec<String>,
 }
 
 impl Instruction {
     fn text(&self) -> String {
         format!("{} {}", self.name, self.rest)
+    }
+
+    /// The same with its heredocs.
+    fn lines(&self) -> String {
+        std::iter::once(self.text()).chain(self.heredocs.iter().cloned()).collect::<Vec<_>>().join("\n")
     }
 
     /// The words of a command, which are a list in JSON or a text for a shell.
@@ -29,13 +36,15 @@ pub(crate) fn order(content: &str) -> Option<Result<Order, String>> {
 }
 
 fn instructions(content: &str) -> Vec<Instruction> {
+    let escape = escape(content);
     let mut instructions = Vec::new();
     let mut joined = String::new();
-    for line in content.lines().map(str::trim) {
+    let mut lines = content.lines();
+    while let Some(line) = lines.next().map(str::trim) {
         if line.starts_with('#') || (line.is_empty() && joined.is_empty()) {
             continue;
         }
-        match line.strip_suffix('\\') {
+        match line.strip_suffix(escape) {
             Some(part) => {
                 joined.push_str(part);
                 continue;
@@ -43,10 +52,49 @@ fn instructions(content: &str) -> Vec<Instruction> {
             None => joined.push_str(line),
         }
         let (name, rest) = joined.split_once(char::is_whitespace).unwrap_or((&joined, ""));
-        instructions.push(Instruction { name: name.to_ascii_uppercase(), rest: rest.trim().to_owned() });
+        let name = name.to_ascii_uppercase();
+        let marks = if matches!(&*name, "RUN" | "COPY" | "ADD") { marks(rest) } else { Vec::new() };
+        let mut heredocs = Vec::new();
+        for (mark, has_tabs) in marks {
+            for line in lines.by_ref() {
+                heredocs.push(line.to_owned());
+                if (if has_tabs { line.trim_start_matches('\t') } else { line }) == mark {
+                    break;
+                }
+            }
+        }
+        instructions.push(Instruction { name, rest: rest.trim().to_owned(), heredocs });
         joined.clear();
     }
     instructions
+}
+
+/// What a line ends with that goes on in the next: `# escape=` in the first lines says so.
+fn escape(content: &str) -> char {
+    let directives = content.lines().map_while(|line| line.trim().strip_prefix('#')?.split_once('='));
+    let named = directives.filter(|(name, _)| name.trim().eq_ignore_ascii_case("escape"));
+    named.filter_map(|(_, value)| value.trim().chars().next()).next().unwrap_or('\\')
+}
+
+/// The words that end the heredocs which a line begins, `<<WORD`, `<<-WORD`, `<<"WORD"`, and whether tabs may stand before them.
+fn marks(line: &str) -> Vec<(String, bool)> {
+    let mark = |(at, _): (usize, &str)| {
+        // `<<<` is a shell's way to give a word as the input, and `1<<2` a number.
+        let is_begin = line[..at]
+            .chars()
+            .next_back()
+            .is_none_or(|before| before.is_whitespace() || before.is_ascii_digit());
+        let rest = &line[at + 2..];
+        let (rest, has_tabs) = rest.strip_prefix('-').map_or((rest, false), |rest| (rest, true));
+        let quote = rest.chars().next().filter(|first| matches!(first, '"' | '\''));
+        let word = match quote {
+            Some(quote) => rest[1..].split(quote).next().unwrap_or_default(),
+            None => rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default(),
+        };
+        let is_word = word.starts_with(|first: char| first.is_alphabetic() || first == '_');
+        (is_begin && is_word).then(|| (word.to_owned(), has_tabs))
+    };
+    line.match_indices("<<").filter_map(mark).collect()
 }
 
 fn read(instructions: &[Instruction]) -> Result<Order, String> {
@@ -73,7 +121,7 @@ fn read(instructions: &[Instruction]) -> Result<Order, String> {
             _ => finding(one),
         };
         if !matches!(finding.verdict, Verdict::Dropped | Verdict::Unsupported) {
-            lines.push(one.text());
+            lines.push(one.lines());
         }
         order.around.push(finding);
     }

@@ -40,7 +40,8 @@ pub(crate) fn orders(document: &Value) -> Result<Vec<Order>, String> {
 
 fn order(kind: &str, place: &str, container: &Value, command: &[String]) -> Result<Order, String> {
     let name = text(container, "name");
-    let mut order = Order::new(format!("container {name} of {place}"), Form::Plain);
+    let title = if name.is_empty() { "the container".to_owned() } else { format!("container {name}") };
+    let mut order = Order::new(format!("{title} of {place}"), Form::Plain);
     for (member, value) in container.as_object().into_iter().flatten() {
         match member.as_str() {
             "name" | "args" => {}

@@ -7,6 +7,7 @@ mod compose;
 mod docker;
 mod dockerfile;
 mod environment;
+mod helm;
 mod kserve;
 mod kubectl;
 mod kubernetes;
@@ -85,6 +86,10 @@ pub enum Form {
     Dockerfile { lines: Vec<String> },
     /// A line of systemd or supervisord, up to the command.
     Unit { key: String },
+    /// The section of a container of Podman's units: its lines but for image and command.
+    Quadlet { lines: Vec<String> },
+    /// Values of a chart of Helm: those of the new chart, but for flags and GPUs.
+    Helm { values: Vec<(String, String)> },
 }
 
 /// Stands for the name of the image.
@@ -166,6 +171,10 @@ fn text(content: &str) -> Result<Vec<Order>, String> {
             orders.extend(kubernetes::orders(document)?);
         }
     }
+    if manifests.is_empty() {
+        let values = documents.iter().flatten().filter_map(helm::order);
+        orders.extend(values.collect::<Result<Vec<_>, _>>()?);
+    }
     if !orders.is_empty() {
         return Ok(orders);
     }
@@ -195,8 +204,30 @@ fn command(words: &[String]) -> Result<Order, String> {
         return Ok(order);
     }
     let mut order = Order::new("command line", Form::Plain);
-    order.flags = program::flags(words, &mut order.around, Some(&mut order.front))?;
+    match program::flags(words, &mut order.around, Some(&mut order.front)) {
+        Ok(flags) => order.flags = flags,
+        Err(why) => return within(words).ok_or(why),
+    }
     Ok(order)
+}
+
+/// The server that a text among the words of a program starts, as of `tmux new -d TEXT` and `ssh HOST TEXT`.
+fn within(words: &[String]) -> Option<Order> {
+    let (first, others) = words.split_first()?;
+    if !wrappers::start(std::slice::from_ref(first), true) {
+        return None;
+    }
+    let text = others.iter().find(|word| word.contains(char::is_whitespace))?;
+    let mut order = shell::read(&shell::plain(text)).iter().find_map(|inner| command(&inner.words).ok())?;
+    let around: Vec<&str> = words.iter().map(|word| if word == text { "..." } else { word }).collect();
+    let images = words.windows(2).any(|pair| wrappers::names_image(&pair[0], &pair[1]));
+    let (verdict, why) = if images {
+        (Verdict::Unsupported, wrappers::IMAGE_NAMED)
+    } else {
+        (Verdict::Different, "is not known here: the new command takes the place of its text")
+    };
+    order.around.insert(0, Finding::new(verdict, around.join(" "), why));
+    Some(order)
 }
 
 /// The server in a container that these words start, if they begin with a tool that does so.
@@ -208,7 +239,12 @@ fn container(words: &[String]) -> Option<Result<Order, String>> {
     };
     let (verb, behind) = rest.split_first()?;
     match (wrappers::name(tool), verb.as_str()) {
-        (name, "run" | "create") if is_container_tool(name) => Some(docker::order(tool, behind)),
+        (name, "run" | "create") if is_container_tool(name) => Some(docker::order(tool, &[verb], behind)),
+        (name, "service")
+            if is_container_tool(name) && behind.first().is_some_and(|next| next == "create") =>
+        {
+            Some(docker::order(tool, &[verb, &behind[0]], &behind[1..]))
+        }
         (name, "exec") if is_container_tool(name) => Some(docker::exec(tool, behind)),
         ("kubectl" | "oc", _) => kubectl::order(tool, rest),
         ("singularity" | "apptainer", _) => apptainer::order(tool, rest),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::shell::quoted;
 use crate::yaml::scalar;
-use crate::{Form, IMAGE, IMAGE_FILE, Order, kserve, probes, program};
+use crate::{Form, IMAGE, IMAGE_FILE, Order, helm, kserve, probes, program};
 
 impl Order {
     /// The command or the lines that take the place of the old ones, with these flags for the server.
@@ -33,13 +33,21 @@ impl Order {
                 )
             }
             Form::Kubernetes { container, probes } => {
-                let container = yaml_text(container);
+                let name = Some(container)
+                    .filter(|name| !name.is_empty())
+                    .map(|name| format!("name: {}\n  ", yaml_text(name)));
                 let probes = probes::lines(probes, flags);
-                format!("- name: {container}\n  image: {image}\n  args: {list}\n{probes}")
+                format!("- {}image: {image}\n  args: {list}\n{probes}", name.unwrap_or_default())
             }
             Form::InferenceService { format, protocol, storage_uri } => {
                 let args: Vec<String> = flags.iter().map(literal).map(|flag| crate::plain(&flag)).collect();
                 kserve::rewritten(format, protocol.as_deref(), storage_uri.as_deref(), &args)
+            }
+            Form::Helm { values } => helm::rewritten(values, self.gpus, flags),
+            Form::Quadlet { lines } => {
+                let lines: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();
+                let exec: Vec<String> = flags.iter().map(|flag| quoted(flag)).collect();
+                format!("[Container]\nImage={image}\n{lines}Exec={}\n", exec.join(" "))
             }
             Form::Dockerfile { lines } => {
                 let lines: String = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect();

@@ -1,5 +1,6 @@
 mod containers;
 mod kserve;
+mod others;
 mod probes;
 mod scripts;
 

@@ -108,6 +108,10 @@ const NO_STARTERS: [&str; 26] = [
     "which",
 ];
 
+/// What becomes of an image in words that are not known.
+pub(crate) const IMAGE_NAMED: &str =
+    "it names an image of Triton: start Hippocamp's in its place, with the flags below";
+
 /// Why there are no ranks.
 pub(crate) const ALONE: &str = "the server is one process, and speaks to no others of its kind";
 
@@ -198,9 +202,8 @@ fn variable(word: &str, (name, value): (&str, &str), front: Option<&mut Vec<Stri
 
 fn finding(purpose: Purpose, words: &[String], front: Option<&mut Vec<String>>) -> Finding {
     let text = words.join(" ");
-    if words.iter().any(|word| is_image(word) && word.contains("image")) {
-        let why = "it names an image of Triton: start Hippocamp's in its place, with the flags below";
-        return Finding::new(Verdict::Unsupported, text, why);
+    if words.windows(2).any(|pair| names_image(&pair[0], &pair[1])) {
+        return Finding::new(Verdict::Unsupported, text, IMAGE_NAMED);
     }
     let Some(front) = front else {
         let (verdict, why) = match purpose {
@@ -215,7 +218,10 @@ fn finding(purpose: Purpose, words: &[String], front: Option<&mut Vec<String>>) 
             Purpose::Watch => {
                 (Verdict::Dropped, "the image has no such program: it is for watching, from outside as well")
             }
-            Purpose::Ranks => ranks(words),
+            Purpose::Ranks => match ranks(words) {
+                (Verdict::Kept, _) => (Verdict::Dropped, "the server is one process"),
+                other => other,
+            },
             Purpose::Unknown => (Verdict::Unsupported, "the image has no such program"),
         };
         return Finding::new(verdict, text, why);
@@ -232,18 +238,33 @@ fn finding(purpose: Purpose, words: &[String], front: Option<&mut Vec<String>>) 
     Finding::new(verdict, text, why)
 }
 
+/// Whether the second of two words has an image of Triton, as a registry, a file or enroot names it: the first may be the option.
+pub(crate) fn names_image(option: &str, word: &str) -> bool {
+    let value = word.split_once('=').map_or(word, |(_, value)| value);
+    let is_named = is_image(value)
+        && (option.contains("image") || word.split_once('=').is_some_and(|(name, _)| name.contains("image")));
+    let is_file = [".sqsh", ".sif", ".squashfs"].iter().any(|end| value.ends_with(end));
+    let is_reference =
+        value.contains([':', '#', '+', '@']) || value.starts_with("nvcr.io/") || value.starts_with("nvidia/");
+    is_named || (value.contains("tritonserver") && is_reference) || (is_file && is_image(value))
+}
+
 /// Whether one of these words starts processes that work together.
 pub(crate) fn start_ranks(words: &[String]) -> bool {
     words.iter().any(|word| purpose(word) == Purpose::Ranks)
 }
 
-/// One process needs nobody that starts several.
+/// One process needs nobody that starts several, unless that is who finds a machine for it.
 fn ranks(words: &[String]) -> (Verdict, &'static str) {
+    let is_scheduler = words.first().is_some_and(|word| name(word) == "srun");
     let counts = ["-n", "-np", "-c", "--np", "--ntasks"];
     let pairs =
         words.windows(2).filter(|pair| counts.contains(&pair[0].as_str())).map(|pair| pair[1].as_str());
     let joined = words.iter().filter_map(|word| word.strip_prefix("--ntasks="));
     if pairs.chain(joined).all(|count| count == "1") {
+        if is_scheduler {
+            return (Verdict::Kept, "one task of the cluster: the program has to be there on its nodes");
+        }
         (Verdict::Dropped, "the server is one process")
     } else {
         (Verdict::Unsupported, ALONE)

@@ -125,6 +125,26 @@ fn a_variable_without_a_value_is_passed_on() {
 }
 
 #[test]
+fn heredocs_of_a_dockerfile_are_no_instructions() {
+    let order = one(
+        "FROM nvidia/tritonserver\nRUN <<EOF bash\nset -e\nFROM x\nCMD [\"nothing\"]\nEOF\nRUN <<-A cat > /a && <<'B' cat > /b\nENTRYPOINT a\n\t\tA\nUSER b\nB\n\
+         COPY <<\"E_1\" /models/m/config.pbtxt\nname: \"m\"\n  # kept $as it is \\\nE_1\nENV A=b\nCMD [\"tritonserver\", \"--model-repository=/models\"]\n",
+    );
+    assert_eq!(order.flags, ["--model-repository=/models"]);
+    assert_eq!(said(&order, "RUN <<EOF bash").verdict, Verdict::Unsupported);
+    assert_eq!(order.around.iter().filter(|finding| finding.what.starts_with("RUN")).count(), 2);
+    assert_eq!(
+        order.rewritten(&order.flags, "1"),
+        "FROM hippocamp:1\nCOPY <<\"E_1\" /models/m/config.pbtxt\nname: \"m\"\n  # kept $as it is \\\nE_1\nENV A=b\nCMD [\"--model-repository=/models\"]\n"
+    );
+    // Shifted numbers and a shell's word for the input are none, and a line may go on by another letter.
+    let order = one(
+        "# syntax=docker/dockerfile:1\n# escape=`\nFROM nvidia/tritonserver\nRUN python3 -c 'print(1<<2, a<<b)' && cat <<< x\nCMD tritonserver `\n  --model-repository=/m\n",
+    );
+    assert_eq!(order.flags, ["--model-repository=/m"]);
+}
+
+#[test]
 fn a_dockerfile() {
     let order = one(
         "# syntax=docker/dockerfile:1\nARG TAG=24.10\nFROM python AS build\nRUN make\nFROM nvcr.io/nvidia/tritonserver:${TAG}-py3\n\
