@@ -8,6 +8,7 @@ async function load(file) {
   return import(`data:text/javascript,${encodeURIComponent(outputFiles[0].text)}`);
 }
 const tensors = await load("src/try/tensors.ts");
+const { form } = await load("src/try/picture.ts");
 const { boxes } = await load("src/try/boxes.ts");
 const { input } = await load("src/try/infer.ts");
 const { layout } = await load("src/layout.ts");
@@ -25,6 +26,18 @@ test("strings have their length before them", () => {
   const bytes = tensors.withLength(new TextEncoder().encode("ab"));
   assert.deepEqual([...bytes], [2, 0, 0, 0, 97, 98]);
   assert.deepEqual(tensors.decode("BYTES", bytes).map((one) => new TextDecoder().decode(one)), ["ab"]);
+});
+
+test("which inputs take pictures, in colours or grey", () => {
+  const of = (shape, datatype = "FP32", batched = false) => form({ name: "x", datatype, shape, batched });
+  const pixels = (planes, channels, height, width, scaled = true) => ({ kind: "pixels", planes, channels, height, width, scaled });
+  assert.deepEqual(of([1, 3, 320, 320]), pixels(true, 3, 320, 320));
+  assert.deepEqual(of([-1, 224, 224, 3], "UINT8", true), pixels(false, 3, 224, 224, false));
+  // A reader of lines of text, and one of fingerprints.
+  assert.deepEqual(of([1, 1, 64, -1]), pixels(true, 1, 64, -1));
+  assert.deepEqual(of([-1, -1, -1, 1], "FP32", true), pixels(false, 1, -1, -1));
+  for (const none of [[1, 1, 64], [1, 64, 1], [-1, 2, 1, 128], [1, 512], [16]]) assert.equal(of(none), undefined, `${none}`);
+  assert.deepEqual(of([-1], "UINT8"), { kind: "file" });
 });
 
 test("lists in lists have a shape, or are refused", () => {

@@ -7,7 +7,7 @@ import type { Value } from "./infer";
 /** How an input takes pictures, if it looks as if it did. */
 export type Form =
   | { kind: "file" }
-  | { kind: "pixels"; planes: boolean; height: number; width: number; scaled: boolean };
+  | { kind: "pixels"; planes: boolean; channels: 1 | 3; height: number; width: number; scaled: boolean };
 
 export const SCALES = {
   "0 to 1": { mean: [0, 0, 0], deviation: [255, 255, 255] },
@@ -29,10 +29,18 @@ export function form(input: Tensor): Form | undefined {
   const inner = dims.length === 4 ? dims.slice(1) : dims;
   if (inner.length !== 3) return undefined;
   const scaled = input.datatype !== "UINT8";
-  if (inner[0] === 3) return { kind: "pixels", planes: true, height: inner[1]!, width: inner[2]!, scaled };
-  if (inner[2] === 3) return { kind: "pixels", planes: false, height: inner[0]!, width: inner[1]!, scaled };
+  // Three colours, or grey; a side of one is no picture's.
+  for (const channels of [3, 1] as const) {
+    const of = (height: number, width: number, planes: boolean): Form | undefined =>
+      height === 1 || width === 1 ? undefined : { kind: "pixels", planes, channels, height, width, scaled };
+    if (inner[0] === channels) return of(inner[1]!, inner[2]!, true);
+    if (inner[2] === channels) return of(inner[0]!, inner[1]!, false);
+  }
   return undefined;
 }
+
+/** How much of each colour is in grey, as everybody's libraries have it (BT.601). */
+const GREY = [0.299, 0.587, 0.114];
 
 /** The picture as that input takes it, and how its pixels are to those of the picture. */
 export async function toTensor(
@@ -52,21 +60,27 @@ export async function toTensor(
   const fit = Math.min(1, LARGEST / Math.max(bitmap.width, bitmap.height));
   // Networks of any size take multiples of 32.
   const natural = (size: number) => Math.max(32, Math.round((size * fit) / 32) * 32);
-  const width = form.width > 0 ? form.width : natural(bitmap.width);
-  const height = form.height > 0 ? form.height : natural(bitmap.height);
+  // One side that is fixed leaves the other one to the picture's own proportions.
+  const beside = (fixed: number, own: number, other: number) => (fixed > 0 ? Math.max(1, Math.round((own * fixed) / other)) : natural(own));
+  const width = form.width > 0 ? form.width : beside(form.height, bitmap.width, bitmap.height);
+  const height = form.height > 0 ? form.height : beside(form.width, bitmap.height, bitmap.width);
   const canvas = new OffscreenCanvas(width, height);
   const context = canvas.getContext("2d")!;
   context.drawImage(bitmap, 0, 0, width, height);
   const { data } = context.getImageData(0, 0, width, height);
   const { mean, deviation } = SCALES[form.scaled ? scale : "0 to 255"];
-  const values = new Float32Array(width * height * 3);
+  const values = new Float32Array(width * height * form.channels);
   for (let pixel = 0; pixel < width * height; pixel += 1) {
+    const colour = (channel: number) => (data[pixel * 4 + channel]! - mean[channel]!) / deviation[channel]!;
+    if (form.channels === 1) {
+      values[pixel] = GREY.reduce((sum, share, channel) => sum + share * colour(channel), 0);
+      continue;
+    }
     for (let channel = 0; channel < 3; channel += 1) {
-      const value = (data[pixel * 4 + channel]! - mean[channel]!) / deviation[channel]!;
-      values[form.planes ? channel * width * height + pixel : pixel * 3 + channel] = value;
+      values[form.planes ? channel * width * height + pixel : pixel * 3 + channel] = colour(channel);
     }
   }
-  const size = form.planes ? [3, height, width] : [height, width, 3];
+  const size = form.planes ? [form.channels, height, width] : [height, width, form.channels];
   const dims = input.batched ? input.shape.slice(1) : input.shape;
   const shape = [...batch, ...(dims.length === 4 ? [1] : []), ...size];
   return { value: { bytes: encode(input.datatype, values), shape }, width, height };
