@@ -10,7 +10,7 @@ use clap::{Parser, ValueEnum};
 use hippocamp_client::{Access, Protocol};
 
 use crate::plan::Load;
-pub(crate) use levels::Levels;
+pub(crate) use levels::{Levels, Rates};
 pub(crate) use pair::{Named, Tolerance};
 
 const EXAMPLES: &str = "Examples:\n  \
@@ -70,9 +70,10 @@ pub struct BenchArgs {
     )]
     pub concurrency: Levels,
 
-    /// Open loop: so many requests are sent every second, whether or not others were answered. A list or a range as above.
+    /// Open loop: so many requests are sent every second, whether or not others were answered. A list or a range as above; of less than one
+    /// a second, too, such as 0.5.
     #[arg(long, value_name = "N|N,N|FIRST:LAST:STEP", conflicts_with = "concurrency", help_heading = "Load")]
-    pub rate: Option<Levels>,
+    pub rate: Option<Rates>,
 
     /// With --rate: at random times as of many independent clients, instead of the same times apart.
     #[arg(long, requires = "rate", help_heading = "Load")]
@@ -182,6 +183,10 @@ pub struct BenchArgs {
     /// Where Triton's own backends are, for --local.
     #[arg(long, value_name = "DIR", requires = "local", help_heading = "Server")]
     pub backend_directory: Option<PathBuf>,
+
+    /// Runs instances of --local on the CPU whose config asks for GPUs that this machine does not have, as the server does with this flag.
+    #[arg(long, requires = "local", help_heading = "Server")]
+    pub cpu_fallback: bool,
 
     /// Compares two models that should agree, such as one by two engines: they get the same inputs, are measured in turns, and the
     /// largest differences of each output are told. A model is NAME or NAME:VERSION.

@@ -7,6 +7,7 @@ use hippocamp_client::{Failure, Protocol, Result, place};
 use hippocamp_core::InferenceServer;
 
 use crate::args::BenchArgs;
+use crate::failure;
 use crate::interrupts::Interrupts;
 use crate::measure::Session;
 use crate::plan::{Load, Plan};
@@ -34,6 +35,9 @@ type Render = fn(&Report) -> String;
 /// Measures all levels by every transport, and writes the files that were asked for. What fails after something was measured is
 /// part of the report.
 pub async fn bench(args: &BenchArgs, local: Option<&Local>) -> Result<Report> {
+    for (flag, file) in [("--json", &args.json), ("--csv", &args.csv), ("--svg", &args.svg)] {
+        has_folder(flag, file.as_deref())?;
+    }
     let mut report = Report::new(args);
     if let Err(failure) = measure(args, local, &mut report).await {
         if report.points.is_empty() {
@@ -110,6 +114,16 @@ impl Run<'_> {
     /// Whether nothing more is to be measured.
     fn is_over(&self) -> bool {
         self.report.points.last().is_some_and(|point| point.is_interrupted || point.gave_up.is_some())
+    }
+}
+
+/// Whether there is a folder for a file, which is asked before minutes are spent.
+pub(crate) fn has_folder(flag: &str, file: Option<&Path>) -> Result<()> {
+    match file.and_then(Path::parent) {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            failure(format!("{flag}: there is no folder {}", folder.display()))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) enum Phase {
     Connecting,
     WarmUp,
     Measuring,
-    /// No request begins any more, but for those whose time was before; those under way are awaited.
+    /// No request begins any more, but for those that wait for a time before; those under way are awaited.
     Draining,
     /// Nothing is awaited any more.
     Abandoned,

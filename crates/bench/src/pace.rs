@@ -43,13 +43,16 @@ impl Schedule {
         time
     }
 
-    /// How many requests were to be sent between two times and have not been taken.
-    fn left(&mut self, from: Instant, to: Instant) -> u64 {
-        let mut count = 0;
+    /// How many requests were to be sent between two times and have not been taken, and when the first of them was.
+    fn left(&mut self, from: Instant, to: Instant) -> Option<(u64, Instant)> {
+        let mut left = None;
         while self.next < to {
-            count += u64::from(self.take() >= from);
+            let time = self.take();
+            if time >= from {
+                left = left.map_or(Some((1, time)), |(count, first)| Some((count + 1, first)));
+            }
         }
-        count
+        left
     }
 }
 
@@ -76,14 +79,18 @@ impl Pace {
         Pace { state: Mutex::new(state), waits: Notify::new() }
     }
 
-    /// Takes the next time, and waits for it. Returns at once if it has passed, or if [`Pace::end`] was called.
-    pub(crate) async fn next(&self) -> Instant {
+    /// Takes the next time, and waits for it. Returns at once if it has passed, or if [`Pace::end`] is called meanwhile; `None` if it was
+    /// called before, so that what is left of a backlog by then is not sent.
+    pub(crate) async fn next(&self) -> Option<Instant> {
         let mut taken = None;
         std::future::poll_fn(|context| {
             let mut state = self.state.lock();
+            if state.is_over && taken.is_none() {
+                return Poll::Ready(None);
+            }
             let time = *taken.get_or_insert_with(|| state.schedule.take());
             if state.is_over || time <= Instant::now() {
-                return Poll::Ready(time);
+                return Poll::Ready(taken);
             }
             let place = state.waiting.partition_point(|(other, _)| *other <= time);
             state.waiting.insert(place, (time, context.waker().clone()));
@@ -129,8 +136,8 @@ impl Pace {
         state.waiting.drain(..).for_each(|(_, waker)| waker.wake());
     }
 
-    /// How many requests were to be sent between two times that no worker has taken.
-    pub(crate) fn left(&self, from: Instant, to: Instant) -> u64 {
+    /// How many requests were to be sent between two times that no worker has taken, and when the first of them was.
+    pub(crate) fn left(&self, from: Instant, to: Instant) -> Option<(u64, Instant)> {
         self.state.lock().schedule.left(from, to)
     }
 }
@@ -164,8 +171,9 @@ mod tests {
         let begin = Instant::now();
         let mut schedule = Schedule::new(begin, SECOND / 4, None);
         assert_eq!([(); 3].map(|()| schedule.take() - begin), [0, 250, 500].map(Duration::from_millis));
-        assert_eq!(schedule.left(begin + SECOND, begin + 2 * SECOND), 4, "not the one at 750 ms");
-        assert_eq!(schedule.left(begin + SECOND, begin + 2 * SECOND), 0);
+        let left = schedule.left(begin + SECOND, begin + 2 * SECOND);
+        assert_eq!(left, Some((4, begin + SECOND)), "not the one at 750 ms");
+        assert_eq!(schedule.left(begin + SECOND, begin + 2 * SECOND), None);
     }
 
     #[tokio::test]
@@ -174,14 +182,21 @@ mod tests {
         let pace = Pace::new(Schedule::new(begin, Duration::from_millis(5), None));
         let three = async {
             let (first, second, third) = tokio::join!(pace.next(), pace.next(), pace.next());
-            assert!(Instant::now() >= third);
-            [first, second, third].map(|time| time - begin)
+            assert!(Instant::now() >= third.unwrap());
+            [first, second, third].map(|time| time.unwrap() - begin)
         };
         tokio::select! {
             times = three => assert_eq!(times, [0, 5, 10].map(Duration::from_millis)),
             failed = pace.run() => panic!("{failed:?}"),
         }
+        // Whoever waits goes on at the end, and nobody begins to.
+        let waits = pace.next();
+        tokio::pin!(waits);
+        assert!(std::future::poll_fn(|context| Poll::Ready(waits.as_mut().poll(context).is_pending())).await);
         pace.end();
-        assert_eq!(pace.next().await - begin, Duration::from_millis(15));
+        assert_eq!(waits.await.map(|time| time - begin), Some(Duration::from_millis(15)));
+        assert_eq!(pace.next().await, None);
+        let end = begin + Duration::from_millis(30);
+        assert_eq!(pace.left(begin, end), Some((2, begin + Duration::from_millis(20))));
     }
 }

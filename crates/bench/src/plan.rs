@@ -77,12 +77,12 @@ impl Transport {
 }
 
 /// A level of the load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Load {
     /// So many requests are always under way.
     Closed { concurrency: u32 },
     /// So many requests are sent every second, with at most `workers` under way.
-    Open { rate: u32, is_poisson: bool, workers: u32 },
+    Open { rate: f64, is_poisson: bool, workers: u32 },
 }
 
 impl Load {

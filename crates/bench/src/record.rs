@@ -39,6 +39,10 @@ pub(crate) struct Record {
     pub(crate) warm_up: u64,
     /// How many measured requests had no answer when the measurement was given up.
     pub(crate) unanswered: u64,
+    /// How many requests of an open loop were to be sent, and were not when the measurement was over.
+    pub(crate) unsent: u64,
+    /// How long the first of those had waited by then.
+    pub(crate) waited: Duration,
     /// When the last measured request ended.
     pub(crate) last: Option<Instant>,
 }
@@ -52,6 +56,8 @@ impl Default for Record {
             errors: BTreeMap::new(),
             warm_up: 0,
             unanswered: 0,
+            unsent: 0,
+            waited: Duration::ZERO,
             last: None,
         }
     }
@@ -83,6 +89,12 @@ impl Record {
         }
     }
 
+    /// Counts requests that were not sent, the first of which had waited so long.
+    pub(crate) fn not_sent(&mut self, count: u64, waited: Duration) {
+        self.unsent += count;
+        self.waited = self.waited.max(waited);
+    }
+
     fn fail(&mut self, text: &str, count: u64) {
         let text =
             if self.errors.len() < MAX_TEXTS || self.errors.contains_key(text) { text } else { "others" };
@@ -109,6 +121,7 @@ impl Record {
         self.responses += other.responses;
         self.warm_up += other.warm_up;
         self.unanswered += other.unanswered;
+        self.not_sent(other.unsent, other.waited);
         self.last = self.last.max(other.last);
         for (text, count) in &other.errors {
             self.fail(text, *count);

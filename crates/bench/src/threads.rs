@@ -162,9 +162,10 @@ impl Begin {
                 () = self.control.entered(Phase::Abandoned) => {}
                 () = self.keep_pace(pace.as_deref()) => {}
             }
-            if let (Some(pace), Some((from, to))) = (&pace, self.control.span()) {
-                // What was to be sent and never was has no answer either.
-                self.record.lock().unanswered += pace.left(from, to);
+            if let (Some(pace), Some((from, to))) = (&pace, self.control.span())
+                && let Some((count, first)) = pace.left(from, to)
+            {
+                self.record.lock().not_sent(count, to.saturating_duration_since(first));
             }
         });
     }
@@ -181,7 +182,7 @@ impl Begin {
     /// The times of this thread's requests, between those of the others.
     fn pace(&self) -> Option<Arc<Pace>> {
         let Load::Open { rate, is_poisson, .. } = self.load else { return None };
-        let apart = Duration::from_secs(1) / rate;
+        let apart = Duration::from_secs_f64(1.0 / rate);
         let random = is_poisson.then(|| Rng::with_seed(SEED + u64::from(self.number)));
         let schedule = Schedule::new(Instant::now() + apart * self.number, apart * self.of, random);
         Some(Arc::new(Pace::new(schedule)))

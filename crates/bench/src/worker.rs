@@ -55,7 +55,8 @@ impl Worker {
             let begins = match pace {
                 None => control.begin(),
                 Some(pace) => {
-                    begin = pace.next().await;
+                    let Some(time) = pace.next().await else { return };
+                    begin = time;
                     control.begin_at(begin)
                 }
             };

@@ -41,6 +41,9 @@ impl Server {
                 "{scheme}:// is not supported: let a proxy on this machine speak TLS, and name it by http:// or grpc://"
             );
         }
+        if let Some((host, path)) = address.split_once('/') {
+            fail!("a server is named by --url HOST:PORT, here by '{host}': '/{path}' is no part of it");
+        }
         let connection = match protocol {
             Protocol::Http => HttpServer::connect(address, timeout, headers).await.map(Connection::Http),
             Protocol::Grpc => GrpcServer::connect(address, timeout, headers).await.map(Connection::Grpc),
@@ -150,7 +153,8 @@ pub fn place(url: Option<&str>, protocol: Option<Protocol>) -> (Protocol, String
     let port = if protocol == Protocol::Grpc { 8001 } else { 8000 };
     let address = match address {
         "" => format!("localhost:{port}"),
-        address if has_port(address) => address.to_owned(),
+        // One with a path is refused when it is connected to.
+        address if has_port(address) || address.contains('/') => address.to_owned(),
         address => format!("{address}:{port}"),
     };
     (protocol, address)
@@ -180,6 +184,19 @@ mod tests {
             let (second, none) = (Duration::from_secs(1), Headers::default());
             let refused = Server::connect(protocol, &address, second, &none).await.unwrap_err();
             assert!(refused.to_string().contains(":// is not supported"), "{url}: {refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_path_is_no_part_of_a_server() {
+        for (url, protocol) in [("http://127.0.0.1:1/v2", None), ("127.0.0.1/v2", Some(Protocol::Grpc))] {
+            let (protocol, address) = place(Some(url), protocol);
+            let (second, none) = (Duration::from_secs(1), Headers::default());
+            let refused = Server::connect(protocol, &address, second, &none).await.unwrap_err().to_string();
+            assert!(
+                refused.contains("by --url HOST:PORT") && refused.contains("'/v2' is no part"),
+                "{refused}"
+            );
         }
     }
 

@@ -30,6 +30,18 @@ fn levels_are_a_list_or_a_range() {
 }
 
 #[test]
+fn rates_may_be_below_one() {
+    let rates = |text: &str| text.parse::<Rates>().map(|rates| rates.iter().collect::<Vec<_>>());
+    assert_eq!(rates("0.5,3").unwrap(), [0.5, 3.0]);
+    assert_eq!(rates("1:3").unwrap(), [1.0, 2.0, 3.0]);
+    let tenths: Vec<String> = rates("0.1:1:0.1").unwrap().iter().map(|rate| format!("{rate:.3}")).collect();
+    assert_eq!((tenths.len(), &*tenths[9]), (10, "1.000"));
+    for wrong in ["0", "-1", "nan", "inf", "1e-9", "1:2:0", "x"] {
+        assert!(rates(wrong).unwrap_err().contains("expected requests a second"), "{wrong}");
+    }
+}
+
+#[test]
 fn defaults_are_one_request_at_a_time_for_five_seconds() {
     let args = parse(&[]).unwrap();
     assert_eq!(args.concurrency.iter().collect::<Vec<_>>(), [1]);
@@ -40,9 +52,9 @@ fn defaults_are_one_request_at_a_time_for_five_seconds() {
 fn rates_make_an_open_loop_and_sequences_as_many_workers() {
     let open = |args: &[&str]| parse(args).unwrap().loads();
     let load = |rate, is_poisson, workers| Load::Open { rate, is_poisson, workers };
-    assert_eq!(open(&["--rate", "5,9"]), [load(5, false, 128), load(9, false, 128)]);
-    assert_eq!(open(&["--rate=5", "--poisson", "--in-flight=7"]), [load(5, true, 7)]);
-    assert_eq!(open(&["--rate=5", "--sequences=3"]), [load(5, false, 3)]);
+    assert_eq!(open(&["--rate", "5,9"]), [load(5.0, false, 128), load(9.0, false, 128)]);
+    assert_eq!(open(&["--rate=5", "--poisson", "--in-flight=7"]), [load(5.0, true, 7)]);
+    assert_eq!(open(&["--rate=5", "--sequences=3"]), [load(5.0, false, 3)]);
     assert_eq!(open(&["--sequences=3", "--length=4"]), [Load::Closed { concurrency: 3 }]);
 }
 

@@ -8,7 +8,7 @@ use crate::plan::Load;
 pub(crate) fn render(report: &Report) -> String {
     let quantiles: Vec<String> = QUANTILES.iter().map(|(_, name)| format!("{name}_us")).collect();
     let mut text = format!(
-        "protocol,concurrency,rate,connections,threads,seconds,requests,failed,requests_per_s,mean_us,{},max_us,client_cpu_s_per_1000\n",
+        "protocol,concurrency,rate,connections,threads,seconds,requests,failed,requests_per_s,mean_us,{},max_us,client_cpu_s_per_1000,not_sent\n",
         quantiles.join(",")
     );
     for point in &report.points {
@@ -33,7 +33,7 @@ pub(crate) fn render(report: &Report) -> String {
             let _ = write!(text, ",{:.1}", micros(latencies.value_at_quantile(quantile) as f64));
         }
         let cpu = point.cpu_per_1000().map_or_else(String::new, |cpu| format!("{cpu:.6}"));
-        let _ = writeln!(text, ",{:.1},{cpu}", micros(latencies.max() as f64));
+        let _ = writeln!(text, ",{:.1},{cpu},{}", micros(latencies.max() as f64), point.record.unsent);
     }
     text
 }

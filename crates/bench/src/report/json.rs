@@ -26,7 +26,7 @@ pub(crate) fn point(point: &Point) -> Value {
     let record = &point.record;
     let (concurrency, rate, is_poisson) = match point.load {
         Load::Closed { concurrency } => (Some(concurrency), None, None),
-        Load::Open { rate, is_poisson, .. } => (None, Some(rate), Some(is_poisson)),
+        Load::Open { rate, is_poisson, .. } => (None, Some(number(rate)), Some(is_poisson)),
     };
     json!({
         "protocol": point.transport.name(),
@@ -42,6 +42,7 @@ pub(crate) fn point(point: &Point) -> Value {
         "responses": record.responses,
         "failed": point.record.failed(),
         "unanswered": point.record.unanswered,
+        "not_sent": point.record.unsent,
         "errors": record.errors,
         "warm_up_requests": point.warm_up,
         "requests_per_s": point.rate(),
@@ -54,6 +55,11 @@ pub(crate) fn point(point: &Point) -> Value {
         "is_interrupted": point.is_interrupted,
         "gave_up": point.gave_up,
     })
+}
+
+/// A whole number as such.
+fn number(rate: f64) -> Value {
+    if rate.fract() == 0.0 { json!(rate as u64) } else { json!(rate) }
 }
 
 fn latencies(latencies: &Latencies) -> Value {

@@ -51,11 +51,16 @@ async fn a_time_at_a_rate_has_as_many_requests() {
 async fn a_rate_far_above_what_the_server_can_do_is_measured_all_the_same() {
     let delay = "parameters { key: \"execute_delay_ms\" value { string_value: \"10\" } }";
     let server = TestServer::start(Repository::default().with("m", &identity_config(0, delay))).await;
-    let args = ["m", "--rate=2000", "--seconds=0.5", "--warm-up=0.5", "--timeout=1", "--in-flight=4"];
+    let args = ["m", "--rate=2000", "--seconds=0.5", "--warm-up=0.5", "--timeout=60", "--in-flight=4"];
     let levels = results(&server, "http", &args).await;
     let count = |name: &str| levels[0][name].as_u64().unwrap();
     assert!(count("requests") > 0, "{levels}");
-    assert!(count("requests") + count("unanswered") >= 1000, "each that was to be sent counts: {levels}");
+    let all = ["requests", "failed", "not_sent"].map(count).iter().sum::<u64>();
+    assert!(all >= 999, "each that was to be sent counts: {levels}");
+    assert!(all as f64 <= 2000.0 * levels[0]["seconds"].as_f64().unwrap() + 2.0, "and counts once: {levels}");
+    // Four at a time, for 10 ms each, and what was left is not sent for a minute behind that.
+    assert!(count("not_sent") >= 700 && count("failed") == 0, "{levels}");
+    assert!(count("requests") as f64 <= 400.0 * levels[0]["seconds"].as_f64().unwrap() + 8.0, "{levels}");
     assert!(
         levels[0]["latency_us"]["min"].as_f64().unwrap() < 1e6,
         "of a measured one, not of the warm-up: {levels}"

@@ -35,6 +35,7 @@ fn tuned(args: &TuneArgs) -> anyhow::Result<Tuned> {
         model: &args.model,
         backend_config: &args.backend_config,
         backend_directory: args.backend_directory.as_deref(),
+        cpu_fallback: args.cpu_fallback,
     };
     runtime()?.block_on(async {
         let server = local::start_with(place).await.map_err(|failure| match &draft {

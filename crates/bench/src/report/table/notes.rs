@@ -32,6 +32,16 @@ pub(crate) fn write(text: &mut String, point: &Point) {
         let count = thousands(point.record.unanswered as f64);
         note(&format!("{count} requests had no answer when the time for it was over; --timeout allows more"));
     }
+    if point.record.unsent > 0 {
+        // Nanoseconds, as latencies are.
+        let waited = duration(u64::try_from(point.record.waited.as_nanos()).unwrap_or(u64::MAX));
+        let count = thousands(point.record.unsent as f64);
+        note(&format!(
+            "{count} requests were due and not sent, as {} were under way all the time: when it was over, the first of them had waited for \
+             {waited}. Latencies are of those that were sent",
+            point.load.workers()
+        ));
+    }
     for (error, count) in &point.record.errors {
         note(&format!("{} failed: {error}", thousands(*count as f64)));
     }
@@ -46,11 +56,12 @@ fn doubts(point: &Point) -> Vec<String> {
     // By how much the number of random requests may differ from its mean.
     let chance = 3.0 / (point.record.answered().max(1) as f64).sqrt();
     if let Load::Open { rate, .. } = point.load
-        && point.rate() < (0.95 - chance) * f64::from(rate)
+        && point.rate() < (0.95 - chance) * rate
         && !point.is_interrupted
         && point.record.failed() == 0
     {
-        let (rate, reached) = (thousands(f64::from(rate)), thousands(point.rate()));
+        let whole = |rate: f64| if rate < 10.0 { format!("{rate:.2}") } else { thousands(rate) };
+        let (rate, reached) = (whole(rate), whole(point.rate()));
         doubts.push(format!("the server did not keep up: {reached} of {rate} a second were answered"));
     }
     if point.record.answered() > 0 && is_stable(&point.rates) == Some(false) {

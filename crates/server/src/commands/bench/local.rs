@@ -21,6 +21,8 @@ pub(in crate::commands) struct Place<'a> {
     pub(in crate::commands) backend_config: &'a [String],
     /// `--backend-directory`.
     pub(in crate::commands) backend_directory: Option<&'a Path>,
+    /// `--cpu-fallback`.
+    pub(in crate::commands) cpu_fallback: bool,
 }
 
 /// How long instances may take to end.
@@ -39,6 +41,7 @@ pub(super) async fn start(args: &BenchArgs) -> anyhow::Result<Arc<InferenceServe
         model: args.model(),
         backend_config: &args.backend_config,
         backend_directory: args.backend_directory.as_deref(),
+        cpu_fallback: args.cpu_fallback,
     };
     start_with(place).await
 }
@@ -54,6 +57,7 @@ pub(in crate::commands) async fn start_with(place: Place<'_>) -> anyhow::Result<
     if let Some(directory) = place.backend_directory {
         directory.clone_into(&mut server_args.models.backend_directory);
     }
+    server_args.instances.cpu_fallback = place.cpu_fallback;
     // What fails is told once, by the command.
     (server_args.logging.log_warning, server_args.logging.log_error) = (false, false);
     logging::init(&server_args.logging)?;

@@ -26,6 +26,7 @@ impl Served {
         if let Some(directory) = &args.backend_directory {
             command.arg("--backend-directory").arg(directory);
         }
+        command.args(args.cpu_fallback.then_some("--cpu-fallback"));
         command.args(["--model-control-mode=explicit", "--load-model", args.model()]);
         command.args([
             "--http-address=127.0.0.1",
