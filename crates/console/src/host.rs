@@ -2,12 +2,12 @@
 
 use std::fs;
 
-use hippocamp_machine::{CpuTimes, HostMemory};
+use hippocamp_machine::{HostMemory, Processors};
 
 /// At one moment; what cannot be read here is 0.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Host {
-    /// The share of processor time that was busy since the sample before, 0 to 1.
+    /// The share of the processor time that the server may use that was busy since the sample before, 0 to 1.
     pub(crate) busy: f32,
     pub(crate) memory_used: u64,
     pub(crate) memory_total: u64,
@@ -17,9 +17,9 @@ pub(crate) struct Host {
 
 impl Host {
     /// Reads the figures; `last` is the reading of the processors before, and becomes this one.
-    pub(crate) fn now(last: &mut Option<CpuTimes>) -> Host {
-        let times = CpuTimes::now();
-        let busy = times.zip(*last).map_or(0.0, |(now, before)| now.utilization_since(before));
+    pub(crate) fn now(last: &mut Option<Processors>) -> Host {
+        let times = Processors::now();
+        let busy = times.zip(*last).map_or(0.0, |(now, before)| now.busy_since(&before));
         *last = times;
         let memory = HostMemory::now();
         Host {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hippocamp_core::{InferenceServer, LoadedModel};
-use hippocamp_machine::CpuTimes;
+use hippocamp_machine::Processors;
 use hippocamp_statistics::{Counters, ModelStatistics};
 
 use crate::gpus;
@@ -17,7 +17,7 @@ use crate::percentiles;
 #[derive(Debug)]
 pub(crate) struct Sampler {
     at: Instant,
-    processors: Option<CpuTimes>,
+    processors: Option<Processors>,
     versions: BTreeMap<(Arc<str>, u64), Seen>,
 }
 

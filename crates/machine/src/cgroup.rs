@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 /// Where the hierarchies of control groups are mounted, everywhere.
-const MOUNT: &str = "/sys/fs/cgroup";
+pub(crate) const MOUNT: &str = "/sys/fs/cgroup";
 
 /// The folders of one process's control groups, each before what it lies in. A limit may be set at each level.
 #[derive(Debug, Default)]
@@ -47,23 +47,11 @@ impl Cgroups {
     /// From lines as `0::/system.slice/hippocamp.service` (version 2) or `7:memory:/docker/ab12` (version 1, which wins where it has the
     /// memory). A container may see the path that the host knows and have its own group mounted at the top, so levels may be missing.
     fn of(membership: &str, mount: &Path) -> Cgroups {
-        let group = |controller: &str| {
-            membership.lines().find_map(|line| {
-                let (_, rest) = line.split_once(':')?;
-                let (controllers, path) = rest.split_once(':')?;
-                controllers.split(',').any(|name| name == controller).then_some(path)
-            })
-        };
-        let (top, path, files) = match (group("memory"), group("")) {
-            (Some(path), _) => (mount.join("memory"), path, V1),
-            (None, Some(path)) => (mount.to_owned(), path, V2),
+        let (folders, files) = match (levels(membership, mount, "memory"), levels(membership, mount, "")) {
+            (Some(folders), _) => (folders, V1),
+            (None, Some(folders)) => (folders, V2),
             (None, None) => return Cgroups::default(),
         };
-        // `/../..` leads out of what a container can see.
-        let names = Path::new(path).components().filter(|part| matches!(part, Component::Normal(_)));
-        let own = top.join(names.collect::<PathBuf>());
-        let folders =
-            own.ancestors().take_while(|folder| folder.starts_with(&top)).map(Path::to_owned).collect();
         Cgroups { folders, files }
     }
 
@@ -90,6 +78,20 @@ impl Cgroups {
             .and_then(|(_, bytes)| bytes.parse().ok())
             .unwrap_or(0)
     }
+}
+
+/// The folders of one process's group of a controller of version 1, or of version 2 for the empty name, each before what it lies in.
+pub(crate) fn levels(membership: &str, mount: &Path, controller: &str) -> Option<Vec<PathBuf>> {
+    let path = membership.lines().find_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        controllers.split(',').any(|name| name == controller).then_some(path)
+    })?;
+    let top = mount.join(controller);
+    // `/../..` leads out of what a container can see.
+    let names = Path::new(path).components().filter(|part| matches!(part, Component::Normal(_)));
+    let own = top.join(names.collect::<PathBuf>());
+    Some(own.ancestors().take_while(|folder| folder.starts_with(&top)).map(Path::to_owned).collect())
 }
 
 /// The number in a file; none where it says `max`.

@@ -6,6 +6,8 @@
 mod cgroup;
 mod cpu;
 mod memory;
+mod processors;
 
 pub use cpu::CpuTimes;
 pub use memory::{HostMemory, available_memory, usable_memory};
+pub use processors::Processors;

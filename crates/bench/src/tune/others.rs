@@ -1,20 +1,18 @@
 //! What other processes take of the machine's processors meanwhile, which makes measurements less and never more.
 
 use std::fs;
-use std::time::Instant;
+
+use hippocamp_machine::Processors;
 
 use crate::process::cpu_time;
 
 /// Ticks of the kernel's figures in a second, on every Linux that this is built for.
 const TICKS: f64 = 100.0;
 
-/// The processor seconds of the machine, and those of this process, at a time.
+/// The processor seconds of the machine, or of the container that has a part of it, and those of this process, at a time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
-    at: Instant,
-    /// How many processors the machine has.
-    processors: f64,
-    busy: f64,
+    all: Processors,
     /// With the processes that it has started: models in Python have some.
     own: f64,
 }
@@ -22,28 +20,16 @@ pub(crate) struct Reading {
 impl Reading {
     /// `None` where the kernel does not tell.
     pub(crate) fn now() -> Option<Reading> {
-        let (busy, processors) = busy(&fs::read_to_string("/proc/stat").ok()?)?;
         let ended = of_process(&fs::read_to_string("/proc/self/stat").ok()?, 15)?;
         let own = cpu_time().as_secs_f64() + ended + descendants().iter().sum::<f64>();
-        Some(Reading { at: Instant::now(), processors, busy, own })
+        Some(Reading { all: Processors::now()?, own })
     }
 
-    /// The share of the machine that others have taken since `earlier`, 0 to 1.
+    /// The share of it that others have taken since `earlier`, 0 to 1.
     pub(crate) fn others_since(&self, earlier: &Reading) -> f64 {
-        let time = self.at.duration_since(earlier.at).as_secs_f64() * self.processors;
-        let others = (self.busy - earlier.busy) - (self.own - earlier.own);
-        if time > 0.0 { (others / time).clamp(0.0, 1.0) } else { 0.0 }
+        let others = Processors { busy: self.all.busy - (self.own - earlier.own), ..self.all };
+        others.busy_since(&earlier.all)
     }
-}
-
-/// Seconds in which processors were busy, and how many processors there are: `cpu user nice system idle iowait irq softirq steal ...`, where
-/// guests are part of user, and a line for each processor.
-fn busy(stat: &str) -> Option<(f64, f64)> {
-    let line = stat.lines().next()?.strip_prefix("cpu ")?;
-    let ticks: Vec<f64> = line.split_whitespace().take(8).map_while(|ticks| ticks.parse().ok()).collect();
-    let idle = ticks.get(3)? + ticks.get(4)?;
-    let processors = stat.lines().filter(|line| line.starts_with("cpu")).count().saturating_sub(1).max(1);
-    Some(((ticks.iter().sum::<f64>() - idle) / TICKS, processors as f64))
 }
 
 /// The sum of two fields of a process's `stat`, by the number of the first as `proc(5)` counts less one: 13 are its own user and system time, 15
@@ -83,9 +69,6 @@ mod tests {
 
     #[test]
     fn the_kernels_figures_are_read() {
-        let stat = "cpu  100 50 50 700 100 10 20 30 40 0\ncpu0 1\ncpu1 2\nintr 5\n";
-        assert_eq!(busy(stat), Some((2.6, 2.0)));
-        assert_eq!(busy("cpu  1 2 3\n"), None);
         let stat = "7 (a ) b) S 1 7 7 0 -1 4194560 10 0 0 0 150 50 30 20 20 0 1 0";
         assert_eq!((of_process(stat, 13), of_process(stat, 15)), (Some(2.0), Some(0.5)));
     }
@@ -115,13 +98,12 @@ mod tests {
     #[test]
     fn the_share_of_others_is_what_is_not_ones_own() {
         let earlier = Reading::now().unwrap();
-        let whole = earlier.at + std::time::Duration::from_secs(1);
-        let time = earlier.processors;
-        let later =
-            Reading { at: whole, busy: earlier.busy + 0.75 * time, own: earlier.own + 0.5 * time, ..earlier };
+        let (whole, time) = (earlier.all.at + std::time::Duration::from_secs(1), earlier.all.count);
+        let all = Processors { at: whole, busy: earlier.all.busy + 0.75 * time, ..earlier.all };
+        let later = Reading { all, own: earlier.own + 0.5 * time };
         assert!((later.others_since(&earlier) - 0.25).abs() < 1e-6);
         // Ticks are coarse.
-        let alone = Reading { at: whole, own: earlier.own + 0.1, ..earlier };
+        let alone = Reading { all: Processors { at: whole, ..earlier.all }, own: earlier.own + 0.1 };
         assert!(alone.others_since(&earlier).abs() < 1e-9);
     }
 }
