@@ -1,11 +1,12 @@
 """`scripts/bench tune`: `hippocamp tune` and the quick search of NVIDIA's model_analyzer on the same models, server and space: how long each
-takes, and what perf_analyzer measures of the settings that each recommends.
+takes, and what perf_analyzer measures of the settings that each recommends, in turns.
 """
 
 import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,48 +19,17 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "clients"))
 sys.path.append(os.path.join(ROOT, ".cache", "python", "tests"))
 
 import model_analyzer  # noqa: E402
-import numpy as np  # noqa: E402
 import perf_analyzer  # noqa: E402
-from models import ONNX_TYPES, onnx_bytes, write_model  # noqa: E402
-from onnx import helper, numpy_helper  # noqa: E402
 
-from . import python as python_models  # noqa: E402
 from .compare import report  # noqa: E402
 from .compare.servers import BINARY, LIBRARY, PYTHON_BACKENDS, ServerProcess  # noqa: E402
+from .tune_models import CONCURRENCIES, settings_of, words, written  # noqa: E402
 
-WIDTH = 1024
-# Both begin with single items; `hippocamp tune` would not lower what is there.
-MLP_CONFIG = f"""backend: "onnxruntime"
-max_batch_size: 1
-input [ {{ name: "INPUT" data_type: TYPE_FP32 dims: [ {WIDTH} ] }} ]
-output [ {{ name: "OUTPUT" data_type: TYPE_FP32 dims: [ {WIDTH} ] }} ]
-instance_group [ {{ count: 1 kind: KIND_CPU }} ]
-"""
-MODELS = ("mlp", "addsub")
+MODELS = ("mlp", "addsub", "centerface")
 # The space of both. The numbers of instances end with the cores.
-MAX_BATCH, MAX_CONCURRENCY = 8, 32
-# At these perf_analyzer measures what is recommended; the best of them counts.
-CONCURRENCIES = (8, 16, 32)
-
-
-def mlp(layers=4):
-    """Layers of a square matrix and ReLU, as an ONNX file."""
-    random = np.random.default_rng(1)
-    nodes, weights, last = [], [], "INPUT"
-    for number in range(layers):
-        values = random.standard_normal((WIDTH, WIDTH)) / np.sqrt(WIDTH)
-        weights.append(numpy_helper.from_array(values.astype(np.float32), f"weights{number}"))
-        output = "OUTPUT" if number == layers - 1 else f"layer{number}"
-        nodes.append(helper.make_node("MatMul", [last, f"weights{number}"], [f"product{number}"]))
-        nodes.append(helper.make_node("Relu", [f"product{number}"], [output]))
-        last = output
-    infos = [helper.make_tensor_value_info(name, ONNX_TYPES["FP32"], ["N", WIDTH]) for name in ("INPUT", "OUTPUT")]
-    return onnx_bytes(helper.make_graph(nodes, "mlp", infos[:1], infos[1:], weights))
-
-
-def write(folder):
-    write_model(folder, "mlp", MLP_CONFIG, mlp())
-    python_models.write(folder)
+MAX_BATCH, MAX_CONCURRENCY = 8, max(CONCURRENCIES)
+# What a step takes at most, in seconds: it is not begun if less is left.
+LONGEST = {"model_analyzer": 145, "tune": 40, "rate": 15}
 
 
 def flags():
@@ -67,7 +37,7 @@ def flags():
 
 
 def server(repository, *models):
-    own = ["--model-control-mode=explicit", "--log-info=false", f"--backend-directory={PYTHON_BACKENDS}"]
+    own = ["--model-control-mode=explicit", "--log-info=false", "--log-warning=false", f"--backend-directory={PYTHON_BACKENDS}"]
     return ServerProcess(repository, flags=[*own, *(f"--load-model={model}" for model in models)])
 
 
@@ -75,9 +45,11 @@ def cores():
     return len(os.sched_getaffinity(0))
 
 
-def analyzed(model, repository, work):
+def analyzed(model, work):
     """What model_analyzer recommends: seconds, how many settings it measured, the config."""
-    folder = tempfile.mkdtemp(prefix="analyzer-", dir=work)
+    repository, folder = (os.path.join(work, name) for name in ("models", "analyzer"))
+    os.mkdir(folder)
+    written(repository, model)
     options = ["--triton-launch-mode=remote", "--run-config-search-mode=quick"]
     options += [f"--run-config-search-max-instance-count={cores()}", f"--run-config-search-max-model-batch-size={MAX_BATCH}"]
     options += [f"--run-config-search-max-concurrency={MAX_CONCURRENCY}"]
@@ -105,8 +77,12 @@ def tuned(model, repository):
         return seconds, int(re.search(r"(\d+) settings tried", done.stdout)[1]), f.read()
 
 
-def rate(model, repository, seconds, work):
-    """Requests a second of a model by perf_analyzer, at the best of some concurrencies."""
+def rate(model, config, seconds, work):
+    """Requests a second of a model with a config by perf_analyzer, at the best of some concurrencies."""
+    repository = os.path.join(work, "models")
+    written(repository, model)
+    with open(os.path.join(repository, model, "config.pbtxt"), "w", encoding="utf-8") as f:
+        f.write(config)
     best = 0.0
     with server(repository, model) as running:
         for concurrency in CONCURRENCIES:
@@ -117,44 +93,87 @@ def rate(model, repository, seconds, work):
     return best
 
 
-def summary(config):
-    """The settings of a config in a few words."""
-    words = []
-    for title, pattern in (("instances", r"count: (\d+)"), ("threads", r'intra_op_thread_count"[^"]*string_value: "(\d+)'), ("batch", r"max_batch_size: (\d+)")):
-        found = re.search(pattern, config)
-        words += [f"{title} {found[1]}"] if found else []
-    if "dynamic_batching" in config:
-        delay = re.search(r"max_queue_delay_microseconds: (\d+)", config)
-        words.append(f"dynamic batching, delay {delay[1] if delay else 0} us")
-    return ", ".join(words)
+class State:
+    """What was measured so far, in a file if there is one, so that a run may be made in pieces."""
+
+    def __init__(self, file, budget):
+        self.file, self.begin, self.budget, self.left = file, time.monotonic(), budget, 0
+        self.models = {}
+        if file and os.path.isfile(file):
+            with open(file, encoding="utf-8") as f:
+                self.models = json.load(f)["models"]
+
+    def of(self, model):
+        return self.models.setdefault(model, {"found": {}, "rates": {}})
+
+    def step(self, kind, measure):
+        """Measures something in a folder of its own if there is time left for it, and notes it; whether it did."""
+        if time.monotonic() - self.begin + LONGEST[kind] > self.budget:
+            self.left += 1
+            return False
+        with tempfile.TemporaryDirectory(prefix="bench-tune-") as work:
+            measure(work)
+        if self.file:
+            with open(self.file, "w", encoding="utf-8") as f:
+                json.dump({"machine": report.machine(), "models": self.models}, f, indent=1)
+        return True
 
 
-def one(model, rounds, seconds, work):
-    folders = {name: os.path.join(work, f"{model}-{name}".replace(" ", "-")) for name in ("given", "model_analyzer", "hippocamp tune")}
-    for folder in folders.values():
-        write(folder)
-    found = {"model_analyzer": analyzed(model, folders["model_analyzer"], work), "hippocamp tune": tuned(model, folders["hippocamp tune"])}
-    path = os.path.join(folders["model_analyzer"], model, "config.pbtxt")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(found["model_analyzer"][2])
-    rates = {name: [] for name in folders}
+def names(runs):
+    """Whose settings are compared."""
+    return ["given", "model_analyzer", *(f"tune {number}" for number in range(1, runs + 1))]
+
+
+def one(model, rounds, runs, seconds, state):
+    """Takes the steps of a model that are left."""
+    known = state.of(model)
+
+    def find(name):
+        def measure(work):
+            if name == "given":
+                written(work, model)
+                with open(os.path.join(work, model, "config.pbtxt"), encoding="utf-8") as f:
+                    known["found"][name] = (None, None, f.read())
+            elif name == "model_analyzer":
+                known["found"][name] = analyzed(model, work)
+            else:
+                written(work, model)
+                known["found"][name] = tuned(model, work)
+
+        return measure
+
+    for name in names(runs):
+        if name not in known["found"]:
+            state.step(name if name == "model_analyzer" else "rate" if name == "given" else "tune", find(name))
+    if len(known["found"]) < len(names(runs)):
+        state.left += rounds
+        return
+    # Settings that several have recommended are measured once.
+    configs = {}
+    for name in names(runs):
+        configs.setdefault(words(settings_of(known["found"][name][2])), known["found"][name][2])
     for turn in range(rounds):
-        for name in list(folders) if turn % 2 == 0 else reversed(folders):
-            rates[name].append(rate(model, folders[name], seconds, work))
-    results = []
-    for name, folder in folders.items():
-        with open(os.path.join(folder, model, "config.pbtxt"), encoding="utf-8") as f:
-            config = f.read()
-        took, count, _ = found.get(name, (None, None, None))
-        # What else runs on the machine makes it less, and never more.
-        most = max(rates[name])
-        results.append({"model": model, "by": name, "seconds": took, "settings": count, "config": summary(config), "rates": rates[name], "rate": most})
-    for folder in folders.values():
-        shutil.rmtree(folder)
-    return results
+        for key in list(configs) if turn % 2 == 0 else reversed(configs):
+            rates = known["rates"].setdefault(key, [])
+            if len(rates) <= turn:
+                state.step("rate", lambda work, key=key, rates=rates: rates.append(rate(model, configs[key], seconds, work)))
 
 
-def tune(only, rounds, seconds, output, is_exhaustive=False):
+def verdict(known, runs):
+    """The rows of a model, and how tune compares with model_analyzer: the median of its runs, and of the turns of each."""
+    rows = []
+    for name in names(runs):
+        took, count, config = known["found"][name]
+        rates = known["rates"][words(settings_of(config))]
+        rows.append({"by": name, "seconds": took, "settings": count, "config": words(settings_of(config)), "rates": rates, "rate": statistics.median(rates)})
+    theirs, ours = rows[1], rows[2:]
+    # Of each turn, in which all were measured one after the other, so that what changed on the machine changed all.
+    shares = [statistics.median(a / b for a, b in zip(row["rates"], theirs["rates"])) for row in ours]
+    times = theirs["seconds"] / statistics.median(row["seconds"] for row in ours)
+    return rows, times, shares
+
+
+def tune(only, rounds, runs, seconds, output, state_file, budget, is_exhaustive=False):
     if not os.path.isfile(BINARY):
         sys.exit(f"bench: {BINARY} is missing: cargo build --release")
     parts = ["tests", "python-backend", "onnxruntime", *(["models"] if is_exhaustive else ["perf_analyzer", "model-analyzer"])]
@@ -163,21 +182,26 @@ def tune(only, rounds, seconds, output, is_exhaustive=False):
         from .exhaustive import exhaustive
 
         return exhaustive(only, seconds, cores(), output)
-    results = []
-    with tempfile.TemporaryDirectory(prefix="bench-tune-") as work:
-        for model in only or MODELS:
-            results += one(model, rounds, seconds, work)
-    print(f"\n{report.machine()}; instances up to {cores()}, batches up to {MAX_BATCH}, {MAX_CONCURRENCY} requests under way at most")
-    print("\n| model | settings by | time, s | tried | recommended | a second by perf_analyzer |\n| - | - | - | - | - | - |")
-    for row in results:
-        took = "" if row["seconds"] is None else f"{row['seconds']:.1f}"
-        print(f"| {row['model']} | {row['by']} | {took} | {row['settings'] or ''} | {row['config']} | {row['rate']:,.0f} |")
+    state = State(state_file, budget)
     for model in only or MODELS:
-        theirs, ours = ([row for row in results if (row["model"], row["by"]) == (model, name)][0] for name in ("model_analyzer", "hippocamp tune"))
-        times, share = theirs["seconds"] / ours["seconds"], ours["rate"] / theirs["rate"]
-        words = [f"{times:.1f} times as fast ({'reached' if times >= 10 else '**missed**'}: 10)"]
-        words.append(f"{share:.2f} of the throughput ({'reached' if share >= 0.95 else '**missed**'}: 0.95)")
-        print(f"\n{model}: {', '.join(words)}")
+        one(model, rounds, runs, seconds, state)
+    if state.left:
+        sys.exit(f"bench: {state.left} steps are left for another call with the same --state, for which --budget was too little")
+    print(f"\n{report.machine()}; instances up to {cores()}, batches up to {MAX_BATCH}, {MAX_CONCURRENCY} requests under way at most; medians of {rounds} turns")
+    print("\n| model | settings by | time, s | tried | recommended | a second by perf_analyzer |\n| - | - | - | - | - | - |")
+    results = []
+    for model in only or MODELS:
+        rows, times, shares = verdict(state.of(model), runs)
+        for row in rows:
+            took = "" if row["seconds"] is None else f"{row['seconds']:.1f}"
+            print(f"| {model} | {row['by']} | {took} | {row['settings'] or ''} | {row['config']} | {row['rate']:,.0f} |")
+        results.append({"model": model, "times": times, "shares": shares, "rows": rows})
+    for result in results:
+        share = statistics.median(result["shares"])
+        parts = [f"{result['times']:.1f} times as fast ({'reached' if result['times'] >= 10 else '**missed**'}: 10)"]
+        each = ", ".join(f"{value:.2f}" for value in result["shares"])
+        parts.append(f"{share:.2f} of the throughput ({'reached' if share >= 0.95 else '**missed**'}: 0.95; of each run {each})")
+        print(f"\n{result['model']}: {', '.join(parts)}")
     if output:
         with open(output, "w", encoding="utf-8") as f:
             json.dump({"machine": report.machine(), "results": results}, f, indent=1)
