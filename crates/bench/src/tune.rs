@@ -1,6 +1,9 @@
 //! `hippocamp tune`: tries settings of a model under load, and writes the best into its config.
 
 mod args;
+mod comparison;
+mod finals;
+mod levels;
 mod measure;
 mod others;
 mod outcome;
@@ -9,7 +12,7 @@ mod settings;
 mod svg;
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hippocamp_check::Draft;
@@ -23,7 +26,7 @@ use outcome::{Goal, Tried};
 use search::{Found, search};
 use settings::{Settings, Space};
 
-use crate::bench::{session, write};
+use crate::bench::{has_folder, session, write};
 
 /// What was tried, and what is best.
 #[derive(Debug)]
@@ -79,13 +82,7 @@ pub async fn tune(args: &TuneArgs, server: &Arc<InferenceServer>, draft: Option<
             args.model
         )));
     }
-    if let Some(folder) = args.svg.as_deref().and_then(Path::parent)
-        && !folder.as_os_str().is_empty()
-        && !folder.is_dir()
-    {
-        // Before minutes are spent.
-        return Err(Failure::new(format!("--svg: there is no folder {}", folder.display())));
-    }
+    has_folder("--svg", args.svg.as_deref())?;
     let goal = Goal { latency_ms: args.latency };
     let mut measurement = Measurement::new(args, server, draft, session(&args.bench())?, goal);
     let measure = async |settings: &Settings, levels, worth| measurement.run(settings, levels, worth).await;

@@ -73,6 +73,10 @@ pub struct TuneArgs {
     #[arg(long, value_name = "DIR")]
     pub backend_directory: Option<PathBuf>,
 
+    /// Runs instances on the CPU whose config asks for GPUs that this machine does not have, as the server does with this flag.
+    #[arg(long)]
+    pub cpu_fallback: bool,
+
     /// Tells what is best, and writes no config.
     #[arg(long)]
     pub dry_run: bool,

@@ -10,9 +10,9 @@ use hippocamp_core::{InferenceServer, LoadOverrides};
 use hippocamp_model_config::to_json;
 
 use super::TuneArgs;
+use super::levels::{Levels, Worth};
 use super::others::Reading;
 use super::outcome::{Goal, Level, Outcome};
-use super::search::Levels;
 use super::settings::{Settings, edited};
 use crate::args::BenchArgs;
 use crate::measure::Session;
@@ -24,8 +24,11 @@ use crate::stop::Stop;
 /// A level that has less than this more than the one before is no gain.
 const GROWTH: f64 = 1.03;
 
-/// Half the width of the interval that a level's throughput has to be known in, of 95 %. What a setting has to gain to be taken is more.
-const PRECISION: f64 = 0.02;
+/// Half the width of the interval that a level's throughput has to be known in, of 95 %, at first: what seems good is compared in the end.
+const PRECISION: f64 = 0.05;
+
+/// The same in the end. What a setting has to gain to be taken is more.
+const PRECISION_AT_LAST: f64 = 0.02;
 
 /// The share of the machine above which others disturb a level. The kernel counts in hundredths of a second, which is some in a hundred of a short one.
 const DISTURBED: f64 = 0.2;
@@ -91,7 +94,7 @@ impl<'a> Measurement<'a> {
         &mut self,
         settings: &Settings,
         levels: Levels,
-        worth: Option<f64>,
+        worth: Worth,
     ) -> Result<Option<Outcome>> {
         let text = edited(self.draft.text(), settings)?;
         if let Err(why) = self.load(text).await? {
@@ -133,7 +136,7 @@ impl<'a> Measurement<'a> {
     async fn climb(
         &mut self,
         settings: &Settings,
-        (levels, worth): (Levels, Option<f64>),
+        (levels, worth): (Levels, Worth),
         plan: &mut Arc<Plan>,
     ) -> Result<Outcome> {
         let levels = levels.within(self.args.concurrency);
@@ -141,7 +144,7 @@ impl<'a> Measurement<'a> {
         let (mut next, mut before, mut flat) = (Some(levels.first()), 0.0, 0);
         while let Some(concurrency) = next.filter(|concurrency| *concurrency <= self.args.concurrency) {
             self.session.progress.title(&format!("{settings}; {concurrency} under way"));
-            self.set_time(plan, worth);
+            self.set_time(plan, levels, worth);
             let point = self.point(plan, concurrency).await?;
             if let Some((error, count)) = point.record.errors.iter().next() {
                 // More than a bounded queue takes is no reason against what it does take.
@@ -156,7 +159,7 @@ impl<'a> Measurement<'a> {
             self.last = Some(level);
             flat = if level.rate < before * GROWTH { flat + 1 } else { 0 };
             before = level.rate;
-            next = levels.after(&level, flat, self.goal);
+            next = levels.after(&level, flat, self.goal, worth);
         }
         Ok(Outcome::of(measured))
     }
@@ -190,7 +193,7 @@ impl<'a> Measurement<'a> {
     }
 
     /// Has the next level take long enough for some requests, as far as the last one tells, and end before that once it is known.
-    fn set_time(&self, plan: &mut Arc<Plan>, worth: Option<f64>) {
+    fn set_time(&self, plan: &mut Arc<Plan>, levels: Levels, worth: Worth) {
         let needed = self.last.map_or(0.0, |last| ENOUGH / last.rate);
         let seconds = needed.clamp(self.args.seconds, self.args.seconds.max(LONGEST));
         // Nobody else has it between measurements.
@@ -198,7 +201,9 @@ impl<'a> Measurement<'a> {
             plan.seconds = Duration::from_secs_f64(seconds);
             plan.warm_up = Duration::from_secs_f64(seconds / 3.0);
             let latency = self.goal.latency_ms.map(|ms| Duration::from_secs_f64(ms / 1000.0));
-            plan.stop = Some(Stop { precision: PRECISION, worth, latency });
+            let is_last = matches!(levels, Levels::Both(..));
+            let precision = if is_last { PRECISION_AT_LAST } else { PRECISION };
+            plan.stop = Some(Stop { precision, worth, latency });
         }
     }
 }

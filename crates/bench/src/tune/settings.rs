@@ -38,6 +38,27 @@ impl fmt::Display for Settings {
     }
 }
 
+impl Settings {
+    /// How much these settings are: of two that are as good, the ones that are less are written.
+    pub(crate) fn size(&self) -> impl Ord {
+        let delay = self.delay_us.unwrap_or(0);
+        let changes = [self.instances.is_some(), self.threads.is_some(), self.max_batch.is_some(), delay > 0];
+        (changes.iter().filter(|is_changed| **is_changed).count(), delay, self.instances, self.max_batch)
+    }
+
+    /// The same with one thing less, of what may be there for nothing: a delay, or a number of threads.
+    pub(crate) fn less(&self) -> Vec<Settings> {
+        let mut less = Vec::new();
+        if self.delay_us.is_some_and(|delay| delay > 0) {
+            less.push(Settings { delay_us: Some(0), ..*self });
+        }
+        if self.threads.is_some() {
+            less.push(Settings { threads: None, ..*self });
+        }
+        less
+    }
+}
+
 /// The values that are tried of each setting; empty for what is left as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Space {

@@ -1,6 +1,7 @@
 use std::cell::RefCell;
 
 use super::*;
+use crate::tune::outcome::Level;
 
 fn space() -> Space {
     Space {
@@ -23,7 +24,7 @@ fn found_in(
 ) -> (Found, usize) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let count = RefCell::new(0);
-    let climb = |settings: &Settings, levels: Levels| {
+    let climb = |settings: &Settings, levels: Levels, worth: Worth| {
         let (mut measured, mut next, mut before, mut flat) = (Vec::new(), Some(levels.first()), 0.0, 0);
         while let Some(concurrency) = next.filter(|concurrency| *concurrency <= 64) {
             *count.borrow_mut() += 1;
@@ -34,11 +35,11 @@ fn found_in(
             flat = if level.rate < before * 1.03 { flat + 1 } else { 0 };
             before = level.rate;
             measured.push(level);
-            next = levels.after(&level, flat, goal);
+            next = levels.after(&level, flat, goal, worth);
         }
         Outcome::of(measured)
     };
-    let measure = async |settings: &Settings, levels, _: Worth| Ok(Some(climb(settings, levels)));
+    let measure = async |settings: &Settings, levels, worth| Ok(Some(climb(settings, levels, worth)));
     let search = search(space, goal, true, measure);
     let found = runtime.block_on(search).unwrap();
     (found, count.into_inner())
