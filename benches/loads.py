@@ -15,7 +15,8 @@ from . import ROOT
 from .repository import Link
 
 PYTHON = os.path.join(ROOT, ".cache", "triton-backends")
-REGIONS = "triton_python_backend_shm_region_"
+# Other servers on this machine have regions, too.
+REGIONS = f"hippocamp_loads_{os.getpid()}_"
 # So many are loaded before the first look: libraries, pools and caches come with the first ones.
 FIRST = 100
 
@@ -54,24 +55,24 @@ class Looks:
     names = ("memory, KiB", "anonymous, KiB", "files", "threads", "in /dev/shm")
 
     def __init__(self, server):
-        self.server, self.before, self.seen = server, {entry.name for entry in regions()}, []
+        self.server, self.seen = server, []
 
     def look(self, loads):
-        mine = [entry for entry in regions() if entry.name not in self.before]
         values = (
             self.server.status_kib("VmRSS"),
             self.server.status_kib("RssAnon"),
             len(os.listdir(f"/proc/{self.server.pid}/fd")),
             self.server.status_kib("Threads"),
-            len(mine),
+            len(regions()),
         )
         self.seen.append((loads, *values))
         print(f"  {loads:5} loads: " + ", ".join(f"{value} {name}" for name, value in zip(self.names, values)), flush=True)
 
-    def slopes(self):
-        """By the least squares, for each load."""
-        loads = [seen[0] for seen in self.seen]
-        return [statistics.linear_regression(loads, column).slope for column in list(zip(*self.seen))[1:]]
+    def slopes(self, seen):
+        """By the least squares, for each load, in bytes where it is memory."""
+        loads, *columns = zip(*seen)
+        slopes = [statistics.linear_regression(loads, column).slope for column in columns]
+        return [slope * 1024 if "KiB" in name else slope for name, slope in zip(self.names, slopes)]
 
 
 class Cycle:
@@ -97,22 +98,26 @@ def loads(backend, count, at_once):
         folder = os.path.join(work, "models")
         os.mkdir(folder)
         backends = BACKENDS[backend](folder, at_once)
-        flags = ["--model-control-mode=explicit", f"--backend-directory={backends}", "--log-warning=false"]
+        flags = ["--model-control-mode=explicit", f"--backend-directory={backends}", f"--backend-config=python,shm-region-prefix-name={REGIONS}", "--log-warning=false"]
         with ServerProcess(folder, flags=flags) as server, concurrent.futures.ThreadPoolExecutor(at_once) as threads:
             looks, done, began, next_look = Looks(server), 0, time.monotonic(), FIRST
             cycles = [Cycle(server, backend, f"m{n}") for n in range(at_once)]
             while done < count + FIRST:
-                for running in [threads.submit(cycle.run) for cycle in cycles]:
-                    running.result()
+                try:
+                    for running in [threads.submit(cycle.run) for cycle in cycles]:
+                        running.result()
+                except Exception:
+                    print(f"after {done} loads, the status of the server is {server.process.poll()}:\n{server.log()[-4000:]}", flush=True)
+                    raise
                 done += at_once
                 if done >= next_look:
                     looks.look(done)
                     next_look += max(count // 20, 1)
             took = time.monotonic() - began
-        left = [entry.name for entry in regions() if entry.name not in looks.before]
-    slopes = dict(zip(looks.names, looks.slopes()))
-    print(f"{done} loads and unloads of '{backend}', {at_once} at once, in {took:.0f} s; for each load:")
-    print("\n".join(f"  {slope * 1024 if 'KiB' in name else slope:+9.4f} {name.replace('KiB', 'bytes')}" for name, slope in slopes.items()))
+        left = [entry.name for entry in regions()]
+    slopes = zip(looks.names, looks.slopes(looks.seen), looks.slopes(looks.seen[len(looks.seen) // 2 :]))
+    print(f"{done} loads and unloads of '{backend}', {at_once} at once, in {took:.0f} s; for each load, and in the last half:")
+    print("\n".join(f"  {whole:+9.4f} {half:+9.4f} {name.replace('KiB', 'bytes')}" for name, whole, half in slopes))
     print(f"left in /dev/shm at the end: {left or 'nothing'}")
     first, last = looks.seen[0], looks.seen[-1]
     return 1 if left or any(b > a + 2 for a, b in zip(first[3:], last[3:])) else 0
