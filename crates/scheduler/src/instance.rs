@@ -3,6 +3,7 @@
 
 mod begun;
 mod recovery;
+mod without_thread;
 
 use std::any::Any;
 use std::fmt;

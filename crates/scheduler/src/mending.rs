@@ -1,6 +1,7 @@
 //! Instances that were lost, by a panic or the end of a process of theirs, and have to be made anew: with pauses that grow while
 //! that fails or does not last, and during which the other instances take the requests.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,12 @@ impl Peers {
         self.lost.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// An instance is lost until the result is dropped.
+    pub(crate) fn lose_one(self: &Arc<Self>, error: &Error) -> LostPeer {
+        self.lose(error);
+        LostPeer(Arc::clone(self))
+    }
+
     /// How many instances are lost and not made anew so far.
     pub(crate) fn lost(&self) -> usize {
         self.lost.load(Ordering::Relaxed)
@@ -50,6 +57,16 @@ impl Peers {
     /// Whether an instance can execute batches, or may be able to.
     pub(crate) fn any_serves(&self) -> bool {
         self.lost.load(Ordering::Relaxed) < self.instances
+    }
+}
+
+/// A lost instance that has no thread which could know of it.
+#[derive(Debug)]
+pub(crate) struct LostPeer(Arc<Peers>);
+
+impl Drop for LostPeer {
+    fn drop(&mut self) {
+        self.0.lost.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -60,6 +60,10 @@ pub(crate) fn run_or_wait(name: Arc<str>, work: impl FnOnce() + Send + 'static) 
 }
 
 fn begin(job: Job) -> Result<(), (Job, io::Error)> {
+    #[cfg(test)]
+    if tests::REFUSED.lock().iter().any(|refused| *job.name == **refused) {
+        return Err((job, io::Error::from(io::ErrorKind::WouldBlock)));
+    }
     let thread = CACHE.lock().idle.pop();
     if let Some(thread) = thread {
         *thread.job.lock() = Some(job);
@@ -156,11 +160,14 @@ fn set_name(name: &str) {
 fn set_name(_: &str) {}
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::mpsc;
     use std::thread::ThreadId;
 
     use super::*;
+
+    /// The names of jobs for which no thread can be started.
+    pub(crate) static REFUSED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
     fn thread_of(name: &str) -> (ThreadId, String) {
         let (tell, told) = mpsc::channel();

@@ -9,7 +9,7 @@ use hippocamp_backend::{
 };
 use tracing::error;
 
-use super::{Instance, on_thread, panicked, stays};
+use super::{Instance, panicked, stays, without_thread};
 use crate::StandsAside;
 use crate::held::{Held, Movable};
 use crate::mending::Mending;
@@ -69,15 +69,7 @@ impl Instance {
         if let Some(limited) = &self.plan.limited {
             limited.take_back();
         }
-        let plan = Arc::clone(&self.plan);
-        let goes_on = on_thread(&plan, move || {
-            // That the cores are there was seen when the first thread was bound to them.
-            drop(self.plan.cores.bind_thread(&self.plan.spec.name));
-            self.serve(Held::Bound(None));
-        });
-        if let Err(error) = goes_on {
-            error!(model = plan.spec.config.name, "{}; nobody executes in its place", error.message());
-        }
+        without_thread::go_on(self);
     }
 
     /// Sees to it that the instance is there, and drops one that is lost.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use hippocamp_backend::LossCalls;
 
 use super::*;
+use crate::thread_cache::tests::REFUSED;
 
 /// What the test and the instances share.
 #[derive(Debug, Default)]
@@ -244,4 +245,46 @@ fn an_execution_that_never_returns_keeps_neither_its_instance_nor_the_end_of_the
             assert!(Instant::now() < deadline, "what returned late is dropped");
         }
     }
+}
+
+#[test]
+fn an_instance_that_gets_no_other_thread_answers_with_the_reason_until_it_gets_one() {
+    let shared = Arc::<Stuck>::default();
+    let (returns, until) = channel();
+    let (waits, waiting) = channel();
+    *shared.until.lock().unwrap() = Some(until);
+    *shared.waits.lock().unwrap() = Some(waits);
+    let model: Arc<dyn Model> = Arc::new(StuckModel(Arc::clone(&shared)));
+    let mut plans = plans(1, None);
+    plans[0].spec.name = "gets_no_thread".to_owned();
+    let (scheduler, stopped) =
+        Scheduler::start(&model, plans, settings(false, Duration::ZERO, None)).unwrap();
+    assert!(ask(&scheduler, 1)[0].is_ok());
+    waiting.recv_timeout(Duration::from_mins(1)).unwrap();
+    let calls = shared.calls.lock().unwrap().clone().unwrap();
+    REFUSED.lock().push("gets_no_thread".to_owned());
+    let (request, waits) = Like::default().make();
+    scheduler.enqueue(request).unwrap();
+    assert!((calls.stuck)(Error::unavailable("its process has ended")));
+    let refused = |error: &Error| {
+        assert!(
+            error.message().starts_with("no thread could be started for instance 'gets_no_thread'"),
+            "{error}"
+        );
+    };
+    refused(&block_on(waits.only()).unwrap_err());
+    refused(&scheduler.lost().unwrap());
+    // Those that come later are answered as well.
+    for answer in ask(&scheduler, 2) {
+        refused(&answer.unwrap_err());
+    }
+    REFUSED.lock().clear();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while ask(&scheduler, 1)[0].is_err() {
+        assert!(Instant::now() < deadline, "it goes on once there is a thread");
+    }
+    assert!(scheduler.lost().is_none());
+    drop(scheduler);
+    block_on(stopped.wait());
+    returns.send(()).unwrap();
 }
