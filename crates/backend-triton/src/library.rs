@@ -14,7 +14,7 @@ use libloading::os::unix::Library;
 use parking_lot::Mutex;
 
 pub(crate) use entry_points::{EntryPoints, ask_attributes, call_if_there, execute};
-pub(crate) use search::{Found, PYTHON, Search, not_found};
+pub(crate) use search::{Found, PYTHON, Search, not_found, usual_file};
 pub(crate) use strategy::{BatchState, Batcher};
 
 use crate::exports;

@@ -109,7 +109,11 @@ impl Context {
                      add 'backend: \"NAME\"' with one of: {there}"
                 )
             } else {
-                format!("unable to load model '{model}', there is no backend '{wanted}'; there are: {there}")
+                format!(
+                    "unable to load model '{model}', there is no backend '{wanted}'; there are: {there}; one of Triton's would be \
+                     'libtriton_{wanted}.so' in the folder of the version or of the model, or in the folder '{wanted}' of \
+                     --backend-directory"
+                )
             });
             let kind = FaultKind::UnknownBackend { wanted: wanted.clone() };
             about(error, "backend", if wanted.is_empty() { FaultKind::NoBackend } else { kind })

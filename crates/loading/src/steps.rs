@@ -154,8 +154,11 @@ fn require_backend(model: &mut Preparation<'_>) {
             model: &model.folder.path,
             came_with_request: model.folder.came_with_request,
         };
-        let backend = model.context.backend(&model.folder.name, model.config(), directories);
-        let backend = model.report.take(backend);
+        let backend = match model.context.backend(&model.folder.name, model.config(), directories) {
+            // That a library has another name than its backend wants was told already.
+            Err(_) if model.report.is_told("runtime") => None,
+            backend => model.report.take(backend),
+        };
         let has_strategy = model.config().parameters.contains_key(BATCH_STRATEGY);
         if has_strategy && backend.is_some_and(|backend| !backend.facts().batch_strategies) {
             let text =

@@ -1,7 +1,7 @@
 //! Backends that are found by name, each with its library.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 
 use hippocamp_backend::{
@@ -13,7 +13,7 @@ use super::HostSettings;
 use super::loaded::LoadedBackend;
 use super::model::TritonModel;
 use super::strategy::StrategyFolders;
-use crate::library::{Found, Search, not_found};
+use crate::library::{Found, Search, not_found, usual_file};
 
 /// Triton's backends, found in the folders of models and in a directory of backends. Registered as a backend, it is a source
 /// of them.
@@ -85,9 +85,7 @@ impl Drop for All {
 
 impl All {
     fn find(&self, name: &str, runtime: &str, directories: ModelDirectories<'_>) -> Result<Option<Found>> {
-        let own = directories.version.into_iter().chain([directories.model]);
-        let folders: Vec<_> = own.filter(|_| !directories.came_with_request).collect();
-        self.search.find(name, runtime, &folders)
+        self.search.find(name, runtime, &own_folders(directories))
     }
 
     fn initialized(&self, name: &str, found: &Found) -> Result<Arc<LoadedBackend>> {
@@ -108,6 +106,12 @@ impl All {
         loaded.insert(key, kept);
         Ok(backend)
     }
+}
+
+/// Where a model may bring its library.
+fn own_folders(directories: ModelDirectories<'_>) -> Vec<&Path> {
+    let own = directories.version.into_iter().chain([directories.model]);
+    own.filter(|_| !directories.came_with_request).collect()
 }
 
 impl Backend for TritonBackends {
@@ -136,9 +140,9 @@ impl Backend for TritonBackends {
 
 impl BackendSource for TritonBackends {
     fn find(&self, name: &str, runtime: &str, directories: ModelDirectories<'_>) -> Option<Arc<dyn Backend>> {
-        // What is wrong with the names is told when the model is loaded.
-        let is_there = self.0.find(name, runtime, directories).unwrap_or(None).is_some();
-        is_there.then(|| self.backend(name, directories))
+        // What is wrong with the names, or with what has them, is told when the model is loaded.
+        let found = self.0.find(name, runtime, directories).transpose();
+        found.map(|_| self.backend(name, directories))
     }
 
     fn find_with_model(
@@ -147,8 +151,12 @@ impl BackendSource for TritonBackends {
         runtime: &str,
         directories: ModelDirectories<'_>,
     ) -> Option<Arc<dyn Backend>> {
-        let found = self.0.find(name, runtime, directories).unwrap_or(None)?;
-        let own = found.library.starts_with(std::path::absolute(directories.model).ok()?);
+        let own = if let Ok(found) = self.0.find(name, runtime, directories).transpose()? {
+            found.library.starts_with(std::path::absolute(directories.model).ok()?)
+        } else {
+            let mut own = own_folders(directories).into_iter();
+            own.any(|folder| folder.join(usual_file(name)).symlink_metadata().is_ok())
+        };
         (own || !runtime.is_empty()).then(|| self.backend(name, directories))
     }
 }

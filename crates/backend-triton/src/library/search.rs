@@ -30,21 +30,26 @@ impl Search {
     pub(crate) fn find(&self, name: &str, runtime: &str, folders: &[&Path]) -> Result<Option<Found>> {
         plain(name, "backend")?;
         let folder = self.backend_directory.join(name);
-        let file = if runtime.is_empty() { format!("libtriton_{name}.so") } else { runtime.to_owned() };
+        let file = if runtime.is_empty() { usual_file(name) } else { runtime.to_owned() };
         plain(&file, "runtime")?;
         let in_order = folders.iter().copied().chain([&*folder]);
-        if let Some(library) = first_with(in_order, &file) {
+        if let Some(library) = first_with(in_order, &file)? {
             return Ok(Some(Found { library, folder, is_python_based: false }));
         }
         if runtime.is_empty() && name != PYTHON && folder.join("model.py").is_file() {
             let python = self.backend_directory.join(PYTHON);
             let in_order = folders.iter().copied().chain([&*folder, &*python]);
-            if let Some(library) = first_with(in_order, "libtriton_python.so") {
+            if let Some(library) = first_with(in_order, "libtriton_python.so")? {
                 return Ok(Some(Found { library, folder, is_python_based: true }));
             }
         }
         Ok(None)
     }
+}
+
+/// The name of a backend's library, unless a config says another one.
+pub(crate) fn usual_file(name: &str) -> String {
+    format!("libtriton_{name}.so")
 }
 
 /// What Triton says of a backend without a library.
@@ -54,10 +59,31 @@ pub(crate) fn not_found(name: &str) -> Error {
     ))
 }
 
-fn first_with<'a>(folders: impl Iterator<Item = &'a Path>, file: &str) -> Option<PathBuf> {
-    let path = folders.map(|folder| folder.join(file)).find(|path| path.is_file())?;
+/// The first folder's file of that name. What has the name and is no file is an error rather than passed over: whoever put it there
+/// wants it to be used.
+fn first_with<'a>(mut folders: impl Iterator<Item = &'a Path>, file: &str) -> Result<Option<PathBuf>> {
+    let Some(path) =
+        folders.find_map(|folder| Some(folder.join(file)).filter(|path| path.symlink_metadata().is_ok()))
+    else {
+        return Ok(None);
+    };
+    let what = match path.metadata() {
+        Ok(metadata) if metadata.is_file() => None,
+        Ok(metadata) if metadata.is_dir() => Some("it is a folder".to_owned()),
+        Ok(_) => Some("it is no regular file".to_owned()),
+        Err(error) => Some(match path.read_link() {
+            Ok(to) => format!("it is a link to '{}': {error}", to.display()),
+            Err(_) => error.to_string(),
+        }),
+    };
+    if let Some(what) = what {
+        return Err(Error::invalid_arg(format!(
+            "unable to load backend library '{}': {what}",
+            path.display()
+        )));
+    }
     // The loader looks for relative paths elsewhere.
-    std::path::absolute(path).ok()
+    Ok(std::path::absolute(path).ok())
 }
 
 /// Fails unless the text is the name of a file, which does not lead out of its folder.
@@ -103,6 +129,31 @@ mod tests {
         assert_eq!(found.library, backends.join("python/libtriton_python.so"));
         assert_eq!((found.folder, found.is_python_based), (backends.join("mine"), true));
         assert!(!find("python", "").unwrap().is_python_based);
+    }
+
+    #[test]
+    fn what_is_there_and_is_no_file_is_told_with_its_path() {
+        let root = tempfile::tempdir().unwrap();
+        let (model, backends) = (root.path().join("m"), root.path().join("backends"));
+        fs::create_dir_all(backends.join("x")).unwrap();
+        fs::write(backends.join("x/libtriton_x.so"), "").unwrap();
+        let search = Search { backend_directory: backends };
+        let library = model.join("libtriton_x.so");
+        fs::create_dir_all(&library).unwrap();
+        let told = || search.find("x", "", &[&model]).unwrap_err().message().to_owned();
+        assert!(told().ends_with("m/libtriton_x.so': it is a folder"), "{}", told());
+        fs::remove_dir(&library).unwrap();
+        std::os::unix::fs::symlink("/nowhere/there.so", &library).unwrap();
+        assert!(
+            told().contains("m/libtriton_x.so': it is a link to '/nowhere/there.so': No such file"),
+            "{}",
+            told()
+        );
+        fs::remove_file(&library).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&library).status().unwrap().success());
+        assert!(told().ends_with("m/libtriton_x.so': it is no regular file"), "{}", told());
+        fs::remove_file(&library).unwrap();
+        assert!(search.find("x", "", &[&model]).unwrap().is_some());
     }
 
     #[test]
