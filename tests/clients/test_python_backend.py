@@ -10,91 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
 
 import numpy as np
 import pytest
 import tritonclient.grpc as grpc
-from conftest import ROOT, TESTS
-from server_process import BINARY, ServerProcess
+from conftest import ROOT
+from python_models import BACKENDS, add, ended, infer, model_of, names_regions, prefix, regions, start, stubs, wait_until
+from server_process import BINARY
 from tritonclient.utils import InferenceServerException
-
-sys.path.append(os.path.join(TESTS, "python"))
-
-import cases  # noqa: E402
-
-BACKENDS = os.path.join(ROOT, ".cache", "triton-backends")
-
-
-def start(folder, *flags, **named):
-    return ServerProcess(folder, flags=[f"--backend-directory={BACKENDS}", *flags], timeout=120, **named)
-
-
-@pytest.fixture
-def prefix():
-    """How the names in shared memory begin of a test's servers alone: others on this machine come and go, and sweep up."""
-    name = f"hippocamp_test_{uuid.uuid4().hex}_"
-    yield name
-    for left in regions(name):
-        os.unlink(os.path.join("/dev/shm", left))
-
-
-def names_regions(prefix):
-    return f"--backend-config=python,shm-region-prefix-name={prefix}"
-
-
-def regions(prefix):
-    return {name for name in os.listdir("/dev/shm") if name.startswith(prefix)}
-
-
-def stubs(server):
-    """The processes of Python models that a server has started: {pid: name of the instance}."""
-    found = {}
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            with open(f"/proc/{entry}/cmdline", encoding="utf-8", errors="replace") as f:
-                line = f.read().split("\0")
-            with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as f:
-                parent = int(f.read().rpartition(")")[2].split()[1])
-            if parent == server.pid and line[0].endswith("triton_python_backend_stub") and len(line) > 8:
-                found[int(entry)] = line[8]
-    return found
-
-
-def ended(pid):
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as f:
-            return f.read().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
-
-
-def wait_until(condition, what, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not come true within {seconds} s"
-        time.sleep(0.02)
-
-
-def model_of(folder, name, source):
-    """A copy of one of the models of tests/python under another name."""
-    target = os.path.join(folder, name)
-    shutil.copytree(os.path.join(TESTS, "python", "models", source), target)
-    return target
-
-
-def infer(client, model, inputs, **options):
-    prepared = []
-    for name, given in inputs.items():
-        prepared.append(grpc.InferInput(name, given[1], given[0]))
-        prepared[-1].set_data_from_numpy(cases.array(*given))
-    return client.infer(model, prepared, client_timeout=60, **options)
-
-
-def add(client, model, value):
-    inputs = {name: ("FP32", [1, 2], [value, 2 * value]) for name in ("INPUT0", "INPUT1")}
-    return infer(client, model, inputs).as_numpy("OUTPUT0").tolist()
-
 
 def test_an_edit_of_model_py_is_served(tmp_path):
     code = os.path.join(model_of(str(tmp_path), "edited", "add_sub"), "1", "model.py")
@@ -325,41 +248,6 @@ def test_a_killed_stub_is_replaced_and_its_neighbours_answer(tmp_path, prefix):
         client = grpc.InferenceServerClient(server.grpc)
         for value in range(50):
             assert infer(client, "eight", {"IN": ("INT64", [1], [value])}).as_numpy("OUT").tolist() == [2 * value]
-        client.close()
-    assert not regions(prefix)
-
-
-CALLS = """
-import triton_python_backend_utils as pb_utils
-
-
-class TritonPythonModel:
-    def execute(self, requests):
-        return [self.answer(pb_utils.get_input_tensor_by_name(request, "IN")) for request in requests]
-
-    def answer(self, x):
-        answer = pb_utils.InferenceRequest(model_name="MODEL", requested_output_names=["OUT"], inputs=[x]).exec()
-        return pb_utils.InferenceResponse(error=pb_utils.TritonError(answer.error().message()) if answer.has_error() else None)
-"""
-TENSORS = "".join(f'{put} {{ name: "{name}" data_type: TYPE_INT64 dims: [ 1 ] }}\n' for put, name in (("input", "IN"), ("output", "OUT")))
-
-
-def test_models_that_would_wait_for_one_another_are_told(tmp_path, prefix):
-    for name, called in {"itself": "itself", "here": "there", "there": "here"}.items():
-        (tmp_path / name / "1").mkdir(parents=True)
-        (tmp_path / name / "config.pbtxt").write_text(f'backend: "python"\n{TENSORS}')
-        (tmp_path / name / "1" / "model.py").write_text(CALLS.replace("MODEL", called))
-    names = ["itself", "here", "there"]
-    flags = ["--model-control-mode=explicit", *(f"--load-model={name}" for name in names)]
-    with start(str(tmp_path), names_regions(prefix), *flags) as server:
-        client = grpc.InferenceServerClient(server.grpc)
-        for model, caller in (("itself", "itself"), ("here", "there"), ("there", "here")):
-            with pytest.raises(InferenceServerException, match=f"which waits for the only instance of '{caller}'") as failed:
-                infer(client, model, {"IN": ("INT64", [1], [1])})
-            assert f"model '{caller}' calls '{model}'" in failed.value.message()
-        for name in names:
-            client.unload_model(name, client_timeout=60)
-        assert not stubs(server)
         client.close()
     assert not regions(prefix)
 

@@ -17,4 +17,4 @@ mod tests;
 mod waits;
 
 pub(crate) use server::ServerObject;
-pub(crate) use waits::Caller;
+pub(crate) use waits::{Caller, StartedRequests, WaitingInstance};

@@ -21,7 +21,7 @@ use super::python;
 use super::told::{Parts, Told};
 use super::watchdog::{self, Abandoned, Awaited};
 use crate::border::{InstanceKind, Owned, Ref, own, text};
-use crate::in_process::Caller;
+use crate::in_process::{StartedRequests, WaitingInstance};
 use crate::library::{call_if_there, execute};
 use crate::life::{InstanceObject, Policy, State, TensorNames};
 use crate::objects::MessageObject;
@@ -64,8 +64,8 @@ pub(super) struct InstanceParts {
     abandoning: OnceLock<AwaitedEnd>,
     /// Whether an execution was given up.
     pub(super) is_stuck: AtomicBool,
-    /// Whether what it calls is waited for by its executions.
-    waits: bool,
+    /// If its executions wait for what it calls.
+    waiting: Option<WaitingInstance>,
 }
 
 impl TritonInstance {
@@ -95,7 +95,7 @@ impl TritonInstance {
             stub: OnceLock::new(),
             abandoning: OnceLock::new(),
             is_stuck: AtomicBool::new(false),
-            waits: is_python && !is_decoupled,
+            waiting: (is_python && !is_decoupled).then(|| version.object.server.caller.instance()),
         };
         let _one_at_a_time = (!may_load_in_parallel(version)).then(|| version.initializing.lock());
         let known = Arc::new(initialized(parts, &spec.name)?);
@@ -104,9 +104,6 @@ impl TritonInstance {
             let mut ready = version.ready.lock();
             ready.retain(|other| other.upgrade().is_some());
             ready.push(Arc::downgrade(&known));
-        }
-        if let Some(caller) = known.caller() {
-            caller.begin_instance();
         }
         let shares = shares_cores && !is_decoupled;
         let shared_core = known.stub.get().filter(|_| shares).map(|stub| SharedCore::new(Arc::clone(stub)));
@@ -127,26 +124,23 @@ impl TritonInstance {
     }
 
     /// Gives requests to the backend. If it does not take them, they are answered with its error.
-    fn give(&mut self, requests: &[Ref<RequestObject>], execution: &Arc<Execution>) {
+    fn give(
+        &mut self,
+        requests: &[Ref<RequestObject>],
+        execution: &Arc<Execution>,
+        called: &StartedRequests,
+    ) {
         let _alone = self.device.as_ref().map(|device| device.lock());
-        let caller = self.known.caller();
         let call = || execute(&self.known.backend().entry_points, self.known.object.as_ref(), requests);
-        if let Some(caller) = caller {
-            caller.begin_execution();
-        }
+        let executing = self.known.waiting.as_ref().map(|waiting| waiting.execution(called));
         let executed = match &mut self.shared_core {
             Some(shared) => shared.execute(call),
             None => call(),
         };
+        drop(executing);
         let is_stuck = &self.known.is_stuck;
         if is_stuck.load(Ordering::Acquire) && is_stuck.swap(false, Ordering::AcqRel) {
             watchdog::returned("execute", &self.known.name());
-            // It is no more among those that execute; that it is an instance ends as usual.
-            if let Some(caller) = caller {
-                caller.begin_instance();
-            }
-        } else if let Some(caller) = caller {
-            caller.end_execution();
         }
         let Err(error) = executed else { return };
         self.known.object.executions.forget(execution);
@@ -168,6 +162,7 @@ impl TritonInstance {
 impl ModelInstance for TritonInstance {
     fn execute(&mut self, batch: &mut Batch) {
         let started = batch.started();
+        let called = StartedRequests::of_this_thread();
         TritonInstance::drop_cancelled(batch);
         let Some(execution) = Execution::of(batch).map(Arc::new) else { return };
         self.known.object.executions.begin(&execution);
@@ -197,7 +192,7 @@ impl ModelInstance for TritonInstance {
             }
         }
         if !given.is_empty() {
-            self.give(&given, &execution);
+            self.give(&given, &execution, &called);
         }
         if let Some(again) = again {
             let again: Vec<Request> = again.wait(|| self.lost().is_some());
@@ -232,8 +227,8 @@ impl Drop for TritonInstance {
         // The next process of the thread starts with all cores.
         self.shared_core = None;
         let (name, version) = (self.known.name(), &self.known.version);
-        if let Some(caller) = self.known.caller() {
-            caller.end_instance();
+        if let Some(waiting) = &self.known.waiting {
+            waiting.end(self.lost().is_some());
         }
         self.known.object.outstanding.wait(&name, || self.lost());
         let is_last = version.instances.fetch_sub(1, Ordering::AcqRel) == 1;
@@ -244,6 +239,9 @@ impl Drop for TritonInstance {
 /// Has the backend initialize an instance. What fails is finalized, too.
 fn initialized(parts: InstanceParts, name: &str) -> Result<Told<InstanceParts>> {
     let initialize = |known: &Told<InstanceParts>| {
+        if let Some(waiting) = &known.waiting {
+            waiting.name_thread(&known.name());
+        }
         call_if_there(known.backend().entry_points.instance_initialize, known.object.as_ref())?;
         // It may have ended by now, which is noticed as any other end.
         if let Some(stub) = known.backend().python.as_ref().and_then(|python| python.stub_of_this_thread()) {
@@ -273,11 +271,6 @@ fn initialized(parts: InstanceParts, name: &str) -> Result<Told<InstanceParts>> 
 }
 
 impl InstanceParts {
-    /// The model as one that waits for what it calls, if it is one.
-    fn caller(&self) -> Option<&Caller> {
-        self.waits.then_some(&self.version.object.server.caller)
-    }
-
     /// Sets the process.
     fn watch(&self, stub: Stub) {
         debug!(instance = self.name(), pid = stub.pid(), "the stub of the instance is watched");
@@ -296,16 +289,15 @@ impl InstanceParts {
         self.is_stuck.store(true, Ordering::Release);
         let left = watchdog::leave();
         // Before its successor is made.
-        if let Some(caller) = self.caller() {
-            caller.give_up();
+        if let Some(waiting) = &self.waiting {
+            waiting.end(true);
         }
         let name = self.name();
         if !stuck(python::ended(&name)) {
             if self.is_stuck.swap(false, Ordering::AcqRel) {
                 watchdog::is_back();
-                if let Some(caller) = self.caller() {
-                    caller.begin_instance();
-                    caller.begin_execution();
+                if let Some(waiting) = &self.waiting {
+                    waiting.is_back();
                 }
             }
             return;

@@ -164,6 +164,7 @@ impl Model for TritonModel {
     }
 
     fn check_config(&self, config: &ModelConfig) -> Result<()> {
+        self.version.object.server.caller.serves_with(config);
         if !self.initialize(config, Phase::Initializing)? {
             // The config is finished: from now on the backend reads this one.
             self.version.object.config.lock().config = Arc::new(config.clone());

@@ -92,8 +92,8 @@ pub(crate) extern "C" fn new(
 ) -> Returned {
     call("TRITONSERVER_InferenceRequestNew", || {
         let (model, version) = (model.read("model_name")?, version_of(version)?);
-        let found = server.get()?.server()?.model(model, version)?.version;
-        let content = Content::new(model, version, found);
+        let called = server.get()?.server()?.model(model, version)?;
+        let content = Content::new(model, version, called.into());
         let state = State { content, running: None, is_deleted: false };
         request.set_new("inference_request", InferenceRequestObject(Mutex::new(state)))
     })

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hippocamp_backend::{
     Error, InProcessEvent, InProcessOverrides, InProcessServer, InProcessSink, Result, ServerHandle,
+    observe_both,
 };
 use hippocamp_in_process::{Cancel, Mailbox};
 use tracing::warn;
@@ -152,16 +153,20 @@ pub(crate) extern "C" fn infer_async(
         object.execute(cancel.clone(), |content| {
             let release = content.release.ok_or_else(|| misuse("the request has no release callback"))?;
             let response = content.response.ok_or_else(|| misuse("the request has no response callback"))?;
-            let (model, version) = content.target();
-            let wait = server.caller.call(model, version)?;
             let running = Calls::begin(&server.calls);
             let answer = mailbox(request, response, release, &running);
+            let wait = server.caller.call(&*in_process, &content.called, &answer, &cancel);
+            let way = wait.as_ref().map(|wait| Arc::clone(wait.way()));
             let lending = Lending::new(answer.clone(), Calls::begin(&server.lending));
             let mut request = content.request(&lending);
-            request.observer = observer;
-            let sink = Sink { answer, cancel, running, _wait: wait };
+            request.observer = observe_both(observer, wait.as_ref().and_then(Wait::observer));
+            let sink = Sink { answer, cancel, running, wait };
             in_process.infer(request, Box::new(sink))?;
             lending.arm();
+            // By now it may be answered: by an error, or by the response cache.
+            if let Some(way) = way {
+                way.check();
+            }
             Ok(())
         })?;
         trace::take(trace);
@@ -175,12 +180,16 @@ struct Sink {
     answer: Mailbox<Item>,
     cancel: Cancel,
     running: Arc<RunningCall>,
-    _wait: Option<Wait>,
+    /// If whoever has made the call waits for it.
+    wait: Option<Wait>,
 }
 
 impl InProcessSink for Sink {
     fn deliver(&mut self, event: InProcessEvent) {
-        self.answer.put(Item::Event(event));
+        match &self.wait {
+            Some(wait) => wait.way().deliver(event),
+            None => self.answer.put(Item::Event(event)),
+        }
     }
 
     fn is_cancelled(&self) -> bool {

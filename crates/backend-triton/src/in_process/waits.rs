@@ -1,46 +1,74 @@
-//! Models that wait for one another. A Python model executes one batch at a time in each instance, and a call that it makes meanwhile
-//! is waited for. With one instance such calls make a chain, and one that leads back to where it began would be waited for by
-//! all of them for ever. So the call that would close it is refused.
+//! Calls that would be waited for for ever. A Python model executes one batch at a time in each instance, and a call that it makes
+//! meanwhile is waited for. So an instance can wait for an instance that waits for it: by way of others, of ensembles, or of
+//! responses that keep the order of requests. The call that closes such a circle is answered with an error.
 //!
-//! Models with several instances are in no chain: which of them has made a call is not known.
+//! An execution without calls costs two atomic operations here, and a call of a model that waits for nobody a look-up.
 
-use std::collections::BTreeMap;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod graph;
+mod path;
+mod requests;
 
-use hippocamp_backend::{Error, Result};
+use std::ffi::CString;
+use std::sync::{Arc, OnceLock};
+
+use hippocamp_backend::{Error, InProcessEvent, InProcessServer, RequestObserver};
+use hippocamp_in_process::{Cancel, Mailbox};
+use hippocamp_model_config::ModelConfig;
 use parking_lot::Mutex;
 
-/// A version of a model.
-type Model = (Box<str>, u64);
+use super::answer::Item;
+use graph::{Graph, Instance, Reason, Stuck};
+pub(super) use path::Called;
+use requests::Follower;
+pub(crate) use requests::StartedRequests;
 
-/// Which versions wait for which, and how often.
-static WAITS: Mutex<BTreeMap<Model, BTreeMap<Model, usize>>> = Mutex::new(BTreeMap::new());
+static GRAPH: Mutex<Graph<Arc<Way>>> = Mutex::new(Graph::new());
 
-/// A model that makes calls.
+/// A version of a model that makes calls, as it was loaded.
 #[derive(Debug)]
 pub(crate) struct Caller {
-    model: Model,
-    /// Its instances that wait for the calls which are made in an execution.
-    instances: AtomicUsize,
-    /// How many of them execute.
-    executing: AtomicUsize,
+    name: Arc<str>,
+    version: u64,
+    /// Tells it from another one of that name and version, which takes its place or had it.
+    number: u64,
     /// Whether it takes batches, once its config is finished.
     batches: OnceLock<bool>,
 }
 
-/// A call that its model waits for, until this is dropped.
+/// An instance whose executions wait for what they call.
 #[derive(Debug)]
-pub(super) struct Wait {
-    from: Model,
-    to: Model,
+pub(crate) struct WaitingInstance(Arc<Instance>);
+
+/// An execution of an instance, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Executing<'a>(&'a Instance);
+
+/// A call for which an instance waits, until the last event or until this is dropped.
+#[derive(Debug)]
+pub(super) struct Wait(Arc<Way>);
+
+/// The way back of a call.
+#[derive(Debug)]
+pub(super) struct Way {
+    /// The number of the call, once it has one.
+    call: OnceLock<u64>,
+    caller: Arc<str>,
+    called: Arc<str>,
+    answer: Mailbox<Item>,
+    cancel: Cancel,
+    /// Nothing comes behind the last event.
+    is_over: Mutex<bool>,
 }
 
 impl Caller {
     pub(crate) fn new(name: &str, version: u64) -> Caller {
-        let model = (name.into(), version);
-        let (instances, executing) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Caller { model, instances, executing, batches: OnceLock::new() }
+        let number = GRAPH.lock().add_version();
+        Caller { name: name.into(), version, number, batches: OnceLock::new() }
+    }
+
+    /// It is to serve with that config, which does not move while it does.
+    pub(crate) fn serves_with(&self, config: &ModelConfig) {
+        GRAPH.lock().is_found_at(path::place(config, self.version), self.number);
     }
 
     /// Its config is finished, and says whether it takes batches.
@@ -51,149 +79,161 @@ impl Caller {
 
     /// Whether it takes batches, if that is the version. Clients may not find it yet, or not any more.
     pub(super) fn batches(&self, model: &str, version: Option<u64>) -> Option<bool> {
-        let is_own = *self.model.0 == *model && version == Some(self.model.1);
+        let is_own = *self.name == *model && version == Some(self.version);
         self.batches.get().copied().filter(|_| is_own)
     }
 
-    /// There is an instance more that waits for what it calls.
-    pub(crate) fn begin_instance(&self) {
-        self.instances.fetch_add(1, Ordering::AcqRel);
+    /// One more instance that waits for what it calls while it executes.
+    pub(crate) fn instance(&self) -> WaitingInstance {
+        WaitingInstance(GRAPH.lock().add_instance(self.number))
     }
 
-    pub(crate) fn end_instance(&self) {
-        self.instances.fetch_sub(1, Ordering::AcqRel);
-    }
-
-    /// One of them executes, until [`Caller::end_execution`].
-    pub(crate) fn begin_execution(&self) {
-        self.executing.fetch_add(1, Ordering::AcqRel);
-    }
-
-    pub(crate) fn end_execution(&self) {
-        self.executing.fetch_sub(1, Ordering::AcqRel);
-    }
-
-    /// One of them executes, and never returns: nobody waits for what it calls, and its successor may be the only instance.
-    pub(crate) fn give_up(&self) {
-        self.end_execution();
-        self.end_instance();
-    }
-
-    /// A call of a version of a model, if that is waited for.
-    ///
-    /// # Errors
-    /// The model, or one that it waits for, waits for the caller.
-    pub(super) fn call(&self, model: &str, version: u64) -> Result<Option<Wait>> {
-        let is_waited_for =
-            self.instances.load(Ordering::Acquire) == 1 && self.executing.load(Ordering::Acquire) == 1;
-        if !is_waited_for {
-            return Ok(None);
+    /// A call that is about to be queued. `None` if none of its models can wait for the caller, or nobody waits for it.
+    pub(super) fn call(
+        &self,
+        server: &dyn InProcessServer,
+        called: &Called,
+        answer: &Mailbox<Item>,
+        cancel: &Cancel,
+    ) -> Option<Wait> {
+        let steps = called.steps(server);
+        let mut graph = GRAPH.lock();
+        if !graph.knows_any(&steps) {
+            return None;
         }
-        let to: Model = (model.into(), version);
-        let mut waits = WAITS.lock();
-        if leads_to(&waits, &to, &self.model) {
-            let caller = &self.model.0;
-            return Err(Error::unavailable(format!(
-                "model '{caller}' calls '{model}', which waits for the only instance of '{caller}': both would wait for ever; give \
-                 '{caller}' one instance more than its calls are nested"
-            )));
+        let instance = graph.caller(self.number, path::instance_of_this_thread)?;
+        let way = Arc::new(Way {
+            call: OnceLock::new(),
+            caller: Arc::clone(&self.name),
+            called: Arc::clone(called.name()),
+            answer: answer.clone(),
+            cancel: cancel.clone(),
+            is_over: Mutex::new(false),
+        });
+        let _ = way.call.set(graph.add_call(&instance, &steps, Arc::clone(&way))?);
+        Some(Wait(way))
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        GRAPH.lock().remove_version(self.number);
+    }
+}
+
+impl WaitingInstance {
+    /// Gives the calling thread a name that those which it starts will have as well: by that it is known whose calls they make.
+    pub(crate) fn name_thread(&self, instance: &str) {
+        if let Ok(name) = CString::new(path::thread_name(self.0.number(), instance)) {
+            // Without it, calls of models with several instances are not known to be waited for.
+            let _ = rustix::thread::set_name(&name);
         }
-        *waits.entry(self.model.clone()).or_default().entry(to.clone()).or_default() += 1;
-        Ok(Some(Wait { from: self.model.clone(), to }))
+    }
+
+    /// It executes these requests, among others.
+    pub(crate) fn execution(&self, StartedRequests(requests): &StartedRequests) -> Executing<'_> {
+        self.0.begin();
+        if !requests.is_empty() {
+            GRAPH.lock().are_executed(requests, &self.0);
+        }
+        Executing(&self.0)
+    }
+
+    /// It executes nothing more that is waited for. If it `is_lost`, another one will take its place.
+    pub(crate) fn end(&self, is_lost: bool) {
+        // Calls may have waited for it that are left to those which wait for them.
+        let refused = GRAPH.lock().remove_instance(&self.0, is_lost);
+        for (way, stuck) in refused {
+            way.refuse(&stuck);
+        }
+    }
+
+    /// It goes on after all.
+    pub(crate) fn is_back(&self) {
+        GRAPH.lock().return_instance(&self.0);
+    }
+}
+
+impl Drop for WaitingInstance {
+    fn drop(&mut self) {
+        self.end(false);
+    }
+}
+
+impl Drop for Executing<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl Wait {
+    /// Where an event of the call goes.
+    pub(super) fn way(&self) -> &Arc<Way> {
+        &self.0
+    }
+
+    /// What has to be told of the call's requests.
+    pub(super) fn observer(&self) -> Option<Arc<dyn RequestObserver>> {
+        self.0.call.get().map(|call| Follower::of(*call))
     }
 }
 
 impl Drop for Wait {
     fn drop(&mut self) {
-        let mut waits = WAITS.lock();
-        let Some(of) = waits.get_mut(&self.from) else { return };
-        if let Some(count) = of.get_mut(&self.to) {
-            *count -= 1;
-            if *count == 0 {
-                of.remove(&self.to);
-            }
-        }
-        if of.is_empty() {
-            waits.remove(&self.from);
-        }
+        self.0.is_answered();
     }
 }
 
-/// Whether what `begin` waits for is `end` in the end. There is no circle so far.
-fn leads_to(waits: &BTreeMap<Model, BTreeMap<Model, usize>>, begin: &Model, end: &Model) -> bool {
-    let mut open = vec![begin];
-    while let Some(model) = open.pop() {
-        if model == end {
-            return true;
+impl Way {
+    /// The call was queued: it is refused if it could never be answered.
+    pub(super) fn check(&self) {
+        let stuck = self.call.get().and_then(|call| GRAPH.lock().closes_a_circle(*call));
+        if let Some(stuck) = stuck {
+            self.refuse(&stuck);
         }
-        open.extend(waits.get(model).into_iter().flat_map(BTreeMap::keys));
     }
-    false
+
+    pub(super) fn deliver(&self, event: InProcessEvent) {
+        let is_last = event.is_last();
+        if is_last {
+            // Before anybody can know of the answer, and call again.
+            self.is_answered();
+        }
+        let mut is_over = self.is_over.lock();
+        if !*is_over {
+            *is_over = is_last;
+            self.answer.put(Item::Event(event));
+        }
+    }
+
+    fn is_answered(&self) {
+        if let Some(call) = self.call.get() {
+            GRAPH.lock().remove_call(*call);
+        }
+    }
+
+    fn refuse(&self, Stuck { model, reason }: &Stuck) {
+        let Way { caller, called, .. } = self;
+        let by = if model == called { String::new() } else { format!(", a step of which is '{model}'") };
+        let begin = format!("model '{caller}' calls '{called}'{by}");
+        let more = format!("give '{model}' one instance more than its calls are nested");
+        let error = match reason {
+            Reason::Ordered => format!(
+                "{begin}, which keeps the order of responses (preserve_ordering): this one would wait for one that waits for it"
+            ),
+            Reason::Instances(1) => {
+                format!("{begin}, whose only instance waits for '{caller}': both would wait for ever; {more}")
+            }
+            Reason::Instances(count) => format!(
+                "{begin}, whose {count} instances all wait for their calls: they would wait for ever; {more}, for each request that is \
+                 executed at once"
+            ),
+        };
+        self.deliver(InProcessEvent::Failed { error: Error::unavailable(error), last: true });
+        // Whoever finds it in a queue drops it.
+        self.cancel.cancel();
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn executing<T>(caller: &Caller, execute: impl FnOnce() -> T) -> T {
-        caller.begin_execution();
-        let result = execute();
-        caller.end_execution();
-        result
-    }
-
-    fn caller(name: &str, instances: usize) -> Caller {
-        let caller = Caller::new(name, 1);
-        (0..instances).for_each(|_| caller.begin_instance());
-        caller
-    }
-
-    #[test]
-    fn a_call_that_closes_a_circle_is_refused_and_no_other() {
-        let (a, b, c) = (caller("waits_a", 1), caller("waits_b", 1), caller("waits_c", 1));
-        assert!(a.call("waits_a", 1).unwrap().is_none(), "it does not execute");
-        executing(&a, || {
-            let error = a.call("waits_a", 1).unwrap_err();
-            assert!(
-                error.message().starts_with("model 'waits_a' calls 'waits_a', which waits for"),
-                "{error}"
-            );
-            assert!(a.call("waits_a", 2).unwrap().is_some(), "another version has an instance of its own");
-            let to_b = [a.call("waits_b", 1).unwrap(), a.call("waits_b", 1).unwrap()];
-            executing(&b, || {
-                let to_c = b.call("waits_c", 1).unwrap();
-                executing(&c, || {
-                    assert!(c.call("waits_d", 1).unwrap().is_some());
-                    assert!(c.call("waits_a", 1).is_err());
-                    drop(to_c);
-                    assert!(c.call("waits_a", 1).unwrap().is_some(), "nobody waits for it now");
-                });
-                assert!(b.call("waits_a", 1).is_err());
-                let [first, second] = to_b;
-                drop(first);
-                assert!(b.call("waits_a", 1).is_err(), "the other call still runs");
-                drop(second);
-                assert!(b.call("waits_a", 1).is_ok());
-            });
-        });
-        assert!(WAITS.lock().keys().all(|(name, _)| !name.starts_with("waits_")), "nothing is left");
-    }
-
-    #[test]
-    fn models_with_several_instances_are_in_no_circle() {
-        let several = caller("waits_several", 2);
-        executing(&several, || assert!(several.call("waits_several", 1).unwrap().is_none()));
-        several.end_instance();
-        executing(&several, || assert!(several.call("waits_several", 1).is_err()));
-    }
-
-    #[test]
-    fn an_execution_that_never_returns_hides_no_circle() {
-        let stuck = caller("waits_stuck", 1);
-        stuck.begin_execution();
-        stuck.give_up();
-        // Its successor.
-        stuck.begin_instance();
-        executing(&stuck, || assert!(stuck.call("waits_stuck", 1).is_err()));
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ use hippocamp_tensor::{DataType, Shape};
 
 use super::super::answer::{ReleaseTo, ResponseTo};
 use super::super::lending::{Lending, Segment, tensor};
+use super::super::waits::Called;
 use crate::border::Flag;
 
 /// What a request says. It stays when the request is executed, so that the backend can execute it again.
@@ -15,8 +16,8 @@ use crate::border::Flag;
 pub(crate) struct Content {
     model: Box<str>,
     version: Option<u64>,
-    /// The version that this stood for when the request was made.
-    found: u64,
+    /// What this stood for when the request was made.
+    pub(crate) called: Called,
     pub(crate) id: Box<str>,
     pub(crate) flags: u32,
     pub(crate) correlation_id: Option<CorrelationId>,
@@ -40,11 +41,11 @@ pub(crate) struct GivenInput {
 }
 
 impl Content {
-    pub(crate) fn new(model: &str, version: Option<u64>, found: u64) -> Content {
+    pub(crate) fn new(model: &str, version: Option<u64>, called: Called) -> Content {
         Content {
             model: model.into(),
             version,
-            found,
+            called,
             id: Box::default(),
             flags: 0,
             correlation_id: None,
@@ -56,11 +57,6 @@ impl Content {
             release: None,
             response: None,
         }
-    }
-
-    /// The model and the version that it asks.
-    pub(crate) fn target(&self) -> (&str, u64) {
-        (&self.model, self.found)
     }
 
     pub(crate) fn input(&mut self, name: &str) -> Option<&mut GivenInput> {
