@@ -71,7 +71,11 @@ pub(crate) fn source(name: &str) -> PathBuf {
 }
 
 fn compile(flags: &[&str], files: &[&Path]) {
-    let output = Command::new("cc").args(flags).args(files).arg("-Wall").output();
+    // As `scripts/test sanitized` wants it: the runtime of AddressSanitizer is in the test's own program.
+    let sanitized = std::env::var("HIPPOCAMP_SANITIZED").is_ok_and(|value| value == "1");
+    let checks: &[&str] =
+        if sanitized { &["-fsanitize=address", "-g", "-nodefaultlibs", "-lc"] } else { &[] };
+    let output = Command::new("cc").args(flags).args(files).arg("-Wall").args(checks).output();
     let output = output.expect("there is a C compiler, cc");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
