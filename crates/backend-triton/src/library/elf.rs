@@ -225,7 +225,11 @@ mod tests {
         let (file, size) = hippocamp_files::open(&path).unwrap();
         let dynamic = read(&FileSource::new(file, size), "sys").unwrap();
         assert!(dynamic.needed.iter().any(|name| name.starts_with("libc.so")), "{:?}", dynamic.needed);
-        assert!(dynamic.undefined.iter().any(|name| name == "sysconf"), "{} symbols", dynamic.undefined.len());
+        assert!(
+            dynamic.undefined.iter().any(|name| name == "sysconf"),
+            "{} symbols",
+            dynamic.undefined.len()
+        );
     }
 
     #[test]
