@@ -4,13 +4,17 @@
 //! every run costs much throughput, because the next run has to get the same memory again, page by page. So a thread
 //! checks the sessions in use every few seconds: if all runs since the last check were much smaller than an earlier
 //! one, or there were none, the arena is shrunk. It grows again to what later runs need.
+//!
+//! The first run takes its tensors one by one, and the engine notes what it took, so that each later run takes one block
+//! that has them all. The pieces would stay beside the blocks: they are released before the second run, and those of runs
+//! that had begun beside the first one a little later.
 
 mod shrink;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -34,8 +38,13 @@ pub(crate) struct OpenSession {
     /// Made for the first run, as the engine reserves 1 MiB for it and 32 KiB to keep accounts of that: a model that
     /// nobody asks needs neither. `None` in it if it is not shrunk.
     arena: OnceLock<Option<Arc<Arena>>>,
+    first_runs: FirstRuns,
     pub(crate) session: Arc<Session>,
 }
+
+/// Counts the first runs of a session.
+#[derive(Debug, Default)]
+struct FirstRuns(AtomicU32);
 
 struct Arena {
     model: Arc<str>,
@@ -51,13 +60,19 @@ impl OpenSession {
     /// With `shrinking`, the arena is checked from the first run on, as long as the session lives.
     pub(crate) fn new(model: &Arc<str>, session: Session, shrinking: Option<&Arc<Shrinking>>) -> OpenSession {
         let (model, shrinking) = (Arc::clone(model), shrinking.map(Arc::clone));
-        OpenSession { model, shrinking, arena: OnceLock::new(), session: Arc::new(session) }
+        let (arena, first_runs) = Default::default();
+        OpenSession { model, shrinking, arena, first_runs, session: Arc::new(session) }
     }
 
     /// To be called before a run.
     #[inline]
     pub(crate) fn runs(&self) {
-        self.arena.get_or_init(|| self.make_arena());
+        let arena = self.arena.get_or_init(|| self.make_arena());
+        if self.first_runs.leave_pieces()
+            && let Some(arena) = arena
+        {
+            arena.release_pieces();
+        }
     }
 
     #[cold]
@@ -115,23 +130,48 @@ impl Arena {
         }
     }
 
+    /// Releases what the first runs took piece by piece.
+    #[cold]
+    fn release_pieces(&self) {
+        if self.size() >= WORTH_RELEASING && self.shrink() >= WORTH_TRIMMING {
+            give_back();
+        }
+    }
+
     /// Shrinks the arena if that is worth it. Returns how many bytes became free, and whether to check again.
     fn look(&self) -> (u64, bool) {
         let (too_large, in_use) = self.usage.look();
         if !too_large {
             return (0, in_use);
         }
+        (self.shrink(), in_use)
+    }
+
+    /// How many bytes became free.
+    fn shrink(&self) -> u64 {
         let (model, before) = (&*self.model, self.size());
         if let Err(error) = self.shrink.run(&self.session) {
             warn!(model, "cannot shrink the memory of its runs: {error}");
         }
         let freed = before.saturating_sub(self.size());
         debug!(model, before, freed, "the memory of its runs was shrunk");
-        (freed, in_use)
+        freed
     }
 
     fn size(&self) -> u64 {
         self.memory.size().unwrap_or(0)
+    }
+}
+
+impl FirstRuns {
+    /// The runs before which pieces are released, counted from zero.
+    const RELEASING: [u32; 2] = [1, 16];
+
+    /// Counts a run that begins. True if earlier ones have left pieces.
+    fn leave_pieces(&self) -> bool {
+        // Not written for ever, because instances on several CPUs share the cache line.
+        self.0.load(Ordering::Relaxed) <= Self::RELEASING[1]
+            && Self::RELEASING.contains(&self.0.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -172,6 +212,9 @@ pub(crate) struct Shrinking {
     turn: Mutex<()>,
     wake: Condvar,
 }
+
+/// Bytes of an arena from which on the pieces of first runs are released: there the second run takes its memory page by page again.
+const WORTH_RELEASING: u64 = 8 << 20;
 
 /// The least number of freed bytes for which the C library's allocator is trimmed, too.
 const WORTH_TRIMMING: u64 = 1 << 20;

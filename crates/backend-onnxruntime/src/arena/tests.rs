@@ -33,3 +33,11 @@ fn the_thread_sleeps_while_nothing_runs() {
     assert!(shrinking.awake.load(Ordering::Acquire));
     assert!(!shrinking.look(), "there is nothing to look at again");
 }
+
+#[test]
+fn pieces_are_released_before_the_second_run_and_once_more() {
+    let first_runs = FirstRuns::default();
+    let releasing: Vec<usize> = (0..100).filter(|_| first_runs.leave_pieces()).collect();
+    assert_eq!(releasing, [1, 16]);
+    assert_eq!(first_runs.0.load(Ordering::Relaxed), 17, "it is only read then");
+}
