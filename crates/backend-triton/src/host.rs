@@ -8,6 +8,7 @@ mod model;
 mod python;
 mod settings;
 mod strategy;
+mod terminated;
 mod told;
 mod watchdog;
 

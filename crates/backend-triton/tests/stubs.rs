@@ -242,6 +242,27 @@ async fn an_idle_instance_whose_process_ends_is_made_anew_though_its_finalizatio
 }
 
 #[tokio::test]
+async fn an_exception_that_leaves_a_finalization_ends_its_thread_and_nothing_else() {
+    let stubs = Stubs::new();
+    let (server, faults) = stubs.start(&["m", "other"]).await;
+    assert_eq!(faults, [""; 0]);
+    stubs.hang("terminate", true);
+    assert_eq!(server.post("/v2/repository/models/m/unload", b"{}").await.status, 200);
+    assert_eq!(stubs.event("Terminates", 1).await, "now", "there is C++'s library");
+    stubs.hang("terminate", false);
+    let until = Instant::now() + Duration::from_mins(1);
+    while metric(&server, "nv_backend_calls_left_alone ").await < 1.0 {
+        assert!(Instant::now() < until, "the call is left alone");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(server.post("/v2/repository/models/m/load", b"{}").await.status, 200);
+    for model in ["m", "other"] {
+        assert_eq!(infer(&server, model).await.0, 200);
+    }
+    assert!(server.stop(Duration::from_secs(30)).await);
+}
+
+#[tokio::test]
 async fn an_execution_that_waits_for_a_process_which_has_ended_does_not_keep_its_instance() {
     let stubs = Stubs::new();
     let (server, faults) = stubs.start(&["m"]).await;

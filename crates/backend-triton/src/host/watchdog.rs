@@ -17,6 +17,8 @@ use hippocamp_python_stubs::{Activity, Children, Stub, this_thread};
 use parking_lot::{Condvar, Mutex};
 use tracing::{error, warn};
 
+use super::terminated::{self, Terminated};
+
 /// How often it is looked whether the process has ended.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a call may take to notice that its process has ended. It has something to read then, and answers with an error.
@@ -60,6 +62,16 @@ pub(super) enum Awaited {
     Nothing,
 }
 
+impl Awaited {
+    /// The region that nobody removes if the call does not return.
+    fn region(&self) -> Option<String> {
+        match self {
+            Awaited::Stub(Some(stub)) => stub.region().map(str::to_owned),
+            Awaited::Stub(None) | Awaited::Started(_) | Awaited::Nothing => None,
+        }
+    }
+}
+
 /// A call that did not return.
 #[derive(Debug)]
 pub(super) struct Abandoned {
@@ -74,6 +86,8 @@ pub(super) struct Abandoned {
 struct Shared<K> {
     state: Mutex<State<K>>,
     changed: Condvar,
+    /// The call has ended by an exception that nobody catches.
+    terminated: Terminated,
 }
 
 #[derive(Debug)]
@@ -104,10 +118,17 @@ pub(super) fn call<K: Send + 'static>(
     kept: K,
     body: fn(&K) -> Result<()>,
 ) -> Result<(K, Result<()>), Abandoned> {
-    let shared = Arc::new(Shared { state: Mutex::new(State::Begins(kept)), changed: Condvar::new() });
+    let shared = Arc::new(Shared {
+        state: Mutex::new(State::Begins(kept)),
+        changed: Condvar::new(),
+        terminated: Terminated::default(),
+    });
     let (on_thread, of) = (Arc::clone(&shared), name.to_owned());
     let thread = thread::Builder::new().name(format!("{what} {name}"));
-    let spawned = thread.spawn(move || on_thread.run(body, (what, &of)));
+    let spawned = thread.spawn(move || {
+        terminated::may_happen_to(&on_thread.terminated);
+        on_thread.run(body, (what, &of));
+    });
     if let Err(error) = spawned {
         warn!("no thread for {what} of '{name}': {error}; it is waited for without a limit");
         shared.run(body, (what, name));
@@ -159,6 +180,11 @@ impl<K> Shared<K> {
                 continue;
             }
             let State::Runs(thread) = *state else { continue };
+            if self.terminated.load(Ordering::Acquire) {
+                *state = State::LeftAlone;
+                leave();
+                return Err(Abandoned { how: "by an exception".to_owned(), region: awaited.region() });
+            }
             let abandoned = match awaited {
                 Awaited::Started(prefix) => {
                     let children = children.get_or_insert_with(|| Children::of_thread(thread, prefix));
@@ -167,10 +193,9 @@ impl<K> Shared<K> {
                         Activity::Nothing | Activity::Runs => None,
                     }
                 }
-                Awaited::Stub(Some(stub)) if !stub.is_alive() => Some(Abandoned {
-                    how: format!("process {}", stub.pid()),
-                    region: stub.region().map(str::to_owned),
-                }),
+                Awaited::Stub(Some(stub)) if !stub.is_alive() => {
+                    Some(Abandoned { how: format!("process {}", stub.pid()), region: awaited.region() })
+                }
                 Awaited::Nothing if began.elapsed() > LONGEST => {
                     Some(Abandoned { how: format!("not within {LONGEST:?}"), region: None })
                 }

@@ -1,6 +1,7 @@
 /* Stands for the Python backend: each initialization starts a process, and waits for a word of it that does not come while there is a
  * file `hang_KIND` in the backend's folder. It notes the calls that it gets, as probe.c does, and the processes that it starts. */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -32,6 +33,8 @@ E TRITONBACKEND_Initialize(H backend) {
   setting(text, "shm-region-prefix-name", prefix, sizeof prefix);
   TRY(TRITONBACKEND_BackendArtifacts(backend, &kind, &where));
   snprintf(folder, sizeof folder, "%s", where);
+  /* The real one is in C++. */
+  dlopen("libstdc++.so.6", RTLD_NOW);
   return NULL;
 }
 
@@ -47,6 +50,16 @@ static void hang(S kind) {
   char path[4200];
   snprintf(path, sizeof path, "%s/hang_%s", folder, kind);
   while (access(path, F_OK) == 0) usleep(2000);
+}
+
+/* Ends as by an exception that leaves a destructor, if there is a file `terminate`. */
+static void terminate(void) {
+  char path[4200];
+  snprintf(path, sizeof path, "%s/terminate", folder);
+  if (access(path, F_OK)) return;
+  void *library = dlopen("libstdc++.so.6", RTLD_NOW), *function = library ? dlsym(library, "_ZSt9terminatev") : NULL;
+  note("Terminates", function ? "now" : "not");
+  if (function) ((void (*)(void))function)();
 }
 
 struct stub { pid_t pid; char region[512]; };
@@ -119,6 +132,7 @@ E TRITONBACKEND_ModelInstanceFinalize(H instance) {
   note("InstanceFinalize", name);
   hang("finalize");
   if (stub) stop(stub);
+  terminate();
   note("InstanceFinalized", name);
   return NULL;
 }
