@@ -7,17 +7,16 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
-import time
 
 import numpy as np
 import pytest
 import tritonclient.grpc as grpc
 from conftest import ROOT
 from python_models import BACKENDS, add, ended, infer, model_of, names_regions, prefix, regions, start, stubs, wait_until
-from server_process import BINARY
+from server_process import BINARY, ServerProcess
 from tritonclient.utils import InferenceServerException
+
 
 def test_an_edit_of_model_py_is_served(tmp_path):
     code = os.path.join(model_of(str(tmp_path), "edited", "add_sub"), "1", "model.py")
