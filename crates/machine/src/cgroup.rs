@@ -18,16 +18,21 @@ pub(crate) struct Cgroups {
 struct Files {
     limit: &'static str,
     usage: &'static str,
-    /// In `memory.stat`: pages of files that nobody has used for a while, which the kernel drops before it ends a process.
-    droppable: &'static str,
+    /// In `memory.stat`: pages of files, and memory of the kernel, that it drops before it ends a process. Weights that were read more than
+    /// once are among the active ones.
+    droppable: &'static [&'static str],
 }
 
 const V1: Files = Files {
     limit: "memory.limit_in_bytes",
     usage: "memory.usage_in_bytes",
-    droppable: "total_inactive_file",
+    droppable: &["total_inactive_file", "total_active_file"],
 };
-const V2: Files = Files { limit: "memory.max", usage: "memory.current", droppable: "inactive_file" };
+const V2: Files = Files {
+    limit: "memory.max",
+    usage: "memory.current",
+    droppable: &["inactive_file", "active_file", "slab_reclaimable"],
+};
 
 impl Default for Files {
     fn default() -> Files {
@@ -72,11 +77,9 @@ impl Cgroups {
 
     fn droppable(&self, folder: &Path) -> u64 {
         let text = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-        let mut fields = text.lines().filter_map(|line| line.split_once(' '));
-        fields
-            .find(|(name, _)| *name == self.files.droppable)
-            .and_then(|(_, bytes)| bytes.parse().ok())
-            .unwrap_or(0)
+        let fields = text.lines().filter_map(|line| line.split_once(' '));
+        let droppable = fields.filter(|(name, _)| self.files.droppable.contains(name));
+        droppable.filter_map(|(_, bytes)| bytes.parse::<u64>().ok()).fold(0, u64::saturating_add)
     }
 }
 
@@ -116,7 +119,11 @@ mod tests {
         let mount = tempfile::tempdir().unwrap();
         write(&mount, "pods/memory.max", "3000\n");
         write(&mount, "pods/memory.current", "2500\n");
-        write(&mount, "pods/memory.stat", "anon 1\ninactive_file 700\n");
+        write(
+            &mount,
+            "pods/memory.stat",
+            "anon 1\ninactive_file 400\nactive_file 200\nslab_reclaimable 100\nslab 150\n",
+        );
         write(&mount, "pods/one/memory.max", "2000\n");
         write(&mount, "pods/one/memory.current", "500\n");
         write(&mount, "pods/one/two/memory.max", "max\n");
