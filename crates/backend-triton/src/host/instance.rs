@@ -100,6 +100,9 @@ impl TritonInstance {
         let _one_at_a_time = (!may_load_in_parallel(version)).then(|| version.initializing.lock());
         let known = Arc::new(initialized(parts, &spec.name)?);
         version.instances.fetch_add(1, Ordering::AcqRel);
+        if let Some(waiting) = &known.waiting {
+            waiting.is_ready();
+        }
         if version.backend.entry_points.instance_ready.is_some() {
             let mut ready = version.ready.lock();
             ready.retain(|other| other.upgrade().is_some());

@@ -161,7 +161,11 @@ pub(crate) extern "C" fn infer_async(
             let mut request = content.request(&lending);
             request.observer = observe_both(observer, wait.as_ref().and_then(Wait::observer));
             let sink = Sink { answer, cancel, running, wait };
-            in_process.infer(request, Box::new(sink))?;
+            if let Err(error) = in_process.infer(request, Box::new(sink))
+                && way.as_ref().is_none_or(|way| way.closes())
+            {
+                return Err(error);
+            }
             lending.arm();
             // By now it may be answered: by an error, or by the response cache.
             if let Some(way) = way {

@@ -62,8 +62,9 @@ pub(super) struct Way {
 
 impl Caller {
     pub(crate) fn new(name: &str, version: u64) -> Caller {
-        let number = GRAPH.lock().add_version();
-        Caller { name: name.into(), version, number, batches: OnceLock::new() }
+        let name = name.into();
+        let number = GRAPH.lock().add_version(&name);
+        Caller { name, version, number, batches: OnceLock::new() }
     }
 
     /// It is to serve with that config, which does not move while it does.
@@ -148,6 +149,11 @@ impl WaitingInstance {
         }
     }
 
+    /// It was initialized.
+    pub(crate) fn is_ready(&self) {
+        GRAPH.lock().is_ready(&self.0);
+    }
+
     /// It goes on after all.
     pub(crate) fn is_back(&self) {
         GRAPH.lock().return_instance(&self.0);
@@ -204,6 +210,11 @@ impl Way {
             *is_over = is_last;
             self.answer.put(Item::Event(event));
         }
+    }
+
+    /// Nothing is delivered from now on. False if the call was refused before.
+    pub(super) fn closes(&self) -> bool {
+        !std::mem::replace(&mut *self.is_over.lock(), true)
     }
 
     fn is_answered(&self) {

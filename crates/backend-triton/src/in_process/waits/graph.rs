@@ -17,8 +17,10 @@ pub(super) struct Graph<W> {
     calls: BTreeMap<u64, Call<W>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Version {
+    /// Another model's config may lie where one of this version was.
+    name: Arc<str>,
     instances: BTreeMap<u64, Arc<Instance>>,
     /// How many were lost, and will be made anew.
     missing: usize,
@@ -128,9 +130,11 @@ impl<W> Graph<W> {
         self.last
     }
 
-    pub(super) fn add_version(&mut self) -> u64 {
+    pub(super) fn add_version(&mut self, name: &Arc<str>) -> u64 {
         let number = self.number();
-        self.versions.insert(number, Version::default());
+        let version =
+            Version { name: Arc::clone(name), instances: BTreeMap::new(), missing: 0, places: Vec::new() };
+        self.versions.insert(number, version);
         number
     }
 
@@ -152,12 +156,11 @@ impl<W> Graph<W> {
         }
     }
 
-    /// An instance more. If one was lost, this takes its place.
+    /// An instance more.
     pub(super) fn add_instance(&mut self, version: u64) -> Arc<Instance> {
         let number = self.number();
         let instance = Arc::new(Instance { number, version, executions: AtomicU64::new(0) });
         if let Some(version) = self.versions.get_mut(&version) {
-            version.missing = version.missing.saturating_sub(1);
             version.instances.insert(number, Arc::clone(&instance));
         }
         instance
@@ -181,6 +184,13 @@ impl<W> Graph<W> {
         removed
     }
 
+    /// An instance was initialized. If one was lost, this takes its place.
+    pub(super) fn is_ready(&mut self, instance: &Instance) {
+        if let Some(version) = self.versions.get_mut(&instance.version) {
+            version.missing = version.missing.saturating_sub(1);
+        }
+    }
+
     /// An instance that was removed as lost is there again.
     pub(super) fn return_instance(&mut self, instance: &Arc<Instance>) {
         if let Some(version) = self.versions.get_mut(&instance.version) {
@@ -202,14 +212,19 @@ impl<W> Graph<W> {
 
     /// Whether instances of any of these versions wait for what they call.
     pub(super) fn knows_any(&self, steps: &[Step]) -> bool {
-        steps.iter().any(|step| self.places.contains_key(&step.place))
+        steps.iter().any(|step| self.version_of(step).is_some())
+    }
+
+    fn version_of(&self, step: &Step) -> Option<u64> {
+        let number = *self.places.get(&step.place)?;
+        self.versions.get(&number).filter(|version| version.name == step.name).map(|_| number)
     }
 
     /// Adds a call, if its instance executes.
     pub(super) fn add_call(&mut self, from: &Arc<Instance>, steps: &[Step], way: W) -> Option<u64> {
         let from = from.execution()?;
         let part = |step: &Step| {
-            let version = *self.places.get(&step.place)?;
+            let version = self.version_of(step)?;
             Some(Part { step: step.clone(), version, state: State::Expected })
         };
         let parts = steps.iter().filter_map(part).collect();

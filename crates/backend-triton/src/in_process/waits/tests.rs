@@ -23,7 +23,7 @@ impl Models {
     }
 
     fn version(&mut self, name: char) {
-        let number = self.graph.add_version();
+        let number = self.graph.add_version(&name.to_string().into());
         self.graph.is_found_at((name as usize, 1), number);
         self.numbers.push((name, number));
     }
@@ -200,6 +200,16 @@ fn a_version_that_is_replaced_is_another_than_its_successor() {
 }
 
 #[test]
+fn another_model_is_not_taken_for_the_one_whose_config_was_at_its_place() {
+    let mut models = Models::new();
+    let [a] = models.with('a', 1);
+    let number = models.number('a');
+    models.graph.is_found_at(('b' as usize, 1), number);
+    assert_eq!(models.begin(&a, "b"), None);
+    assert_eq!(models.call(&a, "a"), ONE);
+}
+
+#[test]
 fn an_instance_that_is_made_anew_is_waited_for() {
     let mut models = Models::new();
     let [first, second] = models.with('a', 2);
@@ -207,6 +217,10 @@ fn an_instance_that_is_made_anew_is_waited_for() {
     assert!(models.graph.remove_instance(&second, false).is_empty(), "it is removed once");
     models.call(&first, "a").unwrap();
     let third = models.instance('a');
+    assert!(models.graph.remove_instance(&third, false).is_empty(), "it could not be initialized");
+    models.call(&first, "a").expect("it is tried again");
+    let third = models.instance('a');
+    models.graph.is_ready(&third);
     third.begin();
     assert_eq!(models.call(&third, "a"), TWO);
     // One of an execution that never returns.
