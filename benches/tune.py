@@ -29,7 +29,7 @@ MODELS = ("mlp", "addsub", "centerface")
 # The space of both. The numbers of instances end with the cores.
 MAX_BATCH, MAX_CONCURRENCY = 8, max(CONCURRENCIES)
 # What a step takes at most, in seconds: it is not begun if less is left.
-LONGEST = {"model_analyzer": 145, "tune": 40, "rate": 15}
+LONGEST = {"model_analyzer": 145, "tune": 25, "rate": 11}
 
 
 def flags():

@@ -132,13 +132,24 @@ def test_an_interrupt_ends_it_with_what_there_is(server, number):
 
 
 def test_a_file_that_cannot_be_written_loses_nothing_else(server, tmp_path):
-    nowhere, table = tmp_path / "no such folder" / "results.json", tmp_path / "results.csv"
+    nowhere, table = tmp_path / "a folder", tmp_path / "results.csv"
+    nowhere.mkdir()
     arguments = command(*address(server, "http"), *SMALL, "--requests", 20, "--json", nowhere, "--csv", table)
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert f"failed: {nowhere} cannot be written" in done.stdout
     assert re.search(r"^HTTP, concurrency 1 +1 +20 ", done.stdout, re.MULTILINE), done.stdout
     assert len(table.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("flag", ["--json", "--csv", "--svg"])
+def test_a_folder_that_is_not_there_is_told_before_anything_is_measured(server, tmp_path, flag):
+    before = served(server)
+    arguments = command(*address(server, "http"), *SMALL, "--seconds", 600, flag, tmp_path / "none" / "results")
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"{flag}: there is no folder {tmp_path / 'none'}" in done.stderr
+    assert served(server) == before
 
 
 def test_a_server_that_dies_ends_it_with_status_1(repository):

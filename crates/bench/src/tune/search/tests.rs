@@ -150,3 +150,39 @@ fn settings_that_can_be_loaded_are_better_than_a_config_that_cannot() {
     assert_eq!(settings(&found).instances, Some(1));
     assert_eq!(found.tried[0].outcome.refused.as_deref(), Some("no memory"));
 }
+
+/// Measurements that differ by some hundredths, in turns and by themselves, as those of a busy machine.
+fn noisy(seed: u64) -> impl FnMut(f64) -> f64 {
+    let mut random = fastrand::Rng::with_seed(seed);
+    move |rate| rate * (1.0 + 0.04 * (random.f64() - 0.5))
+}
+
+#[test]
+fn what_gains_nothing_is_not_written() {
+    // Instances and batches gain. A delay and a number of threads do not, whatever luck says of them.
+    for seed in 0..20 {
+        let noise = RefCell::new(noisy(seed));
+        let space = Space { instances: vec![(1, None), (2, None), (2, Some(1))], ..space() };
+        let (found, _) = found_in(&space, HIGHEST, |settings, concurrency| {
+            let level = two_cores(&Settings { delay_us: None, ..*settings }, concurrency);
+            Ok(Level { rate: (noise.borrow_mut())(level.rate), ..level })
+        });
+        let best = settings(&found);
+        assert_eq!((best.instances, best.max_batch), (Some(2), Some(8)), "{seed}");
+        assert!(best.threads.is_none() && best.delay_us.unwrap_or(0) == 0, "{seed}: {best}");
+    }
+}
+
+#[test]
+fn what_gains_more_than_luck_is_written() {
+    // A delay gains a tenth.
+    for seed in 0..20 {
+        let noise = RefCell::new(noisy(seed));
+        let (found, _) = found(HIGHEST, |settings, concurrency| {
+            let level = two_cores(&Settings { delay_us: None, ..*settings }, concurrency);
+            let gain = if settings.delay_us == Some(1000) { 1.1 } else { 1.0 };
+            Ok(Level { rate: (noise.borrow_mut())(level.rate * gain), ..level })
+        });
+        assert_eq!(settings(&found).delay_us, Some(1000), "{seed}: {found:?}");
+    }
+}
