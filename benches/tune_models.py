@@ -61,7 +61,8 @@ def written(folder, model):
         head = HEADS[model]
         write_model(folder, model, "", {"mlp": mlp, "simple": add_sub}[model]() if model in ("mlp", "simple") else None)
     if model in ("magika", "centerface"):
-        shutil.copy(os.path.join(ROOT, ".cache", "models", f"{model}.onnx"), os.path.join(folder, model, "1", "model.onnx"))
+        # As scripts/prepare has made them: published, CenterFace declares batches of ten.
+        shutil.copy(os.path.join(ROOT, "model_repository", model, "1", "model.onnx"), os.path.join(folder, model, "1", "model.onnx"))
     given = (1, None, 0 if model == "addsub" else 1, None)
     configure(folder, model, head, given)
     return head, given
