@@ -5,13 +5,14 @@ import http.server
 import io
 import json
 import os
+import subprocess
 import tarfile
 import threading
 import time
 import zipfile
 
 import pytest
-from server_process import ServerProcess
+from server_process import BINARY, ServerProcess
 from test_torchserve import FLAGS, MODELS, TorchServe, make_mar, manifest
 
 BODY = json.dumps({"INPUT0": [2] * 16, "INPUT1": [1] * 16})
@@ -217,3 +218,62 @@ def test_steps_do_not_take_the_names_of_other_models(tmp_path):
         for model in ("face-network", "other-preprocess"):
             assert served.json("inference", "POST", f"/predictions/{model}", BODY, JSON)[0] == 200
         assert served.json("management", "POST", "/models?url=face.mar&model_name=third&initial_workers=1")[0] == 200
+
+
+SETTINGS = b"""minWorkers: 2
+batchSize: 4
+deviceIds: [0, 1]
+jobQueueSize: 7
+clientTimeoutInMills: 5000
+responseTimeout: 9
+batch_size: 8
+handler:
+  profile: true
+"""
+WITHOUT_EFFECT = [
+    "'responseTimeout' has no effect: no execution is ended for its time",
+    "'batch_size' has no effect: was 'batchSize' meant?",
+    "'handler' has no effect: it is no setting of TorchServe's own",
+]
+
+
+def test_settings_without_effect_are_told_and_the_others_hold(tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    named = json.loads(manifest("simple", "model.onnx", "base_handler"))
+    named["model"]["configFile"] = "model-config.yaml"
+    files = {"MAR-INF/MANIFEST.json": json.dumps(named).encode(), "model.onnx": network(), "model-config.yaml": SETTINGS}
+    zipped(store / "simple.mar", files)
+    done = subprocess.run([BINARY, "archive", store / "simple.mar"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    for text in WITHOUT_EFFECT:
+        assert f"# warning: in its model-config.yaml, {text}" in done.stdout, done.stdout
+    # Settings of config.properties hold where the archive says nothing.
+    models = {"simple": {"1.0": {"marName": "simple.mar", "minWorkers": 5, "maxBatchDelay": 11, "parallelType": "tp"}}}
+    config = tmp_path / "config.properties"
+    config.write_text(f"load_models=simple.mar\nenable_model_api=true\nmodels={json.dumps(models)}\n")
+    with ServerProcess(store, flags=[*FLAGS, f"--ts-config={config}"]) as process:
+        served, log = TorchServe(process), process.log()
+        for text in WITHOUT_EFFECT:
+            assert log.count(f"archive 'simple.mar': in its model-config.yaml, {text}") == 1, log[-4000:]
+        assert "models: 'simple' version 1.0: 'parallelType' has no effect: " in log
+        status, answer = served.json("inference", "POST", "/predictions/simple", BODY, JSON)
+        assert (status, answer["OUTPUT0"]) == (200, [3] * 16)
+        described = served.json("management", "GET", "/models/simple")[1][0]
+        assert (described["minWorkers"], len(described["workers"]), described["batchSize"]) == (2, 2, 4)
+        config = json.loads(process.get("/v2/models/simple/config")[1])
+        batching = config["dynamic_batching"]
+        assert batching["max_queue_delay_microseconds"] == 11000
+        policy = batching["default_queue_policy"]
+        assert (policy["max_queue_size"], policy["default_timeout_microseconds"]) == (7, 5_000_000)
+        # A registration is told, too, whether or not it is loaded.
+        assert served.json("management", "POST", "/models?url=simple.mar&model_name=second")[0] == 200
+        assert process.log().count(f"{WITHOUT_EFFECT[0]}") == 2
+    with ServerProcess(store) as process:
+        assert process.log().count(WITHOUT_EFFECT[1]) == 1, "of an archive that lies in a store"
+
+
+def test_a_folder_that_is_nested_too_deep_is_named(tmp_path):
+    unpacked(tmp_path / "deep", {**entries(), "/".join(["a"] * 40) + "/file.txt": b"a"})
+    done = subprocess.run([BINARY, "archive", tmp_path / "deep"], capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "is nested deeper than 32 folders" in done.stderr, done

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hippocamp_archive::Options;
+use hippocamp_archive::{Conversion, Options};
 use hippocamp_repository::Fingerprint;
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -64,6 +64,13 @@ fn check_step(
         None => return Ok(()),
     };
     Err(RegisterFault::Taken { model: model.to_owned(), step: step.to_owned(), by })
+}
+
+/// Logs which settings of an archive have no effect.
+pub(crate) fn tell(model: &str, url: &str, conversion: &Conversion) {
+    for told in &conversion.without_effect {
+        warn!(model, "archive '{url}': {told}");
+    }
 }
 
 fn remove_fetched(path: &Path) {
@@ -241,6 +248,7 @@ impl Archives {
                 fetched,
             });
             drop(state);
+            tell(&model, url, conversion);
             let called = Called { id, name: &name, version: &version, model: &model, url, at_start };
             return Ok(Registration::new(called, &converted, &options, false));
         }

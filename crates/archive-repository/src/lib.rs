@@ -19,5 +19,5 @@ mod unpacked;
 mod tests;
 
 pub use archives::{Archives, Named, RegisterFault};
-pub use hippocamp_archive::{MAX_WORKERS, Options};
+pub use hippocamp_archive::{Keys, MAX_WORKERS, MODEL_KEYS, ModelSettings, Options, Setting, Usual};
 pub use registration::Registration;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hippocamp_archive::ServedModel;
 use hippocamp_repository::{Fingerprint, RemoteFault, RemoteModel, RemoteRepository, RemoteTimeout};
 
-use crate::archives::Archives;
+use crate::archives::{Archives, tell};
 use crate::served::Served;
 use crate::unpacked::unpack;
 
@@ -60,6 +60,11 @@ impl RemoteRepository for Archives {
         let Some(served) = find(self, name) else { return Ok(None) };
         let conversion = served.converted.conversion.as_ref().map_err(|fault| RemoteFault(fault.clone()))?;
         let Some(model) = conversion.models.get(name) else { return Ok(None) };
+        let registration = &served.registration;
+        // Of one that was registered it was told then.
+        if registration.id == 0 && *name == *conversion.network {
+            tell(&registration.model, &registration.url, conversion);
+        }
         let files = Arc::new(unpack(&served.converted.path, model)?);
         Ok(Some(RemoteModel { fingerprint: fingerprint(&served, model), files }))
     }

@@ -4,56 +4,12 @@ use hippocamp_model_config::ModelConfig;
 use hippocamp_proto::inference::model_ensembling::Step;
 use hippocamp_proto::inference::model_instance_group::Kind as GroupKind;
 use hippocamp_proto::inference::{
-    DataType, ModelDynamicBatching, ModelEnsembling, ModelInput, ModelInstanceGroup, ModelOutput,
-    model_config::SchedulingChoice,
+    DataType, ModelEnsembling, ModelInput, ModelInstanceGroup, ModelOutput, model_config::SchedulingChoice,
 };
 
 use crate::Port;
 use crate::pipelines::Pipelines;
 use crate::wiring::Wiring;
-
-/// How a model is executed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Execution {
-    /// The largest batch; 0 if the model has none.
-    pub(crate) max_batch_size: u32,
-    /// How long a request waits for others, in microseconds.
-    pub(crate) delay_us: u64,
-    /// The number of instances; `None` for as many as the backend has by default.
-    pub(crate) instances: Option<u32>,
-    /// Whether it is executed by the CPU, wherever the backend would.
-    pub(crate) on_cpu: bool,
-}
-
-impl Execution {
-    /// Applies it to the config of a model that is executed by a backend.
-    pub(crate) fn apply(self, config: &mut ModelConfig) {
-        config.max_batch_size = self.max_batch_size as i32;
-        if self.max_batch_size > 1 && config.scheduling_choice.is_none() {
-            config.scheduling_choice = Some(SchedulingChoice::DynamicBatching(ModelDynamicBatching {
-                max_queue_delay_microseconds: self.delay_us,
-                ..ModelDynamicBatching::default()
-            }));
-        }
-        if let Some(count) = self.instances {
-            config.instance_group = vec![group(count, config.instance_group.first())];
-        }
-        if self.on_cpu {
-            if config.instance_group.is_empty() {
-                config.instance_group.push(ModelInstanceGroup::default());
-            }
-            for group in &mut config.instance_group {
-                group.kind = GroupKind::Cpu as i32;
-                group.gpus.clear();
-            }
-        }
-    }
-}
-
-/// So many instances, where those of `like` are.
-fn group(count: u32, like: Option<&ModelInstanceGroup>) -> ModelInstanceGroup {
-    ModelInstanceGroup { count: count as i32, ..like.cloned().unwrap_or_default() }
-}
 
 /// The config of a pipeline.
 pub(crate) fn vision(name: &str, max_batch_size: u32, count: Option<u32>) -> ModelConfig {

@@ -7,7 +7,8 @@ use std::io::Read;
 use hippocamp_model_config::{ModelConfig, engine_place, parse, to_text};
 use hippocamp_proto::inference::DataType;
 
-use crate::configs::{self, Execution, StepNames};
+use crate::configs::{self, StepNames};
+use crate::execution;
 use crate::fault::{ArchiveFault, Result};
 use crate::handler::{Handler, POSTPROCESS, PREPROCESS};
 use crate::labels::{LABELS, labels};
@@ -15,7 +16,7 @@ use crate::payload::{Kind, Payload};
 use crate::pipelines::{Known, Pipeline, Pipelines, shipped};
 use crate::settings::{MAX_WORKERS, ModelSettings};
 use crate::wiring::connect;
-use crate::{Archive, Port, Signature, entries};
+use crate::{Archive, Port, Signature, entries, yaml};
 
 /// The network's own config, among an archive's extra files.
 const CONFIG: &str = "config.pbtxt";
@@ -35,6 +36,8 @@ pub struct Options {
     pub workers: Option<u32>,
     /// What `TorchServe` would run the handler by, instead of what is in the manifest. Clients are told it, and it changes nothing else.
     pub runtime: Option<String>,
+    /// What holds where neither these options nor the archive say otherwise, as `config.properties` has it.
+    pub usual: ModelSettings,
 }
 
 /// What an archive becomes.
@@ -52,6 +55,8 @@ pub struct Conversion {
     pub max_batch_delay: u32,
     /// The number of instances that was asked for, if it was.
     pub workers: Option<u32>,
+    /// What is to be said of settings of the archive that have no effect, each with the reason.
+    pub without_effect: Vec<String>,
 }
 
 /// One of the models.
@@ -90,8 +95,8 @@ pub fn convert(archive: &Archive, options: &Options, supports: &dyn Fn(&str) -> 
     }
     let name = options.name.clone().unwrap_or_else(|| archive.manifest().model_name.clone());
     let given = given_config(archive, payload.kind)?;
-    let asked = asked(archive, options)?;
-    check_asked(archive, asked)?;
+    let (asked, mut without_effect) = asked(archive, options)?;
+    check_asked(archive, &asked)?;
     let signature = signature(archive, handler, &payload, given.as_ref())?;
     let known = known(signature.as_ref(), labels(archive)?);
     let pipelines = match handler {
@@ -105,7 +110,8 @@ pub fn convert(archive: &Archive, options: &Options, supports: &dyn Fn(&str) -> 
     let alone = pipelines == Pipelines { labels: pipelines.labels.clone(), ..Pipelines::default() };
     let names = StepNames::of(&name);
     let network_name = if alone { name.clone() } else { names.network.clone() };
-    let network = network(archive, &network_name, &payload, given, signature.as_ref(), asked)?;
+    let network = network(archive, &network_name, &payload, given, signature.as_ref(), &asked)?;
+    without_effect.extend(execution::without_effect(&asked, &network.config, alone));
     let mut models = BTreeMap::new();
     if !alone {
         let ports = |ports: &[Port]| ports.iter().map(|port| port.name.clone()).collect::<Vec<_>>();
@@ -138,6 +144,7 @@ pub fn convert(archive: &Archive, options: &Options, supports: &dyn Fn(&str) -> 
         batch_size,
         max_batch_delay,
         workers: asked.min_workers,
+        without_effect,
     })
 }
 
@@ -155,23 +162,28 @@ fn no_text(archive: &Archive, name: &str) -> ArchiveFault {
     archive.fault(format!("its {name} was expected to be UTF-8 text of at most {most} MiB"))
 }
 
-/// What registration and archive ask for together.
-fn asked(archive: &Archive, options: &Options) -> Result<ModelSettings> {
-    let own = match archive.manifest().config_file.as_deref() {
-        Some(file) => ModelSettings::parse(&settings_text(archive, file)?)
-            .map_err(|fault| archive.fault(format!("in its {file}, {fault}")))?,
-        None => ModelSettings::default(),
+/// What registration and archive ask for together, and what is to be said of settings of the archive that have no effect.
+fn asked(archive: &Archive, options: &Options) -> Result<(ModelSettings, Vec<String>)> {
+    let (own, told) = match archive.manifest().config_file.as_deref() {
+        Some(file) => {
+            let in_file = |text: String| format!("in its {file}, {text}");
+            let read = yaml::parse(&settings_text(archive, file)?);
+            let (own, told) = read.map_err(|fault| archive.fault(in_file(fault)))?;
+            (own, told.into_iter().map(in_file).collect())
+        }
+        None => (ModelSettings::default(), Vec::new()),
     };
-    Ok(ModelSettings {
-        batch_size: options.batch_size.or(own.batch_size),
-        max_batch_delay: options.max_batch_delay.or(own.max_batch_delay),
-        min_workers: options.workers.or(own.min_workers),
-        on_cpu: own.on_cpu,
-    })
+    let given = ModelSettings {
+        batch_size: options.batch_size,
+        max_batch_delay: options.max_batch_delay,
+        min_workers: options.workers,
+        ..ModelSettings::default()
+    };
+    Ok((given.or(own).or(options.usual.clone()), told))
 }
 
 /// What a registration may not ask for either.
-fn check_asked(archive: &Archive, asked: ModelSettings) -> Result<()> {
+fn check_asked(archive: &Archive, asked: &ModelSettings) -> Result<()> {
     let most = i32::MAX as u32;
     let limits = [
         ("batch_size", asked.batch_size, most),
@@ -338,7 +350,7 @@ fn network(
     payload: &Payload,
     given: Option<ModelConfig>,
     signature: Option<&Signature>,
-    asked: ModelSettings,
+    asked: &ModelSettings,
 ) -> Result<ServedModel> {
     let is_free = |port: &Port| port.dims.first() == Some(&-1);
     let batched = signature.is_none_or(|s| s.inputs.iter().chain(&s.outputs).all(is_free));
@@ -360,9 +372,7 @@ fn network(
         config.input = signature.inputs.iter().map(|port| configs::input(port, &dims(port))).collect();
         config.output = signature.outputs.iter().map(|port| configs::output(port, &dims(port))).collect();
     }
-    let delay_us = u64::from(asked.max_batch_delay.unwrap_or(100)) * 1000;
-    let instances = asked.min_workers.filter(|&count| count > 0);
-    Execution { max_batch_size, delay_us, instances, on_cpu: asked.on_cpu }.apply(&mut config);
+    execution::apply(asked, max_batch_size, &mut config);
     let file = if config.default_model_filename.is_empty() {
         payload.kind.file().to_owned()
     } else if config.default_model_filename.contains('/') {

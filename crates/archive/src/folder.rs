@@ -10,7 +10,7 @@ use crate::entries::Entries;
 use crate::entry_name;
 
 /// How deep folders may be nested.
-const MAX_DEPTH: usize = 4;
+const MAX_DEPTH: usize = 32;
 
 /// Reads the index and the texts.
 pub(crate) fn index(folder: &Path) -> Result<Entries, String> {
@@ -29,9 +29,10 @@ fn add(folder: &Path, prefix: &str, depth: usize, entries: &mut Entries) -> Resu
         let name = format!("{prefix}{own}");
         let metadata = fs::symlink_metadata(entry.path()).map_err(failed)?;
         if metadata.is_dir() {
-            if depth > 0 {
-                add(&entry.path(), &format!("{name}/"), depth - 1, entries)?;
+            if depth == 0 {
+                return Err(format!("folder '{name}' is nested deeper than {MAX_DEPTH} folders"));
             }
+            add(&entry.path(), &format!("{name}/"), depth - 1, entries)?;
         } else if metadata.is_file() {
             entry_name::checked(&name)?;
             entries.add(&name, metadata.len())?;

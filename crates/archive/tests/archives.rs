@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use hippocamp_archive::{Archive, Content, Conversion, Options, convert, is_archive_folder, is_archive_name};
+use hippocamp_archive::{
+    Archive, Content, Conversion, ModelSettings, Options, convert, is_archive_folder, is_archive_name,
+};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
@@ -325,6 +327,91 @@ fn settings_that_would_be_passed_over_are_refused() {
     let pictures = onnx(&[("x", &[-1, 3, 224, 224])], &[("y", &[-1, 2])]);
     let got = with_handler("image_classifier", "net.onnx", &pictures, &more).unwrap();
     assert_eq!(got.models["m-postprocess"].files["labels.txt"], Content::Text("a\nb\n".to_owned()));
+}
+
+#[test]
+fn settings_without_effect_are_told_and_the_others_hold() {
+    let net = onnx(&[("x", &[-1, 4])], &[("y", &[-1, 2])]);
+    let yaml = b"batchSize: 1\nminWorkers: 3\ndeviceIds: [0, 2]\njobQueueSize: 7\nclientTimeoutInMills: 250\nresponseTimeout: 9\nparallelType: pp\n";
+    let got = with_handler("base_handler", "net.onnx", &net, &[("model.yaml", yaml)]).unwrap();
+    let told = got.without_effect.join("\n");
+    assert_eq!(got.without_effect.len(), 2, "{told}");
+    assert!(
+        told.contains("in its model.yaml, 'responseTimeout' has no effect: ")
+            && told.contains("'parallelType'"),
+        "{told}"
+    );
+    let text = got.models["m"].config_text();
+    for expected in [
+        "max_batch_size: 1",
+        "max_queue_size: 7",
+        "default_timeout_microseconds: 250000",
+        "gpus: [ 0 ]",
+        "count: 2",
+        "gpus: [ 2 ]",
+        "count: 1",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+    assert!(!text.contains("max_queue_delay"), "nobody waits for a batch of one: {text}");
+
+    let fixed = onnx(&[("x", &[1, 4])], &[("y", &[1, 2])]);
+    let yaml = b"deviceType: cpu\ndeviceIds: [0]\njobQueueSize: 7\n";
+    let got = with_handler("base_handler", "net.onnx", &fixed, &[("model.yaml", yaml)]).unwrap();
+    let text = got.models["m"].config_text();
+    assert!(
+        text.contains("kind: KIND_CPU") && !text.contains("gpus") && !text.contains("max_queue_size"),
+        "{text}"
+    );
+    assert!(
+        got.without_effect[0]
+            .starts_with("'jobQueueSize' has no effect: only the queue of a model that batches")
+    );
+
+    let pictures = onnx(&[("x", &[-1, 3, 224, 224])], &[("y", &[-1, 2])]);
+    let yaml = b"clientTimeoutInMills: 7\nhandler:\n  profile: true\n";
+    let got = with_handler("image_classifier", "net.onnx", &pictures, &[("model.yaml", yaml)]).unwrap();
+    assert!(got.without_effect[0].contains("'handler' has no effect: "), "{:?}", got.without_effect);
+    assert!(got.without_effect[1].starts_with("'clientTimeoutInMills' has no effect: requests wait before"));
+}
+
+#[test]
+fn of_what_is_said_in_several_places_one_holds() {
+    let net = onnx(&[("x", &[-1, 4])], &[("y", &[-1, 2])]);
+    let manifest = with_settings(&manifest("base_handler", "net.onnx"), "model.yaml");
+    let entries: [(&str, &[u8]); 3] = [
+        ("MAR-INF/MANIFEST.json", manifest.as_bytes()),
+        ("net.onnx", &net),
+        ("model.yaml", b"batchSize: 4\nmaxBatchDelay: 5\n"),
+    ];
+    let usual = ModelSettings {
+        batch_size: Some(2),
+        max_batch_delay: Some(3),
+        min_workers: Some(6),
+        ..ModelSettings::default()
+    };
+    let options = Options { batch_size: Some(8), usual, ..Options::default() };
+    let got = converted(&entries, &options).unwrap();
+    assert_eq!((got.batch_size, got.max_batch_delay, got.workers), (8, 5, Some(6)));
+}
+
+#[test]
+fn folders_of_an_archive_may_be_nested_and_not_without_end() {
+    let folder = TempDir::new().unwrap();
+    let plain = folder.path().join("m");
+    fs::create_dir_all(plain.join("MAR-INF")).unwrap();
+    fs::write(plain.join("MAR-INF/MANIFEST.json"), manifest("base_handler", "net.onnx")).unwrap();
+    let deep = plain.join(vec!["a"; 20].join("/"));
+    fs::create_dir_all(&deep).unwrap();
+    fs::write(deep.join("vocabulary.txt"), "a").unwrap();
+    let name = format!("{}/vocabulary.txt", vec!["a"; 20].join("/"));
+    assert_eq!(Archive::open(&plain).unwrap().text(&name), Some("a"));
+    fs::create_dir_all(deep.join(vec!["b"; 20].join("/"))).unwrap();
+    let fault = Archive::open(&plain).unwrap_err().to_string();
+    assert!(
+        fault.contains("folder 'a/a/") && fault.ends_with("b/b' is nested deeper than 32 folders"),
+        "{fault}"
+    );
 }
 
 #[test]

@@ -127,10 +127,10 @@ pub(crate) fn add_archives(
     let archives = Archives::new(stores, models == LoadModels::All, names);
     let listed = listed(models, config);
     let others = list(&settings.repositories, &settings.scan_options()).models;
-    for (name, file, options) in listed {
-        let usual = config.default_workers_per_model.filter(|&count| count > 0);
-        let workers = options.workers.or(usual);
-        let options = Options { name, workers, ..options };
+    for (name, file, mut options) in listed {
+        options.name = name;
+        let workers = config.default_workers_per_model.filter(|&count| count > 0);
+        options.usual.min_workers = options.usual.min_workers.or(workers);
         let register = || {
             let path = archives.find(&file)?;
             let archive = Named { path: &path, url: &file, fetched: false };
@@ -144,7 +144,7 @@ pub(crate) fn add_archives(
                 continue;
             }
         };
-        if workers != Some(0)
+        if registration.workers != Some(0)
             && settings.control_mode == ControlMode::Explicit
             && !settings.load_models.iter().any(|name| name == "*")
         {
@@ -171,11 +171,19 @@ fn listed(models: LoadModels, config: &TorchServeConfig) -> Vec<(Option<String>,
             *file == model.mar_name && name.as_ref().is_none_or(|name| *name == model.name)
         };
         named.retain(|each| !of_model(each));
-        let options = Options {
-            batch_size: model.batch_size,
-            max_batch_delay: model.max_batch_delay,
-            workers: model.min_workers,
-            ..Options::default()
+        let settings = model.settings.clone();
+        let options = if config.is_snapshot {
+            // What was so when it was written, whatever the archive says.
+            let (batch_size, max_batch_delay) = (settings.batch_size, settings.max_batch_delay);
+            Options {
+                batch_size,
+                max_batch_delay,
+                workers: settings.min_workers,
+                usual: settings,
+                ..Options::default()
+            }
+        } else {
+            Options { usual: settings, ..Options::default() }
         };
         listed.push((Some(model.name.clone()), model.mar_name.clone(), options));
     }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use hippocamp_files as files;
 
+use crate::config_keys::FILE_KEYS;
 use crate::config_models::ConfiguredModel;
-use crate::{config_keys, config_models, properties};
+use crate::{config_models, properties};
 
 /// The most bytes of such a file.
 const MAX_FILE: u64 = 1 << 20;
@@ -125,7 +126,7 @@ impl TorchServeConfig {
             "disable_token_authorization" => self.disable_token_authorization = Some(truth(value)?),
             "token_expiration_min" => self.token_expiration_min = Some(number(value)?),
             "enable_metrics_api" => self.enable_metrics_api = Some(truth(value)?),
-            _ => self.warnings.extend(config_keys::without_effect(key, value)),
+            _ => self.warnings.extend(FILE_KEYS.fault(key, value)),
         }
         Ok(())
     }
@@ -192,7 +193,8 @@ mod tests {
         assert_eq!(config.enable_model_api, Some(true));
         let listed = vec![(Some("fd1".to_owned()), "trt_fd1.mar".to_owned()), (None, "b.mar".to_owned())];
         assert_eq!(config.load_models, Some(LoadModels::Listed(listed)));
-        assert_eq!((config.models[0].min_workers, config.models[0].batch_size), (Some(2), Some(8)));
+        let settings = &config.models[0].settings;
+        assert_eq!((settings.min_workers, settings.batch_size), (Some(2), Some(8)));
         assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
         assert!(config.warnings[0].starts_with("'job_queue_size' has no effect: "), "{}", config.warnings[0]);
         for (name, expected) in [("all", LoadModels::All), ("none", LoadModels::None), ("", LoadModels::None)]

@@ -1,11 +1,8 @@
 //! The keys of TorchServe's `config.properties` that have no effect here, each with the reason, and those that were misspelt.
 
-use strsim::osa_distance;
+use hippocamp_archive_repository::{Keys, Usual};
 
 use crate::config::HONOURED;
-
-/// Values that say what is so here in any case: nothing is to be said of them.
-type Usual = &'static [&'static str];
 
 const PYTHON: &str = "it is about Python workers, and models are executed without any";
 const NETTY: &str = "it is about the threads and buffers of Netty, whose place --http-thread-count and --grpc-infer-thread-count take";
@@ -52,7 +49,7 @@ const WITHOUT_EFFECT: &[(&str, Usual, &str)] = &[
     (
         "job_queue_size",
         &[],
-        "the queues of models have the sizes that their config.pbtxt says, by default none",
+        "the queues of models have no limit unless jobQueueSize of the model or its config.pbtxt says one",
     ),
     ("keystore", &[], TLS),
     ("keystore_pass", &[], TLS),
@@ -94,32 +91,9 @@ const WITHOUT_EFFECT: &[(&str, Usual, &str)] = &[
     ("workflow_store", &[], "workflows are not served: an ensemble runs models one after the other"),
 ];
 
-/// What is said of a key that nothing is done with; `None` if the value is what is so anyhow.
-pub(crate) fn without_effect(key: &str, value: &str) -> Option<String> {
-    let known = WITHOUT_EFFECT.iter().find(|(known, ..)| *known == key);
-    if let Some((_, usual, why)) = known {
-        let says_something = !value.is_empty() && !why.is_empty();
-        let is_so = usual.iter().any(|each| each.eq_ignore_ascii_case(value));
-        return (says_something && !is_so).then(|| format!("'{key}' has no effect: {why}"));
-    }
-    let names = HONOURED.iter().copied().chain(WITHOUT_EFFECT.iter().map(|(known, ..)| *known));
-    Some(match nearest(key, names) {
-        Some(meant) => format!("'{key}' is no key of TorchServe: was '{meant}' meant?"),
-        None => format!("'{key}' is no key of TorchServe, and has no effect"),
-    })
-}
-
-/// The name that was probably meant: with one letter in four wrong at most.
-pub(crate) fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = |name: &str| name.replace(['_', '-', '.'], "").to_lowercase();
-    let written = plain(written);
-    // A text of a megabyte is not compared.
-    let near = names.filter(|name| name.len() / 4 + name.len() + 4 > written.len());
-    let (distance, name) = near
-        .map(|name| (osa_distance(&written, &plain(name)), name))
-        .min_by_key(|(distance, _)| *distance)?;
-    (distance <= written.len() / 4).then_some(name)
-}
+/// The keys of a `config.properties`.
+pub(crate) const FILE_KEYS: Keys =
+    Keys { honoured: HONOURED, without_effect: WITHOUT_EFFECT, others: "it is no key of TorchServe" };
 
 #[cfg(test)]
 mod tests {
@@ -143,13 +117,13 @@ mod tests {
             (
                 "inference_adress",
                 "x",
-                Some("'inference_adress' is no key of TorchServe: was 'inference_address' meant?"),
+                Some("'inference_adress' has no effect: was 'inference_address' meant?"),
             ),
-            ("loadModels", "all", Some("'loadModels' is no key of TorchServe: was 'load_models' meant?")),
-            ("unheard_of", "1", Some("'unheard_of' is no key of TorchServe, and has no effect")),
-            ("", "1", Some("'' is no key of TorchServe, and has no effect")),
+            ("loadModels", "all", Some("'loadModels' has no effect: was 'load_models' meant?")),
+            ("unheard_of", "1", Some("'unheard_of' has no effect: it is no key of TorchServe")),
+            ("", "1", Some("'' has no effect: it is no key of TorchServe")),
         ] {
-            assert_eq!(without_effect(key, value).as_deref(), expected, "{key}");
+            assert_eq!(FILE_KEYS.fault(key, value).as_deref(), expected, "{key}");
         }
         for honoured in HONOURED {
             assert!(!WITHOUT_EFFECT.iter().any(|(key, ..)| key == honoured), "{honoured}");

@@ -5,61 +5,35 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::config_keys::nearest;
+use hippocamp_archive_repository::{Keys, MODEL_KEYS, ModelSettings, Setting};
 
-/// A model of the key `models`.
+/// A model of the key `models`, or of a snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each is the key of that name")]
 pub struct ConfiguredModel {
+    /// What clients call it.
     pub name: String,
+    /// The archive in the model store.
     pub mar_name: String,
-    pub min_workers: Option<u32>,
-    pub batch_size: Option<u32>,
-    pub max_batch_delay: Option<u32>,
+    /// What is said of how it is executed.
+    pub settings: ModelSettings,
 }
 
-/// What is read of a version, and the members that are not.
+/// What is read of a version, beside its settings.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Version {
     #[serde(default, rename = "defaultVersion", alias = "default_version")]
     is_default: bool,
     mar_name: Option<String>,
-    min_workers: Option<u32>,
-    // TorchServe begins with the least number of workers.
-    #[serde(rename = "maxWorkers")]
-    _max_workers: Option<u32>,
-    batch_size: Option<u32>,
-    max_batch_delay: Option<u32>,
     #[serde(flatten)]
-    others: Map<String, Value>,
+    settings: Map<String, Value>,
 }
 
-const HONOURED: [&str; 6] =
-    ["defaultVersion", "marName", "minWorkers", "maxWorkers", "batchSize", "maxBatchDelay"];
+/// The members that are read here.
+const MEMBERS: Keys = Keys { honoured: &["defaultVersion", "marName"], without_effect: &[], others: "" };
 
-/// Members of TorchServe 0.12 that have no effect, and the values with which they have none there, either.
-const WITHOUT_EFFECT: &[(&str, &[&str])] = &[
-    ("responseTimeout", &["120"]),
-    ("startupTimeout", &["120"]),
-    ("parallelLevel", &["0", "1"]),
-    ("parallelType", &["", "none"]),
-    ("deviceType", &["", "cpu", "none"]),
-    ("deviceIds", &["[]"]),
-    ("runtimeType", &["python", "python3"]),
-    ("clientTimeoutInMills", &["0"]),
-    ("maxRetryTimeoutInSec", &["300"]),
-    ("jobQueueSize", &["0", "100"]),
-    ("useJobTicket", &["false"]),
-    ("sequenceMaxIdleMSec", &["0"]),
-    ("sequenceTimeoutMSec", &["0"]),
-    ("maxSequenceJobQueueSize", &["0", "1"]),
-    ("maxNumSequence", &["0", "1"]),
-    ("continuousBatching", &["false"]),
-    ("sequenceBatching", &["false"]),
-    ("asyncCommunication", &["false"]),
-    ("useVenv", &["false"]),
-];
+/// All others: those of a model, and what there is not.
+const OTHERS: Keys = Keys { others: "it is no key of TorchServe", ..MODEL_KEYS };
 
 type Named = BTreeMap<String, BTreeMap<String, Version>>;
 
@@ -68,7 +42,7 @@ type Named = BTreeMap<String, BTreeMap<String, Version>>;
 pub(crate) fn models(value: &str) -> Result<(Vec<ConfiguredModel>, Vec<String>), String> {
     let named: Named =
         serde_json::from_str(value).map_err(|error| format!("JSON by names and versions ({error})"))?;
-    Ok(configured("models", named))
+    configured("models", named)
 }
 
 /// The models of the key `model_snapshot`.
@@ -79,41 +53,49 @@ pub(crate) fn snapshot(value: &str) -> Result<(Vec<ConfiguredModel>, Vec<String>
     }
     let snapshot: Snapshot =
         serde_json::from_str(value).map_err(|error| format!("a snapshot of TorchServe ({error})"))?;
-    Ok(configured("model_snapshot", snapshot.models))
+    configured("model_snapshot", snapshot.models)
 }
 
-fn configured(key: &str, named: Named) -> (Vec<ConfiguredModel>, Vec<String>) {
+fn configured(key: &str, named: Named) -> Result<(Vec<ConfiguredModel>, Vec<String>), String> {
     let (mut models, mut warnings) = (Vec::new(), Vec::new());
     for (name, versions) in named {
         let mut versions: Vec<(String, Version)> = versions.into_iter().collect();
         versions.sort_by(|(a, of_a), (b, of_b)| {
             of_b.is_default.cmp(&of_a.is_default).then_with(|| by_numbers(a, b))
         });
-        for (version, settings) in versions {
-            let Version { mar_name, min_workers, batch_size, max_batch_delay, others, .. } = settings;
-            let faults = others.iter().filter_map(|(member, value)| without_effect(member, value));
-            warnings.extend(faults.map(|fault| format!("{key}: '{name}' version {version}: {fault}")));
-            models.push(ConfiguredModel {
-                mar_name: mar_name.unwrap_or_else(|| format!("{name}.mar")),
-                name: name.clone(),
-                min_workers,
-                batch_size,
-                max_batch_delay,
-            });
+        for (version, Version { mar_name, settings: members, .. }) in versions {
+            let mut settings = ModelSettings::default();
+            for (member, value) in members {
+                let told = if MODEL_KEYS.knows(&member) {
+                    settings.set(&member, &setting(value)).map_err(|fault| {
+                        format!("JSON by names and versions ('{name}' version {version}: {fault})")
+                    })?
+                } else {
+                    let keys = if MEMBERS.meant(&member).is_some() { MEMBERS } else { OTHERS };
+                    keys.fault(&member, "")
+                };
+                warnings.extend(told.map(|told| format!("{key}: '{name}' version {version}: {told}")));
+            }
+            let mar_name = mar_name.unwrap_or_else(|| format!("{name}.mar"));
+            models.push(ConfiguredModel { name: name.clone(), mar_name, settings });
         }
     }
-    (models, warnings)
+    Ok((models, warnings))
 }
 
-fn without_effect(member: &str, value: &Value) -> Option<String> {
-    if let Some((_, usual)) = WITHOUT_EFFECT.iter().find(|(known, _)| *known == member) {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let is_usual = value.is_null() || usual.contains(&&*text.to_lowercase());
-        return (!is_usual).then(|| format!("'{member}' has no effect here"));
+fn setting(value: Value) -> Setting {
+    let text = |value: Value| match value {
+        Value::String(text) => Some(text),
+        Value::Null => Some(String::new()),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Array(_) | Value::Object(_) => None,
+    };
+    match value {
+        Value::Array(values) => {
+            values.into_iter().map(text).collect::<Option<_>>().map_or(Setting::Nested, Setting::List)
+        }
+        value => text(value).map_or(Setting::Nested, Setting::Scalar),
     }
-    let names = HONOURED.into_iter().chain(WITHOUT_EFFECT.iter().map(|(known, _)| *known));
-    let meant = nearest(member, names).map_or_else(String::new, |meant| format!(": was '{meant}' meant?"));
-    Some(format!("'{member}' is no member of TorchServe's{meant}"))
 }
 
 /// Versions such as 2.0 and 10.0 by their numbers.
@@ -159,14 +141,18 @@ mod tests {
     fn a_snapshot_has_the_same_models() {
         let text = r#"{"name": "startup.cfg", "modelCount": 1, "created": 1795952426, "models": {"id": {"1.0": {"defaultVersion": true,
             "marName": "id.mar", "minWorkers": 0, "maxWorkers": 2, "batchSize": 4, "maxBatchDelay": 50, "responseTimeout": 120,
-            "startupTimeout": 120, "parallelLevel": 0, "deviceIds": [], "runtimeType": "PYTHON"}}}}"#;
+            "startupTimeout": 120, "parallelLevel": 0, "deviceIds": [], "runtimeType": "PYTHON", "jobQueueSize": 100}}}}"#;
         let (found, warnings) = snapshot(text).unwrap();
         let expected = ConfiguredModel {
             name: "id".to_owned(),
             mar_name: "id.mar".to_owned(),
-            min_workers: Some(0),
-            batch_size: Some(4),
-            max_batch_delay: Some(50),
+            settings: ModelSettings {
+                min_workers: Some(0),
+                batch_size: Some(4),
+                max_batch_delay: Some(50),
+                job_queue_size: Some(100),
+                ..ModelSettings::default()
+            },
         };
         assert_eq!((found, warnings), (vec![expected], Vec::new()));
         assert!(snapshot("{}").is_err());
@@ -174,16 +160,18 @@ mod tests {
 
     #[test]
     fn members_without_effect_are_told() {
-        let (_, warnings) =
-            models(r#"{"id": {"1.0": {"responseTimeout": 5, "minWorker": 2, "deviceType": "gpu", "x": 1}}}"#)
-                .unwrap();
-        let of = "models: 'id' version 1.0: ";
+        let text = r#"{"id": {"1.0": {"responseTimeout": 5, "minWorker": 2, "deviceType": "gpu", "deviceIds": [1], "defaultVerson": true, "x": 1}}}"#;
+        let (found, warnings) = models(text).unwrap();
         let expected = [
-            "'deviceType' has no effect here",
-            "'minWorker' is no member of TorchServe's: was 'minWorkers' meant?",
-            "'responseTimeout' has no effect here",
-            "'x' is no member of TorchServe's",
+            "'defaultVerson' has no effect: was 'defaultVersion' meant?",
+            "'minWorker' has no effect: was 'minWorkers' meant?",
+            "'responseTimeout' has no effect: no execution is ended for its time; how long a request may wait for one says \
+             clientTimeoutInMills",
+            "'x' has no effect: it is no key of TorchServe",
         ];
-        assert_eq!(warnings, expected.map(|text| format!("{of}{text}")));
+        assert_eq!(warnings, expected.map(|text| format!("models: 'id' version 1.0: {text}")));
+        assert_eq!((found[0].settings.on_cpu, &*found[0].settings.device_ids), (Some(false), &[1][..]));
+        let fault = models(r#"{"id": {"1.0": {"batchSize": 0}}}"#).unwrap_err();
+        assert!(fault.contains("('id' version 1.0: batchSize was expected to be a number from 1"), "{fault}");
     }
 }

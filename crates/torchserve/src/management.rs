@@ -130,6 +130,7 @@ impl TorchServe {
             max_batch_delay,
             workers: initial_workers,
             runtime,
+            ..Options::default()
         };
         let (turn, registration) = self.register_in_turn(url, fetched, options).await?;
         let workers = registration.workers.unwrap_or(self.settings.default_workers);

@@ -70,6 +70,9 @@ pub(super) fn run(args: &[OsString]) -> anyhow::Result<ExitCode> {
         conversion.name,
         manifest.model_version
     )?;
+    for told in &conversion.without_effect {
+        writeln!(text, "# warning: {told}")?;
+    }
     for (name, model) in &conversion.models {
         writeln!(text, "\n# {name}/config.pbtxt\n{}", model.config_text().trim_end())?;
         for (path, content) in &model.files {
