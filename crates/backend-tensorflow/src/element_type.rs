@@ -46,6 +46,10 @@ pub(crate) fn other_name(number: i32) -> String {
         16 => "quint16",
         20 => "resource",
         21 => "variant",
+        24 => "float8_e5m2",
+        25 => "float8_e4m3fn",
+        29 => "int4",
+        30 => "uint4",
         _ => return format!("number {number}"),
     };
     name.to_owned()

@@ -20,6 +20,19 @@ pub(crate) struct OpDef {
     pub(crate) is_stateful: bool,
 }
 
+/// The kernels of an operation.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct KernelList {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) kernels: Vec<KernelDef>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct KernelDef {
+    #[prost(string, tag = "2")]
+    pub(crate) device_type: String,
+}
+
 /// A file `saved_model.pb`.
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct SavedModel {

@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use hippocamp_backend::{Error, ModelSource, Result};
 use prost::Message;
+use tracing::warn;
 
 use crate::Settings;
 use crate::ffi::graph::Graph;
@@ -119,7 +120,12 @@ fn open_graph(
     })?;
     let described = GraphDef::decode(content.as_slice()).map_err(|error| {
         let file = file.display();
-        Error::invalid_arg(format!("unable to load model '{name}', '{file}' is no GraphDef: {error}"))
+        let why = if is_text(&content) {
+            "it is the text of one: write it with as_text=False, by tf.io.write_graph".to_owned()
+        } else {
+            error.to_string()
+        };
+        Error::invalid_arg(format!("unable to load model '{name}', '{file}' is no GraphDef: {why}"))
     })?;
     if described.nodes.is_empty() {
         return Err(Error::invalid_arg(format!("model {name} has an empty network")));
@@ -128,8 +134,38 @@ fn open_graph(
     let graph = Graph::import(library, &content).map_err(refused)?;
     drop(content);
     let ports = ports::of_graph(name, &graph, &described, config, &library.stateful)?;
+    check_kernels(library, name, &ports)?;
     let session = Session::new(library, graph, &options.session_config(settings)).map_err(refused)?;
     Ok(Opened { session, ports })
+}
+
+/// Refuses a graph with an operation that the library cannot run, where that is not found by a run: of one that keeps something there
+/// is none before the first request.
+fn check_kernels(library: &Library, model: &str, ports: &Ports) -> Result<()> {
+    for (operation, function) in &ports.operations {
+        if library.has_kernel(operation) {
+            continue;
+        }
+        let why = match operation.as_str() {
+            "PyFunc" | "EagerPyFunc" => "it calls Python, which is not in the file",
+            _ => "the library has no kernel of it for the CPU",
+        };
+        let Some(function) = function else {
+            return Err(Error::unsupported(format!(
+                "unable to load model '{model}', its graph has the operation '{operation}': {why}"
+            )));
+        };
+        // Only a run tells whether the function is called.
+        warn!(model, "requests fail that run the operation '{operation}' of the function '{function}': {why}");
+    }
+    Ok(())
+}
+
+/// Whether it is a graph as protocol buffers are written for people.
+fn is_text(content: &[u8]) -> bool {
+    let head = &content[..content.len().min(4096)];
+    let is_printed = |byte: &u8| matches!(byte, b'\n' | b'\r' | b'\t' | b' '..=b'~');
+    head.iter().all(is_printed) && head.windows(4).any(|word| word == b"node")
 }
 
 fn open_saved_model(
@@ -147,7 +183,7 @@ fn open_saved_model(
     {
         let named: Vec<String> = tags.iter().map(|each| each.join(" and ")).collect();
         return Err(Error::invalid_arg(format!(
-            "unable to load model '{name}', expected '{tag}' tag, its graphs are tagged: {}",
+            "unable to load model '{name}', expected '{tag}' tag, its graphs are tagged: {}; the parameter TF_GRAPH_TAG names another",
             named.join(", ")
         )));
     }
@@ -156,6 +192,7 @@ fn open_saved_model(
         .map_err(|fault| fault.of_load(name, "TensorFlow refuses its SavedModel"))?;
     let wanted = options.signature.as_deref();
     let ports = ports::of_saved_model(name, &session.graph, &content, wanted, &library.stateful)?;
+    check_kernels(library, name, &ports)?;
     Ok(Opened { session, ports })
 }
 

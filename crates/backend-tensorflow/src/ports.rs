@@ -16,6 +16,9 @@ use crate::reach::{PLACEHOLDER, PLACEHOLDER_WITH_DEFAULT, ends, reach};
 /// The signature that is served unless a config names another.
 const DEFAULT_SIGNATURE: &str = "serving_default";
 
+/// The most tensors of a graph that are taken for its inputs or outputs where the config names none of it.
+const MOST_GUESSED: usize = 100;
+
 /// Signatures that are no model's: nodes that initialise and train.
 const OTHER_SIGNATURES: [&str; 2] = ["__saved_model_init_op", "__saved_model_train_op"];
 
@@ -26,6 +29,8 @@ pub(crate) struct Ports {
     pub(crate) outputs: Vec<Port>,
     /// The operation because of which runs depend on earlier ones.
     pub(crate) keeper: Option<String>,
+    /// What runs where there is one, as [`Reached`](crate::reach::Reached) has it.
+    pub(crate) operations: Vec<(String, Option<String>)>,
 }
 
 /// A tensor of the graph under the name that clients use.
@@ -75,9 +80,12 @@ pub(crate) fn of_graph(
         Listed::new(&each.name, &each.dims, reshaped, false)
     });
     let mut outputs: Vec<Listed<'_>> = listed.chain(added).collect();
-    let guessed = outputs.is_empty();
-    if guessed {
-        outputs.extend(ends(content).into_iter().map(Listed::bare));
+    let is_missing = |listed: &Listed<'_>| graph.tensor(listed.name).is_none();
+    let asked = outputs.len();
+    // Of a name that is not in the graph it is told which are.
+    if asked == 0 || outputs.iter().any(is_missing) {
+        let ends = ends(content).into_iter().filter(|name| graph.tensor(name).is_some());
+        outputs.extend(ends.take(MOST_GUESSED).map(Listed::bare));
     }
     let added = server_inputs(config).into_iter().map(Listed::bare);
     let listed = config.input.iter().map(|each| {
@@ -87,10 +95,15 @@ pub(crate) fn of_graph(
     let mut inputs: Vec<Listed<'_>> = listed.chain(added).collect();
     let fed = inputs.iter().map(|input| split_name(input.name).0).collect();
     let reached = reach(content, outputs.iter().map(|output| output.name), &fed, stateful);
+    let is_any_missing = inputs.iter().any(is_missing);
     inputs.extend(reached.unfed.iter().map(|name| Listed::bare(name)));
+    if is_any_missing {
+        let placeholders = content.nodes.iter().filter(|node| node.operation == PLACEHOLDER);
+        inputs.extend(placeholders.take(MOST_GUESSED).map(|node| Listed::bare(&node.name)));
+    }
 
     let reader = Reader { model, graph, is_batching: config.max_batch_size > 0 };
-    let mut ports = Ports { keeper: reached.keeper, ..Ports::default() };
+    let mut ports = Ports { keeper: reached.keeper, operations: reached.operations, ..Ports::default() };
     let mut names = BTreeSet::new();
     for input in inputs.iter().filter(|input| names.insert(input.name)) {
         let of = |operation: &str| {
@@ -101,12 +114,21 @@ pub(crate) fn of_graph(
         ports.inputs.extend(reader.port("input", input, optional)?);
     }
     names.clear();
-    for output in outputs.iter().filter(|output| names.insert(output.name)) {
+    let mut passed_over = None;
+    for (place, output) in outputs.iter().enumerate().filter(|(_, output)| names.insert(output.name)) {
         match reader.port("output", output, false) {
             // Nobody asked for this one.
-            Err(_) if guessed => {}
+            Err(error) if place >= asked => passed_over = passed_over.or(Some(error)),
             port => ports.outputs.extend(port?),
         }
+    }
+    if ports.outputs.is_empty() && asked == 0 {
+        return Err(passed_over.unwrap_or_else(|| {
+            Error::invalid_arg(format!(
+                "unable to load model '{model}', its graph has no tensor that nothing else in it reads: the config has to list its \
+                 outputs"
+            ))
+        }));
     }
     Ok(ports)
 }
@@ -130,8 +152,9 @@ pub(crate) fn of_saved_model(
     }
     if let Some(graph) = &content.graph {
         let fed = signature.inputs.values().map(|info| split_name(&info.name).0).collect();
-        ports.keeper =
-            reach(graph, signature.outputs.values().map(|info| &*info.name), &fed, stateful).keeper;
+        let outputs = signature.outputs.values().map(|info| &*info.name);
+        let reached = reach(graph, outputs, &fed, stateful);
+        (ports.keeper, ports.operations) = (reached.keeper, reached.operations);
     }
     Ok(ports)
 }
@@ -148,11 +171,16 @@ fn signature<'a>(model: &str, content: &'a MetaGraph, wanted: Option<&str>) -> R
         warn!(model, "it has no signature '{DEFAULT_SIGNATURE}'; '{name}' is served");
         return Ok(found);
     }
-    let names: Vec<&str> = all.keys().map(String::as_str).collect();
-    let (wanted, names) = (wanted.unwrap_or(DEFAULT_SIGNATURE), names.join(", "));
-    Err(Error::invalid_arg(format!(
-        "unable to load model '{model}', expected '{wanted}' signature, its signatures are: {names}"
-    )))
+    let names = all.keys().map(String::as_str).filter(|name| !OTHER_SIGNATURES.contains(name));
+    let names: Vec<&str> = names.collect();
+    let found = if names.is_empty() {
+        "it has none: save it with tf.saved_model.save(model, FOLDER, signatures=...), or a Keras model by model.export(FOLDER)"
+            .to_owned()
+    } else {
+        format!("its signatures are: {}", names.join(", "))
+    };
+    let wanted = wanted.unwrap_or(DEFAULT_SIGNATURE);
+    Err(Error::invalid_arg(format!("unable to load model '{model}', expected '{wanted}' signature, {found}")))
 }
 
 struct Reader<'a> {

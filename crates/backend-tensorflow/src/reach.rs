@@ -73,6 +73,8 @@ pub(crate) struct Reached {
     pub(crate) unfed: Vec<String>,
     /// The first operation that may keep something of a request for the next one.
     pub(crate) keeper: Option<String>,
+    /// The operations that run, each with the first function that has it, where there is a keeper. Calls of functions are not among them.
+    pub(crate) operations: Vec<(String, Option<String>)>,
 }
 
 /// Follows the graph from the tensors `outputs` back to those that are `fed`. `stateful` are the library's stateful
@@ -84,31 +86,48 @@ pub(crate) fn reach<'a>(
     stateful: &BTreeSet<String>,
 ) -> Reached {
     let nodes: BTreeMap<&str, &NodeDef> = graph.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
-    let mut walk = Walk { stateful, keeper: None, wanted_functions: Vec::new() };
+    let mut walk = Walk {
+        stateful,
+        keeper: None,
+        wanted_functions: Vec::new(),
+        functions: BTreeSet::new(),
+        operations: BTreeMap::new(),
+    };
     let mut seen = BTreeSet::new();
     let mut ahead: Vec<&str> = outputs.into_iter().map(|name| split_name(name).0).collect();
     while let Some(name) = ahead.pop() {
         let Some(node) = nodes.get(name).filter(|_| !fed.contains(name)) else { continue };
         if seen.insert(name) {
-            walk.node(node);
+            walk.node(node, None);
             ahead.extend(node.inputs.iter().map(|input| split_name(input.trim_start_matches('^')).0));
         }
     }
     walk.functions(graph);
     let unfed = graph.nodes.iter().filter(|node| node.operation == PLACEHOLDER);
     let unfed = unfed.filter(|node| seen.contains(node.name.as_str())).map(|node| node.name.clone());
-    Reached { unfed: unfed.collect(), keeper: walk.keeper }
+    let mut reached = Reached { unfed: unfed.collect(), ..Reached::default() };
+    if walk.keeper.is_some() {
+        let operations = walk.operations.into_iter().filter(|(name, _)| !walk.functions.contains(name));
+        let owned = |(name, function): (&str, Option<&str>)| (name.to_owned(), function.map(str::to_owned));
+        reached.operations = operations.map(owned).collect();
+    }
+    Reached { keeper: walk.keeper, ..reached }
 }
 
 struct Walk<'a> {
     stateful: &'a BTreeSet<String>,
     keeper: Option<String>,
     wanted_functions: Vec<&'a str>,
+    /// The names of all functions of the graph.
+    functions: BTreeSet<&'a str>,
+    operations: BTreeMap<&'a str, Option<&'a str>>,
 }
 
 impl<'a> Walk<'a> {
-    fn node(&mut self, node: &'a NodeDef) {
+    /// A node of the graph itself, or of a function.
+    fn node(&mut self, node: &'a NodeDef, function: Option<&'a str>) {
         let operation = node.operation.as_str();
+        self.operations.entry(operation).or_insert(function);
         if self.stateful.contains(operation) && !KEEP_NOTHING.contains(&operation) {
             self.keeper.get_or_insert_with(|| operation.to_owned());
         }
@@ -127,9 +146,10 @@ impl<'a> Walk<'a> {
         let mut functions: BTreeMap<&str, &[NodeDef]> = functions
             .filter_map(|each| Some((each.signature.as_ref()?.name.as_str(), each.nodes.as_slice())))
             .collect();
+        self.functions.extend(functions.keys());
         while let Some(name) = self.wanted_functions.pop() {
             for node in functions.remove(name).unwrap_or_default() {
-                self.node(node);
+                self.node(node, Some(name));
             }
         }
     }

@@ -28,7 +28,17 @@ fn a_config_that_does_not_fit() {
         (
             "\"x\" data_type: TYPE_FP32 dims: [ -1, 2 ]",
             "\"z\" data_type: TYPE_FP32 dims: 2",
-            "unexpected inference output 'z', allowed outputs are: ",
+            "unexpected inference output 'z', allowed outputs are: y",
+        ),
+        (
+            "\"x\" data_type: TYPE_FP32 dims: [ -1, 2 ]",
+            "\"y:7\" data_type: TYPE_FP32 dims: 2",
+            "unexpected inference output 'y:7', allowed outputs are: y",
+        ),
+        (
+            "\"a\" data_type: TYPE_FP32 dims: [ -1, 2 ]",
+            "\"z\" data_type: TYPE_FP32 dims: 2",
+            "unexpected inference input 'a', allowed inputs are: x; unexpected inference output 'z', allowed outputs are: y",
         ),
         (
             "\"x\" data_type: TYPE_INT32 dims: [ -1, 2 ]",
@@ -81,6 +91,8 @@ fn files_that_are_no_models() {
     assert!(error.contains("model.graphdef' is no GraphDef: "), "{error}");
     let error = refused_folder(folder("model.graphdef", b""), "");
     assert_eq!(error, "Invalid argument: model m has an empty network");
+    let error = refused_folder(folder("model.graphdef", b"node {\n  name: \"x\"\n  op: \"Placeholder\"\n}\n"), "");
+    assert!(error.ends_with("is the text of one: write it with as_text=False, by tf.io.write_graph"), "{error}");
     let whole = negation().encode();
     let error = refused_folder(folder("model.graphdef", &whole[..whole.len() - 3]), "");
     assert!(error.contains("is no GraphDef: "), "{error}");
@@ -175,6 +187,52 @@ fn a_variable_that_nothing_gives_a_value() {
         .of("T", element::FLOAT);
     let error = refused(&graph, "");
     assert!(error.contains("its graph cannot be run: ") && error.contains("weights"), "{error}");
+}
+
+/// A graph that nobody froze: its variables have no values, and what gives them some is no output.
+#[test]
+fn a_graph_that_was_not_frozen() {
+    let graph = Graph::new()
+        .placeholder("x", element::FLOAT, Some(&[2]))
+        .node("variable", "VarHandleOp", &[])
+        .of("dtype", element::FLOAT)
+        .shape("shape", Some(&[2]))
+        .text("shared_name", "weights")
+        .constant("first", element::FLOAT, &[2], &numbers([1f32; 2]))
+        .node("assign", "AssignVariableOp", &["variable", "first"])
+        .of("dtype", element::FLOAT)
+        .node("weights", "ReadVariableOp", &["variable"])
+        .of("dtype", element::FLOAT)
+        .node("y", "Mul", &["x", "weights"])
+        .of("T", element::FLOAT);
+    let error = refused(&graph, "");
+    assert!(error.contains("its graph cannot be run: ") && error.contains("weights"), "{error}");
+}
+
+/// A run would find it, and a graph that keeps something is not run when it is loaded.
+#[test]
+fn an_operation_that_calls_python() {
+    let graph = Graph::new().placeholder("x", element::FLOAT, Some(&[2]));
+    let graph = graph.node("y", "PyFunc", &["x"]).text("token", "pyfunc_0");
+    let graph = graph.types("Tin", &[element::FLOAT]).types("Tout", &[element::FLOAT]);
+    let listed = "input { name: \"x\" data_type: TYPE_FP32 dims: 2 } output { name: \"y\" data_type: TYPE_FP32 dims: 2 }";
+    assert_eq!(
+        refused(&graph, listed),
+        "Unsupported: unable to load model 'm', its graph has the operation 'PyFunc': it calls Python, which is not in the file"
+    );
+}
+
+#[test]
+fn results_that_no_client_can_be_sent() {
+    let graph = Graph::new().placeholder("x", element::FLOAT, Some(&[2]));
+    let complex = graph.clone().node("y", "Complex", &["x", "x"]);
+    let error = refused(&complex.of("T", element::FLOAT).of("Tout", element::COMPLEX64), "");
+    assert_eq!(
+        error,
+        "Unsupported: unable to load model 'm', output 'y' has elements of type complex64, which no client can send"
+    );
+    let error = refused(&graph, "");
+    assert!(error.ends_with("its graph has no tensor that nothing else in it reads: the config has to list its outputs"), "{error}");
 }
 
 #[test]

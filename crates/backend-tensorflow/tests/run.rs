@@ -247,7 +247,7 @@ fn the_signature_and_the_graph_are_those_of_the_parameters() {
     );
     assert_eq!(
         result(&[("TF_GRAPH_TAG", "train")]),
-        Err("Invalid argument: unable to load model 'm', expected 'train' tag, its graphs are tagged: serve, other"
+        Err("Invalid argument: unable to load model 'm', expected 'train' tag, its graphs are tagged: serve, other; the parameter TF_GRAPH_TAG names another"
             .to_owned())
     );
 }

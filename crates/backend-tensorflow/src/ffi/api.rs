@@ -74,6 +74,7 @@ macro_rules! functions {
 
 functions! {
     TF_GetAllOpList() -> *mut Buffer;
+    TF_GetRegisteredKernelsForOp(*const c_char, *mut Status) -> *mut Buffer;
     TF_RegisterLogListener(Listener);
     TF_NewBuffer() -> *mut Buffer;
     TF_DeleteBuffer(*mut Buffer);

@@ -1,7 +1,7 @@
 //! Opens the library, and checks that it is TensorFlow of a version that can be used.
 
 use std::collections::BTreeSet;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::mem::ManuallyDrop;
 use std::path::Path;
 
@@ -9,10 +9,14 @@ use prost::Message;
 
 use super::api::Api;
 use super::printed;
-use crate::messages::OpList;
+use super::status::Status;
+use crate::messages::{KernelList, OpList};
 
 /// The oldest minor version of TensorFlow 2 that is taken.
 const OLDEST_MINOR: u32 = 13;
+
+/// The devices whose kernels the CPU cannot run.
+const GPU: &str = "GPU";
 
 /// TensorFlow, opened for good: the library cannot be unloaded.
 #[derive(Debug)]
@@ -46,6 +50,30 @@ impl Library {
         let stateful = stateful(&api).map_err(|why| format!("it is version {version}, {why}"))?;
         printed::listen(&api);
         Ok(Library { api, version, stateful })
+    }
+}
+
+impl Library {
+    /// Whether an operation has a kernel for the CPU. It has one, too, where the library does not say.
+    pub(crate) fn has_kernel(&self, operation: &str) -> bool {
+        let Ok(name) = CString::new(operation) else { return true };
+        let status = Status::new(self);
+        // SAFETY: the name and the status are live during the call; the buffer is owned, and released behind the last read of it.
+        let list = unsafe {
+            let buffer = (self.api.TF_GetRegisteredKernelsForOp)(name.as_ptr(), status.as_ptr());
+            if buffer.is_null() {
+                return true;
+            }
+            let data = (*buffer).data.cast::<u8>();
+            let list = match data.is_null() {
+                true => Ok(KernelList::default()),
+                false => KernelList::decode(std::slice::from_raw_parts(data, (*buffer).length)),
+            };
+            (self.api.TF_DeleteBuffer)(buffer);
+            list
+        };
+        let Ok(list) = list else { return true };
+        status.outcome().is_err() || list.kernels.iter().any(|kernel| kernel.device_type != GPU)
     }
 }
 

@@ -46,7 +46,10 @@ fn only_what_runs_counts() {
     assert_eq!(reached(&graph, &["both:0"], &["x"]), Reached { unfed: vec!["y".into()], ..nothing.clone() });
     assert_eq!(reached(&graph, &["both"], &["sum", "y"]), nothing, "what is fed is not run");
     let keeper = Some("AssignVariableOp".to_owned());
-    assert_eq!(reached(&graph, &["after"], &["x"]), Reached { keeper, ..nothing });
+    let after = reached(&graph, &["after"], &["x"]);
+    let operations: Vec<&str> = after.operations.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(operations, ["AssignVariableOp", "Identity", "VarHandleOp"]);
+    assert_eq!(Reached { operations: Vec::new(), ..after }, Reached { keeper, ..nothing });
     assert_eq!(ends(&graph), ["both", "after"]);
 }
 
@@ -56,11 +59,26 @@ fn functions_are_looked_into_once() {
         vec![node("x", PLACEHOLDER, &[]), calling("y", "outer", &["x"]), calling("z", "pure", &["x"])];
     let functions = vec![
         function("outer", vec![node("inner_call", "inner", &["x"])]),
-        function("inner", vec![node("a", "AssignVariableOp", &["v", "x"]), calling("again", "outer", &[])]),
+        function(
+            "inner",
+            vec![
+                node("a", "AssignVariableOp", &["v", "x"]),
+                calling("again", "outer", &[]),
+                node("b", "pure", &[]),
+            ],
+        ),
         function("pure", vec![node("b", "ReadVariableOp", &["v"])]),
     ];
     let graph = GraphDef { nodes, library: Some(FunctionLibrary { functions }) };
-    assert_eq!(reached(&graph, &["y"], &["x"]).keeper.as_deref(), Some("AssignVariableOp"));
+    let of_y = reached(&graph, &["y"], &["x"]);
+    assert_eq!(of_y.keeper.as_deref(), Some("AssignVariableOp"));
+    let operations: Vec<_> = of_y.operations.iter().map(|(name, function)| (&**name, function.as_deref())).collect();
+    let expected = [
+        ("AssignVariableOp", Some("inner")),
+        ("ReadVariableOp", Some("pure")),
+        ("StatefulPartitionedCall", None),
+    ];
+    assert_eq!(operations, expected, "the call of a function by its name is no operation");
     assert_eq!(reached(&graph, &["z"], &["x"]).keeper, None);
 }
 

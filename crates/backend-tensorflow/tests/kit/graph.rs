@@ -63,6 +63,8 @@ pub(crate) struct Attribute {
 pub(crate) struct List {
     #[prost(int64, repeated, tag = "3")]
     pub(crate) numbers: Vec<i64>,
+    #[prost(int32, repeated, tag = "6")]
+    pub(crate) elements: Vec<i32>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -181,7 +183,13 @@ impl Graph {
     }
 
     pub(crate) fn numbers(self, key: &str, numbers: &[i64]) -> Graph {
-        self.with(key, Attribute { list: Some(List { numbers: numbers.to_vec() }), ..Attribute::default() })
+        let list = Some(List { numbers: numbers.to_vec(), ..List::default() });
+        self.with(key, Attribute { list, ..Attribute::default() })
+    }
+
+    pub(crate) fn types(self, key: &str, elements: &[i32]) -> Graph {
+        let list = Some(List { elements: elements.to_vec(), ..List::default() });
+        self.with(key, Attribute { list, ..Attribute::default() })
     }
 
     pub(crate) fn shape(self, key: &str, shape: Option<&[i64]>) -> Graph {
