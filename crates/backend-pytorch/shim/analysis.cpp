@@ -3,6 +3,9 @@
 #include <utility>
 
 #include <ATen/core/function_schema.h>
+#include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/ir/ir.h>
+#include <torch/csrc/jit/passes/inliner.h>
 
 #include "effects.h"
 #include "shim.h"
@@ -71,6 +74,57 @@ void add_results(const c10::TypePtr &type, const std::string *name, Facts &facts
     facts.results.push_back(std::move(port));
 }
 
+// The text that a value is in every run.
+std::optional<std::string> constant_text(const torch::jit::Value *value) {
+    const auto constant = torch::jit::toIValue(value);
+    return constant && constant->isString() ? std::optional<std::string>(constant->toStringRef()) : std::nullopt;
+}
+
+// The keys that the code asks a dictionary for in every run. What is asked for in a branch or a loop may not be.
+std::vector<std::string> required_keys(const torch::jit::Graph &graph, const torch::jit::Value *dictionary) {
+    std::vector<std::string> keys;
+    for (const auto &use : dictionary->uses()) {
+        const auto *node = use.user;
+        if (node->kind() == c10::aten::_set_item) {
+            return {};
+        }
+        if (node->kind() == c10::aten::__getitem__ && use.offset == 0 && node->owningBlock() == graph.block()) {
+            if (auto key = constant_text(node->input(1))) {
+                keys.push_back(std::move(*key));
+            }
+        }
+    }
+    return keys;
+}
+
+// The keys that a dictionary can have which the code makes and returns; none if they are not known.
+std::vector<std::string> possible_keys(const torch::jit::Graph &graph) {
+    if (graph.outputs().size() != 1 || graph.outputs()[0]->node()->kind() != c10::prim::DictConstruct) {
+        return {};
+    }
+    const auto *made = graph.outputs()[0];
+    std::vector<const torch::jit::Value *> values;
+    for (size_t i = 0; i < made->node()->inputs().size(); i += 2) {
+        values.push_back(made->node()->input(i));
+    }
+    for (const auto &use : made->uses()) {
+        if (use.user->kind() == c10::aten::_set_item && use.offset == 0) {
+            values.push_back(use.user->input(1));
+        } else if (use.user != graph.return_node()) {
+            return {};
+        }
+    }
+    std::vector<std::string> keys;
+    for (const auto *value : values) {
+        auto key = constant_text(value);
+        if (!key) {
+            return {};
+        }
+        keys.push_back(std::move(*key));
+    }
+    return keys;
+}
+
 } // namespace
 
 Facts facts_of(const torch::jit::Module &module) {
@@ -89,6 +143,15 @@ Facts facts_of(const torch::jit::Module &module) {
     }
     if (!schema.returns().empty()) {
         add_results(schema.returns()[0].type(), nullptr, facts);
+    }
+
+    auto inlined = method.graph()->copy();
+    torch::jit::Inline(*inlined);
+    if (facts.arguments.size() == 1 && facts.arguments[0].kind == HIPPOCAMP_TORCH_TENSOR_DICT) {
+        facts.required_keys = required_keys(*inlined, inlined->inputs().back());
+    }
+    if (facts.results.size() == 1 && facts.results[0].kind == HIPPOCAMP_TORCH_TENSOR_DICT) {
+        facts.result_keys = possible_keys(*inlined);
     }
 
     Effects effects = effects_of(*method.graph(), module);

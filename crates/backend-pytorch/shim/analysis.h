@@ -30,6 +30,10 @@ struct Facts {
     bool reads_later = false;
     bool is_training = false;
     bool results_vary = false;
+    // The entries of the dictionary that is its one argument without which each run fails.
+    std::vector<std::string> required_keys;
+    // The entries that the dictionary which it gives can have; empty if that is not known.
+    std::vector<std::string> result_keys;
 };
 
 Facts facts_of(const torch::jit::Module &module);

@@ -402,6 +402,11 @@ hippocamp_torch_port hippocamp_torch_result_port(const hippocamp_torch_model *mo
     return described(model->facts.results[index]);
 }
 
+const char *hippocamp_torch_key(const hippocamp_torch_model *model, uint8_t of_results, size_t index) {
+    const auto &keys = of_results != 0 ? model->facts.result_keys : model->facts.required_keys;
+    return index < keys.size() ? keys[index].c_str() : nullptr;
+}
+
 int32_t hippocamp_torch_run(hippocamp_torch_model *model, const hippocamp_torch_run_options *options,
                             const hippocamp_torch_value *values, size_t value_count, hippocamp_torch_outputs **out,
                             char **fault) {

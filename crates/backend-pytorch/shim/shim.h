@@ -166,6 +166,9 @@ hippocamp_torch_facts hippocamp_torch_describe(const hippocamp_torch_model *mode
 // The index has to be less than the count.
 hippocamp_torch_port hippocamp_torch_argument(const hippocamp_torch_model *model, size_t index);
 hippocamp_torch_port hippocamp_torch_result_port(const hippocamp_torch_model *model, size_t index);
+// The keys of the dictionary that the model takes without which each run fails, or, of results, those that the dictionary which it gives
+// can have: none if they are not known. Null behind the last. Shims before this was added have the same version of the interface.
+const char *hippocamp_torch_key(const hippocamp_torch_model *model, uint8_t of_results, size_t index);
 
 // Runs a model. Any number of threads may run one at the same time, unless it keeps something.
 int32_t hippocamp_torch_run(hippocamp_torch_model *model, const hippocamp_torch_run_options *options,

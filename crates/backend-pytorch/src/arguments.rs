@@ -89,6 +89,14 @@ impl Fit<'_> {
         let [argument] = self.facts.arguments.as_slice() else {
             return Err(Error::internal("a dictionary was expected to be the one argument"));
         };
+        let is_given = |key: &String| self.interface.all_inputs().any(|spec| *spec.name == **key);
+        if let Some(key) = self.facts.required_keys.iter().find(|key| !is_given(key)) {
+            let names: Vec<&str> = self.interface.all_inputs().map(|spec| &*spec.name).collect();
+            return Err(self.refused(&format!(
+                "its code asks the dictionary that it takes for '{key}', the configuration has the inputs {}",
+                names.join(", ")
+            )));
+        }
         let entry = |spec: &TensorSpec| {
             let element = number(spec.data_type).ok_or_else(|| self.no_strings(spec, argument))?;
             let key = CString::new(&*spec.name).map_err(|_| self.refused("a name has a null byte"))?;

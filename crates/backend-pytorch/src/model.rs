@@ -59,7 +59,7 @@ impl PyTorchModel {
         // From here on a failed load releases its memory, too.
         let end = GiveBack;
         set_for_all(library, name, &options)?;
-        let first = open(library, name, &file, &options)?;
+        let first = open(library, name, &file)?;
         // What was read to load it takes as much as the model.
         give_back();
         let facts = first.module().facts.clone();
@@ -95,7 +95,7 @@ impl PyTorchModel {
                 "unable to load model '{name}', PyTorch runs on the CPU here, its config names GPU {gpu}"
             )));
         }
-        let module = self.modules.get(|| open(self.library, name, &self.file, &self.options))?;
+        let module = self.modules.get(|| open(self.library, name, &self.file))?;
         let run = RunSettings {
             threads,
             inference_mode: self.options.inference_mode,
@@ -145,8 +145,8 @@ fn set_for_all(library: &Library, model: &str, options: &Options) -> Result<()> 
     library.set_switches(wanted).map_err(|fault| fault.of_load(model, "its parameters cannot be set"))
 }
 
-fn open(library: &'static Library, model: &str, file: &std::path::Path, options: &Options) -> Result<Shared> {
-    let module = Module::load(library, file, options.inference_mode).map_err(|fault| {
+fn open(library: &'static Library, model: &str, file: &std::path::Path) -> Result<Shared> {
+    let module = Module::load(library, file).map_err(|fault| {
         if fault.message.contains("constants.pkl") {
             return Error::invalid_arg(format!(
                 "unable to load model '{model}', '{}' holds weights without the model, as torch.save writes them: save the model \

@@ -52,6 +52,13 @@ impl Results {
             if spec.data_type == DataType::Bytes {
                 check_list(model, "output", spec, interface)?;
             }
+            let keys = &facts.result_keys;
+            if is_dictionary && !keys.is_empty() && !keys.iter().any(|key| **key == *spec.name) {
+                return Err(Error::invalid_arg(format!(
+                    "unable to load model '{model}', {}",
+                    not_a_key(&spec.name, keys.iter().map(String::as_str))
+                )));
+            }
             if !facts.results_vary {
                 let port =
                     facts.results.get(index).ok_or_else(|| missing(model, spec, facts.results.len()))?;
@@ -114,16 +121,19 @@ fn find(place: &Place, outputs: &Outputs) -> Result<usize, String> {
     let count = outputs.len();
     if count > 0 && (0..count).all(|index| outputs.key(index).is_some()) {
         let found = (0..count).find(|index| outputs.key(*index) == Some(name));
-        return found.ok_or_else(|| {
-            let mut keys: Vec<&str> = (0..count).filter_map(|index| outputs.key(index)).collect();
-            keys.sort_unstable();
-            format!(
-                "output '{name}' is not in the dictionary that the model gave, whose keys are: {}",
-                keys.join(", ")
-            )
-        });
+        return found.ok_or_else(|| not_a_key(name, (0..count).filter_map(|index| outputs.key(index))));
     }
     if place.index < count { Ok(place.index) } else { Err(no_such_index(name, count)) }
+}
+
+fn not_a_key<'a>(name: &str, keys: impl Iterator<Item = &'a str>) -> String {
+    let mut keys: Vec<&str> = keys.collect();
+    keys.sort_unstable();
+    keys.dedup();
+    format!(
+        "output '{name}' is not in the dictionary that the model gives, whose keys are: {}",
+        keys.join(", ")
+    )
 }
 
 fn no_such_index(name: &str, count: usize) -> String {

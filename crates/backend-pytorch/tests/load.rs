@@ -5,7 +5,7 @@
 mod kit;
 
 use kit::script::{Script, archive};
-use kit::{Folder, refused, refused_folder};
+use kit::{Folder, load, refused, refused_folder};
 
 fn identity() -> Script {
     Script::new("x: Tensor -> Tensor", "return x")
@@ -26,6 +26,31 @@ fn assert_refused(script: &Script, config: &str, expected: &str) {
         format!("Invalid argument: unable to load model 'm', {expected}"),
         "{config}"
     );
+}
+
+/// A dictionary whose entries the code names.
+#[test]
+fn keys_that_do_not_fit() {
+    let script = Script::new(
+        "x: Dict[str, Tensor] -> Dict[str, Tensor]",
+        "return {\"sum\": torch.add(x[\"a\"], x[\"b\"]), \"a\": x[\"a\"]}",
+    );
+    assert_refused(
+        &script,
+        &text(&["a", "c"], &["a"]),
+        "its code asks the dictionary that it takes for 'b', the configuration has the inputs a, c",
+    );
+    assert_refused(
+        &script,
+        &text(&["a", "b"], &["total"]),
+        "output 'total' is not in the dictionary that the model gives, whose keys are: a, sum",
+    );
+    // Of what is asked for in a branch only a run knows.
+    let script = Script::new(
+        "x: Dict[str, Tensor] -> Tensor",
+        "if torch.__contains__(x, \"b\"):\n  y = x[\"b\"]\nelse:\n  y = x[\"a\"]\nreturn y",
+    );
+    load(&script, &text(&["a"], &["y"])).unwrap();
 }
 
 #[test]

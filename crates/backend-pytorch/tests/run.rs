@@ -84,12 +84,14 @@ fn dictionaries_have_keys_for_names() {
     );
     let loaded = load(&script, &floats(&["b", "a"], &["a", "sum"])).unwrap();
     assert_eq!(outputs(&loaded, &[&[5.], &[1.]]), [numbers([1f32]), numbers([6f32])]);
+    // What the code says of keys is compared when it is loaded, and the others when it has run.
+    let script = Script::new("x: Dict[str, Tensor] -> Dict[str, Tensor]", "return x");
     let loaded = load(&script, &floats(&["b", "a"], &["total"])).unwrap();
     let one = || input(&[1], numbers([1f32]));
     let error = loaded.run(vec![one(), one()]).unwrap_err();
     assert_eq!(
         error.reason(),
-        "Invalid argument: model 'm', output 'total' is not in the dictionary that the model gave, whose keys are: a, sum"
+        "Invalid argument: model 'm', output 'total' is not in the dictionary that the model gives, whose keys are: a, b"
     );
 }
 

@@ -144,6 +144,10 @@ macro_rules! functions {
     };
 }
 
+/// A function that shims of the same interface may be without.
+pub(super) type Key = unsafe extern "C" fn(*const Model, u8, usize) -> *const c_char;
+pub(super) const KEY: &std::ffi::CStr = c"hippocamp_torch_key";
+
 functions! {
     built_for = "hippocamp_torch_built_for" () -> *const c_char;
     built_for_abi = "hippocamp_torch_built_for_abi" () -> u64;

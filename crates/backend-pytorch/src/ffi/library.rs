@@ -14,6 +14,7 @@ use crate::options;
 #[derive(Debug)]
 pub(crate) struct Library {
     pub(super) api: Api,
+    pub(super) key: Option<api::Key>,
     pub(crate) version: String,
 }
 
@@ -56,6 +57,8 @@ impl Library {
             ));
         }
         let api = Api::of(&shim).map_err(|name| format!("the shim '{shown}' has no '{name}'"))?;
+        // SAFETY: where the shim has a function of this name, it has this type.
+        let key = unsafe { shim.get::<api::Key>(api::KEY) }.ok().map(|key| *key);
         // SAFETY: the functions take no argument; the text lives as long as the shim.
         let (version, built, found) = unsafe {
             let version = CStr::from_ptr((api.built_for)()).to_string_lossy().into_owned();
@@ -70,7 +73,7 @@ impl Library {
         }
         // SAFETY: the listener is a function of this program, which is never unloaded.
         unsafe { (api.listen)(told) };
-        let library = Library { api, version };
+        let library = Library { api, key, version };
         library.use_memory()?;
         Ok(library)
     }

@@ -36,6 +36,10 @@ pub(crate) struct Facts {
     /// It may read inputs after a run.
     pub(crate) reads_later: bool,
     pub(crate) is_training: bool,
+    /// The entries of the dictionary that is its one argument without which each run fails.
+    pub(crate) required_keys: Vec<String>,
+    /// The entries that the dictionary which it gives can have; empty if that is not known.
+    pub(crate) result_keys: Vec<String>,
 }
 
 /// An argument or a result.
@@ -61,19 +65,14 @@ pub(crate) struct RunSettings {
 }
 
 impl Module {
-    /// Loads a file.
-    pub(crate) fn load(
-        library: &'static Library,
-        path: &Path,
-        inference_mode: bool,
-    ) -> Result<Module, Fault> {
+    /// Loads a file. Not in inference mode, whatever runs are in: as a program in Python does, which loads a model and then asks it in
+    /// that mode. In it weights would be tensors of another kind, for which PyTorch multiplies in another order, so that last bits differ.
+    pub(crate) fn load(library: &'static Library, path: &Path) -> Result<Module, Fault> {
         let path = CString::new(path.as_os_str().as_encoded_bytes())
             .map_err(|_| Fault::new(false, "its path has a null byte"))?;
         let (mut raw, mut fault) = (null_mut(), null_mut());
         // SAFETY: all pointers are live during the call.
-        let code = unsafe {
-            (library.api.load)(path.as_ptr(), u8::from(inference_mode), &raw mut raw, &raw mut fault)
-        };
+        let code = unsafe { (library.api.load)(path.as_ptr(), 0, &raw mut raw, &raw mut fault) };
         // SAFETY: the text is that of this call.
         unsafe { library.outcome(code, fault) }?;
         let raw = NonNull::new(raw).ok_or_else(|| Fault::new(false, "a load gave no model"))?;
@@ -94,8 +93,18 @@ impl Module {
                 keeper: text(facts.keeper),
                 reads_later: facts.reads_later != 0,
                 is_training: facts.is_training != 0,
+                required_keys: self.keys(false),
+                result_keys: self.keys(true),
             }
         }
+    }
+
+    /// The keys of the dictionary that it takes or gives, as far as the code tells them.
+    fn keys(&self, of_results: bool) -> Vec<String> {
+        let Some(key) = self.library.key else { return Vec::new() };
+        // SAFETY: the model is live; a text belongs to it, and is copied here.
+        let each = (0..).map_while(|index| unsafe { text(key(self.raw.as_ptr(), of_results.into(), index)) });
+        each.collect()
     }
 
     /// Whether its one argument is a dictionary, whose entries are the inputs.
