@@ -17,6 +17,7 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 import kinds  # noqa: E402
+import usual  # noqa: E402
 from pictures import pictures  # noqa: E402
 from repository import RANDOM, Repository, floats, placeholder, texts, v1  # noqa: E402
 
@@ -286,6 +287,7 @@ def main():
     make_graphs(repository)
     make_saved_models(repository, folder)
     kinds.make(repository)
+    usual.make(repository)
     print(len(os.listdir(repository.models)), "models")
 
 

@@ -156,7 +156,10 @@ fn check_kernels(library: &Library, model: &str, ports: &Ports) -> Result<()> {
             )));
         };
         // Only a run tells whether the function is called.
-        warn!(model, "requests fail that run the operation '{operation}' of the function '{function}': {why}");
+        warn!(
+            model,
+            "requests fail that run the operation '{operation}' of the function '{function}': {why}"
+        );
     }
     Ok(())
 }

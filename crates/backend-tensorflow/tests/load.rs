@@ -91,8 +91,12 @@ fn files_that_are_no_models() {
     assert!(error.contains("model.graphdef' is no GraphDef: "), "{error}");
     let error = refused_folder(folder("model.graphdef", b""), "");
     assert_eq!(error, "Invalid argument: model m has an empty network");
-    let error = refused_folder(folder("model.graphdef", b"node {\n  name: \"x\"\n  op: \"Placeholder\"\n}\n"), "");
-    assert!(error.ends_with("is the text of one: write it with as_text=False, by tf.io.write_graph"), "{error}");
+    let error =
+        refused_folder(folder("model.graphdef", b"node {\n  name: \"x\"\n  op: \"Placeholder\"\n}\n"), "");
+    assert!(
+        error.ends_with("is the text of one: write it with as_text=False, by tf.io.write_graph"),
+        "{error}"
+    );
     let whole = negation().encode();
     let error = refused_folder(folder("model.graphdef", &whole[..whole.len() - 3]), "");
     assert!(error.contains("is no GraphDef: "), "{error}");
@@ -232,7 +236,12 @@ fn results_that_no_client_can_be_sent() {
         "Unsupported: unable to load model 'm', output 'y' has elements of type complex64, which no client can send"
     );
     let error = refused(&graph, "");
-    assert!(error.ends_with("its graph has no tensor that nothing else in it reads: the config has to list its outputs"), "{error}");
+    assert!(
+        error.ends_with(
+            "its graph has no tensor that nothing else in it reads: the config has to list its outputs"
+        ),
+        "{error}"
+    );
 }
 
 #[test]

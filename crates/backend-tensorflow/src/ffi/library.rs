@@ -65,10 +65,9 @@ impl Library {
                 return true;
             }
             let data = (*buffer).data.cast::<u8>();
-            let list = match data.is_null() {
-                true => Ok(KernelList::default()),
-                false => KernelList::decode(std::slice::from_raw_parts(data, (*buffer).length)),
-            };
+            let content =
+                if data.is_null() { &[] } else { std::slice::from_raw_parts(data, (*buffer).length) };
+            let list = KernelList::decode(content);
             (self.api.TF_DeleteBuffer)(buffer);
             list
         };

@@ -72,7 +72,8 @@ fn functions_are_looked_into_once() {
     let graph = GraphDef { nodes, library: Some(FunctionLibrary { functions }) };
     let of_y = reached(&graph, &["y"], &["x"]);
     assert_eq!(of_y.keeper.as_deref(), Some("AssignVariableOp"));
-    let operations: Vec<_> = of_y.operations.iter().map(|(name, function)| (&**name, function.as_deref())).collect();
+    let operations: Vec<_> =
+        of_y.operations.iter().map(|(name, function)| (&**name, function.as_deref())).collect();
     let expected = [
         ("AssignVariableOp", Some("inner")),
         ("ReadVariableOp", Some("pure")),
