@@ -69,6 +69,8 @@ fn on_gpus(gpus: &[i32], count: Option<u32>, like: Option<&ModelInstanceGroup>) 
     let on = |gpus: &[i32], each: u32| ModelInstanceGroup {
         kind: GroupKind::Auto as i32,
         gpus: gpus.to_vec(),
+        // Each group has a name of its own, which it is given where it has none.
+        name: String::new(),
         ..group(each, like)
     };
     let Some(count) = count else { return vec![on(gpus, 0)] };

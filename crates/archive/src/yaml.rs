@@ -2,16 +2,19 @@
 
 use granit_parser::{Event, Parser};
 
-use crate::settings::{ModelSettings, Setting, is_nothing};
+use crate::settings::{MODEL_KEYS, ModelSettings, Setting, is_nothing};
 
 /// What is said of a text that is a list or one word.
 const NO_MAPPING: &str = "what was expected to be a mapping of keys, as batchSize: 4, is none";
+
+/// The most keys without effect that are told one by one: there may be as many as the text has lines.
+const MOST_TOLD: usize = 20;
 
 /// Reads the settings, which stand at the top, and what is to be said of those that have no effect. The error says that the text is no
 /// YAML, or which value is none for its key.
 pub(crate) fn parse(text: &str) -> Result<(ModelSettings, Vec<String>), String> {
     let (mut settings, mut told) = (ModelSettings::default(), Vec::new());
-    let mut nesting: Vec<bool> = Vec::new();
+    let (mut nesting, mut further) = (Vec::new(), 0_usize);
     let mut key: Option<String> = None;
     // What stands in the list that is the value of the key.
     let mut list: Option<Vec<String>> = None;
@@ -44,12 +47,18 @@ pub(crate) fn parse(text: &str) -> Result<(ModelSettings, Vec<String>), String> 
             (1, ended, _) => match (key.take(), ended) {
                 (None, Setting::Scalar(text)) => key = Some(text),
                 (None, _) => key = Some(String::new()),
+                (Some(key), _) if told.len() == MOST_TOLD && !MODEL_KEYS.honoured.contains(&&*key) => {
+                    further += 1
+                }
                 (Some(key), value) => told.extend(settings.set(&key, &value)?),
             },
             // A list of lists is none of words.
             (2, _, list) => *list = None,
             _ => {}
         }
+    }
+    if further > 0 {
+        told.push(format!("{further} further keys have no effect or say what is usual"));
     }
     Ok((settings, told))
 }
@@ -105,6 +114,15 @@ mod tests {
         for (told, expected) in told.iter().zip(expected) {
             assert!(told.starts_with(expected), "{told}");
         }
+    }
+
+    #[test]
+    fn many_keys_are_counted() {
+        let text = "a:\n".repeat(1 << 16) + "batchSize: 3\n";
+        let (settings, told) = parse(&text).unwrap();
+        assert_eq!((settings.batch_size, told.len()), (Some(3), MOST_TOLD + 1));
+        let expected = format!("{} further keys have no effect or say what is usual", (1 << 16) - MOST_TOLD);
+        assert_eq!(told.last(), Some(&expected));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 #include "analysis.h"
 
+#include <set>
 #include <utility>
 
 #include <ATen/core/function_schema.h>
@@ -80,15 +81,17 @@ std::optional<std::string> constant_text(const torch::jit::Value *value) {
     return constant && constant->isString() ? std::optional<std::string>(constant->toStringRef()) : std::nullopt;
 }
 
-// The keys that the code asks a dictionary for in every run. What is asked for in a branch or a loop may not be.
+// The keys that the code asks a dictionary for in every run. What is asked for in a branch or a loop may not be; and anything but a
+// look into the dictionary may put entries into it.
 std::vector<std::string> required_keys(const torch::jit::Graph &graph, const torch::jit::Value *dictionary) {
+    static const std::set<std::string> LOOKS = {"aten::__getitem__", "aten::__contains__", "aten::get", "aten::len"};
     std::vector<std::string> keys;
     for (const auto &use : dictionary->uses()) {
         const auto *node = use.user;
-        if (node->kind() == c10::aten::_set_item) {
+        if (use.offset != 0 || LOOKS.count(node->kind().toQualString()) == 0) {
             return {};
         }
-        if (node->kind() == c10::aten::__getitem__ && use.offset == 0 && node->owningBlock() == graph.block()) {
+        if (node->kind() == c10::aten::__getitem__ && node->owningBlock() == graph.block()) {
             if (auto key = constant_text(node->input(1))) {
                 keys.push_back(std::move(*key));
             }
@@ -145,13 +148,18 @@ Facts facts_of(const torch::jit::Module &module) {
         add_results(schema.returns()[0].type(), nullptr, facts);
     }
 
-    auto inlined = method.graph()->copy();
-    torch::jit::Inline(*inlined);
-    if (facts.arguments.size() == 1 && facts.arguments[0].kind == HIPPOCAMP_TORCH_TENSOR_DICT) {
-        facts.required_keys = required_keys(*inlined, inlined->inputs().back());
-    }
-    if (facts.results.size() == 1 && facts.results[0].kind == HIPPOCAMP_TORCH_TENSOR_DICT) {
-        facts.result_keys = possible_keys(*inlined);
+    const auto is_dictionary = [](const std::vector<Port> &ports) {
+        return ports.size() == 1 && ports[0].kind == HIPPOCAMP_TORCH_TENSOR_DICT;
+    };
+    if (is_dictionary(facts.arguments) || is_dictionary(facts.results)) {
+        auto inlined = method.graph()->copy();
+        torch::jit::Inline(*inlined);
+        if (is_dictionary(facts.arguments)) {
+            facts.required_keys = required_keys(*inlined, inlined->inputs().back());
+        }
+        if (is_dictionary(facts.results)) {
+            facts.result_keys = possible_keys(*inlined);
+        }
     }
 
     Effects effects = effects_of(*method.graph(), module);

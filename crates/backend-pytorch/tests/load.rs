@@ -51,6 +51,12 @@ fn keys_that_do_not_fit() {
         "if torch.__contains__(x, \"b\"):\n  y = x[\"b\"]\nelse:\n  y = x[\"a\"]\nreturn y",
     );
     load(&script, &text(&["a"], &["y"])).unwrap();
+    // What the code puts in itself need not be an input.
+    let script = Script::new(
+        "x: Dict[str, Tensor] -> Tensor",
+        "y = torch.setdefault(x, \"c\", x[\"a\"])\nreturn torch.add(x[\"c\"], y)",
+    );
+    load(&script, &text(&["a"], &["y"])).unwrap();
 }
 
 #[test]

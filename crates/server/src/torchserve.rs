@@ -173,7 +173,7 @@ fn listed(models: LoadModels, config: &TorchServeConfig) -> Vec<(Option<String>,
         named.retain(|each| !of_model(each));
         let settings = model.settings.clone();
         let options = if config.is_snapshot {
-            // What was so when it was written, whatever the archive says.
+            // As many as there were when it was written, and batches as they were, whatever the archive says.
             let (batch_size, max_batch_delay) = (settings.batch_size, settings.max_batch_delay);
             Options {
                 batch_size,

@@ -32,6 +32,9 @@ struct Version {
 /// The members that are read here.
 const MEMBERS: Keys = Keys { honoured: &["defaultVersion", "marName"], without_effect: &[], others: "" };
 
+/// How many requests may wait in TorchServe by default.
+const USUAL_QUEUE: u32 = 100;
+
 /// All others: those of a model, and what there is not.
 const OTHERS: Keys = Keys { others: "it is no key of TorchServe", ..MODEL_KEYS };
 
@@ -53,7 +56,12 @@ pub(crate) fn snapshot(value: &str) -> Result<(Vec<ConfiguredModel>, Vec<String>
     }
     let snapshot: Snapshot =
         serde_json::from_str(value).map_err(|error| format!("a snapshot of TorchServe ({error})"))?;
-    configured("model_snapshot", snapshot.models)
+    let (mut models, warnings) = configured("model_snapshot", snapshot.models)?;
+    for model in &mut models {
+        // What TorchServe writes where nobody has said anything.
+        model.settings.job_queue_size.take_if(|most| *most == USUAL_QUEUE);
+    }
+    Ok((models, warnings))
 }
 
 fn configured(key: &str, named: Named) -> Result<(Vec<ConfiguredModel>, Vec<String>), String> {
@@ -150,7 +158,6 @@ mod tests {
                 min_workers: Some(0),
                 batch_size: Some(4),
                 max_batch_delay: Some(50),
-                job_queue_size: Some(100),
                 ..ModelSettings::default()
             },
         };
