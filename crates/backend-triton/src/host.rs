@@ -5,6 +5,7 @@ mod config;
 mod instance;
 mod loaded;
 mod model;
+mod pace;
 mod python;
 mod settings;
 mod strategy;

@@ -3,6 +3,7 @@
 mod channel;
 mod execution;
 pub(crate) mod factory;
+mod gathered;
 mod left_behind;
 mod memory;
 pub(crate) mod output;
@@ -16,6 +17,7 @@ pub(crate) mod times;
 
 pub(crate) use channel::ResponseChannel;
 pub(crate) use execution::{Execution, Executions};
+pub(crate) use gathered::Gathered;
 pub(crate) use left_behind::{handles_left, left_behind};
 pub(crate) use memory::OutputMemory;
 pub(crate) use outstanding::Outstanding;

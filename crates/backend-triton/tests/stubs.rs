@@ -290,6 +290,28 @@ async fn an_execution_that_waits_for_a_process_which_has_ended_does_not_keep_its
 }
 
 #[tokio::test]
+async fn answers_that_wait_for_each_other_arrive_though_the_next_execution_hangs() {
+    let stubs = Stubs::new();
+    let (server, faults) = stubs.start(&["m"]).await;
+    assert_eq!(faults, [""; 0]);
+    let ask = || infer(&server, "m");
+    // While so many wait, answers are sent together.
+    for _ in 0..100 {
+        let all = tokio::join!(ask(), ask(), ask(), ask(), ask(), ask(), ask(), ask());
+        let all = [all.0, all.1, all.2, all.3, all.4, all.5, all.6, all.7];
+        assert!(all.iter().all(|(status, _)| *status == 200), "{all:?}");
+    }
+    stubs.hang("hang_execute", true);
+    assert_eq!(ask().await.0, 200, "it is answered, and then the call hangs");
+    let (first, second) = tokio::join!(ask(), async {
+        stubs.hang("hang_execute", false);
+        ask().await
+    });
+    assert_eq!((first.0, second.0), (200, 200));
+    assert!(server.stop(Duration::from_secs(30)).await);
+}
+
+#[tokio::test]
 async fn a_model_whose_only_instance_is_lost_is_not_ready_until_it_is_made_anew() {
     let stubs = Stubs::new();
     let (server, faults) = stubs.start(&["m"]).await;

@@ -17,6 +17,7 @@ use hippocamp_python_stubs::{AwaitedEnd, SharedCore, Stub};
 
 use super::loaded::LoadedBackend;
 use super::model::Version;
+use super::pace::Pace;
 use super::python;
 use super::told::{Parts, Told};
 use super::watchdog::{self, Abandoned, Awaited};
@@ -26,7 +27,7 @@ use crate::library::{call_if_there, execute};
 use crate::life::{InstanceObject, Policy, State, TensorNames};
 use crate::objects::MessageObject;
 use crate::request::{Input, RequestObject, Rescheduled};
-use crate::response::{Execution, Executions, Outstanding, left_behind};
+use crate::response::{Execution, Executions, Gathered, Outstanding, left_behind};
 
 /// How long an instance that ends waits for callbacks of calls of its model to other models.
 const CALLS_END: Duration = Duration::from_secs(10);
@@ -47,6 +48,10 @@ pub(super) struct TritonInstance {
     watched: Option<[AwaitedEnd; 2]>,
     /// Where the process runs. Not that of a model which may answer later, as the thread that executes does not wait for it.
     shared_core: Option<SharedCore>,
+    /// Its answers, which several are sent of together while others wait. Not of a backend that may call the server on the thread which
+    /// executes: it would wait for answers that wait for it.
+    gathered: Option<Arc<Gathered>>,
+    pace: Pace,
 }
 
 /// An instance that the backend was told of: whoever has it keeps it from being finalized.
@@ -111,7 +116,8 @@ impl TritonInstance {
         let shares = shares_cores && !is_decoupled;
         let shared_core = known.stub.get().filter(|_| shares).map(|stub| SharedCore::new(Arc::clone(stub)));
         let device = device_lock(version, spec.device, &spec.config);
-        Ok(TritonInstance { known, device, watched: None, shared_core })
+        let gathered = (is_python && !is_decoupled).then(Arc::default);
+        Ok(TritonInstance { known, device, watched: None, shared_core, gathered, pace: Pace::default() })
     }
 
     /// Answers the requests whose clients are gone.
@@ -167,7 +173,8 @@ impl ModelInstance for TritonInstance {
         let started = batch.started();
         let called = StartedRequests::of_this_thread();
         TritonInstance::drop_cancelled(batch);
-        let Some(execution) = Execution::of(batch).map(Arc::new) else { return };
+        let Some(execution) = Execution::of(batch) else { return };
+        let execution = Arc::new(execution.gathering(self.gathered.as_ref()));
         self.known.object.executions.begin(&execution);
         let again = self.known.names.is_iterative.then(|| Arc::new(Rescheduled::default()));
         let mut given: SmallVec<[Ref<RequestObject>; 8]> = SmallVec::new();
@@ -203,6 +210,31 @@ impl ModelInstance for TritonInstance {
         }
     }
 
+    fn begin(&mut self, batch: &mut Batch) {
+        let Some(gathered) = self.gathered.clone() else { return self.execute(batch) };
+        let (began, queued) = (batch.started(), batch.first().map(|request| request.queued));
+        let together = self.pace.together();
+        if together > 1 {
+            gathered.open();
+        }
+        self.execute(batch);
+        let waited = queued.map_or(Duration::ZERO, |queued| began.saturating_duration_since(queued));
+        self.pace.note(began.elapsed(), waited);
+        if together > 1 && gathered.len() >= together {
+            gathered.send();
+        }
+    }
+
+    fn has_begun(&self) -> bool {
+        self.gathered.as_ref().is_some_and(|gathered| gathered.len() > 0)
+    }
+
+    fn finish(&mut self) {
+        if let Some(gathered) = &self.gathered {
+            gathered.send();
+        }
+    }
+
     fn lost(&self) -> Option<Error> {
         let stub = self.known.stub.get()?;
         (!stub.is_alive()).then(|| python::ended(&self.known.name()))
@@ -227,6 +259,7 @@ impl Drop for TritonInstance {
     fn drop(&mut self) {
         // What they call has this instance meanwhile, and must not be the last.
         self.watched = None;
+        self.finish();
         // The next process of the thread starts with all cores.
         self.shared_core = None;
         let (name, version) = (self.known.name(), &self.known.version);

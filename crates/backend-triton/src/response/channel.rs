@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tracing::warn;
 
 use super::execution::Execution;
+use super::gathered::Answer;
 use super::outstanding::{Outstanding, OutstandingRequest};
 use crate::border::misuse;
 use crate::life::TensorNames;
@@ -207,7 +208,12 @@ impl ResponseChannel {
                 self.execution.count(&times);
             }
             match (last, sender.delivery()) {
-                (Last::Answer(Ok(response)), _) => sender.succeed(response, state.queued, &times),
+                (Last::Answer(Ok(response)), Delivery::Once) => {
+                    self.execution.answer(Answer { sender, response, queued: state.queued, times });
+                }
+                (Last::Answer(Ok(response)), Delivery::Many) => {
+                    sender.succeed(response, state.queued, &times);
+                }
                 (Last::Answer(Err(error)), _) => self.fail(sender, error),
                 (Last::End, Delivery::Many) => sender.finish(state.queued, &times),
                 (Last::End, Delivery::Once) => {

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use hippocamp_backend::{ExecutionTimes, GpuNumber, ModelEvent, Observers, Request};
 use parking_lot::Mutex;
 
+use super::gathered::{Answer, Gathered};
+
 /// A batch that was given to a backend.
 #[derive(Debug)]
 pub(crate) struct Execution {
@@ -22,6 +24,8 @@ pub(crate) struct Execution {
     observers: Arc<Observers>,
     /// The GPU of the instance, if it is on one.
     gpu: Option<i32>,
+    /// Where the answers of an instance go that sends several together.
+    gathered: Option<Arc<Gathered>>,
 }
 
 /// The executions of an instance that its backend has not reported, the oldest first.
@@ -41,7 +45,21 @@ impl Execution {
             failed: AtomicUsize::new(0),
             observers: Arc::clone(first.observers()),
             gpu: first.context().gpu.map(GpuNumber::id),
+            gathered: None,
         })
+    }
+
+    /// Whose answers are kept while that is so.
+    pub(crate) fn gathering(self, gathered: Option<&Arc<Gathered>>) -> Execution {
+        Execution { gathered: gathered.cloned(), ..self }
+    }
+
+    /// Sends the only answer of a request, at once or with others.
+    pub(super) fn answer(&self, answer: Answer) {
+        match &self.gathered {
+            Some(gathered) => gathered.offer(answer),
+            None => answer.send(),
+        }
     }
 
     /// Counts it, unless it is counted.
