@@ -3,6 +3,7 @@
 mod elf;
 mod entry_points;
 mod search;
+mod semaphores;
 mod stand_in;
 mod strategy;
 
@@ -26,6 +27,8 @@ pub(crate) struct BackendLibrary {
     pub(crate) entry_points: EntryPoints,
     /// Whether its models may make requests to others.
     pub(crate) calls_models: bool,
+    /// Whether `python-stubs` is told when it wakes a stub, and when it waits for one.
+    pub(crate) tells_of_waits: bool,
 }
 
 /// The libraries are opened one at a time, as in Triton: what they do while they are opened need not be prepared for less.
@@ -36,8 +39,13 @@ impl BackendLibrary {
     pub(crate) fn open(path: &Path) -> Result<BackendLibrary> {
         let (library, wanted) = opened(path)?;
         let entry_points = EntryPoints::find(&library).map_err(|why| refused(path, &why))?;
+        let tells_of_waits = path.file_name().is_some_and(|name| name == PYTHON_LIBRARY) && {
+            let _opening = OPENING.lock();
+            semaphores::watch(&library)
+        };
         std::mem::forget::<Library>(library);
-        Ok(BackendLibrary { path: path.to_owned(), entry_points, calls_models: wanted.calls_models })
+        let Wanted { calls_models, .. } = wanted;
+        Ok(BackendLibrary { path: path.to_owned(), entry_points, calls_models, tells_of_waits })
     }
 }
 
@@ -103,6 +111,9 @@ fn of_dynamic(dynamic: &elf::Dynamic) -> Wanted {
     let missing = missing.map(|name| (*name).to_owned()).collect();
     Wanted { server_libraries, missing, calls_models: undefined.contains(CALL) }
 }
+
+/// The library of the Python backend.
+pub(crate) const PYTHON_LIBRARY: &str = "libtriton_python.so";
 
 /// The function by which models make requests to others.
 const CALL: &str = "TRITONSERVER_ServerInferAsync";

@@ -113,7 +113,8 @@ impl Stubs {
             tracing_subscriber::registry().with(lines.with_filter(of_processes)).init();
         });
         let path = self.0.events().display().to_string();
-        let config = vec![("python".into(), "events".into(), path)];
+        let setting = |key: &str, value: String| ("python".to_owned(), key.to_owned(), value);
+        let config = vec![setting("events", path), setting("shared-core", "auto".to_owned())];
         let settings = HostSettings { config, ..self.0.settings() };
         let mut repository = Repository::default();
         for name in models {
@@ -294,6 +295,9 @@ async fn answers_that_wait_for_each_other_arrive_though_the_next_execution_hangs
     let stubs = Stubs::new();
     let (server, faults) = stubs.start(&["m"]).await;
     assert_eq!(faults, [""; 0]);
+    // Its calls of semaphores are known.
+    let binding = if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) { "AsItWakes" } else { "" };
+    assert!(LOG.lock().unwrap().contains(binding));
     let ask = || infer(&server, "m");
     // While so many wait, answers are sent together.
     for _ in 0..100 {

@@ -12,12 +12,15 @@ mod bound;
 mod decision;
 mod watch;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use bound::Binding;
 use bound::Bound;
 use decision::{Decision, Step};
+use tracing::debug;
 
 use crate::Stub;
 
@@ -30,9 +33,36 @@ const LONG: Duration = Duration::from_millis(10);
 /// After how many executions the threads of a stub are counted.
 const COUNTED: u32 = 16;
 
+thread_local! {
+    /// The stub that an execution on this thread waits for, while both share a core.
+    static EXECUTING: RefCell<Option<Arc<Bound>>> = const { RefCell::new(None) };
+}
+
+/// To be called when the thread is about to wake the stub that it executes on.
+pub fn wakes_stub() {
+    with_executing(Bound::wakes);
+}
+
+/// To be called when the thread is about to wait for the stub that it has woken.
+pub fn waits_for_stub() {
+    with_executing(Bound::waits);
+}
+
+fn with_executing(act: impl FnOnce(&Bound)) {
+    // Threads that end wait as well.
+    let _ = EXECUTING.try_with(|executing| {
+        if let Ok(executing) = executing.try_borrow()
+            && let Some(bound) = &*executing
+        {
+            act(bound);
+        }
+    });
+}
+
 /// The stub of an instance, as its executions find it. For the one thread that executes the instance.
 pub struct SharedCore {
     stub: Arc<Stub>,
+    binding: Binding,
     decision: Decision,
     bound: Option<Arc<Bound>>,
     /// How many threads the stub had when it was bound.
@@ -45,9 +75,11 @@ pub struct SharedCore {
 
 impl SharedCore {
     /// Of a stub that the calling thread waits for.
-    pub fn new(stub: Arc<Stub>) -> SharedCore {
+    pub fn new(stub: Arc<Stub>, binding: Binding) -> SharedCore {
+        debug!(pid = stub.pid(), ?binding, "the stub may share a core with the thread that waits for it");
         SharedCore {
             stub,
+            binding,
             decision: Decision::default(),
             bound: None,
             threads: None,
@@ -61,10 +93,14 @@ impl SharedCore {
     pub fn execute<T>(&mut self, execute: impl FnOnce() -> T) -> T {
         if let Some(bound) = &self.bound {
             bound.begins();
+            EXECUTING.set(Some(Arc::clone(bound)));
         }
         let began = Instant::now();
         let result = execute();
         let ended = Instant::now();
+        if self.bound.is_some() {
+            EXECUTING.set(None);
+        }
         let gap = self.ended.map_or(Duration::ZERO, |before| began.saturating_duration_since(before));
         self.ended = Some(ended);
         let took = ended.saturating_duration_since(began);
@@ -90,7 +126,7 @@ impl SharedCore {
             Step::Part => self.part(),
             Step::Share => {
                 self.threads = bound::threads(&self.stub);
-                self.bound = self.threads.and_then(|_| Bound::new(&self.stub, self.is_watched));
+                self.bound = self.threads.and_then(|_| Bound::new(&self.stub, self.binding, self.is_watched));
                 if self.bound.is_none() {
                     self.decision.parted();
                 }
@@ -100,7 +136,8 @@ impl SharedCore {
 
     /// A thread that has begun while its starter was bound has one core only.
     fn count_threads(&mut self) {
-        if self.bound.is_none() {
+        // What runs with all cores hands on all of them.
+        if self.bound.is_none() || self.binding == Binding::AsItWakes {
             return;
         }
         if bound::threads(&self.stub) != self.threads {

@@ -76,7 +76,9 @@ pub(super) struct InstanceParts {
 impl TritonInstance {
     pub(super) fn new(version: &Arc<Version>, spec: &InstanceSpec) -> Result<TritonInstance> {
         let is_python = version.backend.python.is_some();
-        let shares_cores = is_python && python::shares_cores(&spec.config, &version.settings)?;
+        let python = version.backend.python.as_ref();
+        let shares_cores = python.map(|python| python::shares_cores(python, &spec.config, &version.settings));
+        let shares_cores = shares_cores.transpose()?.flatten();
         let is_decoupled = spec.config.model_transaction_policy.is_some_and(|policy| policy.decoupled);
         version.object.server.caller.set_batches(spec.config.max_batch_size > 0);
         let group = Group::of(spec);
@@ -113,8 +115,8 @@ impl TritonInstance {
             ready.retain(|other| other.upgrade().is_some());
             ready.push(Arc::downgrade(&known));
         }
-        let shares = shares_cores && !is_decoupled;
-        let shared_core = known.stub.get().filter(|_| shares).map(|stub| SharedCore::new(Arc::clone(stub)));
+        let stub = known.stub.get().filter(|_| !is_decoupled);
+        let shared_core = stub.zip(shares_cores).map(|(stub, how)| SharedCore::new(Arc::clone(stub), how));
         let device = device_lock(version, spec.device, &spec.config);
         let gathered = (is_python && !is_decoupled).then(Arc::default);
         Ok(TritonInstance { known, device, watched: None, shared_core, gathered, pace: Pace::default() })

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use hippocamp_backend::{Error, Result};
 use hippocamp_model_config::ModelConfig;
 use hippocamp_python_stubs::{
-    Children, Host, SHARED_MEMORY, Stub, USUAL_PREFIX, await_children, check_path, this_thread, trial,
+    Binding, Children, Host, SHARED_MEMORY, Stub, USUAL_PREFIX, await_children, check_path, this_thread,
+    trial,
 };
 use tracing::warn;
 
 use super::HostSettings;
 use super::watchdog::{self, Abandoned, Awaited};
-use crate::library::{Found, PYTHON};
+use crate::library::{Found, PYTHON, PYTHON_LIBRARY};
 
 /// The setting of the Python backend that names its regions.
 const PREFIX_SETTING: &str = "shm-region-prefix-name";
@@ -36,12 +37,18 @@ pub(super) struct Python {
     folder: PathBuf,
     /// The code of a backend that is written in Python itself, whose models bring none.
     code: Option<PathBuf>,
+    /// Whether it is known when the backend wakes a stub and when it waits for one.
+    tells_of_waits: bool,
 }
 
 impl Python {
     /// The host for a library, if that is the Python backend's. The settings get a prefix of this process's own.
-    pub(super) fn of(found: &Found, settings: &mut HostSettings) -> Option<Arc<Python>> {
-        let is_python = found.library.file_name().is_some_and(|name| name == "libtriton_python.so");
+    pub(super) fn of(
+        found: &Found,
+        settings: &mut HostSettings,
+        tells_of_waits: bool,
+    ) -> Option<Arc<Python>> {
+        let is_python = found.library.file_name().is_some_and(|name| name == PYTHON_LIBRARY);
         if !is_python {
             return None;
         }
@@ -62,7 +69,7 @@ impl Python {
         }
         let folder = found.library.parent().unwrap_or(Path::new("")).to_owned();
         let code = found.is_python_based.then(|| found.folder.join(MODEL_FILE));
-        Some(Arc::new(Python { host, folder, code }))
+        Some(Arc::new(Python { host, folder, code, tells_of_waits }))
     }
 
     /// Looks for the code of a model, and tries its stub, before the backend starts that and waits for it: a stub without code
@@ -141,14 +148,19 @@ impl Python {
     }
 }
 
-/// Whether the stubs of a model may share cores with the threads of its instances.
-pub(super) fn shares_cores(config: &ModelConfig, settings: &HostSettings) -> Result<bool> {
+/// Whether the stubs of a model may share cores with the threads of its instances, and how.
+pub(super) fn shares_cores(
+    python: &Python,
+    config: &ModelConfig,
+    settings: &HostSettings,
+) -> Result<Option<Binding>> {
     let (setting, parameter) = SHARED_CORE;
+    let binding = if python.tells_of_waits { Binding::AsItWakes } else { Binding::Throughout };
     let of_model = config.parameters.get(parameter).map(|parameter| parameter.string_value.as_str());
     let of_backend = settings.own_or_general(PYTHON, setting);
     match of_model.or(of_backend) {
-        Some("auto" | "on") => Ok(true),
-        None | Some("off") => Ok(false),
+        Some("auto" | "on") => Ok(Some(binding)),
+        None | Some("off") => Ok(None),
         Some(other) => {
             let what = match of_model {
                 Some(_) => format!("the parameter {parameter} of model '{}'", config.name),

@@ -57,7 +57,7 @@ fn with_shared(is_watched: bool, test: impl FnOnce(&mut SharedCore, &Sleeping, &
     let run = move || {
         let (child, stub) = Sleeping::start();
         let (all, own) = (child.cores(), sched_getaffinity(None).unwrap());
-        let mut shared = SharedCore::new(stub);
+        let mut shared = SharedCore::new(stub, Binding::Throughout);
         shared.is_watched = is_watched;
         if own.count() < 2 {
             assert!(!shares(&mut shared), "there is one core");
@@ -82,7 +82,7 @@ fn they_share_a_core_while_that_is_better_and_have_all_again_afterwards() {
         let (again, other) = Sleeping::start();
         let its = again.cores();
         if all.count() < 4 {
-            assert!(!shares(&mut SharedCore::new(other)), "half of the cores are taken");
+            assert!(!shares(&mut SharedCore::new(other, Binding::Throughout)), "half of the cores are taken");
             assert_eq!(again.cores(), its);
         }
     });
@@ -117,7 +117,7 @@ fn what_the_stub_has_started_meanwhile_gets_all_cores() {
     if own.count() < 2 {
         return;
     }
-    let bound = Bound::new(&stub, false).unwrap();
+    let bound = Bound::new(&stub, Binding::Throughout, false).unwrap();
     child.0.stdin.take().unwrap().write_all(b"\n").unwrap();
     let mut line = String::new();
     BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -171,10 +171,65 @@ fn without_executions_nothing_is_bound() {
 fn a_stub_that_has_ended_is_let_go_of() {
     with_shared(false, |shared, _, _| {
         let (child, stub) = Sleeping::start();
-        let alone = SharedCore::new(stub);
+        let alone = SharedCore::new(stub, Binding::Throughout);
         drop(child);
         assert!(bound::threads(&alone.stub).is_none());
-        assert!(Bound::new(&alone.stub, false).is_none());
+        assert!(Bound::new(&alone.stub, Binding::Throughout, false).is_none());
         assert!(shared.is_shared());
     });
+}
+
+#[test]
+fn a_stub_that_is_bound_as_it_wakes_has_all_cores_otherwise() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let run = || {
+        let (child, stub) = Sleeping::start();
+        let (all, own) = (child.cores(), sched_getaffinity(None).unwrap());
+        let mut shared = SharedCore::new(stub, Binding::AsItWakes);
+        shared.is_watched = false;
+        if own.count() < 2 {
+            return;
+        }
+        assert!(shares(&mut shared));
+        assert_eq!((child.cores(), sched_getaffinity(None).unwrap().count()), (all, 1));
+        // Outside of an execution nothing happens.
+        wakes_stub();
+        assert_eq!(child.cores(), all);
+        shared.execute(|| {
+            waits_for_stub();
+            wakes_stub();
+            assert_eq!(child.cores(), sched_getaffinity(None).unwrap());
+            waits_for_stub();
+            assert_eq!(child.cores(), all);
+            wakes_stub();
+            assert_eq!(child.cores(), all, "it is woken once");
+        });
+        // An execution that does not wait.
+        shared.execute(wakes_stub);
+        assert_eq!(child.cores(), all);
+        // Parted while it is woken, by the thread that looks.
+        let bound = Arc::clone(shared.bound.as_ref().unwrap());
+        shared.execute(|| {
+            wakes_stub();
+            bound.part();
+            assert_eq!((child.cores(), sched_getaffinity(None).unwrap()), (all, own));
+            waits_for_stub();
+            wakes_stub();
+            assert_eq!(child.cores(), all);
+        });
+        // What the model has set stays.
+        let mut one = CpuSet::new();
+        one.set((0..CpuSet::MAX_CPU).find(|&core| all.is_set(core)).unwrap());
+        let (child, stub) = Sleeping::start();
+        let mut shared = SharedCore::new(stub, Binding::AsItWakes);
+        shared.is_watched = false;
+        assert!(shares(&mut shared));
+        rustix::thread::sched_setaffinity(Pid::from_raw(child.0.id().cast_signed()), &one).unwrap();
+        shared.execute(|| {
+            wakes_stub();
+            waits_for_stub();
+        });
+        assert_eq!(child.cores(), one);
+    };
+    std::thread::spawn(run).join().unwrap();
 }
