@@ -218,11 +218,14 @@ impl ModelInstance for TritonInstance {
         let together = self.pace.together();
         if together > 1 {
             gathered.open();
+        } else {
+            // Nothing more is kept, nor what was kept before while this executes.
+            gathered.send();
         }
         self.execute(batch);
         let waited = queued.map_or(Duration::ZERO, |queued| began.saturating_duration_since(queued));
         self.pace.note(began.elapsed(), waited);
-        if together > 1 && gathered.len() >= together {
+        if gathered.len() >= together {
             gathered.send();
         }
     }

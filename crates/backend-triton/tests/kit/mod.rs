@@ -39,7 +39,11 @@ impl Backends {
         fs::write(&empty, "").expect("a file");
         let soname = format!("-Wl,-soname,{server_library}");
         compile(&["-shared", "-fPIC", &soname, "-o"], &[&server, &empty]);
-        compile(&["-shared", "-fPIC", "-pthread", "-Wl,--no-as-needed", "-o"], &[&library, source, &server]);
+        // Some compilers would have a table of calls that cannot be written.
+        compile(
+            &["-shared", "-fPIC", "-pthread", "-Wl,--no-as-needed", "-Wl,-z,lazy", "-o"],
+            &[&library, source, &server],
+        );
         fs::remove_file(server).expect("it was made");
         fs::remove_file(empty).expect("it was made");
         library

@@ -93,7 +93,10 @@ impl Bound {
         if state.is_parted || self.binding != Binding::AsItWakes || !std::mem::take(&mut state.is_to_wake) {
             return;
         }
-        // Those that it has now: a model may set them.
+        // A model may set both its policy and its cores. The number of a process that has ended may be another's by now.
+        if !self.stub.is_alive() || !is_usual(main) {
+            return;
+        }
         let Ok(cores) = sched_getaffinity(Some(main)) else { return };
         if !cores.is_set(self.core) || !set_policy(main, libc::SCHED_BATCH) {
             return;
