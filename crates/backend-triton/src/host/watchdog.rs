@@ -183,7 +183,8 @@ impl<K> Shared<K> {
             if self.terminated.load(Ordering::Acquire) {
                 *state = State::LeftAlone;
                 leave();
-                return Err(Abandoned { how: "by an exception".to_owned(), region: awaited.region() });
+                let how = "or never will: its call ended by an exception".to_owned();
+                return Err(Abandoned { how, region: awaited.region() });
             }
             let abandoned = match awaited {
                 Awaited::Started(prefix) => {
