@@ -72,8 +72,8 @@ fn instructions(content: &str) -> Vec<Instruction> {
 /// What a line ends with that goes on in the next: `# escape=` in the first lines says so.
 fn escape(content: &str) -> char {
     let directives = content.lines().map_while(|line| line.trim().strip_prefix('#')?.split_once('='));
-    let named = directives.filter(|(name, _)| name.trim().eq_ignore_ascii_case("escape"));
-    named.filter_map(|(_, value)| value.trim().chars().next()).next().unwrap_or('\\')
+    let mut named = directives.filter(|(name, _)| name.trim().eq_ignore_ascii_case("escape"));
+    named.find_map(|(_, value)| value.trim().chars().next()).unwrap_or('\\')
 }
 
 /// The words that end the heredocs which a line begins, `<<WORD`, `<<-WORD`, `<<"WORD"`, and whether tabs may stand before them.

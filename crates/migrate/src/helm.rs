@@ -24,6 +24,24 @@ pub(crate) fn order(document: &Value) -> Option<Result<Order, String>> {
 fn read(document: &Value, image: &Value, mut flags: Vec<String>) -> Result<Order, String> {
     let mut order = Order::new("values of a chart of Helm", Form::Plain);
     let mut values: Vec<(String, String)> = Vec::new();
+    let path = text(image, "modelRepositoryPath");
+    of_image(image, &mut order, &mut values);
+    of_chart(document, &mut order, &mut values);
+    // Charts without a list of flags have one flag.
+    if flags.is_empty() && !path.is_empty() {
+        flags = vec![format!("{}{path}", REPOSITORY[0])];
+    }
+    order.flags = match flags.first() {
+        None => return Err("the values name neither serverArgs nor image.modelRepositoryPath".to_owned()),
+        Some(first) if first.starts_with("--") => flags,
+        Some(_) => program::flags(&flags, &mut order.around, None)?,
+    };
+    order.form = Form::Helm { values };
+    Ok(order)
+}
+
+/// What becomes of the values below `image`.
+fn of_image(image: &Value, order: &mut Order, values: &mut Vec<(String, String)>) {
     let mut set = |name: &str, value: String| values.push((name.to_owned(), value));
     let path = text(image, "modelRepositoryPath");
     for (member, value) in image.as_object().into_iter().flatten() {
@@ -57,6 +75,11 @@ fn read(document: &Value, image: &Value, mut flags: Vec<String>) -> Result<Order
         };
         order.around.push(finding);
     }
+}
+
+/// What becomes of the others.
+fn of_chart(document: &Value, order: &mut Order, values: &mut Vec<(String, String)>) {
+    let mut set = |name: &str, value: String| values.push((name.to_owned(), value));
     for (member, value) in document.as_object().into_iter().flatten() {
         let shown = if value.is_object() { member.clone() } else { format!("{member}: {}", scalar(value)) };
         let finding = match member.as_str() {
@@ -91,17 +114,6 @@ fn read(document: &Value, image: &Value, mut flags: Vec<String>) -> Result<Order
         };
         order.around.push(finding);
     }
-    // Charts without a list of flags have one flag.
-    if flags.is_empty() && !path.is_empty() {
-        flags = vec![format!("{}{path}", REPOSITORY[0])];
-    }
-    order.flags = match flags.first() {
-        None => return Err("the values name neither serverArgs nor image.modelRepositoryPath".to_owned()),
-        Some(first) if first.starts_with("--") => flags,
-        Some(_) => program::flags(&flags, &mut order.around, None)?,
-    };
-    order.form = Form::Helm { values };
-    Ok(order)
 }
 
 /// The values of this server's chart.

@@ -44,18 +44,7 @@ pub(crate) fn order(content: &str) -> Option<Result<Order, String>> {
 /// Reads the section of a container of Podman's units (`NAME.container`).
 fn quadlet(content: &str) -> Option<Result<Order, String>> {
     let joined = content.replace("\\\n", " ");
-    let mut section = "";
-    let mut lines = Vec::new();
-    for line in joined.lines().map(str::trim) {
-        if line.starts_with('[') {
-            section = line;
-        } else if section == "[Container]"
-            && !line.starts_with(['#', ';'])
-            && let Some((key, value)) = line.split_once('=')
-        {
-            lines.push((key.trim(), value.trim(), line));
-        }
-    }
+    let lines = of_container(&joined);
     let last =
         |wanted: &str| lines.iter().rfind(|(key, ..)| *key == wanted).map_or("", |(_, value, _)| *value);
     let (image, exec) = (last("Image"), shell::commands(last("Exec")).concat());
@@ -85,29 +74,7 @@ fn quadlet(content: &str) -> Option<Result<Order, String>> {
                 }
                 continue;
             }
-            "AddDevice" | "PodmanArgs" | "GlobalArgs"
-                if value.contains("nvidia") || value.contains("--gpus") =>
-            {
-                order.gpus = true;
-                Finding::new(Verdict::Kept, *line, "the image is the one with CUDA")
-            }
-            "ShmSize" => Finding::new(
-                Verdict::Different,
-                *line,
-                "only for clients that use shared memory, which --allow-client-shm=true lets them, and for Python models",
-            ),
-            "Ulimit" | "AddCapability" => {
-                Finding::new(Verdict::Dropped, *line, "the server needs no such rights")
-            }
-            "HealthCmd" => Finding::new(
-                Verdict::Dropped,
-                *line,
-                "the image has no shell and no curl: let what stands before it ask /v2/health/ready",
-            ),
-            "Volume" | "Mount" => {
-                Finding::new(Verdict::Kept, *line, "what the server reads has to be readable by user 65532")
-            }
-            _ => Finding::new(Verdict::Kept, *line, ""),
+            _ => option(key, value, line, &mut order.gpus),
         };
         if *key != "Image" && finding.verdict != Verdict::Dropped {
             kept.push((*line).to_owned());
@@ -126,4 +93,46 @@ fn quadlet(content: &str) -> Option<Result<Order, String>> {
         order.form = Form::Quadlet { lines: kept };
         order
     }))
+}
+
+/// The lines of the section of the container, with their keys and values.
+fn of_container(text: &str) -> Vec<(&str, &str, &str)> {
+    let mut section = "";
+    let mut lines = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.starts_with('[') {
+            section = line;
+        } else if section == "[Container]"
+            && !line.starts_with(['#', ';'])
+            && let Some((key, value)) = line.split_once('=')
+        {
+            lines.push((key.trim(), value.trim(), line));
+        }
+    }
+    lines
+}
+
+/// What becomes of a line that is neither image, command nor environment.
+fn option(key: &str, value: &str, line: &str, gpus: &mut bool) -> Finding {
+    match key {
+        "AddDevice" | "PodmanArgs" | "GlobalArgs" if value.contains("nvidia") || value.contains("--gpus") => {
+            *gpus = true;
+            Finding::new(Verdict::Kept, line, "the image is the one with CUDA")
+        }
+        "ShmSize" => Finding::new(
+            Verdict::Different,
+            line,
+            "only for clients that use shared memory, which --allow-client-shm=true lets them, and for Python models",
+        ),
+        "Ulimit" | "AddCapability" => Finding::new(Verdict::Dropped, line, "the server needs no such rights"),
+        "HealthCmd" => Finding::new(
+            Verdict::Dropped,
+            line,
+            "the image has no shell and no curl: let what stands before it ask /v2/health/ready",
+        ),
+        "Volume" | "Mount" => {
+            Finding::new(Verdict::Kept, line, "what the server reads has to be readable by user 65532")
+        }
+        _ => Finding::new(Verdict::Kept, line, ""),
+    }
 }
