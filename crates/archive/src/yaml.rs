@@ -48,7 +48,7 @@ pub(crate) fn parse(text: &str) -> Result<(ModelSettings, Vec<String>), String> 
                 (None, Setting::Scalar(text)) => key = Some(text),
                 (None, _) => key = Some(String::new()),
                 (Some(key), _) if told.len() == MOST_TOLD && !MODEL_KEYS.honoured.contains(&&*key) => {
-                    further += 1
+                    further += 1;
                 }
                 (Some(key), value) => told.extend(settings.set(&key, &value)?),
             },
