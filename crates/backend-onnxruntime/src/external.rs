@@ -12,7 +12,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use hippocamp_backend::{Error, Result};
 use hippocamp_machine::available_memory;
@@ -29,11 +29,28 @@ pub(crate) fn read(model: &str, file: &Path) -> Result<Vec<ExternalFile>> {
     let mut files = Vec::new();
     for name in names(file) {
         let path = directory.join(&name);
-        if is_beside(&name) && path.is_file() {
+        if !is_beside(&name) {
+            continue;
+        }
+        if path.is_file() {
             files.push((name, content(model, &path)?));
+        } else if let Some(other) = beside_target(file, &name) {
+            let (file, other) = (file.display(), other.display());
+            return Err(Error::not_found(format!(
+                "unable to load model '{model}', its weights were expected in '{}': '{file}' is a link, and they lie beside what it leads \
+                 to, as '{other}'; link them as well, or the folder",
+                path.display()
+            )));
         }
     }
     Ok(files)
+}
+
+/// The file of that name beside what the model's file leads to, if it is a link. It would be no part of the model's folder: the engine
+/// refuses it, and nobody would see that it changed.
+fn beside_target(file: &Path, name: &str) -> Option<PathBuf> {
+    let target = file.is_symlink().then(|| file.canonicalize().ok()).flatten()?;
+    Some(target.with_file_name(name)).filter(|other| other.is_file())
 }
 
 fn is_beside(name: &str) -> bool {

@@ -94,3 +94,23 @@ fn no_more_is_read_than_the_machine_can_give() {
     let error = content("m", &path).unwrap_err();
     assert!(error.message().contains("8796093022208 bytes, expected at most"), "{error}");
 }
+
+#[test]
+fn weights_beside_what_a_link_leads_to_are_an_error_that_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    std::fs::create_dir_all(at("m/1")).unwrap();
+    std::fs::create_dir_all(at("store")).unwrap();
+    std::fs::write(at("store/net.onnx"), field(7, &field(5, &tensor("weights.bin")))).unwrap();
+    std::os::unix::fs::symlink("../../store/net.onnx", at("m/1/model.onnx")).unwrap();
+    let read = || read("m", &at("m/1/model.onnx"));
+    assert_eq!(read().unwrap(), [], "a file that is nowhere is left to the engine");
+    std::fs::write(at("store/weights.bin"), "12345678").unwrap();
+    let error = read().unwrap_err();
+    let text = error.message();
+    let ends = "/m/1/model.onnx' is a link, and they lie beside what it leads to, as '";
+    assert!(text.starts_with("unable to load model 'm', its weights were expected in '"), "{text}");
+    assert!(text.contains(ends) && text.ends_with("; link them as well, or the folder"), "{text}");
+    std::os::unix::fs::symlink("../../store/weights.bin", at("m/1/weights.bin")).unwrap();
+    assert_eq!(read().unwrap(), [("weights.bin".into(), b"12345678".to_vec())]);
+}
