@@ -232,6 +232,11 @@ impl Way {
             Reason::Ordered => format!(
                 "{begin}, which keeps the order of responses (preserve_ordering): this one would wait for one that waits for it"
             ),
+            Reason::Executed => {
+                format!(
+                    "{begin}, and the instance that executes it waits for '{caller}': both would wait for ever; {more}"
+                )
+            }
             Reason::Instances(1) => {
                 format!("{begin}, whose only instance waits for '{caller}': both would wait for ever; {more}")
             }

@@ -79,6 +79,8 @@ pub(super) struct Stuck {
 pub(super) enum Reason {
     /// All of its instances wait, so many.
     Instances(usize),
+    /// The instance that executes it.
+    Executed,
     /// Its response has to come behind one that waits for it.
     Ordered,
 }
@@ -240,11 +242,15 @@ impl<W> Graph<W> {
     /// A request of a call was queued.
     pub(super) fn is_queued(&mut self, call: u64, request: u64, model: (&str, u64)) {
         let Some(Call { parts, .. }) = self.calls.get_mut(&call) else { return };
-        let mut of_model = parts.iter_mut().filter(|part| part.step.is_of(model)).peekable();
-        let Some(first) = of_model.peek() else { return };
-        let (step, version) = (first.step.clone(), first.version);
+        let mut of_model = parts.iter().filter(|part| part.step.is_of(model));
+        let Some((step, version)) = of_model.next().map(|part| (part.step.clone(), part.version)) else {
+            return;
+        };
         // It may be queued again, and there may be more than one for a step.
-        let place = of_model.find(|part| part.state.is_of(request) || matches!(part.state, State::Expected));
+        let own = parts.iter().position(|part| part.state.is_of(request));
+        let expected =
+            || parts.iter().position(|part| part.step.is_of(model) && matches!(part.state, State::Expected));
+        let place = own.or_else(expected).and_then(|place| parts.get_mut(place));
         match place {
             Some(part) => part.state = State::Queued(request),
             None => parts.push(Part { step, version, state: State::Queued(request) }),
@@ -294,10 +300,14 @@ impl<W> Graph<W> {
             let mut parts = parts.iter().filter(|_| from.is_of(&waiting));
             parts.find(|part| self.is_blocked(part, ordered, &waiting))
         };
-        let instances =
-            |part: &Part| self.versions.get(&part.version).map_or(0, |version| version.instances.len());
+        let reason = |part: &Part| match part.state {
+            State::Executed(..) => Reason::Executed,
+            _ => Reason::Instances(
+                self.versions.get(&part.version).map_or(0, |version| version.instances.len()),
+            ),
+        };
         let (part, reason) = blocked(false)
-            .map(|part| (part, Reason::Instances(instances(part))))
+            .map(|part| (part, reason(part)))
             .or_else(|| Some((blocked(true)?, Reason::Ordered)))?;
         Some(Stuck { model: Arc::clone(&part.step.name), reason })
     }
