@@ -33,3 +33,32 @@ pub use management::{RegisterRequest, Registered, Scale};
 pub use predict::{Predicted, Prediction, PredictionStream};
 pub use state::{MAX_DOWNLOAD, TorchServe, TorchServeSettings};
 pub use tokens::{TokenKind, Tokens};
+
+/// For tests/fuzz.
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing {
+    use hippocamp_model_config::TensorSpec;
+    use hippocamp_tensor::{DataType, Shape};
+
+    use crate::json_tensor;
+
+    /// Reads JSON as an input of that type and shape: the shape and the number of bytes that it has. `None` if it is none.
+    pub fn input(text: &[u8], data_type: DataType, dims: &[i64], batched: bool) -> Option<(Shape, usize)> {
+        let value = serde_json::from_slice(text).ok()?;
+        let spec = TensorSpec {
+            name: "x".into(),
+            data_type,
+            dims: Shape::from(dims),
+            reshape: None,
+            optional: false,
+            is_shape_tensor: false,
+            allow_ragged_batch: false,
+            label_filename: String::new(),
+        };
+        let rows =
+            json_tensor::of_rows("m", std::slice::from_ref(&spec), batched, std::slice::from_ref(&value));
+        drop(rows);
+        let (input, _) = json_tensor::of_value("m", &spec, batched, &value).ok()?;
+        Some((input.shape, input.data.len()))
+    }
+}
