@@ -179,8 +179,14 @@ mod tests {
         matches!(next.poll(&mut context), std::task::Poll::Ready(Some(Event::Response { .. })))
     }
 
-    #[test]
-    fn answers_wait_for_each_other_while_they_are_gathered_and_not_otherwise() {
+    /// The thread may be about to send it.
+    async fn comes(mut receiver: ResponseReceiver) -> bool {
+        let waited = tokio::time::timeout(Duration::from_secs(10), receiver.next()).await;
+        matches!(waited, Ok(Some(Event::Response { .. })))
+    }
+
+    #[tokio::test]
+    async fn answers_wait_for_each_other_while_they_are_gathered_and_not_otherwise() {
         let gathered = Arc::new(Gathered::default());
         let (first, mut came) = answer();
         gathered.offer(first);
@@ -194,26 +200,28 @@ mod tests {
             })
             .collect();
         gathered.send();
-        assert!(kept.into_iter().all(|mut came| has_come(&mut came)) && gathered.len() == 0);
+        assert_eq!(gathered.len(), 0);
+        for came in kept {
+            assert!(comes(came).await);
+        }
         let (last, mut came) = answer();
         gathered.offer(last);
         assert!(has_come(&mut came), "nothing is gathered any more");
-        let (left, mut came) = answer();
+        let (left, came) = answer();
         gathered.open();
         gathered.offer(left);
         drop(gathered);
-        assert!(has_come(&mut came), "whoever kept it is gone");
+        assert!(comes(came).await, "whoever kept it is gone");
     }
 
     #[tokio::test]
     async fn what_is_kept_is_sent_if_the_next_execution_takes_long() {
         let gathered = Arc::new(Gathered::default());
         for _ in 0..2 {
-            let (kept, mut came) = answer();
+            let (kept, came) = answer();
             gathered.open();
             gathered.offer(kept);
-            let waited = tokio::time::timeout(Duration::from_secs(10), came.next()).await;
-            assert!(matches!(waited, Ok(Some(Event::Response { .. }))));
+            assert!(comes(came).await);
             let (late, mut came) = answer();
             gathered.offer(late);
             assert!(has_come(&mut came), "the execution has taken too long to keep its answers");

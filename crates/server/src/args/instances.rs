@@ -98,6 +98,7 @@ impl InstancesArgs {
     }
 
     /// The settings of host policies: policy, setting and value.
+    #[cfg(feature = "triton")]
     pub(crate) fn host_policy_settings(&self) -> impl Iterator<Item = (String, String, String)> {
         self.host_policy.iter().map(|HostPolicySetting { policy, setting, value }| {
             (policy.clone(), setting.clone(), value.clone())
