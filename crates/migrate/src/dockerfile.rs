@@ -40,6 +40,10 @@ fn instructions(content: &str) -> Vec<Instruction> {
     let mut instructions = Vec::new();
     let mut joined = String::new();
     let mut lines = content.lines();
+    // A text that no line ends is none: BuildKit refuses it, and what follows are instructions still.
+    let has_end = |lines: &std::str::Lines<'_>, mark: &str, has_tabs| {
+        lines.clone().any(|line| ends(line, mark, has_tabs))
+    };
     while let Some(line) = lines.next().map(str::trim) {
         if line.starts_with('#') || (line.is_empty() && joined.is_empty()) {
             continue;
@@ -56,9 +60,12 @@ fn instructions(content: &str) -> Vec<Instruction> {
         let marks = if matches!(&*name, "RUN" | "COPY" | "ADD") { marks(rest) } else { Vec::new() };
         let mut heredocs = Vec::new();
         for (mark, has_tabs) in marks {
+            if !has_end(&lines, &mark, has_tabs) {
+                break;
+            }
             for line in lines.by_ref() {
                 heredocs.push(line.to_owned());
-                if (if has_tabs { line.trim_start_matches('\t') } else { line }) == mark {
+                if ends(line, &mark, has_tabs) {
                     break;
                 }
             }
@@ -76,6 +83,11 @@ fn escape(content: &str) -> char {
     named.find_map(|(_, value)| value.trim().chars().next()).unwrap_or('\\')
 }
 
+/// Whether a line ends a heredoc.
+fn ends(line: &str, mark: &str, has_tabs: bool) -> bool {
+    (if has_tabs { line.trim_start_matches('\t') } else { line }) == mark
+}
+
 /// The words that end the heredocs which a line begins, `<<WORD`, `<<-WORD`, `<<"WORD"`, and whether tabs may stand before them.
 fn marks(line: &str) -> Vec<(String, bool)> {
     let mark = |(at, _): (usize, &str)| {
@@ -84,6 +96,7 @@ fn marks(line: &str) -> Vec<(String, bool)> {
             .chars()
             .next_back()
             .is_none_or(|before| before.is_whitespace() || before.is_ascii_digit());
+        let is_begin = is_begin && !is_quoted(&line[..at]);
         let rest = &line[at + 2..];
         let (rest, has_tabs) = rest.strip_prefix('-').map_or((rest, false), |rest| (rest, true));
         let quote = rest.chars().next().filter(|first| matches!(first, '"' | '\''));
@@ -95,6 +108,21 @@ fn marks(line: &str) -> Vec<(String, bool)> {
         (is_begin && is_word).then(|| (word.to_owned(), has_tabs))
     };
     line.match_indices("<<").filter_map(mark).collect()
+}
+
+/// Whether what follows stands between quotes that a shell would see.
+fn is_quoted(before: &str) -> bool {
+    let mut quote = None;
+    let mut chars = before.chars();
+    while let Some(c) = chars.next() {
+        match (quote, c) {
+            (None | Some('"'), '\\') => drop(chars.next()),
+            (None, '"' | '\'') => quote = Some(c),
+            (Some(open), _) if open == c => quote = None,
+            _ => {}
+        }
+    }
+    quote.is_some()
 }
 
 fn read(instructions: &[Instruction]) -> Result<Order, String> {

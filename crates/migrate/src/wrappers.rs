@@ -244,9 +244,12 @@ pub(crate) fn names_image(option: &str, word: &str) -> bool {
     let is_named = is_image(value)
         && (option.contains("image") || word.split_once('=').is_some_and(|(name, _)| name.contains("image")));
     let is_file = [".sqsh", ".sif", ".squashfs"].iter().any(|end| value.ends_with(end));
-    let is_reference =
-        value.contains([':', '#', '+', '@']) || value.starts_with("nvcr.io/") || value.starts_with("nvidia/");
-    is_named || (value.contains("tritonserver") && is_reference) || (is_file && is_image(value))
+    // `LD_LIBRARY_PATH=/opt/tritonserver/lib:/usr/lib`, also among others as in `ALL,PATH=...`, is where the image has its files.
+    let of_server = word.split(['=', ',']).filter(|part| part.contains("tritonserver"));
+    let is_reference = of_server.filter(|part| !part.starts_with(['/', '.'])).any(|part| {
+        part.contains([':', '#', '+', '@']) || part.starts_with("nvcr.io/") || part.starts_with("nvidia/")
+    });
+    is_named || is_reference || (is_file && is_image(value))
 }
 
 /// Whether one of these words starts processes that work together.

@@ -142,6 +142,21 @@ fn heredocs_of_a_dockerfile_are_no_instructions() {
         "# syntax=docker/dockerfile:1\n# escape=`\nFROM nvidia/tritonserver\nRUN python3 -c 'print(1<<2, a<<b)' && cat <<< x\nCMD tritonserver `\n  --model-repository=/m\n",
     );
     assert_eq!(order.flags, ["--model-repository=/m"]);
+    for text in [
+        "echo \"usage: f <<in\" > /x",
+        "echo 'it is \" <<in' > /x",
+        "echo \\\"a b\\\" '<<in' > /x",
+        "cat <<in > /x",
+    ] {
+        let order = one(&format!(
+            "FROM nvidia/tritonserver\nRUN {text}\nCMD [\"tritonserver\", \"--model-repository=/m\"]\n"
+        ));
+        assert_eq!(order.flags, ["--model-repository=/m"], "{text}: no line ends it");
+    }
+    let order = one(
+        "FROM nvidia/tritonserver\nRUN echo \"it's\" && cat <<in\nCMD x\nin\nCMD [\"tritonserver\", \"--model-repository=/m\"]\n",
+    );
+    assert_eq!(order.flags, ["--model-repository=/m"], "what stands before it is closed");
 }
 
 #[test]
