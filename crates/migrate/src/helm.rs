@@ -52,6 +52,10 @@ fn of_image(image: &Value, order: &mut Order, values: &mut Vec<(String, String)>
                 set("image", flow("", &serde_json::json!({"pullPolicy": value})));
                 Finding::new(Verdict::Kept, shown, "")
             }
+            // Without a number the chart takes its own, none here.
+            "numGpus" if value.is_null() => {
+                Finding::new(Verdict::Different, shown, "gpus, which is 0 by default")
+            }
             "numGpus" => {
                 let has_gpus = scalar(value) != "0";
                 order.gpus |= has_gpus;

@@ -22,6 +22,9 @@ fn values_of_nvidias_charts() {
         "image:\n  imageName: nvcr.io/nvidia/tritonserver:21.03-py3\n  modelRepositoryPath: gs://bucket/models\n  numGpus: 0\n",
     );
     assert_eq!(order.rewritten(&order.flags, "1"), "gpus: 0\nrepository: \"gs://bucket/models\"\nargs: []\n");
+    let order =
+        one("image:\n  imageName: tritonserver\n  modelRepositoryPath: gs://bucket/models\n  numGpus:\n");
+    assert_eq!(order.rewritten(&order.flags, "1"), "repository: \"gs://bucket/models\"\nargs: []\n");
     assert!(read(&["f".to_owned()], |_| Ok("image:\n  repository: x\nargs: []\n".to_owned())).is_err());
 }
 
