@@ -7,7 +7,8 @@
 #          comes with the request, becomes layer normalization, and the request's number changes nothing. Nor is the order of what
 #          is subtracted and divided: of mean - x every number of the result has the other sign, and the deviation divided by x - mean
 #          becomes its inverse. From level "basic" on nine nodes are one LayerNormalization; without optimization all are right.
-# Follows: outputs are compared at the level that serves. session.disabled_optimizers (here: disabled_optimizers=["LayerNormFusionL1", "LayerNormFusionL2"]) keeps the rest
+# Follows: outputs are compared at the level that serves. The setting optimization.disable_specified_optimizers (in Python the
+#          argument disabled_optimizers=["LayerNormFusionL1", "LayerNormFusionL2"]) keeps the rest
 #          of the optimizations; a Neg or Identity between two of the nodes keeps the fusion away as well.
 set -euo pipefail
 work=$(mktemp -d)
