@@ -253,7 +253,7 @@ def test_a_snapshot_of_torchserve_is_served(tmp_path):
         assert (status, refused["type"]) == (400, "BadRequestException")
         log = process.log()
         assert "'vmargs' has no effect: it is about Java" in log
-        assert "'job_queue_sise' is no key of TorchServe: was 'job_queue_size' meant?" in log
+        assert "'job_queue_sise' has no effect: was 'job_queue_size' meant?" in log
 
 
 def test_an_archive_that_is_not_served_leaves_nothing(served, tmp_path):
