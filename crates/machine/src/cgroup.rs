@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::str::FromStr;
 
 /// Where the hierarchies of control groups are mounted, everywhere.
 pub(crate) const MOUNT: &str = "/sys/fs/cgroup";
@@ -68,8 +69,8 @@ impl Cgroups {
     /// The bytes that may still be used below every limit.
     pub(crate) fn memory_left(&self) -> Option<u64> {
         let left = |folder: &PathBuf| {
-            let limit = number(&folder.join(self.files.limit))?;
-            let usage = number(&folder.join(self.files.usage)).unwrap_or(0);
+            let limit: u64 = number(&folder.join(self.files.limit))?;
+            let usage: u64 = number(&folder.join(self.files.usage)).unwrap_or(0);
             Some(limit.saturating_sub(usage.saturating_sub(self.droppable(folder))))
         };
         self.folders.iter().filter_map(left).min()
@@ -98,7 +99,7 @@ pub(crate) fn levels(membership: &str, mount: &Path, controller: &str) -> Option
 }
 
 /// The number in a file; none where it says `max`.
-fn number(path: &Path) -> Option<u64> {
+pub(crate) fn number<T: FromStr>(path: &Path) -> Option<T> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Instant;
 
-use crate::cgroup::{MOUNT, levels};
+use crate::cgroup::{MOUNT, levels, number};
 
 /// Ticks of the kernel's figures in a second, on every Linux that this is built for.
 const TICKS: f64 = 100.0;
@@ -107,7 +107,7 @@ impl Group {
             }
             // -1 is no limit.
             Group::Split(folder, _) => {
-                (number(&folder.join("cpu.cfs_quota_us"))?, number(&folder.join("cpu.cfs_period_us"))?)
+                (number::<f64>(&folder.join("cpu.cfs_quota_us"))?, number(&folder.join("cpu.cfs_period_us"))?)
             }
         };
         (quota > 0.0 && period > 0.0).then_some(quota / period)
@@ -121,13 +121,9 @@ impl Group {
                 let micros = stat.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
                 Some(micros.trim().parse::<f64>().ok()? / 1e6)
             }
-            Group::Split(_, folder) => Some(number(&folder.join("cpuacct.usage"))? / 1e9),
+            Group::Split(_, folder) => Some(number::<f64>(&folder.join("cpuacct.usage"))? / 1e9),
         }
     }
-}
-
-fn number(file: &Path) -> Option<f64> {
-    fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]

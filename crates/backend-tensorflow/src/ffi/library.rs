@@ -51,9 +51,7 @@ impl Library {
         printed::listen(&api);
         Ok(Library { api, version, stateful })
     }
-}
 
-impl Library {
     /// Whether an operation has a kernel for the CPU. It has one, too, where the library does not say.
     pub(crate) fn has_kernel(&self, operation: &str) -> bool {
         let Ok(name) = CString::new(operation) else { return true };

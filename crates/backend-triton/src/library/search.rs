@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use hippocamp_backend::{Error, Result};
 
+use super::PYTHON_LIBRARY;
+
 /// Where libraries of backends are looked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Search {
@@ -39,7 +41,7 @@ impl Search {
         if runtime.is_empty() && name != PYTHON && folder.join("model.py").is_file() {
             let python = self.backend_directory.join(PYTHON);
             let in_order = folders.iter().copied().chain([&*folder, &*python]);
-            if let Some(library) = first_with(in_order, "libtriton_python.so")? {
+            if let Some(library) = first_with(in_order, PYTHON_LIBRARY)? {
                 return Ok(Some(Found { library, folder, is_python_based: true }));
             }
         }
