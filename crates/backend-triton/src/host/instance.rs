@@ -48,8 +48,8 @@ pub(super) struct TritonInstance {
     watched: Option<[AwaitedEnd; 2]>,
     /// Where the process runs. Not that of a model which may answer later, as the thread that executes does not wait for it.
     shared_core: Option<SharedCore>,
-    /// Its answers, which several are sent of together while others wait. Not of a backend that may call the server on the thread which
-    /// executes: it would wait for answers that wait for it.
+    /// Its answers, which several are sent of together while others wait. Only where the process may share a core: without that it
+    /// was not shown to save anything.
     gathered: Option<Arc<Gathered>>,
     pace: Pace,
 }
@@ -118,7 +118,7 @@ impl TritonInstance {
         let stub = known.stub.get().filter(|_| !is_decoupled);
         let shared_core = stub.zip(shares_cores).map(|(stub, how)| SharedCore::new(Arc::clone(stub), how));
         let device = device_lock(version, spec.device, &spec.config);
-        let gathered = (is_python && !is_decoupled).then(Arc::default);
+        let gathered = shared_core.as_ref().map(|_| Arc::default());
         Ok(TritonInstance { known, device, watched: None, shared_core, gathered, pace: Pace::default() })
     }
 
