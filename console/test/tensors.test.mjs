@@ -37,6 +37,11 @@ test("which inputs take pictures, in colours or grey", () => {
   assert.deepEqual(of([1, 1, 64, -1]), pixels(true, 1, 64, -1));
   assert.deepEqual(of([-1, -1, -1, 1], "FP32", true), pixels(false, 1, -1, -1));
   for (const none of [[1, 1, 64], [1, 64, 1], [-1, 2, 1, 128], [1, 512], [16]]) assert.equal(of(none), undefined, `${none}`);
+  // Figures of one sample; a batch of sequences has three sizes too, of which one is often one.
+  assert.deepEqual(of([-1, 1, 28, 28], "FP32", true), pixels(true, 1, 28, 28));
+  assert.deepEqual(of([1, 28, 28]), pixels(true, 1, 28, 28));
+  assert.deepEqual(of([48, -1, 1], "UINT8"), pixels(false, 1, 48, -1, false));
+  for (const none of [[1, 128, 768], [1, -1, -1], [-1, -1, 1], [64, 100, 1]]) assert.equal(of(none), undefined, `${none}`);
   assert.deepEqual(of([-1], "UINT8"), { kind: "file" });
 });
 

@@ -29,10 +29,14 @@ export function form(input: Tensor): Form | undefined {
   const inner = dims.length === 4 ? dims.slice(1) : dims;
   if (inner.length !== 3) return undefined;
   const scaled = input.datatype !== "UINT8";
-  // Three colours, or grey; a side of one is no picture's.
+  // Three colours, or grey.
   for (const channels of [3, 1] as const) {
-    const of = (height: number, width: number, planes: boolean): Form | undefined =>
-      height === 1 || width === 1 ? undefined : { kind: "pixels", planes, channels, height, width, scaled };
+    const of = (height: number, width: number, planes: boolean): Form | undefined => {
+      // A side of one is no picture's, and a lone size of one is as often a batch of sequences (1, 128, 768) or a series of numbers.
+      const grey = dims.length === 4 || input.batched || !scaled || (height > 0 && height === width);
+      if (height === 1 || width === 1 || (channels === 1 && !grey)) return undefined;
+      return { kind: "pixels", planes, channels, height, width, scaled };
+    };
     if (inner[0] === channels) return of(inner[1]!, inner[2]!, true);
     if (inner[2] === channels) return of(inner[0]!, inner[1]!, false);
   }
