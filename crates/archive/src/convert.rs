@@ -114,9 +114,9 @@ pub fn convert(archive: &Archive, options: &Options, supports: &dyn Fn(&str) -> 
     without_effect.extend(execution::without_effect(&asked, &network.config, alone));
     let mut models = BTreeMap::new();
     if !alone {
-        let ports = |ports: &[Port]| ports.iter().map(|port| port.name.clone()).collect::<Vec<_>>();
+        let names_of = |ports: &[Port]| ports.iter().map(|port| port.name.clone()).collect::<Vec<_>>();
         let signature = signature.unwrap_or_default();
-        let wiring = connect(&ports(&signature.inputs), &ports(&signature.outputs), &pipelines)
+        let wiring = connect(&names_of(&signature.inputs), &names_of(&signature.outputs), &pipelines)
             .map_err(|text| archive.fault(text))?;
         let ensemble = configs::ensemble(&name, &names, &network.config, &pipelines, &wiring);
         let rows = ensemble.max_batch_size.max(1) as u32;
@@ -343,6 +343,10 @@ fn own(archive: &Archive, file: &str) -> Result<Option<Pipeline>> {
     Ok(Some(Pipeline { text: text.to_owned(), inputs, outputs }))
 }
 
+fn ports(signature: &Signature) -> impl Iterator<Item = &Port> {
+    signature.inputs.iter().chain(&signature.outputs)
+}
+
 /// The model that executes the model file.
 fn network(
     archive: &Archive,
@@ -353,7 +357,7 @@ fn network(
     asked: &ModelSettings,
 ) -> Result<ServedModel> {
     let is_free = |port: &Port| port.dims.first() == Some(&-1);
-    let batched = signature.is_none_or(|s| s.inputs.iter().chain(&s.outputs).all(is_free));
+    let is_free_in_all = signature.is_none_or(|signature| ports(signature).all(is_free));
     let batch_size = asked.batch_size.unwrap_or(1).max(1);
     let has_config = given.is_some();
     let mut config = given.unwrap_or_default();
@@ -364,11 +368,19 @@ fn network(
     let max_batch_size = match (has_config, asked.batch_size) {
         (true, None) => config.max_batch_size.max(0) as u32,
         (true, Some(asked)) if config.max_batch_size > 0 => asked.max(1),
-        (false, _) if batched => batch_size,
+        (false, _) if is_free_in_all => batch_size,
         (true, Some(_)) | (false, _) => 0,
     };
     if let Some(signature) = signature.filter(|_| config.input.is_empty() && config.output.is_empty()) {
-        let dims = |port: &Port| port.dims[usize::from(max_batch_size > 0)..].to_vec();
+        let batched = max_batch_size > 0;
+        if let Some(port) = ports(signature).find(|port| batched && port.dims.is_empty()) {
+            return Err(archive.fault(format!(
+                "its {CONFIG} has the max_batch_size {max_batch_size}, of a batch that is the first dimension of every tensor, but \
+                 '{}' of '{}' has no dimension",
+                port.name, payload.entry
+            )));
+        }
+        let dims = |port: &Port| port.dims[usize::from(batched)..].to_vec();
         config.input = signature.inputs.iter().map(|port| configs::input(port, &dims(port))).collect();
         config.output = signature.outputs.iter().map(|port| configs::output(port, &dims(port))).collect();
     }

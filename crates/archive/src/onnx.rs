@@ -14,6 +14,9 @@ const MAX_TENSORS: usize = 100_000;
 const MAX_NAME: u64 = 4096;
 const MAX_DIMS: usize = 64;
 
+/// The most bytes of all their names together: a hundred thousand with 160 each.
+const MAX_NAMES: usize = 16 << 20;
+
 /// An input or output of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
@@ -52,16 +55,28 @@ pub fn read_signature(reader: impl Read, size: u64) -> io::Result<Signature> {
 fn graph<R: Read>(mut graph: Region<'_, R>) -> io::Result<Signature> {
     let mut signature = Signature::default();
     let mut weights = BTreeSet::new();
+    let mut names = 0;
+    let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("it has too many {what}"));
     while let Some(field) = graph.next()? {
         let Field::Bytes(number, content) = field else { continue };
         match number {
-            5 => drop(weights.insert(weight(content)?)),
-            11 => signature.inputs.push(port(content)?),
-            12 => signature.outputs.push(port(content)?),
+            5 => {
+                let name = weight(content)?;
+                names += name.len();
+                weights.insert(name);
+            }
+            11 | 12 => {
+                let port = port(content)?;
+                names += port.name.len();
+                if number == 11 { signature.inputs.push(port) } else { signature.outputs.push(port) }
+            }
             _ => content.end()?,
         }
         if weights.len() + signature.inputs.len() + signature.outputs.len() > MAX_TENSORS {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "it has too many tensors"));
+            return Err(wrong("tensors"));
+        }
+        if names > MAX_NAMES {
+            return Err(wrong("bytes in their names"));
         }
     }
     signature.inputs.retain(|input| !weights.contains(&input.name));
@@ -155,5 +170,32 @@ fn data_type(number: u64) -> DataType {
         13 => DataType::TypeUint64,
         16 => DataType::TypeBf16,
         _ => DataType::TypeInvalid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_take_no_more_memory_than_names_do() {
+        // A weight with a name of 4,096 bytes, in a graph that has so many.
+        let name = [vec![8 << 3 | 2, 0x80, 0x20], vec![b'n'; 4096]].concat();
+        let weight = [vec![5 << 3 | 2, 0x83, 0x20], name].concat();
+        let model = |count: usize| {
+            let graph = weight.repeat(count);
+            let mut model = vec![7 << 3 | 2];
+            let mut left = graph.len();
+            while left >= 0x80 {
+                model.push(left as u8 | 0x80);
+                left >>= 7;
+            }
+            model.push(left as u8);
+            [model, graph].concat()
+        };
+        let read = |model: Vec<u8>| read_signature(&*model, model.len() as u64);
+        assert!(read(model(1000)).is_ok());
+        let fault = read(model(MAX_NAMES / 4096 + 1)).unwrap_err().to_string();
+        assert_eq!(fault, "it has too many bytes in their names");
     }
 }

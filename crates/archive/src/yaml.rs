@@ -10,6 +10,9 @@ const NO_MAPPING: &str = "what was expected to be a mapping of keys, as batchSiz
 /// The most keys without effect that are told one by one: there may be as many as the text has lines.
 const MOST_TOLD: usize = 20;
 
+/// The most words of a list that are kept.
+const LONGEST_LIST: usize = 1000;
+
 /// Reads the settings, which stand at the top, and what is to be said of those that have no effect. The error says that the text is no
 /// YAML, or which value is none for its key.
 pub(crate) fn parse(text: &str) -> Result<(ModelSettings, Vec<String>), String> {
@@ -43,16 +46,20 @@ pub(crate) fn parse(text: &str) -> Result<(ModelSettings, Vec<String>), String> 
             _ => continue,
         };
         match (nesting.len(), ended, &mut list) {
-            (2, Setting::Scalar(text), Some(list)) => list.push(text),
+            (2, Setting::Scalar(text), Some(list)) if list.len() < LONGEST_LIST => list.push(text),
             (1, ended, _) => match (key.take(), ended) {
                 (None, Setting::Scalar(text)) => key = Some(text),
                 (None, _) => key = Some(String::new()),
                 (Some(key), _) if told.len() == MOST_TOLD && !MODEL_KEYS.honoured.contains(&&*key) => {
                     further += 1;
                 }
-                (Some(key), value) => told.extend(settings.set(&key, &value)?),
+                // The same key may stand there again and again.
+                (Some(key), value) => match settings.set(&key, &value)? {
+                    Some(_) if told.len() == MOST_TOLD => further += 1,
+                    said => told.extend(said),
+                },
             },
-            // A list of lists is none of words.
+            // A list of lists is none of words, and one that is too long names no devices.
             (2, _, list) => *list = None,
             _ => {}
         }
@@ -123,6 +130,13 @@ mod tests {
         assert_eq!((settings.batch_size, told.len()), (Some(3), MOST_TOLD + 1));
         let expected = format!("{} further keys have no effect or say what is usual", (1 << 16) - MOST_TOLD);
         assert_eq!(told.last(), Some(&expected));
+        let (_, told) = parse(&"deviceType: neuron\n".repeat(1 << 10)).unwrap();
+        assert_eq!(told.len(), MOST_TOLD + 1);
+        let expected = format!("{} further keys", (1 << 10) - MOST_TOLD);
+        assert!(
+            told[MOST_TOLD].starts_with(&expected),
+            "one of a name that means something is told no more often: {told:?}"
+        );
     }
 
     #[test]
@@ -143,6 +157,10 @@ mod tests {
             ),
             ("minWorkers: 1025", "got '1025'"),
             ("deviceIds: 0", "a list of numbers of GPUs, as [0, 1], each once"),
+            (
+                &format!("deviceIds: [{}]", "0,".repeat(2000)),
+                "a list of numbers of GPUs, as [0, 1], each once",
+            ),
             ("deviceIds: [[0]]", "a list of numbers of GPUs, as [0, 1], each once"),
             ("- batchSize", "a mapping of keys, as batchSize: 4, is none"),
             ("batchSize", "a mapping of keys, as batchSize: 4, is none"),
