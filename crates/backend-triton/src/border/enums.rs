@@ -107,7 +107,6 @@ enumeration! {
 #[derive(Debug)]
 pub(crate) struct Flag;
 
-#[allow(dead_code, reason = "some are of functions that are not supported yet")]
 impl Flag {
     pub(crate) const SEQUENCE_START: u32 = 1;
     pub(crate) const SEQUENCE_END: u32 = 2;

@@ -53,11 +53,7 @@ impl Python {
             return None;
         }
         await_children();
-        let named = |(backend, key, _): &&(String, String, String)| {
-            (backend.is_empty() || backend == PYTHON) && key == PREFIX_SETTING
-        };
-        let given = settings.config.iter().rfind(named).map(|(_, _, prefix)| prefix.clone());
-        let prefix = given.as_deref().unwrap_or(USUAL_PREFIX);
+        let prefix = settings.own_or_general(PYTHON, PREFIX_SETTING).unwrap_or(USUAL_PREFIX);
         let host = Host::begin(Path::new(SHARED_MEMORY), prefix)
             .inspect_err(|error| {
                 warn!("what Python models leave in {SHARED_MEMORY} is not swept up: {error}");

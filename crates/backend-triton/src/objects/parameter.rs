@@ -30,7 +30,6 @@ impl ParameterContent {
     ///
     /// # Safety
     /// The caller has the parameter by a handle, for whose life its maker lends the bytes.
-    #[allow(dead_code, reason = "loads by backends read it")]
     pub(crate) unsafe fn lent_bytes(&self) -> Option<&[u8]> {
         let ParameterContent::Bytes(start, size) = self else { return None };
         if *size == 0 {

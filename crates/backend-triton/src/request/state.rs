@@ -98,6 +98,8 @@ pub(crate) extern "C" fn buffer(
             let same = state.memory.as_ref().is_some_and(|memory| memory.size() as u64 == size);
             if !same {
                 state.memory = Some(OutputMemory::new(size)?);
+                // Those that were made say another size.
+                state.attributes = None;
             }
             buffer.set("buffer", state.memory.as_ref().map_or(std::ptr::null_mut(), OutputMemory::address))
         })

@@ -108,7 +108,14 @@ static E number(H owner, bool is_state, S name, int32_t value) {
   H made; int32_t *buffer; int memory = 0; int64_t id = 0, shape[2] = {1, 1};
   if (is_state) {
     TRY(TRITONBACKEND_StateNew(&made, owner, name, 8, shape, 2));
-    TRY(TRITONBACKEND_StateBuffer(made, (void **)&buffer, 4, &memory, &id));
+    /* First of another size, which its attributes do not go on to say. */
+    for (size_t size = 8, said = 0; size >= 4; size -= 4) {
+      H attributes;
+      TRY(TRITONBACKEND_StateBuffer(made, (void **)&buffer, size, &memory, &id));
+      TRY(TRITONBACKEND_StateBufferAttributes(made, &attributes));
+      TRY(TRITONSERVER_BufferAttributesByteSize(attributes, &said));
+      if (said != size) return TRITONSERVER_ErrorNew(INTERNAL, "the attributes of a state's buffer say another size");
+    }
     *buffer = value;
     return TRITONBACKEND_StateUpdate(made);
   }

@@ -83,6 +83,8 @@ E TRITONBACKEND_ResponseSetStringParameter(H, S, S);
 E TRITONBACKEND_OutputBuffer(H, void **, uint64_t, int *, int64_t *);
 E TRITONBACKEND_StateNew(H *, H, S, int, const int64_t *, uint32_t);
 E TRITONBACKEND_StateBuffer(H, void **, uint64_t, int *, int64_t *);
+E TRITONBACKEND_StateBufferAttributes(H, H *);
+E TRITONSERVER_BufferAttributesByteSize(H, size_t *);
 E TRITONBACKEND_StateUpdate(H);
 E TRITONBACKEND_ModelServer(H, H *);
 
