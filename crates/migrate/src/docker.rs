@@ -53,10 +53,9 @@ struct Given<'a> {
     value: String,
 }
 
-/// Reads what comes behind `docker run`, `docker create` or `docker service create`.
-pub(crate) fn order(tool: &str, verbs: &[&String], words: &[String]) -> Result<Order, String> {
-    let is_service = verbs.len() > 1;
-    let title = if is_service { format!("{tool} service create") } else { format!("{tool} run") };
+/// Reads what comes behind the verbs `run`, `create` or `service create` of such a tool, which are those of the new command.
+pub(crate) fn order(tool: &str, verbs: &[&str], words: &[String]) -> Result<Order, String> {
+    let title = format!("{tool} {}", verbs.join(" "));
     let mut order = Order::new(title.as_str(), Form::Plain);
     order.gpus = tool.starts_with("nvidia");
     let (options, entrypoint, place) = options(&title, words, &mut order)?;
@@ -75,7 +74,7 @@ pub(crate) fn order(tool: &str, verbs: &[&String], words: &[String]) -> Result<O
     } else {
         program::flags(&rest, &mut order.around, None)?
     };
-    order.form = run(tool, if is_service { &["service", "create"] } else { &["run"] }, options);
+    order.form = run(tool, verbs, options);
     Ok(order)
 }
 

@@ -174,12 +174,10 @@ fn read(instructions: &[Instruction]) -> Result<Order, String> {
 
 /// `ENV NAME=VALUE ...`, or the older `ENV NAME VALUE`. Returns the line that stays.
 fn variables(one: &Instruction, order: &mut Order) -> Option<String> {
-    let words = shell::commands(&one.rest).into_iter().next().unwrap_or_default();
-    let pairs: Vec<(String, String)> = match words.split_first() {
-        Some((name, _)) if !name.contains('=') => {
-            vec![(name.clone(), one.rest[name.len().min(one.rest.len())..].trim().to_owned())]
-        }
-        _ => words
+    let pairs: Vec<(String, String)> = match one.rest.split_once(char::is_whitespace) {
+        Some((name, value)) if !name.contains('=') => vec![(name.to_owned(), value.trim().to_owned())],
+        _ => shell::commands(&one.rest)
+            .concat()
             .iter()
             .filter_map(|word| word.split_once('='))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))

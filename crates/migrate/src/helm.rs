@@ -59,7 +59,7 @@ fn of_image(image: &Value, order: &mut Order, values: &mut Vec<(String, String)>
             "numGpus" => {
                 let has_gpus = scalar(value) != "0";
                 order.gpus |= has_gpus;
-                set("gpus", scalar(value));
+                set("gpus", flow("gpus", value));
                 let why = if has_gpus { "gpus: the image is the one with CUDA" } else { "gpus" };
                 Finding::new(Verdict::Different, shown, why)
             }
@@ -89,7 +89,7 @@ fn of_chart(document: &Value, order: &mut Order, values: &mut Vec<(String, Strin
         let finding = match member.as_str() {
             "image" | "serverArgs" => continue,
             "replicaCount" => {
-                set("replicas", scalar(value));
+                set("replicas", flow("replicas", value));
                 Finding::new(Verdict::Different, shown, "replicas")
             }
             "service" if !text(value, "type").is_empty() => {

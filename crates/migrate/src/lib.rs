@@ -239,11 +239,13 @@ fn container(words: &[String]) -> Option<Result<Order, String>> {
     };
     let (verb, behind) = rest.split_first()?;
     match (wrappers::name(tool), verb.as_str()) {
-        (name, "run" | "create") if is_container_tool(name) => Some(docker::order(tool, &[verb], behind)),
+        (name, verb @ ("run" | "create")) if is_container_tool(name) => {
+            Some(docker::order(tool, &[verb], behind))
+        }
         (name, "service")
             if is_container_tool(name) && behind.first().is_some_and(|next| next == "create") =>
         {
-            Some(docker::order(tool, &[verb, &behind[0]], &behind[1..]))
+            Some(docker::order(tool, &["service", "create"], &behind[1..]))
         }
         (name, "exec") if is_container_tool(name) => Some(docker::exec(tool, behind)),
         ("kubectl" | "oc", _) => kubectl::order(tool, rest),

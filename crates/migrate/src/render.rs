@@ -76,30 +76,27 @@ pub(crate) fn flow(member: &str, value: &Value) -> String {
         Value::Array(entries) => format!("[{}]", list(entries.iter().map(|entry| flow("", entry)).collect())),
         value => {
             let text = scalar(value);
-            let is_count =
-                member == "port" || ["Seconds", "Threshold"].iter().any(|end| member.ends_with(end));
+            let is_count = matches!(member, "port" | "replicas" | "gpus")
+                || ["Seconds", "Threshold"].iter().any(|end| member.ends_with(end));
+            let is_number = !text.is_empty() && text.chars().all(|letter| letter.is_ascii_digit());
             let path = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
             let is_path = text.starts_with('/') && text.chars().all(path);
-            let is_word = text.starts_with(|letter: char| letter.is_ascii_alphabetic())
-                && !matches!(
-                    &*text.to_ascii_lowercase(),
-                    "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
-                );
-            if is_path {
-                text
-            } else if is_count || is_word {
-                yaml_text(&text)
-            } else {
-                serde_json::to_string(&crate::plain(&text)).unwrap_or_default()
-            }
+            if is_path || (is_count && is_number) { text } else { yaml_text(&text) }
         }
     }
 }
 
-/// A text as YAML: as it is where that is the same text, in quotation marks otherwise.
+/// A text as YAML: as it is where that is the same text, and no number and no truth, in quotation marks otherwise.
 pub(crate) fn yaml_text(text: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-    if text.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && text.chars().all(is_plain) {
+    let is_word = text.starts_with(|letter: char| letter.is_ascii_alphabetic())
+        && !matches!(
+            &*text.to_ascii_lowercase(),
+            "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
+        );
+    // As addresses and versions have, and no number.
+    let has_dots = text.starts_with(|letter: char| letter.is_ascii_digit()) && text.matches('.').count() > 1;
+    if (is_word || has_dots) && text.chars().all(is_plain) {
         return text.to_owned();
     }
     serde_json::to_string(&crate::plain(text)).unwrap_or_default()

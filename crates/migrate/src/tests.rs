@@ -105,6 +105,29 @@ fn names_of_a_manifest_cannot_be_more_than_names() {
     assert_eq!(read[0][0]["livenessProbe"]["httpGet"]["port"], "${PORT}");
 }
 
+/// What YAML takes for a number or a truth is a text in quotation marks, and what is to be a number is no more than one.
+#[test]
+fn texts_stay_texts_and_numbers_numbers() {
+    for name in ["true", "Null", "123", "1.5", "1e3", "1_0", "c", "c.1", "10.0.0.5"] {
+        let order = one(&format!(
+            "kind: Pod\nmetadata: {{name: p}}\nspec: {{containers: [{{name: '{name}', image: triton, args: [tritonserver, --model-repository=/m]}}]}}\n"
+        ));
+        let written = order.rewritten(&order.flags, "1");
+        let expected = if name.contains('c') || name.matches('.').count() > 1 {
+            format!("- name: {name}\n")
+        } else {
+            format!("- name: \"{name}\"\n")
+        };
+        assert!(written.starts_with(&expected), "{written}");
+    }
+    let order = one(
+        "replicaCount: \"2\\nimage: other\"\nimage: {imageName: nvidia/tritonserver, modelRepositoryPath: /m, numGpus: 1}\n",
+    );
+    let written = order.rewritten(&order.flags, "1");
+    assert!(written.contains("replicas: \"2\\nimage: other\"\n"), "{written}");
+    assert!(written.contains("gpus: 1\n"), "{written}");
+}
+
 #[test]
 fn a_compose_file() {
     let order = one(

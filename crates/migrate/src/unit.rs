@@ -24,8 +24,8 @@ pub(crate) fn order(content: &str) -> Option<Result<Order, String>> {
     let words = shell::commands(value.trim_start_matches(['-', '@', ':', '+', '!'])).concat();
     Some(command(&words).map(|mut order| {
         order.place = format!("{key} of a unit");
-        for (name, value) in lines().filter(|(name, _)| matches!(*name, "Environment" | "environment")) {
-            let _ = name;
+        let environment = lines().filter(|(key, _)| matches!(*key, "Environment" | "environment"));
+        for (_, value) in environment {
             for word in shell::commands(&value.replace(',', " ")).concat() {
                 if let Some((name, value)) = word.split_once('=') {
                     order.around.push(environment::finding(name, Some(value)));

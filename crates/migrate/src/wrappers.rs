@@ -241,8 +241,10 @@ fn finding(purpose: Purpose, words: &[String], front: Option<&mut Vec<String>>) 
 /// Whether the second of two words has an image of Triton, as a registry, a file or enroot names it: the first may be the option.
 pub(crate) fn names_image(option: &str, word: &str) -> bool {
     let value = word.split_once('=').map_or(word, |(_, value)| value);
-    let is_named = is_image(value)
-        && (option.contains("image") || word.split_once('=').is_some_and(|(name, _)| name.contains("image")));
+    // `--image`, `--container-image`, and not `--image-dir`.
+    let has_name = |option: &str| option.starts_with('-') && option.ends_with("image");
+    let is_named =
+        is_image(value) && (has_name(option) || word.split_once('=').is_some_and(|(name, _)| has_name(name)));
     let is_file = [".sqsh", ".sif", ".squashfs"].iter().any(|end| value.ends_with(end));
     // `LD_LIBRARY_PATH=/opt/tritonserver/lib:/usr/lib`, also among others as in `ALL,PATH=...`, is where the image has its files.
     let of_server = word.split(['=', ',']).filter(|part| part.contains("tritonserver"));

@@ -86,6 +86,21 @@ fn kubectl_run() {
     assert!(fault.contains("no command comes behind --"), "{fault}");
 }
 
+/// What is made without being started stays so.
+#[test]
+fn docker_create() {
+    for tool in ["docker create", "podman container create"] {
+        let order =
+            one(&format!("{tool} -p8000:8000 nvidia/tritonserver tritonserver --model-repository=/m"));
+        let tool = tool.replace(" container", "");
+        assert_eq!(order.place, tool);
+        assert_eq!(
+            order.rewritten(&order.flags, "1"),
+            format!("{tool} -p8000:8000 hippocamp:1 \\\n    --model-repository=/m\n")
+        );
+    }
+}
+
 #[test]
 fn docker_exec() {
     let order =
@@ -108,6 +123,17 @@ fn apptainer() {
         order.rewritten(&order.flags, "1"),
         "singularity -q run --nv -B /m:/models hippocamp-cuda.sif \\\n    --model-repository=/models\n"
     );
+}
+
+/// In the older form a name is what stands before the first blank, whatever it is made of.
+#[test]
+fn odd_names_of_variables_end_nothing() {
+    for line in ["ENV \\é x", "ENV \"é\" x", "ENV é", "ENV", "ENV A=b\\é", "ENV A 'é x'"] {
+        let order = one(&format!(
+            "FROM nvidia/tritonserver\n{line}\nCMD [\"tritonserver\", \"--model-repository=/m\"]\n"
+        ));
+        assert_eq!(order.flags, ["--model-repository=/m"], "{line}");
+    }
 }
 
 #[test]

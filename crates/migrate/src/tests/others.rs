@@ -100,6 +100,7 @@ fn images_in_what_is_not_known() {
         "systemd-run -p MemoryMax=8G --unit triton tritonserver --model-repository=/m",
         "systemd-run --setenv=PATH=/opt/tritonserver/bin:/usr/bin tritonserver --model-repository=/m",
         "mpirun -n 1 -x LD_LIBRARY_PATH=/opt/tritonserver/lib:/usr/lib tritonserver --model-repository=/m",
+        "start --image-dir /opt/tritonserver tritonserver --model-repository=/m",
         "srun --export=ALL,PATH=/opt/tritonserver/bin:/usr/bin tritonserver --model-repository=/m",
     ] {
         assert!(one(line).around.iter().all(|finding| finding.verdict != Verdict::Unsupported), "{line}");
