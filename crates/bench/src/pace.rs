@@ -45,6 +45,12 @@ impl Schedule {
 
     /// How many requests were to be sent between two times and have not been taken, and when the first of them was.
     fn left(&mut self, from: Instant, to: Instant) -> Option<(u64, Instant)> {
+        if self.random.is_none() {
+            self.pass_over(from);
+            let first = self.next;
+            let count = self.pass_over(to);
+            return (count > 0).then_some((count, first));
+        }
         let mut left = None;
         while self.next < to {
             let time = self.take();
@@ -53,6 +59,14 @@ impl Schedule {
             }
         }
         left
+    }
+
+    /// Takes all times before that one, which are the same apart, and says how many there were.
+    fn pass_over(&mut self, until: Instant) -> u64 {
+        let ahead = until.saturating_duration_since(self.next).as_nanos();
+        let count = ahead.div_ceil(self.interval.as_nanos().max(1));
+        self.next += Duration::from_nanos_u128(count * self.interval.as_nanos());
+        u64::try_from(count).unwrap_or(u64::MAX)
     }
 }
 
@@ -174,6 +188,11 @@ mod tests {
         let left = schedule.left(begin + SECOND, begin + 2 * SECOND);
         assert_eq!(left, Some((4, begin + SECOND)), "not the one at 750 ms");
         assert_eq!(schedule.left(begin + SECOND, begin + 2 * SECOND), None);
+        assert_eq!(schedule.take(), begin + 2 * SECOND);
+        // However many there are.
+        let hour = 3600 * SECOND;
+        let mut schedule = Schedule::new(begin, Duration::from_nanos(1), None);
+        assert_eq!(schedule.left(begin, begin + hour), Some((3_600_000_000_000, begin)));
     }
 
     #[tokio::test]
