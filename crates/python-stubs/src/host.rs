@@ -109,6 +109,10 @@ fn sweep(folder: &Path, prefix: &str) {
                 continue;
             }
         }
+        // Another server, which begins at the same time, has swept here since this one opened the mark.
+        if file.metadata().is_ok_and(|about| about.nlink() == 0) {
+            continue;
+        }
         let region_prefix = format!("{prefix}{id}_");
         let stubs = processes::end_all(&region_prefix);
         let regions = remove_regions(folder, &region_prefix);
