@@ -19,6 +19,8 @@ pub struct Registration {
     pub model: String,
     /// The name of the server's model that executes the model file.
     pub network: String,
+    /// The names of all models of the server that the archive becomes: that one, the one that answers, and further steps.
+    pub models: Vec<String>,
     /// What the archive was registered by: the file's name or its URL.
     pub url: String,
     /// What runs its handler in TorchServe.
@@ -75,23 +77,24 @@ impl Registration {
         let Called { id, name, version, model, url, at_start } = called;
         let of_archive = converted.manifest.as_ref().map(|manifest| &*manifest.runtime);
         let runtime = options.runtime.as_deref().or(of_archive).unwrap_or("python");
-        let (network, batch_size, max_batch_delay, own) = match &converted.conversion {
-            Ok(conversion) => {
-                (&*conversion.network, conversion.batch_size, conversion.max_batch_delay, conversion.workers)
-            }
-            Err(_) => (model, 1, 100, None),
-        };
+        let conversion = converted.conversion.as_ref().ok();
+        let network = conversion.map_or(model, |conversion| &*conversion.network);
+        let models = conversion
+            .map_or_else(|| vec![model.to_owned()], |conversion| conversion.models.keys().cloned().collect());
+        let (batch_size, max_batch_delay) =
+            conversion.map_or((1, 100), |conversion| (conversion.batch_size, conversion.max_batch_delay));
         Registration {
             id,
             name: name.to_owned(),
             version: version.to_owned(),
             model: model.to_owned(),
             network: network.to_owned(),
+            models,
             url: url.to_owned(),
             runtime: runtime.to_owned(),
             batch_size,
             max_batch_delay,
-            workers: options.workers.or(own),
+            workers: options.workers.or(conversion.and_then(|conversion| conversion.workers)),
             dropped,
             at_start,
             fault: converted.conversion.as_ref().err().cloned(),

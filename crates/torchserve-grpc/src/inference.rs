@@ -113,7 +113,16 @@ impl InferenceApIsService for Inference {
                     // What was read is still answered; an idle stream does not hold up the end.
                     _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
                 };
-                let Some(Ok(request)) = request else { return };
+                let request = match request {
+                    None => return,
+                    Some(Ok(request)) => request,
+                    // It could not be read, so that the stream cannot go on.
+                    Some(Err(broken)) => {
+                        // Unless its client is gone.
+                        let _ = replies.send(Err(broken)).await;
+                        return;
+                    }
+                };
                 let sequence_id = request.sequence_id.clone();
                 let own_id = sequence_id.clone();
                 let answered = tokio::select! {

@@ -44,7 +44,13 @@ fn boundary(content_type: &str) -> Result<&str, Failure> {
 
 /// The value of a parameter of a header, without quotes.
 fn parameter<'a>(header: &'a str, name: &str) -> Option<&'a str> {
-    header.split(';').skip(1).find_map(|part| {
+    let mut is_quoted = false;
+    // A semicolon within quotes, as in the name of a file, separates nothing.
+    let parts = header.split(|letter: char| {
+        is_quoted ^= letter == '"';
+        letter == ';' && !is_quoted
+    });
+    parts.skip(1).find_map(|part| {
         let (own, value) = part.split_once('=')?;
         own.trim().eq_ignore_ascii_case(name).then(|| value.trim().trim_matches('"'))
     })
@@ -114,6 +120,8 @@ mod tests {
             ("b".to_owned(), ContentKind::Json, b"{}".to_vec()),
         ];
         assert_eq!(read(FORM, body).unwrap(), expected);
+        let body = b"--x-y\r\nContent-Disposition: form-data; filename=\"a; name=b.jpg\"; name=\"d;e\"\r\n\r\nf\r\n--x-y--";
+        assert_eq!(read(FORM, body).unwrap()[0].0, "d;e");
         let pairs = read("application/x-www-form-urlencoded", b"data=a%20b&c=%ff").unwrap();
         assert_eq!(pairs[0], ("data".to_owned(), ContentKind::Other, b"a b".to_vec()));
         assert_eq!(pairs[1].2, b"\xff");

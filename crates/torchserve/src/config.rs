@@ -23,6 +23,24 @@ pub enum LoadModels {
     Listed(Vec<(Option<String>, String)>),
 }
 
+impl LoadModels {
+    /// Reads `none`, `all`, or models as NAME=FILE or FILE, separated by commas.
+    pub fn parse(text: &str) -> LoadModels {
+        match text.trim() {
+            none if none.is_empty() || none.eq_ignore_ascii_case("none") => LoadModels::None,
+            all if all.eq_ignore_ascii_case("all") => LoadModels::All,
+            list => {
+                let each = list.split(',').map(str::trim).filter(|model| !model.is_empty());
+                let model = |model: &str| match model.split_once('=') {
+                    Some((name, file)) => (Some(name.trim().to_owned()), file.trim().to_owned()),
+                    None => (None, model.to_owned()),
+                };
+                LoadModels::Listed(each.map(model).collect())
+            }
+        }
+    }
+}
+
 /// What of a `config.properties` means something here. `None` for what it does not say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is the key of that name")]
@@ -107,7 +125,7 @@ impl TorchServeConfig {
             "grpc_inference_port" => self.grpc_inference_port = Some(number(value)?),
             "grpc_management_port" => self.grpc_management_port = Some(number(value)?),
             "model_store" => self.model_store = (!value.is_empty()).then(|| value.into()),
-            "load_models" => self.load_models = Some(load_models(value)),
+            "load_models" => self.load_models = Some(LoadModels::parse(value)),
             // The snapshot comes first, in the order of keys, and wins.
             "models" if self.is_snapshot => {}
             "models" => self.take_models(config_models::models(value)?),
@@ -160,21 +178,6 @@ fn address(value: &str, default_port: u16) -> Result<(String, u16), String> {
         return Err(expected());
     }
     Ok((host.trim_matches(['[', ']']).to_owned(), port))
-}
-
-fn load_models(value: &str) -> LoadModels {
-    match value.trim() {
-        none if none.is_empty() || none.eq_ignore_ascii_case("none") => LoadModels::None,
-        all if all.eq_ignore_ascii_case("all") => LoadModels::All,
-        list => {
-            let each = list.split(',').map(str::trim).filter(|model| !model.is_empty());
-            let model = |model: &str| match model.split_once('=') {
-                Some((name, file)) => (Some(name.trim().to_owned()), file.trim().to_owned()),
-                None => (None, model.to_owned()),
-            };
-            LoadModels::Listed(each.map(model).collect())
-        }
-    }
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ fn setting(value: Value) -> Setting {
     }
 }
 
-/// Versions such as 2.0 and 10.0 by their numbers.
+/// Versions such as 2.0 and 10.0 by their numbers, which come before words.
 fn by_numbers(a: &str, b: &str) -> Ordering {
     let (mut of_a, mut of_b) = (a.split('.'), b.split('.'));
     loop {
@@ -118,7 +118,9 @@ fn by_numbers(a: &str, b: &str) -> Ordering {
         };
         let order = match (a.parse::<u64>(), b.parse::<u64>()) {
             (Ok(a), Ok(b)) => a.cmp(&b),
-            _ => a.cmp(b),
+            (Ok(_), Err(_)) => Ordering::Less,
+            (Err(_), Ok(_)) => Ordering::Greater,
+            (Err(_), Err(_)) => a.cmp(b),
         };
         if order.is_ne() {
             return order;
@@ -143,6 +145,23 @@ mod tests {
         assert_eq!(files(&found), ["3.mar", "2.mar", "10.mar"]);
         let (found, _) = models(&text.replace("true", "false")).unwrap();
         assert_eq!(files(&found), ["2.mar", "3.mar", "10.mar"]);
+    }
+
+    /// Of 2, 10 and 1a each would come before the next, all around, if numbers were compared with words as texts.
+    #[test]
+    fn any_versions_have_one_order() {
+        let texts = ["1a", "2", "10", "1", "a", "2.0", "10.x", "10.9", "1.0.1", "", "02"];
+        for a in texts {
+            for b in texts {
+                assert_eq!(by_numbers(a, b), by_numbers(b, a).reverse(), "{a} {b}");
+                for c in texts.into_iter().filter(|_| by_numbers(a, b).is_le()) {
+                    assert!(by_numbers(b, c).is_gt() || by_numbers(a, c).is_le(), "{a} {b} {c}");
+                }
+            }
+        }
+        let versions: Vec<String> =
+            (0..60).map(|n| format!("\"{n}{}\": {{}}", ["", "a", ".x"][n % 3])).collect();
+        assert_eq!(models(&format!("{{\"m\": {{{}}}}}", versions.join(","))).unwrap().0.len(), 60);
     }
 
     #[test]

@@ -138,11 +138,7 @@ impl TorchServe {
     pub(crate) fn plain_models(&self) -> BTreeSet<String> {
         let mut of_archives = BTreeSet::new();
         for registration in self.table.read().models.values().flatten() {
-            for step in ["preprocess", "network", "postprocess"] {
-                of_archives.insert(format!("{}-{step}", registration.model));
-            }
-            of_archives.insert(registration.model.clone());
-            of_archives.insert(registration.network.clone());
+            of_archives.extend(registration.models.iter().cloned());
         }
         let states = self.server.model_states();
         let names = states.into_keys().filter(|name| !of_archives.contains(name));
@@ -178,7 +174,7 @@ fn plain_description(model: &LoadedModel) -> Description {
         model_url: model.name.to_string(),
         runtime: model.config.backend.clone(),
         batch_size: model.interface.max_batch_size.max(1),
-        max_batch_delay: (delay_us / 1000) as u32,
+        max_batch_delay: u32::try_from(delay_us / 1000).unwrap_or(u32::MAX),
         loaded_at_startup: true,
         ..frame(instances(model), Some(model))
     }

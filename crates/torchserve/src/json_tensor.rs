@@ -280,24 +280,26 @@ pub(crate) fn object(members: Vec<(String, Value)>) -> Value {
     Value::Object(members.into_iter().collect::<Map<_, _>>())
 }
 
+/// An input of that type and shape, for tests.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn spec(data_type: DataType, dims: &[i64]) -> TensorSpec {
+    TensorSpec {
+        name: "x".into(),
+        data_type,
+        dims: Shape::from(dims),
+        reshape: None,
+        optional: false,
+        is_shape_tensor: false,
+        allow_ragged_batch: false,
+        label_filename: String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn spec(data_type: DataType, dims: &[i64]) -> TensorSpec {
-        TensorSpec {
-            name: "x".into(),
-            data_type,
-            dims: Shape::from(dims),
-            reshape: None,
-            optional: false,
-            is_shape_tensor: false,
-            allow_ragged_batch: false,
-            label_filename: String::new(),
-        }
-    }
 
     fn of(spec: &TensorSpec, value: &Value) -> Result<(Shape, Vec<u8>)> {
         let (input, _) = of_value("m", spec, false, value)?;

@@ -37,7 +37,6 @@ pub use tokens::{TokenKind, Tokens};
 /// For tests/fuzz.
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing {
-    use hippocamp_model_config::TensorSpec;
     use hippocamp_tensor::{DataType, Shape};
 
     use crate::json_tensor;
@@ -45,16 +44,7 @@ pub mod fuzzing {
     /// Reads JSON as an input of that type and shape: the shape and the number of bytes that it has. `None` if it is none.
     pub fn input(text: &[u8], data_type: DataType, dims: &[i64], batched: bool) -> Option<(Shape, usize)> {
         let value = serde_json::from_slice(text).ok()?;
-        let spec = TensorSpec {
-            name: "x".into(),
-            data_type,
-            dims: Shape::from(dims),
-            reshape: None,
-            optional: false,
-            is_shape_tensor: false,
-            allow_ragged_batch: false,
-            label_filename: String::new(),
-        };
+        let spec = json_tensor::spec(data_type, dims);
         let rows =
             json_tensor::of_rows("m", std::slice::from_ref(&spec), batched, std::slice::from_ref(&value));
         drop(rows);

@@ -2,6 +2,8 @@ use std::ffi::OsString;
 
 use std::time::Duration;
 
+use hippocamp_torchserve::{LoadModels, TorchServeConfig};
+
 use super::*;
 
 fn parse(flags: &[&str]) -> Result<Args, String> {
@@ -289,6 +291,33 @@ fn what_only_sets_up_what_is_off_is_no_reason_to_end() {
                 .ends_with("is a flag of tritonserver that is not supported yet")
         );
     }
+}
+
+#[test]
+fn flags_of_torchserves_ports_want_its_api() {
+    for flag in
+        ["--ts-address=h", "--ts-metrics-port=1", "--ts-grpc-inference-port=1", "--ts-grpc-management-port=1"]
+    {
+        let (name, _) = flag.split_once('=').unwrap();
+        let told = with_models(&[flag]).unwrap_err();
+        assert!(told.contains(&format!("{name} has no effect without --allow-torchserve")), "{told}");
+        assert!(with_models(&[flag, "--allow-torchserve"]).is_ok());
+    }
+}
+
+#[test]
+fn archives_are_named_as_in_a_file_of_torchserve() {
+    let models =
+        |flag: &str| with_models(&[flag]).unwrap().torchserve.load_models(&TorchServeConfig::default());
+    let listed = |name: Option<&str>, file: &str| (name.map(str::to_owned), file.to_owned());
+    assert_eq!(
+        models("--models=a=b.mar, c.mar"),
+        LoadModels::Listed(vec![listed(Some("a"), "b.mar"), listed(None, "c.mar")])
+    );
+    assert_eq!(
+        (models("--ts-models=a.mar,ALL"), models("--ts-models=none")),
+        (LoadModels::All, LoadModels::None)
+    );
 }
 
 #[test]

@@ -78,8 +78,12 @@ impl TorchServeArgs {
     pub(super) fn contradiction(&self) -> Option<String> {
         let without = !self.allow_torchserve;
         let needing = [
+            ("--ts-address", self.ts_address.is_some()),
             ("--ts-inference-port", self.ts_inference_port.is_some()),
             ("--ts-management-port", self.ts_management_port.is_some()),
+            ("--ts-metrics-port", self.ts_metrics_port.is_some()),
+            ("--ts-grpc-inference-port", self.ts_grpc_inference_port.is_some()),
+            ("--ts-grpc-management-port", self.ts_grpc_management_port.is_some()),
             ("--ts-enable-model-api", self.ts_enable_model_api == Some(true)),
             ("--ts-token-auth", self.ts_token_auth == Some(true)),
         ];
@@ -100,14 +104,9 @@ impl TorchServeArgs {
     /// Which archives of the stores are served: all where neither a flag nor a file says anything.
     pub(crate) fn load_models(&self, config: &TorchServeConfig) -> LoadModels {
         if !self.ts_models.is_empty() {
-            if self.ts_models.iter().any(|model| model == "all") {
-                return LoadModels::All;
-            }
-            let model = |model: &String| match model.split_once('=') {
-                Some((name, file)) => (Some(name.to_owned()), file.to_owned()),
-                None => (None, model.clone()),
-            };
-            return LoadModels::Listed(self.ts_models.iter().map(model).collect());
+            let each = self.ts_models.iter().map(|models| LoadModels::parse(models));
+            let is_all = each.clone().any(|models| models == LoadModels::All);
+            return if is_all { LoadModels::All } else { LoadModels::parse(&self.ts_models.join(",")) };
         }
         match (&config.load_models, &self.ts_config) {
             (Some(models), _) => models.clone(),

@@ -10,9 +10,10 @@ use hippocamp_access::{Access, Protocol, Restrictions};
 use hippocamp_archive_repository::Archives;
 use hippocamp_download::{Allowed, Downloads, Times};
 use hippocamp_net::{Http2, Port};
-use hippocamp_proto::torchserve::inference::{Empty, PredictionsRequest};
+use hippocamp_proto::torchserve::inference::{Empty, PredictionResponse, PredictionsRequest};
 use hippocamp_proto::torchserve::management::{ListModelsRequest, RegisterModelRequest};
 use hippocamp_repository::RepositoryLocation;
+use hippocamp_services::MessageCodec;
 use hippocamp_services::torchserve_inference::inference_ap_is_service_client::InferenceApIsServiceClient;
 use hippocamp_services::torchserve_management::management_ap_is_service_client::ManagementApIsServiceClient;
 use hippocamp_testing::{HttpReply, Repository, TestServer, identity_config, send};
@@ -427,6 +428,24 @@ async fn grpc_predicts_and_manages() {
     let mut client = ManagementApIsServiceClient::connect(address).await.unwrap();
     let list = client.list_models(ListModelsRequest::default()).await.unwrap().into_inner().msg;
     assert_eq!(serde_json::from_str::<Value>(&list).unwrap(), json!({"nextPageToken": "0", "models": []}));
+    served.stop().await;
+}
+
+/// What is no request ends the stream with an error, and not as if its client had ended it.
+#[tokio::test]
+async fn a_message_that_cannot_be_read_ends_a_stream_with_the_reason() {
+    let served = serve(open()).await;
+    let channel = tonic::transport::Endpoint::from_shared(format!("http://{}", served.grpc)).unwrap();
+    let mut client = tonic::client::Grpc::new(channel.connect().await.unwrap());
+    client.ready().await.unwrap();
+    // Its first field is a number, where that of a request is the model's name.
+    let message = ListModelsRequest { limit: 7, ..ListModelsRequest::default() };
+    let path = "/org.pytorch.serve.grpc.inference.InferenceAPIsService/StreamPredictions2";
+    let codec = MessageCodec::<ListModelsRequest, PredictionResponse>::default();
+    let requests = tonic::Request::new(tokio_stream::once(message));
+    let replies = client.streaming(requests, path.parse().unwrap(), codec).await.unwrap();
+    let broken = replies.into_inner().next().await.unwrap().unwrap_err();
+    assert!(broken.message().contains("decode"), "{broken:?}");
     served.stop().await;
 }
 
