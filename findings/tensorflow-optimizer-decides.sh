@@ -40,21 +40,20 @@ def answers(function, x, shape):
     return [np.asarray(result).tolist() for result in results]
 
 ok = True
-for what, function, x, plain, optimized, free in (
-    ("not x < 0.5", lambda x: tf.logical_not(x < 0.5), [nan, 1, 0], [True, True, False], [False, True, False], None),
-    ("not x >= 0.5", lambda x: tf.logical_not(x >= 0.5), [nan, 1, 0], [True, False, True], [False, False, True], None),
-    ("argmax of sigmoid", lambda x: tf.argmax(tf.sigmoid(x)), [20, 30, 100], 0, 2, None),
-    ("argmax of tanh", lambda x: tf.argmax(tf.tanh(x)), [20, 30, 100], 0, 2, None),
-    ("argmax of relu", lambda x: tf.argmax(tf.nn.relu(x)), [-3, -2, -1], 0, 2, None),
-    ("largest square root", lambda x: tf.reduce_max(tf.sqrt(x)), [-1, 4], nan, 2.0, None),
-    ("(x + 1e8) - 1e8", lambda x: (x + 1e8) - 1e8, [3.5], [0.0], [3.5], None),
+for what, function, x, plain, optimized in (
+    ("not x < 0.5", lambda x: tf.logical_not(x < 0.5), [nan, 1, 0], [True, True, False], [False, True, False]),
+    ("not x >= 0.5", lambda x: tf.logical_not(x >= 0.5), [nan, 1, 0], [True, False, True], [False, False, True]),
+    ("argmax of sigmoid", lambda x: tf.argmax(tf.sigmoid(x)), [20, 30, 100], 0, 2),
+    ("argmax of tanh", lambda x: tf.argmax(tf.tanh(x)), [20, 30, 100], 0, 2),
+    ("argmax of relu", lambda x: tf.argmax(tf.nn.relu(x)), [-3, -2, -1], 0, 2),
+    ("largest square root", lambda x: tf.reduce_max(tf.sqrt(x)), [-1, 4], nan, 2.0),
+    ("(x + 1e8) - 1e8", lambda x: (x + 1e8) - 1e8, [3.5], [0.0], [3.5]),
 ):
     x = np.array(x, np.float32)
     line = np.asarray(function(tf.constant(x))).tolist()
     for size, shape in (("a fixed shape", x.shape), ("a free size", [None])):
         got = answers(function, x, shape)
         print(f"{what} of {x.tolist()}, {size}: {line} line by line, {got[0]} as a function, {got[1]} in a session, {got[2]} without the optimizer")
-        wanted = optimized if size == "a fixed shape" or free is None else free
-        ok &= str(line) == str(plain) and str(got) == str([wanted, wanted, plain])
+        ok &= str(line) == str(plain) and str(got) == str([optimized, optimized, plain])
 raise SystemExit(not ok)
 PY
