@@ -1,3 +1,4 @@
+mod altered;
 mod containers;
 mod kserve;
 mod others;
