@@ -168,6 +168,31 @@ proptest! {
         }
     }
 
+    /// Of a network of any shapes, with any settings around it, there is a batch only where it can be one.
+    #[test]
+    fn any_network_is_served_or_refused(
+        handler in prop::sample::select(vec!["base_handler", "image_classifier", "object_detector", "yolov5_face", "centerface"]),
+        inputs in prop::collection::vec(prop::collection::vec(prop::sample::select(vec![-1i64, 1, 3, 100]), 0..5), 0..3),
+        outputs in prop::collection::vec(prop::collection::vec(prop::sample::select(vec![-1i64, 1, 4, 100]), 0..4), 0..4),
+        config in prop::sample::select(vec![None, Some(""), Some("max_batch_size: 4"), Some("max_batch_size: -3"), Some("max_batch_size: 2147483647 dynamic_batching {}")]),
+        yaml in prop::sample::select(vec![None, Some("batchSize: 1"), Some("batchSize: 8"), Some("minWorkers: 2\nbatchSize: 3")]),
+    ) {
+        let of_inputs: Vec<_> = ["a", "b", "c"].into_iter().zip(inputs.iter().map(Vec::as_slice)).collect();
+        let of_outputs: Vec<_> = ["x", "y", "z"].into_iter().zip(outputs.iter().map(Vec::as_slice)).collect();
+        let model = onnx(&of_inputs, &of_outputs);
+        let texts = [("config.pbtxt", config), ("model.yaml", yaml)];
+        let more: Vec<(&str, &[u8])> = texts.iter().filter_map(|(name, text)| Some((*name, (*text)?.as_bytes()))).collect();
+        if let Ok(got) = with_handler(handler, "net.onnx", &model, &more) {
+            let is_free = inputs.iter().chain(&outputs).all(|dims| dims.first() == Some(&-1));
+            let network = &got.models[&got.network];
+            prop_assert!(
+                config.is_some() || is_free || network.config.max_batch_size == 0,
+                "{}",
+                network.config_text()
+            );
+        }
+    }
+
     #[test]
     fn any_bytes_are_no_model_or_one(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         drop(hippocamp_archive::read_signature(&*bytes, bytes.len() as u64));
