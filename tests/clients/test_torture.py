@@ -18,8 +18,9 @@ from live import CONFIG, TENSORS, Folder, adds, chain
 from models import sum_config
 from server_process import ServerProcess
 
-# Sequences over which the sum is taken, on two instances.
-SUMS = sum_config("sequence", "direct { }", instances=2)
+# Sequences over which the sum is taken, on two instances. Clients ask again at once, but a busy machine can keep all of them from running
+# for longer than a sequence may be idle by default, a second.
+SUMS = sum_config("sequence", "max_sequence_idle_microseconds: 60000000 direct { }", instances=2)
 # What `offset` adds to tell that the ensemble `pair` goes through it.
 DETOUR = 1_000_000
 BACKENDS = os.path.join(ROOT, ".cache", "triton-backends")
@@ -106,7 +107,7 @@ class Clients:
         try:
             way(model)
         except Exception as error:  # noqa: BLE001
-            self.faults.append(f"{way.__name__} {model}: {error!r}")
+            self.faults.append(f"{way.__name__} {model}: {type(error).__name__}: {error}")
 
     def check(self, way, model, x, y, sent):
         answered = time.monotonic()
