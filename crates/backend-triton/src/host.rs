@@ -3,6 +3,7 @@
 mod backend;
 mod config;
 mod instance;
+mod left_alone;
 mod loaded;
 mod model;
 mod pace;
@@ -17,4 +18,4 @@ pub use backend::TritonBackends;
 pub use settings::HostSettings;
 
 pub(crate) use config::merged;
-pub(crate) use watchdog::left_alone;
+pub(crate) use left_alone::left_alone;

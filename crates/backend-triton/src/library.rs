@@ -2,6 +2,9 @@
 
 mod elf;
 mod entry_points;
+mod exceptions;
+mod given_up;
+mod regions;
 mod search;
 mod semaphores;
 mod stand_in;
@@ -15,6 +18,9 @@ use libloading::os::unix::Library;
 use parking_lot::Mutex;
 
 pub(crate) use entry_points::{EntryPoints, ask_attributes, call_if_there, execute};
+pub(crate) use exceptions::cpp_library;
+pub(crate) use given_up::{Answer, Waits};
+pub(crate) use regions::release;
 pub(crate) use search::{Found, PYTHON, Search, not_found, usual_file};
 pub(crate) use strategy::{BatchState, Batcher};
 

@@ -178,6 +178,35 @@ async fn what_fails_is_told_and_finalized() {
 }
 
 #[tokio::test]
+async fn an_exception_that_leaves_a_call_is_its_error_and_nothing_else() {
+    let backends = Backends::with_probe(SERVER_LIBRARY);
+    let models = ["throw_model", "throw_instance", "throw_finalize", "echo"];
+    let (server, faults) = start(backends.noted(), &models.map(|mode| (mode, config(mode, TENSORS)))).await;
+    let left = "an exception left the backend's code";
+    for of in ["model", "instance"] {
+        let expected = format!("{left}: std::runtime_error: thrown by the {of}");
+        assert!(faults.iter().any(|fault| fault.contains(&expected)), "{faults:?}");
+    }
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    for (number, what) in [(-667, "std::runtime_error: thrown by the execution"), (-668, "int")] {
+        let told = error(&infer(&server, "echo", &[number], json!({})).await);
+        assert_eq!(told, format!("{left}: {what}"));
+        assert_eq!(data(&infer(&server, "echo", &[5], json!({})).await), [5]);
+    }
+    assert_eq!(server.post("/v2/repository/models/throw_finalize/unload", b"{}").await.status, 200);
+    assert_eq!(data(&infer(&server, "echo", &[6], json!({})).await), [6]);
+    assert!(server.stop(Duration::from_secs(10)).await);
+    let events = backends.events_so_far();
+    let count = |begin: &str| events.iter().filter(|event| event.starts_with(begin)).count();
+    // What has thrown is finalized, too.
+    assert_eq!(
+        (count("InstanceFinalize"), count("ModelFinalize"), count("Finalize")),
+        (3, 4, 1),
+        "{events:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_backend_that_fails_is_tried_again_by_the_next_load() {
     let backends = Backends::with_probe(SERVER_LIBRARY);
     let mut settings = backends.noted();

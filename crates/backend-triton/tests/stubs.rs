@@ -220,6 +220,44 @@ async fn a_completion_whose_process_ends_fails_its_load() {
 }
 
 #[tokio::test]
+async fn waits_for_processes_that_have_ended_are_ended_and_nothing_is_left_alone() {
+    let stubs = Stubs::new();
+    stubs.hang("wait_model", true);
+    let (started, region) = tokio::join!(stubs.start(&["m"]), stubs.kill_as_it_starts("CompletionStub", 1));
+    let (server, faults) = started;
+    assert!(
+        faults.len() == 1 && faults[0].contains("'m' has ended while it started (signal: 9)"),
+        "{faults:?}"
+    );
+    assert!(!region.try_exists().unwrap());
+    // It has thrown, and all is finalized though nobody has posted.
+    stubs.event("ModelFinalize", 1).await;
+    assert!(!stubs.events().iter().any(|event| event.starts_with("Woken")));
+    stubs.hang("wait_model", false);
+    stubs.hang("wait_instance", true);
+    let load = || server.post("/v2/repository/models/m/load", b"{}");
+    let (reply, region) = tokio::join!(load(), stubs.kill_as_it_starts("Stub", 1));
+    let expected = "the process of the Python model 'm_0' has ended while it started (signal: 9)";
+    assert!(reply.text().contains(expected), "{}", reply.text());
+    assert!(!region.try_exists().unwrap());
+    stubs.event("InstanceFinalized", 1).await;
+    stubs.event("ModelFinalize", 2).await;
+    stubs.hang("wait_instance", false);
+    assert_eq!(load().await.status, 200);
+    assert_eq!(infer(&server, "m").await.0, 200);
+    // A finalization must not throw: its wait ends as if it was woken.
+    stubs.hang("wait_finalize", true);
+    stubs.kill("Stub", 2).await;
+    assert_eq!(stubs.event("Woken", 1).await, "finalize");
+    stubs.event("InstanceFinalized", 2).await;
+    stubs.hang("wait_finalize", false);
+    becomes_ready(&server, "m", true).await;
+    assert_eq!(infer(&server, "m").await.0, 200);
+    assert!(server.stop(Duration::from_secs(30)).await);
+    assert_eq!(stubs.events().last().unwrap(), "Finalize -");
+}
+
+#[tokio::test]
 async fn an_idle_instance_whose_process_ends_is_made_anew_though_its_finalization_hangs() {
     let stubs = Stubs::new();
     let (server, faults) = stubs.start(&["m", "other"]).await;

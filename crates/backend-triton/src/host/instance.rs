@@ -15,6 +15,7 @@ use tracing::{debug, error, warn};
 
 use hippocamp_python_stubs::{AwaitedEnd, SharedCore, Stub};
 
+use super::left_alone;
 use super::loaded::LoadedBackend;
 use super::model::Version;
 use super::pace::Pace;
@@ -151,7 +152,7 @@ impl TritonInstance {
         drop(executing);
         let is_stuck = &self.known.is_stuck;
         if is_stuck.load(Ordering::Acquire) && is_stuck.swap(false, Ordering::AcqRel) {
-            watchdog::returned("execute", &self.known.name());
+            left_alone::returned("execute", &self.known.name());
         }
         let Err(error) = executed else { return };
         self.known.object.executions.forget(execution);
@@ -328,7 +329,7 @@ impl InstanceParts {
     fn give_up(&self, stuck: impl FnOnce(Error) -> bool) {
         // Set before: whoever returns just then looks at it.
         self.is_stuck.store(true, Ordering::Release);
-        let left = watchdog::leave();
+        let left = left_alone::leave();
         // Before its successor is made.
         if let Some(waiting) = &self.waiting {
             waiting.end(true);
@@ -336,7 +337,7 @@ impl InstanceParts {
         let name = self.name();
         if !stuck(python::ended(&name)) {
             if self.is_stuck.swap(false, Ordering::AcqRel) {
-                watchdog::is_back();
+                left_alone::is_back();
                 if let Some(waiting) = &self.waiting {
                     waiting.is_back();
                 }
@@ -346,7 +347,7 @@ impl InstanceParts {
         error!(instance = name, left, "execute of the Python backend waits for a process that has ended");
         let region = self.stub.get().and_then(|stub| stub.region());
         if let Some((python, region)) = self.backend().python.as_ref().zip(region) {
-            python.swept_up(&Abandoned { how: String::new(), region: Some(region.to_owned()) });
+            python.swept_up(&Abandoned::new(String::new(), Some(region.to_owned())));
         }
     }
 }

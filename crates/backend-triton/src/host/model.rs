@@ -1,9 +1,11 @@
 //! A model version: initialized once, with a config to complete or a finished one.
 
+#![allow(unsafe_code, reason = "unmaps what the backend has forgotten")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use hippocamp_backend::{
     BatchStrategy, Device, Error, InstanceSpec, Model, ModelSource, NewInstance, Result, ServerHandle,
@@ -20,7 +22,7 @@ use super::watchdog::{self, Awaited};
 use super::{merged, python};
 use crate::border::{Owned, own, text};
 use crate::in_process::{Caller, ServerObject};
-use crate::library::{Batcher, call_if_there};
+use crate::library::{Batcher, call_if_there, release};
 use crate::life::{ConfigInUse, ModelObject, Phase, State};
 
 /// A version of a model.
@@ -52,6 +54,8 @@ pub(super) struct VersionParts {
     pub(super) ready: Mutex<Vec<Weak<KnownInstance>>>,
     /// Whether the backend was told of the model.
     is_known: Mutex<bool>,
+    /// The region of its initialization, if that was left by an exception.
+    forgotten: OnceLock<String>,
 }
 
 /// How the model was initialized.
@@ -90,6 +94,7 @@ impl TritonModel {
             instances: AtomicUsize::new(0),
             ready: Mutex::default(),
             is_known: Mutex::default(),
+            forgotten: OnceLock::new(),
         });
         Ok(TritonModel { version: Arc::new(version), initialized: Mutex::default() })
     }
@@ -134,6 +139,9 @@ impl TritonModel {
         let called = watchdog::call(("initialize", name), &awaited, Arc::clone(&self.version), initialize);
         let (_version, result) = called.map_err(|abandoned| {
             python.swept_up(&abandoned);
+            if let Some(region) = abandoned.region.as_ref().filter(|_| abandoned.has_returned) {
+                let _ = self.version.forgotten.set(region.clone());
+            }
             python::did_not_start(name, &abandoned)
         })?;
         result
@@ -198,6 +206,16 @@ impl Model for TritonModel {
         self.initialize(&spec.config, Phase::Initializing)?;
         let instance = TritonInstance::new(&self.version, spec)?;
         Ok(if self.may_move(spec) { NewInstance::movable(instance) } else { NewInstance::bound(instance) })
+    }
+}
+
+impl Drop for VersionParts {
+    fn drop(&mut self) {
+        if let Some(region) = self.forgotten.get() {
+            // The backend has the process of an initialization in its model's state, which it has not set then, and forgets.
+            // SAFETY: the model is finalized, so that nothing of the backend has the region; it was the model's alone.
+            unsafe { release(region) };
+        }
     }
 }
 

@@ -13,7 +13,8 @@ use hippocamp_python_stubs::{
 use tracing::warn;
 
 use super::HostSettings;
-use super::watchdog::{self, Abandoned, Awaited};
+use super::left_alone;
+use super::watchdog::{Abandoned, Awaited};
 use crate::library::{Found, PYTHON, PYTHON_LIBRARY};
 
 /// The setting of the Python backend that names its regions.
@@ -109,7 +110,7 @@ impl Python {
 
     /// What an initialization waits for. Fails if too many of them have never returned.
     pub(super) fn awaited(&self) -> Result<Awaited> {
-        watchdog::check()?;
+        left_alone::check()?;
         // Without a host of their own, regions have the usual names.
         let prefix = self.host.as_ref().map_or(USUAL_PREFIX, Host::region_prefix);
         Ok(Awaited::Started(prefix.to_owned()))

@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use libloading::os::unix::Library;
 use tracing::error;
+
+use crate::library::cpp_library;
 
 type Handler = extern "C" fn();
 
@@ -40,11 +41,7 @@ fn is_handled() -> bool {
     if IS_SET.get().is_some() {
         return true;
     }
-    // SAFETY: it is opened only if it is there already, so that nothing of it is initialized.
-    let Ok(library) = (unsafe { Library::open(Some("libstdc++.so.6"), libc::RTLD_NOW | libc::RTLD_NOLOAD) })
-    else {
-        return false;
-    };
+    let Some(library) = cpp_library() else { return false };
     // SAFETY: `std::set_terminate(void (*)())`, which returns the one before.
     let Ok(set) =
         (unsafe { library.get::<extern "C" fn(Handler) -> Option<Handler>>(b"_ZSt13set_terminatePFvvE\0") })

@@ -6,25 +6,28 @@ use std::ffi::c_void;
 
 use libloading::os::unix::{Library, Symbol};
 
+use super::exceptions::caught;
 use crate::border::{Ref, Returned};
 use crate::life::{AttributeObject, BackendObject, InstanceObject, ModelObject};
 use crate::request::RequestObject;
 
-type Of<T> = Option<unsafe extern "C" fn(Ref<T>) -> Returned>;
+type Of<T> = Option<unsafe extern "C-unwind" fn(Ref<T>) -> Returned>;
 
 /// The functions by which the host calls a backend. All but `execute` may be missing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EntryPoints {
     pub(crate) initialize: Of<BackendObject>,
     pub(crate) finalize: Of<BackendObject>,
-    pub(crate) attribute: Option<unsafe extern "C" fn(Ref<BackendObject>, Ref<AttributeObject>) -> Returned>,
+    pub(crate) attribute:
+        Option<unsafe extern "C-unwind" fn(Ref<BackendObject>, Ref<AttributeObject>) -> Returned>,
     pub(crate) model_initialize: Of<ModelObject>,
     pub(crate) model_finalize: Of<ModelObject>,
     pub(crate) instance_initialize: Of<InstanceObject>,
     pub(crate) instance_finalize: Of<InstanceObject>,
     /// Added in Triton 25.12, without a new number of the interface's version.
     pub(crate) instance_ready: Of<InstanceObject>,
-    pub(crate) execute: unsafe extern "C" fn(Ref<InstanceObject>, *const Ref<RequestObject>, u32) -> Returned,
+    pub(crate) execute:
+        unsafe extern "C-unwind" fn(Ref<InstanceObject>, *const Ref<RequestObject>, u32) -> Returned,
 }
 
 impl EntryPoints {
@@ -56,8 +59,9 @@ pub(super) fn find<F: Copy>(library: &Library, name: &std::ffi::CStr) -> Option<
 
 /// Calls an entry point that a backend may leave out.
 pub(crate) fn call_if_there<T>(function: Of<T>, object: Ref<T>) -> hippocamp_backend::Result<()> {
+    let Some(function) = function else { return Ok(()) };
     // SAFETY: the library stays open, and the handle is good. What the backend does is its own business.
-    function.map_or(Ok(()), |function| unsafe { function(object) }.into_result())
+    caught(|| unsafe { function(object) }.into_result())
 }
 
 /// Asks a backend for its attributes, if it has any.
@@ -66,8 +70,9 @@ pub(crate) fn ask_attributes(
     backend: Ref<BackendObject>,
     attribute: Ref<AttributeObject>,
 ) -> hippocamp_backend::Result<()> {
+    let Some(ask) = entry_points.attribute else { return Ok(()) };
     // SAFETY: as above.
-    entry_points.attribute.map_or(Ok(()), |ask| unsafe { ask(backend, attribute) }.into_result())
+    caught(|| unsafe { ask(backend, attribute) }.into_result())
 }
 
 /// Has an instance execute requests.
@@ -76,6 +81,8 @@ pub(crate) fn execute(
     instance: Ref<InstanceObject>,
     requests: &[Ref<RequestObject>],
 ) -> hippocamp_backend::Result<()> {
-    // SAFETY: as above; the array stays during the call.
-    unsafe { (entry_points.execute)(instance, requests.as_ptr(), requests.len() as u32) }.into_result()
+    caught(|| {
+        // SAFETY: as above; the array stays during the call.
+        unsafe { (entry_points.execute)(instance, requests.as_ptr(), requests.len() as u32) }.into_result()
+    })
 }

@@ -1,7 +1,7 @@
-//! Learns when a library wakes another process, and when it waits for one.
+//! Learns when a library wakes another process, and when it waits for one; such a wait may be given up.
 //!
 //! A library calls functions of the C library by a table of addresses, which the loader has filled in. In the table of the Python
-//! backend the three that have to do with semaphores are replaced by ones that tell `python-stubs` and then call the original.
+//! backend the three that have to do with semaphores are replaced by ones that tell `python-stubs` and then do what the original does.
 
 #![allow(unsafe_code, reason = "reads and writes the tables of a foreign library")]
 
@@ -15,16 +15,17 @@ use hippocamp_python_stubs::{waits_for_stub, wakes_stub};
 use libc::{sem_t, timespec};
 use libloading::os::unix::Library;
 
+use super::given_up;
+
 extern "C" fn post(semaphore: *mut sem_t) -> c_int {
     wakes_stub();
     // SAFETY: the caller keeps the rules of the function that it meant to call.
     unsafe { libc::sem_post(semaphore) }
 }
 
-extern "C" fn wait(semaphore: *mut sem_t) -> c_int {
+extern "C-unwind" fn wait(semaphore: *mut sem_t) -> c_int {
     waits_for_stub();
-    // SAFETY: as in `post`.
-    unsafe { libc::sem_wait(semaphore) }
+    given_up::wait(semaphore)
 }
 
 extern "C" fn wait_until(semaphore: *mut sem_t, until: *const timespec) -> c_int {

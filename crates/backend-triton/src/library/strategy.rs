@@ -11,6 +11,7 @@ use hippocamp_backend::{Error, Result};
 use parking_lot::Mutex;
 
 use super::entry_points::find;
+use super::exceptions::caught;
 use crate::border::{Ref, Returned};
 use crate::life::ModelObject;
 use crate::request::RequestObject;
@@ -20,11 +21,11 @@ type Pointer = *mut c_void;
 /// All five are needed.
 #[derive(Clone, Copy, Debug)]
 struct Functions {
-    batcher_initialize: unsafe extern "C" fn(*mut Pointer, Ref<ModelObject>) -> Returned,
-    batcher_finalize: unsafe extern "C" fn(Pointer) -> Returned,
-    batch_initialize: unsafe extern "C" fn(Pointer, *mut Pointer) -> Returned,
-    batch_include: unsafe extern "C" fn(Ref<RequestObject>, Pointer, *mut bool) -> Returned,
-    batch_finalize: unsafe extern "C" fn(Pointer) -> Returned,
+    batcher_initialize: unsafe extern "C-unwind" fn(*mut Pointer, Ref<ModelObject>) -> Returned,
+    batcher_finalize: unsafe extern "C-unwind" fn(Pointer) -> Returned,
+    batch_initialize: unsafe extern "C-unwind" fn(Pointer, *mut Pointer) -> Returned,
+    batch_include: unsafe extern "C-unwind" fn(Ref<RequestObject>, Pointer, *mut bool) -> Returned,
+    batch_finalize: unsafe extern "C-unwind" fn(Pointer) -> Returned,
 }
 
 /// What the library has made for a model. Dropped, it is finalized.
@@ -65,7 +66,7 @@ impl Batcher {
         std::mem::forget(library);
         let mut own = ptr::null_mut();
         // SAFETY: the library stays open, the handle is good, and the pointer is written to during the call.
-        unsafe { (functions.batcher_initialize)(&raw mut own, model) }.into_result()?;
+        caught(|| unsafe { (functions.batcher_initialize)(&raw mut own, model) }.into_result())?;
         Ok(Batcher { functions, own, alone: Arc::default() })
     }
 
@@ -74,7 +75,7 @@ impl Batcher {
         let mut own = ptr::null_mut();
         let _alone = self.alone.lock();
         // SAFETY: as above; the batcher is what the library has made.
-        unsafe { (self.functions.batch_initialize)(self.own, &raw mut own) }.into_result()?;
+        caught(|| unsafe { (self.functions.batch_initialize)(self.own, &raw mut own) }.into_result())?;
         Ok(BatchState { functions: self.functions, own, alone: Arc::clone(&self.alone) })
     }
 }
@@ -84,8 +85,10 @@ impl BatchState {
     pub(crate) fn includes(&mut self, request: Ref<RequestObject>) -> Result<bool> {
         let mut includes = false;
         let _alone = self.alone.lock();
-        // SAFETY: as above; the request is there during the call.
-        unsafe { (self.functions.batch_include)(request, self.own, &raw mut includes) }.into_result()?;
+        caught(|| {
+            // SAFETY: as above; the request is there during the call.
+            unsafe { (self.functions.batch_include)(request, self.own, &raw mut includes) }.into_result()
+        })?;
         Ok(includes)
     }
 }
@@ -94,7 +97,7 @@ impl Drop for BatchState {
     fn drop(&mut self) {
         let _alone = self.alone.lock();
         // SAFETY: it was initialized, and nothing uses it any more.
-        let finalized = unsafe { (self.functions.batch_finalize)(self.own) }.into_result();
+        let finalized = caught(|| unsafe { (self.functions.batch_finalize)(self.own) }.into_result());
         log(finalized, "a batch");
     }
 }
@@ -102,7 +105,8 @@ impl Drop for BatchState {
 impl Drop for Batcher {
     fn drop(&mut self) {
         // SAFETY: as above.
-        log(unsafe { (self.functions.batcher_finalize)(self.own) }.into_result(), "a batcher");
+        let finalized = caught(|| unsafe { (self.functions.batcher_finalize)(self.own) }.into_result());
+        log(finalized, "a batcher");
     }
 }
 

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <time.h>
 #include <unistd.h>
+#include "throw.h"
 #include "triton.h"
 
 static char events[4096];
@@ -55,6 +56,7 @@ E TRITONBACKEND_ModelInitialize(H model) {
   TRY(TRITONBACKEND_ModelName(model, &name));
   TRY(TRITONBACKEND_ModelAutoCompleteConfig(model, &completes));
   note(completes ? "ModelInitialize(completes)" : "ModelInitialize", name);
+  if (says(model, "throw_model")) throw_exception("thrown by the model");
   if (says(model, "fail_model")) return TRITONSERVER_ErrorNew(INVALID_ARG, "the model is told to fail");
   if (completes && says(model, "complete")) {
     S set = "{\"max_batch_size\":4,\"input\":[{\"name\":\"IN\",\"data_type\":\"TYPE_INT32\",\"dims\":[-1]}],"
@@ -81,10 +83,18 @@ E TRITONBACKEND_ModelInstanceInitialize(H instance) {
     TRY(TRITONSERVER_MessageSerializeToJson(policy, &text, &size));
     note("HostPolicy", text);
   }
+  if (says(model, "throw_instance")) throw_exception("thrown by the instance");
   return says(model, "fail_instance") ? TRITONSERVER_ErrorNew(UNAVAILABLE, "the instance is told to fail") : NULL;
 }
 
-E TRITONBACKEND_ModelInstanceFinalize(H instance) { S name; TRITONBACKEND_ModelInstanceName(instance, &name); note("InstanceFinalize", name); return NULL; }
+E TRITONBACKEND_ModelInstanceFinalize(H instance) {
+  S name; H model;
+  TRITONBACKEND_ModelInstanceName(instance, &name);
+  note("InstanceFinalize", name);
+  TRY(TRITONBACKEND_ModelInstanceModel(instance, &model));
+  if (says(model, "throw_finalize")) throw_exception("thrown by the finalization");
+  return NULL;
+}
 
 /* Copies the first input, in all its buffers, to the output of the response. */
 static E echo(H request, H response, int64_t *total) {
@@ -223,6 +233,8 @@ E TRITONBACKEND_ModelInstanceExecute(H instance, H *requests, uint32_t count) {
     TRY(TRITONBACKEND_InputProperties(input, NULL, NULL, &shape, &dims, NULL, NULL));
     rows += dims > 1 ? shape[0] : 1;
     TRY(first_number(requests[i], "IN", &first));
+    if (first == -667) throw_exception("thrown by the execution");
+    if (first == -668) throw_exception(NULL);
     if (first == -666) return TRITONSERVER_ErrorNew(INTERNAL, "the number of the beast");
   }
   if (says(model, "fail_execute")) return TRITONSERVER_ErrorNew(UNAVAILABLE, "told to fail");

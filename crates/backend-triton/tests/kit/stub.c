@@ -11,7 +11,7 @@
 #include "triton.h"
 
 static char events[4096], prefix[256], folder[4096];
-static sem_t woken;
+static sem_t woken, never;
 
 static void note(S call, S name) {
   FILE *file = fopen(events, "a");
@@ -38,7 +38,7 @@ E TRITONBACKEND_Initialize(H backend) {
   snprintf(folder, sizeof folder, "%s", where);
   /* The real one is in C++. */
   dlopen("libstdc++.so.6", RTLD_NOW);
-  if (sem_init(&woken, 0, 0)) abort();
+  if (sem_init(&woken, 0, 0) || sem_init(&never, 0, 0)) abort();
   return NULL;
 }
 
@@ -54,6 +54,15 @@ static void hang(S kind) {
   char path[4200];
   snprintf(path, sizeof path, "%s/hang_%s", folder, kind);
   while (access(path, F_OK) == 0) usleep(2000);
+}
+
+/* Waits for a semaphore that nobody posts, if the file is there: again and again, whatever error comes, as the real one does. */
+static void wait_for_ever(S kind) {
+  char path[4200];
+  snprintf(path, sizeof path, "%s/wait_%s", folder, kind);
+  if (access(path, F_OK)) return;
+  while (sem_wait(&never)) usleep(2000);
+  note("Woken", kind);
 }
 
 /* Ends as by an exception that leaves a destructor, if there is a file `terminate`. */
@@ -110,6 +119,7 @@ E TRITONBACKEND_ModelInitialize(H model) {
   snprintf(version, sizeof version, "%s/1", repository);
   struct stub *stub = start("CompletionStub", name, version);
   hang("model");
+  wait_for_ever("model");
   stop(stub);
   return NULL;
 }
@@ -126,6 +136,7 @@ E TRITONBACKEND_ModelInstanceInitialize(H instance) {
   struct stub *stub = start("Stub", name, version);
   TRY(TRITONBACKEND_ModelInstanceSetState(instance, stub));
   hang("instance");
+  wait_for_ever("instance");
   return NULL;
 }
 
@@ -135,6 +146,7 @@ E TRITONBACKEND_ModelInstanceFinalize(H instance) {
   TRY(TRITONBACKEND_ModelInstanceState(instance, &stub));
   note("InstanceFinalize", name);
   hang("finalize");
+  wait_for_ever("finalize");
   if (stub) stop(stub);
   terminate();
   note("InstanceFinalized", name);
