@@ -53,6 +53,8 @@ pub(super) struct TritonInstance {
     /// was not shown to save anything.
     gathered: Option<Arc<Gathered>>,
     pace: Pace,
+    /// A call of the scheduler runs, or a panic has left it: then another instance takes the place of this one.
+    in_call: bool,
 }
 
 /// An instance that the backend was told of: whoever has it keeps it from being finalized.
@@ -120,7 +122,15 @@ impl TritonInstance {
         let shared_core = stub.zip(shares_cores).map(|(stub, how)| SharedCore::new(Arc::clone(stub), how));
         let device = device_lock(version, spec.device, &spec.config);
         let gathered = shared_core.as_ref().map(|_| Arc::default());
-        Ok(TritonInstance { known, device, watched: None, shared_core, gathered, pace: Pace::default() })
+        Ok(TritonInstance {
+            known,
+            device,
+            watched: None,
+            shared_core,
+            gathered,
+            pace: Pace::default(),
+            in_call: false,
+        })
     }
 
     /// Answers the requests whose clients are gone.
@@ -171,8 +181,15 @@ impl TritonInstance {
     }
 }
 
-impl ModelInstance for TritonInstance {
-    fn execute(&mut self, batch: &mut Batch) {
+impl TritonInstance {
+    /// Does what the scheduler asks for. What a panic leaves does not reach the end.
+    fn call(&mut self, call: impl FnOnce(&mut Self)) {
+        self.in_call = true;
+        call(self);
+        self.in_call = false;
+    }
+
+    fn execute_batch(&mut self, batch: &mut Batch) {
         let started = batch.started();
         let called = StartedRequests::of_this_thread();
         TritonInstance::drop_cancelled(batch);
@@ -213,8 +230,8 @@ impl ModelInstance for TritonInstance {
         }
     }
 
-    fn begin(&mut self, batch: &mut Batch) {
-        let Some(gathered) = self.gathered.clone() else { return self.execute(batch) };
+    fn begin_batch(&mut self, batch: &mut Batch) {
+        let Some(gathered) = self.gathered.clone() else { return self.execute_batch(batch) };
         let (began, queued) = (batch.started(), batch.first().map(|request| request.queued));
         let together = self.pace.together();
         if together > 1 {
@@ -223,7 +240,7 @@ impl ModelInstance for TritonInstance {
             // Nothing more is kept, nor what was kept before while this executes.
             gathered.send();
         }
-        self.execute(batch);
+        self.execute_batch(batch);
         let waited = queued.map_or(Duration::ZERO, |queued| began.saturating_duration_since(queued));
         self.pace.note(began.elapsed(), waited);
         if gathered.len() >= together {
@@ -231,14 +248,28 @@ impl ModelInstance for TritonInstance {
         }
     }
 
+    fn send_gathered(&mut self) {
+        if let Some(gathered) = &self.gathered {
+            gathered.send();
+        }
+    }
+}
+
+impl ModelInstance for TritonInstance {
+    fn execute(&mut self, batch: &mut Batch) {
+        self.call(|instance| instance.execute_batch(batch));
+    }
+
+    fn begin(&mut self, batch: &mut Batch) {
+        self.call(|instance| instance.begin_batch(batch));
+    }
+
     fn has_begun(&self) -> bool {
         self.gathered.as_ref().is_some_and(|gathered| gathered.len() > 0)
     }
 
     fn finish(&mut self) {
-        if let Some(gathered) = &self.gathered {
-            gathered.send();
-        }
+        self.call(TritonInstance::send_gathered);
     }
 
     fn lost(&self) -> Option<Error> {
@@ -265,12 +296,12 @@ impl Drop for TritonInstance {
     fn drop(&mut self) {
         // What they call has this instance meanwhile, and must not be the last.
         self.watched = None;
-        self.finish();
+        self.send_gathered();
         // The next process of the thread starts with all cores.
         self.shared_core = None;
         let (name, version) = (self.known.name(), &self.known.version);
         if let Some(waiting) = &self.known.waiting {
-            waiting.end(self.lost().is_some());
+            waiting.end(self.in_call || self.lost().is_some());
         }
         self.known.object.outstanding.wait(&name, || self.lost());
         let is_last = version.instances.fetch_sub(1, Ordering::AcqRel) == 1;
