@@ -10,4 +10,4 @@ mod processors;
 
 pub use cpu::CpuTimes;
 pub use memory::{HostMemory, available_memory, usable_memory};
-pub use processors::Processors;
+pub use processors::{Processors, TICKS};

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::cgroup::{MOUNT, levels, number};
 
 /// Ticks of the kernel's figures in a second, on every Linux that this is built for.
-const TICKS: f64 = 100.0;
+pub const TICKS: f64 = 100.0;
 
 /// Busy processor time at a moment, of the processors that this process may run on, whoever uses them; in a container whose processor time is limited (a
 /// quota of cgroups), of what runs in that container.

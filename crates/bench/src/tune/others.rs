@@ -2,12 +2,9 @@
 
 use std::fs;
 
-use hippocamp_machine::Processors;
+use hippocamp_machine::{Processors, TICKS};
 
 use crate::process::cpu_time;
-
-/// Ticks of the kernel's figures in a second, on every Linux that this is built for.
-const TICKS: f64 = 100.0;
 
 /// The processor seconds of the machine, or of the container that has a part of it, and those of this process, at a time.
 #[derive(Clone, Copy, Debug)]
