@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hippocamp_backend::{Error, Result};
 use ort::environment::{Environment, GlobalThreadPoolOptions};
@@ -15,7 +16,7 @@ use crate::error::engine;
 use crate::ffi::library::probe;
 use crate::ffi::telemetry;
 use crate::messages::{log, log_level};
-use crate::pools::{PoolSize, shared_pool};
+use crate::pools::{Pool, PoolSize, shared_pool};
 
 /// The tested versions, oldest and newest. Older versions are refused, newer ones are accepted.
 const TESTED: [&str; 2] = ["1.31.1", "1.32.0"];
@@ -28,6 +29,40 @@ pub(crate) struct Runtime {
     pub(crate) version: String,
     /// `None` if the settings disable it.
     pub(crate) shrinking: Option<Arc<Shrinking>>,
+    pool: SharedPool,
+}
+
+/// The pool that sessions share. The library makes it with its environment, of which a process has one for each file of the library:
+/// if another part of the process, such as Triton's own backend for ONNX Runtime, has made that before, there is none.
+#[derive(Debug)]
+struct SharedPool {
+    size: Option<PoolSize>,
+    is_missing: AtomicBool,
+}
+
+impl Runtime {
+    /// The pool for a session that is to have this one.
+    pub(crate) fn pool(&self, wanted: Pool) -> Pool {
+        match self.pool.size {
+            Some(size) if wanted == Pool::Shared && self.pool.is_missing.load(Ordering::Relaxed) => {
+                Pool::Own(size)
+            }
+            _ => wanted,
+        }
+    }
+
+    /// Notes that there is no shared pool, if that is what this error of a session says.
+    pub(crate) fn is_without_pool(&self, error: &Error) -> bool {
+        let is_without =
+            self.pool.size.is_some() && error.message().contains("EnvCreatedWithGlobalThreadPools");
+        if is_without && !self.pool.is_missing.swap(true, Ordering::Relaxed) {
+            warn!(
+                "ONNX Runtime was in use by another part of this process, such as a backend of Triton's, before this server had it \
+                 make the threads that models share: each session has threads of its own"
+            );
+        }
+        is_without
+    }
 }
 
 /// There can be only one: the library has global state, and the environment can be created once.
@@ -67,7 +102,8 @@ pub(crate) fn runtime(settings: &Settings) -> Result<Arc<Runtime>> {
         let started = Shrinking::start(period);
         started.inspect_err(|e| warn!("the memory of runs is kept, its thread cannot be started: {e}")).ok()
     });
-    let runtime = Arc::new(Runtime { environment, library: path, version, shrinking });
+    let pool = SharedPool { size: shared_pool(settings), is_missing: AtomicBool::new(false) };
+    let runtime = Arc::new(Runtime { environment, library: path, version, shrinking, pool });
     Ok(Arc::clone(slot.insert(runtime)))
 }
 

@@ -138,6 +138,28 @@ fn create(
     placement: Placement,
     providers: Vec<ExecutionProviderDispatch>,
 ) -> Result<Session> {
+    let with = |pool, providers| {
+        create_with(runtime, model, source, options, Placement { pool, ..placement }, providers)
+    };
+    let pool = runtime.pool(placement.pool);
+    if pool != Pool::Shared {
+        return with(pool, providers);
+    }
+    let created = with(pool, providers.clone());
+    match &created {
+        Err(error) if runtime.is_without_pool(error) => with(runtime.pool(pool), providers),
+        _ => created,
+    }
+}
+
+fn create_with(
+    runtime: &Runtime,
+    model: &str,
+    source: &Source<'_>,
+    options: &Options,
+    placement: Placement,
+    providers: Vec<ExecutionProviderDispatch>,
+) -> Result<Session> {
     let Source { file, content, external } = *source;
     // The first session of the process sets the mode of the thread that makes it, for good.
     let _mode = FloatMode::kept();

@@ -1,5 +1,6 @@
 //! The functions of the interface, by their names. Nothing else names all of them: what is in this table is there for backends.
 
+use crate::absent;
 use crate::in_process;
 use crate::life::{attribute, backend, instance, instance_facts, model};
 use crate::objects::{
@@ -134,6 +135,7 @@ functions! {
     TRITONSERVER_BufferAttributesMemoryTypeId = buffer_attributes::memory_type_id;
     TRITONSERVER_BufferAttributesNew = buffer_attributes::new;
     TRITONSERVER_BufferAttributesSetByteSize = buffer_attributes::set_byte_size;
+    TRITONSERVER_BufferAttributesSetCudaIpcHandle = absent::TRITONSERVER_BufferAttributesSetCudaIpcHandle;
     TRITONSERVER_BufferAttributesSetMemoryType = buffer_attributes::set_memory_type;
     TRITONSERVER_BufferAttributesSetMemoryTypeId = buffer_attributes::set_memory_type_id;
     TRITONSERVER_DataTypeByteSize = names::data_type_byte_size;
@@ -144,15 +146,19 @@ functions! {
     TRITONSERVER_ErrorMessage = error::message;
     TRITONSERVER_ErrorNew = error::new;
     TRITONSERVER_GetMetricFamilyKind = metric_family::kind;
+    TRITONSERVER_GetMetricKind = absent::TRITONSERVER_GetMetricKind;
     TRITONSERVER_InferenceRequestAddInput = in_process::request::add_input;
+    TRITONSERVER_InferenceRequestAddRawInput = absent::TRITONSERVER_InferenceRequestAddRawInput;
     TRITONSERVER_InferenceRequestAddRequestedOutput = in_process::request::add_requested_output;
     TRITONSERVER_InferenceRequestAppendInputData = in_process::request::append_input_data;
     TRITONSERVER_InferenceRequestAppendInputDataWithBufferAttributes = in_process::request::amendments::append_input_data_with_buffer_attributes;
     TRITONSERVER_InferenceRequestAppendInputDataWithHostPolicy = in_process::request::amendments::append_input_data_with_host_policy;
     TRITONSERVER_InferenceRequestCancel = in_process::request::cancel;
     TRITONSERVER_InferenceRequestCorrelationId = in_process::request::amendments::correlation_id;
+    TRITONSERVER_InferenceRequestCorrelationIdString = absent::TRITONSERVER_InferenceRequestCorrelationIdString;
     TRITONSERVER_InferenceRequestDelete = in_process::request::delete;
     TRITONSERVER_InferenceRequestFlags = in_process::request::amendments::flags;
+    TRITONSERVER_InferenceRequestId = absent::TRITONSERVER_InferenceRequestId;
     TRITONSERVER_InferenceRequestIsCancelled = in_process::request::amendments::is_cancelled;
     TRITONSERVER_InferenceRequestNew = in_process::request::new;
     TRITONSERVER_InferenceRequestPriority = in_process::request::amendments::priority;
@@ -178,13 +184,27 @@ functions! {
     TRITONSERVER_InferenceRequestTimeoutMicroseconds = in_process::request::amendments::timeout_microseconds;
     TRITONSERVER_InferenceResponseDelete = in_process::response::delete;
     TRITONSERVER_InferenceResponseError = in_process::response::error;
+    TRITONSERVER_InferenceResponseId = absent::TRITONSERVER_InferenceResponseId;
+    TRITONSERVER_InferenceResponseModel = absent::TRITONSERVER_InferenceResponseModel;
     TRITONSERVER_InferenceResponseOutput = in_process::response::output;
+    TRITONSERVER_InferenceResponseOutputClassificationLabel = absent::TRITONSERVER_InferenceResponseOutputClassificationLabel;
     TRITONSERVER_InferenceResponseOutputCount = in_process::response::output_count;
     TRITONSERVER_InferenceResponseParameter = in_process::response::parameter;
     TRITONSERVER_InferenceResponseParameterCount = in_process::response::parameter_count;
+    TRITONSERVER_InferenceTraceActivityString = names::trace_activity_string;
     TRITONSERVER_InferenceTraceContext = trace::context;
+    TRITONSERVER_InferenceTraceDelete = trace::delete;
+    TRITONSERVER_InferenceTraceId = absent::TRITONSERVER_InferenceTraceId;
+    TRITONSERVER_InferenceTraceLevelString = names::trace_level_string;
+    TRITONSERVER_InferenceTraceModelName = absent::TRITONSERVER_InferenceTraceModelName;
+    TRITONSERVER_InferenceTraceModelVersion = absent::TRITONSERVER_InferenceTraceModelVersion;
+    TRITONSERVER_InferenceTraceNew = absent::TRITONSERVER_InferenceTraceNew;
+    TRITONSERVER_InferenceTraceParentId = absent::TRITONSERVER_InferenceTraceParentId;
     TRITONSERVER_InferenceTraceReportActivity = trace::report_activity;
+    TRITONSERVER_InferenceTraceRequestId = absent::TRITONSERVER_InferenceTraceRequestId;
+    TRITONSERVER_InferenceTraceSetContext = absent::TRITONSERVER_InferenceTraceSetContext;
     TRITONSERVER_InferenceTraceSpawnChildTrace = trace::spawn_child_trace;
+    TRITONSERVER_InferenceTraceTensorNew = absent::TRITONSERVER_InferenceTraceTensorNew;
     TRITONSERVER_InstanceGroupKindString = names::instance_group_kind_string;
     TRITONSERVER_LogIsEnabled = log::is_enabled;
     TRITONSERVER_LogMessage = log::message;
@@ -204,21 +224,80 @@ functions! {
     TRITONSERVER_MetricObserve = metric::observe;
     TRITONSERVER_MetricSet = metric::set;
     TRITONSERVER_MetricValue = metric::value;
+    TRITONSERVER_MetricsDelete = absent::TRITONSERVER_MetricsDelete;
+    TRITONSERVER_MetricsFormatted = absent::TRITONSERVER_MetricsFormatted;
     TRITONSERVER_ParameterBytesNew = parameter::bytes_new;
     TRITONSERVER_ParameterDelete = parameter::delete;
     TRITONSERVER_ParameterNew = parameter::new;
     TRITONSERVER_ParameterTypeString = names::parameter_type_string;
     TRITONSERVER_ResponseAllocatorDelete = in_process::allocator::delete;
     TRITONSERVER_ResponseAllocatorNew = in_process::allocator::new;
+    TRITONSERVER_ResponseAllocatorSetBufferAttributesFunction = absent::TRITONSERVER_ResponseAllocatorSetBufferAttributesFunction;
     TRITONSERVER_ResponseAllocatorSetQueryFunction = in_process::allocator::set_query_function;
+    TRITONSERVER_ServerDelete = absent::TRITONSERVER_ServerDelete;
     TRITONSERVER_ServerInferAsync = in_process::server::infer_async;
     TRITONSERVER_ServerIsLive = in_process::server::is_live;
+    TRITONSERVER_ServerIsReady = absent::TRITONSERVER_ServerIsReady;
+    TRITONSERVER_ServerLoadModel = absent::TRITONSERVER_ServerLoadModel;
     TRITONSERVER_ServerLoadModelWithParameters = in_process::server::load_model_with_parameters;
+    TRITONSERVER_ServerMetadata = absent::TRITONSERVER_ServerMetadata;
+    TRITONSERVER_ServerMetrics = absent::TRITONSERVER_ServerMetrics;
     TRITONSERVER_ServerModelBatchProperties = in_process::server::model_batch_properties;
+    TRITONSERVER_ServerModelConfig = absent::TRITONSERVER_ServerModelConfig;
+    TRITONSERVER_ServerModelIndex = absent::TRITONSERVER_ServerModelIndex;
     TRITONSERVER_ServerModelIsReady = in_process::server::model_is_ready;
+    TRITONSERVER_ServerModelMetadata = absent::TRITONSERVER_ServerModelMetadata;
+    TRITONSERVER_ServerModelStatistics = absent::TRITONSERVER_ServerModelStatistics;
     TRITONSERVER_ServerModelTransactionProperties = in_process::server::model_transaction_properties;
+    TRITONSERVER_ServerNew = absent::TRITONSERVER_ServerNew;
+    TRITONSERVER_ServerOptionsAddRateLimiterResource = absent::TRITONSERVER_ServerOptionsAddRateLimiterResource;
+    TRITONSERVER_ServerOptionsDelete = absent::TRITONSERVER_ServerOptionsDelete;
+    TRITONSERVER_ServerOptionsNew = absent::TRITONSERVER_ServerOptionsNew;
+    TRITONSERVER_ServerOptionsSetBackendConfig = absent::TRITONSERVER_ServerOptionsSetBackendConfig;
+    TRITONSERVER_ServerOptionsSetBackendDirectory = absent::TRITONSERVER_ServerOptionsSetBackendDirectory;
+    TRITONSERVER_ServerOptionsSetBufferManagerThreadCount = absent::TRITONSERVER_ServerOptionsSetBufferManagerThreadCount;
+    TRITONSERVER_ServerOptionsSetCacheConfig = absent::TRITONSERVER_ServerOptionsSetCacheConfig;
+    TRITONSERVER_ServerOptionsSetCacheDirectory = absent::TRITONSERVER_ServerOptionsSetCacheDirectory;
+    TRITONSERVER_ServerOptionsSetCpuMetrics = absent::TRITONSERVER_ServerOptionsSetCpuMetrics;
+    TRITONSERVER_ServerOptionsSetCudaMemoryPoolByteSize = absent::TRITONSERVER_ServerOptionsSetCudaMemoryPoolByteSize;
+    TRITONSERVER_ServerOptionsSetCudaVirtualAddressSize = absent::TRITONSERVER_ServerOptionsSetCudaVirtualAddressSize;
+    TRITONSERVER_ServerOptionsSetEnablePeerAccess = absent::TRITONSERVER_ServerOptionsSetEnablePeerAccess;
+    TRITONSERVER_ServerOptionsSetExitOnError = absent::TRITONSERVER_ServerOptionsSetExitOnError;
+    TRITONSERVER_ServerOptionsSetExitTimeout = absent::TRITONSERVER_ServerOptionsSetExitTimeout;
+    TRITONSERVER_ServerOptionsSetGpuMetrics = absent::TRITONSERVER_ServerOptionsSetGpuMetrics;
+    TRITONSERVER_ServerOptionsSetHostPolicy = absent::TRITONSERVER_ServerOptionsSetHostPolicy;
+    TRITONSERVER_ServerOptionsSetLogError = absent::TRITONSERVER_ServerOptionsSetLogError;
+    TRITONSERVER_ServerOptionsSetLogFile = absent::TRITONSERVER_ServerOptionsSetLogFile;
+    TRITONSERVER_ServerOptionsSetLogFormat = absent::TRITONSERVER_ServerOptionsSetLogFormat;
+    TRITONSERVER_ServerOptionsSetLogInfo = absent::TRITONSERVER_ServerOptionsSetLogInfo;
+    TRITONSERVER_ServerOptionsSetLogVerbose = absent::TRITONSERVER_ServerOptionsSetLogVerbose;
+    TRITONSERVER_ServerOptionsSetLogWarn = absent::TRITONSERVER_ServerOptionsSetLogWarn;
+    TRITONSERVER_ServerOptionsSetMetrics = absent::TRITONSERVER_ServerOptionsSetMetrics;
+    TRITONSERVER_ServerOptionsSetMetricsConfig = absent::TRITONSERVER_ServerOptionsSetMetricsConfig;
+    TRITONSERVER_ServerOptionsSetMetricsInterval = absent::TRITONSERVER_ServerOptionsSetMetricsInterval;
+    TRITONSERVER_ServerOptionsSetMinSupportedComputeCapability = absent::TRITONSERVER_ServerOptionsSetMinSupportedComputeCapability;
+    TRITONSERVER_ServerOptionsSetModelConfigName = absent::TRITONSERVER_ServerOptionsSetModelConfigName;
+    TRITONSERVER_ServerOptionsSetModelControlMode = absent::TRITONSERVER_ServerOptionsSetModelControlMode;
+    TRITONSERVER_ServerOptionsSetModelLoadDeviceLimit = absent::TRITONSERVER_ServerOptionsSetModelLoadDeviceLimit;
+    TRITONSERVER_ServerOptionsSetModelLoadRetryCount = absent::TRITONSERVER_ServerOptionsSetModelLoadRetryCount;
+    TRITONSERVER_ServerOptionsSetModelLoadThreadCount = absent::TRITONSERVER_ServerOptionsSetModelLoadThreadCount;
+    TRITONSERVER_ServerOptionsSetModelNamespacing = absent::TRITONSERVER_ServerOptionsSetModelNamespacing;
+    TRITONSERVER_ServerOptionsSetModelRepositoryPath = absent::TRITONSERVER_ServerOptionsSetModelRepositoryPath;
+    TRITONSERVER_ServerOptionsSetPinnedMemoryPoolByteSize = absent::TRITONSERVER_ServerOptionsSetPinnedMemoryPoolByteSize;
+    TRITONSERVER_ServerOptionsSetRateLimiterMode = absent::TRITONSERVER_ServerOptionsSetRateLimiterMode;
+    TRITONSERVER_ServerOptionsSetRepoAgentDirectory = absent::TRITONSERVER_ServerOptionsSetRepoAgentDirectory;
+    TRITONSERVER_ServerOptionsSetResponseCacheByteSize = absent::TRITONSERVER_ServerOptionsSetResponseCacheByteSize;
+    TRITONSERVER_ServerOptionsSetServerId = absent::TRITONSERVER_ServerOptionsSetServerId;
+    TRITONSERVER_ServerOptionsSetStartupModel = absent::TRITONSERVER_ServerOptionsSetStartupModel;
+    TRITONSERVER_ServerOptionsSetStrictModelConfig = absent::TRITONSERVER_ServerOptionsSetStrictModelConfig;
+    TRITONSERVER_ServerOptionsSetStrictReadiness = absent::TRITONSERVER_ServerOptionsSetStrictReadiness;
+    TRITONSERVER_ServerPollModelRepository = absent::TRITONSERVER_ServerPollModelRepository;
+    TRITONSERVER_ServerRegisterModelRepository = absent::TRITONSERVER_ServerRegisterModelRepository;
+    TRITONSERVER_ServerSetExitTimeout = absent::TRITONSERVER_ServerSetExitTimeout;
+    TRITONSERVER_ServerStop = absent::TRITONSERVER_ServerStop;
     TRITONSERVER_ServerUnloadModel = in_process::server::unload_model;
     TRITONSERVER_ServerUnloadModelAndDependents = in_process::server::unload_model_and_dependents;
+    TRITONSERVER_ServerUnregisterModelRepository = absent::TRITONSERVER_ServerUnregisterModelRepository;
     TRITONSERVER_StringToDataType = names::string_to_data_type;
 }
 
@@ -230,7 +309,9 @@ mod tests {
     fn all_functions_that_backends_import_are_there() {
         assert!(NAMES.is_sorted());
         let of = |prefix: &str| NAMES.iter().filter(|name| name.starts_with(prefix)).count();
-        assert_eq!((of("TRITONBACKEND_"), of("TRITONSERVER_"), COUNT), (91, 94, 185));
+        assert_eq!((of("TRITONBACKEND_"), of("TRITONSERVER_"), COUNT), (91, 172, 263));
         assert!(is_there("TRITONBACKEND_ApiVersion") && !is_there("TRITONBACKEND_Initialize"));
+        // What servers and agents of repositories are made of, which no backend imports.
+        assert!(!is_there("TRITONCACHE_ApiVersion") && !is_there("TRITONREPOAGENT_ApiVersion"));
     }
 }

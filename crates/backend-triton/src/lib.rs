@@ -3,7 +3,7 @@
 //! Triton has a C interface between its server and its backends, which this crate has the server's side of:
 //!
 //! - `library`: where the library of a backend is, what it wants, and how the functions of the interface are given to it;
-//! - `exports`: the table of these functions;
+//! - `exports`: the table of these functions, and `absent`: those of them that only say that they are not supported;
 //! - `border`: what holds for all of them: handles that are checked, pointers that may be NULL, panics that do not leave;
 //! - `objects`, `life`, `request`, `response`: the functions, by what they are about;
 //! - `in_process`: those by which a model makes requests to other models;
@@ -14,6 +14,7 @@
 #![warn(missing_docs)]
 #![deny(improper_ctypes_definitions)]
 
+mod absent;
 mod border;
 mod counters;
 mod exports;

@@ -4,6 +4,7 @@ mod elf;
 mod entry_points;
 mod exceptions;
 mod given_up;
+mod namesakes;
 mod regions;
 mod search;
 mod semaphores;
@@ -73,7 +74,9 @@ fn opened(path: &Path) -> Result<(Library, Wanted)> {
     for name in &wanted.server_libraries {
         stand_in::provide(name).map_err(refused)?;
     }
+    let hidden = namesakes::hide(path);
     let library = hippocamp_engine_library::open(path).map_err(refused)?;
+    drop(hidden);
     Ok((library, wanted))
 }
 

@@ -75,6 +75,34 @@ pub(crate) extern "C" fn instance_group_kind_string(number: u32) -> *const c_cha
     })
 }
 
+pub(crate) extern "C" fn trace_level_string(number: u32) -> *const c_char {
+    address(match number {
+        0 => c"DISABLED",
+        1 => c"MIN",
+        2 => c"MAX",
+        4 => c"TIMESTAMPS",
+        8 => c"TENSORS",
+        _ => c"<unknown>",
+    })
+}
+
+pub(crate) extern "C" fn trace_activity_string(number: u32) -> *const c_char {
+    const NAMES: [&CStr; 11] = [
+        c"REQUEST_START",
+        c"QUEUE_START",
+        c"COMPUTE_START",
+        c"COMPUTE_INPUT_END",
+        c"COMPUTE_OUTPUT_START",
+        c"COMPUTE_END",
+        c"REQUEST_END",
+        c"TENSOR_QUEUE_INPUT",
+        c"TENSOR_BACKEND_INPUT",
+        c"TENSOR_BACKEND_OUTPUT",
+        c"CUSTOM_ACTIVITY",
+    ];
+    address(NAMES.get(number as usize).copied().unwrap_or(c"<unknown>"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -79,6 +79,11 @@ pub(crate) extern "C" fn spawn_child_trace(
     })
 }
 
+/// Deletes a trace that the backend has not given away. NULL is nothing.
+pub(crate) extern "C" fn delete(trace: Ref<TraceObject>) -> Returned {
+    call("TRITONSERVER_InferenceTraceDelete", || trace.remove_unless_null())
+}
+
 /// Notes a moment by the backend's own name for it, at a time of the monotonic clock.
 pub(crate) extern "C" fn report_activity(
     trace: Ref<TraceObject>,

@@ -49,6 +49,24 @@ impl Backends {
         library
     }
 
+    /// Compiles the backend `own_library` with the library beside it. Returns another version of that, elsewhere and under another file
+    /// name.
+    pub(crate) fn compile_with_own_library(&self) -> PathBuf {
+        let source = source("own_library.c");
+        let backend = self.compile("own_library", &source, "libtritonserver.so");
+        let folder = backend.parent().expect("it has a folder");
+        let elsewhere = self.folder.path().join("engine.so");
+        let beside = folder.join("libonnxruntime.so.1");
+        for (version, library) in [("-DVERSION=1", &elsewhere), ("-DVERSION=2", &beside)] {
+            compile(
+                &["-shared", "-fPIC", "-Wl,-soname,libonnxruntime.so.1", version, "-o"],
+                &[library, &source],
+            );
+        }
+        compile(&["-shared", "-fPIC", "-Wl,-rpath,$ORIGIN", "-o"], &[&backend, &source, &beside]);
+        elsewhere
+    }
+
     pub(crate) fn settings(&self) -> HostSettings {
         HostSettings { backend_directory: self.folder.path().to_owned(), ..HostSettings::default() }
     }
