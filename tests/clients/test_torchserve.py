@@ -256,6 +256,22 @@ def test_a_snapshot_of_torchserve_is_served(tmp_path):
         assert "'job_queue_sise' has no effect: was 'job_queue_size' meant?" in log
 
 
+def test_a_server_that_is_killed_leaves_no_files_behind_the_next_start(tmp_path):
+    store, temporary = tmp_path / "store", tmp_path / "tmp"
+    store.mkdir()
+    temporary.mkdir()
+    make_mar(store, "simple", "simple", "base_handler")
+    variables = {"TMPDIR": str(temporary)}
+    server = ServerProcess(store, flags=FLAGS, variables=variables).start()
+    server.process.kill()
+    server.process.wait()
+    (left,) = os.listdir(temporary)
+    with ServerProcess(store, flags=FLAGS, variables=variables) as again:
+        (own,) = os.listdir(temporary)
+        assert own != left and f"deleted {temporary / left}" in again.log()
+    assert os.listdir(temporary) == []
+
+
 def test_an_archive_that_is_not_served_leaves_nothing(served, tmp_path):
     temporary = set(os.listdir("/tmp"))
     for url in ("nope.mar", "face.mar&handler=text_classifier"):

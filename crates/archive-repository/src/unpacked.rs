@@ -4,12 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use hippocamp_archive::{Archive, Content, ServedModel};
-use hippocamp_repository::{RemoteFault, Snapshot};
-use tempfile::TempDir;
+use hippocamp_repository::{RemoteFault, Snapshot, TemporaryFolder};
 
 /// A folder with the files of one model. It is deleted when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Unpacked(TempDir);
+pub(crate) struct Unpacked(TemporaryFolder);
 
 impl Snapshot for Unpacked {
     fn path(&self) -> &Path {
@@ -19,8 +18,8 @@ impl Snapshot for Unpacked {
 
 /// Unpacks what a model needs, and nothing else. If it fails, nothing is left.
 pub(crate) fn unpack(archive: &Path, model: &ServedModel) -> Result<Unpacked, RemoteFault> {
-    let folder = TempDir::with_prefix("hippocamp-")
-        .map_err(|error| RemoteFault(format!("no temporary folder: {error}")))?;
+    let folder =
+        TemporaryFolder::new().map_err(|error| RemoteFault(format!("no temporary folder: {error}")))?;
     let failed = |error: std::io::Error| RemoteFault(format!("its files cannot be written: {error}"));
     fs::write(folder.path().join("config.pbtxt"), model.config_text()).map_err(failed)?;
     let mut opened = None;

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hippocamp_backend::{Error, Result};
-use hippocamp_repository::{Fingerprint, ModelFolder, Snapshot, config_fingerprint};
-use tempfile::TempDir;
+use hippocamp_repository::{Fingerprint, ModelFolder, Snapshot, TemporaryFolder, config_fingerprint};
 
 use crate::settings::Repositories;
 
@@ -70,7 +69,7 @@ pub enum ModelFiles {
 /// A temporary folder with the model files of a load request. It is deleted on drop.
 #[derive(Debug)]
 pub struct OverrideFolder {
-    directory: TempDir,
+    directory: TemporaryFolder,
 }
 
 impl OverrideFolder {
@@ -89,7 +88,7 @@ impl OverrideFolder {
             Error::internal(format!("failed to write the override files of model '{name}': {e}"))
                 .with_source(e)
         };
-        let directory = TempDir::with_prefix("hippocamp-").map_err(failed)?;
+        let directory = TemporaryFolder::new().map_err(failed)?;
         for (path, content) in files {
             let path = directory.path().join(path);
             if let Some(parent) = path.parent() {

@@ -13,10 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hippocamp_repository::{RemoteFault, Snapshot};
+use hippocamp_repository::{RemoteFault, Snapshot, TemporaryFolder};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
 use crate::error::disk;
 use crate::listing::{ListedObject, ModelListing};
@@ -32,7 +31,7 @@ pub(crate) struct Cache {
     /// Locked for as long as this process uses the folder.
     _lock: File,
     /// Goes with the cache, unless the user named a folder of his own.
-    temporary: Mutex<Option<TempDir>>,
+    temporary: Mutex<Option<TemporaryFolder>>,
 }
 
 impl Cache {
@@ -50,7 +49,7 @@ impl Cache {
             }
             Some(folder) => (folder.join(folder_name(location)), None),
             None => {
-                let made = TempDir::with_prefix("hippocamp-store-");
+                let made = TemporaryFolder::new();
                 let made = made.map_err(|e| failed(&std::env::temp_dir(), e.to_string()))?;
                 (made.path().join(folder_name(location)), Some(made))
             }

@@ -3,7 +3,7 @@
 //! [`scan()`] reads the folders, [`plan()`] compares the loaded models with them, and [`select_versions`] applies a version
 //! policy. [`Dependencies`] gives the order in which ensembles and their models are loaded. Only scans read the disk, and
 //! nothing here loads a model. A repository in a remote store is a [`RemoteRepository`], which lists its models and fetches
-//! one at a time into a folder that does not change.
+//! one at a time into a folder that does not change; what is made for a while only is in a [`TemporaryFolder`].
 
 mod advice;
 mod dependencies;
@@ -15,6 +15,7 @@ mod namespace;
 mod plan;
 mod scan;
 mod survey;
+mod temporary;
 mod transaction;
 mod version_policy;
 
@@ -30,5 +31,6 @@ pub use scan::{
     find_step, list, scan,
 };
 pub use survey::Survey;
+pub use temporary::TemporaryFolder;
 pub use transaction::{Outcome, Transaction, transactions};
 pub use version_policy::select_versions;
