@@ -7,12 +7,13 @@ use hippocamp_backend::{Error, Result};
 use crate::values::{COUNT, FLAG, parse_count, parse_flag};
 
 /// Keys that Triton's server gives to every backend, or that others of it read.
-const OF_ALL: [&str; 5] = [
+const OF_ALL: [&str; 6] = [
     "default_max_batch_size",
     "auto_complete_config",
     "backend_directory",
     "min_compute_capability",
     "enable_memory_tracker",
+    "triton_backend_memory_tracker",
 ];
 
 /// One `--backend-config=BACKEND,KEY=VALUE`.
@@ -116,6 +117,7 @@ mod tests {
     #[test]
     fn passes_over_what_others_read_and_nothing_else() {
         option("default-max-batch-size", "8").pass_over(&[], "library").unwrap();
+        option("triton-backend-memory-tracker", "true").pass_over(&[], "library").unwrap();
         option("gpu-memory-fraction", "1").pass_over(&["gpu_memory_fraction"], "library").unwrap();
         assert_eq!(
             option("gpu-memory", "1")
