@@ -48,6 +48,8 @@ struct Call<W> {
     from: Execution,
     parts: Vec<Part>,
     way: W,
+    /// It was queued, and was not refused: before that it is not waited for.
+    is_checked: bool,
 }
 
 /// What a version does for a call: all, or a step of an ensemble.
@@ -231,7 +233,7 @@ impl<W> Graph<W> {
         };
         let parts = steps.iter().filter_map(part).collect();
         let number = self.number();
-        self.calls.insert(number, Call { from, parts, way });
+        self.calls.insert(number, Call { from, parts, way, is_checked: false });
         Some(number)
     }
 
@@ -287,8 +289,9 @@ impl<W> Graph<W> {
         }
     }
 
-    /// Whether a call would never be answered. Then it is removed.
+    /// Whether a call would never be answered. Then it is removed. Of several that are made at once the last one is that which closes a circle.
     pub(super) fn closes_a_circle(&mut self, call: u64) -> Option<Stuck> {
+        self.calls.get_mut(&call)?.is_checked = true;
         let stuck = self.stuck(call)?;
         self.calls.remove(&call).map(|_| stuck)
     }
@@ -315,7 +318,7 @@ impl<W> Graph<W> {
     /// The instances that wait for one another: the largest set of those each of which has made a call that none but one of them could
     /// answer. `ordered` says whether the order of responses counts.
     fn waiting(&self, ordered: bool) -> BTreeSet<u64> {
-        let calls: Vec<&Call<W>> = self.calls.values().filter(|call| call.from.runs()).collect();
+        let calls: Vec<&Call<W>> = self.calls.values().filter(|call| call.is_checked && call.from.runs()).collect();
         let mut waiting: BTreeSet<u64> = calls.iter().map(|call| call.from.by.number).collect();
         loop {
             let is_blocked =
