@@ -5,8 +5,8 @@
 #          converters last, division and remainders below zero, resizing by all rules and INT64, is right here.
 # Seen:    non_max_suppression of at most ten boxes that keeps three gives ten indices, of which seven are 0: the best box eight times; and it drops a
 #          box that overlaps by the threshold itself. tensor_scatter_nd_update multiplies by 0 what it replaces, and adds: NaN stays and
-#          infinity becomes NaN, and of two updates of one place comes their sum less the old number. softplus is inf from 89 on and log_sigmoid -inf below -88, and the maximum of numbers
-#          with a NaN is that of the others. Conversion and run say nothing.
+#          infinity becomes NaN, and of two updates of one place comes their sum less the old number. softplus is inf from 89 on
+#          and log_sigmoid -inf below -88, and the maximum of numbers with a NaN is that of the others. Conversion and run say nothing.
 # Follows: detectors take the number of boxes as an output (non_max_suppression_padded), not the length; a model that clears NaN by updates
 #          does so before it, with where. The SavedModel that it was converted from has none of this.
 #
