@@ -11,6 +11,7 @@ mod python;
 mod settings;
 mod strategy;
 mod terminated;
+mod threads;
 mod told;
 mod watchdog;
 

@@ -304,6 +304,42 @@ async fn an_exception_that_leaves_a_finalization_ends_its_thread_and_nothing_els
 }
 
 #[tokio::test]
+async fn an_exception_that_ends_a_thread_of_an_instance_ends_that_instance_and_nothing_else() {
+    let stubs = Stubs::new();
+    let (server, faults) = stubs.start(&["m", "other"]).await;
+    assert_eq!(faults, [""; 0]);
+    for times in 1..=2 {
+        stubs.hang("terminate_listener", true);
+        assert_eq!(stubs.event("Terminates", times).await, "now", "there is C++'s library");
+        // Its thread is waited for when the instance is finalized, and another one is made.
+        stubs.event("InstanceFinalized", times).await;
+        stubs.event("Stub", 2 + times).await;
+        for model in ["m", "other"] {
+            becomes_ready(&server, model, true).await;
+            assert_eq!(infer(&server, model).await.0, 200);
+        }
+    }
+    assert!(server.stop(Duration::from_secs(30)).await);
+    assert_eq!(stubs.events().last().unwrap(), "Finalize -");
+}
+
+#[tokio::test]
+async fn an_exception_that_leaves_an_execution_loses_its_thread_and_nothing_else() {
+    let stubs = Stubs::new();
+    let (server, faults) = stubs.start(&["m", "other"]).await;
+    assert_eq!(faults, [""; 0]);
+    stubs.hang("terminate_execute", true);
+    assert_eq!(infer(&server, "m").await.0, 200, "it is answered before");
+    assert_eq!(stubs.event("Terminates", 1).await, "now", "there is C++'s library");
+    assert_eq!(infer(&server, "other").await.0, 200);
+    stubs.event("Stub", 3).await;
+    becomes_ready(&server, "m", true).await;
+    assert_eq!(infer(&server, "m").await.0, 200);
+    assert!(metric(&server, "nv_backend_calls_left_alone ").await >= 1.0);
+    assert!(server.stop(Duration::from_secs(30)).await);
+}
+
+#[tokio::test]
 async fn an_execution_that_waits_for_a_process_which_has_ended_does_not_keep_its_instance() {
     let stubs = Stubs::new();
     let (server, faults) = stubs.start(&["m"]).await;

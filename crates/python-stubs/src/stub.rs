@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::ends::{self, AwaitedEnd};
 use crate::processes;
@@ -62,6 +62,12 @@ impl Stub {
         self.region.as_deref()
     }
 
+    /// Ends it, if it has not ended.
+    pub fn kill(&self) {
+        // No other process can have its number as long as this one's descriptor is open.
+        let _ = pidfd_send_signal(&self.process, Signal::KILL);
+    }
+
     /// Has `call` be called when it has ended, so long `after` that, once, on a thread that has others to watch: it has to be quick.
     /// Not when what is returned has been dropped.
     pub fn when_ended(&self, after: Duration, call: impl FnOnce() + Send + 'static) -> AwaitedEnd {
@@ -100,7 +106,7 @@ mod tests {
     fn each_stub_is_found_once_and_its_end_is_seen() {
         let region = format!("test_{:016x}_", fastrand::u64(..));
         let of = |instance, version| start(&region, instance, version);
-        let mut children = [of("m_0_0", 1), of("m_0_0", 1), of("m_0_1", 1), of("m_0_0", 2)];
+        let children = [of("m_0_0", 1), of("m_0_0", 1), of("m_0_1", 1), of("m_0_0", 2)];
         let folder = Path::new("/models/m/1");
         let mut found = Vec::new();
         while found.len() < 2 {
@@ -112,9 +118,7 @@ mod tests {
 
         let mut stubs = found.into_iter();
         let (first, second) = (stubs.next().unwrap(), stubs.next().unwrap());
-        let of_first =
-            children.iter_mut().find(|child| i64::from(child.id()) == i64::from(first.pid())).unwrap();
-        of_first.kill().unwrap();
+        first.kill();
         while first.is_alive() {}
         assert!(second.is_alive());
         for mut child in children {

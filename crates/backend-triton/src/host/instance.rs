@@ -20,6 +20,7 @@ use super::loaded::LoadedBackend;
 use super::model::Version;
 use super::pace::Pace;
 use super::python;
+use super::threads::InstanceThreads;
 use super::told::{Parts, Told};
 use super::watchdog::{self, Abandoned, Awaited};
 use crate::border::{InstanceKind, Owned, Ref, own, text};
@@ -68,6 +69,8 @@ pub(super) struct InstanceParts {
     version: Arc<Version>,
     /// The process of an instance of a Python model, once it is started.
     stub: OnceLock<Arc<Stub>>,
+    /// Those which the backend has started for it, if they can be told from others.
+    threads: OnceLock<Arc<InstanceThreads>>,
     /// Has what the process had be answered, whatever the instance's thread does.
     abandoning: OnceLock<AwaitedEnd>,
     /// Whether an execution was given up.
@@ -103,6 +106,7 @@ impl TritonInstance {
             names: Arc::new(TensorNames::new(&spec.interface, &spec.config)),
             version: Arc::clone(version),
             stub: OnceLock::new(),
+            threads: OnceLock::new(),
             abandoning: OnceLock::new(),
             is_stuck: AtomicBool::new(false),
             waiting: (is_python && !is_decoupled).then(|| version.object.server.caller.instance()),
@@ -154,6 +158,8 @@ impl TritonInstance {
     ) {
         let _alone = self.device.as_ref().map(|device| device.lock());
         let call = || execute(&self.known.backend().entry_points, self.known.object.as_ref(), requests);
+        let threads = self.known.threads.get();
+        let call = || threads.map_or_else(call, |threads| threads.execute(call));
         let executing = self.known.waiting.as_ref().map(|waiting| waiting.execution(called));
         let executed = match &mut self.shared_core {
             Some(shared) => shared.execute(call),
@@ -315,6 +321,10 @@ fn initialized(parts: InstanceParts, name: &str) -> Result<Told<InstanceParts>> 
         if let Some(waiting) = &known.waiting {
             waiting.name_thread(&known.name());
         }
+        if let Some(python) = &known.backend().python {
+            let threads = InstanceThreads::of_this_thread(python, &known.name(), known.waiting.is_some());
+            threads.and_then(|threads| known.threads.set(threads).ok());
+        }
         call_if_there(known.backend().entry_points.instance_initialize, known.object.as_ref())?;
         // It may have ended by now, which is noticed as any other end.
         if let Some(stub) = known.backend().python.as_ref().and_then(|python| python.stub_of_this_thread()) {
@@ -334,7 +344,7 @@ fn initialized(parts: InstanceParts, name: &str) -> Result<Told<InstanceParts>> 
         python.swept_up(&abandoned);
         python::did_not_start(name, &abandoned)
     })?;
-    result?;
+    result.inspect_err(|error| python.explain(error, &known.version.object))?;
     if known.stub.get().is_none()
         && let Some(stub) = python.stub_of(name, &folder)
     {
@@ -351,7 +361,11 @@ impl InstanceParts {
         let abandoning = stub.when_ended(ABANDONED, move || outstanding.abandon(&error));
         // Both were empty.
         let _ = self.abandoning.set(abandoning);
-        let _ = self.stub.set(Arc::new(stub));
+        let stub = Arc::new(stub);
+        if let Some(threads) = self.threads.get() {
+            threads.belong_to(&stub);
+        }
+        let _ = self.stub.set(stub);
     }
 }
 

@@ -144,7 +144,7 @@ impl TritonModel {
             }
             python::did_not_start(name, &abandoned)
         })?;
-        result
+        result.inspect_err(|error| python.explain(error, &self.version.object))
     }
 
     fn set(&self) -> Option<Arc<ModelConfig>> {

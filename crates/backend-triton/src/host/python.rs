@@ -16,6 +16,7 @@ use super::HostSettings;
 use super::left_alone;
 use super::watchdog::{Abandoned, Awaited};
 use crate::library::{Found, PYTHON, PYTHON_LIBRARY};
+use crate::life::ModelObject;
 
 /// The setting of the Python backend that names its regions.
 const PREFIX_SETTING: &str = "shm-region-prefix-name";
@@ -108,6 +109,34 @@ impl Python {
         )))
     }
 
+    /// Says where a module is looked for that a model imports and that is not there.
+    pub(super) fn explain(&self, error: &Error, model: &ModelObject) {
+        let Some(module) = missing_module(error.message()) else { return };
+        let folder = model.folder.to_string_lossy();
+        let environment = environment(&model.config.lock().config, Path::new(&*folder));
+        let own = || Some(self.folder.join("environment")).filter(|own| own.is_dir());
+        let model = model.name.to_string_lossy();
+        // Stubs up to Triton 24.10 need the older one.
+        let package = if module == "numpy" { "'numpy<2'" } else { module };
+        match environment.or_else(own) {
+            Some(packed) if packed.is_file() => {
+                warn!(
+                    "model '{model}' imports '{module}', which is not in its environment, {}",
+                    packed.display()
+                );
+            }
+            found => {
+                let python = found.map(|folder| folder.join("bin/python3")).or_else(first_python);
+                let python = python.unwrap_or("python3".into());
+                let python = python.display();
+                warn!(
+                    "model '{model}' imports '{module}', and its packages are those of {python}: {python} -m pip install \
+                     {package}"
+                );
+            }
+        }
+    }
+
     /// What an initialization waits for. Fails if too many of them have never returned.
     pub(super) fn awaited(&self) -> Result<Awaited> {
         left_alone::check()?;
@@ -118,7 +147,12 @@ impl Python {
 
     /// The stub that the calling thread has started, whether it lives or not; `None` where the kernel does not tell.
     pub(super) fn stub_of_this_thread(&self) -> Option<Stub> {
-        Children::of_thread(this_thread(), self.host.as_ref()?.region_prefix()).stub()
+        self.stub_of_thread(this_thread())
+    }
+
+    /// The same of another thread.
+    pub(super) fn stub_of_thread(&self, thread: i32) -> Option<Stub> {
+        Children::of_thread(thread, self.host.as_ref()?.region_prefix()).stub()
     }
 
     /// Removes what a call has left that did not return. Memory goes with the process only: the call has it mapped.
@@ -179,8 +213,32 @@ pub(super) fn ended(instance: &str) -> Error {
     Error::unavailable(format!("the process of the Python model instance '{instance}' has ended"))
 }
 
+/// The module that an import has not found: the package that has it may have another name.
+fn missing_module(message: &str) -> Option<&str> {
+    let (module, _) = message.split_once("ModuleNotFoundError: No module named '")?.1.split_once('\'')?;
+    module.split('.').next()
+}
+
+/// The Python whose packages stubs use that have no environment of their own.
+fn first_python() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join("python3")).find(|python| python.is_file())
+}
+
 /// The environment that the model's config names.
 fn environment(config: &ModelConfig, folder: &Path) -> Option<PathBuf> {
     let named = &config.parameters.get(ENVIRONMENT)?.string_value;
     (!named.is_empty()).then(|| named.replace(MODEL_FOLDER, &folder.to_string_lossy()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_module_of_a_failed_import_is_known() {
+        let told = "ModuleNotFoundError: No module named 'a.b'\n\nAt:\n  /m/1/model.py(1): <module>\n";
+        assert_eq!(missing_module(told), Some("a"));
+        assert_eq!(missing_module("ImportError: cannot import name 'x' from 'y'"), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! Exceptions that leave a destructor of the Python backend. C++ ends the process for them, `std::terminate`: a stub that crashes while
 //! it ends can so take the server along, as locks in its shared memory are no locks any more (`boost::interprocess::lock_exception`
 //! out of `StubLauncher::TerminateStub`). On threads that are made for one call of the backend, only the thread ends: it stays where it
-//! is, as one whose call never returns.
+//! is, as one whose call never returns. Threads that the backend has started end with their instance.
 
 #![allow(unsafe_code, reason = "sets a function of C++'s library")]
 
@@ -13,6 +13,7 @@ use std::thread;
 
 use tracing::error;
 
+use super::threads;
 use crate::library::cpp_library;
 
 type Handler = extern "C" fn();
@@ -64,6 +65,7 @@ extern "C" fn terminated() {
             thread::park();
         }
     }
+    threads::end_this_thread();
     if let Some(Some(before)) = BEFORE.get() {
         before();
     }

@@ -52,7 +52,10 @@ pub(crate) extern "C" fn input_by_index(request: Request, index: u32, input: Out
 
 #[cold]
 fn no_input(request: &RequestObject, index: u32) -> Error {
-    misuse(format!("out of bounds index {index}: request has {} inputs", request.inputs.len()))
+    // Backends ask for the first one without asking how many there are, and clients get the error: all may be optional.
+    let (id, count) = (request.id().to_string_lossy(), request.inputs.len());
+    let id = if id.is_empty() { "<id_unknown>" } else { &id };
+    Error::invalid_arg(format!("[request id: {id}] out of bounds index {index}: request has {count} inputs"))
 }
 
 pub(crate) extern "C" fn output_count(request: Request, count: Out<u32>) -> Returned {

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -65,17 +66,17 @@ static void wait_for_ever(S kind) {
   note("Woken", kind);
 }
 
-/* Ends as by an exception that leaves a destructor, if there is a file `terminate`. */
-static void terminate(void) {
+/* Ends as by an exception that nobody catches, if there is a file of that name; once if it is `once`. */
+static void terminate(S name, bool once) {
   char path[4200];
-  snprintf(path, sizeof path, "%s/terminate", folder);
-  if (access(path, F_OK)) return;
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  if (once ? unlink(path) : access(path, F_OK)) return;
   void *library = dlopen("libstdc++.so.6", RTLD_NOW), *function = library ? dlsym(library, "_ZSt9terminatev") : NULL;
   note("Terminates", function ? "now" : "not");
   if (function) ((void (*)(void))function)();
 }
 
-struct stub { pid_t pid; char region[512]; };
+struct stub { pid_t pid; char region[512]; pthread_t listener; bool ends; };
 
 /* A process with the arguments of a stub, which executes when this returns, as a stub has said a first word by then. */
 static struct stub *start(S kind, S name, S version_folder) {
@@ -102,8 +103,22 @@ static struct stub *start(S kind, S name, S version_folder) {
   return stub;
 }
 
+/* The thread that hears what a stub has to say. */
+static void *listen_to(void *of) {
+  struct stub *stub = of;
+  while (!__atomic_load_n(&stub->ends, __ATOMIC_ACQUIRE)) {
+    terminate("terminate_listener", true);
+    usleep(2000);
+  }
+  return NULL;
+}
+
 static void stop(struct stub *stub) {
   char path[600];
+  if (stub->listener) {
+    __atomic_store_n(&stub->ends, true, __ATOMIC_RELEASE);
+    pthread_join(stub->listener, NULL);
+  }
   kill(stub->pid, 9);
   waitpid(stub->pid, NULL, 0);
   snprintf(path, sizeof path, "/dev/shm/%s", stub->region);
@@ -134,6 +149,7 @@ E TRITONBACKEND_ModelInstanceInitialize(H instance) {
   TRY(TRITONBACKEND_ModelRepository(model, &kind, &repository));
   snprintf(version, sizeof version, "%s/1", repository);
   struct stub *stub = start("Stub", name, version);
+  if (pthread_create(&stub->listener, NULL, listen_to, stub)) abort();
   TRY(TRITONBACKEND_ModelInstanceSetState(instance, stub));
   hang("instance");
   wait_for_ever("instance");
@@ -148,7 +164,7 @@ E TRITONBACKEND_ModelInstanceFinalize(H instance) {
   hang("finalize");
   wait_for_ever("finalize");
   if (stub) stop(stub);
-  terminate();
+  terminate("terminate", false);
   note("InstanceFinalized", name);
   return NULL;
 }
@@ -185,5 +201,6 @@ E TRITONBACKEND_ModelInstanceExecute(H instance, H *requests, uint32_t count) {
     TRITONBACKEND_RequestRelease(requests[i], 1);
   }
   hang("execute");
+  terminate("terminate_execute", true);
   return NULL;
 }
