@@ -28,6 +28,9 @@ pub(super) struct Switches {
 const FORMATS: [(&str, LogFormat); 3] =
     [("default", LogFormat::Default), ("ISO8601", LogFormat::Iso8601), ("json", LogFormat::Json)];
 
+/// The target of what backends of Triton log, and models of its Python backend: their users want it as they want this server's.
+const TRITON_BACKEND: &str = "triton_backend";
+
 impl Switches {
     pub(super) fn new(args: &LoggingArgs) -> Switches {
         let place = FORMATS.iter().position(|(_, format)| *format == args.log_format);
@@ -52,7 +55,7 @@ impl Switches {
     fn wants(&self, event: &Metadata<'_>) -> bool {
         let verbose = self.verbose.load(Relaxed);
         // Debug and trace events of libraries are only logged at the highest verbosity.
-        let ours = event.target().starts_with("hippocamp");
+        let ours = event.target().starts_with("hippocamp") || event.target() == TRITON_BACKEND;
         match *event.level() {
             Level::ERROR => self.error.load(Relaxed),
             Level::WARN => self.warning.load(Relaxed),
@@ -174,15 +177,21 @@ mod tests {
             ] {
                 tracing::info!("what usually happens");
                 tracing::debug!("a detail");
+                tracing::info!(target: TRITON_BACKEND, "what a model says usually");
+                tracing::debug!(target: TRITON_BACKEND, "a detail of a model");
+                tracing::info!(target: "a_library", "what a library says usually");
                 assert!(switches.change(&change));
             }
             assert!(!switches.change(&LogChange::Format("JSON".to_owned())), "names have a case");
         });
         let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
-        let seen: Vec<(bool, bool)> =
-            text.lines().map(|line| (line.contains("detail"), line.starts_with('{'))).collect();
+        let of = |lines: Vec<&str>| -> Vec<(bool, bool)> {
+            lines.iter().map(|line| (line.contains("detail"), line.starts_with('{'))).collect()
+        };
+        let (models, own): (Vec<_>, Vec<_>) = text.lines().partition(|line| line.contains("model"));
+        let own = own.into_iter().filter(|line| !line.contains("library")).collect();
         let expected =
             [(false, false), (true, false), (false, false), (true, false), (false, true), (true, true)];
-        assert_eq!(seen, expected, "{text}");
+        assert_eq!((of(own), of(models)), (expected.to_vec(), expected.to_vec()), "{text}");
     }
 }
