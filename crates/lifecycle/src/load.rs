@@ -5,8 +5,9 @@
 //! one drains: it finishes the requests that it has (`retire.rs`). A failed load changes only the reason in the index.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hippocamp_backend::Error;
 use hippocamp_loading::LoadFailure;
@@ -18,6 +19,9 @@ use crate::jobs::Jobs;
 use crate::lifecycle::Lifecycle;
 use crate::overrides::LoadOverrides;
 use crate::turn::HeldTurn;
+
+/// After so long a load is said to go on, and again each time that it has taken twice as long.
+const SLOW: Duration = Duration::from_secs(15);
 
 impl Lifecycle {
     /// Loads a model, after its composing models if it is an ensemble, and routes requests to it. The load continues even if
@@ -89,7 +93,11 @@ impl Lifecycle {
         let name = job.name.clone();
         let _permit = self.load_permits.acquire().await;
         let begin = Instant::now();
-        let outcome = self.on_loading_thread(&name, move |lifecycle| lifecycle.load_now(&job)).await;
+        let load = self.on_loading_thread(&name, move |lifecycle| lifecycle.load_now(&job));
+        let outcome = while_slow(load, SLOW, |s| {
+            info!(model = name, s, "still loading: what loads it has not returned");
+        })
+        .await;
         let ms = begin.elapsed().as_millis();
         match &outcome {
             Ok(None) => {}
@@ -132,5 +140,35 @@ impl Lifecycle {
         }
         let lost = || Error::internal("the loading thread ended without a word");
         result.await.unwrap_or_else(|_| Err(LoadFailure::Config(lost())))
+    }
+}
+
+/// The outcome of a load, and `say` how many seconds it has taken while it takes long.
+async fn while_slow<T>(load: impl Future<Output = T>, mut after: Duration, mut say: impl FnMut(u64)) -> T {
+    let (mut load, begin) = (pin!(load), tokio::time::Instant::now());
+    loop {
+        match tokio::time::timeout_at(begin + after, &mut load).await {
+            Ok(outcome) => return outcome,
+            Err(_) => say(after.as_secs()),
+        }
+        after *= 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_load_that_takes_long_is_told_while_it_does() {
+        assert_eq!(while_slow(async { 7 }, SLOW, |_| unreachable!("it does not take long")).await, 7);
+        let (say, mut said) = tokio::sync::mpsc::unbounded_channel();
+        let load = async {
+            for _ in 0..3 {
+                assert_eq!(said.recv().await, Some(0));
+            }
+            8
+        };
+        assert_eq!(while_slow(load, Duration::from_millis(1), |s| say.send(s).unwrap()).await, 8);
     }
 }

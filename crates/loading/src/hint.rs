@@ -21,14 +21,13 @@ const TRITONS: [&str; 11] = [
 ];
 
 /// The platforms of Triton's configs.
-const PLATFORMS: [&str; 7] = [
+const PLATFORMS: [&str; 6] = [
     "onnxruntime_onnx",
     "tensorrt_plan",
     "tensorflow_graphdef",
     "tensorflow_savedmodel",
     "pytorch_libtorch",
     "ensemble",
-    "python",
 ];
 
 /// A suggestion for the user; `None` if there is none. `models` and `backends` are the names that exist on this server.
@@ -55,7 +54,10 @@ pub fn hint(kind: &FaultKind, models: &[&str], backends: &[&str]) -> Option<Stri
             ));
         }
         FaultKind::Expected { field, value } => return Some(format!("write {field}: {value}")),
-        FaultKind::UnknownPlatform { .. } => {
+        FaultKind::UnknownPlatform { wanted } => {
+            if TRITONS.contains(&wanted.as_str()) || backends.contains(&wanted.as_str()) {
+                return Some(format!("write backend: \"{wanted}\" in its place"));
+            }
             return meant(kind, models, backends).map(|meant| format!("write platform: \"{meant}\""));
         }
         FaultKind::GivenTwice => "leave one of them",
@@ -98,6 +100,7 @@ pub fn meant(kind: &FaultKind, models: &[&str], backends: &[&str]) -> Option<Str
         FaultKind::UnknownModel { wanted } => nearest(wanted, models.iter().copied()).map(str::to_owned),
         FaultKind::UnknownBackend { wanted } if TRITONS.contains(&wanted.as_str()) => None,
         FaultKind::UnknownBackend { wanted } => nearest(wanted, backends.iter().copied()).map(str::to_owned),
+        FaultKind::UnknownPlatform { wanted } if TRITONS.contains(&wanted.as_str()) => None,
         FaultKind::UnknownPlatform { wanted } => nearest(wanted, PLATFORMS).map(str::to_owned),
         _ => None,
     }
@@ -114,8 +117,12 @@ fn unknown_value(kind: &FaultKind, enumeration: &str) -> Option<String> {
 
 fn unknown_backend(kind: &FaultKind, wanted: &str, backends: &[&str]) -> Option<String> {
     if TRITONS.contains(&wanted) {
+        let how = match wanted {
+            "python" => "`scripts/fetch python-backend` gets it, and --backend-directory names the folder that it is then in".to_owned(),
+            _ => format!("give the folder that has '{wanted}/libtriton_{wanted}.so' by --backend-directory"),
+        };
         return Some(format!(
-            "Triton's backend '{wanted}' is not in this server; docs/from-triton.md says what to do instead"
+            "Triton's backend '{wanted}' is not in this server, which runs it as it is: {how}; see docs/triton-backends.md"
         ));
     }
     meant(kind, &[], backends).map(|meant| format!("write '{meant}'"))
@@ -150,7 +157,8 @@ mod tests {
             (backend("onnx"), "write 'onnxruntime'"),
             (
                 backend("fil"),
-                "Triton's backend 'fil' is not in this server; docs/from-triton.md says what to do instead",
+                "Triton's backend 'fil' is not in this server, which runs it as it is: give the folder that has \
+                 'fil/libtriton_fil.so' by --backend-directory; see docs/triton-backends.md",
             ),
             (
                 FaultKind::UnknownPlatform { wanted: "onnxruntime_onx".to_owned() },

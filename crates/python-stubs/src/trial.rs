@@ -74,8 +74,10 @@ fn is_foreign(about: &std::fs::Metadata) -> bool {
 fn within(environment: &Path, stub: &Path) -> Result<Command, String> {
     let activate = environment.join("bin").join("activate");
     if !activate.is_file() {
+        let what =
+            if environment.try_exists().unwrap_or(true) { "has no bin/activate" } else { "is not there" };
         return Err(format!(
-            "EXECUTION_ENV_PATH names {}, which has no bin/activate: it has to be a folder with an environment or an archive \
+            "EXECUTION_ENV_PATH names {}, which {what}: it has to be a folder with an environment or an archive \
              made by conda-pack",
             environment.display()
         ));
