@@ -194,7 +194,7 @@ mod tests {
             "[ \"$HERE\" = yes ] && [ \"${LD_LIBRARY_PATH%%:*}\" = \"$EXPECTED/lib\" ] && exit 1; exit 9";
         let stub = written(folder.path(), script);
         let environment = folder.path().join("an environment");
-        assert!(run(&stub, Some(&environment)).unwrap_err().contains("no bin/activate"));
+        assert!(run(&stub, Some(&environment)).unwrap_err().contains("is not there"));
         fs::create_dir_all(environment.join("bin")).unwrap();
         let activate = format!("export HERE=yes EXPECTED='{}'\n", environment.display());
         fs::write(environment.join("bin/activate"), activate).unwrap();
