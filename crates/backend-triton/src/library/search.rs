@@ -25,6 +25,8 @@ pub(crate) struct Found {
 
 /// The name of the backend that executes Python.
 pub(crate) const PYTHON: &str = "python";
+/// What a backend consists of that is written in Python, and the runtime of models that want it by that.
+const PYTHON_BASED: &str = "model.py";
 
 impl Search {
     /// Finds the library of backend `name`. `folders` are those of the version and of the model; `runtime` is the name of the
@@ -34,11 +36,17 @@ impl Search {
         let folder = self.backend_directory.join(name);
         let file = if runtime.is_empty() { usual_file(name) } else { runtime.to_owned() };
         plain(&file, "runtime")?;
-        let in_order = folders.iter().copied().chain([&*folder]);
-        if let Some(library) = first_with(in_order, &file)? {
+        let is_python_based = runtime == PYTHON_BASED;
+        // What a model has of that name is the model, not a backend.
+        let library = if is_python_based {
+            None
+        } else {
+            first_with(folders.iter().copied().chain([&*folder]), &file)?
+        };
+        if let Some(library) = library {
             return Ok(Some(Found { library, folder, is_python_based: false }));
         }
-        if runtime.is_empty() && name != PYTHON && folder.join("model.py").is_file() {
+        if (runtime.is_empty() || is_python_based) && name != PYTHON && folder.join(PYTHON_BASED).is_file() {
             let python = self.backend_directory.join(PYTHON);
             let in_order = folders.iter().copied().chain([&*folder, &*python]);
             if let Some(library) = first_with(in_order, PYTHON_LIBRARY)? {
@@ -129,8 +137,15 @@ mod tests {
         fs::write(backends.join("python/libtriton_python.so"), "").unwrap();
         let found = find("mine", "").unwrap();
         assert_eq!(found.library, backends.join("python/libtriton_python.so"));
-        assert_eq!((found.folder, found.is_python_based), (backends.join("mine"), true));
+        assert_eq!((&found.folder, found.is_python_based), (&backends.join("mine"), true));
         assert!(!find("python", "").unwrap().is_python_based);
+        assert_eq!(find("mine", "model.py").unwrap(), found);
+        fs::write(backends.join("mine/libtriton_mine.so"), "").unwrap();
+        assert_eq!(find("mine", "model.py").unwrap(), found);
+        assert!(!find("mine", "").unwrap().is_python_based);
+        // That is the model's own.
+        fs::write(version.join("model.py"), "").unwrap();
+        assert_eq!(find("x", "model.py"), None);
     }
 
     #[test]

@@ -6,6 +6,9 @@ use hippocamp_proto::inference::model_version_policy::PolicyChoice;
 use super::{Check, paths};
 use crate::{FaultKind, platform};
 
+/// The runtime of a model whose backend is written in Python, as of those of PyTorch classes.
+const PYTHON_BASED: &str = "model.py";
+
 impl Check<'_> {
     pub(super) fn identity(&mut self) {
         self.name();
@@ -18,7 +21,7 @@ impl Check<'_> {
         self.runtime();
     }
 
-    /// The library of the backend. Each backend here has one, which is called as Triton calls it.
+    /// The library of the backend, or that it is written in Python. Each backend here has one, which is called as Triton calls it.
     fn runtime(&mut self) {
         let (runtime, backend, name) = (&self.config.runtime, &self.config.backend, self.name);
         if runtime.is_empty() {
@@ -30,7 +33,7 @@ impl Check<'_> {
             return;
         }
         // That the config has no backend is a fault of its own.
-        if backend.is_empty() || *runtime == format!("libtriton_{backend}.so") {
+        if backend.is_empty() || *runtime == format!("libtriton_{backend}.so") || runtime == PYTHON_BASED {
             return;
         }
         let message = if runtime.contains('/') {

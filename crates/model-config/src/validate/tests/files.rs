@@ -58,6 +58,7 @@ fn files_stay_in_the_model_directory() {
 fn the_library_of_a_backend_is_its_own() {
     let of = |runtime: &str| faults_of(&format!("runtime: \"{runtime}\""));
     assert_eq!(of("libtriton_identity.so"), [""; 0]);
+    assert_eq!(of("model.py"), [""; 0], "a backend may be written in Python");
     for (runtime, part) in [
         ("libtriton_other.so", "unable to find backend library 'libtriton_other.so' for model 'm'"),
         ("../identity/libtriton_identity.so", "escapes backend directory"),
