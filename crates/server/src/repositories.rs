@@ -1,6 +1,6 @@
 //! Opens the repositories that the command line names. The only place that reads the environment for object stores.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hippocamp_repository::RepositoryLocation;
 
@@ -11,9 +11,14 @@ pub(crate) fn open(locations: &[PathBuf]) -> anyhow::Result<Vec<RepositoryLocati
     let mut opened = remote(&stores)?.into_iter();
     let each = locations.iter().map(|location| match location.to_str() {
         Some(url) if is_store(url) => opened.next().unwrap_or_else(|| location.clone().into()),
-        _ => location.clone().into(),
+        _ => absolute(location).into(),
     });
     Ok(each.collect())
+}
+
+/// The same folder for as long as the server runs: Triton's Python backend works in another folder while it unpacks an environment.
+pub(crate) fn absolute(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
 /// Whether the location is an object store's URL rather than a path.
@@ -57,7 +62,8 @@ mod tests {
     fn folders_and_stores_keep_their_order() {
         let plain = open(&["/models".into(), "s3:/not/a/store".into()]).unwrap();
         assert!(plain.iter().all(|location| matches!(location, RepositoryLocation::Local(_))));
-        assert_eq!(plain[1].to_string(), "s3:/not/a/store");
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(plain[1].to_string(), here.join("s3:/not/a/store").to_string_lossy());
         assert!(open(&["s3://".into()]).is_err());
     }
 }

@@ -14,7 +14,7 @@ pub(crate) fn backends(args: &Args) -> Vec<Arc<dyn Backend>> {
         (config.backend.clone(), config.key.clone(), config.value.clone())
     };
     let settings = HostSettings {
-        backend_directory: models.backend_directory.clone(),
+        backend_directory: crate::repositories::absolute(&models.backend_directory),
         config: models.backend_config.iter().map(setting).collect(),
         host_policies: args.instances.host_policy_settings().collect(),
         auto_complete_config: !models.disable_auto_complete_config
