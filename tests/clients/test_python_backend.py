@@ -293,3 +293,29 @@ def test_loads_and_unloads_leave_nothing(tmp_path, prefix):
         for client in clients.values():
             client.close()
     assert not regions(prefix)
+
+
+def test_paths_hold_while_the_backend_unpacks_an_environment(tmp_path):
+    # It works in another folder meanwhile.
+    environment = tmp_path / "environment"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin" / "activate").write_text('export PATH="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd):$PATH"\n', encoding="utf-8")
+    own = os.path.realpath(os.path.join(BACKENDS, "python", "environment"))
+    shutil.copytree(os.path.join(own, "lib"), environment / "lib", symlinks=False)
+    os.symlink(os.path.realpath(os.path.join(own, "bin", "python3")), environment / "bin" / "python3")
+    shutil.copy(os.path.join(own, "pyvenv.cfg"), environment)
+    model = model_of(str(tmp_path / "models"), "packed", "add_sub")
+    archive = os.path.join(model, "environment.tar.gz")
+    subprocess.run(["tar", "-C", environment, "-czf", archive, "."], check=True)
+    with open(os.path.join(model, "config.pbtxt"), "a", encoding="utf-8") as f:
+        value = "$$TRITON_MODEL_DIRECTORY/environment.tar.gz"
+        f.write(f'parameters {{ key: "EXECUTION_ENV_PATH" value {{ string_value: "{value}" }} }}\n')
+    others = [f"other_{n}" for n in range(4)]
+    for name in others:
+        model_of(str(tmp_path / "models"), name, "add_sub")
+    # As somebody writes it who is in a folder beside it.
+    with start(os.path.relpath(tmp_path / "models")) as server:
+        client = grpc.InferenceServerClient(server.grpc)
+        for name in ["packed", *others]:
+            assert add(client, name, 3) == [[6, 12]]
+        client.close()

@@ -18,6 +18,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 GOLDEN = os.path.join(os.path.dirname(HERE), "golden")
 RECORDED = os.path.join(HERE, "recorded.json")
 TIMEOUT = 60
+# What models of these tests write to the log, as this server and as Triton writes it: level and text.
+LOGGED = r'(?m)^(?:\S+ +(INFO|WARN|ERROR|DEBUG) |([IWE])\d{4} .*?\] "?)(LOGGED [\w ,]+?)(?= file=|"|$)'
 
 NUMPY = {"BOOL": "bool", "BYTES": "object", "FP16": "float16", "FP32": "float32", "FP64": "float64"}
 NUMPY |= {f"{u}INT{n}": f"{u.lower()}int{n}" for u in ("U", "") for n in (8, 16, 32, 64)}
@@ -36,6 +38,13 @@ def make_repository(folder):
 
     with open(os.path.join(folder, "simple", "1", "model.onnx"), "wb") as f:
         f.write(make_models.add_sub())
+    # The models that complete their config differ by a parameter alone.
+    template = os.path.join(folder, "bad_completion")
+    for how in COMPLETIONS:
+        copied = shutil.copytree(template, os.path.join(folder, f"bad_completion_{how}"))
+        with open(os.path.join(copied, "config.pbtxt"), "a", encoding="utf-8") as f:
+            f.write(f'parameters {{ key: "how" value {{ string_value: "{how}" }} }}\n')
+    shutil.rmtree(template)
     return sorted(name for name in os.listdir(folder) if not name.startswith(NOT_LOADED))
 
 
@@ -50,7 +59,7 @@ def text(value):
 
 
 class Case:
-    """A request. `inputs` are {name: (datatype, shape, values)}; the options are those of tritonclient's `infer`."""
+    """A request, or several at once, for each of which there are inputs. `inputs` are {name: (datatype, shape, values)}; the options are those of tritonclient's `infer`."""
 
     def __init__(self, name, model, inputs, stream=False, outputs=None, over=("grpc", "http"), **options):
         self.name, self.model, self.inputs, self.stream = name, model, inputs, stream
@@ -84,13 +93,31 @@ FAULTS = ["right", "raise", "raise unicode", "raise triton", "error", "error and
 FAULTS += ["no list", "no response", "no outputs", "unknown output", "another type", "another shape", "strided"]
 
 
+SENT = ["sent", "sent, None in the list", "sent, then ended", "error", "returned"]
+HANDED = ["the input", "its capsule", "no tensor"]
+MEETINGS = [["", "", "", ""], ["", "error", "", "error"], ["", "", "raise", ""], ["", "", "", "too few"], ["too many", "", "", ""]]
+MEETINGS += [["", "two rows", "", ""]]
+ASKED = ["plainly", "outputs in another order", "no outputs", "an output that there is not"]
+ASKED += ["version 1", "version 7", "no inputs", "an input too few", "an input of another type"]
+ASKED += ["an input of another shape", "an input of another rank", "memory of the CPU", "all that is told"]
+ASKED += ["a sequence by name", "parameters of other types", "parameters that are lists", "optional inputs left out", "a sequence"]
+ASKED += ["a sequence without a start", "a sequence without a number", "strings", "an error", "an error with a code"]
+ASKED += ["an exception", "a stream", "an empty stream", "a stream of one that has none", "a model that there is not", "an ensemble"]
+MEASURED = ["again", "no labels", "less", "a family again", "gone", "no buckets", "buckets of a gauge"]
+COMPLETIONS = ["right", "given", "conflict", "no_name", "no_type", "no_dims", "odd_key", "odd_policy", "batch_less", "none", "dict"]
+COMPLETIONS += ["nothing", "odd_type", "batching_without"]
+
+
 def bls(name, model, a=ROW, b=ONES):
     return Case(name, "bls", {"MODEL": text(model), "INPUT0": a, "INPUT1": b}, request_id="from outside")
 
 
-def counted(name, count, how=None, stream=True, model="countdown"):
-    inputs = {"COUNT": i32(count)} | ({"HOW": text(how)} if how is not None else {})
+def counted(name, count, how=None, stream=True, model="countdown", shape=(1,)):
+    inputs = {"COUNT": ("INT32", list(shape), [count])} | ({"HOW": text(how)} if how is not None else {})
     return Case(name, model, inputs, stream=stream)
+
+
+SCORES = {"IN": ("FP32", [2, 3], [1, 3, 2, 0.5, -1, 9])}
 
 
 def managed(what, name, when=""):
@@ -156,11 +183,24 @@ CASES = [
     Case("given", "given", {"IN": i32(41)}),
     managed("unload", "given"),
     Case("given, unloaded", "given", {"IN": i32(41)}),
+    *(Case(f"answering {how}", "answering", {"HOW": text(how)}) for how in SENT),
+    *(Case(f"dlpack of {how}", "dlpack", {"HOW": text(how), "IN": ("FP32", [2, 3], list(range(6)))}) for how in HANDED),
+    *(Case(f"together {what}", "together", [{"WHAT": ("BYTES", [1, 1], [w])} for w in what], over=["grpc"]) for what in MEETINGS),
+    Case("helpers", "helpers", {"IN": ("BOOL", [2, 1], [True, False])}),
+    Case("helpers, of nothing", "helpers", {}),
+    Case("helpers, version 1", "helpers", {"IN": ("BOOL", [1, 1], [True])}, outputs=["TOLD"], model_version="1"),
+    Case("helpers, version 2", "helpers", {"IN": ("BOOL", [1, 1], [True])}, model_version="2"),
+    counted("iterative_stream", 3, model="iterative_stream", shape=[1, 1]),
+    Case("scores", "scores", SCORES),
+    Case("scores, two classes", "scores", SCORES, outputs=[("SCORES", 2)]),
+    Case("logs", "logs", {"TEXT": text("told")}),
+    *(Case(f"asking, {how}", "asking", {"HOW": text(how)}) for how in ASKED),
+    *(Case(f"measuring {how}", "measuring", {"HOW": text(how)}) for how in MEASURED),
 ]
 LOADS = ["warmed", "bad_syntax", "bad_no_class", "bad_no_execute", "bad_import", "bad_initialize", "bad_initialize_error"]
-LOADS += ["bad_auto_complete", "bad_finalize"]
-CONFIGS = ["add_sub", "completed", "completed_decoupled"]
-STATISTICS = ["add_sub", "countdown", "faults", "bls", "simple", "eight", "warmed"]
+LOADS += ["bad_auto_complete", "bad_finalize", *(f"bad_completion_{how}" for how in COMPLETIONS)]
+CONFIGS = ["add_sub", "completed", "completed_decoupled", *(f"bad_completion_{how}" for how in COMPLETIONS)]
+STATISTICS = ["answering", "together", "iterative_stream", "logs", "add_sub", "countdown", "faults", "bls", "simple", "eight", "warmed"]
 
 
 class Peer:
@@ -178,7 +218,9 @@ class Peer:
             client.close()
 
     def cleaned(self, told):
-        return re.sub(r"/\S*/folders/[^/]*/|/tmp/folder\w{6}/", "FILES/", told.replace(self.folder, "REPOSITORY"))
+        told = told.replace(self.folder, "REPOSITORY")
+        told = re.sub(r"/\S*/(?=triton_python_backend_utils\.py)", "BACKEND/", told)
+        return re.sub(r"/\S*/folders/[^/]*/|/tmp/folder\w{6}/", "FILES/", told)
 
     def error(self, error):
         return {"error": [error.status(), self.cleaned(error.message())]}
@@ -198,16 +240,37 @@ class Peer:
             found[output["name"]] = [output["datatype"], [int(n) for n in output["shape"]], values]
         return {"outputs": found}
 
-    def prepared(self, case, protocol):
+    def prepared(self, case, protocol, all_inputs=None):
         module = {"http": http, "grpc": grpc}[protocol]
         inputs = []
-        for name, given in case.inputs.items():
+        for name, given in (case.inputs if all_inputs is None else all_inputs).items():
             inputs.append(module.InferInput(name, given[1], given[0]))
             inputs[-1].set_data_from_numpy(array(*given))
-        outputs = case.outputs and [module.InferRequestedOutput(name) for name in case.outputs]
+        outputs = case.outputs and [self.output(module, given) for given in case.outputs]
         return {"model_name": case.model, "inputs": inputs, "outputs": outputs, **case.options}
 
+    def output(self, module, given):
+        """One that is named, or the classes of one."""
+        name, classes = (given, 0) if isinstance(given, str) else given
+        return module.InferRequestedOutput(name, class_count=classes)
+
+    def met(self, case):
+        """Requests that are there at once; each one's answer."""
+        arrived = queue.Queue()
+        for n, inputs in enumerate(case.inputs):
+            prepared = self.prepared(case, "grpc", inputs)
+            self.clients["grpc"].async_infer(
+                callback=lambda result, error, n=n: arrived.put((n, result, error)), client_timeout=TIMEOUT, **prepared
+            )
+        found = {}
+        for _ in case.inputs:
+            n, result, error = arrived.get(timeout=TIMEOUT)
+            found[n] = self.outputs(result, "grpc") if error is None else self.error(error)
+        return {"met": [found[n] for n in sorted(found)]}
+
     def ask(self, case, protocol):
+        if isinstance(case.inputs, list):
+            return self.met(case)
         client, prepared = self.clients[protocol], self.prepared(case, protocol)
         try:
             if case.stream:
@@ -251,6 +314,10 @@ class Peer:
         counts = {key: value["count"] for key, value in found["inference_stats"].items()}
         return {"inferences": found["inference_count"], "executions": found["execution_count"], **counts}
 
+    def logs(self):
+        """What models had written to the log: the begin of the level, and the text."""
+        return [[ours[:1] or theirs, told] for ours, theirs, told in re.findall(LOGGED, self.server.log())]
+
     def metrics(self):
         page = self.server.get("/metrics", self.server.metrics_port)[1].decode()
         return sorted(line for line in page.splitlines() if "py_" in line)
@@ -272,4 +339,5 @@ def run(peer, say=lambda name: None):
         "configs": {name: peer.config(name) for name in CONFIGS},
         "statistics": {name: peer.statistics(name) for name in STATISTICS},
         "metrics": peer.metrics(),
+        "logs": peer.logs(),
     }
