@@ -99,7 +99,7 @@ pub(super) fn wait(semaphore: *mut sem_t) -> c_int {
     0
 }
 
-/// By the clock that semaphores have.
+/// By the clock that semaphores have. Should it be set back meanwhile, the wait looks later, and is woken as ever.
 fn soon() -> timespec {
     let mut now = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the time is written to the place that is given.
