@@ -318,7 +318,8 @@ impl<W> Graph<W> {
     /// The instances that wait for one another: the largest set of those each of which has made a call that none but one of them could
     /// answer. `ordered` says whether the order of responses counts.
     fn waiting(&self, ordered: bool) -> BTreeSet<u64> {
-        let calls: Vec<&Call<W>> = self.calls.values().filter(|call| call.is_checked && call.from.runs()).collect();
+        let calls: Vec<&Call<W>> =
+            self.calls.values().filter(|call| call.is_checked && call.from.runs()).collect();
         let mut waiting: BTreeSet<u64> = calls.iter().map(|call| call.from.by.number).collect();
         loop {
             let is_blocked =
