@@ -35,6 +35,15 @@ pub(super) struct InstanceThreads {
     state: Mutex<State>,
 }
 
+/// An execution, until this is dropped, by a panic as well.
+struct Executing;
+
+impl Drop for Executing {
+    fn drop(&mut self) {
+        EXECUTES.set(false);
+    }
+}
+
 #[derive(Debug)]
 struct State {
     /// One of the threads has ended.
@@ -81,9 +90,8 @@ impl InstanceThreads {
             }
         });
         EXECUTES.set(true);
-        let executed = call();
-        EXECUTES.set(false);
-        executed
+        let _until_it_is_left = Executing;
+        call()
     }
 
     /// The process has started.
