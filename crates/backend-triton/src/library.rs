@@ -34,8 +34,8 @@ pub(crate) struct BackendLibrary {
     pub(crate) entry_points: EntryPoints,
     /// Whether its models may make requests to others.
     pub(crate) calls_models: bool,
-    /// Whether `python-stubs` is told when it wakes a stub, and when it waits for one.
-    pub(crate) tells_of_waits: bool,
+    /// Whether `python-stubs` is told when it wakes a stub.
+    pub(crate) tells_of_wakes: bool,
 }
 
 /// The libraries are opened one at a time, as in Triton: what they do while they are opened need not be prepared for less.
@@ -46,13 +46,13 @@ impl BackendLibrary {
     pub(crate) fn open(path: &Path) -> Result<BackendLibrary> {
         let (library, wanted) = opened(path)?;
         let entry_points = EntryPoints::find(&library).map_err(|why| refused(path, &why))?;
-        let tells_of_waits = path.file_name().is_some_and(|name| name == PYTHON_LIBRARY) && {
+        let tells_of_wakes = path.file_name().is_some_and(|name| name == PYTHON_LIBRARY) && {
             let _opening = OPENING.lock();
             semaphores::watch(&library)
         };
         std::mem::forget::<Library>(library);
         let Wanted { calls_models, .. } = wanted;
-        Ok(BackendLibrary { path: path.to_owned(), entry_points, calls_models, tells_of_waits })
+        Ok(BackendLibrary { path: path.to_owned(), entry_points, calls_models, tells_of_wakes })
     }
 }
 

@@ -23,7 +23,7 @@ pub use children::{Activity, Children, this_thread};
 pub use command_line::check_path;
 pub use ends::AwaitedEnd;
 pub use host::Host;
-pub use shared_core::{Binding, SharedCore, waits_for_stub, wakes_stub};
+pub use shared_core::{Binding, SharedCore, wakes_stub};
 pub use signals::await_children;
 pub use stub::Stub;
 

@@ -58,6 +58,11 @@ pub(crate) fn started(pid: i32) -> Option<u64> {
     Some(facts(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?.1)
 }
 
+/// When a thread of a process was started, in ticks since the machine was.
+pub(crate) fn thread_started(pid: i32, thread: i32) -> Option<u64> {
+    Some(facts(&fs::read_to_string(format!("/proc/{pid}/task/{thread}/stat")).ok()?)?.1)
+}
+
 /// The parent of a process, and when it was started.
 fn facts(stat: &str) -> Option<(i32, u64)> {
     // The name in parentheses may have anything in it.

@@ -50,8 +50,8 @@ pub(super) struct TritonInstance {
     watched: Option<[AwaitedEnd; 2]>,
     /// Where the process runs. Not that of a model which may answer later, as the thread that executes does not wait for it.
     shared_core: Option<SharedCore>,
-    /// Its answers, which several are sent of together while others wait. Only where the process may share a core: without that it
-    /// was not shown to save anything.
+    /// Its answers, which several are sent of together while others wait. Only while the process shares a core: without that it was
+    /// not shown to save anything.
     gathered: Option<Arc<Gathered>>,
     pace: Pace,
     /// A call of the scheduler runs, or a panic has left it: then another instance takes the place of this one.
@@ -155,6 +155,7 @@ impl TritonInstance {
         requests: &[Ref<RequestObject>],
         execution: &Arc<Execution>,
         called: &StartedRequests,
+        waited: Duration,
     ) {
         let _alone = self.device.as_ref().map(|device| device.lock());
         let call = || execute(&self.known.backend().entry_points, self.known.object.as_ref(), requests);
@@ -162,7 +163,7 @@ impl TritonInstance {
         let call = || threads.map_or_else(call, |threads| threads.execute(call));
         let executing = self.known.waiting.as_ref().map(|waiting| waiting.execution(called));
         let executed = match &mut self.shared_core {
-            Some(shared) => shared.execute(call),
+            Some(shared) => shared.execute(waited, call),
             None => call(),
         };
         drop(executing);
@@ -196,7 +197,7 @@ impl TritonInstance {
     }
 
     fn execute_batch(&mut self, batch: &mut Batch) {
-        let started = batch.started();
+        let (started, waited) = (batch.started(), waited(batch));
         let called = StartedRequests::of_this_thread();
         TritonInstance::drop_cancelled(batch);
         let Some(execution) = Execution::of(batch) else { return };
@@ -228,7 +229,7 @@ impl TritonInstance {
             }
         }
         if !given.is_empty() {
-            self.give(&given, &execution, &called);
+            self.give(&given, &execution, &called, waited);
         }
         if let Some(again) = again {
             let again: Vec<Request> = again.wait(|| self.lost().is_some());
@@ -238,8 +239,9 @@ impl TritonInstance {
 
     fn begin_batch(&mut self, batch: &mut Batch) {
         let Some(gathered) = self.gathered.clone() else { return self.execute_batch(batch) };
-        let (began, queued) = (batch.started(), batch.first().map(|request| request.queued));
-        let together = self.pace.together();
+        let (began, waited) = (batch.started(), waited(batch));
+        let is_shared = self.shared_core.as_ref().is_some_and(SharedCore::is_shared);
+        let together = if is_shared { self.pace.together() } else { 1 };
         if together > 1 {
             gathered.open();
         } else {
@@ -247,7 +249,6 @@ impl TritonInstance {
             gathered.send();
         }
         self.execute_batch(batch);
-        let waited = queued.map_or(Duration::ZERO, |queued| began.saturating_duration_since(queued));
         self.pace.note(began.elapsed(), waited);
         if gathered.len() >= together {
             gathered.send();
@@ -313,6 +314,11 @@ impl Drop for TritonInstance {
         let is_last = version.instances.fetch_sub(1, Ordering::AcqRel) == 1;
         version.object.server.end_calls(&name, CALLS_END, is_last);
     }
+}
+
+/// How long the first request of a batch has waited.
+fn waited(batch: &Batch) -> Duration {
+    batch.first().map_or(Duration::ZERO, |first| batch.started().saturating_duration_since(first.queued))
 }
 
 /// Has the backend initialize an instance. What fails is finalized, too.

@@ -34,7 +34,7 @@ impl LoadedBackend {
     pub(super) fn new(name: &str, found: &Found, settings: &HostSettings) -> Result<Arc<LoadedBackend>> {
         let library = BackendLibrary::open(&found.library)?;
         let mut settings = settings.clone();
-        let python = Python::of(found, &mut settings, library.tells_of_waits);
+        let python = Python::of(found, &mut settings, library.tells_of_wakes);
         let config = settings.config_of(name, found.is_python_based);
         let object = own(BackendObject {
             name: text(name),

@@ -23,7 +23,8 @@ const PREFIX_SETTING: &str = "shm-region-prefix-name";
 /// The parameter of a model that names its environment.
 const ENVIRONMENT: &str = "EXECUTION_ENV_PATH";
 /// Whether the stub of an instance may share a core with the thread of the instance: `auto` or `on`, as long as that is measured to be
-/// faster, or `off`, the default. The setting of the backend, and the parameter of a model, which goes before it.
+/// faster, or `off`. The setting of the backend, and the parameter of a model, which goes before it. Without either they may where a
+/// model does not notice, as it is known when the backend wakes its stub.
 const SHARED_CORE: (&str, &str) = ("shared-core", "SHARED_CORE");
 /// What a Python model is in, unless its config names another file.
 const MODEL_FILE: &str = "model.py";
@@ -39,8 +40,8 @@ pub(super) struct Python {
     folder: PathBuf,
     /// The code of a backend that is written in Python itself, whose models bring none.
     code: Option<PathBuf>,
-    /// Whether it is known when the backend wakes a stub and when it waits for one.
-    tells_of_waits: bool,
+    /// Whether it is known when the backend wakes a stub.
+    tells_of_wakes: bool,
 }
 
 impl Python {
@@ -48,7 +49,7 @@ impl Python {
     pub(super) fn of(
         found: &Found,
         settings: &mut HostSettings,
-        tells_of_waits: bool,
+        tells_of_wakes: bool,
     ) -> Option<Arc<Python>> {
         let is_python = found.library.file_name().is_some_and(|name| name == PYTHON_LIBRARY);
         if !is_python {
@@ -67,7 +68,7 @@ impl Python {
         }
         let folder = found.library.parent().unwrap_or(Path::new("")).to_owned();
         let code = found.is_python_based.then(|| found.folder.join(MODEL_FILE));
-        Some(Arc::new(Python { host, folder, code, tells_of_waits }))
+        Some(Arc::new(Python { host, folder, code, tells_of_wakes }))
     }
 
     /// Looks for the code of a model, and tries its stub, before the backend starts that and waits for it: a stub without code
@@ -186,12 +187,13 @@ pub(super) fn shares_cores(
     settings: &HostSettings,
 ) -> Result<Option<Binding>> {
     let (setting, parameter) = SHARED_CORE;
-    let binding = if python.tells_of_waits { Binding::AsItWakes } else { Binding::Throughout };
+    let binding = if python.tells_of_wakes { Binding::AsItWakes } else { Binding::Throughout };
     let of_model = config.parameters.get(parameter).map(|parameter| parameter.string_value.as_str());
     let of_backend = settings.own_or_general(PYTHON, setting);
     match of_model.or(of_backend) {
         Some("auto" | "on") => Ok(Some(binding)),
-        None | Some("off") => Ok(None),
+        None => Ok(Some(binding).filter(|binding| *binding == Binding::AsItWakes)),
+        Some("off") => Ok(None),
         Some(other) => {
             let what = match of_model {
                 Some(_) => format!("the parameter {parameter} of model '{}'", config.name),

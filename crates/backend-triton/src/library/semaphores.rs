@@ -1,7 +1,8 @@
-//! Learns when a library wakes another process, and when it waits for one; such a wait may be given up.
+//! Learns when a library wakes another process, and has it wait for one so that the wait may be given up.
 //!
 //! A library calls functions of the C library by a table of addresses, which the loader has filled in. In the table of the Python
-//! backend the three that have to do with semaphores are replaced by ones that tell `python-stubs` and then do what the original does.
+//! backend two that have to do with semaphores are replaced: the one that posts by one that has `python-stubs` do so, and the one that
+//! waits without a limit.
 
 #![allow(unsafe_code, reason = "reads and writes the tables of a foreign library")]
 
@@ -11,27 +12,19 @@ use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use hippocamp_python_stubs::{waits_for_stub, wakes_stub};
-use libc::{sem_t, timespec};
+use hippocamp_python_stubs::wakes_stub;
+use libc::sem_t;
 use libloading::os::unix::Library;
 
 use super::given_up;
 
 extern "C" fn post(semaphore: *mut sem_t) -> c_int {
-    wakes_stub();
     // SAFETY: the caller keeps the rules of the function that it meant to call.
-    unsafe { libc::sem_post(semaphore) }
+    wakes_stub(|| unsafe { libc::sem_post(semaphore) })
 }
 
 extern "C-unwind" fn wait(semaphore: *mut sem_t) -> c_int {
-    waits_for_stub();
     given_up::wait(semaphore)
-}
-
-extern "C" fn wait_until(semaphore: *mut sem_t, until: *const timespec) -> c_int {
-    waits_for_stub();
-    // SAFETY: as in `post`.
-    unsafe { libc::sem_timedwait(semaphore, until) }
 }
 
 /// The number of the kind of entry that a call goes by.
@@ -137,7 +130,6 @@ fn slots(library: &Library) -> Option<Vec<(usize, *mut c_void)>> {
         let function = match name.to_bytes() {
             b"sem_post" => post as *const () as *mut c_void,
             b"sem_wait" => wait as *const () as *mut c_void,
-            b"sem_timedwait" => wait_until as *const () as *mut c_void,
             _ => continue,
         };
         posts |= name == c"sem_post";

@@ -1,22 +1,30 @@
 //! Threads that are bound to one core, until they are parted.
 //!
 //! The thread that waits is this process's own, and is bound throughout. The stub's need not be: what a model does must not see one
-//! core, nor hand it on to what it starts. Where this process is told when its backend [wakes the stub](Bound::wakes) and when it
-//! [begins to wait](Bound::waits), the stub's main thread has the one core in between only, so that it is queued there, and all its
-//! cores again before it runs. For as long it is also scheduled as a batch, since whoever is woken may otherwise run at once.
+//! core, nor hand it on to what it starts. Where this process is told when its backend [wakes the stub](Bound::wakes), the stub's main
+//! thread has the one core just for that, so that it is queued there, and all its cores again at once. For as long it is also scheduled
+//! as a batch, since whoever is woken may otherwise run at once.
+//!
+//! This thread may be interrupted in between, so that the stub runs with the one core. Then that has taken [long](LATE), and what the
+//! stub has started meanwhile gets its cores back.
 
 #![allow(unsafe_code, reason = "the policy of a thread is set by the C library only")]
 
-use std::os::unix::fs::MetadataExt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use tracing::debug;
 
+use super::descent::{self, Ticks};
 use super::watch;
 use crate::Stub;
+
+/// A stub that has had the one core for so long may have run with it. Two microseconds are usual, and less than this is too little to
+/// take what it was woken for and to start anything.
+const LATE: Duration = Duration::from_micros(20);
 
 /// The cores that are shared by some thread and its stub.
 static TAKEN: Mutex<Vec<usize>> = Mutex::new(Vec::new());
@@ -26,14 +34,24 @@ static TAKEN: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 pub enum Binding {
     /// All the time.
     Throughout,
-    /// While it is woken: this process has to be told of that, by [`wakes_stub`](super::wakes_stub) and
-    /// [`waits_for_stub`](super::waits_for_stub).
+    /// While it is woken: this process has to be told of that, by [`wakes_stub`](super::wakes_stub).
     AsItWakes,
+}
+
+/// What they are after an execution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    Bound,
+    /// Bound, and the stub may have executed with the one core.
+    Late,
+    Parted,
 }
 
 /// The main thread of a stub and the calling thread on one core.
 pub(super) struct Bound {
     stub: Arc<Stub>,
+    /// Whether the stub has ended, as far as this process was told. Only then may its number be another's.
+    ended: Arc<AtomicBool>,
     core: usize,
     binding: Binding,
     /// The two threads, with the cores they had before.
@@ -51,27 +69,35 @@ struct State {
     is_parted: bool,
     /// Whether the stub was not woken yet in this execution.
     is_to_wake: bool,
-    /// The cores that the stub's main thread gets back before it runs.
-    lent: Option<CpuSet>,
+    /// When the stub may have run with the one core in this execution, and when it first may have since they were bound.
+    late: Option<Ticks>,
+    first_late: Option<Ticks>,
 }
 
 impl Bound {
     /// Binds them. `None` where they may not use several cores, other pairs have the cores, or the system refuses.
-    pub(super) fn new(stub: &Arc<Stub>, binding: Binding, is_watched: bool) -> Option<Arc<Bound>> {
+    pub(super) fn new(
+        stub: &Arc<Stub>,
+        ended: &Arc<AtomicBool>,
+        binding: Binding,
+        is_watched: bool,
+    ) -> Option<Arc<Bound>> {
         let main = Pid::from_raw(stub.pid())?;
         let (stubs, own) = (sched_getaffinity(Some(main)).ok()?, sched_getaffinity(None).ok()?);
-        let (core, only) = take(&stubs, &own)?;
+        let core = take(&stubs, &own)?;
         let bound = Bound {
             stub: Arc::clone(stub),
+            ended: Arc::clone(ended),
             core,
             binding,
             stubs: (main, stubs),
             waiting: (gettid(), own),
             turns: AtomicU64::new(0),
             state: Mutex::default(),
-            before: tasks(rustix::process::getpid().as_raw_pid()).collect(),
+            before: descent::tasks(rustix::process::getpid().as_raw_pid()).collect(),
         };
         // What is there of it is dropped, and with that parted.
+        let only = bound.only();
         let may_be = match binding {
             Binding::Throughout => sched_setaffinity(Some(main), &only).is_ok(),
             Binding::AsItWakes => is_usual(main),
@@ -86,47 +112,66 @@ impl Bound {
         self.lock().is_to_wake = true;
     }
 
-    /// The stub is about to be woken for an execution.
-    pub(super) fn wakes(&self) {
-        let (main, _) = self.stubs;
+    /// Wakes the stub for an execution, by what is given.
+    pub(super) fn wakes<T>(&self, wake: impl FnOnce() -> T) -> T {
         let mut state = self.lock();
-        if state.is_parted || self.binding != Binding::AsItWakes || !std::mem::take(&mut state.is_to_wake) {
-            return;
+        let is_first = !state.is_parted && std::mem::take(&mut state.is_to_wake);
+        let Some(cores) = is_first.then(|| self.lends()).flatten() else {
+            drop(state);
+            return wake();
+        };
+        let (main, _) = self.stubs;
+        let only = self.only();
+        let began = Instant::now();
+        let _ = sched_setaffinity(Some(main), &only);
+        let woken = wake();
+        let _ = sched_setaffinity(Some(main), &cores);
+        let took = began.elapsed();
+        // Last, as it may run at once.
+        set_policy(main, libc::SCHED_OTHER);
+        if took >= LATE {
+            debug!(stub = self.stub.pid(), ?took, "the stub may have run with one core");
+            let since = Ticks::ago(took);
+            state.late = Some(since);
+            state.first_late.get_or_insert(since);
+            self.give_back_all(&cores, Some(since));
         }
+        woken
+    }
+
+    /// The cores that the stub's main thread gets back after it was woken, if it may be bound for that. It is a batch then.
+    fn lends(&self) -> Option<CpuSet> {
+        let (main, _) = self.stubs;
         // A model may set both its policy and its cores. The number of a process that has ended may be another's by now.
-        if !self.stub.is_alive() || !is_usual(main) {
-            return;
+        if self.binding != Binding::AsItWakes || self.ended.load(Ordering::Acquire) || !is_usual(main) {
+            return None;
         }
-        let Ok(cores) = sched_getaffinity(Some(main)) else { return };
-        if !cores.is_set(self.core) || !set_policy(main, libc::SCHED_BATCH) {
-            return;
-        }
+        let cores = sched_getaffinity(Some(main)).ok()?;
+        (cores.is_set(self.core) && set_policy(main, libc::SCHED_BATCH)).then_some(cores)
+    }
+
+    fn only(&self) -> CpuSet {
         let mut only = CpuSet::new();
         only.set(self.core);
-        let _ = sched_setaffinity(Some(main), &only);
-        state.lent = Some(cores);
+        only
     }
 
-    /// It is woken, and now waited for.
-    pub(super) fn waits(&self) {
-        self.take_back(&mut self.lock());
-    }
-
-    fn take_back(&self, state: &mut State) {
-        if let Some(cores) = state.lent.take() {
-            let (main, _) = self.stubs;
-            let _ = sched_setaffinity(Some(main), &cores);
-            // Last, as it may run at once.
-            set_policy(main, libc::SCHED_OTHER);
-        }
-    }
-
-    /// Returns whether they are still bound.
-    pub(super) fn ends(&self) -> bool {
+    pub(super) fn ends(&self) -> After {
         self.turns.fetch_add(1, Ordering::Relaxed);
         let mut state = self.lock();
-        self.take_back(&mut state);
-        !state.is_parted
+        let late = state.late.take();
+        // What was about to be started then is there by now.
+        if let Some(since) = late
+            && self.stub.is_alive()
+        {
+            let (_, cores) = &self.stubs;
+            self.give_back_all(cores, Some(since));
+        }
+        match late {
+            _ if state.is_parted => After::Parted,
+            Some(_) => After::Late,
+            None => After::Bound,
+        }
     }
 
     pub(super) fn turns(&self) -> u64 {
@@ -143,38 +188,40 @@ impl Bound {
         if std::mem::replace(&mut state.is_parted, true) {
             return;
         }
-        self.take_back(&mut state);
         let (waiting, own) = &self.waiting;
         self.give_back(*waiting, own);
+        let is_throughout = self.binding == Binding::Throughout;
         // The number of a process that has ended may be another's by now.
-        if self.stub.is_alive() {
-            let (main, cores) = &self.stubs;
-            self.give_back_all(main.as_raw_pid(), cores);
+        if (is_throughout || state.first_late.is_some()) && self.stub.is_alive() {
+            let (_, cores) = &self.stubs;
+            self.give_back_all(cores, state.first_late);
         }
         // What the waiting thread has started of this process's. Threads that were there before have the cores that they want.
-        let began = tasks(rustix::process::getpid().as_raw_pid());
+        let began = descent::tasks(rustix::process::getpid().as_raw_pid());
         let began = began.filter(|task| !self.before.contains(task)).filter_map(Pid::from_raw);
         began.for_each(|thread| self.give_back(thread, own));
         drop(state);
         TAKEN.lock().unwrap_or_else(PoisonError::into_inner).retain(|&core| core != self.core);
     }
 
-    /// All threads of a process, and of those that it has started, which begin with the cores of the thread that starts them.
-    fn give_back_all(&self, process: i32, cores: &CpuSet) {
-        for task in tasks(process) {
-            if let Some(thread) = Pid::from_raw(task) {
+    /// All threads of the stub, and of the processes that it has started, which begin with the cores of the thread that starts them: all,
+    /// or those that have begun since.
+    fn give_back_all(&self, cores: &CpuSet, since: Option<Ticks>) {
+        descent::each_below(self.stub.pid(), &mut |process, task| {
+            let Some(thread) = Pid::from_raw(task) else { return };
+            if self.has_one(thread) && since.is_none_or(|since| since.is_before(process, task)) {
                 self.give_back(thread, cores);
             }
-            let children = std::fs::read_to_string(format!("/proc/{process}/task/{task}/children"));
-            let children = children.unwrap_or_default();
-            let children = children.split_whitespace().filter_map(|child| child.parse().ok());
-            children.for_each(|child| self.give_back_all(child, cores));
-        }
+        });
+    }
+
+    fn has_one(&self, thread: Pid) -> bool {
+        sched_getaffinity(Some(thread)).is_ok_and(|now| now == self.only())
     }
 
     /// One that has other cores has been given them by somebody else.
     fn give_back(&self, thread: Pid, cores: &CpuSet) {
-        if sched_getaffinity(Some(thread)).is_ok_and(|now| now.count() == 1 && now.is_set(self.core))
+        if self.has_one(thread)
             && let Err(error) = sched_setaffinity(Some(thread), cores)
         {
             debug!(stub = self.stub.pid(), "a thread keeps the core {}: {error}", self.core);
@@ -203,7 +250,7 @@ fn set_policy(thread: Pid, policy: i32) -> bool {
 }
 
 /// Takes a core that both may use: the one that the caller is on, unless others share it. At most half of the cores are taken.
-fn take(one: &CpuSet, other: &CpuSet) -> Option<(usize, CpuSet)> {
+fn take(one: &CpuSet, other: &CpuSet) -> Option<usize> {
     let is_both = |core: usize| core < CpuSet::MAX_CPU && one.is_set(core) && other.is_set(core);
     let all: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&core| is_both(core)).collect();
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
@@ -215,18 +262,5 @@ fn take(one: &CpuSet, other: &CpuSet) -> Option<(usize, CpuSet)> {
     let core = all.iter().copied().find(|core| *core == current && free(core));
     let core = core.or_else(|| all.iter().copied().find(free))?;
     taken.push(core);
-    let mut only = CpuSet::new();
-    only.set(core);
-    Some((core, only))
-}
-
-/// The threads of a process.
-fn tasks(process: i32) -> impl Iterator<Item = i32> {
-    let tasks = std::fs::read_dir(format!("/proc/{process}/task"));
-    tasks.into_iter().flatten().flatten().filter_map(|task| task.file_name().to_str()?.parse().ok())
-}
-
-/// How many threads a stub has.
-pub(super) fn threads(stub: &Stub) -> Option<u64> {
-    std::fs::metadata(format!("/proc/{}/task", stub.pid())).ok().map(|folder| folder.nlink())
+    Some(core)
 }

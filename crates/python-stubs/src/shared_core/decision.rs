@@ -3,13 +3,18 @@
 //! Nothing is known beforehand of what is better: it depends on how much a model does, on the machine, and on what else runs there.
 //! So executions are measured in pairs of windows, one apart and one together, next to each other in time. One pair proves nothing, as
 //! a busy machine makes windows differ by more than what is looked for; so pairs vote, until one side is ahead by so many votes that
-//! chance does not explain it. What is in force needs more votes against it than for it.
+//! chance does not explain it. What is in force needs more votes against it than for it. The longest executions of a window do not
+//! count: something else ran meanwhile.
 
-/// How many executions a window has.
-pub(super) const WINDOW: u32 = 256;
+/// How many executions a window has, and how many of them, the longest, do not count.
+pub(super) const WINDOW: u32 = 64;
+const LEFT_OUT: usize = 4;
 
 /// How many after a change are not measured.
-pub(super) const SETTLING: u32 = 32;
+const SETTLING: u32 = 8;
+
+/// How many executions after a rest say that they are still short.
+const RESUMING: u32 = 8;
 
 /// The mean execution, in nanoseconds, above which nothing is tried: to wake one another is a small part of it.
 const LONGEST: u64 = 500_000;
@@ -29,6 +34,10 @@ const MOST_PAIRS: u8 = 16;
 const PAUSE: (u32, u32) = (8, 2048);
 const HOLD: (u32, u32) = (32, 512);
 
+/// Executions that take so many times as long as when it was decided, or as short, in so many windows in a row, are decided anew.
+const CHANGE: (u64, u64) = (3, 2);
+const CHANGED: u32 = 8;
+
 /// What the caller is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
@@ -46,6 +55,9 @@ pub(super) struct Decision {
     window: Window,
     pause: u32,
     hold: u32,
+    /// The mean of the first window after it was decided, and how many in a row were another by [`CHANGE`].
+    usual: Option<u64>,
+    others: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +68,7 @@ enum Phase {
     Trial(Trial),
     /// Shares a core for so many windows more.
     Together { left: u32 },
-    /// Runs anywhere for a window, as there was nothing to do, and shares a core again then.
+    /// Runs anywhere for a few executions, as there was nothing to do, and shares a core again then.
     Resumes { left: u32 },
 }
 
@@ -107,47 +119,88 @@ struct Window {
     count: u32,
     settling: u32,
     sum: u64,
+    longest: [u64; LEFT_OUT],
 }
 
 impl Window {
-    /// Adds an execution. The mean, once there are enough.
-    fn add(&mut self, nanoseconds: u64) -> Option<u64> {
+    /// Adds an execution. The mean, once there are as many as wanted.
+    fn add(&mut self, nanoseconds: u64, wanted: u32) -> Option<u64> {
         if self.settling > 0 {
             self.settling -= 1;
             return None;
         }
         self.count += 1;
-        self.sum = self.sum.saturating_add(nanoseconds);
-        let is_full = self.count == WINDOW;
-        is_full.then(|| std::mem::take(self).sum / u64::from(WINDOW))
+        let mut counts = nanoseconds;
+        for longest in &mut self.longest {
+            if counts > *longest {
+                std::mem::swap(longest, &mut counts);
+            }
+        }
+        self.sum = self.sum.saturating_add(counts);
+        let counted = u64::from(wanted) - LEFT_OUT as u64;
+        (self.count == wanted).then(|| std::mem::take(self).sum / counted)
     }
 }
 
 impl Default for Decision {
     fn default() -> Self {
-        Decision { phase: Phase::Apart { left: 1 }, window: Window::default(), pause: PAUSE.0, hold: HOLD.0 }
+        let (phase, window) = (Phase::Apart { left: 1 }, Window::default());
+        Decision { phase, window, pause: PAUSE.0, hold: HOLD.0, usual: None, others: 0 }
     }
 }
 
 impl Decision {
     /// Notes how long an execution took.
     pub(super) fn note(&mut self, nanoseconds: u64) -> Step {
-        let Some(mean) = self.window.add(nanoseconds) else { return Step::Nothing };
-        match self.phase {
-            Phase::Apart { left } if left > 1 => self.phase = Phase::Apart { left: left - 1 },
-            Phase::Apart { .. } | Phase::Resumes { .. } if mean > LONGEST => self.pauses(),
-            Phase::Apart { .. } => return self.goes_on(Trial::new(false, Some(mean))),
-            Phase::Resumes { left } => return self.changes(Phase::Together { left }, Step::Share),
+        let wanted = if matches!(self.phase, Phase::Resumes { .. }) { RESUMING } else { WINDOW };
+        let Some(mean) = self.window.add(nanoseconds, wanted) else { return Step::Nothing };
+        let phase = self.phase;
+        match phase {
             Phase::Trial(mut trial) => {
                 return match trial.note(mean) {
                     None => self.goes_on(trial),
                     Some(is_better) => self.decides(trial, is_better),
                 };
             }
-            Phase::Together { left } if left > 1 => self.phase = Phase::Together { left: left - 1 },
+            Phase::Apart { left } if left > 1 && !self.has_changed(mean) => {
+                self.phase = Phase::Apart { left: left - 1 };
+            }
+            _ if mean > LONGEST => {
+                let is_shared = matches!(phase, Phase::Together { .. });
+                self.parted();
+                return if is_shared { Step::Part } else { Step::Nothing };
+            }
+            Phase::Apart { .. } => return self.goes_on(Trial::new(false, Some(mean))),
+            Phase::Resumes { left } => return self.changes(Phase::Together { left }, Step::Share),
+            Phase::Together { left } if left > 1 && !self.has_changed(mean) => {
+                self.phase = Phase::Together { left: left - 1 };
+            }
             Phase::Together { .. } => return self.goes_on(Trial::new(true, Some(mean))),
         }
         Step::Nothing
+    }
+
+    /// Whether executions are not any more what they were when it was decided.
+    fn has_changed(&mut self, mean: u64) -> bool {
+        let usual = *self.usual.get_or_insert(mean);
+        let (longer, shorter) = (mean.max(usual), mean.min(usual));
+        let is_other = longer.saturating_mul(CHANGE.1) > shorter.saturating_mul(CHANGE.0);
+        self.others = if is_other { self.others + 1 } else { 0 };
+        self.others >= CHANGED
+    }
+
+    /// It is in force again, after other circumstances were.
+    pub(super) fn resumes(&mut self) -> Step {
+        let is_shared = match &mut self.phase {
+            Phase::Together { .. } => true,
+            Phase::Trial(trial) => {
+                // What was measured before is not next to what is measured now.
+                trial.first = None;
+                trial.shares
+            }
+            Phase::Apart { .. } | Phase::Resumes { .. } => false,
+        };
+        self.changes(self.phase, if is_shared { Step::Share } else { Step::Part })
     }
 
     /// The next window of a trial: the other way within a pair, and the same way at the beginning of the next one.
@@ -165,11 +218,7 @@ impl Decision {
             let phase = Phase::Together { left: self.hold };
             self.hold = if trial.is_kept { (2 * self.hold).min(HOLD.1) } else { HOLD.0 };
             self.pause = PAUSE.0;
-            if trial.shares {
-                self.phase = phase;
-                return Step::Nothing;
-            }
-            return self.changes(phase, Step::Share);
+            return self.changes(phase, if trial.shares { Step::Nothing } else { Step::Share });
         }
         self.parted();
         if trial.shares { Step::Part } else { Step::Nothing }
@@ -205,6 +254,7 @@ impl Decision {
     fn changes(&mut self, phase: Phase, step: Step) -> Step {
         self.phase = phase;
         self.window = Window { settling: SETTLING, ..Window::default() };
+        (self.usual, self.others) = (None, 0);
         step
     }
 }

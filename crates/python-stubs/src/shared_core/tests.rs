@@ -1,4 +1,5 @@
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::process::Pid;
@@ -39,7 +40,7 @@ fn shares(shared: &mut SharedCore) -> bool {
         if shared.is_shared() {
             return true;
         }
-        shared.learn(APART, Duration::ZERO);
+        shared.learn(APART, Duration::ZERO, Duration::ZERO);
     }
     false
 }
@@ -47,7 +48,7 @@ fn shares(shared: &mut SharedCore) -> bool {
 /// Executes for so many windows, each execution as long as these say of apart and together.
 fn executes(shared: &mut SharedCore, windows: u32, apart: Duration, together: Duration) {
     for _ in 0..windows * decision::WINDOW {
-        shared.learn(if shared.is_shared() { together } else { apart }, Duration::ZERO);
+        shared.learn(if shared.is_shared() { together } else { apart }, Duration::ZERO, Duration::ZERO);
     }
 }
 
@@ -97,32 +98,64 @@ fn a_model_that_starts_a_thread_gets_all_cores() {
     with_shared(false, |shared, child, all| {
         shared.threads = shared.threads.map(|threads| threads + 1);
         for _ in 0..COUNTED {
-            shared.learn(TOGETHER, Duration::ZERO);
+            shared.learn(TOGETHER, Duration::ZERO, Duration::ZERO);
         }
         assert!(!shared.is_shared() && child.cores() == *all);
     });
 }
 
+/// A stub that starts a process for each line that it gets, which has one of its own, and tells their numbers.
+struct Starting {
+    child: Sleeping,
+    stub: Arc<Stub>,
+    lines: BufReader<ChildStdout>,
+    started: Vec<Pid>,
+}
+
+impl Starting {
+    fn new() -> Starting {
+        let script = "while read line; do sh -c 'sleep 600 & echo $$ $!; wait' & done; wait";
+        let mut command = Command::new("sh");
+        let mut child =
+            command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        let stub = Arc::new(Stub::of_child(child.id().cast_signed(), "no region").unwrap());
+        Starting { child: Sleeping(child), stub, lines, started: Vec::new() }
+    }
+
+    /// Has it start the two, and returns their cores.
+    fn starts(&mut self) -> [CpuSet; 2] {
+        self.child.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        self.started =
+            line.split_whitespace().map(|pid| Pid::from_raw(pid.parse().unwrap()).unwrap()).collect();
+        self.cores()
+    }
+
+    fn cores(&self) -> [CpuSet; 2] {
+        [0, 1].map(|one| sched_getaffinity(Some(self.started[one])).unwrap())
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        for process in &self.started {
+            let _ = rustix::process::kill_process(*process, rustix::process::Signal::KILL);
+        }
+    }
+}
+
 #[test]
 fn what_the_stub_has_started_meanwhile_gets_all_cores() {
-    use std::io::{BufRead, BufReader, Write};
-
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let script = "read line; sh -c 'sleep 600 & echo $!; wait' & wait";
-    let mut command = Command::new("sh");
-    command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = Sleeping(command.spawn().unwrap());
-    let stub = Arc::new(Stub::of_child(child.0.id().cast_signed(), "no region").unwrap());
-    let (all, own) = (child.cores(), sched_getaffinity(None).unwrap());
+    let mut starting = Starting::new();
+    let (all, own) = (starting.child.cores(), sched_getaffinity(None).unwrap());
     if own.count() < 2 {
         return;
     }
-    let bound = Bound::new(&stub, Binding::Throughout, false).unwrap();
-    child.0.stdin.take().unwrap().write_all(b"\n").unwrap();
-    let mut line = String::new();
-    BufReader::new(child.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let started = Pid::from_raw(line.trim().parse().unwrap());
-    assert_eq!(sched_getaffinity(started).unwrap().count(), 1);
+    let bound = Bound::new(&starting.stub, &Arc::default(), Binding::Throughout, false).unwrap();
+    assert_eq!(starting.starts().map(|cores| cores.count()), [1, 1]);
     let (tell, told) = std::sync::mpsc::channel();
     let (ends, end) = std::sync::mpsc::channel::<()>();
     let thread = std::thread::spawn(move || {
@@ -132,18 +165,98 @@ fn what_the_stub_has_started_meanwhile_gets_all_cores() {
     let thread_id = told.recv().unwrap();
     assert_eq!(sched_getaffinity(Some(thread_id)).unwrap().count(), 1);
     bound.part();
-    assert_eq!((sched_getaffinity(started).unwrap(), child.cores()), (all, all));
+    assert_eq!((starting.cores(), starting.child.cores()), ([all, all], all));
     assert_eq!(sched_getaffinity(Some(thread_id)).unwrap(), own);
     ends.send(()).unwrap();
     thread.join().unwrap();
-    rustix::process::kill_process(started.unwrap(), rustix::process::Signal::KILL).unwrap();
+}
+
+#[test]
+fn what_a_stub_has_started_before_it_got_its_cores_back_gets_them_too() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let run = || {
+        let mut starting = Starting::new();
+        let (all, own) = (starting.child.cores(), sched_getaffinity(None).unwrap());
+        if own.count() < 2 {
+            return;
+        }
+        assert_eq!(starting.starts(), [all, all]);
+        let before = starting.started.clone();
+        let bound = Bound::new(&starting.stub, &Arc::default(), Binding::AsItWakes, false).unwrap();
+        let only = sched_getaffinity(None).unwrap();
+        // One that the model has bound itself, long enough before for the kernel's clock to tell.
+        rustix::thread::sched_setaffinity(Some(before[0]), &only).unwrap();
+        let ticks = descent::Ticks::ago(Duration::ZERO);
+        while ticks == descent::Ticks::ago(Duration::ZERO) {
+            std::thread::yield_now();
+        }
+        for _ in 0..2 {
+            bound.begins();
+            bound.wakes(|| assert_eq!((starting.starts(), starting.child.cores()), ([only, only], only)));
+            assert_eq!((starting.cores(), starting.child.cores()), ([all, all], all));
+            // As if it had been about to start.
+            rustix::thread::sched_setaffinity(Some(starting.started[1]), &only).unwrap();
+            assert_eq!(bound.ends(), After::Late);
+            assert_eq!(starting.cores(), [all, all]);
+        }
+        assert_eq!(sched_getaffinity(Some(before[0])).unwrap(), only);
+        bound.part();
+        assert_eq!(sched_getaffinity(Some(before[0])).unwrap(), only);
+        assert_eq!(sched_getaffinity(None).unwrap(), own);
+        starting.started.extend(before);
+    };
+    std::thread::spawn(run).join().unwrap();
+}
+
+#[test]
+fn a_core_that_others_want_is_not_shared() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let run = || {
+        let (_child, stub) = Sleeping::start();
+        let mut shared = SharedCore::new(stub, Binding::AsItWakes);
+        shared.is_watched = false;
+        if sched_getaffinity(None).unwrap().count() < 2 {
+            return;
+        }
+        assert!(shares(&mut shared));
+        let late = || wakes_stub(|| std::thread::sleep(Duration::from_micros(200)));
+        for _ in 0..=IN_A_ROW {
+            assert!(shared.is_shared());
+            shared.execute(Duration::ZERO, late);
+        }
+        assert!(!shared.is_shared());
+    };
+    std::thread::spawn(run).join().unwrap();
+}
+
+#[test]
+fn a_stub_that_has_children_is_left_alone() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let run = || {
+        let mut starting = Starting::new();
+        let mut shared = SharedCore::new(Arc::clone(&starting.stub), Binding::AsItWakes);
+        shared.is_watched = false;
+        if sched_getaffinity(None).unwrap().count() < 2 {
+            return;
+        }
+        assert!(shares(&mut shared));
+        starting.starts();
+        for _ in 0..COUNTED {
+            shared.learn(TOGETHER, Duration::ZERO, Duration::ZERO);
+        }
+        assert!(!shared.is_shared());
+        let mut shared = SharedCore::new(Arc::clone(&starting.stub), Binding::AsItWakes);
+        shared.is_watched = false;
+        assert!(!shares(&mut shared));
+    };
+    std::thread::spawn(run).join().unwrap();
 }
 
 #[test]
 fn a_long_execution_gets_all_cores_while_it_lasts() {
     with_shared(true, |shared, child, all| {
         let until = Instant::now() + Duration::from_mins(1);
-        shared.execute(|| {
+        shared.execute(Duration::ZERO, || {
             while child.cores() != *all && Instant::now() < until {
                 std::thread::yield_now();
             }
@@ -156,13 +269,13 @@ fn a_long_execution_gets_all_cores_while_it_lasts() {
 #[test]
 fn without_executions_nothing_is_bound() {
     with_shared(true, |shared, child, all| {
-        shared.execute(|| ());
+        shared.execute(Duration::ZERO, || ());
         let until = Instant::now() + Duration::from_mins(1);
         while child.cores() != *all && Instant::now() < until {
             std::thread::yield_now();
         }
         assert_eq!(child.cores(), *all);
-        shared.learn(TOGETHER, watch::IDLE);
+        shared.learn(TOGETHER, watch::IDLE, Duration::ZERO);
         assert!(!shared.is_shared());
     });
 }
@@ -173,8 +286,8 @@ fn a_stub_that_has_ended_is_let_go_of() {
         let (child, stub) = Sleeping::start();
         let alone = SharedCore::new(stub, Binding::Throughout);
         drop(child);
-        assert!(bound::threads(&alone.stub).is_none());
-        assert!(Bound::new(&alone.stub, Binding::Throughout, false).is_none());
+        assert!(descent::threads(&alone.stub).is_none());
+        assert!(Bound::new(&alone.stub, &alone.stub_ended, Binding::Throughout, false).is_none());
         assert!(shared.is_shared());
     });
 }
@@ -192,30 +305,20 @@ fn a_stub_that_is_bound_as_it_wakes_has_all_cores_otherwise() {
         }
         assert!(shares(&mut shared));
         assert_eq!((child.cores(), sched_getaffinity(None).unwrap().count()), (all, 1));
+        let now = || child.cores();
         // Outside of an execution nothing happens.
-        wakes_stub();
-        assert_eq!(child.cores(), all);
-        shared.execute(|| {
-            waits_for_stub();
-            wakes_stub();
-            assert_eq!(child.cores(), sched_getaffinity(None).unwrap());
-            waits_for_stub();
-            assert_eq!(child.cores(), all);
-            wakes_stub();
-            assert_eq!(child.cores(), all, "it is woken once");
+        assert_eq!(wakes_stub(now), all);
+        let only = sched_getaffinity(None).unwrap();
+        shared.execute(Duration::ZERO, || {
+            assert_eq!((wakes_stub(now), now()), (only, all));
+            assert_eq!(wakes_stub(now), all, "it is woken once");
         });
-        // An execution that does not wait.
-        shared.execute(wakes_stub);
-        assert_eq!(child.cores(), all);
-        // Parted while it is woken, by the thread that looks.
+        // Parted by the thread that looks.
         let bound = Arc::clone(shared.bound.as_ref().unwrap());
-        shared.execute(|| {
-            wakes_stub();
+        shared.execute(Duration::ZERO, || {
             bound.part();
             assert_eq!((child.cores(), sched_getaffinity(None).unwrap()), (all, own));
-            waits_for_stub();
-            wakes_stub();
-            assert_eq!(child.cores(), all);
+            assert_eq!(wakes_stub(now), all);
         });
         // What the model has set stays.
         let mut one = CpuSet::new();
@@ -225,10 +328,7 @@ fn a_stub_that_is_bound_as_it_wakes_has_all_cores_otherwise() {
         shared.is_watched = false;
         assert!(shares(&mut shared));
         rustix::thread::sched_setaffinity(Pid::from_raw(child.0.id().cast_signed()), &one).unwrap();
-        shared.execute(|| {
-            wakes_stub();
-            waits_for_stub();
-        });
+        shared.execute(Duration::ZERO, || wakes_stub(|| ()));
         assert_eq!(child.cores(), one);
     };
     std::thread::spawn(run).join().unwrap();
