@@ -7,6 +7,7 @@ mod left_alone;
 mod loaded;
 mod model;
 mod pace;
+mod preferred;
 mod python;
 mod settings;
 mod strategy;

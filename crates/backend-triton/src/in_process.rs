@@ -8,6 +8,7 @@ pub(crate) mod allocator;
 mod answer;
 mod callbacks;
 mod calls;
+mod gpus;
 mod lending;
 pub(crate) mod request;
 pub(crate) mod response;
@@ -16,5 +17,6 @@ pub(crate) mod server;
 mod tests;
 mod waits;
 
+pub(crate) use gpus::Gpus;
 pub(crate) use server::ServerObject;
 pub(crate) use waits::{Caller, StartedRequests, WaitingInstance};

@@ -7,7 +7,7 @@ pub(crate) mod instance_facts;
 pub(crate) mod model;
 mod state;
 
-pub(crate) use attribute::{AttributeObject, Attributes};
+pub(crate) use attribute::{AttributeObject, Attributes, PreferredGroup};
 pub(crate) use backend::{BackendObject, Policy};
 pub(crate) use instance::{InstanceObject, TensorNames};
 pub(crate) use model::{ConfigInUse, ModelObject, Phase};

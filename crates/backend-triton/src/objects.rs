@@ -2,8 +2,9 @@
 
 pub(crate) mod buffer_attributes;
 pub(crate) mod error;
+mod gpu_pool;
 pub(crate) mod log;
-pub(crate) mod memory;
+mod memory;
 pub(crate) mod message;
 pub(crate) mod metric;
 pub(crate) mod metric_family;

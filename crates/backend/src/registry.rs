@@ -78,6 +78,11 @@ impl Backends {
         brought.or_else(registered).or_else(elsewhere)
     }
 
+    /// Whether there may be backends beyond the registered ones.
+    pub fn has_sources(&self) -> bool {
+        !self.sources.is_empty()
+    }
+
     /// The registration facts of the backend of that name; `None` if there is none.
     pub fn facts(&self, name: &str) -> Option<BackendFacts> {
         self.registered.get(name).map(|registered| registered.facts)

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hippocamp_backend::{Backend, Backends, Error, ModelDirectories, RegisteredObservers, Result};
+use hippocamp_backend::{
+    Backend, Backends, Error, GpuSupport, ModelDirectories, RegisteredObservers, Result,
+};
 use hippocamp_device::Devices;
 use hippocamp_model_config::{self as model_config, DefaultFacts, FaultKind, Gpu, ModelConfig, WithoutGpu};
 
@@ -136,6 +138,8 @@ fn default_facts(backends: &Backends, devices: &Devices) -> DefaultFacts {
         devices.gpus().map(|gpu| Gpu { id: gpu.id, compute_capability: gpu.compute_capability }).collect();
     DefaultFacts {
         backends: backends.all_facts().map(|(name, facts)| (name.to_owned(), facts)).collect(),
+        // What a library can use shows when it is opened.
+        foreign_gpus: backends.has_sources().then_some(GpuSupport::From(0, 0)),
         gpus: (!gpus.is_empty()).then_some(gpus),
     }
 }

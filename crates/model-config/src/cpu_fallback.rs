@@ -25,7 +25,7 @@ pub fn fall_back_to_cpu(config: &mut ModelConfig, facts: &DefaultFacts, is_allow
     if !is_allowed && without_gpu != WithoutGpu::OnCpu {
         return moved;
     }
-    let usable = facts.gpus_for(&config.backend);
+    let usable = facts.gpus_for(config);
     for (index, group) in config.instance_group.iter_mut().enumerate() {
         if group.kind() != Kind::Gpu {
             continue;

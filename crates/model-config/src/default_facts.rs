@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hippocamp_interface::{BackendFacts, GpuSupport, ModelFormat};
+use hippocamp_proto::inference::ModelConfig;
 
 use crate::triton_backends::TRITON_BACKENDS;
 
@@ -11,6 +12,8 @@ use crate::triton_backends::TRITON_BACKENDS;
 pub struct DefaultFacts {
     /// The properties of each backend, by its name.
     pub backends: BTreeMap<String, BackendFacts>,
+    /// Which GPUs the backends can use that are not among these, such as libraries that models or folders bring.
+    pub foreign_gpus: Option<GpuSupport>,
     /// The GPUs of this machine, in the order of their ids; `None` if this server cannot reach any.
     pub gpus: Option<Vec<Gpu>>,
 }
@@ -35,8 +38,11 @@ pub(crate) struct BackendFormat<'a> {
 impl DefaultFacts {
     /// The properties of the backend of that name; the defaults if the backend is unknown.
     pub(crate) fn backend(&self, name: &str) -> BackendFacts {
-        let known = || TRITON_BACKENDS.iter().find(|(known, _)| *known == name).map(|(_, facts)| *facts);
-        self.backends.get(name).copied().or_else(known).unwrap_or(BackendFacts::PLAIN)
+        self.backends.get(name).copied().unwrap_or_else(|| {
+            let known = TRITON_BACKENDS.iter().find(|(known, _)| *known == name);
+            let facts = known.map_or(BackendFacts::PLAIN, |(_, facts)| *facts);
+            BackendFacts { gpus: self.foreign_gpus.unwrap_or(facts.gpus), ..facts }
+        })
     }
 
     /// The formats of all backends, first of those that are there. One that names no format has those of Triton's backend of
@@ -50,14 +56,20 @@ impl DefaultFacts {
         })
     }
 
-    /// Whether models of that backend can be on a GPU here at all, whatever GPUs there are.
-    pub(crate) fn supports_gpus(&self, backend: &str) -> bool {
-        self.gpus.is_some() && self.backend(backend).gpus != GpuSupport::None
+    /// Which GPUs the backend of a model can use. A library that the config names takes the place of a backend of that name.
+    fn gpu_support(&self, config: &ModelConfig) -> GpuSupport {
+        let foreign = self.foreign_gpus.filter(|_| !config.runtime.is_empty());
+        foreign.unwrap_or_else(|| self.backend(&config.backend).gpus)
     }
 
-    /// The ids of the GPUs that models of that backend can be on, ascending.
-    pub(crate) fn gpus_for(&self, backend: &str) -> Vec<i32> {
-        let support = self.backend(backend).gpus;
+    /// Whether a model can be on a GPU here at all, whatever GPUs there are.
+    pub(crate) fn supports_gpus(&self, config: &ModelConfig) -> bool {
+        self.gpus.is_some() && self.gpu_support(config) != GpuSupport::None
+    }
+
+    /// The ids of the GPUs that a model can be on, ascending.
+    pub(crate) fn gpus_for(&self, config: &ModelConfig) -> Vec<i32> {
+        let support = self.gpu_support(config);
         let gpus = self.gpus.iter().flatten();
         gpus.filter(|gpu| support.includes(gpu.compute_capability)).map(|gpu| gpu.id).collect()
     }

@@ -79,7 +79,7 @@ fn instance_groups(config: &mut ModelConfig, facts: &DefaultFacts) {
         config.instance_group.push(only);
     }
     let on_cpu = facts.backend(&config.backend).cpu_instances;
-    let gpus = facts.gpus_for(&config.backend);
+    let gpus = facts.gpus_for(config);
     for (index, group) in config.instance_group.iter_mut().enumerate() {
         if group.name.is_empty() {
             group.name = format!("{}_{index}", config.name);

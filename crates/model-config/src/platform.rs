@@ -181,7 +181,7 @@ mod tests {
             formats: &[ModelFormat { platform: "mine_net", filename: "net.mine" }],
             ..BackendFacts::PLAIN
         };
-        let facts = DefaultFacts { backends: [("mine".to_owned(), MINE)].into(), gpus: None };
+        let facts = DefaultFacts { backends: [("mine".to_owned(), MINE)].into(), ..DefaultFacts::default() };
         let names_of = |mut config: ModelConfig, files: &[&str]| {
             infer_backend(&mut config, "m", files, &facts);
             complete_names(&mut config, &facts);

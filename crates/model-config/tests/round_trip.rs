@@ -203,6 +203,7 @@ fn use_up(config: ModelConfig) {
     let facts = DefaultFacts {
         backends: [(config.backend.clone(), backend)].into(),
         gpus: Some(vec![Gpu { id: 0, compute_capability: (9, 0) }]),
+        ..DefaultFacts::default()
     };
     let _ = validate(&config, None, "config.pbtxt", "m");
     apply_defaults(&mut config, "m", &facts);

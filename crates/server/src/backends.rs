@@ -41,7 +41,7 @@ backends! {
     };
     "tensorrt" tensorrt = crate::tensorrt::backend;
     "onnxruntime" onnxruntime = crate::engine::backend;
-    "triton" triton = |args, _| Ok(crate::triton::backends(args));
+    "triton" triton = |args, devices| Ok(crate::triton::backends(args, devices));
     "tensorflow" tensorflow = |args, _| crate::engine::tensorflow_backend(args);
     "pytorch" pytorch = |args, _| crate::engine::pytorch_backend(args);
 }

@@ -36,7 +36,7 @@ impl Checks {
         config.backend = "onnxruntime".into();
         let gpus = vec![Gpu { id: 0, compute_capability: (9, 0) }];
         let backends = [("onnxruntime".to_owned(), self.backend.facts())].into();
-        let facts = DefaultFacts { backends, gpus: Some(gpus) };
+        let facts = DefaultFacts { backends, gpus: Some(gpus), ..DefaultFacts::default() };
         apply_defaults(&mut config, "m", &facts);
         let source = ModelSource {
             name: "m".into(),

@@ -124,6 +124,7 @@ impl Setup {
         let facts = DefaultFacts {
             backends: [("tensorrt".to_owned(), backend.facts())].into_iter().collect(),
             gpus: Some(gpus.collect()),
+            ..DefaultFacts::default()
         };
         load_source(&backend, &self.source(config), &facts).map(Loaded)
     }

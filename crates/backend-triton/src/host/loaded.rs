@@ -40,7 +40,10 @@ impl LoadedBackend {
             name: text(name),
             folder: text(&found.folder.to_string_lossy()),
             config: own(MessageObject::new(config.as_bytes()))?,
-            memory_manager: own(MemoryManagerObject)?,
+            memory_manager: own(MemoryManagerObject::new(
+                settings.devices.clone(),
+                settings.gpu_pools.clone(),
+            ))?,
             state: State::default(),
             policy: AtomicU32::new(0),
         })?;

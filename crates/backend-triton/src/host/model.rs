@@ -19,9 +19,9 @@ use super::loaded::LoadedBackend;
 use super::strategy::{StrategyFolders, TritonStrategy};
 use super::told::{Parts, Told};
 use super::watchdog::{self, Awaited};
-use super::{merged, python};
+use super::{merged, preferred, python};
 use crate::border::{Owned, own, text};
-use crate::in_process::{Caller, ServerObject};
+use crate::in_process::{Caller, Gpus, ServerObject};
 use crate::library::{Batcher, call_if_there, release};
 use crate::life::{ConfigInUse, ModelObject, Phase, State};
 
@@ -79,7 +79,11 @@ impl TritonModel {
             version: source.version,
             folder: text(&source.model_directory.to_string_lossy()),
             backend: backend.object.as_ref(),
-            server: own(ServerObject::new(server, Caller::new(&source.name, source.version)))?,
+            server: own(ServerObject::new(
+                server,
+                Caller::new(&source.name, source.version),
+                Gpus::new(settings.devices.clone()),
+            ))?,
             state: State::default(),
             config: Mutex::new(config),
         })?;
@@ -154,6 +158,7 @@ impl TritonModel {
 
 impl Model for TritonModel {
     fn complete_config(&self, config: &mut ModelConfig, _default_max_batch_size: i32) -> Result<()> {
+        preferred::place(config, &self.version.backend.attributes.preferred_groups);
         let is_new = self.initialize(config, Phase::Completing)?;
         let same = || {
             let initialized = self.initialized.lock();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use hippocamp_device::Devices;
 use serde_json::json;
 
 use crate::library::PYTHON;
@@ -18,6 +19,10 @@ pub struct HostSettings {
     pub host_policies: Vec<(String, String, String)>,
     /// Whether backends may complete the configs of models.
     pub auto_complete_config: bool,
+    /// The devices of this machine, which backends may have tensors on.
+    pub devices: Devices,
+    /// The bytes of a GPU's memory that a backend may have for itself, by the id of the GPU; 64 MiB unless it is named.
+    pub gpu_pools: BTreeMap<i32, u64>,
 }
 
 impl HostSettings {
@@ -32,6 +37,8 @@ impl Default for HostSettings {
             config: Vec::new(),
             host_policies: Vec::new(),
             auto_complete_config: true,
+            devices: Devices::none(),
+            gpu_pools: BTreeMap::new(),
         }
     }
 }
@@ -89,6 +96,8 @@ mod tests {
             ],
             host_policies: Vec::new(),
             auto_complete_config: false,
+            devices: Devices::none(),
+            gpu_pools: BTreeMap::new(),
         };
         let expected = |x: &str| {
             format!(

@@ -13,6 +13,8 @@ use parking_lot::Mutex;
 use tracing::error;
 
 use super::callbacks::{Allocate, GiveBack, Opaque, Query, Start};
+use super::gpus::Gpus;
+use super::lending::Segment;
 use crate::border::{Kind, MemoryType, Object, Out, Ref, Registry, Returned, call, misuse};
 
 /// The functions of a backend that allocate outputs.
@@ -55,6 +57,8 @@ pub(crate) struct Buffer {
     pub(crate) size: usize,
     pub(crate) memory_type: u32,
     pub(crate) memory_id: i64,
+    /// The GPU, if it is not in the host's memory.
+    gpu: Option<i32>,
 }
 
 impl Allocation {
@@ -70,7 +74,7 @@ impl Allocation {
         }
     }
 
-    /// A buffer in host memory. On an error there is none to be given back.
+    /// A buffer, wherever the backend wants it; it is told that host memory is liked best. On an error there is none to be given back.
     pub(crate) fn buffer(&self, name: &CStr, size: usize) -> Result<Buffer> {
         let (mut start, mut userp) = (null_mut(), null_mut());
         let (mut memory_type, mut memory_id) = (MemoryType::Cpu.number(), 0);
@@ -88,17 +92,18 @@ impl Allocation {
         );
         allocated.into_result()?;
         let (start, userp) = (Opaque::of(start), Opaque::of(userp));
-        let buffer = Buffer { start, userp, size, memory_type, memory_id };
-        let wrong = |why: &str| {
-            let name = name.to_string_lossy();
-            Err(Error::internal(format!("the backend's buffer of {size} bytes for output '{name}' {why}")))
-        };
-        let wrong = match MemoryType::from_number(memory_type, "actual_memory_type") {
-            Ok(MemoryType::Cpu | MemoryType::CpuPinned) if size == 0 || !start.pointer().is_null() => {
+        let mut buffer = Buffer { start, userp, size, memory_type, memory_id, gpu: None };
+        let wrong = match gpu_of(memory_type, memory_id) {
+            Ok(gpu) if size == 0 || !start.pointer().is_null() => {
+                buffer.gpu = gpu;
                 return Ok(buffer);
             }
-            Ok(MemoryType::Gpu) => wrong("is on a GPU, expected host memory"),
-            Ok(_) => wrong("is NULL"),
+            Ok(_) => {
+                let name = name.to_string_lossy();
+                Err(Error::internal(format!(
+                    "the backend's buffer of {size} bytes for output '{name}' is NULL"
+                )))
+            }
             Err(error) => Err(error),
         };
         self.give_back(&buffer);
@@ -106,7 +111,7 @@ impl Allocation {
     }
 
     pub(crate) fn give_back(&self, buffer: &Buffer) {
-        let Buffer { start, userp, size, memory_type, memory_id } = *buffer;
+        let Buffer { start, userp, size, memory_type, memory_id, .. } = *buffer;
         let (start, userp) = (start.pointer(), userp.pointer());
         let given = (self.functions.give_back)(self.allocator, start, userp, size, memory_type, memory_id);
         if let Err(error) = given.into_result() {
@@ -117,16 +122,39 @@ impl Allocation {
 
 impl Buffer {
     /// Writes the content of an output, which has the size of the buffer, by one copy or transfer.
-    pub(crate) fn fill(&mut self, data: &TensorData) -> Result<()> {
+    pub(crate) fn fill(&mut self, data: &TensorData, gpus: &Gpus) -> Result<()> {
         assert_eq!(self.size, data.len(), "the buffer was allocated for this output");
         if self.size == 0 {
             return Ok(());
+        }
+        if let Some(gpu) = self.gpu {
+            let segment =
+                Segment { start: self.start.pointer().expose_provenance(), size: self.size, gpu: self.gpu };
+            // SAFETY: as below, on a GPU; when this returns, all is written.
+            let mut target = unsafe { gpus.adopt(gpu, segment, Box::new(())) }?;
+            data.copy_into(&mut *target, 0)?;
+            return Ok(target.finish()?);
         }
         // SAFETY: the backend has allocated so many bytes for this output, by the interface, and they are nobody's until its response
         // is delivered.
         let target =
             unsafe { slice::from_raw_parts_mut(self.start.pointer().cast::<MaybeUninit<u8>>(), self.size) };
         copy(data, target)
+    }
+}
+
+/// The GPU that memory is on; `None` for the host's.
+///
+/// # Errors
+/// If there is no memory of that type.
+pub(super) fn gpu_of(memory_type: u32, memory_id: i64) -> Result<Option<i32>> {
+    match MemoryType::from_number(memory_type, "memory_type")? {
+        MemoryType::Cpu | MemoryType::CpuPinned => Ok(None),
+        MemoryType::Gpu => {
+            let gpu = i32::try_from(memory_id);
+            gpu.map(Some)
+                .map_err(|_| misuse(format!("'memory_type_id' is {memory_id}, expected the number of a GPU")))
+        }
     }
 }
 

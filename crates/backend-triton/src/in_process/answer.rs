@@ -9,6 +9,7 @@ use tracing::error;
 use super::allocator::Allocation;
 use super::callbacks::{Opaque, Released, Responded};
 use super::calls::RunningCall;
+use super::gpus::Gpus;
 use super::request::InferenceRequestObject;
 use super::response::InferenceResponseObject;
 use crate::border::{Flag, Ref};
@@ -44,6 +45,7 @@ struct Answer {
     release: ReleaseTo,
     has_ended: bool,
     is_returned: bool,
+    gpus: Arc<Gpus>,
     /// The backend may be finalized when the callbacks have returned.
     _running: Arc<RunningCall>,
 }
@@ -54,10 +56,17 @@ pub(crate) fn mailbox(
     response: ResponseTo,
     release: ReleaseTo,
     running: &Arc<RunningCall>,
+    gpus: &Arc<Gpus>,
 ) -> Mailbox<Item> {
-    let running = Arc::clone(running);
-    let answer =
-        Answer { request, response, release, has_ended: false, is_returned: false, _running: running };
+    let answer = Answer {
+        request,
+        response,
+        release,
+        has_ended: false,
+        is_returned: false,
+        gpus: Arc::clone(gpus),
+        _running: Arc::clone(running),
+    };
     let mut answer = Some(answer);
     Mailbox::new(move |item| {
         if answer.as_mut().is_some_and(|answer| answer.tell(item)) {
@@ -88,7 +97,9 @@ impl Answer {
         let flags = if event.is_last() { Flag::RESPONSE_FINAL } else { 0 };
         let ResponseTo { allocation, callback, userp } = self.response;
         let response = match event {
-            InProcessEvent::Response { response, .. } => InferenceResponseObject::of(response, allocation),
+            InProcessEvent::Response { response, .. } => {
+                InferenceResponseObject::of(response, allocation, &self.gpus)
+            }
             InProcessEvent::Failed { error, .. } => InferenceResponseObject::of_error(error, allocation),
             InProcessEvent::End => return callback(Ref::NULL, flags, userp.pointer()),
         };

@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use hippocamp_backend::Result;
 use hippocamp_in_process::Mailbox;
-use hippocamp_tensor::{MemoryError, Place, PlacedBuffer, PlacedSlice, TensorData};
+use hippocamp_tensor::{MemoryError, Place, PlacedBuffer, PlacedBufferMut, PlacedSlice, TensorData};
 
 use super::answer::Item;
 use super::calls::RunningCall;
+use super::gpus::Gpus;
 
 /// What was lent for one request. When the last reference to a part of it is dropped, it is given back.
 pub(crate) struct Lending {
@@ -57,6 +59,8 @@ pub(crate) struct Segment {
     pub(crate) start: usize,
     /// Not 0.
     pub(crate) size: usize,
+    /// The GPU, if they are not in the host's memory.
+    pub(crate) gpu: Option<i32>,
 }
 
 /// Lent bytes.
@@ -68,7 +72,7 @@ struct Lent {
 
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
-        let Segment { start, size } = self.segment;
+        let Segment { start, size, .. } = self.segment;
         // SAFETY: whoever lent them said that there are so many, and neither changes nor frees them before they are given
         // back, for which this would have to be dropped.
         unsafe { slice::from_raw_parts(with_exposed_provenance(start), size) }
@@ -93,17 +97,42 @@ unsafe impl PlacedBuffer for Lent {
         Some(self.as_ref())
     }
 
-    fn copy_to_host(&self, start: usize, target: &mut [MaybeUninit<u8>]) -> Result<(), MemoryError> {
+    fn copy_to_host(
+        &self,
+        start: usize,
+        target: &mut [MaybeUninit<u8>],
+    ) -> std::result::Result<(), MemoryError> {
         let part = &self.as_ref()[start..start + target.len()];
         PlacedSlice::Host(part).copy_to_host(target)
     }
 }
 
-/// A tensor of lent bytes. One segment is known as somebody else's memory, so that nothing keeps it beyond the request.
-pub(crate) fn tensor(segments: &[Segment], lending: &Arc<Lending>) -> TensorData {
-    let lent = |segment: &Segment| Lent { segment: *segment, _lending: Arc::clone(lending) };
-    match segments {
-        [one] => TensorData::from(Arc::new(lent(one)) as Arc<dyn PlacedBuffer>),
-        several => several.iter().map(|segment| Bytes::from_owner(lent(segment))).collect(),
+/// A tensor of lent bytes. One segment is known as somebody else's memory, so that nothing keeps it beyond the request; where it is, it
+/// is read by whoever wants it. Of several, those on GPUs are brought to the host.
+///
+/// # Errors
+/// If a GPU is not there, or reports an error.
+pub(crate) fn tensor(segments: &[Segment], lending: &Arc<Lending>, gpus: &Gpus) -> Result<TensorData> {
+    let lent = |segment: &Segment| -> Result<TensorData> {
+        let owner = Arc::clone(lending);
+        Ok(match segment.gpu {
+            None => TensorData::from(
+                Arc::new(Lent { segment: *segment, _lending: owner }) as Arc<dyn PlacedBuffer>
+            ),
+            Some(gpu) => {
+                // SAFETY: whoever lent them said that they are there, and neither changes nor frees them before they are given back.
+                let adopted = unsafe { gpus.adopt(gpu, *segment, Box::new(owner)) }?;
+                let adopted: Arc<dyn PlacedBufferMut> = Arc::from(adopted);
+                TensorData::from(adopted as Arc<dyn PlacedBuffer>)
+            }
+        })
+    };
+    if let [one] = segments {
+        return lent(one);
     }
+    let part = |segment: &Segment| match segment.gpu {
+        None => Ok(Bytes::from_owner(Lent { segment: *segment, _lending: Arc::clone(lending) })),
+        Some(_) => Ok(lent(segment)?.to_host()?),
+    };
+    segments.iter().map(part).collect()
 }

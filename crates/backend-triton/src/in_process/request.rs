@@ -9,13 +9,13 @@ use hippocamp_backend::{CorrelationId, Error, ParameterValue, Result};
 use hippocamp_in_process::Cancel;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::allocator::{Allocation, AllocatorObject};
+use super::allocator::{Allocation, AllocatorObject, gpu_of};
 use super::answer::{ReleaseTo, ResponseTo};
 use super::callbacks::{Opaque, Released, Responded};
 use super::lending::Segment;
 use super::server::{ServerObject, version_of};
 use crate::border::{
-    Kind, MemoryType, Object, Out, Ref, Registry, Returned, Text, call, data_type_from_number, list, misuse,
+    Kind, Object, Out, Ref, Registry, Returned, Text, call, data_type_from_number, list, misuse,
 };
 pub(crate) use content::Content;
 use content::GivenInput;
@@ -232,15 +232,11 @@ pub(crate) extern "C" fn append_input_data(
     base: *const c_void,
     size: usize,
     memory_type: u32,
-    _memory_id: i64,
+    memory_id: i64,
 ) -> Returned {
     call("TRITONSERVER_InferenceRequestAppendInputData", || {
         let name = name.read("name")?;
-        if MemoryType::from_number(memory_type, "memory_type")? == MemoryType::Gpu {
-            return Err(Error::unsupported(format!(
-                "input '{name}' is in the memory of a GPU, expected host memory"
-            )));
-        }
+        let gpu = gpu_of(memory_type, memory_id)?;
         if base.is_null() && size > 0 {
             return Err(misuse("'base' is NULL"));
         }
@@ -251,7 +247,7 @@ pub(crate) extern "C" fn append_input_data(
             let input = content.input(name);
             let input = input
                 .ok_or_else(|| Error::invalid_arg(format!("input '{name}' does not exist in request")))?;
-            let segment = Segment { start: base.expose_provenance(), size };
+            let segment = Segment { start: base.expose_provenance(), size, gpu };
             input.segments.extend((size > 0).then_some(segment));
             Ok(())
         })

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use hippocamp_backend::{Error, InProcessResponse, Result};
 
 use super::allocator::{Allocation, Buffer, name_of};
+use super::gpus::Gpus;
 use crate::border::{
     Kind, Object, Out, Ref, Registry, Returned, address, call, data_type_number, misuse, text,
 };
@@ -41,10 +42,14 @@ impl Object for InferenceResponseObject {
 impl InferenceResponseObject {
     /// The response, with its outputs in buffers of the backend. If that fails, it is a response with that error, and what was
     /// allocated is given back.
-    pub(crate) fn of(response: InProcessResponse, allocation: Allocation) -> InferenceResponseObject {
+    pub(crate) fn of(
+        response: InProcessResponse,
+        allocation: Allocation,
+        gpus: &Gpus,
+    ) -> InferenceResponseObject {
         let filled = catch_unwind(AssertUnwindSafe(|| {
             let mut object = InferenceResponseObject::empty(allocation);
-            object.fill(response).map(|()| object)
+            object.fill(response, gpus).map(|()| object)
         }));
         // The backend waits for its response, whatever became of it here. A panic was reported where it happened.
         let panicked = |_| Err(Error::internal("the outputs of a response could not be handed over"));
@@ -63,7 +68,7 @@ impl InferenceResponseObject {
         InferenceResponseObject { allocation, error: None, outputs: Vec::new(), parameters: Vec::new() }
     }
 
-    fn fill(&mut self, response: InProcessResponse) -> Result<()> {
+    fn fill(&mut self, response: InProcessResponse, gpus: &Gpus) -> Result<()> {
         self.allocation.start()?;
         for output in response.outputs {
             let name = name_of(&output.name);
@@ -72,7 +77,7 @@ impl InferenceResponseObject {
             // From here on it is given back, whatever happens.
             self.outputs.push(Output { name, data_type, shape, buffer });
             if let Some(filled) = self.outputs.last_mut() {
-                filled.buffer.fill(&output.data)?;
+                filled.buffer.fill(&output.data, gpus)?;
             }
         }
         let parameters = response.parameters.iter();

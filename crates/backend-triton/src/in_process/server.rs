@@ -16,6 +16,7 @@ use tracing::warn;
 
 use super::answer::{Item, mailbox};
 use super::calls::{Calls, RunningCall};
+use super::gpus::Gpus;
 use super::lending::Lending;
 use super::request::InferenceRequestObject;
 use super::waits::{Caller, Wait};
@@ -33,6 +34,7 @@ pub(crate) struct ServerObject {
     lending: Arc<Calls>,
     /// The model.
     pub(crate) caller: Caller,
+    gpus: Arc<Gpus>,
 }
 
 impl Object for ServerObject {
@@ -45,8 +47,8 @@ impl Object for ServerObject {
 }
 
 impl ServerObject {
-    pub(crate) fn new(handle: ServerHandle, caller: Caller) -> ServerObject {
-        ServerObject { handle, calls: Arc::default(), lending: Arc::default(), caller }
+    pub(crate) fn new(handle: ServerHandle, caller: Caller, gpus: Gpus) -> ServerObject {
+        ServerObject { handle, calls: Arc::default(), lending: Arc::default(), caller, gpus: Arc::new(gpus) }
     }
 
     pub(super) fn server(&self) -> Result<Arc<dyn InProcessServer>> {
@@ -154,11 +156,11 @@ pub(crate) extern "C" fn infer_async(
             let release = content.release.ok_or_else(|| misuse("the request has no release callback"))?;
             let response = content.response.ok_or_else(|| misuse("the request has no response callback"))?;
             let running = Calls::begin(&server.calls);
-            let answer = mailbox(request, response, release, &running);
+            let answer = mailbox(request, response, release, &running, &server.gpus);
             let wait = server.caller.call(&*in_process, &content.called, &answer, &cancel);
             let way = wait.as_ref().map(|wait| Arc::clone(wait.way()));
             let lending = Lending::new(answer.clone(), Calls::begin(&server.lending));
-            let mut request = content.request(&lending);
+            let mut request = content.request(&lending, &server.gpus)?;
             request.observer = observe_both(observer, wait.as_ref().and_then(Wait::observer));
             let sink = Sink { answer, cancel, running, wait };
             if let Err(error) = in_process.infer(request, Box::new(sink))
@@ -260,7 +262,7 @@ mod tests {
 
     #[test]
     fn an_instance_waits_for_whoever_reads_its_memory_and_not_for_a_callback_that_hangs() {
-        let server = Arc::new(ServerObject::new(ServerHandle::none(), Caller::new("m", 1)));
+        let server = Arc::new(ServerObject::new(ServerHandle::none(), Caller::new("m", 1), Gpus::default()));
         let _hangs = Calls::begin(&server.calls);
         // Two parts of a request, of which a called model may keep one for longer.
         let lending = Lending::new(Mailbox::new(|_: Item| {}), Calls::begin(&server.lending));

@@ -20,6 +20,8 @@ pub struct TestMemory {
     block: Arc<Block>,
     /// Of the stream that it belongs to.
     queue: Option<Arc<Queue>>,
+    /// Where it is in truth, if something else allocated it: what is written to it is seen there once it is finished.
+    pub(super) adopted: Option<u64>,
     /// What reads have to come after: so many works of a stream.
     pending: Mutex<Vec<(Arc<Queue>, u64)>>,
 }
@@ -59,6 +61,7 @@ impl TestMemory {
             // The content of new memory is unspecified; this pattern makes wrong reads visible in tests.
             block: Arc::new(Block(UnsafeCell::new(vec![0xA5; size].into_boxed_slice()))),
             queue: queue.map(Arc::clone),
+            adopted: None,
             pending: Mutex::new(pending),
         }
     }
@@ -164,6 +167,10 @@ impl TestMemory {
 impl Drop for TestMemory {
     fn drop(&mut self) {
         self.device.give_back(self.block.len());
+        if self.adopted.is_some() {
+            // Its owner wants it back.
+            self.settle(None);
+        }
         if let Some(queue) = &self.queue {
             // In the order of the stream, as work on it may still use the memory.
             let block = Arc::clone(&self.block);
@@ -262,6 +269,11 @@ impl PlacedBufferMut for TestMemory {
 
     fn finish(&mut self) -> Result<(), MemoryError> {
         self.settle(None);
+        if let Some(address) = self.adopted.filter(|_| self.len() > 0) {
+            let bytes = self.bytes(0, self.len());
+            // SAFETY: who had it adopted has given it for that, and a simulated device's memory is host memory.
+            unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), address as *mut u8, bytes.len()) };
+        }
         Ok(())
     }
 }

@@ -49,7 +49,8 @@ impl Stream for TestStream {
         Arc::new(TestAllocator { device: Arc::clone(&self.device), stream: Some(self) })
     }
 
-    /// Copies the memory in the order of the stream, without counting a transfer, and drops the owner.
+    /// Copies the memory in the order of the stream, without counting a transfer, and drops the owner. What is written to it is
+    /// copied back when it is finished.
     unsafe fn adopt(
         self: Arc<Self>,
         address: u64,
@@ -66,6 +67,7 @@ impl Stream for TestStream {
             }
             drop(owner);
         });
+        memory.adopted = Some(address);
         Ok(Box::new(memory))
     }
 

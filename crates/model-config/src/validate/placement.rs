@@ -36,7 +36,7 @@ impl Check<'_> {
 
     /// What can only be said about a machine.
     pub(super) fn placement(&mut self, facts: &DefaultFacts) {
-        let usable = facts.gpus_for(&self.config.backend);
+        let usable = facts.gpus_for(self.config);
         let none = match facts.backend(&self.config.backend).without_gpu {
             WithoutGpu::Impossible => FaultKind::NeedsGpu,
             WithoutGpu::Refused | WithoutGpu::OnCpu => FaultKind::NoGpu { usable: Vec::new() },
@@ -47,7 +47,7 @@ impl Check<'_> {
             }
             let path = format!("instance_group[{index}]");
             let title = self.group_title(index, group);
-            if !facts.supports_gpus(&self.config.backend) {
+            if !facts.supports_gpus(self.config) {
                 let message = format!("{title} has kind KIND_GPU but server does not support GPUs");
                 self.fault_of(none.clone(), &format!("{path}.kind"), message);
             } else if usable.is_empty() {

@@ -6,7 +6,7 @@ mod sequences;
 mod tensors;
 
 use super::{validate, validate_incomplete, validate_placement};
-use crate::{DefaultFacts, Parsed, apply_defaults, parse};
+use crate::{BackendFacts, DefaultFacts, GpuSupport, Parsed, apply_defaults, parse};
 
 fn read(text: &str) -> Parsed {
     parse(text, "c").unwrap_or_else(|faults| panic!("{faults}"))

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hippocamp_backend::{CorrelationId, InProcessRequest, InProcessTensor, Parameters, Sequence};
+use hippocamp_backend::{CorrelationId, InProcessRequest, InProcessTensor, Parameters, Result, Sequence};
 use hippocamp_tensor::{DataType, Shape};
 
 use super::super::answer::{ReleaseTo, ResponseTo};
+use super::super::gpus::Gpus;
 use super::super::lending::{Lending, Segment, tensor};
 use super::super::waits::Called;
 use crate::border::Flag;
@@ -64,28 +65,35 @@ impl Content {
     }
 
     /// The request for the server. It holds what it lends.
-    pub(crate) fn request(&self, lending: &Arc<Lending>) -> InProcessRequest {
-        let inputs = self.inputs.iter().map(|input| InProcessTensor {
-            name: Arc::clone(&input.name),
-            data_type: input.data_type,
-            shape: input.shape.clone(),
-            data: tensor(&input.segments, lending),
-        });
+    ///
+    /// # Errors
+    /// If an input is on a GPU that cannot be reached.
+    pub(crate) fn request(&self, lending: &Arc<Lending>, gpus: &Gpus) -> Result<InProcessRequest> {
+        let input = |input: &GivenInput| {
+            let data = tensor(&input.segments, lending, gpus);
+            let data = data.map_err(|error| {
+                let text = format!("input '{}': {}", input.name, error.message());
+                error.with_message(text)
+            })?;
+            let (name, shape) = (Arc::clone(&input.name), input.shape.clone());
+            Ok(InProcessTensor { name, data_type: input.data_type, shape, data })
+        };
+        let inputs = self.inputs.iter().map(input).collect::<Result<_>>()?;
         let sequence = self.correlation_id.clone().map(|correlation_id| Sequence {
             correlation_id,
             start: self.flags & Flag::SEQUENCE_START != 0,
             end: self.flags & Flag::SEQUENCE_END != 0,
         });
-        InProcessRequest {
+        Ok(InProcessRequest {
             version: self.version,
             id: self.id.clone(),
-            inputs: inputs.collect(),
+            inputs,
             outputs: self.outputs.clone(),
             parameters: self.parameters.clone(),
             priority: self.priority,
             timeout: (self.timeout_us > 0).then(|| Duration::from_micros(self.timeout_us)),
             sequence,
             ..InProcessRequest::new(self.model.clone())
-        }
+        })
     }
 }

@@ -1,5 +1,7 @@
 //! Instances, and what they are warmed up with.
 
+use hippocamp_proto::inference::model_instance_group::Kind;
+
 use super::*;
 
 #[test]
@@ -47,6 +49,31 @@ fn instance_groups_fit_the_machine() {
             "1:44: instance group m_0 of model m specifies invalid or unsupported gpu id 7. Supported GPUs are: 0, 1"
         ]
     );
+}
+
+/// What a library can use that somebody brings is not known before it is opened.
+#[test]
+fn backends_that_are_brought_may_use_all_gpus() {
+    let placed = |text: &str, foreign_gpus| {
+        let Parsed { mut config, spans } = read(text);
+        let facts = DefaultFacts { foreign_gpus, ..DefaultFacts::with_gpus("own", &[0, 1]) };
+        let facts = DefaultFacts { backends: [("own".to_owned(), BackendFacts::PLAIN)].into(), ..facts };
+        apply_defaults(&mut config, "m", &facts);
+        let group = &config.instance_group[0];
+        let faults = lines(validate_placement(&config, Some(&spans), "c", &facts));
+        (group.kind(), group.gpus.clone(), faults.len())
+    };
+    let any = Some(GpuSupport::From(0, 0));
+    for backend in
+        ["backend: \"python\"", "backend: \"mine\"", "backend: \"own\" runtime: \"libtriton_own.so\""]
+    {
+        assert_eq!(placed(backend, any), (Kind::Gpu, vec![0, 1], 0), "{backend}");
+        assert_eq!(placed(backend, None), (Kind::Cpu, vec![], 0), "{backend}");
+        let on_gpu = format!("{backend} instance_group {{ kind: KIND_GPU gpus: 1 }}");
+        assert_eq!(placed(&on_gpu, any), (Kind::Gpu, vec![1], 0));
+        assert_eq!(placed(&on_gpu, None).2, 1);
+    }
+    assert_eq!(placed("backend: \"own\"", any), (Kind::Cpu, vec![], 0), "it has said what it uses");
 }
 
 #[test]
