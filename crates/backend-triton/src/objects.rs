@@ -4,7 +4,7 @@ pub(crate) mod buffer_attributes;
 pub(crate) mod error;
 mod gpu_pool;
 pub(crate) mod log;
-mod memory;
+pub(crate) mod memory;
 pub(crate) mod message;
 pub(crate) mod metric;
 pub(crate) mod metric_family;

@@ -157,10 +157,11 @@ pub(crate) extern "C" fn infer_async(
             let response = content.response.ok_or_else(|| misuse("the request has no response callback"))?;
             let running = Calls::begin(&server.calls);
             let answer = mailbox(request, response, release, &running, &server.gpus);
+            let lending = Lending::new(answer.clone(), Calls::begin(&server.lending));
+            // What can fail comes before others may answer it.
+            let mut request = content.request(&lending, &server.gpus)?;
             let wait = server.caller.call(&*in_process, &content.called, &answer, &cancel);
             let way = wait.as_ref().map(|wait| Arc::clone(wait.way()));
-            let lending = Lending::new(answer.clone(), Calls::begin(&server.lending));
-            let mut request = content.request(&lending, &server.gpus)?;
             request.observer = observe_both(observer, wait.as_ref().and_then(Wait::observer));
             let sink = Sink { answer, cancel, running, wait };
             if let Err(error) = in_process.infer(request, Box::new(sink))

@@ -72,7 +72,10 @@ impl GpuPool {
         let start = address.checked_sub(self.address).and_then(|start| usize::try_from(start).ok());
         let given = start.and_then(|start| Some((start, self.given.remove(&start)?)));
         let (mut start, mut len) = given.ok_or_else(|| {
-            Error::invalid_arg(format!("{address:#x} is no address of memory of GPU {} that was given", self.gpu))
+            Error::invalid_arg(format!(
+                "{address:#x} is no address of memory of GPU {} that was given",
+                self.gpu
+            ))
         })?;
         if let Some(next) = self.free.remove(&(start + len)) {
             len += next;

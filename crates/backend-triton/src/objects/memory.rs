@@ -65,7 +65,8 @@ impl MemoryManagerObject {
 
     fn pinned(&self, size: usize) -> Result<*mut c_void> {
         let allocator = self.devices.memory(Place::Pinned);
-        let allocator = allocator.ok_or_else(|| Error::unsupported("there is no pinned memory without a GPU"))?;
+        let allocator =
+            allocator.ok_or_else(|| Error::unsupported("there is no pinned memory without a GPU"))?;
         let mut memory = allocator.allocate(size)?;
         memory.finish()?;
         let bytes = memory.as_host_mut().filter(|_| allocator.place() == Place::Pinned);
@@ -80,13 +81,15 @@ impl MemoryManagerObject {
     }
 
     fn in_pool<T>(&self, id: i64, act: impl FnOnce(&mut GpuPool) -> Result<T>) -> Result<T> {
-        let gpu = i32::try_from(id).map_err(|_| misuse(format!("'memory_type_id' is {id}, expected the number of a GPU")))?;
+        let gpu = i32::try_from(id)
+            .map_err(|_| misuse(format!("'memory_type_id' is {id}, expected the number of a GPU")))?;
         let mut pools = self.pools.lock();
         if let Some(pool) = pools.get_mut(&gpu) {
             return act(pool);
         }
         let size = self.sizes.get(&gpu).copied().unwrap_or(POOL);
-        let size = usize::try_from(size).map_err(|_| Error::unsupported(format!("{size} bytes are more than any memory has")))?;
+        let size = usize::try_from(size)
+            .map_err(|_| Error::unsupported(format!("{size} bytes are more than any memory has")))?;
         let pool = GpuPool::new(&self.devices, gpu, size)?;
         act(pools.entry(gpu).or_insert(pool))
     }
@@ -168,7 +171,10 @@ mod tests {
     fn without_a_gpu_there_is_the_hosts_memory_only() {
         let manager = MemoryManagerObject::default();
         for kind in [PINNED, GPU] {
-            assert_eq!(manager.allocate(kind, 0, 1).unwrap_err().code(), hippocamp_backend::Code::Unsupported);
+            assert_eq!(
+                manager.allocate(kind, 0, 1).unwrap_err().code(),
+                hippocamp_backend::Code::Unsupported
+            );
         }
     }
 }

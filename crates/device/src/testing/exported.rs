@@ -49,6 +49,14 @@ pub(super) struct TestPart {
 }
 
 impl TestPart {
+    /// The first of the bytes of a slice, if it is of such memory.
+    pub(super) fn address(slice: PlacedSlice<'_>) -> Option<u64> {
+        let PlacedSlice::Placed { buffer, start, .. } = slice else { return None };
+        let any: &dyn Any = buffer;
+        let part = any.downcast_ref::<TestPart>()?;
+        Some(part.memory.bytes().as_ptr() as u64 + (part.start + start) as u64)
+    }
+
     /// The bytes of a range, without a transfer.
     pub(super) fn read(&self, start: usize, len: usize) -> Vec<u8> {
         assert!(start + len <= self.len);
