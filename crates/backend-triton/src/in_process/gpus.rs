@@ -46,14 +46,23 @@ impl Gpus {
         adopted.map_err(|error| failed(gpu, &error))
     }
 
-    fn stream(&self, gpu: i32) -> Result<Arc<dyn Stream>> {
-        if self.devices.gpu(gpu).is_none() {
-            let there: Vec<String> = self.devices.gpu_ids().iter().map(i32::to_string).collect();
-            let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
-            return Err(Error::unsupported(format!(
-                "memory of GPU {gpu} cannot be reached, expected host memory or a GPU of this server ({there})"
-            )));
+    /// Whether there is such a GPU.
+    ///
+    /// # Errors
+    /// Otherwise, with those that there are.
+    pub(super) fn check(&self, gpu: i32) -> Result<()> {
+        if self.devices.gpu(gpu).is_some() {
+            return Ok(());
         }
+        let there: Vec<String> = self.devices.gpu_ids().iter().map(i32::to_string).collect();
+        let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+        Err(Error::unsupported(format!(
+            "memory of GPU {gpu} cannot be reached, expected host memory or a GPU of this server ({there})"
+        )))
+    }
+
+    fn stream(&self, gpu: i32) -> Result<Arc<dyn Stream>> {
+        self.check(gpu)?;
         let mut streams = self.streams.lock();
         if let Some(stream) = streams.get(&gpu) {
             return Ok(Arc::clone(stream));

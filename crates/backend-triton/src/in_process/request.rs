@@ -92,8 +92,9 @@ pub(crate) extern "C" fn new(
 ) -> Returned {
     call("TRITONSERVER_InferenceRequestNew", || {
         let (model, version) = (model.read("model_name")?, version_of(version)?);
-        let called = server.get()?.server()?.model(model, version)?;
-        let content = Content::new(model, version, called.into());
+        let server = server.get()?;
+        let called = server.server()?.model(model, version)?;
+        let content = Content::new(model, version, called.into(), server.gpus());
         let state = State { content, running: None, is_deleted: false };
         request.set_new("inference_request", InferenceRequestObject(Mutex::new(state)))
     })
@@ -244,6 +245,12 @@ pub(crate) extern "C" fn append_input_data(
             return Err(misuse(format!("'byte_size' is {size}, which is larger than any memory")));
         }
         change(request, |content| {
+            if let Some(gpu) = gpu {
+                content.gpus.check(gpu).map_err(|error| {
+                    let text = format!("input '{name}': {}", error.message());
+                    error.with_message(text)
+                })?;
+            }
             let input = content.input(name);
             let input = input
                 .ok_or_else(|| Error::invalid_arg(format!("input '{name}' does not exist in request")))?;

@@ -51,6 +51,10 @@ impl ServerObject {
         ServerObject { handle, calls: Arc::default(), lending: Arc::default(), caller, gpus: Arc::new(gpus) }
     }
 
+    pub(super) fn gpus(&self) -> &Arc<Gpus> {
+        &self.gpus
+    }
+
     pub(super) fn server(&self) -> Result<Arc<dyn InProcessServer>> {
         self.handle.get()
     }
@@ -159,7 +163,7 @@ pub(crate) extern "C" fn infer_async(
             let answer = mailbox(request, response, release, &running, &server.gpus);
             let lending = Lending::new(answer.clone(), Calls::begin(&server.lending));
             // What can fail comes before others may answer it.
-            let mut request = content.request(&lending, &server.gpus)?;
+            let mut request = content.request(&lending)?;
             let wait = server.caller.call(&*in_process, &content.called, &answer, &cancel);
             let way = wait.as_ref().map(|wait| Arc::clone(wait.way()));
             request.observer = observe_both(observer, wait.as_ref().and_then(Wait::observer));

@@ -30,6 +30,8 @@ pub(crate) struct Content {
     pub(crate) outputs: Vec<Box<str>>,
     pub(crate) release: Option<ReleaseTo>,
     pub(crate) response: Option<ResponseTo>,
+    /// Those that inputs may be on.
+    pub(crate) gpus: Arc<Gpus>,
 }
 
 /// An input, whose bytes are the backend's.
@@ -42,7 +44,7 @@ pub(crate) struct GivenInput {
 }
 
 impl Content {
-    pub(crate) fn new(model: &str, version: Option<u64>, called: Called) -> Content {
+    pub(crate) fn new(model: &str, version: Option<u64>, called: Called, gpus: &Arc<Gpus>) -> Content {
         Content {
             model: model.into(),
             version,
@@ -57,6 +59,7 @@ impl Content {
             outputs: Vec::new(),
             release: None,
             response: None,
+            gpus: Arc::clone(gpus),
         }
     }
 
@@ -67,10 +70,10 @@ impl Content {
     /// The request for the server. It holds what it lends.
     ///
     /// # Errors
-    /// If an input is on a GPU that cannot be reached.
-    pub(crate) fn request(&self, lending: &Arc<Lending>, gpus: &Gpus) -> Result<InProcessRequest> {
+    /// If a GPU with an input reports an error.
+    pub(crate) fn request(&self, lending: &Arc<Lending>) -> Result<InProcessRequest> {
         let input = |input: &GivenInput| {
-            let data = tensor(&input.segments, lending, gpus);
+            let data = tensor(&input.segments, lending, &self.gpus);
             let data = data.map_err(|error| {
                 let text = format!("input '{}': {}", input.name, error.message());
                 error.with_message(text)
