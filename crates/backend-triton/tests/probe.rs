@@ -11,6 +11,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hippocamp_backend::Backend;
 use hippocamp_backend_triton::{HostSettings, TritonBackends};
+use hippocamp_core::Settings;
+use hippocamp_device::Devices;
+use hippocamp_device::testing::TestDriver;
 use hippocamp_testing::{Repository, TestServer};
 use kit::{Backends, TENSORS, config, source, start};
 use serde_json::{Value, json};
@@ -147,6 +150,27 @@ async fn instances_are_told_the_settings_of_their_host_policy() {
     let expected =
         ["HostPolicy {\"cpu\":{}}", "HostPolicy {\"near\":{\"cpu-cores\":\"0-1\",\"numa-node\":\"0\"}}"];
     assert_eq!(policies, expected);
+}
+
+#[tokio::test]
+async fn instances_are_on_gpus_as_the_config_says_or_where_it_says_nothing() {
+    let backends = Backends::with_probe(SERVER_LIBRARY);
+    let mut repository = Repository::default();
+    for (name, groups) in [("any", ""), ("one", "instance_group { kind: KIND_GPU gpus: 1 }")] {
+        repository = repository.with(name, &config("policy", &format!("{TENSORS} {groups}")));
+    }
+    let devices = Devices::of(TestDriver::new(2, 1 << 20));
+    let with_gpus = |settings: &mut Settings| settings.devices = devices.clone();
+    let source = TritonBackends::new(HostSettings { devices: devices.clone(), ..backends.noted() });
+    let (server, faults) =
+        TestServer::start_with_backends(repository, with_gpus, vec![Arc::new(source)]).await;
+    assert_eq!(faults, [""; 0]);
+    assert!(server.stop(Duration::from_secs(10)).await);
+    let mut policies = backends.events_so_far();
+    policies.retain(|event| event.starts_with("HostPolicy"));
+    policies.sort();
+    let [first, second] = [0, 1].map(|gpu| format!("HostPolicy {{\"gpu_{gpu}\":{{}}}}"));
+    assert_eq!(policies, [first, second.clone(), second]);
 }
 
 #[tokio::test]
