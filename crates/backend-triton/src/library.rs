@@ -4,6 +4,7 @@ mod elf;
 mod entry_points;
 mod exceptions;
 mod given_up;
+mod maps;
 mod namesakes;
 mod regions;
 mod search;

@@ -11,21 +11,23 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
+use super::maps::mappings;
+
 /// Where they are, among the files.
 const FOLDER: &str = "/dev/shm/";
 /// What the kernel puts behind the name of a file that was removed.
 const REMOVED: &str = " (deleted)";
 
-/// A mapping, with its file as it was called.
-struct Mapping {
+/// A mapping of one, with its file as it was called.
+struct Region {
     range: Range<usize>,
     path: PathBuf,
 }
 
 /// The name of the region that lies around an address.
 pub(super) fn around(address: usize) -> Option<String> {
-    let mapping = mappings().find(|mapping| mapping.range.contains(&address))?;
-    Some(mapping.path.strip_prefix(FOLDER).ok()?.to_str()?.to_owned())
+    let region = in_shared_memory().find(|region| region.range.contains(&address))?;
+    Some(region.path.strip_prefix(FOLDER).ok()?.to_str()?.to_owned())
 }
 
 /// Unmaps a region, and closes its files. Its name is never given again, so that nothing else is meant.
@@ -34,7 +36,7 @@ pub(super) fn around(address: usize) -> Option<String> {
 /// Nothing uses it any more.
 pub(crate) unsafe fn release(region: &str) {
     let path = Path::new(FOLDER).join(region);
-    for Mapping { range, .. } in mappings().filter(|mapping| mapping.path == path).collect::<Vec<_>>() {
+    for Region { range, .. } in in_shared_memory().filter(|region| region.path == path) {
         // SAFETY: the range is one of the mapping, which nobody uses.
         if unsafe { libc::munmap(std::ptr::with_exposed_provenance_mut(range.start), range.len()) } != 0 {
             warn!(region, "a region stays mapped: {}", std::io::Error::last_os_error());
@@ -50,18 +52,11 @@ pub(crate) unsafe fn release(region: &str) {
 }
 
 /// The mappings of files in shared memory.
-fn mappings() -> impl Iterator<Item = Mapping> {
-    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let found: Vec<Mapping> = maps.lines().filter_map(mapping).collect();
-    found.into_iter()
-}
-
-fn mapping(line: &str) -> Option<Mapping> {
-    let (range, rest) = line.split_once(' ')?;
-    let (start, end) = range.split_once('-')?;
-    let number = |text| usize::from_str_radix(text, 16).ok();
-    let path = &rest[rest.find(FOLDER)?..];
-    Some(Mapping { range: number(start)?..number(end)?, path: called(Path::new(path)) })
+fn in_shared_memory() -> impl Iterator<Item = Region> {
+    mappings().filter_map(|mapping| {
+        let path = mapping.path.filter(|path| path.starts_with(FOLDER))?;
+        Some(Region { range: mapping.range, path: called(&path) })
+    })
 }
 
 /// The name of a file before it was removed.

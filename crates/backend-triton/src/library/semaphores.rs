@@ -7,8 +7,6 @@
 #![allow(unsafe_code, reason = "reads and writes the tables of a foreign library")]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::fs;
-use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
@@ -17,6 +15,7 @@ use libc::sem_t;
 use libloading::os::unix::Library;
 
 use super::given_up;
+use super::maps::mappings;
 
 extern "C" fn post(semaphore: *mut sem_t) -> c_int {
     // SAFETY: the caller keeps the rules of the function that it meant to call.
@@ -66,8 +65,9 @@ struct Symbol {
 /// calls go by other ways, or the table is fixed.
 pub(super) fn watch(library: &Library) -> bool {
     let Some(slots) = slots(library) else { return false };
-    let writable = writable();
-    let fits = |slot: &usize| slot.is_multiple_of(8) && writable.iter().any(|range| range.contains(slot));
+    let writable: Vec<_> = mappings().filter(|mapping| mapping.is_writable).collect();
+    let fits =
+        |slot: &usize| slot.is_multiple_of(8) && writable.iter().any(|mapping| mapping.range.contains(slot));
     if !slots.iter().all(|(slot, _)| fits(slot)) {
         return false;
     }
@@ -144,16 +144,4 @@ fn handle_of(library: &Library) -> *mut c_void {
     // SAFETY: the copy is given up again without being closed.
     let copy = unsafe { ptr::read(library) };
     copy.into_raw()
-}
-
-/// What of this process's memory may be written.
-fn writable() -> Vec<Range<usize>> {
-    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let ranges = maps.lines().filter_map(|line| {
-        let (range, rest) = line.split_once(' ')?;
-        let (start, end) = range.split_once('-')?;
-        let number = |text| usize::from_str_radix(text, 16).ok();
-        rest.starts_with("rw").then_some(number(start)?..number(end)?)
-    });
-    ranges.collect()
 }
